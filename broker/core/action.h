@@ -1,0 +1,93 @@
+/*  What the core wants done: a list that it appends to and the shell carries out, in order.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    The shell owns the list and empties it between events. Texts and header blocks of broker-made
+    messages lie in the list's own buffer, or are static; they are valid until the list is emptied.
+*/
+
+#ifndef RP_ACTION_H
+#define RP_ACTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/ids.h"
+#include "common/wire.h"
+
+/*  The shell's message, which the core passes on without looking into it.  */
+typedef struct rp_payload rp_payload_t;
+
+typedef enum {
+    RP_ACTION_ADMIT,  /* the sender of this event is `peer` from now on                            */
+    RP_ACTION_SEND,   /* send head (and payload) to peer; nobody (0) is the sender of this event   */
+    RP_ACTION_FORGET, /* peer's session is over: unbind it                                         */
+    RP_ACTION_CUT,    /* the same, and close its connection                                        */
+    RP_ACTION_DROP,   /* payload is not needed any more: free it                                   */
+    RP_ACTION_ADMIN,  /* answer a request for one of the broker's own services (head, payload)     */
+    RP_ACTION_LOG,    /* a line for the log: level, topic, text                                    */
+    RP_ACTION_STOP,   /* everybody has been told: end                                              */
+} rp_action_kind_t;
+
+/*  Log topics: each is limited in rate by itself.  */
+typedef enum {
+    RP_TOPIC_BROKER,
+    RP_TOPIC_CLIENT,
+    RP_TOPIC_WORKER,
+    RP_TOPIC_LOST,
+    RP_TOPIC_REFUSED,
+    RP_TOPIC_BAD,
+    RP_TOPIC_COUNT
+} rp_topic_t;
+
+typedef enum { RP_LEVEL_ERROR, RP_LEVEL_WARNING, RP_LEVEL_INFO, RP_LEVEL_DEBUG } rp_level_t;
+
+typedef struct {
+    rp_action_kind_t kind;
+    bool keep; /* SEND with payload: the core keeps it for another delivery; send a share of it */
+    rp_level_t level;
+    rp_topic_t topic;
+    rp_peer_id_t peer;
+    rp_token_t token; /* SEND of a REQUEST: comes back with RP_EVENT_UNSENT */
+    rp_payload_t *payload;
+    /*  With a payload: what rp_wire_patch writes over its head. Without: what to encode.  */
+    rp_head_t head;
+} rp_action_t;
+
+#define RP_ACTIONS_TEXT 16384u
+
+typedef struct {
+    rp_action_t *list;
+    size_t count;
+    size_t capacity;
+    size_t text_used;
+    char text[RP_ACTIONS_TEXT];
+} rp_actions_t;
+
+void rp_actions_init (rp_actions_t *self);
+void rp_actions_clear (rp_actions_t *self);
+
+/*  Empties the list; its memory stays.  */
+static inline void rp_actions_reset (rp_actions_t *self)
+{
+    self->count = 0;
+    self->text_used = 0;
+}
+
+/*  Appends an action, zero but for kind and peer. Out of memory ends the process (the list stops
+    growing early in its life, and a broker that cannot say what it decided has no way on).  */
+rp_action_t *rp_actions_add (rp_actions_t *self, rp_action_kind_t kind, rp_peer_id_t peer);
+
+/*  Takes up to size bytes of the list's buffer; NULL when it is used up.  */
+void *rp_actions_room (rp_actions_t *self, size_t size);
+
+/*  Formats into the list's buffer; cut, or "" when it is used up.  */
+const char *rp_actions_format (rp_actions_t *self, const char *format, ...)
+  __attribute__ ((format (printf, 2, 3)));
+
+/*  Appends a log line (formatted).  */
+void rp_actions_log (
+  rp_actions_t *self, rp_level_t level, rp_topic_t topic, rp_peer_id_t peer, const char *text);
+
+#endif

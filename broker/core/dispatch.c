@@ -1,0 +1,372 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "broker/core/dispatch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "broker/core/conversation.h"
+#include "broker/core/ingress.h"
+#include "broker/core/peer.h"
+#include "broker/core/request.h"
+#include "broker/core/service.h"
+#include "broker/core/state.h"
+#include "common/headers.h"
+
+/*  A tick that comes this much later than it was asked for says that the process was stopped or
+    starved: peers then get some time in which what they sent meanwhile is read.  */
+#define S_STALL_US 200000
+#define S_STALL_GRACE_US 500000
+
+static void s_write_welcome (rp_dispatch_t *self, const char *version)
+{
+    char number[24];
+    snprintf (self->instance, sizeof self->instance, "%016llx",
+              (unsigned long long) rp_hash_pair (self->seed, 1, self->seed));
+    snprintf (number, sizeof number, "%llu", (unsigned long long) self->limits.max_body);
+    size_t capacity = sizeof self->welcome;
+    (void) rp_headers_append (self->welcome, &self->welcome_size, capacity, "max-body", number);
+    (void) rp_headers_append (self->welcome, &self->welcome_size, capacity, "version", version);
+}
+
+rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
+{
+    rp_dispatch_t *self = calloc (1, sizeof *self);
+    if (!self)
+        return NULL;
+    const rp_limits_t *limits = &options->limits;
+    self->limits = *limits;
+    self->seed = options->seed;
+    uint32_t seed = (uint32_t) options->seed;
+    rp_pool_init (
+      &self->peers, sizeof (rp_peer_t), (uint32_t) (limits->max_clients + limits->max_workers),
+      seed);
+    rp_pool_init (&self->services, sizeof (rp_service_t), (uint32_t) limits->max_services, seed);
+    rp_pool_init (
+      &self->requests, sizeof (rp_request_t),
+      // Abandoned requests are not open, but still have a place here.
+      (uint32_t) (limits->total_queue + limits->max_workers * 64), seed);
+    rp_pool_init (
+      &self->conversations, sizeof (rp_conversation_t), (uint32_t) limits->max_conversations, seed);
+    rp_table_init (&self->services_by_name);
+    rp_table_init (&self->requests_by_id);
+    rp_table_init (&self->conversations_by_key);
+    rp_heap_init (&self->timers);
+    rp_list_init (&self->dirty);
+    rp_list_init (&self->ending);
+    self->rejoin_until = options->now + (int64_t) limits->rejoin_grace * 1000;
+    self->expected = RP_NEVER;
+    s_write_welcome (self, options->version);
+    return self;
+}
+
+void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
+{
+    rp_dispatch_t *self = *self_p;
+    if (!self)
+        return;
+    *self_p = NULL;
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->requests); slot++) {
+        rp_request_t *request = rp_pool_at (&self->requests, slot);
+        if (request->pooled.generation & 1 && request->payload)
+            rp_actions_add (actions, RP_ACTION_DROP, (rp_peer_id_t) {0})->payload =
+              request->payload;
+    }
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->services); slot++) {
+        rp_service_t *service = rp_pool_at (&self->services, slot);
+        if (service->pooled.generation & 1)
+            rp_heap_clear (&service->room);
+    }
+    rp_pool_clear (&self->peers);
+    rp_pool_clear (&self->services);
+    rp_pool_clear (&self->requests);
+    rp_pool_clear (&self->conversations);
+    rp_table_clear (&self->services_by_name);
+    rp_table_clear (&self->requests_by_id);
+    rp_table_clear (&self->conversations_by_key);
+    rp_heap_clear (&self->timers);
+    free (self);
+}
+
+/*  ---- Events ----------------------------------------------------------------------------------- */
+
+static void s_unsent (rp_dispatch_t *self, const rp_event_t *event)
+{
+    rp_request_t *request = event->token.v ? rp_pool_find (&self->requests, event->token.v) : NULL;
+    rp_peer_t *peer = rp_peer_find (self, event->peer);
+    if (peer) // first, so that it has no room any more and the request goes elsewhere
+        rp_peer_condemn (
+          self, peer,
+          event->full ? "it does not read what is sent to it" : "its connection broke", true);
+    if (request && peer && request->worker == peer)
+        rp_request_unsent (self, request, event->payload);
+    else if (event->payload)
+        rp_actions_add (self->actions, RP_ACTION_DROP, (rp_peer_id_t) {0})->payload =
+          event->payload;
+}
+
+/*  Calls back for every session.  */
+static void s_each_peer (rp_dispatch_t *self, void (*function) (rp_dispatch_t *, rp_peer_t *))
+{
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->peers); slot++) {
+        rp_peer_t *peer = rp_pool_at (&self->peers, slot);
+        if (peer->pooled.generation & 1)
+            function (self, peer);
+    }
+}
+
+static void s_tell_drain (rp_dispatch_t *self, rp_peer_t *peer)
+{
+    rp_peer_tell (self, peer, &(rp_head_t) {.command = RP_COMMAND_DRAIN});
+}
+
+/*  Calls back for every request whose client waits for it.  */
+static void
+s_each_request (rp_dispatch_t *self, void (*function) (rp_dispatch_t *, rp_request_t *))
+{
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->requests); slot++) {
+        rp_request_t *request = rp_pool_at (&self->requests, slot);
+        if (request->pooled.generation & 1 && request->client)
+            function (self, request);
+    }
+}
+
+/*  What waits may be tried elsewhere at once, unless a worker had it.  */
+static void s_flush_waiting (rp_dispatch_t *self, rp_request_t *request)
+{
+    if (request->state == RP_REQUEST_RUNNING)
+        return;
+    if (request->attempt > 0)
+        rp_request_finish (
+          self, request, RP_WORKER_LOST,
+          "the worker that had the request was lost, and the broker is going away");
+    else
+        rp_request_finish (self, request, RP_DRAINING, "the broker is going away; try another");
+}
+
+/*  Those in line first: otherwise the end of the one before would send them on their way.  */
+static void s_flush_held (rp_dispatch_t *self, rp_request_t *request)
+{
+    if (request->state == RP_REQUEST_HELD)
+        s_flush_waiting (self, request);
+}
+
+static void s_flush_running (rp_dispatch_t *self, rp_request_t *request)
+{
+    rp_request_abandon (
+      self, request, RP_WORKER_LOST, "the broker ended while a worker had the request");
+}
+
+static void s_drain (rp_dispatch_t *self)
+{
+    if (self->draining)
+        return;
+    self->draining = true;
+    self->drain_until = self->now + (int64_t) self->limits.drain_limit * 1000;
+    rp_actions_log (
+      self->actions, RP_LEVEL_INFO, RP_TOPIC_BROKER, (rp_peer_id_t) {0},
+      rp_actions_format (
+        self->actions, "draining: %llu running, %llu waiting",
+        (unsigned long long) self->stats.running, (unsigned long long) self->stats.waiting));
+    s_each_peer (self, s_tell_drain);
+    s_each_request (self, s_flush_held);
+    s_each_request (self, s_flush_waiting);
+}
+
+static void s_say_bye (rp_dispatch_t *self, rp_peer_t *peer)
+{
+    rp_peer_dismiss (self, peer, RP_DRAINING, "the broker is going away");
+}
+
+/*  Ends whatever is left, tells everybody, and is done.  */
+static void s_stop (rp_dispatch_t *self)
+{
+    if (self->stopped)
+        return;
+    s_drain (self);
+    self->stopped = true;
+    s_each_request (self, s_flush_held); // a delivery that failed meanwhile may wait again
+    s_each_request (self, s_flush_waiting);
+    s_each_request (self, s_flush_running);
+    s_each_peer (self, s_say_bye);
+    rp_actions_add (self->actions, RP_ACTION_STOP, (rp_peer_id_t) {0});
+}
+
+void rp_dispatch_handle (
+  rp_dispatch_t *self, const rp_event_t *event, int64_t now, rp_actions_t *actions)
+{
+    self->now = now;
+    self->actions = actions;
+    rp_peer_t *peer;
+    switch (event->kind) {
+        case RP_EVENT_MESSAGE:
+            rp_ingress_message (self, event);
+            break;
+        case RP_EVENT_BAD:
+            rp_ingress_bad (self, event);
+            break;
+        case RP_EVENT_UNSENT:
+            s_unsent (self, event);
+            break;
+        case RP_EVENT_SUSPECT:
+            if ((peer = rp_peer_find (self, event->peer)))
+                rp_peer_probe (self, peer);
+            break;
+        case RP_EVENT_DRAIN:
+            s_drain (self);
+            break;
+        case RP_EVENT_STOP:
+            s_stop (self);
+            break;
+    }
+    rp_service_settle (self);
+    self->actions = NULL;
+}
+
+/*  ---- Time --------------------------------------------------------------------------------------- */
+
+static void s_ring (rp_dispatch_t *self, rp_heap_node_t *node)
+{
+    rp_timer_t *timer = RP_CONTAINER (node, rp_timer_t, node);
+    switch (timer->kind) {
+        case RP_TIMER_REQUEST:
+            rp_request_due (self, RP_CONTAINER (timer, rp_request_t, timer));
+            break;
+        case RP_TIMER_PEER:
+            rp_peer_due (self, RP_CONTAINER (timer, rp_peer_t, timer));
+            break;
+        case RP_TIMER_SERVICE:
+            rp_service_due (self, RP_CONTAINER (timer, rp_service_t, timer));
+            break;
+        case RP_TIMER_CONVERSATION:
+            rp_conversation_end (
+              self, RP_CONTAINER (timer, rp_conversation_t, timer), RP_CONVERSATION_LOST,
+              "the conversation was idle for too long");
+            break;
+    }
+}
+
+int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *actions)
+{
+    self->now = now;
+    self->actions = actions;
+    if (self->expected != RP_NEVER && now > self->expected + S_STALL_US)
+        self->grace_until = now + S_STALL_GRACE_US;
+
+    rp_peer_end_condemned (self);
+    rp_service_settle (self);
+    uint64_t key;
+    rp_heap_node_t *node;
+    while ((node = rp_heap_first (&self->timers, &key)) && (int64_t) key <= now) {
+        s_ring (self, node);
+        rp_service_settle (self);
+    }
+    rp_peer_end_condemned (self);
+    rp_service_settle (self);
+
+    int64_t next = rp_heap_first (&self->timers, &key) ? (int64_t) key : RP_NEVER;
+    if (self->draining && !self->stopped) {
+        if (self->stats.running == 0 || now >= self->drain_until)
+            s_stop (self);
+        else if (self->drain_until < next)
+            next = self->drain_until;
+    }
+    self->expected = next;
+    self->actions = NULL;
+    return next;
+}
+
+/*  ---- What people see ----------------------------------------------------------------------------- */
+
+const rp_stats_t *rp_dispatch_stats (const rp_dispatch_t *self)
+{
+    return &self->stats;
+}
+
+const rp_limits_t *rp_dispatch_limits (const rp_dispatch_t *self)
+{
+    return &self->limits;
+}
+
+bool rp_dispatch_is_draining (const rp_dispatch_t *self)
+{
+    return self->draining;
+}
+
+const char *rp_dispatch_instance (const rp_dispatch_t *self)
+{
+    return self->instance;
+}
+
+rp_dispatch_counts_t rp_dispatch_counts (const rp_dispatch_t *self)
+{
+    return (rp_dispatch_counts_t) {
+      .clients = self->clients,
+      .workers = self->workers,
+      .services = self->services.count,
+      .conversations = self->conversations.count};
+}
+
+static int64_t s_age (const rp_list_t *list, int64_t now, bool since_dispatch)
+{
+    rp_list_node_t *node = rp_list_first (list);
+    if (!node)
+        return 0;
+    const rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
+    return now - (since_dispatch ? request->dispatched : request->accepted);
+}
+
+void rp_dispatch_each_service (
+  const rp_dispatch_t *self, int64_t now, rp_service_info_fn *function, void *arg)
+{
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->services); slot++) {
+        const rp_service_t *service = rp_pool_at (&self->services, slot);
+        if (!(service->pooled.generation & 1))
+            continue;
+        rp_service_info_t info = {
+          .name = service->name,
+          .workers = service->worker_count,
+          .waiting = service->waiting,
+          .waiting_bytes = service->waiting_bytes,
+          .running = service->running,
+          .conversations = service->conversations,
+          .requests = service->requests,
+          .ended = service->ended,
+          .failed = service->failed,
+          .oldest_us = s_age (&service->queue, now, false)};
+        for (rp_list_node_t *node = rp_list_first (&service->workers); node;
+             node = rp_list_next (&service->workers, node)) {
+            const rp_peer_t *worker = RP_CONTAINER (node, rp_peer_t, service_node);
+            info.draining += worker->draining;
+            info.window += worker->window;
+            info.held += worker->held;
+        }
+        function (&info, arg);
+    }
+}
+
+void rp_dispatch_each_worker (
+  const rp_dispatch_t *self, int64_t now, rp_worker_info_fn *function, void *arg)
+{
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->peers); slot++) {
+        const rp_peer_t *peer = rp_pool_at (&self->peers, slot);
+        if (!(peer->pooled.generation & 1) || peer->role != RP_ROLE_WORKER)
+            continue;
+        rp_worker_info_t info = {
+          .peer = rp_peer_id (peer),
+          .name = peer->name,
+          .service = peer->service->name,
+          .draining = peer->draining,
+          .window = peer->window,
+          .running = peer->held - peer->abandoned,
+          .abandoned = peer->abandoned,
+          .replies = peer->replies,
+          .age_us = now - peer->joined,
+          .silent_us = now - peer->heard,
+          .oldest_us = s_age (&peer->running, now, true)};
+        for (rp_list_node_t *node = rp_list_first (&peer->conversations); node;
+             node = rp_list_next (&peer->conversations, node))
+            info.conversations++;
+        function (&info, arg);
+    }
+}

@@ -1,0 +1,420 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "broker/core/ingress.h"
+
+#include <string.h>
+
+#include "broker/core/conversation.h"
+#include "broker/core/peer.h"
+#include "broker/core/request.h"
+#include "broker/core/service.h"
+#include "common/headers.h"
+#include "common/name.h"
+
+static void s_drop (rp_dispatch_t *self, rp_payload_t *payload)
+{
+    if (payload)
+        rp_actions_add (self->actions, RP_ACTION_DROP, (rp_peer_id_t) {0})->payload = payload;
+}
+
+/*  ---- REQUEST ---------------------------------------------------------------------------------- */
+
+/*  NO_WORKER, with the nearest name as a header that programs can read.  */
+static void s_refuse_no_worker (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
+{
+    const rp_head_t *head = event->head;
+    const rp_service_t *near = rp_service_nearest (self, head->name, head->name_size);
+    const char *text =
+      near ? rp_actions_format (
+        self->actions, "no worker offers \"%.*s\" (did you mean \"%s\"?)", head->name_size,
+        head->name, near->name)
+           : rp_actions_format (
+             self->actions, "no worker offers \"%.*s\"", head->name_size, head->name);
+    rp_request_refuse (self, client, event, RP_NO_WORKER, text);
+    if (!near || client->ending)
+        return;
+    size_t capacity = sizeof "hint" + sizeof near->name + 3;
+    size_t size = 0;
+    uint8_t *block = rp_actions_room (self->actions, capacity);
+    if (block && rp_headers_append (block, &size, capacity, "hint", near->name)) {
+        rp_head_t *reply = &self->actions->list[self->actions->count - 1].head;
+        reply->headers = block;
+        reply->headers_size = (uint16_t) size;
+    }
+}
+
+/*  A name of the broker's own: for its shell to answer, or not allowed.  */
+static void s_admin (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
+{
+    static const char *const names[] = {
+      "riposte.ping", "riposte.status", "riposte.services", "riposte.workers"};
+    const rp_head_t *head = event->head;
+    for (size_t index = 0; index < sizeof names / sizeof *names; index++) {
+        if (
+          head->name_size != strlen (names[index])
+          || memcmp (head->name, names[index], head->name_size) != 0)
+            continue;
+        self->stats.admin_requests++;
+        client->said = self->now;
+        rp_action_t *action =
+          rp_actions_add (self->actions, RP_ACTION_ADMIN, rp_peer_id (client));
+        action->head = *head;
+        action->head.name = names[index];
+        action->payload = event->payload;
+        return;
+    }
+    rp_request_refuse (
+      self, client, event, RP_DENIED,
+      "names beginning with riposte. and mmi. belong to the broker");
+}
+
+/*  What the door refuses whatever the service; NULL if it lets the request in.  */
+static const char *s_door (
+  const rp_dispatch_t *self, const rp_peer_t *client, const rp_event_t *event, rp_status_t *status)
+{
+    *status = RP_BUSY;
+    if (client->open >= self->limits.client_open)
+        return "too many requests of this client are open (limit client_open)";
+    if (self->requests.count >= self->limits.total_queue)
+        return "too many requests are open in the broker (limit total_queue)";
+    if (self->stats.open_bytes + event->size > self->limits.total_queue_bytes)
+        return "the open requests of the broker are too many bytes (limit total_queue_bytes)";
+    *status = RP_INVALID;
+    if (rp_request_find (self, client, event->head->id))
+        return "a request with this id is open already; use a new id for each";
+    *status = RP_EXPIRED;
+    if (event->head->time == 0)
+        return "the deadline had passed when the request came";
+    return NULL;
+}
+
+/*  The service, if the request may wait for it. Otherwise the request is refused.  */
+static rp_service_t *
+s_find_service (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
+{
+    const rp_head_t *head = event->head;
+    rp_service_t *service = rp_service_find (self, head->name, head->name_size);
+    bool waits = head->value > 0 || self->now < self->rejoin_until;
+    if (!service && waits) {
+        service = rp_service_get (self, head->name, head->name_size);
+        if (!service) {
+            rp_request_refuse (
+              self, client, event, RP_BUSY, "too many services are known (limit max_services)");
+            return NULL;
+        }
+    }
+    if (
+      !service
+      || (service->worker_count == 0 && head->value == 0 && self->now >= service->linger_until)) {
+        s_refuse_no_worker (self, client, event);
+        return NULL;
+    }
+    // A queue that is full refuses, unless the request can go to a worker at once.
+    bool at_once = rp_heap_first (&service->room, NULL) && rp_list_is_empty (&service->queue);
+    if (
+      !at_once
+      && (service->waiting >= self->limits.service_queue
+          || service->waiting_bytes + event->size > self->limits.service_queue_bytes)) {
+        rp_request_refuse (
+          self, client, event, RP_BUSY,
+          "the queue of the service is full (limits service_queue, service_queue_bytes)");
+        return NULL;
+    }
+    return service;
+}
+
+/*  The conversation that the request names; false if it was refused because of it.  */
+static bool s_find_conversation (
+  rp_dispatch_t *self,
+  rp_peer_t *client,
+  rp_service_t *service,
+  const rp_event_t *event,
+  rp_conversation_t **conversation)
+{
+    const rp_head_t *head = event->head;
+    *conversation = NULL;
+    if (head->conversation == 0)
+        return true;
+    *conversation = rp_conversation_find (self, client, head->conversation);
+    if (*conversation && (*conversation)->service != service) {
+        rp_request_refuse (
+          self, client, event, RP_INVALID, "the conversation belongs to another service");
+        return false;
+    }
+    if (*conversation)
+        return true;
+    *conversation = rp_conversation_begin (self, client, service, head->conversation);
+    if (!*conversation)
+        rp_request_refuse (
+          self, client, event, RP_BUSY, "too many conversations (limit max_conversations)");
+    return *conversation != NULL;
+}
+
+/*  A conversation that is gone is said to be gone, whatever became of its service.  */
+static bool
+s_conversation_is_gone (const rp_dispatch_t *self, const rp_peer_t *client, const rp_head_t *head)
+{
+    return head->conversation != 0 && !(head->flags & RP_FLAG_OPEN)
+           && !rp_conversation_find (self, client, head->conversation);
+}
+
+static void s_request (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
+{
+    const rp_head_t *head = event->head;
+    rp_status_t status;
+    const char *refusal;
+    if (event->oversized) {
+        self->stats.too_large++;
+        rp_request_refuse (
+          self, client, event, RP_TOO_LARGE,
+          rp_actions_format (
+            self->actions, "the body of %zu bytes is over the limit of %llu (max_body)",
+            event->size, (unsigned long long) self->limits.max_body));
+    } else if (rp_name_is_reserved (head->name, head->name_size)) {
+        s_admin (self, client, event);
+    } else if (self->draining) {
+        rp_request_refuse (
+          self, client, event, RP_DRAINING, "the broker is going away; try another");
+    } else if ((refusal = s_door (self, client, event, &status))) {
+        rp_request_refuse (self, client, event, status, refusal);
+    } else if (s_conversation_is_gone (self, client, head)) {
+        rp_request_refuse (
+          self, client, event, RP_CONVERSATION_LOST,
+          "the broker does not know this conversation (any more); begin it anew");
+    } else {
+        rp_conversation_t *conversation;
+        rp_service_t *service = s_find_service (self, client, event);
+        if (!service || !s_find_conversation (self, client, service, event, &conversation))
+            return;
+        rp_request_t *request = rp_request_accept (self, client, service, event);
+        if (!request)
+            rp_request_refuse (self, client, event, RP_BUSY, "the broker is out of memory");
+        else if (conversation)
+            rp_conversation_add (self, conversation, request);
+        else
+            rp_service_enqueue (self, service, request, false);
+    }
+}
+
+/*  ---- REPLY ------------------------------------------------------------------------------------ */
+
+/*  The worker answered, whether or not the client still waits: its conversation lives there now, or
+    is over.  */
+static void s_complete (rp_dispatch_t *self, rp_request_t *request, const rp_head_t *reply)
+{
+    rp_conversation_t *conversation = request->conversation;
+    if (conversation)
+        conversation->established = true;
+    if (conversation && reply->flags & RP_FLAG_LAST)
+        rp_conversation_end (
+          self, conversation, RP_CONVERSATION_LOST, "the worker ended the conversation");
+    rp_request_free (self, request);
+}
+
+static void s_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
+{
+    request->worker->replies++;
+    if (!event->oversized) {
+        rp_request_answer (self, request, event->head, event->payload);
+        return;
+    }
+    self->stats.too_large++;
+    s_drop (self, event->payload);
+    rp_head_t reply = {
+      .status = RP_APP_ERROR,
+      .flags = event->head->flags & RP_FLAG_LAST,
+      .text = rp_actions_format (
+        self->actions, "the reply of %zu bytes is over the limit of %llu (max_body)", event->size,
+        (unsigned long long) self->limits.max_body)};
+    reply.text_size = (uint16_t) strlen (reply.text);
+    rp_request_answer (self, request, &reply, NULL);
+}
+
+static void s_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *event)
+{
+    const rp_head_t *head = event->head;
+    rp_request_t *request = rp_pool_find (&self->requests, head->id);
+    if (!request || request->worker != worker) {
+        self->stats.late_replies++;
+        s_drop (self, event->payload);
+    } else if (request->state == RP_REQUEST_ABANDONED) {
+        self->stats.late_replies++;
+        s_drop (self, event->payload);
+        if (head->status == RP_WORKER_LOST)
+            rp_request_free (self, request);
+        else
+            s_complete (self, request, head);
+    } else if (head->status == RP_WORKER_LOST) {
+        const char *text =
+          head->text_size ? rp_actions_format (
+            self->actions, "the worker gave it up: %.*s", (int) head->text_size, head->text)
+                          : "the worker gave it up";
+        s_drop (self, event->payload);
+        rp_request_lost (self, request, text);
+    } else if (head->status == RP_OK || head->status == RP_APP_ERROR) {
+        s_answer (self, request, event);
+        s_complete (self, request, head);
+    } else {
+        s_drop (self, event->payload);
+        rp_peer_expel (self, worker, "a REPLY whose status is not a worker's to give");
+    }
+}
+
+/*  ---- The rest --------------------------------------------------------------------------------- */
+
+static void s_cancel (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
+{
+    rp_request_t *request = rp_request_find (self, client, event->head->id);
+    if (!request) {
+        self->stats.unknown_cancels++;
+        return;
+    }
+    self->stats.cancels++;
+    rp_request_cancel (self, request);
+}
+
+static void s_end (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
+{
+    rp_conversation_t *conversation =
+      rp_conversation_find (self, client, event->head->conversation);
+    if (!conversation)
+        self->stats.unknown_cancels++;
+    else
+        rp_conversation_end (
+          self, conversation, RP_CONVERSATION_LOST, "its client ended the conversation");
+}
+
+static void s_credit (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *event)
+{
+    if (event->head->value > RP_WINDOW_MAX) {
+        rp_peer_expel (self, worker, "a window over 4096");
+        return;
+    }
+    worker->window = event->head->value;
+    rp_request_refill (self, worker);
+    rp_service_touch (self, worker->service);
+}
+
+static void s_heartbeat (rp_dispatch_t *self, rp_peer_t *peer, const rp_event_t *event)
+{
+    (void) self;
+    (void) peer;
+    (void) event; // having been heard is all
+}
+
+static void s_drain (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *event)
+{
+    (void) event;
+    if (worker->draining)
+        return;
+    worker->draining = true;
+    rp_actions_log (
+      self->actions, RP_LEVEL_INFO, RP_TOPIC_WORKER, rp_peer_id (worker),
+      rp_actions_format (
+        self->actions, "worker %s of \"%s\" drains", worker->name, worker->service->name));
+    rp_service_room_changed (self, worker);
+    rp_peer_check_drained (self, worker);
+}
+
+static void s_bye (rp_dispatch_t *self, rp_peer_t *peer, const rp_event_t *event)
+{
+    (void) event;
+    rp_actions_log (
+      self->actions, peer->role == RP_ROLE_WORKER ? RP_LEVEL_INFO : RP_LEVEL_DEBUG,
+      peer->role == RP_ROLE_WORKER ? RP_TOPIC_WORKER : RP_TOPIC_CLIENT, rp_peer_id (peer),
+      rp_actions_format (
+        self->actions, "%s %s left", peer->role == RP_ROLE_WORKER ? "worker" : "client",
+        peer->name));
+    rp_peer_end (self, peer, RP_ACTION_FORGET);
+}
+
+typedef void (s_handler_fn) (rp_dispatch_t *, rp_peer_t *, const rp_event_t *);
+
+/*  Command × role. HELLO without a session is handled before; an absent cell breaks the protocol.  */
+static s_handler_fn *const s_handlers[RP_COMMAND_COUNT][RP_ROLE_COUNT] = {
+  [RP_COMMAND_REQUEST] = {[RP_ROLE_CLIENT] = s_request},
+  [RP_COMMAND_REPLY] = {[RP_ROLE_WORKER] = s_reply},
+  [RP_COMMAND_CANCEL] = {[RP_ROLE_CLIENT] = s_cancel},
+  [RP_COMMAND_CREDIT] = {[RP_ROLE_WORKER] = s_credit},
+  [RP_COMMAND_HEARTBEAT] = {[RP_ROLE_CLIENT] = s_heartbeat, [RP_ROLE_WORKER] = s_heartbeat},
+  [RP_COMMAND_DRAIN] = {[RP_ROLE_CLIENT] = s_heartbeat, [RP_ROLE_WORKER] = s_drain},
+  [RP_COMMAND_BYE] = {[RP_ROLE_CLIENT] = s_bye, [RP_ROLE_WORKER] = s_bye},
+  [RP_COMMAND_END] = {[RP_ROLE_CLIENT] = s_end},
+};
+
+static void s_dismiss_stranger (rp_dispatch_t *self, const char *text)
+{
+    rp_actions_add (self->actions, RP_ACTION_SEND, (rp_peer_id_t) {0})->head = (rp_head_t) {
+      .command = RP_COMMAND_BYE,
+      .status = RP_INVALID,
+      .text = text,
+      .text_size = (uint16_t) strlen (text)};
+}
+
+static void s_stranger (rp_dispatch_t *self, const rp_event_t *event)
+{
+    if (event->head->command == RP_COMMAND_HELLO && !event->oversized) {
+        s_drop (self, event->payload);
+        rp_peer_hello (self, event->head);
+        return;
+    }
+    s_drop (self, event->payload);
+    self->stats.unknown_peers++;
+    if (event->head->command == RP_COMMAND_BYE)
+        return;
+    rp_actions_log (
+      self->actions, RP_LEVEL_INFO, RP_TOPIC_BAD, (rp_peer_id_t) {0},
+      rp_actions_format (
+        self->actions, "%s from a peer without a session",
+        rp_command_name (event->head->command)));
+    s_dismiss_stranger (self, "say HELLO first");
+}
+
+void rp_ingress_message (rp_dispatch_t *self, const rp_event_t *event)
+{
+    rp_peer_t *peer = rp_peer_find (self, event->peer);
+    if (!peer) {
+        s_stranger (self, event);
+        return;
+    }
+    peer->heard = self->now;
+    unsigned command = event->head->command;
+    s_handler_fn *handler = command < RP_COMMAND_COUNT ? s_handlers[command][peer->role] : NULL;
+    bool has_body = command == RP_COMMAND_REQUEST || command == RP_COMMAND_REPLY;
+    if (!has_body || !handler)
+        s_drop (self, event->payload);
+    if (handler && (has_body || event->size == 0))
+        handler (self, peer, event);
+    else
+        rp_peer_expel (
+          self, peer,
+          !handler ? rp_actions_format (
+            self->actions, "%s is out of place here", rp_command_name ((int) command))
+                   : "a body behind a command that has none");
+}
+
+void rp_ingress_bad (rp_dispatch_t *self, const rp_event_t *event)
+{
+    rp_peer_t *peer = rp_peer_find (self, event->peer);
+    s_drop (self, event->payload);
+    const char *what = event->too_many_frames ? "more frames than the 64 allowed"
+                                              : rp_wire_error_text (event->error);
+    if (event->too_many_frames)
+        self->stats.too_many_frames++;
+    else
+        self->stats.bad[event->error]++;
+    if (peer) {
+        peer->heard = self->now;
+        rp_peer_expel (self, peer, what);
+        return;
+    }
+    self->stats.unknown_peers++;
+    rp_actions_log (
+      self->actions, RP_LEVEL_WARNING, RP_TOPIC_BAD, (rp_peer_id_t) {0},
+      rp_actions_format (
+        self->actions, "a message from a peer without a session was dropped: %s", what));
+    if (event->too_many_frames || event->error == RP_WIRE_ERROR_NOT_NATIVE)
+        return;
+    s_dismiss_stranger (
+      self, event->error == RP_WIRE_ERROR_VERSION ? "this broker speaks version 1" : what);
+}

@@ -1,0 +1,322 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "broker/core/peer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "broker/core/conversation.h"
+#include "broker/core/request.h"
+#include "broker/core/service.h"
+#include "common/name.h"
+
+/*  A connection that looks broken is tried at once and then after these pauses: libzmq notices a
+    closed connection in its own thread, a moment after it reports it.  */
+static const int64_t s_probe_pauses_us[] = {2000, 10000, 50000, 250000};
+#define S_PROBES (sizeof s_probe_pauses_us / sizeof *s_probe_pauses_us)
+
+rp_peer_t *rp_peer_find (const rp_dispatch_t *self, rp_peer_id_t id)
+{
+    return id.v ? rp_pool_find (&self->peers, id.v) : NULL;
+}
+
+void rp_peer_tell (rp_dispatch_t *self, rp_peer_t *peer, const rp_head_t *head)
+{
+    if (peer->ending)
+        return;
+    peer->said = self->now;
+    rp_actions_add (self->actions, RP_ACTION_SEND, rp_peer_id (peer))->head = *head;
+}
+
+static void s_bye (rp_dispatch_t *self, rp_peer_id_t peer, rp_status_t status, const char *text)
+{
+    rp_actions_add (self->actions, RP_ACTION_SEND, peer)->head = (rp_head_t) {
+      .command = RP_COMMAND_BYE,
+      .status = (uint8_t) status,
+      .text = text,
+      .text_size = (uint16_t) strlen (text)};
+}
+
+static void s_refuse (rp_dispatch_t *self, rp_status_t status, const char *text)
+{
+    self->stats.hellos_refused++;
+    s_bye (self, (rp_peer_id_t) {0}, status, text);
+    rp_actions_log (
+      self->actions, RP_LEVEL_WARNING, RP_TOPIC_REFUSED, (rp_peer_id_t) {0},
+      rp_actions_format (self->actions, "registration refused: %s", text));
+}
+
+static uint32_t s_agree (const rp_dispatch_t *self, uint32_t proposed_ms)
+{
+    if (proposed_ms < self->limits.heartbeat_min)
+        return (uint32_t) self->limits.heartbeat_min;
+    if (proposed_ms > self->limits.heartbeat_max)
+        return (uint32_t) self->limits.heartbeat_max;
+    return proposed_ms;
+}
+
+static rp_peer_t *s_admit (rp_dispatch_t *self, const rp_head_t *hello, rp_role_t role)
+{
+    rp_peer_t *peer = rp_pool_take (&self->peers);
+    if (!peer)
+        return NULL;
+    if (!rp_timer_begin (self, &peer->timer, RP_TIMER_PEER)) {
+        rp_pool_give (&self->peers, peer);
+        return NULL;
+    }
+    peer->role = role;
+    peer->interval = (int64_t) s_agree (self, hello->time) * 1000;
+    peer->heard = peer->said = peer->joined = self->now;
+    peer->probe_at = RP_NEVER;
+    if (hello->key_size)
+        memcpy (peer->name, hello->key, hello->key_size);
+    rp_list_init (&peer->conversations);
+    rp_list_init (&peer->requests);
+    rp_list_init (&peer->running);
+    rp_list_init (&peer->pinned);
+    rp_timer_set (self, &peer->timer, self->now + peer->interval);
+    return peer;
+}
+
+static void s_welcome (rp_dispatch_t *self, rp_peer_t *peer, uint32_t value)
+{
+    rp_actions_add (self->actions, RP_ACTION_ADMIT, rp_peer_id (peer));
+    rp_peer_tell (
+      self, peer,
+      &(rp_head_t) {
+        .command = RP_COMMAND_WELCOME,
+        .time = (uint32_t) (peer->interval / 1000),
+        .value = value,
+        .key = self->instance,
+        .key_size = (uint8_t) strlen (self->instance),
+        .headers = self->welcome,
+        .headers_size = (uint16_t) self->welcome_size});
+}
+
+static void s_hello_client (rp_dispatch_t *self, const rp_head_t *hello)
+{
+    rp_peer_t *peer = NULL;
+    if (self->clients < self->limits.max_clients)
+        peer = s_admit (self, hello, RP_ROLE_CLIENT);
+    if (!peer) {
+        s_refuse (self, RP_BUSY, "too many clients (limit max_clients); try again later");
+        return;
+    }
+    self->clients++;
+    self->stats.clients_joined++;
+    s_welcome (self, peer, (uint32_t) self->limits.client_open);
+    rp_actions_log (
+      self->actions, RP_LEVEL_DEBUG, RP_TOPIC_CLIENT, rp_peer_id (peer),
+      rp_actions_format (self->actions, "client %s joined", peer->name));
+}
+
+static void s_hello_worker (rp_dispatch_t *self, const rp_head_t *hello)
+{
+    if (rp_name_is_reserved (hello->name, hello->name_size)) {
+        s_refuse (
+          self, RP_DENIED,
+          "names beginning with riposte. and mmi. belong to the broker; choose another");
+        return;
+    }
+    if (hello->value > RP_WINDOW_MAX) {
+        s_refuse (self, RP_INVALID, "a window over 4096; ask for fewer requests at once");
+        return;
+    }
+    rp_service_t *service = NULL;
+    rp_peer_t *peer = NULL;
+    if (self->workers < self->limits.max_workers)
+        service = rp_service_get (self, hello->name, hello->name_size);
+    if (service)
+        peer = s_admit (self, hello, RP_ROLE_WORKER);
+    if (!peer) {
+        s_refuse (
+          self, RP_BUSY,
+          "too many workers or services (limits max_workers, max_services); try again later");
+        return;
+    }
+    peer->window = hello->value;
+    if (!rp_service_join (self, service, peer)) {
+        rp_timer_end (self, &peer->timer);
+        rp_pool_give (&self->peers, peer);
+        s_refuse (self, RP_BUSY, "the broker is out of memory; try again later");
+        return;
+    }
+    self->workers++;
+    self->stats.workers_joined++;
+    s_welcome (self, peer, peer->window);
+    rp_actions_log (
+      self->actions, RP_LEVEL_INFO, RP_TOPIC_WORKER, rp_peer_id (peer),
+      rp_actions_format (
+        self->actions, "worker %s joined \"%s\" with a window of %u", peer->name, service->name,
+        peer->window));
+}
+
+void rp_peer_hello (rp_dispatch_t *self, const rp_head_t *hello)
+{
+    if (self->draining)
+        s_refuse (self, RP_DRAINING, "the broker is going away; try another");
+    else if (hello->flags & RP_FLAG_WORKER)
+        s_hello_worker (self, hello);
+    else
+        s_hello_client (self, hello);
+}
+
+void rp_peer_expel (rp_dispatch_t *self, rp_peer_t *peer, const char *text)
+{
+    if (peer->ending)
+        return;
+    self->stats.protocol_errors++;
+    rp_actions_log (
+      self->actions, RP_LEVEL_WARNING, RP_TOPIC_BAD, rp_peer_id (peer),
+      rp_actions_format (
+        self->actions, "%s %s broke the protocol and was dismissed: %s",
+        peer->role == RP_ROLE_WORKER ? "worker" : "client", peer->name, text));
+    s_bye (self, rp_peer_id (peer), RP_INVALID, text);
+    rp_peer_end (self, peer, RP_ACTION_FORGET);
+}
+
+void rp_peer_condemn (rp_dispatch_t *self, rp_peer_t *peer, const char *why, bool cut)
+{
+    if (peer->ending)
+        return;
+    peer->ending = why;
+    peer->cut = cut;
+    rp_list_append (&self->ending, &peer->ending_node);
+    if (peer->role == RP_ROLE_WORKER)
+        rp_service_room_changed (self, peer);
+    if (peer->role == RP_ROLE_WORKER)
+        self->stats.workers_lost++;
+    else
+        self->stats.clients_lost++;
+    rp_actions_log (
+      self->actions, peer->role == RP_ROLE_WORKER ? RP_LEVEL_WARNING : RP_LEVEL_DEBUG,
+      RP_TOPIC_LOST, rp_peer_id (peer),
+      peer->role == RP_ROLE_WORKER
+        ? rp_actions_format (
+          self->actions, "worker %s of \"%s\" lost: %s; it held %u", peer->name,
+          peer->service->name, why, peer->held)
+        : rp_actions_format (
+          self->actions, "client %s lost: %s; it had %u open", peer->name, why, peer->open));
+}
+
+static void s_end_client (rp_dispatch_t *self, rp_peer_t *client)
+{
+    // Lines of conversations first, so that withdrawing one request does not start the next.
+    rp_list_node_t *node;
+    while ((node = rp_list_first (&client->conversations)))
+        rp_conversation_end (
+          self, RP_CONTAINER (node, rp_conversation_t, client_node), RP_CANCELLED,
+          "its client went away");
+    while ((node = rp_list_first (&client->requests)))
+        rp_request_cancel (self, RP_CONTAINER (node, rp_request_t, client_node));
+    self->clients--;
+}
+
+static void s_end_worker (rp_dispatch_t *self, rp_peer_t *worker)
+{
+    rp_list_node_t *node;
+    // Newest first, each to the front of the queue: so their order stays.
+    while ((node = rp_list_last (&worker->running))) {
+        rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
+        if (request->state == RP_REQUEST_ABANDONED)
+            rp_request_free (self, request);
+        else
+            rp_request_lost (
+              self, request, "the worker was lost while it had the request");
+    }
+    while ((node = rp_list_first (&worker->conversations))) {
+        self->stats.conversations_lost++;
+        rp_conversation_end (
+          self, RP_CONTAINER (node, rp_conversation_t, worker_node), RP_CONVERSATION_LOST,
+          "the worker that held the conversation is gone; begin it anew");
+    }
+    rp_service_leave (self, worker);
+    self->workers--;
+}
+
+void rp_peer_end (rp_dispatch_t *self, rp_peer_t *peer, rp_action_kind_t forget_or_cut)
+{
+    if (!peer->ending)
+        peer->ending = "it left";
+    if (peer->ending_node.next)
+        rp_list_remove (&peer->ending_node);
+    rp_actions_add (self->actions, forget_or_cut, rp_peer_id (peer));
+    if (peer->role == RP_ROLE_WORKER)
+        s_end_worker (self, peer);
+    else
+        s_end_client (self, peer);
+    rp_timer_end (self, &peer->timer);
+    rp_pool_give (&self->peers, peer);
+}
+
+void rp_peer_end_condemned (rp_dispatch_t *self)
+{
+    rp_list_node_t *node;
+    while ((node = rp_list_first (&self->ending))) {
+        rp_peer_t *peer = RP_CONTAINER (node, rp_peer_t, ending_node);
+        rp_peer_end (self, peer, peer->cut ? RP_ACTION_CUT : RP_ACTION_FORGET);
+    }
+}
+
+void rp_peer_dismiss (rp_dispatch_t *self, rp_peer_t *peer, rp_status_t status, const char *text)
+{
+    if (peer->ending)
+        return;
+    s_bye (self, rp_peer_id (peer), status, text);
+    peer->ending = text;
+    peer->cut = false;
+    rp_list_append (&self->ending, &peer->ending_node);
+    if (peer->role == RP_ROLE_WORKER)
+        rp_service_room_changed (self, peer);
+}
+
+void rp_peer_check_drained (rp_dispatch_t *self, rp_peer_t *worker)
+{
+    if (
+      !worker->draining || worker->ending || worker->held > 0
+      || !rp_list_is_empty (&worker->conversations))
+        return;
+    rp_peer_dismiss (self, worker, RP_OK, "drained");
+}
+
+void rp_peer_probe (rp_dispatch_t *self, rp_peer_t *peer)
+{
+    if (peer->ending)
+        return;
+    self->stats.probes++;
+    rp_peer_tell (self, peer, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT});
+    peer->probes_left = S_PROBES;
+    peer->probe_at = self->now + s_probe_pauses_us[0];
+    rp_timer_set (self, &peer->timer, peer->probe_at);
+}
+
+static int64_t s_earlier (int64_t one, int64_t other)
+{
+    return one < other ? one : other;
+}
+
+void rp_peer_due (rp_dispatch_t *self, rp_peer_t *peer)
+{
+    int64_t silent_at = peer->heard + peer->interval * RP_LIVENESS;
+    if (silent_at < self->grace_until)
+        silent_at = self->grace_until;
+    if (!peer->ending && self->now >= silent_at)
+        rp_peer_condemn (self, peer, "silent for three heartbeat intervals", true);
+    if (peer->ending) {
+        rp_timer_set (self, &peer->timer, RP_NEVER);
+        return;
+    }
+    if (self->now >= peer->probe_at) {
+        self->stats.probes++;
+        rp_peer_tell (self, peer, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT});
+        peer->probes_left--;
+        peer->probe_at = peer->probes_left
+                           ? self->now + s_probe_pauses_us[S_PROBES - peer->probes_left]
+                           : RP_NEVER;
+    } else if (self->now >= peer->said + peer->interval) {
+        rp_peer_tell (self, peer, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT});
+    }
+    rp_timer_set (
+      self, &peer->timer,
+      s_earlier (s_earlier (peer->said + peer->interval, silent_at), peer->probe_at));
+}

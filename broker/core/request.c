@@ -1,0 +1,391 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "broker/core/request.h"
+
+#include <string.h>
+
+#include "broker/core/conversation.h"
+#include "broker/core/peer.h"
+#include "broker/core/service.h"
+#include "common/check.h"
+
+/*  From row to column: allowed.  */
+static const bool s_allowed[RP_REQUEST_STATE_COUNT][RP_REQUEST_STATE_COUNT] = {
+  [RP_REQUEST_NEW] =
+    {[RP_REQUEST_QUEUED] = true, [RP_REQUEST_HELD] = true, [RP_REQUEST_PINNED] = true,
+     [RP_REQUEST_RUNNING] = true, [RP_REQUEST_DONE] = true},
+  [RP_REQUEST_QUEUED] = {[RP_REQUEST_RUNNING] = true, [RP_REQUEST_DONE] = true},
+  [RP_REQUEST_HELD] =
+    {[RP_REQUEST_QUEUED] = true, [RP_REQUEST_PINNED] = true, [RP_REQUEST_RUNNING] = true,
+     [RP_REQUEST_DONE] = true},
+  [RP_REQUEST_PINNED] = {[RP_REQUEST_RUNNING] = true, [RP_REQUEST_DONE] = true},
+  [RP_REQUEST_RUNNING] =
+    {[RP_REQUEST_QUEUED] = true, [RP_REQUEST_PINNED] = true, [RP_REQUEST_ABANDONED] = true,
+     [RP_REQUEST_DONE] = true},
+  [RP_REQUEST_ABANDONED] = {[RP_REQUEST_DONE] = true},
+};
+
+static bool s_waits (unsigned state)
+{
+    static const bool waits[] = {
+#define S_WAITS(name, waits) waits,
+      RP_REQUEST_STATE_MAP (S_WAITS)
+#undef S_WAITS
+    };
+    return waits[state];
+}
+
+static void s_count (rp_dispatch_t *self, const rp_request_t *request, uint64_t one)
+{
+    rp_service_t *service = request->service;
+    if (s_waits (request->state)) {
+        self->stats.waiting += one;
+        self->stats.waiting_bytes += one * request->bytes;
+        service->waiting += one;
+        service->waiting_bytes += one * request->bytes;
+    } else if (request->state == RP_REQUEST_RUNNING) {
+        self->stats.running += one;
+        service->running += one;
+    } else if (request->state == RP_REQUEST_ABANDONED) {
+        self->stats.abandoned += one;
+        request->worker->abandoned += (uint32_t) one;
+    }
+}
+
+void rp_request_set_state (rp_dispatch_t *self, rp_request_t *request, rp_request_state_t state)
+{
+    RP_CHECK (s_allowed[request->state][state]);
+    s_count (self, request, (uint64_t) -1);
+    request->state = (uint8_t) state;
+    s_count (self, request, 1);
+}
+
+static uint64_t s_hash (const rp_dispatch_t *self, const rp_peer_t *client, uint64_t id)
+{
+    return rp_hash_pair (rp_pool_handle (&client->pooled), id, self->seed);
+}
+
+rp_request_t *rp_request_find (const rp_dispatch_t *self, const rp_peer_t *client, uint64_t id)
+{
+    uint64_t hash = s_hash (self, client, id);
+    rp_table_cursor_t cursor;
+    rp_request_t *request = rp_table_first (&self->requests_by_id, hash, &cursor);
+    while (request && (request->client != client || request->client_id != id))
+        request = rp_table_next (&self->requests_by_id, hash, &cursor);
+    return request;
+}
+
+rp_request_t *rp_request_accept (
+  rp_dispatch_t *self, rp_peer_t *client, rp_service_t *service, const rp_event_t *event)
+{
+    const rp_head_t *head = event->head;
+    rp_request_t *request = rp_pool_take (&self->requests);
+    if (!request)
+        return NULL;
+    if (!rp_timer_begin (self, &request->timer, RP_TIMER_REQUEST)) {
+        rp_pool_give (&self->requests, request);
+        return NULL;
+    }
+    if (!rp_table_insert (&self->requests_by_id, s_hash (self, client, head->id), request)) {
+        rp_timer_end (self, &request->timer);
+        rp_pool_give (&self->requests, request);
+        return NULL;
+    }
+    request->client = client;
+    request->service = service;
+    request->payload = event->payload;
+    request->client_id = head->id;
+    request->accepted = self->now;
+    request->deadline = self->now + (int64_t) head->time * 1000;
+    request->bytes = (uint32_t) event->size;
+    request->flags = head->flags;
+    request->attempts = head->attempts;
+    request->wait = head->value;
+    rp_list_append (&client->requests, &request->client_node);
+    client->open++;
+    service->requests++;
+    self->stats.requests++;
+    self->stats.open_bytes += request->bytes;
+    rp_timer_set (self, &request->timer, request->deadline);
+    return request;
+}
+
+static void s_drop (rp_dispatch_t *self, rp_payload_t *payload)
+{
+    if (payload)
+        rp_actions_add (self->actions, RP_ACTION_DROP, (rp_peer_id_t) {0})->payload = payload;
+}
+
+/*  Microseconds in 32 bits; more than an hour stays more than an hour.  */
+static uint32_t s_us (int64_t time)
+{
+    return time < 0 ? 0 : time > UINT32_MAX ? UINT32_MAX : (uint32_t) time;
+}
+
+void rp_request_answer (
+  rp_dispatch_t *self, rp_request_t *request, const rp_head_t *reply, rp_payload_t *payload)
+{
+    rp_peer_t *client = request->client;
+    bool failed = reply->status != RP_OK && reply->status != RP_APP_ERROR;
+    self->stats.final[reply->status]++;
+    request->service->ended++;
+    request->service->failed += failed;
+    self->stats.open_bytes -= request->bytes;
+
+    if (client->ending) {
+        s_drop (self, payload);
+    } else {
+        bool running = request->state == RP_REQUEST_RUNNING;
+        rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_peer_id (client));
+        action->payload = payload;
+        action->head = *reply;
+        action->head.command = RP_COMMAND_REPLY;
+        action->head.id = request->client_id;
+        action->head.conversation = 0;
+        action->head.attempt = request->attempt;
+        action->head.time =
+          s_us ((running ? request->dispatched : self->now) - request->accepted);
+        action->head.value = running ? s_us (self->now - request->dispatched) : 0;
+        client->said = self->now;
+    }
+    rp_list_remove (&request->client_node);
+    client->open--;
+    rp_table_remove (
+      &self->requests_by_id, s_hash (self, client, request->client_id), request);
+    request->client = NULL;
+    rp_timer_end (self, &request->timer);
+    s_drop (self, request->payload);
+    request->payload = NULL;
+}
+
+/*  Takes it from the list it is in, if any; a worker gets its place back.  */
+static void s_detach (rp_request_t *request)
+{
+    if (request->node.next)
+        rp_list_remove (&request->node);
+    rp_peer_t *worker = request->worker;
+    if (worker)
+        worker->held--;
+}
+
+void rp_request_refill (rp_dispatch_t *self, rp_peer_t *worker)
+{
+    rp_list_node_t *node;
+    while (rp_worker_has_room (worker) && (node = rp_list_first (&worker->pinned))) {
+        rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
+        if (self->now < request->deadline)
+            rp_request_start (self, request, worker);
+        else
+            rp_request_due (self, request);
+    }
+    rp_service_room_changed (self, worker);
+    rp_peer_check_drained (self, worker);
+}
+
+void rp_request_free (rp_dispatch_t *self, rp_request_t *request)
+{
+    RP_CHECK (request->client == NULL);
+    rp_peer_t *worker = request->worker;
+    rp_conversation_t *conversation = request->conversation;
+    rp_service_touch (self, request->service);
+    s_detach (request);
+    rp_request_set_state (self, request, RP_REQUEST_DONE);
+    bool current = conversation && conversation->current == request;
+    rp_pool_give (&self->requests, request);
+    if (current)
+        rp_conversation_advance (self, conversation);
+    if (worker)
+        rp_request_refill (self, worker);
+}
+
+void rp_request_finish (
+  rp_dispatch_t *self, rp_request_t *request, rp_status_t status, const char *text)
+{
+    rp_head_t reply = {
+      .status = (uint8_t) status, .text = text, .text_size = (uint16_t) strlen (text)};
+    rp_request_answer (self, request, &reply, NULL);
+    rp_request_free (self, request);
+}
+
+void rp_request_abandon (
+  rp_dispatch_t *self, rp_request_t *request, rp_status_t status, const char *text)
+{
+    rp_head_t reply = {
+      .status = (uint8_t) status, .text = text, .text_size = (uint16_t) strlen (text)};
+    rp_request_answer (self, request, &reply, NULL);
+    rp_request_set_state (self, request, RP_REQUEST_ABANDONED);
+    rp_peer_tell (
+      self, request->worker,
+      &(rp_head_t) {
+        .command = RP_COMMAND_CANCEL, .id = rp_pool_handle (&request->pooled)});
+}
+
+void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *worker)
+{
+    s_detach (request);
+    request->worker = worker;
+    request->dispatched = self->now;
+    request->attempt++;
+    rp_pool_renew (&request->pooled);
+    rp_request_set_state (self, request, RP_REQUEST_RUNNING);
+    rp_list_append (&worker->running, &request->node);
+    worker->held++;
+    if (request->conversation && !request->conversation->worker)
+        rp_conversation_bind (self, request->conversation, worker);
+    rp_timer_set (self, &request->timer, request->deadline);
+
+    self->stats.deliveries++;
+    self->stats.redeliveries += request->attempt > 1;
+    worker->said = self->now;
+    int64_t left = (request->deadline - self->now) / 1000;
+    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_peer_id (worker));
+    action->payload = request->payload;
+    action->token = (rp_token_t) {rp_pool_handle (&request->pooled)};
+    action->keep = request->attempt < request->attempts;
+    if (!action->keep)
+        request->payload = NULL;
+    action->head = (rp_head_t) {
+      .command = RP_COMMAND_REQUEST,
+      .flags = request->flags,
+      .id = action->token.v,
+      .conversation =
+        request->conversation ? rp_pool_handle (&request->conversation->pooled) : 0,
+      .time = left < 1 ? 1 : (uint32_t) left,
+      .attempt = request->attempt,
+      .attempts = request->attempts,
+    };
+}
+
+/*  Back to the front of the queue, or of the worker's line if its conversation lives there.  */
+static void s_requeue (rp_dispatch_t *self, rp_request_t *request)
+{
+    rp_peer_t *worker = request->worker;
+    rp_conversation_t *conversation = request->conversation;
+    s_detach (request);
+    request->worker = NULL;
+    if (conversation && conversation->established) {
+        rp_request_set_state (self, request, RP_REQUEST_PINNED);
+        rp_list_prepend (&conversation->worker->pinned, &request->node);
+    } else {
+        if (conversation)
+            rp_conversation_unbind (self, conversation);
+        rp_service_enqueue (self, request->service, request, true);
+    }
+    rp_request_refill (self, worker);
+}
+
+void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *text)
+{
+    bool bound =
+      request->orphaned || (request->conversation && request->conversation->established);
+    if (
+      request->attempt >= request->attempts || !request->payload || bound || self->draining) {
+        rp_request_finish (self, request, RP_WORKER_LOST, text);
+        return;
+    }
+    request->excluded = rp_pool_handle (&request->worker->pooled);
+    s_requeue (self, request);
+}
+
+void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t *payload)
+{
+    if (request->state == RP_REQUEST_ABANDONED) {
+        s_drop (self, payload);
+        rp_request_free (self, request);
+        return;
+    }
+    if (request->payload)
+        s_drop (self, payload);
+    else
+        request->payload = payload;
+    self->stats.deliveries--;
+    self->stats.redeliveries -= request->attempt > 1;
+    request->attempt--;
+    if (request->orphaned)
+        rp_request_finish (
+          self, request, request->attempt > 0 ? RP_WORKER_LOST : RP_CONVERSATION_LOST,
+          "the conversation ended before the request reached its worker");
+    else
+        s_requeue (self, request);
+}
+
+void rp_request_no_worker (rp_dispatch_t *self, rp_request_t *request)
+{
+    if (request->attempt > 0)
+        rp_request_finish (
+          self, request, RP_WORKER_LOST,
+          "the worker that had the request was lost, and no other came");
+    else
+        rp_request_finish (self, request, RP_NO_WORKER, "no worker came for the service in time");
+}
+
+/*  When its wait for a worker ends, if the service has none.  */
+static int64_t s_patience_end (const rp_request_t *request)
+{
+    int64_t end = request->accepted + (int64_t) request->wait * 1000;
+    return end < request->service->linger_until ? request->service->linger_until : end;
+}
+
+bool rp_request_is_patient (const rp_dispatch_t *self, const rp_request_t *request)
+{
+    return self->now < s_patience_end (request);
+}
+
+void rp_request_watch (rp_dispatch_t *self, rp_request_t *request)
+{
+    int64_t due = request->deadline;
+    if (request->service->worker_count == 0 && s_patience_end (request) < due)
+        due = s_patience_end (request);
+    rp_timer_set (self, &request->timer, due);
+}
+
+void rp_request_due (rp_dispatch_t *self, rp_request_t *request)
+{
+    if (self->now < request->deadline) { // its wait for a worker is over
+        if (request->service->worker_count == 0 && !rp_request_is_patient (self, request))
+            rp_request_no_worker (self, request);
+        else
+            rp_request_watch (self, request);
+        return;
+    }
+    if (request->state == RP_REQUEST_RUNNING)
+        rp_request_abandon (
+          self, request, RP_DEADLINE, "the deadline passed while a worker had the request");
+    else if (request->attempt > 0)
+        rp_request_finish (
+          self, request, RP_DEADLINE,
+          "the deadline passed while the request waited to be given to another worker");
+    else
+        rp_request_finish (
+          self, request, RP_EXPIRED, "the deadline passed before a worker had room");
+}
+
+void rp_request_cancel (rp_dispatch_t *self, rp_request_t *request)
+{
+    if (request->state == RP_REQUEST_RUNNING)
+        rp_request_abandon (self, request, RP_CANCELLED, "cancelled while a worker had it");
+    else if (request->attempt > 0)
+        rp_request_finish (self, request, RP_CANCELLED, "cancelled between two deliveries");
+    else
+        rp_request_finish (self, request, RP_CANCELLED, "cancelled before a worker had it");
+}
+
+void rp_request_refuse (
+  rp_dispatch_t *self,
+  rp_peer_t *client,
+  const rp_event_t *event,
+  rp_status_t status,
+  const char *text)
+{
+    self->stats.requests++;
+    self->stats.final[status]++;
+    s_drop (self, event->payload);
+    rp_peer_tell (
+      self, client,
+      &(rp_head_t) {
+        .command = RP_COMMAND_REPLY,
+        .id = event->head->id,
+        .status = (uint8_t) status,
+        .text = text,
+        .text_size = (uint16_t) strlen (text)});
+}

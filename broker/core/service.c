@@ -1,0 +1,219 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "broker/core/service.h"
+
+#include <string.h>
+
+#include "broker/core/request.h"
+#include "common/name.h"
+
+/*  Names looked at for a suggestion: bounds the cost of a request for a name that is not there.  */
+#define S_NEAREST_SERVICES 256u
+/*  Edits up to which a name is near.  */
+#define S_NEAREST_EDITS 2u
+
+static uint64_t s_hash (const rp_dispatch_t *self, const char *name, size_t size)
+{
+    return rp_hash_bytes (name, size, self->seed);
+}
+
+rp_service_t *rp_service_find (const rp_dispatch_t *self, const char *name, size_t size)
+{
+    uint64_t hash = s_hash (self, name, size);
+    rp_table_cursor_t cursor;
+    rp_service_t *service = rp_table_first (&self->services_by_name, hash, &cursor);
+    while (service && (service->name_size != size || memcmp (service->name, name, size) != 0))
+        service = rp_table_next (&self->services_by_name, hash, &cursor);
+    return service;
+}
+
+rp_service_t *rp_service_get (rp_dispatch_t *self, const char *name, size_t size)
+{
+    rp_service_t *service = rp_service_find (self, name, size);
+    if (service)
+        return service;
+    service = rp_pool_take (&self->services);
+    if (!service)
+        return NULL;
+    service->hash = s_hash (self, name, size);
+    if (!rp_timer_begin (self, &service->timer, RP_TIMER_SERVICE)) {
+        rp_pool_give (&self->services, service);
+        return NULL;
+    }
+    if (!rp_table_insert (&self->services_by_name, service->hash, service)) {
+        rp_timer_end (self, &service->timer);
+        rp_pool_give (&self->services, service);
+        return NULL;
+    }
+    rp_list_init (&service->queue);
+    rp_list_init (&service->workers);
+    rp_heap_init (&service->room);
+    service->linger_until = self->rejoin_until;
+    service->name_size = (uint8_t) size;
+    memcpy (service->name, name, size);
+    rp_service_touch (self, service);
+    return service;
+}
+
+static void s_forget (rp_dispatch_t *self, rp_service_t *service)
+{
+    rp_timer_end (self, &service->timer);
+    rp_table_remove (&self->services_by_name, service->hash, service);
+    rp_heap_clear (&service->room);
+    rp_pool_give (&self->services, service);
+}
+
+void rp_service_touch (rp_dispatch_t *self, rp_service_t *service)
+{
+    if (service->dirty)
+        return;
+    service->dirty = true;
+    rp_list_append (&self->dirty, &service->dirty_node);
+}
+
+void rp_service_enqueue (
+  rp_dispatch_t *self, rp_service_t *service, rp_request_t *request, bool front)
+{
+    rp_request_set_state (self, request, RP_REQUEST_QUEUED);
+    if (front)
+        rp_list_prepend (&service->queue, &request->node);
+    else
+        rp_list_append (&service->queue, &request->node);
+    rp_request_watch (self, request);
+    rp_service_touch (self, service);
+}
+
+/*  The worker with the most room; not the one that has just lost this request, if there is another. */
+static rp_peer_t *s_choose (const rp_service_t *service, const rp_request_t *request)
+{
+    rp_heap_node_t *node = rp_heap_first (&service->room, NULL);
+    if (!node)
+        return NULL;
+    rp_peer_t *worker = RP_CONTAINER (node, rp_peer_t, room_node);
+    if (request->excluded == rp_pool_handle (&worker->pooled)) {
+        node = rp_heap_second (&service->room);
+        if (node)
+            worker = RP_CONTAINER (node, rp_peer_t, room_node);
+    }
+    return worker;
+}
+
+static void s_schedule (rp_dispatch_t *self, rp_service_t *service)
+{
+    rp_list_node_t *node;
+    while ((node = rp_list_first (&service->queue))) {
+        rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
+        rp_peer_t *worker = s_choose (service, request);
+        if (!worker)
+            return;
+        if (self->now >= request->deadline) {
+            rp_request_due (self, request);
+            continue;
+        }
+        rp_request_start (self, request, worker);
+        rp_service_room_changed (self, worker);
+    }
+}
+
+static bool s_is_needed (const rp_dispatch_t *self, const rp_service_t *service)
+{
+    return service->worker_count || service->waiting || service->running
+           || service->conversations || self->now < service->linger_until;
+}
+
+void rp_service_settle (rp_dispatch_t *self)
+{
+    rp_list_node_t *node;
+    while ((node = rp_list_first (&self->dirty))) {
+        rp_service_t *service = RP_CONTAINER (node, rp_service_t, dirty_node);
+        rp_list_remove (node);
+        service->dirty = false;
+        s_schedule (self, service);
+        bool lingers = service->worker_count == 0 && self->now < service->linger_until;
+        if (s_is_needed (self, service))
+            rp_timer_set (self, &service->timer, lingers ? service->linger_until : RP_NEVER);
+        else
+            s_forget (self, service);
+    }
+}
+
+void rp_service_due (rp_dispatch_t *self, rp_service_t *service)
+{
+    rp_timer_set (self, &service->timer, RP_NEVER);
+    if (service->worker_count)
+        return;
+    // One that ends may bring the next of its conversation to the back of the queue.
+    rp_list_node_t *node, *kept = NULL;
+    while ((node = kept ? rp_list_next (&service->queue, kept) : rp_list_first (&service->queue))) {
+        rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
+        if (rp_request_is_patient (self, request)) {
+            rp_request_watch (self, request);
+            kept = node;
+        } else {
+            rp_request_no_worker (self, request);
+        }
+    }
+    rp_service_touch (self, service);
+}
+
+bool rp_service_join (rp_dispatch_t *self, rp_service_t *service, rp_peer_t *worker)
+{
+    if (!rp_heap_reserve (&service->room, service->worker_count + 1))
+        return false;
+    worker->service = service;
+    rp_list_append (&service->workers, &worker->service_node);
+    service->worker_count++;
+    rp_heap_node_init (&worker->room_node);
+    rp_service_room_changed (self, worker);
+    rp_service_touch (self, service);
+    return true;
+}
+
+void rp_service_leave (rp_dispatch_t *self, rp_peer_t *worker)
+{
+    rp_service_t *service = worker->service;
+    rp_heap_remove (&service->room, &worker->room_node);
+    rp_list_remove (&worker->service_node);
+    service->worker_count--;
+    if (service->worker_count == 0) {
+        service->linger_until = self->now + (int64_t) self->limits.service_linger * 1000;
+        if (service->linger_until < self->rejoin_until)
+            service->linger_until = self->rejoin_until;
+    }
+    rp_service_touch (self, service);
+}
+
+void rp_service_room_changed (rp_dispatch_t *self, rp_peer_t *worker)
+{
+    rp_heap_t *room = &worker->service->room;
+    if (!rp_worker_has_room (worker) || worker->draining) {
+        rp_heap_remove (room, &worker->room_node);
+        return;
+    }
+    // Most room first; a place that was just used or given back makes it the most recently used.
+    uint64_t key = ((uint64_t) (UINT16_MAX - (worker->window - worker->held)) << 48)
+                   | (++self->uses & 0xffffffffffffu);
+    if (rp_heap_has (&worker->room_node))
+        rp_heap_update (room, &worker->room_node, key);
+    else
+        (void) rp_heap_push (room, &worker->room_node, key); // cannot fail: reserved by join
+}
+
+const rp_service_t *rp_service_nearest (const rp_dispatch_t *self, const char *name, size_t size)
+{
+    const rp_service_t *best = NULL;
+    size_t edits = size / 3 < S_NEAREST_EDITS ? size / 3 : S_NEAREST_EDITS;
+    uint32_t slots = rp_pool_slots (&self->services);
+    for (uint32_t slot = 0; slot < slots && slot < S_NEAREST_SERVICES; slot++) {
+        const rp_service_t *service = rp_pool_at (&self->services, slot);
+        if (!(service->pooled.generation & 1) || service->worker_count == 0)
+            continue;
+        size_t distance =
+          rp_name_distance (service->name, service->name_size, name, size, edits);
+        if (distance <= edits && (!best || distance < edits)) {
+            best = service;
+            edits = distance;
+        }
+    }
+    return best;
+}

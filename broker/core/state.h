@@ -1,0 +1,211 @@
+/*  The core's own state: what its parts share, and nobody else sees.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Who points to whom:
+
+        client ──< requests >── service ──< workers
+           │          │            │           │
+           └──< conversations ─────┴───────────┘
+
+    Every item with a time limit is in one heap of timers from its birth to its end, so that setting a
+    timer can never fail. A request is in exactly one list: the service's queue, its conversation's
+    line, its worker's pinned line, or its worker's running list; rp_request_set_state says which.
+*/
+
+#ifndef RP_STATE_H
+#define RP_STATE_H
+
+#include "broker/core/dispatch.h"
+#include "common/heap.h"
+#include "common/list.h"
+#include "common/pool.h"
+#include "common/table.h"
+
+/*  A timer that is not set.  */
+#define RP_NEVER INT64_MAX
+
+typedef enum { RP_TIMER_REQUEST, RP_TIMER_PEER, RP_TIMER_SERVICE, RP_TIMER_CONVERSATION } rp_timer_kind_t;
+
+typedef struct {
+    rp_heap_node_t node;
+    rp_timer_kind_t kind;
+} rp_timer_t;
+
+typedef struct rp_peer rp_peer_t;
+typedef struct rp_service rp_service_t;
+typedef struct rp_request rp_request_t;
+typedef struct rp_conversation rp_conversation_t;
+
+typedef enum { RP_ROLE_NONE, RP_ROLE_CLIENT, RP_ROLE_WORKER, RP_ROLE_COUNT } rp_role_t;
+
+/*  A session.  */
+struct rp_peer {
+    rp_pooled_t pooled;
+    rp_timer_t timer;
+    rp_list_node_t ending_node; /* in self->ending while ending != NULL */
+    const char *ending;         /* why the session is to end at the next tick */
+    bool cut;                   /* … and its connection with it */
+    bool draining;
+    rp_role_t role;
+    uint8_t probes_left;
+    int64_t interval;
+    int64_t heard;
+    int64_t said;
+    int64_t probe_at;
+    int64_t joined;
+    rp_list_t conversations; /* of a client: those it opened; of a worker: those it holds */
+
+    rp_list_t requests; /* client: open ones */
+    uint32_t open;
+
+    rp_service_t *service; /* worker, from here on */
+    rp_list_node_t service_node;
+    rp_list_t running; /* running and abandoned, oldest first */
+    rp_list_t pinned;  /* of its conversations, waiting for room */
+    rp_heap_node_t room_node;
+    uint32_t window;
+    uint32_t held;
+    uint32_t abandoned;
+    uint64_t replies;
+
+    char name[RP_PEER_NAME_MAX + 1];
+};
+
+struct rp_service {
+    rp_pooled_t pooled;
+    rp_timer_t timer; /* set while it has no workers and requests wait, or until it is forgotten */
+    rp_list_node_t dirty_node;
+    bool dirty;
+    uint64_t hash;
+    rp_list_t queue;
+    rp_list_t workers;
+    rp_heap_t room; /* workers with room that take new work; most room first, then least recently used */
+    uint32_t worker_count;
+    uint64_t conversations;
+    uint64_t waiting;
+    uint64_t waiting_bytes;
+    uint64_t running;
+    uint64_t requests;
+    uint64_t ended;
+    uint64_t failed;
+    int64_t linger_until; /* while it has no workers: until then requests wait for one */
+    uint8_t name_size;
+    char name[RP_WIRE_NAME_MAX + 1];
+};
+
+/*  name, waits (counted in queues)  */
+#define RP_REQUEST_STATE_MAP(X)                                                                    \
+    X (NEW, false)                                                                                 \
+    X (QUEUED, true)     /* in the service's queue                                            */   \
+    X (HELD, true)       /* behind another request of its conversation                        */   \
+    X (PINNED, true)     /* its conversation's worker has no room                             */   \
+    X (RUNNING, false)   /* with a worker                                                     */   \
+    X (ABANDONED, false) /* ended for the client, but still with a worker                     */   \
+    X (DONE, false)
+
+typedef enum {
+#define RP_REQUEST_STATE_ENUM(name, waits) RP_REQUEST_##name,
+    RP_REQUEST_STATE_MAP (RP_REQUEST_STATE_ENUM)
+#undef RP_REQUEST_STATE_ENUM
+      RP_REQUEST_STATE_COUNT
+} rp_request_state_t;
+
+struct rp_request {
+    rp_pooled_t pooled; /* its handle is the token of the latest delivery */
+    rp_timer_t timer;
+    rp_list_node_t node;
+    rp_list_node_t client_node;
+    rp_peer_t *client; /* NULL once it has its final status */
+    rp_peer_t *worker; /* RUNNING, ABANDONED */
+    rp_service_t *service;
+    rp_conversation_t *conversation;
+    rp_payload_t *payload; /* NULL while the only copy is on its way */
+    uint64_t client_id;
+    uint64_t excluded; /* handle of the worker that lost it last */
+    int64_t deadline;
+    int64_t accepted;
+    int64_t dispatched;
+    uint32_t bytes;
+    uint16_t flags;
+    uint8_t attempt;
+    uint8_t attempts;
+    uint8_t state;
+    bool orphaned; /* its conversation ended while a worker had it */
+    uint32_t wait; /* ms it may wait for a worker to appear, from accepted on */
+};
+
+struct rp_conversation {
+    rp_pooled_t pooled; /* its handle is its number for the worker */
+    rp_timer_t timer;   /* idle limit; not set while a request is open */
+    rp_list_node_t client_node;
+    rp_list_node_t worker_node; /* while worker != NULL */
+    rp_peer_t *client;
+    rp_peer_t *worker;
+    rp_service_t *service;
+    rp_request_t *current; /* the one that is queued, pinned, running or abandoned */
+    rp_list_t line;        /* those behind it */
+    uint64_t key;
+    uint64_t hash;
+    bool established; /* a worker answered */
+};
+
+struct rp_dispatch {
+    rp_limits_t limits;
+    uint64_t seed;
+
+    int64_t now;           /* of the event or tick being handled */
+    rp_actions_t *actions; /* likewise */
+
+    rp_pool_t peers;
+    rp_pool_t services;
+    rp_pool_t requests;
+    rp_pool_t conversations;
+    rp_table_t services_by_name;
+    rp_table_t requests_by_id;
+    rp_table_t conversations_by_key;
+    rp_heap_t timers;
+    rp_list_t dirty;  /* services to be scheduled before this call returns */
+    rp_list_t ending; /* sessions to be ended by the next tick */
+
+    rp_stats_t stats;
+    uint32_t clients;
+    uint32_t workers;
+    uint64_t uses; /* counts dispatches; orders workers by last use */
+
+    bool draining;
+    bool stopped;
+    int64_t drain_until;
+    int64_t rejoin_until;
+    int64_t expected; /* when the next tick was asked for */
+    int64_t grace_until;
+
+    char instance[17];
+    uint8_t welcome[256]; /* headers of WELCOME */
+    size_t welcome_size;
+};
+
+/*  Timers: born unset, then set as often as one likes, then ended.  */
+static inline bool rp_timer_begin (rp_dispatch_t *self, rp_timer_t *timer, rp_timer_kind_t kind)
+{
+    timer->kind = kind;
+    rp_heap_node_init (&timer->node);
+    return rp_heap_push (&self->timers, &timer->node, (uint64_t) RP_NEVER);
+}
+
+static inline void rp_timer_set (rp_dispatch_t *self, rp_timer_t *timer, int64_t when)
+{
+    rp_heap_update (&self->timers, &timer->node, (uint64_t) when);
+}
+
+static inline void rp_timer_end (rp_dispatch_t *self, rp_timer_t *timer)
+{
+    rp_heap_remove (&self->timers, &timer->node);
+}
+
+static inline rp_peer_id_t rp_peer_id (const rp_peer_t *peer)
+{
+    return (rp_peer_id_t) {rp_pool_handle (&peer->pooled)};
+}
+
+#endif

@@ -1,0 +1,53 @@
+/*  What the broker counts. Requests: accepted = sum of finals + waiting + running, at any moment.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#ifndef RP_STATS_H
+#define RP_STATS_H
+
+#include <stdint.h>
+
+#include <riposte/error.h>
+
+#include "common/wire.h"
+
+#define RP_FINAL_COUNT (RP_CONVERSATION_LOST + 1)
+
+/*  name, what it counts  */
+#define RP_COUNTER_MAP(X)                                                                          \
+    X (requests, "requests received, refused ones included")                                       \
+    X (deliveries, "requests given to a worker, redeliveries included")                            \
+    X (redeliveries, "requests given to another worker after one was lost")                        \
+    X (late_replies, "replies that nobody asked for, or not any more")                             \
+    X (cancels, "cancels from clients that found their request")                                   \
+    X (unknown_cancels, "cancels and ends of something that is not there")                         \
+    X (admin_requests, "requests for the broker's own services, not in requests")                  \
+    X (clients_joined, "client sessions begun")                                                    \
+    X (workers_joined, "worker sessions begun")                                                    \
+    X (clients_lost, "client sessions that ended without BYE")                                     \
+    X (workers_lost, "worker sessions that ended without BYE")                                     \
+    X (hellos_refused, "HELLOs answered with BYE")                                                 \
+    X (unknown_peers, "messages from peers without a session")                                     \
+    X (protocol_errors, "well-formed messages that were out of place")                             \
+    X (too_many_frames, "messages with more frames than allowed")                                  \
+    X (too_large, "messages with a body over the limit")                                           \
+    X (probes, "heartbeats sent because a connection looked broken")                               \
+    X (conversations, "conversations begun")                                                       \
+    X (conversations_lost, "conversations that ended because their worker was lost")
+
+typedef struct {
+#define RP_COUNTER_FIELD(name, text) uint64_t name;
+    RP_COUNTER_MAP (RP_COUNTER_FIELD)
+#undef RP_COUNTER_FIELD
+    uint64_t final[RP_FINAL_COUNT];    /* by status */
+    uint64_t bad[RP_WIRE_ERROR_COUNT]; /* malformed messages by kind */
+    /*  gauges  */
+    uint64_t waiting;
+    uint64_t waiting_bytes;
+    uint64_t running;
+    uint64_t abandoned; /* ended for the client, still in a worker's hands */
+    uint64_t open_bytes;
+} rp_stats_t;
+
+#endif

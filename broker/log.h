@@ -1,0 +1,53 @@
+/*  The broker's log: one line per event on a descriptor, limited in rate by topic.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    It never waits: a line that the descriptor does not take at once is dropped and counted, because
+    the thread that logs is the one that serves everybody. To the journal a line goes with its
+    priority and without the time, which the journal adds.
+
+    Thread-safety: none.
+*/
+
+#ifndef RP_LOG_H
+#define RP_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/core/action.h"
+#include "common/log_limit.h"
+
+/*  Longer lines are cut. At most PIPE_BUF, so that a pipe that is ready takes one whole.  */
+#define RP_LOG_LINE_MAX 2048u
+
+typedef struct {
+    int descriptor;
+    rp_level_t level; /* lines above it are left out */
+    bool journal;
+    bool color;
+    uint64_t dropped; /* lines that the descriptor did not take, since the last one it took */
+    rp_log_limit_t limits[RP_TOPIC_COUNT];
+} rp_log_t;
+
+/*  The descriptor stays the caller's.  */
+void rp_log_init (rp_log_t *self, int descriptor, rp_level_t level);
+
+/*  True if a line of this level would be written, so that nobody prepares one for nothing.  */
+static inline bool rp_log_wants (const rp_log_t *self, rp_level_t level)
+{
+    return level <= self->level;
+}
+
+/*  Writes a line. now: microseconds, for the limiter. source: who it is about, or NULL.  */
+void rp_log_write (
+  rp_log_t *self,
+  rp_level_t level,
+  rp_topic_t topic,
+  int64_t now,
+  const char *source,
+  const char *format,
+  ...) __attribute__ ((format (printf, 6, 7)));
+
+#endif

@@ -1,0 +1,332 @@
+/*  The program riposte-broker.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Exit codes: 0 drained or stopped as asked, 1 it could not start or go on, 2 wrong usage or
+    configuration.
+*/
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "broker/config.h"
+#include "broker/endpoint.h"
+#include "broker/notify.h"
+#include "broker/server.h"
+#include "common/io/clock.h"
+#include "common/options.h"
+#include "common/units.h"
+#include "common/version.h"
+
+#define S_NAME "riposte-broker"
+
+enum { EXIT_USAGE = 2 };
+
+typedef struct {
+    rp_option_list_t bind;
+    rp_option_list_t limit;
+    const char *config;
+    const char *ports_file;
+    int64_t drain_limit;
+    int log_level;
+    bool check_config;
+    bool print_config;
+} s_options_t;
+
+static const char *const s_levels[] = {"error", "warning", "info", "debug", NULL};
+
+static const rp_option_t s_table[] = {
+  {.name = "bind", .letter = 'b', .kind = RP_OPTION_LIST, .argument = "ENDPOINT",
+   .environment = "RIPOSTE_BIND", .offset = offsetof (s_options_t, bind),
+   .help = "listen here, tcp://ADDRESS:PORT or ipc://PATH; * as the port is any free one; may be "
+           "repeated (default: " RP_CONFIG_BIND_DEFAULT ")"},
+  {.name = "config", .letter = 'c', .kind = RP_OPTION_STRING, .argument = "FILE",
+   .environment = "RIPOSTE_CONFIG", .offset = offsetof (s_options_t, config),
+   .help = "read settings from a file"},
+  {.name = "limit", .letter = 'l', .kind = RP_OPTION_LIST, .argument = "NAME=VALUE",
+   .environment = "RIPOSTE_LIMIT", .offset = offsetof (s_options_t, limit),
+   .help = "set a limit, such as max_body=1MiB; may be repeated; --print-config lists them"},
+  {.name = "drain-limit", .kind = RP_OPTION_DURATION, .argument = "TIME",
+   .environment = "RIPOSTE_DRAIN_LIMIT", .offset = offsetof (s_options_t, drain_limit),
+   .largest = UINT64_C (86400000000),
+   .help = "how long a drain waits for what runs (the limit drain_limit)"},
+  {.name = "log-level", .kind = RP_OPTION_CHOICE, .argument = "LEVEL",
+   .environment = "RIPOSTE_LOG_LEVEL", .offset = offsetof (s_options_t, log_level),
+   .choices = s_levels, .help = "log this and worse: error, warning, info or debug"},
+  {.name = "ports-file", .kind = RP_OPTION_STRING, .argument = "FILE",
+   .environment = "RIPOSTE_PORTS_FILE", .offset = offsetof (s_options_t, ports_file),
+   .help = "once ready, write the real endpoints there, one per line"},
+  {.name = "check-config", .kind = RP_OPTION_FLAG, .environment = "RIPOSTE_CHECK_CONFIG",
+   .offset = offsetof (s_options_t, check_config),
+   .help = "only check the settings; exit code 0 if they are good"},
+  {.name = "print-config", .kind = RP_OPTION_FLAG, .environment = "RIPOSTE_PRINT_CONFIG",
+   .offset = offsetof (s_options_t, print_config),
+   .help = "only print all settings, as a file that --config reads"},
+};
+
+static const rp_program_t s_program = {
+  .name = S_NAME,
+  .summary = "takes requests from clients to workers, and the replies back",
+  .usage = (const char *const[]) {"[OPTION]...", NULL},
+  .description =
+    (const char *const[]) {
+      "Clients and workers connect to the same endpoint. Without any setting the broker listens on "
+      "the loopback address only.",
+      "SIGTERM or SIGINT lets it finish what runs, up to the drain limit, while it takes nothing "
+      "new; a second signal ends it at once.",
+      NULL},
+  .options = s_table,
+  .option_count = sizeof s_table / sizeof *s_table,
+  .examples =
+    (const char *const[]) {
+      S_NAME, S_NAME " --bind tcp://127.0.0.1:* --ports-file broker.ports",
+      S_NAME " --bind tcp://0.0.0.0:5555 --limit max_body=64MiB", NULL},
+  .exits =
+    (const rp_option_exit_t[]) {{1, "it could not start (a port in use, say) or could not go on"}},
+  .exit_count = 1,
+};
+
+__attribute__ ((format (printf, 1, 2))) static void s_complain (const char *format, ...)
+{
+    fputs (S_NAME ": ", stderr);
+    va_list arguments;
+    va_start (arguments, format);
+    vfprintf (stderr, format, arguments);
+    va_end (arguments);
+    fputc ('\n', stderr);
+}
+
+/*  ---- Settings ------------------------------------------------------------------------------------- */
+
+static void s_config_error (const char *message, void *arg)
+{
+    (void) arg;
+    s_complain ("%s", message);
+}
+
+/*  Shows what is wrong with --limit, without the place in the text that was made from it.  */
+static void s_limit_error (const char *message, void *arg)
+{
+    const char *limit = arg;
+    const char *space = strchr (message, ' ');
+    s_complain ("--limit %s: %s", limit, space ? space + 1 : message);
+}
+
+/*  The configuration file knows how to read limits, so an option is read as a line of one.  */
+static bool s_set_limit (rp_config_t *config, const char *limit)
+{
+    const char *equals = strchr (limit, '=');
+    if (!equals || strpbrk (limit, "\n\r\"#")) {
+        s_complain ("--limit wants NAME=VALUE such as max_body=1MiB, not \"%s\"", limit);
+        return false;
+    }
+    char text[1024];
+    int size = snprintf (
+      text, sizeof text, "limits\n    %.*s = \"%s\"\n", (int) (equals - limit), limit, equals + 1);
+    if (size < 0 || (size_t) size >= sizeof text) {
+        s_complain ("--limit wants NAME=VALUE of at most 1000 bytes");
+        return false;
+    }
+    return rp_config_read (config, text, (size_t) size, "limit", s_limit_error, (void *) limit);
+}
+
+static bool s_set_binds (rp_config_t *config, const rp_option_list_t *binds)
+{
+    if (binds->count > 0)
+        rp_config_clear_bind (config);
+    for (size_t index = 0; index < binds->count; index++) {
+        const char *reason;
+        if (!rp_config_add_bind (config, binds->items[index], &reason)) {
+            s_complain ("--bind %s: %s", binds->items[index], reason);
+            return false;
+        }
+    }
+    return true;
+}
+
+/*  Flags beat the environment, which beats the file, which beats the defaults.  */
+static bool s_configure (
+  rp_config_t *config, const s_options_t *options, const rp_arguments_t *arguments)
+{
+    if (options->config && !rp_config_load (config, options->config, s_config_error, NULL))
+        return false;
+    if (!s_set_binds (config, &options->bind))
+        return false;
+    for (size_t index = 0; index < options->limit.count; index++)
+        if (!s_set_limit (config, options->limit.items[index]))
+            return false;
+    if (rp_options_given (&s_program, arguments, "drain-limit"))
+        config->limits.drain_limit = (uint64_t) options->drain_limit / 1000;
+    if (rp_options_given (&s_program, arguments, "log-level"))
+        config->log_level = (rp_level_t) options->log_level;
+    return true;
+}
+
+/*  ---- The process ---------------------------------------------------------------------------------- */
+
+/*  A connection takes a descriptor; the usual soft limit of 1024 is for programs that use select.  */
+static void s_raise_descriptor_limit (void)
+{
+    struct rlimit limit;
+    if (getrlimit (RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void) setrlimit (RLIMIT_NOFILE, &limit); // if not, the server copes with what there is
+}
+
+/*  Signals that end the broker come through this descriptor; -1 with errno. To be called before there
+    are any threads, which inherit what is blocked.  */
+static int s_open_signals (void)
+{
+    sigset_t set;
+    sigemptyset (&set);
+    sigaddset (&set, SIGTERM);
+    sigaddset (&set, SIGINT);
+    signal (SIGPIPE, SIG_IGN);
+    if (sigprocmask (SIG_BLOCK, &set, NULL) != 0)
+        return -1;
+    return signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/*  Complete or not there at all: whoever waits for the file may read it as soon as it appears.  */
+static bool s_write_ports (const rp_server_t *server, const char *path)
+{
+    char temporary[4096];
+    int size = snprintf (temporary, sizeof temporary, "%s.%ld", path, (long) getpid ());
+    if (size < 0 || (size_t) size >= sizeof temporary) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    FILE *file = fopen (temporary, "we");
+    if (!file)
+        return false;
+    const char *endpoint;
+    for (size_t index = 0; (endpoint = rp_server_endpoint (server, index)); index++)
+        fprintf (file, "%s\n", endpoint);
+    bool written = ferror (file) == 0;
+    written &= fclose (file) == 0;
+    if (written && rename (temporary, path) == 0)
+        return true;
+    int error = errno;
+    unlink (temporary);
+    errno = error;
+    return false;
+}
+
+static void s_say_ready (const rp_server_t *server, int64_t started)
+{
+    char text[RP_UNITS_TEXT_MAX];
+    const char *first = rp_server_endpoint (server, 0);
+    const char *open = NULL;
+    fprintf (
+      stderr, "riposte %s ready in %s  ", RP_VERSION,
+      rp_duration_format (text, rp_clock_us () - started));
+    const char *endpoint;
+    for (size_t index = 0; (endpoint = rp_server_endpoint (server, index)); index++) {
+        fprintf (stderr, " %s", endpoint);
+        if (!open && !rp_endpoint_is_local (endpoint))
+            open = endpoint;
+    }
+    if (open)
+        fprintf (
+          stderr,
+          "\n  warning: security off, and whoever can reach %s may use it; keep it behind a firewall, "
+          "or bind to 127.0.0.1\n",
+          open);
+    else if (strcmp (first, RP_CONFIG_BIND_DEFAULT) == 0)
+        fputs (
+          "\n  security off (loopback only) · try:  riposte-worker upper -- tr a-z A-Z\n", stderr);
+    else
+        fprintf (
+          stderr,
+          "\n  security off (loopback only) · try:  riposte-worker -s %s upper -- tr a-z A-Z\n",
+          first);
+}
+
+static int s_serve (
+  const rp_config_t *config, const s_options_t *options, int signals, int64_t started)
+{
+    rp_server_t *server = rp_server_new (&(rp_server_options_t) {
+      .limits = config->limits,
+      .log_level = config->log_level,
+      .log = STDERR_FILENO,
+      .signals = signals});
+    if (!server) {
+        s_complain ("cannot start: %s", strerror (errno));
+        return EXIT_FAILURE;
+    }
+    int code = EXIT_FAILURE;
+    for (size_t index = 0; index < config->bind_count; index++)
+        if (rp_server_bind (server, config->bind[index]) != 0) {
+            char text[RP_ENDPOINT_TEXT_MAX];
+            s_complain ("%s", rp_endpoint_explain (config->bind[index], errno, text));
+            goto out;
+        }
+    if (options->ports_file && !s_write_ports (server, options->ports_file)) {
+        s_complain (
+          "cannot write %s: %s; give --ports-file another place", options->ports_file,
+          strerror (errno));
+        goto out;
+    }
+    s_say_ready (server, started);
+    rp_notify ("READY=1");
+    if (rp_server_run (server) == 0)
+        code = EXIT_SUCCESS;
+out:
+    rp_server_destroy (&server);
+    return code;
+}
+
+static int s_main (
+  const s_options_t *options, const rp_arguments_t *arguments, rp_config_t *config, int64_t started)
+{
+    if (!rp_config_init (config)) {
+        s_complain ("out of memory");
+        return EXIT_FAILURE;
+    }
+    if (!s_configure (config, options, arguments))
+        return EXIT_USAGE;
+    if (options->print_config && !rp_config_print (config, stdout)) {
+        s_complain ("cannot write the settings: %s", strerror (errno));
+        return EXIT_FAILURE;
+    }
+    if (options->check_config)
+        fputs ("the settings are good\n", stderr);
+    if (options->print_config || options->check_config)
+        return EXIT_SUCCESS;
+    s_raise_descriptor_limit ();
+    int signals = s_open_signals ();
+    if (signals < 0) {
+        s_complain ("cannot receive signals: %s", strerror (errno));
+        return EXIT_FAILURE;
+    }
+    return s_serve (config, options, signals, started);
+}
+
+int main (int argc, char **argv)
+{
+    int64_t started = rp_clock_us ();
+    s_options_t options = {.log_level = RP_LEVEL_INFO};
+    rp_arguments_t arguments;
+    int code = rp_options_parse (
+      &s_program, argc, argv, getenv, &options, &arguments, stdout, stderr);
+    if (code != RP_OPTIONS_GO_ON)
+        return code;
+    if (arguments.count > 0) {
+        s_complain ("unexpected \"%s\"; see: %s --help", arguments.items[0], S_NAME);
+        return EXIT_USAGE;
+    }
+    rp_config_t config;
+    code = s_main (&options, &arguments, &config, started);
+    rp_config_clear (&config);
+    return code;
+}

@@ -1,0 +1,80 @@
+/*  Who is where: sessions of the core on one side, routing ids and descriptors of libzmq on the other.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    A routing id comes with every message and is looked up by hash; a session's number (the slot in
+    its id, common/pool.h) indexes an array, and so does a descriptor. A descriptor is reused as soon
+    as libzmq has closed it, so nothing is done to one without comparing the kernel's cookie of the
+    socket behind it.
+
+    Cost: a lookup by routing id one hash and, nearly always, one comparison; 56 bytes per session.
+    Thread-safety: none.
+*/
+
+#ifndef RP_PEERS_H
+#define RP_PEERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/ids.h"
+#include "common/table.h"
+
+/*  Large enough for any address as text, port included.  */
+#define RP_PEERS_TEXT_MAX 64u
+
+typedef struct rp_peers_entry rp_peers_entry_t;
+
+typedef struct {
+    rp_table_t by_routing_id; /* items are numbers of entries, plus 1 */
+    rp_peers_entry_t *entries;
+    uint32_t *by_descriptor; /* number of the entry, plus 1; 0: none */
+    size_t entry_count;
+    size_t descriptor_count;
+    uint64_t seed;
+} rp_peers_t;
+
+/*  seed: secret, so that nobody can choose routing ids that collide.  */
+void rp_peers_init (rp_peers_t *self, uint64_t seed);
+void rp_peers_clear (rp_peers_t *self);
+
+/*  Binds a session, whose number is not bound, to where it is. descriptor: of its connection, or -1. *displaced is a session
+    that was on the same descriptor, whose connection must therefore be gone, or nobody.
+    False when out of memory, and nothing changed.  */
+bool rp_peers_bind (
+  rp_peers_t *self,
+  rp_peer_id_t peer,
+  const void *routing_id,
+  size_t size,
+  int descriptor,
+  rp_peer_id_t *displaced);
+
+/*  The session is over. Its address can still be told until its number is used again.  */
+void rp_peers_unbind (rp_peers_t *self, rp_peer_id_t peer);
+
+/*  Whose routing id, or nobody.  */
+rp_peer_id_t rp_peers_by_routing_id (const rp_peers_t *self, const void *routing_id, size_t size);
+
+/*  Who was last bound on this descriptor, or nobody.  */
+rp_peer_id_t rp_peers_by_descriptor (const rp_peers_t *self, int descriptor);
+
+bool rp_peers_is_bound (const rp_peers_t *self, rp_peer_id_t peer);
+
+/*  The routing id of a session; NULL if it is not bound.  */
+const void *rp_peers_routing_id (const rp_peers_t *self, rp_peer_id_t peer, size_t *size);
+
+/*  Breaks a session's connection, if it still has it.  */
+void rp_peers_cut (const rp_peers_t *self, rp_peer_id_t peer);
+
+/*  Writes the address that the session came from, "127.0.0.1:40312"; "local" for ipc, "?" if it is
+    not known. Returns buffer, of RP_PEERS_TEXT_MAX bytes.  */
+const char *rp_peers_address (const rp_peers_t *self, rp_peer_id_t peer, char *buffer);
+
+/*  The same for whoever is connected on a descriptor.  */
+const char *rp_peers_descriptor_address (int descriptor, char *buffer);
+
+/*  Breaks the connection on a descriptor, whoever has it.  */
+void rp_peers_cut_descriptor (int descriptor);
+
+#endif

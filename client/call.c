@@ -1,0 +1,207 @@
+/*  Calls: requests before they are submitted, and their messages.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    A call keeps its body until it has ended, so that it can be sent again, or given back to its
+    caller. A small body lies in the call and is copied behind the head of each message; a large one
+    lies in a frame that the messages share.
+*/
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/inside.h"
+#include "common/headers.h"
+#include "common/name.h"
+
+static bool s_has_large (const rp_call_t *self)
+{
+    return self->exchange.size > RP_INLINE_MAX;
+}
+
+static rp_call_t *s_new (const char *service, size_t name_size, const void *body, size_t size)
+{
+    size_t inline_size = size <= RP_INLINE_MAX ? size : 0;
+    rp_call_t *self = malloc (sizeof *self + name_size + inline_size);
+    if (!self)
+        return NULL;
+    *self = (rp_call_t) {.name_size = (uint8_t) name_size, .exchange.size = size};
+    zmq_msg_init (&self->large);
+    if (s_has_large (self) && zmq_msg_init_size (&self->large, size) != 0) {
+        free (self);
+        errno = ENOMEM;
+        return NULL;
+    }
+    rp_reply_init (&self->reply);
+    memcpy (self->data, service, name_size);
+    if (size)
+        memcpy (s_has_large (self) ? zmq_msg_data (&self->large) : self->data + name_size, body, size);
+    return self;
+}
+
+rp_call_t *rp_call_new (const char *service, const void *body, size_t size)
+{
+    size_t name_size = service ? strlen (service) : 0;
+    if (!service || !rp_name_is_valid (service, name_size) || (!body && size)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return s_new (service, name_size, body, size);
+}
+
+rp_call_t *rp_call_new_in (rp_conversation_t *conversation, const void *body, size_t size)
+{
+    if (!body && size) {
+        errno = EINVAL;
+        return NULL;
+    }
+    rp_call_t *self = s_new (conversation->name, conversation->name_size, body, size);
+    if (!self)
+        return NULL;
+    conversation->references++;
+    self->conversation = conversation;
+    self->exchange.talk = &conversation->talk;
+    return self;
+}
+
+/*  Frees what was only the request's.  */
+static void s_clear_request (rp_call_t *self)
+{
+    if (s_has_large (self))
+        zmq_msg_close (&self->large);
+    free (self->headers);
+    if (self->conversation)
+        rp_conversation_release (self->conversation);
+    self->exchange.size = 0;
+    self->headers = NULL;
+    self->conversation = NULL;
+}
+
+void rp_call_free (rp_call_t *self)
+{
+    s_clear_request (self);
+    rp_reply_clear (&self->reply);
+    free (self);
+}
+
+rp_reply_t *rp_call_become_reply (rp_call_t *self)
+{
+    s_clear_request (self);
+    return &self->reply;
+}
+
+void rp_call_destroy (rp_call_t **self_p)
+{
+    if (!self_p || !*self_p)
+        return;
+    rp_call_free (*self_p);
+    *self_p = NULL;
+}
+
+/*  Adds the large body to a message of one frame, without copying it.  */
+static bool s_add_large (rp_call_t *self, rp_message_t *message)
+{
+    zmq_msg_t *frame = malloc (sizeof *frame);
+    if (!frame)
+        return false;
+    zmq_msg_init (frame);
+    if (zmq_msg_copy (frame, &self->large) != 0) {
+        free (frame);
+        return false;
+    }
+    message->rest = frame;
+    message->count = 2;
+    message->bytes += self->exchange.size;
+    return true;
+}
+
+rp_message_t *rp_call_message (
+  rp_call_t *self, rp_head_t *head, rp_message_pool_t *messages)
+{
+    size_t size = self->exchange.size;
+    size_t inline_size = s_has_large (self) ? 0 : size;
+    head->name = self->data;
+    head->name_size = self->name_size;
+    head->headers = self->headers;
+    head->headers_size = self->headers_size;
+    if (inline_size)
+        head->flags |= RP_FLAG_INLINE;
+
+    size_t head_size = rp_wire_size (head);
+    rp_message_t *message = rp_message_new (messages, head_size + inline_size);
+    if (!message)
+        return NULL;
+    char *at = zmq_msg_data (&message->first);
+    rp_wire_encode (head, at, head_size);
+    if (inline_size)
+        memcpy (at + head_size, self->data + self->name_size, inline_size);
+    if (s_has_large (self) && !s_add_large (self, message))
+        rp_message_destroy (messages, &message);
+    return message;
+}
+
+/*  ---- Setters --------------------------------------------------------------------------------- */
+
+int rp_call_set_timeout_ms (rp_call_t *self, uint32_t timeout_ms)
+{
+    if (timeout_ms == 0 || timeout_ms > RP_DEADLINE_MAX_MS)
+        return RP_USAGE;
+    self->exchange.timeout_ms = timeout_ms;
+    return RP_OK;
+}
+
+int rp_call_set_attempts (rp_call_t *self, uint8_t attempts)
+{
+    if (attempts == 0 || attempts > RP_ATTEMPTS_MAX)
+        return RP_USAGE;
+    self->exchange.attempts = attempts;
+    return RP_OK;
+}
+
+int rp_call_set_wait_worker_ms (rp_call_t *self, uint32_t wait_ms)
+{
+    if (wait_ms > RP_DEADLINE_MAX_MS)
+        return RP_USAGE;
+    self->exchange.wait_ms = wait_ms;
+    return RP_OK;
+}
+
+int rp_call_add_header (rp_call_t *self, const char *key, const char *value)
+{
+    size_t pair_size = 1 + strlen (key) + 2 + strlen (value);
+    uint8_t pair[1 + RP_HEADER_KEY_MAX + 2 + RP_HEADER_VALUE_MAX];
+    size_t size = 0;
+    if (!rp_headers_append (pair, &size, sizeof pair, key, value))
+        return RP_USAGE;
+    if (self->headers_size + pair_size > RP_WIRE_HEADERS_MAX)
+        return RP_TOO_LARGE;
+    uint8_t *headers = realloc (self->headers, self->headers_size + pair_size);
+    if (!headers)
+        return RP_NO_MEMORY;
+    self->headers = headers;
+    size = self->headers_size;
+    if (!rp_headers_append (headers, &size, size + pair_size, key, value))
+        return RP_TOO_LARGE;
+    self->headers_size = (uint16_t) size;
+    return RP_OK;
+}
+
+void rp_call_set_trace (rp_call_t *self, bool trace)
+{
+    self->exchange.trace = trace;
+}
+
+int rp_call_set_callback (rp_call_t *self, rp_callback_fn *callback, void *arg)
+{
+    if (!callback)
+        return RP_USAGE;
+    self->callback = callback;
+    self->arg = arg;
+    return RP_OK;
+}
+
+void rp_call_set_tag (rp_call_t *self, void *tag)
+{
+    self->tag = tag;
+}

@@ -1,0 +1,36 @@
+/*  The replies of `riposte call`, written one after the other.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    As a table (the default) a reply is its body, byte for byte, and nothing else.
+
+    Thread-safety: none; for the main thread.
+*/
+
+#ifndef RP_ANSWERS_H
+#define RP_ANSWERS_H
+
+#include "client/cli/cli.h"
+
+#define RP_ANSWERS_STATUSES 128
+
+typedef struct {
+    const rp_cli_t *cli;
+    const char *service;
+    bool several; /* a list, numbered; otherwise a single object */
+    rp_output_list_t list;
+    uint64_t ended;
+    uint64_t failed;
+    uint64_t by_status[RP_ANSWERS_STATUSES];
+} rp_answers_t;
+
+void rp_answers_begin (
+  rp_answers_t *self, const rp_cli_t *cli, const char *service, bool several);
+
+/*  Writes the next reply, which is not NULL.  */
+void rp_answers_add (rp_answers_t *self, const rp_reply_t *reply);
+
+/*  Ends the list, and says on standard error how many failed.  */
+void rp_answers_end (rp_answers_t *self);
+
+#endif

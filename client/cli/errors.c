@@ -1,0 +1,165 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "client/cli/errors.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli/output.h"
+#include "client/cli/text.h"
+
+typedef struct {
+    int status;
+    const char *what; /* %s is the service, in quotes */
+    const char *next;
+} s_entry_t;
+
+/*  Statuses whose line is "what: why; next". A why that says what to do itself needs no next.  */
+static const s_entry_t s_entries[] = {
+  {RP_BUSY, "%s was not taken", "try again later, or with --attempts 5"},
+  {RP_DRAINING, "%s was not taken", "try again later, or name more brokers: --server A,B"},
+  {RP_DENIED, "%s is not allowed", "see what there is: riposte services"},
+  {RP_INVALID, "the broker refused %s", "compare riposte --version with riposte status"},
+  {RP_TOO_LARGE, "%s was not taken", "send less, or raise max_body of the broker"},
+  {RP_EXPIRED, "no worker took %s", "see: riposte workers, or wait longer: --timeout 30s"},
+  {RP_WORKER_LOST, "no reply from %s", "it may have run; where twice is harmless: --attempts 3"},
+  {RP_DEADLINE, "no reply from %s", "it may have run; wait longer: --timeout 30s"},
+  {RP_CONVERSATION_LOST, "the conversation with %s is lost", "begin it again: --again 1"},
+  {RP_UNKNOWN, "no reply from %s", "it may have run; where twice is harmless: --attempts 3"},
+  {RP_FULL, "%s was not taken", "use a smaller --parallel"},
+};
+
+static const s_entry_t *s_find (int status)
+{
+    for (size_t index = 0; index < sizeof s_entries / sizeof *s_entries; index++)
+        if (s_entries[index].status == status)
+            return &s_entries[index];
+    return NULL;
+}
+
+/*  A bounded line that grows at its end; what does not fit is left out.  */
+typedef struct {
+    char *buffer;
+    size_t used;
+} s_line_t;
+
+static void __attribute__ ((format (printf, 2, 3)))
+s_add (s_line_t *self, const char *format, ...)
+{
+    size_t room = RP_ERROR_LINE_MAX - self->used;
+    va_list list;
+    va_start (list, format);
+    int size = vsnprintf (self->buffer + self->used, room, format, list);
+    va_end (list);
+    if (size > 0)
+        self->used += (size_t) size < room ? (size_t) size : room - 1;
+}
+
+static char *s_visible (const char *text)
+{
+    char *copy = rp_text_visible (text, strlen (text));
+    if (!copy)
+        rp_output_no_memory ();
+    return copy;
+}
+
+/*  what with the service in the place of %s.  */
+static void s_add_what (s_line_t *self, const char *what, const char *service)
+{
+    const char *place = strstr (what, "%s");
+    if (!place)
+        s_add (self, "%s", what);
+    else if (service)
+        s_add (self, "%.*s\"%s\"%s", (int) (place - what), what, service, place + 2);
+    else
+        s_add (self, "%.*sthe request%s", (int) (place - what), what, place + 2);
+}
+
+rp_error_t rp_error_of (const rp_reply_t *reply, const char *service, const char *server)
+{
+    return (rp_error_t){.status = (int) rp_reply_status (reply),
+                        .code = rp_reply_code (reply),
+                        .service = service,
+                        .hint = rp_reply_header (reply, "hint"),
+                        .why = rp_reply_message (reply),
+                        .server = server};
+}
+
+/*  why is "ENDPOINT: reason" from a client that is connecting, or a line of its own from one that
+    gave a request up.  */
+static void s_add_no_broker (s_line_t *line, const char *server, const char *why)
+{
+    size_t size = strlen (server);
+    bool of_server = strncmp (why, server, size) == 0 && strncmp (why + size, ": ", 2) == 0;
+    if (strchr (why, ';')) {
+        s_add (line, "%s", why);
+        return;
+    }
+    s_add (line, "no broker at %s", server);
+    if (*why)
+        s_add (line, " (%s)", of_server ? why + size + 2 : why);
+    s_add (line, "; start one: riposte-broker");
+}
+
+static void s_add_line (
+  s_line_t *line, const rp_error_t *self, const char *service, const char *hint, const char *why)
+{
+    const s_entry_t *entry = s_find (self->status);
+    if (self->status == RP_NO_BROKER)
+        s_add_no_broker (line, self->server, why);
+    else if (self->status == RP_NO_WORKER) {
+        s_add (line, "no worker offers \"%s\"", service ? service : "?");
+        if (hint)
+            s_add (line, " (did you mean \"%s\"?)", hint);
+        s_add (line, "; list them: riposte services");
+    }
+    else if (self->status == RP_APP_ERROR) {
+        s_add_what (line, "%s failed", service);
+        if (*why)
+            s_add (line, ": %s", why);
+        if (self->code != 0)
+            s_add (line, " (code %u)", self->code);
+    }
+    else if (self->status == RP_INTERRUPTED || self->status == RP_CANCELLED)
+        s_add_what (line, service ? "interrupted; %s was withdrawn" : "interrupted", service);
+    else {
+        s_add_what (line, entry ? entry->what : rp_strerror (self->status), service);
+        if (*why)
+            s_add (line, ": %s", why);
+        if (self->next)
+            s_add (line, "; %s", self->next);
+        else if (entry && !strchr (why, ';'))
+            s_add (line, "; %s", entry->next);
+    }
+}
+
+const char *rp_error_line (const rp_error_t *self, char *buffer)
+{
+    char *service = self->service ? s_visible (self->service) : NULL;
+    char *hint = self->hint ? s_visible (self->hint) : NULL;
+    char *why = s_visible (self->why);
+    s_line_t line = {.buffer = buffer};
+    *buffer = '\0';
+    s_add_line (&line, self, service, hint, why);
+    free (service);
+    free (hint);
+    free (why);
+    return buffer;
+}
+
+json_t *rp_error_json (const rp_error_t *self)
+{
+    char line[RP_ERROR_LINE_MAX];
+    json_t *error = json_object ();
+    rp_output_set (error, "code", json_string (rp_status_name (self->status)));
+    if (self->service)
+        rp_output_set (error, "service", rp_output_text (self->service));
+    if (self->hint)
+        rp_output_set (error, "hint", rp_output_text (self->hint));
+    rp_output_set (error, "message", rp_output_text (rp_error_line (self, line)));
+    if (self->status == RP_APP_ERROR)
+        rp_output_set (error, "number", json_integer (self->code));
+    return error;
+}

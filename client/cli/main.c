@@ -1,0 +1,152 @@
+/*  riposte: the client on the command line.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Reading path: this table, cli.h, session.c (the connection, one request), then a file per
+    command.
+*/
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/cli.h"
+#include "common/limits.h"
+
+#define S_SECOND_US INT64_C (1000000)
+#define S_LONGEST_US ((uint64_t) RP_DEADLINE_MAX_MS * 1000)
+/*  As many as a client may have open by the broker's default.  */
+#define S_PARALLEL_MAX 10000
+
+static const char *const s_outputs[] = {"table", "json", "jsonl", "csv", NULL};
+
+#define S_AT(member) .offset = offsetof (rp_cli_options_t, member)
+
+static const rp_option_t s_options[] = {
+  {.kind = RP_OPTION_HEADING, .help = "For every command"},
+  {.name = "server", .letter = 's', .kind = RP_OPTION_STRING, .argument = "ENDPOINT[,…]",
+   .environment = "RIPOSTE_SERVER", S_AT (server),
+   .help = "the brokers, first choice first (tcp://127.0.0.1:5555)"},
+  {.name = "output", .letter = 'o', .kind = RP_OPTION_CHOICE, .argument = "FORMAT",
+   .environment = "RIPOSTE_OUTPUT", .choices = s_outputs, S_AT (output),
+   .help = "table, json, jsonl (a line per item) or csv (table; of call: the body, byte for byte)"},
+  {.name = "quiet", .letter = 'q', .kind = RP_OPTION_FLAG, .environment = "RIPOSTE_QUIET",
+   S_AT (quiet), .help = "say only what went wrong"},
+  {.name = "verbose", .letter = 'v', .kind = RP_OPTION_FLAG, .environment = "RIPOSTE_VERBOSE",
+   S_AT (verbose), .help = "show each request and its times on standard error, and cut nothing"},
+  {.name = "timeout", .kind = RP_OPTION_DURATION, .argument = "DURATION",
+   .environment = "RIPOSTE_TIMEOUT", .smallest = 1000, .largest = S_LONGEST_US, S_AT (timeout),
+   .help = "deadline of each request (5s)"},
+  {.name = "attempts", .kind = RP_OPTION_COUNT, .argument = "N", .environment = "RIPOSTE_ATTEMPTS",
+   .smallest = 1, .largest = RP_ATTEMPTS_MAX, S_AT (attempts),
+   .help = "how many workers may be given a request when one is lost; more than 1 may run it twice "
+           "(1)"},
+  {.name = "wait-broker", .kind = RP_OPTION_DURATION, .argument = "DURATION",
+   .environment = "RIPOSTE_WAIT_BROKER", .smallest = 1000, .largest = S_LONGEST_US,
+   S_AT (wait_broker),
+   .help = "how long to try to reach a broker that is not there (1s, or --timeout if that is less); "
+           "one that is only slow has --timeout"},
+  {.name = "no-color", .kind = RP_OPTION_FLAG, .environment = "RIPOSTE_NO_COLOR", S_AT (no_color),
+   .help = "no colours; also when NO_COLOR is set, or the output is no terminal"},
+
+  {.kind = RP_OPTION_HEADING, .commands = "call talk", .help = "For requests"},
+  {.name = "header", .letter = 'H', .kind = RP_OPTION_LIST, .argument = "KEY:VALUE",
+   .commands = "call talk", S_AT (headers), .help = "add a header; may be repeated"},
+  {.name = "wait-worker", .kind = RP_OPTION_DURATION, .argument = "DURATION",
+   .environment = "RIPOSTE_WAIT_WORKER", .commands = "call talk", .largest = S_LONGEST_US,
+   S_AT (wait_worker), .help = "how long a request may wait while no worker offers the service (0)"},
+  {.name = "lines", .letter = 'n', .kind = RP_OPTION_FLAG, .commands = "call", S_AT (lines),
+   .help = "a call for each line of standard input, its newline included; replies in their order"},
+  {.name = "count", .kind = RP_OPTION_COUNT, .argument = "N", .commands = "call ping",
+   .smallest = 1, .largest = UINT64_C (1000000000000), S_AT (count),
+   .help = "do the same N times"},
+  {.name = "parallel", .kind = RP_OPTION_COUNT, .argument = "N", .commands = "call",
+   .smallest = 1, .largest = S_PARALLEL_MAX, S_AT (parallel),
+   .help = "with --lines or --count: calls open at once (1)"},
+  {.name = "set", .kind = RP_OPTION_LIST, .argument = "NAME=VALUE", .commands = "talk",
+   S_AT (variables), .help = "what $NAME stands for in the script; may be repeated"},
+  {.name = "again", .kind = RP_OPTION_COUNT, .argument = "N", .commands = "talk", .smallest = 0,
+   .largest = 1000, S_AT (again),
+   .help = "when the conversation is lost, begin the script again, up to N times (0)"},
+};
+
+static const rp_option_command_t s_commands[] = {
+  {.name = "call", .arguments = "SERVICE [BODY|@FILE|-]",
+   .help = "send one request, or many, and write the replies"},
+  {.name = "talk", .arguments = "SERVICE [SCRIPT|-]",
+   .help = "hold one conversation: a request per line, from a script or typed"},
+  {.name = "services", .help = "list the services, their workers and their queues"},
+  {.name = "workers", .help = "list the workers and what they are doing"},
+  {.name = "status", .help = "show the broker in numbers"},
+  {.name = "ping", .help = "measure the round trip to the broker"},
+};
+
+static int (*const s_runs[]) (rp_cli_t *) = {
+  rp_cli_call, rp_cli_talk, rp_cli_services, rp_cli_workers, rp_cli_status, rp_cli_ping,
+};
+
+static const char *const s_usage[] = {"COMMAND [ARGUMENT…] [OPTION…]", NULL};
+
+static const char *const s_description[] = {
+  "The body of a call is its second argument, the content of a file (@FILE), or standard input (-, "
+  "or no argument where standard input is no terminal). Behind -- a body is taken as it is, also "
+  "one that begins with @ or -. The reply's body goes to standard output byte for byte, and "
+  "nothing else does.",
+  "With --lines or --count, replies are written in the order of their requests, and the exit code "
+  "is 8 if any of them failed.",
+  "A script of talk has a request per line. Lines that are blank or begin with # say nothing. \\n "
+  "\\r \\t \\\\ \\$ \\# and \\xHH stand for themselves, $NAME and ${NAME} for what --set gave, and "
+  "${NAME:-DEFAULT} for DEFAULT where it gave nothing. The script goes on after an error that the "
+  "worker replied with, and ends at any other status.",
+  "An error is one line on standard error; with -o json and jsonl it is an object on standard "
+  "output: {\"error\": {\"code\": \"NO_WORKER\", \"service\": …, \"hint\": …, \"message\": …}}.",
+  "Ctrl-C withdraws what is open and ends with 130; a second one ends it at once.",
+  NULL};
+
+static const char *const s_examples[] = {
+  "echo hello | riposte call upper",
+  "riposte call -v upper hi",
+  "riposte call resize @photo.jpg > small.jpg",
+  "riposte call lookup -n --parallel 64 < names.txt",
+  "riposte talk site examples/site.talk --set user=ada",
+  "riposte workers -o json",
+  NULL};
+
+static const rp_option_exit_t s_exits[] = {
+  {RP_CLI_EXIT_BATCH, "some calls of several failed"},
+};
+
+static const rp_program_t s_program = {
+  .name = "riposte",
+  .summary = "sends requests to services and shows what a broker is doing",
+  .usage = s_usage,
+  .description = s_description,
+  .options = s_options,
+  .option_count = sizeof s_options / sizeof *s_options,
+  .commands = s_commands,
+  .command_count = sizeof s_commands / sizeof *s_commands,
+  .examples = s_examples,
+  .exits = s_exits,
+  .exit_count = sizeof s_exits / sizeof *s_exits,
+  .statuses = true};
+
+int main (int argc, char **argv)
+{
+    rp_cli_t cli = {.options = {.server = "tcp://127.0.0.1:5555",
+                                .timeout = 5 * S_SECOND_US,
+                                .attempts = 1,
+                                .parallel = 1}};
+    int code = rp_options_parse (
+      &s_program, argc, argv, getenv, &cli.options, &cli.arguments, stdout, stderr);
+    if (code != RP_OPTIONS_GO_ON)
+        return code;
+    if (cli.options.wait_broker == 0)
+        cli.options.wait_broker =
+          cli.options.timeout < S_SECOND_US ? cli.options.timeout : S_SECOND_US;
+    cli.out = rp_output_colours (STDOUT_FILENO, cli.options.no_color);
+    cli.err = rp_output_colours (STDERR_FILENO, cli.options.no_color);
+    rp_cli_catch_signals ();
+    code = s_runs[cli.arguments.command - s_commands](&cli);
+    rp_client_destroy (&cli.client);
+    return rp_output_finish (code);
+}

@@ -1,0 +1,27 @@
+/*  How far a batch has come: one line on standard error that is written over and over. Only where
+    standard error is a terminal, and standard output, which would mix with it, is not.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Thread-safety: none; for the main thread.
+*/
+
+#ifndef RP_PROGRESS_H
+#define RP_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    bool on;
+    bool shown;
+    uint64_t total;  /* 0: not known */
+    int64_t next_us; /* not before then, so that it costs nothing */
+} rp_progress_t;
+
+void rp_progress_begin (rp_progress_t *self, uint64_t total, bool refused);
+void rp_progress_show (rp_progress_t *self, uint64_t ended, uint64_t failed);
+/*  Takes the line away.  */
+void rp_progress_clear (rp_progress_t *self);
+
+#endif

@@ -1,0 +1,196 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "client/cli/cli.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/io/clock.h"
+#include "common/name.h"
+#include "common/wire.h"
+
+/*  A signal that comes just before a wait begins does not end it; it is seen this much later.  */
+#define S_SLICE_MS 200u
+
+/*  The one thing that a handler can reach.  */
+static volatile sig_atomic_t s_interrupted;
+
+static void s_interrupt (int number)
+{
+    (void) number;
+    s_interrupted = 1;
+}
+
+void rp_cli_catch_signals (void)
+{
+    // No SA_RESTART: waits are to end. SA_RESETHAND: the second one kills.
+    struct sigaction action = {.sa_handler = s_interrupt, .sa_flags = (int) SA_RESETHAND};
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigemptyset (&action.sa_mask);
+    sigemptyset (&ignore.sa_mask);
+    sigaction (SIGINT, &action, NULL);
+    sigaction (SIGTERM, &action, NULL);
+    sigaction (SIGPIPE, &ignore, NULL);
+}
+
+bool rp_cli_interrupted (void)
+{
+    return s_interrupted != 0;
+}
+
+static uint32_t s_milliseconds (int64_t us)
+{
+    return (uint32_t) ((us + 999) / 1000); // the options bound it to a day
+}
+
+static int s_tell_no_client (const rp_cli_t *self)
+{
+    if (errno == EINVAL)
+        return rp_cli_usage ("--server wants endpoints such as tcp://127.0.0.1:5555 or ipc:///run/x, "
+                             "with commas between them, not \"%s\"",
+                             self->options.server);
+    rp_error_t error = {.status = errno == ENOMEM ? RP_NO_MEMORY : RP_SYSTEM,
+                        .why = strerror (errno),
+                        .server = self->options.server};
+    return rp_cli_tell (self, &error);
+}
+
+/*  A broker that cannot be reached is given --wait-broker; one that has not answered yet, as on a
+    busy machine, is given --timeout.  */
+static int s_wait_broker (rp_cli_t *self)
+{
+    char why[512] = "";
+    int64_t begin = rp_clock_us ();
+    int rc = RP_NO_BROKER;
+    while (rc == RP_NO_BROKER && !rp_cli_interrupted ()) {
+        int64_t passed = rp_clock_us () - begin;
+        bool failed = *rp_client_last_error (self->client, why, sizeof why) != '\0';
+        if (passed >= self->options.wait_broker && (failed || passed >= self->options.timeout))
+            break;
+        rc = rp_client_connect (self->client, S_SLICE_MS);
+    }
+    if (rc == RP_OK)
+        return 0;
+    rp_error_t error = {.status = rp_cli_interrupted () ? RP_INTERRUPTED : rc,
+                        .why = rp_client_last_error (self->client, why, sizeof why),
+                        .server = self->options.server};
+    return rp_cli_tell (self, &error);
+}
+
+int rp_cli_connect (rp_cli_t *self, uint32_t max_open)
+{
+    const rp_cli_options_t *options = &self->options;
+    self->client = rp_client_new (options->server);
+    if (!self->client)
+        return s_tell_no_client (self);
+    int rc = rp_client_set_timeout_ms (self->client, s_milliseconds (options->timeout));
+    if (rc == RP_OK)
+        rc = rp_client_set_attempts (self->client, (uint8_t) options->attempts);
+    if (rc == RP_OK)
+        rc = rp_client_set_max_open (self->client, max_open);
+    if (rc != RP_OK) {
+        rp_error_t error = {.status = rc, .why = "", .server = options->server};
+        return rp_cli_tell (self, &error);
+    }
+    return s_wait_broker (self);
+}
+
+const char *rp_cli_service (rp_cli_t *self)
+{
+    if (self->arguments.count == 0) {
+        rp_cli_usage ("a service is missing; list them: riposte services");
+        return NULL;
+    }
+    const char *service = self->arguments.items[0];
+    if (!rp_name_is_valid (service, strlen (service))) {
+        rp_cli_usage ("a service name is 1 to %u bytes without control characters; "
+                      "list them: riposte services",
+                      (unsigned) RP_WIRE_NAME_MAX);
+        return NULL;
+    }
+    return service;
+}
+
+/*  Splits "key: value" and adds it.  */
+static int s_add_header (rp_call_t *call, const char *text)
+{
+    char key[64];
+    const char *colon = strchr (text, ':');
+    size_t size = colon ? (size_t) (colon - text) : sizeof key;
+    if (size >= sizeof key)
+        return rp_cli_usage ("--header wants KEY:VALUE, not \"%s\"", text);
+    memcpy (key, text, size);
+    key[size] = '\0';
+    int rc = rp_call_add_header (call, key, colon + 1 + strspn (colon + 1, " "));
+    if (rc == RP_TOO_LARGE)
+        return rp_cli_usage ("--header: all headers together are over 8 KiB; send it in the body");
+    if (rc != RP_OK)
+        return rp_cli_usage ("--header: a key is 1 to 63 of a-z 0-9 - _ . and a value has no "
+                             "control characters, unlike \"%s\"",
+                             text);
+    return 0;
+}
+
+int rp_cli_prepare (rp_cli_t *self, rp_call_t *call)
+{
+    // The timeout and the attempts come from the client's defaults.
+    (void) rp_call_set_wait_worker_ms (call, s_milliseconds (self->options.wait_worker));
+    rp_call_set_trace (call, self->options.verbose || self->options.output != RP_OUTPUT_TABLE);
+    for (size_t index = 0; index < self->options.headers.count; index++) {
+        int code = s_add_header (call, self->options.headers.items[index]);
+        if (code != 0)
+            return code;
+    }
+    return 0;
+}
+
+rp_call_t *rp_cli_call_new (
+  rp_cli_t *self, const char *service, const void *body, size_t size, int *code)
+{
+    rp_call_t *call = rp_call_new (service, body, size);
+    if (!call)
+        rp_output_no_memory (); // the name was looked at by rp_cli_service
+    *code = rp_cli_prepare (self, call);
+    if (*code != 0)
+        rp_call_destroy (&call);
+    return call;
+}
+
+static rp_reply_t *s_collect (rp_cli_t *self, uint64_t id)
+{
+    rp_reply_t *reply = NULL;
+    bool withdrawn = false;
+    int rc;
+    do {
+        if (rp_cli_interrupted () && !withdrawn) {
+            (void) rp_client_cancel (self->client, id); // it may have ended just now
+            withdrawn = true;
+        }
+        rc = rp_client_collect (self->client, S_SLICE_MS, &reply);
+    } while (rc == RP_TIMED_OUT || rc == RP_INTERRUPTED);
+    return reply;
+}
+
+rp_reply_t *rp_cli_perform (
+  rp_cli_t *self, const char *service, size_t size, rp_call_t **call_p, int *code)
+{
+    uint64_t id = 0;
+    rp_reply_t *reply = NULL;
+    int rc = rp_client_submit (self->client, call_p, &id);
+    if (rc == RP_OK) {
+        rp_cli_tell_request (self, service, size, id);
+        reply = s_collect (self, id);
+        rc = RP_CLOSED;
+    }
+    if (reply) {
+        rp_cli_tell_reply (self, reply);
+        return reply;
+    }
+    rp_call_destroy (call_p);
+    rp_error_t error = {.status = rc, .service = service, .why = "", .server = self->options.server};
+    rp_cli_tell_line (self, "", &error); // never JSON: a list may be open
+    *code = rp_status_exit_code (rc);
+    return NULL;
+}

@@ -1,0 +1,133 @@
+/*  riposte status: the broker, in numbers.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    The groups of numbers are shown by the names that the broker gives them, so a broker that counts
+    more needs no newer client.
+*/
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/listing.h"
+#include "client/cli/text.h"
+#include "common/units.h"
+
+#define S_TITLE_WIDTH 12
+/*  A path such as "limits.service_queue_bytes".  */
+#define S_PATH_MAX 256u
+
+static const char *s_text (const json_t *object, const char *key)
+{
+    const char *text = json_string_value (json_object_get (object, key));
+    return text ? text : "?";
+}
+
+/*  "OK 118  NO_WORKER 1", in as many lines as it takes; zeros too if all is true.  */
+static void s_write_numbers (const char *title, json_t *object, size_t width, bool all)
+{
+    const char *key;
+    json_t *value;
+    size_t used = 0; // columns of this line
+    json_object_foreach (object, key, value)
+    {
+        if (!json_is_integer (value) || (json_integer_value (value) == 0 && !all))
+            continue;
+        char cell[S_PATH_MAX];
+        snprintf (cell, sizeof cell, "  %s %" JSON_INTEGER_FORMAT, key, json_integer_value (value));
+        if (used == 0 || used + strlen (cell) > width) {
+            printf ("%s%-*s", used > 0 ? "\n" : "", S_TITLE_WIDTH, used > 0 ? "" : title);
+            used = S_TITLE_WIDTH;
+        }
+        fputs (cell, stdout);
+        used += strlen (cell);
+    }
+    if (used > 0)
+        putchar ('\n');
+}
+
+static void s_write_endpoints (const json_t *endpoints)
+{
+    size_t index;
+    json_t *endpoint;
+    json_array_foreach (endpoints, index, endpoint)
+    {
+        const char *text = json_string_value (endpoint);
+        printf ("%-*s  %s\n", S_TITLE_WIDTH, index == 0 ? "endpoints" : "", text ? text : "?");
+    }
+}
+
+/*  What is there now is shown with its zeros; what is counted or set only where it says something,
+    and the limits only with -v.  */
+static void s_write_table (const rp_cli_t *self, json_t *status)
+{
+    char uptime[RP_UNITS_TEXT_MAX];
+    size_t width = rp_output_width (STDOUT_FILENO, 100);
+    bool all = self->options.verbose;
+    printf ("%sriposte-broker %s%s  pid %" JSON_INTEGER_FORMAT "  up %s%s\n", self->out.bold,
+            s_text (status, "version"), self->out.reset, rp_output_number (status, "pid"),
+            rp_duration_format (uptime, rp_output_number (status, "uptime_us")),
+            json_is_true (json_object_get (status, "draining")) ? "  draining" : "");
+    s_write_endpoints (json_object_get (status, "endpoints"));
+
+    static const char *const own_line[] = {"pid", "uptime_us"};
+    for (size_t index = 0; index < sizeof own_line / sizeof *own_line; index++)
+        (void) json_object_del (status, own_line[index]);
+    s_write_numbers ("peers", status, width, true);
+    const char *title;
+    json_t *group;
+    json_object_foreach (status, title, group)
+    {
+        bool now = strcmp (title, "gauges") == 0 || strcmp (title, "counts") == 0;
+        if (json_is_object (group) && (all || strcmp (title, "limits") != 0))
+            s_write_numbers (title, group, width, all || now);
+    }
+}
+
+/*  A line per value, with the path to it.  */
+static void s_write_csv (const json_t *value, const char *path)
+{
+    const char *key;
+    size_t index;
+    json_t *member;
+    char longer[S_PATH_MAX];
+    json_object_foreach ((json_t *) value, key, member)
+    {
+        snprintf (longer, sizeof longer, "%s%s%s", path, *path ? "." : "", key);
+        s_write_csv (member, longer);
+    }
+    json_array_foreach (value, index, member)
+    {
+        snprintf (longer, sizeof longer, "%s.%zu", path, index);
+        s_write_csv (member, longer);
+    }
+    if (json_is_object (value) || json_is_array (value))
+        return;
+    printf ("%s,", path);
+    if (json_is_string (value))
+        rp_text_csv (stdout, json_string_value (value), json_string_length (value));
+    else if (json_is_boolean (value))
+        fputs (json_is_true (value) ? "true" : "false", stdout);
+    else
+        printf ("%" JSON_INTEGER_FORMAT, json_integer_value (value));
+    putchar ('\n');
+}
+
+int rp_cli_status (rp_cli_t *self)
+{
+    int code = 0;
+    json_t *status = rp_listing_ask (self, "riposte.status", &code);
+    if (!status)
+        return code;
+    if (self->options.output == RP_OUTPUT_TABLE)
+        s_write_table (self, status);
+    else if (self->options.output == RP_OUTPUT_CSV) {
+        puts ("name,value");
+        s_write_csv (status, "");
+    }
+    else
+        rp_output_json ((rp_output_t) self->options.output, json_incref (status));
+    json_decref (status);
+    return 0;
+}

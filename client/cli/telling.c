@@ -1,0 +1,111 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "client/cli/cli.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/cli/text.h"
+#include "common/units.h"
+
+int rp_cli_usage (const char *format, ...)
+{
+    va_list list;
+    va_start (list, format);
+    fputs ("riposte: ", stderr);
+    vfprintf (stderr, format, list);
+    fputc ('\n', stderr);
+    va_end (list);
+    return rp_status_exit_code (RP_USAGE);
+}
+
+bool rp_cli_writes_json (const rp_cli_t *self)
+{
+    return self->options.output == RP_OUTPUT_JSON || self->options.output == RP_OUTPUT_JSONL;
+}
+
+void rp_cli_tell_line (const rp_cli_t *self, const char *prefix, const rp_error_t *error)
+{
+    char line[RP_ERROR_LINE_MAX];
+    fprintf (stderr, "%sriposte:%s %s%s\n", self->err.red, self->err.reset, prefix,
+             rp_error_line (error, line));
+}
+
+int rp_cli_tell (const rp_cli_t *self, const rp_error_t *error)
+{
+    if (rp_cli_writes_json (self)) {
+        json_t *object = json_object ();
+        rp_output_set (object, "error", rp_error_json (error));
+        rp_output_json ((rp_output_t) self->options.output, object);
+    }
+    else
+        rp_cli_tell_line (self, "", error);
+    return rp_status_exit_code (error->status);
+}
+
+json_t *rp_cli_reply_json (const rp_cli_t *self, const rp_reply_t *reply, const char *service)
+{
+    json_t *object = json_object ();
+    int status = (int) rp_reply_status (reply);
+    rp_output_set (object, "status", json_string (rp_status_name (status)));
+    rp_output_set (object, "code", json_integer (rp_reply_code (reply)));
+    rp_output_set (object, "message", rp_output_text (rp_reply_message (reply)));
+    rp_output_set_body (object, rp_reply_body (reply), rp_reply_size (reply));
+    rp_output_set (object, "attempts", json_integer (rp_reply_attempts (reply)));
+    rp_output_set (object, "queue_us", json_integer (rp_reply_queue_us (reply)));
+    rp_output_set (object, "work_us", json_integer (rp_reply_work_us (reply)));
+    rp_output_set (object, "total_us", json_integer ((json_int_t) rp_reply_total_us (reply)));
+    rp_output_set (object, "worker", rp_output_text (rp_reply_worker (reply)));
+    if (status != RP_OK) {
+        rp_error_t error = rp_error_of (reply, service, self->options.server);
+        rp_output_set (object, "error", rp_error_json (&error));
+    }
+    return object;
+}
+
+void rp_cli_tell_request (const rp_cli_t *self, const char *service, size_t size, uint64_t id)
+{
+    if (!self->options.verbose)
+        return;
+    char bytes[RP_UNITS_TEXT_MAX];
+    char deadline[RP_UNITS_TEXT_MAX];
+    fprintf (stderr, "%s→ %s %s  id %llx  deadline %s%s\n", self->err.dim, service,
+             rp_size_format (bytes, size), (unsigned long long) id,
+             rp_duration_format (deadline, self->options.timeout), self->err.reset);
+}
+
+/*  "no_worker" for people: "no worker".  */
+static const char *s_status_words (int status, char *buffer, size_t size)
+{
+    snprintf (buffer, size, "%s", rp_status_name (status));
+    for (char *at = buffer; *at; at++)
+        *at = *at == '_' ? ' ' : *at >= 'A' && *at <= 'Z' ? (char) (*at - 'A' + 'a') : *at;
+    return buffer;
+}
+
+void rp_cli_tell_reply (const rp_cli_t *self, const rp_reply_t *reply)
+{
+    if (!self->options.verbose)
+        return;
+    char words[64];
+    char text[RP_UNITS_TEXT_MAX];
+    fprintf (stderr, "%s← %s %s", self->err.dim,
+             s_status_words ((int) rp_reply_status (reply), words, sizeof words),
+             rp_size_format (text, rp_reply_size (reply)));
+    char *worker = rp_text_visible (rp_reply_worker (reply), strlen (rp_reply_worker (reply)));
+    if (!worker)
+        rp_output_no_memory ();
+    if (*worker)
+        fprintf (stderr, "  worker %s", worker);
+    free (worker);
+    if (rp_reply_attempts (reply) > 1)
+        fprintf (stderr, "  attempt %u", rp_reply_attempts (reply));
+    if (rp_reply_attempts (reply) > 0) {
+        fprintf (stderr, "  queue %s", rp_duration_format (text, rp_reply_queue_us (reply)));
+        fprintf (stderr, "  work %s", rp_duration_format (text, rp_reply_work_us (reply)));
+    }
+    fprintf (stderr, "  total %s%s\n",
+             rp_duration_format (text, (int64_t) rp_reply_total_us (reply)), self->err.reset);
+}

@@ -1,0 +1,45 @@
+/*  A conversation as it is told: each request and what came of it.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    As a table, a request and its reply are two rows, with what the reply says below its first line;
+    as JSON and CSV, one item with everything.
+
+    Thread-safety: none; for the main thread.
+*/
+
+#ifndef RP_TRANSCRIPT_H
+#define RP_TRANSCRIPT_H
+
+#include "client/cli/cli.h"
+
+typedef struct {
+    const rp_cli_t *cli;
+    const char *service;
+    rp_output_list_t list;
+    size_t width;       /* of the terminal */
+    size_t round;       /* of the script, from 1 */
+    size_t steps;       /* of this round */
+    size_t exchanges;   /* that ended, in all rounds */
+    uint64_t total_us;  /* of them */
+} rp_transcript_t;
+
+void rp_transcript_begin (rp_transcript_t *self, const rp_cli_t *cli, const char *service);
+
+/*  The script begins (again): steps are numbered from 1.  */
+void rp_transcript_round (rp_transcript_t *self);
+
+/*  A request goes out.  */
+void rp_transcript_request (rp_transcript_t *self, const char *body, size_t size);
+
+/*  It has ended.  */
+void rp_transcript_reply (
+  rp_transcript_t *self, const char *body, size_t size, const rp_reply_t *reply);
+
+/*  wanted: requests of the script; answered: those of the last round that got a reply.  */
+void rp_transcript_end (rp_transcript_t *self, size_t wanted, size_t answered);
+
+/*  Writes a reply's body for a person at a terminal: whole, safe to show, with a newline.  */
+void rp_transcript_show (const rp_reply_t *reply);
+
+#endif

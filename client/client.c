@@ -1,0 +1,377 @@
+/*  Clients: making, setting, submitting, collecting.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#include <riposte/client.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "client/inside.h"
+#include "common/io/clock.h"
+#include "common/io/socket.h"
+#include "common/name.h"
+
+#define S_MESSAGES_KEPT 1024u
+#define S_MAX_OPEN 1000000u
+#define S_RETRY_PERCENT_MAX 1000u
+#define S_US_PER_MS 1000
+
+/*  ---- Making and setting ---------------------------------------------------------------------- */
+
+static bool s_parse_endpoints (rp_client_t *self)
+{
+    size_t count = 0;
+    for (char *at = self->endpoint_text, *rest = at; rest; at = rest) {
+        rest = strchr (at, ',');
+        if (rest)
+            *rest++ = '\0';
+        const char *reason;
+        if (count == RP_CLIENT_ENDPOINTS_MAX
+            || !rp_socket_peer_endpoint_is_valid (at, strlen (at), &reason))
+            return false;
+        self->endpoints[count++] = at;
+    }
+    self->core.config.endpoint_count = count;
+    return true;
+}
+
+static void s_default_name (rp_client_t *self)
+{
+    char host[40] = "";
+    if (gethostname (host, sizeof host) != 0)
+        host[0] = '\0';
+    host[sizeof host - 1] = '\0';
+    snprintf (self->name, sizeof self->name, "%s-%d", host, (int) getpid ());
+}
+
+static const rp_pump_owner_t s_owner = {
+  .turn = rp_client_turn,
+  .descriptors = rp_client_descriptors,
+  .deliver = rp_client_deliver,
+};
+
+/*  Returns 0 or an errno.  */
+static int s_make (rp_client_t *self, const char *endpoints)
+{
+    self->endpoint_text = strdup (endpoints);
+    if (!self->endpoint_text)
+        return ENOMEM;
+    if (!s_parse_endpoints (self))
+        return EINVAL;
+    self->context = zmq_ctx_new ();
+    if (!self->context)
+        return errno;
+    zmq_ctx_set (self->context, ZMQ_BLOCKY, 0);
+    self->channel = rp_channel_new (self->context);
+    if (!self->channel)
+        return ENOMEM;
+    self->pump = rp_pump_new (&s_owner, self);
+    return self->pump ? 0 : errno;
+}
+
+static void s_free (rp_client_t *self)
+{
+    rp_channel_destroy (&self->channel);
+    rp_message_pool_clear (&self->messages);
+    rp_client_core_clear (&self->core);
+    if (self->context)
+        while (zmq_ctx_term (self->context) != 0 && errno == EINTR)
+            ;
+    if (self->event_fd >= 0)
+        close (self->event_fd);
+    free (self->endpoint_text);
+    free (self);
+}
+
+rp_client_t *rp_client_new (const char *endpoints)
+{
+    if (!endpoints) {
+        errno = EINVAL;
+        return NULL;
+    }
+    rp_client_t *self = calloc (1, sizeof *self);
+    if (!self)
+        return NULL;
+    rp_client_config_t config = {
+      .endpoints = self->endpoints,
+      .heartbeat_ms = 2000,
+      .max_open = 10000,
+      .retry_percent = 20,
+    };
+    rp_client_core_init (&self->core, &config, rp_clock_entropy ());
+    rp_list_init (&self->ended);
+    rp_list_init (&self->callbacks);
+    self->messages.largest = S_MESSAGES_KEPT;
+    self->timeout_ms = 5000;
+    self->attempts = 1;
+    self->event_fd = -1;
+    s_default_name (self);
+
+    int error = s_make (self, endpoints);
+    if (error) {
+        s_free (self);
+        errno = error;
+        return NULL;
+    }
+    return self;
+}
+
+static rp_call_t *s_pop (rp_list_t *list)
+{
+    rp_list_node_t *node = rp_list_first (list);
+    if (!node)
+        return NULL;
+    rp_list_remove (node);
+    return RP_CONTAINER (node, rp_call_t, node);
+}
+
+void rp_client_destroy (rp_client_t **self_p)
+{
+    if (!self_p || !*self_p)
+        return;
+    rp_client_t *self = *self_p;
+    *self_p = NULL;
+    rp_pump_lock (self->pump);
+    rp_client_core_close (&self->core, rp_clock_us ());
+    rp_pump_unlock (self->pump);
+
+    rp_pump_lock (self->pump);
+    while (self->delivering || !rp_list_is_empty (&self->callbacks))
+        rp_pump_wait_on (self->pump, &self->callbacks, INT64_MAX);
+    rp_pump_unlock_idle (self->pump);
+    rp_pump_destroy (&self->pump);
+    for (rp_call_t *call; (call = s_pop (&self->ended));)
+        rp_call_free (call);
+    s_free (self);
+}
+
+/*  One setter: in range, and before the start.  */
+static int s_set (rp_client_t *self, uint32_t *place, uint32_t value, uint32_t least, uint32_t most)
+{
+    if (self->core.started || value < least || value > most)
+        return RP_USAGE;
+    *place = value;
+    return RP_OK;
+}
+
+int rp_client_set_timeout_ms (rp_client_t *self, uint32_t timeout_ms)
+{
+    return s_set (self, &self->timeout_ms, timeout_ms, 1, RP_DEADLINE_MAX_MS);
+}
+
+int rp_client_set_attempts (rp_client_t *self, uint8_t attempts)
+{
+    uint32_t value = self->attempts;
+    int rc = s_set (self, &value, attempts, 1, RP_ATTEMPTS_MAX);
+    self->attempts = (uint8_t) value;
+    return rc;
+}
+
+int rp_client_set_heartbeat_ms (rp_client_t *self, uint32_t heartbeat_ms)
+{
+    return s_set (
+      self, &self->core.config.heartbeat_ms, heartbeat_ms, RP_HEARTBEAT_MIN_MS,
+      RP_HEARTBEAT_MAX_MS);
+}
+
+int rp_client_set_max_open (rp_client_t *self, uint32_t max_open)
+{
+    return s_set (self, &self->core.config.max_open, max_open, 1, S_MAX_OPEN);
+}
+
+int rp_client_set_retry_budget (rp_client_t *self, uint32_t percent)
+{
+    return s_set (self, &self->core.config.retry_percent, percent, 0, S_RETRY_PERCENT_MAX);
+}
+
+int rp_client_set_name (rp_client_t *self, const char *name)
+{
+    size_t size = strlen (name);
+    if (self->core.started || size > RP_PEER_NAME_MAX || !rp_name_is_valid (name, size))
+        return RP_USAGE;
+    memcpy (self->name, name, size + 1);
+    return RP_OK;
+}
+
+/*  ---- The connection -------------------------------------------------------------------------- */
+
+int rp_client_connect (rp_client_t *self, uint32_t timeout_ms)
+{
+    int64_t now = rp_clock_us ();
+    int64_t until = now + (int64_t) timeout_ms * S_US_PER_MS;
+    int rc = RP_OK;
+    bool waited = false;
+    rp_pump_lock (self->pump);
+    rp_client_core_start (&self->core, now);
+    while (rc == RP_OK && self->core.link.state != RP_LINK_UP) {
+        if (self->core.link.state == RP_LINK_REFUSED)
+            rc = (int) self->core.refusal;
+        else if (waited && rp_clock_us () >= until)
+            rc = RP_NO_BROKER;
+        else if (rp_pump_wait_on (self->pump, &self->core.link, until) != 0)
+            rc = RP_INTERRUPTED;
+        waited = true;
+    }
+    rp_pump_unlock_idle (self->pump);
+    return rc;
+}
+
+const char *rp_client_last_error (rp_client_t *self, char *buffer, size_t size)
+{
+    rp_pump_lock (self->pump);
+    if (size > 0)
+        snprintf (buffer, size, "%s", self->core.error);
+    rp_pump_unlock_idle (self->pump);
+    return buffer;
+}
+
+/*  ---- Requests -------------------------------------------------------------------------------- */
+
+/*  With the lock held: gives a call to the core.  */
+static int s_accept (rp_client_t *self, rp_call_t *call, bool awaited)
+{
+    if (call->conversation && call->conversation->client != self)
+        return RP_USAGE;
+    if (!call->exchange.timeout_ms)
+        call->exchange.timeout_ms = self->timeout_ms;
+    if (!call->exchange.attempts)
+        call->exchange.attempts = self->attempts;
+    call->awaited = awaited;
+    call->done = false;
+    return rp_client_core_submit (&self->core, &call->exchange, rp_clock_us ());
+}
+
+/*  A signal came while a thread waited: the call is its caller's again. Releases the lock.  */
+static void s_abandon (rp_client_t *self, rp_call_t *call)
+{
+    rp_client_core_abandon (&self->core, &call->exchange, rp_clock_us ());
+    rp_pump_unlock (self->pump);
+    rp_reply_clear (&call->reply);
+}
+
+int rp_client_perform (rp_client_t *self, rp_call_t **call_p, rp_reply_t **reply_p)
+{
+    rp_call_t *call = *call_p;
+    *reply_p = NULL;
+    rp_pump_lock (self->pump);
+    int rc = s_accept (self, call, true);
+    if (rc != RP_OK) {
+        rp_pump_unlock_idle (self->pump);
+        return rc;
+    }
+    self->brief = true;
+    while (!call->done)
+        if (rp_pump_wait_on (self->pump, call, INT64_MAX) != 0 && !call->done) {
+            s_abandon (self, call);
+            return RP_INTERRUPTED;
+        }
+    rp_pump_unlock_idle (self->pump);
+    *call_p = NULL;
+    *reply_p = rp_call_become_reply (call);
+    return RP_OK;
+}
+
+int rp_client_call (
+  rp_client_t *self, const char *service, const void *body, size_t size, rp_reply_t **reply_p)
+{
+    *reply_p = NULL;
+    rp_call_t *call = rp_call_new (service, body, size);
+    if (!call)
+        return errno == EINVAL ? RP_USAGE : RP_NO_MEMORY;
+    int rc = rp_client_perform (self, &call, reply_p);
+    rp_call_destroy (&call);
+    return rc;
+}
+
+int rp_client_submit (rp_client_t *self, rp_call_t **call_p, uint64_t *id)
+{
+    rp_call_t *call = *call_p;
+    rp_pump_lock (self->pump);
+    int rc = s_accept (self, call, false);
+    if (rc != RP_OK) {
+        rp_pump_unlock_idle (self->pump);
+        return rc;
+    }
+    *call_p = NULL;
+    if (id)
+        *id = call->exchange.id;
+    if (call->callback)
+        rp_pump_set_background (self->pump);
+    else
+        self->uncollected++;
+    self->brief = true;
+    rp_pump_unlock (self->pump);
+    return RP_OK;
+}
+
+/*  With the lock held: the next that ended, or NULL.  */
+static rp_call_t *s_take_ended (rp_client_t *self)
+{
+    rp_call_t *call = s_pop (&self->ended);
+    if (!call)
+        return NULL;
+    self->uncollected--;
+    eventfd_t count;
+    if (rp_list_is_empty (&self->ended) && self->event_fd >= 0)
+        eventfd_read (self->event_fd, &count);
+    return call;
+}
+
+int rp_client_collect (rp_client_t *self, uint32_t timeout_ms, rp_reply_t **reply_p)
+{
+    *reply_p = NULL;
+    rp_pump_lock (self->pump);
+    rp_call_t *call = s_take_ended (self);
+    int64_t until = call ? 0 : rp_clock_us () + (int64_t) timeout_ms * S_US_PER_MS;
+    int rc = RP_OK;
+    for (bool waited = false; !call && rc == RP_OK; waited = true) {
+        if (self->uncollected == 0)
+            rc = RP_CLOSED;
+        else if (waited && rp_clock_us () >= until)
+            rc = RP_TIMED_OUT;
+        else if (rp_pump_wait_on (self->pump, &self->ended, until) != 0)
+            rc = RP_INTERRUPTED;
+        else
+            call = s_take_ended (self);
+    }
+    rp_pump_unlock_idle (self->pump);
+    if (call)
+        *reply_p = rp_call_become_reply (call);
+    return rc;
+}
+
+int rp_client_cancel (rp_client_t *self, uint64_t id)
+{
+    rp_pump_lock (self->pump);
+    bool found = rp_client_core_cancel (&self->core, id, rp_clock_us ());
+    rp_pump_unlock (self->pump);
+    return found ? RP_OK : RP_USAGE;
+}
+
+int rp_client_fd (rp_client_t *self)
+{
+    rp_pump_lock (self->pump);
+    if (self->event_fd < 0) {
+        self->event_fd = eventfd (
+          rp_list_is_empty (&self->ended) ? 0 : 1, EFD_NONBLOCK | EFD_CLOEXEC);
+        if (self->event_fd >= 0)
+            rp_pump_set_background (self->pump);
+    }
+    int descriptor = self->event_fd;
+    rp_pump_unlock (self->pump);
+    return descriptor;
+}
+
+size_t rp_client_open (rp_client_t *self)
+{
+    rp_pump_lock (self->pump);
+    size_t count = self->core.open_count;
+    rp_pump_unlock_idle (self->pump);
+    return count;
+}

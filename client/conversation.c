@@ -1,0 +1,61 @@
+/*  Conversations: requests that go to one worker, in order.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/inside.h"
+#include "common/name.h"
+
+rp_conversation_t *rp_conversation_new (rp_client_t *client, const char *service)
+{
+    size_t size = service ? strlen (service) : 0;
+    if (!service || !rp_name_is_valid (service, size)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    rp_conversation_t *self = calloc (1, sizeof *self);
+    if (!self)
+        return NULL;
+    self->client = client;
+    self->references = 1;
+    self->name_size = (uint8_t) size;
+    memcpy (self->name, service, size);
+    return self;
+}
+
+void rp_conversation_release (rp_conversation_t *self)
+{
+    if (--self->references == 0)
+        free (self);
+}
+
+void rp_conversation_destroy (rp_conversation_t **self_p)
+{
+    if (!self_p || !*self_p)
+        return;
+    rp_conversation_t *self = *self_p;
+    rp_client_t *client = self->client;
+    *self_p = NULL;
+    rp_head_t end;
+    rp_pump_lock (client->pump);
+    if (rp_client_core_end_talk (&client->core, &self->talk, &end))
+        rp_channel_send_head (client->channel, &end); // lost: the broker's idle limit ends it
+    rp_pump_unlock (client->pump);
+    rp_conversation_release (self);
+}
+
+int rp_conversation_call (
+  rp_conversation_t *self, const void *body, size_t size, rp_reply_t **reply_p)
+{
+    *reply_p = NULL;
+    rp_call_t *call = rp_call_new_in (self, body, size);
+    if (!call)
+        return errno == EINVAL ? RP_USAGE : RP_NO_MEMORY;
+    int rc = rp_client_perform (self->client, &call, reply_p);
+    rp_call_destroy (&call);
+    return rc;
+}

@@ -1,0 +1,316 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "client/exchange.h"
+
+#include "common/backoff.h"
+
+/*  What one retry costs; a request earns config.retry_percent of these hundredths.  */
+#define S_RETRY_COST 100
+
+#define S_US_PER_MS 1000
+
+uint64_t rp_client_core_random (rp_client_core_t *core)
+{
+    uint64_t value = core->random += 0x9e3779b97f4a7c15u;
+    value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9u;
+    value = (value ^ (value >> 27)) * 0x94d049bb133111ebu;
+    return value ^ (value >> 31);
+}
+
+static void s_set_timer (rp_client_core_t *core, rp_exchange_t *exchange, int64_t due)
+{
+    rp_heap_update (&core->timers, &exchange->timer, (uint64_t) due);
+    if (due < core->next)
+        core->next = due;
+}
+
+/*  Takes it out of the state it is in.  */
+static void s_leave (rp_client_core_t *core, rp_exchange_t *exchange)
+{
+    if (exchange->state == RP_EXCHANGE_RUNNING) {
+        core->running_count--;
+        if (exchange->talk && exchange->talk->opener == exchange)
+            exchange->talk->opener = NULL;
+    }
+    if (exchange->state != RP_EXCHANGE_PAUSED)
+        rp_list_remove (&exchange->node);
+}
+
+static void s_wait (rp_client_core_t *core, rp_exchange_t *exchange, rp_list_node_t *place)
+{
+    exchange->state = RP_EXCHANGE_WAITING;
+    rp_list_insert_before (place, &exchange->node);
+    s_set_timer (core, exchange, exchange->deadline);
+}
+
+void rp_exchange_finish (
+  rp_client_core_t *core,
+  rp_exchange_t *exchange,
+  rp_status_t status,
+  rp_exchange_end_t end,
+  int64_t now)
+{
+    s_leave (core, exchange);
+    // What proves that this id never ran proves nothing about an earlier one.
+    if (exchange->unseen && rp_status_is_safe_to_retry (status)) {
+        status = RP_UNKNOWN;
+        end = RP_END_LOST;
+    }
+    exchange->state = RP_EXCHANGE_ENDED;
+    exchange->status = status;
+    exchange->end = end;
+    exchange->ended = now;
+    rp_heap_remove (&core->timers, &exchange->timer);
+    rp_slots_give (&core->slots, exchange->id);
+    core->open_count--;
+    if (!exchange->todo.next)
+        rp_list_append (&core->todo, &exchange->todo);
+}
+
+/*  ---- Trying again ---------------------------------------------------------------------------- */
+
+static bool s_take_retry (rp_client_core_t *core, rp_exchange_t *exchange)
+{
+    if (core->budget < S_RETRY_COST)
+        return false;
+    core->budget -= S_RETRY_COST;
+    exchange->attempts_left--;
+    exchange->retries++;
+    exchange->wire_id = rp_slots_renew (&core->slots, exchange->wire_id);
+    return true;
+}
+
+/*  Sent again into a conversation that a worker has state of, it would meet another state.  */
+static bool s_may_move (const rp_exchange_t *exchange)
+{
+    const rp_talk_t *talk = exchange->talk;
+    return !talk || (!talk->established && talk->key == exchange->talk_key);
+}
+
+void rp_exchange_lost (
+  rp_client_core_t *core, rp_exchange_t *exchange, rp_list_node_t *place, int64_t now)
+{
+    exchange->cancel = 0;
+    exchange->unseen = true;
+    if (exchange->attempts_left < 2 || exchange->cancelled || !s_may_move (exchange))
+        rp_exchange_finish (core, exchange, RP_UNKNOWN, RP_END_LOST, now);
+    else if (!s_take_retry (core, exchange))
+        rp_exchange_finish (core, exchange, RP_UNKNOWN, RP_END_BUDGET, now);
+    else {
+        s_leave (core, exchange);
+        s_wait (core, exchange, place);
+    }
+}
+
+/*  True if it was put aside for another attempt.  */
+static bool s_pause (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now)
+{
+    if (exchange->attempts_left < 2 || exchange->cancelled)
+        return false;
+    int64_t pause = rp_backoff_us (
+      exchange->retries + 1u, RP_RETRY_FIRST_MS * S_US_PER_MS, RP_RETRY_LARGEST_MS * S_US_PER_MS,
+      rp_client_core_random (core));
+    if (now + pause >= exchange->deadline || !s_take_retry (core, exchange))
+        return false;
+    s_leave (core, exchange);
+    exchange->state = RP_EXCHANGE_PAUSED;
+    s_set_timer (core, exchange, now + pause);
+    return true;
+}
+
+/*  ---- The reply ------------------------------------------------------------------------------- */
+
+/*  What a reply says about the conversation, if the conversation is still the one that was asked.  */
+static void s_teach_talk (rp_talk_t *talk, const rp_exchange_t *exchange, const rp_head_t *reply)
+{
+    if (talk->key != exchange->talk_key)
+        return;
+    if (reply->status == RP_OK || reply->status == RP_APP_ERROR)
+        talk->established = true;
+    if (reply->status == RP_CONVERSATION_LOST || reply->flags & RP_FLAG_LAST) {
+        talk->key = 0;
+        talk->established = false;
+        talk->opener = NULL;
+    }
+}
+
+bool rp_exchange_replied (
+  rp_client_core_t *core, rp_exchange_t *exchange, const rp_head_t *reply, int64_t now)
+{
+    exchange->cancel = 0;
+    if (exchange->talk)
+        s_teach_talk (exchange->talk, exchange, reply);
+    bool again = reply->status == RP_BUSY || reply->status == RP_DRAINING;
+    if (again && s_pause (core, exchange, now))
+        return false;
+    rp_exchange_finish (core, exchange, (rp_status_t) reply->status, RP_END_REPLY, now);
+    return exchange->end == RP_END_REPLY;
+}
+
+/*  ---- Time ------------------------------------------------------------------------------------ */
+
+static void s_expire (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now)
+{
+    if (core->sessions > exchange->sessions_before)
+        rp_exchange_finish (core, exchange, RP_EXPIRED, RP_END_HELD, now);
+    else
+        rp_exchange_finish (core, exchange, RP_NO_BROKER, RP_END_UNREACHED, now);
+}
+
+void rp_exchange_timed (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now)
+{
+    int64_t last = exchange->deadline + (int64_t) RP_DEADLINE_GRACE_MS * S_US_PER_MS;
+    switch (exchange->state) {
+        case RP_EXCHANGE_WAITING:
+            s_expire (core, exchange, now);
+            break;
+        case RP_EXCHANGE_PAUSED:
+            s_wait (core, exchange, &core->waiting.ring);
+            break;
+        case RP_EXCHANGE_RUNNING:
+            // The timer stood at the deadline, so that sending did not have to move it.
+            if (now < last) {
+                s_set_timer (core, exchange, last);
+                break;
+            }
+            exchange->cancel = exchange->wire_id;
+            rp_exchange_finish (core, exchange, RP_UNKNOWN, RP_END_SILENT, now);
+            break;
+        case RP_EXCHANGE_IDLE:
+        case RP_EXCHANGE_ENDED:
+            break;
+    }
+}
+
+/*  ---- Sending --------------------------------------------------------------------------------- */
+
+static void s_enter_talk (rp_client_core_t *core, rp_exchange_t *exchange, rp_head_t *head)
+{
+    rp_talk_t *talk = exchange->talk;
+    if (talk->key == 0)
+        talk->key = ++core->last_key;
+    talk->session = core->sessions;
+    exchange->talk_key = talk->key;
+    head->conversation = talk->key;
+    if (!talk->established && !talk->opener) {
+        talk->opener = exchange;
+        head->flags |= RP_FLAG_OPEN;
+    }
+}
+
+bool rp_exchange_send (
+  rp_client_core_t *core, rp_exchange_t *exchange, rp_head_t *head, int64_t now)
+{
+    if (now >= exchange->deadline) {
+        s_expire (core, exchange, now);
+        return false;
+    }
+    if (exchange->talk && exchange->talk->over) {
+        rp_exchange_finish (core, exchange, RP_CONVERSATION_LOST, RP_END_TALK_OVER, now);
+        return false;
+    }
+    if (core->max_body && exchange->size > core->max_body) {
+        rp_exchange_finish (core, exchange, RP_TOO_LARGE, RP_END_TOO_LARGE, now);
+        return false;
+    }
+    int64_t left = (exchange->deadline - now) / S_US_PER_MS;
+    *head = (rp_head_t) {
+      .command = RP_COMMAND_REQUEST,
+      .flags = exchange->trace ? RP_FLAG_TRACE : 0,
+      .id = exchange->wire_id,
+      .time = left ? (uint32_t) left : 1,
+      .value = exchange->wait_ms,
+      .attempts = exchange->attempts_left,
+    };
+    if (exchange->talk)
+        s_enter_talk (core, exchange, head);
+    rp_list_remove (&exchange->node);
+    rp_list_append (&core->running, &exchange->node);
+    exchange->state = RP_EXCHANGE_RUNNING;
+    core->running_count++;
+    return true;
+}
+
+/*  ---- What the shell does with one request ---------------------------------------------------- */
+
+static void s_prepare (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now)
+{
+    exchange->submitted = now;
+    exchange->deadline = now + (int64_t) exchange->timeout_ms * S_US_PER_MS;
+    exchange->attempts_left = exchange->attempts;
+    exchange->retries = 0;
+    exchange->cancelled = false;
+    exchange->unseen = false;
+    exchange->cancel = 0;
+    exchange->todo = (rp_list_node_t) {0};
+    bool up = self->link.state == RP_LINK_UP;
+    exchange->sessions_before = up ? self->sessions - 1 : self->sessions;
+}
+
+int rp_client_core_submit (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now)
+{
+    if (self->closed)
+        return RP_CLOSED;
+    if (self->open_count >= self->config.max_open)
+        return RP_FULL;
+    if (!rp_slots_reserve (&self->slots))
+        return RP_NO_MEMORY;
+    s_prepare (self, exchange, now);
+    rp_heap_node_init (&exchange->timer);
+    if (!rp_heap_push (&self->timers, &exchange->timer, (uint64_t) exchange->deadline))
+        return RP_NO_MEMORY;
+
+    rp_client_core_start (self, now);
+    if (exchange->deadline < self->next)
+        self->next = exchange->deadline;
+    exchange->id = exchange->wire_id = rp_slots_take (&self->slots, exchange);
+    exchange->state = RP_EXCHANGE_WAITING;
+    rp_list_append (&self->waiting, &exchange->node);
+    self->open_count++;
+    self->budget += self->config.retry_percent;
+    if (self->budget > RP_RETRY_CAP * S_RETRY_COST)
+        self->budget = RP_RETRY_CAP * S_RETRY_COST;
+    if (self->link.state == RP_LINK_REFUSED)
+        rp_exchange_finish (self, exchange, self->refusal, RP_END_REFUSED, now);
+    return RP_OK;
+}
+
+void rp_client_core_unsent (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now)
+{
+    s_leave (self, exchange);
+    s_wait (self, exchange, self->waiting.ring.next);
+    self->blocked_until = now + RP_SEND_PAUSE_US;
+    if (self->blocked_until < self->next)
+        self->next = self->blocked_until;
+}
+
+bool rp_client_core_cancel (rp_client_core_t *self, uint64_t id, int64_t now)
+{
+    rp_exchange_t *exchange = rp_slots_at (&self->slots, id);
+    if (!exchange || exchange->id != id)
+        return false;
+    if (exchange->state != RP_EXCHANGE_RUNNING)
+        rp_exchange_finish (self, exchange, RP_CANCELLED, RP_END_WITHDRAWN, now);
+    else if (!exchange->cancelled) {
+        exchange->cancelled = true;
+        exchange->cancel = exchange->wire_id;
+        rp_list_append (&self->todo, &exchange->todo);
+    }
+    return true;
+}
+
+void rp_client_core_abandon (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now)
+{
+    if (exchange->state == RP_EXCHANGE_RUNNING)
+        exchange->cancel = exchange->wire_id;
+    rp_exchange_finish (self, exchange, RP_CANCELLED, RP_END_WITHDRAWN, now);
+}
+
+bool rp_client_core_end_talk (rp_client_core_t *self, rp_talk_t *talk, rp_head_t *head)
+{
+    talk->over = true;
+    if (!talk->key || talk->session != self->sessions || self->link.state != RP_LINK_UP)
+        return false;
+    *head = (rp_head_t) {.command = RP_COMMAND_END, .conversation = talk->key};
+    return true;
+}

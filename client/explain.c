@@ -1,0 +1,114 @@
+/*  What a client says to people: one line with what happened, why, and what to do next.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "client/inside.h"
+#include "common/units.h"
+
+static char *s_format (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
+
+static char *s_format (const char *format, ...)
+{
+    char *text = NULL;
+    va_list arguments;
+    va_start (arguments, format);
+    int rc = vasprintf (&text, format, arguments);
+    va_end (arguments);
+    return rc < 0 ? NULL : text;
+}
+
+/*  "tcp://…: connection refused", or the endpoint when nothing went wrong yet.  */
+static const char *s_error (const rp_client_core_t *core)
+{
+    return core->error[0] ? core->error : core->config.endpoints[0];
+}
+
+char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
+{
+    char size[RP_UNITS_TEXT_MAX];
+    char limit[RP_UNITS_TEXT_MAX];
+    char time[RP_UNITS_TEXT_MAX];
+    const rp_exchange_t *exchange = &call->exchange;
+    rp_duration_format (time, (int64_t) exchange->timeout_ms * 1000);
+    switch (exchange->end) {
+        case RP_END_UNREACHED:
+            return s_format (
+              "no broker was reached within %s (%s); check that riposte-broker runs there, or name "
+              "another endpoint",
+              time, s_error (core));
+        case RP_END_HELD:
+            return s_format (
+              "not sent within %s: the broker was lost (%s), or had %u requests of this client, its "
+              "limit; allow more time, or submit fewer at once",
+              time, s_error (core), (unsigned) core->broker_open);
+        case RP_END_LOST:
+            return s_format (
+              "the broker was lost before the reply came (%s); it may have run: find out, or allow "
+              "more attempts if running it twice does no harm",
+              s_error (core));
+        case RP_END_BUDGET:
+            return s_format (
+              "the broker was lost before the reply came (%s), and the retry budget is spent; it may "
+              "have run: find out, and try again later",
+              s_error (core));
+        case RP_END_SILENT:
+            return s_format (
+              "the broker said nothing about it within %s and %u ms of grace; it may have run: find "
+              "out before trying again",
+              time, RP_DEADLINE_GRACE_MS);
+        case RP_END_TOO_LARGE:
+            return s_format (
+              "the body of %s is over the broker's limit of %s; send less at once, or raise max_body "
+              "there",
+              rp_size_format (size, exchange->size), rp_size_format (limit, core->max_body));
+        case RP_END_REFUSED:
+            return s_format ("%s; check the endpoint and this client's name", s_error (core));
+        case RP_END_WITHDRAWN:
+            return s_format ("withdrawn by the client");
+        case RP_END_TALK_OVER:
+            return s_format ("its conversation was ended before it was sent; begin another");
+        case RP_END_REPLY:
+            break;
+    }
+    return NULL;
+}
+
+const char *rp_explain_status (rp_status_t status)
+{
+    switch (status) {
+        case RP_APP_ERROR:
+            return "the worker replied with an error and no message; see the worker's log";
+        case RP_NO_WORKER:
+            return "no worker offers the service; start one, or list them: riposte services";
+        case RP_BUSY:
+            return "a queue or a limit is full; try again later, or start more workers";
+        case RP_DRAINING:
+            return "the broker is shutting down; try again later, or at another endpoint";
+        case RP_DENIED:
+            return "the broker does not allow it; use another service name";
+        case RP_INVALID:
+            return "the broker says that the request breaks the protocol; check versions";
+        case RP_TOO_LARGE:
+            return "the body is over the broker's limit; send less at once, or raise max_body there";
+        case RP_EXPIRED:
+            return "the deadline passed before a worker had room, so it never ran; allow more time, "
+                   "or start more workers";
+        case RP_CANCELLED:
+            return "withdrawn by the client";
+        case RP_WORKER_LOST:
+            return "the worker was lost while it had the request; it may have run: find out, or "
+                   "allow more attempts";
+        case RP_DEADLINE:
+            return "the deadline passed while a worker had the request; it may have run: allow more "
+                   "time";
+        case RP_CONVERSATION_LOST:
+            return "the conversation and its state are gone with its worker; the next request "
+                   "begins anew";
+        default:
+            return rp_strerror ((int) status);
+    }
+}

@@ -1,0 +1,125 @@
+/*  What the files of the client library share: the objects behind the public handles.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    client.c makes, sets and serves a client; turn.c moves messages between the core and the channel;
+    call.c builds requests; reply.c reads replies; conversation.c; explain.c writes to people.
+    Everything in rp_client_t but what is marked is guarded by the pump's lock.
+*/
+
+#ifndef RP_CLIENT_INSIDE_H
+#define RP_CLIENT_INSIDE_H
+
+#include <stdatomic.h>
+
+#include <riposte/client.h>
+
+#include "client/core.h"
+#include "common/io/channel.h"
+#include "common/io/message.h"
+#include "common/io/pump.h"
+
+/*  Endpoints in one list: more is a mistake.  */
+#define RP_CLIENT_ENDPOINTS_MAX 16u
+/*  How long a connection that is being closed may take to pass on BYE, ms.  */
+#define RP_CLIENT_LINGER_MS 200
+
+struct rp_reply {
+    rp_status_t status;
+    uint32_t code;
+    uint32_t attempts;
+    uint32_t queue_us;
+    uint32_t work_us;
+    uint64_t id;
+    uint64_t total_us;
+    void *tag;
+    const void *body;
+    size_t size;
+    const char *text;      /* NULL: none; in the first frame, or own_text */
+    const char *headers;   /* in the first frame: key NUL value NUL and one byte, for each */
+    size_t headers_size;
+    zmq_msg_t first;       /* what text, headers and body point into */
+    zmq_msg_t second;
+    char *own_text;        /* from malloc, or NULL */
+    char *joined;          /* a body of several frames, as one; from malloc, or NULL */
+};
+
+/*  A call holds the reply to come, so that a request that was accepted always gets one.  */
+struct rp_call {
+    rp_exchange_t exchange; /* first: the core knows a call by it */
+    rp_list_node_t node;    /* ended, in the list for collect or for callbacks */
+    rp_conversation_t *conversation;
+    rp_callback_fn *callback;
+    void *arg;
+    void *tag;
+    uint8_t *headers; /* block; NULL until the first */
+    uint16_t headers_size;
+    uint8_t name_size;
+    bool awaited;    /* a thread waits for this one */
+    bool done;       /* it need not any longer */
+    zmq_msg_t large; /* a body over RP_INLINE_MAX */
+    rp_reply_t reply;
+    char data[]; /* the service's name, then a body of up to RP_INLINE_MAX bytes */
+};
+
+struct rp_conversation {
+    rp_client_t *client;
+    rp_talk_t talk;
+    atomic_uint references; /* the owner's, and one of each call; not guarded by the lock */
+    uint8_t name_size;
+    char name[RP_WIRE_NAME_MAX + 1];
+};
+
+struct rp_client {
+    /*  Constant from the first submit or connect on.  */
+    char *endpoint_text;
+    const char *endpoints[RP_CLIENT_ENDPOINTS_MAX];
+    char name[RP_PEER_NAME_MAX + 1];
+    uint32_t timeout_ms;
+    uint8_t attempts;
+    void *context;
+    rp_pump_t *pump;
+
+    rp_channel_t *channel;
+    rp_message_pool_t messages;
+    rp_client_core_t core;
+    rp_list_t ended;     /* for collect, in the order in which they ended */
+    rp_list_t callbacks; /* to be run */
+    size_t uncollected;  /* submitted for collect, and not collected */
+    int event_fd;        /* -1 until asked for; readable while ended is not empty */
+    bool delivering;     /* a callback runs */
+    bool brief;          /* the turn to come follows a submit: the monitor can wait */
+};
+
+/*  The pump's owner functions.  */
+int64_t rp_client_turn (void *owner, int64_t now);
+int rp_client_descriptors (void *owner, int *descriptors);
+void rp_client_deliver (void *owner);
+
+/*  The message of a request with this head. NULL when out of memory.  */
+rp_message_t *rp_call_message (
+  rp_call_t *self, rp_head_t *head, rp_message_pool_t *messages);
+
+/*  Frees a call, whatever state it is in short of open.  */
+void rp_call_free (rp_call_t *self);
+
+/*  A call that ended becomes its reply: what it held of the request is freed.  */
+rp_reply_t *rp_call_become_reply (rp_call_t *self);
+
+void rp_reply_init (rp_reply_t *self);
+/*  Frees what a reply holds; it is as after init.  */
+void rp_reply_clear (rp_reply_t *self);
+
+/*  Takes the frames of a REPLY whose head was decoded from them. False when out of memory, and
+    nothing was taken.  */
+bool rp_reply_fill (rp_reply_t *self, rp_message_t *message, const rp_head_t *head);
+
+void rp_conversation_release (rp_conversation_t *self);
+
+/*  What to say of a call that the library itself ended; from malloc, NULL when out of memory.  */
+char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call);
+
+/*  What to say of a status when the broker said nothing. Static.  */
+const char *rp_explain_status (rp_status_t status);
+
+#endif

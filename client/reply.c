@@ -1,0 +1,189 @@
+/*  Replies: what an application reads of a request's end.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/inside.h"
+
+void rp_reply_init (rp_reply_t *self)
+{
+    *self = (rp_reply_t) {.body = ""};
+    zmq_msg_init (&self->first);
+    zmq_msg_init (&self->second);
+}
+
+void rp_reply_clear (rp_reply_t *self)
+{
+    zmq_msg_close (&self->first);
+    zmq_msg_close (&self->second);
+    free (self->own_text);
+    free (self->joined);
+    rp_reply_init (self);
+}
+
+/*  ---- Filling --------------------------------------------------------------------------------- */
+
+/*  Makes a string of the text, where it lies: moved down by one byte, onto the head's last field,
+    which has been read.  */
+static const char *s_terminate_text (char *text, size_t size)
+{
+    memmove (text - 1, text, size);
+    text[size - 1] = '\0';
+    return text - 1;
+}
+
+/*  Makes strings of a header block, where it lies: [key size] key [2: value size] value becomes
+    key NUL value NUL and a byte that is left over.  */
+static void s_terminate_headers (char *block, size_t size)
+{
+    for (char *at = block, *end = block + size; at < end;) {
+        size_t key_size = (uint8_t) at[0];
+        const uint8_t *length = (const uint8_t *) at + 1 + key_size;
+        size_t value_size = (size_t) length[0] << 8 | length[1];
+        memmove (at, at + 1, key_size);
+        at[key_size] = '\0';
+        memmove (at + key_size + 1, at + key_size + 3, value_size);
+        at[key_size + 1 + value_size] = '\0';
+        at += key_size + 3 + value_size;
+    }
+}
+
+/*  Body frames beyond what two frames hold as they are.  */
+static bool s_join (rp_reply_t *self, rp_message_t *message, size_t head_size)
+{
+    char *at = self->joined = malloc (message->bytes - head_size + 1);
+    if (!at)
+        return false;
+    for (uint32_t index = 0; index < message->count; index++) {
+        zmq_msg_t *frame = rp_message_frame (message, index);
+        size_t skip = index ? 0 : head_size;
+        size_t size = zmq_msg_size (frame) - skip;
+        memcpy (at, (char *) zmq_msg_data (frame) + skip, size);
+        at += size;
+    }
+    self->body = self->joined;
+    self->size = (size_t) (at - self->joined);
+    return true;
+}
+
+bool rp_reply_fill (rp_reply_t *self, rp_message_t *message, const rp_head_t *head)
+{
+    bool inline_body = zmq_msg_size (&message->first) > head->size;
+    bool joins = message->count > 2 || (message->count == 2 && inline_body);
+    if (joins && !s_join (self, message, head->size))
+        return false;
+
+    size_t text_at = (size_t) (head->text - (const char *) zmq_msg_data (&message->first));
+    zmq_msg_move (&self->first, &message->first);
+    char *frame = zmq_msg_data (&self->first);
+    if (!joins && message->count == 2) {
+        zmq_msg_move (&self->second, rp_message_frame (message, 1));
+        self->body = zmq_msg_data (&self->second);
+        self->size = zmq_msg_size (&self->second);
+    }
+    else if (!joins) {
+        self->body = frame + head->size;
+        self->size = zmq_msg_size (&self->first) - head->size;
+    }
+    self->code = head->code;
+    self->attempts = head->attempt;
+    self->queue_us = head->time;
+    self->work_us = head->value;
+    if (head->headers_size) {
+        self->headers = frame + text_at + head->text_size;
+        self->headers_size = head->headers_size;
+        s_terminate_headers (frame + text_at + head->text_size, head->headers_size);
+    }
+    if (head->text_size)
+        self->text = s_terminate_text (frame + text_at, head->text_size);
+    return true;
+}
+
+/*  ---- Reading --------------------------------------------------------------------------------- */
+
+void rp_reply_destroy (rp_reply_t **self_p)
+{
+    if (!self_p || !*self_p)
+        return;
+    rp_call_t *call = RP_CONTAINER (*self_p, rp_call_t, reply);
+    *self_p = NULL;
+    rp_call_free (call);
+}
+
+rp_status_t rp_reply_status (const rp_reply_t *self)
+{
+    return self->status;
+}
+
+const char *rp_reply_message (const rp_reply_t *self)
+{
+    if (self->status == RP_OK)
+        return "";
+    return self->text ? self->text : rp_explain_status (self->status);
+}
+
+uint32_t rp_reply_code (const rp_reply_t *self)
+{
+    return self->code;
+}
+
+const void *rp_reply_body (const rp_reply_t *self)
+{
+    return self->body;
+}
+
+size_t rp_reply_size (const rp_reply_t *self)
+{
+    return self->size;
+}
+
+const char *rp_reply_header (const rp_reply_t *self, const char *key)
+{
+    const char *end = self->headers + self->headers_size;
+    for (const char *at = self->headers; at < end;) {
+        const char *value = at + strlen (at) + 1;
+        if (strcmp (at, key) == 0)
+            return value;
+        at = value + strlen (value) + 2;
+    }
+    return NULL;
+}
+
+uint64_t rp_reply_id (const rp_reply_t *self)
+{
+    return self->id;
+}
+
+void *rp_reply_tag (const rp_reply_t *self)
+{
+    return self->tag;
+}
+
+uint32_t rp_reply_attempts (const rp_reply_t *self)
+{
+    return self->attempts;
+}
+
+uint32_t rp_reply_queue_us (const rp_reply_t *self)
+{
+    return self->queue_us;
+}
+
+uint32_t rp_reply_work_us (const rp_reply_t *self)
+{
+    return self->work_us;
+}
+
+uint64_t rp_reply_total_us (const rp_reply_t *self)
+{
+    return self->total_us;
+}
+
+const char *rp_reply_worker (const rp_reply_t *self)
+{
+    const char *worker = rp_reply_header (self, "worker");
+    return worker ? worker : "";
+}

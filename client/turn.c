@@ -1,0 +1,203 @@
+/*  The client's turn: from the channel to the core, and what it orders back to the channel.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "client/inside.h"
+#include "common/wire.h"
+
+/*  Messages taken in one turn, so that a broker that floods cannot keep time from passing.  */
+#define S_BUDGET 1024
+
+/*  What a frame may be beyond the body, until the broker has said its limit.  */
+#define S_MAX_BODY_UNKNOWN 0x40000000u
+
+/*  ---- Ends ------------------------------------------------------------------------------------ */
+
+/*  Hands an ended call to whom it concerns.  */
+static void s_hand_over (rp_client_t *self, rp_call_t *call)
+{
+    if (call->awaited) {
+        call->done = true;
+        rp_pump_notify_on (self->pump, call);
+    }
+    else if (call->callback) {
+        rp_list_append (&self->callbacks, &call->node);
+        rp_pump_notify_on (self->pump, &self->callbacks);
+    }
+    else {
+        if (rp_list_is_empty (&self->ended)) {
+            rp_pump_notify_on (self->pump, &self->ended);
+            if (self->event_fd >= 0)
+                eventfd_write (self->event_fd, 1);
+        }
+        rp_list_append (&self->ended, &call->node);
+    }
+}
+
+static void s_end (rp_client_t *self, rp_call_t *call)
+{
+    const rp_exchange_t *exchange = &call->exchange;
+    rp_reply_t *reply = &call->reply;
+    reply->id = exchange->id;
+    reply->tag = call->tag;
+    reply->total_us = (uint64_t) (exchange->ended - exchange->submitted);
+    if (reply->status == RP_OK) // unless filling it failed
+        reply->status = exchange->status;
+    if (exchange->end != RP_END_REPLY)
+        reply->text = reply->own_text = rp_explain_end (&self->core, call);
+    s_hand_over (self, call);
+}
+
+/*  ---- Orders ---------------------------------------------------------------------------------- */
+
+static void s_say (rp_client_t *self, rp_head_t *head, int64_t now)
+{
+    if (head->command == RP_COMMAND_HELLO) {
+        head->key = self->name;
+        head->key_size = (uint8_t) strlen (self->name);
+    }
+    if (rp_channel_send_head (self->channel, head) != 0 && head->command == RP_COMMAND_HELLO)
+        rp_client_core_failed (&self->core, "the transport did not take HELLO", now);
+}
+
+static void s_send (rp_client_t *self, rp_client_order_t *order, int64_t now)
+{
+    rp_call_t *call = (rp_call_t *) order->exchange;
+    rp_message_t *message = rp_call_message (call, &order->head, &self->messages);
+    if (message && rp_channel_send (self->channel, &self->messages, &message) == 0)
+        return;
+    rp_message_destroy (&self->messages, &message);
+    rp_client_core_unsent (&self->core, order->exchange, now);
+}
+
+/*  Does what the core ordered. Returns true if that used the socket.  */
+static bool s_obey (rp_client_t *self, int64_t now)
+{
+    bool used = false;
+    rp_client_order_t order;
+    while (rp_client_core_next_order (&self->core, &order, now))
+        switch (order.kind) {
+            case RP_CLIENT_OPEN:
+                if (rp_channel_open (self->channel, order.endpoint) != 0)
+                    rp_client_core_failed (&self->core, zmq_strerror (zmq_errno ()), now);
+                used = true;
+                break;
+            case RP_CLIENT_CLOSE:
+                rp_channel_close (self->channel, order.orderly ? RP_CLIENT_LINGER_MS : 0);
+                break;
+            case RP_CLIENT_SAY:
+                s_say (self, &order.head, now);
+                used = true;
+                break;
+            case RP_CLIENT_SEND:
+                s_send (self, &order, now);
+                used = true;
+                break;
+            case RP_CLIENT_ENDED:
+                s_end (self, (rp_call_t *) order.exchange);
+                break;
+        }
+    return used;
+}
+
+/*  ---- Receiving ------------------------------------------------------------------------------- */
+
+static void s_take_message (rp_client_t *self, rp_message_t *message, int64_t now)
+{
+    rp_head_t head;
+    rp_wire_error_t error = rp_wire_decode (
+      &head, zmq_msg_data (&message->first), zmq_msg_size (&message->first));
+    if (error != RP_WIRE_ERROR_NONE) {
+        self->core.ignored++;
+        return;
+    }
+    rp_call_t *call = (rp_call_t *) rp_client_core_message (&self->core, &head, now);
+    if (call && !rp_reply_fill (&call->reply, message, &head)) {
+        call->reply.status = RP_UNKNOWN;
+        call->reply.text = "a reply came, but there was no memory for it";
+    }
+}
+
+/*  Returns true if the budget was used up: there may be more.  */
+static bool s_receive (rp_client_t *self, int64_t now)
+{
+    for (int budget = S_BUDGET; budget > 0; budget--) {
+        uint64_t max_body = self->core.max_body ? self->core.max_body : S_MAX_BODY_UNKNOWN;
+        rp_message_t *message = NULL;
+        rp_received_t received = rp_channel_receive (
+          self->channel, &self->messages, (size_t) max_body + RP_WIRE_HEAD_MAX, &message);
+        if (received == RP_RECEIVED_NONE || received == RP_RECEIVED_ERROR)
+            return false;
+        if (received == RP_RECEIVED)
+            s_take_message (self, message, now);
+        else
+            self->core.ignored++;
+        rp_message_destroy (&self->messages, &message);
+    }
+    return true;
+}
+
+static void s_take_events (rp_client_t *self, int64_t now)
+{
+    const char *reason = NULL;
+    for (rp_channel_event_t event;
+         (event = rp_channel_next_event (self->channel, &reason)) != RP_CHANNEL_NOTHING;)
+        if (event == RP_CHANNEL_CONNECTED)
+            rp_client_core_connected (&self->core, now);
+        else {
+            s_receive (self, now); // what came before the end: replies, a BYE with its reason
+            rp_client_core_failed (&self->core, reason, now);
+            return;
+        }
+}
+
+/*  ---- The turn -------------------------------------------------------------------------------- */
+
+/*  What is opened or sent may take the wake-up of what comes at the same moment, so looking for that
+    comes last.  */
+int64_t rp_client_turn (void *owner, int64_t now)
+{
+    rp_client_t *self = owner;
+    rp_link_state_t before = self->core.link.state;
+    int64_t next;
+    bool more;
+    s_obey (self, now);
+    do {
+        if (!self->brief || self->core.link.state != RP_LINK_UP)
+            s_take_events (self, now);
+        more = s_receive (self, now);
+        next = rp_client_core_tick (&self->core, now);
+    } while (s_obey (self, now) && !more);
+    self->brief = false;
+    if (self->core.link.state != before)
+        rp_pump_notify_on (self->pump, &self->core.link);
+    return more ? now : next;
+}
+
+int rp_client_descriptors (void *owner, int *descriptors)
+{
+    rp_client_t *self = owner;
+    return rp_channel_descriptors (self->channel, descriptors);
+}
+
+void rp_client_deliver (void *owner)
+{
+    rp_client_t *self = owner;
+    rp_pump_lock (self->pump);
+    for (rp_list_node_t *node; (node = rp_list_first (&self->callbacks));) {
+        rp_list_remove (node);
+        rp_call_t *call = RP_CONTAINER (node, rp_call_t, node);
+        self->delivering = true;
+        rp_pump_unlock_idle (self->pump);
+        call->callback (rp_call_become_reply (call), call->arg);
+        rp_pump_lock (self->pump);
+    }
+    if (self->delivering)
+        rp_pump_notify_on (self->pump, &self->callbacks); // destroy waits for the last one
+    self->delivering = false;
+    rp_pump_unlock_idle (self->pump);
+}

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MPL-2.0
+#
+# How everything in this project is compiled: the target riposte_flags carries it.
+
+if (NOT CMAKE_BUILD_TYPE)
+    set (CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "Build type" FORCE)
+endif ()
+# assert stays on in every build: what it guards is our own mistakes, never a peer's input.
+set (CMAKE_C_FLAGS_RELEASE "-O2")
+set (CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
+
+set (CMAKE_C_STANDARD 17)
+set (CMAKE_C_STANDARD_REQUIRED ON)
+set (CMAKE_C_EXTENSIONS OFF)
+set (CMAKE_C_VISIBILITY_PRESET hidden)
+set (CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+add_library (riposte_flags INTERFACE)
+target_compile_definitions (riposte_flags INTERFACE _GNU_SOURCE)
+target_compile_options (riposte_flags INTERFACE
+    -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes
+    -Wmissing-prototypes -Wpointer-arith -Wvla)
+if (RIPOSTE_WERROR)
+    target_compile_options (riposte_flags INTERFACE -Werror)
+endif ()
+
+if (RIPOSTE_SANITIZE)
+    target_compile_options (riposte_flags INTERFACE
+        -fsanitize=${RIPOSTE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    target_link_options (riposte_flags INTERFACE -fsanitize=${RIPOSTE_SANITIZE})
+else ()
+    # A shared library must name everything it needs. Sanitizers leave their runtime to the program.
+    target_link_options (riposte_flags INTERFACE -Wl,--no-undefined -Wl,-z,relro,-z,now)
+endif ()
+
+if (RIPOSTE_FUZZ)
+    if (NOT CMAKE_C_COMPILER_ID STREQUAL "Clang")
+        message (FATAL_ERROR "RIPOSTE_FUZZ needs libFuzzer: configure with CC=clang")
+    endif ()
+    target_compile_options (riposte_flags INTERFACE -fsanitize=fuzzer-no-link)
+    target_link_options (riposte_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif ()

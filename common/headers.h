@@ -1,0 +1,44 @@
+/*  A block of headers: opaque key-value pairs that travel with a request or a reply.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Source: docs/PROTOCOL.md, section 3.3. Each pair is: key size (1 byte, 1 to 63), key
+    (a-z 0-9 - _ .), value size (2 bytes, network order, 0 to 4096), value (no control characters).
+    At most RP_HEADERS_COUNT_MAX pairs and RP_WIRE_HEADERS_MAX bytes. Keys may repeat.
+
+    Thread-safety: pure functions of their arguments.
+*/
+
+#ifndef RP_HEADERS_H
+#define RP_HEADERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RP_HEADER_KEY_MAX 63u
+#define RP_HEADER_VALUE_MAX 4096u
+#define RP_HEADERS_COUNT_MAX 64u
+
+typedef struct {
+    const char *key; /* not NUL-terminated */
+    const char *value;
+    uint16_t value_size;
+    uint8_t key_size;
+} rp_header_t;
+
+/*  True if the whole block is well-formed.  */
+bool rp_headers_are_valid (const uint8_t *block, size_t size);
+
+/*  Takes the pair at *offset of a valid block and moves *offset behind it. False at the end.  */
+bool rp_headers_next (const uint8_t *block, size_t size, size_t *offset, rp_header_t *header);
+
+/*  Finds the first pair with this key in a valid block. False if there is none.  */
+bool rp_headers_find (const uint8_t *block, size_t size, const char *key, rp_header_t *header);
+
+/*  Appends a pair to a block that holds *size of at most capacity bytes. False, and nothing
+    changed, when the pair is not allowed or does not fit.  */
+bool rp_headers_append (
+  uint8_t *block, size_t *size, size_t capacity, const char *key, const char *value);
+
+#endif

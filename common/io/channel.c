@@ -1,0 +1,186 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "common/io/channel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include <zmq.h>
+
+#include "common/io/clock.h"
+#include "common/io/socket.h"
+#include "common/limits.h"
+
+#define S_EVENTS                                                                                   \
+    (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL                          \
+     | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH                       \
+     | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED)
+
+struct rp_channel {
+    void *context;
+    void *socket; /* NULL when closed */
+    void *monitor;
+    int descriptors[2];
+    bool connected; /* the handshake succeeded and nothing broke since */
+    bool failed;
+    bool armed;
+};
+
+rp_channel_t *rp_channel_new (void *context)
+{
+    rp_channel_t *self = calloc (1, sizeof *self);
+    if (self)
+        self->context = context;
+    return self;
+}
+
+void rp_channel_destroy (rp_channel_t **self_p)
+{
+    if (!*self_p)
+        return;
+    rp_channel_close (*self_p, 0);
+    free (*self_p);
+    *self_p = NULL;
+}
+
+static bool s_descriptor (void *socket, int *descriptor)
+{
+    size_t size = sizeof *descriptor;
+    return zmq_getsockopt (socket, ZMQ_FD, descriptor, &size) == 0;
+}
+
+int rp_channel_open (rp_channel_t *self, const char *endpoint)
+{
+    rp_channel_close (self, 0);
+    self->failed = false;
+    self->armed = false;
+    self->socket = rp_socket_dealer (self->context);
+    if (!self->socket)
+        return -1;
+    // Random, so that it is unique in a context that other channels use too.
+    self->monitor =
+      rp_socket_monitor (self->context, self->socket, S_EVENTS, rp_clock_entropy ());
+    if (self->monitor && rp_socket_prepare (self->socket, endpoint) == 0
+        && zmq_connect (self->socket, endpoint) == 0
+        && s_descriptor (self->socket, &self->descriptors[0])
+        && s_descriptor (self->monitor, &self->descriptors[1]))
+        return 0;
+    int reason = errno;
+    rp_channel_close (self, 0);
+    errno = reason;
+    return -1;
+}
+
+void rp_channel_close (rp_channel_t *self, int linger_ms)
+{
+    if (!self->socket)
+        return;
+    // Where no connection stands, nobody will ever read what is left.
+    if (self->connected)
+        zmq_setsockopt (self->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
+    rp_socket_close (self->socket, self->monitor);
+    self->socket = NULL;
+    self->monitor = NULL;
+    self->connected = false;
+}
+
+bool rp_channel_is_open (const rp_channel_t *self)
+{
+    return self->socket != NULL;
+}
+
+static const char *s_failure (int event, bool connected)
+{
+    switch (event) {
+        case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
+            return "the broker did not accept this peer's credentials";
+        case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
+        case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+            return "what listens there does not speak ZMTP, or hung up";
+        case ZMQ_EVENT_DISCONNECTED:
+            return connected ? "the connection broke" : "what listens there hung up";
+        default:
+            return "nothing listens there, or it cannot be reached";
+    }
+}
+
+rp_channel_event_t rp_channel_next_event (rp_channel_t *self, const char **reason)
+{
+    uint32_t value;
+    for (int event; self->socket && (event = rp_socket_next_event (self->monitor, &value)) != 0;) {
+        if (self->failed)
+            continue; // a connection that ended says so with several events
+        if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
+            self->connected = true;
+            return RP_CHANNEL_CONNECTED;
+        }
+        *reason = s_failure (event, self->connected);
+        self->failed = true;
+        self->connected = false;
+        return RP_CHANNEL_FAILED;
+    }
+    return RP_CHANNEL_NOTHING;
+}
+
+rp_received_t rp_channel_receive (
+  rp_channel_t *self, rp_message_pool_t *pool, size_t max_bytes, rp_message_t **message_p)
+{
+    *message_p = NULL;
+    if (!self->socket)
+        return RP_RECEIVED_NONE;
+    rp_received_t result =
+      rp_message_receive (pool, self->socket, RP_FRAMES_MAX, max_bytes, message_p);
+    self->armed = result == RP_RECEIVED_NONE;
+    return result;
+}
+
+/*  Before the connection stands, and after it broke, a message would only be buried in libzmq.  */
+static bool s_may_send (rp_channel_t *self)
+{
+    if (!self->connected)
+        errno = EAGAIN;
+    else
+        self->armed = false;
+    return self->connected;
+}
+
+int rp_channel_send (rp_channel_t *self, rp_message_pool_t *pool, rp_message_t **message_p)
+{
+    if (!s_may_send (self))
+        return -1;
+    return rp_message_send (pool, self->socket, NULL, 0, message_p);
+}
+
+int rp_channel_send_head (rp_channel_t *self, const rp_head_t *head)
+{
+    if (!s_may_send (self))
+        return -1;
+    zmq_msg_t frame;
+    size_t size = rp_wire_size (head);
+    if (zmq_msg_init_size (&frame, size) != 0)
+        return -1;
+    int rc = -1;
+    errno = EMSGSIZE;
+    if (rp_wire_encode (head, zmq_msg_data (&frame), size) == size)
+        do
+            rc = zmq_msg_send (&frame, self->socket, ZMQ_DONTWAIT);
+        while (rc == -1 && errno == EINTR);
+    int reason = errno;
+    zmq_msg_close (&frame);
+    errno = reason;
+    return rc == -1 ? -1 : 0;
+}
+
+bool rp_channel_is_armed (const rp_channel_t *self)
+{
+    return !self->socket || self->armed;
+}
+
+int rp_channel_descriptors (const rp_channel_t *self, int *descriptors)
+{
+    if (!self->socket)
+        return 0;
+    descriptors[0] = self->descriptors[0];
+    descriptors[1] = self->descriptors[1];
+    return 2;
+}

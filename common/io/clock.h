@@ -1,0 +1,17 @@
+/*  The clock of the shells. The pure parts get its value as an argument.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#ifndef RP_CLOCK_H
+#define RP_CLOCK_H
+
+#include <stdint.h>
+
+/*  Microseconds on CLOCK_MONOTONIC: the wall clock may jump, this does not. Any thread.  */
+int64_t rp_clock_us (void);
+
+/*  64 unpredictable bits from the kernel (getrandom). Any thread.  */
+uint64_t rp_clock_entropy (void);
+
+#endif

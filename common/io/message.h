@@ -1,0 +1,81 @@
+/*  A message: its frames as libzmq has them, received with a cap and sent whole or not at all.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    The first frame is the head (and, with RP_FLAG_INLINE, the first body frame); the rest is body.
+    Bodies move from receive to send without being copied. Messages come from a free list of their
+    owner, so that the data path allocates nothing of its own.
+
+    Thread-safety: a message, and a free list, belong to one thread at a time.
+*/
+
+#ifndef RP_MESSAGE_H
+#define RP_MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <zmq.h>
+
+typedef struct rp_message {
+    zmq_msg_t first;
+    zmq_msg_t *rest; /* frames 1 … count - 1; NULL when there are none */
+    uint32_t count;  /* frames; 0 only in the free list */
+    size_t bytes;    /* of all frames */
+    struct rp_message *next_free;
+} rp_message_t;
+
+typedef struct {
+    rp_message_t *head;
+    size_t count;
+    size_t largest; /* more than this many are freed instead of kept */
+} rp_message_pool_t;
+
+/*  How a receive ended.  */
+typedef enum {
+    RP_RECEIVED,       /* a whole message */
+    RP_RECEIVED_NONE,  /* nothing to receive now */
+    RP_RECEIVED_BIG,   /* over the cap of frames or bytes: drained and dropped; the first frame is kept */
+    RP_RECEIVED_ERROR, /* errno: ETERM, ENOTSOCK, ENOMEM … */
+} rp_received_t;
+
+/*  Gives every message of the free list back to the system.  */
+void rp_message_pool_clear (rp_message_pool_t *self);
+
+/*  Takes an empty message (one frame of size bytes, uninitialised). NULL when out of memory.  */
+rp_message_t *rp_message_new (rp_message_pool_t *pool, size_t size);
+
+/*  Closes the frames, puts the message back, nulls *self_p. NULL is allowed.  */
+void rp_message_destroy (rp_message_pool_t *pool, rp_message_t **self_p);
+
+/*  Receives one message without waiting, from a socket without an envelope (DEALER), or what
+    follows the envelope of a ROUTER whose first frame was just received with more to come.
+    At most max_frames frames and max_bytes bytes are kept. *self_p is set with RP_RECEIVED and
+    RP_RECEIVED_BIG, NULL otherwise. With RP_RECEIVED_BIG its bytes tell which it was: more than
+    max_bytes, or no more than that when the frames were too many.  */
+rp_received_t rp_message_receive (
+  rp_message_pool_t *pool, void *socket, uint32_t max_frames, size_t max_bytes, rp_message_t **self_p);
+
+/*  Sends without waiting. address (may be NULL for a DEALER) goes first, as a frame of its own.
+    0: sent, *self_p is NULL. -1: errno EAGAIN (full), EHOSTUNREACH (gone) and others; nothing was
+    sent and *self_p is untouched.  */
+int rp_message_send (
+  rp_message_pool_t *pool,
+  void *socket,
+  const void *address,
+  size_t address_size,
+  rp_message_t **self_p);
+
+/*  Makes a second message with the same content; large frames are shared, not copied. NULL when out
+    of memory.  */
+rp_message_t *rp_message_share (rp_message_pool_t *pool, rp_message_t *self);
+
+/*  Makes the first frame one that nobody else reads, so that its head may be patched in place.
+    Copies it if it is shared. False when out of memory.  */
+bool rp_message_own_head (rp_message_t *self);
+
+/*  Frame number index.  */
+zmq_msg_t *rp_message_frame (rp_message_t *self, uint32_t index);
+
+#endif

@@ -1,0 +1,480 @@
+/*  SPDX-License-Identifier: MPL-2.0
+
+    Two things hold whenever the lock is free:
+
+    - The descriptors are armed, and self->next is when the owner wants to be called again: whoever
+      touched a socket has turned before it let go.
+    - Somebody watches: a leader polls, and is kicked when what it polls for is out of date; or a
+      follower has been appointed to lead; or the keeper is due to look. s_settle sees to that.
+
+    A follower sleeps on a semaphore of its own rather than on a condition variable: it can be woken
+    alone, and a signal ends its sleep, as it ends a poll.
+*/
+
+#include "common/io/pump.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/check.h"
+#include "common/io/clock.h"
+#include "common/list.h"
+
+/*  One thread inside rp_pump_wait; it lives on that thread's stack.  */
+typedef struct {
+    rp_list_node_t node; /* first: a node is its waiter */
+    const void *subject;
+    sem_t bell;
+    bool asleep; /* on its bell */
+    bool rung;
+    bool called; /* its subject changed */
+} s_waiter_t;
+
+struct rp_pump {
+    rp_pump_owner_t functions;
+    void *owner;
+    pthread_mutex_t lock;
+    int kick; /* eventfd: wakes the leader */
+
+    int64_t next;   /* when the owner wants to be called again */
+    int64_t turned; /* when it was called last; 0 is never */
+
+    rp_list_t waiters; /* the one that waits longest is first */
+    bool calls;        /* some of them were called and not woken yet */
+
+    /*  Who polls: a waiter, the keeper (&keeper_leads) or NULL, nobody. What it polls for is known
+        here so that it can be told when that changes.  */
+    const void *leader;
+    bool polling;
+    bool changed; /* somebody else turned since it began to */
+    int64_t leader_until;
+    int descriptors[RP_PUMP_DESCRIPTORS_MAX];
+    int descriptor_count;
+
+    pthread_t keeper;
+    char keeper_leads;    /* its address stands for the keeper among the leaders */
+    int keeper_alarm;     /* eventfd: wakes the keeper */
+    int64_t keeper_until; /* when it will look by itself; INT64_MIN: it is awake */
+    bool background;
+    bool undelivered; /* background: something changed since deliver ran */
+    bool ending;
+};
+
+/*  ---- The lock and the turn ------------------------------------------------------------------- */
+
+static void s_lock (rp_pump_t *self)
+{
+    RP_CHECK (pthread_mutex_lock (&self->lock) == 0);
+}
+
+static void s_unlock (rp_pump_t *self)
+{
+    RP_CHECK (pthread_mutex_unlock (&self->lock) == 0);
+}
+
+static void s_turn (rp_pump_t *self)
+{
+    int64_t now = rp_clock_us ();
+    self->next = self->functions.turn (self->owner, now);
+    self->turned = now;
+    self->changed = true;
+}
+
+static void s_write (int descriptor)
+{
+    int saved = errno; // rp_pump_kick runs in signal handlers
+    // fails only if it is full, that is, readable already
+    if (eventfd_write (descriptor, 1) != 0)
+        errno = saved;
+}
+
+/*  ---- Who watches when the lock is free -------------------------------------------------------- */
+
+static void s_wake (rp_pump_t *self, s_waiter_t *waiter)
+{
+    if (self->leader == waiter && self->polling)
+        s_write (self->kick);
+    if (waiter->asleep && !waiter->rung) {
+        waiter->rung = true;
+        RP_CHECK (sem_post (&waiter->bell) == 0);
+    }
+}
+
+static void s_wake_called (rp_pump_t *self)
+{
+    self->calls = false;
+    for (rp_list_node_t *node = rp_list_first (&self->waiters); node;
+         node = rp_list_next (&self->waiters, node)) {
+        s_waiter_t *waiter = (s_waiter_t *) node;
+        if (waiter->called)
+            s_wake (self, waiter);
+    }
+}
+
+/*  True if the leader polls other descriptors than it should now. That a number was closed and
+    opened again within one turn goes unnoticed; the leader then looks at its time, not before.  */
+static bool s_descriptors_differ (rp_pump_t *self)
+{
+    int descriptors[RP_PUMP_DESCRIPTORS_MAX];
+    int count = self->functions.descriptors (self->owner, descriptors);
+    return count != self->descriptor_count
+           || memcmp (descriptors, self->descriptors, (size_t) count * sizeof *descriptors) != 0;
+}
+
+/*  When the keeper is to look if nobody else does.  */
+static int64_t s_keeper_due (const rp_pump_t *self)
+{
+    if (self->turned == 0)
+        return INT64_MAX;
+    if (self->background)
+        return INT64_MIN;
+    int64_t idle = self->turned + RP_PUMP_IDLE_US;
+    return idle < self->next ? idle : self->next;
+}
+
+/*  Nobody leads: makes one of the followers the leader, or sees to it that the keeper comes.  */
+static void s_appoint (rp_pump_t *self)
+{
+    rp_list_node_t *node = self->background ? NULL : rp_list_first (&self->waiters);
+    for (; node; node = rp_list_next (&self->waiters, node)) {
+        s_waiter_t *waiter = (s_waiter_t *) node;
+        if (waiter->asleep && !waiter->called) {
+            self->leader = waiter;
+            s_wake (self, waiter);
+            return;
+        }
+    }
+    if (self->keeper_until > s_keeper_due (self)) {
+        self->keeper_until = INT64_MIN;
+        s_write (self->keeper_alarm);
+    }
+}
+
+static void s_settle (rp_pump_t *self)
+{
+    if (self->calls)
+        s_wake_called (self);
+    if (!self->leader)
+        s_appoint (self);
+    else if (self->polling && self->changed) {
+        self->changed = false;
+        if (self->next < self->leader_until || s_descriptors_differ (self)
+            || (self->background && self->undelivered))
+            s_write (self->kick);
+    }
+}
+
+static void s_release (rp_pump_t *self)
+{
+    s_settle (self);
+    s_unlock (self);
+}
+
+/*  ---- Leading and following --------------------------------------------------------------------- */
+
+static void s_drain (int descriptor)
+{
+    eventfd_t count;
+    RP_CHECK (eventfd_read (descriptor, &count) == 0 || errno == EAGAIN);
+}
+
+/*  Without the lock: polls until a time.  */
+static int s_poll (struct pollfd *polled, nfds_t count, int64_t until)
+{
+    if (until == INT64_MAX)
+        return ppoll (polled, count, NULL, NULL);
+    int64_t now = rp_clock_us ();
+    int64_t us = until > now ? until - now : 0;
+    struct timespec left = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    return ppoll (polled, count, &left, NULL);
+}
+
+/*  As leader: waits until a descriptor is readable, a kick, or a time. alarm is -1, or a descriptor
+    of the leader's own. The lock is released meanwhile; afterwards another may lead.
+    0; -1 when a signal came.  */
+static int s_lead (rp_pump_t *self, const void *leader, int alarm, int64_t until)
+{
+    struct pollfd polled[RP_PUMP_DESCRIPTORS_MAX + 2];
+    self->leader = leader;
+    self->polling = false; // the one who led before this one does not count any more
+    self->leader_until = until < self->next ? until : self->next;
+    self->descriptor_count = self->functions.descriptors (self->owner, self->descriptors);
+    RP_CHECK (self->descriptor_count <= RP_PUMP_DESCRIPTORS_MAX);
+    nfds_t count = 0;
+    polled[count++] = (struct pollfd) {.fd = self->kick, .events = POLLIN};
+    polled[count++] = (struct pollfd) {.fd = alarm, .events = POLLIN}; // ignored if negative
+    for (int index = 0; index < self->descriptor_count; index++)
+        polled[count++] = (struct pollfd) {.fd = self->descriptors[index], .events = POLLIN};
+
+    int64_t leader_until = self->leader_until;
+    s_settle (self); // while polling is false: this leader knows everything
+    self->polling = true;
+    self->changed = false;
+    s_unlock (self);
+    int rc = s_poll (polled, count, leader_until);
+    int reason = errno;
+    s_lock (self);
+    if (self->leader == leader) {
+        self->polling = false;
+        // another's kick is for that other to take
+        if (rc > 0 && polled[0].revents)
+            s_drain (self->kick);
+    }
+    if (rc > 0 && polled[1].revents)
+        s_drain (alarm);
+    return rc == -1 && reason == EINTR ? -1 : 0;
+}
+
+/*  Sleeps until it is called or appointed, or a time. The lock is released meanwhile.
+    0; -1 when a signal came.  */
+static int s_follow (rp_pump_t *self, s_waiter_t *waiter, int64_t until)
+{
+    struct timespec at = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
+    waiter->asleep = true;
+    waiter->rung = false;
+    s_release (self);
+    int rc = sem_clockwait (&waiter->bell, CLOCK_MONOTONIC, &at);
+    int reason = errno;
+    s_lock (self);
+    waiter->asleep = false;
+    if (rc != 0 && waiter->rung)
+        sem_trywait (&waiter->bell); // it rang after all
+    return rc != 0 && reason == EINTR ? -1 : 0;
+}
+
+static bool s_may_lead (const rp_pump_t *self, const s_waiter_t *waiter)
+{
+    return !self->background
+           && (!self->leader || self->leader == waiter || self->leader == &self->keeper_leads);
+}
+
+int rp_pump_wait_on (rp_pump_t *self, const void *subject, int64_t until)
+{
+    s_waiter_t me = {.subject = subject};
+    RP_CHECK (sem_init (&me.bell, 0, 0) == 0);
+    rp_list_append (&self->waiters, &me.node);
+    s_turn (self);
+    int rc = 0;
+    while (rc == 0 && !me.called && rp_clock_us () < until)
+        if (s_may_lead (self, &me)) {
+            // The keeper may still be polling, for what is out of date by the time this one leaves.
+            if (self->leader == &self->keeper_leads)
+                self->keeper_until = INT64_MAX;
+            rc = s_lead (self, &me, -1, until);
+            s_turn (self);
+            if (self->background)
+                self->leader = NULL;
+        }
+        else
+            rc = s_follow (self, &me, until);
+    if (self->leader == &me)
+        self->leader = NULL; // the caller's unlock, or its next wait, sees to who is next
+    rp_list_remove (&me.node);
+    RP_CHECK (sem_destroy (&me.bell) == 0);
+    if (rc != 0)
+        errno = EINTR; // the turn may have changed it
+    return rc;
+}
+
+int rp_pump_wait (rp_pump_t *self, int64_t until)
+{
+    return rp_pump_wait_on (self, NULL, until);
+}
+
+/*  ---- The keeper -------------------------------------------------------------------------------- */
+
+/*  Runs callbacks until there is nothing new to deliver. The lock is released meanwhile; the keeper
+    goes on being the leader, so that callbacks run on this thread only.  */
+static void s_deliver (rp_pump_t *self)
+{
+    while (self->background && self->undelivered) {
+        self->undelivered = false;
+        if (!self->functions.deliver)
+            return;
+        s_release (self);
+        self->functions.deliver (self->owner);
+        s_lock (self);
+    }
+}
+
+/*  Leads until a waiter takes over.  */
+static void s_keeper_lead (rp_pump_t *self)
+{
+    self->leader = &self->keeper_leads;
+    self->polling = false;
+    while (self->leader == &self->keeper_leads && !self->ending) {
+        s_deliver (self);
+        s_lead (self, &self->keeper_leads, self->keeper_alarm, INT64_MAX);
+        if (self->leader == &self->keeper_leads) {
+            s_turn (self);
+            self->undelivered = true;
+        }
+    }
+    self->keeper_until = INT64_MIN;
+}
+
+/*  Leaves the lead to others. One who has led since the keeper looked last without a turn is waiting
+    for long, and the keeper, too, until that one leaves.  */
+static void s_keeper_sleep (rp_pump_t *self, int64_t *seen)
+{
+    int64_t until = s_keeper_due (self);
+    if (self->leader)
+        until = self->turned == *seen ? INT64_MAX : rp_clock_us () + RP_PUMP_IDLE_US;
+    *seen = self->turned;
+    self->keeper_until = until;
+    s_unlock (self);
+    struct pollfd alarm = {.fd = self->keeper_alarm, .events = POLLIN};
+    s_poll (&alarm, 1, until);
+    s_lock (self);
+    self->keeper_until = INT64_MIN;
+    s_drain (self->keeper_alarm);
+}
+
+static void *s_keep (void *argument)
+{
+    rp_pump_t *self = argument;
+    int64_t seen = 0;
+    s_lock (self);
+    while (!self->ending)
+        if (!self->leader && rp_clock_us () >= s_keeper_due (self))
+            s_keeper_lead (self);
+        else
+            s_keeper_sleep (self, &seen);
+    s_unlock (self);
+    return NULL;
+}
+
+/*  ---- The rest of the interface ----------------------------------------------------------------- */
+
+/*  Signals are for the application's threads. 0 or an errno.  */
+static int s_start_keeper (rp_pump_t *self)
+{
+    sigset_t all;
+    sigset_t before;
+    sigfillset (&all);
+    int rc = pthread_sigmask (SIG_SETMASK, &all, &before);
+    if (rc != 0)
+        return rc;
+    rc = pthread_create (&self->keeper, NULL, s_keep, self);
+    RP_CHECK (pthread_sigmask (SIG_SETMASK, &before, NULL) == 0);
+    return rc;
+}
+
+static int s_init_lock (rp_pump_t *self)
+{
+    pthread_mutexattr_t kind;
+    int rc = pthread_mutexattr_init (&kind);
+    if (rc != 0)
+        return rc;
+    // Adaptive: it is held for a microsecond, less than it takes to sleep and be woken.
+    rc = pthread_mutexattr_settype (&kind, PTHREAD_MUTEX_ADAPTIVE_NP);
+    if (rc == 0)
+        rc = pthread_mutex_init (&self->lock, &kind);
+    pthread_mutexattr_destroy (&kind);
+    return rc;
+}
+
+static void s_free (rp_pump_t *self)
+{
+    if (self->kick >= 0)
+        close (self->kick);
+    if (self->keeper_alarm >= 0)
+        close (self->keeper_alarm);
+    free (self);
+}
+
+rp_pump_t *rp_pump_new (const rp_pump_owner_t *functions, void *owner)
+{
+    rp_pump_t *self = calloc (1, sizeof *self);
+    if (!self)
+        return NULL;
+    self->functions = *functions;
+    self->owner = owner;
+    self->next = INT64_MAX;
+    self->keeper_until = INT64_MIN;
+    rp_list_init (&self->waiters);
+    self->kick = eventfd (0, EFD_NONBLOCK | EFD_CLOEXEC);
+    self->keeper_alarm = eventfd (0, EFD_NONBLOCK | EFD_CLOEXEC);
+    int rc = self->kick < 0 || self->keeper_alarm < 0 ? errno : s_init_lock (self);
+    if (rc == 0) {
+        rc = s_start_keeper (self);
+        if (rc == 0)
+            return self;
+        pthread_mutex_destroy (&self->lock);
+    }
+    s_free (self);
+    errno = rc;
+    return NULL;
+}
+
+void rp_pump_destroy (rp_pump_t **self_p)
+{
+    rp_pump_t *self = *self_p;
+    if (!self)
+        return;
+    s_lock (self);
+    self->ending = true;
+    s_write (self->keeper_alarm);
+    s_unlock (self);
+    RP_CHECK (pthread_join (self->keeper, NULL) == 0);
+    *self_p = NULL; // not earlier: the keeper may be in the owner's functions
+    pthread_mutex_destroy (&self->lock);
+    s_free (self);
+}
+
+void rp_pump_lock (rp_pump_t *self)
+{
+    s_lock (self);
+}
+
+void rp_pump_unlock (rp_pump_t *self)
+{
+    s_turn (self);
+    s_release (self);
+}
+
+void rp_pump_unlock_idle (rp_pump_t *self)
+{
+    s_release (self);
+}
+
+static void s_notify (rp_pump_t *self, bool everyone, const void *subject)
+{
+    for (rp_list_node_t *node = rp_list_first (&self->waiters); node;
+         node = rp_list_next (&self->waiters, node)) {
+        s_waiter_t *waiter = (s_waiter_t *) node;
+        if (everyone || waiter->subject == subject)
+            waiter->called = self->calls = true;
+    }
+    self->undelivered = true;
+    self->changed = true;
+}
+
+void rp_pump_notify (rp_pump_t *self)
+{
+    s_notify (self, true, NULL);
+}
+
+void rp_pump_notify_on (rp_pump_t *self, const void *subject)
+{
+    s_notify (self, false, subject);
+}
+
+void rp_pump_kick (rp_pump_t *self)
+{
+    s_write (self->kick);
+}
+
+void rp_pump_set_background (rp_pump_t *self)
+{
+    self->background = true;
+    self->undelivered = true;
+    self->changed = true;
+}

@@ -1,0 +1,263 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "common/io/socket.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include <zmq.h>
+
+#include "common/io/clock.h"
+#include "common/limits.h"
+#include "common/wire.h"
+
+/*  A broker or client that comes back meets every peer at once.  */
+#define S_BACKLOG 4096
+/*  Silent TCP peers hold a descriptor this long, ms.  */
+#define S_HANDSHAKE_MS 3000
+/*  A dead connection is found by the kernel even if nobody speaks: after 15 s it asks, three times,
+    5 s apart. Sent bytes that nobody acknowledges end it after S_UNACKNOWLEDGED_MS.  */
+#define S_KEEPALIVE_IDLE_S 15
+#define S_KEEPALIVE_INTERVAL_S 5
+#define S_KEEPALIVE_COUNT 3
+#define S_UNACKNOWLEDGED_MS 20000
+/*  A day: it never comes. Not -1, with which libzmq 4.3.4 drops the messages that came before the
+    end of the connection and are not read yet, and says nothing when a name does not resolve.  */
+#define S_NEVER_MS 86400000
+/*  What a broker may be configured to pass on at most, in one frame.  */
+#define S_LARGEST_FRAME (INT64_C (1073741824) + RP_WIRE_HEAD_MAX)
+/*  A host name has 253 bytes at most; tcp://, brackets and a port fit too.  */
+#define S_ENDPOINT_MAX 270
+
+typedef struct {
+    int name;
+    int64_t value;
+} s_option_t;
+
+static int s_set (void *socket, const s_option_t *option)
+{
+    if (option->name == ZMQ_MAXMSGSIZE) // the one that is not an int
+        return zmq_setsockopt (socket, option->name, &option->value, sizeof option->value);
+    int value = (int) option->value;
+    return zmq_setsockopt (socket, option->name, &value, sizeof value);
+}
+
+static void *s_new (void *context, int type, const s_option_t *options, size_t count)
+{
+    void *socket = zmq_socket (context, type);
+    if (!socket)
+        return NULL;
+    for (size_t index = 0; index < count; index++)
+        if (s_set (socket, &options[index]) != 0) {
+            int reason = errno;
+            rp_socket_close (socket, NULL);
+            errno = reason;
+            return NULL;
+        }
+    return socket;
+}
+
+void *rp_socket_router (void *context, int64_t max_frame, int backlog)
+{
+    const s_option_t options[] = {
+      {ZMQ_ROUTER_MANDATORY, 1}, // a send to one who is gone or full fails instead of vanishing
+      {ZMQ_ROUTER_HANDOVER, 0},  // nobody takes over another's replies
+      {ZMQ_MAXMSGSIZE, max_frame}, // the default is no limit
+      {ZMQ_SNDHWM, backlog},     // a peer that does not read is found full, and cut
+      {ZMQ_RCVHWM, 0},           // a full receive queue can abort the process (libzmq#3937)
+      {ZMQ_LINGER, 0},           // the default never exits; the broker sets its own before it ends
+      {ZMQ_BACKLOG, S_BACKLOG},
+      {ZMQ_HANDSHAKE_IVL, S_HANDSHAKE_MS},
+      {ZMQ_TCP_KEEPALIVE, 1},
+      {ZMQ_TCP_KEEPALIVE_IDLE, S_KEEPALIVE_IDLE_S},
+      {ZMQ_TCP_KEEPALIVE_INTVL, S_KEEPALIVE_INTERVAL_S},
+      {ZMQ_TCP_KEEPALIVE_CNT, S_KEEPALIVE_COUNT},
+      {ZMQ_TCP_MAXRT, S_UNACKNOWLEDGED_MS},
+    };
+    // libzmq draws the first routing id from rand(), which it seeds with the time: a peer that
+    // foretells an id can claim it, and the ROUTER aborts.
+    srand ((unsigned) rp_clock_entropy ());
+    return s_new (context, ZMQ_ROUTER, options, sizeof options / sizeof *options);
+}
+
+void *rp_socket_dealer (void *context)
+{
+    static const s_option_t options[] = {
+      {ZMQ_RECONNECT_IVL, S_NEVER_MS}, // the link decides when and where, with a new socket
+      {ZMQ_IMMEDIATE, 0}, // the pipe exists from the start, and stays until what came is read
+      {ZMQ_MAXMSGSIZE, S_LARGEST_FRAME},
+      {ZMQ_SNDHWM, 0}, // the window and the count of open requests bound what is queued
+      {ZMQ_RCVHWM, 0}, // a full receive queue can abort the process (libzmq#4767)
+      {ZMQ_LINGER, 0}, // the default never exits; rp_channel_close says how long
+      {ZMQ_HANDSHAKE_IVL, S_HANDSHAKE_MS},
+      {ZMQ_TCP_KEEPALIVE, 1},
+      {ZMQ_TCP_KEEPALIVE_IDLE, S_KEEPALIVE_IDLE_S},
+      {ZMQ_TCP_KEEPALIVE_INTVL, S_KEEPALIVE_INTERVAL_S},
+      {ZMQ_TCP_KEEPALIVE_CNT, S_KEEPALIVE_COUNT},
+      {ZMQ_TCP_MAXRT, S_UNACKNOWLEDGED_MS},
+    };
+    return s_new (context, ZMQ_DEALER, options, sizeof options / sizeof *options);
+}
+
+void *rp_socket_monitor (void *context, void *socket, int events, uint64_t number)
+{
+    static const s_option_t options[] = {
+      {ZMQ_RCVHWM, 0}, // a full monitor would stop libzmq's I/O thread
+      {ZMQ_LINGER, 0},
+    };
+    char name[64];
+    snprintf (name, sizeof name, "inproc://riposte-monitor-%" PRIu64, number);
+    if (zmq_socket_monitor (socket, name, events) != 0)
+        return NULL;
+    void *monitor = s_new (context, ZMQ_PAIR, options, sizeof options / sizeof *options);
+    if (monitor && zmq_connect (monitor, name) == 0)
+        return monitor;
+    int reason = errno;
+    zmq_socket_monitor (socket, NULL, 0);
+    rp_socket_close (NULL, monitor);
+    errno = reason;
+    return NULL;
+}
+
+/*  Takes one frame of an event; copies up to size bytes of it. False if there is none.  */
+static bool s_take_frame (void *monitor, void *data, size_t size, bool *more)
+{
+    zmq_msg_t frame;
+    zmq_msg_init (&frame);
+    bool taken;
+    do
+        taken = zmq_msg_recv (&frame, monitor, ZMQ_DONTWAIT) >= 0;
+    while (!taken && errno == EINTR);
+    if (taken) {
+        size_t length = zmq_msg_size (&frame);
+        memcpy (data, zmq_msg_data (&frame), length < size ? length : size);
+        *more = zmq_msg_more (&frame);
+    }
+    zmq_msg_close (&frame);
+    return taken;
+}
+
+int rp_socket_next_event (void *monitor, uint32_t *value)
+{
+    uint8_t bytes[6] = {0}; // event, value, in the machine's order
+    bool more = false;
+    if (!s_take_frame (monitor, bytes, sizeof bytes, &more))
+        return 0;
+    uint8_t address;
+    while (more && s_take_frame (monitor, &address, 0, &more)) {
+    }
+    uint16_t event;
+    memcpy (&event, bytes, sizeof event);
+    memcpy (value, bytes + sizeof event, sizeof *value);
+    return event;
+}
+
+void rp_socket_close (void *socket, void *monitor)
+{
+    if (socket && monitor)
+        zmq_socket_monitor (socket, NULL, 0);
+    if (socket)
+        zmq_close (socket);
+    if (monitor)
+        zmq_close (monitor);
+}
+
+int rp_socket_prepare (void *socket, const char *endpoint)
+{
+    // Only for an address that says so: with it, libzmq tries the first IPv6 address of a name such
+    // as localhost and no other, and shows IPv4 peers as ::ffff:127.0.0.1.
+    s_option_t option = {ZMQ_IPV6, strncmp (endpoint, "tcp://[", 7) == 0};
+    return s_set (socket, &option);
+}
+
+/*  ---- The form of endpoints ------------------------------------------------------------------- */
+
+static bool s_begins_with (const char *text, size_t size, const char *prefix)
+{
+    size_t length = strlen (prefix);
+    return size >= length && memcmp (text, prefix, length) == 0;
+}
+
+static const char *s_port_fault (const char *port, size_t size, bool bind)
+{
+    if (bind && size == 1 && (*port == '*' || *port == '0'))
+        return NULL;
+    unsigned number = 0;
+    for (size_t index = 0; index < size && number <= 65535; index++) {
+        if (port[index] < '0' || port[index] > '9')
+            return "has a port that is not a number";
+        number = number * 10 + (unsigned) (port[index] - '0');
+    }
+    return number == 0 || number > 65535 ? "has a port outside 1 to 65535" : NULL;
+}
+
+static const char *s_host_fault (const char *host, size_t size, bool bind)
+{
+    if (size == 0)
+        return "has no host; it looks like tcp://HOST:PORT";
+    if (size == 1 && *host == '*')
+        return bind ? NULL : "has * for a host, to which nobody can connect";
+    bool bracketed = *host == '[';
+    if (bracketed && (size < 4 || host[size - 1] != ']'))
+        return "has a bracket and no IPv6 address in it; it looks like tcp://[::1]:5555";
+    if (!bracketed && memchr (host, ':', size))
+        return "has too many colons; an IPv6 address goes in brackets: tcp://[::1]:5555";
+    const char *end = host + size - (bracketed ? 1 : 0);
+    for (const char *at = host + (bracketed ? 1 : 0); at < end; at++) {
+        bool plain = (*at >= '0' && *at <= '9') || (*at >= 'a' && *at <= 'z')
+                     || (*at >= 'A' && *at <= 'Z');
+        if (!plain && (*at == '\0' || !strchr (bracketed ? ":.%-_" : ".-_", *at)))
+            return "has a character in its host that no host has";
+    }
+    return NULL;
+}
+
+static const char *s_tcp_fault (const char *address, size_t size, bool bind)
+{
+    const char *colon = memrchr (address, ':', size);
+    if (!colon || address[size - 1] == ':' || address[size - 1] == ']')
+        return "has no port; it looks like tcp://HOST:PORT";
+    size_t host_size = (size_t) (colon - address);
+    const char *fault = s_host_fault (address, host_size, bind);
+    return fault ? fault : s_port_fault (colon + 1, size - host_size - 1, bind);
+}
+
+static const char *s_ipc_fault (const char *path, size_t size)
+{
+    if (size == 0)
+        return "has no path; it looks like ipc:///run/riposte.sock";
+    if (size >= sizeof ((struct sockaddr_un *) NULL)->sun_path)
+        return "has a path of more than 107 bytes, which a socket's name cannot have";
+    for (size_t index = 0; index < size; index++)
+        if ((unsigned char) path[index] < 32 || path[index] == 127)
+            return "has a control character in its path";
+    return NULL;
+}
+
+static int s_is_valid (const char *endpoint, size_t size, bool bind, const char **reason)
+{
+    if (size > S_ENDPOINT_MAX)
+        *reason = "is longer than any endpoint";
+    else if (s_begins_with (endpoint, size, "tcp://"))
+        *reason = s_tcp_fault (endpoint + 6, size - 6, bind);
+    else if (s_begins_with (endpoint, size, "ipc://"))
+        *reason = s_ipc_fault (endpoint + 6, size - 6);
+    else
+        *reason = "does not begin with tcp:// or ipc://";
+    return *reason == NULL;
+}
+
+int rp_socket_endpoint_is_valid (const char *endpoint, size_t size, const char **reason)
+{
+    return s_is_valid (endpoint, size, true, reason);
+}
+
+int rp_socket_peer_endpoint_is_valid (const char *endpoint, size_t size, const char **reason)
+{
+    return s_is_valid (endpoint, size, false, reason);
+}

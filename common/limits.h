@@ -1,0 +1,82 @@
+/*  Every limit of Riposte: its name, unit, default, range and reason.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    The constants below hold for every party. RP_BROKER_LIMIT_MAP is one broker's own: the map feeds
+    the structure, the configuration file, --print-config and the table in docs/OPERATIONS.md.
+*/
+
+#ifndef RP_LIMITS_H
+#define RP_LIMITS_H
+
+#include <stdint.h>
+
+/*  A peer's name is for people; a host name and a process id fit.  */
+#define RP_PEER_NAME_MAX 63u
+/*  More attempts than this is a loop, not a retry.  */
+#define RP_ATTEMPTS_MAX 10u
+/*  One day, in ms. A request that waits longer wants durable storage, which this is not.  */
+#define RP_DEADLINE_MAX_MS 86400000u
+/*  How long after its deadline a client still waits for the broker's word, ms.  */
+#define RP_DEADLINE_GRACE_MS 1000u
+/*  Range of the heartbeat interval, ms: below, a busy machine's scheduler looks like a death.  */
+#define RP_HEARTBEAT_MIN_MS 50u
+#define RP_HEARTBEAT_MAX_MS 60000u
+/*  Intervals without a sign of life after which a peer is lost.  */
+#define RP_LIVENESS 3u
+/*  Requests one worker may hold. Enough to hide a round trip at a million requests a second.  */
+#define RP_WINDOW_MAX 4096u
+/*  Frames of one message. An endless message has no other bound in libzmq.  */
+#define RP_FRAMES_MAX 64u
+/*  Bodies up to this many bytes travel in the head's frame: one frame costs less than copying
+    them, above it the copy costs more.  */
+#define RP_INLINE_MAX 4096u
+/*  Reconnecting: first and largest pause between attempts, ms; each is drawn at random from
+    [half, whole], doubling. The broker's rejoin_grace must be longer than the largest.  */
+#define RP_BACKOFF_FIRST_MS 50u
+#define RP_BACKOFF_LARGEST_MS 2000u
+/*  How long a connection attempt, greeting included, may take before the next endpoint, ms.  */
+#define RP_CONNECT_MS 3000u
+
+/*  kind, name, default, smallest, largest, why
+    kinds: COUNT (a number), BYTES, TIME (milliseconds)  */
+#define RP_BROKER_LIMIT_MAP(X)                                                                     \
+    X (BYTES, max_body, 16777216, 1024, 1073741824,                                                \
+       "largest body of a request or reply, all frames together")                                  \
+    X (COUNT, max_clients, 100000, 1, 1000000, "clients connected at once; more draw BUSY")        \
+    X (COUNT, max_workers, 10000, 1, 1000000, "workers registered at once; more draw BUSY")        \
+    X (COUNT, max_services, 10000, 1, 1000000,                                                     \
+       "names that workers offer or requests wait for; a flood of names stops here")               \
+    X (COUNT, max_conversations, 100000, 1, 10000000, "conversations open at once")                \
+    X (COUNT, client_open, 10000, 1, 1000000,                                                      \
+       "requests one client may have open; more draw BUSY, so one client cannot fill the broker")  \
+    X (COUNT, service_queue, 100000, 1, 100000000, "requests that may wait for one service")       \
+    X (BYTES, service_queue_bytes, 268435456, 1024, 1099511627776,                                 \
+       "bytes that may wait for one service")                                                      \
+    X (COUNT, total_queue, 1000000, 1, 100000000, "requests open in the whole broker")             \
+    X (BYTES, total_queue_bytes, 1073741824, 1024, 1099511627776,                                  \
+       "bytes of all open requests; keep it below the memory the process may use")                 \
+    X (COUNT, peer_backlog, 16384, 64, 1000000,                                                    \
+       "messages that may wait for one peer to read them; a peer that falls behind is cut off")    \
+    X (TIME, heartbeat_min, 50, 50, 60000, "shortest heartbeat interval granted to a peer")        \
+    X (TIME, heartbeat_max, 60000, 50, 60000, "longest heartbeat interval granted to a peer")      \
+    X (TIME, rejoin_grace, 3000, 0, 600000,                                                        \
+       "after a start, requests for unknown services wait this long for workers to come back")     \
+    X (TIME, service_linger, 3000, 0, 3600000,                                                     \
+       "how long requests wait for a service that has just lost its last worker")                  \
+    X (TIME, conversation_idle, 600000, 100, 86400000,                                             \
+       "a conversation without a request for this long has ended")                                 \
+    X (TIME, drain_limit, 30000, 0, 86400000,                                                      \
+       "how long SIGTERM waits for running requests before they end with WORKER_LOST")
+
+typedef struct {
+#define RP_BROKER_LIMIT_FIELD(kind, name, value, smallest, largest, why) uint64_t name;
+    RP_BROKER_LIMIT_MAP (RP_BROKER_LIMIT_FIELD)
+#undef RP_BROKER_LIMIT_FIELD
+} rp_limits_t;
+
+/*  An initializer with every default.  */
+#define RP_LIMITS_DEFAULT_FIELD(kind, name, value, smallest, largest, why) .name = (value),
+#define RP_LIMITS_DEFAULT {RP_BROKER_LIMIT_MAP (RP_LIMITS_DEFAULT_FIELD)}
+
+#endif

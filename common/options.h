@@ -1,0 +1,133 @@
+/*  The command line of a program, from one table.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    A program describes itself in an rp_program_t. That table reads the command line and the
+    environment, and makes --help, --version, the manual page (--man) and the completion for bash
+    (--completions bash), so none of them can tell another story.
+
+        typedef struct { const char *server; int64_t timeout; bool quiet; } s_options_t;
+
+        static const rp_option_t s_table[] = {
+          {.name = "server", .letter = 's', .kind = RP_OPTION_STRING, .argument = "ENDPOINT",
+           .environment = "RIPOSTE_SERVER", .offset = offsetof (s_options_t, server),
+           .help = "the broker to use"},
+          ...
+        };
+
+        s_options_t options = {.server = "tcp://127.0.0.1:5555", .timeout = 5000000};
+        rp_arguments_t arguments;
+        int code = rp_options_parse (
+          &s_program, argc, argv, getenv, &options, &arguments, stdout, stderr);
+        if (code != RP_OPTIONS_GO_ON)
+            return code;
+
+    Options stand before or after the other arguments; behind "--" nothing is an option. A flag
+    beats the environment, which beats what the structure held before. What is stored points into
+    argv or the environment.
+
+    Thread-safety: none (getopt_long has a state of its own); meant for the start of main.
+*/
+
+#ifndef RP_OPTIONS_H
+#define RP_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+typedef enum {
+    RP_OPTION_HEADING,  /* not an option: help is a title above those that follow */
+    RP_OPTION_FLAG,     /* stores a bool; environment: 1, yes, true, on or 0, no, false, off */
+    RP_OPTION_STRING,   /* stores a const char * */
+    RP_OPTION_LIST,     /* adds to an rp_option_list_t; the environment gives one item */
+    RP_OPTION_DURATION, /* stores an int64_t, microseconds */
+    RP_OPTION_SIZE,     /* stores a uint64_t, bytes */
+    RP_OPTION_COUNT,    /* stores a uint64_t */
+    RP_OPTION_CHOICE,   /* stores an int: the index in choices */
+} rp_option_kind_t;
+
+#define RP_OPTION_LIST_MAX 64u
+
+typedef struct {
+    const char *items[RP_OPTION_LIST_MAX];
+    size_t count;
+} rp_option_list_t;
+
+/*  One entry; leave out what does not apply.  */
+typedef struct {
+    const char *name;           /* without the dashes */
+    char letter;                /* 0: none */
+    rp_option_kind_t kind;
+    const char *argument;       /* placeholder; every kind but FLAG and HEADING needs one */
+    const char *environment;    /* the variable that says the same */
+    const char *help;           /* a clause, without a full stop */
+    size_t offset;              /* of the member of the program's structure */
+    uint64_t smallest, largest; /* range of DURATION (µs), SIZE, COUNT; largest 0: no bounds */
+    const char *const *choices; /* CHOICE: ends with NULL */
+    const char *commands;       /* "call talk": goes with these commands only; NULL: with all */
+} rp_option_t;
+
+/*  A program's first word, when it has several ("call" of riposte).  */
+typedef struct {
+    const char *name;
+    const char *arguments; /* "SERVICE [BODY]"; NULL: none */
+    const char *help;
+} rp_option_command_t;
+
+/*  An exit code that is not in RP_STATUS_MAP.  */
+typedef struct {
+    int code;
+    const char *help;
+} rp_option_exit_t;
+
+/*  At most this many options and headings in one table.  */
+#define RP_OPTIONS_MAX 60u
+
+typedef struct {
+    const char *name;
+    const char *summary;                 /* one clause: "sends requests to workers" */
+    const char *const *usage;            /* what follows the name, a line each; ends with NULL */
+    const char *const *description;      /* paragraphs for --man; ends with NULL, or NULL */
+    const rp_option_t *options;
+    size_t option_count;
+    const rp_option_command_t *commands; /* NULL: the program has none */
+    size_t command_count;
+    const char *const *examples;         /* a line each; ends with NULL, or NULL */
+    const rp_option_exit_t *exits;       /* more exit codes than 0 and 2, or NULL */
+    size_t exit_count;                   /* */
+    bool statuses;                       /* the exit codes of RP_STATUS_MAP hold too */
+} rp_program_t;
+
+/*  What is not an option.  */
+typedef struct {
+    const rp_option_command_t *command; /* NULL when the program has none */
+    char **items;                       /* behind the command; items[count] is NULL */
+    size_t count;
+    bool has_dashes;     /* "--" was there */
+    size_t after_dashes; /* so many of the items, the last ones, stood behind it */
+    uint64_t given;      /* bit per option: set on the command line or by the environment */
+} rp_arguments_t;
+
+#define RP_OPTIONS_GO_ON (-1)
+
+/*  Reads the command line. lookup is getenv, or a test's own. Writes to out what --help and its
+    like ask for, and to err one line when something is wrong. Reorders argv. Returns
+    RP_OPTIONS_GO_ON, or the code to exit with: 0 (help was given), 2 (usage), 1 (out cannot be
+    written).  */
+int rp_options_parse (
+  const rp_program_t *program,
+  int argc,
+  char **argv,
+  char *(*lookup) (const char *name),
+  void *options,
+  rp_arguments_t *arguments,
+  FILE *out,
+  FILE *err);
+
+/*  True if the option of this name was given on the command line or by the environment.  */
+bool rp_options_given (
+  const rp_program_t *program, const rp_arguments_t *arguments, const char *name);
+
+#endif

@@ -1,0 +1,83 @@
+/*  A pool of equal items with stable addresses, small numbers and generations.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Memory grows in chunks and is given back with the pool. An item's number (slot) is dense, so it
+    can index arrays elsewhere; slot and generation together (a handle) name one use of an item, so
+    that a handle kept too long finds nothing instead of its successor.
+
+    Cost: take and give O(1), without an allocation except when a chunk is added.
+    Thread-safety: none.
+*/
+
+#ifndef RP_POOL_H
+#define RP_POOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define RP_POOL_CHUNK 256u
+
+/*  The first member of every pooled item. Read slot and generation; leave the rest alone.  */
+typedef struct rp_pooled {
+    uint32_t slot;
+    uint32_t generation; /* odd while taken, even while free */
+    struct rp_pooled *next_free;
+} rp_pooled_t;
+
+typedef struct {
+    rp_pooled_t *free;
+    char **chunks;
+    size_t item_size;
+    uint32_t chunk_count;
+    uint32_t count; /* items taken */
+    uint32_t limit; /* items at most */
+    uint32_t first_generation;
+} rp_pool_t;
+
+/*  seed makes the generations of this pool differ from those of an earlier life of the process.  */
+void rp_pool_init (rp_pool_t *self, size_t item_size, uint32_t limit, uint32_t seed);
+void rp_pool_clear (rp_pool_t *self);
+
+/*  Takes an item; everything behind its rp_pooled_t is zero. NULL at the limit or when out of memory.
+ */
+void *rp_pool_take (rp_pool_t *self);
+
+/*  Gives an item back.  */
+void rp_pool_give (rp_pool_t *self, void *item);
+
+/*  A new generation for an item that stays taken: handles given out before find nothing.  */
+static inline void rp_pool_renew (rp_pooled_t *item)
+{
+    item->generation += 2;
+}
+
+static inline uint64_t rp_pool_handle (const rp_pooled_t *item)
+{
+    return ((uint64_t) item->generation << 32) | item->slot;
+}
+
+/*  The item in a slot, taken or not; NULL when there is no such slot.  */
+static inline void *rp_pool_at (const rp_pool_t *self, uint32_t slot)
+{
+    uint32_t chunk = slot / RP_POOL_CHUNK;
+    if (chunk >= self->chunk_count)
+        return NULL;
+    return self->chunks[chunk] + (size_t) (slot % RP_POOL_CHUNK) * self->item_size;
+}
+
+/*  The item that a handle names; NULL when it was given back or renewed since.  */
+static inline void *rp_pool_find (const rp_pool_t *self, uint64_t handle)
+{
+    rp_pooled_t *item = rp_pool_at (self, (uint32_t) handle);
+    return item && item->generation == (uint32_t) (handle >> 32) && (item->generation & 1) ? item
+                                                                                           : NULL;
+}
+
+/*  One more than the highest slot there has been; for walking over all with rp_pool_at.  */
+static inline uint32_t rp_pool_slots (const rp_pool_t *self)
+{
+    return self->chunk_count * RP_POOL_CHUNK;
+}
+
+#endif

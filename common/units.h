@@ -1,0 +1,43 @@
+/*  Durations, sizes and counts, as people write and read them.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Durations are in microseconds, sizes in bytes. A number needs its unit ("250ms", "64KiB"), so
+    that nobody has to remember which one a setting is in; only "0" stands alone. Up to six decimals
+    are taken when the result is whole ("1.5s").
+
+        durations   us (or µs), ms, s, m, h
+        sizes       B, kB, MB, GB, TB (powers of 1000), KiB, MiB, GiB, TiB (powers of 1024)
+        counts      digits only
+
+    The parsers return false, leave *value alone and set *reason to a static clause that follows the
+    name of what was wrong ("wants a duration with a unit such as 250ms or 5s").
+
+    Thread-safety: pure functions of their arguments.
+*/
+
+#ifndef RP_UNITS_H
+#define RP_UNITS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*  Large enough for every text that the functions below write.  */
+#define RP_UNITS_TEXT_MAX 32u
+
+bool rp_duration_parse (const char *text, int64_t *value, const char **reason);
+bool rp_size_parse (const char *text, uint64_t *value, const char **reason);
+bool rp_count_parse (const char *text, uint64_t *value, const char **reason);
+
+/*  For people, rounded: "38 µs", "1.2 ms", "5 s", "2 m 5 s"; "2 B", "1.5 MiB". Return buffer, which
+    holds at least RP_UNITS_TEXT_MAX bytes.  */
+const char *rp_duration_format (char *buffer, int64_t value);
+const char *rp_size_format (char *buffer, uint64_t value);
+
+/*  Exact, in the largest unit that leaves a whole number: "250ms", "64KiB", "0s". The parsers read
+    it back to the same value. Return buffer, of at least RP_UNITS_TEXT_MAX bytes.  */
+const char *rp_duration_write (char *buffer, int64_t value);
+const char *rp_size_write (char *buffer, uint64_t value);
+
+#endif

@@ -1,0 +1,227 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MPL-2.0
+"""Proves the layers of docs/ARCHITECTURE.md: who may include whom, and what pure code may call.
+
+layers.py --source DIR [--objects FILE]   checks the sources and the objects that FILE lists
+layers.py --self-check                    checks that violations are caught
+"""
+
+import argparse
+import fnmatch
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+# Folder: the folders whose headers it may include. A file belongs to the longest match.
+# "riposte" is the public headers, include/riposte.
+MAY_INCLUDE = {
+    "include/riposte": {"riposte"},
+    "common": {"common", "riposte"},
+    "common/io": {"common/io", "common", "riposte"},
+    "broker/core": {"broker/core", "common", "riposte"},
+    "broker": {"broker", "broker/core", "common", "common/io", "riposte"},
+    "client": {"client", "common", "common/io", "riposte"},
+    "client/cli": {"client/cli", "common", "common/io", "riposte"},
+    "worker": {"worker", "common", "common/io", "riposte"},
+    "worker/program": {"worker/program", "common", "common/io", "riposte"},
+    "examples": {"riposte"},
+}
+
+# Code without socket, clock, file, thread or randomness. What it needs of those are arguments.
+PURE_FILES = [
+    "common/*", "broker/core/*", "client/core*", "client/exchange*", "client/slots*",
+    "worker/core*", "worker/talks*",
+]
+PURE_HEADERS = {
+    "errno.h", "getopt.h", "inttypes.h", "limits.h", "stdalign.h", "stdarg.h", "stdatomic.h",
+    "stdbool.h", "stddef.h", "stdint.h", "stdio.h", "stdlib.h", "string.h",
+}
+# Libraries that only these folders may see.
+LIBRARY_HEADERS = {
+    "zmq.h": {"common/io", "broker", "client", "worker"},
+    "jansson.h": {"broker", "client/cli"},
+    "czmq.h": set(),
+}
+# Functions of libc that pure code may call: memory, text, and what a broken invariant needs.
+PURE_SYMBOLS = {
+    "abort", "calloc", "free", "malloc", "realloc",
+    "memchr", "memcmp", "memcpy", "memmove", "memset",
+    "snprintf", "vsnprintf", "strchr", "strcmp", "strcspn", "strlen", "strncmp", "strnlen",
+    "strrchr", "strspn", "strstr",
+    "fprintf", "fputc", "fputs", "fwrite", "stderr",
+    "__assert_fail", "__stack_chk_fail", "_GLOBAL_OFFSET_TABLE_",
+}
+# Command lines are read with getopt_long, and help goes to a stream that the caller opened.
+PURE_SYMBOLS_OF = {
+    "common/options*.c": {
+        "getopt_long", "optarg", "optind", "optopt", "vfprintf", "fflush", "ferror",
+    },
+}
+COMPILER_SYMBOL = re.compile(r"__(asan|ubsan|tsan|sanitizer|sancov)_|__[a-z]+_chk$")
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+
+
+def folder_of(path):
+    """The longest key of MAY_INCLUDE that holds the path, or None."""
+    parts = path.split("/")[:-1]
+    for size in range(len(parts), 0, -1):
+        if "/".join(parts[:size]) in MAY_INCLUDE:
+            return "/".join(parts[:size])
+    return None
+
+
+def is_pure(path):
+    # fnmatch lets * cross a slash; a pure folder is pure itself, not what lies below it.
+    return any(fnmatch.fnmatch(path, pattern) and path.count("/") == pattern.count("/")
+               for pattern in PURE_FILES)
+
+
+def check_include(path, quote, header):
+    """What is wrong with one include, or None."""
+    folder = folder_of(path)
+    if quote == '"' or header.startswith("riposte/"):
+        if "/" not in header:
+            return f'says "{header}": write the path from the root, such as "common/{header}"'
+        target = "riposte" if header.startswith("riposte/") else folder_of(header)
+        if target not in MAY_INCLUDE[folder]:
+            return f"includes {header}, which {folder}/ may not"
+        if is_pure(path) and target == "common/io":
+            return f"includes {header}, but is pure"
+    elif header in LIBRARY_HEADERS:
+        if is_pure(path) or folder not in LIBRARY_HEADERS[header]:
+            return f"includes <{header}>, which {folder}/ may not"
+    elif is_pure(path) and header not in PURE_HEADERS:
+        return f"includes <{header}>, which pure code may not"
+    return None
+
+
+def check_sources(root):
+    problems = []
+    count = 0
+    for path in sorted(root.rglob("*.[ch]")):
+        name = path.relative_to(root).as_posix()
+        if folder_of(name) is None:
+            continue
+        count += 1
+        for quote, header in INCLUDE.findall(path.read_text(encoding="utf-8")):
+            problem = check_include(name, quote, header)
+            if problem:
+                problems.append(f"{name}: {problem}")
+    if count == 0:
+        problems.append(f"no source was found under {root}")
+    return problems
+
+
+def symbols(path):
+    """The symbols that an object defines and those that it wants."""
+    output = subprocess.run(["nm", "--format=posix", path], check=True, capture_output=True,
+                            text=True).stdout
+    defined, wanted = set(), set()
+    for line in output.splitlines():
+        name, kind = line.split()[:2]
+        (wanted if kind in "Uw" else defined).add(name)
+    return defined, wanted
+
+
+def source_of(path):
+    """CMakeFiles/riposte_common.dir/common/wire.c.o is made from common/wire.c."""
+    return path.rsplit(".dir/", 1)[-1].removeprefix("./").removesuffix(".o")
+
+
+def check_objects(paths):
+    pure = {path: symbols(path) for path in paths if is_pure(source_of(path))}
+    if not pure:
+        return ["no pure object was found"]
+    known = set(PURE_SYMBOLS).union(*(defined for defined, _ in pure.values()))
+    problems = []
+    for path, (_, wanted) in sorted(pure.items()):
+        source = source_of(path)
+        extra = set().union(*(names for pattern, names in PURE_SYMBOLS_OF.items()
+                              if fnmatch.fnmatch(source, pattern)))
+        for name in sorted(wanted - known - extra):
+            if not COMPILER_SYMBOL.match(name):
+                problems.append(f"{source}: calls {name}, but is pure")
+    return problems
+
+
+def compile_object(folder, source, text):
+    path = folder / "x.dir" / (source + ".o")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["cc", "-x", "c", "-w", "-c", "-o", path, "-"], input=text, text=True,
+                   check=True)
+    return str(path)
+
+
+def self_check():
+    """Each pair: a violation, and its twin that is allowed."""
+    includes = [
+        ("broker/core/x.c", '"common/io/clock.h"', "broker/x.c"),
+        ("broker/core/x.c", '"broker/config.h"', "broker/x.c"),
+        ("broker/x.c", '"client/core.h"', "client/x.c"),
+        ("client/x.c", '"worker/core.h"', "worker/x.c"),
+        ("worker/x.c", '"broker/core/peer.h"', "broker/x.c"),
+        ("client/x.c", '"client/cli/grid.h"', "client/cli/x.c"),
+        ("common/x.c", '"common/io/message.h"', "common/io/x.c"),
+        ("common/x.c", "<zmq.h>", "common/io/x.c"),
+        ("common/x.c", "<time.h>", "common/io/x.c"),
+        ("client/core.c", "<zmq.h>", "client/client.c"),
+        ("client/core.c", '"common/io/message.h"', "client/client.c"),
+        ("worker/core.c", "<pthread.h>", "worker/worker.c"),
+        ("common/x.c", "<jansson.h>", "client/cli/x.c"),
+        ("examples/x.c", '"common/wire.h"', "client/x.c"),
+        ("common/x.c", '"wire.h"', None),
+        ("broker/x.c", "<czmq.h>", None),
+    ]
+    problems = []
+    for bad, header, good in includes:
+        for path, expected in ((bad, 1), (good, 0)):
+            if path is None:
+                continue
+            with tempfile.TemporaryDirectory() as name:
+                file = pathlib.Path(name) / path
+                file.parent.mkdir(parents=True)
+                file.write_text(f"#include {header}\n", encoding="utf-8")
+                if len(check_sources(pathlib.Path(name))) != expected:
+                    problems.append(f"self-check: {path} with {header}: not {expected} problems")
+
+    calls = ["zmq_msg_send", "socket", "clock_gettime", "time", "open", "fopen", "read",
+             "pthread_mutex_lock", "rand", "getrandom", "getenv", "rp_clock_us"]
+    sources = ["common/x.c", "broker/core/x.c", "client/core.c", "worker/core.c"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for source in sources:
+            good = compile_object(folder, source, "int malloc (); int f () { return malloc (); }")
+            if check_objects([good]):
+                problems.append(f"self-check: {source} may call malloc")
+            for call in calls:
+                text = f"int {call} (); int f () {{ return {call} (); }}"
+                if not check_objects([compile_object(folder, source, text)]):
+                    problems.append(f"self-check: {call} in {source} was not caught")
+    if not check_sources(pathlib.Path("/nonexistent")) or not check_objects([]):
+        problems.append("self-check: nothing to check passed")
+    return problems
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--source", type=pathlib.Path)
+    parser.add_argument("--objects", type=pathlib.Path, help="a file with a path per line")
+    parser.add_argument("--self-check", action="store_true")
+    arguments = parser.parse_args()
+
+    problems = []
+    if arguments.self_check:
+        problems += self_check()
+    if arguments.source:
+        problems += check_sources(arguments.source)
+    if arguments.objects:
+        problems += check_objects(arguments.objects.read_text(encoding="utf-8").split())
+    for problem in problems:
+        print(problem)
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,574 @@
+/*  SPDX-License-Identifier: MPL-2.0
+
+    The pump, over a transport of its own: bytes in a socket pair, so that the thread sanitizer sees
+    everything. Each byte is the number of a waiter whose reply has come. What other threads run uses
+    RP_CHECK, because cmocka's assertions are for the thread of the test.
+*/
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/check.h"
+#include "common/io/clock.h"
+#include "common/io/pump.h"
+
+#define MS 1000
+#define SECOND 1000000
+
+enum { WAITERS = 8 };
+
+/*  What the lock guards, but for the atomics.  */
+typedef struct {
+    rp_pump_t *pump;
+    int near; /* the pump's end */
+    int far;
+    bool second;        /* near[1] is polled instead of near */
+    int others[2];      /* a second pair, to change the descriptors to */
+    int64_t period;     /* a turn wants the next one after this long; 0: never */
+    int64_t asked;      /* when the last turn wanted the next one */
+    int64_t late;       /* how late the latest of them came */
+    bool by_subject;    /* notify each waiter alone */
+    int replies[WAITERS];
+    int undelivered;
+    bool inside;
+    atomic_int turns;
+    atomic_int keeper_turns; /* on a thread that the test did not make */
+    atomic_int delivered;
+    atomic_int echoing;
+    _Atomic (pthread_t) last; /* who turned last */
+} s_owner_t;
+
+static _Thread_local bool s_is_mine; /* the keeper's is false */
+
+/*  ---- Vocabulary ------------------------------------------------------------------------------ */
+
+static int64_t s_turn (void *arg, int64_t now)
+{
+    s_owner_t *owner = arg;
+    RP_CHECK (!owner->inside); // the lock holds
+    owner->inside = true;
+    atomic_fetch_add (&owner->turns, 1);
+    if (!s_is_mine)
+        atomic_fetch_add (&owner->keeper_turns, 1);
+    atomic_store (&owner->last, pthread_self ());
+    if (owner->asked && now >= owner->asked && now - owner->asked > owner->late)
+        owner->late = now - owner->asked;
+
+    unsigned char numbers[64];
+    ssize_t count =
+      recv (owner->second ? owner->others[0] : owner->near, numbers, sizeof numbers, MSG_DONTWAIT);
+    for (ssize_t index = 0; index < count; index++) {
+        owner->replies[numbers[index]]++;
+        owner->undelivered++;
+        if (owner->by_subject)
+            rp_pump_notify_on (owner->pump, &owner->replies[numbers[index]]);
+    }
+    if (count > 0 && !owner->by_subject)
+        rp_pump_notify (owner->pump);
+    if (owner->period && (!owner->asked || now >= owner->asked))
+        owner->asked = now + owner->period;
+    owner->inside = false;
+    if (count == sizeof numbers)
+        return now;
+    return owner->period ? owner->asked : INT64_MAX;
+}
+
+static int s_descriptors (void *arg, int *descriptors)
+{
+    s_owner_t *owner = arg;
+    descriptors[0] = owner->second ? owner->others[0] : owner->near;
+    return 1;
+}
+
+static void s_deliver (void *arg)
+{
+    s_owner_t *owner = arg;
+    RP_CHECK (!s_is_mine);
+    rp_pump_lock (owner->pump); // it would hang if the pump held it
+    int count = owner->undelivered;
+    owner->undelivered = 0;
+    rp_pump_unlock_idle (owner->pump);
+    atomic_fetch_add (&owner->delivered, count);
+}
+
+static void s_begin (s_owner_t *owner)
+{
+    static const rp_pump_owner_t functions = {s_turn, s_descriptors, s_deliver};
+    s_is_mine = true;
+    memset (owner, 0, sizeof *owner);
+    int pair[2];
+    assert_int_equal (socketpair (AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_int_equal (socketpair (AF_UNIX, SOCK_STREAM, 0, owner->others), 0);
+    owner->near = pair[0];
+    owner->far = pair[1];
+    owner->pump = rp_pump_new (&functions, owner);
+    assert_non_null (owner->pump);
+}
+
+static void s_end (s_owner_t *owner)
+{
+    rp_pump_destroy (&owner->pump);
+    assert_null (owner->pump);
+    rp_pump_destroy (&owner->pump);
+    close (owner->near);
+    close (owner->far);
+    close (owner->others[0]);
+    close (owner->others[1]);
+}
+
+static void s_touch (s_owner_t *owner)
+{
+    rp_pump_lock (owner->pump);
+    rp_pump_unlock (owner->pump);
+}
+
+static void s_write (int descriptor, unsigned char number)
+{
+    RP_CHECK (send (descriptor, &number, 1, 0) == 1);
+}
+
+/*  Waits for a counter that other threads raise; fails after ten seconds.  */
+static void s_await (atomic_int *counter, int value)
+{
+    int64_t limit = rp_clock_us () + 10 * SECOND;
+    while (atomic_load (counter) < value) {
+        if (rp_clock_us () > limit)
+            fail_msg ("waited in vain for %d, it is %d", value, atomic_load (counter));
+        usleep (100);
+    }
+}
+
+/*  A thread that waits for its number to come count times.  */
+typedef struct {
+    s_owner_t *owner;
+    unsigned char number;
+    int count;
+    bool sends;    /* asks for each by itself */
+    int64_t limit; /* µs for all */
+    int got;
+    int error;
+    int64_t ended;
+    atomic_int ready;
+    pthread_t thread;
+} s_waiter_t;
+
+static void *s_wait (void *arg)
+{
+    s_waiter_t *waiter = arg;
+    s_owner_t *owner = waiter->owner;
+    s_is_mine = true;
+    int64_t until = rp_clock_us () + waiter->limit;
+    rp_pump_lock (owner->pump);
+    while (waiter->got < waiter->count && waiter->error == 0 && rp_clock_us () < until) {
+        if (waiter->sends)
+            s_write (owner->near, waiter->number);
+        atomic_store (&waiter->ready, 1);
+        while (owner->replies[waiter->number] == 0 && waiter->error == 0 && rp_clock_us () < until)
+            if (rp_pump_wait_on (owner->pump, &owner->replies[waiter->number], until) != 0)
+                waiter->error = errno;
+        if (owner->replies[waiter->number]) {
+            owner->replies[waiter->number]--;
+            waiter->got++;
+        }
+        rp_pump_unlock_idle (owner->pump);
+        rp_pump_lock (owner->pump);
+    }
+    rp_pump_unlock_idle (owner->pump);
+    waiter->ended = rp_clock_us ();
+    return NULL;
+}
+
+static void s_start (s_owner_t *owner, s_waiter_t *waiter, unsigned char number)
+{
+    waiter->owner = owner;
+    waiter->number = number;
+    if (!waiter->count)
+        waiter->count = 1;
+    if (!waiter->limit)
+        waiter->limit = 20 * SECOND;
+    assert_int_equal (pthread_create (&waiter->thread, NULL, s_wait, waiter), 0);
+    s_await (&waiter->ready, 1);
+}
+
+static void s_join (s_waiter_t *waiter)
+{
+    assert_int_equal (pthread_join (waiter->thread, NULL), 0);
+}
+
+/*  The broker at the far end: sends back what comes.  */
+static void *s_echo (void *arg)
+{
+    s_owner_t *owner = arg;
+    unsigned char bytes[64];
+    atomic_store (&owner->echoing, 1);
+    for (ssize_t count; (count = recv (owner->far, bytes, sizeof bytes, 0)) > 0;)
+        if (send (owner->far, bytes, (size_t) count, MSG_NOSIGNAL) != count)
+            break;
+    return NULL;
+}
+
+/*  ---- Waiting threads ------------------------------------------------------------------------- */
+
+static void s_exchange (bool by_subject, bool background)
+{
+    s_owner_t owner;
+    s_begin (&owner);
+    owner.by_subject = by_subject;
+    if (background) {
+        rp_pump_lock (owner.pump);
+        rp_pump_set_background (owner.pump);
+        rp_pump_unlock (owner.pump);
+    }
+    pthread_t echo;
+    assert_int_equal (pthread_create (&echo, NULL, s_echo, &owner), 0);
+    s_waiter_t waiters[WAITERS] = {0};
+    for (unsigned char number = 0; number < WAITERS; number++) {
+        waiters[number].count = 1000;
+        waiters[number].sends = true;
+        s_start (&owner, &waiters[number], number);
+    }
+    for (int number = 0; number < WAITERS; number++) {
+        s_join (&waiters[number]);
+        assert_int_equal (waiters[number].got, 1000);
+        assert_int_equal (waiters[number].error, 0);
+    }
+    shutdown (owner.far, SHUT_RDWR);
+    pthread_join (echo, NULL);
+    s_end (&owner);
+}
+
+static void each_of_many_waiting_threads_gets_its_own_replies (void **state)
+{
+    (void) state;
+    s_exchange (false, false);
+}
+
+static void the_same_when_each_is_woken_alone (void **state)
+{
+    (void) state;
+    s_exchange (true, false);
+}
+
+static void the_same_in_background_mode (void **state)
+{
+    (void) state;
+    s_exchange (true, true);
+}
+
+static void a_waiter_that_follows_leads_when_the_leader_leaves (void **state)
+{
+    (void) state;
+    s_owner_t owner;
+    s_begin (&owner);
+    s_waiter_t first = {0};
+    s_waiter_t second = {0};
+    s_start (&owner, &first, 1);
+    s_start (&owner, &second, 2);
+    s_write (owner.far, 1);
+    s_join (&first);
+    assert_int_equal (first.got, 1);
+    s_write (owner.far, 2);
+    s_join (&second);
+    assert_int_equal (second.got, 1);
+    assert_true (pthread_equal (atomic_load (&owner.last), second.thread));
+    assert_int_equal (atomic_load (&owner.keeper_turns), 0);
+    s_end (&owner);
+}
+
+static void a_waiter_is_woken_for_what_another_threads_turn_received (void **state)
+{
+    (void) state;
+    s_owner_t owner;
+    s_begin (&owner);
+    s_waiter_t leader = {0};
+    s_waiter_t follower = {0};
+    s_start (&owner, &leader, 1);
+    s_start (&owner, &follower, 2);
+    rp_pump_lock (owner.pump);
+    s_write (owner.far, 1);
+    s_write (owner.far, 2);
+    rp_pump_unlock (owner.pump);
+    s_join (&leader);
+    s_join (&follower);
+    assert_int_equal (leader.got + follower.got, 2);
+    s_end (&owner);
+}
+
+static void waiting_ends_at_the_time_given (void **state)
+{
+    (void) state;
+    s_owner_t owner;
+    s_begin (&owner);
+    s_waiter_t waiters[2] = {{.limit = 30 * MS}, {.limit = 60 * MS}};
+    int64_t begin = rp_clock_us ();
+    s_start (&owner, &waiters[0], 0); // leads
+    s_start (&owner, &waiters[1], 1); // follows
+    for (int index = 0; index < 2; index++) {
+        s_join (&waiters[index]);
+        assert_int_equal (waiters[index].error, 0);
+        assert_in_range (waiters[index].ended - begin, waiters[index].limit, 5 * SECOND);
+    }
+    rp_pump_lock (owner.pump);
+    assert_int_equal (rp_pump_wait (owner.pump, 0), 0); // long past: a turn and back
+    rp_pump_unlock_idle (owner.pump);
+    s_end (&owner);
+}
+
+static void s_on_signal (int number)
+{
+    (void) number;
+}
+
+static void a_signal_ends_the_wait_of_a_leader_and_of_a_follower (void **state)
+{
+    (void) state;
+    struct sigaction action = {.sa_handler = s_on_signal};
+    sigaction (SIGUSR1, &action, NULL);
+    s_owner_t owner;
+    s_begin (&owner);
+    s_waiter_t waiters[2] = {0};
+    s_start (&owner, &waiters[0], 0);
+    s_start (&owner, &waiters[1], 1);
+    for (int index = 1; index >= 0; index--) {
+        // it may not sleep yet: again until it has gone
+        while (pthread_tryjoin_np (waiters[index].thread, NULL) == EBUSY) {
+            pthread_kill (waiters[index].thread, SIGUSR1);
+            usleep (1000);
+        }
+        assert_int_equal (waiters[index].error, EINTR);
+    }
+    s_end (&owner);
+}
+
+/*  ---- The keeper ------------------------------------------------------------------------------ */
+
+static void nothing_is_turned_before_the_first_use (void **state)
+{
+    (void) state;
+    s_owner_t owner;
+    s_begin (&owner);
+    rp_pump_lock (owner.pump);
+    rp_pump_unlock_idle (owner.pump);
+    usleep (3 * RP_PUMP_IDLE_US);
+    assert_int_equal (atomic_load (&owner.turns), 0);
+    s_end (&owner);
+}
+
+static void the_keeper_leads_when_nobody_does (void **state)
+{
+    (void) state;
+    s_owner_t owner;
+    s_begin (&owner);
+    s_touch (&owner);
+    for (int round = 1; round <= 3; round++) {
+        int before = atomic_load (&owner.keeper_turns);
+        s_write (owner.far, 0);
+        s_await (&owner.keeper_turns, before + 1);
+    }
+    rp_pump_lock (owner.pump);
+    assert_int_equal (owner.replies[0], 3);
+    rp_pump_unlock_idle (owner.pump);
+    s_end (&owner);
+}
+
+static void the_keeper_keeps_the_time_that_a_turn_asked_for (void **state)
+{
+    (void) state;
+    s_owner_t owner;
+    s_begin (&owner);
+    owner.period = 5 * MS; // less than the pause after which it steps in
+    s_touch (&owner);
+    s_await (&owner.keeper_turns, 20);
+    rp_pump_lock (owner.pump);
+    owner.period = SECOND; // the keeper now leads with a long time ahead
+    owner.asked = 0;
+    rp_pump_unlock (owner.pump);
+    int before = atomic_load (&owner.keeper_turns);
+    rp_pump_lock (owner.pump);
+    owner.period = 5 * MS;
+    owner.asked = 0;
+    rp_pump_unlock (owner.pump);
+    s_await (&owner.keeper_turns, before + 20);
+    rp_pump_lock (owner.pump);
+    assert_in_range (owner.late, 0, 500 * MS);
+    rp_pump_unlock_idle (owner.pump);
+    s_end (&owner);
+}
+
+static void a_waiter_takes_the_lead_from_the_keeper_and_gives_it_back (void **state)
+{
+    (void) state;
+    s_owner_t owner;
+    s_begin (&owner);
+    owner.period = 3600 * (int64_t) SECOND;
+    s_touch (&owner);
+    s_write (owner.far, 0);
+    s_await (&owner.keeper_turns, 1); // it leads
+    rp_pump_lock (owner.pump);
+    assert_int_equal (rp_pump_wait (owner.pump, rp_clock_us () + 50 * MS), 0);
+    assert_true (pthread_equal (atomic_load (&owner.last), pthread_self ()));
+    // what the keeper's poll was begun with is out of date now
+    owner.period = 30 * MS;
+    owner.asked = 0;
+    rp_pump_unlock (owner.pump);
+    int before = atomic_load (&owner.keeper_turns);
+    s_await (&owner.keeper_turns, before + 3);
+    s_end (&owner);
+}
+
+static void the_keeper_stays_out_of_the_way_of_a_busy_application (void **state)
+{
+    (void) state;
+    s_owner_t owner;
+    s_begin (&owner);
+    pthread_t echo;
+    assert_int_equal (pthread_create (&echo, NULL, s_echo, &owner), 0);
+    s_await (&owner.echoing, 1);
+    s_waiter_t waiter = {.count = 3000, .sends = true};
+    s_start (&owner, &waiter, 0);
+    s_join (&waiter);
+    assert_int_equal (waiter.got, 3000);
+    // it may step in where this machine let nobody run for a while, not once per exchange
+    assert_in_range (atomic_load (&owner.keeper_turns), 0, 100);
+    shutdown (owner.far, SHUT_RDWR);
+    pthread_join (echo, NULL);
+    s_end (&owner);
+}
+
+static void an_idle_pump_costs_no_time (void **state)
+{
+    (void) state;
+    s_owner_t owner;
+    s_begin (&owner);
+    s_touch (&owner);
+    for (int waiting = 0; waiting < 2; waiting++) {
+        usleep (3 * RP_PUMP_IDLE_US); // the keeper takes over
+        struct rusage before;
+        struct rusage after;
+        int turns = atomic_load (&owner.turns);
+        getrusage (RUSAGE_SELF, &before);
+        if (waiting) {
+            rp_pump_lock (owner.pump);
+            rp_pump_wait (owner.pump, rp_clock_us () + 500 * MS);
+            rp_pump_unlock_idle (owner.pump);
+        }
+        else
+            usleep (500 * MS);
+        getrusage (RUSAGE_SELF, &after);
+        assert_in_range (atomic_load (&owner.turns) - turns, 0, 5);
+        assert_in_range (after.ru_nvcsw - before.ru_nvcsw, 0, 12);
+    }
+    s_end (&owner);
+}
+
+/*  ---- Kicks, descriptors, callbacks ------------------------------------------------------------ */
+
+static void a_kick_makes_a_waiting_leader_turn (void **state)
+{
+    (void) state;
+    s_owner_t owner;
+    s_begin (&owner);
+    s_waiter_t waiter = {0};
+    s_start (&owner, &waiter, 0);
+    for (int round = 0; round < 100; round++) {
+        int before = atomic_load (&owner.turns);
+        rp_pump_kick (owner.pump);
+        s_await (&owner.turns, before + 1);
+    }
+    assert_true (pthread_equal (atomic_load (&owner.last), waiter.thread));
+    s_write (owner.far, 0);
+    s_join (&waiter);
+    s_end (&owner);
+}
+
+static void a_kick_makes_the_keeper_turn_when_nobody_waits (void **state)
+{
+    (void) state;
+    s_owner_t owner;
+    s_begin (&owner);
+    s_touch (&owner);
+    for (int round = 0; round < 100; round++) {
+        int before = atomic_load (&owner.keeper_turns);
+        rp_pump_kick (owner.pump);
+        s_await (&owner.keeper_turns, before + 1);
+    }
+    s_end (&owner);
+}
+
+static void a_leader_notices_that_another_thread_changed_the_descriptors (void **state)
+{
+    (void) state;
+    s_owner_t owner;
+    s_begin (&owner);
+    s_waiter_t waiter = {0};
+    s_start (&owner, &waiter, 0);
+    rp_pump_lock (owner.pump);
+    owner.second = true;
+    rp_pump_unlock (owner.pump);
+    s_write (owner.others[1], 0);
+    s_join (&waiter);
+    assert_int_equal (waiter.got, 1);
+    s_end (&owner);
+}
+
+static void callbacks_run_on_the_keeper_without_the_lock (void **state)
+{
+    (void) state;
+    s_owner_t owner;
+    s_begin (&owner);
+    s_waiter_t waiter = {.count = 50};
+    s_start (&owner, &waiter, 0); // leads, until the mode changes
+    rp_pump_lock (owner.pump);
+    rp_pump_set_background (owner.pump);
+    rp_pump_unlock (owner.pump);
+    for (int index = 0; index < 50; index++)
+        s_write (owner.far, 0);
+    s_join (&waiter);
+    assert_int_equal (waiter.got, 50);
+    s_await (&owner.delivered, 50);
+    // also for what another thread's turn received
+    for (int index = 0; index < 50; index++) {
+        rp_pump_lock (owner.pump);
+        s_write (owner.far, 0);
+        rp_pump_unlock (owner.pump);
+        s_await (&owner.delivered, 51 + index);
+    }
+    s_end (&owner);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+      cmocka_unit_test (each_of_many_waiting_threads_gets_its_own_replies),
+      cmocka_unit_test (the_same_when_each_is_woken_alone),
+      cmocka_unit_test (the_same_in_background_mode),
+      cmocka_unit_test (a_waiter_that_follows_leads_when_the_leader_leaves),
+      cmocka_unit_test (a_waiter_is_woken_for_what_another_threads_turn_received),
+      cmocka_unit_test (waiting_ends_at_the_time_given),
+      cmocka_unit_test (a_signal_ends_the_wait_of_a_leader_and_of_a_follower),
+      cmocka_unit_test (nothing_is_turned_before_the_first_use),
+      cmocka_unit_test (the_keeper_leads_when_nobody_does),
+      cmocka_unit_test (the_keeper_keeps_the_time_that_a_turn_asked_for),
+      cmocka_unit_test (a_waiter_takes_the_lead_from_the_keeper_and_gives_it_back),
+      cmocka_unit_test (the_keeper_stays_out_of_the_way_of_a_busy_application),
+      cmocka_unit_test (an_idle_pump_costs_no_time),
+      cmocka_unit_test (a_kick_makes_a_waiting_leader_turn),
+      cmocka_unit_test (a_kick_makes_the_keeper_turn_when_nobody_waits),
+      cmocka_unit_test (a_leader_notices_that_another_thread_changed_the_descriptors),
+      cmocka_unit_test (callbacks_run_on_the_keeper_without_the_lock),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}

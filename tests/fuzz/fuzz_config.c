@@ -1,0 +1,51 @@
+/*  Fuzzes the configuration file: any text ends in settings within their ranges, or in messages.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/config.h"
+#include "common/check.h"
+
+int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
+
+static void s_count (const char *message, void *arg)
+{
+    size_t *count = arg;
+    RP_CHECK (*message != '\0' && !strchr (message, '\n'));
+    ++*count;
+}
+
+int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+{
+    size_t messages = 0;
+    rp_config_t config;
+    RP_CHECK (rp_config_init (&config));
+    bool good = rp_config_read (&config, (const char *) data, size, "f", s_count, &messages);
+    RP_CHECK (good == (messages == 0));
+    RP_CHECK (messages <= RP_CONFIG_ERRORS_MAX + 1);
+    RP_CHECK (config.bind_count >= 1 && config.bind_count <= RP_CONFIG_BIND_MAX);
+#define S_IN_RANGE(kind, name, value, smallest, largest, why)                                      \
+    RP_CHECK (config.limits.name - (smallest) <= (uint64_t) (largest) - (smallest));
+    RP_BROKER_LIMIT_MAP (S_IN_RANGE)
+#undef S_IN_RANGE
+
+    // What was accepted can be written, and read again.
+    char *text = NULL;
+    size_t text_size = 0;
+    FILE *file = open_memstream (&text, &text_size);
+    RP_CHECK (file && rp_config_print (&config, file));
+    fclose (file);
+    rp_config_t again;
+    RP_CHECK (rp_config_init (&again));
+    RP_CHECK (rp_config_read (&again, text, text_size, "again", s_count, &messages));
+    RP_CHECK (memcmp (&again.limits, &config.limits, sizeof config.limits) == 0);
+    RP_CHECK (again.bind_count == config.bind_count);
+    free (text);
+    rp_config_clear (&again);
+    rp_config_clear (&config);
+    return 0;
+}

@@ -1,0 +1,308 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "tests/support/audit.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/heap.h"
+
+static void *s_new (size_t size)
+{
+    void *block = calloc (1, size);
+    if (!block)
+        abort ();
+    return block;
+}
+
+void audit_fail (audit_t *self, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start (arguments, format);
+    vsnprintf (text, sizeof text, format, arguments);
+    va_end (arguments);
+    self->fail (text);
+}
+
+/*  ---- The model's items --------------------------------------------------------------------------- */
+
+audit_peer_t *audit_find_peer (const audit_t *self, rp_peer_id_t id)
+{
+    for (rp_list_node_t *node = rp_list_first (&self->peers); node;
+         node = rp_list_next (&self->peers, node)) {
+        audit_peer_t *peer = RP_CONTAINER (node, audit_peer_t, node);
+        if (peer->id.v == id.v)
+            return peer;
+    }
+    return NULL;
+}
+
+audit_delivery_t *audit_find_delivery (const audit_t *self, rp_token_t token)
+{
+    for (rp_list_node_t *node = rp_list_first (&self->deliveries); node;
+         node = rp_list_next (&self->deliveries, node)) {
+        audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
+        if (delivery->token.v == token.v)
+            return delivery;
+    }
+    return NULL;
+}
+
+audit_request_t *audit_find_request (const audit_t *self, const audit_peer_t *client, uint64_t id)
+{
+    for (rp_list_node_t *node = rp_list_first (&self->requests); node;
+         node = rp_list_next (&self->requests, node)) {
+        audit_request_t *request = RP_CONTAINER (node, audit_request_t, node);
+        if (request->client == client && request->id == id)
+            return request;
+    }
+    return NULL;
+}
+
+rp_payload_t *audit_payload_new (audit_t *self, const void *bytes, size_t size)
+{
+    (void) self;
+    rp_payload_t *payload = s_new (sizeof *payload + size);
+    payload->size = size;
+    memcpy (payload->bytes, bytes, size);
+    return payload;
+}
+
+void audit_payload_enter (audit_t *self, rp_payload_t *payload)
+{
+    payload->inside = true;
+    rp_list_append (&self->inside, &payload->node);
+}
+
+void audit_payload_leave (audit_t *self, rp_payload_t *payload)
+{
+    AUDIT_REQUIRE (self, payload->inside, "a payload came out of the core that it did not own");
+    payload->inside = false;
+    rp_list_remove (&payload->node);
+}
+
+void audit_delivery_close (audit_t *self, audit_delivery_t *delivery)
+{
+    AUDIT_REQUIRE (self, delivery->worker->held > 0, "a worker's count of deliveries is off");
+    delivery->worker->held--;
+    if (delivery->conversation)
+        delivery->conversation->running--;
+    if (delivery->request)
+        delivery->request->delivery = NULL;
+    free (delivery->message);
+    rp_list_remove (&delivery->node);
+    free (delivery);
+}
+
+void audit_request_close (audit_t *self, audit_request_t *request)
+{
+    if (request->delivery)
+        request->delivery->request = NULL;
+    if (self->arriving == request)
+        self->arriving = NULL;
+    if (self->answered == request)
+        self->answered = NULL;
+    for (rp_list_node_t *node = rp_list_first (&self->inside); node;
+         node = rp_list_next (&self->inside, node)) {
+        rp_payload_t *payload = RP_CONTAINER (node, rp_payload_t, node);
+        if (payload->request == request)
+            payload->request = NULL;
+    }
+    rp_list_remove (&request->node);
+    free (request);
+}
+
+/*  ---- Life ------------------------------------------------------------------------------------- */
+
+void audit_init (audit_t *self, const rp_limits_t *limits, int64_t now, audit_fail_fn *fail)
+{
+    *self = (audit_t) {.fail = fail, .now = now};
+    rp_actions_init (&self->actions);
+    rp_list_init (&self->peers);
+    rp_list_init (&self->requests);
+    rp_list_init (&self->deliveries);
+    rp_list_init (&self->conversations);
+    rp_list_init (&self->inside);
+    self->core = rp_dispatch_new (&(rp_dispatch_options_t) {
+      .limits = *limits, .seed = 0x5eed5eed12345678u, .version = "0.0.0", .now = now});
+    if (!self->core)
+        abort ();
+    audit_tick (self, now);
+}
+
+void audit_clear (audit_t *self)
+{
+    rp_dispatch_destroy (&self->core, &self->actions);
+    for (size_t index = 0; index < self->actions.count; index++) {
+        rp_action_t *action = &self->actions.list[index];
+        AUDIT_REQUIRE (
+          self, action->kind == RP_ACTION_DROP && action->payload,
+          "destroying the core wants more than payloads dropped");
+        audit_payload_leave (self, action->payload);
+        free (action->payload);
+    }
+    AUDIT_REQUIRE (self, rp_list_is_empty (&self->inside), "destroying the core leaked a payload");
+    rp_actions_clear (&self->actions);
+    rp_list_node_t *node;
+    while ((node = rp_list_first (&self->deliveries)))
+        audit_delivery_close (self, RP_CONTAINER (node, audit_delivery_t, node));
+    while ((node = rp_list_first (&self->requests)))
+        audit_request_close (self, RP_CONTAINER (node, audit_request_t, node));
+    while ((node = rp_list_first (&self->conversations))) {
+        rp_list_remove (node);
+        free (RP_CONTAINER (node, audit_conversation_t, node));
+    }
+    while ((node = rp_list_first (&self->peers))) {
+        rp_list_remove (node);
+        free (RP_CONTAINER (node, audit_peer_t, node));
+    }
+}
+
+/*  ---- Events ----------------------------------------------------------------------------------- */
+
+static void s_handle (audit_t *self, const rp_event_t *event)
+{
+    self->event = event;
+    rp_dispatch_handle (self->core, event, self->now, &self->actions);
+    audit_take_actions (self);
+    audit_check (self);
+    self->event = NULL;
+    self->sender = NULL;
+    self->arriving = NULL;
+    self->answered = NULL;
+}
+
+/*  A request from a client: open until its final status comes out.  */
+static void s_note_request (
+  audit_t *self, audit_peer_t *client, const rp_head_t *head, size_t size, rp_payload_t *payload)
+{
+    audit_request_t *request = s_new (sizeof *request);
+    request->client = client;
+    request->id = head->id;
+    request->key = head->conversation;
+    request->sequence = ++self->sequence;
+    request->deadline = self->now + (int64_t) head->time * 1000;
+    request->size = size;
+    request->attempts = head->attempts;
+    memcpy (request->service, head->name, head->name_size);
+    rp_list_append (&self->requests, &request->node);
+    self->arriving = request;
+    payload->request = request;
+}
+
+/*  A reply from the worker that holds the delivery: its place is free from now on.  */
+static void s_note_reply (
+  audit_t *self, const audit_peer_t *worker, const rp_head_t *head, rp_payload_t *payload)
+{
+    payload->answers = (rp_token_t) {head->id};
+    audit_delivery_t *delivery = audit_find_delivery (self, payload->answers);
+    if (!delivery || delivery->worker != worker)
+        return;
+    if (head->status > RP_APP_ERROR && head->status != RP_WORKER_LOST && delivery->request)
+        return; // the worker is dismissed for it, and what it held is lost
+    bool answer = head->status != RP_WORKER_LOST;
+    self->answered = delivery->request;
+    if (self->answered && !answer)
+        self->answered->loser = worker->id.v;
+    if (delivery->conversation && answer)
+        delivery->conversation->established = true;
+    audit_delivery_close (self, delivery);
+}
+
+void audit_message (
+  audit_t *self, rp_peer_id_t sender, const rp_head_t *head, size_t size, bool oversized)
+{
+    uint8_t bytes[RP_WIRE_HEAD_MAX];
+    size_t head_size = rp_wire_encode (head, bytes, sizeof bytes);
+    bool body = head->command == RP_COMMAND_REQUEST || head->command == RP_COMMAND_REPLY || size;
+    rp_payload_t *payload = body ? audit_payload_new (self, bytes, head_size) : NULL;
+    audit_peer_t *peer = audit_find_peer (self, sender);
+    if (payload)
+        audit_payload_enter (self, payload);
+    self->sender = peer;
+    if (peer && !peer->worker && head->command == RP_COMMAND_REQUEST)
+        s_note_request (self, peer, head, size, payload);
+    if (peer && peer->worker && head->command == RP_COMMAND_REPLY)
+        s_note_reply (self, peer, head, payload);
+    if (peer && peer->worker && head->command == RP_COMMAND_CREDIT && head->value <= RP_WINDOW_MAX)
+        peer->window = head->value;
+    if (peer && peer->worker && head->command == RP_COMMAND_DRAIN)
+        peer->draining = true;
+    s_handle (
+      self, &(rp_event_t) {
+              .kind = RP_EVENT_MESSAGE,
+              .peer = sender,
+              .head = head,
+              .payload = payload,
+              .size = size,
+              .oversized = oversized});
+}
+
+void audit_bad (audit_t *self, rp_peer_id_t sender, rp_wire_error_t error, bool too_many_frames)
+{
+    rp_payload_t *payload = audit_payload_new (self, "?", 1);
+    audit_payload_enter (self, payload);
+    s_handle (
+      self, &(rp_event_t) {
+              .kind = RP_EVENT_BAD,
+              .peer = sender,
+              .payload = payload,
+              .error = error,
+              .too_many_frames = too_many_frames});
+}
+
+void audit_suspect (audit_t *self, rp_peer_id_t peer)
+{
+    s_handle (self, &(rp_event_t) {.kind = RP_EVENT_SUSPECT, .peer = peer});
+}
+
+void audit_drain (audit_t *self)
+{
+    s_handle (self, &(rp_event_t) {.kind = RP_EVENT_DRAIN});
+}
+
+void audit_stop (audit_t *self)
+{
+    s_handle (self, &(rp_event_t) {.kind = RP_EVENT_STOP});
+}
+
+void audit_unsent (audit_t *self, rp_peer_id_t id, audit_delivery_t *delivery, bool full)
+{
+    audit_peer_t *peer = audit_find_peer (self, id);
+    if (peer)
+        peer->over = peer->condemned = true;
+    rp_event_t event = {.kind = RP_EVENT_UNSENT, .peer = id, .full = full};
+    if (delivery) {
+        event.token = delivery->token;
+        event.payload = delivery->message;
+        delivery->message = NULL;
+        event.payload->request = delivery->request;
+        audit_payload_enter (self, event.payload);
+        if (delivery->request) {
+            delivery->request->starts--;
+            delivery->request->loser = 0;
+        }
+        audit_delivery_close (self, delivery);
+    }
+    s_handle (self, &event);
+}
+
+void audit_tick (audit_t *self, int64_t now)
+{
+    self->now = now;
+    self->next = rp_dispatch_tick (self->core, now, &self->actions);
+    audit_take_actions (self);
+    audit_check (self);
+    audit_check_tick (self);
+}
+
+void audit_pass (audit_t *self, int64_t now)
+{
+    audit_tick (self, self->now);
+    while (self->next < now)
+        audit_tick (self, self->next);
+    audit_tick (self, now);
+}

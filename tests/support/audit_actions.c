@@ -1,0 +1,366 @@
+/*  What one action means: who may get what, and when.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#include "tests/support/audit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/headers.h"
+#include "common/heap.h"
+
+/*  The message as it goes on the wire: the shell's way, then read again as the receiver would.  */
+static rp_head_t s_on_the_wire (audit_t *self, const rp_action_t *action, uint8_t *bytes)
+{
+    size_t size;
+    if (action->payload) {
+        size = action->payload->size;
+        memcpy (bytes, action->payload->bytes, size);
+        rp_wire_patch (bytes, &action->head);
+    } else {
+        size = rp_wire_encode (&action->head, bytes, RP_WIRE_HEAD_MAX);
+        AUDIT_REQUIRE (
+          self, !(action->head.flags & RP_FLAG_INLINE), "INLINE in a message without a body");
+    }
+    rp_head_t head;
+    rp_wire_error_t error = rp_wire_decode (&head, bytes, size);
+    AUDIT_REQUIRE (
+      self, error == RP_WIRE_ERROR_NONE, "the broker sends a %s with %s",
+      rp_command_name (action->head.command), rp_wire_error_text (error));
+    AUDIT_REQUIRE (self, head.command == action->head.command, "the wrong message goes out");
+    return head;
+}
+
+/*  ---- REQUEST to a worker -------------------------------------------------------------------------- */
+
+static audit_conversation_t *
+s_conversation (audit_t *self, uint64_t number, const audit_request_t *request)
+{
+    for (rp_list_node_t *node = rp_list_first (&self->conversations); node;
+         node = rp_list_next (&self->conversations, node)) {
+        audit_conversation_t *conversation = RP_CONTAINER (node, audit_conversation_t, node);
+        if (conversation->number == number)
+            return conversation;
+    }
+    audit_conversation_t *conversation = calloc (1, sizeof *conversation);
+    if (!conversation)
+        abort ();
+    conversation->number = number;
+    conversation->client = request->client->id;
+    conversation->key = request->key;
+    rp_list_append (&self->conversations, &conversation->node);
+    return conversation;
+}
+
+/*  One at a time, in order, on one worker once it has answered.  */
+static audit_conversation_t *s_check_conversation (
+  audit_t *self, uint64_t number, const audit_request_t *request, const audit_peer_t *worker)
+{
+    AUDIT_REQUIRE (
+      self, (number != 0) == (request->key != 0), "a conversation appears or disappears");
+    if (number == 0)
+        return NULL;
+    audit_conversation_t *conversation = s_conversation (self, number, request);
+    AUDIT_REQUIRE (
+      self,
+      conversation->client.v == request->client->id.v && conversation->key == request->key,
+      "one number for two conversations");
+    AUDIT_REQUIRE (self, !conversation->over, "a request in a conversation that is over");
+    AUDIT_REQUIRE (self, conversation->running == 0, "two of a conversation at a time");
+    AUDIT_REQUIRE (
+      self, request->sequence >= conversation->latest, "a conversation out of its order");
+    AUDIT_REQUIRE (
+      self, !conversation->established || conversation->worker.v == worker->id.v,
+      "a conversation moved to another worker");
+    conversation->latest = request->sequence;
+    conversation->worker = worker->id;
+    conversation->running++;
+    return conversation;
+}
+
+/*  No other worker had more room; and not the one that has just lost it, if another had any.  */
+static void
+s_check_choice (audit_t *self, const audit_request_t *request, const audit_peer_t *chosen)
+{
+    for (rp_list_node_t *node = rp_list_first (&self->peers); node;
+         node = rp_list_next (&self->peers, node)) {
+        const audit_peer_t *other = RP_CONTAINER (node, audit_peer_t, node);
+        if (
+          other == chosen || !other->worker || other->over || other->draining
+          || other->held >= other->window || strcmp (other->service, chosen->service) != 0)
+            continue;
+        AUDIT_REQUIRE (
+          self, chosen->id.v != request->loser, "redelivered to the worker that has just lost it");
+        AUDIT_REQUIRE (
+          self,
+          other->id.v == request->loser
+            || other->window - other->held <= chosen->window - chosen->held,
+          "another worker had more room");
+    }
+}
+
+static void s_take_request (audit_t *self, const rp_action_t *action, const rp_head_t *head)
+{
+    audit_peer_t *worker = audit_find_peer (self, action->peer);
+    audit_request_t *request = action->payload->request;
+    AUDIT_REQUIRE (self, worker->worker, "a request for a client");
+    AUDIT_REQUIRE (self, request != NULL, "a request that is over is delivered");
+    AUDIT_REQUIRE (self, request->delivery == NULL, "one request with two workers at a time");
+    AUDIT_REQUIRE (self, worker->held < worker->window, "a worker gets more than its window");
+    AUDIT_REQUIRE (
+      self, strcmp (worker->service, request->service) == 0, "a request for another service");
+    AUDIT_REQUIRE (self, self->now < request->deadline, "a delivery after the deadline");
+    AUDIT_REQUIRE (
+      self, head->time >= 1 && head->time <= (uint64_t) (request->deadline - self->now) / 1000 + 1,
+      "a wrong time left");
+    AUDIT_REQUIRE (self, ++request->starts <= request->attempts, "more starts than attempts");
+    AUDIT_REQUIRE (
+      self, head->attempt == request->starts && head->attempts == request->attempts,
+      "a wrong number of the attempt");
+    AUDIT_REQUIRE (
+      self, head->id == action->token.v && head->id != 0, "the token and the id differ");
+    AUDIT_REQUIRE (
+      self, !audit_find_delivery (self, action->token), "one token for two deliveries");
+    audit_conversation_t *conversation =
+      s_check_conversation (self, head->conversation, request, worker);
+    AUDIT_REQUIRE (
+      self, !worker->draining || conversation, "a draining worker gets something new");
+    if (!conversation || !conversation->established)
+        s_check_choice (self, request, worker);
+
+    audit_delivery_t *delivery = calloc (1, sizeof *delivery);
+    if (!delivery)
+        abort ();
+    delivery->token = action->token;
+    delivery->worker = worker;
+    delivery->request = request;
+    delivery->conversation = conversation;
+    delivery->message =
+      audit_payload_new (self, action->payload->bytes, action->payload->size);
+    delivery->message->request = request;
+    request->delivery = delivery;
+    request->conversation = conversation;
+    worker->held++;
+    rp_list_append (&self->deliveries, &delivery->node);
+}
+
+/*  ---- REPLY to a client ---------------------------------------------------------------------------- */
+
+/*  The contract: these prove that no worker was given it; those, that one was.  */
+static void
+s_check_status (audit_t *self, const audit_request_t *request, const rp_head_t *head)
+{
+    const char *name = rp_status_name (head->status);
+    AUDIT_REQUIRE (
+      self, head->attempt == request->starts, "%s after %u deliveries says %u", name,
+      request->starts, head->attempt);
+    if (rp_status_is_safe_to_retry (head->status))
+        AUDIT_REQUIRE (self, request->starts == 0, "%s, though a worker was given it", name);
+    switch (head->status) {
+        case RP_OK:
+        case RP_APP_ERROR:
+            AUDIT_REQUIRE (self, self->answered == request, "%s without a worker's reply", name);
+            break;
+        case RP_WORKER_LOST:
+        case RP_DEADLINE:
+            AUDIT_REQUIRE (self, request->starts > 0, "%s of one that never started", name);
+            break;
+        case RP_CONVERSATION_LOST:
+            AUDIT_REQUIRE (self, request->key != 0, "%s without a conversation", name);
+            AUDIT_REQUIRE (
+              self, request->starts == 0, "%s of one that a worker was given", name);
+            break;
+        default:
+            break;
+    }
+}
+
+static void s_take_reply (audit_t *self, const rp_action_t *action, const rp_head_t *head)
+{
+    audit_peer_t *client = audit_find_peer (self, action->peer);
+    AUDIT_REQUIRE (self, !client->worker, "a reply for a worker");
+    audit_request_t *request = self->arriving;
+    if (!request || request->client != client || request->id != head->id)
+        request = audit_find_request (self, client, head->id);
+    AUDIT_REQUIRE (self, request != NULL, "a second final status, or one that nobody asked for");
+    s_check_status (self, request, head);
+    if (action->payload)
+        AUDIT_REQUIRE (
+          self,
+          self->event && action->payload == self->event->payload && self->answered == request,
+          "a reply that is another request's");
+    audit_request_close (self, request);
+}
+
+/*  ---- The rest ------------------------------------------------------------------------------------ */
+
+static void s_take_cancel (audit_t *self, const rp_action_t *action, const rp_head_t *head)
+{
+    audit_delivery_t *delivery = audit_find_delivery (self, (rp_token_t) {head->id});
+    AUDIT_REQUIRE (
+      self, delivery && delivery->worker->id.v == action->peer.v,
+      "CANCEL of something that the worker does not hold");
+    AUDIT_REQUIRE (self, !delivery->cancelled, "CANCEL twice");
+    delivery->cancelled = true;
+    if (!delivery->request)
+        return;
+    // Without a REPLY to its client: then that must be about to end.
+    audit_peer_t *client = delivery->request->client;
+    AUDIT_REQUIRE (self, client->over || !self->event, "CANCEL of what is wanted");
+    client->over = client->condemned = true;
+    audit_request_close (self, delivery->request);
+}
+
+static void s_take_end (audit_t *self, const rp_action_t *action, const rp_head_t *head)
+{
+    for (rp_list_node_t *node = rp_list_first (&self->conversations); node;
+         node = rp_list_next (&self->conversations, node)) {
+        audit_conversation_t *conversation = RP_CONTAINER (node, audit_conversation_t, node);
+        if (conversation->number != head->conversation)
+            continue;
+        AUDIT_REQUIRE (
+          self, conversation->worker.v == action->peer.v && !conversation->over,
+          "END for the wrong worker, or twice");
+        conversation->over = true;
+        return;
+    }
+    audit_fail (self, "END of a conversation that the worker was never told of");
+}
+
+static void s_take_send (audit_t *self, const rp_action_t *action)
+{
+    uint8_t bytes[RP_WIRE_HEAD_MAX];
+    rp_head_t head = s_on_the_wire (self, action, bytes);
+    if (action->peer.v == 0) {
+        AUDIT_REQUIRE (
+          self, self->event && !self->sender && head.command == RP_COMMAND_BYE,
+          "something other than BYE for a peer without a session");
+        return;
+    }
+    audit_peer_t *peer = audit_find_peer (self, action->peer);
+    AUDIT_REQUIRE (self, peer != NULL, "something is sent to a session that is over");
+    AUDIT_REQUIRE (
+      self, !peer->over, "%s is sent after BYE, or after a send failed",
+      rp_command_name (head.command));
+    switch (head.command) {
+        case RP_COMMAND_REQUEST:
+            s_take_request (self, action, &head);
+            break;
+        case RP_COMMAND_REPLY:
+            s_take_reply (self, action, &head);
+            break;
+        case RP_COMMAND_CANCEL:
+            s_take_cancel (self, action, &head);
+            break;
+        case RP_COMMAND_END:
+            s_take_end (self, action, &head);
+            break;
+        case RP_COMMAND_BYE:
+            peer->over = true;
+            break;
+        default:
+            AUDIT_REQUIRE (
+              self, head.command == RP_COMMAND_WELCOME || head.command == RP_COMMAND_HEARTBEAT
+                      || head.command == RP_COMMAND_DRAIN,
+              "a broker sends no %s", rp_command_name (head.command));
+    }
+}
+
+static void s_take_admit (audit_t *self, const rp_action_t *action)
+{
+    const rp_head_t *hello = self->event ? self->event->head : NULL;
+    AUDIT_REQUIRE (
+      self, hello && hello->command == RP_COMMAND_HELLO && self->event->peer.v == 0,
+      "somebody is admitted who did not greet");
+    AUDIT_REQUIRE (self, !audit_find_peer (self, action->peer), "one id for two sessions");
+    audit_peer_t *peer = calloc (1, sizeof *peer);
+    if (!peer)
+        abort ();
+    peer->id = action->peer;
+    peer->worker = (hello->flags & RP_FLAG_WORKER) != 0;
+    peer->window = hello->value;
+    if (hello->name_size)
+        memcpy (peer->service, hello->name, hello->name_size);
+    if (hello->key_size)
+        memcpy (peer->name, hello->key, hello->key_size);
+    rp_list_append (&self->peers, &peer->node);
+}
+
+/*  The session is over: nobody is told anything any more, and it holds nothing.  */
+static void s_take_forget (audit_t *self, const rp_action_t *action)
+{
+    audit_peer_t *peer = audit_find_peer (self, action->peer);
+    AUDIT_REQUIRE (self, peer != NULL, "a session ends twice");
+    for (rp_list_node_t *node = rp_list_first (&self->deliveries), *next; node; node = next) {
+        next = rp_list_next (&self->deliveries, node);
+        audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
+        if (delivery->worker == peer)
+            audit_delivery_close (self, delivery);
+    }
+    for (rp_list_node_t *node = rp_list_first (&self->requests), *next; node; node = next) {
+        next = rp_list_next (&self->requests, node);
+        audit_request_t *request = RP_CONTAINER (node, audit_request_t, node);
+        if (request->client == peer)
+            audit_request_close (self, request);
+    }
+    for (rp_list_node_t *node = rp_list_first (&self->conversations); node;
+         node = rp_list_next (&self->conversations, node)) {
+        audit_conversation_t *conversation = RP_CONTAINER (node, audit_conversation_t, node);
+        if (conversation->worker.v == peer->id.v && conversation->established)
+            conversation->over = true;
+    }
+    if (self->sender == peer)
+        self->sender = NULL;
+    rp_list_remove (&peer->node);
+    free (peer);
+}
+
+static void s_take (audit_t *self, const rp_action_t *action)
+{
+    switch (action->kind) {
+        case RP_ACTION_ADMIT:
+            s_take_admit (self, action);
+            break;
+        case RP_ACTION_SEND:
+            s_take_send (self, action);
+            break;
+        case RP_ACTION_FORGET:
+        case RP_ACTION_CUT:
+            s_take_forget (self, action);
+            break;
+        case RP_ACTION_ADMIN:
+            AUDIT_REQUIRE (
+              self, self->arriving && action->payload, "an administrative request from nowhere");
+            audit_request_close (self, self->arriving);
+            break;
+        case RP_ACTION_STOP:
+            AUDIT_REQUIRE (self, !self->stopped, "STOP twice");
+            self->stopped = true;
+            break;
+        case RP_ACTION_DROP:
+        case RP_ACTION_LOG:
+            break;
+    }
+}
+
+void audit_take_actions (audit_t *self)
+{
+    for (size_t index = 0; index < self->actions.count; index++) {
+        rp_action_t *action = &self->actions.list[index];
+        rp_payload_t *payload = action->payload;
+        AUDIT_REQUIRE (self, !payload || payload->inside, "a payload of nobody's, or used twice");
+        AUDIT_REQUIRE (
+          self, action->kind != RP_ACTION_DROP || payload, "DROP without anything to drop");
+        if (self->observe)
+            self->observe (action, payload, self->arg);
+        s_take (self, action);
+        bool stays = action->kind == RP_ACTION_SEND && action->keep;
+        if (payload && !stays) {
+            audit_payload_leave (self, payload);
+            free (payload);
+        }
+    }
+    rp_actions_reset (&self->actions);
+}

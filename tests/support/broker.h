@@ -1,0 +1,46 @@
+/*  A real broker in a thread of the test, on a free port.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Every function fails the running cmocka test when something does not go as it should.
+*/
+
+#ifndef TEST_BROKER_H
+#define TEST_BROKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker/core/action.h"
+#include "common/limits.h"
+
+/*  How long anything that must happen may take, ms. Generous: only a failing test waits for it.  */
+#define TEST_PATIENCE_MS 10000
+
+typedef struct test_broker test_broker_t;
+
+/*  Limits for tests: the defaults, but no grace after a start for workers to come back.  */
+rp_limits_t test_broker_limits (void);
+
+/*  Starts a broker with test_broker_limits (), or with others.  */
+test_broker_t *test_broker_start (void);
+test_broker_t *test_broker_start_with (const rp_limits_t *limits);
+
+/*  Stops it unless it has ended, and checks that it ended well.  */
+void test_broker_stop (test_broker_t **self_p);
+
+const char *test_broker_endpoint (const test_broker_t *self);
+
+/*  What SIGTERM does.  */
+void test_broker_drain (test_broker_t *self);
+
+/*  What a second SIGTERM does.  */
+void test_broker_end_now (test_broker_t *self);
+
+/*  Waits until it has ended by itself.  */
+void test_broker_expect_end (test_broker_t *self);
+
+/*  Milliseconds on the monotonic clock.  */
+int64_t test_now_ms (void);
+
+#endif

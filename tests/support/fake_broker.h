@@ -1,0 +1,81 @@
+/*  A scripted broker: a ROUTER in the test's own thread that says what the test tells it to, well or
+    badly.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    It answers to the peer that it heard last. Every function fails the running cmocka test when
+    something does not go as it should.
+*/
+
+#ifndef TEST_FAKE_BROKER_H
+#define TEST_FAKE_BROKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <riposte/error.h>
+#include <zmq.h>
+
+#include "common/limits.h"
+#include "common/wire.h"
+
+/*  The interval that WELCOME agrees on unless told otherwise, ms: the fake broker sends no
+    heartbeats, so it has to outlast the test.  */
+#define FAKE_BROKER_INTERVAL_MS 30000u
+
+typedef struct {
+    uint8_t id[256];
+    size_t size;
+} fake_peer_t;
+
+typedef struct {
+    void *context;
+    void *socket;
+    char endpoint[128];
+    fake_peer_t peer; /* who was heard last; may be set by the test */
+    zmq_msg_t frames[RP_FRAMES_MAX];
+    size_t frame_count;
+    rp_head_t head; /* of the message received last; points into frames */
+    const char *body;
+    size_t body_size; /* of its first body frame, wherever that was */
+} fake_broker_t;
+
+fake_broker_t *fake_broker_new (void);
+/*  Closes every connection at once.  */
+void fake_broker_destroy (fake_broker_t **self_p);
+
+/*  Receives the next message, which must be this command. HEARTBEATs are passed over unless one is
+    what is expected.  */
+const rp_head_t *fake_broker_expect (fake_broker_t *self, rp_command_t command);
+
+/*  The same, for the REPLY to a token.  */
+const rp_head_t *fake_broker_expect_reply (fake_broker_t *self, uint64_t token, rp_status_t status);
+
+/*  True if a message other than HEARTBEAT comes within so many ms; it is received.  */
+bool fake_broker_hears (fake_broker_t *self, int wait_ms);
+
+/*  Sends a head, with a body (INLINE) if body is not NULL.  */
+void fake_broker_send (fake_broker_t *self, const rp_head_t *head, const void *body, size_t size);
+
+/*  Sends one more frame, of a message or as a message of its own.  */
+void fake_broker_send_frames (
+  fake_broker_t *self, const rp_head_t *head, const void *const *frames, const size_t *sizes,
+  size_t count);
+
+/*  Waits for a HELLO and answers WELCOME.  */
+void fake_broker_welcome (fake_broker_t *self, uint32_t window);
+void fake_broker_welcome_with (
+  fake_broker_t *self, uint32_t window, uint32_t interval_ms, const char *max_body);
+
+/*  A request with ten seconds and one attempt.  */
+void fake_broker_request (fake_broker_t *self, uint64_t token, const char *body);
+void fake_broker_request_in (
+  fake_broker_t *self, uint64_t token, uint64_t conversation, const char *body);
+
+/*  A message that is only a command, with an id, a conversation or a status.  */
+void fake_broker_cancel (fake_broker_t *self, uint64_t token);
+void fake_broker_end (fake_broker_t *self, uint64_t conversation);
+void fake_broker_bye (fake_broker_t *self, rp_status_t status);
+
+#endif

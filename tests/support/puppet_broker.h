@@ -1,0 +1,65 @@
+/*  A broker that does what a test of the client library tells it, message by message; it can stop and
+    come back at the same endpoint.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Every function fails the running cmocka test when something does not go as it should.
+*/
+
+#ifndef TEST_PUPPET_BROKER_H
+#define TEST_PUPPET_BROKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <riposte/error.h>
+#include <zmq.h>
+
+#include "common/wire.h"
+
+/*  How long anything that must happen may take, ms. Generous: only a failing test waits for it.  */
+#define PUPPET_PATIENCE_MS 10000
+
+typedef struct {
+    void *context;
+    void *router; /* NULL while it is down */
+    char endpoint[128];
+    zmq_msg_t address; /* who sent the message received last */
+    zmq_msg_t first;
+    rp_head_t head;    /* of that message; points into first */
+    char *body;        /* all its body frames, and a NUL */
+    size_t size;
+    size_t frames;     /* body frames that are not inline */
+} puppet_t;
+
+/*  Binds a free port.  */
+puppet_t *puppet_new (void);
+void puppet_destroy (puppet_t **self_p);
+
+/*  Goes away as a crash does; comes back at the same endpoint.  */
+void puppet_stop (puppet_t *self);
+void puppet_start (puppet_t *self);
+
+/*  Receives the next message other than HEARTBEAT. False if none comes in time.  */
+bool puppet_receive (puppet_t *self, int timeout_ms);
+
+/*  The same, and it must be this command.  */
+void puppet_expect (puppet_t *self, rp_command_t command);
+
+/*  Sends a head to whom the last message came from, with a body (INLINE) if size is not 0.  */
+void puppet_send (puppet_t *self, rp_head_t head, const void *body, size_t size);
+
+/*  Sends a frame as it is; begins: it is the first of its message.  */
+void puppet_send_frame (puppet_t *self, const void *data, size_t size, bool begins, bool more);
+
+/*  WELCOME, with heartbeats every two seconds.  */
+void puppet_welcome (puppet_t *self, const char *max_body, uint32_t open);
+
+/*  Expects HELLO and says WELCOME: a thousand requests at once, bodies of a million bytes.  */
+void puppet_greet (puppet_t *self);
+
+/*  Replies to the request received last.  */
+void puppet_reply (puppet_t *self, rp_status_t status, const char *body);
+
+#endif

@@ -1,0 +1,577 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "tests/support/trace.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/heap.h"
+
+#define S_START INT64_C (1000000000)
+#define S_TEXT 65536u
+#define S_COPY 2048u
+
+/*  A head that outlives its event.  */
+typedef struct {
+    rp_head_t head;
+    char text[RP_WIRE_TEXT_MAX + 1];
+    uint8_t headers[S_COPY];
+} s_copy_t;
+
+typedef struct {
+    rp_list_node_t node;
+    char name[32];
+    rp_peer_id_t id;
+} s_name_t;
+
+/*  Each delivery there ever was.  */
+typedef struct {
+    rp_list_node_t node;
+    rp_peer_id_t worker;
+    uint64_t request;
+    rp_token_t token;
+} s_token_t;
+
+typedef struct {
+    audit_t audit;
+    bool started;
+    rp_limits_t limits;
+    char text[S_TEXT];
+    size_t size;
+    const char *sender; /* of the event being handled */
+    rp_list_t names;
+    rp_list_t tokens;
+    s_copy_t answer;
+    s_copy_t delivery;
+    s_copy_t greeting;
+    uint64_t answered;
+    uint64_t delivered;
+    unsigned logged[RP_TOPIC_COUNT];
+} s_trace_t;
+
+static s_trace_t *s_trace;
+
+static void s_fail (const char *text)
+{
+    fail_msg ("%s; after \"%s\"", text, s_trace->text);
+}
+
+/*  ---- Names ------------------------------------------------------------------------------------- */
+
+static rp_peer_id_t s_peer (const char *name)
+{
+    for (rp_list_node_t *node = rp_list_first (&s_trace->names); node;
+         node = rp_list_next (&s_trace->names, node)) {
+        const s_name_t *known = RP_CONTAINER (node, s_name_t, node);
+        if (strcmp (known->name, name) == 0)
+            return known->id;
+    }
+    return (rp_peer_id_t) {0};
+}
+
+static const char *s_peer_name (rp_peer_id_t id)
+{
+    for (rp_list_node_t *node = rp_list_first (&s_trace->names); node;
+         node = rp_list_next (&s_trace->names, node)) {
+        const s_name_t *known = RP_CONTAINER (node, s_name_t, node);
+        if (known->id.v == id.v)
+            return known->name;
+    }
+    return s_trace->sender;
+}
+
+static void s_name_peer (const char *name, rp_peer_id_t id)
+{
+    s_name_t *known = calloc (1, sizeof *known);
+    assert_non_null (known);
+    snprintf (known->name, sizeof known->name, "%s", name);
+    known->id = id;
+    rp_list_prepend (&s_trace->names, &known->node);
+}
+
+static uint64_t s_number (const char *name)
+{
+    uint64_t number = strtoull (name + 1, NULL, 10);
+    assert_true (number > 0);
+    return number;
+}
+
+static rp_token_t s_token (const char *worker, const char *name)
+{
+    for (rp_list_node_t *node = rp_list_first (&s_trace->tokens); node;
+         node = rp_list_next (&s_trace->tokens, node)) {
+        const s_token_t *token = RP_CONTAINER (node, s_token_t, node);
+        if (token->worker.v == s_peer (worker).v && token->request == s_number (name))
+            return token->token;
+    }
+    fail_msg ("%s never got %s", worker, name);
+    return (rp_token_t) {0};
+}
+
+/*  ---- What the core wants done --------------------------------------------------------------------- */
+
+static void s_print (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
+static void s_print (const char *format, ...)
+{
+    size_t room = sizeof s_trace->text - s_trace->size;
+    if (s_trace->size > 0 && room > 1) {
+        s_trace->text[s_trace->size++] = ' ';
+        room--;
+    }
+    va_list arguments;
+    va_start (arguments, format);
+    int size = vsnprintf (s_trace->text + s_trace->size, room, format, arguments);
+    va_end (arguments);
+    assert_true (size >= 0 && (size_t) size < room);
+    s_trace->size += (size_t) size;
+}
+
+static void s_keep (s_copy_t *copy, const rp_head_t *head)
+{
+    copy->head = *head;
+    assert_true (head->headers_size <= sizeof copy->headers);
+    if (head->text_size)
+        memcpy (copy->text, head->text, head->text_size);
+    if (head->headers_size)
+        memcpy (copy->headers, head->headers, head->headers_size);
+    copy->text[head->text_size] = 0;
+    copy->head.text = copy->text;
+    copy->head.headers = copy->headers;
+}
+
+static void s_print_request (const char *peer, const rp_action_t *action, rp_payload_t *payload)
+{
+    s_token_t *token = calloc (1, sizeof *token);
+    assert_non_null (token);
+    *token = (s_token_t) {
+      .worker = action->peer, .request = payload->request->id, .token = action->token};
+    rp_list_prepend (&s_trace->tokens, &token->node);
+    s_keep (&s_trace->delivery, &action->head);
+    s_trace->delivered = payload->request->id;
+    if (action->head.attempt > 1)
+        s_print ("%s<r%llu#%u", peer, (unsigned long long) payload->request->id,
+                 action->head.attempt);
+    else
+        s_print ("%s<r%llu", peer, (unsigned long long) payload->request->id);
+}
+
+static uint64_t s_request_of (uint64_t token)
+{
+    for (rp_list_node_t *node = rp_list_first (&s_trace->tokens); node;
+         node = rp_list_next (&s_trace->tokens, node)) {
+        const s_token_t *known = RP_CONTAINER (node, s_token_t, node);
+        if (known->token.v == token)
+            return known->request;
+    }
+    return 0;
+}
+
+static uint64_t s_key_of (uint64_t number)
+{
+    const rp_list_t *list = &s_trace->audit.conversations;
+    for (rp_list_node_t *node = rp_list_first (list); node; node = rp_list_next (list, node)) {
+        const audit_conversation_t *known = RP_CONTAINER (node, audit_conversation_t, node);
+        if (known->number == number)
+            return known->key;
+    }
+    return 0;
+}
+
+static void s_print_send (const rp_action_t *action, rp_payload_t *payload)
+{
+    const rp_head_t *head = &action->head;
+    const char *peer = s_peer_name (action->peer);
+    switch (head->command) {
+        case RP_COMMAND_WELCOME:
+            s_keep (&s_trace->greeting, head);
+            s_print ("%s<welcome", peer);
+            break;
+        case RP_COMMAND_REQUEST:
+            s_print_request (peer, action, payload);
+            break;
+        case RP_COMMAND_REPLY:
+            s_keep (&s_trace->answer, head);
+            s_trace->answered = head->id;
+            s_print (
+              "%s<r%llu:%s", peer, (unsigned long long) head->id, rp_status_name (head->status));
+            break;
+        case RP_COMMAND_CANCEL:
+            s_print (
+              "%s<cancel:r%llu", peer, (unsigned long long) s_request_of (head->id));
+            break;
+        case RP_COMMAND_END:
+            s_print (
+              "%s<end:k%llu", peer, (unsigned long long) s_key_of (head->conversation));
+            break;
+        case RP_COMMAND_HEARTBEAT:
+            s_print ("%s<beat", peer);
+            break;
+        case RP_COMMAND_DRAIN:
+            s_print ("%s<drain", peer);
+            break;
+        case RP_COMMAND_BYE:
+            s_keep (&s_trace->greeting, head);
+            s_print ("%s<bye:%s", peer, rp_status_name (head->status));
+            break;
+        default:
+            s_print ("%s<%s", peer, rp_command_name (head->command));
+    }
+}
+
+static void s_observe (const rp_action_t *action, rp_payload_t *payload, void *arg)
+{
+    (void) arg;
+    switch (action->kind) {
+        case RP_ACTION_ADMIT:
+            s_name_peer (s_trace->sender, action->peer);
+            break;
+        case RP_ACTION_SEND:
+            s_print_send (action, payload);
+            break;
+        case RP_ACTION_CUT:
+            s_print ("cut:%s", s_peer_name (action->peer));
+            break;
+        case RP_ACTION_ADMIN:
+            s_print ("admin:%.*s", action->head.name_size, action->head.name);
+            break;
+        case RP_ACTION_STOP:
+            s_print ("stop");
+            break;
+        case RP_ACTION_LOG:
+            assert_true (action->topic < RP_TOPIC_COUNT && action->head.text_size > 0);
+            s_trace->logged[action->topic]++;
+            break;
+        case RP_ACTION_FORGET:
+        case RP_ACTION_DROP:
+            break;
+    }
+}
+
+/*  ---- Fixtures --------------------------------------------------------------------------------------- */
+
+int trace_setup (void **state)
+{
+    (void) state;
+    s_trace = calloc (1, sizeof *s_trace);
+    if (!s_trace)
+        return -1;
+    s_trace->limits = (rp_limits_t) RP_LIMITS_DEFAULT;
+    s_trace->limits.rejoin_grace = 0;
+    rp_list_init (&s_trace->names);
+    rp_list_init (&s_trace->tokens);
+    return 0;
+}
+
+int trace_teardown (void **state)
+{
+    (void) state;
+    if (s_trace->started)
+        audit_clear (&s_trace->audit);
+    rp_list_node_t *node;
+    while ((node = rp_list_first (&s_trace->names))) {
+        rp_list_remove (node);
+        free (RP_CONTAINER (node, s_name_t, node));
+    }
+    while ((node = rp_list_first (&s_trace->tokens))) {
+        rp_list_remove (node);
+        free (RP_CONTAINER (node, s_token_t, node));
+    }
+    free (s_trace);
+    s_trace = NULL;
+    return 0;
+}
+
+rp_limits_t *limits (void)
+{
+    assert_false (s_trace->started);
+    return &s_trace->limits;
+}
+
+audit_t *audit (void)
+{
+    if (!s_trace->started) {
+        audit_init (&s_trace->audit, &s_trace->limits, S_START, s_fail);
+        s_trace->audit.observe = s_observe;
+        s_trace->started = true;
+    }
+    return &s_trace->audit;
+}
+
+/*  ---- Events -------------------------------------------------------------------------------------------- */
+
+void message (const char *peer, const rp_head_t *head, size_t size)
+{
+    audit_t *self = audit ();
+    rp_peer_id_t id = s_peer (peer);
+    s_trace->sender = peer;
+    audit_message (self, audit_find_peer (self, id) ? id : (rp_peer_id_t) {0}, head, size, false);
+}
+
+void hello (const char *peer, const rp_head_t *head)
+{
+    rp_head_t named = *head;
+    named.command = RP_COMMAND_HELLO;
+    named.key = peer;
+    named.key_size = (uint8_t) strlen (peer);
+    audit ();
+    s_trace->sender = peer;
+    audit_message (audit (), (rp_peer_id_t) {0}, &named, 0, false);
+}
+
+/*  Takes "PEER<welcome" off the text.  */
+static void s_expect_welcome (const char *peer)
+{
+    char welcome[64];
+    snprintf (welcome, sizeof welcome, "%s<welcome", peer);
+    char *at = strstr (s_trace->text, welcome);
+    if (!at)
+        fail_msg ("%s is not welcome: \"%s\"", peer, s_trace->text);
+    size_t size = strlen (welcome);
+    if (at > s_trace->text) {
+        at--;
+        size++;
+    } else if (at[size] == ' ') {
+        size++;
+    }
+    memmove (at, at + size, strlen (at + size) + 1);
+    s_trace->size -= size;
+}
+
+void hello_client_beating (const char *peer, unsigned interval_ms)
+{
+    hello (peer, &(rp_head_t) {.time = interval_ms});
+    s_expect_welcome (peer);
+}
+
+void hello_worker_beating (
+  const char *peer, const char *service, unsigned window, unsigned interval_ms)
+{
+    hello (
+      peer, &(rp_head_t) {
+              .flags = RP_FLAG_WORKER,
+              .time = interval_ms,
+              .value = window,
+              .name = service,
+              .name_size = (uint8_t) strlen (service)});
+    s_expect_welcome (peer);
+}
+
+void hello_client (const char *peer)
+{
+    hello_client_beating (peer, RP_HEARTBEAT_MAX_MS);
+}
+
+void hello_worker (const char *peer, const char *service, unsigned window)
+{
+    hello_worker_beating (peer, service, window, RP_HEARTBEAT_MAX_MS);
+}
+
+void request_with (const char *client, const char *name, const char *service, with_t with)
+{
+    rp_head_t head = {
+      .command = RP_COMMAND_REQUEST,
+      .flags = with.open ? RP_FLAG_OPEN : 0,
+      .id = s_number (name),
+      .conversation = with.conversation ? s_number (with.conversation) : 0,
+      .time = with.overdue ? 0 : with.time_ms ? with.time_ms : 60000,
+      .value = with.wait_ms,
+      .attempts = (uint8_t) (with.attempts ? with.attempts : 1),
+      .name = service,
+      .name_size = (uint8_t) strlen (service)};
+    if (with.oversized) {
+        s_trace->sender = client;
+        audit_message (audit (), s_peer (client), &head, with.size, true);
+    } else {
+        message (client, &head, with.size);
+    }
+}
+
+void request (const char *client, const char *name, const char *service)
+{
+    request_with (client, name, service, (with_t) {0});
+}
+
+void open_in (const char *client, const char *name, const char *service, const char *conversation)
+{
+    request_with (
+      client, name, service, (with_t) {.conversation = conversation, .open = true});
+}
+
+void next_in (const char *client, const char *name, const char *service, const char *conversation)
+{
+    request_with (client, name, service, (with_t) {.conversation = conversation});
+}
+
+void reply_with (const char *worker, const char *name, const rp_head_t *head, bool oversized)
+{
+    rp_head_t reply_head = *head;
+    reply_head.command = RP_COMMAND_REPLY;
+    if (reply_head.id == 0)
+        reply_head.id = s_token (worker, name).v;
+    s_trace->sender = worker;
+    audit_message (audit (), s_peer (worker), &reply_head, 0, oversized);
+}
+
+void reply (const char *worker, const char *name, rp_status_t status)
+{
+    reply_with (worker, name, &(rp_head_t) {.status = (uint8_t) status}, false);
+}
+
+void reply_as (const char *worker, const char *other, const char *name, rp_status_t status)
+{
+    reply_with (
+      worker, name,
+      &(rp_head_t) {.status = (uint8_t) status, .id = s_token (other, name).v}, false);
+}
+
+void cancel (const char *client, const char *name)
+{
+    message (client, &(rp_head_t) {.command = RP_COMMAND_CANCEL, .id = s_number (name)}, 0);
+}
+
+void end (const char *client, const char *conversation)
+{
+    message (
+      client,
+      &(rp_head_t) {.command = RP_COMMAND_END, .conversation = s_number (conversation)}, 0);
+}
+
+void credit (const char *worker, unsigned window)
+{
+    message (worker, &(rp_head_t) {.command = RP_COMMAND_CREDIT, .value = window}, 0);
+}
+
+void heartbeat (const char *peer)
+{
+    message (peer, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT}, 0);
+}
+
+void drain (const char *worker)
+{
+    message (worker, &(rp_head_t) {.command = RP_COMMAND_DRAIN}, 0);
+}
+
+void bye (const char *peer)
+{
+    message (peer, &(rp_head_t) {.command = RP_COMMAND_BYE}, 0);
+}
+
+void bad (const char *peer, rp_wire_error_t error)
+{
+    audit_t *self = audit ();
+    rp_peer_id_t id = s_peer (peer);
+    s_trace->sender = peer;
+    audit_bad (self, audit_find_peer (self, id) ? id : (rp_peer_id_t) {0}, error, false);
+}
+
+void too_many_frames (const char *peer)
+{
+    audit_t *self = audit ();
+    rp_peer_id_t id = s_peer (peer);
+    s_trace->sender = peer;
+    audit_bad (
+      self, audit_find_peer (self, id) ? id : (rp_peer_id_t) {0}, RP_WIRE_ERROR_NONE, true);
+}
+
+void unsent (const char *peer, const char *name, bool full)
+{
+    audit_delivery_t *delivery = NULL;
+    if (name) {
+        delivery = audit_find_delivery (audit (), s_token (peer, name));
+        assert_non_null (delivery);
+    }
+    audit_unsent (audit (), s_peer (peer), delivery, full);
+}
+
+void suspect (const char *peer)
+{
+    audit_suspect (audit (), s_peer (peer));
+}
+
+void drain_broker (void)
+{
+    audit_drain (audit ());
+}
+
+void stop_broker (void)
+{
+    audit_stop (audit ());
+}
+
+void pass (unsigned ms)
+{
+    audit_pass (audit (), audit ()->now + (int64_t) ms * 1000);
+}
+
+void stall (unsigned ms)
+{
+    audit_tick (audit (), audit ()->now + (int64_t) ms * 1000);
+}
+
+void slip (unsigned ms)
+{
+    audit ()->now += (int64_t) ms * 1000;
+}
+
+void tick (void)
+{
+    audit_tick (audit (), audit ()->now);
+}
+
+/*  ---- What came of it ------------------------------------------------------------------------------------- */
+
+void expect (const char *text)
+{
+    audit ();
+    assert_string_equal (s_trace->text, text);
+    s_trace->size = 0;
+    s_trace->text[0] = 0;
+}
+
+const rp_head_t *answer_to (const char *name)
+{
+    assert_int_equal (s_trace->answered, s_number (name));
+    return &s_trace->answer.head;
+}
+
+bool answer_says (const char *name, const char *words)
+{
+    return strstr (answer_to (name)->text, words) != NULL;
+}
+
+const rp_head_t *delivery_of (const char *name)
+{
+    assert_int_equal (s_trace->delivered, s_number (name));
+    return &s_trace->delivery.head;
+}
+
+const rp_head_t *last_greeting (void)
+{
+    return &s_trace->greeting.head;
+}
+
+bool is_there (const char *peer)
+{
+    return audit_find_peer (audit (), s_peer (peer)) != NULL;
+}
+
+const rp_stats_t *stats (void)
+{
+    return rp_dispatch_stats (audit ()->core);
+}
+
+rp_dispatch_counts_t counts (void)
+{
+    return rp_dispatch_counts (audit ()->core);
+}
+
+unsigned logged (rp_topic_t topic)
+{
+    return s_trace->logged[topic];
+}

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Where the programs under test lie, and how patient to be with them."""
+
+import os
+import pathlib
+
+SOURCE = pathlib.Path(__file__).resolve().parents[3]
+BUILD = pathlib.Path(os.environ.get("RIPOSTE_BUILD") or SOURCE / "build").resolve()
+
+BROKER = BUILD / "riposte-broker"
+WORKER = BUILD / "riposte-worker"
+CLI = BUILD / "riposte"
+SITE = BUILD / "examples" / "site"
+CONVERSATIONS = BUILD / "tests" / "conversations"
+EXAMPLES = SOURCE / "examples"
+
+
+def _is_sanitized():
+    cache = BUILD / "CMakeCache.txt"
+    lines = cache.read_text().splitlines() if cache.exists() else []
+    return any(line.startswith("RIPOSTE_SANITIZE:") and not line.endswith("=") for line in lines)
+
+
+#: Bounds are generous, so they are met by being ready and not by waiting. A sanitizer costs more.
+SLOW = os.environ.get("RIPOSTE_SLOW") == "1" or _is_sanitized()
+PATIENCE = 5 if SLOW else 1

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MPL-2.0
+"""`riposte talk`, typed by hand: its standard input is a terminal."""
+
+import os
+import pty
+
+from support.waiting import until
+
+
+class Talk:
+    def __init__(self, world, broker, service="site"):
+        self._prompt = f"{service}> "
+        self._terminal, other = pty.openpty()
+        self._process = world.start("talk", *world.cli_command(broker, "talk", service),
+                                    stdin=other)
+        os.close(other)
+        self._wait_for_prompts(1)
+
+    def _wait_for_prompts(self, count):
+        until(lambda: self._process.log().count(self._prompt) >= count, 10,
+              "the prompt comes back", self._process)
+
+    def say(self, text):
+        """Types one request and returns what is shown for it."""
+        count = self._process.log().count(self._prompt)
+        os.write(self._terminal, text + b"\n")
+        self._wait_for_prompts(count + 1)
+        return self._process.log().split(self._prompt)[count]
+
+    def end(self):
+        """Ctrl-D; returns the program's exit code."""
+        os.write(self._terminal, b"\x04")
+        code = self._process.wait(5)
+        os.close(self._terminal)
+        return code
+
+    def kill(self):
+        self._process.kill()
+        os.close(self._terminal)

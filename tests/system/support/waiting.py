@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Waiting for a condition, with a bound; the only way in which these tests wait."""
+
+import time
+
+from support.programs import PATIENCE
+
+
+def until(condition, within=5.0, what=None, process=None):
+    """Returns the first true value of condition. Fails after `within` seconds (times the patience
+    that a sanitizer needs), or at once when `process` ends before it."""
+    begin = time.monotonic()
+    while True:
+        value = condition()
+        if value:
+            return value
+        passed = time.monotonic() - begin
+        what = what or getattr(condition, "__name__", "the condition")
+        if process is not None and process.poll() is not None:
+            raise AssertionError(f"{process.name} ended ({process.poll()}) before: {what}")
+        if passed > within * PATIENCE:
+            raise AssertionError(f"not within {passed:.1f} s: {what}")
+        time.sleep(0.005)

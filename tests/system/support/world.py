@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: MPL-2.0
+"""The small vocabulary of the system tests: brokers, workers, clients, all of them real processes on
+ports of their own, ended by their pid when the test is over."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+from support import programs
+from support.peer import Peer
+from support.process import Process
+from support.programs import PATIENCE
+from support.proxy import Proxy
+from support.waiting import until
+
+
+class Broker(Process):
+    """endpoint is where it listens, once it said so."""
+
+    endpoint = None
+
+
+class Gate:
+    """A command for riposte-worker that does not end before the gate is open, so that a test decides
+    how long a request runs. It notes each start, and answers which delivery it was."""
+
+    def __init__(self, directory, number):
+        self._open = directory / f"gate-{number}"
+        self._starts = directory / f"starts-{number}"
+        self.command = ("sh", "-c", f"echo $RIPOSTE_ATTEMPT >> {self._starts}; "
+                        f"while test ! -e {self._open}; do sleep 0.02; done; "
+                        "printf 'delivery %s' $RIPOSTE_ATTEMPT")
+
+    def starts(self):
+        return self._starts.read_text().split() if self._starts.exists() else []
+
+    def open(self):
+        self._open.touch()
+
+
+class Result:
+    """What a run of a program gave."""
+
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    def json(self):
+        return json.loads(self.out)
+
+    def error(self):
+        """The one line on standard error."""
+        lines = self.err.decode().splitlines()
+        assert len(lines) == 1, f"not one line: {lines}"
+        return lines[0]
+
+    def __repr__(self):
+        return f"exit {self.code}, out {self.out!r}, err {self.err!r}"
+
+
+class World:
+    def __init__(self, directory):
+        self.directory = pathlib.Path(directory)
+        self.processes = []
+        self._others = []
+        self._gates = []
+        self._names = {}
+        # A test is not to depend on who runs it.
+        self.environment = {name: value for name, value in os.environ.items()
+                            if not name.startswith(("RIPOSTE_", "ZSYS_"))}
+        self.environment["NO_COLOR"] = "1"
+
+    # ---- Starting -------------------------------------------------------------------------------
+
+    def _name(self, kind):
+        self._names[kind] = self._names.get(kind, 0) + 1
+        return f"{kind}-{self._names[kind]}"
+
+    def start(self, kind, *command, process=Process, **more):
+        one = process(self._name(kind), command, self.directory, self.environment, **more)
+        self.processes.append(one)
+        return one
+
+    def broker(self, *options, port="*", limits=None):
+        """Starts a broker, on a free port unless told, and waits until it says that it is ready."""
+        number = self._names.get("broker", 0) + 1
+        ports = self.directory / f"ports-{number}"
+        if limits:
+            config = self.directory / f"config-{number}"
+            lines = [f"    {name} = {value}\n" for name, value in limits.items()]
+            config.write_text("limits\n" + "".join(lines))
+            options = ("--config", config, *options)
+        broker = self.start("broker", programs.BROKER, "--bind", f"tcp://127.0.0.1:{port}",
+                            "--ports-file", ports, *options, process=Broker)
+        until(lambda: ports.exists() and ports.read_text().endswith("\n"), 5,
+              "the broker has written its ports file", broker)
+        broker.endpoint = ports.read_text().splitlines()[0].strip()
+        return broker
+
+    def restart(self, broker, *options, **more):
+        """Starts a broker in the place of one that is gone."""
+        return self.broker(*options, port=broker.endpoint.rsplit(":", 1)[1], **more)
+
+    def worker(self, broker, service, *command, options=(), ready=True, endpoint=None):
+        """Starts riposte-worker: for a command, or with --builtin among the options."""
+        tail = ["--", *command] if command else []
+        worker = self.start("worker", programs.WORKER, "-s", endpoint or broker.endpoint, *options,
+                            service, *tail)
+        if ready:
+            self.wait_for_worker(broker, worker, service)
+        return worker
+
+    def builtin(self, broker, what, *options, service=None, **more):
+        return self.worker(broker, service or what, options=("--builtin", what, *options), **more)
+
+    def site(self, broker, *options, ready=True, endpoint=None):
+        site = self.start("site", programs.SITE, "-s", endpoint or broker.endpoint, *options)
+        if ready:
+            self.wait_for_worker(broker, site, "site")
+        return site
+
+    def sites(self, broker, count=3):
+        started = [self.site(broker, ready=False) for _ in range(count)]
+        for site in started:
+            self.wait_for_worker(broker, site, "site")
+        return started
+
+    def conversations(self, endpoint, *options):
+        return self.start("conversations", programs.CONVERSATIONS, "--server", endpoint, *options,
+                          stdin=subprocess.PIPE, piped=True)
+
+    def report(self, conversations, within=60):
+        """Waits for the load program and returns what it reports."""
+        try:
+            out, _ = conversations.popen.communicate(timeout=within * PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the conversations still run after {within} s") from None
+        assert out, f"no report (exit {conversations.poll()}): {conversations.log()}"
+        return json.loads(out)
+
+    def gate(self):
+        self._gates.append(Gate(self.directory, len(self._gates)))
+        return self._gates[-1]
+
+    def peer(self, broker):
+        peer = Peer(broker.endpoint)
+        self._others.append(peer)
+        return peer
+
+    def proxy(self, broker):
+        proxy = Proxy(broker.endpoint)
+        self._others.append(proxy)
+        return proxy
+
+    # ---- The command line -----------------------------------------------------------------------
+
+    def cli_command(self, broker, *arguments):
+        """broker may be an endpoint, or None to leave out --server."""
+        if broker is None:
+            return (programs.CLI, *arguments)
+        server = broker if isinstance(broker, str) else broker.endpoint
+        return (programs.CLI, "--server", server, *arguments)
+
+    def cli(self, broker, *arguments, **more):
+        """Runs riposte to its end."""
+        return self.run(*self.cli_command(broker, *arguments), **more)
+
+    def run(self, *command, stdin=b"", within=20, environment=None):
+        command = [str(word) for word in command]
+        try:
+            done = subprocess.run(
+                command, input=stdin, capture_output=True, timeout=within * PATIENCE,
+                env={**self.environment, **(environment or {})}, cwd=self.directory)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"hangs: {' '.join(command)}") from None
+        result = Result(done.returncode, done.stdout, done.stderr)
+        assert b"Sanitizer" not in done.stderr and b"runtime error:" not in done.stderr, result
+        assert done.returncode >= 0, result
+        return result
+
+    def start_cli(self, broker, *arguments, stdin=subprocess.DEVNULL):
+        """Starts riposte and leaves it running; its standard output is popen.stdout."""
+        return self.start("cli", *self.cli_command(broker, *arguments), stdin=stdin, piped=True)
+
+    def finish(self, cli, within=20):
+        """Waits for what start_cli started."""
+        try:
+            out, _ = cli.popen.communicate(timeout=within * PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{cli.name} hangs") from None
+        return Result(cli.poll(), out, cli.path.read_bytes())
+
+    # ---- What the broker says -------------------------------------------------------------------
+
+    def ask(self, broker, what):
+        """services, workers or status, as JSON."""
+        result = self.cli(broker, what, "-o", "json")
+        assert result.code == 0, result
+        return result.json()
+
+    def workers(self, broker, service=None):
+        return [worker for worker in self.ask(broker, "workers")["workers"]
+                if service in (None, worker["service"])]
+
+    def worker_of(self, broker, process):
+        """What the broker says about the worker that is this process; None if nothing."""
+        for worker in self.workers(broker):
+            if worker["name"].endswith(f"-{process.pid}"):
+                return worker
+        return None
+
+    def services(self, broker):
+        return {service["name"]: service for service in self.ask(broker, "services")["services"]}
+
+    def status(self, broker):
+        return self.ask(broker, "status")
+
+    def wait_for_worker(self, broker, process, service, within=5):
+        until(lambda: self.worker_of(broker, process), within,
+              f"{process.name} is registered for {service}", process)
+
+    def wait_for_running(self, broker, count, service=None, within=5):
+        until(lambda: sum(worker["running"] for worker in self.workers(broker, service)) == count,
+              within, f"{count} requests run")
+
+    def wait_for_waiting(self, broker, count, within=5):
+        until(lambda: self.status(broker)["gauges"]["waiting"] == count, within,
+              f"{count} requests wait")
+
+    # ---- The end --------------------------------------------------------------------------------
+
+    def end(self):
+        """Ends everything, clients first; returns what was wrong with how it ended."""
+        for gate in self._gates:
+            gate.open()  # a process whose worker was killed ends by itself
+        for other in self._others:
+            other.close()
+        return [trouble for one in reversed(self.processes) if (trouble := one.end())]
+
+    def logs(self):
+        """What every process said, for a report of failure."""
+        parts = []
+        for one in self.processes:
+            text = one.log() if one.path.exists() else ""
+            if len(text) > 8000:
+                text = text[:4000] + "\n[...]\n" + text[-4000:]
+            parts.append(f"---- {one.name}, pid {one.pid}, exit {one.poll()}\n{text}")
+        return "\n".join(parts)
+
+
+def clean_words(data):
+    """Bytes as text with runs of blanks made one, for looking at tables."""
+    return " ".join(data.decode().split())
+
+
+PYTHON = sys.executable

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MPL-2.0
+"""What a wrong command line draws: one line that says what, why and what next, and the exit code that
+EXPERIENCE promises."""
+
+import pytest
+
+from support import programs
+from support.waiting import until
+
+
+@pytest.mark.parametrize("program, arguments, says", [
+    (programs.BROKER, ("--no-such-option",), "no-such-option"),
+    (programs.BROKER, ("surplus",), "surplus"),
+    (programs.BROKER, ("--bind", "nonsense"), "nonsense"),
+    (programs.BROKER, ("--bind", "tcp://127.0.0.1:99999"), "99999"),
+    (programs.BROKER, ("--bind", "udp://127.0.0.1:5555"), "udp"),
+    (programs.BROKER, ("--limit", "max_body"), "max_body"),
+    (programs.BROKER, ("--limit", "no_such_limit=1"), "no_such_limit"),
+    (programs.BROKER, ("--limit", "max_body=1"), "max_body"),
+    (programs.BROKER, ("--drain-limit", "30"), "30"),
+    (programs.BROKER, ("--log-level", "chatty"), "chatty"),
+    (programs.BROKER, ("--config", "/does/not/exist"), "/does/not/exist"),
+    (programs.WORKER, ("--no-such-option",), "no-such-option"),
+    (programs.WORKER, (), "service"),
+    (programs.WORKER, ("upper",), "--"),
+    (programs.WORKER, ("upper", "--", "/does/not/exist"), "/does/not/exist"),
+    (programs.WORKER, ("--builtin", "fly", "x"), "fly"),
+    (programs.WORKER, ("--slots", "0", "upper", "--", "cat"), "0"),
+    (programs.WORKER, ("--slots", "4097", "upper", "--", "cat"), "4097"),
+    (programs.WORKER, ("-s", "nonsense", "upper", "--", "cat"), "nonsense"),
+    (programs.WORKER, ("up\nper", "--", "cat"), "control"),
+    (programs.CLI, ("--no-such-option",), "no-such-option"),
+    (programs.CLI, (), "command"),
+    (programs.CLI, ("fly",), "fly"),
+    (programs.CLI, ("call",), "service"),
+    (programs.CLI, ("call", "up\nper", "x"), "control"),
+    (programs.CLI, ("call", "n" * 128, "x"), "127"),
+    (programs.CLI, ("call", "upper", "@/does/not/exist"), "/does/not/exist"),
+    (programs.CLI, ("call", "upper", "x", "y"), "y"),
+    (programs.CLI, ("call", "upper", "x", "--timeout", "5"), "5"),
+    (programs.CLI, ("call", "upper", "x", "--timeout", "5 parsecs"), "parsecs"),
+    (programs.CLI, ("call", "upper", "x", "--attempts", "11"), "11"),
+    (programs.CLI, ("-o", "xml", "status"), "xml"),
+    (programs.CLI, ("-s", "nonsense", "status"), "nonsense"),
+    (programs.CLI, ("talk", "site", "/does/not/exist"), "/does/not/exist"),
+])
+def test_wrong_usage_is_one_line_and_exit_code_2(world, program, arguments, says):
+    result = world.run(program, *arguments, within=5)
+    assert result.code == 2, result
+    assert result.out == b""
+    line = result.error()
+    assert line.startswith(program.name + ": ")
+    assert says in line, line
+
+
+def test_a_port_in_use_is_said_with_the_next_step(world):
+    broker = world.broker()
+    result = world.run(programs.BROKER, "--bind", broker.endpoint, within=5)
+    assert result.code == 1
+    line = result.error()
+    assert broker.endpoint in line and "in use" in line and "--bind" in line
+    assert world.cli(broker, "ping").code == 0, "the first one is not harmed"
+
+
+def test_an_address_of_another_machine_is_said(world):
+    result = world.run(programs.BROKER, "--bind", "tcp://192.0.2.1:5555", within=5)
+    assert result.code == 1
+    assert "192.0.2.1" in result.error()
+
+
+def test_every_mistake_in_a_configuration_is_told_with_its_place(world):
+    path = world.directory / "broken.cfg"
+    path.write_text("limits\n    max_body = 5 bananas\n    colour = blue\nlog\n    level = loud\n")
+    for option in ("--check-config", "--print-config", "--bind=tcp://127.0.0.1:*"):
+        result = world.run(programs.BROKER, "--config", path, option, within=5)
+        assert result.code == 2
+        lines = result.err.decode().splitlines()
+        assert len(lines) == 3, "all at once"
+        for line, place, word in zip(lines, ("2:16", "3:5", "5:13"), ("bananas", "colour", "loud")):
+            assert f"{path}:{place}: " in line, line
+            assert word in line, line
+
+
+def test_a_printed_configuration_reads_back_to_itself(world):
+    path = world.directory / "broker.cfg"
+    first = world.run(programs.BROKER, "--print-config", "--limit", "max_body=3MiB", "--limit",
+                      "drain_limit=1m", "--bind", "tcp://127.0.0.1:7777", "--log-level", "debug")
+    assert first.code == 0
+    path.write_bytes(first.out)
+    second = world.run(programs.BROKER, "--config", path, "--print-config")
+    assert second.out == first.out
+    assert b"max_body = 3MiB" in second.out
+    checked = world.run(programs.BROKER, "--config", path, "--check-config")
+    assert (checked.code, checked.out) == (0, b"the settings are good\n")
+
+
+def test_flag_beats_environment_beats_file_beats_default(world):
+    path = world.directory / "broker.cfg"
+    path.write_text("limits\n    drain_limit = 7s\n")
+
+    def drain_limit(*options, **environment):
+        out = world.run(programs.BROKER, "--print-config", *options, environment=environment).out
+        return next(line.split()[-1] for line in out.decode().splitlines()
+                    if line.strip().startswith("drain_limit ="))
+
+    assert drain_limit() == "30s"
+    assert drain_limit("--config", path) == "7s"
+    assert drain_limit("--config", path, RIPOSTE_DRAIN_LIMIT="8s") == "8s"
+    assert drain_limit("--config", path, "--drain-limit", "9s", RIPOSTE_DRAIN_LIMIT="8s") == "9s"
+
+
+def test_options_stand_before_or_after_the_command_or_in_the_environment(world):
+    broker = world.broker()
+    world.builtin(broker, "upper")
+    for arguments in (("-s", broker.endpoint, "call", "upper", "x"),
+                      ("call", "-s", broker.endpoint, "upper", "x"),
+                      ("call", "upper", "x", "-s", broker.endpoint)):
+        assert world.cli(None, *arguments).out == b"X"
+    environment = {"RIPOSTE_SERVER": broker.endpoint, "RIPOSTE_OUTPUT": "json"}
+    result = world.cli(None, "call", "upper", "x", environment=environment)
+    assert result.json()["body"] == "X"
+    assert world.cli(None, "call", "upper", "x", "-o", "table", environment=environment).out == b"X"
+
+
+def test_bodies_from_argument_file_and_input(world):
+    broker = world.broker()
+    world.builtin(broker, "echo")
+    path = world.directory / "body"
+    path.write_bytes(b"from a file\0\n")
+    assert world.cli(broker, "call", "echo", "argument").out == b"argument"
+    assert world.cli(broker, "call", "echo", f"@{path}").out == b"from a file\0\n"
+    assert world.cli(broker, "call", "echo", "-", stdin=b"dash").out == b"dash"
+    assert world.cli(broker, "call", "echo", stdin=b"no argument").out == b"no argument"
+    assert world.cli(broker, "call", "echo", "--", "@literally").out == b"@literally"
+
+
+def test_many_calls_keep_their_order_and_a_batch_that_fails_in_part_ends_with_8(world):
+    broker = world.broker()
+    world.worker(broker, "picky", "sh", "-c", "read x; test $x != 7 && echo $x",
+                 options=("--slots", "4"))
+    lines = b"".join(b"%d\n" % number for number in range(20))
+    result = world.cli(broker, "call", "picky", "--lines", "--parallel", "8", stdin=lines)
+    assert result.code == 8
+    assert result.out == lines.replace(b"7\n", b"", 1)
+    assert b"1 of 20 calls failed: APP_ERROR 1" in result.err
+    world.builtin(broker, "echo")
+    result = world.cli(broker, "call", "echo", "x", "--count", "50", "--parallel", "10")
+    assert (result.code, result.out) == (0, b"x" * 50)
+
+
+def test_help_version_man_and_completions_of_each_program(world):
+    for program in (programs.BROKER, programs.WORKER, programs.CLI):
+        helped = world.run(program, "--help")
+        assert helped.code == 0 and b"usage: " + program.name.encode() in helped.out
+        assert world.run(program, "--version").out.strip()
+        assert world.run(program, "--man").out.startswith(b".TH")
+        assert program.name.encode() in world.run(program, "--completions", "bash").out
+
+
+def test_the_first_line_tells_what_to_try(world):
+    broker = world.broker()
+    broker.wait_for("try:")
+    first, second = broker.log().splitlines()[:2]
+    assert first.startswith("riposte ") and first.endswith(broker.endpoint)
+    assert "security off (loopback only)" in second
+    words = second.split("try:")[1].split()
+    worker = world.start("worker", programs.WORKER, *words[1:])
+    world.wait_for_worker(broker, worker, "upper")
+    assert world.cli(broker, "call", "upper", "hello").out == b"HELLO"
+
+
+def test_binding_to_everyone_is_warned_of(world):
+    broker = world.start("broker", programs.BROKER, "--bind", "tcp://0.0.0.0:*")
+    broker.wait_for("warning: security off")
+    until(broker.alive, 1)

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MPL-2.0
+"""How soon the broker knows that a worker is gone: at once when it died, after three heartbeat
+intervals when it only fell silent; and who must not be taken for dead."""
+
+import time
+
+from support.peer import HEARTBEAT, head
+from support.programs import PATIENCE
+from support.waiting import until
+
+INTERVAL = 0.2
+SILENCE = 3 * INTERVAL
+FAST = ("--heartbeat", "200ms")
+
+
+def _seconds_until_gone(world, broker, since):
+    """How long it took until `riposte workers` showed none."""
+    until(lambda: not world.workers(broker), 10, "the worker is gone from the list")
+    return time.monotonic() - since
+
+
+def test_an_idle_worker_killed_is_gone_within_a_second(world):
+    broker = world.broker()
+    worker = world.builtin(broker, "echo")
+    since = time.monotonic()
+    worker.kill()
+    assert _seconds_until_gone(world, broker, since) < 1 * PATIENCE
+    assert world.status(broker)["counters"]["workers_lost"] == 1
+
+
+def test_a_busy_worker_killed_is_gone_within_a_second_and_its_request_ends(world):
+    broker = world.broker()
+    worker = world.builtin(broker, "sleep")
+    call = world.start_cli(broker, "call", "sleep", "60s", "--timeout", "60s")
+    world.wait_for_running(broker, 1)
+    since = time.monotonic()
+    worker.kill()
+    assert world.finish(call, within=5).code == 9
+    assert time.monotonic() - since < 1 * PATIENCE
+    assert _seconds_until_gone(world, broker, since) < 1.5 * PATIENCE
+
+
+def test_a_killed_client_leaves_nothing_behind(world):
+    """What it waited for is withdrawn, what ran is cancelled (CONFORMANCE 25)."""
+    broker = world.broker()
+    worker = world.worker(broker, "slow", "sleep", "60")
+    running, waiting = (world.start_cli(broker, "call", "slow", "--timeout", "60s")
+                        for _ in range(2))
+    world.wait_for_running(broker, 1)
+    world.wait_for_waiting(broker, 1)
+    running.kill()
+    waiting.kill()
+    until(lambda: not worker.children(), 5, "the process of the request is gone")
+    until(lambda: world.worker_of(broker, worker)["abandoned"] == 0, 5, "the worker is free")
+    gauges = world.status(broker)["gauges"]
+    assert (gauges["waiting"], gauges["running"]) == (0, 0)
+
+
+def test_a_frozen_worker_is_lost_after_three_intervals(world):
+    broker = world.broker()
+    worker = world.builtin(broker, "echo", *FAST)
+    since = time.monotonic()
+    worker.freeze()
+    took = _seconds_until_gone(world, broker, since)
+    assert took > SILENCE - INTERVAL, "it was given its three intervals"
+    assert took < SILENCE + (2 * INTERVAL + 0.3) * PATIENCE
+    worker.thaw()
+    world.wait_for_worker(broker, worker, "echo")
+    assert world.cli(broker, "call", "echo", "again").out == b"again"
+
+
+def test_a_partition_is_noticed_at_both_ends_and_heals(world):
+    broker = world.broker()
+    proxy = world.proxy(broker)
+    worker = world.builtin(broker, "sleep", *FAST, endpoint=proxy.endpoint)
+    call = world.start_cli(broker, "call", "sleep", "60s", "--timeout", "60s")
+    world.wait_for_running(broker, 1)
+    since = time.monotonic()
+    proxy.cut()
+    assert world.finish(call).code == 9, "WORKER_LOST"
+    assert time.monotonic() - since < SILENCE + (2 * INTERVAL + 0.3) * PATIENCE
+    worker.wait_for("lost ")
+    proxy.heal()
+    world.wait_for_worker(broker, worker, "sleep", within=10)
+    assert world.cli(broker, "call", "sleep", "1ms").code == 0
+    assert len(world.workers(broker)) == 1
+
+
+def test_a_worker_at_work_for_long_stays_alive(world):
+    """Heartbeats do not depend on the handler (CONFORMANCE 24)."""
+    broker = world.broker()
+    worker = world.builtin(broker, "sleep", "--heartbeat", "50ms")
+    assert world.cli(broker, "call", "sleep", "1s").code == 0
+    assert world.worker_of(broker, worker)["age_us"] > 1_000_000
+    assert world.status(broker)["counters"]["workers_lost"] == 0
+
+
+def test_a_frozen_broker_loses_nobody_who_was_alive(world):
+    """It reads the heartbeats that are waiting before it judges (CONFORMANCE 13), and the others know
+    better than to give it up for good."""
+    broker = world.broker()
+    peers = []
+    for number in range(3):
+        peer = world.peer(broker)
+        peer.register(b"patient", name=b"patient-%d" % number, heartbeat_ms=100)
+        peers.append(peer)
+    broker.freeze()
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:  # as live peers do, they go on saying so
+        for peer in peers:
+            peer.send(head(HEARTBEAT))
+        time.sleep(0.05)
+    broker.thaw()
+    status = world.status(broker)
+    assert status["counters"]["workers_lost"] == 0
+    assert len(world.workers(broker, "patient")) == 3
+
+
+def test_after_a_frozen_broker_everything_works_again(world):
+    broker = world.broker()
+    world.builtin(broker, "echo", *FAST)
+    broker.freeze()
+    time.sleep(2 * SILENCE)  # longer than the worker's patience: this is the test's subject
+    broker.thaw()
+    result = world.cli(broker, "call", "echo", "back", "--wait-worker", "5s", "--timeout", "10s")
+    assert (result.code, result.out) == (0, b"back")
+    until(lambda: len(world.workers(broker, "echo")) == 1, 5, "it is there once")

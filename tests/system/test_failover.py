@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Lists of endpoints, and a broker that goes and comes back."""
+
+import json
+import subprocess
+
+from support.programs import PATIENCE
+from support.waiting import until
+
+
+def test_a_broker_is_ready_within_100_ms(world):
+    broker = world.broker()
+    words = broker.log().split("ready in ")[1].split()
+    value, unit = float(words[0]), words[1]
+    ms = value * {"µs": 0.001, "ms": 1, "s": 1000}[unit]
+    assert ms < 100 * PATIENCE
+
+
+def test_a_worker_serves_every_broker_of_its_list(world):
+    one, two = world.broker(), world.broker()
+    both = f"{one.endpoint},{two.endpoint}"
+    worker = world.builtin(one, "echo", endpoint=both)
+    world.wait_for_worker(two, worker, "echo")
+    for broker in (one, two):
+        assert world.cli(broker, "call", "echo", "hi").out == b"hi"
+    one.kill()
+    assert world.cli(two, "call", "echo", "still").out == b"still"
+    again = world.restart(one)
+    world.wait_for_worker(again, worker, "echo")
+    assert world.cli(again, "call", "echo", "back").out == b"back"
+
+
+def test_a_client_takes_the_next_broker_of_its_list(world):
+    gone, here = world.broker(), world.broker()
+    world.builtin(here, "echo")
+    gone.kill()
+    result = world.cli(f"{gone.endpoint},{here.endpoint}", "call", "echo", "found")
+    assert (result.code, result.out) == (0, b"found")
+
+
+def test_a_running_client_moves_to_the_other_broker(world):
+    one, two = world.broker(), world.broker()
+    both = f"{one.endpoint},{two.endpoint}"
+    worker = world.builtin(one, "echo", endpoint=both)
+    world.wait_for_worker(two, worker, "echo")
+    batch = world.start_cli(one, "call", "echo", "--server", both, "--lines", "-o", "jsonl",
+                            "--timeout", "10s", stdin=subprocess.PIPE)
+
+    def call(text):
+        batch.popen.stdin.write(text + b"\n")
+        batch.popen.stdin.flush()
+        return json.loads(batch.popen.stdout.readline())
+
+    assert call(b"first")["status"] == "OK"
+    one.kill()
+    until(lambda: call(b"again")["status"] == "OK", 10, "the other broker serves it")
+    assert world.status(two)["finals"]["OK"] >= 1
+    batch.popen.stdin.close()
+    batch.popen.stdin = None
+    assert world.finish(batch).code in (0, 8)
+
+
+def test_a_draining_broker_hands_its_clients_over(world):
+    one, two = world.broker(), world.broker()
+    both = f"{one.endpoint},{two.endpoint}"
+    worker = world.builtin(one, "echo", endpoint=both)
+    world.wait_for_worker(two, worker, "echo")
+    one.terminate()
+    assert one.wait(3) == 0
+    assert world.cli(both, "call", "echo", "moved").out == b"moved"
+
+
+def test_with_attempts_a_request_survives_the_brokers_restart(world):
+    broker = world.broker()
+    gate = world.gate()
+    worker = world.worker(broker, "held", *gate.command)
+    call = world.start_cli(broker, "call", "held", "--attempts", "3", "--timeout", "30s", "-o",
+                           "json")
+    until(gate.starts, 5, "it has started")
+    broker.kill()
+    until(lambda: not worker.children(), 5, "nobody waits for it any more")
+    gate.open()
+    world.restart(broker)
+    told = world.finish(call).json()
+    assert told["status"] == "OK"
+    assert len(gate.starts()) == 2
+
+
+def test_workers_register_again_by_themselves(world):
+    broker = world.broker()
+    workers = [world.builtin(broker, "echo") for _ in range(3)]
+    for _ in range(2):
+        broker.kill()
+        broker = world.restart(broker)
+        result = world.cli(broker, "call", "echo", "at once")
+        assert (result.code, result.out) == (0, b"at once"), "the grace waits for workers"
+        for worker in workers:
+            world.wait_for_worker(broker, worker, "echo")
+        assert len(world.workers(broker)) == 3
+
+
+def test_a_client_waits_for_a_broker_that_is_about_to_come(world):
+    broker = world.broker()
+    broker.kill()
+    call = world.start_cli(broker, "ping", "--wait-broker", "20s")
+    broker = world.restart(broker)
+    assert world.finish(call).code == 0

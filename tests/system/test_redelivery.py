@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MPL-2.0
+"""A request whose worker dies: given to another where its attempts allow it, and only there."""
+
+from support.peer import CANCEL, REQUEST
+from support.waiting import until
+
+
+def _gate_and_workers(world, broker, count):
+    gate = world.gate()
+    return gate, [world.worker(broker, "held", *gate.command) for _ in range(count)]
+
+
+def _start(world, broker, attempts):
+    return world.start_cli(broker, "call", "held", "--attempts", attempts, "--timeout", "30s", "-o",
+                           "json", "-v")
+
+
+def _kill_holder(world, broker, workers):
+    """Kills the worker that has a request, and takes it from the list."""
+    def holder():
+        for one in workers:
+            if world.worker_of(broker, one)["running"] and one.children():
+                return one
+        return None
+
+    one = until(holder, 5, "a worker has the request")
+    workers.remove(one)
+    one.kill()
+
+
+def test_with_attempts_left_another_worker_answers(world):
+    broker = world.broker()
+    gate, workers = _gate_and_workers(world, broker, 2)
+    call = _start(world, broker, 3)
+    _kill_holder(world, broker, workers)
+    until(lambda: gate.starts() == ["1", "2"], 2, "the other worker has it")
+    gate.open()
+    result = world.finish(call)
+    assert result.code == 0
+    told = result.json()
+    assert (told["status"], told["body"], told["attempts"]) == ("OK", "delivery 2", 2)
+    assert told["worker"].endswith(f"-{workers[0].pid}")
+    counters = world.status(broker)["counters"]
+    assert (counters["deliveries"], counters["redeliveries"]) == (2, 1)
+
+
+def test_one_attempt_is_never_redelivered(world):
+    broker = world.broker()
+    gate, workers = _gate_and_workers(world, broker, 2)
+    call = _start(world, broker, 1)
+    _kill_holder(world, broker, workers)
+    result = world.finish(call, within=2)
+    told = result.json()
+    assert (result.code, told["status"], told["attempts"]) == (9, "WORKER_LOST", 1)
+    assert gate.starts() == ["1"]
+    assert world.status(broker)["counters"]["redeliveries"] == 0
+
+
+def test_the_last_attempt_ends_it(world):
+    broker = world.broker()
+    gate, workers = _gate_and_workers(world, broker, 3)
+    call = _start(world, broker, 2)
+    _kill_holder(world, broker, workers)
+    _kill_holder(world, broker, workers)
+    told = world.finish(call).json()
+    assert (told["status"], told["attempts"]) == ("WORKER_LOST", 2)
+    assert gate.starts() == ["1", "2"], "starts never exceed the attempts"
+
+
+def test_a_request_waits_for_a_worker_to_come_back(world):
+    """The only worker dies, and a new one takes the request over."""
+    broker = world.broker()
+    gate, workers = _gate_and_workers(world, broker, 1)
+    call = _start(world, broker, 3)
+    _kill_holder(world, broker, workers)
+    world.worker(broker, "held", *gate.command, ready=False)
+    until(lambda: gate.starts() == ["1", "2"], 3, "the new worker has it")
+    gate.open()
+    assert world.finish(call).json()["body"] == "delivery 2"
+
+
+def test_a_reply_that_comes_after_its_request_ended_is_dropped(world):
+    """The client saw DEADLINE; what the worker then says reaches nobody and costs it nothing."""
+    broker = world.broker()
+    worker, client = world.peer(broker), world.peer(broker)
+    worker.register(b"slow")
+    client.hello()
+    client.request(b"slow", b"x", time_ms=200)
+    task = worker.expect(REQUEST)
+    assert client.receive().status_name() == "DEADLINE"
+    assert worker.receive().command == CANCEL, "the worker is told: CANCEL"
+    worker.reply(task.id, b"too late")
+    until(lambda: world.status(broker)["counters"]["late_replies"] == 1, 3, "it is counted")
+    client.request(b"slow", b"y")
+    task = worker.expect(REQUEST)
+    worker.reply(task.id, b"in time")
+    reply = client.receive()
+    assert (reply.status_name(), reply.body) == ("OK", b"in time")

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: MPL-2.0
+"""riposte-worker: any program is a worker."""
+
+import signal
+import sys
+
+from support.programs import EXAMPLES
+from support.waiting import until
+
+
+def test_body_in_and_output_out_byte_for_byte(world):
+    broker = world.broker()
+    world.worker(broker, "upper", "tr", "a-z", "A-Z")
+    assert world.cli(broker, "call", "upper", "-", stdin=b"hello\n").out == b"HELLO\n"
+    assert world.cli(broker, "call", "upper", "no newline").out == b"NO NEWLINE"
+    world.worker(broker, "cat", "cat")
+    data = bytes(range(256)) * 4096
+    assert world.cli(broker, "call", "cat", "-", stdin=data).out == data
+    assert world.cli(broker, "call", "cat", "-", stdin=b"").out == b""
+
+
+def test_the_child_sees_the_request_in_its_environment(world):
+    broker = world.broker()
+    world.worker(broker, "env", "sh", "-c",
+                 'printf "%s %s %s" "$RIPOSTE_SERVICE" "$RIPOSTE_ATTEMPT" "$RIPOSTE_HEADER_TENANT"')
+    assert world.cli(broker, "call", "env", "-H", "tenant: blue").out == b"env 1 blue"
+
+
+def test_a_command_that_cannot_be_started_is_said(world):
+    """It was there when the worker began, and is not any more."""
+    broker = world.broker()
+    program = world.directory / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    worker = world.worker(broker, "none", program)
+    program.unlink()
+    result = world.cli(broker, "call", "none", "x")
+    assert result.code == 9
+    assert f"cannot start {program}" in result.error()
+    assert f"cannot start {program}" in worker.log()
+
+
+def test_a_signal_is_told_like_a_status(world):
+    broker = world.broker()
+    world.worker(broker, "crash", "sh", "-c", "kill -SEGV $$")
+    told = world.cli(broker, "call", "crash", "-o", "json").json()
+    assert (told["status"], told["code"]) == ("APP_ERROR", 128 + signal.SIGSEGV)
+    assert "SEGV" in told["message"]
+
+
+def test_output_over_the_limit_is_an_error_that_names_it(world):
+    broker = world.broker()
+    worker = world.worker(broker, "flood", "sh", "-c", "yes | head -c 100000; sleep 60",
+                          options=("--max-output", "64KiB"))
+    result = world.cli(broker, "call", "flood")
+    assert (result.code, result.out) == (1, b"")
+    assert "64 KiB" in result.error()
+    until(lambda: not worker.children(), 3, "it was ended")
+
+
+def test_the_deadline_terms_and_then_kills(world):
+    broker = world.broker()
+    mark = world.directory / "termed"
+    worker = world.worker(
+        broker, "stubborn", "sh", "-c", f"trap 'touch {mark}' TERM; while :; do sleep 0.05; done",
+        options=("--kill-after", "300ms"))
+    assert world.cli(broker, "call", "stubborn", "--timeout", "300ms").code == 5
+    until(mark.exists, 3, "TERM came")
+    until(lambda: not worker.children(), 3, "KILL came")
+    until(lambda: world.worker_of(broker, worker)["abandoned"] == 0, 3, "the slot is free again")
+
+
+def test_slots_run_side_by_side(world):
+    broker = world.broker()
+    gate = world.gate()
+    world.worker(broker, "held", *gate.command, options=("--slots", "3"))
+    calls = [world.start_cli(broker, "call", "held", "--timeout", "30s") for _ in range(3)]
+    until(lambda: len(gate.starts()) == 3, 5, "all three run at once")
+    gate.open()
+    assert [world.finish(call).code for call in calls] == [0, 0, 0]
+
+
+def test_the_builtins(world):
+    broker = world.broker()
+    for name in ("echo", "upper", "sleep", "fail"):
+        world.builtin(broker, name)
+    assert world.cli(broker, "call", "echo", "as it is").out == b"as it is"
+    assert world.cli(broker, "call", "upper", "big").out == b"BIG"
+    assert world.cli(broker, "call", "sleep", "10ms").code == 0
+    told = world.cli(broker, "call", "fail", "42", "-o", "json").json()
+    assert (told["status"], told["code"]) == ("APP_ERROR", 42)
+
+
+def _persistent(world, broker, *options):
+    return world.worker(broker, "upper", sys.executable, EXAMPLES / "upper-persistent.py",
+                        options=("--persistent", *options))
+
+
+def test_a_persistent_child_serves_many_requests(world):
+    broker = world.broker()
+    worker = _persistent(world, broker)
+    assert world.cli(broker, "call", "upper", "one").out == b"ONE"
+    children = worker.children()
+    assert len(children) == 1
+    lines = b"".join(b"line %d\n" % number for number in range(50))
+    assert world.cli(broker, "call", "upper", "--lines", stdin=lines).out == lines.upper()
+    assert worker.children() == children, "it is the same process"
+
+
+def test_a_persistent_child_that_crashes_is_started_again(world):
+    broker = world.broker()
+    worker = _persistent(world, broker)
+    assert world.cli(broker, "call", "upper", "one").out == b"ONE"
+    child, = worker.children()
+    world.run("kill", "-KILL", str(child))
+    until(lambda: worker.children() not in ([], [child]), 5, "another one runs")
+    assert world.cli(broker, "call", "upper", "two").out == b"TWO"
+
+
+def test_a_request_of_a_child_that_crashed_is_redelivered(world):
+    """The first delivery crashes the child; the second one is answered."""
+    broker = world.broker()
+    script = world.directory / "crash-once.py"
+    script.write_text(CRASH_ONCE)
+    for _ in range(2):
+        world.worker(broker, "once", sys.executable, script, options=("--persistent",))
+    told = world.cli(broker, "call", "once", "x", "--attempts", "3", "-o", "json").json()
+    assert (told["status"], told["body"], told["attempts"]) == ("OK", "delivery 2", 2)
+    told = world.cli(broker, "call", "once", "x", "-o", "json").json()
+    assert (told["status"], told["attempts"]) == ("WORKER_LOST", 1)
+
+
+CRASH_ONCE = """
+import sys
+while True:
+    words = sys.stdin.buffer.readline().split()
+    if not words:
+        break
+    while sys.stdin.buffer.readline() != b"\\n":
+        pass
+    if words[1] != b"REQUEST":
+        continue
+    sys.stdin.buffer.read(int(words[3]))
+    if words[5] == b"1":
+        sys.exit(3)
+    body = b"delivery " + words[5]
+    sys.stdout.buffer.write(b"RP/1 OK %s %d\\n\\n" % (words[2], len(body)) + body)
+    sys.stdout.buffer.flush()
+"""
+
+
+def test_sigterm_drains_it(world):
+    broker = world.broker()
+    gate = world.gate()
+    worker = world.worker(broker, "held", *gate.command)
+    call = world.start_cli(broker, "call", "held", "--timeout", "30s")
+    until(gate.starts, 5, "it has started")
+    worker.terminate()
+    worker.wait_for("drain")
+    gate.open()
+    assert world.finish(call).out == b"delivery 1"
+    assert worker.wait(3) == 0

@@ -1,0 +1,318 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "broker/config.h"
+
+/*  Every message, a line each.  */
+static char s_messages[65536];
+
+static void s_collect (const char *message, void *arg)
+{
+    size_t *count = arg;
+    size_t used = strlen (s_messages);
+    int size = snprintf (s_messages + used, sizeof s_messages - used, "%s\n", message);
+    assert_true (size >= 0 && (size_t) size < sizeof s_messages - used);
+    ++*count;
+}
+
+/*  Reads into fresh settings. Returns how many messages there were.  */
+static size_t s_read (rp_config_t *config, const char *text)
+{
+    size_t count = 0;
+    s_messages[0] = '\0';
+    assert_true (rp_config_init (config));
+    bool good = rp_config_read (config, text, strlen (text), "f", s_collect, &count);
+    assert_int_equal (good, count == 0);
+    return count;
+}
+
+static void s_refuses (const char *text, const char *messages)
+{
+    rp_config_t config;
+    assert_true (s_read (&config, text) > 0);
+    assert_string_equal (s_messages, messages);
+    rp_config_clear (&config);
+}
+
+static void s_accepts (const char *text)
+{
+    rp_config_t config;
+    if (s_read (&config, text) != 0)
+        fail_msg ("%s", s_messages);
+    rp_config_clear (&config);
+}
+
+static void without_a_file_the_defaults_hold (void **state)
+{
+    (void) state;
+    rp_config_t config;
+    assert_true (rp_config_init (&config));
+    assert_int_equal (config.bind_count, 1);
+    assert_string_equal (config.bind[0], "tcp://127.0.0.1:5555");
+    assert_int_equal (config.limits.max_body, 16777216);
+    assert_int_equal (config.log_level, RP_LEVEL_INFO);
+    rp_config_clear (&config);
+    rp_config_clear (&config);
+    s_accepts ("");
+}
+
+static void a_file_sets_what_it_names_and_nothing_else (void **state)
+{
+    (void) state;
+    rp_config_t config;
+    assert_int_equal (s_read (&config, "bind = tcp://127.0.0.1:7001\n"
+                                       "bind = \"ipc:///tmp/riposte\"   # two\n"
+                                       "limits\n"
+                                       "    max_body = 1.5MiB\n"
+                                       "    max_clients = 7\n"
+                                       "    heartbeat_min = 1s\n"
+                                       "log\n"
+                                       "    level = debug\n"
+                                       "limits\n"
+                                       "    rejoin_grace = 0\n"),
+                      0);
+    assert_int_equal (config.bind_count, 2);
+    assert_string_equal (config.bind[0], "tcp://127.0.0.1:7001");
+    assert_string_equal (config.bind[1], "ipc:///tmp/riposte");
+    assert_int_equal (config.limits.max_body, 1572864);
+    assert_int_equal (config.limits.max_clients, 7);
+    assert_int_equal (config.limits.heartbeat_min, 1000);
+    assert_int_equal (config.limits.rejoin_grace, 0);
+    assert_int_equal (config.limits.heartbeat_max, 60000);
+    assert_int_equal (config.log_level, RP_LEVEL_DEBUG);
+    rp_config_clear (&config);
+}
+
+static void every_mistake_of_a_file_is_told_at_once (void **state)
+{
+    (void) state;
+    s_refuses ("bnid = tcp://127.0.0.1:1\n"
+               "limits\n"
+               "    max_boby = 1MiB\n"
+               "    max_body = 1\n"
+               "    max_clients = 10_000\n"
+               "    heartbeat_min = 50\n"
+               "    heartbeat_max = 61s\n"
+               "    drain_limit = 1500us\n"
+               "    service_queue_bytes = 100B\n"
+               "    max_workers = 0\n"
+               "  max_services = 1\n"
+               "log = debug\n"
+               "log\n"
+               "    level = loud\n"
+               "bind\n"
+               "frobnicate = 1\n",
+               "f:1:1: unknown setting bnid (did you mean bind?)\n"
+               "f:3:5: unknown setting limits/max_boby (did you mean limits/max_body?)\n"
+               "f:4:16: limits/max_body wants a size with a unit such as 64KiB or 100B, not \"1\"\n"
+               "f:5:19: limits/max_clients wants a plain number such as 100, not \"10_000\"\n"
+               "f:6:21: limits/heartbeat_min wants a duration with a unit such as 250ms or 5s, "
+               "not \"50\"\n"
+               "f:7:21: limits/heartbeat_max wants 50ms to 1m, not \"61s\"\n"
+               "f:8:19: limits/drain_limit wants a duration in whole milliseconds, "
+               "not \"1500us\"\n"
+               "f:9:27: limits/service_queue_bytes wants 1KiB to 1TiB, not \"100B\"\n"
+               "f:10:19: limits/max_workers wants 1 to 1000000, not \"0\"\n"
+               "f:11:3: indentation that is not a multiple of four spaces\n"
+               "f:12:7: log is a section and takes no value\n"
+               "f:14:13: log/level wants error, warning, info or debug, not \"loud\"\n"
+               "f:15:1: bind wants a value\n"
+               "f:16:1: unknown setting frobnicate; see: riposte-broker --print-config\n");
+}
+
+static void a_setting_is_given_once (void **state)
+{
+    (void) state;
+    s_refuses ("limits\n    max_clients = 7\n    max_clients = 8\n"
+               "log\n    level = info\n    level = info\n",
+               "f:3:5: limits/max_clients was set before, in line 2\n"
+               "f:6:5: log/level was set before, in line 5\n");
+}
+
+static void settings_that_do_not_go_together_are_refused (void **state)
+{
+    (void) state;
+    s_refuses ("limits\n    heartbeat_min = 2s\n    heartbeat_max = 1s\n",
+               "f:2:21: limits/heartbeat_min (2s) must not be more than "
+               "limits/heartbeat_max (1s)\n");
+    s_refuses ("limits\n    total_queue = 10\n",
+               "f:2:19: limits/service_queue (100000) must not be more than "
+               "limits/total_queue (10)\n");
+    s_refuses ("limits\n    total_queue_bytes = 1MiB\n    rejoin_grace = 2s\n",
+               "f:2:25: limits/service_queue_bytes (256MiB) must not be more than "
+               "limits/total_queue_bytes (1MiB)\n"
+               "f:3:20: limits/rejoin_grace wants 0 or more than 2s, the longest pause of a "
+               "worker that reconnects\n");
+    s_accepts ("limits\n    heartbeat_min = 1s\n    heartbeat_max = 1s\n    rejoin_grace = 0\n"
+               "    service_queue = 10\n    total_queue = 10\n");
+    s_accepts ("limits\n    rejoin_grace = 2001ms\n");
+}
+
+static void an_endpoint_that_cannot_be_bound_is_refused (void **state)
+{
+    (void) state;
+    static const char *const bad[] = {
+      "udp://127.0.0.1:1", "127.0.0.1:5555", "tcp://127.0.0.1", "tcp://127.0.0.1:70000", "\"\""};
+    for (size_t index = 0; index < sizeof bad / sizeof *bad; index++) {
+        char text[128];
+        rp_config_t config;
+        snprintf (text, sizeof text, "bind = %s\n", bad[index]);
+        if (s_read (&config, text) != 1 || strncmp (s_messages, "f:1:8: bind: \"", 14) != 0)
+            fail_msg ("%s: %s", bad[index], s_messages);
+        rp_config_clear (&config);
+    }
+    s_accepts ("bind = tcp://127.0.0.1:*\nbind = tcp://*:5555\n");
+    s_refuses ("bind = tcp://127.0.0.1:1\nbind = tcp://127.0.0.1:1\n",
+               "f:2:8: bind: \"tcp://127.0.0.1:1\" is there already\n");
+    s_refuses ("bind = 'ipc:///tmp/a\"b'\n", "f:1:8: bind: \"ipc:///tmp/a\"b\" has a quote\n");
+}
+
+static void endpoints_are_bounded_in_number (void **state)
+{
+    (void) state;
+    char text[1024] = "";
+    for (unsigned number = 0; number <= RP_CONFIG_BIND_MAX; number++)
+        sprintf (text + strlen (text), "bind = tcp://127.0.0.1:%u\n", 7000 + number);
+    s_refuses (text, "f:17:8: bind: \"tcp://127.0.0.1:7016\" is one endpoint too many\n");
+}
+
+static void a_wrong_file_changes_nothing (void **state)
+{
+    (void) state;
+    rp_config_t config;
+    assert_true (s_read (&config, "bind = tcp://127.0.0.1:7001\n"
+                                  "log\n    level = debug\n"
+                                  "limits\n    max_clients = 7\n    max_workers = x\n")
+                 > 0);
+    assert_int_equal (config.bind_count, 1);
+    assert_string_equal (config.bind[0], "tcp://127.0.0.1:5555");
+    assert_int_equal (config.limits.max_clients, 100000);
+    assert_int_equal (config.log_level, RP_LEVEL_INFO);
+    rp_config_clear (&config);
+}
+
+static void messages_are_bounded_in_number (void **state)
+{
+    (void) state;
+    char text[2048] = "";
+    for (int line = 0; line < 200; line++)
+        strcat (text, "x = 1\n");
+    rp_config_t config;
+    assert_int_equal (s_read (&config, text), RP_CONFIG_ERRORS_MAX + 1);
+    assert_non_null (strstr (s_messages, "\nf: more is wrong; correct what is above first\n"));
+    rp_config_clear (&config);
+}
+
+static void what_is_printed_reads_back_to_the_same_settings (void **state)
+{
+    (void) state;
+    rp_config_t config;
+    assert_int_equal (s_read (&config, "bind = tcp://127.0.0.1:7001\n"
+                                       "bind = \"ipc:///tmp/a b#c\"\n"
+                                       "log\n    level = warning\n"
+                                       "limits\n"
+                                       "    max_body = 1025B\n"
+                                       "    heartbeat_min = 1001ms\n"
+                                       "    drain_limit = 24h\n"
+                                       "    service_linger = 0\n"),
+                      0);
+    char *text = NULL;
+    size_t size;
+    FILE *file = open_memstream (&text, &size);
+    assert_non_null (file);
+    assert_true (rp_config_print (&config, file));
+    fclose (file);
+
+    rp_config_t again;
+    if (s_read (&again, text) != 0)
+        fail_msg ("%s%s", s_messages, text);
+    assert_int_equal (again.bind_count, 2);
+    assert_string_equal (again.bind[0], config.bind[0]);
+    assert_string_equal (again.bind[1], config.bind[1]);
+    assert_int_equal (again.log_level, RP_LEVEL_WARNING);
+    assert_memory_equal (&again.limits, &config.limits, sizeof config.limits);
+
+#define S_IS_PRINTED(kind, name, value, smallest, largest, why)                                    \
+    assert_non_null (strstr (text, "    # " why "\n"));                                            \
+    assert_non_null (strstr (text, "\n    " #name " = "));
+    RP_BROKER_LIMIT_MAP (S_IS_PRINTED)
+#undef S_IS_PRINTED
+    assert_non_null (strstr (text, "    # 1KiB to 1GiB\n    max_body = 1025B\n"));
+    free (text);
+    rp_config_clear (&again);
+    rp_config_clear (&config);
+}
+
+static void a_printer_that_is_full_is_told (void **state)
+{
+    (void) state;
+    rp_config_t config;
+    assert_true (rp_config_init (&config));
+    FILE *full = fopen ("/dev/full", "w");
+    assert_non_null (full);
+    assert_false (rp_config_print (&config, full));
+    fclose (full);
+    rp_config_clear (&config);
+}
+
+static void a_file_is_loaded_or_says_why_not (void **state)
+{
+    (void) state;
+    char path[] = "/tmp/riposte-config-XXXXXX";
+    int descriptor = mkstemp (path);
+    assert_true (descriptor >= 0);
+    static const char text[] = "limits\n    max_clients = 7\n";
+    assert_int_equal (write (descriptor, text, sizeof text - 1), sizeof text - 1);
+
+    rp_config_t config;
+    size_t count = 0;
+    s_messages[0] = '\0';
+    assert_true (rp_config_init (&config));
+    assert_true (rp_config_load (&config, path, s_collect, &count));
+    assert_int_equal (config.limits.max_clients, 7);
+
+    assert_int_equal (ftruncate (descriptor, RP_CONFIG_FILE_MAX + 1), 0);
+    assert_false (rp_config_load (&config, path, s_collect, &count));
+    assert_non_null (strstr (s_messages, ": larger than a configuration file can be\n"));
+    close (descriptor);
+    unlink (path);
+
+    s_messages[0] = '\0';
+    assert_false (rp_config_load (&config, "/nonexistent/broker.zpl", s_collect, &count));
+    assert_string_equal (
+      s_messages, "/nonexistent/broker.zpl: cannot be read: No such file or directory\n");
+    s_messages[0] = '\0';
+    assert_false (rp_config_load (&config, "/tmp", s_collect, &count));
+    assert_string_equal (s_messages, "/tmp: cannot be read: Is a directory\n");
+    rp_config_clear (&config);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+      cmocka_unit_test (without_a_file_the_defaults_hold),
+      cmocka_unit_test (a_file_sets_what_it_names_and_nothing_else),
+      cmocka_unit_test (every_mistake_of_a_file_is_told_at_once),
+      cmocka_unit_test (a_setting_is_given_once),
+      cmocka_unit_test (settings_that_do_not_go_together_are_refused),
+      cmocka_unit_test (an_endpoint_that_cannot_be_bound_is_refused),
+      cmocka_unit_test (endpoints_are_bounded_in_number),
+      cmocka_unit_test (a_wrong_file_changes_nothing),
+      cmocka_unit_test (messages_are_bounded_in_number),
+      cmocka_unit_test (what_is_printed_reads_back_to_the_same_settings),
+      cmocka_unit_test (a_printer_that_is_full_is_told),
+      cmocka_unit_test (a_file_is_loaded_or_says_why_not),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}

@@ -1,0 +1,429 @@
+/*  SPDX-License-Identifier: MPL-2.0
+
+    The link, as traces: what it orders, and when, for what it is told.
+
+        open(a)@0     at millisecond 0 it wants a connection to endpoint a
+        beat@500      it wants a heartbeat sent
+        lost@1500     it gave the broker up
+
+    Random bits are 0 unless a test says otherwise, so every pause is the shortest of its range:
+    25, 50, 100, … ms.
+*/
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/limits.h"
+#include "common/link.h"
+
+#define MS 1000
+
+enum { INTERVAL_MS = 500 };
+
+typedef struct {
+    rp_link_t link;
+    int64_t now; /* ms */
+    int64_t next;
+    uint64_t random;
+    char trace[1024];
+} s_world_t;
+
+static const char *const s_three[] = {"a", "b", "c"};
+
+/*  ---- Vocabulary ------------------------------------------------------------------------------ */
+
+static void s_begin (s_world_t *world, size_t endpoints)
+{
+    memset (world, 0, sizeof *world);
+    rp_link_init (&world->link, s_three, endpoints, INTERVAL_MS);
+}
+
+static void s_trace (s_world_t *world, const char *what)
+{
+    size_t used = strlen (world->trace);
+    snprintf (world->trace + used, sizeof world->trace - used, "%s%s@%d", used ? " " : "", what,
+              (int) world->now);
+}
+
+/*  Ticks until there is nothing to do.  */
+static void s_tick (s_world_t *world)
+{
+    char what[16];
+    for (int round = 0; round < 10; round++) {
+        int64_t next = INT64_MIN;
+        rp_link_order_t order =
+          rp_link_tick (&world->link, world->now * MS, world->random, &next);
+        world->next = next == INT64_MAX ? INT64_MAX : (next + MS - 1) / MS;
+        switch (order) {
+            case RP_LINK_NOTHING:
+                assert_true (next > world->now * MS);
+                return;
+            case RP_LINK_OPEN:
+                snprintf (what, sizeof what, "open(%s)", rp_link_endpoint (&world->link));
+                s_trace (world, what);
+                break;
+            case RP_LINK_LOST:
+                assert_int_equal (world->link.state, RP_LINK_REST);
+                s_trace (world, "lost");
+                break;
+            case RP_LINK_HEARTBEAT:
+                s_trace (world, "beat");
+                rp_link_said (&world->link, world->now * MS);
+                break;
+        }
+    }
+    fail_msg ("the link never comes to rest: %s", world->trace);
+}
+
+/*  Lets time pass, ticking whenever the link asked for it.  */
+static void s_run_until (s_world_t *world, int64_t until)
+{
+    s_tick (world);
+    while (world->next <= until) {
+        world->now = world->next;
+        s_tick (world);
+    }
+    world->now = until;
+}
+
+/*  The process is stopped: time passes and nobody ticks.  */
+static void s_stop_until (s_world_t *world, int64_t until)
+{
+    world->now = until;
+}
+
+static void s_fail (s_world_t *world)
+{
+    rp_link_failed (&world->link, world->now * MS, world->random);
+}
+
+static void s_connect (s_world_t *world)
+{
+    rp_link_connected (&world->link, world->now * MS);
+}
+
+static bool s_welcome (s_world_t *world, uint32_t interval_ms)
+{
+    rp_head_t head = {.command = RP_COMMAND_WELCOME, .time = interval_ms};
+    return rp_link_welcomed (&world->link, &head, world->now * MS);
+}
+
+static void s_hear (s_world_t *world)
+{
+    rp_link_heard (&world->link, world->now * MS);
+}
+
+/*  Up with the first endpoint at time 0.  */
+static void s_begin_up (s_world_t *world, size_t endpoints)
+{
+    s_begin (world, endpoints);
+    s_tick (world);
+    s_connect (world);
+    assert_true (s_welcome (world, INTERVAL_MS));
+    world->trace[0] = '\0';
+}
+
+#define assert_trace(world, expected) assert_string_equal ((world)->trace, expected)
+
+/*  ---- Connecting ------------------------------------------------------------------------------ */
+
+static void it_connects_at_once_to_the_first_endpoint (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin (&world, 3);
+    s_tick (&world);
+    assert_trace (&world, "open(a)@0");
+    assert_int_equal (world.link.state, RP_LINK_CONNECTING);
+}
+
+static void failures_go_through_the_list_with_growing_pauses (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin (&world, 3);
+    for (int attempt = 0; attempt < 9; attempt++) {
+        s_run_until (&world, world.link.state == RP_LINK_REST ? world.link.due / MS : world.now);
+        s_fail (&world);
+    }
+    assert_trace (
+      &world, "open(a)@0 open(b)@25 open(c)@75 open(a)@175 open(b)@375 open(c)@775 open(a)@1575 "
+              "open(b)@2575 open(c)@3575");
+}
+
+static void the_pause_is_drawn_with_the_random_bits_given (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin (&world, 1);
+    s_tick (&world);
+    world.random = 25000; // the 25,001 values from 25 to 50 ms; this one is the last
+    s_fail (&world);
+    assert_int_equal (world.link.due, 50 * MS);
+    assert_int_equal (rp_link_retry_ms (&world.link, 0), 50);
+    assert_int_equal (rp_link_retry_ms (&world.link, 49 * MS + 1), 1);
+    assert_int_equal (rp_link_retry_ms (&world.link, 50 * MS), 0);
+    world.random = 25001;
+    s_run_until (&world, 50);
+    s_fail (&world);
+    assert_int_equal (world.link.due, 50 * MS + 75001);
+}
+
+static void a_connection_that_never_stands_is_given_up (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin (&world, 2);
+    s_run_until (&world, RP_CONNECT_MS + 100);
+    assert_trace (&world, "open(a)@0 lost@3000 open(b)@3025");
+}
+
+static void a_greeting_without_an_answer_is_given_up_within_the_same_bound (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin (&world, 2);
+    s_run_until (&world, 2900);
+    s_connect (&world);
+    assert_int_equal (world.link.state, RP_LINK_GREETING);
+    s_run_until (&world, RP_CONNECT_MS + 100);
+    assert_trace (&world, "open(a)@0 lost@3000 open(b)@3025");
+}
+
+static void a_welcome_nobody_waits_for_or_out_of_range_is_refused (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin (&world, 1);
+    assert_false (s_welcome (&world, INTERVAL_MS));
+    s_tick (&world);
+    assert_false (s_welcome (&world, INTERVAL_MS));
+    s_connect (&world);
+    assert_false (s_welcome (&world, RP_HEARTBEAT_MIN_MS - 1));
+    assert_false (s_welcome (&world, RP_HEARTBEAT_MAX_MS + 1));
+    rp_head_t reply = {.command = RP_COMMAND_REPLY, .time = INTERVAL_MS};
+    assert_false (rp_link_welcomed (&world.link, &reply, 0));
+    assert_true (s_welcome (&world, RP_HEARTBEAT_MIN_MS));
+    assert_int_equal (world.link.interval, RP_HEARTBEAT_MIN_MS * MS);
+    assert_false (s_welcome (&world, INTERVAL_MS)); // a second one
+}
+
+/*  ---- Up -------------------------------------------------------------------------------------- */
+
+static void heartbeats_go_out_an_interval_after_the_last_message (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_up (&world, 1);
+    for (int64_t at = 200; at <= 2000; at += 200) {
+        s_run_until (&world, at);
+        s_hear (&world);
+        if (at == 800)
+            rp_link_said (&world.link, 800 * MS);
+    }
+    assert_trace (&world, "beat@500 beat@1300 beat@1800");
+}
+
+static void a_heartbeat_that_could_not_be_sent_is_not_asked_for_again_at_once (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_up (&world, 1);
+    int64_t next;
+    assert_int_equal (rp_link_tick (&world.link, 500 * MS, 0, &next), RP_LINK_HEARTBEAT);
+    assert_int_equal (rp_link_tick (&world.link, 500 * MS, 0, &next), RP_LINK_NOTHING);
+    assert_int_equal (next, 1000 * MS);
+}
+
+static void a_broker_silent_for_three_intervals_is_lost_and_the_next_tried_at_once (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_up (&world, 2);
+    s_run_until (&world, 250);
+    s_hear (&world);
+    s_run_until (&world, 1749);
+    assert_int_equal (world.link.state, RP_LINK_UP);
+    s_run_until (&world, 1750);
+    assert_trace (&world, "beat@500 beat@1000 beat@1500 lost@1750 open(b)@1750");
+}
+
+static void any_sign_of_life_counts (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_up (&world, 1);
+    for (int64_t at = 1499; at < 20000; at += 1499) {
+        s_run_until (&world, at);
+        s_hear (&world);
+    }
+    assert_int_equal (world.link.state, RP_LINK_UP);
+    assert_null (strstr (world.trace, "lost"));
+}
+
+static void a_process_that_was_stopped_reads_before_it_judges (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_up (&world, 1);
+    s_run_until (&world, 100);
+    s_stop_until (&world, 10000);
+    s_tick (&world);
+    assert_trace (&world, "beat@10000");
+    s_run_until (&world, 10200);
+    s_hear (&world); // what was waiting in the socket
+    s_run_until (&world, 11000);
+    assert_int_equal (world.link.state, RP_LINK_UP);
+}
+
+static void after_a_stop_the_broker_has_one_interval_more_and_no_longer (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_up (&world, 1);
+    s_run_until (&world, 100);
+    s_stop_until (&world, 10000);
+    s_run_until (&world, 10499);
+    assert_int_equal (world.link.state, RP_LINK_UP);
+    s_run_until (&world, 10500);
+    assert_trace (&world, "beat@10000 lost@10500 open(a)@10500");
+}
+
+static void ticks_that_come_a_little_late_are_no_stop (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_up (&world, 1);
+    for (world.now = 0; world.now < 3000; world.now += 700)
+        s_tick (&world);
+    assert_non_null (strstr (world.trace, "lost@2100"));
+}
+
+/*  ---- Down ------------------------------------------------------------------------------------ */
+
+static void the_first_failure_after_having_been_up_retries_at_once (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin (&world, 2);
+    s_tick (&world);
+    s_fail (&world);
+    s_run_until (&world, 100);
+    s_fail (&world);
+    s_run_until (&world, 150);
+    s_connect (&world);
+    assert_true (s_welcome (&world, INTERVAL_MS));
+    s_run_until (&world, 200);
+    s_fail (&world); // was up: at once
+    s_tick (&world);
+    s_fail (&world); // was not: the pauses begin anew
+    s_run_until (&world, 250);
+    assert_trace (&world, "open(a)@0 open(b)@25 open(a)@150 open(b)@200 open(a)@225");
+}
+
+static void a_broker_that_welcomes_and_drops_us_is_not_tried_without_pause (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin (&world, 1);
+    for (int connection = 0; connection < 6; connection++) {
+        s_run_until (&world, world.link.due / MS > world.now ? world.link.due / MS : world.now);
+        s_connect (&world);
+        assert_true (s_welcome (&world, INTERVAL_MS));
+        s_fail (&world);
+    }
+    assert_trace (&world, "open(a)@0 open(a)@0 open(a)@25 open(a)@75 open(a)@175 open(a)@375");
+
+    // one that holds for an interval makes up for it
+    s_run_until (&world, world.link.due / MS);
+    s_connect (&world);
+    assert_true (s_welcome (&world, INTERVAL_MS));
+    world.now += INTERVAL_MS;
+    s_fail (&world);
+    assert_int_equal (world.link.due, world.now * MS);
+}
+
+static void late_news_of_a_connection_that_is_over_changes_nothing (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin (&world, 3);
+    s_tick (&world);
+    s_fail (&world);
+    rp_link_t before = world.link;
+    s_fail (&world);
+    s_connect (&world);
+    assert_int_equal (world.link.due, before.due);
+    assert_int_equal (world.link.failures, before.failures);
+    assert_int_equal (world.link.state, RP_LINK_REST);
+    assert_string_equal (rp_link_endpoint (&world.link), "b");
+}
+
+static void a_draining_broker_is_left_only_when_there_is_another (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_up (&world, 1);
+    assert_false (rp_link_move (&world.link, 0, 0));
+    assert_int_equal (world.link.state, RP_LINK_UP);
+
+    s_begin_up (&world, 2);
+    world.now = INTERVAL_MS;
+    assert_true (rp_link_move (&world.link, world.now * MS, 0));
+    s_tick (&world);
+    assert_trace (&world, "open(b)@500");
+}
+
+static void refused_and_closed_are_final (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin (&world, 2);
+    s_tick (&world);
+    s_connect (&world);
+    rp_link_refused (&world.link);
+    s_fail (&world);
+    assert_false (rp_link_move (&world.link, 0, 0));
+    world.now = 1000000;
+    s_tick (&world);
+    assert_int_equal (world.next, INT64_MAX);
+    assert_int_equal (world.link.state, RP_LINK_REFUSED);
+    assert_trace (&world, "open(a)@0");
+
+    rp_link_close (&world.link);
+    rp_link_refused (&world.link);
+    s_tick (&world);
+    assert_int_equal (world.link.state, RP_LINK_CLOSED);
+    assert_int_equal (rp_link_retry_ms (&world.link, 0), 0);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+      cmocka_unit_test (it_connects_at_once_to_the_first_endpoint),
+      cmocka_unit_test (failures_go_through_the_list_with_growing_pauses),
+      cmocka_unit_test (the_pause_is_drawn_with_the_random_bits_given),
+      cmocka_unit_test (a_connection_that_never_stands_is_given_up),
+      cmocka_unit_test (a_greeting_without_an_answer_is_given_up_within_the_same_bound),
+      cmocka_unit_test (a_welcome_nobody_waits_for_or_out_of_range_is_refused),
+      cmocka_unit_test (heartbeats_go_out_an_interval_after_the_last_message),
+      cmocka_unit_test (a_heartbeat_that_could_not_be_sent_is_not_asked_for_again_at_once),
+      cmocka_unit_test (a_broker_silent_for_three_intervals_is_lost_and_the_next_tried_at_once),
+      cmocka_unit_test (any_sign_of_life_counts),
+      cmocka_unit_test (a_process_that_was_stopped_reads_before_it_judges),
+      cmocka_unit_test (after_a_stop_the_broker_has_one_interval_more_and_no_longer),
+      cmocka_unit_test (ticks_that_come_a_little_late_are_no_stop),
+      cmocka_unit_test (the_first_failure_after_having_been_up_retries_at_once),
+      cmocka_unit_test (a_broker_that_welcomes_and_drops_us_is_not_tried_without_pause),
+      cmocka_unit_test (late_news_of_a_connection_that_is_over_changes_nothing),
+      cmocka_unit_test (a_draining_broker_is_left_only_when_there_is_another),
+      cmocka_unit_test (refused_and_closed_are_final),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}

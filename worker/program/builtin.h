@@ -1,0 +1,16 @@
+/*  Services that need no program: echo, upper, sleep, fail.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#ifndef RP_BUILTIN_H
+#define RP_BUILTIN_H
+
+#include <riposte/worker.h>
+
+#include "worker/program/settings.h"
+
+/*  Serves until drained, stopped or refused. Returns the program's exit code.  */
+int rp_builtin_run (const rp_settings_t *settings, rp_worker_t *worker, int signal_fd);
+
+#endif

@@ -1,0 +1,19 @@
+/*  The environment of a child that runs one task.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    What this process has, and RIPOSTE_SERVICE, RIPOSTE_ID, RIPOSTE_ATTEMPT, RIPOSTE_TIME_LEFT_MS,
+    RIPOSTE_CONVERSATION, and RIPOSTE_HEADER_KEY for each header (upper case, "-" and "." as "_"; of
+    equal ones the last).
+*/
+
+#ifndef RP_ENVIRONMENT_H
+#define RP_ENVIRONMENT_H
+
+#include <riposte/worker.h>
+
+/*  Ends with NULL. NULL when out of memory.  */
+char **rp_environment_new (const rp_task_t *task);
+void rp_environment_destroy (char ***self_p);
+
+#endif

@@ -1,0 +1,110 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "worker/program/exec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/units.h"
+#include "worker/program/environment.h"
+
+const char *rp_exec_describe (int status, char *buffer, size_t size)
+{
+    const char *name = status > 128 ? sigabbrev_np (status - 128) : NULL;
+    if (name)
+        snprintf (buffer, size, "killed by SIG%s", name);
+    else
+        snprintf (buffer, size, "exit status %d", status);
+    return buffer;
+}
+
+static bool s_suits (rp_loop_t *loop, const rp_slot_t *slot, const rp_task_t *task)
+{
+    (void) loop;
+    (void) task;
+    return slot->child.pid == 0;
+}
+
+static void s_close_input (rp_loop_t *loop, rp_slot_t *slot)
+{
+    (void) loop;
+    if (slot->child.input >= 0)
+        close (slot->child.input);
+    slot->child.input = -1;
+}
+
+static void s_begin (rp_loop_t *loop, rp_slot_t *slot)
+{
+    slot->too_much = false;
+    size_t size = rp_task_size (slot->task);
+    char **environment = rp_environment_new (slot->task);
+    if (!environment || !rp_buffer_append (&slot->input, rp_task_body (slot->task), size)) {
+        rp_environment_destroy (&environment);
+        rp_loop_abandon (loop, &slot->task, "the worker is out of memory");
+        return;
+    }
+    int error = rp_child_spawn (&slot->child, loop->settings->command, environment);
+    rp_environment_destroy (&environment);
+    if (error) {
+        char text[256];
+        snprintf (
+          text, sizeof text, "cannot start %s: %s", loop->settings->command[0], strerror (error));
+        rp_loop_say (loop->settings, "%s", text);
+        rp_buffer_use (&slot->input, size);
+        rp_loop_abandon (loop, &slot->task, text);
+        return;
+    }
+    rp_child_write (&slot->child, &slot->input);
+    if (rp_buffer_size (&slot->input) == 0)
+        s_close_input (loop, slot);
+}
+
+static void s_output (rp_loop_t *loop, rp_slot_t *slot, rp_child_read_t how)
+{
+    if (how != RP_CHILD_FULL)
+        return;
+    slot->too_much = true;
+    rp_child_close (&slot->child);
+    rp_child_end (&slot->child, loop->now, loop->settings->kill_after);
+}
+
+static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
+{
+    char text[RP_CHILD_ERRORS_MAX];
+    char limit[RP_UNITS_TEXT_MAX];
+    const char *body = rp_buffer_data (&slot->output);
+    size_t size = rp_buffer_size (&slot->output);
+    uint32_t code = (uint32_t) status;
+    slot->child.kill_at = 0;
+    if (!slot->task)
+        return;
+    if (rp_task_cancelled (slot->task))
+        rp_loop_fail (loop, slot, code, "cancelled", NULL, 0);
+    else if (slot->too_much) {
+        snprintf (
+          text, sizeof text, "its output is over the limit of %s",
+          rp_size_format (limit, loop->settings->max_output));
+        rp_loop_fail (loop, slot, code, text, NULL, 0);
+    }
+    else if (loop->signals > 1)
+        rp_loop_abandon (loop, &slot->task, "the worker was stopped");
+    else if (status == 0)
+        rp_loop_reply (loop, slot, body, size);
+    else {
+        rp_child_last_line (&slot->child, text, sizeof text);
+        if (text[0] == '\0')
+            rp_exec_describe (status, text, sizeof text);
+        rp_loop_fail (loop, slot, code, text, body, size);
+    }
+}
+
+const rp_runner_t rp_exec_runner = {
+  .suits = s_suits,
+  .begin = s_begin,
+  .output = s_output,
+  .written = s_close_input,
+  .exited = s_exited,
+  .first_start = INT64_MAX,
+};

@@ -1,0 +1,61 @@
+/*  The framing between riposte-worker and a persistent child, as pure functions of bytes.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Source: docs/WORKER.md, "A process that stays". A request to the child is
+
+        RP/1 REQUEST id size time-left-ms attempt conversation
+        key: value
+        (empty line)
+        body, size bytes
+
+    and its answer
+
+        RP/1 OK id size
+        RP/1 ERROR id size [code [message]]
+
+    followed by headers, an empty line and the body likewise. RP/1 END conversation, followed by an
+    empty line, tells the child that a conversation is over; it answers nothing.
+
+    Thread-safety: pure functions of their arguments.
+*/
+
+#ifndef RP_FRAMING_H
+#define RP_FRAMING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/wire.h"
+
+/*  Bytes of an answer's first line and headers. Large enough for every set of headers that a reply
+    may carry.  */
+#define RP_FRAMING_HEAD_MAX 16384u
+
+typedef enum {
+    RP_FRAMING_MORE,   /* not whole yet */
+    RP_FRAMING_ANSWER, /* *answer is complete */
+    RP_FRAMING_BROKEN, /* answer->reason says why; nothing after it can be read */
+} rp_framing_result_t;
+
+/*  The pointers point into the bytes that were parsed.  */
+typedef struct {
+    bool ok;
+    uint64_t id;
+    uint32_t code;
+    const char *message;
+    size_t message_size;
+    const char *body;
+    size_t body_size;
+    size_t size; /* of the whole answer */
+    const char *reason;
+    size_t headers_size;
+    uint8_t headers[RP_WIRE_HEADERS_MAX]; /* as common/headers.h has them */
+} rp_framing_answer_t;
+
+/*  Parses the answer at the front of size bytes.  */
+rp_framing_result_t rp_framing_parse (
+  const char *data, size_t size, size_t max_body, rp_framing_answer_t *answer);
+
+#endif

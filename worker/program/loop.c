@@ -1,0 +1,348 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "worker/program/loop.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "common/io/clock.h"
+
+/*  Descriptors of one slot: stdin, stdout, stderr. Two more are the loop's.  */
+#define S_PER_SLOT 3u
+#define S_OWN 2u
+
+void rp_loop_say (const rp_settings_t *settings, const char *format, ...)
+{
+    if (settings->quiet)
+        return;
+    char line[1024];
+    va_list arguments;
+    va_start (arguments, format);
+    vsnprintf (line, sizeof line, format, arguments);
+    va_end (arguments);
+    fprintf (stderr, "riposte-worker: \"%s\" %s\n", settings->service, line);
+}
+
+/*  ---- Ending tasks ---------------------------------------------------------------------------- */
+
+void rp_loop_abandon (rp_loop_t *loop, rp_task_t **task_p, const char *text)
+{
+    if (rp_task_abandon (task_p, text) == RP_NO_MEMORY)
+        loop->broken = true; // the process ends, and its broker takes everything back
+}
+
+void rp_loop_reply (rp_loop_t *loop, rp_slot_t *slot, const void *body, size_t size)
+{
+    if (rp_task_reply (&slot->task, body, size) == RP_NO_MEMORY)
+        rp_loop_abandon (loop, &slot->task, "the worker is out of memory");
+}
+
+void rp_loop_fail (
+  rp_loop_t *loop, rp_slot_t *slot, uint32_t code, const char *text, const void *body, size_t size)
+{
+    if (rp_task_fail (&slot->task, code, text, body, size) == RP_NO_MEMORY)
+        rp_loop_abandon (loop, &slot->task, "the worker is out of memory");
+}
+
+/*  ---- Tasks ----------------------------------------------------------------------------------- */
+
+static rp_slot_t *s_find_slot (rp_loop_t *loop, const rp_task_t *task)
+{
+    for (uint64_t index = 0; index < loop->settings->slots; index++) {
+        rp_slot_t *slot = &loop->slots[index];
+        if (!slot->task && loop->runner->suits (loop, slot, task))
+            return slot;
+    }
+    return NULL;
+}
+
+/*  Begins what can begin, oldest first; ends what is not wanted any more.  */
+static void s_dispatch (rp_loop_t *loop)
+{
+    size_t kept = 0;
+    for (size_t index = 0; index < loop->pending_count; index++) {
+        rp_task_t *task = loop->pending[index];
+        rp_slot_t *slot = NULL;
+        if (loop->status != RP_TIMED_OUT || loop->signals > 1)
+            rp_loop_abandon (loop, &task, "the worker stopped before it began");
+        else if (rp_task_cancelled (task)) {
+            if (rp_task_fail (&task, 0, "cancelled before it began", NULL, 0) == RP_NO_MEMORY)
+                loop->broken = true;
+        }
+        else if (loop->runner->orphaned && loop->runner->orphaned (loop, &task))
+            task = NULL;
+        else if ((slot = s_find_slot (loop, task)) != NULL) {
+            slot->task = task;
+            task = NULL;
+            loop->runner->begin (loop, slot);
+        }
+        if (task)
+            loop->pending[kept++] = task;
+    }
+    loop->pending_count = kept;
+}
+
+/*  Empties the worker's descriptor.  */
+static void s_receive (rp_loop_t *loop)
+{
+    while (loop->status == RP_TIMED_OUT) {
+        rp_task_t *task;
+        int status = rp_worker_receive (loop->worker, 0, &task);
+        if (status == RP_TIMED_OUT)
+            return;
+        if (status == RP_OK && loop->pending_count < loop->pending_capacity)
+            loop->pending[loop->pending_count++] = task;
+        else if (status == RP_OK)
+            rp_loop_abandon (loop, &task, "over the window of this worker");
+        else if (status != RP_INTERRUPTED && status != RP_NO_MEMORY)
+            loop->status = status;
+    }
+}
+
+static void s_conversation_ended (uint64_t conversation, void *arg)
+{
+    rp_loop_t *loop = arg;
+    if (loop->runner->ended)
+        loop->runner->ended (loop, conversation);
+}
+
+/*  ---- Children -------------------------------------------------------------------------------- */
+
+static int s_echo (const rp_loop_t *loop)
+{
+    return loop->settings->verbose ? STDERR_FILENO : -1;
+}
+
+static void s_read_output (rp_loop_t *loop, rp_slot_t *slot)
+{
+    size_t limit = loop->output_limit + loop->runner->output_extra;
+    rp_child_read_t how = rp_child_read (&slot->child, &slot->output, limit);
+    loop->runner->output (loop, slot, how);
+}
+
+static void s_reap (rp_loop_t *loop)
+{
+    for (uint64_t index = 0; index < loop->settings->slots; index++) {
+        rp_slot_t *slot = &loop->slots[index];
+        int status = rp_child_reap (&slot->child);
+        if (status < 0)
+            continue;
+        if (slot->child.output >= 0)
+            s_read_output (loop, slot);
+        rp_child_read_errors (&slot->child, s_echo (loop));
+        rp_child_close (&slot->child);
+        loop->runner->exited (loop, slot, status);
+        rp_buffer_use (&slot->input, rp_buffer_size (&slot->input));
+        rp_buffer_use (&slot->output, rp_buffer_size (&slot->output));
+    }
+}
+
+/*  What time brings for a slot; the earliest of earliest and when there is more.  */
+static int64_t s_tick_slot (rp_loop_t *loop, rp_slot_t *slot, int64_t earliest)
+{
+    rp_child_t *child = &slot->child;
+    bool leaving = loop->status != RP_TIMED_OUT || loop->signals > 1;
+    int64_t next = INT64_MAX;
+    if (child->pid == 0) {
+        if (!leaving && slot->start_at <= loop->now)
+            loop->runner->start (loop, slot);
+        next = leaving ? INT64_MAX : slot->start_at;
+    }
+    else {
+        if (leaving && !slot->task && child->input >= 0)
+            rp_child_close (child);
+        if (leaving ? !slot->task || loop->signals > 1 || rp_task_cancelled (slot->task)
+                    : slot->task && rp_task_cancelled (slot->task))
+            rp_child_end (child, loop->now, loop->settings->kill_after);
+        if (child->kill_at && child->kill_at <= loop->now)
+            rp_child_kill (child);
+        if (child->kill_at)
+            next = child->killed ? INT64_MAX : child->kill_at;
+        else if (slot->task)
+            next = loop->now + ((int64_t) rp_task_time_left_ms (slot->task) + 1) * 1000;
+    }
+    return next < earliest ? next : earliest;
+}
+
+static int64_t s_tick (rp_loop_t *loop)
+{
+    int64_t earliest = INT64_MAX;
+    for (uint64_t index = 0; index < loop->settings->slots; index++)
+        earliest = s_tick_slot (loop, &loop->slots[index], earliest);
+    for (size_t index = 0; index < loop->pending_count; index++) {
+        int64_t left = ((int64_t) rp_task_time_left_ms (loop->pending[index]) + 1) * 1000;
+        if (loop->now + left < earliest)
+            earliest = loop->now + left;
+    }
+    return earliest;
+}
+
+/*  ---- The loop -------------------------------------------------------------------------------- */
+
+static void s_signals (rp_loop_t *loop)
+{
+    struct signalfd_siginfo info;
+    bool child = false;
+    while (read (loop->signal_fd, &info, sizeof info) == (ssize_t) sizeof info) {
+        if (info.ssi_signo == SIGCHLD) {
+            child = true;
+            continue;
+        }
+        loop->signals++;
+        if (loop->signals == 1) {
+            rp_loop_say (loop->settings, "is draining; once more to stop now");
+            rp_worker_drain (loop->worker);
+        }
+        else
+            rp_worker_stop (loop->worker);
+    }
+    if (child)
+        s_reap (loop);
+}
+
+static void s_set_poll (struct pollfd *entry, int descriptor, short events)
+{
+    *entry = (struct pollfd) {.fd = descriptor, .events = events};
+}
+
+static void s_fill_poll (const rp_loop_t *loop, struct pollfd *entries)
+{
+    s_set_poll (&entries[0], loop->signal_fd, POLLIN);
+    s_set_poll (&entries[1], loop->status == RP_TIMED_OUT ? loop->worker_fd : -1, POLLIN);
+    for (uint64_t index = 0; index < loop->settings->slots; index++) {
+        const rp_slot_t *slot = &loop->slots[index];
+        struct pollfd *own = &entries[S_OWN + S_PER_SLOT * index];
+        bool writes = rp_buffer_size (&slot->input) > 0;
+        s_set_poll (&own[0], writes ? slot->child.input : -1, POLLOUT);
+        s_set_poll (&own[1], slot->child.output, POLLIN);
+        s_set_poll (&own[2], slot->child.errors, POLLIN);
+    }
+}
+
+static void s_serve_slots (rp_loop_t *loop, const struct pollfd *entries)
+{
+    for (uint64_t index = 0; index < loop->settings->slots; index++) {
+        rp_slot_t *slot = &loop->slots[index];
+        const struct pollfd *own = &entries[S_OWN + S_PER_SLOT * index];
+        if (own[0].revents) {
+            rp_child_write (&slot->child, &slot->input);
+            if (rp_buffer_size (&slot->input) == 0)
+                loop->runner->written (loop, slot);
+        }
+        if (own[2].revents)
+            rp_child_read_errors (&slot->child, s_echo (loop));
+        if (own[1].revents && slot->child.output >= 0)
+            s_read_output (loop, slot);
+    }
+}
+
+static bool s_is_done (const rp_loop_t *loop)
+{
+    if (loop->status == RP_TIMED_OUT || loop->pending_count > 0)
+        return false;
+    for (uint64_t index = 0; index < loop->settings->slots; index++)
+        if (loop->slots[index].task || loop->slots[index].child.pid)
+            return false;
+    return true;
+}
+
+static void s_serve (rp_loop_t *loop, struct pollfd *entries)
+{
+    nfds_t count = (nfds_t) (S_OWN + S_PER_SLOT * loop->settings->slots);
+    s_receive (loop);
+    while (!loop->broken) {
+        loop->now = rp_clock_us ();
+        s_dispatch (loop);
+        int64_t next = s_tick (loop);
+        if (s_is_done (loop))
+            return;
+        int64_t wait = next == INT64_MAX ? -1 : (next - loop->now + 999) / 1000;
+        s_fill_poll (loop, entries);
+        int ready = poll (entries, count, wait > 60000 ? 60000 : (int) (wait < -1 ? 0 : wait));
+        if (ready < 0 && errno != EINTR) {
+            loop->broken = true;
+            return;
+        }
+        loop->now = rp_clock_us ();
+        s_receive (loop);
+        if (ready <= 0)
+            continue;
+        s_serve_slots (loop, entries);
+        s_signals (loop);
+    }
+}
+
+static int s_exit_code (rp_loop_t *loop)
+{
+    if (loop->broken) {
+        fprintf (stderr, "riposte-worker: out of memory or descriptors; try fewer --slots\n");
+        return rp_status_exit_code (RP_SYSTEM);
+    }
+    if (loop->signals > 1)
+        return rp_status_exit_code (RP_INTERRUPTED);
+    if (loop->status == RP_CLOSED)
+        return 0;
+    char why[512];
+    fprintf (
+      stderr, "riposte-worker: cannot serve \"%s\": %s\n", loop->settings->service,
+      rp_worker_last_error (loop->worker, why, sizeof why));
+    return rp_status_exit_code (loop->status);
+}
+
+static void s_free (rp_loop_t *loop)
+{
+    for (uint64_t index = 0; loop->slots && index < loop->settings->slots; index++) {
+        rp_slot_t *slot = &loop->slots[index];
+        rp_child_kill (&slot->child);
+        rp_child_close (&slot->child);
+        rp_buffer_clear (&slot->input);
+        rp_buffer_clear (&slot->output);
+    }
+    free (loop->slots);
+    free (loop->pending);
+}
+
+int rp_loop_run (
+  const rp_settings_t *settings,
+  const rp_runner_t *runner,
+  void *state,
+  rp_worker_t *worker,
+  size_t brokers,
+  int signal_fd)
+{
+    size_t slots = (size_t) settings->slots;
+    rp_loop_t loop = {
+      .settings = settings,
+      .runner = runner,
+      .state = state,
+      .worker = worker,
+      .slots = calloc (slots, sizeof *loop.slots),
+      .pending = calloc (slots * brokers, sizeof *loop.pending),
+      .pending_capacity = slots * brokers,
+      .output_limit = (size_t) settings->max_output,
+      .signal_fd = signal_fd,
+      .status = RP_TIMED_OUT,
+    };
+    struct pollfd *entries = calloc (S_OWN + S_PER_SLOT * slots, sizeof *entries);
+    loop.broken = !loop.slots || !loop.pending || !entries
+                  || rp_worker_on_conversation_end (worker, s_conversation_ended, &loop) != RP_OK
+                  || (loop.worker_fd = rp_worker_fd (worker)) < 0;
+    if (!loop.broken) {
+        for (size_t index = 0; index < slots; index++) {
+            rp_child_init (&loop.slots[index].child);
+            loop.slots[index].start_at = runner->first_start;
+        }
+        s_serve (&loop, entries);
+    }
+    int code = s_exit_code (&loop);
+    s_free (&loop);
+    free (entries);
+    return code;
+}

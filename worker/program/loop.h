@@ -1,0 +1,97 @@
+/*  The event loop of riposte-worker: tasks, child processes and signals on one thread.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    A slot runs one task at a time with a child process. What differs between a process per request
+    (exec.c) and one that stays (persistent.c) is a runner: a table of functions.
+
+    The loop kills a child whose task nobody waits for any more, with TERM and later KILL, and reaps
+    what exited. It does not wait anywhere but in poll.
+*/
+
+#ifndef RP_LOOP_H
+#define RP_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <riposte/worker.h>
+
+#include "worker/program/buffer.h"
+#include "worker/program/child.h"
+#include "worker/program/settings.h"
+
+typedef struct {
+    rp_child_t child;
+    rp_buffer_t input;  /* what the child's stdin is to get */
+    rp_buffer_t output; /* what its stdout gave */
+    rp_task_t *task;    /* NULL: idle */
+    uint64_t life;      /* changes when a child that stays has ended */
+    int64_t start_at;   /* of a child that stays: when to start the next; INT64_MAX: not */
+    uint32_t failures;  /* of children that stay, in a row */
+    bool too_much;      /* the child was ended for its output */
+} rp_slot_t;
+
+typedef struct rp_loop rp_loop_t;
+
+typedef struct {
+    /*  True if the slot can run the task now.  */
+    bool (*suits) (rp_loop_t *loop, const rp_slot_t *slot, const rp_task_t *task);
+    /*  Begins slot->task.  */
+    void (*begin) (rp_loop_t *loop, rp_slot_t *slot);
+    /*  stdout has given something, or has ended.  */
+    void (*output) (rp_loop_t *loop, rp_slot_t *slot, rp_child_read_t how);
+    /*  stdin took all there was.  */
+    void (*written) (rp_loop_t *loop, rp_slot_t *slot);
+    /*  The child has exited; everything it said was read.  */
+    void (*exited) (rp_loop_t *loop, rp_slot_t *slot, int status);
+    /*  slot->start_at has passed.  */
+    void (*start) (rp_loop_t *loop, rp_slot_t *slot);
+    /*  True if a task has no slot that could ever run it: the runner has ended it.  */
+    bool (*orphaned) (rp_loop_t *loop, rp_task_t **task_p);
+    /*  A conversation has ended.  */
+    void (*ended) (rp_loop_t *loop, uint64_t conversation);
+    int64_t first_start; /* of slot->start_at */
+    size_t output_extra; /* bytes that stdout may say besides a reply's body */
+} rp_runner_t;
+
+struct rp_loop {
+    const rp_settings_t *settings;
+    const rp_runner_t *runner;
+    void *state; /* the runner's own */
+    rp_worker_t *worker;
+    rp_slot_t *slots; /* settings->slots of them */
+    rp_task_t **pending;
+    size_t pending_count;
+    size_t pending_capacity;
+    size_t output_limit;
+    int64_t now;
+    int signal_fd;
+    int worker_fd;
+    int signals; /* how many asked it to end */
+    int status;  /* how the worker ended; RP_TIMED_OUT while it has not */
+    bool broken; /* out of memory where nothing else is left to do */
+};
+
+/*  Serves until drained, stopped or refused. brokers is how many endpoints the worker has. Returns
+    the program's exit code.  */
+int rp_loop_run (
+  const rp_settings_t *settings,
+  const rp_runner_t *runner,
+  void *state,
+  rp_worker_t *worker,
+  size_t brokers,
+  int signal_fd);
+
+/*  Ends slot->task with a reply, an error of the application, or by giving it back.  */
+void rp_loop_reply (rp_loop_t *loop, rp_slot_t *slot, const void *body, size_t size);
+void rp_loop_fail (
+  rp_loop_t *loop, rp_slot_t *slot, uint32_t code, const char *text, const void *body, size_t size);
+void rp_loop_abandon (rp_loop_t *loop, rp_task_t **task_p, const char *text);
+
+/*  One line on stderr, unless -q was given.  */
+void rp_loop_say (const rp_settings_t *settings, const char *format, ...)
+  __attribute__ ((format (printf, 2, 3)));
+
+#endif

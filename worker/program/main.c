@@ -1,0 +1,349 @@
+/*  riposte-worker: makes any program a worker.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <riposte/worker.h>
+
+#include "common/io/socket.h"
+#include "common/limits.h"
+#include "common/name.h"
+#include "common/options.h"
+#include "worker/program/builtin.h"
+#include "worker/program/exec.h"
+#include "worker/program/persistent.h"
+#include "worker/program/settings.h"
+
+#define S_DAY_US 86400000000
+
+static const char *const s_builtins[] = {"echo", "upper", "sleep", "fail", NULL};
+
+static const rp_option_t s_table[] = {
+  {.kind = RP_OPTION_HEADING, .help = "Where and how much"},
+  {.name = "server",
+   .letter = 's',
+   .kind = RP_OPTION_STRING,
+   .argument = "ENDPOINT[,ENDPOINT...]",
+   .environment = "RIPOSTE_SERVER",
+   .offset = offsetof (rp_settings_t, server),
+   .help = "brokers to register with, all at once (tcp://127.0.0.1:5555)"},
+  {.name = "slots",
+   .kind = RP_OPTION_COUNT,
+   .argument = "N",
+   .environment = "RIPOSTE_SLOTS",
+   .offset = offsetof (rp_settings_t, slots),
+   .smallest = 1,
+   .largest = RP_WINDOW_MAX,
+   .help = "requests to run at once (1)"},
+  {.name = "name",
+   .kind = RP_OPTION_STRING,
+   .argument = "NAME",
+   .environment = "RIPOSTE_NAME",
+   .offset = offsetof (rp_settings_t, name),
+   .help = "what people see of this worker (HOST-PID)"},
+  {.name = "heartbeat",
+   .kind = RP_OPTION_DURATION,
+   .argument = "TIME",
+   .environment = "RIPOSTE_HEARTBEAT",
+   .offset = offsetof (rp_settings_t, heartbeat),
+   .smallest = RP_HEARTBEAT_MIN_MS * 1000,
+   .largest = RP_HEARTBEAT_MAX_MS * 1000,
+   .help = "interval between signs of life; lost after three (1s)"},
+  {.name = "drain",
+   .kind = RP_OPTION_DURATION,
+   .argument = "TIME",
+   .environment = "RIPOSTE_DRAIN",
+   .offset = offsetof (rp_settings_t, drain),
+   .smallest = 0,
+   .largest = S_DAY_US,
+   .help = "how long a first SIGTERM or SIGINT waits for what runs (30s)"},
+  {.kind = RP_OPTION_HEADING, .help = "What runs"},
+  {.name = "builtin",
+   .kind = RP_OPTION_CHOICE,
+   .argument = "NAME",
+   .environment = "RIPOSTE_BUILTIN",
+   .offset = offsetof (rp_settings_t, builtin),
+   .choices = s_builtins,
+   .help = "serve without a program: echo, upper, sleep (the body says how long) or fail (the body "
+           "is the code)"},
+  {.name = "persistent",
+   .kind = RP_OPTION_FLAG,
+   .environment = "RIPOSTE_PERSISTENT",
+   .offset = offsetof (rp_settings_t, persistent),
+   .help = "keep one process per slot, which reads requests one after the other"},
+  {.name = "kill-after",
+   .kind = RP_OPTION_DURATION,
+   .argument = "TIME",
+   .environment = "RIPOSTE_KILL_AFTER",
+   .offset = offsetof (rp_settings_t, kill_after),
+   .smallest = 0,
+   .largest = S_DAY_US,
+   .help = "from SIGTERM to SIGKILL for a process that is not wanted any more (2s)"},
+  {.name = "max-output",
+   .kind = RP_OPTION_SIZE,
+   .argument = "SIZE",
+   .environment = "RIPOSTE_MAX_OUTPUT",
+   .offset = offsetof (rp_settings_t, max_output),
+   .smallest = 1,
+   .largest = 1073741824,
+   .help = "largest reply of a process (16MiB)"},
+  {.kind = RP_OPTION_HEADING, .help = "What it says"},
+  {.name = "quiet",
+   .letter = 'q',
+   .kind = RP_OPTION_FLAG,
+   .environment = "RIPOSTE_QUIET",
+   .offset = offsetof (rp_settings_t, quiet),
+   .help = "say nothing but errors"},
+  {.name = "verbose",
+   .letter = 'v',
+   .kind = RP_OPTION_FLAG,
+   .environment = "RIPOSTE_VERBOSE",
+   .offset = offsetof (rp_settings_t, verbose),
+   .help = "pass on what processes write to stderr"},
+};
+
+static const char *const s_usage[] = {
+  "[OPTION...] SERVICE -- COMMAND [ARGUMENT...]",
+  "[OPTION...] --persistent SERVICE -- COMMAND [ARGUMENT...]",
+  "[OPTION...] --builtin NAME SERVICE",
+  NULL,
+};
+
+static const char *const s_description[] = {
+  "Offers SERVICE to the brokers and runs COMMAND for each request: the body on its standard input, "
+  "the reply from its standard output. Exit status 0 is a reply; any other is an error with that "
+  "number, and the last line of standard error is its message.",
+  "COMMAND finds RIPOSTE_SERVICE, RIPOSTE_ID, RIPOSTE_ATTEMPT, RIPOSTE_TIME_LEFT_MS, "
+  "RIPOSTE_CONVERSATION and RIPOSTE_HEADER_NAME for each header in its environment. It is ended with "
+  "SIGTERM, later SIGKILL, and its process group with it, when the request is cancelled or past its "
+  "deadline.",
+  "SIGTERM or SIGINT drains: no new requests, and the end when what runs has ended. A second one "
+  "stops at once.",
+  NULL,
+};
+
+static const char *const s_examples[] = {
+  "riposte-worker upper -- tr a-z A-Z",
+  "riposte-worker --slots 4 -s tcp://10.0.0.1:5555,tcp://10.0.0.2:5555 resize -- convert - -resize "
+  "50% -",
+  "riposte-worker --builtin echo echo",
+  NULL,
+};
+
+static const rp_program_t s_program = {
+  .name = "riposte-worker",
+  .summary = "makes any program a worker",
+  .usage = s_usage,
+  .description = s_description,
+  .options = s_table,
+  .option_count = sizeof s_table / sizeof s_table[0],
+  .examples = s_examples,
+  .statuses = true,
+};
+
+/*  One line; the exit code of wrong usage.  */
+static int s_wrong (const char *format, const char *detail)
+{
+    fputs ("riposte-worker: ", stderr);
+    fprintf (stderr, format, detail);
+    fputs ("; see riposte-worker --help\n", stderr);
+    return rp_status_exit_code (RP_USAGE);
+}
+
+/*  ---- Checking -------------------------------------------------------------------------------- */
+
+static bool s_is_program (const char *path)
+{
+    struct stat status;
+    return stat (path, &status) == 0 && S_ISREG (status.st_mode) && access (path, X_OK) == 0;
+}
+
+/*  True if the command is there, as execvp would look for it.  */
+static bool s_is_found (const char *command)
+{
+    if (strchr (command, '/'))
+        return s_is_program (command);
+    const char *at = getenv ("PATH");
+    if (!at)
+        at = "/bin:/usr/bin";
+    for (;;) {
+        char path[4096];
+        size_t size = strcspn (at, ":");
+        int written = snprintf (
+          path, sizeof path, "%.*s/%s", size ? (int) size : 1, size ? at : ".", command);
+        if (written > 0 && (size_t) written < sizeof path && s_is_program (path))
+            return true;
+        if (at[size] == '\0')
+            return false;
+        at += size + 1;
+    }
+}
+
+static int s_check_endpoints (const char *endpoints)
+{
+    for (const char *at = endpoints;;) {
+        const char *reason;
+        size_t size = strcspn (at, ",");
+        if (!rp_socket_endpoint_is_valid (at, size, &reason)) {
+            fprintf (
+              stderr, "riposte-worker: endpoint \"%.*s\" %s; give tcp://HOST:PORT or ipc://PATH\n",
+              (int) size, at, reason);
+            return rp_status_exit_code (RP_USAGE);
+        }
+        if (at[size] == '\0')
+            return RP_OPTIONS_GO_ON;
+        at += size + 1;
+    }
+}
+
+/*  SERVICE -- COMMAND …, or SERVICE alone with --builtin.  */
+static int s_check (rp_settings_t *settings, const rp_arguments_t *arguments)
+{
+    size_t before = arguments->count - arguments->after_dashes;
+    bool builtin = settings->builtin != RP_BUILTIN_NONE;
+    if (before == 0)
+        return s_wrong ("%s", "no service is named");
+    if (before > 1)
+        return s_wrong ("\"%s\" is not expected; a command goes behind \"--\"", arguments->items[1]);
+    settings->service = arguments->items[0];
+    settings->command = arguments->items + 1;
+    if (!rp_name_is_valid (settings->service, strlen (settings->service)))
+        return s_wrong (
+          "\"%s\" cannot be a service: 1 to 127 bytes without control characters",
+          settings->service);
+    if (builtin && (settings->persistent || arguments->after_dashes > 0))
+        return s_wrong ("%s", "--builtin goes without a command and without --persistent");
+    if (!builtin && arguments->after_dashes == 0)
+        return s_wrong ("no command: say  riposte-worker %s -- COMMAND", settings->service);
+    if (!builtin && !s_is_found (settings->command[0]))
+        return s_wrong ("command \"%s\" was not found, or cannot be run", settings->command[0]);
+    if (settings->name
+        && (strlen (settings->name) > RP_PEER_NAME_MAX
+            || !rp_name_is_valid (settings->name, strlen (settings->name))))
+        return s_wrong ("--name \"%s\" is not 1 to 63 bytes", settings->name);
+    return s_check_endpoints (settings->server);
+}
+
+/*  ---- Running --------------------------------------------------------------------------------- */
+
+/*  All signals that mean something come through a descriptor; they are blocked before any thread
+    starts, so no thread gets them.  */
+static int s_open_signals (void)
+{
+    sigset_t signals;
+    sigemptyset (&signals);
+    sigaddset (&signals, SIGTERM);
+    sigaddset (&signals, SIGINT);
+    sigaddset (&signals, SIGHUP);
+    sigaddset (&signals, SIGCHLD);
+    if (signal (SIGPIPE, SIG_IGN) == SIG_ERR || sigprocmask (SIG_BLOCK, &signals, NULL) != 0)
+        return -1;
+    return signalfd (-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+/*  Three pipes per slot soon pass the usual 1,024 descriptors. No more than needed: children inherit
+    the limit, and old ones size tables by it. If it is not allowed, some slots fail to start their
+    process, and say so.  */
+static void s_raise_limit (uint64_t slots)
+{
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t) slots * 3 + 256;
+    if (getrlimit (RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    if (setrlimit (RLIMIT_NOFILE, &limit) != 0)
+        perror ("riposte-worker: cannot raise the limit of open files");
+}
+
+static void s_notice (const char *text, void *arg)
+{
+    rp_loop_say (arg, "%s", text);
+}
+
+static rp_worker_t *s_new_worker (const rp_settings_t *settings)
+{
+    rp_worker_t *worker = rp_worker_new (settings->server, settings->service);
+    if (!worker)
+        return NULL;
+    uint32_t slots = (uint32_t) settings->slots;
+    // The others do not wait, so a thread each would only cost.
+    uint32_t threads = settings->builtin == RP_BUILTIN_SLEEP ? (slots < 256 ? slots : 256) : 1;
+    if (
+      rp_worker_set_slots (worker, slots) != RP_OK
+      || rp_worker_set_threads (worker, threads) != RP_OK
+      || rp_worker_set_heartbeat_ms (worker, (uint32_t) (settings->heartbeat / 1000)) != RP_OK
+      || rp_worker_set_drain_ms (worker, (uint32_t) (settings->drain / 1000)) != RP_OK
+      || (settings->name && rp_worker_set_name (worker, settings->name) != RP_OK)
+      || rp_worker_on_notice (worker, s_notice, (void *) settings) != RP_OK) {
+        rp_worker_destroy (&worker);
+        errno = EINVAL;
+    }
+    return worker;
+}
+
+static size_t s_count_endpoints (const char *endpoints)
+{
+    size_t count = 1;
+    for (; *endpoints; endpoints++)
+        count += *endpoints == ',';
+    return count;
+}
+
+static int s_run (const rp_settings_t *settings, rp_worker_t *worker, int signal_fd)
+{
+    if (settings->builtin != RP_BUILTIN_NONE)
+        return rp_builtin_run (settings, worker, signal_fd);
+    size_t brokers = s_count_endpoints (settings->server);
+    if (!settings->persistent)
+        return rp_loop_run (settings, &rp_exec_runner, NULL, worker, brokers, signal_fd);
+    rp_persistent_t *state = rp_persistent_new ();
+    if (!state) {
+        fprintf (stderr, "riposte-worker: out of memory\n");
+        return rp_status_exit_code (RP_NO_MEMORY);
+    }
+    int code = rp_loop_run (settings, &rp_persistent_runner, state, worker, brokers, signal_fd);
+    rp_persistent_destroy (&state);
+    return code;
+}
+
+int main (int argc, char **argv)
+{
+    rp_settings_t settings = {
+      .server = "tcp://127.0.0.1:5555",
+      .slots = 1,
+      .heartbeat = 1000000,
+      .drain = 30000000,
+      .kill_after = 2000000,
+      .max_output = 16777216,
+      .builtin = RP_BUILTIN_NONE,
+    };
+    rp_arguments_t arguments;
+    int code =
+      rp_options_parse (&s_program, argc, argv, getenv, &settings, &arguments, stdout, stderr);
+    if (code == RP_OPTIONS_GO_ON)
+        code = s_check (&settings, &arguments);
+    if (code != RP_OPTIONS_GO_ON)
+        return code;
+
+    s_raise_limit (settings.slots);
+    int signal_fd = s_open_signals ();
+    rp_worker_t *worker = signal_fd < 0 ? NULL : s_new_worker (&settings);
+    if (!worker) {
+        fprintf (stderr, "riposte-worker: cannot start: %s\n", strerror (errno));
+        return rp_status_exit_code (errno == EINVAL ? RP_USAGE : RP_SYSTEM);
+    }
+    code = s_run (&settings, worker, signal_fd);
+    rp_worker_destroy (&worker);
+    close (signal_fd);
+    return code;
+}

@@ -1,0 +1,286 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "worker/program/persistent.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/backoff.h"
+#include "common/headers.h"
+#include "common/io/clock.h"
+#include "common/table.h"
+#include "worker/program/exec.h"
+#include "worker/program/framing.h"
+
+/*  Pauses before a process is started again, µs: a program that cannot run must not be started in a
+    loop, and one that crashed once should be back before anyone notices.  */
+#define S_RESTART_FIRST 100000
+#define S_RESTART_LARGEST 10000000
+
+/*  Where a conversation lives.  */
+typedef struct {
+    uint64_t conversation;
+    rp_slot_t *slot;
+    uint64_t life;
+} s_home_t;
+
+struct rp_persistent {
+    rp_table_t homes;
+    rp_framing_answer_t answer; /* too large for a stack */
+};
+
+rp_persistent_t *rp_persistent_new (void)
+{
+    rp_persistent_t *self = calloc (1, sizeof *self);
+    if (self)
+        rp_table_init (&self->homes);
+    return self;
+}
+
+void rp_persistent_destroy (rp_persistent_t **self_p)
+{
+    rp_persistent_t *self = *self_p;
+    if (!self)
+        return;
+    for (uint32_t slot = 0; self->homes.slots && slot <= self->homes.mask; slot++)
+        free (self->homes.slots[slot].item);
+    rp_table_clear (&self->homes);
+    free (self);
+    *self_p = NULL;
+}
+
+/*  The numbers are this worker's own, counted from 1: nobody outside chooses them.  */
+static uint64_t s_hash (uint64_t conversation)
+{
+    return rp_hash_pair (conversation, 0, 0);
+}
+
+static s_home_t *s_find_home (const rp_persistent_t *self, uint64_t conversation)
+{
+    rp_table_cursor_t cursor;
+    s_home_t *home = rp_table_first (&self->homes, s_hash (conversation), &cursor);
+    while (home && home->conversation != conversation)
+        home = rp_table_next (&self->homes, s_hash (conversation), &cursor);
+    return home;
+}
+
+/*  False when out of memory.  */
+static bool s_settle (rp_persistent_t *self, uint64_t conversation, rp_slot_t *slot)
+{
+    if (conversation == 0 || s_find_home (self, conversation))
+        return true;
+    s_home_t *home = malloc (sizeof *home);
+    if (!home || !rp_table_insert (&self->homes, s_hash (conversation), home)) {
+        free (home);
+        return false;
+    }
+    *home = (s_home_t) {conversation, slot, slot->life};
+    return true;
+}
+
+static bool s_suits (rp_loop_t *loop, const rp_slot_t *slot, const rp_task_t *task)
+{
+    if (slot->child.pid == 0 || slot->child.kill_at || slot->child.input < 0)
+        return false;
+    uint64_t conversation = rp_task_conversation (task);
+    const s_home_t *home = conversation ? s_find_home (loop->state, conversation) : NULL;
+    return !home || home->slot == slot;
+}
+
+static bool s_orphaned (rp_loop_t *loop, rp_task_t **task_p)
+{
+    uint64_t conversation = rp_task_conversation (*task_p);
+    const s_home_t *home = conversation ? s_find_home (loop->state, conversation) : NULL;
+    if (!home || home->life == home->slot->life)
+        return false;
+    rp_task_end_conversation (*task_p);
+    rp_loop_abandon (loop, task_p, "the process that held this conversation has ended");
+    return true;
+}
+
+static void s_ended (rp_loop_t *loop, uint64_t conversation)
+{
+    rp_persistent_t *self = loop->state;
+    s_home_t *home = s_find_home (self, conversation);
+    if (!home)
+        return;
+    rp_slot_t *slot = home->slot;
+    if (home->life == slot->life && slot->child.input >= 0
+        && !rp_buffer_print (&slot->input, "RP/1 END %" PRIu64 "\n\n", conversation))
+        loop->broken = true;
+    rp_table_remove (&self->homes, s_hash (conversation), home);
+    free (home);
+}
+
+/*  ---- The process ----------------------------------------------------------------------------- */
+
+static void s_plan_start (rp_loop_t *loop, rp_slot_t *slot)
+{
+    slot->start_at =
+      loop->now
+      + rp_backoff_us (slot->failures, S_RESTART_FIRST, S_RESTART_LARGEST, rp_clock_entropy ());
+}
+
+static void s_start (rp_loop_t *loop, rp_slot_t *slot)
+{
+    slot->start_at = INT64_MAX;
+    int error = rp_child_spawn (&slot->child, loop->settings->command, environ);
+    if (!error)
+        return;
+    slot->failures++;
+    s_plan_start (loop, slot);
+    rp_loop_say (
+      loop->settings, "cannot start %s: %s, next try in %" PRId64 " ms", loop->settings->command[0],
+      strerror (error), (slot->start_at - loop->now) / 1000);
+}
+
+static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
+{
+    char how[64];
+    char said[256];
+    char text[RP_WIRE_TEXT_MAX];
+    bool on_purpose = slot->child.kill_at != 0;
+    rp_exec_describe (status, how, sizeof how);
+    rp_child_last_line (&slot->child, said, sizeof said);
+    snprintf (
+      text, sizeof text, "its process ended: %s%s%s", how, said[0] ? ": " : "", said);
+    if (slot->task && rp_task_cancelled (slot->task))
+        rp_loop_fail (loop, slot, 0, "cancelled", NULL, 0);
+    else if (slot->task)
+        rp_loop_abandon (loop, &slot->task, text);
+    slot->life++;
+    slot->child.kill_at = 0;
+    if (loop->status != RP_TIMED_OUT || loop->signals > 1)
+        return;
+    if (!on_purpose)
+        slot->failures++;
+    s_plan_start (loop, slot);
+    if (!on_purpose)
+        rp_loop_say (
+          loop->settings, "%s, next start in %" PRId64 " ms", text,
+          (slot->start_at - loop->now) / 1000);
+}
+
+/*  What it says cannot be understood any more.  */
+static void s_break (rp_loop_t *loop, rp_slot_t *slot, const char *reason)
+{
+    rp_loop_say (loop->settings, "broke the framing and is killed: %s", reason);
+    slot->failures++;
+    if (slot->task)
+        rp_loop_abandon (loop, &slot->task, reason);
+    rp_child_close (&slot->child);
+    rp_child_end (&slot->child, loop->now, 0);
+}
+
+/*  ---- Tasks ----------------------------------------------------------------------------------- */
+
+static void s_print_header (const char *key, const char *value, void *arg)
+{
+    rp_slot_t *slot = arg;
+    // A failure shows in the size of the buffer, which s_begin checks last.
+    rp_buffer_print (&slot->input, "%s: %s\n", key, value);
+}
+
+static void s_begin (rp_loop_t *loop, rp_slot_t *slot)
+{
+    const rp_task_t *task = slot->task;
+    size_t size = rp_task_size (task);
+    bool done = s_settle (loop->state, rp_task_conversation (task), slot)
+                && rp_buffer_print (
+                  &slot->input,
+                  "RP/1 REQUEST %" PRIu64 " %zu %" PRIu32 " %" PRIu32 " %" PRIu64 "\n",
+                  rp_task_id (task), size, rp_task_time_left_ms (task), rp_task_attempt (task),
+                  rp_task_conversation (task));
+    if (done) {
+        rp_task_each_header (task, s_print_header, slot);
+        done = rp_buffer_append (&slot->input, "\n", 1)
+               && rp_buffer_append (&slot->input, rp_task_body (task), size);
+    }
+    if (!done) {
+        s_break (loop, slot, "the worker is out of memory");
+        return;
+    }
+    rp_child_write (&slot->child, &slot->input);
+}
+
+static void s_add_headers (rp_task_t *task, const rp_framing_answer_t *answer)
+{
+    rp_header_t header;
+    for (size_t offset = 0;
+         rp_headers_next (answer->headers, answer->headers_size, &offset, &header);) {
+        char key[RP_HEADER_KEY_MAX + 1];
+        char value[RP_HEADER_VALUE_MAX + 1];
+        memcpy (key, header.key, header.key_size);
+        key[header.key_size] = '\0';
+        memcpy (value, header.value, header.value_size);
+        value[header.value_size] = '\0';
+        rp_task_add_header (task, key, value); // the framing has checked it
+    }
+}
+
+static void s_answer (rp_loop_t *loop, rp_slot_t *slot, const rp_framing_answer_t *answer)
+{
+    s_add_headers (slot->task, answer);
+    if (answer->ok)
+        rp_loop_reply (loop, slot, answer->body, answer->body_size);
+    else {
+        char text[RP_WIRE_TEXT_MAX + 1];
+        snprintf (text, sizeof text, "%.*s", (int) answer->message_size, answer->message);
+        rp_loop_fail (
+          loop, slot, answer->code, text[0] ? text : "the service said ERROR", answer->body,
+          answer->body_size);
+    }
+    slot->failures = 0;
+}
+
+static void s_output (rp_loop_t *loop, rp_slot_t *slot, rp_child_read_t how)
+{
+    rp_persistent_t *self = loop->state;
+    for (;;) {
+        size_t size = rp_buffer_size (&slot->output);
+        if (size == 0 || slot->child.kill_at)
+            break;
+        rp_framing_result_t result = rp_framing_parse (
+          rp_buffer_data (&slot->output), size, loop->output_limit, &self->answer);
+        if (result == RP_FRAMING_MORE)
+            break;
+        if (result == RP_FRAMING_BROKEN)
+            s_break (loop, slot, self->answer.reason);
+        else if (!slot->task || self->answer.id != rp_task_id (slot->task))
+            s_break (loop, slot, "it answered what it was not asked");
+        else {
+            s_answer (loop, slot, &self->answer);
+            rp_buffer_use (&slot->output, self->answer.size);
+            continue;
+        }
+        return;
+    }
+    // It will not answer any more, or says more than can be kept.
+    if (how == RP_CHILD_END)
+        rp_child_end (&slot->child, loop->now, loop->settings->kill_after);
+    else if (how == RP_CHILD_FULL && !slot->child.kill_at)
+        s_break (loop, slot, "it said more than the limit on output");
+}
+
+static void s_written (rp_loop_t *loop, rp_slot_t *slot)
+{
+    // A process that does not read its requests cannot serve.
+    if (slot->child.input < 0)
+        rp_child_end (&slot->child, loop->now, loop->settings->kill_after);
+}
+
+const rp_runner_t rp_persistent_runner = {
+  .suits = s_suits,
+  .begin = s_begin,
+  .output = s_output,
+  .written = s_written,
+  .exited = s_exited,
+  .start = s_start,
+  .orphaned = s_orphaned,
+  .ended = s_ended,
+  .first_start = 0,
+  .output_extra = RP_FRAMING_HEAD_MAX,
+};

@@ -1,0 +1,36 @@
+/*  What the command line of riposte-worker says.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#ifndef RP_SETTINGS_H
+#define RP_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum {
+    RP_BUILTIN_NONE = -1,
+    RP_BUILTIN_ECHO, /* the order of the choices of --builtin */
+    RP_BUILTIN_UPPER,
+    RP_BUILTIN_SLEEP,
+    RP_BUILTIN_FAIL,
+} rp_builtin_t;
+
+typedef struct {
+    const char *server;
+    const char *name; /* NULL: the library's default */
+    const char *service;
+    char **command; /* ends with NULL */
+    uint64_t slots;
+    int64_t heartbeat;  /* µs, as all times here */
+    int64_t drain;
+    int64_t kill_after;
+    uint64_t max_output; /* bytes */
+    int builtin;         /* rp_builtin_t */
+    bool persistent;
+    bool quiet;
+    bool verbose;
+} rp_settings_t;
+
+#endif

@@ -1,0 +1,321 @@
+/*  Tasks: what an application reads of a request, and how it answers.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/headers.h"
+#include "common/io/clock.h"
+#include "worker/inside.h"
+
+/*  ---- Reading --------------------------------------------------------------------------------- */
+
+const char *rp_task_service (const rp_task_t *self)
+{
+    return self->worker->service;
+}
+
+const void *rp_task_body (const rp_task_t *self)
+{
+    return self->body;
+}
+
+size_t rp_task_size (const rp_task_t *self)
+{
+    return self->size;
+}
+
+void rp_task_each_header (const rp_task_t *self, rp_header_fn *function, void *arg)
+{
+    const char *end = self->headers + self->headers_size;
+    for (const char *key = self->headers; self->headers_size && key < end;) {
+        const char *value = key + strlen (key) + 2;
+        function (key, value, arg);
+        key = value + strlen (value) + 1;
+    }
+}
+
+const char *rp_task_header (const rp_task_t *self, const char *wanted)
+{
+    const char *end = self->headers + self->headers_size;
+    for (const char *key = self->headers; self->headers_size && key < end;) {
+        const char *value = key + strlen (key) + 2;
+        if (strcmp (key, wanted) == 0)
+            return value;
+        key = value + strlen (value) + 1;
+    }
+    return NULL;
+}
+
+uint32_t rp_task_time_left_ms (const rp_task_t *self)
+{
+    int64_t left = (self->work.deadline - rp_clock_us ()) / 1000;
+    return left > 0 ? (uint32_t) left : 0;
+}
+
+uint32_t rp_task_attempt (const rp_task_t *self)
+{
+    return self->attempt;
+}
+
+uint64_t rp_task_conversation (const rp_task_t *self)
+{
+    return self->conversation;
+}
+
+uint64_t rp_task_id (const rp_task_t *self)
+{
+    return self->id;
+}
+
+bool rp_task_cancelled (const rp_task_t *self)
+{
+    return self->work.cancelled || rp_clock_us () >= self->work.deadline;
+}
+
+bool rp_task_join (rp_task_t *self)
+{
+    uint32_t count = self->message->count;
+    if (count == 1)
+        return true;
+    if (count == 2 && self->size == 0) {
+        zmq_msg_t *frame = rp_message_frame (self->message, 1);
+        self->body = zmq_msg_data (frame);
+        self->size = zmq_msg_size (frame);
+        return true;
+    }
+    size_t total = self->size;
+    for (uint32_t index = 1; index < count; index++)
+        total += zmq_msg_size (rp_message_frame (self->message, index));
+    char *joined = malloc (total ? total : 1);
+    if (!joined)
+        return false;
+    char *at = joined;
+    if (self->size)
+        memcpy (at, self->body, self->size);
+    at += self->size;
+    for (uint32_t index = 1; index < count; index++) {
+        zmq_msg_t *frame = rp_message_frame (self->message, index);
+        if (zmq_msg_size (frame))
+            memcpy (at, zmq_msg_data (frame), zmq_msg_size (frame));
+        at += zmq_msg_size (frame);
+    }
+    self->joined = joined;
+    self->body = joined;
+    self->size = total;
+    return true;
+}
+
+void rp_task_free (rp_task_t **self_p)
+{
+    rp_task_t *self = *self_p;
+    rp_worker_t *worker = self->worker;
+    *self_p = NULL;
+    rp_message_destroy (&worker->messages, &self->message);
+    free (self->joined);
+    self->joined = NULL;
+    self->next_free = worker->free_tasks;
+    worker->free_tasks = self;
+}
+
+/*  ---- Answering ------------------------------------------------------------------------------- */
+
+int rp_task_add_header (rp_task_t *self, const char *key, const char *value)
+{
+    if (!self->reply_headers) {
+        self->reply_headers = malloc (RP_WIRE_HEADERS_MAX);
+        if (!self->reply_headers)
+            return RP_NO_MEMORY;
+    }
+    if (rp_headers_append (
+          self->reply_headers, &self->reply_headers_size, RP_WIRE_HEADERS_MAX, key, value))
+        return RP_OK;
+    uint8_t alone[RP_WIRE_HEADERS_MAX];
+    size_t size = 0;
+    return rp_headers_append (alone, &size, sizeof alone, key, value) ? RP_TOO_LARGE : RP_USAGE;
+}
+
+void rp_task_end_conversation (rp_task_t *self)
+{
+    self->last = true;
+}
+
+/*  An answer that an application gave, before it is sent.  */
+typedef struct {
+    rp_status_t status;
+    uint32_t code;
+    char text[RP_WIRE_TEXT_MAX];
+    size_t text_size;
+    const void *body;
+    size_t size;
+} s_answer_t;
+
+/*  One line, cut between characters, without what the protocol does not allow in a text.  */
+static void s_set_text (s_answer_t *self, const char *text)
+{
+    size_t size = text ? strlen (text) : 0;
+    if (size > RP_WIRE_TEXT_MAX) {
+        size = RP_WIRE_TEXT_MAX;
+        while (size > 0 && ((unsigned char) text[size] & 0xc0) == 0x80)
+            size--;
+    }
+    for (size_t index = 0; index < size; index++) {
+        unsigned char c = (unsigned char) text[index];
+        self->text[index] = c < 32 || c == 127 ? ' ' : text[index];
+    }
+    self->text_size = size;
+}
+
+/*  What the broker gets instead of an answer that nobody can use.  */
+static void s_replace (s_answer_t *self, const char *text)
+{
+    self->status = RP_APP_ERROR;
+    self->code = 0;
+    self->body = NULL;
+    self->size = 0;
+    s_set_text (self, text);
+}
+
+/*  A frame of its own for a body that is too large to be copied with the lock held. NULL when out of
+    memory.  */
+static zmq_msg_t *s_new_frame (const void *body, size_t size)
+{
+    zmq_msg_t *frame = malloc (sizeof *frame);
+    if (!frame)
+        return NULL;
+    if (zmq_msg_init_size (frame, size) != 0) {
+        free (frame);
+        return NULL;
+    }
+    memcpy (zmq_msg_data (frame), body, size);
+    return frame;
+}
+
+static void s_free_frame (zmq_msg_t *frame)
+{
+    if (frame)
+        zmq_msg_close (frame);
+    free (frame);
+}
+
+/*  With the lock held: the message, with the body inline, or without a body when it is larger than
+    that. NULL when out of memory.  */
+static rp_message_t *s_compose (rp_task_t *self, const s_answer_t *answer)
+{
+    size_t inline_size = answer->size <= RP_INLINE_MAX ? answer->size : 0;
+    rp_head_t head = {
+      .command = RP_COMMAND_REPLY,
+      .id = self->work.token,
+      .status = (uint8_t) answer->status,
+      .code = answer->code,
+      .text = answer->text,
+      .text_size = (uint16_t) answer->text_size,
+      .headers = self->reply_headers,
+      .headers_size = (uint16_t) self->reply_headers_size,
+      .flags = (uint16_t) ((inline_size ? RP_FLAG_INLINE : 0u) | (self->last ? RP_FLAG_LAST : 0u)),
+    };
+    size_t head_size = rp_wire_size (&head);
+    rp_message_t *message = rp_message_new (&self->worker->messages, head_size + inline_size);
+    if (!message)
+        return NULL;
+    uint8_t *at = zmq_msg_data (&message->first);
+    rp_wire_encode (&head, at, head_size);
+    if (inline_size)
+        memcpy (at + head_size, answer->body, inline_size);
+    return message;
+}
+
+/*  Answers that the broker would not pass on become ones that say why.  */
+static int s_check (rp_task_t *self, s_answer_t *answer)
+{
+    if (self->work.cancelled) {
+        s_replace (answer, "cancelled");
+        return RP_CLOSED;
+    }
+    uint64_t max_body = self->worker->core.sessions[self->work.session].max_body;
+    if (answer->size <= max_body)
+        return RP_OK;
+    char text[128];
+    snprintf (
+      text, sizeof text, "the reply of %zu bytes is over the broker's limit of %llu bytes",
+      answer->size, (unsigned long long) max_body);
+    s_replace (answer, text);
+    return RP_TOO_LARGE;
+}
+
+/*  Ends a task.  */
+static int s_answer (rp_task_t **task_p, s_answer_t *answer)
+{
+    rp_task_t *self = *task_p;
+    rp_worker_t *worker = self->worker;
+    if (self->trace)
+        rp_task_add_header (self, "worker", worker->name); // without it if there is no room
+    self->trace = false;
+    zmq_msg_t *frame = NULL;
+    if (answer->size > RP_INLINE_MAX && !(frame = s_new_frame (answer->body, answer->size)))
+        return RP_NO_MEMORY;
+
+    rp_pump_lock (worker->pump);
+    int result = s_check (self, answer);
+    rp_message_t *message = s_compose (self, answer);
+    if (!message) {
+        rp_pump_unlock_idle (worker->pump);
+        s_free_frame (frame);
+        return RP_NO_MEMORY;
+    }
+    if (answer->size > RP_INLINE_MAX) {
+        message->rest = frame;
+        message->count = 2;
+        message->bytes += answer->size;
+        frame = NULL;
+    }
+    uint32_t session = self->work.session;
+    if (rp_worker_core_finish (&worker->core, &self->work, answer->status, worker->now))
+        rp_worker_send (worker, session, &message);
+    else {
+        rp_message_destroy (&worker->messages, &message);
+        result = RP_CLOSED;
+    }
+    rp_task_free (task_p);
+    rp_pump_unlock (worker->pump);
+    s_free_frame (frame);
+    return result;
+}
+
+int rp_task_reply (rp_task_t **task_p, const void *body, size_t size)
+{
+    s_answer_t answer;
+    answer.status = RP_OK;
+    answer.code = 0;
+    answer.text_size = 0;
+    answer.body = body;
+    answer.size = size;
+    return s_answer (task_p, &answer);
+}
+
+int rp_task_fail (
+  rp_task_t **task_p, uint32_t code, const char *message, const void *body, size_t size)
+{
+    s_answer_t answer;
+    answer.status = RP_APP_ERROR;
+    answer.code = code;
+    answer.body = body;
+    answer.size = size;
+    s_set_text (&answer, message);
+    return s_answer (task_p, &answer);
+}
+
+int rp_task_abandon (rp_task_t **task_p, const char *message)
+{
+    s_answer_t answer;
+    answer.status = RP_WORKER_LOST;
+    answer.code = 0;
+    answer.body = NULL;
+    answer.size = 0;
+    s_set_text (&answer, message);
+    return s_answer (task_p, &answer);
+}

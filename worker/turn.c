@@ -1,0 +1,297 @@
+/*  The worker's turn: from the channels to the core, and what it orders back to the channels.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "common/headers.h"
+#include "worker/inside.h"
+
+/*  Messages taken from one channel in a pass, so that one broker cannot shut out the others, and
+    passes in a turn.  */
+#define S_BUDGET 1024
+#define S_PASSES 4
+
+/*  splitmix64: jitter needs no secrets, and no system call per turn.  */
+static uint64_t s_random (rp_worker_t *self)
+{
+    uint64_t word = self->random += 0x9e3779b97f4a7c15u;
+    word = (word ^ (word >> 30)) * 0xbf58476d1ce4e5b9u;
+    word = (word ^ (word >> 27)) * 0x94d049bb133111ebu;
+    return word ^ (word >> 31);
+}
+
+/*  ---- Sending --------------------------------------------------------------------------------- */
+
+static void s_failed (rp_worker_t *self, uint32_t session, const char *reason)
+{
+    rp_worker_core_failed (&self->core, session, reason, self->now, s_random (self));
+}
+
+static void s_send_failed (rp_worker_t *self, uint32_t session)
+{
+    s_failed (
+      self, session, errno == EAGAIN ? "the connection broke" : zmq_strerror (errno));
+}
+
+static void s_send_head (rp_worker_t *self, uint32_t session, const rp_head_t *head)
+{
+    if (rp_channel_send_head (self->channels[session], head) != 0)
+        s_send_failed (self, session);
+}
+
+void rp_worker_send (rp_worker_t *self, uint32_t session, rp_message_t **message_p)
+{
+    if (rp_channel_send (self->channels[session], &self->messages, message_p) == 0)
+        return;
+    s_send_failed (self, session);
+    rp_message_destroy (&self->messages, message_p);
+}
+
+void rp_worker_obey (rp_worker_t *self)
+{
+    for (const rp_worker_order_t *order; (order = rp_worker_core_next_order (&self->core));) {
+        rp_channel_t *channel = self->channels[order->session];
+        switch (order->kind) {
+            case RP_WORKER_OPEN:
+                if (rp_channel_open (channel, self->config.endpoints[order->session]) != 0)
+                    s_failed (self, order->session, zmq_strerror (errno));
+                break;
+            case RP_WORKER_CLOSE:
+                rp_channel_close (channel, RP_WORKER_LINGER_MS);
+                break;
+            case RP_WORKER_SEND:
+                if (rp_channel_is_open (channel))
+                    s_send_head (self, order->session, &order->head);
+                break;
+            case RP_WORKER_NOTICE:
+                if (self->on_notice)
+                    self->on_notice (order->notice, self->on_notice_arg);
+                break;
+        }
+    }
+}
+
+/*  Replies for the works that ended in the core.  */
+static void s_flush_returned (rp_worker_t *self)
+{
+    for (rp_work_t *work; (work = rp_worker_core_next_returned (&self->core)) != NULL;) {
+        rp_task_t *task = (rp_task_t *) work;
+        rp_head_t head = {
+          .command = RP_COMMAND_REPLY,
+          .id = work->token,
+          .status = (uint8_t) work->status,
+          .text = work->text,
+          .text_size = (uint16_t) strlen (work->text),
+        };
+        if (rp_worker_core_finish (&self->core, work, work->status, self->now)) {
+            s_send_head (self, work->session, &head);
+            rp_worker_obey (self);
+        }
+        rp_task_free (&task);
+    }
+}
+
+/*  ---- Receiving ------------------------------------------------------------------------------- */
+
+/*  Makes strings of a header block, where it lies: [key size] key [2: value size] value … becomes
+    key NUL ? value NUL …. The block is moved down by one byte, so that the last value has room for
+    its NUL; the byte before it belongs to the head's name, which has been read. Returns the first
+    key.  */
+static char *s_terminate (uint8_t *block, size_t size)
+{
+    char *start = (char *) block;
+    memmove (start - 1, start, size);
+    char *at = start - 1;
+    for (size_t left = size; left > 0;) {
+        size_t key_size = (uint8_t) at[0];
+        size_t value_size = ((size_t) (uint8_t) at[1 + key_size] << 8) | (uint8_t) at[2 + key_size];
+        if (at >= start)
+            at[0] = '\0'; // ends the value before
+        at[1 + key_size] = '\0';
+        at += 3 + key_size + value_size;
+        left -= 3 + key_size + value_size;
+    }
+    *at = '\0';
+    return start;
+}
+
+static rp_task_t *s_new_task (rp_worker_t *self)
+{
+    rp_task_t *task = self->free_tasks;
+    if (!task)
+        return calloc (1, sizeof *task);
+    self->free_tasks = task->next_free;
+    return task;
+}
+
+static void s_fill_task (
+  rp_worker_t *self, rp_task_t *task, const rp_head_t *head, rp_message_t **message_p)
+{
+    task->worker = self;
+    task->message = *message_p;
+    *message_p = NULL;
+    task->id = ++self->last_id;
+    task->conversation = task->work.talk ? task->work.talk->local : 0;
+    task->attempt = head->attempt;
+    task->trace = (head->flags & RP_FLAG_TRACE) != 0;
+    task->last = false;
+    task->reply_headers_size = 0;
+    task->headers_size = head->headers_size;
+
+    uint8_t *frame = zmq_msg_data (&task->message->first);
+    task->body = frame + head->size;
+    task->size = zmq_msg_size (&task->message->first) - head->size;
+    if (task->headers_size)
+        task->headers = s_terminate (frame + head->size - task->headers_size, task->headers_size);
+}
+
+static void s_on_request (
+  rp_worker_t *self,
+  uint32_t session,
+  const rp_head_t *head,
+  rp_message_t **message_p,
+  const char *why_not)
+{
+    rp_task_t *task = s_new_task (self);
+    if (!task) {
+        s_failed (self, session, "out of memory"); // the broker gives its requests to others
+        return;
+    }
+    if (rp_worker_core_request (&self->core, session, head, &task->work, why_not, self->now))
+        s_fill_task (self, task, head, message_p);
+    else
+        rp_task_free (&task);
+}
+
+static void s_on_message (
+  rp_worker_t *self, uint32_t session, rp_message_t **message_p, const char *why_not)
+{
+    zmq_msg_t *first = &(*message_p)->first;
+    rp_head_t head;
+    if (rp_wire_decode (&head, zmq_msg_data (first), zmq_msg_size (first))
+        != RP_WIRE_ERROR_NONE)
+        self->core.ignored++;
+    else if (head.command == RP_COMMAND_REQUEST)
+        s_on_request (self, session, &head, message_p, why_not);
+    else
+        rp_worker_core_message (&self->core, session, &head, self->now, s_random (self));
+    rp_message_destroy (&self->messages, message_p);
+}
+
+static void s_receive (rp_worker_t *self, uint32_t session)
+{
+    rp_channel_t *channel = self->channels[session];
+    for (int budget = S_BUDGET; budget > 0 && rp_channel_is_open (channel); budget--) {
+        size_t cap = RP_WIRE_HEAD_MAX + (size_t) self->core.sessions[session].max_body;
+        rp_message_t *message = NULL;
+        switch (rp_channel_receive (channel, &self->messages, cap, &message)) {
+            case RP_RECEIVED_NONE:
+                return;
+            case RP_RECEIVED:
+                s_on_message (self, session, &message, NULL);
+                break;
+            case RP_RECEIVED_BIG:
+                s_on_message (self, session, &message, "over the broker's own limit");
+                break;
+            case RP_RECEIVED_ERROR:
+                s_failed (self, session, zmq_strerror (errno));
+                break;
+        }
+        rp_worker_obey (self);
+    }
+}
+
+static void s_take_events (rp_worker_t *self, uint32_t session)
+{
+    const char *reason = NULL;
+    for (;;) {
+        switch (rp_channel_next_event (self->channels[session], &reason)) {
+            case RP_CHANNEL_NOTHING:
+                return;
+            case RP_CHANNEL_CONNECTED:
+                rp_worker_core_connected (&self->core, session, self->now);
+                break;
+            case RP_CHANNEL_FAILED:
+                s_receive (self, session); // what came before the end: a BYE says more
+                if (rp_channel_is_open (self->channels[session]))
+                    s_failed (self, session, reason);
+                break;
+        }
+        rp_worker_obey (self);
+    }
+}
+
+/*  ---- The turn -------------------------------------------------------------------------------- */
+
+/*  Wakes who waits for a task, an end or a cancellation.  */
+static void s_announce (rp_worker_t *self)
+{
+    int status;
+    bool something = !rp_list_is_empty (&self->core.ready) || !rp_list_is_empty (&self->core.ended)
+                     || rp_worker_core_is_over (&self->core, &status);
+    if (something)
+        rp_pump_notify (self->pump);
+    if (self->event_fd >= 0 && !self->signalled && (something || self->core.cancelled))
+        self->signalled = eventfd_write (self->event_fd, 1) == 0;
+    self->core.cancelled = false;
+}
+
+/*  Everything once. Returns when to be called again.  */
+static int64_t s_pass (rp_worker_t *self)
+{
+    for (uint32_t session = 0; session < self->config.count; session++) {
+        s_take_events (self, session);
+        s_receive (self, session);
+    }
+    s_flush_returned (self);
+    int64_t next = rp_worker_core_tick (&self->core, self->now, s_random (self));
+    rp_worker_obey (self);
+    s_flush_returned (self);
+    return next;
+}
+
+/*  True if the descriptors will tell of everything that is to come.  */
+static bool s_all_armed (const rp_worker_t *self)
+{
+    for (uint32_t session = 0; session < self->config.count; session++)
+        if (!rp_channel_is_armed (self->channels[session]))
+            return false;
+    return true;
+}
+
+int64_t rp_worker_turn (void *owner, int64_t now)
+{
+    rp_worker_t *self = owner;
+    if (!self->started)
+        return INT64_MAX;
+    self->now = now;
+    int wish = self->wish;
+    if (wish == RP_WORKER_WISH_STOP)
+        rp_worker_core_stop (&self->core);
+    else if (wish == RP_WORKER_WISH_DRAIN)
+        rp_worker_core_drain (&self->core, now);
+    rp_worker_obey (self);
+
+    // What is sent in a pass may take the wake-up for what comes meanwhile, so it takes another.
+    int64_t next = s_pass (self);
+    for (int pass = 1; pass < S_PASSES && !s_all_armed (self); pass++)
+        next = s_pass (self);
+    s_announce (self);
+    return s_all_armed (self) ? next : now;
+}
+
+int rp_worker_descriptors (void *owner, int *descriptors)
+{
+    rp_worker_t *self = owner;
+    int count = 0;
+    if (!self->started)
+        return 0;
+    for (uint32_t session = 0; session < self->config.count; session++)
+        count += rp_channel_descriptors (self->channels[session], descriptors + count);
+    return count;
+}
