@@ -10,14 +10,15 @@
 
 #include "common/version.h"
 
-/*  Members are added without checks: jansson refuses a NULL member and takes what it is given in any
-    case, so running out of memory leaves an answer with a gap.  */
+/*  Members are added without checks: jansson refuses a NULL member and takes what it is given in
+    any case, so running out of memory leaves an answer with a gap.  */
 static void s_set_number (json_t *object, const char *name, uint64_t value)
 {
     (void) json_object_set_new (object, name, json_integer ((json_int_t) value));
 }
 
-/*  A name came from a peer, whose bytes need not be UTF-8: then those that are not ASCII show as ?.  */
+/*  A name came from a peer, whose bytes need not be UTF-8: then those that are not ASCII show as
+    ?.  */
 static void s_set_text (json_t *object, const char *name, const char *value)
 {
     char plain[RP_WIRE_NAME_MAX + 1];
@@ -37,7 +38,7 @@ static void s_set_bool (json_t *object, const char *name, bool value)
     (void) json_object_set_new (object, name, json_boolean (value));
 }
 
-/*  ---- riposte.status ----------------------------------------------------------------------------- */
+/*  ---- riposte.status ---------------------------------------------------------------------- */
 
 static json_t *s_gauges (const rp_stats_t *stats)
 {
@@ -114,7 +115,7 @@ static json_t *s_status (const rp_admin_t *self, int64_t now)
     return status;
 }
 
-/*  ---- riposte.services, riposte.workers ------------------------------------------------------------ */
+/*  ---- riposte.services, riposte.workers --------------------------------------------------- */
 
 static void s_add_service (const rp_service_info_t *info, void *arg)
 {
@@ -174,7 +175,7 @@ static json_t *s_workers (const rp_admin_t *self, int64_t now)
     return json_pack ("{s:o}", "workers", add.workers);
 }
 
-/*  ---- Replies -------------------------------------------------------------------------------------- */
+/*  ---- Replies ----------------------------------------------------------------------------- */
 
 static rp_message_t *s_json_reply (const rp_admin_t *self, uint64_t id, json_t *json)
 {

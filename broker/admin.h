@@ -4,8 +4,8 @@
     SPDX-License-Identifier: MPL-2.0
 
     ping returns the body. The others return a JSON object; its members have the names that
-    broker/core/dispatch.h and stats.h give them, and counts and times are numbers (µs where the name
-    ends in _us):
+    broker/core/dispatch.h and stats.h give them, and counts and times are numbers (µs where the
+    name ends in _us):
 
         status    version, pid, uptime_us, instance, endpoints [ ], draining,
                   clients, workers, services, conversations,

@@ -50,8 +50,8 @@ bool rp_egress_next_event (rp_egress_t *self, rp_event_t *event)
     return false;
 }
 
-/*  The message that a SEND means, taken from its payload unless that is to be kept. NULL when out of
-    memory; what was taken is then given to *lost_p.  */
+/*  The message that a SEND means, taken from its payload unless that is to be kept. NULL when out
+    of memory; what was taken is then given to *lost_p.  */
 static rp_message_t *s_prepare (rp_egress_t *self, const rp_action_t *action, rp_message_t **lost_p)
 {
     rp_message_t *message = rp_egress_message (action->payload);
@@ -157,6 +157,6 @@ void rp_egress_carry_out (
         case RP_ACTION_ADMIN:
         case RP_ACTION_LOG:
         case RP_ACTION_STOP:
-            RP_CHECK (!"an action of the server's");
+            RP_CHECK (false); // the server's own
     }
 }

@@ -3,8 +3,8 @@
     SPDX-License-Identifier: MPL-2.0
 
     A message that is passed on is the one that came in: its head is rewritten where it lies. What
-    could not be sent is not an error here but news for the core, and waits in a line of events until
-    the server feeds it back.
+    could not be sent is not an error here but news for the core, and waits in a line of events
+    until the server feeds it back.
 
     Thread-safety: none.
 */

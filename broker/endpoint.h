@@ -12,15 +12,15 @@
 /*  Large enough for what rp_endpoint_explain writes.  */
 #define RP_ENDPOINT_TEXT_MAX 512u
 
-/*  Binds, and returns the real endpoint (with its port), for free (). NULL with errno; EADDRINUSE also
-    for an ipc path on which somebody listens, which libzmq would take away from him.  */
+/*  Binds, and returns the real endpoint (with its port), for free (). NULL with errno; EADDRINUSE
+    also for an ipc path on which somebody listens, which libzmq would take away from him.  */
 char *rp_endpoint_bind (void *socket, const char *endpoint);
 
 /*  True if only this machine can reach it: loopback addresses and ipc.  */
 bool rp_endpoint_is_local (const char *endpoint);
 
-/*  Writes what went wrong, why, and what to do, in one line. Returns buffer, of RP_ENDPOINT_TEXT_MAX
-    bytes.  */
+/*  Writes what went wrong, why, and what to do, in one line. Returns buffer, of
+    RP_ENDPOINT_TEXT_MAX bytes.  */
 const char *rp_endpoint_explain (const char *endpoint, int error, char *buffer);
 
 #endif

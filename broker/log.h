@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    It never waits: a line that the descriptor does not take at once is dropped and counted, because
-    the thread that logs is the one that serves everybody. To the journal a line goes with its
-    priority and without the time, which the journal adds.
+    It never waits: a line that the descriptor does not take at once is dropped and counted,
+    because the thread that logs is the one that serves everybody. To the journal a line goes with
+    its priority and without the time, which the journal adds.
 
     Thread-safety: none.
 */

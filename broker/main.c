@@ -105,7 +105,7 @@ __attribute__ ((format (printf, 1, 2))) static void s_complain (const char *form
     fputc ('\n', stderr);
 }
 
-/*  ---- Settings ------------------------------------------------------------------------------------- */
+/*  ---- Settings ---------------------------------------------------------------------------- */
 
 static void s_config_error (const char *message, void *arg)
 {
@@ -171,9 +171,9 @@ static bool s_configure (
     return true;
 }
 
-/*  ---- The process ---------------------------------------------------------------------------------- */
+/*  ---- The process ------------------------------------------------------------------------- */
 
-/*  A connection takes a descriptor; the usual soft limit of 1024 is for programs that use select.  */
+/*  A connection takes a descriptor. The usual soft limit of 1024 is for programs with select.  */
 static void s_raise_descriptor_limit (void)
 {
     struct rlimit limit;
@@ -183,8 +183,8 @@ static void s_raise_descriptor_limit (void)
     (void) setrlimit (RLIMIT_NOFILE, &limit); // if not, the server copes with what there is
 }
 
-/*  Signals that end the broker come through this descriptor; -1 with errno. To be called before there
-    are any threads, which inherit what is blocked.  */
+/*  Signals that end the broker come through this descriptor; -1 with errno. To be called before
+    there are any threads, which inherit what is blocked.  */
 static int s_open_signals (void)
 {
     sigset_t set;
@@ -239,8 +239,8 @@ static void s_say_ready (const rp_server_t *server, int64_t started)
     if (open)
         fprintf (
           stderr,
-          "\n  warning: security off, and whoever can reach %s may use it; keep it behind a firewall, "
-          "or bind to 127.0.0.1\n",
+          "\n  warning: security off, and whoever can reach %s may use it; keep it behind a "
+          "firewall, or bind to 127.0.0.1\n",
           open);
     else if (strcmp (first, RP_CONFIG_BIND_DEFAULT) == 0)
         fputs (

@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/*  libzmq's own routing ids have 5 bytes; a peer that chose one, which the protocol forbids, may have
-    up to 255, and gets memory of its own for them.  */
+/*  libzmq's own routing ids have 5 bytes; a peer that chose one, which the protocol forbids, may
+    have up to 255, and gets memory of its own for them.  */
 #define S_SHORT_ID 8u
 
 /*  An address in few bytes.  */
@@ -71,9 +71,9 @@ static rp_peers_entry_t *s_bound_entry (const rp_peers_t *self, rp_peer_id_t pee
     return entry && entry->size > 0 ? entry : NULL;
 }
 
-/*  Grows an array of items that are zero when new, so that index is inside. Returns the array; NULL
-    when out of memory, and nothing changed. The table holds numbers and not addresses, because this
-    moves them.  */
+/*  Grows an array of items that are zero when new, so that index is inside. Returns the array;
+    NULL when out of memory, and nothing changed. The table holds numbers and not addresses,
+    because this moves them.  */
 static void *s_grown (void *items, size_t *count, size_t index, size_t item_size)
 {
     if (index < *count)

@@ -1,11 +1,12 @@
-/*  Who is where: sessions of the core on one side, routing ids and descriptors of libzmq on the other.
+/*  Who is where: sessions of the core on one side, routing ids and descriptors of libzmq on the
+    other.
 
     SPDX-License-Identifier: MPL-2.0
 
     A routing id comes with every message and is looked up by hash; a session's number (the slot in
-    its id, common/pool.h) indexes an array, and so does a descriptor. A descriptor is reused as soon
-    as libzmq has closed it, so nothing is done to one without comparing the kernel's cookie of the
-    socket behind it.
+    its id, common/pool.h) indexes an array, and so does a descriptor. A descriptor is reused as
+    soon as libzmq has closed it, so a session is cut only if the kernel's cookie says that the
+    socket behind its descriptor is still the same.
 
     Cost: a lookup by routing id one hash and, nearly always, one comparison; 56 bytes per session.
     Thread-safety: none.
@@ -39,9 +40,9 @@ typedef struct {
 void rp_peers_init (rp_peers_t *self, uint64_t seed);
 void rp_peers_clear (rp_peers_t *self);
 
-/*  Binds a session, whose number is not bound, to where it is. descriptor: of its connection, or -1. *displaced is a session
-    that was on the same descriptor, whose connection must therefore be gone, or nobody.
-    False when out of memory, and nothing changed.  */
+/*  Binds a session, whose number is not bound, to where it is. descriptor: of its connection, or
+    -1. *displaced is a session that was on the same descriptor, whose connection must therefore be
+    gone, or nobody. False when out of memory, and nothing changed.  */
 bool rp_peers_bind (
   rp_peers_t *self,
   rp_peer_id_t peer,

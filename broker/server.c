@@ -59,13 +59,14 @@ struct rp_server {
     size_t max_body;
     int descriptor_limit; /* connections with a higher descriptor are cut */
     unsigned signal_count;
+    bool monitor_unread; /* its descriptor tells nothing until it has been read to its end */
     bool ended;
     bool failed;
 };
 
-/*  Connections take at most nine tenths of the descriptors: accept fails when there are none left, and
-    the listener then spins. Descriptors are given out lowest first, so the number of a new one says
-    how many are in use.  */
+/*  Connections take at most nine tenths of the descriptors: accept fails when there are none left,
+    and the listener then spins. Descriptors are given out lowest first, so the number of a new one
+    says how many are in use.  */
 static int s_descriptor_limit (void)
 {
     struct rlimit limit;
@@ -207,7 +208,7 @@ void rp_server_stop (rp_server_t *self)
     s_wish (self, S_WISH_STOP);
 }
 
-/*  ---- Actions -------------------------------------------------------------------------------------- */
+/*  ---- Actions ----------------------------------------------------------------------------- */
 
 static void s_log (
   rp_server_t *self, const rp_action_t *action, const rp_sender_t *sender, int64_t now)
@@ -274,7 +275,7 @@ static bool s_settle (rp_server_t *self, int64_t now)
     return any;
 }
 
-/*  ---- Messages ------------------------------------------------------------------------------------- */
+/*  ---- Messages ---------------------------------------------------------------------------- */
 
 static void s_take (rp_server_t *self, rp_message_t *message, bool whole, int64_t now)
 {
@@ -343,7 +344,7 @@ static bool s_receive_batch (rp_server_t *self, int64_t *now)
     return true;
 }
 
-/*  ---- Everything else ------------------------------------------------------------------------------ */
+/*  ---- Everything else --------------------------------------------------------------------- */
 
 static void s_accepted (rp_server_t *self, int descriptor, int64_t now)
 {
@@ -356,34 +357,45 @@ static void s_accepted (rp_server_t *self, int descriptor, int64_t now)
       "ulimit -n");
 }
 
+static void s_monitored (rp_server_t *self, int event, uint32_t value, int64_t now)
+{
+    switch (event) {
+        case ZMQ_EVENT_ACCEPTED:
+            s_accepted (self, (int) value, now);
+            break;
+        case ZMQ_EVENT_DISCONNECTED:
+        case ZMQ_EVENT_CLOSED:
+            s_tell (
+              self,
+              &(rp_event_t) {
+                .kind = RP_EVENT_SUSPECT,
+                .peer = rp_peers_by_descriptor (&self->peers, (int) value)},
+              now);
+            break;
+        case ZMQ_EVENT_ACCEPT_FAILED:
+            rp_log_write (
+              &self->log, RP_LEVEL_ERROR, RP_TOPIC_REFUSED, now, NULL,
+              "cannot accept a connection: %s", strerror ((int) value));
+            break;
+        default:
+            rp_log_write (
+              &self->log, RP_LEVEL_INFO, RP_TOPIC_BAD, now, NULL,
+              "a connection ended before its handshake was done: not ZeroMQ, or too slow");
+    }
+}
+
+/*  In batches too: while accept fails, libzmq reports it without a pause.  */
 static void s_read_monitor (rp_server_t *self, int64_t now)
 {
-    uint32_t value;
-    int event;
-    while ((event = rp_socket_next_event (self->monitor, &value)) != 0) {
-        switch (event) {
-            case ZMQ_EVENT_ACCEPTED:
-                s_accepted (self, (int) value, now);
-                break;
-            case ZMQ_EVENT_DISCONNECTED:
-            case ZMQ_EVENT_CLOSED:
-                s_tell (
-                  self,
-                  &(rp_event_t) {
-                    .kind = RP_EVENT_SUSPECT,
-                    .peer = rp_peers_by_descriptor (&self->peers, (int) value)},
-                  now);
-                break;
-            case ZMQ_EVENT_ACCEPT_FAILED:
-                rp_log_write (
-                  &self->log, RP_LEVEL_ERROR, RP_TOPIC_REFUSED, now, NULL,
-                  "cannot accept a connection: %s", strerror ((int) value));
-                break;
-            default:
-                rp_log_write (
-                  &self->log, RP_LEVEL_INFO, RP_TOPIC_BAD, now, NULL,
-                  "a connection ended before its handshake was done: not ZeroMQ, or too slow");
+    self->monitor_unread = true;
+    for (unsigned count = 0; count < RP_SERVER_BATCH; count++) {
+        uint32_t value;
+        int event = rp_socket_next_event (self->monitor, &value);
+        if (event == 0) {
+            self->monitor_unread = false;
+            return;
         }
+        s_monitored (self, event, value, now);
     }
 }
 
@@ -407,9 +419,9 @@ static void s_read_signals (rp_server_t *self, int64_t now)
     }
 }
 
-/*  Waits for something to happen, at most until the time given. A libzmq socket's descriptor tells only
-    of what has come since the socket said that there is nothing more, so nobody may use the socket
-    between that and this.  */
+/*  Waits for something to happen, at most until the time given. A libzmq socket's descriptor tells
+    only of what has come since the socket said that there is nothing more, so nobody may use the
+    socket between that and this.  */
 static void s_wait (rp_server_t *self, int64_t until)
 {
     struct timespec timeout = {0};
@@ -418,10 +430,10 @@ static void s_wait (rp_server_t *self, int64_t until)
         timeout.tv_sec = pause / 1000000;
         timeout.tv_nsec = pause % 1000000 * 1000;
     }
-    if (ppoll (self->polled, POLL_COUNT, &timeout, NULL) <= 0)
+    if (ppoll (self->polled, POLL_COUNT, &timeout, NULL) <= 0 && !self->monitor_unread)
         return;
     int64_t now = rp_clock_us ();
-    if (self->polled[POLL_MONITOR].revents)
+    if (self->polled[POLL_MONITOR].revents || self->monitor_unread)
         s_read_monitor (self, now);
     if (self->polled[POLL_WISHES].revents)
         s_read_wishes (self, now);
@@ -432,11 +444,11 @@ static void s_wait (rp_server_t *self, int64_t until)
 int rp_server_run (rp_server_t *self)
 {
     static const rp_sender_t nobody = {.descriptor = -1};
-    s_read_monitor (self, rp_clock_us ()); // its descriptor tells nothing before a first read
+    self->monitor_unread = true;
     while (!self->ended) {
         int64_t now = 0;
         bool busy = s_receive_batch (self, &now);
-        busy |= s_settle (self, now);
+        busy |= s_settle (self, now) || self->monitor_unread;
         int64_t next = rp_dispatch_tick (self->core, now, &self->actions);
         busy |= self->actions.count > 0;
         s_carry_out (self, &nobody, now);

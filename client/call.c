@@ -36,7 +36,7 @@ static rp_call_t *s_new (const char *service, size_t name_size, const void *body
     rp_reply_init (&self->reply);
     memcpy (self->data, service, name_size);
     if (size)
-        memcpy (s_has_large (self) ? zmq_msg_data (&self->large) : self->data + name_size, body, size);
+        memcpy (inline_size ? self->data + name_size : zmq_msg_data (&self->large), body, size);
     return self;
 }
 
@@ -141,7 +141,7 @@ rp_message_t *rp_call_message (
     return message;
 }
 
-/*  ---- Setters --------------------------------------------------------------------------------- */
+/*  ---- Setters -------------------------------------------------------------------------------- */
 
 int rp_call_set_timeout_ms (rp_call_t *self, uint32_t timeout_ms)
 {

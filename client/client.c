@@ -14,6 +14,7 @@
 
 #include "client/inside.h"
 #include "common/io/clock.h"
+#include "common/io/context.h"
 #include "common/io/socket.h"
 #include "common/name.h"
 
@@ -22,7 +23,7 @@
 #define S_RETRY_PERCENT_MAX 1000u
 #define S_US_PER_MS 1000
 
-/*  ---- Making and setting ---------------------------------------------------------------------- */
+/*  ---- Making and setting --------------------------------------------------------------------- */
 
 static bool s_parse_endpoints (rp_client_t *self)
 {
@@ -64,10 +65,9 @@ static int s_make (rp_client_t *self, const char *endpoints)
         return ENOMEM;
     if (!s_parse_endpoints (self))
         return EINVAL;
-    self->context = zmq_ctx_new ();
+    self->context = rp_context_acquire ();
     if (!self->context)
         return errno;
-    zmq_ctx_set (self->context, ZMQ_BLOCKY, 0);
     self->channel = rp_channel_new (self->context);
     if (!self->channel)
         return ENOMEM;
@@ -80,9 +80,7 @@ static void s_free (rp_client_t *self)
     rp_channel_destroy (&self->channel);
     rp_message_pool_clear (&self->messages);
     rp_client_core_clear (&self->core);
-    if (self->context)
-        while (zmq_ctx_term (self->context) != 0 && errno == EINTR)
-            ;
+    rp_context_release (self->context);
     if (self->event_fd >= 0)
         close (self->event_fd);
     free (self->endpoint_text);
@@ -199,7 +197,7 @@ int rp_client_set_name (rp_client_t *self, const char *name)
     return RP_OK;
 }
 
-/*  ---- The connection -------------------------------------------------------------------------- */
+/*  ---- The connection ------------------------------------------------------------------------- */
 
 int rp_client_connect (rp_client_t *self, uint32_t timeout_ms)
 {
@@ -231,7 +229,7 @@ const char *rp_client_last_error (rp_client_t *self, char *buffer, size_t size)
     return buffer;
 }
 
-/*  ---- Requests -------------------------------------------------------------------------------- */
+/*  ---- Requests ------------------------------------------------------------------------------- */
 
 /*  With the lock held: gives a call to the core.  */
 static int s_accept (rp_client_t *self, rp_call_t *call, bool awaited)
@@ -265,7 +263,6 @@ int rp_client_perform (rp_client_t *self, rp_call_t **call_p, rp_reply_t **reply
         rp_pump_unlock_idle (self->pump);
         return rc;
     }
-    self->brief = true;
     while (!call->done)
         if (rp_pump_wait_on (self->pump, call, INT64_MAX) != 0 && !call->done) {
             s_abandon (self, call);
@@ -305,8 +302,12 @@ int rp_client_submit (rp_client_t *self, rp_call_t **call_p, uint64_t *id)
         rp_pump_set_background (self->pump);
     else
         self->uncollected++;
-    self->brief = true;
-    rp_pump_unlock (self->pump);
+    if (self->core.link.state == RP_LINK_UP) {
+        rp_client_push (self);
+        rp_pump_unlock_sent (self->pump);
+    }
+    else
+        rp_pump_unlock (self->pump);
     return RP_OK;
 }
 

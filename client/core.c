@@ -53,7 +53,7 @@ void rp_client_core_start (rp_client_core_t *self, int64_t now)
       &self->link, self->config.endpoints, self->config.endpoint_count, self->config.heartbeat_ms);
 }
 
-/*  ---- The session ----------------------------------------------------------------------------- */
+/*  ---- The session ---------------------------------------------------------------------------- */
 
 /*  What was with the broker ends or waits again, in front of what has not been sent, in order.  */
 static void s_end_session (rp_client_core_t *self, int64_t now)
@@ -153,7 +153,7 @@ static void s_welcome (rp_client_core_t *self, const rp_head_t *welcome, int64_t
     self->next = now;
 }
 
-/*  The broker goes away. What it has goes on; the rest waits for another broker, if there is one.  */
+/*  The broker goes away. What it has goes on; the rest waits for another, if there is one.  */
 static void s_drain (rp_client_core_t *self)
 {
     self->draining = self->config.endpoint_count > 1;
@@ -202,7 +202,7 @@ rp_exchange_t *rp_client_core_message (
     return NULL;
 }
 
-/*  ---- Time ------------------------------------------------------------------------------------ */
+/*  ---- Time ----------------------------------------------------------------------------------- */
 
 static void s_fell_silent (
   rp_client_core_t *self, const char *endpoint, rp_link_state_t before, int64_t now)
@@ -276,7 +276,7 @@ void rp_client_core_close (rp_client_core_t *self, int64_t now)
     rp_link_close (&self->link);
 }
 
-/*  ---- Orders ---------------------------------------------------------------------------------- */
+/*  ---- Orders --------------------------------------------------------------------------------- */
 
 static bool s_say (rp_client_core_t *self, rp_client_order_t *order, rp_head_t head, int64_t now)
 {

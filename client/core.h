@@ -70,7 +70,7 @@ typedef enum {
     RP_END_TOO_LARGE,  /* TOO_LARGE: over what the broker said it takes */
     RP_END_REFUSED,    /* DENIED, INVALID: every broker refused this client */
     RP_END_WITHDRAWN,  /* CANCELLED before a worker could have it, or the client was closed */
-    RP_END_TALK_OVER,  /* CONVERSATION_LOST: the conversation was destroyed before it was sent */
+    RP_END_TALK_OVER,  /* CONVERSATION_LOST: the conversation was over before it was sent */
 } rp_exchange_end_t;
 
 typedef struct rp_exchange rp_exchange_t;
@@ -109,7 +109,7 @@ struct rp_exchange {
     bool unseen;       /* an earlier attempt was lost with its broker: it may have run */
     uint64_t wire_id;  /* of this attempt */
     uint64_t cancel;   /* a CANCEL to be sent for this id; 0: none */
-    uint64_t talk_key; /* the conversation's key under which it was sent */
+    uint64_t talk_key; /* the conversation's key that it was sent under or is meant for; 0: any */
     uint64_t sessions_before; /* submit; more since then: a broker was reached */
     int64_t deadline;
     rp_heap_node_t timer;
@@ -214,7 +214,7 @@ bool rp_client_core_end_talk (rp_client_core_t *self, rp_talk_t *talk, rp_head_t
 /*  Ends everything: BYE, and RP_CANCELLED for what is open. Nothing can be submitted any more.  */
 void rp_client_core_close (rp_client_core_t *self, int64_t now);
 
-/*  Takes the next order; false if there is none. To be called after any of the above until then.  */
+/*  Takes the next order; false if there is none. To be called after any of the above.  */
 bool rp_client_core_next_order (
   rp_client_core_t *self, rp_client_order_t *order, int64_t now);
 

@@ -67,7 +67,7 @@ void rp_exchange_finish (
         rp_list_append (&core->todo, &exchange->todo);
 }
 
-/*  ---- Trying again ---------------------------------------------------------------------------- */
+/*  ---- Trying again --------------------------------------------------------------------------- */
 
 static bool s_take_retry (rp_client_core_t *core, rp_exchange_t *exchange)
 {
@@ -118,9 +118,9 @@ static bool s_pause (rp_client_core_t *core, rp_exchange_t *exchange, int64_t no
     return true;
 }
 
-/*  ---- The reply ------------------------------------------------------------------------------- */
+/*  ---- The reply ------------------------------------------------------------------------------ */
 
-/*  What a reply says about the conversation, if the conversation is still the one that was asked.  */
+/*  What a reply says about the conversation, if that is still the one that was asked.  */
 static void s_teach_talk (rp_talk_t *talk, const rp_exchange_t *exchange, const rp_head_t *reply)
 {
     if (talk->key != exchange->talk_key)
@@ -147,7 +147,7 @@ bool rp_exchange_replied (
     return exchange->end == RP_END_REPLY;
 }
 
-/*  ---- Time ------------------------------------------------------------------------------------ */
+/*  ---- Time ----------------------------------------------------------------------------------- */
 
 static void s_expire (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now)
 {
@@ -182,7 +182,7 @@ void rp_exchange_timed (rp_client_core_t *core, rp_exchange_t *exchange, int64_t
     }
 }
 
-/*  ---- Sending --------------------------------------------------------------------------------- */
+/*  ---- Sending -------------------------------------------------------------------------------- */
 
 static void s_enter_talk (rp_client_core_t *core, rp_exchange_t *exchange, rp_head_t *head)
 {
@@ -198,6 +198,13 @@ static void s_enter_talk (rp_client_core_t *core, rp_exchange_t *exchange, rp_he
     }
 }
 
+/*  Ended by its owner, or lost since this request was meant for it.  */
+static bool s_talk_is_over (const rp_exchange_t *exchange)
+{
+    const rp_talk_t *talk = exchange->talk;
+    return talk->over || (exchange->talk_key && exchange->talk_key != talk->key);
+}
+
 bool rp_exchange_send (
   rp_client_core_t *core, rp_exchange_t *exchange, rp_head_t *head, int64_t now)
 {
@@ -205,7 +212,7 @@ bool rp_exchange_send (
         s_expire (core, exchange, now);
         return false;
     }
-    if (exchange->talk && exchange->talk->over) {
+    if (exchange->talk && s_talk_is_over (exchange)) {
         rp_exchange_finish (core, exchange, RP_CONVERSATION_LOST, RP_END_TALK_OVER, now);
         return false;
     }
@@ -231,7 +238,7 @@ bool rp_exchange_send (
     return true;
 }
 
-/*  ---- What the shell does with one request ---------------------------------------------------- */
+/*  ---- What the shell does with one request --------------------------------------------------- */
 
 static void s_prepare (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now)
 {
@@ -243,6 +250,8 @@ static void s_prepare (rp_client_core_t *self, rp_exchange_t *exchange, int64_t 
     exchange->unseen = false;
     exchange->cancel = 0;
     exchange->todo = (rp_list_node_t) {0};
+    const rp_talk_t *talk = exchange->talk;
+    exchange->talk_key = talk && talk->established ? talk->key : 0;
     bool up = self->link.state == RP_LINK_UP;
     exchange->sessions_before = up ? self->sessions - 1 : self->sessions;
 }

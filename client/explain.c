@@ -42,8 +42,8 @@ char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
               time, s_error (core));
         case RP_END_HELD:
             return s_format (
-              "not sent within %s: the broker was lost (%s), or had %u requests of this client, its "
-              "limit; allow more time, or submit fewer at once",
+              "not sent within %s: the broker was lost (%s), or had %u requests of this client, "
+              "its limit; allow more time, or submit fewer at once",
               time, s_error (core), (unsigned) core->broker_open);
         case RP_END_LOST:
             return s_format (
@@ -52,25 +52,26 @@ char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
               s_error (core));
         case RP_END_BUDGET:
             return s_format (
-              "the broker was lost before the reply came (%s), and the retry budget is spent; it may "
-              "have run: find out, and try again later",
+              "the broker was lost before the reply came (%s), and the retry budget is spent; it "
+              "may have run: find out, and try again later",
               s_error (core));
         case RP_END_SILENT:
             return s_format (
-              "the broker said nothing about it within %s and %u ms of grace; it may have run: find "
-              "out before trying again",
+              "the broker said nothing about it within %s and %u ms of grace; it may have run: "
+              "find out before trying again",
               time, RP_DEADLINE_GRACE_MS);
         case RP_END_TOO_LARGE:
             return s_format (
-              "the body of %s is over the broker's limit of %s; send less at once, or raise max_body "
-              "there",
+              "the body of %s is over the broker's limit of %s; send less at once, or raise "
+              "max_body there",
               rp_size_format (size, exchange->size), rp_size_format (limit, core->max_body));
         case RP_END_REFUSED:
             return s_format ("%s; check the endpoint and this client's name", s_error (core));
         case RP_END_WITHDRAWN:
             return s_format ("withdrawn by the client");
         case RP_END_TALK_OVER:
-            return s_format ("its conversation was ended before it was sent; begin another");
+            return s_format (
+              "its conversation was over before it was sent; the next request begins anew");
         case RP_END_REPLY:
             break;
     }
@@ -93,18 +94,19 @@ const char *rp_explain_status (rp_status_t status)
         case RP_INVALID:
             return "the broker says that the request breaks the protocol; check versions";
         case RP_TOO_LARGE:
-            return "the body is over the broker's limit; send less at once, or raise max_body there";
+            return "the body is over the broker's limit; send less at once, or raise max_body "
+                   "there";
         case RP_EXPIRED:
-            return "the deadline passed before a worker had room, so it never ran; allow more time, "
-                   "or start more workers";
+            return "the deadline passed before a worker had room, so it never ran; allow more "
+                   "time, or start more workers";
         case RP_CANCELLED:
             return "withdrawn by the client";
         case RP_WORKER_LOST:
             return "the worker was lost while it had the request; it may have run: find out, or "
                    "allow more attempts";
         case RP_DEADLINE:
-            return "the deadline passed while a worker had the request; it may have run: allow more "
-                   "time";
+            return "the deadline passed while a worker had the request; it may have run: allow "
+                   "more time";
         case RP_CONVERSATION_LOST:
             return "the conversation and its state are gone with its worker; the next request "
                    "begins anew";

@@ -2,7 +2,7 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    client.c makes, sets and serves a client; turn.c moves messages between the core and the channel;
+    client.c makes, sets and serves a client; turn.c moves messages between core and channel;
     call.c builds requests; reply.c reads replies; conversation.c; explain.c writes to people.
     Everything in rp_client_t but what is marked is guarded by the pump's lock.
 */
@@ -88,8 +88,10 @@ struct rp_client {
     size_t uncollected;  /* submitted for collect, and not collected */
     int event_fd;        /* -1 until asked for; readable while ended is not empty */
     bool delivering;     /* a callback runs */
-    bool brief;          /* the turn to come follows a submit: the monitor can wait */
 };
+
+/*  With the lock held: sends what the core has ordered.  */
+void rp_client_push (rp_client_t *self);
 
 /*  The pump's owner functions.  */
 int64_t rp_client_turn (void *owner, int64_t now);

@@ -24,7 +24,7 @@ void rp_reply_clear (rp_reply_t *self)
     rp_reply_init (self);
 }
 
-/*  ---- Filling --------------------------------------------------------------------------------- */
+/*  ---- Filling -------------------------------------------------------------------------------- */
 
 /*  Makes a string of the text, where it lies: moved down by one byte, onto the head's last field,
     which has been read.  */
@@ -102,7 +102,7 @@ bool rp_reply_fill (rp_reply_t *self, rp_message_t *message, const rp_head_t *he
     return true;
 }
 
-/*  ---- Reading --------------------------------------------------------------------------------- */
+/*  ---- Reading -------------------------------------------------------------------------------- */
 
 void rp_reply_destroy (rp_reply_t **self_p)
 {

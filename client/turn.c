@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 
 #include "client/inside.h"
+#include "common/io/clock.h"
 #include "common/wire.h"
 
 /*  Messages taken in one turn, so that a broker that floods cannot keep time from passing.  */
@@ -15,7 +16,7 @@
 /*  What a frame may be beyond the body, until the broker has said its limit.  */
 #define S_MAX_BODY_UNKNOWN 0x40000000u
 
-/*  ---- Ends ------------------------------------------------------------------------------------ */
+/*  ---- Ends ----------------------------------------------------------------------------------- */
 
 /*  Hands an ended call to whom it concerns.  */
 static void s_hand_over (rp_client_t *self, rp_call_t *call)
@@ -52,7 +53,7 @@ static void s_end (rp_client_t *self, rp_call_t *call)
     s_hand_over (self, call);
 }
 
-/*  ---- Orders ---------------------------------------------------------------------------------- */
+/*  ---- Orders --------------------------------------------------------------------------------- */
 
 static void s_say (rp_client_t *self, rp_head_t *head, int64_t now)
 {
@@ -104,7 +105,7 @@ static bool s_obey (rp_client_t *self, int64_t now)
     return used;
 }
 
-/*  ---- Receiving ------------------------------------------------------------------------------- */
+/*  ---- Receiving ------------------------------------------------------------------------------ */
 
 static void s_take_message (rp_client_t *self, rp_message_t *message, int64_t now)
 {
@@ -155,10 +156,22 @@ static void s_take_events (rp_client_t *self, int64_t now)
         }
 }
 
-/*  ---- The turn -------------------------------------------------------------------------------- */
+/*  ---- The turn ------------------------------------------------------------------------------- */
 
-/*  What is opened or sent may take the wake-up of what comes at the same moment, so looking for that
-    comes last.  */
+/*  Looking costs a system call: while the connection stands, only when the poll says so.  */
+static bool s_has_events (const rp_client_t *self)
+{
+    return self->core.link.state != RP_LINK_UP
+           || rp_pump_is_readable (self->pump, rp_channel_event_descriptor (self->channel));
+}
+
+void rp_client_push (rp_client_t *self)
+{
+    s_obey (self, rp_clock_us ());
+}
+
+/*  What is opened or sent may take the wake-up of what comes at the same moment, so looking for
+    that comes last.  */
 int64_t rp_client_turn (void *owner, int64_t now)
 {
     rp_client_t *self = owner;
@@ -167,12 +180,11 @@ int64_t rp_client_turn (void *owner, int64_t now)
     bool more;
     s_obey (self, now);
     do {
-        if (!self->brief || self->core.link.state != RP_LINK_UP)
+        if (s_has_events (self))
             s_take_events (self, now);
         more = s_receive (self, now);
         next = rp_client_core_tick (&self->core, now);
     } while (s_obey (self, now) && !more);
-    self->brief = false;
     if (self->core.link.state != before)
         rp_pump_notify_on (self->pump, &self->core.link);
     return more ? now : next;

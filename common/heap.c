@@ -91,5 +91,6 @@ void rp_heap_remove (rp_heap_t *self, rp_heap_node_t *node)
 
 void rp_heap_update (rp_heap_t *self, rp_heap_node_t *node, uint64_t key)
 {
-    s_settle (self, node->position, (rp_heap_entry_t) {key, node});
+    if (self->entries[node->position].key != key)
+        s_settle (self, node->position, (rp_heap_entry_t) {key, node});
 }

@@ -18,6 +18,8 @@
 #define S_POSITIONAL 1
 /*  Most typing errors are one or two letters.  */
 #define S_DISTANCE_MAX 2u
+/*  Longer messages are cut.  */
+#define S_MESSAGE_MAX 1024u
 
 typedef struct {
     const rp_program_t *program;
@@ -26,15 +28,19 @@ typedef struct {
     FILE *err;
 } s_parser_t;
 
+/*  Tells what is wrong, in one line whatever the arguments hold. Returns the exit code.  */
 static int __attribute__ ((format (printf, 2, 3)))
 s_complain (const s_parser_t *self, const char *format, ...)
 {
-    fprintf (self->err, "%s: ", self->program->name);
+    char message[S_MESSAGE_MAX];
     va_list list;
     va_start (list, format);
-    vfprintf (self->err, format, list);
+    vsnprintf (message, sizeof message, format, list);
     va_end (list);
-    fputc ('\n', self->err);
+    for (char *at = message; *at; at++)
+        if ((unsigned char) *at < 32 || *at == 127)
+            *at = '?';
+    fprintf (self->err, "%s: %s\n", self->program->name, message);
     return 2;
 }
 

@@ -117,7 +117,7 @@ static rp_wire_error_t s_check_command (const rp_head_t *head)
                 return RP_WIRE_ERROR_FIELD;
             return RP_WIRE_ERROR_NONE;
         case RP_COMMAND_REPLY:
-            if (head->id == 0 || head->status > RP_CONVERSATION_LOST)
+            if (head->id == 0 || head->status > RP_CONVERSATION_LOST || head->attempts != 0)
                 return RP_WIRE_ERROR_FIELD;
             if (!s_text_is_clean (head->text, head->text_size))
                 return RP_WIRE_ERROR_NAME;

@@ -56,7 +56,7 @@ void rp_worker_core_clear (rp_worker_core_t *self)
     *self = (rp_worker_core_t) {0};
 }
 
-/*  ---- Orders ---------------------------------------------------------------------------------- */
+/*  ---- Orders --------------------------------------------------------------------------------- */
 
 static rp_worker_order_t *s_order (
   rp_worker_core_t *self, uint32_t session, rp_worker_order_kind_t kind)
@@ -102,7 +102,7 @@ static void s_trouble (
       session->endpoint, why, next);
 }
 
-/*  ---- Works ----------------------------------------------------------------------------------- */
+/*  ---- Works ---------------------------------------------------------------------------------- */
 
 static uint64_t s_hash (const rp_worker_core_t *self, uint32_t session, uint64_t number)
 {
@@ -231,11 +231,9 @@ bool rp_worker_core_finish (
     if (work->state == RP_WORK_OUT)
         self->out--;
     s_release (self, work);
-    if (work->talk) {
-        bool answers = alive && status != RP_WORKER_LOST && !work->cancelled
-                       && work->state == RP_WORK_OUT;
-        rp_talks_leave (self, work, answers);
-    }
+    // The reply binds the conversation to this worker even if nobody waits for it any more.
+    if (work->talk)
+        rp_talks_leave (self, work, alive && status != RP_WORKER_LOST);
     if (alive)
         rp_link_said (&session->link, now);
     return alive;
@@ -262,7 +260,7 @@ bool rp_worker_core_next_ended (rp_worker_core_t *self, uint64_t *conversation)
     return rp_talks_next_ended (self, conversation);
 }
 
-/*  ---- Sessions -------------------------------------------------------------------------------- */
+/*  ---- Sessions ------------------------------------------------------------------------------- */
 
 /*  Nobody waits any more for what came over this session.  */
 static void s_session_over (rp_worker_core_t *self, uint32_t index)
@@ -288,6 +286,14 @@ static void s_close (rp_worker_core_t *self, uint32_t index)
     rp_link_close (&self->sessions[index].link);
     s_session_over (self, index);
     s_order (self, index, RP_WORKER_CLOSE);
+}
+
+static void s_left (rp_worker_core_t *self, uint32_t index)
+{
+    s_close (self, index);
+    snprintf (
+      s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX, "left %s",
+      self->sessions[index].endpoint);
 }
 
 void rp_worker_core_connected (rp_worker_core_t *self, uint32_t index, int64_t now)
@@ -345,12 +351,8 @@ static void s_bye (
         s_order (self, index, RP_WORKER_CLOSE);
         s_trouble (self, index, "refused by", why, now);
     }
-    else if (self->draining && head->status == RP_OK) {
-        s_close (self, index);
-        snprintf (
-          s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX, "left %s",
-          session->endpoint);
-    }
+    else if (self->draining && head->status == RP_OK)
+        s_left (self, index);
     else
         rp_worker_core_failed (self, index, why, now, random);
 }
@@ -413,7 +415,7 @@ void rp_worker_core_message (
         self->ignored++;
 }
 
-/*  ---- Leaving and time ------------------------------------------------------------------------ */
+/*  ---- Leaving and time ----------------------------------------------------------------------- */
 
 void rp_worker_core_drain (rp_worker_core_t *self, int64_t now)
 {
@@ -452,9 +454,12 @@ void rp_worker_core_leave (rp_worker_core_t *self)
         rp_link_state_t state = self->sessions[index].link.state;
         if (state == RP_LINK_REFUSED || state == RP_LINK_CLOSED)
             continue;
-        if (state == RP_LINK_UP || state == RP_LINK_GREETING)
-            s_send (self, index, (rp_head_t) {.command = RP_COMMAND_BYE, .status = RP_OK});
-        s_close (self, index);
+        if (state != RP_LINK_UP) {
+            s_close (self, index);
+            continue;
+        }
+        s_send (self, index, (rp_head_t) {.command = RP_COMMAND_BYE, .status = RP_OK});
+        s_left (self, index);
     }
 }
 
@@ -514,7 +519,7 @@ bool rp_worker_core_is_over (const rp_worker_core_t *self, int *status)
         const rp_worker_session_t *session = &self->sessions[index];
         if (session->link.state == RP_LINK_REFUSED) {
             if (!leaving)
-                *status = session->refusal;
+                *status = (int) session->refusal;
         }
         else if (session->link.state != RP_LINK_CLOSED)
             return false;

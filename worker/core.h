@@ -13,9 +13,9 @@
                       │                      ▲
                       └──► returned ─────────┘           ended here: cancelled, expired, refused
 
-    A session has a number (epoch) that changes when it is over; a work whose epoch is an old one has
-    nobody waiting for its reply, and finish says so. That alone keeps replies from going to a broker
-    that did not ask.
+    A session has a number (epoch) that changes when it is over; a work whose epoch is an old one
+    has nobody waiting for its reply, and finish says so. That alone keeps replies from going to a
+    broker that did not ask.
 
     Time is in microseconds. Thread-safety: none, but rp_work_t.cancelled may be read from anywhere.
 */
@@ -160,7 +160,7 @@ bool rp_worker_core_request (
 /*  What time brings. Returns when to be called again.  */
 int64_t rp_worker_core_tick (rp_worker_core_t *self, int64_t now, uint64_t random);
 
-/*  No new requests; ends when what is held and the conversations have, or after config.drain_us.  */
+/*  No new requests; ends when what is held and the conversations have, or after drain_us.  */
 void rp_worker_core_drain (rp_worker_core_t *self, int64_t now);
 
 /*  Nothing more is handed out; ends when nothing is out.  */

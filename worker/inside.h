@@ -91,8 +91,8 @@ void rp_worker_send (rp_worker_t *self, uint32_t session, rp_message_t **message
 /*  With the lock held: puts a task that has ended back.  */
 void rp_task_free (rp_task_t **self_p);
 
-/*  Before the application gets a task: finds its body, and makes one of several frames. False when out
-    of memory. Wants no lock.  */
+/*  Before the application gets a task: finds its body, and makes one of several frames. False when
+    out of memory. Wants no lock.  */
 bool rp_task_join (rp_task_t *self);
 
 #endif

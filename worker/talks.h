@@ -18,7 +18,7 @@
 /*  Sets work->talk to the conversation with this number. False when out of memory.  */
 bool rp_talks_join (rp_worker_core_t *self, rp_work_t *work, uint64_t wire);
 
-/*  The work leaves its conversation; answers says whether the broker saw a worker's answer.  */
+/*  The work leaves its conversation; answers says whether the broker gets an answer to it.  */
 void rp_talks_leave (rp_worker_core_t *self, rp_work_t *work, bool answers);
 
 /*  END came. False if the number is not known.  */

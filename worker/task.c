@@ -12,7 +12,7 @@
 #include "common/io/clock.h"
 #include "worker/inside.h"
 
-/*  ---- Reading --------------------------------------------------------------------------------- */
+/*  ---- Reading -------------------------------------------------------------------------------- */
 
 const char *rp_task_service (const rp_task_t *self)
 {
@@ -122,7 +122,7 @@ void rp_task_free (rp_task_t **self_p)
     worker->free_tasks = self;
 }
 
-/*  ---- Answering ------------------------------------------------------------------------------- */
+/*  ---- Answering ------------------------------------------------------------------------------ */
 
 int rp_task_add_header (rp_task_t *self, const char *key, const char *value)
 {
@@ -180,8 +180,8 @@ static void s_replace (s_answer_t *self, const char *text)
     s_set_text (self, text);
 }
 
-/*  A frame of its own for a body that is too large to be copied with the lock held. NULL when out of
-    memory.  */
+/*  A frame of its own for a body that is too large to be copied with the lock held. NULL when out
+    of memory.  */
 static zmq_msg_t *s_new_frame (const void *body, size_t size)
 {
     zmq_msg_t *frame = malloc (sizeof *frame);
@@ -281,7 +281,7 @@ static int s_answer (rp_task_t **task_p, s_answer_t *answer)
         result = RP_CLOSED;
     }
     rp_task_free (task_p);
-    rp_pump_unlock (worker->pump);
+    rp_pump_unlock_sent (worker->pump);
     s_free_frame (frame);
     return result;
 }

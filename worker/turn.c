@@ -25,7 +25,7 @@ static uint64_t s_random (rp_worker_t *self)
     return word ^ (word >> 31);
 }
 
-/*  ---- Sending --------------------------------------------------------------------------------- */
+/*  ---- Sending -------------------------------------------------------------------------------- */
 
 static void s_failed (rp_worker_t *self, uint32_t session, const char *reason)
 {
@@ -96,7 +96,7 @@ static void s_flush_returned (rp_worker_t *self)
     }
 }
 
-/*  ---- Receiving ------------------------------------------------------------------------------- */
+/*  ---- Receiving ------------------------------------------------------------------------------ */
 
 /*  Makes strings of a header block, where it lies: [key size] key [2: value size] value … becomes
     key NUL ? value NUL …. The block is moved down by one byte, so that the last value has room for
@@ -206,6 +206,14 @@ static void s_receive (rp_worker_t *self, uint32_t session)
     }
 }
 
+/*  Looking costs a system call: while the connection stands, only when the poll says so.  */
+static bool s_has_events (const rp_worker_t *self, uint32_t session)
+{
+    return self->core.sessions[session].link.state != RP_LINK_UP
+           || rp_pump_is_readable (
+             self->pump, rp_channel_event_descriptor (self->channels[session]));
+}
+
 static void s_take_events (rp_worker_t *self, uint32_t session)
 {
     const char *reason = NULL;
@@ -226,7 +234,7 @@ static void s_take_events (rp_worker_t *self, uint32_t session)
     }
 }
 
-/*  ---- The turn -------------------------------------------------------------------------------- */
+/*  ---- The turn ------------------------------------------------------------------------------- */
 
 /*  Wakes who waits for a task, an end or a cancellation.  */
 static void s_announce (rp_worker_t *self)
@@ -245,7 +253,8 @@ static void s_announce (rp_worker_t *self)
 static int64_t s_pass (rp_worker_t *self)
 {
     for (uint32_t session = 0; session < self->config.count; session++) {
-        s_take_events (self, session);
+        if (s_has_events (self, session))
+            s_take_events (self, session);
         s_receive (self, session);
     }
     s_flush_returned (self);

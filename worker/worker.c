@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/io/clock.h"
+#include "common/io/context.h"
 #include "common/io/socket.h"
 #include "common/name.h"
 #include "worker/inside.h"
@@ -19,7 +20,7 @@
 #define S_MESSAGES_KEPT 1024u
 #define S_THREADS_MAX 256u
 
-/*  ---- Making and setting ---------------------------------------------------------------------- */
+/*  ---- Making and setting --------------------------------------------------------------------- */
 
 static bool s_parse_endpoints (rp_worker_t *self)
 {
@@ -133,8 +134,7 @@ void rp_worker_destroy (rp_worker_t **self_p)
     for (uint32_t index = 0; index < self->config.count; index++)
         rp_channel_destroy (&self->channels[index]);
     rp_message_pool_clear (&self->messages);
-    if (self->context)
-        zmq_ctx_term (self->context);
+    rp_context_release (self->context);
     if (self->event_fd >= 0)
         close (self->event_fd);
     free (self->endpoint_text);
@@ -201,12 +201,12 @@ int rp_worker_on_notice (rp_worker_t *self, rp_worker_notice_fn *function, void 
     return RP_OK;
 }
 
-/*  ---- Serving --------------------------------------------------------------------------------- */
+/*  ---- Serving -------------------------------------------------------------------------------- */
 
 static int s_make_channels (rp_worker_t *self)
 {
     if (!self->context)
-        self->context = zmq_ctx_new ();
+        self->context = rp_context_acquire ();
     if (!self->context)
         return errno == ENOMEM ? RP_NO_MEMORY : RP_SYSTEM;
     for (uint32_t index = 0; index < self->config.count; index++) {
@@ -364,7 +364,8 @@ static uint32_t s_start_threads (s_server_t *server, pthread_t *threads, uint32_
     sigfillset (&all);
     pthread_sigmask (SIG_SETMASK, &all, &before);
     uint32_t running = 0;
-    while (running < count && (errno = pthread_create (&threads[running], NULL, s_thread, server)) == 0)
+    while (running < count
+           && (errno = pthread_create (&threads[running], NULL, s_thread, server)) == 0)
         running++;
     pthread_sigmask (SIG_SETMASK, &before, NULL);
     return running;
@@ -396,7 +397,7 @@ int rp_worker_run (rp_worker_t *self, rp_handler_fn *handler, void *arg)
     return status == RP_CLOSED ? RP_OK : status;
 }
 
-/*  ---- From anywhere --------------------------------------------------------------------------- */
+/*  ---- From anywhere -------------------------------------------------------------------------- */
 
 int rp_worker_fd (rp_worker_t *self)
 {

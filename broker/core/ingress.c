@@ -75,7 +75,7 @@ static const char *s_door (
     *status = RP_BUSY;
     if (client->open >= self->limits.client_open)
         return "too many requests of this client are open (limit client_open)";
-    if (self->requests.count >= self->limits.total_queue)
+    if (self->stats.waiting + self->stats.running >= self->limits.total_queue)
         return "too many requests are open in the broker (limit total_queue)";
     if (self->stats.open_bytes + event->size > self->limits.total_queue_bytes)
         return "the open requests of the broker are too many bytes (limit total_queue_bytes)";
@@ -86,6 +86,22 @@ static const char *s_door (
     if (event->head->time == 0)
         return "the deadline had passed when the request came";
     return NULL;
+}
+
+/*  True if the request can go to a worker without waiting.  */
+static bool s_goes_at_once (
+  const rp_dispatch_t *self,
+  const rp_peer_t *client,
+  const rp_service_t *service,
+  const rp_head_t *head)
+{
+    const rp_conversation_t *conversation =
+      head->conversation ? rp_conversation_find (self, client, head->conversation) : NULL;
+    if (conversation && conversation->current)
+        return false;
+    if (conversation && conversation->worker)
+        return rp_worker_has_room (conversation->worker);
+    return rp_heap_first (&service->room, NULL) && rp_list_is_empty (&service->queue);
 }
 
 /*  The service, if the request may wait for it. Otherwise the request is refused.  */
@@ -109,12 +125,9 @@ s_find_service (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
         s_refuse_no_worker (self, client, event);
         return NULL;
     }
-    // A queue that is full refuses, unless the request can go to a worker at once.
-    bool at_once = rp_heap_first (&service->room, NULL) && rp_list_is_empty (&service->queue);
-    if (
-      !at_once
-      && (service->waiting >= self->limits.service_queue
-          || service->waiting_bytes + event->size > self->limits.service_queue_bytes)) {
+    bool full = service->waiting >= self->limits.service_queue
+                || service->waiting_bytes + event->size > self->limits.service_queue_bytes;
+    if (full && !s_goes_at_once (self, client, service, head)) {
         rp_request_refuse (
           self, client, event, RP_BUSY,
           "the queue of the service is full (limits service_queue, service_queue_bytes)");
@@ -230,11 +243,33 @@ static void s_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event
     rp_request_answer (self, request, &reply, NULL);
 }
 
+/*  A worker lives, but what ran the request there does not. With LAST, the state of its conversation
+    went with it.  */
+static void s_give_up (rp_dispatch_t *self, rp_request_t *request, const rp_head_t *head)
+{
+    rp_conversation_t *conversation = request->conversation;
+    const char *text =
+      head->text_size ? rp_actions_format (
+        self->actions, "the worker gave it up: %.*s", (int) head->text_size, head->text)
+                      : "the worker gave it up";
+    if (!conversation || !conversation->established || !(head->flags & RP_FLAG_LAST)) {
+        rp_request_lost (self, request, text);
+        return;
+    }
+    self->stats.conversations_lost++;
+    rp_conversation_end (
+      self, conversation, RP_CONVERSATION_LOST, "the worker lost the conversation; begin it anew");
+    rp_request_finish (self, request, RP_WORKER_LOST, text);
+}
+
 static void s_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *event)
 {
     const rp_head_t *head = event->head;
     rp_request_t *request = rp_pool_find (&self->requests, head->id);
-    if (!request || request->worker != worker) {
+    bool held = request && request->worker == worker;
+    if (held && request->state == RP_REQUEST_RUNNING && self->now >= request->deadline)
+        rp_request_due (self, request); // its time came before its timer was looked at
+    if (!held) {
         self->stats.late_replies++;
         s_drop (self, event->payload);
     } else if (request->state == RP_REQUEST_ABANDONED) {
@@ -245,12 +280,8 @@ static void s_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *e
         else
             s_complete (self, request, head);
     } else if (head->status == RP_WORKER_LOST) {
-        const char *text =
-          head->text_size ? rp_actions_format (
-            self->actions, "the worker gave it up: %.*s", (int) head->text_size, head->text)
-                          : "the worker gave it up";
         s_drop (self, event->payload);
-        rp_request_lost (self, request, text);
+        s_give_up (self, request, head);
     } else if (head->status == RP_OK || head->status == RP_APP_ERROR) {
         s_answer (self, request, event);
         s_complete (self, request, head);

@@ -237,7 +237,9 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *wo
     self->stats.deliveries++;
     self->stats.redeliveries += request->attempt > 1;
     worker->said = self->now;
-    int64_t left = (request->deadline - self->now) / 1000;
+    // Rounded up: a worker must not take its deadline for passed before this broker does, or what
+    // it says then could arrive in time and stand for the reply.
+    int64_t left = (request->deadline - self->now + 999) / 1000;
     rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_peer_id (worker));
     action->payload = request->payload;
     action->token = (rp_token_t) {rp_pool_handle (&request->pooled)};

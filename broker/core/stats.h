@@ -29,7 +29,7 @@
     X (workers_lost, "worker sessions that ended without BYE")                                     \
     X (hellos_refused, "HELLOs answered with BYE")                                                 \
     X (unknown_peers, "messages from peers without a session")                                     \
-    X (protocol_errors, "well-formed messages that were out of place")                             \
+    X (protocol_errors, "sessions that ended because the peer broke the protocol")                 \
     X (too_many_frames, "messages with more frames than allowed")                                  \
     X (too_large, "messages with a body over the limit")                                           \
     X (probes, "heartbeats sent because a connection looked broken")                               \

@@ -2,7 +2,6 @@
 
 #include "client/cli/batch.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,6 @@
     SPDX-License-Identifier: MPL-2.0
 */
 
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 

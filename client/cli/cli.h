@@ -76,7 +76,7 @@ bool rp_cli_interrupted (void);
     the command will have open at once. Returns 0, or the exit code after it has told why.  */
 int rp_cli_connect (rp_cli_t *self, uint32_t max_open);
 
-/*  Creates a call with what the options say. NULL after it has told why: *code is the exit code.  */
+/*  Creates a call with what the options say. NULL after it has told why; *code is the exit.  */
 rp_call_t *rp_cli_call_new (
   rp_cli_t *self, const char *service, const void *body, size_t size, int *code);
 

@@ -2,7 +2,6 @@
 
 #include "client/cli/listing.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -44,8 +44,8 @@ static const rp_option_t s_options[] = {
   {.name = "wait-broker", .kind = RP_OPTION_DURATION, .argument = "DURATION",
    .environment = "RIPOSTE_WAIT_BROKER", .smallest = 1000, .largest = S_LONGEST_US,
    S_AT (wait_broker),
-   .help = "how long to try to reach a broker that is not there (1s, or --timeout if that is less); "
-           "one that is only slow has --timeout"},
+   .help = "how long to try to reach a broker that is not there (1s, or --timeout if that is "
+           "less); one that is only slow has --timeout"},
   {.name = "no-color", .kind = RP_OPTION_FLAG, .environment = "RIPOSTE_NO_COLOR", S_AT (no_color),
    .help = "no colours; also when NO_COLOR is set, or the output is no terminal"},
 
@@ -54,7 +54,8 @@ static const rp_option_t s_options[] = {
    .commands = "call talk", S_AT (headers), .help = "add a header; may be repeated"},
   {.name = "wait-worker", .kind = RP_OPTION_DURATION, .argument = "DURATION",
    .environment = "RIPOSTE_WAIT_WORKER", .commands = "call talk", .largest = S_LONGEST_US,
-   S_AT (wait_worker), .help = "how long a request may wait while no worker offers the service (0)"},
+   S_AT (wait_worker),
+   .help = "how long a request may wait while no worker offers the service (0)"},
   {.name = "lines", .letter = 'n', .kind = RP_OPTION_FLAG, .commands = "call", S_AT (lines),
    .help = "a call for each line of standard input, its newline included; replies in their order"},
   {.name = "count", .kind = RP_OPTION_COUNT, .argument = "N", .commands = "call ping",
@@ -95,8 +96,8 @@ static const char *const s_description[] = {
   "With --lines or --count, replies are written in the order of their requests, and the exit code "
   "is 8 if any of them failed.",
   "A script of talk has a request per line. Lines that are blank or begin with # say nothing. \\n "
-  "\\r \\t \\\\ \\$ \\# and \\xHH stand for themselves, $NAME and ${NAME} for what --set gave, and "
-  "${NAME:-DEFAULT} for DEFAULT where it gave nothing. The script goes on after an error that the "
+  "\\r \\t \\\\ \\$ \\# and \\xHH mean what they do in C, $NAME and ${NAME} what --set gave, and "
+  "${NAME:-DEFAULT} the default where it gave nothing. The script goes on after an error that the "
   "worker replied with, and ends at any other status.",
   "An error is one line on standard error; with -o json and jsonl it is an object on standard "
   "output: {\"error\": {\"code\": \"NO_WORKER\", \"service\": …, \"hint\": …, \"message\": …}}.",

@@ -20,8 +20,8 @@ rp_colours_t rp_output_colours (int fd, bool refused)
     const char *no_color = getenv ("NO_COLOR");
     const char *term = getenv ("TERM");
     if (refused || (no_color && *no_color) || !term || strcmp (term, "dumb") == 0 || !isatty (fd))
-        return (rp_colours_t){"", "", "", "", ""};
-    return (rp_colours_t){"\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[32m", "\x1b[0m"};
+        return (rp_colours_t){"", "", "", ""};
+    return (rp_colours_t){"\x1b[1m", "\x1b[2m", "\x1b[31m", "\x1b[0m"};
 }
 
 size_t rp_output_width (int fd, size_t fallback)
@@ -126,6 +126,7 @@ int rp_output_finish (int code)
     if (fflush (stdout) == 0 && !ferror (stdout))
         return code;
     if (!s_reader_is_gone ())
-        fputs ("riposte: standard output did not take all of the answer; is its disk full?\n", stderr);
+        fputs ("riposte: standard output did not take all of the answer; is the disk full?\n",
+               stderr);
     return 1;
 }

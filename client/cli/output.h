@@ -20,7 +20,7 @@ typedef enum { RP_OUTPUT_TABLE, RP_OUTPUT_JSON, RP_OUTPUT_JSONL, RP_OUTPUT_CSV }
 
 /*  Terminal sequences, or "" where colours are off.  */
 typedef struct {
-    const char *bold, *dim, *red, *green, *reset;
+    const char *bold, *dim, *red, *reset;
 } rp_colours_t;
 
 /*  Colours for a descriptor: on a terminal that has them, unless refused is true or the environment

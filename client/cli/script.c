@@ -148,11 +148,10 @@ static rp_script_outcome_t s_read_variable (s_reader_t *self)
 static rp_script_outcome_t s_read_all (s_reader_t *self)
 {
     while (self->at < self->end) {
-        rp_script_outcome_t outcome;
         const char *from = self->at;
         while (self->at < self->end && *self->at != '\\' && *self->at != '$')
             self->at++;
-        outcome = s_add (self, from, (size_t) (self->at - from));
+        rp_script_outcome_t outcome = s_add (self, from, (size_t) (self->at - from));
         if (outcome == RP_SCRIPT_REQUEST && self->at < self->end)
             outcome = *self->at++ == '$' ? s_read_variable (self) : s_read_escape (self);
         if (outcome != RP_SCRIPT_REQUEST)
@@ -224,10 +223,8 @@ rp_script_outcome_t rp_script_read (
         rp_script_request_t request;
         rp_script_outcome_t outcome =
           rp_script_read_line (text, (size_t) (next - text), variables, &request, reason);
-        if (outcome == RP_SCRIPT_REQUEST) {
-            request.line = *line;
+        if (outcome == RP_SCRIPT_REQUEST)
             outcome = s_append (self, &request);
-        }
         if (outcome == RP_SCRIPT_WRONG || outcome == RP_SCRIPT_NO_MEMORY)
             return outcome;
         text = next;

@@ -40,7 +40,6 @@ typedef struct {
 typedef struct {
     char *body;
     size_t size;
-    size_t line; /* where it stands, from 1 */
 } rp_script_request_t;
 
 typedef enum {

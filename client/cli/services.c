@@ -20,7 +20,7 @@ int rp_cli_services (rp_cli_t *self)
     static const rp_listing_t listing = {
       .service = "riposte.services",
       .list = "services",
-      .empty = "no services: no worker is registered; start one: riposte-worker upper -- tr a-z A-Z",
+      .empty = "no services: no worker is there; start one: riposte-worker upper -- tr a-z A-Z",
       .columns = columns,
       .column_count = sizeof columns / sizeof *columns};
     return rp_listing_run (self, &listing);

@@ -42,14 +42,14 @@ bool rp_cli_interrupted (void)
 
 static uint32_t s_milliseconds (int64_t us)
 {
-    return (uint32_t) ((us + 999) / 1000); // the options bound it to a day
+    return us > 0 ? (uint32_t) ((us + 999) / 1000) : 0; // the options bound it to a day
 }
 
 static int s_tell_no_client (const rp_cli_t *self)
 {
     if (errno == EINVAL)
-        return rp_cli_usage ("--server wants endpoints such as tcp://127.0.0.1:5555 or ipc:///run/x, "
-                             "with commas between them, not \"%s\"",
+        return rp_cli_usage ("--server wants endpoints such as tcp://127.0.0.1:5555 or "
+                             "ipc:///run/x, with commas between them, not \"%s\"",
                              self->options.server);
     rp_error_t error = {.status = errno == ENOMEM ? RP_NO_MEMORY : RP_SYSTEM,
                         .why = strerror (errno),
@@ -65,11 +65,14 @@ static int s_wait_broker (rp_cli_t *self)
     int64_t begin = rp_clock_us ();
     int rc = RP_NO_BROKER;
     while (rc == RP_NO_BROKER && !rp_cli_interrupted ()) {
-        int64_t passed = rp_clock_us () - begin;
         bool failed = *rp_client_last_error (self->client, why, sizeof why) != '\0';
-        if (passed >= self->options.wait_broker && (failed || passed >= self->options.timeout))
+        int64_t limit = self->options.wait_broker;
+        if (!failed && limit < self->options.timeout)
+            limit = self->options.timeout;
+        uint32_t left = s_milliseconds (limit - (rp_clock_us () - begin));
+        if (left == 0)
             break;
-        rc = rp_client_connect (self->client, S_SLICE_MS);
+        rc = rp_client_connect (self->client, left < S_SLICE_MS ? left : S_SLICE_MS);
     }
     if (rc == RP_OK)
         return 0;
@@ -189,7 +192,8 @@ rp_reply_t *rp_cli_perform (
         return reply;
     }
     rp_call_destroy (call_p);
-    rp_error_t error = {.status = rc, .service = service, .why = "", .server = self->options.server};
+    rp_error_t error = {
+      .status = rc, .service = service, .why = "", .server = self->options.server};
     rp_cli_tell_line (self, "", &error); // never JSON: a list may be open
     *code = rp_status_exit_code (rc);
     return NULL;

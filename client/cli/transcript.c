@@ -172,7 +172,6 @@ static void s_write_end (rp_transcript_t *self, const rp_reply_t *reply)
 void rp_transcript_reply (
   rp_transcript_t *self, const char *body, size_t size, const rp_reply_t *reply)
 {
-    self->exchanges++;
     self->total_us += rp_reply_total_us (reply);
     if (self->cli->options.output == RP_OUTPUT_TABLE)
         s_write_end (self, reply);

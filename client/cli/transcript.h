@@ -17,11 +17,10 @@ typedef struct {
     const rp_cli_t *cli;
     const char *service;
     rp_output_list_t list;
-    size_t width;       /* of the terminal */
-    size_t round;       /* of the script, from 1 */
-    size_t steps;       /* of this round */
-    size_t exchanges;   /* that ended, in all rounds */
-    uint64_t total_us;  /* of them */
+    size_t width;      /* of the terminal */
+    size_t round;      /* of the script, from 1 */
+    size_t steps;      /* of this round */
+    uint64_t total_us; /* of all requests, in all rounds */
 } rp_transcript_t;
 
 void rp_transcript_begin (rp_transcript_t *self, const rp_cli_t *cli, const char *service);

@@ -22,7 +22,7 @@ int rp_cli_workers (rp_cli_t *self)
     static const rp_listing_t listing = {
       .service = "riposte.workers",
       .list = "workers",
-      .empty = "no workers are registered; start one: riposte-worker upper -- tr a-z A-Z",
+      .empty = "no workers; start one: riposte-worker upper -- tr a-z A-Z",
       .columns = columns,
       .column_count = sizeof columns / sizeof *columns};
     return rp_listing_run (self, &listing);

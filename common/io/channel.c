@@ -176,6 +176,11 @@ bool rp_channel_is_armed (const rp_channel_t *self)
     return !self->socket || self->armed;
 }
 
+int rp_channel_event_descriptor (const rp_channel_t *self)
+{
+    return self->socket ? self->descriptors[1] : -1;
+}
+
 int rp_channel_descriptors (const rp_channel_t *self, int *descriptors)
 {
     if (!self->socket)

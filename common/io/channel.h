@@ -59,6 +59,9 @@ int rp_channel_send_head (rp_channel_t *self, const rp_head_t *head);
     wake-up. To be asked before waiting (common/io/pump.h); true when closed.  */
 bool rp_channel_is_armed (const rp_channel_t *self);
 
+/*  The descriptor that becomes readable when rp_channel_next_event has something; -1 when closed.  */
+int rp_channel_event_descriptor (const rp_channel_t *self);
+
 /*  Fills in the descriptors that become readable when something happens; returns how many (0 when
     closed, otherwise 2).  */
 int rp_channel_descriptors (const rp_channel_t *self, int *descriptors);

@@ -2,8 +2,8 @@
 
     Two things hold whenever the lock is free:
 
-    - The descriptors are armed, and self->next is when the owner wants to be called again: whoever
-      touched a socket has turned before it let go.
+    - If somebody leads, the descriptors are armed, and self->next is when the owner wants to be called
+      again: whoever touched a socket has turned before it let go. Whoever begins to lead turns first.
     - Somebody watches: a leader polls, and is kicked when what it polls for is out of date; or a
       follower has been appointed to lead; or the keeper is due to look. s_settle sees to that.
 
@@ -56,6 +56,7 @@ struct rp_pump {
     bool changed; /* somebody else turned since it began to */
     int64_t leader_until;
     int descriptors[RP_PUMP_DESCRIPTORS_MAX];
+    bool readable[RP_PUMP_DESCRIPTORS_MAX]; /* of the descriptors, since the last turn */
     int descriptor_count;
 
     pthread_t keeper;
@@ -85,6 +86,7 @@ static void s_turn (rp_pump_t *self)
     self->next = self->functions.turn (self->owner, now);
     self->turned = now;
     self->changed = true;
+    memset (self->readable, 0, sizeof self->readable);
 }
 
 static void s_write (int descriptor)
@@ -226,6 +228,8 @@ static int s_lead (rp_pump_t *self, const void *leader, int alarm, int64_t until
         // another's kick is for that other to take
         if (rc > 0 && polled[0].revents)
             s_drain (self->kick);
+        for (int index = 0; rc > 0 && index < self->descriptor_count; index++)
+            self->readable[index] = polled[index + 2].revents != 0;
     }
     if (rc > 0 && polled[1].revents)
         s_drain (alarm);
@@ -309,6 +313,7 @@ static void s_keeper_lead (rp_pump_t *self)
 {
     self->leader = &self->keeper_leads;
     self->polling = false;
+    s_turn (self); // somebody may have sent without a turn
     while (self->leader == &self->keeper_leads && !self->ending) {
         s_deliver (self);
         s_lead (self, &self->keeper_leads, self->keeper_alarm, INT64_MAX);
@@ -443,6 +448,21 @@ void rp_pump_unlock (rp_pump_t *self)
 void rp_pump_unlock_idle (rp_pump_t *self)
 {
     s_release (self);
+}
+
+void rp_pump_unlock_sent (rp_pump_t *self)
+{
+    if (self->leader)
+        s_turn (self);
+    s_release (self);
+}
+
+bool rp_pump_is_readable (const rp_pump_t *self, int descriptor)
+{
+    for (int index = 0; index < self->descriptor_count; index++)
+        if (self->descriptors[index] == descriptor && self->readable[index])
+            return true;
+    return false;
 }
 
 static void s_notify (rp_pump_t *self, bool everyone, const void *subject)

@@ -15,7 +15,8 @@
 
     Rule that makes it right: whoever has used a socket under the lock turns before it unlocks,
     because using a socket may take the wake-up that the leader waits for (the descriptor of a libzmq
-    socket is edge-triggered). rp_pump_unlock does that.
+    socket is edge-triggered). rp_pump_unlock does that; rp_pump_unlock_sent leaves it to the next
+    leader when there is none now.
 
     Cost: a lock and an unlock per call; a wake-up of a follower only if its result came through
     another thread. Alternative: a thread that owns the socket and queues to and from it; simpler, at
@@ -67,6 +68,14 @@ void rp_pump_unlock (rp_pump_t *self);
 
 /*  Releases the lock without a turn: only if no socket was touched since it was taken.  */
 void rp_pump_unlock_idle (rp_pump_t *self);
+
+/*  Releases the lock after something was sent and nothing else was done with a socket. Turns only if
+    somebody leads, who may wait for a wake-up that the sending has taken; otherwise whoever leads next
+    turns before it polls. That saves system calls for each message of a busy thread.  */
+void rp_pump_unlock_sent (rp_pump_t *self);
+
+/*  In a turn: whether the poll before it found this descriptor readable; false if nobody polled.  */
+bool rp_pump_is_readable (const rp_pump_t *self, int descriptor);
 
 /*  With the lock held: turns, then waits until rp_pump_notify is called, by that turn or later, or
     until the time given, and returns with the lock held. The caller checks its condition in a loop.

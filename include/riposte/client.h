@@ -71,7 +71,8 @@ RP_EXPORT int rp_client_set_name (rp_client_t *self, const char *name);
 
 /*  Waits until a broker has welcomed this client. Not needed before a call: a request waits for
     the connection as long as its deadline allows.
-    RP_OK; RP_NO_BROKER when timeout_ms passed; RP_INTERRUPTED.  */
+    RP_OK; RP_NO_BROKER when timeout_ms passed; RP_DENIED, RP_INVALID when the broker refused this
+    client for good (see rp_client_last_error); RP_INTERRUPTED.  */
 RP_EXPORT int rp_client_connect (rp_client_t *self, uint32_t timeout_ms);
 
 /*  Returns why the last connection attempt failed or the last connection ended, for messages to
@@ -86,13 +87,15 @@ RP_EXPORT const char *rp_client_last_error (rp_client_t *self, char *buffer, siz
 RP_EXPORT int rp_client_call (
   rp_client_t *self, const char *service, const void *body, size_t size, rp_reply_t **reply_p);
 
-/*  The same with a call that says more.  */
+/*  The same with a call that says more. RP_USAGE: it is of another client's conversation. After
+    RP_INTERRUPTED it is the caller's again, and may be performed once more.  */
 RP_EXPORT int
 rp_client_perform (rp_client_t *self, rp_call_t **call_p, rp_reply_t **reply_p);
 
 /*  Submits a call and returns at once. Its end comes to rp_client_collect, or to its callback if it
     has one. *id (may be NULL) names it for rp_client_cancel; it is never 0.
-    RP_OK and *call_p is NULL; otherwise *call_p is untouched: RP_FULL, RP_NO_MEMORY, RP_CLOSED.  */
+    RP_OK and *call_p is NULL; otherwise *call_p is untouched: RP_USAGE (it is of another client's
+    conversation), RP_FULL, RP_NO_MEMORY, RP_CLOSED.  */
 RP_EXPORT int rp_client_submit (rp_client_t *self, rp_call_t **call_p, uint64_t *id);
 
 /*  Takes the next request that ended, in the order in which they ended; waits up to timeout_ms.
@@ -140,7 +143,7 @@ RP_EXPORT int rp_call_set_attempts (rp_call_t *self, uint8_t attempts);
 RP_EXPORT int rp_call_set_wait_worker_ms (rp_call_t *self, uint32_t wait_ms);
 
 /*  Adds a header. key: 1 to 63 bytes of a-z 0-9 - _ . ; value: up to 4,096 bytes without control
-    characters. RP_USAGE, RP_NO_MEMORY, or RP_TOO_LARGE (8 KiB in all).  */
+    characters. RP_USAGE, RP_NO_MEMORY, or RP_TOO_LARGE (8 KiB or 64 headers in all).  */
 RP_EXPORT int rp_call_add_header (rp_call_t *self, const char *key, const char *value);
 
 /*  Asks the worker to add its name to the reply (see rp_reply_worker). Off by default.  */

@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
-    The client library against a broker that does what the test says.
+    The client library against a broker that does what the test says: requests and replies.
 */
 
 #include <setjmp.h>
@@ -15,111 +15,22 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <riposte/client.h>
-
 #include "common/headers.h"
 #include "common/io/clock.h"
-#include "tests/support/puppet_broker.h"
+#include "tests/support/client_pair.h"
 
 #define PATIENCE_MS PUPPET_PATIENCE_MS
 
-typedef struct {
-    puppet_t *broker;
-    rp_client_t *client;
-} s_pair_t;
-
-static void s_begin (s_pair_t *pair)
-{
-    pair->broker = puppet_new ();
-    pair->client = rp_client_new (pair->broker->endpoint);
-    assert_non_null (pair->client);
-}
-
-static void s_end (s_pair_t *pair)
-{
-    rp_client_destroy (&pair->client);
-    puppet_destroy (&pair->broker);
-}
-
-static uint64_t s_submit (rp_client_t *client, const char *body)
-{
-    rp_call_t *call = rp_call_new ("echo", body, strlen (body));
-    assert_non_null (call);
-    uint64_t id = 0;
-    assert_int_equal (rp_client_submit (client, &call, &id), RP_OK);
-    assert_null (call);
-    assert_true (id != 0);
-    return id;
-}
-
-static rp_reply_t *s_collect (rp_client_t *client)
-{
-    rp_reply_t *reply = NULL;
-    assert_int_equal (rp_client_collect (client, PATIENCE_MS, &reply), RP_OK);
-    return reply;
-}
-
-static void s_collect_status (rp_client_t *client, rp_status_t status)
-{
-    rp_reply_t *reply = s_collect (client);
-    assert_string_equal (
-      rp_status_name ((int) rp_reply_status (reply)), rp_status_name ((int) status));
-    rp_reply_destroy (&reply);
-}
-
-/*  A client whose first request, "first", waits for its reply.  */
-static void s_begin_connected (s_pair_t *pair)
-{
-    s_begin (pair);
-    s_submit (pair->client, "first");
-    puppet_greet (pair->broker);
-    puppet_expect (pair->broker, RP_COMMAND_REQUEST);
-}
-
-/*  A blocking call in a thread of its own, so that the test can play the broker.  */
-typedef struct {
-    rp_client_t *client;
-    rp_call_t *call;
-    rp_reply_t *reply;
-    int rc;
-    atomic_bool over;
-    pthread_t thread;
-} s_caller_t;
-
-static void *s_perform (void *arg)
-{
-    s_caller_t *self = arg;
-    self->rc = rp_client_perform (self->client, &self->call, &self->reply);
-    self->over = true;
-    return NULL;
-}
-
-static void s_caller_start (s_caller_t *self, rp_client_t *client, rp_call_t *call)
-{
-    assert_non_null (call);
-    *self = (s_caller_t) {.client = client, .call = call};
-    assert_int_equal (pthread_create (&self->thread, NULL, s_perform, self), 0);
-}
-
-static rp_reply_t *s_caller_end (s_caller_t *self)
-{
-    pthread_join (self->thread, NULL);
-    assert_int_equal (self->rc, RP_OK);
-    assert_null (self->call);
-    return self->reply;
-}
-
-/*  ---- Requests and replies -------------------------------------------------------------------- */
+/*  ---- Requests and replies ------------------------------------------------------------------- */
 
 static void a_call_carries_what_was_set (void **state)
 {
     (void) state;
-    s_pair_t pair;
-    s_begin (&pair);
+    client_pair_t pair;
+    pair_begin (&pair);
     rp_call_t *call = rp_call_new ("upper", "hello", 5);
     assert_int_equal (rp_call_set_timeout_ms (call, 7000), RP_OK);
     assert_int_equal (rp_call_set_attempts (call, 3), RP_OK);
@@ -128,8 +39,8 @@ static void a_call_carries_what_was_set (void **state)
     assert_int_equal (rp_call_add_header (call, "two", ""), RP_OK);
     rp_call_set_trace (call, true);
     rp_call_set_tag (call, &pair);
-    s_caller_t caller;
-    s_caller_start (&caller, pair.client, call);
+    caller_t caller;
+    caller_start (&caller, pair.client, call);
 
     puppet_greet (pair.broker);
     puppet_expect (pair.broker, RP_COMMAND_REQUEST);
@@ -149,7 +60,7 @@ static void a_call_carries_what_was_set (void **state)
 
     uint64_t id = head->id;
     puppet_reply (pair.broker, RP_OK, "HELLO");
-    rp_reply_t *reply = s_caller_end (&caller);
+    rp_reply_t *reply = caller_end (&caller);
     assert_int_equal (rp_reply_status (reply), RP_OK);
     assert_string_equal (rp_reply_message (reply), "");
     assert_int_equal (rp_reply_size (reply), 5);
@@ -164,14 +75,14 @@ static void a_call_carries_what_was_set (void **state)
     assert_null (rp_reply_header (reply, "one"));
     rp_reply_destroy (&reply);
     assert_null (reply);
-    s_end (&pair);
+    pair_end (&pair);
 }
 
 static void a_reply_has_text_code_and_headers (void **state)
 {
     (void) state;
-    s_pair_t pair;
-    s_begin_connected (&pair);
+    client_pair_t pair;
+    pair_begin_connected (&pair);
     uint8_t headers[256];
     size_t size = 0;
     rp_headers_append (headers, &size, sizeof headers, "kind", "text");
@@ -188,7 +99,7 @@ static void a_reply_has_text_code_and_headers (void **state)
       .headers_size = (uint16_t) size,
     };
     puppet_send (pair.broker, head, "details", 7);
-    rp_reply_t *reply = s_collect (pair.client);
+    rp_reply_t *reply = pair_collect (pair.client);
     assert_int_equal (rp_reply_status (reply), RP_APP_ERROR);
     assert_string_equal (rp_reply_message (reply), "no such user");
     assert_int_equal (rp_reply_code (reply), 42);
@@ -199,55 +110,55 @@ static void a_reply_has_text_code_and_headers (void **state)
     assert_int_equal (rp_reply_size (reply), 7);
     assert_memory_equal (rp_reply_body (reply), "details", 7);
     rp_reply_destroy (&reply);
-    s_end (&pair);
+    pair_end (&pair);
 }
 
 static void every_status_without_a_text_gets_a_sentence (void **state)
 {
     (void) state;
-    s_pair_t pair;
-    s_begin_connected (&pair);
+    client_pair_t pair;
+    pair_begin_connected (&pair);
     for (int status = RP_APP_ERROR; status <= RP_CONVERSATION_LOST; status++) {
         puppet_reply (pair.broker, (rp_status_t) status, NULL);
-        rp_reply_t *reply = s_collect (pair.client);
+        rp_reply_t *reply = pair_collect (pair.client);
         assert_int_equal (rp_reply_status (reply), status);
         assert_true (strlen (rp_reply_message (reply)) > 10);
         assert_non_null (rp_reply_body (reply));
         assert_int_equal (rp_reply_size (reply), 0);
         rp_reply_destroy (&reply);
-        s_submit (pair.client, "next");
+        pair_submit (pair.client, "next");
         puppet_expect (pair.broker, RP_COMMAND_REQUEST);
     }
-    s_end (&pair);
+    pair_end (&pair);
 }
 
 static void a_large_body_travels_in_a_frame_of_its_own (void **state)
 {
     (void) state;
-    s_pair_t pair;
-    s_begin_connected (&pair);
+    client_pair_t pair;
+    pair_begin_connected (&pair);
     static const size_t sizes[] = {0, 1, 4096, 4097, 500000};
     for (size_t index = 0; index < sizeof sizes / sizeof *sizes; index++) {
         puppet_reply (pair.broker, RP_OK, "");
-        s_collect_status (pair.client, RP_OK);
+        pair_collect_status (pair.client, RP_OK);
         char *body = malloc (sizes[index] + 1);
         assert_non_null (body);
         memset (body, 'x', sizes[index]);
         body[sizes[index]] = '\0';
-        s_submit (pair.client, body);
+        pair_submit (pair.client, body);
         puppet_expect (pair.broker, RP_COMMAND_REQUEST);
         assert_string_equal (pair.broker->body, body);
         assert_int_equal (pair.broker->frames, sizes[index] > 4096);
         free (body);
     }
-    s_end (&pair);
+    pair_end (&pair);
 }
 
 static void body_frames_of_a_reply_are_one_body (void **state)
 {
     (void) state;
-    s_pair_t pair;
-    s_begin_connected (&pair);
+    client_pair_t pair;
+    pair_begin_connected (&pair);
     for (int frames = 0; frames < 8; frames++) {
         uint8_t data[128];
         rp_head_t head = {
@@ -267,54 +178,54 @@ static void body_frames_of_a_reply_are_one_body (void **state)
             strcat (expected, text);
             puppet_send_frame (pair.broker, text, 2, false, frame < frames / 2);
         }
-        rp_reply_t *reply = s_collect (pair.client);
+        rp_reply_t *reply = pair_collect (pair.client);
         assert_int_equal (rp_reply_size (reply), strlen (expected));
         assert_memory_equal (rp_reply_body (reply), expected, strlen (expected));
         rp_reply_destroy (&reply);
-        s_submit (pair.client, "next");
+        pair_submit (pair.client, "next");
         puppet_expect (pair.broker, RP_COMMAND_REQUEST);
     }
-    s_end (&pair);
+    pair_end (&pair);
 }
 
 static void replies_are_collected_in_the_order_in_which_they_ended (void **state)
 {
     (void) state;
-    s_pair_t pair;
-    s_begin_connected (&pair);
+    client_pair_t pair;
+    pair_begin_connected (&pair);
     uint64_t first = pair.broker->head.id;
-    uint64_t second = s_submit (pair.client, "second");
+    uint64_t second = pair_submit (pair.client, "second");
     assert_int_equal (rp_client_open (pair.client), 2);
     puppet_expect (pair.broker, RP_COMMAND_REQUEST);
     assert_true (pair.broker->head.id == second);
     puppet_reply (pair.broker, RP_OK, "2");
     pair.broker->head.id = first;
     puppet_reply (pair.broker, RP_OK, "1");
-    rp_reply_t *reply = s_collect (pair.client);
+    rp_reply_t *reply = pair_collect (pair.client);
     assert_memory_equal (rp_reply_body (reply), "2", 1);
     assert_true (rp_reply_id (reply) == second);
     rp_reply_destroy (&reply);
-    reply = s_collect (pair.client);
+    reply = pair_collect (pair.client);
     assert_memory_equal (rp_reply_body (reply), "1", 1);
     rp_reply_destroy (&reply);
     assert_int_equal (rp_client_open (pair.client), 0);
     assert_int_equal (rp_client_collect (pair.client, PATIENCE_MS, &reply), RP_CLOSED);
     assert_null (reply);
-    s_end (&pair);
+    pair_end (&pair);
 }
 
 static void collecting_waits_as_long_as_it_was_told (void **state)
 {
     (void) state;
-    s_pair_t pair;
-    s_begin_connected (&pair);
+    client_pair_t pair;
+    pair_begin_connected (&pair);
     rp_reply_t *reply = NULL;
     assert_int_equal (rp_client_collect (pair.client, 0, &reply), RP_TIMED_OUT);
     int64_t before = rp_clock_us ();
     assert_int_equal (rp_client_collect (pair.client, 100, &reply), RP_TIMED_OUT);
     assert_in_range (rp_clock_us () - before, 99000, 2000000);
     assert_null (reply);
-    s_end (&pair);
+    pair_end (&pair);
 }
 
 typedef struct {
@@ -331,7 +242,7 @@ static void s_callback (rp_reply_t *reply, void *arg)
     called->status = rp_reply_status (reply);
     rp_reply_destroy (&reply);
     if (called->count++ == 0 && called->client)
-        s_submit (called->client, "from a callback");
+        pair_submit (called->client, "from a callback");
 }
 
 static void s_submit_with_callback (rp_client_t *client, s_called_t *called)
@@ -344,8 +255,8 @@ static void s_submit_with_callback (rp_client_t *client, s_called_t *called)
 static void a_callback_gets_its_reply_and_collect_does_not (void **state)
 {
     (void) state;
-    s_pair_t pair;
-    s_begin (&pair);
+    client_pair_t pair;
+    pair_begin (&pair);
     s_called_t called = {.client = pair.client};
     s_submit_with_callback (pair.client, &called);
     rp_reply_t *reply = NULL;
@@ -356,18 +267,18 @@ static void a_callback_gets_its_reply_and_collect_does_not (void **state)
     puppet_expect (pair.broker, RP_COMMAND_REQUEST);
     assert_string_equal (pair.broker->body, "from a callback");
     puppet_reply (pair.broker, RP_OK, "z");
-    s_collect_status (pair.client, RP_OK);
+    pair_collect_status (pair.client, RP_OK);
     assert_int_equal (called.count, 1);
     assert_int_equal (called.status, RP_OK);
     assert_false (pthread_equal (called.thread, pthread_self ()));
-    s_end (&pair);
+    pair_end (&pair);
 }
 
 static void the_descriptor_is_readable_while_there_is_something_to_collect (void **state)
 {
     (void) state;
-    s_pair_t pair;
-    s_begin_connected (&pair);
+    client_pair_t pair;
+    pair_begin_connected (&pair);
     struct pollfd item = {.fd = rp_client_fd (pair.client), .events = POLLIN};
     assert_true (item.fd >= 0);
     assert_int_equal (rp_client_fd (pair.client), item.fd);
@@ -375,26 +286,26 @@ static void the_descriptor_is_readable_while_there_is_something_to_collect (void
     puppet_reply (pair.broker, RP_OK, "1");
     assert_int_equal (poll (&item, 1, PATIENCE_MS), 1);
     assert_int_equal (poll (&item, 1, 0), 1);
-    s_collect_status (pair.client, RP_OK);
+    pair_collect_status (pair.client, RP_OK);
     assert_int_equal (poll (&item, 1, 0), 0);
-    s_end (&pair);
+    pair_end (&pair);
 }
 
-/*  ---- Cancelling and signals ------------------------------------------------------------------ */
+/*  ---- Cancelling and signals ----------------------------------------------------------------- */
 
 static void a_cancelled_request_ends_with_what_the_broker_says (void **state)
 {
     (void) state;
-    s_pair_t pair;
-    s_begin_connected (&pair);
+    client_pair_t pair;
+    pair_begin_connected (&pair);
     uint64_t id = pair.broker->head.id;
     assert_int_equal (rp_client_cancel (pair.client, id), RP_OK);
     puppet_expect (pair.broker, RP_COMMAND_CANCEL);
     assert_true (pair.broker->head.id == id);
     puppet_reply (pair.broker, RP_CANCELLED, NULL);
-    s_collect_status (pair.client, RP_CANCELLED);
+    pair_collect_status (pair.client, RP_CANCELLED);
     assert_int_equal (rp_client_cancel (pair.client, id), RP_USAGE);
-    s_end (&pair);
+    pair_end (&pair);
 }
 
 static void s_nothing (int number)
@@ -407,10 +318,10 @@ static void a_signal_interrupts_a_call_which_stays_the_callers (void **state)
     (void) state;
     struct sigaction action = {.sa_handler = s_nothing};
     sigaction (SIGUSR1, &action, NULL);
-    s_pair_t pair;
-    s_begin (&pair);
-    s_caller_t caller;
-    s_caller_start (&caller, pair.client, rp_call_new ("echo", "again", 5));
+    client_pair_t pair;
+    pair_begin (&pair);
+    caller_t caller;
+    caller_start (&caller, pair.client, rp_call_new ("echo", "again", 5));
     puppet_greet (pair.broker);
     puppet_expect (pair.broker, RP_COMMAND_REQUEST);
     uint64_t id = pair.broker->head.id;
@@ -428,296 +339,27 @@ static void a_signal_interrupts_a_call_which_stays_the_callers (void **state)
     assert_int_equal (rp_client_open (pair.client), 0);
 
     rp_call_t *call = caller.call;
-    s_caller_start (&caller, pair.client, call);
+    caller_start (&caller, pair.client, call);
     puppet_expect (pair.broker, RP_COMMAND_REQUEST);
     assert_string_equal (pair.broker->body, "again");
     assert_true (pair.broker->head.id != id);
     puppet_reply (pair.broker, RP_OK, "");
-    rp_reply_t *reply = s_caller_end (&caller);
+    rp_reply_t *reply = caller_end (&caller);
     assert_int_equal (rp_reply_status (reply), RP_OK);
     rp_reply_destroy (&reply);
-    s_end (&pair);
+    pair_end (&pair);
 }
 
-/*  ---- The connection -------------------------------------------------------------------------- */
-
-static void s_dead_endpoint (char *endpoint, size_t size)
-{
-    puppet_t *broker = puppet_new ();
-    snprintf (endpoint, size, "%s", broker->endpoint);
-    puppet_destroy (&broker);
-}
-
-static void without_a_broker_the_message_says_where_and_why (void **state)
-{
-    (void) state;
-    char endpoint[128];
-    s_dead_endpoint (endpoint, sizeof endpoint);
-    rp_client_t *client = rp_client_new (endpoint);
-    assert_int_equal (rp_client_set_timeout_ms (client, 300), RP_OK);
-    rp_reply_t *reply = NULL;
-    int64_t before = rp_clock_us ();
-    assert_int_equal (rp_client_call (client, "echo", NULL, 0, &reply), RP_OK);
-    assert_in_range (rp_clock_us () - before, 299000, 2000000);
-    assert_int_equal (rp_reply_status (reply), RP_NO_BROKER);
-    assert_non_null (strstr (rp_reply_message (reply), endpoint));
-    assert_non_null (strstr (rp_reply_message (reply), "nothing listens there"));
-    assert_int_equal (rp_reply_attempts (reply), 0);
-    rp_reply_destroy (&reply);
-    char error[256];
-    assert_non_null (strstr (rp_client_last_error (client, error, sizeof error), endpoint));
-    assert_int_equal (rp_client_connect (client, 50), RP_NO_BROKER);
-    rp_client_destroy (&client);
-}
-
-static void the_second_endpoint_serves_when_the_first_is_dead (void **state)
-{
-    (void) state;
-    puppet_t *broker = puppet_new ();
-    char endpoints[300];
-    s_dead_endpoint (endpoints, 128);
-    strcat (endpoints, ",");
-    strcat (endpoints, broker->endpoint);
-    rp_client_t *client = rp_client_new (endpoints);
-    s_submit (client, "hello");
-    puppet_greet (broker);
-    puppet_expect (broker, RP_COMMAND_REQUEST);
-    puppet_reply (broker, RP_OK, "");
-    s_collect_status (client, RP_OK);
-    rp_client_destroy (&client);
-    puppet_destroy (&broker);
-}
-
-static void a_refusal_ends_calls_at_once (void **state)
-{
-    (void) state;
-    s_pair_t pair;
-    s_begin (&pair);
-    s_submit (pair.client, "hello");
-    puppet_expect (pair.broker, RP_COMMAND_HELLO);
-    rp_head_t bye = {
-      .command = RP_COMMAND_BYE, .status = RP_DENIED, .text = "not you", .text_size = 7};
-    puppet_send (pair.broker, bye, NULL, 0);
-    rp_reply_t *reply = s_collect (pair.client);
-    assert_int_equal (rp_reply_status (reply), RP_DENIED);
-    assert_non_null (strstr (rp_reply_message (reply), "not you"));
-    rp_reply_destroy (&reply);
-    assert_int_equal (rp_client_connect (pair.client, PATIENCE_MS), RP_DENIED);
-    s_end (&pair);
-}
-
-static void a_broker_that_comes_back_gets_what_may_be_sent_again (void **state)
-{
-    (void) state;
-    s_pair_t pair;
-    s_begin (&pair);
-    rp_client_set_attempts (pair.client, 2);
-    uint64_t id = s_submit (pair.client, "twice");
-    puppet_greet (pair.broker);
-    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
-    assert_int_equal (pair.broker->head.attempts, 2);
-    rp_call_t *call = rp_call_new ("echo", "once", 4);
-    rp_call_set_attempts (call, 1);
-    assert_int_equal (rp_client_submit (pair.client, &call, NULL), RP_OK);
-    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
-
-    puppet_stop (pair.broker);
-    rp_reply_t *reply = s_collect (pair.client);
-    assert_int_equal (rp_reply_status (reply), RP_UNKNOWN);
-    assert_non_null (strstr (rp_reply_message (reply), "may have run"));
-    rp_reply_destroy (&reply);
-    puppet_start (pair.broker);
-    puppet_greet (pair.broker);
-    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
-    assert_string_equal (pair.broker->body, "twice");
-    assert_int_equal (pair.broker->head.attempts, 1);
-    assert_true (pair.broker->head.id != id);
-    puppet_reply (pair.broker, RP_OK, "");
-    reply = s_collect (pair.client);
-    assert_int_equal (rp_reply_status (reply), RP_OK);
-    assert_true (rp_reply_id (reply) == id);
-    rp_reply_destroy (&reply);
-    s_end (&pair);
-}
-
-static void what_came_before_the_connection_broke_still_counts (void **state)
-{
-    (void) state;
-    s_pair_t pair;
-    s_begin_connected (&pair);
-    puppet_reply (pair.broker, RP_OK, "just in time");
-    rp_head_t bye = {.command = RP_COMMAND_BYE, .status = RP_DRAINING};
-    puppet_send (pair.broker, bye, NULL, 0);
-    rp_reply_t *reply = s_collect (pair.client);
-    assert_int_equal (rp_reply_status (reply), RP_OK);
-    rp_reply_destroy (&reply);
-    puppet_expect (pair.broker, RP_COMMAND_HELLO);
-    s_end (&pair);
-}
-
-static void heartbeats_go_on_while_the_application_does_something_else (void **state)
-{
-    (void) state;
-    s_pair_t pair;
-    s_begin (&pair);
-    s_submit (pair.client, "hello");
-    puppet_expect (pair.broker, RP_COMMAND_HELLO);
-    rp_head_t welcome = {.command = RP_COMMAND_WELCOME, .time = 50, .value = 10};
-    puppet_send (pair.broker, welcome, NULL, 0);
-    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
-    int heartbeats = 0;
-    int64_t end = rp_clock_us () + PATIENCE_MS * 1000;
-    while (heartbeats < 5 && rp_clock_us () < end) {
-        uint8_t data[RP_WIRE_HEAD_MAX];
-        rp_head_t head = {.command = RP_COMMAND_HEARTBEAT};
-        puppet_send (pair.broker, head, NULL, 0);
-        assert_true (zmq_recv (pair.broker->router, data, sizeof data, 0) > 0);
-        int size = zmq_recv (pair.broker->router, data, sizeof data, 0);
-        assert_int_equal (rp_wire_decode (&head, data, (size_t) size), RP_WIRE_ERROR_NONE);
-        assert_int_equal (head.command, RP_COMMAND_HEARTBEAT);
-        heartbeats++;
-    }
-    assert_int_equal (heartbeats, 5);
-    s_end (&pair);
-}
-
-static void what_makes_no_sense_is_ignored (void **state)
-{
-    (void) state;
-    s_pair_t pair;
-    s_begin_connected (&pair);
-    uint64_t id = pair.broker->head.id;
-    static const char garbage[] = "this is no message";
-    puppet_send_frame (pair.broker, garbage, sizeof garbage, true, false);
-    puppet_send_frame (pair.broker, "", 0, true, true);
-    puppet_send_frame (pair.broker, garbage, sizeof garbage, false, false);
-    for (int frame = 0; frame < 100; frame++)
-        puppet_send_frame (pair.broker, garbage, sizeof garbage, frame == 0, frame < 99);
-    rp_head_t foreign = {.command = RP_COMMAND_REPLY, .id = id + 1};
-    puppet_send (pair.broker, foreign, "not asked for", 13);
-    rp_head_t wrong = {.command = RP_COMMAND_CREDIT, .value = 7};
-    puppet_send (pair.broker, wrong, NULL, 0);
-    puppet_reply (pair.broker, RP_OK, "fine");
-    s_collect_status (pair.client, RP_OK);
-    s_end (&pair);
-}
-
-static void a_body_over_the_limit_is_refused_here_and_names_it (void **state)
-{
-    (void) state;
-    s_pair_t pair;
-    s_begin (&pair);
-    s_submit (pair.client, "123456789012345678901234567890");
-    s_submit (pair.client, "short");
-    puppet_expect (pair.broker, RP_COMMAND_HELLO);
-    puppet_welcome (pair.broker, "16", 10);
-    rp_reply_t *reply = s_collect (pair.client);
-    assert_int_equal (rp_reply_status (reply), RP_TOO_LARGE);
-    assert_non_null (strstr (rp_reply_message (reply), "16 B"));
-    rp_reply_destroy (&reply);
-    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
-    assert_string_equal (pair.broker->body, "short");
-    s_end (&pair);
-}
-
-static void more_than_the_broker_lets_a_client_have_open_waits_here (void **state)
-{
-    (void) state;
-    s_pair_t pair;
-    s_begin (&pair);
-    s_submit (pair.client, "1");
-    s_submit (pair.client, "2");
-    puppet_expect (pair.broker, RP_COMMAND_HELLO);
-    puppet_welcome (pair.broker, "1000", 1);
-    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
-    assert_false (puppet_receive (pair.broker, 50));
-    puppet_reply (pair.broker, RP_OK, "");
-    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
-    assert_string_equal (pair.broker->body, "2");
-    s_end (&pair);
-}
-
-/*  ---- Conversations --------------------------------------------------------------------------- */
-
-static rp_call_t *s_call_in (rp_conversation_t *conversation)
-{
-    return rp_call_new_in (conversation, "x", 1);
-}
-
-static void a_conversation_is_opened_kept_and_ended (void **state)
-{
-    (void) state;
-    s_pair_t pair;
-    s_begin (&pair);
-    rp_conversation_t *conversation = rp_conversation_new (pair.client, "site");
-    assert_non_null (conversation);
-    s_caller_t caller;
-    s_caller_start (&caller, pair.client, s_call_in (conversation));
-    puppet_greet (pair.broker);
-    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
-    uint64_t key = pair.broker->head.conversation;
-    assert_true (key != 0);
-    assert_true (pair.broker->head.flags & RP_FLAG_OPEN);
-    puppet_reply (pair.broker, RP_OK, "");
-    rp_reply_t *reply = s_caller_end (&caller);
-    rp_reply_destroy (&reply);
-
-    s_caller_start (&caller, pair.client, s_call_in (conversation));
-    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
-    assert_true (pair.broker->head.conversation == key);
-    assert_false (pair.broker->head.flags & RP_FLAG_OPEN);
-    puppet_reply (pair.broker, RP_CONVERSATION_LOST, NULL);
-    reply = s_caller_end (&caller);
-    assert_int_equal (rp_reply_status (reply), RP_CONVERSATION_LOST);
-    rp_reply_destroy (&reply);
-
-    s_caller_start (&caller, pair.client, s_call_in (conversation));
-    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
-    assert_true (pair.broker->head.conversation != key);
-    assert_true (pair.broker->head.flags & RP_FLAG_OPEN);
-    key = pair.broker->head.conversation;
-    puppet_reply (pair.broker, RP_OK, "");
-    reply = s_caller_end (&caller);
-    rp_reply_destroy (&reply);
-
-    rp_conversation_destroy (&conversation);
-    assert_null (conversation);
-    puppet_expect (pair.broker, RP_COMMAND_END);
-    assert_true (pair.broker->head.conversation == key);
-    s_end (&pair);
-}
-
-static void a_conversation_may_be_destroyed_while_its_requests_are_open (void **state)
-{
-    (void) state;
-    s_pair_t pair;
-    s_begin (&pair);
-    rp_conversation_t *conversation = rp_conversation_new (pair.client, "site");
-    rp_call_t *first = s_call_in (conversation);
-    rp_call_t *unused = s_call_in (conversation);
-    assert_int_equal (rp_client_submit (pair.client, &first, NULL), RP_OK);
-    puppet_greet (pair.broker);
-    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
-    uint64_t id = pair.broker->head.id;
-    rp_conversation_destroy (&conversation);
-    rp_call_destroy (&unused);
-    puppet_expect (pair.broker, RP_COMMAND_END);
-    pair.broker->head.id = id;
-    puppet_reply (pair.broker, RP_OK, "");
-    s_collect_status (pair.client, RP_OK);
-    s_end (&pair);
-}
-
-/*  ---- The end --------------------------------------------------------------------------------- */
+/*  ---- The end -------------------------------------------------------------------------------- */
 
 static void destroying_says_bye_and_cancels_what_is_open (void **state)
 {
     (void) state;
-    s_pair_t pair;
-    s_begin (&pair);
+    client_pair_t pair;
+    pair_begin (&pair);
     s_called_t called = {0};
     s_submit_with_callback (pair.client, &called);
-    s_submit (pair.client, "never collected");
+    pair_submit (pair.client, "never collected");
     puppet_greet (pair.broker);
     puppet_expect (pair.broker, RP_COMMAND_REQUEST);
     puppet_expect (pair.broker, RP_COMMAND_REQUEST);
@@ -734,11 +376,11 @@ static void destroying_does_not_wait_for_a_broker_that_is_not_there (void **stat
 {
     (void) state;
     char endpoint[128];
-    s_dead_endpoint (endpoint, sizeof endpoint);
+    pair_dead_endpoint (endpoint, sizeof endpoint);
     for (int started = 0; started < 2; started++) {
         rp_client_t *client = rp_client_new (endpoint);
         if (started)
-            s_submit (client, "x");
+            pair_submit (client, "x");
         int64_t before = rp_clock_us ();
         rp_client_destroy (&client);
         assert_in_range (rp_clock_us () - before, 0, 1000000);
@@ -780,7 +422,7 @@ static void wrong_arguments_are_refused (void **state)
     rp_reply_t *reply = NULL;
     assert_int_equal (rp_client_call (client, "", NULL, 0, &reply), RP_USAGE);
 
-    s_submit (client, "x");
+    pair_submit (client, "x");
     assert_int_equal (rp_client_set_timeout_ms (client, 100), RP_USAGE);
     assert_int_equal (rp_client_set_name (client, "me"), RP_USAGE);
     rp_call_t *call = rp_call_new ("echo", "x", 1);
@@ -816,17 +458,6 @@ int main (void)
       cmocka_unit_test (the_descriptor_is_readable_while_there_is_something_to_collect),
       cmocka_unit_test (a_cancelled_request_ends_with_what_the_broker_says),
       cmocka_unit_test (a_signal_interrupts_a_call_which_stays_the_callers),
-      cmocka_unit_test (without_a_broker_the_message_says_where_and_why),
-      cmocka_unit_test (the_second_endpoint_serves_when_the_first_is_dead),
-      cmocka_unit_test (a_refusal_ends_calls_at_once),
-      cmocka_unit_test (a_broker_that_comes_back_gets_what_may_be_sent_again),
-      cmocka_unit_test (what_came_before_the_connection_broke_still_counts),
-      cmocka_unit_test (heartbeats_go_on_while_the_application_does_something_else),
-      cmocka_unit_test (what_makes_no_sense_is_ignored),
-      cmocka_unit_test (a_body_over_the_limit_is_refused_here_and_names_it),
-      cmocka_unit_test (more_than_the_broker_lets_a_client_have_open_waits_here),
-      cmocka_unit_test (a_conversation_is_opened_kept_and_ended),
-      cmocka_unit_test (a_conversation_may_be_destroyed_while_its_requests_are_open),
       cmocka_unit_test (destroying_says_bye_and_cancels_what_is_open),
       cmocka_unit_test (destroying_does_not_wait_for_a_broker_that_is_not_there),
       cmocka_unit_test (wrong_arguments_are_refused),

@@ -25,7 +25,7 @@
 
 enum { THREADS = 8, EACH = 150, HELD = 64 };
 
-/*  ---- A broker in a thread: echoes, but holds what begins with "hold" until it is cancelled ----- */
+/*  ---- A broker in a thread: echoes, but holds "hold" until it is cancelled --------------------- */
 
 typedef struct {
     puppet_t *puppet;
@@ -130,7 +130,7 @@ static void s_join (s_job_t *jobs, int count)
         pthread_join (jobs[number].thread, NULL);
 }
 
-/*  ---- What the threads do ----------------------------------------------------------------------- */
+/*  ---- What the threads do -------------------------------------------------------------------- */
 
 static void s_call_many (s_world_t *world, int number)
 {
@@ -219,7 +219,7 @@ static void s_submit_with_callbacks (s_world_t *world, int number)
     }
 }
 
-/*  ---- The tests --------------------------------------------------------------------------------- */
+/*  ---- The tests ------------------------------------------------------------------------------ */
 
 static void threads_that_call_at_once_each_get_their_own_replies (void **state)
 {

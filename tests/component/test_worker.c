@@ -65,7 +65,7 @@ static void s_end (fake_broker_t **broker_p, rp_worker_t **worker_p)
     fake_broker_destroy (broker_p);
 }
 
-/*  ---- Tasks ----------------------------------------------------------------------------------- */
+/*  ---- Tasks ---------------------------------------------------------------------------------- */
 
 static void s_collect_header (const char *key, const char *value, void *arg)
 {
@@ -376,7 +376,7 @@ static void a_request_over_the_window_goes_back_at_once (void **state)
     s_end (&broker, &worker);
 }
 
-/*  ---- Connections ----------------------------------------------------------------------------- */
+/*  ---- Connections ---------------------------------------------------------------------------- */
 
 typedef struct {
     char text[4096];
@@ -484,7 +484,7 @@ static void rubbish_is_ignored (void **state)
     s_end (&broker, &worker);
 }
 
-/*  ---- Handlers -------------------------------------------------------------------------------- */
+/*  ---- Handlers ------------------------------------------------------------------------------- */
 
 /*  A worker that runs in a thread.  */
 typedef struct {
@@ -708,7 +708,7 @@ static void the_end_of_a_conversation_is_told (void **state)
     s_end (&broker, &worker);
 }
 
-/*  ---- Use ------------------------------------------------------------------------------------- */
+/*  ---- Use ------------------------------------------------------------------------------------ */
 
 static void wrong_arguments_are_refused (void **state)
 {

@@ -227,10 +227,12 @@ void audit_message (
         s_note_request (self, peer, head, size, payload);
     if (peer && peer->worker && head->command == RP_COMMAND_REPLY)
         s_note_reply (self, peer, head, payload);
-    if (peer && peer->worker && head->command == RP_COMMAND_CREDIT && head->value <= RP_WINDOW_MAX)
-        peer->window = head->value;
-    if (peer && peer->worker && head->command == RP_COMMAND_DRAIN)
-        peer->draining = true;
+    if (peer && peer->worker && size == 0) {
+        if (head->command == RP_COMMAND_CREDIT && head->value <= RP_WINDOW_MAX)
+            peer->window = head->value;
+        if (head->command == RP_COMMAND_DRAIN)
+            peer->draining = true;
+    }
     s_handle (
       self, &(rp_event_t) {
               .kind = RP_EVENT_MESSAGE,
@@ -281,11 +283,12 @@ void audit_unsent (audit_t *self, rp_peer_id_t id, audit_delivery_t *delivery, b
         delivery->message = NULL;
         event.payload->request = delivery->request;
         audit_payload_enter (self, event.payload);
-        if (delivery->request) {
+        if (delivery->request)
             delivery->request->starts--;
-            delivery->request->loser = 0;
-        }
         audit_delivery_close (self, delivery);
+    } else { // a reply, or a request whose delivery is over by now
+        event.payload = audit_payload_new (self, "?", 1);
+        audit_payload_enter (self, event.payload);
     }
     s_handle (self, &event);
 }

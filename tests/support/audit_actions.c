@@ -56,7 +56,11 @@ s_conversation (audit_t *self, uint64_t number, const audit_request_t *request)
 
 /*  One at a time, in order, on one worker once it has answered.  */
 static audit_conversation_t *s_check_conversation (
-  audit_t *self, uint64_t number, const audit_request_t *request, const audit_peer_t *worker)
+  audit_t *self,
+  uint64_t number,
+  const audit_request_t *request,
+  const audit_peer_t *worker,
+  bool *bound)
 {
     AUDIT_REQUIRE (
       self, (number != 0) == (request->key != 0), "a conversation appears or disappears");
@@ -74,6 +78,9 @@ static audit_conversation_t *s_check_conversation (
     AUDIT_REQUIRE (
       self, !conversation->established || conversation->worker.v == worker->id.v,
       "a conversation moved to another worker");
+    // An opener that comes a second time brings its conversation along.
+    *bound = conversation->worker.v == worker->id.v
+             && (conversation->established || request->sequence != conversation->latest);
     conversation->latest = request->sequence;
     conversation->worker = worker->id;
     conversation->running++;
@@ -123,11 +130,11 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
       self, head->id == action->token.v && head->id != 0, "the token and the id differ");
     AUDIT_REQUIRE (
       self, !audit_find_delivery (self, action->token), "one token for two deliveries");
+    bool bound = false; // to this worker, by its conversation
     audit_conversation_t *conversation =
-      s_check_conversation (self, head->conversation, request, worker);
-    AUDIT_REQUIRE (
-      self, !worker->draining || conversation, "a draining worker gets something new");
-    if (!conversation || !conversation->established)
+      s_check_conversation (self, head->conversation, request, worker, &bound);
+    AUDIT_REQUIRE (self, !worker->draining || bound, "a draining worker gets something new");
+    if (!bound)
         s_check_choice (self, request, worker);
 
     audit_delivery_t *delivery = calloc (1, sizeof *delivery);
@@ -272,7 +279,7 @@ static void s_take_admit (audit_t *self, const rp_action_t *action)
 {
     const rp_head_t *hello = self->event ? self->event->head : NULL;
     AUDIT_REQUIRE (
-      self, hello && hello->command == RP_COMMAND_HELLO && self->event->peer.v == 0,
+      self, hello && hello->command == RP_COMMAND_HELLO && !self->sender,
       "somebody is admitted who did not greet");
     AUDIT_REQUIRE (self, !audit_find_peer (self, action->peer), "one id for two sessions");
     audit_peer_t *peer = calloc (1, sizeof *peer);
@@ -296,8 +303,11 @@ static void s_take_forget (audit_t *self, const rp_action_t *action)
     for (rp_list_node_t *node = rp_list_first (&self->deliveries), *next; node; node = next) {
         next = rp_list_next (&self->deliveries, node);
         audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
-        if (delivery->worker == peer)
-            audit_delivery_close (self, delivery);
+        if (delivery->worker != peer)
+            continue;
+        if (delivery->request)
+            delivery->request->loser = peer->id.v;
+        audit_delivery_close (self, delivery);
     }
     for (rp_list_node_t *node = rp_list_first (&self->requests), *next; node; node = next) {
         next = rp_list_next (&self->requests, node);

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "common/headers.h"
-#include "common/io/clock.h"
 
 /*  How long anything that must happen may take, ms.  */
 #define S_PATIENCE_MS 10000
@@ -80,15 +79,6 @@ static bool s_receive (fake_broker_t *self, long wait_ms)
         self->body_size = zmq_msg_size (&self->frames[1]);
     }
     return true;
-}
-
-bool fake_broker_hears (fake_broker_t *self, int wait_ms)
-{
-    int64_t until = rp_clock_us () + (int64_t) wait_ms * 1000;
-    for (int64_t now = rp_clock_us (); now <= until; now = rp_clock_us ())
-        if (s_receive (self, (until - now) / 1000) && self->head.command != RP_COMMAND_HEARTBEAT)
-            return true;
-    return false;
 }
 
 const rp_head_t *fake_broker_expect (fake_broker_t *self, rp_command_t command)

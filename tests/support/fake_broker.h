@@ -1,5 +1,5 @@
-/*  A scripted broker: a ROUTER in the test's own thread that says what the test tells it to, well or
-    badly.
+/*  A scripted broker: a ROUTER in the test's own thread that says what the test tells it to, well
+    or badly.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -52,13 +52,10 @@ const rp_head_t *fake_broker_expect (fake_broker_t *self, rp_command_t command);
 /*  The same, for the REPLY to a token.  */
 const rp_head_t *fake_broker_expect_reply (fake_broker_t *self, uint64_t token, rp_status_t status);
 
-/*  True if a message other than HEARTBEAT comes within so many ms; it is received.  */
-bool fake_broker_hears (fake_broker_t *self, int wait_ms);
-
 /*  Sends a head, with a body (INLINE) if body is not NULL.  */
 void fake_broker_send (fake_broker_t *self, const rp_head_t *head, const void *body, size_t size);
 
-/*  Sends one more frame, of a message or as a message of its own.  */
+/*  Sends a head and body frames of their own.  */
 void fake_broker_send_frames (
   fake_broker_t *self, const rp_head_t *head, const void *const *frames, const size_t *sizes,
   size_t count);

@@ -2,8 +2,8 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Uses the codec of common/wire.h and nothing of the client or worker library. Every function fails
-    the running cmocka test when something does not go as it should.
+    Uses the codec of common/wire.h and nothing of the client or worker library. Every function
+    fails the running cmocka test when something does not go as it should.
 */
 
 #ifndef TEST_PEER_H
@@ -20,8 +20,8 @@
 #include "common/limits.h"
 #include "common/wire.h"
 
-/*  The heartbeat interval that test peers ask for unless told otherwise, ms: they never send one, so
-    it has to outlast the test.  */
+/*  The heartbeat interval that test peers ask for unless told otherwise, ms: they never send one,
+    so it has to outlast the test.  */
 #define TEST_PEER_INTERVAL_MS 30000u
 
 typedef struct {
@@ -66,9 +66,8 @@ void test_client_request (
 /*  A worker's OK to what it received last.  */
 void test_worker_reply (test_peer_t *self, uint64_t token, const char *body);
 
-/*  Asks the broker for its status (riposte.status); the caller frees it. Everything that this client
-    or anybody before it has sent and that was handled before is in it; and the client has no other
-    message waiting before the answer.  */
+/*  Asks the broker for its status (riposte.status); the caller frees it. What this client sent
+    before is in it. Fails if another message comes before the answer.  */
 json_t *test_client_status (test_peer_t *self);
 
 /*  A number of the status, by the path of its member ("counters", "probes"); group may be NULL.  */

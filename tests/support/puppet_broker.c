@@ -39,9 +39,7 @@ void puppet_destroy (puppet_t **self_p)
 void puppet_start (puppet_t *self)
 {
     self->router = zmq_socket (self->context, ZMQ_ROUTER);
-    int value = 1;
-    zmq_setsockopt (self->router, ZMQ_ROUTER_MANDATORY, &value, sizeof value);
-    value = 0;
+    int value = 0;
     zmq_setsockopt (self->router, ZMQ_LINGER, &value, sizeof value);
     zmq_setsockopt (self->router, ZMQ_SNDHWM, &value, sizeof value);
     zmq_setsockopt (self->router, ZMQ_RCVHWM, &value, sizeof value);

@@ -91,7 +91,7 @@ def test_a_printed_configuration_reads_back_to_itself(world):
     assert second.out == first.out
     assert b"max_body = 3MiB" in second.out
     checked = world.run(programs.BROKER, "--config", path, "--check-config")
-    assert (checked.code, checked.out) == (0, b"the settings are good\n")
+    assert (checked.code, checked.err) == (0, b"the settings are good\n")
 
 
 def test_flag_beats_environment_beats_file_beats_default(world):

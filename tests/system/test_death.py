@@ -89,9 +89,9 @@ def test_a_partition_is_noticed_at_both_ends_and_heals(world):
 def test_a_worker_at_work_for_long_stays_alive(world):
     """Heartbeats do not depend on the handler (CONFORMANCE 24)."""
     broker = world.broker()
-    worker = world.builtin(broker, "sleep", "--heartbeat", "50ms")
-    assert world.cli(broker, "call", "sleep", "1s").code == 0
-    assert world.worker_of(broker, worker)["age_us"] > 1_000_000
+    worker = world.builtin(broker, "sleep", *FAST)
+    assert world.cli(broker, "call", "sleep", "1500ms").code == 0
+    assert world.worker_of(broker, worker)["age_us"] > 1_500_000
     assert world.status(broker)["counters"]["workers_lost"] == 0
 
 
@@ -104,16 +104,16 @@ def test_a_frozen_broker_loses_nobody_who_was_alive(world):
         peer = world.peer(broker)
         peer.register(b"patient", name=b"patient-%d" % number, heartbeat_ms=100)
         peers.append(peer)
-    broker.freeze()
-    end = time.monotonic() + 1.0
-    while time.monotonic() < end:  # as live peers do, they go on saying so
-        for peer in peers:
-            peer.send(head(HEARTBEAT))
-        time.sleep(0.05)
-    broker.thaw()
-    status = world.status(broker)
-    assert status["counters"]["workers_lost"] == 0
-    assert len(world.workers(broker, "patient")) == 3
+    for _ in range(5):
+        broker.freeze()
+        end = time.monotonic() + 0.4
+        while time.monotonic() < end:  # as live peers do, they go on saying so
+            for peer in peers:
+                peer.send(head(HEARTBEAT))
+            time.sleep(0.05)
+        broker.thaw()
+        assert len(world.workers(broker, "patient")) == len(peers)
+    assert world.status(broker)["counters"]["workers_lost"] == 0
 
 
 def test_after_a_frozen_broker_everything_works_again(world):

@@ -4,7 +4,7 @@
 import time
 
 from support.peer import BYE, DRAIN, OPEN, REQUEST
-from support.programs import PATIENCE
+from support.programs import BRIEFLY, PATIENCE
 from support.talk import Talk
 from support.waiting import until
 
@@ -74,7 +74,7 @@ def test_a_draining_worker_finishes_its_request_and_takes_no_other(world):
     worker.terminate()
     until(lambda: world.worker_of(broker, worker)["draining"], 3, "the broker knows")
     assert b"draining" in world.cli(broker, "workers").out
-    told = world.cli(broker, "call", "held", "--timeout", "300ms", "-o", "json").json()
+    told = world.cli(broker, "call", "held", "--timeout", BRIEFLY, "-o", "json").json()
     assert (told["status"], told["attempts"]) in (("NO_WORKER", 0), ("EXPIRED", 0))
     gate.open()
     assert world.finish(running).out == b"delivery 1"

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What comes and goes leaves nothing behind: the broker's descriptors and memory stay flat."""
+"""What comes and goes leaves nothing behind: the broker's descriptors and memory stay flat. (A
+sanitizer keeps freed memory for a while, so with one only descriptors are looked at.)"""
 
 from support.peer import BYE, HELLO, OPEN, WORKER, Peer, head
+from support.programs import SANITIZED
 from support.waiting import until
 
 BATCH = 50
@@ -48,7 +50,7 @@ def test_thousands_of_visitors_leave_nothing_behind(world):
         _visit(broker, number)
     _settle(world, broker)
     assert broker.descriptors() <= descriptors + 2
-    assert broker.resident_bytes() <= memory + (2 << 20), "2,000 more peers, not 2 MiB more"
+    assert SANITIZED or broker.resident_bytes() <= memory + (2 << 20), "2,000 more, not 2 MiB more"
 
 
 def test_many_requests_leave_nothing_behind(world):
@@ -65,7 +67,7 @@ def test_many_requests_leave_nothing_behind(world):
     for _ in range(3):
         run()
     assert broker.descriptors() <= descriptors
-    assert broker.resident_bytes() <= memory + (1 << 20)
+    assert SANITIZED or broker.resident_bytes() <= memory + (1 << 20)
 
 
 def test_workers_that_start_many_processes_leave_no_zombie_and_no_descriptor(world):

@@ -5,6 +5,7 @@ import csv
 import io
 import re
 
+from support.peer import END, REQUEST
 from support.programs import EXAMPLES
 from support.talk import Talk
 from support.waiting import until
@@ -111,3 +112,19 @@ def test_the_site_forgets_a_visit_when_its_client_is_killed(world):
     assert world.worker_of(broker, site)["conversations"] == 1
     talk.kill()
     until(lambda: world.worker_of(broker, site)["conversations"] == 0, 3, "the worker is told")
+
+
+def test_the_worker_is_told_when_a_conversation_is_over(world):
+    """Whether its client ended it or was killed: END, with the number that the requests had."""
+    broker = world.broker()
+    worker = world.peer(broker)
+    worker.register(b"site", window=2)
+    for ends in (lambda talk: talk.end(), lambda talk: talk.kill()):
+        talk = Talk(world, broker)
+        talk.type(b"hello")
+        request = worker.expect(REQUEST)
+        assert request.conversation != 0
+        worker.reply(request.id, b"hello to you")
+        talk.wait()
+        ends(talk)
+        assert worker.expect(END).conversation == request.conversation

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """A request whose worker dies: given to another where its attempts allow it, and only there."""
 
-from support.peer import CANCEL, REQUEST
+from support.peer import CANCEL, REQUEST, WORKER_LOST
 from support.waiting import until
 
 
@@ -79,6 +79,21 @@ def test_a_request_waits_for_a_worker_to_come_back(world):
     assert world.finish(call).json()["body"] == "delivery 2"
 
 
+def test_what_a_worker_gave_back_goes_to_another_even_if_it_has_less_room(world):
+    broker = world.broker()
+    roomy, small, client = (world.peer(broker) for _ in range(3))
+    roomy.register(b"work", window=8)
+    small.register(b"work", window=1)
+    client.hello()
+    client.request(b"work", b"x", attempts=3)
+    roomy.reply(roomy.expect(REQUEST).id, status=WORKER_LOST, text=b"it crashed")
+    task = small.expect(REQUEST)
+    assert (task.attempt, task.attempts, task.body) == (2, 3, b"x")
+    small.reply(task.id, b"done")
+    reply = client.receive()
+    assert (reply.status_name(), reply.body, reply.attempt) == ("OK", b"done", 2)
+
+
 def test_a_reply_that_comes_after_its_request_ended_is_dropped(world):
     """The client saw DEADLINE; what the worker then says reaches nobody and costs it nothing."""
     broker = world.broker()
@@ -96,3 +111,20 @@ def test_a_reply_that_comes_after_its_request_ended_is_dropped(world):
     worker.reply(task.id, b"in time")
     reply = client.receive()
     assert (reply.status_name(), reply.body) == ("OK", b"in time")
+
+
+def test_with_attempts_left_a_busy_broker_is_asked_again(world):
+    broker = world.broker(limits={"service_queue": 1})
+    gate = world.gate()
+    world.worker(broker, "held", *gate.command)
+    running = _start(world, broker, 1)
+    until(gate.starts, 5, "one runs")
+    waiting = _start(world, broker, 1)
+    world.wait_for_waiting(broker, 1)
+    refused = _start(world, broker, 1)
+    assert world.finish(refused).json()["status"] == "BUSY"
+    patient = _start(world, broker, 10)
+    until(lambda: world.status(broker)["finals"]["BUSY"] >= 2, 5, "it was refused once")
+    gate.open()
+    for call in (running, waiting, patient):
+        assert world.finish(call).json()["status"] == "OK"

@@ -5,7 +5,7 @@ code, one line, JSON), and that nothing was given to a worker where the contract
 import json
 import subprocess
 
-from support.programs import EXAMPLES
+from support.programs import BRIEFLY, EXAMPLES
 from support.talk import Talk
 from support.waiting import until
 
@@ -97,7 +97,7 @@ def test_draining_takes_nothing_new(world):
     batch.popen.stdin = None
     told = json.loads(world.finish(batch).out)
     assert (told["status"], told["attempts"]) == ("DRAINING", 0)
-    late = world.cli(broker, "call", "held", "--timeout", "300ms")
+    late = world.cli(broker, "call", "held", "--timeout", BRIEFLY)
     assert late.code == 3
     assert "the broker is going away" in late.error()
     gate.open()
@@ -149,10 +149,10 @@ def test_expired_never_ran(world):
     world.worker(broker, "slow", "sh", "-c", f"cat >> {marks}; sleep 30")
     running = world.start_cli(broker, "call", "slow", "first", "--timeout", "20s")
     world.wait_for_running(broker, 1)
-    result = world.cli(broker, "call", "slow", "second", "--timeout", "200ms")
+    result = world.cli(broker, "call", "slow", "second", "--timeout", BRIEFLY)
     assert result.code == 5
     assert 'no worker took "slow": the deadline passed' in result.error()
-    told = world.cli(broker, "call", "slow", "third", "--timeout", "200ms", "-o", "json").json()
+    told = world.cli(broker, "call", "slow", "third", "--timeout", BRIEFLY, "-o", "json").json()
     assert (told["status"], told["attempts"]) == ("EXPIRED", 0)
     running.interrupt()
     assert world.finish(running).code == 130
@@ -215,11 +215,11 @@ def test_worker_lost_in_json(world):
 def test_deadline_while_a_worker_has_it(world):
     broker = world.broker()
     worker = world.worker(broker, "slow", "sleep", "60")
-    result = world.cli(broker, "call", "slow", "--timeout", "300ms")
+    result = world.cli(broker, "call", "slow", "--timeout", BRIEFLY)
     assert result.code == 5
     assert "it may have run" in result.error()
     until(lambda: not worker.children(), 3, "its process is gone")
-    told = world.cli(broker, "call", "slow", "--timeout", "300ms", "-o", "json").json()
+    told = world.cli(broker, "call", "slow", "--timeout", BRIEFLY, "-o", "json").json()
     assert (told["status"], told["attempts"]) == ("DEADLINE", 1)
 
 

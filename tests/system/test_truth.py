@@ -5,6 +5,7 @@ import csv
 import io
 import json
 
+from support.programs import BRIEFLY
 from support.waiting import until
 from support.world import clean_words
 
@@ -65,7 +66,7 @@ def test_the_books_balance(world):
     check()
     world.cli(broker, "call", "fail")
     world.cli(broker, "call", "nobody")
-    world.cli(broker, "call", "held", "--timeout", "100ms")
+    world.cli(broker, "call", "held", "--timeout", BRIEFLY)
     check()
     gate.open()
     for call in calls:

@@ -4,7 +4,8 @@
 import signal
 import sys
 
-from support.programs import EXAMPLES
+from support.programs import BRIEFLY, EXAMPLES
+from support.talk import Talk
 from support.waiting import until
 
 
@@ -64,7 +65,7 @@ def test_the_deadline_terms_and_then_kills(world):
     worker = world.worker(
         broker, "stubborn", "sh", "-c", f"trap 'touch {mark}' TERM; while :; do sleep 0.05; done",
         options=("--kill-after", "300ms"))
-    assert world.cli(broker, "call", "stubborn", "--timeout", "300ms").code == 5
+    assert world.cli(broker, "call", "stubborn", "--timeout", BRIEFLY).code == 5
     until(mark.exists, 3, "TERM came")
     until(lambda: not worker.children(), 3, "KILL came")
     until(lambda: world.worker_of(broker, worker)["abandoned"] == 0, 3, "the slot is free again")
@@ -160,3 +161,32 @@ def test_sigterm_drains_it(world):
     gate.open()
     assert world.finish(call).out == b"delivery 1"
     assert worker.wait(3) == 0
+
+
+def test_a_persistent_child_is_told_when_a_conversation_is_over(world):
+    broker = world.broker()
+    ended = world.directory / "ended"
+    script = world.directory / "listener.py"
+    script.write_text(LISTENER % str(ended))
+    world.worker(broker, "talker", sys.executable, script, options=("--persistent",))
+    talk = Talk(world, broker, "talker")
+    number = talk.say(b"which conversation is this?").split()[0]
+    assert number != "0"
+    assert talk.say(b"and now?").split()[0] == number
+    assert not ended.exists()
+    talk.end()
+    until(lambda: ended.exists() and ended.read_text() == number, 3, "it is told")
+
+
+LISTENER = """
+import sys
+while words := sys.stdin.buffer.readline().split():
+    while sys.stdin.buffer.readline() != b"\\n":
+        pass
+    if words[1] == b"END":
+        open(%r, "wb").write(words[2])
+        continue
+    sys.stdin.buffer.read(int(words[3]))
+    sys.stdout.buffer.write(b"RP/1 OK %%s %%d\\n\\n" %% (words[2], len(words[6])) + words[6])
+    sys.stdout.buffer.flush()
+"""

@@ -273,6 +273,8 @@ static void a_wrong_command_line_draws_one_line_that_helps (void **state)
                "riposte: --memory wants a size with a unit such as 64KiB or 100B, not \"5\"\n");
     s_refuses (&s_cli, "call -o xml",
                "riposte: --output wants table, json or csv, not \"xml\"\n");
+    s_refuses (&s_cli, "call -o x\n\033y",
+               "riposte: --output wants table, json or csv, not \"x??y\"\n");
     s_refuses (&s_cli, "--completions fish",
                "riposte: --completions wants bash, not \"fish\"\n");
     s_refuses (&s_cli, "status --count 5",

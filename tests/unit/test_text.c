@@ -214,14 +214,16 @@ static void a_reason_that_says_what_to_do_needs_no_next_step (void **state)
     (void) state;
     s_tells ((rp_error_t){.status = RP_BUSY, .service = "upper", .why = "it is full; come back"},
              "\"upper\" was not taken: it is full; come back");
-    s_tells ((rp_error_t){.status = RP_NO_BROKER, .why = "none was reached; start one", .server = "s"},
-             "none was reached; start one");
+    s_tells ((rp_error_t){.status = RP_NO_BROKER, .why = "none reached; go on", .server = "s"},
+             "none reached; go on");
 }
 
 static void the_endpoint_is_not_said_twice (void **state)
 {
     (void) state;
-    s_tells ((rp_error_t){.status = RP_NO_BROKER, .why = "tcp://a:1: refused", .server = "tcp://a:1"},
+    s_tells ((rp_error_t){.status = RP_NO_BROKER,
+                          .why = "tcp://a:1: refused",
+                          .server = "tcp://a:1"},
              "no broker at tcp://a:1 (refused); start one: riposte-broker");
     s_tells ((rp_error_t){.status = RP_NO_BROKER,
                           .why = "tcp://b:1: refused",

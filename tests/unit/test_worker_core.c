@@ -218,7 +218,7 @@ static void s_flush (s_fixture_t *self)
     }
 }
 
-/*  ---- Sessions -------------------------------------------------------------------------------- */
+/*  ---- Sessions ------------------------------------------------------------------------------- */
 
 static void it_registers_with_every_broker_on_its_own (void **state)
 {
@@ -358,7 +358,7 @@ static void welcome_says_how_large_a_body_may_be (void **state)
     s_free (self);
 }
 
-/*  ---- Requests -------------------------------------------------------------------------------- */
+/*  ---- Requests ------------------------------------------------------------------------------- */
 
 static void requests_are_handed_out_in_order (void **state)
 {
@@ -491,7 +491,7 @@ static void a_lost_session_takes_its_requests_with_it_and_no_others (void **stat
     s_free (self);
 }
 
-/*  ---- Conversations --------------------------------------------------------------------------- */
+/*  ---- Conversations -------------------------------------------------------------------------- */
 
 static void s_expect_ended (s_fixture_t *self, uint64_t conversation)
 {
@@ -564,12 +564,21 @@ static void one_that_was_never_answered_ends_with_its_request (void **state)
     uint64_t talk = work->talk->local;
     assert_true (rp_worker_core_finish (&self->core, work, RP_WORKER_LOST, self->now));
     s_expect_ended (self, talk);
+    s_free (self);
+}
 
-    work = s_request_in (self, 0, 2, 8);
+static void a_reply_to_a_cancelled_request_keeps_its_conversation (void **state)
+{
+    (void) state;
+    s_fixture_t *self = s_make_up (1);
+    rp_work_t *work = s_request_in (self, 0, 1, 7);
     assert_ptr_equal (s_take (self), work);
-    talk = work->talk->local;
-    s_cancel (self, 0, 2);
+    uint64_t talk = work->talk->local;
+    s_cancel (self, 0, 1);
     assert_true (s_finish (self, work));
+    s_expect_ended (self, 0);
+    assert_int_equal (s_exchange (self, 0, 2, 7), talk);
+    s_end (self, 0, 7);
     s_expect_ended (self, talk);
     s_free (self);
 }
@@ -581,12 +590,14 @@ static void one_that_the_application_never_saw_ends_unheard (void **state)
     s_request_in (self, 0, 1, 7);
     s_cancel (self, 0, 1);
     s_flush (self);
+    assert_int_equal (self->core.talks.count, 1);
+    s_end (self, 0, 7);
     s_expect_ended (self, 0);
     assert_int_equal (self->core.talks.count, 0);
     s_free (self);
 }
 
-/*  ---- Leaving --------------------------------------------------------------------------------- */
+/*  ---- Leaving -------------------------------------------------------------------------------- */
 
 static void drain_ends_when_every_broker_said_bye (void **state)
 {
@@ -626,7 +637,7 @@ static void drain_leaves_at_its_limit (void **state)
     }
     self->trace[0] = '\0';
     s_pass (self, S_SECOND);
-    s_expect (self, "0<BYE 0:close");
+    s_expect (self, "0<BYE 0:close 0!left");
     assert_true (rp_worker_core_is_over (&self->core, &status));
     assert_true (work->cancelled);
     assert_false (s_finish (self, work));
@@ -671,7 +682,7 @@ static void stop_gives_back_what_has_not_begun_and_waits_for_what_has (void **st
     s_expect (self, "");
     assert_true (s_finish (self, work));
     s_tick (self);
-    s_expect (self, "0<BYE 0:close");
+    s_expect (self, "0<BYE 0:close 0!left");
     s_free (self);
 }
 
@@ -715,6 +726,7 @@ int main (void)
       cmocka_unit_test (its_end_is_told_after_its_request_is_back),
       cmocka_unit_test (a_lost_session_ends_its_conversations),
       cmocka_unit_test (one_that_was_never_answered_ends_with_its_request),
+      cmocka_unit_test (a_reply_to_a_cancelled_request_keeps_its_conversation),
       cmocka_unit_test (one_that_the_application_never_saw_ends_unheard),
       cmocka_unit_test (drain_ends_when_every_broker_said_bye),
       cmocka_unit_test (drain_leaves_at_its_limit),

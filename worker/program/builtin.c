@@ -161,11 +161,7 @@ int rp_builtin_run (const rp_settings_t *settings, rp_worker_t *worker, int sign
     close (server.done_fd);
     if (signals > 1)
         return rp_status_exit_code (RP_INTERRUPTED);
-    if (server.status != RP_OK) {
-        char why[512];
-        fprintf (
-          stderr, "riposte-worker: cannot serve \"%s\": %s\n", settings->service,
-          rp_worker_last_error (worker, why, sizeof why));
-    }
+    if (server.status != RP_OK)
+        rp_loop_refused (settings, worker);
     return rp_status_exit_code (server.status);
 }

@@ -12,7 +12,7 @@
 
 /*  Bytes read at once.  */
 #define S_CHUNK 65536u
-/*  Reads of stderr in one go, so that a child that never stops talking cannot hold everything up.  */
+/*  Reads of stderr in one go, so that a child that never stops talking cannot hold up the rest.  */
 #define S_ERROR_READS 16
 
 void rp_child_init (rp_child_t *self)

@@ -53,8 +53,8 @@ void rp_child_end (rp_child_t *self, int64_t now, int64_t kill_after);
 /*  KILL to the whole group.  */
 void rp_child_kill (rp_child_t *self);
 
-/*  If it has exited: its exit status, or 128 + the signal that ended it, and pid is 0. Otherwise -1.
-    What is left of the group of a child that was told to end is killed.  */
+/*  If it has exited: its exit status, or 128 + the signal that ended it, and pid is 0. Otherwise
+    -1. What is left of the group of a child that was told to end is killed.  */
 int rp_child_reap (rp_child_t *self);
 
 /*  Writes what can be written; closes stdin when the child does not read it any more.  */

@@ -37,7 +37,7 @@ static void s_close_input (rp_loop_t *loop, rp_slot_t *slot)
 
 static void s_begin (rp_loop_t *loop, rp_slot_t *slot)
 {
-    slot->too_much = false;
+    slot->broke = false;
     size_t size = rp_task_size (slot->task);
     char **environment = rp_environment_new (slot->task);
     if (!environment || !rp_buffer_append (&slot->input, rp_task_body (slot->task), size)) {
@@ -65,7 +65,7 @@ static void s_output (rp_loop_t *loop, rp_slot_t *slot, rp_child_read_t how)
 {
     if (how != RP_CHILD_FULL)
         return;
-    slot->too_much = true;
+    slot->broke = true;
     rp_child_close (&slot->child);
     rp_child_end (&slot->child, loop->now, loop->settings->kill_after);
 }
@@ -82,7 +82,7 @@ static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
         return;
     if (rp_task_cancelled (slot->task))
         rp_loop_fail (loop, slot, code, "cancelled", NULL, 0);
-    else if (slot->too_much) {
+    else if (slot->broke) {
         snprintf (
           text, sizeof text, "its output is over the limit of %s",
           rp_size_format (limit, loop->settings->max_output));

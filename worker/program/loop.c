@@ -17,6 +17,8 @@
 /*  Descriptors of one slot: stdin, stdout, stderr. Two more are the loop's.  */
 #define S_PER_SLOT 3u
 #define S_OWN 2u
+/*  An int holds it; waking once more costs nothing.  */
+#define S_WAIT_MAX_MS 60000
 
 void rp_loop_say (const rp_settings_t *settings, const char *format, ...)
 {
@@ -30,7 +32,16 @@ void rp_loop_say (const rp_settings_t *settings, const char *format, ...)
     fprintf (stderr, "riposte-worker: \"%s\" %s\n", settings->service, line);
 }
 
-/*  ---- Ending tasks ---------------------------------------------------------------------------- */
+void rp_loop_refused (const rp_settings_t *settings, rp_worker_t *worker)
+{
+    char why[512];
+    if (settings->quiet) // otherwise a notice has said it
+        fprintf (
+          stderr, "riposte-worker: cannot serve \"%s\": %s\n", settings->service,
+          rp_worker_last_error (worker, why, sizeof why));
+}
+
+/*  ---- Ending tasks --------------------------------------------------------------------------- */
 
 void rp_loop_abandon (rp_loop_t *loop, rp_task_t **task_p, const char *text)
 {
@@ -51,7 +62,13 @@ void rp_loop_fail (
         rp_loop_abandon (loop, &slot->task, "the worker is out of memory");
 }
 
-/*  ---- Tasks ----------------------------------------------------------------------------------- */
+/*  True when nothing new begins.  */
+static bool s_is_leaving (const rp_loop_t *loop)
+{
+    return loop->status != RP_TIMED_OUT || loop->signals > 1;
+}
+
+/*  ---- Tasks ---------------------------------------------------------------------------------- */
 
 static rp_slot_t *s_find_slot (rp_loop_t *loop, const rp_task_t *task)
 {
@@ -70,7 +87,7 @@ static void s_dispatch (rp_loop_t *loop)
     for (size_t index = 0; index < loop->pending_count; index++) {
         rp_task_t *task = loop->pending[index];
         rp_slot_t *slot = NULL;
-        if (loop->status != RP_TIMED_OUT || loop->signals > 1)
+        if (s_is_leaving (loop))
             rp_loop_abandon (loop, &task, "the worker stopped before it began");
         else if (rp_task_cancelled (task)) {
             if (rp_task_fail (&task, 0, "cancelled before it began", NULL, 0) == RP_NO_MEMORY)
@@ -113,7 +130,7 @@ static void s_conversation_ended (uint64_t conversation, void *arg)
         loop->runner->ended (loop, conversation);
 }
 
-/*  ---- Children -------------------------------------------------------------------------------- */
+/*  ---- Children ------------------------------------------------------------------------------- */
 
 static int s_echo (const rp_loop_t *loop)
 {
@@ -144,47 +161,56 @@ static void s_reap (rp_loop_t *loop)
     }
 }
 
-/*  What time brings for a slot; the earliest of earliest and when there is more.  */
-static int64_t s_tick_slot (rp_loop_t *loop, rp_slot_t *slot, int64_t earliest)
+/*  Starts, ends and kills what is due.  */
+static void s_tick_slot (rp_loop_t *loop, rp_slot_t *slot)
 {
     rp_child_t *child = &slot->child;
-    bool leaving = loop->status != RP_TIMED_OUT || loop->signals > 1;
-    int64_t next = INT64_MAX;
+    bool leaving = s_is_leaving (loop);
     if (child->pid == 0) {
         if (!leaving && slot->start_at <= loop->now)
             loop->runner->start (loop, slot);
-        next = leaving ? INT64_MAX : slot->start_at;
+        return;
     }
-    else {
-        if (leaving && !slot->task && child->input >= 0)
-            rp_child_close (child);
-        if (leaving ? !slot->task || loop->signals > 1 || rp_task_cancelled (slot->task)
-                    : slot->task && rp_task_cancelled (slot->task))
-            rp_child_end (child, loop->now, loop->settings->kill_after);
-        if (child->kill_at && child->kill_at <= loop->now)
-            rp_child_kill (child);
-        if (child->kill_at)
-            next = child->killed ? INT64_MAX : child->kill_at;
-        else if (slot->task)
-            next = loop->now + ((int64_t) rp_task_time_left_ms (slot->task) + 1) * 1000;
-    }
-    return next < earliest ? next : earliest;
+    bool unwanted = slot->task ? loop->signals > 1 || rp_task_cancelled (slot->task) : leaving;
+    if (leaving && !slot->task)
+        rp_child_close (child);
+    if (unwanted)
+        rp_child_end (child, loop->now, loop->settings->kill_after);
+    if (child->kill_at && child->kill_at <= loop->now)
+        rp_child_kill (child);
 }
 
-static int64_t s_tick (rp_loop_t *loop)
+static int64_t s_deadline (const rp_loop_t *loop, const rp_task_t *task)
+{
+    return loop->now + ((int64_t) rp_task_time_left_ms (task) + 1) * 1000;
+}
+
+/*  When a slot wants to be looked at next.  */
+static int64_t s_next_of_slot (const rp_loop_t *loop, const rp_slot_t *slot)
+{
+    const rp_child_t *child = &slot->child;
+    if (child->pid == 0)
+        return s_is_leaving (loop) ? INT64_MAX : slot->start_at;
+    if (child->kill_at)
+        return child->killed ? INT64_MAX : child->kill_at;
+    return slot->task ? s_deadline (loop, slot->task) : INT64_MAX;
+}
+
+static int64_t s_next (const rp_loop_t *loop)
 {
     int64_t earliest = INT64_MAX;
-    for (uint64_t index = 0; index < loop->settings->slots; index++)
-        earliest = s_tick_slot (loop, &loop->slots[index], earliest);
+    for (uint64_t index = 0; index < loop->settings->slots; index++) {
+        int64_t next = s_next_of_slot (loop, &loop->slots[index]);
+        earliest = next < earliest ? next : earliest;
+    }
     for (size_t index = 0; index < loop->pending_count; index++) {
-        int64_t left = ((int64_t) rp_task_time_left_ms (loop->pending[index]) + 1) * 1000;
-        if (loop->now + left < earliest)
-            earliest = loop->now + left;
+        int64_t next = s_deadline (loop, loop->pending[index]);
+        earliest = next < earliest ? next : earliest;
     }
     return earliest;
 }
 
-/*  ---- The loop -------------------------------------------------------------------------------- */
+/*  ---- The loop ------------------------------------------------------------------------------- */
 
 static void s_signals (rp_loop_t *loop)
 {
@@ -253,19 +279,28 @@ static bool s_is_done (const rp_loop_t *loop)
     return true;
 }
 
+/*  How long poll may wait.  */
+static int s_wait_ms (int64_t next, int64_t now)
+{
+    if (next == INT64_MAX)
+        return -1;
+    int64_t wait = next <= now ? 0 : (next - now + 999) / 1000;
+    return wait < S_WAIT_MAX_MS ? (int) wait : S_WAIT_MAX_MS;
+}
+
 static void s_serve (rp_loop_t *loop, struct pollfd *entries)
 {
     nfds_t count = (nfds_t) (S_OWN + S_PER_SLOT * loop->settings->slots);
     s_receive (loop);
     while (!loop->broken) {
         loop->now = rp_clock_us ();
+        for (uint64_t index = 0; index < loop->settings->slots; index++)
+            s_tick_slot (loop, &loop->slots[index]);
         s_dispatch (loop);
-        int64_t next = s_tick (loop);
         if (s_is_done (loop))
             return;
-        int64_t wait = next == INT64_MAX ? -1 : (next - loop->now + 999) / 1000;
         s_fill_poll (loop, entries);
-        int ready = poll (entries, count, wait > 60000 ? 60000 : (int) (wait < -1 ? 0 : wait));
+        int ready = poll (entries, count, s_wait_ms (s_next (loop), loop->now));
         if (ready < 0 && errno != EINTR) {
             loop->broken = true;
             return;
@@ -287,13 +322,9 @@ static int s_exit_code (rp_loop_t *loop)
     }
     if (loop->signals > 1)
         return rp_status_exit_code (RP_INTERRUPTED);
-    if (loop->status == RP_CLOSED)
-        return 0;
-    char why[512];
-    fprintf (
-      stderr, "riposte-worker: cannot serve \"%s\": %s\n", loop->settings->service,
-      rp_worker_last_error (loop->worker, why, sizeof why));
-    return rp_status_exit_code (loop->status);
+    if (loop->status != RP_CLOSED)
+        rp_loop_refused (loop->settings, loop->worker);
+    return loop->status == RP_CLOSED ? 0 : rp_status_exit_code (loop->status);
 }
 
 static void s_free (rp_loop_t *loop)

@@ -30,7 +30,7 @@ typedef struct {
     uint64_t life;      /* changes when a child that stays has ended */
     int64_t start_at;   /* of a child that stays: when to start the next; INT64_MAX: not */
     uint32_t failures;  /* of children that stay, in a row */
-    bool too_much;      /* the child was ended for its output */
+    bool broke;         /* the child was ended for what it said */
 } rp_slot_t;
 
 typedef struct rp_loop rp_loop_t;
@@ -89,6 +89,9 @@ void rp_loop_reply (rp_loop_t *loop, rp_slot_t *slot, const void *body, size_t s
 void rp_loop_fail (
   rp_loop_t *loop, rp_slot_t *slot, uint32_t code, const char *text, const void *body, size_t size);
 void rp_loop_abandon (rp_loop_t *loop, rp_task_t **task_p, const char *text);
+
+/*  With -q: why the worker could not serve, which is said even then.  */
+void rp_loop_refused (const rp_settings_t *settings, rp_worker_t *worker);
 
 /*  One line on stderr, unless -q was given.  */
 void rp_loop_say (const rp_settings_t *settings, const char *format, ...)

@@ -120,13 +120,13 @@ static const char *const s_usage[] = {
 };
 
 static const char *const s_description[] = {
-  "Offers SERVICE to the brokers and runs COMMAND for each request: the body on its standard input, "
-  "the reply from its standard output. Exit status 0 is a reply; any other is an error with that "
+  "Offers SERVICE to the brokers and runs COMMAND for each request: the body on its standard "
+  "input, the reply from its standard output. Exit status 0 is a reply; any other is an error with that "
   "number, and the last line of standard error is its message.",
   "COMMAND finds RIPOSTE_SERVICE, RIPOSTE_ID, RIPOSTE_ATTEMPT, RIPOSTE_TIME_LEFT_MS, "
-  "RIPOSTE_CONVERSATION and RIPOSTE_HEADER_NAME for each header in its environment. It is ended with "
-  "SIGTERM, later SIGKILL, and its process group with it, when the request is cancelled or past its "
-  "deadline.",
+  "RIPOSTE_CONVERSATION and RIPOSTE_HEADER_NAME for each header in its environment. It is ended "
+  "with SIGTERM, later SIGKILL, and its process group with it, when the request is cancelled or "
+  "past its deadline.",
   "SIGTERM or SIGINT drains: no new requests, and the end when what runs has ended. A second one "
   "stops at once.",
   NULL,
@@ -160,7 +160,7 @@ static int s_wrong (const char *format, const char *detail)
     return rp_status_exit_code (RP_USAGE);
 }
 
-/*  ---- Checking -------------------------------------------------------------------------------- */
+/*  ---- Checking ------------------------------------------------------------------------------- */
 
 static bool s_is_program (const char *path)
 {
@@ -214,13 +214,12 @@ static int s_check (rp_settings_t *settings, const rp_arguments_t *arguments)
     if (before == 0)
         return s_wrong ("%s", "no service is named");
     if (before > 1)
-        return s_wrong ("\"%s\" is not expected; a command goes behind \"--\"", arguments->items[1]);
+        return s_wrong (
+          "\"%s\" is not expected; a command goes behind \"--\"", arguments->items[1]);
     settings->service = arguments->items[0];
     settings->command = arguments->items + 1;
     if (!rp_name_is_valid (settings->service, strlen (settings->service)))
-        return s_wrong (
-          "\"%s\" cannot be a service: 1 to 127 bytes without control characters",
-          settings->service);
+        return s_wrong ("%s", "a service is 1 to 127 bytes without control characters");
     if (builtin && (settings->persistent || arguments->after_dashes > 0))
         return s_wrong ("%s", "--builtin goes without a command and without --persistent");
     if (!builtin && arguments->after_dashes == 0)
@@ -230,11 +229,11 @@ static int s_check (rp_settings_t *settings, const rp_arguments_t *arguments)
     if (settings->name
         && (strlen (settings->name) > RP_PEER_NAME_MAX
             || !rp_name_is_valid (settings->name, strlen (settings->name))))
-        return s_wrong ("--name \"%s\" is not 1 to 63 bytes", settings->name);
+        return s_wrong ("%s", "--name wants 1 to 63 bytes without control characters");
     return s_check_endpoints (settings->server);
 }
 
-/*  ---- Running --------------------------------------------------------------------------------- */
+/*  ---- Running -------------------------------------------------------------------------------- */
 
 /*  All signals that mean something come through a descriptor; they are blocked before any thread
     starts, so no thread gets them.  */
@@ -251,8 +250,8 @@ static int s_open_signals (void)
     return signalfd (-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-/*  Three pipes per slot soon pass the usual 1,024 descriptors. No more than needed: children inherit
-    the limit, and old ones size tables by it. If it is not allowed, some slots fail to start their
+/*  Three pipes per slot soon pass the usual 1,024 descriptors. No more than needed: children
+    inherit the limit, and old ones size tables by it. If it is not allowed, some slots fail to start their
     process, and say so.  */
 static void s_raise_limit (uint64_t slots)
 {

@@ -25,6 +25,7 @@ typedef struct {
     uint64_t conversation;
     rp_slot_t *slot;
     uint64_t life;
+    bool answered;
 } s_home_t;
 
 struct rp_persistent {
@@ -77,8 +78,18 @@ static bool s_settle (rp_persistent_t *self, uint64_t conversation, rp_slot_t *s
         free (home);
         return false;
     }
-    *home = (s_home_t) {conversation, slot, slot->life};
+    *home = (s_home_t) {.conversation = conversation, .slot = slot, .life = slot->life};
     return true;
+}
+
+/*  The task of a process that ends is given back. What the process knew of its conversation is
+    lost; but before its first answer it knew nothing, and another process may begin it.  */
+static void s_give_back (rp_loop_t *loop, rp_slot_t *slot, const char *text)
+{
+    const s_home_t *home = s_find_home (loop->state, rp_task_conversation (slot->task));
+    if (home && home->answered)
+        rp_task_end_conversation (slot->task);
+    rp_loop_abandon (loop, &slot->task, text);
 }
 
 static bool s_suits (rp_loop_t *loop, const rp_slot_t *slot, const rp_task_t *task)
@@ -115,7 +126,7 @@ static void s_ended (rp_loop_t *loop, uint64_t conversation)
     free (home);
 }
 
-/*  ---- The process ----------------------------------------------------------------------------- */
+/*  ---- The process ---------------------------------------------------------------------------- */
 
 static void s_plan_start (rp_loop_t *loop, rp_slot_t *slot)
 {
@@ -127,6 +138,7 @@ static void s_plan_start (rp_loop_t *loop, rp_slot_t *slot)
 static void s_start (rp_loop_t *loop, rp_slot_t *slot)
 {
     slot->start_at = INT64_MAX;
+    slot->broke = false;
     int error = rp_child_spawn (&slot->child, loop->settings->command, environ);
     if (!error)
         return;
@@ -142,23 +154,26 @@ static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
     char how[64];
     char said[256];
     char text[RP_WIRE_TEXT_MAX];
-    bool on_purpose = slot->child.kill_at != 0;
+    bool cancelled = slot->task && rp_task_cancelled (slot->task);
+    bool expected = cancelled || slot->broke;
     rp_exec_describe (status, how, sizeof how);
     rp_child_last_line (&slot->child, said, sizeof said);
     snprintf (
       text, sizeof text, "its process ended: %s%s%s", how, said[0] ? ": " : "", said);
-    if (slot->task && rp_task_cancelled (slot->task))
+    if (cancelled) {
+        rp_task_end_conversation (slot->task);
         rp_loop_fail (loop, slot, 0, "cancelled", NULL, 0);
+    }
     else if (slot->task)
-        rp_loop_abandon (loop, &slot->task, text);
+        s_give_back (loop, slot, text);
     slot->life++;
     slot->child.kill_at = 0;
     if (loop->status != RP_TIMED_OUT || loop->signals > 1)
         return;
-    if (!on_purpose)
+    if (!expected)
         slot->failures++;
     s_plan_start (loop, slot);
-    if (!on_purpose)
+    if (!expected)
         rp_loop_say (
           loop->settings, "%s, next start in %" PRId64 " ms", text,
           (slot->start_at - loop->now) / 1000);
@@ -168,38 +183,42 @@ static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
 static void s_break (rp_loop_t *loop, rp_slot_t *slot, const char *reason)
 {
     rp_loop_say (loop->settings, "broke the framing and is killed: %s", reason);
+    slot->broke = true;
     slot->failures++;
     if (slot->task)
-        rp_loop_abandon (loop, &slot->task, reason);
+        s_give_back (loop, slot, reason);
     rp_child_close (&slot->child);
     rp_child_end (&slot->child, loop->now, 0);
 }
 
-/*  ---- Tasks ----------------------------------------------------------------------------------- */
+/*  ---- Tasks ---------------------------------------------------------------------------------- */
+
+typedef struct {
+    rp_buffer_t *input;
+    bool done;
+} s_printer_t;
 
 static void s_print_header (const char *key, const char *value, void *arg)
 {
-    rp_slot_t *slot = arg;
-    // A failure shows in the size of the buffer, which s_begin checks last.
-    rp_buffer_print (&slot->input, "%s: %s\n", key, value);
+    s_printer_t *printer = arg;
+    printer->done = printer->done && rp_buffer_print (printer->input, "%s: %s\n", key, value);
 }
 
 static void s_begin (rp_loop_t *loop, rp_slot_t *slot)
 {
     const rp_task_t *task = slot->task;
     size_t size = rp_task_size (task);
-    bool done = s_settle (loop->state, rp_task_conversation (task), slot)
-                && rp_buffer_print (
-                  &slot->input,
-                  "RP/1 REQUEST %" PRIu64 " %zu %" PRIu32 " %" PRIu32 " %" PRIu64 "\n",
-                  rp_task_id (task), size, rp_task_time_left_ms (task), rp_task_attempt (task),
-                  rp_task_conversation (task));
-    if (done) {
-        rp_task_each_header (task, s_print_header, slot);
-        done = rp_buffer_append (&slot->input, "\n", 1)
-               && rp_buffer_append (&slot->input, rp_task_body (task), size);
-    }
-    if (!done) {
+    s_printer_t printer = {.input = &slot->input};
+    printer.done = s_settle (loop->state, rp_task_conversation (task), slot)
+                   && rp_buffer_print (
+                     &slot->input,
+                     "RP/1 REQUEST %" PRIu64 " %zu %" PRIu32 " %" PRIu32 " %" PRIu64 "\n",
+                     rp_task_id (task), size, rp_task_time_left_ms (task), rp_task_attempt (task),
+                     rp_task_conversation (task));
+    rp_task_each_header (task, s_print_header, &printer);
+    if (
+      !printer.done || !rp_buffer_append (&slot->input, "\n", 1)
+      || !rp_buffer_append (&slot->input, rp_task_body (task), size)) {
         s_break (loop, slot, "the worker is out of memory");
         return;
     }
@@ -223,6 +242,9 @@ static void s_add_headers (rp_task_t *task, const rp_framing_answer_t *answer)
 
 static void s_answer (rp_loop_t *loop, rp_slot_t *slot, const rp_framing_answer_t *answer)
 {
+    s_home_t *home = s_find_home (loop->state, rp_task_conversation (slot->task));
+    if (home)
+        home->answered = true;
     s_add_headers (slot->task, answer);
     if (answer->ok)
         rp_loop_reply (loop, slot, answer->body, answer->body_size);

@@ -14,7 +14,7 @@ HELLO, WELCOME, REQUEST, REPLY, CANCEL, CREDIT, HEARTBEAT, DRAIN, BYE, END = ran
 INLINE, WORKER, OPEN, LAST, TRACE, MORE = (1 << bit for bit in range(6))
 STATUSES = ("OK", "APP_ERROR", "NO_WORKER", "BUSY", "DRAINING", "DENIED", "INVALID", "TOO_LARGE",
             "EXPIRED", "CANCELLED", "WORKER_LOST", "DEADLINE", "CONVERSATION_LOST")
-OK, APP_ERROR, NO_WORKER, BUSY, DRAINING, DENIED, INVALID, TOO_LARGE = range(8)
+WORKER_LOST = STATUSES.index("WORKER_LOST")
 
 _FIXED = struct.Struct(">2sBBHHQQIIBBBBBBHHHI")
 _FIELDS = ("signature", "version", "command", "size", "flags", "id", "conversation", "time",

@@ -10,6 +10,7 @@ from support.waiting import until
 class Talk:
     def __init__(self, world, broker, service="site"):
         self._prompt = f"{service}> "
+        self._answers = 0
         self._terminal, other = pty.openpty()
         self._process = world.start("talk", *world.cli_command(broker, "talk", service),
                                     stdin=other)
@@ -20,12 +21,19 @@ class Talk:
         until(lambda: self._process.log().count(self._prompt) >= count, 10,
               "the prompt comes back", self._process)
 
-    def say(self, text):
-        """Types one request and returns what is shown for it."""
-        count = self._process.log().count(self._prompt)
+    def type(self, text):
+        """Types one request."""
         os.write(self._terminal, text + b"\n")
-        self._wait_for_prompts(count + 1)
-        return self._process.log().split(self._prompt)[count]
+
+    def wait(self):
+        """Returns what is shown for it, once all of it is."""
+        self._answers += 1
+        self._wait_for_prompts(self._answers + 1)
+        return self._process.log().split(self._prompt)[self._answers]
+
+    def say(self, text):
+        self.type(text)
+        return self.wait()
 
     def end(self):
         """Ctrl-D; returns the program's exit code."""

@@ -21,6 +21,11 @@ class Broker(Process):
 
     endpoint = None
 
+    def ready_ms(self):
+        """How long it took to be ready, by its own words."""
+        value, unit = self.log().split("ready in ")[1].split()[:2]
+        return float(value) * {"µs": 0.001, "ms": 1, "s": 1000}[unit]
+
 
 class Gate:
     """A command for riposte-worker that does not end before the gate is open, so that a test decides

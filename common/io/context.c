@@ -1,0 +1,53 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "common/io/context.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <zmq.h>
+
+/*  Sockets at once: three for each connection. The default, 1,023, is too few for a load program.  */
+#define S_SOCKETS 30000
+
+static pthread_mutex_t s_lock = PTHREAD_MUTEX_INITIALIZER;
+static void *s_context;
+static size_t s_shares;
+static pid_t s_process;
+
+void *rp_context_acquire (void)
+{
+    pthread_mutex_lock (&s_lock);
+    if (!s_context || s_process != getpid ()) {
+        s_context = zmq_ctx_new ();
+        s_process = getpid ();
+        s_shares = 0;
+        if (s_context) {
+            zmq_ctx_set (s_context, ZMQ_BLOCKY, 0);
+            zmq_ctx_set (s_context, ZMQ_MAX_SOCKETS, S_SOCKETS);
+        }
+    }
+    if (s_context)
+        s_shares++;
+    void *context = s_context;
+    pthread_mutex_unlock (&s_lock);
+    return context;
+}
+
+void rp_context_release (void *context)
+{
+    if (!context)
+        return;
+    pthread_mutex_lock (&s_lock);
+    bool last = context == s_context && --s_shares == 0;
+    if (last)
+        s_context = NULL;
+    pthread_mutex_unlock (&s_lock);
+    if (last)
+        while (zmq_ctx_term (context) != 0 && errno == EINTR)
+            ;
+}

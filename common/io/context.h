@@ -1,0 +1,24 @@
+/*  The libzmq context that all clients and workers of a process share.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    A context brings two threads of its own. A program with a hundred clients would have two hundred of
+    them, and they would spend their time waking each other; so there is one context, made with the
+    first client or worker and ended with the last. It is the one piece of global state of the library.
+
+    After fork(), a child gets a context of its own: its parent's threads are not in it.
+
+    Thread-safety: any thread.
+*/
+
+#ifndef RP_CONTEXT_H
+#define RP_CONTEXT_H
+
+/*  Takes a share of the context. NULL with errno (EMFILE, ENOMEM).  */
+void *rp_context_acquire (void);
+
+/*  Gives a share back, after the sockets that were made with it were closed; the last one waits until
+    they have flushed what their linger allows.  */
+void rp_context_release (void *context);
+
+#endif

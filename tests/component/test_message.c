@@ -1,0 +1,350 @@
+/*  SPDX-License-Identifier: MPL-2.0
+
+    Messages over a real ROUTER and DEALER, in-process.
+*/
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zmq.h>
+
+#include "common/io/message.h"
+#include "common/io/socket.h"
+#include "common/limits.h"
+
+enum { BACKLOG = 2, BIG = 100000 };
+
+typedef struct {
+    void *context;
+    void *router;
+    void *dealer;
+    rp_message_pool_t pool;
+    unsigned char address[256];
+    size_t address_size;
+} s_world_t;
+
+/*  ---- Vocabulary ------------------------------------------------------------------------------ */
+
+/*  Waits, with a bound, until a socket has something to read.  */
+static void s_await_input (void *socket)
+{
+    zmq_pollitem_t item = {.socket = socket, .events = ZMQ_POLLIN};
+    assert_int_equal (zmq_poll (&item, 1, 10000), 1);
+}
+
+static void s_send_frames (void *socket, uint32_t count, size_t size)
+{
+    char *bytes = calloc (1, size + 1);
+    assert_non_null (bytes);
+    for (uint32_t index = 0; index < count; index++) {
+        bytes[0] = (char) ('a' + index % 26);
+        assert_int_equal (
+          zmq_send (socket, bytes, size, index + 1 < count ? ZMQ_SNDMORE : 0), (int) size);
+    }
+    free (bytes);
+}
+
+/*  The ROUTER's envelope, as the broker takes it.  */
+static void s_take_address (s_world_t *world)
+{
+    s_await_input (world->router);
+    int size = zmq_recv (world->router, world->address, sizeof world->address, ZMQ_DONTWAIT);
+    assert_in_range (size, 1, sizeof world->address);
+    world->address_size = (size_t) size;
+}
+
+static rp_message_t *s_new (s_world_t *world, const char *text)
+{
+    rp_message_t *message = rp_message_new (&world->pool, strlen (text));
+    assert_non_null (message);
+    memcpy (zmq_msg_data (&message->first), text, strlen (text));
+    return message;
+}
+
+/*  A message of two frames, the second of BIG bytes, received from the DEALER.  */
+static rp_message_t *s_receive_two (s_world_t *world)
+{
+    assert_int_equal (zmq_send (world->dealer, "head", 4, ZMQ_SNDMORE), 4);
+    s_send_frames (world->dealer, 1, BIG);
+    s_take_address (world);
+    rp_message_t *message = NULL;
+    assert_int_equal (
+      rp_message_receive (&world->pool, world->router, RP_FRAMES_MAX, SIZE_MAX, &message),
+      RP_RECEIVED);
+    assert_int_equal (message->count, 2);
+    assert_int_equal (message->bytes, 4 + BIG);
+    return message;
+}
+
+static void assert_frame (rp_message_t *message, uint32_t index, const char *text)
+{
+    zmq_msg_t *frame = rp_message_frame (message, index);
+    assert_int_equal (zmq_msg_size (frame), strlen (text));
+    assert_memory_equal (zmq_msg_data (frame), text, strlen (text));
+}
+
+static int s_set_up (void **state)
+{
+    static s_world_t world;
+    memset (&world, 0, sizeof world);
+    world.pool.largest = 4;
+    world.context = zmq_ctx_new ();
+    world.router = rp_socket_router (world.context, -1, BACKLOG);
+    world.dealer = rp_socket_dealer (world.context);
+    assert_non_null (world.dealer);
+    int one = 1; // so that the backlog is full soon: inproc adds both ends
+    zmq_setsockopt (world.dealer, ZMQ_RCVHWM, &one, sizeof one);
+    assert_int_equal (zmq_bind (world.router, "inproc://broker"), 0);
+    assert_int_equal (zmq_connect (world.dealer, "inproc://broker"), 0);
+    // the ROUTER knows a peer once it has heard of it
+    s_send_frames (world.dealer, 1, 1);
+    s_take_address (&world);
+    rp_message_t *message = NULL;
+    assert_int_equal (
+      rp_message_receive (&world.pool, world.router, 1, 1, &message), RP_RECEIVED);
+    rp_message_destroy (&world.pool, &message);
+    *state = &world;
+    return 0;
+}
+
+static int s_tear_down (void **state)
+{
+    s_world_t *world = *state;
+    rp_message_pool_clear (&world->pool);
+    rp_socket_close (world->dealer, NULL);
+    rp_socket_close (world->router, NULL);
+    return zmq_ctx_term (world->context);
+}
+
+/*  ---- Receiving ------------------------------------------------------------------------------- */
+
+static void a_message_keeps_its_frames (void **state)
+{
+    s_world_t *world = *state;
+    s_send_frames (world->dealer, RP_FRAMES_MAX, 3);
+    s_take_address (world);
+    rp_message_t *message = NULL;
+    assert_int_equal (
+      rp_message_receive (&world->pool, world->router, RP_FRAMES_MAX, SIZE_MAX, &message),
+      RP_RECEIVED);
+    assert_int_equal (message->count, RP_FRAMES_MAX);
+    assert_int_equal (message->bytes, 3 * RP_FRAMES_MAX);
+    for (uint32_t index = 0; index < RP_FRAMES_MAX; index++)
+        assert_int_equal (
+          *(char *) zmq_msg_data (rp_message_frame (message, index)), 'a' + index % 26);
+    rp_message_destroy (&world->pool, &message);
+    assert_null (message);
+}
+
+static void an_empty_socket_gives_nothing_and_does_not_wait (void **state)
+{
+    s_world_t *world = *state;
+    rp_message_t *message = (rp_message_t *) world;
+    assert_int_equal (
+      rp_message_receive (&world->pool, world->dealer, 64, SIZE_MAX, &message), RP_RECEIVED_NONE);
+    assert_null (message);
+    assert_int_equal (world->pool.count, 1); // it went back
+}
+
+/*  Sends a message that is too big by a limit; it must be gone, and the next one whole.  */
+static void s_try_big (
+  s_world_t *world, uint32_t frames, size_t size, uint32_t max_frames, size_t max_bytes)
+{
+    s_send_frames (world->dealer, frames, size);
+    assert_int_equal (zmq_send (world->dealer, "next", 4, 0), 4);
+    s_take_address (world);
+    rp_message_t *message = NULL;
+    assert_int_equal (
+      rp_message_receive (&world->pool, world->router, max_frames, max_bytes, &message),
+      RP_RECEIVED_BIG);
+    assert_int_equal (message->count, 1);
+    assert_int_equal (message->bytes > max_bytes, max_bytes != SIZE_MAX); // tells which limit
+    assert_int_equal (zmq_msg_size (&message->first), size);
+    assert_int_equal (*(char *) zmq_msg_data (&message->first), 'a');
+    rp_message_destroy (&world->pool, &message);
+
+    s_take_address (world);
+    assert_int_equal (
+      rp_message_receive (&world->pool, world->router, max_frames, SIZE_MAX, &message),
+      RP_RECEIVED);
+    assert_frame (message, 0, "next");
+    rp_message_destroy (&world->pool, &message);
+}
+
+static void a_message_over_a_cap_is_dropped_and_the_next_one_is_whole (void **state)
+{
+    s_world_t *world = *state;
+    s_try_big (world, RP_FRAMES_MAX + 1, 1, RP_FRAMES_MAX, SIZE_MAX); // one frame too many
+    s_try_big (world, 5000, 1, RP_FRAMES_MAX, SIZE_MAX);
+    s_try_big (world, 5000, 1, 100000, SIZE_MAX); // RP_FRAMES_MAX holds whatever is asked for
+    s_try_big (world, 2, 1, 1, SIZE_MAX);
+    s_try_big (world, 1, 101, 64, 100); // the first frame alone
+    s_try_big (world, 5, 101, 64, 100);
+    s_try_big (world, 5, 30, 64, 100); // in the middle
+    s_try_big (world, 4, 30, 64, 119); // in the last
+}
+
+static void caps_are_inclusive (void **state)
+{
+    s_world_t *world = *state;
+    s_send_frames (world->dealer, 4, 25);
+    s_take_address (world);
+    rp_message_t *message = NULL;
+    assert_int_equal (
+      rp_message_receive (&world->pool, world->router, 4, 100, &message), RP_RECEIVED);
+    rp_message_destroy (&world->pool, &message);
+}
+
+/*  ---- Sending --------------------------------------------------------------------------------- */
+
+static void bodies_pass_through_without_being_copied (void **state)
+{
+    s_world_t *world = *state;
+    rp_message_t *message = s_receive_two (world);
+    const void *body = zmq_msg_data (rp_message_frame (message, 1));
+    assert_int_equal (
+      rp_message_send (
+        &world->pool, world->router, world->address, world->address_size, &message),
+      0);
+    assert_null (message);
+
+    s_await_input (world->dealer);
+    assert_int_equal (
+      rp_message_receive (&world->pool, world->dealer, 64, SIZE_MAX, &message), RP_RECEIVED);
+    assert_frame (message, 0, "head");
+    assert_ptr_equal (zmq_msg_data (rp_message_frame (message, 1)), body);
+    rp_message_destroy (&world->pool, &message);
+}
+
+static void a_send_to_one_who_is_gone_leaves_the_message_whole (void **state)
+{
+    s_world_t *world = *state;
+    rp_message_t *message = s_receive_two (world);
+    rp_message_t *same = message;
+    assert_int_equal (rp_message_send (&world->pool, world->router, "nobody", 6, &message), -1);
+    assert_int_equal (errno, EHOSTUNREACH);
+    assert_ptr_equal (message, same);
+    assert_int_equal (message->count, 2);
+    assert_frame (message, 0, "head");
+    assert_int_equal (zmq_msg_size (rp_message_frame (message, 1)), BIG);
+    // and nothing of it is left in the socket
+    assert_int_equal (
+      rp_message_send (
+        &world->pool, world->router, world->address, world->address_size, &message),
+      0);
+    s_await_input (world->dealer);
+    assert_int_equal (
+      rp_message_receive (&world->pool, world->dealer, 64, SIZE_MAX, &message), RP_RECEIVED);
+    assert_int_equal (message->bytes, 4 + BIG);
+    rp_message_destroy (&world->pool, &message);
+}
+
+static void a_send_to_one_who_is_full_leaves_the_message_whole (void **state)
+{
+    s_world_t *world = *state;
+    int sent = 0;
+    rp_message_t *message = NULL;
+    for (;; sent++) {
+        assert_in_range (sent, 0, 1000);
+        message = s_new (world, "hello");
+        if (rp_message_send (
+              &world->pool, world->router, world->address, world->address_size, &message)
+            != 0)
+            break;
+    }
+    assert_int_equal (errno, EAGAIN);
+    assert_int_equal (sent, BACKLOG + 1);
+    assert_frame (message, 0, "hello");
+    rp_message_destroy (&world->pool, &message);
+}
+
+/*  ---- Content --------------------------------------------------------------------------------- */
+
+static void a_shared_message_has_the_same_content_and_no_copy_of_large_frames (void **state)
+{
+    s_world_t *world = *state;
+    rp_message_t *message = s_receive_two (world);
+    rp_message_t *other = rp_message_share (&world->pool, message);
+    assert_non_null (other);
+    assert_int_equal (other->count, 2);
+    assert_int_equal (other->bytes, message->bytes);
+    assert_frame (other, 0, "head");
+    assert_ptr_equal (
+      zmq_msg_data (rp_message_frame (other, 1)), zmq_msg_data (rp_message_frame (message, 1)));
+    rp_message_destroy (&world->pool, &message);
+    assert_int_equal (*(char *) zmq_msg_data (rp_message_frame (other, 1)), 'a');
+    rp_message_destroy (&world->pool, &other);
+}
+
+static void a_head_is_copied_before_it_is_changed_if_another_reads_it (void **state)
+{
+    s_world_t *world = *state;
+    char text[101] = {0};
+    memset (text, 'x', sizeof text - 1); // more than what libzmq keeps inside a frame
+    rp_message_t *message = s_new (world, text);
+    void *own = zmq_msg_data (&message->first);
+    assert_true (rp_message_own_head (message));
+    assert_ptr_equal (zmq_msg_data (&message->first), own); // nobody else: no copy
+
+    rp_message_t *other = rp_message_share (&world->pool, message);
+    assert_non_null (other);
+    assert_ptr_equal (zmq_msg_data (&other->first), own);
+    assert_true (rp_message_own_head (other));
+    memset (zmq_msg_data (&other->first), 'y', sizeof text - 1);
+    assert_frame (message, 0, text);
+    rp_message_destroy (&world->pool, &message);
+    rp_message_destroy (&world->pool, &other);
+}
+
+static void the_free_list_keeps_a_few_and_gives_the_rest_back (void **state)
+{
+    s_world_t *world = *state;
+    rp_message_t *messages[10];
+    for (int index = 0; index < 10; index++)
+        messages[index] = s_new (world, "");
+    for (int index = 0; index < 10; index++) {
+        rp_message_destroy (&world->pool, &messages[index]);
+        rp_message_destroy (&world->pool, &messages[index]); // NULL by now
+    }
+    assert_int_equal (world->pool.count, 4);
+    rp_message_t *message = s_new (world, "again");
+    assert_int_equal (world->pool.count, 3);
+    assert_int_equal (message->count, 1);
+    rp_message_destroy (&world->pool, &message);
+    rp_message_pool_clear (&world->pool);
+    assert_int_equal (world->pool.count, 0);
+    assert_null (world->pool.head);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown (a_message_keeps_its_frames, s_set_up, s_tear_down),
+      cmocka_unit_test_setup_teardown (
+        an_empty_socket_gives_nothing_and_does_not_wait, s_set_up, s_tear_down),
+      cmocka_unit_test_setup_teardown (
+        a_message_over_a_cap_is_dropped_and_the_next_one_is_whole, s_set_up, s_tear_down),
+      cmocka_unit_test_setup_teardown (caps_are_inclusive, s_set_up, s_tear_down),
+      cmocka_unit_test_setup_teardown (
+        bodies_pass_through_without_being_copied, s_set_up, s_tear_down),
+      cmocka_unit_test_setup_teardown (
+        a_send_to_one_who_is_gone_leaves_the_message_whole, s_set_up, s_tear_down),
+      cmocka_unit_test_setup_teardown (
+        a_send_to_one_who_is_full_leaves_the_message_whole, s_set_up, s_tear_down),
+      cmocka_unit_test_setup_teardown (
+        a_shared_message_has_the_same_content_and_no_copy_of_large_frames, s_set_up, s_tear_down),
+      cmocka_unit_test_setup_teardown (
+        a_head_is_copied_before_it_is_changed_if_another_reads_it, s_set_up, s_tear_down),
+      cmocka_unit_test_setup_teardown (
+        the_free_list_keeps_a_few_and_gives_the_rest_back, s_set_up, s_tear_down),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}

@@ -1,0 +1,199 @@
+/*  SPDX-License-Identifier: MPL-2.0
+
+    The sockets' options as libzmq has them, their monitors, and the form of endpoints.
+*/
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zmq.h>
+
+#include "common/io/socket.h"
+
+static int s_option (void *socket, int name)
+{
+    int value = -12345;
+    size_t size = sizeof value;
+    assert_int_equal (zmq_getsockopt (socket, name, &value, &size), 0);
+    return value;
+}
+
+/*  What a peer could use against us is set, on the socket itself.  */
+static void sockets_have_their_options (void **state)
+{
+    (void) state;
+    void *context = zmq_ctx_new ();
+    void *router = rp_socket_router (context, 4321, 17);
+    void *dealer = rp_socket_dealer (context);
+    assert_non_null (router);
+    assert_non_null (dealer);
+    int64_t largest = 0;
+    size_t size = sizeof largest;
+    assert_int_equal (zmq_getsockopt (router, ZMQ_MAXMSGSIZE, &largest, &size), 0);
+    assert_int_equal (largest, 4321);
+    assert_int_equal (s_option (router, ZMQ_SNDHWM), 17);
+    assert_int_equal (s_option (router, ZMQ_BACKLOG), 4096);
+    void *const both[] = {router, dealer};
+    for (size_t index = 0; index < 2; index++) {
+        assert_int_equal (s_option (both[index], ZMQ_RCVHWM), 0);
+        assert_int_equal (s_option (both[index], ZMQ_LINGER), 0);
+        assert_int_equal (s_option (both[index], ZMQ_HANDSHAKE_IVL), 3000);
+        assert_int_equal (s_option (both[index], ZMQ_HEARTBEAT_IVL), 0); // libzmq#4364
+        assert_int_equal (s_option (both[index], ZMQ_TCP_KEEPALIVE), 1);
+        assert_int_equal (s_option (both[index], ZMQ_TCP_KEEPALIVE_IDLE), 15);
+        assert_int_equal (s_option (both[index], ZMQ_TCP_KEEPALIVE_INTVL), 5);
+        assert_int_equal (s_option (both[index], ZMQ_TCP_KEEPALIVE_CNT), 3);
+        assert_int_equal (s_option (both[index], ZMQ_TCP_MAXRT), 20000);
+    }
+    rp_socket_close (router, NULL);
+    rp_socket_close (dealer, NULL);
+    zmq_ctx_term (context);
+}
+
+/*  The routing id that a ROUTER draws for its first peer.  */
+static uint32_t s_first_id (void)
+{
+    void *context = zmq_ctx_new ();
+    srand (1); // as good as libzmq's own seed, the time
+    void *router = rp_socket_router (context, -1, 10);
+    void *dealer = rp_socket_dealer (context);
+    assert_int_equal (zmq_bind (router, "inproc://ids"), 0);
+    assert_int_equal (zmq_connect (dealer, "inproc://ids"), 0);
+    assert_int_equal (zmq_send (dealer, "", 0, 0), 0);
+    unsigned char id[5];
+    assert_int_equal (zmq_recv (router, id, sizeof id, 0), sizeof id);
+    rp_socket_close (dealer, NULL);
+    rp_socket_close (router, NULL);
+    zmq_ctx_term (context);
+    uint32_t value;
+    memcpy (&value, id + 1, sizeof value);
+    return value;
+}
+
+static void routing_ids_do_not_follow_from_a_seed_that_a_peer_may_know (void **state)
+{
+    (void) state;
+    uint32_t ids[4];
+    for (size_t index = 0; index < 4; index++) {
+        ids[index] = s_first_id ();
+        for (size_t before = 0; before < index; before++)
+            assert_int_not_equal (ids[index], ids[before]);
+    }
+}
+
+static void a_monitor_tells_of_connections_and_is_detached (void **state)
+{
+    (void) state;
+    void *context = zmq_ctx_new ();
+    for (uint64_t number = 1; number <= 2; number++) {
+        void *router = rp_socket_router (context, -1, 10);
+        void *monitor = rp_socket_monitor (context, router, ZMQ_EVENT_ACCEPTED, number);
+        assert_non_null (monitor);
+        uint32_t value = 0;
+        assert_int_equal (rp_socket_next_event (monitor, &value), 0);
+        assert_int_equal (zmq_bind (router, "tcp://127.0.0.1:*"), 0);
+        char endpoint[100];
+        size_t size = sizeof endpoint;
+        assert_int_equal (zmq_getsockopt (router, ZMQ_LAST_ENDPOINT, endpoint, &size), 0);
+        void *dealer = rp_socket_dealer (context);
+        assert_int_equal (zmq_connect (dealer, endpoint), 0);
+        zmq_pollitem_t item = {.socket = monitor, .events = ZMQ_POLLIN};
+        assert_int_equal (zmq_poll (&item, 1, 10000), 1);
+        assert_int_equal (rp_socket_next_event (monitor, &value), ZMQ_EVENT_ACCEPTED);
+        assert_in_range (value, 3, 10000); // a descriptor
+        assert_int_equal (rp_socket_next_event (monitor, &value), 0);
+        rp_socket_close (dealer, NULL);
+        rp_socket_close (router, monitor);
+    }
+    rp_socket_close (NULL, NULL);
+    zmq_ctx_term (context);
+}
+
+/*  ---- Endpoints ------------------------------------------------------------------------------- */
+
+static void assert_form (const char *endpoint, bool bind, bool peer)
+{
+    const char *reason = NULL;
+    if (rp_socket_endpoint_is_valid (endpoint, strlen (endpoint), &reason) != bind)
+        fail_msg ("to bind: %s %s", endpoint, reason ? reason : "is valid");
+    assert_int_equal (reason == NULL, bind);
+    if (rp_socket_peer_endpoint_is_valid (endpoint, strlen (endpoint), &reason) != peer)
+        fail_msg ("to connect: %s %s", endpoint, reason ? reason : "is valid");
+    assert_int_equal (reason == NULL, peer);
+}
+
+static void endpoints_are_checked (void **state)
+{
+    (void) state;
+    static const char *const good[] = {
+      "tcp://127.0.0.1:5555", "tcp://localhost:1",  "tcp://broker-1.example.org:65535",
+      "tcp://[::1]:5555",     "tcp://eth0:5555",    "tcp://[fe80::1%eth0]:5555",
+      "ipc:///run/riposte",   "ipc://@abstract",
+    };
+    static const char *const for_bind[] = {
+      "tcp://*:5555", "tcp://127.0.0.1:*", "tcp://*:*", "tcp://127.0.0.1:0", "tcp://[::]:*",
+    };
+    static const char *const bad[] = {
+      "", "tcp", "tcp://", "tcp://host", "tcp://host:", "tcp://:5555", "tcp://host:99999",
+      "tcp://host:65536", "tcp://host:18446744073709551617", "tcp://host:-1", "tcp://host:5a",
+      "tcp://host: 55", "tcp://ho st:5555", "tcp://host;tcp:5555", "tcp://::1:5555", "tcp://[::1]",
+      "tcp://[::1:5555", "tcp://[]:5555", "tcp://[::1]x:5555", "tcp://a\x01:5555", "ipc://",
+      "udp://127.0.0.1:5555", "inproc://x", "TCP://127.0.0.1:5555", "127.0.0.1:5555",
+      "tcp://\xc3\xa4:5555", "ipc:///tmp/a\nb", "tcp://**:5555",
+    };
+    for (size_t index = 0; index < sizeof good / sizeof *good; index++)
+        assert_form (good[index], true, true);
+    for (size_t index = 0; index < sizeof for_bind / sizeof *for_bind; index++)
+        assert_form (for_bind[index], true, false);
+    for (size_t index = 0; index < sizeof bad / sizeof *bad; index++)
+        assert_form (bad[index], false, false);
+    const char *reason;
+    assert_false (rp_socket_endpoint_is_valid ("tcp://a\0b:5555", 14, &reason));
+    char path[200] = "ipc://";
+    memset (path + 6, 'x', 107);
+    assert_form (path, true, true);
+    path[6 + 107] = 'x';
+    assert_form (path, false, false);
+}
+
+/*  What the form allows, libzmq takes.  */
+static void an_ipv6_address_can_be_bound_and_an_ipv4_address_is_shown_as_one (void **state)
+{
+    (void) state;
+    void *context = zmq_ctx_new ();
+    void *router = rp_socket_router (context, -1, 10);
+    char endpoint[100];
+    size_t size = sizeof endpoint;
+    assert_int_equal (rp_socket_prepare (router, "tcp://[::1]:*"), 0);
+    if (zmq_bind (router, "tcp://[::1]:*") == 0) { // not on a machine without IPv6
+        assert_int_equal (zmq_getsockopt (router, ZMQ_LAST_ENDPOINT, endpoint, &size), 0);
+        assert_memory_equal (endpoint, "tcp://[::1]:", 12);
+    }
+    assert_int_equal (rp_socket_prepare (router, "tcp://127.0.0.1:*"), 0);
+    assert_int_equal (zmq_bind (router, "tcp://127.0.0.1:*"), 0);
+    size = sizeof endpoint;
+    assert_int_equal (zmq_getsockopt (router, ZMQ_LAST_ENDPOINT, endpoint, &size), 0);
+    assert_memory_equal (endpoint, "tcp://127.0.0.1:", 16);
+    rp_socket_close (router, NULL);
+    zmq_ctx_term (context);
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+      cmocka_unit_test (sockets_have_their_options),
+      cmocka_unit_test (routing_ids_do_not_follow_from_a_seed_that_a_peer_may_know),
+      cmocka_unit_test (a_monitor_tells_of_connections_and_is_detached),
+      cmocka_unit_test (endpoints_are_checked),
+      cmocka_unit_test (an_ipv6_address_can_be_bound_and_an_ipv4_address_is_shown_as_one),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}

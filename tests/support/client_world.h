@@ -1,0 +1,69 @@
+/*  The client's core in a world that a test makes up, as traces: what happens goes in, the orders come
+    out as one line.
+
+    SPDX-License-Identifier: MPL-2.0
+
+        open(a) close close(orderly) HELLO HEARTBEAT BYE CANCEL(r1)
+        r1>           request r1 is sent
+        r1+k1>        the same, in conversation 1, with the flag OPEN; r1.k1> without it
+        r1=OK         request r1 ended
+
+    Every function fails the running cmocka test when something does not go as it should.
+*/
+
+#ifndef TEST_CLIENT_WORLD_H
+#define TEST_CLIENT_WORLD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/core.h"
+
+#define MS 1000
+#define SECOND 1000000
+
+enum { CLIENT_WORLD_REQUESTS = 32 };
+
+typedef struct {
+    rp_client_core_t core;
+    rp_exchange_t exchanges[CLIENT_WORLD_REQUESTS];
+    rp_talk_t talk;
+    int64_t now;
+    char trace[2048];
+} client_world_t;
+
+/*  A client at rest, with one endpoint, a, or two, a and b; 20 requests open, retries 20 %.  */
+void world_begin (client_world_t *world, size_t endpoints);
+/*  The same, with a session: 10 requests open, bodies of 1000 bytes.  */
+void world_begin_connected (client_world_t *world, size_t endpoints);
+/*  Closes it, and checks that nothing is left.  */
+void world_end (client_world_t *world);
+
+/*  Adds the orders there are to the trace.  */
+void world_take_orders (client_world_t *world);
+/*  Lets time pass, waking the core whenever it asked for it.  */
+void world_pass (client_world_t *world, int64_t us);
+/*  The trace since the last time must be this.  */
+void world_expect (client_world_t *world, const char *trace);
+
+/*  Submits request number, of 100 bytes and 5 seconds.  */
+void world_submit (client_world_t *world, int number);
+void world_submit_with (client_world_t *world, int number, uint8_t attempts, rp_talk_t *talk);
+bool world_cancel (client_world_t *world, int number);
+
+/*  What the broker says. True if the message ended a request.  */
+bool world_hear (client_world_t *world, rp_head_t head);
+bool world_reply_with (client_world_t *world, int number, rp_status_t status, uint16_t flags);
+void world_reply (client_world_t *world, int number, rp_status_t status);
+void world_say (client_world_t *world, rp_command_t command);
+void world_bye (client_world_t *world, rp_status_t status, const char *text);
+void world_welcome (client_world_t *world, uint32_t open);
+
+/*  The connection stands; breaks, or could not be made.  */
+void world_connect_only (client_world_t *world);
+void world_fail (client_world_t *world);
+/*  From rest to a session, whatever it says meanwhile.  */
+void world_connect (client_world_t *world);
+
+#endif
