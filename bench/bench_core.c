@@ -25,7 +25,7 @@
 #define BATCH 64u
 #define IN_FLIGHT_MAX 512u
 
-/*  ---- Allocations, counted by standing in for the allocator -------------------------------------- */
+/*  ---- Allocations, counted by standing in for the allocator ---------------------------------- */
 
 static uint64_t s_allocations;
 
@@ -54,7 +54,7 @@ void *realloc (void *block, size_t size)
     return __libc_realloc (block, size);
 }
 
-/*  ---- The load ------------------------------------------------------------------------------------ */
+/*  ---- The load ------------------------------------------------------------------------------- */
 
 typedef struct {
     rp_peer_id_t worker;
@@ -176,7 +176,7 @@ static void s_end (s_load_t *self)
     rp_actions_clear (&self->actions);
 }
 
-/*  ---- The figures --------------------------------------------------------------------------------- */
+/*  ---- The figures ---------------------------------------------------------------------------- */
 
 /*  Of this process alone, so that a busy machine does not look like a slow core.  */
 static int64_t s_clock_ns (void)

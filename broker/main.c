@@ -113,30 +113,45 @@ static void s_config_error (const char *message, void *arg)
     s_complain ("%s", message);
 }
 
-/*  Shows what is wrong with --limit, without the place in the text that was made from it.  */
+/*  Shows what is wrong with --limit, without the place in the text that was made from them.  */
 static void s_limit_error (const char *message, void *arg)
 {
-    const char *limit = arg;
+    (void) arg;
     const char *space = strchr (message, ' ');
-    s_complain ("--limit %s: %s", limit, space ? space + 1 : message);
+    s_complain ("--limit: %s", space ? space + 1 : message);
 }
 
-/*  The configuration file knows how to read limits, so an option is read as a line of one.  */
-static bool s_set_limit (rp_config_t *config, const char *limit)
+/*  The configuration file knows how to read limits, so the options are read as a section of one; all
+    at once, because some are held against each other.  */
+static bool s_set_limits (rp_config_t *config, const rp_option_list_t *limits)
 {
-    const char *equals = strchr (limit, '=');
-    if (!equals || strpbrk (limit, "\n\r\"#")) {
-        s_complain ("--limit wants NAME=VALUE such as max_body=1MiB, not \"%s\"", limit);
+    if (limits->count == 0)
+        return true;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *section = open_memstream (&text, &size);
+    if (!section) {
+        s_complain ("out of memory");
         return false;
     }
-    char text[1024];
-    int size = snprintf (
-      text, sizeof text, "limits\n    %.*s = \"%s\"\n", (int) (equals - limit), limit, equals + 1);
-    if (size < 0 || (size_t) size >= sizeof text) {
-        s_complain ("--limit wants NAME=VALUE of at most 1000 bytes");
-        return false;
+    bool good = true;
+    fputs ("limits\n", section);
+    for (size_t index = 0; good && index < limits->count; index++) {
+        const char *limit = limits->items[index];
+        const char *equals = strchr (limit, '=');
+        good = equals && !strpbrk (limit, "\n\r\"#");
+        if (good)
+            fprintf (section, "    %.*s = \"%s\"\n", (int) (equals - limit), limit, equals + 1);
+        else
+            s_complain ("--limit wants NAME=VALUE such as max_body=1MiB, not \"%s\"", limit);
     }
-    return rp_config_read (config, text, (size_t) size, "limit", s_limit_error, (void *) limit);
+    if (fclose (section) != 0 && good) {
+        s_complain ("out of memory");
+        good = false;
+    }
+    good = good && rp_config_read (config, text, size, "limit", s_limit_error, NULL);
+    free (text);
+    return good;
 }
 
 static bool s_set_binds (rp_config_t *config, const rp_option_list_t *binds)
@@ -161,9 +176,8 @@ static bool s_configure (
         return false;
     if (!s_set_binds (config, &options->bind))
         return false;
-    for (size_t index = 0; index < options->limit.count; index++)
-        if (!s_set_limit (config, options->limit.items[index]))
-            return false;
+    if (!s_set_limits (config, &options->limit))
+        return false;
     if (rp_options_given (&s_program, arguments, "drain-limit"))
         config->limits.drain_limit = (uint64_t) options->drain_limit / 1000;
     if (rp_options_given (&s_program, arguments, "log-level"))

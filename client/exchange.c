@@ -52,7 +52,7 @@ void rp_exchange_finish (
 {
     s_leave (core, exchange);
     // What proves that this id never ran proves nothing about an earlier one.
-    if (exchange->unseen && rp_status_is_safe_to_retry (status)) {
+    if (exchange->unseen && rp_status_is_safe_to_retry ((int) status)) {
         status = RP_UNKNOWN;
         end = RP_END_LOST;
     }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/inside.h"
+#include "common/headers.h"
 
 void rp_reply_init (rp_reply_t *self)
 {
@@ -33,22 +34,6 @@ static const char *s_terminate_text (char *text, size_t size)
     memmove (text - 1, text, size);
     text[size - 1] = '\0';
     return text - 1;
-}
-
-/*  Makes strings of a header block, where it lies: [key size] key [2: value size] value becomes
-    key NUL value NUL and a byte that is left over.  */
-static void s_terminate_headers (char *block, size_t size)
-{
-    for (char *at = block, *end = block + size; at < end;) {
-        size_t key_size = (uint8_t) at[0];
-        const uint8_t *length = (const uint8_t *) at + 1 + key_size;
-        size_t value_size = (size_t) length[0] << 8 | length[1];
-        memmove (at, at + 1, key_size);
-        at[key_size] = '\0';
-        memmove (at + key_size + 1, at + key_size + 3, value_size);
-        at[key_size + 1 + value_size] = '\0';
-        at += key_size + 3 + value_size;
-    }
 }
 
 /*  Body frames beyond what two frames hold as they are.  */
@@ -95,7 +80,8 @@ bool rp_reply_fill (rp_reply_t *self, rp_message_t *message, const rp_head_t *he
     if (head->headers_size) {
         self->headers = frame + text_at + head->text_size;
         self->headers_size = head->headers_size;
-        s_terminate_headers (frame + text_at + head->text_size, head->headers_size);
+        rp_headers_make_strings (
+          (uint8_t *) frame + text_at + head->text_size, head->headers_size);
     }
     if (head->text_size)
         self->text = s_terminate_text (frame + text_at, head->text_size);
@@ -142,14 +128,7 @@ size_t rp_reply_size (const rp_reply_t *self)
 
 const char *rp_reply_header (const rp_reply_t *self, const char *key)
 {
-    const char *end = self->headers + self->headers_size;
-    for (const char *at = self->headers; at < end;) {
-        const char *value = at + strlen (at) + 1;
-        if (strcmp (at, key) == 0)
-            return value;
-        at = value + strlen (value) + 2;
-    }
-    return NULL;
+    return rp_headers_find_string (self->headers, self->headers_size, key);
 }
 
 uint64_t rp_reply_id (const rp_reply_t *self)

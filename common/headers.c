@@ -105,3 +105,38 @@ bool rp_headers_append (
     *size += 1 + key_size + 2 + value_size;
     return true;
 }
+
+void rp_headers_make_strings (uint8_t *block, size_t size)
+{
+    rp_header_t header;
+    for (size_t offset = 0, start = 0; s_read (block, size, &offset, &header); start = offset) {
+        // The value's place and size are read; only then are they written over.
+        uint8_t *at = block + start;
+        memmove (at, header.key, header.key_size);
+        at[header.key_size] = '\0';
+        at += header.key_size + 1;
+        memmove (at, header.value, header.value_size);
+        at[header.value_size] = '\0';
+    }
+}
+
+bool rp_headers_next_strings (
+  const char *strings, size_t size, size_t *offset, const char **key, const char **value)
+{
+    if (*offset >= size)
+        return false;
+    *key = strings + *offset;
+    *value = *key + strlen (*key) + 1;
+    *offset = (size_t) (*value - strings) + strlen (*value) + 2;
+    return true;
+}
+
+const char *rp_headers_find_string (const char *strings, size_t size, const char *key)
+{
+    const char *found;
+    const char *value;
+    for (size_t offset = 0; rp_headers_next_strings (strings, size, &offset, &found, &value);)
+        if (strcmp (found, key) == 0)
+            return value;
+    return NULL;
+}

@@ -9,9 +9,10 @@
          └──── backoff ◄───┴─────────────────────────┴───────────────────┘
         any ──refused for good──► REFUSED          any ──close──► CLOSED
 
-    It knows which endpoint of a list to try when, with exponential backoff and jitter; what interval
-    was agreed; when to send a heartbeat; when the broker has been silent for too long. It owns no
-    socket and reads no clock: its owner passes time and randomness in, and does what it says.
+    It knows which endpoint of a list to try when, with exponential backoff and jitter; what
+    interval was agreed; when to send a heartbeat; when the broker has been silent for too long. It
+    owns no socket and reads no clock: its owner passes time and randomness in, and does what it
+    says.
 
     Time is in microseconds. Thread-safety: none.
 */
@@ -38,8 +39,8 @@ typedef enum {
 typedef enum {
     RP_LINK_NOTHING,
     RP_LINK_OPEN,      /* open a connection to rp_link_endpoint */
-    RP_LINK_LOST,      /* the broker fell silent or did not answer: close the connection; the link is
-                          already in REST, and sessions and requests with it are over */
+    RP_LINK_LOST,      /* the broker fell silent or did not answer: close the connection; the link
+                          is already in REST, and sessions and requests with it are over */
     RP_LINK_HEARTBEAT, /* send HEARTBEAT */
 } rp_link_order_t;
 
@@ -67,7 +68,7 @@ const char *rp_link_endpoint (const rp_link_t *self);
 
 /*  What time brings; *next is when to call again. random is 64 fresh random bits. Call it until it
     says RP_LINK_NOTHING. If it was not called for much longer than an interval, because the process
-    was stopped, the broker is given one interval more: what it said meanwhile is to be read first.  */
+    was stopped, the broker has one interval more: what it said meanwhile is to be read first.  */
 rp_link_order_t rp_link_tick (rp_link_t *self, int64_t now, uint64_t random, int64_t *next);
 
 /*  The connection stands: the owner sends HELLO with self->proposed_ms.  */

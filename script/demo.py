@@ -15,7 +15,7 @@ from support.world import World  # noqa: E402
 
 CLIENTS = 100
 STEPS = 10
-# What a request may end with when the worker that had it, or the broker, was killed (docs/CONTRACT.md).
+# What a request may end with (docs/CONTRACT.md) when its worker, or the broker, was killed.
 OF_A_LOST_WORKER = {"OK", "WORKER_LOST", "CONVERSATION_LOST"}
 OF_A_LOST_BROKER = {"OK", "UNKNOWN", "NO_BROKER", "CONVERSATION_LOST"}
 
@@ -101,7 +101,8 @@ class Show:
         self.well_again(report)
 
     def kill_broker(self, broker, sites):
-        self.title(f"The same {CLIENTS} visits, and in the middle the broker dies and is started again")
+        self.title(f"The same {CLIENTS} visits, and in the middle the broker dies (kill -9) and is "
+                   "started again")
         sites.append(self.world.site(broker))
         visits = self.hold(broker)
         for site in sites:

@@ -31,24 +31,16 @@ size_t rp_task_size (const rp_task_t *self)
 
 void rp_task_each_header (const rp_task_t *self, rp_header_fn *function, void *arg)
 {
-    const char *end = self->headers + self->headers_size;
-    for (const char *key = self->headers; self->headers_size && key < end;) {
-        const char *value = key + strlen (key) + 2;
+    const char *key;
+    const char *value;
+    size_t offset = 0;
+    while (rp_headers_next_strings (self->headers, self->headers_size, &offset, &key, &value))
         function (key, value, arg);
-        key = value + strlen (value) + 1;
-    }
 }
 
 const char *rp_task_header (const rp_task_t *self, const char *wanted)
 {
-    const char *end = self->headers + self->headers_size;
-    for (const char *key = self->headers; self->headers_size && key < end;) {
-        const char *value = key + strlen (key) + 2;
-        if (strcmp (key, wanted) == 0)
-            return value;
-        key = value + strlen (value) + 1;
-    }
-    return NULL;
+    return rp_headers_find_string (self->headers, self->headers_size, wanted);
 }
 
 uint32_t rp_task_time_left_ms (const rp_task_t *self)

@@ -98,28 +98,6 @@ static void s_flush_returned (rp_worker_t *self)
 
 /*  ---- Receiving ------------------------------------------------------------------------------ */
 
-/*  Makes strings of a header block, where it lies: [key size] key [2: value size] value … becomes
-    key NUL ? value NUL …. The block is moved down by one byte, so that the last value has room for
-    its NUL; the byte before it belongs to the head's name, which has been read. Returns the first
-    key.  */
-static char *s_terminate (uint8_t *block, size_t size)
-{
-    char *start = (char *) block;
-    memmove (start - 1, start, size);
-    char *at = start - 1;
-    for (size_t left = size; left > 0;) {
-        size_t key_size = (uint8_t) at[0];
-        size_t value_size = ((size_t) (uint8_t) at[1 + key_size] << 8) | (uint8_t) at[2 + key_size];
-        if (at >= start)
-            at[0] = '\0'; // ends the value before
-        at[1 + key_size] = '\0';
-        at += 3 + key_size + value_size;
-        left -= 3 + key_size + value_size;
-    }
-    *at = '\0';
-    return start;
-}
-
 static rp_task_t *s_new_task (rp_worker_t *self)
 {
     rp_task_t *task = self->free_tasks;
@@ -146,8 +124,8 @@ static void s_fill_task (
     uint8_t *frame = zmq_msg_data (&task->message->first);
     task->body = frame + head->size;
     task->size = zmq_msg_size (&task->message->first) - head->size;
-    if (task->headers_size)
-        task->headers = s_terminate (frame + head->size - task->headers_size, task->headers_size);
+    task->headers = (char *) frame + head->size - task->headers_size;
+    rp_headers_make_strings (frame + head->size - task->headers_size, task->headers_size);
 }
 
 static void s_on_request (

@@ -8,7 +8,6 @@
 #include "broker/core/peer.h"
 #include "broker/core/request.h"
 #include "broker/core/service.h"
-#include "common/headers.h"
 #include "common/name.h"
 
 static void s_drop (rp_dispatch_t *self, rp_payload_t *payload)
@@ -18,30 +17,6 @@ static void s_drop (rp_dispatch_t *self, rp_payload_t *payload)
 }
 
 /*  ---- REQUEST ---------------------------------------------------------------------------------- */
-
-/*  NO_WORKER, with the nearest name as a header that programs can read.  */
-static void s_refuse_no_worker (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
-{
-    const rp_head_t *head = event->head;
-    const rp_service_t *near = rp_service_nearest (self, head->name, head->name_size);
-    const char *text =
-      near ? rp_actions_format (
-        self->actions, "no worker offers \"%.*s\" (did you mean \"%s\"?)", head->name_size,
-        head->name, near->name)
-           : rp_actions_format (
-             self->actions, "no worker offers \"%.*s\"", head->name_size, head->name);
-    rp_request_refuse (self, client, event, RP_NO_WORKER, text);
-    if (!near || client->ending)
-        return;
-    size_t capacity = sizeof "hint" + sizeof near->name + 3;
-    size_t size = 0;
-    uint8_t *block = rp_actions_room (self->actions, capacity);
-    if (block && rp_headers_append (block, &size, capacity, "hint", near->name)) {
-        rp_head_t *reply = &self->actions->list[self->actions->count - 1].head;
-        reply->headers = block;
-        reply->headers_size = (uint16_t) size;
-    }
-}
 
 /*  A name of the broker's own: for its shell to answer, or not allowed.  */
 static void s_admin (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
@@ -122,7 +97,9 @@ s_find_service (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
     if (
       !service
       || (service->worker_count == 0 && head->value == 0 && self->now >= service->linger_until)) {
-        s_refuse_no_worker (self, client, event);
+        rp_head_t reply = {.status = RP_NO_WORKER};
+        rp_service_explain_absence (self, head->name, head->name_size, &reply);
+        rp_request_refuse_with (self, client, event, &reply);
         return NULL;
     }
     bool full = service->waiting >= self->limits.service_queue
@@ -252,14 +229,24 @@ static void s_give_up (rp_dispatch_t *self, rp_request_t *request, const rp_head
       head->text_size ? rp_actions_format (
         self->actions, "the worker gave it up: %.*s", (int) head->text_size, head->text)
                       : "the worker gave it up";
-    if (!conversation || !conversation->established || !(head->flags & RP_FLAG_LAST)) {
-        rp_request_lost (self, request, text);
-        return;
+    if (conversation && conversation->established && head->flags & RP_FLAG_LAST) {
+        self->stats.conversations_lost++;
+        rp_conversation_end (
+          self, conversation, RP_CONVERSATION_LOST,
+          "the worker lost the conversation; begin it anew");
     }
-    self->stats.conversations_lost++;
-    rp_conversation_end (
-      self, conversation, RP_CONVERSATION_LOST, "the worker lost the conversation; begin it anew");
-    rp_request_finish (self, request, RP_WORKER_LOST, text);
+    if (request->client)
+        rp_request_lost (self, request, text);
+    else
+        rp_request_free (self, request);
+}
+
+/*  The reply came after the deadline, and before the timer was looked at.  */
+static void s_miss (rp_dispatch_t *self, rp_request_t *request)
+{
+    static const char text[] = "the deadline passed while a worker had the request";
+    rp_head_t reply = {.status = RP_DEADLINE, .text = text, .text_size = sizeof text - 1};
+    rp_request_answer (self, request, &reply, NULL);
 }
 
 static void s_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *event)
@@ -267,16 +254,16 @@ static void s_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *e
     const rp_head_t *head = event->head;
     rp_request_t *request = rp_pool_find (&self->requests, head->id);
     bool held = request && request->worker == worker;
-    if (held && request->state == RP_REQUEST_RUNNING && self->now >= request->deadline)
-        rp_request_due (self, request); // its time came before its timer was looked at
+    if (held && request->client && self->now >= request->deadline)
+        s_miss (self, request);
     if (!held) {
         self->stats.late_replies++;
         s_drop (self, event->payload);
-    } else if (request->state == RP_REQUEST_ABANDONED) {
+    } else if (!request->client) {
         self->stats.late_replies++;
         s_drop (self, event->payload);
         if (head->status == RP_WORKER_LOST)
-            rp_request_free (self, request);
+            s_give_up (self, request, head);
         else
             s_complete (self, request, head);
     } else if (head->status == RP_WORKER_LOST) {

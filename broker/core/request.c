@@ -313,12 +313,17 @@ void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t
 
 void rp_request_no_worker (rp_dispatch_t *self, rp_request_t *request)
 {
-    if (request->attempt > 0)
+    if (request->attempt > 0) {
         rp_request_finish (
           self, request, RP_WORKER_LOST,
           "the worker that had the request was lost, and no other came");
-    else
-        rp_request_finish (self, request, RP_NO_WORKER, "no worker came for the service in time");
+        return;
+    }
+    rp_head_t reply = {.status = RP_NO_WORKER};
+    rp_service_explain_absence (
+      self, request->service->name, request->service->name_size, &reply);
+    rp_request_answer (self, request, &reply, NULL);
+    rp_request_free (self, request);
 }
 
 /*  When its wait for a worker ends, if the service has none.  */
@@ -372,6 +377,18 @@ void rp_request_cancel (rp_dispatch_t *self, rp_request_t *request)
         rp_request_finish (self, request, RP_CANCELLED, "cancelled before a worker had it");
 }
 
+void rp_request_refuse_with (
+  rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event, const rp_head_t *reply)
+{
+    self->stats.requests++;
+    self->stats.final[reply->status]++;
+    s_drop (self, event->payload);
+    rp_head_t head = *reply;
+    head.command = RP_COMMAND_REPLY;
+    head.id = event->head->id;
+    rp_peer_tell (self, client, &head);
+}
+
 void rp_request_refuse (
   rp_dispatch_t *self,
   rp_peer_t *client,
@@ -379,15 +396,7 @@ void rp_request_refuse (
   rp_status_t status,
   const char *text)
 {
-    self->stats.requests++;
-    self->stats.final[status]++;
-    s_drop (self, event->payload);
-    rp_peer_tell (
-      self, client,
-      &(rp_head_t) {
-        .command = RP_COMMAND_REPLY,
-        .id = event->head->id,
-        .status = (uint8_t) status,
-        .text = text,
-        .text_size = (uint16_t) strlen (text)});
+    rp_head_t reply = {
+      .status = (uint8_t) status, .text = text, .text_size = (uint16_t) strlen (text)};
+    rp_request_refuse_with (self, client, event, &reply);
 }

@@ -68,6 +68,10 @@ void rp_request_no_worker (rp_dispatch_t *self, rp_request_t *request);
 /*  Withdraws a request, for its client's CANCEL or because its client is gone.  */
 void rp_request_cancel (rp_dispatch_t *self, rp_request_t *request);
 
+/*  Replies to a request that was never accepted; with what else the reply says.  */
+void rp_request_refuse_with (
+  rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event, const rp_head_t *reply);
+
 /*  Replies to a request that was never accepted.  */
 void rp_request_refuse (
   rp_dispatch_t *self,

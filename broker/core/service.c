@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/core/request.h"
+#include "common/headers.h"
 #include "common/name.h"
 
 /*  Names looked at for a suggestion: bounds the cost of a request for a name that is not there.  */
@@ -199,7 +200,9 @@ void rp_service_room_changed (rp_dispatch_t *self, rp_peer_t *worker)
         (void) rp_heap_push (room, &worker->room_node, key); // cannot fail: reserved by join
 }
 
-const rp_service_t *rp_service_nearest (const rp_dispatch_t *self, const char *name, size_t size)
+/*  The nearest name that has workers; NULL if none is near.  */
+static const rp_service_t *
+s_nearest (const rp_dispatch_t *self, const char *name, size_t size)
 {
     const rp_service_t *best = NULL;
     size_t edits = size / 3 < S_NEAREST_EDITS ? size / 3 : S_NEAREST_EDITS;
@@ -216,4 +219,25 @@ const rp_service_t *rp_service_nearest (const rp_dispatch_t *self, const char *n
         }
     }
     return best;
+}
+
+void rp_service_explain_absence (
+  rp_dispatch_t *self, const char *name, size_t size, rp_head_t *reply)
+{
+    const rp_service_t *near = s_nearest (self, name, size);
+    reply->text =
+      near ? rp_actions_format (
+        self->actions, "no worker offers \"%.*s\" (did you mean \"%s\"?)", (int) size, name,
+        near->name)
+           : rp_actions_format (self->actions, "no worker offers \"%.*s\"", (int) size, name);
+    reply->text_size = (uint16_t) strlen (reply->text);
+    if (!near)
+        return;
+    size_t capacity = 1 + sizeof "hint" + 2 + sizeof near->name;
+    size_t used = 0;
+    uint8_t *block = rp_actions_room (self->actions, capacity);
+    if (block && rp_headers_append (block, &used, capacity, "hint", near->name)) {
+        reply->headers = block;
+        reply->headers_size = (uint16_t) used;
+    }
 }

@@ -36,8 +36,10 @@ void rp_service_leave (rp_dispatch_t *self, rp_peer_t *worker);
 /*  The worker's room has changed: its place in the order follows.  */
 void rp_service_room_changed (rp_dispatch_t *self, rp_peer_t *worker);
 
-/*  The nearest name that has workers, for a name that has none; NULL if none is near.  */
-const rp_service_t *rp_service_nearest (const rp_dispatch_t *self, const char *name, size_t size);
+/*  Says in a NO_WORKER reply what has no worker, and suggests the nearest name that has, in the text
+    and as the header `hint`.  */
+void rp_service_explain_absence (
+  rp_dispatch_t *self, const char *name, size_t size, rp_head_t *reply);
 
 static inline bool rp_worker_has_room (const rp_peer_t *worker)
 {

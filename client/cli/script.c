@@ -216,8 +216,11 @@ rp_script_outcome_t rp_script_read (
   size_t *line,
   char *reason)
 {
+    *line = 1;
+    if (size == 0)
+        return RP_SCRIPT_REQUEST; // text may be NULL then
     const char *end = text + size;
-    for (*line = 1; text < end; ++*line) {
+    for (; text < end; ++*line) {
         const char *newline = memchr (text, '\n', (size_t) (end - text));
         const char *next = newline ? newline + 1 : end;
         rp_script_request_t request;

@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Each attempt to connect makes a new DEALER, so that nothing queued for a broker that died is ever
-    delivered to the one that came after it. libzmq's own reconnecting is off; common/link.h decides
-    when and where to try again.
+    Each attempt to connect makes a new DEALER, so that nothing queued for a broker that died is
+    ever delivered to the one that came after it. libzmq's own reconnecting is off; common/link.h
+    decides when and where to try again.
 
     Thread-safety: none; its owner's lock (common/io/pump.h) guards it.
 */
@@ -59,7 +59,7 @@ int rp_channel_send_head (rp_channel_t *self, const rp_head_t *head);
     wake-up. To be asked before waiting (common/io/pump.h); true when closed.  */
 bool rp_channel_is_armed (const rp_channel_t *self);
 
-/*  The descriptor that becomes readable when rp_channel_next_event has something; -1 when closed.  */
+/*  The descriptor that becomes readable when rp_channel_next_event has something; -1 if closed.  */
 int rp_channel_event_descriptor (const rp_channel_t *self);
 
 /*  Fills in the descriptors that become readable when something happens; returns how many (0 when

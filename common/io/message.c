@@ -1,8 +1,8 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
-    On the wake-up of a socket: its descriptor is edge-triggered, and a receive that found nothing is
-    what arms it. libzmq looks into its mailbox only now and then on the way of a send or a successful
-    receive, but always before it says EAGAIN.
+    On the wake-up of a socket: its descriptor is edge-triggered, and a receive that found nothing
+    is what arms it. libzmq looks into its mailbox only now and then on the way of a send or of a
+    receive that succeeds, but always before it says EAGAIN.
 */
 
 #include "common/io/message.h"
@@ -53,7 +53,7 @@ static size_t s_drain (void *socket)
     return bytes;
 }
 
-/*  ---- The free list --------------------------------------------------------------------------- */
+/*  ---- The free list -------------------------------------------------------------------------- */
 
 /*  A message with an empty first frame.  */
 static rp_message_t *s_take (rp_message_pool_t *pool)
@@ -115,7 +115,7 @@ void rp_message_destroy (rp_message_pool_t *pool, rp_message_t **self_p)
     pool->count++;
 }
 
-/*  ---- Receive and send ------------------------------------------------------------------------ */
+/*  ---- Receive and send ----------------------------------------------------------------------- */
 
 /*  Moves frames that were received on the stack to the message. They fit in one allocation, whose
     size is known only now.  */
@@ -172,7 +172,11 @@ static rp_received_t s_receive_rest (
 }
 
 rp_received_t rp_message_receive (
-  rp_message_pool_t *pool, void *socket, uint32_t max_frames, size_t max_bytes, rp_message_t **self_p)
+  rp_message_pool_t *pool,
+  void *socket,
+  uint32_t max_frames,
+  size_t max_bytes,
+  rp_message_t **self_p)
 {
     *self_p = NULL;
     rp_message_t *self = s_take (pool);
@@ -240,7 +244,7 @@ int rp_message_send (
     return 0;
 }
 
-/*  ---- Content --------------------------------------------------------------------------------- */
+/*  ---- Content -------------------------------------------------------------------------------- */
 
 rp_message_t *rp_message_share (rp_message_pool_t *pool, rp_message_t *self)
 {

@@ -36,7 +36,7 @@ typedef struct {
 typedef enum {
     RP_RECEIVED,       /* a whole message */
     RP_RECEIVED_NONE,  /* nothing to receive now */
-    RP_RECEIVED_BIG,   /* over the cap of frames or bytes: drained and dropped; the first frame is kept */
+    RP_RECEIVED_BIG,   /* over the cap of frames or bytes: dropped, but for the first frame */
     RP_RECEIVED_ERROR, /* errno: ETERM, ENOTSOCK, ENOMEM … */
 } rp_received_t;
 
@@ -55,7 +55,11 @@ void rp_message_destroy (rp_message_pool_t *pool, rp_message_t **self_p);
     RP_RECEIVED_BIG, NULL otherwise. With RP_RECEIVED_BIG its bytes tell which it was: more than
     max_bytes, or no more than that when the frames were too many.  */
 rp_received_t rp_message_receive (
-  rp_message_pool_t *pool, void *socket, uint32_t max_frames, size_t max_bytes, rp_message_t **self_p);
+  rp_message_pool_t *pool,
+  void *socket,
+  uint32_t max_frames,
+  size_t max_bytes,
+  rp_message_t **self_p);
 
 /*  Sends without waiting. address (may be NULL for a DEALER) goes first, as a frame of its own.
     0: sent, *self_p is NULL. -1: errno EAGAIN (full), EHOSTUNREACH (gone) and others; nothing was

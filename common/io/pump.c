@@ -2,8 +2,9 @@
 
     Two things hold whenever the lock is free:
 
-    - If somebody leads, the descriptors are armed, and self->next is when the owner wants to be called
-      again: whoever touched a socket has turned before it let go. Whoever begins to lead turns first.
+    - If somebody leads or waits, the descriptors are armed, and self->next is when the owner wants
+      to be called again: whoever touched a socket has turned before it let go. Whoever comes to
+      wait or to lead turns first.
     - Somebody watches: a leader polls, and is kicked when what it polls for is out of date; or a
       follower has been appointed to lead; or the keeper is due to look. s_settle sees to that.
 
@@ -68,7 +69,7 @@ struct rp_pump {
     bool ending;
 };
 
-/*  ---- The lock and the turn ------------------------------------------------------------------- */
+/*  ---- The lock and the turn ------------------------------------------------------------------ */
 
 static void s_lock (rp_pump_t *self)
 {
@@ -97,7 +98,7 @@ static void s_write (int descriptor)
         errno = saved;
 }
 
-/*  ---- Who watches when the lock is free -------------------------------------------------------- */
+/*  ---- Who watches when the lock is free ------------------------------------------------------ */
 
 static void s_wake (rp_pump_t *self, s_waiter_t *waiter)
 {
@@ -179,7 +180,7 @@ static void s_release (rp_pump_t *self)
     s_unlock (self);
 }
 
-/*  ---- Leading and following --------------------------------------------------------------------- */
+/*  ---- Leading and following ------------------------------------------------------------------ */
 
 static void s_drain (int descriptor)
 {
@@ -292,7 +293,7 @@ int rp_pump_wait (rp_pump_t *self, int64_t until)
     return rp_pump_wait_on (self, NULL, until);
 }
 
-/*  ---- The keeper -------------------------------------------------------------------------------- */
+/*  ---- The keeper ----------------------------------------------------------------------------- */
 
 /*  Runs callbacks until there is nothing new to deliver. The lock is released meanwhile; the keeper
     goes on being the leader, so that callbacks run on this thread only.  */
@@ -325,8 +326,8 @@ static void s_keeper_lead (rp_pump_t *self)
     self->keeper_until = INT64_MIN;
 }
 
-/*  Leaves the lead to others. One who has led since the keeper looked last without a turn is waiting
-    for long, and the keeper, too, until that one leaves.  */
+/*  Leaves the lead to others. One who has led since the keeper looked last without a turn is
+    waiting for long, and so does the keeper until that one leaves.  */
 static void s_keeper_sleep (rp_pump_t *self, int64_t *seen)
 {
     int64_t until = s_keeper_due (self);
@@ -356,7 +357,7 @@ static void *s_keep (void *argument)
     return NULL;
 }
 
-/*  ---- The rest of the interface ----------------------------------------------------------------- */
+/*  ---- The rest of the interface -------------------------------------------------------------- */
 
 /*  Signals are for the application's threads. 0 or an errno.  */
 static int s_start_keeper (rp_pump_t *self)
@@ -452,7 +453,8 @@ void rp_pump_unlock_idle (rp_pump_t *self)
 
 void rp_pump_unlock_sent (rp_pump_t *self)
 {
-    if (self->leader)
+    // a follower that is appointed now begins to poll without a turn
+    if (self->leader || !rp_list_is_empty (&self->waiters))
         s_turn (self);
     s_release (self);
 }

@@ -4,9 +4,10 @@
 
     A client or worker has one lock, one pure core and a few sockets. Whoever holds the lock may use
     them. There is no thread between the application and the socket: an application thread that has
-    to wait becomes the leader, polls the descriptors without the lock, then takes the lock and turns
-    (receives what came, ticks the core, sends); other waiters follow on a condition variable. That
-    saves two wake-ups per message over a dedicated I/O thread, which is more than libzmq's own cost.
+    to wait becomes the leader, polls the descriptors without the lock, then takes the lock and
+    turns (receives what came, ticks the core, sends); other waiters follow, each asleep on a
+    semaphore of its own. That saves two wake-ups per message over a dedicated I/O thread, which is
+    more than libzmq's own cost.
 
     A keeper thread leads when nobody else does, so that heartbeats, timeouts, callbacks and
     cancellations do not depend on the application calling. It steps in only when nobody has turned
@@ -14,13 +15,13 @@
     (rp_pump_set_background) it always leads and everyone else follows.
 
     Rule that makes it right: whoever has used a socket under the lock turns before it unlocks,
-    because using a socket may take the wake-up that the leader waits for (the descriptor of a libzmq
-    socket is edge-triggered). rp_pump_unlock does that; rp_pump_unlock_sent leaves it to the next
-    leader when there is none now.
+    because using a socket may take the wake-up that the leader waits for (the descriptor of a
+    libzmq socket is edge-triggered). rp_pump_unlock does that; rp_pump_unlock_sent leaves it to the
+    next leader when there is none now.
 
     Cost: a lock and an unlock per call; a wake-up of a follower only if its result came through
-    another thread. Alternative: a thread that owns the socket and queues to and from it; simpler, at
-    two more context switches per request.
+    another thread. Alternative: a thread that owns the socket and queues to and from it; simpler,
+    at two more context switches per request.
 
     Thread-safety: every function but new and destroy may be called from any thread.
 */
@@ -41,8 +42,9 @@ typedef struct rp_pump rp_pump_t;
 typedef struct {
     /*  Receives everything there is, ticks, sends. Returns when it wants to be called again at the
         latest, in microseconds on the monotonic clock. Must not wait. If the last thing that it did
-        with a socket was not a receive that found nothing (see rp_channel_is_armed), it must do that
-        before it returns, or return now. Not called before the first rp_pump_unlock or _wait.  */
+        with a socket was not a receive that found nothing (see rp_channel_is_armed), it must do
+        that before it returns, or return now. Not called before the first rp_pump_unlock or
+        rp_pump_wait.  */
     int64_t (*turn) (void *owner, int64_t now);
     /*  Fills in the descriptors to poll for reading; returns how many, at most
         RP_PUMP_DESCRIPTORS_MAX.  */
@@ -69,12 +71,13 @@ void rp_pump_unlock (rp_pump_t *self);
 /*  Releases the lock without a turn: only if no socket was touched since it was taken.  */
 void rp_pump_unlock_idle (rp_pump_t *self);
 
-/*  Releases the lock after something was sent and nothing else was done with a socket. Turns only if
-    somebody leads, who may wait for a wake-up that the sending has taken; otherwise whoever leads next
-    turns before it polls. That saves system calls for each message of a busy thread.  */
+/*  Releases the lock after something was sent and nothing else was done with a socket. Turns only
+    if somebody leads or waits, because the sending may have taken the wake-up that is waited for;
+    otherwise whoever leads next turns before it polls. That saves system calls for each message of
+    a busy thread.  */
 void rp_pump_unlock_sent (rp_pump_t *self);
 
-/*  In a turn: whether the poll before it found this descriptor readable; false if nobody polled.  */
+/*  In a turn: whether the poll before it, if any, found this descriptor readable.  */
 bool rp_pump_is_readable (const rp_pump_t *self, int descriptor);
 
 /*  With the lock held: turns, then waits until rp_pump_notify is called, by that turn or later, or

@@ -175,7 +175,7 @@ int rp_socket_prepare (void *socket, const char *endpoint)
     return s_set (socket, &option);
 }
 
-/*  ---- The form of endpoints ------------------------------------------------------------------- */
+/*  ---- The form of endpoints ------------------------------------------------------------------ */
 
 static bool s_begins_with (const char *text, size_t size, const char *prefix)
 {

@@ -42,7 +42,7 @@ typedef struct {
     size_t address_size;
 } s_world_t;
 
-/*  ---- Vocabulary ------------------------------------------------------------------------------ */
+/*  ---- Vocabulary ----------------------------------------------------------------------------- */
 
 static int s_set_up (void **state)
 {
@@ -177,7 +177,7 @@ static int s_plain_socket (s_world_t *world, bool listening)
     return plain;
 }
 
-/*  ---- Connecting ------------------------------------------------------------------------------ */
+/*  ---- Connecting ----------------------------------------------------------------------------- */
 
 static void it_connects_and_says_so_once (void **state)
 {
@@ -233,7 +233,7 @@ static void an_endpoint_that_cannot_be_right_is_refused_at_once (void **state)
     assert_false (rp_channel_is_open (world->channel));
 }
 
-/*  ---- Messages -------------------------------------------------------------------------------- */
+/*  ---- Messages ------------------------------------------------------------------------------- */
 
 static void messages_go_both_ways_and_the_descriptors_tell_of_each (void **state)
 {
@@ -283,7 +283,7 @@ static void a_closed_channel_has_nothing (void **state)
     assert_true (rp_channel_is_armed (world->channel));
 }
 
-/*  ---- The end of a connection ------------------------------------------------------------------ */
+/*  ---- The end of a connection ---------------------------------------------------------------- */
 
 static void it_fails_when_the_broker_closes (void **state)
 {

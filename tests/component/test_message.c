@@ -31,7 +31,7 @@ typedef struct {
     size_t address_size;
 } s_world_t;
 
-/*  ---- Vocabulary ------------------------------------------------------------------------------ */
+/*  ---- Vocabulary ----------------------------------------------------------------------------- */
 
 /*  Waits, with a bound, until a socket has something to read.  */
 static void s_await_input (void *socket)
@@ -124,7 +124,7 @@ static int s_tear_down (void **state)
     return zmq_ctx_term (world->context);
 }
 
-/*  ---- Receiving ------------------------------------------------------------------------------- */
+/*  ---- Receiving ------------------------------------------------------------------------------ */
 
 static void a_message_keeps_its_frames (void **state)
 {
@@ -203,7 +203,7 @@ static void caps_are_inclusive (void **state)
     rp_message_destroy (&world->pool, &message);
 }
 
-/*  ---- Sending --------------------------------------------------------------------------------- */
+/*  ---- Sending -------------------------------------------------------------------------------- */
 
 static void bodies_pass_through_without_being_copied (void **state)
 {
@@ -266,7 +266,7 @@ static void a_send_to_one_who_is_full_leaves_the_message_whole (void **state)
     rp_message_destroy (&world->pool, &message);
 }
 
-/*  ---- Content --------------------------------------------------------------------------------- */
+/*  ---- Content -------------------------------------------------------------------------------- */
 
 static void a_shared_message_has_the_same_content_and_no_copy_of_large_frames (void **state)
 {

@@ -1,8 +1,8 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
     The pump, over a transport of its own: bytes in a socket pair, so that the thread sanitizer sees
-    everything. Each byte is the number of a waiter whose reply has come. What other threads run uses
-    RP_CHECK, because cmocka's assertions are for the thread of the test.
+    everything. Each byte is the number of a waiter whose reply has come. What other threads run
+    uses RP_CHECK, because cmocka's assertions are for the thread of the test.
 */
 
 #include <setjmp.h>
@@ -35,7 +35,7 @@ typedef struct {
     rp_pump_t *pump;
     int near; /* the pump's end */
     int far;
-    bool second;        /* near[1] is polled instead of near */
+    bool second;        /* others[0] is polled instead of near */
     int others[2];      /* a second pair, to change the descriptors to */
     int64_t period;     /* a turn wants the next one after this long; 0: never */
     int64_t asked;      /* when the last turn wanted the next one */
@@ -53,7 +53,7 @@ typedef struct {
 
 static _Thread_local bool s_is_mine; /* the keeper's is false */
 
-/*  ---- Vocabulary ------------------------------------------------------------------------------ */
+/*  ---- Vocabulary ----------------------------------------------------------------------------- */
 
 static int64_t s_turn (void *arg, int64_t now)
 {
@@ -227,112 +227,137 @@ static void *s_echo (void *arg)
     return NULL;
 }
 
-/*  ---- Waiting threads ------------------------------------------------------------------------- */
-
-static void s_exchange (bool by_subject, bool background)
+static int s_set_up (void **state)
 {
-    s_owner_t owner;
+    static s_owner_t owner;
     s_begin (&owner);
-    owner.by_subject = by_subject;
+    *state = &owner;
+    return 0;
+}
+
+static int s_tear_down (void **state)
+{
+    s_end (*state);
+    return 0;
+}
+
+/*  ---- Waiting threads ------------------------------------------------------------------------ */
+
+static void s_exchange (s_owner_t *owner, bool by_subject, bool background)
+{
+    owner->by_subject = by_subject;
     if (background) {
-        rp_pump_lock (owner.pump);
-        rp_pump_set_background (owner.pump);
-        rp_pump_unlock (owner.pump);
+        rp_pump_lock (owner->pump);
+        rp_pump_set_background (owner->pump);
+        rp_pump_unlock (owner->pump);
     }
     pthread_t echo;
-    assert_int_equal (pthread_create (&echo, NULL, s_echo, &owner), 0);
+    assert_int_equal (pthread_create (&echo, NULL, s_echo, owner), 0);
     s_waiter_t waiters[WAITERS] = {0};
     for (unsigned char number = 0; number < WAITERS; number++) {
         waiters[number].count = 1000;
         waiters[number].sends = true;
-        s_start (&owner, &waiters[number], number);
+        s_start (owner, &waiters[number], number);
     }
     for (int number = 0; number < WAITERS; number++) {
         s_join (&waiters[number]);
         assert_int_equal (waiters[number].got, 1000);
         assert_int_equal (waiters[number].error, 0);
     }
-    shutdown (owner.far, SHUT_RDWR);
+    shutdown (owner->far, SHUT_RDWR);
     pthread_join (echo, NULL);
-    s_end (&owner);
 }
 
 static void each_of_many_waiting_threads_gets_its_own_replies (void **state)
 {
-    (void) state;
-    s_exchange (false, false);
+    s_exchange (*state, false, false);
 }
 
 static void the_same_when_each_is_woken_alone (void **state)
 {
-    (void) state;
-    s_exchange (true, false);
+    s_exchange (*state, true, false);
 }
 
 static void the_same_in_background_mode (void **state)
 {
-    (void) state;
-    s_exchange (true, true);
+    s_exchange (*state, true, true);
 }
 
 static void a_waiter_that_follows_leads_when_the_leader_leaves (void **state)
 {
-    (void) state;
-    s_owner_t owner;
-    s_begin (&owner);
-    owner.by_subject = true;
+    s_owner_t *owner = *state;
+    owner->by_subject = true;
     s_waiter_t first = {0};
     s_waiter_t second = {0};
-    s_start (&owner, &first, 1);
-    s_start (&owner, &second, 2);
-    s_write (owner.far, 1);
+    s_start (owner, &first, 1);
+    s_start (owner, &second, 2);
+    s_write (owner->far, 1);
     s_join (&first);
     assert_int_equal (first.got, 1);
-    s_write (owner.far, 2);
+    s_write (owner->far, 2);
     s_join (&second);
     assert_int_equal (second.got, 1);
-    assert_true (pthread_equal (atomic_load (&owner.last), second.thread));
-    assert_int_equal (atomic_load (&owner.keeper_turns), 0);
-    s_end (&owner);
+    assert_true (pthread_equal (atomic_load (&owner->last), second.thread));
+    assert_int_equal (atomic_load (&owner->keeper_turns), 0);
 }
 
 static void waiters_are_woken_when_another_thread_changes_what_they_wait_for (void **state)
 {
-    (void) state;
-    s_owner_t owner;
-    s_begin (&owner);
+    s_owner_t *owner = *state;
     s_waiter_t leader = {0};
     s_waiter_t follower = {0};
-    s_start (&owner, &leader, 1);
-    s_start (&owner, &follower, 2);
-    rp_pump_lock (owner.pump);
-    owner.replies[1] = 1; // no descriptor tells of it
-    owner.replies[2] = 1;
-    rp_pump_notify (owner.pump);
-    rp_pump_unlock_idle (owner.pump);
+    s_start (owner, &leader, 1);
+    s_start (owner, &follower, 2);
+    rp_pump_lock (owner->pump);
+    owner->replies[1] = 1; // no descriptor tells of it
+    owner->replies[2] = 1;
+    rp_pump_notify (owner->pump);
+    rp_pump_unlock_idle (owner->pump);
     s_join (&leader);
     s_join (&follower);
     assert_int_equal (leader.got + follower.got, 2);
-    s_end (&owner);
+}
+
+static void sending_turns_only_when_somebody_leads_or_waits (void **state)
+{
+    s_owner_t *owner = *state;
+    owner->by_subject = true;
+    rp_pump_lock (owner->pump);
+    rp_pump_unlock_sent (owner->pump);
+    assert_int_equal (atomic_load (&owner->turns), 0);
+
+    rp_pump_lock (owner->pump); // nobody waits yet, so this thread leads
+    s_write (owner->far, 1);
+    s_waiter_t follower = {0};
+    follower.owner = owner;
+    follower.count = 1;
+    follower.limit = 60 * SECOND;
+    follower.number = 2;
+    assert_int_equal (pthread_create (&follower.thread, NULL, s_wait, &follower), 0);
+    while (owner->replies[1] == 0 || !atomic_load (&follower.ready))
+        rp_pump_wait_on (owner->pump, &owner->replies[1], rp_clock_us () + 10 * MS);
+    int before = atomic_load (&owner->turns);
+    rp_pump_unlock_sent (owner->pump); // the follower is about to lead
+    assert_in_range (atomic_load (&owner->turns) - before, 1, 3);
+    s_write (owner->far, 2);
+    s_join (&follower);
+    assert_int_equal (follower.got, 1);
 }
 
 static void waiting_ends_at_the_time_given (void **state)
 {
-    (void) state;
-    s_owner_t owner;
-    s_begin (&owner);
+    s_owner_t *owner = *state;
     s_waiter_t waiters[2] = {{.limit = 30 * MS}, {.limit = 60 * MS}};
-    s_start (&owner, &waiters[0], 0); // leads
-    s_start (&owner, &waiters[1], 1); // follows
+    s_start (owner, &waiters[0], 0); // leads
+    s_start (owner, &waiters[1], 1); // follows
     for (int index = 0; index < 2; index++) {
         s_join (&waiters[index]);
         assert_int_equal (waiters[index].error, 0);
         assert_in_range (waiters[index].took, waiters[index].limit, 5 * SECOND);
     }
-    rp_pump_lock (owner.pump);
-    assert_int_equal (rp_pump_wait (owner.pump, 0), 0); // long past: a turn and back
-    rp_pump_unlock_idle (owner.pump);
-    s_end (&owner);
+    rp_pump_lock (owner->pump);
+    assert_int_equal (rp_pump_wait (owner->pump, 0), 0); // long past: a turn and back
+    rp_pump_unlock_idle (owner->pump);
 }
 
 static void s_on_signal (int number)
@@ -342,14 +367,12 @@ static void s_on_signal (int number)
 
 static void a_signal_ends_the_wait_of_a_leader_and_of_a_follower (void **state)
 {
-    (void) state;
+    s_owner_t *owner = *state;
     struct sigaction action = {.sa_handler = s_on_signal};
     sigaction (SIGUSR1, &action, NULL);
-    s_owner_t owner;
-    s_begin (&owner);
     s_waiter_t waiters[2] = {0};
-    s_start (&owner, &waiters[0], 0);
-    s_start (&owner, &waiters[1], 1);
+    s_start (owner, &waiters[0], 0);
+    s_start (owner, &waiters[1], 1);
     for (int index = 1; index >= 0; index--) {
         // it may not sleep yet: again until it has gone
         while (pthread_tryjoin_np (waiters[index].thread, NULL) == EBUSY) {
@@ -358,46 +381,39 @@ static void a_signal_ends_the_wait_of_a_leader_and_of_a_follower (void **state)
         }
         assert_int_equal (waiters[index].error, EINTR);
     }
-    s_end (&owner);
 }
 
-/*  ---- The keeper ------------------------------------------------------------------------------ */
+/*  ---- The keeper ----------------------------------------------------------------------------- */
 
 static void nothing_is_turned_before_the_first_use (void **state)
 {
-    (void) state;
-    s_owner_t owner;
-    s_begin (&owner);
-    rp_pump_lock (owner.pump);
-    rp_pump_unlock_idle (owner.pump);
+    s_owner_t *owner = *state;
+    rp_pump_lock (owner->pump);
+    rp_pump_unlock_idle (owner->pump);
     usleep (3 * RP_PUMP_IDLE_US);
-    assert_int_equal (atomic_load (&owner.turns), 0);
-    s_end (&owner);
+    assert_int_equal (atomic_load (&owner->turns), 0);
 }
 
 static void the_keeper_leads_when_nobody_does (void **state)
 {
-    (void) state;
-    s_owner_t owner;
-    s_begin (&owner);
-    s_touch (&owner);
+    s_owner_t *owner = *state;
+    s_touch (owner);
     for (int round = 1; round <= 3; round++) {
-        int before = atomic_load (&owner.keeper_turns);
-        s_write (owner.far, 0);
-        s_await (&owner.keeper_turns, before + 1);
+        int before = atomic_load (&owner->keeper_turns);
+        s_write (owner->far, 0);
+        s_await (&owner->keeper_turns, before + 1);
     }
-    rp_pump_lock (owner.pump);
-    assert_int_equal (owner.replies[0], 3);
-    rp_pump_unlock_idle (owner.pump);
-    s_end (&owner);
+    rp_pump_lock (owner->pump);
+    assert_int_equal (owner->replies[0], 3);
+    rp_pump_unlock_idle (owner->pump);
 }
 
 static void the_keeper_keeps_the_time_that_a_turn_asked_for (void **state)
 {
     (void) state;
-    s_owner_t owner;
     int64_t late = INT64_MAX; // at best: this machine may be busy
     for (int round = 0; round < 10; round++) {
+        s_owner_t owner;
         s_begin (&owner);
         owner.period = 5 * MS; // less than the pause after which it steps in
         s_touch (&owner);
@@ -412,59 +428,50 @@ static void the_keeper_keeps_the_time_that_a_turn_asked_for (void **state)
 
 static void a_leader_learns_that_another_thread_has_made_the_time_nearer (void **state)
 {
-    (void) state;
-    s_owner_t owner;
-    s_begin (&owner);
-    owner.period = 3600 * (int64_t) SECOND;
-    s_touch (&owner);
-    s_write (owner.far, 0);
-    s_await (&owner.keeper_turns, 1); // it leads, for an hour
-    rp_pump_lock (owner.pump);
-    owner.period = 5 * MS;
-    owner.asked = 0;
-    rp_pump_unlock (owner.pump);
-    s_await (&owner.keeper_turns, 10);
-    s_end (&owner);
+    s_owner_t *owner = *state;
+    owner->period = 3600 * (int64_t) SECOND;
+    s_touch (owner);
+    s_write (owner->far, 0);
+    s_await (&owner->keeper_turns, 1); // it leads, for an hour
+    rp_pump_lock (owner->pump);
+    owner->period = 5 * MS;
+    owner->asked = 0;
+    rp_pump_unlock (owner->pump);
+    s_await (&owner->keeper_turns, 10);
 }
 
 static void a_waiter_takes_the_lead_from_the_keeper_and_gives_it_back (void **state)
 {
-    (void) state;
-    s_owner_t owner;
-    s_begin (&owner);
-    owner.period = 3600 * (int64_t) SECOND;
-    s_touch (&owner);
-    s_write (owner.far, 0);
-    s_await (&owner.keeper_turns, 1); // it leads
-    rp_pump_lock (owner.pump);
-    assert_int_equal (rp_pump_wait (owner.pump, rp_clock_us () + 50 * MS), 0);
-    assert_true (pthread_equal (atomic_load (&owner.last), pthread_self ()));
+    s_owner_t *owner = *state;
+    owner->period = 3600 * (int64_t) SECOND;
+    s_touch (owner);
+    s_write (owner->far, 0);
+    s_await (&owner->keeper_turns, 1); // it leads
+    rp_pump_lock (owner->pump);
+    assert_int_equal (rp_pump_wait (owner->pump, rp_clock_us () + 50 * MS), 0);
+    assert_true (pthread_equal (atomic_load (&owner->last), pthread_self ()));
     // what the keeper's poll was begun with is out of date now
-    owner.period = 30 * MS;
-    owner.asked = 0;
-    rp_pump_unlock (owner.pump);
-    int before = atomic_load (&owner.keeper_turns);
-    s_await (&owner.keeper_turns, before + 3);
-    s_end (&owner);
+    owner->period = 30 * MS;
+    owner->asked = 0;
+    rp_pump_unlock (owner->pump);
+    int before = atomic_load (&owner->keeper_turns);
+    s_await (&owner->keeper_turns, before + 3);
 }
 
 static void the_keeper_stays_out_of_the_way_of_a_busy_application (void **state)
 {
-    (void) state;
-    s_owner_t owner;
-    s_begin (&owner);
+    s_owner_t *owner = *state;
     pthread_t echo;
-    assert_int_equal (pthread_create (&echo, NULL, s_echo, &owner), 0);
-    s_await (&owner.echoing, 1);
+    assert_int_equal (pthread_create (&echo, NULL, s_echo, owner), 0);
+    s_await (&owner->echoing, 1);
     s_waiter_t waiter = {.count = 3000, .sends = true};
-    s_start (&owner, &waiter, 0);
+    s_start (owner, &waiter, 0);
     s_join (&waiter);
     assert_int_equal (waiter.got, 3000);
     // it may step in where this machine let nobody run for a while, not once per exchange
-    assert_in_range (atomic_load (&owner.keeper_turns), 0, 500);
-    shutdown (owner.far, SHUT_RDWR);
+    assert_in_range (atomic_load (&owner->keeper_turns), 0, 500);
+    shutdown (owner->far, SHUT_RDWR);
     pthread_join (echo, NULL);
-    s_end (&owner);
 }
 
 /*  Fails if somebody turns or wakes up for nothing while this runs.  */
@@ -488,114 +495,102 @@ static void s_idle (s_owner_t *owner, bool waiting)
 
 static void an_idle_pump_costs_no_time (void **state)
 {
-    (void) state;
-    s_owner_t owner;
-    s_begin (&owner);
-    s_touch (&owner);
-    s_idle (&owner, true); // the keeper looks after a while, and leaves the leader alone
-    s_idle (&owner, false); // the keeper leads
-    s_idle (&owner, true);
-    rp_pump_kick (owner.pump);
-    s_idle (&owner, true);
-    s_end (&owner);
+    s_owner_t *owner = *state;
+    s_touch (owner);
+    s_idle (owner, true); // the keeper looks after a while, and leaves the leader alone
+    s_idle (owner, false); // the keeper leads
+    s_idle (owner, true);
+    rp_pump_kick (owner->pump);
+    s_idle (owner, true);
 }
 
-/*  ---- Kicks, descriptors, callbacks ------------------------------------------------------------ */
+/*  ---- Kicks, descriptors, callbacks ---------------------------------------------------------- */
 
 static void a_kick_makes_a_waiting_leader_turn (void **state)
 {
-    (void) state;
-    s_owner_t owner;
-    s_begin (&owner);
+    s_owner_t *owner = *state;
     s_waiter_t waiter = {0};
-    s_start (&owner, &waiter, 0);
+    s_start (owner, &waiter, 0);
     for (int round = 0; round < 100; round++) {
-        int before = atomic_load (&owner.turns);
-        rp_pump_kick (owner.pump);
-        s_await (&owner.turns, before + 1);
+        int before = atomic_load (&owner->turns);
+        rp_pump_kick (owner->pump);
+        s_await (&owner->turns, before + 1);
     }
-    assert_true (pthread_equal (atomic_load (&owner.last), waiter.thread));
-    s_write (owner.far, 0);
+    assert_true (pthread_equal (atomic_load (&owner->last), waiter.thread));
+    s_write (owner->far, 0);
     s_join (&waiter);
-    s_end (&owner);
 }
 
 static void a_kick_makes_the_keeper_turn_when_nobody_waits (void **state)
 {
-    (void) state;
-    s_owner_t owner;
-    s_begin (&owner);
-    s_touch (&owner);
+    s_owner_t *owner = *state;
+    s_touch (owner);
     for (int round = 0; round < 100; round++) {
-        int before = atomic_load (&owner.keeper_turns);
-        rp_pump_kick (owner.pump);
-        s_await (&owner.keeper_turns, before + 1);
+        int before = atomic_load (&owner->keeper_turns);
+        rp_pump_kick (owner->pump);
+        s_await (&owner->keeper_turns, before + 1);
     }
-    s_end (&owner);
 }
 
 static void a_leader_notices_that_another_thread_changed_the_descriptors (void **state)
 {
-    (void) state;
-    s_owner_t owner;
-    s_begin (&owner);
+    s_owner_t *owner = *state;
     s_waiter_t waiter = {0};
-    s_start (&owner, &waiter, 0);
-    rp_pump_lock (owner.pump);
-    owner.second = true;
-    rp_pump_unlock (owner.pump);
-    s_write (owner.others[1], 0);
+    s_start (owner, &waiter, 0);
+    rp_pump_lock (owner->pump);
+    owner->second = true;
+    rp_pump_unlock (owner->pump);
+    s_write (owner->others[1], 0);
     s_join (&waiter);
     assert_int_equal (waiter.got, 1);
-    s_end (&owner);
 }
 
 static void callbacks_run_on_the_keeper_without_the_lock (void **state)
 {
-    (void) state;
-    s_owner_t owner;
-    s_begin (&owner);
+    s_owner_t *owner = *state;
     s_waiter_t waiter = {.count = 50};
-    s_start (&owner, &waiter, 0); // leads, until the mode changes
-    rp_pump_lock (owner.pump);
-    rp_pump_set_background (owner.pump);
-    rp_pump_unlock (owner.pump);
+    s_start (owner, &waiter, 0); // leads, until the mode changes
+    rp_pump_lock (owner->pump);
+    rp_pump_set_background (owner->pump);
+    rp_pump_unlock (owner->pump);
     for (int index = 0; index < 50; index++)
-        s_write (owner.far, 0);
+        s_write (owner->far, 0);
     s_join (&waiter);
     assert_int_equal (waiter.got, 50);
-    s_await (&owner.delivered, 50);
+    s_await (&owner->delivered, 50);
     // also for what another thread's turn received
     for (int index = 0; index < 50; index++) {
-        rp_pump_lock (owner.pump);
-        s_write (owner.far, 0);
-        rp_pump_unlock (owner.pump);
-        s_await (&owner.delivered, 51 + index);
+        rp_pump_lock (owner->pump);
+        s_write (owner->far, 0);
+        rp_pump_unlock (owner->pump);
+        s_await (&owner->delivered, 51 + index);
     }
-    s_end (&owner);
 }
+
+#define PUMP_TEST(name) cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
 
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-      cmocka_unit_test (each_of_many_waiting_threads_gets_its_own_replies),
-      cmocka_unit_test (the_same_when_each_is_woken_alone),
-      cmocka_unit_test (the_same_in_background_mode),
-      cmocka_unit_test (a_waiter_that_follows_leads_when_the_leader_leaves),
-      cmocka_unit_test (waiters_are_woken_when_another_thread_changes_what_they_wait_for),
-      cmocka_unit_test (waiting_ends_at_the_time_given),
-      cmocka_unit_test (a_signal_ends_the_wait_of_a_leader_and_of_a_follower),
-      cmocka_unit_test (nothing_is_turned_before_the_first_use),
-      cmocka_unit_test (the_keeper_leads_when_nobody_does),
-      cmocka_unit_test (the_keeper_keeps_the_time_that_a_turn_asked_for),
-      cmocka_unit_test (a_leader_learns_that_another_thread_has_made_the_time_nearer),
-      cmocka_unit_test (a_waiter_takes_the_lead_from_the_keeper_and_gives_it_back),
-      cmocka_unit_test (the_keeper_stays_out_of_the_way_of_a_busy_application),
-      cmocka_unit_test (an_idle_pump_costs_no_time),
-      cmocka_unit_test (a_kick_makes_a_waiting_leader_turn),
-      cmocka_unit_test (a_kick_makes_the_keeper_turn_when_nobody_waits),
-      cmocka_unit_test (a_leader_notices_that_another_thread_changed_the_descriptors),
-      cmocka_unit_test (callbacks_run_on_the_keeper_without_the_lock),
+      PUMP_TEST (each_of_many_waiting_threads_gets_its_own_replies),
+      PUMP_TEST (the_same_when_each_is_woken_alone),
+      PUMP_TEST (the_same_in_background_mode),
+      PUMP_TEST (a_waiter_that_follows_leads_when_the_leader_leaves),
+      PUMP_TEST (waiters_are_woken_when_another_thread_changes_what_they_wait_for),
+      PUMP_TEST (sending_turns_only_when_somebody_leads_or_waits),
+      PUMP_TEST (waiting_ends_at_the_time_given),
+      PUMP_TEST (a_signal_ends_the_wait_of_a_leader_and_of_a_follower),
+      PUMP_TEST (nothing_is_turned_before_the_first_use),
+      PUMP_TEST (the_keeper_leads_when_nobody_does),
+      PUMP_TEST (the_keeper_keeps_the_time_that_a_turn_asked_for),
+      PUMP_TEST (a_leader_learns_that_another_thread_has_made_the_time_nearer),
+      PUMP_TEST (a_waiter_takes_the_lead_from_the_keeper_and_gives_it_back),
+      PUMP_TEST (the_keeper_stays_out_of_the_way_of_a_busy_application),
+      PUMP_TEST (an_idle_pump_costs_no_time),
+      PUMP_TEST (a_kick_makes_a_waiting_leader_turn),
+      PUMP_TEST (a_kick_makes_the_keeper_turn_when_nobody_waits),
+      PUMP_TEST (a_leader_notices_that_another_thread_changed_the_descriptors),
+      PUMP_TEST (callbacks_run_on_the_keeper_without_the_lock),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -117,7 +117,7 @@ static void a_monitor_tells_of_connections_and_is_detached (void **state)
     zmq_ctx_term (context);
 }
 
-/*  ---- Endpoints ------------------------------------------------------------------------------- */
+/*  ---- Endpoints ------------------------------------------------------------------------------ */
 
 static void assert_form (const char *endpoint, bool bind, bool peer)
 {

@@ -90,7 +90,7 @@ static void s_remember (const rp_action_t *action, rp_payload_t *message, void *
         self->late[self->late_count++ % 16] = action->token;
 }
 
-/*  ---- Events ------------------------------------------------------------------------------------ */
+/*  ---- Events --------------------------------------------------------------------------------- */
 
 static const char *const s_services[] = {"a", "bb", "abc", "riposte.ping", "mmi.x"};
 

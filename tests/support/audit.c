@@ -27,7 +27,7 @@ void audit_fail (audit_t *self, const char *format, ...)
     self->fail (text);
 }
 
-/*  ---- The model's items --------------------------------------------------------------------------- */
+/*  ---- The model's items ---------------------------------------------------------------------- */
 
 audit_peer_t *audit_find_peer (const audit_t *self, rp_peer_id_t id)
 {
@@ -115,7 +115,7 @@ void audit_request_close (audit_t *self, audit_request_t *request)
     free (request);
 }
 
-/*  ---- Life ------------------------------------------------------------------------------------- */
+/*  ---- Life ----------------------------------------------------------------------------------- */
 
 void audit_init (audit_t *self, const rp_limits_t *limits, int64_t now, audit_fail_fn *fail)
 {
@@ -161,7 +161,7 @@ void audit_clear (audit_t *self)
     }
 }
 
-/*  ---- Events ----------------------------------------------------------------------------------- */
+/*  ---- Events --------------------------------------------------------------------------------- */
 
 static void s_handle (audit_t *self, const rp_event_t *event)
 {
@@ -201,7 +201,8 @@ static void s_note_reply (
     audit_delivery_t *delivery = audit_find_delivery (self, payload->answers);
     if (!delivery || delivery->worker != worker)
         return;
-    if (head->status > RP_APP_ERROR && head->status != RP_WORKER_LOST && delivery->request)
+    bool wanted = delivery->request && self->now < delivery->request->deadline;
+    if (head->status > RP_APP_ERROR && head->status != RP_WORKER_LOST && wanted)
         return; // the worker is dismissed for it, and what it held is lost
     bool answer = head->status != RP_WORKER_LOST;
     self->answered = delivery->request;

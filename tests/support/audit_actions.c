@@ -33,7 +33,7 @@ static rp_head_t s_on_the_wire (audit_t *self, const rp_action_t *action, uint8_
     return head;
 }
 
-/*  ---- REQUEST to a worker -------------------------------------------------------------------------- */
+/*  ---- REQUEST to a worker -------------------------------------------------------------------- */
 
 static audit_conversation_t *
 s_conversation (audit_t *self, uint64_t number, const audit_request_t *request)
@@ -153,7 +153,7 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
     rp_list_append (&self->deliveries, &delivery->node);
 }
 
-/*  ---- REPLY to a client ---------------------------------------------------------------------------- */
+/*  ---- REPLY to a client ---------------------------------------------------------------------- */
 
 /*  The contract: these prove that no worker was given it; those, that one was.  */
 static void
@@ -201,7 +201,7 @@ static void s_take_reply (audit_t *self, const rp_action_t *action, const rp_hea
     audit_request_close (self, request);
 }
 
-/*  ---- The rest ------------------------------------------------------------------------------------ */
+/*  ---- The rest ------------------------------------------------------------------------------- */
 
 static void s_take_cancel (audit_t *self, const rp_action_t *action, const rp_head_t *head)
 {

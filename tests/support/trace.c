@@ -62,7 +62,7 @@ static void s_fail (const char *text)
     fail_msg ("%s; after \"%s\"", text, s_trace->text);
 }
 
-/*  ---- Names ------------------------------------------------------------------------------------- */
+/*  ---- Names ---------------------------------------------------------------------------------- */
 
 static rp_peer_id_t s_peer (const char *name)
 {
@@ -114,7 +114,7 @@ static rp_token_t s_token (const char *worker, const char *name)
     return (rp_token_t) {0};
 }
 
-/*  ---- What the core wants done --------------------------------------------------------------------- */
+/*  ---- What the core wants done --------------------------------------------------------------- */
 
 static void s_print (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
 static void s_print (const char *format, ...)
@@ -253,7 +253,7 @@ static void s_observe (const rp_action_t *action, rp_payload_t *payload, void *a
     }
 }
 
-/*  ---- Fixtures --------------------------------------------------------------------------------------- */
+/*  ---- Fixtures ------------------------------------------------------------------------------- */
 
 int trace_setup (void **state)
 {
@@ -303,7 +303,7 @@ audit_t *audit (void)
     return &s_trace->audit;
 }
 
-/*  ---- Events -------------------------------------------------------------------------------------------- */
+/*  ---- Events --------------------------------------------------------------------------------- */
 
 void message (const char *peer, const rp_head_t *head, size_t size)
 {
@@ -524,7 +524,7 @@ void tick (void)
     audit_tick (audit (), audit ()->now);
 }
 
-/*  ---- What came of it ------------------------------------------------------------------------------------- */
+/*  ---- What came of it ------------------------------------------------------------------------ */
 
 void expect (const char *text)
 {

@@ -97,7 +97,7 @@ void stall (unsigned ms);
 void slip (unsigned ms);
 void tick (void);
 
-/*  ---- What came of it ---------------------------------------------------------------------- */
+/*  ---- What came of it ------------------------------------------------------------------------ */
 
 /*  Everything since the last expect; "" is nothing.  */
 void expect (const char *text);

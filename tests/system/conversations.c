@@ -1,13 +1,13 @@
-/*  Many clients at once, each in the ten-step exchange with the service "site", each under a name of
-    its own; checks that each sees its own data, and tells in one line of JSON what became of them.
+/*  Many clients at once, each in the ten-step exchange with the service "site", each under a name
+    of its own; checks that each sees its own data, and tells in a line of JSON what became of them.
 
     SPDX-License-Identifier: MPL-2.0
 
     Each client is an rp_client_t and a thread, on the public library alone. A step that ends with
     anything but OK is sent again; after CONVERSATION_LOST the conversation begins anew with its
-    first step. With --hold N every client stops before step N of its first conversation: the program
-    says "holding" on standard error, and goes on when a line comes on standard input, so that a
-    test can kill something when it knows where everybody stands.
+    first step. With --hold N every client stops before its Nth request: the program says "holding"
+    on standard error, and goes on when a line comes on standard input, so that a test can kill
+    something when it knows where everybody stands.
 */
 
 #include <getopt.h>
@@ -94,7 +94,7 @@ static void s_sleep_ms (unsigned ms)
     nanosleep (&pause, NULL);
 }
 
-/*  ---- What is asked and what must come -------------------------------------------------------- */
+/*  ---- What is asked and what must come ------------------------------------------------------- */
 
 static void s_request (const s_visitor_t *self, unsigned step, char *body, size_t size)
 {
@@ -143,7 +143,7 @@ static bool s_is_right (const s_visitor_t *self, unsigned step, const char *page
     return step != 4 || strstr (page, city) != NULL;
 }
 
-/*  ---- One conversation ------------------------------------------------------------------------ */
+/*  ---- One conversation ----------------------------------------------------------------------- */
 
 static void s_note_trouble (s_visitor_t *self, rp_status_t status, int64_t now)
 {
@@ -286,7 +286,7 @@ static void *s_visit (void *arg)
     return NULL;
 }
 
-/*  ---- The program ------------------------------------------------------------------------------ */
+/*  ---- The program ---------------------------------------------------------------------------- */
 
 static void s_report (const s_run_t *run, int64_t took_us)
 {
@@ -371,9 +371,10 @@ static void s_parse (s_options_t *options, int argc, char **argv)
         else if (letter == 'h')
             options->hold = s_number (optarg);
         else {
-            fputs ("usage: conversations --server ENDPOINTS [--clients N] [--rounds N] [--hold STEP] "
-                   "[--pause MS] [--timeout MS] [--heartbeat MS] [--patience MS] [--service NAME]\n",
-                   stderr);
+            fputs (
+              "usage: conversations --server ENDPOINTS [--service NAME] [--clients N]\n"
+              "       [--rounds N] [--hold N] [--pause MS] [--timeout MS] [--heartbeat MS] [--patience MS]\n",
+              stderr);
             exit (2);
         }
     }
@@ -382,8 +383,14 @@ static void s_parse (s_options_t *options, int argc, char **argv)
 int main (int argc, char **argv)
 {
     static s_run_t run = {
-      .options = {.endpoints = "tcp://127.0.0.1:5555", .service = "site", .clients = 100, .rounds = 1,
-                  .timeout_ms = 5000, .heartbeat_ms = 2000, .patience_ms = 30000},
+      .options =
+        {.endpoints = "tcp://127.0.0.1:5555",
+         .service = "site",
+         .clients = 100,
+         .rounds = 1,
+         .timeout_ms = 5000,
+         .heartbeat_ms = 2000,
+         .patience_ms = 30000},
       .mutex = PTHREAD_MUTEX_INITIALIZER,
       .moved = PTHREAD_COND_INITIALIZER,
     };

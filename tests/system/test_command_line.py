@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What a wrong command line draws: one line that says what, why and what next, and the exit code that
-EXPERIENCE promises."""
+"""The command lines of the three programs. A wrong one draws one line that says what, why and what
+next, and exit code 2."""
 
 import pytest
 

@@ -41,7 +41,7 @@ def test_a_busy_worker_killed_is_gone_within_a_second_and_its_request_ends(world
 
 
 def test_a_killed_client_leaves_nothing_behind(world):
-    """What it waited for is withdrawn, what ran is cancelled (CONFORMANCE 25)."""
+    """What it waited for is withdrawn, what ran is cancelled."""
     broker = world.broker()
     worker = world.worker(broker, "slow", "sleep", "60")
     running, waiting = (world.start_cli(broker, "call", "slow", "--timeout", "60s")
@@ -87,7 +87,7 @@ def test_a_partition_is_noticed_at_both_ends_and_heals(world):
 
 
 def test_a_worker_at_work_for_long_stays_alive(world):
-    """Heartbeats do not depend on the handler (CONFORMANCE 24)."""
+    """Heartbeats do not depend on the handler."""
     broker = world.broker()
     worker = world.builtin(broker, "sleep", *FAST)
     assert world.cli(broker, "call", "sleep", "1500ms").code == 0
@@ -96,8 +96,7 @@ def test_a_worker_at_work_for_long_stays_alive(world):
 
 
 def test_a_frozen_broker_loses_nobody_who_was_alive(world):
-    """It reads the heartbeats that are waiting before it judges (CONFORMANCE 13), and the others know
-    better than to give it up for good."""
+    """It reads the heartbeats that are waiting before it judges."""
     broker = world.broker()
     peers = []
     for number in range(3):

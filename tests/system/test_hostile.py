@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Peers that break the rules, by mistake or on purpose: the broker answers as docs/PROTOCOL.md says,
-logs it with their address, counts it, and goes on serving the others. None of what is sent here comes
-from Riposte's own code."""
+"""Peers that break the rules, by mistake or on purpose: the broker answers as docs/PROTOCOL.md
+says, logs it with their address, counts it, and goes on serving the others. None of what is sent
+here comes from Riposte's own code."""
 
 import os
 import re
 import socket
 
 import pytest
+import zmq
 
-from support.peer import (BYE, CANCEL, CREDIT, DRAIN, END, HEARTBEAT, HELLO, INLINE, LAST, MORE, OPEN,
-                          REPLY, REQUEST, TRACE, WELCOME, WORKER, head, pack_headers)
+from support.peer import (BYE, CANCEL, CREDIT, DRAIN, END, HEARTBEAT, HELLO, INLINE, LAST, MORE,
+                          OPEN, REPLY, REQUEST, TRACE, WELCOME, WORKER, head, pack_headers)
 from support.waiting import until
 
 ADDRESS = re.compile(r"127\.0\.0\.1:\d+")
@@ -270,7 +271,7 @@ def test_more_requests_open_than_allowed_are_busy(world):
 
 
 def test_unknown_service_names_do_not_grow_the_broker(world):
-    """A flood of names is bounded, and ends with a status each (CONFORMANCE 10)."""
+    """A flood of names is bounded, and ends with a status each."""
     broker = world.broker(limits={"max_services": 50, "rejoin_grace": "0s"})
     client = world.peer(broker)
     client.hello()
@@ -349,3 +350,25 @@ def test_a_flood_of_bad_messages_is_counted_but_does_not_flood_the_log(world, br
         peer.send(head(CANCEL, id=1))
     until(lambda: world.status(broker)["counters"]["unknown_peers"] >= 2000, 5, "all are counted")
     assert len(_new_lines(broker, before)) < 100
+
+
+def test_a_peer_that_never_reads_is_cut_off(world):
+    """What waits for it is bounded; then it is lost, and nobody else waits for it."""
+    broker = world.broker("--log-level", "debug", limits={"peer_backlog": 1000})
+    world.builtin(broker, "echo")
+    deaf = world.peer(broker, deaf=True)
+    deaf.hello()
+    memory = broker.resident_bytes()
+
+    def is_cut():
+        try:
+            for _ in range(1000):
+                deaf.request(b"riposte.ping", b"x" * 4096)
+        except zmq.Again:
+            pass  # the broker does not take more, for now or for good
+        return "it does not read what is sent to it" in broker.log()
+
+    until(is_cut, 20, "it is cut off")
+    assert broker.resident_bytes() < memory + (64 << 20)
+    assert world.status(broker)["counters"]["clients_lost"] == 1
+    assert world.cli(broker, "call", "echo", "ok").out == b"ok"

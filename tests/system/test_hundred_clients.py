@@ -65,8 +65,8 @@ def test_a_worker_killed_between_requests(world, round_number):
 
 @EVERY_ROUND
 def test_a_worker_killed_with_requests_in_its_hands(world, round_number):
-    """What it held ends with WORKER_LOST and the next request with CONVERSATION_LOST; what waited for
-    it with CONVERSATION_LOST; the others notice nothing."""
+    """What it held ends with WORKER_LOST, and the next request with CONVERSATION_LOST; what waited
+    for it with CONVERSATION_LOST; the others notice nothing."""
     broker = world.broker()
     sites = world.sites(broker)
     conversations = world.conversations(broker.endpoint, "--hold", "4")
@@ -75,7 +75,7 @@ def test_a_worker_killed_with_requests_in_its_hands(world, round_number):
     sites[0].freeze()
     _release(conversations)
     full = min(hers, 16)
-    until(lambda: world.worker_of(broker, sites[0])["running"] == full, 3, "it has what it can hold")
+    until(lambda: world.worker_of(broker, sites[0])["running"] == full, 3, "it has its fill")
     sites[0].kill()
     report = world.report(conversations)
     _all_saw_their_own(report)
@@ -107,8 +107,8 @@ def test_a_worker_killed_at_any_moment(world, round_number):
 
 @EVERY_ROUND
 def test_the_broker_killed_and_started_again(world, round_number):
-    """Clients and workers come back by themselves, every call ends with a status of the contract, and
-    the next ones work."""
+    """Clients and workers come back by themselves, every call ends with a status of the contract,
+    and the next ones work."""
     broker = world.broker()
     world.sites(broker)
     conversations = world.conversations(broker.endpoint, "--rounds", "3", "--pause", "20")

@@ -14,8 +14,7 @@
 
 enum { FIRST = 50000, LARGEST = 2000000 };
 
-/*  Random bits that draw the longest pause of a range: range is of odd size, so its last value is
-    the remainder of some multiple less one.  */
+/*  With random bits that draw the last value of the range.  */
 static int64_t s_longest (uint32_t failures, int64_t whole)
 {
     uint64_t values = (uint64_t) (whole - whole / 2 + 1);
@@ -31,7 +30,8 @@ static void the_first_attempt_does_not_wait (void **state)
 static void each_failure_doubles_the_pause_up_to_the_largest (void **state)
 {
     (void) state;
-    static const int64_t wholes[] = {50000, 100000, 200000, 400000, 800000, 1600000, 2000000, 2000000};
+    static const int64_t wholes[] = {
+      50000, 100000, 200000, 400000, 800000, 1600000, 2000000, 2000000};
     for (uint32_t index = 0; index < sizeof wholes / sizeof *wholes; index++) {
         assert_int_equal (rp_backoff_us (index + 1, FIRST, LARGEST, 0), wholes[index] / 2);
         assert_int_equal (s_longest (index + 1, wholes[index]), wholes[index]);

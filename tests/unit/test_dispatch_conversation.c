@@ -285,6 +285,33 @@ static void s_last_counts_though_the_client_cancelled (void **state)
     expect ("c1<r3:CONVERSATION_LOST w1<end:k1");
 }
 
+static void s_a_worker_that_lost_a_conversation_ends_it_and_stays (void **state)
+{
+    (void) state;
+    s_established ();
+    request_with ("c1", "r2", "site", (with_t) {.attempts = 3, .conversation = "k1"});
+    next_in ("c1", "r3", "site", "k1");
+    reply_with (
+      "w1", "r2", &(rp_head_t) {.status = RP_WORKER_LOST, .flags = RP_FLAG_LAST}, false);
+    expect ("w1<r2 c1<r3:CONVERSATION_LOST w1<end:k1 c1<r2:WORKER_LOST");
+    assert_int_equal (stats ()->conversations_lost, 1);
+    open_in ("c1", "r4", "site", "k1");
+    expect ("w1<r4");
+}
+
+static void s_a_conversation_that_a_worker_lost_is_over_though_the_client_cancelled (void **state)
+{
+    (void) state;
+    s_established ();
+    next_in ("c1", "r2", "site", "k1");
+    next_in ("c1", "r3", "site", "k1");
+    cancel ("c1", "r2");
+    expect ("w1<r2 c1<r2:CANCELLED w1<cancel:r2");
+    reply_with (
+      "w1", "r2", &(rp_head_t) {.status = RP_WORKER_LOST, .flags = RP_FLAG_LAST}, false);
+    expect ("c1<r3:CONVERSATION_LOST w1<end:k1");
+}
+
 static void s_the_next_request_waits_for_the_reply_to_a_cancelled_one (void **state)
 {
     (void) state;
@@ -466,6 +493,8 @@ int main (void)
       S_TEST (s_a_reply_with_last_ends_the_conversation),
       S_TEST (s_the_client_learns_that_a_reply_was_the_last),
       S_TEST (s_last_counts_though_the_client_cancelled),
+      S_TEST (s_a_worker_that_lost_a_conversation_ends_it_and_stays),
+      S_TEST (s_a_conversation_that_a_worker_lost_is_over_though_the_client_cancelled),
       S_TEST (s_the_next_request_waits_for_the_reply_to_a_cancelled_one),
       S_TEST (s_a_cancelled_opener_that_was_answered_establishes),
       S_TEST (s_an_idle_conversation_ends_at_the_limit),

@@ -9,7 +9,7 @@
 
 #include "tests/support/trace.h"
 
-/*  ---- Who gets a request ---------------------------------------------------------------------- */
+/*  ---- Who gets a request --------------------------------------------------------------------- */
 
 static void s_a_request_goes_to_a_worker_and_its_reply_comes_back (void **state)
 {
@@ -133,7 +133,7 @@ static void s_services_do_not_see_each_other (void **state)
     expect ("w1<r1 w2<r3");
 }
 
-/*  ---- Windows --------------------------------------------------------------------------------- */
+/*  ---- Windows -------------------------------------------------------------------------------- */
 
 static void s_a_window_of_zero_gets_nothing (void **state)
 {
@@ -191,7 +191,7 @@ static void s_a_window_of_4096_is_granted_and_4097_is_not (void **state)
     expect ("w1<bye:INVALID");
 }
 
-/*  ---- Redelivery ------------------------------------------------------------------------------ */
+/*  ---- Redelivery ----------------------------------------------------------------------------- */
 
 static void s_what_a_lost_worker_held_goes_first_and_in_order_to_another (void **state)
 {
@@ -281,6 +281,21 @@ static void s_a_reply_to_an_earlier_attempt_is_refused_and_counted (void **state
     expect ("c1<r1:OK");
 }
 
+static void s_a_second_attempt_at_the_same_worker_has_a_token_of_its_own (void **state)
+{
+    (void) state;
+    hello_worker ("w1", "upper", 1);
+    hello_client ("c1");
+    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    uint64_t first = delivery_of ("r1")->id;
+    reply ("w1", "r1", RP_WORKER_LOST);
+    expect ("w1<r1 w1<r1#2");
+    assert_true (delivery_of ("r1")->id != first);
+    message ("w1", &(rp_head_t) {.command = RP_COMMAND_REPLY, .id = first}, 0);
+    expect (NOTHING);
+    assert_int_equal (stats ()->late_replies, 1);
+}
+
 static void s_a_late_reply_to_a_request_in_the_queue_is_refused (void **state)
 {
     (void) state;
@@ -348,7 +363,7 @@ static void s_a_status_that_is_not_a_workers_to_give_ends_its_session (void **st
     expect ("w1<r1 w1<bye:INVALID w2<r1#2");
 }
 
-/*  ---- Sends that fail --------------------------------------------------------------------------- */
+/*  ---- Sends that fail ------------------------------------------------------------------------ */
 
 static void s_an_unsent_delivery_goes_to_another_worker_and_is_not_counted (void **state)
 {
@@ -477,6 +492,7 @@ int main (void)
       S_TEST (s_a_worker_that_gives_up_does_not_get_it_again_while_another_has_room),
       S_TEST (s_the_only_worker_gets_again_what_it_gave_up),
       S_TEST (s_a_reply_to_an_earlier_attempt_is_refused_and_counted),
+      S_TEST (s_a_second_attempt_at_the_same_worker_has_a_token_of_its_own),
       S_TEST (s_a_late_reply_to_a_request_in_the_queue_is_refused),
       S_TEST (s_a_second_reply_is_refused_and_costs_the_worker_nothing),
       S_TEST (s_a_reply_by_a_worker_that_does_not_hold_it_is_refused),

@@ -9,7 +9,7 @@
 
 #include "tests/support/trace.h"
 
-/*  ---- A worker that drains ---------------------------------------------------------------------- */
+/*  ---- A worker that drains ------------------------------------------------------------------- */
 
 static void s_an_idle_worker_that_drains_is_dismissed_at_once (void **state)
 {
@@ -134,7 +134,7 @@ static void s_the_last_worker_that_leaves_is_gone_from_every_count (void **state
     assert_int_equal (counts ().services, 0);
 }
 
-/*  ---- A broker that drains ------------------------------------------------------------------------ */
+/*  ---- A broker that drains ------------------------------------------------------------------- */
 
 static void s_a_draining_broker_refuses_what_is_new_and_what_waits (void **state)
 {

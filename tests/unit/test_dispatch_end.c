@@ -11,7 +11,7 @@
 #include "common/headers.h"
 #include "tests/support/trace.h"
 
-/*  ---- Deadlines --------------------------------------------------------------------------------- */
+/*  ---- Deadlines ------------------------------------------------------------------------------ */
 
 static void s_a_deadline_that_passes_in_the_queue_is_expired (void **state)
 {
@@ -76,13 +76,27 @@ static void s_nothing_is_dispatched_after_its_deadline_though_no_tick_has_come (
     expect ("c1<r1:EXPIRED w1<r2");
 }
 
+static void s_a_reply_after_the_deadline_is_late_though_no_tick_has_come (void **state)
+{
+    (void) state;
+    hello_worker ("w1", "upper", 1);
+    hello_client ("c1");
+    request_with ("c1", "r1", "upper", (with_t) {.time_ms = 100});
+    request ("c1", "r2", "upper");
+    slip (100);
+    reply ("w1", "r1", RP_OK);
+    expect ("w1<r1 c1<r1:DEADLINE w1<r2");
+    assert_int_equal (stats ()->late_replies, 1);
+    assert_int_equal (stats ()->abandoned, 0);
+}
+
 static void s_a_worker_always_gets_a_millisecond_at_least (void **state)
 {
     (void) state;
     hello_worker ("w1", "upper", 0);
     hello_client ("c1");
     request_with ("c1", "r1", "upper", (with_t) {.time_ms = 1});
-    audit ()->now += 400; // µs
+    audit ()->now += 999; // µs
     credit ("w1", 1);
     expect ("w1<r1");
     assert_int_equal (delivery_of ("r1")->time, 1);
@@ -103,7 +117,7 @@ static void s_the_place_of_an_overdue_request_is_free_when_its_worker_replies (v
     assert_int_equal (stats ()->late_replies, 1);
 }
 
-/*  ---- Cancel ------------------------------------------------------------------------------------ */
+/*  ---- Cancel --------------------------------------------------------------------------------- */
 
 static void s_a_queued_request_that_is_cancelled_never_starts (void **state)
 {
@@ -198,7 +212,7 @@ static void s_a_cancel_of_something_unknown_is_counted_and_harmless (void **stat
     assert_true (is_there ("c1") && is_there ("c2"));
 }
 
-/*  ---- A client that is gone ----------------------------------------------------------------------- */
+/*  ---- A client that is gone ------------------------------------------------------------------ */
 
 static void s_a_client_that_leaves_withdraws_what_is_queued_and_cancels_what_runs (void **state)
 {
@@ -244,7 +258,7 @@ static void s_an_id_that_is_open_already_is_invalid_and_the_first_goes_on (void 
     expect ("c1<r1:OK");
 }
 
-/*  ---- No worker --------------------------------------------------------------------------------- */
+/*  ---- No worker ------------------------------------------------------------------------------ */
 
 static void s_a_request_for_an_unknown_service_draws_no_worker_at_once (void **state)
 {
@@ -416,12 +430,13 @@ static void s_the_grace_holds_for_a_service_whose_worker_comes_and_goes_in_it (v
     (void) state;
     limits ()->rejoin_grace = 3000;
     limits ()->service_linger = 0;
-    hello_worker ("w1", "upper", 1);
+    hello_worker ("w1", "upper", 0);
     hello_client ("c1");
-    bye ("w1");
     request ("c1", "r1", "upper");
+    bye ("w1");
+    pass (2999);
     expect (NOTHING);
-    pass (3000);
+    pass (1);
     expect ("c1<r1:NO_WORKER");
 }
 
@@ -434,6 +449,7 @@ int main (void)
       S_TEST (s_a_deadline_between_two_deliveries_is_deadline),
       S_TEST (s_a_request_that_comes_too_late_is_expired_at_the_door),
       S_TEST (s_nothing_is_dispatched_after_its_deadline_though_no_tick_has_come),
+      S_TEST (s_a_reply_after_the_deadline_is_late_though_no_tick_has_come),
       S_TEST (s_a_worker_always_gets_a_millisecond_at_least),
       S_TEST (s_the_place_of_an_overdue_request_is_free_when_its_worker_replies),
       S_TEST (s_a_queued_request_that_is_cancelled_never_starts),

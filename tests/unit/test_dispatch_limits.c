@@ -265,7 +265,7 @@ static void s_a_late_reply_over_the_limit_is_only_late (void **state)
     assert_int_equal (stats ()->abandoned, 0);
 }
 
-/*  ---- Names of the broker's own --------------------------------------------------------------------- */
+/*  ---- Names of the broker's own -------------------------------------------------------------- */
 
 static void s_reserved_names_are_denied_to_clients (void **state)
 {

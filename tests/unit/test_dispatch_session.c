@@ -12,7 +12,7 @@
 #include "common/headers.h"
 #include "tests/support/trace.h"
 
-/*  ---- Greeting ------------------------------------------------------------------------------------ */
+/*  ---- Greeting ------------------------------------------------------------------------------- */
 
 static void s_a_client_is_welcome (void **state)
 {
@@ -75,7 +75,7 @@ static void s_a_second_hello_ends_the_session_and_fails_what_it_held (void **sta
     assert_int_equal (counts ().clients, 0);
 }
 
-/*  ---- Command × role ------------------------------------------------------------------------------- */
+/*  ---- Command × role ------------------------------------------------------------------------- */
 
 typedef enum { STRANGER, CLIENT, WORKER, DRAINING, ROLES } s_role_t;
 
@@ -190,7 +190,7 @@ static void s_a_peer_that_the_broker_does_not_know_is_told_to_greet (void **stat
     assert_int_equal (counts ().workers + counts ().clients + counts ().services, 0);
 }
 
-/*  ---- Bad messages -------------------------------------------------------------------------------- */
+/*  ---- Bad messages --------------------------------------------------------------------------- */
 
 static void s_a_bad_message_from_a_session_ends_it (void **state)
 {
@@ -252,7 +252,7 @@ static void s_every_bad_message_is_logged (void **state)
     assert_int_equal (logged (RP_TOPIC_BAD), 3);
 }
 
-/*  ---- Signs of life --------------------------------------------------------------------------------- */
+/*  ---- Signs of life -------------------------------------------------------------------------- */
 
 static void s_a_peer_that_is_silent_for_three_intervals_is_cut_off (void **state)
 {

@@ -36,7 +36,7 @@ typedef struct {
 
 static const char *const s_three[] = {"a", "b", "c"};
 
-/*  ---- Vocabulary ------------------------------------------------------------------------------ */
+/*  ---- Vocabulary ----------------------------------------------------------------------------- */
 
 static void s_begin (s_world_t *world, size_t endpoints)
 {
@@ -131,7 +131,7 @@ static void s_begin_up (s_world_t *world, size_t endpoints)
 
 #define assert_trace(world, expected) assert_string_equal ((world)->trace, expected)
 
-/*  ---- Connecting ------------------------------------------------------------------------------ */
+/*  ---- Connecting ----------------------------------------------------------------------------- */
 
 static void it_connects_at_once_to_the_first_endpoint (void **state)
 {
@@ -214,7 +214,7 @@ static void a_welcome_nobody_waits_for_or_out_of_range_is_refused (void **state)
     assert_false (s_welcome (&world, INTERVAL_MS)); // a second one
 }
 
-/*  ---- Up -------------------------------------------------------------------------------------- */
+/*  ---- Up ------------------------------------------------------------------------------------- */
 
 static void heartbeats_go_out_an_interval_after_the_last_message (void **state)
 {
@@ -305,7 +305,7 @@ static void ticks_that_come_a_little_late_are_no_stop (void **state)
     assert_non_null (strstr (world.trace, "lost@2100"));
 }
 
-/*  ---- Down ------------------------------------------------------------------------------------ */
+/*  ---- Down ----------------------------------------------------------------------------------- */
 
 static void the_first_failure_after_having_been_up_retries_at_once (void **state)
 {

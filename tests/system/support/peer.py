@@ -70,10 +70,14 @@ class Message:
 class Peer:
     """One connection: a DEALER without a routing id."""
 
-    def __init__(self, endpoint):
+    def __init__(self, endpoint, deaf=False):
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.linger = 0
+        if deaf:  # what it does not receive stays with who sent it
+            self.socket.rcvhwm = 1
+            self.socket.rcvbuf = 4096
+            self.socket.sndtimeo = 100
         self.socket.connect(endpoint)
         self.ids = itertools.count(1)
 

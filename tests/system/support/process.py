@@ -23,6 +23,7 @@ class Process:
             stdout=subprocess.PIPE if piped else self._log, env=environment)
         self.pid = self.popen.pid
         self.expected_to_die = False
+        self.handles_sigterm = True
 
     def poll(self):
         return self.popen.poll()
@@ -116,8 +117,10 @@ class Process:
         for stream in (self.popen.stdin, self.popen.stdout, self._log):
             if stream:
                 stream.close()
-        if not self.expected_to_die and self.popen.returncode < 0:
-            trouble = trouble or f"{self.name} died of signal {-self.popen.returncode}"
+        by_signal = -self.popen.returncode
+        if by_signal > 0 and not self.expected_to_die \
+                and (self.handles_sigterm or by_signal != signal.SIGTERM):
+            trouble = trouble or f"{self.name} died of signal {by_signal}"
         for word in ("Sanitizer", "runtime error:", "Assertion failed"):
             if word in self.log():
                 trouble = f"{self.name} says {word}"

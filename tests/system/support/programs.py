@@ -22,7 +22,7 @@ def _is_sanitized():
 
 
 SANITIZED = _is_sanitized()
-#: Bounds are multiplied by this. Nothing waits for a bound to pass, so it costs no time to be patient.
+#: Bounds are multiplied by this. Nothing waits for a bound to pass, so patience costs no time.
 PATIENCE = 5 if SANITIZED or os.environ.get("RIPOSTE_SLOW") == "1" else 1
 #: A deadline that is to pass, but not before the request has reached the broker.
 BRIEFLY = f"{250 * PATIENCE}ms"

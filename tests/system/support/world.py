@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The small vocabulary of the system tests: brokers, workers, clients, all of them real processes on
-ports of their own, ended by their pid when the test is over."""
+"""The small vocabulary of the system tests: brokers, workers, clients, all of them real processes
+on ports of their own, ended by their pid when the test is over."""
 
 import json
 import os
 import pathlib
 import subprocess
-import sys
 
 from support import programs
 from support.peer import Peer
@@ -28,8 +27,8 @@ class Broker(Process):
 
 
 class Gate:
-    """A command for riposte-worker that does not end before the gate is open, so that a test decides
-    how long a request runs. It notes each start, and answers which delivery it was."""
+    """A command for riposte-worker that does not end before the gate is open, so that a test
+    decides how long a request runs. It notes each start, and answers which delivery it was."""
 
     def __init__(self, directory, number):
         self._open = directory / f"gate-{number}"
@@ -132,8 +131,10 @@ class World:
         return started
 
     def conversations(self, endpoint, *options):
-        return self.start("conversations", programs.CONVERSATIONS, "--server", endpoint, *options,
-                          stdin=subprocess.PIPE, piped=True)
+        one = self.start("conversations", programs.CONVERSATIONS, "--server", endpoint, *options,
+                         stdin=subprocess.PIPE, piped=True)
+        one.handles_sigterm = False
+        return one
 
     def report(self, conversations, within=60):
         """Waits for the load program and returns what it reports."""
@@ -148,8 +149,8 @@ class World:
         self._gates.append(Gate(self.directory, len(self._gates)))
         return self._gates[-1]
 
-    def peer(self, broker):
-        peer = Peer(broker.endpoint)
+    def peer(self, broker, **options):
+        peer = Peer(broker.endpoint, **options)
         self._others.append(peer)
         return peer
 
@@ -257,6 +258,3 @@ class World:
 def clean_words(data):
     """Bytes as text with runs of blanks made one, for looking at tables."""
     return " ".join(data.decode().split())
-
-
-PYTHON = sys.executable
