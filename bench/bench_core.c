@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    bench_core [-o json]   prints ns of CPU time per request (median of RUNS runs) for some numbers of requests
-                           in flight and of workers, and how many allocations a request costs once
-                           everything has grown to its size. Exit status 1 if it is not 0.
+    bench_core [-o json]   prints ns of CPU time per request (median of RUNS runs) for some
+                           numbers of requests in flight and of workers, and how many allocations
+                           a request costs once everything has grown. Exit status 1 if any.
 
     One request here is two events (REQUEST, REPLY), their actions, and the tick that follows each
     batch of 64 events; no socket, no codec. Payloads are pointers that nobody looks into.

@@ -58,9 +58,8 @@ static void s_die (const char *what)
     exit (1);
 }
 
-static void s_count (client_t *self, int64_t sent)
+static void s_count (client_t *self, int64_t sent, int64_t now)
 {
-    int64_t now = s_now ();
     if (now < self->begin || now >= self->end)
         return;
     self->done++;
@@ -70,12 +69,12 @@ static void s_count (client_t *self, int64_t sent)
 
 /*  ---- Riposte ---------------------------------------------------------------------------------- */
 
-static void s_submit (client_t *self, rp_client_t *client, const void *body)
+static void s_submit (client_t *self, rp_client_t *client, const void *body, int64_t now)
 {
     rp_call_t *call = rp_call_new ("bench", body, self->size);
     if (!call)
         s_die ("rp_call_new");
-    rp_call_set_tag (call, (void *) (intptr_t) s_now ());
+    rp_call_set_tag (call, (void *) (intptr_t) now);
     int rc = rp_client_submit (client, &call, NULL);
     if (rc != RP_OK) {
         fprintf (stderr, "submit: %s\n", rp_strerror (rc));
@@ -91,18 +90,19 @@ static void *s_riposte_client (void *arg)
     if (!client || !body || rp_client_connect (client, 5000) != RP_OK)
         s_die ("connect");
     for (int index = 0; index < self->inflight; index++)
-        s_submit (self, client, body);
+        s_submit (self, client, body, s_now ());
     for (int open = self->inflight; open > 0;) {
         rp_reply_t *reply = NULL;
         if (rp_client_collect (client, 10000, &reply) != RP_OK)
             s_die ("collect");
+        int64_t now = s_now ();
         if (rp_reply_status (reply) == RP_OK && rp_reply_size (reply) == self->size)
-            s_count (self, (int64_t) (intptr_t) rp_reply_tag (reply));
+            s_count (self, (int64_t) (intptr_t) rp_reply_tag (reply), now);
         else
             self->failed++;
         rp_reply_destroy (&reply);
-        if (s_now () < self->end)
-            s_submit (self, client, body);
+        if (now < self->end)
+            s_submit (self, client, body, now);
         else
             open--;
     }
@@ -170,9 +170,9 @@ static void *s_zmq_client (void *arg)
             s_die ("recv");
         int64_t sent;
         memcpy (&sent, zmq_msg_data (&reply), sizeof sent);
-        s_count (self, sent);
-        zmq_msg_close (&reply);
         int64_t now = s_now ();
+        s_count (self, sent, now);
+        zmq_msg_close (&reply);
         memcpy (body, &now, sizeof now);
         if (now < self->end)
             zmq_send (socket, body, size, 0);

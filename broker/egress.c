@@ -19,6 +19,8 @@ void rp_egress_clear (rp_egress_t *self)
         rp_message_t *message = rp_egress_message (self->events[self->event_first++].payload);
         rp_message_destroy (self->pool, &message);
     }
+    for (size_t index = 0; index < self->waiting_count; index++)
+        rp_message_destroy (self->pool, &self->waiting[index].message);
     free (self->events);
     *self = (rp_egress_t) {0};
 }
@@ -73,51 +75,74 @@ static rp_message_t *s_prepare (rp_egress_t *self, const rp_action_t *action, rp
     return message;
 }
 
-static void s_send (rp_egress_t *self, const rp_action_t *action, const rp_sender_t *sender)
+/*  The core wants a request back that could not be sent, unless it kept it.  */
+static void s_report (
+  rp_egress_t *self, const rp_egress_waiting_t *waiting, rp_message_t *message, bool full)
 {
-    bool to_sender = action->peer.v == 0;
-    size_t size = sender->size;
-    const void *routing_id = to_sender
-                               ? sender->routing_id
-                               : rp_peers_routing_id (self->peers, action->peer, &size);
-    rp_message_t *message = rp_egress_message (action->payload);
-    if (!routing_id) {
-        if (!action->keep)
-            rp_message_destroy (self->pool, &message);
-        return;
-    }
-    rp_message_t *lost;
-    message = s_prepare (self, action, &lost);
-    bool full = true;
-    if (message) {
-        if (rp_message_send (self->pool, self->router, routing_id, size, &message) == 0)
-            return;
-        full = errno == EAGAIN;
-        lost = message;
-    }
-    // The core wants a request back, unless it kept it.
     rp_event_t event = {
-      .kind = RP_EVENT_UNSENT, .peer = action->peer, .token = action->token, .full = full};
-    if (action->token.v && !action->keep) {
-        event.payload = rp_egress_payload (lost);
-        lost = NULL;
+      .kind = RP_EVENT_UNSENT, .peer = waiting->peer, .token = waiting->token, .full = full};
+    if (waiting->token.v && !waiting->keep) {
+        event.payload = rp_egress_payload (message);
+        message = NULL;
     }
-    rp_message_destroy (self->pool, &lost);
-    if (!to_sender)
-        s_add_event (self, &event);
+    rp_message_destroy (self->pool, &message);
+    s_add_event (self, &event);
+}
+
+static void s_send (rp_egress_t *self, rp_egress_waiting_t *waiting)
+{
+    size_t size;
+    const void *routing_id = rp_peers_routing_id (self->peers, waiting->peer, &size);
+    if (!routing_id)
+        rp_message_destroy (self->pool, &waiting->message); // its session ended meanwhile
+    else if (
+      rp_message_send (self->pool, self->router, routing_id, size, &waiting->message) != 0)
+        s_report (self, waiting, waiting->message, errno == EAGAIN);
+}
+
+bool rp_egress_flush (rp_egress_t *self)
+{
+    size_t count = self->waiting_count;
+    for (size_t index = 0; index < count; index++)
+        s_send (self, &self->waiting[index]);
+    self->waiting_count = 0;
+    return count > 0;
+}
+
+static void s_post (rp_egress_t *self, const rp_egress_waiting_t *waiting)
+{
+    if (self->waiting_count == RP_EGRESS_OUTBOX)
+        rp_egress_flush (self);
+    self->waiting[self->waiting_count++] = *waiting;
+}
+
+/*  To somebody without a session, who is known only now.  */
+static void
+s_send_back (rp_egress_t *self, const rp_action_t *action, const rp_sender_t *sender)
+{
+    rp_message_t *lost;
+    rp_message_t *message = sender->routing_id ? s_prepare (self, action, &lost) : NULL;
+    if (message)
+        rp_message_send (self->pool, self->router, sender->routing_id, sender->size, &message);
+    rp_message_destroy (self->pool, &message); // if it did not go: nobody waits for it
+}
+
+static void s_post_action (rp_egress_t *self, const rp_action_t *action)
+{
+    rp_egress_waiting_t waiting = {
+      .peer = action->peer, .token = action->token, .keep = action->keep};
+    rp_message_t *lost;
+    waiting.message = s_prepare (self, action, &lost);
+    if (waiting.message)
+        s_post (self, &waiting);
+    else
+        s_report (self, &waiting, lost, true); // out of memory
 }
 
 void rp_egress_send (rp_egress_t *self, rp_peer_id_t peer, rp_message_t **message_p)
 {
-    size_t size;
-    const void *routing_id = rp_peers_routing_id (self->peers, peer, &size);
-    if (
-      routing_id
-      && rp_message_send (self->pool, self->router, routing_id, size, message_p) != 0)
-        s_add_event (
-          self,
-          &(rp_event_t) {.kind = RP_EVENT_UNSENT, .peer = peer, .full = errno == EAGAIN});
-    rp_message_destroy (self->pool, message_p);
+    s_post (self, &(rp_egress_waiting_t) {.peer = peer, .message = *message_p});
+    *message_p = NULL;
 }
 
 static void s_admit (rp_egress_t *self, rp_peer_id_t peer, const rp_sender_t *sender)
@@ -141,13 +166,18 @@ void rp_egress_carry_out (
             s_admit (self, action->peer, sender);
             break;
         case RP_ACTION_SEND:
-            s_send (self, action, sender);
+            if (action->peer.v)
+                s_post_action (self, action);
+            else
+                s_send_back (self, action, sender);
             break;
         case RP_ACTION_CUT:
+            rp_egress_flush (self);
             rp_peers_cut (self->peers, action->peer);
             rp_peers_unbind (self->peers, action->peer);
             break;
         case RP_ACTION_FORGET:
+            rp_egress_flush (self);
             rp_peers_unbind (self->peers, action->peer);
             break;
         case RP_ACTION_DROP:

@@ -126,6 +126,7 @@ rp_server_t *rp_server_new (const rp_server_options_t *options)
     self->core = rp_dispatch_new (&(rp_dispatch_options_t) {
       .limits = options->limits,
       .seed = rp_clock_entropy (),
+      .instance = rp_clock_entropy (),
       .version = RP_VERSION,
       .now = now});
     if (!self->core || !s_open_sockets (self, options)) {
@@ -263,13 +264,15 @@ static void s_tell (rp_server_t *self, const rp_event_t *event, int64_t now)
     s_carry_out (self, &nobody, now);
 }
 
-/*  Tells the core what could not be sent. True if there was something.  */
+/*  Sends what waits, and tells the core what could not be sent. True if there was something: then the
+    socket has to be asked again before it is waited for.  */
 static bool s_settle (rp_server_t *self, int64_t now)
 {
     rp_event_t event;
-    bool any = false;
+    bool any = rp_egress_flush (&self->egress);
     while (rp_egress_next_event (&self->egress, &event)) {
         s_tell (self, &event, now);
+        rp_egress_flush (&self->egress);
         any = true;
     }
     return any;
@@ -455,5 +458,6 @@ int rp_server_run (rp_server_t *self)
         if (!self->ended)
             s_wait (self, busy ? now : next);
     }
+    rp_egress_flush (&self->egress);
     return self->failed ? -1 : 0;
 }

@@ -232,7 +232,7 @@ const char *rp_client_last_error (rp_client_t *self, char *buffer, size_t size)
 /*  ---- Requests ------------------------------------------------------------------------------- */
 
 /*  With the lock held: gives a call to the core.  */
-static int s_accept (rp_client_t *self, rp_call_t *call, bool awaited)
+static int s_accept (rp_client_t *self, rp_call_t *call, bool awaited, int64_t now)
 {
     if (call->conversation && call->conversation->client != self)
         return RP_USAGE;
@@ -242,7 +242,7 @@ static int s_accept (rp_client_t *self, rp_call_t *call, bool awaited)
         call->exchange.attempts = self->attempts;
     call->awaited = awaited;
     call->done = false;
-    return rp_client_core_submit (&self->core, &call->exchange, rp_clock_us ());
+    return rp_client_core_submit (&self->core, &call->exchange, now);
 }
 
 /*  A signal came while a thread waited: the call is its caller's again. Releases the lock.  */
@@ -258,7 +258,7 @@ int rp_client_perform (rp_client_t *self, rp_call_t **call_p, rp_reply_t **reply
     rp_call_t *call = *call_p;
     *reply_p = NULL;
     rp_pump_lock (self->pump);
-    int rc = s_accept (self, call, true);
+    int rc = s_accept (self, call, true, rp_clock_us ());
     if (rc != RP_OK) {
         rp_pump_unlock_idle (self->pump);
         return rc;
@@ -290,7 +290,8 @@ int rp_client_submit (rp_client_t *self, rp_call_t **call_p, uint64_t *id)
 {
     rp_call_t *call = *call_p;
     rp_pump_lock (self->pump);
-    int rc = s_accept (self, call, false);
+    int64_t now = rp_clock_us ();
+    int rc = s_accept (self, call, false, now);
     if (rc != RP_OK) {
         rp_pump_unlock_idle (self->pump);
         return rc;
@@ -303,7 +304,7 @@ int rp_client_submit (rp_client_t *self, rp_call_t **call_p, uint64_t *id)
     else
         self->uncollected++;
     if (self->core.link.state == RP_LINK_UP) {
-        rp_client_push (self);
+        rp_client_push (self, now);
         rp_pump_unlock_sent (self->pump);
     }
     else

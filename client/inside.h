@@ -91,7 +91,7 @@ struct rp_client {
 };
 
 /*  With the lock held: sends what the core has ordered.  */
-void rp_client_push (rp_client_t *self);
+void rp_client_push (rp_client_t *self, int64_t now);
 
 /*  The pump's owner functions.  */
 int64_t rp_client_turn (void *owner, int64_t now);

@@ -7,7 +7,6 @@
 #include <sys/eventfd.h>
 
 #include "client/inside.h"
-#include "common/io/clock.h"
 #include "common/wire.h"
 
 /*  Messages taken in one turn, so that a broker that floods cannot keep time from passing.  */
@@ -165,9 +164,9 @@ static bool s_has_events (const rp_client_t *self)
            || rp_pump_is_readable (self->pump, rp_channel_event_descriptor (self->channel));
 }
 
-void rp_client_push (rp_client_t *self)
+void rp_client_push (rp_client_t *self, int64_t now)
 {
-    s_obey (self, rp_clock_us ());
+    s_obey (self, now);
 }
 
 /*  What is opened or sent may take the wake-up of what comes at the same moment, so looking for

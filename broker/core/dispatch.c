@@ -18,11 +18,11 @@
 #define S_STALL_US 200000
 #define S_STALL_GRACE_US 500000
 
-static void s_write_welcome (rp_dispatch_t *self, const char *version)
+static void s_write_welcome (rp_dispatch_t *self, const char *version, uint64_t instance)
 {
     char number[24];
-    snprintf (self->instance, sizeof self->instance, "%016llx",
-              (unsigned long long) rp_hash_pair (self->seed, 1, self->seed));
+    snprintf (
+      self->instance, sizeof self->instance, "%016llx", (unsigned long long) instance);
     snprintf (number, sizeof number, "%llu", (unsigned long long) self->limits.max_body);
     size_t capacity = sizeof self->welcome;
     (void) rp_headers_append (self->welcome, &self->welcome_size, capacity, "max-body", number);
@@ -56,7 +56,7 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
     rp_list_init (&self->ending);
     self->rejoin_until = options->now + (int64_t) limits->rejoin_grace * 1000;
     self->expected = RP_NEVER;
-    s_write_welcome (self, options->version);
+    s_write_welcome (self, options->version, options->instance);
     return self;
 }
 

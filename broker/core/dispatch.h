@@ -55,6 +55,7 @@ typedef struct {
     rp_limits_t limits;
     uint64_t seed;       /* secret and fresh: ids of an earlier life find nothing, hashes cannot be
                             foretold */
+    uint64_t instance;   /* fresh, and not secret: names this life of the broker */
     const char *version; /* of the software, for WELCOME; outlives the core */
     int64_t now;         /* start of the rejoin grace */
 } rp_dispatch_options_t;

@@ -224,6 +224,13 @@ s_nearest (const rp_dispatch_t *self, const char *name, size_t size)
 void rp_service_explain_absence (
   rp_dispatch_t *self, const char *name, size_t size, rp_head_t *reply)
 {
+    static const char brief[] = "no worker offers the service";
+    if (RP_ACTIONS_TEXT - self->actions->text_used < RP_WIRE_TEXT_MAX) {
+        // A whole queue ends at once: those before it said more, and the search has its cost.
+        reply->text = brief;
+        reply->text_size = sizeof brief - 1;
+        return;
+    }
     const rp_service_t *near = s_nearest (self, name, size);
     reply->text =
       near ? rp_actions_format (

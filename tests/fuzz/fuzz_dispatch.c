@@ -3,9 +3,9 @@
     SPDX-License-Identifier: MPL-2.0
 
     The first bytes choose small limits, so that they are hit; then each event takes a byte for its
-    kind and a few for its details. After every event the auditor (tests/support/audit.h) checks what
-    must hold. Any sequence is allowed: replies that are late or forged, sends that fail, clocks that
-    jump.
+    kind and a few for its details. After every event the auditor (tests/support/audit.h) checks
+    what must hold. Any sequence is allowed: replies that are late or forged, sends that fail,
+    clocks that jump.
 */
 
 #include <stdint.h>

@@ -4,7 +4,7 @@
 
     The auditor keeps a model of its own, made of nothing but what went in and what came out: who
     has a session, which requests are open, who holds which delivery, where each payload is. So it
-    finds what the core itself does not know to be wrong. Trace tests and the fuzzer both stand on it.
+    finds what the core itself does not know to be wrong. Trace tests and the fuzzer stand on it.
 
     What is checked is listed in audit_check.c and audit_actions.c, next to the code that does it.
 */
@@ -125,7 +125,7 @@ void audit_stop (audit_t *self);
 /*  A send to this peer failed: of this delivery if there is one, otherwise of something else.  */
 void audit_unsent (audit_t *self, rp_peer_id_t peer, audit_delivery_t *delivery, bool full);
 
-/*  Lets time pass up to `now`, with a tick whenever the core wants one; or one tick, however late.  */
+/*  Lets time pass up to `now`, with a tick whenever the core wants one; or one tick, if late.  */
 void audit_pass (audit_t *self, int64_t now);
 void audit_tick (audit_t *self, int64_t now);
 

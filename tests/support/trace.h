@@ -90,7 +90,7 @@ void suspect (const char *peer);
 void drain_broker (void);
 void stop_broker (void);
 
-/*  Time passes, with ticks when the core wants them; or stands still for the core, then one tick.  */
+/*  Time passes, with ticks when the core wants them; or with one tick at its end.  */
 void pass (unsigned ms);
 void stall (unsigned ms);
 /*  Time passes, and the next tick is not yet due: events meet a core that has not noticed.  */

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -295,6 +296,22 @@ static void s_a_name_far_from_any_draws_no_suggestion (void **state)
     assert_int_equal (answer_to ("r1")->headers_size, 0);
 }
 
+static void s_a_whole_queue_that_ends_at_once_is_told_why (void **state)
+{
+    (void) state;
+    hello_worker ("w1", "upper", 0);
+    hello_client ("c1");
+    for (unsigned id = 1; id <= 999; id++) {
+        char name[16];
+        snprintf (name, sizeof name, "r%u", id);
+        request ("c1", name, "upper");
+    }
+    bye ("w1");
+    pass (3000);
+    assert_int_equal (stats ()->final[RP_NO_WORKER], 999);
+    assert_true (answer_says ("r999", "no worker offers"));
+}
+
 static void s_a_request_may_wait_for_a_worker (void **state)
 {
     (void) state;
@@ -465,6 +482,7 @@ int main (void)
       S_TEST (s_a_request_for_an_unknown_service_draws_no_worker_at_once),
       S_TEST (s_a_mistyped_name_draws_a_suggestion_that_programs_can_read),
       S_TEST (s_a_name_far_from_any_draws_no_suggestion),
+      S_TEST (s_a_whole_queue_that_ends_at_once_is_told_why),
       S_TEST (s_a_request_may_wait_for_a_worker),
       S_TEST (s_a_wait_for_a_worker_never_outlasts_the_deadline),
       S_TEST (s_a_wait_for_a_worker_ends_when_one_comes_though_it_is_full),

@@ -33,7 +33,10 @@ static void s_prepare (s_world_t *world, unsigned state)
 {
     *world = (s_world_t) {
       .request = {
-        .service = &world->service, .worker = &world->worker, .bytes = 100, .state = (uint8_t) state}};
+        .service = &world->service,
+        .worker = &world->worker,
+        .bytes = 100,
+        .state = (uint8_t) state}};
     rp_stats_t *stats = &world->core.stats;
     bool waits =
       state == RP_REQUEST_QUEUED || state == RP_REQUEST_HELD || state == RP_REQUEST_PINNED;
