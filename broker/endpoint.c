@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -18,6 +19,13 @@
 static bool s_begins (const char *text, const char *start)
 {
     return strncmp (text, start, strlen (start)) == 0;
+}
+
+/*  True if something else than a socket is in the place of one. libzmq would delete it and bind.  */
+static bool s_is_taken (const char *path)
+{
+    struct stat found;
+    return *path != '@' && lstat (path, &found) == 0 && !S_ISSOCK (found.st_mode);
 }
 
 /*  True if somebody listens on an ipc path. libzmq removes whatever is there and binds.  */
@@ -38,6 +46,10 @@ static bool s_is_listening (const char *path)
 
 char *rp_endpoint_bind (void *socket, const char *endpoint)
 {
+    if (s_begins (endpoint, S_IPC) && s_is_taken (endpoint + strlen (S_IPC))) {
+        errno = EEXIST;
+        return NULL;
+    }
     if (s_begins (endpoint, S_IPC) && s_is_listening (endpoint + strlen (S_IPC))) {
         errno = EADDRINUSE;
         return NULL;
@@ -74,6 +86,13 @@ const char *rp_endpoint_explain (const char *endpoint, int error, char *buffer)
                   "cannot bind %s: the port is in use, perhaps by another riposte-broker; see who "
                   "holds it with: ss -ltnp 'sport = :%s', or choose another with --bind",
                   endpoint, port);
+            break;
+        case EEXIST:
+            snprintf (
+              buffer, RP_ENDPOINT_TEXT_MAX,
+              "cannot bind %s: a file that is not a socket is there; remove it, or choose another "
+              "path with --bind",
+              endpoint);
             break;
         case EADDRNOTAVAIL:
         case ENODEV:

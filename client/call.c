@@ -52,7 +52,7 @@ rp_call_t *rp_call_new (const char *service, const void *body, size_t size)
 
 rp_call_t *rp_call_new_in (rp_conversation_t *conversation, const void *body, size_t size)
 {
-    if (!body && size) {
+    if (!conversation || (!body && size)) {
         errno = EINVAL;
         return NULL;
     }
@@ -169,6 +169,8 @@ int rp_call_set_wait_worker_ms (rp_call_t *self, uint32_t wait_ms)
 
 int rp_call_add_header (rp_call_t *self, const char *key, const char *value)
 {
+    if (!key || !value)
+        return RP_USAGE;
     size_t pair_size = 1 + strlen (key) + 2 + strlen (value);
     uint8_t pair[1 + RP_HEADER_KEY_MAX + 2 + RP_HEADER_VALUE_MAX];
     size_t size = 0;

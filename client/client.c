@@ -190,8 +190,8 @@ int rp_client_set_retry_budget (rp_client_t *self, uint32_t percent)
 
 int rp_client_set_name (rp_client_t *self, const char *name)
 {
-    size_t size = strlen (name);
-    if (self->core.started || size > RP_PEER_NAME_MAX || !rp_name_is_valid (name, size))
+    size_t size = name ? strlen (name) : 0;
+    if (self->core.started || !name || size > RP_PEER_NAME_MAX || !rp_name_is_valid (name, size))
         return RP_USAGE;
     memcpy (self->name, name, size + 1);
     return RP_OK;
@@ -234,7 +234,7 @@ const char *rp_client_last_error (rp_client_t *self, char *buffer, size_t size)
 /*  With the lock held: gives a call to the core.  */
 static int s_accept (rp_client_t *self, rp_call_t *call, bool awaited, int64_t now)
 {
-    if (call->conversation && call->conversation->client != self)
+    if (!call || (call->conversation && call->conversation->client != self))
         return RP_USAGE;
     if (!call->exchange.timeout_ms)
         call->exchange.timeout_ms = self->timeout_ms;

@@ -13,7 +13,7 @@
 rp_conversation_t *rp_conversation_new (rp_client_t *client, const char *service)
 {
     size_t size = service ? strlen (service) : 0;
-    if (!service || !rp_name_is_valid (service, size)) {
+    if (!client || !service || !rp_name_is_valid (service, size)) {
         errno = EINVAL;
         return NULL;
     }

@@ -96,6 +96,7 @@ struct rp_exchange {
 
     /*  Read it when it has ended.  */
     uint64_t id; /* for the application: the first id it had on the wire */
+    bool unseen; /* a broker had it, and did not say what became of it: it may have run */
     int64_t submitted;
     int64_t ended;
     rp_status_t status;
@@ -106,7 +107,6 @@ struct rp_exchange {
     uint8_t attempts_left;
     uint8_t retries;
     bool cancelled;
-    bool unseen;       /* an earlier attempt was lost with its broker: it may have run */
     uint64_t wire_id;  /* of this attempt */
     uint64_t cancel;   /* a CANCEL to be sent for this id; 0: none */
     uint64_t talk_key; /* the conversation's key that it was sent under or is meant for; 0: any */

@@ -50,6 +50,9 @@ void rp_exchange_finish (
   rp_exchange_end_t end,
   int64_t now)
 {
+    // The broker had it, and has not said what became of it.
+    if (exchange->state == RP_EXCHANGE_RUNNING && end != RP_END_REPLY)
+        exchange->unseen = true;
     s_leave (core, exchange);
     // What proves that this id never ran proves nothing about an earlier one.
     if (exchange->unseen && rp_status_is_safe_to_retry ((int) status)) {

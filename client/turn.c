@@ -12,8 +12,8 @@
 /*  Messages taken in one turn, so that a broker that floods cannot keep time from passing.  */
 #define S_BUDGET 1024
 
-/*  What a frame may be beyond the body, until the broker has said its limit.  */
-#define S_MAX_BODY_UNKNOWN 0x40000000u
+/*  Bytes of a reply. What the broker says of itself may be over its limit for others' bodies.  */
+#define S_REPLY_MAX ((size_t) 0x40000000u + RP_WIRE_HEAD_MAX)
 
 /*  ---- Ends ----------------------------------------------------------------------------------- */
 
@@ -47,6 +47,8 @@ static void s_end (rp_client_t *self, rp_call_t *call)
     reply->total_us = (uint64_t) (exchange->ended - exchange->submitted);
     if (reply->status == RP_OK) // unless filling it failed
         reply->status = exchange->status;
+    if (exchange->unseen && reply->attempts == 0)
+        reply->attempts = 1; // 0 would say that it never ran
     if (exchange->end != RP_END_REPLY)
         reply->text = reply->own_text = rp_explain_end (&self->core, call);
     s_hand_over (self, call);
@@ -126,10 +128,9 @@ static void s_take_message (rp_client_t *self, rp_message_t *message, int64_t no
 static bool s_receive (rp_client_t *self, int64_t now)
 {
     for (int budget = S_BUDGET; budget > 0; budget--) {
-        uint64_t max_body = self->core.max_body ? self->core.max_body : S_MAX_BODY_UNKNOWN;
         rp_message_t *message = NULL;
         rp_received_t received = rp_channel_receive (
-          self->channel, &self->messages, (size_t) max_body + RP_WIRE_HEAD_MAX, &message);
+          self->channel, &self->messages, S_REPLY_MAX, &message);
         if (received == RP_RECEIVED_NONE || received == RP_RECEIVED_ERROR)
             return false;
         if (received == RP_RECEIVED)
@@ -149,7 +150,8 @@ static void s_take_events (rp_client_t *self, int64_t now)
         if (event == RP_CHANNEL_CONNECTED)
             rp_client_core_connected (&self->core, now);
         else {
-            s_receive (self, now); // what came before the end: replies, a BYE with its reason
+            while (s_receive (self, now)) // what came before the end: replies, a BYE with its reason
+                ;
             rp_client_core_failed (&self->core, reason, now);
             return;
         }

@@ -24,6 +24,10 @@ write_basic_package_version_file ("${generated_dir}/RiposteConfigVersion.cmake"
 install (FILES "${generated_dir}/RiposteConfig.cmake" "${generated_dir}/RiposteConfigVersion.cmake"
          DESTINATION "${package_dir}")
 
+# Relative to where it lies, so that it holds under `cmake --install --prefix` too.
+file (RELATIVE_PATH up "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig" "${CMAKE_INSTALL_PREFIX}")
+string (REGEX REPLACE "/$" "" up "${up}")
+set (pc_prefix "\${pcfiledir}/${up}")
 configure_file (cmake/riposte.pc.in "${generated_dir}/riposte.pc" @ONLY)
 install (FILES "${generated_dir}/riposte.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
 

@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests" / "system"))
 
@@ -184,8 +185,13 @@ def main():
         show.check(False, str(error))
     except KeyboardInterrupt:
         interrupted = True
+    except Exception:  # a strange machine, or a bug of the show: what it started has to stop
+        traceback.print_exc()
+        show.check(False, "the show broke off; the words of Python are above")
     show.title("The end")
     troubles = world.end()
+    if interrupted:
+        troubles.clear()  # Ctrl-C went to all of them
     running = [one.name for one in world.processes if one.alive()]
     show.check(not troubles and not running,
                "; ".join(troubles) or f"all {len(world.processes)} processes are stopped")

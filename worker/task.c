@@ -118,6 +118,8 @@ void rp_task_free (rp_task_t **self_p)
 
 int rp_task_add_header (rp_task_t *self, const char *key, const char *value)
 {
+    if (!key || !value)
+        return RP_USAGE;
     if (!self->reply_headers) {
         self->reply_headers = malloc (RP_WIRE_HEADERS_MAX);
         if (!self->reply_headers)
@@ -243,6 +245,8 @@ static int s_check (rp_task_t *self, s_answer_t *answer)
 static int s_answer (rp_task_t **task_p, s_answer_t *answer)
 {
     rp_task_t *self = *task_p;
+    if (!self || (!answer->body && answer->size))
+        return RP_USAGE;
     rp_worker_t *worker = self->worker;
     if (self->trace)
         rp_task_add_header (self, "worker", worker->name); // without it if there is no room

@@ -31,7 +31,7 @@ static bool s_parse_endpoints (rp_worker_t *self)
             *rest++ = '\0';
         const char *reason;
         if (count == RP_WORKER_ENDPOINTS_MAX
-            || !rp_socket_endpoint_is_valid (at, strlen (at), &reason))
+            || !rp_socket_peer_endpoint_is_valid (at, strlen (at), &reason))
             return false;
         self->endpoints[count++] = at;
     }
@@ -176,8 +176,8 @@ int rp_worker_set_drain_ms (rp_worker_t *self, uint32_t drain_ms)
 
 int rp_worker_set_name (rp_worker_t *self, const char *name)
 {
-    size_t size = strlen (name);
-    if (self->started || size > RP_PEER_NAME_MAX || !rp_name_is_valid (name, size))
+    size_t size = name ? strlen (name) : 0;
+    if (self->started || !name || size > RP_PEER_NAME_MAX || !rp_name_is_valid (name, size))
         return RP_USAGE;
     memcpy (self->name, name, size + 1);
     return RP_OK;

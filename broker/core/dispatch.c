@@ -253,16 +253,16 @@ int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *action
     if (self->expected != RP_NEVER && now > self->expected + S_STALL_US)
         self->grace_until = now + S_STALL_GRACE_US;
 
-    rp_peer_end_condemned (self);
-    rp_service_settle (self);
     uint64_t key;
     rp_heap_node_t *node;
-    while ((node = rp_heap_first (&self->timers, &key)) && (int64_t) key <= now) {
-        s_ring (self, node);
+    do { // the end of a session may be what something else was waiting for, and the other way round
+        rp_peer_end_condemned (self);
         rp_service_settle (self);
-    }
-    rp_peer_end_condemned (self);
-    rp_service_settle (self);
+        while ((node = rp_heap_first (&self->timers, &key)) && (int64_t) key <= now) {
+            s_ring (self, node);
+            rp_service_settle (self);
+        }
+    } while (!rp_list_is_empty (&self->ending));
 
     int64_t next = rp_heap_first (&self->timers, &key) ? (int64_t) key : RP_NEVER;
     if (self->draining && !self->stopped) {

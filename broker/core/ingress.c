@@ -52,7 +52,7 @@ static const char *s_door (
         return "too many requests of this client are open (limit client_open)";
     if (self->stats.waiting + self->stats.running >= self->limits.total_queue)
         return "too many requests are open in the broker (limit total_queue)";
-    if (self->stats.open_bytes + event->size > self->limits.total_queue_bytes)
+    if (self->stats.open_bytes + rp_request_weight (event) > self->limits.total_queue_bytes)
         return "the open requests of the broker are too many bytes (limit total_queue_bytes)";
     *status = RP_INVALID;
     if (rp_request_find (self, client, event->head->id))
@@ -103,7 +103,8 @@ s_find_service (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
         return NULL;
     }
     bool full = service->waiting >= self->limits.service_queue
-                || service->waiting_bytes + event->size > self->limits.service_queue_bytes;
+                || service->waiting_bytes + rp_request_weight (event)
+                     > self->limits.service_queue_bytes;
     if (full && !s_goes_at_once (self, client, service, head)) {
         rp_request_refuse (
           self, client, event, RP_BUSY,

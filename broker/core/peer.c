@@ -37,13 +37,17 @@ static void s_bye (rp_dispatch_t *self, rp_peer_id_t peer, rp_status_t status, c
       .text_size = (uint16_t) strlen (text)};
 }
 
-static void s_refuse (rp_dispatch_t *self, rp_status_t status, const char *text)
+/*  A worker that is refused needs somebody's attention; a client is told, and tries again.  */
+static void
+s_refuse (rp_dispatch_t *self, const rp_head_t *hello, rp_status_t status, const char *text)
 {
+    bool worker = (hello->flags & RP_FLAG_WORKER) != 0;
     self->stats.hellos_refused++;
     s_bye (self, (rp_peer_id_t) {0}, status, text);
     rp_actions_log (
-      self->actions, RP_LEVEL_WARNING, RP_TOPIC_REFUSED, (rp_peer_id_t) {0},
-      rp_actions_format (self->actions, "registration refused: %s", text));
+      self->actions, worker ? RP_LEVEL_WARNING : RP_LEVEL_DEBUG, RP_TOPIC_REFUSED,
+      (rp_peer_id_t) {0},
+      rp_actions_format (self->actions, "a %s was refused: %s", worker ? "worker" : "client", text));
 }
 
 static uint32_t s_agree (const rp_dispatch_t *self, uint32_t proposed_ms)
@@ -99,7 +103,7 @@ static void s_hello_client (rp_dispatch_t *self, const rp_head_t *hello)
     if (self->clients < self->limits.max_clients)
         peer = s_admit (self, hello, RP_ROLE_CLIENT);
     if (!peer) {
-        s_refuse (self, RP_BUSY, "too many clients (limit max_clients); try again later");
+        s_refuse (self, hello, RP_BUSY, "too many clients (limit max_clients); try again later");
         return;
     }
     self->clients++;
@@ -114,12 +118,12 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_head_t *hello)
 {
     if (rp_name_is_reserved (hello->name, hello->name_size)) {
         s_refuse (
-          self, RP_DENIED,
+          self, hello, RP_DENIED,
           "names beginning with riposte. and mmi. belong to the broker; choose another");
         return;
     }
     if (hello->value > RP_WINDOW_MAX) {
-        s_refuse (self, RP_INVALID, "a window over 4096; ask for fewer requests at once");
+        s_refuse (self, hello, RP_INVALID, "a window over 4096; ask for fewer requests at once");
         return;
     }
     rp_service_t *service = NULL;
@@ -130,7 +134,7 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_head_t *hello)
         peer = s_admit (self, hello, RP_ROLE_WORKER);
     if (!peer) {
         s_refuse (
-          self, RP_BUSY,
+          self, hello, RP_BUSY,
           "too many workers or services (limits max_workers, max_services); try again later");
         return;
     }
@@ -138,7 +142,7 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_head_t *hello)
     if (!rp_service_join (self, service, peer)) {
         rp_timer_end (self, &peer->timer);
         rp_pool_give (&self->peers, peer);
-        s_refuse (self, RP_BUSY, "the broker is out of memory; try again later");
+        s_refuse (self, hello, RP_BUSY, "the broker is out of memory; try again later");
         return;
     }
     self->workers++;
@@ -154,7 +158,7 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_head_t *hello)
 void rp_peer_hello (rp_dispatch_t *self, const rp_head_t *hello)
 {
     if (self->draining)
-        s_refuse (self, RP_DRAINING, "the broker is going away; try another");
+        s_refuse (self, hello, RP_DRAINING, "the broker is going away; try another");
     else if (hello->flags & RP_FLAG_WORKER)
         s_hello_worker (self, hello);
     else

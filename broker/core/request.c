@@ -97,7 +97,7 @@ rp_request_t *rp_request_accept (
     request->client_id = head->id;
     request->accepted = self->now;
     request->deadline = self->now + (int64_t) head->time * 1000;
-    request->bytes = (uint32_t) event->size;
+    request->bytes = (uint32_t) rp_request_weight (event);
     request->flags = head->flags;
     request->attempts = head->attempts;
     request->wait = head->value;

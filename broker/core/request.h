@@ -10,6 +10,12 @@
 
 #include "broker/core/state.h"
 
+/*  What a request counts for in limits of bytes. Headers can outweigh the body many times.  */
+static inline size_t rp_request_weight (const rp_event_t *event)
+{
+    return event->size + event->head->headers_size;
+}
+
 /*  Makes a request of a client for a service: counted, its deadline set, in no list yet. Takes
     the event's payload. NULL when the pool is full or memory is out; nothing changed then.  */
 rp_request_t *rp_request_accept (

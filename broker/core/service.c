@@ -28,6 +28,13 @@ rp_service_t *rp_service_find (const rp_dispatch_t *self, const char *name, size
     return service;
 }
 
+/*  Without workers from now on: requests wait for one until then, and rp_service_due ends them.  */
+static void s_linger (rp_dispatch_t *self, rp_service_t *service, int64_t until)
+{
+    service->linger_until = until;
+    rp_timer_set (self, &service->timer, until);
+}
+
 rp_service_t *rp_service_get (rp_dispatch_t *self, const char *name, size_t size)
 {
     rp_service_t *service = rp_service_find (self, name, size);
@@ -49,7 +56,7 @@ rp_service_t *rp_service_get (rp_dispatch_t *self, const char *name, size_t size
     rp_list_init (&service->queue);
     rp_list_init (&service->workers);
     rp_heap_init (&service->room);
-    service->linger_until = self->rejoin_until;
+    s_linger (self, service, self->rejoin_until);
     service->name_size = (uint8_t) size;
     memcpy (service->name, name, size);
     rp_service_touch (self, service);
@@ -130,10 +137,7 @@ void rp_service_settle (rp_dispatch_t *self)
         rp_list_remove (node);
         service->dirty = false;
         s_schedule (self, service);
-        bool lingers = service->worker_count == 0 && self->now < service->linger_until;
-        if (s_is_needed (self, service))
-            rp_timer_set (self, &service->timer, lingers ? service->linger_until : RP_NEVER);
-        else
+        if (!s_is_needed (self, service))
             s_forget (self, service);
     }
 }
@@ -164,6 +168,7 @@ bool rp_service_join (rp_dispatch_t *self, rp_service_t *service, rp_peer_t *wor
     worker->service = service;
     rp_list_append (&service->workers, &worker->service_node);
     service->worker_count++;
+    rp_timer_set (self, &service->timer, RP_NEVER);
     rp_heap_node_init (&worker->room_node);
     rp_service_room_changed (self, worker);
     rp_service_touch (self, service);
@@ -177,9 +182,8 @@ void rp_service_leave (rp_dispatch_t *self, rp_peer_t *worker)
     rp_list_remove (&worker->service_node);
     service->worker_count--;
     if (service->worker_count == 0) {
-        service->linger_until = self->now + (int64_t) self->limits.service_linger * 1000;
-        if (service->linger_until < self->rejoin_until)
-            service->linger_until = self->rejoin_until;
+        int64_t until = self->now + (int64_t) self->limits.service_linger * 1000;
+        s_linger (self, service, until < self->rejoin_until ? self->rejoin_until : until);
     }
     rp_service_touch (self, service);
 }

@@ -74,7 +74,7 @@ struct rp_peer {
 
 struct rp_service {
     rp_pooled_t pooled;
-    rp_timer_t timer; /* set while it has no workers and requests wait, or until it is forgotten */
+    rp_timer_t timer; /* set while it has no workers, until its linger has ended */
     rp_list_node_t dirty_node;
     bool dirty;
     uint64_t hash;

@@ -274,11 +274,12 @@ int rp_pump_wait_on (rp_pump_t *self, const void *subject, int64_t until)
                 self->keeper_until = INT64_MAX;
             rc = s_lead (self, &me, -1, until);
             s_turn (self);
-            if (self->background)
-                self->leader = NULL;
         }
-        else
+        else {
+            if (self->leader == &me)
+                self->leader = NULL; // background mode came between: from now on the keeper leads
             rc = s_follow (self, &me, until);
+        }
     if (self->leader == &me)
         self->leader = NULL; // the caller's unlock, or its next wait, sees to who is next
     rp_list_remove (&me.node);

@@ -61,7 +61,7 @@ RP_EXPORT void rp_client_destroy (rp_client_t **self_p);
     heartbeat_ms    interval proposed to the broker: 50 to 60,000; default 2,000
     max_open        requests open at once, more draw RP_FULL: 1 to 1,000,000; default 10,000
     retry_budget    retries allowed per 100 requests (see rp_call_set_attempts): 0 to 1,000; default 20
-    name            what `riposte status` shows for this client: up to 63 bytes; default HOST-PID  */
+    name            what the broker's log shows for this client: up to 63 bytes; default HOST-PID  */
 RP_EXPORT int rp_client_set_timeout_ms (rp_client_t *self, uint32_t timeout_ms);
 RP_EXPORT int rp_client_set_attempts (rp_client_t *self, uint8_t attempts);
 RP_EXPORT int rp_client_set_heartbeat_ms (rp_client_t *self, uint32_t heartbeat_ms);
@@ -94,8 +94,8 @@ rp_client_perform (rp_client_t *self, rp_call_t **call_p, rp_reply_t **reply_p);
 
 /*  Submits a call and returns at once. Its end comes to rp_client_collect, or to its callback if it
     has one. *id (may be NULL) names it for rp_client_cancel; it is never 0.
-    RP_OK and *call_p is NULL; otherwise *call_p is untouched: RP_USAGE (it is of another client's
-    conversation), RP_FULL, RP_NO_MEMORY, RP_CLOSED.  */
+    RP_OK and *call_p is NULL; otherwise *call_p is untouched: RP_USAGE (it is NULL, or of another
+    client's conversation), RP_FULL, RP_NO_MEMORY, RP_CLOSED.  */
 RP_EXPORT int rp_client_submit (rp_client_t *self, rp_call_t **call_p, uint64_t *id);
 
 /*  Takes the next request that ended, in the order in which they ended; waits up to timeout_ms.
@@ -173,7 +173,8 @@ RP_EXPORT const char *rp_reply_header (const rp_reply_t *self, const char *key);
 /*  The id that rp_client_submit gave.  */
 RP_EXPORT uint64_t rp_reply_id (const rp_reply_t *self);
 RP_EXPORT void *rp_reply_tag (const rp_reply_t *self);
-/*  How many times a worker was given the request under its last id; 0 means never.  */
+/*  How many times a worker was given the request under its last id; 0 means never, under any. When
+    a broker had it and did not say (RP_UNKNOWN, RP_CANCELLED by destroy), at least 1.  */
 RP_EXPORT uint32_t rp_reply_attempts (const rp_reply_t *self);
 /*  Time in the broker's queue, from dispatch to reply as the broker saw it, and from submit to
     end as the client saw it; microseconds. The first two are 0 when no broker said them.  */

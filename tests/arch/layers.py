@@ -217,7 +217,7 @@ def main():
     if arguments.source:
         problems += check_sources(arguments.source)
     if arguments.objects:
-        problems += check_objects(arguments.objects.read_text(encoding="utf-8").split())
+        problems += check_objects(arguments.objects.read_text(encoding="utf-8").splitlines())
     for problem in problems:
         print(problem)
     return 1 if problems else 0

@@ -185,7 +185,7 @@ static void s_note_request (
     request->key = head->conversation;
     request->sequence = ++self->sequence;
     request->deadline = self->now + (int64_t) head->time * 1000;
-    request->size = size;
+    request->size = size + head->headers_size;
     request->attempts = head->attempts;
     memcpy (request->service, head->name, head->name_size);
     rp_list_append (&self->requests, &request->node);

@@ -48,7 +48,7 @@ typedef struct audit_request {
     uint64_t sequence; /* order of arrival */
     uint64_t loser;    /* the worker that lost it last */
     int64_t deadline;
-    size_t size;
+    size_t size; /* of body and headers */
     unsigned attempts;
     unsigned starts;
     struct audit_delivery *delivery; /* the one under way */

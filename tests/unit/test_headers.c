@@ -157,6 +157,37 @@ static void s_a_key_of_no_bytes_is_refused (void **state)
     assert_false (rp_headers_are_valid (raw, sizeof raw));
 }
 
+static void s_a_block_becomes_strings_where_it_lies (void **state)
+{
+    (void) state;
+    static s_block_t block;
+    block.size = 0;
+    static char longest[RP_HEADER_VALUE_MAX + 1];
+    memset (longest, 'v', RP_HEADER_VALUE_MAX);
+    assert_true (s_append (&block, "one", "1") && s_append (&block, "two", ""));
+    assert_true (s_append (&block, "one", "again") && s_append (&block, "four", longest));
+    uint8_t *exact = malloc (block.size); // so that a byte too far is seen
+    assert_non_null (exact);
+    memcpy (exact, block.bytes, block.size);
+    rp_headers_make_strings (exact, block.size);
+
+    const char *strings = (const char *) exact;
+    const char *const expected[] = {"one", "1", "two", "", "one", "again", "four", longest};
+    size_t offset = 0;
+    const char *key;
+    const char *value;
+    for (size_t index = 0; index < 8; index += 2) {
+        assert_true (rp_headers_next_strings (strings, block.size, &offset, &key, &value));
+        assert_string_equal (key, expected[index]);
+        assert_string_equal (value, expected[index + 1]);
+    }
+    assert_false (rp_headers_next_strings (strings, block.size, &offset, &key, &value));
+    assert_string_equal (rp_headers_find_string (strings, block.size, "one"), "1");
+    assert_null (rp_headers_find_string (strings, block.size, "on"));
+    assert_null (rp_headers_find_string (NULL, 0, "one"));
+    free (exact);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +200,7 @@ int main (void)
       cmocka_unit_test (s_at_most_64_pairs),
       cmocka_unit_test (s_a_block_that_is_cut_is_refused_unless_a_pair_ends_there),
       cmocka_unit_test (s_a_key_of_no_bytes_is_refused),
+      cmocka_unit_test (s_a_block_becomes_strings_where_it_lies),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

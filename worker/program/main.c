@@ -148,7 +148,12 @@ static const rp_program_t s_program = {
   .options = s_table,
   .option_count = sizeof s_table / sizeof s_table[0],
   .examples = s_examples,
-  .statuses = true,
+  .exits =
+    (const rp_option_exit_t[]) {
+      {1, "it could not go on"},
+      {6, "the broker does not allow the service's name"},
+      {130, "stopped by a second signal"}},
+  .exit_count = 3,
 };
 
 /*  One line; the exit code of wrong usage.  */
@@ -194,7 +199,7 @@ static int s_check_endpoints (const char *endpoints)
     for (const char *at = endpoints;;) {
         const char *reason;
         size_t size = strcspn (at, ",");
-        if (!rp_socket_endpoint_is_valid (at, size, &reason)) {
+        if (!rp_socket_peer_endpoint_is_valid (at, size, &reason)) {
             fprintf (
               stderr, "riposte-worker: endpoint \"%.*s\" %s; give tcp://HOST:PORT or ipc://PATH\n",
               (int) size, at, reason);
