@@ -116,7 +116,7 @@ static rp_peers_entry_t *s_item_entry (const rp_peers_t *self, const void *item)
     return &self->entries[(uintptr_t) item - 1];
 }
 
-static uint64_t s_cookie (int descriptor)
+uint64_t rp_peers_cookie (int descriptor)
 {
     uint64_t cookie = 0;
     socklen_t size = sizeof cookie;
@@ -203,7 +203,7 @@ bool rp_peers_bind (
         *displaced = rp_peers_by_descriptor (self, descriptor);
         self->by_descriptor[descriptor] = number + 1;
     }
-    entry->cookie = s_cookie (descriptor);
+    entry->cookie = rp_peers_cookie (descriptor);
     entry->address = s_address (descriptor);
     return true;
 }
@@ -261,14 +261,27 @@ const void *rp_peers_routing_id (const rp_peers_t *self, rp_peer_id_t peer, size
 }
 
 /*  Works on a copy of the descriptor, which keeps its socket whatever libzmq does meanwhile.  */
-static void s_cut (int descriptor, uint64_t cookie)
+static bool s_cut (int descriptor, uint64_t cookie)
 {
     int copy = fcntl (descriptor, F_DUPFD_CLOEXEC, 0);
     if (copy < 0)
-        return;
-    if (cookie == 0 || s_cookie (copy) == cookie)
+        return false;
+    bool same = cookie == 0 || rp_peers_cookie (copy) == cookie;
+    if (same)
         shutdown (copy, SHUT_RDWR);
     close (copy);
+    return same;
+}
+
+bool rp_peers_cut_socket (int descriptor, uint64_t cookie)
+{
+    return cookie != 0 && s_cut (descriptor, cookie);
+}
+
+int rp_peers_descriptor (const rp_peers_t *self, rp_peer_id_t peer)
+{
+    const rp_peers_entry_t *entry = s_bound_entry (self, peer);
+    return entry ? entry->descriptor : -1;
 }
 
 void rp_peers_cut (const rp_peers_t *self, rp_peer_id_t peer)

@@ -78,4 +78,12 @@ const char *rp_peers_descriptor_address (int descriptor, char *buffer);
 /*  Breaks the connection on a descriptor, whoever has it.  */
 void rp_peers_cut_descriptor (int descriptor);
 
+/*  The descriptor of a session's connection, or -1.  */
+int rp_peers_descriptor (const rp_peers_t *self, rp_peer_id_t peer);
+
+/*  The kernel's cookie of the socket behind a descriptor, 0 if there is none; and breaks a connection
+    if the socket is still the one with this cookie. False if it is not.  */
+uint64_t rp_peers_cookie (int descriptor);
+bool rp_peers_cut_socket (int descriptor, uint64_t cookie);
+
 #endif

@@ -21,6 +21,7 @@
 #include "broker/log.h"
 #include "broker/notify.h"
 #include "broker/peers.h"
+#include "broker/strangers.h"
 #include "common/io/clock.h"
 #include "common/io/message.h"
 #include "common/io/socket.h"
@@ -49,6 +50,7 @@ struct rp_server {
     rp_dispatch_t *core;
     rp_actions_t actions;
     rp_peers_t peers;
+    rp_strangers_t strangers;
     rp_message_pool_t pool;
     rp_egress_t egress;
     rp_admin_t admin;
@@ -135,6 +137,7 @@ rp_server_t *rp_server_new (const rp_server_options_t *options)
         errno = error;
         return NULL;
     }
+    rp_strangers_init (&self->strangers, (int64_t) options->limits.greeting * 1000);
     rp_egress_init (&self->egress, self->router, &self->peers, &self->pool);
     self->admin = (rp_admin_t) {
       .core = self->core, .peers = &self->peers, .pool = &self->pool, .started = now};
@@ -153,6 +156,7 @@ void rp_server_destroy (rp_server_t **self_p)
     s_carry_out (self, &(rp_sender_t) {0}, 0);
     rp_actions_clear (&self->actions);
     rp_egress_clear (&self->egress);
+    rp_strangers_clear (&self->strangers);
     rp_peers_clear (&self->peers);
     rp_message_pool_clear (&self->pool);
     zmq_msg_close (&self->routing_id);
@@ -250,6 +254,9 @@ static void s_carry_out (rp_server_t *self, const rp_sender_t *sender, int64_t n
                 self->ended = true;
                 break;
             default:
+                if (action->kind == RP_ACTION_FORGET)
+                    rp_strangers_add (
+                      &self->strangers, rp_peers_descriptor (&self->peers, action->peer), now);
                 rp_egress_carry_out (&self->egress, action, sender);
         }
     }
@@ -280,6 +287,15 @@ static bool s_settle (rp_server_t *self, int64_t now)
 
 /*  ---- Messages ---------------------------------------------------------------------------- */
 
+/*  True if the core did not pass the payload on: it waits.  */
+static bool s_is_kept (const rp_server_t *self, const rp_payload_t *payload)
+{
+    for (size_t index = 0; index < self->actions.count; index++)
+        if (self->actions.list[index].payload == payload)
+            return false;
+    return true;
+}
+
 static void s_take (rp_server_t *self, rp_message_t *message, bool whole, int64_t now)
 {
     rp_sender_t sender = {
@@ -304,6 +320,8 @@ static void s_take (rp_server_t *self, rp_message_t *message, bool whole, int64_
         event.oversized = event.size > self->max_body;
     }
     rp_dispatch_handle (self->core, &event, now, &self->actions);
+    if (head.command == RP_COMMAND_REQUEST && s_is_kept (self, event.payload))
+        rp_message_compact (message);
     s_carry_out (self, &sender, now);
 }
 
@@ -351,8 +369,10 @@ static bool s_receive_batch (rp_server_t *self, int64_t *now)
 
 static void s_accepted (rp_server_t *self, int descriptor, int64_t now)
 {
-    if (descriptor < self->descriptor_limit)
+    if (descriptor < self->descriptor_limit) {
+        rp_strangers_add (&self->strangers, descriptor, now);
         return;
+    }
     rp_peers_cut_descriptor (descriptor);
     rp_log_write (
       &self->log, RP_LEVEL_WARNING, RP_TOPIC_REFUSED, now, NULL,
@@ -422,6 +442,18 @@ static void s_read_signals (rp_server_t *self, int64_t now)
     }
 }
 
+/*  Cuts connections that nobody greeted on. Returns when to look again.  */
+static int64_t s_cut_strangers (rp_server_t *self, int64_t now)
+{
+    int64_t next;
+    size_t count = rp_strangers_tick (&self->strangers, &self->peers, now, &next);
+    if (count > 0)
+        rp_log_write (
+          &self->log, RP_LEVEL_INFO, RP_TOPIC_REFUSED, now, NULL,
+          "%zu connections were cut: they said no HELLO in time (limit greeting)", count);
+    return next;
+}
+
 /*  Waits for something to happen, at most until the time given. A libzmq socket's descriptor tells
     only of what has come since the socket said that there is nothing more, so nobody may use the
     socket between that and this.  */
@@ -455,8 +487,9 @@ int rp_server_run (rp_server_t *self)
         int64_t next = rp_dispatch_tick (self->core, now, &self->actions);
         busy |= self->actions.count > 0;
         s_carry_out (self, &nobody, now);
+        int64_t look = s_cut_strangers (self, now);
         if (!self->ended)
-            s_wait (self, busy ? now : next);
+            s_wait (self, busy ? now : look < next ? look : next);
     }
     rp_egress_flush (&self->egress);
     return self->failed ? -1 : 0;

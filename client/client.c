@@ -201,6 +201,8 @@ int rp_client_set_name (rp_client_t *self, const char *name)
 
 int rp_client_connect (rp_client_t *self, uint32_t timeout_ms)
 {
+    if (rp_pump_is_keeper (self->pump))
+        return RP_USAGE;
     int64_t now = rp_clock_us ();
     int64_t until = now + (int64_t) timeout_ms * S_US_PER_MS;
     int rc = RP_OK;
@@ -257,6 +259,8 @@ int rp_client_perform (rp_client_t *self, rp_call_t **call_p, rp_reply_t **reply
 {
     rp_call_t *call = *call_p;
     *reply_p = NULL;
+    if (rp_pump_is_keeper (self->pump))
+        return RP_USAGE;
     rp_pump_lock (self->pump);
     int rc = s_accept (self, call, true, rp_clock_us ());
     if (rc != RP_OK) {
@@ -328,6 +332,8 @@ static rp_call_t *s_take_ended (rp_client_t *self)
 int rp_client_collect (rp_client_t *self, uint32_t timeout_ms, rp_reply_t **reply_p)
 {
     *reply_p = NULL;
+    if (rp_pump_is_keeper (self->pump) && timeout_ms > 0)
+        return RP_USAGE;
     rp_pump_lock (self->pump);
     rp_call_t *call = s_take_ended (self);
     int64_t until = call ? 0 : rp_clock_us () + (int64_t) timeout_ms * S_US_PER_MS;

@@ -86,6 +86,7 @@ static bool s_obey (rp_client_t *self, int64_t now)
             case RP_CLIENT_OPEN:
                 if (rp_channel_open (self->channel, order.endpoint) != 0)
                     rp_client_core_failed (&self->core, zmq_strerror (zmq_errno ()), now);
+                rp_pump_kick (self->pump); // whoever polls may poll the old descriptors
                 used = true;
                 break;
             case RP_CLIENT_CLOSE:
@@ -150,7 +151,7 @@ static void s_take_events (rp_client_t *self, int64_t now)
         if (event == RP_CHANNEL_CONNECTED)
             rp_client_core_connected (&self->core, now);
         else {
-            while (s_receive (self, now)) // what came before the end: replies, a BYE with its reason
+            while (s_receive (self, now)) // what came before the end: replies, a BYE that says why
                 ;
             rp_client_core_failed (&self->core, reason, now);
             return;

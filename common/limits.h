@@ -60,6 +60,8 @@
        "messages that may wait for one peer to read them; a peer that falls behind is cut off")    \
     X (TIME, heartbeat_min, 50, 50, 60000, "shortest heartbeat interval granted to a peer")        \
     X (TIME, heartbeat_max, 60000, 50, 60000, "longest heartbeat interval granted to a peer")      \
+    X (TIME, greeting, 10000, 100, 600000,                                                         \
+       "a connection without a session for this long is cut, so that nobody holds it for nothing") \
     X (TIME, rejoin_grace, 3000, 0, 600000,                                                        \
        "after a start, requests for unknown services wait this long for workers to come back")     \
     X (TIME, service_linger, 3000, 0, 3600000,                                                     \

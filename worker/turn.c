@@ -60,6 +60,7 @@ void rp_worker_obey (rp_worker_t *self)
             case RP_WORKER_OPEN:
                 if (rp_channel_open (channel, self->config.endpoints[order->session]) != 0)
                     s_failed (self, order->session, zmq_strerror (errno));
+                rp_pump_kick (self->pump); // whoever polls may poll the old descriptors
                 break;
             case RP_WORKER_CLOSE:
                 rp_channel_close (channel, RP_WORKER_LINGER_MS);

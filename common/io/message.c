@@ -13,6 +13,9 @@
 
 #include "common/limits.h"
 
+/*  Above this a copy costs more than what libzmq's buffer wastes, bytes.  */
+#define S_COMPACT_MAX 4096u
+
 static int s_receive (zmq_msg_t *frame, void *socket)
 {
     int rc;
@@ -268,10 +271,9 @@ rp_message_t *rp_message_share (rp_message_pool_t *pool, rp_message_t *self)
     return other;
 }
 
-bool rp_message_own_head (rp_message_t *self)
+/*  Replaces the first frame by a copy in memory of its own.  */
+static bool s_copy_head (rp_message_t *self)
 {
-    if (!zmq_msg_get (&self->first, ZMQ_SHARED))
-        return true;
     zmq_msg_t copy;
     size_t size = zmq_msg_size (&self->first);
     if (zmq_msg_init_size (&copy, size) != 0)
@@ -280,6 +282,17 @@ bool rp_message_own_head (rp_message_t *self)
     zmq_msg_move (&self->first, &copy);
     zmq_msg_close (&copy);
     return true;
+}
+
+bool rp_message_own_head (rp_message_t *self)
+{
+    return !zmq_msg_get (&self->first, ZMQ_SHARED) || s_copy_head (self);
+}
+
+void rp_message_compact (rp_message_t *self)
+{
+    if (zmq_msg_size (&self->first) <= S_COMPACT_MAX)
+        (void) s_copy_head (self);
 }
 
 zmq_msg_t *rp_message_frame (rp_message_t *self, uint32_t index)

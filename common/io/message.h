@@ -79,6 +79,10 @@ rp_message_t *rp_message_share (rp_message_pool_t *pool, rp_message_t *self);
     Copies it if it is shared. False when out of memory.  */
 bool rp_message_own_head (rp_message_t *self);
 
+/*  Gives a small first frame memory of its own size. libzmq leaves what it receives in its buffer of
+    8 KiB, which a message of 100 bytes that is kept would otherwise keep. Without memory it stays.  */
+void rp_message_compact (rp_message_t *self);
+
 /*  Frame number index.  */
 zmq_msg_t *rp_message_frame (rp_message_t *self, uint32_t index);
 

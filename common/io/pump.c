@@ -122,7 +122,7 @@ static void s_wake_called (rp_pump_t *self)
 }
 
 /*  True if the leader polls other descriptors than it should now. That a number was closed and
-    opened again within one turn goes unnoticed; the leader then looks at its time, not before.  */
+    opened again within one turn goes unnoticed: an owner that opens something kicks.  */
 static bool s_descriptors_differ (rp_pump_t *self)
 {
     int descriptors[RP_PUMP_DESCRIPTORS_MAX];
@@ -488,6 +488,11 @@ void rp_pump_notify (rp_pump_t *self)
 void rp_pump_notify_on (rp_pump_t *self, const void *subject)
 {
     s_notify (self, false, subject);
+}
+
+bool rp_pump_is_keeper (const rp_pump_t *self)
+{
+    return pthread_equal (pthread_self (), self->keeper) != 0;
 }
 
 void rp_pump_kick (rp_pump_t *self)

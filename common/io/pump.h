@@ -95,6 +95,9 @@ void rp_pump_notify (rp_pump_t *self);
 /*  With the lock held: wakes only those who wait on this subject.  */
 void rp_pump_notify_on (rp_pump_t *self, const void *subject);
 
+/*  True on the keeper, where callbacks run: whoever waits there waits for himself.  */
+bool rp_pump_is_keeper (const rp_pump_t *self);
+
 /*  Makes the leader turn at once, or the keeper within RP_PUMP_IDLE_US if nobody leads.
     Async-signal-safe; takes no lock.  */
 void rp_pump_kick (rp_pump_t *self);

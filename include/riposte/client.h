@@ -149,8 +149,9 @@ RP_EXPORT int rp_call_add_header (rp_call_t *self, const char *key, const char *
 /*  Asks the worker to add its name to the reply (see rp_reply_worker). Off by default.  */
 RP_EXPORT void rp_call_set_trace (rp_call_t *self, bool trace);
 
-/*  The function gets the reply (its own to destroy) on the client's background thread; it must not
-    block, and may submit. Calls with a callback never reach rp_client_collect.  */
+/*  The function gets the reply (its own to destroy) on the client's background thread. It must not
+    block, and may submit; what waits (call, perform, collect, connect) is refused there with RP_USAGE,
+    and the client must not be destroyed there. Calls with a callback never reach rp_client_collect.  */
 typedef void (rp_callback_fn) (rp_reply_t *reply, void *arg);
 RP_EXPORT int rp_call_set_callback (rp_call_t *self, rp_callback_fn *callback, void *arg);
 

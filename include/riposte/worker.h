@@ -134,7 +134,7 @@ RP_EXPORT void rp_task_end_conversation (rp_task_t *self);
 /*  Ends the task with a reply (the body is copied) and frees it; *task_p is NULL afterwards.
     RP_OK: handed on. RP_CLOSED: nobody waits for it any more; it was dropped.
     RP_TOO_LARGE: over the broker's limit; an APP_ERROR that says so was sent instead.
-    RP_USAGE (*task_p is NULL, or body is and size is not 0), RP_NO_MEMORY: *task_p is untouched.  */
+    RP_USAGE (*task_p is NULL, or body is and size is not), RP_NO_MEMORY: *task_p is untouched.  */
 RP_EXPORT int rp_task_reply (rp_task_t **task_p, const void *body, size_t size);
 
 /*  Ends the task with RP_APP_ERROR: code is the application's own number, message one line for

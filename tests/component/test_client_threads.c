@@ -322,6 +322,31 @@ static void every_call_ends_when_the_broker_is_restarted_meanwhile (void **state
     s_end (&world);
 }
 
+static void s_called_and_waits (rp_reply_t *reply, void *arg)
+{
+    s_world_t *world = arg;
+    rp_reply_t *none;
+    bool refused = rp_client_connect (world->client, 1000) == RP_USAGE
+                   && rp_client_call (world->client, "echo", "", 0, &none) == RP_USAGE
+                   && rp_client_collect (world->client, 1000, &none) == RP_USAGE;
+    world->callbacks += refused ? 1 : 2;
+    rp_reply_destroy (&reply);
+}
+
+static void waiting_in_a_callback_is_refused_instead_of_waiting_for_itself (void **state)
+{
+    (void) state;
+    static s_world_t world;
+    s_begin (&world);
+    rp_call_t *call = rp_call_new ("echo", "", 0);
+    assert_int_equal (rp_call_set_callback (call, s_called_and_waits, &world), RP_OK);
+    assert_int_equal (rp_client_submit (world.client, &call, NULL), RP_OK);
+    for (int tries = 0; tries < PATIENCE_MS && world.callbacks == 0; tries++)
+        poll (NULL, 0, 1);
+    assert_int_equal (world.callbacks, 1);
+    s_end (&world);
+}
+
 static void destroying_ends_callbacks_that_are_under_way (void **state)
 {
     (void) state;
@@ -343,6 +368,7 @@ int main (void)
       cmocka_unit_test (requests_are_cancelled_while_others_call),
       cmocka_unit_test (callbacks_run_while_threads_call),
       cmocka_unit_test (every_call_ends_when_the_broker_is_restarted_meanwhile),
+      cmocka_unit_test (waiting_in_a_callback_is_refused_instead_of_waiting_for_itself),
       cmocka_unit_test (destroying_ends_callbacks_that_are_under_way),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
