@@ -1,10 +1,13 @@
-/*  Load for the end-to-end benchmark: clients or echo workers, over Riposte's libraries or over bare
-    libzmq sockets around zmq_proxy, with the same work and the same shape.
+/*  Load for the end-to-end benchmark: clients or echo workers, over Riposte's libraries, over bare
+    libzmq sockets that speak the native protocol to its broker, or over bare sockets around zmq_proxy,
+    with the same work and the same shape.
 
     SPDX-License-Identifier: MPL-2.0
 
         bench_load riposte worker  ENDPOINT THREADS WINDOW
         bench_load riposte client  ENDPOINT THREADS INFLIGHT SIZE SECONDS
+        bench_load native  worker  ENDPOINT THREADS WINDOW
+        bench_load native  client  ENDPOINT THREADS INFLIGHT SIZE SECONDS
         bench_load zmq     proxy   FRONTEND BACKEND
         bench_load zmq     worker  BACKEND  THREADS
         bench_load zmq     client  FRONTEND THREADS INFLIGHT SIZE SECONDS
@@ -27,6 +30,8 @@
 
 #include <riposte/client.h>
 #include <riposte/worker.h>
+
+#include "common/wire.h"
 
 #define WARM_UP_US 500000
 #define LATENCY_BUCKETS 20000 /* of 5 µs: up to 100 ms, the last takes the rest */
@@ -130,6 +135,120 @@ static void *s_riposte_worker (void *arg)
         s_die ("worker");
     rp_worker_run (worker, s_echo, NULL);
     rp_worker_destroy (&worker);
+    return NULL;
+}
+
+/*  ---- Bare sockets at Riposte's broker --------------------------------------------------------------
+    As bare as those around zmq_proxy: what this costs beyond them is the broker's.  */
+
+static void s_send_head (void *socket, const rp_head_t *head, const void *body, size_t size)
+{
+    zmq_msg_t frame;
+    size_t head_size = rp_wire_size (head);
+    if (zmq_msg_init_size (&frame, head_size + size) != 0)
+        s_die ("zmq_msg_init_size");
+    rp_wire_encode (head, zmq_msg_data (&frame), head_size);
+    if (size)
+        memcpy ((char *) zmq_msg_data (&frame) + head_size, body, size);
+    if (zmq_msg_send (&frame, socket, 0) < 0)
+        s_die ("zmq_msg_send");
+}
+
+/*  Receives a frame and its head; what has to be said to stay alive is said.  */
+static void s_receive_head (void *socket, zmq_msg_t *frame, rp_head_t *head)
+{
+    for (;;) {
+        zmq_msg_init (frame);
+        if (zmq_msg_recv (frame, socket, 0) < 0)
+            s_die ("zmq_msg_recv");
+        if (rp_wire_decode (head, zmq_msg_data (frame), zmq_msg_size (frame)) != RP_WIRE_ERROR_NONE)
+            s_die ("not a head of the native protocol");
+        if (head->command != RP_COMMAND_HEARTBEAT)
+            return;
+        s_send_head (socket, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT}, NULL, 0);
+        zmq_msg_close (frame);
+    }
+}
+
+static void *s_socket (int type, const char *endpoint, bool bind);
+
+static void *s_greet (const char *endpoint, uint16_t flags, uint32_t window)
+{
+    void *socket = s_socket (ZMQ_DEALER, endpoint, false);
+    zmq_msg_t frame;
+    rp_head_t head = {.command = RP_COMMAND_HELLO, .flags = flags, .time = 60000, .value = window};
+    if (flags & RP_FLAG_WORKER) {
+        head.name = "bench";
+        head.name_size = 5;
+    }
+    s_send_head (socket, &head, NULL, 0);
+    s_receive_head (socket, &frame, &head);
+    if (head.command != RP_COMMAND_WELCOME)
+        s_die ("no WELCOME");
+    zmq_msg_close (&frame);
+    return socket;
+}
+
+/*  The id is the time of sending, made unique.  */
+static void s_request (client_t *self, void *socket, const void *body, int64_t now)
+{
+    static _Thread_local uint64_t last;
+    uint64_t id = (uint64_t) now << 12;
+    last = id > last ? id : last + 1;
+    rp_head_t head = {
+      .command = RP_COMMAND_REQUEST,
+      .flags = RP_FLAG_INLINE,
+      .id = last,
+      .time = 5000,
+      .attempts = 1,
+      .name = "bench",
+      .name_size = 5};
+    s_send_head (socket, &head, body, self->size);
+}
+
+static void *s_native_client (void *arg)
+{
+    client_t *self = arg;
+    void *socket = s_greet (self->endpoint, 0, 0);
+    char *body = calloc (1, self->size + 1);
+    if (!body)
+        s_die ("calloc");
+    for (int index = 0; index < self->inflight; index++)
+        s_request (self, socket, body, s_now ());
+    for (int open = self->inflight; open > 0;) {
+        zmq_msg_t frame;
+        rp_head_t head;
+        s_receive_head (socket, &frame, &head);
+        int64_t now = s_now ();
+        if (head.command == RP_COMMAND_REPLY && head.status == RP_OK)
+            s_count (self, (int64_t) (head.id >> 12), now);
+        else
+            self->failed++;
+        zmq_msg_close (&frame);
+        if (now < self->end)
+            s_request (self, socket, body, now);
+        else
+            open--;
+    }
+    zmq_close (socket);
+    free (body);
+    return NULL;
+}
+
+static void *s_native_worker (void *arg)
+{
+    const worker_t *self = arg;
+    void *socket = s_greet (self->endpoint, RP_FLAG_WORKER, self->window);
+    for (;;) {
+        zmq_msg_t frame;
+        rp_head_t head;
+        s_receive_head (socket, &frame, &head);
+        size_t size = zmq_msg_size (&frame) - head.size;
+        rp_head_t reply = {
+          .command = RP_COMMAND_REPLY, .id = head.id, .flags = size ? RP_FLAG_INLINE : 0};
+        s_send_head (socket, &reply, (char *) zmq_msg_data (&frame) + head.size, size);
+        zmq_msg_close (&frame);
+    }
     return NULL;
 }
 
@@ -280,13 +399,14 @@ int main (int argc, char **argv)
         return 2;
     }
     bool riposte = strcmp (argv[1], "riposte") == 0;
+    bool native = strcmp (argv[1], "native") == 0;
     if (!riposte)
         s_context = zmq_ctx_new ();
     if (strcmp (argv[2], "proxy") == 0)
         return s_proxy (argv[3], argv[4]);
     if (strcmp (argv[2], "worker") == 0)
-        return s_run_workers (argv, argc, riposte ? s_riposte_worker : s_zmq_worker);
+        return s_run_workers (argv, argc, riposte ? s_riposte_worker : native ? s_native_worker : s_zmq_worker);
     if (argc < 8)
         return 2;
-    return s_run_clients (argv, riposte ? s_riposte_client : s_zmq_client);
+    return s_run_clients (argv, riposte ? s_riposte_client : native ? s_native_client : s_zmq_client);
 }
