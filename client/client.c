@@ -15,7 +15,7 @@
 #include "client/inside.h"
 #include "common/io/clock.h"
 #include "common/io/context.h"
-#include "common/io/socket.h"
+#include "common/io/party.h"
 #include "common/name.h"
 
 #define S_MESSAGES_KEPT 1024u
@@ -24,32 +24,6 @@
 #define S_US_PER_MS 1000
 
 /*  ---- Making and setting --------------------------------------------------------------------- */
-
-static bool s_parse_endpoints (rp_client_t *self)
-{
-    size_t count = 0;
-    for (char *at = self->endpoint_text, *rest = at; rest; at = rest) {
-        rest = strchr (at, ',');
-        if (rest)
-            *rest++ = '\0';
-        const char *reason;
-        if (count == RP_CLIENT_ENDPOINTS_MAX
-            || !rp_socket_peer_endpoint_is_valid (at, strlen (at), &reason))
-            return false;
-        self->endpoints[count++] = at;
-    }
-    self->core.config.endpoint_count = count;
-    return true;
-}
-
-static void s_default_name (rp_client_t *self)
-{
-    char host[40] = "";
-    if (gethostname (host, sizeof host) != 0)
-        host[0] = '\0';
-    host[sizeof host - 1] = '\0';
-    snprintf (self->name, sizeof self->name, "%s-%d", host, (int) getpid ());
-}
 
 static const rp_pump_owner_t s_owner = {
   .turn = rp_client_turn,
@@ -63,7 +37,9 @@ static int s_make (rp_client_t *self, const char *endpoints)
     self->endpoint_text = strdup (endpoints);
     if (!self->endpoint_text)
         return ENOMEM;
-    if (!s_parse_endpoints (self))
+    self->core.config.endpoint_count =
+      rp_party_endpoints (self->endpoint_text, self->endpoints, RP_CLIENT_ENDPOINTS_MAX);
+    if (self->core.config.endpoint_count == 0)
         return EINVAL;
     self->context = rp_context_acquire ();
     if (!self->context)
@@ -109,7 +85,7 @@ rp_client_t *rp_client_new (const char *endpoints)
     self->timeout_ms = 5000;
     self->attempts = 1;
     self->event_fd = -1;
-    s_default_name (self);
+    rp_party_name (self->name, sizeof self->name);
 
     int error = s_make (self, endpoints);
     if (error) {

@@ -48,6 +48,8 @@
     X (COUNT, max_services, 10000, 1, 1000000,                                                     \
        "names that workers offer or requests wait for; a flood of names stops here")               \
     X (COUNT, max_conversations, 100000, 1, 10000000, "conversations open at once")                \
+    X (COUNT, client_conversations, 1000, 1, 10000000,                                             \
+       "conversations one client may have open; more draw BUSY")                                   \
     X (COUNT, client_open, 10000, 1, 1000000,                                                      \
        "requests one client may have open; more draw BUSY, so one client cannot fill the broker")  \
     X (COUNT, service_queue, 100000, 1, 100000000, "requests that may wait for one service")       \

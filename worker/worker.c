@@ -13,7 +13,7 @@
 
 #include "common/io/clock.h"
 #include "common/io/context.h"
-#include "common/io/socket.h"
+#include "common/io/party.h"
 #include "common/name.h"
 #include "worker/inside.h"
 
@@ -21,32 +21,6 @@
 #define S_THREADS_MAX 256u
 
 /*  ---- Making and setting --------------------------------------------------------------------- */
-
-static bool s_parse_endpoints (rp_worker_t *self)
-{
-    uint32_t count = 0;
-    for (char *at = self->endpoint_text, *rest = at; rest; at = rest) {
-        rest = strchr (at, ',');
-        if (rest)
-            *rest++ = '\0';
-        const char *reason;
-        if (count == RP_WORKER_ENDPOINTS_MAX
-            || !rp_socket_peer_endpoint_is_valid (at, strlen (at), &reason))
-            return false;
-        self->endpoints[count++] = at;
-    }
-    self->config.count = count;
-    return true;
-}
-
-static void s_default_name (rp_worker_t *self)
-{
-    char host[40] = "";
-    if (gethostname (host, sizeof host) != 0)
-        host[0] = '\0';
-    host[sizeof host - 1] = '\0';
-    snprintf (self->name, sizeof self->name, "%s-%d", host, (int) getpid ());
-}
 
 static const rp_pump_owner_t s_owner = {
   .turn = rp_worker_turn,
@@ -69,7 +43,7 @@ rp_worker_t *rp_worker_new (const char *endpoints, const char *service)
         return NULL;
     }
     memcpy (self->service, service, strlen (service) + 1);
-    s_default_name (self);
+    rp_party_name (self->name, sizeof self->name);
     self->config = (rp_worker_config_t) {
       .endpoints = self->endpoints,
       .service = self->service,
@@ -82,7 +56,9 @@ rp_worker_t *rp_worker_new (const char *endpoints, const char *service)
     self->event_fd = -1;
     self->messages.largest = S_MESSAGES_KEPT;
 
-    int error = s_parse_endpoints (self) ? 0 : EINVAL;
+    self->config.count = (uint32_t) rp_party_endpoints (
+      self->endpoint_text, self->endpoints, RP_WORKER_ENDPOINTS_MAX);
+    int error = self->config.count ? 0 : EINVAL;
     if (!error) {
         self->pump = rp_pump_new (&s_owner, self);
         error = self->pump ? 0 : errno;

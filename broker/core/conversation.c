@@ -46,6 +46,7 @@ rp_conversation_t *rp_conversation_begin (
         rp_pool_give (&self->conversations, conversation);
         return NULL;
     }
+    client->talks++;
     conversation->client = client;
     conversation->service = service;
     conversation->key = key;
@@ -158,6 +159,7 @@ void rp_conversation_end (
             .conversation = rp_pool_handle (&conversation->pooled)});
     rp_conversation_unbind (self, conversation);
     rp_list_remove (&conversation->client_node);
+    conversation->client->talks--;
     conversation->service->conversations--;
     rp_service_touch (self, conversation->service);
     rp_table_remove (&self->conversations_by_key, conversation->hash, conversation);

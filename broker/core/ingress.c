@@ -134,10 +134,12 @@ static bool s_find_conversation (
     }
     if (*conversation)
         return true;
-    *conversation = rp_conversation_begin (self, client, service, head->conversation);
+    if (client->talks < self->limits.client_conversations)
+        *conversation = rp_conversation_begin (self, client, service, head->conversation);
     if (!*conversation)
         rp_request_refuse (
-          self, client, event, RP_BUSY, "too many conversations (limit max_conversations)");
+          self, client, event, RP_BUSY,
+          "too many conversations are open (limits client_conversations, max_conversations)");
     return *conversation != NULL;
 }
 
@@ -372,7 +374,7 @@ static void s_dismiss_stranger (rp_dispatch_t *self, const char *text)
 
 static void s_stranger (rp_dispatch_t *self, const rp_event_t *event)
 {
-    if (event->head->command == RP_COMMAND_HELLO && !event->oversized) {
+    if (event->head->command == RP_COMMAND_HELLO && event->size == 0) {
         s_drop (self, event->payload);
         rp_peer_hello (self, event->head);
         return;

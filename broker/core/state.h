@@ -58,6 +58,7 @@ struct rp_peer {
 
     rp_list_t requests; /* client: open ones */
     uint32_t open;
+    uint32_t talks; /* client: conversations */
 
     rp_service_t *service; /* worker, from here on */
     rp_list_node_t service_node;

@@ -469,6 +469,23 @@ static void s_too_many_conversations_draw_busy (void **state)
     expect ("w1<end:k1 w1<r3");
 }
 
+static void s_one_client_cannot_use_up_the_conversations_of_all (void **state)
+{
+    (void) state;
+    limits ()->client_conversations = 1;
+    s_established ();
+    open_in ("c1", "r2", "site", "k2");
+    expect ("c1<r2:BUSY");
+    assert_true (answer_says ("r2", "client_conversations"));
+    hello_client ("c9");
+    open_in ("c9", "r3", "site", "k9");
+    expect ("w1<r3");
+    end ("c1", "k1");
+    reply ("w1", "r3", RP_OK);
+    open_in ("c1", "r4", "site", "k2");
+    expect ("w1<end:k1 c9<r3:OK w1<r4");
+}
+
 int main (void)
 {
 #define S_TEST(name) cmocka_unit_test_setup_teardown (name, trace_setup, trace_teardown)
@@ -506,6 +523,7 @@ int main (void)
       S_TEST (s_a_deadline_does_not_end_the_conversation),
       S_TEST (s_a_long_line_that_expires_all_at_once_does_no_harm),
       S_TEST (s_too_many_conversations_draw_busy),
+      S_TEST (s_one_client_cannot_use_up_the_conversations_of_all),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
