@@ -32,7 +32,7 @@ rp_action_t *rp_actions_add (rp_actions_t *self, rp_action_kind_t kind, rp_peer_
         self->capacity = capacity;
     }
     rp_action_t *action = &self->list[self->count++];
-    memset (action, 0, sizeof *action);
+    memset (action, 0, offsetof (rp_action_t, head));
     action->kind = kind;
     action->peer = peer;
     return action;

@@ -81,8 +81,9 @@ class Peer:
         self.socket.connect(endpoint)
         self.ids = itertools.count(1)
 
-    def close(self):
-        self.socket.close()
+    def close(self, linger_ms=0):
+        if not self.socket.closed:
+            self.socket.close(linger=linger_ms)
         self.context.term()
 
     def __enter__(self):
