@@ -238,11 +238,15 @@ class World:
 
     def end(self):
         """Ends everything, clients first; returns what was wrong with how it ended."""
+        failures = []
         for gate in self._gates:
             gate.open()  # a process whose worker was killed ends by itself
         for other in self._others:
-            other.close()
-        return [trouble for one in reversed(self.processes) if (trouble := one.end())]
+            try:
+                other.close()
+            except Exception as failure:  # whatever it is, the processes still have to end
+                failures.append(f"{other}: {failure}")
+        return failures + [trouble for one in reversed(self.processes) if (trouble := one.end())]
 
     def logs(self):
         """What every process said, for a report of failure."""
