@@ -25,9 +25,6 @@ static bool s_begins_with (const char *name, size_t size, const char *prefix)
 
 bool rp_name_is_reserved (const char *name, size_t size)
 {
-    // The first letter settles nearly all names; this runs for every request.
-    if (size == 0 || (*name != 'r' && *name != 'm'))
-        return false;
     return s_begins_with (name, size, "riposte.") || s_begins_with (name, size, "mmi.");
 }
 

@@ -102,30 +102,18 @@ void *rp_table_next (const rp_table_t *self, uint64_t hash, rp_table_cursor_t *c
     return s_walk (self, hash, cursor);
 }
 
-/*  The last bytes, fewer than eight, as one word; two loads that may overlap read four and more.  */
-static uint64_t s_last_word (const unsigned char *at, size_t size)
-{
-    uint32_t low = 0;
-    uint32_t high = 0;
-    if (size >= sizeof low) {
-        memcpy (&low, at, sizeof low);
-        memcpy (&high, at + size - sizeof high, sizeof high);
-    } else
-        for (size_t index = 0; index < size; index++)
-            low = low << 8 | at[index];
-    return (uint64_t) high << 32 | low;
-}
-
-/*  Eight bytes at a time through the mixer; names and routing ids are short. The size goes in first,
-    so what overlaps in the last word cannot make two keys alike.  */
+/*  Eight bytes at a time through the mixer; names are short.  */
 uint64_t rp_hash_bytes (const void *data, size_t size, uint64_t seed)
 {
     const unsigned char *at = data;
     uint64_t hash = seed ^ size;
-    for (; size >= sizeof hash; size -= sizeof hash, at += sizeof hash) {
-        uint64_t word;
-        memcpy (&word, at, sizeof word);
+    while (size > 0) {
+        uint64_t word = 0;
+        size_t step = size < sizeof word ? size : sizeof word;
+        memcpy (&word, at, step);
         hash = rp_hash_pair (word, hash, seed);
+        at += step;
+        size -= step;
     }
-    return size ? rp_hash_pair (s_last_word (at, size), hash, seed) : hash;
+    return hash;
 }

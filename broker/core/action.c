@@ -32,10 +32,16 @@ rp_action_t *rp_actions_add (rp_actions_t *self, rp_action_kind_t kind, rp_peer_
         self->capacity = capacity;
     }
     rp_action_t *action = &self->list[self->count++];
-    memset (action, 0, offsetof (rp_action_t, head));
+    memset (action, 0, sizeof *action);
     action->kind = kind;
     action->peer = peer;
     return action;
+}
+
+void rp_actions_drop (rp_actions_t *self, rp_payload_t *payload)
+{
+    if (payload)
+        rp_actions_add (self, RP_ACTION_DROP, (rp_peer_id_t) {0})->payload = payload;
 }
 
 void *rp_actions_room (rp_actions_t *self, size_t size)

@@ -51,8 +51,7 @@ typedef struct {
     rp_peer_id_t peer;
     rp_token_t token; /* SEND of a REQUEST: comes back with RP_EVENT_UNSENT */
     rp_payload_t *payload;
-    /*  SEND with a payload: what rp_wire_patch writes over its head; without: what to encode. ADMIN:
-        the request's. LOG: only the text. Otherwise not set.  */
+    /*  With a payload: what rp_wire_patch writes over its head. Without: what to encode.  */
     rp_head_t head;
 } rp_action_t;
 
@@ -76,10 +75,12 @@ static inline void rp_actions_reset (rp_actions_t *self)
     self->text_used = 0;
 }
 
-/*  Appends an action, zero but for kind and peer; its head is the caller's to set. Out of memory ends
-    the process (the list stops growing early in its life, and a broker that cannot say what it decided
-    has no way on).  */
+/*  Appends an action, zero but for kind and peer. Out of memory ends the process (the list stops
+    growing early in its life, and a broker that cannot say what it decided has no way on).  */
 rp_action_t *rp_actions_add (rp_actions_t *self, rp_action_kind_t kind, rp_peer_id_t peer);
+
+/*  Appends that a payload is not needed any more; nothing if it is NULL.  */
+void rp_actions_drop (rp_actions_t *self, rp_payload_t *payload);
 
 /*  Takes up to size bytes of the list's buffer; NULL when it is used up.  */
 void *rp_actions_room (rp_actions_t *self, size_t size);

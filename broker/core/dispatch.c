@@ -68,9 +68,8 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
     *self_p = NULL;
     for (uint32_t slot = 0; slot < rp_pool_slots (&self->requests); slot++) {
         rp_request_t *request = rp_pool_at (&self->requests, slot);
-        if (request->pooled.generation & 1 && request->payload)
-            rp_actions_add (actions, RP_ACTION_DROP, (rp_peer_id_t) {0})->payload =
-              request->payload;
+        if (request->pooled.generation & 1)
+            rp_actions_drop (actions, request->payload);
     }
     for (uint32_t slot = 0; slot < rp_pool_slots (&self->services); slot++) {
         rp_service_t *service = rp_pool_at (&self->services, slot);
@@ -100,9 +99,8 @@ static void s_unsent (rp_dispatch_t *self, const rp_event_t *event)
           event->full ? "it does not read what is sent to it" : "its connection broke", true);
     if (request && peer && request->worker == peer)
         rp_request_unsent (self, request, event->payload);
-    else if (event->payload)
-        rp_actions_add (self->actions, RP_ACTION_DROP, (rp_peer_id_t) {0})->payload =
-          event->payload;
+    else
+        rp_actions_drop (self->actions, event->payload);
 }
 
 /*  Calls back for every session.  */

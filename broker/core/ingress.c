@@ -10,12 +10,6 @@
 #include "broker/core/service.h"
 #include "common/name.h"
 
-static void s_drop (rp_dispatch_t *self, rp_payload_t *payload)
-{
-    if (payload)
-        rp_actions_add (self->actions, RP_ACTION_DROP, (rp_peer_id_t) {0})->payload = payload;
-}
-
 /*  ---- REQUEST ---------------------------------------------------------------------------------- */
 
 /*  A name of the broker's own: for its shell to answer, or not allowed.  */
@@ -212,7 +206,7 @@ static void s_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event
         return;
     }
     self->stats.too_large++;
-    s_drop (self, event->payload);
+    rp_actions_drop (self->actions, event->payload);
     rp_head_t reply = {
       .status = RP_APP_ERROR,
       .flags = event->head->flags & RP_FLAG_LAST,
@@ -261,22 +255,22 @@ static void s_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *e
         s_miss (self, request);
     if (!held) {
         self->stats.late_replies++;
-        s_drop (self, event->payload);
+        rp_actions_drop (self->actions, event->payload);
     } else if (!request->client) {
         self->stats.late_replies++;
-        s_drop (self, event->payload);
+        rp_actions_drop (self->actions, event->payload);
         if (head->status == RP_WORKER_LOST)
             s_give_up (self, request, head);
         else
             s_complete (self, request, head);
     } else if (head->status == RP_WORKER_LOST) {
-        s_drop (self, event->payload);
+        rp_actions_drop (self->actions, event->payload);
         s_give_up (self, request, head);
     } else if (head->status == RP_OK || head->status == RP_APP_ERROR) {
         s_answer (self, request, event);
         s_complete (self, request, head);
     } else {
-        s_drop (self, event->payload);
+        rp_actions_drop (self->actions, event->payload);
         rp_peer_expel (self, worker, "a REPLY whose status is not a worker's to give");
     }
 }
@@ -374,12 +368,11 @@ static void s_dismiss_stranger (rp_dispatch_t *self, const char *text)
 
 static void s_stranger (rp_dispatch_t *self, const rp_event_t *event)
 {
+    rp_actions_drop (self->actions, event->payload);
     if (event->head->command == RP_COMMAND_HELLO && event->size == 0) {
-        s_drop (self, event->payload);
         rp_peer_hello (self, event->head);
         return;
     }
-    s_drop (self, event->payload);
     self->stats.unknown_peers++;
     if (event->head->command == RP_COMMAND_BYE)
         return;
@@ -403,7 +396,7 @@ void rp_ingress_message (rp_dispatch_t *self, const rp_event_t *event)
     s_handler_fn *handler = command < RP_COMMAND_COUNT ? s_handlers[command][peer->role] : NULL;
     bool has_body = command == RP_COMMAND_REQUEST || command == RP_COMMAND_REPLY;
     if (!has_body || !handler)
-        s_drop (self, event->payload);
+        rp_actions_drop (self->actions, event->payload);
     if (handler && (has_body || event->size == 0))
         handler (self, peer, event);
     else
@@ -417,7 +410,7 @@ void rp_ingress_message (rp_dispatch_t *self, const rp_event_t *event)
 void rp_ingress_bad (rp_dispatch_t *self, const rp_event_t *event)
 {
     rp_peer_t *peer = rp_peer_find (self, event->peer);
-    s_drop (self, event->payload);
+    rp_actions_drop (self->actions, event->payload);
     const char *what = event->too_many_frames ? "more frames than the 64 allowed"
                                               : rp_wire_error_text (event->error);
     if (event->too_many_frames)

@@ -110,12 +110,6 @@ rp_request_t *rp_request_accept (
     return request;
 }
 
-static void s_drop (rp_dispatch_t *self, rp_payload_t *payload)
-{
-    if (payload)
-        rp_actions_add (self->actions, RP_ACTION_DROP, (rp_peer_id_t) {0})->payload = payload;
-}
-
 /*  Microseconds in 32 bits; more than an hour stays more than an hour.  */
 static uint32_t s_us (int64_t time)
 {
@@ -133,7 +127,7 @@ void rp_request_answer (
     self->stats.open_bytes -= request->bytes;
 
     if (client->ending) {
-        s_drop (self, payload);
+        rp_actions_drop (self->actions, payload);
     } else {
         bool running = request->state == RP_REQUEST_RUNNING;
         rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_peer_id (client));
@@ -154,7 +148,7 @@ void rp_request_answer (
       &self->requests_by_id, s_hash (self, client, request->client_id), request);
     request->client = NULL;
     rp_timer_end (self, &request->timer);
-    s_drop (self, request->payload);
+    rp_actions_drop (self->actions, request->payload);
     request->payload = NULL;
 }
 
@@ -292,12 +286,12 @@ void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *te
 void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t *payload)
 {
     if (request->state == RP_REQUEST_ABANDONED) {
-        s_drop (self, payload);
+        rp_actions_drop (self->actions, payload);
         rp_request_free (self, request);
         return;
     }
     if (request->payload)
-        s_drop (self, payload);
+        rp_actions_drop (self->actions, payload);
     else
         request->payload = payload;
     self->stats.deliveries--;
@@ -382,7 +376,7 @@ void rp_request_refuse_with (
 {
     self->stats.requests++;
     self->stats.final[reply->status]++;
-    s_drop (self, event->payload);
+    rp_actions_drop (self->actions, event->payload);
     rp_head_t head = *reply;
     head.command = RP_COMMAND_REPLY;
     head.id = event->head->id;
