@@ -22,7 +22,7 @@
 #include "client/cli/output.h"
 #include "common/options.h"
 
-/*  Exit code when some calls of several failed; not a status of its own.  */
+/*  Exit code when some requests of several failed; not a status of its own.  */
 #define RP_CLI_EXIT_BATCH 8
 
 typedef struct {
@@ -39,11 +39,21 @@ typedef struct {
     rp_option_list_t headers;
     bool lines;
     uint64_t parallel;
-    /*  call, ping  */
+    /*  call, ping, bench  */
     uint64_t count;
     /*  talk  */
     rp_option_list_t variables;
     uint64_t again;
+    /*  bench  */
+    uint64_t clients;
+    uint64_t inflight; /* 0: not given */
+    uint64_t rate;     /* 0: none */
+    uint64_t size;
+    int64_t duration;  /* 0: not given */
+    int64_t warmup;    /* -1: not given */
+    uint64_t workers;
+    const char *hdr;   /* NULL: none */
+    const char *plot;  /* NULL: none */
 } rp_cli_options_t;
 
 typedef struct {
@@ -62,6 +72,7 @@ int rp_cli_services (rp_cli_t *self);
 int rp_cli_workers (rp_cli_t *self);
 int rp_cli_status (rp_cli_t *self);
 int rp_cli_ping (rp_cli_t *self);
+int rp_cli_bench (rp_cli_t *self);
 
 /*  ---- Session (session.c) -----------------------------------------------------------------  */
 

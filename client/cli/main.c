@@ -17,6 +17,12 @@
 #define S_LONGEST_US ((uint64_t) RP_DEADLINE_MAX_MS * 1000)
 /*  As many as a client may have open by the broker's default.  */
 #define S_PARALLEL_MAX 10000
+/*  Of bench: more threads than that measure the scheduler of this machine.  */
+#define S_CLIENTS_MAX 1000
+#define S_WORKERS_MAX 1000
+#define S_RATE_MAX 10000000
+/*  The most that a broker may be told to take.  */
+#define S_BODY_MAX 1073741824
 
 static const char *const s_outputs[] = {"table", "json", "jsonl", "csv", NULL};
 
@@ -49,18 +55,18 @@ static const rp_option_t s_options[] = {
   {.name = "no-color", .kind = RP_OPTION_FLAG, .environment = "RIPOSTE_NO_COLOR", S_AT (no_color),
    .help = "no colours; also when NO_COLOR is set, or the output is no terminal"},
 
-  {.kind = RP_OPTION_HEADING, .commands = "call talk", .help = "For requests"},
+  {.kind = RP_OPTION_HEADING, .commands = "call talk bench", .help = "For requests"},
   {.name = "header", .letter = 'H', .kind = RP_OPTION_LIST, .argument = "KEY:VALUE",
    .commands = "call talk", S_AT (headers), .help = "add a header; may be repeated"},
   {.name = "wait-worker", .kind = RP_OPTION_DURATION, .argument = "DURATION",
-   .environment = "RIPOSTE_WAIT_WORKER", .commands = "call talk", .largest = S_LONGEST_US,
+   .environment = "RIPOSTE_WAIT_WORKER", .commands = "call talk bench", .largest = S_LONGEST_US,
    S_AT (wait_worker),
    .help = "how long a request may wait while no worker offers the service (0)"},
   {.name = "lines", .letter = 'n', .kind = RP_OPTION_FLAG, .commands = "call", S_AT (lines),
    .help = "a call for each line of standard input, its newline included; replies in their order"},
-  {.name = "count", .kind = RP_OPTION_COUNT, .argument = "N", .commands = "call ping",
+  {.name = "count", .kind = RP_OPTION_COUNT, .argument = "N", .commands = "call ping bench",
    .smallest = 1, .largest = UINT64_C (1000000000000), S_AT (count),
-   .help = "do the same N times"},
+   .help = "do the same N times; of bench: requests of all clients together"},
   {.name = "parallel", .kind = RP_OPTION_COUNT, .argument = "N", .commands = "call",
    .smallest = 1, .largest = S_PARALLEL_MAX, S_AT (parallel),
    .help = "with --lines or --count: calls open at once (1)"},
@@ -69,6 +75,34 @@ static const rp_option_t s_options[] = {
   {.name = "again", .kind = RP_OPTION_COUNT, .argument = "N", .commands = "talk", .smallest = 0,
    .largest = 1000, S_AT (again),
    .help = "when the conversation is lost, begin the script again, up to N times (0)"},
+
+  {.kind = RP_OPTION_HEADING, .commands = "bench", .help = "For bench"},
+  {.name = "clients", .kind = RP_OPTION_COUNT, .argument = "N", .commands = "bench", .smallest = 1,
+   .largest = S_CLIENTS_MAX, S_AT (clients),
+   .help = "clients, each with a connection and a thread of its own (8)"},
+  {.name = "inflight", .kind = RP_OPTION_COUNT, .argument = "N", .commands = "bench",
+   .smallest = 1, .largest = S_PARALLEL_MAX, S_AT (inflight),
+   .help = "requests each of them has open; with --rate at most (8; with --rate 10000)"},
+  {.name = "rate", .kind = RP_OPTION_COUNT, .argument = "N", .commands = "bench", .smallest = 1,
+   .largest = S_RATE_MAX, S_AT (rate),
+   .help = "requests due each second, of all clients together, whether or not replies came; "
+           "latency counts from when one was due (without it each client sends the next when one "
+           "has ended)"},
+  {.name = "size", .kind = RP_OPTION_SIZE, .argument = "SIZE", .commands = "bench",
+   .largest = S_BODY_MAX, S_AT (size), .help = "body of each request (64B)"},
+  {.name = "duration", .kind = RP_OPTION_DURATION, .argument = "DURATION", .commands = "bench",
+   .smallest = 10000, .largest = S_LONGEST_US, S_AT (duration),
+   .help = "how long to send requests (10s), or --count"},
+  {.name = "warmup", .kind = RP_OPTION_DURATION, .argument = "DURATION", .commands = "bench",
+   .largest = S_LONGEST_US, S_AT (warmup),
+   .help = "how long to send requests before that, which do not count (1s; with --count 0)"},
+  {.name = "workers", .kind = RP_OPTION_COUNT, .argument = "N", .commands = "bench",
+   .largest = S_WORKERS_MAX, S_AT (workers),
+   .help = "workers of its own that send back what they get (0: those that are there)"},
+  {.name = "hdr", .kind = RP_OPTION_STRING, .argument = "FILE", .commands = "bench", S_AT (hdr),
+   .help = "write all percentiles, in microseconds, in the text format of HdrHistogram"},
+  {.name = "plot", .kind = RP_OPTION_STRING, .argument = "FILE.svg", .commands = "bench",
+   S_AT (plot), .help = "draw them; needs gnuplot"},
 };
 
 static const rp_option_command_t s_commands[] = {
@@ -80,10 +114,13 @@ static const rp_option_command_t s_commands[] = {
   {.name = "workers", .help = "list the workers and what they are doing"},
   {.name = "status", .help = "show the broker in numbers"},
   {.name = "ping", .help = "measure the round trip to the broker"},
+  {.name = "bench", .arguments = "SERVICE",
+   .help = "send many requests, and measure their rate and latency"},
 };
 
 static int (*const s_runs[]) (rp_cli_t *) = {
   rp_cli_call, rp_cli_talk, rp_cli_services, rp_cli_workers, rp_cli_status, rp_cli_ping,
+  rp_cli_bench,
 };
 
 static const char *const s_usage[] = {"COMMAND [ARGUMENT…] [OPTION…]", NULL};
@@ -99,6 +136,12 @@ static const char *const s_description[] = {
   "\\r \\t \\\\ \\$ \\# and \\xHH mean what they do in C, $NAME and ${NAME} what --set gave, and "
   "${NAME:-DEFAULT} the default where it gave nothing. The script goes on after an error that the "
   "worker replied with, and ends at any other status.",
+  "bench counts what is sent after its warm-up, and waits for the end of each; rate and latency are "
+  "of those that ended with OK. Ctrl-C ends it early, with the result so far. -o json writes rate (a "
+  "second), requests, failed (a number per status), latency_us with p50, p90, p99, p999 and max "
+  "(null where no request ended with OK), and service, loop (open or closed), clients, inflight, "
+  "asked_rate, workers, size, duration_s and unsent (requests that were due and for which no time "
+  "was left). The exit code is 8 if any request failed.",
   "An error is one line on standard error; with -o json and jsonl it is an object on standard "
   "output: {\"error\": {\"code\": \"NO_WORKER\", \"service\": …, \"hint\": …, \"message\": …}}.",
   "Ctrl-C withdraws what is open and ends with 130; a second one ends it at once.",
@@ -111,10 +154,11 @@ static const char *const s_examples[] = {
   "riposte call lookup -n --parallel 64 < names.txt",
   "riposte talk site examples/site.talk --set user=ada",
   "riposte workers -o json",
+  "riposte bench echo --workers 2 --rate 5000 --hdr echo.hdr",
   NULL};
 
 static const rp_option_exit_t s_exits[] = {
-  {RP_CLI_EXIT_BATCH, "some calls of several failed"},
+  {RP_CLI_EXIT_BATCH, "some requests of several failed"},
 };
 
 static const rp_program_t s_program = {
@@ -136,7 +180,10 @@ int main (int argc, char **argv)
     rp_cli_t cli = {.options = {.server = "tcp://127.0.0.1:5555",
                                 .timeout = 5 * S_SECOND_US,
                                 .attempts = 1,
-                                .parallel = 1}};
+                                .parallel = 1,
+                                .clients = 8,
+                                .size = 64,
+                                .warmup = -1}};
     int code = rp_options_parse (
       &s_program, argc, argv, getenv, &cli.options, &cli.arguments, stdout, stderr);
     if (code != RP_OPTIONS_GO_ON)

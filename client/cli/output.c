@@ -14,6 +14,8 @@
 
 /*  Narrower, a table says nothing.  */
 #define S_WIDTH_MIN 60u
+/*  Digits of a number that is none whole; more are noise.  */
+#define S_DIGITS 9
 
 rp_colours_t rp_output_colours (int fd, bool refused)
 {
@@ -40,7 +42,8 @@ void rp_output_no_memory (void)
 
 static void s_write (json_t *value, size_t flags)
 {
-    if (!value || (json_dumpf (value, stdout, flags | JSON_ENCODE_ANY) != 0 && !ferror (stdout)))
+    flags |= JSON_ENCODE_ANY | JSON_REAL_PRECISION (S_DIGITS);
+    if (!value || (json_dumpf (value, stdout, flags) != 0 && !ferror (stdout)))
         rp_output_no_memory ();
     json_decref (value);
 }

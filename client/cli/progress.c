@@ -18,12 +18,32 @@ void rp_progress_begin (rp_progress_t *self, uint64_t total, bool refused)
                             .next_us = rp_clock_us () + S_INTERVAL_US};
 }
 
-void rp_progress_show (rp_progress_t *self, uint64_t ended, uint64_t failed)
+void rp_progress_begin_alone (rp_progress_t *self, bool refused)
+{
+    rp_progress_begin (self, 0, refused);
+    self->on = !refused && isatty (STDERR_FILENO);
+}
+
+/*  Returns true if it is time to write the line again.  */
+static bool s_is_due (rp_progress_t *self)
 {
     if (!self->on || rp_clock_us () < self->next_us)
-        return;
+        return false;
     self->next_us = rp_clock_us () + S_INTERVAL_US;
     self->shown = true;
+    return true;
+}
+
+void rp_progress_line (rp_progress_t *self, const char *line)
+{
+    if (s_is_due (self))
+        fprintf (stderr, "\r%s\x1b[K", line);
+}
+
+void rp_progress_show (rp_progress_t *self, uint64_t ended, uint64_t failed)
+{
+    if (!s_is_due (self))
+        return;
     if (self->total > 0) {
         unsigned full = (unsigned) ((double) ended / (double) self->total * S_BAR);
         fputs ("\r[", stderr);

@@ -1,4 +1,4 @@
-/*  How far a batch has come: one line on standard error that is written over and over. Only where
+/*  How far a command has come: one line on standard error that is written over and over. Only where
     standard error is a terminal, and standard output, which would mix with it, is not.
 
     SPDX-License-Identifier: MPL-2.0
@@ -20,7 +20,12 @@ typedef struct {
 } rp_progress_t;
 
 void rp_progress_begin (rp_progress_t *self, uint64_t total, bool refused);
+/*  For a command that writes nothing before the line is taken away: standard output may be a
+    terminal too.  */
+void rp_progress_begin_alone (rp_progress_t *self, bool refused);
 void rp_progress_show (rp_progress_t *self, uint64_t ended, uint64_t failed);
+/*  The same with a line of the caller's own.  */
+void rp_progress_line (rp_progress_t *self, const char *line);
 /*  Takes the line away.  */
 void rp_progress_clear (rp_progress_t *self);
 
