@@ -5,6 +5,8 @@
     bench_core [-o json]   prints ns of CPU time per request (median of RUNS runs) for some
                            numbers of requests in flight and of workers, and how many allocations
                            a request costs once everything has grown. Exit status 1 if any.
+    bench_core COUNT IN_FLIGHT WORKERS
+                           only does COUNT requests, for bench/instructions.
 
     One request here is two events (REQUEST, REPLY), their actions, and the tick that follows each
     batch of 64 events; no socket, no codec. Payloads are pointers that nobody looks into.
@@ -245,11 +247,27 @@ static void s_print (const s_result_t *result, bool json, bool last)
           result->in_flight, result->workers, result->ns, result->allocations);
 }
 
+static int s_only (uint64_t count, unsigned in_flight, unsigned workers)
+{
+    static s_load_t load;
+    if (in_flight > IN_FLIGHT_MAX || !s_begin (&load, workers, in_flight))
+        return 1;
+    for (uint64_t request = 0; request < count; request++) {
+        s_reply (&load);
+        s_submit (&load);
+    }
+    s_end (&load);
+    return 0;
+}
+
 int main (int argc, char **argv)
 {
+    if (argc == 4)
+        return s_only (
+          strtoull (argv[1], NULL, 10), (unsigned) atoi (argv[2]), (unsigned) atoi (argv[3]));
     bool json = argc == 3 && strcmp (argv[1], "-o") == 0 && strcmp (argv[2], "json") == 0;
     if (argc != 1 && !json) {
-        fprintf (stderr, "usage: %s [-o json]\n", argv[0]);
+        fprintf (stderr, "usage: %s [-o json | COUNT IN_FLIGHT WORKERS]\n", argv[0]);
         return 2;
     }
     s_result_t results[] = {{64, 1, 0, 0}, {64, 64, 0, 0}, {512, 1, 0, 0}, {512, 64, 0, 0}};

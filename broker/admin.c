@@ -2,6 +2,7 @@
 
 #include "broker/admin.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -79,6 +80,34 @@ static json_t *s_bad (const rp_stats_t *stats)
     return bad;
 }
 
+static json_t *s_dialects (const uint64_t *sessions)
+{
+    json_t *object = json_object ();
+#define S_DIALECT(name, text)                                                                      \
+    if (RP_DIALECT_##name != RP_DIALECT_NATIVE)                                                    \
+        s_set_number (object, #name, sessions[RP_DIALECT_##name]);
+    RP_DIALECT_MAP (S_DIALECT)
+#undef S_DIALECT
+    return object;
+}
+
+static json_t *s_guests (const rp_guests_t *guests)
+{
+    json_t *bad = json_object ();
+#define S_BAD(name, text)                                                                          \
+    if (RP_DIALECT_ERROR_##name != RP_DIALECT_ERROR_NONE)                                          \
+        s_set_number (bad, #name, guests->bad[RP_DIALECT_ERROR_##name]);
+    RP_DIALECT_ERROR_MAP (S_BAD)
+#undef S_BAD
+    json_t *object = json_object ();
+    (void) json_object_set_new (object, "now", s_dialects (guests->there));
+    (void) json_object_set_new (object, "ever", s_dialects (guests->joined));
+    s_set_number (object, "envelopes", rp_envelopes_count (&guests->envelopes));
+    s_set_number (object, "envelope_bytes", rp_envelopes_bytes (&guests->envelopes));
+    (void) json_object_set_new (object, "bad", bad);
+    return object;
+}
+
 static json_t *s_limits (const rp_limits_t *limits)
 {
     json_t *object = json_object ();
@@ -111,6 +140,7 @@ static json_t *s_status (const rp_admin_t *self, int64_t now)
     (void) json_object_set_new (status, "counters", s_counters (stats));
     (void) json_object_set_new (status, "finals", s_finals (stats));
     (void) json_object_set_new (status, "bad", s_bad (stats));
+    (void) json_object_set_new (status, "guests", s_guests (self->guests));
     (void) json_object_set_new (status, "limits", s_limits (rp_dispatch_limits (self->core)));
     return status;
 }
@@ -177,23 +207,119 @@ static json_t *s_workers (const rp_admin_t *self, int64_t now)
 
 /*  ---- Replies ----------------------------------------------------------------------------- */
 
-static rp_message_t *s_json_reply (const rp_admin_t *self, uint64_t id, json_t *json)
+/*  With room for a body of size bytes, at *body.  */
+static rp_message_t *s_reply (const rp_admin_t *self, uint64_t id, size_t size, char **body)
 {
-    const size_t flags = JSON_COMPACT;
     rp_head_t head = {
       .command = RP_COMMAND_REPLY, .status = RP_OK, .flags = RP_FLAG_INLINE, .id = id};
     size_t head_size = rp_wire_size (&head);
+    rp_message_t *reply = rp_message_new (self->pool, head_size + size);
+    if (!reply)
+        return NULL;
+    char *data = zmq_msg_data (&reply->first);
+    rp_wire_encode (&head, data, head_size);
+    *body = data + head_size;
+    return reply;
+}
+
+static rp_message_t *s_json_reply (const rp_admin_t *self, uint64_t id, json_t *json)
+{
+    const size_t flags = JSON_COMPACT;
+    char *body;
     size_t size = json ? json_dumpb (json, NULL, 0, flags) : 0;
-    rp_message_t *reply = size ? rp_message_new (self->pool, head_size + size) : NULL;
-    if (reply) {
-        char *data = zmq_msg_data (&reply->first);
-        rp_wire_encode (&head, data, head_size);
-        if (json_dumpb (json, data + head_size, size, flags) != size)
-            rp_message_destroy (self->pool, &reply);
-    }
+    rp_message_t *reply = size ? s_reply (self, id, size, &body) : NULL;
+    if (reply && json_dumpb (json, body, size, flags) != size)
+        rp_message_destroy (self->pool, &reply);
     json_decref (json);
     return reply;
 }
+
+static rp_message_t *s_text_reply (const rp_admin_t *self, uint64_t id, const char *text)
+{
+    char *body;
+    size_t size = strlen (text);
+    rp_message_t *reply = s_reply (self, id, size, &body);
+    if (reply)
+        memcpy (body, text, size);
+    return reply;
+}
+
+/*  ---- mmi. -------------------------------------------------------------------------------- */
+
+/*  Workers that take new requests. MMI knows no others.  */
+static uint32_t s_taking (const rp_service_info_t *info)
+{
+    return info->workers - info->draining;
+}
+
+/*  Those of the service that the body of a request names.  */
+static uint32_t s_count_taking (
+  const rp_admin_t *self, const rp_head_t *head, rp_message_t *request, int64_t now)
+{
+    const char *name = NULL;
+    size_t size = 0;
+    if (head->flags & RP_FLAG_INLINE) {
+        name = (const char *) zmq_msg_data (&request->first) + head->size;
+        size = zmq_msg_size (&request->first) - head->size;
+    } else if (request->count > 1) {
+        name = zmq_msg_data (&request->rest[0]);
+        size = zmq_msg_size (&request->rest[0]);
+    }
+    rp_service_info_t info;
+    if (size == 0 || !rp_dispatch_find_service (self->core, now, name, size, &info))
+        return 0;
+    return s_taking (&info);
+}
+
+typedef struct {
+    size_t size;
+    char *at; /* NULL: only the size is wanted */
+} s_names_t;
+
+static void s_add_name (const rp_service_info_t *info, void *arg)
+{
+    s_names_t *names = arg;
+    if (s_taking (info) == 0)
+        return;
+    size_t size = strlen (info->name);
+    names->size += size + 1;
+    if (!names->at)
+        return;
+    memcpy (names->at, info->name, size);
+    names->at[size] = '\n'; // no name has control characters
+    names->at += size + 1;
+}
+
+static rp_message_t *s_mmi_services (const rp_admin_t *self, uint64_t id, int64_t now)
+{
+    s_names_t names = {0};
+    rp_dispatch_each_service (self->core, now, s_add_name, &names);
+    rp_message_t *reply = s_reply (self, id, names.size, &names.at);
+    if (reply)
+        rp_dispatch_each_service (self->core, now, s_add_name, &names);
+    return reply;
+}
+
+static bool s_is (const rp_head_t *head, const char *name)
+{
+    return head->name_size == strlen (name) && memcmp (head->name, name, head->name_size) == 0;
+}
+
+static rp_message_t *s_mmi (
+  const rp_admin_t *self, const rp_head_t *head, rp_message_t *request, int64_t now)
+{
+    if (s_is (head, "mmi.services"))
+        return s_mmi_services (self, head->id, now);
+    bool service = s_is (head, "mmi.service");
+    if (!service && !s_is (head, "mmi.workers"))
+        return s_text_reply (self, head->id, "501");
+    uint32_t workers = s_count_taking (self, head, request, now);
+    char text[16];
+    snprintf (text, sizeof text, "%u", workers > 0 && service ? 200 : workers > 0 ? workers : 404);
+    return s_text_reply (self, head->id, text);
+}
+
+/*  ---- riposte.ping ------------------------------------------------------------------------ */
 
 /*  The request itself becomes the reply: another head, the same body.  */
 static rp_message_t *s_ping (
@@ -234,15 +360,14 @@ rp_message_t *rp_admin_answer (
       {"riposte.services", s_services},
       {"riposte.workers", s_workers},
     };
-    for (size_t index = 0; index < sizeof services / sizeof *services; index++) {
-        if (
-          head->name_size != strlen (services[index].name)
-          || memcmp (head->name, services[index].name, head->name_size) != 0)
-            continue;
-        rp_message_t *reply =
-          s_json_reply (self, head->id, services[index].make (self, now));
-        rp_message_destroy (self->pool, request_p);
-        return reply;
-    }
-    return s_ping (self, head, request_p);
+    if (s_is (head, "riposte.ping"))
+        return s_ping (self, head, request_p);
+    rp_message_t *reply = NULL;
+    for (size_t index = 0; index < sizeof services / sizeof *services; index++)
+        if (s_is (head, services[index].name))
+            reply = s_json_reply (self, head->id, services[index].make (self, now));
+    if (memcmp (head->name, "mmi.", 4) == 0) // none of these names is shorter
+        reply = s_mmi (self, head, *request_p, now);
+    rp_message_destroy (self->pool, request_p);
+    return reply;
 }

@@ -1,5 +1,5 @@
 /*  Admin: the broker's answers about itself, as the services riposte.ping, riposte.status,
-    riposte.services and riposte.workers.
+    riposte.services, riposte.workers, and mmi.*.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -11,11 +11,21 @@
                   clients, workers, services, conversations,
                   gauges { waiting, waiting_bytes, running, abandoned, open_bytes },
                   counters { of RP_COUNTER_MAP }, finals { by name of the status },
-                  bad { by name of the wire error }, limits { of RP_BROKER_LIMIT_MAP }
+                  bad { by name of the wire error },
+                  guests { now { sessions by name of the dialect }, ever { likewise },
+                  envelopes, envelope_bytes, bad { by name of the dialect error } },
+                  limits { of RP_BROKER_LIMIT_MAP }
         services  services [ { name, workers, draining, window, held, waiting, waiting_bytes,
                   running, conversations, requests, ended, failed, oldest_us } ]
         workers   workers [ { name, service, address, draining, window, running, abandoned,
                   conversations, replies, age_us, silent_us, oldest_us } ]
+
+    mmi.* answers with text, for workers that take new requests (8/MMI; the first is the RFC's own):
+
+        mmi.service   body: name of a service. 200 if it has workers, 404 if not
+        mmi.workers   body: name of a service. How many workers it has; 404 if none
+        mmi.services  the names of all that have workers, each followed by a newline
+        mmi. and anything else: 501
 
     Not on the data path: it allocates, and takes about a microsecond per service or worker.
     Thread-safety: none.
@@ -28,6 +38,7 @@
 #include <stdint.h>
 
 #include "broker/core/dispatch.h"
+#include "broker/guests.h"
 #include "broker/peers.h"
 #include "common/io/message.h"
 #include "common/wire.h"
@@ -36,6 +47,7 @@
 typedef struct {
     const rp_dispatch_t *core;
     const rp_peers_t *peers;
+    const rp_guests_t *guests;
     rp_message_pool_t *pool;
     char *const *endpoints;
     size_t endpoint_count;

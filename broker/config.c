@@ -48,10 +48,11 @@ typedef enum {
 
 /*  Every other path. A section's name alone is one too.  */
 #define S_BIND "bind"
+#define S_PLAIN "plain"
 #define S_LOG "log"
 #define S_LOG_LEVEL "log/level"
 #define S_LIMITS "limits"
-static const char *const s_others[] = {S_BIND, S_LOG, S_LOG_LEVEL, S_LIMITS};
+static const char *const s_others[] = {S_BIND, S_PLAIN, S_LOG, S_LOG_LEVEL, S_LIMITS};
 #define S_OTHER_COUNT (sizeof s_others / sizeof *s_others)
 
 /*  By rp_level_t.  */
@@ -103,6 +104,7 @@ void rp_config_clear_bind (rp_config_t *self)
 void rp_config_clear (rp_config_t *self)
 {
     rp_config_clear_bind (self);
+    rp_config_clear_plain (self);
 }
 
 bool rp_config_add_bind (rp_config_t *self, const char *endpoint, const char **reason)
@@ -131,11 +133,70 @@ bool rp_config_add_bind (rp_config_t *self, const char *endpoint, const char **r
     return true;
 }
 
+void rp_config_clear_plain (rp_config_t *self)
+{
+    for (size_t index = 0; index < self->plain_count; index++)
+        free (self->plain[index].service);
+    self->plain_count = 0;
+}
+
+/*  What is wrong with one; NULL if nothing is. *part is what it is wrong with.  */
+static const char *
+s_plain_fault (const rp_config_t *self, const rp_config_plain_t *plain, const char **part)
+{
+    const char *reason;
+    size_t size = strlen (plain->service);
+    *part = "its service";
+    if (!rp_name_is_valid (plain->service, size))
+        return "has no good name: 1 to 127 bytes without control characters";
+    if (rp_name_is_reserved (plain->service, size))
+        return "has a name that belongs to the broker, as all that begin with riposte. or mmi. do";
+    for (size_t index = 0; index < self->plain_count; index++)
+        if (strcmp (self->plain[index].service, plain->service) == 0)
+            return "is there already";
+    *part = "its frontend";
+    if (!rp_socket_endpoint_is_valid (plain->front, strlen (plain->front), &reason))
+        return reason;
+    *part = "its backend";
+    if (!rp_socket_endpoint_is_valid (plain->back, strlen (plain->back), &reason))
+        return reason;
+    *part = "it";
+    return self->plain_count == RP_CONFIG_PLAIN_MAX ? "is one plain service too many" : NULL;
+}
+
+bool rp_config_add_plain (
+  rp_config_t *self, const char *text, char reason[RP_CONFIG_REASON_MAX])
+{
+    const char *equals = strchr (text, '=');
+    const char *comma = equals ? strchr (equals, ',') : NULL;
+    const char *form = !comma || strchr (comma + 1, ',') ? "wants SERVICE=FRONTEND,BACKEND"
+                       : strchr (text, '"')              ? "has a quote"
+                                                         : NULL;
+    char *copy = form ? NULL : strdup (text);
+    if (!copy) {
+        snprintf (reason, RP_CONFIG_REASON_MAX, "%s", form ? form : "does not fit into memory");
+        return false;
+    }
+    copy[equals - text] = copy[comma - text] = '\0';
+    rp_config_plain_t plain = {
+      .service = copy, .front = copy + (equals - text) + 1, .back = copy + (comma - text) + 1};
+    const char *part;
+    const char *fault = s_plain_fault (self, &plain, &part);
+    if (fault) {
+        snprintf (reason, RP_CONFIG_REASON_MAX, "cannot be: %s %s", part, fault);
+        free (copy);
+        return false;
+    }
+    self->plain[self->plain_count++] = plain;
+    return true;
+}
+
 /*  ---- Reading -------------------------------------------------------------------------------  */
 
 typedef struct {
     rp_config_t config; /* what was read so far */
     bool has_bind;
+    bool has_plain;
     rp_zpl_place_t limits_at[S_LIMIT_COUNT]; /* line 0: not set in this text */
     rp_zpl_place_t log_level_at;
     const char *name;
@@ -249,6 +310,14 @@ static void s_take_bind (s_reader_t *self, const rp_zpl_item_t *item)
         s_complain (self, item->value_at, "bind: \"%s\" %s", item->value, reason);
 }
 
+static void s_take_plain (s_reader_t *self, const rp_zpl_item_t *item)
+{
+    char reason[RP_CONFIG_REASON_MAX];
+    self->has_plain = true;
+    if (!rp_config_add_plain (&self->config, item->value, reason))
+        s_complain (self, item->value_at, "plain: \"%s\" %s", item->value, reason);
+}
+
 static void s_take_log_level (s_reader_t *self, const rp_zpl_item_t *item)
 {
     if (s_mark (self, item, &self->log_level_at)
@@ -265,14 +334,17 @@ static void s_take_item (const rp_zpl_item_t *item, void *arg)
     while (limit < S_LIMIT_COUNT && strcmp (item->path, s_limits[limit].path) != 0)
         limit++;
     bool is_bind = strcmp (item->path, S_BIND) == 0;
+    bool is_plain = strcmp (item->path, S_PLAIN) == 0;
     bool is_level = strcmp (item->path, S_LOG_LEVEL) == 0;
 
     if (is_section && item->value)
         s_complain (self, item->value_at, "%s is a section and takes no value", item->path);
-    else if ((is_bind || is_level || limit < S_LIMIT_COUNT) && !item->value)
+    else if ((is_bind || is_plain || is_level || limit < S_LIMIT_COUNT) && !item->value)
         s_complain (self, item->name_at, "%s wants a value", item->path);
     else if (is_bind)
         s_take_bind (self, item);
+    else if (is_plain)
+        s_take_plain (self, item);
     else if (is_level)
         s_take_log_level (self, item);
     else if (limit < S_LIMIT_COUNT)
@@ -344,6 +416,11 @@ bool rp_config_read (
         memcpy (self->bind, reader.config.bind, sizeof self->bind);
         self->bind_count = reader.config.bind_count;
     }
+    if (reader.has_plain) {
+        rp_config_clear_plain (self);
+        memcpy (self->plain, reader.config.plain, sizeof self->plain);
+        self->plain_count = reader.config.plain_count;
+    }
     return true;
 }
 
@@ -382,6 +459,13 @@ bool rp_config_print (const rp_config_t *self, FILE *file)
            file);
     for (size_t index = 0; index < self->bind_count; index++)
         fprintf (file, "bind = \"%s\"\n", self->bind[index]);
+    fputs ("\n"
+           "# Services for plain REQ clients and REP workers, with endpoints of their own; a line for\n"
+           "# each: plain = \"SERVICE=FRONTEND,BACKEND\"\n",
+           file);
+    for (size_t index = 0; index < self->plain_count; index++)
+        fprintf (file, "plain = \"%s=%s,%s\"\n", self->plain[index].service,
+                 self->plain[index].front, self->plain[index].back);
     fprintf (file,
              "\n"
              "log\n"

@@ -5,6 +5,7 @@
     Source: docs/OPERATIONS.md. The file is ZPL (broker/zpl.h):
 
         bind = "tcp://127.0.0.1:5555"       # may be repeated
+        plain = "hello=tcp://127.0.0.1:5559,tcp://127.0.0.1:5560"   # likewise
         log
             level = info
         limits                              # RP_BROKER_LIMIT_MAP of common/limits.h
@@ -28,14 +29,27 @@
 
 #define RP_CONFIG_BIND_DEFAULT "tcp://127.0.0.1:5555"
 #define RP_CONFIG_BIND_MAX 16u
+#define RP_CONFIG_PLAIN_MAX 16u
 /*  Errors reported of one file; one more line says that there are others.  */
 #define RP_CONFIG_ERRORS_MAX 50u
 /*  Bytes of a file.  */
 #define RP_CONFIG_FILE_MAX (1u << 20)
 
+/*  Large enough for why a setting was refused.  */
+#define RP_CONFIG_REASON_MAX 256u
+
+/*  A service with endpoints of its own, for plain REQ clients and for plain REP workers.  */
+typedef struct {
+    char *service; /* the three are one allocation */
+    const char *front;
+    const char *back;
+} rp_config_plain_t;
+
 typedef struct {
     char *bind[RP_CONFIG_BIND_MAX];
     size_t bind_count;
+    rp_config_plain_t plain[RP_CONFIG_PLAIN_MAX];
+    size_t plain_count;
     rp_limits_t limits;
     rp_level_t log_level;
 } rp_config_t;
@@ -57,9 +71,18 @@ bool rp_config_add_bind (rp_config_t *self, const char *endpoint, const char **r
 /*  Forgets every endpoint.  */
 void rp_config_clear_bind (rp_config_t *self);
 
-/*  Reads settings from text, over those that self has; endpoints replace those it has. name is the
-    file's, for messages. False if anything is wrong: error was called at least once, and self is
-    unchanged.  */
+/*  Adds a plain service, as SERVICE=FRONTEND,BACKEND. False, and nothing changed, with a clause in
+    reason that follows the text: its form, its name or an endpoint is wrong, or the service is there
+    already, or there are too many, or out of memory.  */
+bool rp_config_add_plain (
+  rp_config_t *self, const char *text, char reason[RP_CONFIG_REASON_MAX]);
+
+/*  Forgets every plain service.  */
+void rp_config_clear_plain (rp_config_t *self);
+
+/*  Reads settings from text, over those that self has; endpoints replace those it has, plain services
+    likewise. name is the file's, for messages. False if anything is wrong: error was called at least
+    once, and self is unchanged.  */
 bool rp_config_read (
   rp_config_t *self,
   const char *text,

@@ -4,13 +4,21 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "common/bundle.h"
 #include "common/check.h"
 #include "common/wire.h"
 
 void rp_egress_init (rp_egress_t *self, void *router, rp_peers_t *peers, rp_message_pool_t *pool)
 {
     *self = (rp_egress_t) {.router = router, .peers = peers, .pool = pool};
+}
+
+void rp_egress_serve_guests (rp_egress_t *self, rp_guests_t *guests, rp_gate_t *gates)
+{
+    self->guests = guests;
+    self->gates = gates;
 }
 
 void rp_egress_clear (rp_egress_t *self)
@@ -62,7 +70,7 @@ static rp_message_t *s_prepare (rp_egress_t *self, const rp_action_t *action, rp
         message = rp_message_new (self->pool, rp_wire_size (&action->head));
         if (message)
             rp_wire_encode (
-              &action->head, zmq_msg_data (&message->first), zmq_msg_size (&message->first));
+              &action->head, rp_message_data (message), rp_message_size (message));
         return message;
     }
     if (action->keep && !(message = rp_message_share (self->pool, message)))
@@ -71,7 +79,7 @@ static rp_message_t *s_prepare (rp_egress_t *self, const rp_action_t *action, rp
         *lost_p = message;
         return NULL;
     }
-    rp_wire_patch (zmq_msg_data (&message->first), &action->head);
+    rp_wire_patch (rp_message_data (message), &action->head);
     return message;
 }
 
@@ -82,6 +90,8 @@ static void s_report (
     rp_event_t event = {
       .kind = RP_EVENT_UNSENT, .peer = waiting->peer, .token = waiting->token, .full = full};
     if (waiting->token.v && !waiting->keep) {
+        if (message) // it will wait again, and must not keep a bundle meanwhile
+            (void) rp_message_leave_bundle (self->pool, message);
         event.payload = rp_egress_payload (message);
         message = NULL;
     }
@@ -89,31 +99,157 @@ static void s_report (
     s_add_event (self, &event);
 }
 
+/*  Sends to whoever has a key. 0, or -1 with errno as rp_message_send.  */
+static int s_send_to (rp_egress_t *self, const void *key, size_t size, rp_message_t **message_p)
+{
+    uint8_t gate = rp_gate_of_key (key, size);
+    const void *routing_id = rp_gate_routing_id (key, &size);
+    void *socket = gate ? self->gates[gate].socket : self->router;
+    return rp_message_send (self->pool, socket, routing_id, size, message_p);
+}
+
+/*  Sends what is said to a guest instead of a message. Where its protocol has no word for that, its
+    connection is looked at: that is what a heartbeat is for. The message stays. 0, or -1 with errno.  */
+static int s_send_guest (
+  rp_egress_t *self,
+  const rp_guest_session_t *guest,
+  const rp_egress_waiting_t *waiting,
+  const void *key,
+  size_t size)
+{
+    rp_message_t *message = rp_guests_translate (self->guests, guest, waiting->message);
+    if (!message && errno == 0) {
+        errno = EHOSTUNREACH;
+        return rp_peers_stands (self->peers, waiting->peer) ? 0 : -1;
+    }
+    if (!message)
+        return -1;
+    int rc = s_send_to (self, key, size, &message);
+    int reason = errno;
+    rp_message_destroy (self->pool, &message);
+    errno = reason;
+    return rc;
+}
+
 static void s_send (rp_egress_t *self, rp_egress_waiting_t *waiting)
 {
     size_t size;
-    const void *routing_id = rp_peers_routing_id (self->peers, waiting->peer, &size);
-    if (!routing_id)
-        rp_message_destroy (self->pool, &waiting->message); // its session ended meanwhile
-    else if (
-      rp_message_send (self->pool, self->router, routing_id, size, &waiting->message) != 0)
-        s_report (self, waiting, waiting->message, errno == EAGAIN);
+    const void *key = rp_peers_routing_id (self->peers, waiting->peer, &size);
+    const rp_guest_session_t *guest = rp_peers_guest (self->peers, waiting->peer);
+    int rc = 0;
+    if (key && guest)
+        rc = s_send_guest (self, guest, waiting, key, size);
+    else if (key)
+        rc = s_send_to (self, key, size, &waiting->message);
+    if (rc != 0)
+        s_report (self, waiting, waiting->message, errno == EAGAIN || errno == ENOMEM);
+    else
+        rp_message_destroy (self->pool, &waiting->message); // a guest's, or its session has ended
+}
+
+static rp_egress_waiting_t *s_next (rp_egress_t *self, const rp_egress_waiting_t *waiting)
+{
+    return waiting->next ? &self->waiting[waiting->next] : NULL;
+}
+
+/*  What the message takes in a bundle; 0 if it goes alone.  */
+static size_t s_bundled_size (rp_message_t *message)
+{
+    bool fits = message->count == 1 && message->bytes <= RP_BUNDLE_MESSAGE_MAX;
+    return fits ? RP_BUNDLE_ENTRY_HEAD + message->bytes : 0;
+}
+
+/*  Copies messages, from first up to end, into a new one. NULL when out of memory.  */
+static rp_message_t *s_bundle (
+  rp_egress_t *self,
+  rp_egress_waiting_t *first,
+  const rp_egress_waiting_t *end,
+  size_t size)
+{
+    rp_message_t *bundle = rp_message_new (self->pool, size);
+    if (!bundle)
+        return NULL;
+    uint8_t *at = rp_bundle_write_head (rp_message_data (bundle));
+    for (rp_egress_waiting_t *one = first; one != end; one = s_next (self, one)) {
+        size_t bytes = one->message->bytes;
+        at = rp_bundle_write_entry_head (at, bytes);
+        memcpy (at, rp_message_data (one->message), bytes);
+        at += bytes;
+    }
+    return bundle;
+}
+
+/*  Sends what waits for one session, from first on: in one bundle as much as fits. Returns what is
+    left, NULL if nothing.  */
+static rp_egress_waiting_t *s_send_some (rp_egress_t *self, rp_egress_waiting_t *first)
+{
+    size_t total = RP_BUNDLE_HEAD;
+    rp_egress_waiting_t *end = first;
+    for (size_t size; end && (size = s_bundled_size (end->message)) > 0; end = s_next (self, end)) {
+        if (total + size > RP_BUNDLE_MAX)
+            break;
+        total += size;
+    }
+    size_t id_size;
+    const void *routing_id = rp_peers_routing_id (self->peers, first->peer, &id_size);
+    rp_message_t *bundle = NULL;
+    if (routing_id && end != first && end != s_next (self, first))
+        bundle = s_bundle (self, first, end, total);
+    if (!bundle) {
+        s_send (self, first);
+        return s_next (self, first);
+    }
+    bool sent = s_send_to (self, routing_id, id_size, &bundle) == 0;
+    bool full = errno == EAGAIN;
+    rp_message_destroy (self->pool, &bundle);
+    for (rp_egress_waiting_t *one = first; one != end; one = s_next (self, one)) {
+        if (sent)
+            rp_message_destroy (self->pool, &one->message);
+        else
+            s_report (self, one, one->message, full);
+    }
+    return end;
+}
+
+static void s_flush (rp_egress_t *self)
+{
+    size_t count = self->waiting_count;
+    for (size_t index = 0; index < count; index++) {
+        rp_egress_waiting_t *waiting = &self->waiting[index];
+        if (waiting->follows)
+            continue;
+        uint32_t *last = rp_peers_note (self->peers, waiting->peer);
+        if (last)
+            *last = 0;
+        while (waiting)
+            waiting = s_send_some (self, waiting);
+    }
+    self->waiting_count = 0;
+    self->used |= count > 0;
 }
 
 bool rp_egress_flush (rp_egress_t *self)
 {
-    size_t count = self->waiting_count;
-    for (size_t index = 0; index < count; index++)
-        s_send (self, &self->waiting[index]);
-    self->waiting_count = 0;
-    return count > 0;
+    s_flush (self);
+    bool used = self->used;
+    self->used = false;
+    return used;
 }
 
+/*  The note of a session is the number, plus 1, of the last one that waits for it.  */
 static void s_post (rp_egress_t *self, const rp_egress_waiting_t *waiting)
 {
     if (self->waiting_count == RP_EGRESS_OUTBOX)
-        rp_egress_flush (self);
-    self->waiting[self->waiting_count++] = *waiting;
+        s_flush (self);
+    uint32_t number = (uint32_t) self->waiting_count++;
+    self->waiting[number] = *waiting;
+    if (!rp_peers_bundles (self->peers, waiting->peer))
+        return;
+    uint32_t *last = rp_peers_note (self->peers, waiting->peer);
+    self->waiting[number].follows = *last > 0;
+    if (*last)
+        self->waiting[*last - 1].next = number;
+    *last = number + 1;
 }
 
 /*  To somebody without a session, who is known only now.  */
@@ -122,8 +258,13 @@ s_send_back (rp_egress_t *self, const rp_action_t *action, const rp_sender_t *se
 {
     rp_message_t *lost;
     rp_message_t *message = sender->routing_id ? s_prepare (self, action, &lost) : NULL;
+    if (message && sender->guest) {
+        rp_message_t *said = rp_guests_translate (self->guests, sender->guest, message);
+        rp_message_destroy (self->pool, &message);
+        message = said;
+    }
     if (message)
-        rp_message_send (self->pool, self->router, sender->routing_id, sender->size, &message);
+        s_send_to (self, sender->routing_id, sender->size, &message);
     rp_message_destroy (self->pool, &message); // if it did not go: nobody waits for it
 }
 
@@ -145,20 +286,36 @@ void rp_egress_send (rp_egress_t *self, rp_peer_id_t peer, rp_message_t **messag
     *message_p = NULL;
 }
 
-static void s_admit (rp_egress_t *self, rp_peer_id_t peer, const rp_sender_t *sender)
+static void s_admit (rp_egress_t *self, rp_peer_id_t peer, rp_sender_t *sender)
 {
     rp_peer_id_t displaced;
     // Out of memory leaves a session that nobody can reach; it ends by its silence.
     if (
-      sender->routing_id
-      && rp_peers_bind (
-        self->peers, peer, sender->routing_id, sender->size, sender->descriptor, &displaced)
-      && displaced.v)
+      !sender->routing_id
+      || !rp_peers_bind (
+        self->peers, peer, sender->routing_id, sender->size, sender->descriptor, sender->bundles,
+        &displaced))
+        return;
+    rp_peers_set_guest (self->peers, peer, sender->guest);
+    sender->guest = NULL;
+    if (displaced.v)
         s_add_event (self, &(rp_event_t) {.kind = RP_EVENT_SUSPECT, .peer = displaced});
 }
 
+/*  The session is over.  */
+static void s_forget (rp_egress_t *self, rp_peer_id_t peer, bool cut)
+{
+    s_flush (self);
+    if (cut)
+        rp_peers_cut (self->peers, peer);
+    rp_guest_session_t *guest = rp_peers_guest (self->peers, peer);
+    if (guest)
+        rp_guests_end (self->guests, &guest);
+    rp_peers_unbind (self->peers, peer);
+}
+
 void rp_egress_carry_out (
-  rp_egress_t *self, const rp_action_t *action, const rp_sender_t *sender)
+  rp_egress_t *self, const rp_action_t *action, rp_sender_t *sender)
 {
     rp_message_t *message;
     switch (action->kind) {
@@ -172,20 +329,23 @@ void rp_egress_carry_out (
                 s_send_back (self, action, sender);
             break;
         case RP_ACTION_CUT:
-            rp_egress_flush (self);
-            rp_peers_cut (self->peers, action->peer);
-            rp_peers_unbind (self->peers, action->peer);
+            s_forget (self, action->peer, true);
             break;
         case RP_ACTION_FORGET:
-            rp_egress_flush (self);
-            rp_peers_unbind (self->peers, action->peer);
+            s_forget (self, action->peer, false);
             break;
         case RP_ACTION_DROP:
             message = rp_egress_message (action->payload);
             rp_message_destroy (self->pool, &message);
             break;
+        case RP_ACTION_JOIN:
+            message = rp_egress_message (action->other);
+            // Out of memory ends the process here too: a reply with a hole would pass for a whole one.
+            RP_CHECK (rp_message_join (self->pool, rp_egress_message (action->payload), &message));
+            break;
         case RP_ACTION_ADMIN:
         case RP_ACTION_LOG:
+        case RP_ACTION_HISTORY:
         case RP_ACTION_STOP:
             RP_CHECK (false); // the server's own
     }

@@ -9,8 +9,9 @@
     What is for a session waits in an outbox until the batch of messages at hand has been handled, and
     then goes out back to back. Sent one by one in between, messages would keep libzmq's I/O thread
     awake and hand it a few bytes at a time: measured, a quarter of the bytes per system call, and a
-    third more CPU time per request. Whatever must not come after a later decision (FORGET, CUT) empties
-    the outbox first.
+    third more CPU time per request. What is for the same session goes in bundles if it reads them
+    (common/bundle.h). Whatever must not come after a later decision (FORGET, CUT) empties the outbox
+    first.
 
     Thread-safety: none.
 */
@@ -23,6 +24,8 @@
 
 #include "broker/core/action.h"
 #include "broker/core/dispatch.h"
+#include "broker/gate.h"
+#include "broker/guests.h"
 #include "broker/peers.h"
 #include "common/io/message.h"
 
@@ -32,6 +35,10 @@ typedef struct {
     const void *routing_id;
     size_t size;
     int descriptor; /* of its connection; -1: not known */
+    bool bundles;   /* it reads bundles */
+    /*  Of one that speaks another protocol: its session, which ADMIT takes (and nulls), or what stands
+        for one while it has none.  */
+    rp_guest_session_t *guest;
 } rp_sender_t;
 
 /*  Messages that wait at most. Enough to be worth it; few enough to be in the cache still.  */
@@ -41,11 +48,15 @@ typedef struct {
     rp_peer_id_t peer;
     rp_token_t token; /* of a REQUEST; it goes back to the core if it cannot be sent, unless kept */
     bool keep;
+    bool follows;  /* another, earlier one leads to it */
+    uint32_t next; /* the next one for the same session, 0: none */
     rp_message_t *message;
 } rp_egress_waiting_t;
 
 typedef struct {
-    void *router;            /* not owned */
+    void *router;            /* of gate 0; not owned */
+    rp_gate_t *gates;        /* the others, by number; not owned, may be NULL */
+    rp_guests_t *guests;     /* not owned, may be NULL: then there are none */
     rp_peers_t *peers;       /* not owned */
     rp_message_pool_t *pool; /* not owned */
     rp_event_t *events;      /* from event_first to event_count */
@@ -53,6 +64,7 @@ typedef struct {
     size_t event_count;
     size_t event_capacity;
     size_t waiting_count;
+    bool used; /* a socket, since the last rp_egress_flush */
     rp_egress_waiting_t waiting[RP_EGRESS_OUTBOX];
 } rp_egress_t;
 
@@ -60,11 +72,22 @@ void rp_egress_init (
   rp_egress_t *self, void *router, rp_peers_t *peers, rp_message_pool_t *pool);
 void rp_egress_clear (rp_egress_t *self);
 
-/*  Carries out ADMIT, SEND, FORGET, CUT or DROP. A SEND to a session waits in the outbox.  */
-void rp_egress_carry_out (
-  rp_egress_t *self, const rp_action_t *action, const rp_sender_t *sender);
+/*  Who is not of Riposte's own protocol, and where they come from.  */
+void rp_egress_serve_guests (rp_egress_t *self, rp_guests_t *guests, rp_gate_t *gates);
 
-/*  Sends what waits in the outbox. False if nothing did: the socket was not used.  */
+/*  Carries out ADMIT, SEND, FORGET, CUT, DROP or JOIN. A SEND to a session waits in the outbox.  */
+void rp_egress_carry_out (
+  rp_egress_t *self, const rp_action_t *action, rp_sender_t *sender);
+
+/*  True if carrying this out sends what waits in the outbox.  */
+static inline bool rp_egress_is_to_send (const rp_egress_t *self, const rp_action_t *action)
+{
+    return self->waiting_count == RP_EGRESS_OUTBOX || action->kind == RP_ACTION_FORGET
+           || action->kind == RP_ACTION_CUT;
+}
+
+/*  Sends what waits in the outbox. False if nothing was sent from it since the last call: no socket was
+    used.  */
 bool rp_egress_flush (rp_egress_t *self);
 
 /*  Sends a message to a session, as SEND does; takes *message_p in any case.  */

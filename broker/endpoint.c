@@ -68,7 +68,8 @@ bool rp_endpoint_is_local (const char *endpoint)
            || s_begins (endpoint, "tcp://[::1]:");
 }
 
-const char *rp_endpoint_explain (const char *endpoint, int error, char *buffer)
+const char *
+rp_endpoint_explain (const char *endpoint, int error, const char *option, char *buffer)
 {
     const char *colon = strrchr (endpoint, ':');
     const char *port = colon ? colon + 1 : "";
@@ -78,21 +79,21 @@ const char *rp_endpoint_explain (const char *endpoint, int error, char *buffer)
                 snprintf (
                   buffer, RP_ENDPOINT_TEXT_MAX,
                   "cannot bind %s: somebody listens there, perhaps another riposte-broker; stop "
-                  "it, or choose another path with --bind",
-                  endpoint);
+                  "it, or choose another path with %s",
+                  endpoint, option);
             else
                 snprintf (
                   buffer, RP_ENDPOINT_TEXT_MAX,
                   "cannot bind %s: the port is in use, perhaps by another riposte-broker; see who "
-                  "holds it with: ss -ltnp 'sport = :%s', or choose another with --bind",
-                  endpoint, port);
+                  "holds it with: ss -ltnp 'sport = :%s', or choose another with %s",
+                  endpoint, port, option);
             break;
         case EEXIST:
             snprintf (
               buffer, RP_ENDPOINT_TEXT_MAX,
               "cannot bind %s: a file that is not a socket is there; remove it, or choose another "
-              "path with --bind",
-              endpoint);
+              "path with %s",
+              endpoint, option);
             break;
         case EADDRNOTAVAIL:
         case ENODEV:
@@ -106,13 +107,13 @@ const char *rp_endpoint_explain (const char *endpoint, int error, char *buffer)
             snprintf (
               buffer, RP_ENDPOINT_TEXT_MAX,
               "cannot bind %s: not permitted; ports below 1024 and directories of others want more "
-              "rights, choose another with --bind",
-              endpoint);
+              "rights, choose another with %s",
+              endpoint, option);
             break;
         default:
             snprintf (
               buffer, RP_ENDPOINT_TEXT_MAX,
-              "cannot bind %s: %s; choose another with --bind", endpoint, zmq_strerror (error));
+              "cannot bind %s: %s; choose another with %s", endpoint, zmq_strerror (error), option);
     }
     return buffer;
 }

@@ -20,6 +20,7 @@
 
 #include "broker/config.h"
 #include "broker/endpoint.h"
+#include "broker/history.h"
 #include "broker/notify.h"
 #include "broker/server.h"
 #include "common/io/clock.h"
@@ -33,9 +34,11 @@ enum { EXIT_USAGE = 2 };
 
 typedef struct {
     rp_option_list_t bind;
+    rp_option_list_t plain;
     rp_option_list_t limit;
     const char *config;
     const char *ports_file;
+    const char *history;
     int64_t drain_limit;
     int log_level;
     bool check_config;
@@ -49,6 +52,10 @@ static const rp_option_t s_table[] = {
    .environment = "RIPOSTE_BIND", .offset = offsetof (s_options_t, bind),
    .help = "listen here, tcp://ADDRESS:PORT or ipc://PATH; * as the port is any free one; may be "
            "repeated (default: " RP_CONFIG_BIND_DEFAULT ")"},
+  {.name = "plain", .kind = RP_OPTION_LIST, .argument = "SERVICE=FRONTEND,BACKEND",
+   .environment = "RIPOSTE_PLAIN", .offset = offsetof (s_options_t, plain),
+   .help = "let plain REQ clients reach a service at one endpoint and plain REP workers offer it at "
+           "another; may be repeated"},
   {.name = "config", .letter = 'c', .kind = RP_OPTION_STRING, .argument = "FILE",
    .environment = "RIPOSTE_CONFIG", .offset = offsetof (s_options_t, config),
    .help = "read settings from a file"},
@@ -65,6 +72,9 @@ static const rp_option_t s_table[] = {
   {.name = "ports-file", .kind = RP_OPTION_STRING, .argument = "FILE",
    .environment = "RIPOSTE_PORTS_FILE", .offset = offsetof (s_options_t, ports_file),
    .help = "once ready, write the real endpoints there, one per line"},
+  {.name = "history", .kind = RP_OPTION_STRING, .argument = "FILE",
+   .environment = "RIPOSTE_HISTORY", .offset = offsetof (s_options_t, history),
+   .help = "append a line there for each thing that happens to a request"},
   {.name = "check-config", .kind = RP_OPTION_FLAG, .environment = "RIPOSTE_CHECK_CONFIG",
    .offset = offsetof (s_options_t, check_config),
    .help = "only check the settings; exit code 0 if they are good"},
@@ -168,13 +178,27 @@ static bool s_set_binds (rp_config_t *config, const rp_option_list_t *binds)
     return true;
 }
 
+static bool s_set_plain (rp_config_t *config, const rp_option_list_t *plain)
+{
+    if (plain->count > 0)
+        rp_config_clear_plain (config);
+    for (size_t index = 0; index < plain->count; index++) {
+        char reason[RP_CONFIG_REASON_MAX];
+        if (!rp_config_add_plain (config, plain->items[index], reason)) {
+            s_complain ("--plain %s %s", plain->items[index], reason);
+            return false;
+        }
+    }
+    return true;
+}
+
 /*  Flags beat the environment, which beats the file, which beats the defaults.  */
 static bool s_configure (
   rp_config_t *config, const s_options_t *options, const rp_arguments_t *arguments)
 {
     if (options->config && !rp_config_load (config, options->config, s_config_error, NULL))
         return false;
-    if (!s_set_binds (config, &options->bind))
+    if (!s_set_binds (config, &options->bind) || !s_set_plain (config, &options->plain))
         return false;
     if (!s_set_limits (config, &options->limit))
         return false;
@@ -206,6 +230,7 @@ static int s_open_signals (void)
     sigaddset (&set, SIGTERM);
     sigaddset (&set, SIGINT);
     signal (SIGPIPE, SIG_IGN);
+    signal (SIGXFSZ, SIG_IGN); // a history over the limit of a file's size ends, and not the broker
     if (sigprocmask (SIG_BLOCK, &set, NULL) != 0)
         return -1;
     return signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -236,20 +261,31 @@ static bool s_write_ports (const rp_server_t *server, const char *path)
     return false;
 }
 
-static void s_say_ready (const rp_server_t *server, int64_t started)
+/*  The first endpoint that others than this machine can reach, or NULL.  */
+static const char *s_find_open (const rp_server_t *server)
+{
+    const char *endpoint;
+    for (size_t index = 0; (endpoint = rp_server_endpoint (server, index)); index++)
+        if (!rp_endpoint_is_local (endpoint))
+            return endpoint;
+    return NULL;
+}
+
+static void s_say_ready (const rp_server_t *server, const rp_config_t *config, int64_t started)
 {
     char text[RP_UNITS_TEXT_MAX];
     const char *first = rp_server_endpoint (server, 0);
-    const char *open = NULL;
+    const char *open = s_find_open (server);
     fprintf (
       stderr, "riposte %s ready in %s  ", RP_VERSION,
       rp_duration_format (text, rp_clock_us () - started));
-    const char *endpoint;
-    for (size_t index = 0; (endpoint = rp_server_endpoint (server, index)); index++) {
-        fprintf (stderr, " %s", endpoint);
-        if (!open && !rp_endpoint_is_local (endpoint))
-            open = endpoint;
-    }
+    size_t next = 0;
+    while (next < config->bind_count)
+        fprintf (stderr, " %s", rp_server_endpoint (server, next++));
+    for (size_t index = 0; index < config->plain_count; index++, next += 2)
+        fprintf (
+          stderr, "\n  plain \"%s\": REQ at %s, REP at %s", config->plain[index].service,
+          rp_server_endpoint (server, next), rp_server_endpoint (server, next + 1));
     if (open)
         fprintf (
           stderr,
@@ -266,32 +302,63 @@ static void s_say_ready (const rp_server_t *server, int64_t started)
           first);
 }
 
+static bool s_bound (int rc, const char *endpoint, const char *option)
+{
+    char text[RP_ENDPOINT_TEXT_MAX];
+    if (rc != 0)
+        s_complain ("%s", rp_endpoint_explain (endpoint, errno, option, text));
+    return rc == 0;
+}
+
+/*  In the order in which --ports-file has them.  */
+static bool s_bind_all (rp_server_t *server, const rp_config_t *config)
+{
+    bool bound = true;
+    for (size_t index = 0; bound && index < config->bind_count; index++) {
+        const char *endpoint = config->bind[index];
+        bound = s_bound (rp_server_bind (server, endpoint), endpoint, "--bind");
+    }
+    for (size_t index = 0; bound && index < config->plain_count; index++) {
+        const rp_config_plain_t *plain = &config->plain[index];
+        int rc = rp_server_bind_plain (server, plain->service, RP_PLAIN_FRONT, plain->front);
+        bound = s_bound (rc, plain->front, "--plain");
+        if (!bound)
+            break;
+        rc = rp_server_bind_plain (server, plain->service, RP_PLAIN_BACK, plain->back);
+        bound = s_bound (rc, plain->back, "--plain");
+    }
+    return bound;
+}
+
 static int s_serve (
   const rp_config_t *config, const s_options_t *options, int signals, int64_t started)
 {
+    int history = 0;
+    if (options->history && (history = rp_history_open (options->history)) < 0) {
+        s_complain (
+          "cannot write %s: %s; give --history another place", options->history, strerror (errno));
+        return EXIT_FAILURE;
+    }
     rp_server_t *server = rp_server_new (&(rp_server_options_t) {
       .limits = config->limits,
       .log_level = config->log_level,
       .log = STDERR_FILENO,
+      .history = history,
       .signals = signals});
     if (!server) {
         s_complain ("cannot start: %s", strerror (errno));
         return EXIT_FAILURE;
     }
     int code = EXIT_FAILURE;
-    for (size_t index = 0; index < config->bind_count; index++)
-        if (rp_server_bind (server, config->bind[index]) != 0) {
-            char text[RP_ENDPOINT_TEXT_MAX];
-            s_complain ("%s", rp_endpoint_explain (config->bind[index], errno, text));
-            goto out;
-        }
+    if (!s_bind_all (server, config))
+        goto out;
     if (options->ports_file && !s_write_ports (server, options->ports_file)) {
         s_complain (
           "cannot write %s: %s; give --ports-file another place", options->ports_file,
           strerror (errno));
         goto out;
     }
-    s_say_ready (server, started);
+    s_say_ready (server, config, started);
     rp_notify ("READY=1");
     if (rp_server_run (server) == 0)
         code = EXIT_SUCCESS;

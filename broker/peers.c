@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /*  libzmq's own routing ids have 5 bytes; a peer that chose one, which the protocol forbids, may
-    have up to 255, and gets memory of its own for them.  */
+    have up to 255, and gets memory of its own for them. The broker may put a few bytes before them.  */
 #define S_SHORT_ID 8u
 
 /*  An address in few bytes.  */
@@ -31,7 +31,10 @@ struct rp_peers_entry {
     } routing_id;
     int descriptor;
     s_address_t address;
-    uint8_t size; /* of the routing id; 0: not bound */
+    void *guest;
+    uint32_t note;
+    uint16_t size; /* of the routing id; 0: not bound */
+    bool bundles;
 };
 
 void rp_peers_init (rp_peers_t *self, uint64_t seed)
@@ -166,7 +169,7 @@ static const char *s_address_text (const s_address_t *address, char *buffer)
 
 static bool s_set_routing_id (rp_peers_entry_t *entry, const void *routing_id, size_t size)
 {
-    if (size == 0 || size > UINT8_MAX)
+    if (size == 0 || size > UINT16_MAX)
         return false;
     if (size > S_SHORT_ID) {
         entry->routing_id.heap = malloc (size);
@@ -176,8 +179,36 @@ static bool s_set_routing_id (rp_peers_entry_t *entry, const void *routing_id, s
     } else {
         memcpy (entry->routing_id.bytes, routing_id, size);
     }
-    entry->size = (uint8_t) size;
+    entry->size = (uint16_t) size;
     return true;
+}
+
+/*  A descriptor for which there is room.  */
+static void s_connect (rp_peers_t *self, rp_peers_entry_t *entry, int descriptor)
+{
+    entry->descriptor = descriptor;
+    if (descriptor >= 0)
+        self->by_descriptor[descriptor] = (uint32_t) entry->peer.v + 1;
+    entry->cookie = rp_peers_cookie (descriptor);
+    entry->address = s_address (descriptor);
+}
+
+rp_peer_id_t rp_peers_move (rp_peers_t *self, rp_peer_id_t peer, int descriptor)
+{
+    rp_peers_entry_t *entry = s_bound_entry (self, peer);
+    if (!entry || !s_make_room (self, (uint32_t) peer.v, descriptor))
+        return (rp_peer_id_t) {0};
+    entry = s_bound_entry (self, peer);
+    if (entry->descriptor == descriptor) { // which may be another connection's by now
+        if (rp_peers_cookie (descriptor) != entry->cookie)
+            s_connect (self, entry, descriptor);
+        return (rp_peer_id_t) {0};
+    }
+    if (entry->descriptor >= 0 && self->by_descriptor[entry->descriptor] == (uint32_t) peer.v + 1)
+        self->by_descriptor[entry->descriptor] = 0;
+    rp_peer_id_t displaced = rp_peers_by_descriptor (self, descriptor);
+    s_connect (self, entry, descriptor);
+    return displaced;
 }
 
 bool rp_peers_bind (
@@ -186,6 +217,7 @@ bool rp_peers_bind (
   const void *routing_id,
   size_t size,
   int descriptor,
+  bool bundles,
   rp_peer_id_t *displaced)
 {
     uint32_t number = (uint32_t) peer.v;
@@ -198,13 +230,11 @@ bool rp_peers_bind (
     rp_table_insert (
       &self->by_routing_id, rp_hash_bytes (routing_id, size, self->seed), s_item (number));
     entry->peer = peer;
-    entry->descriptor = descriptor;
-    if (descriptor >= 0) {
-        *displaced = rp_peers_by_descriptor (self, descriptor);
-        self->by_descriptor[descriptor] = number + 1;
-    }
-    entry->cookie = rp_peers_cookie (descriptor);
-    entry->address = s_address (descriptor);
+    entry->bundles = bundles;
+    entry->note = 0;
+    entry->guest = NULL;
+    *displaced = rp_peers_by_descriptor (self, descriptor);
+    s_connect (self, entry, descriptor);
     return true;
 }
 
@@ -258,6 +288,40 @@ const void *rp_peers_routing_id (const rp_peers_t *self, rp_peer_id_t peer, size
         return NULL;
     *size = entry->size;
     return s_routing_id (entry);
+}
+
+bool rp_peers_bundles (const rp_peers_t *self, rp_peer_id_t peer)
+{
+    const rp_peers_entry_t *entry = s_bound_entry (self, peer);
+    return entry && entry->bundles;
+}
+
+void rp_peers_set_guest (const rp_peers_t *self, rp_peer_id_t peer, void *guest)
+{
+    rp_peers_entry_t *entry = s_bound_entry (self, peer);
+    if (entry)
+        entry->guest = guest;
+}
+
+void *rp_peers_guest (const rp_peers_t *self, rp_peer_id_t peer)
+{
+    const rp_peers_entry_t *entry = s_bound_entry (self, peer);
+    return entry ? entry->guest : NULL;
+}
+
+bool rp_peers_stands (const rp_peers_t *self, rp_peer_id_t peer)
+{
+    const rp_peers_entry_t *entry = s_bound_entry (self, peer);
+    if (!entry || entry->descriptor < 0)
+        return entry != NULL;
+    // Without a cookie its connection was gone already when it was bound.
+    return entry->cookie != 0 && rp_peers_cookie (entry->descriptor) == entry->cookie;
+}
+
+uint32_t *rp_peers_note (const rp_peers_t *self, rp_peer_id_t peer)
+{
+    rp_peers_entry_t *entry = s_bound_entry (self, peer);
+    return entry ? &entry->note : NULL;
 }
 
 /*  Works on a copy of the descriptor, which keeps its socket whatever libzmq does meanwhile.  */

@@ -41,14 +41,15 @@ void rp_peers_init (rp_peers_t *self, uint64_t seed);
 void rp_peers_clear (rp_peers_t *self);
 
 /*  Binds a session, whose number is not bound, to where it is. descriptor: of its connection, or
-    -1. *displaced is a session that was on the same descriptor, whose connection must therefore be
-    gone, or nobody. False when out of memory, and nothing changed.  */
+    -1. bundles: it reads bundles. *displaced is a session that was on the same descriptor, whose
+    connection must therefore be gone, or nobody. False when out of memory, and nothing changed.  */
 bool rp_peers_bind (
   rp_peers_t *self,
   rp_peer_id_t peer,
   const void *routing_id,
   size_t size,
   int descriptor,
+  bool bundles,
   rp_peer_id_t *displaced);
 
 /*  The session is over. Its address can still be told until its number is used again.  */
@@ -64,6 +65,25 @@ bool rp_peers_is_bound (const rp_peers_t *self, rp_peer_id_t peer);
 
 /*  The routing id of a session; NULL if it is not bound.  */
 const void *rp_peers_routing_id (const rp_peers_t *self, rp_peer_id_t peer, size_t *size);
+
+/*  Whether a session reads bundles.  */
+bool rp_peers_bundles (const rp_peers_t *self, rp_peer_id_t peer);
+
+/*  A number that its user keeps for a bound session, 0 at first; NULL if it is not bound. Valid until
+    the next bind.  */
+uint32_t *rp_peers_note (const rp_peers_t *self, rp_peer_id_t peer);
+
+/*  What its user keeps for a bound session that speaks another protocol; NULL at first, and if it is
+    not bound.  */
+void rp_peers_set_guest (const rp_peers_t *self, rp_peer_id_t peer, void *guest);
+void *rp_peers_guest (const rp_peers_t *self, rp_peer_id_t peer);
+
+/*  A bound session is on another connection now: a peer that chose its routing id came back. Returns
+    who was displaced, as rp_peers_bind, or nobody.  */
+rp_peer_id_t rp_peers_move (rp_peers_t *self, rp_peer_id_t peer, int descriptor);
+
+/*  True if the connection that a session is on still stands, as far as this side knows.  */
+bool rp_peers_stands (const rp_peers_t *self, rp_peer_id_t peer);
 
 /*  Breaks a session's connection, if it still has it.  */
 void rp_peers_cut (const rp_peers_t *self, rp_peer_id_t peer);

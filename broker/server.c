@@ -14,57 +14,19 @@
 
 #include <zmq.h>
 
-#include "broker/admin.h"
-#include "broker/core/dispatch.h"
-#include "broker/egress.h"
 #include "broker/endpoint.h"
-#include "broker/log.h"
+#include "broker/inside.h"
 #include "broker/notify.h"
-#include "broker/peers.h"
-#include "broker/strangers.h"
 #include "common/io/clock.h"
-#include "common/io/message.h"
 #include "common/io/socket.h"
 #include "common/version.h"
-#include "common/wire.h"
 
 /*  Messages kept for reuse: what a burst has in flight, at about 150 bytes each.  */
 #define S_SPARE_MESSAGES 65536u
 
-#define S_MONITOR_EVENTS                                                                           \
-    (ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED      \
-     | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL                  \
-     | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
-
-enum { POLL_ROUTER, POLL_MONITOR, POLL_WISHES, POLL_SIGNALS, POLL_COUNT };
-
 /*  What other threads wish goes through an eventfd, which adds up.  */
 #define S_WISH_DRAIN 1u
 #define S_WISH_STOP ((uint64_t) 1 << 32)
-
-struct rp_server {
-    void *context;
-    void *router;
-    void *monitor;
-    struct pollfd polled[POLL_COUNT];
-    rp_dispatch_t *core;
-    rp_actions_t actions;
-    rp_peers_t peers;
-    rp_strangers_t strangers;
-    rp_message_pool_t pool;
-    rp_egress_t egress;
-    rp_admin_t admin;
-    rp_log_t log;
-    zmq_msg_t routing_id; /* of the message in hand */
-    char **endpoints;
-    size_t endpoint_count;
-    size_t max_body;
-    int descriptor_limit; /* connections with a higher descriptor are cut */
-    unsigned signal_count;
-    bool monitor_unread; /* its descriptor tells nothing until it has been read to its end */
-    bool ended;
-    bool failed;
-};
 
 /*  Connections take at most nine tenths of the descriptors: accept fails when there are none left,
     and the listener then spins. Descriptors are given out lowest first, so the number of a new one
@@ -77,38 +39,31 @@ static int s_descriptor_limit (void)
     return (int) (limit.rlim_cur - limit.rlim_cur / 10);
 }
 
-static int s_zmq_descriptor (void *socket)
+static bool s_open_gate (rp_server_t *self, rp_gate_kind_t kind, const char *service)
 {
-    int descriptor = -1;
-    size_t size = sizeof descriptor;
-    return zmq_getsockopt (socket, ZMQ_FD, &descriptor, &size) == 0 ? descriptor : -1;
-}
-
-/*  The largest message that is received whole, bytes.  */
-static size_t s_max_bytes (const rp_server_t *self)
-{
-    return self->max_body + RP_WIRE_HEAD_MAX + RP_SERVER_SLACK;
+    uint8_t number = (uint8_t) self->gate_count;
+    if (self->gate_count == RP_GATES_MAX) {
+        errno = EMFILE;
+        return false;
+    }
+    rp_gate_t *gate = &self->gates[self->gate_count++];
+    if (!rp_gate_open (
+          gate, self->context, kind, number, service, (int64_t) rp_server_max_bytes (self),
+          (int) self->limits.peer_backlog))
+        return false;
+    struct pollfd *polled = &self->polled[RP_POLL_GATES + 2 * number];
+    polled[0] = (struct pollfd) {.fd = rp_gate_descriptor (gate), .events = POLLIN};
+    polled[1] = (struct pollfd) {.fd = rp_gate_monitor_descriptor (gate), .events = POLLIN};
+    return true;
 }
 
 static bool s_open_sockets (rp_server_t *self, const rp_server_options_t *options)
 {
-    int64_t max_frame = (int64_t) s_max_bytes (self);
-    self->context = zmq_ctx_new ();
-    if (self->context)
-        self->router =
-          rp_socket_router (self->context, max_frame, (int) options->limits.peer_backlog);
-    if (self->router)
-        self->monitor = rp_socket_monitor (self->context, self->router, S_MONITOR_EVENTS, 1);
-    if (!self->monitor)
-        return false;
     int wishes = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-    self->polled[POLL_ROUTER].fd = s_zmq_descriptor (self->router);
-    self->polled[POLL_MONITOR].fd = s_zmq_descriptor (self->monitor);
-    self->polled[POLL_WISHES].fd = wishes;
-    self->polled[POLL_SIGNALS].fd = options->signals;
-    for (size_t index = 0; index < POLL_COUNT; index++)
-        self->polled[index].events = POLLIN;
-    return wishes >= 0;
+    self->polled[RP_POLL_WISHES] = (struct pollfd) {.fd = wishes, .events = POLLIN};
+    self->polled[RP_POLL_SIGNALS] = (struct pollfd) {.fd = options->signals, .events = POLLIN};
+    self->context = zmq_ctx_new ();
+    return wishes >= 0 && self->context && s_open_gate (self, RP_GATE_OPEN, "");
 }
 
 rp_server_t *rp_server_new (const rp_server_options_t *options)
@@ -116,35 +71,47 @@ rp_server_t *rp_server_new (const rp_server_options_t *options)
     rp_server_t *self = calloc (1, sizeof *self);
     if (!self)
         return NULL;
-    self->polled[POLL_WISHES].fd = -1;
-    self->max_body = options->limits.max_body;
+    self->polled[RP_POLL_WISHES].fd = -1;
+    self->limits = options->limits;
     self->descriptor_limit = s_descriptor_limit ();
     self->pool.largest = S_SPARE_MESSAGES;
     zmq_msg_init (&self->routing_id);
     rp_actions_init (&self->actions);
     rp_log_init (&self->log, options->log, options->log_level);
     rp_peers_init (&self->peers, rp_clock_entropy ());
+    rp_guests_init (&self->guests, &self->pool, &self->limits, rp_clock_entropy ());
     int64_t now = rp_clock_us ();
     self->core = rp_dispatch_new (&(rp_dispatch_options_t) {
       .limits = options->limits,
       .seed = rp_clock_entropy (),
       .instance = rp_clock_entropy (),
       .version = RP_VERSION,
-      .now = now});
-    if (!self->core || !s_open_sockets (self, options)) {
-        int error = self->core ? errno : ENOMEM;
+      .now = now,
+      .history = options->history > 0});
+    bool made = self->core
+                && (options->history <= 0
+                    || rp_history_begin (
+                      &self->history, options->history, rp_dispatch_instance (self->core), now));
+    if (!made || !s_open_sockets (self, options)) {
+        int error = made ? errno : ENOMEM;
         rp_server_destroy (&self);
         errno = error;
         return NULL;
     }
-    rp_strangers_init (&self->strangers, (int64_t) options->limits.greeting * 1000);
-    rp_egress_init (&self->egress, self->router, &self->peers, &self->pool);
+    rp_strangers_init (
+      &self->strangers, (int64_t) options->limits.greeting * 1000, options->limits.strangers);
+    rp_egress_init (&self->egress, self->gates[0].socket, &self->peers, &self->pool);
+    rp_egress_serve_guests (&self->egress, &self->guests, self->gates);
     self->admin = (rp_admin_t) {
-      .core = self->core, .peers = &self->peers, .pool = &self->pool, .started = now};
+      .core = self->core,
+      .peers = &self->peers,
+      .guests = &self->guests,
+      .pool = &self->pool,
+      .started = now};
     return self;
 }
 
-static void s_carry_out (rp_server_t *self, const rp_sender_t *sender, int64_t now);
+static void s_carry_out (rp_server_t *self, rp_sender_t *sender, int64_t now);
 
 void rp_server_destroy (rp_server_t **self_p)
 {
@@ -153,42 +120,55 @@ void rp_server_destroy (rp_server_t **self_p)
         return;
     *self_p = NULL;
     rp_dispatch_destroy (&self->core, &self->actions);
-    s_carry_out (self, &(rp_sender_t) {0}, 0);
+    s_carry_out (self, &(rp_sender_t) {.descriptor = -1}, 0);
     rp_actions_clear (&self->actions);
     rp_egress_clear (&self->egress);
     rp_strangers_clear (&self->strangers);
+    rp_guests_clear (&self->guests);
     rp_peers_clear (&self->peers);
     rp_message_pool_clear (&self->pool);
+    rp_history_clear (&self->history);
     zmq_msg_close (&self->routing_id);
-    if (self->router) {
-        int linger = RP_SERVER_LINGER_MS;
-        zmq_setsockopt (self->router, ZMQ_LINGER, &linger, sizeof linger);
-    }
-    rp_socket_close (self->router, self->monitor);
+    for (size_t index = 0; index < self->gate_count; index++)
+        rp_gate_close (&self->gates[index], RP_SERVER_LINGER_MS);
     while (self->context && zmq_ctx_term (self->context) != 0 && errno == EINTR)
         continue;
-    if (self->polled[POLL_WISHES].fd >= 0)
-        close (self->polled[POLL_WISHES].fd);
+    if (self->polled[RP_POLL_WISHES].fd >= 0)
+        close (self->polled[RP_POLL_WISHES].fd);
     for (size_t index = 0; index < self->endpoint_count; index++)
         free (self->endpoints[index]);
     free (self->endpoints);
     free (self);
 }
 
-int rp_server_bind (rp_server_t *self, const char *endpoint)
+static int s_bind (rp_server_t *self, rp_gate_t *gate, const char *endpoint)
 {
     char **grown =
       realloc (self->endpoints, (self->endpoint_count + 1) * sizeof *self->endpoints);
     if (!grown)
         return -1;
     self->endpoints = grown;
-    char *real = rp_endpoint_bind (self->router, endpoint);
+    char *real = rp_endpoint_bind (gate->socket, endpoint);
     if (!real)
         return -1;
     self->endpoints[self->endpoint_count++] = real;
     self->admin.endpoints = self->endpoints;
     self->admin.endpoint_count = self->endpoint_count;
     return 0;
+}
+
+int rp_server_bind (rp_server_t *self, const char *endpoint)
+{
+    return s_bind (self, &self->gates[0], endpoint);
+}
+
+int rp_server_bind_plain (
+  rp_server_t *self, const char *service, rp_plain_side_t side, const char *endpoint)
+{
+    rp_gate_kind_t kind = side == RP_PLAIN_FRONT ? RP_GATE_FRONT : RP_GATE_BACK;
+    if (!s_open_gate (self, kind, service))
+        return -1;
+    return s_bind (self, &self->gates[self->gate_count - 1], endpoint);
 }
 
 const char *rp_server_endpoint (const rp_server_t *self, size_t index)
@@ -199,7 +179,7 @@ const char *rp_server_endpoint (const rp_server_t *self, size_t index)
 static void s_wish (rp_server_t *self, uint64_t wish)
 {
     // Fails only when wishes without number have been made and not been read.
-    if (write (self->polled[POLL_WISHES].fd, &wish, sizeof wish) != (ssize_t) sizeof wish)
+    if (write (self->polled[RP_POLL_WISHES].fd, &wish, sizeof wish) != (ssize_t) sizeof wish)
         return;
 }
 
@@ -231,15 +211,55 @@ static void s_log (
       action->head.text);
 }
 
+/*  Writes what has been told so far, before any of it is sent.  */
+static void s_write_history (rp_server_t *self, int64_t now)
+{
+    rp_history_flush (&self->history);
+    int error = rp_history_failure (&self->history);
+    if (error)
+        rp_log_write (
+          &self->log, RP_LEVEL_ERROR, RP_TOPIC_BROKER, now, NULL,
+          "cannot write the history: %s; it ends here, the broker goes on", strerror (error));
+}
+
 static void s_answer (rp_server_t *self, const rp_action_t *action, int64_t now)
 {
     rp_message_t *request = rp_egress_message (action->payload);
+    if (!rp_message_leave_bundle (&self->pool, request)) {
+        rp_message_destroy (&self->pool, &request);
+        return; // its client waits until its deadline
+    }
     rp_message_t *reply = rp_admin_answer (&self->admin, &action->head, &request, now);
+    if (rp_egress_is_to_send (&self->egress, action))
+        s_write_history (self, now);
     if (reply)
         rp_egress_send (&self->egress, action->peer, &reply);
 }
 
-static void s_carry_out (rp_server_t *self, const rp_sender_t *sender, int64_t now)
+/*  Who gets a session is no stranger any more, and who is forgotten becomes one, unless his descriptor
+    is another's by now.  */
+static void s_note_stranger (
+  rp_server_t *self, const rp_action_t *action, const rp_sender_t *sender, int64_t now)
+{
+    if (action->kind == RP_ACTION_ADMIT)
+        rp_strangers_remove (&self->strangers, sender->descriptor);
+    if (action->kind != RP_ACTION_FORGET)
+        return;
+    int descriptor = rp_peers_descriptor (&self->peers, action->peer);
+    if (rp_peers_by_descriptor (&self->peers, descriptor).v == action->peer.v)
+        rp_strangers_add (&self->strangers, descriptor, now);
+}
+
+static void s_pass_on (
+  rp_server_t *self, const rp_action_t *action, rp_sender_t *sender, int64_t now)
+{
+    if (rp_egress_is_to_send (&self->egress, action))
+        s_write_history (self, now);
+    s_note_stranger (self, action, sender, now);
+    rp_egress_carry_out (&self->egress, action, sender);
+}
+
+static void s_carry_out (rp_server_t *self, rp_sender_t *sender, int64_t now)
 {
     for (size_t index = 0; index < self->actions.count; index++) {
         const rp_action_t *action = &self->actions.list[index];
@@ -253,39 +273,16 @@ static void s_carry_out (rp_server_t *self, const rp_sender_t *sender, int64_t n
             case RP_ACTION_STOP:
                 self->ended = true;
                 break;
+            case RP_ACTION_HISTORY:
+                if (rp_history_is_kept (&self->history))
+                    rp_history_note (&self->history, now, action);
+                break;
             default:
-                if (action->kind == RP_ACTION_FORGET)
-                    rp_strangers_add (
-                      &self->strangers, rp_peers_descriptor (&self->peers, action->peer), now);
-                rp_egress_carry_out (&self->egress, action, sender);
+                s_pass_on (self, action, sender, now);
         }
     }
     rp_actions_reset (&self->actions);
 }
-
-/*  Tells the core of something that nobody sent.  */
-static void s_tell (rp_server_t *self, const rp_event_t *event, int64_t now)
-{
-    static const rp_sender_t nobody = {.descriptor = -1};
-    rp_dispatch_handle (self->core, event, now, &self->actions);
-    s_carry_out (self, &nobody, now);
-}
-
-/*  Sends what waits, and tells the core what could not be sent. True if there was something: then the
-    socket has to be asked again before it is waited for.  */
-static bool s_settle (rp_server_t *self, int64_t now)
-{
-    rp_event_t event;
-    bool any = rp_egress_flush (&self->egress);
-    while (rp_egress_next_event (&self->egress, &event)) {
-        s_tell (self, &event, now);
-        rp_egress_flush (&self->egress);
-        any = true;
-    }
-    return any;
-}
-
-/*  ---- Messages ---------------------------------------------------------------------------- */
 
 /*  True if the core did not pass the payload on: it waits.  */
 static bool s_is_kept (const rp_server_t *self, const rp_payload_t *payload)
@@ -296,36 +293,25 @@ static bool s_is_kept (const rp_server_t *self, const rp_payload_t *payload)
     return true;
 }
 
-static void s_take (rp_server_t *self, rp_message_t *message, bool whole, int64_t now)
+void rp_server_handle (rp_server_t *self, const rp_event_t *event, rp_sender_t *sender, int64_t now)
 {
-    rp_sender_t sender = {
-      .routing_id = zmq_msg_data (&self->routing_id),
-      .size = zmq_msg_size (&self->routing_id),
-      .descriptor = -1};
-    rp_head_t head;
-    rp_event_t event = {
-      .kind = RP_EVENT_MESSAGE,
-      .peer = rp_peers_by_routing_id (&self->peers, sender.routing_id, sender.size),
-      .head = &head,
-      .payload = rp_egress_payload (message),
-      .too_many_frames = !whole && message->bytes <= s_max_bytes (self),
-      .error = rp_wire_decode (
-        &head, zmq_msg_data (&message->first), zmq_msg_size (&message->first))};
-    if (event.peer.v == 0)
-        sender.descriptor = zmq_msg_get (&message->first, ZMQ_SRCFD);
-    if (event.error != RP_WIRE_ERROR_NONE || event.too_many_frames) {
-        event.kind = RP_EVENT_BAD;
-    } else {
-        event.size = message->bytes - head.size;
-        event.oversized = event.size > self->max_body;
-    }
-    rp_dispatch_handle (self->core, &event, now, &self->actions);
-    if (head.command == RP_COMMAND_REQUEST && s_is_kept (self, event.payload))
-        rp_message_compact (message);
-    s_carry_out (self, &sender, now);
+    if (rp_history_is_kept (&self->history) && event->kind == RP_EVENT_MESSAGE)
+        rp_history_message (&self->history, now, event->peer, event->head);
+    rp_dispatch_handle (self->core, event, now, &self->actions);
+    if (
+      event->kind == RP_EVENT_MESSAGE && event->head->command == RP_COMMAND_REQUEST
+      && s_is_kept (self, event->payload))
+        rp_message_compact (&self->pool, rp_egress_message (event->payload));
+    s_carry_out (self, sender, now);
 }
 
-static void s_fail (rp_server_t *self, const char *what, int64_t now)
+void rp_server_tell (rp_server_t *self, const rp_event_t *event, int64_t now)
+{
+    rp_sender_t nobody = {.descriptor = -1};
+    rp_server_handle (self, event, &nobody, now);
+}
+
+void rp_server_fail (rp_server_t *self, const char *what, int64_t now)
 {
     rp_log_write (
       &self->log, RP_LEVEL_ERROR, RP_TOPIC_BROKER, now, NULL,
@@ -333,33 +319,33 @@ static void s_fail (rp_server_t *self, const char *what, int64_t now)
     self->failed = self->ended = true;
 }
 
-/*  Receives and handles one message. False when there is none.  */
-static bool s_receive (rp_server_t *self, int64_t now)
+/*  Sends what waits, and tells the core what could not be sent. True if there was something: then the
+    socket has to be asked again before it is waited for.  */
+static bool s_settle (rp_server_t *self, int64_t now)
 {
-    if (zmq_msg_recv (&self->routing_id, self->router, ZMQ_DONTWAIT) < 0) {
-        if (errno == EINTR)
-            return true;
-        if (errno != EAGAIN)
-            s_fail (self, "receive", now);
-        return false;
+    rp_event_t event;
+    s_write_history (self, now);
+    bool any = rp_egress_flush (&self->egress);
+    while (rp_egress_next_event (&self->egress, &event)) {
+        rp_server_tell (self, &event, now);
+        s_write_history (self, now);
+        rp_egress_flush (&self->egress);
+        any = true;
     }
-    rp_message_t *message;
-    rp_received_t received = rp_message_receive (
-      &self->pool, self->router, RP_FRAMES_MAX, s_max_bytes (self), &message);
-    if (received == RP_RECEIVED_ERROR)
-        s_fail (self, "receive", now);
-    else if (message)
-        s_take (self, message, received == RP_RECEIVED, now);
-    return !self->ended;
+    return any;
 }
 
-/*  True if there may be more.  */
-static bool s_receive_batch (rp_server_t *self, int64_t *now)
+/*  Receives what has come through one gate. True if there may be more. A bundle counts for what is
+    in it, so that time passes for all.  */
+static bool s_receive_batch (rp_server_t *self, rp_gate_t *gate, int64_t *now)
 {
-    for (unsigned count = 0; count < RP_SERVER_BATCH; count++) {
-        if (count % RP_SERVER_CLOCK_EVERY == 0)
+    unsigned clock = 0;
+    for (self->taken = 0; self->taken < RP_SERVER_BATCH; self->taken++) {
+        if (self->taken >= clock) {
             *now = rp_clock_us ();
-        if (!s_receive (self, *now))
+            clock = self->taken + RP_SERVER_CLOCK_EVERY;
+        }
+        if (!rp_server_receive (self, gate, *now))
             return false;
     }
     return true;
@@ -367,10 +353,16 @@ static bool s_receive_batch (rp_server_t *self, int64_t *now)
 
 /*  ---- Everything else --------------------------------------------------------------------- */
 
-static void s_accepted (rp_server_t *self, int descriptor, int64_t now)
+/*  Whoever speaks first has to: REP workers do not, and REQ clients when they like.  */
+static void s_accepted (rp_server_t *self, rp_gate_t *gate, int descriptor, int64_t now)
 {
+    if (gate->kind == RP_GATE_BACK)
+        rp_gate_came (gate, descriptor, now);
     if (descriptor < self->descriptor_limit) {
-        rp_strangers_add (&self->strangers, descriptor, now);
+        // What it said may have been read before the news that it came.
+        rp_peer_id_t peer = rp_peers_by_descriptor (&self->peers, descriptor);
+        if (gate->kind == RP_GATE_OPEN && !rp_peers_stands (&self->peers, peer))
+            rp_strangers_add (&self->strangers, descriptor, now);
         return;
     }
     rp_peers_cut_descriptor (descriptor);
@@ -380,20 +372,36 @@ static void s_accepted (rp_server_t *self, int descriptor, int64_t now)
       "ulimit -n");
 }
 
-static void s_monitored (rp_server_t *self, int event, uint32_t value, int64_t now)
+static void s_disconnected (rp_server_t *self, rp_gate_t *gate, int descriptor, int64_t now)
+{
+    if (gate->kind == RP_GATE_BACK) {
+        if (rp_gate_went (gate, descriptor, now))
+            rp_server_count_rep (self, gate, now);
+        return;
+    }
+    rp_strangers_remove (&self->strangers, descriptor);
+    rp_event_t event = {
+      .kind = RP_EVENT_SUSPECT, .peer = rp_peers_by_descriptor (&self->peers, descriptor)};
+    rp_server_tell (self, &event, now);
+}
+
+static void
+s_monitored (rp_server_t *self, rp_gate_t *gate, int event, uint32_t value, int64_t now)
 {
     switch (event) {
         case ZMQ_EVENT_ACCEPTED:
-            s_accepted (self, (int) value, now);
+            s_accepted (self, gate, (int) value, now);
+            break;
+        case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
+            if (gate->kind == RP_GATE_BACK && rp_gate_shook_hands (gate))
+                rp_server_count_rep (self, gate, now);
             break;
         case ZMQ_EVENT_DISCONNECTED:
+            s_disconnected (self, gate, (int) value, now);
+            break;
         case ZMQ_EVENT_CLOSED:
-            s_tell (
-              self,
-              &(rp_event_t) {
-                .kind = RP_EVENT_SUSPECT,
-                .peer = rp_peers_by_descriptor (&self->peers, (int) value)},
-              now);
+            if (gate->kind != RP_GATE_BACK)
+                s_disconnected (self, gate, (int) value, now);
             break;
         case ZMQ_EVENT_ACCEPT_FAILED:
             rp_log_write (
@@ -401,6 +409,7 @@ static void s_monitored (rp_server_t *self, int event, uint32_t value, int64_t n
               "cannot accept a connection: %s", strerror ((int) value));
             break;
         default:
+            rp_gate_failed (gate);
             rp_log_write (
               &self->log, RP_LEVEL_INFO, RP_TOPIC_BAD, now, NULL,
               "a connection ended before its handshake was done: not ZeroMQ, or too slow");
@@ -408,37 +417,37 @@ static void s_monitored (rp_server_t *self, int event, uint32_t value, int64_t n
 }
 
 /*  In batches too: while accept fails, libzmq reports it without a pause.  */
-static void s_read_monitor (rp_server_t *self, int64_t now)
+static void s_read_monitor (rp_server_t *self, rp_gate_t *gate, int64_t now)
 {
-    self->monitor_unread = true;
+    gate->monitor_unread = true;
     for (unsigned count = 0; count < RP_SERVER_BATCH; count++) {
         uint32_t value;
-        int event = rp_socket_next_event (self->monitor, &value);
+        int event = rp_socket_next_event (gate->monitor, &value);
         if (event == 0) {
-            self->monitor_unread = false;
+            gate->monitor_unread = false;
             return;
         }
-        s_monitored (self, event, value, now);
+        s_monitored (self, gate, event, value, now);
     }
 }
 
 static void s_read_wishes (rp_server_t *self, int64_t now)
 {
     uint64_t wishes;
-    if (read (self->polled[POLL_WISHES].fd, &wishes, sizeof wishes) != (ssize_t) sizeof wishes)
+    if (read (self->polled[RP_POLL_WISHES].fd, &wishes, sizeof wishes) != (ssize_t) sizeof wishes)
         return;
     rp_event_kind_t kind = wishes >= S_WISH_STOP ? RP_EVENT_STOP : RP_EVENT_DRAIN;
-    s_tell (self, &(rp_event_t) {.kind = kind}, now);
+    rp_server_tell (self, &(rp_event_t) {.kind = kind}, now);
 }
 
 static void s_read_signals (rp_server_t *self, int64_t now)
 {
     struct signalfd_siginfo info;
     while (
-      read (self->polled[POLL_SIGNALS].fd, &info, sizeof info) == (ssize_t) sizeof info) {
+      read (self->polled[RP_POLL_SIGNALS].fd, &info, sizeof info) == (ssize_t) sizeof info) {
         rp_notify ("STOPPING=1");
         rp_event_kind_t kind = self->signal_count++ ? RP_EVENT_STOP : RP_EVENT_DRAIN;
-        s_tell (self, &(rp_event_t) {.kind = kind}, now);
+        rp_server_tell (self, &(rp_event_t) {.kind = kind}, now);
     }
 }
 
@@ -450,8 +459,18 @@ static int64_t s_cut_strangers (rp_server_t *self, int64_t now)
     if (count > 0)
         rp_log_write (
           &self->log, RP_LEVEL_INFO, RP_TOPIC_REFUSED, now, NULL,
-          "%zu connections were cut: they said no HELLO in time (limit greeting)", count);
+          "%zu connections were cut: they began no session in time (limits strangers, greeting)",
+          count);
     return next;
+}
+
+/*  True if a monitor may have more to tell, of which its descriptor says nothing.  */
+static bool s_is_unread (const rp_server_t *self)
+{
+    for (size_t index = 0; index < self->gate_count; index++)
+        if (self->gates[index].monitor_unread)
+            return true;
+    return false;
 }
 
 /*  Waits for something to happen, at most until the time given. A libzmq socket's descriptor tells
@@ -465,32 +484,47 @@ static void s_wait (rp_server_t *self, int64_t until)
         timeout.tv_sec = pause / 1000000;
         timeout.tv_nsec = pause % 1000000 * 1000;
     }
-    if (ppoll (self->polled, POLL_COUNT, &timeout, NULL) <= 0 && !self->monitor_unread)
+    nfds_t count = RP_POLL_GATES + 2 * self->gate_count;
+    if (ppoll (self->polled, count, &timeout, NULL) <= 0 && !s_is_unread (self))
         return;
     int64_t now = rp_clock_us ();
-    if (self->polled[POLL_MONITOR].revents || self->monitor_unread)
-        s_read_monitor (self, now);
-    if (self->polled[POLL_WISHES].revents)
+    for (size_t index = 0; index < self->gate_count; index++)
+        if (self->polled[RP_POLL_GATES + 2 * index + 1].revents || self->gates[index].monitor_unread)
+            s_read_monitor (self, &self->gates[index], now);
+    if (self->polled[RP_POLL_WISHES].revents)
         s_read_wishes (self, now);
-    if (self->polled[POLL_SIGNALS].revents)
+    if (self->polled[RP_POLL_SIGNALS].revents)
         s_read_signals (self, now);
+}
+
+/*  Receives from every gate. True if there may be more.  */
+static bool s_receive_all (rp_server_t *self, int64_t *now)
+{
+    bool more = false;
+    for (size_t index = 0; index < self->gate_count && !self->ended; index++)
+        more |= s_receive_batch (self, &self->gates[index], now);
+    return more;
 }
 
 int rp_server_run (rp_server_t *self)
 {
-    static const rp_sender_t nobody = {.descriptor = -1};
-    self->monitor_unread = true;
+    rp_sender_t nobody = {.descriptor = -1};
     while (!self->ended) {
         int64_t now = 0;
-        bool busy = s_receive_batch (self, &now);
-        busy |= s_settle (self, now) || self->monitor_unread;
+        bool busy = s_receive_all (self, &now);
+        busy |= s_settle (self, now) || s_is_unread (self);
         int64_t next = rp_dispatch_tick (self->core, now, &self->actions);
         busy |= self->actions.count > 0;
         s_carry_out (self, &nobody, now);
+        if (rp_history_is_kept (&self->history))
+            rp_history_scrape (&self->history, now, rp_dispatch_stats (self->core));
         int64_t look = s_cut_strangers (self, now);
         if (!self->ended)
             s_wait (self, busy ? now : look < next ? look : next);
     }
+    if (rp_history_is_kept (&self->history) && !self->failed)
+        rp_history_end (&self->history, rp_clock_us ());
+    s_write_history (self, rp_clock_us ());
     rp_egress_flush (&self->egress);
     return self->failed ? -1 : 0;
 }

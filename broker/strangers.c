@@ -4,60 +4,99 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
-void rp_strangers_init (rp_strangers_t *self, int64_t patience)
+#include "common/heap.h"
+
+struct rp_stranger {
+    rp_list_node_t node;
+    int64_t until;
+    uint64_t cookie; /* of the socket behind the descriptor */
+    int descriptor;
+};
+
+void rp_strangers_init (rp_strangers_t *self, int64_t patience, uint64_t left_alone)
 {
-    *self = (rp_strangers_t) {.patience = patience};
+    *self = (rp_strangers_t) {.patience = patience, .left_alone = left_alone};
+    rp_list_init (&self->line);
+}
+
+static rp_stranger_t *s_first (const rp_strangers_t *self)
+{
+    rp_list_node_t *node = rp_list_first (&self->line);
+    return node ? RP_CONTAINER (node, rp_stranger_t, node) : NULL;
 }
 
 void rp_strangers_clear (rp_strangers_t *self)
 {
-    free (self->line);
-    rp_strangers_init (self, self->patience);
+    for (rp_stranger_t *stranger; (stranger = s_first (self));)
+        rp_strangers_remove (self, stranger->descriptor);
+    free (self->by_descriptor);
+    rp_strangers_init (self, self->patience, self->left_alone);
 }
 
-static rp_stranger_t *s_at (rp_strangers_t *self, size_t index)
+static bool s_make_room (rp_strangers_t *self, size_t descriptor)
 {
-    return &self->line[(self->first + index) & (self->capacity - 1)];
-}
-
-static bool s_grow (rp_strangers_t *self)
-{
-    size_t capacity = self->capacity ? self->capacity * 2 : 64;
-    rp_stranger_t *line = malloc (capacity * sizeof *line);
-    if (!line)
+    size_t count = self->descriptor_count ? self->descriptor_count : 64;
+    if (descriptor < self->descriptor_count)
+        return true;
+    while (count <= descriptor)
+        count *= 2;
+    rp_stranger_t **grown = realloc (self->by_descriptor, count * sizeof *grown);
+    if (!grown)
         return false;
-    for (size_t index = 0; index < self->count; index++)
-        line[index] = *s_at (self, index);
-    free (self->line);
-    self->line = line;
-    self->capacity = capacity;
-    self->first = 0;
+    memset (
+      grown + self->descriptor_count, 0, (count - self->descriptor_count) * sizeof *grown);
+    self->by_descriptor = grown;
+    self->descriptor_count = count;
     return true;
 }
 
 void rp_strangers_add (rp_strangers_t *self, int descriptor, int64_t now)
 {
     uint64_t cookie = rp_peers_cookie (descriptor);
-    if (cookie == 0 || (self->count == self->capacity && !s_grow (self)))
+    if (cookie == 0 || !s_make_room (self, (size_t) descriptor))
         return;
+    rp_strangers_remove (self, descriptor);
+    rp_stranger_t *stranger = malloc (sizeof *stranger);
+    if (!stranger)
+        return;
+    stranger->until = now + self->patience;
+    stranger->cookie = cookie;
+    stranger->descriptor = descriptor;
+    rp_list_append (&self->line, &stranger->node);
+    self->by_descriptor[descriptor] = stranger;
     self->count++;
-    *s_at (self, self->count - 1) = (rp_stranger_t) {
-      .until = now + self->patience, .cookie = cookie, .descriptor = descriptor};
+}
+
+void rp_strangers_remove (rp_strangers_t *self, int descriptor)
+{
+    if (descriptor < 0 || (size_t) descriptor >= self->descriptor_count)
+        return;
+    rp_stranger_t *stranger = self->by_descriptor[descriptor];
+    if (!stranger)
+        return;
+    rp_list_remove (&stranger->node);
+    free (stranger);
+    self->by_descriptor[descriptor] = NULL;
+    self->count--;
 }
 
 size_t rp_strangers_tick (
   rp_strangers_t *self, const rp_peers_t *peers, int64_t now, int64_t *next)
 {
     size_t cut = 0;
-    while (self->count > 0 && s_at (self, 0)->until <= now) {
-        const rp_stranger_t *stranger = s_at (self, 0);
-        if (rp_peers_by_descriptor (peers, stranger->descriptor).v == 0
-            && rp_peers_cut_socket (stranger->descriptor, stranger->cookie))
+    const rp_stranger_t *stranger;
+    *next = INT64_MAX;
+    while (self->count > self->left_alone && (stranger = s_first (self))) {
+        if (stranger->until > now) {
+            *next = stranger->until;
+            break;
+        }
+        rp_peer_id_t peer = rp_peers_by_descriptor (peers, stranger->descriptor);
+        if (peer.v == 0 && rp_peers_cut_socket (stranger->descriptor, stranger->cookie))
             cut++;
-        self->first = (self->first + 1) & (self->capacity - 1);
-        self->count--;
+        rp_strangers_remove (self, stranger->descriptor);
     }
-    *next = self->count > 0 ? s_at (self, 0)->until : INT64_MAX;
     return cut;
 }

@@ -23,11 +23,12 @@ static bool s_has_large (const rp_call_t *self)
 static rp_call_t *s_new (const char *service, size_t name_size, const void *body, size_t size)
 {
     size_t inline_size = size <= RP_INLINE_MAX ? size : 0;
-    rp_call_t *self = malloc (sizeof *self + name_size + inline_size);
+    size_t capacity = name_size + inline_size + RP_CALL_SPARE;
+    rp_call_t *self = malloc (sizeof *self + capacity);
     if (!self)
         return NULL;
-    *self = (rp_call_t) {.name_size = (uint8_t) name_size, .exchange.size = size};
-    zmq_msg_init (&self->large);
+    *self = (rp_call_t) {
+      .name_size = (uint8_t) name_size, .exchange.size = size, .capacity = capacity};
     if (s_has_large (self) && zmq_msg_init_size (&self->large, size) != 0) {
         free (self);
         errno = ENOMEM;
@@ -116,26 +117,34 @@ static bool s_add_large (rp_call_t *self, rp_message_t *message)
     return true;
 }
 
-rp_message_t *rp_call_message (
-  rp_call_t *self, rp_head_t *head, rp_message_pool_t *messages)
+size_t rp_call_prepare (const rp_call_t *self, rp_head_t *head)
 {
-    size_t size = self->exchange.size;
-    size_t inline_size = s_has_large (self) ? 0 : size;
+    bool large = s_has_large (self);
+    size_t inline_size = large ? 0 : self->exchange.size;
     head->name = self->data;
     head->name_size = self->name_size;
     head->headers = self->headers;
     head->headers_size = self->headers_size;
     if (inline_size)
         head->flags |= RP_FLAG_INLINE;
+    return large ? 0 : rp_wire_size (head) + inline_size;
+}
 
-    size_t head_size = rp_wire_size (head);
-    rp_message_t *message = rp_message_new (messages, head_size + inline_size);
+void rp_call_write (const rp_call_t *self, const rp_head_t *head, uint8_t *at)
+{
+    at += rp_wire_encode (head, at, rp_wire_size (head));
+    if (head->flags & RP_FLAG_INLINE)
+        memcpy (at, self->data + self->name_size, self->exchange.size);
+}
+
+rp_message_t *rp_call_message (
+  rp_call_t *self, const rp_head_t *head, rp_message_pool_t *messages)
+{
+    size_t inline_size = head->flags & RP_FLAG_INLINE ? self->exchange.size : 0;
+    rp_message_t *message = rp_message_new (messages, rp_wire_size (head) + inline_size);
     if (!message)
         return NULL;
-    char *at = zmq_msg_data (&message->first);
-    rp_wire_encode (head, at, head_size);
-    if (inline_size)
-        memcpy (at + head_size, self->data + self->name_size, inline_size);
+    rp_call_write (self, head, zmq_msg_data (&message->first));
     if (s_has_large (self) && !s_add_large (self, message))
         rp_message_destroy (messages, &message);
     return message;

@@ -284,8 +284,10 @@ int rp_client_submit (rp_client_t *self, rp_call_t **call_p, uint64_t *id)
     else
         self->uncollected++;
     if (self->core.link.state == RP_LINK_UP) {
-        rp_client_push (self, now);
-        rp_pump_unlock_sent (self->pump);
+        if (rp_client_push (self, !rp_list_is_empty (&self->ended), now))
+            rp_pump_unlock_sent (self->pump);
+        else
+            rp_pump_unlock_idle (self->pump);
     }
     else
         rp_pump_unlock (self->pump);

@@ -306,7 +306,11 @@ static bool s_session_order (rp_client_core_t *self, rp_client_order_t *order, i
         case S_ORDER_HELLO:
             return s_say (
               self, order,
-              (rp_head_t) {.command = RP_COMMAND_HELLO, .time = self->link.proposed_ms}, now);
+              (rp_head_t) {
+                .command = RP_COMMAND_HELLO,
+                .flags = RP_FLAG_BUNDLES,
+                .time = self->link.proposed_ms},
+              now);
         default:
             return s_say (self, order, (rp_head_t) {.command = RP_COMMAND_HEARTBEAT}, now);
     }

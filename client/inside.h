@@ -23,6 +23,11 @@
 #define RP_CLIENT_ENDPOINTS_MAX 16u
 /*  How long a connection that is being closed may take to pass on BYE, ms.  */
 #define RP_CLIENT_LINGER_MS 200
+/*  An application that submits again within this time, with results at hand, is in a loop that will
+    soon submit more, µs. A slower one gains nothing from waiting.  */
+#define RP_CLIENT_BUSY_US 50
+/*  Bytes of requests that wait for others at most: enough that each costs little.  */
+#define RP_CLIENT_OUTBOX 16384u
 
 struct rp_reply {
     rp_status_t status;
@@ -38,8 +43,9 @@ struct rp_reply {
     const char *text;      /* NULL: none; in the first frame, or own_text */
     const char *headers;   /* in the first frame: key NUL value NUL and one byte, for each */
     size_t headers_size;
-    zmq_msg_t first;       /* what text, headers and body point into */
+    zmq_msg_t first;       /* what text, headers and body point into, unless that is the call's data */
     zmq_msg_t second;
+    unsigned frames;       /* of these two, in use */
     char *own_text;        /* from malloc, or NULL */
     char *joined;          /* a body of several frames, as one; from malloc, or NULL */
 };
@@ -57,10 +63,16 @@ struct rp_call {
     uint8_t name_size;
     bool awaited;    /* a thread waits for this one */
     bool done;       /* it need not any longer */
-    zmq_msg_t large; /* a body over RP_INLINE_MAX */
+    zmq_msg_t large; /* a body over RP_INLINE_MAX; otherwise not in use */
     rp_reply_t reply;
-    char data[]; /* the service's name, then a body of up to RP_INLINE_MAX bytes */
+    size_t capacity; /* of data */
+    char data[]; /* the service's name, then a body of up to RP_INLINE_MAX bytes; once the call has ended,
+                    a small reply's frame */
 };
+
+/*  Room in a call beside what the request takes: for the head of a reply.  */
+#define RP_CALL_SPARE 64u
+
 
 struct rp_conversation {
     rp_client_t *client;
@@ -88,19 +100,26 @@ struct rp_client {
     size_t uncollected;  /* submitted for collect, and not collected */
     int event_fd;        /* -1 until asked for; readable while ended is not empty */
     bool delivering;     /* a callback runs */
+    int64_t pushed;      /* when a request was submitted last */
 };
 
-/*  With the lock held: sends what the core has ordered.  */
-void rp_client_push (rp_client_t *self, int64_t now);
+/*  With the lock held: sends what the core has ordered. more: the application has results to collect,
+    and is likely to submit again at once; while it does, what is small waits for what follows it, and
+    whoever turns next sends it at the latest. True if the socket was used.  */
+bool rp_client_push (rp_client_t *self, bool more, int64_t now);
 
 /*  The pump's owner functions.  */
 int64_t rp_client_turn (void *owner, int64_t now);
 int rp_client_descriptors (void *owner, int *descriptors);
 void rp_client_deliver (void *owner);
 
-/*  The message of a request with this head. NULL when out of memory.  */
+/*  Completes the head of a request. Returns the bytes of its one frame; 0 if it has more.  */
+size_t rp_call_prepare (const rp_call_t *self, rp_head_t *head);
+/*  Writes its first frame.  */
+void rp_call_write (const rp_call_t *self, const rp_head_t *head, uint8_t *at);
+/*  Its message. NULL when out of memory.  */
 rp_message_t *rp_call_message (
-  rp_call_t *self, rp_head_t *head, rp_message_pool_t *messages);
+  rp_call_t *self, const rp_head_t *head, rp_message_pool_t *messages);
 
 /*  Frees a call, whatever state it is in short of open.  */
 void rp_call_free (rp_call_t *self);
@@ -114,7 +133,8 @@ void rp_reply_clear (rp_reply_t *self);
 
 /*  Takes the frames of a REPLY whose head was decoded from them. False when out of memory, and
     nothing was taken.  */
-bool rp_reply_fill (rp_reply_t *self, rp_message_t *message, const rp_head_t *head);
+bool rp_reply_fill (
+  rp_reply_t *self, rp_message_pool_t *messages, rp_message_t *message, const rp_head_t *head);
 
 void rp_conversation_release (rp_conversation_t *self);
 

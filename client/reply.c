@@ -12,14 +12,14 @@
 void rp_reply_init (rp_reply_t *self)
 {
     *self = (rp_reply_t) {.body = ""};
-    zmq_msg_init (&self->first);
-    zmq_msg_init (&self->second);
 }
 
 void rp_reply_clear (rp_reply_t *self)
 {
-    zmq_msg_close (&self->first);
-    zmq_msg_close (&self->second);
+    if (self->frames > 0)
+        zmq_msg_close (&self->first);
+    if (self->frames > 1)
+        zmq_msg_close (&self->second);
     free (self->own_text);
     free (self->joined);
     rp_reply_init (self);
@@ -54,18 +54,57 @@ static bool s_join (rp_reply_t *self, rp_message_t *message, size_t head_size)
     return true;
 }
 
-bool rp_reply_fill (rp_reply_t *self, rp_message_t *message, const rp_head_t *head)
+/*  What the head says, at the place where it is to stay.  */
+static void s_take_head (rp_reply_t *self, const rp_head_t *head, char *text)
 {
+    self->code = head->code;
+    self->attempts = head->attempt;
+    self->queue_us = head->time;
+    self->work_us = head->value;
+    if (head->headers_size) {
+        self->headers = text + head->text_size;
+        self->headers_size = head->headers_size;
+        rp_headers_make_strings ((uint8_t *) text + head->text_size, head->headers_size);
+    }
+    if (head->text_size)
+        self->text = s_terminate_text (text, head->text_size);
+}
+
+/*  A small message in a bundle is copied where the request was, which is not needed any more.  */
+static bool s_fill_in_call (rp_reply_t *self, rp_message_t *message, const rp_head_t *head)
+{
+    rp_call_t *call = RP_CONTAINER (self, rp_call_t, reply);
+    if (!message->bundle || message->bytes > call->capacity)
+        return false;
+    size_t text_at = (size_t) (head->text - (const char *) rp_message_data (message));
+    memcpy (call->data, rp_message_data (message), message->bytes);
+    self->body = call->data + head->size;
+    self->size = message->bytes - head->size;
+    s_take_head (self, head, call->data + text_at);
+    return true;
+}
+
+bool rp_reply_fill (
+  rp_reply_t *self, rp_message_pool_t *messages, rp_message_t *message, const rp_head_t *head)
+{
+    if (s_fill_in_call (self, message, head))
+        return true;
+    size_t text_at = (size_t) (head->text - (const char *) rp_message_data (message));
+    if (!rp_message_leave_bundle (messages, message)) // a reply outlives the lock that guards bundles
+        return false;
     bool inline_body = zmq_msg_size (&message->first) > head->size;
     bool joins = message->count > 2 || (message->count == 2 && inline_body);
     if (joins && !s_join (self, message, head->size))
         return false;
 
-    size_t text_at = (size_t) (head->text - (const char *) zmq_msg_data (&message->first));
+    zmq_msg_init (&self->first);
     zmq_msg_move (&self->first, &message->first);
+    self->frames = 1;
     char *frame = zmq_msg_data (&self->first);
     if (!joins && message->count == 2) {
+        zmq_msg_init (&self->second);
         zmq_msg_move (&self->second, rp_message_frame (message, 1));
+        self->frames = 2;
         self->body = zmq_msg_data (&self->second);
         self->size = zmq_msg_size (&self->second);
     }
@@ -73,18 +112,7 @@ bool rp_reply_fill (rp_reply_t *self, rp_message_t *message, const rp_head_t *he
         self->body = frame + head->size;
         self->size = zmq_msg_size (&self->first) - head->size;
     }
-    self->code = head->code;
-    self->attempts = head->attempt;
-    self->queue_us = head->time;
-    self->work_us = head->value;
-    if (head->headers_size) {
-        self->headers = frame + text_at + head->text_size;
-        self->headers_size = head->headers_size;
-        rp_headers_make_strings (
-          (uint8_t *) frame + text_at + head->text_size, head->headers_size);
-    }
-    if (head->text_size)
-        self->text = s_terminate_text (frame + text_at, head->text_size);
+    s_take_head (self, head, frame + text_at);
     return true;
 }
 

@@ -69,6 +69,12 @@ static void s_say (rp_client_t *self, rp_head_t *head, int64_t now)
 static void s_send (rp_client_t *self, rp_client_order_t *order, int64_t now)
 {
     rp_call_t *call = (rp_call_t *) order->exchange;
+    size_t size = rp_call_prepare (call, &order->head);
+    uint8_t *room = size ? rp_channel_room (self->channel, size) : NULL;
+    if (room) {
+        rp_call_write (call, &order->head, room);
+        return;
+    }
     rp_message_t *message = rp_call_message (call, &order->head, &self->messages);
     if (message && rp_channel_send (self->channel, &self->messages, &message) == 0)
         return;
@@ -113,13 +119,15 @@ static void s_take_message (rp_client_t *self, rp_message_t *message, int64_t no
 {
     rp_head_t head;
     rp_wire_error_t error = rp_wire_decode (
-      &head, zmq_msg_data (&message->first), zmq_msg_size (&message->first));
+      &head, rp_message_data (message), rp_message_size (message));
     if (error != RP_WIRE_ERROR_NONE) {
         self->core.ignored++;
         return;
     }
+    if (head.command == RP_COMMAND_WELCOME && head.flags & RP_FLAG_BUNDLES)
+        rp_channel_set_bundles (self->channel);
     rp_call_t *call = (rp_call_t *) rp_client_core_message (&self->core, &head, now);
-    if (call && !rp_reply_fill (&call->reply, message, &head)) {
+    if (call && !rp_reply_fill (&call->reply, &self->messages, message, &head)) {
         call->reply.status = RP_UNKNOWN;
         call->reply.text = "a reply came, but there was no memory for it";
     }
@@ -132,6 +140,8 @@ static bool s_receive (rp_client_t *self, int64_t now)
         rp_message_t *message = NULL;
         rp_received_t received = rp_channel_receive (
           self->channel, &self->messages, S_REPLY_MAX, &message);
+        if (received == RP_RECEIVED_ERROR)
+            rp_client_core_failed (&self->core, zmq_strerror (zmq_errno ()), now);
         if (received == RP_RECEIVED_NONE || received == RP_RECEIVED_ERROR)
             return false;
         if (received == RP_RECEIVED)
@@ -167,9 +177,15 @@ static bool s_has_events (const rp_client_t *self)
            || rp_pump_is_readable (self->pump, rp_channel_event_descriptor (self->channel));
 }
 
-void rp_client_push (rp_client_t *self, int64_t now)
+bool rp_client_push (rp_client_t *self, bool more, int64_t now)
 {
     s_obey (self, now);
+    bool waits = more && now - self->pushed < RP_CLIENT_BUSY_US
+                 && rp_channel_waiting (self->channel) < RP_CLIENT_OUTBOX;
+    self->pushed = now;
+    if (!waits)
+        rp_channel_flush (self->channel);
+    return !rp_channel_is_armed (self->channel); // what is large was sent in any case
 }
 
 /*  What is opened or sent may take the wake-up of what comes at the same moment, so looking for
@@ -181,14 +197,21 @@ int64_t rp_client_turn (void *owner, int64_t now)
     int64_t next;
     bool more;
     s_obey (self, now);
+    rp_channel_flush (self->channel);
     do {
         if (s_has_events (self))
             s_take_events (self, now);
         more = s_receive (self, now);
         next = rp_client_core_tick (&self->core, now);
-    } while (s_obey (self, now) && !more);
+        if (s_obey (self, now))
+            rp_channel_flush (self->channel);
+    } while (!rp_channel_is_armed (self->channel) && !more);
     if (self->core.link.state != before)
         rp_pump_notify_on (self->pump, &self->core.link);
+    // What is submitted next may wait (rp_client_push), and whoever leads by then will not know.
+    bool may_wait = !rp_list_is_empty (&self->ended) && now - self->pushed < RP_PUMP_IDLE_US;
+    if (may_wait && next > now + RP_PUMP_IDLE_US)
+        next = now + RP_PUMP_IDLE_US;
     return more ? now : next;
 }
 

@@ -59,7 +59,8 @@ typedef enum {
 #define RP_FLAG_LAST 0x0008u   /* REPLY: the conversation ends with it */
 #define RP_FLAG_TRACE 0x0010u  /* REQUEST: the worker adds its name to the reply */
 #define RP_FLAG_MORE 0x0020u   /* reserved for streaming; must be 0 in version 1 */
-#define RP_FLAGS_KNOWN 0x001fu
+#define RP_FLAG_BUNDLES 0x0040u /* HELLO, WELCOME: the sender reads bundles (common/bundle.h) */
+#define RP_FLAGS_KNOWN 0x005fu
 
 /*  A decoded head. The pointers point into the bytes it was decoded from (or, to encode, at the
     caller's), are not NUL-terminated, and may be NULL when the size is 0.  */
@@ -98,7 +99,9 @@ typedef struct {
     X (FLAGS, "a flag that this command does not have")                                            \
     X (FIELD, "a field that this command does not have, or a value out of its range")              \
     X (NAME, "a name that is missing, or has control characters")                                  \
-    X (HEADERS, "a header block that is malformed")
+    X (HEADERS, "a header block that is malformed")                                                \
+    X (BUNDLE, "a bundle that does not add up, or was not agreed on")                              \
+    X (GUEST, "not what its own protocol allows")
 
 typedef enum {
 #define RP_WIRE_ERROR_ENUM(name, text) RP_WIRE_ERROR_##name,

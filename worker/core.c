@@ -306,7 +306,7 @@ void rp_worker_core_connected (rp_worker_core_t *self, uint32_t index, int64_t n
       self, index,
       (rp_head_t) {
         .command = RP_COMMAND_HELLO,
-        .flags = RP_FLAG_WORKER,
+        .flags = RP_FLAG_WORKER | RP_FLAG_BUNDLES,
         .time = session->link.proposed_ms,
         .value = self->config.slots,
         .name = self->config.service,

@@ -21,6 +21,11 @@
 #define RP_WORKER_ENDPOINTS_MAX 16u
 /*  How long a closing connection may take to pass on its last replies, ms.  */
 #define RP_WORKER_LINGER_MS 1000
+/*  An application that answers again within this time, with more tasks at hand, will soon answer the
+    next, µs. The reply of a slower one does not wait.  */
+#define RP_WORKER_BUSY_US 50
+/*  Bytes of replies that wait for others at most.  */
+#define RP_WORKER_OUTBOX 16384u
 
 /*  What a signal handler or another thread asked for.  */
 typedef enum {
@@ -75,7 +80,8 @@ struct rp_worker {
     rp_task_t *free_tasks;
     uint64_t last_id;
     uint64_t random;
-    int64_t now; /* of the last turn */
+    int64_t now;      /* of the last turn */
+    int64_t answered; /* when the application answered a task last */
 };
 
 /*  The pump's owner functions.  */
@@ -85,7 +91,13 @@ int rp_worker_descriptors (void *owner, int *descriptors);
 /*  With the lock held: does what the core ordered.  */
 void rp_worker_obey (rp_worker_t *self);
 
-/*  With the lock held: sends a message for a session, which is lost if that fails; takes it.  */
+/*  With the lock held: sends what waits in a session's outbox, unless more is likely to follow at
+    once: then it waits for that, and whoever turns next sends it at the latest. True if the socket was
+    used.  */
+bool rp_worker_push (rp_worker_t *self, uint32_t session);
+
+/*  With the lock held: sends a message for a session, which is lost if that fails or there was no
+    memory for the message (NULL); takes it.  */
 void rp_worker_send (rp_worker_t *self, uint32_t session, rp_message_t **message_p);
 
 /*  With the lock held: puts a task that has ended back.  */

@@ -196,12 +196,10 @@ static void s_free_frame (zmq_msg_t *frame)
     free (frame);
 }
 
-/*  With the lock held: the message, with the body inline, or without a body when it is larger than
-    that. NULL when out of memory.  */
-static rp_message_t *s_compose (rp_task_t *self, const s_answer_t *answer)
+static rp_head_t s_head (const rp_task_t *self, const s_answer_t *answer)
 {
-    size_t inline_size = answer->size <= RP_INLINE_MAX ? answer->size : 0;
-    rp_head_t head = {
+    bool inline_body = answer->size > 0 && answer->size <= RP_INLINE_MAX;
+    return (rp_head_t) {
       .command = RP_COMMAND_REPLY,
       .id = self->work.token,
       .status = (uint8_t) answer->status,
@@ -210,17 +208,21 @@ static rp_message_t *s_compose (rp_task_t *self, const s_answer_t *answer)
       .text_size = (uint16_t) answer->text_size,
       .headers = self->reply_headers,
       .headers_size = (uint16_t) self->reply_headers_size,
-      .flags = (uint16_t) ((inline_size ? RP_FLAG_INLINE : 0u) | (self->last ? RP_FLAG_LAST : 0u)),
+      .flags = (uint16_t) ((inline_body ? RP_FLAG_INLINE : 0u) | (self->last ? RP_FLAG_LAST : 0u)),
     };
-    size_t head_size = rp_wire_size (&head);
-    rp_message_t *message = rp_message_new (&self->worker->messages, head_size + inline_size);
-    if (!message)
-        return NULL;
-    uint8_t *at = zmq_msg_data (&message->first);
-    rp_wire_encode (&head, at, head_size);
-    if (inline_size)
-        memcpy (at + head_size, answer->body, inline_size);
-    return message;
+}
+
+/*  The first frame: the head, and the body if it goes inline.  */
+static size_t s_frame_size (const rp_head_t *head, const s_answer_t *answer)
+{
+    return rp_wire_size (head) + (head->flags & RP_FLAG_INLINE ? answer->size : 0);
+}
+
+static void s_write_frame (const rp_head_t *head, const s_answer_t *answer, uint8_t *at)
+{
+    at += rp_wire_encode (head, at, rp_wire_size (head));
+    if (head->flags & RP_FLAG_INLINE)
+        memcpy (at, answer->body, answer->size);
 }
 
 /*  Answers that the broker would not pass on become ones that say why.  */
@@ -241,6 +243,34 @@ static int s_check (rp_task_t *self, s_answer_t *answer)
     return RP_TOO_LARGE;
 }
 
+/*  NULL when out of memory.  */
+static rp_message_t *s_compose (rp_task_t *self, const rp_head_t *head, const s_answer_t *answer)
+{
+    rp_message_t *message = rp_message_new (&self->worker->messages, s_frame_size (head, answer));
+    if (message)
+        s_write_frame (head, answer, zmq_msg_data (&message->first));
+    return message;
+}
+
+/*  With the lock held: sends an answer that was accepted; message is NULL if it may go in a bundle.
+    True if the socket was used.  */
+static bool s_send (
+  rp_task_t *self, const rp_head_t *head, const s_answer_t *answer, rp_message_t *message)
+{
+    rp_worker_t *worker = self->worker;
+    uint32_t session = self->work.session;
+    uint8_t *room =
+      message ? NULL : rp_channel_room (worker->channels[session], s_frame_size (head, answer));
+    if (room) {
+        s_write_frame (head, answer, room);
+        return rp_worker_push (worker, session);
+    }
+    if (!message)
+        message = s_compose (self, head, answer);
+    rp_worker_send (worker, session, &message);
+    return true;
+}
+
 /*  Ends a task.  */
 static int s_answer (rp_task_t **task_p, s_answer_t *answer)
 {
@@ -257,27 +287,35 @@ static int s_answer (rp_task_t **task_p, s_answer_t *answer)
 
     rp_pump_lock (worker->pump);
     int result = s_check (self, answer);
-    rp_message_t *message = s_compose (self, answer);
-    if (!message) {
+    rp_head_t head = s_head (self, answer);
+    rp_message_t *message = NULL;
+    bool large = answer->size > RP_INLINE_MAX;
+    bool bundles = !large
+                   && rp_channel_bundles (
+                     worker->channels[self->work.session], s_frame_size (&head, answer));
+    if (!bundles && !(message = s_compose (self, &head, answer))) {
         rp_pump_unlock_idle (worker->pump);
         s_free_frame (frame);
         return RP_NO_MEMORY;
     }
-    if (answer->size > RP_INLINE_MAX) {
+    if (large) {
         message->rest = frame;
         message->count = 2;
         message->bytes += answer->size;
         frame = NULL;
     }
-    uint32_t session = self->work.session;
+    bool sent = false;
     if (rp_worker_core_finish (&worker->core, &self->work, answer->status, worker->now))
-        rp_worker_send (worker, session, &message);
+        sent = s_send (self, &head, answer, message);
     else {
         rp_message_destroy (&worker->messages, &message);
         result = RP_CLOSED;
     }
     rp_task_free (task_p);
-    rp_pump_unlock_sent (worker->pump);
+    if (sent)
+        rp_pump_unlock_sent (worker->pump);
+    else
+        rp_pump_unlock_idle (worker->pump);
     s_free_frame (frame);
     return result;
 }

@@ -8,7 +8,9 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
+#include "common/bundle.h"
 #include "common/headers.h"
+#include "common/io/clock.h"
 #include "worker/inside.h"
 
 /*  Messages taken from one channel in a pass, so that one broker cannot shut out the others, and
@@ -44,8 +46,25 @@ static void s_send_head (rp_worker_t *self, uint32_t session, const rp_head_t *h
         s_send_failed (self, session);
 }
 
+bool rp_worker_push (rp_worker_t *self, uint32_t session)
+{
+    rp_channel_t *channel = self->channels[session];
+    int64_t now = rp_clock_us ();
+    bool waits = !rp_list_is_empty (&self->core.ready)
+                 && now - self->answered < RP_WORKER_BUSY_US
+                 && rp_channel_waiting (channel) < RP_WORKER_OUTBOX;
+    self->answered = now;
+    if (!waits)
+        rp_channel_flush (channel);
+    return !rp_channel_is_armed (channel);
+}
+
 void rp_worker_send (rp_worker_t *self, uint32_t session, rp_message_t **message_p)
 {
+    if (!*message_p) {
+        s_failed (self, session, "out of memory"); // the broker gives its requests to others
+        return;
+    }
     if (rp_channel_send (self->channels[session], &self->messages, message_p) == 0)
         return;
     s_send_failed (self, session);
@@ -102,16 +121,18 @@ static void s_flush_returned (rp_worker_t *self)
 static rp_task_t *s_new_task (rp_worker_t *self)
 {
     rp_task_t *task = self->free_tasks;
-    if (!task)
-        return calloc (1, sizeof *task);
-    self->free_tasks = task->next_free;
+    if (task)
+        self->free_tasks = task->next_free;
+    else
+        task = calloc (1, sizeof *task);
+    if (task)
+        task->worker = self;
     return task;
 }
 
 static void s_fill_task (
   rp_worker_t *self, rp_task_t *task, const rp_head_t *head, rp_message_t **message_p)
 {
-    task->worker = self;
     task->message = *message_p;
     *message_p = NULL;
     task->id = ++self->last_id;
@@ -122,9 +143,9 @@ static void s_fill_task (
     task->reply_headers_size = 0;
     task->headers_size = head->headers_size;
 
-    uint8_t *frame = zmq_msg_data (&task->message->first);
+    uint8_t *frame = rp_message_data (task->message);
     task->body = frame + head->size;
-    task->size = zmq_msg_size (&task->message->first) - head->size;
+    task->size = rp_message_size (task->message) - head->size;
     task->headers = (char *) frame + head->size - task->headers_size;
     rp_headers_make_strings (frame + head->size - task->headers_size, task->headers_size);
 }
@@ -150,10 +171,14 @@ static void s_on_request (
 static void s_on_message (
   rp_worker_t *self, uint32_t session, rp_message_t **message_p, const char *why_not)
 {
-    zmq_msg_t *first = &(*message_p)->first;
+    rp_message_t *message = *message_p;
     rp_head_t head;
-    if (rp_wire_decode (&head, zmq_msg_data (first), zmq_msg_size (first))
-        != RP_WIRE_ERROR_NONE)
+    rp_wire_error_t error =
+      rp_wire_decode (&head, rp_message_data (message), rp_message_size (message));
+    if (error == RP_WIRE_ERROR_NONE && head.command == RP_COMMAND_WELCOME
+        && head.flags & RP_FLAG_BUNDLES)
+        rp_channel_set_bundles (self->channels[session]);
+    if (error != RP_WIRE_ERROR_NONE)
         self->core.ignored++;
     else if (head.command == RP_COMMAND_REQUEST)
         s_on_request (self, session, &head, message_p, why_not);
@@ -166,7 +191,7 @@ static void s_receive (rp_worker_t *self, uint32_t session)
 {
     rp_channel_t *channel = self->channels[session];
     for (int budget = S_BUDGET; budget > 0 && rp_channel_is_open (channel); budget--) {
-        size_t cap = RP_WIRE_HEAD_MAX + (size_t) self->core.sessions[session].max_body;
+        size_t cap = RP_BUNDLE_MAX + (size_t) self->core.sessions[session].max_body;
         rp_message_t *message = NULL;
         switch (rp_channel_receive (channel, &self->messages, cap, &message)) {
             case RP_RECEIVED_NONE:
@@ -228,6 +253,12 @@ static void s_announce (rp_worker_t *self)
     self->core.cancelled = false;
 }
 
+static void s_flush (rp_worker_t *self)
+{
+    for (uint32_t session = 0; session < self->config.count; session++)
+        rp_channel_flush (self->channels[session]);
+}
+
 /*  Everything once. Returns when to be called again.  */
 static int64_t s_pass (rp_worker_t *self)
 {
@@ -240,6 +271,7 @@ static int64_t s_pass (rp_worker_t *self)
     int64_t next = rp_worker_core_tick (&self->core, self->now, s_random (self));
     rp_worker_obey (self);
     s_flush_returned (self);
+    s_flush (self);
     return next;
 }
 
@@ -264,12 +296,18 @@ int64_t rp_worker_turn (void *owner, int64_t now)
     else if (wish == RP_WORKER_WISH_DRAIN)
         rp_worker_core_drain (&self->core, now);
     rp_worker_obey (self);
+    s_flush (self);
 
     // What is sent in a pass may take the wake-up for what comes meanwhile, so it takes another.
     int64_t next = s_pass (self);
     for (int pass = 1; pass < S_PASSES && !s_all_armed (self); pass++)
         next = s_pass (self);
     s_announce (self);
+    // The next reply may wait (rp_worker_push), and whoever leads by then will not know.
+    bool may_wait =
+      !rp_list_is_empty (&self->core.ready) && now - self->answered < RP_PUMP_IDLE_US;
+    if (may_wait && next > now + RP_PUMP_IDLE_US)
+        next = now + RP_PUMP_IDLE_US;
     return s_all_armed (self) ? next : now;
 }
 

@@ -25,8 +25,10 @@ typedef enum {
     RP_ACTION_FORGET, /* peer's session is over: unbind it                                         */
     RP_ACTION_CUT,    /* the same, and close its connection                                        */
     RP_ACTION_DROP,   /* payload is not needed any more: free it                                   */
+    RP_ACTION_JOIN,   /* append the body of other to payload, which the core keeps; free other     */
     RP_ACTION_ADMIN,  /* answer a request for one of the broker's own services (head, payload)     */
     RP_ACTION_LOG,    /* a line for the log: level, topic, text                                    */
+    RP_ACTION_HISTORY, /* a line for the history: note, token                                      */
     RP_ACTION_STOP,   /* everybody has been told: end                                              */
 } rp_action_kind_t;
 
@@ -43,16 +45,61 @@ typedef enum {
 
 typedef enum { RP_LEVEL_ERROR, RP_LEVEL_WARNING, RP_LEVEL_INFO, RP_LEVEL_DEBUG } rp_level_t;
 
+/*  What the history tells. Of a session: who came, took more or less, takes nothing new any more, and
+    is gone. Of a request, by its client's session and id: accepted or refused; given to a worker; that
+    never left the broker; its worker's reply committed; its worker's place given back; its one end. Of
+    a reply: that it is nobody's any more.  */
+#define RP_NOTE_MAP(X)                                                                             \
+    X (JOIN, "join")                                                                               \
+    X (WINDOW, "window")                                                                           \
+    X (DRAIN, "drain")                                                                             \
+    X (LEAVE, "leave")                                                                             \
+    X (ACCEPT, "accept")                                                                           \
+    X (REFUSE, "refuse")                                                                           \
+    X (DISPATCH, "dispatch")                                                                       \
+    X (UNSENT, "unsent")                                                                           \
+    X (ANSWER, "answer")                                                                           \
+    X (FREE, "free")                                                                               \
+    X (FINAL, "final")                                                                             \
+    X (LATE, "late")
+
+typedef enum {
+#define RP_NOTE_ENUM(name, text) RP_NOTE_##name,
+    RP_NOTE_MAP (RP_NOTE_ENUM)
+#undef RP_NOTE_ENUM
+} rp_note_kind_t;
+
+/*  What is not told is 0 or NULL.  */
+typedef struct {
+    rp_note_kind_t kind;
+    uint8_t status;
+    uint8_t attempt;
+    uint8_t attempts;
+    uint32_t window;
+    uint64_t id;
+    uint64_t conversation;
+    int64_t deadline;
+    rp_peer_id_t worker;
+    const char *name;
+    const char *service;
+} rp_note_t;
+
 typedef struct {
     rp_action_kind_t kind;
     bool keep; /* SEND with payload: the core keeps it for another delivery; send a share of it */
     rp_level_t level;
     rp_topic_t topic;
     rp_peer_id_t peer;
-    rp_token_t token; /* SEND of a REQUEST: comes back with RP_EVENT_UNSENT */
+    union { // an action of 128 bytes is two lines of the cache
+        rp_token_t token;    /* SEND of a REQUEST: comes back with RP_EVENT_UNSENT; HISTORY */
+        rp_payload_t *other; /* JOIN */
+    };
     rp_payload_t *payload;
-    /*  With a payload: what rp_wire_patch writes over its head. Without: what to encode.  */
-    rp_head_t head;
+    union {
+        /*  With a payload: what rp_wire_patch writes over its head. Without: what to encode.  */
+        rp_head_t head;
+        rp_note_t note; /* HISTORY */
+    };
 } rp_action_t;
 
 #define RP_ACTIONS_TEXT 16384u

@@ -37,6 +37,7 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
     const rp_limits_t *limits = &options->limits;
     self->limits = *limits;
     self->seed = options->seed;
+    self->history = options->history;
     uint32_t seed = (uint32_t) options->seed;
     rp_pool_init (
       &self->peers, sizeof (rp_peer_t), (uint32_t) (limits->max_clients + limits->max_workers),
@@ -48,9 +49,11 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
       (uint32_t) (limits->total_queue + limits->max_workers * 64), seed);
     rp_pool_init (
       &self->conversations, sizeof (rp_conversation_t), (uint32_t) limits->max_conversations, seed);
+    rp_pool_init (&self->lanes, sizeof (rp_lane_t), (uint32_t) limits->total_queue, seed);
     rp_table_init (&self->services_by_name);
     rp_table_init (&self->requests_by_id);
     rp_table_init (&self->conversations_by_key);
+    rp_table_init (&self->lanes_by_pair);
     rp_heap_init (&self->timers);
     rp_list_init (&self->dirty);
     rp_list_init (&self->ending);
@@ -68,8 +71,10 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
     *self_p = NULL;
     for (uint32_t slot = 0; slot < rp_pool_slots (&self->requests); slot++) {
         rp_request_t *request = rp_pool_at (&self->requests, slot);
-        if (request->pooled.generation & 1)
-            rp_actions_drop (actions, request->payload);
+        if (!(request->pooled.generation & 1))
+            continue;
+        rp_actions_drop (actions, request->payload);
+        rp_actions_drop (actions, request->parts);
     }
     for (uint32_t slot = 0; slot < rp_pool_slots (&self->services); slot++) {
         rp_service_t *service = rp_pool_at (&self->services, slot);
@@ -80,9 +85,11 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
     rp_pool_clear (&self->services);
     rp_pool_clear (&self->requests);
     rp_pool_clear (&self->conversations);
+    rp_pool_clear (&self->lanes);
     rp_table_clear (&self->services_by_name);
     rp_table_clear (&self->requests_by_id);
     rp_table_clear (&self->conversations_by_key);
+    rp_table_clear (&self->lanes_by_pair);
     rp_heap_clear (&self->timers);
     free (self);
 }
@@ -93,10 +100,12 @@ static void s_unsent (rp_dispatch_t *self, const rp_event_t *event)
 {
     rp_request_t *request = event->token.v ? rp_pool_find (&self->requests, event->token.v) : NULL;
     rp_peer_t *peer = rp_peer_find (self, event->peer);
-    if (peer) // first, so that it has no room any more and the request goes elsewhere
+    // First, so that it has no room any more and the request goes elsewhere. A connection that broke is
+    // not cut: its descriptor may have been another's already when the session was bound to it.
+    if (peer)
         rp_peer_condemn (
           self, peer,
-          event->full ? "it does not read what is sent to it" : "its connection broke", true);
+          event->full ? "it does not read what is sent to it" : "its connection broke", event->full);
     if (request && peer && request->worker == peer)
         rp_request_unsent (self, request, event->payload);
     else
@@ -305,13 +314,57 @@ rp_dispatch_counts_t rp_dispatch_counts (const rp_dispatch_t *self)
       .conversations = self->conversations.count};
 }
 
-static int64_t s_age (const rp_list_t *list, int64_t now, bool since_dispatch)
+/*  Of those that are next in their lanes.  */
+static int64_t s_oldest_waiting (const rp_service_t *service, int64_t now)
 {
-    rp_list_node_t *node = rp_list_first (list);
-    if (!node)
-        return 0;
-    const rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
-    return now - (since_dispatch ? request->dispatched : request->accepted);
+    int64_t oldest = now;
+    for (rp_list_node_t *node = rp_list_first (&service->queue); node;
+         node = rp_list_next (&service->queue, node)) {
+        const rp_lane_t *lane = RP_CONTAINER (node, rp_lane_t, node);
+        const rp_request_t *request =
+          RP_CONTAINER (rp_list_first (&lane->requests), rp_request_t, node);
+        if (request->accepted < oldest)
+            oldest = request->accepted;
+    }
+    return now - oldest;
+}
+
+static int64_t s_oldest_running (const rp_peer_t *worker, int64_t now)
+{
+    rp_list_node_t *node = rp_list_first (&worker->running);
+    return node ? now - RP_CONTAINER (node, rp_request_t, node)->dispatched : 0;
+}
+
+static rp_service_info_t s_service_info (const rp_service_t *service, int64_t now)
+{
+    rp_service_info_t info = {
+      .name = service->name,
+      .workers = service->worker_count,
+      .waiting = service->waiting,
+      .waiting_bytes = service->waiting_bytes,
+      .running = service->running,
+      .conversations = service->conversations,
+      .requests = service->requests,
+      .ended = service->ended,
+      .failed = service->failed,
+      .oldest_us = s_oldest_waiting (service, now)};
+    for (rp_list_node_t *node = rp_list_first (&service->workers); node;
+         node = rp_list_next (&service->workers, node)) {
+        const rp_peer_t *worker = RP_CONTAINER (node, rp_peer_t, service_node);
+        info.draining += worker->draining;
+        info.window += worker->window;
+        info.held += worker->held;
+    }
+    return info;
+}
+
+bool rp_dispatch_find_service (
+  const rp_dispatch_t *self, int64_t now, const char *name, size_t size, rp_service_info_t *info)
+{
+    const rp_service_t *service = rp_service_find (self, name, size);
+    if (service)
+        *info = s_service_info (service, now);
+    return service != NULL;
 }
 
 void rp_dispatch_each_service (
@@ -321,24 +374,7 @@ void rp_dispatch_each_service (
         const rp_service_t *service = rp_pool_at (&self->services, slot);
         if (!(service->pooled.generation & 1))
             continue;
-        rp_service_info_t info = {
-          .name = service->name,
-          .workers = service->worker_count,
-          .waiting = service->waiting,
-          .waiting_bytes = service->waiting_bytes,
-          .running = service->running,
-          .conversations = service->conversations,
-          .requests = service->requests,
-          .ended = service->ended,
-          .failed = service->failed,
-          .oldest_us = s_age (&service->queue, now, false)};
-        for (rp_list_node_t *node = rp_list_first (&service->workers); node;
-             node = rp_list_next (&service->workers, node)) {
-            const rp_peer_t *worker = RP_CONTAINER (node, rp_peer_t, service_node);
-            info.draining += worker->draining;
-            info.window += worker->window;
-            info.held += worker->held;
-        }
+        rp_service_info_t info = s_service_info (service, now);
         function (&info, arg);
     }
 }
@@ -361,7 +397,7 @@ void rp_dispatch_each_worker (
           .replies = peer->replies,
           .age_us = now - peer->joined,
           .silent_us = now - peer->heard,
-          .oldest_us = s_age (&peer->running, now, true)};
+          .oldest_us = s_oldest_running (peer, now)};
         for (rp_list_node_t *node = rp_list_first (&peer->conversations); node;
              node = rp_list_next (&peer->conversations, node))
             info.conversations++;

@@ -7,7 +7,8 @@
     in microseconds on any clock that only moves forward.
 
     Ownership: a payload passed in with an event belongs to the core until it comes out with an
-    action (SEND without keep, DROP, ADMIN); the shell passes back what it could not send.
+    action (SEND without keep, DROP, ADMIN, the other of JOIN); the shell passes back what it could
+    not send.
 
     Source: docs/PROTOCOL.md, sections 5 and 6; docs/CONTRACT.md.
     Thread-safety: none; one thread owns it.
@@ -38,8 +39,17 @@ typedef enum {
     RP_EVENT_STOP,    /* end now                                                                   */
 } rp_event_kind_t;
 
+/*  What a session of another protocol cannot do, or does otherwise. 0 for those of Riposte's own.  */
+#define RP_TRAIT_MUTE 0x01u      /* says nothing unasked: its silence is no sign of its death */
+#define RP_TRAIT_BUSY_MUTE 0x02u /* a worker that may be silent while it holds a request */
+#define RP_TRAIT_LEARN 0x04u     /* its heartbeat interval is not known: the time in HELLO is a first
+                                    guess, and the gaps between its HEARTBEATs tell */
+#define RP_TRAIT_PARTS 0x08u     /* a client that takes a reply in parts: REPLYs with RP_FLAG_MORE, then
+                                    one without. For others parts are joined. */
+
 typedef struct {
     rp_event_kind_t kind;
+    uint32_t attempt_limit; /* HELLO of a worker: ms that one attempt may take; 0: any time */
     rp_peer_id_t peer;
     const rp_head_t *head;
     rp_payload_t *payload;
@@ -47,7 +57,9 @@ typedef struct {
     bool oversized;
     bool too_many_frames;
     bool full;
+    uint8_t traits; /* HELLO: RP_TRAIT_… */
     rp_wire_error_t error;
+    const char *why; /* BAD: in words, where error says less */
     rp_token_t token;
 } rp_event_t;
 
@@ -58,6 +70,7 @@ typedef struct {
     uint64_t instance;   /* fresh, and not secret: names this life of the broker */
     const char *version; /* of the software, for WELCOME; outlives the core */
     int64_t now;         /* start of the rejoin grace */
+    bool history;        /* append RP_ACTION_HISTORY for whatever happens to sessions and requests */
 } rp_dispatch_options_t;
 
 /*  NULL when out of memory.  */
@@ -122,6 +135,10 @@ typedef struct {
     int64_t silent_us;
     int64_t oldest_us; /* age of the delivery it has held longest, 0 if none */
 } rp_worker_info_t;
+
+/*  By name; false if there is none. What info points to is valid until the next event.  */
+bool rp_dispatch_find_service (
+  const rp_dispatch_t *self, int64_t now, const char *name, size_t size, rp_service_info_t *info);
 
 typedef void (rp_service_info_fn) (const rp_service_info_t *info, void *arg);
 typedef void (rp_worker_info_fn) (const rp_worker_info_t *info, void *arg);

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "broker/core/conversation.h"
+#include "broker/core/note.h"
+#include "broker/core/parts.h"
 #include "broker/core/peer.h"
 #include "broker/core/request.h"
 #include "broker/core/service.h"
@@ -12,29 +14,34 @@
 
 /*  ---- REQUEST ---------------------------------------------------------------------------------- */
 
-/*  A name of the broker's own: for its shell to answer, or not allowed.  */
-static void s_admin (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
+/*  True for the names of the broker's own that its shell answers to.  */
+static bool s_is_admin (const rp_head_t *head)
 {
     static const char *const names[] = {
       "riposte.ping", "riposte.status", "riposte.services", "riposte.workers"};
-    const rp_head_t *head = event->head;
-    for (size_t index = 0; index < sizeof names / sizeof *names; index++) {
+    if (head->name_size >= 4 && memcmp (head->name, "mmi.", 4) == 0)
+        return true; // 8/MMI: what is not implemented is answered too
+    for (size_t index = 0; index < sizeof names / sizeof *names; index++)
         if (
-          head->name_size != strlen (names[index])
-          || memcmp (head->name, names[index], head->name_size) != 0)
-            continue;
-        self->stats.admin_requests++;
-        client->said = self->now;
-        rp_action_t *action =
-          rp_actions_add (self->actions, RP_ACTION_ADMIN, rp_peer_id (client));
-        action->head = *head;
-        action->head.name = names[index];
-        action->payload = event->payload;
+          head->name_size == strlen (names[index])
+          && memcmp (head->name, names[index], head->name_size) == 0)
+            return true;
+    return false;
+}
+
+/*  A name of the broker's own: for its shell to answer, or not allowed.  */
+static void s_admin (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
+{
+    if (!s_is_admin (event->head)) {
+        rp_request_refuse (
+          self, client, event, RP_DENIED, "names beginning with riposte. belong to the broker");
         return;
     }
-    rp_request_refuse (
-      self, client, event, RP_DENIED,
-      "names beginning with riposte. and mmi. belong to the broker");
+    self->stats.admin_requests++;
+    client->said = self->now;
+    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_ADMIN, rp_peer_id (client));
+    action->head = *event->head;
+    action->payload = event->payload;
 }
 
 /*  What the door refuses whatever the service; NULL if it lets the request in.  */
@@ -179,7 +186,7 @@ static void s_request (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t 
         else if (conversation)
             rp_conversation_add (self, conversation, request);
         else
-            rp_service_enqueue (self, service, request, false);
+            rp_service_submit (self, service, request);
     }
 }
 
@@ -200,20 +207,24 @@ static void s_complete (rp_dispatch_t *self, rp_request_t *request, const rp_hea
 
 static void s_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
 {
+    bool plain = !event->oversized && !request->parts;
+    const char *excess = plain ? NULL : rp_parts_excess (self, request, event);
     request->worker->replies++;
-    if (!event->oversized) {
+    rp_note_request (self, RP_NOTE_ANSWER, request, excess ? RP_APP_ERROR : event->head->status);
+    if (plain) {
         rp_request_answer (self, request, event->head, event->payload);
         return;
     }
-    self->stats.too_large++;
+    if (!excess) {
+        rp_parts_answer (self, request, event);
+        return;
+    }
     rp_actions_drop (self->actions, event->payload);
     rp_head_t reply = {
       .status = RP_APP_ERROR,
       .flags = event->head->flags & RP_FLAG_LAST,
-      .text = rp_actions_format (
-        self->actions, "the reply of %zu bytes is over the limit of %llu (max_body)", event->size,
-        (unsigned long long) self->limits.max_body)};
-    reply.text_size = (uint16_t) strlen (reply.text);
+      .text = excess,
+      .text_size = (uint16_t) strlen (excess)};
     rp_request_answer (self, request, &reply, NULL);
 }
 
@@ -246,18 +257,42 @@ static void s_miss (rp_dispatch_t *self, rp_request_t *request)
     rp_request_answer (self, request, &reply, NULL);
 }
 
+/*  A reply to a request that the worker does not have: it may be late. One of those that take a single
+    request at a time, and have none, was not asked at all (7/MDP, 18/MDP: DISCONNECT), unless a limit
+    took what it had.  */
+static void s_refuse_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *event)
+{
+    self->stats.late_replies++;
+    rp_note_late (self, worker, event->head->id);
+    rp_actions_drop (self->actions, event->payload);
+    bool unasked = worker->held == 0 && worker->attempt_limit == 0;
+    if (unasked && worker->traits & RP_TRAIT_BUSY_MUTE) {
+        rp_peer_expel (self, worker, "a REPLY, but it has no request");
+        return;
+    }
+    rp_actions_log (
+      self->actions, RP_LEVEL_INFO, RP_TOPIC_BAD, rp_peer_id (worker),
+      rp_actions_format (
+        self->actions, "worker %s of \"%s\" replied to a request that it does not have",
+        worker->name, worker->service->name));
+}
+
 static void s_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *event)
 {
     const rp_head_t *head = event->head;
     rp_request_t *request = rp_pool_find (&self->requests, head->id);
     bool held = request && request->worker == worker;
+    if (held && head->flags & RP_FLAG_MORE) {
+        rp_parts_take (self, request, event);
+        return;
+    }
     if (held && request->client && self->now >= request->deadline)
         s_miss (self, request);
     if (!held) {
-        self->stats.late_replies++;
-        rp_actions_drop (self->actions, event->payload);
+        s_refuse_reply (self, worker, event);
     } else if (!request->client) {
         self->stats.late_replies++;
+        rp_note_late (self, worker, head->id);
         rp_actions_drop (self->actions, event->payload);
         if (head->status == RP_WORKER_LOST)
             s_give_up (self, request, head);
@@ -306,6 +341,7 @@ static void s_credit (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *
         return;
     }
     worker->window = event->head->value;
+    rp_note_peer (self, RP_NOTE_WINDOW, worker);
     rp_request_refill (self, worker);
     rp_service_touch (self, worker->service);
 }
@@ -323,6 +359,7 @@ static void s_drain (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *e
     if (worker->draining)
         return;
     worker->draining = true;
+    rp_note_peer (self, RP_NOTE_DRAIN, worker);
     rp_actions_log (
       self->actions, RP_LEVEL_INFO, RP_TOPIC_WORKER, rp_peer_id (worker),
       rp_actions_format (
@@ -370,7 +407,7 @@ static void s_stranger (rp_dispatch_t *self, const rp_event_t *event)
 {
     rp_actions_drop (self->actions, event->payload);
     if (event->head->command == RP_COMMAND_HELLO && event->size == 0) {
-        rp_peer_hello (self, event->head);
+        rp_peer_hello (self, event);
         return;
     }
     self->stats.unknown_peers++;
@@ -391,8 +428,10 @@ void rp_ingress_message (rp_dispatch_t *self, const rp_event_t *event)
         s_stranger (self, event);
         return;
     }
-    peer->heard = self->now;
     unsigned command = event->head->command;
+    if (command == RP_COMMAND_HEARTBEAT && peer->traits & RP_TRAIT_LEARN)
+        rp_peer_beat (self, peer);
+    peer->heard = self->now;
     s_handler_fn *handler = command < RP_COMMAND_COUNT ? s_handlers[command][peer->role] : NULL;
     bool has_body = command == RP_COMMAND_REQUEST || command == RP_COMMAND_REPLY;
     if (!has_body || !handler)
@@ -411,8 +450,9 @@ void rp_ingress_bad (rp_dispatch_t *self, const rp_event_t *event)
 {
     rp_peer_t *peer = rp_peer_find (self, event->peer);
     rp_actions_drop (self->actions, event->payload);
-    const char *what = event->too_many_frames ? "more frames than the 64 allowed"
-                                              : rp_wire_error_text (event->error);
+    const char *what = event->why                ? event->why
+                       : event->too_many_frames ? "more frames than the 64 allowed"
+                                                : rp_wire_error_text (event->error);
     if (event->too_many_frames)
         self->stats.too_many_frames++;
     else

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/core/conversation.h"
+#include "broker/core/note.h"
 #include "broker/core/request.h"
 #include "broker/core/service.h"
 #include "common/name.h"
@@ -59,7 +60,7 @@ static uint32_t s_agree (const rp_dispatch_t *self, uint32_t proposed_ms)
     return proposed_ms;
 }
 
-static rp_peer_t *s_admit (rp_dispatch_t *self, const rp_head_t *hello, rp_role_t role)
+static rp_peer_t *s_admit (rp_dispatch_t *self, const rp_event_t *event, rp_role_t role)
 {
     rp_peer_t *peer = rp_pool_take (&self->peers);
     if (!peer)
@@ -69,11 +70,16 @@ static rp_peer_t *s_admit (rp_dispatch_t *self, const rp_head_t *hello, rp_role_
         return NULL;
     }
     peer->role = role;
-    peer->interval = (int64_t) s_agree (self, hello->time) * 1000;
+    peer->traits = event->traits;
+    peer->interval = (int64_t) s_agree (self, event->head->time) * 1000;
+    peer->patience = peer->interval * RP_LIVENESS;
+    for (unsigned index = 0; index < RP_PEER_GAPS; index++)
+        peer->gaps[index] = (uint32_t) peer->interval;
+    peer->beat = RP_NEVER;
     peer->heard = peer->said = peer->joined = self->now;
     peer->probe_at = RP_NEVER;
-    if (hello->key_size)
-        memcpy (peer->name, hello->key, hello->key_size);
+    if (event->head->key_size)
+        memcpy (peer->name, event->head->key, event->head->key_size);
     rp_list_init (&peer->conversations);
     rp_list_init (&peer->requests);
     rp_list_init (&peer->running);
@@ -82,13 +88,16 @@ static rp_peer_t *s_admit (rp_dispatch_t *self, const rp_head_t *hello, rp_role_
     return peer;
 }
 
-static void s_welcome (rp_dispatch_t *self, rp_peer_t *peer, uint32_t value)
+static void
+s_welcome (rp_dispatch_t *self, rp_peer_t *peer, const rp_head_t *hello, uint32_t value)
 {
+    rp_note_peer (self, RP_NOTE_JOIN, peer);
     rp_actions_add (self->actions, RP_ACTION_ADMIT, rp_peer_id (peer));
     rp_peer_tell (
       self, peer,
       &(rp_head_t) {
         .command = RP_COMMAND_WELCOME,
+        .flags = hello->flags & RP_FLAG_BUNDLES,
         .time = (uint32_t) (peer->interval / 1000),
         .value = value,
         .key = self->instance,
@@ -97,25 +106,27 @@ static void s_welcome (rp_dispatch_t *self, rp_peer_t *peer, uint32_t value)
         .headers_size = (uint16_t) self->welcome_size});
 }
 
-static void s_hello_client (rp_dispatch_t *self, const rp_head_t *hello)
+static void s_hello_client (rp_dispatch_t *self, const rp_event_t *event)
 {
+    const rp_head_t *hello = event->head;
     rp_peer_t *peer = NULL;
     if (self->clients < self->limits.max_clients)
-        peer = s_admit (self, hello, RP_ROLE_CLIENT);
+        peer = s_admit (self, event, RP_ROLE_CLIENT);
     if (!peer) {
         s_refuse (self, hello, RP_BUSY, "too many clients (limit max_clients); try again later");
         return;
     }
     self->clients++;
     self->stats.clients_joined++;
-    s_welcome (self, peer, (uint32_t) self->limits.client_open);
+    s_welcome (self, peer, hello, (uint32_t) self->limits.client_open);
     rp_actions_log (
       self->actions, RP_LEVEL_DEBUG, RP_TOPIC_CLIENT, rp_peer_id (peer),
       rp_actions_format (self->actions, "client %s joined", peer->name));
 }
 
-static void s_hello_worker (rp_dispatch_t *self, const rp_head_t *hello)
+static void s_hello_worker (rp_dispatch_t *self, const rp_event_t *event)
 {
+    const rp_head_t *hello = event->head;
     if (rp_name_is_reserved (hello->name, hello->name_size)) {
         s_refuse (
           self, hello, RP_DENIED,
@@ -131,7 +142,7 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_head_t *hello)
     if (self->workers < self->limits.max_workers)
         service = rp_service_get (self, hello->name, hello->name_size);
     if (service)
-        peer = s_admit (self, hello, RP_ROLE_WORKER);
+        peer = s_admit (self, event, RP_ROLE_WORKER);
     if (!peer) {
         s_refuse (
           self, hello, RP_BUSY,
@@ -139,6 +150,7 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_head_t *hello)
         return;
     }
     peer->window = hello->value;
+    peer->attempt_limit = event->attempt_limit;
     if (!rp_service_join (self, service, peer)) {
         rp_timer_end (self, &peer->timer);
         rp_pool_give (&self->peers, peer);
@@ -147,7 +159,7 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_head_t *hello)
     }
     self->workers++;
     self->stats.workers_joined++;
-    s_welcome (self, peer, peer->window);
+    s_welcome (self, peer, hello, peer->window);
     rp_actions_log (
       self->actions, RP_LEVEL_INFO, RP_TOPIC_WORKER, rp_peer_id (peer),
       rp_actions_format (
@@ -155,14 +167,14 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_head_t *hello)
         peer->window));
 }
 
-void rp_peer_hello (rp_dispatch_t *self, const rp_head_t *hello)
+void rp_peer_hello (rp_dispatch_t *self, const rp_event_t *event)
 {
     if (self->draining)
-        s_refuse (self, hello, RP_DRAINING, "the broker is going away; try another");
-    else if (hello->flags & RP_FLAG_WORKER)
-        s_hello_worker (self, hello);
+        s_refuse (self, event->head, RP_DRAINING, "the broker is going away; try another");
+    else if (event->head->flags & RP_FLAG_WORKER)
+        s_hello_worker (self, event);
     else
-        s_hello_client (self, hello);
+        s_hello_client (self, event);
 }
 
 void rp_peer_expel (rp_dispatch_t *self, rp_peer_t *peer, const char *text)
@@ -185,6 +197,7 @@ void rp_peer_condemn (rp_dispatch_t *self, rp_peer_t *peer, const char *why, boo
         return;
     peer->ending = why;
     peer->cut = cut;
+    rp_note_peer (self, RP_NOTE_DRAIN, peer);
     rp_list_append (&self->ending, &peer->ending_node);
     if (peer->role == RP_ROLE_WORKER)
         rp_service_room_changed (self, peer);
@@ -219,7 +232,7 @@ static void s_end_client (rp_dispatch_t *self, rp_peer_t *client)
 static void s_end_worker (rp_dispatch_t *self, rp_peer_t *worker)
 {
     rp_list_node_t *node;
-    // Newest first, each to the front of the queue: so their order stays.
+    // Newest first, each to the front of its lane: so their order stays.
     while ((node = rp_list_last (&worker->running))) {
         rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
         if (request->state == RP_REQUEST_ABANDONED)
@@ -240,8 +253,10 @@ static void s_end_worker (rp_dispatch_t *self, rp_peer_t *worker)
 
 void rp_peer_end (rp_dispatch_t *self, rp_peer_t *peer, rp_action_kind_t forget_or_cut)
 {
-    if (!peer->ending)
+    if (!peer->ending) {
         peer->ending = "it left";
+        rp_note_peer (self, RP_NOTE_DRAIN, peer);
+    }
     if (peer->ending_node.next)
         rp_list_remove (&peer->ending_node);
     rp_actions_add (self->actions, forget_or_cut, rp_peer_id (peer));
@@ -249,6 +264,7 @@ void rp_peer_end (rp_dispatch_t *self, rp_peer_t *peer, rp_action_kind_t forget_
         s_end_worker (self, peer);
     else
         s_end_client (self, peer);
+    rp_note_peer (self, RP_NOTE_LEAVE, peer);
     rp_timer_end (self, &peer->timer);
     rp_pool_give (&self->peers, peer);
 }
@@ -269,6 +285,7 @@ void rp_peer_dismiss (rp_dispatch_t *self, rp_peer_t *peer, rp_status_t status, 
     s_bye (self, rp_peer_id (peer), status, text);
     peer->ending = text;
     peer->cut = false;
+    rp_note_peer (self, RP_NOTE_DRAIN, peer);
     rp_list_append (&self->ending, &peer->ending_node);
     if (peer->role == RP_ROLE_WORKER)
         rp_service_room_changed (self, peer);
@@ -299,11 +316,56 @@ static int64_t s_earlier (int64_t one, int64_t other)
     return one < other ? one : other;
 }
 
+static int64_t s_later (int64_t one, int64_t other)
+{
+    return one > other ? one : other;
+}
+
+/*  When its silence says that it is dead.  */
+static int64_t s_silent_at (const rp_dispatch_t *self, const rp_peer_t *peer)
+{
+    if (peer->traits & RP_TRAIT_MUTE)
+        return RP_NEVER;
+    int64_t since = peer->heard;
+    if (peer->traits & RP_TRAIT_BUSY_MUTE) {
+        if (peer->held > 0)
+            return RP_NEVER;
+        since = s_later (since, peer->freed);
+    }
+    return s_later (since + peer->patience, self->grace_until);
+}
+
+static void s_set_timer (rp_dispatch_t *self, rp_peer_t *peer)
+{
+    int64_t due = s_earlier (peer->said + peer->interval, s_silent_at (self, peer));
+    rp_timer_set (self, &peer->timer, s_earlier (due, peer->probe_at));
+}
+
+void rp_peer_beat (rp_dispatch_t *self, rp_peer_t *peer)
+{
+    // In between it may have been busy, or have put off its HEARTBEAT because it said something else.
+    bool in_a_row = peer->beat == peer->heard && peer->held == 0 && peer->freed <= peer->beat;
+    int64_t gap = self->now - peer->beat;
+    peer->beat = self->now;
+    // A gap that nobody asks for: the network, or the broker, held the first of the two up.
+    if (!in_a_row || gap < (int64_t) self->limits.heartbeat_min * 1000 || peer->ending)
+        return;
+    int64_t most = (int64_t) self->limits.heartbeat_max * 1000;
+    peer->gaps[peer->gap] = (uint32_t) s_earlier (gap, most);
+    peer->gap = (uint8_t) ((peer->gap + 1) % RP_PEER_GAPS);
+    int64_t smallest = peer->gaps[0], largest = peer->gaps[0];
+    for (unsigned index = 1; index < RP_PEER_GAPS; index++) {
+        smallest = s_earlier (smallest, peer->gaps[index]);
+        largest = s_later (largest, peer->gaps[index]);
+    }
+    peer->interval = smallest;
+    peer->patience = largest * RP_LIVENESS;
+    s_set_timer (self, peer);
+}
+
 void rp_peer_due (rp_dispatch_t *self, rp_peer_t *peer)
 {
-    int64_t silent_at = peer->heard + peer->interval * RP_LIVENESS;
-    if (silent_at < self->grace_until)
-        silent_at = self->grace_until;
+    int64_t silent_at = s_silent_at (self, peer);
     if (!peer->ending && self->now >= silent_at)
         rp_peer_condemn (self, peer, "silent for three heartbeat intervals", true);
     if (peer->ending) {
@@ -320,7 +382,5 @@ void rp_peer_due (rp_dispatch_t *self, rp_peer_t *peer)
     } else if (self->now >= peer->said + peer->interval) {
         rp_peer_tell (self, peer, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT});
     }
-    rp_timer_set (
-      self, &peer->timer,
-      s_earlier (s_earlier (peer->said + peer->interval, silent_at), peer->probe_at));
+    s_set_timer (self, peer);
 }

@@ -13,7 +13,12 @@
 rp_peer_t *rp_peer_find (const rp_dispatch_t *self, rp_peer_id_t id);
 
 /*  HELLO from somebody without a session.  */
-void rp_peer_hello (rp_dispatch_t *self, const rp_head_t *hello);
+void rp_peer_hello (rp_dispatch_t *self, const rp_event_t *event);
+
+/*  HEARTBEAT from a session with RP_TRAIT_LEARN, before it is noted as heard. It is told that the
+    broker lives at the smallest of the latest gaps, and may be silent for three of the largest: both
+    sides err towards life. The guess counts as a gap until there are enough of its own.  */
+void rp_peer_beat (rp_dispatch_t *self, rp_peer_t *peer);
 
 /*  Sends a head of the broker's own to a peer.  */
 void rp_peer_tell (rp_dispatch_t *self, rp_peer_t *peer, const rp_head_t *head);

@@ -5,6 +5,9 @@
 #include <string.h>
 
 #include "broker/core/conversation.h"
+#include "broker/core/lane.h"
+#include "broker/core/note.h"
+#include "broker/core/parts.h"
 #include "broker/core/peer.h"
 #include "broker/core/service.h"
 #include "common/check.h"
@@ -91,6 +94,13 @@ rp_request_t *rp_request_accept (
         rp_pool_give (&self->requests, request);
         return NULL;
     }
+    request->lane = rp_lane_open (self, client, service);
+    if (!request->lane) {
+        rp_table_remove (&self->requests_by_id, s_hash (self, client, head->id), request);
+        rp_timer_end (self, &request->timer);
+        rp_pool_give (&self->requests, request);
+        return NULL;
+    }
     request->client = client;
     request->service = service;
     request->payload = event->payload;
@@ -107,6 +117,7 @@ rp_request_t *rp_request_accept (
     self->stats.requests++;
     self->stats.open_bytes += request->bytes;
     rp_timer_set (self, &request->timer, request->deadline);
+    rp_note_request (self, RP_NOTE_ACCEPT, request, 0);
     return request;
 }
 
@@ -116,50 +127,71 @@ static uint32_t s_us (int64_t time)
     return time < 0 ? 0 : time > UINT32_MAX ? UINT32_MAX : (uint32_t) time;
 }
 
+/*  To the client: a reply, or part of one.  */
+static inline void s_send_reply (
+  rp_dispatch_t *self, const rp_request_t *request, const rp_head_t *reply, rp_payload_t *payload)
+{
+    rp_peer_t *client = request->client;
+    if (client->ending) {
+        rp_actions_drop (self->actions, payload);
+        return;
+    }
+    bool running = request->state == RP_REQUEST_RUNNING;
+    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_peer_id (client));
+    action->payload = payload;
+    action->head = *reply;
+    action->head.command = RP_COMMAND_REPLY;
+    action->head.id = request->client_id;
+    action->head.conversation = 0;
+    action->head.attempt = request->attempt;
+    action->head.time = s_us ((running ? request->dispatched : self->now) - request->accepted);
+    action->head.value = running ? s_us (self->now - request->dispatched) : 0;
+    client->said = self->now;
+}
+
+void rp_request_send_part (
+  rp_dispatch_t *self, const rp_request_t *request, const rp_head_t *part, rp_payload_t *payload)
+{
+    s_send_reply (self, request, part, payload);
+}
+
 void rp_request_answer (
   rp_dispatch_t *self, rp_request_t *request, const rp_head_t *reply, rp_payload_t *payload)
 {
     rp_peer_t *client = request->client;
     bool failed = reply->status != RP_OK && reply->status != RP_APP_ERROR;
+    rp_note_request (self, RP_NOTE_FINAL, request, reply->status);
     self->stats.final[reply->status]++;
     request->service->ended++;
     request->service->failed += failed;
     self->stats.open_bytes -= request->bytes;
-
-    if (client->ending) {
-        rp_actions_drop (self->actions, payload);
-    } else {
-        bool running = request->state == RP_REQUEST_RUNNING;
-        rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_peer_id (client));
-        action->payload = payload;
-        action->head = *reply;
-        action->head.command = RP_COMMAND_REPLY;
-        action->head.id = request->client_id;
-        action->head.conversation = 0;
-        action->head.attempt = request->attempt;
-        action->head.time =
-          s_us ((running ? request->dispatched : self->now) - request->accepted);
-        action->head.value = running ? s_us (self->now - request->dispatched) : 0;
-        client->said = self->now;
-    }
+    rp_parts_drop (self, request);
+    s_send_reply (self, request, reply, payload);
     rp_list_remove (&request->client_node);
     client->open--;
     rp_table_remove (
       &self->requests_by_id, s_hash (self, client, request->client_id), request);
     request->client = NULL;
-    rp_timer_end (self, &request->timer);
+    if (request->state == RP_REQUEST_QUEUED)
+        rp_lane_take (request);
+    rp_lane_close (self, request->lane);
+    request->lane = NULL;
     rp_actions_drop (self->actions, request->payload);
     request->payload = NULL;
 }
 
 /*  Takes it from the list it is in, if any; a worker gets its place back.  */
-static void s_detach (rp_request_t *request)
+static void s_detach (rp_dispatch_t *self, rp_request_t *request)
 {
-    if (request->node.next)
+    if (request->node.next && request->state == RP_REQUEST_QUEUED)
+        rp_lane_take (request);
+    else if (request->node.next)
         rp_list_remove (&request->node);
     rp_peer_t *worker = request->worker;
-    if (worker)
-        worker->held--;
+    if (!worker)
+        return;
+    worker->held--;
+    rp_note_request (self, RP_NOTE_FREE, request, 0);
 }
 
 void rp_request_refill (rp_dispatch_t *self, rp_peer_t *worker)
@@ -182,9 +214,10 @@ void rp_request_free (rp_dispatch_t *self, rp_request_t *request)
     rp_peer_t *worker = request->worker;
     rp_conversation_t *conversation = request->conversation;
     rp_service_touch (self, request->service);
-    s_detach (request);
+    s_detach (self, request);
     rp_request_set_state (self, request, RP_REQUEST_DONE);
     bool current = conversation && conversation->current == request;
+    rp_timer_end (self, &request->timer);
     rp_pool_give (&self->requests, request);
     if (current)
         rp_conversation_advance (self, conversation);
@@ -201,6 +234,13 @@ void rp_request_finish (
     rp_request_free (self, request);
 }
 
+/*  When its delivery is lost by the limit of its worker.  */
+static int64_t s_limit_end (const rp_request_t *request)
+{
+    uint32_t limit = request->worker->attempt_limit;
+    return limit ? request->dispatched + (int64_t) limit * 1000 : RP_NEVER;
+}
+
 void rp_request_abandon (
   rp_dispatch_t *self, rp_request_t *request, rp_status_t status, const char *text)
 {
@@ -208,6 +248,7 @@ void rp_request_abandon (
       .status = (uint8_t) status, .text = text, .text_size = (uint16_t) strlen (text)};
     rp_request_answer (self, request, &reply, NULL);
     rp_request_set_state (self, request, RP_REQUEST_ABANDONED);
+    rp_timer_set (self, &request->timer, s_limit_end (request));
     rp_peer_tell (
       self, request->worker,
       &(rp_head_t) {
@@ -216,7 +257,7 @@ void rp_request_abandon (
 
 void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *worker)
 {
-    s_detach (request);
+    s_detach (self, request);
     request->worker = worker;
     request->dispatched = self->now;
     request->attempt++;
@@ -226,8 +267,11 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *wo
     worker->held++;
     if (request->conversation && !request->conversation->worker)
         rp_conversation_bind (self, request->conversation, worker);
-    rp_timer_set (self, &request->timer, request->deadline);
+    int64_t limit_end = s_limit_end (request);
+    rp_timer_set (
+      self, &request->timer, request->deadline < limit_end ? request->deadline : limit_end);
 
+    rp_note_request (self, RP_NOTE_DISPATCH, request, 0);
     self->stats.deliveries++;
     self->stats.redeliveries += request->attempt > 1;
     worker->said = self->now;
@@ -252,12 +296,13 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *wo
     };
 }
 
-/*  Back to the front of the queue, or of the worker's line if its conversation lives there.  */
+/*  Back to the front of its lane, or of the worker's line if its conversation lives there.  */
 static void s_requeue (rp_dispatch_t *self, rp_request_t *request)
 {
     rp_peer_t *worker = request->worker;
     rp_conversation_t *conversation = request->conversation;
-    s_detach (request);
+    rp_parts_drop (self, request);
+    s_detach (self, request);
     request->worker = NULL;
     if (conversation && conversation->established) {
         rp_request_set_state (self, request, RP_REQUEST_PINNED);
@@ -275,7 +320,8 @@ void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *te
     bool bound =
       request->orphaned || (request->conversation && request->conversation->established);
     if (
-      request->attempt >= request->attempts || !request->payload || bound || self->draining) {
+      request->attempt >= request->attempts || !request->payload || bound || request->streamed
+      || self->draining) {
         rp_request_finish (self, request, RP_WORKER_LOST, text);
         return;
     }
@@ -285,6 +331,7 @@ void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *te
 
 void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t *payload)
 {
+    rp_note_request (self, RP_NOTE_UNSENT, request, 0);
     if (request->state == RP_REQUEST_ABANDONED) {
         rp_actions_drop (self->actions, payload);
         rp_request_free (self, request);
@@ -340,8 +387,30 @@ void rp_request_watch (rp_dispatch_t *self, rp_request_t *request)
     rp_timer_set (self, &request->timer, due);
 }
 
+/*  The worker did not answer within its limit, so its place is free again, and whatever it still says
+    is late: the next delivery has a token of its own.  */
+static void s_overdue (rp_dispatch_t *self, rp_request_t *request)
+{
+    rp_peer_t *worker = request->worker;
+    worker->freed = self->now;
+    self->stats.overdue_attempts++;
+    rp_actions_log (
+      self->actions, RP_LEVEL_WARNING, RP_TOPIC_LOST, rp_peer_id (worker),
+      "a worker did not answer a request within the limit of an attempt");
+    if (request->client)
+        rp_request_lost (
+          self, request, "the worker did not answer within the limit of an attempt");
+    else
+        rp_request_free (self, request);
+}
+
 void rp_request_due (rp_dispatch_t *self, rp_request_t *request)
 {
+    bool running = request->state == RP_REQUEST_RUNNING;
+    if (!request->client || (running && self->now < request->deadline)) {
+        s_overdue (self, request);
+        return;
+    }
     if (self->now < request->deadline) { // its wait for a worker is over
         if (request->service->worker_count == 0 && !rp_request_is_patient (self, request))
             rp_request_no_worker (self, request);
@@ -349,7 +418,7 @@ void rp_request_due (rp_dispatch_t *self, rp_request_t *request)
             rp_request_watch (self, request);
         return;
     }
-    if (request->state == RP_REQUEST_RUNNING)
+    if (running)
         rp_request_abandon (
           self, request, RP_DEADLINE, "the deadline passed while a worker had the request");
     else if (request->attempt > 0)
@@ -376,6 +445,7 @@ void rp_request_refuse_with (
 {
     self->stats.requests++;
     self->stats.final[reply->status]++;
+    rp_note_refusal (self, client, event->head->id, reply->status);
     rp_actions_drop (self->actions, event->payload);
     rp_head_t head = *reply;
     head.command = RP_COMMAND_REPLY;

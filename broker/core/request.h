@@ -28,6 +28,10 @@ rp_request_t *rp_request_find (const rp_dispatch_t *self, const rp_peer_t *clien
     caller's.  */
 void rp_request_set_state (rp_dispatch_t *self, rp_request_t *request, rp_request_state_t state);
 
+/*  Sends the client part of a reply; payload moves on.  */
+void rp_request_send_part (
+  rp_dispatch_t *self, const rp_request_t *request, const rp_head_t *part, rp_payload_t *payload);
+
 /*  Gives the client its final status, with the worker's reply if there is one (head: status, code,
     flags of it; payload moves on), and forgets the client. The request itself stays.  */
 void rp_request_answer (
@@ -65,7 +69,7 @@ bool rp_request_is_patient (const rp_dispatch_t *self, const rp_request_t *reque
 /*  Sets the timer of a queued request: to its deadline, or to the end of its wait for a worker.  */
 void rp_request_watch (rp_dispatch_t *self, rp_request_t *request);
 
-/*  Its timer rang: the deadline, or the end of its wait for a worker.  */
+/*  Its timer rang: the deadline, the end of its wait for a worker, or the limit of the attempt.  */
 void rp_request_due (rp_dispatch_t *self, rp_request_t *request);
 
 /*  No worker came: NO_WORKER, or WORKER_LOST if one had it before.  */

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "broker/core/lane.h"
 #include "broker/core/request.h"
 #include "common/headers.h"
 #include "common/name.h"
@@ -83,10 +84,7 @@ void rp_service_enqueue (
   rp_dispatch_t *self, rp_service_t *service, rp_request_t *request, bool front)
 {
     rp_request_set_state (self, request, RP_REQUEST_QUEUED);
-    if (front)
-        rp_list_prepend (&service->queue, &request->node);
-    else
-        rp_list_append (&service->queue, &request->node);
+    rp_lane_put (request, front);
     rp_request_watch (self, request);
     rp_service_touch (self, service);
 }
@@ -106,19 +104,33 @@ static rp_peer_t *s_choose (const rp_service_t *service, const rp_request_t *req
     return worker;
 }
 
+void rp_service_submit (rp_dispatch_t *self, rp_service_t *service, rp_request_t *request)
+{
+    rp_peer_t *worker =
+      rp_list_is_empty (&service->queue) ? s_choose (service, request) : NULL;
+    if (!worker) {
+        rp_service_enqueue (self, service, request, false);
+        return;
+    }
+    rp_request_start (self, request, worker);
+    rp_service_room_changed (self, worker);
+}
+
 static void s_schedule (rp_dispatch_t *self, rp_service_t *service)
 {
     rp_list_node_t *node;
     while ((node = rp_list_first (&service->queue))) {
-        rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
+        rp_lane_t *lane = RP_CONTAINER (node, rp_lane_t, node);
+        rp_request_t *request = rp_lane_next (lane);
         rp_peer_t *worker = s_choose (service, request);
         if (!worker)
             return;
         if (self->now >= request->deadline) {
             rp_request_due (self, request);
-            continue;
+            continue; // which was not a turn of its lane
         }
         rp_request_start (self, request, worker);
+        rp_lane_end_turn (lane);
         rp_service_room_changed (self, worker);
     }
 }
@@ -142,14 +154,12 @@ void rp_service_settle (rp_dispatch_t *self)
     }
 }
 
-void rp_service_due (rp_dispatch_t *self, rp_service_t *service)
+static void s_end_impatient (rp_dispatch_t *self, rp_lane_t *lane)
 {
-    rp_timer_set (self, &service->timer, RP_NEVER);
-    if (service->worker_count)
-        return;
-    // One that ends may bring the next of its conversation to the back of the queue.
+    lane->open++; // so that it is there until the last has been looked at
+    // One that ends may bring the next of its conversation to the back of the lane.
     rp_list_node_t *node, *kept = NULL;
-    while ((node = kept ? rp_list_next (&service->queue, kept) : rp_list_first (&service->queue))) {
+    while ((node = kept ? rp_list_next (&lane->requests, kept) : rp_list_first (&lane->requests))) {
         rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
         if (rp_request_is_patient (self, request)) {
             rp_request_watch (self, request);
@@ -157,6 +167,18 @@ void rp_service_due (rp_dispatch_t *self, rp_service_t *service)
         } else {
             rp_request_no_worker (self, request);
         }
+    }
+    rp_lane_close (self, lane);
+}
+
+void rp_service_due (rp_dispatch_t *self, rp_service_t *service)
+{
+    rp_timer_set (self, &service->timer, RP_NEVER);
+    if (service->worker_count)
+        return;
+    for (rp_list_node_t *node = rp_list_first (&service->queue), *next; node; node = next) {
+        next = rp_list_next (&service->queue, node);
+        s_end_impatient (self, RP_CONTAINER (node, rp_lane_t, node));
     }
     rp_service_touch (self, service);
 }

@@ -1,4 +1,4 @@
-/*  A service: the queue of its requests, and its workers by room.
+/*  A service: the lanes in which its requests wait, and its workers by room.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -22,7 +22,11 @@ void rp_service_touch (rp_dispatch_t *self, rp_service_t *service);
 /*  Schedules all services that were touched, and forgets those that nothing needs any more.  */
 void rp_service_settle (rp_dispatch_t *self);
 
-/*  Puts a request at the back of the queue; at the front with front.  */
+/*  A new request, whose deadline has not passed: to a worker at once if nobody waits and one has room;
+    otherwise it is queued, last of its client's.  */
+void rp_service_submit (rp_dispatch_t *self, rp_service_t *service, rp_request_t *request);
+
+/*  Queues a request, last of its client's; with front, as the client's next.  */
 void rp_service_enqueue (
   rp_dispatch_t *self, rp_service_t *service, rp_request_t *request, bool front);
 

@@ -9,8 +9,10 @@
            └──< conversations ─────┴───────────┘
 
     Every item with a time limit is in one heap of timers from its birth to its end, so that setting a
-    timer can never fail. A request is in exactly one list: the service's queue, its conversation's
-    line, its worker's pinned line, or its worker's running list; rp_request_set_state says which.
+    timer can never fail. A request is in exactly one list: its client's lane in the service, its
+    conversation's line, its worker's pinned line, or its worker's running list;
+    rp_request_set_state says which. A lane is in its service's queue exactly while a request waits
+    in it.
 */
 
 #ifndef RP_STATE_H
@@ -37,7 +39,22 @@ typedef struct rp_service rp_service_t;
 typedef struct rp_request rp_request_t;
 typedef struct rp_conversation rp_conversation_t;
 
+/*  A client's place in a service. There is one for each client and service with open requests, whether
+    or not they wait, so that a request that was accepted can always be queued again.  */
+typedef struct {
+    rp_pooled_t pooled;
+    rp_list_node_t node; /* in the service's queue while requests is not empty */
+    rp_list_t requests;  /* QUEUED, next first */
+    rp_peer_t *client;
+    rp_service_t *service;
+    uint32_t open; /* requests of the client for the service */
+} rp_lane_t;
+
 typedef enum { RP_ROLE_NONE, RP_ROLE_CLIENT, RP_ROLE_WORKER, RP_ROLE_COUNT } rp_role_t;
+
+/*  Gaps between HEARTBEATs from which an interval is learned. One that is late by chance, or the time
+    for which the broker itself stood still, counts until so many more have come.  */
+#define RP_PEER_GAPS 4u
 
 /*  A session.  */
 struct rp_peer {
@@ -49,7 +66,8 @@ struct rp_peer {
     bool draining;
     rp_role_t role;
     uint8_t probes_left;
-    int64_t interval;
+    uint8_t traits;
+    int64_t interval; /* at which it is told that the broker lives */
     int64_t heard;
     int64_t said;
     int64_t probe_at;
@@ -57,6 +75,7 @@ struct rp_peer {
     rp_list_t conversations; /* of a client: those it opened; of a worker: those it holds */
 
     rp_list_t requests; /* client: open ones */
+    rp_lane_t lane;     /* client: of one service; those of others come from the pool */
     uint32_t open;
     uint32_t talks; /* client: conversations */
 
@@ -68,8 +87,14 @@ struct rp_peer {
     uint32_t window;
     uint32_t held;
     uint32_t abandoned;
+    uint32_t attempt_limit; /* ms, 0: none */
     uint64_t replies;
 
+    int64_t patience; /* how long it may be silent */
+    int64_t beat;     /* LEARN: its latest HEARTBEAT */
+    int64_t freed;    /* when a delivery was last taken from it, without a word of its own */
+    uint32_t gaps[RP_PEER_GAPS]; /* LEARN: between its latest HEARTBEATs, us */
+    uint8_t gap;                 /* the oldest of them */
     char name[RP_PEER_NAME_MAX + 1];
 };
 
@@ -79,7 +104,7 @@ struct rp_service {
     rp_list_node_t dirty_node;
     bool dirty;
     uint64_t hash;
-    rp_list_t queue;
+    rp_list_t queue; /* lanes in which requests wait, in the order of their turns */
     rp_list_t workers;
     rp_heap_t room; /* workers with room that take new work; most room first, then least recently used */
     uint32_t worker_count;
@@ -98,7 +123,7 @@ struct rp_service {
 /*  name, waits (counted in queues)  */
 #define RP_REQUEST_STATE_MAP(X)                                                                    \
     X (NEW, false)                                                                                 \
-    X (QUEUED, true)     /* in the service's queue                                            */   \
+    X (QUEUED, true)     /* in its lane                                                       */   \
     X (HELD, true)       /* behind another request of its conversation                        */   \
     X (PINNED, true)     /* its conversation's worker has no room                             */   \
     X (RUNNING, false)   /* with a worker                                                     */   \
@@ -120,8 +145,10 @@ struct rp_request {
     rp_peer_t *client; /* NULL once it has its final status */
     rp_peer_t *worker; /* RUNNING, ABANDONED */
     rp_service_t *service;
+    rp_lane_t *lane; /* while client != NULL */
     rp_conversation_t *conversation;
     rp_payload_t *payload; /* NULL while the only copy is on its way */
+    rp_payload_t *parts;   /* of the reply so far, joined; the client does not take parts */
     uint64_t client_id;
     uint64_t excluded; /* handle of the worker that lost it last */
     int64_t deadline;
@@ -133,6 +160,9 @@ struct rp_request {
     uint8_t attempts;
     uint8_t state;
     bool orphaned; /* its conversation ended while a worker had it */
+    bool streamed; /* its client has seen part of the reply */
+    bool inlined;  /* the first of parts has RP_FLAG_INLINE */
+    uint32_t parts_bytes;
     uint32_t wait; /* ms it may wait for a worker to appear, from accepted on */
 };
 
@@ -162,9 +192,11 @@ struct rp_dispatch {
     rp_pool_t services;
     rp_pool_t requests;
     rp_pool_t conversations;
+    rp_pool_t lanes;
     rp_table_t services_by_name;
     rp_table_t requests_by_id;
     rp_table_t conversations_by_key;
+    rp_table_t lanes_by_pair; /* client and service */
     rp_heap_t timers;
     rp_list_t dirty;  /* services to be scheduled before this call returns */
     rp_list_t ending; /* sessions to be ended by the next tick */
@@ -174,6 +206,7 @@ struct rp_dispatch {
     uint32_t workers;
     uint64_t uses; /* counts dispatches; orders workers by last use */
 
+    bool history;
     bool draining;
     bool stopped;
     int64_t drain_until;

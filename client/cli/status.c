@@ -58,6 +58,21 @@ static void s_write_endpoints (const json_t *endpoints)
     }
 }
 
+/*  A group of numbers, and of such groups: those have a line of their own.  */
+static void s_write_group (const char *title, json_t *group, size_t width, bool all)
+{
+    const char *key;
+    json_t *inner;
+    s_write_numbers (title, group, width, all);
+    json_object_foreach (group, key, inner)
+    {
+        char longer[S_PATH_MAX];
+        snprintf (longer, sizeof longer, "%s %s", title, key);
+        if (json_is_object (inner))
+            s_write_numbers (longer, inner, width, all);
+    }
+}
+
 /*  What is there now is shown with its zeros; what is counted or set only where it says something,
     and the limits only with -v.  */
 static void s_write_table (const rp_cli_t *self, json_t *status)
@@ -81,7 +96,7 @@ static void s_write_table (const rp_cli_t *self, json_t *status)
     {
         bool now = strcmp (title, "gauges") == 0 || strcmp (title, "counts") == 0;
         if (json_is_object (group) && (all || strcmp (title, "limits") != 0))
-            s_write_numbers (title, group, width, all || now);
+            s_write_group (title, group, width, all || now);
     }
 }
 

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <zmq.h>
 
+#include "common/bundle.h"
 #include "common/io/clock.h"
 #include "common/io/socket.h"
 #include "common/limits.h"
@@ -24,6 +26,13 @@ struct rp_channel {
     bool connected; /* the handshake succeeded and nothing broke since */
     bool failed;
     bool armed;
+    bool bundles;
+    rp_message_t *bundle; /* being taken apart; NULL: none */
+    size_t bundle_at;
+    rp_message_pool_t *bundle_pool;
+    uint8_t *outbox; /* a bundle being made; RP_BUNDLE_MAX bytes */
+    size_t outbox_size;
+    size_t outbox_count;
 };
 
 rp_channel_t *rp_channel_new (void *context)
@@ -39,6 +48,7 @@ void rp_channel_destroy (rp_channel_t **self_p)
     if (!*self_p)
         return;
     rp_channel_close (*self_p, 0);
+    free ((*self_p)->outbox);
     free (*self_p);
     *self_p = NULL;
 }
@@ -75,6 +85,11 @@ void rp_channel_close (rp_channel_t *self, int linger_ms)
 {
     if (!self->socket)
         return;
+    rp_channel_flush (self);
+    self->outbox_size = self->outbox_count = 0;
+    self->bundles = false;
+    if (self->bundle)
+        rp_message_destroy (self->bundle_pool, &self->bundle);
     // Where no connection stands, nobody will ever read what is left.
     if (self->connected)
         zmq_setsockopt (self->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
@@ -122,15 +137,37 @@ rp_channel_event_t rp_channel_next_event (rp_channel_t *self, const char **reaso
     return RP_CHANNEL_NOTHING;
 }
 
+/*  The next message of the bundle at hand, if there is one.  */
+static rp_received_t s_unbundle (rp_channel_t *self, rp_message_t **message_p)
+{
+    if (!self->bundle)
+        return RP_RECEIVED_NONE;
+    rp_received_t result =
+      rp_message_unbundle (self->bundle_pool, self->bundle, &self->bundle_at, message_p);
+    if (result == RP_RECEIVED_NONE)
+        rp_message_destroy (self->bundle_pool, &self->bundle);
+    return result;
+}
+
 rp_received_t rp_channel_receive (
   rp_channel_t *self, rp_message_pool_t *pool, size_t max_bytes, rp_message_t **message_p)
 {
     *message_p = NULL;
     if (!self->socket)
         return RP_RECEIVED_NONE;
-    rp_received_t result =
-      rp_message_receive (pool, self->socket, RP_FRAMES_MAX, max_bytes, message_p);
+    rp_received_t result = s_unbundle (self, message_p);
+    if (result != RP_RECEIVED_NONE)
+        return result;
+    result = rp_message_receive (pool, self->socket, RP_FRAMES_MAX, max_bytes, message_p);
     self->armed = result == RP_RECEIVED_NONE;
+    if (
+      result == RP_RECEIVED && (*message_p)->count == 1 // WELCOME may be the first in a bundle
+      && rp_bundle_is_valid (rp_message_data (*message_p), rp_message_size (*message_p))) {
+        self->bundle = *message_p;
+        self->bundle_at = 0;
+        self->bundle_pool = pool;
+        result = s_unbundle (self, message_p);
+    }
     return result;
 }
 
@@ -144,36 +181,104 @@ static bool s_may_send (rp_channel_t *self)
     return self->connected;
 }
 
+static int s_send_frame (rp_channel_t *self, zmq_msg_t *frame)
+{
+    int rc;
+    do
+        rc = zmq_msg_send (frame, self->socket, ZMQ_DONTWAIT);
+    while (rc == -1 && errno == EINTR);
+    int reason = errno;
+    zmq_msg_close (frame);
+    errno = reason;
+    return rc == -1 ? -1 : 0;
+}
+
+void rp_channel_set_bundles (rp_channel_t *self)
+{
+    if (!self->outbox)
+        self->outbox = malloc (RP_BUNDLE_MAX);
+    self->bundles = self->outbox != NULL; // without memory messages go one by one
+}
+
+size_t rp_channel_waiting (const rp_channel_t *self)
+{
+    return self->outbox_size;
+}
+
+bool rp_channel_flush (rp_channel_t *self)
+{
+    if (self->outbox_count == 0 || !s_may_send (self))
+        return false;
+    size_t skip = self->outbox_count > 1 ? 0 : RP_BUNDLE_HEAD + RP_BUNDLE_ENTRY_HEAD;
+    size_t size = self->outbox_size - skip;
+    zmq_msg_t frame;
+    if (zmq_msg_init_size (&frame, size) != 0)
+        return false;
+    memcpy (zmq_msg_data (&frame), self->outbox + skip, size);
+    if (s_send_frame (self, &frame) == 0)
+        self->outbox_size = self->outbox_count = 0;
+    return true;
+}
+
+bool rp_channel_bundles (const rp_channel_t *self, size_t size)
+{
+    return self->bundles && self->connected && size <= RP_BUNDLE_MESSAGE_MAX;
+}
+
+uint8_t *rp_channel_room (rp_channel_t *self, size_t size)
+{
+    if (!rp_channel_bundles (self, size))
+        return NULL;
+    if (self->outbox_size + RP_BUNDLE_ENTRY_HEAD + size > RP_BUNDLE_MAX)
+        rp_channel_flush (self);
+    if (self->outbox_size + RP_BUNDLE_ENTRY_HEAD + size > RP_BUNDLE_MAX)
+        return NULL;
+    if (self->outbox_count++ == 0) {
+        rp_bundle_write_head (self->outbox);
+        self->outbox_size = RP_BUNDLE_HEAD;
+    }
+    uint8_t *at = rp_bundle_write_entry_head (self->outbox + self->outbox_size, size);
+    self->outbox_size += RP_BUNDLE_ENTRY_HEAD + size;
+    return at;
+}
+
+/*  What waits goes first. False if it cannot: then nothing else can.  */
+static bool s_go_behind (rp_channel_t *self)
+{
+    rp_channel_flush (self);
+    if (self->outbox_count > 0)
+        errno = EAGAIN;
+    return self->outbox_count == 0;
+}
+
 int rp_channel_send (rp_channel_t *self, rp_message_pool_t *pool, rp_message_t **message_p)
 {
-    if (!s_may_send (self))
+    if (!s_may_send (self) || !s_go_behind (self))
         return -1;
     return rp_message_send (pool, self->socket, NULL, 0, message_p);
 }
 
 int rp_channel_send_head (rp_channel_t *self, const rp_head_t *head)
 {
-    if (!s_may_send (self))
-        return -1;
-    zmq_msg_t frame;
     size_t size = rp_wire_size (head);
-    if (zmq_msg_init_size (&frame, size) != 0)
+    uint8_t *room = rp_channel_room (self, size);
+    if (room) {
+        rp_wire_encode (head, room, size);
+        return 0;
+    }
+    zmq_msg_t frame;
+    if (!s_may_send (self) || !s_go_behind (self) || zmq_msg_init_size (&frame, size) != 0)
         return -1;
-    int rc = -1;
-    errno = EMSGSIZE;
     if (rp_wire_encode (head, zmq_msg_data (&frame), size) == size)
-        do
-            rc = zmq_msg_send (&frame, self->socket, ZMQ_DONTWAIT);
-        while (rc == -1 && errno == EINTR);
-    int reason = errno;
+        return s_send_frame (self, &frame);
     zmq_msg_close (&frame);
-    errno = reason;
-    return rc == -1 ? -1 : 0;
+    errno = EMSGSIZE;
+    return -1;
 }
 
 bool rp_channel_is_armed (const rp_channel_t *self)
 {
-    return !self->socket || self->armed;
+    return !self->socket || (self->armed && !self->bundle);
 }
 
 int rp_channel_event_descriptor (const rp_channel_t *self)

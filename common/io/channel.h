@@ -6,6 +6,9 @@
     ever delivered to the one that came after it. libzmq's own reconnecting is off; common/link.h
     decides when and where to try again.
 
+    With a broker that reads bundles, small messages wait in an outbox until it is flushed, so that
+    those of one moment go together. Order is kept: what does not fit goes behind what waits.
+
     Thread-safety: none; its owner's lock (common/io/pump.h) guards it.
 */
 
@@ -43,15 +46,32 @@ bool rp_channel_is_open (const rp_channel_t *self);
     once; what had come before the connection broke can still be received until it is closed.  */
 rp_channel_event_t rp_channel_next_event (rp_channel_t *self, const char **reason);
 
-/*  Receives one message, without waiting; see rp_message_receive.  */
+/*  The broker reads bundles: from now on small messages wait for rp_channel_flush, until it is
+    closed.  */
+void rp_channel_set_bundles (rp_channel_t *self);
+
+/*  Receives one message, without waiting; see rp_message_receive. Those of a bundle come one by one. */
 rp_received_t rp_channel_receive (
   rp_channel_t *self, rp_message_pool_t *pool, size_t max_bytes, rp_message_t **message_p);
+
+/*  Whether a message of this size can go in a bundle.  */
+bool rp_channel_bundles (const rp_channel_t *self, size_t size);
+
+/*  Room in the outbox for one message of this size, to be filled at once; NULL if it has to be sent
+    alone, or in no bundle.  */
+uint8_t *rp_channel_room (rp_channel_t *self, size_t size);
+
+/*  Bytes that wait in the outbox.  */
+size_t rp_channel_waiting (const rp_channel_t *self);
+
+/*  Sends what waits in the outbox. True if the socket was used. What cannot be sent now stays.  */
+bool rp_channel_flush (rp_channel_t *self);
 
 /*  Sends a message whole; on -1 it is still the caller's. errno as zmq_msg_send; EAGAIN also when
     the connection does not stand.  */
 int rp_channel_send (rp_channel_t *self, rp_message_pool_t *pool, rp_message_t **message_p);
 
-/*  Encodes a head without a body and sends it. 0 or -1 with errno.  */
+/*  Encodes a head without a body and sends it, or puts it into the outbox. 0 or -1 with errno.  */
 int rp_channel_send_head (rp_channel_t *self, const rp_head_t *head);
 
 /*  True if the last thing that was done with an open channel was a receive that found nothing. If

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/bundle.h"
 #include "common/limits.h"
 
 /*  Above this a copy costs more than what libzmq's buffer wastes, bytes.  */
@@ -58,8 +59,8 @@ static size_t s_drain (void *socket)
 
 /*  ---- The free list -------------------------------------------------------------------------- */
 
-/*  A message with an empty first frame.  */
-static rp_message_t *s_take (rp_message_pool_t *pool)
+/*  A message whose first frame is still to be made.  */
+static rp_message_t *s_take_bare (rp_message_pool_t *pool)
 {
     rp_message_t *self = pool->head;
     if (self) {
@@ -68,11 +69,21 @@ static rp_message_t *s_take (rp_message_pool_t *pool)
     }
     else if (!(self = malloc (sizeof *self)))
         return NULL;
-    zmq_msg_init (&self->first);
     self->rest = NULL;
+    self->bundle = NULL;
     self->count = 1;
+    self->shares = 1;
     self->bytes = 0;
     self->next_free = NULL;
+    return self;
+}
+
+/*  A message with an empty first frame.  */
+static rp_message_t *s_take (rp_message_pool_t *pool)
+{
+    rp_message_t *self = s_take_bare (pool);
+    if (self)
+        zmq_msg_init (&self->first);
     return self;
 }
 
@@ -104,9 +115,15 @@ void rp_message_destroy (rp_message_pool_t *pool, rp_message_t **self_p)
     if (!self)
         return;
     *self_p = NULL;
-    zmq_msg_close (&self->first);
-    s_close_frames (self->rest, self->count - 1);
-    free (self->rest);
+    if (--self->shares > 0)
+        return; // a bundle in which messages still lie
+    if (self->bundle)
+        rp_message_destroy (pool, &self->bundle); // which has the first frame, and there is no other
+    else {
+        zmq_msg_close (&self->first);
+        s_close_frames (self->rest, self->count - 1);
+        free (self->rest);
+    }
     if (pool->count >= pool->largest) {
         free (self);
         return;
@@ -139,7 +156,7 @@ static bool s_keep_rest (rp_message_t *self, zmq_msg_t *frames, uint32_t count)
 static rp_received_t s_receive_rest (
   rp_message_t *self, void *socket, uint32_t max_frames, size_t max_bytes)
 {
-    zmq_msg_t frames[RP_FRAMES_MAX];
+    zmq_msg_t frames[RP_GUEST_FRAMES_MAX];
     uint32_t count = 0;
     size_t bytes = self->bytes;
     rp_received_t result = RP_RECEIVED;
@@ -201,7 +218,8 @@ rp_received_t rp_message_receive (
         }
         else if (more)
             result = s_receive_rest (
-              self, socket, max_frames < RP_FRAMES_MAX ? max_frames : RP_FRAMES_MAX, max_bytes);
+              self, socket, max_frames < RP_GUEST_FRAMES_MAX ? max_frames : RP_GUEST_FRAMES_MAX,
+              max_bytes);
     }
     if (result == RP_RECEIVED || result == RP_RECEIVED_BIG)
         *self_p = self;
@@ -234,6 +252,10 @@ int rp_message_send (
   rp_message_t **self_p)
 {
     rp_message_t *self = *self_p;
+    if (!rp_message_leave_bundle (pool, self)) {
+        errno = ENOMEM;
+        return -1;
+    }
     if (address && s_send_address (socket, address, address_size) == -1)
         return -1;
     if (s_send (&self->first, socket, self->count > 1) == -1 && !address)
@@ -249,8 +271,60 @@ int rp_message_send (
 
 /*  ---- Content -------------------------------------------------------------------------------- */
 
+rp_received_t rp_message_unbundle (
+  rp_message_pool_t *pool, rp_message_t *bundle, size_t *offset, rp_message_t **self_p)
+{
+    *self_p = NULL;
+    size_t next = *offset;
+    size_t size;
+    uint8_t *at = rp_bundle_next (rp_message_data (bundle), bundle->bytes, &next, &size);
+    if (!at)
+        return RP_RECEIVED_NONE;
+    rp_message_t *self = s_take_bare (pool);
+    if (!self) {
+        errno = ENOMEM;
+        return RP_RECEIVED_ERROR;
+    }
+    *offset = next;
+    self->bundle = bundle;
+    bundle->shares++;
+    self->at = at;
+    self->bytes = size;
+    *self_p = self;
+    return RP_RECEIVED;
+}
+
+bool rp_message_leave_bundle (rp_message_pool_t *pool, rp_message_t *self)
+{
+    if (!self->bundle)
+        return true;
+    if (zmq_msg_init_size (&self->first, self->bytes) != 0)
+        return false;
+    memcpy (zmq_msg_data (&self->first), self->at, self->bytes);
+    rp_message_destroy (pool, &self->bundle);
+    return true;
+}
+
+/*  The new one lies in the bundle from now on, and the old one, which is the one that is kept, has a
+    frame of its own: so that what is kept keeps no bundle.  */
+static rp_message_t *s_share_bundle (rp_message_pool_t *pool, rp_message_t *self)
+{
+    rp_message_t *other = s_take_bare (pool);
+    if (!other)
+        return NULL;
+    other->bundle = self->bundle;
+    other->bundle->shares++;
+    other->at = self->at;
+    other->bytes = self->bytes;
+    if (!rp_message_leave_bundle (pool, self))
+        rp_message_destroy (pool, &other);
+    return other;
+}
+
 rp_message_t *rp_message_share (rp_message_pool_t *pool, rp_message_t *self)
 {
+    if (self->bundle)
+        return s_share_bundle (pool, self);
     rp_message_t *other = s_take (pool);
     if (!other)
         return NULL;
@@ -271,6 +345,97 @@ rp_message_t *rp_message_share (rp_message_pool_t *pool, rp_message_t *self)
     return other;
 }
 
+/*  Frames that join puts in line.  */
+#define S_PARTS_MAX (2 * RP_FRAMES_MAX)
+
+/*  Makes one frame of those from first up to end. False when out of memory.  */
+static bool s_merge (zmq_msg_t *merged, zmq_msg_t *const *parts, uint32_t first, uint32_t end)
+{
+    size_t size = 0;
+    for (uint32_t index = first; index < end; index++)
+        size += zmq_msg_size (parts[index]);
+    zmq_msg_t made;
+    if (zmq_msg_init_size (&made, size) != 0)
+        return false;
+    uint8_t *at = zmq_msg_data (&made);
+    for (uint32_t index = first; index < end; index++) {
+        size_t part = zmq_msg_size (parts[index]);
+        if (part)
+            memcpy (at, zmq_msg_data (parts[index]), part);
+        at += part;
+    }
+    zmq_msg_move (merged, &made);
+    zmq_msg_close (&made);
+    return true;
+}
+
+/*  Groups neighbours until each group has more than twice the bytes of the next, so that there are few
+    of any size; writes where each ends, and returns how many there are. What is joined again and again
+    is copied only when its group grows by half.  */
+static uint32_t s_group (zmq_msg_t *const *parts, uint32_t count, uint32_t *ends)
+{
+    size_t sizes[S_PARTS_MAX];
+    uint32_t groups = 0;
+    for (uint32_t index = 0; index < count; index++) {
+        size_t size = zmq_msg_size (parts[index]);
+        while (groups > 0 && sizes[groups - 1] <= 2 * size)
+            size += sizes[--groups];
+        sizes[groups] = size;
+        ends[groups++] = index + 1;
+    }
+    return groups;
+}
+
+/*  Makes a frame of each group; one of a single part is moved, when nothing can fail any more. NULL when
+    out of memory, and nothing changed.  */
+static zmq_msg_t *s_regroup (zmq_msg_t *const *parts, const uint32_t *ends, uint32_t groups)
+{
+    zmq_msg_t *frames = malloc ((groups ? groups : 1) * sizeof *frames);
+    if (!frames)
+        return NULL;
+    for (uint32_t group = 0, first = 0; group < groups; first = ends[group++]) {
+        zmq_msg_init (&frames[group]);
+        if (ends[group] - first > 1 && !s_merge (&frames[group], parts, first, ends[group])) {
+            s_close_frames (frames, group);
+            free (frames);
+            return NULL;
+        }
+    }
+    for (uint32_t group = 0, first = 0; group < groups; first = ends[group++])
+        if (ends[group] - first == 1)
+            zmq_msg_move (&frames[group], parts[first]);
+    return frames;
+}
+
+bool rp_message_join (rp_message_pool_t *pool, rp_message_t *self, rp_message_t **other_p)
+{
+    rp_message_t *other = *other_p;
+    if (!rp_message_leave_bundle (pool, self)) // what lies in a bundle has one frame
+        return false;
+    zmq_msg_t *parts[S_PARTS_MAX];
+    uint32_t ends[S_PARTS_MAX];
+    uint32_t count = 0;
+    for (uint32_t index = 1; index < self->count; index++)
+        parts[count++] = rp_message_frame (self, index);
+    for (uint32_t index = 1; index < other->count; index++)
+        parts[count++] = rp_message_frame (other, index);
+    uint32_t kept = count;
+    for (uint32_t index = 0; index < count; index++)
+        ends[index] = index + 1;
+    if (count >= RP_FRAMES_MAX)
+        kept = s_group (parts, count, ends);
+    zmq_msg_t *frames = s_regroup (parts, ends, kept);
+    if (!frames)
+        return false;
+    self->bytes += other->bytes - rp_message_size (other);
+    s_close_frames (self->rest, self->count - 1);
+    free (self->rest);
+    self->rest = frames;
+    self->count = 1 + kept;
+    rp_message_destroy (pool, other_p);
+    return true;
+}
+
 /*  Replaces the first frame by a copy in memory of its own.  */
 static bool s_copy_head (rp_message_t *self)
 {
@@ -286,13 +451,26 @@ static bool s_copy_head (rp_message_t *self)
 
 bool rp_message_own_head (rp_message_t *self)
 {
-    return !zmq_msg_get (&self->first, ZMQ_SHARED) || s_copy_head (self);
+    return self->bundle || !zmq_msg_get (&self->first, ZMQ_SHARED) || s_copy_head (self);
 }
 
-void rp_message_compact (rp_message_t *self)
+void rp_message_compact (rp_message_pool_t *pool, rp_message_t *self)
 {
-    if (zmq_msg_size (&self->first) <= S_COMPACT_MAX)
+    if (self->bundle)
+        (void) rp_message_leave_bundle (pool, self);
+    else if (zmq_msg_size (&self->first) <= S_COMPACT_MAX)
         (void) s_copy_head (self);
+}
+
+bool rp_message_add_frames (rp_message_t *self, uint32_t count)
+{
+    self->rest = malloc (count * sizeof *self->rest);
+    if (!self->rest)
+        return false;
+    for (uint32_t index = 0; index < count; index++)
+        zmq_msg_init (&self->rest[index]);
+    self->count = 1 + count;
+    return true;
 }
 
 zmq_msg_t *rp_message_frame (rp_message_t *self, uint32_t index)

@@ -6,6 +6,9 @@
     Bodies move from receive to send without being copied. Messages come from a free list of their
     owner, so that the data path allocates nothing of its own.
 
+    A message that came in a bundle lies in it until it is sent on: it has no frame of its own, and the
+    bundle lives as long as any of its messages. Small messages are copied once, from bundle to bundle.
+
     Thread-safety: a message, and a free list, belong to one thread at a time.
 */
 
@@ -18,13 +21,18 @@
 
 #include <zmq.h>
 
-typedef struct rp_message {
-    zmq_msg_t first;
-    zmq_msg_t *rest; /* frames 1 … count - 1; NULL when there are none */
+typedef struct rp_message rp_message_t;
+
+struct rp_message {
+    zmq_msg_t first;      /* not used while the message lies in a bundle */
+    zmq_msg_t *rest;      /* frames 1 … count - 1; NULL when there are none */
+    rp_message_t *bundle; /* in which its one frame lies, at `at`; or NULL */
+    uint8_t *at;
     uint32_t count;  /* frames; 0 only in the free list */
+    uint32_t shares; /* of a bundle: messages that lie in it, and 1 until all are taken out */
     size_t bytes;    /* of all frames */
-    struct rp_message *next_free;
-} rp_message_t;
+    rp_message_t *next_free;
+};
 
 typedef struct {
     rp_message_t *head;
@@ -71,19 +79,49 @@ int rp_message_send (
   size_t address_size,
   rp_message_t **self_p);
 
+/*  Takes the next message out of a bundle, which must be valid; *offset is 0 before the first.
+    RP_RECEIVED; RP_RECEIVED_NONE at the end; RP_RECEIVED_ERROR when out of memory: it can be tried
+    again. The bundle may be destroyed while messages lie in it.  */
+rp_received_t rp_message_unbundle (
+  rp_message_pool_t *pool, rp_message_t *bundle, size_t *offset, rp_message_t **self_p);
+
+/*  Gives a message that lies in a bundle a frame of its own. False when out of memory, and nothing
+    changed.  */
+bool rp_message_leave_bundle (rp_message_pool_t *pool, rp_message_t *self);
+
+/*  The first frame.  */
+static inline uint8_t *rp_message_data (rp_message_t *self)
+{
+    return self->bundle ? self->at : zmq_msg_data (&self->first);
+}
+
+static inline size_t rp_message_size (rp_message_t *self)
+{
+    return self->bundle ? self->bytes : zmq_msg_size (&self->first);
+}
+
 /*  Makes a second message with the same content; large frames are shared, not copied. NULL when out
     of memory.  */
 rp_message_t *rp_message_share (rp_message_pool_t *pool, rp_message_t *self);
+
+/*  Puts the frames behind the first of other behind those of self, and destroys other. When that is
+    more than RP_FRAMES_MAX frames, neighbours are put together until few are left, so that many small
+    ones cost little to join. False when out of memory, and nothing changed.  */
+bool rp_message_join (rp_message_pool_t *pool, rp_message_t *self, rp_message_t **other_p);
 
 /*  Makes the first frame one that nobody else reads, so that its head may be patched in place.
     Copies it if it is shared. False when out of memory.  */
 bool rp_message_own_head (rp_message_t *self);
 
 /*  Gives a small first frame memory of its own size. libzmq leaves what it receives in its buffer of
-    8 KiB, which a message of 100 bytes that is kept would otherwise keep. Without memory it stays.  */
-void rp_message_compact (rp_message_t *self);
+    8 KiB, which a message of 100 bytes that is kept would otherwise keep; a bundle is kept likewise.
+    Without memory it stays.  */
+void rp_message_compact (rp_message_pool_t *pool, rp_message_t *self);
 
-/*  Frame number index.  */
+/*  Gives a message of one frame more, empty ones. False when out of memory, and nothing changed.  */
+bool rp_message_add_frames (rp_message_t *self, uint32_t count);
+
+/*  Frame number index, of a message that does not lie in a bundle.  */
 zmq_msg_t *rp_message_frame (rp_message_t *self, uint32_t index);
 
 #endif

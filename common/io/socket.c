@@ -18,8 +18,6 @@
 
 /*  A broker or client that comes back meets every peer at once.  */
 #define S_BACKLOG 4096
-/*  Silent TCP peers hold a descriptor this long, ms.  */
-#define S_HANDSHAKE_MS 3000
 /*  A dead connection is found by the kernel even if nobody speaks: after 15 s it asks, three times,
     5 s apart. Sent bytes that nobody acknowledges end it after S_UNACKNOWLEDGED_MS.  */
 #define S_KEEPALIVE_IDLE_S 15
@@ -72,7 +70,7 @@ void *rp_socket_router (void *context, int64_t max_frame, int backlog)
       {ZMQ_RCVHWM, 0},           // a full receive queue can abort the process (libzmq#3937)
       {ZMQ_LINGER, 0},           // the default never exits; the broker sets its own before it ends
       {ZMQ_BACKLOG, S_BACKLOG},
-      {ZMQ_HANDSHAKE_IVL, S_HANDSHAKE_MS},
+      {ZMQ_HANDSHAKE_IVL, RP_SOCKET_HANDSHAKE_MS},
       {ZMQ_TCP_KEEPALIVE, 1},
       {ZMQ_TCP_KEEPALIVE_IDLE, S_KEEPALIVE_IDLE_S},
       {ZMQ_TCP_KEEPALIVE_INTVL, S_KEEPALIVE_INTERVAL_S},
@@ -85,6 +83,24 @@ void *rp_socket_router (void *context, int64_t max_frame, int backlog)
     return s_new (context, ZMQ_ROUTER, options, sizeof options / sizeof *options);
 }
 
+void *rp_socket_backend (void *context, int64_t max_frame, int backlog)
+{
+    const s_option_t options[] = {
+      {ZMQ_MAXMSGSIZE, max_frame},
+      {ZMQ_SNDHWM, backlog},
+      {ZMQ_RCVHWM, 0}, // a full receive queue can abort the process (libzmq#4767)
+      {ZMQ_LINGER, 0},
+      {ZMQ_BACKLOG, S_BACKLOG},
+      {ZMQ_HANDSHAKE_IVL, RP_SOCKET_HANDSHAKE_MS},
+      {ZMQ_TCP_KEEPALIVE, 1},
+      {ZMQ_TCP_KEEPALIVE_IDLE, S_KEEPALIVE_IDLE_S},
+      {ZMQ_TCP_KEEPALIVE_INTVL, S_KEEPALIVE_INTERVAL_S},
+      {ZMQ_TCP_KEEPALIVE_CNT, S_KEEPALIVE_COUNT},
+      {ZMQ_TCP_MAXRT, S_UNACKNOWLEDGED_MS},
+    };
+    return s_new (context, ZMQ_DEALER, options, sizeof options / sizeof *options);
+}
+
 void *rp_socket_dealer (void *context)
 {
     static const s_option_t options[] = {
@@ -94,7 +110,7 @@ void *rp_socket_dealer (void *context)
       {ZMQ_SNDHWM, 0}, // the window and the count of open requests bound what is queued
       {ZMQ_RCVHWM, 0}, // a full receive queue can abort the process (libzmq#4767)
       {ZMQ_LINGER, 0}, // the default never exits; rp_channel_close says how long
-      {ZMQ_HANDSHAKE_IVL, S_HANDSHAKE_MS},
+      {ZMQ_HANDSHAKE_IVL, RP_SOCKET_HANDSHAKE_MS},
       {ZMQ_TCP_KEEPALIVE, 1},
       {ZMQ_TCP_KEEPALIVE_IDLE, S_KEEPALIVE_IDLE_S},
       {ZMQ_TCP_KEEPALIVE_INTVL, S_KEEPALIVE_INTERVAL_S},

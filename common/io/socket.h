@@ -12,10 +12,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*  A connection whose handshake is not done by then is cut, ms. A silent one holds a descriptor so
+    long.  */
+#define RP_SOCKET_HANDSHAKE_MS 3000
+
 /*  The broker's ROUTER: mandatory, no handover, peers' backlog and largest frame bounded.
     max_frame: bytes; backlog: messages waiting for one peer.
     Returns NULL with errno (EMFILE, ETERM, ENOMEM …).  */
 void *rp_socket_router (void *context, int64_t max_frame, int backlog);
+
+/*  The broker's DEALER towards plain REP workers. Otherwise as rp_socket_router.  */
+void *rp_socket_backend (void *context, int64_t max_frame, int backlog);
 
 /*  A client's or worker's DEALER, not yet connected; it never reconnects by itself.
     Returns NULL with errno.  */

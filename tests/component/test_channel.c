@@ -21,6 +21,7 @@
 
 #include <zmq.h>
 
+#include "common/bundle.h"
 #include "common/io/channel.h"
 #include "common/io/clock.h"
 #include "common/io/socket.h"
@@ -378,6 +379,246 @@ static void closing_lets_what_was_sent_out (void **state)
     }
 }
 
+/*  ---- Bundles -------------------------------------------------------------------------------- */
+
+/*  CANCEL with this id: a message that tests tell from others.  */
+static void s_say (s_world_t *world, uint64_t id)
+{
+    rp_head_t head = {.command = RP_COMMAND_CANCEL, .id = id};
+    assert_int_equal (rp_channel_send_head (world->channel, &head), 0);
+}
+
+static uint64_t s_id (const void *data, size_t size)
+{
+    rp_head_t head;
+    assert_int_equal (rp_wire_decode (&head, data, size), RP_WIRE_ERROR_NONE);
+    return head.id;
+}
+
+/*  The first frame of the next message at the ROUTER. Returns its size; what follows is dropped.  */
+static size_t s_router_hears (s_world_t *world, unsigned char *frame, size_t capacity)
+{
+    zmq_pollitem_t item = {.socket = world->router, .events = ZMQ_POLLIN};
+    assert_int_equal (zmq_poll (&item, 1, (long) (BOUND_US / MS)), 1);
+    unsigned char address[256];
+    assert_true (zmq_recv (world->router, address, sizeof address, ZMQ_DONTWAIT) > 0);
+    int size = zmq_recv (world->router, frame, capacity, ZMQ_DONTWAIT);
+    assert_in_range (size, 0, capacity);
+    int more = 0;
+    size_t more_size = sizeof more;
+    unsigned char rest[256];
+    while (zmq_getsockopt (world->router, ZMQ_RCVMORE, &more, &more_size) == 0 && more)
+        assert_true (zmq_recv (world->router, rest, sizeof rest, ZMQ_DONTWAIT) >= 0);
+    return (size_t) size;
+}
+
+static void s_router_hears_id (s_world_t *world, uint64_t id)
+{
+    unsigned char frame[256];
+    assert_int_equal (s_id (frame, s_router_hears (world, frame, sizeof frame)), id);
+}
+
+/*  The next message at the ROUTER is a bundle of CANCELs with ids from first to last.  */
+static void s_router_hears_bundle (s_world_t *world, uint64_t first, uint64_t last)
+{
+    static unsigned char frame[RP_BUNDLE_MAX];
+    size_t size = s_router_hears (world, frame, sizeof frame);
+    assert_true (rp_bundle_is_valid (frame, size));
+    size_t offset = 0;
+    size_t message_size;
+    for (uint64_t id = first; id <= last; id++) {
+        const uint8_t *message = rp_bundle_next (frame, size, &offset, &message_size);
+        assert_non_null (message);
+        assert_int_equal (s_id (message, message_size), id);
+    }
+    assert_null (rp_bundle_next (frame, size, &offset, &message_size));
+}
+
+static void s_connect_with_bundles (s_world_t *world)
+{
+    s_connect (world);
+    s_introduce (world);
+    rp_channel_set_bundles (world->channel);
+}
+
+static void nothing_waits_for_a_broker_that_reads_no_bundles (void **state)
+{
+    s_world_t *world = *state;
+    s_connect (world);
+    assert_null (rp_channel_room (world->channel, 10));
+    s_say (world, 1);
+    assert_int_equal (rp_channel_waiting (world->channel), 0);
+    s_router_hears_id (world, 1);
+    assert_false (rp_channel_flush (world->channel));
+}
+
+static void what_waits_goes_together_when_it_is_flushed (void **state)
+{
+    s_world_t *world = *state;
+    s_connect_with_bundles (world);
+    for (uint64_t id = 1; id <= 5; id++)
+        s_say (world, id);
+    assert_true (rp_channel_waiting (world->channel) > 0);
+    assert_true (rp_channel_flush (world->channel));
+    assert_int_equal (rp_channel_waiting (world->channel), 0);
+    assert_false (rp_channel_flush (world->channel)); // nothing is left: the socket is not used
+    s_router_hears_bundle (world, 1, 5);
+}
+
+static void one_that_waits_alone_goes_as_it_is (void **state)
+{
+    s_world_t *world = *state;
+    s_connect_with_bundles (world);
+    s_say (world, 1);
+    assert_true (rp_channel_flush (world->channel));
+    s_router_hears_id (world, 1);
+}
+
+static void what_waits_leaves_the_descriptors_armed_until_it_is_sent (void **state)
+{
+    s_world_t *world = *state;
+    s_connect_with_bundles (world);
+    assert_int_equal (s_await_event (world, 0), RP_CHANNEL_NOTHING);
+    assert_true (rp_channel_is_armed (world->channel));
+    s_say (world, 1);
+    assert_true (rp_channel_is_armed (world->channel));
+    rp_channel_flush (world->channel);
+    assert_false (rp_channel_is_armed (world->channel));
+}
+
+static void what_goes_alone_goes_behind_what_waits (void **state)
+{
+    s_world_t *world = *state;
+    s_connect_with_bundles (world);
+    s_say (world, 1);
+    s_say (world, 2);
+    rp_head_t head = {.command = RP_COMMAND_CANCEL, .id = 3};
+    rp_message_t *message = rp_message_new (&world->pool, rp_wire_size (&head));
+    rp_wire_encode (&head, rp_message_data (message), rp_message_size (message));
+    assert_int_equal (rp_channel_send (world->channel, &world->pool, &message), 0);
+    s_say (world, 4);
+    s_say (world, 5);
+    assert_null (rp_channel_room (world->channel, RP_BUNDLE_MESSAGE_MAX + 1));
+    assert_non_null (rp_channel_room (world->channel, RP_BUNDLE_MESSAGE_MAX));
+    rp_channel_flush (world->channel);
+    s_router_hears_bundle (world, 1, 2);
+    s_router_hears_id (world, 3);
+    static unsigned char frame[RP_BUNDLE_MAX];
+    size_t size = s_router_hears (world, frame, sizeof frame);
+    size_t offset = 0;
+    size_t message_size;
+    for (uint64_t id = 4; id <= 5; id++) {
+        const uint8_t *at = rp_bundle_next (frame, size, &offset, &message_size);
+        assert_int_equal (s_id (at, message_size), id);
+    }
+    assert_non_null (rp_bundle_next (frame, size, &offset, &message_size));
+    assert_int_equal (message_size, RP_BUNDLE_MESSAGE_MAX);
+}
+
+static void an_outbox_that_is_full_goes_by_itself (void **state)
+{
+    s_world_t *world = *state;
+    s_connect_with_bundles (world);
+    enum { SIZE = 1000, COUNT = 200 };
+    for (unsigned count = 0; count < COUNT; count++) {
+        uint8_t *room = rp_channel_room (world->channel, SIZE);
+        assert_non_null (room);
+        memset (room, (int) count, SIZE);
+    }
+    rp_channel_flush (world->channel);
+    static unsigned char frame[RP_BUNDLE_MAX];
+    for (unsigned count = 0; count < COUNT;) {
+        size_t size = s_router_hears (world, frame, sizeof frame);
+        assert_true (rp_bundle_is_valid (frame, size));
+        size_t offset = 0;
+        size_t message_size;
+        for (const uint8_t *at; (at = rp_bundle_next (frame, size, &offset, &message_size));) {
+            assert_int_equal (message_size, SIZE);
+            assert_int_equal (*at, count++);
+        }
+    }
+}
+
+/*  Even the first, which may be WELCOME.  */
+static void messages_of_a_bundle_come_one_by_one (void **state)
+{
+    s_world_t *world = *state;
+    s_connect (world);
+    s_introduce (world);
+    static const char bundle[] = "RB\1\0\0\0\0\3one\0\0\0\3two";
+    assert_true (
+      zmq_send (world->router, world->address, world->address_size, ZMQ_SNDMORE) > 0);
+    assert_true (zmq_send (world->router, bundle, sizeof bundle - 1, 0) > 0);
+    s_router_says (world, "three");
+    rp_message_t *messages[3];
+    messages[0] = s_await_message (world);
+    assert_false (rp_channel_is_armed (world->channel)); // there is more at hand
+    for (int index = 1; index < 3; index++)
+        messages[index] = s_await_message (world);
+    const char *const texts[] = {"one", "two", "three"};
+    for (int index = 0; index < 3; index++) {
+        assert_int_equal (rp_message_size (messages[index]), strlen (texts[index]));
+        assert_memory_equal (
+          rp_message_data (messages[index]), texts[index], strlen (texts[index]));
+        rp_message_destroy (&world->pool, &messages[index]);
+    }
+}
+
+static void a_bundle_that_does_not_add_up_comes_as_it_is (void **state)
+{
+    s_world_t *world = *state;
+    s_connect (world);
+    s_introduce (world);
+    s_router_says (world, "RB but no bundle");
+    rp_message_t *message = s_await_message (world);
+    assert_int_equal (message->bytes, strlen ("RB but no bundle"));
+    rp_message_destroy (&world->pool, &message);
+}
+
+static void closing_sends_what_waits (void **state)
+{
+    s_world_t *world = *state;
+    s_connect_with_bundles (world);
+    s_say (world, 1);
+    s_say (world, 2);
+    rp_channel_close (world->channel, 5000);
+    assert_int_equal (rp_channel_waiting (world->channel), 0);
+    s_router_hears_bundle (world, 1, 2);
+}
+
+static void a_new_connection_begins_without_bundles_and_with_nothing_that_waited (void **state)
+{
+    s_world_t *world = *state;
+    s_connect_with_bundles (world);
+    static const char bundle[] = "RB\1\0\0\0\0\3one\0\0\0\3two";
+    assert_true (
+      zmq_send (world->router, world->address, world->address_size, ZMQ_SNDMORE) > 0);
+    assert_true (zmq_send (world->router, bundle, sizeof bundle - 1, 0) > 0);
+    rp_message_t *message = s_await_message (world); // and the other stays in the bundle
+    rp_message_destroy (&world->pool, &message);
+    s_say (world, 1);
+    s_close_router (world);
+    int64_t limit = rp_clock_us () + BOUND_US;
+    while (rp_channel_next_event (world->channel, &world->reason) != RP_CHANNEL_FAILED)
+        assert_true (rp_clock_us () < limit);
+    assert_true (rp_channel_waiting (world->channel) > 0);
+    assert_false (rp_channel_flush (world->channel));
+
+    world->broker_context = zmq_ctx_new ();
+    world->router = rp_socket_router (world->broker_context, 1 << 20, 1000);
+    assert_int_equal (zmq_bind (world->router, "tcp://127.0.0.1:*"), 0);
+    size_t size = sizeof world->endpoint;
+    zmq_getsockopt (world->router, ZMQ_LAST_ENDPOINT, world->endpoint, &size);
+    s_connect (world);
+    assert_int_equal (rp_channel_waiting (world->channel), 0);
+    s_introduce (world);
+    assert_int_equal (rp_channel_waiting (world->channel), 0);
+    s_router_says (world, "three");
+    message = s_await_message (world);
+    assert_int_equal (message->bytes, strlen ("three"));
+    rp_message_destroy (&world->pool, &message);
+}
+
 #define CHANNEL_TEST(name) cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
 
 int main (void)
@@ -397,6 +638,16 @@ int main (void)
       CHANNEL_TEST (closing_before_the_connection_stands_does_not_linger),
       CHANNEL_TEST (closing_after_the_connection_broke_does_not_linger),
       CHANNEL_TEST (closing_lets_what_was_sent_out),
+      CHANNEL_TEST (nothing_waits_for_a_broker_that_reads_no_bundles),
+      CHANNEL_TEST (what_waits_goes_together_when_it_is_flushed),
+      CHANNEL_TEST (one_that_waits_alone_goes_as_it_is),
+      CHANNEL_TEST (what_waits_leaves_the_descriptors_armed_until_it_is_sent),
+      CHANNEL_TEST (what_goes_alone_goes_behind_what_waits),
+      CHANNEL_TEST (an_outbox_that_is_full_goes_by_itself),
+      CHANNEL_TEST (messages_of_a_bundle_come_one_by_one),
+      CHANNEL_TEST (a_bundle_that_does_not_add_up_comes_as_it_is),
+      CHANNEL_TEST (closing_sends_what_waits),
+      CHANNEL_TEST (a_new_connection_begins_without_bundles_and_with_nothing_that_waited),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

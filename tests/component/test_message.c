@@ -16,6 +16,7 @@
 
 #include <zmq.h>
 
+#include "common/bundle.h"
 #include "common/io/message.h"
 #include "common/io/socket.h"
 #include "common/limits.h"
@@ -324,6 +325,246 @@ static void the_free_list_keeps_a_few_and_gives_the_rest_back (void **state)
     assert_null (world->pool.head);
 }
 
+/*  ---- Bundles -------------------------------------------------------------------------------- */
+
+/*  A bundle of these texts, as if it had just been received.  */
+static rp_message_t *s_new_bundle (s_world_t *world, const char *const *texts, size_t count)
+{
+    uint8_t bytes[1000];
+    uint8_t *end = rp_bundle_write_head (bytes);
+    for (size_t index = 0; index < count; index++) {
+        end = rp_bundle_write_entry_head (end, strlen (texts[index]));
+        memcpy (end, texts[index], strlen (texts[index]));
+        end += strlen (texts[index]);
+    }
+    rp_message_t *bundle = rp_message_new (&world->pool, (size_t) (end - bytes));
+    assert_non_null (bundle);
+    memcpy (rp_message_data (bundle), bytes, (size_t) (end - bytes));
+    assert_true (rp_bundle_is_valid (bytes, (size_t) (end - bytes)));
+    return bundle;
+}
+
+static void assert_message (rp_message_t *message, const char *text)
+{
+    assert_int_equal (message->count, 1);
+    assert_int_equal (message->bytes, strlen (text));
+    assert_int_equal (rp_message_size (message), strlen (text));
+    assert_memory_equal (rp_message_data (message), text, strlen (text));
+}
+
+/*  Takes all messages out of a bundle of three and destroys it.  */
+static void s_unbundle_three (s_world_t *world, rp_message_t **messages)
+{
+    static const char *const texts[] = {"one", "the second", "3"};
+    rp_message_t *bundle = s_new_bundle (world, texts, 3);
+    size_t offset = 0;
+    for (size_t index = 0; index < 3; index++) {
+        assert_int_equal (
+          rp_message_unbundle (&world->pool, bundle, &offset, &messages[index]), RP_RECEIVED);
+        assert_message (messages[index], texts[index]);
+    }
+    rp_message_t *none = bundle;
+    assert_int_equal (
+      rp_message_unbundle (&world->pool, bundle, &offset, &none), RP_RECEIVED_NONE);
+    assert_null (none);
+    rp_message_destroy (&world->pool, &bundle);
+    assert_null (bundle);
+}
+
+static void a_bundle_lives_as_long_as_any_of_its_messages (void **state)
+{
+    s_world_t *world = *state;
+    static const int orders[][3] = {{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {1, 2, 0}};
+    for (size_t order = 0; order < sizeof orders / sizeof *orders; order++) {
+        rp_message_t *messages[3];
+        s_unbundle_three (world, messages);
+        rp_message_t *bundle = messages[0]->bundle;
+        for (int index = 0; index < 3; index++) {
+            assert_int_equal (bundle->shares, 3 - index);
+            rp_message_destroy (&world->pool, &messages[orders[order][index]]);
+        }
+        assert_int_equal (world->pool.count, 4); // the three, and the bundle
+    }
+}
+
+static void a_bundle_may_go_before_it_was_taken_apart (void **state)
+{
+    s_world_t *world = *state;
+    static const char *const texts[] = {"one", "two"};
+    rp_message_t *bundle = s_new_bundle (world, texts, 2);
+    size_t offset = 0;
+    rp_message_t *message;
+    assert_int_equal (
+      rp_message_unbundle (&world->pool, bundle, &offset, &message), RP_RECEIVED);
+    rp_message_destroy (&world->pool, &bundle);
+    assert_message (message, "one");
+    rp_message_destroy (&world->pool, &message);
+}
+
+static void a_message_that_leaves_its_bundle_has_a_frame_of_its_own (void **state)
+{
+    s_world_t *world = *state;
+    rp_message_t *messages[3];
+    s_unbundle_three (world, messages);
+    const uint8_t *at = rp_message_data (messages[1]);
+    assert_true (rp_message_leave_bundle (&world->pool, messages[1]));
+    assert_null (messages[1]->bundle);
+    assert_message (messages[1], "the second");
+    assert_frame (messages[1], 0, "the second");
+    assert_ptr_not_equal (rp_message_data (messages[1]), at);
+    assert_true (rp_message_leave_bundle (&world->pool, messages[1])); // which it has
+    assert_int_equal (messages[0]->bundle->shares, 2);
+    rp_message_compact (&world->pool, messages[0]); // what is kept keeps no bundle
+    assert_null (messages[0]->bundle);
+    assert_message (messages[0], "one");
+    for (int index = 0; index < 3; index++)
+        rp_message_destroy (&world->pool, &messages[index]);
+}
+
+static void of_a_shared_message_the_one_that_was_there_leaves_the_bundle (void **state)
+{
+    s_world_t *world = *state;
+    rp_message_t *messages[3];
+    s_unbundle_three (world, messages);
+    rp_message_t *kept = messages[1];
+    rp_message_t *sent = rp_message_share (&world->pool, kept);
+    assert_non_null (sent);
+    assert_null (kept->bundle);
+    assert_non_null (sent->bundle);
+    // The one that is sent may be changed where it lies.
+    const uint8_t *at = rp_message_data (sent);
+    assert_true (rp_message_own_head (sent));
+    assert_ptr_equal (rp_message_data (sent), at);
+    memset (rp_message_data (sent), 'x', rp_message_size (sent));
+    assert_message (kept, "the second");
+    assert_message (messages[0], "one");
+    assert_message (messages[2], "3");
+    rp_message_destroy (&world->pool, &sent);
+    for (int index = 0; index < 3; index++)
+        rp_message_destroy (&world->pool, &messages[index]);
+}
+
+static void a_message_that_lies_in_a_bundle_is_sent_alone (void **state)
+{
+    s_world_t *world = *state;
+    rp_message_t *messages[3];
+    s_unbundle_three (world, messages);
+    assert_int_equal (rp_message_send (&world->pool, world->router, "nobody", 6, &messages[1]), -1);
+    assert_message (messages[1], "the second");
+    assert_int_equal (
+      rp_message_send (
+        &world->pool, world->router, world->address, world->address_size, &messages[1]),
+      0);
+    assert_null (messages[1]);
+    s_await_input (world->dealer);
+    rp_message_t *message;
+    assert_int_equal (
+      rp_message_receive (&world->pool, world->dealer, 64, SIZE_MAX, &message), RP_RECEIVED);
+    assert_message (message, "the second");
+    assert_message (messages[2], "3");
+    rp_message_destroy (&world->pool, &message);
+    rp_message_destroy (&world->pool, &messages[0]);
+    rp_message_destroy (&world->pool, &messages[2]);
+}
+
+/*  ---- Joining -------------------------------------------------------------------------------- */
+
+/*  A message of this many frames of two bytes, received from the DEALER.  */
+static rp_message_t *s_receive_frames (s_world_t *world, uint32_t count)
+{
+    s_send_frames (world->dealer, count, 2);
+    s_take_address (world);
+    rp_message_t *message = NULL;
+    assert_int_equal (
+      rp_message_receive (&world->pool, world->router, RP_FRAMES_MAX, SIZE_MAX, &message),
+      RP_RECEIVED);
+    return message;
+}
+
+/*  The first bytes of the body's frames, in order: of frame n of a message, letter n.  */
+static void s_read_body (rp_message_t *message, char *text)
+{
+    for (uint32_t index = 1; index < message->count; index++) {
+        zmq_msg_t *frame = rp_message_frame (message, index);
+        const char *data = zmq_msg_data (frame);
+        for (size_t at = 0; at < zmq_msg_size (frame); at += 2)
+            *text++ = data[at];
+    }
+    *text = '\0';
+}
+
+/*  Returns the frames of what two messages are when joined.  */
+static uint32_t s_try_join (s_world_t *world, uint32_t first, uint32_t second)
+{
+    rp_message_t *self = s_receive_frames (world, first);
+    rp_message_t *other = s_receive_frames (world, second);
+    char wanted[2 * RP_FRAMES_MAX + 1], found[2 * RP_FRAMES_MAX + 1];
+    s_read_body (self, wanted);
+    s_read_body (other, wanted + first - 1);
+    assert_true (rp_message_join (&world->pool, self, &other));
+    assert_null (other);
+    assert_int_equal (self->bytes, 2 * (first + second - 1));
+    s_read_body (self, found);
+    assert_string_equal (found, wanted);
+    uint32_t joined = self->count;
+    rp_message_destroy (&world->pool, &self);
+    return joined;
+}
+
+static void joined_messages_have_the_body_of_both (void **state)
+{
+    s_world_t *world = *state;
+    assert_int_equal (s_try_join (world, 1, 1), 1);
+    assert_int_equal (s_try_join (world, 2, 1), 2);
+    assert_int_equal (s_try_join (world, 3, 4), 6);
+    assert_int_equal (s_try_join (world, RP_FRAMES_MAX, 1), RP_FRAMES_MAX);
+    assert_int_equal (s_try_join (world, RP_FRAMES_MAX - 1, 2), RP_FRAMES_MAX);
+}
+
+static void what_would_be_too_many_frames_is_put_together (void **state)
+{
+    s_world_t *world = *state;
+    assert_in_range (s_try_join (world, RP_FRAMES_MAX, 2), 2, RP_FRAMES_MAX);
+    assert_in_range (s_try_join (world, RP_FRAMES_MAX, RP_FRAMES_MAX), 2, RP_FRAMES_MAX);
+}
+
+/*  Joined one by one, a large body is not copied for each: else this would take minutes, not seconds.  */
+static void a_body_of_very_many_parts_is_joined_in_time (void **state)
+{
+    enum { PART = 1024, PARTS = 16384 };
+    s_world_t *world = *state;
+    rp_message_t *self = rp_message_new (&world->pool, 10);
+    for (uint32_t part = 0; part < PARTS; part++) {
+        rp_message_t *other = rp_message_new (&world->pool, 10);
+        assert_true (rp_message_add_frames (other, 1));
+        zmq_msg_init_size (rp_message_frame (other, 1), PART);
+        other->bytes += PART;
+        assert_true (rp_message_join (&world->pool, self, &other));
+    }
+    assert_int_equal (self->bytes, 10 + PART * PARTS);
+    rp_message_destroy (&world->pool, &self);
+}
+
+static void messages_that_lie_in_a_bundle_can_be_joined (void **state)
+{
+    s_world_t *world = *state;
+    rp_message_t *messages[3];
+    s_unbundle_three (world, messages);
+    rp_message_t *body = s_receive_frames (world, 3);
+    assert_true (rp_message_join (&world->pool, messages[0], &messages[1])); // nothing to add
+    assert_message (messages[0], "one");
+    assert_true (rp_message_join (&world->pool, messages[0], &body));
+    assert_int_equal (messages[0]->bytes, 3 + 4);
+    assert_int_equal (rp_message_size (messages[0]), 3);
+    assert_frame (messages[0], 0, "one");
+    assert_true (rp_message_join (&world->pool, messages[0], &messages[2]));
+    assert_int_equal (messages[0]->bytes, 3 + 4);
+    assert_int_equal (messages[0]->count, 3);
+    rp_message_destroy (&world->pool, &messages[0]);
+}
+
+#define BUNDLE_TEST(name) cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +586,15 @@ int main (void)
         a_head_is_copied_before_it_is_changed_if_another_reads_it, s_set_up, s_tear_down),
       cmocka_unit_test_setup_teardown (
         the_free_list_keeps_a_few_and_gives_the_rest_back, s_set_up, s_tear_down),
+      BUNDLE_TEST (a_bundle_lives_as_long_as_any_of_its_messages),
+      BUNDLE_TEST (a_bundle_may_go_before_it_was_taken_apart),
+      BUNDLE_TEST (a_message_that_leaves_its_bundle_has_a_frame_of_its_own),
+      BUNDLE_TEST (of_a_shared_message_the_one_that_was_there_leaves_the_bundle),
+      BUNDLE_TEST (a_message_that_lies_in_a_bundle_is_sent_alone),
+      BUNDLE_TEST (joined_messages_have_the_body_of_both),
+      BUNDLE_TEST (what_would_be_too_many_frames_is_put_together),
+      BUNDLE_TEST (a_body_of_very_many_parts_is_joined_in_time),
+      BUNDLE_TEST (messages_that_lie_in_a_bundle_can_be_joined),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -97,6 +97,15 @@ void audit_delivery_close (audit_t *self, audit_delivery_t *delivery)
     free (delivery);
 }
 
+void audit_delivery_lose (audit_t *self, audit_delivery_t *delivery)
+{
+    if (delivery->request) {
+        delivery->request->loser = delivery->worker->id.v;
+        audit_turn_lost (self, delivery->request);
+    }
+    audit_delivery_close (self, delivery);
+}
+
 void audit_request_close (audit_t *self, audit_request_t *request)
 {
     if (request->delivery)
@@ -105,6 +114,8 @@ void audit_request_close (audit_t *self, audit_request_t *request)
         self->arriving = NULL;
     if (self->answered == request)
         self->answered = NULL;
+    if (self->part == request)
+        self->part = NULL;
     for (rp_list_node_t *node = rp_list_first (&self->inside); node;
          node = rp_list_next (&self->inside, node)) {
         rp_payload_t *payload = RP_CONTAINER (node, rp_payload_t, node);
@@ -126,8 +137,10 @@ void audit_init (audit_t *self, const rp_limits_t *limits, int64_t now, audit_fa
     rp_list_init (&self->deliveries);
     rp_list_init (&self->conversations);
     rp_list_init (&self->inside);
+    rp_list_init (&self->served);
     self->core = rp_dispatch_new (&(rp_dispatch_options_t) {
-      .limits = *limits, .seed = 0x5eed5eed12345678u, .version = "0.0.0", .now = now});
+      .limits = *limits, .seed = 0x5eed5eed12345678u, .version = "0.0.0", .now = now,
+      .history = true});
     if (!self->core)
         abort ();
     audit_tick (self, now);
@@ -155,6 +168,7 @@ void audit_clear (audit_t *self)
         rp_list_remove (node);
         free (RP_CONTAINER (node, audit_conversation_t, node));
     }
+    audit_turns_forget (self, (rp_peer_id_t) {0});
     while ((node = rp_list_first (&self->peers))) {
         rp_list_remove (node);
         free (RP_CONTAINER (node, audit_peer_t, node));
@@ -163,16 +177,34 @@ void audit_clear (audit_t *self)
 
 /*  ---- Events --------------------------------------------------------------------------------- */
 
+/*  A part that was neither passed on nor joined to others is the first of those that are kept.  */
+static void s_keep_part (audit_t *self, rp_payload_t *payload)
+{
+    audit_request_t *request = self->part;
+    if (!request || (request->client->over && self->dropped))
+        return;
+    AUDIT_REQUIRE (
+      self, !self->dropped && !request->parts && !(request->client->traits & RP_TRAIT_PARTS),
+      "a part of a reply is not where it belongs");
+    request->parts = payload;
+    payload->request = request;
+}
+
 static void s_handle (audit_t *self, const rp_event_t *event)
 {
     self->event = event;
+    self->joined = self->dropped = false;
+    if (self->before)
+        self->before (event, self->arg);
     rp_dispatch_handle (self->core, event, self->now, &self->actions);
     audit_take_actions (self);
+    s_keep_part (self, event->payload);
     audit_check (self);
     self->event = NULL;
     self->sender = NULL;
     self->arriving = NULL;
     self->answered = NULL;
+    self->part = NULL;
 }
 
 /*  A request from a client: open until its final status comes out.  */
@@ -184,6 +216,7 @@ static void s_note_request (
     request->id = head->id;
     request->key = head->conversation;
     request->sequence = ++self->sequence;
+    request->queued = self->turns;
     request->deadline = self->now + (int64_t) head->time * 1000;
     request->size = size + head->headers_size;
     request->attempts = head->attempts;
@@ -191,6 +224,18 @@ static void s_note_request (
     rp_list_append (&self->requests, &request->node);
     self->arriving = request;
     payload->request = request;
+}
+
+/*  Part of a reply: its delivery goes on.  */
+static void s_note_part (audit_t *self, audit_delivery_t *delivery, const rp_head_t *head, size_t size)
+{
+    audit_request_t *request = delivery->request;
+    delivery->begun = true;
+    if (!request || self->now >= request->deadline || head->status != RP_OK)
+        return;
+    self->answered = self->part = request;
+    if (!(request->client->traits & RP_TRAIT_PARTS))
+        request->parts_size += size;
 }
 
 /*  A reply from the worker that holds the delivery: its place is free from now on.  */
@@ -201,13 +246,19 @@ static void s_note_reply (
     audit_delivery_t *delivery = audit_find_delivery (self, payload->answers);
     if (!delivery || delivery->worker != worker)
         return;
+    if (head->flags & RP_FLAG_MORE) {
+        s_note_part (self, delivery, head, payload->body);
+        return;
+    }
     bool wanted = delivery->request && self->now < delivery->request->deadline;
     if (head->status > RP_APP_ERROR && head->status != RP_WORKER_LOST && wanted)
         return; // the worker is dismissed for it, and what it held is lost
     bool answer = head->status != RP_WORKER_LOST;
     self->answered = delivery->request;
-    if (self->answered && !answer)
+    if (self->answered && !answer) {
         self->answered->loser = worker->id.v;
+        audit_turn_lost (self, self->answered);
+    }
     if (delivery->conversation && answer)
         delivery->conversation->established = true;
     audit_delivery_close (self, delivery);
@@ -221,8 +272,12 @@ void audit_message (
     bool body = head->command == RP_COMMAND_REQUEST || head->command == RP_COMMAND_REPLY || size;
     rp_payload_t *payload = body ? audit_payload_new (self, bytes, head_size) : NULL;
     audit_peer_t *peer = audit_find_peer (self, sender);
-    if (payload)
+    if (payload) {
+        payload->body = size;
         audit_payload_enter (self, payload);
+    }
+    if (peer)
+        peer->heard = self->now;
     self->sender = peer;
     if (peer && !peer->worker && head->command == RP_COMMAND_REQUEST)
         s_note_request (self, peer, head, size, payload);
@@ -242,6 +297,16 @@ void audit_message (
               .payload = payload,
               .size = size,
               .oversized = oversized});
+}
+
+void audit_guest (audit_t *self, const rp_head_t *hello, uint8_t traits, uint32_t attempt_limit)
+{
+    s_handle (
+      self, &(rp_event_t) {
+              .kind = RP_EVENT_MESSAGE,
+              .head = hello,
+              .traits = traits,
+              .attempt_limit = attempt_limit});
 }
 
 void audit_bad (audit_t *self, rp_peer_id_t sender, rp_wire_error_t error, bool too_many_frames)
@@ -284,8 +349,10 @@ void audit_unsent (audit_t *self, rp_peer_id_t id, audit_delivery_t *delivery, b
         delivery->message = NULL;
         event.payload->request = delivery->request;
         audit_payload_enter (self, event.payload);
-        if (delivery->request)
+        if (delivery->request) {
             delivery->request->starts--;
+            audit_turn_lost (self, delivery->request);
+        }
         audit_delivery_close (self, delivery);
     } else { // a reply, or a request whose delivery is over by now
         event.payload = audit_payload_new (self, "?", 1);
@@ -294,11 +361,33 @@ void audit_unsent (audit_t *self, rp_peer_id_t id, audit_delivery_t *delivery, b
     s_handle (self, &event);
 }
 
+/*  Between the two, nobody but the core can tell which of the deliveries that are due are lost.  */
+static void s_begin_overdue (audit_t *self)
+{
+    for (rp_list_node_t *node = rp_list_first (&self->deliveries); node;
+         node = rp_list_next (&self->deliveries, node)) {
+        audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
+        delivery->overdue = delivery->due <= self->now;
+    }
+}
+
+static void s_end_overdue (audit_t *self)
+{
+    for (rp_list_node_t *node = rp_list_first (&self->deliveries), *next; node; node = next) {
+        next = rp_list_next (&self->deliveries, node);
+        audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
+        if (delivery->overdue)
+            audit_delivery_lose (self, delivery);
+    }
+}
+
 void audit_tick (audit_t *self, int64_t now)
 {
     self->now = now;
+    s_begin_overdue (self);
     self->next = rp_dispatch_tick (self->core, now, &self->actions);
     audit_take_actions (self);
+    s_end_overdue (self);
     audit_check (self);
     audit_check_tick (self);
 }

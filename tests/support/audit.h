@@ -6,7 +6,8 @@
     has a session, which requests are open, who holds which delivery, where each payload is. So it
     finds what the core itself does not know to be wrong. Trace tests and the fuzzer stand on it.
 
-    What is checked is listed in audit_check.c and audit_actions.c, next to the code that does it.
+    What is checked is listed in audit_check.c, audit_actions.c and audit_turns.c, next to the code that
+    does it.
 */
 
 #ifndef AUDIT_H
@@ -20,8 +21,9 @@
 struct rp_payload {
     rp_list_node_t node;
     bool inside; /* the core owns it */
-    struct audit_request *request; /* whose body it is; NULL for a reply */
+    struct audit_request *request; /* whose body, or kept part of a reply, it is */
     rp_token_t answers;            /* a reply: to which delivery */
+    size_t body;                   /* bytes that come behind the head */
     size_t size;
     uint8_t bytes[]; /* the encoded head */
 };
@@ -33,6 +35,10 @@ typedef struct {
     bool draining;
     bool over;      /* BYE was sent to it, or a send to it failed: it gets nothing any more */
     bool condemned; /* a send to it failed: what it is owed is not told any more */
+    uint8_t traits;
+    uint32_t attempt_limit;
+    int64_t interval; /* agreed, us */
+    int64_t heard;
     uint32_t window;
     uint32_t held;
     char service[RP_WIRE_NAME_MAX + 1];
@@ -46,12 +52,16 @@ typedef struct audit_request {
     uint64_t id;
     uint64_t key;      /* of its conversation */
     uint64_t sequence; /* order of arrival */
+    uint64_t queued;   /* turns there had been when it began to wait */
     uint64_t loser;    /* the worker that lost it last */
     int64_t deadline;
     size_t size; /* of body and headers */
     unsigned attempts;
     unsigned starts;
     struct audit_delivery *delivery; /* the one under way */
+    rp_payload_t *parts;             /* kept by the core */
+    size_t parts_size;               /* of those that came with this delivery */
+    bool streamed;                   /* its client has seen a part */
     struct audit_conversation *conversation;
     char service[RP_WIRE_NAME_MAX + 1];
 } audit_request_t;
@@ -65,6 +75,9 @@ typedef struct audit_delivery {
     struct audit_conversation *conversation;
     rp_payload_t *message;
     bool cancelled; /* the worker was told */
+    bool begun;     /* a part of its reply came */
+    bool overdue;   /* its limit has passed: the tick under way takes it from its worker */
+    int64_t due;    /* when that is; INT64_MAX: never */
 } audit_delivery_t;
 
 /*  A conversation that a worker was told of.  */
@@ -80,15 +93,27 @@ typedef struct audit_conversation {
     unsigned running;
 } audit_conversation_t;
 
+/*  A client that a service has served.  */
+typedef struct {
+    rp_list_node_t node;
+    rp_peer_id_t client;
+    char service[RP_WIRE_NAME_MAX + 1];
+    uint64_t turn;   /* the latest with a request outside conversations */
+    uint64_t latest; /* the latest of all */
+    bool returned;   /* it came to nothing, so the next one is no second turn */
+} audit_served_t;
+
 typedef struct audit audit_t;
 typedef void (audit_fail_fn) (const char *text);
 typedef void (audit_observe_fn) (const rp_action_t *action, rp_payload_t *message, void *arg);
+typedef void (audit_before_fn) (const rp_event_t *event, void *arg);
 
 struct audit {
     rp_dispatch_t *core;
     rp_actions_t actions;
     audit_fail_fn *fail;
-    audit_observe_fn *observe; /* sees each action, after it was checked; may be NULL */
+    audit_observe_fn *observe; /* sees each action, before it is carried out; may be NULL */
+    audit_before_fn *before;   /* sees each event, before the core does; may be NULL */
     void *arg;
     int64_t now;
     int64_t next; /* when the core wants the next tick */
@@ -98,6 +123,8 @@ struct audit {
     rp_list_t deliveries;
     rp_list_t conversations;
     rp_list_t inside; /* payloads that the core owns */
+    rp_list_t served;
+    uint64_t turns;
     uint64_t sequence;
     bool stopped;
 
@@ -106,6 +133,9 @@ struct audit {
     audit_peer_t *sender;
     audit_request_t *arriving; /* the request that the event brought, until it is answered */
     audit_request_t *answered; /* the request whose delivery the event's REPLY ends */
+    audit_request_t *part;     /* the request of which it is a part, until that is where it belongs */
+    bool joined;               /* the event's payload is now behind another */
+    bool dropped;
 };
 
 void audit_init (audit_t *self, const rp_limits_t *limits, int64_t now, audit_fail_fn *fail);
@@ -118,6 +148,8 @@ void audit_clear (audit_t *self);
 void audit_message (
   audit_t *self, rp_peer_id_t sender, const rp_head_t *head, size_t size, bool oversized);
 void audit_bad (audit_t *self, rp_peer_id_t sender, rp_wire_error_t error, bool too_many_frames);
+/*  HELLO of a session of another protocol.  */
+void audit_guest (audit_t *self, const rp_head_t *hello, uint8_t traits, uint32_t attempt_limit);
 void audit_suspect (audit_t *self, rp_peer_id_t peer);
 void audit_drain (audit_t *self);
 void audit_stop (audit_t *self);
@@ -146,10 +178,18 @@ void audit_take_actions (audit_t *self);
 void audit_check (audit_t *self);
 void audit_check_tick (audit_t *self);
 
+/*  Turns of clients: one starts; one came to nothing; a client is gone (0: all are).  */
+void audit_turn_taken (audit_t *self, const audit_request_t *request);
+void audit_turn_lost (audit_t *self, audit_request_t *request);
+void audit_turns_forget (audit_t *self, rp_peer_id_t client);
+void audit_check_lanes (audit_t *self);
+
 rp_payload_t *audit_payload_new (audit_t *self, const void *bytes, size_t size);
 void audit_payload_enter (audit_t *self, rp_payload_t *payload);
 void audit_payload_leave (audit_t *self, rp_payload_t *payload);
 void audit_delivery_close (audit_t *self, audit_delivery_t *delivery);
+/*  The same, and another worker comes first for its request.  */
+void audit_delivery_lose (audit_t *self, audit_delivery_t *delivery);
 void audit_request_close (audit_t *self, audit_request_t *request);
 
 #endif

@@ -15,11 +15,20 @@
 static rp_head_t s_on_the_wire (audit_t *self, const rp_action_t *action, uint8_t *bytes)
 {
     size_t size;
+    bool more = (action->head.flags & RP_FLAG_MORE) != 0;
     if (action->payload) {
         size = action->payload->size;
         memcpy (bytes, action->payload->bytes, size);
-        rp_wire_patch (bytes, &action->head);
+        rp_head_t head;
+        (void) rp_wire_decode (&head, bytes, size);
+        AUDIT_REQUIRE (
+          self, (head.flags & RP_FLAG_INLINE) == (action->head.flags & RP_FLAG_INLINE),
+          "INLINE says something else than the payload");
+        head = action->head;
+        head.flags &= (uint16_t) ~RP_FLAG_MORE; // which only guests can read
+        rp_wire_patch (bytes, &head);
     } else {
+        AUDIT_REQUIRE (self, !more, "a part of a reply without a payload");
         size = rp_wire_encode (&action->head, bytes, RP_WIRE_HEAD_MAX);
         AUDIT_REQUIRE (
           self, !(action->head.flags & RP_FLAG_INLINE), "INLINE in a message without a body");
@@ -30,6 +39,8 @@ static rp_head_t s_on_the_wire (audit_t *self, const rp_action_t *action, uint8_
       self, error == RP_WIRE_ERROR_NONE, "the broker sends a %s with %s",
       rp_command_name (action->head.command), rp_wire_error_text (error));
     AUDIT_REQUIRE (self, head.command == action->head.command, "the wrong message goes out");
+    if (more)
+        head.flags |= RP_FLAG_MORE;
     return head;
 }
 
@@ -87,6 +98,39 @@ static audit_conversation_t *s_check_conversation (
     return conversation;
 }
 
+/*  What a worker may hold at least: the tick under way takes the rest from it.  */
+static uint32_t s_held_at_least (const audit_t *self, const audit_peer_t *worker)
+{
+    uint32_t held = worker->held;
+    for (rp_list_node_t *node = rp_list_first (&self->deliveries); node;
+         node = rp_list_next (&self->deliveries, node)) {
+        const audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
+        held -= delivery->overdue && delivery->worker == worker;
+    }
+    return held;
+}
+
+/*  A delivery that is overdue is lost by now if what happens could not happen otherwise.  */
+static void s_lose_overdue (audit_t *self, const audit_request_t *request, uint64_t conversation)
+{
+    for (rp_list_node_t *node = rp_list_first (&self->deliveries), *next; node; node = next) {
+        next = rp_list_next (&self->deliveries, node);
+        audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
+        bool same = delivery->conversation && delivery->conversation->number == conversation;
+        if (delivery->overdue && (same || delivery->request == request))
+            audit_delivery_lose (self, delivery);
+    }
+}
+
+/*  Whether it may be lost by its silence.  */
+static bool s_is_silent (const audit_t *self, const audit_peer_t *peer)
+{
+    bool learned = (peer->traits & RP_TRAIT_LEARN) != 0;
+    int64_t interval =
+      learned ? (int64_t) rp_dispatch_limits (self->core)->heartbeat_min * 1000 : peer->interval;
+    return self->now >= peer->heard + RP_LIVENESS * interval;
+}
+
 /*  No other worker had more room; and not the one that has just lost it, if another had any.  */
 static void
 s_check_choice (audit_t *self, const audit_request_t *request, const audit_peer_t *chosen)
@@ -98,12 +142,14 @@ s_check_choice (audit_t *self, const audit_request_t *request, const audit_peer_
           other == chosen || !other->worker || other->over || other->draining
           || other->held >= other->window || strcmp (other->service, chosen->service) != 0)
             continue;
+        if (!self->event && s_is_silent (self, other))
+            continue; // the tick under way may have lost it, which is told at its end
         AUDIT_REQUIRE (
           self, chosen->id.v != request->loser, "redelivered to the worker that has just lost it");
         AUDIT_REQUIRE (
           self,
           other->id.v == request->loser
-            || other->window - other->held <= chosen->window - chosen->held,
+            || other->window - other->held <= chosen->window - s_held_at_least (self, chosen),
           "another worker had more room");
     }
 }
@@ -113,9 +159,15 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
     audit_peer_t *worker = audit_find_peer (self, action->peer);
     audit_request_t *request = action->payload->request;
     AUDIT_REQUIRE (self, worker->worker, "a request for a client");
-    AUDIT_REQUIRE (self, request != NULL, "a request that is over is delivered");
+    AUDIT_REQUIRE (
+      self, request != NULL && action->payload->answers.v == 0,
+      "a request that is over is delivered, or a reply instead of it");
+    s_lose_overdue (self, request, head->conversation);
     AUDIT_REQUIRE (self, request->delivery == NULL, "one request with two workers at a time");
-    AUDIT_REQUIRE (self, worker->held < worker->window, "a worker gets more than its window");
+    AUDIT_REQUIRE (
+      self, s_held_at_least (self, worker) < worker->window, "a worker gets more than its window");
+    AUDIT_REQUIRE (
+      self, !request->streamed && !request->parts, "redelivered after a part of its reply");
     AUDIT_REQUIRE (
       self, strcmp (worker->service, request->service) == 0, "a request for another service");
     AUDIT_REQUIRE (self, self->now < request->deadline, "a delivery after the deadline");
@@ -136,18 +188,22 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
     AUDIT_REQUIRE (self, !worker->draining || bound, "a draining worker gets something new");
     if (!bound)
         s_check_choice (self, request, worker);
+    audit_turn_taken (self, request);
 
     audit_delivery_t *delivery = calloc (1, sizeof *delivery);
     if (!delivery)
         abort ();
     delivery->token = action->token;
     delivery->worker = worker;
+    delivery->due =
+      worker->attempt_limit ? self->now + (int64_t) worker->attempt_limit * 1000 : INT64_MAX;
     delivery->request = request;
     delivery->conversation = conversation;
     delivery->message =
       audit_payload_new (self, action->payload->bytes, action->payload->size);
     delivery->message->request = request;
     request->delivery = delivery;
+    request->parts_size = 0;
     request->conversation = conversation;
     worker->held++;
     rp_list_append (&self->deliveries, &delivery->node);
@@ -184,6 +240,40 @@ s_check_status (audit_t *self, const audit_request_t *request, const rp_head_t *
     }
 }
 
+/*  A client that takes parts gets the part that came, and its request goes on.  */
+static void s_take_part (
+  audit_t *self, const rp_action_t *action, audit_request_t *request, const rp_head_t *head)
+{
+    AUDIT_REQUIRE (
+      self, request->client->traits & RP_TRAIT_PARTS, "a part for a client that takes none");
+    AUDIT_REQUIRE (
+      self, self->part == request && action->payload == self->event->payload,
+      "a part that is another request's");
+    AUDIT_REQUIRE (
+      self, head->status == RP_OK && head->attempt == request->starts, "a part with a status");
+    request->streamed = true;
+    self->part = NULL;
+}
+
+/*  The body is what the worker that was asked last has said, all of it.  */
+static void s_check_body (
+  audit_t *self, const rp_action_t *action, const audit_request_t *request, const rp_head_t *head)
+{
+    const rp_payload_t *payload = action->payload;
+    bool parts = payload == request->parts && self->joined;
+    AUDIT_REQUIRE (
+      self,
+      self->event && self->answered == request && (parts || payload == self->event->payload),
+      "a reply that is another request's");
+    if (parts)
+        AUDIT_REQUIRE (
+          self, payload->body == request->parts_size, "a part of a reply is lost, or not its own");
+    else
+        AUDIT_REQUIRE (
+          self, head->status != RP_OK || (!request->parts && request->parts_size == 0),
+          "a reply goes out without its parts");
+}
+
 static void s_take_reply (audit_t *self, const rp_action_t *action, const rp_head_t *head)
 {
     audit_peer_t *client = audit_find_peer (self, action->peer);
@@ -192,12 +282,13 @@ static void s_take_reply (audit_t *self, const rp_action_t *action, const rp_hea
     if (!request || request->client != client || request->id != head->id)
         request = audit_find_request (self, client, head->id);
     AUDIT_REQUIRE (self, request != NULL, "a second final status, or one that nobody asked for");
+    if (head->flags & RP_FLAG_MORE) {
+        s_take_part (self, action, request, head);
+        return;
+    }
     s_check_status (self, request, head);
     if (action->payload)
-        AUDIT_REQUIRE (
-          self,
-          self->event && action->payload == self->event->payload && self->answered == request,
-          "a reply that is another request's");
+        s_check_body (self, action, request, head);
     audit_request_close (self, request);
 }
 
@@ -288,6 +379,14 @@ static void s_take_admit (audit_t *self, const rp_action_t *action)
     peer->id = action->peer;
     peer->worker = (hello->flags & RP_FLAG_WORKER) != 0;
     peer->window = hello->value;
+    peer->traits = self->event->traits;
+    peer->attempt_limit = self->event->attempt_limit;
+    peer->heard = self->now;
+    const rp_limits_t *limits = rp_dispatch_limits (self->core);
+    uint64_t interval = hello->time < limits->heartbeat_min   ? limits->heartbeat_min
+                        : hello->time > limits->heartbeat_max ? limits->heartbeat_max
+                                                              : hello->time;
+    peer->interval = (int64_t) interval * 1000;
     if (hello->name_size)
         memcpy (peer->service, hello->name, hello->name_size);
     if (hello->key_size)
@@ -295,19 +394,29 @@ static void s_take_admit (audit_t *self, const rp_action_t *action)
     rp_list_append (&self->peers, &peer->node);
 }
 
+/*  A session that is cut, though nothing was wrong with its connection, was silent for too long.  */
+static void s_check_silence (audit_t *self, const audit_peer_t *peer)
+{
+    AUDIT_REQUIRE (self, s_is_silent (self, peer), "a session is lost too early");
+    AUDIT_REQUIRE (
+      self, !(peer->traits & RP_TRAIT_MUTE), "a session is lost that says nothing unasked");
+    AUDIT_REQUIRE (
+      self, !(peer->traits & RP_TRAIT_BUSY_MUTE) || s_held_at_least (self, peer) == 0,
+      "a busy worker is lost by its silence");
+}
+
 /*  The session is over: nobody is told anything any more, and it holds nothing.  */
 static void s_take_forget (audit_t *self, const rp_action_t *action)
 {
     audit_peer_t *peer = audit_find_peer (self, action->peer);
     AUDIT_REQUIRE (self, peer != NULL, "a session ends twice");
+    if (action->kind == RP_ACTION_CUT && !peer->over)
+        s_check_silence (self, peer);
     for (rp_list_node_t *node = rp_list_first (&self->deliveries), *next; node; node = next) {
         next = rp_list_next (&self->deliveries, node);
         audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
-        if (delivery->worker != peer)
-            continue;
-        if (delivery->request)
-            delivery->request->loser = peer->id.v;
-        audit_delivery_close (self, delivery);
+        if (delivery->worker == peer)
+            audit_delivery_lose (self, delivery);
     }
     for (rp_list_node_t *node = rp_list_first (&self->requests), *next; node; node = next) {
         next = rp_list_next (&self->requests, node);
@@ -323,8 +432,36 @@ static void s_take_forget (audit_t *self, const rp_action_t *action)
     }
     if (self->sender == peer)
         self->sender = NULL;
+    audit_turns_forget (self, peer->id);
     rp_list_remove (&peer->node);
     free (peer);
+}
+
+/*  What came joins what is kept of the same reply.  */
+static void s_take_join (audit_t *self, const rp_action_t *action)
+{
+    rp_payload_t *other = action->other;
+    AUDIT_REQUIRE (
+      self, self->event && other == self->event->payload && other->inside && self->answered,
+      "something else than a part of a reply is joined");
+    AUDIT_REQUIRE (
+      self, action->payload && action->payload == self->answered->parts,
+      "a part is joined to something else than its reply");
+    if (!self->part)
+        self->answered->parts_size += other->body;
+    action->payload->body += other->body;
+    self->joined = true;
+    self->part = NULL;
+    audit_payload_leave (self, other);
+    free (other);
+}
+
+/*  Parts that are kept are dropped when their request ends, or is to be delivered again.  */
+static void s_take_drop (audit_t *self, const rp_payload_t *payload)
+{
+    self->dropped = self->dropped || (self->event && payload == self->event->payload);
+    if (payload->request && payload->request->parts == payload)
+        payload->request->parts = NULL;
 }
 
 static void s_take (audit_t *self, const rp_action_t *action)
@@ -349,8 +486,14 @@ static void s_take (audit_t *self, const rp_action_t *action)
             AUDIT_REQUIRE (self, !self->stopped, "STOP twice");
             self->stopped = true;
             break;
+        case RP_ACTION_JOIN:
+            s_take_join (self, action);
+            break;
         case RP_ACTION_DROP:
+            s_take_drop (self, action->payload);
+            break;
         case RP_ACTION_LOG:
+        case RP_ACTION_HISTORY: // tests/history/check.py
             break;
     }
 }
@@ -366,7 +509,8 @@ void audit_take_actions (audit_t *self)
         if (self->observe)
             self->observe (action, payload, self->arg);
         s_take (self, action);
-        bool stays = action->kind == RP_ACTION_SEND && action->keep;
+        bool stays =
+          action->kind == RP_ACTION_JOIN || (action->kind == RP_ACTION_SEND && action->keep);
         if (payload && !stays) {
             audit_payload_leave (self, payload);
             free (payload);

@@ -32,7 +32,7 @@ static s_census_t s_take_census (const audit_t *self)
          node = rp_list_next (&self->requests, node)) {
         const audit_request_t *request = RP_CONTAINER (node, audit_request_t, node);
         census.open++;
-        census.open_bytes += request->size;
+        census.open_bytes += request->size + (request->parts ? request->parts->body : 0);
         if (request->delivery) {
             census.running++;
         } else {
@@ -131,6 +131,7 @@ static void s_check_payloads (audit_t *self)
          node = rp_list_next (&self->requests, node)) {
         const audit_request_t *request = RP_CONTAINER (node, audit_request_t, node);
         expected += !request->delivery || request->starts < request->attempts;
+        expected += request->parts != NULL;
     }
     if (s_take_census (self).certain)
         AUDIT_REQUIRE (
@@ -182,7 +183,8 @@ static void s_check_idle (audit_t *self)
 static void s_check_event (audit_t *self)
 {
     bool sender_listens = self->sender && !self->sender->over;
-    if (self->answered && !self->answered->client->over && sender_listens)
+    bool more = self->event && self->event->head && self->event->head->flags & RP_FLAG_MORE;
+    if (self->answered && !self->answered->client->over && sender_listens && !more)
         AUDIT_REQUIRE (
           self, self->event->head->status == RP_WORKER_LOST,
           "a worker's reply did not end the request");
@@ -196,6 +198,7 @@ void audit_check (audit_t *self)
     s_check_cancelled (self);
     s_check_idle (self);
     s_check_event (self);
+    audit_check_lanes (self);
 }
 
 /*  After a tick, nothing is overdue.  */

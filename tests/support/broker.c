@@ -44,7 +44,7 @@ static void *s_run (void *arg)
     return NULL;
 }
 
-test_broker_t *test_broker_start_with (const rp_limits_t *limits)
+static test_broker_t *s_new (const rp_limits_t *limits)
 {
     test_broker_t *self = calloc (1, sizeof *self);
     assert_non_null (self);
@@ -54,8 +54,27 @@ test_broker_t *test_broker_start_with (const rp_limits_t *limits)
       .limits = *limits, .log_level = level, .log = STDERR_FILENO, .signals = -1});
     assert_non_null (self->server);
     assert_int_equal (rp_server_bind (self->server, "tcp://127.0.0.1:*"), 0);
+    return self;
+}
+
+static test_broker_t *s_start (test_broker_t *self)
+{
     assert_int_equal (pthread_create (&self->thread, NULL, s_run, self), 0);
     return self;
+}
+
+test_broker_t *test_broker_start_with (const rp_limits_t *limits)
+{
+    return s_start (s_new (limits));
+}
+
+test_broker_t *test_broker_start_plain (const rp_limits_t *limits, const char *service)
+{
+    static const char any[] = "tcp://127.0.0.1:*";
+    test_broker_t *self = s_new (limits);
+    assert_int_equal (rp_server_bind_plain (self->server, service, RP_PLAIN_FRONT, any), 0);
+    assert_int_equal (rp_server_bind_plain (self->server, service, RP_PLAIN_BACK, any), 0);
+    return s_start (self);
 }
 
 test_broker_t *test_broker_start (void)
@@ -66,7 +85,12 @@ test_broker_t *test_broker_start (void)
 
 const char *test_broker_endpoint (const test_broker_t *self)
 {
-    return rp_server_endpoint (self->server, 0);
+    return test_broker_endpoint_at (self, 0);
+}
+
+const char *test_broker_endpoint_at (const test_broker_t *self, size_t index)
+{
+    return rp_server_endpoint (self->server, index);
 }
 
 void test_broker_drain (test_broker_t *self)

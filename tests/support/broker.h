@@ -9,6 +9,7 @@
 #define TEST_BROKER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "broker/core/action.h"
@@ -26,10 +27,14 @@ rp_limits_t test_broker_limits (void);
 test_broker_t *test_broker_start (void);
 test_broker_t *test_broker_start_with (const rp_limits_t *limits);
 
+/*  Likewise, with a plain service: its frontend and its backend are endpoints 1 and 2.  */
+test_broker_t *test_broker_start_plain (const rp_limits_t *limits, const char *service);
+
 /*  Stops it unless it has ended, and checks that it ended well.  */
 void test_broker_stop (test_broker_t **self_p);
 
 const char *test_broker_endpoint (const test_broker_t *self);
+const char *test_broker_endpoint_at (const test_broker_t *self, size_t index);
 
 /*  What SIGTERM does.  */
 void test_broker_drain (test_broker_t *self);

@@ -44,6 +44,8 @@ void fake_broker_destroy (fake_broker_t **self_p)
 {
     fake_broker_t *self = *self_p;
     s_forget (self);
+    if (self->unbundler.open)
+        zmq_msg_close (&self->unbundler.frame);
     assert_int_equal (zmq_close (self->socket), 0);
     assert_int_equal (zmq_ctx_term (self->context), 0);
     free (self);
@@ -51,8 +53,10 @@ void fake_broker_destroy (fake_broker_t **self_p)
 }
 
 /*  False when nothing came.  */
-static bool s_receive (fake_broker_t *self, long wait_ms)
+static bool s_receive_frames (fake_broker_t *self, long wait_ms)
 {
+    if (self->frame_count == 1 && unbundle_next (&self->unbundler, &self->frames[0]))
+        return true;
     zmq_pollitem_t item = {.socket = self->socket, .events = ZMQ_POLLIN};
     if (zmq_poll (&item, 1, wait_ms) <= 0)
         return false;
@@ -68,6 +72,15 @@ static bool s_receive (fake_broker_t *self, long wait_ms)
         assert_true (zmq_msg_recv (frame, self->socket, 0) >= 0);
         more = zmq_msg_more (frame);
     }
+    self->received++;
+    unbundle (&self->unbundler, &self->frames[0]);
+    return true;
+}
+
+static bool s_receive (fake_broker_t *self, long wait_ms)
+{
+    if (!s_receive_frames (self, wait_ms))
+        return false;
     zmq_msg_t *first = &self->frames[0];
     assert_int_equal (
       rp_wire_decode (&self->head, zmq_msg_data (first), zmq_msg_size (first)),
@@ -132,8 +145,8 @@ void fake_broker_send (fake_broker_t *self, const rp_head_t *head, const void *b
     free (frame);
 }
 
-void fake_broker_welcome_with (
-  fake_broker_t *self, uint32_t window, uint32_t interval_ms, const char *max_body)
+static void s_welcome (
+  fake_broker_t *self, uint32_t window, uint32_t interval_ms, const char *max_body, uint16_t flags)
 {
     fake_broker_expect (self, RP_COMMAND_HELLO);
     uint8_t headers[128];
@@ -143,12 +156,31 @@ void fake_broker_welcome_with (
       self,
       &(rp_head_t) {
         .command = RP_COMMAND_WELCOME,
+        .flags = flags,
         .time = interval_ms,
         .value = window,
         .headers = headers,
         .headers_size = (uint16_t) size,
       },
       NULL, 0);
+}
+
+void fake_broker_welcome_with (
+  fake_broker_t *self, uint32_t window, uint32_t interval_ms, const char *max_body)
+{
+    s_welcome (self, window, interval_ms, max_body, 0);
+}
+
+void fake_broker_welcome_with_bundles (fake_broker_t *self, uint32_t window)
+{
+    s_welcome (self, window, 60000, "1000000", RP_FLAG_BUNDLES);
+    assert_true (self->head.flags & RP_FLAG_BUNDLES);
+}
+
+void fake_broker_send_bundle (fake_broker_t *self, const bundle_t *bundle)
+{
+    assert_true (zmq_send (self->socket, self->peer.id, self->peer.size, ZMQ_SNDMORE) >= 0);
+    assert_true (zmq_send (self->socket, bundle->bytes, bundle->size, 0) >= 0);
 }
 
 void fake_broker_welcome (fake_broker_t *self, uint32_t window)

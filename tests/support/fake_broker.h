@@ -19,6 +19,7 @@
 
 #include "common/limits.h"
 #include "common/wire.h"
+#include "tests/support/bundle.h"
 
 /*  The interval that WELCOME agrees on unless told otherwise, ms: the fake broker sends no
     heartbeats, so it has to outlast the test.  */
@@ -36,6 +37,8 @@ typedef struct {
     fake_peer_t peer; /* who was heard last; may be set by the test */
     zmq_msg_t frames[RP_FRAMES_MAX];
     size_t frame_count;
+    unbundler_t unbundler; /* messages of a bundle are received one by one */
+    unsigned received;     /* messages as ZeroMQ has them: a bundle is one; HEARTBEATs included */
     rp_head_t head; /* of the message received last; points into frames */
     const char *body;
     size_t body_size; /* of its first body frame, wherever that was */
@@ -64,6 +67,13 @@ void fake_broker_send_frames (
 void fake_broker_welcome (fake_broker_t *self, uint32_t window);
 void fake_broker_welcome_with (
   fake_broker_t *self, uint32_t window, uint32_t interval_ms, const char *max_body);
+
+/*  The same, as a broker that reads bundles, with heartbeats so rare that nothing happens by
+    itself.  */
+void fake_broker_welcome_with_bundles (fake_broker_t *self, uint32_t window);
+
+/*  Sends a bundle.  */
+void fake_broker_send_bundle (fake_broker_t *self, const bundle_t *bundle);
 
 /*  A request with ten seconds and one attempt.  */
 void fake_broker_request (fake_broker_t *self, uint64_t token, const char *body);

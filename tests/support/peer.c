@@ -39,6 +39,8 @@ void test_peer_destroy (test_peer_t **self_p)
     *self_p = NULL;
     for (size_t index = 0; index < RP_FRAMES_MAX; index++)
         zmq_msg_close (&self->frames[index]);
+    if (self->unbundler.open)
+        zmq_msg_close (&self->unbundler.frame);
     zmq_close (self->socket);
     zmq_ctx_term (self->context);
     free (self);
@@ -65,9 +67,11 @@ void test_peer_send (test_peer_t *self, const rp_head_t *head, const void *body,
     free (frame);
 }
 
-/*  Receives one message whole, and checks that its head is well-formed.  */
-static void s_receive (test_peer_t *self)
+static void s_receive_frames (test_peer_t *self)
 {
+    self->frame_count = 1;
+    if (unbundle_next (&self->unbundler, &self->frames[0]))
+        return;
     self->frame_count = 0;
     zmq_msg_t *frame;
     do {
@@ -76,7 +80,13 @@ static void s_receive (test_peer_t *self)
         if (zmq_msg_recv (frame, self->socket, 0) < 0)
             fail_msg ("nothing came: %s", zmq_strerror (errno));
     } while (zmq_msg_more (frame));
+    unbundle (&self->unbundler, &self->frames[0]);
+}
 
+/*  Receives one message whole, and checks that its head is well-formed.  */
+static void s_receive (test_peer_t *self)
+{
+    s_receive_frames (self);
     zmq_msg_t *first = &self->frames[0];
     assert_int_equal (
       rp_wire_decode (&self->head, zmq_msg_data (first), zmq_msg_size (first)),
@@ -137,16 +147,34 @@ test_peer_t *test_client_new (const char *endpoint)
     return s_greet (endpoint, (rp_head_t) {.key = "client", .key_size = 6});
 }
 
-test_peer_t *test_worker_new (const char *endpoint, const char *service, uint32_t window)
+test_peer_t *test_client_new_with_bundles (const char *endpoint)
+{
+    return s_greet (
+      endpoint, (rp_head_t) {.flags = RP_FLAG_BUNDLES, .key = "client", .key_size = 6});
+}
+
+static test_peer_t *
+s_greet_worker (const char *endpoint, const char *service, uint32_t window, uint16_t flags)
 {
     return s_greet (
       endpoint, (rp_head_t) {
-                  .flags = RP_FLAG_WORKER,
+                  .flags = (uint16_t) (RP_FLAG_WORKER | flags),
                   .key = "worker",
                   .key_size = 6,
                   .name = service,
                   .name_size = (uint8_t) strlen (service),
                   .value = window});
+}
+
+test_peer_t *test_worker_new (const char *endpoint, const char *service, uint32_t window)
+{
+    return s_greet_worker (endpoint, service, window, 0);
+}
+
+test_peer_t *
+test_worker_new_with_bundles (const char *endpoint, const char *service, uint32_t window)
+{
+    return s_greet_worker (endpoint, service, window, RP_FLAG_BUNDLES);
 }
 
 void test_client_request (test_peer_t *self, uint64_t id, const char *service, const char *body)

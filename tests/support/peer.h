@@ -19,6 +19,7 @@
 
 #include "common/limits.h"
 #include "common/wire.h"
+#include "tests/support/bundle.h"
 
 /*  The heartbeat interval that test peers ask for unless told otherwise, ms: they never send one,
     so it has to outlast the test.  */
@@ -29,6 +30,7 @@ typedef struct {
     void *socket; /* for whatever the functions below do not do */
     zmq_msg_t frames[RP_FRAMES_MAX]; /* of the message received last */
     size_t frame_count;
+    unbundler_t unbundler; /* messages of a bundle are received one by one */
     rp_head_t head; /* likewise; points into frames */
     const char *body;
     size_t body_size; /* of its first body frame, wherever that was */
@@ -42,6 +44,11 @@ void test_peer_destroy (test_peer_t **self_p);
 /*  The same, and greets: returns when WELCOME is there.  */
 test_peer_t *test_client_new (const char *endpoint);
 test_peer_t *test_worker_new (const char *endpoint, const char *service, uint32_t window);
+
+/*  The same, of peers that read bundles.  */
+test_peer_t *test_client_new_with_bundles (const char *endpoint);
+test_peer_t *
+test_worker_new_with_bundles (const char *endpoint, const char *service, uint32_t window);
 
 /*  Sends a head, with a body (INLINE) if body is not NULL.  */
 void test_peer_send (test_peer_t *self, const rp_head_t *head, const void *body, size_t size);

@@ -31,6 +31,8 @@ void puppet_destroy (puppet_t **self_p)
     puppet_stop (self);
     zmq_msg_close (&self->address);
     zmq_msg_close (&self->first);
+    if (self->unbundler.open)
+        zmq_msg_close (&self->unbundler.frame);
     free (self->body);
     zmq_ctx_term (self->context);
     free (self);
@@ -88,14 +90,25 @@ static void s_receive_body (puppet_t *self)
     }
 }
 
+static bool s_receive_first (puppet_t *self, int timeout_ms)
+{
+    if (unbundle_next (&self->unbundler, &self->first))
+        return true;
+    zmq_pollitem_t item = {.socket = self->router, .events = ZMQ_POLLIN};
+    if (zmq_poll (&item, 1, timeout_ms) < 1)
+        return false;
+    assert_true (zmq_msg_recv (&self->address, self->router, 0) >= 0);
+    assert_true (zmq_msg_recv (&self->first, self->router, 0) >= 0);
+    self->received++;
+    unbundle (&self->unbundler, &self->first);
+    return true;
+}
+
 bool puppet_receive (puppet_t *self, int timeout_ms)
 {
     do {
-        zmq_pollitem_t item = {.socket = self->router, .events = ZMQ_POLLIN};
-        if (zmq_poll (&item, 1, timeout_ms) < 1)
+        if (!s_receive_first (self, timeout_ms))
             return false;
-        assert_true (zmq_msg_recv (&self->address, self->router, 0) >= 0);
-        assert_true (zmq_msg_recv (&self->first, self->router, 0) >= 0);
         assert_int_equal (
           rp_wire_decode (
             &self->head, zmq_msg_data (&self->first), zmq_msg_size (&self->first)),
@@ -136,19 +149,38 @@ void puppet_send (puppet_t *self, rp_head_t head, const void *body, size_t size)
     free (data);
 }
 
-void puppet_welcome (puppet_t *self, const char *max_body, uint32_t open)
+static void s_welcome (
+  puppet_t *self, const char *max_body, uint32_t open, uint32_t interval_ms, uint16_t flags)
 {
     uint8_t headers[64];
     size_t size = 0;
     assert_true (rp_headers_append (headers, &size, sizeof headers, "max-body", max_body));
     rp_head_t welcome = {
       .command = RP_COMMAND_WELCOME,
-      .time = 2000,
+      .flags = flags,
+      .time = interval_ms,
       .value = open,
       .headers = headers,
       .headers_size = (uint16_t) size,
     };
     puppet_send (self, welcome, NULL, 0);
+}
+
+void puppet_welcome (puppet_t *self, const char *max_body, uint32_t open)
+{
+    s_welcome (self, max_body, open, 2000, 0);
+}
+
+void puppet_greet_with_bundles (puppet_t *self)
+{
+    puppet_expect (self, RP_COMMAND_HELLO);
+    assert_true (self->head.flags & RP_FLAG_BUNDLES);
+    s_welcome (self, "1000000", 1000, 60000, RP_FLAG_BUNDLES);
+}
+
+void puppet_send_bundle (puppet_t *self, const bundle_t *bundle)
+{
+    puppet_send_frame (self, bundle->bytes, bundle->size, true, false);
 }
 
 void puppet_greet (puppet_t *self)

@@ -17,6 +17,7 @@
 #include <zmq.h>
 
 #include "common/wire.h"
+#include "tests/support/bundle.h"
 
 /*  How long anything that must happen may take, ms. Generous: only a failing test waits for it.  */
 #define PUPPET_PATIENCE_MS 10000
@@ -27,6 +28,8 @@ typedef struct {
     char endpoint[128];
     zmq_msg_t address; /* who sent the message received last */
     zmq_msg_t first;
+    unbundler_t unbundler; /* messages of a bundle are received one by one */
+    unsigned received; /* messages as ZeroMQ has them: a bundle is one; HEARTBEATs included */
     rp_head_t head;    /* of that message; points into first */
     char *body;        /* all its body frames, and a NUL */
     size_t size;
@@ -58,6 +61,13 @@ void puppet_welcome (puppet_t *self, const char *max_body, uint32_t open);
 
 /*  Expects HELLO and says WELCOME: a thousand requests at once, bodies of a million bytes.  */
 void puppet_greet (puppet_t *self);
+
+/*  The same, as a broker that reads bundles, with heartbeats so rare that nothing happens by
+    itself.  */
+void puppet_greet_with_bundles (puppet_t *self);
+
+/*  Sends a bundle.  */
+void puppet_send_bundle (puppet_t *self, const bundle_t *bundle);
 
 /*  Replies to the request received last.  */
 void puppet_reply (puppet_t *self, rp_status_t status, const char *body);

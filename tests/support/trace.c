@@ -51,6 +51,7 @@ typedef struct {
     s_copy_t delivery;
     s_copy_t greeting;
     uint64_t answered;
+    size_t answer_size;
     uint64_t delivered;
     unsigned logged[RP_TOPIC_COUNT];
 } s_trace_t;
@@ -198,8 +199,10 @@ static void s_print_send (const rp_action_t *action, rp_payload_t *payload)
         case RP_COMMAND_REPLY:
             s_keep (&s_trace->answer, head);
             s_trace->answered = head->id;
+            s_trace->answer_size = payload ? payload->body : 0;
             s_print (
-              "%s<r%llu:%s", peer, (unsigned long long) head->id, rp_status_name (head->status));
+              "%s<r%llu:%s", peer, (unsigned long long) head->id,
+              head->flags & RP_FLAG_MORE ? "part" : rp_status_name (head->status));
             break;
         case RP_COMMAND_CANCEL:
             s_print (
@@ -248,7 +251,9 @@ static void s_observe (const rp_action_t *action, rp_payload_t *payload, void *a
             s_trace->logged[action->topic]++;
             break;
         case RP_ACTION_FORGET:
+        case RP_ACTION_HISTORY:
         case RP_ACTION_DROP:
+        case RP_ACTION_JOIN:
             break;
     }
 }
@@ -313,15 +318,21 @@ void message (const char *peer, const rp_head_t *head, size_t size)
     audit_message (self, audit_find_peer (self, id) ? id : (rp_peer_id_t) {0}, head, size, false);
 }
 
-void hello (const char *peer, const rp_head_t *head)
+static void
+s_hello (const char *peer, const rp_head_t *head, uint8_t traits, unsigned attempt_limit_ms)
 {
     rp_head_t named = *head;
     named.command = RP_COMMAND_HELLO;
     named.key = peer;
     named.key_size = (uint8_t) strlen (peer);
-    audit ();
+    audit_t *self = audit ();
     s_trace->sender = peer;
-    audit_message (audit (), (rp_peer_id_t) {0}, &named, 0, false);
+    audit_guest (self, &named, traits, attempt_limit_ms);
+}
+
+void hello (const char *peer, const rp_head_t *head)
+{
+    s_hello (peer, head, 0, 0);
 }
 
 /*  Takes "PEER<welcome" off the text.  */
@@ -343,33 +354,11 @@ static void s_expect_welcome (const char *peer)
     s_trace->size -= size;
 }
 
-void hello_client_beating (const char *peer, unsigned interval_ms)
+void hello_guest (
+  const char *peer, const rp_head_t *head, uint8_t traits, unsigned attempt_limit_ms)
 {
-    hello (peer, &(rp_head_t) {.time = interval_ms});
+    s_hello (peer, head, traits, attempt_limit_ms);
     s_expect_welcome (peer);
-}
-
-void hello_worker_beating (
-  const char *peer, const char *service, unsigned window, unsigned interval_ms)
-{
-    hello (
-      peer, &(rp_head_t) {
-              .flags = RP_FLAG_WORKER,
-              .time = interval_ms,
-              .value = window,
-              .name = service,
-              .name_size = (uint8_t) strlen (service)});
-    s_expect_welcome (peer);
-}
-
-void hello_client (const char *peer)
-{
-    hello_client_beating (peer, RP_HEARTBEAT_MAX_MS);
-}
-
-void hello_worker (const char *peer, const char *service, unsigned window)
-{
-    hello_worker_beating (peer, service, window, RP_HEARTBEAT_MAX_MS);
 }
 
 void request_with (const char *client, const char *name, const char *service, with_t with)
@@ -408,14 +397,15 @@ void next_in (const char *client, const char *name, const char *service, const c
     request_with (client, name, service, (with_t) {.conversation = conversation});
 }
 
-void reply_with (const char *worker, const char *name, const rp_head_t *head, bool oversized)
+void reply_sized (
+  const char *worker, const char *name, const rp_head_t *head, size_t size, bool oversized)
 {
     rp_head_t reply_head = *head;
     reply_head.command = RP_COMMAND_REPLY;
     if (reply_head.id == 0)
         reply_head.id = s_token (worker, name).v;
     s_trace->sender = worker;
-    audit_message (audit (), s_peer (worker), &reply_head, 0, oversized);
+    audit_message (audit (), s_peer (worker), &reply_head, size, oversized);
 }
 
 void reply (const char *worker, const char *name, rp_status_t status)
@@ -534,10 +524,22 @@ void expect (const char *text)
     s_trace->text[0] = 0;
 }
 
+void forget (void)
+{
+    s_trace->size = 0;
+    s_trace->text[0] = 0;
+}
+
 const rp_head_t *answer_to (const char *name)
 {
     assert_int_equal (s_trace->answered, s_number (name));
     return &s_trace->answer.head;
+}
+
+size_t answer_size (const char *name)
+{
+    assert_int_equal (s_trace->answered, s_number (name));
+    return s_trace->answer_size;
 }
 
 bool answer_says (const char *name, const char *words)

@@ -13,7 +13,8 @@
     id or key. What the core wants done is printed, in order and separated by spaces:
 
         w1<r1          request r1 goes to w1         w1<r1#2     … for the second time
-        c1<r1:OK       its final status              w1<cancel:r1
+        c1<r1:OK       its final status              c1<r1:part   part of its reply
+        w1<cancel:r1
         w1<end:k1      conversation k1 is over       w1<beat     heartbeat
         w1<drain       w1<bye:OK   w1<welcome        x<bye:DENIED   to x, who has no session
         cut:w1         the connection is closed      admin:riposte.ping   stop
@@ -49,6 +50,18 @@ void hello_worker_beating (
 /*  Greets, whatever comes of it.  */
 void hello (const char *peer, const rp_head_t *head);
 
+/*  Greets as a session of another protocol, with its RP_TRAIT_…, and expects to be welcome.  */
+void hello_guest (
+  const char *peer, const rp_head_t *head, uint8_t traits, unsigned attempt_limit_ms);
+void hello_guest_client (const char *peer, uint8_t traits, unsigned interval_ms);
+typedef struct {
+    uint8_t traits;
+    unsigned window;      /* 0: 1 */
+    unsigned interval_ms; /* 0: a minute */
+    unsigned attempt_limit_ms;
+} guest_t;
+void hello_guest_worker (const char *peer, const char *service, guest_t guest);
+
 /*  What a test wants to say about a request; zero means the default: 60 s, 1 attempt.  */
 typedef struct {
     unsigned time_ms;
@@ -70,6 +83,11 @@ void next_in (const char *client, const char *name, const char *service, const c
 /*  The worker replies to its latest delivery of this request, held or not.  */
 void reply (const char *worker, const char *name, rp_status_t status);
 void reply_with (const char *worker, const char *name, const rp_head_t *head, bool oversized);
+void reply_sized (
+  const char *worker, const char *name, const rp_head_t *head, size_t size, bool oversized);
+/*  Part of a reply, of so many bytes (its head INLINE); the last one, which is the reply (and not).  */
+void part (const char *worker, const char *name, size_t size);
+void last_part (const char *worker, const char *name, size_t size);
 /*  The worker replies with another one's token.  */
 void reply_as (const char *worker, const char *other, const char *name, rp_status_t status);
 
@@ -102,9 +120,13 @@ void tick (void);
 /*  Everything since the last expect; "" is nothing.  */
 void expect (const char *text);
 #define NOTHING ""
+/*  Lets go of it, where something else is what matters.  */
+void forget (void);
 
 /*  The REPLY that the client got last for this request; pointers are valid until the next one.  */
 const rp_head_t *answer_to (const char *name);
+/*  Bytes of its body.  */
+size_t answer_size (const char *name);
 /*  True if the text of that answer contains this.  */
 bool answer_says (const char *name, const char *words);
 /*  The latest delivery of a request, as the worker got it.  */

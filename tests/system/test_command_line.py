@@ -3,6 +3,7 @@
 next, and exit code 2."""
 
 import pytest
+import zmq
 
 from support import programs
 from support.waiting import until
@@ -14,6 +15,12 @@ from support.waiting import until
     (programs.BROKER, ("--bind", "nonsense"), "nonsense"),
     (programs.BROKER, ("--bind", "tcp://127.0.0.1:99999"), "99999"),
     (programs.BROKER, ("--bind", "udp://127.0.0.1:5555"), "udp"),
+    (programs.BROKER, ("--plain", "svc"), "SERVICE=FRONTEND,BACKEND"),
+    (programs.BROKER, ("--plain", "svc=nonsense,ipc:///tmp/b"), "frontend"),
+    (programs.BROKER, ("--plain", "svc=ipc:///tmp/a,tcp://127.0.0.1"), "backend"),
+    (programs.BROKER, ("--plain", "mmi.svc=ipc:///tmp/a,ipc:///tmp/b"), "belongs to the broker"),
+    (programs.BROKER, ("--plain", "svc=ipc:///tmp/a,ipc:///tmp/b",
+                       "--plain", "svc=ipc:///tmp/c,ipc:///tmp/d"), "already"),
     (programs.BROKER, ("--limit", "max_body"), "max_body"),
     (programs.BROKER, ("--limit", "no_such_limit=1"), "no_such_limit"),
     (programs.BROKER, ("--limit", "max_body=1"), "max_body"),
@@ -62,6 +69,16 @@ def test_a_port_in_use_is_said_with_the_next_step(world):
     assert world.cli(broker, "ping").code == 0, "the first one is not harmed"
 
 
+def test_an_endpoint_of_a_plain_service_in_use_is_said_with_the_next_step(world):
+    broker = world.broker()
+    for front, back in ((broker.endpoint, "tcp://127.0.0.1:*"), ("tcp://127.0.0.1:*", broker.endpoint)):
+        result = world.run(programs.BROKER, "--bind", "tcp://127.0.0.1:*", "--plain",
+                           f"svc={front},{back}", within=5)
+        assert result.code == 1
+        line = result.error()
+        assert broker.endpoint in line and "in use" in line and "--plain" in line
+
+
 def test_an_address_of_another_machine_is_said(world):
     result = world.run(programs.BROKER, "--bind", "tcp://192.0.2.1:5555", within=5)
     assert result.code == 1
@@ -84,12 +101,14 @@ def test_every_mistake_in_a_configuration_is_told_with_its_place(world):
 def test_a_printed_configuration_reads_back_to_itself(world):
     path = world.directory / "broker.cfg"
     first = world.run(programs.BROKER, "--print-config", "--limit", "max_body=3MiB", "--limit",
-                      "drain_limit=1m", "--bind", "tcp://127.0.0.1:7777", "--log-level", "debug")
+                      "drain_limit=1m", "--bind", "tcp://127.0.0.1:7777", "--log-level", "debug",
+                      "--plain", "hello=ipc:///tmp/front,ipc:///tmp/back")
     assert first.code == 0
     path.write_bytes(first.out)
     second = world.run(programs.BROKER, "--config", path, "--print-config")
     assert second.out == first.out
     assert b"max_body = 3MiB" in second.out
+    assert b'plain = "hello=ipc:///tmp/front,ipc:///tmp/back"' in second.out
     checked = world.run(programs.BROKER, "--config", path, "--check-config")
     assert (checked.code, checked.err) == (0, b"the settings are good\n")
 
@@ -107,6 +126,23 @@ def test_flag_beats_environment_beats_file_beats_default(world):
     assert drain_limit("--config", path) == "7s"
     assert drain_limit("--config", path, RIPOSTE_DRAIN_LIMIT="8s") == "8s"
     assert drain_limit("--config", path, "--drain-limit", "9s", RIPOSTE_DRAIN_LIMIT="8s") == "9s"
+
+
+def test_plain_services_of_options_beat_those_of_the_environment_and_of_the_file(world):
+    path = world.directory / "broker.cfg"
+    path.write_text('plain = "file=ipc:///tmp/a,ipc:///tmp/b"\n')
+
+    def services(*options, **environment):
+        out = world.run(programs.BROKER, "--print-config", *options, environment=environment).out
+        return [line.split('"')[1].split("=")[0] for line in out.decode().splitlines()
+                if line.startswith("plain =")]
+
+    twin = {"RIPOSTE_PLAIN": "twin=ipc:///tmp/c,ipc:///tmp/d"}
+    assert services() == []
+    assert services("--config", path) == ["file"]
+    assert services("--config", path, **twin) == ["twin"]
+    two = ("--plain", "one=ipc:///tmp/e,ipc:///tmp/f", "--plain", "two=ipc:///tmp/g,ipc:///tmp/h")
+    assert services("--config", path, *two, **twin) == ["one", "two"]
 
 
 def test_options_stand_before_or_after_the_command_or_in_the_environment(world):
@@ -167,6 +203,43 @@ def test_the_first_line_tells_what_to_try(world):
     worker = world.start("worker", programs.WORKER, *words[1:])
     world.wait_for_worker(broker, worker, "upper")
     assert world.cli(broker, "call", "upper", "hello").out == b"HELLO"
+
+
+def test_the_first_lines_tell_of_plain_services(world):
+    broker = world.broker("--plain", "adder=tcp://127.0.0.1:*,tcp://127.0.0.1:*")
+    broker.wait_for("try:")
+    first, second, _ = broker.log().splitlines()[:3]
+    ports = (world.directory / "ports-1").read_text().split()
+    assert first.endswith(ports[0]) and ports[0] == broker.endpoint
+    assert second == f'  plain "adder": REQ at {ports[1]}, REP at {ports[2]}'
+
+
+def test_a_plain_service_for_everyone_is_warned_of(world):
+    broker = world.start("broker", programs.BROKER, "--bind", "tcp://127.0.0.1:*", "--plain",
+                         "adder=tcp://127.0.0.1:*,tcp://0.0.0.0:*")
+    broker.wait_for("whoever can reach tcp://0.0.0.0:")
+    until(broker.alive, 1)
+
+
+def test_the_status_tells_of_guests_if_there_were_any(world):
+    """A client whose request waits, and a service that is not there."""
+    broker = world.broker("--plain", f"svc=ipc://{world.directory}/front,ipc://{world.directory}/back")
+    assert b"guests" not in world.cli(broker, "status").out
+    context = zmq.Context()
+    req = context.socket(zmq.REQ)
+    try:
+        req.linger = 0
+        req.connect(f"ipc://{world.directory}/front")
+        req.send(b"nobody is there")
+        world.wait_for_waiting(broker, 1)
+        lines = [line.split() for line in world.cli(broker, "status").out.decode().splitlines()
+                 if line.startswith("guests")]
+        assert lines[0][:3] == ["guests", "envelopes", "1"]
+        assert lines[1:] == [["guests", "now", "PLAIN", "1"], ["guests", "ever", "PLAIN", "1"]]
+    finally:
+        context.destroy()
+    until(lambda: world.status(broker)["guests"]["envelopes"] == 0, 5, "it is gone")
+    assert world.status(broker)["guests"]["ever"]["PLAIN"] == 1
 
 
 def test_binding_to_everyone_is_warned_of(world):

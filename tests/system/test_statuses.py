@@ -107,7 +107,7 @@ def test_draining_takes_nothing_new(world):
 
 def test_denied_for_names_of_the_brokers_own(world):
     broker = world.broker()
-    for name in ("riposte.secrets", "mmi.service"):
+    for name in ("riposte.secrets", "riposte.x"):
         result = world.cli(broker, "call", name)
         assert result.code == 6
         assert f'"{name}" is not allowed' in result.error()

@@ -187,6 +187,95 @@ static void endpoints_are_bounded_in_number (void **state)
     s_refuses (text, "f:17:8: bind: \"tcp://127.0.0.1:7016\" is one endpoint too many\n");
 }
 
+static void a_plain_service_has_a_name_and_two_endpoints (void **state)
+{
+    (void) state;
+    rp_config_t config;
+    assert_int_equal (
+      s_read (&config, "plain = \"hello=tcp://127.0.0.1:5559,tcp://127.0.0.1:5560\"\n"
+                       "plain = 'a b=ipc:///tmp/a b,tcp://*:*'\n"),
+      0);
+    assert_int_equal (config.plain_count, 2);
+    assert_string_equal (config.plain[0].service, "hello");
+    assert_string_equal (config.plain[0].front, "tcp://127.0.0.1:5559");
+    assert_string_equal (config.plain[0].back, "tcp://127.0.0.1:5560");
+    assert_string_equal (config.plain[1].service, "a b");
+    assert_string_equal (config.plain[1].front, "ipc:///tmp/a b");
+    assert_string_equal (config.plain[1].back, "tcp://*:*");
+    assert_int_equal (config.bind_count, 1); // the default stays
+    rp_config_clear (&config);
+    assert_int_equal (config.plain_count, 0);
+}
+
+static void a_plain_service_that_cannot_be_is_refused (void **state)
+{
+    (void) state;
+    static const char form[] = "wants SERVICE=FRONTEND,BACKEND";
+    static const struct {
+        const char *value;
+        const char *reason;
+    } bad[] = {
+      {"hello", form},
+      {"hello=", form},
+      {"hello=ipc:///a", form},
+      {"hello=ipc:///a,ipc:///b,ipc:///c", form},
+      {"=ipc:///a,ipc:///b",
+       "cannot be: its service has no good name: 1 to 127 bytes without control characters"},
+      {"mmi.x=ipc:///a,ipc:///b",
+       "cannot be: its service has a name that belongs to the broker, as all that begin with "
+       "riposte. or mmi. do"},
+      {"riposte.x=ipc:///a,ipc:///b",
+       "cannot be: its service has a name that belongs to the broker, as all that begin with "
+       "riposte. or mmi. do"},
+      {"x=nonsense,ipc:///b",
+       "cannot be: its frontend does not begin with tcp:// or ipc://"},
+      {"x=ipc:///a,", "cannot be: its backend does not begin with tcp:// or ipc://"},
+      {"x=ipc:///a,tcp://h:0x1", "cannot be: its backend has a port that is not a number"},
+      {"x=ipc:///a\"b,ipc:///c", "has a quote"},
+      {"there=ipc:///a,ipc:///b", "cannot be: its service is there already"},
+    };
+    for (size_t index = 0; index < sizeof bad / sizeof *bad; index++) {
+        char text[256], message[256];
+        snprintf (
+          text, sizeof text, "plain = there=ipc:///1,ipc:///2\nplain = '%s'\n", bad[index].value);
+        snprintf (
+          message, sizeof message, "f:2:9: plain: \"%s\" %s\n", bad[index].value,
+          bad[index].reason);
+        s_refuses (text, message);
+    }
+    s_refuses ("plain\nplane = x\n",
+               "f:1:1: plain wants a value\n"
+               "f:2:1: unknown setting plane (did you mean plain?)\n");
+}
+
+static void plain_services_are_bounded_in_number (void **state)
+{
+    (void) state;
+    char text[2048] = "";
+    for (unsigned number = 0; number <= RP_CONFIG_PLAIN_MAX; number++)
+        sprintf (text + strlen (text), "plain = s%u=ipc:///a%u,ipc:///b%u\n", number, number, number);
+    s_refuses (text, "f:17:9: plain: \"s16=ipc:///a16,ipc:///b16\" cannot be: it is one plain "
+                     "service too many\n");
+}
+
+static void plain_services_of_a_text_replace_those_there_are (void **state)
+{
+    (void) state;
+    rp_config_t config;
+    size_t count = 0;
+    static const char other[] = "plain = two=ipc:///c,ipc:///d\n";
+    static const char wrong[] = "plain = three=ipc:///e,ipc:///f\nplain = x\n";
+    static const char nothing[] = "bind = ipc:///x\n";
+    assert_int_equal (s_read (&config, "plain = one=ipc:///a,ipc:///b\n"), 0);
+    assert_true (rp_config_read (&config, nothing, sizeof nothing - 1, "f", s_collect, &count));
+    assert_string_equal (config.plain[0].service, "one");
+    assert_true (rp_config_read (&config, other, sizeof other - 1, "f", s_collect, &count));
+    assert_false (rp_config_read (&config, wrong, sizeof wrong - 1, "f", s_collect, &count));
+    assert_int_equal (config.plain_count, 1);
+    assert_string_equal (config.plain[0].service, "two");
+    rp_config_clear (&config);
+}
+
 static void a_wrong_file_changes_nothing (void **state)
 {
     (void) state;
@@ -220,6 +309,7 @@ static void what_is_printed_reads_back_to_the_same_settings (void **state)
     rp_config_t config;
     assert_int_equal (s_read (&config, "bind = tcp://127.0.0.1:7001\n"
                                        "bind = \"ipc:///tmp/a b#c\"\n"
+                                       "plain = \"a#b=ipc:///tmp/f,tcp://127.0.0.1:*\"\n"
                                        "log\n    level = warning\n"
                                        "limits\n"
                                        "    max_body = 1025B\n"
@@ -240,6 +330,10 @@ static void what_is_printed_reads_back_to_the_same_settings (void **state)
     assert_int_equal (again.bind_count, 2);
     assert_string_equal (again.bind[0], config.bind[0]);
     assert_string_equal (again.bind[1], config.bind[1]);
+    assert_int_equal (again.plain_count, 1);
+    assert_string_equal (again.plain[0].service, "a#b");
+    assert_string_equal (again.plain[0].front, "ipc:///tmp/f");
+    assert_string_equal (again.plain[0].back, "tcp://127.0.0.1:*");
     assert_int_equal (again.log_level, RP_LEVEL_WARNING);
     assert_memory_equal (&again.limits, &config.limits, sizeof config.limits);
 
@@ -308,6 +402,10 @@ int main (void)
       cmocka_unit_test (settings_that_do_not_go_together_are_refused),
       cmocka_unit_test (an_endpoint_that_cannot_be_bound_is_refused),
       cmocka_unit_test (endpoints_are_bounded_in_number),
+      cmocka_unit_test (a_plain_service_has_a_name_and_two_endpoints),
+      cmocka_unit_test (a_plain_service_that_cannot_be_is_refused),
+      cmocka_unit_test (plain_services_are_bounded_in_number),
+      cmocka_unit_test (plain_services_of_a_text_replace_those_there_are),
       cmocka_unit_test (a_wrong_file_changes_nothing),
       cmocka_unit_test (messages_are_bounded_in_number),
       cmocka_unit_test (what_is_printed_reads_back_to_the_same_settings),

@@ -281,7 +281,8 @@ static void s_a_flag_that_a_command_does_not_have_is_refused (void **state)
 {
     (void) state;
     static const uint16_t allowed[RP_COMMAND_COUNT] = {
-      [RP_COMMAND_HELLO] = RP_FLAG_WORKER,
+      [RP_COMMAND_HELLO] = RP_FLAG_WORKER | RP_FLAG_BUNDLES,
+      [RP_COMMAND_WELCOME] = RP_FLAG_BUNDLES,
       [RP_COMMAND_REQUEST] = RP_FLAG_INLINE | RP_FLAG_OPEN | RP_FLAG_TRACE,
       [RP_COMMAND_REPLY] = RP_FLAG_INLINE | RP_FLAG_LAST};
     for (unsigned command = 1; command < RP_COMMAND_COUNT; command++)

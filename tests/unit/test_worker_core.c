@@ -243,7 +243,7 @@ static void hello_says_who_it_is (void **state)
     const rp_worker_order_t *order = rp_worker_core_next_order (&self->core);
     assert_non_null (order);
     assert_int_equal (order->head.command, RP_COMMAND_HELLO);
-    assert_int_equal (order->head.flags, RP_FLAG_WORKER);
+    assert_int_equal (order->head.flags, RP_FLAG_WORKER | RP_FLAG_BUNDLES);
     assert_int_equal (order->head.value, 2);
     assert_int_equal (order->head.time, 1000);
     assert_memory_equal (order->head.name, "upper", order->head.name_size);

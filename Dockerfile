@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MPL-2.0
+#
+# The broker, the programs and the example worker `site`: docker build -t riposte .
+# Where no registry can be reached, script/base-image makes the base image first.
+
+FROM debian:bookworm-slim AS build
+RUN apt-get update -q \
+ && apt-get install -q -y --no-install-recommends \
+        gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libjansson-dev \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb
+WORKDIR /source
+COPY . .
+RUN script/build /build -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_LIBDIR=lib \
+        -DRIPOSTE_TESTS=OFF -DRIPOSTE_BENCH=OFF \
+ && DESTDIR=/install cmake --install /build --strip > /dev/null \
+ && mkdir -p /image/usr/local/bin /image/usr/local/lib /image/usr/local/share/riposte \
+ && cp /install/usr/local/bin/* /image/usr/local/bin \
+ && cp -P /install/usr/local/lib/libriposte.so.* /image/usr/local/lib \
+ && install -s /build/examples/site /image/usr/local/bin \
+ && install examples/visits.sh /image/usr/local/bin/visits \
+ && cp examples/site.talk /image/usr/local/share/riposte
+
+FROM debian:bookworm-slim
+RUN apt-get update -q \
+ && apt-get install -q -y --no-install-recommends libzmq5 libjansson4 \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb /var/cache/apt/*.bin /var/log/*
+COPY --from=build /image /
+RUN ldconfig
+
+# A number, so that it can be seen not to be root. Nothing is written, not even in /tmp.
+USER 65532:65532
+ENV RIPOSTE_BIND=tcp://0.0.0.0:5555
+EXPOSE 5555
+# Of the broker in this container; with RIPOSTE_SERVER, of the one that is named there.
+HEALTHCHECK --interval=10s --timeout=5s --retries=2 CMD ["riposte", "ping", "--quiet"]
+CMD ["riposte-broker"]

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MPL-2.0
+"""The bar: what Riposte wants to reach, row by row, and how each is measured."""
+import dataclasses
+import functools
+
+import growth
+import profile_broker
+from systems import Failed, Shape, Stage
+
+OTHERS = ("direct", "zmq_proxy", "riposte", "bare", "nats", "gearman")
+
+
+@dataclasses.dataclass
+class Verdict:
+    what: str
+    value: float | None
+    low: float | None
+    high: float | None
+    op: str
+    limit: float | None
+    unit: str
+    met: bool | None
+    note: str
+
+
+def divide(one, other):
+    """Pairs of neighbours; None where one of them is missing."""
+    return [left / right if left is not None and right else None for left, right in zip(one, other)]
+
+
+def figures(runs, field):
+    return [getattr(run, field) if run else None for run in runs]
+
+
+def ratios(rows, one, other, field):
+    return divide(figures(rows.get(one, []), field), figures(rows.get(other, []), field))
+
+
+def _shapes(bench):
+    for shape in (Shape(), Shape(inflight=512, window=1024)):
+        systems = OTHERS + ("mdp", "mdp-64", "textbook") if shape == Shape() else OTHERS
+        rows = bench.table(shape, systems)
+        name = f"{shape.clients} × {shape.inflight}, 64 B"
+        for other, limit in (("zmq_proxy", 1.0), ("nats", 2.0), ("gearman", 15.0)):
+            bench.verdict(f"{name}: rate / {other}", ratios(rows, "riposte", other, "rate"), ">=",
+                          limit)
+        bench.verdict(f"{name}: rate with bare sockets / zmq_proxy",
+                      ratios(rows, "bare", "zmq_proxy", "rate"), ">=", None)
+        if shape == Shape():
+            bench.verdict(f"{name}: CPU in the middle / zmq_proxy",
+                          ratios(rows, "riposte", "zmq_proxy", "cpu"), "<=", 1.2)
+
+
+def _sizes(bench):
+    for shape in (Shape(size=1 << 10), Shape(size=64 << 10), Shape(size=1 << 20, inflight=8)):
+        systems = ("zmq_proxy", "riposte", "bare") + (("nats",) if shape.size < 1 << 20 else ())
+        rows = bench.table(shape, systems)
+        size = f"{shape.size >> 10} KiB" if shape.size < 1 << 20 else "1 MiB"
+        bench.verdict(f"{shape.clients} × {shape.inflight}, {size}: rate / zmq_proxy",
+                      ratios(rows, "riposte", "zmq_proxy", "rate"), ">=", 1.0)
+        bench.verdict(f"{shape.clients} × {shape.inflight}, {size}: CPU in the middle / zmq_proxy",
+                      ratios(rows, "riposte", "zmq_proxy", "cpu"), "<=", None)
+
+
+def _sequential(bench):
+    for clients in (1, 8):
+        rows = bench.table(Shape(clients=clients, inflight=1), OTHERS)
+        for field in ("p50", "p99"):
+            bench.verdict(f"{clients} × 1: {field} / zmq_proxy",
+                          ratios(rows, "riposte", "zmq_proxy", field), "<=", 1.0)
+        bench.verdict(f"{clients} × 1: p50 with bare sockets / zmq_proxy",
+                      ratios(rows, "bare", "zmq_proxy", "p50"), "<=", None)
+
+
+def _majordomo(bench):
+    many = bench.table(Shape(workers=64), ("mdp", "textbook", "mdp-64"))
+    few = bench.table(Shape(), ("mdp", "textbook", "mdp-64"))
+    for name, rows in (("4", few), ("64", many)):
+        bench.verdict(f"MDP 0.1, {name} workers, one at a time: rate / textbook",
+                      ratios(rows, "mdp", "textbook", "rate"), ">=", 1.0)
+    bench.verdict("MDP 0.1: rate with 64 workers / with 4",
+                  divide(figures(many.get("mdp", []), "rate"), figures(few.get("mdp", []), "rate")),
+                  ">=", 1.0)
+    bench.verdict("MDP 0.1, window 64: rate / one at a time",
+                  ratios(few, "mdp-64", "mdp", "rate"), ">=", None)
+
+
+def _core(bench):
+    with Stage(bench.build) as stage:
+        out = bench.attempt("bench_core", stage.run, "bench_core", "-o", "json") or []
+    bench.verdict("core alone: ns a request, the slowest case",
+                  [max((case["ns_per_request"] for case in out), default=None)], "<=", 400, "ns")
+    bench.verdict("core alone: allocations a request",
+                  [max((case["allocations_per_request"] for case in out), default=None)], "<=", 0)
+
+
+def _workers(bench):
+    rate = functools.partial(growth.rate_with_workers, bench.build, bench.seconds)
+    many, note = growth.crowd(1000)
+    bench.note(note)
+    one, all_, services, proxy_one, proxy_all = bench.repeat("growth of workers", [
+        lambda: rate(1), lambda: rate(many), lambda: rate(many, many),
+        lambda: rate(1, system="zmq_proxy"), lambda: rate(many, system="zmq_proxy")])
+    ours = divide(figures(all_, "rate"), figures(one, "rate"))
+    theirs = divide(figures(proxy_all, "rate"), figures(proxy_one, "rate"))
+    bench.verdict(f"{many:,} workers: rate / 1 worker", ours, ">=", 0.8,
+                  note="a message for each of as many connections: a system call for each, which the "
+                       "next row pays too")
+    bench.verdict(f"{many:,} workers: the same of zmq_proxy", theirs, ">=", None)
+    bench.verdict(f"{many:,} workers: CPU in the middle / zmq_proxy's with as many",
+                  divide(figures(all_, "cpu"), figures(proxy_all, "cpu")), "<=", None)
+    bench.verdict(f"{many:,} services of a worker each: rate / one service with as many workers",
+                  divide(figures(services, "rate"), figures(all_, "rate")), ">=", 0.8)
+
+
+def _clients(bench):
+    idle, note = growth.crowd(10000)
+    bench.note(note)
+    none, some = bench.repeat("growth of clients", [
+        lambda: growth.rate_with_clients(bench.build, bench.seconds, 0),
+        lambda: growth.rate_with_clients(bench.build, bench.seconds, idle)])
+    bench.verdict(f"{idle:,} connected clients: rate / none beside the 8",
+                  divide(figures(some, "rate"), figures(none, "rate")), ">=", 0.8,
+                  note="each says and hears a sign of life every second, and whoever plays them shares "
+                       "the machine with what is measured")
+    ours, theirs = bench.repeat("memory of clients", [
+        lambda: growth.bytes_per_client(bench.build, idle),
+        lambda: growth.bytes_per_client(bench.build, idle, "zmq_proxy")])
+    bench.verdict("memory of an idle client / zmq_proxy's", divide(ours, theirs), "<=", 1.1,
+                  note="libzmq's part is the same in both; the rest is the session, in the core and in "
+                       "the shell")
+
+
+def _queue(bench):
+    def beside(queued):
+        return lambda: growth.rate_beside_queue(bench.build, bench.seconds, queued)
+    empty, full = bench.repeat("growth of the queue", [beside(0), beside(growth.QUEUED)])
+    rates = [[pair[0].rate if pair else None for pair in column] for column in (empty, full)]
+    name = f"{growth.QUEUED:,} queued"
+    bench.verdict(f"{name}: rate / empty queue", divide(rates[1], rates[0]), ">=", 0.8)
+    bench.verdict(f"{name}: bytes each beside its body", [pair[1] if pair else None for pair in full],
+                  "<=", 200, "B", "the core's record, the message around the payload, and libzmq's "
+                  "block with the head in it")
+    small, large = bench.repeat("drain of the queue", [
+        lambda: growth.rate_of_drain(bench.build, growth.QUEUED // 10),
+        lambda: growth.rate_of_drain(bench.build, growth.QUEUED)])
+    bench.verdict(f"{name}, worked off: CPU a request of a queue a tenth as long / of this",
+                  divide(small, large), ">=", 0.8)
+
+
+def _idle(bench):
+    workers, _ = growth.crowd(1000)
+    bench.verdict(f"{workers:,} idle workers: CPU of the broker",
+                  [bench.attempt("idle CPU", growth.idle_cpu, bench.build, workers, 6)], "<=", 2, "%",
+                  "a sign of life each second in either direction, of each")
+
+
+def _skew(bench):
+    for window in (1, 64):
+        even, skewed = bench.repeat("skew", [
+            lambda: growth.skew(bench.build, 4, True, window),  # noqa: B023
+            lambda: growth.skew(bench.build, 4, False, window)])  # noqa: B023
+        tails = [[pair[1] if pair else None for pair in column] for column in (skewed, even)]
+        bench.verdict(f"one worker in four 100 × slower, window {window}: p99 of all / the even case",
+                      divide(*tails), "<=", 1.2)
+
+
+def _profile(bench):
+    if not bench.options.no_profile:
+        bench.shares = bench.attempt("shares", profile_broker.shares, bench.build)
+        bench.breakdown = bench.attempt("breakdown", profile_broker.breakdown, bench.build)
+
+
+GROUPS = {"shapes": _shapes, "sizes": _sizes, "sequential": _sequential, "majordomo": _majordomo,
+          "core": _core, "workers": _workers, "clients": _clients, "queue": _queue, "idle": _idle,
+          "skew": _skew, "profile": _profile}
+
+
+def measure_all(bench):
+    wanted = bench.options.rows.split(",") if bench.options.rows else [""]
+    groups = [function for name, function in GROUPS.items() if any(word in name for word in wanted)]
+    if not groups:
+        raise Failed(f"--rows knows {', '.join(GROUPS)}")
+    for function in groups:
+        function(bench)

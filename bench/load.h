@@ -1,0 +1,85 @@
+/*  Load for the end-to-end benchmarks: what the files of bench_load share.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    load.c is the program, load_riposte.c Riposte's libraries, load_native.c bare sockets that speak its
+    protocol, load_zmq.c bare sockets around zmq_proxy or without a broker, load_mdp.c Majordomo 0.1,
+    load_nats.c and load_gearman.c the others. All do the same: a client keeps a number of requests open
+    and sends the next when one has ended; a worker sends back what it got.
+
+    Each client and each worker is a thread with a connection of its own.
+*/
+
+#ifndef BENCH_LOAD_H
+#define BENCH_LOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/histogram.h"
+
+typedef struct {
+    const char *endpoint; /* direct: several, with commas */
+    int inflight;
+    size_t size;     /* of a body, bytes */
+    int services;    /* asked in turn, "bench-0" and so on; 0: "bench" alone */
+    int64_t begin;   /* counting starts after the warm-up, µs */
+    int64_t end;     /* nothing new is sent from then on */
+    uint64_t total;  /* ended in all, with those that do not count */
+    uint64_t done;   /* ended between begin and end */
+    uint64_t failed;
+    rp_histogram_t times; /* of what is done */
+} load_client_t;
+
+typedef struct {
+    const char *endpoint;
+    int index;
+    uint32_t window; /* requests at once, where the protocol lets a worker say so */
+    int64_t work;    /* sleeps as long for each request, µs */
+    bool ready;      /* has said so */
+} load_worker_t;
+
+/*  Of the bare sockets.  */
+extern void *load_context;
+
+int64_t load_now (void);
+void load_die (const char *what) __attribute__ ((noreturn));
+
+/*  A libzmq socket without a high-water mark, which would be part of what is measured.  */
+void *load_socket (int type, const char *endpoint, bool bind);
+
+/*  A body, and in its first bytes the time when it was sent, for systems whose replies carry nothing
+    else of the client's. *size grows to what that needs.  */
+char *load_body (size_t *size);
+void load_stamp (void *body, int64_t now);
+int64_t load_stamped (const void *body, size_t size);
+
+/*  A reply came to what was sent then. True if the next is to be sent.  */
+bool load_count (load_client_t *self, int64_t sent, int64_t now);
+bool load_count_failed (load_client_t *self, int64_t now);
+
+/*  This worker will get requests from now on. The last of them prints "ready".  */
+void load_ready (void);
+
+void *load_riposte_client (void *arg);
+void *load_riposte_worker (void *arg);
+void *load_native_client (void *arg);
+void *load_native_worker (void *arg);
+void *load_zmq_client (void *arg);
+void *load_zmq_worker (void *arg);
+void *load_direct_client (void *arg);
+void *load_direct_worker (void *arg);
+void *load_mdp_client (void *arg);
+void *load_mdp_worker (void *arg);
+int load_zmq_proxy (const char *frontend, const char *backend);
+#ifdef HAVE_NATS
+void *load_nats_client (void *arg);
+void *load_nats_worker (void *arg);
+#endif
+#ifdef HAVE_GEARMAN
+void *load_gearman_client (void *arg);
+void *load_gearman_worker (void *arg);
+#endif
+
+#endif

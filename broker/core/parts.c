@@ -1,0 +1,118 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "broker/core/parts.h"
+
+#include "broker/core/note.h"
+#include "broker/core/peer.h"
+#include "broker/core/request.h"
+
+/*  Takes the kept parts out of a request.  */
+static rp_payload_t *s_release (rp_dispatch_t *self, rp_request_t *request)
+{
+    rp_payload_t *parts = request->parts;
+    self->stats.open_bytes -= request->parts_bytes;
+    request->parts = NULL;
+    request->parts_bytes = 0;
+    return parts;
+}
+
+void rp_parts_forget (rp_dispatch_t *self, rp_request_t *request)
+{
+    rp_actions_drop (self->actions, s_release (self, request));
+}
+
+static void s_join (rp_dispatch_t *self, rp_payload_t *payload, rp_payload_t *other)
+{
+    rp_action_t *action =
+      rp_actions_add (self->actions, RP_ACTION_JOIN, (rp_peer_id_t) {0});
+    action->payload = payload;
+    action->other = other;
+}
+
+static void s_keep (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
+{
+    if (request->parts) {
+        s_join (self, request->parts, event->payload);
+    } else {
+        request->parts = event->payload;
+        request->inlined = (event->head->flags & RP_FLAG_INLINE) != 0;
+    }
+    request->parts_bytes += (uint32_t) event->size;
+    self->stats.open_bytes += event->size;
+}
+
+static void s_pass_on (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
+{
+    rp_head_t head = *event->head;
+    head.flags &= RP_FLAG_INLINE | RP_FLAG_MORE;
+    rp_request_send_part (self, request, &head, event->payload);
+    request->streamed = true;
+}
+
+const char *
+rp_parts_excess (rp_dispatch_t *self, const rp_request_t *request, const rp_event_t *event)
+{
+    size_t size = event->size;
+    if (event->head->status == RP_OK)
+        size += request->parts_bytes;
+    if (!event->oversized && size <= self->limits.max_body)
+        return NULL;
+    self->stats.too_large++;
+    return rp_actions_format (
+      self->actions, "the reply of %zu bytes is over the limit of %llu (max_body)", size,
+      (unsigned long long) self->limits.max_body);
+}
+
+/*  Ends the request, with this text; the rest of its reply is late.  */
+static void s_end (rp_dispatch_t *self, rp_request_t *request, const char *text)
+{
+    request->worker->replies++;
+    rp_note_request (self, RP_NOTE_ANSWER, request, RP_APP_ERROR);
+    rp_request_abandon (self, request, RP_APP_ERROR, text);
+}
+
+void rp_parts_take (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
+{
+    if (request->client && self->now >= request->deadline)
+        rp_request_due (self, request);
+    if (!request->client) {
+        self->stats.late_replies++;
+        rp_note_late (self, request->worker, event->head->id);
+        rp_actions_drop (self->actions, event->payload);
+        return;
+    }
+    const char *excess;
+    if (event->head->status != RP_OK) {
+        rp_actions_drop (self->actions, event->payload);
+        rp_peer_expel (self, request->worker, "a part of a reply whose status is not OK");
+    } else if ((excess = rp_parts_excess (self, request, event))) {
+        rp_actions_drop (self->actions, event->payload);
+        s_end (self, request, excess);
+    } else if (request->client->traits & RP_TRAIT_PARTS) {
+        s_pass_on (self, request, event);
+    } else if (self->stats.open_bytes + event->size > self->limits.total_queue_bytes) {
+        rp_actions_drop (self->actions, event->payload);
+        s_end (
+          self, request,
+          "the open requests of the broker, and the parts of their replies, are too many bytes "
+          "(limit total_queue_bytes)");
+    } else {
+        s_keep (self, request, event);
+    }
+}
+
+void rp_parts_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
+{
+    if (event->head->status != RP_OK) {
+        rp_request_answer (self, request, event->head, event->payload);
+        return;
+    }
+    // The head that goes out is the first part's, written over with what the last one says.
+    rp_head_t head = *event->head;
+    head.flags &= (uint16_t) ~RP_FLAG_INLINE;
+    if (request->inlined)
+        head.flags |= RP_FLAG_INLINE;
+    rp_payload_t *parts = s_release (self, request);
+    s_join (self, parts, event->payload);
+    rp_request_answer (self, request, &head, parts);
+}

@@ -1,0 +1,72 @@
+/*  The history: a line for each thing that happens to a request, for proof.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Source: docs/RELIABILITY.md, which describes the lines; tests/history/check.py holds them against
+    the contract.
+
+    A line is written before what it tells of leaves the broker: the server writes out what is
+    buffered before it sends. So a broker that is killed leaves a history that is complete up to
+    what others have seen of it; only its last line may be torn.
+
+    Thread-safety: none.
+*/
+
+#ifndef RP_HISTORY_H
+#define RP_HISTORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/core/action.h"
+#include "broker/core/stats.h"
+
+/*  The header whose value names a request through all histories.  */
+#define RP_HISTORY_HEADER "request-id"
+
+typedef struct {
+    int descriptor; /* not owned; 0 or less: no history is kept (any more) */
+    int error;      /* errno of the write that failed, until rp_history_failure has told */
+    char *buffer;
+    size_t used;
+    int64_t scraped;
+    char party[32];
+} rp_history_t;
+
+/*  Opens a file to append to, and ends a line that a killed broker left torn. A descriptor, or -1 with
+    errno.  */
+int rp_history_open (const char *path);
+
+/*  Begins the history of one life of a broker. False when out of memory.  */
+bool rp_history_begin (rp_history_t *self, int descriptor, const char *instance, int64_t now);
+
+/*  Says that the broker ended in good order; nothing comes after it.  */
+void rp_history_end (rp_history_t *self, int64_t now);
+
+/*  Frees the buffer; what is in it is lost.  */
+void rp_history_clear (rp_history_t *self);
+
+static inline bool rp_history_is_kept (const rp_history_t *self)
+{
+    return self->descriptor > 0;
+}
+
+/*  A message came in, from a session: REQUEST and CANCEL are noted before the core decides.  */
+void rp_history_message (
+  rp_history_t *self, int64_t now, rp_peer_id_t peer, const rp_head_t *head);
+
+/*  What the core decided: an RP_ACTION_HISTORY.  */
+void rp_history_note (rp_history_t *self, int64_t now, const rp_action_t *action);
+
+/*  The counters, at most once in RP_HISTORY_SCRAPE_US.  */
+#define RP_HISTORY_SCRAPE_US 1000000
+void rp_history_scrape (rp_history_t *self, int64_t now, const rp_stats_t *stats);
+
+/*  Writes out what is buffered. If that fails, no history is kept any more.  */
+void rp_history_flush (rp_history_t *self);
+
+/*  errno of the write that ended the history, once; 0 if there is nothing to tell.  */
+int rp_history_failure (rp_history_t *self);
+
+#endif

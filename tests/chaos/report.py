@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: MPL-2.0
+"""The figures of a chaos run, from the histories."""
+
+import bisect
+import collections
+import statistics
+
+#: What only a fault explains, beside UNKNOWN and NO_BROKER of the libraries.
+TROUBLES = {"WORKER_LOST", "CONVERSATION_LOST", "UNKNOWN", "NO_BROKER", "BUSY", "DRAINING", "INVALID"}
+WINDOW_US = 1_000_000   # throughput is that of a second
+STEP_US = 20_000
+PATIENCE_US = 30_000_000
+#: A broker that does not know of a death after so long, does not know.
+FORGOTTEN_US = 5_000_000
+ENOUGH = 0.95           # of what it was before any fault
+
+
+def read(paths):
+    """Every line as (µs, party, event, fields); the last line of a killed process may be torn."""
+    for path in paths:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                parts = line.rstrip("\n").split("\t")
+                if len(parts) < 3 or not line.endswith("\n"):
+                    continue
+                yield (int(parts[0]), parts[1], parts[2],
+                       dict(part.split("=", 1) for part in parts[3:] if "=" in part))
+
+
+def is_native_worker(party):
+    """One that the broker knows by its name: Majordomo has no names for workers."""
+    return party.startswith("worker:") and not party.startswith("worker:mdp")
+
+
+class Histories:
+    """What the figures need of all the lines."""
+
+    def __init__(self, paths):
+        self.submits = 0
+        self.guest_submits = 0
+        self.finals = collections.Counter()             # of native clients
+        self.guest_finals = collections.Counter()
+        self.done = collections.defaultdict(list)       # part: (µs of an OK, µs of its submit)
+        self.trouble_at = []                            # (µs, status), of native clients
+        self._submitted = {}                            # request: µs
+        self.redeliveries = 0
+        self.starts = 0
+        self.kills, self.freezes = [], []               # (µs, worker's name)
+        self.thaws = collections.defaultdict(list)      # worker's name: µs
+        self.faults = []                                # (µs, µs of its end, name of a worker or "")
+        self.sessions = {}                              # (broker, session): [name, joined, left]
+        self.ends = {}                                  # broker: µs of its last line
+        for line in read(paths):
+            self._take(*line)
+        for times in self.done.values():
+            times.sort()
+        self.of_worker = collections.defaultdict(list)  # name: (joined, left, broker)
+        for (broker, _), (name, joined, left) in self.sessions.items():
+            self.of_worker[name].append((joined, left, broker))
+
+    def _take(self, at, party, event, fields):
+        kind, _, name = party.partition(":")
+        if kind == "client":
+            self._client(at, name, event, fields)
+        elif kind == "worker":
+            if event == "start":
+                self.starts += 1
+        elif kind == "broker":
+            self._broker(at, party, event, fields)
+        elif event == "kill" and is_native_worker(fields["party"]):
+            self.kills.append((at, fields["party"].split(":", 1)[1]))
+        elif event == "fault":
+            self._fault(at, fields["kind"], fields["party"].partition(":")[2], int(fields["until"]))
+
+    def _fault(self, at, kind, name, until):
+        """name is "" for the broker. Something that was thawed stood still no longer than that."""
+        if kind == "thaw":
+            self.thaws[name].append(at)
+            return
+        if kind == "freeze" and name:
+            self.freezes.append((at, name))
+        self.faults.append((at, until, name))
+
+    def _client(self, at, name, event, fields):
+        if event == "submit":
+            self.submits += 1
+            self.guest_submits += name.startswith("guest")
+            self._submitted[fields["req"]] = at
+        elif event == "final":
+            status = fields["status"]
+            guest = name.startswith("guest")
+            (self.guest_finals if guest else self.finals)[status] += 1
+            since = self._submitted.pop(fields["req"])
+            if status == "OK":
+                self.done[name.split(".")[0]].append((at, since))
+            elif status in TROUBLES and not guest:
+                self.trouble_at.append((at, status))
+
+    def _broker(self, at, party, event, fields):
+        self.ends[party] = at
+        if event == "join" and fields.get("role") == "worker":
+            self.sessions[party, fields["session"]] = [fields["name"], at, None]
+        elif event == "leave" and (party, fields["session"]) in self.sessions:
+            self.sessions[party, fields["session"]][2] = at
+        elif event == "dispatch" and int(fields["attempt"]) > 1:
+            self.redeliveries += 1
+
+    # ---- Who is gone ----------------------------------------------------------------------------
+
+    def session_at(self, at, name):
+        """The session of a worker that a broker believed in at this time: (joined, left, broker)."""
+        for joined, left, broker in self.of_worker.get(name, ()):
+            if joined < at and (left is None or left >= at) and self.ends[broker] >= at:
+                return joined, left, broker
+        return None
+
+    def is_disturbed(self, at, name):
+        """Whether the broker, or the link between it and this worker, was not itself at this time."""
+        return any(begin - 1_000_000 <= at <= end for begin, end, whose in self.faults
+                   if whose in ("", name))
+
+    def detections(self):
+        """Microseconds from each kill -9 of a worker to when its broker knew; and those of whom it
+        never did. Those that no broker knew, or that died while it or the link was disturbed, are
+        left out."""
+        found, missed = [], []
+        for at, name in self.kills:
+            session = self.session_at(at, name)
+            if not session or self.is_disturbed(at, name):
+                continue
+            _, left, broker = session
+            if left is not None:
+                found.append(left - at)
+            elif self.ends[broker] > at + FORGOTTEN_US:
+                missed.append(name)
+        return found, missed
+
+    def missed_while_frozen(self):
+        """Microseconds from each SIGSTOP of a worker to when its broker gave it up, if that was before
+        SIGCONT."""
+        found = []
+        for at, name in self.freezes:
+            session = self.session_at(at, name)
+            thaw = next((time for time in self.thaws[name] if time > at), None)
+            if session and session[1] and thaw and session[1] < thaw:
+                found.append(session[1] - at)
+        return found
+
+    # ---- Throughput -----------------------------------------------------------------------------
+
+    def rate(self, part, begin, end):
+        """OK replies a second."""
+        times = self.done[part]
+        count = bisect.bisect_left(times, (end,)) - bisect.bisect_left(times, (begin,))
+        return count * 1e6 / (end - begin)
+
+    def recovery(self, part, since, baseline, limit):
+        """Microseconds from `since` to the first second with enough of the baseline; None if there
+        is none before the limit. What had been asked before `since` and came all at once does not
+        count."""
+        limit = min(limit, since + PATIENCE_US)
+        times = self.done[part]
+        fresh = [at for at, submitted in times[bisect.bisect_left(times, (since,)):
+                                               bisect.bisect_left(times, (limit,))]
+                 if submitted >= since]
+        at = since
+        while at + WINDOW_US <= limit:
+            count = bisect.bisect_left(fresh, at + WINDOW_US) - bisect.bisect_left(fresh, at)
+            if count * 1e6 / WINDOW_US >= ENOUGH * baseline:
+                return at - since
+            at += STEP_US
+        return None
+
+
+def _spread(values):
+    """A list of microseconds in words."""
+    if not values:
+        return "- (none seen)"
+    return f"median {statistics.median(values) / 1000:.0f} ms, max {max(values) / 1000:.0f} ms"
+
+
+def figures(histories, injector, times):
+    """The figures as a dictionary that JSON can hold. times: µs of calm, faults, quiet, end."""
+    known, unnoticed = histories.detections()
+    baseline = {part: histories.rate(part, times["calm"], times["faults"])
+                for part in ("steady", "remote")}
+    recoveries = collections.defaultdict(list)
+    for at, kind, part in injector.healed:
+        took = histories.recovery(part, at, baseline[part], times["end"])
+        recoveries[kind].append(took)
+    return {
+        "requests": histories.submits,
+        "guest_requests": histories.guest_submits,
+        "faults": dict(sorted(injector.counts.items())),
+        "finals": dict(histories.finals.most_common()),
+        "guest_finals": dict(histories.guest_finals.most_common()),
+        "without_final": histories.submits - histories.finals.total() - histories.guest_finals.total(),
+        "starts": histories.starts,
+        "redeliveries": histories.redeliveries,
+        "unnoticed_deaths": unnoticed,
+        "detection_us": known,
+        "frozen_detection_us": histories.missed_while_frozen(),
+        "baseline_per_s": baseline,
+        "recovery_us": dict(recoveries),
+        "quiet_per_s": histories.rate("steady", times["end"] - 4_000_000, times["end"]),
+        "quiet_troubles": collections.Counter(
+            status for at, status in histories.trouble_at
+            if at > times["end"] - 4_000_000),
+    }
+
+
+def text(seed, seconds, got):
+    """The report, for people."""
+    def counts(values):
+        return ", ".join(f"{name} {count}" for name, count in values.items()) or "none"
+
+    lines = [
+        f"chaos: seed {seed}, {seconds:.0f} s",
+        f"requests      {got['requests']}, of them {got['guest_requests']} by Majordomo clients",
+        f"faults        {counts(got['faults'])}",
+        f"finals        {counts(got['finals'])}",
+        f"Majordomo     {got['guest_finals'].get('OK', 0)} replies, "
+        f"{got['guest_finals'].get('UNKNOWN', 0)} times no reply, and no status that says why",
+        f"no final      {got['without_final']}, of clients that were killed",
+        f"starts        {got['starts']}, redeliveries {got['redeliveries']}",
+        f"dead workers  noticed after {_spread(got['detection_us'])} "
+        f"({len(got['detection_us'])} that died while nothing else was wrong with broker and link)",
+        f"frozen ones   noticed after {_spread(got['frozen_detection_us'])}",
+        f"throughput    {got['baseline_per_s']['steady']:.0f} a second before, "
+        f"{got['quiet_per_s']:.0f} after",
+    ]
+    for kind, values in sorted(got["recovery_us"].items()):
+        back = [value for value in values if value is not None]
+        never = len(values) - len(back)
+        lines.append(f"back at 95%   {kind}: {_spread(back)}"
+                     + (f", not at all {never}" if never else ""))
+    return "\n".join(lines)

@@ -1,0 +1,220 @@
+/*  A worker of the chaos run: does as each request says, and writes down what it did.
+
+    SPDX-License-Identifier: MPL-2.0
+
+        chaos_worker --server ENDPOINTS --service NAME --name NAME --history FILE [--slots N]
+                     [--threads N] [--heartbeat MS]
+
+    The body of a request is "REQUEST WORK_US WHAT" and then padding: how long the work takes, and what
+    to do then: "reply", "fail" (an APP_ERROR), or "abandon" (give the first attempt back as lost).
+    The body of a reply is "REQUEST TASK CONVERSATION COUNT CRC", with the name that the first request
+    of the conversation stated and how many of its requests this worker has begun, and the CRC of the
+    request's body; so no two starts have the same reply, and no visitor another's state unnoticed.
+*/
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <riposte/worker.h>
+
+#include "tests/chaos/history.h"
+#include "tests/chaos/options.h"
+
+#define S_NAME_MAX 96
+#define S_BUCKETS 256
+#define S_STEP_US 5000 /* between two looks at whether somebody still waits */
+
+typedef struct s_visit {
+    uint64_t conversation;
+    char name[S_NAME_MAX];
+    unsigned count;
+    struct s_visit *next;
+} s_visit_t;
+
+static struct {
+    const char *endpoints, *service, *name, *history;
+    unsigned slots, threads, heartbeat_ms;
+} s_options = {.slots = 4, .threads = 4, .heartbeat_ms = 250};
+
+static char s_party[S_NAME_MAX];
+static s_visit_t *s_visits[S_BUCKETS];
+static pthread_mutex_t s_mutex = PTHREAD_MUTEX_INITIALIZER;
+static atomic_uint s_tasks;
+static rp_worker_t *s_worker; // for s_on_signal
+
+/*  ---- Conversations --------------------------------------------------------------------------- */
+
+static s_visit_t **s_find (uint64_t conversation)
+{
+    s_visit_t **place = &s_visits[conversation % S_BUCKETS];
+    while (*place && (*place)->conversation != conversation)
+        place = &(*place)->next;
+    return place;
+}
+
+/*  Counts a request of a conversation. name becomes the name that its first request stated.  */
+static unsigned s_count (uint64_t conversation, char *name)
+{
+    pthread_mutex_lock (&s_mutex);
+    s_visit_t **place = s_find (conversation);
+    if (!*place && (*place = calloc (1, sizeof **place))) {
+        (*place)->conversation = conversation;
+        snprintf ((*place)->name, S_NAME_MAX, "%s", name);
+    }
+    if (!*place)
+        abort ();
+    snprintf (name, S_NAME_MAX, "%s", (*place)->name);
+    unsigned count = ++(*place)->count;
+    pthread_mutex_unlock (&s_mutex);
+    return count;
+}
+
+static void s_forget (uint64_t conversation, void *arg)
+{
+    (void) arg;
+    pthread_mutex_lock (&s_mutex);
+    s_visit_t **place = s_find (conversation);
+    s_visit_t *visit = *place;
+    if (visit)
+        *place = visit->next;
+    pthread_mutex_unlock (&s_mutex);
+    free (visit);
+}
+
+/*  ---- Requests -------------------------------------------------------------------------------- */
+
+typedef struct {
+    char request[S_NAME_MAX];
+    char what[16];
+    char task[S_NAME_MAX + 16];
+    char conversation[S_NAME_MAX];
+    unsigned work_us, count;
+    uint32_t crc;
+} s_job_t;
+
+static void s_read (const rp_task_t *task, s_job_t *job)
+{
+    char line[256];
+    size_t size = rp_task_size (task);
+    size = size < sizeof line ? size : sizeof line - 1;
+    memcpy (line, rp_task_body (task), size);
+    line[size] = '\0';
+    if (sscanf (line, "%95s %u %15s", job->request, &job->work_us, job->what) != 3) {
+        fprintf (stderr, "chaos worker: a body of no meaning: %.60s\n", line);
+        abort ();
+    }
+    // A request of a protocol without headers names itself in its body only.
+    const char *header = rp_task_header (task, "request-id");
+    if (header && strcmp (header, job->request) != 0) {
+        fprintf (stderr, "chaos worker: header %s with the body of %s\n", header, job->request);
+        abort ();
+    }
+    header = rp_task_header (task, "conversation");
+    snprintf (job->conversation, sizeof job->conversation, "%s", header ? header : "-");
+    snprintf (job->task, sizeof job->task, "%s/%u", s_options.name, atomic_fetch_add (&s_tasks, 1));
+    job->crc = history_crc (rp_task_body (task), rp_task_size (task));
+}
+
+/*  False if nobody waits for the reply any more.  */
+static bool s_work (const rp_task_t *task, unsigned work_us)
+{
+    int64_t until = history_now () + work_us;
+    int64_t left;
+    while ((left = until - history_now ()) > 0) {
+        if (rp_task_cancelled (task))
+            return false;
+        long pause_us = (long) (left < S_STEP_US ? left : S_STEP_US);
+        nanosleep (&(struct timespec) {.tv_nsec = pause_us * 1000}, NULL);
+    }
+    return true;
+}
+
+static void s_handle (rp_task_t **task_p, void *arg)
+{
+    (void) arg;
+    s_job_t job;
+    s_read (*task_p, &job);
+    const char *seq = rp_task_header (*task_p, "seq");
+    const char *stated = rp_task_header (*task_p, "conversation");
+    history_write (s_party, "start", "req=%s\tattempt=%" PRIu32 "\tconv=%s\tseq=%s\ttask=%s",
+                   job.request, rp_task_attempt (*task_p), stated ? stated : "-", seq ? seq : "-",
+                   job.task);
+    uint64_t conversation = rp_task_conversation (*task_p);
+    job.count = conversation ? s_count (conversation, job.conversation) : 0;
+    bool awaited = s_work (*task_p, job.work_us);
+    if (awaited && strcmp (job.what, "abandon") == 0 && rp_task_attempt (*task_p) == 1) {
+        (void) rp_task_abandon (task_p, "as it was told");
+        return;
+    }
+    char body[512];
+    int size = snprintf (body, sizeof body, "%s %s %s %u %08" PRIx32, job.request, job.task,
+                         job.conversation, job.count, job.crc);
+    bool fails = strcmp (job.what, "fail") == 0;
+    if (awaited)
+        history_write (s_party, "reply", "req=%s\ttask=%s\tstatus=%s\tbody=%08" PRIx32,
+                       job.request, job.task, fails ? "APP_ERROR" : "OK",
+                       history_crc (body, (size_t) size));
+    else
+        history_write (s_party, "cancelled", "req=%s\ttask=%s", job.request, job.task);
+    // Whether anybody still waits is for the history to tell.
+    if (fails || !awaited)
+        (void) rp_task_fail (task_p, 7, "as it was told", body, (size_t) size);
+    else
+        (void) rp_task_reply (task_p, body, (size_t) size);
+}
+
+/*  ---- The program ----------------------------------------------------------------------------- */
+
+static void s_on_signal (int number)
+{
+    (void) number;
+    rp_worker_stop (s_worker);
+}
+
+static void s_notice (const char *text, void *arg)
+{
+    (void) arg;
+    fprintf (stderr, "%" PRId64 " %s: %s\n", history_now (), s_options.name, text);
+}
+
+static void s_parse (int argc, char **argv)
+{
+    static const chaos_option_t table[] = {
+      {"server", &s_options.endpoints, NULL}, {"service", &s_options.service, NULL},
+      {"name", &s_options.name, NULL},        {"history", &s_options.history, NULL},
+      {"slots", NULL, &s_options.slots},      {"threads", NULL, &s_options.threads},
+      {"heartbeat", NULL, &s_options.heartbeat_ms},
+    };
+    chaos_options (table, sizeof table / sizeof *table, argc, argv);
+}
+
+int main (int argc, char **argv)
+{
+    s_parse (argc, argv);
+    snprintf (s_party, sizeof s_party, "worker:%s", s_options.name);
+    history_open (s_options.history);
+    s_worker = rp_worker_new (s_options.endpoints, s_options.service);
+    if (!s_worker || rp_worker_set_name (s_worker, s_options.name) != RP_OK
+        || rp_worker_set_slots (s_worker, s_options.slots) != RP_OK
+        || rp_worker_set_threads (s_worker, s_options.threads) != RP_OK
+        || rp_worker_set_heartbeat_ms (s_worker, s_options.heartbeat_ms) != RP_OK
+        || rp_worker_on_conversation_end (s_worker, s_forget, NULL) != RP_OK
+        || rp_worker_on_notice (s_worker, s_notice, NULL) != RP_OK) {
+        perror ("chaos worker: no worker");
+        return 2;
+    }
+    struct sigaction action = {.sa_handler = s_on_signal};
+    sigaction (SIGTERM, &action, NULL);
+    sigaction (SIGINT, &action, NULL);
+    int rc = rp_worker_run (s_worker, s_handle, NULL);
+    if (rc != RP_OK)
+        fprintf (stderr, "chaos worker: %s\n", rp_strerror (rc));
+    rp_worker_destroy (&s_worker);
+    return rp_status_exit_code (rc);
+}

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MPL-2.0
+"""docker-compose.yml as a project of its own, whose containers can be hurt, and its clients."""
+
+import json
+import os
+import pathlib
+import secrets
+import shutil
+import subprocess
+import time
+
+from visits import Account
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+GRACE = 45  # seconds, stop_grace_period in docker-compose.yml
+BOUND = 60  # seconds; nothing waits for it to pass
+
+
+def until(condition, what, within=BOUND):
+    """Returns the first true value of condition."""
+    end = time.monotonic() + within
+    while not (value := condition()):
+        assert time.monotonic() < end, f"not within {within} s: {what}"
+        time.sleep(0.1)
+    return value
+
+
+def run(*command, within=300, **more):
+    """Runs a program that must succeed; returns what it wrote."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=within, check=False, **more)
+    assert done.returncode == 0, f"{' '.join(command)}: {done.returncode}\n{done.stdout}"
+    return done.stdout
+
+
+def _works(*command):
+    return shutil.which(command[0]) and subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        timeout=60, check=False).returncode == 0
+
+
+def compose_command():
+    """docker-compose 1.x or the v2 plugin, whichever is there; RIPOSTE_COMPOSE names another."""
+    chosen = os.environ.get("RIPOSTE_COMPOSE", "").split()
+    for command in [chosen] if chosen else [["docker-compose"], ["docker", "compose"]]:
+        if _works(*command, "version"):
+            return command
+    return None
+
+
+def why_not():
+    """Why these tests cannot run here, or None."""
+    if not shutil.which("docker"):
+        return "docker is not installed"
+    if not _works("docker", "version"):
+        return "no Docker engine answers (docker version)"
+    if not compose_command():
+        return "there is neither docker-compose nor the plugin docker compose"
+    return None
+
+
+class Container:
+    def __init__(self, number):
+        self.id = number
+        self.host = number[:12]  # its host name, by which its worker is known
+
+    def inspect(self, template):
+        return run("docker", "inspect", "--format", template, self.id).strip()
+
+    def state(self):
+        return json.loads(self.inspect("{{json .State}}"))
+
+    def health(self):
+        return self.state().get("Health", {}).get("Status")
+
+    def logs(self):
+        return run("docker", "logs", self.id)
+
+    def execute(self, *command):
+        return run("docker", "exec", self.id, *command)
+
+    def attempt(self, *command):
+        """Returns the exit code of a command that may fail."""
+        return subprocess.run(["docker", "exec", self.id, *command], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60,
+                              check=False).returncode
+
+    def start(self):
+        run("docker", "start", self.id)
+
+    def stop(self):
+        """By SIGTERM; returns the exit code."""
+        run("docker", "stop", "--time", str(GRACE), self.id)
+        return self.state()["ExitCode"]
+
+    def kill(self):
+        run("docker", "kill", self.id)
+
+    def crash(self):
+        """kill -9 of everything in it, which its restart policy is to answer."""
+        self.attempt("sh", "-c", "kill -9 -1")
+
+    def pause(self):
+        run("docker", "pause", self.id)
+
+    def unpause(self):
+        run("docker", "unpause", self.id)
+
+
+class Client:
+    """A client's container, and its account so far."""
+
+    def __init__(self, container, directory):
+        self.container = container
+        self.account = Account(container.host)
+        self._path = directory / f"client-{container.host}.log"
+        self._out = open(self._path, "wb")
+        self._errors = open(self._path.with_suffix(".err"), "wb")
+        self._follower = subprocess.Popen(["docker", "logs", "--follow", container.id],
+                                          stdin=subprocess.DEVNULL, stdout=self._out,
+                                          stderr=self._errors)
+        self._in = open(self._path, encoding="utf-8", errors="replace")
+        self._rest = ""
+
+    def visits(self):
+        *lines, self._rest = (self._rest + self._in.read()).split("\n")
+        for line in lines:
+            self.account.add(line)
+        return self.account.visits
+
+    def ended(self):
+        """Waits until all that it said before it ended has been read."""
+        self._follower.wait(BOUND)
+        self.visits()
+
+    def close(self):
+        if self._follower.poll() is None:
+            self._follower.kill()
+        self._follower.wait()
+        for file in (self._out, self._errors, self._in):
+            file.close()
+
+
+class Topology:
+    def __init__(self, directory):
+        self.name = f"riposte-test-{secrets.token_hex(4)}"
+        self.clients = []
+        self._directory = directory
+        self._compose = compose_command()
+        self._environment = {name: value for name, value in os.environ.items()
+                             if not name.startswith(("RIPOSTE_", "VISITS_", "COMPOSE_"))}
+        self._scales = {}
+
+    # ---- The whole ------------------------------------------------------------------------------
+
+    def compose(self, *arguments, within=300):
+        return run(*self._compose, "-f", str(SOURCE / "docker-compose.yml"), "-p", self.name,
+                   *arguments, within=within, cwd=SOURCE, env=self._environment)
+
+    def build(self):
+        print(run(str(SOURCE / "script/base-image"), within=600))
+        self.compose("build", "--force-rm", within=600)
+
+    def up(self, **scales):
+        """Brings up what is missing; a scale stays until another is given."""
+        self._scales.update(scales)
+        numbers = [word for service, count in self._scales.items()
+                   for word in ("--scale", f"{service}={count}")]
+        self.compose("up", "-d", "--no-build", *numbers)
+
+    def load(self, count):
+        """Brings up that many clients, which visit without a pause and tell everything. Returns what
+        they have seen so far."""
+        self._environment.update(RIPOSTE_OUTPUT="jsonl", VISITS_PAUSE="0")
+        self.up(client=count)
+        self.clients = [Client(one, self._directory) for one in self.containers("client")]
+        return self.after([0] * count)
+
+    def down(self):
+        for client in self.clients:
+            client.close()
+        for one in self.containers():
+            if one.state()["Paused"]:
+                one.unpause()
+        self.compose("down", "--timeout", "5", "--remove-orphans")
+        left = [run("docker", *kind, "--quiet", "--filter", self._label()).split()
+                for kind in (("ps", "--all"), ("network", "ls"), ("volume", "ls"))]
+        assert left == [[], [], []], f"left behind: {left}"
+
+    def _label(self):
+        return f"label=com.docker.compose.project={self.name}"
+
+    def containers(self, *services):
+        """Those of some services, in this order, or all."""
+        filters = [["--filter", f"label=com.docker.compose.service={one}"] for one in services]
+        return [Container(number) for more in filters or [[]]
+                for number in run("docker", "ps", "--all", "--quiet", "--no-trunc", "--filter",
+                                  self._label(), *more).split()]
+
+    def broker(self):
+        (container,) = self.containers("broker")
+        return container
+
+    # ---- Its networks ---------------------------------------------------------------------------
+
+    def disconnect(self, container, network):
+        run("docker", "network", "disconnect", f"{self.name}_{network}", container.id)
+
+    def connect(self, container, network, alias=None):
+        name = ["--alias", alias] if alias else []
+        run("docker", "network", "connect", *name, f"{self.name}_{network}", container.id)
+
+    # ---- What its broker says -------------------------------------------------------------------
+
+    def ask(self, what):
+        return json.loads(self.broker().execute("riposte", what, "-o", "json"))
+
+    def workers(self):
+        """By the host of each, those that take new work."""
+        return {worker["name"].rsplit("-", 1)[0]: worker
+                for worker in self.ask("workers")["workers"] if not worker["draining"]}
+
+    def wait_for_workers(self, containers=None):
+        """Waits until the broker has exactly those; by default, all that there are."""
+        hosts = {one.host for one in containers or self.containers("site", "upper")}
+        until(lambda: set(self.workers()) == hosts, f"the workers are those of {hosts}")
+
+    # ---- What its clients say -------------------------------------------------------------------
+
+    def now(self):
+        """How far each client is."""
+        return [len(client.visits()) for client in self.clients]
+
+    def since(self, then):
+        return [visit for client, count in zip(self.clients, then)
+                for visit in client.visits()[count:]]
+
+    def after(self, then=None):
+        """What the clients saw since `then`, once each has begun and ended a good visit from now
+        on, and so ended all that it had begun before."""
+        now = self.now()
+
+        def is_good(visit):
+            return visit.talk_code == 0 and visit.call_code == 0
+
+        until(lambda: all(any(map(is_good, client.visits()[count + 1:]))
+                          for client, count in zip(self.clients, now)),
+              "every client has had a good visit again")
+        return self.since(then or now)

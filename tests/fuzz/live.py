@@ -1,0 +1,368 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MPL-2.0
+"""Throws malformed messages of every protocol at a real broker, and accounts for each of them.
+
+live.py [--count N] [--seed S]   RIPOSTE_BUILD is the build to test; RIPOSTE_LONG=1 makes it a million
+messages, from a seed that chance picks. A seed gives the same messages on the same connections.
+
+What the broker is to count for each message is foretold (model.py) and added up. An orderly
+connection ends with a request that is answered, so that all it said has been read: what those said is
+in the counters to the last one. A connection that is cut may lose what it said last; of those, each
+counter may have all or nothing. Some connections are no messages at all: noise before or instead of
+a handshake, and frames over the largest. libzmq ends them, and they are numbered here only.
+
+Beside it healthy peers call all the time (healthy.py), and every call has to be answered by its own
+reply. At the end the broker lives, nothing of the hostile peers is left in it, every request has its
+outcome, its memory has not grown by more than GROWTH since a tenth of the messages had been thrown,
+and its log has no more lines than its limit allows."""
+
+import argparse
+import collections
+import json
+import os
+import pathlib
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import zmq
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / "system"), str(HERE)]
+
+from model import BYE, HELLO, REQUEST, WRONG, Side  # noqa: E402
+from noise import Noise  # noqa: E402
+from support import programs  # noqa: E402
+from support.peer import head  # noqa: E402
+from support.process import Process  # noqa: E402
+from support.programs import PATIENCE  # noqa: E402
+from support.waiting import until  # noqa: E402
+from support.world import World  # noqa: E402
+
+MAX_BODY = 65536
+#: Sessions last as long as their connections: a silence would end them at a time that is not known.
+BEAT = "6s" if programs.SANITIZED else "3s"
+LIMITS = {"max_body": "64KiB", "rejoin_grace": "0s", "heartbeat_min": BEAT, "heartbeat_max": BEAT,
+          "guest_heartbeat": BEAT}
+CONNECTIONS, FRONTS, BACKS = 48, 4, 2
+#: Connections that have said all, and wait for their last reply.
+LEAVING_MAX = 64
+CUT = 0.1  # of all connections
+#: Of the broker's memory, bytes. A sanitizer keeps what is freed for a while.
+GROWTH = (96 if programs.SANITIZED else 24) << 20
+#: Kinds of log lines, of which 20 pass at once and then one a second (common/log_limit.h).
+TOPICS, BURST = 6, 20
+#: What is compared. "cancels" stands for unknown_cancels too, which it is with a number at random.
+COUNTERS = ("bad", "guests.bad", "too_many_frames", "unknown_peers", "protocol_errors",
+            "hellos_refused", "late_replies", "cancels", "too_large", "requests", "admin_requests",
+            "clients_joined", "workers_joined")
+
+
+class Connection:
+    def __init__(self, context, endpoint, gate, routing_id):
+        self.side = Side(gate, MAX_BODY)
+        self.socket = context.socket(zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.rcvhwm = 0
+        self.socket.sndtimeo = 60000 * PATIENCE
+        if routing_id:
+            self.socket.routing_id = routing_id
+        self.socket.connect(endpoint)
+        self.last, self.heard = None, collections.deque(maxlen=4)
+        self.gone = collections.deque(maxlen=6)
+
+    def __repr__(self):
+        side = self.side
+        return f"{side.gate} {side.role} {side.dialect} {dict(side.counts)}, heard {self.heard} SENT {self.gone}"
+
+    def send(self, frames):
+        """Returns whether it was wrong."""
+        wrong = self.side.say(frames)
+        self.gone.append([f[:60] for f in frames[:8]])
+        self.socket.send_multipart(frames, copy=True)
+        return wrong
+
+    def read(self):
+        """Takes what has come. True once the last reply was among it."""
+        try:
+            while True:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+                self.heard.append(frames)
+                if self.last and any(self.last in frame for frame in frames):
+                    return True
+        except zmq.Again:
+            return False
+
+    def leave(self, mark):
+        """Says something that has a reply, in words that fit its session."""
+        side = self.side
+        self.last = mark
+        if side.gate == "front":
+            self.send((b"", mark))
+            return
+        if side.dialect:
+            self.send((b"\0",))
+        elif side.role == "worker":
+            self.send((head(BYE),))
+        if side.role is None:
+            self.send((head(HELLO, time=60000),))
+        self.send((head(REQUEST, name=b"riposte.ping", id=1, time=60000, attempts=1), mark))
+
+
+class Fuzzer:
+    def __init__(self, seed, count, endpoints, watch):
+        self.rng = random.Random(seed)
+        self.noise = Noise(self.rng, MAX_BODY)
+        self.count, self.endpoints, self.watch = count, endpoints, watch
+        self.context = zmq.Context()
+        self.context.max_sockets = 4096
+        self.sure, self.maybe = collections.Counter(), collections.Counter()
+        self.numbers = collections.Counter()
+        self.leaving = []
+
+    def _connect(self, gate):
+        rng = self.rng
+        routing_id = b""
+        if gate == "open" and rng.random() < 0.2:  # which the protocol forbids; some as the broker's own
+            routing_id = rng.choice((b"id", b"\0gate\0\0\1")) + rng.randbytes(rng.choice((16, 240)))
+        one = Connection(self.context, self.endpoints[gate], gate, routing_id)
+        one.left = rng.choice((1, 5, 30, 300))
+        self.numbers["connections"] += 1
+        return one
+
+    def _end(self, one):
+        """Has a connection leave, or cuts it."""
+        if self.rng.random() < CUT:
+            one.socket.close(linger=0)
+            self._account(one, self.maybe)
+            self.numbers["cut"] += 1
+            return
+        one.leave(b"last" + self.rng.randbytes(16))
+        self.leaving.append(one)
+        self._part(LEAVING_MAX)
+
+    def _part(self, left):
+        """Waits until no more than so many have not had their last reply."""
+        def parted():
+            for one in list(self.leaving):
+                if one.read():
+                    one.socket.close(linger=0)
+                    self._account(one, self.sure)
+                    self.leaving.remove(one)
+            return len(self.leaving) <= left
+        try:
+            until(parted, 60)
+        except AssertionError:
+            raise AssertionError(f"no last reply: {self.leaving}") from None
+
+    def _account(self, one, to):
+        to.update(one.side.counts)
+        if one.side.gate == "front":  # healthy workers answer, perhaps after its session broke
+            self.maybe["late_replies"] += one.side.counts["requests"]
+
+    def _no_message(self):
+        """Noise of which libzmq makes no message."""
+        rng = self.rng
+        self.numbers["no messages"] += 1
+        if rng.random() < 0.2:
+            one = Connection(self.context, self.endpoints["open"], "open", b"")
+            one.socket.send(b"\0" * (MAX_BODY + (2 << 20)))
+            one.socket.close(linger=100)
+            return
+        host, port = self.endpoints["open"].rsplit("/", 1)[1].split(":")
+        greeting = b"\xff" + b"\0" * 8 + b"\x7f\3\0NULL" + b"\0" * 48
+        ready = b"\4\x19\5READY\x0bSocket-Type\0\0\0\6DEALER"
+        noise = rng.randbytes(rng.randrange(1, 200))
+        with socket.create_connection((host, int(port))) as raw:
+            raw.sendall(rng.choice((noise, greeting[:rng.randrange(64)], greeting + noise,
+                                    greeting + ready + noise)))
+
+    def run(self):
+        rng, noise = self.rng, self.noise
+        gates = ["open"] * CONNECTIONS + ["front"] * FRONTS + ["back"] * BACKS
+        connections = [self._connect(gate) for gate in gates]
+        wrong = thrown = 0
+        self.watch(0)
+        while wrong < self.count:
+            at = int(rng.random() * len(connections))
+            one = connections[at]
+            wrong += one.send(noise.next(one.side))
+            thrown += 1
+            if thrown % 4 == 0:
+                one.read()
+            if thrown % 2000 == 0:
+                self._no_message()
+            one.left -= 1
+            if one.left <= 0 and gates[at] != "back":  # those have no last reply, and stay
+                self._end(one)
+                connections[at] = self._connect(gates[at])
+            if wrong * 10 // self.count > self.numbers["tenths"]:
+                self.numbers["tenths"] += 1
+                self.watch(self.numbers["tenths"])
+        self.numbers.update(wrong=wrong, thrown=thrown)
+        self.stay = [one for one, gate in zip(connections, gates) if gate == "back"]
+        for one, gate in zip(connections, gates):
+            if gate != "back":
+                self._end(one)
+        self._part(0)
+        for one in self.stay:
+            self._account(one, self.sure)
+
+    def close(self):
+        for one in self.stay:
+            one.socket.close(linger=0)
+        self.context.term()
+
+
+class Trial:
+    """The broker, and what it says about itself."""
+
+    def __init__(self, world):
+        self.world = world
+        plain = [f"{name}={','.join(f'ipc://{world.directory}/{name}.{end}' for end in ends)}"
+                 for name, ends in (("plain", ("front", "back")), ("odd", ("front", "back")))]
+        if programs.SANITIZED:  # or what is freed would be all that is seen
+            old = world.environment.get("ASAN_OPTIONS", "")
+            world.environment["ASAN_OPTIONS"] = f"{old}:quarantine_size_mb=16"
+        self.broker = world.broker("--plain", plain[0], "--plain", plain[1], limits=LIMITS)
+        self.endpoints = {"open": self.broker.endpoint, "back": f"ipc://{world.directory}/odd.back",
+                          "front": f"ipc://{world.directory}/plain.front"}
+        self.asked = 0
+        self.memory = []
+        self.begun = time.monotonic()
+
+    def ask(self, what):
+        self.asked += 1
+        return self.world.ask(self.broker, what)
+
+    def count(self):
+        """The counters as the model has them, without this question and those before it."""
+        status = self.ask("status")
+        counters = collections.Counter({
+            name: value for name, value in status["counters"].items() if name in COUNTERS})
+        counters["cancels"] += status["counters"]["unknown_cancels"]
+        counters["bad"] = sum(status["bad"].values())
+        counters["guests.bad"] = sum(status["guests"]["bad"].values())
+        for name in ("clients_joined", "admin_requests"):
+            counters[name] -= self.asked
+        return counters
+
+    def watch(self, tenth):
+        assert self.broker.alive(), f"the broker is gone: {self.broker.log()[-2000:]}"
+        self.memory.append(self.broker.resident_bytes())
+
+    def start_healthy(self):
+        self.world.builtin(self.broker, "echo", service="healthy-native")
+        healthy = self.world.start("healthy", sys.executable, HERE / "healthy.py",
+                                   self.broker.endpoint, self.endpoints["front"],
+                                   f"ipc://{self.world.directory}/plain.back",
+                                   stdin=subprocess.PIPE, piped=True)
+        assert healthy.popen.stdout.readline() == b"ready\n", healthy.log()
+        return healthy
+
+    def stop_healthy(self, healthy):
+        healthy.popen.stdin.close()
+        healthy.popen.stdin = None
+        out, _ = healthy.popen.communicate(timeout=60 * PATIENCE)
+        assert healthy.poll() == 0 and out, f"a healthy call was not answered: {healthy.log()}"
+        return json.loads(out)
+
+
+def check_counters(trial, before, sure, maybe):
+    """Returns what was counted. What came last through a plain backend may still be on its way."""
+    counted = None
+
+    def settled():
+        nonlocal counted
+        counted = trial.count()
+        counted.subtract(before)
+        return all(sure[name] <= counted[name] for name in COUNTERS)
+
+    def table():
+        return "\n".join(f"  {name:16} counted {counted[name]:8}, foretold {sure[name]:8}"
+                         f" to {sure[name] + maybe[name]:8}" for name in COUNTERS)
+    try:
+        until(settled, 10)
+    except AssertionError:
+        pass
+    wrong = [name for name in COUNTERS
+             if not sure[name] <= counted[name] <= sure[name] + maybe[name]]
+    assert not wrong, f"not accounted for: {', '.join(wrong)}\n{table()}"
+    return table()
+
+
+def check_rest(trial):
+    """Nothing of the hostile peers is left, and every request has had its outcome."""
+    def left():
+        status = trial.ask("status")
+        finals, gauges = sum(status["finals"].values()), status["gauges"]
+        return {"clients": status["clients"] - 1, "workers": status["workers"] - 1,
+                "envelopes": status["guests"]["envelopes"], "conversations": status["conversations"],
+                "open": status["counters"]["requests"] - finals, **gauges}
+    try:
+        until(lambda: not any(left().values()), 20)
+    except AssertionError:
+        raise AssertionError(f"left behind: {left()}") from None
+    grown = max(trial.memory[2:]) - trial.memory[1]
+    assert grown <= GROWTH, f"the broker has grown by {grown} bytes: {trial.memory}"
+    lines = len(trial.broker.log().splitlines())
+    most = TOPICS * (BURST + time.monotonic() - trial.begun + 1)
+    assert lines <= most, f"{lines} lines of log"
+    return grown, lines
+
+
+def run(world, seed, count):
+    trial = Trial(world)
+    healthy = trial.start_healthy()
+    fuzzer = Fuzzer(seed, count, trial.endpoints, trial.watch)
+    probe = fuzzer.context.socket(zmq.DEALER)  # the session of the REP workers exists before they speak
+    probe.linger = 0
+    probe.connect(trial.endpoints["back"])
+    until(lambda: any(one["service"] == "odd" for one in trial.ask("workers")["workers"]), 5,
+          "the plain backend has a session")
+    before = trial.count()
+    before["requests"] = 0  # so far they are healthy ones, which are told at the end
+    started = time.monotonic()
+    fuzzer.run()
+    seconds = time.monotonic() - started
+    told = trial.stop_healthy(healthy)
+    fuzzer.sure["requests"] += told["calls"]
+    table = check_counters(trial, before, fuzzer.sure, fuzzer.maybe)
+    probe.close()
+    fuzzer.close()
+    trial.watch(10)
+    grown, lines = check_rest(trial)
+    numbers = fuzzer.numbers
+    print(f"{numbers['wrong']} wrong messages of {numbers['thrown']} on {numbers['connections']} "
+          f"connections ({numbers['cut']} cut) and {numbers['no messages']} times no message, in "
+          f"{seconds:.1f} s\n{table}\nhealthy calls {told['calls']}, the longest "
+          f"{told['longest'] * 1000:.0f} ms; memory {trial.memory[1] >> 10} KiB, grown by "
+          f"{grown >> 10} KiB; {lines} lines of log")
+
+
+def main():
+    long = os.environ.get("RIPOSTE_LONG") == "1"
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--count", type=int, default=1000000 if long else 20000)
+    parser.add_argument("--seed", type=int, default=random.getrandbits(32) if long else 1)
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    with tempfile.TemporaryDirectory() as directory:
+        world = World(directory)
+        troubles = None
+        try:
+            run(world, options.seed, options.count)
+        except BaseException:
+            print(world.logs())
+            raise
+        finally:
+            troubles = world.end()
+        return "\n".join(troubles) if troubles else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

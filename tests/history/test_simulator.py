@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MPL-2.0
+"""What the simulator does to the core holds for the checker of histories as it does for the auditor."""
+
+import subprocess
+
+import pytest
+
+from check import Check
+from conftest import BUILD
+
+SEEDS = 100  # of each batch
+
+
+@pytest.mark.parametrize("first", range(1, 1000, SEEDS))
+def test_random_events_leave_good_histories(tmp_path, first):
+    subprocess.run([BUILD / "tests" / "simulator", str(first), str(SEEDS), tmp_path], check=True,
+                   capture_output=True, timeout=60)
+    one = Check(sorted(tmp_path.iterdir()), slack=1)
+    assert one.run(), [(problem.request, problem.text) for problem in one.problems.kept]
+    summary = one.summary()
+    assert summary["brokers"] == SEEDS and summary["brokers_killed"] == 0
+    assert summary["finals"]["OK"] > 50 and summary["redeliveries"] > 10

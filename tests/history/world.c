@@ -1,0 +1,598 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "tests/history/world.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/headers.h"
+
+#define S_MS 1000
+#define S_GRACE_US ((int64_t) RP_DEADLINE_GRACE_MS * S_MS)
+
+static const char *const s_services[] = {"a", "b"};
+
+static void s_need (bool condition, const char *what)
+{
+    if (condition)
+        return;
+    fprintf (stderr, "history_world: cannot %s\n", what);
+    exit (2);
+}
+
+/*  ---- Time ----------------------------------------------------------------------------------- */
+
+/*  How long a message is under way; it does not overtake the latest.  */
+static int64_t s_way (world_t *self, int64_t *latest)
+{
+    int64_t arrival = self->now + 50 + (int64_t) world_draw (self, 300);
+    if (arrival < *latest)
+        arrival = *latest;
+    *latest = arrival;
+    return arrival - self->now;
+}
+
+/*  ---- Histories ------------------------------------------------------------------------------ */
+
+__attribute__ ((format (printf, 3, 4))) static void s_write (
+  world_t *self, const world_peer_t *peer, const char *format, ...)
+{
+    fprintf (
+      self->peers_file, "%" PRId64 "\t%s:%s\t", self->now, peer->worker ? "worker" : "client",
+      peer->name);
+    va_list arguments;
+    va_start (arguments, format);
+    vfprintf (self->peers_file, format, arguments);
+    va_end (arguments);
+    fputc ('\n', self->peers_file);
+}
+
+static void s_begin_broker (world_t *self)
+{
+    char path[4096];
+    snprintf (path, sizeof path, "%s/broker-%u.history", self->directory, ++self->instance);
+    int descriptor = rp_history_open (path);
+    s_need (descriptor > 0, "open a history");
+    rp_limits_t limits = RP_LIMITS_DEFAULT;
+    limits.service_queue = 30;
+    limits.rejoin_grace = 20;
+    limits.service_linger = 50;
+    self->core = rp_dispatch_new (&(rp_dispatch_options_t) {
+      .limits = limits,
+      .seed = world_draw (self, UINT64_MAX),
+      .instance = self->instance,
+      .version = "0",
+      .now = self->now,
+      .history = true});
+    s_need (
+      self->core
+        && rp_history_begin (
+          &self->history, descriptor, rp_dispatch_instance (self->core), self->now),
+      "begin");
+    for (unsigned peer = 0; peer < WORLD_PEERS; peer++)
+        world_later (
+          self, s_way (self, &self->peers[peer].there),
+          &(world_event_t) {.kind = WORLD_JOIN, .peer = peer, .number = self->peers[peer].life});
+}
+
+/*  killed: in the middle of a line.  */
+static void s_end_broker (world_t *self, bool killed)
+{
+    if (killed)
+        rp_history_flush (&self->history);
+    else
+        rp_history_end (&self->history, self->now);
+    if (killed)
+        s_need (write (self->history.descriptor, "12345\tbro", 9) == 9, "write");
+    close (self->history.descriptor);
+    rp_history_clear (&self->history);
+    rp_dispatch_destroy (&self->core, &self->actions);
+    rp_actions_reset (&self->actions);
+    self->holds = false;
+}
+
+/*  ---- The broker ----------------------------------------------------------------------------- */
+
+world_peer_t *world_peer (world_t *self, rp_peer_id_t session)
+{
+    for (unsigned peer = 0; peer < WORLD_PEERS; peer++)
+        if (session.v && self->peers[peer].session.v == session.v)
+            return &self->peers[peer];
+    return NULL;
+}
+
+static void s_lose_session (world_peer_t *peer)
+{
+    peer->session.v = 0;
+    peer->life++;
+}
+
+static void s_send (world_t *self, const rp_action_t *action)
+{
+    world_peer_t *peer = world_peer (self, action->peer);
+    if (!peer)
+        return;
+    world_event_t event = {
+      .kind = peer->worker ? WORLD_TO_WORKER : WORLD_TO_CLIENT,
+      .peer = (unsigned) (peer - self->peers),
+      .number = peer->life,
+      .head = action->head,
+      .payload = action->payload};
+    event.head.name = event.head.key = event.head.text = NULL;
+    event.head.headers = NULL;
+    if (action->token.v && action->payload) {
+        world_request_t *request = &self->requests[action->payload->request];
+        request->token = action->token;
+        request->worker = action->peer;
+    } else if (action->head.command == RP_COMMAND_REPLY) {
+        self->requests[self->ids[action->head.id]].token.v = 0;
+    }
+    world_later (self, s_way (self, &peer->here), &event);
+}
+
+void world_do (world_t *self, const rp_action_t *action)
+{
+    world_peer_t *peer = world_peer (self, action->peer);
+    switch (action->kind) {
+        case RP_ACTION_ADMIT:
+            self->peers[self->sender].session = action->peer;
+            break;
+        case RP_ACTION_SEND:
+            s_send (self, action);
+            break;
+        case RP_ACTION_FORGET:
+        case RP_ACTION_CUT:
+            if (!peer)
+                break;
+            s_lose_session (peer);
+            world_later (
+              self, 3 * S_MS,
+              &(world_event_t) {
+                .kind = WORLD_JOIN, .peer = (unsigned) (peer - self->peers), .number = peer->life});
+            break;
+        case RP_ACTION_HISTORY:
+            rp_history_note (&self->history, self->now, action);
+            break;
+        default:
+            break;
+    }
+}
+
+static void s_carry_out (world_t *self)
+{
+    for (size_t index = 0; index < self->actions.count; index++) {
+        rp_action_t action = self->actions.list[index];
+        if (self->bug < 0 || world_bug_action (self, &action))
+            world_do (self, &action);
+    }
+    rp_actions_reset (&self->actions);
+}
+
+static void s_tick (world_t *self)
+{
+    int64_t next = rp_dispatch_tick (self->core, self->now, &self->actions);
+    (void) next; // the world's own events are often enough
+    s_carry_out (self);
+    if (world_draw (self, 256) != 0)
+        return;
+    rp_stats_t stats = *rp_dispatch_stats (self->core);
+    if (self->bug >= 0)
+        world_bug_stats (self, &stats);
+    self->history.scraped = self->now - RP_HISTORY_SCRAPE_US;
+    rp_history_scrape (&self->history, self->now, &stats);
+}
+
+static void s_tell (world_t *self, unsigned sender, rp_event_t *event)
+{
+    rp_head_t head = {0};
+    if (event->head)
+        head = *event->head;
+    event->head = &head;
+    self->sender = sender;
+    if (event->kind == RP_EVENT_MESSAGE)
+        rp_history_message (&self->history, self->now, event->peer, &head);
+    if (self->bug >= 0 && !world_bug_event (self, event, &head))
+        return;
+    rp_dispatch_handle (self->core, event, self->now, &self->actions);
+    s_carry_out (self);
+    s_tick (self);
+}
+
+/*  ---- Clients -------------------------------------------------------------------------------- */
+
+static rp_payload_t *s_payload (world_t *self, unsigned request)
+{
+    rp_payload_t *payload = calloc (1, sizeof *payload);
+    s_need (payload != NULL, "get memory");
+    payload->next = self->payloads;
+    payload->request = request;
+    self->payloads = payload;
+    return payload;
+}
+
+/*  To the broker as it is now; if that is gone on arrival, so is this.  */
+static void s_post (
+  world_t *self, unsigned peer, const rp_head_t *head, rp_payload_t *payload, unsigned number)
+{
+    world_later (
+      self, s_way (self, &self->peers[peer].there),
+      &(world_event_t) {
+        .kind = WORLD_TO_BROKER,
+        .peer = peer,
+        .number = number,
+        .instance = self->instance,
+        .session = self->peers[peer].session,
+        .head = *head,
+        .payload = payload});
+}
+
+static void s_post_request (world_t *self, unsigned number)
+{
+    world_request_t *request = &self->requests[number];
+    world_peer_t *client = &self->peers[request->client];
+    s_need (self->id_count + 1 < WORLD_IDS, "find an id");
+    request->id = ++self->id_count;
+    self->ids[request->id] = number;
+    int64_t left = (request->deadline - self->now) / S_MS;
+    rp_head_t head = {
+      .command = RP_COMMAND_REQUEST,
+      .flags = request->key && !client->established ? RP_FLAG_OPEN : 0,
+      .id = request->id,
+      .conversation = request->key,
+      .time = left > 0 ? (uint32_t) left : 1,
+      .attempts = (uint8_t) request->attempts,
+      .name = request->service,
+      .name_size = 1};
+    s_post (self, request->client, &head, s_payload (self, number), number);
+}
+
+/*  In its conversation, one at a time until somebody has answered.  */
+static bool s_join_talk (world_t *self, world_peer_t *client, world_request_t *request)
+{
+    if (!client->key) {
+        client->key = ++self->order;
+        client->talk++;
+        client->seq = 0;
+        client->established = false;
+    }
+    if (client->in_talk > 0 && !client->established)
+        return false;
+    client->in_talk++;
+    client->seq++;
+    request->service = s_services[0];
+    request->key = client->key;
+    request->talk = client->talk;
+    return true;
+}
+
+static void s_submit (world_t *self, unsigned peer)
+{
+    static const int64_t times[] = {8, 40, 300, 3000};
+    world_peer_t *client = &self->peers[peer];
+    if (client->dead || !client->session.v || self->request_count == WORLD_REQUESTS)
+        return;
+    unsigned number = self->request_count++;
+    world_request_t *request = &self->requests[number];
+    *request = (world_request_t) {
+      .client = peer,
+      .attempts = 1 + (unsigned) world_draw (self, 3),
+      .deadline = self->now + times[world_draw (self, 4)] * S_MS,
+      .open = true,
+      .service = s_services[world_draw (self, 2)]};
+    bool talks = world_draw (self, 3) == 0 && s_join_talk (self, client, request);
+    if (talks)
+        s_write (
+          self, client,
+          "submit\treq=q%u\tservice=%s\tdeadline=%" PRId64 "\tattempts=%u\tconv=%s/%u\tseq=%u",
+          number, request->service, request->deadline, request->attempts, client->name,
+          request->talk, client->seq);
+    else
+        s_write (
+          self, client,
+          "submit\treq=q%u\tservice=%s\tdeadline=%" PRId64 "\tattempts=%u\tconv=-\tseq=0", number,
+          request->service, request->deadline, request->attempts);
+    s_post_request (self, number);
+    world_later (
+      self, request->deadline + S_GRACE_US - self->now,
+      &(world_event_t) {.kind = WORLD_GIVE_UP, .number = number});
+    if (world_draw (self, 8) == 0)
+        world_later (
+          self, (int64_t) world_draw (self, 8 * S_MS),
+          &(world_event_t) {.kind = WORLD_CANCEL, .number = number});
+}
+
+static void s_cancel (world_t *self, unsigned number)
+{
+    const world_request_t *request = &self->requests[number];
+    if (!request->open || self->peers[request->client].dead)
+        return;
+    s_write (self, &self->peers[request->client], "cancel\treq=q%u", number);
+    s_post (
+      self, request->client, &(rp_head_t) {.command = RP_COMMAND_CANCEL, .id = request->id}, NULL,
+      number);
+}
+
+/*  A client that believes whatever it is told: it writes down a second final status too.  */
+static void s_final (
+  world_t *self, unsigned peer, unsigned number, rp_status_t status, unsigned made, const char *body)
+{
+    world_request_t *request = &self->requests[number];
+    world_peer_t *client = &self->peers[peer];
+    s_write (
+      self, client, "final\treq=q%u\tstatus=%s\tmade=%u\tbody=%s\ttext=", number,
+      rp_status_name ((int) status), made, body);
+    if (!request->open)
+        return;
+    request->open = false;
+    if (!request->key || request->key != client->key)
+        return;
+    client->in_talk--;
+    if (status == RP_OK || status == RP_APP_ERROR)
+        client->established = true;
+    if (status == RP_WORKER_LOST || status == RP_CONVERSATION_LOST || status == RP_UNKNOWN) {
+        client->key = 0;
+        client->in_talk = 0;
+    }
+}
+
+/*  The broker is gone: sent again if that is allowed, otherwise nobody knows.  */
+static void s_lose_broker (world_t *self)
+{
+    for (unsigned number = 0; number < self->request_count; number++) {
+        world_request_t *request = &self->requests[number];
+        if (!request->open || self->peers[request->client].dead)
+            continue;
+        if (request->attempts > 1 && !request->key && request->deadline > self->now + 100 * S_MS)
+            request->attempts--;
+        else
+            s_final (self, request->client, number, RP_UNKNOWN, 1, "-");
+    }
+}
+
+static void s_send_again (world_t *self, unsigned peer)
+{
+    for (unsigned number = 0; number < self->request_count; number++)
+        if (self->requests[number].open && self->requests[number].client == peer
+            && self->requests[number].deadline > self->now)
+            s_post_request (self, number);
+}
+
+/*  ---- Workers -------------------------------------------------------------------------------- */
+
+static void s_start (world_t *self, const world_event_t *event)
+{
+    world_peer_t *worker = &self->peers[event->peer];
+    unsigned number = self->task_count++;
+    s_need (number < WORLD_TASKS, "start a task");
+    world_task_t *task = &self->tasks[number];
+    task->worker = event->peer;
+    task->life = worker->life;
+    task->request = event->payload->request;
+    task->token = (rp_token_t) {event->head.id};
+    s_write (
+      self, worker, "start\treq=q%u\tattempt=%u\tconv=%" PRIu64 "\ttask=%s.%u", task->request,
+      event->head.attempt, event->head.conversation, worker->name, number);
+    world_later (
+      self, 500 + (int64_t) world_draw (self, 8 * S_MS),
+      &(world_event_t) {.kind = WORLD_DONE, .number = number});
+}
+
+/*  A worker that the broker has lost meanwhile replies all the same, from its new session.  */
+static void s_done (world_t *self, unsigned number)
+{
+    world_task_t *task = &self->tasks[number];
+    world_peer_t *worker = &self->peers[task->worker];
+    if (task->over)
+        return;
+    rp_status_t status = world_draw (self, 6) ? RP_OK : RP_APP_ERROR;
+    rp_payload_t *payload = s_payload (self, task->request);
+    snprintf (payload->body, sizeof payload->body, "%s.%u", worker->name, number);
+    s_write (
+      self, worker, "reply\treq=q%u\ttask=%s.%u\tstatus=%s\tbody=%s", task->request, worker->name,
+      number, rp_status_name (status), payload->body);
+    s_post (
+      self, task->worker,
+      &(rp_head_t) {
+        .command = RP_COMMAND_REPLY, .status = (uint8_t) status, .id = task->token.v},
+      payload, task->request);
+}
+
+/*  ---- Faults --------------------------------------------------------------------------------- */
+
+/*  The broker loses a session; killed: its process too, with what it has in hand.  */
+static void s_lose (world_t *self, unsigned number, bool killed)
+{
+    world_peer_t *peer = &self->peers[number];
+    if (!peer->session.v)
+        return;
+    if (killed) {
+        fprintf (
+          self->peers_file, "%" PRId64 "\tchaos\tkill\tparty=%s:%s\n", self->now,
+          peer->worker ? "worker" : "client", peer->name);
+        for (unsigned task = 0; task < self->task_count; task++)
+            self->tasks[task].over |= self->tasks[task].worker == number;
+        if (peer->worker)
+            snprintf (peer->name, sizeof peer->name, "w%u-%u", number, ++self->renamed);
+        else
+            peer->dead = true;
+    }
+    rp_event_t event = {.kind = RP_EVENT_UNSENT, .peer = peer->session};
+    s_tell (self, number, &event);
+}
+
+static void s_fault (world_t *self)
+{
+    unsigned kind = (unsigned) world_draw (self, 48);
+    unsigned worker = WORLD_CLIENTS + (unsigned) world_draw (self, WORLD_PEERS - WORLD_CLIENTS);
+    if (kind < 16) {
+        s_lose (self, worker, true);
+    } else if (kind < 44) {
+        s_lose (self, worker, false);
+    } else if (kind < 45) {
+        s_lose (self, 0, true); // a client that has many friends left
+    } else if (kind < 47 && self->bug < 0) { // which would take a bug's traces along
+        s_end_broker (self, true);
+        for (unsigned peer = 0; peer < WORLD_PEERS; peer++)
+            s_lose_session (&self->peers[peer]);
+        s_lose_broker (self);
+        s_begin_broker (self);
+    }
+}
+
+static void s_join (world_t *self, const world_event_t *event)
+{
+    world_peer_t *peer = &self->peers[event->peer];
+    if (peer->dead || peer->session.v || event->number != peer->life)
+        return;
+    rp_head_t hello = {
+      .command = RP_COMMAND_HELLO,
+      .time = 60000,
+      .key = peer->name,
+      .key_size = (uint8_t) strlen (peer->name)};
+    if (peer->worker) {
+        hello.flags = RP_FLAG_WORKER;
+        hello.value = 1 + (uint32_t) world_draw (self, 3);
+        hello.name = peer->service;
+        hello.name_size = 1;
+    }
+    rp_event_t message = {.kind = RP_EVENT_MESSAGE, .head = &hello};
+    s_tell (self, event->peer, &message);
+    if (!peer->worker)
+        s_send_again (self, event->peer);
+}
+
+/*  ---- All of it ------------------------------------------------------------------------------ */
+
+static void s_to_broker (world_t *self, const world_event_t *event)
+{
+    world_peer_t *peer = &self->peers[event->peer];
+    rp_peer_id_t session = peer->worker ? peer->session : event->session;
+    if (event->instance != self->instance || !session.v || session.v != peer->session.v)
+        return;
+    uint8_t headers[64];
+    char name[16];
+    size_t size = 0;
+    rp_head_t head = event->head;
+    if (head.command == RP_COMMAND_REQUEST) {
+        snprintf (name, sizeof name, "q%u", event->number);
+        s_need (rp_headers_append (headers, &size, sizeof headers, RP_HISTORY_HEADER, name), "add");
+        head.headers = headers;
+        head.headers_size = (uint16_t) size;
+    }
+    rp_event_t message = {
+      .kind = RP_EVENT_MESSAGE, .peer = session, .head = &head, .payload = event->payload, .size = 1};
+    if (!event->payload)
+        message.size = 0;
+    s_tell (self, event->peer, &message);
+}
+
+static void s_happen (world_t *self, world_event_t *event)
+{
+    world_peer_t *peer = &self->peers[event->peer];
+    bool reached = event->number == peer->life && !peer->dead;
+    switch (event->kind) {
+        case WORLD_SUBMIT:
+            s_submit (self, event->peer);
+            break;
+        case WORLD_CANCEL:
+            s_cancel (self, event->number);
+            break;
+        case WORLD_FAULT:
+            s_fault (self);
+            break;
+        case WORLD_JOIN:
+            s_join (self, event);
+            break;
+        case WORLD_TO_BROKER:
+            s_to_broker (self, event);
+            break;
+        case WORLD_TO_CLIENT:
+            if (reached && event->head.command == RP_COMMAND_REPLY)
+                s_final (
+                  self, event->peer, self->ids[event->head.id], event->head.status,
+                  event->head.attempt, event->payload ? event->payload->body : "-");
+            break;
+        case WORLD_TO_WORKER:
+            if (reached && event->head.command == RP_COMMAND_REQUEST)
+                s_start (self, event);
+            break;
+        case WORLD_DONE:
+            s_done (self, event->number);
+            break;
+        case WORLD_GIVE_UP:
+            if (self->requests[event->number].open
+                && !self->peers[self->requests[event->number].client].dead)
+                s_final (
+                  self, self->requests[event->number].client, event->number, RP_UNKNOWN, 1, "-");
+            break;
+        case WORLD_ACTION:
+            if (event->instance == self->instance)
+                world_do (self, &event->action);
+            break;
+    }
+    s_tick (self);
+}
+
+static void s_begin (world_t *self)
+{
+    for (unsigned peer = 0; peer < WORLD_PEERS; peer++) {
+        world_peer_t *one = &self->peers[peer];
+        one->worker = peer >= WORLD_CLIENTS;
+        snprintf (one->name, sizeof one->name, "%c%u", one->worker ? 'w' : 'c', peer);
+        one->service = s_services[peer % 2];
+    }
+    s_begin_broker (self);
+    for (unsigned number = 0; number < WORLD_REQUESTS; number++)
+        world_later (
+          self, 5 * S_MS + (int64_t) world_draw (self, 800 * S_MS),
+          &(world_event_t) {
+            .kind = WORLD_SUBMIT, .peer = (unsigned) world_draw (self, WORLD_CLIENTS)});
+    for (unsigned number = 0; number < 60; number++)
+        world_later (
+          self, 50 * S_MS + (int64_t) world_draw (self, 800 * S_MS),
+          &(world_event_t) {.kind = WORLD_FAULT});
+    world_later (self, 12000 * S_MS, &(world_event_t) {.kind = WORLD_GIVE_UP});
+}
+
+int main (int argc, char **argv)
+{
+    static world_t world = {.bug = -1};
+    if (argc == 2 && strcmp (argv[1], "--bugs") == 0) {
+        for (int bug = 0; world_bug_name (bug); bug++)
+            puts (world_bug_name (bug));
+        return 0;
+    }
+    if (argc < 3 || argc > 4) {
+        fprintf (stderr, "usage: history_world SEED DIRECTORY [BUG], or --bugs\n");
+        return 2;
+    }
+    s_need (argc < 4 || (world.bug = world_bug (argv[3])) >= 0, "find that bug");
+    world.random = strtoull (argv[1], NULL, 0);
+    world.directory = argv[2];
+    world.now = 1000000000;
+    char path[4096];
+    snprintf (path, sizeof path, "%s/peers.history", argv[2]);
+    world.peers_file = fopen (path, "w");
+    s_need (world.peers_file != NULL, "open a history");
+    rp_actions_init (&world.actions);
+    s_begin (&world);
+    while (world.count > 0) {
+        world_event_t event = world_next (&world);
+        world.now = event.time;
+        s_happen (&world, &event);
+    }
+    s_end_broker (&world, false);
+    rp_actions_clear (&world.actions);
+    for (rp_payload_t *next; world.payloads; world.payloads = next) {
+        next = world.payloads->next;
+        free (world.payloads);
+    }
+    free (world.queue);
+    s_need (fclose (world.peers_file) == 0, "write");
+    printf ("%u\n", world.bites); // how often the bug could do its worst
+    return 0;
+}

@@ -1,0 +1,407 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Peers that break the rules of 7/MDP, 18/MDP, their dialects and REQ/REP. Around each attack there is
+the same scene: a healthy service, and a client whose request a worker holds, which is what a forged
+reply would be for. After it the broker lives and serves, nobody got what was not theirs, a counter
+moved, and the log has one line for each thing that was wrong."""
+
+import pytest
+
+import peers
+from peers import packed
+from stage import MDP_WORKERS
+from support.programs import PATIENCE
+from support.waiting import until
+
+
+class Scene:
+    def __init__(self, stage, plain=()):
+        self.stage = stage
+        self.broker = stage.interop_broker(plain=plain, max_body="64KiB", rejoin_grace="0s",
+                                           guest_heartbeat="10s")
+        stage.builtin(self.broker, "echo", service="healthy")
+        self.holder = stage.offer(self.broker, "mdp01", b"held")
+        self.alice = stage.client(self.broker, "mdp02")
+        self.alice.request(b"held", b"precious")
+        self.job = self.holder.job()
+        self.mark()
+
+    def mark(self):
+        """What was wrong up to here is not counted."""
+        self.log, self.wrongs = self.broker.log(), self.stage.wrongs(self.broker)
+
+    def told(self, count=1):
+        """So many things were counted, and logged: one line for one, no more than that for many."""
+        until(lambda: self.stage.wrongs(self.broker) >= self.wrongs + count, 5, "it is counted")
+        lines = self.stage.lines(self.broker, self.log)
+        assert 1 <= len(lines) <= count, lines
+        self.mark()
+
+    def end(self):
+        assert self.broker.alive(), "the broker is gone"
+        assert self.stage.client(self.broker, "req-mdp01").call(b"healthy", b"x").body == (b"x",)
+        assert self.alice.reply(within=0.05) is None, "a reply that was for nobody"
+        self.holder.answer(self.job, b"genuine")
+        assert self.alice.reply().body == (b"genuine",)
+        assert self.alice.reply(within=0.05) is None
+
+
+@pytest.fixture
+def scene(stage):
+    scene = Scene(stage)
+    yield scene
+    scene.end()
+
+
+@pytest.fixture
+def plain_scene(stage):
+    scene = Scene(stage, plain=("plain",))
+    yield scene
+    scene.end()
+
+
+LONG = b"n" * 128  # a name has 127 bytes at most
+CLIENT = {
+    "mdp01: no service": (b"", b"MDPC01"),
+    "mdp01: no body": (b"", b"MDPC01", b"healthy"),
+    "mdp01: an empty service": (b"", b"MDPC01", b"", b"x"),
+    "mdp01: a name too long": (b"", b"MDPC01", LONG, b"x"),
+    "mdp01: a control character": (b"", b"MDPC01", b"heal\nthy", b"x"),
+    "mdp01: in lower case": (b"", b"mdpc01", b"healthy", b"x"),
+    "mdp01: without the empty frame": (b"MDPC01", b"healthy", b"x"),
+    "mdp01: an envelope of nine frames": (*[b"e"] * 9, b"", b"MDPC01", b"healthy", b"x"),
+    "mdp01: an envelope of 1025 bytes": (b"e" * 1025, b"", b"MDPC01", b"healthy", b"x"),
+    "mdp02: the name alone": (b"MDPC02",),
+    "mdp02: no service": (b"MDPC02", b"\1"),
+    "mdp02: no body": (b"MDPC02", b"\1", b"healthy"),
+    "mdp02: an empty service": (b"MDPC02", b"\1", b"", b"x"),
+    "mdp02: a name too long": (b"MDPC02", b"\1", LONG, b"x"),
+    "mdp02: a control character": (b"MDPC02", b"\1", b"heal\0thy", b"x"),
+    "mdp02: in lower case": (b"mdpc02", b"\1", b"healthy", b"x"),
+    "mdp02: command 0": (b"MDPC02", b"\0", b"healthy", b"x"),
+    "mdp02: a broker's PARTIAL": (b"MDPC02", b"\2", b"healthy", b"x"),
+    "mdp02: a broker's FINAL": (b"MDPC02", b"\3", b"healthy", b"x"),
+    "mdp02: command 255": (b"MDPC02", b"\xff", b"healthy", b"x"),
+    "mdp02: an empty command": (b"MDPC02", b"", b"healthy", b"x"),
+    "mdp02: a command of two bytes": (b"MDPC02", b"\1\1", b"healthy", b"x"),
+    "mdp02: a later version": (b"MDPC03", b"\1", b"healthy", b"x"),
+    "libmdp: no service": (b"", b"MDPC02", b"\1"),
+    "libmdp: no body": (b"", b"MDPC02", b"\1", b"healthy"),
+    "libmdp: a name too long": (b"", b"MDPC02", b"\1", LONG, b"x"),
+    "libmdp: command 0": (b"", b"MDPC02", b"\0", b"healthy", b"x"),
+    "libmdp: command 3": (b"", b"MDPC02", b"\3", b"healthy", b"x"),
+    "majortomo: no service": (b"", b"MDPC02", b"\2"),
+    "majortomo: no body": (b"", b"MDPC02", b"\2", b"healthy"),
+    "majortomo: a name too long": (b"", b"MDPC02", b"\2", LONG, b"x"),
+    "majortomo: command 4": (b"", b"MDPC02", b"\4", b"healthy", b"x"),
+    "packed: the signature alone": (b"\xAA\xA4",),
+    "packed: another signature": (b"\xAA\xA5" + packed(1, b"MDPC02", 1, b"healthy")[2:], b"x"),
+    "packed: number 0": (packed(0, b"MDPC02", 1, b"healthy"), b"x"),
+    "packed: number 10": (packed(10, b"MDPC02", 1, b"healthy"), b"x"),
+    "packed: a broker's PARTIAL": (packed(2, b"MDPC02", 2, b"healthy"), b"x"),
+    "packed: number and command differ": (packed(1, b"MDPC02", 2, b"healthy"), b"x"),
+    "packed: a name that is none": (packed(1, b"MDPX02", 1, b"healthy"), b"x"),
+    "packed: another version": (packed(1, b"MDPC01", 1, b"healthy"), b"x"),
+    "packed: no service": (packed(1, b"MDPC02", 1), b"x"),
+    "packed: an empty service": (packed(1, b"MDPC02", 1, b""), b"x"),
+    "packed: a name too long": (packed(1, b"MDPC02", 1, LONG), b"x"),
+    "packed: no body": (packed(1, b"MDPC02", 1, b"healthy"),),
+    "packed: cut in the name": (packed(1, b"MDPC02", 1, b"healthy")[:7], b"x"),
+    "packed: cut in the service": (packed(1, b"MDPC02", 1, b"healthy")[:-2], b"x"),
+    "packed: bytes behind the service": (packed(1, b"MDPC02", 1, b"healthy") + b"!", b"x"),
+    "of no protocol": (b"", b"hello"),
+    "of no protocol, one frame": (b"GET / HTTP/1.1",),
+    "empty frames": (b"",) * 5,
+}
+
+
+@pytest.mark.parametrize("what", CLIENT)
+def test_a_client_that_says_it_wrong(scene, what):
+    peer = scene.stage.raw(scene.broker)
+    peer.send(*CLIENT[what])
+    scene.told()
+    assert peer.receive(within=0.05) is None, "no RFC has a word for it"
+
+
+def _wrong_words(name):
+    """What a worker of this protocol may say at no time, by what is wrong with it."""
+    with peers.WORKERS[name]("inproc://nobody") as one:
+        ready, beat = one.pack("READY", service=b"wrong"), one.pack("HEARTBEAT")
+        final = one.pack("FINAL", b"address", (b"x",))
+        long, control = one.pack("READY", service=LONG), one.pack("READY", service=b"a\nb")
+    words = {
+        "READY with a name too long": long,
+        "READY with a control character": control,
+        "FINAL without a body": final[:-1],
+        "FINAL without an empty frame": (*final[:-2], b"x"),
+        "FINAL without an address": final[:-3],
+    }
+    if name == "packed":
+        head = beat[0]
+        words["an unknown command"] = (head[:2] + b"\x0a" + head[3:],)
+        words["a broker's REQUEST"] = (packed(5, b"MDPW02", 2), b"address", b"", b"x")
+        words["READY of an empty service"] = (packed(4, b"MDPW02", 1, b""),)
+        return words
+    before = beat[:-1]
+    words["READY without a service"] = ready[:-1]
+    words["READY of an empty service"] = (*ready[:-1], b"")
+    words["an unknown command"] = (*before, b"\x63")
+    words["no command"] = before
+    words["an empty command"] = (*before, b"")
+    words["a command of two bytes"] = (*before, b"\4\4")
+    words["a broker's REQUEST"] = (*before, b"\2", b"address", b"", b"x")
+    return words
+
+
+def _disconnect(name):
+    with peers.WORKERS[name]("inproc://nobody") as one:
+        return one.pack("DISCONNECT")
+
+
+WORDS = [(name, what) for name in MDP_WORKERS for what in _wrong_words(name)]
+
+
+@pytest.mark.parametrize("worker,what", WORDS)
+def test_a_stranger_that_says_it_wrong_as_a_worker(scene, worker, what):
+    stranger = scene.stage.unready(scene.broker, worker)
+    stranger.send(*_wrong_words(worker)[what])
+    assert stranger.hears("DISCONNECT")
+    scene.told()
+    assert scene.stage.count(scene.broker, b"wrong") == 0
+
+
+@pytest.mark.parametrize("worker,what", WORDS)
+def test_a_worker_that_says_it_wrong(scene, worker, what):
+    hostile = scene.stage.offer(scene.broker, worker, b"hostile")
+    scene.mark()
+    hostile.send(*_wrong_words(worker)[what])
+    assert hostile.hears("DISCONNECT")
+    scene.told()
+    assert hostile.next(within=0.05) is None, "and nothing more"
+    until(lambda: scene.stage.count(scene.broker, b"hostile") == 0, 5, "it is in no list")
+
+
+@pytest.mark.parametrize("name", [b"mdpw01", b"MDPw01", b"mdpw02", b"MDPW03", b"MDPW"])
+@pytest.mark.parametrize("before", [(), (b"",)], ids=["", "behind an empty frame"])
+def test_a_worker_of_a_version_that_is_none(scene, name, before):
+    peer = scene.stage.raw(scene.broker)
+    peer.send(*before, name, b"\1", b"wrong")
+    scene.told()
+    assert peer.receive(within=0.05) is None, "nobody knows what it would understand"
+    assert scene.stage.count(scene.broker, b"wrong") == 0
+
+
+@pytest.mark.parametrize("service", [b"hostile", b"another"], ids=["twice", "for two services"])
+@pytest.mark.parametrize("worker", MDP_WORKERS)
+def test_a_worker_that_registers_again(scene, worker, service):
+    hostile = scene.stage.offer(scene.broker, worker, b"hostile")
+    scene.mark()
+    hostile.ready(service)
+    assert hostile.hears("DISCONNECT")
+    scene.told()
+    for name in (b"hostile", b"another"):
+        assert scene.stage.count(scene.broker, name) == 0
+
+
+@pytest.mark.parametrize("worker", MDP_WORKERS)
+@pytest.mark.parametrize("client", ["dealer-mdp01", "mdp02", "libmdp", "majortomo", "packed"])
+def test_a_client_that_turns_worker_on_the_same_socket(scene, client, worker):
+    """It may be one or the other. What it asked for is not answered on a worker's socket."""
+    turning = scene.stage.client(scene.broker, client)
+    assert turning.call(b"healthy", b"x").body == (b"x",)
+    turning.request(b"held", b"mine")
+    scene.stage.wait_for_waiting(scene.broker, 1)
+    scene.mark()
+    with peers.WORKERS[worker]("inproc://nobody") as one:
+        turning.send(*one.pack("READY", service=b"wrong"))
+        assert one.unpack(turning.receive()).command == "DISCONNECT"
+    scene.told()
+    assert scene.stage.count(scene.broker, b"wrong") == 0
+    scene.stage.wait_for_waiting(scene.broker, 0)
+
+
+@pytest.mark.parametrize("worker", MDP_WORKERS)
+def test_a_worker_that_turns_client_on_the_same_socket(scene, worker):
+    turning = scene.stage.offer(scene.broker, worker, b"hostile")
+    scene.mark()
+    turning.send(b"MDPC02", b"\1", b"healthy", b"x")
+    assert turning.hears("DISCONNECT")
+    scene.told()
+    assert scene.stage.count(scene.broker, b"hostile") == 0
+
+
+@pytest.mark.parametrize("worker", MDP_WORKERS)
+def test_a_worker_that_changes_its_protocol(scene, worker):
+    turning = scene.stage.offer(scene.broker, worker, b"hostile")
+    other = "mdp01" if worker != "mdp01" else "mdp02"
+    scene.mark()
+    with peers.WORKERS[other]("inproc://nobody") as one:
+        turning.send(*one.pack("HEARTBEAT"))
+    assert turning.receive(within=5) is not None, "DISCONNECT, in one protocol or the other"
+    scene.told()
+    assert scene.stage.count(scene.broker, b"hostile") == 0
+
+
+@pytest.mark.parametrize("worker", MDP_WORKERS)
+def test_forged_replies_reach_nobody(scene, worker):
+    """From a worker with work of its own; an idle one is disconnected (statement 4)."""
+    stage, broker = scene.stage, scene.broker
+    forger, bob = stage.offer(broker, worker, b"hostile"), stage.client(broker, "req-mdp01")
+    bob.request(b"hostile", b"mine")
+    own = forger.job()
+    scene.mark()
+    token = scene.job.address
+    forged = [token, token[:-1], token + b"\0", bytes(reversed(token)), b"\xff" * 8, b"1",
+              b"x" * 1000]
+    for address in forged:
+        forger.answer(own._replace(address=address), b"stolen")
+    scene.told(len(forged))
+    forger.answer(own, b"genuine")
+    assert bob.reply().body == (b"genuine",)
+
+
+@pytest.mark.parametrize("worker", MDP_WORKERS)
+def test_a_worker_that_answers_twice(scene, worker):
+    stage, broker = scene.stage, scene.broker
+    twice, bob = stage.offer(broker, worker, b"hostile"), stage.client(broker, "mdp02")
+    bob.request(b"hostile", b"one")
+    job = twice.job()
+    scene.mark()
+    twice.answer(job, b"first")
+    twice.answer(job, b"second")
+    assert bob.reply().body == (b"first",)
+    assert bob.reply(within=0.1) is None
+    assert twice.hears("DISCONNECT"), "it was idle (statement 4)"
+    scene.told()
+
+
+@pytest.mark.parametrize("worker", [name for name in MDP_WORKERS if name != "mdp01"])
+def test_a_part_after_the_end(scene, worker):
+    stage, broker = scene.stage, scene.broker
+    late, bob = stage.offer(broker, worker, b"hostile"), stage.client(broker, "mdp02")
+    bob.request(b"hostile", b"one")
+    job = late.job()
+    late.answer(job, b"end")
+    assert bob.reply().body == (b"end",)
+    scene.mark()
+    late.partial(job, b"more")
+    assert late.hears("DISCONNECT")
+    scene.told()
+    assert bob.reply(within=0.05) is None
+
+
+MANY = {
+    "mdp01": (b"", b"MDPC01", b"healthy"), "mdp02": (b"MDPC02", b"\1", b"healthy"),
+    "libmdp": (b"", b"MDPC02", b"\1", b"healthy"), "majortomo": (b"", b"MDPC02", b"\2", b"healthy"),
+    "packed": (packed(1, b"MDPC02", 1, b"healthy"),), "worker of mdp01": (b"", b"MDPW01", b"\1"),
+    "worker of mdp02": (b"MDPW02", b"\4", b"address", b""),
+    "packed worker": (packed(7, b"MDPW02", 4), b"address", b""), "no protocol": (b"",),
+}
+
+
+@pytest.mark.parametrize("what", MANY)
+def test_thousands_of_frames(scene, what):
+    before = scene.stage.status(scene.broker)["counters"]["too_many_frames"]
+    scene.stage.raw(scene.broker).send(*MANY[what], *[b"x"] * 5000)
+    scene.told()
+    assert scene.stage.status(scene.broker)["counters"]["too_many_frames"] == before + 1
+
+
+@pytest.mark.parametrize("what", ["mdp01: in lower case", "mdp02: command 0", "of no protocol",
+                                  "packed: cut in the name", "mdp02: no body"])
+def test_a_flood_costs_neither_memory_nor_the_log(scene, what):
+    before = scene.broker.resident_bytes()
+    peer = scene.stage.raw(scene.broker)
+    for _ in range(20000):
+        peer.send(*CLIENT[what])
+    until(lambda: scene.stage.wrongs(scene.broker) >= scene.wrongs + 20000, 20, "all are counted")
+    assert scene.broker.resident_bytes() - before < (32 << 20) * PATIENCE
+    assert len(scene.stage.lines(scene.broker, scene.log)) < 60, "20 at once, then one a second"
+
+
+@pytest.mark.parametrize("worker", MDP_WORKERS)
+def test_a_flood_of_workers_that_are_refused(scene, worker):
+    before = scene.broker.resident_bytes()
+    for _ in range(200):
+        hostile = scene.stage.unready(scene.broker, worker).ready(b"mmi.x")
+        assert hostile.hears("DISCONNECT")
+        hostile.close()
+    assert scene.stage.status(scene.broker)["workers"] == 2
+    assert scene.broker.resident_bytes() - before < (16 << 20) * PATIENCE
+
+
+# ---- On the listener pairs -----------------------------------------------------------------------
+
+
+def _on(scene, end):
+    """A raw DEALER on one end of the pair: 0 for clients, 1 for workers."""
+    return scene.stage.own(peers.Peer(scene.stage.pair(b"plain")[end]))
+
+
+PLAIN_CLIENT = {
+    "no empty frame": (b"hello",),
+    "several frames, none empty": (b"a", b"b"),
+    "no body": (b"",),
+    "a tag, and no body": (b"tag", b""),
+    "an envelope of nine frames": (*[b"e"] * 9, b"", b"x"),
+    "an envelope of 1025 bytes": (b"e" * 1025, b"", b"x"),
+    "thousands of frames": (b"", *[b"x"] * 5000),
+}
+
+
+@pytest.mark.parametrize("what", PLAIN_CLIENT)
+def test_a_plain_client_that_says_it_wrong(plain_scene, what):
+    peer = _on(plain_scene, 0)
+    peer.send(*PLAIN_CLIENT[what])
+    plain_scene.told()
+    assert peer.receive(within=0.05) is None
+
+
+def test_a_rep_worker_that_answers_twice(plain_scene):
+    """REP sockets cannot, programs that look like one can."""
+    stage, broker = plain_scene.stage, plain_scene.broker
+    worker, bob = _on(plain_scene, 1), stage.client(broker, "plain-req", b"plain")
+    bob.request(b"plain", b"one")
+    envelope = worker.receive()
+    plain_scene.mark()
+    worker.send(*envelope[:-1], b"first")
+    worker.send(*envelope[:-1], b"second")
+    assert bob.reply().body == (b"first",)
+    plain_scene.told()
+    bob.request(b"plain", b"two")
+    envelope = worker.receive()
+    assert envelope[-1] == b"two"
+    worker.send(*envelope[:-1], b"to two")
+    assert bob.reply().body == (b"to two",)
+
+
+PLAIN_WORKER = {
+    "of no request": lambda envelope: (b"forged", b"", b"stolen"),
+    "of zeros": lambda envelope: (b"\0" * 8, b"", b"stolen"),
+    "without an envelope": lambda envelope: (b"", b"stolen"),
+    "without an empty frame": lambda envelope: (b"stolen",),
+    "without a body": lambda envelope: envelope[:-1],
+    "empty frames": lambda envelope: (b"", b"", b""),
+    "thousands of frames": lambda envelope: (*envelope[:-1], *[b"x"] * 5000),
+    "another protocol": lambda envelope: (b"MDPW02", b"\1", b"wrong"),
+}
+
+
+@pytest.mark.parametrize("what", PLAIN_WORKER)
+def test_a_rep_worker_that_says_it_wrong(plain_scene, what):
+    stage, broker = plain_scene.stage, plain_scene.broker
+    worker, bob = _on(plain_scene, 1), stage.client(broker, "plain-req", b"plain")
+    bob.request(b"plain", b"one")
+    envelope = worker.receive()
+    plain_scene.mark()
+    worker.send(*PLAIN_WORKER[what](envelope))
+    plain_scene.told()
+    assert bob.reply(within=0.05) is None
+    worker.send(*envelope[:-1], b"genuine")
+    assert bob.reply().body == (b"genuine",), "it costs the request nothing"
+
+
+def test_a_rep_worker_that_names_the_request_of_an_mdp_worker(plain_scene):
+    """plain_scene.job is held by a worker of MDP 0.1; its token is not the pair's to answer."""
+    worker = _on(plain_scene, 1)
+    worker.send(plain_scene.job.address, b"", b"stolen")
+    plain_scene.told()

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Links between machines fail for some seconds, under load: whoever is cut off is missed within three
+heartbeat intervals, everything is as before within seconds of the link's return, and at the end the
+histories of all are held against the contract."""
+
+import os
+import statistics
+import subprocess
+import time
+
+import pytest
+
+from cast import CLIENT_HEARTBEAT_MS, PYTHON, WORKER_HEARTBEAT_MS, Cast, now_us
+from network import Network
+from report import ENOUGH, Histories, read
+from run import CHECK
+from support.programs import PATIENCE
+from support.waiting import until
+
+MACHINES = ("clients", "broker", "workers")
+CALM = 2.0      # seconds in which throughput is measured
+BACK = 5.0      # seconds after which it is as it was
+#: What a broker that looks at its clock now and then, on a busy machine, may add to a detection.
+SLACK_US = 250_000 * PATIENCE
+
+LINKS = [("workers", "unplugged", 1), ("workers", "silent", 1), ("clients", "silent", 1),
+         ("workers", "unplugged", 5), ("workers", "down", 5), ("workers", "deaf", 5),
+         ("workers", "dumb", 5), ("workers", "silent", 5), ("clients", "deaf", 5),
+         ("clients", "dumb", 5), ("broker", "unplugged", 5)]
+if os.environ.get("RIPOSTE_LONG"):
+    LINKS += [(machine, how, 30) for machine in MACHINES for how in ("unplugged", "deaf", "dumb")]
+
+
+class World:
+    """A broker, six native workers and one of Majordomo, and clients of both kinds."""
+
+    def __init__(self, directory):
+        self.network = Network()
+        self.cast = Cast(directory, 1)
+        self.rates = []
+
+    def start(self):
+        for number, machine in enumerate(MACHINES, 1):
+            self.network.add(machine, number)
+        inside = {machine: self.network.inside(machine) for machine in MACHINES}
+        cast = self.cast
+        cast.start_broker(inside["broker"], self.network.addresses["broker"])
+        for number in range(4):
+            cast.start_worker(f"echo-{number}", "echo", cast.endpoint, inside["workers"])
+        for number in range(2):
+            cast.start_worker(f"visit-{number}", "visit", cast.endpoint, inside["workers"])
+        cast.start_mdp_worker("mdp", "mdp02", cast.endpoint, inside["workers"])
+        until(lambda: len(self.joined()) == 7, 10, "all workers are there")
+        cast.start_load("steady", cast.endpoint, 8, 25, prefix=inside["clients"])
+        cast.start_mdp_load("guest", cast.endpoint, 2, 15, prefix=inside["clients"])
+
+    def joined(self):
+        return [fields for _, _, event, fields in read([self.cast.history(self.cast.broker.name)])
+                if event == "join" and fields["role"] == "worker"]
+
+    def histories(self):
+        return Histories(self.cast.files())
+
+    def lost_sessions(self, since, kind):
+        """When each session of this kind that was open at this time ended; None if it did not."""
+        joins, leaves = {}, {}
+        for at, _, event, fields in read([self.cast.history(self.cast.broker.name)]):
+            if event == "join" and fields["role"] == kind and at < since \
+                    and not fields["name"].startswith("MDP"):
+                joins[fields["session"]] = fields["name"]
+            elif event == "leave":
+                leaves[fields["session"]] = at
+        return {name: leaves.get(session) for session, name in joins.items()
+                if leaves.get(session, since) >= since}
+
+    def check(self):
+        done = subprocess.run([PYTHON, CHECK, *self.cast.files()], capture_output=True, text=True,
+                              check=False)
+        return done.stdout + done.stderr if done.returncode else None
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    one = World(tmp_path_factory.mktemp("machines"))
+    try:
+        one.start()
+        yield one
+    finally:
+        one.cast.end()
+        one.network.close()
+
+
+def _wait_for_calm(world):
+    """Lets the load run; returns its rate, over all times when nothing was wrong."""
+    begin = now_us()
+    time.sleep(CALM)  # what is measured is time
+    world.rates.append(world.histories().rate("steady", begin, now_us()))
+    return statistics.mean(world.rates)
+
+
+def _limit(heartbeat_ms, hears):
+    """Three intervals from the last sign of life. That comes with the cut if nothing comes through any
+    more; who still hears the other end does so until that one gives up, in three intervals."""
+    return 3 * heartbeat_ms * 1000 * (2 if hears else 1) + SLACK_US
+
+
+def _detections(world, machine, how, since):
+    """How long after the cut the broker ended each session with that machine, and, where workers are
+    cut off, each of them knew that its broker is gone."""
+    kinds = {"workers": ["worker"], "clients": ["client"], "broker": ["worker", "client"]}[machine]
+    heartbeats = {"worker": WORKER_HEARTBEAT_MS, "client": CLIENT_HEARTBEAT_MS}
+    for kind in kinds:
+        limit = _limit(heartbeats[kind], hears=how == ("dumb" if machine == "broker" else "deaf"))
+        lost = world.lost_sessions(since, kind)
+        assert lost, f"no {kind} was there"
+        yield from _noticed(lost, since, limit)
+    if "worker" in kinds:
+        limit = _limit(WORKER_HEARTBEAT_MS, hears=how == ("deaf" if machine == "broker" else "dumb"))
+        yield from _noticed({actor.name: _gave_up(actor, since)
+                             for actor in world.cast.actors.values()
+                             if actor.parties[0].startswith(("worker:echo", "worker:visit"))},
+                            since, limit)
+
+
+def _noticed(times, since, limit):
+    for name, at in times.items():
+        assert at is not None, f"{name}: not noticed"
+        assert at - since <= limit, f"{name}: noticed after {(at - since) / 1000:.0f} ms"
+        yield at - since
+
+
+def _gave_up(actor, since):
+    """When a worker said that it has lost its broker."""
+    times = [int(line.split()[0]) for line in actor.log().splitlines() if ": lost " in line]
+    return next((time for time in times if time >= since), None)
+
+
+@pytest.mark.parametrize("machine, how, seconds", LINKS)
+def test_a_link_fails_for_a_while(world, machine, how, seconds):
+    before = _wait_for_calm(world)
+    assert before > 50, "there is load"
+    since = now_us()
+    world.cast.record.fault(how, ["*"], seconds + 1)
+    try:
+        world.network.hurt(machine, how)
+        time.sleep(seconds)
+    finally:
+        world.network.heal(machine)
+    healed = now_us()
+    took = []
+    if seconds > 3:  # a short cut may go unnoticed
+        took = list(_detections(world, machine, how, since))
+
+    def recovery():
+        return world.histories().recovery("steady", healed, before, now_us())
+
+    until(lambda: recovery() is not None or now_us() > healed + (BACK + 3) * 1e6 * PATIENCE,
+          BACK + 4, "throughput is back")
+    back = recovery()
+    print(f"{machine} {how} {seconds} s: noticed after {max(took, default=0) / 1000:.0f} ms at most, "
+          f"{before:.0f} a second before, back at {ENOUGH:.0%} after "
+          f"{-1 if back is None else back / 1000:.0f} ms")
+    assert back is not None and back <= BACK * 1e6 * PATIENCE
+
+
+def test_no_invariant_was_broken(world):
+    """The last of this file: it ends the load, and then everything."""
+    world.cast.watch()
+    world.cast.end_load()
+    world.cast.end()
+    assert not world.cast.troubles
+    assert world.histories().finals["OK"] > 0
+    wrong = world.check()
+    assert wrong is None, wrong

@@ -1,0 +1,112 @@
+/*  Simulator: the broker's core under random events from a seed, with the auditor after every step.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    simulator SEED [COUNT [DIRECTORY]]   runs COUNT seeds (1), from SEED on. DIRECTORY: writes the
+    histories of each there, for tests/history/check.py.
+
+    A seed that fails is printed, with what was wrong; run with it alone, it does the same again. Exit
+    code 0: nothing was wrong; 1: something was; 2: wrong usage.
+*/
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tests/simulator/record.h"
+
+/*  Steps of one seed: enough for every queue to fill and drain, and for sessions to come and go.  */
+#define S_STEPS_MIN 20u
+#define S_STEPS_MAX 500u
+
+static uint64_t s_seed;
+static record_t s_record;
+
+typedef struct {
+    uint64_t random;
+    record_t *record; /* NULL: none */
+} s_simulation_t;
+
+static void s_fail (const char *text)
+{
+    printf ("seed %" PRIu64 ": %s\nagain: simulator %" PRIu64 "\n", s_seed, text, s_seed);
+    if (s_record.peers)
+        record_end (&s_record); // up to here
+    exit (1);
+}
+
+static unsigned s_draw (unsigned below, void *arg)
+{
+    s_simulation_t *self = arg;
+    uint64_t value = self->random += 0x9e3779b97f4a7c15u;
+    value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9u;
+    value = (value ^ (value >> 27)) * 0x94d049bb133111ebu;
+    return (unsigned) ((value ^ (value >> 31)) % below);
+}
+
+static void s_before (const rp_event_t *event, void *arg)
+{
+    s_simulation_t *self = ((sequence_t *) arg)->arg;
+    record_event (self->record, event);
+}
+
+static void s_observe (const rp_action_t *action, rp_payload_t *message, void *arg)
+{
+    s_simulation_t *self = arg;
+    if (self->record)
+        record_action (self->record, action, message);
+}
+
+static void s_run (const char *directory)
+{
+    static sequence_t sequence;
+    // Seeds next to each other have nothing in common.
+    s_simulation_t self = {.random = s_seed * 0xd1342543de82ef95u};
+    sequence_begin (&sequence, s_draw, s_observe, &self, s_fail);
+    if (directory) {
+        if (!record_begin (&s_record, &sequence, directory, s_seed))
+            s_fail (strerror (errno));
+        self.record = &s_record;
+        sequence.audit.before = s_before;
+    }
+    unsigned steps = S_STEPS_MIN + s_draw (S_STEPS_MAX - S_STEPS_MIN, &self);
+    while (steps-- > 0)
+        sequence_step (&sequence);
+    if (directory) { // everybody is told, so that every request has its end
+        audit_tick (&sequence.audit, sequence.audit.now);
+        audit_stop (&sequence.audit);
+        audit_tick (&sequence.audit, sequence.audit.now);
+        if (!record_end (&s_record))
+            s_fail ("cannot write its history");
+        self.record = NULL;
+    }
+    sequence_end (&sequence);
+}
+
+static bool s_number (const char *text, uint64_t *number)
+{
+    char *end;
+    errno = 0;
+    *number = strtoull (text, &end, 10);
+    return errno == 0 && end != text && *end == '\0';
+}
+
+int main (int argc, char **argv)
+{
+    uint64_t first, count = 1;
+    if (
+      argc < 2 || argc > 4 || !s_number (argv[1], &first)
+      || (argc > 2 && !s_number (argv[2], &count))) {
+        fprintf (stderr, "usage: simulator SEED [COUNT [DIRECTORY]]\n");
+        return 2;
+    }
+    clock_t begin = clock ();
+    for (s_seed = first; s_seed - first < count; s_seed++)
+        s_run (argc > 3 ? argv[3] : NULL);
+    printf (
+      "%" PRIu64 " seeds, nothing wrong, %.1f s\n", count,
+      (double) (clock () - begin) / CLOCKS_PER_SEC);
+    return 0;
+}

@@ -1,0 +1,168 @@
+/*  Turns: clients that wait for one service are served in turn; and the lanes that the core keeps for
+    that hold the requests that wait, each once.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    The lanes are the one thing that the auditor looks at inside the core: one left behind would show
+    from outside only after a long time.
+*/
+
+#include "tests/support/audit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/core/state.h"
+
+/*  ---- From outside --------------------------------------------------------------------------- */
+
+static audit_served_t *s_find (const audit_t *self, rp_peer_id_t client, const char *service)
+{
+    for (rp_list_node_t *node = rp_list_first (&self->served); node;
+         node = rp_list_next (&self->served, node)) {
+        audit_served_t *served = RP_CONTAINER (node, audit_served_t, node);
+        if (served->client.v == client.v && strcmp (served->service, service) == 0)
+            return served;
+    }
+    return NULL;
+}
+
+/*  Whoever waited at the client's last turn has had one since.  */
+static void
+s_check_turn (audit_t *self, const audit_request_t *request, const audit_served_t *served)
+{
+    for (rp_list_node_t *node = rp_list_first (&self->requests); node;
+         node = rp_list_next (&self->requests, node)) {
+        const audit_request_t *other = RP_CONTAINER (node, audit_request_t, node);
+        if (
+          other->delivery || other->key || other->client == request->client || other->client->over
+          || other->queued >= served->turn || strcmp (other->service, request->service) != 0)
+            continue;
+        const audit_served_t *theirs = s_find (self, other->client->id, other->service);
+        AUDIT_REQUIRE (
+          self, theirs && theirs->latest > served->turn,
+          "a client has a second turn while another waits for its first");
+    }
+}
+
+void audit_turn_taken (audit_t *self, const audit_request_t *request)
+{
+    audit_served_t *served = s_find (self, request->client->id, request->service);
+    if (!served) {
+        served = calloc (1, sizeof *served);
+        if (!served)
+            abort ();
+        served->client = request->client->id;
+        memcpy (served->service, request->service, sizeof served->service);
+        rp_list_append (&self->served, &served->node);
+    }
+    served->latest = ++self->turns;
+    if (request->key) // in its worker's line, perhaps
+        return;
+    if (served->turn && !served->returned)
+        s_check_turn (self, request, served);
+    served->turn = served->latest;
+    served->returned = false;
+}
+
+void audit_turn_lost (audit_t *self, audit_request_t *request)
+{
+    request->queued = self->turns;
+    audit_served_t *served = s_find (self, request->client->id, request->service);
+    if (served)
+        served->returned = true;
+}
+
+void audit_turns_forget (audit_t *self, rp_peer_id_t client)
+{
+    for (rp_list_node_t *node = rp_list_first (&self->served), *next; node; node = next) {
+        next = rp_list_next (&self->served, node);
+        audit_served_t *served = RP_CONTAINER (node, audit_served_t, node);
+        if (client.v && served->client.v != client.v)
+            continue;
+        rp_list_remove (node);
+        free (served);
+    }
+}
+
+/*  ---- From inside ---------------------------------------------------------------------------- */
+
+typedef struct {
+    size_t queued;
+    size_t open;
+} s_sum_t;
+
+static void s_check_lane (
+  audit_t *self, const rp_service_t *service, const rp_lane_t *lane, s_sum_t *in_lanes)
+{
+    AUDIT_REQUIRE (self, lane->service == service, "a lane is in another service's queue");
+    AUDIT_REQUIRE (self, !rp_list_is_empty (&lane->requests), "an empty lane is in the queue");
+    for (rp_list_node_t *node = rp_list_first (&lane->requests); node;
+         node = rp_list_next (&lane->requests, node)) {
+        const rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
+        AUDIT_REQUIRE (
+          self, request->state == RP_REQUEST_QUEUED && request->lane == lane,
+          "a request is in a lane that is not its own, or should be elsewhere");
+        in_lanes->queued++;
+    }
+}
+
+/*  The lanes in the queues, and what all lanes that are in use say of themselves.  */
+static s_sum_t s_look_at_lanes (audit_t *self)
+{
+    const rp_dispatch_t *core = self->core;
+    s_sum_t sum = {0};
+    for (uint32_t slot = 0; slot < rp_pool_slots (&core->services); slot++) {
+        const rp_service_t *service = rp_pool_at (&core->services, slot);
+        if (!(service->pooled.generation & 1))
+            continue;
+        for (rp_list_node_t *node = rp_list_first (&service->queue); node;
+             node = rp_list_next (&service->queue, node))
+            s_check_lane (self, service, RP_CONTAINER (node, rp_lane_t, node), &sum);
+    }
+    for (uint32_t slot = 0; slot < rp_pool_slots (&core->peers); slot++) {
+        const rp_peer_t *peer = rp_pool_at (&core->peers, slot);
+        if (peer->pooled.generation & 1)
+            sum.open += peer->lane.open;
+    }
+    for (uint32_t slot = 0; slot < rp_pool_slots (&core->lanes); slot++) {
+        const rp_lane_t *lane = rp_pool_at (&core->lanes, slot);
+        if (!(lane->pooled.generation & 1))
+            continue;
+        AUDIT_REQUIRE (self, lane->open > 0, "a lane is kept that nobody needs");
+        AUDIT_REQUIRE (
+          self, lane->client->lane.open == 0 || lane->client->lane.service != lane->service,
+          "a client has two lanes in one service");
+        sum.open += lane->open;
+    }
+    return sum;
+}
+
+void audit_check_lanes (audit_t *self)
+{
+    const rp_dispatch_t *core = self->core;
+    s_sum_t sum = {0};
+    for (uint32_t slot = 0; slot < rp_pool_slots (&core->requests); slot++) {
+        const rp_request_t *request = rp_pool_at (&core->requests, slot);
+        if (!(request->pooled.generation & 1))
+            continue;
+        const rp_lane_t *lane = request->lane;
+        AUDIT_REQUIRE (
+          self,
+          request->client ? lane && lane->client == request->client
+                              && lane->service == request->service
+                          : !lane,
+          "an open request without its lane, or a lane of one that is over");
+        sum.open += request->client != NULL;
+        sum.queued += request->state == RP_REQUEST_QUEUED;
+    }
+    s_sum_t in_lanes = s_look_at_lanes (self);
+    AUDIT_REQUIRE (
+      self, sum.queued == in_lanes.queued, "%zu requests are queued and %zu are in lanes",
+      sum.queued, in_lanes.queued);
+    AUDIT_REQUIRE (
+      self, sum.open == in_lanes.open, "%zu requests are open and %zu have lanes", sum.open,
+      in_lanes.open);
+    AUDIT_REQUIRE (
+      self, core->lanes.count == core->lanes_by_pair.count, "lanes and their table differ");
+}

@@ -1,0 +1,27 @@
+/*  Frames of a message, out of text.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    In text, frames are parted by bars: "|MDPC01|echo|a" has four, of which the first is empty. Each
+    lies in a block of exactly its size, so that a sanitizer sees a byte too many.
+*/
+
+#ifndef FRAMES_H
+#define FRAMES_H
+
+#include "broker/guest/dialect.h"
+#include "common/limits.h"
+
+typedef struct {
+    rp_frame_t frames[RP_FRAMES_MAX];
+    uint32_t count;
+} frames_t;
+
+/*  A message; of NULL, one without any frame. Free it with frames_free.  */
+frames_t frames_of (const char *text);
+
+void frames_add (frames_t *self, const void *bytes, size_t size);
+void frames_add_text (frames_t *self, const char *text);
+void frames_free (frames_t *self);
+
+#endif

@@ -1,0 +1,350 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "tests/support/sequence.h"
+
+#include "common/heap.h"
+
+static unsigned s_draw (sequence_t *self, unsigned below)
+{
+    return self->draw (below, self->arg);
+}
+
+static size_t s_count (const rp_list_t *list)
+{
+    size_t count = 0;
+    for (rp_list_node_t *node = rp_list_first (list); node; node = rp_list_next (list, node))
+        count++;
+    return count;
+}
+
+static rp_list_node_t *s_draw_node (sequence_t *self, const rp_list_t *list)
+{
+    size_t count = s_count (list);
+    if (count == 0)
+        return NULL;
+    unsigned skip = s_draw (self, (unsigned) count);
+    rp_list_node_t *node = rp_list_first (list);
+    while (skip-- > 0)
+        node = rp_list_next (list, node);
+    return node;
+}
+
+static audit_peer_t *s_draw_peer (sequence_t *self)
+{
+    rp_list_node_t *node = s_draw_node (self, &self->audit.peers);
+    return node ? RP_CONTAINER (node, audit_peer_t, node) : NULL;
+}
+
+/*  Mostly of the role that the event is for; sometimes of the other, or nobody.  */
+static rp_peer_id_t s_draw_role (sequence_t *self, bool worker)
+{
+    if (s_draw (self, 32) == 31)
+        return (rp_peer_id_t) {s_draw (self, 2)};
+    for (unsigned tries = 0; tries < 8; tries++) {
+        audit_peer_t *peer = s_draw_peer (self);
+        if (peer && peer->worker == worker)
+            return peer->id;
+    }
+    audit_peer_t *peer = s_draw_peer (self);
+    return (rp_peer_id_t) {peer ? peer->id.v : 0};
+}
+
+static void s_observe (const rp_action_t *action, rp_payload_t *message, void *arg)
+{
+    sequence_t *self = arg;
+    if (action->kind == RP_ACTION_SEND && action->token.v)
+        self->late[self->late_count++ % SEQUENCE_LATE] = action->token;
+    if (self->observe)
+        self->observe (action, message, self->arg);
+}
+
+/*  ---- Events --------------------------------------------------------------------------------- */
+
+static const char *const s_services[] = {"a", "bb", "abc", "riposte.ping", "mmi.x"};
+
+static void s_name (rp_head_t *head, const char *name)
+{
+    head->name = name;
+    head->name_size = 0;
+    while (name[head->name_size])
+        head->name_size++;
+}
+
+static void s_hello (sequence_t *self, bool worker)
+{
+    static const unsigned intervals[] = {60000, 60000, 1000, 50, 0};
+    rp_head_t head = {.command = RP_COMMAND_HELLO, .time = intervals[s_draw (self, 5)]};
+    if (worker) {
+        unsigned service = s_draw (self, 16);
+        head.flags = RP_FLAG_WORKER;
+        head.value = s_draw (self, 64) == 63 ? 5000 : s_draw (self, 4);
+        s_name (&head, s_services[service < 14 ? service % 3 : service - 11]);
+    }
+    audit_message (&self->audit, (rp_peer_id_t) {0}, &head, 0, s_draw (self, 64) == 63);
+}
+
+/*  Of another protocol: any traits, and perhaps a limit of attempts.  */
+static void s_guest (sequence_t *self)
+{
+    static const unsigned intervals[] = {60000, 60000, 1000, 50};
+    static const uint32_t limits[] = {0, 1, 20, 700};
+    bool worker = s_draw (self, 2);
+    rp_head_t head = {.command = RP_COMMAND_HELLO, .time = intervals[s_draw (self, 4)]};
+    if (worker) {
+        head.flags = RP_FLAG_WORKER;
+        head.value = s_draw (self, 4);
+        s_name (&head, s_services[s_draw (self, 3)]);
+    }
+    unsigned traits = s_draw (self, 16);
+    audit_guest (&self->audit, &head, (uint8_t) traits, limits[s_draw (self, 4)]);
+}
+
+static void s_request (sequence_t *self)
+{
+    static const unsigned times[] = {0, 1, 20, 500, 3000, 60000, 60000, 60000};
+    static const unsigned waits[] = {0, 0, 0, 10, 1000, 70000};
+    unsigned service = s_draw (self, 32);
+    unsigned talk = s_draw (self, 8);
+    rp_head_t head = {
+      .command = RP_COMMAND_REQUEST,
+      .id = 1 + s_draw (self, 250),
+      .conversation = talk < 4 ? 0 : talk - 3,
+      .flags = (uint16_t) (talk >= 4 && s_draw (self, 4) ? RP_FLAG_OPEN : 0),
+      .time = times[s_draw (self, 8)],
+      .value = waits[s_draw (self, 6)],
+      .attempts = (uint8_t) (1 + s_draw (self, 3))};
+    s_name (&head, s_services[service < 30 ? service % 3 : service - 27]);
+    audit_message (
+      &self->audit, s_draw_role (self, false), &head, s_draw (self, 200), s_draw (self, 64) == 63);
+}
+
+static void s_reply (sequence_t *self)
+{
+    static const uint8_t statuses[] = {
+      RP_OK, RP_OK, RP_OK, RP_APP_ERROR, RP_WORKER_LOST, RP_WORKER_LOST, RP_OK, RP_BUSY};
+    rp_head_t head = {.command = RP_COMMAND_REPLY};
+    unsigned kind = s_draw (self, 16);
+    head.status = statuses[s_draw (self, 64) == 63 ? 7 : s_draw (self, 7)];
+    head.flags = s_draw (self, 8) == 7 ? RP_FLAG_LAST : 0;
+    rp_list_node_t *node = s_draw_node (self, &self->audit.deliveries);
+    rp_peer_id_t sender = s_draw_role (self, true);
+    if (kind < 13 && node) { // what it holds
+        const audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
+        head.id = delivery->token.v;
+        sender = delivery->worker->id;
+    } else if (kind == 13 && node) { // what another holds
+        head.id = RP_CONTAINER (node, audit_delivery_t, node)->token.v;
+    } else { // what it held once
+        head.id = self->late[s_draw (self, SEQUENCE_LATE)].v;
+    }
+    if (head.id == 0)
+        head.id = 77;
+    audit_message (&self->audit, sender, &head, s_draw (self, 100), s_draw (self, 64) == 63);
+}
+
+/*  Part of a reply, or a last one with a body that counts.  */
+static void s_part (sequence_t *self)
+{
+    rp_list_node_t *node = s_draw_node (self, &self->audit.deliveries);
+    unsigned kind = s_draw (self, 16);
+    rp_head_t head = {
+      .command = RP_COMMAND_REPLY,
+      .flags = kind < 11 ? RP_FLAG_MORE : 0,
+      .status = (uint8_t) (kind == 10 ? 1 + s_draw (self, RP_WORKER_LOST) : RP_OK),
+      .id = self->late[s_draw (self, SEQUENCE_LATE)].v};
+    rp_peer_id_t sender = s_draw_role (self, true);
+    if (node && kind < 15) {
+        const audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
+        head.id = delivery->token.v;
+        sender = delivery->worker->id;
+    }
+    if (head.id == 0)
+        head.id = 77;
+    if (s_draw (self, 2))
+        head.flags |= RP_FLAG_INLINE;
+    audit_message (&self->audit, sender, &head, s_draw (self, 100), s_draw (self, 64) == 63);
+}
+
+static void s_cancel (sequence_t *self)
+{
+    rp_list_node_t *node = s_draw_node (self, &self->audit.requests);
+    rp_head_t head = {.command = RP_COMMAND_CANCEL, .id = 99};
+    rp_peer_id_t sender = s_draw_role (self, false);
+    if (node && s_draw (self, 16) < 15) {
+        const audit_request_t *request = RP_CONTAINER (node, audit_request_t, node);
+        head.id = request->id;
+        sender = request->client->id;
+    }
+    audit_message (&self->audit, sender, &head, 0, false);
+}
+
+/*  Any of the small commands, from a peer for whom it may be out of place.  */
+static void s_small (sequence_t *self)
+{
+    static const uint8_t commands[] = {
+      RP_COMMAND_CREDIT, RP_COMMAND_CREDIT, RP_COMMAND_CREDIT, RP_COMMAND_END, RP_COMMAND_END,
+      RP_COMMAND_HEARTBEAT, RP_COMMAND_DRAIN, RP_COMMAND_BYE, RP_COMMAND_WELCOME,
+      RP_COMMAND_HELLO};
+    rp_head_t head = {.command = commands[s_draw (self, s_draw (self, 32) == 31 ? 10 : 7)]};
+    bool worker = s_draw (self, 2);
+    switch (head.command) {
+        case RP_COMMAND_CREDIT:
+            head.value = s_draw (self, 64) == 63 ? 4097 : s_draw (self, 5);
+            worker = true;
+            break;
+        case RP_COMMAND_END:
+            head.conversation = 1 + s_draw (self, 5);
+            worker = false;
+            break;
+        default:
+            break;
+    }
+    audit_message (
+      &self->audit, s_draw_role (self, worker), &head, s_draw (self, 128) == 127, false);
+}
+
+static void s_bye (sequence_t *self)
+{
+    rp_head_t head = {.command = RP_COMMAND_BYE};
+    audit_message (&self->audit, s_draw_role (self, s_draw (self, 2)), &head, 0, false);
+}
+
+static void s_bad (sequence_t *self)
+{
+    unsigned error = 1 + s_draw (self, RP_WIRE_ERROR_COUNT - 1);
+    audit_bad (
+      &self->audit, s_draw_role (self, s_draw (self, 2)), (rp_wire_error_t) error,
+      s_draw (self, 8) == 7);
+}
+
+static void s_unsent (sequence_t *self)
+{
+    rp_list_node_t *node = s_draw_node (self, &self->audit.deliveries);
+    bool full = s_draw (self, 2);
+    audit_delivery_t *delivery = node ? RP_CONTAINER (node, audit_delivery_t, node) : NULL;
+    if (delivery && !delivery->begun && s_draw (self, 8))
+        audit_unsent (&self->audit, delivery->worker->id, delivery, full);
+    else
+        audit_unsent (&self->audit, s_draw_role (self, s_draw (self, 2)), NULL, full);
+}
+
+static void s_time (sequence_t *self)
+{
+    static const int64_t steps[] = {0, 1000, 1000, 5000, 60000, 700000, 3000000, 200000000};
+    int64_t to = self->audit.now + steps[s_draw (self, 8)];
+    switch (s_draw (self, 4)) {
+        case 0: // events come before the tick
+            self->audit.now = to;
+            break;
+        case 1: // one tick, however late
+            audit_tick (&self->audit, to);
+            break;
+        default:
+            if (to > self->audit.now + 5000000) // hours of heartbeats teach nothing
+                to = self->audit.now + 5000000;
+            audit_pass (&self->audit, to);
+            break;
+    }
+}
+
+/*  Whoever listens says that it is there, so that sessions last.  */
+static void s_heartbeats (sequence_t *self)
+{
+    rp_peer_id_t ids[64];
+    unsigned count = 0;
+    for (rp_list_node_t *node = rp_list_first (&self->audit.peers); node && count < 64;
+         node = rp_list_next (&self->audit.peers, node))
+        ids[count++] = RP_CONTAINER (node, audit_peer_t, node)->id;
+    for (unsigned index = 0; index < count; index++)
+        if (audit_find_peer (&self->audit, ids[index]))
+            audit_message (
+              &self->audit, ids[index], &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT}, 0, false);
+}
+
+static void s_event (sequence_t *self)
+{
+    unsigned kind = s_draw (self, 256);
+    if (kind >= 240) {
+        s_part (self);
+        return;
+    }
+    if (kind >= 232) {
+        s_guest (self);
+        return;
+    }
+    kind %= 128;
+    if (kind < 8)
+        s_hello (self, false);
+    else if (kind < 20)
+        s_hello (self, true);
+    else if (kind < 56)
+        s_request (self);
+    else if (kind < 84)
+        s_reply (self);
+    else if (kind < 90)
+        s_cancel (self);
+    else if (kind < 100)
+        s_small (self);
+    else if (kind < 103)
+        s_bye (self);
+    else if (kind < 104)
+        s_bad (self);
+    else if (kind < 108)
+        s_unsent (self);
+    else if (kind < 111)
+        audit_suspect (&self->audit, s_draw_role (self, s_draw (self, 2)));
+    else if (kind < 124)
+        s_time (self);
+    else if (kind < 126)
+        s_heartbeats (self);
+    else if (kind < 127 && s_draw (self, 16) == 15)
+        audit_drain (&self->audit);
+    else if (s_draw (self, 64) == 63)
+        audit_stop (&self->audit);
+}
+
+static rp_limits_t s_draw_limits (sequence_t *self)
+{
+    rp_limits_t limits = RP_LIMITS_DEFAULT;
+    limits.max_body = 250; // for parts, whose sum the core looks at
+    limits.max_clients = 1 + s_draw (self, 6);
+    limits.max_workers = 1 + s_draw (self, 8);
+    limits.max_services = 1 + s_draw (self, 4);
+    limits.max_conversations = 1 + s_draw (self, 8);
+    limits.client_open = 1 + s_draw (self, 20);
+    limits.service_queue = 1 + s_draw (self, 20);
+    limits.service_queue_bytes = 50 + 10 * s_draw (self, 200);
+    limits.total_queue = 1 + s_draw (self, 40);
+    limits.total_queue_bytes = 50 + 20 * s_draw (self, 200);
+    limits.rejoin_grace = s_draw (self, 4) == 3 ? 1000 : 0;
+    limits.service_linger = s_draw (self, 2) ? 500 : 0;
+    limits.conversation_idle = s_draw (self, 2) ? 400 : 600000;
+    limits.drain_limit = s_draw (self, 2) ? 1000 : 0;
+    return limits;
+}
+
+void sequence_begin (
+  sequence_t *self,
+  sequence_draw_fn *draw,
+  audit_observe_fn *observe,
+  void *arg,
+  audit_fail_fn *fail)
+{
+    *self = (sequence_t) {.draw = draw, .observe = observe, .arg = arg};
+    rp_limits_t limits = s_draw_limits (self);
+    audit_init (&self->audit, &limits, 1000000000, fail);
+    self->audit.observe = s_observe;
+    self->audit.arg = self;
+}
+
+void sequence_step (sequence_t *self)
+{
+    s_event (self);
+    if (s_draw (self, 4)) // the shell ticks after each batch of events
+        audit_tick (&self->audit, self->audit.now);
+}
+
+void sequence_end (sequence_t *self)
+{
+    audit_clear (&self->audit);
+}

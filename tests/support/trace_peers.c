@@ -1,0 +1,71 @@
+/*  Who greets how, and parts of replies: said with the events of trace.c.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#include "tests/support/trace.h"
+
+#include <string.h>
+
+void hello_guest_client (const char *peer, uint8_t traits, unsigned interval_ms)
+{
+    hello_guest (peer, &(rp_head_t) {.time = interval_ms}, traits, 0);
+}
+
+void hello_guest_worker (const char *peer, const char *service, guest_t guest)
+{
+    hello_guest (
+      peer,
+      &(rp_head_t) {
+        .flags = RP_FLAG_WORKER,
+        .time = guest.interval_ms ? guest.interval_ms : RP_HEARTBEAT_MAX_MS,
+        .value = guest.window ? guest.window : 1,
+        .name = service,
+        .name_size = (uint8_t) strlen (service)},
+      guest.traits, guest.attempt_limit_ms);
+}
+
+void hello_client_beating (const char *peer, unsigned interval_ms)
+{
+    hello_guest_client (peer, 0, interval_ms);
+}
+
+void hello_worker_beating (
+  const char *peer, const char *service, unsigned window, unsigned interval_ms)
+{
+    hello_guest (
+      peer,
+      &(rp_head_t) {
+        .flags = RP_FLAG_WORKER,
+        .time = interval_ms,
+        .value = window,
+        .name = service,
+        .name_size = (uint8_t) strlen (service)},
+      0, 0);
+}
+
+void hello_client (const char *peer)
+{
+    hello_client_beating (peer, RP_HEARTBEAT_MAX_MS);
+}
+
+void hello_worker (const char *peer, const char *service, unsigned window)
+{
+    hello_worker_beating (peer, service, window, RP_HEARTBEAT_MAX_MS);
+}
+
+void reply_with (const char *worker, const char *name, const rp_head_t *head, bool oversized)
+{
+    reply_sized (worker, name, head, 0, oversized);
+}
+
+void part (const char *worker, const char *name, size_t size)
+{
+    reply_sized (
+      worker, name, &(rp_head_t) {.flags = RP_FLAG_MORE | RP_FLAG_INLINE}, size, false);
+}
+
+void last_part (const char *worker, const char *name, size_t size)
+{
+    reply_sized (worker, name, &(rp_head_t) {0}, size, false);
+}

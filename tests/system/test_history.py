@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MPL-2.0
+"""riposte-broker --history: what became of each request, for people and for the checker."""
+
+import resource
+import subprocess
+import sys
+
+from support import programs
+from support.programs import BRIEFLY, SOURCE
+from support.waiting import until
+
+
+def events(path, name):
+    """What the history says of a request, by event."""
+    lines = [line.split("\t") for line in path.read_text().splitlines()]
+    lines = [(line[2], dict(pair.split("=", 1) for pair in line[3:])) for line in lines
+             if line[-1] != "torn"]
+    keys = {(fields["session"], fields["id"]) for event, fields in lines
+            if event == "request" and fields["req"] == name}
+    return [(event, fields) for event, fields in lines
+            if (fields.get("session"), fields.get("id")) in keys]
+
+
+def check(*paths):
+    done = subprocess.run([sys.executable, SOURCE / "tests/history/check.py", *paths],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_the_history_tells_what_became_of_a_request(world):
+    path = world.directory / "history"
+    broker = world.broker("--history", path)
+    gate = world.gate()
+    world.worker(broker, "held", *gate.command)
+    world.builtin(broker, "echo")
+    assert world.cli(broker, "call", "--header", "request-id:one", "echo").code == 0
+    world.cli(broker, "call", "--header", "request-id:two", "held", "--timeout", BRIEFLY)
+    assert world.cli(broker, "call", "--header", "request-id:three", "nobody", "--timeout", "10s")
+    gate.open()
+    broker.terminate()
+    assert broker.wait() == 0
+    one = events(path, "one")
+    assert [event for event, _ in one] == ["request", "accept", "dispatch", "answer", "final"]
+    assert one[-1][1]["status"] == "OK" and one[-1][1]["attempts"] == "1"
+    two = events(path, "two")
+    assert two[-1][0] == "final" and two[-1][1]["status"] == "DEADLINE"
+    three = events(path, "three")
+    assert three[-1][1]["status"] == "NO_WORKER" and "dispatch" not in dict(three)
+    assert path.read_text().splitlines()[-1].endswith("\tend")
+    assert "all invariants hold" in check(path)
+
+
+def test_redeliveries_are_in_the_history(world):
+    path = world.directory / "history"
+    broker = world.broker("--history", path)
+    gate = world.gate()
+    first = world.worker(broker, "held", *gate.command)
+    call = world.start_cli(broker, "call", "--header", "request-id:one", "held", "--attempts", "2",
+                           "--timeout", "30s")
+    world.wait_for_running(broker, 1)
+    world.worker(broker, "held", *gate.command)
+    first.kill()
+    until(lambda: len(gate.starts()) == 2, 10, "the second worker has it")
+    gate.open()
+    assert world.finish(call).out == b"delivery 2"
+    told = events(path, "one")
+    assert [fields["attempt"] for event, fields in told if event == "dispatch"] == ["1", "2"]
+    assert "redeliveries" in check(path)
+
+
+def test_a_broker_that_was_killed_leaves_its_history_and_the_next_one_goes_on(world):
+    path = world.directory / "history"
+    broker = world.broker("--history", path)
+    world.builtin(broker, "echo")
+    assert world.cli(broker, "call", "--header", "request-id:one", "echo").code == 0
+    broker.kill()
+    assert events(path, "one")[-1][0] == "final", "it is written before the client is told"
+    with open(path, "ab") as file:
+        file.write(b"1234\tbroker:00")  # it was in the middle of a line
+    again = world.restart(broker, "--history", path)
+    until(lambda: world.cli(again, "call", "--header", "request-id:two", "echo").code == 0, 10,
+          "the worker is back")
+    again.terminate()
+    assert again.wait() == 0
+    said = check(path)
+    assert "1 torn; 2 brokers, 1 of them killed" in said
+
+
+def test_a_full_disk_ends_the_history_and_not_the_broker(world):
+    broker = world.broker("--history", "/dev/full")
+    world.builtin(broker, "echo")
+    for _ in range(3):
+        assert world.cli(broker, "call", "echo", "hi").out == b"hi"
+    assert broker.log().count("cannot write the history: No space left on device") == 1
+
+
+def test_a_limit_of_file_sizes_ends_the_history_and_not_the_broker(world):
+    broker = world.broker("--history", world.directory / "history")
+    world.builtin(broker, "echo")
+    resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, (2048, 2048))
+    for _ in range(10):
+        assert world.cli(broker, "call", "echo", "hi").out == b"hi"
+    assert broker.log().count("cannot write the history: File too large") == 1
+
+
+def test_a_history_that_cannot_be_opened_is_said_at_the_start(world):
+    result = world.run(programs.BROKER, "--history", world.directory / "no" / "where")
+    assert result.code == 1
+    assert "give --history another place" in result.error()

@@ -1,0 +1,408 @@
+/*  Sessions of other protocols: who may be silent, and what is learned from them. Limits of
+    attempts are in test_dispatch_attempt.c, replies in parts in test_dispatch_parts.c.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/support/trace.h"
+
+/*  A worker of MDP: its interval is not known, and one thread does its work and its heartbeats.  */
+static void s_hello_mdp_worker (const char *peer, unsigned guess_ms)
+{
+    hello_guest_worker (
+      peer, "upper",
+      (guest_t) {.traits = RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN, .interval_ms = guess_ms});
+}
+
+/*  Lets time pass in which a peer beats at this interval; what the broker says is not looked at.  */
+static void s_beat (const char *peer, unsigned count, unsigned interval_ms)
+{
+    while (count-- > 0) {
+        pass (interval_ms);
+        heartbeat (peer);
+    }
+}
+
+/*  ---- MUTE ----------------------------------------------------------------------------------- */
+
+static void s_who_says_nothing_unasked_is_not_lost_by_silence (void **state)
+{
+    (void) state;
+    hello_guest_client ("c1", RP_TRAIT_MUTE, 1000);
+    hello_guest_worker ("w1", "upper", (guest_t) {.traits = RP_TRAIT_MUTE, .interval_ms = 1000});
+    pass (3500);
+    forget ();
+    pass (60000);
+    assert_true (is_there ("c1") && is_there ("w1"));
+}
+
+static void s_who_says_nothing_unasked_is_told_of_the_broker_at_its_interval (void **state)
+{
+    (void) state;
+    hello_guest_client ("c1", RP_TRAIT_MUTE, 1000);
+    pass (3500);
+    expect ("c1<beat c1<beat c1<beat");
+}
+
+static void s_a_mute_session_whose_heartbeat_cannot_be_sent_is_over (void **state)
+{
+    (void) state;
+    hello_guest_worker ("w1", "upper", (guest_t) {.traits = RP_TRAIT_MUTE, .interval_ms = 1000});
+    hello_client ("c1");
+    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    pass (1000);
+    expect ("w1<r1 w1<beat");
+    unsent ("w1", NULL, false);
+    tick ();
+    expect ("cut:w1");
+    assert_int_equal (counts ().workers, 0);
+    hello_worker ("w2", "upper", 1);
+    expect ("w2<r1#2");
+}
+
+static void s_a_mute_session_is_probed_when_its_connection_looks_broken (void **state)
+{
+    (void) state;
+    hello_guest_client ("c1", RP_TRAIT_MUTE, 60000);
+    suspect ("c1");
+    pass (400);
+    expect ("c1<beat c1<beat c1<beat c1<beat c1<beat");
+}
+
+/*  ---- BUSY_MUTE ------------------------------------------------------------------------------ */
+
+static void s_a_worker_that_is_silent_while_it_works_is_not_lost (void **state)
+{
+    (void) state;
+    hello_guest_worker (
+      "w1", "upper", (guest_t) {.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
+    hello_client ("c1");
+    request ("c1", "r1", "upper");
+    expect ("w1<r1");
+    pass (10000);
+    expect ("w1<beat w1<beat w1<beat w1<beat w1<beat w1<beat w1<beat w1<beat w1<beat w1<beat");
+    reply ("w1", "r1", RP_OK);
+    expect ("c1<r1:OK");
+}
+
+static void s_its_silence_begins_anew_when_it_is_free_again (void **state)
+{
+    (void) state;
+    hello_guest_worker (
+      "w1", "upper", (guest_t) {.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
+    hello_client ("c1");
+    request ("c1", "r1", "upper");
+    pass (10000);
+    reply ("w1", "r1", RP_OK);
+    forget ();
+    pass (2999);
+    expect ("w1<beat w1<beat");
+    pass (1);
+    expect ("cut:w1");
+}
+
+static void s_an_idle_worker_that_falls_silent_is_lost_though_it_may_when_busy (void **state)
+{
+    (void) state;
+    hello_guest_worker (
+      "w1", "upper", (guest_t) {.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
+    pass (3000);
+    expect ("w1<beat w1<beat cut:w1");
+    assert_int_equal (counts ().workers, 0);
+}
+
+static void s_a_worker_that_still_owes_a_reply_nobody_wants_is_busy (void **state)
+{
+    (void) state;
+    hello_guest_worker (
+      "w1", "upper", (guest_t) {.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
+    hello_client ("c1");
+    request ("c1", "r1", "upper");
+    cancel ("c1", "r1");
+    pass (10000);
+    assert_true (is_there ("w1"));
+    reply ("w1", "r1", RP_OK);
+    forget ();
+    request ("c1", "r2", "upper");
+    expect ("w1<r2");
+}
+
+/*  ---- LEARN ---------------------------------------------------------------------------------- */
+
+static void s_a_session_that_has_shown_no_heartbeat_keeps_the_guess (void **state)
+{
+    (void) state;
+    s_hello_mdp_worker ("w1", 2500);
+    pass (7499);
+    assert_true (is_there ("w1"));
+    pass (1);
+    expect ("w1<beat w1<beat cut:w1");
+}
+
+static void s_a_slow_heart_is_given_its_time_after_one_gap (void **state)
+{
+    (void) state;
+    s_hello_mdp_worker ("w1", 2500);
+    s_beat ("w1", 2, 6000);
+    forget ();
+    pass (17999);
+    assert_true (is_there ("w1"));
+    pass (1);
+    assert_false (is_there ("w1"));
+}
+
+static void s_one_quick_gap_does_not_bring_death_nearer (void **state)
+{
+    (void) state;
+    s_hello_mdp_worker ("w1", 2500);
+    s_beat ("w1", 2, 200);
+    forget ();
+    pass (7499);
+    assert_true (is_there ("w1"));
+    pass (1);
+    assert_false (is_there ("w1"));
+}
+
+static void s_a_quick_heart_is_told_often_at_once_and_lost_soon_when_it_is_known (void **state)
+{
+    (void) state;
+    s_hello_mdp_worker ("w1", 2500);
+    s_beat ("w1", 2, 200);
+    expect (NOTHING);
+    pass (1000);
+    expect ("w1<beat w1<beat w1<beat w1<beat w1<beat w1<beat"); // the first had been put off
+    s_beat ("w1", 5, 200);
+    forget ();
+    pass (599);
+    assert_true (is_there ("w1"));
+    pass (1);
+    assert_false (is_there ("w1"));
+}
+
+static void s_it_is_told_at_the_smallest_gap_and_waited_for_by_the_largest (void **state)
+{
+    (void) state;
+    s_hello_mdp_worker ("w1", 2500);
+    s_beat ("w1", 5, 500);
+    s_beat ("w1", 1, 1000);
+    forget ();
+    pass (2999);
+    expect ("w1<beat w1<beat w1<beat w1<beat w1<beat");
+    pass (1);
+    expect ("cut:w1");
+}
+
+static void s_what_is_learned_stays_within_the_brokers_range (void **state)
+{
+    (void) state;
+    limits ()->heartbeat_min = 100;
+    limits ()->heartbeat_max = 4000;
+    s_hello_mdp_worker ("w1", 2500);
+    heartbeat ("w1");
+    slip (7000); // nobody has noticed yet
+    heartbeat ("w1");
+    pass (11999);
+    assert_true (is_there ("w1"));
+    pass (1);
+    assert_false (is_there ("w1"));
+}
+
+static void s_heartbeats_that_were_held_up_together_teach_nothing (void **state)
+{
+    (void) state;
+    s_hello_mdp_worker ("w1", 2500);
+    s_beat ("w1", 8, 0);
+    s_beat ("w1", 8, 1);
+    forget ();
+    pass (7499);
+    assert_true (is_there ("w1"));
+}
+
+static void s_gaps_in_which_it_worked_teach_nothing (void **state)
+{
+    (void) state;
+    s_hello_mdp_worker ("w1", 1000);
+    hello_client ("c1");
+    heartbeat ("w1");
+    request ("c1", "r1", "upper");
+    pass (20000);
+    reply ("w1", "r1", RP_OK);
+    heartbeat ("w1");
+    forget ();
+    pass (3000);
+    assert_false (is_there ("w1"));
+}
+
+static void s_gaps_in_which_its_work_was_lost_teach_nothing (void **state)
+{
+    (void) state;
+    hello_guest_worker (
+      "w1", "upper",
+      (guest_t) {
+        .traits = RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN,
+        .interval_ms = 1000,
+        .attempt_limit_ms = 9000});
+    hello_client ("c1");
+    heartbeat ("w1");
+    request ("c1", "r1", "upper");
+    pass (10000); // it has nothing any more, and does not know
+    heartbeat ("w1");
+    forget ();
+    pass (3000);
+    assert_false (is_there ("w1"));
+}
+
+static void s_gaps_while_it_works_teach_nothing (void **state)
+{
+    (void) state;
+    s_hello_mdp_worker ("w1", 1000);
+    hello_client ("c1");
+    request ("c1", "r1", "upper");
+    s_beat ("w1", 8, 200);
+    reply ("w1", "r1", RP_OK);
+    forget ();
+    pass (2999);
+    assert_true (is_there ("w1"));
+}
+
+static void s_a_session_with_an_agreed_interval_is_not_learned_from (void **state)
+{
+    (void) state;
+    hello_worker_beating ("w1", "upper", 1, 1000);
+    s_beat ("w1", 8, 200);
+    forget ();
+    pass (2999);
+    expect ("w1<beat w1<beat w1<beat");
+    pass (1);
+    expect ("cut:w1");
+}
+
+/*  ---- Faults of earlier brokers -------------------------------------------------------------- */
+
+static void s_a_busy_worker_that_died_is_gone_from_every_count (void **state)
+{
+    (void) state;
+    limits ()->service_linger = 0;
+    s_hello_mdp_worker ("w1", 2500);
+    hello_client ("c1");
+    request ("c1", "r1", "upper");
+    suspect ("w1");
+    unsent ("w1", NULL, false);
+    tick ();
+    expect ("w1<r1 w1<beat cut:w1 c1<r1:WORKER_LOST");
+    assert_int_equal (counts ().workers + counts ().services, 0);
+    assert_int_equal (stats ()->running + stats ()->waiting, 0);
+    rp_service_info_t info;
+    assert_false (
+      rp_dispatch_find_service (audit ()->core, audit ()->now, "upper", 5, &info));
+}
+
+static void s_an_idle_workers_reply_ends_its_session_and_dispatches_nothing_twice (void **state)
+{
+    (void) state;
+    s_hello_mdp_worker ("w1", 60000);
+    hello_client ("c1");
+    request ("c1", "r1", "upper");
+    reply ("w1", "r1", RP_OK);
+    request ("c1", "r2", "upper");
+    reply ("w1", "r1", RP_OK); // it has r2, and may keep that
+    expect ("w1<r1 c1<r1:OK w1<r2");
+    reply ("w1", "r2", RP_OK);
+    reply ("w1", "r2", RP_OK);
+    expect ("c1<r2:OK w1<bye:INVALID");
+    assert_int_equal (stats ()->late_replies, 2);
+    assert_int_equal (counts ().workers, 0);
+}
+
+static void s_a_silent_worker_leaves_every_list (void **state)
+{
+    (void) state;
+    limits ()->service_linger = 0;
+    s_hello_mdp_worker ("w1", 1000);
+    hello_client ("c1");
+    pass (3000);
+    request ("c1", "r1", "upper");
+    expect ("w1<beat w1<beat cut:w1 c1<r1:NO_WORKER");
+    assert_int_equal (counts ().workers + counts ().services, 0);
+}
+
+static void s_a_heartbeat_after_a_restart_draws_bye (void **state)
+{
+    (void) state;
+    heartbeat ("w1");
+    expect ("w1<bye:INVALID");
+    s_hello_mdp_worker ("w1", 1000);
+    assert_int_equal (counts ().workers, 1);
+}
+
+static void s_an_unsent_delivery_of_the_only_worker_stays_queued (void **state)
+{
+    (void) state;
+    s_hello_mdp_worker ("w1", 60000);
+    hello_client ("c1");
+    request ("c1", "r1", "upper");
+    unsent ("w1", "r1", true);
+    tick ();
+    expect ("w1<r1 cut:w1");
+    assert_int_equal (stats ()->waiting, 1);
+    s_hello_mdp_worker ("w2", 60000);
+    expect ("w2<r1");
+}
+
+static void s_a_guest_client_that_is_gone_gets_nothing_more (void **state)
+{
+    (void) state;
+    s_hello_mdp_worker ("w1", 60000);
+    hello_guest_client ("c1", RP_TRAIT_MUTE | RP_TRAIT_PARTS, 60000);
+    request ("c1", "r1", "upper");
+    request ("c1", "r2", "upper");
+    suspect ("c1");
+    unsent ("c1", NULL, false);
+    tick ();
+    expect ("w1<r1 c1<beat cut:c1 w1<cancel:r1");
+    assert_int_equal (stats ()->final[RP_CANCELLED], 2);
+    part ("w1", "r1", 10);
+    reply ("w1", "r1", RP_OK);
+    expect (NOTHING);
+}
+
+int main (void)
+{
+#define S_TEST(name) cmocka_unit_test_setup_teardown (name, trace_setup, trace_teardown)
+    const struct CMUnitTest tests[] = {
+      S_TEST (s_who_says_nothing_unasked_is_not_lost_by_silence),
+      S_TEST (s_who_says_nothing_unasked_is_told_of_the_broker_at_its_interval),
+      S_TEST (s_a_mute_session_whose_heartbeat_cannot_be_sent_is_over),
+      S_TEST (s_a_mute_session_is_probed_when_its_connection_looks_broken),
+      S_TEST (s_a_worker_that_is_silent_while_it_works_is_not_lost),
+      S_TEST (s_its_silence_begins_anew_when_it_is_free_again),
+      S_TEST (s_an_idle_worker_that_falls_silent_is_lost_though_it_may_when_busy),
+      S_TEST (s_a_worker_that_still_owes_a_reply_nobody_wants_is_busy),
+      S_TEST (s_a_session_that_has_shown_no_heartbeat_keeps_the_guess),
+      S_TEST (s_a_slow_heart_is_given_its_time_after_one_gap),
+      S_TEST (s_one_quick_gap_does_not_bring_death_nearer),
+      S_TEST (s_a_quick_heart_is_told_often_at_once_and_lost_soon_when_it_is_known),
+      S_TEST (s_it_is_told_at_the_smallest_gap_and_waited_for_by_the_largest),
+      S_TEST (s_what_is_learned_stays_within_the_brokers_range),
+      S_TEST (s_heartbeats_that_were_held_up_together_teach_nothing),
+      S_TEST (s_gaps_in_which_it_worked_teach_nothing),
+      S_TEST (s_gaps_in_which_its_work_was_lost_teach_nothing),
+      S_TEST (s_gaps_while_it_works_teach_nothing),
+      S_TEST (s_a_session_with_an_agreed_interval_is_not_learned_from),
+      S_TEST (s_a_busy_worker_that_died_is_gone_from_every_count),
+      S_TEST (s_an_idle_workers_reply_ends_its_session_and_dispatches_nothing_twice),
+      S_TEST (s_a_silent_worker_leaves_every_list),
+      S_TEST (s_a_heartbeat_after_a_restart_draws_bye),
+      S_TEST (s_an_unsent_delivery_of_the_only_worker_stays_queued),
+      S_TEST (s_a_guest_client_that_is_gone_gets_nothing_more),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}
