@@ -50,6 +50,7 @@ typedef struct {
     void *monitor;
     char service[RP_WIRE_NAME_MAX + 1]; /* of a plain one; "" for gate 0 */
     uint32_t connected;                 /* RP_GATE_BACK: REP peers, whose handshake is done */
+    int64_t looked;                     /* RP_GATE_BACK: when it was last seen to that they have one */
     rp_newcomer_t *undecided;           /* RP_GATE_BACK: `ready` of them are among the connected */
     uint32_t undecided_count;
     uint32_t undecided_capacity;

@@ -276,6 +276,9 @@ static void s_take_guest (
 
 /*  ---- Plain REP workers ---------------------------------------------------------------------- */
 
+/*  How often it is seen to that those that are connected have a session, µs.  */
+#define S_REVIVE_US 1000000
+
 /*  They are one session: its window is how many of them there are. It ends with the last of them, and
     begins with the next that is heard of.  */
 void rp_server_count_rep (rp_server_t *self, rp_gate_t *gate, int64_t now)
@@ -309,6 +312,25 @@ void rp_server_count_rep (rp_server_t *self, rp_gate_t *gate, int64_t now)
     rp_server_handle (self, &event, &sender, now);
     if (session && sender.guest)
         rp_guests_end (&self->guests, &session);
+}
+
+int64_t rp_server_revive_rep (rp_server_t *self, int64_t now)
+{
+    int64_t next = INT64_MAX;
+    for (size_t index = 0; index < self->gate_count; index++) {
+        rp_gate_t *gate = &self->gates[index];
+        if (
+          gate->kind != RP_GATE_BACK || gate->connected == 0
+          || rp_dispatch_is_draining (self->core))
+            continue;
+        if (now >= gate->looked + S_REVIVE_US) {
+            gate->looked = now;
+            rp_server_count_rep (self, gate, now);
+        }
+        if (gate->looked + S_REVIVE_US < next)
+            next = gate->looked + S_REVIVE_US;
+    }
+    return next;
 }
 
 /*  ---- Receiving ------------------------------------------------------------------------------ */

@@ -497,6 +497,11 @@ static void s_wait (rp_server_t *self, int64_t until)
         s_read_signals (self, now);
 }
 
+static int64_t s_earlier (int64_t one, int64_t other)
+{
+    return one < other ? one : other;
+}
+
 /*  Receives from every gate. True if there may be more.  */
 static bool s_receive_all (rp_server_t *self, int64_t *now)
 {
@@ -512,15 +517,17 @@ int rp_server_run (rp_server_t *self)
     while (!self->ended) {
         int64_t now = 0;
         bool busy = s_receive_all (self, &now);
+        int64_t revive = rp_server_revive_rep (self, now);
         busy |= s_settle (self, now) || s_is_unread (self);
         int64_t next = rp_dispatch_tick (self->core, now, &self->actions);
         busy |= self->actions.count > 0;
         s_carry_out (self, &nobody, now);
         if (rp_history_is_kept (&self->history))
             rp_history_scrape (&self->history, now, rp_dispatch_stats (self->core));
-        int64_t look = s_cut_strangers (self, now);
+        next = s_earlier (next, s_cut_strangers (self, now));
+        next = s_earlier (next, revive);
         if (!self->ended)
-            s_wait (self, busy ? now : look < next ? look : next);
+            s_wait (self, busy ? now : next);
     }
     if (rp_history_is_kept (&self->history) && !self->failed)
         rp_history_end (&self->history, rp_clock_us ());

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: MPL-2.0
 """Throws malformed messages of every protocol at a real broker, and accounts for each of them.
 
-live.py [--count N] [--seed S]   RIPOSTE_BUILD is the build to test; RIPOSTE_LONG=1 makes it a million
-messages, from a seed that chance picks. A seed gives the same messages on the same connections.
+live.py [--count N] [--seed S] [--churn]   RIPOSTE_BUILD is the build to test; RIPOSTE_LONG=1 makes it
+a million messages, from a seed that chance picks. A seed gives the same messages on the same
+connections. With --churn they are short, and half of them are cut: what one leaves behind, in the
+broker and among the descriptors, meets the next (a tenth of the messages, for ports run out).
 
 What the broker is to count for each message is foretold (model.py) and added up. An orderly
 connection ends with a request that is answered, so that all it said has been read: what those said is
@@ -22,7 +24,6 @@ import json
 import os
 import pathlib
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -34,24 +35,26 @@ import zmq
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "system"), str(HERE)]
 
-from model import BYE, HELLO, REQUEST, WRONG, Side  # noqa: E402
+from model import BYE, HELLO, REQUEST, Side  # noqa: E402
 from noise import Noise  # noqa: E402
 from support import programs  # noqa: E402
 from support.peer import head  # noqa: E402
-from support.process import Process  # noqa: E402
 from support.programs import PATIENCE  # noqa: E402
 from support.waiting import until  # noqa: E402
 from support.world import World  # noqa: E402
 
 MAX_BODY = 65536
-#: Sessions last as long as their connections: a silence would end them at a time that is not known.
+#: Long enough that no session ends by its silence while its connection is in use, whatever it asks
+#: for; short enough to wait for the end of those that nobody uses any more.
 BEAT = "6s" if programs.SANITIZED else "3s"
 LIMITS = {"max_body": "64KiB", "rejoin_grace": "0s", "heartbeat_min": BEAT, "heartbeat_max": BEAT,
           "guest_heartbeat": BEAT}
 CONNECTIONS, FRONTS, BACKS = 48, 4, 2
 #: Connections that have said all, and wait for their last reply.
 LEAVING_MAX = 64
-CUT = 0.1  # of all connections
+#: How many messages a connection may say, and how many of the connections are cut.
+LIVES, CUT = (1, 5, 30, 300), 0.03
+CHURN_LIVES, CHURN_CUT = (1, 2, 5, 30), 0.5
 #: Of the broker's memory, bytes. A sanitizer keeps what is freed for a while.
 GROWTH = (96 if programs.SANITIZED else 24) << 20
 #: Kinds of log lines, of which 20 pass at once and then one a second (common/log_limit.h).
@@ -72,27 +75,26 @@ class Connection:
         if routing_id:
             self.socket.routing_id = routing_id
         self.socket.connect(endpoint)
-        self.last, self.heard = None, collections.deque(maxlen=4)
-        self.gone = collections.deque(maxlen=6)
+        self.last, self.said, self.heard = None, collections.deque(maxlen=4), None
 
     def __repr__(self):
-        side = self.side
-        return f"{side.gate} {side.role} {side.dialect} {dict(side.counts)}, heard {self.heard} SENT {self.gone}"
+        said = [[frame[:60] for frame in frames[:8]] for frames in self.said]
+        return (f"{self.side.gate}, now {self.side.role} {self.side.dialect}, "
+                f"{dict(self.side.counts)}, last said {said}, last heard {self.heard}")
 
     def send(self, frames):
         """Returns whether it was wrong."""
         wrong = self.side.say(frames)
-        self.gone.append([f[:60] for f in frames[:8]])
-        self.socket.send_multipart(frames, copy=True)
+        self.said.append(frames)
+        self.socket.send_multipart(frames)
         return wrong
 
     def read(self):
         """Takes what has come. True once the last reply was among it."""
         try:
             while True:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK)
-                self.heard.append(frames)
-                if self.last and any(self.last in frame for frame in frames):
+                self.heard = self.socket.recv_multipart(zmq.NOBLOCK)
+                if self.last and any(self.last in frame for frame in self.heard):
                     return True
         except zmq.Again:
             return False
@@ -114,10 +116,11 @@ class Connection:
 
 
 class Fuzzer:
-    def __init__(self, seed, count, endpoints, watch):
+    def __init__(self, seed, count, churn, endpoints, watch):
         self.rng = random.Random(seed)
         self.noise = Noise(self.rng, MAX_BODY)
         self.count, self.endpoints, self.watch = count, endpoints, watch
+        self.lives, self.cut = (CHURN_LIVES, CHURN_CUT) if churn else (LIVES, CUT)
         self.context = zmq.Context()
         self.context.max_sockets = 4096
         self.sure, self.maybe = collections.Counter(), collections.Counter()
@@ -127,16 +130,16 @@ class Fuzzer:
     def _connect(self, gate):
         rng = self.rng
         routing_id = b""
-        if gate == "open" and rng.random() < 0.2:  # which the protocol forbids; some as the broker's own
+        if gate == "open" and rng.random() < 0.2:  # the protocol forbids it; some as the broker's own
             routing_id = rng.choice((b"id", b"\0gate\0\0\1")) + rng.randbytes(rng.choice((16, 240)))
         one = Connection(self.context, self.endpoints[gate], gate, routing_id)
-        one.left = rng.choice((1, 5, 30, 300))
+        one.left = rng.choice(self.lives)
         self.numbers["connections"] += 1
         return one
 
     def _end(self, one):
         """Has a connection leave, or cuts it."""
-        if self.rng.random() < CUT:
+        if self.rng.random() < self.cut:
             one.socket.close(linger=0)
             self._account(one, self.maybe)
             self.numbers["cut"] += 1
@@ -315,10 +318,10 @@ def check_rest(trial):
     return grown, lines
 
 
-def run(world, seed, count):
+def run(world, seed, count, churn):
     trial = Trial(world)
     healthy = trial.start_healthy()
-    fuzzer = Fuzzer(seed, count, trial.endpoints, trial.watch)
+    fuzzer = Fuzzer(seed, count, churn, trial.endpoints, trial.watch)
     probe = fuzzer.context.socket(zmq.DEALER)  # the session of the REP workers exists before they speak
     probe.linger = 0
     probe.connect(trial.endpoints["back"])
@@ -347,15 +350,17 @@ def run(world, seed, count):
 def main():
     long = os.environ.get("RIPOSTE_LONG") == "1"
     parser = argparse.ArgumentParser()
-    parser.add_argument("--count", type=int, default=1000000 if long else 20000)
+    parser.add_argument("--count", type=int)
+    parser.add_argument("--churn", action="store_true")
     parser.add_argument("--seed", type=int, default=random.getrandbits(32) if long else 1)
     options = parser.parse_args()
+    count = options.count or (20000 if not long else 100000 if options.churn else 1000000)
     print(f"seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory() as directory:
         world = World(directory)
         troubles = None
         try:
-            run(world, options.seed, options.count)
+            run(world, options.seed, count, options.churn)
         except BaseException:
             print(world.logs())
             raise

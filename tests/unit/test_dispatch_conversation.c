@@ -231,7 +231,7 @@ static void s_an_unsent_request_of_an_established_conversation_is_lost_with_it (
     expect ("w1<r2");
     unsent ("w1", "r2", false);
     tick ();
-    expect ("cut:w1 c1<r2:CONVERSATION_LOST");
+    expect ("c1<r2:CONVERSATION_LOST");
 }
 
 static void s_an_unsent_opener_goes_to_another_worker (void **state)

@@ -280,7 +280,7 @@ static void s_a_delivery_that_never_left_is_its_clients_next (void **state)
     unsent ("w1", "r1", false);
     tick ();
     hello_worker ("w2", "upper", 9);
-    expect ("w1<r1 cut:w1 w2<r1 w2<r3 w2<r2 w2<r4");
+    expect ("w1<r1 w2<r1 w2<r3 w2<r2 w2<r4");
 }
 
 static void s_a_flood_of_requests_that_break_their_worker_keeps_nobody_waiting (void **state)

@@ -62,7 +62,7 @@ static void s_a_mute_session_whose_heartbeat_cannot_be_sent_is_over (void **stat
     expect ("w1<r1 w1<beat");
     unsent ("w1", NULL, false);
     tick ();
-    expect ("cut:w1");
+    expect ("");
     assert_int_equal (counts ().workers, 0);
     hello_worker ("w2", "upper", 1);
     expect ("w2<r1#2");
@@ -297,7 +297,7 @@ static void s_a_busy_worker_that_died_is_gone_from_every_count (void **state)
     suspect ("w1");
     unsent ("w1", NULL, false);
     tick ();
-    expect ("w1<r1 w1<beat cut:w1 c1<r1:WORKER_LOST");
+    expect ("w1<r1 w1<beat c1<r1:WORKER_LOST");
     assert_int_equal (counts ().workers + counts ().services, 0);
     assert_int_equal (stats ()->running + stats ()->waiting, 0);
     rp_service_info_t info;
@@ -367,7 +367,7 @@ static void s_a_guest_client_that_is_gone_gets_nothing_more (void **state)
     suspect ("c1");
     unsent ("c1", NULL, false);
     tick ();
-    expect ("w1<r1 c1<beat cut:c1 w1<cancel:r1");
+    expect ("w1<r1 c1<beat w1<cancel:r1");
     assert_int_equal (stats ()->final[RP_CANCELLED], 2);
     part ("w1", "r1", 10);
     reply ("w1", "r1", RP_OK);

@@ -398,7 +398,7 @@ static void s_a_probe_that_cannot_be_sent_ends_the_session (void **state)
     pass (2);
     unsent ("w1", NULL, false);
     tick ();
-    expect ("w1<beat cut:w1 w2<r1#2");
+    expect ("w1<beat w2<r1#2");
 }
 
 static void s_suspecting_nobody_does_no_harm (void **state)
