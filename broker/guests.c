@@ -94,7 +94,8 @@ void rp_guests_hello (const rp_guests_t *self, const rp_guest_t *guest, rp_head_
 uint8_t rp_guests_traits (const rp_guest_t *guest)
 {
     if (guest->worker)
-        return RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN;
+        return guest->dialect == RP_DIALECT_PLAIN ? RP_TRAIT_MUTE
+                                                  : RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN;
     bool parts = guest->dialect != RP_DIALECT_MDP01 && guest->dialect != RP_DIALECT_PLAIN;
     return parts ? RP_TRAIT_MUTE | RP_TRAIT_PARTS : RP_TRAIT_MUTE;
 }

@@ -136,20 +136,30 @@ static void s_refuse_guest (
     rp_server_handle (self, &event, &sender, now);
 }
 
-/*  Says HELLO for a guest. Afterwards the source has a session, unless it was refused.  */
+/*  Says HELLO for a guest. Afterwards the source has a session, unless it was refused. window: of
+    REP workers, how many there are; otherwise 0.  */
 static void s_greet (
-  rp_server_t *self, s_source_t *source, const rp_guest_t *guest, int descriptor, int64_t now)
+  rp_server_t *self,
+  s_source_t *source,
+  const rp_guest_t *guest,
+  int descriptor,
+  uint32_t window,
+  int64_t now)
 {
     rp_sender_t sender = s_sender (source);
     sender.descriptor = descriptor;
     sender.guest = rp_guests_begin (&self->guests, guest->dialect, guest->worker);
     if (!sender.guest)
-        return;
+        return; // out of memory; the next that is heard of it tries again
     rp_guest_session_t *session = sender.guest;
     rp_head_t hello;
     rp_guests_hello (&self->guests, guest, &hello);
     rp_event_t event = {
       .kind = RP_EVENT_MESSAGE, .head = &hello, .traits = rp_guests_traits (guest)};
+    if (window > 0) {
+        hello.value = window;
+        event.attempt_limit = (uint32_t) self->limits.guest_attempt;
+    }
     rp_server_handle (self, &event, &sender, now);
     if (sender.guest) // nobody took it
         rp_guests_end (&self->guests, &session);
@@ -260,7 +270,7 @@ static void s_take_guest (
         s_move (self, source, descriptor, now);
     bool greets = guest.command == RP_COMMAND_HELLO || guest.command == RP_COMMAND_REQUEST;
     if (source->peer.v == 0 && greets)
-        s_greet (self, source, &guest, descriptor, now);
+        s_greet (self, source, &guest, descriptor, 0, now);
     else if (source->peer.v == 0) {
         s_take_strange (self, source, &guest, message, descriptor, now);
         if (source->gate->kind == RP_GATE_BACK) // its session ended, but it lives
@@ -287,31 +297,20 @@ void rp_server_count_rep (rp_server_t *self, rp_gate_t *gate, int64_t now)
     s_source_t source = {.gate = gate};
     source.key = rp_gate_key (gate, NULL, &source.size, source.prefixed);
     source.peer = rp_peers_by_routing_id (&self->peers, source.key, source.size);
-    rp_sender_t sender = s_sender (&source);
-    rp_head_t head = {.command = RP_COMMAND_CREDIT, .value = window};
-    rp_event_t event = {.kind = RP_EVENT_MESSAGE, .peer = source.peer, .head = &head};
-    rp_guest_session_t *session = NULL;
-    if (window == 0) {
-        if (source.peer.v == 0)
-            return;
-        head = (rp_head_t) {.command = RP_COMMAND_BYE};
-    } else if (source.peer.v == 0) {
+    if (source.peer.v) {
+        rp_command_t command = window ? RP_COMMAND_CREDIT : RP_COMMAND_BYE;
+        rp_head_t head = {.command = (uint8_t) command, .value = window};
+        rp_event_t event = {.kind = RP_EVENT_MESSAGE, .peer = source.peer, .head = &head};
+        rp_sender_t sender = s_sender (&source);
+        rp_server_handle (self, &event, &sender, now);
+    } else if (window > 0) {
         rp_guest_t guest = {
           .dialect = RP_DIALECT_PLAIN,
           .worker = true,
           .name = gate->service,
           .name_size = (uint8_t) strlen (gate->service)};
-        session = sender.guest = rp_guests_begin (&self->guests, RP_DIALECT_PLAIN, true);
-        if (!session)
-            return; // out of memory; the next that is heard of them tries again
-        rp_guests_hello (&self->guests, &guest, &head);
-        head.value = window;
-        event.traits = RP_TRAIT_MUTE;
-        event.attempt_limit = (uint32_t) self->limits.guest_attempt;
+        s_greet (self, &source, &guest, -1, window, now);
     }
-    rp_server_handle (self, &event, &sender, now);
-    if (session && sender.guest)
-        rp_guests_end (&self->guests, &session);
 }
 
 int64_t rp_server_revive_rep (rp_server_t *self, int64_t now)

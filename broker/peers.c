@@ -11,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/grow.h"
+
 /*  libzmq's own routing ids have 5 bytes; a peer that chose one, which the protocol forbids, may
     have up to 255, and gets memory of its own for them. The broker may put a few bytes before them.  */
 #define S_SHORT_ID 8u
@@ -74,34 +76,17 @@ static rp_peers_entry_t *s_bound_entry (const rp_peers_t *self, rp_peer_id_t pee
     return entry && entry->size > 0 ? entry : NULL;
 }
 
-/*  Grows an array of items that are zero when new, so that index is inside. Returns the array;
-    NULL when out of memory, and nothing changed. The table holds numbers and not addresses,
-    because this moves them.  */
-static void *s_grown (void *items, size_t *count, size_t index, size_t item_size)
-{
-    if (index < *count)
-        return items;
-    size_t larger = *count ? *count * 2 : 64;
-    while (larger <= index)
-        larger *= 2;
-    char *grown = realloc (items, larger * item_size);
-    if (!grown)
-        return NULL;
-    memset (grown + *count * item_size, 0, (larger - *count) * item_size);
-    *count = larger;
-    return grown;
-}
-
+/*  Moves the entries, which is why the table holds their numbers and not their addresses.  */
 static bool s_make_room (rp_peers_t *self, uint32_t number, int descriptor)
 {
     rp_peers_entry_t *entries =
-      s_grown (self->entries, &self->entry_count, number, sizeof *entries);
+      rp_grown (self->entries, &self->entry_count, number, sizeof *entries);
     if (!entries)
         return false;
     self->entries = entries;
     if (descriptor < 0)
         return true;
-    uint32_t *descriptors = s_grown (
+    uint32_t *descriptors = rp_grown (
       self->by_descriptor, &self->descriptor_count, (size_t) descriptor, sizeof *descriptors);
     if (!descriptors)
         return false;

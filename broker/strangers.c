@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "common/grow.h"
 #include "common/heap.h"
 
 struct rp_stranger {
@@ -35,28 +35,16 @@ void rp_strangers_clear (rp_strangers_t *self)
     rp_strangers_init (self, self->patience, self->left_alone);
 }
 
-static bool s_make_room (rp_strangers_t *self, size_t descriptor)
-{
-    size_t count = self->descriptor_count ? self->descriptor_count : 64;
-    if (descriptor < self->descriptor_count)
-        return true;
-    while (count <= descriptor)
-        count *= 2;
-    rp_stranger_t **grown = realloc (self->by_descriptor, count * sizeof *grown);
-    if (!grown)
-        return false;
-    memset (
-      grown + self->descriptor_count, 0, (count - self->descriptor_count) * sizeof *grown);
-    self->by_descriptor = grown;
-    self->descriptor_count = count;
-    return true;
-}
-
 void rp_strangers_add (rp_strangers_t *self, int descriptor, int64_t now)
 {
     uint64_t cookie = rp_peers_cookie (descriptor);
-    if (cookie == 0 || !s_make_room (self, (size_t) descriptor))
+    if (cookie == 0)
         return;
+    rp_stranger_t **grown = rp_grown (
+      self->by_descriptor, &self->descriptor_count, (size_t) descriptor, sizeof *grown);
+    if (!grown)
+        return;
+    self->by_descriptor = grown;
     rp_strangers_remove (self, descriptor);
     rp_stranger_t *stranger = malloc (sizeof *stranger);
     if (!stranger)

@@ -60,7 +60,6 @@ typedef enum {
 #define RP_FLAG_TRACE 0x0010u  /* REQUEST: the worker adds its name to the reply */
 #define RP_FLAG_MORE 0x0020u   /* reserved for streaming; must be 0 in version 1 */
 #define RP_FLAG_BUNDLES 0x0040u /* HELLO, WELCOME: the sender reads bundles (common/bundle.h) */
-#define RP_FLAGS_KNOWN 0x005fu
 
 /*  A decoded head. The pointers point into the bytes it was decoded from (or, to encode, at the
     caller's), are not NUL-terminated, and may be NULL when the size is 0.  */

@@ -45,12 +45,10 @@ static int s_set (void *socket, const s_option_t *option)
     return zmq_setsockopt (socket, option->name, &value, sizeof value);
 }
 
-static void *s_new (void *context, int type, const s_option_t *options, size_t count)
+/*  NULL if one could not be set; the socket is closed then.  */
+static void *s_set_all (void *socket, const s_option_t *options, size_t count)
 {
-    void *socket = zmq_socket (context, type);
-    if (!socket)
-        return NULL;
-    for (size_t index = 0; index < count; index++)
+    for (size_t index = 0; socket && index < count; index++)
         if (s_set (socket, &options[index]) != 0) {
             int reason = errno;
             rp_socket_close (socket, NULL);
@@ -58,6 +56,26 @@ static void *s_new (void *context, int type, const s_option_t *options, size_t c
             return NULL;
         }
     return socket;
+}
+
+static void *s_new (void *context, int type, const s_option_t *options, size_t count)
+{
+    return s_set_all (zmq_socket (context, type), options, count);
+}
+
+/*  One to other machines: with what finds out that they are gone.  */
+static void *s_new_remote (void *context, int type, const s_option_t *options, size_t count)
+{
+    static const s_option_t common[] = {
+      {ZMQ_HANDSHAKE_IVL, RP_SOCKET_HANDSHAKE_MS},
+      {ZMQ_TCP_KEEPALIVE, 1},
+      {ZMQ_TCP_KEEPALIVE_IDLE, S_KEEPALIVE_IDLE_S},
+      {ZMQ_TCP_KEEPALIVE_INTVL, S_KEEPALIVE_INTERVAL_S},
+      {ZMQ_TCP_KEEPALIVE_CNT, S_KEEPALIVE_COUNT},
+      {ZMQ_TCP_MAXRT, S_UNACKNOWLEDGED_MS},
+    };
+    void *socket = s_new (context, type, options, count);
+    return s_set_all (socket, common, sizeof common / sizeof *common);
 }
 
 void *rp_socket_router (void *context, int64_t max_frame, int backlog)
@@ -70,17 +88,11 @@ void *rp_socket_router (void *context, int64_t max_frame, int backlog)
       {ZMQ_RCVHWM, 0},           // a full receive queue can abort the process (libzmq#3937)
       {ZMQ_LINGER, 0},           // the default never exits; the broker sets its own before it ends
       {ZMQ_BACKLOG, S_BACKLOG},
-      {ZMQ_HANDSHAKE_IVL, RP_SOCKET_HANDSHAKE_MS},
-      {ZMQ_TCP_KEEPALIVE, 1},
-      {ZMQ_TCP_KEEPALIVE_IDLE, S_KEEPALIVE_IDLE_S},
-      {ZMQ_TCP_KEEPALIVE_INTVL, S_KEEPALIVE_INTERVAL_S},
-      {ZMQ_TCP_KEEPALIVE_CNT, S_KEEPALIVE_COUNT},
-      {ZMQ_TCP_MAXRT, S_UNACKNOWLEDGED_MS},
     };
     // libzmq draws the first routing id from rand(), which it seeds with the time: a peer that
     // foretells an id can claim it, and the ROUTER aborts.
     srand ((unsigned) rp_clock_entropy ());
-    return s_new (context, ZMQ_ROUTER, options, sizeof options / sizeof *options);
+    return s_new_remote (context, ZMQ_ROUTER, options, sizeof options / sizeof *options);
 }
 
 void *rp_socket_backend (void *context, int64_t max_frame, int backlog)
@@ -91,14 +103,8 @@ void *rp_socket_backend (void *context, int64_t max_frame, int backlog)
       {ZMQ_RCVHWM, 0}, // a full receive queue can abort the process (libzmq#4767)
       {ZMQ_LINGER, 0},
       {ZMQ_BACKLOG, S_BACKLOG},
-      {ZMQ_HANDSHAKE_IVL, RP_SOCKET_HANDSHAKE_MS},
-      {ZMQ_TCP_KEEPALIVE, 1},
-      {ZMQ_TCP_KEEPALIVE_IDLE, S_KEEPALIVE_IDLE_S},
-      {ZMQ_TCP_KEEPALIVE_INTVL, S_KEEPALIVE_INTERVAL_S},
-      {ZMQ_TCP_KEEPALIVE_CNT, S_KEEPALIVE_COUNT},
-      {ZMQ_TCP_MAXRT, S_UNACKNOWLEDGED_MS},
     };
-    return s_new (context, ZMQ_DEALER, options, sizeof options / sizeof *options);
+    return s_new_remote (context, ZMQ_DEALER, options, sizeof options / sizeof *options);
 }
 
 void *rp_socket_dealer (void *context)
@@ -110,14 +116,8 @@ void *rp_socket_dealer (void *context)
       {ZMQ_SNDHWM, 0}, // the window and the count of open requests bound what is queued
       {ZMQ_RCVHWM, 0}, // a full receive queue can abort the process (libzmq#4767)
       {ZMQ_LINGER, 0}, // the default never exits; rp_channel_close says how long
-      {ZMQ_HANDSHAKE_IVL, RP_SOCKET_HANDSHAKE_MS},
-      {ZMQ_TCP_KEEPALIVE, 1},
-      {ZMQ_TCP_KEEPALIVE_IDLE, S_KEEPALIVE_IDLE_S},
-      {ZMQ_TCP_KEEPALIVE_INTVL, S_KEEPALIVE_INTERVAL_S},
-      {ZMQ_TCP_KEEPALIVE_CNT, S_KEEPALIVE_COUNT},
-      {ZMQ_TCP_MAXRT, S_UNACKNOWLEDGED_MS},
     };
-    return s_new (context, ZMQ_DEALER, options, sizeof options / sizeof *options);
+    return s_new_remote (context, ZMQ_DEALER, options, sizeof options / sizeof *options);
 }
 
 void *rp_socket_monitor (void *context, void *socket, int events, uint64_t number)
