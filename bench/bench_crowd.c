@@ -11,8 +11,9 @@
 
     SERVICES 0: all workers offer "bench"; otherwise worker n offers "bench-m", m being n modulo
     SERVICES. Prints "ready" when all are greeted, or everything was sent. Native peers let themselves
-    be heard once in HEARTBEAT_MS, as Riposte's libraries do. What the other side sends is taken for
-    well-formed.
+    be heard as Riposte's libraries do: workers once in HEARTBEAT_MS, clients that wait for nothing once
+    in IDLE_MS, which they announce; and when the broker's HEARTBEAT comes and theirs is as good as due.
+    What the other side sends is taken for well-formed.
 
     Source: RFC 23/ZMTP (3.0, NULL), docs/PROTOCOL.md.
 */
@@ -33,6 +34,7 @@
 #include "common/wire.h"
 
 #define HEARTBEAT_MS 1000
+#define IDLE_MS 10000
 #define WAIT_MS 600000u
 /*  So many requests, then a pause: 250,000 a second, which a broker takes as they come. What libzmq
     would hold of a flood is not what a waiting request costs.  */
@@ -48,6 +50,7 @@ typedef struct {
     int fd;
     bool greeted; /* the 64 bytes before the first frame were skipped */
     bool ready;
+    int64_t said; /* its latest HEARTBEAT, us */
     uint8_t *rest; /* the beginning of a frame, whose end has not come */
     size_t rest_size;
 } s_peer_t;
@@ -55,6 +58,7 @@ typedef struct {
 typedef struct {
     bool native;
     bool worker;
+    uint32_t beat_ms;
     uint32_t window;
     int services;
     size_t count;
@@ -151,6 +155,18 @@ static void s_hello (s_crowd_t *self, size_t index)
     s_say (self, &hello, NULL, 0);
 }
 
+static void s_beat (s_crowd_t *self, s_peer_t *peer)
+{
+    int64_t now = s_now_us ();
+    if (now - peer->said < (int64_t) self->beat_ms * 1000 / 2)
+        return;
+    peer->said = now;
+    s_say (
+      self,
+      &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT, .time = self->worker ? 0 : self->beat_ms}, NULL,
+      0);
+}
+
 /*  ---- Reading -------------------------------------------------------------------------------- */
 
 static void s_native (s_crowd_t *self, s_peer_t *peer, const uint8_t *data, size_t size)
@@ -161,6 +177,8 @@ static void s_native (s_crowd_t *self, s_peer_t *peer, const uint8_t *data, size
         exit (1);
     }
     peer->ready = peer->ready || head.command == RP_COMMAND_WELCOME;
+    if (head.command == RP_COMMAND_HEARTBEAT || head.command == RP_COMMAND_WELCOME)
+        s_beat (self, peer);
     if (head.command != RP_COMMAND_REQUEST)
         return;
     rp_head_t reply = {
@@ -281,9 +299,9 @@ static void s_serve (s_crowd_t *self)
         int count = epoll_wait (set, events, 256, 10);
         for (int index = 0; index < count; index++)
             s_read (self, events[index].data.ptr);
-        uint64_t due = (uint64_t) (s_now_us () - begin) * self->count / (HEARTBEAT_MS * 1000);
+        uint64_t due = (uint64_t) (s_now_us () - begin) * self->count / (self->beat_ms * 1000);
         for (; self->native && beats < due; beats++) {
-            s_say (self, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT}, NULL, 0);
+            s_beat (self, &self->peers[next]);
             s_flush (self, self->peers[next].fd);
             next = (next + 1) % self->count;
         }
@@ -327,6 +345,7 @@ int main (int argc, char **argv)
       .window = argc > 5 && !queue ? (uint32_t) atoi (argv[5]) : 256,
       .in = s_new (CHUNK),
       .out = s_new (CHUNK)};
+    self.beat_ms = self.worker ? HEARTBEAT_MS : IDLE_MS;
     struct sockaddr_in address;
     s_parse (argv[2], &address);
     self.peers = s_new (self.count * sizeof *self.peers);

@@ -189,8 +189,11 @@ rp_exchange_t *rp_client_core_message (
 
     if (up && head->command == RP_COMMAND_REPLY)
         return s_reply (self, head, now);
-    if (up && head->command == RP_COMMAND_HEARTBEAT)
+    if (up && head->command == RP_COMMAND_HEARTBEAT) {
+        if (rp_link_beat (&self->link, now))
+            self->next = now;
         return NULL;
+    }
     if (greeting && head->command == RP_COMMAND_WELCOME)
         s_welcome (self, head, now);
     else if ((up || greeting) && head->command == RP_COMMAND_BYE)
@@ -225,6 +228,7 @@ static void s_fell_silent (
 /*  Returns when the link wants to be called again.  */
 static int64_t s_tick_link (rp_client_core_t *self, int64_t now)
 {
+    self->link.idle = self->running_count == 0;
     for (;;) {
         int64_t next = S_NEVER;
         const char *endpoint = rp_link_endpoint (&self->link);
@@ -238,7 +242,6 @@ static int64_t s_tick_link (rp_client_core_t *self, int64_t now)
                 break;
             case RP_LINK_HEARTBEAT:
                 self->orders |= S_ORDER_HEARTBEAT;
-                rp_link_said (&self->link, now);
                 break;
             case RP_LINK_NOTHING:
                 return next;
@@ -278,10 +281,16 @@ void rp_client_core_close (rp_client_core_t *self, int64_t now)
 
 /*  ---- Orders --------------------------------------------------------------------------------- */
 
+static void s_said (rp_client_core_t *self, int64_t now)
+{
+    if (rp_link_said (&self->link, now))
+        self->next = now;
+}
+
 static bool s_say (rp_client_core_t *self, rp_client_order_t *order, rp_head_t head, int64_t now)
 {
     *order = (rp_client_order_t) {.kind = RP_CLIENT_SAY, .head = head};
-    rp_link_said (&self->link, now);
+    s_said (self, now);
     return true;
 }
 
@@ -312,7 +321,11 @@ static bool s_session_order (rp_client_core_t *self, rp_client_order_t *order, i
                 .time = self->link.proposed_ms},
               now);
         default:
-            return s_say (self, order, (rp_head_t) {.command = RP_COMMAND_HEARTBEAT}, now);
+            *order = (rp_client_order_t) {
+              .kind = RP_CLIENT_SAY,
+              .head = {
+                .command = RP_COMMAND_HEARTBEAT, .time = rp_link_announced (&self->link)}};
+            return true;
     }
 }
 
@@ -358,7 +371,7 @@ bool rp_client_core_next_order (rp_client_core_t *self, rp_client_order_t *order
         if (rp_exchange_send (self, s_exchange (node), &order->head, now)) {
             order->kind = RP_CLIENT_SEND;
             order->exchange = s_exchange (node);
-            rp_link_said (&self->link, now);
+            s_said (self, now);
             return true;
         }
     }

@@ -179,7 +179,10 @@ static bool s_has_events (const rp_client_t *self)
 
 bool rp_client_push (rp_client_t *self, bool more, int64_t now)
 {
+    bool slow = self->core.link.slow;
     s_obey (self, now);
+    if (slow && !self->core.link.slow)
+        rp_pump_kick (self->pump); // whoever polls may do so for longer than the broker has now
     bool waits = more && now - self->pushed < RP_CLIENT_BUSY_US
                  && rp_channel_waiting (self->channel) < RP_CLIENT_OUTBOX;
     self->pushed = now;

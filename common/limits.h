@@ -24,6 +24,8 @@
 #define RP_HEARTBEAT_MAX_MS 60000u
 /*  Intervals without a sign of life after which a peer is lost.  */
 #define RP_LIVENESS 3u
+/*  Intervals that a client makes one of while it waits for nothing.  */
+#define RP_IDLE_INTERVALS 10u
 /*  Requests one worker may hold. Enough to hide a round trip at a million requests a second.  */
 #define RP_WINDOW_MAX 4096u
 /*  Frames of one message. An endless message has no other bound in libzmq.  */

@@ -58,34 +58,65 @@ void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random)
     }
 }
 
+/*  The interval of both sides now.  */
+static int64_t s_interval (const rp_link_t *self)
+{
+    int64_t most = (int64_t) RP_HEARTBEAT_MAX_MS * S_US_PER_MS;
+    int64_t slow = (int64_t) RP_IDLE_INTERVALS * self->interval;
+    return !self->slow ? self->interval : slow < most ? slow : most;
+}
+
+uint32_t rp_link_announced (const rp_link_t *self)
+{
+    return self->slow ? (uint32_t) (s_interval (self) / S_US_PER_MS) : 0;
+}
+
+bool rp_link_beat (rp_link_t *self, int64_t now)
+{
+    self->prompted = self->state == RP_LINK_UP && now - self->said >= s_interval (self) / 2;
+    return self->prompted;
+}
+
 /*  Ticks come at least once an interval. If this one is late, then this process did not run (it was
     stopped, the machine slept), and what the broker said meanwhile is still to be read: leave one
     interval more before the silence counts.  */
 static void s_forgive_own_absence (rp_link_t *self, int64_t now)
 {
-    if (now - self->ticked <= self->interval + self->interval / 2)
+    int64_t interval = s_interval (self);
+    if (now - self->ticked <= interval + interval / 2)
         return;
-    int64_t spared = now - (int64_t) (RP_LIVENESS - 1) * self->interval;
+    int64_t spared = now - (int64_t) (RP_LIVENESS - 1) * interval;
     if (self->heard < spared)
         self->heard = spared;
+}
+
+/*  What was not said while the interval was longer is no silence.  */
+static int64_t s_lost_at (const rp_link_t *self)
+{
+    int64_t since = self->heard > self->woke ? self->heard : self->woke;
+    return since + (int64_t) RP_LIVENESS * s_interval (self);
 }
 
 static rp_link_order_t s_tick_up (rp_link_t *self, int64_t now, uint64_t random, int64_t *next)
 {
     s_forgive_own_absence (self, now);
     self->ticked = now;
-    int64_t lost = self->heard + (int64_t) RP_LIVENESS * self->interval;
-    if (now >= lost) {
+    if (now >= s_lost_at (self)) {
         rp_link_failed (self, now, random);
         *next = self->due;
         return RP_LINK_LOST;
     }
-    bool quiet = now - self->said >= self->interval;
-    if (quiet)
+    bool due = self->prompted || now - self->said >= s_interval (self);
+    if (due) {
         self->said = now; // also if the owner cannot send: it is not asked again at once
-    int64_t speak = self->said + self->interval;
+        // A broker that has missed its turn is not given ten times as long.
+        self->slow = self->idle && (self->slow || now - self->heard < 2 * self->interval);
+        self->prompted = false;
+    }
+    int64_t lost = s_lost_at (self);
+    int64_t speak = self->said + s_interval (self);
     *next = lost < speak ? lost : speak;
-    return quiet ? RP_LINK_HEARTBEAT : RP_LINK_NOTHING;
+    return due ? RP_LINK_HEARTBEAT : RP_LINK_NOTHING;
 }
 
 rp_link_order_t rp_link_tick (rp_link_t *self, int64_t now, uint64_t random, int64_t *next)
@@ -131,6 +162,8 @@ bool rp_link_welcomed (rp_link_t *self, const rp_head_t *welcome, int64_t now)
         || welcome->time < RP_HEARTBEAT_MIN_MS || welcome->time > RP_HEARTBEAT_MAX_MS)
         return false;
     self->state = RP_LINK_UP;
+    self->slow = self->prompted = false;
+    self->woke = now;
     self->interval = (int64_t) welcome->time * S_US_PER_MS;
     self->failures = 0;
     self->since = now;

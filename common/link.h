@@ -14,6 +14,9 @@
     owns no socket and reads no clock: its owner passes time and randomness in, and does what it
     says.
 
+    An owner that waits for nothing says so (idle). Its next HEARTBEAT then announces a longer interval,
+    which counts for both sides until it says anything else.
+
     Time is in microseconds. Thread-safety: none.
 */
 
@@ -41,7 +44,7 @@ typedef enum {
     RP_LINK_OPEN,      /* open a connection to rp_link_endpoint */
     RP_LINK_LOST,      /* the broker fell silent or did not answer: close the connection; the link
                           is already in REST, and sessions and requests with it are over */
-    RP_LINK_HEARTBEAT, /* send HEARTBEAT */
+    RP_LINK_HEARTBEAT, /* send HEARTBEAT, with rp_link_announced as its time */
 } rp_link_order_t;
 
 typedef struct {
@@ -52,7 +55,11 @@ typedef struct {
     uint32_t proposed_ms;
     uint32_t failures; /* in a row; drives the backoff */
     uint32_t brief;    /* connections in a row that broke within an interval of standing */
+    bool idle;         /* the owner's to set: it waits for nothing */
+    bool slow;         /* the last that was said is a HEARTBEAT that announced a longer interval */
+    bool prompted;     /* the broker's HEARTBEAT came, and ours is as good as due */
     int64_t interval;  /* agreed */
+    int64_t woke;      /* when the interval agreed counted again */
     int64_t since;     /* UP: from when */
     int64_t ticked;    /* UP: when last asked what time brings */
     int64_t heard;
@@ -92,16 +99,30 @@ bool rp_link_move (rp_link_t *self, int64_t now, uint64_t random);
 
 void rp_link_close (rp_link_t *self);
 
-/*  A message came; a message went.  */
+/*  A message came.  */
 static inline void rp_link_heard (rp_link_t *self, int64_t now)
 {
     self->heard = now;
 }
 
-static inline void rp_link_said (rp_link_t *self, int64_t now)
+/*  HEARTBEAT came, which was heard. True if the next tick answers it.  */
+bool rp_link_beat (rp_link_t *self, int64_t now);
+
+/*  A message went, but HEARTBEAT. True if the next tick is sooner now than the last one said.  */
+static inline bool rp_link_said (rp_link_t *self, int64_t now)
 {
+    bool woken = self->slow;
     self->said = now;
+    self->prompted = false;
+    if (woken) {
+        self->slow = false;
+        self->woke = self->ticked = now;
+    }
+    return woken;
 }
+
+/*  What HEARTBEAT says as its time: the ms until the next, or 0 if that is the interval agreed.  */
+uint32_t rp_link_announced (const rp_link_t *self);
 
 /*  When the next attempt is due, in ms from now, for messages to people; 0 outside REST.  */
 uint32_t rp_link_retry_ms (const rp_link_t *self, int64_t now);

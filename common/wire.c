@@ -69,7 +69,7 @@ static const s_shape_t s_shapes[RP_COMMAND_COUNT] = {
      RP_FLAG_INLINE | RP_FLAG_LAST},
   [RP_COMMAND_CANCEL] = {{S_ALWAYS, S_ID}, 0},
   [RP_COMMAND_CREDIT] = {{S_ALWAYS, S_VALUE}, 0},
-  [RP_COMMAND_HEARTBEAT] = {{S_ALWAYS}, 0},
+  [RP_COMMAND_HEARTBEAT] = {{S_ALWAYS, S_TIME}, 0},
   [RP_COMMAND_DRAIN] = {{S_ALWAYS}, 0},
   [RP_COMMAND_BYE] = {{S_ALWAYS, S_STATUS, S_TEXT}, 0},
   [RP_COMMAND_END] = {{S_ALWAYS, S_CONVERSATION}, 0},
@@ -129,6 +129,8 @@ static rp_wire_error_t s_check_command (const rp_head_t *head)
             return head->status > RP_CONVERSATION_LOST ? RP_WIRE_ERROR_FIELD : RP_WIRE_ERROR_NONE;
         case RP_COMMAND_CANCEL:
             return head->id == 0 ? RP_WIRE_ERROR_FIELD : RP_WIRE_ERROR_NONE;
+        case RP_COMMAND_HEARTBEAT:
+            return head->time > RP_HEARTBEAT_MAX_MS ? RP_WIRE_ERROR_FIELD : RP_WIRE_ERROR_NONE;
         case RP_COMMAND_END:
             return head->conversation == 0 ? RP_WIRE_ERROR_FIELD : RP_WIRE_ERROR_NONE;
         default:

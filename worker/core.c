@@ -411,7 +411,9 @@ void rp_worker_core_message (
     }
     else if (head->command == RP_COMMAND_DRAIN && up)
         ; // nothing new will come; its BYE ends the session
-    else if (head->command != RP_COMMAND_HEARTBEAT)
+    else if (head->command == RP_COMMAND_HEARTBEAT)
+        (void) rp_link_beat (&session->link, now);
+    else
         self->ignored++;
 }
 
@@ -487,7 +489,6 @@ static int64_t s_tick_session (
                 break;
             case RP_LINK_HEARTBEAT:
                 s_send (self, index, (rp_head_t) {.command = RP_COMMAND_HEARTBEAT});
-                rp_link_said (&session->link, now);
                 break;
         }
     }

@@ -346,11 +346,11 @@ static void s_credit (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *
     rp_service_touch (self, worker->service);
 }
 
+/*  Having been heard is all, but for a client that says when it speaks next.  */
 static void s_heartbeat (rp_dispatch_t *self, rp_peer_t *peer, const rp_event_t *event)
 {
-    (void) self;
-    (void) peer;
-    (void) event; // having been heard is all
+    if (event->head->time > 0 && peer->role == RP_ROLE_CLIENT)
+        rp_peer_slow_down (self, peer, event->head->time);
 }
 
 static void s_drain (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *event)
@@ -432,6 +432,8 @@ void rp_ingress_message (rp_dispatch_t *self, const rp_event_t *event)
     if (command == RP_COMMAND_HEARTBEAT && peer->traits & RP_TRAIT_LEARN)
         rp_peer_beat (self, peer);
     peer->heard = self->now;
+    if (peer->slow && (command != RP_COMMAND_HEARTBEAT || event->head->time == 0))
+        rp_peer_wake (self, peer);
     s_handler_fn *handler = command < RP_COMMAND_COUNT ? s_handlers[command][peer->role] : NULL;
     bool has_body = command == RP_COMMAND_REQUEST || command == RP_COMMAND_REPLY;
     if (!has_body || !handler)

@@ -16,6 +16,9 @@
 static const int64_t s_probe_pauses_us[] = {2000, 10000, 50000, 250000};
 #define S_PROBES (sizeof s_probe_pauses_us / sizeof *s_probe_pauses_us)
 
+/*  Moments in an interval at which HEARTBEATs are sent.  */
+#define S_MOMENTS 4
+
 rp_peer_t *rp_peer_find (const rp_dispatch_t *self, rp_peer_id_t id)
 {
     return id.v ? rp_pool_find (&self->peers, id.v) : NULL;
@@ -60,6 +63,50 @@ static uint32_t s_agree (const rp_dispatch_t *self, uint32_t proposed_ms)
     return proposed_ms;
 }
 
+static int64_t s_earlier (int64_t one, int64_t other)
+{
+    return one < other ? one : other;
+}
+
+static int64_t s_later (int64_t one, int64_t other)
+{
+    return one > other ? one : other;
+}
+
+/*  When its silence says that it is dead.  */
+static int64_t s_silent_at (const rp_dispatch_t *self, const rp_peer_t *peer)
+{
+    if (peer->traits & RP_TRAIT_MUTE)
+        return RP_NEVER;
+    int64_t since = peer->heard;
+    if (peer->traits & RP_TRAIT_BUSY_MUTE) {
+        if (peer->held > 0)
+            return RP_NEVER;
+        since = s_later (since, peer->freed);
+    }
+    return s_later (since + peer->patience, self->grace_until);
+}
+
+/*  When it is to be told that the broker lives. Not each at its own moment, which would wake the whole
+    process for each, but all that have the same interval together, up to a quarter of it too soon.  */
+static int64_t s_speak_at (const rp_peer_t *peer)
+{
+    int64_t due = peer->said + peer->interval;
+    return due - due % (peer->interval / S_MOMENTS);
+}
+
+static void s_set_timer (rp_dispatch_t *self, rp_peer_t *peer)
+{
+    int64_t due = s_earlier (s_speak_at (peer), s_silent_at (self, peer));
+    rp_timer_set (self, &peer->timer, s_earlier (due, peer->probe_at));
+}
+
+static void s_set_interval (rp_peer_t *peer, uint32_t ms)
+{
+    peer->interval = (int64_t) ms * 1000;
+    peer->patience = peer->interval * RP_LIVENESS;
+}
+
 static rp_peer_t *s_admit (rp_dispatch_t *self, const rp_event_t *event, rp_role_t role)
 {
     rp_peer_t *peer = rp_pool_take (&self->peers);
@@ -71,8 +118,8 @@ static rp_peer_t *s_admit (rp_dispatch_t *self, const rp_event_t *event, rp_role
     }
     peer->role = role;
     peer->traits = event->traits;
-    peer->interval = (int64_t) s_agree (self, event->head->time) * 1000;
-    peer->patience = peer->interval * RP_LIVENESS;
+    peer->agreed = s_agree (self, event->head->time);
+    s_set_interval (peer, peer->agreed);
     for (unsigned index = 0; index < RP_PEER_GAPS; index++)
         peer->gaps[index] = (uint32_t) peer->interval;
     peer->beat = RP_NEVER;
@@ -84,7 +131,7 @@ static rp_peer_t *s_admit (rp_dispatch_t *self, const rp_event_t *event, rp_role
     rp_list_init (&peer->requests);
     rp_list_init (&peer->running);
     rp_list_init (&peer->pinned);
-    rp_timer_set (self, &peer->timer, self->now + peer->interval);
+    s_set_timer (self, peer);
     return peer;
 }
 
@@ -98,7 +145,7 @@ s_welcome (rp_dispatch_t *self, rp_peer_t *peer, const rp_head_t *hello, uint32_
       &(rp_head_t) {
         .command = RP_COMMAND_WELCOME,
         .flags = hello->flags & RP_FLAG_BUNDLES,
-        .time = (uint32_t) (peer->interval / 1000),
+        .time = peer->agreed,
         .value = value,
         .key = self->instance,
         .key_size = (uint8_t) strlen (self->instance),
@@ -311,34 +358,19 @@ void rp_peer_probe (rp_dispatch_t *self, rp_peer_t *peer)
     rp_timer_set (self, &peer->timer, peer->probe_at);
 }
 
-static int64_t s_earlier (int64_t one, int64_t other)
+void rp_peer_slow_down (rp_dispatch_t *self, rp_peer_t *client, uint32_t interval_ms)
 {
-    return one < other ? one : other;
+    client->slow = true;
+    s_set_interval (client, interval_ms > client->agreed ? interval_ms : client->agreed);
+    s_set_timer (self, client);
 }
 
-static int64_t s_later (int64_t one, int64_t other)
+void rp_peer_wake (rp_dispatch_t *self, rp_peer_t *client)
 {
-    return one > other ? one : other;
-}
-
-/*  When its silence says that it is dead.  */
-static int64_t s_silent_at (const rp_dispatch_t *self, const rp_peer_t *peer)
-{
-    if (peer->traits & RP_TRAIT_MUTE)
-        return RP_NEVER;
-    int64_t since = peer->heard;
-    if (peer->traits & RP_TRAIT_BUSY_MUTE) {
-        if (peer->held > 0)
-            return RP_NEVER;
-        since = s_later (since, peer->freed);
-    }
-    return s_later (since + peer->patience, self->grace_until);
-}
-
-static void s_set_timer (rp_dispatch_t *self, rp_peer_t *peer)
-{
-    int64_t due = s_earlier (peer->said + peer->interval, s_silent_at (self, peer));
-    rp_timer_set (self, &peer->timer, s_earlier (due, peer->probe_at));
+    client->slow = false;
+    s_set_interval (client, client->agreed);
+    client->said = self->now; // from when it may expect the next word
+    s_set_timer (self, client);
 }
 
 void rp_peer_beat (rp_dispatch_t *self, rp_peer_t *peer)
@@ -379,7 +411,7 @@ void rp_peer_due (rp_dispatch_t *self, rp_peer_t *peer)
         peer->probe_at = peer->probes_left
                            ? self->now + s_probe_pauses_us[S_PROBES - peer->probes_left]
                            : RP_NEVER;
-    } else if (self->now >= peer->said + peer->interval) {
+    } else if (self->now >= s_speak_at (peer)) {
         rp_peer_tell (self, peer, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT});
     }
     s_set_timer (self, peer);

@@ -67,6 +67,8 @@ struct rp_peer {
     rp_role_t role;
     uint8_t probes_left;
     uint8_t traits;
+    bool slow;        /* a client that announced a longer interval */
+    uint32_t agreed;  /* the interval in WELCOME, ms */
     int64_t interval; /* at which it is told that the broker lives */
     int64_t heard;
     int64_t said;

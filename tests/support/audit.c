@@ -264,6 +264,17 @@ static void s_note_reply (
     audit_delivery_close (self, delivery);
 }
 
+/*  A client may announce that it is silent for longer, until it says anything else.  */
+static void s_note_life (audit_peer_t *peer, const rp_head_t *head, int64_t now)
+{
+    peer->heard = now;
+    if (peer->worker)
+        return;
+    bool announces = head->command == RP_COMMAND_HEARTBEAT && head->time > 0;
+    int64_t announced = (int64_t) head->time * 1000;
+    peer->interval = announces && announced > peer->agreed ? announced : peer->agreed;
+}
+
 void audit_message (
   audit_t *self, rp_peer_id_t sender, const rp_head_t *head, size_t size, bool oversized)
 {
@@ -277,7 +288,7 @@ void audit_message (
         audit_payload_enter (self, payload);
     }
     if (peer)
-        peer->heard = self->now;
+        s_note_life (peer, head, self->now);
     self->sender = peer;
     if (peer && !peer->worker && head->command == RP_COMMAND_REQUEST)
         s_note_request (self, peer, head, size, payload);

@@ -37,7 +37,8 @@ typedef struct {
     bool condemned; /* a send to it failed: what it is owed is not told any more */
     uint8_t traits;
     uint32_t attempt_limit;
-    int64_t interval; /* agreed, us */
+    int64_t agreed;   /* interval, us */
+    int64_t interval; /* in force */
     int64_t heard;
     uint32_t window;
     uint32_t held;

@@ -386,7 +386,7 @@ static void s_take_admit (audit_t *self, const rp_action_t *action)
     uint64_t interval = hello->time < limits->heartbeat_min   ? limits->heartbeat_min
                         : hello->time > limits->heartbeat_max ? limits->heartbeat_max
                                                               : hello->time;
-    peer->interval = (int64_t) interval * 1000;
+    peer->agreed = peer->interval = (int64_t) interval * 1000;
     if (hello->name_size)
         memcpy (peer->service, hello->name, hello->name_size);
     if (hello->key_size)

@@ -32,6 +32,10 @@ static int s_number (const client_world_t *world, const rp_exchange_t *exchange)
 
 static void s_add_head (client_world_t *world, const rp_head_t *head)
 {
+    if (head->command == RP_COMMAND_HEARTBEAT && head->time) {
+        s_add (world, "HEARTBEAT(%u)", (unsigned) head->time);
+        return;
+    }
     if (head->command != RP_COMMAND_CANCEL) {
         s_add (world, "%s", rp_command_name (head->command));
         return;

@@ -196,6 +196,9 @@ static void s_small (sequence_t *self)
             head.conversation = 1 + s_draw (self, 5);
             worker = false;
             break;
+        case RP_COMMAND_HEARTBEAT:
+            head.time = s_draw (self, 2) ? 0 : 1u << s_draw (self, 16);
+            break;
         default:
             break;
     }

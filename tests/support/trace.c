@@ -442,6 +442,11 @@ void heartbeat (const char *peer)
     message (peer, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT}, 0);
 }
 
+void announce (const char *client, unsigned interval_ms)
+{
+    message (client, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT, .time = interval_ms}, 0);
+}
+
 void drain (const char *worker)
 {
     message (worker, &(rp_head_t) {.command = RP_COMMAND_DRAIN}, 0);

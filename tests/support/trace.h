@@ -95,6 +95,8 @@ void cancel (const char *client, const char *name);
 void end (const char *client, const char *conversation);
 void credit (const char *worker, unsigned window);
 void heartbeat (const char *peer);
+/*  HEARTBEAT that says when the next one comes.  */
+void announce (const char *client, unsigned interval_ms);
 void drain (const char *worker);
 void bye (const char *peer);
 /*  Any message; from a peer that never greeted, or whose session is over, it comes from nobody.  */

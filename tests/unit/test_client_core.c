@@ -205,6 +205,26 @@ static void without_any_broker_a_request_ends_at_its_deadline_with_no_broker (vo
     world_end (&world);
 }
 
+static void a_session_that_waits_for_nothing_is_quiet_until_it_asks_again (void **state)
+{
+    (void) state;
+    client_world_t world;
+    world_begin_connected (&world, 1);
+    world_pass (&world, 1900 * MS);
+    world_say (&world, RP_COMMAND_HEARTBEAT);
+    world_pass (&world, 100 * MS);
+    world_expect (&world, "HEARTBEAT(20000)");
+    world_pass (&world, 15 * SECOND);
+    world_submit (&world, 1);
+    world_pass (&world, 4900 * MS); // since it asked
+    world_expect (&world, "r1> HEARTBEAT HEARTBEAT");
+    world_pass (&world, 100 * MS);
+    world_expect (&world, "");
+    world_pass (&world, SECOND);
+    world_expect (&world, "close open(a) r1=UNKNOWN");
+    world_end (&world);
+}
+
 static void a_request_that_was_held_back_until_its_deadline_expired (void **state)
 {
     (void) state;
@@ -220,7 +240,7 @@ static void a_request_that_was_held_back_until_its_deadline_expired (void **stat
         world_pass (&world, SECOND);
         world_say (&world, RP_COMMAND_HEARTBEAT);
     }
-    world_expect (&world, "HEARTBEAT HEARTBEAT r2=EXPIRED");
+    world_expect (&world, "HEARTBEAT HEARTBEAT HEARTBEAT HEARTBEAT r2=EXPIRED HEARTBEAT");
     assert_int_equal (world.exchanges[2].end, RP_END_HELD);
     world_end (&world);
 }
@@ -280,7 +300,8 @@ static void a_broker_that_keeps_a_request_too_long_makes_it_unknown (void **stat
         world_pass (&world, 500 * MS);
         world_say (&world, RP_COMMAND_HEARTBEAT);
     }
-    world_expect (&world, "r1> HEARTBEAT HEARTBEAT HEARTBEAT CANCEL(r1) r1=UNKNOWN");
+    world_expect (
+      &world, "r1> HEARTBEAT HEARTBEAT HEARTBEAT HEARTBEAT HEARTBEAT CANCEL(r1) r1=UNKNOWN");
     assert_int_equal (world.exchanges[1].end, RP_END_SILENT);
     assert_int_equal (world.exchanges[1].ended - world.exchanges[1].submitted, 6 * SECOND);
     world_reply (&world, 1, RP_OK);
@@ -390,6 +411,7 @@ int main (void)
       cmocka_unit_test (a_draining_broker_without_another_is_still_asked),
       cmocka_unit_test (what_makes_no_sense_is_ignored_and_counted),
       cmocka_unit_test (without_any_broker_a_request_ends_at_its_deadline_with_no_broker),
+      cmocka_unit_test (a_session_that_waits_for_nothing_is_quiet_until_it_asks_again),
       cmocka_unit_test (a_request_that_was_held_back_until_its_deadline_expired),
       cmocka_unit_test (more_than_the_broker_allows_waits_for_room),
       cmocka_unit_test (more_than_the_client_allows_is_full),

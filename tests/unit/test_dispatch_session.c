@@ -299,6 +299,69 @@ static void s_a_quiet_session_gets_heartbeats_busy_or_idle (void **state)
     expect ("w1<beat");
 }
 
+static void s_sessions_of_one_interval_are_told_at_the_same_moment (void **state)
+{
+    (void) state; // in any order
+    pass (100);
+    hello_worker_beating ("w1", "a", 1, 1000);
+    pass (140);
+    hello_worker_beating ("w2", "a", 1, 1000);
+    pass (759);
+    expect ("");
+    pass (1);
+    expect ("w1<beat w2<beat");
+    pass (999);
+    expect ("");
+    pass (1);
+    expect ("w2<beat w1<beat");
+}
+
+static void s_a_client_is_waited_for_as_long_as_it_announced (void **state)
+{
+    (void) state;
+    hello_client_beating ("c1", 1000);
+    announce ("c1", 10000);
+    pass (4000);
+    announce ("c1", 10000); // sooner than it said: it waits for the broker's word as long as before
+    pass (5999);
+    expect ("");
+    pass (1);
+    expect ("c1<beat");
+    pass (23999);
+    assert_true (is_there ("c1"));
+    pass (1);
+    assert_false (is_there ("c1"));
+}
+
+static void s_until_it_says_anything_else (void **state)
+{
+    (void) state;
+    hello_client_beating ("c1", 1000);
+    announce ("c1", 10000);
+    pass (5000);
+    cancel ("c1", "r1");
+    pass (1000);
+    expect ("c1<beat");
+    pass (1999);
+    assert_true (is_there ("c1"));
+    pass (1);
+    assert_false (is_there ("c1"));
+}
+
+static void s_less_than_was_agreed_cannot_be_announced_nor_by_a_worker (void **state)
+{
+    (void) state;
+    hello_client_beating ("c1", 1000);
+    hello_worker_beating ("w1", "a", 1, 1000);
+    announce ("c1", 50);
+    announce ("w1", 10000);
+    pass (2999);
+    assert_true (is_there ("c1"));
+    assert_true (is_there ("w1"));
+    pass (1);
+    assert_false (is_there ("c1") || is_there ("w1"));
+}
+
 static void s_a_heartbeat_of_a_busy_worker_does_not_make_it_ready (void **state)
 {
     (void) state;
@@ -431,6 +494,10 @@ int main (void)
       S_TEST (s_a_peer_that_is_silent_for_three_intervals_is_cut_off),
       S_TEST (s_any_message_is_a_sign_of_life),
       S_TEST (s_a_quiet_session_gets_heartbeats_busy_or_idle),
+      S_TEST (s_sessions_of_one_interval_are_told_at_the_same_moment),
+      S_TEST (s_a_client_is_waited_for_as_long_as_it_announced),
+      S_TEST (s_until_it_says_anything_else),
+      S_TEST (s_less_than_was_agreed_cannot_be_announced_nor_by_a_worker),
       S_TEST (s_a_heartbeat_of_a_busy_worker_does_not_make_it_ready),
       S_TEST (s_a_worker_whose_job_is_long_stays_if_its_heart_beats),
       S_TEST (s_an_older_worker_that_lives_does_not_keep_younger_silent_ones),

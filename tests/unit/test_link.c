@@ -74,7 +74,6 @@ static void s_tick (s_world_t *world)
                 break;
             case RP_LINK_HEARTBEAT:
                 s_trace (world, "beat");
-                rp_link_said (&world->link, world->now * MS);
                 break;
         }
     }
@@ -239,6 +238,71 @@ static void a_heartbeat_that_could_not_be_sent_is_not_asked_for_again_at_once (v
     assert_int_equal (rp_link_tick (&world.link, 500 * MS, 0, &next), RP_LINK_HEARTBEAT);
     assert_int_equal (rp_link_tick (&world.link, 500 * MS, 0, &next), RP_LINK_NOTHING);
     assert_int_equal (next, 1000 * MS);
+}
+
+static void whoever_waits_for_nothing_announces_a_longer_interval (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_up (&world, 1);
+    world.link.idle = true;
+    s_run_until (&world, 300);
+    assert_int_equal (rp_link_announced (&world.link), 0);
+    s_hear (&world);
+    s_run_until (&world, 500);
+    assert_int_equal (rp_link_announced (&world.link), 5000);
+    s_run_until (&world, 5400);
+    s_hear (&world);
+    s_run_until (&world, 20399);
+    assert_trace (&world, "beat@500 beat@5500 beat@10500 beat@15500");
+    s_run_until (&world, 20400);
+    assert_int_equal (world.link.state, RP_LINK_CONNECTING); // three of the longer ones were silent
+}
+
+static void what_it_says_brings_the_shorter_interval_back (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_up (&world, 1);
+    world.link.idle = true;
+    s_run_until (&world, 100);
+    s_hear (&world);
+    s_run_until (&world, 4000);
+    world.link.idle = false;
+    assert_true (rp_link_said (&world.link, 4000 * MS)); // the next tick is sooner than was said
+    assert_false (rp_link_said (&world.link, 4000 * MS));
+    assert_int_equal (rp_link_announced (&world.link), 0);
+    s_tick (&world);
+    s_run_until (&world, 5499); // the silence before does not count
+    assert_int_equal (world.link.state, RP_LINK_UP);
+    s_run_until (&world, 5500);
+    assert_trace (&world, "beat@500 beat@4500 beat@5000 lost@5500 open(a)@5500");
+}
+
+static void a_broker_that_has_fallen_silent_is_not_given_longer (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_up (&world, 1);
+    s_run_until (&world, 900);
+    world.link.idle = true;
+    s_run_until (&world, 1500);
+    assert_trace (&world, "beat@500 beat@1000 lost@1500 open(a)@1500");
+}
+
+static void a_heartbeat_is_answered_if_one_is_as_good_as_due (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_up (&world, 1);
+    s_run_until (&world, 249);
+    s_hear (&world);
+    assert_false (rp_link_beat (&world.link, 249 * MS));
+    s_run_until (&world, 251);
+    assert_true (rp_link_beat (&world.link, 251 * MS));
+    s_tick (&world);
+    s_run_until (&world, 751);
+    assert_trace (&world, "beat@251 beat@751");
 }
 
 static void a_broker_silent_for_three_intervals_is_lost_and_the_next_tried_at_once (void **state)
@@ -414,6 +478,10 @@ int main (void)
       cmocka_unit_test (a_welcome_nobody_waits_for_or_out_of_range_is_refused),
       cmocka_unit_test (heartbeats_go_out_an_interval_after_the_last_message),
       cmocka_unit_test (a_heartbeat_that_could_not_be_sent_is_not_asked_for_again_at_once),
+      cmocka_unit_test (whoever_waits_for_nothing_announces_a_longer_interval),
+      cmocka_unit_test (what_it_says_brings_the_shorter_interval_back),
+      cmocka_unit_test (a_broker_that_has_fallen_silent_is_not_given_longer),
+      cmocka_unit_test (a_heartbeat_is_answered_if_one_is_as_good_as_due),
       cmocka_unit_test (a_broker_silent_for_three_intervals_is_lost_and_the_next_tried_at_once),
       cmocka_unit_test (any_sign_of_life_counts),
       cmocka_unit_test (a_process_that_was_stopped_reads_before_it_judges),

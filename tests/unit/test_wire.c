@@ -260,7 +260,7 @@ static void s_a_field_that_a_command_does_not_have_is_refused (void **state)
         const char *allowed;
     } rows[] = {
       {s_set_id, "..xxx....."},       {s_set_conversation, "..x......x"},
-      {s_set_time, "xxxx......"},     {s_set_value, "xxxx.x...."},
+      {s_set_time, "xxxx..x..."},     {s_set_value, "xxxx.x...."},
       {s_set_status, "...x....x."},   {s_set_attempt, "..xx......"},
       {s_set_attempts, "..x......."}, {s_set_priority, ".........."},
       {s_set_name, "x.x......."},     {s_set_key, "xx........"},
