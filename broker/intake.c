@@ -226,8 +226,16 @@ static void s_read_guest (
     guest->name_size = (uint8_t) strlen (gate->service);
 }
 
+/*  An id that libzmq makes (a zero, then a number) belongs to one connection only. With one of its own a
+    guest may come back on another.  */
+static bool s_may_have_moved (rp_server_t *self)
+{
+    const uint8_t *id = zmq_msg_data (&self->routing_id);
+    return zmq_msg_size (&self->routing_id) != 5 || id[0] != 0;
+}
+
 /*  A guest may have come back on another connection, which may have the descriptor of one that is
-    gone.  */
+    gone. Looking costs a system call.  */
 static void s_move (rp_server_t *self, const s_source_t *source, int descriptor, int64_t now)
 {
     rp_peer_id_t displaced = rp_peers_move (&self->peers, source->peer, descriptor);
@@ -266,7 +274,7 @@ static void s_take_guest (
         s_refuse_guest (self, source, &guest, message, why, too_many_frames, now);
         return;
     }
-    if (session && source->gate->kind != RP_GATE_BACK)
+    if (session && source->gate->kind != RP_GATE_BACK && s_may_have_moved (self))
         s_move (self, source, descriptor, now);
     bool greets = guest.command == RP_COMMAND_HELLO || guest.command == RP_COMMAND_REQUEST;
     if (source->peer.v == 0 && greets)

@@ -155,15 +155,14 @@ static void s_handle (rp_task_t **task_p, void *arg)
     char body[512];
     int size = snprintf (body, sizeof body, "%s %s %s %u %08" PRIx32, job.request, job.task,
                          job.conversation, job.count, job.crc);
-    bool fails = strcmp (job.what, "fail") == 0;
-    if (awaited)
-        history_write (s_party, "reply", "req=%s\ttask=%s\tstatus=%s\tbody=%08" PRIx32,
-                       job.request, job.task, fails ? "APP_ERROR" : "OK",
-                       history_crc (body, (size_t) size));
-    else
+    bool fails = !awaited || strcmp (job.what, "fail") == 0;
+    if (!awaited)
         history_write (s_party, "cancelled", "req=%s\ttask=%s", job.request, job.task);
-    // Whether anybody still waits is for the history to tell.
-    if (fails || !awaited)
+    // Whether anybody still waits is for the history to tell: a deadline that has passed here may be
+    // a moment away for a broker that read its clock a moment ago.
+    history_write (s_party, "reply", "req=%s\ttask=%s\tstatus=%s\tbody=%08" PRIx32, job.request,
+                   job.task, fails ? "APP_ERROR" : "OK", history_crc (body, (size_t) size));
+    if (fails)
         (void) rp_task_fail (task_p, 7, "as it was told", body, (size_t) size);
     else
         (void) rp_task_reply (task_p, body, (size_t) size);
