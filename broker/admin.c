@@ -137,7 +137,9 @@ static json_t *s_status (const rp_admin_t *self, int64_t now)
     s_set_number (status, "services", counts.services);
     s_set_number (status, "conversations", counts.conversations);
     (void) json_object_set_new (status, "gauges", s_gauges (stats));
-    (void) json_object_set_new (status, "counters", s_counters (stats));
+    json_t *counters = s_counters (stats);
+    s_set_number (counters, "copied_bytes", self->pool->copied);
+    (void) json_object_set_new (status, "counters", counters);
     (void) json_object_set_new (status, "finals", s_finals (stats));
     (void) json_object_set_new (status, "bad", s_bad (stats));
     (void) json_object_set_new (status, "guests", s_guests (self->guests));

@@ -21,12 +21,37 @@ void rp_egress_serve_guests (rp_egress_t *self, rp_guests_t *guests, rp_gate_t *
     self->gates = gates;
 }
 
+/*  The parcel that a payload is; NULL if it is a message.  */
+static rp_parcel_t *s_parcel (rp_payload_t *payload)
+{
+    uintptr_t address = (uintptr_t) payload;
+    return address & 1 ? (rp_parcel_t *) (address - 1) : NULL;
+}
+
+void rp_egress_keep (rp_egress_t *self, const rp_head_t *head, rp_payload_t **payload_p)
+{
+    rp_message_t *message = rp_egress_message (*payload_p);
+    rp_parcel_t *parcel = rp_parcel_new (self->pool, head, message);
+    if (!parcel) {
+        rp_message_compact (self->pool, message);
+        return;
+    }
+    *payload_p = (rp_payload_t *) ((uintptr_t) parcel + 1);
+    rp_message_destroy (self->pool, &message);
+}
+
+static void s_drop (rp_egress_t *self, rp_payload_t *payload)
+{
+    rp_parcel_t *parcel = s_parcel (payload);
+    rp_message_t *message = parcel ? NULL : rp_egress_message (payload);
+    rp_parcel_destroy (&parcel);
+    rp_message_destroy (self->pool, &message);
+}
+
 void rp_egress_clear (rp_egress_t *self)
 {
-    while (self->event_first < self->event_count) {
-        rp_message_t *message = rp_egress_message (self->events[self->event_first++].payload);
-        rp_message_destroy (self->pool, &message);
-    }
+    while (self->event_first < self->event_count)
+        s_drop (self, self->events[self->event_first++].payload);
     for (size_t index = 0; index < self->waiting_count; index++)
         rp_message_destroy (self->pool, &self->waiting[index].message);
     free (self->events);
@@ -53,19 +78,29 @@ bool rp_egress_next_event (rp_egress_t *self, rp_event_t *event)
         if (rp_peers_is_bound (self->peers, event->peer))
             return true;
         // Its session ended meanwhile, and everything that concerned it with it.
-        rp_message_t *message = rp_egress_message (event->payload);
-        rp_message_destroy (self->pool, &message);
+        s_drop (self, event->payload);
     }
     self->event_first = self->event_count = 0;
     return false;
 }
 
+/*  Of a request that waited. NULL when out of memory; the parcel is still there then.  */
+static rp_message_t *s_unpack (rp_egress_t *self, const rp_action_t *action, rp_parcel_t *parcel)
+{
+    rp_message_t *message = rp_parcel_open (parcel, self->pool, &action->head);
+    if (message && !action->keep)
+        rp_parcel_destroy (&parcel);
+    return message;
+}
+
 /*  The message that a SEND means, taken from its payload unless that is to be kept. NULL when out
-    of memory; what was taken is then given to *lost_p.  */
-static rp_message_t *s_prepare (rp_egress_t *self, const rp_action_t *action, rp_message_t **lost_p)
+    of memory; what was to be taken is then in *lost_p.  */
+static rp_message_t *s_prepare (rp_egress_t *self, const rp_action_t *action, rp_payload_t **lost_p)
 {
     rp_message_t *message = rp_egress_message (action->payload);
-    *lost_p = NULL;
+    *lost_p = action->keep ? NULL : action->payload;
+    if (s_parcel (action->payload))
+        return s_unpack (self, action, s_parcel (action->payload));
     if (!message) {
         message = rp_message_new (self->pool, rp_wire_size (&action->head));
         if (message)
@@ -75,8 +110,9 @@ static rp_message_t *s_prepare (rp_egress_t *self, const rp_action_t *action, rp
     }
     if (action->keep && !(message = rp_message_share (self->pool, message)))
         return NULL;
-    if (!rp_message_own_head (message)) {
-        *lost_p = message;
+    if (!rp_message_own_head (self->pool, message)) {
+        if (action->keep)
+            rp_message_destroy (self->pool, &message);
         return NULL;
     }
     rp_wire_patch (rp_message_data (message), &action->head);
@@ -85,17 +121,17 @@ static rp_message_t *s_prepare (rp_egress_t *self, const rp_action_t *action, rp
 
 /*  The core wants a request back that could not be sent, unless it kept it.  */
 static void s_report (
-  rp_egress_t *self, const rp_egress_waiting_t *waiting, rp_message_t *message, bool full)
+  rp_egress_t *self, const rp_egress_waiting_t *waiting, rp_payload_t *payload, bool full)
 {
     rp_event_t event = {
       .kind = RP_EVENT_UNSENT, .peer = waiting->peer, .token = waiting->token, .full = full};
     if (waiting->token.v && !waiting->keep) {
-        if (message) // it will wait again, and must not keep a bundle meanwhile
-            (void) rp_message_leave_bundle (self->pool, message);
-        event.payload = rp_egress_payload (message);
-        message = NULL;
+        if (payload && !s_parcel (payload)) // it will wait again, and must not keep a bundle meanwhile
+            (void) rp_message_leave_bundle (self->pool, rp_egress_message (payload));
+        event.payload = payload;
+    } else {
+        s_drop (self, payload);
     }
-    rp_message_destroy (self->pool, &message);
     s_add_event (self, &event);
 }
 
@@ -142,7 +178,7 @@ static void s_send (rp_egress_t *self, rp_egress_waiting_t *waiting)
     else if (key)
         rc = s_send_to (self, key, size, &waiting->message);
     if (rc != 0)
-        s_report (self, waiting, waiting->message, errno == EAGAIN || errno == ENOMEM);
+        s_report (self, waiting, rp_egress_payload (waiting->message), errno == EAGAIN || errno == ENOMEM);
     else
         rp_message_destroy (self->pool, &waiting->message); // a guest's, or its session has ended
 }
@@ -174,6 +210,7 @@ static rp_message_t *s_bundle (
         size_t bytes = one->message->bytes;
         at = rp_bundle_write_entry_head (at, bytes);
         memcpy (at, rp_message_data (one->message), bytes);
+        rp_message_count_copy (self->pool, at, bytes);
         at += bytes;
     }
     return bundle;
@@ -206,7 +243,7 @@ static rp_egress_waiting_t *s_send_some (rp_egress_t *self, rp_egress_waiting_t 
         if (sent)
             rp_message_destroy (self->pool, &one->message);
         else
-            s_report (self, one, one->message, full);
+            s_report (self, one, rp_egress_payload (one->message), full);
     }
     return end;
 }
@@ -256,7 +293,7 @@ static void s_post (rp_egress_t *self, const rp_egress_waiting_t *waiting)
 static void
 s_send_back (rp_egress_t *self, const rp_action_t *action, const rp_sender_t *sender)
 {
-    rp_message_t *lost;
+    rp_payload_t *lost;
     rp_message_t *message = sender->routing_id ? s_prepare (self, action, &lost) : NULL;
     if (message && sender->guest) {
         rp_message_t *said = rp_guests_translate (self->guests, sender->guest, message);
@@ -272,7 +309,7 @@ static void s_post_action (rp_egress_t *self, const rp_action_t *action)
 {
     rp_egress_waiting_t waiting = {
       .peer = action->peer, .token = action->token, .keep = action->keep};
-    rp_message_t *lost;
+    rp_payload_t *lost;
     waiting.message = s_prepare (self, action, &lost);
     if (waiting.message)
         s_post (self, &waiting);
@@ -335,8 +372,7 @@ void rp_egress_carry_out (
             s_forget (self, action->peer, false);
             break;
         case RP_ACTION_DROP:
-            message = rp_egress_message (action->payload);
-            rp_message_destroy (self->pool, &message);
+            s_drop (self, action->payload);
             break;
         case RP_ACTION_JOIN:
             message = rp_egress_message (action->other);

@@ -26,6 +26,7 @@
 #include "broker/core/dispatch.h"
 #include "broker/gate.h"
 #include "broker/guests.h"
+#include "broker/parcel.h"
 #include "broker/peers.h"
 #include "common/io/message.h"
 
@@ -96,7 +97,12 @@ void rp_egress_send (rp_egress_t *self, rp_peer_id_t peer, rp_message_t **messag
 /*  Takes the next event that the core has to be told. False if there is none.  */
 bool rp_egress_next_event (rp_egress_t *self, rp_event_t *event);
 
-/*  The core's payloads are the shell's messages.  */
+/*  A request waits, whose head is given: from now on its payload takes no more memory than it must. What
+    was there before, a message, is gone.  */
+void rp_egress_keep (rp_egress_t *self, const rp_head_t *head, rp_payload_t **payload_p);
+
+/*  The core's payloads are the shell's messages, or, of requests that wait, its parcels: the address of
+    a parcel has its lowest bit set.  */
 static inline rp_payload_t *rp_egress_payload (rp_message_t *message)
 {
     return (rp_payload_t *) message;

@@ -200,11 +200,13 @@ static void s_add_frames (s_parts_t *self, const rp_frame_t *frames, uint32_t co
 
 /*  The body of a native message, frame by frame; an empty frame if it has none, because MDP wants
     one.  */
-static void s_add_body (s_parts_t *self, rp_message_t *native, const rp_head_t *head)
+static void s_add_body (
+  rp_message_pool_t *pool, s_parts_t *self, rp_message_t *native, const rp_head_t *head)
 {
     size_t inline_size = rp_message_size (native) - head->size;
     if (inline_size > 0 || native->count == 1)
         s_add (self, rp_message_data (native) + head->size, inline_size, NULL);
+    pool->copied += inline_size;
     for (uint32_t index = 1; index < native->count; index++)
         s_add (self, NULL, 0, rp_message_frame (native, index));
 }
@@ -216,7 +218,7 @@ static bool s_add_outcome (
     bool answered = head->status == RP_OK || head->status == RP_APP_ERROR;
     bool empty = native->count == 1 && rp_message_size (native) == head->size;
     if (answered && !(empty && head->text_size)) {
-        s_add_body (parts, native, head);
+        s_add_body (self->pool, parts, native, head);
         return true;
     }
     if (answered) {
@@ -304,6 +306,6 @@ rp_message_t *rp_guests_translate (
     s_parts_t parts = {.count = 0};
     s_add_frames (&parts, prefix.frames, prefix.count);
     if (head.command == RP_COMMAND_REQUEST)
-        s_add_body (&parts, native, &head);
+        s_add_body (self->pool, &parts, native, &head);
     return s_compose (self->pool, &parts);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/grow.h"
+#include "common/table.h"
 
 /*  libzmq's own routing ids have 5 bytes; a peer that chose one, which the protocol forbids, may
     have up to 255, and gets memory of its own for them. The broker may put a few bytes before them.  */
@@ -42,7 +43,7 @@ struct rp_peers_entry {
 void rp_peers_init (rp_peers_t *self, uint64_t seed)
 {
     *self = (rp_peers_t) {.seed = seed};
-    rp_table_init (&self->by_routing_id);
+    rp_index_init (&self->by_routing_id);
 }
 
 void rp_peers_clear (rp_peers_t *self)
@@ -52,7 +53,7 @@ void rp_peers_clear (rp_peers_t *self)
             free (self->entries[number].routing_id.heap);
     free (self->entries);
     free (self->by_descriptor);
-    rp_table_clear (&self->by_routing_id);
+    rp_index_clear (&self->by_routing_id);
     rp_peers_init (self, self->seed);
 }
 
@@ -76,7 +77,7 @@ static rp_peers_entry_t *s_bound_entry (const rp_peers_t *self, rp_peer_id_t pee
     return entry && entry->size > 0 ? entry : NULL;
 }
 
-/*  Moves the entries, which is why the table holds their numbers and not their addresses.  */
+/*  Moves the entries, which is why the index holds their numbers and not their addresses.  */
 static bool s_make_room (rp_peers_t *self, uint32_t number, int descriptor)
 {
     rp_peers_entry_t *entries =
@@ -94,14 +95,9 @@ static bool s_make_room (rp_peers_t *self, uint32_t number, int descriptor)
     return true;
 }
 
-static void *s_item (uint32_t number)
+static uint32_t s_hash (const rp_peers_t *self, const void *routing_id, size_t size)
 {
-    return (void *) (uintptr_t) (number + 1);
-}
-
-static rp_peers_entry_t *s_item_entry (const rp_peers_t *self, const void *item)
-{
-    return &self->entries[(uintptr_t) item - 1];
+    return (uint32_t) rp_hash_bytes (routing_id, size, self->seed);
 }
 
 uint64_t rp_peers_cookie (int descriptor)
@@ -207,13 +203,13 @@ bool rp_peers_bind (
 {
     uint32_t number = (uint32_t) peer.v;
     *displaced = (rp_peer_id_t) {0};
-    if (!rp_table_reserve (&self->by_routing_id) || !s_make_room (self, number, descriptor))
+    uint32_t hash = s_hash (self, routing_id, size);
+    if (!rp_index_reserve (&self->by_routing_id, hash) || !s_make_room (self, number, descriptor))
         return false;
     rp_peers_entry_t *entry = &self->entries[number];
     if (!s_set_routing_id (entry, routing_id, size))
         return false;
-    rp_table_insert (
-      &self->by_routing_id, rp_hash_bytes (routing_id, size, self->seed), s_item (number));
+    (void) rp_index_insert (&self->by_routing_id, hash, number);
     entry->peer = peer;
     entry->bundles = bundles;
     entry->note = 0;
@@ -229,9 +225,8 @@ void rp_peers_unbind (rp_peers_t *self, rp_peer_id_t peer)
     if (!entry)
         return;
     uint32_t number = (uint32_t) peer.v;
-    rp_table_remove (
-      &self->by_routing_id, rp_hash_bytes (s_routing_id (entry), entry->size, self->seed),
-      s_item (number));
+    rp_index_remove (
+      &self->by_routing_id, s_hash (self, s_routing_id (entry), entry->size), number);
     if (entry->descriptor >= 0 && self->by_descriptor[entry->descriptor] == number + 1)
         self->by_descriptor[entry->descriptor] = 0;
     if (entry->size > S_SHORT_ID)
@@ -241,11 +236,11 @@ void rp_peers_unbind (rp_peers_t *self, rp_peer_id_t peer)
 
 rp_peer_id_t rp_peers_by_routing_id (const rp_peers_t *self, const void *routing_id, size_t size)
 {
-    uint64_t hash = rp_hash_bytes (routing_id, size, self->seed);
-    rp_table_cursor_t cursor;
-    for (void *item = rp_table_first (&self->by_routing_id, hash, &cursor); item;
-         item = rp_table_next (&self->by_routing_id, hash, &cursor)) {
-        const rp_peers_entry_t *entry = s_item_entry (self, item);
+    uint32_t hash = s_hash (self, routing_id, size);
+    rp_index_cursor_t cursor;
+    for (uint32_t number = rp_index_first (&self->by_routing_id, hash, &cursor);
+         number != RP_INDEX_NONE; number = rp_index_next (hash, &cursor)) {
+        const rp_peers_entry_t *entry = &self->entries[number];
         if (entry->size == size && memcmp (s_routing_id (entry), routing_id, size) == 0)
             return entry->peer;
     }

@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #include "common/ids.h"
-#include "common/table.h"
+#include "common/index.h"
 
 /*  Large enough for any address as text, port included.  */
 #define RP_PEERS_TEXT_MAX 64u
@@ -28,7 +28,7 @@
 typedef struct rp_peers_entry rp_peers_entry_t;
 
 typedef struct {
-    rp_table_t by_routing_id; /* items are numbers of entries, plus 1 */
+    rp_index_t by_routing_id; /* numbers of entries */
     rp_peers_entry_t *entries;
     uint32_t *by_descriptor; /* number of the entry, plus 1; 0: none */
     size_t entry_count;

@@ -284,24 +284,14 @@ static void s_carry_out (rp_server_t *self, rp_sender_t *sender, int64_t now)
     rp_actions_reset (&self->actions);
 }
 
-/*  True if the core did not pass the payload on: it waits.  */
-static bool s_is_kept (const rp_server_t *self, const rp_payload_t *payload)
-{
-    for (size_t index = 0; index < self->actions.count; index++)
-        if (self->actions.list[index].payload == payload)
-            return false;
-    return true;
-}
-
 void rp_server_handle (rp_server_t *self, const rp_event_t *event, rp_sender_t *sender, int64_t now)
 {
     if (rp_history_is_kept (&self->history) && event->kind == RP_EVENT_MESSAGE)
         rp_history_message (&self->history, now, event->peer, event->head);
     rp_dispatch_handle (self->core, event, now, &self->actions);
-    if (
-      event->kind == RP_EVENT_MESSAGE && event->head->command == RP_COMMAND_REQUEST
-      && s_is_kept (self, event->payload))
-        rp_message_compact (&self->pool, rp_egress_message (event->payload));
+    rp_payload_t **kept = rp_dispatch_kept (self->core);
+    if (kept)
+        rp_egress_keep (&self->egress, event->head, kept);
     s_carry_out (self, sender, now);
 }
 

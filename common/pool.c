@@ -7,7 +7,7 @@
 
 void rp_pool_init (rp_pool_t *self, size_t item_size, uint32_t limit, uint32_t seed)
 {
-    *self = (rp_pool_t) {.item_size = (item_size + 15) & ~(size_t) 15, .limit = limit};
+    *self = (rp_pool_t) {.item_size = (item_size + 7) & ~(size_t) 7, .limit = limit};
     self->first_generation = seed & ~1u; // even: free
 }
 
@@ -17,6 +17,12 @@ void rp_pool_clear (rp_pool_t *self)
         free (self->chunks[index]);
     free (self->chunks);
     *self = (rp_pool_t) {0};
+}
+
+/*  Where a free item says which is the next.  */
+static rp_pooled_t **s_next (rp_pooled_t *item)
+{
+    return (rp_pooled_t **) (void *) (item + 1);
 }
 
 static int s_grow (rp_pool_t *self)
@@ -36,7 +42,7 @@ static int s_grow (rp_pool_t *self)
         rp_pooled_t *item = (rp_pooled_t *) (void *) (chunk + (size_t) index * self->item_size);
         item->slot = self->chunk_count * RP_POOL_CHUNK + index;
         item->generation = self->first_generation;
-        item->next_free = self->free;
+        *s_next (item) = self->free;
         self->free = item;
     }
     self->chunk_count++;
@@ -48,8 +54,7 @@ void *rp_pool_take (rp_pool_t *self)
     if (self->count >= self->limit || (!self->free && s_grow (self) != 0))
         return NULL;
     rp_pooled_t *item = self->free;
-    self->free = item->next_free;
-    item->next_free = NULL;
+    self->free = *s_next (item);
     item->generation++;
     self->count++;
     memset (item + 1, 0, self->item_size - sizeof *item);
@@ -60,7 +65,7 @@ void rp_pool_give (rp_pool_t *self, void *item)
 {
     rp_pooled_t *pooled = item;
     pooled->generation++;
-    pooled->next_free = self->free;
+    *s_next (pooled) = self->free;
     self->free = pooled;
     self->count--;
 }

@@ -18,11 +18,11 @@
 
 #define RP_POOL_CHUNK 256u
 
-/*  The first member of every pooled item. Read slot and generation; leave the rest alone.  */
-typedef struct rp_pooled {
+/*  The first member of every pooled item. While an item is free, the pool uses the eight bytes behind
+    it.  */
+typedef struct {
     uint32_t slot;
     uint32_t generation; /* odd while taken, even while free */
-    struct rp_pooled *next_free;
 } rp_pooled_t;
 
 typedef struct {
@@ -35,7 +35,8 @@ typedef struct {
     uint32_t first_generation;
 } rp_pool_t;
 
-/*  seed makes the generations of this pool differ from those of an earlier life of the process.  */
+/*  item_size: at least 16 bytes. seed makes the generations of this pool differ from those of an earlier
+    life of the process.  */
 void rp_pool_init (rp_pool_t *self, size_t item_size, uint32_t limit, uint32_t seed);
 void rp_pool_clear (rp_pool_t *self);
 

@@ -209,6 +209,11 @@ size_t rp_wire_size (const rp_head_t *head)
            + head->headers_size;
 }
 
+size_t rp_wire_head_size (const void *data)
+{
+    return rp_get_u16 ((const uint8_t *) data + AT_HEAD_SIZE);
+}
+
 void rp_wire_patch (void *data, const rp_head_t *head)
 {
     uint8_t *at = data;

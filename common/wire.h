@@ -123,6 +123,9 @@ size_t rp_wire_size (const rp_head_t *head);
     Returns the bytes written; 0 when capacity is too small.  */
 size_t rp_wire_encode (const rp_head_t *head, void *data, size_t capacity);
 
+/*  The size of an encoded head, as it says itself; data has at least RP_WIRE_FIXED bytes.  */
+size_t rp_wire_head_size (const void *data);
+
 /*  Rewrites id, conversation, time, value, attempt, status and flags of an encoded head in place.
     data holds a head that was decoded before.  */
 void rp_wire_patch (void *data, const rp_head_t *head);

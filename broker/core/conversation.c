@@ -72,7 +72,7 @@ s_go (rp_dispatch_t *self, rp_conversation_t *conversation, rp_request_t *reques
     // Behind those that wait for this worker already, or one long line would keep them waiting.
     if (
       rp_worker_has_room (worker) && rp_list_is_empty (&worker->pinned)
-      && self->now < request->deadline) {
+      && self->now < rp_request_deadline (request)) {
         rp_request_start (self, request, worker);
         rp_service_room_changed (self, worker);
         return;

@@ -51,10 +51,11 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
       &self->conversations, sizeof (rp_conversation_t), (uint32_t) limits->max_conversations, seed);
     rp_pool_init (&self->lanes, sizeof (rp_lane_t), (uint32_t) limits->total_queue, seed);
     rp_table_init (&self->services_by_name);
-    rp_table_init (&self->requests_by_id);
+    rp_index_init (&self->requests_by_id);
     rp_table_init (&self->conversations_by_key);
     rp_table_init (&self->lanes_by_pair);
     rp_heap_init (&self->timers);
+    rp_heap_init (&self->due);
     rp_list_init (&self->dirty);
     rp_list_init (&self->ending);
     self->rejoin_until = options->now + (int64_t) limits->rejoin_grace * 1000;
@@ -87,10 +88,11 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
     rp_pool_clear (&self->conversations);
     rp_pool_clear (&self->lanes);
     rp_table_clear (&self->services_by_name);
-    rp_table_clear (&self->requests_by_id);
+    rp_index_clear (&self->requests_by_id);
     rp_table_clear (&self->conversations_by_key);
     rp_table_clear (&self->lanes_by_pair);
     rp_heap_clear (&self->timers);
+    rp_heap_clear (&self->due);
     free (self);
 }
 
@@ -133,7 +135,7 @@ s_each_request (rp_dispatch_t *self, void (*function) (rp_dispatch_t *, rp_reque
 {
     for (uint32_t slot = 0; slot < rp_pool_slots (&self->requests); slot++) {
         rp_request_t *request = rp_pool_at (&self->requests, slot);
-        if (request->pooled.generation & 1 && request->client)
+        if (request->pooled.generation & 1 && !request->answered)
             function (self, request);
     }
 }
@@ -204,6 +206,7 @@ void rp_dispatch_handle (
 {
     self->now = now;
     self->actions = actions;
+    self->newest = 0;
     rp_peer_t *peer;
     switch (event->kind) {
         case RP_EVENT_MESSAGE:
@@ -230,15 +233,19 @@ void rp_dispatch_handle (
     self->actions = NULL;
 }
 
+rp_payload_t **rp_dispatch_kept (rp_dispatch_t *self)
+{
+    // A delivery would have renewed its handle, so it has had none.
+    rp_request_t *request = self->newest ? rp_pool_find (&self->requests, self->newest) : NULL;
+    return request ? &request->payload : NULL;
+}
+
 /*  ---- Time --------------------------------------------------------------------------------------- */
 
 static void s_ring (rp_dispatch_t *self, rp_heap_node_t *node)
 {
     rp_timer_t *timer = RP_CONTAINER (node, rp_timer_t, node);
     switch (timer->kind) {
-        case RP_TIMER_REQUEST:
-            rp_request_due (self, RP_CONTAINER (timer, rp_request_t, timer));
-            break;
         case RP_TIMER_PEER:
             rp_peer_due (self, RP_CONTAINER (timer, rp_peer_t, timer));
             break;
@@ -253,6 +260,31 @@ static void s_ring (rp_dispatch_t *self, rp_heap_node_t *node)
     }
 }
 
+/*  When the first timer rings.  */
+static int64_t s_first_due (const rp_dispatch_t *self)
+{
+    uint64_t timer = (uint64_t) RP_NEVER, request = (uint64_t) RP_NEVER;
+    (void) rp_heap_first (&self->timers, &timer);
+    (void) rp_heap_first (&self->due, &request);
+    return (int64_t) (timer < request ? timer : request);
+}
+
+/*  Rings what is due first: at one time a service before its requests, since it ends them in their
+    order. False if nothing is due.  */
+static bool s_ring_first (rp_dispatch_t *self)
+{
+    uint64_t key;
+    int64_t first = s_first_due (self);
+    if (first > self->now || first == RP_NEVER)
+        return false;
+    rp_heap_node_t *node = rp_heap_first (&self->timers, &key);
+    if (node && (int64_t) key == first)
+        s_ring (self, node);
+    else
+        rp_request_due (self, RP_CONTAINER (rp_heap_first (&self->due, NULL), rp_request_t, due));
+    return true;
+}
+
 int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *actions)
 {
     self->now = now;
@@ -260,18 +292,14 @@ int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *action
     if (self->expected != RP_NEVER && now > self->expected + S_STALL_US)
         self->grace_until = now + S_STALL_GRACE_US;
 
-    uint64_t key;
-    rp_heap_node_t *node;
     do { // the end of a session may be what something else was waiting for, and the other way round
         rp_peer_end_condemned (self);
         rp_service_settle (self);
-        while ((node = rp_heap_first (&self->timers, &key)) && (int64_t) key <= now) {
-            s_ring (self, node);
+        while (s_ring_first (self))
             rp_service_settle (self);
-        }
     } while (!rp_list_is_empty (&self->ending));
 
-    int64_t next = rp_heap_first (&self->timers, &key) ? (int64_t) key : RP_NEVER;
+    int64_t next = s_first_due (self);
     if (self->draining && !self->stopped) {
         if (self->stats.running == 0 || now >= self->drain_until)
             s_stop (self);

@@ -83,6 +83,10 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions);
 void rp_dispatch_handle (
   rp_dispatch_t *self, const rp_event_t *event, int64_t now, rp_actions_t *actions);
 
+/*  Where the payload of the request that the event just handled brought is kept while it waits; NULL if
+    it does not wait. Something else that means the same may be put there, and is passed on instead.  */
+rp_payload_t **rp_dispatch_kept (rp_dispatch_t *self);
+
 /*  Does what is due; returns when to call again at the latest (INT64_MAX: never). To be called after
     each batch of events, and when that time has come.  */
 int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *actions);

@@ -243,7 +243,7 @@ static void s_give_up (rp_dispatch_t *self, rp_request_t *request, const rp_head
           self, conversation, RP_CONVERSATION_LOST,
           "the worker lost the conversation; begin it anew");
     }
-    if (request->client)
+    if (!request->answered)
         rp_request_lost (self, request, text);
     else
         rp_request_free (self, request);
@@ -286,11 +286,11 @@ static void s_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *e
         rp_parts_take (self, request, event);
         return;
     }
-    if (held && request->client && self->now >= request->deadline)
+    if (held && !request->answered && self->now >= rp_request_deadline (request))
         s_miss (self, request);
     if (!held) {
         s_refuse_reply (self, worker, event);
-    } else if (!request->client) {
+    } else if (request->answered) {
         self->stats.late_replies++;
         rp_note_late (self, worker, head->id);
         rp_actions_drop (self->actions, event->payload);

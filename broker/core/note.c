@@ -22,8 +22,9 @@ void rp_note_add_peer (rp_dispatch_t *self, rp_note_kind_t kind, const rp_peer_t
 void rp_note_add_request (
   rp_dispatch_t *self, rp_note_kind_t kind, const rp_request_t *request, unsigned status)
 {
-    rp_peer_id_t client = {request->client ? rp_pool_handle (&request->client->pooled) : 0};
-    rp_action_t *action = s_add (self, kind, client);
+    const rp_peer_t *client = rp_request_client (request);
+    rp_action_t *action =
+      s_add (self, kind, (rp_peer_id_t) {client ? rp_pool_handle (&client->pooled) : 0});
     if (request->worker) {
         action->token = (rp_token_t) {rp_pool_handle (&request->pooled)};
         action->note.worker = rp_peer_id (request->worker);
@@ -33,9 +34,9 @@ void rp_note_add_request (
     action->note.status = (uint8_t) status;
     action->note.attempt = request->attempt;
     action->note.attempts = request->attempts;
-    action->note.deadline = request->deadline;
+    action->note.deadline = rp_request_deadline (request);
     action->note.conversation = conversation ? rp_pool_handle (&conversation->pooled) : 0;
-    action->note.service = request->service->name;
+    action->note.service = rp_request_service (request)->name;
 }
 
 void rp_note_add_refusal (

@@ -6,13 +6,18 @@
 #include "broker/core/peer.h"
 #include "broker/core/request.h"
 
+static size_t s_bytes (const rp_request_t *request)
+{
+    return request->parts ? request->parts_bytes : 0;
+}
+
 /*  Takes the kept parts out of a request.  */
 static rp_payload_t *s_release (rp_dispatch_t *self, rp_request_t *request)
 {
     rp_payload_t *parts = request->parts;
-    self->stats.open_bytes -= request->parts_bytes;
+    self->stats.open_bytes -= s_bytes (request);
     request->parts = NULL;
-    request->parts_bytes = 0;
+    request->excluded = 0;
     return parts;
 }
 
@@ -35,6 +40,7 @@ static void s_keep (rp_dispatch_t *self, rp_request_t *request, const rp_event_t
         s_join (self, request->parts, event->payload);
     } else {
         request->parts = event->payload;
+        request->parts_bytes = 0;
         request->inlined = (event->head->flags & RP_FLAG_INLINE) != 0;
     }
     request->parts_bytes += (uint32_t) event->size;
@@ -54,7 +60,7 @@ rp_parts_excess (rp_dispatch_t *self, const rp_request_t *request, const rp_even
 {
     size_t size = event->size;
     if (event->head->status == RP_OK)
-        size += request->parts_bytes;
+        size += s_bytes (request);
     if (!event->oversized && size <= self->limits.max_body)
         return NULL;
     self->stats.too_large++;
@@ -73,9 +79,9 @@ static void s_end (rp_dispatch_t *self, rp_request_t *request, const char *text)
 
 void rp_parts_take (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
 {
-    if (request->client && self->now >= request->deadline)
+    if (!request->answered && self->now >= rp_request_deadline (request))
         rp_request_due (self, request);
-    if (!request->client) {
+    if (request->answered) {
         self->stats.late_replies++;
         rp_note_late (self, request->worker, event->head->id);
         rp_actions_drop (self->actions, event->payload);
@@ -88,7 +94,7 @@ void rp_parts_take (rp_dispatch_t *self, rp_request_t *request, const rp_event_t
     } else if ((excess = rp_parts_excess (self, request, event))) {
         rp_actions_drop (self->actions, event->payload);
         s_end (self, request, excess);
-    } else if (request->client->traits & RP_TRAIT_PARTS) {
+    } else if (request->lane->client->traits & RP_TRAIT_PARTS) {
         s_pass_on (self, request, event);
     } else if (self->stats.open_bytes + event->size > self->limits.total_queue_bytes) {
         rp_actions_drop (self->actions, event->payload);

@@ -40,7 +40,7 @@ static bool s_waits (unsigned state)
 
 static void s_count (rp_dispatch_t *self, const rp_request_t *request, uint64_t one)
 {
-    rp_service_t *service = request->service;
+    rp_service_t *service = rp_request_service (request);
     if (s_waits (request->state)) {
         self->stats.waiting += one;
         self->stats.waiting_bytes += one * request->bytes;
@@ -59,23 +59,26 @@ void rp_request_set_state (rp_dispatch_t *self, rp_request_t *request, rp_reques
 {
     RP_CHECK (s_allowed[request->state][state]);
     s_count (self, request, (uint64_t) -1);
-    request->state = (uint8_t) state;
+    request->state = state & 15u;
     s_count (self, request, 1);
 }
 
-static uint64_t s_hash (const rp_dispatch_t *self, const rp_peer_t *client, uint64_t id)
+static uint32_t s_hash (const rp_dispatch_t *self, const rp_peer_t *client, uint64_t id)
 {
-    return rp_hash_pair (rp_pool_handle (&client->pooled), id, self->seed);
+    return (uint32_t) rp_hash_pair (rp_pool_handle (&client->pooled), id, self->seed);
 }
 
 rp_request_t *rp_request_find (const rp_dispatch_t *self, const rp_peer_t *client, uint64_t id)
 {
-    uint64_t hash = s_hash (self, client, id);
-    rp_table_cursor_t cursor;
-    rp_request_t *request = rp_table_first (&self->requests_by_id, hash, &cursor);
-    while (request && (request->client != client || request->client_id != id))
-        request = rp_table_next (&self->requests_by_id, hash, &cursor);
-    return request;
+    uint32_t hash = s_hash (self, client, id);
+    rp_index_cursor_t cursor;
+    for (uint32_t slot = rp_index_first (&self->requests_by_id, hash, &cursor); slot != RP_INDEX_NONE;
+         slot = rp_index_next (hash, &cursor)) {
+        rp_request_t *request = rp_pool_at (&self->requests, slot);
+        if (request->client_id == id && request->lane->client == client)
+            return request;
+    }
+    return NULL;
 }
 
 rp_request_t *rp_request_accept (
@@ -85,38 +88,35 @@ rp_request_t *rp_request_accept (
     rp_request_t *request = rp_pool_take (&self->requests);
     if (!request)
         return NULL;
-    if (!rp_timer_begin (self, &request->timer, RP_TIMER_REQUEST)) {
+    rp_heap_node_init (&request->due);
+    int64_t deadline = self->now + (int64_t) event->head->time * 1000;
+    if (!rp_heap_push (&self->due, &request->due, (uint64_t) deadline)) {
         rp_pool_give (&self->requests, request);
         return NULL;
     }
-    if (!rp_table_insert (&self->requests_by_id, s_hash (self, client, head->id), request)) {
-        rp_timer_end (self, &request->timer);
+    uint32_t hash = s_hash (self, client, head->id);
+    if (
+      !rp_index_reserve (&self->requests_by_id, hash)
+      || !(request->lane = rp_lane_open (self, client, service))) {
+        rp_heap_remove (&self->due, &request->due);
         rp_pool_give (&self->requests, request);
         return NULL;
     }
-    request->lane = rp_lane_open (self, client, service);
-    if (!request->lane) {
-        rp_table_remove (&self->requests_by_id, s_hash (self, client, head->id), request);
-        rp_timer_end (self, &request->timer);
-        rp_pool_give (&self->requests, request);
-        return NULL;
-    }
-    request->client = client;
-    request->service = service;
+    (void) rp_index_insert (&self->requests_by_id, hash, request->pooled.slot);
     request->payload = event->payload;
     request->client_id = head->id;
     request->accepted = self->now;
-    request->deadline = self->now + (int64_t) head->time * 1000;
+    request->time = head->time;
     request->bytes = (uint32_t) rp_request_weight (event);
     request->flags = head->flags;
-    request->attempts = head->attempts;
+    request->attempts = head->attempts & 15u;
     request->wait = head->value;
     rp_list_append (&client->requests, &request->client_node);
     client->open++;
     service->requests++;
     self->stats.requests++;
     self->stats.open_bytes += request->bytes;
-    rp_timer_set (self, &request->timer, request->deadline);
+    self->newest = rp_pool_handle (&request->pooled);
     rp_note_request (self, RP_NOTE_ACCEPT, request, 0);
     return request;
 }
@@ -131,7 +131,7 @@ static uint32_t s_us (int64_t time)
 static inline void s_send_reply (
   rp_dispatch_t *self, const rp_request_t *request, const rp_head_t *reply, rp_payload_t *payload)
 {
-    rp_peer_t *client = request->client;
+    rp_peer_t *client = request->lane->client;
     if (client->ending) {
         rp_actions_drop (self->actions, payload);
         return;
@@ -158,24 +158,26 @@ void rp_request_send_part (
 void rp_request_answer (
   rp_dispatch_t *self, rp_request_t *request, const rp_head_t *reply, rp_payload_t *payload)
 {
-    rp_peer_t *client = request->client;
+    rp_lane_t *lane = request->lane;
+    rp_peer_t *client = lane->client;
+    rp_service_t *service = lane->service;
     bool failed = reply->status != RP_OK && reply->status != RP_APP_ERROR;
     rp_note_request (self, RP_NOTE_FINAL, request, reply->status);
     self->stats.final[reply->status]++;
-    request->service->ended++;
-    request->service->failed += failed;
+    service->ended++;
+    service->failed += failed;
     self->stats.open_bytes -= request->bytes;
     rp_parts_drop (self, request);
     s_send_reply (self, request, reply, payload);
     rp_list_remove (&request->client_node);
     client->open--;
-    rp_table_remove (
-      &self->requests_by_id, s_hash (self, client, request->client_id), request);
-    request->client = NULL;
+    rp_index_remove (
+      &self->requests_by_id, s_hash (self, client, request->client_id), request->pooled.slot);
     if (request->state == RP_REQUEST_QUEUED)
         rp_lane_take (request);
-    rp_lane_close (self, request->lane);
-    request->lane = NULL;
+    rp_lane_close (self, lane);
+    request->service = service;
+    request->answered = true;
     rp_actions_drop (self->actions, request->payload);
     request->payload = NULL;
 }
@@ -199,7 +201,7 @@ void rp_request_refill (rp_dispatch_t *self, rp_peer_t *worker)
     rp_list_node_t *node;
     while (rp_worker_has_room (worker) && (node = rp_list_first (&worker->pinned))) {
         rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
-        if (self->now < request->deadline)
+        if (self->now < rp_request_deadline (request))
             rp_request_start (self, request, worker);
         else
             rp_request_due (self, request);
@@ -210,14 +212,14 @@ void rp_request_refill (rp_dispatch_t *self, rp_peer_t *worker)
 
 void rp_request_free (rp_dispatch_t *self, rp_request_t *request)
 {
-    RP_CHECK (request->client == NULL);
+    RP_CHECK (request->answered);
     rp_peer_t *worker = request->worker;
     rp_conversation_t *conversation = request->conversation;
-    rp_service_touch (self, request->service);
+    rp_service_touch (self, rp_request_service (request));
     s_detach (self, request);
     rp_request_set_state (self, request, RP_REQUEST_DONE);
     bool current = conversation && conversation->current == request;
-    rp_timer_end (self, &request->timer);
+    rp_heap_remove (&self->due, &request->due);
     rp_pool_give (&self->requests, request);
     if (current)
         rp_conversation_advance (self, conversation);
@@ -248,7 +250,7 @@ void rp_request_abandon (
       .status = (uint8_t) status, .text = text, .text_size = (uint16_t) strlen (text)};
     rp_request_answer (self, request, &reply, NULL);
     rp_request_set_state (self, request, RP_REQUEST_ABANDONED);
-    rp_timer_set (self, &request->timer, s_limit_end (request));
+    rp_request_set_due (self, request, s_limit_end (request));
     rp_peer_tell (
       self, request->worker,
       &(rp_head_t) {
@@ -260,7 +262,7 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *wo
     s_detach (self, request);
     request->worker = worker;
     request->dispatched = self->now;
-    request->attempt++;
+    request->attempt = (request->attempt + 1u) & 15u;
     rp_pool_renew (&request->pooled);
     rp_request_set_state (self, request, RP_REQUEST_RUNNING);
     rp_list_append (&worker->running, &request->node);
@@ -268,8 +270,8 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *wo
     if (request->conversation && !request->conversation->worker)
         rp_conversation_bind (self, request->conversation, worker);
     int64_t limit_end = s_limit_end (request);
-    rp_timer_set (
-      self, &request->timer, request->deadline < limit_end ? request->deadline : limit_end);
+    int64_t deadline = rp_request_deadline (request);
+    rp_request_set_due (self, request, deadline < limit_end ? deadline : limit_end);
 
     rp_note_request (self, RP_NOTE_DISPATCH, request, 0);
     self->stats.deliveries++;
@@ -277,7 +279,8 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *wo
     worker->said = self->now;
     // Rounded up: a worker must not take its deadline for passed before this broker does, or what
     // it says then could arrive in time and stand for the reply.
-    int64_t left = (request->deadline - self->now + 999) / 1000;
+    const rp_service_t *service = worker->service;
+    int64_t left = (deadline - self->now + 999) / 1000;
     rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_peer_id (worker));
     action->payload = request->payload;
     action->token = (rp_token_t) {rp_pool_handle (&request->pooled)};
@@ -293,6 +296,8 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *wo
       .time = left < 1 ? 1 : (uint32_t) left,
       .attempt = request->attempt,
       .attempts = request->attempts,
+      .name = service->name,
+      .name_size = service->name_size,
     };
 }
 
@@ -310,7 +315,7 @@ static void s_requeue (rp_dispatch_t *self, rp_request_t *request)
     } else {
         if (conversation)
             rp_conversation_unbind (self, conversation);
-        rp_service_enqueue (self, request->service, request, true);
+        rp_service_enqueue (self, rp_request_service (request), request, true);
     }
     rp_request_refill (self, worker);
 }
@@ -325,7 +330,8 @@ void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *te
         rp_request_finish (self, request, RP_WORKER_LOST, text);
         return;
     }
-    request->excluded = rp_pool_handle (&request->worker->pooled);
+    rp_parts_drop (self, request);
+    request->excluded = rp_peer_mark (request->worker);
     s_requeue (self, request);
 }
 
@@ -343,7 +349,7 @@ void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t
         request->payload = payload;
     self->stats.deliveries--;
     self->stats.redeliveries -= request->attempt > 1;
-    request->attempt--;
+    request->attempt = (request->attempt - 1u) & 15u;
     if (request->orphaned)
         rp_request_finish (
           self, request, request->attempt > 0 ? RP_WORKER_LOST : RP_CONVERSATION_LOST,
@@ -361,8 +367,8 @@ void rp_request_no_worker (rp_dispatch_t *self, rp_request_t *request)
         return;
     }
     rp_head_t reply = {.status = RP_NO_WORKER};
-    rp_service_explain_absence (
-      self, request->service->name, request->service->name_size, &reply);
+    const rp_service_t *service = request->lane->service;
+    rp_service_explain_absence (self, service->name, service->name_size, &reply);
     rp_request_answer (self, request, &reply, NULL);
     rp_request_free (self, request);
 }
@@ -371,7 +377,8 @@ void rp_request_no_worker (rp_dispatch_t *self, rp_request_t *request)
 static int64_t s_patience_end (const rp_request_t *request)
 {
     int64_t end = request->accepted + (int64_t) request->wait * 1000;
-    return end < request->service->linger_until ? request->service->linger_until : end;
+    int64_t linger_until = rp_request_service (request)->linger_until;
+    return end < linger_until ? linger_until : end;
 }
 
 bool rp_request_is_patient (const rp_dispatch_t *self, const rp_request_t *request)
@@ -381,10 +388,10 @@ bool rp_request_is_patient (const rp_dispatch_t *self, const rp_request_t *reque
 
 void rp_request_watch (rp_dispatch_t *self, rp_request_t *request)
 {
-    int64_t due = request->deadline;
-    if (request->service->worker_count == 0 && s_patience_end (request) < due)
+    int64_t due = rp_request_deadline (request);
+    if (rp_request_service (request)->worker_count == 0 && s_patience_end (request) < due)
         due = s_patience_end (request);
-    rp_timer_set (self, &request->timer, due);
+    rp_request_set_due (self, request, due);
 }
 
 /*  The worker did not answer within its limit, so its place is free again, and whatever it still says
@@ -397,7 +404,7 @@ static void s_overdue (rp_dispatch_t *self, rp_request_t *request)
     rp_actions_log (
       self->actions, RP_LEVEL_WARNING, RP_TOPIC_LOST, rp_peer_id (worker),
       "a worker did not answer a request within the limit of an attempt");
-    if (request->client)
+    if (!request->answered)
         rp_request_lost (
           self, request, "the worker did not answer within the limit of an attempt");
     else
@@ -407,12 +414,13 @@ static void s_overdue (rp_dispatch_t *self, rp_request_t *request)
 void rp_request_due (rp_dispatch_t *self, rp_request_t *request)
 {
     bool running = request->state == RP_REQUEST_RUNNING;
-    if (!request->client || (running && self->now < request->deadline)) {
+    int64_t deadline = rp_request_deadline (request);
+    if (request->answered || (running && self->now < deadline)) {
         s_overdue (self, request);
         return;
     }
-    if (self->now < request->deadline) { // its wait for a worker is over
-        if (request->service->worker_count == 0 && !rp_request_is_patient (self, request))
+    if (self->now < deadline) { // its wait for a worker is over
+        if (request->lane->service->worker_count == 0 && !rp_request_is_patient (self, request))
             rp_request_no_worker (self, request);
         else
             rp_request_watch (self, request);

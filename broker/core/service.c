@@ -96,7 +96,7 @@ static rp_peer_t *s_choose (const rp_service_t *service, const rp_request_t *req
     if (!node)
         return NULL;
     rp_peer_t *worker = RP_CONTAINER (node, rp_peer_t, room_node);
-    if (request->excluded == rp_pool_handle (&worker->pooled)) {
+    if (request->excluded == rp_peer_mark (worker)) {
         node = rp_heap_second (&service->room);
         if (node)
             worker = RP_CONTAINER (node, rp_peer_t, room_node);
@@ -125,7 +125,7 @@ static void s_schedule (rp_dispatch_t *self, rp_service_t *service)
         rp_peer_t *worker = s_choose (service, request);
         if (!worker)
             return;
-        if (self->now >= request->deadline) {
+        if (self->now >= rp_request_deadline (request)) {
             rp_request_due (self, request);
             continue; // which was not a turn of its lane
         }

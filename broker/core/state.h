@@ -8,8 +8,8 @@
            │          │            │           │
            └──< conversations ─────┴───────────┘
 
-    Every item with a time limit is in one heap of timers from its birth to its end, so that setting a
-    timer can never fail. A request is in exactly one list: its client's lane in the service, its
+    Every item with a time limit is in a heap of timers (requests in one of their own) from its birth to
+    its end, so that setting a timer can never fail. A request is in exactly one list: its client's lane in the service, its
     conversation's line, its worker's pinned line, or its worker's running list;
     rp_request_set_state says which. A lane is in its service's queue exactly while a request waits
     in it.
@@ -20,6 +20,7 @@
 
 #include "broker/core/dispatch.h"
 #include "common/heap.h"
+#include "common/index.h"
 #include "common/list.h"
 #include "common/pool.h"
 #include "common/table.h"
@@ -27,7 +28,7 @@
 /*  A timer that is not set.  */
 #define RP_NEVER INT64_MAX
 
-typedef enum { RP_TIMER_REQUEST, RP_TIMER_PEER, RP_TIMER_SERVICE, RP_TIMER_CONVERSATION } rp_timer_kind_t;
+typedef enum { RP_TIMER_PEER, RP_TIMER_SERVICE, RP_TIMER_CONVERSATION } rp_timer_kind_t;
 
 typedef struct {
     rp_heap_node_t node;
@@ -139,33 +140,39 @@ typedef enum {
       RP_REQUEST_STATE_COUNT
 } rp_request_state_t;
 
+/*  There may be a million of these, so nothing stands here that can be told from something else
+    (tests/unit/test_dispatch_memory.c).  */
 struct rp_request {
     rp_pooled_t pooled; /* its handle is the token of the latest delivery */
-    rp_timer_t timer;
+    rp_heap_node_t due; /* in self->due from birth to end */
+    uint16_t flags;
+    unsigned char attempt : 4;
+    unsigned char attempts : 4;
+    unsigned char state : 4; /* rp_request_state_t */
+    bool answered : 1;       /* it has its final status */
+    bool orphaned : 1;       /* its conversation ended while a worker had it */
+    bool streamed : 1;       /* its client has seen part of the reply */
+    bool inlined : 1;        /* the first of parts has RP_FLAG_INLINE */
     rp_list_node_t node;
     rp_list_node_t client_node;
-    rp_peer_t *client; /* NULL once it has its final status */
+    union {
+        rp_lane_t *lane;       /* until it has its final status: leads to client and service */
+        rp_service_t *service; /* from then on */
+    };
     rp_peer_t *worker; /* RUNNING, ABANDONED */
-    rp_service_t *service;
-    rp_lane_t *lane; /* while client != NULL */
     rp_conversation_t *conversation;
     rp_payload_t *payload; /* NULL while the only copy is on its way */
     rp_payload_t *parts;   /* of the reply so far, joined; the client does not take parts */
     uint64_t client_id;
-    uint64_t excluded; /* handle of the worker that lost it last */
-    int64_t deadline;
     int64_t accepted;
     int64_t dispatched;
+    uint32_t time;     /* ms from accepted until the deadline */
+    uint32_t wait;     /* ms it may wait for a worker to appear, from accepted on */
     uint32_t bytes;
-    uint16_t flags;
-    uint8_t attempt;
-    uint8_t attempts;
-    uint8_t state;
-    bool orphaned; /* its conversation ended while a worker had it */
-    bool streamed; /* its client has seen part of the reply */
-    bool inlined;  /* the first of parts has RP_FLAG_INLINE */
-    uint32_t parts_bytes;
-    uint32_t wait; /* ms it may wait for a worker to appear, from accepted on */
+    union {
+        uint32_t excluded;    /* mark of the worker that lost it last */
+        uint32_t parts_bytes; /* while parts != NULL */
+    };
 };
 
 struct rp_conversation {
@@ -196,10 +203,11 @@ struct rp_dispatch {
     rp_pool_t conversations;
     rp_pool_t lanes;
     rp_table_t services_by_name;
-    rp_table_t requests_by_id;
+    rp_index_t requests_by_id;
     rp_table_t conversations_by_key;
     rp_table_t lanes_by_pair; /* client and service */
     rp_heap_t timers;
+    rp_heap_t due; /* requests, likewise: a heap of their own spares each its kind */
     rp_list_t dirty;  /* services to be scheduled before this call returns */
     rp_list_t ending; /* sessions to be ended by the next tick */
 
@@ -208,6 +216,7 @@ struct rp_dispatch {
     uint32_t workers;
     uint64_t uses; /* counts dispatches; orders workers by last use */
 
+    uint64_t newest; /* handle of the request that the event at hand began; 0: none */
     bool history;
     bool draining;
     bool stopped;
@@ -237,6 +246,34 @@ static inline void rp_timer_set (rp_dispatch_t *self, rp_timer_t *timer, int64_t
 static inline void rp_timer_end (rp_dispatch_t *self, rp_timer_t *timer)
 {
     rp_heap_remove (&self->timers, &timer->node);
+}
+
+/*  Tells a worker from another in half of a handle. Never the same for two sessions with one number,
+    and for others so rarely that a wrong guess, which costs one turn, does not matter.  */
+static inline uint32_t rp_peer_mark (const rp_peer_t *peer)
+{
+    return peer->pooled.generation * 0x9e3779b1u + peer->pooled.slot;
+}
+
+/*  Whose it is; NULL once it has its final status.  */
+static inline rp_peer_t *rp_request_client (const rp_request_t *request)
+{
+    return request->answered ? NULL : request->lane->client;
+}
+
+static inline rp_service_t *rp_request_service (const rp_request_t *request)
+{
+    return request->answered ? request->service : request->lane->service;
+}
+
+static inline int64_t rp_request_deadline (const rp_request_t *request)
+{
+    return request->accepted + (int64_t) request->time * 1000;
+}
+
+static inline void rp_request_set_due (rp_dispatch_t *self, rp_request_t *request, int64_t when)
+{
+    rp_heap_update (&self->due, &request->due, (uint64_t) when);
 }
 
 static inline rp_peer_id_t rp_peer_id (const rp_peer_t *peer)

@@ -13,6 +13,7 @@
 
 #include "common/bundle.h"
 #include "common/limits.h"
+#include "common/wire.h"
 
 /*  Above this a copy costs more than what libzmq's buffer wastes, bytes.  */
 #define S_COMPACT_MAX 4096u
@@ -294,6 +295,13 @@ rp_received_t rp_message_unbundle (
     return RP_RECEIVED;
 }
 
+void rp_message_count_copy (rp_message_pool_t *pool, const uint8_t *data, size_t size)
+{
+    size_t head = size < RP_WIRE_FIXED ? size : rp_wire_head_size (data);
+    if (size > head)
+        pool->copied += size - head;
+}
+
 bool rp_message_leave_bundle (rp_message_pool_t *pool, rp_message_t *self)
 {
     if (!self->bundle)
@@ -301,6 +309,7 @@ bool rp_message_leave_bundle (rp_message_pool_t *pool, rp_message_t *self)
     if (zmq_msg_init_size (&self->first, self->bytes) != 0)
         return false;
     memcpy (zmq_msg_data (&self->first), self->at, self->bytes);
+    rp_message_count_copy (pool, self->at, self->bytes);
     rp_message_destroy (pool, &self->bundle);
     return true;
 }
@@ -349,7 +358,8 @@ rp_message_t *rp_message_share (rp_message_pool_t *pool, rp_message_t *self)
 #define S_PARTS_MAX (2 * RP_FRAMES_MAX)
 
 /*  Makes one frame of those from first up to end. False when out of memory.  */
-static bool s_merge (zmq_msg_t *merged, zmq_msg_t *const *parts, uint32_t first, uint32_t end)
+static bool s_merge (
+  rp_message_pool_t *pool, zmq_msg_t *merged, zmq_msg_t *const *parts, uint32_t first, uint32_t end)
 {
     size_t size = 0;
     for (uint32_t index = first; index < end; index++)
@@ -364,6 +374,7 @@ static bool s_merge (zmq_msg_t *merged, zmq_msg_t *const *parts, uint32_t first,
             memcpy (at, zmq_msg_data (parts[index]), part);
         at += part;
     }
+    pool->copied += size;
     zmq_msg_move (merged, &made);
     zmq_msg_close (&made);
     return true;
@@ -388,14 +399,15 @@ static uint32_t s_group (zmq_msg_t *const *parts, uint32_t count, uint32_t *ends
 
 /*  Makes a frame of each group; one of a single part is moved, when nothing can fail any more. NULL when
     out of memory, and nothing changed.  */
-static zmq_msg_t *s_regroup (zmq_msg_t *const *parts, const uint32_t *ends, uint32_t groups)
+static zmq_msg_t *s_regroup (
+  rp_message_pool_t *pool, zmq_msg_t *const *parts, const uint32_t *ends, uint32_t groups)
 {
     zmq_msg_t *frames = malloc ((groups ? groups : 1) * sizeof *frames);
     if (!frames)
         return NULL;
     for (uint32_t group = 0, first = 0; group < groups; first = ends[group++]) {
         zmq_msg_init (&frames[group]);
-        if (ends[group] - first > 1 && !s_merge (&frames[group], parts, first, ends[group])) {
+        if (ends[group] - first > 1 && !s_merge (pool, &frames[group], parts, first, ends[group])) {
             s_close_frames (frames, group);
             free (frames);
             return NULL;
@@ -424,7 +436,7 @@ bool rp_message_join (rp_message_pool_t *pool, rp_message_t *self, rp_message_t 
         ends[index] = index + 1;
     if (count >= RP_FRAMES_MAX)
         kept = s_group (parts, count, ends);
-    zmq_msg_t *frames = s_regroup (parts, ends, kept);
+    zmq_msg_t *frames = s_regroup (pool, parts, ends, kept);
     if (!frames)
         return false;
     self->bytes += other->bytes - rp_message_size (other);
@@ -437,21 +449,22 @@ bool rp_message_join (rp_message_pool_t *pool, rp_message_t *self, rp_message_t 
 }
 
 /*  Replaces the first frame by a copy in memory of its own.  */
-static bool s_copy_head (rp_message_t *self)
+static bool s_copy_head (rp_message_pool_t *pool, rp_message_t *self)
 {
     zmq_msg_t copy;
     size_t size = zmq_msg_size (&self->first);
     if (zmq_msg_init_size (&copy, size) != 0)
         return false;
     memcpy (zmq_msg_data (&copy), zmq_msg_data (&self->first), size);
+    rp_message_count_copy (pool, zmq_msg_data (&copy), size);
     zmq_msg_move (&self->first, &copy);
     zmq_msg_close (&copy);
     return true;
 }
 
-bool rp_message_own_head (rp_message_t *self)
+bool rp_message_own_head (rp_message_pool_t *pool, rp_message_t *self)
 {
-    return self->bundle || !zmq_msg_get (&self->first, ZMQ_SHARED) || s_copy_head (self);
+    return self->bundle || !zmq_msg_get (&self->first, ZMQ_SHARED) || s_copy_head (pool, self);
 }
 
 void rp_message_compact (rp_message_pool_t *pool, rp_message_t *self)
@@ -459,7 +472,7 @@ void rp_message_compact (rp_message_pool_t *pool, rp_message_t *self)
     if (self->bundle)
         (void) rp_message_leave_bundle (pool, self);
     else if (zmq_msg_size (&self->first) <= S_COMPACT_MAX)
-        (void) s_copy_head (self);
+        (void) s_copy_head (pool, self);
 }
 
 bool rp_message_add_frames (rp_message_t *self, uint32_t count)

@@ -38,6 +38,7 @@ typedef struct {
     rp_message_t *head;
     size_t count;
     size_t largest; /* more than this many are freed instead of kept */
+    uint64_t copied; /* bytes of bodies that were copied from one message to another */
 } rp_message_pool_t;
 
 /*  How a receive ended.  */
@@ -111,12 +112,15 @@ bool rp_message_join (rp_message_pool_t *pool, rp_message_t *self, rp_message_t 
 
 /*  Makes the first frame one that nobody else reads, so that its head may be patched in place.
     Copies it if it is shared. False when out of memory.  */
-bool rp_message_own_head (rp_message_t *self);
+bool rp_message_own_head (rp_message_pool_t *pool, rp_message_t *self);
 
 /*  Gives a small first frame memory of its own size. libzmq leaves what it receives in its buffer of
     8 KiB, which a message of 100 bytes that is kept would otherwise keep; a bundle is kept likewise.
     Without memory it stays.  */
 void rp_message_compact (rp_message_pool_t *pool, rp_message_t *self);
+
+/*  Counts the copy of a first frame: what it has behind its head.  */
+void rp_message_count_copy (rp_message_pool_t *pool, const uint8_t *data, size_t size);
 
 /*  Gives a message of one frame more, empty ones. False when out of memory, and nothing changed.  */
 bool rp_message_add_frames (rp_message_t *self, uint32_t count);

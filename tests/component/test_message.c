@@ -292,13 +292,13 @@ static void a_head_is_copied_before_it_is_changed_if_another_reads_it (void **st
     memset (text, 'x', sizeof text - 1); // more than what libzmq keeps inside a frame
     rp_message_t *message = s_new (world, text);
     void *own = zmq_msg_data (&message->first);
-    assert_true (rp_message_own_head (message));
+    assert_true (rp_message_own_head (&world->pool, message));
     assert_ptr_equal (zmq_msg_data (&message->first), own); // nobody else: no copy
 
     rp_message_t *other = rp_message_share (&world->pool, message);
     assert_non_null (other);
     assert_ptr_equal (zmq_msg_data (&other->first), own);
-    assert_true (rp_message_own_head (other));
+    assert_true (rp_message_own_head (&world->pool, other));
     memset (zmq_msg_data (&other->first), 'y', sizeof text - 1);
     assert_frame (message, 0, text);
     rp_message_destroy (&world->pool, &message);
@@ -433,7 +433,7 @@ static void of_a_shared_message_the_one_that_was_there_leaves_the_bundle (void *
     assert_non_null (sent->bundle);
     // The one that is sent may be changed where it lies.
     const uint8_t *at = rp_message_data (sent);
-    assert_true (rp_message_own_head (sent));
+    assert_true (rp_message_own_head (&world->pool, sent));
     assert_ptr_equal (rp_message_data (sent), at);
     memset (rp_message_data (sent), 'x', rp_message_size (sent));
     assert_message (kept, "the second");

@@ -36,7 +36,8 @@ static void s_prepare (s_world_t *world, unsigned state)
         .service = &world->service,
         .worker = &world->worker,
         .bytes = 100,
-        .state = (uint8_t) state}};
+        .state = state & 15u,
+        .answered = true}};
     rp_stats_t *stats = &world->core.stats;
     bool waits =
       state == RP_REQUEST_QUEUED || state == RP_REQUEST_HELD || state == RP_REQUEST_PINNED;

@@ -1,0 +1,194 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "common/index.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define S_PLACES 512u
+#define S_MASK (S_PLACES - 1)
+#define S_FULL (S_PLACES / 4 * 3)
+
+typedef struct {
+    uint32_t hash;
+    uint32_t number; /* plus 1; 0: empty */
+} s_place_t;
+
+struct rp_index_page {
+    s_place_t places[S_PLACES];
+    uint32_t count;
+    uint8_t depth; /* first bits that the hashes in it share */
+};
+
+void rp_index_init (rp_index_t *self)
+{
+    *self = (rp_index_t) {0};
+}
+
+static size_t s_directory_size (const rp_index_t *self)
+{
+    return self->pages ? (size_t) 1 << self->depth : 0;
+}
+
+/*  Where in a directory of this depth the page of a hash is.  */
+static size_t s_entry (uint32_t hash, unsigned depth)
+{
+    return (size_t) (((uint64_t) hash << depth) >> 32);
+}
+
+/*  In how many places, in a row, a page stands in the directory.  */
+static size_t s_span (const rp_index_t *self, const rp_index_page_t *page)
+{
+    return (size_t) 1 << (self->depth - page->depth);
+}
+
+static rp_index_page_t *s_page (const rp_index_t *self, uint32_t hash)
+{
+    return self->pages[s_entry (hash, self->depth)];
+}
+
+void rp_index_clear (rp_index_t *self)
+{
+    for (size_t entry = 0, span; entry < s_directory_size (self); entry += span) {
+        span = s_span (self, self->pages[entry]);
+        free (self->pages[entry]);
+    }
+    free (self->pages);
+    rp_index_init (self);
+}
+
+static void s_put (rp_index_page_t *page, s_place_t item)
+{
+    uint32_t place = item.hash & S_MASK;
+    while (page->places[place].number)
+        place = (place + 1) & S_MASK;
+    page->places[place] = item;
+    page->count++;
+}
+
+static bool s_begin (rp_index_t *self)
+{
+    rp_index_page_t **pages = malloc (sizeof *pages);
+    rp_index_page_t *page = calloc (1, sizeof *page);
+    if (!pages || !page) {
+        free (pages);
+        free (page);
+        return false;
+    }
+    pages[0] = page;
+    self->pages = pages;
+    self->page_count = 1;
+    return true;
+}
+
+/*  False when out of memory, or when pages are full only because hashes are alike.  */
+static bool s_double_directory (rp_index_t *self)
+{
+    size_t size = s_directory_size (self);
+    if (size > self->count)
+        return false;
+    rp_index_page_t **pages = realloc (self->pages, 2 * size * sizeof *pages);
+    if (!pages)
+        return false;
+    for (size_t entry = size; entry-- > 0;)
+        pages[2 * entry] = pages[2 * entry + 1] = pages[entry];
+    self->pages = pages;
+    self->depth++;
+    return true;
+}
+
+/*  Makes two pages of the one that a hash belongs in.  */
+static bool s_split (rp_index_t *self, uint32_t hash)
+{
+    rp_index_page_t *page = s_page (self, hash);
+    if (page->depth == self->depth && !s_double_directory (self))
+        return false;
+    rp_index_page_t *halves[2] = {calloc (1, sizeof *page), calloc (1, sizeof *page)};
+    if (!halves[0] || !halves[1]) {
+        free (halves[0]);
+        free (halves[1]);
+        return false;
+    }
+    size_t span = s_span (self, page);
+    size_t first = s_entry (hash, page->depth) * span;
+    halves[0]->depth = halves[1]->depth = page->depth + 1;
+    for (uint32_t place = 0; place < S_PLACES; place++)
+        if (page->places[place].number)
+            s_put (
+              halves[s_entry (page->places[place].hash, page->depth + 1u) & 1],
+              page->places[place]);
+    for (size_t entry = 0; entry < span; entry++)
+        self->pages[first + entry] = halves[entry >= span / 2];
+    free (page);
+    self->page_count++;
+    return true;
+}
+
+bool rp_index_reserve (rp_index_t *self, uint32_t hash)
+{
+    if (!self->pages && !s_begin (self))
+        return false;
+    while (s_page (self, hash)->count >= S_FULL)
+        if (!s_split (self, hash))
+            return false;
+    return true;
+}
+
+bool rp_index_insert (rp_index_t *self, uint32_t hash, uint32_t number)
+{
+    if (!rp_index_reserve (self, hash))
+        return false;
+    s_put (s_page (self, hash), (s_place_t) {hash, number + 1});
+    self->count++;
+    return true;
+}
+
+void rp_index_remove (rp_index_t *self, uint32_t hash, uint32_t number)
+{
+    if (!self->pages)
+        return;
+    rp_index_page_t *page = s_page (self, hash);
+    s_place_t *places = page->places;
+    uint32_t hole = hash & S_MASK;
+    while (places[hole].number != number + 1) {
+        if (!places[hole].number)
+            return;
+        hole = (hole + 1) & S_MASK;
+    }
+    page->count--;
+    self->count--;
+
+    // Shift back whatever would not be found any more across the hole.
+    for (uint32_t place = (hole + 1) & S_MASK; places[place].number; place = (place + 1) & S_MASK) {
+        uint32_t home = places[place].hash & S_MASK;
+        if (((place - home) & S_MASK) >= ((place - hole) & S_MASK)) {
+            places[hole] = places[place];
+            hole = place;
+        }
+    }
+    places[hole] = (s_place_t) {0, 0};
+}
+
+static uint32_t s_walk (uint32_t hash, rp_index_cursor_t *cursor)
+{
+    for (;; cursor->place = (cursor->place + 1) & S_MASK) {
+        const s_place_t *place = &cursor->page->places[cursor->place];
+        if (!place->number || place->hash == hash)
+            return place->number - 1; // RP_INDEX_NONE if it is empty
+    }
+}
+
+uint32_t rp_index_first (const rp_index_t *self, uint32_t hash, rp_index_cursor_t *cursor)
+{
+    if (!self->pages)
+        return RP_INDEX_NONE;
+    cursor->page = s_page (self, hash);
+    cursor->place = hash & S_MASK;
+    return s_walk (hash, cursor);
+}
+
+uint32_t rp_index_next (uint32_t hash, rp_index_cursor_t *cursor)
+{
+    cursor->place = (cursor->place + 1) & S_MASK;
+    return s_walk (hash, cursor);
+}
