@@ -27,8 +27,10 @@ static rp_call_t *s_new (const char *service, size_t name_size, const void *body
     rp_call_t *self = malloc (sizeof *self + capacity);
     if (!self)
         return NULL;
-    *self = (rp_call_t) {
-      .name_size = (uint8_t) name_size, .exchange.size = size, .capacity = capacity};
+    memset (self, 0, offsetof (rp_call_t, reply));
+    self->name_size = (uint8_t) name_size;
+    self->exchange.size = size;
+    self->capacity = capacity;
     if (s_has_large (self) && zmq_msg_init_size (&self->large, size) != 0) {
         free (self);
         errno = ENOMEM;
@@ -71,7 +73,8 @@ static void s_clear_request (rp_call_t *self)
 {
     if (s_has_large (self))
         zmq_msg_close (&self->large);
-    free (self->headers);
+    if (self->headers)
+        free (self->headers);
     if (self->conversation)
         rp_conversation_release (self->conversation);
     self->exchange.size = 0;
@@ -82,7 +85,7 @@ static void s_clear_request (rp_call_t *self)
 void rp_call_free (rp_call_t *self)
 {
     s_clear_request (self);
-    rp_reply_clear (&self->reply);
+    rp_reply_release (&self->reply);
     free (self);
 }
 

@@ -228,7 +228,8 @@ static void s_abandon (rp_client_t *self, rp_call_t *call)
 {
     rp_client_core_abandon (&self->core, &call->exchange, rp_clock_us ());
     rp_pump_unlock (self->pump);
-    rp_reply_clear (&call->reply);
+    rp_reply_release (&call->reply);
+    rp_reply_init (&call->reply);
 }
 
 int rp_client_perform (rp_client_t *self, rp_call_t **call_p, rp_reply_t **reply_p)

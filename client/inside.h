@@ -43,11 +43,13 @@ struct rp_reply {
     const char *text;      /* NULL: none; in the first frame, or own_text */
     const char *headers;   /* in the first frame: key NUL value NUL and one byte, for each */
     size_t headers_size;
-    zmq_msg_t first;       /* what text, headers and body point into, unless that is the call's data */
-    zmq_msg_t second;
-    unsigned frames;       /* of these two, in use */
+    unsigned frames;       /* of first and second, in use */
     char *own_text;        /* from malloc, or NULL */
-    char *joined;          /* a body of several frames, as one; from malloc, or NULL */
+    char *joined;          /* a body of several frames, as one, or a frame that lay in a bundle; from
+                              malloc, or NULL */
+    zmq_msg_t first;       /* what text, headers and body point into, unless that is joined or the
+                              call's data; from here on not zeroed for each call */
+    zmq_msg_t second;
 };
 
 /*  A call holds the reply to come, so that a request that was accepted always gets one.  */
@@ -63,9 +65,9 @@ struct rp_call {
     uint8_t name_size;
     bool awaited;    /* a thread waits for this one */
     bool done;       /* it need not any longer */
-    zmq_msg_t large; /* a body over RP_INLINE_MAX; otherwise not in use */
-    rp_reply_t reply;
     size_t capacity; /* of data */
+    rp_reply_t reply;
+    zmq_msg_t large; /* a body over RP_INLINE_MAX; otherwise not in use */
     char data[]; /* the service's name, then a body of up to RP_INLINE_MAX bytes; once the call has ended,
                     a small reply's frame */
 };
@@ -128,13 +130,16 @@ void rp_call_free (rp_call_t *self);
 rp_reply_t *rp_call_become_reply (rp_call_t *self);
 
 void rp_reply_init (rp_reply_t *self);
-/*  Frees what a reply holds; it is as after init.  */
-void rp_reply_clear (rp_reply_t *self);
+/*  Frees what a reply holds.  */
+void rp_reply_release (rp_reply_t *self);
+
+/*  Copies the one frame of a REPLY whose head was decoded from it: where the request was, which is not
+    needed any more, if it fits there. False when out of memory.  */
+bool rp_reply_copy (rp_reply_t *self, const uint8_t *frame, size_t size, const rp_head_t *head);
 
 /*  Takes the frames of a REPLY whose head was decoded from them. False when out of memory, and
     nothing was taken.  */
-bool rp_reply_fill (
-  rp_reply_t *self, rp_message_pool_t *messages, rp_message_t *message, const rp_head_t *head);
+bool rp_reply_fill (rp_reply_t *self, rp_message_t *message, const rp_head_t *head);
 
 void rp_conversation_release (rp_conversation_t *self);
 

@@ -11,18 +11,20 @@
 
 void rp_reply_init (rp_reply_t *self)
 {
-    *self = (rp_reply_t) {.body = ""};
+    memset (self, 0, offsetof (rp_reply_t, first));
+    self->body = "";
 }
 
-void rp_reply_clear (rp_reply_t *self)
+void rp_reply_release (rp_reply_t *self)
 {
     if (self->frames > 0)
         zmq_msg_close (&self->first);
     if (self->frames > 1)
         zmq_msg_close (&self->second);
-    free (self->own_text);
-    free (self->joined);
-    rp_reply_init (self);
+    if (self->own_text)
+        free (self->own_text);
+    if (self->joined)
+        free (self->joined);
 }
 
 /*  ---- Filling -------------------------------------------------------------------------------- */
@@ -70,28 +72,24 @@ static void s_take_head (rp_reply_t *self, const rp_head_t *head, char *text)
         self->text = s_terminate_text (text, head->text_size);
 }
 
-/*  A small message in a bundle is copied where the request was, which is not needed any more.  */
-static bool s_fill_in_call (rp_reply_t *self, rp_message_t *message, const rp_head_t *head)
+bool rp_reply_copy (rp_reply_t *self, const uint8_t *frame, size_t size, const rp_head_t *head)
 {
     rp_call_t *call = RP_CONTAINER (self, rp_call_t, reply);
-    if (!message->bundle || message->bytes > call->capacity)
+    char *copy = call->data;
+    if (size > call->capacity && !(copy = self->joined = malloc (size)))
         return false;
-    size_t text_at = (size_t) (head->text - (const char *) rp_message_data (message));
-    memcpy (call->data, rp_message_data (message), message->bytes);
-    self->body = call->data + head->size;
-    self->size = message->bytes - head->size;
-    s_take_head (self, head, call->data + text_at);
+    memcpy (copy, frame, size);
+    self->body = copy + head->size;
+    self->size = size - head->size;
+    s_take_head (self, head, copy + (head->text - (const char *) frame));
     return true;
 }
 
-bool rp_reply_fill (
-  rp_reply_t *self, rp_message_pool_t *messages, rp_message_t *message, const rp_head_t *head)
+bool rp_reply_fill (rp_reply_t *self, rp_message_t *message, const rp_head_t *head)
 {
-    if (s_fill_in_call (self, message, head))
-        return true;
+    if (message->bundle) // a reply outlives the lock that guards bundles
+        return rp_reply_copy (self, rp_message_data (message), message->bytes, head);
     size_t text_at = (size_t) (head->text - (const char *) rp_message_data (message));
-    if (!rp_message_leave_bundle (messages, message)) // a reply outlives the lock that guards bundles
-        return false;
     bool inline_body = zmq_msg_size (&message->first) > head->size;
     bool joins = message->count > 2 || (message->count == 2 && inline_body);
     if (joins && !s_join (self, message, head->size))

@@ -115,19 +115,23 @@ static bool s_obey (rp_client_t *self, int64_t now)
 
 /*  ---- Receiving ------------------------------------------------------------------------------ */
 
-static void s_take_message (rp_client_t *self, rp_message_t *message, int64_t now)
+/*  message is NULL if the frame lies in a bundle.  */
+static void s_take_frame (
+  rp_client_t *self, const uint8_t *frame, size_t size, rp_message_t *message, int64_t now)
 {
     rp_head_t head;
-    rp_wire_error_t error = rp_wire_decode (
-      &head, rp_message_data (message), rp_message_size (message));
-    if (error != RP_WIRE_ERROR_NONE) {
+    if (rp_wire_decode (&head, frame, size) != RP_WIRE_ERROR_NONE) {
         self->core.ignored++;
         return;
     }
     if (head.command == RP_COMMAND_WELCOME && head.flags & RP_FLAG_BUNDLES)
         rp_channel_set_bundles (self->channel);
     rp_call_t *call = (rp_call_t *) rp_client_core_message (&self->core, &head, now);
-    if (call && !rp_reply_fill (&call->reply, &self->messages, message, &head)) {
+    if (!call)
+        return;
+    bool taken = message ? rp_reply_fill (&call->reply, message, &head)
+                         : rp_reply_copy (&call->reply, frame, size, &head);
+    if (!taken) {
         call->reply.status = RP_UNKNOWN;
         call->reply.text = "a reply came, but there was no memory for it";
     }
@@ -137,6 +141,12 @@ static void s_take_message (rp_client_t *self, rp_message_t *message, int64_t no
 static bool s_receive (rp_client_t *self, int64_t now)
 {
     for (int budget = S_BUDGET; budget > 0; budget--) {
+        size_t size;
+        const uint8_t *frame = rp_channel_unbundle (self->channel, &size);
+        if (frame) {
+            s_take_frame (self, frame, size, NULL, now);
+            continue;
+        }
         rp_message_t *message = NULL;
         rp_received_t received = rp_channel_receive (
           self->channel, &self->messages, S_REPLY_MAX, &message);
@@ -145,7 +155,8 @@ static bool s_receive (rp_client_t *self, int64_t now)
         if (received == RP_RECEIVED_NONE || received == RP_RECEIVED_ERROR)
             return false;
         if (received == RP_RECEIVED)
-            s_take_message (self, message, now);
+            s_take_frame (
+              self, rp_message_data (message), rp_message_size (message), message, now);
         else
             self->core.ignored++;
         rp_message_destroy (&self->messages, &message);

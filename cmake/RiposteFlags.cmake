@@ -20,6 +20,14 @@ target_compile_definitions (riposte_flags INTERFACE _GNU_SOURCE)
 target_compile_options (riposte_flags INTERFACE
     -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes
     -Wmissing-prototypes -Wpointer-arith -Wvla)
+# GCC zeroes a struct of 80 bytes or more with "rep stos" on x86, which takes several times as long as the
+# few stores that it stands for; heads, calls and tasks are such structs (bench/NOTES.md).
+include (CheckCCompilerFlag)
+set (RIPOSTE_ZERO_BY_STORES "-mmemset-strategy=vector_loop:512:noalign,libcall:-1:noalign")
+check_c_compiler_flag ("${RIPOSTE_ZERO_BY_STORES}" RIPOSTE_HAS_MEMSET_STRATEGY)
+if (RIPOSTE_HAS_MEMSET_STRATEGY)
+    target_compile_options (riposte_flags INTERFACE ${RIPOSTE_ZERO_BY_STORES})
+endif ()
 if (RIPOSTE_WERROR)
     target_compile_options (riposte_flags INTERFACE -Werror)
 endif ()

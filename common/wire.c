@@ -78,13 +78,14 @@ static const s_shape_t s_shapes[RP_COMMAND_COUNT] = {
 /*  True if all that is not zero is in a field that the shape has.  */
 static bool s_fields_fit (const uint8_t *fixed, const s_shape_t *shape)
 {
-    uint64_t head[S_WORDS];
-    uint64_t mask[S_WORDS];
-    memcpy (head, fixed, sizeof head);
-    memcpy (mask, shape->bytes, sizeof mask);
     uint64_t stray = 0;
-    for (size_t word = 0; word < S_WORDS; word++)
-        stray |= head[word] & ~mask[word];
+    for (size_t word = 0; word < S_WORDS; word++) {
+        uint64_t head;
+        uint64_t mask;
+        memcpy (&head, fixed + word * sizeof head, sizeof head);
+        memcpy (&mask, shape->bytes + word * sizeof mask, sizeof mask);
+        stray |= head & ~mask;
+    }
     return stray == 0;
 }
 
@@ -156,12 +157,13 @@ static void s_read_fixed (rp_head_t *head, const uint8_t *at)
     head->text_size = rp_get_u16 (at + AT_TEXT_SIZE);
     head->headers_size = rp_get_u16 (at + AT_HEADERS_SIZE);
     head->code = rp_get_u32 (at + AT_CODE);
+    head->name = head->key = head->text = NULL;
+    head->headers = NULL;
 }
 
-rp_wire_error_t rp_wire_decode (rp_head_t *head, const void *data, size_t size)
+/*  What says that it is a head, and of which command.  */
+static rp_wire_error_t s_check_front (const uint8_t *at, size_t size)
 {
-    const uint8_t *at = data;
-    memset (head, 0, sizeof *head);
     if (size < 4)
         return size >= 2 && rp_get_u16 (at) == RP_WIRE_SIGNATURE ? RP_WIRE_ERROR_TRUNCATED
                                                                  : RP_WIRE_ERROR_NOT_NATIVE;
@@ -171,9 +173,17 @@ rp_wire_error_t rp_wire_decode (rp_head_t *head, const void *data, size_t size)
         return RP_WIRE_ERROR_VERSION;
     if (at[AT_COMMAND] == 0 || at[AT_COMMAND] >= RP_COMMAND_COUNT)
         return RP_WIRE_ERROR_COMMAND;
-    if (size < RP_WIRE_FIXED)
-        return RP_WIRE_ERROR_TRUNCATED;
+    return size < RP_WIRE_FIXED ? RP_WIRE_ERROR_TRUNCATED : RP_WIRE_ERROR_NONE;
+}
 
+rp_wire_error_t rp_wire_decode (rp_head_t *head, const void *data, size_t size)
+{
+    const uint8_t *at = data;
+    rp_wire_error_t error = s_check_front (at, size);
+    if (error != RP_WIRE_ERROR_NONE) {
+        memset (head, 0, sizeof *head);
+        return error;
+    }
     s_read_fixed (head, at);
     if (head->size > size)
         return RP_WIRE_ERROR_TRUNCATED;
@@ -201,12 +211,6 @@ rp_wire_error_t rp_wire_decode (rp_head_t *head, const void *data, size_t size)
     if (head->headers_size && !rp_headers_are_valid (head->headers, head->headers_size))
         return RP_WIRE_ERROR_HEADERS;
     return s_check_command (head);
-}
-
-size_t rp_wire_size (const rp_head_t *head)
-{
-    return (size_t) RP_WIRE_FIXED + head->name_size + head->key_size + head->text_size
-           + head->headers_size;
 }
 
 size_t rp_wire_head_size (const void *data)

@@ -117,7 +117,11 @@ typedef enum {
 rp_wire_error_t rp_wire_decode (rp_head_t *head, const void *data, size_t size);
 
 /*  Bytes that rp_wire_encode will write for this head.  */
-size_t rp_wire_size (const rp_head_t *head);
+static inline size_t rp_wire_size (const rp_head_t *head)
+{
+    return (size_t) RP_WIRE_FIXED + head->name_size + head->key_size + head->text_size
+           + head->headers_size;
+}
 
 /*  Encodes a head, which must be one that rp_wire_decode accepts, into at least rp_wire_size bytes.
     Returns the bytes written; 0 when capacity is too small.  */

@@ -119,10 +119,9 @@ static void s_return (
 }
 
 static rp_work_t *s_find_work (
-  const rp_worker_core_t *self, uint32_t session, uint64_t token)
+  const rp_worker_core_t *self, uint64_t hash, uint32_t session, uint64_t token)
 {
     rp_table_cursor_t cursor;
-    uint64_t hash = s_hash (self, session, token);
     rp_work_t *work = rp_table_first (&self->works, hash, &cursor);
     while (work && (work->token != token || work->session != session))
         work = rp_table_next (&self->works, hash, &cursor);
@@ -133,7 +132,7 @@ static void s_release (rp_worker_core_t *self, rp_work_t *work)
 {
     if (!work->is_held)
         return;
-    rp_table_remove (&self->works, s_hash (self, work->session, work->token), work);
+    rp_table_remove (&self->works, work->hash, work);
     rp_list_remove (&work->held);
     self->sessions[work->session].held_count--;
     work->is_held = false;
@@ -146,9 +145,10 @@ static const char *s_hold (rp_worker_core_t *self, rp_worker_session_t *session,
         return "the worker stops";
     if (session->held_count >= session->window)
         return "over the window of this worker";
-    if (s_find_work (self, work->session, work->token))
+    work->hash = s_hash (self, work->session, work->token);
+    if (s_find_work (self, work->hash, work->session, work->token))
         return "this worker holds a request with this id";
-    if (!rp_table_insert (&self->works, s_hash (self, work->session, work->token), work))
+    if (!rp_table_insert (&self->works, work->hash, work))
         return "the worker is out of memory";
     rp_list_append (&session->held, &work->held);
     session->held_count++;
@@ -241,7 +241,7 @@ bool rp_worker_core_finish (
 
 static void s_cancel (rp_worker_core_t *self, uint32_t index, uint64_t token)
 {
-    rp_work_t *work = s_find_work (self, index, token);
+    rp_work_t *work = s_find_work (self, s_hash (self, index, token), index, token);
     if (!work) {
         self->ignored++; // its reply and this crossed
         return;

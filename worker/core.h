@@ -63,6 +63,7 @@ typedef struct {
     rp_worker_talk_t *talk;
     const char *text; /* RETURNED: what the reply says */
     uint64_t token;
+    uint64_t hash; /* of session and token */
     uint64_t epoch;
     int64_t deadline;
     uint32_t session;

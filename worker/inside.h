@@ -38,13 +38,15 @@ struct rp_task {
     rp_work_t work; /* first: the core knows a task by it */
     rp_worker_t *worker;
     rp_task_t *next_free;
-    rp_message_t *message;
+    rp_message_t *message; /* NULL if it came in a bundle: then copy has it */
+    uint8_t *copy;         /* copy_size bytes; stays with the task for the next */
+    size_t copy_size;
     uint64_t id;
     uint64_t conversation; /* ours */
     const void *body; /* what lies in the head's frame; from rp_task_join on all of it */
     size_t size;
     void *joined;        /* body of several frames, as one; NULL if it was one */
-    char *headers;       /* in the message: see s_terminate in turn.c */
+    char *headers;       /* in the message or the copy, made strings */
     size_t headers_size;
     uint8_t *reply_headers; /* NULL until the first; RP_WIRE_HEADERS_MAX bytes */
     size_t reply_headers_size;

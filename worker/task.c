@@ -71,7 +71,7 @@ bool rp_task_cancelled (const rp_task_t *self)
 
 bool rp_task_join (rp_task_t *self)
 {
-    uint32_t count = self->message->count;
+    uint32_t count = self->message ? self->message->count : 1;
     if (count == 1)
         return true;
     if (count == 2 && self->size == 0) {
@@ -108,7 +108,8 @@ void rp_task_free (rp_task_t **self_p)
     rp_worker_t *worker = self->worker;
     *self_p = NULL;
     rp_message_destroy (&worker->messages, &self->message);
-    free (self->joined);
+    if (self->joined)
+        free (self->joined);
     self->joined = NULL;
     self->next_free = worker->free_tasks;
     worker->free_tasks = self;

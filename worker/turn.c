@@ -130,11 +130,34 @@ static rp_task_t *s_new_task (rp_worker_t *self)
     return task;
 }
 
-static void s_fill_task (
-  rp_worker_t *self, rp_task_t *task, const rp_head_t *head, rp_message_t **message_p)
+/*  A first frame, and what it is of.  */
+typedef struct {
+    uint8_t *data;
+    size_t size;
+    rp_message_t *message; /* NULL: it lies in a bundle */
+    const char *why_not;   /* what speaks against it, or NULL */
+} s_frame_t;
+
+/*  Memory for the copy of a frame that lies in a bundle. What a task has is kept, so that most
+    requests find enough.  */
+static bool s_reserve (rp_task_t *task, const s_frame_t *frame)
 {
-    task->message = *message_p;
-    *message_p = NULL;
+    if (frame->message || frame->size <= task->copy_size)
+        return true;
+    uint8_t *copy = realloc (task->copy, frame->size);
+    if (!copy)
+        return false;
+    task->copy = copy;
+    task->copy_size = frame->size;
+    return true;
+}
+
+static void s_fill_task (
+  rp_worker_t *self, rp_task_t *task, const rp_head_t *head, s_frame_t *frame)
+{
+    uint8_t *at = frame->message ? frame->data : memcpy (task->copy, frame->data, frame->size);
+    task->message = frame->message;
+    frame->message = NULL;
     task->id = ++self->last_id;
     task->conversation = task->work.talk ? task->work.talk->local : 0;
     task->attempt = head->attempt;
@@ -143,48 +166,73 @@ static void s_fill_task (
     task->reply_headers_size = 0;
     task->headers_size = head->headers_size;
 
-    uint8_t *frame = rp_message_data (task->message);
-    task->body = frame + head->size;
-    task->size = rp_message_size (task->message) - head->size;
-    task->headers = (char *) frame + head->size - task->headers_size;
-    rp_headers_make_strings (frame + head->size - task->headers_size, task->headers_size);
+    task->body = at + head->size;
+    task->size = frame->size - head->size;
+    task->headers = (char *) at + head->size - task->headers_size;
+    rp_headers_make_strings (at + head->size - task->headers_size, task->headers_size);
 }
 
 static void s_on_request (
-  rp_worker_t *self,
-  uint32_t session,
-  const rp_head_t *head,
-  rp_message_t **message_p,
-  const char *why_not)
+  rp_worker_t *self, uint32_t session, const rp_head_t *head, s_frame_t *frame)
 {
     rp_task_t *task = s_new_task (self);
-    if (!task) {
+    if (!task || !s_reserve (task, frame)) {
+        if (task)
+            rp_task_free (&task);
         s_failed (self, session, "out of memory"); // the broker gives its requests to others
         return;
     }
-    if (rp_worker_core_request (&self->core, session, head, &task->work, why_not, self->now))
-        s_fill_task (self, task, head, message_p);
+    if (rp_worker_core_request (
+          &self->core, session, head, &task->work, frame->why_not, self->now))
+        s_fill_task (self, task, head, frame);
     else
         rp_task_free (&task);
 }
 
-static void s_on_message (
-  rp_worker_t *self, uint32_t session, rp_message_t **message_p, const char *why_not)
+/*  Takes frame->message if it keeps it.  */
+static void s_on_frame (rp_worker_t *self, uint32_t session, s_frame_t *frame)
 {
-    rp_message_t *message = *message_p;
     rp_head_t head;
-    rp_wire_error_t error =
-      rp_wire_decode (&head, rp_message_data (message), rp_message_size (message));
+    rp_wire_error_t error = rp_wire_decode (&head, frame->data, frame->size);
+    if (error == RP_WIRE_ERROR_NONE && head.command == RP_COMMAND_REQUEST) {
+        s_on_request (self, session, &head, frame);
+        return;
+    }
     if (error == RP_WIRE_ERROR_NONE && head.command == RP_COMMAND_WELCOME
         && head.flags & RP_FLAG_BUNDLES)
         rp_channel_set_bundles (self->channels[session]);
     if (error != RP_WIRE_ERROR_NONE)
         self->core.ignored++;
-    else if (head.command == RP_COMMAND_REQUEST)
-        s_on_request (self, session, &head, message_p, why_not);
     else
         rp_worker_core_message (&self->core, session, &head, self->now, s_random (self));
+}
+
+/*  The first of a bundle comes as a message, which would keep all of it if a task kept that.  */
+static void s_on_message (
+  rp_worker_t *self, uint32_t session, rp_message_t **message_p, const char *why_not)
+{
+    rp_message_t *message = *message_p;
+    s_frame_t frame = {
+      .data = rp_message_data (message),
+      .size = rp_message_size (message),
+      .message = message->bundle ? NULL : message,
+      .why_not = why_not,
+    };
+    bool whole = frame.message != NULL;
+    s_on_frame (self, session, &frame);
+    if (whole)
+        *message_p = frame.message;
     rp_message_destroy (&self->messages, message_p);
+}
+
+/*  True if there was one more message in the bundle at hand.  */
+static bool s_unbundle (rp_worker_t *self, uint32_t session)
+{
+    s_frame_t frame = {0};
+    frame.data = rp_channel_unbundle (self->channels[session], &frame.size);
+    if (frame.data)
+        s_on_frame (self, session, &frame);
+    return frame.data != NULL;
 }
 
 static void s_receive (rp_worker_t *self, uint32_t session)
@@ -193,19 +241,20 @@ static void s_receive (rp_worker_t *self, uint32_t session)
     for (int budget = S_BUDGET; budget > 0 && rp_channel_is_open (channel); budget--) {
         size_t cap = RP_BUNDLE_MAX + (size_t) self->core.sessions[session].max_body;
         rp_message_t *message = NULL;
-        switch (rp_channel_receive (channel, &self->messages, cap, &message)) {
-            case RP_RECEIVED_NONE:
-                return;
-            case RP_RECEIVED:
-                s_on_message (self, session, &message, NULL);
-                break;
-            case RP_RECEIVED_BIG:
-                s_on_message (self, session, &message, "over the broker's own limit");
-                break;
-            case RP_RECEIVED_ERROR:
-                s_failed (self, session, zmq_strerror (errno));
-                break;
-        }
+        if (!s_unbundle (self, session))
+            switch (rp_channel_receive (channel, &self->messages, cap, &message)) {
+                case RP_RECEIVED_NONE:
+                    return;
+                case RP_RECEIVED:
+                    s_on_message (self, session, &message, NULL);
+                    break;
+                case RP_RECEIVED_BIG:
+                    s_on_message (self, session, &message, "over the broker's own limit");
+                    break;
+                case RP_RECEIVED_ERROR:
+                    s_failed (self, session, zmq_strerror (errno));
+                    break;
+            }
         rp_worker_obey (self);
     }
 }

@@ -89,6 +89,7 @@ static void s_free_tasks (rp_worker_t *self)
     for (rp_task_t *task; (task = self->free_tasks) != NULL;) {
         self->free_tasks = task->next_free;
         free (task->reply_headers);
+        free (task->copy);
         free (task);
     }
 }

@@ -149,6 +149,17 @@ static rp_received_t s_unbundle (rp_channel_t *self, rp_message_t **message_p)
     return result;
 }
 
+uint8_t *rp_channel_unbundle (rp_channel_t *self, size_t *size)
+{
+    if (!self->bundle)
+        return NULL;
+    uint8_t *at = rp_bundle_next (
+      rp_message_data (self->bundle), self->bundle->bytes, &self->bundle_at, size);
+    if (!at)
+        rp_message_destroy (self->bundle_pool, &self->bundle);
+    return at;
+}
+
 rp_received_t rp_channel_receive (
   rp_channel_t *self, rp_message_pool_t *pool, size_t max_bytes, rp_message_t **message_p)
 {

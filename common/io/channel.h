@@ -54,6 +54,11 @@ void rp_channel_set_bundles (rp_channel_t *self);
 rp_received_t rp_channel_receive (
   rp_channel_t *self, rp_message_pool_t *pool, size_t max_bytes, rp_message_t **message_p);
 
+/*  The next message of the bundle that was received last, where it lies: until the next call of any
+    function of this channel, and the caller may write on it. NULL if there is none; rp_channel_receive
+    has the next then. Costs less than a message for each.  */
+uint8_t *rp_channel_unbundle (rp_channel_t *self, size_t *size);
+
 /*  Whether a message of this size can go in a bundle.  */
 bool rp_channel_bundles (const rp_channel_t *self, size_t size);
 

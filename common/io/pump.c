@@ -160,18 +160,26 @@ static void s_appoint (rp_pump_t *self)
     }
 }
 
+/*  Somebody turned while the leader polls.  */
+static void s_correct_leader (rp_pump_t *self)
+{
+    self->changed = false;
+    if (self->next < self->leader_until || s_descriptors_differ (self)
+        || (self->background && self->undelivered))
+        s_write (self->kick);
+}
+
+/*  Most often there is nobody, and the keeper is due in time.  */
 static void s_settle (rp_pump_t *self)
 {
     if (self->calls)
         s_wake_called (self);
-    if (!self->leader)
-        s_appoint (self);
-    else if (self->polling && self->changed) {
-        self->changed = false;
-        if (self->next < self->leader_until || s_descriptors_differ (self)
-            || (self->background && self->undelivered))
-            s_write (self->kick);
+    if (!self->leader) {
+        if (!rp_list_is_empty (&self->waiters) || self->keeper_until > s_keeper_due (self))
+            s_appoint (self);
     }
+    else if (self->polling && self->changed)
+        s_correct_leader (self);
 }
 
 static void s_release (rp_pump_t *self)
