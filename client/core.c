@@ -30,7 +30,7 @@ void rp_client_core_init (
   rp_client_core_t *self, const rp_client_config_t *config, uint64_t seed)
 {
     *self = (rp_client_core_t) {.config = *config, .random = seed, .next = S_NEVER};
-    rp_heap_init (&self->timers);
+    rp_timers_init (&self->timers);
     rp_list_init (&self->waiting);
     rp_list_init (&self->running);
     rp_list_init (&self->todo);
@@ -38,7 +38,7 @@ void rp_client_core_init (
 
 void rp_client_core_clear (rp_client_core_t *self)
 {
-    rp_heap_clear (&self->timers);
+    rp_timers_clear (&self->timers);
     rp_slots_clear (&self->slots);
 }
 
@@ -255,14 +255,13 @@ int64_t rp_client_core_tick (rp_client_core_t *self, int64_t now)
         return self->next;
     int64_t link_next = self->started && !self->closed ? s_tick_link (self, now) : S_NEVER;
 
-    uint64_t due = 0;
-    for (rp_heap_node_t *node;
-         (node = rp_heap_first (&self->timers, &due)) && due <= (uint64_t) now;)
-        rp_exchange_timed (self, RP_CONTAINER (node, rp_exchange_t, timer), now);
+    rp_timer_t *first;
+    while ((first = rp_timers_first (&self->timers)) && first->due <= now)
+        rp_exchange_timed (self, RP_CONTAINER (first, rp_exchange_t, timer), now);
 
     self->next = link_next;
-    if (rp_heap_first (&self->timers, &due) && (int64_t) due < self->next)
-        self->next = (int64_t) due;
+    if (first && first->due < self->next)
+        self->next = first->due;
     if (self->blocked_until > now && self->blocked_until < self->next)
         self->next = self->blocked_until;
     return self->next;
@@ -287,22 +286,22 @@ static void s_said (rp_client_core_t *self, int64_t now)
         self->next = now;
 }
 
-static bool s_say (rp_client_core_t *self, rp_client_order_t *order, rp_head_t head, int64_t now)
+static bool s_say (
+  rp_client_core_t *self, rp_client_order_t *order, const rp_head_t *head, int64_t now)
 {
-    *order = (rp_client_order_t) {.kind = RP_CLIENT_SAY, .head = head};
+    *order = (rp_client_order_t) {.kind = RP_CLIENT_SAY, .head = *head};
     s_said (self, now);
     return true;
 }
 
-static bool s_session_order (rp_client_core_t *self, rp_client_order_t *order, int64_t now)
+static bool __attribute__ ((noinline)) s_session_order (
+  rp_client_core_t *self, rp_client_order_t *order, int64_t now)
 {
-    if (!self->orders)
-        return false;
     unsigned first = self->orders & -self->orders;
     self->orders &= ~first;
     switch (first) {
         case S_ORDER_BYE:
-            return s_say (self, order, (rp_head_t) {.command = RP_COMMAND_BYE}, now);
+            return s_say (self, order, &(rp_head_t) {.command = RP_COMMAND_BYE}, now);
         case S_ORDER_CLOSE_ORDERLY:
         case S_ORDER_CLOSE:
             *order = (rp_client_order_t) {
@@ -315,7 +314,7 @@ static bool s_session_order (rp_client_core_t *self, rp_client_order_t *order, i
         case S_ORDER_HELLO:
             return s_say (
               self, order,
-              (rp_head_t) {
+              &(rp_head_t) {
                 .command = RP_COMMAND_HELLO,
                 .flags = RP_FLAG_BUNDLES,
                 .time = self->link.proposed_ms},
@@ -338,7 +337,7 @@ static bool s_todo_order (rp_client_core_t *self, rp_client_order_t *order, int6
         exchange->cancel = 0;
         if (cancel && self->link.state == RP_LINK_UP)
             return s_say (
-              self, order, (rp_head_t) {.command = RP_COMMAND_CANCEL, .id = cancel}, now);
+              self, order, &(rp_head_t) {.command = RP_COMMAND_CANCEL, .id = cancel}, now);
         rp_list_remove (node);
         if (exchange->state == RP_EXCHANGE_ENDED) {
             exchange->state = RP_EXCHANGE_IDLE;
@@ -360,8 +359,8 @@ bool rp_client_core_next_order (rp_client_core_t *self, rp_client_order_t *order
 {
     if (self->draining && self->running_count == 0 && self->link.state == RP_LINK_UP)
         s_move (self, now);
-    if (s_session_order (self, order, now))
-        return true;
+    if (self->orders)
+        return s_session_order (self, order, now);
     for (;;) {
         if (s_todo_order (self, order, now))
             return true;

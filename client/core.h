@@ -32,7 +32,7 @@
 #include <riposte/error.h>
 
 #include "client/slots.h"
-#include "common/heap.h"
+#include "client/timers.h"
 #include "common/limits.h"
 #include "common/link.h"
 #include "common/list.h"
@@ -112,7 +112,7 @@ struct rp_exchange {
     uint64_t talk_key; /* the conversation's key that it was sent under or is meant for; 0: any */
     uint64_t sessions_before; /* submit; more since then: a broker was reached */
     int64_t deadline;
-    rp_heap_node_t timer;
+    rp_timer_t timer;
     rp_list_node_t node; /* WAITING or RUNNING: in the list of its state */
     rp_list_node_t todo; /* in the list of those with an order, if next is not NULL */
 };
@@ -147,7 +147,7 @@ typedef struct {
     rp_client_config_t config;
     rp_link_t link;
     rp_slots_t slots;
-    rp_heap_t timers;  /* of every request that is open; may be early for RUNNING ones */
+    rp_timers_t timers; /* of every request that is open; may be early for RUNNING ones */
     rp_list_t waiting;
     rp_list_t running;
     rp_list_t todo;
@@ -213,6 +213,13 @@ bool rp_client_core_end_talk (rp_client_core_t *self, rp_talk_t *talk, rp_head_t
 
 /*  Ends everything: BYE, and RP_CANCELLED for what is open. Nothing can be submitted any more.  */
 void rp_client_core_close (rp_client_core_t *self, int64_t now);
+
+/*  False if there is certainly no order: what costs least to ask.  */
+static inline bool rp_client_core_may_order (const rp_client_core_t *self)
+{
+    return self->orders || self->draining || !rp_list_is_empty (&self->todo)
+           || !rp_list_is_empty (&self->waiting);
+}
 
 /*  Takes the next order; false if there is none. To be called after any of the above.  */
 bool rp_client_core_next_order (

@@ -19,7 +19,7 @@ uint64_t rp_client_core_random (rp_client_core_t *core)
 
 static void s_set_timer (rp_client_core_t *core, rp_exchange_t *exchange, int64_t due)
 {
-    rp_heap_update (&core->timers, &exchange->timer, (uint64_t) due);
+    rp_timers_set (&core->timers, &exchange->timer, due);
     if (due < core->next)
         core->next = due;
 }
@@ -63,7 +63,7 @@ void rp_exchange_finish (
     exchange->status = status;
     exchange->end = end;
     exchange->ended = now;
-    rp_heap_remove (&core->timers, &exchange->timer);
+    rp_timers_remove (&core->timers, &exchange->timer);
     rp_slots_give (&core->slots, exchange->id);
     core->open_count--;
     if (!exchange->todo.next)
@@ -268,8 +268,7 @@ int rp_client_core_submit (rp_client_core_t *self, rp_exchange_t *exchange, int6
     if (!rp_slots_reserve (&self->slots))
         return RP_NO_MEMORY;
     s_prepare (self, exchange, now);
-    rp_heap_node_init (&exchange->timer);
-    if (!rp_heap_push (&self->timers, &exchange->timer, (uint64_t) exchange->deadline))
+    if (!rp_timers_add (&self->timers, &exchange->timer, exchange->deadline))
         return RP_NO_MEMORY;
 
     rp_client_core_start (self, now);

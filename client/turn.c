@@ -87,7 +87,8 @@ static bool s_obey (rp_client_t *self, int64_t now)
 {
     bool used = false;
     rp_client_order_t order;
-    while (rp_client_core_next_order (&self->core, &order, now))
+    while (rp_client_core_may_order (&self->core)
+           && rp_client_core_next_order (&self->core, &order, now))
         switch (order.kind) {
             case RP_CLIENT_OPEN:
                 if (rp_channel_open (self->channel, order.endpoint) != 0)

@@ -29,17 +29,6 @@ bool rp_bundle_is_valid (const void *data, size_t size)
     return true;
 }
 
-uint8_t *rp_bundle_next (uint8_t *data, size_t size, size_t *offset, size_t *message_size)
-{
-    size_t at = *offset ? *offset : RP_BUNDLE_HEAD;
-    if (at >= size)
-        return NULL;
-    *message_size = rp_get_u32 (data + at);
-    at += RP_BUNDLE_ENTRY_HEAD;
-    *offset = at + *message_size;
-    return data + at;
-}
-
 uint8_t *rp_bundle_write_head (uint8_t *at)
 {
     rp_put_u16 (at, RP_BUNDLE_SIGNATURE);

@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/cursor.h"
+
 #define RP_BUNDLE_SIGNATURE 0x5242u /* "RB" */
 #define RP_BUNDLE_VERSION 1u
 /*  Before the first message, and before each, bytes.  */
@@ -35,7 +37,17 @@ bool rp_bundle_is (const void *data, size_t size);
 bool rp_bundle_is_valid (const void *data, size_t size);
 
 /*  Takes the next message out of a valid bundle. *offset is 0 before the first. NULL at the end.  */
-uint8_t *rp_bundle_next (uint8_t *data, size_t size, size_t *offset, size_t *message_size);
+static inline uint8_t *rp_bundle_next (
+  uint8_t *data, size_t size, size_t *offset, size_t *message_size)
+{
+    size_t at = *offset ? *offset : RP_BUNDLE_HEAD;
+    if (at >= size)
+        return NULL;
+    *message_size = rp_get_u32 (data + at);
+    at += RP_BUNDLE_ENTRY_HEAD;
+    *offset = at + *message_size;
+    return data + at;
+}
 
 /*  Writes the head of a bundle, or of the next message in it. Returns the place behind it.  */
 uint8_t *rp_bundle_write_head (uint8_t *at);

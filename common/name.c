@@ -7,14 +7,16 @@
 
 #include "common/wire.h"
 
+static const bool s_is_control[256] = {[0 ... 31] = true, [127] = true};
+
 bool rp_name_is_valid (const char *name, size_t size)
 {
     if (size == 0 || size > RP_WIRE_NAME_MAX)
         return false;
-    bool clean = true; // without a branch for each byte: nearly every name is
+    bool control = false; // without a branch for each byte: nearly every name is valid
     for (size_t index = 0; index < size; index++)
-        clean &= ((unsigned char) name[index] >= 32) & (name[index] != 127);
-    return clean;
+        control |= s_is_control[(unsigned char) name[index]];
+    return !control;
 }
 
 static bool s_begins_with (const char *name, size_t size, const char *prefix)

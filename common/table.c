@@ -48,7 +48,8 @@ bool rp_table_reserve (rp_table_t *self)
 
 bool rp_table_insert (rp_table_t *self, uint64_t hash, void *item)
 {
-    if (!rp_table_reserve (self))
+    bool has_room = self->mask && self->count < (self->mask + 1) / 2; // without a call, most often
+    if (!has_room && !rp_table_reserve (self))
         return false;
     s_put (self->slots, self->mask, hash, item);
     self->count++;

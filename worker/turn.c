@@ -255,7 +255,8 @@ static void s_receive (rp_worker_t *self, uint32_t session)
                     s_failed (self, session, zmq_strerror (errno));
                     break;
             }
-        rp_worker_obey (self);
+        if (self->core.order_count)
+            rp_worker_obey (self);
     }
 }
 

@@ -28,6 +28,7 @@ struct rp_channel {
     bool armed;
     bool bundles;
     rp_message_t *bundle; /* being taken apart; NULL: none */
+    uint8_t *bundle_data;
     size_t bundle_at;
     rp_message_pool_t *bundle_pool;
     uint8_t *outbox; /* a bundle being made; RP_BUNDLE_MAX bytes */
@@ -153,8 +154,8 @@ uint8_t *rp_channel_unbundle (rp_channel_t *self, size_t *size)
 {
     if (!self->bundle)
         return NULL;
-    uint8_t *at = rp_bundle_next (
-      rp_message_data (self->bundle), self->bundle->bytes, &self->bundle_at, size);
+    uint8_t *at =
+      rp_bundle_next (self->bundle_data, self->bundle->bytes, &self->bundle_at, size);
     if (!at)
         rp_message_destroy (self->bundle_pool, &self->bundle);
     return at;
@@ -175,6 +176,7 @@ rp_received_t rp_channel_receive (
       result == RP_RECEIVED && (*message_p)->count == 1 // WELCOME may be the first in a bundle
       && rp_bundle_is_valid (rp_message_data (*message_p), rp_message_size (*message_p))) {
         self->bundle = *message_p;
+        self->bundle_data = rp_message_data (self->bundle);
         self->bundle_at = 0;
         self->bundle_pool = pool;
         result = s_unbundle (self, message_p);
