@@ -341,6 +341,7 @@ static void s_credit (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *
         return;
     }
     worker->window = event->head->value;
+    worker->work_us = event->head->time;
     rp_note_peer (self, RP_NOTE_WINDOW, worker);
     rp_request_refill (self, worker);
     rp_service_touch (self, worker->service);

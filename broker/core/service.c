@@ -89,7 +89,7 @@ void rp_service_enqueue (
     rp_service_touch (self, service);
 }
 
-/*  The worker with the most room; not the one that has just lost this request, if there is another. */
+/*  The worker whose turn it is; not the one that has just lost this request, if there is another. */
 static rp_peer_t *s_choose (const rp_service_t *service, const rp_request_t *request)
 {
     rp_heap_node_t *node = rp_heap_first (&service->room, NULL);
@@ -210,6 +210,40 @@ void rp_service_leave (rp_dispatch_t *self, rp_peer_t *worker)
     rp_service_touch (self, service);
 }
 
+/*  Keys of workers in the order in which they get requests: what they have to do in the upper 16 bits,
+    their last use in the lower 48. A place that was just taken or given back is a use.
+
+    0               known to be done within a step with one more
+    1 to 4096       not known: most room first
+    S_BUSY and on   known to take longer: the shorter the earlier
+
+    Requests that take far less than a step go to one worker until it has a step's work, because each
+    message to another costs more than they do; so the one used last comes first. Otherwise the one
+    that was not used for longest.  */
+#define S_STEP_BITS 7 /* of 128 us */
+#define S_BUSY 4097u
+#define S_USES 0xffffffffffffu
+
+/*  In 15 bits, in order: exact below 2048, to a thousandth above.  */
+static uint64_t s_compress (uint64_t steps)
+{
+    uint64_t shift = 0;
+    while (steps >> shift >= 2048)
+        shift++;
+    return (shift << 10) + (steps >> shift);
+}
+
+static uint64_t s_order (const rp_peer_t *worker, uint64_t use)
+{
+    uint64_t time = worker->work_us;
+    if (time == 0)
+        return (uint64_t) (RP_WINDOW_MAX + 1 - (worker->window - worker->held)) << 48
+               | (use & S_USES);
+    uint64_t steps = time * (worker->held + 1) >> S_STEP_BITS;
+    bool many = time * 2 <= 1u << S_STEP_BITS;
+    return (steps ? S_BUSY + s_compress (steps) : 0) << 48 | ((many ? ~use : use) & S_USES);
+}
+
 void rp_service_room_changed (rp_dispatch_t *self, rp_peer_t *worker)
 {
     rp_heap_t *room = &worker->service->room;
@@ -217,9 +251,7 @@ void rp_service_room_changed (rp_dispatch_t *self, rp_peer_t *worker)
         rp_heap_remove (room, &worker->room_node);
         return;
     }
-    // Most room first; a place that was just used or given back makes it the most recently used.
-    uint64_t key = ((uint64_t) (UINT16_MAX - (worker->window - worker->held)) << 48)
-                   | (++self->uses & 0xffffffffffffu);
+    uint64_t key = s_order (worker, ++self->uses);
     if (rp_heap_has (&worker->room_node))
         rp_heap_update (room, &worker->room_node, key);
     else

@@ -89,6 +89,7 @@ struct rp_peer {
     rp_heap_node_t room_node;
     uint32_t window;
     uint32_t held;
+    uint32_t work_us; /* that a request takes there; 0: not known */
     uint32_t abandoned;
     uint32_t attempt_limit; /* ms, 0: none */
     uint64_t replies;
@@ -109,7 +110,7 @@ struct rp_service {
     uint64_t hash;
     rp_list_t queue; /* lanes in which requests wait, in the order of their turns */
     rp_list_t workers;
-    rp_heap_t room; /* workers with room that take new work; most room first, then least recently used */
+    rp_heap_t room; /* workers with room that take new work, in the order in which they get it */
     uint32_t worker_count;
     uint64_t conversations;
     uint64_t waiting;

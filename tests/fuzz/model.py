@@ -31,7 +31,7 @@ _SHAPES = {
     REQUEST: (INLINE | OPEN | TRACE,
               "id conversation time value attempt attempts name headers"),
     REPLY: (INLINE | LAST, "id time value status attempt attempts text headers code"),
-    CANCEL: (0, "id"), CREDIT: (0, "value"), HEARTBEAT: (0, "time"), DRAIN: (0, ""),
+    CANCEL: (0, "id"), CREDIT: (0, "time value"), HEARTBEAT: (0, "time"), DRAIN: (0, ""),
     BYE: (0, "status text"), END: (0, "conversation")}
 _NAMES = ("id", "conversation", "time", "value", "status", "attempt", "attempts", "priority", "name",
           "key", "text", "headers", "reserved", "code")

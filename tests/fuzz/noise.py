@@ -66,7 +66,8 @@ class Noise:
             return head(REPLY, id=number, status=rng.randrange(13), text=b"text" * rng.randrange(3),
                         flags=rng.choice((0, INLINE)), code=rng.choice((0, 7)), headers=self._headers())
         fields = {WELCOME: {"time": long, "value": 5, "key": b"me"}, CANCEL: {"id": number},
-                  CREDIT: {"value": rng.choice((0, 1, 4096, 4097))}, END: {"conversation": number},
+                  CREDIT: {"time": rng.choice((0, 1, 50, long)), "value": rng.choice((0, 1, 4096, 4097))},
+                  END: {"conversation": number},
                   BYE: {"status": rng.randrange(13), "text": b"bye"}}
         return head(command, **fields.get(command, {}))
 

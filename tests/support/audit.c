@@ -295,8 +295,10 @@ void audit_message (
     if (peer && peer->worker && head->command == RP_COMMAND_REPLY)
         s_note_reply (self, peer, head, payload);
     if (peer && peer->worker && size == 0) {
-        if (head->command == RP_COMMAND_CREDIT && head->value <= RP_WINDOW_MAX)
+        if (head->command == RP_COMMAND_CREDIT && head->value <= RP_WINDOW_MAX) {
             peer->window = head->value;
+            peer->work_us = head->time;
+        }
         if (head->command == RP_COMMAND_DRAIN)
             peer->draining = true;
     }

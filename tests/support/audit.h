@@ -42,6 +42,7 @@ typedef struct {
     int64_t heard;
     uint32_t window;
     uint32_t held;
+    uint32_t work_us; /* as its latest CREDIT says */
     char service[RP_WIRE_NAME_MAX + 1];
     char name[RP_PEER_NAME_MAX + 1];
 } audit_peer_t;

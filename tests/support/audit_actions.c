@@ -131,7 +131,22 @@ static bool s_is_silent (const audit_t *self, const audit_peer_t *peer)
     return self->now >= peer->heard + RP_LIVENESS * interval;
 }
 
-/*  No other worker had more room; and not the one that has just lost it, if another had any.  */
+/*  Whether a worker must come before another (docs/PROTOCOL.md, section 6.1); the other may hold less
+    than it seems. Workers whose time is known come in steps of 128 us, and large ones roughly.  */
+static bool s_comes_before (const audit_peer_t *one, const audit_peer_t *other, uint32_t other_held)
+{
+    uint64_t steps = (uint64_t) one->work_us * (one->held + 1) / 128;
+    uint64_t other_steps = (uint64_t) other->work_us * (other_held + 1) / 128;
+    if (one->work_us && other->work_us)
+        return steps < other_steps - other_steps / 1000;
+    if (one->work_us)
+        return steps < 1;
+    if (other->work_us)
+        return other_steps >= 1;
+    return one->window - one->held > other->window - other_held;
+}
+
+/*  No other worker came first; and not the one that has just lost it, if there was another.  */
 static void
 s_check_choice (audit_t *self, const audit_request_t *request, const audit_peer_t *chosen)
 {
@@ -149,8 +164,8 @@ s_check_choice (audit_t *self, const audit_request_t *request, const audit_peer_
         AUDIT_REQUIRE (
           self,
           other->id.v == request->loser
-            || other->window - other->held <= chosen->window - s_held_at_least (self, chosen),
-          "another worker had more room");
+            || !s_comes_before (other, chosen, s_held_at_least (self, chosen)),
+          "another worker came first");
     }
 }
 

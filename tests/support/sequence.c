@@ -185,11 +185,13 @@ static void s_small (sequence_t *self)
       RP_COMMAND_CREDIT, RP_COMMAND_CREDIT, RP_COMMAND_CREDIT, RP_COMMAND_END, RP_COMMAND_END,
       RP_COMMAND_HEARTBEAT, RP_COMMAND_DRAIN, RP_COMMAND_BYE, RP_COMMAND_WELCOME,
       RP_COMMAND_HELLO};
+    static const uint32_t times[] = {0, 1, 40, 100, 3000, 10000000, UINT32_MAX, 64};
     rp_head_t head = {.command = commands[s_draw (self, s_draw (self, 32) == 31 ? 10 : 7)]};
     bool worker = s_draw (self, 2);
     switch (head.command) {
         case RP_COMMAND_CREDIT:
             head.value = s_draw (self, 64) == 63 ? 4097 : s_draw (self, 5);
+            head.time = times[s_draw (self, 8)];
             worker = true;
             break;
         case RP_COMMAND_END:

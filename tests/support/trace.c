@@ -434,7 +434,13 @@ void end (const char *client, const char *conversation)
 
 void credit (const char *worker, unsigned window)
 {
-    message (worker, &(rp_head_t) {.command = RP_COMMAND_CREDIT, .value = window}, 0);
+    credit_time (worker, window, 0);
+}
+
+void credit_time (const char *worker, unsigned window, uint32_t time)
+{
+    message (
+      worker, &(rp_head_t) {.command = RP_COMMAND_CREDIT, .time = time, .value = window}, 0);
 }
 
 void heartbeat (const char *peer)

@@ -94,6 +94,8 @@ void reply_as (const char *worker, const char *other, const char *name, rp_statu
 void cancel (const char *client, const char *name);
 void end (const char *client, const char *conversation);
 void credit (const char *worker, unsigned window);
+/*  The same, and a request takes so long there, us.  */
+void credit_time (const char *worker, unsigned window, uint32_t time);
 void heartbeat (const char *peer);
 /*  HEARTBEAT that says when the next one comes.  */
 void announce (const char *client, unsigned interval_ms);

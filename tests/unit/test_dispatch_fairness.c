@@ -534,6 +534,7 @@ static void s_storm_step (s_storm_t *self)
         self->audit.now += s_draw (self, 20000);
     } else if (kind < 92) {
         head.value = s_draw (self, 5);
+        head.time = s_draw (self, 3) * s_draw (self, 70);
         audit_message (&self->audit, s_draw_peer (self, true), &head, 0, false);
     } else if (kind < 94) {
         audit_message (&self->audit, s_draw_peer (self, kind == 92), &head, 0, false);

@@ -62,6 +62,7 @@ static rp_head_t s_full (unsigned command)
             head.id = 5;
             break;
         case RP_COMMAND_CREDIT:
+            head.time = 3;
             head.value = 64;
             break;
         case RP_COMMAND_BYE:
@@ -260,7 +261,7 @@ static void s_a_field_that_a_command_does_not_have_is_refused (void **state)
         const char *allowed;
     } rows[] = {
       {s_set_id, "..xxx....."},       {s_set_conversation, "..x......x"},
-      {s_set_time, "xxxx..x..."},     {s_set_value, "xxxx.x...."},
+      {s_set_time, "xxxx.xx..."},     {s_set_value, "xxxx.x...."},
       {s_set_status, "...x....x."},   {s_set_attempt, "..xx......"},
       {s_set_attempts, "..x......."}, {s_set_priority, ".........."},
       {s_set_name, "x.x......."},     {s_set_key, "xx........"},
