@@ -30,6 +30,7 @@ bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *conf
         free (self->orders);
         return false;
     }
+    rp_pace_init (&self->pace, config->slots, config->threads);
     rp_list_init (&self->ready);
     rp_list_init (&self->returned);
     rp_list_init (&self->ended);
@@ -143,7 +144,7 @@ static const char *s_hold (rp_worker_core_t *self, rp_worker_session_t *session,
 {
     if (self->stopping)
         return "the worker stops";
-    if (session->held_count >= session->window)
+    if (session->held_count >= session->slots)
         return "over the window of this worker";
     work->hash = s_hash (self, work->session, work->token);
     if (s_find_work (self, work->hash, work->session, work->token))
@@ -152,6 +153,7 @@ static const char *s_hold (rp_worker_core_t *self, rp_worker_session_t *session,
         return "the worker is out of memory";
     rp_list_append (&session->held, &work->held);
     session->held_count++;
+    self->pace.full |= session->held_count >= session->window;
     work->is_held = true;
     return NULL;
 }
@@ -204,8 +206,10 @@ rp_work_t *rp_worker_core_take (rp_worker_core_t *self, int64_t now)
         if (work->talk)
             work->talk->seen = true;
         self->out++;
+        rp_pace_took (&self->pace, self->out);
         return work;
     }
+    self->pace.hungry = true;
     return NULL;
 }
 
@@ -302,13 +306,14 @@ void rp_worker_core_connected (rp_worker_core_t *self, uint32_t index, int64_t n
     if (session->link.state != RP_LINK_CONNECTING)
         return;
     rp_link_connected (&session->link, now);
+    session->window = self->pace.window;
     s_send (
       self, index,
       (rp_head_t) {
         .command = RP_COMMAND_HELLO,
         .flags = RP_FLAG_WORKER | RP_FLAG_BUNDLES,
         .time = session->link.proposed_ms,
-        .value = self->config.slots,
+        .value = session->window,
         .name = self->config.service,
         .name_size = (uint8_t) strlen (self->config.service),
         .key = self->config.name,
@@ -357,6 +362,19 @@ static void s_bye (
         rp_worker_core_failed (self, index, why, now, random);
 }
 
+/*  Tells the broker what the pace is.  */
+static void s_credit (rp_worker_core_t *self, uint32_t index, int64_t now)
+{
+    rp_worker_session_t *session = &self->sessions[index];
+    uint32_t window = self->pace.window;
+    session->window = window < session->slots ? window : session->slots;
+    s_send (
+      self, index,
+      (rp_head_t) {
+        .command = RP_COMMAND_CREDIT, .time = self->pace.work_us, .value = session->window});
+    rp_link_said (&session->link, now);
+}
+
 /*  How large a body the broker takes, if it says so.  */
 static uint64_t s_max_body (const rp_head_t *head)
 {
@@ -382,12 +400,17 @@ static void s_welcome (
         return;
     }
     session->max_body = s_max_body (head);
-    session->window = head->value < self->config.slots ? head->value : self->config.slots;
+    // A broker that grants less than it was asked for will not want to hear of more.
+    uint32_t asked = session->window;
+    session->slots = head->value < asked ? head->value : self->config.slots;
+    session->window = head->value;
     session->told = false;
     snprintf (
       s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX,
-      "registered with %s (%u slot%s)", session->endpoint, (unsigned) session->window,
-      session->window == 1 ? "" : "s");
+      "registered with %s (%u slot%s)", session->endpoint, (unsigned) session->slots,
+      session->slots == 1 ? "" : "s");
+    if (asked != self->pace.window || self->pace.work_us)
+        s_credit (self, index, now);
 }
 
 void rp_worker_core_message (
@@ -494,6 +517,25 @@ static int64_t s_tick_session (
     }
 }
 
+/*  Tells all brokers when the window is to be another. Whoever leaves takes what it gets.  */
+static int64_t s_tick_pace (rp_worker_core_t *self, int64_t now)
+{
+    if (self->draining || self->stopping)
+        return INT64_MAX;
+    bool waiting = !rp_list_is_empty (&self->ready);
+    bool spent = false;
+    for (uint32_t index = 0; !waiting && index < self->config.count; index++) {
+        const rp_worker_session_t *session = &self->sessions[index];
+        spent |= session->held_count > 0 && session->held_count >= session->window;
+    }
+    rp_pace_view_t view = {.waiting = waiting, .spent = spent, .out = self->out};
+    if (rp_pace_tick (&self->pace, view, now))
+        for (uint32_t index = 0; index < self->config.count; index++)
+            if (self->sessions[index].link.state == RP_LINK_UP)
+                s_credit (self, index, now);
+    return rp_pace_next (&self->pace);
+}
+
 int64_t rp_worker_core_tick (rp_worker_core_t *self, int64_t now, uint64_t random)
 {
     bool stopped = self->stopping && self->out == 0 && rp_list_is_empty (&self->returned);
@@ -501,7 +543,7 @@ int64_t rp_worker_core_tick (rp_worker_core_t *self, int64_t now, uint64_t rando
         rp_worker_core_leave (self);
         return INT64_MAX;
     }
-    int64_t earliest = self->draining ? self->drain_until : INT64_MAX;
+    int64_t earliest = self->draining ? self->drain_until : s_tick_pace (self, now);
     for (uint32_t index = 0; index < self->config.count; index++) {
         int64_t next = s_tick_session (self, index, now, random);
         if (next < earliest)

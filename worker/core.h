@@ -35,6 +35,7 @@
 #include "common/list.h"
 #include "common/table.h"
 #include "common/wire.h"
+#include "worker/pace.h"
 
 #define RP_WORKER_NOTICE_MAX 320u
 
@@ -78,7 +79,8 @@ typedef struct {
     const char *endpoint;
     uint64_t epoch;
     uint64_t max_body;
-    uint32_t window; /* granted */
+    uint32_t slots;  /* most that may be held: the window that was granted may still be used */
+    uint32_t window; /* that the broker knows, or soon will */
     uint32_t held_count;
     rp_list_t held;
     rp_list_t talks;
@@ -105,7 +107,8 @@ typedef struct {
     uint32_t count;
     const char *service;
     const char *name; /* for people */
-    uint32_t slots;
+    uint32_t slots;   /* the most to be held at once */
+    uint32_t threads; /* that work on requests at once; 0 is 1 */
     uint32_t heartbeat_ms;
     int64_t drain_us;
     uint64_t seed; /* of the hash tables; secret */
@@ -114,6 +117,7 @@ typedef struct {
 typedef struct {
     rp_worker_config_t config;
     rp_worker_session_t *sessions; /* config.count */
+    rp_pace_t pace;                /* the window in all of them */
     rp_worker_order_t *orders;
     size_t order_count;
     size_t order_taken;

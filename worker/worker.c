@@ -203,6 +203,7 @@ static int s_start (rp_worker_t *self)
         return status;
     self->random = rp_clock_entropy ();
     self->config.seed = rp_clock_entropy ();
+    self->config.threads = self->threads;
     if (!rp_worker_core_init (&self->core, &self->config))
         return RP_NO_MEMORY;
     self->started = true;

@@ -43,6 +43,7 @@ static s_fixture_t *s_make (uint32_t endpoints)
       .service = "upper",
       .name = "test",
       .slots = 2,
+      .threads = 2,
       .heartbeat_ms = 1000,
       .drain_us = 10 * S_SECOND,
       .seed = 42,

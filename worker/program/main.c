@@ -280,8 +280,10 @@ static rp_worker_t *s_new_worker (const rp_settings_t *settings)
     if (!worker)
         return NULL;
     uint32_t slots = (uint32_t) settings->slots;
-    // The others do not wait, so a thread each would only cost.
-    uint32_t threads = settings->builtin == RP_BUILTIN_SLEEP ? (slots < 256 ? slots : 256) : 1;
+    // Commands run all at once, whatever has threads. Other builtins do not wait, so a thread each would
+    // only cost.
+    bool parallel = settings->builtin == RP_BUILTIN_NONE || settings->builtin == RP_BUILTIN_SLEEP;
+    uint32_t threads = !parallel ? 1 : slots < 256 ? slots : 256;
     if (
       rp_worker_set_slots (worker, slots) != RP_OK
       || rp_worker_set_threads (worker, threads) != RP_OK
