@@ -36,6 +36,8 @@
 #define HEARTBEAT_MS 1000
 #define IDLE_MS 10000
 #define WAIT_MS 600000u
+/*  That a request takes at a worker: what Riposte's library says of one that echoes.  */
+#define WORK_US 2u
 /*  So many requests, then a pause: 250,000 a second, which a broker takes as they come. What libzmq
     would hold of a flood is not what a waiting request costs.  */
 #define PACED 500
@@ -179,6 +181,10 @@ static void s_native (s_crowd_t *self, s_peer_t *peer, const uint8_t *data, size
     peer->ready = peer->ready || head.command == RP_COMMAND_WELCOME;
     if (head.command == RP_COMMAND_HEARTBEAT || head.command == RP_COMMAND_WELCOME)
         s_beat (self, peer);
+    if (head.command == RP_COMMAND_WELCOME && self->worker)
+        s_say (
+          self,
+          &(rp_head_t) {.command = RP_COMMAND_CREDIT, .time = WORK_US, .value = self->window}, NULL, 0);
     if (head.command != RP_COMMAND_REQUEST)
         return;
     rp_head_t reply = {

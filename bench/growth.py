@@ -132,13 +132,13 @@ CAPACITY = 3e6 / FAST_US + 1e6 / SLOW_US
 SKEW_RATE = int(CAPACITY * 0.6)
 
 
-def skew(build, seconds, even, window):
+def skew(build, seconds, even, slots):
     """p50 and p99 of all requests, µs."""
     groups = [(4, int(4e6 / CAPACITY))] if even else [(3, FAST_US), (1, SLOW_US)]
     with Stage(build) as stage:
         _, endpoint = stage.broker()
         for count, work in groups:
-            stage.start_ready("bench_load", "riposte", "worker", endpoint, count, window, work)
+            stage.start_ready("bench_load", "riposte", "worker", endpoint, count, slots, work)
         out = stage.run("riposte", "--server", endpoint, "bench", "bench", "--rate", SKEW_RATE,
                         "--clients", 4, "--duration", f"{seconds}s", "--warmup", "1s", "-o", "json",
                         bound=seconds + 60)

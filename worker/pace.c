@@ -44,11 +44,9 @@ static bool s_tell (rp_pace_t *self, uint32_t window, uint32_t work_us, int64_t 
     return true;
 }
 
-/*  The application wants more than the window gave it.  */
-static bool s_grow (rp_pace_t *self, bool spent, int64_t now)
+/*  The window was full.  */
+static bool s_grow (rp_pace_t *self, uint32_t work_us, uint32_t limit, int64_t now)
 {
-    uint32_t work_us = s_work_us (self, s_most (self->taken, 1));
-    uint32_t limit = spent ? self->slots : s_limit (self, work_us);
     uint32_t window = s_least ((uint64_t) self->window * S_GROWTH, limit);
     if (window <= self->window || (window < self->window * 2 && window < self->slots))
         return false;
@@ -72,7 +70,9 @@ static bool s_end_span (rp_pace_t *self, uint32_t unfinished, int64_t now)
 {
     if (self->taken <= unfinished)
         return self->taken > 0 && s_judge (self, s_work_us (self, self->taken), false, now);
-    bool tell = s_judge (self, s_work_us (self, self->taken - unfinished), true, now);
+    uint32_t work_us = s_work_us (self, self->taken - unfinished);
+    bool tell = (self->full && s_grow (self, work_us, s_limit (self, work_us), now))
+                || s_judge (self, work_us, true, now);
     self->peak_before = self->peak;
     self->peak = 0;
     self->taken = unfinished;
@@ -95,8 +95,9 @@ bool rp_pace_tick (rp_pace_t *self, rp_pace_view_t view, int64_t now)
         s_count (self, now);
     self->busy = self->busy && !self->hungry;
     self->hungry = false;
-    if (ended) {
-        tell = self->full && s_grow (self, view.spent, now);
+    if (ended && self->full) {
+        uint32_t work_us = s_work_us (self, s_most (self->taken, 1));
+        tell = s_grow (self, work_us, view.spent ? self->slots : s_limit (self, work_us), now);
         self->full = false;
     }
     if (!tell && (ended || self->busy) && now - self->begin >= RP_PACE_SPAN_US)

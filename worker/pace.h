@@ -11,7 +11,7 @@
     at a time, the time of a job; of several threads, their share of it; of an application that takes
     all there is and answers later, nearly nothing, so that it gets all its slots.
 
-        grows      at the end of a stretch in which the window was full
+        grows      when it was full, at the end of a stretch or after RP_PACE_SPAN_US
         shrinks    when it is more than twice what it should be, over RP_PACE_SPAN_US at least
 
     Time is in microseconds. It costs an addition per request; the rest is done once a turn.

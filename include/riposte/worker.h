@@ -2,8 +2,8 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A worker offers one service to every broker of a list, takes as many requests at once as it has
-    slots, and replies to each. It registers again by itself after a broker was lost.
+    A worker offers one service to every broker of a list, takes requests, at most as many at once as
+    it has slots, and replies to each. It registers again by itself after a broker was lost.
 
         static void upper (rp_task_t **task_p, void *arg)
         {
@@ -50,9 +50,14 @@ RP_EXPORT void rp_worker_destroy (rp_worker_t **self_p);
 
 /*  Setters, before the first run or receive; RP_USAGE afterwards or when out of range.
 
-    slots           requests held at once, per broker: 1 to 4,096; default 1
-    threads         handler threads of rp_worker_run: 1 to 256; default 1. With fewer threads than
-                    slots the rest wait in the worker, which saves a round trip per request
+    slots           requests held at once, per broker, at most: 1 to 4,096; default 1. With more slots
+                    than it works on at once the rest wait in the worker, which saves a round trip per
+                    request. How many do adapts to how fast they are taken: some hundred where each
+                    takes microseconds, none where it takes more than some milliseconds. An application
+                    that takes all that come, and replies later, gets as many as it has slots
+    threads         handler threads of rp_worker_run: 1 to 256; default 1. With rp_worker_receive:
+                    how many the application surely works on at once, so that it gets those without
+                    adapting to it
     heartbeat_ms    interval proposed to the brokers: 50 to 60,000; default 1,000
     drain_ms        limit of rp_worker_drain: 0 to 86,400,000; default 30,000
     name            what people see: up to 63 bytes; default HOST-PID  */
