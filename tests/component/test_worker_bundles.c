@@ -160,11 +160,11 @@ static void a_lone_reply_goes_out_at_once (void **state)
     (void) state;
     s_world_t world = s_begin ();
     for (uint64_t token = 1; token <= 20; token++) {
-        unsigned before = world.broker->received;
+        unsigned before = world.broker->received - world.broker->aside;
         s_request (&world, token, token);
         s_serve (&world, 1);
         s_expect (&world, token, token);
-        assert_int_equal (world.broker->received, before + 1);
+        assert_int_equal (world.broker->received - world.broker->aside, before + 1);
     }
     assert_int_equal (world.broker->unbundler.count, 0);
     s_end (&world);

@@ -39,6 +39,7 @@ typedef struct {
     size_t frame_count;
     unbundler_t unbundler; /* messages of a bundle are received one by one */
     unsigned received;     /* messages as ZeroMQ has them: a bundle is one; HEARTBEATs included */
+    unsigned aside;        /* of a worker's own: HEARTBEATs and CREDITs that nobody expected */
     rp_head_t head; /* of the message received last; points into frames */
     const char *body;
     size_t body_size; /* of its first body frame, wherever that was */
