@@ -19,7 +19,8 @@ def test_workers_and_services_agree_with_what_runs(world):
     until(lambda: len(world.workers(broker)) == 4, 1, "all four are there within a heartbeat")
     services = world.services(broker)
     assert {name: one["workers"] for name, one in services.items()} == {"echo": 3, "upper": 1}
-    assert (services["echo"]["window"], services["upper"]["window"]) == (3, 4)
+    # One that works on one at a time begins with one, whatever slots it has.
+    assert (services["echo"]["window"], services["upper"]["window"]) == (3, 1)
     assert {one["name"].rsplit("-", 1)[1] for one in world.workers(broker, "echo")} \
         == {str(echo.pid) for echo in echoes}
     echoes[0].kill()
