@@ -49,6 +49,7 @@ static json_t *s_gauges (const rp_stats_t *stats)
     s_set_number (gauges, "running", stats->running);
     s_set_number (gauges, "abandoned", stats->abandoned);
     s_set_number (gauges, "open_bytes", stats->open_bytes);
+    s_set_number (gauges, "backlog_bytes", stats->backlog_bytes);
     return gauges;
 }
 

@@ -9,7 +9,7 @@
 
         status    version, pid, uptime_us, instance, endpoints [ ], draining,
                   clients, workers, services, conversations,
-                  gauges { waiting, waiting_bytes, running, abandoned, open_bytes },
+                  gauges { waiting, waiting_bytes, running, abandoned, open_bytes, backlog_bytes },
                   counters { of RP_COUNTER_MAP }, finals { by name of the status },
                   bad { by name of the wire error },
                   guests { now { sessions by name of the dialect }, ever { likewise },

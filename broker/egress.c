@@ -10,9 +10,11 @@
 #include "common/check.h"
 #include "common/wire.h"
 
-void rp_egress_init (rp_egress_t *self, void *router, rp_peers_t *peers, rp_message_pool_t *pool)
+void rp_egress_init (
+  rp_egress_t *self, void *router, rp_peers_t *peers, rp_message_pool_t *pool, size_t backlog)
 {
-    *self = (rp_egress_t) {.router = router, .peers = peers, .pool = pool};
+    *self =
+      (rp_egress_t) {.router = router, .peers = peers, .pool = pool, .backlog_max = backlog};
 }
 
 void rp_egress_serve_guests (rp_egress_t *self, rp_guests_t *guests, rp_gate_t *gates)
@@ -55,7 +57,9 @@ void rp_egress_clear (rp_egress_t *self)
     for (size_t index = 0; index < self->waiting_count; index++)
         rp_message_destroy (self->pool, &self->waiting[index].message);
     free (self->events);
-    *self = (rp_egress_t) {0};
+    // The total stays: libzmq still has some of what counts in it.
+    self->events = NULL;
+    self->event_first = self->event_count = self->event_capacity = self->waiting_count = 0;
 }
 
 /*  Out of memory ends the process, as in rp_actions_add and for the same reason.  */
@@ -144,6 +148,38 @@ static int s_send_to (rp_egress_t *self, const void *key, size_t size, rp_messag
     return rp_message_send (self->pool, socket, routing_id, size, message_p);
 }
 
+/*  Lets a message count that is about to be sent to a session. False if too much waits for it already, or
+    when out of memory: errno as rp_message_send.  */
+static bool s_count (rp_egress_t *self, rp_peer_id_t peer, rp_message_t *message)
+{
+    rp_backlog_t *backlog = rp_peers_backlog (self->peers, peer, &self->backlog);
+    errno = ENOMEM;
+    if (!backlog)
+        return false;
+    size_t waits = rp_backlog_bytes (backlog);
+    if (waits > 0 && waits + message->bytes > self->backlog_max) {
+        errno = EAGAIN;
+        return false;
+    }
+    return rp_message_leave_bundle (self->pool, message)
+           && rp_backlog_add (
+             backlog, rp_message_frame (message, message->count - 1), message->bytes);
+}
+
+/*  Sends to a session, which has a key. 0, or -1 with errno as rp_message_send.  */
+static int s_send_to_session (
+  rp_egress_t *self,
+  const rp_egress_waiting_t *waiting,
+  const void *key,
+  size_t size,
+  rp_message_t **message_p)
+{
+    bool counts = (*message_p)->bytes > RP_EGRESS_SMALL && !waiting->token.v;
+    if (counts && !s_count (self, waiting->peer, *message_p))
+        return -1;
+    return s_send_to (self, key, size, message_p);
+}
+
 /*  Sends what is said to a guest instead of a message. Where its protocol has no word for that, its
     connection is looked at: that is what a heartbeat is for. The message stays. 0, or -1 with errno.  */
 static int s_send_guest (
@@ -160,7 +196,7 @@ static int s_send_guest (
     }
     if (!message)
         return -1;
-    int rc = s_send_to (self, key, size, &message);
+    int rc = s_send_to_session (self, waiting, key, size, &message);
     int reason = errno;
     rp_message_destroy (self->pool, &message);
     errno = reason;
@@ -176,7 +212,7 @@ static void s_send (rp_egress_t *self, rp_egress_waiting_t *waiting)
     if (key && guest)
         rc = s_send_guest (self, guest, waiting, key, size);
     else if (key)
-        rc = s_send_to (self, key, size, &waiting->message);
+        rc = s_send_to_session (self, waiting, key, size, &waiting->message);
     if (rc != 0)
         s_report (self, waiting, rp_egress_payload (waiting->message), errno == EAGAIN || errno == ENOMEM);
     else
@@ -236,8 +272,8 @@ static rp_egress_waiting_t *s_send_some (rp_egress_t *self, rp_egress_waiting_t 
         s_send (self, first);
         return s_next (self, first);
     }
-    bool sent = s_send_to (self, routing_id, id_size, &bundle) == 0;
-    bool full = errno == EAGAIN;
+    bool sent = s_send_to_session (self, first, routing_id, id_size, &bundle) == 0;
+    bool full = errno == EAGAIN || errno == ENOMEM;
     rp_message_destroy (self->pool, &bundle);
     for (rp_egress_waiting_t *one = first; one != end; one = s_next (self, one)) {
         if (sent)

@@ -13,6 +13,10 @@
     (common/bundle.h). Whatever must not come after a later decision (FORGET, CUT) empties the outbox
     first.
 
+    What waits for a peer in libzmq is bounded in messages by libzmq, and here in bytes: who has too many
+    waiting is full. Requests to workers are not counted, because the core has them in its books for as
+    long as they are open, and neither is what is small.
+
     Thread-safety: none.
 */
 
@@ -28,6 +32,7 @@
 #include "broker/guests.h"
 #include "broker/parcel.h"
 #include "broker/peers.h"
+#include "common/io/backlog.h"
 #include "common/io/message.h"
 
 /*  Who sent the event being handled: it gets what is for nobody, and is bound by ADMIT. Without a
@@ -41,6 +46,10 @@ typedef struct {
         for one while it has none.  */
     rp_guest_session_t *guest;
 } rp_sender_t;
+
+/*  Messages of more bytes count in the backlog. peer_backlog, which counts messages, bounds the others;
+    and for them it would cost more than they do.  */
+#define RP_EGRESS_SMALL 4096u
 
 /*  Messages that wait at most. Enough to be worth it; few enough to be in the cache still.  */
 #define RP_EGRESS_OUTBOX 256u
@@ -60,6 +69,8 @@ typedef struct {
     rp_guests_t *guests;     /* not owned, may be NULL: then there are none */
     rp_peers_t *peers;       /* not owned */
     rp_message_pool_t *pool; /* not owned */
+    rp_backlog_total_t backlog; /* of all sessions, bytes */
+    size_t backlog_max;         /* of one session, bytes */
     rp_event_t *events;      /* from event_first to event_count */
     size_t event_first;
     size_t event_count;
@@ -69,8 +80,9 @@ typedef struct {
     rp_egress_waiting_t waiting[RP_EGRESS_OUTBOX];
 } rp_egress_t;
 
+/*  backlog: bytes that may wait for one session; one message may of any size.  */
 void rp_egress_init (
-  rp_egress_t *self, void *router, rp_peers_t *peers, rp_message_pool_t *pool);
+  rp_egress_t *self, void *router, rp_peers_t *peers, rp_message_pool_t *pool, size_t backlog);
 void rp_egress_clear (rp_egress_t *self);
 
 /*  Who is not of Riposte's own protocol, and where they come from.  */
@@ -93,6 +105,12 @@ bool rp_egress_flush (rp_egress_t *self);
 
 /*  Sends a message to a session, as SEND does; takes *message_p in any case.  */
 void rp_egress_send (rp_egress_t *self, rp_peer_id_t peer, rp_message_t **message_p);
+
+/*  Bytes that wait for all sessions to read them.  */
+static inline size_t rp_egress_backlog (const rp_egress_t *self)
+{
+    return atomic_load_explicit (&self->backlog, memory_order_relaxed);
+}
 
 /*  Takes the next event that the core has to be told. False if there is none.  */
 bool rp_egress_next_event (rp_egress_t *self, rp_event_t *event);

@@ -35,6 +35,7 @@ struct rp_peers_entry {
     int descriptor;
     s_address_t address;
     void *guest;
+    rp_backlog_t *backlog;
     uint32_t note;
     uint16_t size; /* of the routing id; 0: not bound */
     bool bundles;
@@ -48,9 +49,11 @@ void rp_peers_init (rp_peers_t *self, uint64_t seed)
 
 void rp_peers_clear (rp_peers_t *self)
 {
-    for (size_t number = 0; number < self->entry_count; number++)
+    for (size_t number = 0; number < self->entry_count; number++) {
+        rp_backlog_destroy (&self->entries[number].backlog);
         if (self->entries[number].size > S_SHORT_ID)
             free (self->entries[number].routing_id.heap);
+    }
     free (self->entries);
     free (self->by_descriptor);
     rp_index_clear (&self->by_routing_id);
@@ -231,6 +234,7 @@ void rp_peers_unbind (rp_peers_t *self, rp_peer_id_t peer)
         self->by_descriptor[entry->descriptor] = 0;
     if (entry->size > S_SHORT_ID)
         free (entry->routing_id.heap);
+    rp_backlog_destroy (&entry->backlog);
     entry->size = 0;
 }
 
@@ -302,6 +306,15 @@ uint32_t *rp_peers_note (const rp_peers_t *self, rp_peer_id_t peer)
 {
     rp_peers_entry_t *entry = s_bound_entry (self, peer);
     return entry ? &entry->note : NULL;
+}
+
+rp_backlog_t *rp_peers_backlog (
+  const rp_peers_t *self, rp_peer_id_t peer, rp_backlog_total_t *total)
+{
+    rp_peers_entry_t *entry = s_bound_entry (self, peer);
+    if (entry && !entry->backlog)
+        entry->backlog = rp_backlog_new (total);
+    return entry ? entry->backlog : NULL;
 }
 
 /*  Works on a copy of the descriptor, which keeps its socket whatever libzmq does meanwhile.  */

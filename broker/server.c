@@ -100,7 +100,9 @@ rp_server_t *rp_server_new (const rp_server_options_t *options)
     }
     rp_strangers_init (
       &self->strangers, (int64_t) options->limits.greeting * 1000, options->limits.strangers);
-    rp_egress_init (&self->egress, self->gates[0].socket, &self->peers, &self->pool);
+    rp_egress_init (
+      &self->egress, self->gates[0].socket, &self->peers, &self->pool,
+      (size_t) options->limits.peer_backlog_bytes);
     rp_egress_serve_guests (&self->egress, &self->guests, self->gates);
     self->admin = (rp_admin_t) {
       .core = self->core,
@@ -506,6 +508,7 @@ int rp_server_run (rp_server_t *self)
     rp_sender_t nobody = {.descriptor = -1};
     while (!self->ended) {
         int64_t now = 0;
+        rp_dispatch_set_backlog (self->core, rp_egress_backlog (&self->egress));
         bool busy = s_receive_all (self, &now);
         int64_t revive = rp_server_revive_rep (self, now);
         busy |= s_settle (self, now) || s_is_unread (self);

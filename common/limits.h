@@ -62,9 +62,13 @@
        "bytes that may wait for one service")                                                      \
     X (COUNT, total_queue, 1000000, 1, 100000000, "requests open in the whole broker")             \
     X (BYTES, total_queue_bytes, 1073741824, 1024, 1099511627776,                                  \
-       "bytes of all open requests; keep it below the memory the process may use")                 \
+       "bytes of all open requests, and of replies that wait for clients to read them; keep it "   \
+       "below the memory the process may use")                                                     \
     X (COUNT, peer_backlog, 16384, 64, 1000000,                                                    \
        "messages that may wait for one peer to read them; a peer that falls behind is cut off")    \
+    X (BYTES, peer_backlog_bytes, 67108864, 65536, 1099511627776,                                  \
+       "bytes of replies that may wait for one client to read them; otherwise as peer_backlog. One "  \
+       "message may, of any size")                                                                 \
     X (TIME, heartbeat_min, 50, 50, 60000, "shortest heartbeat interval granted to a peer")        \
     X (TIME, heartbeat_max, 60000, 50, 60000, "longest heartbeat interval granted to a peer")      \
     X (COUNT, strangers, 1000, 0, 1000000,                                                         \

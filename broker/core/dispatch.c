@@ -313,6 +313,11 @@ int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *action
 
 /*  ---- What people see ----------------------------------------------------------------------------- */
 
+void rp_dispatch_set_backlog (rp_dispatch_t *self, uint64_t bytes)
+{
+    self->stats.backlog_bytes = bytes;
+}
+
 const rp_stats_t *rp_dispatch_stats (const rp_dispatch_t *self)
 {
     return &self->stats;

@@ -91,6 +91,9 @@ rp_payload_t **rp_dispatch_kept (rp_dispatch_t *self);
     each batch of events, and when that time has come.  */
 int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *actions);
 
+/*  Says how many bytes wait for clients to read them; they count in total_queue_bytes.  */
+void rp_dispatch_set_backlog (rp_dispatch_t *self, uint64_t bytes);
+
 /*  ---- What people see ----------------------------------------------------------------------- */
 
 const rp_stats_t *rp_dispatch_stats (const rp_dispatch_t *self);

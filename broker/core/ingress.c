@@ -53,8 +53,10 @@ static const char *s_door (
         return "too many requests of this client are open (limit client_open)";
     if (self->stats.waiting + self->stats.running >= self->limits.total_queue)
         return "too many requests are open in the broker (limit total_queue)";
-    if (self->stats.open_bytes + rp_request_weight (event) > self->limits.total_queue_bytes)
-        return "the open requests of the broker are too many bytes (limit total_queue_bytes)";
+    uint64_t bytes = self->stats.open_bytes + self->stats.backlog_bytes + rp_request_weight (event);
+    if (bytes > self->limits.total_queue_bytes)
+        return "the open requests of the broker, and replies that clients have not read, are too many "
+               "bytes (limit total_queue_bytes)";
     *status = RP_INVALID;
     if (rp_request_find (self, client, event->head->id))
         return "a request with this id is open already; use a new id for each";

@@ -96,7 +96,9 @@ void rp_parts_take (rp_dispatch_t *self, rp_request_t *request, const rp_event_t
         s_end (self, request, excess);
     } else if (request->lane->client->traits & RP_TRAIT_PARTS) {
         s_pass_on (self, request, event);
-    } else if (self->stats.open_bytes + event->size > self->limits.total_queue_bytes) {
+    } else if (
+      self->stats.open_bytes + self->stats.backlog_bytes + event->size
+      > self->limits.total_queue_bytes) {
         rp_actions_drop (self->actions, event->payload);
         s_end (
           self, request,

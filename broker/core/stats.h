@@ -49,6 +49,7 @@ typedef struct {
     uint64_t running;
     uint64_t abandoned; /* ended for the client, still in a worker's hands */
     uint64_t open_bytes;
+    uint64_t backlog_bytes; /* of what clients have not read yet, as the shell last said */
 } rp_stats_t;
 
 #endif

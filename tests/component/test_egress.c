@@ -24,6 +24,8 @@ static rp_peers_t s_peers;
 static rp_message_pool_t s_pool;
 static rp_egress_t s_egress;
 
+#define BACKLOG 1000000u
+
 static const rp_peer_id_t s_one = {.v = UINT64_C (1) << 32};
 static const rp_peer_id_t s_two = {.v = UINT64_C (1) << 32 | 1};
 
@@ -35,7 +37,7 @@ static int s_setup (void **state)
     assert_non_null (s_router);
     s_pool = (rp_message_pool_t) {.largest = 10};
     rp_peers_init (&s_peers, 1);
-    rp_egress_init (&s_egress, s_router, &s_peers, &s_pool);
+    rp_egress_init (&s_egress, s_router, &s_peers, &s_pool, BACKLOG);
     return 0;
 }
 
@@ -413,6 +415,114 @@ static void s_each_of_a_bundle_that_cannot_be_sent_is_reported_in_order (void **
     assert_false (rp_egress_next_event (&s_egress, &event));
 }
 
+/*  ---- What waits is bounded in bytes ---------------------------------------------------------- */
+
+#define LARGE (BACKLOG / 3 - 1000)
+
+static size_t s_large (uint64_t id)
+{
+    s_send_reply (s_one, id, LARGE, true);
+    rp_egress_flush (&s_egress);
+    return rp_egress_backlog (&s_egress);
+}
+
+static void s_expect_full (void)
+{
+    rp_event_t event;
+    assert_true (rp_egress_next_event (&s_egress, &event));
+    assert_int_equal (event.kind, RP_EVENT_UNSENT);
+    assert_int_equal (event.peer.v, s_one.v);
+    assert_true (event.full);
+    assert_false (rp_egress_next_event (&s_egress, &event));
+}
+
+static void s_who_has_too_many_bytes_waiting_is_full_until_it_reads (void **state)
+{
+    (void) state;
+    void *one = s_connect (s_one, "one", true);
+    size_t each = s_large (1);
+    assert_in_range (each, LARGE, LARGE + RP_WIRE_HEAD_MAX);
+    assert_int_equal (s_large (2), 2 * each);
+    assert_int_equal (s_large (3), 3 * each);
+    assert_int_equal (s_large (4), 3 * each);
+    s_expect_full ();
+    s_expect_some (one, (uint64_t[]) {1}, 1);
+    assert_int_equal (rp_egress_backlog (&s_egress), 2 * each);
+    assert_int_equal (s_large (5), 3 * each);
+    s_expect_some (one, (uint64_t[]) {2}, 1);
+    s_expect_some (one, (uint64_t[]) {3}, 1);
+    s_expect_some (one, (uint64_t[]) {5}, 1);
+    assert_int_equal (rp_egress_backlog (&s_egress), 0);
+    rp_socket_close (one, NULL);
+}
+
+static void s_one_message_may_wait_whatever_its_size (void **state)
+{
+    (void) state;
+    void *one = s_connect (s_one, "one", true);
+    s_send_reply (s_one, 1, 2 * BACKLOG, true);
+    rp_egress_flush (&s_egress);
+    s_large (2);
+    s_expect_full ();
+    assert_int_equal (s_expect_some (one, (uint64_t[]) {1}, 1), 2);
+    rp_socket_close (one, NULL);
+}
+
+static void s_bundles_count_for_what_is_in_them (void **state)
+{
+    (void) state;
+    enum { SIZE = 3000 };
+    void *one = s_connect (s_one, "one", true);
+    rp_event_t event;
+    uint64_t sent = 0;
+    while (!rp_egress_next_event (&s_egress, &event)) {
+        assert_in_range (sent * SIZE, 0, BACKLOG);
+        for (unsigned count = 0; count < RP_EGRESS_OUTBOX / 2; count++)
+            s_send_reply (s_one, ++sent, SIZE, false);
+        rp_egress_flush (&s_egress);
+    }
+    assert_true (event.full);
+    assert_in_range (rp_egress_backlog (&s_egress), BACKLOG - RP_BUNDLE_MAX, BACKLOG);
+    rp_socket_close (one, NULL);
+}
+
+/*  They count in the books of the core.  */
+static void s_requests_to_a_worker_are_not_bounded_here (void **state)
+{
+    (void) state;
+    void *one = s_connect (s_one, "one", true);
+    for (uint64_t token = 1; token <= 2 * BACKLOG / LARGE; token++) {
+        rp_message_t *message = rp_message_new (&s_pool, LARGE);
+        rp_wire_encode (
+          &(rp_head_t) {.command = RP_COMMAND_REQUEST, .flags = RP_FLAG_INLINE},
+          rp_message_data (message), RP_WIRE_FIXED);
+        s_carry_out ((rp_action_t) {
+          .kind = RP_ACTION_SEND, .peer = s_one, .token = {token},
+          .head = {.command = RP_COMMAND_REQUEST, .flags = RP_FLAG_INLINE, .id = token},
+          .payload = rp_egress_payload (message)});
+    }
+    rp_egress_flush (&s_egress);
+    rp_event_t event;
+    assert_false (rp_egress_next_event (&s_egress, &event));
+    assert_int_equal (rp_egress_backlog (&s_egress), 0);
+    rp_socket_close (one, NULL);
+}
+
+static void s_what_waits_for_a_session_that_is_gone_goes_with_its_connection (void **state)
+{
+    (void) state;
+    void *one = s_connect (s_one, "one", true);
+    size_t each = s_large (1);
+    s_carry_out ((rp_action_t) {.kind = RP_ACTION_FORGET, .peer = s_one});
+    assert_int_equal (rp_egress_backlog (&s_egress), each);
+    rp_socket_close (one, NULL);
+    rp_socket_close (s_router, NULL);
+    s_router = NULL;
+    assert_int_equal (zmq_ctx_term (s_context), 0);
+    s_context = zmq_ctx_new ();
+    assert_int_equal (rp_egress_backlog (&s_egress), 0);
+}
+
 int main (void)
 {
 #define S_BOUND_TEST(name) cmocka_unit_test_setup_teardown (name, s_setup_bound, s_teardown)
@@ -430,6 +540,11 @@ int main (void)
       S_BOUND_TEST (s_an_outbox_that_is_full_keeps_the_order),
       S_BOUND_TEST (s_what_must_not_come_later_goes_before_a_session_ends),
       S_TEST (s_each_of_a_bundle_that_cannot_be_sent_is_reported_in_order),
+      S_BOUND_TEST (s_who_has_too_many_bytes_waiting_is_full_until_it_reads),
+      S_BOUND_TEST (s_one_message_may_wait_whatever_its_size),
+      S_BOUND_TEST (s_bundles_count_for_what_is_in_them),
+      S_BOUND_TEST (s_requests_to_a_worker_are_not_bounded_here),
+      S_BOUND_TEST (s_what_waits_for_a_session_that_is_gone_goes_with_its_connection),
     };
 #undef S_TEST
 #undef S_BOUND_TEST
