@@ -1,5 +1,5 @@
-/*  Very many peers in one thread, for the benchmarks of growth: they speak ZMTP on plain sockets, since
-    libzmq takes two descriptors and much memory for each.
+/*  Very many peers in one thread, for the benchmarks of growth and tests/limits: they speak ZMTP on plain
+    sockets, since libzmq takes two descriptors and much memory for each.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -64,6 +64,10 @@ typedef struct {
     uint32_t window;
     int services;
     size_t count;
+    size_t connected;
+    size_t next;   /* whose sign of life is due next */
+    int64_t owed;  /* signs of life, µs of an interval each */
+    int64_t until; /* when that was */
     s_peer_t *peers;
     uint8_t *in;
     uint8_t *out; /* what goes to the peer that is being served */
@@ -254,6 +258,21 @@ static void s_read (s_crowd_t *self, s_peer_t *peer)
 
 /*  ---- The crowd ------------------------------------------------------------------------------ */
 
+/*  Signs of life, spread over the interval.  */
+static void s_beat_all (s_crowd_t *self)
+{
+    int64_t now = s_now_us ();
+    int64_t interval = (int64_t) self->beat_ms * 1000;
+    if (self->native && self->until)
+        self->owed += (now - self->until) * (int64_t) self->connected;
+    self->until = now;
+    for (; self->owed >= interval; self->owed -= interval) {
+        s_beat (self, &self->peers[self->next]);
+        s_flush (self, self->peers[self->next].fd);
+        self->next = (self->next + 1) % self->connected;
+    }
+}
+
 static void s_connect (s_crowd_t *self, size_t index, const struct sockaddr_in *address)
 {
     s_peer_t *peer = &self->peers[index];
@@ -269,6 +288,8 @@ static void s_connect (s_crowd_t *self, size_t index, const struct sockaddr_in *
     s_flush (self, peer->fd);
     while (!peer->ready)
         s_read (self, peer);
+    self->connected++;
+    s_beat_all (self);
 }
 
 static void s_parse (const char *endpoint, struct sockaddr_in *address)
@@ -289,7 +310,7 @@ static void s_ready (void)
     fflush (stdout);
 }
 
-/*  Serves them for ever. Signs of life are spread over the interval.  */
+/*  Serves them for ever.  */
 static void s_serve (s_crowd_t *self)
 {
     int set = epoll_create1 (EPOLL_CLOEXEC);
@@ -298,19 +319,12 @@ static void s_serve (s_crowd_t *self)
         if (epoll_ctl (set, EPOLL_CTL_ADD, self->peers[index].fd, &event) != 0)
             s_die ("epoll_ctl");
     }
-    size_t next = 0;
-    int64_t begin = s_now_us ();
-    for (uint64_t beats = 0;;) {
+    for (;;) {
         struct epoll_event events[256];
         int count = epoll_wait (set, events, 256, 10);
         for (int index = 0; index < count; index++)
             s_read (self, events[index].data.ptr);
-        uint64_t due = (uint64_t) (s_now_us () - begin) * self->count / (self->beat_ms * 1000);
-        for (; self->native && beats < due; beats++) {
-            s_beat (self, &self->peers[next]);
-            s_flush (self, self->peers[next].fd);
-            next = (next + 1) % self->count;
-        }
+        s_beat_all (self);
     }
 }
 

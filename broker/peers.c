@@ -317,13 +317,13 @@ rp_backlog_t *rp_peers_backlog (
     return entry ? entry->backlog : NULL;
 }
 
-/*  Works on a copy of the descriptor, which keeps its socket whatever libzmq does meanwhile.  */
+/*  cookie: not 0. Works on a copy of the descriptor, which keeps its socket whatever libzmq does meanwhile.  */
 static bool s_cut (int descriptor, uint64_t cookie)
 {
     int copy = fcntl (descriptor, F_DUPFD_CLOEXEC, 0);
     if (copy < 0)
         return false;
-    bool same = cookie == 0 || rp_peers_cookie (copy) == cookie;
+    bool same = rp_peers_cookie (copy) == cookie;
     if (same)
         shutdown (copy, SHUT_RDWR);
     close (copy);
@@ -350,7 +350,7 @@ void rp_peers_cut (const rp_peers_t *self, rp_peer_id_t peer)
 
 void rp_peers_cut_descriptor (int descriptor)
 {
-    s_cut (descriptor, 0);
+    shutdown (descriptor, SHUT_RDWR); // not of a copy, for which there may be no descriptor left
 }
 
 const char *rp_peers_address (const rp_peers_t *self, rp_peer_id_t peer, char *buffer)

@@ -7,31 +7,5 @@ RIPOSTE_ROUNDS  how often the exchange of a hundred clients is repeated (default
 RIPOSTE_LONG=1  the same as RIPOSTE_ROUNDS=20
 """
 
-import pytest
-
-from support import programs
-from support.world import World
-
-
-def pytest_sessionstart(session):
-    missing = [str(path) for path in (programs.BROKER, programs.WORKER, programs.CLI, programs.SITE,
-                                      programs.CONVERSATIONS) if not path.exists()]
-    if missing:
-        pytest.exit(f"not built: {', '.join(missing)}; run script/build, or set RIPOSTE_BUILD", 2)
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = (yield).get_result()
-    world = getattr(item, "world", None)
-    if world is not None and report.failed:
-        report.sections.append(("what the processes said", world.logs()))
-
-
-@pytest.fixture
-def world(request, tmp_path):
-    world = World(tmp_path)
-    request.node.world = world
-    yield world
-    troubles = world.end()
-    assert not troubles, troubles
+from support.fixtures import (  # noqa: F401
+    pytest_runtest_makereport, pytest_sessionstart, world)

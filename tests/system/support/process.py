@@ -82,6 +82,11 @@ class Process:
                 return int(line.split()[1]) * 1024
         raise AssertionError(f"{self.name} has no memory")
 
+    def cpu_seconds(self):
+        """What all its threads have used so far."""
+        fields = self._proc("stat").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def children(self):
         """Pids of the processes it started and that still run."""
         found = []

@@ -86,8 +86,9 @@ class World:
         self.processes.append(one)
         return one
 
-    def broker(self, *options, port="*", limits=None):
-        """Starts a broker, on a free port unless told, and waits until it says that it is ready."""
+    def broker(self, *options, port="*", limits=None, prefix=()):
+        """Starts a broker, on a free port unless told, and waits until it says that it is ready.
+        prefix: a command that becomes it."""
         number = self._names.get("broker", 0) + 1
         ports = self.directory / f"ports-{number}"
         if limits:
@@ -95,7 +96,7 @@ class World:
             lines = [f"    {name} = {value}\n" for name, value in limits.items()]
             config.write_text("limits\n" + "".join(lines))
             options = ("--config", config, *options)
-        broker = self.start("broker", programs.BROKER, "--bind", f"tcp://127.0.0.1:{port}",
+        broker = self.start("broker", *prefix, programs.BROKER, "--bind", f"tcp://127.0.0.1:{port}",
                             "--ports-file", ports, *options, process=Broker)
         until(lambda: ports.exists() and ports.read_text().endswith("\n"), 5,
               "the broker has written its ports file", broker)

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Too many connections, requests or bytes: the broker goes on serving those whom it can serve, and
+tells the others."""
+
+import resource
+import socket
+import statistics
+import time
+
+import pytest
+
+from load import LONG, BigWorker, Deaf, Flood, cpu_percent, crowd
+from support.peer import REQUEST, Peer
+from support.programs import PATIENCE
+from support.waiting import until
+
+MIB = 1 << 20
+
+
+def _call(world, broker, service="echo", **more):
+    result = world.cli(broker, "call", service, "hello", **more)
+    assert (result.code, result.out) == (0, b"hello"), result
+
+
+# ---- Connections -----------------------------------------------------------------------------------
+
+CROWD = 10000
+
+
+def _descriptors():
+    """Raises the limit, and returns what it is."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 16, max(hard, 1 << 16)))
+    except (ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def test_ten_thousand_clients_are_connected_and_another_calls(world):
+    limit = _descriptors()
+    if limit * 9 // 10 < CROWD + 100:
+        pytest.skip(f"SKIPPED: the limit of descriptors is {limit}, and cannot be raised")
+    broker = world.broker(limits={"strangers": 100000})
+    world.builtin(broker, "echo", "--slots", "8")
+    memory = broker.resident_bytes()
+    crowd(world, "client", broker.endpoint, CROWD)
+    for _ in range(20):
+        _call(world, broker)
+    result = world.cli(broker, "call", "echo", "hello", "--count", "5000", "--parallel", "50", "-q",
+                       within=60)
+    assert result.code == 0, result
+    assert world.status(broker)["clients"] == CROWD + 1
+    each = (broker.resident_bytes() - memory) / CROWD
+    print(f"{CROWD} clients: {each / 1024:.1f} KiB each, "
+          f"{cpu_percent(broker, 3):.0f}% CPU with their heartbeats")
+
+
+DESCRIPTORS = 256
+
+
+def _connect(broker, count):
+    host, port = broker.endpoint.removeprefix("tcp://").rsplit(":", 1)
+    made = []
+    for _ in range(count):
+        one = socket.socket()
+        one.setblocking(False)
+        one.connect_ex((host, int(port)))  # which may wait in the backlog
+        made.append(one)
+    return made
+
+
+def test_more_connections_than_descriptors_harm_nobody(world):
+    """Bursts arrive, of more than there can be, and stay."""
+    broker = world.broker(prefix=("prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}"),
+                          limits={"strangers": 1000, "greeting": "10m"})
+    world.builtin(broker, "echo", "--slots", "8")
+    client = world.peer(broker)
+    client.hello(heartbeat_ms=60000)
+    waiting = []
+    load = []
+    for burst in range(4):
+        waiting += _connect(broker, 2 * DESCRIPTORS)
+        load.append(cpu_percent(broker, 2))
+        assert client.call(b"echo", b"still here").body == b"still here"
+    failed = broker.log().count("cannot accept a connection")
+    print(f"CPU in the 2 s after each burst: {load}; lines of accept that failed: {failed}")
+    assert max(load) < 20, load
+    assert "a connection was cut: nearly all file descriptors are in use" in broker.log()
+    for one in waiting:
+        one.close()
+    begin = time.monotonic()
+    with Peer(broker.endpoint) as other:
+        other.hello()
+        assert other.call(b"echo", b"new").body == b"new"
+    assert time.monotonic() - begin < 1 * PATIENCE
+    assert len(world.workers(broker, "echo")) == 1, "its worker is still the same"
+
+
+# ---- A client that does not read ------------------------------------------------------------------
+
+#: 5 MiB a second, so that it is not the bytes themselves that others feel, and cut off after 1.6 s.
+BIG, PAUSE, BACKLOG = MIB // 4, 0.05, 8 * MIB
+#: Of each kind, one after the other; seconds.
+ROUNDS, ROUND = (150, 4) if LONG else (5, 3)
+
+
+#: What the broker, and libzmq, take beside what waits.
+SLACK = 24 * MIB
+
+
+def test_a_client_that_does_not_read_is_cut_off_before_it_fills_the_memory(world):
+    """It asks for 1.6 GB."""
+    size, backlog = 4 * MIB, 64 * MIB
+    broker = world.broker("--log-level", "debug")
+    big = BigWorker(broker.endpoint, b"big", size)
+    big.start()
+    before, most = broker.resident_bytes(), 0
+    deaf = world.peer(broker, deaf=True)
+    deaf.hello(heartbeat_ms=60000)
+    for _ in range(400):
+        deaf.request(b"big", time_ms=60000)
+
+    def is_cut():
+        nonlocal most
+        most = max(most, broker.resident_bytes() - before)
+        return "it does not read what is sent to it" in broker.log()
+
+    until(is_cut, 60, "it is cut off")
+    until(lambda: world.status(broker)["gauges"]["backlog_bytes"] == 0, 10, "nothing waits for it")
+    big.stop()
+    print(f"{most >> 20} MiB more before it was cut off")
+    assert most < backlog + 2 * size + SLACK
+
+
+def _p99(world, broker):
+    result = world.cli(broker, "bench", "echo", "--clients", "2", "--rate", "500", "--duration",
+                       f"{ROUND}s", "--warmup", "200ms", "--size", "64B", "-o", "json",
+                       within=ROUND + 20)
+    assert result.code == 0, result
+    return result.json()["latency_us"]["p99"]
+
+
+def test_a_client_that_does_not_read_costs_others_nothing(world):
+    """It asks, is cut off, comes again and asks on. The p99 of others is at most 1.2
+    times what it is without it, as medians of turns; or no more than it was by itself in one of the
+    turns without it, which is the noise of the machine."""
+    broker = world.broker("--log-level", "debug",
+                          limits={"peer_backlog_bytes": f"{BACKLOG >> 20}MiB"})
+    world.builtin(broker, "echo", "--slots", "64")
+    big = BigWorker(broker.endpoint, b"big", BIG)
+    big.start()
+    before = broker.resident_bytes()
+    quiet, disturbed, memory, lives = [], [], [], 0
+    for _ in range(ROUNDS):
+        quiet.append(_p99(world, broker))
+        deaf = Deaf(broker.endpoint, b"big", 2 * BACKLOG // BIG, PAUSE)
+        deaf.start()
+        disturbed.append(_p99(world, broker))
+        memory.append(broker.resident_bytes() - before)
+        deaf.stop()
+        lives += deaf.lives
+    big.stop()
+    cut = broker.log().count("it does not read what is sent to it")
+    print(f"p99 without: {statistics.median(quiet)} µs (up to {max(quiet)}), "
+          f"with: {statistics.median(disturbed)} µs (up to {max(disturbed)}); "
+          f"memory: up to {max(memory) >> 20} MiB more; {lives} connections, {cut} cut off")
+    assert cut >= ROUNDS // 2
+    assert statistics.median(disturbed) <= max(1.2 * statistics.median(quiet), max(quiet))
+    assert max(memory) < BACKLOG + SLACK, memory
+    until(lambda: world.status(broker)["gauges"]["backlog_bytes"] == 0, 10, "nothing waits for it")
+
+
+# ---- A flood from one client ----------------------------------------------------------------------
+
+@pytest.mark.parametrize("window", [1, 4])
+def test_a_flood_of_one_client_lets_others_have_their_turn(world, window):
+    """In the order in which the worker sees them: of the flood at most one request between another's
+    arrival and its start."""
+    flood, turns = 10000, 25
+    broker = world.broker()
+    worker, first, second = (world.peer(broker) for _ in range(3))
+    worker.register(b"slow", window=window, heartbeat_ms=60000)
+    first.hello(heartbeat_ms=60000)
+    second.hello(heartbeat_ms=60000)
+    for _ in range(flood):
+        first.request(b"slow", b"flood", time_ms=600000)
+    world.wait_for_waiting(broker, flood - window, within=20)
+    held = [worker.expect(REQUEST) for _ in range(window)]
+    for _ in range(turns):
+        first.request(b"slow", b"flood", time_ms=600000)  # so that it has as many open as it may
+        waiting = world.status(broker)["gauges"]["waiting"]
+        second.request(b"slow", b"single", time_ms=600000)
+        world.wait_for_waiting(broker, waiting + 1)
+        before = 0
+        while True:
+            worker.reply(held.pop(0).id, b"done")
+            held.append(worker.expect(REQUEST))
+            if held[-1].body == b"single":
+                break
+            before += 1
+            assert before <= 1, f"{before} of the flood went before it"
+
+
+# ---- Requests that wait ---------------------------------------------------------------------------
+
+#: Just below a power of two, where tables and arrays, which double, are as full as they will be.
+QUEUED = 1000000 if LONG else 130000
+#: Clients that come one after the other, so that little of it waits in libzmq at any time.
+CLIENTS = 10
+BODY = 64
+#: Bytes beside the body that a waiting request may take.
+EACH = 500
+
+
+def test_a_long_queue_takes_little_memory(world):
+    broker = world.broker(limits={
+        "client_open": 1000000, "service_queue": 2000000, "service_queue_bytes": "4GiB",
+        "total_queue": 2000000, "total_queue_bytes": "4GiB"})
+    memory = []
+    for client in range(1, CLIENTS + 1):
+        crowd(world, "queue", broker.endpoint, QUEUED // CLIENTS, BODY, "nobody")
+        world.wait_for_waiting(broker, QUEUED // CLIENTS * client, within=60)
+        memory.append(broker.resident_bytes())
+    # Without those of the first, which also brings what the broker takes once.
+    each = (memory[-1] - memory[0]) / (QUEUED - QUEUED // CLIENTS) - BODY
+    print(f"{QUEUED} requests of {BODY} bytes: {each:.0f} bytes each beside the body")
+    assert each <= EACH
+
+
+# ---- Little memory --------------------------------------------------------------------------------
+
+MEMORY = 256 * MIB
+#: As docs/OPERATIONS.md recommends.
+SMALL = {"max_body": "1MiB", "total_queue_bytes": "64MiB", "service_queue_bytes": "48MiB",
+         "total_queue": 50000, "service_queue": 40000, "peer_backlog_bytes": "8MiB"}
+FLOOD_S = 60 if LONG else 5
+
+
+def test_with_little_memory_the_broker_says_busy_and_lives(world):
+    """RLIMIT_AS, which also counts what is only reserved: the stacks and arenas of libzmq's threads. A
+    limit of a control group, which counts what is used, is reached later."""
+    broker = world.broker(prefix=("prlimit", f"--as={MEMORY}"), limits=SMALL)
+    world.builtin(broker, "echo", "--slots", "8")
+    floods = [Flood(broker.endpoint, b"nobody", 64 << 10), Flood(broker.endpoint, b"nobody", 64),
+              Flood(broker.endpoint, b"echo", 256 << 10), Flood(broker.endpoint, b"echo", 64)]
+    for one in floods:
+        one.start()
+    begin, memory = time.monotonic(), 0
+
+    def is_flooded():
+        nonlocal memory
+        memory = max(memory, broker.resident_bytes())
+        world.status(broker)
+        return (time.monotonic() > begin + FLOOD_S
+                and all(one.ended.get("BUSY") for one in floods[:2]))
+
+    until(is_flooded, FLOOD_S + 60, "it says BUSY", broker)
+    for one in floods:
+        one.stop()
+    for one in floods:
+        print(f"asked {one.asked}: {one.ended}; cut off {one.cuts} times")
+    print(f"at most {memory >> 20} MiB resident")
+    until(lambda: world.status(broker)["clients"] <= 1, 10, "they are gone")
+    until(lambda: world.cli(broker, "call", "echo", "hello").code == 0, 10, "there is room again")
