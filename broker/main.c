@@ -21,6 +21,7 @@
 #include "broker/config.h"
 #include "broker/endpoint.h"
 #include "broker/history.h"
+#include "broker/memory.h"
 #include "broker/notify.h"
 #include "broker/server.h"
 #include "common/io/clock.h"
@@ -302,6 +303,24 @@ static void s_say_ready (const rp_server_t *server, const rp_config_t *config, i
           first);
 }
 
+/*  What a waiting request takes beside its body, at most; docs/OPERATIONS.md.  */
+#define S_REQUEST_BYTES 512u
+
+/*  Out of memory the process ends, instead of saying BUSY in time.  */
+static void s_warn_of_memory (const rp_limits_t *limits)
+{
+    char needs_text[RP_UNITS_TEXT_MAX];
+    char allowed_text[RP_UNITS_TEXT_MAX];
+    uint64_t needs = limits->total_queue_bytes + limits->total_queue * S_REQUEST_BYTES;
+    uint64_t allowed = rp_memory_allowed ();
+    if (needs > allowed)
+        fprintf (
+          stderr,
+          "  warning: requests may take %s, but this process may use %s of memory; lower the limits "
+          "total_queue_bytes and total_queue (docs/OPERATIONS.md, Memory)\n",
+          rp_size_format (needs_text, needs), rp_size_format (allowed_text, allowed));
+}
+
 static bool s_bound (int rc, const char *endpoint, const char *option)
 {
     char text[RP_ENDPOINT_TEXT_MAX];
@@ -359,6 +378,7 @@ static int s_serve (
         goto out;
     }
     s_say_ready (server, config, started);
+    s_warn_of_memory (&config->limits);
     rp_notify ("READY=1");
     if (rp_server_run (server) == 0)
         code = EXIT_SUCCESS;

@@ -241,6 +241,7 @@ def test_with_little_memory_the_broker_says_busy_and_lives(world):
     """RLIMIT_AS, which also counts what is only reserved: the stacks and arenas of libzmq's threads. A
     limit of a control group, which counts what is used, is reached later."""
     broker = world.broker(prefix=("prlimit", f"--as={MEMORY}"), limits=SMALL)
+    assert "warning: requests may take" not in broker.log(), "it is enough"
     world.builtin(broker, "echo", "--slots", "8")
     floods = [Flood(broker.endpoint, b"nobody", 64 << 10), Flood(broker.endpoint, b"nobody", 64),
               Flood(broker.endpoint, b"echo", 256 << 10), Flood(broker.endpoint, b"echo", 64)]
@@ -263,3 +264,9 @@ def test_with_little_memory_the_broker_says_busy_and_lives(world):
     print(f"at most {memory >> 20} MiB resident")
     until(lambda: world.status(broker)["clients"] <= 1, 10, "they are gone")
     until(lambda: world.cli(broker, "call", "echo", "hello").code == 0, 10, "there is room again")
+
+
+def test_a_broker_with_less_memory_than_its_limits_allow_says_so(world):
+    broker = world.broker(prefix=("prlimit", f"--as={1024 * MIB}"))
+    broker.wait_for("warning: requests may take 1.5 GiB, but this process may use 1 GiB of memory")
+    assert "total_queue_bytes" in broker.log()

@@ -1,0 +1,68 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "broker/memory.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define S_PATH_MAX 4096
+
+static uint64_t s_least (uint64_t one, uint64_t other)
+{
+    return one < other ? one : other;
+}
+
+static uint64_t s_of_resource (__rlimit_resource_t resource)
+{
+    struct rlimit limit;
+    if (getrlimit (resource, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return UINT64_MAX;
+    return limit.rlim_cur;
+}
+
+/*  "max", or no such file: no limit.  */
+static uint64_t s_of_file (const char *path)
+{
+    uint64_t bytes = UINT64_MAX;
+    FILE *file = fopen (path, "re");
+    if (!file)
+        return UINT64_MAX;
+    if (fscanf (file, "%" SCNu64, &bytes) != 1)
+        bytes = UINT64_MAX;
+    fclose (file);
+    return bytes;
+}
+
+/*  Of a group and all that it is in. Inside a container its own may be shown as the root.  */
+static uint64_t s_of_groups (const char *root, char *group, const char *name)
+{
+    char path[S_PATH_MAX + 128];
+    uint64_t least = UINT64_MAX;
+    for (char *end = group + strlen (group); end; end = strrchr (group, '/')) {
+        *end = '\0';
+        snprintf (path, sizeof path, "%s%s/%s", root, group, name);
+        least = s_least (least, s_of_file (path));
+    }
+    return least;
+}
+
+uint64_t rp_memory_allowed (void)
+{
+    uint64_t least = s_least (s_of_resource (RLIMIT_AS), s_of_resource (RLIMIT_DATA));
+    FILE *file = fopen ("/proc/self/cgroup", "re");
+    char line[S_PATH_MAX];
+    while (file && fgets (line, sizeof line, file)) { // "0::/GROUP" or "NUMBER:memory:/GROUP"
+        line[strcspn (line, "\n")] = '\0';
+        char *group = strchr (line, '/');
+        if (group && strncmp (line, "0::", 3) == 0)
+            least = s_least (least, s_of_groups ("/sys/fs/cgroup", group, "memory.max"));
+        else if (group && strstr (line, ":memory:"))
+            least = s_least (
+              least, s_of_groups ("/sys/fs/cgroup/memory", group, "memory.limit_in_bytes"));
+    }
+    if (file)
+        fclose (file);
+    return least;
+}
