@@ -2,9 +2,11 @@
 """The processes of a chaos run, each with its history; and the run's own history, which says what was
 done to them."""
 
+import argparse
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -29,6 +31,13 @@ LIMITS = ("guest_deadline=4s", "guest_attempts=3", "guest_heartbeat=500ms")
 SLACK = 0.5
 #: However a run was broken, every request has ended so long after the load was told to stop.
 LONGEST_REQUEST = 20
+
+
+def duration(text):
+    match = re.fullmatch(r"(\d+)(s|m|h)", text)
+    if not match:
+        raise argparse.ArgumentTypeError("a number with s, m or h, such as 2m")
+    return int(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def now_us():
@@ -58,6 +67,7 @@ class Record:
 class Actor(Process):
     """A process, and by which parties the histories know it."""
 
+    apart = True
     parties = ()
     frozen = False
 
@@ -83,6 +93,11 @@ class Proxy:
 
 
 class Cast:
+    #: Whether all keep a history: in hours it would fill a disk.
+    keeps_histories = True
+    worker_heartbeat_ms = WORKER_HEARTBEAT_MS
+    client_heartbeat_ms = CLIENT_HEARTBEAT_MS
+
     def __init__(self, directory, seed):
         self.directory = pathlib.Path(directory)
         self.histories = self.directory / "history"
@@ -109,7 +124,7 @@ class Cast:
         return actor
 
     def history(self, name):
-        return self.histories / f"{name}.hist"
+        return self.histories / f"{name}.hist" if self.keeps_histories else os.devnull
 
     def start_broker(self, prefix=(), address="127.0.0.1"):
         """Starts the broker, on the port that an earlier one had."""
@@ -119,7 +134,8 @@ class Cast:
         command = [BROKER, "--bind", f"tcp://{address}:{port}", "--ports-file", ports]
         for limit in LIMITS:
             command += ["--limit", limit]
-        command += ["--history", self.history(name)]
+        if self.keeps_histories:
+            command += ["--history", self.history(name)]
         self.broker = self.start(name, command, prefix=prefix)
         until(lambda: ports.exists() and ports.read_text().endswith("\n"), 10,
               "the broker is ready", self.broker)
@@ -130,7 +146,7 @@ class Cast:
     def start_worker(self, part, service, endpoint, prefix=()):
         name = self.life(part)
         command = (WORKER, "--server", endpoint, "--service", service, "--name", name, "--history",
-                   self.history(name), "--heartbeat", WORKER_HEARTBEAT_MS)
+                   self.history(name), "--heartbeat", self.worker_heartbeat_ms)
         return self.start(name, command, (f"worker:{name}",), prefix)
 
     def start_mdp_worker(self, part, protocol, endpoint, prefix=()):
@@ -143,7 +159,7 @@ class Cast:
         name = self.life(part)
         command = (LOAD, "--server", endpoint, "--name", name, "--history", self.history(name),
                    "--clients", clients, "--rate", rate, "--seconds", 1000000, "--seed", self.seed,
-                   "--heartbeat", CLIENT_HEARTBEAT_MS, *options)
+                   "--heartbeat", self.client_heartbeat_ms, *options)
         parties = tuple(f"client:{name}-{number}" for number in range(clients))
         return self.start(name, command, parties, prefix, piped=True)
 

@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import pathlib
-import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ import tempfile
 import time
 import traceback
 
-from cast import PYTHON, Cast, Proxy, now_us
+from cast import PYTHON, Cast, Proxy, duration, now_us
 from faults import LOADS, WORKERS, Injector, plan
 import report
 
@@ -23,13 +22,6 @@ CALM = 4        # seconds before the first fault: what throughput is
 SETTLE = 1.5    # seconds before that, for connections
 QUIET = 10      # seconds after the last
 QUIET_ENOUGH = 0.9  # of the throughput before, at the end
-
-
-def duration(text):
-    match = re.fullmatch(r"(\d+)(s|m|h)", text)
-    if not match:
-        raise argparse.ArgumentTypeError("a number with s, m or h, such as 2m")
-    return int(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def start(cast):

@@ -170,10 +170,16 @@ static void s_handle (rp_task_t **task_p, void *arg)
 
 /*  ---- The program ----------------------------------------------------------------------------- */
 
+/*  The second one does not wait for conversations.  */
 static void s_on_signal (int number)
 {
+    static volatile sig_atomic_t asked;
     (void) number;
-    rp_worker_stop (s_worker);
+    if (asked)
+        rp_worker_stop (s_worker);
+    else
+        rp_worker_drain (s_worker);
+    asked = 1;
 }
 
 static void s_notice (const char *text, void *arg)

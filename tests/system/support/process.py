@@ -13,6 +13,9 @@ from support.waiting import until
 class Process:
     """A program whose standard error (and output, unless it is piped) goes to a file."""
 
+    #: Whether Ctrl-C is for whoever started it alone.
+    apart = False
+
     def __init__(self, name, command, directory, environment=None, stdin=subprocess.DEVNULL,
                  piped=False):
         self.name = name
@@ -20,7 +23,8 @@ class Process:
         self._log = open(self.path, "wb")
         self.popen = subprocess.Popen(
             [str(word) for word in command], stdin=stdin, stderr=self._log,
-            stdout=subprocess.PIPE if piped else self._log, env=environment)
+            stdout=subprocess.PIPE if piped else self._log, env=environment,
+            start_new_session=self.apart)
         self.pid = self.popen.pid
         self.expected_to_die = False
         self.handles_sigterm = True
@@ -77,10 +81,16 @@ class Process:
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
     def resident_bytes(self):
+        return self._status("VmRSS") * 1024
+
+    def threads(self):
+        return self._status("Threads")
+
+    def _status(self, field):
         for line in self._proc("status").splitlines():
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) * 1024
-        raise AssertionError(f"{self.name} has no memory")
+            if line.startswith(f"{field}:"):
+                return int(line.split()[1])
+        raise AssertionError(f"{self.name} has no {field}")
 
     def cpu_seconds(self):
         """What all its threads have used so far."""
