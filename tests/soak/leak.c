@@ -1,5 +1,5 @@
-/*  What a leak looks like: preloaded into a broker (tests/soak/run.py --preload), it loses a block of
-    memory with every message that is received.
+/*  What a leak looks like: preloaded into a broker (tests/soak/run.py --preload), it loses a block
+   of memory with every message that is received.
 
     SPDX-License-Identifier: MPL-2.0
 */

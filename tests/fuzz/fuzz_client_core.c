@@ -1,0 +1,423 @@
+/*  Fuzzer of the client's core: bytes are read as a sequence of events, with whatever a broker may
+   say.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    After every event all orders are taken, and what CONTRACT promises a client is held against
+   them: each request ends exactly once and in time; what says that it never ran was never left with
+   a broker; attempts = 1 is sent once; an id is never used twice; nothing is sent without a
+   session.
+*/
+
+#include <string.h>
+
+#include "client/core.h"
+#include "common/headers.h"
+#include "tests/support/bytes.h"
+
+int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
+
+#define S_EVENTS_MAX 600u
+#define S_REQUESTS 24u
+#define S_TALKS 3u
+#define S_MS 1000
+#define S_SECOND 1000000
+#define S_GRACE (RP_DEADLINE_GRACE_MS * S_MS)
+
+typedef struct {
+    rp_exchange_t exchange; /* first, so that an order leads here */
+    bool open;
+    bool replied;        /* the last message ended it */
+    unsigned sent;       /* and not given back by unsent */
+    unsigned unanswered; /* of those: without a reply */
+    unsigned attempts;   /* that its last head allowed */
+    int64_t deadline;
+} s_request_t;
+
+typedef struct {
+    bytes_t bytes;
+    rp_client_core_t core;
+    s_request_t requests[S_REQUESTS];
+    rp_talk_t talks[S_TALKS];
+    uint64_t last_id;
+    uint64_t late[8]; /* ids that were once used */
+    unsigned late_count;
+    unsigned open;
+    bool connection; /* there is one */
+    bool greeted;    /* HELLO was sent over it */
+    bool closed;
+    int64_t now;
+} s_world_t;
+
+static unsigned s_draw (s_world_t *self, unsigned below)
+{
+    return bytes_draw (&self->bytes, below);
+}
+
+/*  One of those that are open (or, if none is, any).  */
+static s_request_t *s_draw_open (s_world_t *self)
+{
+    unsigned first = s_draw (self, S_REQUESTS);
+    for (unsigned step = 0; step < S_REQUESTS; step++) {
+        s_request_t *request = &self->requests[(first + step) % S_REQUESTS];
+        if (request->open)
+            return request;
+    }
+    return &self->requests[first];
+}
+
+/*  ---- Orders --------------------------------------------------------------------------------- */
+
+static void s_on_say (s_world_t *self, const rp_head_t *head)
+{
+    bytes_require (self->connection, "something is said without a connection");
+    if (head->command == RP_COMMAND_HELLO) {
+        bytes_require (!self->greeted, "a second HELLO");
+        self->greeted = true;
+        return;
+    }
+    bytes_require (self->greeted, "something is said before HELLO");
+    bytes_require (head->command == RP_COMMAND_HEARTBEAT || head->command == RP_COMMAND_BYE
+        || head->command == RP_COMMAND_CANCEL,
+      "a command that no client says");
+    if (head->command == RP_COMMAND_CANCEL)
+        bytes_require (
+          head->id != 0 && head->id <= self->last_id, "a CANCEL of what was never sent");
+}
+
+static void s_check_talk (const s_world_t *self, const s_request_t *request, const rp_head_t *head)
+{
+    const rp_talk_t *talk = request->exchange.talk;
+    bytes_require ((talk != NULL) == (head->conversation != 0), "a conversation from nowhere");
+    if (!talk)
+        return;
+    bytes_require (!talk->over && head->conversation == talk->key, "another's conversation");
+    for (unsigned index = 0; index < S_TALKS; index++)
+        bytes_require (talk == &self->talks[index] || talk->key != self->talks[index].key,
+          "two conversations under one name");
+    for (unsigned index = 0; head->flags & RP_FLAG_OPEN && index < S_REQUESTS; index++) {
+        const s_request_t *other = &self->requests[index];
+        bytes_require (
+          other == request || other->exchange.talk != talk || talk->opener != &other->exchange,
+          "two requests that begin one conversation");
+    }
+}
+
+static void s_on_send (s_world_t *self, const rp_client_order_t *order)
+{
+    s_request_t *request = (s_request_t *) order->exchange;
+    const rp_head_t *head = &order->head;
+    bytes_require (
+      self->connection && self->core.link.state == RP_LINK_UP, "sent without a session");
+    bytes_require (request->open, "sent, and not open");
+    bytes_require (self->now < request->deadline, "sent after its deadline");
+    bytes_require (head->id == request->exchange.wire_id, "sent under another's id");
+    bytes_require (
+      head->attempts >= 1 && head->attempts <= request->exchange.attempts, "attempts from nowhere");
+    bytes_require (
+      request->sent == 0 || head->attempts < request->attempts, "another attempt for nothing");
+    bytes_require (!self->core.broker_open || self->core.running_count <= self->core.broker_open,
+      "more than the broker takes");
+    s_check_talk (self, request, head);
+    if (s_draw (self, 16) == 15) {
+        rp_client_core_unsent (&self->core, &request->exchange, self->now);
+        return;
+    }
+    bytes_require (
+      head->id != request->exchange.id || request->sent == 0, "the same id for two attempts");
+    request->sent++;
+    request->unanswered++;
+    request->attempts = head->attempts;
+    bytes_require (request->sent <= request->exchange.attempts, "sent more often than allowed");
+    if (head->id > self->last_id)
+        self->last_id = head->id;
+    self->late[self->late_count++ % 8] = head->id;
+}
+
+static void s_on_ended (s_world_t *self, s_request_t *request)
+{
+    const rp_exchange_t *exchange = &request->exchange;
+    int status = (int) exchange->status;
+    bytes_require (request->open, "ended twice");
+    request->open = false;
+    self->open--;
+    bytes_require (rp_status_name (status)[0] != '?', "a status that there is not");
+    bytes_require (exchange->ended >= exchange->submitted, "ended before it was submitted");
+    if (exchange->end == RP_END_REPLY)
+        bytes_require (request->replied, "a reply that never came");
+    else
+        bytes_require (status != RP_OK && status != RP_APP_ERROR, "an answer without a reply");
+    if (request->unanswered) {
+        bytes_require (!rp_status_is_safe_to_retry (status), "safe to retry, and with a broker");
+        bytes_require (exchange->unseen || exchange->end == RP_END_REPLY,
+          "it may have run, and says it did not");
+    }
+}
+
+static void s_obey (s_world_t *self)
+{
+    rp_client_order_t order;
+    while (rp_client_core_next_order (&self->core, &order, self->now))
+        switch (order.kind) {
+            case RP_CLIENT_OPEN:
+                bytes_require (!self->connection && !self->closed, "a second connection");
+                bytes_require (order.endpoint[0] != '\0', "a connection to nowhere");
+                self->connection = true;
+                self->greeted = false;
+                break;
+            case RP_CLIENT_CLOSE:
+                self->connection = false;
+                break;
+            case RP_CLIENT_SAY:
+                s_on_say (self, &order.head);
+                break;
+            case RP_CLIENT_SEND:
+                s_on_send (self, &order);
+                break;
+            case RP_CLIENT_ENDED:
+                s_on_ended (self, (s_request_t *) order.exchange);
+                break;
+        }
+}
+
+static unsigned s_length (const rp_list_t *list)
+{
+    unsigned count = 0;
+    for (const rp_list_node_t *node = rp_list_first (list); node; node = rp_list_next (list, node))
+        count++;
+    return count;
+}
+
+static void s_check (const s_world_t *self)
+{
+    const rp_client_core_t *core = &self->core;
+    unsigned states[RP_EXCHANGE_ENDED + 1] = {0};
+    for (unsigned index = 0; index < S_REQUESTS; index++) {
+        const s_request_t *request = &self->requests[index];
+        bytes_require (
+          request->open == (request->exchange.state != RP_EXCHANGE_IDLE), "lost from sight");
+        states[request->exchange.state]++;
+    }
+    bytes_require (states[RP_EXCHANGE_ENDED] == 0, "an end that nobody was told of");
+    bytes_require (core->open_count == self->open, "the count of open requests");
+    bytes_require (core->timers.count == self->open, "a request without a timer");
+    bytes_require (core->running_count == states[RP_EXCHANGE_RUNNING], "the count of those sent");
+    bytes_require (s_length (&core->running) == core->running_count, "the list of those sent");
+    bytes_require (
+      s_length (&core->waiting) == states[RP_EXCHANGE_WAITING], "the list of those that wait");
+    bytes_require (core->link.state == RP_LINK_UP || core->running_count == 0,
+      "with a broker that is not there");
+    bytes_require (self->connection
+        == (core->link.state >= RP_LINK_CONNECTING && core->link.state <= RP_LINK_UP),
+      "a connection that nobody wants, or none");
+}
+
+/*  ---- Events --------------------------------------------------------------------------------- */
+
+static void s_submit (s_world_t *self)
+{
+    static const uint32_t timeouts[] = {0, 1, 20, 500, 3000, 3000, 60000, 60000};
+    s_request_t *request = &self->requests[s_draw (self, S_REQUESTS)];
+    unsigned talk = s_draw (self, 2 * S_TALKS);
+    rp_exchange_t made = {
+      .size = s_draw (self, 200),
+      .talk = talk < S_TALKS && !self->talks[talk].over ? &self->talks[talk] : NULL,
+      .timeout_ms = timeouts[s_draw (self, 8)],
+      .attempts = (uint8_t) (1 + s_draw (self, 4)),
+    };
+    if (request->open)
+        return;
+    *request =
+      (s_request_t){.exchange = made, .deadline = self->now + (int64_t) made.timeout_ms * S_MS};
+    bool full = self->open >= self->core.config.max_open;
+    int rc = rp_client_core_submit (&self->core, &request->exchange, self->now);
+    bytes_require (rc
+        == (self->closed ? RP_CLOSED
+            : full       ? RP_FULL
+                         : RP_OK),
+      "taken, or refused, without reason");
+    if (rc == RP_OK) {
+        request->open = true;
+        self->open++;
+    }
+}
+
+static void s_hear (s_world_t *self, rp_head_t head)
+{
+    rp_exchange_t *ended = rp_client_core_message (&self->core, &head, self->now);
+    if (!ended)
+        return;
+    s_request_t *request = (s_request_t *) ended;
+    bytes_require (head.command == RP_COMMAND_REPLY && request->open, "ended by another's reply");
+    bytes_require (request->exchange.wire_id == head.id, "ended by a reply to another id");
+    request->replied = true;
+}
+
+static void s_welcome (s_world_t *self)
+{
+    static const uint32_t times[] = {500, 500, 500, 50, 60000, 0, 49, UINT32_MAX};
+    static const char *const bodies[] = {"100", "1000", "0", "x", "99999999999999999999"};
+    uint8_t headers[64];
+    size_t size = 0;
+    unsigned body = s_draw (self, 8);
+    if (body < 5)
+        (void) rp_headers_append (headers, &size, sizeof headers, "max-body", bodies[body]);
+    s_hear (self,
+      (rp_head_t){.command = RP_COMMAND_WELCOME,
+        .time = times[s_draw (self, 8)],
+        .value = s_draw (self, 8),
+        .headers = headers,
+        .headers_size = (uint16_t) size});
+}
+
+static void s_reply (s_world_t *self)
+{
+    static const uint8_t statuses[] = {RP_OK, RP_OK, RP_BUSY, RP_DRAINING, RP_CONVERSATION_LOST};
+    s_request_t *request = s_draw_open (self);
+    unsigned kind = s_draw (self, 8);
+    unsigned status = s_draw (self, 20);
+    rp_head_t head = {.command = RP_COMMAND_REPLY,
+      .id = kind < 6 ? request->exchange.wire_id : self->late[s_draw (self, 8)],
+      .status = status < 5 ? statuses[status] : (uint8_t) (status % (RP_CONVERSATION_LOST + 1)),
+      .flags = s_draw (self, 8) == 7 ? RP_FLAG_LAST : 0};
+    for (unsigned index = 0; index < S_REQUESTS; index++) {
+        s_request_t *other = &self->requests[index];
+        bool answered = other->open && other->exchange.state == RP_EXCHANGE_RUNNING
+          && other->exchange.wire_id == head.id && other->unanswered
+          && self->core.link.state == RP_LINK_UP;
+        if (answered)
+            other->unanswered--;
+    }
+    s_hear (self, head);
+}
+
+static void s_small (s_world_t *self)
+{
+    static const uint8_t commands[] = {RP_COMMAND_HEARTBEAT, RP_COMMAND_DRAIN, RP_COMMAND_BYE,
+      RP_COMMAND_HELLO, RP_COMMAND_REQUEST, RP_COMMAND_CANCEL, RP_COMMAND_CREDIT, RP_COMMAND_END};
+    static const uint8_t statuses[] = {RP_OK, RP_DENIED, RP_INVALID, RP_BUSY};
+    s_hear (self,
+      (rp_head_t){.command = commands[s_draw (self, 8)],
+        .status = statuses[s_draw (self, 16) == 15 ? s_draw (self, 4) : 0],
+        .text = "because",
+        .text_size = 7});
+}
+
+static void s_end_talk (s_world_t *self)
+{
+    rp_talk_t *talk = &self->talks[s_draw (self, S_TALKS)];
+    rp_head_t head;
+    bool used = false;
+    for (unsigned index = 0; index < S_REQUESTS; index++)
+        used = used || (self->requests[index].open && self->requests[index].exchange.talk == talk);
+    if (talk->over && !used)
+        *talk = (rp_talk_t){0};
+    else if (!talk->over && rp_client_core_end_talk (&self->core, talk, &head))
+        bytes_require (
+          self->core.link.state == RP_LINK_UP && head.conversation != 0, "an END to nobody");
+}
+
+static void s_tick (s_world_t *self)
+{
+    rp_client_core_tick (&self->core, self->now);
+    s_obey (self);
+    int64_t next = rp_client_core_tick (&self->core, self->now);
+    s_obey (self);
+    bytes_require (next > self->now, "time stands still");
+    for (unsigned index = 0; index < S_REQUESTS; index++) {
+        const s_request_t *request = &self->requests[index];
+        if (!request->open)
+            continue;
+        bytes_require (self->now < request->deadline + S_GRACE, "open after its deadline");
+        bytes_require (
+          request->exchange.state == RP_EXCHANGE_RUNNING || self->now < request->deadline,
+          "still here after its deadline");
+    }
+}
+
+static void s_pass (s_world_t *self)
+{
+    static const int64_t steps[] = {
+      0, S_MS, 20 * S_MS, 200 * S_MS, S_SECOND, 2 * S_SECOND, 5 * S_SECOND, 100 * S_SECOND};
+    self->now += steps[s_draw (self, 8)];
+    if (s_draw (self, 4))
+        s_tick (self);
+}
+
+/*  From wherever it is to a session: otherwise chance seldom gets to a second one.  */
+static void s_meet (s_world_t *self)
+{
+    self->now += 300 * S_MS;
+    s_tick (self);
+    rp_client_core_connected (&self->core, self->now);
+    s_obey (self);
+    s_hear (self, (rp_head_t){.command = RP_COMMAND_WELCOME, .time = 500, .value = 4});
+}
+
+static void s_event (s_world_t *self)
+{
+    unsigned kind = s_draw (self, 128);
+    if (kind < 36)
+        s_submit (self);
+    else if (kind < 42)
+        rp_client_core_connected (&self->core, self->now);
+    else if (kind < 50)
+        s_welcome (self);
+    else if (kind < 60)
+        s_meet (self);
+    else if (kind < 84)
+        s_reply (self);
+    else if (kind < 92)
+        s_small (self);
+    else if (kind < 96)
+        rp_client_core_failed (&self->core, "it broke", self->now);
+    else if (kind < 102) {
+        uint64_t id = s_draw (self, 8) ? s_draw_open (self)->exchange.id : self->late[0];
+        (void) rp_client_core_cancel (&self->core, id, self->now);
+    }
+    else if (kind < 105) {
+        s_request_t *request = s_draw_open (self);
+        if (request->open)
+            rp_client_core_abandon (&self->core, &request->exchange, self->now);
+    }
+    else if (kind < 109)
+        s_end_talk (self);
+    else if (kind < 127)
+        s_pass (self);
+    else if (s_draw (self, 16) == 15) {
+        rp_client_core_close (&self->core, self->now);
+        self->closed = true;
+    }
+    else
+        rp_client_core_start (&self->core, self->now);
+}
+
+int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+{
+    static const char *const endpoints[] = {"a", "b"};
+    static const uint32_t retries[] = {20, 0, 100, 20};
+    static s_world_t world;
+    memset (&world, 0, sizeof world);
+    world.bytes = (bytes_t){data, size};
+    world.now = 100 * (int64_t) S_SECOND;
+    rp_client_config_t config = {
+      .endpoints = endpoints,
+      .endpoint_count = 1 + s_draw (&world, 2),
+      .heartbeat_ms = 500,
+      .max_open = 1 + s_draw (&world, S_REQUESTS),
+      .retry_percent = retries[s_draw (&world, 4)],
+    };
+    rp_client_core_init (&world.core, &config, 1);
+    for (unsigned event = 0; event < S_EVENTS_MAX && world.bytes.left > 0; event++) {
+        s_event (&world);
+        s_obey (&world);
+        s_check (&world);
+    }
+    rp_client_core_close (&world.core, world.now);
+    world.closed = true;
+    s_obey (&world);
+    s_check (&world);
+    bytes_require (world.open == 0, "open after the end");
+    rp_client_core_clear (&world.core);
+    return 0;
+}
