@@ -30,6 +30,8 @@ static int s_complete (rp_cli_t *cli)
     if (cli->arguments.count > 1)
         return rp_cli_usage ("too many arguments from \"%s\" on; bench takes a service only",
                              cli->arguments.items[1]);
+    if (options->protocol != RP_BENCH_NATIVE && strchr (options->server, ','))
+        return rp_cli_usage ("--protocol mdp01 goes with one --server, not with a list");
     if (options->count > 0 && options->duration > 0)
         return rp_cli_usage ("--count and --duration do not go together");
     if (options->plot && !rp_bench_can_plot ()) {

@@ -2,8 +2,8 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    bench.c is the command, bench_load.c the clients, bench_workers.c the workers of its own,
-    bench_report.c what is written, bench_plot.c the picture.
+    bench.c is the command, bench_load.c the clients, bench_mdp.c those of another protocol,
+    bench_workers.c the workers of its own, bench_report.c what is written, bench_plot.c the picture.
 
     A run is a phase that warms up, then the phase that counts. In a phase every client has a thread
     of its own and a connection of its own, which both phases share; it ends when every request that
@@ -37,11 +37,19 @@ typedef struct {
 } rp_bench_counts_t;
 
 typedef struct rp_bench rp_bench_t;
+typedef struct rp_bench_mdp rp_bench_mdp_t;
+
+/*  What the clients speak: the index in the choices of --protocol.  */
+typedef enum {
+    RP_BENCH_NATIVE,
+    RP_BENCH_MDP01,
+} rp_bench_protocol_t;
 
 typedef struct {
     rp_bench_t *bench;
     size_t number;
-    rp_client_t *client; /* NULL: not connected */
+    rp_client_t *client; /* NULL: not connected, or of another protocol */
+    rp_bench_mdp_t *mdp; /* NULL: not connected, or native */
     pthread_t thread;
     sem_t room; /* with --rate: as many as may still be opened */
     rp_bench_counts_t counts;
@@ -83,6 +91,38 @@ int rp_bench_run (rp_bench_t *self, int64_t duration, uint64_t count, const char
 /*  Ends the connections; what is open is withdrawn, and not counted. Only then may what the clients
     counted be read after an interrupt.  */
 void rp_bench_disconnect (rp_bench_t *self);
+
+/*  ---- A client's loop (bench_load.c) ------------------------------------------------------  */
+
+/*  Whether the phase is to end at once.  */
+bool rp_bench_stops (const rp_bench_t *self);
+
+/*  Returns the time, which is not before until, unless the run stops.  */
+int64_t rp_bench_sleep (const rp_bench_t *self, int64_t until);
+
+/*  Closed loop: whether one more request is due. To be asked once for each.  */
+bool rp_bench_may_begin (rp_bench_t *self, int64_t now);
+
+/*  Open loop: the clients take the schedule in turns. Request number n is due n / rate seconds after
+    the begin.  */
+int64_t rp_bench_due (const rp_bench_t *self, uint64_t number);
+
+/*  Open loop: whether what is due and was not sent is not to be sent any more.  */
+bool rp_bench_is_too_late (const rp_bench_t *self, int64_t now);
+
+/*  A request has ended. error is copied; start: when it was due, or sent.  */
+void rp_bench_note_ok (rp_bench_client_t *self, int64_t start, int64_t now);
+void rp_bench_note_failure (rp_bench_client_t *self, const rp_error_t *error, int64_t now);
+
+/*  ---- MDP 0.1 (bench_mdp.c) ---------------------------------------------------------------  */
+
+/*  Connects a client that has so many requests open. NULL after it has told why: *code is the exit
+    code.  */
+rp_bench_mdp_t *rp_bench_mdp_new (const rp_cli_t *cli, uint32_t inflight, int *code);
+void rp_bench_mdp_destroy (rp_bench_mdp_t **self_p);
+
+/*  The thread of a client, an rp_bench_client_t.  */
+void *rp_bench_mdp_run (void *arg);
 
 /*  ---- Report (bench_report.c) -------------------------------------------------------------  */
 

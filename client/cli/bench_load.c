@@ -38,16 +38,15 @@ static struct timespec s_timespec (int64_t us)
     return (struct timespec){.tv_sec = us / S_SECOND_US, .tv_nsec = us % S_SECOND_US * 1000};
 }
 
-static bool s_stops (const rp_bench_t *self)
+bool rp_bench_stops (const rp_bench_t *self)
 {
     return atomic_load (&self->stop);
 }
 
-/*  Returns the time, which is not before until, unless the run stops.  */
-static int64_t s_sleep (const rp_bench_t *self, int64_t until)
+int64_t rp_bench_sleep (const rp_bench_t *self, int64_t until)
 {
     int64_t now;
-    while ((now = rp_clock_us ()) < until && !s_stops (self)) {
+    while ((now = rp_clock_us ()) < until && !rp_bench_stops (self)) {
         struct timespec at =
           s_timespec (until - now > S_SLICE_US ? now + S_SLICE_US : until);
         (void) clock_nanosleep (CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
@@ -89,36 +88,49 @@ static char *s_copy (const char *text)
     return copy;
 }
 
-static void s_note_failure (rp_bench_client_t *self, const rp_reply_t *reply)
+static void s_note_end (rp_bench_client_t *self, int64_t now)
+{
+    self->counts.last = now;
+    atomic_fetch_add_explicit (&self->ended, 1, memory_order_release);
+}
+
+void rp_bench_note_ok (rp_bench_client_t *self, int64_t start, int64_t now)
+{
+    rp_histogram_record (&self->counts.times, (uint64_t) (now - start));
+    s_note_end (self, now);
+}
+
+void rp_bench_note_failure (rp_bench_client_t *self, const rp_error_t *error, int64_t now)
 {
     rp_bench_counts_t *counts = &self->counts;
-    int status = (int) rp_reply_status (reply);
+    int status = error->status;
     counts->failed[status >= 0 && status < RP_BENCH_STATUSES ? status : 0]++;
+    s_note_end (self, now);
     if (counts->failure.status != RP_OK)
         return;
-    counts->failure =
-      rp_error_of (reply, self->bench->service, self->bench->cli->options.server);
-    counts->failure.hint = s_copy (counts->failure.hint);
-    counts->failure.why = s_copy (counts->failure.why);
+    counts->failure = *error;
+    counts->failure.hint = s_copy (error->hint);
+    counts->failure.why = s_copy (error->why);
 }
 
 static void s_note (rp_bench_client_t *self, rp_reply_t *reply, int64_t now)
 {
-    // Not of 64 bits everywhere; the difference is right up to an hour anyway.
-    uintptr_t start = (uintptr_t) rp_reply_tag (reply);
-    if (rp_reply_status (reply) == RP_OK)
-        rp_histogram_record (
-          &self->counts.times, (uintptr_t) (now - self->bench->begin) - start);
-    else
-        s_note_failure (self, reply);
-    self->counts.last = now;
-    atomic_fetch_add_explicit (&self->ended, 1, memory_order_release);
+    const rp_bench_t *bench = self->bench;
+    if (rp_reply_status (reply) == RP_OK) {
+        // Not of 64 bits everywhere; the difference is right up to an hour anyway.
+        uintptr_t took = (uintptr_t) (now - bench->begin) - (uintptr_t) rp_reply_tag (reply);
+        rp_bench_note_ok (self, now - (int64_t) took, now);
+    }
+    else {
+        rp_error_t error = rp_error_of (reply, bench->service, bench->cli->options.server);
+        rp_bench_note_failure (self, &error, now);
+    }
     rp_reply_destroy (&reply);
 }
 
 /*  ---- Closed loop ---------------------------------------------------------------------------- */
 
-static bool s_may_begin (rp_bench_t *self, int64_t now)
+bool rp_bench_may_begin (rp_bench_t *self, int64_t now)
 {
     if (self->count > 0)
         return atomic_fetch_add_explicit (&self->taken, 1, memory_order_relaxed) < self->count;
@@ -130,18 +142,18 @@ static void *s_closed (void *arg)
     rp_bench_client_t *self = arg;
     rp_bench_t *bench = self->bench;
     uint32_t open = 0;
-    int64_t now = s_sleep (bench, bench->begin);
-    for (; open < bench->inflight && s_may_begin (bench, now); open++) {
+    int64_t now = rp_bench_sleep (bench, bench->begin);
+    for (; open < bench->inflight && rp_bench_may_begin (bench, now); open++) {
         s_submit (self, now, NULL);
         now = rp_clock_us ();
     }
-    while (open > 0 && !s_stops (bench)) {
+    while (open > 0 && !rp_bench_stops (bench)) {
         rp_reply_t *reply = NULL;
         if (rp_client_collect (self->client, S_SLICE_MS, &reply) != RP_OK)
             continue;
         now = rp_clock_us ();
         s_note (self, reply, now);
-        if (s_may_begin (bench, now))
+        if (rp_bench_may_begin (bench, now))
             s_submit (self, now, NULL);
         else
             open--;
@@ -155,18 +167,21 @@ static void *s_closed (void *arg)
 static void s_ended (rp_reply_t *reply, void *arg)
 {
     rp_bench_client_t *self = arg;
-    if (s_stops (self->bench))
+    if (rp_bench_stops (self->bench))
         rp_reply_destroy (&reply);
     else
         s_note (self, reply, rp_clock_us ());
     sem_post (&self->room);
 }
 
-/*  The clients take the schedule in turns. Request number n is due n / rate seconds after the
-    begin.  */
-static int64_t s_due (const rp_bench_t *self, uint64_t number)
+int64_t rp_bench_due (const rp_bench_t *self, uint64_t number)
 {
     return self->begin + (int64_t) ((double) number * S_SECOND_US / (double) self->rate);
+}
+
+bool rp_bench_is_too_late (const rp_bench_t *self, int64_t now)
+{
+    return self->count == 0 && now >= self->end + S_LATE_US;
 }
 
 /*  Waits until as many may be opened as at first: nothing is open any more.  */
@@ -174,7 +189,7 @@ static void s_wait_for_all (rp_bench_client_t *self)
 {
     rp_bench_t *bench = self->bench;
     uint32_t taken = 0;
-    while (taken < bench->inflight && !s_stops (bench))
+    while (taken < bench->inflight && !rp_bench_stops (bench))
         taken += s_take (&self->room);
     while (taken-- > 0)
         sem_post (&self->room);
@@ -188,17 +203,16 @@ static void *s_open (void *arg)
     rp_bench_t *bench = self->bench;
     // The kernel otherwise wakes threads up to 50 µs late, which would be in every latency.
     (void) prctl (PR_SET_TIMERSLACK, 1ul, 0ul, 0ul, 0ul);
-    int64_t late = bench->count > 0 ? INT64_MAX : bench->end + S_LATE_US;
     for (uint64_t number = self->number; bench->count == 0 || number < bench->count;
          number += bench->client_count) {
-        int64_t due = s_due (bench, number);
+        int64_t due = rp_bench_due (bench, number);
         if (due >= bench->end)
             break;
-        int64_t now = s_sleep (bench, due);
+        int64_t now = rp_bench_sleep (bench, due);
         bool room = false;
-        while (!s_stops (bench) && now < late && !(room = s_take (&self->room)))
+        while (!rp_bench_stops (bench) && !rp_bench_is_too_late (bench, now) && !(room = s_take (&self->room)))
             now = rp_clock_us ();
-        if (s_stops (bench))
+        if (rp_bench_stops (bench))
             break;
         if (room)
             s_submit (self, due, s_ended);
@@ -267,7 +281,9 @@ static size_t s_start_threads (rp_bench_t *self, int *error)
     *error = 0;
     while (count < self->client_count && *error == 0) {
         rp_bench_client_t *client = &self->clients[count];
-        *error = pthread_create (&client->thread, NULL, self->rate > 0 ? s_open : s_closed, client);
+        void *(*run) (void *) = self->rate > 0 ? s_open : s_closed;
+        *error =
+          pthread_create (&client->thread, NULL, client->mdp ? rp_bench_mdp_run : run, client);
         count += *error == 0;
     }
     pthread_sigmask (SIG_SETMASK, &before, NULL);
@@ -277,11 +293,11 @@ static size_t s_start_threads (rp_bench_t *self, int *error)
 /*  How long the phase took. The time until the next request would have been due belongs to it.  */
 static int64_t s_elapsed (const rp_bench_t *self)
 {
-    if (s_stops (self))
+    if (rp_bench_stops (self))
         return rp_clock_us () - self->begin;
     int64_t last = self->end;
     if (self->count > 0)
-        last = self->rate > 0 ? s_due (self, self->count) : self->begin;
+        last = self->rate > 0 ? rp_bench_due (self, self->count) : self->begin;
     for (size_t index = 0; index < self->client_count; index++)
         if (self->clients[index].counts.last > last)
             last = self->clients[index].counts.last;
@@ -319,20 +335,26 @@ int rp_bench_run (rp_bench_t *self, int64_t duration, uint64_t count, const char
 int rp_bench_connect (rp_bench_t *self)
 {
     rp_cli_t *cli = self->cli;
-    for (size_t index = 0; index < self->client_count; index++) {
-        int code = rp_cli_connect (cli, self->inflight);
-        if (code != 0)
-            return code;
-        self->clients[index].client = cli->client;
+    int code = 0;
+    for (size_t index = 0; index < self->client_count && code == 0; index++) {
+        rp_bench_client_t *client = &self->clients[index];
+        if (cli->options.protocol == RP_BENCH_MDP01) {
+            client->mdp = rp_bench_mdp_new (cli, self->inflight, &code);
+            continue;
+        }
+        code = rp_cli_connect (cli, self->inflight);
+        client->client = cli->client;
         cli->client = NULL;
     }
-    return 0;
+    return code;
 }
 
 void rp_bench_disconnect (rp_bench_t *self)
 {
-    for (size_t index = 0; index < self->client_count; index++)
+    for (size_t index = 0; index < self->client_count; index++) {
         rp_client_destroy (&self->clients[index].client);
+        rp_bench_mdp_destroy (&self->clients[index].mdp);
+    }
 }
 
 /*  ---- Life ----------------------------------------------------------------------------------- */

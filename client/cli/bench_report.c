@@ -90,6 +90,8 @@ static void s_write_json (const rp_bench_t *self, const rp_bench_counts_t *count
                        counts->times.count > 0 ? json_integer ((json_int_t) time) : json_null ());
     }
     rp_output_set (object, "service", rp_output_text (self->service));
+    bool native = self->cli->options.protocol == RP_BENCH_NATIVE;
+    rp_output_set (object, "protocol", json_string (native ? "native" : "mdp01"));
     rp_output_set (object, "loop", json_string (self->rate > 0 ? "open" : "closed"));
     s_set_count (object, "clients", self->client_count);
     s_set_count (object, "inflight", self->inflight);

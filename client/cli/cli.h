@@ -52,6 +52,7 @@ typedef struct {
     int64_t duration;  /* 0: not given */
     int64_t warmup;    /* -1: not given */
     uint64_t workers;
+    int protocol;      /* rp_bench_protocol_t */
     const char *hdr;   /* NULL: none */
     const char *plot;  /* NULL: none */
 } rp_cli_options_t;

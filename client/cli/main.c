@@ -24,6 +24,7 @@
 /*  The most that a broker may be told to take.  */
 #define S_BODY_MAX 1073741824
 
+static const char *const s_protocols[] = {"native", "mdp01", NULL}; // rp_bench_protocol_t
 static const char *const s_outputs[] = {"table", "json", "jsonl", "csv", NULL};
 
 #define S_AT(member) .offset = offsetof (rp_cli_options_t, member)
@@ -99,6 +100,10 @@ static const rp_option_t s_options[] = {
   {.name = "workers", .kind = RP_OPTION_COUNT, .argument = "N", .commands = "bench",
    .largest = S_WORKERS_MAX, S_AT (workers),
    .help = "workers of its own that send back what they get (0: those that are there)"},
+  {.name = "protocol", .kind = RP_OPTION_CHOICE, .argument = "PROTOCOL", .commands = "bench",
+   .choices = s_protocols, S_AT (protocol),
+   .help = "what the clients speak: native, or mdp01, Majordomo 0.1, where a request that is not "
+           "answered within --timeout is counted as UNKNOWN (native)"},
   {.name = "hdr", .kind = RP_OPTION_STRING, .argument = "FILE", .commands = "bench", S_AT (hdr),
    .help = "write all percentiles, in microseconds, in the text format of HdrHistogram"},
   {.name = "plot", .kind = RP_OPTION_STRING, .argument = "FILE.svg", .commands = "bench",
@@ -139,7 +144,7 @@ static const char *const s_description[] = {
   "bench counts what is sent after its warm-up, and waits for the end of each; rate and latency are "
   "of those that ended with OK. Ctrl-C ends it early, with the result so far. -o json writes rate (a "
   "second), requests, failed (a number per status), latency_us with p50, p90, p99, p999 and max "
-  "(null where no request ended with OK), and service, loop (open or closed), clients, inflight, "
+  "(null where no request ended with OK), and service, protocol, loop (open or closed), clients, inflight, "
   "asked_rate, workers, size, duration_s and unsent (requests that were due and for which no time "
   "was left). The exit code is 8 if any request failed.",
   "An error is one line on standard error; with -o json and jsonl it is an object on standard "

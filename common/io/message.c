@@ -486,6 +486,19 @@ bool rp_message_add_frames (rp_message_t *self, uint32_t count)
     return true;
 }
 
+bool rp_message_fill_frame (rp_message_t *self, uint32_t index, const void *data, size_t size)
+{
+    zmq_msg_t *frame = rp_message_frame (self, index);
+    if (zmq_msg_init_size (frame, size) != 0) {
+        zmq_msg_init (frame);
+        return false;
+    }
+    if (size > 0)
+        memcpy (zmq_msg_data (frame), data, size);
+    self->bytes += size;
+    return true;
+}
+
 zmq_msg_t *rp_message_frame (rp_message_t *self, uint32_t index)
 {
     return index == 0 ? &self->first : &self->rest[index - 1];

@@ -125,6 +125,10 @@ void rp_message_count_copy (rp_message_pool_t *pool, const uint8_t *data, size_t
 /*  Gives a message of one frame more, empty ones. False when out of memory, and nothing changed.  */
 bool rp_message_add_frames (rp_message_t *self, uint32_t count);
 
+/*  Gives an empty frame that rp_message_add_frames added a copy of data. False when out of memory, and
+    nothing changed.  */
+bool rp_message_fill_frame (rp_message_t *self, uint32_t index, const void *data, size_t size);
+
 /*  Frame number index, of a message that does not lie in a bundle.  */
 zmq_msg_t *rp_message_frame (rp_message_t *self, uint32_t index);
 

@@ -12,8 +12,8 @@ import pytest
 from support import programs
 from support.waiting import until
 
-KEYS = ["service", "loop", "clients", "inflight", "asked_rate", "workers", "size", "duration_s", "rate",
-        "requests", "failed", "unsent", "latency_us"]
+KEYS = ["service", "protocol", "loop", "clients", "inflight", "asked_rate", "workers", "size",
+        "duration_s", "rate", "requests", "failed", "unsent", "latency_us"]
 PERCENTILES = ["p50", "p90", "p99", "p999", "max"]
 
 
@@ -32,6 +32,44 @@ def hdr_rows(path):
     assert lines[0].split() == ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"]
     return [(float(words[0]), float(words[1]), int(words[2]))
             for words in map(str.split, lines[1:]) if words and not words[0].startswith("#")]
+
+
+# ---- Another protocol -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("load", [(), ("--rate", "5000")])
+def test_majordomo_clients_get_a_count_from_any_worker(world, load):
+    broker = world.broker()
+    result = bench(world, broker, "echo", "--workers", "1", "--protocol", "mdp01", "--count", "1001",
+                   "--clients", "7", "--inflight", "5", *load)
+    said = result.json()
+    assert result.code == 0 and said["requests"] == 1001 and said["failed"] == {}
+    assert said["protocol"] == "mdp01" and said["latency_us"]["p50"] > 0
+    status = world.status(broker)
+    assert status["guests"]["ever"]["MDP01"] == 7 and status["finals"]["OK"] == 1001
+
+
+def test_without_an_answer_in_time_a_majordomo_request_counts_as_unknown(world):
+    result = bench(world, world.broker(), "nobody", "--protocol", "mdp01", "--count", "3",
+                   "--timeout", "100ms")
+    assert result.code == 8 and result.json()["failed"] == {"UNKNOWN": 3}
+    assert "--timeout" in result.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("warmup", ["0", "30s"])
+def test_a_majordomo_bench_ends_when_its_broker_dies(world, warmup):
+    broker = world.broker()
+    process = world.start("bench", *world.cli_command(
+        broker, "bench", "nobody", "--protocol", "mdp01", "--timeout", "60s", "--warmup", warmup))
+    until(lambda: world.status(broker)["counters"]["requests"] >= 64, what="all have asked")
+    broker.kill()
+    assert process.wait(5) == 8
+
+
+def test_majordomo_clients_want_one_broker(world):
+    result = world.cli(world.broker(), "bench", "echo", "--protocol", "mdp01",
+                       "-s", "tcp://a:1,tcp://b:1")
+    assert result.code == 2 and b"one --server" in result.err
 
 
 # ---- Closed loop ----------------------------------------------------------------------------------
