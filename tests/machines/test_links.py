@@ -28,7 +28,8 @@ LINKS = [("workers", "unplugged", 1), ("workers", "silent", 1), ("clients", "sil
          ("workers", "dumb", 5), ("workers", "silent", 5), ("clients", "deaf", 5),
          ("clients", "dumb", 5), ("broker", "unplugged", 5)]
 if os.environ.get("RIPOSTE_LONG"):
-    LINKS += [(machine, how, 30) for machine in MACHINES for how in ("unplugged", "deaf", "dumb")]
+    LINKS += [(machine, how, 30) for machine in MACHINES
+              for how in ("unplugged", "deaf", "dumb", "silent")]
 
 
 class World:
