@@ -33,8 +33,8 @@ MAY_INCLUDE = {
 # Code without socket, clock, file, thread or randomness. What it needs of those are arguments.
 PURE_FILES = [
     "common/*", "broker/core/*", "broker/guest/dialect*", "broker/guest/envelopes*",
-    "client/core*", "client/exchange*", "client/slots*", "worker/core*", "worker/pace*",
-    "worker/talks*",
+    "client/core*", "client/exchange*", "client/slots*", "client/timers*",
+    "worker/core*", "worker/pace*", "worker/talks*",
 ]
 PURE_HEADERS = {
     "errno.h", "getopt.h", "inttypes.h", "limits.h", "stdalign.h", "stdarg.h", "stdatomic.h",
