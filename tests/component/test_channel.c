@@ -425,7 +425,7 @@ static void s_router_hears_bundle (s_world_t *world, uint64_t first, uint64_t la
     size_t size = s_router_hears (world, frame, sizeof frame);
     assert_true (rp_bundle_is_valid (frame, size));
     size_t offset = 0;
-    size_t message_size;
+    size_t message_size = 0;
     for (uint64_t id = first; id <= last; id++) {
         const uint8_t *message = rp_bundle_next (frame, size, &offset, &message_size);
         assert_non_null (message);
@@ -506,7 +506,7 @@ static void what_goes_alone_goes_behind_what_waits (void **state)
     static unsigned char frame[RP_BUNDLE_MAX];
     size_t size = s_router_hears (world, frame, sizeof frame);
     size_t offset = 0;
-    size_t message_size;
+    size_t message_size = 0;
     for (uint64_t id = 4; id <= 5; id++) {
         const uint8_t *at = rp_bundle_next (frame, size, &offset, &message_size);
         assert_int_equal (s_id (at, message_size), id);

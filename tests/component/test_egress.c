@@ -231,7 +231,7 @@ static uint32_t s_expect_some (void *dealer, const uint64_t *ids, size_t count)
     else {
         assert_true (rp_bundle_is_valid (data, size));
         size_t offset = 0;
-        size_t one_size;
+        size_t one_size = 0;
         for (size_t index = 0; index < count; index++) {
             const uint8_t *one = rp_bundle_next (data, size, &offset, &one_size);
             assert_non_null (one);

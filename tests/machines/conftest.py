@@ -3,6 +3,7 @@
 
 RIPOSTE_BUILD   the build to test (default: build/)
 RIPOSTE_LONG=1  links are also gone for 30 s
+RIPOSTE_SLOW=1  bounds are five times as long, for a busy machine
 
 Where network namespaces are not allowed nothing is run, and the exit code is 77.
 """

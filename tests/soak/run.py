@@ -31,6 +31,7 @@ TURNS = ("passing", "echo-2", "passing", "visit-1", "passing", "mdp-1", "passing
          "passing", "visit-2", "passing", "mdp-2", "passing", "echo-4", "guest")
 TURN = 5            # seconds
 LEAVE = 60          # seconds after which who was asked to go must have gone
+ANSWER = "30s"      # for the broker to say how it is, on however busy a machine
 SETTLE = 1.5        # seconds that interpreters take to start
 FINE = 100          # samples at least, if the run is that long
 SELDOM = 5          # seconds between two samples at most
@@ -134,8 +135,9 @@ class Soak(Cast):
     # ---- What there is --------------------------------------------------------------------------
 
     def status(self):
-        said = subprocess.run((CLI, "status", "-o", "json", "--server", self.endpoint),
-                              stdout=subprocess.PIPE, timeout=60 * PATIENCE, check=True).stdout
+        said = subprocess.run((CLI, "status", "-o", "json", "--server", self.endpoint, "--timeout",
+                               ANSWER, "--wait-broker", ANSWER), stdout=subprocess.PIPE,
+                              check=True).stdout
         status = json.loads(said)
         counts = {name: status[name] for name in ("clients", "workers", "services", "conversations")}
         guests = {"guests": sum(status["guests"]["now"].values())}
