@@ -139,7 +139,7 @@ static void s_the_egress_takes_a_parcel_for_the_message_that_it_was (void **stat
     rp_peers_t peers;
     rp_egress_t egress;
     rp_peers_init (&peers, 1);
-    rp_egress_init (&egress, NULL, &peers, &s_pool);
+    rp_egress_init (&egress, NULL, &peers, &s_pool, SIZE_MAX);
     rp_head_t head;
     rp_payload_t *payload = rp_egress_payload (s_came (&head, "body", true));
     rp_egress_keep (&egress, &head, &payload);

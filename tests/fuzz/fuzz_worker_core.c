@@ -356,7 +356,7 @@ static void s_check (const s_world_t *self)
             const s_item_t *item = &self->items[index];
             held += item->where != S_FREE && item->session == session && item->work.is_held;
         }
-        bytes_require (at->held_count == held && held <= at->window, "more than the window");
+        bytes_require (at->held_count == held && held <= at->slots, "more than its slots");
         bytes_require (at->link.state == RP_LINK_UP || held == 0, "held for nobody");
         bytes_require (self->connection[session]
             == (at->link.state >= RP_LINK_CONNECTING && at->link.state <= RP_LINK_UP),
