@@ -108,9 +108,10 @@ bool rp_pace_tick (rp_pace_t *self, rp_pace_view_t view, int64_t now)
         if (self->taken == 0)
             self->begin = now;
     }
+    if (view.out > 0)
+        self->active = now; // as long as a job takes
     if (
-      !self->busy && view.out == 0 && self->work_us > RP_PACE_SLOW_US
-      && now - self->active >= RP_PACE_FORGET_US)
+      !self->busy && self->work_us > RP_PACE_SLOW_US && now - self->active >= RP_PACE_FORGET_US)
         tell = s_tell (self, self->window, 0, now);
     return tell;
 }

@@ -50,7 +50,7 @@ typedef struct {
     int64_t begin;    /* of the span */
     int64_t busy_us;  /* in this span */
     int64_t told;     /* when the brokers were told anything */
-    int64_t active;   /* when it was in a stretch last */
+    int64_t active;   /* when it last had something to do */
 } rp_pace_t;
 
 /*  What the core sees at a tick.  */
@@ -73,7 +73,7 @@ static inline void rp_pace_took (rp_pace_t *self, uint32_t out)
 /*  True if the brokers are to be told of window and work_us.  */
 bool rp_pace_tick (rp_pace_t *self, rp_pace_view_t view, int64_t now);
 
-/*  When the next tick is to be, at the latest.  */
+/*  When the next tick is to be, at the latest: later than the last one.  */
 int64_t rp_pace_next (const rp_pace_t *self);
 
 #endif

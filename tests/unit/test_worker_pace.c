@@ -65,6 +65,7 @@ static void s_take_orders (s_world_t *self)
 static void s_tick (s_world_t *self)
 {
     self->next = rp_worker_core_tick (&self->core, self->now, 7);
+    assert_true (self->next > self->now); // or its thread would never rest
     s_take_orders (self);
 }
 
@@ -272,6 +273,25 @@ static void at_full_speed_there_is_no_credit (void **state)
     s_free (self);
 }
 
+static void a_long_job_keeps_nobody_awake (void **state)
+{
+    (void) state;
+    rp_pace_t pace;
+    rp_pace_init (&pace, 4, 1);
+    int64_t now = S_SECOND;
+    rp_pace_tick (&pace, (rp_pace_view_t) {.waiting = true, .out = 1}, now);
+    now += 10 * S_SECOND;
+    rp_pace_took (&pace, 1); // the second of two, which has waited for the first
+    pace.hungry = true;
+    rp_pace_tick (&pace, (rp_pace_view_t) {.out = 1}, now);
+    assert_int_equal (pace.work_us, 10 * S_SECOND);
+    for (unsigned round = 0; round < 10; round++) {
+        now += S_SECOND / 2;
+        rp_pace_tick (&pace, (rp_pace_view_t) {.out = 1}, now);
+        assert_true (rp_pace_next (&pace) > now);
+    }
+}
+
 static void without_load_there_is_no_credit (void **state)
 {
     (void) state;
@@ -374,6 +394,7 @@ int main (void)
       cmocka_unit_test (an_application_that_answers_later_has_its_whole_window),
       cmocka_unit_test (an_application_that_takes_slowly_and_answers_later_has_what_it_takes),
       cmocka_unit_test (at_full_speed_there_is_no_credit),
+      cmocka_unit_test (a_long_job_keeps_nobody_awake),
       cmocka_unit_test (without_load_there_is_no_credit),
       cmocka_unit_test (a_slow_worker_without_work_is_worth_another_try),
       cmocka_unit_test (the_window_never_exceeds_the_slots),
