@@ -49,11 +49,11 @@ MIB = 1 << 20
 ALLOWED = {"rss_bytes": (8 if SANITIZED else 3) * MIB, "descriptors": 2, "threads": 1, "clients": 8,
            "workers": 2, "services": 1, "guests": 4, "conversations": 30, "waiting": 200, "running": 30,
            "abandoned": 30, "envelopes": 30, "waiting_bytes": 8 * MIB, "open_bytes": 8 * MIB,
-           "envelope_bytes": MIB}
+           "envelope_bytes": MIB, "backlog_bytes": 8 * MIB}
 #: What the broker has when nobody wants anything any more: the client is who asks, the guests are
 #: workers.
 AT_REST = {"waiting": 0, "waiting_bytes": 0, "running": 0, "abandoned": 0, "open_bytes": 0, "clients": 1,
-           "conversations": 0, "guests": 2, "envelopes": 0, "envelope_bytes": 0}
+           "conversations": 0, "guests": 2, "envelopes": 0, "envelope_bytes": 0, "backlog_bytes": 0}
 
 
 class Soak(Cast):
