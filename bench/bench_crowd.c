@@ -4,7 +4,7 @@
     SPDX-License-Identifier: MPL-2.0
 
         bench_crowd client     ENDPOINT COUNT                    native clients that ask nothing
-        bench_crowd worker     ENDPOINT COUNT SERVICES [WINDOW]  native workers, which echo
+        bench_crowd worker     ENDPOINT COUNT SERVICES [WINDOW [WORK_US]]  native workers, which echo
         bench_crowd queue      ENDPOINT COUNT SIZE SERVICE       a client that asks COUNT times
         bench_crowd zmq-client ENDPOINT COUNT                    DEALERs that ask nothing
         bench_crowd zmq-worker ENDPOINT COUNT                    DEALERs that send back what they get
@@ -36,7 +36,7 @@
 #define HEARTBEAT_MS 1000
 #define IDLE_MS 10000
 #define WAIT_MS 600000u
-/*  That a request takes at a worker: what Riposte's library says of one that echoes.  */
+/*  That a request takes at a worker, unless told: what Riposte's library says of one that echoes.  */
 #define WORK_US 2u
 /*  So many requests, then a pause: 250,000 a second, which a broker takes as they come. What libzmq
     would hold of a flood is not what a waiting request costs.  */
@@ -62,6 +62,7 @@ typedef struct {
     bool worker;
     uint32_t beat_ms;
     uint32_t window;
+    uint32_t work_us;
     int services;
     size_t count;
     size_t connected;
@@ -188,7 +189,9 @@ static void s_native (s_crowd_t *self, s_peer_t *peer, const uint8_t *data, size
     if (head.command == RP_COMMAND_WELCOME && self->worker)
         s_say (
           self,
-          &(rp_head_t) {.command = RP_COMMAND_CREDIT, .time = WORK_US, .value = self->window}, NULL, 0);
+          &(rp_head_t) {
+            .command = RP_COMMAND_CREDIT, .time = self->work_us, .value = self->window},
+          NULL, 0);
     if (head.command != RP_COMMAND_REQUEST)
         return;
     rp_head_t reply = {
@@ -363,6 +366,7 @@ int main (int argc, char **argv)
       .count = queue ? 1 : (size_t) atol (argv[3]),
       .services = argc > 4 && !queue ? atoi (argv[4]) : 0,
       .window = argc > 5 && !queue ? (uint32_t) atoi (argv[5]) : 256,
+      .work_us = argc > 6 ? (uint32_t) atoi (argv[6]) : WORK_US,
       .in = s_new (CHUNK),
       .out = s_new (CHUNK)};
     self.beat_ms = self.worker ? HEARTBEAT_MS : IDLE_MS;

@@ -33,13 +33,14 @@ def crowd(count):
     return limit - SPARE, f"{limit - SPARE} instead of {count}: the limit of descriptors is {limit}"
 
 
-def rate_with_workers(build, seconds, workers, services=0, system="riposte"):
+def rate_with_workers(build, seconds, workers, services=0, system="riposte", work_us=2):
     """Workers are all of one thread and take message by message, so that one and a thousand differ in
-    nothing but their number."""
+    nothing but their number. They say that a request takes work_us; 0: they do not say."""
     with Stage(build) as stage:
         middle, front, back = SYSTEMS[system].start(stage, SHAPE)
         if system == "riposte":
-            stage.start_ready("bench_crowd", "worker", back, workers, services, 256)
+            stage.start_ready("bench_crowd", "worker", back, workers, services, 256,
+                              work_us)
         else:
             stage.start_ready("bench_crowd", "zmq-worker", back, workers)
         return measure_clients(stage, middle, SYSTEMS[system].load, front, SHAPE, seconds, services)
