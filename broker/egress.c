@@ -375,11 +375,12 @@ static void s_admit (rp_egress_t *self, rp_peer_id_t peer, rp_sender_t *sender)
         s_add_event (self, &(rp_event_t) {.kind = RP_EVENT_SUSPECT, .peer = displaced});
 }
 
-/*  The session is over.  */
-static void s_forget (rp_egress_t *self, rp_peer_id_t peer, bool cut)
+/*  The session is over. What waits for a peer that left by itself nobody reads any more; and it would count
+    for nobody, if the peer greeted again on the same connection.  */
+static void s_forget (rp_egress_t *self, rp_peer_id_t peer, bool cut, bool dismissed)
 {
     s_flush (self);
-    if (cut)
+    if (cut || (!dismissed && rp_peers_is_unread (self->peers, peer)))
         rp_peers_cut (self->peers, peer);
     rp_guest_session_t *guest = rp_peers_guest (self->peers, peer);
     if (guest)
@@ -402,10 +403,10 @@ void rp_egress_carry_out (
                 s_send_back (self, action, sender);
             break;
         case RP_ACTION_CUT:
-            s_forget (self, action->peer, true);
+            s_forget (self, action->peer, true, false);
             break;
         case RP_ACTION_FORGET:
-            s_forget (self, action->peer, false);
+            s_forget (self, action->peer, false, action->keep);
             break;
         case RP_ACTION_DROP:
             s_drop (self, action->payload);

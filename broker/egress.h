@@ -49,7 +49,7 @@ typedef struct {
 
 /*  Messages of more bytes count in the backlog. peer_backlog, which counts messages, bounds the others;
     and for them it would cost more than they do.  */
-#define RP_EGRESS_SMALL 4096u
+#define RP_EGRESS_SMALL 1024u
 
 /*  Messages that wait at most. Enough to be worth it; few enough to be in the cache still.  */
 #define RP_EGRESS_OUTBOX 256u

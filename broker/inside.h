@@ -39,6 +39,7 @@ struct rp_server {
     rp_peers_t peers;
     rp_guests_t guests;
     rp_strangers_t strangers;
+    int64_t relieved; /* when it was last looked for whom most waits */
     rp_message_pool_t pool;
     rp_egress_t egress;
     rp_admin_t admin;

@@ -227,11 +227,12 @@ static void s_read_guest (
 }
 
 /*  An id that libzmq makes (a zero, then a number) belongs to one connection only. With one of its own a
-    guest may come back on another.  */
-static bool s_may_have_moved (rp_server_t *self)
+    guest may come back on another, which may have the same descriptor.  */
+static bool s_may_have_moved (rp_server_t *self, rp_peer_id_t peer, int descriptor)
 {
     const uint8_t *id = zmq_msg_data (&self->routing_id);
-    return zmq_msg_size (&self->routing_id) != 5 || id[0] != 0;
+    return zmq_msg_size (&self->routing_id) != 5 || id[0] != 0
+           || descriptor != rp_peers_descriptor (&self->peers, peer);
 }
 
 /*  A guest may have come back on another connection, which may have the descriptor of one that is
@@ -274,7 +275,8 @@ static void s_take_guest (
         s_refuse_guest (self, source, &guest, message, why, too_many_frames, now);
         return;
     }
-    if (session && source->gate->kind != RP_GATE_BACK && s_may_have_moved (self))
+    if (session && source->gate->kind != RP_GATE_BACK 
+        && s_may_have_moved (self, source->peer, descriptor))
         s_move (self, source, descriptor, now);
     bool greets = guest.command == RP_COMMAND_HELLO || guest.command == RP_COMMAND_REQUEST;
     if (source->peer.v == 0 && greets)

@@ -303,7 +303,9 @@ static void s_say_ready (const rp_server_t *server, const rp_config_t *config, i
           first);
 }
 
-/*  What a waiting request takes beside its body, at most; docs/OPERATIONS.md.  */
+/*  What the broker takes for itself, and what a waiting request takes beside its body, at most;
+    docs/OPERATIONS.md.  */
+#define S_OWN_BYTES ((uint64_t) 64 << 20)
 #define S_REQUEST_BYTES 512u
 
 /*  Out of memory the process ends, instead of saying BUSY in time.  */
@@ -311,12 +313,13 @@ static void s_warn_of_memory (const rp_limits_t *limits)
 {
     char needs_text[RP_UNITS_TEXT_MAX];
     char allowed_text[RP_UNITS_TEXT_MAX];
-    uint64_t needs = limits->total_queue_bytes + limits->total_queue * S_REQUEST_BYTES;
+    uint64_t needs = S_OWN_BYTES + limits->total_queue_bytes + limits->total_queue_bytes / 4
+                     + limits->total_queue * S_REQUEST_BYTES;
     uint64_t allowed = rp_memory_allowed ();
     if (needs > allowed)
         fprintf (
           stderr,
-          "  warning: requests may take %s, but this process may use %s of memory; lower the limits "
+          "  warning: it may take %s, but this process may use %s of memory; lower the limits "
           "total_queue_bytes and total_queue (docs/OPERATIONS.md, Memory)\n",
           rp_size_format (needs_text, needs), rp_size_format (allowed_text, allowed));
 }

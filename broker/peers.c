@@ -308,6 +308,29 @@ uint32_t *rp_peers_note (const rp_peers_t *self, rp_peer_id_t peer)
     return entry ? &entry->note : NULL;
 }
 
+bool rp_peers_is_unread (const rp_peers_t *self, rp_peer_id_t peer)
+{
+    const rp_peers_entry_t *entry = s_bound_entry (self, peer);
+    return entry && entry->backlog && rp_backlog_bytes (entry->backlog) > 0;
+}
+
+rp_peer_id_t rp_peers_most_unread (const rp_peers_t *self, size_t *total)
+{
+    rp_peer_id_t most = {0};
+    size_t largest = 0;
+    *total = 0;
+    for (uint32_t number = 0; number < self->entry_count; number++) {
+        const rp_peers_entry_t *entry = &self->entries[number];
+        size_t bytes = entry->size && entry->backlog ? rp_backlog_bytes (entry->backlog) : 0;
+        *total += bytes;
+        if (bytes > largest) {
+            largest = bytes;
+            most = entry->peer;
+        }
+    }
+    return most;
+}
+
 rp_backlog_t *rp_peers_backlog (
   const rp_peers_t *self, rp_peer_id_t peer, rp_backlog_total_t *total)
 {
@@ -317,16 +340,17 @@ rp_backlog_t *rp_peers_backlog (
     return entry ? entry->backlog : NULL;
 }
 
-/*  cookie: not 0. Works on a copy of the descriptor, which keeps its socket whatever libzmq does meanwhile.  */
+/*  cookie: not 0. Works on a copy of the descriptor, which keeps its socket whatever libzmq does meanwhile.
+    Where no descriptor is left for one, cutting matters more than the moment in which it may be another's. */
 static bool s_cut (int descriptor, uint64_t cookie)
 {
     int copy = fcntl (descriptor, F_DUPFD_CLOEXEC, 0);
-    if (copy < 0)
-        return false;
-    bool same = rp_peers_cookie (copy) == cookie;
+    int one = copy < 0 ? descriptor : copy;
+    bool same = rp_peers_cookie (one) == cookie;
     if (same)
-        shutdown (copy, SHUT_RDWR);
-    close (copy);
+        shutdown (one, SHUT_RDWR);
+    if (copy >= 0)
+        close (copy);
     return same;
 }
 

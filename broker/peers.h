@@ -79,6 +79,12 @@ uint32_t *rp_peers_note (const rp_peers_t *self, rp_peer_id_t peer);
 rp_backlog_t *rp_peers_backlog (
   const rp_peers_t *self, rp_peer_id_t peer, rp_backlog_total_t *total);
 
+/*  True if something of what counts waits for a session to read it.  */
+bool rp_peers_is_unread (const rp_peers_t *self, rp_peer_id_t peer);
+
+/*  The session for which most waits, and what waits for all; 0 if nothing does. Looks at each of them.  */
+rp_peer_id_t rp_peers_most_unread (const rp_peers_t *self, size_t *total);
+
 /*  What its user keeps for a bound session that speaks another protocol; NULL at first, and if it is
     not bound.  */
 void rp_peers_set_guest (const rp_peers_t *self, rp_peer_id_t peer, void *guest);

@@ -503,6 +503,24 @@ static bool s_receive_all (rp_server_t *self, int64_t *now)
     return more;
 }
 
+/*  How often it is looked who it is for whom most waits, while too much does, us.  */
+#define S_RELIEVE_US 10000
+
+/*  What clients have not read is kept from those who ask. When it is half of what there may be, whoever has
+    most of it is cut off.  */
+static void s_relieve (rp_server_t *self, int64_t now)
+{
+    uint64_t most = self->limits.total_queue_bytes / 2;
+    if (rp_egress_backlog (&self->egress) <= most || now < self->relieved + S_RELIEVE_US)
+        return;
+    self->relieved = now;
+    size_t total; // of those that have a session; what others left behind is about to be freed
+    rp_event_t event = {
+      .kind = RP_EVENT_UNSENT, .full = true, .peer = rp_peers_most_unread (&self->peers, &total)};
+    if (total > most)
+        rp_server_tell (self, &event, now);
+}
+
 int rp_server_run (rp_server_t *self)
 {
     rp_sender_t nobody = {.descriptor = -1};
@@ -510,6 +528,7 @@ int rp_server_run (rp_server_t *self)
         int64_t now = 0;
         rp_dispatch_set_backlog (self->core, rp_egress_backlog (&self->egress));
         bool busy = s_receive_all (self, &now);
+        s_relieve (self, now);
         int64_t revive = rp_server_revive_rep (self, now);
         busy |= s_settle (self, now) || s_is_unread (self);
         int64_t next = rp_dispatch_tick (self->core, now, &self->actions);

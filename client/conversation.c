@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "client/inside.h"
+#include "common/io/clock.h"
 #include "common/name.h"
 
 rp_conversation_t *rp_conversation_new (rp_client_t *client, const char *service)
@@ -42,7 +43,7 @@ void rp_conversation_destroy (rp_conversation_t **self_p)
     *self_p = NULL;
     rp_head_t end;
     rp_pump_lock (client->pump);
-    if (rp_client_core_end_talk (&client->core, &self->talk, &end))
+    if (rp_client_core_end_talk (&client->core, &self->talk, &end, rp_clock_us ()))
         rp_channel_send_head (client->channel, &end); // lost: the broker's idle limit ends it
     rp_pump_unlock (client->pump);
     rp_conversation_release (self);

@@ -209,7 +209,8 @@ void rp_client_core_abandon (rp_client_core_t *self, rp_exchange_t *exchange, in
 
 /*  The conversation's owner destroys it. True: the shell sends *head. The talk itself must stay
     until the last request in it has ended.  */
-bool rp_client_core_end_talk (rp_client_core_t *self, rp_talk_t *talk, rp_head_t *head);
+bool rp_client_core_end_talk (
+  rp_client_core_t *self, rp_talk_t *talk, rp_head_t *head, int64_t now);
 
 /*  Ends everything: BYE, and RP_CANCELLED for what is open. Nothing can be submitted any more.  */
 void rp_client_core_close (rp_client_core_t *self, int64_t now);

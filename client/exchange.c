@@ -317,11 +317,14 @@ void rp_client_core_abandon (rp_client_core_t *self, rp_exchange_t *exchange, in
     rp_exchange_finish (self, exchange, RP_CANCELLED, RP_END_WITHDRAWN, now);
 }
 
-bool rp_client_core_end_talk (rp_client_core_t *self, rp_talk_t *talk, rp_head_t *head)
+bool rp_client_core_end_talk (
+  rp_client_core_t *self, rp_talk_t *talk, rp_head_t *head, int64_t now)
 {
     talk->over = true;
     if (!talk->key || talk->session != self->sessions || self->link.state != RP_LINK_UP)
         return false;
     *head = (rp_head_t) {.command = RP_COMMAND_END, .conversation = talk->key};
+    if (rp_link_said (&self->link, now))
+        self->next = now;
     return true;
 }

@@ -71,6 +71,17 @@ uint32_t rp_link_announced (const rp_link_t *self)
     return self->slow ? (uint32_t) (s_interval (self) / S_US_PER_MS) : 0;
 }
 
+void rp_link_wake (rp_link_t *self, int64_t now)
+{
+    int64_t slow = s_interval (self);
+    self->slow = false;
+    self->woke = self->ticked = now;
+    // A broker that has missed its turn has two intervals left, not three: then a request that woke us may
+    // still be sent to another in time.
+    if (now - self->heard > slow + slow / 4)
+        self->woke -= self->interval;
+}
+
 bool rp_link_beat (rp_link_t *self, int64_t now)
 {
     self->prompted = self->state == RP_LINK_UP && now - self->said >= s_interval (self) / 2;

@@ -108,16 +108,17 @@ static inline void rp_link_heard (rp_link_t *self, int64_t now)
 /*  HEARTBEAT came, which was heard. True if the next tick answers it.  */
 bool rp_link_beat (rp_link_t *self, int64_t now);
 
+/*  The interval agreed counts again.  */
+void rp_link_wake (rp_link_t *self, int64_t now);
+
 /*  A message went, but HEARTBEAT. True if the next tick is sooner now than the last one said.  */
 static inline bool rp_link_said (rp_link_t *self, int64_t now)
 {
     bool woken = self->slow;
     self->said = now;
     self->prompted = false;
-    if (woken) {
-        self->slow = false;
-        self->woke = self->ticked = now;
-    }
+    if (woken)
+        rp_link_wake (self, now);
     return woken;
 }
 

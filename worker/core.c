@@ -371,7 +371,7 @@ static void s_credit (rp_worker_core_t *self, uint32_t index, int64_t now)
     s_send (
       self, index,
       (rp_head_t) {
-        .command = RP_COMMAND_CREDIT, .time = self->pace.work_us, .value = session->window});
+        .command = RP_COMMAND_CREDIT, .time = rp_pace_time (&self->pace), .value = session->window});
     rp_link_said (&session->link, now);
 }
 
@@ -409,7 +409,7 @@ static void s_welcome (
       s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX,
       "registered with %s (%u slot%s)", session->endpoint, (unsigned) session->slots,
       session->slots == 1 ? "" : "s");
-    if (asked != self->pace.window || self->pace.work_us)
+    if (asked != self->pace.window || rp_pace_time (&self->pace))
         s_credit (self, index, now);
 }
 

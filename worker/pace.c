@@ -22,11 +22,21 @@ static uint32_t s_least (uint64_t one, uint32_t other)
     return one < other ? (uint32_t) one : other;
 }
 
+/*  What is on its way, and what is here, are to keep the application busy until more comes.  */
+static int64_t s_wait (const rp_pace_t *self)
+{
+    bool known = self->gap_before && (!self->gap || self->gap > self->gap_before);
+    int64_t gap = known ? self->gap_before : self->gap;
+    if (gap < RP_PACE_WAIT_US)
+        return RP_PACE_WAIT_US;
+    return gap < RP_PACE_WAIT_MAX_US ? gap : RP_PACE_WAIT_MAX_US;
+}
+
 /*  What the window should be if a request takes so long.  */
 static uint32_t s_limit (const rp_pace_t *self, uint32_t work_us)
 {
     uint32_t at_once = s_most (self->threads, s_most (self->peak, self->peak_before));
-    return s_least ((uint64_t) at_once + RP_PACE_WAIT_US / work_us, self->slots);
+    return s_least ((uint64_t) at_once + (uint64_t) s_wait (self) / work_us, self->slots);
 }
 
 /*  Of the span so far, in which so many were done.  */
@@ -60,9 +70,13 @@ static bool s_judge (rp_pace_t *self, uint32_t work_us, bool exactly, int64_t no
     uint64_t before = self->work_us;
     if (self->window >= (uint64_t) limit * 2)
         return s_tell (self, limit, work_us, now);
-    bool news = before == 0 || work_us >= before * 2
-                || (exactly && (uint64_t) work_us * 2 <= before && now - self->told >= RP_PACE_NEWS_US);
-    return news && s_tell (self, self->window, work_us, now);
+    bool slower = work_us >= before * 2;
+    bool faster = exactly && (uint64_t) work_us * 2 <= before;
+    // To a broker it makes no difference what a request takes that takes little.
+    bool urgent = slower && work_us > RP_PACE_SLOW_US;
+    bool news = before == 0 || urgent
+                || ((slower || faster) && now - self->told >= RP_PACE_NEWS_US);
+    return news && !self->several && s_tell (self, self->window, work_us, now);
 }
 
 /*  The span is long enough. What is not done yet counts in the next.  */
@@ -75,6 +89,12 @@ static bool s_end_span (rp_pace_t *self, uint32_t unfinished, int64_t now)
                 || s_judge (self, work_us, true, now);
     self->peak_before = self->peak;
     self->peak = 0;
+    // A pause in which nobody asked is no longer way: it may only double at a time.
+    if (self->gap_before && self->gap > self->gap_before * 2)
+        self->gap = self->gap_before * 2;
+    if (self->gap)
+        self->gap_before = self->gap;
+    self->gap = 0;
     self->taken = unfinished;
     self->busy_us = 0;
     self->begin = now;
@@ -87,17 +107,32 @@ static void s_count (rp_pace_t *self, int64_t now)
     self->counted = self->active = now;
 }
 
+/*  There was more to do as soon as it could be here.  */
+static void s_note_gap (rp_pace_t *self, int64_t now)
+{
+    int64_t gap = now - self->idle;
+    if (self->idle && (!self->gap || gap < self->gap))
+        self->gap = gap;
+    self->idle = 0;
+}
+
 bool rp_pace_tick (rp_pace_t *self, rp_pace_view_t view, int64_t now)
 {
     bool ended = self->busy && self->hungry;
     bool tell = false;
     if (self->busy)
         s_count (self, now);
+    if (ended)
+        self->idle = self->full ? now : 0;
+    if (ended && view.out > 0 && !self->several) {
+        self->several = true;
+        tell = self->work_us > 0 && s_tell (self, self->window, 0, now);
+    }
     self->busy = self->busy && !self->hungry;
     self->hungry = false;
     if (ended && self->full) {
         uint32_t work_us = s_work_us (self, s_most (self->taken, 1));
-        tell = s_grow (self, work_us, view.spent ? self->slots : s_limit (self, work_us), now);
+        tell |= s_grow (self, work_us, view.spent ? self->slots : s_limit (self, work_us), now);
         self->full = false;
     }
     if (!tell && (ended || self->busy) && now - self->begin >= RP_PACE_SPAN_US)
@@ -105,8 +140,11 @@ bool rp_pace_tick (rp_pace_t *self, rp_pace_view_t view, int64_t now)
     if (!self->busy && view.waiting) {
         self->busy = true;
         self->counted = self->active = now;
-        if (self->taken == 0)
+        s_note_gap (self, now);
+        if (self->taken == 0) {
             self->begin = now;
+            self->busy_us = 0;
+        }
     }
     if (view.out > 0)
         self->active = now; // as long as a job takes

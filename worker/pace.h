@@ -24,8 +24,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/*  What a request may wait here for those before it.  */
+/*  What a request may wait here for those before it, if the way to the broker and back is not longer; and
+    if it is, at most.  */
 #define RP_PACE_WAIT_US 5000
+#define RP_PACE_WAIT_MAX_US 200000
 /*  Over less, a pause of the machine would count for a slow worker.  */
 #define RP_PACE_SPAN_US 20000
 /*  News of a request that takes less than was said may wait so long.  */
@@ -39,13 +41,17 @@ typedef struct {
     uint32_t slots;   /* at most */
     uint32_t threads; /* at least, if there are so many slots */
     uint32_t window;
-    uint32_t work_us; /* what the brokers were told that a request takes; 0: not known */
+    uint32_t work_us; /* what a request takes, as last told; 0: not known */
     uint32_t taken;   /* in this span, and those of the last that were not done at its end */
     uint32_t peak;    /* most that were out at once, in this span */
     uint32_t peak_before; /* in the one before */
     bool hungry;      /* the application asked in vain, since the last tick */
     bool full;        /* the window was, in this stretch */
     bool busy;        /* in a stretch */
+    bool several;     /* the application asks for more while it has some: what it takes is no job's time */
+    int64_t idle;     /* when a stretch ended in which the window was full; 0: none */
+    int64_t gap;      /* shortest from there to the next stretch, in this span: the way to a broker */
+    int64_t gap_before; /* in the one before */
     int64_t counted;  /* busy: up to when it is in busy_us */
     int64_t begin;    /* of the span */
     int64_t busy_us;  /* in this span */
@@ -70,7 +76,13 @@ static inline void rp_pace_took (rp_pace_t *self, uint32_t out)
         self->peak = out;
 }
 
-/*  True if the brokers are to be told of window and work_us.  */
+/*  What the brokers are told that a request takes, us; 0: not known.  */
+static inline uint32_t rp_pace_time (const rp_pace_t *self)
+{
+    return self->several ? 0 : self->work_us;
+}
+
+/*  True if the brokers are to be told of window and rp_pace_time.  */
 bool rp_pace_tick (rp_pace_t *self, rp_pace_view_t view, int64_t now);
 
 /*  When the next tick is to be, at the latest: later than the last one.  */

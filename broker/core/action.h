@@ -22,7 +22,7 @@ typedef struct rp_payload rp_payload_t;
 typedef enum {
     RP_ACTION_ADMIT,  /* the sender of this event is `peer` from now on                            */
     RP_ACTION_SEND,   /* send head (and payload) to peer; nobody (0) is the sender of this event   */
-    RP_ACTION_FORGET, /* peer's session is over: unbind it                                         */
+    RP_ACTION_FORGET, /* peer's session is over: unbind it; keep: what was said to it may still go  */
     RP_ACTION_CUT,    /* the same, and close its connection                                        */
     RP_ACTION_DROP,   /* payload is not needed any more: free it                                   */
     RP_ACTION_JOIN,   /* append the body of other to payload, which the core keeps; free other     */

@@ -16,8 +16,12 @@
 static const int64_t s_probe_pauses_us[] = {2000, 10000, 50000, 250000};
 #define S_PROBES (sizeof s_probe_pauses_us / sizeof *s_probe_pauses_us)
 
-/*  Moments in an interval at which HEARTBEATs are sent.  */
+/*  Moments in an interval at which a session may be told.  */
 #define S_MOMENTS 4
+/*  Sessions that are told at the same moment, and what lies between those of two such groups: so many
+    cost half a millisecond.  */
+#define S_TOGETHER 64u
+#define S_APART_US 5000
 
 rp_peer_t *rp_peer_find (const rp_dispatch_t *self, rp_peer_id_t id)
 {
@@ -88,11 +92,14 @@ static int64_t s_silent_at (const rp_dispatch_t *self, const rp_peer_t *peer)
 }
 
 /*  When it is to be told that the broker lives. Not each at its own moment, which would wake the whole
-    process for each, but all that have the same interval together, up to a quarter of it too soon.  */
+    process for each, but some together, up to a quarter of their interval too soon; and not all, which
+    would hold up everybody else.  */
 static int64_t s_speak_at (const rp_peer_t *peer)
 {
     int64_t due = peer->said + peer->interval;
-    return due - due % (peer->interval / S_MOMENTS);
+    int64_t step = peer->interval / S_MOMENTS;
+    int64_t phase = (int64_t) (peer->pooled.slot / S_TOGETHER) * S_APART_US;
+    return due - (due + step - phase % step) % step;
 }
 
 static void s_set_timer (rp_dispatch_t *self, rp_peer_t *peer)
@@ -304,9 +311,10 @@ void rp_peer_end (rp_dispatch_t *self, rp_peer_t *peer, rp_action_kind_t forget_
         peer->ending = "it left";
         rp_note_peer (self, RP_NOTE_DRAIN, peer);
     }
-    if (peer->ending_node.next)
+    bool dismissed = peer->ending_node.next != NULL;
+    if (dismissed)
         rp_list_remove (&peer->ending_node);
-    rp_actions_add (self->actions, forget_or_cut, rp_peer_id (peer));
+    rp_actions_add (self->actions, forget_or_cut, rp_peer_id (peer))->keep = dismissed;
     if (peer->role == RP_ROLE_WORKER)
         s_end_worker (self, peer);
     else

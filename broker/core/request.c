@@ -166,7 +166,6 @@ void rp_request_answer (
     self->stats.final[reply->status]++;
     service->ended++;
     service->failed += failed;
-    self->stats.open_bytes -= request->bytes;
     rp_parts_drop (self, request);
     s_send_reply (self, request, reply, payload);
     rp_list_remove (&request->client_node);
@@ -218,6 +217,7 @@ void rp_request_free (rp_dispatch_t *self, rp_request_t *request)
     rp_service_touch (self, rp_request_service (request));
     s_detach (self, request);
     rp_request_set_state (self, request, RP_REQUEST_DONE);
+    self->stats.open_bytes -= request->bytes; // only now: a worker that has it may not have read it
     bool current = conversation && conversation->current == request;
     rp_heap_remove (&self->due, &request->due);
     rp_pool_give (&self->requests, request);

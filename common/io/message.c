@@ -15,8 +15,8 @@
 #include "common/limits.h"
 #include "common/wire.h"
 
-/*  Above this a copy costs more than what libzmq's buffer wastes, bytes.  */
-#define S_COMPACT_MAX 4096u
+/*  What libzmq's buffer has, bytes: a larger frame has memory of its own.  */
+#define S_COMPACT_MAX 8192u
 
 static int s_receive (zmq_msg_t *frame, void *socket)
 {
@@ -448,17 +448,25 @@ bool rp_message_join (rp_message_pool_t *pool, rp_message_t *self, rp_message_t 
     return true;
 }
 
-/*  Replaces the first frame by a copy in memory of its own.  */
-static bool s_copy_head (rp_message_pool_t *pool, rp_message_t *self)
+/*  Replaces a frame by a copy in memory of its own.  */
+static bool s_copy (zmq_msg_t *frame)
 {
     zmq_msg_t copy;
-    size_t size = zmq_msg_size (&self->first);
+    size_t size = zmq_msg_size (frame);
     if (zmq_msg_init_size (&copy, size) != 0)
         return false;
-    memcpy (zmq_msg_data (&copy), zmq_msg_data (&self->first), size);
-    rp_message_count_copy (pool, zmq_msg_data (&copy), size);
-    zmq_msg_move (&self->first, &copy);
+    if (size)
+        memcpy (zmq_msg_data (&copy), zmq_msg_data (frame), size);
+    zmq_msg_move (frame, &copy);
     zmq_msg_close (&copy);
+    return true;
+}
+
+static bool s_copy_head (rp_message_pool_t *pool, rp_message_t *self)
+{
+    if (!s_copy (&self->first))
+        return false;
+    rp_message_count_copy (pool, zmq_msg_data (&self->first), zmq_msg_size (&self->first));
     return true;
 }
 
@@ -469,10 +477,18 @@ bool rp_message_own_head (rp_message_pool_t *pool, rp_message_t *self)
 
 void rp_message_compact (rp_message_pool_t *pool, rp_message_t *self)
 {
-    if (self->bundle)
+    if (self->bundle) {
         (void) rp_message_leave_bundle (pool, self);
-    else if (zmq_msg_size (&self->first) <= S_COMPACT_MAX)
+        return;
+    }
+    if (zmq_msg_size (&self->first) <= S_COMPACT_MAX)
         (void) s_copy_head (pool, self);
+    for (uint32_t index = 1; index < self->count; index++) {
+        zmq_msg_t *frame = rp_message_frame (self, index);
+        size_t size = zmq_msg_size (frame);
+        if (size > 0 && size <= S_COMPACT_MAX && s_copy (frame))
+            pool->copied += size;
+    }
 }
 
 bool rp_message_add_frames (rp_message_t *self, uint32_t count)

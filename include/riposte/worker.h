@@ -57,7 +57,8 @@ RP_EXPORT void rp_worker_destroy (rp_worker_t **self_p);
                     that takes all that come, and replies later, gets as many as it has slots
     threads         handler threads of rp_worker_run: 1 to 256; default 1. With rp_worker_receive:
                     how many the application surely works on at once, so that it gets those without
-                    adapting to it
+                    adapting to it; one that looks for requests only now and then says how many it
+                    wants to find
     heartbeat_ms    interval proposed to the brokers: 50 to 60,000; default 1,000
     drain_ms        limit of rp_worker_drain: 0 to 86,400,000; default 30,000
     name            what people see: up to 63 bytes; default HOST-PID  */

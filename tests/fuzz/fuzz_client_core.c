@@ -312,7 +312,7 @@ static void s_end_talk (s_world_t *self)
         used = used || (self->requests[index].open && self->requests[index].exchange.talk == talk);
     if (talk->over && !used)
         *talk = (rp_talk_t){0};
-    else if (!talk->over && rp_client_core_end_talk (&self->core, talk, &head))
+    else if (!talk->over && rp_client_core_end_talk (&self->core, talk, &head, self->now))
         bytes_require (
           self->core.link.state == RP_LINK_UP && head.conversation != 0, "an END to nobody");
 }

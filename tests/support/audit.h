@@ -76,6 +76,7 @@ typedef struct audit_delivery {
     audit_request_t *request; /* NULL once its client has a final status */
     struct audit_conversation *conversation;
     rp_payload_t *message;
+    size_t size;    /* of the request */
     bool cancelled; /* the worker was told */
     bool begun;     /* a part of its reply came */
     bool overdue;   /* its limit has passed: the tick under way takes it from its worker */

@@ -213,6 +213,7 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
     delivery->due =
       worker->attempt_limit ? self->now + (int64_t) worker->attempt_limit * 1000 : INT64_MAX;
     delivery->request = request;
+    delivery->size = request->size;
     delivery->conversation = conversation;
     delivery->message =
       audit_payload_new (self, action->payload->bytes, action->payload->size);

@@ -41,8 +41,11 @@ static s_census_t s_take_census (const audit_t *self)
         }
     }
     for (rp_list_node_t *node = rp_list_first (&self->deliveries); node;
-         node = rp_list_next (&self->deliveries, node))
-        census.abandoned += !RP_CONTAINER (node, audit_delivery_t, node)->request;
+         node = rp_list_next (&self->deliveries, node)) {
+        const audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
+        census.abandoned += !delivery->request;
+        census.open_bytes += delivery->request ? 0 : delivery->size;
+    }
     return census;
 }
 

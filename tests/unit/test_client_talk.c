@@ -140,16 +140,34 @@ static void destroying_a_conversation_tells_the_broker_that_knows_it (void **sta
     rp_head_t head;
     world_begin_connected (&world, 1);
     rp_talk_t unused = {0};
-    assert_false (rp_client_core_end_talk (&world.core, &unused, &head));
+    assert_false (rp_client_core_end_talk (&world.core, &unused, &head, world.now));
     world_submit_with (&world, 1, 1, &world.talk);
     world_reply (&world, 1, RP_OK);
     rp_talk_t copy = world.talk;
-    assert_true (rp_client_core_end_talk (&world.core, &world.talk, &head));
+    assert_true (rp_client_core_end_talk (&world.core, &world.talk, &head, world.now));
     assert_int_equal (head.command, RP_COMMAND_END);
     assert_int_equal (head.conversation, 1);
     world_fail (&world);
     world_connect (&world);
-    assert_false (rp_client_core_end_talk (&world.core, &copy, &head));
+    assert_false (rp_client_core_end_talk (&world.core, &copy, &head, world.now));
+    world_end (&world);
+}
+
+static void ending_one_while_nothing_is_waited_for_brings_the_heartbeats_back (void **state)
+{
+    (void) state;
+    client_world_t world;
+    rp_head_t head;
+    world_begin_connected (&world, 1);
+    world_submit_with (&world, 1, 1, &world.talk);
+    world_reply (&world, 1, RP_OK);
+    world_pass (&world, 1900 * 1000);
+    world_say (&world, RP_COMMAND_HEARTBEAT);
+    world_pass (&world, 3000 * 1000);
+    world_expect (&world, "r1+k1> r1=OK HEARTBEAT(20000)");
+    assert_true (rp_client_core_end_talk (&world.core, &world.talk, &head, world.now));
+    world_pass (&world, 2000 * 1000);
+    world_expect (&world, "HEARTBEAT");
     world_end (&world);
 }
 
@@ -160,7 +178,7 @@ static void what_waits_in_a_destroyed_conversation_is_not_sent (void **state)
     rp_head_t head;
     world_begin (&world, 1);
     world_submit_with (&world, 1, 1, &world.talk);
-    assert_false (rp_client_core_end_talk (&world.core, &world.talk, &head));
+    assert_false (rp_client_core_end_talk (&world.core, &world.talk, &head, world.now));
     world_connect (&world);
     world_expect (&world, "open(a) HELLO r1=CONVERSATION_LOST");
     assert_int_equal (world.exchanges[1].end, RP_END_TALK_OVER);
@@ -179,6 +197,7 @@ int main (void)
       cmocka_unit_test (a_new_session_opens_a_conversation_that_was_never_answered),
       cmocka_unit_test (a_request_of_an_answered_conversation_is_not_sent_again),
       cmocka_unit_test (destroying_a_conversation_tells_the_broker_that_knows_it),
+      cmocka_unit_test (ending_one_while_nothing_is_waited_for_brings_the_heartbeats_back),
       cmocka_unit_test (what_waits_in_a_destroyed_conversation_is_not_sent),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);

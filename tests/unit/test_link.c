@@ -279,6 +279,23 @@ static void what_it_says_brings_the_shorter_interval_back (void **state)
     assert_trace (&world, "beat@500 beat@4500 beat@5000 lost@5500 open(a)@5500");
 }
 
+static void a_broker_that_missed_a_long_interval_has_two_short_ones (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_up (&world, 1);
+    world.link.idle = true;
+    s_run_until (&world, 300);
+    s_hear (&world);
+    s_run_until (&world, 8000);
+    world.link.idle = false;
+    rp_link_said (&world.link, 8000 * MS);
+    s_run_until (&world, 8999);
+    assert_int_equal (world.link.state, RP_LINK_UP);
+    s_run_until (&world, 9000);
+    assert_int_equal (world.link.state, RP_LINK_CONNECTING);
+}
+
 static void a_broker_that_has_fallen_silent_is_not_given_longer (void **state)
 {
     (void) state;
@@ -480,6 +497,7 @@ int main (void)
       cmocka_unit_test (a_heartbeat_that_could_not_be_sent_is_not_asked_for_again_at_once),
       cmocka_unit_test (whoever_waits_for_nothing_announces_a_longer_interval),
       cmocka_unit_test (what_it_says_brings_the_shorter_interval_back),
+      cmocka_unit_test (a_broker_that_missed_a_long_interval_has_two_short_ones),
       cmocka_unit_test (a_broker_that_has_fallen_silent_is_not_given_longer),
       cmocka_unit_test (a_heartbeat_is_answered_if_one_is_as_good_as_due),
       cmocka_unit_test (a_broker_silent_for_three_intervals_is_lost_and_the_next_tried_at_once),

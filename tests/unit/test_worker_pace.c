@@ -21,7 +21,7 @@
 #define S_MS 1000
 #define S_SECOND 1000000
 #define S_WORKS 256u
-#define S_WAY 100 /* us, from the broker to the worker */
+#define S_WAY 100 /* us, from the broker to the worker, unless told */
 
 static const char *const s_endpoints[] = {"tcp://127.0.0.1:1"};
 
@@ -32,6 +32,7 @@ typedef struct {
     int64_t now;
     int64_t next; /* when the core wants its tick */
     int64_t job;  /* us that one takes */
+    int64_t way;  /* us, from the broker to the worker */
     uint32_t at_once; /* that the application works on; 0: it takes all there is */
     int64_t done_at[S_WORKS];
     int64_t taken_at; /* latest, by an application that takes slowly */
@@ -58,7 +59,7 @@ static void s_take_orders (s_world_t *self)
             continue;
         self->credits++;
         self->credit = order->head;
-        self->credit_at = self->now + S_WAY;
+        self->credit_at = self->now + self->way;
     }
 }
 
@@ -77,10 +78,11 @@ static void s_welcome (s_world_t *self)
     s_take_orders (self);
 }
 
-static s_world_t *s_make (uint32_t slots, uint32_t threads, int64_t job)
+static s_world_t *s_make_at (int64_t way, uint32_t slots, uint32_t threads, int64_t job)
 {
     s_world_t *self = calloc (1, sizeof *self);
     assert_non_null (self);
+    self->way = way;
     self->now = 1000 * (int64_t) S_SECOND;
     self->at_once = threads;
     self->job = job;
@@ -94,6 +96,11 @@ static s_world_t *s_make (uint32_t slots, uint32_t threads, int64_t job)
     s_take_orders (self);
     s_welcome (self);
     return self;
+}
+
+static s_world_t *s_make (uint32_t slots, uint32_t threads, int64_t job)
+{
+    return s_make_at (S_WAY, slots, threads, job);
 }
 
 static void s_free (s_world_t *self)
@@ -158,7 +165,7 @@ static void s_pass (s_world_t *self, int64_t time)
             self->time = self->credit.time;
         }
         s_finish (self);
-        if (self->now % (2 * S_WAY) == 0)
+        if (self->now % (2 * self->way) == 0)
             for (; self->load && self->held < self->window; turn = true)
                 s_send (self);
         if (turn)
@@ -276,20 +283,37 @@ static void at_full_speed_there_is_no_credit (void **state)
 static void a_long_job_keeps_nobody_awake (void **state)
 {
     (void) state;
-    rp_pace_t pace;
-    rp_pace_init (&pace, 4, 1);
     int64_t now = S_SECOND;
-    rp_pace_tick (&pace, (rp_pace_view_t) {.waiting = true, .out = 1}, now);
-    now += 10 * S_SECOND;
-    rp_pace_took (&pace, 1); // the second of two, which has waited for the first
-    pace.hungry = true;
-    rp_pace_tick (&pace, (rp_pace_view_t) {.out = 1}, now);
-    assert_int_equal (pace.work_us, 10 * S_SECOND);
+    rp_pace_t pace = {
+      .slots = 4, .threads = 1, .window = 1, .work_us = 10 * S_SECOND, .active = now};
     for (unsigned round = 0; round < 10; round++) {
         now += S_SECOND / 2;
         rp_pace_tick (&pace, (rp_pace_view_t) {.out = 1}, now);
         assert_true (rp_pace_next (&pace) > now);
     }
+}
+
+static void an_application_that_asks_for_more_while_it_has_some_does_not_say_what_a_job_takes (
+  void **state)
+{
+    (void) state;
+    s_world_t *self = s_make (8, 8, 300 * S_MS);
+    self->at_once = 16;
+    s_pass (self, 5 * (int64_t) S_SECOND);
+    assert_int_equal (self->window, 8);
+    assert_int_equal (self->time, 0);
+    s_free (self);
+}
+
+static void far_from_the_broker_the_window_covers_the_way (void **state)
+{
+    (void) state;
+    s_world_t *self = s_make_at (25 * S_MS, 256, 1, S_MS);
+    s_pass (self, 5 * (int64_t) S_SECOND);
+    uint64_t before = self->answered;
+    s_pass (self, S_SECOND);
+    assert_true (self->answered - before > 300); // it sends once in 50 ms; a window of 4 does 80
+    s_free (self);
 }
 
 static void without_load_there_is_no_credit (void **state)
@@ -395,6 +419,9 @@ int main (void)
       cmocka_unit_test (an_application_that_takes_slowly_and_answers_later_has_what_it_takes),
       cmocka_unit_test (at_full_speed_there_is_no_credit),
       cmocka_unit_test (a_long_job_keeps_nobody_awake),
+      cmocka_unit_test (
+        an_application_that_asks_for_more_while_it_has_some_does_not_say_what_a_job_takes),
+      cmocka_unit_test (far_from_the_broker_the_window_covers_the_way),
       cmocka_unit_test (without_load_there_is_no_credit),
       cmocka_unit_test (a_slow_worker_without_work_is_worth_another_try),
       cmocka_unit_test (the_window_never_exceeds_the_slots),
