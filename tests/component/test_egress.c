@@ -14,6 +14,9 @@
 
 #include <cmocka.h>
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "common/bundle.h"
 #include "common/io/socket.h"
 #include "common/wire.h"
@@ -523,6 +526,26 @@ static void s_what_waits_for_a_session_that_is_gone_goes_with_its_connection (vo
     assert_int_equal (rp_egress_backlog (&s_egress), 0);
 }
 
+/*  Otherwise it could greet again on the same connection, and have as much more.  */
+static void s_who_leaves_with_something_unread_is_cut_but_not_who_is_dismissed (void **state)
+{
+    (void) state;
+    for (int dismissed = 0; dismissed < 2; dismissed++) {
+        int ends[2];
+        char byte;
+        assert_int_equal (socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+        void *one = s_connect (s_one, dismissed ? "two" : "one", true);
+        rp_peers_move (&s_peers, s_one, ends[0]);
+        s_large (1);
+        s_carry_out ((rp_action_t) {.kind = RP_ACTION_FORGET, .peer = s_one, .keep = dismissed});
+        ssize_t got = recv (ends[1], &byte, 1, 0);
+        assert_int_equal (got, dismissed ? -1 : 0);
+        rp_socket_close (one, NULL);
+        close (ends[0]);
+        close (ends[1]);
+    }
+}
+
 int main (void)
 {
 #define S_BOUND_TEST(name) cmocka_unit_test_setup_teardown (name, s_setup_bound, s_teardown)
@@ -545,6 +568,7 @@ int main (void)
       S_BOUND_TEST (s_bundles_count_for_what_is_in_them),
       S_BOUND_TEST (s_requests_to_a_worker_are_not_bounded_here),
       S_BOUND_TEST (s_what_waits_for_a_session_that_is_gone_goes_with_its_connection),
+      S_BOUND_TEST (s_who_leaves_with_something_unread_is_cut_but_not_who_is_dismissed),
     };
 #undef S_TEST
 #undef S_BOUND_TEST

@@ -421,6 +421,32 @@ static void a_message_that_leaves_its_bundle_has_a_frame_of_its_own (void **stat
         rp_message_destroy (&world->pool, &messages[index]);
 }
 
+/*  libzmq leaves a small frame in the buffer of 8 KiB in which it came.  */
+static void what_is_kept_keeps_no_small_frame_as_it_came (void **state)
+{
+    s_world_t *world = *state;
+    static const size_t sizes[] = {40, 8000, 8193};
+    rp_message_t *message = rp_message_new (&world->pool, 48);
+    assert_true (rp_message_add_frames (message, 3));
+    const void *before[3];
+    for (uint32_t index = 0; index < 3; index++) {
+        zmq_msg_t *frame = rp_message_frame (message, 1 + index);
+        assert_int_equal (zmq_msg_init_size (frame, sizes[index]), 0);
+        memset (zmq_msg_data (frame), 'a' + (int) index, sizes[index]);
+        before[index] = zmq_msg_data (frame);
+    }
+    uint64_t copied = world->pool.copied;
+    rp_message_compact (&world->pool, message);
+    assert_int_equal (world->pool.copied - copied, 8040);
+    for (uint32_t index = 0; index < 3; index++) {
+        zmq_msg_t *frame = rp_message_frame (message, 1 + index);
+        assert_int_equal (zmq_msg_data (frame) == before[index], sizes[index] > 8192);
+        assert_int_equal (zmq_msg_size (frame), sizes[index]);
+        assert_int_equal (((char *) zmq_msg_data (frame))[sizes[index] - 1], 'a' + (int) index);
+    }
+    rp_message_destroy (&world->pool, &message);
+}
+
 static void of_a_shared_message_the_one_that_was_there_leaves_the_bundle (void **state)
 {
     s_world_t *world = *state;
@@ -589,6 +615,7 @@ int main (void)
       BUNDLE_TEST (a_bundle_lives_as_long_as_any_of_its_messages),
       BUNDLE_TEST (a_bundle_may_go_before_it_was_taken_apart),
       BUNDLE_TEST (a_message_that_leaves_its_bundle_has_a_frame_of_its_own),
+      BUNDLE_TEST (what_is_kept_keeps_no_small_frame_as_it_came),
       BUNDLE_TEST (of_a_shared_message_the_one_that_was_there_leaves_the_bundle),
       BUNDLE_TEST (a_message_that_lies_in_a_bundle_is_sent_alone),
       BUNDLE_TEST (joined_messages_have_the_body_of_both),

@@ -15,6 +15,10 @@ from support.programs import PATIENCE
 from support.waiting import until
 
 MIB = 1 << 20
+#: As docs/OPERATIONS.md recommends for 256 MiB.
+SMALL = {"max_body": "1MiB", "total_queue_bytes": "64MiB", "service_queue_bytes": "48MiB",
+         "total_queue": 50000, "service_queue": 40000, "peer_backlog_bytes": "8MiB",
+         "peer_backlog": 4096}
 
 
 def _call(world, broker, service="echo", **more):
@@ -171,6 +175,19 @@ def test_a_client_that_does_not_read_costs_others_nothing(world):
     until(lambda: world.status(broker)["gauges"]["backlog_bytes"] == 0, 10, "nothing waits for it")
 
 
+def test_clients_that_do_not_read_cannot_together_keep_others_out(world):
+    """None of them has too much waiting; all of them have more than there may be."""
+    broker = world.broker("--log-level", "debug", limits=SMALL)
+    world.builtin(broker, "echo", "--slots", "8")
+    for _ in range(10):
+        deaf = world.peer(broker, deaf=True)
+        deaf.hello(heartbeat_ms=60000)
+        for _ in range(7):
+            deaf.request(b"riposte.ping", b"x" * (MIB - 1000), time_ms=60000)
+    until(lambda: broker.log().count("it does not read what is sent to it") >= 2, 10, "some are cut off")
+    until(lambda: world.cli(broker, "call", "echo", "hello").code == 0, 10, "others are served")
+
+
 # ---- A flood from one client ----------------------------------------------------------------------
 
 @pytest.mark.parametrize("window", [1, 4])
@@ -232,10 +249,6 @@ def test_a_long_queue_takes_little_memory(world):
 # ---- Little memory --------------------------------------------------------------------------------
 
 MEMORY = 256 * MIB
-#: As docs/OPERATIONS.md recommends.
-SMALL = {"max_body": "1MiB", "total_queue_bytes": "64MiB", "service_queue_bytes": "48MiB",
-         "total_queue": 50000, "service_queue": 40000, "peer_backlog_bytes": "8MiB",
-         "peer_backlog": 4096}
 FLOOD_S = 60 if LONG else 5
 
 

@@ -151,6 +151,21 @@ static void s_too_many_bytes_in_the_broker_draw_busy (void **state)
     expect ("c1<r1:OK w1<r4");
 }
 
+static void s_what_a_worker_may_not_have_read_counts_until_it_has_replied (void **state)
+{
+    (void) state;
+    limits ()->total_queue_bytes = 1000;
+    hello_worker ("w1", "upper", 9);
+    hello_client ("c1");
+    request_with ("c1", "r1", "upper", (with_t) {.size = 900});
+    cancel ("c1", "r1");
+    request_with ("c1", "r2", "upper", (with_t) {.size = 200});
+    expect ("w1<r1 c1<r1:CANCELLED w1<cancel:r1 c1<r2:BUSY");
+    reply ("w1", "r1", RP_OK);
+    request_with ("c1", "r3", "upper", (with_t) {.size = 200});
+    expect ("w1<r3");
+}
+
 static void s_replies_that_clients_have_not_read_are_bytes_in_the_broker (void **state)
 {
     (void) state;
@@ -360,6 +375,7 @@ int main (void)
       S_TEST (s_too_many_requests_in_the_broker_draw_busy),
       S_TEST (s_what_was_cancelled_is_not_open_any_more),
       S_TEST (s_too_many_bytes_in_the_broker_draw_busy),
+      S_TEST (s_what_a_worker_may_not_have_read_counts_until_it_has_replied),
       S_TEST (s_replies_that_clients_have_not_read_are_bytes_in_the_broker),
       S_TEST (s_too_many_clients_draw_busy),
       S_TEST (s_too_many_workers_draw_busy),
