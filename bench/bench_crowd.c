@@ -170,7 +170,7 @@ static void s_beat (s_crowd_t *self, s_peer_t *peer)
     peer->said = now;
     s_say (
       self,
-      &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT, .time = self->worker ? 0 : self->beat_ms}, NULL,
+      &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT, .time = self->beat_ms == IDLE_MS ? IDLE_MS : 0}, NULL,
       0);
 }
 
@@ -369,7 +369,7 @@ int main (int argc, char **argv)
       .work_us = argc > 6 ? (uint32_t) atoi (argv[6]) : WORK_US,
       .in = s_new (CHUNK),
       .out = s_new (CHUNK)};
-    self.beat_ms = self.worker ? HEARTBEAT_MS : IDLE_MS;
+    self.beat_ms = self.worker || queue ? HEARTBEAT_MS : IDLE_MS;
     struct sockaddr_in address;
     s_parse (argv[2], &address);
     self.peers = s_new (self.count * sizeof *self.peers);
