@@ -12,6 +12,7 @@ import struct
 FRAMES, GUEST_FRAMES = 64, 80
 BUNDLE, SLACK = 65536, 1 << 20
 WINDOW, ATTEMPTS, DAY_MS = 4096, 10, 86400000
+HEARTBEAT_MAX_MS = 60000
 HELLO, WELCOME, REQUEST, REPLY, CANCEL, CREDIT, HEARTBEAT, DRAIN, BYE, END = range(1, 11)
 INLINE, WORKER, OPEN, LAST, TRACE, BUNDLES = 1, 2, 4, 8, 16, 64
 STATUSES = 13
@@ -98,7 +99,8 @@ def decode(frame):
         good = status < STATUSES and _clean(text, _CONTROL_BUT_TAB) \
             and (command == BYE or (number and not attempts))
     else:
-        good = (command != CANCEL or number) and (command != END or conversation)
+        good = (command != CANCEL or number) and (command != END or conversation) \
+            and (command != HEARTBEAT or time <= HEARTBEAT_MAX_MS)
     return Head(command, size, flags, number, conversation, time, value, status, name) if good \
         else None
 
