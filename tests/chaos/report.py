@@ -16,12 +16,15 @@ ENOUGH = 0.95           # of what it was before any fault
 
 
 def read(paths):
-    """Every line as (µs, party, event, fields); the last line of a killed process may be torn."""
+    """Every line as (µs, party, event, fields). The last line may be torn: its process was killed, or is
+    about to write the rest, which must not pass for a line of its own."""
     for path in paths:
         with open(path, encoding="utf-8", errors="replace") as file:
             for line in file:
+                if not line.endswith("\n"):
+                    break
                 parts = line.rstrip("\n").split("\t")
-                if len(parts) < 3 or not line.endswith("\n"):
+                if len(parts) < 3:
                     continue
                 yield (int(parts[0]), parts[1], parts[2],
                        dict(part.split("=", 1) for part in parts[3:] if "=" in part))
