@@ -189,6 +189,19 @@ static void answer (visit_t *visit, const char *text, page_t *reply)
          page.size, page.text);
 }
 
+/*  The body as a string, which the caller frees; NULL when memory is short. A body has no zero byte at
+    its end.  */
+static char *text_of (const rp_task_t *task)
+{
+    size_t size = rp_task_size (task);
+    char *text = malloc (size + 1);
+    if (text) {
+        memcpy (text, rp_task_body (task), size);
+        text[size] = '\0';
+    }
+    return text;
+}
+
 static void serve (rp_task_t **task_p, void *arg)
 {
     site_t *site = arg;
@@ -199,7 +212,7 @@ static void serve (rp_task_t **task_p, void *arg)
     visit_t stranger = {0}; // without a conversation nothing is remembered
     uint64_t conversation = rp_task_conversation (*task_p);
     visit_t *visit = conversation ? visit_of (site, conversation) : &stranger;
-    char *text = strndup (rp_task_body (*task_p), rp_task_size (*task_p));
+    char *text = text_of (*task_p);
     page_t reply = {.size = 0};
     if (visit && text) {
         answer (visit, text, &reply);

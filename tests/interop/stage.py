@@ -124,11 +124,11 @@ class Stage(World):
         if protocol == "native":
             self.builtin(broker, "echo", service=service.decode())
             return NativeWorker()
-        known = self.count(broker, service)
+        named = peers.WORKERS[protocol].names
+        wanted = 1 + (self.count(broker, service) if named else 0)
         worker = self.unready(broker, protocol, service, **options)
         worker.interval = interval
         worker.ready(service)
-        wanted = known + 1 if worker.names else 1
         until(lambda: worker.step() or self.count(broker, service) >= wanted, 5,
               f"the {protocol} worker is registered")
         return worker

@@ -82,16 +82,18 @@ class BigWorker(Thread):
         self._peer.close()
 
 
-class Deaf(Thread):
-    """A client that asks and never reads; when it was cut off it comes again."""
+class Asker(Thread):
+    """A client that asks in a steady rhythm, and either reads or never does; it comes again after
+    so many requests, or when it was cut off."""
 
-    def __init__(self, endpoint, service, life, pause):
+    def __init__(self, endpoint, service, life, pause, reads):
         super().__init__()
         self._endpoint, self._service, self._life, self._pause = endpoint, service, life, pause
+        self._reads = reads
         self.lives = 0
 
     def step(self):
-        with Peer(self._endpoint, deaf=True) as peer:
+        with Peer(self._endpoint, deaf=not self._reads) as peer:
             peer.hello(heartbeat_ms=5000)
             self.lives += 1
             for _ in range(self._life):
@@ -101,6 +103,8 @@ class Deaf(Thread):
                     peer.request(self._service, time_ms=60000)
                 except zmq.Again:
                     return
+                while self._reads and peer.socket.poll(0):
+                    peer.socket.recv_multipart()
 
 
 class Flood(Thread):

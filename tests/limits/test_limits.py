@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from load import LONG, BigWorker, Deaf, Flood, cpu_percent, crowd
+from load import LONG, Asker, BigWorker, Flood, cpu_percent, crowd
 from support.peer import REQUEST, Peer
 from support.programs import PATIENCE
 from support.waiting import until
@@ -106,7 +106,7 @@ def test_more_connections_than_descriptors_harm_nobody(world):
 #: 5 MiB a second, so that it is not the bytes themselves that others feel, and cut off after 1.6 s.
 BIG, PAUSE, BACKLOG = MIB // 4, 0.05, 8 * MIB
 #: Of each kind, one after the other; seconds.
-ROUNDS, ROUND = (150, 4) if LONG else (5, 3)
+ROUNDS, ROUND = (150, 4) if LONG else (8, 2)
 
 
 #: What the broker, and libzmq, take beside what waits.
@@ -146,31 +146,37 @@ def _p99(world, broker):
 
 
 def test_a_client_that_does_not_read_costs_others_nothing(world):
-    """It asks, is cut off, comes again and asks on. The p99 of others is at most 1.2
-    times what it is without it, as medians of turns; or no more than it was by itself in one of the
-    turns without it, which is the noise of the machine."""
+    """It asks, is cut off, comes again and asks on. The p99 of others is at most 1.2 times what it is
+    beside the same client that reads: over ten minutes as medians of the turns; over a few turns, whose
+    medians are the noise of the machine, it is not more in nearly every pair."""
     broker = world.broker("--log-level", "debug",
                           limits={"peer_backlog_bytes": f"{BACKLOG >> 20}MiB"})
     world.builtin(broker, "echo", "--slots", "64")
     big = BigWorker(broker.endpoint, b"big", BIG)
     big.start()
     before = broker.resident_bytes()
-    quiet, disturbed, memory, lives = [], [], [], 0
-    for _ in range(ROUNDS):
-        quiet.append(_p99(world, broker))
-        deaf = Deaf(broker.endpoint, b"big", 2 * BACKLOG // BIG, PAUSE)
-        deaf.start()
-        disturbed.append(_p99(world, broker))
+    memory, lives = [], 0
+
+    def turn(reads):
+        nonlocal lives
+        asker = Asker(broker.endpoint, b"big", 2 * BACKLOG // BIG, PAUSE, reads)
+        asker.start()
+        p99 = _p99(world, broker)
         memory.append(broker.resident_bytes() - before)
-        deaf.stop()
-        lives += deaf.lives
+        asker.stop()
+        lives += 0 if reads else asker.lives
+        return p99
+
+    heard, deaf = zip(*((turn(True), turn(False)) for _ in range(ROUNDS)))
     big.stop()
     cut = broker.log().count("it does not read what is sent to it")
-    print(f"p99 without: {statistics.median(quiet)} µs (up to {max(quiet)}), "
-          f"with: {statistics.median(disturbed)} µs (up to {max(disturbed)}); "
+    print(f"p99 of others beside a client that reads: {statistics.median(heard)} µs (up to "
+          f"{max(heard)}), that does not: {statistics.median(deaf)} µs (up to {max(deaf)}); "
           f"memory: up to {max(memory) >> 20} MiB more; {lives} connections, {cut} cut off")
-    assert cut >= ROUNDS // 2
-    assert statistics.median(disturbed) <= max(1.2 * statistics.median(quiet), max(quiet))
+    assert cut >= ROUNDS // 3
+    if LONG:
+        assert statistics.median(deaf) <= 1.2 * statistics.median(heard)
+    assert sum(d > 1.2 * h for d in deaf for h in heard) < 0.95 * len(deaf) * len(heard)
     assert max(memory) < BACKLOG + SLACK, memory
     until(lambda: world.status(broker)["gauges"]["backlog_bytes"] == 0, 10, "nothing waits for it")
 
