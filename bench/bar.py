@@ -4,8 +4,8 @@ import dataclasses
 import functools
 
 import growth
-import profile_broker
-from systems import Failed, Shape, Stage
+import profiles
+from systems import Failed, SYSTEMS, Shape, Stage
 
 OTHERS = ("direct", "zmq_proxy", "riposte", "bare", "nats", "gearman")
 
@@ -21,6 +21,7 @@ class Verdict:
     unit: str
     met: bool | None
     note: str
+    profile: object = None  # (title, function): shows what limits it
 
 
 def divide(one, other):
@@ -36,6 +37,14 @@ def ratios(rows, one, other, field):
     return divide(figures(rows.get(one, []), field), figures(rows.get(other, []), field))
 
 
+def of_shape(bench, shape, *systems):
+    """The profile of a row: where the time goes at this shape, beside whom."""
+    def show():
+        return [(SYSTEMS[name].label, *row) for name in systems
+                for row in profiles.by_process(bench.build, name, shape)]
+    return str(shape), show
+
+
 def _shapes(bench):
     for shape in (Shape(), Shape(inflight=512, window=1024)):
         systems = OTHERS + ("mdp", "mdp-64", "textbook") if shape == Shape() else OTHERS
@@ -43,7 +52,7 @@ def _shapes(bench):
         name = f"{shape.clients} × {shape.inflight}, 64 B"
         for other, limit in (("zmq_proxy", 1.0), ("nats", 2.0), ("gearman", 15.0)):
             bench.verdict(f"{name}: rate / {other}", ratios(rows, "riposte", other, "rate"), ">=",
-                          limit)
+                          limit, profile=of_shape(bench, shape, "riposte", "zmq_proxy", "nats"))
         bench.verdict(f"{name}: rate with bare sockets / zmq_proxy",
                       ratios(rows, "bare", "zmq_proxy", "rate"), ">=", None)
         if shape == Shape():
@@ -57,17 +66,20 @@ def _sizes(bench):
         rows = bench.table(shape, systems)
         size = f"{shape.size >> 10} KiB" if shape.size < 1 << 20 else "1 MiB"
         bench.verdict(f"{shape.clients} × {shape.inflight}, {size}: rate / zmq_proxy",
-                      ratios(rows, "riposte", "zmq_proxy", "rate"), ">=", 1.0)
+                      ratios(rows, "riposte", "zmq_proxy", "rate"), ">=", 1.0,
+                      profile=of_shape(bench, shape, "riposte", "zmq_proxy"))
         bench.verdict(f"{shape.clients} × {shape.inflight}, {size}: CPU in the middle / zmq_proxy",
                       ratios(rows, "riposte", "zmq_proxy", "cpu"), "<=", None)
 
 
 def _sequential(bench):
     for clients in (1, 8):
-        rows = bench.table(Shape(clients=clients, inflight=1), OTHERS)
+        shape = Shape(clients=clients, inflight=1)
+        rows = bench.table(shape, OTHERS)
         for field in ("p50", "p99"):
             bench.verdict(f"{clients} × 1: {field} / zmq_proxy",
-                          ratios(rows, "riposte", "zmq_proxy", field), "<=", 1.0)
+                          ratios(rows, "riposte", "zmq_proxy", field), "<=", 1.0,
+                          profile=of_shape(bench, shape, "riposte", "zmq_proxy"))
         bench.verdict(f"{clients} × 1: p50 with bare sockets / zmq_proxy",
                       ratios(rows, "bare", "zmq_proxy", "p50"), "<=", None)
 
@@ -75,9 +87,10 @@ def _sequential(bench):
 def _majordomo(bench):
     many = bench.table(Shape(workers=64), ("mdp", "textbook", "mdp-64"))
     few = bench.table(Shape(), ("mdp", "textbook", "mdp-64"))
-    for name, rows in (("4", few), ("64", many)):
-        bench.verdict(f"MDP 0.1, {name} workers, one at a time: rate / textbook",
-                      ratios(rows, "mdp", "textbook", "rate"), ">=", 1.0)
+    for workers, rows in ((4, few), (64, many)):
+        bench.verdict(f"MDP 0.1, {workers} workers, one at a time: rate / textbook",
+                      ratios(rows, "mdp", "textbook", "rate"), ">=", 1.0,
+                      profile=of_shape(bench, Shape(workers=workers), "mdp", "textbook"))
     bench.verdict("MDP 0.1: rate with 64 workers / with 4",
                   divide(figures(many.get("mdp", []), "rate"), figures(few.get("mdp", []), "rate")),
                   ">=", 1.0)
@@ -154,25 +167,36 @@ def _queue(bench):
 
 def _idle(bench):
     workers, _ = growth.crowd(1000)
+
+    def show():
+        return profiles.idle_broker(
+            bench.build, lambda stage, endpoint: growth.idle_workers(stage, endpoint, workers))
     bench.verdict(f"{workers:,} idle workers: CPU of the broker",
                   [bench.attempt("idle CPU", growth.idle_cpu, bench.build, workers, 6)], "<=", 2, "%",
-                  "a sign of life each second in either direction, of each")
+                  "a sign of life each second in either direction, of each",
+                  (f"a broker with {workers:,} idle workers", show))
 
 
 def _skew(bench):
     for slots in (1, 256):
         even, skewed = bench.repeat("skew", [
-            lambda: growth.skew(bench.build, 4, True, slots),  # noqa: B023
-            lambda: growth.skew(bench.build, 4, False, slots)])  # noqa: B023
+            lambda: growth.skew(bench.build, 8, True, slots),  # noqa: B023
+            lambda: growth.skew(bench.build, 8, False, slots)])  # noqa: B023
         tails = [[pair[1] if pair else None for pair in column] for column in (skewed, even)]
         bench.verdict(f"one worker in four 100 × slower, {slots} slots each: p99 of all / the even case",
                       divide(*tails), "<=", 1.2)
 
 
 def _profile(bench):
-    if not bench.options.no_profile:
-        bench.shares = bench.attempt("shares", profile_broker.shares, bench.build)
-        bench.breakdown = bench.attempt("breakdown", profile_broker.breakdown, bench.build)
+    if bench.options.no_profile:
+        return
+    bench.shares = bench.attempt("shares", profiles.shares, bench.build)
+    bench.breakdown = bench.attempt("breakdown", profiles.breakdown, bench.build)
+    for title, show in dict(row.profile for row in bench.verdicts
+                            if row.met is False and row.profile).items():
+        rows = bench.attempt(f"profile of {title}", show)
+        if rows:
+            bench.profiles.append((title, rows))
 
 
 GROUPS = {"shapes": _shapes, "sizes": _sizes, "sequential": _sequential, "majordomo": _majordomo,

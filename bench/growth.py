@@ -113,11 +113,15 @@ def bytes_per_client(build, count, system="riposte"):
         return (memory(middle.pid, "VmRSS") - before) / count
 
 
+def idle_workers(stage, endpoint, workers):
+    stage.start_ready("bench_crowd", "worker", endpoint, workers, 0, 1)
+
+
 def idle_cpu(build, workers, seconds):
     """Percent of one core that a broker takes while its workers have nothing to do."""
     with Stage(build) as stage:
         middle, endpoint = stage.broker()
-        stage.start_ready("bench_crowd", "worker", endpoint, workers, 0, 1)
+        idle_workers(stage, endpoint, workers)
         time.sleep(1)
         before, begin = cpu_seconds(middle.pid)[0], time.monotonic()
         time.sleep(seconds)
@@ -125,10 +129,11 @@ def idle_cpu(build, workers, seconds):
 
 
 # ---- Skew ------------------------------------------------------------------------------------------
-# Three workers take 2 ms for a request, and one 200 ms; or four take as long as gives the same
-# capacity. Requests come at three fifths of it, on a schedule, so that what waits is counted.
+# Three workers take 5 ms for a request, and one 500 ms; or four take as long as gives the same
+# capacity. Requests come at three fifths of it, on a schedule, so that what waits is counted. Much shorter
+# work would measure the pauses of a shared machine: a few ms.
 
-FAST_US, SLOW_US = 2000, 200000
+FAST_US, SLOW_US = 5000, 500000
 CAPACITY = 3e6 / FAST_US + 1e6 / SLOW_US
 SKEW_RATE = int(CAPACITY * 0.6)
 

@@ -101,7 +101,7 @@ def _bar(bench):
     yield f"\n{sum(row.met is True for row in judged)} of {len(judged)} rows are met.\n"
     for row in bench.verdicts:
         if row.met is False and row.note:
-            yield f"- {row.what}. Probably, not profiled: {row.note}."
+            yield f"- {row.what}. Probably: {row.note}."
 
 
 def _table(shape, rows, runs):
@@ -149,6 +149,26 @@ def _breakdown(bench):
     yield f"| all | {total:,.0f} | |"
 
 
+def _profiles(bench):
+    """Under the rows that are not met: what they spend their time on."""
+    if bench.profiles:
+        yield "\n## What limits the rows that are not met\n"
+        yield ("Sampled by perf while it runs, of all threads of each process. µs are CPU time a "
+               "request; the two cores have no more to give than their sum.")
+    for title, rows in bench.profiles:
+        yield f"\n### {title[0].upper()}{title[1:]}\n"
+        if len(rows[0]) == 2:
+            yield "| Where | Share |\n|---|---|"
+            for where, share in rows[:12]:
+                yield f"| `{where}` | {share * 100:.0f}% |"
+            continue
+        names = ("kernel", "libzmq", "libc", "library", "its own code")
+        yield f"| System | Process | µs a request | {' | '.join(names)} |\n|---|---|---|{'---|' * len(names)}"
+        for label, part, cost, objects in rows:
+            cells = " | ".join(f"{cost * objects.get(name, 0):.2f}" for name in names)
+            yield f"| {label} | {part} | {cost:.2f} | {cells} |"
+
+
 def write(bench, path, pictures, argv):
     now = datetime.datetime.now(datetime.timezone.utc)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
@@ -169,6 +189,7 @@ def write(bench, path, pictures, argv):
         lines += _table(shape, rows, bench.runs)
     lines += _shares(bench)
     lines += _breakdown(bench)
+    lines += _profiles(bench)
     if pictures:
         lines.append("\n## Pictures\n")
         folder = os.path.dirname(os.path.abspath(path))

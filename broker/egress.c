@@ -35,7 +35,7 @@ void rp_egress_keep (rp_egress_t *self, const rp_head_t *head, rp_payload_t **pa
     rp_message_t *message = rp_egress_message (*payload_p);
     rp_parcel_t *parcel = rp_parcel_new (self->pool, head, message);
     if (!parcel) {
-        rp_message_compact (self->pool, message);
+        (void) rp_message_leave_bundle (self->pool, message); // without memory it keeps all of it
         return;
     }
     *payload_p = (rp_payload_t *) ((uintptr_t) parcel + 1);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*  Headers and body, bytes: as in rp_message_compact.  */
+/*  Headers and body, bytes: what is larger is not worth a copy.  */
 #define S_LARGEST 4096u
 
 struct rp_parcel {

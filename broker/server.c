@@ -18,6 +18,7 @@
 #include "broker/inside.h"
 #include "broker/notify.h"
 #include "common/io/clock.h"
+#include "common/io/context.h"
 #include "common/io/socket.h"
 #include "common/version.h"
 
@@ -62,7 +63,7 @@ static bool s_open_sockets (rp_server_t *self, const rp_server_options_t *option
     int wishes = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->polled[RP_POLL_WISHES] = (struct pollfd) {.fd = wishes, .events = POLLIN};
     self->polled[RP_POLL_SIGNALS] = (struct pollfd) {.fd = options->signals, .events = POLLIN};
-    self->context = zmq_ctx_new ();
+    self->context = rp_context_new ();
     return wishes >= 0 && self->context && s_open_gate (self, RP_GATE_OPEN, "");
 }
 

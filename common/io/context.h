@@ -1,4 +1,4 @@
-/*  The libzmq context that all clients and workers of a process share.
+/*  libzmq contexts as Riposte wants them, and the one that all clients and workers of a process share.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -13,6 +13,12 @@
 
 #ifndef RP_CONTEXT_H
 #define RP_CONTEXT_H
+
+/*  A context whose sockets copy what they receive into memory of its own, which zmq_ctx_term ends. By
+    itself libzmq lets messages lie in the 8 KiB that it read, and takes new 8 KiB for the next: those
+    stay as long as one message of them waits, and cost a page for each connection that said more than
+    33 bytes. NULL with errno (EMFILE, ENOMEM).  */
+void *rp_context_new (void);
 
 /*  Takes a share of the context. NULL with errno (EMFILE, ENOMEM).  */
 void *rp_context_acquire (void);

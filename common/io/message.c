@@ -15,9 +15,6 @@
 #include "common/limits.h"
 #include "common/wire.h"
 
-/*  What libzmq's buffer has, bytes: a larger frame has memory of its own.  */
-#define S_COMPACT_MAX 8192u
-
 static int s_receive (zmq_msg_t *frame, void *socket)
 {
     int rc;
@@ -473,22 +470,6 @@ static bool s_copy_head (rp_message_pool_t *pool, rp_message_t *self)
 bool rp_message_own_head (rp_message_pool_t *pool, rp_message_t *self)
 {
     return self->bundle || !zmq_msg_get (&self->first, ZMQ_SHARED) || s_copy_head (pool, self);
-}
-
-void rp_message_compact (rp_message_pool_t *pool, rp_message_t *self)
-{
-    if (self->bundle) {
-        (void) rp_message_leave_bundle (pool, self);
-        return;
-    }
-    if (zmq_msg_size (&self->first) <= S_COMPACT_MAX)
-        (void) s_copy_head (pool, self);
-    for (uint32_t index = 1; index < self->count; index++) {
-        zmq_msg_t *frame = rp_message_frame (self, index);
-        size_t size = zmq_msg_size (frame);
-        if (size > 0 && size <= S_COMPACT_MAX && s_copy (frame))
-            pool->copied += size;
-    }
 }
 
 bool rp_message_add_frames (rp_message_t *self, uint32_t count)

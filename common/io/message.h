@@ -114,11 +114,6 @@ bool rp_message_join (rp_message_pool_t *pool, rp_message_t *self, rp_message_t 
     Copies it if it is shared. False when out of memory.  */
 bool rp_message_own_head (rp_message_pool_t *pool, rp_message_t *self);
 
-/*  Gives a small first frame memory of its own size. libzmq leaves what it receives in its buffer of
-    8 KiB, which a message of 100 bytes that is kept would otherwise keep; a bundle is kept likewise.
-    Without memory it stays.  */
-void rp_message_compact (rp_message_pool_t *pool, rp_message_t *self);
-
 /*  Counts the copy of a first frame: what it has behind its head.  */
 void rp_message_count_copy (rp_message_pool_t *pool, const uint8_t *data, size_t size);
 
