@@ -24,8 +24,7 @@ PARTS = {
 }
 
 # By what a DSO's name begins with.
-OBJECTS = (("[kernel", "kernel"), ("libzmq", "libzmq"), ("libc", "libc"), ("libriposte", "library"),
-           ("[", "kernel"))
+OBJECTS = (("[", "kernel"), ("libzmq", "libzmq"), ("libc", "libc"))
 
 
 def _record(stage, pids, seconds):

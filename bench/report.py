@@ -154,7 +154,8 @@ def _profiles(bench):
     if bench.profiles:
         yield "\n## What limits the rows that are not met\n"
         yield ("Sampled by perf while it runs, of all threads of each process. µs are CPU time a "
-               "request; the two cores have no more to give than their sum.")
+               "request, perf's own cost in them; where they are as low as another's and the rate is not, "
+               "the cores were idle, or not this machine's.")
     for title, rows in bench.profiles:
         yield f"\n### {title[0].upper()}{title[1:]}\n"
         if len(rows[0]) == 2:
@@ -162,7 +163,7 @@ def _profiles(bench):
             for where, share in rows[:12]:
                 yield f"| `{where}` | {share * 100:.0f}% |"
             continue
-        names = ("kernel", "libzmq", "libc", "library", "its own code")
+        names = ("kernel", "libzmq", "libc", "its own code")
         yield f"| System | Process | µs a request | {' | '.join(names)} |\n|---|---|---|{'---|' * len(names)}"
         for label, part, cost, objects in rows:
             cells = " | ".join(f"{cost * objects.get(name, 0):.2f}" for name in names)

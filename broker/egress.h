@@ -51,8 +51,8 @@ typedef struct {
     and for them it would cost more than they do.  */
 #define RP_EGRESS_SMALL 1024u
 
-/*  Messages that wait at most. Enough to be worth it; few enough to be in the cache still.  */
-#define RP_EGRESS_OUTBOX 256u
+/*  Messages that wait at most: what a batch of the server brings, so that bundles are as large as may be.  */
+#define RP_EGRESS_OUTBOX 1024u
 
 typedef struct {
     rp_peer_id_t peer;

@@ -18,7 +18,7 @@
 
 /*  Messages received before the server looks at anything else that may be waiting: signals, broken
     connections, time. About a millisecond's work.  */
-#define RP_SERVER_BATCH 512u
+#define RP_SERVER_BATCH 1024u
 /*  Messages that share one reading of the clock.  */
 #define RP_SERVER_CLOCK_EVERY 16u
 /*  How long the last replies and the BYEs may take to leave once the server has ended, ms.  */
