@@ -7,8 +7,9 @@ import growth
 import profiles
 from systems import Failed, SYSTEMS, Shape, Stage
 
-PAIR = ("zmq_proxy", "riposte")
-MAJORDOMO = ("textbook", "mdp")
+# Whose ratios are rows.
+PAIRED = ("zmq_proxy", "riposte", "textbook", "mdp")
+MAJORDOMO = ("textbook", "mdp", "mdp-64")
 OTHERS = ("direct", "zmq_proxy", "riposte", "bare", "nats", "gearman")
 
 
@@ -49,8 +50,8 @@ def of_shape(bench, shape, *systems):
 
 def _shapes(bench):
     for shape in (Shape(), Shape(inflight=512, window=1024)):
-        more = MAJORDOMO + ("mdp-64",) if shape == Shape() else ()
-        rows = bench.table(shape, OTHERS + more, PAIR + more[:2])
+        systems = OTHERS + MAJORDOMO if shape == Shape() else OTHERS
+        rows = bench.table(shape, systems, PAIRED)
         name = f"{shape.clients} × {shape.inflight}, 64 B"
         for other, limit in (("zmq_proxy", 1.0), ("nats", 2.0), ("gearman", 15.0)):
             bench.verdict(f"{name}: rate / {other}", ratios(rows, "riposte", other, "rate"), ">=",
@@ -65,7 +66,7 @@ def _shapes(bench):
 def _sizes(bench):
     for shape in (Shape(size=1 << 10), Shape(size=64 << 10), Shape(size=1 << 20, inflight=8)):
         systems = ("zmq_proxy", "riposte", "bare") + (("nats",) if shape.size < 1 << 20 else ())
-        rows = bench.table(shape, systems, PAIR)
+        rows = bench.table(shape, systems, PAIRED)
         size = f"{shape.size >> 10} KiB" if shape.size < 1 << 20 else "1 MiB"
         bench.verdict(f"{shape.clients} × {shape.inflight}, {size}: rate / zmq_proxy",
                       ratios(rows, "riposte", "zmq_proxy", "rate"), ">=", 1.0,
@@ -77,7 +78,7 @@ def _sizes(bench):
 def _sequential(bench):
     for clients in (1, 8):
         shape = Shape(clients=clients, inflight=1)
-        rows = bench.table(shape, OTHERS, PAIR)
+        rows = bench.table(shape, OTHERS, PAIRED)
         for field in ("p50", "p99"):
             bench.verdict(f"{clients} × 1: {field} / zmq_proxy",
                           ratios(rows, "riposte", "zmq_proxy", field), "<=", 1.0,
@@ -87,8 +88,7 @@ def _sequential(bench):
 
 
 def _majordomo(bench):
-    many, few = (bench.table(Shape(workers=workers), MAJORDOMO + ("mdp-64",), MAJORDOMO)
-                 for workers in (64, 4))
+    many, few = (bench.table(Shape(workers=workers), MAJORDOMO, PAIRED) for workers in (64, 4))
     for workers, rows in ((4, few), (64, many)):
         bench.verdict(f"MDP 0.1, {workers} workers, one at a time: rate / textbook",
                       ratios(rows, "mdp", "textbook", "rate"), ">=", 1.0,

@@ -10,7 +10,8 @@ import signal
 import subprocess
 import time
 
-from systems import (Failed, SYSTEMS, Shape, Stage, WARM_UP_S, cpu_seconds, measure_clients)
+from systems import (Failed, SYSTEMS, Shape, Stage, WARM_UP_S, cpu_seconds, measure_clients,
+                     start_all_but_clients)
 
 # Functions whose inclusive cost is a part; they do not call each other.
 PARTS = {
@@ -58,9 +59,7 @@ def by_process(build, name, shape, seconds=2):
     """Where a request's CPU time goes: [(process, µs a request, {object: share of that})]."""
     system = SYSTEMS[name]
     with Stage(build) as stage:
-        middle, front, back = system.start(stage, shape)
-        worker = stage.start_ready("bench_load", system.load, "worker", back, shape.workers,
-                                   system.window(shape))
+        middle, front, worker = start_all_but_clients(stage, system, shape)
         client = stage.start("bench_load", system.load, "client", front, shape.clients, shape.inflight,
                              shape.size, seconds + 1, stdout=subprocess.PIPE)
         time.sleep(WARM_UP_S + 0.3)

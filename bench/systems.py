@@ -280,13 +280,19 @@ def missing(stage, name):
     return f"{system.label} is not installed: {system.install}; then build again (script/build)"
 
 
+def start_all_but_clients(stage, system, shape):
+    """Returns what is in the middle, the clients' endpoint, and the workers' process."""
+    middle, front, back = system.start(stage, shape)
+    workers = stage.start_ready("bench_load", system.load, "worker", back, shape.workers,
+                                system.window(shape))
+    return middle, front, workers
+
+
 def measure(build, name, shape, seconds):
     """One run of one system. Raises Failed."""
     system = SYSTEMS[name]
     with Stage(build) as stage:
-        middle, front, back = system.start(stage, shape)
-        stage.start_ready("bench_load", system.load, "worker", back, shape.workers,
-                          system.window(shape))
+        middle, front, _ = start_all_but_clients(stage, system, shape)
         return measure_clients(stage, middle, system.load, front, shape, seconds)
 
 

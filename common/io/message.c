@@ -445,31 +445,20 @@ bool rp_message_join (rp_message_pool_t *pool, rp_message_t *self, rp_message_t 
     return true;
 }
 
-/*  Replaces a frame by a copy in memory of its own.  */
-static bool s_copy (zmq_msg_t *frame)
+bool rp_message_own_head (rp_message_pool_t *pool, rp_message_t *self)
 {
+    if (self->bundle || !zmq_msg_get (&self->first, ZMQ_SHARED))
+        return true;
     zmq_msg_t copy;
-    size_t size = zmq_msg_size (frame);
+    size_t size = zmq_msg_size (&self->first);
     if (zmq_msg_init_size (&copy, size) != 0)
         return false;
     if (size)
-        memcpy (zmq_msg_data (&copy), zmq_msg_data (frame), size);
-    zmq_msg_move (frame, &copy);
+        memcpy (zmq_msg_data (&copy), zmq_msg_data (&self->first), size);
+    zmq_msg_move (&self->first, &copy);
     zmq_msg_close (&copy);
+    rp_message_count_copy (pool, zmq_msg_data (&self->first), size);
     return true;
-}
-
-static bool s_copy_head (rp_message_pool_t *pool, rp_message_t *self)
-{
-    if (!s_copy (&self->first))
-        return false;
-    rp_message_count_copy (pool, zmq_msg_data (&self->first), zmq_msg_size (&self->first));
-    return true;
-}
-
-bool rp_message_own_head (rp_message_pool_t *pool, rp_message_t *self)
-{
-    return self->bundle || !zmq_msg_get (&self->first, ZMQ_SHARED) || s_copy_head (pool, self);
 }
 
 bool rp_message_add_frames (rp_message_t *self, uint32_t count)

@@ -415,6 +415,9 @@ static void a_message_that_leaves_its_bundle_has_a_frame_of_its_own (void **stat
     assert_ptr_not_equal (rp_message_data (messages[1]), at);
     assert_true (rp_message_leave_bundle (&world->pool, messages[1])); // which it has
     assert_int_equal (messages[0]->bundle->shares, 2);
+    assert_true (rp_message_leave_bundle (&world->pool, messages[0]));
+    assert_null (messages[0]->bundle);
+    assert_message (messages[0], "one");
     for (int index = 0; index < 3; index++)
         rp_message_destroy (&world->pool, &messages[index]);
 }
@@ -622,7 +625,7 @@ int main (void)
       BUNDLE_TEST (a_bundle_lives_as_long_as_any_of_its_messages),
       BUNDLE_TEST (a_bundle_may_go_before_it_was_taken_apart),
       BUNDLE_TEST (a_message_that_leaves_its_bundle_has_a_frame_of_its_own),
-      BUNDLE_TEST (what_is_received_has_memory_of_its_own_size),
+      cmocka_unit_test (what_is_received_has_memory_of_its_own_size),
       BUNDLE_TEST (of_a_shared_message_the_one_that_was_there_leaves_the_bundle),
       BUNDLE_TEST (a_message_that_lies_in_a_bundle_is_sent_alone),
       BUNDLE_TEST (joined_messages_have_the_body_of_both),
