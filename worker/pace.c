@@ -130,11 +130,13 @@ bool rp_pace_tick (rp_pace_t *self, rp_pace_view_t view, int64_t now)
     }
     self->busy = self->busy && !self->hungry;
     self->hungry = false;
-    if (ended && self->full) {
-        uint32_t work_us = s_work_us (self, s_most (self->taken, 1));
+    // If the span has just ended, that was said already, and what went by since is nobody's job.
+    if (ended && self->full && self->taken > 0) {
+        uint32_t work_us = s_work_us (self, self->taken);
         tell |= s_grow (self, work_us, view.spent ? self->slots : s_limit (self, work_us), now);
-        self->full = false;
     }
+    if (ended)
+        self->full = false;
     if (!tell && (ended || self->busy) && now - self->begin >= RP_PACE_SPAN_US)
         tell = s_end_span (self, ended ? 0 : view.out, now);
     if (!self->busy && view.waiting) {

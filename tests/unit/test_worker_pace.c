@@ -202,6 +202,29 @@ static void a_worker_of_long_jobs_holds_no_more_than_it_works_on (void **state)
     s_free (self);
 }
 
+/*  Its reply makes a turn, in which the span ends; then it asks for more in vain.  */
+static void a_long_job_that_was_answered_does_not_look_like_a_short_one (void **state)
+{
+    (void) state;
+    s_world_t *self = s_make (256, 1, 500 * S_MS);
+    self->load = false;
+    for (unsigned round = 0; round < 5; round++) {
+        s_send (self);
+        s_tick (self);
+        assert_false (s_take (self));
+        self->now += self->job;
+        s_finish (self);
+        s_tick (self);
+        self->now += 3;
+        assert_true (s_take (self));
+        s_tick (self);
+        assert_int_equal (self->core.pace.window, 1);
+        assert_true (rp_pace_time (&self->core.pace) > 100 * S_MS);
+        self->now += 100 * S_MS;
+    }
+    s_free (self);
+}
+
 static void threads_are_all_given_work (void **state)
 {
     (void) state;
@@ -412,6 +435,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
       cmocka_unit_test (a_worker_of_short_jobs_is_never_idle_after_a_few_round_trips),
       cmocka_unit_test (a_worker_of_long_jobs_holds_no_more_than_it_works_on),
+      cmocka_unit_test (a_long_job_that_was_answered_does_not_look_like_a_short_one),
       cmocka_unit_test (threads_are_all_given_work),
       cmocka_unit_test (jobs_of_milliseconds_have_a_window_of_a_few),
       cmocka_unit_test (the_window_shrinks_when_jobs_turn_slow_and_grows_again),
