@@ -175,18 +175,38 @@ static void s_replace (s_answer_t *self, const char *text)
     s_set_text (self, text);
 }
 
+/*  The frame of the request that is this body, all of it; NULL if none is.  */
+static zmq_msg_t *s_find_frame (const rp_task_t *self, const void *body, size_t size)
+{
+    if (!self->message || self->message->count != 2)
+        return NULL;
+    zmq_msg_t *frame = rp_message_frame (self->message, 1);
+    return zmq_msg_data (frame) == body && zmq_msg_size (frame) == size ? frame : NULL;
+}
+
+static int s_fill_frame (zmq_msg_t *frame, zmq_msg_t *whole, const void *body, size_t size)
+{
+    if (whole) {
+        zmq_msg_init (frame);
+        return zmq_msg_copy (frame, whole); // which shares it
+    }
+    if (zmq_msg_init_size (frame, size) != 0)
+        return -1;
+    memcpy (zmq_msg_data (frame), body, size);
+    return 0;
+}
+
 /*  A frame of its own for a body that is too large to be copied with the lock held. NULL when out
     of memory.  */
-static zmq_msg_t *s_new_frame (const void *body, size_t size)
+static zmq_msg_t *s_new_frame (const rp_task_t *self, const void *body, size_t size)
 {
     zmq_msg_t *frame = malloc (sizeof *frame);
     if (!frame)
         return NULL;
-    if (zmq_msg_init_size (frame, size) != 0) {
+    if (s_fill_frame (frame, s_find_frame (self, body, size), body, size) != 0) {
         free (frame);
         return NULL;
     }
-    memcpy (zmq_msg_data (frame), body, size);
     return frame;
 }
 
@@ -283,7 +303,7 @@ static int s_answer (rp_task_t **task_p, s_answer_t *answer)
         rp_task_add_header (self, "worker", worker->name); // without it if there is no room
     self->trace = false;
     zmq_msg_t *frame = NULL;
-    if (answer->size > RP_INLINE_MAX && !(frame = s_new_frame (answer->body, answer->size)))
+    if (answer->size > RP_INLINE_MAX && !(frame = s_new_frame (self, answer->body, answer->size)))
         return RP_NO_MEMORY;
 
     rp_pump_lock (worker->pump);
@@ -300,6 +320,8 @@ static int s_answer (rp_task_t **task_p, s_answer_t *answer)
         return RP_NO_MEMORY;
     }
     if (large) {
+        if (!zmq_msg_get (frame, ZMQ_SHARED))
+            worker->messages.copied += answer->size;
         message->rest = frame;
         message->count = 2;
         message->bytes += answer->size;

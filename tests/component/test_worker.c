@@ -24,6 +24,7 @@
 
 #include "common/headers.h"
 #include "tests/support/fake_broker.h"
+#include "worker/inside.h"
 
 #define S_PATIENCE_MS 10000u
 
@@ -212,6 +213,41 @@ static void a_large_reply_travels_in_a_frame_of_its_own (void **state)
         assert_int_equal (broker->frame_count, size > RP_INLINE_MAX ? 2 : 1);
         assert_int_equal (broker->body_size, size);
         assert_memory_equal (broker->body, large, size);
+    }
+    s_end (&broker, &worker);
+}
+
+static uint64_t s_copied (rp_worker_t *worker)
+{
+    rp_pump_lock (worker->pump);
+    uint64_t copied = worker->messages.copied;
+    rp_pump_unlock_idle (worker->pump);
+    return copied;
+}
+
+/*  And one that is a part of it is copied.  */
+static void a_large_body_that_is_the_request_s_own_is_not_copied (void **state)
+{
+    (void) state;
+    fake_broker_t *broker = fake_broker_new ();
+    rp_worker_t *worker = s_register (broker, 1);
+    static char large[100000];
+    memset (large, 'x', sizeof large);
+    for (size_t less = 0; less < 2; less++) {
+        size_t size = sizeof large - less;
+        fake_broker_send_frames (
+          broker,
+          &(rp_head_t) {
+            .command = RP_COMMAND_REQUEST, .id = 1 + less, .time = 10000, .attempt = 1,
+            .attempts = 1, .name = "upper", .name_size = 5},
+          (const void *[]) {large}, (size_t[]) {sizeof large}, 1);
+        rp_task_t *task = s_receive (worker);
+        s_expect_body (task, large, sizeof large);
+        assert_int_equal (rp_task_reply (&task, rp_task_body (task), size), RP_OK);
+        fake_broker_expect_reply (broker, 1 + less, RP_OK);
+        assert_int_equal (broker->body_size, size);
+        assert_memory_equal (broker->body, large, size);
+        assert_int_equal (s_copied (worker), less * size);
     }
     s_end (&broker, &worker);
 }
@@ -832,6 +868,7 @@ int main (void)
       cmocka_unit_test (bodies_of_any_shape_arrive_whole),
       cmocka_unit_test (an_inline_body_and_further_frames_are_joined),
       cmocka_unit_test (a_large_reply_travels_in_a_frame_of_its_own),
+      cmocka_unit_test (a_large_body_that_is_the_request_s_own_is_not_copied),
       cmocka_unit_test (a_reply_may_be_the_request_s_own_body),
       cmocka_unit_test (a_reply_over_the_broker_s_limit_becomes_an_error_that_says_so),
       cmocka_unit_test (a_reply_carries_headers_and_flags),
