@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A call keeps its body until it has ended, so that it can be sent again, or given back to its
-    caller. A small body lies in the call and is copied behind the head of each message; a large one
-    lies in a frame that the messages share.
+    A call keeps its body as long as it may be sent again, or be given back to its caller. A small body
+    lies in the call and is copied behind the head of each message; a large one lies in a frame that the
+    messages share.
 */
 
 #include <errno.h>
@@ -151,6 +151,14 @@ rp_message_t *rp_call_message (
     if (s_has_large (self) && !s_add_large (self, message))
         rp_message_destroy (messages, &message);
     return message;
+}
+
+void rp_call_sent (rp_call_t *self)
+{
+    if (!s_has_large (self) || rp_exchange_may_repeat (&self->exchange))
+        return;
+    zmq_msg_close (&self->large);
+    zmq_msg_init (&self->large);
 }
 
 /*  ---- Setters -------------------------------------------------------------------------------- */

@@ -117,6 +117,12 @@ struct rp_exchange {
     rp_list_node_t todo; /* in the list of those with an order, if next is not NULL */
 };
 
+/*  False: once it was sent it is never sent again, whatever becomes of it.  */
+static inline bool rp_exchange_may_repeat (const rp_exchange_t *self)
+{
+    return self->attempts_left > 1;
+}
+
 typedef enum {
     RP_CLIENT_OPEN,  /* open a connection to order.endpoint */
     RP_CLIENT_CLOSE, /* close it; orderly: what was sent may still go */

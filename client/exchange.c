@@ -95,7 +95,7 @@ void rp_exchange_lost (
 {
     exchange->cancel = 0;
     exchange->unseen = true;
-    if (exchange->attempts_left < 2 || exchange->cancelled || !s_may_move (exchange))
+    if (!rp_exchange_may_repeat (exchange) || exchange->cancelled || !s_may_move (exchange))
         rp_exchange_finish (core, exchange, RP_UNKNOWN, RP_END_LOST, now);
     else if (!s_take_retry (core, exchange))
         rp_exchange_finish (core, exchange, RP_UNKNOWN, RP_END_BUDGET, now);
@@ -108,7 +108,7 @@ void rp_exchange_lost (
 /*  True if it was put aside for another attempt.  */
 static bool s_pause (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now)
 {
-    if (exchange->attempts_left < 2 || exchange->cancelled)
+    if (!rp_exchange_may_repeat (exchange) || exchange->cancelled)
         return false;
     int64_t pause = rp_backoff_us (
       exchange->retries + 1u, RP_RETRY_FIRST_MS * S_US_PER_MS, RP_RETRY_LARGEST_MS * S_US_PER_MS,

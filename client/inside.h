@@ -67,7 +67,7 @@ struct rp_call {
     bool done;       /* it need not any longer */
     size_t capacity; /* of data */
     rp_reply_t reply;
-    zmq_msg_t large; /* a body over RP_INLINE_MAX; otherwise not in use */
+    zmq_msg_t large; /* a body over RP_INLINE_MAX, while it may have to be sent; otherwise not in use */
     char data[]; /* the service's name, then a body of up to RP_INLINE_MAX bytes; once the call has ended,
                     a small reply's frame */
 };
@@ -122,6 +122,8 @@ void rp_call_write (const rp_call_t *self, const rp_head_t *head, uint8_t *at);
 /*  Its message. NULL when out of memory.  */
 rp_message_t *rp_call_message (
   rp_call_t *self, const rp_head_t *head, rp_message_pool_t *messages);
+/*  That was sent: what will not be sent again need not be kept.  */
+void rp_call_sent (rp_call_t *self);
 
 /*  Frees a call, whatever state it is in short of open.  */
 void rp_call_free (rp_call_t *self);

@@ -76,8 +76,10 @@ static void s_send (rp_client_t *self, rp_client_order_t *order, int64_t now)
         return;
     }
     rp_message_t *message = rp_call_message (call, &order->head, &self->messages);
-    if (message && rp_channel_send (self->channel, &self->messages, &message) == 0)
+    if (message && rp_channel_send (self->channel, &self->messages, &message) == 0) {
+        rp_call_sent (call);
         return;
+    }
     rp_message_destroy (&self->messages, &message);
     rp_client_core_unsent (&self->core, order->exchange, now);
 }

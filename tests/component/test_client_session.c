@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include "client/inside.h"
 #include "common/io/clock.h"
 #include "tests/support/client_pair.h"
 
@@ -108,6 +109,39 @@ static void a_broker_that_comes_back_gets_what_may_be_sent_again (void **state)
     assert_int_equal (rp_reply_status (reply), RP_OK);
     assert_true (rp_reply_id (reply) == id);
     rp_reply_destroy (&reply);
+    pair_end (&pair);
+}
+
+/*  Bytes of its large body that a call which is open has.  */
+static size_t s_kept (client_pair_t *pair, rp_call_t *call)
+{
+    rp_pump_lock (pair->client->pump);
+    size_t size = zmq_msg_size (&call->large);
+    rp_pump_unlock_idle (pair->client->pump);
+    return size;
+}
+
+static void a_large_body_is_kept_as_long_as_it_may_be_sent_again (void **state)
+{
+    (void) state;
+    client_pair_t pair;
+    pair_begin (&pair);
+    static char large[100000];
+    memset (large, 'x', sizeof large);
+    rp_call_t *call = rp_call_new ("echo", large, sizeof large), *open = call;
+    rp_call_set_attempts (call, 2);
+    assert_int_equal (rp_client_submit (pair.client, &call, NULL), RP_OK);
+    for (uint8_t left = 2; left > 0; left--) {
+        puppet_greet (pair.broker);
+        puppet_expect (pair.broker, RP_COMMAND_REQUEST);
+        assert_int_equal (pair.broker->head.attempts, left);
+        assert_int_equal (pair.broker->size, sizeof large);
+        assert_memory_equal (pair.broker->body, large, sizeof large);
+        assert_int_equal (s_kept (&pair, open), left > 1 ? sizeof large : 0);
+        puppet_stop (pair.broker);
+        puppet_start (pair.broker);
+    }
+    pair_collect_status (pair.client, RP_UNKNOWN);
     pair_end (&pair);
 }
 
@@ -286,6 +320,7 @@ int main (void)
       cmocka_unit_test (the_second_endpoint_serves_when_the_first_is_dead),
       cmocka_unit_test (a_refusal_ends_calls_at_once),
       cmocka_unit_test (a_broker_that_comes_back_gets_what_may_be_sent_again),
+      cmocka_unit_test (a_large_body_is_kept_as_long_as_it_may_be_sent_again),
       cmocka_unit_test (what_came_before_the_connection_broke_still_counts),
       cmocka_unit_test (heartbeats_go_on_while_the_application_does_something_else),
       cmocka_unit_test (what_makes_no_sense_is_ignored),
