@@ -84,8 +84,11 @@ static bool s_end_span (rp_pace_t *self, uint32_t unfinished, int64_t now)
 {
     if (self->taken <= unfinished)
         return self->taken > 0 && s_judge (self, s_work_us (self, self->taken), false, now);
-    uint32_t work_us = s_work_us (self, self->taken - unfinished);
-    bool tell = (self->full && s_grow (self, work_us, s_limit (self, work_us), now))
+    uint32_t done = self->taken - unfinished;
+    uint32_t work_us = s_work_us (self, done);
+    // One after the other, they are never here at once, and yet a window may be all that is on its way.
+    bool small = self->full || done > self->window;
+    bool tell = (small && s_grow (self, work_us, s_limit (self, work_us), now))
                 || s_judge (self, work_us, true, now);
     self->peak_before = self->peak;
     self->peak = 0;
@@ -95,7 +98,7 @@ static bool s_end_span (rp_pace_t *self, uint32_t unfinished, int64_t now)
     if (self->gap)
         self->gap_before = self->gap;
     self->gap = 0;
-    self->taken = unfinished;
+    self->taken = self->carried = unfinished;
     self->busy_us = 0;
     self->begin = now;
     return tell;
@@ -130,15 +133,17 @@ bool rp_pace_tick (rp_pace_t *self, rp_pace_view_t view, int64_t now)
     }
     self->busy = self->busy && !self->hungry;
     self->hungry = false;
-    // If the span has just ended, that was said already, and what went by since is nobody's job.
-    if (ended && self->full && self->taken > 0) {
-        uint32_t work_us = s_work_us (self, self->taken);
+    // What began and was done in this span. An application that has all it may have, and asks for more,
+    // answers later: what it takes is done.
+    uint32_t open = view.spent ? 0 : view.out + self->carried;
+    if (ended && self->full && self->taken > open) {
+        uint32_t work_us = s_work_us (self, self->taken - open);
         tell |= s_grow (self, work_us, view.spent ? self->slots : s_limit (self, work_us), now);
     }
     if (ended)
         self->full = false;
     if (!tell && (ended || self->busy) && now - self->begin >= RP_PACE_SPAN_US)
-        tell = s_end_span (self, ended ? 0 : view.out, now);
+        tell = s_end_span (self, ended && view.spent ? 0 : view.out, now);
     if (!self->busy && view.waiting) {
         self->busy = true;
         self->counted = self->active = now;

@@ -11,7 +11,8 @@
     at a time, the time of a job; of several threads, their share of it; of an application that takes
     all there is and answers later, nearly nothing, so that it gets all its slots.
 
-        grows      when it was full, at the end of a stretch or after RP_PACE_SPAN_US
+        grows      when it was full, or took more than itself in a span: at the end of a stretch, or after
+                   RP_PACE_SPAN_US
         shrinks    when it is more than twice what it should be, over RP_PACE_SPAN_US at least
 
     Time is in microseconds. It costs an addition per request; the rest is done once a turn.
@@ -43,6 +44,7 @@ typedef struct {
     uint32_t window;
     uint32_t work_us; /* what a request takes, as last told; 0: not known */
     uint32_t taken;   /* in this span, and those of the last that were not done at its end */
+    uint32_t carried; /* the latter: part of their time is in the last span */
     uint32_t peak;    /* most that were out at once, in this span */
     uint32_t peak_before; /* in the one before */
     bool hungry;      /* the application asked in vain, since the last tick */

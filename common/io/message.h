@@ -38,7 +38,7 @@ typedef struct {
     rp_message_t *head;
     size_t count;
     size_t largest; /* more than this many are freed instead of kept */
-    uint64_t copied; /* bytes of bodies that were copied */
+    uint64_t copied; /* bytes of bodies copied from one message to another, or to a large reply */
 } rp_message_pool_t;
 
 /*  How a receive ended.  */

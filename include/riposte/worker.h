@@ -137,8 +137,8 @@ RP_EXPORT int rp_task_add_header (rp_task_t *self, const char *key, const char *
 /*  With this reply the conversation is over; the client's next request begins anew.  */
 RP_EXPORT void rp_task_end_conversation (rp_task_t *self);
 
-/*  Ends the task with a reply and frees it; *task_p is NULL afterwards. The body is copied, but for
-    a large one that is what rp_task_body gave, whole: that is passed on as it is.
+/*  Ends the task with a reply and frees it; *task_p is NULL afterwards. The body is copied,
+    unless it is what rp_task_body gave and over 4 KiB: then it is passed on, if it came in one frame.
     RP_OK: handed on. RP_CLOSED: nobody waits for it any more; it was dropped.
     RP_TOO_LARGE: over the broker's limit; an APP_ERROR that says so was sent instead.
     RP_USAGE (*task_p is NULL, or body is and size is not), RP_NO_MEMORY: *task_p is untouched.  */

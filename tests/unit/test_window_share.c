@@ -21,7 +21,7 @@
 
 #define S_MS 1000
 #define S_SECOND 1000000
-#define S_WAY 100 /* us */
+#define S_WAY 100 /* us, unless told */
 #define S_WORKERS 4u
 #define S_SLOTS 256u
 #define S_MESSAGES 8192u /* that are on their way at once, at most */
@@ -58,6 +58,7 @@ typedef struct {
     s_message_t messages[S_MESSAGES];
     uint64_t sent, arrived;
     int64_t now;
+    int64_t way;   /* us, from broker to worker */
     int64_t every; /* us from one request to the next; 0: as many as `open` are always open */
     int64_t due;   /* the next request, if there is an `every` */
     uint64_t open;
@@ -70,7 +71,7 @@ static void s_send (s_world_t *self, s_worker_t *worker, bool to_worker, const r
 {
     assert_true (self->sent - self->arrived < S_MESSAGES);
     s_message_t *message = &self->messages[self->sent++ % S_MESSAGES];
-    *message = (s_message_t) {self->now + S_WAY, worker, to_worker, *head};
+    *message = (s_message_t) {self->now + self->way, worker, to_worker, *head};
     message->head.headers_size = message->head.text_size = 0; // what they point to does not live on
 }
 
@@ -195,6 +196,7 @@ static s_world_t *s_begin (void)
     s_world_t *self = calloc (1, sizeof *self);
     assert_non_null (self);
     self->now = 1000 * (int64_t) S_SECOND;
+    self->way = S_WAY;
     rp_actions_init (&self->actions);
     self->core = rp_dispatch_new (&(rp_dispatch_options_t) {
       .limits = RP_LIMITS_DEFAULT, .seed = 42, .version = "0", .now = self->now});
@@ -311,6 +313,7 @@ static void a_slow_worker_among_fast_ones_costs_nobody_but_whom_it_serves (void 
     print_message (
       "p99 %lld us, at most %lld; even %lld, %lld\n", (long long) one.p99, (long long) one.most,
       (long long) other.p99, (long long) other.most);
+    assert_true (other.p99 < 2 * even[0]); // at three fifths nobody need wait
     assert_true (one.p99 <= other.p99 * 12 / 10);
     assert_true (one.most < 510 * S_MS); // nothing waits for what it does
 }
@@ -344,11 +347,27 @@ static void a_new_worker_has_its_share_within_100_ms (void **state)
     s_check_share (50, 256);
 }
 
+/*  Requests follow replies one by one, so that the worker never has more than one of them at once.  */
+static void a_worker_that_is_some_way_off_is_kept_busy (void **state)
+{
+    (void) state;
+    s_world_t *self = s_begin ();
+    self->way = 2 * S_MS;
+    const s_worker_t *worker = s_join (self, 0, 100);
+    self->open = 512;
+    s_pass (self, S_SECOND);
+    uint64_t before = worker->served;
+    s_pass (self, S_SECOND);
+    assert_true (worker->served - before > 9000); // of 10,000
+    s_end (self);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
       cmocka_unit_test (a_slow_worker_among_fast_ones_costs_nobody_but_whom_it_serves),
       cmocka_unit_test (a_new_worker_has_its_share_within_100_ms),
+      cmocka_unit_test (a_worker_that_is_some_way_off_is_kept_busy),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -225,6 +225,28 @@ static void a_long_job_that_was_answered_does_not_look_like_a_short_one (void **
     s_free (self);
 }
 
+/*  The same, while its fellows are still at work.  */
+static void a_thread_that_is_done_before_others_says_nothing_of_them (void **state)
+{
+    (void) state;
+    s_world_t *self = s_make (256, 8, 500 * S_MS);
+    self->load = false;
+    for (unsigned job = 0; job < 8; job++)
+        s_send (self);
+    s_tick (self);
+    assert_false (s_take (self));
+    self->now += self->job;
+    for (unsigned job = 1; job < 8; job++)
+        self->done_at[job] += S_MS;
+    s_finish (self);
+    s_tick (self);
+    self->now += 3;
+    assert_true (s_take (self));
+    s_tick (self);
+    assert_int_equal (self->core.pace.window, 8);
+    s_free (self);
+}
+
 static void threads_are_all_given_work (void **state)
 {
     (void) state;
@@ -436,6 +458,7 @@ int main (void)
       cmocka_unit_test (a_worker_of_short_jobs_is_never_idle_after_a_few_round_trips),
       cmocka_unit_test (a_worker_of_long_jobs_holds_no_more_than_it_works_on),
       cmocka_unit_test (a_long_job_that_was_answered_does_not_look_like_a_short_one),
+      cmocka_unit_test (a_thread_that_is_done_before_others_says_nothing_of_them),
       cmocka_unit_test (threads_are_all_given_work),
       cmocka_unit_test (jobs_of_milliseconds_have_a_window_of_a_few),
       cmocka_unit_test (the_window_shrinks_when_jobs_turn_slow_and_grows_again),
