@@ -74,8 +74,13 @@ def test_a_worker_killed_with_requests_in_its_hands(world, round_number):
     hers = world.worker_of(broker, sites[0])["conversations"]
     sites[0].freeze()
     _release(conversations)
-    full = min(hers, 16)
-    until(lambda: world.worker_of(broker, sites[0])["running"] == full, 3, "it has its fill")
+
+    def fill():
+        """What it has, once that is all that its window, of which it has told before, lets it have."""
+        worker = world.worker_of(broker, sites[0])
+        return worker["running"] == min(hers, worker["window"]) and worker["running"]
+
+    full = until(fill, 3, "it has its fill")
     sites[0].kill()
     report = world.report(conversations)
     _all_saw_their_own(report)
