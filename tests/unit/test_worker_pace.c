@@ -202,7 +202,16 @@ static void a_worker_of_long_jobs_holds_no_more_than_it_works_on (void **state)
     s_free (self);
 }
 
-/*  Its reply makes a turn, in which the span ends; then it asks for more in vain.  */
+/*  Replies of those that are done make a turn, in which the span ends; then it asks for more in vain.  */
+static void s_answer_and_ask (s_world_t *self)
+{
+    s_finish (self);
+    s_tick (self);
+    self->now += 3;
+    assert_true (s_take (self));
+    s_tick (self);
+}
+
 static void a_long_job_that_was_answered_does_not_look_like_a_short_one (void **state)
 {
     (void) state;
@@ -213,11 +222,7 @@ static void a_long_job_that_was_answered_does_not_look_like_a_short_one (void **
         s_tick (self);
         assert_false (s_take (self));
         self->now += self->job;
-        s_finish (self);
-        s_tick (self);
-        self->now += 3;
-        assert_true (s_take (self));
-        s_tick (self);
+        s_answer_and_ask (self);
         assert_int_equal (self->core.pace.window, 1);
         assert_true (rp_pace_time (&self->core.pace) > 100 * S_MS);
         self->now += 100 * S_MS;
@@ -225,7 +230,6 @@ static void a_long_job_that_was_answered_does_not_look_like_a_short_one (void **
     s_free (self);
 }
 
-/*  The same, while its fellows are still at work.  */
 static void a_thread_that_is_done_before_others_says_nothing_of_them (void **state)
 {
     (void) state;
@@ -238,11 +242,7 @@ static void a_thread_that_is_done_before_others_says_nothing_of_them (void **sta
     self->now += self->job;
     for (unsigned job = 1; job < 8; job++)
         self->done_at[job] += S_MS;
-    s_finish (self);
-    s_tick (self);
-    self->now += 3;
-    assert_true (s_take (self));
-    s_tick (self);
+    s_answer_and_ask (self);
     assert_int_equal (self->core.pace.window, 8);
     s_free (self);
 }
