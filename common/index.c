@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/*  Places of the first page, and of one that is not enlarged any more: powers of two.  */
+#define S_FEW 8u
 #define S_PLACES 512u
-#define S_MASK (S_PLACES - 1)
-#define S_FULL (S_PLACES / 4 * 3)
 
 typedef struct {
     uint32_t hash;
@@ -15,9 +15,10 @@ typedef struct {
 } s_place_t;
 
 struct rp_index_page {
-    s_place_t places[S_PLACES];
+    uint32_t mask; /* number of places - 1 */
     uint32_t count;
     uint8_t depth; /* first bits that the hashes in it share */
+    s_place_t places[];
 };
 
 void rp_index_init (rp_index_t *self)
@@ -25,9 +26,19 @@ void rp_index_init (rp_index_t *self)
     *self = (rp_index_t) {0};
 }
 
+static rp_index_page_t *s_page_new (uint32_t places, unsigned depth)
+{
+    rp_index_page_t *page = calloc (1, sizeof *page + places * sizeof (s_place_t));
+    if (page) {
+        page->mask = places - 1;
+        page->depth = depth & 255u;
+    }
+    return page;
+}
+
 static size_t s_directory_size (const rp_index_t *self)
 {
-    return self->pages ? (size_t) 1 << self->depth : 0;
+    return (size_t) 1 << self->depth;
 }
 
 /*  Where in a directory of this depth the page of a hash is.  */
@@ -42,42 +53,54 @@ static size_t s_span (const rp_index_t *self, const rp_index_page_t *page)
     return (size_t) 1 << (self->depth - page->depth);
 }
 
+/*  Where a hash belongs; NULL in an index that never had an item.  */
 static rp_index_page_t *s_page (const rp_index_t *self, uint32_t hash)
 {
-    return self->pages[s_entry (hash, self->depth)];
+    return self->depth == 0 ? self->page : self->pages[s_entry (hash, self->depth)];
 }
 
 void rp_index_clear (rp_index_t *self)
 {
-    for (size_t entry = 0, span; entry < s_directory_size (self); entry += span) {
-        span = s_span (self, self->pages[entry]);
-        free (self->pages[entry]);
+    if (self->depth == 0) {
+        free (self->page);
+    } else {
+        for (size_t entry = 0, span; entry < s_directory_size (self); entry += span) {
+            span = s_span (self, self->pages[entry]);
+            free (self->pages[entry]);
+        }
+        free (self->pages);
     }
-    free (self->pages);
     rp_index_init (self);
 }
 
 static void s_put (rp_index_page_t *page, s_place_t item)
 {
-    uint32_t place = item.hash & S_MASK;
+    uint32_t place = item.hash & page->mask;
     while (page->places[place].number)
-        place = (place + 1) & S_MASK;
+        place = (place + 1) & page->mask;
     page->places[place] = item;
     page->count++;
 }
 
 static bool s_begin (rp_index_t *self)
 {
-    rp_index_page_t **pages = malloc (sizeof *pages);
-    rp_index_page_t *page = calloc (1, sizeof *page);
-    if (!pages || !page) {
-        free (pages);
-        free (page);
+    self->page = s_page_new (S_FEW, 0);
+    self->page_count = self->page ? 1 : 0;
+    return self->page;
+}
+
+/*  The only page, with twice as many places.  */
+static bool s_enlarge (rp_index_t *self)
+{
+    rp_index_page_t *page = self->page;
+    rp_index_page_t *larger = s_page_new (2 * (page->mask + 1), 0);
+    if (!larger)
         return false;
-    }
-    pages[0] = page;
-    self->pages = pages;
-    self->page_count = 1;
+    for (uint32_t place = 0; place <= page->mask; place++)
+        if (page->places[place].number)
+            s_put (larger, page->places[place]);
+    free (page);
+    self->page = larger;
     return true;
 }
 
@@ -87,9 +110,11 @@ static bool s_double_directory (rp_index_t *self)
     size_t size = s_directory_size (self);
     if (size > self->count)
         return false;
-    rp_index_page_t **pages = realloc (self->pages, 2 * size * sizeof *pages);
+    rp_index_page_t **pages = realloc (self->depth ? self->pages : NULL, 2 * size * sizeof *pages);
     if (!pages)
         return false;
+    if (self->depth == 0)
+        pages[0] = self->page;
     for (size_t entry = size; entry-- > 0;)
         pages[2 * entry] = pages[2 * entry + 1] = pages[entry];
     self->pages = pages;
@@ -103,7 +128,8 @@ static bool s_split (rp_index_t *self, uint32_t hash)
     rp_index_page_t *page = s_page (self, hash);
     if (page->depth == self->depth && !s_double_directory (self))
         return false;
-    rp_index_page_t *halves[2] = {calloc (1, sizeof *page), calloc (1, sizeof *page)};
+    unsigned depth = page->depth + 1u;
+    rp_index_page_t *halves[2] = {s_page_new (S_PLACES, depth), s_page_new (S_PLACES, depth)};
     if (!halves[0] || !halves[1]) {
         free (halves[0]);
         free (halves[1]);
@@ -111,12 +137,9 @@ static bool s_split (rp_index_t *self, uint32_t hash)
     }
     size_t span = s_span (self, page);
     size_t first = s_entry (hash, page->depth) * span;
-    halves[0]->depth = halves[1]->depth = page->depth + 1;
     for (uint32_t place = 0; place < S_PLACES; place++)
         if (page->places[place].number)
-            s_put (
-              halves[s_entry (page->places[place].hash, page->depth + 1u) & 1],
-              page->places[place]);
+            s_put (halves[s_entry (page->places[place].hash, depth) & 1], page->places[place]);
     for (size_t entry = 0; entry < span; entry++)
         self->pages[first + entry] = halves[entry >= span / 2];
     free (page);
@@ -126,12 +149,15 @@ static bool s_split (rp_index_t *self, uint32_t hash)
 
 bool rp_index_reserve (rp_index_t *self, uint32_t hash)
 {
-    if (!self->pages && !s_begin (self))
+    if (self->page_count == 0 && !s_begin (self))
         return false;
-    while (s_page (self, hash)->count >= S_FULL)
-        if (!s_split (self, hash))
+    for (;;) {
+        const rp_index_page_t *page = s_page (self, hash);
+        if (page->count < (page->mask + 1) / 4 * 3)
+            return true;
+        if (!(page->mask + 1 < S_PLACES ? s_enlarge (self) : s_split (self, hash)))
             return false;
-    return true;
+    }
 }
 
 bool rp_index_insert (rp_index_t *self, uint32_t hash, uint32_t number)
@@ -145,23 +171,24 @@ bool rp_index_insert (rp_index_t *self, uint32_t hash, uint32_t number)
 
 void rp_index_remove (rp_index_t *self, uint32_t hash, uint32_t number)
 {
-    if (!self->pages)
-        return;
     rp_index_page_t *page = s_page (self, hash);
+    if (!page)
+        return;
     s_place_t *places = page->places;
-    uint32_t hole = hash & S_MASK;
+    uint32_t mask = page->mask;
+    uint32_t hole = hash & mask;
     while (places[hole].number != number + 1) {
         if (!places[hole].number)
             return;
-        hole = (hole + 1) & S_MASK;
+        hole = (hole + 1) & mask;
     }
     page->count--;
     self->count--;
 
     // Shift back whatever would not be found any more across the hole.
-    for (uint32_t place = (hole + 1) & S_MASK; places[place].number; place = (place + 1) & S_MASK) {
-        uint32_t home = places[place].hash & S_MASK;
-        if (((place - home) & S_MASK) >= ((place - hole) & S_MASK)) {
+    for (uint32_t place = (hole + 1) & mask; places[place].number; place = (place + 1) & mask) {
+        uint32_t home = places[place].hash & mask;
+        if (((place - home) & mask) >= ((place - hole) & mask)) {
             places[hole] = places[place];
             hole = place;
         }
@@ -171,7 +198,7 @@ void rp_index_remove (rp_index_t *self, uint32_t hash, uint32_t number)
 
 static uint32_t s_walk (uint32_t hash, rp_index_cursor_t *cursor)
 {
-    for (;; cursor->place = (cursor->place + 1) & S_MASK) {
+    for (;; cursor->place = (cursor->place + 1) & cursor->page->mask) {
         const s_place_t *place = &cursor->page->places[cursor->place];
         if (!place->number || place->hash == hash)
             return place->number - 1; // RP_INDEX_NONE if it is empty
@@ -180,15 +207,15 @@ static uint32_t s_walk (uint32_t hash, rp_index_cursor_t *cursor)
 
 uint32_t rp_index_first (const rp_index_t *self, uint32_t hash, rp_index_cursor_t *cursor)
 {
-    if (!self->pages)
-        return RP_INDEX_NONE;
     cursor->page = s_page (self, hash);
-    cursor->place = hash & S_MASK;
+    if (!cursor->page)
+        return RP_INDEX_NONE;
+    cursor->place = hash & cursor->page->mask;
     return s_walk (hash, cursor);
 }
 
 uint32_t rp_index_next (uint32_t hash, rp_index_cursor_t *cursor)
 {
-    cursor->place = (cursor->place + 1) & S_MASK;
+    cursor->place = (cursor->place + 1) & cursor->page->mask;
     return s_walk (hash, cursor);
 }

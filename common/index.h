@@ -10,8 +10,10 @@
     several times. A page that is three quarters full is split in two by the next bit; when it stands in
     only one place, the directory is doubled first (8 bytes a page). Within a page, open addressing with
     linear probing; removing shifts back, as in common/table.h, which is for few items known by address.
+    An index begins with one small page, which is doubled until it has the size of all.
 
-    Cost: 11 to 22 bytes an item. Pages are given back with the index. Thread-safety: none.
+    Cost: 11 to 22 bytes an item, some 90 at least, nothing while it has never had one. Pages are given back
+    with the index. Thread-safety: none.
 */
 
 #ifndef RP_INDEX_H
@@ -27,7 +29,10 @@
 typedef struct rp_index_page rp_index_page_t;
 
 typedef struct {
-    rp_index_page_t **pages; /* 2 to the power of depth; NULL before the first insert */
+    union {
+        rp_index_page_t *page;   /* depth 0; NULL before the first insert */
+        rp_index_page_t **pages; /* otherwise: 2 to the power of depth */
+    };
     size_t page_count;
     uint32_t count;
     uint8_t depth;

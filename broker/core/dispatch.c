@@ -51,7 +51,6 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
       &self->conversations, sizeof (rp_conversation_t), (uint32_t) limits->max_conversations, seed);
     rp_pool_init (&self->lanes, sizeof (rp_lane_t), (uint32_t) limits->total_queue, seed);
     rp_table_init (&self->services_by_name);
-    rp_index_init (&self->requests_by_id);
     rp_table_init (&self->conversations_by_key);
     rp_table_init (&self->lanes_by_pair);
     rp_heap_init (&self->timers);
@@ -77,6 +76,11 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
         rp_actions_drop (actions, request->payload);
         rp_actions_drop (actions, request->parts);
     }
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->peers); slot++) {
+        rp_peer_t *peer = rp_pool_at (&self->peers, slot);
+        if (peer->pooled.generation & 1)
+            rp_index_clear (&peer->by_id);
+    }
     for (uint32_t slot = 0; slot < rp_pool_slots (&self->services); slot++) {
         rp_service_t *service = rp_pool_at (&self->services, slot);
         if (service->pooled.generation & 1)
@@ -88,7 +92,6 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
     rp_pool_clear (&self->conversations);
     rp_pool_clear (&self->lanes);
     rp_table_clear (&self->services_by_name);
-    rp_index_clear (&self->requests_by_id);
     rp_table_clear (&self->conversations_by_key);
     rp_table_clear (&self->lanes_by_pair);
     rp_heap_clear (&self->timers);

@@ -136,6 +136,7 @@ static rp_peer_t *s_admit (rp_dispatch_t *self, const rp_event_t *event, rp_role
         memcpy (peer->name, event->head->key, event->head->key_size);
     rp_list_init (&peer->conversations);
     rp_list_init (&peer->requests);
+    rp_index_init (&peer->by_id);
     rp_list_init (&peer->running);
     rp_list_init (&peer->pinned);
     s_set_timer (self, peer);
@@ -280,6 +281,7 @@ static void s_end_client (rp_dispatch_t *self, rp_peer_t *client)
           "its client went away");
     while ((node = rp_list_first (&client->requests)))
         rp_request_cancel (self, RP_CONTAINER (node, rp_request_t, client_node));
+    rp_index_clear (&client->by_id);
     self->clients--;
 }
 

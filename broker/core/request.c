@@ -63,19 +63,19 @@ void rp_request_set_state (rp_dispatch_t *self, rp_request_t *request, rp_reques
     s_count (self, request, 1);
 }
 
-static uint32_t s_hash (const rp_dispatch_t *self, const rp_peer_t *client, uint64_t id)
+static uint32_t s_hash (const rp_dispatch_t *self, uint64_t id)
 {
-    return (uint32_t) rp_hash_pair (rp_pool_handle (&client->pooled), id, self->seed);
+    return (uint32_t) rp_hash_pair (id, 0, self->seed);
 }
 
 rp_request_t *rp_request_find (const rp_dispatch_t *self, const rp_peer_t *client, uint64_t id)
 {
-    uint32_t hash = s_hash (self, client, id);
+    uint32_t hash = s_hash (self, id);
     rp_index_cursor_t cursor;
-    for (uint32_t slot = rp_index_first (&self->requests_by_id, hash, &cursor); slot != RP_INDEX_NONE;
+    for (uint32_t slot = rp_index_first (&client->by_id, hash, &cursor); slot != RP_INDEX_NONE;
          slot = rp_index_next (hash, &cursor)) {
         rp_request_t *request = rp_pool_at (&self->requests, slot);
-        if (request->client_id == id && request->lane->client == client)
+        if (request->client_id == id)
             return request;
     }
     return NULL;
@@ -94,15 +94,15 @@ rp_request_t *rp_request_accept (
         rp_pool_give (&self->requests, request);
         return NULL;
     }
-    uint32_t hash = s_hash (self, client, head->id);
+    uint32_t hash = s_hash (self, head->id);
     if (
-      !rp_index_reserve (&self->requests_by_id, hash)
+      !rp_index_reserve (&client->by_id, hash)
       || !(request->lane = rp_lane_open (self, client, service))) {
         rp_heap_remove (&self->due, &request->due);
         rp_pool_give (&self->requests, request);
         return NULL;
     }
-    (void) rp_index_insert (&self->requests_by_id, hash, request->pooled.slot);
+    (void) rp_index_insert (&client->by_id, hash, request->pooled.slot);
     request->payload = event->payload;
     request->client_id = head->id;
     request->accepted = self->now;
@@ -170,8 +170,7 @@ void rp_request_answer (
     s_send_reply (self, request, reply, payload);
     rp_list_remove (&request->client_node);
     client->open--;
-    rp_index_remove (
-      &self->requests_by_id, s_hash (self, client, request->client_id), request->pooled.slot);
+    rp_index_remove (&client->by_id, s_hash (self, request->client_id), request->pooled.slot);
     if (request->state == RP_REQUEST_QUEUED)
         rp_lane_take (request);
     rp_lane_close (self, lane);

@@ -78,6 +78,7 @@ struct rp_peer {
     rp_list_t conversations; /* of a client: those it opened; of a worker: those it holds */
 
     rp_list_t requests; /* client: open ones */
+    rp_index_t by_id;   /* … by its ids; of its own, so that a client with very many slows nobody else */
     rp_lane_t lane;     /* client: of one service; those of others come from the pool */
     uint32_t open;
     uint32_t talks; /* client: conversations */
@@ -204,7 +205,6 @@ struct rp_dispatch {
     rp_pool_t conversations;
     rp_pool_t lanes;
     rp_table_t services_by_name;
-    rp_index_t requests_by_id;
     rp_table_t conversations_by_key;
     rp_table_t lanes_by_pair; /* client and service */
     rp_heap_t timers;
