@@ -11,8 +11,9 @@
 
     SERVICES 0: all workers offer "bench"; otherwise worker n offers "bench-m", m being n modulo
     SERVICES. Prints "ready" when all are greeted, or everything was sent. Native peers let themselves
-    be heard as Riposte's libraries do: workers once in HEARTBEAT_MS, clients that wait for nothing once
-    in IDLE_MS, which they announce; and when the broker's HEARTBEAT comes and theirs is as good as due.
+    be heard as Riposte's libraries do: once in HEARTBEAT_MS, or WORKER_IDLE_MS or CLIENT_IDLE_MS if they
+    have nothing to wait for, which they announce; and when the broker's HEARTBEAT comes and theirs is as
+    good as due.
     What the other side sends is taken for well-formed.
 
     Source: RFC 23/ZMTP (3.0, NULL), docs/PROTOCOL.md.
@@ -34,7 +35,8 @@
 #include "common/wire.h"
 
 #define HEARTBEAT_MS 1000
-#define IDLE_MS 10000
+#define WORKER_IDLE_MS 1500
+#define CLIENT_IDLE_MS 10000
 #define WAIT_MS 600000u
 /*  That a request takes at a worker, unless told: what Riposte's library says of one that echoes.  */
 #define WORK_US 2u
@@ -168,10 +170,8 @@ static void s_beat (s_crowd_t *self, s_peer_t *peer)
     if (now - peer->said < (int64_t) self->beat_ms * 1000 / 2)
         return;
     peer->said = now;
-    s_say (
-      self,
-      &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT, .time = self->beat_ms == IDLE_MS ? IDLE_MS : 0}, NULL,
-      0);
+    uint32_t announced = self->beat_ms == HEARTBEAT_MS ? 0 : self->beat_ms;
+    s_say (self, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT, .time = announced}, NULL, 0);
 }
 
 /*  ---- Reading -------------------------------------------------------------------------------- */
@@ -369,7 +369,7 @@ int main (int argc, char **argv)
       .work_us = argc > 6 ? (uint32_t) atoi (argv[6]) : WORK_US,
       .in = s_new (CHUNK),
       .out = s_new (CHUNK)};
-    self.beat_ms = self.worker || queue ? HEARTBEAT_MS : IDLE_MS;
+    self.beat_ms = self.worker ? WORKER_IDLE_MS : queue ? HEARTBEAT_MS : CLIENT_IDLE_MS;
     struct sockaddr_in address;
     s_parse (argv[2], &address);
     self.peers = s_new (self.count * sizeof *self.peers);

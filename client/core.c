@@ -50,7 +50,8 @@ void rp_client_core_start (rp_client_core_t *self, int64_t now)
     self->next = now;
     self->budget = self->config.retry_percent ? RP_RETRY_RESERVE * 100 : 0;
     rp_link_init (
-      &self->link, self->config.endpoints, self->config.endpoint_count, self->config.heartbeat_ms);
+      &self->link, self->config.endpoints, self->config.endpoint_count, self->config.heartbeat_ms,
+      RP_IDLE_TENTHS_CLIENT);
 }
 
 /*  ---- The session ---------------------------------------------------------------------------- */

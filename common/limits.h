@@ -22,10 +22,14 @@
 /*  Range of the heartbeat interval, ms: below, a busy machine's scheduler looks like a death.  */
 #define RP_HEARTBEAT_MIN_MS 50u
 #define RP_HEARTBEAT_MAX_MS 60000u
-/*  Intervals without a sign of life after which a peer is lost.  */
+/*  Intervals without a sign of life after which a peer is lost; or so many of the longer one that it announced,
+    if that takes longer.  */
 #define RP_LIVENESS 3u
-/*  Intervals that a client makes one of while it waits for nothing.  */
-#define RP_IDLE_INTERVALS 10u
+#define RP_IDLE_LIVENESS 2u
+/*  Tenths of the interval agreed that who waits for nothing makes its own. A worker's may not take so long
+    that it is found later when it is dead: others may be about to wait for it.  */
+#define RP_IDLE_TENTHS_CLIENT 100u
+#define RP_IDLE_TENTHS_WORKER 15u
 /*  Requests one worker may hold. Enough to hide a round trip at a million requests a second.  */
 #define RP_WINDOW_MAX 4096u
 /*  Frames of one message. An endless message has no other bound in libzmq.  */

@@ -10,13 +10,18 @@
 #define S_US_PER_MS 1000
 
 void rp_link_init (
-  rp_link_t *self, const char *const *endpoints, size_t count, uint32_t heartbeat_ms)
+  rp_link_t *self,
+  const char *const *endpoints,
+  size_t count,
+  uint32_t heartbeat_ms,
+  uint32_t idle_tenths)
 {
     memset (self, 0, sizeof *self);
     self->state = RP_LINK_REST;
     self->endpoints = endpoints;
     self->count = count;
     self->proposed_ms = heartbeat_ms;
+    self->idle_tenths = idle_tenths;
 }
 
 const char *rp_link_endpoint (const rp_link_t *self)
@@ -62,8 +67,16 @@ void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random)
 static int64_t s_interval (const rp_link_t *self)
 {
     int64_t most = (int64_t) RP_HEARTBEAT_MAX_MS * S_US_PER_MS;
-    int64_t slow = (int64_t) RP_IDLE_INTERVALS * self->interval;
+    int64_t slow = (int64_t) self->idle_tenths * self->interval / 10;
     return !self->slow ? self->interval : slow < most ? slow : most;
+}
+
+/*  How long the broker may be silent now.  */
+static int64_t s_patience (const rp_link_t *self)
+{
+    int64_t agreed = (int64_t) RP_LIVENESS * self->interval;
+    int64_t slow = (int64_t) RP_IDLE_LIVENESS * s_interval (self);
+    return agreed > slow ? agreed : slow;
 }
 
 uint32_t rp_link_announced (const rp_link_t *self)
@@ -74,8 +87,12 @@ uint32_t rp_link_announced (const rp_link_t *self)
 void rp_link_wake (rp_link_t *self, int64_t now)
 {
     int64_t slow = s_interval (self);
+    int64_t patience = s_patience (self);
     self->slow = false;
-    self->woke = self->ticked = now;
+    self->ticked = now;
+    // What it had no need to say is no silence; but it is not given longer than it had.
+    int64_t spared = self->heard + patience - s_patience (self);
+    self->woke = spared < now ? spared : now;
     // A broker that has missed its turn has two intervals left, not three: then a request that woke us may
     // still be sent to another in time.
     if (now - self->heard > slow + slow / 4)
@@ -96,7 +113,7 @@ static void s_forgive_own_absence (rp_link_t *self, int64_t now)
     int64_t interval = s_interval (self);
     if (now - self->ticked <= interval + interval / 2)
         return;
-    int64_t spared = now - (int64_t) (RP_LIVENESS - 1) * interval;
+    int64_t spared = now - (s_patience (self) - interval);
     if (self->heard < spared)
         self->heard = spared;
 }
@@ -105,7 +122,7 @@ static void s_forgive_own_absence (rp_link_t *self, int64_t now)
 static int64_t s_lost_at (const rp_link_t *self)
 {
     int64_t since = self->heard > self->woke ? self->heard : self->woke;
-    return since + (int64_t) RP_LIVENESS * s_interval (self);
+    return since + s_patience (self);
 }
 
 static rp_link_order_t s_tick_up (rp_link_t *self, int64_t now, uint64_t random, int64_t *next)
@@ -120,7 +137,7 @@ static rp_link_order_t s_tick_up (rp_link_t *self, int64_t now, uint64_t random,
     bool due = self->prompted || now - self->said >= s_interval (self);
     if (due) {
         self->said = now; // also if the owner cannot send: it is not asked again at once
-        // A broker that has missed its turn is not given ten times as long.
+        // A broker that has missed its turn is not given longer.
         self->slow = self->idle && (self->slow || now - self->heard < 2 * self->interval);
         self->prompted = false;
     }

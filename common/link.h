@@ -53,6 +53,7 @@ typedef struct {
     size_t count;
     size_t current; /* the endpoint in use, or to be tried next */
     uint32_t proposed_ms;
+    uint32_t idle_tenths; /* of the interval agreed that are one while slow */
     uint32_t failures; /* in a row; drives the backoff */
     uint32_t brief;    /* connections in a row that broke within an interval of standing */
     bool idle;         /* the owner's to set: it waits for nothing */
@@ -69,7 +70,11 @@ typedef struct {
 
 /*  Starts in REST, due at once.  */
 void rp_link_init (
-  rp_link_t *self, const char *const *endpoints, size_t count, uint32_t heartbeat_ms);
+  rp_link_t *self,
+  const char *const *endpoints,
+  size_t count,
+  uint32_t heartbeat_ms,
+  uint32_t idle_tenths);
 
 const char *rp_link_endpoint (const rp_link_t *self);
 

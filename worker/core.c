@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/headers.h"
+#include "common/limits.h"
 #include "worker/talks.h"
 
 /*  More orders than one event, or one tick, can leave for one session.  */
@@ -37,7 +38,9 @@ bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *conf
     for (uint32_t index = 0; index < config->count; index++) {
         rp_worker_session_t *session = &self->sessions[index];
         session->endpoint = config->endpoints[index];
-        rp_link_init (&session->link, &config->endpoints[index], 1, config->heartbeat_ms);
+        rp_link_init (
+          &session->link, &config->endpoints[index], 1, config->heartbeat_ms,
+          RP_IDLE_TENTHS_WORKER);
         rp_list_init (&session->held);
         rp_list_init (&session->talks);
     }
@@ -493,6 +496,7 @@ static int64_t s_tick_session (
 {
     rp_worker_session_t *session = &self->sessions[index];
     int64_t next = INT64_MAX;
+    session->link.idle = session->held_count == 0;
     for (;;) {
         bool was_up = session->link.state == RP_LINK_UP;
         switch (rp_link_tick (&session->link, now, random, &next)) {
@@ -511,7 +515,10 @@ static int64_t s_tick_session (
                   was_up ? "no sign of life" : "no answer", now);
                 break;
             case RP_LINK_HEARTBEAT:
-                s_send (self, index, (rp_head_t) {.command = RP_COMMAND_HEARTBEAT});
+                s_send (
+                  self, index,
+                  (rp_head_t) {
+                    .command = RP_COMMAND_HEARTBEAT, .time = rp_link_announced (&session->link)});
                 break;
         }
     }

@@ -349,10 +349,10 @@ static void s_credit (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *
     rp_service_touch (self, worker->service);
 }
 
-/*  Having been heard is all, but for a client that says when it speaks next.  */
+/*  Having been heard is all, but for one that says when it speaks next.  */
 static void s_heartbeat (rp_dispatch_t *self, rp_peer_t *peer, const rp_event_t *event)
 {
-    if (event->head->time > 0 && peer->role == RP_ROLE_CLIENT)
+    if (event->head->time > 0)
         rp_peer_slow_down (self, peer, event->head->time);
 }
 

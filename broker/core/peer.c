@@ -92,14 +92,16 @@ static int64_t s_silent_at (const rp_dispatch_t *self, const rp_peer_t *peer)
 }
 
 /*  When it is to be told that the broker lives. Not each at its own moment, which would wake the whole
-    process for each, but some together, up to a quarter of their interval too soon; and not all, which
-    would hold up everybody else.  */
+    process for each, but some together; and not all, which would hold up everybody else. So at one of a
+    group's moments, up to half an interval too soon: it is rounded down to one, and is one sooner than
+    that until it is the group's first, where all who are idle meet after a few intervals.  */
 static int64_t s_speak_at (const rp_peer_t *peer)
 {
     int64_t due = peer->said + peer->interval;
     int64_t step = peer->interval / S_MOMENTS;
-    int64_t phase = (int64_t) (peer->pooled.slot / S_TOGETHER) * S_APART_US;
-    return due - (due + step - phase % step) % step;
+    int64_t phase = (int64_t) (peer->pooled.slot / S_TOGETHER) * S_APART_US % peer->interval;
+    int64_t late = (due + peer->interval - phase) % peer->interval; // since the group's first moment
+    return due - late % step - (late >= step ? step : 0);
 }
 
 static void s_set_timer (rp_dispatch_t *self, rp_peer_t *peer)
@@ -111,7 +113,8 @@ static void s_set_timer (rp_dispatch_t *self, rp_peer_t *peer)
 static void s_set_interval (rp_peer_t *peer, uint32_t ms)
 {
     peer->interval = (int64_t) ms * 1000;
-    peer->patience = peer->interval * RP_LIVENESS;
+    peer->patience =
+      s_later ((int64_t) peer->agreed * 1000 * RP_LIVENESS, peer->interval * RP_IDLE_LIVENESS);
 }
 
 static rp_peer_t *s_admit (rp_dispatch_t *self, const rp_event_t *event, rp_role_t role)
@@ -368,19 +371,19 @@ void rp_peer_probe (rp_dispatch_t *self, rp_peer_t *peer)
     rp_timer_set (self, &peer->timer, peer->probe_at);
 }
 
-void rp_peer_slow_down (rp_dispatch_t *self, rp_peer_t *client, uint32_t interval_ms)
+void rp_peer_slow_down (rp_dispatch_t *self, rp_peer_t *peer, uint32_t interval_ms)
 {
-    client->slow = true;
-    s_set_interval (client, interval_ms > client->agreed ? interval_ms : client->agreed);
-    s_set_timer (self, client);
+    peer->slow = true;
+    s_set_interval (peer, interval_ms > peer->agreed ? interval_ms : peer->agreed);
+    s_set_timer (self, peer);
 }
 
-void rp_peer_wake (rp_dispatch_t *self, rp_peer_t *client)
+void rp_peer_wake (rp_dispatch_t *self, rp_peer_t *peer)
 {
-    client->slow = false;
-    s_set_interval (client, client->agreed);
-    client->said = self->now; // from when it may expect the next word
-    s_set_timer (self, client);
+    peer->slow = false;
+    s_set_interval (peer, peer->agreed);
+    peer->said = self->now; // from when it may expect the next word
+    s_set_timer (self, peer);
 }
 
 void rp_peer_beat (rp_dispatch_t *self, rp_peer_t *peer)

@@ -20,9 +20,9 @@ void rp_peer_hello (rp_dispatch_t *self, const rp_event_t *event);
     sides err towards life. The guess counts as a gap until there are enough of its own.  */
 void rp_peer_beat (rp_dispatch_t *self, rp_peer_t *peer);
 
-/*  A client announced when it speaks next; it said something else after that.  */
-void rp_peer_slow_down (rp_dispatch_t *self, rp_peer_t *client, uint32_t interval_ms);
-void rp_peer_wake (rp_dispatch_t *self, rp_peer_t *client);
+/*  It announced when it speaks next; it said something else after that.  */
+void rp_peer_slow_down (rp_dispatch_t *self, rp_peer_t *peer, uint32_t interval_ms);
+void rp_peer_wake (rp_dispatch_t *self, rp_peer_t *peer);
 
 /*  Sends a head of the broker's own to a peer.  */
 void rp_peer_tell (rp_dispatch_t *self, rp_peer_t *peer, const rp_head_t *head);

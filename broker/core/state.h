@@ -68,7 +68,7 @@ struct rp_peer {
     rp_role_t role;
     uint8_t probes_left;
     uint8_t traits;
-    bool slow;        /* a client that announced a longer interval */
+    bool slow;        /* it announced a longer interval */
     uint32_t agreed;  /* the interval in WELCOME, ms */
     int64_t interval; /* at which it is told that the broker lives */
     int64_t heard;

@@ -59,7 +59,8 @@ RP_EXPORT void rp_worker_destroy (rp_worker_t **self_p);
                     how many the application surely works on at once, so that it gets those without
                     adapting to it; one that looks for requests only now and then says how many it
                     wants to find
-    heartbeat_ms    interval proposed to the brokers: 50 to 60,000; default 1,000
+    heartbeat_ms    interval proposed to the brokers: 50 to 60,000; default 1,000. A worker that holds
+                    nothing speaks after one and a half, and is lost after three all the same
     drain_ms        limit of rp_worker_drain: 0 to 86,400,000; default 30,000
     name            what people see: up to 63 bytes; default HOST-PID  */
 RP_EXPORT int rp_worker_set_slots (rp_worker_t *self, uint32_t slots);

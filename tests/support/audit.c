@@ -264,15 +264,14 @@ static void s_note_reply (
     audit_delivery_close (self, delivery);
 }
 
-/*  A client may announce that it is silent for longer, until it says anything else.  */
+/*  A peer may announce that it is silent for longer, until it says anything else.  */
 static void s_note_life (audit_peer_t *peer, const rp_head_t *head, int64_t now)
 {
     peer->heard = now;
-    if (peer->worker)
-        return;
     bool announces = head->command == RP_COMMAND_HEARTBEAT && head->time > 0;
     int64_t announced = (int64_t) head->time * 1000;
-    peer->interval = announces && announced > peer->agreed ? announced : peer->agreed;
+    int64_t agreed = RP_LIVENESS * peer->agreed;
+    peer->patience = announces && 2 * announced > agreed ? 2 * announced : agreed;
 }
 
 void audit_message (

@@ -38,7 +38,7 @@ typedef struct {
     uint8_t traits;
     uint32_t attempt_limit;
     int64_t agreed;   /* interval, us */
-    int64_t interval; /* in force */
+    int64_t patience; /* with its silence, now */
     int64_t heard;
     uint32_t window;
     uint32_t held;

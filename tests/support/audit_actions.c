@@ -126,9 +126,8 @@ static void s_lose_overdue (audit_t *self, const audit_request_t *request, uint6
 static bool s_is_silent (const audit_t *self, const audit_peer_t *peer)
 {
     bool learned = (peer->traits & RP_TRAIT_LEARN) != 0;
-    int64_t interval =
-      learned ? (int64_t) rp_dispatch_limits (self->core)->heartbeat_min * 1000 : peer->interval;
-    return self->now >= peer->heard + RP_LIVENESS * interval;
+    int64_t shortest = RP_LIVENESS * (int64_t) rp_dispatch_limits (self->core)->heartbeat_min * 1000;
+    return self->now >= peer->heard + (learned ? shortest : peer->patience);
 }
 
 /*  Whether a worker must come before another (docs/PROTOCOL.md, section 6.1); the other may hold less
@@ -402,7 +401,8 @@ static void s_take_admit (audit_t *self, const rp_action_t *action)
     uint64_t interval = hello->time < limits->heartbeat_min   ? limits->heartbeat_min
                         : hello->time > limits->heartbeat_max ? limits->heartbeat_max
                                                               : hello->time;
-    peer->agreed = peer->interval = (int64_t) interval * 1000;
+    peer->agreed = (int64_t) interval * 1000;
+    peer->patience = RP_LIVENESS * peer->agreed;
     if (hello->name_size)
         memcpy (peer->service, hello->name, hello->name_size);
     if (hello->key_size)

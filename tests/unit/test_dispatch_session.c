@@ -316,6 +316,25 @@ static void s_sessions_of_one_interval_are_told_at_the_same_moment (void **state
     expect ("w2<beat w1<beat");
 }
 
+static void s_wherever_they_begin_sessions_meet_after_a_few_intervals (void **state)
+{
+    (void) state; // never told more than half an interval too soon
+    pass (100);
+    hello_worker_beating ("w1", "a", 1, 1000);
+    pass (600);
+    hello_worker_beating ("w2", "a", 1, 1000);
+    pass (300);
+    expect ("w1<beat");
+    pass (249);
+    expect ("");
+    pass (1);
+    expect ("w2<beat"); // at 1250
+    pass (749);
+    expect ("");
+    pass (1);
+    expect ("w2<beat w1<beat"); // in any order
+}
+
 static void s_a_client_is_waited_for_as_long_as_it_announced (void **state)
 {
     (void) state;
@@ -327,7 +346,7 @@ static void s_a_client_is_waited_for_as_long_as_it_announced (void **state)
     expect ("");
     pass (1);
     expect ("c1<beat");
-    pass (23999);
+    pass (13999); // two of those announced
     assert_true (is_there ("c1"));
     pass (1);
     assert_false (is_there ("c1"));
@@ -348,18 +367,30 @@ static void s_until_it_says_anything_else (void **state)
     assert_false (is_there ("c1"));
 }
 
-static void s_less_than_was_agreed_cannot_be_announced_nor_by_a_worker (void **state)
+static void s_less_than_was_agreed_cannot_be_announced (void **state)
 {
     (void) state;
     hello_client_beating ("c1", 1000);
-    hello_worker_beating ("w1", "a", 1, 1000);
     announce ("c1", 50);
-    announce ("w1", 10000);
     pass (2999);
     assert_true (is_there ("c1"));
+    pass (1);
+    assert_false (is_there ("c1"));
+}
+
+static void s_a_worker_announces_one_and_a_half_and_is_lost_after_three_all_the_same (void **state)
+{
+    (void) state;
+    hello_worker_beating ("w1", "a", 1, 1000);
+    announce ("w1", 1500);
+    pass (749);
+    expect (""); // not sooner than half of that
+    pass (751);
+    expect ("w1<beat");
+    pass (1499);
     assert_true (is_there ("w1"));
     pass (1);
-    assert_false (is_there ("c1") || is_there ("w1"));
+    assert_false (is_there ("w1"));
 }
 
 static void s_a_heartbeat_of_a_busy_worker_does_not_make_it_ready (void **state)
@@ -495,9 +526,11 @@ int main (void)
       S_TEST (s_any_message_is_a_sign_of_life),
       S_TEST (s_a_quiet_session_gets_heartbeats_busy_or_idle),
       S_TEST (s_sessions_of_one_interval_are_told_at_the_same_moment),
+      S_TEST (s_wherever_they_begin_sessions_meet_after_a_few_intervals),
       S_TEST (s_a_client_is_waited_for_as_long_as_it_announced),
       S_TEST (s_until_it_says_anything_else),
-      S_TEST (s_less_than_was_agreed_cannot_be_announced_nor_by_a_worker),
+      S_TEST (s_less_than_was_agreed_cannot_be_announced),
+      S_TEST (s_a_worker_announces_one_and_a_half_and_is_lost_after_three_all_the_same),
       S_TEST (s_a_heartbeat_of_a_busy_worker_does_not_make_it_ready),
       S_TEST (s_a_worker_whose_job_is_long_stays_if_its_heart_beats),
       S_TEST (s_an_older_worker_that_lives_does_not_keep_younger_silent_ones),

@@ -85,6 +85,8 @@ static void s_take_orders (s_fixture_t *self)
                 break;
             case RP_WORKER_SEND:
                 s_note (self, "%u<%s", session, rp_command_name (order->head.command));
+                if (order->head.command == RP_COMMAND_HEARTBEAT && order->head.time)
+                    s_note (self, "in %u", (unsigned) order->head.time);
                 break;
             case RP_WORKER_NOTICE:
                 s_note (
@@ -287,6 +289,40 @@ static void a_silent_broker_is_lost_after_three_intervals (void **state)
     s_expect (self, "0:close 0!lost 0:open");
     assert_true (work->cancelled);
     assert_false (s_finish (self, work));
+    s_free (self);
+}
+
+static void who_holds_nothing_speaks_less_often_but_loses_the_broker_as_soon (void **state)
+{
+    (void) state;
+    s_fixture_t *self = s_make_up (1);
+    s_pass (self, 1000 * S_MS);
+    s_expect (self, "0<HEARTBEAT in 1500");
+    s_plain (self, 0, RP_COMMAND_HEARTBEAT);
+    s_pass (self, 1499 * S_MS);
+    s_expect (self, "");
+    s_pass (self, 1 * S_MS);
+    s_expect (self, "0<HEARTBEAT in 1500");
+    s_pass (self, 1499 * S_MS);
+    s_expect (self, "");
+    s_pass (self, 1 * S_MS); // three of those agreed after its last word
+    s_expect (self, "0:close 0!lost 0:open");
+    s_free (self);
+}
+
+static void what_it_holds_brings_the_interval_agreed_back (void **state)
+{
+    (void) state;
+    s_fixture_t *self = s_make_up (1);
+    s_pass (self, 1000 * S_MS);
+    s_expect (self, "0<HEARTBEAT in 1500");
+    rp_work_t *work = s_request (self, 0, 1);
+    assert_ptr_equal (s_take (self), work);
+    s_pass (self, 1500 * S_MS);
+    s_expect (self, "0<HEARTBEAT");
+    s_plain (self, 0, RP_COMMAND_HEARTBEAT);
+    s_pass (self, 1000 * S_MS);
+    s_expect (self, "0<HEARTBEAT");
     s_free (self);
 }
 
@@ -710,6 +746,8 @@ int main (void)
       cmocka_unit_test (hello_says_who_it_is),
       cmocka_unit_test (a_lost_broker_is_tried_again_and_told_of_once),
       cmocka_unit_test (a_silent_broker_is_lost_after_three_intervals),
+      cmocka_unit_test (who_holds_nothing_speaks_less_often_but_loses_the_broker_as_soon),
+      cmocka_unit_test (what_it_holds_brings_the_interval_agreed_back),
       cmocka_unit_test (refused_everywhere_for_good_is_the_end),
       cmocka_unit_test (a_busy_broker_is_tried_again),
       cmocka_unit_test (what_makes_no_sense_is_ignored_and_counted),
