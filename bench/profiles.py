@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """Where a request's time goes: at full speed by process and object, with perf; and the broker's
 instructions by what they are for, under callgrind."""
+import dataclasses
 import glob
 import json
 import os
@@ -55,26 +56,71 @@ def _report(record, perf, keys):
     return rows
 
 
+@dataclasses.dataclass
+class Part:
+    """What one process takes for a request."""
+    name: str
+    cpu: float      # µs
+    objects: dict   # share of that, by kernel, libzmq, libc, its own code
+    sleeps: float   # times that a thread of it went to sleep
+    faults: float   # pages that the kernel had to find for it
+
+
+@dataclasses.dataclass
+class Profile:
+    """A request's cost in one system."""
+    label: str
+    parts: list
+    idle: float  # share of the machine
+
+    def total(self, field):
+        return sum(getattr(part, field) for part in self.parts)
+
+
+def _sleeps(pid):
+    count = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/status", encoding="utf-8") as file:
+            count += int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", file.read(), re.M).group(1))
+    return count
+
+
+def _faults(pid):
+    with open(f"/proc/{pid}/stat", encoding="utf-8") as file:
+        return int(file.read().rsplit(")", 1)[1].split()[7])
+
+
+def _machine():
+    """(ticks idle, ticks in all)"""
+    with open("/proc/stat", encoding="ascii") as file:
+        ticks = [int(word) for word in file.readline().split()[1:9]]
+    return ticks[3] + ticks[4], sum(ticks)
+
+
+def _counts(pid):
+    return cpu_seconds(pid)[0], _sleeps(pid), _faults(pid)
+
+
 def by_process(build, name, shape, seconds=2):
-    """Where a request's CPU time goes: [(process, µs a request, {object: share of that})]."""
+    """Where a request's time goes. What is counted is counted before perf runs, which costs time too."""
     system = SYSTEMS[name]
     with Stage(build) as stage:
         middle, front, worker = start_all_but_clients(stage, system, shape)
         client = stage.start("bench_load", system.load, "client", front, shape.clients, shape.inflight,
-                             shape.size, seconds + 1, stdout=subprocess.PIPE)
+                             shape.size, 2 * seconds + 1, stdout=subprocess.PIPE)
         time.sleep(WARM_UP_S + 0.3)
-        parts = {str(client.pid): "clients", str(middle.pid): "in the middle", str(worker.pid): "workers"}
-        before = {pid: cpu_seconds(pid)[0] for pid in parts}
-        begin = time.monotonic()
-        record, perf = _record(stage, parts, seconds)
-        owner = {tid: pid for pid in parts for tid in os.listdir(f"/proc/{pid}/task")}
+        names = {client.pid: "clients", middle.pid: "in the middle", worker.pid: "workers"}
+        before, idle, begin = {pid: _counts(pid) for pid in names}, _machine(), time.monotonic()
         time.sleep(seconds)
         took = time.monotonic() - begin
-        spent = {pid: cpu_seconds(pid)[0] - before[pid] for pid in parts}
-        rate = json.loads(client.communicate(timeout=seconds + 40)[0])["rate"]
+        spent = {pid: [after - one for after, one in zip(_counts(pid), before[pid])] for pid in names}
+        idle = [after - one for after, one in zip(_machine(), idle)]
+        owner = {tid: pid for pid in names for tid in os.listdir(f"/proc/{pid}/task")}
+        record, perf = _record(stage, names, seconds)
+        rate = json.loads(client.communicate(timeout=2 * seconds + 40)[0])["rate"]
         samples = _report(record, perf, "pid,dso")
-    table = []
-    for pid, part in parts.items():
+    parts = []
+    for pid, part in names.items():
         objects = {}
         for (thread, dso), share in samples.items():  # perf's "pid" is a thread
             if owner.get(thread.split(":")[0]) == pid:
@@ -82,9 +128,10 @@ def by_process(build, name, shape, seconds=2):
                              "its own code")
                 objects[label] = objects.get(label, 0) + share
         total = sum(objects.values())
-        objects = {label: share / total for label, share in objects.items()}
-        table.append((part, spent[pid] / took / rate * 1e6, objects))
-    return table
+        cpu, sleeps, faults = (figure / took / rate for figure in spent[pid])
+        parts.append(Part(part, cpu * 1e6, {label: share / total for label, share in objects.items()},
+                          sleeps, faults))
+    return Profile(system.label, parts, idle[0] / idle[1])
 
 
 def idle_broker(build, start, seconds=6):

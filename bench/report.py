@@ -8,6 +8,8 @@ import statistics
 import subprocess
 import time
 
+from bar import OFTEN
+from profiles import Profile
 from systems import Run, SYSTEMS
 
 HEADER = ("run  system      requests/s   p50 µs   p99 µs   in the middle: CPU µs/request, kernel, "
@@ -100,8 +102,26 @@ def _bar(bench):
     judged = [row for row in bench.verdicts if row.limit is not None]
     yield f"\n{sum(row.met is True for row in judged)} of {len(judged)} rows are met.\n"
     for row in bench.verdicts:
-        if row.met is False and row.note:
-            yield f"- {row.what}. Probably: {row.note}."
+        if row.met is False:
+            yield f"- {row.what}: {_why(bench, row)}"
+
+
+def _why(bench, row):
+    """What the run itself says of a row that is not met."""
+    parts = []
+    if row.pairs > 1:
+        parts.append(f"{row.pairs_met} of {row.pairs} pairs meet it")
+    found = dict(bench.profiles).get(row.profile[0]) if row.profile else None
+    if found and isinstance(found[0], Profile) and len(found) > 1:
+        ours, theirs = found[0], found[1]
+        figures = [f"{ours.total(field):{form}} {unit} against {theirs.total(field):{form}}"
+                   for field, form, unit in (("cpu", ".1f", "µs of CPU"), ("sleeps", ".2f", "sleeps"),
+                                             ("faults", ".1f", "page faults"))]
+        parts.append(f"a request of {ours.label} takes {', '.join(figures)} of {theirs.label}, while "
+                     f"{ours.idle * 100:.0f}% and {theirs.idle * 100:.0f}% of the machine are idle")
+    if row.note:
+        parts.append(row.note)
+    return "; ".join(parts) + "." if parts else "see below."
 
 
 def _table(shape, rows, runs):
@@ -153,21 +173,25 @@ def _profiles(bench):
     """Under the rows that are not met: what they spend their time on."""
     if bench.profiles:
         yield "\n## What limits the rows that are not met\n"
-        yield ("Sampled by perf while it runs, of all threads of each process. µs are CPU time a "
-               "request, perf's own cost in them; where they are as low as another's and the rate is not, "
-               "the cores were idle, or not this machine's.")
+        yield ("Of all threads of each process: CPU time, how often a thread went to sleep, and page faults, "
+               "for each request, counted by the kernel; then, sampled by perf, where that time went. Where "
+               "it is as low as another's and the rate is not, cores were idle, waiting for a thread to wake.")
     for title, rows in bench.profiles:
         yield f"\n### {title[0].upper()}{title[1:]}\n"
-        if len(rows[0]) == 2:
+        if not isinstance(rows[0], Profile):
             yield "| Where | Share |\n|---|---|"
             for where, share in rows[:12]:
                 yield f"| `{where}` | {share * 100:.0f}% |"
             continue
         names = ("kernel", "libzmq", "libc", "its own code")
-        yield f"| System | Process | µs a request | {' | '.join(names)} |\n|---|---|---|{'---|' * len(names)}"
-        for label, part, cost, objects in rows:
-            cells = " | ".join(f"{cost * objects.get(name, 0):.2f}" for name in names)
-            yield f"| {label} | {part} | {cost:.2f} | {cells} |"
+        yield (f"| System | Process | µs a request | {' | '.join(names)} | sleeps | page faults |\n"
+               f"|---|---|---|{'---|' * len(names)}---|---|")
+        for system in rows:
+            for part in system.parts:
+                cells = " | ".join(f"{part.cpu * part.objects.get(name, 0):.2f}" for name in names)
+                yield (f"| {system.label} | {part.name} | {part.cpu:.2f} | {cells} | {part.sleeps:.3f} "
+                       f"| {part.faults:.2f} |")
+        yield "\nIdle meanwhile: " + ", ".join(f"{system.label} {system.idle * 100:.0f}%" for system in rows)
 
 
 def write(bench, path, pictures, argv):
@@ -182,7 +206,7 @@ def write(bench, path, pictures, argv):
         f"- Machine: {_processor()}, {os.cpu_count()} cores, {memory:.0f} GiB; "
         f"Linux {platform.release()}",
         f"- Versions: {_versions(bench)}",
-        f"- Runs: {bench.runs} of each, three times as many of two whose ratio is a row, twice of the skew, "
+        f"- Runs: {bench.runs} of each, {OFTEN} times as many of two whose ratio is a row, twice of the skew, "
         f"interleaved, {bench.seconds:g} s each after a warm-up of 0.5 s; clients, workers and what is in "
         "the middle all on this machine, over TCP on loopback\n"]
     lines += _bar(bench) if bench.options.matrix else []

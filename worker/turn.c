@@ -134,11 +134,11 @@ static rp_task_t *s_new_task (rp_worker_t *self)
 typedef struct {
     uint8_t *data;
     size_t size;
-    rp_message_t *message; /* NULL: it lies in a bundle */
+    rp_message_t *message; /* NULL: it has to be copied */
     const char *why_not;   /* what speaks against it, or NULL */
 } s_frame_t;
 
-/*  Memory for the copy of a frame that lies in a bundle. What a task has is kept, so that most
+/*  Memory for the copy of a frame. What a task has is kept, so that most
     requests find enough.  */
 static bool s_reserve (rp_task_t *task, const s_frame_t *frame)
 {
@@ -207,15 +207,17 @@ static void s_on_frame (rp_worker_t *self, uint32_t session, s_frame_t *frame)
         rp_worker_core_message (&self->core, session, &head, self->now, s_random (self));
 }
 
-/*  The first of a bundle comes as a message, which would keep all of it if a task kept that.  */
+/*  The first of a bundle comes as a message, which would keep all of it if a task kept that; a small one
+    would keep the 8 KiB with which it was read.  */
 static void s_on_message (
   rp_worker_t *self, uint32_t session, rp_message_t **message_p, const char *why_not)
 {
     rp_message_t *message = *message_p;
+    bool small = message->count == 1 && message->bytes <= RP_INLINE_MAX;
     s_frame_t frame = {
       .data = rp_message_data (message),
       .size = rp_message_size (message),
-      .message = message->bundle ? NULL : message,
+      .message = message->bundle || small ? NULL : message,
       .why_not = why_not,
     };
     bool whole = frame.message != NULL;

@@ -37,7 +37,7 @@ void *rp_context_acquire (void)
 {
     pthread_mutex_lock (&s_lock);
     if (!s_context || s_process != getpid ()) {
-        s_context = rp_context_new ();
+        s_context = zmq_ctx_new ();
         s_process = getpid ();
         s_shares = 0;
         if (s_context) {

@@ -14,13 +14,13 @@
 #ifndef RP_CONTEXT_H
 #define RP_CONTEXT_H
 
-/*  A context whose sockets copy what they receive into memory of its own, which zmq_ctx_term ends. By
-    itself libzmq lets messages lie in the 8 KiB that it read, and takes new 8 KiB for the next: those
-    stay as long as one message of them waits, and cost a page for each connection that said more than
-    33 bytes. NULL with errno (EMFILE, ENOMEM).  */
+/*  A context for who keeps many messages, or has many connections: its sockets copy what they receive into
+    memory of its own. zmq_ctx_term ends it. By itself libzmq lets messages lie in the 8 KiB that it read, and
+    takes new 8 KiB for the next: those stay as long as one message of them waits, and cost a page for each
+    connection that said more than 33 bytes. NULL with errno (EMFILE, ENOMEM).  */
 void *rp_context_new (void);
 
-/*  Takes a share of the context. NULL with errno (EMFILE, ENOMEM).  */
+/*  Takes a share of the context that all share, which is as libzmq makes it. NULL with errno (EMFILE, ENOMEM).  */
 void *rp_context_acquire (void);
 
 /*  Gives a share back, after the sockets that were made with it were closed; the last one waits until
