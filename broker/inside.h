@@ -25,15 +25,17 @@
 #include "broker/server.h"
 #include "broker/strangers.h"
 #include "common/bundle.h"
+#include "common/io/alarm.h"
 #include "common/io/message.h"
 
-enum { RP_POLL_WISHES, RP_POLL_SIGNALS, RP_POLL_GATES };
+enum { RP_POLL_WISHES, RP_POLL_SIGNALS, RP_POLL_ALARM, RP_POLL_GATES };
 
 struct rp_server {
     void *context;
     rp_gate_t gates[RP_GATES_MAX];
     size_t gate_count;
     struct pollfd polled[RP_POLL_GATES + 2 * RP_GATES_MAX]; /* of each gate its socket and monitor */
+    rp_alarm_t alarm;
     rp_dispatch_t *core;
     rp_actions_t actions;
     rp_peers_t peers;

@@ -63,8 +63,10 @@ static bool s_open_sockets (rp_server_t *self, const rp_server_options_t *option
     int wishes = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->polled[RP_POLL_WISHES] = (struct pollfd) {.fd = wishes, .events = POLLIN};
     self->polled[RP_POLL_SIGNALS] = (struct pollfd) {.fd = options->signals, .events = POLLIN};
+    bool alarm = rp_alarm_init (&self->alarm);
+    self->polled[RP_POLL_ALARM] = (struct pollfd) {.fd = self->alarm.descriptor, .events = POLLIN};
     self->context = rp_context_new ();
-    return wishes >= 0 && self->context && s_open_gate (self, RP_GATE_OPEN, "");
+    return wishes >= 0 && alarm && self->context && s_open_gate (self, RP_GATE_OPEN, "");
 }
 
 rp_server_t *rp_server_new (const rp_server_options_t *options)
@@ -72,7 +74,7 @@ rp_server_t *rp_server_new (const rp_server_options_t *options)
     rp_server_t *self = calloc (1, sizeof *self);
     if (!self)
         return NULL;
-    self->polled[RP_POLL_WISHES].fd = -1;
+    self->polled[RP_POLL_WISHES].fd = self->alarm.descriptor = -1;
     self->limits = options->limits;
     self->descriptor_limit = s_descriptor_limit ();
     self->pool.largest = S_SPARE_MESSAGES;
@@ -138,6 +140,7 @@ void rp_server_destroy (rp_server_t **self_p)
         continue;
     if (self->polled[RP_POLL_WISHES].fd >= 0)
         close (self->polled[RP_POLL_WISHES].fd);
+    rp_alarm_close (&self->alarm);
     for (size_t index = 0; index < self->endpoint_count; index++)
         free (self->endpoints[index]);
     free (self->endpoints);
@@ -471,15 +474,13 @@ static bool s_is_unread (const rp_server_t *self)
     socket between that and this.  */
 static void s_wait (rp_server_t *self, int64_t until)
 {
-    struct timespec timeout = {0};
-    int64_t pause = until - rp_clock_us ();
-    if (pause > 0) {
-        timeout.tv_sec = pause / 1000000;
-        timeout.tv_nsec = pause % 1000000 * 1000;
-    }
+    struct timespec near;
+    const struct timespec *timeout = rp_alarm_set (&self->alarm, until, &near);
     nfds_t count = RP_POLL_GATES + 2 * self->gate_count;
-    if (ppoll (self->polled, count, &timeout, NULL) <= 0 && !s_is_unread (self))
+    if (ppoll (self->polled, count, timeout, NULL) <= 0 && !s_is_unread (self))
         return;
+    if (self->polled[RP_POLL_ALARM].revents)
+        rp_alarm_rang (&self->alarm);
     int64_t now = rp_clock_us ();
     for (size_t index = 0; index < self->gate_count; index++)
         if (self->polled[RP_POLL_GATES + 2 * index + 1].revents || self->gates[index].monitor_unread)

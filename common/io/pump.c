@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "common/check.h"
+#include "common/io/alarm.h"
 #include "common/io/clock.h"
 #include "common/list.h"
 
@@ -42,7 +43,8 @@ struct rp_pump {
     rp_pump_owner_t functions;
     void *owner;
     pthread_mutex_t lock;
-    int kick; /* eventfd: wakes the leader */
+    int kick;         /* eventfd: wakes the leader */
+    rp_alarm_t alarm; /* the leader's */
 
     int64_t next;   /* when the owner wants to be called again */
     int64_t turned; /* when it was called last; 0 is never */
@@ -196,52 +198,48 @@ static void s_drain (int descriptor)
     RP_CHECK (eventfd_read (descriptor, &count) == 0 || errno == EAGAIN);
 }
 
-/*  Without the lock: polls until a time.  */
-static int s_poll (struct pollfd *polled, nfds_t count, int64_t until)
-{
-    if (until == INT64_MAX)
-        return ppoll (polled, count, NULL, NULL);
-    int64_t now = rp_clock_us ();
-    int64_t us = until > now ? until - now : 0;
-    struct timespec left = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
-    return ppoll (polled, count, &left, NULL);
-}
+/*  What a leader polls; then come the owner's descriptors.  */
+enum { S_KICK, S_ALARM, S_OWN, S_FIRST };
 
-/*  As leader: waits until a descriptor is readable, a kick, or a time. alarm is -1, or a descriptor
+/*  As leader: waits until a descriptor is readable, a kick, or a time. own is -1, or a descriptor
     of the leader's own. The lock is released meanwhile; afterwards another may lead.
     0; -1 when a signal came.  */
-static int s_lead (rp_pump_t *self, const void *leader, int alarm, int64_t until)
+static int s_lead (rp_pump_t *self, const void *leader, int own, int64_t until)
 {
-    struct pollfd polled[RP_PUMP_DESCRIPTORS_MAX + 2];
+    struct pollfd polled[S_FIRST + RP_PUMP_DESCRIPTORS_MAX];
     self->leader = leader;
     self->polling = false; // the one who led before this one does not count any more
     self->leader_until = until < self->next ? until : self->next;
     self->descriptor_count = self->functions.descriptors (self->owner, self->descriptors);
     RP_CHECK (self->descriptor_count <= RP_PUMP_DESCRIPTORS_MAX);
-    nfds_t count = 0;
-    polled[count++] = (struct pollfd) {.fd = self->kick, .events = POLLIN};
-    polled[count++] = (struct pollfd) {.fd = alarm, .events = POLLIN}; // ignored if negative
+    polled[S_KICK] = (struct pollfd) {.fd = self->kick, .events = POLLIN};
+    polled[S_ALARM] = (struct pollfd) {.fd = self->alarm.descriptor, .events = POLLIN};
+    polled[S_OWN] = (struct pollfd) {.fd = own, .events = POLLIN}; // ignored if negative
+    nfds_t count = S_FIRST;
     for (int index = 0; index < self->descriptor_count; index++)
         polled[count++] = (struct pollfd) {.fd = self->descriptors[index], .events = POLLIN};
 
-    int64_t leader_until = self->leader_until;
+    struct timespec near;
+    const struct timespec *timeout = rp_alarm_set (&self->alarm, self->leader_until, &near);
     s_settle (self); // while polling is false: this leader knows everything
     self->polling = true;
     self->changed = false;
     s_unlock (self);
-    int rc = s_poll (polled, count, leader_until);
+    int rc = ppoll (polled, count, timeout, NULL);
     int reason = errno;
     s_lock (self);
     if (self->leader == leader) {
         self->polling = false;
-        // another's kick is for that other to take
-        if (rc > 0 && polled[0].revents)
+        // another's kick, or alarm, is for that other to take
+        if (rc > 0 && polled[S_KICK].revents)
             s_drain (self->kick);
+        if (rc > 0 && polled[S_ALARM].revents)
+            rp_alarm_rang (&self->alarm);
         for (int index = 0; rc > 0 && index < self->descriptor_count; index++)
-            self->readable[index] = polled[index + 2].revents != 0;
+            self->readable[index] = polled[S_FIRST + index].revents != 0;
     }
-    if (rc > 0 && polled[1].revents)
-        s_drain (alarm);
+    if (rc > 0 && polled[S_OWN].revents)
+        s_drain (own);
     return rc == -1 && reason == EINTR ? -1 : 0;
 }
 
@@ -346,7 +344,10 @@ static void s_keeper_sleep (rp_pump_t *self, int64_t *seen)
     self->keeper_until = until;
     s_unlock (self);
     struct pollfd alarm = {.fd = self->keeper_alarm, .events = POLLIN};
-    s_poll (&alarm, 1, until);
+    int64_t now = rp_clock_us ();
+    int64_t us = until > now ? until - now : 0;
+    struct timespec left = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    ppoll (&alarm, 1, until == INT64_MAX ? NULL : &left, NULL);
     s_lock (self);
     self->keeper_until = INT64_MIN;
     s_drain (self->keeper_alarm);
@@ -402,6 +403,7 @@ static void s_free (rp_pump_t *self)
         close (self->kick);
     if (self->keeper_alarm >= 0)
         close (self->keeper_alarm);
+    rp_alarm_close (&self->alarm);
     free (self);
 }
 
@@ -417,7 +419,8 @@ rp_pump_t *rp_pump_new (const rp_pump_owner_t *functions, void *owner)
     rp_list_init (&self->waiters);
     self->kick = eventfd (0, EFD_NONBLOCK | EFD_CLOEXEC);
     self->keeper_alarm = eventfd (0, EFD_NONBLOCK | EFD_CLOEXEC);
-    int rc = self->kick < 0 || self->keeper_alarm < 0 ? errno : s_init_lock (self);
+    bool made = rp_alarm_init (&self->alarm) && self->kick >= 0 && self->keeper_alarm >= 0;
+    int rc = made ? s_init_lock (self) : errno;
     if (rc == 0) {
         rc = s_start_keeper (self);
         if (rc == 0)
