@@ -9,7 +9,7 @@ import profiles
 from systems import Failed, SYSTEMS, Shape, Stage
 
 # Whose ratios are rows, and how much more often these run than others: single pairs differ by a fifth.
-OFTEN = 5
+OFTEN = 4
 PAIRED = ("zmq_proxy", "riposte", "textbook", "mdp")
 MAJORDOMO = ("textbook", "mdp", "mdp-64")
 OTHERS = ("direct", "zmq_proxy", "riposte", "bare", "nats", "gearman")
@@ -48,7 +48,7 @@ def of_shape(bench, shape, *systems):
     """The profile of a row: where the time goes at this shape, beside whom."""
     def show():
         return [profiles.by_process(bench.build, name, shape) for name in systems]
-    return str(shape), show
+    return f"{shape}: {', '.join(SYSTEMS[name].label for name in systems)}", show
 
 
 def _shapes(bench):

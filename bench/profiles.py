@@ -69,6 +69,7 @@ class Part:
 @dataclasses.dataclass
 class Profile:
     """A request's cost in one system."""
+    name: str
     label: str
     parts: list
     idle: float  # share of the machine
@@ -102,22 +103,29 @@ def _counts(pid):
 
 
 def by_process(build, name, shape, seconds=2):
-    """Where a request's time goes. What is counted is counted before perf runs, which costs time too."""
+    """Where a request's time goes. What is counted is counted without perf, which costs time too, and then
+    other clients run with it."""
     system = SYSTEMS[name]
     with Stage(build) as stage:
         middle, front, worker = start_all_but_clients(stage, system, shape)
-        client = stage.start("bench_load", system.load, "client", front, shape.clients, shape.inflight,
-                             shape.size, 2 * seconds + 1, stdout=subprocess.PIPE)
-        time.sleep(WARM_UP_S + 0.3)
-        names = {client.pid: "clients", middle.pid: "in the middle", worker.pid: "workers"}
+        def clients():
+            process = stage.start("bench_load", system.load, "client", front, shape.clients,
+                                  shape.inflight, shape.size, seconds + 1, stdout=subprocess.PIPE)
+            time.sleep(WARM_UP_S + 0.3)
+            return process, {process.pid: "clients", middle.pid: "in the middle", worker.pid: "workers"}
+
+        client, names = clients()
         before, idle, begin = {pid: _counts(pid) for pid in names}, _machine(), time.monotonic()
         time.sleep(seconds)
         took = time.monotonic() - begin
-        spent = {pid: [after - one for after, one in zip(_counts(pid), before[pid])] for pid in names}
+        spent = {part: [after - one for after, one in zip(_counts(pid), before[pid])]
+                 for pid, part in names.items()}
         idle = [after - one for after, one in zip(_machine(), idle)]
+        rate = json.loads(client.communicate(timeout=seconds + 40)[0])["rate"]
+        client, names = clients()
         owner = {tid: pid for pid in names for tid in os.listdir(f"/proc/{pid}/task")}
         record, perf = _record(stage, names, seconds)
-        rate = json.loads(client.communicate(timeout=2 * seconds + 40)[0])["rate"]
+        client.communicate(timeout=seconds + 40)
         samples = _report(record, perf, "pid,dso")
     parts = []
     for pid, part in names.items():
@@ -128,10 +136,10 @@ def by_process(build, name, shape, seconds=2):
                              "its own code")
                 objects[label] = objects.get(label, 0) + share
         total = sum(objects.values())
-        cpu, sleeps, faults = (figure / took / rate for figure in spent[pid])
+        cpu, sleeps, faults = (figure / took / rate for figure in spent[part])
         parts.append(Part(part, cpu * 1e6, {label: share / total for label, share in objects.items()},
                           sleeps, faults))
-    return Profile(system.label, parts, idle[0] / idle[1])
+    return Profile(name, system.label, parts, idle[0] / idle[1])
 
 
 def idle_broker(build, start, seconds=6):

@@ -113,7 +113,8 @@ def _why(bench, row):
         parts.append(f"{row.pairs_met} of {row.pairs} pairs meet it")
     found = dict(bench.profiles).get(row.profile[0]) if row.profile else None
     if found and isinstance(found[0], Profile) and len(found) > 1:
-        ours, theirs = found[0], found[1]
+        ours = found[0]
+        theirs = next((one for one in found[1:] if one.name in row.what), found[1])
         figures = [f"{ours.total(field):{form}} {unit} against {theirs.total(field):{form}}"
                    for field, form, unit in (("cpu", ".1f", "µs of CPU"), ("sleeps", ".2f", "sleeps"),
                                              ("faults", ".1f", "page faults"))]

@@ -213,9 +213,7 @@ static void s_fell_silent (
 {
     char reason[96];
     if (before == RP_LINK_UP)
-        snprintf (
-          reason, sizeof reason, "the broker said nothing for %u heartbeat intervals",
-          RP_LIVENESS);
+        snprintf (reason, sizeof reason, "the broker said nothing for too long");
     else
         snprintf (
           reason, sizeof reason, "%s within %u ms",

@@ -84,38 +84,38 @@ uint32_t rp_link_announced (const rp_link_t *self)
     return self->slow ? (uint32_t) (s_interval (self) / S_US_PER_MS) : 0;
 }
 
-void rp_link_wake (rp_link_t *self, int64_t now)
-{
-    int64_t slow = s_interval (self);
-    int64_t patience = s_patience (self);
-    self->slow = false;
-    self->ticked = now;
-    // What it had no need to say is no silence; but it is not given longer than it had.
-    int64_t spared = self->heard + patience - s_patience (self);
-    self->woke = spared < now ? spared : now;
-    // A broker that has missed its turn has two intervals left, not three: then a request that woke us may
-    // still be sent to another in time.
-    if (now - self->heard > slow + slow / 4)
-        self->woke -= self->interval;
-}
-
 bool rp_link_beat (rp_link_t *self, int64_t now)
 {
     self->prompted = self->state == RP_LINK_UP && now - self->said >= s_interval (self) / 2;
     return self->prompted;
 }
 
-/*  Ticks come at least once an interval. If this one is late, then this process did not run (it was
-    stopped, the machine slept), and what the broker said meanwhile is still to be read: leave one
-    interval more before the silence counts.  */
+/*  If somebody asks much later than was said, then this process did not run (it was stopped, the machine
+    slept), and what the broker said meanwhile is still to be read: leave one interval more before the
+    silence counts.  */
 static void s_forgive_own_absence (rp_link_t *self, int64_t now)
 {
-    int64_t interval = s_interval (self);
-    if (now - self->ticked <= interval + interval / 2)
+    if (now <= self->planned + self->interval / 2)
         return;
-    int64_t spared = now - (s_patience (self) - interval);
+    int64_t spared = now - (s_patience (self) - s_interval (self));
     if (self->heard < spared)
         self->heard = spared;
+}
+
+void rp_link_wake (rp_link_t *self, int64_t now)
+{
+    s_forgive_own_absence (self, now);
+    int64_t slow = s_interval (self);
+    int64_t patience = s_patience (self);
+    self->slow = false;
+    self->planned = now + self->interval;
+    // What it had no need to say is no silence; but it is not given longer than it had. One that has missed
+    // its turn has two intervals left, not three: then a request that woke us may still be sent to another
+    // in time.
+    bool missed = now - self->heard > slow + slow / 4;
+    int64_t woke = missed ? now - self->interval : now;
+    int64_t spared = self->heard + patience - s_patience (self);
+    self->woke = spared < woke ? spared : woke;
 }
 
 /*  What was not said while the interval was longer is no silence.  */
@@ -128,7 +128,6 @@ static int64_t s_lost_at (const rp_link_t *self)
 static rp_link_order_t s_tick_up (rp_link_t *self, int64_t now, uint64_t random, int64_t *next)
 {
     s_forgive_own_absence (self, now);
-    self->ticked = now;
     if (now >= s_lost_at (self)) {
         rp_link_failed (self, now, random);
         *next = self->due;
@@ -143,7 +142,7 @@ static rp_link_order_t s_tick_up (rp_link_t *self, int64_t now, uint64_t random,
     }
     int64_t lost = s_lost_at (self);
     int64_t speak = self->said + s_interval (self);
-    *next = lost < speak ? lost : speak;
+    *next = self->planned = lost < speak ? lost : speak;
     return due ? RP_LINK_HEARTBEAT : RP_LINK_NOTHING;
 }
 
@@ -195,7 +194,7 @@ bool rp_link_welcomed (rp_link_t *self, const rp_head_t *welcome, int64_t now)
     self->interval = (int64_t) welcome->time * S_US_PER_MS;
     self->failures = 0;
     self->since = now;
-    self->ticked = now;
+    self->planned = now + self->interval;
     self->heard = now;
     return true;
 }

@@ -62,7 +62,7 @@ typedef struct {
     int64_t interval;  /* agreed */
     int64_t woke;      /* when the interval agreed counted again */
     int64_t since;     /* UP: from when */
-    int64_t ticked;    /* UP: when last asked what time brings */
+    int64_t planned;   /* UP: when it wants to be asked at the latest what time brings */
     int64_t heard;
     int64_t said;
     int64_t due; /* REST: when to try; CONNECTING, GREETING: when to give up */

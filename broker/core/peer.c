@@ -19,8 +19,8 @@ static const int64_t s_probe_pauses_us[] = {2000, 10000, 50000, 250000};
 /*  Moments in an interval at which a session may be told.  */
 #define S_MOMENTS 4
 /*  Sessions that are told at the same moment, and what lies between those of two such groups: so many
-    cost half a millisecond.  */
-#define S_TOGETHER 64u
+    cost a millisecond.  */
+#define S_TOGETHER 128u
 #define S_APART_US 5000
 
 rp_peer_t *rp_peer_find (const rp_dispatch_t *self, rp_peer_id_t id)
@@ -373,16 +373,20 @@ void rp_peer_probe (rp_dispatch_t *self, rp_peer_t *peer)
 
 void rp_peer_slow_down (rp_dispatch_t *self, rp_peer_t *peer, uint32_t interval_ms)
 {
+    uint32_t most = peer->role == RP_ROLE_WORKER ? peer->agreed * RP_IDLE_TENTHS_WORKER / 10 : UINT32_MAX;
+    uint32_t granted = interval_ms < most ? interval_ms : most;
     peer->slow = true;
-    s_set_interval (peer, interval_ms > peer->agreed ? interval_ms : peer->agreed);
+    s_set_interval (peer, granted > peer->agreed ? granted : peer->agreed);
     s_set_timer (self, peer);
 }
 
 void rp_peer_wake (rp_dispatch_t *self, rp_peer_t *peer)
 {
+    // From when it may expect the next word: never later than it could before.
+    int64_t later = peer->interval - (int64_t) peer->agreed * 1000;
+    peer->said = s_earlier (self->now, peer->said + later);
     peer->slow = false;
     s_set_interval (peer, peer->agreed);
-    peer->said = self->now; // from when it may expect the next word
     s_set_timer (self, peer);
 }
 
@@ -412,7 +416,7 @@ void rp_peer_due (rp_dispatch_t *self, rp_peer_t *peer)
 {
     int64_t silent_at = s_silent_at (self, peer);
     if (!peer->ending && self->now >= silent_at)
-        rp_peer_condemn (self, peer, "silent for three heartbeat intervals", true);
+        rp_peer_condemn (self, peer, "silent for too long", true);
     if (peer->ending) {
         rp_timer_set (self, &peer->timer, RP_NEVER);
         return;

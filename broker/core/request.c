@@ -171,6 +171,8 @@ void rp_request_answer (
     rp_list_remove (&request->client_node);
     client->open--;
     rp_index_remove (&client->by_id, s_hash (self, request->client_id), request->pooled.slot);
+    if (client->open == 0 && client->by_id.page_count > 1)
+        rp_index_clear (&client->by_id); // so that many clients, one after the other, do not add up
     if (request->state == RP_REQUEST_QUEUED)
         rp_lane_take (request);
     rp_lane_close (self, lane);

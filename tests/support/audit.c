@@ -264,12 +264,13 @@ static void s_note_reply (
     audit_delivery_close (self, delivery);
 }
 
-/*  A peer may announce that it is silent for longer, until it says anything else.  */
+/*  A client may announce that it is silent for longer, until it says anything else. A worker may, too, but
+    not for so long that it is given more time.  */
 static void s_note_life (audit_peer_t *peer, const rp_head_t *head, int64_t now)
 {
     peer->heard = now;
     bool announces = head->command == RP_COMMAND_HEARTBEAT && head->time > 0;
-    int64_t announced = (int64_t) head->time * 1000;
+    int64_t announced = peer->worker ? 0 : (int64_t) head->time * 1000;
     int64_t agreed = RP_LIVENESS * peer->agreed;
     peer->patience = announces && 2 * announced > agreed ? 2 * announced : agreed;
 }

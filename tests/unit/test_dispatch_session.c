@@ -382,15 +382,28 @@ static void s_a_worker_announces_one_and_a_half_and_is_lost_after_three_all_the_
 {
     (void) state;
     hello_worker_beating ("w1", "a", 1, 1000);
-    announce ("w1", 1500);
-    pass (749);
-    expect (""); // not sooner than half of that
-    pass (751);
+    announce ("w1", 60000); // no more than one and a half is granted
+    pass (874); // up to half of that too soon, towards where its group meets
+    expect ("");
+    pass (1);
     expect ("w1<beat");
-    pass (1499);
+    pass (2124);
     assert_true (is_there ("w1"));
     pass (1);
     assert_false (is_there ("w1"));
+}
+
+static void s_its_next_word_does_not_put_off_that_of_the_broker (void **state)
+{
+    (void) state;
+    hello_worker_beating ("w1", "a", 1, 1000);
+    hello_client ("c1");
+    announce ("w1", 1500);
+    request ("c1", "r1", "a");
+    pass (1100);
+    heartbeat ("w1");
+    pass (400);
+    expect ("w1<r1 w1<beat");
 }
 
 static void s_a_heartbeat_of_a_busy_worker_does_not_make_it_ready (void **state)
@@ -531,6 +544,7 @@ int main (void)
       S_TEST (s_until_it_says_anything_else),
       S_TEST (s_less_than_was_agreed_cannot_be_announced),
       S_TEST (s_a_worker_announces_one_and_a_half_and_is_lost_after_three_all_the_same),
+      S_TEST (s_its_next_word_does_not_put_off_that_of_the_broker),
       S_TEST (s_a_heartbeat_of_a_busy_worker_does_not_make_it_ready),
       S_TEST (s_a_worker_whose_job_is_long_stays_if_its_heart_beats),
       S_TEST (s_an_older_worker_that_lives_does_not_keep_younger_silent_ones),

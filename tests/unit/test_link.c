@@ -296,6 +296,22 @@ static void a_broker_that_missed_a_long_interval_has_two_short_ones (void **stat
     assert_int_equal (world.link.state, RP_LINK_CONNECTING);
 }
 
+static void a_process_that_was_stopped_and_then_speaks_first_reads_before_it_judges (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_up (&world, 1);
+    world.link.idle = true;
+    s_run_until (&world, 300);
+    s_hear (&world);
+    s_run_until (&world, 1000);
+    s_stop_until (&world, 10200); // for almost as long as the broker may be silent
+    world.link.idle = false;
+    rp_link_said (&world.link, 10200 * MS);
+    s_run_until (&world, 10600);
+    assert_int_equal (world.link.state, RP_LINK_UP);
+}
+
 static void a_broker_that_has_fallen_silent_is_not_given_longer (void **state)
 {
     (void) state;
@@ -381,9 +397,10 @@ static void ticks_that_come_a_little_late_are_no_stop (void **state)
     (void) state;
     s_world_t world;
     s_begin_up (&world, 1);
-    for (world.now = 0; world.now < 3000; world.now += 700)
+    for (world.now = 0; world.now < 1700; world.now = world.next + 200)
         s_tick (&world);
-    assert_non_null (strstr (world.trace, "lost@2100"));
+    s_tick (&world);
+    assert_non_null (strstr (world.trace, "lost@1700")); // it was to be at 1500
 }
 
 /*  ---- Down ----------------------------------------------------------------------------------- */
@@ -498,6 +515,7 @@ int main (void)
       cmocka_unit_test (whoever_waits_for_nothing_announces_a_longer_interval),
       cmocka_unit_test (what_it_says_brings_the_shorter_interval_back),
       cmocka_unit_test (a_broker_that_missed_a_long_interval_has_two_short_ones),
+      cmocka_unit_test (a_process_that_was_stopped_and_then_speaks_first_reads_before_it_judges),
       cmocka_unit_test (a_broker_that_has_fallen_silent_is_not_given_longer),
       cmocka_unit_test (a_heartbeat_is_answered_if_one_is_as_good_as_due),
       cmocka_unit_test (a_broker_silent_for_three_intervals_is_lost_and_the_next_tried_at_once),
