@@ -77,9 +77,6 @@ def _sizes(bench):
         size = f"{shape.size >> 10} KiB" if shape.size < 1 << 20 else "1 MiB"
         bench.verdict(f"{shape.clients} × {shape.inflight}, {size}: rate / zmq_proxy",
                       ratios(rows, "riposte", "zmq_proxy", "rate"), ">=", 1.0,
-                      note="" if shape.size < 1 << 20 else
-                      "what is in the middle takes no more than the proxy; the clients and workers fault more "
-                      "pages in, because glibc gives what libzmq allocated back to the system more often",
                       profile=of_shape(bench, shape, "riposte", "zmq_proxy"))
         bench.verdict(f"{shape.clients} × {shape.inflight}, {size}: CPU in the middle / zmq_proxy",
                       ratios(rows, "riposte", "zmq_proxy", "cpu"), "<=", None)
