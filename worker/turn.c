@@ -213,11 +213,10 @@ static void s_on_message (
   rp_worker_t *self, uint32_t session, rp_message_t **message_p, const char *why_not)
 {
     rp_message_t *message = *message_p;
-    bool small = message->count == 1 && message->bytes <= RP_INLINE_MAX;
     s_frame_t frame = {
       .data = rp_message_data (message),
       .size = rp_message_size (message),
-      .message = message->bundle || small ? NULL : message,
+      .message = rp_message_is_to_copy (message) ? NULL : message,
       .why_not = why_not,
     };
     bool whole = frame.message != NULL;

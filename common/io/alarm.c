@@ -26,17 +26,12 @@ void rp_alarm_close (rp_alarm_t *self)
     self->descriptor = -1;
 }
 
-static struct timespec s_time (int64_t us)
-{
-    return (struct timespec) {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
-}
-
 const struct timespec *rp_alarm_set (rp_alarm_t *self, int64_t until, struct timespec *timeout)
 {
     if (until == INT64_MAX)
         return NULL;
     int64_t left = until - rp_clock_us ();
-    *timeout = s_time (left > 0 ? left : 0);
+    *timeout = rp_clock_timespec (left > 0 ? left : 0);
     if (left < S_NEAR_US)
         return timeout;
     if (self->due > until) {

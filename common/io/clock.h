@@ -7,11 +7,18 @@
 #define RP_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 /*  Microseconds on CLOCK_MONOTONIC: the wall clock may jump, this does not. Any thread.  */
 int64_t rp_clock_us (void);
 
 /*  64 unpredictable bits from the kernel (getrandom). Any thread.  */
 uint64_t rp_clock_entropy (void);
+
+/*  A time, or how long something lasts, as the system takes it. us is not negative.  */
+static inline struct timespec rp_clock_timespec (int64_t us)
+{
+    return (struct timespec) {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+}
 
 #endif

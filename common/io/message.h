@@ -21,6 +21,8 @@
 
 #include <zmq.h>
 
+#include "common/limits.h"
+
 typedef struct rp_message rp_message_t;
 
 struct rp_message {
@@ -89,6 +91,13 @@ rp_received_t rp_message_unbundle (
 /*  Gives a message that lies in a bundle a frame of its own. False when out of memory, and nothing
     changed.  */
 bool rp_message_leave_bundle (rp_message_pool_t *pool, rp_message_t *self);
+
+/*  True if whoever keeps what it says is to copy it: it lies in a bundle, or is so small that what libzmq read
+    it with is much more.  */
+static inline bool rp_message_is_to_copy (const rp_message_t *self)
+{
+    return self->bundle || (self->count == 1 && self->bytes <= RP_INLINE_MAX);
+}
 
 /*  The first frame.  */
 static inline uint8_t *rp_message_data (rp_message_t *self)

@@ -247,7 +247,7 @@ static int s_lead (rp_pump_t *self, const void *leader, int own, int64_t until)
     0; -1 when a signal came.  */
 static int s_follow (rp_pump_t *self, s_waiter_t *waiter, int64_t until)
 {
-    struct timespec at = {.tv_sec = until / 1000000, .tv_nsec = until % 1000000 * 1000};
+    struct timespec at = rp_clock_timespec (until);
     waiter->asleep = true;
     waiter->rung = false;
     s_release (self);
@@ -345,8 +345,7 @@ static void s_keeper_sleep (rp_pump_t *self, int64_t *seen)
     s_unlock (self);
     struct pollfd alarm = {.fd = self->keeper_alarm, .events = POLLIN};
     int64_t now = rp_clock_us ();
-    int64_t us = until > now ? until - now : 0;
-    struct timespec left = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    struct timespec left = rp_clock_timespec (until > now ? until - now : 0);
     ppoll (&alarm, 1, until == INT64_MAX ? NULL : &left, NULL);
     s_lock (self);
     self->keeper_until = INT64_MIN;

@@ -279,14 +279,20 @@ static void what_it_says_brings_the_shorter_interval_back (void **state)
     assert_trace (&world, "beat@500 beat@4500 beat@5000 lost@5500 open(a)@5500");
 }
 
+/*  Up, waiting for nothing, and heard at 300 ms.  */
+static void s_begin_idle (s_world_t *world)
+{
+    s_begin_up (world, 1);
+    world->link.idle = true;
+    s_run_until (world, 300);
+    s_hear (world);
+}
+
 static void a_broker_that_missed_a_long_interval_has_two_short_ones (void **state)
 {
     (void) state;
     s_world_t world;
-    s_begin_up (&world, 1);
-    world.link.idle = true;
-    s_run_until (&world, 300);
-    s_hear (&world);
+    s_begin_idle (&world);
     s_run_until (&world, 8000);
     world.link.idle = false;
     rp_link_said (&world.link, 8000 * MS);
@@ -300,10 +306,7 @@ static void a_process_that_was_stopped_and_then_speaks_first_reads_before_it_jud
 {
     (void) state;
     s_world_t world;
-    s_begin_up (&world, 1);
-    world.link.idle = true;
-    s_run_until (&world, 300);
-    s_hear (&world);
+    s_begin_idle (&world);
     s_run_until (&world, 1000);
     s_stop_until (&world, 10200); // for almost as long as the broker may be silent
     world.link.idle = false;
