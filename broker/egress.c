@@ -284,7 +284,7 @@ static rp_egress_waiting_t *s_send_some (rp_egress_t *self, rp_egress_waiting_t 
     return end;
 }
 
-static void s_flush (rp_egress_t *self)
+void rp_egress_empty (rp_egress_t *self)
 {
     size_t count = self->waiting_count;
     for (size_t index = 0; index < count; index++) {
@@ -298,12 +298,13 @@ static void s_flush (rp_egress_t *self)
             waiting = s_send_some (self, waiting);
     }
     self->waiting_count = 0;
+    self->large = false;
     self->used |= count > 0;
 }
 
 bool rp_egress_flush (rp_egress_t *self)
 {
-    s_flush (self);
+    rp_egress_empty (self);
     bool used = self->used;
     self->used = false;
     return used;
@@ -313,9 +314,10 @@ bool rp_egress_flush (rp_egress_t *self)
 static void s_post (rp_egress_t *self, const rp_egress_waiting_t *waiting)
 {
     if (self->waiting_count == RP_EGRESS_OUTBOX)
-        s_flush (self);
+        rp_egress_empty (self);
     uint32_t number = (uint32_t) self->waiting_count++;
     self->waiting[number] = *waiting;
+    self->large |= waiting->message->bytes > RP_EGRESS_LARGE;
     if (!rp_peers_bundles (self->peers, waiting->peer))
         return;
     uint32_t *last = rp_peers_note (self->peers, waiting->peer);
@@ -379,7 +381,7 @@ static void s_admit (rp_egress_t *self, rp_peer_id_t peer, rp_sender_t *sender)
     for nobody, if the peer greeted again on the same connection.  */
 static void s_forget (rp_egress_t *self, rp_peer_id_t peer, bool cut, bool dismissed)
 {
-    s_flush (self);
+    rp_egress_empty (self);
     if (cut || (!dismissed && rp_peers_is_unread (self->peers, peer)))
         rp_peers_cut (self->peers, peer);
     rp_guest_session_t *guest = rp_peers_guest (self->peers, peer);

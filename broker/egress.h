@@ -51,6 +51,10 @@ typedef struct {
     and for them it would cost more than they do.  */
 #define RP_EGRESS_SMALL 1024u
 
+/*  More than this is sent as soon as its event has been handled: at the end of a batch it would be out of the
+    processor's cache, and for as much libzmq makes system calls of its own anyway.  */
+#define RP_EGRESS_LARGE 16384u
+
 /*  Messages that wait at most: what a batch of the server brings, so that bundles are as large as may be.  */
 #define RP_EGRESS_OUTBOX 1024u
 
@@ -76,7 +80,8 @@ typedef struct {
     size_t event_count;
     size_t event_capacity;
     size_t waiting_count;
-    bool used; /* a socket, since the last rp_egress_flush */
+    bool large; /* one of them is */
+    bool used;  /* a socket, since the last rp_egress_flush */
     rp_egress_waiting_t waiting[RP_EGRESS_OUTBOX];
 } rp_egress_t;
 
@@ -99,9 +104,17 @@ static inline bool rp_egress_is_to_send (const rp_egress_t *self, const rp_actio
            || action->kind == RP_ACTION_CUT;
 }
 
-/*  Sends what waits in the outbox. False if nothing was sent from it since the last call: no socket was
-    used.  */
+/*  Sends what waits in the outbox.  */
+void rp_egress_empty (rp_egress_t *self);
+
+/*  Likewise. False if nothing was sent from it since the last call: no socket was used.  */
 bool rp_egress_flush (rp_egress_t *self);
+
+/*  True if what waits should be sent before the next message is taken.  */
+static inline bool rp_egress_is_urgent (const rp_egress_t *self)
+{
+    return self->large;
+}
 
 /*  Sends a message to a session, as SEND does; takes *message_p in any case.  */
 void rp_egress_send (rp_egress_t *self, rp_peer_id_t peer, rp_message_t **message_p);

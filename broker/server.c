@@ -343,6 +343,10 @@ static bool s_receive_batch (rp_server_t *self, rp_gate_t *gate, int64_t *now)
         }
         if (!rp_server_receive (self, gate, *now))
             return false;
+        if (rp_egress_is_urgent (&self->egress)) {
+            s_write_history (self, *now);
+            rp_egress_empty (&self->egress);
+        }
     }
     return true;
 }
@@ -355,6 +359,7 @@ static void s_accepted (rp_server_t *self, rp_gate_t *gate, int descriptor, int6
     if (gate->kind == RP_GATE_BACK)
         rp_gate_came (gate, descriptor, now);
     if (descriptor < self->descriptor_limit) {
+        rp_socket_accepted (descriptor);
         // What it said may have been read before the news that it came.
         rp_peer_id_t peer = rp_peers_by_descriptor (&self->peers, descriptor);
         if (gate->kind == RP_GATE_OPEN && !rp_peers_stands (&self->peers, peer))

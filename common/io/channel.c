@@ -71,8 +71,7 @@ int rp_channel_open (rp_channel_t *self, const char *endpoint)
     // Random, so that it is unique in a context that other channels use too.
     self->monitor =
       rp_socket_monitor (self->context, self->socket, S_EVENTS, rp_clock_entropy ());
-    if (self->monitor && rp_socket_prepare (self->socket, endpoint) == 0
-        && zmq_connect (self->socket, endpoint) == 0
+    if (self->monitor && rp_socket_connect (self->socket, endpoint) == 0
         && s_descriptor (self->socket, &self->descriptors[0])
         && s_descriptor (self->monitor, &self->descriptors[1]))
         return 0;

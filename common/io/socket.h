@@ -40,9 +40,16 @@ int rp_socket_next_event (void *monitor, uint32_t *value);
 /*  Detaches a monitor made by rp_socket_monitor and closes both. Either may be NULL.  */
 void rp_socket_close (void *socket, void *monitor);
 
-/*  Sets what depends on the endpoint. To be called just before zmq_bind or zmq_connect.
+/*  Sets what depends on the endpoint. To be called just before zmq_bind.
     0, or -1 with errno.  */
 int rp_socket_prepare (void *socket, const char *endpoint);
+
+/*  zmq_connect, for the first and only time, with what depends on the endpoint. 0, or -1 with errno.  */
+int rp_socket_connect (void *socket, const char *endpoint);
+
+/*  Sets what depends on where a peer is, once it has connected. descriptor: of ZMQ_EVENT_ACCEPTED. If its
+    connection has ended meanwhile nothing happens, or another connection of this machine gets the same.  */
+void rp_socket_accepted (int descriptor);
 
 /*  True if an endpoint has a form that libzmq understands and this project uses: tcp://HOST:PORT
     or ipc://PATH. HOST is a name, an IPv4 address, an IPv6 address in brackets, or, to bind to, the

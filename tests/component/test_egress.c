@@ -321,6 +321,24 @@ static void s_what_is_large_or_has_several_frames_goes_alone_in_its_place (void 
     rp_socket_close (one, NULL);
 }
 
+static void s_what_is_large_is_not_to_wait_for_the_end_of_a_batch (void **state)
+{
+    (void) state;
+    void *one = s_connect (s_one, "one", true);
+    s_send_small (s_one, 1);
+    s_send_reply (s_one, 2, RP_EGRESS_LARGE - RP_WIRE_FIXED, false);
+    assert_false (rp_egress_is_urgent (&s_egress));
+    s_send_reply (s_one, 3, RP_EGRESS_LARGE, true);
+    assert_true (rp_egress_is_urgent (&s_egress));
+    rp_egress_empty (&s_egress);
+    assert_false (rp_egress_is_urgent (&s_egress));
+    for (uint64_t id = 1; id <= 3; id++)
+        s_expect_some (one, &id, 1);
+    assert_true (rp_egress_flush (&s_egress)); // the socket's wake-up may be gone with it
+    assert_false (rp_egress_flush (&s_egress));
+    rp_socket_close (one, NULL);
+}
+
 static void s_what_is_more_than_a_bundle_goes_in_several (void **state)
 {
     (void) state;
@@ -559,6 +577,7 @@ int main (void)
       S_BOUND_TEST (s_what_was_sent_on_the_way_is_told_by_the_next_flush),
       S_BOUND_TEST (s_who_does_not_read_bundles_gets_single_messages),
       S_BOUND_TEST (s_what_is_large_or_has_several_frames_goes_alone_in_its_place),
+      S_BOUND_TEST (s_what_is_large_is_not_to_wait_for_the_end_of_a_batch),
       S_BOUND_TEST (s_what_is_more_than_a_bundle_goes_in_several),
       S_BOUND_TEST (s_an_outbox_that_is_full_keeps_the_order),
       S_BOUND_TEST (s_what_must_not_come_later_goes_before_a_session_ends),

@@ -565,6 +565,39 @@ static bool s_await_close (int descriptor)
     return size == 0 || errno == ECONNRESET;
 }
 
+/*  The broker's end of a connection: of this process's sockets, the one whose peer that is.  */
+static int s_other_end (int descriptor)
+{
+    struct sockaddr_in own;
+    socklen_t size = sizeof own;
+    assert_int_equal (getsockname (descriptor, (struct sockaddr *) &own, &size), 0);
+    for (int other = 3; other < 1000; other++) {
+        struct sockaddr_in peer = {0};
+        size = sizeof peer;
+        if (
+          getpeername (other, (struct sockaddr *) &peer, &size) == 0 && peer.sin_family == AF_INET
+          && peer.sin_port == own.sin_port)
+            return other;
+    }
+    fail_msg ("no other end");
+    return -1;
+}
+
+static void s_a_connection_from_this_machine_sends_through_a_small_buffer (void **state)
+{
+    (void) state;
+    int client = s_connect_mute (s_endpoint);
+    int broker = s_other_end (client);
+    int bytes = 0;
+    int64_t end = test_now_ms () + TEST_PATIENCE_MS;
+    while (bytes != 2 * 262144 && test_now_ms () < end) { // as Linux counts
+        socklen_t size = sizeof bytes;
+        assert_int_equal (getsockopt (broker, SOL_SOCKET, SO_SNDBUF, &bytes, &size), 0);
+    }
+    assert_int_equal (bytes, 2 * 262144);
+    close (client);
+}
+
 static void s_connections_beyond_nine_tenths_of_the_descriptors_are_cut (void **state)
 {
     (void) state;
@@ -803,6 +836,7 @@ int main (void)
       S_TEST (s_services_and_workers_tell_what_is_running),
       S_TEST (s_status_tells_who_the_broker_is),
       S_TEST (s_ping_returns_every_frame_of_the_body),
+      S_TEST (s_a_connection_from_this_machine_sends_through_a_small_buffer),
       cmocka_unit_test (s_connections_beyond_nine_tenths_of_the_descriptors_are_cut),
       cmocka_unit_test (s_a_drain_finishes_what_runs_refuses_what_comes_and_ends),
       cmocka_unit_test (s_the_drain_limit_ends_what_runs_too_long),

@@ -10,9 +10,13 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <zmq.h>
 
@@ -186,6 +190,80 @@ static void an_ipv6_address_can_be_bound_and_an_ipv4_address_is_shown_as_one (vo
     zmq_ctx_term (context);
 }
 
+/*  ---- The send buffer ------------------------------------------------------------------------ */
+
+#define S_LOCAL 262144
+
+static void a_socket_to_this_machine_sends_through_a_small_buffer_and_no_other (void **state)
+{
+    (void) state;
+    static const struct {
+        const char *endpoint;
+        int size;
+    } cases[] = {
+      {"tcp://127.0.0.1:5555", S_LOCAL},
+      {"tcp://localhost:5555", S_LOCAL},
+      {"tcp://[::1]:5555", S_LOCAL},
+      {"tcp://192.0.2.7:5555", -1},
+      {"tcp://12.7.0.1:5555", -1},
+      {"tcp://[2001:db8::1]:5555", -1},
+      {"ipc:///tmp/127.0.0.1", -1},
+    };
+    void *context = zmq_ctx_new ();
+    for (size_t index = 0; index < sizeof cases / sizeof *cases; index++) {
+        void *dealer = rp_socket_dealer (context);
+        assert_int_equal (rp_socket_connect (dealer, cases[index].endpoint), 0);
+        if (s_option (dealer, ZMQ_SNDBUF) != cases[index].size)
+            fail_msg ("%s: %d", cases[index].endpoint, s_option (dealer, ZMQ_SNDBUF));
+        rp_socket_close (dealer, NULL);
+    }
+    zmq_ctx_term (context);
+}
+
+static struct sockaddr_in s_loopback (const char *address)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET};
+    assert_int_equal (inet_pton (AF_INET, address, &name.sin_addr), 1);
+    return name;
+}
+
+/*  The send buffer of a connection that comes from an address, before and after.  */
+static void s_accept_from (const char *address, int *before, int *after)
+{
+    struct sockaddr_in name = s_loopback ("127.0.0.1");
+    socklen_t size = sizeof name;
+    int listener = socket (AF_INET, SOCK_STREAM, 0);
+    assert_int_equal (bind (listener, (struct sockaddr *) &name, size), 0);
+    assert_int_equal (listen (listener, 1), 0);
+    assert_int_equal (getsockname (listener, (struct sockaddr *) &name, &size), 0);
+    struct sockaddr_in from = s_loopback (address);
+    int client = socket (AF_INET, SOCK_STREAM, 0);
+    assert_int_equal (bind (client, (struct sockaddr *) &from, sizeof from), 0);
+    assert_int_equal (connect (client, (struct sockaddr *) &name, sizeof name), 0);
+    int accepted = accept (listener, NULL, NULL);
+    socklen_t int_size = sizeof *before;
+    assert_int_equal (getsockopt (accepted, SOL_SOCKET, SO_SNDBUF, before, &int_size), 0);
+    rp_socket_accepted (accepted);
+    assert_int_equal (getsockopt (accepted, SOL_SOCKET, SO_SNDBUF, after, &int_size), 0);
+    close (accepted);
+    close (client);
+    close (listener);
+    rp_socket_accepted (accepted); // which is closed
+}
+
+/*  As seen from 127.0.0.1, 127.0.0.2 is somewhere else.  */
+static void a_connection_from_this_machine_gets_a_small_send_buffer_and_no_other (void **state)
+{
+    (void) state;
+    int before = 0;
+    int after = 0;
+    s_accept_from ("127.0.0.1", &before, &after);
+    assert_int_equal (after, 2 * S_LOCAL); // as Linux counts, with what it needs itself
+    s_accept_from ("127.0.0.2", &before, &after);
+    assert_int_equal (after, before);
+    assert_int_not_equal (before, 2 * S_LOCAL);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +272,8 @@ int main (void)
       cmocka_unit_test (a_monitor_tells_of_connections_and_is_detached),
       cmocka_unit_test (endpoints_are_checked),
       cmocka_unit_test (an_ipv6_address_can_be_bound_and_an_ipv4_address_is_shown_as_one),
+      cmocka_unit_test (a_socket_to_this_machine_sends_through_a_small_buffer_and_no_other),
+      cmocka_unit_test (a_connection_from_this_machine_gets_a_small_send_buffer_and_no_other),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
