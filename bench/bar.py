@@ -2,11 +2,12 @@
 """The bar: what Riposte wants to reach, row by row, and how each is measured."""
 import dataclasses
 import functools
+import os
 import statistics
 
 import growth
 import profiles
-from systems import Failed, SYSTEMS, Shape, Stage
+from systems import Failed, SYSTEMS, Shape, Stage, measure
 
 # Whose ratios are rows, and how much more often these run than others: single pairs differ by a fifth.
 OFTEN = 4
@@ -89,9 +90,29 @@ def _sequential(bench):
         for field in ("p50", "p99"):
             bench.verdict(f"{clients} × 1: {field} / zmq_proxy",
                           ratios(rows, "riposte", "zmq_proxy", field), "<=", 1.0,
+                          note="five threads wake each other on the way there and five on the way back, as with "
+                               "zmq_proxy, and that is most of it; what the libraries do more than bare sockets "
+                               "shows on one core, where nobody waits for another",
                           profile=of_shape(bench, shape, "riposte", "zmq_proxy"))
         bench.verdict(f"{clients} × 1: p50 with bare sockets / zmq_proxy",
                       ratios(rows, "bare", "zmq_proxy", "p50"), "<=", None)
+    _on_one_core(bench, Shape(clients=1, inflight=1))
+
+
+def _on_one_core(bench, shape):
+    """One after the other, all on one core: what everybody does for a request, without what it takes to wake
+    another core, which is more, and differs from run to run."""
+    names = ("zmq_proxy", "riposte", "bare")
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})  # the processes that are started inherit it
+    try:
+        proxy, *ours = bench.repeat(f"{shape}, on one core", [
+            functools.partial(measure, bench.build, name, shape, bench.seconds) for name in names])
+    finally:
+        os.sched_setaffinity(0, cores)
+    for how, runs in zip(("", " with bare sockets"), ours):
+        bench.verdict(f"{shape.clients} × {shape.inflight}, on one core: p50{how} / zmq_proxy",
+                      divide(figures(runs, "p50"), figures(proxy, "p50")), "<=", None)
 
 
 def _majordomo(bench):

@@ -25,6 +25,9 @@ PARTS = {
     "core": ("rp_dispatch_handle", "rp_dispatch_tick"),
 }
 
+# Functions that move bodies: the kernel's two directions, and libc's.
+COPIES = re.compile(r"_copy_(to|from)_iter|mem(move|cpy)")
+
 # By what a DSO's name begins with.
 OBJECTS = (("[", "kernel"), ("libzmq", "libzmq"), ("libc", "libc"))
 
@@ -62,6 +65,7 @@ class Part:
     name: str
     cpu: float      # µs
     objects: dict   # share of that, by kernel, libzmq, libc, its own code
+    copying: float  # share of that, in the kernel and in libc
     sleeps: float   # times that a thread of it went to sleep
     faults: float   # pages that the kernel had to find for it
 
@@ -126,19 +130,20 @@ def by_process(build, name, shape, seconds=2):
         owner = {tid: pid for pid in names for tid in os.listdir(f"/proc/{pid}/task")}
         record, perf = _record(stage, names, seconds)
         client.communicate(timeout=seconds + 40)
-        samples = _report(record, perf, "pid,dso")
+        samples = _report(record, perf, "pid,dso,sym")
     parts = []
     for pid, part in names.items():
-        objects = {}
-        for (thread, dso), share in samples.items():  # perf's "pid" is a thread
+        objects, copying = {}, 0
+        for (thread, dso, symbol), share in samples.items():  # perf's "pid" is a thread
             if owner.get(thread.split(":")[0]) == pid:
                 label = next((label for start, label in OBJECTS if dso.startswith(start)),
                              "its own code")
                 objects[label] = objects.get(label, 0) + share
+                copying += share if COPIES.search(symbol) else 0
         total = sum(objects.values())
         cpu, sleeps, faults = (figure / took / rate for figure in spent[part])
         parts.append(Part(part, cpu * 1e6, {label: share / total for label, share in objects.items()},
-                          sleeps, faults))
+                          copying / total, sleeps, faults))
     return Profile(name, system.label, parts, idle[0] / idle[1])
 
 

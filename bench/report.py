@@ -175,8 +175,9 @@ def _profiles(bench):
     if bench.profiles:
         yield "\n## What limits the rows that are not met\n"
         yield ("Of all threads of each process: CPU time, how often a thread went to sleep, and page faults, "
-               "for each request, counted by the kernel; then, sampled by perf, where that time went. Where "
-               "it is as low as another's and the rate is not, cores were idle, waiting for a thread to wake.")
+               "for each request, counted by the kernel; then, sampled by perf, where that time went, and how "
+               "much of all of it is copying. Where it is as low as another's and the rate is not, cores were "
+               "idle, waiting for a thread to wake.")
     for title, rows in bench.profiles:
         yield f"\n### {title[0].upper()}{title[1:]}\n"
         if not isinstance(rows[0], Profile):
@@ -185,13 +186,13 @@ def _profiles(bench):
                 yield f"| `{where}` | {share * 100:.0f}% |"
             continue
         names = ("kernel", "libzmq", "libc", "its own code")
-        yield (f"| System | Process | µs a request | {' | '.join(names)} | sleeps | page faults |\n"
-               f"|---|---|---|{'---|' * len(names)}---|---|")
+        yield (f"| System | Process | µs a request | {' | '.join(names)} | copying | sleeps | page faults |\n"
+               f"|---|---|---|{'---|' * len(names)}---|---|---|")
         for system in rows:
             for part in system.parts:
                 cells = " | ".join(f"{part.cpu * part.objects.get(name, 0):.2f}" for name in names)
-                yield (f"| {system.label} | {part.name} | {part.cpu:.2f} | {cells} | {part.sleeps:.3f} "
-                       f"| {part.faults:.2f} |")
+                yield (f"| {system.label} | {part.name} | {part.cpu:.2f} | {cells} "
+                       f"| {part.cpu * part.copying:.2f} | {part.sleeps:.3f} | {part.faults:.2f} |")
         yield "\nIdle meanwhile: " + ", ".join(f"{system.label} {system.idle * 100:.0f}%" for system in rows)
 
 

@@ -241,7 +241,8 @@ SYSTEMS = {system.name: system for system in (
     System("direct", "direct", _direct, "no broker",
            "DEALER to the workers' ROUTERs, in turn; no high-water mark"),
     System("zmq_proxy", "zmq", _proxy, "zmq_proxy",
-           "ROUTER and DEALER, DEALERs on both sides; one frame; no high-water mark"),
+           "ROUTER and DEALER, DEALERs on both sides; one frame; no high-water mark; a send buffer of 256 KiB, as "
+           "Riposte has on one machine"),
     System("riposte", "riposte", _broker(), "Riposte",
            "its libraries on both sides; workers state a window of 256, and of 1024 where 512 are in "
            "flight for each client, so that as many are with them as are open; broker as it comes"),
