@@ -209,8 +209,8 @@ def write(bench, path, pictures, argv):
         f"Linux {platform.release()}",
         f"- Versions: {_versions(bench)}",
         f"- Runs: {bench.runs} of each, {OFTEN} times as many of two whose ratio is a row, twice of the skew, "
-        f"interleaved, {bench.seconds:g} s each after a warm-up of 0.5 s; clients, workers and what is in "
-        "the middle all on this machine, over TCP on loopback\n"]
+        f"interleaved, there and back, {bench.seconds:g} s each after a warm-up of 0.5 s; clients, workers and "
+        "what is in the middle all on this machine, over TCP on loopback\n"]
     lines += _bar(bench) if bench.options.matrix else []
     lines.append("\n## Shape by shape")
     for shape, rows in bench.tables:
