@@ -79,6 +79,9 @@ def _sizes(bench):
         size = f"{shape.size >> 10} KiB" if shape.size < 1 << 20 else "1 MiB"
         bench.verdict(f"{shape.clients} × {shape.inflight}, {size}: rate / zmq_proxy",
                       ratios(rows, "riposte", "zmq_proxy", "rate"), ">=", 1.0,
+                      note="whoever wakes for a body finds nothing of its code in the cache through which the last "
+                           "one passed: that costs the libraries' threads more than bare sockets, and the broker "
+                           "makes it good or not (NOTES)" if shape.size > 1 << 12 else "",
                       profile=of_shape(bench, shape, "riposte", "zmq_proxy"))
         bench.verdict(f"{shape.clients} × {shape.inflight}, {size}: CPU in the middle / zmq_proxy",
                       ratios(rows, "riposte", "zmq_proxy", "cpu"), "<=", None)
