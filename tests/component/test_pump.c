@@ -61,8 +61,6 @@ static int64_t s_turn (void *arg, int64_t now)
     RP_CHECK (!owner->inside); // the lock holds
     owner->inside = true;
     atomic_fetch_add (&owner->turns, 1);
-    if (!s_is_mine)
-        atomic_fetch_add (&owner->keeper_turns, 1);
     atomic_store (&owner->last, pthread_self ());
     if (owner->asked && now >= owner->asked && owner->late < 0)
         owner->late = now - owner->asked;
@@ -81,6 +79,8 @@ static int64_t s_turn (void *arg, int64_t now)
     if (owner->period && (!owner->asked || now >= owner->asked))
         owner->asked = now + owner->period;
     owner->inside = false;
+    if (!s_is_mine)
+        atomic_fetch_add (&owner->keeper_turns, 1); // now that it has what came before
     if (count == sizeof numbers)
         return now;
     return owner->period ? owner->asked : INT64_MAX;
