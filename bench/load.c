@@ -23,6 +23,7 @@
 #include <zmq.h>
 
 #include "bench/load.h"
+#include "common/io/socket.h"
 
 #define WARM_UP_US 500000
 
@@ -68,7 +69,7 @@ void *load_socket (int type, const char *endpoint, bool bind)
 {
     void *socket = zmq_socket (load_context, type);
     int unlimited = 0;
-    int buffer = 262144; // as Riposte's sockets on one machine: large bodies are faster with it
+    int buffer = RP_SOCKET_LOCAL_SEND_BUFFER; // as Riposte's: others too are faster with it
     if (
       !socket || zmq_setsockopt (socket, ZMQ_SNDHWM, &unlimited, sizeof unlimited) != 0
       || zmq_setsockopt (socket, ZMQ_RCVHWM, &unlimited, sizeof unlimited) != 0

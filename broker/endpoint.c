@@ -64,8 +64,7 @@ char *rp_endpoint_bind (void *socket, const char *endpoint)
 
 bool rp_endpoint_is_local (const char *endpoint)
 {
-    return s_begins (endpoint, S_IPC) || s_begins (endpoint, "tcp://127.")
-           || s_begins (endpoint, "tcp://[::1]:");
+    return s_begins (endpoint, S_IPC) || rp_socket_endpoint_is_loopback (endpoint);
 }
 
 const char *

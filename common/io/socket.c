@@ -31,10 +31,6 @@
 #define S_NEVER_MS 86400000
 /*  What a broker may be configured to pass on at most, in one frame.  */
 #define S_LARGEST_FRAME (INT64_C (1073741824) + RP_WIRE_HEAD_MAX)
-/*  On one machine nothing is under way, and the system's buffer of several MiB only sees to it that a large
-    body is out of the processor's cache before the peer reads it (ADR 0011). Under 64 KiB, which is a
-    segment of loopback, connections stall.  */
-#define S_LOCAL_SEND_BUFFER 262144
 /*  A host name has 253 bytes at most; tcp://, brackets and a port fit too.  */
 #define S_ENDPOINT_MAX 270
 
@@ -189,15 +185,6 @@ void rp_socket_close (void *socket, void *monitor)
         zmq_close (monitor);
 }
 
-static bool s_is_of_this_machine (const char *endpoint)
-{
-    static const char *const local[] = {"tcp://127.", "tcp://localhost:", "tcp://[::1]:"};
-    for (size_t index = 0; index < sizeof local / sizeof *local; index++)
-        if (strncmp (endpoint, local[index], strlen (local[index])) == 0)
-            return true;
-    return false;
-}
-
 int rp_socket_prepare (void *socket, const char *endpoint)
 {
     // Only for an address that says so: with it, libzmq tries the first IPv6 address of a name such
@@ -208,8 +195,8 @@ int rp_socket_prepare (void *socket, const char *endpoint)
 
 int rp_socket_connect (void *socket, const char *endpoint)
 {
-    s_option_t buffer = {ZMQ_SNDBUF, S_LOCAL_SEND_BUFFER};
-    if (s_is_of_this_machine (endpoint) && s_set (socket, &buffer) != 0)
+    s_option_t buffer = {ZMQ_SNDBUF, RP_SOCKET_LOCAL_SEND_BUFFER};
+    if (rp_socket_endpoint_is_loopback (endpoint) && s_set (socket, &buffer) != 0)
         return -1;
     return rp_socket_prepare (socket, endpoint) == 0 ? zmq_connect (socket, endpoint) : -1;
 }
@@ -240,7 +227,7 @@ static bool s_is_to_itself (int descriptor)
 
 void rp_socket_accepted (int descriptor)
 {
-    static const int size = S_LOCAL_SEND_BUFFER;
+    static const int size = RP_SOCKET_LOCAL_SEND_BUFFER;
     if (s_is_to_itself (descriptor)) // if it fails, what it had serves as well
         setsockopt (descriptor, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
@@ -251,6 +238,15 @@ static bool s_begins_with (const char *text, size_t size, const char *prefix)
 {
     size_t length = strlen (prefix);
     return size >= length && memcmp (text, prefix, length) == 0;
+}
+
+bool rp_socket_endpoint_is_loopback (const char *endpoint)
+{
+    static const char *const starts[] = {"tcp://127.", "tcp://localhost:", "tcp://[::1]:"};
+    for (size_t index = 0; index < sizeof starts / sizeof *starts; index++)
+        if (s_begins_with (endpoint, strlen (endpoint), starts[index]))
+            return true;
+    return false;
 }
 
 static const char *s_port_fault (const char *port, size_t size, bool bind)

@@ -9,12 +9,18 @@
 #ifndef RP_SOCKET_H
 #define RP_SOCKET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /*  A connection whose handshake is not done by then is cut, ms. A silent one holds a descriptor so
     long.  */
 #define RP_SOCKET_HANDSHAKE_MS 3000
+
+/*  Of a connection between two processes of one machine, bytes. There nothing is under way, and the system's
+    buffer of several MiB only sees to it that a large body is out of the processor's cache before the peer
+    reads it (ADR 0011). Under 64 KiB, which is a segment of loopback, connections stall.  */
+#define RP_SOCKET_LOCAL_SEND_BUFFER 262144
 
 /*  The broker's ROUTER: mandatory, no handover, peers' backlog and largest frame bounded.
     max_frame: bytes; backlog: messages waiting for one peer.
@@ -59,5 +65,8 @@ int rp_socket_endpoint_is_valid (const char *endpoint, size_t size, const char *
 
 /*  The same for an endpoint to connect to, which has no *.  */
 int rp_socket_peer_endpoint_is_valid (const char *endpoint, size_t size, const char **reason);
+
+/*  True if a valid endpoint is TCP on the loopback interface.  */
+bool rp_socket_endpoint_is_loopback (const char *endpoint);
 
 #endif
