@@ -23,8 +23,7 @@
 #define BODY 64u
 #define BUNDLED 16u
 
-static rp_head_t s_request = {
-  .command = RP_COMMAND_REQUEST,
+static rp_head_t s_request = {.command = RP_COMMAND_REQUEST,
   .flags = RP_FLAG_INLINE,
   .time = 5000,
   .attempts = 1,

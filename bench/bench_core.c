@@ -90,8 +90,9 @@ static void s_carry_out (s_load_t *self)
             continue;
         if (action->token.v) {
             size_t slot = (self->first + self->count++) % (IN_FLIGHT_MAX * 2);
-            self->ring[slot] = (s_delivery_t) {action->peer, action->token};
-        } else if (action->head.command == RP_COMMAND_REPLY) {
+            self->ring[slot] = (s_delivery_t){action->peer, action->token};
+        }
+        else if (action->head.command == RP_COMMAND_REPLY) {
             self->replies += action->head.status == RP_OK;
         }
     }
@@ -102,10 +103,8 @@ static void s_event (s_load_t *self, rp_peer_id_t peer, const rp_head_t *head)
 {
     bool body = head->command == RP_COMMAND_REQUEST || head->command == RP_COMMAND_REPLY;
     self->now++;
-    rp_dispatch_handle (
-      self->core,
-      &(rp_event_t) {
-        .kind = RP_EVENT_MESSAGE,
+    rp_dispatch_handle (self->core,
+      &(rp_event_t){.kind = RP_EVENT_MESSAGE,
         .peer = peer,
         .head = head,
         .payload = body ? (rp_payload_t *) (void *) self : NULL,
@@ -121,10 +120,8 @@ static void s_event (s_load_t *self, rp_peer_id_t peer, const rp_head_t *head)
 
 static void s_submit (s_load_t *self)
 {
-    s_event (
-      self, self->client,
-      &(rp_head_t) {
-        .command = RP_COMMAND_REQUEST,
+    s_event (self, self->client,
+      &(rp_head_t){.command = RP_COMMAND_REQUEST,
         .id = ++self->id,
         .time = 5000,
         .attempts = 1,
@@ -137,14 +134,13 @@ static void s_reply (s_load_t *self)
     s_delivery_t delivery = self->ring[self->first];
     self->first = (self->first + 1) % (IN_FLIGHT_MAX * 2);
     self->count--;
-    s_event (
-      self, delivery.worker,
-      &(rp_head_t) {.command = RP_COMMAND_REPLY, .id = delivery.token.v, .status = RP_OK});
+    s_event (self, delivery.worker,
+      &(rp_head_t){.command = RP_COMMAND_REPLY, .id = delivery.token.v, .status = RP_OK});
 }
 
 static rp_peer_id_t s_greet (s_load_t *self, const rp_head_t *hello)
 {
-    s_event (self, (rp_peer_id_t) {0}, hello);
+    s_event (self, (rp_peer_id_t){0}, hello);
     return self->admitted;
 }
 
@@ -153,20 +149,18 @@ static bool s_begin (s_load_t *self, unsigned workers, unsigned in_flight)
     memset (self, 0, sizeof *self);
     self->now = 1000000;
     rp_actions_init (&self->actions);
-    self->core = rp_dispatch_new (&(rp_dispatch_options_t) {
+    self->core = rp_dispatch_new (&(rp_dispatch_options_t){
       .limits = RP_LIMITS_DEFAULT, .seed = 0x1234567890abcdefu, .version = "0", .now = self->now});
     if (!self->core)
         return false;
-    self->client = s_greet (self, &(rp_head_t) {.command = RP_COMMAND_HELLO, .time = 60000});
+    self->client = s_greet (self, &(rp_head_t){.command = RP_COMMAND_HELLO, .time = 60000});
     for (unsigned worker = 0; worker < workers; worker++)
-        s_greet (
-          self, &(rp_head_t) {
-                  .command = RP_COMMAND_HELLO,
-                  .flags = RP_FLAG_WORKER,
-                  .time = 60000,
-                  .value = (in_flight + workers - 1) / workers,
-                  .name = s_service,
-                  .name_size = sizeof s_service - 1});
+        s_greet (self, &(rp_head_t){.command = RP_COMMAND_HELLO,
+                         .flags = RP_FLAG_WORKER,
+                         .time = 60000,
+                         .value = (in_flight + workers - 1) / workers,
+                         .name = s_service,
+                         .name_size = sizeof s_service - 1});
     for (unsigned open = 0; open < in_flight; open++)
         s_submit (self);
     return true;
@@ -237,13 +231,11 @@ static bool s_measure (s_result_t *result)
 static void s_print (const s_result_t *result, bool json, bool last)
 {
     if (json)
-        printf (
-          "  {\"in_flight\": %u, \"workers\": %u, \"ns_per_request\": %.1f, "
-          "\"allocations_per_request\": %g}%s\n",
+        printf ("  {\"in_flight\": %u, \"workers\": %u, \"ns_per_request\": %.1f, "
+                "\"allocations_per_request\": %g}%s\n",
           result->in_flight, result->workers, result->ns, result->allocations, last ? "" : ",");
     else
-        printf (
-          "%9u in flight %4u workers %8.1f ns/request %8g allocations/request\n",
+        printf ("%9u in flight %4u workers %8.1f ns/request %8g allocations/request\n",
           result->in_flight, result->workers, result->ns, result->allocations);
 }
 

@@ -1,5 +1,5 @@
-/*  Very many peers in one thread, for the benchmarks of growth and tests/limits: they speak ZMTP on plain
-    sockets, since libzmq takes two descriptors and much memory for each.
+/*  Very many peers in one thread, for the benchmarks of growth and tests/limits: they speak ZMTP on
+    plain sockets, since libzmq takes two descriptors and much memory for each.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -10,11 +10,11 @@
         bench_crowd zmq-worker ENDPOINT COUNT                    DEALERs that send back what they get
 
     SERVICES 0: all workers offer "bench"; otherwise worker n offers "bench-m", m being n modulo
-    SERVICES. Prints "ready" when all are greeted, or everything was sent. Native peers let themselves
-    be heard as Riposte's libraries do: once in HEARTBEAT_MS, or WORKER_IDLE_MS or CLIENT_IDLE_MS if they
-    have nothing to wait for, which they announce; and when the broker's HEARTBEAT comes and theirs is as
-    good as due.
-    What the other side sends is taken for well-formed.
+    SERVICES. Prints "ready" when all are greeted, or everything was sent. Native peers let
+    themselves be heard as Riposte's libraries do: once in HEARTBEAT_MS, or WORKER_IDLE_MS or
+    CLIENT_IDLE_MS if they have nothing to wait for, which they announce; and when the broker's
+    HEARTBEAT comes and theirs is as good as due. What the other side sends is taken for
+    well-formed.
 
     Source: RFC 23/ZMTP (3.0, NULL), docs/PROTOCOL.md.
 */
@@ -38,7 +38,8 @@
 #define WORKER_IDLE_MS 1500
 #define CLIENT_IDLE_MS 10000
 #define WAIT_MS 600000u
-/*  That a request takes at a worker, unless told: what Riposte's library says of one that echoes.  */
+/*  That a request takes at a worker, unless told: what Riposte's library says of one that
+    echoes.  */
 #define WORK_US 2u
 /*  So many requests, then a pause: 250,000 a second, which a broker takes as they come. What libzmq
     would hold of a flood is not what a waiting request costs.  */
@@ -54,7 +55,7 @@ typedef struct {
     int fd;
     bool greeted; /* the 64 bytes before the first frame were skipped */
     bool ready;
-    int64_t said; /* its latest HEARTBEAT, us */
+    int64_t said;  /* its latest HEARTBEAT, us */
     uint8_t *rest; /* the beginning of a frame, whose end has not come */
     size_t rest_size;
 } s_peer_t;
@@ -107,7 +108,7 @@ static void s_flush (s_crowd_t *self, int fd)
         if (sent >= 0)
             done += (size_t) sent;
         else if (errno == EAGAIN)
-            (void) poll (&(struct pollfd) {.fd = fd, .events = POLLOUT}, 1, -1);
+            (void) poll (&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, -1);
         else
             s_die ("write");
     }
@@ -148,7 +149,8 @@ static void s_greet (s_crowd_t *self)
     memcpy (s_frame (self, FLAG_COMMAND, sizeof ready - 1), ready, sizeof ready - 1);
 }
 
-/*  Only once the other side's READY is there: libzmq takes nothing else before it has sent that.  */
+/*  Only once the other side's READY is there: libzmq takes nothing else before it has sent
+    that.  */
 static void s_hello (s_crowd_t *self, size_t index)
 {
     char name[32] = "bench";
@@ -171,7 +173,7 @@ static void s_beat (s_crowd_t *self, s_peer_t *peer)
         return;
     peer->said = now;
     uint32_t announced = self->beat_ms == HEARTBEAT_MS ? 0 : self->beat_ms;
-    s_say (self, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT, .time = announced}, NULL, 0);
+    s_say (self, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT, .time = announced}, NULL, 0);
 }
 
 /*  ---- Reading -------------------------------------------------------------------------------- */
@@ -179,7 +181,8 @@ static void s_beat (s_crowd_t *self, s_peer_t *peer)
 static void s_native (s_crowd_t *self, s_peer_t *peer, const uint8_t *data, size_t size)
 {
     rp_head_t head;
-    if (rp_wire_decode (&head, data, size) != RP_WIRE_ERROR_NONE || head.command == RP_COMMAND_BYE) {
+    if (rp_wire_decode (&head, data, size) != RP_WIRE_ERROR_NONE
+        || head.command == RP_COMMAND_BYE) {
         fprintf (stderr, "the broker said BYE, or nothing known\n");
         exit (1);
     }
@@ -187,10 +190,8 @@ static void s_native (s_crowd_t *self, s_peer_t *peer, const uint8_t *data, size
     if (head.command == RP_COMMAND_HEARTBEAT || head.command == RP_COMMAND_WELCOME)
         s_beat (self, peer);
     if (head.command == RP_COMMAND_WELCOME && self->worker)
-        s_say (
-          self,
-          &(rp_head_t) {
-            .command = RP_COMMAND_CREDIT, .time = self->work_us, .value = self->window},
+        s_say (self,
+          &(rp_head_t){.command = RP_COMMAND_CREDIT, .time = self->work_us, .value = self->window},
           NULL, 0);
     if (head.command != RP_COMMAND_REQUEST)
         return;
@@ -283,9 +284,8 @@ static void s_connect (s_crowd_t *self, size_t index, const struct sockaddr_in *
     int on = 1;
     if (peer->fd < 0)
         s_die ("socket; is the limit of descriptors too low (ulimit -n)?");
-    if (
-      connect (peer->fd, (const struct sockaddr *) address, sizeof *address) != 0
-      || setsockopt (peer->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
+    if (connect (peer->fd, (const struct sockaddr *) address, sizeof *address) != 0
+        || setsockopt (peer->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0)
         s_die ("connect");
     s_greet (self);
     s_flush (self, peer->fd);
@@ -299,10 +299,9 @@ static void s_parse (const char *endpoint, struct sockaddr_in *address)
 {
     char host[64];
     unsigned short port;
-    *address = (struct sockaddr_in) {.sin_family = AF_INET};
-    if (
-      sscanf (endpoint, "tcp://%63[0-9.]:%hu", host, &port) != 2
-      || inet_pton (AF_INET, host, &address->sin_addr) != 1)
+    *address = (struct sockaddr_in){.sin_family = AF_INET};
+    if (sscanf (endpoint, "tcp://%63[0-9.]:%hu", host, &port) != 2
+        || inet_pton (AF_INET, host, &address->sin_addr) != 1)
         s_die (endpoint);
     address->sin_port = htons (port);
 }
@@ -335,8 +334,7 @@ static void s_fill (s_crowd_t *self, uint64_t count, size_t size, const char *se
 {
     uint8_t *body = s_new (size + 1);
     for (uint64_t id = 1; id <= count; id++) {
-        rp_head_t request = {
-          .command = RP_COMMAND_REQUEST,
+        rp_head_t request = {.command = RP_COMMAND_REQUEST,
           .flags = size ? RP_FLAG_INLINE : 0,
           .id = id,
           .time = WAIT_MS,
@@ -347,7 +345,7 @@ static void s_fill (s_crowd_t *self, uint64_t count, size_t size, const char *se
         s_say (self, &request, body, size);
         if (id % PACED == 0 || id == count) {
             s_flush (self, self->peers[0].fd);
-            (void) nanosleep (&(struct timespec) {.tv_nsec = PACE_NS}, NULL);
+            (void) nanosleep (&(struct timespec){.tv_nsec = PACE_NS}, NULL);
         }
     }
     free (body);
@@ -360,8 +358,7 @@ int main (int argc, char **argv)
         fprintf (stderr, "see the head of bench/bench_crowd.c; bench/compare runs it\n");
         return 2;
     }
-    s_crowd_t self = {
-      .native = strncmp (argv[1], "zmq-", 4) != 0,
+    s_crowd_t self = {.native = strncmp (argv[1], "zmq-", 4) != 0,
       .worker = strstr (argv[1], "worker") != NULL,
       .count = queue ? 1 : (size_t) atol (argv[3]),
       .services = argc > 4 && !queue ? atoi (argv[4]) : 0,

@@ -1,11 +1,11 @@
-/*  What the client and the worker library take for a request, without sockets: libzmq's are replaced by
-    a peer in this process that answers at once, and the clock by one that counts its readings, so that
-    every run does the same. bench/instructions counts it.
+/*  What the client and the worker library take for a request, without sockets: libzmq's are
+    replaced by a peer in this process that answers at once, and the clock by one that counts its
+    readings, so that every run does the same. bench/instructions counts it.
 
         bench_libraries COUNT client|worker
 
-    64 requests are open, and travel in bundles of that many. A peer's messages are copies of one, so
-    that it takes little itself.
+    64 requests are open, and travel in bundles of that many. A peer's messages are copies of one,
+    so that it takes little itself.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -131,7 +131,8 @@ int zmq_msg_send (zmq_msg_t *frame, void *socket, int flags)
     if (!rp_bundle_is (data, size))
         s_hear (data);
     else
-        for (size_t offset = 0, each; (data = rp_bundle_next (zmq_msg_data (frame), size, &offset, &each));)
+        for (size_t offset = 0, each;
+             (data = rp_bundle_next (zmq_msg_data (frame), size, &offset, &each));)
             s_hear (data);
     zmq_msg_close (frame);
     zmq_msg_init (frame);
@@ -171,7 +172,7 @@ int clock_gettime (clockid_t clock, struct timespec *time)
     (void) clock;
     static atomic_long readings = 1000000;
     long now = ++readings;
-    *time = (struct timespec) {.tv_sec = now / 1000000, .tv_nsec = now % 1000000 * 1000};
+    *time = (struct timespec){.tv_sec = now / 1000000, .tv_nsec = now % 1000000 * 1000};
     return 0;
 }
 
@@ -197,9 +198,8 @@ static void s_run_client (long count)
         s_submit (client);
     for (; count > 0; count--) {
         rp_reply_t *one = NULL;
-        if (
-          rp_client_collect (client, 5000, &one) != RP_OK || rp_reply_status (one) != RP_OK
-          || rp_reply_size (one) != BODY)
+        if (rp_client_collect (client, 5000, &one) != RP_OK || rp_reply_status (one) != RP_OK
+            || rp_reply_size (one) != BODY)
             s_die ("collect");
         rp_reply_destroy (&one);
         s_submit (client);
@@ -230,15 +230,19 @@ static void s_first_requests (const char *text, void *arg)
 
 static void s_run_worker (long count)
 {
-    rp_head_t request = {
-      .command = RP_COMMAND_REQUEST, .flags = RP_FLAG_INLINE, .id = 1, .attempt = 1, .attempts = 1,
-      .time = 60000, .name = "bench", .name_size = 5};
+    rp_head_t request = {.command = RP_COMMAND_REQUEST,
+      .flags = RP_FLAG_INLINE,
+      .id = 1,
+      .attempt = 1,
+      .attempts = 1,
+      .time = 60000,
+      .name = "bench",
+      .name_size = 5};
     s_size = rp_wire_encode (&request, s_template, sizeof s_template) + BODY;
     s_echo_t self = {.worker = rp_worker_new ("tcp://127.0.0.1:1", "bench"), .left = count};
-    if (
-      !self.worker || rp_worker_set_slots (self.worker, 4 * OPEN) != RP_OK
-      || rp_worker_on_notice (self.worker, s_first_requests, NULL) != RP_OK
-      || rp_worker_run (self.worker, s_echo, &self) != RP_OK)
+    if (!self.worker || rp_worker_set_slots (self.worker, 4 * OPEN) != RP_OK
+        || rp_worker_on_notice (self.worker, s_first_requests, NULL) != RP_OK
+        || rp_worker_run (self.worker, s_echo, &self) != RP_OK)
         s_die ("worker");
     rp_worker_destroy (&self.worker);
 }

@@ -7,10 +7,10 @@
         bench_load zmq    proxy  FRONTEND BACKEND
         bench_load systems
 
-    SYSTEM is one of those that the last line prints: of others the library was not there when this was
-    built. Workers print "ready" once. A client prints one line of JSON: requests a second, how many
-    ended in all, how many failed, percentiles of latency in µs. bench/compare starts the processes and
-    does the arithmetic.
+    SYSTEM is one of those that the last line prints: of others the library was not there when this
+    was built. Workers print "ready" once. A client prints one line of JSON: requests a second, how
+    many ended in all, how many failed, percentiles of latency in µs. bench/compare starts the
+    processes and does the arithmetic.
 */
 
 #include <pthread.h>
@@ -70,12 +70,11 @@ void *load_socket (int type, const char *endpoint, bool bind)
     void *socket = zmq_socket (load_context, type);
     int unlimited = 0;
     int buffer = RP_SOCKET_LOCAL_SEND_BUFFER; // as Riposte's: others too are faster with it
-    if (
-      !socket || zmq_setsockopt (socket, ZMQ_SNDHWM, &unlimited, sizeof unlimited) != 0
-      || zmq_setsockopt (socket, ZMQ_RCVHWM, &unlimited, sizeof unlimited) != 0
-      || zmq_setsockopt (socket, ZMQ_SNDBUF, &buffer, sizeof buffer) != 0
-      || zmq_setsockopt (socket, ZMQ_LINGER, &unlimited, sizeof unlimited) != 0
-      || (endpoint && (bind ? zmq_bind : zmq_connect) (socket, endpoint) != 0))
+    if (!socket || zmq_setsockopt (socket, ZMQ_SNDHWM, &unlimited, sizeof unlimited) != 0
+        || zmq_setsockopt (socket, ZMQ_RCVHWM, &unlimited, sizeof unlimited) != 0
+        || zmq_setsockopt (socket, ZMQ_SNDBUF, &buffer, sizeof buffer) != 0
+        || zmq_setsockopt (socket, ZMQ_LINGER, &unlimited, sizeof unlimited) != 0
+        || (endpoint && (bind ? zmq_bind : zmq_connect) (socket, endpoint) != 0))
         load_die (endpoint);
     return socket;
 }
@@ -134,9 +133,8 @@ void load_ready (void)
 static void s_print (const load_client_t *sum, double seconds)
 {
     const rp_histogram_t *times = &sum->times;
-    printf (
-      "{\"rate\": %.1f, \"total\": %llu, \"failed\": %llu, \"p50\": %llu, \"p90\": %llu, "
-      "\"p99\": %llu, \"p999\": %llu, \"max\": %llu}\n",
+    printf ("{\"rate\": %.1f, \"total\": %llu, \"failed\": %llu, \"p50\": %llu, \"p90\": %llu, "
+            "\"p99\": %llu, \"p999\": %llu, \"max\": %llu}\n",
       (double) sum->done / seconds, (unsigned long long) sum->total,
       (unsigned long long) sum->failed, (unsigned long long) rp_histogram_percentile (times, 50000),
       (unsigned long long) rp_histogram_percentile (times, 90000),
@@ -186,8 +184,7 @@ static int s_run_workers (int argc, char **argv, const s_system_t *system)
         load_die ("calloc");
     atomic_store (&s_unready, threads);
     for (int index = 0; index < threads; index++) {
-        workers[index] = (load_worker_t) {
-          .endpoint = argv[3],
+        workers[index] = (load_worker_t){.endpoint = argv[3],
           .index = index,
           .window = argc > 5 ? (uint32_t) atoi (argv[5]) : 1,
           .work = argc > 6 ? atol (argv[6]) : 0};

@@ -2,10 +2,10 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    load.c is the program, load_riposte.c Riposte's libraries, load_native.c bare sockets that speak its
-    protocol, load_zmq.c bare sockets around zmq_proxy or without a broker, load_mdp.c Majordomo 0.1,
-    load_nats.c and load_gearman.c the others. All do the same: a client keeps a number of requests open
-    and sends the next when one has ended; a worker sends back what it got.
+    load.c is the program, load_riposte.c Riposte's libraries, load_native.c bare sockets that speak
+    its protocol, load_zmq.c bare sockets around zmq_proxy or without a broker, load_mdp.c Majordomo
+    0.1, load_nats.c and load_gearman.c the others. All do the same: a client keeps a number of
+    requests open and sends the next when one has ended; a worker sends back what it got.
 
     Each client and each worker is a thread with a connection of its own.
 */
@@ -22,12 +22,12 @@
 typedef struct {
     const char *endpoint; /* direct: several, with commas */
     int inflight;
-    size_t size;     /* of a body, bytes */
-    int services;    /* asked in turn, "bench-0" and so on; 0: "bench" alone */
-    int64_t begin;   /* counting starts after the warm-up, µs */
-    int64_t end;     /* nothing new is sent from then on */
-    uint64_t total;  /* ended in all, with those that do not count */
-    uint64_t done;   /* ended between begin and end */
+    size_t size;    /* of a body, bytes */
+    int services;   /* asked in turn, "bench-0" and so on; 0: "bench" alone */
+    int64_t begin;  /* counting starts after the warm-up, µs */
+    int64_t end;    /* nothing new is sent from then on */
+    uint64_t total; /* ended in all, with those that do not count */
+    uint64_t done;  /* ended between begin and end */
     uint64_t failed;
     rp_histogram_t times; /* of what is done */
 } load_client_t;
@@ -49,8 +49,8 @@ void load_die (const char *what) __attribute__ ((noreturn));
 /*  A libzmq socket without a high-water mark, which would be part of what is measured.  */
 void *load_socket (int type, const char *endpoint, bool bind);
 
-/*  A body, and in its first bytes the time when it was sent, for systems whose replies carry nothing
-    else of the client's. *size grows to what that needs.  */
+/*  A body, and in its first bytes the time when it was sent, for systems whose replies carry
+    nothing else of the client's. *size grows to what that needs.  */
 char *load_body (size_t *size);
 void load_stamp (void *body, int64_t now);
 int64_t load_stamped (const void *body, size_t size);

@@ -2,10 +2,10 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Meant to be its best, though no other way of the library's was measured: clients keep all tasks in
-    one gearman_client_run_tasks, and add the next from the callback of one that is complete; each has a
-    short unique name, so that the library need not make one. Workers take one job at a time; the
-    protocol has no other way.
+    Meant to be its best, though no other way of the library's was measured: clients keep all tasks
+    in one gearman_client_run_tasks, and add the next from the callback of one that is complete;
+    each has a short unique name, so that the library need not make one. Workers take one job at a
+    time; the protocol has no other way.
 */
 
 #include <stdio.h>
@@ -75,13 +75,13 @@ void *load_gearman_client (void *arg)
     in_port_t port;
     s_parse (load->endpoint, host, sizeof host, &port);
     s_task_t *tasks = calloc ((size_t) load->inflight, sizeof *tasks);
-    if (
-      !self.client || !tasks || gearman_failed (gearman_client_add_server (self.client, host, port)))
+    if (!self.client || !tasks
+        || gearman_failed (gearman_client_add_server (self.client, host, port)))
         load_die ("gearman_client");
     gearman_client_set_complete_fn (self.client, s_complete);
     gearman_client_add_options (self.client, GEARMAN_CLIENT_FREE_TASKS);
     for (int index = 0; index < load->inflight; index++) {
-        tasks[index] = (s_task_t) {.client = &self, .body = load_body (&load->size)};
+        tasks[index] = (s_task_t){.client = &self, .body = load_body (&load->size)};
         s_add (&tasks[index], load_now ());
     }
     if (gearman_failed (gearman_client_run_tasks (self.client))) {
@@ -98,7 +98,8 @@ void *load_gearman_client (void *arg)
 static gearman_return_t s_work (gearman_job_st *job, void *context)
 {
     (void) context;
-    return gearman_job_send_complete (job, gearman_job_workload (job), gearman_job_workload_size (job));
+    return gearman_job_send_complete (
+      job, gearman_job_workload (job), gearman_job_workload_size (job));
 }
 
 void *load_gearman_worker (void *arg)
@@ -108,10 +109,9 @@ void *load_gearman_worker (void *arg)
     char host[128];
     in_port_t port;
     s_parse (self->endpoint, host, sizeof host, &port);
-    if (
-      !worker || gearman_failed (gearman_worker_add_server (worker, host, port))
-      || gearman_failed (gearman_worker_define_function (
-        worker, "bench", 5, gearman_function_create (s_work), 0, NULL)))
+    if (!worker || gearman_failed (gearman_worker_add_server (worker, host, port))
+        || gearman_failed (gearman_worker_define_function (
+          worker, "bench", 5, gearman_function_create (s_work), 0, NULL)))
         load_die ("gearman_worker");
     load_ready ();
     while (gearman_success (gearman_worker_work (worker)))

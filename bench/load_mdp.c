@@ -1,5 +1,5 @@
-/*  bench_load: Majordomo 0.1 with bare sockets, for Riposte's broker and the textbook's. Clients are
-    DEALERs, which may keep many requests open; workers answer what they are given, as it comes.
+/*  bench_load: Majordomo 0.1 with bare sockets, for Riposte's broker and the textbook's. Clients
+    are DEALERs, which may keep many requests open; workers answer what they are given, as it comes.
 
     SPDX-License-Identifier: MPL-2.0
 

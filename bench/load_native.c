@@ -1,5 +1,5 @@
-/*  bench_load: bare sockets that speak the native protocol to Riposte's broker, as bare as those around
-    zmq_proxy. What this costs beyond them is the broker's.
+/*  bench_load: bare sockets that speak the native protocol to Riposte's broker, as bare as those
+    around zmq_proxy. What this costs beyond them is the broker's.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -41,7 +41,7 @@ static void s_receive (void *socket, zmq_msg_t *frame, rp_head_t *head)
             load_die ("not a head of the native protocol");
         if (head->command != RP_COMMAND_HEARTBEAT)
             return;
-        s_send (socket, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT}, NULL, 0);
+        s_send (socket, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT}, NULL, 0);
         zmq_msg_close (frame);
     }
 }
@@ -70,8 +70,7 @@ static void s_request (const load_client_t *self, void *socket, const void *body
     static _Thread_local uint64_t last;
     uint64_t id = (uint64_t) now << 12;
     last = id > last ? id : last + 1;
-    rp_head_t head = {
-      .command = RP_COMMAND_REQUEST,
+    rp_head_t head = {.command = RP_COMMAND_REQUEST,
       .flags = RP_FLAG_INLINE,
       .id = last,
       .time = DEADLINE_MS,

@@ -2,11 +2,11 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Its best setting, of those tried: an inbox of the client's own with an asynchronous subscription,
-    whose callback sends the next request; a queue subscription for the workers, whose callback replies.
-    The client library gathers what is sent while it writes; where one request is open at a time there
-    is nothing to gather, and it is told to send at once (natsOptions_SetSendAsap), without which that
-    is slower.
+    Its best setting, of those tried: an inbox of the client's own with an asynchronous
+    subscription, whose callback sends the next request; a queue subscription for the workers, whose
+    callback replies. The client library gathers what is sent while it writes; where one request is
+    open at a time there is nothing to gather, and it is told to send at once
+    (natsOptions_SetSendAsap), without which that is slower.
 */
 
 #include <semaphore.h>
@@ -50,14 +50,13 @@ typedef struct {
 static void s_ask (s_client_t *self, natsConnection *connection, int64_t now)
 {
     load_stamp (self->body, now);
-    s_check (
-      natsConnection_PublishRequest (
-        connection, "bench", self->inbox, self->body, (int) self->load->size),
+    s_check (natsConnection_PublishRequest (
+               connection, "bench", self->inbox, self->body, (int) self->load->size),
       "natsConnection_PublishRequest");
 }
 
-static void
-s_replied (natsConnection *connection, natsSubscription *sub, natsMsg *message, void *arg)
+static void s_replied (
+  natsConnection *connection, natsSubscription *sub, natsMsg *message, void *arg)
 {
     (void) sub;
     s_client_t *self = arg;
@@ -84,14 +83,14 @@ void *load_nats_client (void *arg)
     s_check (natsInbox_Create (&self.inbox), "natsInbox_Create");
     // The callback runs only after something was sent, and the body is then its own.
     char *body = self.body;
-    s_check (natsConnection_Subscribe (&sub, connection, self.inbox, s_replied, &self), "subscribe");
+    s_check (
+      natsConnection_Subscribe (&sub, connection, self.inbox, s_replied, &self), "subscribe");
     s_check (natsConnection_Flush (connection), "natsConnection_Flush");
     char *first = load_body (&self.load->size);
     for (int index = 0; index < self.load->inflight; index++) {
         load_stamp (first, load_now ());
-        s_check (
-          natsConnection_PublishRequest (
-            connection, "bench", self.inbox, first, (int) self.load->size),
+        s_check (natsConnection_PublishRequest (
+                   connection, "bench", self.inbox, first, (int) self.load->size),
           "natsConnection_PublishRequest");
     }
     while (sem_wait (&self.over) != 0)
@@ -108,10 +107,8 @@ static void s_asked (natsConnection *connection, natsSubscription *sub, natsMsg 
 {
     (void) sub;
     (void) arg;
-    s_check (
-      natsConnection_Publish (
-        connection, natsMsg_GetReply (message), natsMsg_GetData (message),
-        natsMsg_GetDataLength (message)),
+    s_check (natsConnection_Publish (connection, natsMsg_GetReply (message),
+               natsMsg_GetData (message), natsMsg_GetDataLength (message)),
       "natsConnection_Publish");
     natsMsg_Destroy (message);
 }
@@ -122,8 +119,7 @@ void *load_nats_worker (void *arg)
     const load_worker_t *self = arg;
     natsConnection *connection = s_connect (self->endpoint, self->window == 1);
     natsSubscription *sub = NULL;
-    s_check (
-      natsConnection_QueueSubscribe (&sub, connection, "bench", "workers", s_asked, NULL),
+    s_check (natsConnection_QueueSubscribe (&sub, connection, "bench", "workers", s_asked, NULL),
       "natsConnection_QueueSubscribe");
     s_check (natsConnection_Flush (connection), "natsConnection_Flush");
     load_ready ();

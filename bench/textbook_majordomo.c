@@ -4,10 +4,10 @@
 
         textbook_majordomo ENDPOINT
 
-    As the guide to ZeroMQ writes it: a poll, one message, as a list of frames; a request queue for each
-    service; its idle workers in the order in which they became so, and one request for each, which it
-    answers before it gets the next; heartbeats to those that are idle. No limits, no redelivery, no
-    MMI. Workers are found by a hash of their address.
+    As the guide to ZeroMQ writes it: a poll, one message, as a list of frames; a request queue for
+    each service; its idle workers in the order in which they became so, and one request for each,
+    which it answers before it gets the next; heartbeats to those that are idle. No limits, no
+    redelivery, no MMI. Workers are found by a hash of their address.
 
     Source: RFC 7/MDP.
 */
@@ -196,7 +196,8 @@ static s_worker_t *s_require_worker (s_broker_t *self, const zmq_msg_t *address)
 
 static s_worker_t *s_worker_of_all (rp_list_node_t *node)
 {
-    return node ? (s_worker_t *) (void *) ((char *) node - offsetof (s_worker_t, node_of_all)) : NULL;
+    return node ? (s_worker_t *) (void *) ((char *) node - offsetof (s_worker_t, node_of_all))
+                : NULL;
 }
 
 static void s_worker_busy (s_worker_t *worker)
@@ -287,7 +288,8 @@ static void s_reply (s_broker_t *self, s_worker_t *worker, s_msg_t *msg)
         s_push (msg, NULL, 0);
         s_push (msg, zmq_msg_data (&client->data), zmq_msg_size (&client->data));
         s_msg_send (msg, self->socket);
-    } else
+    }
+    else
         s_msg_destroy (msg);
     if (client)
         s_frame_destroy (client);
@@ -310,12 +312,15 @@ static void s_from_worker (s_broker_t *self, const s_frame_t *sender, s_msg_t *m
           s_require_service (self, zmq_msg_data (&frame->data), zmq_msg_size (&frame->data));
         s_frame_destroy (frame);
         s_worker_idle (self, worker);
-    } else if (command == 3 && worker->service && !worker->idle) {
+    }
+    else if (command == 3 && worker->service && !worker->idle) {
         s_reply (self, worker, msg);
         return;
-    } else if (command == 4 && worker->service) {
+    }
+    else if (command == 4 && worker->service) {
         worker->expiry = s_now_ms () + HEARTBEAT_MS * LIVENESS;
-    } else {
+    }
+    else {
         if (command != 5)
             s_worker_send (self, worker, 5, NULL);
         s_worker_delete (self, worker);
@@ -358,10 +363,9 @@ int main (int argc, char **argv)
     }
     s_broker_t self = {.socket = zmq_socket (zmq_ctx_new (), ZMQ_ROUTER)};
     int unlimited = 0;
-    if (
-      !self.socket || zmq_setsockopt (self.socket, ZMQ_SNDHWM, &unlimited, sizeof unlimited) != 0
-      || zmq_setsockopt (self.socket, ZMQ_RCVHWM, &unlimited, sizeof unlimited) != 0
-      || zmq_bind (self.socket, argv[1]) != 0)
+    if (!self.socket || zmq_setsockopt (self.socket, ZMQ_SNDHWM, &unlimited, sizeof unlimited) != 0
+        || zmq_setsockopt (self.socket, ZMQ_RCVHWM, &unlimited, sizeof unlimited) != 0
+        || zmq_bind (self.socket, argv[1]) != 0)
         s_die (argv[1]);
     rp_table_init (&self.services);
     rp_table_init (&self.workers);

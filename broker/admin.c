@@ -264,7 +264,8 @@ static uint32_t s_count_taking (
     if (head->flags & RP_FLAG_INLINE) {
         name = (const char *) zmq_msg_data (&request->first) + head->size;
         size = zmq_msg_size (&request->first) - head->size;
-    } else if (request->count > 1) {
+    }
+    else if (request->count > 1) {
         name = zmq_msg_data (&request->rest[0]);
         size = zmq_msg_size (&request->rest[0]);
     }
@@ -329,8 +330,7 @@ static rp_message_t *s_ping (
   const rp_admin_t *self, const rp_head_t *head, rp_message_t **request_p)
 {
     rp_message_t *request = *request_p;
-    rp_head_t reply = {
-      .command = RP_COMMAND_REPLY,
+    rp_head_t reply = {.command = RP_COMMAND_REPLY,
       .status = RP_OK,
       .flags = head->flags & RP_FLAG_INLINE,
       .id = head->id};

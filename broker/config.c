@@ -141,8 +141,8 @@ void rp_config_clear_plain (rp_config_t *self)
 }
 
 /*  What is wrong with one; NULL if nothing is. *part is what it is wrong with.  */
-static const char *
-s_plain_fault (const rp_config_t *self, const rp_config_plain_t *plain, const char **part)
+static const char *s_plain_fault (
+  const rp_config_t *self, const rp_config_plain_t *plain, const char **part)
 {
     const char *reason;
     size_t size = strlen (plain->service);
@@ -164,8 +164,7 @@ s_plain_fault (const rp_config_t *self, const rp_config_plain_t *plain, const ch
     return self->plain_count == RP_CONFIG_PLAIN_MAX ? "is one plain service too many" : NULL;
 }
 
-bool rp_config_add_plain (
-  rp_config_t *self, const char *text, char reason[RP_CONFIG_REASON_MAX])
+bool rp_config_add_plain (rp_config_t *self, const char *text, char reason[RP_CONFIG_REASON_MAX])
 {
     const char *equals = strchr (text, '=');
     const char *comma = equals ? strchr (equals, ',') : NULL;
@@ -212,13 +211,13 @@ s_complain (s_reader_t *self, rp_zpl_place_t place, const char *format, ...)
     if (self->errors++ > RP_CONFIG_ERRORS_MAX)
         return;
     if (self->errors > RP_CONFIG_ERRORS_MAX) {
-        snprintf (message, sizeof message, "%s: more is wrong; correct what is above first",
-                  self->name);
+        snprintf (
+          message, sizeof message, "%s: more is wrong; correct what is above first", self->name);
         self->error (message, self->arg);
         return;
     }
-    int size = snprintf (
-      message, sizeof message, "%.1024s:%zu:%zu: ", self->name, place.line, place.column);
+    int size =
+      snprintf (message, sizeof message, "%.1024s:%zu:%zu: ", self->name, place.line, place.column);
     if (size < 0)
         return;
     va_list list;
@@ -252,7 +251,7 @@ static void s_complain_unknown (s_reader_t *self, const rp_zpl_item_t *item)
           self, item->name_at, "unknown setting %s (did you mean %s?)", item->path, nearest);
     else
         s_complain (self, item->name_at, "unknown setting %s; see: riposte-broker --print-config",
-                    item->path);
+          item->path);
 }
 
 /*  False after it has told that the setting was set before; otherwise it counts as set now.  */
@@ -295,8 +294,8 @@ static void s_take_limit (s_reader_t *self, const rp_zpl_item_t *item, size_t in
         char low[RP_UNITS_TEXT_MAX];
         char high[RP_UNITS_TEXT_MAX];
         s_complain (self, item->value_at, "%s wants %s to %s, not \"%s\"", item->path,
-                    s_write_value (low, limit->kind, limit->smallest),
-                    s_write_value (high, limit->kind, limit->largest), item->value);
+          s_write_value (low, limit->kind, limit->smallest),
+          s_write_value (high, limit->kind, limit->largest), item->value);
         return;
     }
     *s_value_of (&self->config.limits, limit) = value;
@@ -323,7 +322,7 @@ static void s_take_log_level (s_reader_t *self, const rp_zpl_item_t *item)
     if (s_mark (self, item, &self->log_level_at)
         && !rp_config_level (item->value, &self->config.log_level))
         s_complain (self, item->value_at,
-                    "log/level wants error, warning, info or debug, not \"%s\"", item->value);
+          "log/level wants error, warning, info or debug, not \"%s\"", item->value);
 }
 
 static void s_take_item (const rp_zpl_item_t *item, void *arg)
@@ -353,7 +352,8 @@ static void s_take_item (const rp_zpl_item_t *item, void *arg)
         s_complain_unknown (self, item);
 }
 
-/*  Where to point when two settings do not go together: at the first of them that the text sets.  */
+/*  Where to point when two settings do not go together: at the first of them that the text
+    sets.  */
 static rp_zpl_place_t s_place_of_pair (const s_reader_t *self, size_t one, size_t other)
 {
     if (self->limits_at[one].line != 0)
@@ -371,9 +371,9 @@ static void s_check_order (s_reader_t *self, size_t small, size_t large)
     char high_text[RP_UNITS_TEXT_MAX];
     if (low > high)
         s_complain (self, s_place_of_pair (self, small, large),
-                    "%s (%s) must not be more than %s (%s)", s_limits[small].path,
-                    s_write_value (low_text, s_limits[small].kind, low), s_limits[large].path,
-                    s_write_value (high_text, s_limits[large].kind, high));
+          "%s (%s) must not be more than %s (%s)", s_limits[small].path,
+          s_write_value (low_text, s_limits[small].kind, low), s_limits[large].path,
+          s_write_value (high_text, s_limits[large].kind, high));
 }
 
 static void s_check_together (s_reader_t *self)
@@ -385,13 +385,12 @@ static void s_check_together (s_reader_t *self)
     char pause[RP_UNITS_TEXT_MAX];
     if (grace != 0 && grace <= RP_BACKOFF_LARGEST_MS)
         s_complain (self, s_place_of_pair (self, S_LIMIT_rejoin_grace, S_LIMIT_rejoin_grace),
-                    "limits/rejoin_grace wants 0 or more than %s, the longest pause of a worker "
-                    "that reconnects",
-                    s_write_value (pause, S_TIME, RP_BACKOFF_LARGEST_MS));
+          "limits/rejoin_grace wants 0 or more than %s, the longest pause of a worker "
+          "that reconnects",
+          s_write_value (pause, S_TIME, RP_BACKOFF_LARGEST_MS));
 }
 
-bool rp_config_read (
-  rp_config_t *self,
+bool rp_config_read (rp_config_t *self,
   const char *text,
   size_t size,
   const char *name,
@@ -456,24 +455,25 @@ bool rp_config_print (const rp_config_t *self, FILE *file)
     fputs ("# Settings of riposte-broker; it reads them with --config FILE.\n"
            "\n"
            "# Where to listen: tcp://ADDRESS:PORT or ipc://PATH; a line for each.\n",
-           file);
+      file);
     for (size_t index = 0; index < self->bind_count; index++)
         fprintf (file, "bind = \"%s\"\n", self->bind[index]);
-    fputs ("\n"
-           "# Services for plain REQ clients and REP workers, with endpoints of their own; a line for\n"
-           "# each: plain = \"SERVICE=FRONTEND,BACKEND\"\n",
-           file);
+    fputs (
+      "\n"
+      "# Services for plain REQ clients and REP workers, with endpoints of their own; a line for\n"
+      "# each: plain = \"SERVICE=FRONTEND,BACKEND\"\n",
+      file);
     for (size_t index = 0; index < self->plain_count; index++)
         fprintf (file, "plain = \"%s=%s,%s\"\n", self->plain[index].service,
-                 self->plain[index].front, self->plain[index].back);
+          self->plain[index].front, self->plain[index].back);
     fprintf (file,
-             "\n"
-             "log\n"
-             "    # How much the log tells: error, warning, info or debug.\n"
-             "    level = %s\n"
-             "\n"
-             "limits\n",
-             s_levels[self->log_level]);
+      "\n"
+      "log\n"
+      "    # How much the log tells: error, warning, info or debug.\n"
+      "    level = %s\n"
+      "\n"
+      "limits\n",
+      s_levels[self->log_level]);
 
     rp_limits_t limits = self->limits;
     for (size_t index = 0; index < S_LIMIT_COUNT; index++) {
@@ -482,9 +482,9 @@ bool rp_config_print (const rp_config_t *self, FILE *file)
         char high[RP_UNITS_TEXT_MAX];
         char value[RP_UNITS_TEXT_MAX];
         fprintf (file, "%s    # %s\n    # %s to %s\n    %s = %s\n", index == 0 ? "" : "\n",
-                 limit->why, s_write_value (low, limit->kind, limit->smallest),
-                 s_write_value (high, limit->kind, limit->largest), limit->name,
-                 s_write_value (value, limit->kind, *s_value_of (&limits, limit)));
+          limit->why, s_write_value (low, limit->kind, limit->smallest),
+          s_write_value (high, limit->kind, limit->largest), limit->name,
+          s_write_value (value, limit->kind, *s_value_of (&limits, limit)));
     }
     return fflush (file) == 0 && !ferror (file);
 }

@@ -72,19 +72,17 @@ bool rp_config_add_bind (rp_config_t *self, const char *endpoint, const char **r
 void rp_config_clear_bind (rp_config_t *self);
 
 /*  Adds a plain service, as SERVICE=FRONTEND,BACKEND. False, and nothing changed, with a clause in
-    reason that follows the text: its form, its name or an endpoint is wrong, or the service is there
-    already, or there are too many, or out of memory.  */
-bool rp_config_add_plain (
-  rp_config_t *self, const char *text, char reason[RP_CONFIG_REASON_MAX]);
+    reason that follows the text: its form, its name or an endpoint is wrong, or the service is
+    there already, or there are too many, or out of memory.  */
+bool rp_config_add_plain (rp_config_t *self, const char *text, char reason[RP_CONFIG_REASON_MAX]);
 
 /*  Forgets every plain service.  */
 void rp_config_clear_plain (rp_config_t *self);
 
-/*  Reads settings from text, over those that self has; endpoints replace those it has, plain services
-    likewise. name is the file's, for messages. False if anything is wrong: error was called at least
-    once, and self is unchanged.  */
-bool rp_config_read (
-  rp_config_t *self,
+/*  Reads settings from text, over those that self has; endpoints replace those it has, plain
+    services likewise. name is the file's, for messages. False if anything is wrong: error was
+    called at least once, and self is unchanged.  */
+bool rp_config_read (rp_config_t *self,
   const char *text,
   size_t size,
   const char *name,

@@ -13,8 +13,7 @@
 void rp_egress_init (
   rp_egress_t *self, void *router, rp_peers_t *peers, rp_message_pool_t *pool, size_t backlog)
 {
-    *self =
-      (rp_egress_t) {.router = router, .peers = peers, .pool = pool, .backlog_max = backlog};
+    *self = (rp_egress_t){.router = router, .peers = peers, .pool = pool, .backlog_max = backlog};
 }
 
 void rp_egress_serve_guests (rp_egress_t *self, rp_guests_t *guests, rp_gate_t *gates)
@@ -108,8 +107,7 @@ static rp_message_t *s_prepare (rp_egress_t *self, const rp_action_t *action, rp
     if (!message) {
         message = rp_message_new (self->pool, rp_wire_size (&action->head));
         if (message)
-            rp_wire_encode (
-              &action->head, rp_message_data (message), rp_message_size (message));
+            rp_wire_encode (&action->head, rp_message_data (message), rp_message_size (message));
         return message;
     }
     if (action->keep && !(message = rp_message_share (self->pool, message)))
@@ -130,10 +128,12 @@ static void s_report (
     rp_event_t event = {
       .kind = RP_EVENT_UNSENT, .peer = waiting->peer, .token = waiting->token, .full = full};
     if (waiting->token.v && !waiting->keep) {
-        if (payload && !s_parcel (payload)) // it will wait again, and must not keep a bundle meanwhile
+        if (payload
+            && !s_parcel (payload)) // it will wait again, and must not keep a bundle meanwhile
             (void) rp_message_leave_bundle (self->pool, rp_egress_message (payload));
         event.payload = payload;
-    } else {
+    }
+    else {
         s_drop (self, payload);
     }
     s_add_event (self, &event);
@@ -148,8 +148,8 @@ static int s_send_to (rp_egress_t *self, const void *key, size_t size, rp_messag
     return rp_message_send (self->pool, socket, routing_id, size, message_p);
 }
 
-/*  Lets a message count that is about to be sent to a session. False if too much waits for it already, or
-    when out of memory: errno as rp_message_send.  */
+/*  Lets a message count that is about to be sent to a session. False if too much waits for it
+    already, or when out of memory: errno as rp_message_send.  */
 static bool s_count (rp_egress_t *self, rp_peer_id_t peer, rp_message_t *message)
 {
     rp_backlog_t *backlog = rp_peers_backlog (self->peers, peer, &self->backlog);
@@ -167,8 +167,7 @@ static bool s_count (rp_egress_t *self, rp_peer_id_t peer, rp_message_t *message
 }
 
 /*  Sends to a session, which has a key. 0, or -1 with errno as rp_message_send.  */
-static int s_send_to_session (
-  rp_egress_t *self,
+static int s_send_to_session (rp_egress_t *self,
   const rp_egress_waiting_t *waiting,
   const void *key,
   size_t size,
@@ -181,9 +180,9 @@ static int s_send_to_session (
 }
 
 /*  Sends what is said to a guest instead of a message. Where its protocol has no word for that, its
-    connection is looked at: that is what a heartbeat is for. The message stays. 0, or -1 with errno.  */
-static int s_send_guest (
-  rp_egress_t *self,
+    connection is looked at: that is what a heartbeat is for. The message stays. 0, or -1 with
+    errno.  */
+static int s_send_guest (rp_egress_t *self,
   const rp_guest_session_t *guest,
   const rp_egress_waiting_t *waiting,
   const void *key,
@@ -214,7 +213,8 @@ static void s_send (rp_egress_t *self, rp_egress_waiting_t *waiting)
     else if (key)
         rc = s_send_to_session (self, waiting, key, size, &waiting->message);
     if (rc != 0)
-        s_report (self, waiting, rp_egress_payload (waiting->message), errno == EAGAIN || errno == ENOMEM);
+        s_report (
+          self, waiting, rp_egress_payload (waiting->message), errno == EAGAIN || errno == ENOMEM);
     else
         rp_message_destroy (self->pool, &waiting->message); // a guest's, or its session has ended
 }
@@ -233,10 +233,7 @@ static size_t s_bundled_size (rp_message_t *message)
 
 /*  Copies messages, from first up to end, into a new one. NULL when out of memory.  */
 static rp_message_t *s_bundle (
-  rp_egress_t *self,
-  rp_egress_waiting_t *first,
-  const rp_egress_waiting_t *end,
-  size_t size)
+  rp_egress_t *self, rp_egress_waiting_t *first, const rp_egress_waiting_t *end, size_t size)
 {
     rp_message_t *bundle = rp_message_new (self->pool, size);
     if (!bundle)
@@ -328,8 +325,7 @@ static void s_post (rp_egress_t *self, const rp_egress_waiting_t *waiting)
 }
 
 /*  To somebody without a session, who is known only now.  */
-static void
-s_send_back (rp_egress_t *self, const rp_action_t *action, const rp_sender_t *sender)
+static void s_send_back (rp_egress_t *self, const rp_action_t *action, const rp_sender_t *sender)
 {
     rp_payload_t *lost;
     rp_message_t *message = sender->routing_id ? s_prepare (self, action, &lost) : NULL;
@@ -357,7 +353,7 @@ static void s_post_action (rp_egress_t *self, const rp_action_t *action)
 
 void rp_egress_send (rp_egress_t *self, rp_peer_id_t peer, rp_message_t **message_p)
 {
-    s_post (self, &(rp_egress_waiting_t) {.peer = peer, .message = *message_p});
+    s_post (self, &(rp_egress_waiting_t){.peer = peer, .message = *message_p});
     *message_p = NULL;
 }
 
@@ -365,20 +361,18 @@ static void s_admit (rp_egress_t *self, rp_peer_id_t peer, rp_sender_t *sender)
 {
     rp_peer_id_t displaced;
     // Out of memory leaves a session that nobody can reach; it ends by its silence.
-    if (
-      !sender->routing_id
-      || !rp_peers_bind (
-        self->peers, peer, sender->routing_id, sender->size, sender->descriptor, sender->bundles,
-        &displaced))
+    if (!sender->routing_id
+        || !rp_peers_bind (self->peers, peer, sender->routing_id, sender->size, sender->descriptor,
+          sender->bundles, &displaced))
         return;
     rp_peers_set_guest (self->peers, peer, sender->guest);
     sender->guest = NULL;
     if (displaced.v)
-        s_add_event (self, &(rp_event_t) {.kind = RP_EVENT_SUSPECT, .peer = displaced});
+        s_add_event (self, &(rp_event_t){.kind = RP_EVENT_SUSPECT, .peer = displaced});
 }
 
-/*  The session is over. What waits for a peer that left by itself nobody reads any more; and it would count
-    for nobody, if the peer greeted again on the same connection.  */
+/*  The session is over. What waits for a peer that left by itself nobody reads any more; and it
+    would count for nobody, if the peer greeted again on the same connection.  */
 static void s_forget (rp_egress_t *self, rp_peer_id_t peer, bool cut, bool dismissed)
 {
     rp_egress_empty (self);
@@ -390,8 +384,7 @@ static void s_forget (rp_egress_t *self, rp_peer_id_t peer, bool cut, bool dismi
     rp_peers_unbind (self->peers, peer);
 }
 
-void rp_egress_carry_out (
-  rp_egress_t *self, const rp_action_t *action, rp_sender_t *sender)
+void rp_egress_carry_out (rp_egress_t *self, const rp_action_t *action, rp_sender_t *sender)
 {
     rp_message_t *message;
     switch (action->kind) {
@@ -415,7 +408,8 @@ void rp_egress_carry_out (
             break;
         case RP_ACTION_JOIN:
             message = rp_egress_message (action->other);
-            // Out of memory ends the process here too: a reply with a hole would pass for a whole one.
+            // Out of memory ends the process here too: a reply with a hole would pass for a whole
+            // one.
             RP_CHECK (rp_message_join (self->pool, rp_egress_message (action->payload), &message));
             break;
         case RP_ACTION_ADMIN:

@@ -6,16 +6,16 @@
     could not be sent is not an error here but news for the core, and waits in a line of events
     until the server feeds it back.
 
-    What is for a session waits in an outbox until the batch of messages at hand has been handled, and
-    then goes out back to back. Sent one by one in between, messages would keep libzmq's I/O thread
-    awake and hand it a few bytes at a time: measured, a quarter of the bytes per system call, and a
-    third more CPU time per request. What is for the same session goes in bundles if it reads them
-    (common/bundle.h). Whatever must not come after a later decision (FORGET, CUT) empties the outbox
-    first.
+    What is for a session waits in an outbox until the batch of messages at hand has been handled,
+    and then goes out back to back. Sent one by one in between, messages would keep libzmq's I/O
+    thread awake and hand it a few bytes at a time: measured, a quarter of the bytes per system
+    call, and a third more CPU time per request. What is for the same session goes in bundles if it
+    reads them (common/bundle.h). Whatever must not come after a later decision (FORGET, CUT)
+    empties the outbox first.
 
-    What waits for a peer in libzmq is bounded in messages by libzmq, and here in bytes: who has too many
-    waiting is full. Requests to workers are not counted, because the core has them in its books for as
-    long as they are open, and neither is what is small.
+    What waits for a peer in libzmq is bounded in messages by libzmq, and here in bytes: who has too
+    many waiting is full. Requests to workers are not counted, because the core has them in its
+    books for as long as they are open, and neither is what is small.
 
     Thread-safety: none.
 */
@@ -42,20 +42,21 @@ typedef struct {
     size_t size;
     int descriptor; /* of its connection; -1: not known */
     bool bundles;   /* it reads bundles */
-    /*  Of one that speaks another protocol: its session, which ADMIT takes (and nulls), or what stands
-        for one while it has none.  */
+    /*  Of one that speaks another protocol: its session, which ADMIT takes (and nulls), or what
+        stands for one while it has none.  */
     rp_guest_session_t *guest;
 } rp_sender_t;
 
-/*  Messages of more bytes count in the backlog. peer_backlog, which counts messages, bounds the others;
-    and for them it would cost more than they do.  */
+/*  Messages of more bytes count in the backlog. peer_backlog, which counts messages, bounds the
+    others; and for them it would cost more than they do.  */
 #define RP_EGRESS_SMALL 1024u
 
-/*  More than this is sent as soon as its event has been handled: at the end of a batch it would be out of the
-    processor's cache, and for as much libzmq makes system calls of its own anyway.  */
+/*  More than this is sent as soon as its event has been handled: at the end of a batch it would be
+    out of the processor's cache, and for as much libzmq makes system calls of its own anyway.  */
 #define RP_EGRESS_LARGE 16384u
 
-/*  Messages that wait at most: what a batch of the server brings, so that bundles are as large as may be.  */
+/*  Messages that wait at most: what a batch of the server brings, so that bundles are as large as
+    may be.  */
 #define RP_EGRESS_OUTBOX 1024u
 
 typedef struct {
@@ -68,14 +69,14 @@ typedef struct {
 } rp_egress_waiting_t;
 
 typedef struct {
-    void *router;            /* of gate 0; not owned */
-    rp_gate_t *gates;        /* the others, by number; not owned, may be NULL */
-    rp_guests_t *guests;     /* not owned, may be NULL: then there are none */
-    rp_peers_t *peers;       /* not owned */
-    rp_message_pool_t *pool; /* not owned */
+    void *router;               /* of gate 0; not owned */
+    rp_gate_t *gates;           /* the others, by number; not owned, may be NULL */
+    rp_guests_t *guests;        /* not owned, may be NULL: then there are none */
+    rp_peers_t *peers;          /* not owned */
+    rp_message_pool_t *pool;    /* not owned */
     rp_backlog_total_t backlog; /* of all sessions, bytes */
     size_t backlog_max;         /* of one session, bytes */
-    rp_event_t *events;      /* from event_first to event_count */
+    rp_event_t *events;         /* from event_first to event_count */
     size_t event_first;
     size_t event_count;
     size_t event_capacity;
@@ -94,8 +95,7 @@ void rp_egress_clear (rp_egress_t *self);
 void rp_egress_serve_guests (rp_egress_t *self, rp_guests_t *guests, rp_gate_t *gates);
 
 /*  Carries out ADMIT, SEND, FORGET, CUT, DROP or JOIN. A SEND to a session waits in the outbox.  */
-void rp_egress_carry_out (
-  rp_egress_t *self, const rp_action_t *action, rp_sender_t *sender);
+void rp_egress_carry_out (rp_egress_t *self, const rp_action_t *action, rp_sender_t *sender);
 
 /*  True if carrying this out sends what waits in the outbox.  */
 static inline bool rp_egress_is_to_send (const rp_egress_t *self, const rp_action_t *action)
@@ -128,12 +128,12 @@ static inline size_t rp_egress_backlog (const rp_egress_t *self)
 /*  Takes the next event that the core has to be told. False if there is none.  */
 bool rp_egress_next_event (rp_egress_t *self, rp_event_t *event);
 
-/*  A request waits, whose head is given: from now on its payload takes no more memory than it must. What
-    was there before, a message, is gone.  */
+/*  A request waits, whose head is given: from now on its payload takes no more memory than it must.
+    What was there before, a message, is gone.  */
 void rp_egress_keep (rp_egress_t *self, const rp_head_t *head, rp_payload_t **payload_p);
 
-/*  The core's payloads are the shell's messages, or, of requests that wait, its parcels: the address of
-    a parcel has its lowest bit set.  */
+/*  The core's payloads are the shell's messages, or, of requests that wait, its parcels: the
+    address of a parcel has its lowest bit set.  */
 static inline rp_payload_t *rp_egress_payload (rp_message_t *message)
 {
     return (rp_payload_t *) message;

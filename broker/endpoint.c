@@ -21,7 +21,8 @@ static bool s_begins (const char *text, const char *start)
     return strncmp (text, start, strlen (start)) == 0;
 }
 
-/*  True if something else than a socket is in the place of one. libzmq would delete it and bind.  */
+/*  True if something else than a socket is in the place of one. libzmq would delete it and
+    bind.  */
 static bool s_is_taken (const char *path)
 {
     struct stat found;
@@ -58,8 +59,7 @@ char *rp_endpoint_bind (void *socket, const char *endpoint)
         return NULL;
     char real[RP_ENDPOINT_TEXT_MAX];
     size_t size = sizeof real;
-    return strdup (
-      zmq_getsockopt (socket, ZMQ_LAST_ENDPOINT, real, &size) == 0 ? real : endpoint);
+    return strdup (zmq_getsockopt (socket, ZMQ_LAST_ENDPOINT, real, &size) == 0 ? real : endpoint);
 }
 
 bool rp_endpoint_is_local (const char *endpoint)
@@ -67,52 +67,45 @@ bool rp_endpoint_is_local (const char *endpoint)
     return s_begins (endpoint, S_IPC) || rp_socket_endpoint_is_loopback (endpoint);
 }
 
-const char *
-rp_endpoint_explain (const char *endpoint, int error, const char *option, char *buffer)
+const char *rp_endpoint_explain (const char *endpoint, int error, const char *option, char *buffer)
 {
     const char *colon = strrchr (endpoint, ':');
     const char *port = colon ? colon + 1 : "";
     switch (error) {
         case EADDRINUSE:
             if (s_begins (endpoint, S_IPC))
-                snprintf (
-                  buffer, RP_ENDPOINT_TEXT_MAX,
+                snprintf (buffer, RP_ENDPOINT_TEXT_MAX,
                   "cannot bind %s: somebody listens there, perhaps another riposte-broker; stop "
                   "it, or choose another path with %s",
                   endpoint, option);
             else
-                snprintf (
-                  buffer, RP_ENDPOINT_TEXT_MAX,
+                snprintf (buffer, RP_ENDPOINT_TEXT_MAX,
                   "cannot bind %s: the port is in use, perhaps by another riposte-broker; see who "
                   "holds it with: ss -ltnp 'sport = :%s', or choose another with %s",
                   endpoint, port, option);
             break;
         case EEXIST:
-            snprintf (
-              buffer, RP_ENDPOINT_TEXT_MAX,
+            snprintf (buffer, RP_ENDPOINT_TEXT_MAX,
               "cannot bind %s: a file that is not a socket is there; remove it, or choose another "
               "path with %s",
               endpoint, option);
             break;
         case EADDRNOTAVAIL:
         case ENODEV:
-            snprintf (
-              buffer, RP_ENDPOINT_TEXT_MAX,
+            snprintf (buffer, RP_ENDPOINT_TEXT_MAX,
               "cannot bind %s: this machine does not have that address; see which it has with: "
               "ip addr, or use 127.0.0.1 or 0.0.0.0",
               endpoint);
             break;
         case EACCES:
-            snprintf (
-              buffer, RP_ENDPOINT_TEXT_MAX,
+            snprintf (buffer, RP_ENDPOINT_TEXT_MAX,
               "cannot bind %s: not permitted; ports below 1024 and directories of others want more "
               "rights, choose another with %s",
               endpoint, option);
             break;
         default:
-            snprintf (
-              buffer, RP_ENDPOINT_TEXT_MAX,
-              "cannot bind %s: %s; choose another with %s", endpoint, zmq_strerror (error), option);
+            snprintf (buffer, RP_ENDPOINT_TEXT_MAX, "cannot bind %s: %s; choose another with %s",
+              endpoint, zmq_strerror (error), option);
     }
     return buffer;
 }

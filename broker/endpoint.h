@@ -19,9 +19,8 @@ char *rp_endpoint_bind (void *socket, const char *endpoint);
 /*  True if only this machine can reach it: loopback addresses and ipc.  */
 bool rp_endpoint_is_local (const char *endpoint);
 
-/*  Writes what went wrong, why, and what to do, in one line. option: which sets it, "--bind". Returns
-    buffer, of RP_ENDPOINT_TEXT_MAX bytes.  */
-const char *
-rp_endpoint_explain (const char *endpoint, int error, const char *option, char *buffer);
+/*  Writes what went wrong, why, and what to do, in one line. option: which sets it, "--bind".
+    Returns buffer, of RP_ENDPOINT_TEXT_MAX bytes.  */
+const char *rp_endpoint_explain (const char *endpoint, int error, const char *option, char *buffer);
 
 #endif

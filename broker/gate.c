@@ -11,14 +11,13 @@
 
 #define S_MONITOR_EVENTS                                                                           \
     (ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED      \
-     | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL                        \
-     | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+      | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL                       \
+      | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
 
 /*  Its last byte is the gate's number.  */
 static const uint8_t s_prefix[RP_GATE_PREFIX - 1] = {0, 'g', 'a', 't', 'e', 0, 0};
 
-bool rp_gate_open (
-  rp_gate_t *self,
+bool rp_gate_open (rp_gate_t *self,
   void *context,
   rp_gate_kind_t kind,
   uint8_t number,
@@ -26,7 +25,7 @@ bool rp_gate_open (
   int64_t max_frame,
   int backlog)
 {
-    *self = (rp_gate_t) {.kind = kind, .number = number, .monitor_unread = true};
+    *self = (rp_gate_t){.kind = kind, .number = number, .monitor_unread = true};
     memcpy (self->service, service, strlen (service) + 1);
     self->socket = kind == RP_GATE_BACK ? rp_socket_backend (context, max_frame, backlog)
                                         : rp_socket_router (context, max_frame, backlog);
@@ -75,7 +74,7 @@ void rp_gate_came (rp_gate_t *self, int descriptor, int64_t now)
         self->undecided = grown;
         self->undecided_capacity = capacity;
     }
-    self->undecided[self->undecided_count++] = (rp_newcomer_t) {
+    self->undecided[self->undecided_count++] = (rp_newcomer_t){
       .descriptor = descriptor, .until = now + (int64_t) RP_SOCKET_HANDSHAKE_MS * 1000};
 }
 
@@ -97,8 +96,8 @@ void rp_gate_failed (rp_gate_t *self)
 }
 
 /*  Takes out one of whom it was not known whether it counted. False if it did not, as far as can be
-    seen: if it went at once and others are not known either, it was of the wrong type. Should that be
-    wrong, there is one too many until another of them goes or its handshake is done.  */
+    seen: if it went at once and others are not known either, it was of the wrong type. Should that
+    be wrong, there is one too many until another of them goes or its handshake is done.  */
 static bool s_decide (rp_gate_t *self, uint32_t index, int64_t now)
 {
     bool at_once = now < self->undecided[index].until;

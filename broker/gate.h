@@ -4,17 +4,18 @@
 
     Gate 0 is the ROUTER that speaks Riposte's own protocol and MDP. A plain service has two more: a
     ROUTER in front, for unmodified REQ or DEALER clients, and a DEALER at the back, for unmodified
-    REP workers, which are one session together: a DEALER gives each request to the next of them, and
-    does not say to which.
+    REP workers, which are one session together: a DEALER gives each request to the next of them,
+    and does not say to which.
 
-    Sessions are known by their routing id, which is unique in one ROUTER only. A key is a routing id
-    that is unique among all gates: those of gate 0 as they are, those of others behind a prefix with
-    the gate's number. A peer may choose any routing id, also one that begins like a prefix; on gate 0
-    such a one gets a prefix too.
+    Sessions are known by their routing id, which is unique in one ROUTER only. A key is a routing
+    id that is unique among all gates: those of gate 0 as they are, those of others behind a prefix
+    with the gate's number. A peer may choose any routing id, also one that begins like a prefix; on
+    gate 0 such a one gets a prefix too.
 
-    How many REP workers are connected is known from what the monitor of their gate tells. It does not
-    say whose handshake was done, and of a peer of the wrong type only that it came and went; so a gate
-    keeps the descriptors of those of whom it is not known. Peers older than ZMTP 3.0 do not count.
+    How many REP workers are connected is known from what the monitor of their gate tells. It does
+    not say whose handshake was done, and of a peer of the wrong type only that it came and went; so
+    a gate keeps the descriptors of those of whom it is not known. Peers older than ZMTP 3.0 do not
+    count.
 
     Thread-safety: none.
 */
@@ -50,8 +51,8 @@ typedef struct {
     void *monitor;
     char service[RP_WIRE_NAME_MAX + 1]; /* of a plain one; "" for gate 0 */
     uint32_t connected;                 /* RP_GATE_BACK: REP peers, whose handshake is done */
-    int64_t looked;                     /* RP_GATE_BACK: when it was last seen to that they have one */
-    rp_newcomer_t *undecided;           /* RP_GATE_BACK: `ready` of them are among the connected */
+    int64_t looked;           /* RP_GATE_BACK: when it was last seen to that they have one */
+    rp_newcomer_t *undecided; /* RP_GATE_BACK: `ready` of them are among the connected */
     uint32_t undecided_count;
     uint32_t undecided_capacity;
     uint32_t ready;
@@ -59,8 +60,7 @@ typedef struct {
 } rp_gate_t;
 
 /*  Opens the socket and its monitor. False with errno; self may be closed all the same.  */
-bool rp_gate_open (
-  rp_gate_t *self,
+bool rp_gate_open (rp_gate_t *self,
   void *context,
   rp_gate_kind_t kind,
   uint8_t number,

@@ -13,7 +13,7 @@
 void rp_guests_init (
   rp_guests_t *self, rp_message_pool_t *pool, const rp_limits_t *limits, uint64_t seed)
 {
-    *self = (rp_guests_t) {.pool = pool, .limits = limits};
+    *self = (rp_guests_t){.pool = pool, .limits = limits};
     rp_list_init (&self->sessions);
     // Refused requests have an envelope too, until the refusal has gone out.
     rp_envelopes_init (
@@ -70,7 +70,7 @@ uint32_t rp_guests_frames (rp_message_t *message, rp_frame_t *frames)
 {
     for (uint32_t index = 0; index < message->count; index++) {
         zmq_msg_t *frame = rp_message_frame (message, index);
-        frames[index] = (rp_frame_t) {zmq_msg_data (frame), zmq_msg_size (frame)};
+        frames[index] = (rp_frame_t){zmq_msg_data (frame), zmq_msg_size (frame)};
     }
     return message->count;
 }
@@ -78,8 +78,7 @@ uint32_t rp_guests_frames (rp_message_t *message, rp_frame_t *frames)
 void rp_guests_hello (const rp_guests_t *self, const rp_guest_t *guest, rp_head_t *head)
 {
     const char *kind = rp_dialect_name (guest->dialect);
-    *head = (rp_head_t) {
-      .command = RP_COMMAND_HELLO,
+    *head = (rp_head_t){.command = RP_COMMAND_HELLO,
       .time = (uint32_t) self->limits->guest_heartbeat,
       .key = kind,
       .key_size = (uint8_t) strlen (kind)};
@@ -101,21 +100,20 @@ uint8_t rp_guests_traits (const rp_guest_t *guest)
 }
 
 /*  What a client says needs an id, by which the reply finds its envelope.  */
-static bool s_fill_head (
-  rp_guests_t *self,
+static bool s_fill_head (rp_guests_t *self,
   rp_guest_session_t *session,
   const rp_guest_t *guest,
   const rp_frame_t *frames,
   rp_head_t *head)
 {
-    *head = (rp_head_t) {.command = guest->command};
+    *head = (rp_head_t){.command = guest->command};
     if (guest->command == RP_COMMAND_REPLY) {
         head->id = guest->token;
         head->flags = guest->more ? RP_FLAG_MORE : 0;
-    } else if (guest->command == RP_COMMAND_REQUEST) {
-        head->id = rp_envelopes_add (
-          &self->envelopes, &session->envelopes, frames, guest->envelope, guest->name,
-          guest->name_size);
+    }
+    else if (guest->command == RP_COMMAND_REQUEST) {
+        head->id = rp_envelopes_add (&self->envelopes, &session->envelopes, frames, guest->envelope,
+          guest->name, guest->name_size);
         head->name = guest->name;
         head->name_size = guest->name_size;
         head->time = head->value = (uint32_t) self->limits->guest_deadline;
@@ -153,8 +151,7 @@ static bool s_replace_envelope (rp_message_t *message, const rp_head_t *head, ui
     return true;
 }
 
-bool rp_guests_take (
-  rp_guests_t *self,
+bool rp_guests_take (rp_guests_t *self,
   rp_guest_session_t *session,
   const rp_guest_t *guest,
   rp_message_t *message,
@@ -188,7 +185,7 @@ typedef struct {
 
 static void s_add (s_parts_t *self, const void *data, size_t size, zmq_msg_t *source)
 {
-    self->frames[self->count] = (rp_frame_t) {data, size};
+    self->frames[self->count] = (rp_frame_t){data, size};
     self->sources[self->count++] = source;
 }
 

@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A guest's message becomes a native one as it comes in: a head in a frame of its own, and behind it
-    the body frames as they are. What is for a guest is made from a native one as it goes out. So the
-    core, and all that lies between, know native messages only.
+    A guest's message becomes a native one as it comes in: a head in a frame of its own, and behind
+    it the body frames as they are. What is for a guest is made from a native one as it goes out. So
+    the core, and all that lies between, know native messages only.
 
     A client's return envelope stays here while its request is open; the request's id is the
     envelope's. A worker's client address is the core's token.
@@ -67,8 +67,7 @@ uint8_t rp_guests_traits (const rp_guest_t *guest);
 /*  Makes a guest's message, which was read, a native one. *head is its head, as rp_wire_decode
     would give it. A client's envelope is kept. False when out of memory; the message is then to be
     destroyed.  */
-bool rp_guests_take (
-  rp_guests_t *self,
+bool rp_guests_take (rp_guests_t *self,
   rp_guest_session_t *session,
   const rp_guest_t *guest,
   rp_message_t *message,

@@ -48,9 +48,8 @@ static void s_begin (rp_history_t *self, int64_t now, const char *event)
 {
     if (S_BUFFER - self->used < S_LINE_MAX)
         rp_history_flush (self);
-    self->used += (size_t) snprintf (
-      self->buffer + self->used, S_BUFFER - self->used, "%" PRId64 "\t%s\t%s", now, self->party,
-      event);
+    self->used += (size_t) snprintf (self->buffer + self->used, S_BUFFER - self->used,
+      "%" PRId64 "\t%s\t%s", now, self->party, event);
 }
 
 __attribute__ ((format (printf, 2, 3))) static void s_add (
@@ -58,8 +57,8 @@ __attribute__ ((format (printf, 2, 3))) static void s_add (
 {
     va_list arguments;
     va_start (arguments, format);
-    self->used += (size_t) vsnprintf (
-      self->buffer + self->used, S_BUFFER - self->used, format, arguments);
+    self->used +=
+      (size_t) vsnprintf (self->buffer + self->used, S_BUFFER - self->used, format, arguments);
     va_end (arguments);
 }
 
@@ -86,7 +85,7 @@ static void s_end_line (rp_history_t *self)
 
 bool rp_history_begin (rp_history_t *self, int descriptor, const char *instance, int64_t now)
 {
-    *self = (rp_history_t) {.descriptor = descriptor, .buffer = malloc (S_BUFFER), .scraped = now};
+    *self = (rp_history_t){.descriptor = descriptor, .buffer = malloc (S_BUFFER), .scraped = now};
     if (!self->buffer) {
         self->descriptor = 0;
         return false;
@@ -108,7 +107,7 @@ void rp_history_end (rp_history_t *self, int64_t now)
 void rp_history_clear (rp_history_t *self)
 {
     free (self->buffer);
-    *self = (rp_history_t) {0};
+    *self = (rp_history_t){0};
 }
 
 void rp_history_message (rp_history_t *self, int64_t now, rp_peer_id_t peer, const rp_head_t *head)
@@ -170,10 +169,12 @@ void rp_history_note (rp_history_t *self, int64_t now, const rp_action_t *action
     s_begin (self, now, s_names[action->note.kind]);
     if (action->note.kind <= RP_NOTE_LEAVE) {
         s_note_peer (self, action);
-    } else if (action->note.kind == RP_NOTE_LATE) {
+    }
+    else if (action->note.kind == RP_NOTE_LATE) {
         s_number (self, "worker", action->note.worker.v);
         s_number (self, "token", action->token.v);
-    } else {
+    }
+    else {
         s_note_request (self, action);
     }
     s_end_line (self);
@@ -203,7 +204,8 @@ void rp_history_flush (rp_history_t *self)
         ssize_t size = write (self->descriptor, self->buffer + written, self->used - written);
         if (size > 0) {
             written += (size_t) size;
-        } else if (size == 0 || errno != EINTR) {
+        }
+        else if (size == 0 || errno != EINTR) {
             self->error = size == 0 ? ENOSPC : errno;
             self->descriptor = 0;
         }

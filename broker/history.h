@@ -2,8 +2,8 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Source: docs/RELIABILITY.md, which describes the lines; tests/history/check.py holds them against
-    the contract.
+    Source: docs/RELIABILITY.md, which describes the lines; tests/history/check.py holds them
+    against the contract.
 
     A line is written before what it tells of leaves the broker: the server writes out what is
     buffered before it sends. So a broker that is killed leaves a history that is complete up to
@@ -34,8 +34,8 @@ typedef struct {
     char party[32];
 } rp_history_t;
 
-/*  Opens a file to append to, and ends a line that a killed broker left torn. A descriptor, or -1 with
-    errno.  */
+/*  Opens a file to append to, and ends a line that a killed broker left torn. A descriptor, or -1
+    with errno.  */
 int rp_history_open (const char *path);
 
 /*  Begins the history of one life of a broker. False when out of memory.  */
@@ -53,8 +53,7 @@ static inline bool rp_history_is_kept (const rp_history_t *self)
 }
 
 /*  A message came in, from a session: REQUEST and CANCEL are noted before the core decides.  */
-void rp_history_message (
-  rp_history_t *self, int64_t now, rp_peer_id_t peer, const rp_head_t *head);
+void rp_history_message (rp_history_t *self, int64_t now, rp_peer_id_t peer, const rp_head_t *head);
 
 /*  What the core decided: an RP_ACTION_HISTORY.  */
 void rp_history_note (rp_history_t *self, int64_t now, const rp_action_t *action);

@@ -34,7 +34,8 @@ struct rp_server {
     void *context;
     rp_gate_t gates[RP_GATES_MAX];
     size_t gate_count;
-    struct pollfd polled[RP_POLL_GATES + 2 * RP_GATES_MAX]; /* of each gate its socket and monitor */
+    struct pollfd
+      polled[RP_POLL_GATES + 2 * RP_GATES_MAX]; /* of each gate its socket and monitor */
     rp_alarm_t alarm;
     rp_dispatch_t *core;
     rp_actions_t actions;
@@ -77,11 +78,13 @@ void rp_server_fail (rp_server_t *self, const char *what, int64_t now);
 /*  Receives and handles one message. False when there is none.  */
 bool rp_server_receive (rp_server_t *self, rp_gate_t *gate, int64_t now);
 
-/*  A session of REP workers may end while they are connected (a DEALER that did not know them yet takes
-    nothing); they never speak first, so it is begun for them again. Returns when to look again.  */
+/*  A session of REP workers may end while they are connected (a DEALER that did not know them yet
+    takes nothing); they never speak first, so it is begun for them again. Returns when to look
+    again.  */
 int64_t rp_server_revive_rep (rp_server_t *self, int64_t now);
 
-/*  The REP workers of a plain service may have become more or fewer, or have lost their session.  */
+/*  The REP workers of a plain service may have become more or fewer, or have lost their
+    session.  */
 void rp_server_count_rep (rp_server_t *self, rp_gate_t *gate, int64_t now);
 
 #endif

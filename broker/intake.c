@@ -33,7 +33,7 @@ static void s_find_source (rp_server_t *self, rp_gate_t *gate, s_source_t *sourc
 
 static rp_sender_t s_sender (const s_source_t *source)
 {
-    return (rp_sender_t) {.routing_id = source->key, .size = source->size, .descriptor = -1};
+    return (rp_sender_t){.routing_id = source->key, .size = source->size, .descriptor = -1};
 }
 
 /*  ---- Native messages ------------------------------------------------------------------------ */
@@ -43,13 +43,12 @@ static void s_take_native (
 {
     rp_sender_t sender = s_sender (source);
     rp_head_t head;
-    rp_event_t event = {
-      .kind = RP_EVENT_MESSAGE,
+    rp_event_t event = {.kind = RP_EVENT_MESSAGE,
       .peer = source->peer,
       .head = &head,
       .payload = rp_egress_payload (message),
-      .too_many_frames = (!whole || message->count > RP_FRAMES_MAX)
-                         && message->bytes <= rp_server_max_bytes (self),
+      .too_many_frames =
+        (!whole || message->count > RP_FRAMES_MAX) && message->bytes <= rp_server_max_bytes (self),
       .error = rp_wire_decode (&head, rp_message_data (message), rp_message_size (message))};
     if (source->peer.v == 0) {
         sender.descriptor = zmq_msg_get (&message->first, ZMQ_SRCFD);
@@ -57,7 +56,8 @@ static void s_take_native (
     }
     if (event.error != RP_WIRE_ERROR_NONE || event.too_many_frames) {
         event.kind = RP_EVENT_BAD;
-    } else {
+    }
+    else {
         event.size = message->bytes - head.size;
         event.oversized = event.size > self->limits.max_body;
     }
@@ -68,8 +68,7 @@ static void s_refuse_bundle (
   rp_server_t *self, const s_source_t *source, rp_message_t *bundle, int64_t now)
 {
     rp_sender_t sender = s_sender (source);
-    rp_event_t event = {
-      .kind = RP_EVENT_BAD,
+    rp_event_t event = {.kind = RP_EVENT_BAD,
       .peer = source->peer,
       .payload = rp_egress_payload (bundle),
       .error = RP_WIRE_ERROR_BUNDLE};
@@ -103,10 +102,10 @@ static void s_take_bundle (
 
 /*  ---- Guests --------------------------------------------------------------------------------- */
 
-/*  What cannot be taken from a guest. Whoever has a session is dismissed; a worker without one is told
-    so in its own words. REP workers are one session, which does not end because one of them erred.  */
-static void s_refuse_guest (
-  rp_server_t *self,
+/*  What cannot be taken from a guest. Whoever has a session is dismissed; a worker without one is
+    told so in its own words. REP workers are one session, which does not end because one of them
+    erred.  */
+static void s_refuse_guest (rp_server_t *self,
   const s_source_t *source,
   const rp_guest_t *guest,
   rp_message_t *message,
@@ -117,19 +116,19 @@ static void s_refuse_guest (
     rp_guest_session_t unknown = {.dialect = guest->dialect, .worker = guest->worker};
     rp_sender_t sender = s_sender (source);
     sender.guest = &unknown;
-    rp_event_t event = {
-      .kind = RP_EVENT_BAD,
+    rp_event_t event = {.kind = RP_EVENT_BAD,
       .too_many_frames = too_many_frames,
       .peer = source->peer,
       .payload = rp_egress_payload (message),
-      .error = guest->error == RP_DIALECT_ERROR_UNKNOWN ? RP_WIRE_ERROR_NOT_NATIVE
-                                                        : RP_WIRE_ERROR_GUEST,
+      .error =
+        guest->error == RP_DIALECT_ERROR_UNKNOWN ? RP_WIRE_ERROR_NOT_NATIVE : RP_WIRE_ERROR_GUEST,
       .why = why};
     sender.descriptor = zmq_msg_get (&message->first, ZMQ_SRCFD);
     self->guests.bad[guest->error]++;
     if (source->gate->kind == RP_GATE_BACK)
-        event.peer = (rp_peer_id_t) {0};
-    // Only a worker can be told. One that was a client so far is told in the words that it used now.
+        event.peer = (rp_peer_id_t){0};
+    // Only a worker can be told. One that was a client so far is told in the words that it used
+    // now.
     rp_guest_session_t *session = rp_peers_guest (&self->peers, source->peer);
     if (session && guest->worker)
         rp_guests_change (&self->guests, session, guest->dialect, true);
@@ -138,8 +137,7 @@ static void s_refuse_guest (
 
 /*  Says HELLO for a guest. Afterwards the source has a session, unless it was refused. window: of
     REP workers, how many there are; otherwise 0.  */
-static void s_greet (
-  rp_server_t *self,
+static void s_greet (rp_server_t *self,
   s_source_t *source,
   const rp_guest_t *guest,
   int descriptor,
@@ -167,8 +165,7 @@ static void s_greet (
 }
 
 /*  Gives the core what a guest with a session said.  */
-static void s_take_said (
-  rp_server_t *self,
+static void s_take_said (rp_server_t *self,
   const s_source_t *source,
   const rp_guest_t *guest,
   rp_message_t *message,
@@ -181,8 +178,7 @@ static void s_take_said (
         rp_message_destroy (&self->pool, &message); // out of memory
         return;
     }
-    rp_event_t event = {
-      .kind = RP_EVENT_MESSAGE,
+    rp_event_t event = {.kind = RP_EVENT_MESSAGE,
       .peer = source->peer,
       .head = &head,
       .payload = rp_egress_payload (message),
@@ -193,8 +189,7 @@ static void s_take_said (
 
 /*  A message of somebody without a session that is no beginning of one: the core says so to whoever
     can be told.  */
-static void s_take_strange (
-  rp_server_t *self,
+static void s_take_strange (rp_server_t *self,
   const s_source_t *source,
   const rp_guest_t *guest,
   rp_message_t *message,
@@ -226,8 +221,8 @@ static void s_read_guest (
     guest->name_size = (uint8_t) strlen (gate->service);
 }
 
-/*  An id that libzmq makes (a zero, then a number) belongs to one connection only. With one of its own a
-    guest may come back on another, which may have the same descriptor.  */
+/*  An id that libzmq makes (a zero, then a number) belongs to one connection only. With one of its
+    own a guest may come back on another, which may have the same descriptor.  */
 static bool s_may_have_moved (rp_server_t *self, rp_peer_id_t peer, int descriptor)
 {
     const uint8_t *id = zmq_msg_data (&self->routing_id);
@@ -242,11 +237,10 @@ static void s_move (rp_server_t *self, const s_source_t *source, int descriptor,
     rp_peer_id_t displaced = rp_peers_move (&self->peers, source->peer, descriptor);
     rp_strangers_remove (&self->strangers, descriptor);
     if (displaced.v)
-        rp_server_tell (self, &(rp_event_t) {.kind = RP_EVENT_SUSPECT, .peer = displaced}, now);
+        rp_server_tell (self, &(rp_event_t){.kind = RP_EVENT_SUSPECT, .peer = displaced}, now);
 }
 
-static void s_take_guest (
-  rp_server_t *self,
+static void s_take_guest (rp_server_t *self,
   s_source_t *source,
   const rp_frame_t *frames,
   rp_message_t *message,
@@ -275,7 +269,7 @@ static void s_take_guest (
         s_refuse_guest (self, source, &guest, message, why, too_many_frames, now);
         return;
     }
-    if (session && source->gate->kind != RP_GATE_BACK 
+    if (session && source->gate->kind != RP_GATE_BACK
         && s_may_have_moved (self, source->peer, descriptor))
         s_move (self, source, descriptor, now);
     bool greets = guest.command == RP_COMMAND_HELLO || guest.command == RP_COMMAND_REQUEST;
@@ -286,7 +280,8 @@ static void s_take_guest (
         if (source->gate->kind == RP_GATE_BACK) // its session ended, but it lives
             rp_server_count_rep (self, source->gate, now);
         return;
-    } else if (guest.command == RP_COMMAND_HELLO)
+    }
+    else if (guest.command == RP_COMMAND_HELLO)
         greets = false; // a second one, which the core refuses
     if (source->peer.v == 0 || (greets && guest.command == RP_COMMAND_HELLO))
         rp_message_destroy (&self->pool, &message);
@@ -299,8 +294,8 @@ static void s_take_guest (
 /*  How often it is seen to that those that are connected have a session, µs.  */
 #define S_REVIVE_US 1000000
 
-/*  They are one session: its window is how many of them there are. It ends with the last of them, and
-    begins with the next that is heard of.  */
+/*  They are one session: its window is how many of them there are. It ends with the last of them,
+    and begins with the next that is heard of.  */
 void rp_server_count_rep (rp_server_t *self, rp_gate_t *gate, int64_t now)
 {
     uint32_t window = gate->connected < RP_WINDOW_MAX ? gate->connected : RP_WINDOW_MAX;
@@ -313,9 +308,9 @@ void rp_server_count_rep (rp_server_t *self, rp_gate_t *gate, int64_t now)
         rp_event_t event = {.kind = RP_EVENT_MESSAGE, .peer = source.peer, .head = &head};
         rp_sender_t sender = s_sender (&source);
         rp_server_handle (self, &event, &sender, now);
-    } else if (window > 0) {
-        rp_guest_t guest = {
-          .dialect = RP_DIALECT_PLAIN,
+    }
+    else if (window > 0) {
+        rp_guest_t guest = {.dialect = RP_DIALECT_PLAIN,
           .worker = true,
           .name = gate->service,
           .name_size = (uint8_t) strlen (gate->service)};
@@ -328,9 +323,8 @@ int64_t rp_server_revive_rep (rp_server_t *self, int64_t now)
     int64_t next = INT64_MAX;
     for (size_t index = 0; index < self->gate_count; index++) {
         rp_gate_t *gate = &self->gates[index];
-        if (
-          gate->kind != RP_GATE_BACK || gate->connected == 0
-          || rp_dispatch_is_draining (self->core))
+        if (gate->kind != RP_GATE_BACK || gate->connected == 0
+            || rp_dispatch_is_draining (self->core))
             continue;
         if (now >= gate->looked + S_REVIVE_US) {
             gate->looked = now;
@@ -367,9 +361,8 @@ static void s_take (
 
 bool rp_server_receive (rp_server_t *self, rp_gate_t *gate, int64_t now)
 {
-    if (
-      gate->kind != RP_GATE_BACK
-      && zmq_msg_recv (&self->routing_id, gate->socket, ZMQ_DONTWAIT) < 0) {
+    if (gate->kind != RP_GATE_BACK
+        && zmq_msg_recv (&self->routing_id, gate->socket, ZMQ_DONTWAIT) < 0) {
         if (errno == EINTR)
             return true;
         if (errno != EAGAIN)

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-_Static_assert (RP_LOG_LINE_MAX <= PIPE_BUF, "a line must fit into a pipe that is ready");
+_Static_assert(RP_LOG_LINE_MAX <= PIPE_BUF, "a line must fit into a pipe that is ready");
 
 typedef struct {
     const char *name;
@@ -41,7 +41,7 @@ static bool s_is_journal (int descriptor)
 void rp_log_init (rp_log_t *self, int descriptor, rp_level_t level)
 {
     const char *no_color = getenv ("NO_COLOR");
-    *self = (rp_log_t) {
+    *self = (rp_log_t){
       .descriptor = descriptor,
       .level = level,
       .journal = s_is_journal (descriptor),
@@ -77,9 +77,8 @@ static void s_append_time (s_line_t *line)
     struct timespec now;
     struct tm parts;
     char text[32];
-    if (
-      clock_gettime (CLOCK_REALTIME, &now) == 0 && gmtime_r (&now.tv_sec, &parts)
-      && strftime (text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts) > 0)
+    if (clock_gettime (CLOCK_REALTIME, &now) == 0 && gmtime_r (&now.tv_sec, &parts)
+        && strftime (text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts) > 0)
         s_append (line, "%s.%03ldZ ", text, now.tv_nsec / 1000000);
 }
 
@@ -90,16 +89,14 @@ static void s_put (rp_log_t *self, s_line_t *line)
         line->size--;
     line->text[line->size++] = '\n';
     struct pollfd ready = {.fd = self->descriptor, .events = POLLOUT};
-    if (
-      poll (&ready, 1, 0) == 1 && ready.revents == POLLOUT
-      && write (self->descriptor, line->text, line->size) == (ssize_t) line->size)
+    if (poll (&ready, 1, 0) == 1 && ready.revents == POLLOUT
+        && write (self->descriptor, line->text, line->size) == (ssize_t) line->size)
         self->dropped = 0;
     else
         self->dropped++;
 }
 
-void rp_log_write (
-  rp_log_t *self,
+void rp_log_write (rp_log_t *self,
   rp_level_t level,
   rp_topic_t topic,
   int64_t now,

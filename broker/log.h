@@ -41,8 +41,7 @@ static inline bool rp_log_wants (const rp_log_t *self, rp_level_t level)
 }
 
 /*  Writes a line. now: microseconds, for the limiter. source: who it is about, or NULL.  */
-void rp_log_write (
-  rp_log_t *self,
+void rp_log_write (rp_log_t *self,
   rp_level_t level,
   rp_topic_t topic,
   int64_t now,

@@ -49,47 +49,80 @@ typedef struct {
 static const char *const s_levels[] = {"error", "warning", "info", "debug", NULL};
 
 static const rp_option_t s_table[] = {
-  {.name = "bind", .letter = 'b', .kind = RP_OPTION_LIST, .argument = "ENDPOINT",
-   .environment = "RIPOSTE_BIND", .offset = offsetof (s_options_t, bind),
-   .help = "listen here, tcp://ADDRESS:PORT or ipc://PATH; * as the port is any free one; may be "
-           "repeated (default: " RP_CONFIG_BIND_DEFAULT ")"},
-  {.name = "plain", .kind = RP_OPTION_LIST, .argument = "SERVICE=FRONTEND,BACKEND",
-   .environment = "RIPOSTE_PLAIN", .offset = offsetof (s_options_t, plain),
-   .help = "let plain REQ clients reach a service at one endpoint and plain REP workers offer it at "
-           "another; may be repeated"},
-  {.name = "config", .letter = 'c', .kind = RP_OPTION_STRING, .argument = "FILE",
-   .environment = "RIPOSTE_CONFIG", .offset = offsetof (s_options_t, config),
-   .help = "read settings from a file"},
-  {.name = "limit", .letter = 'l', .kind = RP_OPTION_LIST, .argument = "NAME=VALUE",
-   .environment = "RIPOSTE_LIMIT", .offset = offsetof (s_options_t, limit),
-   .help = "set a limit, such as max_body=1MiB; may be repeated; --print-config lists them"},
-  {.name = "drain-limit", .kind = RP_OPTION_DURATION, .argument = "TIME",
-   .environment = "RIPOSTE_DRAIN_LIMIT", .offset = offsetof (s_options_t, drain_limit),
-   .largest = UINT64_C (86400000000),
-   .help = "how long a drain waits for what runs (the limit drain_limit)"},
-  {.name = "log-level", .kind = RP_OPTION_CHOICE, .argument = "LEVEL",
-   .environment = "RIPOSTE_LOG_LEVEL", .offset = offsetof (s_options_t, log_level),
-   .choices = s_levels, .help = "log this and worse: error, warning, info or debug"},
-  {.name = "ports-file", .kind = RP_OPTION_STRING, .argument = "FILE",
-   .environment = "RIPOSTE_PORTS_FILE", .offset = offsetof (s_options_t, ports_file),
-   .help = "once ready, write the real endpoints there, one per line"},
-  {.name = "history", .kind = RP_OPTION_STRING, .argument = "FILE",
-   .environment = "RIPOSTE_HISTORY", .offset = offsetof (s_options_t, history),
-   .help = "append a line there for each thing that happens to a request"},
-  {.name = "check-config", .kind = RP_OPTION_FLAG, .environment = "RIPOSTE_CHECK_CONFIG",
-   .offset = offsetof (s_options_t, check_config),
-   .help = "only check the settings; exit code 0 if they are good"},
-  {.name = "print-config", .kind = RP_OPTION_FLAG, .environment = "RIPOSTE_PRINT_CONFIG",
-   .offset = offsetof (s_options_t, print_config),
-   .help = "only print all settings, as a file that --config reads"},
+  {.name = "bind",
+    .letter = 'b',
+    .kind = RP_OPTION_LIST,
+    .argument = "ENDPOINT",
+    .environment = "RIPOSTE_BIND",
+    .offset = offsetof (s_options_t, bind),
+    .help = "listen here, tcp://ADDRESS:PORT or ipc://PATH; * as the port is any free one; may be "
+            "repeated (default: " RP_CONFIG_BIND_DEFAULT ")"},
+  {.name = "plain",
+    .kind = RP_OPTION_LIST,
+    .argument = "SERVICE=FRONTEND,BACKEND",
+    .environment = "RIPOSTE_PLAIN",
+    .offset = offsetof (s_options_t, plain),
+    .help =
+      "let plain REQ clients reach a service at one endpoint and plain REP workers offer it at "
+      "another; may be repeated"},
+  {.name = "config",
+    .letter = 'c',
+    .kind = RP_OPTION_STRING,
+    .argument = "FILE",
+    .environment = "RIPOSTE_CONFIG",
+    .offset = offsetof (s_options_t, config),
+    .help = "read settings from a file"},
+  {.name = "limit",
+    .letter = 'l',
+    .kind = RP_OPTION_LIST,
+    .argument = "NAME=VALUE",
+    .environment = "RIPOSTE_LIMIT",
+    .offset = offsetof (s_options_t, limit),
+    .help = "set a limit, such as max_body=1MiB; may be repeated; --print-config lists them"},
+  {.name = "drain-limit",
+    .kind = RP_OPTION_DURATION,
+    .argument = "TIME",
+    .environment = "RIPOSTE_DRAIN_LIMIT",
+    .offset = offsetof (s_options_t, drain_limit),
+    .largest = UINT64_C (86400000000),
+    .help = "how long a drain waits for what runs (the limit drain_limit)"},
+  {.name = "log-level",
+    .kind = RP_OPTION_CHOICE,
+    .argument = "LEVEL",
+    .environment = "RIPOSTE_LOG_LEVEL",
+    .offset = offsetof (s_options_t, log_level),
+    .choices = s_levels,
+    .help = "log this and worse: error, warning, info or debug"},
+  {.name = "ports-file",
+    .kind = RP_OPTION_STRING,
+    .argument = "FILE",
+    .environment = "RIPOSTE_PORTS_FILE",
+    .offset = offsetof (s_options_t, ports_file),
+    .help = "once ready, write the real endpoints there, one per line"},
+  {.name = "history",
+    .kind = RP_OPTION_STRING,
+    .argument = "FILE",
+    .environment = "RIPOSTE_HISTORY",
+    .offset = offsetof (s_options_t, history),
+    .help = "append a line there for each thing that happens to a request"},
+  {.name = "check-config",
+    .kind = RP_OPTION_FLAG,
+    .environment = "RIPOSTE_CHECK_CONFIG",
+    .offset = offsetof (s_options_t, check_config),
+    .help = "only check the settings; exit code 0 if they are good"},
+  {.name = "print-config",
+    .kind = RP_OPTION_FLAG,
+    .environment = "RIPOSTE_PRINT_CONFIG",
+    .offset = offsetof (s_options_t, print_config),
+    .help = "only print all settings, as a file that --config reads"},
 };
 
 static const rp_program_t s_program = {
   .name = S_NAME,
   .summary = "takes requests from clients to workers, and the replies back",
-  .usage = (const char *const[]) {"[OPTION]...", NULL},
+  .usage = (const char *const[]){"[OPTION]...", NULL},
   .description =
-    (const char *const[]) {
+    (const char *const[]){
       "Clients and workers connect to the same endpoint. Without any setting the broker listens on "
       "the loopback address only.",
       "SIGTERM or SIGINT lets it finish what runs, up to the drain limit, while it takes nothing "
@@ -98,11 +131,10 @@ static const rp_program_t s_program = {
   .options = s_table,
   .option_count = sizeof s_table / sizeof *s_table,
   .examples =
-    (const char *const[]) {
-      S_NAME, S_NAME " --bind tcp://127.0.0.1:* --ports-file broker.ports",
+    (const char *const[]){S_NAME, S_NAME " --bind tcp://127.0.0.1:* --ports-file broker.ports",
       S_NAME " --bind tcp://0.0.0.0:5555 --limit max_body=64MiB", NULL},
   .exits =
-    (const rp_option_exit_t[]) {{1, "it could not start (a port in use, say) or could not go on"}},
+    (const rp_option_exit_t[]){{1, "it could not start (a port in use, say) or could not go on"}},
   .exit_count = 1,
 };
 
@@ -132,8 +164,8 @@ static void s_limit_error (const char *message, void *arg)
     s_complain ("--limit: %s", space ? space + 1 : message);
 }
 
-/*  The configuration file knows how to read limits, so the options are read as a section of one; all
-    at once, because some are held against each other.  */
+/*  The configuration file knows how to read limits, so the options are read as a section of one;
+    all at once, because some are held against each other.  */
 static bool s_set_limits (rp_config_t *config, const rp_option_list_t *limits)
 {
     if (limits->count == 0)
@@ -277,19 +309,16 @@ static void s_say_ready (const rp_server_t *server, const rp_config_t *config, i
     char text[RP_UNITS_TEXT_MAX];
     const char *first = rp_server_endpoint (server, 0);
     const char *open = s_find_open (server);
-    fprintf (
-      stderr, "riposte %s ready in %s  ", RP_VERSION,
+    fprintf (stderr, "riposte %s ready in %s  ", RP_VERSION,
       rp_duration_format (text, rp_clock_us () - started));
     size_t next = 0;
     while (next < config->bind_count)
         fprintf (stderr, " %s", rp_server_endpoint (server, next++));
     for (size_t index = 0; index < config->plain_count; index++, next += 2)
-        fprintf (
-          stderr, "\n  plain \"%s\": REQ at %s, REP at %s", config->plain[index].service,
+        fprintf (stderr, "\n  plain \"%s\": REQ at %s, REP at %s", config->plain[index].service,
           rp_server_endpoint (server, next), rp_server_endpoint (server, next + 1));
     if (open)
-        fprintf (
-          stderr,
+        fprintf (stderr,
           "\n  warning: security off, and whoever can reach %s may use it; keep it behind a "
           "firewall, or bind to 127.0.0.1\n",
           open);
@@ -297,8 +326,7 @@ static void s_say_ready (const rp_server_t *server, const rp_config_t *config, i
         fputs (
           "\n  security off (loopback only) · try:  riposte-worker upper -- tr a-z A-Z\n", stderr);
     else
-        fprintf (
-          stderr,
+        fprintf (stderr,
           "\n  security off (loopback only) · try:  riposte-worker -s %s upper -- tr a-z A-Z\n",
           first);
 }
@@ -317,8 +345,7 @@ static void s_warn_of_memory (const rp_limits_t *limits)
                      + limits->total_queue * S_REQUEST_BYTES;
     uint64_t allowed = rp_memory_allowed ();
     if (needs > allowed)
-        fprintf (
-          stderr,
+        fprintf (stderr,
           "  warning: it may take %s, but this process may use %s of memory; lower the limits "
           "total_queue_bytes and total_queue (docs/OPERATIONS.md, Memory)\n",
           rp_size_format (needs_text, needs), rp_size_format (allowed_text, allowed));
@@ -361,8 +388,7 @@ static int s_serve (
           "cannot write %s: %s; give --history another place", options->history, strerror (errno));
         return EXIT_FAILURE;
     }
-    rp_server_t *server = rp_server_new (&(rp_server_options_t) {
-      .limits = config->limits,
+    rp_server_t *server = rp_server_new (&(rp_server_options_t){.limits = config->limits,
       .log_level = config->log_level,
       .log = STDERR_FILENO,
       .history = history,
@@ -375,8 +401,7 @@ static int s_serve (
     if (!s_bind_all (server, config))
         goto out;
     if (options->ports_file && !s_write_ports (server, options->ports_file)) {
-        s_complain (
-          "cannot write %s: %s; give --ports-file another place", options->ports_file,
+        s_complain ("cannot write %s: %s; give --ports-file another place", options->ports_file,
           strerror (errno));
         goto out;
     }
@@ -421,8 +446,8 @@ int main (int argc, char **argv)
     int64_t started = rp_clock_us ();
     s_options_t options = {.log_level = RP_LEVEL_INFO};
     rp_arguments_t arguments;
-    int code = rp_options_parse (
-      &s_program, argc, argv, getenv, &options, &arguments, stdout, stderr);
+    int code =
+      rp_options_parse (&s_program, argc, argv, getenv, &options, &arguments, stdout, stderr);
     if (code != RP_OPTIONS_GO_ON)
         return code;
     if (arguments.count > 0) {

@@ -11,8 +11,8 @@
 
 #include <stdint.h>
 
-/*  Bytes, by the least of RLIMIT_AS, RLIMIT_DATA and the limits of its control groups, as far as they can
-    be read. UINT64_MAX if there is none.  */
+/*  Bytes, by the least of RLIMIT_AS, RLIMIT_DATA and the limits of its control groups, as far as
+    they can be read. UINT64_MAX if there is none.  */
 uint64_t rp_memory_allowed (void);
 
 #endif

@@ -23,8 +23,8 @@ void rp_notify (const char *state)
     if (descriptor < 0)
         return;
     // If the manager does not hear it, it falls back on its own time limit; nothing to do here.
-    (void) sendto (
-      descriptor, state, strlen (state), MSG_NOSIGNAL, (const struct sockaddr *) &address,
+    (void) sendto (descriptor, state, strlen (state), MSG_NOSIGNAL,
+      (const struct sockaddr *) &address,
       (socklen_t) (offsetof (struct sockaddr_un, sun_path) + size));
     close (descriptor);
 }

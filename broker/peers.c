@@ -15,7 +15,8 @@
 #include "common/table.h"
 
 /*  libzmq's own routing ids have 5 bytes; a peer that chose one, which the protocol forbids, may
-    have up to 255, and gets memory of its own for them. The broker may put a few bytes before them.  */
+    have up to 255, and gets memory of its own for them. The broker may put a few bytes before
+    them.  */
 #define S_SHORT_ID 8u
 
 /*  An address in few bytes.  */
@@ -43,7 +44,7 @@ struct rp_peers_entry {
 
 void rp_peers_init (rp_peers_t *self, uint64_t seed)
 {
-    *self = (rp_peers_t) {.seed = seed};
+    *self = (rp_peers_t){.seed = seed};
     rp_index_init (&self->by_routing_id);
 }
 
@@ -123,12 +124,14 @@ static s_address_t s_address (int descriptor)
         address.port = in->sin_port;
         address.ip.s6_addr[10] = address.ip.s6_addr[11] = 0xff;
         memcpy (&address.ip.s6_addr[12], &in->sin_addr, sizeof in->sin_addr);
-    } else if (storage.ss_family == AF_INET6) {
+    }
+    else if (storage.ss_family == AF_INET6) {
         const struct sockaddr_in6 *in = (const struct sockaddr_in6 *) &storage;
         address.family = AF_INET6;
         address.port = in->sin6_port;
         address.ip = in->sin6_addr;
-    } else {
+    }
+    else {
         address.family = storage.ss_family;
     }
     return address;
@@ -139,12 +142,15 @@ static const char *s_address_text (const s_address_t *address, char *buffer)
     char ip[INET6_ADDRSTRLEN] = "?";
     if (address->family == AF_UNIX) {
         snprintf (buffer, RP_PEERS_TEXT_MAX, "local");
-    } else if (address->family != AF_INET6) {
+    }
+    else if (address->family != AF_INET6) {
         snprintf (buffer, RP_PEERS_TEXT_MAX, "?");
-    } else if (IN6_IS_ADDR_V4MAPPED (&address->ip)) {
+    }
+    else if (IN6_IS_ADDR_V4MAPPED (&address->ip)) {
         inet_ntop (AF_INET, &address->ip.s6_addr[12], ip, sizeof ip);
         snprintf (buffer, RP_PEERS_TEXT_MAX, "%s:%u", ip, ntohs (address->port));
-    } else {
+    }
+    else {
         inet_ntop (AF_INET6, &address->ip, ip, sizeof ip);
         snprintf (buffer, RP_PEERS_TEXT_MAX, "[%s]:%u", ip, ntohs (address->port));
     }
@@ -160,7 +166,8 @@ static bool s_set_routing_id (rp_peers_entry_t *entry, const void *routing_id, s
         if (!entry->routing_id.heap)
             return false;
         memcpy (entry->routing_id.heap, routing_id, size);
-    } else {
+    }
+    else {
         memcpy (entry->routing_id.bytes, routing_id, size);
     }
     entry->size = (uint16_t) size;
@@ -181,12 +188,12 @@ rp_peer_id_t rp_peers_move (rp_peers_t *self, rp_peer_id_t peer, int descriptor)
 {
     rp_peers_entry_t *entry = s_bound_entry (self, peer);
     if (!entry || !s_make_room (self, (uint32_t) peer.v, descriptor))
-        return (rp_peer_id_t) {0};
+        return (rp_peer_id_t){0};
     entry = s_bound_entry (self, peer);
     if (entry->descriptor == descriptor) { // which may be another connection's by now
         if (rp_peers_cookie (descriptor) != entry->cookie)
             s_connect (self, entry, descriptor);
-        return (rp_peer_id_t) {0};
+        return (rp_peer_id_t){0};
     }
     if (entry->descriptor >= 0 && self->by_descriptor[entry->descriptor] == (uint32_t) peer.v + 1)
         self->by_descriptor[entry->descriptor] = 0;
@@ -195,8 +202,7 @@ rp_peer_id_t rp_peers_move (rp_peers_t *self, rp_peer_id_t peer, int descriptor)
     return displaced;
 }
 
-bool rp_peers_bind (
-  rp_peers_t *self,
+bool rp_peers_bind (rp_peers_t *self,
   rp_peer_id_t peer,
   const void *routing_id,
   size_t size,
@@ -205,7 +211,7 @@ bool rp_peers_bind (
   rp_peer_id_t *displaced)
 {
     uint32_t number = (uint32_t) peer.v;
-    *displaced = (rp_peer_id_t) {0};
+    *displaced = (rp_peer_id_t){0};
     uint32_t hash = s_hash (self, routing_id, size);
     if (!rp_index_reserve (&self->by_routing_id, hash) || !s_make_room (self, number, descriptor))
         return false;
@@ -248,15 +254,14 @@ rp_peer_id_t rp_peers_by_routing_id (const rp_peers_t *self, const void *routing
         if (entry->size == size && memcmp (s_routing_id (entry), routing_id, size) == 0)
             return entry->peer;
     }
-    return (rp_peer_id_t) {0};
+    return (rp_peer_id_t){0};
 }
 
 rp_peer_id_t rp_peers_by_descriptor (const rp_peers_t *self, int descriptor)
 {
-    if (
-      descriptor < 0 || (size_t) descriptor >= self->descriptor_count
-      || self->by_descriptor[descriptor] == 0)
-        return (rp_peer_id_t) {0};
+    if (descriptor < 0 || (size_t) descriptor >= self->descriptor_count
+        || self->by_descriptor[descriptor] == 0)
+        return (rp_peer_id_t){0};
     return self->entries[self->by_descriptor[descriptor] - 1].peer;
 }
 
@@ -340,8 +345,9 @@ rp_backlog_t *rp_peers_backlog (
     return entry ? entry->backlog : NULL;
 }
 
-/*  cookie: not 0. Works on a copy of the descriptor, which keeps its socket whatever libzmq does meanwhile.
-    Where no descriptor is left for one, cutting matters more than the moment in which it may be another's. */
+/*  cookie: not 0. Works on a copy of the descriptor, which keeps its socket whatever libzmq does
+    meanwhile. Where no descriptor is left for one, cutting matters more than the moment in which it
+    may be another's.  */
 static bool s_cut (int descriptor, uint64_t cookie)
 {
     int copy = fcntl (descriptor, F_DUPFD_CLOEXEC, 0);

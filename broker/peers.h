@@ -44,8 +44,7 @@ void rp_peers_clear (rp_peers_t *self);
 /*  Binds a session, whose number is not bound, to where it is. descriptor: of its connection, or
     -1. bundles: it reads bundles. *displaced is a session that was on the same descriptor, whose
     connection must therefore be gone, or nobody. False when out of memory, and nothing changed.  */
-bool rp_peers_bind (
-  rp_peers_t *self,
+bool rp_peers_bind (rp_peers_t *self,
   rp_peer_id_t peer,
   const void *routing_id,
   size_t size,
@@ -70,28 +69,29 @@ const void *rp_peers_routing_id (const rp_peers_t *self, rp_peer_id_t peer, size
 /*  Whether a session reads bundles.  */
 bool rp_peers_bundles (const rp_peers_t *self, rp_peer_id_t peer);
 
-/*  A number that its user keeps for a bound session, 0 at first; NULL if it is not bound. Valid until
-    the next bind.  */
+/*  A number that its user keeps for a bound session, 0 at first; NULL if it is not bound. Valid
+    until the next bind.  */
 uint32_t *rp_peers_note (const rp_peers_t *self, rp_peer_id_t peer);
 
-/*  What waits for a bound session; begun with the first call. NULL if it is not bound, or when out of
-    memory.  */
+/*  What waits for a bound session; begun with the first call. NULL if it is not bound, or when out
+    of memory.  */
 rp_backlog_t *rp_peers_backlog (
   const rp_peers_t *self, rp_peer_id_t peer, rp_backlog_total_t *total);
 
 /*  True if something of what counts waits for a session to read it.  */
 bool rp_peers_is_unread (const rp_peers_t *self, rp_peer_id_t peer);
 
-/*  The session for which most waits, and what waits for all; 0 if nothing does. Looks at each of them.  */
+/*  The session for which most waits, and what waits for all; 0 if nothing does. Looks at each of
+    them.  */
 rp_peer_id_t rp_peers_most_unread (const rp_peers_t *self, size_t *total);
 
-/*  What its user keeps for a bound session that speaks another protocol; NULL at first, and if it is
-    not bound.  */
+/*  What its user keeps for a bound session that speaks another protocol; NULL at first, and if it
+    is not bound.  */
 void rp_peers_set_guest (const rp_peers_t *self, rp_peer_id_t peer, void *guest);
 void *rp_peers_guest (const rp_peers_t *self, rp_peer_id_t peer);
 
-/*  A bound session is on another connection now: a peer that chose its routing id came back. Returns
-    who was displaced, as rp_peers_bind, or nobody.  */
+/*  A bound session is on another connection now: a peer that chose its routing id came back.
+    Returns who was displaced, as rp_peers_bind, or nobody.  */
 rp_peer_id_t rp_peers_move (rp_peers_t *self, rp_peer_id_t peer, int descriptor);
 
 /*  True if the connection that a session is on still stands, as far as this side knows.  */
@@ -113,8 +113,8 @@ void rp_peers_cut_descriptor (int descriptor);
 /*  The descriptor of a session's connection, or -1.  */
 int rp_peers_descriptor (const rp_peers_t *self, rp_peer_id_t peer);
 
-/*  The kernel's cookie of the socket behind a descriptor, 0 if there is none; and breaks a connection
-    if the socket is still the one with this cookie. False if it is not.  */
+/*  The kernel's cookie of the socket behind a descriptor, 0 if there is none; and breaks a
+    connection if the socket is still the one with this cookie. False if it is not.  */
 uint64_t rp_peers_cookie (int descriptor);
 bool rp_peers_cut_socket (int descriptor, uint64_t cookie);
 

@@ -48,23 +48,22 @@ static bool s_open_gate (rp_server_t *self, rp_gate_kind_t kind, const char *ser
         return false;
     }
     rp_gate_t *gate = &self->gates[self->gate_count++];
-    if (!rp_gate_open (
-          gate, self->context, kind, number, service, (int64_t) rp_server_max_bytes (self),
-          (int) self->limits.peer_backlog))
+    if (!rp_gate_open (gate, self->context, kind, number, service,
+          (int64_t) rp_server_max_bytes (self), (int) self->limits.peer_backlog))
         return false;
     struct pollfd *polled = &self->polled[RP_POLL_GATES + 2 * number];
-    polled[0] = (struct pollfd) {.fd = rp_gate_descriptor (gate), .events = POLLIN};
-    polled[1] = (struct pollfd) {.fd = rp_gate_monitor_descriptor (gate), .events = POLLIN};
+    polled[0] = (struct pollfd){.fd = rp_gate_descriptor (gate), .events = POLLIN};
+    polled[1] = (struct pollfd){.fd = rp_gate_monitor_descriptor (gate), .events = POLLIN};
     return true;
 }
 
 static bool s_open_sockets (rp_server_t *self, const rp_server_options_t *options)
 {
     int wishes = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-    self->polled[RP_POLL_WISHES] = (struct pollfd) {.fd = wishes, .events = POLLIN};
-    self->polled[RP_POLL_SIGNALS] = (struct pollfd) {.fd = options->signals, .events = POLLIN};
+    self->polled[RP_POLL_WISHES] = (struct pollfd){.fd = wishes, .events = POLLIN};
+    self->polled[RP_POLL_SIGNALS] = (struct pollfd){.fd = options->signals, .events = POLLIN};
     bool alarm = rp_alarm_init (&self->alarm);
-    self->polled[RP_POLL_ALARM] = (struct pollfd) {.fd = self->alarm.descriptor, .events = POLLIN};
+    self->polled[RP_POLL_ALARM] = (struct pollfd){.fd = self->alarm.descriptor, .events = POLLIN};
     self->context = rp_context_new ();
     return wishes >= 0 && alarm && self->context && s_open_gate (self, RP_GATE_OPEN, "");
 }
@@ -84,8 +83,7 @@ rp_server_t *rp_server_new (const rp_server_options_t *options)
     rp_peers_init (&self->peers, rp_clock_entropy ());
     rp_guests_init (&self->guests, &self->pool, &self->limits, rp_clock_entropy ());
     int64_t now = rp_clock_us ();
-    self->core = rp_dispatch_new (&(rp_dispatch_options_t) {
-      .limits = options->limits,
+    self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = options->limits,
       .seed = rp_clock_entropy (),
       .instance = rp_clock_entropy (),
       .version = RP_VERSION,
@@ -103,12 +101,10 @@ rp_server_t *rp_server_new (const rp_server_options_t *options)
     }
     rp_strangers_init (
       &self->strangers, (int64_t) options->limits.greeting * 1000, options->limits.strangers);
-    rp_egress_init (
-      &self->egress, self->gates[0].socket, &self->peers, &self->pool,
+    rp_egress_init (&self->egress, self->gates[0].socket, &self->peers, &self->pool,
       (size_t) options->limits.peer_backlog_bytes);
     rp_egress_serve_guests (&self->egress, &self->guests, self->gates);
-    self->admin = (rp_admin_t) {
-      .core = self->core,
+    self->admin = (rp_admin_t){.core = self->core,
       .peers = &self->peers,
       .guests = &self->guests,
       .pool = &self->pool,
@@ -125,7 +121,7 @@ void rp_server_destroy (rp_server_t **self_p)
         return;
     *self_p = NULL;
     rp_dispatch_destroy (&self->core, &self->actions);
-    s_carry_out (self, &(rp_sender_t) {.descriptor = -1}, 0);
+    s_carry_out (self, &(rp_sender_t){.descriptor = -1}, 0);
     rp_actions_clear (&self->actions);
     rp_egress_clear (&self->egress);
     rp_strangers_clear (&self->strangers);
@@ -149,8 +145,7 @@ void rp_server_destroy (rp_server_t **self_p)
 
 static int s_bind (rp_server_t *self, rp_gate_t *gate, const char *endpoint)
 {
-    char **grown =
-      realloc (self->endpoints, (self->endpoint_count + 1) * sizeof *self->endpoints);
+    char **grown = realloc (self->endpoints, (self->endpoint_count + 1) * sizeof *self->endpoints);
     if (!grown)
         return -1;
     self->endpoints = grown;
@@ -212,9 +207,8 @@ static void s_log (
         source = rp_peers_address (&self->peers, action->peer, buffer);
     else if (sender->routing_id)
         source = rp_peers_descriptor_address (sender->descriptor, buffer);
-    rp_log_write (
-      &self->log, action->level, action->topic, now, source, "%.*s", (int) action->head.text_size,
-      action->head.text);
+    rp_log_write (&self->log, action->level, action->topic, now, source, "%.*s",
+      (int) action->head.text_size, action->head.text);
 }
 
 /*  Writes what has been told so far, before any of it is sent.  */
@@ -223,8 +217,7 @@ static void s_write_history (rp_server_t *self, int64_t now)
     rp_history_flush (&self->history);
     int error = rp_history_failure (&self->history);
     if (error)
-        rp_log_write (
-          &self->log, RP_LEVEL_ERROR, RP_TOPIC_BROKER, now, NULL,
+        rp_log_write (&self->log, RP_LEVEL_ERROR, RP_TOPIC_BROKER, now, NULL,
           "cannot write the history: %s; it ends here, the broker goes on", strerror (error));
 }
 
@@ -242,8 +235,8 @@ static void s_answer (rp_server_t *self, const rp_action_t *action, int64_t now)
         rp_egress_send (&self->egress, action->peer, &reply);
 }
 
-/*  Who gets a session is no stranger any more, and who is forgotten becomes one, unless his descriptor
-    is another's by now.  */
+/*  Who gets a session is no stranger any more, and who is forgotten becomes one, unless his
+    descriptor is another's by now.  */
 static void s_note_stranger (
   rp_server_t *self, const rp_action_t *action, const rp_sender_t *sender, int64_t now)
 {
@@ -309,14 +302,13 @@ void rp_server_tell (rp_server_t *self, const rp_event_t *event, int64_t now)
 
 void rp_server_fail (rp_server_t *self, const char *what, int64_t now)
 {
-    rp_log_write (
-      &self->log, RP_LEVEL_ERROR, RP_TOPIC_BROKER, now, NULL,
+    rp_log_write (&self->log, RP_LEVEL_ERROR, RP_TOPIC_BROKER, now, NULL,
       "cannot %s: %s; the broker ends, start it again", what, zmq_strerror (errno));
     self->failed = self->ended = true;
 }
 
-/*  Sends what waits, and tells the core what could not be sent. True if there was something: then the
-    socket has to be asked again before it is waited for.  */
+/*  Sends what waits, and tells the core what could not be sent. True if there was something: then
+    the socket has to be asked again before it is waited for.  */
 static bool s_settle (rp_server_t *self, int64_t now)
 {
     rp_event_t event;
@@ -367,8 +359,7 @@ static void s_accepted (rp_server_t *self, rp_gate_t *gate, int descriptor, int6
         return;
     }
     rp_peers_cut_descriptor (descriptor);
-    rp_log_write (
-      &self->log, RP_LEVEL_WARNING, RP_TOPIC_REFUSED, now, NULL,
+    rp_log_write (&self->log, RP_LEVEL_WARNING, RP_TOPIC_REFUSED, now, NULL,
       "a connection was cut: nearly all file descriptors are in use; raise LimitNOFILE or "
       "ulimit -n");
 }
@@ -386,8 +377,7 @@ static void s_disconnected (rp_server_t *self, rp_gate_t *gate, int descriptor, 
     rp_server_tell (self, &event, now);
 }
 
-static void
-s_monitored (rp_server_t *self, rp_gate_t *gate, int event, uint32_t value, int64_t now)
+static void s_monitored (rp_server_t *self, rp_gate_t *gate, int event, uint32_t value, int64_t now)
 {
     switch (event) {
         case ZMQ_EVENT_ACCEPTED:
@@ -405,14 +395,12 @@ s_monitored (rp_server_t *self, rp_gate_t *gate, int event, uint32_t value, int6
                 s_disconnected (self, gate, (int) value, now);
             break;
         case ZMQ_EVENT_ACCEPT_FAILED:
-            rp_log_write (
-              &self->log, RP_LEVEL_ERROR, RP_TOPIC_REFUSED, now, NULL,
+            rp_log_write (&self->log, RP_LEVEL_ERROR, RP_TOPIC_REFUSED, now, NULL,
               "cannot accept a connection: %s", strerror ((int) value));
             break;
         default:
             rp_gate_failed (gate);
-            rp_log_write (
-              &self->log, RP_LEVEL_INFO, RP_TOPIC_BAD, now, NULL,
+            rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_BAD, now, NULL,
               "a connection ended before its handshake was done: not ZeroMQ, or too slow");
     }
 }
@@ -438,17 +426,16 @@ static void s_read_wishes (rp_server_t *self, int64_t now)
     if (read (self->polled[RP_POLL_WISHES].fd, &wishes, sizeof wishes) != (ssize_t) sizeof wishes)
         return;
     rp_event_kind_t kind = wishes >= S_WISH_STOP ? RP_EVENT_STOP : RP_EVENT_DRAIN;
-    rp_server_tell (self, &(rp_event_t) {.kind = kind}, now);
+    rp_server_tell (self, &(rp_event_t){.kind = kind}, now);
 }
 
 static void s_read_signals (rp_server_t *self, int64_t now)
 {
     struct signalfd_siginfo info;
-    while (
-      read (self->polled[RP_POLL_SIGNALS].fd, &info, sizeof info) == (ssize_t) sizeof info) {
+    while (read (self->polled[RP_POLL_SIGNALS].fd, &info, sizeof info) == (ssize_t) sizeof info) {
         rp_notify ("STOPPING=1");
         rp_event_kind_t kind = self->signal_count++ ? RP_EVENT_STOP : RP_EVENT_DRAIN;
-        rp_server_tell (self, &(rp_event_t) {.kind = kind}, now);
+        rp_server_tell (self, &(rp_event_t){.kind = kind}, now);
     }
 }
 
@@ -458,8 +445,7 @@ static int64_t s_cut_strangers (rp_server_t *self, int64_t now)
     int64_t next;
     size_t count = rp_strangers_tick (&self->strangers, &self->peers, now, &next);
     if (count > 0)
-        rp_log_write (
-          &self->log, RP_LEVEL_INFO, RP_TOPIC_REFUSED, now, NULL,
+        rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_REFUSED, now, NULL,
           "%zu connections were cut: they began no session in time (limits strangers, greeting)",
           count);
     return next;
@@ -488,7 +474,8 @@ static void s_wait (rp_server_t *self, int64_t until)
         rp_alarm_rang (&self->alarm);
     int64_t now = rp_clock_us ();
     for (size_t index = 0; index < self->gate_count; index++)
-        if (self->polled[RP_POLL_GATES + 2 * index + 1].revents || self->gates[index].monitor_unread)
+        if (self->polled[RP_POLL_GATES + 2 * index + 1].revents
+            || self->gates[index].monitor_unread)
             s_read_monitor (self, &self->gates[index], now);
     if (self->polled[RP_POLL_WISHES].revents)
         s_read_wishes (self, now);
@@ -513,8 +500,8 @@ static bool s_receive_all (rp_server_t *self, int64_t *now)
 /*  How often it is looked who it is for whom most waits, while too much does, us.  */
 #define S_RELIEVE_US 10000
 
-/*  What clients have not read is kept from those who ask. When it is half of what there may be, whoever has
-    most of it is cut off.  */
+/*  What clients have not read is kept from those who ask. When it is half of what there may be,
+    whoever has most of it is cut off.  */
 static void s_relieve (rp_server_t *self, int64_t now)
 {
     uint64_t most = self->limits.total_queue_bytes / 2;

@@ -46,8 +46,8 @@ void rp_server_destroy (rp_server_t **self_p);
 /*  Binds one more endpoint. 0, or -1 with errno, which rp_endpoint_explain explains.  */
 int rp_server_bind (rp_server_t *self, const char *endpoint);
 
-/*  Opens and binds one side of a plain service: its front is for REQ clients, its back for REP workers.
-    Each side once for a service. 0, or -1 with errno; EMFILE when there are too many.  */
+/*  Opens and binds one side of a plain service: its front is for REQ clients, its back for REP
+    workers. Each side once for a service. 0, or -1 with errno; EMFILE when there are too many.  */
 typedef enum { RP_PLAIN_FRONT, RP_PLAIN_BACK } rp_plain_side_t;
 int rp_server_bind_plain (
   rp_server_t *self, const char *service, rp_plain_side_t side, const char *endpoint);

@@ -17,7 +17,7 @@ struct rp_stranger {
 
 void rp_strangers_init (rp_strangers_t *self, int64_t patience, uint64_t left_alone)
 {
-    *self = (rp_strangers_t) {.patience = patience, .left_alone = left_alone};
+    *self = (rp_strangers_t){.patience = patience, .left_alone = left_alone};
     rp_list_init (&self->line);
 }
 
@@ -40,8 +40,8 @@ void rp_strangers_add (rp_strangers_t *self, int descriptor, int64_t now)
     uint64_t cookie = rp_peers_cookie (descriptor);
     if (cookie == 0)
         return;
-    rp_stranger_t **grown = rp_grown (
-      self->by_descriptor, &self->descriptor_count, (size_t) descriptor, sizeof *grown);
+    rp_stranger_t **grown =
+      rp_grown (self->by_descriptor, &self->descriptor_count, (size_t) descriptor, sizeof *grown);
     if (!grown)
         return;
     self->by_descriptor = grown;
@@ -70,8 +70,7 @@ void rp_strangers_remove (rp_strangers_t *self, int descriptor)
     self->count--;
 }
 
-size_t rp_strangers_tick (
-  rp_strangers_t *self, const rp_peers_t *peers, int64_t now, int64_t *next)
+size_t rp_strangers_tick (rp_strangers_t *self, const rp_peers_t *peers, int64_t now, int64_t *next)
 {
     size_t cut = 0;
     const rp_stranger_t *stranger;

@@ -3,10 +3,10 @@
     SPDX-License-Identifier: MPL-2.0
 
     Somebody who connects and never begins a session would hold a descriptor for ever, and so might
-    somebody whose session is over. But clients of other protocols have no session before their first
-    request, which may come any time. So a number of strangers is left alone; if there are more, those
-    that came first are cut, each after some time. They wait in a line, in the order in which they came,
-    since all have the same time.
+    somebody whose session is over. But clients of other protocols have no session before their
+    first request, which may come any time. So a number of strangers is left alone; if there are
+    more, those that came first are cut, each after some time. They wait in a line, in the order in
+    which they came, since all have the same time.
 
     Cost: 56 bytes per stranger, 8 for each descriptor. Thread-safety: none.
 */
@@ -41,8 +41,8 @@ void rp_strangers_add (rp_strangers_t *self, int descriptor, int64_t now);
 /*  A connection has a session, or is gone. Nothing happens if it was no stranger's.  */
 void rp_strangers_remove (rp_strangers_t *self, int descriptor);
 
-/*  Cuts those whose time is over, and who are too many. Returns how many; *next is when to call again
-    (INT64_MAX: when one was added).  */
+/*  Cuts those whose time is over, and who are too many. Returns how many; *next is when to call
+    again (INT64_MAX: when one was added).  */
 size_t rp_strangers_tick (
   rp_strangers_t *self, const rp_peers_t *peers, int64_t now, int64_t *next);
 

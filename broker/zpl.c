@@ -130,8 +130,7 @@ static bool s_read_name (s_reader_t *self, size_t depth)
     char next = self->at < self->size ? self->line[self->at] : ' ';
     if (size == 0 || (next != ' ' && next != '=')) {
         s_error (self, self->at,
-                 next == '\t' ? "a tab; indent and separate with spaces"
-                              : "a character that no name has");
+          next == '\t' ? "a tab; indent and separate with spaces" : "a character that no name has");
         return false;
     }
     size_t end = self->ends[depth];

@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A call keeps its body as long as it may be sent again, or be given back to its caller. A small body
-    lies in the call and is copied behind the head of each message; a large one lies in a frame that the
-    messages share.
+    A call keeps its body as long as it may be sent again, or be given back to its caller. A small
+    body lies in the call and is copied behind the head of each message; a large one lies in a frame
+    that the messages share.
 */
 
 #include <errno.h>
@@ -140,8 +140,7 @@ void rp_call_write (const rp_call_t *self, const rp_head_t *head, uint8_t *at)
         memcpy (at, self->data + self->name_size, self->exchange.size);
 }
 
-rp_message_t *rp_call_message (
-  rp_call_t *self, const rp_head_t *head, rp_message_pool_t *messages)
+rp_message_t *rp_call_message (rp_call_t *self, const rp_head_t *head, rp_message_pool_t *messages)
 {
     size_t inline_size = head->flags & RP_FLAG_INLINE ? self->exchange.size : 0;
     rp_message_t *message = rp_message_new (messages, rp_wire_size (head) + inline_size);

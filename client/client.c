@@ -149,8 +149,7 @@ int rp_client_set_attempts (rp_client_t *self, uint8_t attempts)
 
 int rp_client_set_heartbeat_ms (rp_client_t *self, uint32_t heartbeat_ms)
 {
-    return s_set (
-      self, &self->core.config.heartbeat_ms, heartbeat_ms, RP_HEARTBEAT_MIN_MS,
+    return s_set (self, &self->core.config.heartbeat_ms, heartbeat_ms, RP_HEARTBEAT_MIN_MS,
       RP_HEARTBEAT_MAX_MS);
 }
 
@@ -345,8 +344,8 @@ int rp_client_fd (rp_client_t *self)
 {
     rp_pump_lock (self->pump);
     if (self->event_fd < 0) {
-        self->event_fd = eventfd (
-          rp_list_is_empty (&self->ended) ? 0 : 1, EFD_NONBLOCK | EFD_CLOEXEC);
+        self->event_fd =
+          eventfd (rp_list_is_empty (&self->ended) ? 0 : 1, EFD_NONBLOCK | EFD_CLOEXEC);
         if (self->event_fd >= 0)
             rp_pump_set_background (self->pump);
     }

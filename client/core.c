@@ -26,10 +26,9 @@ static rp_exchange_t *s_exchange (rp_list_node_t *node)
     return RP_CONTAINER (node, rp_exchange_t, node);
 }
 
-void rp_client_core_init (
-  rp_client_core_t *self, const rp_client_config_t *config, uint64_t seed)
+void rp_client_core_init (rp_client_core_t *self, const rp_client_config_t *config, uint64_t seed)
 {
-    *self = (rp_client_core_t) {.config = *config, .random = seed, .next = S_NEVER};
+    *self = (rp_client_core_t){.config = *config, .random = seed, .next = S_NEVER};
     rp_timers_init (&self->timers);
     rp_list_init (&self->waiting);
     rp_list_init (&self->running);
@@ -49,9 +48,8 @@ void rp_client_core_start (rp_client_core_t *self, int64_t now)
     self->started = true;
     self->next = now;
     self->budget = self->config.retry_percent ? RP_RETRY_RESERVE * 100 : 0;
-    rp_link_init (
-      &self->link, self->config.endpoints, self->config.endpoint_count, self->config.heartbeat_ms,
-      RP_IDLE_TENTHS_CLIENT);
+    rp_link_init (&self->link, self->config.endpoints, self->config.endpoint_count,
+      self->config.heartbeat_ms, RP_IDLE_TENTHS_CLIENT);
 }
 
 /*  ---- The session ---------------------------------------------------------------------------- */
@@ -116,10 +114,9 @@ static void s_bye (rp_client_core_t *self, const rp_head_t *bye, int64_t now)
     char reason[256];
     bool greeting = self->link.state == RP_LINK_GREETING;
     bool refused = greeting && (bye->status == RP_DENIED || bye->status == RP_INVALID);
-    snprintf (
-      reason, sizeof reason, "the broker %s with %s%s%.*s", refused ? "refused" : "said BYE",
-      rp_status_name (bye->status), bye->text_size ? ": " : "", (int) bye->text_size,
-      bye->text_size ? bye->text : "");
+    snprintf (reason, sizeof reason, "the broker %s with %s%s%.*s",
+      refused ? "refused" : "said BYE", rp_status_name (bye->status), bye->text_size ? ": " : "",
+      (int) bye->text_size, bye->text_size ? bye->text : "");
     if (!refused) {
         rp_client_core_failed (self, reason, now);
         return;
@@ -180,8 +177,7 @@ static rp_exchange_t *s_reply (rp_client_core_t *self, const rp_head_t *reply, i
     return rp_exchange_replied (self, exchange, reply, now) ? exchange : NULL;
 }
 
-rp_exchange_t *rp_client_core_message (
-  rp_client_core_t *self, const rp_head_t *head, int64_t now)
+rp_exchange_t *rp_client_core_message (rp_client_core_t *self, const rp_head_t *head, int64_t now)
 {
     bool up = self->link.state == RP_LINK_UP;
     bool greeting = self->link.state == RP_LINK_GREETING;
@@ -215,8 +211,7 @@ static void s_fell_silent (
     if (before == RP_LINK_UP)
         snprintf (reason, sizeof reason, "the broker said nothing for too long");
     else
-        snprintf (
-          reason, sizeof reason, "%s within %u ms",
+        snprintf (reason, sizeof reason, "%s within %u ms",
           before == RP_LINK_GREETING ? "connected, but no WELCOME came" : "no connection",
           RP_CONNECT_MS);
     s_remember (self, endpoint, reason);
@@ -288,41 +283,37 @@ static void s_said (rp_client_core_t *self, int64_t now)
 static bool s_say (
   rp_client_core_t *self, rp_client_order_t *order, const rp_head_t *head, int64_t now)
 {
-    *order = (rp_client_order_t) {.kind = RP_CLIENT_SAY, .head = *head};
+    *order = (rp_client_order_t){.kind = RP_CLIENT_SAY, .head = *head};
     s_said (self, now);
     return true;
 }
 
-static bool __attribute__ ((noinline)) s_session_order (
-  rp_client_core_t *self, rp_client_order_t *order, int64_t now)
+static bool __attribute__ ((noinline))
+s_session_order (rp_client_core_t *self, rp_client_order_t *order, int64_t now)
 {
     unsigned first = self->orders & -self->orders;
     self->orders &= ~first;
     switch (first) {
         case S_ORDER_BYE:
-            return s_say (self, order, &(rp_head_t) {.command = RP_COMMAND_BYE}, now);
+            return s_say (self, order, &(rp_head_t){.command = RP_COMMAND_BYE}, now);
         case S_ORDER_CLOSE_ORDERLY:
         case S_ORDER_CLOSE:
-            *order = (rp_client_order_t) {
+            *order = (rp_client_order_t){
               .kind = RP_CLIENT_CLOSE, .orderly = first == S_ORDER_CLOSE_ORDERLY};
             return true;
         case S_ORDER_OPEN:
-            *order = (rp_client_order_t) {
+            *order = (rp_client_order_t){
               .kind = RP_CLIENT_OPEN, .endpoint = rp_link_endpoint (&self->link)};
             return true;
         case S_ORDER_HELLO:
-            return s_say (
-              self, order,
-              &(rp_head_t) {
-                .command = RP_COMMAND_HELLO,
+            return s_say (self, order,
+              &(rp_head_t){.command = RP_COMMAND_HELLO,
                 .flags = RP_FLAG_BUNDLES,
                 .time = self->link.proposed_ms},
               now);
         default:
-            *order = (rp_client_order_t) {
-              .kind = RP_CLIENT_SAY,
-              .head = {
-                .command = RP_COMMAND_HEARTBEAT, .time = rp_link_announced (&self->link)}};
+            *order = (rp_client_order_t){.kind = RP_CLIENT_SAY,
+              .head = {.command = RP_COMMAND_HEARTBEAT, .time = rp_link_announced (&self->link)}};
             return true;
     }
 }
@@ -336,7 +327,7 @@ static bool s_todo_order (rp_client_core_t *self, rp_client_order_t *order, int6
         exchange->cancel = 0;
         if (cancel && self->link.state == RP_LINK_UP)
             return s_say (
-              self, order, &(rp_head_t) {.command = RP_COMMAND_CANCEL, .id = cancel}, now);
+              self, order, &(rp_head_t){.command = RP_COMMAND_CANCEL, .id = cancel}, now);
         rp_list_remove (node);
         if (exchange->state == RP_EXCHANGE_ENDED) {
             exchange->state = RP_EXCHANGE_IDLE;

@@ -61,16 +61,16 @@ typedef enum {
 
 /*  What ended a request; together with the status it makes the message for people.  */
 typedef enum {
-    RP_END_REPLY,      /* the broker's reply has it all */
-    RP_END_UNREACHED,  /* NO_BROKER: no broker was reached by the deadline */
-    RP_END_HELD,       /* EXPIRED: a broker was reached, but had no room for one more */
-    RP_END_LOST,       /* UNKNOWN: the session was lost while the broker had it */
-    RP_END_BUDGET,     /* UNKNOWN: the same, and the retry budget is spent */
-    RP_END_SILENT,     /* UNKNOWN: the broker said nothing by the deadline and the grace */
-    RP_END_TOO_LARGE,  /* TOO_LARGE: over what the broker said it takes */
-    RP_END_REFUSED,    /* DENIED, INVALID: every broker refused this client */
-    RP_END_WITHDRAWN,  /* CANCELLED before a worker could have it, or the client was closed */
-    RP_END_TALK_OVER,  /* CONVERSATION_LOST: the conversation was over before it was sent */
+    RP_END_REPLY,     /* the broker's reply has it all */
+    RP_END_UNREACHED, /* NO_BROKER: no broker was reached by the deadline */
+    RP_END_HELD,      /* EXPIRED: a broker was reached, but had no room for one more */
+    RP_END_LOST,      /* UNKNOWN: the session was lost while the broker had it */
+    RP_END_BUDGET,    /* UNKNOWN: the same, and the retry budget is spent */
+    RP_END_SILENT,    /* UNKNOWN: the broker said nothing by the deadline and the grace */
+    RP_END_TOO_LARGE, /* TOO_LARGE: over what the broker said it takes */
+    RP_END_REFUSED,   /* DENIED, INVALID: every broker refused this client */
+    RP_END_WITHDRAWN, /* CANCELLED before a worker could have it, or the client was closed */
+    RP_END_TALK_OVER, /* CONVERSATION_LOST: the conversation was over before it was sent */
 } rp_exchange_end_t;
 
 typedef struct rp_exchange rp_exchange_t;
@@ -169,17 +169,16 @@ typedef struct {
     uint64_t sessions;    /* how many there have been */
     uint64_t last_key;
     uint64_t random;
-    int64_t budget;        /* hundredths of a retry */
-    int64_t blocked_until; /* nothing is sent before */
-    int64_t next;          /* no tick has anything to do before */
-    uint64_t late;         /* replies that nobody waits for */
-    uint64_t ignored;      /* messages that made no sense where they came */
+    int64_t budget;                  /* hundredths of a retry */
+    int64_t blocked_until;           /* nothing is sent before */
+    int64_t next;                    /* no tick has anything to do before */
+    uint64_t late;                   /* replies that nobody waits for */
+    uint64_t ignored;                /* messages that made no sense where they came */
     char error[RP_CLIENT_ERROR_MAX]; /* why the last attempt failed or the last session ended */
 } rp_client_core_t;
 
 /*  seed is of the jitter.  */
-void rp_client_core_init (
-  rp_client_core_t *self, const rp_client_config_t *config, uint64_t seed);
+void rp_client_core_init (rp_client_core_t *self, const rp_client_config_t *config, uint64_t seed);
 
 /*  Frees the tables. No request may be open.  */
 void rp_client_core_clear (rp_client_core_t *self);
@@ -193,8 +192,7 @@ void rp_client_core_failed (rp_client_core_t *self, const char *reason, int64_t 
 
 /*  A message came. Returns the request that ended with it, whose reply it is (RP_END_REPLY), and
     whose order ENDED follows; otherwise NULL.  */
-rp_exchange_t *rp_client_core_message (
-  rp_client_core_t *self, const rp_head_t *head, int64_t now);
+rp_exchange_t *rp_client_core_message (rp_client_core_t *self, const rp_head_t *head, int64_t now);
 
 /*  What time brings. Returns when to be called again. Costs a comparison before that.  */
 int64_t rp_client_core_tick (rp_client_core_t *self, int64_t now);
@@ -229,7 +227,6 @@ static inline bool rp_client_core_may_order (const rp_client_core_t *self)
 }
 
 /*  Takes the next order; false if there is none. To be called after any of the above.  */
-bool rp_client_core_next_order (
-  rp_client_core_t *self, rp_client_order_t *order, int64_t now);
+bool rp_client_core_next_order (rp_client_core_t *self, rp_client_order_t *order, int64_t now);
 
 #endif

@@ -43,8 +43,7 @@ static void s_wait (rp_client_core_t *core, rp_exchange_t *exchange, rp_list_nod
     s_set_timer (core, exchange, exchange->deadline);
 }
 
-void rp_exchange_finish (
-  rp_client_core_t *core,
+void rp_exchange_finish (rp_client_core_t *core,
   rp_exchange_t *exchange,
   rp_status_t status,
   rp_exchange_end_t end,
@@ -110,9 +109,8 @@ static bool s_pause (rp_client_core_t *core, rp_exchange_t *exchange, int64_t no
 {
     if (!rp_exchange_may_repeat (exchange) || exchange->cancelled)
         return false;
-    int64_t pause = rp_backoff_us (
-      exchange->retries + 1u, RP_RETRY_FIRST_MS * S_US_PER_MS, RP_RETRY_LARGEST_MS * S_US_PER_MS,
-      rp_client_core_random (core));
+    int64_t pause = rp_backoff_us (exchange->retries + 1u, RP_RETRY_FIRST_MS * S_US_PER_MS,
+      RP_RETRY_LARGEST_MS * S_US_PER_MS, rp_client_core_random (core));
     if (now + pause >= exchange->deadline || !s_take_retry (core, exchange))
         return false;
     s_leave (core, exchange);
@@ -224,7 +222,7 @@ bool rp_exchange_send (
         return false;
     }
     int64_t left = (exchange->deadline - now) / S_US_PER_MS;
-    *head = (rp_head_t) {
+    *head = (rp_head_t){
       .command = RP_COMMAND_REQUEST,
       .flags = exchange->trace ? RP_FLAG_TRACE : 0,
       .id = exchange->wire_id,
@@ -252,7 +250,7 @@ static void s_prepare (rp_client_core_t *self, rp_exchange_t *exchange, int64_t 
     exchange->cancelled = false;
     exchange->unseen = false;
     exchange->cancel = 0;
-    exchange->todo = (rp_list_node_t) {0};
+    exchange->todo = (rp_list_node_t){0};
     const rp_talk_t *talk = exchange->talk;
     exchange->talk_key = talk && talk->established ? talk->key : 0;
     bool up = self->link.state == RP_LINK_UP;
@@ -317,13 +315,12 @@ void rp_client_core_abandon (rp_client_core_t *self, rp_exchange_t *exchange, in
     rp_exchange_finish (self, exchange, RP_CANCELLED, RP_END_WITHDRAWN, now);
 }
 
-bool rp_client_core_end_talk (
-  rp_client_core_t *self, rp_talk_t *talk, rp_head_t *head, int64_t now)
+bool rp_client_core_end_talk (rp_client_core_t *self, rp_talk_t *talk, rp_head_t *head, int64_t now)
 {
     talk->over = true;
     if (!talk->key || talk->session != self->sessions || self->link.state != RP_LINK_UP)
         return false;
-    *head = (rp_head_t) {.command = RP_COMMAND_END, .conversation = talk->key};
+    *head = (rp_head_t){.command = RP_COMMAND_END, .conversation = talk->key};
     if (rp_link_said (&self->link, now))
         self->next = now;
     return true;

@@ -17,8 +17,7 @@
 uint64_t rp_client_core_random (rp_client_core_t *core);
 
 /*  Ends a request that is open.  */
-void rp_exchange_finish (
-  rp_client_core_t *core,
+void rp_exchange_finish (rp_client_core_t *core,
   rp_exchange_t *exchange,
   rp_status_t status,
   rp_exchange_end_t end,

@@ -40,14 +40,14 @@ struct rp_reply {
     void *tag;
     const void *body;
     size_t size;
-    const char *text;      /* NULL: none; in the first frame, or own_text */
-    const char *headers;   /* in the first frame: key NUL value NUL and one byte, for each */
+    const char *text;    /* NULL: none; in the first frame, or own_text */
+    const char *headers; /* in the first frame: key NUL value NUL and one byte, for each */
     size_t headers_size;
-    unsigned frames;       /* of first and second, in use */
-    char *own_text;        /* from malloc, or NULL */
-    char *joined;          /* a body of several frames, as one, or a frame that lay in a bundle; from
+    unsigned frames; /* of first and second, in use */
+    char *own_text;  /* from malloc, or NULL */
+    char *joined;    /* a body of several frames, as one, or a frame that lay in a bundle; from
                               malloc, or NULL */
-    zmq_msg_t first;       /* what text, headers and body point into, unless that is joined or the
+    zmq_msg_t first; /* what text, headers and body point into, unless that is joined or the
                               call's data; from here on not zeroed for each call */
     zmq_msg_t second;
 };
@@ -67,14 +67,15 @@ struct rp_call {
     bool done;       /* it need not any longer */
     size_t capacity; /* of data */
     rp_reply_t reply;
-    zmq_msg_t large; /* a body over RP_INLINE_MAX, while it may have to be sent; otherwise not in use */
-    char data[]; /* the service's name, then a body of up to RP_INLINE_MAX bytes; once the call has ended,
+    zmq_msg_t
+      large; /* a body over RP_INLINE_MAX, while it may have to be sent; otherwise not in use */
+    char data
+      []; /* the service's name, then a body of up to RP_INLINE_MAX bytes; once the call has ended,
                     a small reply's frame */
 };
 
 /*  Room in a call beside what the request takes: for the head of a reply.  */
 #define RP_CALL_SPARE 64u
-
 
 struct rp_conversation {
     rp_client_t *client;
@@ -105,9 +106,9 @@ struct rp_client {
     int64_t pushed;      /* when a request was submitted last */
 };
 
-/*  With the lock held: sends what the core has ordered. more: the application has results to collect,
-    and is likely to submit again at once; while it does, what is small waits for what follows it, and
-    whoever turns next sends it at the latest. True if the socket was used.  */
+/*  With the lock held: sends what the core has ordered. more: the application has results to
+    collect, and is likely to submit again at once; while it does, what is small waits for what
+    follows it, and whoever turns next sends it at the latest. True if the socket was used.  */
 bool rp_client_push (rp_client_t *self, bool more, int64_t now);
 
 /*  The pump's owner functions.  */
@@ -120,8 +121,7 @@ size_t rp_call_prepare (const rp_call_t *self, rp_head_t *head);
 /*  Writes its first frame.  */
 void rp_call_write (const rp_call_t *self, const rp_head_t *head, uint8_t *at);
 /*  Its message. NULL when out of memory.  */
-rp_message_t *rp_call_message (
-  rp_call_t *self, const rp_head_t *head, rp_message_pool_t *messages);
+rp_message_t *rp_call_message (rp_call_t *self, const rp_head_t *head, rp_message_pool_t *messages);
 /*  That was sent: what will not be sent again need not be kept.  */
 void rp_call_sent (rp_call_t *self);
 
@@ -135,8 +135,8 @@ void rp_reply_init (rp_reply_t *self);
 /*  Frees what a reply holds.  */
 void rp_reply_release (rp_reply_t *self);
 
-/*  Copies the one frame of a REPLY whose head was decoded from it: where the request was, which is not
-    needed any more, if it fits there. False when out of memory.  */
+/*  Copies the one frame of a REPLY whose head was decoded from it: where the request was, which is
+    not needed any more, if it fits there. False when out of memory.  */
 bool rp_reply_copy (rp_reply_t *self, const uint8_t *frame, size_t size, const rp_head_t *head);
 
 /*  Takes the frames of a REPLY whose head was decoded from them. False when out of memory, and

@@ -87,7 +87,8 @@ bool rp_reply_copy (rp_reply_t *self, const uint8_t *frame, size_t size, const r
 
 bool rp_reply_fill (rp_reply_t *self, rp_message_t *message, const rp_head_t *head)
 {
-    // A reply outlives the lock that guards bundles; and a small one must not keep the 8 KiB it was read with.
+    // A reply outlives the lock that guards bundles; and a small one must not keep the 8 KiB it was
+    // read with.
     if (rp_message_is_to_copy (message))
         return rp_reply_copy (self, rp_message_data (message), message->bytes, head);
     size_t text_at = (size_t) (head->text - (const char *) rp_message_data (message));

@@ -10,7 +10,7 @@ void rp_slots_clear (rp_slots_t *self)
 {
     free (self->items);
     free (self->spare);
-    *self = (rp_slots_t) {0};
+    *self = (rp_slots_t){0};
 }
 
 bool rp_slots_reserve (rp_slots_t *self)

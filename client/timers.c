@@ -42,7 +42,7 @@ bool rp_timers_add (rp_timers_t *self, rp_timer_t *timer, int64_t due)
         && !rp_heap_reserve (&self->heap, capacity ? capacity * 2 : S_FIRST_CAPACITY))
         return false;
     self->count++;
-    timer->node = (rp_list_node_t) {0};
+    timer->node = (rp_list_node_t){0};
     rp_heap_node_init (&timer->place);
     s_put (self, timer, due);
     return true;

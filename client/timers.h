@@ -2,8 +2,8 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Requests mostly have the same timeout, so their times come in order: those that do stand in a line,
-    whose ends cost nothing. Only the others pay for a heap.
+    Requests mostly have the same timeout, so their times come in order: those that do stand in a
+    line, whose ends cost nothing. Only the others pay for a heap.
 
     Time is in microseconds. Thread-safety: none.
 */

@@ -151,15 +151,14 @@ static bool s_receive (rp_client_t *self, int64_t now)
             continue;
         }
         rp_message_t *message = NULL;
-        rp_received_t received = rp_channel_receive (
-          self->channel, &self->messages, S_REPLY_MAX, &message);
+        rp_received_t received =
+          rp_channel_receive (self->channel, &self->messages, S_REPLY_MAX, &message);
         if (received == RP_RECEIVED_ERROR)
             rp_client_core_failed (&self->core, zmq_strerror (zmq_errno ()), now);
         if (received == RP_RECEIVED_NONE || received == RP_RECEIVED_ERROR)
             return false;
         if (received == RP_RECEIVED)
-            s_take_frame (
-              self, rp_message_data (message), rp_message_size (message), message, now);
+            s_take_frame (self, rp_message_data (message), rp_message_size (message), message, now);
         else
             self->core.ignored++;
         rp_message_destroy (&self->messages, &message);

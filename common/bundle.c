@@ -12,9 +12,8 @@ bool rp_bundle_is (const void *data, size_t size)
 bool rp_bundle_is_valid (const void *data, size_t size)
 {
     const uint8_t *at = data;
-    if (
-      size <= RP_BUNDLE_HEAD || size > RP_BUNDLE_MAX || !rp_bundle_is (at, size)
-      || at[2] != RP_BUNDLE_VERSION || at[3] != 0)
+    if (size <= RP_BUNDLE_HEAD || size > RP_BUNDLE_MAX || !rp_bundle_is (at, size)
+        || at[2] != RP_BUNDLE_VERSION || at[3] != 0)
         return false;
     size_t offset = RP_BUNDLE_HEAD;
     while (offset < size) {

@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A message through libzmq costs more than all that the broker decides about it. Whoever has several
-    for the same peer at hand puts them into one bundle; whoever gets one takes them out again. The
-    messages in it are as they would be alone.
+    A message through libzmq costs more than all that the broker decides about it. Whoever has
+    several for the same peer at hand puts them into one bundle; whoever gets one takes them out
+    again. The messages in it are as they would be alone.
 
     Source: docs/PROTOCOL.md, section 2.1.
     Thread-safety: pure functions of their arguments.
@@ -36,7 +36,8 @@ bool rp_bundle_is (const void *data, size_t size);
     empty, that fill it.  */
 bool rp_bundle_is_valid (const void *data, size_t size);
 
-/*  Takes the next message out of a valid bundle. *offset is 0 before the first. NULL at the end.  */
+/*  Takes the next message out of a valid bundle. *offset is 0 before the first. NULL at the
+    end.  */
 static inline uint8_t *rp_bundle_next (
   uint8_t *data, size_t size, size_t *offset, size_t *message_size)
 {

@@ -6,7 +6,7 @@
 
 void rp_heap_init (rp_heap_t *self)
 {
-    *self = (rp_heap_t) {0};
+    *self = (rp_heap_t){0};
 }
 
 void rp_heap_clear (rp_heap_t *self)
@@ -74,7 +74,7 @@ bool rp_heap_push (rp_heap_t *self, rp_heap_node_t *node, uint64_t key)
     if (self->count == self->capacity
         && !rp_heap_reserve (self, self->capacity ? self->capacity * 2 : 64))
         return false;
-    s_up (self, self->count++, (rp_heap_entry_t) {key, node});
+    s_up (self, self->count++, (rp_heap_entry_t){key, node});
     return true;
 }
 
@@ -92,5 +92,5 @@ void rp_heap_remove (rp_heap_t *self, rp_heap_node_t *node)
 void rp_heap_update (rp_heap_t *self, rp_heap_node_t *node, uint64_t key)
 {
     if (self->entries[node->position].key != key)
-        s_settle (self, node->position, (rp_heap_entry_t) {key, node});
+        s_settle (self, node->position, (rp_heap_entry_t){key, node});
 }

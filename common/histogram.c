@@ -126,15 +126,15 @@ static void s_write_summary (const rp_histogram_t *self, FILE *out)
     }
     fprintf (out, "#[Mean    = %12.3f, StdDeviation   = %12.3f]\n", mean, s_root (variance));
     fprintf (out, "#[Max     = %12.3f, Total count    = %12" PRIu64 "]\n", (double) self->max,
-             self->count);
+      self->count);
     fprintf (out, "#[Buckets = %12u, SubBuckets     = %12u]\n", RP_HISTOGRAM_BUCKETS / S_HALF - 1,
-             S_EXACT);
+      S_EXACT);
 }
 
 void rp_histogram_write (const rp_histogram_t *self, FILE *out)
 {
-    fprintf (out, "%12s %14s %10s %14s\n\n", "Value", "Percentile", "TotalCount",
-             "1/(1-Percentile)");
+    fprintf (
+      out, "%12s %14s %10s %14s\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
     double level = 0;
     uint64_t seen = 0;
     for (size_t bucket = 0; bucket < RP_HISTOGRAM_BUCKETS && seen < self->count; bucket++) {
@@ -143,8 +143,8 @@ void rp_histogram_write (const rp_histogram_t *self, FILE *out)
         seen += self->buckets[bucket];
         double reached = 100.0 * (double) seen / (double) self->count;
         while (reached >= level && level < S_LEVEL_END) {
-            fprintf (out, "%12.3f %14.12f %10" PRIu64 " %14.2f\n",
-                     (double) s_value (self, bucket), level / 100, seen, 100 / (100 - level));
+            fprintf (out, "%12.3f %14.12f %10" PRIu64 " %14.2f\n", (double) s_value (self, bucket),
+              level / 100, seen, 100 / (100 - level));
             level = s_next_level (level);
             if (seen == self->count)
                 break; // all further levels are this one: the line of 100%

@@ -2,8 +2,8 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Values are microseconds. Below 256 each has a bucket of its own; above, each power of two has 128
-    of the same width, so what is read back is never below what was recorded and at most 1/128
+    Values are microseconds. Below 256 each has a bucket of its own; above, each power of two has
+    128 of the same width, so what is read back is never below what was recorded and at most 1/128
     (0.8%) above it, from 1 µs to one hour. Recording is O(1) and allocates nothing. The geometry is
     that of an HdrHistogram with two significant digits, and so is the text it writes.
 

@@ -23,7 +23,7 @@ struct rp_index_page {
 
 void rp_index_init (rp_index_t *self)
 {
-    *self = (rp_index_t) {0};
+    *self = (rp_index_t){0};
 }
 
 static rp_index_page_t *s_page_new (uint32_t places, unsigned depth)
@@ -63,7 +63,8 @@ void rp_index_clear (rp_index_t *self)
 {
     if (self->depth == 0) {
         free (self->page);
-    } else {
+    }
+    else {
         for (size_t entry = 0, span; entry < s_directory_size (self); entry += span) {
             span = s_span (self, self->pages[entry]);
             free (self->pages[entry]);
@@ -164,7 +165,7 @@ bool rp_index_insert (rp_index_t *self, uint32_t hash, uint32_t number)
 {
     if (!rp_index_reserve (self, hash))
         return false;
-    s_put (s_page (self, hash), (s_place_t) {hash, number + 1});
+    s_put (s_page (self, hash), (s_place_t){hash, number + 1});
     self->count++;
     return true;
 }
@@ -193,7 +194,7 @@ void rp_index_remove (rp_index_t *self, uint32_t hash, uint32_t number)
             hole = place;
         }
     }
-    places[hole] = (s_place_t) {0, 0};
+    places[hole] = (s_place_t){0, 0};
 }
 
 static uint32_t s_walk (uint32_t hash, rp_index_cursor_t *cursor)

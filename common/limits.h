@@ -22,20 +22,21 @@
 /*  Range of the heartbeat interval, ms: below, a busy machine's scheduler looks like a death.  */
 #define RP_HEARTBEAT_MIN_MS 50u
 #define RP_HEARTBEAT_MAX_MS 60000u
-/*  Intervals without a sign of life after which a peer is lost; or so many of the longer one that it announced,
-    if that takes longer.  */
+/*  Intervals without a sign of life after which a peer is lost; or so many of the longer one that
+    it announced, if that takes longer.  */
 #define RP_LIVENESS 3u
 #define RP_IDLE_LIVENESS 2u
-/*  Tenths of the interval agreed that who waits for nothing makes its own. A worker's may not take so long
-    that it is found later when it is dead: others may be about to wait for it.  */
+/*  Tenths of the interval agreed that who waits for nothing makes its own. A worker's may not take
+    so long that it is found later when it is dead: others may be about to wait for it.  */
 #define RP_IDLE_TENTHS_CLIENT 100u
 #define RP_IDLE_TENTHS_WORKER 15u
 /*  Requests one worker may hold. Enough to hide a round trip at a million requests a second.  */
 #define RP_WINDOW_MAX 4096u
 /*  Frames of one message. An endless message has no other bound in libzmq.  */
 #define RP_FRAMES_MAX 64u
-/*  Those of a protocol that has frames of its own where the native one has its head: a client's return
-    envelope of 8, and what MDP says. So that a body of RP_FRAMES_MAX - 1 frames passes in any.  */
+/*  Those of a protocol that has frames of its own where the native one has its head: a client's
+    return envelope of 8, and what MDP says. So that a body of RP_FRAMES_MAX - 1 frames passes in
+    any.  */
 #define RP_GUEST_FRAMES_MAX (RP_FRAMES_MAX + 16u)
 /*  Bodies up to this many bytes travel in the head's frame: one frame costs less than copying
     them, above it the copy costs more.  */
@@ -51,55 +52,58 @@
     kinds: COUNT (a number), BYTES, TIME (milliseconds)  */
 #define RP_BROKER_LIMIT_MAP(X)                                                                     \
     X (BYTES, max_body, 16777216, 1024, 1073741824,                                                \
-       "largest body of a request or reply, all frames together")                                  \
+      "largest body of a request or reply, all frames together")                                   \
     X (COUNT, max_clients, 100000, 1, 1000000, "clients connected at once; more draw BUSY")        \
     X (COUNT, max_workers, 10000, 1, 1000000, "workers registered at once; more draw BUSY")        \
     X (COUNT, max_services, 10000, 1, 1000000,                                                     \
-       "names that workers offer or requests wait for; a flood of names stops here")               \
+      "names that workers offer or requests wait for; a flood of names stops here")                \
     X (COUNT, max_conversations, 100000, 1, 10000000, "conversations open at once")                \
     X (COUNT, client_conversations, 1000, 1, 10000000,                                             \
-       "conversations one client may have open; more draw BUSY")                                   \
+      "conversations one client may have open; more draw BUSY")                                    \
     X (COUNT, client_open, 10000, 1, 1000000,                                                      \
-       "requests one client may have open; more draw BUSY, so one client cannot fill the broker")  \
+      "requests one client may have open; more draw BUSY, so one client cannot fill the broker")   \
     X (COUNT, service_queue, 100000, 1, 100000000, "requests that may wait for one service")       \
     X (BYTES, service_queue_bytes, 268435456, 1024, 1099511627776,                                 \
-       "bytes that may wait for one service")                                                      \
+      "bytes that may wait for one service")                                                       \
     X (COUNT, total_queue, 1000000, 1, 100000000, "requests open in the whole broker")             \
     X (BYTES, total_queue_bytes, 1073741824, 1024, 1099511627776,                                  \
-       "bytes of all open requests, and of replies that wait for clients to read them; keep it "   \
-       "below the memory the process may use")                                                     \
+      "bytes of all open requests, and of replies that wait for clients to read them; keep it "    \
+      "below the memory the process may use")                                                      \
     X (COUNT, peer_backlog, 16384, 64, 1000000,                                                    \
-       "messages that may wait for one peer to read them; a peer that falls behind is cut off")    \
+      "messages that may wait for one peer to read them; a peer that falls behind is cut off")     \
     X (BYTES, peer_backlog_bytes, 67108864, 65536, 1099511627776,                                  \
-       "bytes of replies that may wait for one client to read them; otherwise as peer_backlog. One "  \
-       "message may, of any size")                                                                 \
+      "bytes of replies that may wait for one client to read them; otherwise as peer_backlog. "    \
+      "One "                                                                                       \
+      "message may, of any size")                                                                  \
     X (TIME, heartbeat_min, 50, 50, 60000, "shortest heartbeat interval granted to a peer")        \
     X (TIME, heartbeat_max, 60000, 50, 60000, "longest heartbeat interval granted to a peer")      \
     X (COUNT, strangers, 1000, 0, 1000000,                                                         \
-       "connections without a session that are left alone; beyond it the oldest are cut after "    \
-       "greeting")                                                                                 \
+      "connections without a session that are left alone; beyond it the oldest are cut after "     \
+      "greeting")                                                                                  \
     X (TIME, greeting, 10000, 100, 600000,                                                         \
-       "how long a connection may be without a session when there are more than `strangers`")      \
+      "how long a connection may be without a session when there are more than `strangers`")       \
     X (TIME, rejoin_grace, 3000, 0, 600000,                                                        \
-       "after a start, requests for unknown services wait this long for workers to come back")     \
+      "after a start, requests for unknown services wait this long for workers to come back")      \
     X (TIME, service_linger, 3000, 0, 3600000,                                                     \
-       "how long requests wait for a service that has just lost its last worker")                  \
+      "how long requests wait for a service that has just lost its last worker")                   \
     X (TIME, conversation_idle, 600000, 100, 86400000,                                             \
-       "a conversation without a request for this long has ended")                                 \
+      "a conversation without a request for this long has ended")                                  \
     X (TIME, drain_limit, 30000, 0, 86400000,                                                      \
-       "how long SIGTERM waits for running requests before they end with WORKER_LOST")             \
+      "how long SIGTERM waits for running requests before they end with WORKER_LOST")              \
     X (TIME, guest_deadline, 60000, 100, 86400000,                                                 \
-       "deadline of a request whose protocol states none (MDP, REQ)")                              \
+      "deadline of a request whose protocol states none (MDP, REQ)")                               \
     X (COUNT, guest_attempts, 3, 1, 10,                                                            \
-       "attempts of a request whose protocol states none: its client cannot be told of a loss")    \
+      "attempts of a request whose protocol states none: its client cannot be told of a loss")     \
     X (COUNT, guest_errors, 0, 0, 1,                                                               \
-       "what a client without statuses gets when its request fails: 0 nothing, 1 a reply that says " \
-       "why")                                                                                      \
-    X (COUNT, guest_window, 1, 1, 4096, "requests at once for a worker that states no window (MDP)") \
+      "what a client without statuses gets when its request fails: 0 nothing, 1 a reply that "     \
+      "says "                                                                                      \
+      "why")                                                                                       \
+    X (COUNT, guest_window, 1, 1, 4096,                                                            \
+      "requests at once for a worker that states no window (MDP)")                                 \
     X (TIME, guest_heartbeat, 2500, 50, 60000,                                                     \
-       "first heartbeat interval towards a worker that states none (MDP); its own is learned")     \
+      "first heartbeat interval towards a worker that states none (MDP); its own is learned")      \
     X (TIME, guest_attempt, 20000, 10, 86400000,                                                   \
-       "how long one attempt at a plain REP worker may take; then the request goes to another")
+      "how long one attempt at a plain REP worker may take; then the request goes to another")
 
 typedef struct {
 #define RP_BROKER_LIMIT_FIELD(kind, name, value, smallest, largest, why) uint64_t name;
@@ -109,6 +113,9 @@ typedef struct {
 
 /*  An initializer with every default.  */
 #define RP_LIMITS_DEFAULT_FIELD(kind, name, value, smallest, largest, why) .name = (value),
-#define RP_LIMITS_DEFAULT {RP_BROKER_LIMIT_MAP (RP_LIMITS_DEFAULT_FIELD)}
+#define RP_LIMITS_DEFAULT                                                                          \
+    {                                                                                              \
+        RP_BROKER_LIMIT_MAP (RP_LIMITS_DEFAULT_FIELD)                                              \
+    }
 
 #endif

@@ -9,8 +9,7 @@
 
 #define S_US_PER_MS 1000
 
-void rp_link_init (
-  rp_link_t *self,
+void rp_link_init (rp_link_t *self,
   const char *const *endpoints,
   size_t count,
   uint32_t heartbeat_ms,
@@ -32,7 +31,7 @@ const char *rp_link_endpoint (const rp_link_t *self)
 static int64_t s_backoff (uint32_t failures, uint64_t random)
 {
     return rp_backoff_us (failures, (int64_t) RP_BACKOFF_FIRST_MS * S_US_PER_MS,
-                          (int64_t) RP_BACKOFF_LARGEST_MS * S_US_PER_MS, random);
+      (int64_t) RP_BACKOFF_LARGEST_MS * S_US_PER_MS, random);
 }
 
 static void s_rest (rp_link_t *self, int64_t due)
@@ -90,9 +89,9 @@ bool rp_link_beat (rp_link_t *self, int64_t now)
     return self->prompted;
 }
 
-/*  If somebody asks much later than was said, then this process did not run (it was stopped, the machine
-    slept), and what the broker said meanwhile is still to be read: leave one interval more before the
-    silence counts.  */
+/*  If somebody asks much later than was said, then this process did not run (it was stopped, the
+    machine slept), and what the broker said meanwhile is still to be read: leave one interval more
+    before the silence counts.  */
 static void s_forgive_own_absence (rp_link_t *self, int64_t now)
 {
     if (now <= self->planned + self->interval / 2)
@@ -109,9 +108,9 @@ void rp_link_wake (rp_link_t *self, int64_t now)
     int64_t patience = s_patience (self);
     self->slow = false;
     self->planned = now + self->interval;
-    // What it had no need to say is no silence; but it is not given longer than it had. One that has missed
-    // its turn has two intervals left, not three: then a request that woke us may still be sent to another
-    // in time.
+    // What it had no need to say is no silence; but it is not given longer than it had. One that
+    // has missed its turn has two intervals left, not three: then a request that woke us may still
+    // be sent to another in time.
     bool missed = now - self->heard > slow + slow / 4;
     int64_t woke = missed ? now - self->interval : now;
     int64_t spared = self->heard + patience - s_patience (self);

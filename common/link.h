@@ -14,8 +14,8 @@
     owns no socket and reads no clock: its owner passes time and randomness in, and does what it
     says.
 
-    An owner that waits for nothing says so (idle). Its next HEARTBEAT then announces a longer interval,
-    which counts for both sides until it says anything else.
+    An owner that waits for nothing says so (idle). Its next HEARTBEAT then announces a longer
+    interval, which counts for both sides until it says anything else.
 
     Time is in microseconds. Thread-safety: none.
 */
@@ -54,23 +54,22 @@ typedef struct {
     size_t current; /* the endpoint in use, or to be tried next */
     uint32_t proposed_ms;
     uint32_t idle_tenths; /* of the interval agreed that are one while slow */
-    uint32_t failures; /* in a row; drives the backoff */
-    uint32_t brief;    /* connections in a row that broke within an interval of standing */
-    bool idle;         /* the owner's to set: it waits for nothing */
-    bool slow;         /* the last that was said is a HEARTBEAT that announced a longer interval */
-    bool prompted;     /* the broker's HEARTBEAT came, and ours is as good as due */
-    int64_t interval;  /* agreed */
-    int64_t woke;      /* when the interval agreed counted again */
-    int64_t since;     /* UP: from when */
-    int64_t planned;   /* UP: when it wants to be asked at the latest what time brings */
+    uint32_t failures;    /* in a row; drives the backoff */
+    uint32_t brief;       /* connections in a row that broke within an interval of standing */
+    bool idle;            /* the owner's to set: it waits for nothing */
+    bool slow;        /* the last that was said is a HEARTBEAT that announced a longer interval */
+    bool prompted;    /* the broker's HEARTBEAT came, and ours is as good as due */
+    int64_t interval; /* agreed */
+    int64_t woke;     /* when the interval agreed counted again */
+    int64_t since;    /* UP: from when */
+    int64_t planned;  /* UP: when it wants to be asked at the latest what time brings */
     int64_t heard;
     int64_t said;
     int64_t due; /* REST: when to try; CONNECTING, GREETING: when to give up */
 } rp_link_t;
 
 /*  Starts in REST, due at once.  */
-void rp_link_init (
-  rp_link_t *self,
+void rp_link_init (rp_link_t *self,
   const char *const *endpoints,
   size_t count,
   uint32_t heartbeat_ms,

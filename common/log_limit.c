@@ -8,7 +8,8 @@ bool rp_log_limit_pass (rp_log_limit_t *self, int64_t now, uint64_t *held_back)
     if (refills >= (int64_t) self->used) {
         self->used = 0;
         self->refilled = now;
-    } else if (refills > 0) {
+    }
+    else if (refills > 0) {
         self->used -= (uint32_t) refills;
         self->refilled += refills * RP_LOG_LIMIT_INTERVAL_US;
     }

@@ -116,8 +116,8 @@ static int s_store_choice (
             return RP_OPTIONS_GO_ON;
         }
         const char *joint = index == 0 ? "" : option->choices[index + 1] ? ", " : " or ";
-        int size = snprintf (
-          list + used, sizeof list - used, "%s%s", joint, option->choices[index]);
+        int size =
+          snprintf (list + used, sizeof list - used, "%s%s", joint, option->choices[index]);
         RP_CHECK (size >= 0 && (size_t) size < sizeof list - used); // choices are few and short
         used += (size_t) size;
     }
@@ -125,8 +125,8 @@ static int s_store_choice (
 }
 
 /*  Stores text, which source ("--timeout", "RIPOSTE_TIMEOUT") gave.  */
-static int
-s_store (const s_parser_t *self, const rp_option_t *option, const char *source, const char *text)
+static int s_store (
+  const s_parser_t *self, const rp_option_t *option, const char *source, const char *text)
 {
     void *at = (char *) self->options + option->offset;
     const char *reason = NULL;
@@ -225,8 +225,7 @@ static int s_complain_getopt (const s_parser_t *self, int found, char **argv)
         return s_complain_unknown (self, argv[optind - 1]);
     const rp_option_t *option = rp_option_at (self->program, s_entry (self->program, optopt));
     if (!option)
-        return s_complain (
-          self, "unknown option -%c; see: %s --help", optopt, self->program->name);
+        return s_complain (self, "unknown option -%c; see: %s --help", optopt, self->program->name);
     if (found == '?')
         return s_complain (self, "--%s takes no value", option->name);
     return s_complain (self, "--%s %s", option->name, s_wanted (option));
@@ -283,8 +282,8 @@ static void s_describe (const rp_program_t *program, struct option *longs, char 
             continue;
         bool has_value = option->kind != RP_OPTION_FLAG;
         *longs++ = (struct option){.name = option->name,
-                                   .has_arg = has_value ? required_argument : no_argument,
-                                   .val = S_FIRST_VALUE + (int) index};
+          .has_arg = has_value ? required_argument : no_argument,
+          .val = S_FIRST_VALUE + (int) index};
         if (option->letter) {
             *letters++ = option->letter;
             if (has_value)
@@ -319,7 +318,7 @@ static int s_read_line (const s_parser_t *self, int argc, char **argv, FILE *out
         size_t entry = s_entry (self->program, found);
         if (entry >= self->program->option_count)
             return s_say (self, entry - self->program->option_count,
-                          arguments->count > 0 ? argv[1] : NULL, out);
+              arguments->count > 0 ? argv[1] : NULL, out);
         int code = s_take (self, entry);
         if (code != RP_OPTIONS_GO_ON)
             return code;
@@ -352,8 +351,7 @@ static int s_take_command (const s_parser_t *self)
     const char *nearest = NULL;
     for (size_t index = 0; index < program->command_count; index++) {
         const char *other = program->commands[index].name;
-        size_t distance =
-          rp_name_distance (name, strlen (name), other, strlen (other), best - 1);
+        size_t distance = rp_name_distance (name, strlen (name), other, strlen (other), best - 1);
         if (distance < best) {
             best = distance;
             nearest = other;
@@ -375,8 +373,8 @@ static int s_complete (const s_parser_t *self, char *(*lookup) (const char *name
         if (!rp_option_goes_with (option, arguments->command)) {
             if (arguments->given & bit)
                 return s_complain (self, "--%s does not go with %s; see: %s %s --help",
-                                   option->name, arguments->command->name, self->program->name,
-                                   arguments->command->name);
+                  option->name, arguments->command->name, self->program->name,
+                  arguments->command->name);
             continue;
         }
         if ((arguments->given & bit) || !option->environment)
@@ -392,8 +390,7 @@ static int s_complete (const s_parser_t *self, char *(*lookup) (const char *name
     return RP_OPTIONS_GO_ON;
 }
 
-int rp_options_parse (
-  const rp_program_t *program,
+int rp_options_parse (const rp_program_t *program,
   int argc,
   char **argv,
   char *(*lookup) (const char *name),
@@ -404,8 +401,7 @@ int rp_options_parse (
 {
     RP_CHECK (program->option_count <= RP_OPTIONS_MAX);
     *arguments = (rp_arguments_t){0};
-    s_parser_t self = {
-      .program = program, .options = options, .arguments = arguments, .err = err};
+    s_parser_t self = {.program = program, .options = options, .arguments = arguments, .err = err};
     int code = s_read_line (&self, argc, argv, out);
     if (code == RP_OPTIONS_GO_ON && program->commands)
         code = s_take_command (&self);

@@ -57,8 +57,8 @@ typedef struct {
 
 /*  One entry; leave out what does not apply.  */
 typedef struct {
-    const char *name;           /* without the dashes */
-    char letter;                /* 0: none */
+    const char *name; /* without the dashes */
+    char letter;      /* 0: none */
     rp_option_kind_t kind;
     const char *argument;       /* placeholder; every kind but FLAG and HEADING needs one */
     const char *environment;    /* the variable that says the same */
@@ -87,17 +87,17 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    const char *summary;                 /* one clause: "sends requests to workers" */
-    const char *const *usage;            /* what follows the name, a line each; ends with NULL */
-    const char *const *description;      /* paragraphs for --man; ends with NULL, or NULL */
+    const char *summary;            /* one clause: "sends requests to workers" */
+    const char *const *usage;       /* what follows the name, a line each; ends with NULL */
+    const char *const *description; /* paragraphs for --man; ends with NULL, or NULL */
     const rp_option_t *options;
     size_t option_count;
     const rp_option_command_t *commands; /* NULL: the program has none */
     size_t command_count;
-    const char *const *examples;         /* a line each; ends with NULL, or NULL */
-    const rp_option_exit_t *exits;       /* more exit codes than 0 and 2, or NULL */
-    size_t exit_count;                   /* */
-    bool statuses;                       /* the exit codes of RP_STATUS_MAP hold too */
+    const char *const *examples;   /* a line each; ends with NULL, or NULL */
+    const rp_option_exit_t *exits; /* more exit codes than 0 and 2, or NULL */
+    size_t exit_count;             /* */
+    bool statuses;                 /* the exit codes of RP_STATUS_MAP hold too */
 } rp_program_t;
 
 /*  What is not an option.  */
@@ -116,8 +116,7 @@ typedef struct {
     like ask for, and to err one line when something is wrong. Reorders argv. Returns
     RP_OPTIONS_GO_ON, or the code to exit with: 0 (help was given), 2 (usage), 1 (out cannot be
     written).  */
-int rp_options_parse (
-  const rp_program_t *program,
+int rp_options_parse (const rp_program_t *program,
   int argc,
   char **argv,
   char *(*lookup) (const char *name),

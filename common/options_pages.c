@@ -18,15 +18,22 @@ static const char *const s_shells[] = {"bash", NULL};
 
 static const rp_option_t s_standard[RP_OPTION_STANDARD_COUNT] = {
   [RP_OPTION_STANDARD_HEADING] = {.kind = RP_OPTION_HEADING, .help = "Help"},
-  [RP_OPTION_HELP] = {.name = "help", .letter = 'h', .kind = RP_OPTION_FLAG,
-                      .help = "print this and exit"},
-  [RP_OPTION_VERSION] = {.name = "version", .letter = 'V', .kind = RP_OPTION_FLAG,
-                         .help = "print the version and exit"},
-  [RP_OPTION_COMPLETIONS] = {.name = "completions", .kind = RP_OPTION_CHOICE, .argument = "SHELL",
-                             .choices = s_shells,
-                             .help = "print completions for a shell (bash) and exit"},
-  [RP_OPTION_MAN] = {.name = "man", .kind = RP_OPTION_FLAG,
-                     .help = "print the manual page and exit"},
+  [RP_OPTION_HELP] = {.name = "help",
+    .letter = 'h',
+    .kind = RP_OPTION_FLAG,
+    .help = "print this and exit"},
+  [RP_OPTION_VERSION] = {.name = "version",
+    .letter = 'V',
+    .kind = RP_OPTION_FLAG,
+    .help = "print the version and exit"},
+  [RP_OPTION_COMPLETIONS] = {.name = "completions",
+    .kind = RP_OPTION_CHOICE,
+    .argument = "SHELL",
+    .choices = s_shells,
+    .help = "print completions for a shell (bash) and exit"},
+  [RP_OPTION_MAN] = {.name = "man",
+    .kind = RP_OPTION_FLAG,
+    .help = "print the manual page and exit"},
 };
 
 const rp_option_t *rp_option_at (const rp_program_t *program, size_t index)
@@ -143,10 +150,10 @@ static void s_option_help (FILE *out, const rp_option_t *option)
     char help[512];
     bool has_value = option->kind != RP_OPTION_FLAG;
     snprintf (term, sizeof term, "%c%c%s --%s%s%s", option->letter ? '-' : ' ',
-              option->letter ? option->letter : ' ', option->letter ? "," : " ", option->name,
-              has_value ? " " : "", has_value ? option->argument : "");
+      option->letter ? option->letter : ' ', option->letter ? "," : " ", option->name,
+      has_value ? " " : "", has_value ? option->argument : "");
     snprintf (help, sizeof help, "%s%s%s%s", option->help, option->environment ? " [" : "",
-              option->environment ? option->environment : "", option->environment ? "]" : "");
+      option->environment ? option->environment : "", option->environment ? "]" : "");
     s_entry (out, term, help);
 }
 
@@ -157,18 +164,18 @@ static void s_exit_help (int code, const char *help, void *arg)
     s_wrap (out, help, 7, 7);
 }
 
-static void
-s_usage_help (const rp_program_t *program, const rp_option_command_t *command, FILE *out)
+static void s_usage_help (
+  const rp_program_t *program, const rp_option_command_t *command, FILE *out)
 {
     if (command) {
         fprintf (out, "usage: %s %s [OPTION]...%s%s\n\n", program->name, command->name,
-                 command->arguments ? " " : "", command->arguments ? command->arguments : "");
+          command->arguments ? " " : "", command->arguments ? command->arguments : "");
         s_wrap (out, command->help, 0, 0);
         return;
     }
     for (size_t index = 0; program->usage[index]; index++)
         fprintf (out, "%s %s%s%s\n", index == 0 ? "usage:" : "      ", program->name,
-                 *program->usage[index] ? " " : "", program->usage[index]);
+          *program->usage[index] ? " " : "", program->usage[index]);
     fprintf (out, "\n%s %s\n", program->name, program->summary);
 }
 
@@ -181,7 +188,7 @@ void rp_options_help (const rp_program_t *program, const rp_option_command_t *co
             const rp_option_command_t *one = &program->commands[index];
             char term[128];
             snprintf (term, sizeof term, "%s%s%s", one->name, one->arguments ? " " : "",
-                      one->arguments ? one->arguments : "");
+              one->arguments ? one->arguments : "");
             s_entry (out, term, one->help);
         }
     }
@@ -316,7 +323,7 @@ void rp_options_man (const rp_program_t *program, FILE *out)
     fputs (".SH OPTIONS\nOptions stand before or after the other arguments; behind "
            "\\fB\\-\\-\\fR nothing is an option. "
            "An option beats its variable in the environment.\n",
-           out);
+      out);
     const rp_option_t *option;
     for (size_t index = 0; (option = rp_option_at (program, index)); index++)
         s_option_man (out, option);
@@ -375,14 +382,14 @@ void rp_options_bash (const rp_program_t *program, FILE *out)
            "        fi\n"
            "    done\n"
            "    case $prev in\n",
-           out);
+      out);
     for (size_t index = 0; (option = rp_option_at (program, index)); index++)
         if (option->kind != RP_OPTION_HEADING && option->kind != RP_OPTION_FLAG)
             s_bash_value (out, option);
     fputs ("        *)\n"
            "            if [[ $cur == -* ]]; then\n"
            "                COMPREPLY=($(compgen -W \"",
-           out);
+      out);
     const char *joint = "";
     for (size_t index = 0; (option = rp_option_at (program, index)); index++)
         if (option->kind != RP_OPTION_HEADING) {
@@ -393,7 +400,7 @@ void rp_options_bash (const rp_program_t *program, FILE *out)
     if (program->commands) {
         fputs ("            elif ((COMP_CWORD == 1)); then\n"
                "                COMPREPLY=($(compgen -W \"",
-               out);
+          out);
         for (size_t index = 0; index < program->command_count; index++)
             fprintf (out, "%s%s", index == 0 ? "" : " ", program->commands[index].name);
         fputs ("\" -- \"$cur\"))\n", out);
@@ -403,7 +410,7 @@ void rp_options_bash (const rp_program_t *program, FILE *out)
            "            fi ;;\n"
            "    esac\n"
            "}\ncomplete -o filenames -F ",
-           out);
+      out);
     s_function_name (out, program->name);
     fprintf (out, " %s\n", program->name);
 }

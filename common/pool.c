@@ -7,7 +7,7 @@
 
 void rp_pool_init (rp_pool_t *self, size_t item_size, uint32_t limit, uint32_t seed)
 {
-    *self = (rp_pool_t) {.item_size = (item_size + 7) & ~(size_t) 7, .limit = limit};
+    *self = (rp_pool_t){.item_size = (item_size + 7) & ~(size_t) 7, .limit = limit};
     self->first_generation = seed & ~1u; // even: free
 }
 
@@ -16,7 +16,7 @@ void rp_pool_clear (rp_pool_t *self)
     for (uint32_t index = 0; index < self->chunk_count; index++)
         free (self->chunks[index]);
     free (self->chunks);
-    *self = (rp_pool_t) {0};
+    *self = (rp_pool_t){0};
 }
 
 /*  Where a free item says which is the next.  */

@@ -18,8 +18,8 @@
 
 #define RP_POOL_CHUNK 256u
 
-/*  The first member of every pooled item. While an item is free, the pool uses the eight bytes behind
-    it.  */
+/*  The first member of every pooled item. While an item is free, the pool uses the eight bytes
+    behind it.  */
 typedef struct {
     uint32_t slot;
     uint32_t generation; /* odd while taken, even while free */
@@ -35,12 +35,13 @@ typedef struct {
     uint32_t first_generation;
 } rp_pool_t;
 
-/*  item_size: at least 16 bytes. seed makes the generations of this pool differ from those of an earlier
-    life of the process.  */
+/*  item_size: at least 16 bytes. seed makes the generations of this pool differ from those of an
+    earlier life of the process.  */
 void rp_pool_init (rp_pool_t *self, size_t item_size, uint32_t limit, uint32_t seed);
 void rp_pool_clear (rp_pool_t *self);
 
-/*  Takes an item; everything behind its rp_pooled_t is zero. NULL at the limit or when out of memory.
+/*  Takes an item; everything behind its rp_pooled_t is zero. NULL at the limit or when out of
+    memory.
  */
 void *rp_pool_take (rp_pool_t *self);
 

@@ -9,7 +9,7 @@
 
 void rp_table_init (rp_table_t *self)
 {
-    *self = (rp_table_t) {0};
+    *self = (rp_table_t){0};
 }
 
 void rp_table_clear (rp_table_t *self)
@@ -23,7 +23,7 @@ static void s_put (rp_table_slot_t *slots, uint32_t mask, uint64_t hash, void *i
     uint32_t slot = (uint32_t) hash & mask;
     while (slots[slot].item)
         slot = (slot + 1) & mask;
-    slots[slot] = (rp_table_slot_t) {hash, item};
+    slots[slot] = (rp_table_slot_t){hash, item};
 }
 
 bool rp_table_reserve (rp_table_t *self)
@@ -77,7 +77,7 @@ void rp_table_remove (rp_table_t *self, uint64_t hash, const void *item)
             hole = slot;
         }
     }
-    self->slots[hole] = (rp_table_slot_t) {0, NULL};
+    self->slots[hole] = (rp_table_slot_t){0, NULL};
 }
 
 static void *s_walk (const rp_table_t *self, uint64_t hash, rp_table_cursor_t *cursor)

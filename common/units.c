@@ -111,8 +111,8 @@ static s_outcome_t s_multiply (const s_number_t *number, uint64_t unit, uint64_t
     return S_NUMBER;
 }
 
-static s_outcome_t
-s_read_quantity (const char *text, const s_unit_t *units, size_t count, uint64_t *value)
+static s_outcome_t s_read_quantity (
+  const char *text, const s_unit_t *units, size_t count, uint64_t *value)
 {
     s_number_t number;
     s_outcome_t outcome = s_read_number (&text, &number);
@@ -175,8 +175,8 @@ static const char *s_format (char *buffer, uint64_t value, uint64_t unit, const 
     else if (tenths % 10 == 0)
         snprintf (buffer, RP_UNITS_TEXT_MAX, "%" PRIu64 " %s", tenths / 10, name);
     else
-        snprintf (buffer, RP_UNITS_TEXT_MAX, "%" PRIu64 ".%" PRIu64 " %s", tenths / 10, tenths % 10,
-                  name);
+        snprintf (
+          buffer, RP_UNITS_TEXT_MAX, "%" PRIu64 ".%" PRIu64 " %s", tenths / 10, tenths % 10, name);
     return buffer;
 }
 
@@ -202,7 +202,7 @@ const char *rp_duration_format (char *buffer, int64_t value)
         snprintf (buffer, RP_UNITS_TEXT_MAX, "%" PRIu64 " %s", large, large_unit);
     else
         snprintf (buffer, RP_UNITS_TEXT_MAX, "%" PRIu64 " %s %" PRIu64 " %s", large, large_unit,
-                  small, small_unit);
+          small, small_unit);
     return buffer;
 }
 
@@ -215,8 +215,8 @@ const char *rp_size_format (char *buffer, uint64_t value)
     return s_format (buffer, value, unit->value, unit->name);
 }
 
-static const char *
-s_write (char *buffer, const s_unit_t *units, size_t count, const char *zero, uint64_t value)
+static const char *s_write (
+  char *buffer, const s_unit_t *units, size_t count, const char *zero, uint64_t value)
 {
     if (value == 0) {
         snprintf (buffer, RP_UNITS_TEXT_MAX, "%s", zero);

@@ -36,8 +36,9 @@ enum {
 };
 
 /*  Which bytes of the fixed part a command may use: those of the fields that it carries. All others
-    must be zero. Looked at in words, so that a head of many fields costs as little as one of few.  */
-#define S_BYTES(at, size) [(at)... (at) + (size) - 1] = 0xff
+    must be zero. Looked at in words, so that a head of many fields costs as little as one of
+    few.  */
+#define S_BYTES(at, size) [(at)...(at) + (size) -1] = 0xff
 #define S_ALWAYS S_BYTES (AT_SIGNATURE, AT_ID)
 #define S_ID S_BYTES (AT_ID, 8)
 #define S_CONVERSATION S_BYTES (AT_CONVERSATION, 8)
@@ -58,15 +59,15 @@ typedef struct {
 } s_shape_t;
 
 static const s_shape_t s_shapes[RP_COMMAND_COUNT] = {
-  [RP_COMMAND_HELLO] =
-    {{S_ALWAYS, S_TIME, S_VALUE, S_NAME, S_KEY, S_HEADERS}, RP_FLAG_WORKER | RP_FLAG_BUNDLES},
+  [RP_COMMAND_HELLO] = {{S_ALWAYS, S_TIME, S_VALUE, S_NAME, S_KEY, S_HEADERS},
+    RP_FLAG_WORKER | RP_FLAG_BUNDLES},
   [RP_COMMAND_WELCOME] = {{S_ALWAYS, S_TIME, S_VALUE, S_KEY, S_HEADERS}, RP_FLAG_BUNDLES},
-  [RP_COMMAND_REQUEST] =
-    {{S_ALWAYS, S_ID, S_CONVERSATION, S_TIME, S_VALUE, S_ATTEMPTS, S_NAME, S_HEADERS},
-     RP_FLAG_INLINE | RP_FLAG_OPEN | RP_FLAG_TRACE},
-  [RP_COMMAND_REPLY] =
-    {{S_ALWAYS, S_ID, S_TIME, S_VALUE, S_STATUS, S_ATTEMPTS, S_TEXT, S_HEADERS, S_CODE},
-     RP_FLAG_INLINE | RP_FLAG_LAST},
+  [RP_COMMAND_REQUEST] = {{S_ALWAYS, S_ID, S_CONVERSATION, S_TIME, S_VALUE, S_ATTEMPTS, S_NAME,
+                            S_HEADERS},
+    RP_FLAG_INLINE | RP_FLAG_OPEN | RP_FLAG_TRACE},
+  [RP_COMMAND_REPLY] = {{S_ALWAYS, S_ID, S_TIME, S_VALUE, S_STATUS, S_ATTEMPTS, S_TEXT, S_HEADERS,
+                          S_CODE},
+    RP_FLAG_INLINE | RP_FLAG_LAST},
   [RP_COMMAND_CANCEL] = {{S_ALWAYS, S_ID}, 0},
   [RP_COMMAND_CREDIT] = {{S_ALWAYS, S_TIME, S_VALUE}, 0},
   [RP_COMMAND_HEARTBEAT] = {{S_ALWAYS, S_TIME}, 0},

@@ -53,20 +53,20 @@ typedef enum {
 } rp_command_t;
 
 /*  Flags. A set bit that the version does not know is an error.  */
-#define RP_FLAG_INLINE 0x0001u /* the first body frame follows the head in its frame */
-#define RP_FLAG_WORKER 0x0002u /* HELLO: the sender is a worker; else a client */
-#define RP_FLAG_OPEN 0x0004u   /* REQUEST: it may begin the conversation */
-#define RP_FLAG_LAST 0x0008u   /* REPLY: the conversation ends with it */
-#define RP_FLAG_TRACE 0x0010u  /* REQUEST: the worker adds its name to the reply */
-#define RP_FLAG_MORE 0x0020u   /* reserved for streaming; must be 0 in version 1 */
+#define RP_FLAG_INLINE 0x0001u  /* the first body frame follows the head in its frame */
+#define RP_FLAG_WORKER 0x0002u  /* HELLO: the sender is a worker; else a client */
+#define RP_FLAG_OPEN 0x0004u    /* REQUEST: it may begin the conversation */
+#define RP_FLAG_LAST 0x0008u    /* REPLY: the conversation ends with it */
+#define RP_FLAG_TRACE 0x0010u   /* REQUEST: the worker adds its name to the reply */
+#define RP_FLAG_MORE 0x0020u    /* reserved for streaming; must be 0 in version 1 */
 #define RP_FLAG_BUNDLES 0x0040u /* HELLO, WELCOME: the sender reads bundles (common/bundle.h) */
 
 /*  A decoded head. The pointers point into the bytes it was decoded from (or, to encode, at the
     caller's), are not NUL-terminated, and may be NULL when the size is 0.  */
 typedef struct {
     uint8_t command;
-    uint8_t status;    /* REPLY, BYE: an rp_status_t                                              */
-    uint8_t attempt;   /* REQUEST to a worker: 1, 2, …  REPLY: how many were made                 */
+    uint8_t status;  /* REPLY, BYE: an rp_status_t                                              */
+    uint8_t attempt; /* REQUEST to a worker: 1, 2, …  REPLY: how many were made                 */
     uint8_t attempts;  /* REQUEST: how many are allowed, 1 to RP_ATTEMPTS_MAX                     */
     uint8_t priority;  /* reserved, 0                                                             */
     uint8_t name_size; /* REQUEST: service. HELLO of a worker: service                            */
@@ -74,7 +74,7 @@ typedef struct {
     uint16_t flags;
     uint16_t text_size;
     uint16_t headers_size;
-    uint32_t time;  /* REQUEST: ms left. HELLO, WELCOME: heartbeat ms. REPLY to a client: queue µs */
+    uint32_t time; /* REQUEST: ms left. HELLO, WELCOME: heartbeat ms. REPLY to a client: queue µs */
     uint32_t value; /* REQUEST: ms to wait for a worker. HELLO, CREDIT: window. WELCOME: requests
                        open at once. REPLY to a client: work µs                                   */
     uint32_t code;  /* REPLY: the application's number                                            */

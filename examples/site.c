@@ -126,8 +126,8 @@ static const route_t routes[] = {
   {"200 OK", "Home", NULL, "GET", "/index.html", true, NULL, 0},
   {"302 Found", "Welcome", "/user", "POST", "/login", true, "user=", offsetof (visit_t, user)},
   {"200 OK", "Your page", NULL, "GET", "/user", false, NULL, 0},
-  {"200 OK", "Success: your profile is changed", NULL, "POST", "/update_profile", false, "city=",
-   offsetof (visit_t, city)},
+  {"200 OK", "Success: your profile is changed", NULL, "POST", "/update_profile", false,
+    "city=", offsetof (visit_t, city)},
   {"200 OK", "Settings", NULL, "GET", "/settings", false, NULL, 0},
 };
 static const route_t bad_request = {.status = "400 Bad Request"};
@@ -148,8 +148,8 @@ static bool take_field (const char *form, const char *field, char *value)
     return *value != '\0';
 }
 
-static const route_t *handle (visit_t *visit, const char *method, const char *path,
-                              const char *form)
+static const route_t *handle (
+  visit_t *visit, const char *method, const char *path, const char *form)
 {
     const route_t *refusal = &not_found;
     for (size_t index = 0; index < sizeof routes / sizeof *routes; index++) {
@@ -186,11 +186,11 @@ static void answer (visit_t *visit, const char *text, page_t *reply)
     if (route->location)
         add (reply, "Location: %s\r\n", route->location);
     add (reply, "Content-Type: text/html; charset=utf-8\r\nContent-Length: %zu\r\n\r\n%s",
-         page.size, page.text);
+      page.size, page.text);
 }
 
-/*  The body as a string, which the caller frees; NULL when memory is short. A body has no zero byte at
-    its end.  */
+/*  The body as a string, which the caller frees; NULL when memory is short. A body has no zero byte
+    at its end.  */
 static char *text_of (const rp_task_t *task)
 {
     size_t size = rp_task_size (task);
@@ -206,7 +206,7 @@ static void serve (rp_task_t **task_p, void *arg)
 {
     site_t *site = arg;
     struct timespec delay = {.tv_sec = (time_t) (site->delay_ms / 1000),
-                             .tv_nsec = (long) (site->delay_ms % 1000 * 1000000)};
+      .tv_nsec = (long) (site->delay_ms % 1000 * 1000000)};
     nanosleep (&delay, NULL);
 
     visit_t stranger = {0}; // without a conversation nothing is remembered
@@ -260,7 +260,7 @@ static int run (const char *server, uint32_t slots, site_t *site)
     char why[256];
     if (rc != RP_OK)
         fprintf (stderr, "site: %s: %s\n", rp_strerror (rc),
-                 rp_worker_last_error (worker, why, sizeof why));
+          rp_worker_last_error (worker, why, sizeof why));
     rp_worker_destroy (&worker);
     return rc;
 }
@@ -268,9 +268,7 @@ static int run (const char *server, uint32_t slots, site_t *site)
 int main (int argc, char **argv)
 {
     static const struct option options[] = {{"server", required_argument, NULL, 's'},
-                                            {"slots", required_argument, NULL, 'n'},
-                                            {"delay", required_argument, NULL, 'd'},
-                                            {0}};
+      {"slots", required_argument, NULL, 'n'}, {"delay", required_argument, NULL, 'd'}, {0}};
     static site_t site;
     const char *server = getenv ("RIPOSTE_SERVER");
     unsigned long slots = 16;

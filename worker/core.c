@@ -22,7 +22,7 @@ static rp_work_t *s_work_of_held (rp_list_node_t *node)
 
 bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *config)
 {
-    *self = (rp_worker_core_t) {.config = *config};
+    *self = (rp_worker_core_t){.config = *config};
     self->order_capacity = (size_t) config->count * S_ORDERS_PER_SESSION;
     self->sessions = calloc (config->count, sizeof *self->sessions);
     self->orders = calloc (self->order_capacity, sizeof *self->orders);
@@ -38,8 +38,7 @@ bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *conf
     for (uint32_t index = 0; index < config->count; index++) {
         rp_worker_session_t *session = &self->sessions[index];
         session->endpoint = config->endpoints[index];
-        rp_link_init (
-          &session->link, &config->endpoints[index], 1, config->heartbeat_ms,
+        rp_link_init (&session->link, &config->endpoints[index], 1, config->heartbeat_ms,
           RP_IDLE_TENTHS_WORKER);
         rp_list_init (&session->held);
         rp_list_init (&session->talks);
@@ -57,7 +56,7 @@ void rp_worker_core_clear (rp_worker_core_t *self)
     rp_table_clear (&self->talks);
     free (self->sessions);
     free (self->orders);
-    *self = (rp_worker_core_t) {0};
+    *self = (rp_worker_core_t){0};
 }
 
 /*  ---- Orders --------------------------------------------------------------------------------- */
@@ -101,9 +100,8 @@ static void s_trouble (
         snprintf (next, sizeof next, ", next try in %u ms", (unsigned) pause);
     else if (session->link.state == RP_LINK_REST)
         snprintf (next, sizeof next, ", trying again");
-    snprintf (
-      s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX, "%s %s: %s%s", what,
-      session->endpoint, why, next);
+    snprintf (s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX, "%s %s: %s%s",
+      what, session->endpoint, why, next);
 }
 
 /*  ---- Works ---------------------------------------------------------------------------------- */
@@ -113,8 +111,7 @@ static uint64_t s_hash (const rp_worker_core_t *self, uint32_t session, uint64_t
     return rp_hash_pair (session, number, self->config.seed);
 }
 
-static void s_return (
-  rp_worker_core_t *self, rp_work_t *work, rp_status_t status, const char *text)
+static void s_return (rp_worker_core_t *self, rp_work_t *work, rp_status_t status, const char *text)
 {
     work->state = RP_WORK_RETURNED;
     work->status = status;
@@ -161,8 +158,7 @@ static const char *s_hold (rp_worker_core_t *self, rp_worker_session_t *session,
     return NULL;
 }
 
-bool rp_worker_core_request (
-  rp_worker_core_t *self,
+bool rp_worker_core_request (rp_worker_core_t *self,
   uint32_t index,
   const rp_head_t *head,
   rp_work_t *work,
@@ -175,7 +171,7 @@ bool rp_worker_core_request (
         self->ignored++;
         return false;
     }
-    *work = (rp_work_t) {
+    *work = (rp_work_t){
       .token = head->id,
       .epoch = session->epoch,
       .deadline = now + (int64_t) head->time * 1000,
@@ -298,8 +294,7 @@ static void s_close (rp_worker_core_t *self, uint32_t index)
 static void s_left (rp_worker_core_t *self, uint32_t index)
 {
     s_close (self, index);
-    snprintf (
-      s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX, "left %s",
+    snprintf (s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX, "left %s",
       self->sessions[index].endpoint);
 }
 
@@ -310,9 +305,8 @@ void rp_worker_core_connected (rp_worker_core_t *self, uint32_t index, int64_t n
         return;
     rp_link_connected (&session->link, now);
     session->window = self->pace.window;
-    s_send (
-      self, index,
-      (rp_head_t) {
+    s_send (self, index,
+      (rp_head_t){
         .command = RP_COMMAND_HELLO,
         .flags = RP_FLAG_WORKER | RP_FLAG_BUNDLES,
         .time = session->link.proposed_ms,
@@ -371,10 +365,10 @@ static void s_credit (rp_worker_core_t *self, uint32_t index, int64_t now)
     rp_worker_session_t *session = &self->sessions[index];
     uint32_t window = self->pace.window;
     session->window = window < session->slots ? window : session->slots;
-    s_send (
-      self, index,
-      (rp_head_t) {
-        .command = RP_COMMAND_CREDIT, .time = rp_pace_time (&self->pace), .value = session->window});
+    s_send (self, index,
+      (rp_head_t){.command = RP_COMMAND_CREDIT,
+        .time = rp_pace_time (&self->pace),
+        .value = session->window});
     rp_link_said (&session->link, now);
 }
 
@@ -408,8 +402,7 @@ static void s_welcome (
     session->slots = head->value < asked ? head->value : self->config.slots;
     session->window = head->value;
     session->told = false;
-    snprintf (
-      s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX,
+    snprintf (s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX,
       "registered with %s (%u slot%s)", session->endpoint, (unsigned) session->slots,
       session->slots == 1 ? "" : "s");
     if (asked != self->pace.window || rp_pace_time (&self->pace))
@@ -454,7 +447,7 @@ void rp_worker_core_drain (rp_worker_core_t *self, int64_t now)
     for (uint32_t index = 0; index < self->config.count; index++) {
         rp_link_state_t state = self->sessions[index].link.state;
         if (state == RP_LINK_UP) {
-            s_send (self, index, (rp_head_t) {.command = RP_COMMAND_DRAIN});
+            s_send (self, index, (rp_head_t){.command = RP_COMMAND_DRAIN});
             rp_link_said (&self->sessions[index].link, now);
         }
         else if (state != RP_LINK_REFUSED && state != RP_LINK_CLOSED)
@@ -473,7 +466,7 @@ void rp_worker_core_stop (rp_worker_core_t *self)
     }
     for (uint32_t index = 0; index < self->config.count; index++)
         if (self->sessions[index].link.state == RP_LINK_UP)
-            s_send (self, index, (rp_head_t) {.command = RP_COMMAND_CREDIT, .value = 0});
+            s_send (self, index, (rp_head_t){.command = RP_COMMAND_CREDIT, .value = 0});
 }
 
 void rp_worker_core_leave (rp_worker_core_t *self)
@@ -486,13 +479,12 @@ void rp_worker_core_leave (rp_worker_core_t *self)
             s_close (self, index);
             continue;
         }
-        s_send (self, index, (rp_head_t) {.command = RP_COMMAND_BYE, .status = RP_OK});
+        s_send (self, index, (rp_head_t){.command = RP_COMMAND_BYE, .status = RP_OK});
         s_left (self, index);
     }
 }
 
-static int64_t s_tick_session (
-  rp_worker_core_t *self, uint32_t index, int64_t now, uint64_t random)
+static int64_t s_tick_session (rp_worker_core_t *self, uint32_t index, int64_t now, uint64_t random)
 {
     rp_worker_session_t *session = &self->sessions[index];
     int64_t next = INT64_MAX;
@@ -510,14 +502,12 @@ static int64_t s_tick_session (
                 s_order (self, index, RP_WORKER_CLOSE);
                 if (self->draining || self->stopping)
                     rp_link_close (&session->link);
-                s_trouble (
-                  self, index, was_up ? "lost" : "cannot reach",
+                s_trouble (self, index, was_up ? "lost" : "cannot reach",
                   was_up ? "no sign of life" : "no answer", now);
                 break;
             case RP_LINK_HEARTBEAT:
-                s_send (
-                  self, index,
-                  (rp_head_t) {
+                s_send (self, index,
+                  (rp_head_t){
                     .command = RP_COMMAND_HEARTBEAT, .time = rp_link_announced (&session->link)});
                 break;
         }

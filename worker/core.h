@@ -98,7 +98,7 @@ typedef enum {
 typedef struct {
     rp_worker_order_kind_t kind;
     uint32_t session;
-    rp_head_t head;                  /* SEND */
+    rp_head_t head;                    /* SEND */
     char notice[RP_WORKER_NOTICE_MAX]; /* NOTICE */
 } rp_worker_order_t;
 
@@ -124,16 +124,16 @@ typedef struct {
     size_t order_capacity;
     rp_list_t ready;
     rp_list_t returned;
-    rp_list_t ended;      /* conversations nobody was told of yet */
-    rp_table_t works;     /* held, by session and token */
-    rp_table_t talks;     /* going on, by session and wire number */
+    rp_list_t ended;  /* conversations nobody was told of yet */
+    rp_table_t works; /* held, by session and token */
+    rp_table_t talks; /* going on, by session and wire number */
     uint64_t last_local;
     uint64_t ignored; /* messages that made no sense where they came */
     uint32_t out;
     int64_t drain_until; /* while draining */
     bool draining;
     bool stopping;
-    bool cancelled;   /* a work that is out was cancelled; the shell clears it */
+    bool cancelled; /* a work that is out was cancelled; the shell clears it */
     char error[RP_WORKER_NOTICE_MAX];
 } rp_worker_core_t;
 
@@ -154,8 +154,7 @@ void rp_worker_core_message (
 
 /*  A REQUEST came. False: ignored, work is still the shell's. True: work is in ready or returned;
     why_not (may be NULL) is what the shell has against it, and sends it straight to returned.  */
-bool rp_worker_core_request (
-  rp_worker_core_t *self,
+bool rp_worker_core_request (rp_worker_core_t *self,
   uint32_t session,
   const rp_head_t *head,
   rp_work_t *work,

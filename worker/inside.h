@@ -21,8 +21,8 @@
 #define RP_WORKER_ENDPOINTS_MAX 16u
 /*  How long a closing connection may take to pass on its last replies, ms.  */
 #define RP_WORKER_LINGER_MS 1000
-/*  An application that answers again within this time, with more tasks at hand, will soon answer the
-    next, µs. The reply of a slower one does not wait.  */
+/*  An application that answers again within this time, with more tasks at hand, will soon answer
+    the next, µs. The reply of a slower one does not wait.  */
 #define RP_WORKER_BUSY_US 50
 /*  Bytes of replies that wait for others at most.  */
 #define RP_WORKER_OUTBOX 16384u
@@ -43,10 +43,10 @@ struct rp_task {
     size_t copy_size;
     uint64_t id;
     uint64_t conversation; /* ours */
-    const void *body; /* what lies in the head's frame; from rp_task_join on all of it */
+    const void *body;      /* what lies in the head's frame; from rp_task_join on all of it */
     size_t size;
-    void *joined;        /* body of several frames, as one; NULL if it was one */
-    char *headers;       /* in the message or the copy, made strings */
+    void *joined;  /* body of several frames, as one; NULL if it was one */
+    char *headers; /* in the message or the copy, made strings */
     size_t headers_size;
     uint8_t *reply_headers; /* NULL until the first; RP_WIRE_HEADERS_MAX bytes */
     size_t reply_headers_size;
@@ -94,8 +94,8 @@ int rp_worker_descriptors (void *owner, int *descriptors);
 void rp_worker_obey (rp_worker_t *self);
 
 /*  With the lock held: sends what waits in a session's outbox, unless more is likely to follow at
-    once: then it waits for that, and whoever turns next sends it at the latest. True if the socket was
-    used.  */
+    once: then it waits for that, and whoever turns next sends it at the latest. True if the socket
+    was used.  */
 bool rp_worker_push (rp_worker_t *self, uint32_t session);
 
 /*  With the lock held: sends a message for a session, which is lost if that fails or there was no

@@ -8,7 +8,7 @@
 void rp_pace_init (rp_pace_t *self, uint32_t slots, uint32_t threads)
 {
     uint32_t least = threads ? threads : 1;
-    *self = (rp_pace_t) {.slots = slots, .threads = least < slots ? least : slots};
+    *self = (rp_pace_t){.slots = slots, .threads = least < slots ? least : slots};
     self->window = self->threads;
 }
 
@@ -74,8 +74,8 @@ static bool s_judge (rp_pace_t *self, uint32_t work_us, bool exactly, int64_t no
     bool faster = exactly && (uint64_t) work_us * 2 <= before;
     // To a broker it makes no difference what a request takes that takes little.
     bool urgent = slower && work_us > RP_PACE_SLOW_US;
-    bool news = before == 0 || urgent
-                || ((slower || faster) && now - self->told >= RP_PACE_NEWS_US);
+    bool news =
+      before == 0 || urgent || ((slower || faster) && now - self->told >= RP_PACE_NEWS_US);
     return news && !self->several && s_tell (self, self->window, work_us, now);
 }
 
@@ -86,7 +86,8 @@ static bool s_end_span (rp_pace_t *self, uint32_t unfinished, int64_t now)
         return self->taken > 0 && s_judge (self, s_work_us (self, self->taken), false, now);
     uint32_t done = self->taken - unfinished;
     uint32_t work_us = s_work_us (self, done);
-    // One after the other, they are never here at once, and yet a window may be all that is on its way.
+    // One after the other, they are never here at once, and yet a window may be all that is on its
+    // way.
     bool small = self->full || done > self->window;
     bool tell = (small && s_grow (self, work_us, s_limit (self, work_us), now))
                 || s_judge (self, work_us, true, now);
@@ -133,8 +134,8 @@ bool rp_pace_tick (rp_pace_t *self, rp_pace_view_t view, int64_t now)
     }
     self->busy = self->busy && !self->hungry;
     self->hungry = false;
-    // What began and was done in this span. An application that has all it may have, and asks for more,
-    // answers later: what it takes is done.
+    // What began and was done in this span. An application that has all it may have, and asks for
+    // more, answers later: what it takes is done.
     uint32_t open = view.spent ? 0 : view.out + self->carried;
     if (ended && self->full && self->taken > open) {
         uint32_t work_us = s_work_us (self, self->taken - open);
@@ -155,8 +156,7 @@ bool rp_pace_tick (rp_pace_t *self, rp_pace_view_t view, int64_t now)
     }
     if (view.out > 0)
         self->active = now; // as long as a job takes
-    if (
-      !self->busy && self->work_us > RP_PACE_SLOW_US && now - self->active >= RP_PACE_FORGET_US)
+    if (!self->busy && self->work_us > RP_PACE_SLOW_US && now - self->active >= RP_PACE_FORGET_US)
         tell = s_tell (self, self->window, 0, now);
     return tell;
 }

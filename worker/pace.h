@@ -2,14 +2,14 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Pure; the part of worker/core.h that decides on CREDIT. A window that is too small costs a round trip
-    per request; one that is too large keeps requests waiting here that another worker could begin. So it
-    is what the application works on at once, and what it takes within RP_PACE_WAIT_US.
+    Pure; the part of worker/core.h that decides on CREDIT. A window that is too small costs a round
+    trip per request; one that is too large keeps requests waiting here that another worker could
+    begin. So it is what the application works on at once, and what it takes within RP_PACE_WAIT_US.
 
-    A stretch begins when a request comes and ends when the application asks for one in vain. What it
-    took in a stretch, and how long that was, say what a request takes: of a handler that works on one
-    at a time, the time of a job; of several threads, their share of it; of an application that takes
-    all there is and answers later, nearly nothing, so that it gets all its slots.
+    A stretch begins when a request comes and ends when the application asks for one in vain. What
+    it took in a stretch, and how long that was, say what a request takes: of a handler that works
+    on one at a time, the time of a job; of several threads, their share of it; of an application
+    that takes all there is and answers later, nearly nothing, so that it gets all its slots.
 
         grows      when it was full, or took more than itself in a span: at the end of a stretch, or after
                    RP_PACE_SPAN_US
@@ -25,8 +25,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/*  What a request may wait here for those before it, if the way to the broker and back is not longer; and
-    if it is, at most.  */
+/*  What a request may wait here for those before it, if the way to the broker and back is not
+    longer; and if it is, at most.  */
 #define RP_PACE_WAIT_US 5000
 #define RP_PACE_WAIT_MAX_US 200000
 /*  Over less, a pause of the machine would count for a slow worker.  */
@@ -42,23 +42,24 @@ typedef struct {
     uint32_t slots;   /* at most */
     uint32_t threads; /* at least, if there are so many slots */
     uint32_t window;
-    uint32_t work_us; /* what a request takes, as last told; 0: not known */
-    uint32_t taken;   /* in this span, and those of the last that were not done at its end */
-    uint32_t carried; /* the latter: part of their time is in the last span */
-    uint32_t peak;    /* most that were out at once, in this span */
+    uint32_t work_us;     /* what a request takes, as last told; 0: not known */
+    uint32_t taken;       /* in this span, and those of the last that were not done at its end */
+    uint32_t carried;     /* the latter: part of their time is in the last span */
+    uint32_t peak;        /* most that were out at once, in this span */
     uint32_t peak_before; /* in the one before */
-    bool hungry;      /* the application asked in vain, since the last tick */
-    bool full;        /* the window was, in this stretch */
-    bool busy;        /* in a stretch */
-    bool several;     /* the application asks for more while it has some: what it takes is no job's time */
-    int64_t idle;     /* when a stretch ended in which the window was full; 0: none */
-    int64_t gap;      /* shortest from there to the next stretch, in this span: the way to a broker */
+    bool hungry;          /* the application asked in vain, since the last tick */
+    bool full;            /* the window was, in this stretch */
+    bool busy;            /* in a stretch */
+    bool
+      several; /* the application asks for more while it has some: what it takes is no job's time */
+    int64_t idle; /* when a stretch ended in which the window was full; 0: none */
+    int64_t gap;  /* shortest from there to the next stretch, in this span: the way to a broker */
     int64_t gap_before; /* in the one before */
-    int64_t counted;  /* busy: up to when it is in busy_us */
-    int64_t begin;    /* of the span */
-    int64_t busy_us;  /* in this span */
-    int64_t told;     /* when the brokers were told anything */
-    int64_t active;   /* when it last had something to do */
+    int64_t counted;    /* busy: up to when it is in busy_us */
+    int64_t begin;      /* of the span */
+    int64_t busy_us;    /* in this span */
+    int64_t told;       /* when the brokers were told anything */
+    int64_t active;     /* when it last had something to do */
 } rp_pace_t;
 
 /*  What the core sees at a tick.  */

@@ -220,7 +220,7 @@ static void s_free_frame (zmq_msg_t *frame)
 static rp_head_t s_head (const rp_task_t *self, const s_answer_t *answer)
 {
     bool inline_body = answer->size > 0 && answer->size <= RP_INLINE_MAX;
-    return (rp_head_t) {
+    return (rp_head_t){
       .command = RP_COMMAND_REPLY,
       .id = self->work.token,
       .status = (uint8_t) answer->status,
@@ -257,8 +257,7 @@ static int s_check (rp_task_t *self, s_answer_t *answer)
     if (answer->size <= max_body)
         return RP_OK;
     char text[128];
-    snprintf (
-      text, sizeof text, "the reply of %zu bytes is over the broker's limit of %llu bytes",
+    snprintf (text, sizeof text, "the reply of %zu bytes is over the broker's limit of %llu bytes",
       answer->size, (unsigned long long) max_body);
     s_replace (answer, text);
     return RP_TOO_LARGE;
@@ -311,9 +310,9 @@ static int s_answer (rp_task_t **task_p, s_answer_t *answer)
     rp_head_t head = s_head (self, answer);
     rp_message_t *message = NULL;
     bool large = answer->size > RP_INLINE_MAX;
-    bool bundles = !large
-                   && rp_channel_bundles (
-                     worker->channels[self->work.session], s_frame_size (&head, answer));
+    bool bundles =
+      !large
+      && rp_channel_bundles (worker->channels[self->work.session], s_frame_size (&head, answer));
     if (!bundles && !(message = s_compose (self, &head, answer))) {
         rp_pump_unlock_idle (worker->pump);
         s_free_frame (frame);

@@ -36,8 +36,7 @@ static void s_failed (rp_worker_t *self, uint32_t session, const char *reason)
 
 static void s_send_failed (rp_worker_t *self, uint32_t session)
 {
-    s_failed (
-      self, session, errno == EAGAIN ? "the connection broke" : zmq_strerror (errno));
+    s_failed (self, session, errno == EAGAIN ? "the connection broke" : zmq_strerror (errno));
 }
 
 static void s_send_head (rp_worker_t *self, uint32_t session, const rp_head_t *head)
@@ -50,8 +49,7 @@ bool rp_worker_push (rp_worker_t *self, uint32_t session)
 {
     rp_channel_t *channel = self->channels[session];
     int64_t now = rp_clock_us ();
-    bool waits = !rp_list_is_empty (&self->core.ready)
-                 && now - self->answered < RP_WORKER_BUSY_US
+    bool waits = !rp_list_is_empty (&self->core.ready) && now - self->answered < RP_WORKER_BUSY_US
                  && rp_channel_waiting (channel) < RP_WORKER_OUTBOX;
     self->answered = now;
     if (!waits)
@@ -182,8 +180,7 @@ static void s_on_request (
         s_failed (self, session, "out of memory"); // the broker gives its requests to others
         return;
     }
-    if (rp_worker_core_request (
-          &self->core, session, head, &task->work, frame->why_not, self->now))
+    if (rp_worker_core_request (&self->core, session, head, &task->work, frame->why_not, self->now))
         s_fill_task (self, task, head, frame);
     else
         rp_task_free (&task);
@@ -207,8 +204,8 @@ static void s_on_frame (rp_worker_t *self, uint32_t session, s_frame_t *frame)
         rp_worker_core_message (&self->core, session, &head, self->now, s_random (self));
 }
 
-/*  The first of a bundle comes as a message, which would keep all of it if a task kept that; a small one
-    would keep the 8 KiB with which it was read.  */
+/*  The first of a bundle comes as a message, which would keep all of it if a task kept that; a
+    small one would keep the 8 KiB with which it was read.  */
 static void s_on_message (
   rp_worker_t *self, uint32_t session, rp_message_t **message_p, const char *why_not)
 {
@@ -355,8 +352,7 @@ int64_t rp_worker_turn (void *owner, int64_t now)
         next = s_pass (self);
     s_announce (self);
     // The next reply may wait (rp_worker_push), and whoever leads by then will not know.
-    bool may_wait =
-      !rp_list_is_empty (&self->core.ready) && now - self->answered < RP_PUMP_IDLE_US;
+    bool may_wait = !rp_list_is_empty (&self->core.ready) && now - self->answered < RP_PUMP_IDLE_US;
     if (may_wait && next > now + RP_PUMP_IDLE_US)
         next = now + RP_PUMP_IDLE_US;
     return s_all_armed (self) ? next : now;

@@ -44,7 +44,7 @@ rp_worker_t *rp_worker_new (const char *endpoints, const char *service)
     }
     memcpy (self->service, service, strlen (service) + 1);
     rp_party_name (self->name, sizeof self->name);
-    self->config = (rp_worker_config_t) {
+    self->config = (rp_worker_config_t){
       .endpoints = self->endpoints,
       .service = self->service,
       .name = self->name,
@@ -56,8 +56,8 @@ rp_worker_t *rp_worker_new (const char *endpoints, const char *service)
     self->event_fd = -1;
     self->messages.largest = S_MESSAGES_KEPT;
 
-    self->config.count = (uint32_t) rp_party_endpoints (
-      self->endpoint_text, self->endpoints, RP_WORKER_ENDPOINTS_MAX);
+    self->config.count =
+      (uint32_t) rp_party_endpoints (self->endpoint_text, self->endpoints, RP_WORKER_ENDPOINTS_MAX);
     int error = self->config.count ? 0 : EINVAL;
     if (!error) {
         self->pump = rp_pump_new (&s_owner, self);
@@ -342,8 +342,8 @@ static uint32_t s_start_threads (s_server_t *server, pthread_t *threads, uint32_
     sigfillset (&all);
     pthread_sigmask (SIG_SETMASK, &all, &before);
     uint32_t running = 0;
-    while (running < count
-           && (errno = pthread_create (&threads[running], NULL, s_thread, server)) == 0)
+    while (
+      running < count && (errno = pthread_create (&threads[running], NULL, s_thread, server)) == 0)
         running++;
     pthread_sigmask (SIG_SETMASK, &before, NULL);
     return running;

@@ -41,7 +41,7 @@ rp_action_t *rp_actions_add (rp_actions_t *self, rp_action_kind_t kind, rp_peer_
 void rp_actions_drop (rp_actions_t *self, rp_payload_t *payload)
 {
     if (payload)
-        rp_actions_add (self, RP_ACTION_DROP, (rp_peer_id_t) {0})->payload = payload;
+        rp_actions_add (self, RP_ACTION_DROP, (rp_peer_id_t){0})->payload = payload;
 }
 
 void *rp_actions_room (rp_actions_t *self, size_t size)

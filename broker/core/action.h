@@ -20,16 +20,16 @@
 typedef struct rp_payload rp_payload_t;
 
 typedef enum {
-    RP_ACTION_ADMIT,  /* the sender of this event is `peer` from now on                            */
-    RP_ACTION_SEND,   /* send head (and payload) to peer; nobody (0) is the sender of this event   */
+    RP_ACTION_ADMIT, /* the sender of this event is `peer` from now on                            */
+    RP_ACTION_SEND,  /* send head (and payload) to peer; nobody (0) is the sender of this event   */
     RP_ACTION_FORGET, /* peer's session is over: unbind it; keep: what was said to it may still go  */
-    RP_ACTION_CUT,    /* the same, and close its connection                                        */
-    RP_ACTION_DROP,   /* payload is not needed any more: free it                                   */
-    RP_ACTION_JOIN,   /* append the body of other to payload, which the core keeps; free other     */
-    RP_ACTION_ADMIN,  /* answer a request for one of the broker's own services (head, payload)     */
-    RP_ACTION_LOG,    /* a line for the log: level, topic, text                                    */
+    RP_ACTION_CUT,   /* the same, and close its connection                                        */
+    RP_ACTION_DROP,  /* payload is not needed any more: free it                                   */
+    RP_ACTION_JOIN,  /* append the body of other to payload, which the core keeps; free other     */
+    RP_ACTION_ADMIN, /* answer a request for one of the broker's own services (head, payload)     */
+    RP_ACTION_LOG,   /* a line for the log: level, topic, text                                    */
     RP_ACTION_HISTORY, /* a line for the history: note, token                                      */
-    RP_ACTION_STOP,   /* everybody has been told: end                                              */
+    RP_ACTION_STOP, /* everybody has been told: end                                              */
 } rp_action_kind_t;
 
 /*  Log topics: each is limited in rate by itself.  */
@@ -45,10 +45,10 @@ typedef enum {
 
 typedef enum { RP_LEVEL_ERROR, RP_LEVEL_WARNING, RP_LEVEL_INFO, RP_LEVEL_DEBUG } rp_level_t;
 
-/*  What the history tells. Of a session: who came, took more or less, takes nothing new any more, and
-    is gone. Of a request, by its client's session and id: accepted or refused; given to a worker; that
-    never left the broker; its worker's reply committed; its worker's place given back; its one end. Of
-    a reply: that it is nobody's any more.  */
+/*  What the history tells. Of a session: who came, took more or less, takes nothing new any more,
+    and is gone. Of a request, by its client's session and id: accepted or refused; given to a
+    worker; that never left the broker; its worker's reply committed; its worker's place given back;
+    its one end. Of a reply: that it is nobody's any more.  */
 #define RP_NOTE_MAP(X)                                                                             \
     X (JOIN, "join")                                                                               \
     X (WINDOW, "window")                                                                           \
@@ -90,7 +90,7 @@ typedef struct {
     rp_level_t level;
     rp_topic_t topic;
     rp_peer_id_t peer;
-    union { // an action of 128 bytes is two lines of the cache
+    union {                  // an action of 128 bytes is two lines of the cache
         rp_token_t token;    /* SEND of a REQUEST: comes back with RP_EVENT_UNSENT; HISTORY */
         rp_payload_t *other; /* JOIN */
     };

@@ -11,13 +11,12 @@ static uint64_t s_hash (const rp_dispatch_t *self, const rp_peer_t *client, uint
     return rp_hash_pair (key, rp_pool_handle (&client->pooled), ~self->seed);
 }
 
-rp_conversation_t *
-rp_conversation_find (const rp_dispatch_t *self, const rp_peer_t *client, uint64_t key)
+rp_conversation_t *rp_conversation_find (
+  const rp_dispatch_t *self, const rp_peer_t *client, uint64_t key)
 {
     uint64_t hash = s_hash (self, client, key);
     rp_table_cursor_t cursor;
-    rp_conversation_t *conversation =
-      rp_table_first (&self->conversations_by_key, hash, &cursor);
+    rp_conversation_t *conversation = rp_table_first (&self->conversations_by_key, hash, &cursor);
     while (conversation && (conversation->client != client || conversation->key != key))
         conversation = rp_table_next (&self->conversations_by_key, hash, &cursor);
     return conversation;
@@ -26,8 +25,7 @@ rp_conversation_find (const rp_dispatch_t *self, const rp_peer_t *client, uint64
 static void s_set_idle (rp_dispatch_t *self, rp_conversation_t *conversation)
 {
     rp_timer_set (
-      self, &conversation->timer,
-      self->now + (int64_t) self->limits.conversation_idle * 1000);
+      self, &conversation->timer, self->now + (int64_t) self->limits.conversation_idle * 1000);
 }
 
 rp_conversation_t *rp_conversation_begin (
@@ -59,8 +57,7 @@ rp_conversation_t *rp_conversation_begin (
 }
 
 /*  Makes a request the current one and sends it where it belongs.  */
-static void
-s_go (rp_dispatch_t *self, rp_conversation_t *conversation, rp_request_t *request)
+static void s_go (rp_dispatch_t *self, rp_conversation_t *conversation, rp_request_t *request)
 {
     rp_peer_t *worker = conversation->worker;
     conversation->current = request;
@@ -70,9 +67,8 @@ s_go (rp_dispatch_t *self, rp_conversation_t *conversation, rp_request_t *reques
         return;
     }
     // Behind those that wait for this worker already, or one long line would keep them waiting.
-    if (
-      rp_worker_has_room (worker) && rp_list_is_empty (&worker->pinned)
-      && self->now < rp_request_deadline (request)) {
+    if (rp_worker_has_room (worker) && rp_list_is_empty (&worker->pinned)
+        && self->now < rp_request_deadline (request)) {
         rp_request_start (self, request, worker);
         rp_service_room_changed (self, worker);
         return;
@@ -105,8 +101,7 @@ void rp_conversation_advance (rp_dispatch_t *self, rp_conversation_t *conversati
     s_go (self, conversation, RP_CONTAINER (node, rp_request_t, node));
 }
 
-void rp_conversation_bind (
-  rp_dispatch_t *self, rp_conversation_t *conversation, rp_peer_t *worker)
+void rp_conversation_bind (rp_dispatch_t *self, rp_conversation_t *conversation, rp_peer_t *worker)
 {
     (void) self;
     conversation->worker = worker;
@@ -133,8 +128,7 @@ static void s_end_requests (
         current->conversation = NULL;
         current->orphaned = true;
         if (current->state == RP_REQUEST_QUEUED || current->state == RP_REQUEST_PINNED)
-            rp_request_finish (
-              self, current,
+            rp_request_finish (self, current,
               status == RP_CONVERSATION_LOST && current->attempt > 0 ? RP_WORKER_LOST : status,
               text);
     }
@@ -152,11 +146,9 @@ void rp_conversation_end (
     s_end_requests (self, conversation, status, text);
     rp_peer_t *worker = conversation->worker;
     if (worker && !worker->ending)
-        rp_peer_tell (
-          self, worker,
-          &(rp_head_t) {
-            .command = RP_COMMAND_END,
-            .conversation = rp_pool_handle (&conversation->pooled)});
+        rp_peer_tell (self, worker,
+          &(rp_head_t){
+            .command = RP_COMMAND_END, .conversation = rp_pool_handle (&conversation->pooled)});
     rp_conversation_unbind (self, conversation);
     rp_list_remove (&conversation->client_node);
     conversation->client->talks--;

@@ -4,9 +4,9 @@
 
     Source: docs/PROTOCOL.md, section 6.3. Internal to the core.
 
-    There is no memory of conversations that ended: a request that names one which the broker does not
-    know draws CONVERSATION_LOST unless it may open it. That covers a lost worker, the idle limit, and
-    a broker's restart alike.
+    There is no memory of conversations that ended: a request that names one which the broker does
+    not know draws CONVERSATION_LOST unless it may open it. That covers a lost worker, the idle
+    limit, and a broker's restart alike.
 */
 
 #ifndef RP_CONVERSATION_H
@@ -14,8 +14,8 @@
 
 #include "broker/core/state.h"
 
-rp_conversation_t *
-rp_conversation_find (const rp_dispatch_t *self, const rp_peer_t *client, uint64_t key);
+rp_conversation_t *rp_conversation_find (
+  const rp_dispatch_t *self, const rp_peer_t *client, uint64_t key);
 
 /*  Begins one. NULL when there are too many or memory is out.  */
 rp_conversation_t *rp_conversation_begin (
@@ -29,8 +29,7 @@ void rp_conversation_add (
 void rp_conversation_advance (rp_dispatch_t *self, rp_conversation_t *conversation);
 
 /*  It now belongs to this worker; or to none, while it was not established.  */
-void rp_conversation_bind (
-  rp_dispatch_t *self, rp_conversation_t *conversation, rp_peer_t *worker);
+void rp_conversation_bind (rp_dispatch_t *self, rp_conversation_t *conversation, rp_peer_t *worker);
 void rp_conversation_unbind (rp_dispatch_t *self, rp_conversation_t *conversation);
 
 /*  Ends it: requests that wait end with status; the worker, if it lives, is told.  */

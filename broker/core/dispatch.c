@@ -21,8 +21,7 @@
 static void s_write_welcome (rp_dispatch_t *self, const char *version, uint64_t instance)
 {
     char number[24];
-    snprintf (
-      self->instance, sizeof self->instance, "%016llx", (unsigned long long) instance);
+    snprintf (self->instance, sizeof self->instance, "%016llx", (unsigned long long) instance);
     snprintf (number, sizeof number, "%llu", (unsigned long long) self->limits.max_body);
     size_t capacity = sizeof self->welcome;
     (void) rp_headers_append (self->welcome, &self->welcome_size, capacity, "max-body", number);
@@ -39,12 +38,10 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
     self->seed = options->seed;
     self->history = options->history;
     uint32_t seed = (uint32_t) options->seed;
-    rp_pool_init (
-      &self->peers, sizeof (rp_peer_t), (uint32_t) (limits->max_clients + limits->max_workers),
-      seed);
+    rp_pool_init (&self->peers, sizeof (rp_peer_t),
+      (uint32_t) (limits->max_clients + limits->max_workers), seed);
     rp_pool_init (&self->services, sizeof (rp_service_t), (uint32_t) limits->max_services, seed);
-    rp_pool_init (
-      &self->requests, sizeof (rp_request_t),
+    rp_pool_init (&self->requests, sizeof (rp_request_t),
       // Abandoned requests are not open, but still have a place here.
       (uint32_t) (limits->total_queue + limits->max_workers * 64), seed);
     rp_pool_init (
@@ -99,18 +96,20 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
     free (self);
 }
 
-/*  ---- Events ----------------------------------------------------------------------------------- */
+/*  ---- Events
+    -----------------------------------------------------------------------------------  */
 
 static void s_unsent (rp_dispatch_t *self, const rp_event_t *event)
 {
     rp_request_t *request = event->token.v ? rp_pool_find (&self->requests, event->token.v) : NULL;
     rp_peer_t *peer = rp_peer_find (self, event->peer);
-    // First, so that it has no room any more and the request goes elsewhere. A connection that broke is
-    // not cut: its descriptor may have been another's already when the session was bound to it.
+    // First, so that it has no room any more and the request goes elsewhere. A connection that
+    // broke is not cut: its descriptor may have been another's already when the session was bound
+    // to it.
     if (peer)
-        rp_peer_condemn (
-          self, peer,
-          event->full ? "it does not read what is sent to it" : "its connection broke", event->full);
+        rp_peer_condemn (self, peer,
+          event->full ? "it does not read what is sent to it" : "its connection broke",
+          event->full);
     if (request && peer && request->worker == peer)
         rp_request_unsent (self, request, event->payload);
     else
@@ -129,12 +128,11 @@ static void s_each_peer (rp_dispatch_t *self, void (*function) (rp_dispatch_t *,
 
 static void s_tell_drain (rp_dispatch_t *self, rp_peer_t *peer)
 {
-    rp_peer_tell (self, peer, &(rp_head_t) {.command = RP_COMMAND_DRAIN});
+    rp_peer_tell (self, peer, &(rp_head_t){.command = RP_COMMAND_DRAIN});
 }
 
 /*  Calls back for every request whose client waits for it.  */
-static void
-s_each_request (rp_dispatch_t *self, void (*function) (rp_dispatch_t *, rp_request_t *))
+static void s_each_request (rp_dispatch_t *self, void (*function) (rp_dispatch_t *, rp_request_t *))
 {
     for (uint32_t slot = 0; slot < rp_pool_slots (&self->requests); slot++) {
         rp_request_t *request = rp_pool_at (&self->requests, slot);
@@ -149,8 +147,7 @@ static void s_flush_waiting (rp_dispatch_t *self, rp_request_t *request)
     if (request->state == RP_REQUEST_RUNNING)
         return;
     if (request->attempt > 0)
-        rp_request_finish (
-          self, request, RP_WORKER_LOST,
+        rp_request_finish (self, request, RP_WORKER_LOST,
           "the worker that had the request was lost, and the broker is going away");
     else
         rp_request_finish (self, request, RP_DRAINING, "the broker is going away; try another");
@@ -175,10 +172,8 @@ static void s_drain (rp_dispatch_t *self)
         return;
     self->draining = true;
     self->drain_until = self->now + (int64_t) self->limits.drain_limit * 1000;
-    rp_actions_log (
-      self->actions, RP_LEVEL_INFO, RP_TOPIC_BROKER, (rp_peer_id_t) {0},
-      rp_actions_format (
-        self->actions, "draining: %llu running, %llu waiting",
+    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_BROKER, (rp_peer_id_t){0},
+      rp_actions_format (self->actions, "draining: %llu running, %llu waiting",
         (unsigned long long) self->stats.running, (unsigned long long) self->stats.waiting));
     s_each_peer (self, s_tell_drain);
     s_each_request (self, s_flush_held);
@@ -201,7 +196,7 @@ static void s_stop (rp_dispatch_t *self)
     s_each_request (self, s_flush_waiting);
     s_each_request (self, s_flush_running);
     s_each_peer (self, s_say_bye);
-    rp_actions_add (self->actions, RP_ACTION_STOP, (rp_peer_id_t) {0});
+    rp_actions_add (self->actions, RP_ACTION_STOP, (rp_peer_id_t){0});
 }
 
 void rp_dispatch_handle (
@@ -243,7 +238,8 @@ rp_payload_t **rp_dispatch_kept (rp_dispatch_t *self)
     return request ? &request->payload : NULL;
 }
 
-/*  ---- Time --------------------------------------------------------------------------------------- */
+/*  ---- Time
+    ---------------------------------------------------------------------------------------  */
 
 static void s_ring (rp_dispatch_t *self, rp_heap_node_t *node)
 {
@@ -256,9 +252,8 @@ static void s_ring (rp_dispatch_t *self, rp_heap_node_t *node)
             rp_service_due (self, RP_CONTAINER (timer, rp_service_t, timer));
             break;
         case RP_TIMER_CONVERSATION:
-            rp_conversation_end (
-              self, RP_CONTAINER (timer, rp_conversation_t, timer), RP_CONVERSATION_LOST,
-              "the conversation was idle for too long");
+            rp_conversation_end (self, RP_CONTAINER (timer, rp_conversation_t, timer),
+              RP_CONVERSATION_LOST, "the conversation was idle for too long");
             break;
     }
 }
@@ -314,7 +309,8 @@ int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *action
     return next;
 }
 
-/*  ---- What people see ----------------------------------------------------------------------------- */
+/*  ---- What people see
+    -----------------------------------------------------------------------------  */
 
 void rp_dispatch_set_backlog (rp_dispatch_t *self, uint64_t bytes)
 {
@@ -343,8 +339,7 @@ const char *rp_dispatch_instance (const rp_dispatch_t *self)
 
 rp_dispatch_counts_t rp_dispatch_counts (const rp_dispatch_t *self)
 {
-    return (rp_dispatch_counts_t) {
-      .clients = self->clients,
+    return (rp_dispatch_counts_t){.clients = self->clients,
       .workers = self->workers,
       .services = self->services.count,
       .conversations = self->conversations.count};
@@ -373,8 +368,7 @@ static int64_t s_oldest_running (const rp_peer_t *worker, int64_t now)
 
 static rp_service_info_t s_service_info (const rp_service_t *service, int64_t now)
 {
-    rp_service_info_t info = {
-      .name = service->name,
+    rp_service_info_t info = {.name = service->name,
       .workers = service->worker_count,
       .waiting = service->waiting,
       .waiting_bytes = service->waiting_bytes,
@@ -422,8 +416,7 @@ void rp_dispatch_each_worker (
         const rp_peer_t *peer = rp_pool_at (&self->peers, slot);
         if (!(peer->pooled.generation & 1) || peer->role != RP_ROLE_WORKER)
             continue;
-        rp_worker_info_t info = {
-          .peer = rp_peer_id (peer),
+        rp_worker_info_t info = {.peer = rp_peer_id (peer),
           .name = peer->name,
           .service = peer->service->name,
           .draining = peer->draining,

@@ -31,20 +31,23 @@ typedef struct rp_dispatch rp_dispatch_t;
 typedef enum {
     RP_EVENT_MESSAGE, /* peer (0: no session) sent a well-formed head, and payload of `size` bytes of
                          body; oversized: the body was over max_body and the payload is not whole  */
-    RP_EVENT_BAD,     /* peer (or nobody's) message was malformed: error; or too_many_frames        */
+    RP_EVENT_BAD, /* peer (or nobody's) message was malformed: error; or too_many_frames        */
     RP_EVENT_UNSENT,  /* a SEND failed; token and payload if it was a REQUEST. full: its backlog is
                          full, otherwise it is gone                                                */
     RP_EVENT_SUSPECT, /* peer's connection may be broken: find out                                 */
-    RP_EVENT_DRAIN,   /* take nothing new, finish what runs, then STOP                             */
-    RP_EVENT_STOP,    /* end now                                                                   */
+    RP_EVENT_DRAIN, /* take nothing new, finish what runs, then STOP                             */
+    RP_EVENT_STOP,  /* end now                                                                   */
 } rp_event_kind_t;
 
-/*  What a session of another protocol cannot do, or does otherwise. 0 for those of Riposte's own.  */
+/*  What a session of another protocol cannot do, or does otherwise. 0 for those of Riposte's
+    own.  */
 #define RP_TRAIT_MUTE 0x01u      /* says nothing unasked: its silence is no sign of its death */
 #define RP_TRAIT_BUSY_MUTE 0x02u /* a worker that may be silent while it holds a request */
-#define RP_TRAIT_LEARN 0x04u     /* its heartbeat interval is not known: the time in HELLO is a first
+#define RP_TRAIT_LEARN                                                                             \
+    0x04u /* its heartbeat interval is not known: the time in HELLO is a first
                                     guess, and the gaps between its HEARTBEATs tell */
-#define RP_TRAIT_PARTS 0x08u     /* a client that takes a reply in parts: REPLYs with RP_FLAG_MORE, then
+#define RP_TRAIT_PARTS                                                                             \
+    0x08u /* a client that takes a reply in parts: REPLYs with RP_FLAG_MORE, then
                                     one without. For others parts are joined. */
 
 typedef struct {
@@ -70,7 +73,7 @@ typedef struct {
     uint64_t instance;   /* fresh, and not secret: names this life of the broker */
     const char *version; /* of the software, for WELCOME; outlives the core */
     int64_t now;         /* start of the rejoin grace */
-    bool history;        /* append RP_ACTION_HISTORY for whatever happens to sessions and requests */
+    bool history; /* append RP_ACTION_HISTORY for whatever happens to sessions and requests */
 } rp_dispatch_options_t;
 
 /*  NULL when out of memory.  */
@@ -83,12 +86,13 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions);
 void rp_dispatch_handle (
   rp_dispatch_t *self, const rp_event_t *event, int64_t now, rp_actions_t *actions);
 
-/*  Where the payload of the request that the event just handled brought is kept while it waits; NULL if
-    it does not wait. Something else that means the same may be put there, and is passed on instead.  */
+/*  Where the payload of the request that the event just handled brought is kept while it waits;
+    NULL if it does not wait. Something else that means the same may be put there, and is passed on
+    instead.  */
 rp_payload_t **rp_dispatch_kept (rp_dispatch_t *self);
 
-/*  Does what is due; returns when to call again at the latest (INT64_MAX: never). To be called after
-    each batch of events, and when that time has come.  */
+/*  Does what is due; returns when to call again at the latest (INT64_MAX: never). To be called
+    after each batch of events, and when that time has come.  */
 int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *actions);
 
 /*  Says how many bytes wait for clients to read them; they count in total_queue_bytes.  */
@@ -124,7 +128,7 @@ typedef struct {
     uint64_t conversations;
     uint64_t requests; /* accepted since the service appeared */
     uint64_t ended;
-    uint64_t failed; /* ended with anything but OK and APP_ERROR */
+    uint64_t failed;   /* ended with anything but OK and APP_ERROR */
     int64_t oldest_us; /* age of the request that waits longest in the queue, 0 if none */
 } rp_service_info_t;
 

@@ -12,7 +12,8 @@
 #include "broker/core/service.h"
 #include "common/name.h"
 
-/*  ---- REQUEST ---------------------------------------------------------------------------------- */
+/*  ---- REQUEST
+    ----------------------------------------------------------------------------------  */
 
 /*  True for the names of the broker's own that its shell answers to.  */
 static bool s_is_admin (const rp_head_t *head)
@@ -22,9 +23,8 @@ static bool s_is_admin (const rp_head_t *head)
     if (head->name_size >= 4 && memcmp (head->name, "mmi.", 4) == 0)
         return true; // 8/MMI: what is not implemented is answered too
     for (size_t index = 0; index < sizeof names / sizeof *names; index++)
-        if (
-          head->name_size == strlen (names[index])
-          && memcmp (head->name, names[index], head->name_size) == 0)
+        if (head->name_size == strlen (names[index])
+            && memcmp (head->name, names[index], head->name_size) == 0)
             return true;
     return false;
 }
@@ -55,7 +55,8 @@ static const char *s_door (
         return "too many requests are open in the broker (limit total_queue)";
     uint64_t bytes = self->stats.open_bytes + self->stats.backlog_bytes + rp_request_weight (event);
     if (bytes > self->limits.total_queue_bytes)
-        return "the open requests of the broker, and replies that clients have not read, are too many "
+        return "the open requests of the broker, and replies that clients have not read, are too "
+               "many "
                "bytes (limit total_queue_bytes)";
     *status = RP_INVALID;
     if (rp_request_find (self, client, event->head->id))
@@ -67,8 +68,7 @@ static const char *s_door (
 }
 
 /*  True if the request can go to a worker without waiting.  */
-static bool s_goes_at_once (
-  const rp_dispatch_t *self,
+static bool s_goes_at_once (const rp_dispatch_t *self,
   const rp_peer_t *client,
   const rp_service_t *service,
   const rp_head_t *head)
@@ -83,8 +83,8 @@ static bool s_goes_at_once (
 }
 
 /*  The service, if the request may wait for it. Otherwise the request is refused.  */
-static rp_service_t *
-s_find_service (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
+static rp_service_t *s_find_service (
+  rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
 {
     const rp_head_t *head = event->head;
     rp_service_t *service = rp_service_find (self, head->name, head->name_size);
@@ -97,20 +97,18 @@ s_find_service (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
             return NULL;
         }
     }
-    if (
-      !service
-      || (service->worker_count == 0 && head->value == 0 && self->now >= service->linger_until)) {
+    if (!service
+        || (service->worker_count == 0 && head->value == 0 && self->now >= service->linger_until)) {
         rp_head_t reply = {.status = RP_NO_WORKER};
         rp_service_explain_absence (self, head->name, head->name_size, &reply);
         rp_request_refuse_with (self, client, event, &reply);
         return NULL;
     }
-    bool full = service->waiting >= self->limits.service_queue
-                || service->waiting_bytes + rp_request_weight (event)
-                     > self->limits.service_queue_bytes;
+    bool full =
+      service->waiting >= self->limits.service_queue
+      || service->waiting_bytes + rp_request_weight (event) > self->limits.service_queue_bytes;
     if (full && !s_goes_at_once (self, client, service, head)) {
-        rp_request_refuse (
-          self, client, event, RP_BUSY,
+        rp_request_refuse (self, client, event, RP_BUSY,
           "the queue of the service is full (limits service_queue, service_queue_bytes)");
         return NULL;
     }
@@ -118,8 +116,7 @@ s_find_service (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
 }
 
 /*  The conversation that the request names; false if it was refused because of it.  */
-static bool s_find_conversation (
-  rp_dispatch_t *self,
+static bool s_find_conversation (rp_dispatch_t *self,
   rp_peer_t *client,
   rp_service_t *service,
   const rp_event_t *event,
@@ -140,15 +137,14 @@ static bool s_find_conversation (
     if (client->talks < self->limits.client_conversations)
         *conversation = rp_conversation_begin (self, client, service, head->conversation);
     if (!*conversation)
-        rp_request_refuse (
-          self, client, event, RP_BUSY,
+        rp_request_refuse (self, client, event, RP_BUSY,
           "too many conversations are open (limits client_conversations, max_conversations)");
     return *conversation != NULL;
 }
 
 /*  A conversation that is gone is said to be gone, whatever became of its service.  */
-static bool
-s_conversation_is_gone (const rp_dispatch_t *self, const rp_peer_t *client, const rp_head_t *head)
+static bool s_conversation_is_gone (
+  const rp_dispatch_t *self, const rp_peer_t *client, const rp_head_t *head)
 {
     return head->conversation != 0 && !(head->flags & RP_FLAG_OPEN)
            && !rp_conversation_find (self, client, head->conversation);
@@ -161,23 +157,26 @@ static void s_request (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t 
     const char *refusal;
     if (event->oversized) {
         self->stats.too_large++;
-        rp_request_refuse (
-          self, client, event, RP_TOO_LARGE,
-          rp_actions_format (
-            self->actions, "the body of %zu bytes is over the limit of %llu (max_body)",
-            event->size, (unsigned long long) self->limits.max_body));
-    } else if (rp_name_is_reserved (head->name, head->name_size)) {
+        rp_request_refuse (self, client, event, RP_TOO_LARGE,
+          rp_actions_format (self->actions,
+            "the body of %zu bytes is over the limit of %llu (max_body)", event->size,
+            (unsigned long long) self->limits.max_body));
+    }
+    else if (rp_name_is_reserved (head->name, head->name_size)) {
         s_admin (self, client, event);
-    } else if (self->draining) {
+    }
+    else if (self->draining) {
         rp_request_refuse (
           self, client, event, RP_DRAINING, "the broker is going away; try another");
-    } else if ((refusal = s_door (self, client, event, &status))) {
+    }
+    else if ((refusal = s_door (self, client, event, &status))) {
         rp_request_refuse (self, client, event, status, refusal);
-    } else if (s_conversation_is_gone (self, client, head)) {
-        rp_request_refuse (
-          self, client, event, RP_CONVERSATION_LOST,
+    }
+    else if (s_conversation_is_gone (self, client, head)) {
+        rp_request_refuse (self, client, event, RP_CONVERSATION_LOST,
           "the broker does not know this conversation (any more); begin it anew");
-    } else {
+    }
+    else {
         rp_conversation_t *conversation;
         rp_service_t *service = s_find_service (self, client, event);
         if (!service || !s_find_conversation (self, client, service, event, &conversation))
@@ -192,7 +191,8 @@ static void s_request (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t 
     }
 }
 
-/*  ---- REPLY ------------------------------------------------------------------------------------ */
+/*  ---- REPLY
+    ------------------------------------------------------------------------------------  */
 
 /*  The worker answered, whether or not the client still waits: its conversation lives there now, or
     is over.  */
@@ -222,27 +222,24 @@ static void s_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event
         return;
     }
     rp_actions_drop (self->actions, event->payload);
-    rp_head_t reply = {
-      .status = RP_APP_ERROR,
+    rp_head_t reply = {.status = RP_APP_ERROR,
       .flags = event->head->flags & RP_FLAG_LAST,
       .text = excess,
       .text_size = (uint16_t) strlen (excess)};
     rp_request_answer (self, request, &reply, NULL);
 }
 
-/*  A worker lives, but what ran the request there does not. With LAST, the state of its conversation
-    went with it.  */
+/*  A worker lives, but what ran the request there does not. With LAST, the state of its
+    conversation went with it.  */
 static void s_give_up (rp_dispatch_t *self, rp_request_t *request, const rp_head_t *head)
 {
     rp_conversation_t *conversation = request->conversation;
-    const char *text =
-      head->text_size ? rp_actions_format (
-        self->actions, "the worker gave it up: %.*s", (int) head->text_size, head->text)
-                      : "the worker gave it up";
+    const char *text = head->text_size ? rp_actions_format (self->actions,
+                         "the worker gave it up: %.*s", (int) head->text_size, head->text)
+                                       : "the worker gave it up";
     if (conversation && conversation->established && head->flags & RP_FLAG_LAST) {
         self->stats.conversations_lost++;
-        rp_conversation_end (
-          self, conversation, RP_CONVERSATION_LOST,
+        rp_conversation_end (self, conversation, RP_CONVERSATION_LOST,
           "the worker lost the conversation; begin it anew");
     }
     if (!request->answered)
@@ -259,9 +256,9 @@ static void s_miss (rp_dispatch_t *self, rp_request_t *request)
     rp_request_answer (self, request, &reply, NULL);
 }
 
-/*  A reply to a request that the worker does not have: it may be late. One of those that take a single
-    request at a time, and have none, was not asked at all (7/MDP, 18/MDP: DISCONNECT), unless a limit
-    took what it had.  */
+/*  A reply to a request that the worker does not have: it may be late. One of those that take a
+    single request at a time, and have none, was not asked at all (7/MDP, 18/MDP: DISCONNECT),
+    unless a limit took what it had.  */
 static void s_refuse_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *event)
 {
     self->stats.late_replies++;
@@ -272,11 +269,10 @@ static void s_refuse_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_eve
         rp_peer_expel (self, worker, "a REPLY, but it has no request");
         return;
     }
-    rp_actions_log (
-      self->actions, RP_LEVEL_INFO, RP_TOPIC_BAD, rp_peer_id (worker),
-      rp_actions_format (
-        self->actions, "worker %s of \"%s\" replied to a request that it does not have",
-        worker->name, worker->service->name));
+    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_BAD, rp_peer_id (worker),
+      rp_actions_format (self->actions,
+        "worker %s of \"%s\" replied to a request that it does not have", worker->name,
+        worker->service->name));
 }
 
 static void s_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *event)
@@ -292,7 +288,8 @@ static void s_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *e
         s_miss (self, request);
     if (!held) {
         s_refuse_reply (self, worker, event);
-    } else if (request->answered) {
+    }
+    else if (request->answered) {
         self->stats.late_replies++;
         rp_note_late (self, worker, head->id);
         rp_actions_drop (self->actions, event->payload);
@@ -300,19 +297,23 @@ static void s_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *e
             s_give_up (self, request, head);
         else
             s_complete (self, request, head);
-    } else if (head->status == RP_WORKER_LOST) {
+    }
+    else if (head->status == RP_WORKER_LOST) {
         rp_actions_drop (self->actions, event->payload);
         s_give_up (self, request, head);
-    } else if (head->status == RP_OK || head->status == RP_APP_ERROR) {
+    }
+    else if (head->status == RP_OK || head->status == RP_APP_ERROR) {
         s_answer (self, request, event);
         s_complete (self, request, head);
-    } else {
+    }
+    else {
         rp_actions_drop (self->actions, event->payload);
         rp_peer_expel (self, worker, "a REPLY whose status is not a worker's to give");
     }
 }
 
-/*  ---- The rest --------------------------------------------------------------------------------- */
+/*  ---- The rest
+    ---------------------------------------------------------------------------------  */
 
 static void s_cancel (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
 {
@@ -363,8 +364,7 @@ static void s_drain (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *e
         return;
     worker->draining = true;
     rp_note_peer (self, RP_NOTE_DRAIN, worker);
-    rp_actions_log (
-      self->actions, RP_LEVEL_INFO, RP_TOPIC_WORKER, rp_peer_id (worker),
+    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_WORKER, rp_peer_id (worker),
       rp_actions_format (
         self->actions, "worker %s of \"%s\" drains", worker->name, worker->service->name));
     rp_service_room_changed (self, worker);
@@ -374,18 +374,17 @@ static void s_drain (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *e
 static void s_bye (rp_dispatch_t *self, rp_peer_t *peer, const rp_event_t *event)
 {
     (void) event;
-    rp_actions_log (
-      self->actions, peer->role == RP_ROLE_WORKER ? RP_LEVEL_INFO : RP_LEVEL_DEBUG,
+    rp_actions_log (self->actions, peer->role == RP_ROLE_WORKER ? RP_LEVEL_INFO : RP_LEVEL_DEBUG,
       peer->role == RP_ROLE_WORKER ? RP_TOPIC_WORKER : RP_TOPIC_CLIENT, rp_peer_id (peer),
-      rp_actions_format (
-        self->actions, "%s %s left", peer->role == RP_ROLE_WORKER ? "worker" : "client",
-        peer->name));
+      rp_actions_format (self->actions, "%s %s left",
+        peer->role == RP_ROLE_WORKER ? "worker" : "client", peer->name));
     rp_peer_end (self, peer, RP_ACTION_FORGET);
 }
 
 typedef void (s_handler_fn) (rp_dispatch_t *, rp_peer_t *, const rp_event_t *);
 
-/*  Command × role. HELLO without a session is handled before; an absent cell breaks the protocol.  */
+/*  Command × role. HELLO without a session is handled before; an absent cell breaks the
+    protocol.  */
 static s_handler_fn *const s_handlers[RP_COMMAND_COUNT][RP_ROLE_COUNT] = {
   [RP_COMMAND_REQUEST] = {[RP_ROLE_CLIENT] = s_request},
   [RP_COMMAND_REPLY] = {[RP_ROLE_WORKER] = s_reply},
@@ -399,11 +398,11 @@ static s_handler_fn *const s_handlers[RP_COMMAND_COUNT][RP_ROLE_COUNT] = {
 
 static void s_dismiss_stranger (rp_dispatch_t *self, const char *text)
 {
-    rp_actions_add (self->actions, RP_ACTION_SEND, (rp_peer_id_t) {0})->head = (rp_head_t) {
-      .command = RP_COMMAND_BYE,
-      .status = RP_INVALID,
-      .text = text,
-      .text_size = (uint16_t) strlen (text)};
+    rp_actions_add (self->actions, RP_ACTION_SEND, (rp_peer_id_t){0})->head =
+      (rp_head_t){.command = RP_COMMAND_BYE,
+        .status = RP_INVALID,
+        .text = text,
+        .text_size = (uint16_t) strlen (text)};
 }
 
 static void s_stranger (rp_dispatch_t *self, const rp_event_t *event)
@@ -416,11 +415,9 @@ static void s_stranger (rp_dispatch_t *self, const rp_event_t *event)
     self->stats.unknown_peers++;
     if (event->head->command == RP_COMMAND_BYE)
         return;
-    rp_actions_log (
-      self->actions, RP_LEVEL_INFO, RP_TOPIC_BAD, (rp_peer_id_t) {0},
+    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_BAD, (rp_peer_id_t){0},
       rp_actions_format (
-        self->actions, "%s from a peer without a session",
-        rp_command_name (event->head->command)));
+        self->actions, "%s from a peer without a session", rp_command_name (event->head->command)));
     s_dismiss_stranger (self, "say HELLO first");
 }
 
@@ -444,8 +441,7 @@ void rp_ingress_message (rp_dispatch_t *self, const rp_event_t *event)
     if (handler && (has_body || event->size == 0))
         handler (self, peer, event);
     else
-        rp_peer_expel (
-          self, peer,
+        rp_peer_expel (self, peer,
           !handler ? rp_actions_format (
             self->actions, "%s is out of place here", rp_command_name ((int) command))
                    : "a body behind a command that has none");
@@ -455,7 +451,7 @@ void rp_ingress_bad (rp_dispatch_t *self, const rp_event_t *event)
 {
     rp_peer_t *peer = rp_peer_find (self, event->peer);
     rp_actions_drop (self->actions, event->payload);
-    const char *what = event->why                ? event->why
+    const char *what = event->why               ? event->why
                        : event->too_many_frames ? "more frames than the 64 allowed"
                                                 : rp_wire_error_text (event->error);
     if (event->too_many_frames)
@@ -468,8 +464,7 @@ void rp_ingress_bad (rp_dispatch_t *self, const rp_event_t *event)
         return;
     }
     self->stats.unknown_peers++;
-    rp_actions_log (
-      self->actions, RP_LEVEL_WARNING, RP_TOPIC_BAD, (rp_peer_id_t) {0},
+    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_BAD, (rp_peer_id_t){0},
       rp_actions_format (
         self->actions, "a message from a peer without a session was dropped: %s", what));
     if (event->too_many_frames || event->error == RP_WIRE_ERROR_NOT_NATIVE)

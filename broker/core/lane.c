@@ -2,8 +2,8 @@
 
 #include "broker/core/lane.h"
 
-static uint64_t
-s_hash (const rp_dispatch_t *self, const rp_peer_t *client, const rp_service_t *service)
+static uint64_t s_hash (
+  const rp_dispatch_t *self, const rp_peer_t *client, const rp_service_t *service)
 {
     return rp_hash_pair (
       rp_pool_handle (&client->pooled), rp_pool_handle (&service->pooled), self->seed);

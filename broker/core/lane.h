@@ -2,11 +2,11 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Internal to the core. The service's queue is a ring of lanes: one request at each turn, and within a
-    lane in the order in which they came. A client that floods waits behind itself.
+    Internal to the core. The service's queue is a ring of lanes: one request at each turn, and
+    within a lane in the order in which they came. A client that floods waits behind itself.
 
-    Cost: everything O(1). Most clients use one service at a time, whose lane is part of the session;
-    lanes of others come from a pool and are found by a table.
+    Cost: everything O(1). Most clients use one service at a time, whose lane is part of the
+    session; lanes of others come from a pool and are found by a table.
 */
 
 #ifndef RP_LANE_H

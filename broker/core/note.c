@@ -11,9 +11,11 @@ static rp_action_t *s_add (rp_dispatch_t *self, rp_note_kind_t kind, rp_peer_id_
 
 void rp_note_add_peer (rp_dispatch_t *self, rp_note_kind_t kind, const rp_peer_t *peer)
 {
-    // The names stay where they are for as long as the list: an event ends no session that it began.
+    // The names stay where they are for as long as the list: an event ends no session that it
+    // began.
     rp_note_t *note = &s_add (self, kind, rp_peer_id (peer))->note;
-    note->worker = (rp_peer_id_t) {peer->role == RP_ROLE_WORKER ? rp_pool_handle (&peer->pooled) : 0};
+    note->worker =
+      (rp_peer_id_t){peer->role == RP_ROLE_WORKER ? rp_pool_handle (&peer->pooled) : 0};
     note->window = peer->window;
     note->name = peer->name;
     note->service = peer->service ? peer->service->name : "";
@@ -24,9 +26,9 @@ void rp_note_add_request (
 {
     const rp_peer_t *client = rp_request_client (request);
     rp_action_t *action =
-      s_add (self, kind, (rp_peer_id_t) {client ? rp_pool_handle (&client->pooled) : 0});
+      s_add (self, kind, (rp_peer_id_t){client ? rp_pool_handle (&client->pooled) : 0});
     if (request->worker) {
-        action->token = (rp_token_t) {rp_pool_handle (&request->pooled)};
+        action->token = (rp_token_t){rp_pool_handle (&request->pooled)};
         action->note.worker = rp_peer_id (request->worker);
     }
     const rp_conversation_t *conversation = request->conversation;
@@ -49,7 +51,7 @@ void rp_note_add_refusal (
 
 void rp_note_add_late (rp_dispatch_t *self, const rp_peer_t *worker, uint64_t token)
 {
-    rp_action_t *action = s_add (self, RP_NOTE_LATE, (rp_peer_id_t) {0});
+    rp_action_t *action = s_add (self, RP_NOTE_LATE, (rp_peer_id_t){0});
     action->note.worker = rp_peer_id (worker);
-    action->token = (rp_token_t) {token};
+    action->token = (rp_token_t){token};
 }

@@ -19,14 +19,14 @@ void rp_note_add_refusal (
 void rp_note_add_late (rp_dispatch_t *self, const rp_peer_t *worker, uint64_t token);
 
 /*  JOIN, WINDOW, DRAIN, LEAVE.  */
-static inline void
-rp_note_peer (rp_dispatch_t *self, rp_note_kind_t kind, const rp_peer_t *peer)
+static inline void rp_note_peer (rp_dispatch_t *self, rp_note_kind_t kind, const rp_peer_t *peer)
 {
     if (__builtin_expect (self->history, false))
         rp_note_add_peer (self, kind, peer);
 }
 
-/*  ACCEPT, DISPATCH, UNSENT, ANSWER, FREE, FINAL; while the request still has what they tell of.  */
+/*  ACCEPT, DISPATCH, UNSENT, ANSWER, FREE, FINAL; while the request still has what they tell
+    of.  */
 static inline void rp_note_request (
   rp_dispatch_t *self, rp_note_kind_t kind, const rp_request_t *request, unsigned status)
 {
@@ -43,8 +43,7 @@ static inline void rp_note_refusal (
 }
 
 /*  LATE.  */
-static inline void
-rp_note_late (rp_dispatch_t *self, const rp_peer_t *worker, uint64_t token)
+static inline void rp_note_late (rp_dispatch_t *self, const rp_peer_t *worker, uint64_t token)
 {
     if (__builtin_expect (self->history, false))
         rp_note_add_late (self, worker, token);

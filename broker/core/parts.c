@@ -28,8 +28,7 @@ void rp_parts_forget (rp_dispatch_t *self, rp_request_t *request)
 
 static void s_join (rp_dispatch_t *self, rp_payload_t *payload, rp_payload_t *other)
 {
-    rp_action_t *action =
-      rp_actions_add (self->actions, RP_ACTION_JOIN, (rp_peer_id_t) {0});
+    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_JOIN, (rp_peer_id_t){0});
     action->payload = payload;
     action->other = other;
 }
@@ -38,7 +37,8 @@ static void s_keep (rp_dispatch_t *self, rp_request_t *request, const rp_event_t
 {
     if (request->parts) {
         s_join (self, request->parts, event->payload);
-    } else {
+    }
+    else {
         request->parts = event->payload;
         request->parts_bytes = 0;
         request->inlined = (event->head->flags & RP_FLAG_INLINE) != 0;
@@ -55,8 +55,8 @@ static void s_pass_on (rp_dispatch_t *self, rp_request_t *request, const rp_even
     request->streamed = true;
 }
 
-const char *
-rp_parts_excess (rp_dispatch_t *self, const rp_request_t *request, const rp_event_t *event)
+const char *rp_parts_excess (
+  rp_dispatch_t *self, const rp_request_t *request, const rp_event_t *event)
 {
     size_t size = event->size;
     if (event->head->status == RP_OK)
@@ -64,8 +64,8 @@ rp_parts_excess (rp_dispatch_t *self, const rp_request_t *request, const rp_even
     if (!event->oversized && size <= self->limits.max_body)
         return NULL;
     self->stats.too_large++;
-    return rp_actions_format (
-      self->actions, "the reply of %zu bytes is over the limit of %llu (max_body)", size,
+    return rp_actions_format (self->actions,
+      "the reply of %zu bytes is over the limit of %llu (max_body)", size,
       (unsigned long long) self->limits.max_body);
 }
 
@@ -91,20 +91,22 @@ void rp_parts_take (rp_dispatch_t *self, rp_request_t *request, const rp_event_t
     if (event->head->status != RP_OK) {
         rp_actions_drop (self->actions, event->payload);
         rp_peer_expel (self, request->worker, "a part of a reply whose status is not OK");
-    } else if ((excess = rp_parts_excess (self, request, event))) {
+    }
+    else if ((excess = rp_parts_excess (self, request, event))) {
         rp_actions_drop (self->actions, event->payload);
         s_end (self, request, excess);
-    } else if (request->lane->client->traits & RP_TRAIT_PARTS) {
+    }
+    else if (request->lane->client->traits & RP_TRAIT_PARTS) {
         s_pass_on (self, request, event);
-    } else if (
-      self->stats.open_bytes + self->stats.backlog_bytes + event->size
-      > self->limits.total_queue_bytes) {
+    }
+    else if (self->stats.open_bytes + self->stats.backlog_bytes + event->size
+             > self->limits.total_queue_bytes) {
         rp_actions_drop (self->actions, event->payload);
-        s_end (
-          self, request,
+        s_end (self, request,
           "the open requests of the broker, and the parts of their replies, are too many bytes "
           "(limit total_queue_bytes)");
-    } else {
+    }
+    else {
         s_keep (self, request, event);
     }
 }

@@ -2,10 +2,10 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A client that takes parts (RP_TRAIT_PARTS) gets each as it comes; after the first its request is not
-    redelivered any more. For any other client they are kept and joined, and go out with the last one as
-    one reply, within max_body; a redelivery forgets them. Kept bytes count in open_bytes, so that
-    total_queue_bytes bounds them too.
+    A client that takes parts (RP_TRAIT_PARTS) gets each as it comes; after the first its request is
+    not redelivered any more. For any other client they are kept and joined, and go out with the
+    last one as one reply, within max_body; a redelivery forgets them. Kept bytes count in
+    open_bytes, so that total_queue_bytes bounds them too.
 
     Only guests send parts: version 1 of Riposte's own protocol refuses the flag. So what is joined
     has no text, headers or code in its head. Internal to the core.
@@ -21,10 +21,11 @@ void rp_parts_take (rp_dispatch_t *self, rp_request_t *request, const rp_event_t
 
 /*  Why a reply, with the parts that are kept, is too large, as text for its client, and counts it;
     NULL if it is not.  */
-const char *
-rp_parts_excess (rp_dispatch_t *self, const rp_request_t *request, const rp_event_t *event);
+const char *rp_parts_excess (
+  rp_dispatch_t *self, const rp_request_t *request, const rp_event_t *event);
 
-/*  The last one came: answers with the parts and it. An error goes alone; the parts are dropped.  */
+/*  The last one came: answers with the parts and it. An error goes alone; the parts are
+    dropped.  */
 void rp_parts_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event);
 
 void rp_parts_forget (rp_dispatch_t *self, rp_request_t *request);

@@ -18,8 +18,8 @@ static const int64_t s_probe_pauses_us[] = {2000, 10000, 50000, 250000};
 
 /*  Moments in an interval at which a session may be told.  */
 #define S_MOMENTS 4
-/*  Sessions that are told at the same moment, and what lies between those of two such groups: so many
-    cost a millisecond.  */
+/*  Sessions that are told at the same moment, and what lies between those of two such groups: so
+    many cost a millisecond.  */
 #define S_TOGETHER 128u
 #define S_APART_US 5000
 
@@ -38,24 +38,24 @@ void rp_peer_tell (rp_dispatch_t *self, rp_peer_t *peer, const rp_head_t *head)
 
 static void s_bye (rp_dispatch_t *self, rp_peer_id_t peer, rp_status_t status, const char *text)
 {
-    rp_actions_add (self->actions, RP_ACTION_SEND, peer)->head = (rp_head_t) {
-      .command = RP_COMMAND_BYE,
-      .status = (uint8_t) status,
-      .text = text,
-      .text_size = (uint16_t) strlen (text)};
+    rp_actions_add (self->actions, RP_ACTION_SEND, peer)->head =
+      (rp_head_t){.command = RP_COMMAND_BYE,
+        .status = (uint8_t) status,
+        .text = text,
+        .text_size = (uint16_t) strlen (text)};
 }
 
 /*  A worker that is refused needs somebody's attention; a client is told, and tries again.  */
-static void
-s_refuse (rp_dispatch_t *self, const rp_head_t *hello, rp_status_t status, const char *text)
+static void s_refuse (
+  rp_dispatch_t *self, const rp_head_t *hello, rp_status_t status, const char *text)
 {
     bool worker = (hello->flags & RP_FLAG_WORKER) != 0;
     self->stats.hellos_refused++;
-    s_bye (self, (rp_peer_id_t) {0}, status, text);
-    rp_actions_log (
-      self->actions, worker ? RP_LEVEL_WARNING : RP_LEVEL_DEBUG, RP_TOPIC_REFUSED,
-      (rp_peer_id_t) {0},
-      rp_actions_format (self->actions, "a %s was refused: %s", worker ? "worker" : "client", text));
+    s_bye (self, (rp_peer_id_t){0}, status, text);
+    rp_actions_log (self->actions, worker ? RP_LEVEL_WARNING : RP_LEVEL_DEBUG, RP_TOPIC_REFUSED,
+      (rp_peer_id_t){0},
+      rp_actions_format (
+        self->actions, "a %s was refused: %s", worker ? "worker" : "client", text));
 }
 
 static uint32_t s_agree (const rp_dispatch_t *self, uint32_t proposed_ms)
@@ -91,16 +91,18 @@ static int64_t s_silent_at (const rp_dispatch_t *self, const rp_peer_t *peer)
     return s_later (since + peer->patience, self->grace_until);
 }
 
-/*  When it is to be told that the broker lives. Not each at its own moment, which would wake the whole
-    process for each, but some together; and not all, which would hold up everybody else. So at one of a
-    group's moments, up to half an interval too soon: it is rounded down to one, and is one sooner than
-    that until it is the group's first, where all who are idle meet after a few intervals.  */
+/*  When it is to be told that the broker lives. Not each at its own moment, which would wake the
+    whole process for each, but some together; and not all, which would hold up everybody else. So
+    at one of a group's moments, up to half an interval too soon: it is rounded down to one, and is
+    one sooner than that until it is the group's first, where all who are idle meet after a few
+    intervals.  */
 static int64_t s_speak_at (const rp_peer_t *peer)
 {
     int64_t due = peer->said + peer->interval;
     int64_t step = peer->interval / S_MOMENTS;
     int64_t phase = (int64_t) (peer->pooled.slot / S_TOGETHER) * S_APART_US % peer->interval;
-    int64_t late = (due + peer->interval - phase) % peer->interval; // since the group's first moment
+    int64_t late =
+      (due + peer->interval - phase) % peer->interval; // since the group's first moment
     return due - late % step - (late >= step ? step : 0);
 }
 
@@ -146,15 +148,12 @@ static rp_peer_t *s_admit (rp_dispatch_t *self, const rp_event_t *event, rp_role
     return peer;
 }
 
-static void
-s_welcome (rp_dispatch_t *self, rp_peer_t *peer, const rp_head_t *hello, uint32_t value)
+static void s_welcome (rp_dispatch_t *self, rp_peer_t *peer, const rp_head_t *hello, uint32_t value)
 {
     rp_note_peer (self, RP_NOTE_JOIN, peer);
     rp_actions_add (self->actions, RP_ACTION_ADMIT, rp_peer_id (peer));
-    rp_peer_tell (
-      self, peer,
-      &(rp_head_t) {
-        .command = RP_COMMAND_WELCOME,
+    rp_peer_tell (self, peer,
+      &(rp_head_t){.command = RP_COMMAND_WELCOME,
         .flags = hello->flags & RP_FLAG_BUNDLES,
         .time = peer->agreed,
         .value = value,
@@ -177,8 +176,7 @@ static void s_hello_client (rp_dispatch_t *self, const rp_event_t *event)
     self->clients++;
     self->stats.clients_joined++;
     s_welcome (self, peer, hello, (uint32_t) self->limits.client_open);
-    rp_actions_log (
-      self->actions, RP_LEVEL_DEBUG, RP_TOPIC_CLIENT, rp_peer_id (peer),
+    rp_actions_log (self->actions, RP_LEVEL_DEBUG, RP_TOPIC_CLIENT, rp_peer_id (peer),
       rp_actions_format (self->actions, "client %s joined", peer->name));
 }
 
@@ -186,8 +184,7 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_event_t *event)
 {
     const rp_head_t *hello = event->head;
     if (rp_name_is_reserved (hello->name, hello->name_size)) {
-        s_refuse (
-          self, hello, RP_DENIED,
+        s_refuse (self, hello, RP_DENIED,
           "names beginning with riposte. and mmi. belong to the broker; choose another");
         return;
     }
@@ -202,8 +199,7 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_event_t *event)
     if (service)
         peer = s_admit (self, event, RP_ROLE_WORKER);
     if (!peer) {
-        s_refuse (
-          self, hello, RP_BUSY,
+        s_refuse (self, hello, RP_BUSY,
           "too many workers or services (limits max_workers, max_services); try again later");
         return;
     }
@@ -218,11 +214,9 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_event_t *event)
     self->workers++;
     self->stats.workers_joined++;
     s_welcome (self, peer, hello, peer->window);
-    rp_actions_log (
-      self->actions, RP_LEVEL_INFO, RP_TOPIC_WORKER, rp_peer_id (peer),
-      rp_actions_format (
-        self->actions, "worker %s joined \"%s\" with a window of %u", peer->name, service->name,
-        peer->window));
+    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_WORKER, rp_peer_id (peer),
+      rp_actions_format (self->actions, "worker %s joined \"%s\" with a window of %u", peer->name,
+        service->name, peer->window));
 }
 
 void rp_peer_hello (rp_dispatch_t *self, const rp_event_t *event)
@@ -240,10 +234,8 @@ void rp_peer_expel (rp_dispatch_t *self, rp_peer_t *peer, const char *text)
     if (peer->ending)
         return;
     self->stats.protocol_errors++;
-    rp_actions_log (
-      self->actions, RP_LEVEL_WARNING, RP_TOPIC_BAD, rp_peer_id (peer),
-      rp_actions_format (
-        self->actions, "%s %s broke the protocol and was dismissed: %s",
+    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_BAD, rp_peer_id (peer),
+      rp_actions_format (self->actions, "%s %s broke the protocol and was dismissed: %s",
         peer->role == RP_ROLE_WORKER ? "worker" : "client", peer->name, text));
     s_bye (self, rp_peer_id (peer), RP_INVALID, text);
     rp_peer_end (self, peer, RP_ACTION_FORGET);
@@ -263,12 +255,10 @@ void rp_peer_condemn (rp_dispatch_t *self, rp_peer_t *peer, const char *why, boo
         self->stats.workers_lost++;
     else
         self->stats.clients_lost++;
-    rp_actions_log (
-      self->actions, peer->role == RP_ROLE_WORKER ? RP_LEVEL_WARNING : RP_LEVEL_DEBUG,
+    rp_actions_log (self->actions, peer->role == RP_ROLE_WORKER ? RP_LEVEL_WARNING : RP_LEVEL_DEBUG,
       RP_TOPIC_LOST, rp_peer_id (peer),
       peer->role == RP_ROLE_WORKER
-        ? rp_actions_format (
-          self->actions, "worker %s of \"%s\" lost: %s; it held %u", peer->name,
+        ? rp_actions_format (self->actions, "worker %s of \"%s\" lost: %s; it held %u", peer->name,
           peer->service->name, why, peer->held)
         : rp_actions_format (
           self->actions, "client %s lost: %s; it had %u open", peer->name, why, peer->open));
@@ -279,9 +269,8 @@ static void s_end_client (rp_dispatch_t *self, rp_peer_t *client)
     // Lines of conversations first, so that withdrawing one request does not start the next.
     rp_list_node_t *node;
     while ((node = rp_list_first (&client->conversations)))
-        rp_conversation_end (
-          self, RP_CONTAINER (node, rp_conversation_t, client_node), RP_CANCELLED,
-          "its client went away");
+        rp_conversation_end (self, RP_CONTAINER (node, rp_conversation_t, client_node),
+          RP_CANCELLED, "its client went away");
     while ((node = rp_list_first (&client->requests)))
         rp_request_cancel (self, RP_CONTAINER (node, rp_request_t, client_node));
     rp_index_clear (&client->by_id);
@@ -297,14 +286,12 @@ static void s_end_worker (rp_dispatch_t *self, rp_peer_t *worker)
         if (request->state == RP_REQUEST_ABANDONED)
             rp_request_free (self, request);
         else
-            rp_request_lost (
-              self, request, "the worker was lost while it had the request");
+            rp_request_lost (self, request, "the worker was lost while it had the request");
     }
     while ((node = rp_list_first (&worker->conversations))) {
         self->stats.conversations_lost++;
-        rp_conversation_end (
-          self, RP_CONTAINER (node, rp_conversation_t, worker_node), RP_CONVERSATION_LOST,
-          "the worker that held the conversation is gone; begin it anew");
+        rp_conversation_end (self, RP_CONTAINER (node, rp_conversation_t, worker_node),
+          RP_CONVERSATION_LOST, "the worker that held the conversation is gone; begin it anew");
     }
     rp_service_leave (self, worker);
     self->workers--;
@@ -353,9 +340,8 @@ void rp_peer_dismiss (rp_dispatch_t *self, rp_peer_t *peer, rp_status_t status, 
 
 void rp_peer_check_drained (rp_dispatch_t *self, rp_peer_t *worker)
 {
-    if (
-      !worker->draining || worker->ending || worker->held > 0
-      || !rp_list_is_empty (&worker->conversations))
+    if (!worker->draining || worker->ending || worker->held > 0
+        || !rp_list_is_empty (&worker->conversations))
         return;
     rp_peer_dismiss (self, worker, RP_OK, "drained");
 }
@@ -365,7 +351,7 @@ void rp_peer_probe (rp_dispatch_t *self, rp_peer_t *peer)
     if (peer->ending)
         return;
     self->stats.probes++;
-    rp_peer_tell (self, peer, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT});
+    rp_peer_tell (self, peer, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT});
     peer->probes_left = S_PROBES;
     peer->probe_at = self->now + s_probe_pauses_us[0];
     rp_timer_set (self, &peer->timer, peer->probe_at);
@@ -373,7 +359,8 @@ void rp_peer_probe (rp_dispatch_t *self, rp_peer_t *peer)
 
 void rp_peer_slow_down (rp_dispatch_t *self, rp_peer_t *peer, uint32_t interval_ms)
 {
-    uint32_t most = peer->role == RP_ROLE_WORKER ? peer->agreed * RP_IDLE_TENTHS_WORKER / 10 : UINT32_MAX;
+    uint32_t most =
+      peer->role == RP_ROLE_WORKER ? peer->agreed * RP_IDLE_TENTHS_WORKER / 10 : UINT32_MAX;
     uint32_t granted = interval_ms < most ? interval_ms : most;
     peer->slow = true;
     s_set_interval (peer, granted > peer->agreed ? granted : peer->agreed);
@@ -392,7 +379,8 @@ void rp_peer_wake (rp_dispatch_t *self, rp_peer_t *peer)
 
 void rp_peer_beat (rp_dispatch_t *self, rp_peer_t *peer)
 {
-    // In between it may have been busy, or have put off its HEARTBEAT because it said something else.
+    // In between it may have been busy, or have put off its HEARTBEAT because it said something
+    // else.
     bool in_a_row = peer->beat == peer->heard && peer->held == 0 && peer->freed <= peer->beat;
     int64_t gap = self->now - peer->beat;
     peer->beat = self->now;
@@ -423,13 +411,14 @@ void rp_peer_due (rp_dispatch_t *self, rp_peer_t *peer)
     }
     if (self->now >= peer->probe_at) {
         self->stats.probes++;
-        rp_peer_tell (self, peer, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT});
+        rp_peer_tell (self, peer, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT});
         peer->probes_left--;
         peer->probe_at = peer->probes_left
                            ? self->now + s_probe_pauses_us[S_PROBES - peer->probes_left]
                            : RP_NEVER;
-    } else if (self->now >= s_speak_at (peer)) {
-        rp_peer_tell (self, peer, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT});
+    }
+    else if (self->now >= s_speak_at (peer)) {
+        rp_peer_tell (self, peer, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT});
     }
     s_set_timer (self, peer);
 }

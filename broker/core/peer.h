@@ -16,8 +16,8 @@ rp_peer_t *rp_peer_find (const rp_dispatch_t *self, rp_peer_id_t id);
 void rp_peer_hello (rp_dispatch_t *self, const rp_event_t *event);
 
 /*  HEARTBEAT from a session with RP_TRAIT_LEARN, before it is noted as heard. It is told that the
-    broker lives at the smallest of the latest gaps, and may be silent for three of the largest: both
-    sides err towards life. The guess counts as a gap until there are enough of its own.  */
+    broker lives at the smallest of the latest gaps, and may be silent for three of the largest:
+    both sides err towards life. The guess counts as a gap until there are enough of its own.  */
 void rp_peer_beat (rp_dispatch_t *self, rp_peer_t *peer);
 
 /*  It announced when it speaks next; it said something else after that.  */
@@ -30,8 +30,8 @@ void rp_peer_tell (rp_dispatch_t *self, rp_peer_t *peer, const rp_head_t *head);
 /*  BYE with INVALID, and the session is over: the peer broke the protocol.  */
 void rp_peer_expel (rp_dispatch_t *self, rp_peer_t *peer, const char *text);
 
-/*  Ends the session at the next tick, when everything that could not be sent to it has come back. Why
-    goes to the log; cut: close its connection too.  */
+/*  Ends the session at the next tick, when everything that could not be sent to it has come back.
+    Why goes to the log; cut: close its connection too.  */
 void rp_peer_condemn (rp_dispatch_t *self, rp_peer_t *peer, const char *why, bool cut);
 
 /*  Ends a session now: its requests are withdrawn or redelivered, its conversations end.  */

@@ -14,17 +14,21 @@
 
 /*  From row to column: allowed.  */
 static const bool s_allowed[RP_REQUEST_STATE_COUNT][RP_REQUEST_STATE_COUNT] = {
-  [RP_REQUEST_NEW] =
-    {[RP_REQUEST_QUEUED] = true, [RP_REQUEST_HELD] = true, [RP_REQUEST_PINNED] = true,
-     [RP_REQUEST_RUNNING] = true, [RP_REQUEST_DONE] = true},
+  [RP_REQUEST_NEW] = {[RP_REQUEST_QUEUED] = true,
+    [RP_REQUEST_HELD] = true,
+    [RP_REQUEST_PINNED] = true,
+    [RP_REQUEST_RUNNING] = true,
+    [RP_REQUEST_DONE] = true},
   [RP_REQUEST_QUEUED] = {[RP_REQUEST_RUNNING] = true, [RP_REQUEST_DONE] = true},
-  [RP_REQUEST_HELD] =
-    {[RP_REQUEST_QUEUED] = true, [RP_REQUEST_PINNED] = true, [RP_REQUEST_RUNNING] = true,
-     [RP_REQUEST_DONE] = true},
+  [RP_REQUEST_HELD] = {[RP_REQUEST_QUEUED] = true,
+    [RP_REQUEST_PINNED] = true,
+    [RP_REQUEST_RUNNING] = true,
+    [RP_REQUEST_DONE] = true},
   [RP_REQUEST_PINNED] = {[RP_REQUEST_RUNNING] = true, [RP_REQUEST_DONE] = true},
-  [RP_REQUEST_RUNNING] =
-    {[RP_REQUEST_QUEUED] = true, [RP_REQUEST_PINNED] = true, [RP_REQUEST_ABANDONED] = true,
-     [RP_REQUEST_DONE] = true},
+  [RP_REQUEST_RUNNING] = {[RP_REQUEST_QUEUED] = true,
+    [RP_REQUEST_PINNED] = true,
+    [RP_REQUEST_ABANDONED] = true,
+    [RP_REQUEST_DONE] = true},
   [RP_REQUEST_ABANDONED] = {[RP_REQUEST_DONE] = true},
 };
 
@@ -46,10 +50,12 @@ static void s_count (rp_dispatch_t *self, const rp_request_t *request, uint64_t 
         self->stats.waiting_bytes += one * request->bytes;
         service->waiting += one;
         service->waiting_bytes += one * request->bytes;
-    } else if (request->state == RP_REQUEST_RUNNING) {
+    }
+    else if (request->state == RP_REQUEST_RUNNING) {
         self->stats.running += one;
         service->running += one;
-    } else if (request->state == RP_REQUEST_ABANDONED) {
+    }
+    else if (request->state == RP_REQUEST_ABANDONED) {
         self->stats.abandoned += one;
         request->worker->abandoned += (uint32_t) one;
     }
@@ -95,9 +101,8 @@ rp_request_t *rp_request_accept (
         return NULL;
     }
     uint32_t hash = s_hash (self, head->id);
-    if (
-      !rp_index_reserve (&client->by_id, hash)
-      || !(request->lane = rp_lane_open (self, client, service))) {
+    if (!rp_index_reserve (&client->by_id, hash)
+        || !(request->lane = rp_lane_open (self, client, service))) {
         rp_heap_remove (&self->due, &request->due);
         rp_pool_give (&self->requests, request);
         return NULL;
@@ -252,10 +257,8 @@ void rp_request_abandon (
     rp_request_answer (self, request, &reply, NULL);
     rp_request_set_state (self, request, RP_REQUEST_ABANDONED);
     rp_request_set_due (self, request, s_limit_end (request));
-    rp_peer_tell (
-      self, request->worker,
-      &(rp_head_t) {
-        .command = RP_COMMAND_CANCEL, .id = rp_pool_handle (&request->pooled)});
+    rp_peer_tell (self, request->worker,
+      &(rp_head_t){.command = RP_COMMAND_CANCEL, .id = rp_pool_handle (&request->pooled)});
 }
 
 void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *worker)
@@ -284,16 +287,15 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *wo
     int64_t left = (deadline - self->now + 999) / 1000;
     rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_peer_id (worker));
     action->payload = request->payload;
-    action->token = (rp_token_t) {rp_pool_handle (&request->pooled)};
+    action->token = (rp_token_t){rp_pool_handle (&request->pooled)};
     action->keep = request->attempt < request->attempts;
     if (!action->keep)
         request->payload = NULL;
-    action->head = (rp_head_t) {
+    action->head = (rp_head_t){
       .command = RP_COMMAND_REQUEST,
       .flags = request->flags,
       .id = action->token.v,
-      .conversation =
-        request->conversation ? rp_pool_handle (&request->conversation->pooled) : 0,
+      .conversation = request->conversation ? rp_pool_handle (&request->conversation->pooled) : 0,
       .time = left < 1 ? 1 : (uint32_t) left,
       .attempt = request->attempt,
       .attempts = request->attempts,
@@ -313,7 +315,8 @@ static void s_requeue (rp_dispatch_t *self, rp_request_t *request)
     if (conversation && conversation->established) {
         rp_request_set_state (self, request, RP_REQUEST_PINNED);
         rp_list_prepend (&conversation->worker->pinned, &request->node);
-    } else {
+    }
+    else {
         if (conversation)
             rp_conversation_unbind (self, conversation);
         rp_service_enqueue (self, rp_request_service (request), request, true);
@@ -323,11 +326,9 @@ static void s_requeue (rp_dispatch_t *self, rp_request_t *request)
 
 void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *text)
 {
-    bool bound =
-      request->orphaned || (request->conversation && request->conversation->established);
-    if (
-      request->attempt >= request->attempts || !request->payload || bound || request->streamed
-      || self->draining) {
+    bool bound = request->orphaned || (request->conversation && request->conversation->established);
+    if (request->attempt >= request->attempts || !request->payload || bound || request->streamed
+        || self->draining) {
         rp_request_finish (self, request, RP_WORKER_LOST, text);
         return;
     }
@@ -352,8 +353,8 @@ void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t
     self->stats.redeliveries -= request->attempt > 1;
     request->attempt = (request->attempt - 1u) & 15u;
     if (request->orphaned)
-        rp_request_finish (
-          self, request, request->attempt > 0 ? RP_WORKER_LOST : RP_CONVERSATION_LOST,
+        rp_request_finish (self, request,
+          request->attempt > 0 ? RP_WORKER_LOST : RP_CONVERSATION_LOST,
           "the conversation ended before the request reached its worker");
     else
         s_requeue (self, request);
@@ -362,8 +363,7 @@ void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t
 void rp_request_no_worker (rp_dispatch_t *self, rp_request_t *request)
 {
     if (request->attempt > 0) {
-        rp_request_finish (
-          self, request, RP_WORKER_LOST,
+        rp_request_finish (self, request, RP_WORKER_LOST,
           "the worker that had the request was lost, and no other came");
         return;
     }
@@ -395,19 +395,17 @@ void rp_request_watch (rp_dispatch_t *self, rp_request_t *request)
     rp_request_set_due (self, request, due);
 }
 
-/*  The worker did not answer within its limit, so its place is free again, and whatever it still says
-    is late: the next delivery has a token of its own.  */
+/*  The worker did not answer within its limit, so its place is free again, and whatever it still
+    says is late: the next delivery has a token of its own.  */
 static void s_overdue (rp_dispatch_t *self, rp_request_t *request)
 {
     rp_peer_t *worker = request->worker;
     worker->freed = self->now;
     self->stats.overdue_attempts++;
-    rp_actions_log (
-      self->actions, RP_LEVEL_WARNING, RP_TOPIC_LOST, rp_peer_id (worker),
+    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_LOST, rp_peer_id (worker),
       "a worker did not answer a request within the limit of an attempt");
     if (!request->answered)
-        rp_request_lost (
-          self, request, "the worker did not answer within the limit of an attempt");
+        rp_request_lost (self, request, "the worker did not answer within the limit of an attempt");
     else
         rp_request_free (self, request);
 }
@@ -431,8 +429,7 @@ void rp_request_due (rp_dispatch_t *self, rp_request_t *request)
         rp_request_abandon (
           self, request, RP_DEADLINE, "the deadline passed while a worker had the request");
     else if (request->attempt > 0)
-        rp_request_finish (
-          self, request, RP_DEADLINE,
+        rp_request_finish (self, request, RP_DEADLINE,
           "the deadline passed while the request waited to be given to another worker");
     else
         rp_request_finish (
@@ -462,8 +459,7 @@ void rp_request_refuse_with (
     rp_peer_tell (self, client, &head);
 }
 
-void rp_request_refuse (
-  rp_dispatch_t *self,
+void rp_request_refuse (rp_dispatch_t *self,
   rp_peer_t *client,
   const rp_event_t *event,
   rp_status_t status,

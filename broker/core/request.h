@@ -37,8 +37,8 @@ void rp_request_send_part (
 void rp_request_answer (
   rp_dispatch_t *self, rp_request_t *request, const rp_head_t *reply, rp_payload_t *payload);
 
-/*  Takes the request out of its list, gives its worker's place back, lets its conversation go on, and
-    frees it. It must have been answered, or its client be gone.  */
+/*  Takes the request out of its list, gives its worker's place back, lets its conversation go on,
+    and frees it. It must have been answered, or its client be gone.  */
 void rp_request_free (rp_dispatch_t *self, rp_request_t *request);
 
 /*  Ends a request with a status of the broker's; text as in rp_actions_format, or static.  */
@@ -53,7 +53,8 @@ void rp_request_abandon (
 /*  Gives a request that waits, and whose deadline has not passed, to a worker with room.  */
 void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *worker);
 
-/*  A delivery came to nothing. Redelivers if the attempts allow it, otherwise ends with WORKER_LOST.
+/*  A delivery came to nothing. Redelivers if the attempts allow it, otherwise ends with
+    WORKER_LOST.
  */
 void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *text);
 
@@ -83,8 +84,7 @@ void rp_request_refuse_with (
   rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event, const rp_head_t *reply);
 
 /*  Replies to a request that was never accepted.  */
-void rp_request_refuse (
-  rp_dispatch_t *self,
+void rp_request_refuse (rp_dispatch_t *self,
   rp_peer_t *client,
   const rp_event_t *event,
   rp_status_t status,

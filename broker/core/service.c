@@ -89,7 +89,8 @@ void rp_service_enqueue (
     rp_service_touch (self, service);
 }
 
-/*  The worker whose turn it is; not the one that has just lost this request, if there is another. */
+/*  The worker whose turn it is; not the one that has just lost this request, if there is
+    another.  */
 static rp_peer_t *s_choose (const rp_service_t *service, const rp_request_t *request)
 {
     rp_heap_node_t *node = rp_heap_first (&service->room, NULL);
@@ -106,8 +107,7 @@ static rp_peer_t *s_choose (const rp_service_t *service, const rp_request_t *req
 
 void rp_service_submit (rp_dispatch_t *self, rp_service_t *service, rp_request_t *request)
 {
-    rp_peer_t *worker =
-      rp_list_is_empty (&service->queue) ? s_choose (service, request) : NULL;
+    rp_peer_t *worker = rp_list_is_empty (&service->queue) ? s_choose (service, request) : NULL;
     if (!worker) {
         rp_service_enqueue (self, service, request, false);
         return;
@@ -137,8 +137,8 @@ static void s_schedule (rp_dispatch_t *self, rp_service_t *service)
 
 static bool s_is_needed (const rp_dispatch_t *self, const rp_service_t *service)
 {
-    return service->worker_count || service->waiting || service->running
-           || service->conversations || self->now < service->linger_until;
+    return service->worker_count || service->waiting || service->running || service->conversations
+           || self->now < service->linger_until;
 }
 
 void rp_service_settle (rp_dispatch_t *self)
@@ -164,7 +164,8 @@ static void s_end_impatient (rp_dispatch_t *self, rp_lane_t *lane)
         if (rp_request_is_patient (self, request)) {
             rp_request_watch (self, request);
             kept = node;
-        } else {
+        }
+        else {
             rp_request_no_worker (self, request);
         }
     }
@@ -210,16 +211,16 @@ void rp_service_leave (rp_dispatch_t *self, rp_peer_t *worker)
     rp_service_touch (self, service);
 }
 
-/*  Keys of workers in the order in which they get requests: what they have to do in the upper 16 bits,
-    their last use in the lower 48. A place that was just taken or given back is a use.
+/*  Keys of workers in the order in which they get requests: what they have to do in the upper 16
+    bits, their last use in the lower 48. A place that was just taken or given back is a use.
 
     0               known to be done within a step with one more
     1 to 4096       not known: most room first
     S_BUSY and on   known to take longer: the shorter the earlier
 
-    Requests that take far less than a step go to one worker until it has a step's work, because each
-    message to another costs more than they do; so the one used last comes first. Otherwise the one
-    that was not used for longest.  */
+    Requests that take far less than a step go to one worker until it has a step's work, because
+    each message to another costs more than they do; so the one used last comes first. Otherwise the
+    one that was not used for longest.  */
 #define S_STEP_BITS 7 /* of 128 us */
 #define S_BUSY 4097u
 #define S_USES 0xffffffffffffu
@@ -259,8 +260,7 @@ void rp_service_room_changed (rp_dispatch_t *self, rp_peer_t *worker)
 }
 
 /*  The nearest name that has workers; NULL if none is near.  */
-static const rp_service_t *
-s_nearest (const rp_dispatch_t *self, const char *name, size_t size)
+static const rp_service_t *s_nearest (const rp_dispatch_t *self, const char *name, size_t size)
 {
     const rp_service_t *best = NULL;
     size_t edits = size / 3 < S_NEAREST_EDITS ? size / 3 : S_NEAREST_EDITS;
@@ -269,8 +269,7 @@ s_nearest (const rp_dispatch_t *self, const char *name, size_t size)
         const rp_service_t *service = rp_pool_at (&self->services, slot);
         if (!(service->pooled.generation & 1) || service->worker_count == 0)
             continue;
-        size_t distance =
-          rp_name_distance (service->name, service->name_size, name, size, edits);
+        size_t distance = rp_name_distance (service->name, service->name_size, name, size, edits);
         if (distance <= edits && (!best || distance < edits)) {
             best = service;
             edits = distance;
@@ -291,9 +290,8 @@ void rp_service_explain_absence (
     }
     const rp_service_t *near = s_nearest (self, name, size);
     reply->text =
-      near ? rp_actions_format (
-        self->actions, "no worker offers \"%.*s\" (did you mean \"%s\"?)", (int) size, name,
-        near->name)
+      near ? rp_actions_format (self->actions, "no worker offers \"%.*s\" (did you mean \"%s\"?)",
+        (int) size, name, near->name)
            : rp_actions_format (self->actions, "no worker offers \"%.*s\"", (int) size, name);
     reply->text_size = (uint16_t) strlen (reply->text);
     if (!near)

@@ -22,8 +22,8 @@ void rp_service_touch (rp_dispatch_t *self, rp_service_t *service);
 /*  Schedules all services that were touched, and forgets those that nothing needs any more.  */
 void rp_service_settle (rp_dispatch_t *self);
 
-/*  A new request, whose deadline has not passed: to a worker at once if nobody waits and one has room;
-    otherwise it is queued, last of its client's.  */
+/*  A new request, whose deadline has not passed: to a worker at once if nobody waits and one has
+    room; otherwise it is queued, last of its client's.  */
 void rp_service_submit (rp_dispatch_t *self, rp_service_t *service, rp_request_t *request);
 
 /*  Queues a request, last of its client's; with front, as the client's next.  */
@@ -40,8 +40,8 @@ void rp_service_leave (rp_dispatch_t *self, rp_peer_t *worker);
 /*  The worker's room has changed: its place in the order follows.  */
 void rp_service_room_changed (rp_dispatch_t *self, rp_peer_t *worker);
 
-/*  Says in a NO_WORKER reply what has no worker, and suggests the nearest name that has, in the text
-    and as the header `hint`.  */
+/*  Says in a NO_WORKER reply what has no worker, and suggests the nearest name that has, in the
+    text and as the header `hint`.  */
 void rp_service_explain_absence (
   rp_dispatch_t *self, const char *name, size_t size, rp_head_t *reply);
 

@@ -8,11 +8,11 @@
            │          │            │           │
            └──< conversations ─────┴───────────┘
 
-    Every item with a time limit is in a heap of timers (requests in one of their own) from its birth to
-    its end, so that setting a timer can never fail. A request is in exactly one list: its client's lane in the service, its
-    conversation's line, its worker's pinned line, or its worker's running list;
-    rp_request_set_state says which. A lane is in its service's queue exactly while a request waits
-    in it.
+    Every item with a time limit is in a heap of timers (requests in one of their own) from its
+    birth to its end, so that setting a timer can never fail. A request is in exactly one list: its
+    client's lane in the service, its conversation's line, its worker's pinned line, or its worker's
+    running list; rp_request_set_state says which. A lane is in its service's queue exactly while a
+    request waits in it.
 */
 
 #ifndef RP_STATE_H
@@ -40,8 +40,8 @@ typedef struct rp_service rp_service_t;
 typedef struct rp_request rp_request_t;
 typedef struct rp_conversation rp_conversation_t;
 
-/*  A client's place in a service. There is one for each client and service with open requests, whether
-    or not they wait, so that a request that was accepted can always be queued again.  */
+/*  A client's place in a service. There is one for each client and service with open requests,
+    whether or not they wait, so that a request that was accepted can always be queued again.  */
 typedef struct {
     rp_pooled_t pooled;
     rp_list_node_t node; /* in the service's queue while requests is not empty */
@@ -53,8 +53,8 @@ typedef struct {
 
 typedef enum { RP_ROLE_NONE, RP_ROLE_CLIENT, RP_ROLE_WORKER, RP_ROLE_COUNT } rp_role_t;
 
-/*  Gaps between HEARTBEATs from which an interval is learned. One that is late by chance, or the time
-    for which the broker itself stood still, counts until so many more have come.  */
+/*  Gaps between HEARTBEATs from which an interval is learned. One that is late by chance, or the
+    time for which the broker itself stood still, counts until so many more have come.  */
 #define RP_PEER_GAPS 4u
 
 /*  A session.  */
@@ -78,8 +78,9 @@ struct rp_peer {
     rp_list_t conversations; /* of a client: those it opened; of a worker: those it holds */
 
     rp_list_t requests; /* client: open ones */
-    rp_index_t by_id;   /* … by its ids; of its own, so that a client with very many slows nobody else */
-    rp_lane_t lane;     /* client: of one service; those of others come from the pool */
+    rp_index_t
+      by_id; /* … by its ids; of its own, so that a client with very many slows nobody else */
+    rp_lane_t lane; /* client: of one service; those of others come from the pool */
     uint32_t open;
     uint32_t talks; /* client: conversations */
 
@@ -168,8 +169,8 @@ struct rp_request {
     uint64_t client_id;
     int64_t accepted;
     int64_t dispatched;
-    uint32_t time;     /* ms from accepted until the deadline */
-    uint32_t wait;     /* ms it may wait for a worker to appear, from accepted on */
+    uint32_t time; /* ms from accepted until the deadline */
+    uint32_t wait; /* ms it may wait for a worker to appear, from accepted on */
     uint32_t bytes;
     union {
         uint32_t excluded;    /* mark of the worker that lost it last */
@@ -208,7 +209,7 @@ struct rp_dispatch {
     rp_table_t conversations_by_key;
     rp_table_t lanes_by_pair; /* client and service */
     rp_heap_t timers;
-    rp_heap_t due; /* requests, likewise: a heap of their own spares each its kind */
+    rp_heap_t due;    /* requests, likewise: a heap of their own spares each its kind */
     rp_list_t dirty;  /* services to be scheduled before this call returns */
     rp_list_t ending; /* sessions to be ended by the next tick */
 
@@ -249,8 +250,8 @@ static inline void rp_timer_end (rp_dispatch_t *self, rp_timer_t *timer)
     rp_heap_remove (&self->timers, &timer->node);
 }
 
-/*  Tells a worker from another in half of a handle. Never the same for two sessions with one number,
-    and for others so rarely that a wrong guess, which costs one turn, does not matter.  */
+/*  Tells a worker from another in half of a handle. Never the same for two sessions with one
+    number, and for others so rarely that a wrong guess, which costs one turn, does not matter.  */
 static inline uint32_t rp_peer_mark (const rp_peer_t *peer)
 {
     return peer->pooled.generation * 0x9e3779b1u + peer->pooled.slot;
@@ -279,7 +280,7 @@ static inline void rp_request_set_due (rp_dispatch_t *self, rp_request_t *reques
 
 static inline rp_peer_id_t rp_peer_id (const rp_peer_t *peer)
 {
-    return (rp_peer_id_t) {rp_pool_handle (&peer->pooled)};
+    return (rp_peer_id_t){rp_pool_handle (&peer->pooled)};
 }
 
 #endif

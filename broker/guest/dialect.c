@@ -34,22 +34,19 @@ typedef struct {
 } s_grammar_t;
 
 /*  Of each dialect, the client's side and the worker's. 7/MDP and 18/MDP; MAJORTOMO and PACKED as
-    their brokers, clients and workers have it. Where no number is sent, 1 says that the word exists.
-    The order of the words is S_READY, S_REQUEST, S_PARTIAL, S_FINAL, S_HEARTBEAT, S_DISCONNECT.  */
+    their brokers, clients and workers have it. Where no number is sent, 1 says that the word
+    exists. The order of the words is S_READY, S_REQUEST, S_PARTIAL, S_FINAL, S_HEARTBEAT,
+    S_DISCONNECT.  */
 static const s_grammar_t s_grammars[RP_DIALECT_COUNT][2] = {
-  [RP_DIALECT_MDP01] =
-    {{"MDPC01", S_EMPTY | S_SERVICE, {0, 1, 0, 1, 0, 0}},
-     {"MDPW01", S_EMPTY | S_NUMBER, {1, 2, 0, 3, 4, 5}}},
-  [RP_DIALECT_MDP02] =
-    {{"MDPC02", S_NUMBER | S_SERVICE, {0, 1, 2, 3, 0, 0}},
-     {"MDPW02", S_NUMBER, {1, 2, 3, 4, 5, 6}}},
-  [RP_DIALECT_MDP02_EMPTY] =
-    {{"MDPC02", S_EMPTY | S_NUMBER | S_SERVICE, {0, 1, 2, 3, 0, 0}},
-     {"MDPW02", S_EMPTY | S_NUMBER, {1, 2, 3, 4, 5, 6}}},
+  [RP_DIALECT_MDP01] = {{"MDPC01", S_EMPTY | S_SERVICE, {0, 1, 0, 1, 0, 0}},
+    {"MDPW01", S_EMPTY | S_NUMBER, {1, 2, 0, 3, 4, 5}}},
+  [RP_DIALECT_MDP02] = {{"MDPC02", S_NUMBER | S_SERVICE, {0, 1, 2, 3, 0, 0}},
+    {"MDPW02", S_NUMBER, {1, 2, 3, 4, 5, 6}}},
+  [RP_DIALECT_MDP02_EMPTY] = {{"MDPC02", S_EMPTY | S_NUMBER | S_SERVICE, {0, 1, 2, 3, 0, 0}},
+    {"MDPW02", S_EMPTY | S_NUMBER, {1, 2, 3, 4, 5, 6}}},
   [RP_DIALECT_MAJORTOMO] = {{"MDPC02", S_EMPTY | S_NUMBER, {0, 2, 3, 4, 0, 0}}},
-  [RP_DIALECT_PACKED] =
-    {{"MDPC02", S_PACKED | S_SERVICE, {0, 1, 2, 3, 0, 0}},
-     {"MDPW02", S_PACKED, {1, 2, 3, 4, 5, 6}}},
+  [RP_DIALECT_PACKED] = {{"MDPC02", S_PACKED | S_SERVICE, {0, 1, 2, 3, 0, 0}},
+    {"MDPW02", S_PACKED, {1, 2, 3, 4, 5, 6}}},
   [RP_DIALECT_PLAIN] = {{NULL, S_EMPTY, {0, 1, 0, 1, 0, 0}}, {NULL, 0, {0, 1, 0, 1, 0, 0}}},
 };
 
@@ -89,8 +86,8 @@ static bool s_envelope_fits (const rp_frame_t *frames, uint32_t count)
 /*  The version of MDP that a header names, 1 or 2, and whose header it is; 0: it is none.  */
 static int s_version (const char *header, bool *worker)
 {
-    if (memcmp (header, "MDP", 3) != 0 || (header[3] != 'C' && header[3] != 'W')
-        || header[4] != '0' || (header[5] != '1' && header[5] != '2'))
+    if (memcmp (header, "MDP", 3) != 0 || (header[3] != 'C' && header[3] != 'W') || header[4] != '0'
+        || (header[5] != '1' && header[5] != '2'))
         return 0;
     *worker = header[3] == 'W';
     return header[5] - '0';
@@ -130,10 +127,9 @@ static const s_grammar_t *s_grammar (const rp_guest_t *guest)
 static void s_finish (rp_guest_t *guest, rp_dialect_error_t error)
 {
     if (error == RP_DIALECT_ERROR_UNKNOWN)
-        *guest = (rp_guest_t) {.error = error};
+        *guest = (rp_guest_t){.error = error};
     else if (error != RP_DIALECT_ERROR_NONE)
-        *guest = (rp_guest_t) {
-          .error = error, .dialect = guest->dialect, .worker = guest->worker};
+        *guest = (rp_guest_t){.error = error, .dialect = guest->dialect, .worker = guest->worker};
 }
 
 static rp_dialect_error_t s_read_name (rp_guest_t *guest, const char *name, size_t size)
@@ -160,10 +156,12 @@ static rp_dialect_error_t s_read_reply (
 /*  What a guest of this side says with a number; S_WORDS if it says nothing with it.  */
 static s_word_t s_read_number (rp_guest_t *guest, uint8_t number)
 {
-    static const uint8_t commands[S_WORDS] = {
-      [S_READY] = RP_COMMAND_HELLO,         [S_REQUEST] = RP_COMMAND_REQUEST,
-      [S_PARTIAL] = RP_COMMAND_REPLY,       [S_FINAL] = RP_COMMAND_REPLY,
-      [S_HEARTBEAT] = RP_COMMAND_HEARTBEAT, [S_DISCONNECT] = RP_COMMAND_BYE};
+    static const uint8_t commands[S_WORDS] = {[S_READY] = RP_COMMAND_HELLO,
+      [S_REQUEST] = RP_COMMAND_REQUEST,
+      [S_PARTIAL] = RP_COMMAND_REPLY,
+      [S_FINAL] = RP_COMMAND_REPLY,
+      [S_HEARTBEAT] = RP_COMMAND_HEARTBEAT,
+      [S_DISCONNECT] = RP_COMMAND_BYE};
     s_word_t word = S_READY;
     while (word < S_WORDS && (number == 0 || s_grammar (guest)->numbers[word] != number))
         word++;
@@ -199,7 +197,8 @@ static rp_dialect_error_t s_read_packed_header (rp_guest_t *guest, const rp_fram
     return s_read_name (guest, (const char *) at + S_PACKED_SERVICE, at[S_PACKED_SERVICE_SIZE]);
 }
 
-/*  The signature, and MDP where the version stands. Two bytes alone could be those of an envelope.  */
+/*  The signature, and MDP where the version stands. Two bytes alone could be those of an
+    envelope.  */
 static bool s_is_packed (const rp_frame_t *frame)
 {
     return frame->size > S_PACKED_VERSION + 3 && rp_get_u16 (frame->data) == S_PACKED_SIGNATURE
@@ -235,13 +234,13 @@ static rp_dialect_error_t s_read_rest (
     return s_read_name (guest, frames[at].data, frames[at].size);
 }
 
-/*  The header is in frame at. What goes before it is an envelope and its empty frame, or nothing.  */
+/*  The header is in frame at. What goes before it is an envelope and its empty frame, or
+    nothing.  */
 static rp_dialect_error_t s_read_mdp (
   rp_guest_t *guest, const rp_frame_t *frames, uint32_t count, uint32_t at)
 {
     static const rp_dialect_t dialects[3][2] = {
-      [1] = {RP_DIALECT_MDP01, RP_DIALECT_MDP01},
-      [2] = {RP_DIALECT_MDP02, RP_DIALECT_MDP02_EMPTY}};
+      [1] = {RP_DIALECT_MDP01, RP_DIALECT_MDP01}, [2] = {RP_DIALECT_MDP02, RP_DIALECT_MDP02_EMPTY}};
     uint8_t number = at + 1 < count ? s_frame_number (&frames[at + 1]) : 0;
     int version = s_frame_version (&frames[at], &guest->worker);
     if (version == 0)
@@ -270,7 +269,7 @@ static rp_dialect_error_t s_read_mdp (
 void rp_dialect_read (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count)
 {
     bool worker;
-    *guest = (rp_guest_t) {0};
+    *guest = (rp_guest_t){0};
     rp_dialect_error_t error = RP_DIALECT_ERROR_UNKNOWN;
     if (count > 0 && s_is_packed (&frames[0]))
         error = s_read_packed (guest, frames, count);
@@ -286,8 +285,7 @@ void rp_dialect_read (rp_guest_t *guest, const rp_frame_t *frames, uint32_t coun
 void rp_dialect_read_plain_client (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count)
 {
     uint32_t empty = s_first_empty (frames, count);
-    *guest = (rp_guest_t) {
-      .dialect = RP_DIALECT_PLAIN,
+    *guest = (rp_guest_t){.dialect = RP_DIALECT_PLAIN,
       .command = RP_COMMAND_REQUEST,
       .envelope = empty,
       .body = empty + 1};
@@ -301,8 +299,7 @@ void rp_dialect_read_plain_client (rp_guest_t *guest, const rp_frame_t *frames, 
 
 void rp_dialect_read_plain_worker (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count)
 {
-    *guest = (rp_guest_t) {
-      .dialect = RP_DIALECT_PLAIN, .worker = true, .command = RP_COMMAND_REPLY};
+    *guest = (rp_guest_t){.dialect = RP_DIALECT_PLAIN, .worker = true, .command = RP_COMMAND_REPLY};
     s_finish (guest, s_read_reply (guest, frames, count, 0));
 }
 
@@ -310,7 +307,7 @@ void rp_dialect_read_plain_worker (rp_guest_t *guest, const rp_frame_t *frames, 
 
 static void s_put (rp_prefix_t *prefix, const void *data, size_t size)
 {
-    prefix->frames[prefix->count++] = (rp_frame_t) {data, size};
+    prefix->frames[prefix->count++] = (rp_frame_t){data, size};
 }
 
 /*  The word for a native head to this side; S_WORDS if MDP has none.  */

@@ -3,9 +3,9 @@
     SPDX-License-Identifier: MPL-2.0
 
     Guests are peers that do not speak Riposte's own protocol. What they say is read into the terms
-    of that protocol (READY is HELLO, DISCONNECT is BYE, PARTIAL is REPLY with RP_FLAG_MORE), and what
-    is to be said to them is written from a native head. Who they are is not decided here: that is
-    the session's, and the core does not know which dialect a session speaks.
+    of that protocol (READY is HELLO, DISCONNECT is BYE, PARTIAL is REPLY with RP_FLAG_MORE), and
+    what is to be said to them is written from a native head. Who they are is not decided here: that
+    is the session's, and the core does not know which dialect a session speaks.
 
     Frames are those after the routing id that a ROUTER puts before a message. A body passes through
     frame by frame; this codec says only where it begins.
@@ -28,8 +28,8 @@ typedef struct {
     size_t size;
 } rp_frame_t;
 
-/*  name, text for people. MAJORTOMO has the leading empty frame too, and its replies do not name the
-    service; only clients speak it.  */
+/*  name, text for people. MAJORTOMO has the leading empty frame too, and its replies do not name
+    the service; only clients speak it.  */
 #define RP_DIALECT_MAP(X)                                                                          \
     X (NATIVE, "riposte")                                                                          \
     X (MDP01, "MDP 0.1")                                                                           \
@@ -72,15 +72,15 @@ typedef enum {
 typedef struct {
     rp_dialect_error_t error;
     rp_dialect_t dialect;
-    bool worker;       /* the sender's side */
-    uint8_t command;   /* rp_command_t: HELLO, REQUEST, REPLY, HEARTBEAT or BYE; 0 on an error */
-    bool more;         /* REPLY: a PARTIAL; its FINAL follows */
-    const char *name;  /* HELLO, REQUEST: the service; points into a frame, not NUL-terminated */
+    bool worker;      /* the sender's side */
+    uint8_t command;  /* rp_command_t: HELLO, REQUEST, REPLY, HEARTBEAT or BYE; 0 on an error */
+    bool more;        /* REPLY: a PARTIAL; its FINAL follows */
+    const char *name; /* HELLO, REQUEST: the service; points into a frame, not NUL-terminated */
     uint8_t name_size;
     uint64_t token;    /* REPLY: what rp_dialect_write gave as the client's address; 0: not one of
                           those, which names no request */
     uint32_t envelope; /* REQUEST: frames 0 … envelope - 1 are the return envelope */
-    uint32_t body;     /* REQUEST, REPLY: number of the first body frame, of which there is at least one
+    uint32_t body; /* REQUEST, REPLY: number of the first body frame, of which there is at least one
                           (in PACKED and in MDP replies alike) */
 } rp_guest_t;
 
@@ -96,15 +96,15 @@ bool rp_dialect_is_native (const rp_frame_t *frames, uint32_t count);
     Frames behind those that a command has are ignored, as by every earlier broker.  */
 void rp_dialect_read (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count);
 
-/*  Reads a message on a plain frontend: a REQUEST without a name (the listener knows it). Everything
-    after the first empty frame is body.  */
+/*  Reads a message on a plain frontend: a REQUEST without a name (the listener knows it).
+    Everything after the first empty frame is body.  */
 void rp_dialect_read_plain_client (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count);
 
 /*  Reads a message on a plain backend: a REPLY.  */
 void rp_dialect_read_plain_worker (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count);
 
-/*  The frames that go before a body (and, to a client, after its return envelope). Not to be copied:
-    its frames point into it.  */
+/*  The frames that go before a body (and, to a client, after its return envelope). Not to be
+    copied: its frames point into it.  */
 #define RP_PREFIX_FRAMES_MAX 6u
 typedef struct {
     uint32_t count;
@@ -113,9 +113,9 @@ typedef struct {
 } rp_prefix_t;
 
 /*  Writes what a native head says, for a guest of this dialect on this side. Of the head: command;
-    for REPLY (to a client) name is the service, RP_FLAG_MORE says PARTIAL; for REQUEST (to a worker)
-    id is the token. False if the dialect has no word for it (WELCOME, CREDIT, heartbeats to a client,
-    PARTIAL in MDP 0.1 …): then nothing is to be sent.  */
+    for REPLY (to a client) name is the service, RP_FLAG_MORE says PARTIAL; for REQUEST (to a
+    worker) id is the token. False if the dialect has no word for it (WELCOME, CREDIT, heartbeats to
+    a client, PARTIAL in MDP 0.1 …): then nothing is to be sent.  */
 bool rp_dialect_write (
   rp_prefix_t *prefix, rp_dialect_t dialect, bool worker, const rp_head_t *head);
 

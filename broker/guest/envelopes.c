@@ -32,8 +32,10 @@ static char *s_copy (char *at, const void *bytes, size_t size)
 }
 
 /*  The frames first, for they need alignment; then their bytes, then the name.  */
-static bool s_fill (
-  rp_envelope_t *envelope, const rp_frame_t *frames, uint32_t count, const char *name,
+static bool s_fill (rp_envelope_t *envelope,
+  const rp_frame_t *frames,
+  uint32_t count,
+  const char *name,
   uint8_t name_size)
 {
     size_t size = count * sizeof *frames + name_size;
@@ -44,7 +46,7 @@ static bool s_fill (
         return false;
     char *at = (char *) (envelope->frames + count);
     for (uint32_t index = 0; index < count; index++) {
-        envelope->frames[index] = (rp_frame_t) {at, frames[index].size};
+        envelope->frames[index] = (rp_frame_t){at, frames[index].size};
         at = s_copy (at, frames[index].data, frames[index].size);
     }
     s_copy (at, name, name_size);
@@ -55,9 +57,12 @@ static bool s_fill (
     return true;
 }
 
-uint64_t rp_envelopes_add (
-  rp_envelopes_t *self, rp_list_t *list, const rp_frame_t *frames, uint32_t count,
-  const char *name, uint8_t name_size)
+uint64_t rp_envelopes_add (rp_envelopes_t *self,
+  rp_list_t *list,
+  const rp_frame_t *frames,
+  uint32_t count,
+  const char *name,
+  uint8_t name_size)
 {
     rp_envelope_t *envelope = rp_pool_take (&self->pool);
     if (!envelope)

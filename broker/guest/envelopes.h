@@ -45,9 +45,12 @@ void rp_envelopes_clear (rp_envelopes_t *self);
 
 /*  Keeps a copy of an envelope and of the service's name at the end of a list. Returns its id; 0 at
     the limit or when out of memory, and nothing changed.  */
-uint64_t rp_envelopes_add (
-  rp_envelopes_t *self, rp_list_t *list, const rp_frame_t *frames, uint32_t count,
-  const char *name, uint8_t name_size);
+uint64_t rp_envelopes_add (rp_envelopes_t *self,
+  rp_list_t *list,
+  const rp_frame_t *frames,
+  uint32_t count,
+  const char *name,
+  uint8_t name_size);
 
 /*  NULL if there is none with this id, or none any more.  */
 const rp_envelope_t *rp_envelopes_find (const rp_envelopes_t *self, uint64_t id);

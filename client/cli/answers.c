@@ -8,8 +8,7 @@
 
 #include "client/cli/text.h"
 
-void rp_answers_begin (
-  rp_answers_t *self, const rp_cli_t *cli, const char *service, bool several)
+void rp_answers_begin (rp_answers_t *self, const rp_cli_t *cli, const char *service, bool several)
 {
     *self = (rp_answers_t){.cli = cli, .service = service, .several = several};
     if (several && rp_cli_writes_json (cli))
@@ -34,10 +33,10 @@ static void s_add_csv (const rp_answers_t *self, const rp_reply_t *reply)
     const char *message = rp_reply_message (reply);
     const char *worker = rp_reply_worker (reply);
     printf ("%" PRIu64 ",%s,%u,", self->ended, rp_status_name ((int) rp_reply_status (reply)),
-            rp_reply_code (reply));
+      rp_reply_code (reply));
     rp_text_csv (stdout, message, strlen (message));
     printf (",%u,%u,%u,%" PRIu64 ",", rp_reply_attempts (reply), rp_reply_queue_us (reply),
-            rp_reply_work_us (reply), rp_reply_total_us (reply));
+      rp_reply_work_us (reply), rp_reply_total_us (reply));
     rp_text_csv (stdout, worker, strlen (worker));
     putchar (',');
     rp_text_csv (stdout, rp_reply_body (reply), rp_reply_size (reply));
@@ -75,8 +74,8 @@ void rp_answers_end (rp_answers_t *self)
         rp_output_list_end (&self->list);
     if (!self->several || self->failed == 0 || self->cli->options.quiet)
         return;
-    fprintf (stderr, "riposte: %" PRIu64 " of %" PRIu64 " calls failed:", self->failed,
-             self->ended);
+    fprintf (
+      stderr, "riposte: %" PRIu64 " of %" PRIu64 " calls failed:", self->failed, self->ended);
     for (int status = 1; status < RP_ANSWERS_STATUSES; status++)
         if (self->by_status[status] > 0)
             fprintf (stderr, " %s %" PRIu64, rp_status_name (status), self->by_status[status]);

@@ -24,8 +24,7 @@ typedef struct {
     uint64_t by_status[RP_ANSWERS_STATUSES];
 } rp_answers_t;
 
-void rp_answers_begin (
-  rp_answers_t *self, const rp_cli_t *cli, const char *service, bool several);
+void rp_answers_begin (rp_answers_t *self, const rp_cli_t *cli, const char *service, bool several);
 
 /*  Writes the next reply, which is not NULL.  */
 void rp_answers_add (rp_answers_t *self, const rp_reply_t *reply);

@@ -26,8 +26,8 @@ typedef struct {
     size_t size;
     uint64_t left; /* with body: requests still to be sent */
     rp_input_t input;
-    bool at_end;      /* of input */
-    s_entry_t *ring;  /* request number n is in n modulo room */
+    bool at_end;     /* of input */
+    s_entry_t *ring; /* request number n is in n modulo room */
     uint64_t room;
     uint64_t sent;
     uint64_t written;
@@ -84,9 +84,9 @@ static void s_send_more (s_batch_t *self)
         if (rc != RP_OK) {
             rp_call_destroy (&call);
             rp_error_t error = {.status = rc,
-                                .service = self->service,
-                                .why = "",
-                                .server = self->cli->options.server};
+              .service = self->service,
+              .why = "",
+              .server = self->cli->options.server};
             rp_cli_tell_line (self->cli, "", &error);
             self->code = rp_status_exit_code (rc);
             return;
@@ -189,17 +189,17 @@ int rp_cli_batch (rp_cli_t *cli, const char *service, const void *body, size_t s
     if (code != 0)
         return code;
     s_batch_t self = {.cli = cli,
-                      .service = service,
-                      .body = body,
-                      .size = size,
-                      .left = cli->options.count,
-                      .room = cli->options.parallel};
+      .service = service,
+      .body = body,
+      .size = size,
+      .left = cli->options.count,
+      .room = cli->options.parallel};
     self.ring = calloc (self.room, sizeof *self.ring);
     if (!self.ring)
         rp_output_no_memory ();
     rp_answers_begin (&self.answers, cli, service, true);
-    rp_progress_begin (&self.progress, body ? self.left : 0,
-                       cli->options.quiet || cli->options.verbose);
+    rp_progress_begin (
+      &self.progress, body ? self.left : 0, cli->options.quiet || cli->options.verbose);
     code = s_run (&self);
     free (self.ring);
     rp_input_free (&self.input);

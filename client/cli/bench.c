@@ -28,8 +28,8 @@ static int s_complete (rp_cli_t *cli)
 {
     rp_cli_options_t *options = &cli->options;
     if (cli->arguments.count > 1)
-        return rp_cli_usage ("too many arguments from \"%s\" on; bench takes a service only",
-                             cli->arguments.items[1]);
+        return rp_cli_usage (
+          "too many arguments from \"%s\" on; bench takes a service only", cli->arguments.items[1]);
     if (options->protocol != RP_BENCH_NATIVE && strchr (options->server, ','))
         return rp_cli_usage ("--protocol mdp01 goes with one --server, not with a list");
     if (options->count > 0 && options->duration > 0)
@@ -37,7 +37,7 @@ static int s_complete (rp_cli_t *cli)
     if (options->plot && !rp_bench_can_plot ()) {
         fputs ("riposte: --plot needs gnuplot, which cannot be run; install it, or take the data: "
                "--hdr FILE\n",
-               stderr);
+          stderr);
         return rp_status_exit_code (RP_SYSTEM);
     }
     if (options->warmup < 0)
@@ -83,8 +83,8 @@ static int s_write_hdr (FILE *file, const rp_histogram_t *times)
 }
 
 /*  Returns 0, or the exit code when something could not be written.  */
-static int
-s_write_files (const rp_bench_t *self, const s_files_t *files, const rp_histogram_t *times)
+static int s_write_files (
+  const rp_bench_t *self, const s_files_t *files, const rp_histogram_t *times)
 {
     int code = files->hdr ? s_write_hdr (files->hdr, times) : 0;
     if (files->plot < 0)
@@ -96,7 +96,7 @@ s_write_files (const rp_bench_t *self, const s_files_t *files, const rp_histogra
     else
         snprintf (load, sizeof load, "%u in flight each", self->inflight);
     snprintf (title, sizeof title, "%s: %zu clients, %s, %zu B", self->service, self->client_count,
-              load, self->size);
+      load, self->size);
     int plotted = rp_bench_plot (files->plot, title, times);
     return code != 0 ? code : plotted;
 }

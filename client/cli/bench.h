@@ -3,7 +3,8 @@
     SPDX-License-Identifier: MPL-2.0
 
     bench.c is the command, bench_load.c the clients, bench_mdp.c those of another protocol,
-    bench_workers.c the workers of its own, bench_report.c what is written, bench_plot.c the picture.
+    bench_workers.c the workers of its own, bench_report.c what is written, bench_plot.c the
+    picture.
 
     A run is a phase that warms up, then the phase that counts. In a phase every client has a thread
     of its own and a connection of its own, which both phases share; it ends when every request that
@@ -103,8 +104,8 @@ int64_t rp_bench_sleep (const rp_bench_t *self, int64_t until);
 /*  Closed loop: whether one more request is due. To be asked once for each.  */
 bool rp_bench_may_begin (rp_bench_t *self, int64_t now);
 
-/*  Open loop: the clients take the schedule in turns. Request number n is due n / rate seconds after
-    the begin.  */
+/*  Open loop: the clients take the schedule in turns. Request number n is due n / rate seconds
+    after the begin.  */
 int64_t rp_bench_due (const rp_bench_t *self, uint64_t number);
 
 /*  Open loop: whether what is due and was not sent is not to be sent any more.  */
@@ -141,8 +142,8 @@ typedef struct rp_bench_workers rp_bench_workers_t;
 
 /*  Starts count workers that send back what they get, each in a thread of its own, and waits until
     a broker has registered them. NULL after it has told why: *code is the exit code.  */
-rp_bench_workers_t *
-rp_bench_workers_start (const rp_cli_t *cli, const char *service, size_t count, int *code);
+rp_bench_workers_t *rp_bench_workers_start (
+  const rp_cli_t *cli, const char *service, size_t count, int *code);
 
 /*  Ends them. Nulls *self_p; NULL is allowed.  */
 void rp_bench_workers_stop (rp_bench_workers_t **self_p);

@@ -47,8 +47,7 @@ int64_t rp_bench_sleep (const rp_bench_t *self, int64_t until)
 {
     int64_t now;
     while ((now = rp_clock_us ()) < until && !rp_bench_stops (self)) {
-        struct timespec at =
-          s_timespec (until - now > S_SLICE_US ? now + S_SLICE_US : until);
+        struct timespec at = s_timespec (until - now > S_SLICE_US ? now + S_SLICE_US : until);
         (void) clock_nanosleep (CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
     }
     return now;
@@ -210,7 +209,8 @@ static void *s_open (void *arg)
             break;
         int64_t now = rp_bench_sleep (bench, due);
         bool room = false;
-        while (!rp_bench_stops (bench) && !rp_bench_is_too_late (bench, now) && !(room = s_take (&self->room)))
+        while (!rp_bench_stops (bench) && !rp_bench_is_too_late (bench, now)
+               && !(room = s_take (&self->room)))
             now = rp_clock_us ();
         if (rp_bench_stops (bench))
             break;
@@ -243,8 +243,7 @@ static void s_show_progress (const rp_bench_t *self, rp_progress_t *progress, co
     char time[RP_UNITS_TEXT_MAX];
     uint64_t ended = s_sum_ended (self);
     snprintf (line, sizeof line, "%s  %s  %" PRIu64 " requests  %.0f/s", what,
-              rp_duration_format (time, passed), ended,
-              (double) ended * S_SECOND_US / (double) passed);
+      rp_duration_format (time, passed), ended, (double) ended * S_SECOND_US / (double) passed);
     rp_progress_line (progress, line);
 }
 
@@ -324,9 +323,9 @@ int rp_bench_run (rp_bench_t *self, int64_t duration, uint64_t count, const char
     if (error == 0)
         return 0;
     rp_error_t failure = {.status = RP_SYSTEM,
-                          .why = strerror (error),
-                          .server = self->cli->options.server,
-                          .next = "use fewer --clients"};
+      .why = strerror (error),
+      .server = self->cli->options.server,
+      .next = "use fewer --clients"};
     return rp_cli_tell (self->cli, &failure);
 }
 
@@ -363,11 +362,11 @@ void rp_bench_init (rp_bench_t *self, rp_cli_t *cli, const char *service)
 {
     const rp_cli_options_t *options = &cli->options;
     *self = (rp_bench_t){.cli = cli,
-                         .service = service,
-                         .size = options->size,
-                         .inflight = (uint32_t) options->inflight,
-                         .rate = options->rate,
-                         .client_count = options->clients};
+      .service = service,
+      .size = options->size,
+      .inflight = (uint32_t) options->inflight,
+      .rate = options->rate,
+      .client_count = options->clients};
     self->body = malloc (self->size + 1);
     self->clients = calloc (self->client_count, sizeof *self->clients);
     if (!self->body || !self->clients)

@@ -148,9 +148,9 @@ static rp_message_t *s_message (rp_bench_mdp_t *self, const rp_bench_t *bench, u
 {
     rp_message_t *message = rp_message_new (&self->messages, sizeof number);
     if (!message || !rp_message_add_frames (message, 4)
-      || !rp_message_fill_frame (message, 2, S_PROTOCOL, strlen (S_PROTOCOL))
-      || !rp_message_fill_frame (message, 3, bench->service, strlen (bench->service))
-      || !rp_message_fill_frame (message, 4, bench->body, bench->size))
+        || !rp_message_fill_frame (message, 2, S_PROTOCOL, strlen (S_PROTOCOL))
+        || !rp_message_fill_frame (message, 3, bench->service, strlen (bench->service))
+        || !rp_message_fill_frame (message, 4, bench->body, bench->size))
         rp_output_no_memory ();
     memcpy (rp_message_data (message), &number, sizeof number); // nobody else reads it
     return message;

@@ -17,17 +17,17 @@
 
 extern char **environ;
 
-static const char s_script[] =
-  "set terminal svg size 900,500 background 'white'\n"
-  "set encoding utf8\n"
-  "set key off\n"
-  "set grid\n"
-  "set logscale x\n"
-  "set xtics ('0%%' 1, '50%%' 2, '90%%' 10, '99%%' 100, '99.9%%' 1e3, '99.99%%' 1e4, '99.999%%' 1e5,"
-  " '99.9999%%' 1e6, '99.99999%%' 1e7, '99.999999%%' 1e8)\n"
-  "set xlabel 'Percentile'\n"
-  "set ylabel 'Latency, µs'\n"
-  "set datafile commentschars '#V'\n"; // V: the line of titles
+static const char s_script[] = "set terminal svg size 900,500 background 'white'\n"
+                               "set encoding utf8\n"
+                               "set key off\n"
+                               "set grid\n"
+                               "set logscale x\n"
+                               "set xtics ('0%%' 1, '50%%' 2, '90%%' 10, '99%%' 100, '99.9%%' 1e3, "
+                               "'99.99%%' 1e4, '99.999%%' 1e5,"
+                               " '99.9999%%' 1e6, '99.99999%%' 1e7, '99.999999%%' 1e8)\n"
+                               "set xlabel 'Percentile'\n"
+                               "set ylabel 'Latency, µs'\n"
+                               "set datafile commentschars '#V'\n"; // V: the line of titles
 
 /*  Starts gnuplot. Returns 0 or an errno.  */
 static int s_spawn (pid_t *child, int in, int out, const char *argument)
@@ -88,11 +88,11 @@ static void s_write_script (FILE *out, const char *title, const rp_histogram_t *
     fputs ("set title ", out);
     s_write_quoted (out, title);
     fprintf (out, " noenhanced\nset xrange [1:%llu]\nset yrange [0:%llu]\n$times << end\n",
-             (unsigned long long) decades, (unsigned long long) (times->max + times->max / 20 + 1));
+      (unsigned long long) decades, (unsigned long long) (times->max + times->max / 20 + 1));
     rp_histogram_write (times, out);
     fputs ("end\n"
            "plot $times using 4:1 with linespoints linewidth 2 pointtype 7 pointsize 0.3\n",
-           out);
+      out);
 }
 
 /*  Returns 0 or an errno; ECHILD if gnuplot failed, which says why itself.  */
@@ -125,6 +125,6 @@ int rp_bench_plot (int file, const char *title, const rp_histogram_t *times)
     if (error == 0)
         return 0;
     fprintf (stderr, "riposte: no plot: gnuplot failed (%s); take the data: --hdr FILE\n",
-             error == ECHILD ? "its words are above, if any" : strerror (error));
+      error == ECHILD ? "its words are above, if any" : strerror (error));
     return 1;
 }

@@ -23,8 +23,11 @@ typedef struct {
 } s_percentile_t;
 
 static const s_percentile_t s_percentiles[] = {
-  {"p50", "p50", 50000},      {"p90", "p90", 90000}, {"p99", "p99", 99000},
-  {"p999", "p99.9", 99900}, {"max", "max", 0},
+  {"p50", "p50", 50000},
+  {"p90", "p90", 90000},
+  {"p99", "p99", 99000},
+  {"p999", "p99.9", 99900},
+  {"max", "max", 0},
 };
 #define S_PERCENTILES (sizeof s_percentiles / sizeof *s_percentiles)
 
@@ -52,9 +55,8 @@ uint64_t rp_bench_failed (const rp_bench_counts_t *counts)
 
 static double s_rate (const rp_bench_t *self, const rp_bench_counts_t *counts)
 {
-    return self->elapsed > 0
-             ? (double) counts->times.count * S_SECOND_US / (double) self->elapsed
-             : 0;
+    return self->elapsed > 0 ? (double) counts->times.count * S_SECOND_US / (double) self->elapsed
+                             : 0;
 }
 
 static uint64_t s_time (const rp_bench_counts_t *counts, const s_percentile_t *percentile)
@@ -87,7 +89,7 @@ static void s_write_json (const rp_bench_t *self, const rp_bench_counts_t *count
     for (size_t index = 0; index < S_PERCENTILES; index++) {
         uint64_t time = s_time (counts, &s_percentiles[index]);
         rp_output_set (times, s_percentiles[index].key,
-                       counts->times.count > 0 ? json_integer ((json_int_t) time) : json_null ());
+          counts->times.count > 0 ? json_integer ((json_int_t) time) : json_null ());
     }
     rp_output_set (object, "service", rp_output_text (self->service));
     bool native = self->cli->options.protocol == RP_BENCH_NATIVE;
@@ -95,8 +97,8 @@ static void s_write_json (const rp_bench_t *self, const rp_bench_counts_t *count
     rp_output_set (object, "loop", json_string (self->rate > 0 ? "open" : "closed"));
     s_set_count (object, "clients", self->client_count);
     s_set_count (object, "inflight", self->inflight);
-    rp_output_set (object, "asked_rate",
-                   self->rate > 0 ? json_integer ((json_int_t) self->rate) : json_null ());
+    rp_output_set (
+      object, "asked_rate", self->rate > 0 ? json_integer ((json_int_t) self->rate) : json_null ());
     s_set_count (object, "workers", self->cli->options.workers);
     s_set_count (object, "size", self->size);
     rp_output_set (object, "duration_s", json_real ((double) self->elapsed / S_SECOND_US));
@@ -116,7 +118,7 @@ static void s_write_csv (const rp_bench_t *self, const rp_bench_counts_t *counts
 {
     puts ("duration_s,rate,requests,failed,unsent,p50_us,p90_us,p99_us,p999_us,max_us");
     printf ("%.6f,%.3f,%" PRIu64 ",%" PRIu64 ",%" PRIu64, (double) self->elapsed / S_SECOND_US,
-            s_rate (self, counts), s_requests (counts), rp_bench_failed (counts), counts->unsent);
+      s_rate (self, counts), s_requests (counts), rp_bench_failed (counts), counts->unsent);
     for (size_t index = 0; index < S_PERCENTILES; index++)
         if (counts->times.count > 0)
             printf (",%" PRIu64, s_time (counts, &s_percentiles[index]));
@@ -142,17 +144,17 @@ static void s_write_table (const rp_bench_t *self, const rp_bench_counts_t *coun
 {
     char text[RP_UNITS_TEXT_MAX];
     double rate = s_rate (self, counts);
-    printf ("%srate      %.*f/s%s", self->cli->out.bold, rate < S_WHOLE_RATE, rate,
-            self->cli->out.reset);
+    printf (
+      "%srate      %.*f/s%s", self->cli->out.bold, rate < S_WHOLE_RATE, rate, self->cli->out.reset);
     if (self->rate > 0)
         printf (" of %" PRIu64 "/s asked for", self->rate);
     printf ("  (%" PRIu64 " requests in %s)\n", s_requests (counts),
-            rp_duration_format (text, self->elapsed));
+      rp_duration_format (text, self->elapsed));
     fputs ("latency ", stdout);
     for (size_t index = 0; index < S_PERCENTILES; index++) {
         int64_t time = (int64_t) s_time (counts, &s_percentiles[index]);
         printf ("  %s %s", s_percentiles[index].title,
-                counts->times.count > 0 ? rp_duration_format (text, time) : "-");
+          counts->times.count > 0 ? rp_duration_format (text, time) : "-");
     }
     putchar ('\n');
     s_write_failures (counts);
@@ -171,9 +173,9 @@ void rp_bench_report (const rp_bench_t *self, const rp_bench_counts_t *counts)
     fflush (stdout); // before the lines on standard error, where both are one terminal
     if (counts->unsent > 0)
         fprintf (stderr,
-                 "riposte: %" PRIu64 " more requests were due, and no time was left for them; "
-                 "ask for a lower --rate\n",
-                 counts->unsent);
+          "riposte: %" PRIu64 " more requests were due, and no time was left for them; "
+          "ask for a lower --rate\n",
+          counts->unsent);
     if (counts->failure.status != RP_OK && !rp_cli_writes_json (self->cli))
         rp_cli_tell_line (self->cli, "the first that failed: ", &counts->failure);
 }

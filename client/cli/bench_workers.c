@@ -114,14 +114,14 @@ static int s_tell_failure (const rp_cli_t *cli, rp_bench_workers_t *self, int st
     for (size_t index = 0; index < self->started && *why == '\0'; index++)
         (void) rp_worker_last_error (self->items[index].worker, why, sizeof why);
     rp_error_t error = {.status = status,
-                        .why = *why ? why : "not all of --workers were registered",
-                        .server = cli->options.server,
-                        .next = "use fewer --workers, or see the broker's log"};
+      .why = *why ? why : "not all of --workers were registered",
+      .server = cli->options.server,
+      .next = "use fewer --workers, or see the broker's log"};
     return rp_cli_tell (cli, &error);
 }
 
-rp_bench_workers_t *
-rp_bench_workers_start (const rp_cli_t *cli, const char *service, size_t count, int *code)
+rp_bench_workers_t *rp_bench_workers_start (
+  const rp_cli_t *cli, const char *service, size_t count, int *code)
 {
     rp_bench_workers_t *self = calloc (1, sizeof *self + count * sizeof *self->items);
     if (!self)

@@ -41,7 +41,7 @@ static int s_read_body (const s_source_t *source, rp_input_t *input)
     if (standard)
         return rp_cli_usage ("cannot read standard input (%s)", rp_input_reason (outcome));
     return rp_cli_usage ("cannot read %s (%s); a body that begins with @ goes behind --",
-                         source->path, rp_input_reason (outcome));
+      source->path, rp_input_reason (outcome));
 }
 
 static int s_call_once (rp_cli_t *self, const char *service, const void *body, size_t size)
@@ -65,10 +65,10 @@ static int s_check_arguments (const rp_cli_t *self)
     const rp_arguments_t *arguments = &self->arguments;
     if (arguments->count > 2)
         return rp_cli_usage ("too many arguments from \"%s\" on; put a body with blanks in quotes",
-                             arguments->items[2]);
+          arguments->items[2]);
     if (self->options.lines && arguments->count > 1)
-        return rp_cli_usage ("--lines takes its bodies from standard input, not from \"%s\"",
-                             arguments->items[1]);
+        return rp_cli_usage (
+          "--lines takes its bodies from standard input, not from \"%s\"", arguments->items[1]);
     if (self->options.lines && self->options.count > 0)
         return rp_cli_usage ("--lines and --count do not go together");
     return 0;

@@ -49,12 +49,12 @@ typedef struct {
     uint64_t inflight; /* 0: not given */
     uint64_t rate;     /* 0: none */
     uint64_t size;
-    int64_t duration;  /* 0: not given */
-    int64_t warmup;    /* -1: not given */
+    int64_t duration; /* 0: not given */
+    int64_t warmup;   /* -1: not given */
     uint64_t workers;
-    int protocol;      /* rp_bench_protocol_t */
-    const char *hdr;   /* NULL: none */
-    const char *plot;  /* NULL: none */
+    int protocol;     /* rp_bench_protocol_t */
+    const char *hdr;  /* NULL: none */
+    const char *plot; /* NULL: none */
 } rp_cli_options_t;
 
 typedef struct {

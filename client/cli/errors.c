@@ -45,8 +45,7 @@ typedef struct {
     size_t used;
 } s_line_t;
 
-static void __attribute__ ((format (printf, 2, 3)))
-s_add (s_line_t *self, const char *format, ...)
+static void __attribute__ ((format (printf, 2, 3))) s_add (s_line_t *self, const char *format, ...)
 {
     size_t room = RP_ERROR_LINE_MAX - self->used;
     va_list list;
@@ -80,11 +79,11 @@ static void s_add_what (s_line_t *self, const char *what, const char *service)
 rp_error_t rp_error_of (const rp_reply_t *reply, const char *service, const char *server)
 {
     return (rp_error_t){.status = (int) rp_reply_status (reply),
-                        .code = rp_reply_code (reply),
-                        .service = service,
-                        .hint = rp_reply_header (reply, "hint"),
-                        .why = rp_reply_message (reply),
-                        .server = server};
+      .code = rp_reply_code (reply),
+      .service = service,
+      .hint = rp_reply_header (reply, "hint"),
+      .why = rp_reply_message (reply),
+      .server = server};
 }
 
 /*  why is "ENDPOINT: reason" from a client that is connecting, or a line of its own from one that

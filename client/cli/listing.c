@@ -16,7 +16,7 @@ json_t *rp_listing_ask (rp_cli_t *self, const char *service, int *code)
 {
     if (self->arguments.count > 0) {
         *code = rp_cli_usage ("%s takes no argument, not \"%s\"", self->arguments.command->name,
-                              self->arguments.items[0]);
+          self->arguments.items[0]);
         return NULL;
     }
     *code = rp_cli_connect (self, 1);
@@ -51,7 +51,7 @@ static void s_format_cell (const rp_column_t *column, const json_t *item, char *
             break;
         case RP_CELL_SHARE:
             snprintf (cell, S_CELL_MAX, "%" JSON_INTEGER_FORMAT "/%" JSON_INTEGER_FORMAT, number,
-                      rp_output_number (item, column->second));
+              rp_output_number (item, column->second));
             break;
         case RP_CELL_DURATION:
             if (number > 0)
@@ -61,7 +61,7 @@ static void s_format_cell (const rp_column_t *column, const json_t *item, char *
             break;
         case RP_CELL_DRAINING:
             snprintf (cell, S_CELL_MAX, "%s",
-                      json_is_true (json_object_get (item, column->field)) ? "draining" : "ready");
+              json_is_true (json_object_get (item, column->field)) ? "draining" : "ready");
             break;
         case RP_CELL_TEXT:
         default:
@@ -134,13 +134,12 @@ static void s_write (const rp_cli_t *self, const rp_listing_t *listing, const js
     json_t *item;
     if (self->options.output == RP_OUTPUT_CSV) {
         s_write_csv_line (listing, NULL);
-        json_array_foreach (items, index, item)
-            s_write_csv_line (listing, item);
+        json_array_foreach (items, index, item) s_write_csv_line (listing, item);
         return;
     }
     if (self->options.output == RP_OUTPUT_JSONL) {
         json_array_foreach (items, index, item)
-            rp_output_json (RP_OUTPUT_JSONL, json_incref (item));
+          rp_output_json (RP_OUTPUT_JSONL, json_incref (item));
         return;
     }
     if (json_array_size (items) > 0)

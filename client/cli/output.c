@@ -129,7 +129,7 @@ int rp_output_finish (int code)
     if (fflush (stdout) == 0 && !ferror (stdout))
         return code;
     if (!s_reader_is_gone ())
-        fputs ("riposte: standard output did not take all of the answer; is the disk full?\n",
-               stderr);
+        fputs (
+          "riposte: standard output did not take all of the answer; is the disk full?\n", stderr);
     return 1;
 }

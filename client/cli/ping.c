@@ -42,7 +42,7 @@ static void s_tell_pong (const rp_cli_t *self, uint64_t number, uint64_t time)
             break;
         default:
             printf ("pong from %s in %s\n", self->options.server,
-                    rp_duration_format (text, (int64_t) time));
+              rp_duration_format (text, (int64_t) time));
             break;
     }
     fflush (stdout);
@@ -65,9 +65,9 @@ static void s_tell_times (const rp_cli_t *self, const s_times_t *times)
         char middle[RP_UNITS_TEXT_MAX];
         char most[RP_UNITS_TEXT_MAX];
         printf ("%" PRIu64 " pings: least %s, mean %s, most %s\n", times->count,
-                rp_duration_format (least, (int64_t) times->least),
-                rp_duration_format (middle, (int64_t) mean),
-                rp_duration_format (most, (int64_t) times->most));
+          rp_duration_format (least, (int64_t) times->least),
+          rp_duration_format (middle, (int64_t) mean),
+          rp_duration_format (most, (int64_t) times->most));
     }
 }
 
@@ -91,7 +91,7 @@ int rp_cli_ping (rp_cli_t *self)
 {
     if (self->arguments.count > 0)
         return rp_cli_usage ("ping takes no argument, not \"%s\"; the broker is named by --server",
-                             self->arguments.items[0]);
+          self->arguments.items[0]);
     int code = rp_cli_connect (self, 1);
     if (code != 0)
         return code;

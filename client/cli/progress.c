@@ -14,8 +14,8 @@
 void rp_progress_begin (rp_progress_t *self, uint64_t total, bool refused)
 {
     *self = (rp_progress_t){.on = !refused && isatty (STDERR_FILENO) && !isatty (STDOUT_FILENO),
-                            .total = total,
-                            .next_us = rp_clock_us () + S_INTERVAL_US};
+      .total = total,
+      .next_us = rp_clock_us () + S_INTERVAL_US};
 }
 
 void rp_progress_begin_alone (rp_progress_t *self, bool refused)

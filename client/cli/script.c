@@ -87,8 +87,8 @@ static rp_script_outcome_t s_read_escape (s_reader_t *self)
         }
     }
     snprintf (self->reason, RP_SCRIPT_REASON_MAX,
-              "knows \\n \\r \\t \\\\ \\$ \\# \\xHH, not \"\\%c\"; write \\\\ for a backslash",
-              letter >= ' ' && letter < 127 ? letter : '?');
+      "knows \\n \\r \\t \\\\ \\$ \\# \\xHH, not \"\\%c\"; write \\\\ for a backslash",
+      letter >= ' ' && letter < 127 ? letter : '?');
     return RP_SCRIPT_WRONG;
 }
 
@@ -115,7 +115,7 @@ static rp_script_outcome_t s_add_value (
         return s_add (self, fallback, fallback_size);
     int shown = size < 64 ? (int) size : 64;
     snprintf (self->reason, RP_SCRIPT_REASON_MAX,
-              "uses $%.*s, which is not set; give it: --set %.*s=VALUE", shown, name, shown, name);
+      "uses $%.*s, which is not set; give it: --set %.*s=VALUE", shown, name, shown, name);
     return RP_SCRIPT_WRONG;
 }
 
@@ -136,13 +136,13 @@ static rp_script_outcome_t s_read_variable (s_reader_t *self)
     bool has_default = close && close - rest >= 2 && rest[0] == ':' && rest[1] == '-';
     if (!close || (close != rest && !has_default)) {
         snprintf (self->reason, RP_SCRIPT_REASON_MAX,
-                  "has a \"${\" that is neither ${NAME} nor ${NAME:-DEFAULT}; "
-                  "write \\$ for a dollar");
+          "has a \"${\" that is neither ${NAME} nor ${NAME:-DEFAULT}; "
+          "write \\$ for a dollar");
         return RP_SCRIPT_WRONG;
     }
     self->at = close + 1;
     return s_add_value (self, name, size, has_default ? rest + 2 : NULL,
-                        has_default ? (size_t) (close - rest - 2) : 0);
+      has_default ? (size_t) (close - rest - 2) : 0);
 }
 
 static rp_script_outcome_t s_read_all (s_reader_t *self)
@@ -160,8 +160,7 @@ static rp_script_outcome_t s_read_all (s_reader_t *self)
     return RP_SCRIPT_REQUEST;
 }
 
-rp_script_outcome_t rp_script_read_line (
-  const char *line,
+rp_script_outcome_t rp_script_read_line (const char *line,
   size_t size,
   const rp_script_variables_t *variables,
   rp_script_request_t *request,
@@ -179,11 +178,11 @@ rp_script_outcome_t rp_script_read_line (
 
     // size + 1 bytes, so that a body of no bytes (an empty variable) has an address too.
     s_reader_t reader = {.at = line,
-                         .end = line + size,
-                         .variables = variables,
-                         .body = malloc (size + 1),
-                         .room = size + 1,
-                         .reason = reason};
+      .end = line + size,
+      .variables = variables,
+      .body = malloc (size + 1),
+      .room = size + 1,
+      .reason = reason};
     rp_script_outcome_t outcome = reader.body ? s_read_all (&reader) : RP_SCRIPT_NO_MEMORY;
     if (outcome == RP_SCRIPT_REQUEST)
         *request = (rp_script_request_t){.body = reader.body, .size = reader.size};
@@ -208,8 +207,7 @@ static rp_script_outcome_t s_append (rp_script_t *self, rp_script_request_t *req
     return RP_SCRIPT_REQUEST;
 }
 
-rp_script_outcome_t rp_script_read (
-  rp_script_t *self,
+rp_script_outcome_t rp_script_read (rp_script_t *self,
   const char *text,
   size_t size,
   const rp_script_variables_t *variables,

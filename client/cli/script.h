@@ -57,8 +57,7 @@ bool rp_script_variable (const char *text, rp_script_variable_t *variable);
 
 /*  Reads one line, with or without its end. With RP_SCRIPT_REQUEST the body is the caller's to
     free. reason holds RP_SCRIPT_REASON_MAX bytes.  */
-rp_script_outcome_t rp_script_read_line (
-  const char *line,
+rp_script_outcome_t rp_script_read_line (const char *line,
   size_t size,
   const rp_script_variables_t *variables,
   rp_script_request_t *request,
@@ -72,8 +71,7 @@ typedef struct {
 
 /*  Reads a whole script into self, which is {0} before. RP_SCRIPT_REQUEST: all of it is there
     (maybe no request). Otherwise *line is where it went wrong. To be freed in any case.  */
-rp_script_outcome_t rp_script_read (
-  rp_script_t *self,
+rp_script_outcome_t rp_script_read (rp_script_t *self,
   const char *text,
   size_t size,
   const rp_script_variables_t *variables,

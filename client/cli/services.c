@@ -17,8 +17,7 @@ int rp_cli_services (rp_cli_t *self)
       {"REQUESTS", RP_CELL_COUNT, "requests", NULL},
       {"FAILED", RP_CELL_COUNT, "failed", NULL},
     };
-    static const rp_listing_t listing = {
-      .service = "riposte.services",
+    static const rp_listing_t listing = {.service = "riposte.services",
       .list = "services",
       .empty = "no services: no worker is there; start one: riposte-worker upper -- tr a-z A-Z",
       .columns = columns,

@@ -50,10 +50,10 @@ static int s_tell_no_client (const rp_cli_t *self)
     if (errno == EINVAL)
         return rp_cli_usage ("--server wants endpoints such as tcp://127.0.0.1:5555 or "
                              "ipc:///run/x, with commas between them, not \"%s\"",
-                             self->options.server);
+          self->options.server);
     rp_error_t error = {.status = errno == ENOMEM ? RP_NO_MEMORY : RP_SYSTEM,
-                        .why = strerror (errno),
-                        .server = self->options.server};
+      .why = strerror (errno),
+      .server = self->options.server};
     return rp_cli_tell (self, &error);
 }
 
@@ -77,8 +77,8 @@ static int s_wait_broker (rp_cli_t *self)
     if (rc == RP_OK)
         return 0;
     rp_error_t error = {.status = rp_cli_interrupted () ? RP_INTERRUPTED : rc,
-                        .why = rp_client_last_error (self->client, why, sizeof why),
-                        .server = self->options.server};
+      .why = rp_client_last_error (self->client, why, sizeof why),
+      .server = self->options.server};
     return rp_cli_tell (self, &error);
 }
 
@@ -110,7 +110,7 @@ const char *rp_cli_service (rp_cli_t *self)
     if (!rp_name_is_valid (service, strlen (service))) {
         rp_cli_usage ("a service name is 1 to %u bytes without control characters; "
                       "list them: riposte services",
-                      (unsigned) RP_WIRE_NAME_MAX);
+          (unsigned) RP_WIRE_NAME_MAX);
         return NULL;
     }
     return service;
@@ -132,7 +132,7 @@ static int s_add_header (rp_call_t *call, const char *text)
     if (rc != RP_OK)
         return rp_cli_usage ("--header: a key is 1 to 63 of a-z 0-9 - _ . and a value has no "
                              "control characters, unlike \"%s\"",
-                             text);
+          text);
     return 0;
 }
 

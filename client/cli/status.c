@@ -81,9 +81,9 @@ static void s_write_table (const rp_cli_t *self, json_t *status)
     size_t width = rp_output_width (STDOUT_FILENO, 100);
     bool all = self->options.verbose;
     printf ("%sriposte-broker %s%s  pid %" JSON_INTEGER_FORMAT "  up %s%s\n", self->out.bold,
-            s_text (status, "version"), self->out.reset, rp_output_number (status, "pid"),
-            rp_duration_format (uptime, rp_output_number (status, "uptime_us")),
-            json_is_true (json_object_get (status, "draining")) ? "  draining" : "");
+      s_text (status, "version"), self->out.reset, rp_output_number (status, "pid"),
+      rp_duration_format (uptime, rp_output_number (status, "uptime_us")),
+      json_is_true (json_object_get (status, "draining")) ? "  draining" : "");
     s_write_endpoints (json_object_get (status, "endpoints"));
 
     static const char *const own_line[] = {"pid", "uptime_us"};

@@ -99,8 +99,7 @@ static int s_check_variables (const s_talk_t *self)
         const rp_script_variable_t *variable = &self->variables.items[index];
         if (!variable->used)
             return rp_cli_usage ("--set %.*s: the script does not use $%.*s",
-                                 (int) variable->name_size, variable->name,
-                                 (int) variable->name_size, variable->name);
+              (int) variable->name_size, variable->name, (int) variable->name_size, variable->name);
     }
     return 0;
 }
@@ -157,7 +156,7 @@ static int s_run_script (s_talk_t *self)
             break;
         if (!self->cli->options.quiet)
             fprintf (stderr, "riposte: lost after %zu of %zu requests (%s); beginning again\n",
-                     answered, self->script.count, rp_status_name (status));
+              answered, self->script.count, rp_status_name (status));
     }
     rp_transcript_end (&self->transcript, self->script.count, answered);
     fflush (stdout);
@@ -181,7 +180,7 @@ static void s_show_end (const s_talk_t *self, const rp_reply_t *reply)
         rp_cli_tell_line (self->cli, "", &error);
     }
     fprintf (stderr, "%s%s%s\n", err->dim,
-             rp_duration_format (time, (int64_t) rp_reply_total_us (reply)), err->reset);
+      rp_duration_format (time, (int64_t) rp_reply_total_us (reply)), err->reset);
 }
 
 /*  Sends what was typed, if it is a request. Returns false when it cannot go on.  */
@@ -218,7 +217,7 @@ static int s_run_by_hand (s_talk_t *self)
     s_begin (self);
     if (!self->cli->options.quiet)
         fprintf (stderr, "a conversation with \"%s\": a request per line, Ctrl-D ends it\n",
-                 self->service);
+          self->service);
     for (;;) {
         fprintf (stderr, "%s%s>%s ", self->cli->err.bold, self->service, self->cli->err.reset);
         ssize_t size = getline (&line, &room, stdin);
@@ -256,7 +255,7 @@ int rp_cli_talk (rp_cli_t *cli)
         return rp_status_exit_code (RP_USAGE);
     if (arguments->count > 2)
         return rp_cli_usage ("talk takes one script, not \"%s\" too", arguments->items[2]);
-    const char *path = arguments->count == 2     ? arguments->items[1]
+    const char *path = arguments->count == 2   ? arguments->items[1]
                        : isatty (STDIN_FILENO) ? NULL
                                                : "-";
     int code = s_talk (&self, path);

@@ -30,7 +30,7 @@ void rp_cli_tell_line (const rp_cli_t *self, const char *prefix, const rp_error_
 {
     char line[RP_ERROR_LINE_MAX];
     fprintf (stderr, "%sriposte:%s %s%s\n", self->err.red, self->err.reset, prefix,
-             rp_error_line (error, line));
+      rp_error_line (error, line));
 }
 
 int rp_cli_tell (const rp_cli_t *self, const rp_error_t *error)
@@ -72,8 +72,8 @@ void rp_cli_tell_request (const rp_cli_t *self, const char *service, size_t size
     char bytes[RP_UNITS_TEXT_MAX];
     char deadline[RP_UNITS_TEXT_MAX];
     fprintf (stderr, "%s→ %s %s  id %llx  deadline %s%s\n", self->err.dim, service,
-             rp_size_format (bytes, size), (unsigned long long) id,
-             rp_duration_format (deadline, self->options.timeout), self->err.reset);
+      rp_size_format (bytes, size), (unsigned long long) id,
+      rp_duration_format (deadline, self->options.timeout), self->err.reset);
 }
 
 /*  "no_worker" for people: "no worker".  */
@@ -92,8 +92,8 @@ void rp_cli_tell_reply (const rp_cli_t *self, const rp_reply_t *reply)
     char words[64];
     char text[RP_UNITS_TEXT_MAX];
     fprintf (stderr, "%s← %s %s", self->err.dim,
-             s_status_words ((int) rp_reply_status (reply), words, sizeof words),
-             rp_size_format (text, rp_reply_size (reply)));
+      s_status_words ((int) rp_reply_status (reply), words, sizeof words),
+      rp_size_format (text, rp_reply_size (reply)));
     char *worker = rp_text_visible (rp_reply_worker (reply), strlen (rp_reply_worker (reply)));
     if (!worker)
         rp_output_no_memory ();
@@ -107,5 +107,5 @@ void rp_cli_tell_reply (const rp_cli_t *self, const rp_reply_t *reply)
         fprintf (stderr, "  work %s", rp_duration_format (text, rp_reply_work_us (reply)));
     }
     fprintf (stderr, "  total %s%s\n",
-             rp_duration_format (text, (int64_t) rp_reply_total_us (reply)), self->err.reset);
+      rp_duration_format (text, (int64_t) rp_reply_total_us (reply)), self->err.reset);
 }

@@ -21,9 +21,8 @@
 
 void rp_transcript_begin (rp_transcript_t *self, const rp_cli_t *cli, const char *service)
 {
-    *self = (rp_transcript_t){.cli = cli,
-                              .service = service,
-                              .width = rp_output_width (STDOUT_FILENO, S_WIDTH)};
+    *self = (rp_transcript_t){
+      .cli = cli, .service = service, .width = rp_output_width (STDOUT_FILENO, S_WIDTH)};
     rp_output_t format = (rp_output_t) cli->options.output;
     if (rp_cli_writes_json (cli))
         rp_output_list_begin (&self->list, format);
@@ -31,8 +30,7 @@ void rp_transcript_begin (rp_transcript_t *self, const rp_cli_t *cli, const char
         puts ("round,number,request,status,code,message,attempts,total_us,worker,body");
     else
         printf ("%s%3s  %-7s %-8s %-*s%*s%s\n", cli->out.bold, "#", "party", "kind",
-                (int) (self->width - S_LEFT - S_RIGHT), "content", (int) S_RIGHT, "time",
-                cli->out.reset);
+          (int) (self->width - S_LEFT - S_RIGHT), "content", (int) S_RIGHT, "time", cli->out.reset);
 }
 
 void rp_transcript_round (rp_transcript_t *self)
@@ -73,8 +71,7 @@ static void s_write_content (const rp_transcript_t *self, const char *text, size
 }
 
 /*  A row and what hangs below it. time: "" for none.  */
-static void s_write_row (
-  rp_transcript_t *self,
+static void s_write_row (rp_transcript_t *self,
   const char *party,
   const char *kind,
   const char *text,
@@ -162,11 +159,11 @@ static void s_write_end (rp_transcript_t *self, const rp_reply_t *reply)
     char text[RP_ERROR_LINE_MAX];
     snprintf (text, sizeof text, "%s %s", rp_status_name (status), rp_reply_message (reply));
     // Who said so: the worker, the broker, or nobody but this side.
-    const char *party = status == RP_APP_ERROR ? "server"
+    const char *party = status == RP_APP_ERROR   ? "server"
                         : status >= RP_NO_BROKER ? "client"
                                                  : "broker";
-    s_write_row (self, party, status == RP_APP_ERROR ? "reply" : "status", text, strlen (text),
-                 time);
+    s_write_row (
+      self, party, status == RP_APP_ERROR ? "reply" : "status", text, strlen (text), time);
 }
 
 void rp_transcript_reply (
@@ -197,8 +194,8 @@ void rp_transcript_end (rp_transcript_t *self, size_t wanted, size_t answered)
     printf ("%s%zu of %zu requests answered", self->cli->out.dim, answered, wanted);
     if (self->round > 1)
         printf (", begun %zu times", self->round);
-    printf ("; %s in all%s\n", rp_duration_format (time, (int64_t) self->total_us),
-            self->cli->out.reset);
+    printf (
+      "; %s in all%s\n", rp_duration_format (time, (int64_t) self->total_us), self->cli->out.reset);
 }
 
 void rp_transcript_show (const rp_reply_t *reply)

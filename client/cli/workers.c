@@ -19,8 +19,7 @@ int rp_cli_workers (rp_cli_t *self)
       {"SILENT", RP_CELL_DURATION, "silent_us", NULL},
       {"ADDRESS", RP_CELL_TEXT, "address", NULL},
     };
-    static const rp_listing_t listing = {
-      .service = "riposte.workers",
+    static const rp_listing_t listing = {.service = "riposte.workers",
       .list = "workers",
       .empty = "no workers; start one: riposte-worker upper -- tr a-z A-Z",
       .columns = columns,

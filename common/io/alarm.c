@@ -14,7 +14,7 @@
 
 bool rp_alarm_init (rp_alarm_t *self)
 {
-    *self = (rp_alarm_t) {
+    *self = (rp_alarm_t){
       .descriptor = timerfd_create (CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC), .due = INT64_MAX};
     return self->descriptor >= 0;
 }

@@ -2,10 +2,10 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A poll with a timeout sets a timer of the kernel's and takes it back, which costs some 2 µs, most of it
-    while somebody waits for an answer. Times that are far away hardly change, and then later; so they are
-    set once, on a descriptor that is polled with the others. It may ring too soon, and then somebody looks
-    for nothing; never too late.
+    A poll with a timeout sets a timer of the kernel's and takes it back, which costs some 2 µs,
+    most of it while somebody waits for an answer. Times that are far away hardly change, and then
+    later; so they are set once, on a descriptor that is polled with the others. It may ring too
+    soon, and then somebody looks for nothing; never too late.
 
     Thread-safety: none, but its descriptor may be polled by several threads.
 */
@@ -26,8 +26,8 @@ typedef struct {
 bool rp_alarm_init (rp_alarm_t *self);
 void rp_alarm_close (rp_alarm_t *self);
 
-/*  Before a poll that is to end at the given time: returns the timeout to poll with, in *timeout, or NULL if
-    the alarm rings by then.  */
+/*  Before a poll that is to end at the given time: returns the timeout to poll with, in *timeout,
+    or NULL if the alarm rings by then.  */
 const struct timespec *rp_alarm_set (rp_alarm_t *self, int64_t until, struct timespec *timeout);
 
 /*  It was found readable.  */

@@ -15,8 +15,8 @@
 
 #define S_EVENTS                                                                                   \
     (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL                          \
-     | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH                       \
-     | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED)
+      | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH                      \
+      | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED)
 
 struct rp_channel {
     void *context;
@@ -69,8 +69,7 @@ int rp_channel_open (rp_channel_t *self, const char *endpoint)
     if (!self->socket)
         return -1;
     // Random, so that it is unique in a context that other channels use too.
-    self->monitor =
-      rp_socket_monitor (self->context, self->socket, S_EVENTS, rp_clock_entropy ());
+    self->monitor = rp_socket_monitor (self->context, self->socket, S_EVENTS, rp_clock_entropy ());
     if (self->monitor && rp_socket_connect (self->socket, endpoint) == 0
         && s_descriptor (self->socket, &self->descriptors[0])
         && s_descriptor (self->monitor, &self->descriptors[1]))
@@ -153,8 +152,7 @@ uint8_t *rp_channel_unbundle (rp_channel_t *self, size_t *size)
 {
     if (!self->bundle)
         return NULL;
-    uint8_t *at =
-      rp_bundle_next (self->bundle_data, self->bundle->bytes, &self->bundle_at, size);
+    uint8_t *at = rp_bundle_next (self->bundle_data, self->bundle->bytes, &self->bundle_at, size);
     if (!at)
         rp_message_destroy (self->bundle_pool, &self->bundle);
     return at;
@@ -171,9 +169,8 @@ rp_received_t rp_channel_receive (
         return result;
     result = rp_message_receive (pool, self->socket, RP_FRAMES_MAX, max_bytes, message_p);
     self->armed = result == RP_RECEIVED_NONE;
-    if (
-      result == RP_RECEIVED && (*message_p)->count == 1 // WELCOME may be the first in a bundle
-      && rp_bundle_is_valid (rp_message_data (*message_p), rp_message_size (*message_p))) {
+    if (result == RP_RECEIVED && (*message_p)->count == 1 // WELCOME may be the first in a bundle
+        && rp_bundle_is_valid (rp_message_data (*message_p), rp_message_size (*message_p))) {
         self->bundle = *message_p;
         self->bundle_data = rp_message_data (self->bundle);
         self->bundle_at = 0;

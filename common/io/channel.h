@@ -50,13 +50,14 @@ rp_channel_event_t rp_channel_next_event (rp_channel_t *self, const char **reaso
     closed.  */
 void rp_channel_set_bundles (rp_channel_t *self);
 
-/*  Receives one message, without waiting; see rp_message_receive. Those of a bundle come one by one. */
+/*  Receives one message, without waiting; see rp_message_receive. Those of a bundle come one by
+    one.  */
 rp_received_t rp_channel_receive (
   rp_channel_t *self, rp_message_pool_t *pool, size_t max_bytes, rp_message_t **message_p);
 
 /*  The next message of the bundle that was received last, where it lies: until the next call of any
-    function of this channel, and the caller may write on it. NULL if there is none; rp_channel_receive
-    has the next then. Costs less than a message for each.  */
+    function of this channel, and the caller may write on it. NULL if there is none;
+    rp_channel_receive has the next then. Costs less than a message for each.  */
 uint8_t *rp_channel_unbundle (rp_channel_t *self, size_t *size);
 
 /*  Whether a message of this size can go in a bundle.  */

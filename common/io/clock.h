@@ -18,7 +18,7 @@ uint64_t rp_clock_entropy (void);
 /*  A time, or how long something lasts, as the system takes it. us is not negative.  */
 static inline struct timespec rp_clock_timespec (int64_t us)
 {
-    return (struct timespec) {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
+    return (struct timespec){.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
 }
 
 #endif

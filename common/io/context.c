@@ -11,10 +11,12 @@
 
 #include <zmq.h>
 
-/*  Sockets at once: three for each connection. The default, 1,023, is too few for a load program.  */
+/*  Sockets at once: three for each connection. The default, 1,023, is too few for a load
+    program.  */
 #define S_SOCKETS 30000
 
-/*  zmq.h names it in its draft part only; the library, as it is built without drafts, takes it (4.3.4).  */
+/*  zmq.h names it in its draft part only; the library, as it is built without drafts, takes it
+    (4.3.4).  */
 #ifndef ZMQ_ZERO_COPY_RECV
 #define ZMQ_ZERO_COPY_RECV 10
 #endif

@@ -116,7 +116,8 @@ void rp_message_destroy (rp_message_pool_t *pool, rp_message_t **self_p)
     if (--self->shares > 0)
         return; // a bundle in which messages still lie
     if (self->bundle)
-        rp_message_destroy (pool, &self->bundle); // which has the first frame, and there is no other
+        rp_message_destroy (
+          pool, &self->bundle); // which has the first frame, and there is no other
     else {
         zmq_msg_close (&self->first);
         s_close_frames (self->rest, self->count - 1);
@@ -189,8 +190,7 @@ static rp_received_t s_receive_rest (
     return result;
 }
 
-rp_received_t rp_message_receive (
-  rp_message_pool_t *pool,
+rp_received_t rp_message_receive (rp_message_pool_t *pool,
   void *socket,
   uint32_t max_frames,
   size_t max_bytes,
@@ -215,9 +215,8 @@ rp_received_t rp_message_receive (
             result = RP_RECEIVED_BIG;
         }
         else if (more)
-            result = s_receive_rest (
-              self, socket, max_frames < RP_GUEST_FRAMES_MAX ? max_frames : RP_GUEST_FRAMES_MAX,
-              max_bytes);
+            result = s_receive_rest (self, socket,
+              max_frames < RP_GUEST_FRAMES_MAX ? max_frames : RP_GUEST_FRAMES_MAX, max_bytes);
     }
     if (result == RP_RECEIVED || result == RP_RECEIVED_BIG)
         *self_p = self;
@@ -242,8 +241,7 @@ static int s_send_address (void *socket, const void *address, size_t size)
     return rc;
 }
 
-int rp_message_send (
-  rp_message_pool_t *pool,
+int rp_message_send (rp_message_pool_t *pool,
   void *socket,
   const void *address,
   size_t address_size,
@@ -311,8 +309,8 @@ bool rp_message_leave_bundle (rp_message_pool_t *pool, rp_message_t *self)
     return true;
 }
 
-/*  The new one lies in the bundle from now on, and the old one, which is the one that is kept, has a
-    frame of its own: so that what is kept keeps no bundle.  */
+/*  The new one lies in the bundle from now on, and the old one, which is the one that is kept, has
+    a frame of its own: so that what is kept keeps no bundle.  */
 static rp_message_t *s_share_bundle (rp_message_pool_t *pool, rp_message_t *self)
 {
     rp_message_t *other = s_take_bare (pool);
@@ -377,9 +375,9 @@ static bool s_merge (
     return true;
 }
 
-/*  Groups neighbours until each group has more than twice the bytes of the next, so that there are few
-    of any size; writes where each ends, and returns how many there are. What is joined again and again
-    is copied only when its group grows by half.  */
+/*  Groups neighbours until each group has more than twice the bytes of the next, so that there are
+    few of any size; writes where each ends, and returns how many there are. What is joined again
+    and again is copied only when its group grows by half.  */
 static uint32_t s_group (zmq_msg_t *const *parts, uint32_t count, uint32_t *ends)
 {
     size_t sizes[S_PARTS_MAX];
@@ -394,8 +392,8 @@ static uint32_t s_group (zmq_msg_t *const *parts, uint32_t count, uint32_t *ends
     return groups;
 }
 
-/*  Makes a frame of each group; one of a single part is moved, when nothing can fail any more. NULL when
-    out of memory, and nothing changed.  */
+/*  Makes a frame of each group; one of a single part is moved, when nothing can fail any more. NULL
+    when out of memory, and nothing changed.  */
 static zmq_msg_t *s_regroup (
   rp_message_pool_t *pool, zmq_msg_t *const *parts, const uint32_t *ends, uint32_t groups)
 {

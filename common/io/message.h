@@ -6,8 +6,9 @@
     Bodies move from receive to send without being copied. Messages come from a free list of their
     owner, so that the data path allocates nothing of its own.
 
-    A message that came in a bundle lies in it until it is sent on: it has no frame of its own, and the
-    bundle lives as long as any of its messages. Small messages are copied once, from bundle to bundle.
+    A message that came in a bundle lies in it until it is sent on: it has no frame of its own, and
+    the bundle lives as long as any of its messages. Small messages are copied once, from bundle to
+    bundle.
 
     Thread-safety: a message, and a free list, belong to one thread at a time.
 */
@@ -39,7 +40,7 @@ struct rp_message {
 typedef struct {
     rp_message_t *head;
     size_t count;
-    size_t largest; /* more than this many are freed instead of kept */
+    size_t largest;  /* more than this many are freed instead of kept */
     uint64_t copied; /* bytes of bodies copied from one message to another, or to a large reply */
 } rp_message_pool_t;
 
@@ -65,8 +66,7 @@ void rp_message_destroy (rp_message_pool_t *pool, rp_message_t **self_p);
     At most max_frames frames and max_bytes bytes are kept. *self_p is set with RP_RECEIVED and
     RP_RECEIVED_BIG, NULL otherwise. With RP_RECEIVED_BIG its bytes tell which it was: more than
     max_bytes, or no more than that when the frames were too many.  */
-rp_received_t rp_message_receive (
-  rp_message_pool_t *pool,
+rp_received_t rp_message_receive (rp_message_pool_t *pool,
   void *socket,
   uint32_t max_frames,
   size_t max_bytes,
@@ -75,8 +75,7 @@ rp_received_t rp_message_receive (
 /*  Sends without waiting. address (may be NULL for a DEALER) goes first, as a frame of its own.
     0: sent, *self_p is NULL. -1: errno EAGAIN (full), EHOSTUNREACH (gone) and others; nothing was
     sent and *self_p is untouched.  */
-int rp_message_send (
-  rp_message_pool_t *pool,
+int rp_message_send (rp_message_pool_t *pool,
   void *socket,
   const void *address,
   size_t address_size,
@@ -92,8 +91,8 @@ rp_received_t rp_message_unbundle (
     changed.  */
 bool rp_message_leave_bundle (rp_message_pool_t *pool, rp_message_t *self);
 
-/*  True if whoever keeps what it says is to copy it: it lies in a bundle, or is so small that what libzmq read
-    it with is much more.  */
+/*  True if whoever keeps what it says is to copy it: it lies in a bundle, or is so small that what
+    libzmq read it with is much more.  */
 static inline bool rp_message_is_to_copy (const rp_message_t *self)
 {
     return self->bundle || (self->count == 1 && self->bytes <= RP_INLINE_MAX);
@@ -115,8 +114,8 @@ static inline size_t rp_message_size (rp_message_t *self)
 rp_message_t *rp_message_share (rp_message_pool_t *pool, rp_message_t *self);
 
 /*  Puts the frames behind the first of other behind those of self, and destroys other. When that is
-    more than RP_FRAMES_MAX frames, neighbours are put together until few are left, so that many small
-    ones cost little to join. False when out of memory, and nothing changed.  */
+    more than RP_FRAMES_MAX frames, neighbours are put together until few are left, so that many
+    small ones cost little to join. False when out of memory, and nothing changed.  */
 bool rp_message_join (rp_message_pool_t *pool, rp_message_t *self, rp_message_t **other_p);
 
 /*  Makes the first frame one that nobody else reads, so that its head may be patched in place.
@@ -126,11 +125,12 @@ bool rp_message_own_head (rp_message_pool_t *pool, rp_message_t *self);
 /*  Counts the copy of a first frame: what it has behind its head.  */
 void rp_message_count_copy (rp_message_pool_t *pool, const uint8_t *data, size_t size);
 
-/*  Gives a message of one frame more, empty ones. False when out of memory, and nothing changed.  */
+/*  Gives a message of one frame more, empty ones. False when out of memory, and nothing
+    changed.  */
 bool rp_message_add_frames (rp_message_t *self, uint32_t count);
 
-/*  Gives an empty frame that rp_message_add_frames added a copy of data. False when out of memory, and
-    nothing changed.  */
+/*  Gives an empty frame that rp_message_add_frames added a copy of data. False when out of memory,
+    and nothing changed.  */
 bool rp_message_fill_frame (rp_message_t *self, uint32_t index, const void *data, size_t size);
 
 /*  Frame number index, of a message that does not lie in a bundle.  */

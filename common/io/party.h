@@ -10,8 +10,8 @@
 
 #include <stddef.h>
 
-/*  Splits a comma-separated list of endpoints, where it lies, into at most `most` strings. Returns how
-    many; 0 if there are more, or one cannot be connected to.  */
+/*  Splits a comma-separated list of endpoints, where it lies, into at most `most` strings. Returns
+    how many; 0 if there are more, or one cannot be connected to.  */
 size_t rp_party_endpoints (char *text, const char **endpoints, size_t most);
 
 /*  Writes the name of a party that was given none: HOST-PID, cut to size.  */

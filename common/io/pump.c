@@ -212,12 +212,12 @@ static int s_lead (rp_pump_t *self, const void *leader, int own, int64_t until)
     self->leader_until = until < self->next ? until : self->next;
     self->descriptor_count = self->functions.descriptors (self->owner, self->descriptors);
     RP_CHECK (self->descriptor_count <= RP_PUMP_DESCRIPTORS_MAX);
-    polled[S_KICK] = (struct pollfd) {.fd = self->kick, .events = POLLIN};
-    polled[S_ALARM] = (struct pollfd) {.fd = self->alarm.descriptor, .events = POLLIN};
-    polled[S_OWN] = (struct pollfd) {.fd = own, .events = POLLIN}; // ignored if negative
+    polled[S_KICK] = (struct pollfd){.fd = self->kick, .events = POLLIN};
+    polled[S_ALARM] = (struct pollfd){.fd = self->alarm.descriptor, .events = POLLIN};
+    polled[S_OWN] = (struct pollfd){.fd = own, .events = POLLIN}; // ignored if negative
     nfds_t count = S_FIRST;
     for (int index = 0; index < self->descriptor_count; index++)
-        polled[count++] = (struct pollfd) {.fd = self->descriptors[index], .events = POLLIN};
+        polled[count++] = (struct pollfd){.fd = self->descriptors[index], .events = POLLIN};
 
     struct timespec near;
     const struct timespec *timeout = rp_alarm_set (&self->alarm, self->leader_until, &near);

@@ -83,12 +83,12 @@ static void *s_new_remote (void *context, int type, const s_option_t *options, s
 void *rp_socket_router (void *context, int64_t max_frame, int backlog)
 {
     const s_option_t options[] = {
-      {ZMQ_ROUTER_MANDATORY, 1}, // a send to one who is gone or full fails instead of vanishing
-      {ZMQ_ROUTER_HANDOVER, 0},  // nobody takes over another's replies
+      {ZMQ_ROUTER_MANDATORY, 1},   // a send to one who is gone or full fails instead of vanishing
+      {ZMQ_ROUTER_HANDOVER, 0},    // nobody takes over another's replies
       {ZMQ_MAXMSGSIZE, max_frame}, // the default is no limit
-      {ZMQ_SNDHWM, backlog},     // a peer that does not read is found full, and cut
-      {ZMQ_RCVHWM, 0},           // a full receive queue can abort the process (libzmq#3937)
-      {ZMQ_LINGER, 0},           // the default never exits; the broker sets its own before it ends
+      {ZMQ_SNDHWM, backlog},       // a peer that does not read is found full, and cut
+      {ZMQ_RCVHWM, 0},             // a full receive queue can abort the process (libzmq#3937)
+      {ZMQ_LINGER, 0}, // the default never exits; the broker sets its own before it ends
       {ZMQ_BACKLOG, S_BACKLOG},
     };
     // libzmq draws the first routing id from rand(), which it seeds with the time: a peer that
@@ -214,10 +214,9 @@ static bool s_is_to_itself (int descriptor)
     s_name_t peer = {0};
     socklen_t own_size = sizeof own;
     socklen_t peer_size = sizeof peer;
-    if (
-      getsockname (descriptor, &own.any, &own_size) != 0
-      || getpeername (descriptor, &peer.any, &peer_size) != 0
-      || own.any.sa_family != peer.any.sa_family)
+    if (getsockname (descriptor, &own.any, &own_size) != 0
+        || getpeername (descriptor, &peer.any, &peer_size) != 0
+        || own.any.sa_family != peer.any.sa_family)
         return false;
     if (own.any.sa_family == AF_INET)
         return own.v4.sin_addr.s_addr == peer.v4.sin_addr.s_addr;
@@ -275,8 +274,8 @@ static const char *s_host_fault (const char *host, size_t size, bool bind)
         return "has too many colons; an IPv6 address goes in brackets: tcp://[::1]:5555";
     const char *end = host + size - (bracketed ? 1 : 0);
     for (const char *at = host + (bracketed ? 1 : 0); at < end; at++) {
-        bool plain = (*at >= '0' && *at <= '9') || (*at >= 'a' && *at <= 'z')
-                     || (*at >= 'A' && *at <= 'Z');
+        bool plain =
+          (*at >= '0' && *at <= '9') || (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z');
         if (!plain && (*at == '\0' || !strchr (bracketed ? ":.%-_" : ".-_", *at)))
             return "has a character in its host that no host has";
     }

@@ -17,9 +17,10 @@
     long.  */
 #define RP_SOCKET_HANDSHAKE_MS 3000
 
-/*  Of a connection between two processes of one machine, bytes. There nothing is under way, and the system's
-    buffer of several MiB only sees to it that a large body is out of the processor's cache before the peer
-    reads it (ADR 0011). Under 64 KiB, which is a segment of loopback, connections stall.  */
+/*  Of a connection between two processes of one machine, bytes. There nothing is under way, and the
+    system's buffer of several MiB only sees to it that a large body is out of the processor's cache
+    before the peer reads it (ADR 0011). Under 64 KiB, which is a segment of loopback, connections
+    stall.  */
 #define RP_SOCKET_LOCAL_SEND_BUFFER 262144
 
 /*  The broker's ROUTER: mandatory, no handover, peers' backlog and largest frame bounded.
@@ -50,11 +51,13 @@ void rp_socket_close (void *socket, void *monitor);
     0, or -1 with errno.  */
 int rp_socket_prepare (void *socket, const char *endpoint);
 
-/*  zmq_connect, for the first and only time, with what depends on the endpoint. 0, or -1 with errno.  */
+/*  zmq_connect, for the first and only time, with what depends on the endpoint. 0, or -1 with
+    errno.  */
 int rp_socket_connect (void *socket, const char *endpoint);
 
-/*  Sets what depends on where a peer is, once it has connected. descriptor: of ZMQ_EVENT_ACCEPTED. If its
-    connection has ended meanwhile nothing happens, or another connection of this machine gets the same.  */
+/*  Sets what depends on where a peer is, once it has connected. descriptor: of ZMQ_EVENT_ACCEPTED.
+    If its connection has ended meanwhile nothing happens, or another connection of this machine
+    gets the same.  */
 void rp_socket_accepted (int descriptor);
 
 /*  True if an endpoint has a form that libzmq understands and this project uses: tcp://HOST:PORT

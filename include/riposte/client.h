@@ -89,8 +89,7 @@ RP_EXPORT int rp_client_call (
 
 /*  The same with a call that says more. RP_USAGE: it is of another client's conversation. After
     RP_INTERRUPTED it is the caller's again, and may be performed once more.  */
-RP_EXPORT int
-rp_client_perform (rp_client_t *self, rp_call_t **call_p, rp_reply_t **reply_p);
+RP_EXPORT int rp_client_perform (rp_client_t *self, rp_call_t **call_p, rp_reply_t **reply_p);
 
 /*  Submits a call and returns at once. Its end comes to rp_client_collect, or to its callback if it
     has one. *id (may be NULL) names it for rp_client_cancel; it is never 0.
@@ -122,8 +121,8 @@ RP_EXPORT size_t rp_client_open (rp_client_t *self);
 RP_EXPORT rp_call_t *rp_call_new (const char *service, const void *body, size_t size);
 
 /*  Creates the next request of a conversation. The same errors.  */
-RP_EXPORT rp_call_t *
-rp_call_new_in (rp_conversation_t *conversation, const void *body, size_t size);
+RP_EXPORT rp_call_t *rp_call_new_in (
+  rp_conversation_t *conversation, const void *body, size_t size);
 
 /*  Frees a call that was not submitted. Nulls *self_p; NULL is allowed.  */
 RP_EXPORT void rp_call_destroy (rp_call_t **self_p);
@@ -150,8 +149,9 @@ RP_EXPORT int rp_call_add_header (rp_call_t *self, const char *key, const char *
 RP_EXPORT void rp_call_set_trace (rp_call_t *self, bool trace);
 
 /*  The function gets the reply (its own to destroy) on the client's background thread. It must not
-    block, and may submit; what waits (call, perform, collect, connect) is refused there with RP_USAGE,
-    and the client must not be destroyed there. Calls with a callback never reach rp_client_collect.  */
+    block, and may submit; what waits (call, perform, collect, connect) is refused there with
+    RP_USAGE, and the client must not be destroyed there. Calls with a callback never reach
+    rp_client_collect.  */
 typedef void (rp_callback_fn) (rp_reply_t *reply, void *arg);
 RP_EXPORT int rp_call_set_callback (rp_call_t *self, rp_callback_fn *callback, void *arg);
 

@@ -2,8 +2,8 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A worker offers one service to every broker of a list, takes requests, at most as many at once as
-    it has slots, and replies to each. It registers again by itself after a broker was lost.
+    A worker offers one service to every broker of a list, takes requests, at most as many at once
+    as it has slots, and replies to each. It registers again by itself after a broker was lost.
 
         static void upper (rp_task_t **task_p, void *arg)
         {
@@ -138,11 +138,11 @@ RP_EXPORT int rp_task_add_header (rp_task_t *self, const char *key, const char *
 /*  With this reply the conversation is over; the client's next request begins anew.  */
 RP_EXPORT void rp_task_end_conversation (rp_task_t *self);
 
-/*  Ends the task with a reply and frees it; *task_p is NULL afterwards. The body is copied,
-    unless it is what rp_task_body gave and over 4 KiB: then it is passed on, if it came in one frame.
-    RP_OK: handed on. RP_CLOSED: nobody waits for it any more; it was dropped.
-    RP_TOO_LARGE: over the broker's limit; an APP_ERROR that says so was sent instead.
-    RP_USAGE (*task_p is NULL, or body is and size is not), RP_NO_MEMORY: *task_p is untouched.  */
+/*  Ends the task with a reply and frees it; *task_p is NULL afterwards. The body is copied, unless
+    it is what rp_task_body gave and over 4 KiB: then it is passed on, if it came in one frame.
+    RP_OK: handed on. RP_CLOSED: nobody waits for it any more; it was dropped. RP_TOO_LARGE: over
+    the broker's limit; an APP_ERROR that says so was sent instead. RP_USAGE (*task_p is NULL, or
+    body is and size is not), RP_NO_MEMORY: *task_p is untouched.  */
 RP_EXPORT int rp_task_reply (rp_task_t **task_p, const void *body, size_t size);
 
 /*  Ends the task with RP_APP_ERROR: code is the application's own number, message one line for

@@ -3,9 +3,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Each line is one write() to a file opened for appending, so that a kill -9 loses no line that was
-    begun and threads need no lock. What must be true when it is read later is written before it is
-    done (a start before the work, a reply before it is sent), and a final status after it came.
+    Each line is one write() to a file opened for appending, so that a kill -9 loses no line that
+    was begun and threads need no lock. What must be true when it is read later is written before it
+    is done (a start before the work, a reply before it is sent), and a final status after it came.
 */
 
 #ifndef RIPOSTE_CHAOS_HISTORY_H
@@ -18,7 +18,8 @@
 void history_open (const char *path);
 
 /*  Writes "<µs> <party> <event> <fields>"; fields are key=value, made from the format with tabs
-    between them; NULL if there are none. Ends the process when it cannot be written. Any thread.  */
+    between them; NULL if there are none. Ends the process when it cannot be written. Any
+    thread.  */
 __attribute__ ((format (printf, 3, 4))) void history_write (
   const char *party, const char *event, const char *format, ...);
 

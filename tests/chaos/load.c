@@ -3,13 +3,14 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-        chaos_load --server ENDPOINTS --name NAME --history FILE [--clients N] [--seconds N] [--rate N]
-                   [--seed N] [--heartbeat MS]
+    chaos_load --server ENDPOINTS --name NAME --history FILE [--clients N] [--seconds N] [--rate N]
+    [--seed N] [--heartbeat MS]
 
-    Each client is an rp_client_t and a thread. It sends requests of the kinds in the table below, at
-    random times with a mean of --rate a second, as long as it has few open, and lets conversations go
-    on. After --seconds, or at SIGTERM, it sends no more, waits until every request has its final
-    status, and writes "end". Standard output then has a line of JSON: how many ended with what.
+    Each client is an rp_client_t and a thread. It sends requests of the kinds in the table below,
+    at random times with a mean of --rate a second, as long as it has few open, and lets
+    conversations go on. After --seconds, or at SIGTERM, it sends no more, waits until every request
+    has its final status, and writes "end". Standard output then has a line of JSON: how many ended
+    with what.
 */
 
 #include <inttypes.h>
@@ -98,7 +99,8 @@ static struct {
 
 static atomic_bool s_ends;
 
-/*  ---- Chance ---------------------------------------------------------------------------------- */
+/*  ---- Chance
+    ----------------------------------------------------------------------------------  */
 
 /*  splitmix64. A number of [0, bound).  */
 static unsigned s_draw (s_client_t *self, unsigned bound)
@@ -130,7 +132,8 @@ static const s_kind_t *s_draw_kind (s_client_t *self)
     return &s_visit_kind;
 }
 
-/*  ---- Sending --------------------------------------------------------------------------------- */
+/*  ---- Sending
+    ---------------------------------------------------------------------------------  */
 
 __attribute__ ((noreturn)) static void s_die (const char *what, int rc)
 {
@@ -138,8 +141,8 @@ __attribute__ ((noreturn)) static void s_die (const char *what, int rc)
     exit (2);
 }
 
-/*  The conversation that may go on, or a new one in a free place; NULL if all are busy. Some have two
-    requests open at once, of which the second waits for the first.  */
+/*  The conversation that may go on, or a new one in a free place; NULL if all are busy. Some have
+    two requests open at once, of which the second waits for the first.  */
 static s_visit_t *s_take_visit (s_client_t *self)
 {
     for (unsigned index = 0; index < S_VISITS; index++) {
@@ -152,10 +155,10 @@ static s_visit_t *s_take_visit (s_client_t *self)
                 rp_conversation_destroy (&visit->conversation);
         }
         if (!visit->conversation) {
-            *visit = (s_visit_t) {.left = 2 + s_draw (self, 8)};
+            *visit = (s_visit_t){.left = 2 + s_draw (self, 8)};
             visit->conversation = rp_conversation_new (self->client, s_visit_kind.service);
             snprintf (visit->name, sizeof visit->name, "%s-%u-v%u", s_options.name, self->number,
-                      self->begun++);
+              self->begun++);
             if (!visit->conversation)
                 s_die ("no conversation", RP_NO_MEMORY);
         }
@@ -183,16 +186,15 @@ static void s_check_rc (int rc)
 static rp_call_t *s_make (s_client_t *self, const s_kind_t *kind, s_slot_t *slot)
 {
     char number[16];
-    snprintf (slot->request, sizeof slot->request, "%s-%u-%u", s_options.name, self->number,
-              self->sent++);
+    snprintf (
+      slot->request, sizeof slot->request, "%s-%u-%u", s_options.name, self->number, self->sent++);
     int size = snprintf (self->body, sizeof self->body, "%s %u %s ", slot->request,
-                         s_between (self, kind->work_us), kind->what);
+      s_between (self, kind->work_us), kind->what);
     memset (self->body + size, '.', sizeof self->body - (size_t) size);
     size_t whole = kind->size > (unsigned) size ? kind->size : (size_t) size;
     slot->crc = history_crc (self->body, whole);
-    rp_call_t *call = slot->visit
-                        ? rp_call_new_in (slot->visit->conversation, self->body, whole)
-                        : rp_call_new (kind->service, self->body, whole);
+    rp_call_t *call = slot->visit ? rp_call_new_in (slot->visit->conversation, self->body, whole)
+                                  : rp_call_new (kind->service, self->body, whole);
     if (!call)
         s_die ("no call", RP_NO_MEMORY);
     s_check_rc (rp_call_add_header (call, "request-id", slot->request));
@@ -212,7 +214,7 @@ static void s_send (s_client_t *self)
     s_slot_t *slot = s_free_slot (self);
     if (!slot || (kind == &s_visit_kind && !visit))
         return;
-    *slot = (s_slot_t) {.used = true, .visit = visit};
+    *slot = (s_slot_t){.used = true, .visit = visit};
     rp_call_t *call = s_make (self, kind, slot);
     unsigned timeout_ms = s_between (self, kind->timeout_ms);
     s_check_rc (rp_call_set_timeout_ms (call, timeout_ms));
@@ -220,9 +222,9 @@ static void s_send (s_client_t *self)
     if (kind->attempts > 1 && s_draw (self, 2) == 0)
         s_check_rc (rp_call_set_wait_worker_ms (call, 2000));
     history_write (self->party, "submit",
-                   "req=%s\tservice=%s\tdeadline=%" PRId64 "\tattempts=%u\tconv=%s\tseq=%u",
-                   slot->request, kind->service, history_now () + (int64_t) timeout_ms * 1000,
-                   kind->attempts, visit ? visit->name : "-", visit ? visit->asked : 0);
+      "req=%s\tservice=%s\tdeadline=%" PRId64 "\tattempts=%u\tconv=%s\tseq=%u", slot->request,
+      kind->service, history_now () + (int64_t) timeout_ms * 1000, kind->attempts,
+      visit ? visit->name : "-", visit ? visit->asked : 0);
     int rc = rp_client_submit (self->client, &call, &slot->id);
     if (rc != RP_OK)
         s_die ("a request was not taken", rc);
@@ -236,7 +238,8 @@ static void s_send (s_client_t *self)
     }
 }
 
-/*  ---- What comes back ------------------------------------------------------------------------- */
+/*  ---- What comes back
+    -------------------------------------------------------------------------  */
 
 /*  False if the reply is not to this request, or shows another conversation's state.  */
 static bool s_is_right (s_slot_t *slot, const rp_reply_t *reply)
@@ -245,8 +248,8 @@ static bool s_is_right (s_slot_t *slot, const rp_reply_t *reply)
     char request[S_NAME_MAX], conversation[S_NAME_MAX];
     unsigned count;
     uint32_t crc;
-    snprintf (text, sizeof text, "%.*s", (int) rp_reply_size (reply),
-              (const char *) rp_reply_body (reply));
+    snprintf (
+      text, sizeof text, "%.*s", (int) rp_reply_size (reply), (const char *) rp_reply_body (reply));
     if (sscanf (text, "%95s %*s %95s %u %" SCNx32, request, conversation, &count, &crc) != 4
         || strcmp (request, slot->request) != 0 || crc != slot->crc)
         return false;
@@ -265,10 +268,10 @@ static void s_take (s_client_t *self, rp_reply_t *reply)
     char crc[16] = "-";
     if (rp_reply_size (reply) > 0)
         snprintf (crc, sizeof crc, "%08" PRIx32,
-                  history_crc (rp_reply_body (reply), rp_reply_size (reply)));
-    history_write (self->party, "final", "req=%s\tstatus=%s\tmade=%" PRIu32 "\tbody=%s\ttext=%.300s",
-                   slot->request, rp_status_name ((int) status), rp_reply_attempts (reply), crc,
-                   rp_reply_message (reply));
+          history_crc (rp_reply_body (reply), rp_reply_size (reply)));
+    history_write (self->party, "final",
+      "req=%s\tstatus=%s\tmade=%" PRIu32 "\tbody=%s\ttext=%.300s", slot->request,
+      rp_status_name ((int) status), rp_reply_attempts (reply), crc, rp_reply_message (reply));
     self->statuses[status]++;
     s_visit_t *visit = slot->visit;
     if (visit) {
@@ -281,8 +284,8 @@ static void s_take (s_client_t *self, rp_reply_t *reply)
     if (status == RP_OK && !s_is_right (slot, reply)) {
         self->wrong++;
         fprintf (stderr, "chaos load: not the reply to %s in %s: %.*s\n", slot->request,
-                 visit ? visit->name : "no conversation", (int) rp_reply_size (reply),
-                 (const char *) rp_reply_body (reply));
+          visit ? visit->name : "no conversation", (int) rp_reply_size (reply),
+          (const char *) rp_reply_body (reply));
     }
     slot->used = false;
     self->open--;
@@ -301,7 +304,8 @@ static void s_cancel_due (s_client_t *self, int64_t now)
     }
 }
 
-/*  ---- A client -------------------------------------------------------------------------------- */
+/*  ---- A client
+    --------------------------------------------------------------------------------  */
 
 /*  Takes what ended, for at most a few milliseconds.  */
 static void s_collect (s_client_t *self)
@@ -317,7 +321,7 @@ static void s_collect (s_client_t *self)
         s_take (self, reply);
         wait_ms = 0;
     }
-    nanosleep (&(struct timespec) {.tv_nsec = 2000000}, NULL);
+    nanosleep (&(struct timespec){.tv_nsec = 2000000}, NULL);
 }
 
 static void *s_run (void *arg)
@@ -353,7 +357,8 @@ static void *s_run (void *arg)
     return NULL;
 }
 
-/*  ---- The program ----------------------------------------------------------------------------- */
+/*  ---- The program
+    -----------------------------------------------------------------------------  */
 
 /*  The second one does not wait for what is open.  */
 static void s_on_signal (int number)
@@ -367,10 +372,14 @@ static void s_on_signal (int number)
 static void s_parse (int argc, char **argv)
 {
     static const chaos_option_t table[] = {
-      {"server", &s_options.endpoints, NULL},   {"name", &s_options.name, NULL},
-      {"history", &s_options.history, NULL},    {"clients", NULL, &s_options.clients},
-      {"seconds", NULL, &s_options.seconds},    {"rate", NULL, &s_options.rate},
-      {"seed", NULL, &s_options.seed},          {"heartbeat", NULL, &s_options.heartbeat_ms},
+      {"server", &s_options.endpoints, NULL},
+      {"name", &s_options.name, NULL},
+      {"history", &s_options.history, NULL},
+      {"clients", NULL, &s_options.clients},
+      {"seconds", NULL, &s_options.seconds},
+      {"rate", NULL, &s_options.rate},
+      {"seed", NULL, &s_options.seed},
+      {"heartbeat", NULL, &s_options.heartbeat_ms},
     };
     chaos_options (table, sizeof table / sizeof *table, argc, argv);
     if (s_options.rate == 0)

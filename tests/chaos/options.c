@@ -11,7 +11,8 @@ __attribute__ ((noreturn)) static void s_refuse (
 {
     fprintf (stderr, "usage: %s", program);
     for (size_t index = 0; index < count; index++)
-        fprintf (stderr, options[index].text ? " --%s VALUE" : " [--%s NUMBER]", options[index].name);
+        fprintf (
+          stderr, options[index].text ? " --%s VALUE" : " [--%s NUMBER]", options[index].name);
     fputc ('\n', stderr);
     exit (2);
 }
@@ -20,8 +21,9 @@ void chaos_options (const chaos_option_t *options, size_t count, int argc, char 
 {
     for (int at = 1; at < argc; at += 2) {
         size_t index = 0;
-        while (index < count
-               && (strncmp (argv[at], "--", 2) != 0 || strcmp (argv[at] + 2, options[index].name) != 0))
+        while (
+          index < count
+          && (strncmp (argv[at], "--", 2) != 0 || strcmp (argv[at] + 2, options[index].name) != 0))
             index++;
         if (index == count || at + 1 == argc)
             s_refuse (options, count, argv[0]);

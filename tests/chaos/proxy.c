@@ -4,8 +4,9 @@
 
         chaos_proxy TARGET_PORT
 
-    Listens on a free port of 127.0.0.1, says "ready PORT" on standard output, and passes bytes on to
-    TARGET_PORT and back. Commands come on standard input, one on a line; their end ends the proxy.
+    Listens on a free port of 127.0.0.1, says "ready PORT" on standard output, and passes bytes on
+    to TARGET_PORT and back. Commands come on standard input, one on a line; their end ends the
+    proxy.
 
         delay MS         every byte is held up for so long, in both directions
         throttle KIB     so many KiB a second at most, in each direction; 0: as fast as it goes
@@ -84,7 +85,8 @@ __attribute__ ((noreturn)) static void s_die (const char *what)
     exit (1);
 }
 
-/*  ---- Connections ----------------------------------------------------------------------------- */
+/*  ---- Connections
+    -----------------------------------------------------------------------------  */
 
 static void s_watch (int socket, uint32_t events, void *what)
 {
@@ -109,7 +111,8 @@ static void s_reset (s_pair_t *pair)
     s_close (pair);
 }
 
-/*  A connection that was cut ends in good order: a reset might take back the half that was sent.  */
+/*  A connection that was cut ends in good order: a reset might take back the half that was
+    sent.  */
 static void s_break (s_pair_t *pair)
 {
     if (pair->directions[0].half)
@@ -146,7 +149,7 @@ static void s_accept (void)
     s_pair_t *pair = calloc (1, sizeof *pair);
     if (far < 0 || !pair)
         s_die ("chaos proxy: a connection");
-    *pair = (s_pair_t) {.sockets = {near, far}, .next = s_proxy.pairs};
+    *pair = (s_pair_t){.sockets = {near, far}, .next = s_proxy.pairs};
     s_proxy.pairs = pair;
     for (int way = 0; way < 2; way++)
         pair->directions[way].last = &pair->directions[way].first;
@@ -162,7 +165,8 @@ static void s_accept (void)
     }
 }
 
-/*  ---- Passing on ------------------------------------------------------------------------------ */
+/*  ---- Passing on
+    ------------------------------------------------------------------------------  */
 
 /*  Reads what there is, unless too much is held already. False when the connection is broken.  */
 static bool s_read (s_pair_t *pair, int way, int64_t now)
@@ -181,7 +185,7 @@ static bool s_read (s_pair_t *pair, int way, int64_t now)
         chunk = realloc (chunk, sizeof *chunk + (size_t) size);
         if (!chunk)
             s_die ("chaos proxy");
-        *chunk = (s_chunk_t) {.due = now + s_proxy.delay_us, .size = (size_t) size};
+        *chunk = (s_chunk_t){.due = now + s_proxy.delay_us, .size = (size_t) size};
         *direction->last = chunk;
         direction->last = &chunk->next;
         direction->held += (size_t) size;
@@ -250,7 +254,8 @@ static void s_serve (s_pair_t *pair, int64_t now)
         s_close (pair);
 }
 
-/*  ---- Commands -------------------------------------------------------------------------------- */
+/*  ---- Commands
+    --------------------------------------------------------------------------------  */
 
 static void s_obey (const char *word, const char *argument)
 {
@@ -305,7 +310,8 @@ static void s_read_commands (void)
     memmove (buffer, line, size);
 }
 
-/*  ---- The program ----------------------------------------------------------------------------- */
+/*  ---- The program
+    -----------------------------------------------------------------------------  */
 
 static void s_open (uint16_t target)
 {

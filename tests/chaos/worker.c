@@ -5,11 +5,12 @@
         chaos_worker --server ENDPOINTS --service NAME --name NAME --history FILE [--slots N]
                      [--threads N] [--heartbeat MS]
 
-    The body of a request is "REQUEST WORK_US WHAT" and then padding: how long the work takes, and what
-    to do then: "reply", "fail" (an APP_ERROR), or "abandon" (give the first attempt back as lost).
-    The body of a reply is "REQUEST TASK CONVERSATION COUNT CRC", with the name that the first request
-    of the conversation stated and how many of its requests this worker has begun, and the CRC of the
-    request's body; so no two starts have the same reply, and no visitor another's state unnoticed.
+    The body of a request is "REQUEST WORK_US WHAT" and then padding: how long the work takes, and
+    what to do then: "reply", "fail" (an APP_ERROR), or "abandon" (give the first attempt back as
+    lost). The body of a reply is "REQUEST TASK CONVERSATION COUNT CRC", with the name that the
+    first request of the conversation stated and how many of its requests this worker has begun, and
+    the CRC of the request's body; so no two starts have the same reply, and no visitor another's
+    state unnoticed.
 */
 
 #include <inttypes.h>
@@ -48,7 +49,8 @@ static pthread_mutex_t s_mutex = PTHREAD_MUTEX_INITIALIZER;
 static atomic_uint s_tasks;
 static rp_worker_t *s_worker; // for s_on_signal
 
-/*  ---- Conversations --------------------------------------------------------------------------- */
+/*  ---- Conversations
+    ---------------------------------------------------------------------------  */
 
 static s_visit_t **s_find (uint64_t conversation)
 {
@@ -87,7 +89,8 @@ static void s_forget (uint64_t conversation, void *arg)
     free (visit);
 }
 
-/*  ---- Requests -------------------------------------------------------------------------------- */
+/*  ---- Requests
+    --------------------------------------------------------------------------------  */
 
 typedef struct {
     char request[S_NAME_MAX];
@@ -130,7 +133,7 @@ static bool s_work (const rp_task_t *task, unsigned work_us)
         if (rp_task_cancelled (task))
             return false;
         long pause_us = (long) (left < S_STEP_US ? left : S_STEP_US);
-        nanosleep (&(struct timespec) {.tv_nsec = pause_us * 1000}, NULL);
+        nanosleep (&(struct timespec){.tv_nsec = pause_us * 1000}, NULL);
     }
     return true;
 }
@@ -143,8 +146,7 @@ static void s_handle (rp_task_t **task_p, void *arg)
     const char *seq = rp_task_header (*task_p, "seq");
     const char *stated = rp_task_header (*task_p, "conversation");
     history_write (s_party, "start", "req=%s\tattempt=%" PRIu32 "\tconv=%s\tseq=%s\ttask=%s",
-                   job.request, rp_task_attempt (*task_p), stated ? stated : "-", seq ? seq : "-",
-                   job.task);
+      job.request, rp_task_attempt (*task_p), stated ? stated : "-", seq ? seq : "-", job.task);
     uint64_t conversation = rp_task_conversation (*task_p);
     job.count = conversation ? s_count (conversation, job.conversation) : 0;
     bool awaited = s_work (*task_p, job.work_us);
@@ -154,21 +156,22 @@ static void s_handle (rp_task_t **task_p, void *arg)
     }
     char body[512];
     int size = snprintf (body, sizeof body, "%s %s %s %u %08" PRIx32, job.request, job.task,
-                         job.conversation, job.count, job.crc);
+      job.conversation, job.count, job.crc);
     bool fails = !awaited || strcmp (job.what, "fail") == 0;
     if (!awaited)
         history_write (s_party, "cancelled", "req=%s\ttask=%s", job.request, job.task);
-    // Whether anybody still waits is for the history to tell: a deadline that has passed here may be
-    // a moment away for a broker that read its clock a moment ago.
+    // Whether anybody still waits is for the history to tell: a deadline that has passed here may
+    // be a moment away for a broker that read its clock a moment ago.
     history_write (s_party, "reply", "req=%s\ttask=%s\tstatus=%s\tbody=%08" PRIx32, job.request,
-                   job.task, fails ? "APP_ERROR" : "OK", history_crc (body, (size_t) size));
+      job.task, fails ? "APP_ERROR" : "OK", history_crc (body, (size_t) size));
     if (fails)
         (void) rp_task_fail (task_p, 7, "as it was told", body, (size_t) size);
     else
         (void) rp_task_reply (task_p, body, (size_t) size);
 }
 
-/*  ---- The program ----------------------------------------------------------------------------- */
+/*  ---- The program
+    -----------------------------------------------------------------------------  */
 
 /*  The second one does not wait for conversations.  */
 static void s_on_signal (int number)
@@ -191,9 +194,12 @@ static void s_notice (const char *text, void *arg)
 static void s_parse (int argc, char **argv)
 {
     static const chaos_option_t table[] = {
-      {"server", &s_options.endpoints, NULL}, {"service", &s_options.service, NULL},
-      {"name", &s_options.name, NULL},        {"history", &s_options.history, NULL},
-      {"slots", NULL, &s_options.slots},      {"threads", NULL, &s_options.threads},
+      {"server", &s_options.endpoints, NULL},
+      {"service", &s_options.service, NULL},
+      {"name", &s_options.name, NULL},
+      {"history", &s_options.history, NULL},
+      {"slots", NULL, &s_options.slots},
+      {"threads", NULL, &s_options.threads},
       {"heartbeat", NULL, &s_options.heartbeat_ms},
     };
     chaos_options (table, sizeof table / sizeof *table, argc, argv);

@@ -31,7 +31,8 @@ static int s_end (void **state)
     return 0;
 }
 
-/*  Polls as one is to that has called rp_alarm_set; returns how long that took. It rang, or did not.  */
+/*  Polls as one is to that has called rp_alarm_set; returns how long that took. It rang, or did
+    not.  */
 static int64_t s_sleep (rp_alarm_t *alarm, int64_t until, bool rings)
 {
     struct timespec near;

@@ -55,8 +55,7 @@ static int s_set_up (void **state)
     assert_non_null (world.router);
     assert_int_equal (zmq_bind (world.router, "tcp://127.0.0.1:*"), 0);
     size_t size = sizeof world.endpoint;
-    assert_int_equal (
-      zmq_getsockopt (world.router, ZMQ_LAST_ENDPOINT, world.endpoint, &size), 0);
+    assert_int_equal (zmq_getsockopt (world.router, ZMQ_LAST_ENDPOINT, world.endpoint, &size), 0);
     world.channel = rp_channel_new (world.context);
     assert_non_null (world.channel);
     *state = &world;
@@ -92,7 +91,7 @@ static bool s_sleep (s_world_t *world, int64_t limit)
     assert_int_equal (count, 2);
     struct pollfd polled[2];
     for (int index = 0; index < 2; index++)
-        polled[index] = (struct pollfd) {.fd = descriptors[index], .events = POLLIN};
+        polled[index] = (struct pollfd){.fd = descriptors[index], .events = POLLIN};
     int64_t left = limit - rp_clock_us ();
     return left > 0 && poll (polled, 2, (int) (left / MS) + 1) > 0;
 }
@@ -156,8 +155,7 @@ static void s_introduce (s_world_t *world)
 static void s_router_says (s_world_t *world, const char *text)
 {
     assert_int_equal (
-      zmq_send (
-        world->router, world->address, world->address_size, ZMQ_SNDMORE | ZMQ_DONTWAIT),
+      zmq_send (world->router, world->address, world->address_size, ZMQ_SNDMORE | ZMQ_DONTWAIT),
       (int) world->address_size);
     assert_int_equal (
       zmq_send (world->router, text, strlen (text), ZMQ_DONTWAIT), (int) strlen (text));
@@ -173,8 +171,7 @@ static int s_plain_socket (s_world_t *world, bool listening)
     if (listening)
         assert_int_equal (listen (plain, 5), 0);
     assert_int_equal (getsockname (plain, (struct sockaddr *) &name, &size), 0);
-    snprintf (
-      world->endpoint, sizeof world->endpoint, "tcp://127.0.0.1:%d", ntohs (name.sin_port));
+    snprintf (world->endpoint, sizeof world->endpoint, "tcp://127.0.0.1:%d", ntohs (name.sin_port));
     return plain;
 }
 
@@ -395,7 +392,8 @@ static uint64_t s_id (const void *data, size_t size)
     return head.id;
 }
 
-/*  The first frame of the next message at the ROUTER. Returns its size; what follows is dropped.  */
+/*  The first frame of the next message at the ROUTER. Returns its size; what follows is
+    dropped.  */
 static size_t s_router_hears (s_world_t *world, unsigned char *frame, size_t capacity)
 {
     zmq_pollitem_t item = {.socket = world->router, .events = ZMQ_POLLIN};
@@ -546,8 +544,7 @@ static void messages_of_a_bundle_come_one_by_one (void **state)
     s_connect (world);
     s_introduce (world);
     static const char bundle[] = "RB\1\0\0\0\0\3one\0\0\0\3two";
-    assert_true (
-      zmq_send (world->router, world->address, world->address_size, ZMQ_SNDMORE) > 0);
+    assert_true (zmq_send (world->router, world->address, world->address_size, ZMQ_SNDMORE) > 0);
     assert_true (zmq_send (world->router, bundle, sizeof bundle - 1, 0) > 0);
     s_router_says (world, "three");
     rp_message_t *messages[3];
@@ -591,8 +588,7 @@ static void a_new_connection_begins_without_bundles_and_with_nothing_that_waited
     s_world_t *world = *state;
     s_connect_with_bundles (world);
     static const char bundle[] = "RB\1\0\0\0\0\3one\0\0\0\3two";
-    assert_true (
-      zmq_send (world->router, world->address, world->address_size, ZMQ_SNDMORE) > 0);
+    assert_true (zmq_send (world->router, world->address, world->address_size, ZMQ_SNDMORE) > 0);
     assert_true (zmq_send (world->router, bundle, sizeof bundle - 1, 0) > 0);
     rp_message_t *message = s_await_message (world); // and the other stays in the bundle
     rp_message_destroy (&world->pool, &message);

@@ -390,9 +390,8 @@ static void destroying_does_not_wait_for_a_broker_that_is_not_there (void **stat
 static void wrong_arguments_are_refused (void **state)
 {
     (void) state;
-    static const char *const endpoints[] = {
-      "", "tcp://127.0.0.1", "127.0.0.1:5555", "inproc://x", "tcp://*:5555",
-      "tcp://127.0.0.1:5555,", ",tcp://127.0.0.1:5555"};
+    static const char *const endpoints[] = {"", "tcp://127.0.0.1", "127.0.0.1:5555", "inproc://x",
+      "tcp://*:5555", "tcp://127.0.0.1:5555,", ",tcp://127.0.0.1:5555"};
     for (size_t index = 0; index < sizeof endpoints / sizeof *endpoints; index++) {
         errno = 0;
         assert_null (rp_client_new (endpoints[index]));

@@ -1,7 +1,7 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
-    Bundles in the client library, against a broker that does what the test says. Its heartbeats are a
-    minute apart, so that nothing but the rule at hand sends what waits.
+    Bundles in the client library, against a broker that does what the test says. Its heartbeats are
+    a minute apart, so that nothing but the rule at hand sends what waits.
 */
 
 #include <setjmp.h>
@@ -36,10 +36,8 @@ static void s_begin_with_results (client_pair_t *pair, unsigned count)
     for (unsigned index = 0; index < count; index++) {
         pair_submit (pair->client, "x");
         puppet_expect (pair->broker, RP_COMMAND_REQUEST);
-        bundle_add_message (
-          &replies,
-          (rp_head_t) {.command = RP_COMMAND_REPLY, .id = pair->broker->head.id, .attempt = 1},
-          "X");
+        bundle_add_message (&replies,
+          (rp_head_t){.command = RP_COMMAND_REPLY, .id = pair->broker->head.id, .attempt = 1}, "X");
     }
     if (count)
         puppet_send_bundle (pair->broker, &replies);
@@ -265,12 +263,11 @@ static void welcome_may_come_in_a_bundle (void **state)
     puppet_expect (pair.broker, RP_COMMAND_HELLO);
     static bundle_t bundle;
     bundle.size = 0;
-    bundle_add_message (
-      &bundle,
-      (rp_head_t) {
+    bundle_add_message (&bundle,
+      (rp_head_t){
         .command = RP_COMMAND_WELCOME, .flags = RP_FLAG_BUNDLES, .time = 60000, .value = 10},
       NULL);
-    bundle_add_message (&bundle, (rp_head_t) {.command = RP_COMMAND_HEARTBEAT}, NULL);
+    bundle_add_message (&bundle, (rp_head_t){.command = RP_COMMAND_HEARTBEAT}, NULL);
     puppet_send_bundle (pair.broker, &bundle);
     puppet_expect (pair.broker, RP_COMMAND_REQUEST);
     puppet_reply (pair.broker, RP_OK, NULL);

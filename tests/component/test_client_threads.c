@@ -25,7 +25,8 @@
 
 enum { THREADS = 8, EACH = 150, HELD = 64 };
 
-/*  ---- A broker in a thread: echoes, but holds "hold" until it is cancelled --------------------- */
+/*  ---- A broker in a thread: echoes, but holds "hold" until it is cancelled
+    ---------------------  */
 
 typedef struct {
     puppet_t *puppet;
@@ -76,8 +77,8 @@ static void *s_serve (void *arg)
 typedef struct {
     s_broker_t broker;
     rp_client_t *client;
-    atomic_int done;     /* requests that ended as they should */
-    atomic_int unknown;  /* those that were lost with the broker */
+    atomic_int done;    /* requests that ended as they should */
+    atomic_int unknown; /* those that were lost with the broker */
     atomic_int callbacks;
     atomic_bool seen[THREADS * EACH];
 } s_world_t;
@@ -119,7 +120,7 @@ static void s_start (
   s_job_t *jobs, int count, s_world_t *world, void (*function) (s_world_t *world, int number))
 {
     for (int number = 0; number < count; number++) {
-        jobs[number] = (s_job_t) {.world = world, .number = number, .function = function};
+        jobs[number] = (s_job_t){.world = world, .number = number, .function = function};
         assert_int_equal (pthread_create (&jobs[number].thread, NULL, s_work, &jobs[number]), 0);
     }
 }
@@ -142,9 +143,8 @@ static void s_call_many (s_world_t *world, int number)
             return;
         if (rp_reply_status (reply) == RP_UNKNOWN)
             world->unknown++;
-        else if (
-          rp_reply_status (reply) == RP_OK && rp_reply_size (reply) == (size_t) size
-          && memcmp (rp_reply_body (reply), body, (size_t) size) == 0)
+        else if (rp_reply_status (reply) == RP_OK && rp_reply_size (reply) == (size_t) size
+                 && memcmp (rp_reply_body (reply), body, (size_t) size) == 0)
             world->done++;
         rp_reply_destroy (&reply);
     }

@@ -49,10 +49,12 @@ static void s_send (test_peer_t *peer, const rp_head_t *head, size_t size)
 
 static void s_request (test_peer_t *client, uint64_t id, size_t size)
 {
-    s_send (
-      client,
-      &(rp_head_t) {
-        .command = RP_COMMAND_REQUEST, .id = id, .time = 10000, .attempts = 3, .name = "upper",
+    s_send (client,
+      &(rp_head_t){.command = RP_COMMAND_REQUEST,
+        .id = id,
+        .time = 10000,
+        .attempts = 3,
+        .name = "upper",
         .name_size = 5},
       size);
 }
@@ -62,7 +64,7 @@ static void s_serve (test_peer_t *worker, size_t size)
 {
     const rp_head_t *request = test_peer_expect (worker, RP_COMMAND_REQUEST);
     assert_int_equal (worker->body_size, size);
-    s_send (worker, &(rp_head_t) {.command = RP_COMMAND_REPLY, .id = request->id}, size);
+    s_send (worker, &(rp_head_t){.command = RP_COMMAND_REPLY, .id = request->id}, size);
 }
 
 /*  With attempts left, so that the broker keeps it; the second waits for the first.  */

@@ -38,7 +38,7 @@ static int s_setup (void **state)
     s_context = zmq_ctx_new ();
     s_router = rp_socket_router (s_context, 1000000, 100);
     assert_non_null (s_router);
-    s_pool = (rp_message_pool_t) {.largest = 10};
+    s_pool = (rp_message_pool_t){.largest = 10};
     rp_peers_init (&s_peers, 1);
     rp_egress_init (&s_egress, s_router, &s_peers, &s_pool, BACKLOG);
     return 0;
@@ -56,22 +56,24 @@ static int s_teardown (void **state)
 
 static void s_admit (rp_peer_id_t peer, const char *routing_id, int descriptor)
 {
-    rp_egress_carry_out (
-      &s_egress, &(rp_action_t) {.kind = RP_ACTION_ADMIT, .peer = peer},
-      &(rp_sender_t) {
+    rp_egress_carry_out (&s_egress, &(rp_action_t){.kind = RP_ACTION_ADMIT, .peer = peer},
+      &(rp_sender_t){
         .routing_id = routing_id, .size = strlen (routing_id), .descriptor = descriptor});
 }
 
 static void s_carry_out (rp_action_t action)
 {
-    rp_egress_carry_out (&s_egress, &action, &(rp_sender_t) {.descriptor = -1});
+    rp_egress_carry_out (&s_egress, &action, &(rp_sender_t){.descriptor = -1});
 }
 
 /*  An encoded REQUEST, as if it had just been received.  */
 static rp_payload_t *s_request (void)
 {
-    rp_head_t head = {
-      .command = RP_COMMAND_REQUEST, .id = 1, .time = 1, .attempts = 2, .name = "upper",
+    rp_head_t head = {.command = RP_COMMAND_REQUEST,
+      .id = 1,
+      .time = 1,
+      .attempts = 2,
+      .name = "upper",
       .name_size = 5};
     rp_message_t *message = rp_message_new (&s_pool, rp_wire_size (&head));
     assert_non_null (message);
@@ -81,7 +83,7 @@ static rp_payload_t *s_request (void)
 
 static void s_drop (rp_payload_t *payload)
 {
-    s_carry_out ((rp_action_t) {.kind = RP_ACTION_DROP, .payload = payload});
+    s_carry_out ((rp_action_t){.kind = RP_ACTION_DROP, .payload = payload});
 }
 
 static void s_a_request_that_cannot_be_sent_comes_back_with_its_token (void **state)
@@ -89,8 +91,8 @@ static void s_a_request_that_cannot_be_sent_comes_back_with_its_token (void **st
     (void) state;
     s_admit (s_one, "nobody is connected", -1);
     rp_payload_t *request = s_request ();
-    s_carry_out ((rp_action_t) {
-      .kind = RP_ACTION_SEND, .peer = s_one, .token = {77}, .payload = request});
+    s_carry_out (
+      (rp_action_t){.kind = RP_ACTION_SEND, .peer = s_one, .token = {77}, .payload = request});
     rp_event_t event;
     assert_false (rp_egress_next_event (&s_egress, &event)); // it waits in the outbox
     assert_true (rp_egress_flush (&s_egress));
@@ -110,7 +112,7 @@ static void s_a_request_that_was_kept_does_not_come_back (void **state)
     (void) state;
     s_admit (s_one, "nobody is connected", -1);
     rp_payload_t *request = s_request ();
-    s_carry_out ((rp_action_t) {
+    s_carry_out ((rp_action_t){
       .kind = RP_ACTION_SEND, .peer = s_one, .token = {77}, .payload = request, .keep = true});
     rp_egress_flush (&s_egress);
     rp_event_t event;
@@ -124,14 +126,14 @@ static void s_what_concerned_a_session_ends_with_it (void **state)
 {
     (void) state;
     s_admit (s_one, "nobody is connected", -1);
-    s_carry_out ((rp_action_t) {
-      .kind = RP_ACTION_SEND, .peer = s_one, .token = {77}, .payload = s_request ()});
-    s_carry_out ((rp_action_t) {.kind = RP_ACTION_FORGET, .peer = s_one});
+    s_carry_out (
+      (rp_action_t){.kind = RP_ACTION_SEND, .peer = s_one, .token = {77}, .payload = s_request ()});
+    s_carry_out ((rp_action_t){.kind = RP_ACTION_FORGET, .peer = s_one});
     rp_event_t event;
     assert_false (rp_egress_next_event (&s_egress, &event));
     // Sent after its end: neither an event nor a leak.
-    s_carry_out ((rp_action_t) {.kind = RP_ACTION_SEND, .peer = s_one, .payload = s_request ()});
-    s_carry_out ((rp_action_t) {
+    s_carry_out ((rp_action_t){.kind = RP_ACTION_SEND, .peer = s_one, .payload = s_request ()});
+    s_carry_out ((rp_action_t){
       .kind = RP_ACTION_SEND, .peer = s_one, .head = {.command = RP_COMMAND_HEARTBEAT}});
     rp_egress_flush (&s_egress);
     assert_false (rp_egress_next_event (&s_egress, &event));
@@ -152,7 +154,8 @@ static void s_whose_descriptor_has_a_new_owner_is_suspect (void **state)
 
 /*  ---- Bundles -------------------------------------------------------------------------------- */
 
-/*  A DEALER that is connected to the ROUTER under a name, and a session that reads bundles or not.  */
+/*  A DEALER that is connected to the ROUTER under a name, and a session that reads bundles or
+    not.  */
 static void *s_connect (rp_peer_id_t peer, const char *routing_id, bool bundles)
 {
     void *dealer = rp_socket_dealer (s_context);
@@ -163,10 +166,8 @@ static void *s_connect (rp_peer_id_t peer, const char *routing_id, bool bundles)
     char bytes[100];
     for (int frame = 0; frame < 2; frame++)
         assert_true (zmq_recv (s_router, bytes, sizeof bytes, 0) >= 0);
-    rp_egress_carry_out (
-      &s_egress, &(rp_action_t) {.kind = RP_ACTION_ADMIT, .peer = peer},
-      &(rp_sender_t) {
-        .routing_id = routing_id,
+    rp_egress_carry_out (&s_egress, &(rp_action_t){.kind = RP_ACTION_ADMIT, .peer = peer},
+      &(rp_sender_t){.routing_id = routing_id,
         .size = strlen (routing_id),
         .descriptor = -1,
         .bundles = bundles});
@@ -182,15 +183,14 @@ static int s_setup_bound (void **state)
 /*  A CANCEL, which tests tell from others by its id.  */
 static void s_send_small (rp_peer_id_t peer, uint64_t id)
 {
-    s_carry_out ((rp_action_t) {
+    s_carry_out ((rp_action_t){
       .kind = RP_ACTION_SEND, .peer = peer, .head = {.command = RP_COMMAND_CANCEL, .id = id}});
 }
 
 /*  A REPLY with a body of this size in its one frame, or behind it.  */
 static void s_send_reply (rp_peer_id_t peer, uint64_t id, size_t size, bool alone)
 {
-    rp_head_t head = {
-      .command = RP_COMMAND_REPLY, .id = id, .flags = alone ? 0 : RP_FLAG_INLINE};
+    rp_head_t head = {.command = RP_COMMAND_REPLY, .id = id, .flags = alone ? 0 : RP_FLAG_INLINE};
     size_t head_size = rp_wire_size (&head);
     rp_message_t *message = rp_message_new (&s_pool, head_size + (alone ? 0 : size));
     assert_non_null (message);
@@ -207,9 +207,8 @@ static void s_send_reply (rp_peer_id_t peer, uint64_t id, size_t size, bool alon
         body->bytes = size;
         assert_true (rp_message_join (&s_pool, message, &body));
     }
-    s_carry_out ((rp_action_t) {
-      .kind = RP_ACTION_SEND, .peer = peer, .head = head,
-      .payload = rp_egress_payload (message)});
+    s_carry_out ((rp_action_t){
+      .kind = RP_ACTION_SEND, .peer = peer, .head = head, .payload = rp_egress_payload (message)});
 }
 
 static uint64_t s_id (const void *data, size_t size)
@@ -264,12 +263,12 @@ static void s_what_is_for_one_session_goes_as_one_bundle_in_order (void **state)
     s_send_small (s_one, 8);
     s_expect_nothing (one);
     assert_true (rp_egress_flush (&s_egress));
-    s_expect_some (one, (uint64_t[]) {1, 3, 5, 8}, 4);
-    s_expect_some (two, (uint64_t[]) {2, 4, 6}, 3);
+    s_expect_some (one, (uint64_t[]){1, 3, 5, 8}, 4);
+    s_expect_some (two, (uint64_t[]){2, 4, 6}, 3);
     // What comes later begins anew.
     s_send_small (s_two, 9);
     rp_egress_flush (&s_egress);
-    s_expect_some (two, (uint64_t[]) {9}, 1);
+    s_expect_some (two, (uint64_t[]){9}, 1);
     s_expect_nothing (one);
     rp_socket_close (one, NULL);
     rp_socket_close (two, NULL);
@@ -282,8 +281,8 @@ static void s_what_was_sent_on_the_way_is_told_by_the_next_flush (void **state)
     s_admit (s_two, "two", -1);
     rp_egress_flush (&s_egress);
     s_send_small (s_one, 1);
-    s_carry_out ((rp_action_t) {.kind = RP_ACTION_FORGET, .peer = s_two});
-    s_expect_some (one, (uint64_t[]) {1}, 1);
+    s_carry_out ((rp_action_t){.kind = RP_ACTION_FORGET, .peer = s_two});
+    s_expect_some (one, (uint64_t[]){1}, 1);
     // The socket's wake-up may be gone with it.
     assert_true (rp_egress_flush (&s_egress));
     assert_false (rp_egress_flush (&s_egress));
@@ -313,10 +312,10 @@ static void s_what_is_large_or_has_several_frames_goes_alone_in_its_place (void 
     s_send_small (s_one, 5);
     s_send_reply (s_one, 6, RP_BUNDLE_MESSAGE_MAX - RP_WIRE_FIXED, false);
     rp_egress_flush (&s_egress);
-    s_expect_some (one, (uint64_t[]) {1, 2}, 2);
-    assert_int_equal (s_expect_some (one, (uint64_t[]) {3}, 1), 1);
-    assert_int_equal (s_expect_some (one, (uint64_t[]) {4}, 1), 2);
-    s_expect_some (one, (uint64_t[]) {5, 6}, 2);
+    s_expect_some (one, (uint64_t[]){1, 2}, 2);
+    assert_int_equal (s_expect_some (one, (uint64_t[]){3}, 1), 1);
+    assert_int_equal (s_expect_some (one, (uint64_t[]){4}, 1), 2);
+    s_expect_some (one, (uint64_t[]){5, 6}, 2);
     s_expect_nothing (one);
     rp_socket_close (one, NULL);
 }
@@ -368,8 +367,7 @@ static void s_an_outbox_that_is_full_keeps_the_order (void **state)
     rp_egress_flush (&s_egress);
     for (size_t index = 0; index < COUNT; index += RP_EGRESS_OUTBOX)
         s_expect_some (
-          one, ids + index,
-          COUNT - index < RP_EGRESS_OUTBOX ? COUNT - index : RP_EGRESS_OUTBOX);
+          one, ids + index, COUNT - index < RP_EGRESS_OUTBOX ? COUNT - index : RP_EGRESS_OUTBOX);
     rp_socket_close (one, NULL);
 }
 
@@ -379,8 +377,8 @@ static void s_what_must_not_come_later_goes_before_a_session_ends (void **state)
     void *one = s_connect (s_one, "one", true);
     s_send_small (s_one, 1);
     s_send_small (s_one, 2);
-    s_carry_out ((rp_action_t) {.kind = RP_ACTION_FORGET, .peer = s_one});
-    s_expect_some (one, (uint64_t[]) {1, 2}, 2);
+    s_carry_out ((rp_action_t){.kind = RP_ACTION_FORGET, .peer = s_one});
+    s_expect_some (one, (uint64_t[]){1, 2}, 2);
     s_send_small (s_one, 3);
     assert_true (rp_egress_flush (&s_egress));
     s_expect_nothing (one);
@@ -392,9 +390,8 @@ static void s_each_of_a_bundle_that_cannot_be_sent_is_reported_in_order (void **
 {
     (void) state;
     enum { COUNT = 4 };
-    rp_egress_carry_out (
-      &s_egress, &(rp_action_t) {.kind = RP_ACTION_ADMIT, .peer = s_one},
-      &(rp_sender_t) {.routing_id = "nobody", .size = 6, .descriptor = -1, .bundles = true});
+    rp_egress_carry_out (&s_egress, &(rp_action_t){.kind = RP_ACTION_ADMIT, .peer = s_one},
+      &(rp_sender_t){.routing_id = "nobody", .size = 6, .descriptor = -1, .bundles = true});
     rp_message_t *request = rp_egress_message (s_request ());
     size_t size = rp_message_size (request);
     rp_message_t *bundle =
@@ -410,13 +407,14 @@ static void s_each_of_a_bundle_that_cannot_be_sent_is_reported_in_order (void **
     size_t offset = 0;
     for (unsigned count = 0; count < COUNT; count++) {
         rp_message_t *message;
-        assert_int_equal (
-          rp_message_unbundle (&s_pool, bundle, &offset, &message), RP_RECEIVED);
+        assert_int_equal (rp_message_unbundle (&s_pool, bundle, &offset, &message), RP_RECEIVED);
         requests[count] = rp_egress_payload (message);
-        s_carry_out ((rp_action_t) {
-          .kind = RP_ACTION_SEND, .peer = s_one, .token = {count + 1},
+        s_carry_out ((rp_action_t){.kind = RP_ACTION_SEND,
+          .peer = s_one,
+          .token = {count + 1},
           .head = {.command = RP_COMMAND_REQUEST, .id = count + 1, .attempts = 2},
-          .payload = requests[count], .keep = count == 1});
+          .payload = requests[count],
+          .keep = count == 1});
     }
     rp_message_destroy (&s_pool, &bundle);
     rp_egress_flush (&s_egress);
@@ -436,7 +434,8 @@ static void s_each_of_a_bundle_that_cannot_be_sent_is_reported_in_order (void **
     assert_false (rp_egress_next_event (&s_egress, &event));
 }
 
-/*  ---- What waits is bounded in bytes ---------------------------------------------------------- */
+/*  ---- What waits is bounded in bytes
+    ----------------------------------------------------------  */
 
 #define LARGE (BACKLOG / 3 - 1000)
 
@@ -467,12 +466,12 @@ static void s_who_has_too_many_bytes_waiting_is_full_until_it_reads (void **stat
     assert_int_equal (s_large (3), 3 * each);
     assert_int_equal (s_large (4), 3 * each);
     s_expect_full ();
-    s_expect_some (one, (uint64_t[]) {1}, 1);
+    s_expect_some (one, (uint64_t[]){1}, 1);
     assert_int_equal (rp_egress_backlog (&s_egress), 2 * each);
     assert_int_equal (s_large (5), 3 * each);
-    s_expect_some (one, (uint64_t[]) {2}, 1);
-    s_expect_some (one, (uint64_t[]) {3}, 1);
-    s_expect_some (one, (uint64_t[]) {5}, 1);
+    s_expect_some (one, (uint64_t[]){2}, 1);
+    s_expect_some (one, (uint64_t[]){3}, 1);
+    s_expect_some (one, (uint64_t[]){5}, 1);
     assert_int_equal (rp_egress_backlog (&s_egress), 0);
     rp_socket_close (one, NULL);
 }
@@ -485,7 +484,7 @@ static void s_one_message_may_wait_whatever_its_size (void **state)
     rp_egress_flush (&s_egress);
     s_large (2);
     s_expect_full ();
-    assert_int_equal (s_expect_some (one, (uint64_t[]) {1}, 1), 2);
+    assert_int_equal (s_expect_some (one, (uint64_t[]){1}, 1), 2);
     rp_socket_close (one, NULL);
 }
 
@@ -514,11 +513,11 @@ static void s_requests_to_a_worker_are_not_bounded_here (void **state)
     void *one = s_connect (s_one, "one", true);
     for (uint64_t token = 1; token <= 2 * BACKLOG / LARGE; token++) {
         rp_message_t *message = rp_message_new (&s_pool, LARGE);
-        rp_wire_encode (
-          &(rp_head_t) {.command = RP_COMMAND_REQUEST, .flags = RP_FLAG_INLINE},
+        rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST, .flags = RP_FLAG_INLINE},
           rp_message_data (message), RP_WIRE_FIXED);
-        s_carry_out ((rp_action_t) {
-          .kind = RP_ACTION_SEND, .peer = s_one, .token = {token},
+        s_carry_out ((rp_action_t){.kind = RP_ACTION_SEND,
+          .peer = s_one,
+          .token = {token},
           .head = {.command = RP_COMMAND_REQUEST, .flags = RP_FLAG_INLINE, .id = token},
           .payload = rp_egress_payload (message)});
     }
@@ -534,7 +533,7 @@ static void s_what_waits_for_a_session_that_is_gone_goes_with_its_connection (vo
     (void) state;
     void *one = s_connect (s_one, "one", true);
     size_t each = s_large (1);
-    s_carry_out ((rp_action_t) {.kind = RP_ACTION_FORGET, .peer = s_one});
+    s_carry_out ((rp_action_t){.kind = RP_ACTION_FORGET, .peer = s_one});
     assert_int_equal (rp_egress_backlog (&s_egress), each);
     rp_socket_close (one, NULL);
     rp_socket_close (s_router, NULL);
@@ -555,7 +554,7 @@ static void s_who_leaves_with_something_unread_is_cut_but_not_who_is_dismissed (
         void *one = s_connect (s_one, dismissed ? "two" : "one", true);
         rp_peers_move (&s_peers, s_one, ends[0]);
         s_large (1);
-        s_carry_out ((rp_action_t) {.kind = RP_ACTION_FORGET, .peer = s_one, .keep = dismissed});
+        s_carry_out ((rp_action_t){.kind = RP_ACTION_FORGET, .peer = s_one, .keep = dismissed});
         ssize_t got = recv (ends[1], &byte, 1, 0);
         assert_int_equal (got, dismissed ? -1 : 0);
         rp_socket_close (one, NULL);

@@ -20,9 +20,8 @@
 
 static rp_gate_t s_gate (uint8_t number)
 {
-    rp_gate_kind_t kind =
-      number == 0 ? RP_GATE_OPEN : number % 2 ? RP_GATE_FRONT : RP_GATE_BACK;
-    return (rp_gate_t) {.kind = kind, .number = number};
+    rp_gate_kind_t kind = number == 0 ? RP_GATE_OPEN : number % 2 ? RP_GATE_FRONT : RP_GATE_BACK;
+    return (rp_gate_t){.kind = kind, .number = number};
 }
 
 /*  ---- Keys -------------------------------------------------------------------------------- */
@@ -88,8 +87,8 @@ static void s_the_same_routing_id_has_another_key_at_each_gate (void **state)
     }
 }
 
-/*  Nothing keeps a peer from choosing a routing id that is a key of another gate, or looks like one of
-    a gate that there is not.  */
+/*  Nothing keeps a peer from choosing a routing id that is a key of another gate, or looks like one
+    of a gate that there is not.  */
 static void s_a_routing_id_that_is_a_key_elsewhere_has_another_one (void **state)
 {
     (void) state;

@@ -31,7 +31,7 @@ static rp_guests_t s_guests;
 static int s_setup (void **state)
 {
     (void) state;
-    s_pool = (rp_message_pool_t) {.largest = 10};
+    s_pool = (rp_message_pool_t){.largest = 10};
     s_limits = (rp_limits_t) RP_LIMITS_DEFAULT;
     rp_guests_init (&s_guests, &s_pool, &s_limits, 7);
     return 0;
@@ -69,7 +69,8 @@ static rp_message_t *s_message (const frames_t *frames)
     return message;
 }
 
-/*  A native one; body NULL: none. With RP_FLAG_INLINE the first frame of it lies behind the head.  */
+/*  A native one; body NULL: none. With RP_FLAG_INLINE the first frame of it lies behind the
+    head.  */
 static rp_message_t *s_native (const rp_head_t *head, const char *body)
 {
     uint8_t first[RP_WIRE_HEAD_MAX + 64];
@@ -88,8 +89,7 @@ static rp_message_t *s_native (const rp_head_t *head, const char *body)
         assert_true (rp_message_add_frames (message, rest));
     s_set_frame (message, 0, first, size);
     for (uint32_t index = 0; index < rest; index++)
-        s_set_frame (
-          message, 1 + index, frames.frames[inlined + index].data,
+        s_set_frame (message, 1 + index, frames.frames[inlined + index].data,
           frames.frames[inlined + index].size);
     frames_free (&frames);
     return message;
@@ -177,8 +177,7 @@ static rp_guest_session_t *s_begin (rp_dialect_t dialect, bool worker)
 
 static rp_head_t s_reply (uint64_t id, rp_status_t status, const char *text)
 {
-    return (rp_head_t) {
-      .command = RP_COMMAND_REPLY,
+    return (rp_head_t){.command = RP_COMMAND_REPLY,
       .status = (uint8_t) status,
       .id = id,
       .text = text,
@@ -190,7 +189,9 @@ static uint32_t s_open (void)
     return rp_envelopes_count (&s_guests.envelopes);
 }
 
-#define S_PACKED_CLIENT(number) "\xaa\xa4" number "\x06MDPC02" number "\x04""echo"
+#define S_PACKED_CLIENT(number)                                                                    \
+    "\xaa\xa4" number "\x06MDPC02" number "\x04"                                                   \
+    "echo"
 #define S_PACKED_WORKER(id, number) "\xaa\xa4" id "\x06MDPW02" number
 
 /*  ---- Tests -------------------------------------------------------------------------------- */
@@ -241,7 +242,7 @@ static void s_each_worker_gets_requests_and_replies_in_its_words (void **state)
       {RP_DIALECT_MDP02, "MDPW02|\2|", "MDPW02|\4|", "MDPW02|\5"},
       {RP_DIALECT_MDP02_EMPTY, "|MDPW02|\2|", "|MDPW02|\4|", "|MDPW02|\5"},
       {RP_DIALECT_PACKED, S_PACKED_WORKER ("\5", "\2") "|", S_PACKED_WORKER ("\7", "\4") "|",
-       S_PACKED_WORKER ("\10", "\5")},
+        S_PACKED_WORKER ("\10", "\5")},
       {RP_DIALECT_PLAIN, "", "", NULL},
     };
     for (size_t index = 0; index < sizeof workers / sizeof *workers; index++)
@@ -251,8 +252,7 @@ static void s_each_worker_gets_requests_and_replies_in_its_words (void **state)
             snprintf (request, sizeof request, "%s12345678||%s", workers[index].request, body);
             snprintf (reply, sizeof reply, "%s12345678||%s", workers[index].reply, body);
             rp_guest_session_t *session = s_begin (workers[index].dialect, true);
-            rp_head_t head = {
-              .command = RP_COMMAND_REQUEST,
+            rp_head_t head = {.command = RP_COMMAND_REQUEST,
               .id = S_TOKEN,
               .time = 1000,
               .attempts = 1,
@@ -261,9 +261,9 @@ static void s_each_worker_gets_requests_and_replies_in_its_words (void **state)
               .name_size = 4};
             s_say (session, &head, body, request);
             assert_int_equal (s_take (session, reply, body), S_TOKEN);
-            head = (rp_head_t) {.command = RP_COMMAND_HEARTBEAT};
+            head = (rp_head_t){.command = RP_COMMAND_HEARTBEAT};
             s_say (session, &head, NULL, workers[index].heartbeat);
-            head = (rp_head_t) {.command = RP_COMMAND_WELCOME, .time = 1000, .value = 1};
+            head = (rp_head_t){.command = RP_COMMAND_WELCOME, .time = 1000, .value = 1};
             s_say (session, &head, NULL, NULL);
             rp_guests_end (&s_guests, &session);
         }
@@ -294,9 +294,13 @@ static void s_a_native_reply_without_body_has_an_empty_frame (void **state)
     rp_head_t head = s_reply (s_take (session, "|MDPC01|echo|a", "a"), RP_OK, "");
     s_say (session, &head, NULL, "|MDPC01|echo|");
     rp_guest_session_t *worker = s_begin (RP_DIALECT_MDP02, true);
-    head = (rp_head_t) {
-      .command = RP_COMMAND_REQUEST, .id = S_TOKEN, .time = 1, .attempts = 1, .attempt = 1,
-      .name = "echo", .name_size = 4};
+    head = (rp_head_t){.command = RP_COMMAND_REQUEST,
+      .id = S_TOKEN,
+      .time = 1,
+      .attempts = 1,
+      .attempt = 1,
+      .name = "echo",
+      .name_size = 4};
     s_say (worker, &head, NULL, "MDPW02|\2|12345678||");
 }
 
@@ -317,7 +321,8 @@ static void s_an_error_of_the_application_is_a_reply (void **state)
 {
     (void) state;
     rp_guest_session_t *session = s_begin (RP_DIALECT_MDP01, false);
-    rp_head_t head = s_reply (s_take (session, "|MDPC01|echo|a", "a"), RP_APP_ERROR, "no such file");
+    rp_head_t head =
+      s_reply (s_take (session, "|MDPC01|echo|a", "a"), RP_APP_ERROR, "no such file");
     s_say (session, &head, "details|more", "|MDPC01|echo|details|more");
     head = s_reply (s_take (session, "|MDPC01|echo|a", "a"), RP_APP_ERROR, "no such file");
     s_say (session, &head, NULL, "|MDPC01|echo|no such file");
@@ -407,7 +412,7 @@ static void s_the_hello_of_a_guest_says_what_its_protocol_leaves_open (void **st
     assert_int_equal (head.time, s_limits.guest_heartbeat);
     assert_int_equal (head.name_size, 4);
     assert_int_equal (head.key_size, strlen ("MDP 0.1"));
-    guest = (rp_guest_t) {.dialect = RP_DIALECT_MDP02};
+    guest = (rp_guest_t){.dialect = RP_DIALECT_MDP02};
     rp_guests_hello (&s_guests, &guest, &head);
     assert_int_equal (head.flags, 0);
     assert_int_equal (head.name_size, 0);

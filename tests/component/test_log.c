@@ -48,8 +48,7 @@ static void s_a_line_has_time_level_source_and_text (void **state)
     (void) state;
     rp_log_t log;
     rp_log_init (&log, s_pipe[1], RP_LEVEL_INFO);
-    rp_log_write (
-      &log, RP_LEVEL_WARNING, RP_TOPIC_BAD, 0, "127.0.0.1:40000", "sent %d frames", 65);
+    rp_log_write (&log, RP_LEVEL_WARNING, RP_TOPIC_BAD, 0, "127.0.0.1:40000", "sent %d frames", 65);
     const char *line = s_read ();
     int year, end = 0;
     assert_int_equal (sscanf (line, "%4d-%*2d-%*2dT%*2d:%*2d:%*d.%*3dZ %n", &year, &end), 1);
@@ -75,8 +74,7 @@ static void s_each_topic_is_limited_by_itself (void **state)
     for (unsigned line = 0; line < RP_LOG_LIMIT_BURST + 5; line++)
         rp_log_write (&log, RP_LEVEL_INFO, RP_TOPIC_BAD, 0, NULL, "flood");
     rp_log_write (&log, RP_LEVEL_INFO, RP_TOPIC_WORKER, 0, NULL, "joined");
-    rp_log_write (
-      &log, RP_LEVEL_INFO, RP_TOPIC_BAD, RP_LOG_LIMIT_INTERVAL_US, NULL, "flood");
+    rp_log_write (&log, RP_LEVEL_INFO, RP_TOPIC_BAD, RP_LOG_LIMIT_INTERVAL_US, NULL, "flood");
     const char *text = s_read ();
     unsigned floods = 0;
     for (const char *at = text; (at = strstr (at, "flood")); at++)
@@ -93,8 +91,7 @@ static void s_the_journal_gets_priorities_and_no_time (void **state)
     char stream[64];
     rp_log_t log;
     assert_int_equal (fstat (s_pipe[1], &stat), 0);
-    snprintf (
-      stream, sizeof stream, "%ju:%ju", (uintmax_t) stat.st_dev, (uintmax_t) stat.st_ino);
+    snprintf (stream, sizeof stream, "%ju:%ju", (uintmax_t) stat.st_dev, (uintmax_t) stat.st_ino);
     setenv ("JOURNAL_STREAM", stream, 1);
     rp_log_init (&log, s_pipe[1], RP_LEVEL_INFO);
     rp_log_write (&log, RP_LEVEL_WARNING, RP_TOPIC_BROKER, 0, NULL, "careful");
@@ -114,8 +111,7 @@ static void s_a_line_that_is_too_long_is_cut_and_still_ends (void **state)
     char large[2 * RP_LOG_LINE_MAX];
     memset (large, 'x', sizeof large);
     rp_log_init (&log, s_pipe[1], RP_LEVEL_INFO);
-    rp_log_write (
-      &log, RP_LEVEL_INFO, RP_TOPIC_BROKER, 0, NULL, "%.*s", (int) sizeof large, large);
+    rp_log_write (&log, RP_LEVEL_INFO, RP_TOPIC_BROKER, 0, NULL, "%.*s", (int) sizeof large, large);
     const char *line = s_read ();
     assert_in_range (strlen (line), RP_LOG_LINE_MAX - 2, RP_LOG_LINE_MAX);
     assert_int_equal (line[strlen (line) - 1], '\n');
@@ -128,14 +124,12 @@ static void s_a_reader_that_stops_holds_nobody_up_and_hears_what_it_missed (void
     rp_log_t log;
     rp_log_init (&log, s_pipe[1], RP_LEVEL_INFO);
     for (unsigned line = 0; line < LINES; line++) // far more than a pipe holds
-        rp_log_write (
-          &log, RP_LEVEL_INFO, RP_TOPIC_BROKER, (int64_t) line * RP_LOG_LIMIT_INTERVAL_US, NULL,
-          "%0100u", line);
+        rp_log_write (&log, RP_LEVEL_INFO, RP_TOPIC_BROKER,
+          (int64_t) line * RP_LOG_LIMIT_INTERVAL_US, NULL, "%0100u", line);
     while (*s_read ())
         continue;
-    rp_log_write (
-      &log, RP_LEVEL_INFO, RP_TOPIC_BROKER, (int64_t) LINES * RP_LOG_LIMIT_INTERVAL_US, NULL,
-      "back");
+    rp_log_write (&log, RP_LEVEL_INFO, RP_TOPIC_BROKER, (int64_t) LINES * RP_LOG_LIMIT_INTERVAL_US,
+      NULL, "back");
     assert_non_null (strstr (s_read (), "back ("));
 }
 

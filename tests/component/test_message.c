@@ -110,8 +110,7 @@ static int s_set_up (void **state)
     s_send_frames (world.dealer, 1, 1);
     s_take_address (&world);
     rp_message_t *message = NULL;
-    assert_int_equal (
-      rp_message_receive (&world.pool, world.router, 1, 1, &message), RP_RECEIVED);
+    assert_int_equal (rp_message_receive (&world.pool, world.router, 1, 1, &message), RP_RECEIVED);
     rp_message_destroy (&world.pool, &message);
     *state = &world;
     return 0;
@@ -213,8 +212,7 @@ static void bodies_pass_through_without_being_copied (void **state)
     rp_message_t *message = s_receive_two (world);
     const void *body = zmq_msg_data (rp_message_frame (message, 1));
     assert_int_equal (
-      rp_message_send (
-        &world->pool, world->router, world->address, world->address_size, &message),
+      rp_message_send (&world->pool, world->router, world->address, world->address_size, &message),
       0);
     assert_null (message);
 
@@ -239,8 +237,7 @@ static void a_send_to_one_who_is_gone_leaves_the_message_whole (void **state)
     assert_int_equal (zmq_msg_size (rp_message_frame (message, 1)), BIG);
     // and nothing of it is left in the socket
     assert_int_equal (
-      rp_message_send (
-        &world->pool, world->router, world->address, world->address_size, &message),
+      rp_message_send (&world->pool, world->router, world->address, world->address_size, &message),
       0);
     s_await_input (world->dealer);
     assert_int_equal (
@@ -365,8 +362,7 @@ static void s_unbundle_three (s_world_t *world, rp_message_t **messages)
         assert_message (messages[index], texts[index]);
     }
     rp_message_t *none = bundle;
-    assert_int_equal (
-      rp_message_unbundle (&world->pool, bundle, &offset, &none), RP_RECEIVED_NONE);
+    assert_int_equal (rp_message_unbundle (&world->pool, bundle, &offset, &none), RP_RECEIVED_NONE);
     assert_null (none);
     rp_message_destroy (&world->pool, &bundle);
     assert_null (bundle);
@@ -395,8 +391,7 @@ static void a_bundle_may_go_before_it_was_taken_apart (void **state)
     rp_message_t *bundle = s_new_bundle (world, texts, 2);
     size_t offset = 0;
     rp_message_t *message;
-    assert_int_equal (
-      rp_message_unbundle (&world->pool, bundle, &offset, &message), RP_RECEIVED);
+    assert_int_equal (rp_message_unbundle (&world->pool, bundle, &offset, &message), RP_RECEIVED);
     rp_message_destroy (&world->pool, &bundle);
     assert_message (message, "one");
     rp_message_destroy (&world->pool, &message);
@@ -425,7 +420,8 @@ static void a_message_that_leaves_its_bundle_has_a_frame_of_its_own (void **stat
 #define S_NEIGHBOURS 64
 #define S_FRAME_HEAD 2u // of a short frame on the wire, RFC 23
 
-/*  Not in the buffer of 8 KiB in which libzmq read it, which would stay as long as any of them waits.  */
+/*  Not in the buffer of 8 KiB in which libzmq read it, which would stay as long as any of them
+    waits.  */
 static void what_is_received_has_memory_of_its_own_size (void **state)
 {
     (void) state;
@@ -487,9 +483,8 @@ static void a_message_that_lies_in_a_bundle_is_sent_alone (void **state)
     s_unbundle_three (world, messages);
     assert_int_equal (rp_message_send (&world->pool, world->router, "nobody", 6, &messages[1]), -1);
     assert_message (messages[1], "the second");
-    assert_int_equal (
-      rp_message_send (
-        &world->pool, world->router, world->address, world->address_size, &messages[1]),
+    assert_int_equal (rp_message_send (&world->pool, world->router, world->address,
+                        world->address_size, &messages[1]),
       0);
     assert_null (messages[1]);
     s_await_input (world->dealer);
@@ -564,7 +559,8 @@ static void what_would_be_too_many_frames_is_put_together (void **state)
     assert_in_range (s_try_join (world, RP_FRAMES_MAX, RP_FRAMES_MAX), 2, RP_FRAMES_MAX);
 }
 
-/*  Joined one by one, a large body is not copied for each: else this would take minutes, not seconds.  */
+/*  Joined one by one, a large body is not copied for each: else this would take minutes, not
+    seconds.  */
 static void a_body_of_very_many_parts_is_joined_in_time (void **state)
 {
     enum { PART = 1024, PARTS = 16384 };

@@ -97,7 +97,7 @@ static void s_a_worker_that_drains_does_not_count (void **state)
     test_peer_t *client = test_client_new (test_broker_endpoint (s_broker));
     test_client_request (client, 1, "upper", "x");
     uint64_t token = test_peer_expect (worker, RP_COMMAND_REQUEST)->id;
-    test_peer_send (worker, &(rp_head_t) {.command = RP_COMMAND_DRAIN}, NULL, 0);
+    test_peer_send (worker, &(rp_head_t){.command = RP_COMMAND_DRAIN}, NULL, 0);
     s_await ("mmi.service", "upper", "404");
     s_expect ("mmi.workers", "upper", "404");
     s_expect ("mmi.services", "", "");
@@ -152,10 +152,12 @@ static void s_the_name_may_be_in_a_frame_of_its_own (void **state)
     test_peer_t *worker = s_worker ("upper");
     test_peer_t *client = test_client_new (test_broker_endpoint (s_broker));
     char head[RP_WIRE_HEAD_MAX];
-    size_t size = rp_wire_encode (
-      &(rp_head_t) {
-        .command = RP_COMMAND_REQUEST, .id = 1, .time = 1000, .attempts = 1,
-        .name = "mmi.workers", .name_size = 11},
+    size_t size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
+                                    .id = 1,
+                                    .time = 1000,
+                                    .attempts = 1,
+                                    .name = "mmi.workers",
+                                    .name_size = 11},
       head, sizeof head);
     test_peer_send_frame (client, head, size, true);
     test_peer_send_frame (client, "upper", 5, true);
@@ -163,10 +165,12 @@ static void s_the_name_may_be_in_a_frame_of_its_own (void **state)
     test_peer_expect_reply (client, 1, RP_OK);
     assert_int_equal (client->body_size, 1);
     assert_memory_equal (client->body, "1", 1);
-    size = rp_wire_encode (
-      &(rp_head_t) {
-        .command = RP_COMMAND_REQUEST, .id = 2, .time = 1000, .attempts = 1,
-        .name = "mmi.workers", .name_size = 11},
+    size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
+                             .id = 2,
+                             .time = 1000,
+                             .attempts = 1,
+                             .name = "mmi.workers",
+                             .name_size = 11},
       head, sizeof head);
     test_peer_send_frame (client, head, size, false); // no body at all
     test_peer_expect_reply (client, 2, RP_OK);

@@ -15,15 +15,14 @@
 
 static rp_message_pool_t s_pool = {.largest = 10};
 
-/*  A REQUEST with one header, as it came: with a body in the first frame (INLINE), in one of its own, or
-    none (NULL).  */
+/*  A REQUEST with one header, as it came: with a body in the first frame (INLINE), in one of its
+    own, or none (NULL).  */
 static rp_message_t *s_came (rp_head_t *head, const char *body, bool inlined)
 {
     static uint8_t headers[64];
     size_t headers_size = 0;
     assert_true (rp_headers_append (headers, &headers_size, sizeof headers, "trace", "a-value"));
-    rp_head_t said = {
-      .command = RP_COMMAND_REQUEST,
+    rp_head_t said = {.command = RP_COMMAND_REQUEST,
       .flags = (uint16_t) (RP_FLAG_TRACE | (body && inlined ? RP_FLAG_INLINE : 0)),
       .id = 5,
       .time = 1000,
@@ -39,22 +38,21 @@ static rp_message_t *s_came (rp_head_t *head, const char *body, bool inlined)
     rp_wire_encode (&said, rp_message_data (message), size);
     if (body && inlined) {
         memcpy (rp_message_data (message) + size, body, body_size);
-    } else if (body) {
+    }
+    else if (body) {
         assert_true (rp_message_add_frames (message, 1));
         zmq_msg_t *frame = rp_message_frame (message, 1);
         assert_int_equal (zmq_msg_init_size (frame, body_size), 0);
         memcpy (zmq_msg_data (frame), body, body_size);
         message->bytes += body_size;
     }
-    assert_int_equal (
-      rp_wire_decode (head, rp_message_data (message), rp_message_size (message)),
+    assert_int_equal (rp_wire_decode (head, rp_message_data (message), rp_message_size (message)),
       RP_WIRE_ERROR_NONE);
     return message;
 }
 
 /*  What the core says of a delivery.  */
-static const rp_head_t s_delivery = {
-  .command = RP_COMMAND_REQUEST,
+static const rp_head_t s_delivery = {.command = RP_COMMAND_REQUEST,
   .flags = RP_FLAG_TRACE,
   .id = 77,
   .time = 900,
@@ -129,7 +127,7 @@ static void s_what_is_large_or_has_several_frames_of_body_is_not_packed (void **
 
 static void s_carry_out (rp_egress_t *egress, rp_action_t action)
 {
-    rp_egress_carry_out (egress, &action, &(rp_sender_t) {.descriptor = -1});
+    rp_egress_carry_out (egress, &action, &(rp_sender_t){.descriptor = -1});
 }
 
 /*  The core passes a parcel on like any payload.  */
@@ -143,8 +141,11 @@ static void s_the_egress_takes_a_parcel_for_the_message_that_it_was (void **stat
     rp_head_t head;
     rp_payload_t *payload = rp_egress_payload (s_came (&head, "body", true));
     rp_egress_keep (&egress, &head, &payload);
-    rp_action_t send = {
-      .kind = RP_ACTION_SEND, .peer = {5}, .token = {77}, .payload = payload, .keep = true,
+    rp_action_t send = {.kind = RP_ACTION_SEND,
+      .peer = {5},
+      .token = {77},
+      .payload = payload,
+      .keep = true,
       .head = s_delivery};
     s_carry_out (&egress, send);
     s_assert_delivery (egress.waiting[0].message, "body");
@@ -154,7 +155,7 @@ static void s_the_egress_takes_a_parcel_for_the_message_that_it_was (void **stat
 
     payload = rp_egress_payload (s_came (&head, "body", true));
     rp_egress_keep (&egress, &head, &payload);
-    s_carry_out (&egress, (rp_action_t) {.kind = RP_ACTION_DROP, .payload = payload});
+    s_carry_out (&egress, (rp_action_t){.kind = RP_ACTION_DROP, .payload = payload});
     rp_egress_clear (&egress);
     rp_peers_clear (&peers);
 }

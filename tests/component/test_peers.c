@@ -39,7 +39,7 @@ static int s_teardown (void **state)
 /*  The id of a session by its number and how often that was used.  */
 static rp_peer_id_t s_peer (uint32_t number, uint32_t use)
 {
-    return (rp_peer_id_t) {((uint64_t) (2 * use + 1) << 32) | number};
+    return (rp_peer_id_t){((uint64_t) (2 * use + 1) << 32) | number};
 }
 
 static void s_bind (rp_peer_id_t peer, const char *routing_id, int descriptor)
@@ -104,7 +104,7 @@ static void s_whether_it_reads_bundles_and_its_note_belong_to_a_session (void **
     assert_false (rp_peers_bundles (&s_peers, s_peer (5, 1)));
     assert_int_equal (*rp_peers_note (&s_peers, s_peer (5, 1)), 0);
     assert_null (rp_peers_note (&s_peers, s_peer (5, 0)));
-    assert_false (rp_peers_bundles (&s_peers, (rp_peer_id_t) {0}));
+    assert_false (rp_peers_bundles (&s_peers, (rp_peer_id_t){0}));
 }
 
 static void s_thousands_of_sessions_come_and_go (void **state)
@@ -222,8 +222,8 @@ static int s_accept (int family, int *client, char *expected)
         ((struct sockaddr_in6 *) &storage)->sin6_addr = in6addr_loopback;
     else
         ((struct sockaddr_in *) &storage)->sin_addr.s_addr = htonl (INADDR_LOOPBACK);
-    socklen_t size = family == AF_INET6 ? sizeof (struct sockaddr_in6)
-                                        : sizeof (struct sockaddr_in);
+    socklen_t size =
+      family == AF_INET6 ? sizeof (struct sockaddr_in6) : sizeof (struct sockaddr_in);
     struct sockaddr *address = (struct sockaddr *) &storage;
     int listener = socket (family, SOCK_STREAM, 0);
     if (bind (listener, address, size) != 0) {
@@ -291,8 +291,7 @@ static void s_the_longest_routing_id_is_found (void **state)
     size_t size;
     rp_peer_id_t displaced;
     memset (key, 'k', sizeof key);
-    assert_true (
-      rp_peers_bind (&s_peers, s_peer (0, 0), key, sizeof key, -1, false, &displaced));
+    assert_true (rp_peers_bind (&s_peers, s_peer (0, 0), key, sizeof key, -1, false, &displaced));
     assert_int_equal (rp_peers_by_routing_id (&s_peers, key, sizeof key).v, s_peer (0, 0).v);
     assert_memory_equal (rp_peers_routing_id (&s_peers, s_peer (0, 0), &size), key, sizeof key);
     assert_int_equal (size, sizeof key);

@@ -169,8 +169,8 @@ static void s_a_service_is_there_while_a_worker_is_connected (void **state)
     assert_int_equal (s_guests ("ever", "PLAIN"), s_count ("counters", "workers_joined"));
 }
 
-/*  Connects, and waits until it was refused. libzmq gives a name back some time after the socket has
-    been closed, so each has its own.  */
+/*  Connects, and waits until it was refused. libzmq gives a name back some time after the socket
+    has been closed, so each has its own.  */
 static void s_connect_wrong (int number)
 {
     char event[256];
@@ -263,13 +263,13 @@ static void s_a_routing_id_leads_to_nobody_else (void **state)
 {
     (void) state;
     static const char there[13] = "\0gate\0\0\1abcde";
-    static const char nowhere[13] = "\0gate\0\0\xff""abcde";
+    static const char nowhere[13] = "\0gate\0\0\xff"
+                                    "abcde";
     void *rep = s_rep ();
     void *req = s_socket_of (ZMQ_REQ, S_FRONT, "abcde", 5);
     s_send (req, "a");
     s_expect (rep, "a");
-    void *hostile[2] = {
-      s_socket_of (ZMQ_DEALER, 0, there, sizeof there),
+    void *hostile[2] = {s_socket_of (ZMQ_DEALER, 0, there, sizeof there),
       s_socket_of (ZMQ_DEALER, 0, nowhere, sizeof nowhere)};
     for (int index = 0; index < 2; index++) {
         s_send (hostile[index], "|MDPC01|mmi.service|svc");

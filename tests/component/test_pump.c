@@ -35,12 +35,12 @@ typedef struct {
     rp_pump_t *pump;
     int near; /* the pump's end */
     int far;
-    bool second;        /* others[0] is polled instead of near */
-    int others[2];      /* a second pair, to change the descriptors to */
-    int64_t period;     /* a turn wants the next one after this long; 0: never */
-    int64_t asked;      /* when the last turn wanted the next one */
-    int64_t late;       /* how late it came, the first time; -1: it has not yet */
-    bool by_subject;    /* notify each waiter alone */
+    bool second;     /* others[0] is polled instead of near */
+    int others[2];   /* a second pair, to change the descriptors to */
+    int64_t period;  /* a turn wants the next one after this long; 0: never */
+    int64_t asked;   /* when the last turn wanted the next one */
+    int64_t late;    /* how late it came, the first time; -1: it has not yet */
+    bool by_subject; /* notify each waiter alone */
     int replies[WAITERS];
     int undelivered;
     bool inside;
@@ -497,7 +497,7 @@ static void an_idle_pump_costs_no_time (void **state)
 {
     s_owner_t *owner = *state;
     s_touch (owner);
-    s_idle (owner, true); // the keeper looks after a while, and leaves the leader alone
+    s_idle (owner, true);  // the keeper looks after a while, and leaves the leader alone
     s_idle (owner, false); // the keeper leads
     s_idle (owner, true);
     rp_pump_kick (owner->pump);

@@ -58,8 +58,8 @@ static void s_welcome_says_what_was_agreed (void **state)
     assert_int_equal (client->head.value, test_broker_limits ().client_open);
     assert_int_equal (client->head.key_size, 16);
     rp_header_t header;
-    assert_true (rp_headers_find (
-      client->head.headers, client->head.headers_size, "version", &header));
+    assert_true (
+      rp_headers_find (client->head.headers, client->head.headers_size, "version", &header));
     assert_int_equal (header.value_size, strlen (RP_VERSION));
     assert_memory_equal (header.value, RP_VERSION, strlen (RP_VERSION));
     test_peer_destroy (&client);
@@ -78,7 +78,7 @@ static void s_a_second_hello_ends_the_session (void **state)
 {
     (void) state;
     test_peer_t *client = test_client_new (s_endpoint);
-    test_peer_send (client, &(rp_head_t) {.command = RP_COMMAND_HELLO}, NULL, 0);
+    test_peer_send (client, &(rp_head_t){.command = RP_COMMAND_HELLO}, NULL, 0);
     test_peer_expect_bye (client, RP_INVALID);
     test_client_request (client, 1, "upper", "x");
     test_peer_expect_bye (client, RP_INVALID);
@@ -94,7 +94,7 @@ static void s_a_peer_that_chose_its_routing_id_is_served (void **state)
     zmq_disconnect (peer->socket, "tcp://127.0.0.1:1");
     zmq_setsockopt (peer->socket, ZMQ_ROUTING_ID, routing_id, sizeof routing_id);
     assert_int_equal (zmq_connect (peer->socket, s_endpoint), 0);
-    test_peer_send (peer, &(rp_head_t) {.command = RP_COMMAND_HELLO, .time = 1000}, NULL, 0);
+    test_peer_send (peer, &(rp_head_t){.command = RP_COMMAND_HELLO, .time = 1000}, NULL, 0);
     test_peer_expect (peer, RP_COMMAND_WELCOME);
     assert_int_equal (test_client_count (peer, NULL, "clients"), 1);
     test_peer_destroy (&peer);
@@ -131,14 +131,12 @@ static void s_frames_of_a_body_pass_as_they_are (void **state)
     test_peer_t *worker = test_worker_new (s_endpoint, "upper", 10);
     test_peer_t *client = test_client_new (s_endpoint);
     char head[RP_WIRE_HEAD_MAX];
-    size_t size = rp_wire_encode (
-      &(rp_head_t) {
-        .command = RP_COMMAND_REQUEST,
-        .id = 1,
-        .time = 10000,
-        .attempts = 2, // so that the broker keeps it and sends a share
-        .name = "upper",
-        .name_size = 5},
+    size_t size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
+                                    .id = 1,
+                                    .time = 10000,
+                                    .attempts = 2, // so that the broker keeps it and sends a share
+                                    .name = "upper",
+                                    .name_size = 5},
       head, sizeof head);
     test_peer_send_frame (client, head, size, true);
     test_peer_send_frame (client, "", 0, true);
@@ -223,10 +221,12 @@ static void s_a_body_over_the_limit_is_refused_and_the_session_goes_on (void **s
 
     // In frames that are each within the limit, and more in all than is kept.
     char head[RP_WIRE_HEAD_MAX];
-    size_t size = rp_wire_encode (
-      &(rp_head_t) {
-        .command = RP_COMMAND_REQUEST, .id = 2, .time = 1000, .attempts = 1, .name = "upper",
-        .name_size = 5},
+    size_t size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
+                                    .id = 2,
+                                    .time = 1000,
+                                    .attempts = 1,
+                                    .name = "upper",
+                                    .name_size = 5},
       head, sizeof head);
     char *frame = calloc (1, 1000000);
     assert_non_null (frame);
@@ -294,16 +294,14 @@ static void s_send_bad (test_peer_t *peer, const s_bad_t *bad)
     size_t block_size = 0;
     assert_true (rp_headers_append (block, &block_size, sizeof block, "key", "value"));
     char frame[200];
-    size_t size = rp_wire_encode (
-      &(rp_head_t) {
-        .command = RP_COMMAND_REQUEST,
-        .id = 1,
-        .time = 1000,
-        .attempts = 1,
-        .name = "upper",
-        .name_size = 5,
-        .headers = block,
-        .headers_size = (uint16_t) block_size},
+    size_t size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
+                                    .id = 1,
+                                    .time = 1000,
+                                    .attempts = 1,
+                                    .name = "upper",
+                                    .name_size = 5,
+                                    .headers = block,
+                                    .headers_size = (uint16_t) block_size},
       frame, sizeof frame);
     memcpy (frame + bad->at, bad->bytes, bad->size);
     test_peer_send_frame (peer, frame, bad->cut ? bad->cut : size, false);
@@ -319,8 +317,7 @@ static void s_bad_heads_end_the_session_and_are_counted_by_kind (void **state)
         s_send_bad (client, &s_bads[index]);
         test_peer_expect_bye (client, RP_INVALID);
         test_peer_destroy (&client);
-        assert_int_equal (
-          test_client_count (observer, "bad", s_bads[index].error), before + 1);
+        assert_int_equal (test_client_count (observer, "bad", s_bads[index].error), before + 1);
     }
     assert_int_equal (test_client_count (observer, NULL, "clients"), 1);
     test_peer_destroy (&observer);
@@ -338,8 +335,7 @@ static void s_bad_heads_of_strangers_are_answered_or_dropped_and_counted (void *
             test_peer_expect_bye (stranger, RP_INVALID);
         test_client_await_count (observer, "bad", s_bads[index].error, before + 1);
         // Dropped means that nothing came before this.
-        test_peer_send (
-          stranger, &(rp_head_t) {.command = RP_COMMAND_HELLO, .time = 1000}, NULL, 0);
+        test_peer_send (stranger, &(rp_head_t){.command = RP_COMMAND_HELLO, .time = 1000}, NULL, 0);
         test_peer_expect (stranger, RP_COMMAND_WELCOME);
         test_peer_destroy (&stranger);
     }
@@ -349,10 +345,12 @@ static void s_bad_heads_of_strangers_are_answered_or_dropped_and_counted (void *
 static void s_send_many_frames (test_peer_t *peer, unsigned count)
 {
     char head[RP_WIRE_HEAD_MAX];
-    size_t size = rp_wire_encode (
-      &(rp_head_t) {
-        .command = RP_COMMAND_REQUEST, .id = 1, .time = 1000, .attempts = 1, .name = "upper",
-        .name_size = 5},
+    size_t size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
+                                    .id = 1,
+                                    .time = 1000,
+                                    .attempts = 1,
+                                    .name = "upper",
+                                    .name_size = 5},
       head, sizeof head);
     test_peer_send_frame (peer, head, size, true);
     for (unsigned frame = 1; frame < count; frame++)
@@ -470,8 +468,7 @@ static void s_peers_that_come_and_go_in_crowds_leave_nothing_behind (void **stat
     int64_t died = test_now_ms ();
     test_client_await_count (observer, NULL, "workers", 0);
     assert_in_range (test_now_ms () - died, 0, 1000);
-    assert_int_equal (
-      test_client_count (observer, "counters", "workers_joined"), ROUNDS * CROWD);
+    assert_int_equal (test_client_count (observer, "counters", "workers_joined"), ROUNDS * CROWD);
     test_peer_destroy (&observer);
 }
 
@@ -481,7 +478,7 @@ static void s_a_silent_peer_is_lost_after_three_intervals (void **state)
     test_peer_t *observer = test_client_new (s_endpoint);
     test_peer_t *silent = test_peer_new (s_endpoint);
     int64_t joined = test_now_ms ();
-    test_peer_send (silent, &(rp_head_t) {.command = RP_COMMAND_HELLO, .time = 100}, NULL, 0);
+    test_peer_send (silent, &(rp_head_t){.command = RP_COMMAND_HELLO, .time = 100}, NULL, 0);
     test_peer_expect (silent, RP_COMMAND_WELCOME);
     test_peer_expect (silent, RP_COMMAND_HEARTBEAT);
     test_client_await_count (observer, NULL, "clients", 1);
@@ -504,7 +501,7 @@ static void s_a_peer_that_does_not_read_is_cut_and_the_others_go_on (void **stat
     int few = 1;
     zmq_setsockopt (deaf->socket, ZMQ_RCVHWM, &few, sizeof few);
     assert_int_equal (zmq_connect (deaf->socket, test_broker_endpoint (broker)), 0);
-    test_peer_send (deaf, &(rp_head_t) {.command = RP_COMMAND_HELLO, .time = 30000}, NULL, 0);
+    test_peer_send (deaf, &(rp_head_t){.command = RP_COMMAND_HELLO, .time = 30000}, NULL, 0);
     char *body = malloc (BODY + 1);
     assert_non_null (body);
     memset (body, 'p', BODY);
@@ -513,15 +510,13 @@ static void s_a_peer_that_does_not_read_is_cut_and_the_others_go_on (void **stat
     zmq_setsockopt (deaf->socket, ZMQ_SNDTIMEO, &at_once, sizeof at_once);
     char frame[RP_WIRE_HEAD_MAX + BODY];
     for (uint64_t id = 1; id <= REQUESTS; id++) {
-        size_t size = rp_wire_encode (
-          &(rp_head_t) {
-            .command = RP_COMMAND_REQUEST,
-            .flags = RP_FLAG_INLINE,
-            .id = id,
-            .time = 10000,
-            .attempts = 1,
-            .name = "riposte.ping",
-            .name_size = 12},
+        size_t size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
+                                        .flags = RP_FLAG_INLINE,
+                                        .id = id,
+                                        .time = 10000,
+                                        .attempts = 1,
+                                        .name = "riposte.ping",
+                                        .name_size = 12},
           frame, sizeof frame);
         memcpy (frame + size, body, BODY);
         while (zmq_send (deaf->socket, frame, size + BODY, 0) < 0) {
@@ -574,9 +569,8 @@ static int s_other_end (int descriptor)
     for (int other = 3; other < 1000; other++) {
         struct sockaddr_in peer = {0};
         size = sizeof peer;
-        if (
-          getpeername (other, (struct sockaddr *) &peer, &size) == 0 && peer.sin_family == AF_INET
-          && peer.sin_port == own.sin_port)
+        if (getpeername (other, (struct sockaddr *) &peer, &size) == 0 && peer.sin_family == AF_INET
+            && peer.sin_port == own.sin_port)
             return other;
     }
     fail_msg ("no other end");
@@ -651,7 +645,7 @@ static void s_a_drain_finishes_what_runs_refuses_what_comes_and_ends (void **sta
     test_client_request (client, 3, "upper", "new");
     test_peer_expect_reply (client, 3, RP_DRAINING);
     test_peer_t *late = test_peer_new (test_broker_endpoint (broker));
-    test_peer_send (late, &(rp_head_t) {.command = RP_COMMAND_HELLO, .time = 1000}, NULL, 0);
+    test_peer_send (late, &(rp_head_t){.command = RP_COMMAND_HELLO, .time = 1000}, NULL, 0);
     test_peer_expect_bye (late, RP_DRAINING);
 
     uint64_t token = worker->head.id;
@@ -793,10 +787,12 @@ static void s_ping_returns_every_frame_of_the_body (void **state)
     s_assert_body (client, "pong?");
 
     char head[RP_WIRE_HEAD_MAX];
-    size_t size = rp_wire_encode (
-      &(rp_head_t) {
-        .command = RP_COMMAND_REQUEST, .id = 2, .time = 1000, .attempts = 1,
-        .name = "riposte.ping", .name_size = 12},
+    size_t size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
+                                    .id = 2,
+                                    .time = 1000,
+                                    .attempts = 1,
+                                    .name = "riposte.ping",
+                                    .name_size = 12},
       head, sizeof head);
     test_peer_send_frame (client, head, size, true);
     test_peer_send_frame (client, "one", 3, true);

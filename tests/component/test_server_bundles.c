@@ -39,8 +39,11 @@ static int s_teardown (void **state)
 
 static rp_head_t s_request (uint64_t id)
 {
-    return (rp_head_t) {
-      .command = RP_COMMAND_REQUEST, .id = id, .time = 10000, .attempts = 1, .name = "upper",
+    return (rp_head_t){.command = RP_COMMAND_REQUEST,
+      .id = id,
+      .time = 10000,
+      .attempts = 1,
+      .name = "upper",
       .name_size = 5};
 }
 
@@ -110,9 +113,8 @@ static void s_many_go_through_in_bundles_both_ways (void **state)
     }
     for (unsigned count = 0; count < BUNDLES * EACH; count++) {
         test_peer_expect (worker, RP_COMMAND_REQUEST);
-        bundle_add_message (
-          &s_bundle,
-          (rp_head_t) {.command = RP_COMMAND_REPLY, .id = worker->head.id, .status = RP_OK}, "x");
+        bundle_add_message (&s_bundle,
+          (rp_head_t){.command = RP_COMMAND_REPLY, .id = worker->head.id, .status = RP_OK}, "x");
         if (!worker->unbundler.open || count % EACH == EACH - 1)
             s_send (worker);
     }
@@ -223,7 +225,8 @@ static void s_try_bad (const void *bytes, size_t size, const char *error)
 static void s_a_bundle_that_does_not_add_up_ends_the_session (void **state)
 {
     (void) state;
-    static const char *const bad[] = {"RB\1\0", "RB\1\0\0\0\0\0", "RB\1\0\0\0\0\2x", "RB\2\0\0\0\0\1x"};
+    static const char *const bad[] = {
+      "RB\1\0", "RB\1\0\0\0\0\0", "RB\1\0\0\0\0\2x", "RB\2\0\0\0\0\1x"};
     static const size_t sizes[] = {4, 8, 9, 9};
     for (size_t index = 0; index < sizeof sizes / sizeof *sizes; index++)
         s_try_bad (bad[index], sizes[index], "BUNDLE");
@@ -267,7 +270,7 @@ static void s_who_did_not_say_bundles_must_not_send_one (void **state)
 
     test_peer_t *stranger = test_peer_new (s_endpoint);
     bundle_add_message (
-      &s_bundle, (rp_head_t) {.command = RP_COMMAND_HELLO, .flags = RP_FLAG_BUNDLES}, NULL);
+      &s_bundle, (rp_head_t){.command = RP_COMMAND_HELLO, .flags = RP_FLAG_BUNDLES}, NULL);
     s_send (stranger);
     test_peer_expect_bye (stranger, RP_INVALID);
     assert_int_equal (test_client_count (observer, "bad", "BUNDLE"), 2);
@@ -306,7 +309,7 @@ static void s_nothing_follows_a_bye_in_a_bundle (void **state)
     (void) state;
     test_peer_t *observer = test_client_new (s_endpoint);
     test_peer_t *client = test_client_new_with_bundles (s_endpoint);
-    bundle_add_message (&s_bundle, (rp_head_t) {.command = RP_COMMAND_BYE}, NULL);
+    bundle_add_message (&s_bundle, (rp_head_t){.command = RP_COMMAND_BYE}, NULL);
     bundle_add_message (&s_bundle, s_request (1), "body");
     s_send (client);
     test_client_await_count (observer, NULL, "clients", 1);
@@ -345,7 +348,7 @@ static void s_bundles_full_of_small_messages_shut_nobody_out (void **state)
     test_peer_t *flood = test_client_new_with_bundles (s_endpoint);
     test_peer_t *client = test_client_new (s_endpoint);
     while (s_bundle.size + RP_BUNDLE_ENTRY_HEAD + RP_WIRE_FIXED <= RP_BUNDLE_MAX)
-        bundle_add_message (&s_bundle, (rp_head_t) {.command = RP_COMMAND_HEARTBEAT}, NULL);
+        bundle_add_message (&s_bundle, (rp_head_t){.command = RP_COMMAND_HEARTBEAT}, NULL);
     for (unsigned count = 0; count < BUNDLES; count++)
         test_peer_send_frame (flood, s_bundle.bytes, s_bundle.size, false);
     test_client_request (client, 1, "riposte.ping", "");

@@ -38,7 +38,8 @@ static void s_a_file_in_the_place_of_a_socket_stays (void **state)
     assert_true (S_ISREG (found.st_mode));
     assert_null (real);
     char text[RP_ENDPOINT_TEXT_MAX];
-    assert_non_null (strstr (rp_endpoint_explain (endpoint, error, "--bind", text), "not a socket"));
+    assert_non_null (
+      strstr (rp_endpoint_explain (endpoint, error, "--bind", text), "not a socket"));
 
     zmq_close (socket);
     zmq_ctx_term (context);

@@ -70,8 +70,7 @@ static void s_expect (rp_channel_event_t expected)
             assert_int_equal (event, expected);
             return;
         }
-        struct pollfd event_fd = {
-          .fd = rp_channel_event_descriptor (s_channel), .events = POLLIN};
+        struct pollfd event_fd = {.fd = rp_channel_event_descriptor (s_channel), .events = POLLIN};
         poll (&event_fd, 1, 100);
     }
     fail_msg ("no event within %d ms", S_BOUND_MS);
@@ -215,7 +214,7 @@ static void s_whose_session_is_not_known_here_is_not_cut (void **state)
     rp_peer_id_t displaced;
     s_let_them_come (0);
     assert_true (rp_peers_bind (
-      &s_peers, (rp_peer_id_t) {UINT64_C (1) << 32}, "one", 3, s_pairs[2][0], false, &displaced));
+      &s_peers, (rp_peer_id_t){UINT64_C (1) << 32}, "one", 3, s_pairs[2][0], false, &displaced));
     assert_int_equal (s_tick (S_PATIENCE + 4, INT64_MAX), S_MANY - 1);
     assert_false (s_is_cut (2));
 }

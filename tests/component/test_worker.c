@@ -87,9 +87,8 @@ static void a_task_shows_what_the_client_sent (void **state)
     assert_true (rp_headers_append (headers, &size, sizeof headers, "traceparent", "00-ab"));
     assert_true (rp_headers_append (headers, &size, sizeof headers, "empty", ""));
     assert_true (rp_headers_append (headers, &size, sizeof headers, "k", "last"));
-    fake_broker_send (
-      broker,
-      &(rp_head_t) {
+    fake_broker_send (broker,
+      &(rp_head_t){
         .command = RP_COMMAND_REQUEST,
         .id = 77,
         .time = 5000,
@@ -150,7 +149,7 @@ static void bodies_of_any_shape_arrive_whole (void **state)
 
     head.id = 2;
     fake_broker_send_frames (
-      broker, &head, (const void *[]) {"one", "", "two", "three"}, (size_t[]) {3, 0, 3, 5}, 4);
+      broker, &head, (const void *[]){"one", "", "two", "three"}, (size_t[]){3, 0, 3, 5}, 4);
     task = s_receive (worker);
     s_expect_body (task, "onetwothree", 11);
     assert_int_equal (rp_task_reply (&task, "x", 1), RP_OK);
@@ -160,7 +159,7 @@ static void bodies_of_any_shape_arrive_whole (void **state)
     memset (alone, 'a', sizeof alone);
     for (size_t size = 5; size <= sizeof alone; size *= 20) {
         head.id = size;
-        fake_broker_send_frames (broker, &head, (const void *[]) {alone}, &size, 1);
+        fake_broker_send_frames (broker, &head, (const void *[]){alone}, &size, 1);
         task = s_receive (worker);
         s_expect_body (task, alone, size);
         assert_int_equal (rp_task_reply (&task, "x", 1), RP_OK);
@@ -187,8 +186,7 @@ static void an_inline_body_and_further_frames_are_joined (void **state)
     char first[256];
     size_t size = rp_wire_encode (&head, first, sizeof first);
     memcpy (first + size, "in", 2);
-    assert_true (
-      zmq_send (broker->socket, broker->peer.id, broker->peer.size, ZMQ_SNDMORE) >= 0);
+    assert_true (zmq_send (broker->socket, broker->peer.id, broker->peer.size, ZMQ_SNDMORE) >= 0);
     assert_true (zmq_send (broker->socket, first, size + 2, ZMQ_SNDMORE) >= 0);
     assert_true (zmq_send (broker->socket, "line", 4, 0) >= 0);
     rp_task_t *task = s_receive (worker);
@@ -235,12 +233,15 @@ static void a_large_body_that_is_the_request_s_own_is_not_copied (void **state)
     memset (large, 'x', sizeof large);
     for (size_t less = 0; less < 2; less++) {
         size_t size = sizeof large - less;
-        fake_broker_send_frames (
-          broker,
-          &(rp_head_t) {
-            .command = RP_COMMAND_REQUEST, .id = 1 + less, .time = 10000, .attempt = 1,
-            .attempts = 1, .name = "upper", .name_size = 5},
-          (const void *[]) {large}, (size_t[]) {sizeof large}, 1);
+        fake_broker_send_frames (broker,
+          &(rp_head_t){.command = RP_COMMAND_REQUEST,
+            .id = 1 + less,
+            .time = 10000,
+            .attempt = 1,
+            .attempts = 1,
+            .name = "upper",
+            .name_size = 5},
+          (const void *[]){large}, (size_t[]){sizeof large}, 1);
         rp_task_t *task = s_receive (worker);
         s_expect_body (task, large, sizeof large);
         assert_int_equal (rp_task_reply (&task, rp_task_body (task), size), RP_OK);
@@ -294,9 +295,8 @@ static void a_reply_carries_headers_and_flags (void **state)
     rp_task_t *task;
     assert_int_equal (rp_worker_receive (worker, 0, &task), RP_TIMED_OUT);
     fake_broker_welcome (broker, 1);
-    fake_broker_send (
-      broker,
-      &(rp_head_t) {
+    fake_broker_send (broker,
+      &(rp_head_t){
         .command = RP_COMMAND_REQUEST,
         .flags = RP_FLAG_TRACE,
         .id = 1,
@@ -510,7 +510,7 @@ static void rubbish_is_ignored (void **state)
           zmq_send (broker->socket, broker->peer.id, broker->peer.size, ZMQ_SNDMORE) >= 0);
         assert_true (zmq_send (broker->socket, rubbish[index], strlen (rubbish[index]), 0) >= 0);
     }
-    fake_broker_send (broker, &(rp_head_t) {.command = RP_COMMAND_WELCOME, .time = 1}, NULL, 0);
+    fake_broker_send (broker, &(rp_head_t){.command = RP_COMMAND_WELCOME, .time = 1}, NULL, 0);
     fake_broker_cancel (broker, 99);
     fake_broker_end (broker, 99);
     fake_broker_request (broker, 1, "go");
@@ -540,7 +540,7 @@ static void *s_run (void *arg)
 
 static void s_start (s_running_t *self, rp_worker_t *worker, rp_handler_fn *handler, void *arg)
 {
-    *self = (s_running_t) {.worker = worker, .handler = handler, .arg = arg};
+    *self = (s_running_t){.worker = worker, .handler = handler, .arg = arg};
     assert_int_equal (pthread_create (&self->thread, NULL, s_run, self), 0);
 }
 
@@ -642,7 +642,7 @@ static void heartbeats_go_on_while_a_handler_runs (void **state)
     s_wait (&gate.begun);
     for (int beat = 0; beat < 3; beat++) {
         fake_broker_expect (broker, RP_COMMAND_HEARTBEAT);
-        fake_broker_send (broker, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT}, NULL, 0);
+        fake_broker_send (broker, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT}, NULL, 0);
     }
     sem_post (&gate.go_on);
     fake_broker_expect_reply (broker, 1, RP_OK);
@@ -750,7 +750,11 @@ static void wrong_arguments_are_refused (void **state)
 {
     (void) state;
     static const char *const endpoints[] = {
-      "", "nonsense", "tcp://", "udp://127.0.0.1:1", "tcp://127.0.0.1:5555,",
+      "",
+      "nonsense",
+      "tcp://",
+      "udp://127.0.0.1:1",
+      "tcp://127.0.0.1:5555,",
       ",tcp://127.0.0.1:5555",
     };
     for (size_t index = 0; index < sizeof endpoints / sizeof endpoints[0]; index++) {

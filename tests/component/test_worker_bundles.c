@@ -1,7 +1,7 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
-    Bundles in the worker library, against a broker that does what the test says. Its heartbeats are a
-    minute apart, so that nothing but the rule at hand sends what waits.
+    Bundles in the worker library, against a broker that does what the test says. Its heartbeats are
+    a minute apart, so that nothing but the rule at hand sends what waits.
 */
 
 #include <setjmp.h>
@@ -57,10 +57,8 @@ static void s_request (s_world_t *world, uint64_t first, uint64_t last)
     static bundle_t bundle;
     bundle.size = 0;
     for (uint64_t token = first; token <= last; token++)
-        bundle_add_message (
-          &bundle,
-          (rp_head_t) {
-            .command = RP_COMMAND_REQUEST,
+        bundle_add_message (&bundle,
+          (rp_head_t){.command = RP_COMMAND_REQUEST,
             .id = token,
             .time = 60000,
             .attempt = 1,
@@ -122,11 +120,16 @@ static void headers_of_tasks_in_a_bundle_are_their_own (void **state)
     bundle.size = 0;
     for (uint64_t token = 1; token <= 3; token++) {
         uint8_t headers[] = {1, 'k', 0, 2, 'v', (uint8_t) ('0' + token)};
-        bundle_add_message (
-          &bundle,
-          (rp_head_t) {
-            .command = RP_COMMAND_REQUEST, .id = token, .time = 60000, .attempt = 1, .attempts = 1,
-            .name = "upper", .name_size = 5, .headers = headers, .headers_size = sizeof headers},
+        bundle_add_message (&bundle,
+          (rp_head_t){.command = RP_COMMAND_REQUEST,
+            .id = token,
+            .time = 60000,
+            .attempt = 1,
+            .attempts = 1,
+            .name = "upper",
+            .name_size = 5,
+            .headers = headers,
+            .headers_size = sizeof headers},
           "body");
     }
     fake_broker_send_bundle (world.broker, &bundle);

@@ -2,7 +2,8 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    What is compared is what two workers did in the same time, so that a busy machine does not matter.
+    What is compared is what two workers did in the same time, so that a busy machine does not
+    matter.
 */
 
 #include <setjmp.h>
@@ -34,9 +35,8 @@ typedef struct {
 static void s_handle (rp_task_t **task_p, void *arg)
 {
     s_worker_t *self = arg;
-    clock_nanosleep (
-      CLOCK_MONOTONIC, 0,
-      &(struct timespec) {
+    clock_nanosleep (CLOCK_MONOTONIC, 0,
+      &(struct timespec){
         .tv_sec = self->job_us / 1000000, .tv_nsec = self->job_us % 1000000 * 1000},
       NULL);
     self->done++;
@@ -59,7 +59,7 @@ static void *s_run (void *arg)
 
 static void s_start (s_worker_t *self, const test_broker_t *broker, long job_us)
 {
-    *self = (s_worker_t) {.job_us = job_us};
+    *self = (s_worker_t){.job_us = job_us};
     self->worker = rp_worker_new (test_broker_endpoint (broker), "work");
     assert_non_null (self->worker);
     assert_int_equal (rp_worker_set_slots (self->worker, 256), RP_OK);

@@ -40,7 +40,7 @@ static void *s_run (void *arg)
 
 static void s_start (s_running_t *self, rp_worker_t *worker, rp_handler_fn *handler, void *arg)
 {
-    *self = (s_running_t) {.worker = worker, .handler = handler, .arg = arg};
+    *self = (s_running_t){.worker = worker, .handler = handler, .arg = arg};
     assert_int_equal (pthread_create (&self->thread, NULL, s_run, self), 0);
 }
 
@@ -212,8 +212,7 @@ static void several_threads_may_receive (void **state)
     rp_worker_t *worker = s_new_worker (broker, 1);
     pthread_t threads[3];
     for (size_t index = 0; index < 3; index++)
-        assert_int_equal (
-          pthread_create (&threads[index], NULL, s_receive_and_reply, worker), 0);
+        assert_int_equal (pthread_create (&threads[index], NULL, s_receive_and_reply, worker), 0);
     fake_broker_welcome (broker, S_WINDOW);
     s_exchange (broker, S_REQUESTS);
     rp_worker_stop (worker);

@@ -78,7 +78,7 @@ static void s_on_say (s_world_t *self, const rp_head_t *head)
     }
     bytes_require (self->greeted, "something is said before HELLO");
     bytes_require (head->command == RP_COMMAND_HEARTBEAT || head->command == RP_COMMAND_BYE
-        || head->command == RP_COMMAND_CANCEL,
+                     || head->command == RP_COMMAND_CANCEL,
       "a command that no client says");
     if (head->command == RP_COMMAND_CANCEL)
         bytes_require (
@@ -208,7 +208,7 @@ static void s_check (const s_world_t *self)
     bytes_require (core->link.state == RP_LINK_UP || core->running_count == 0,
       "with a broker that is not there");
     bytes_require (self->connection
-        == (core->link.state >= RP_LINK_CONNECTING && core->link.state <= RP_LINK_UP),
+                     == (core->link.state >= RP_LINK_CONNECTING && core->link.state <= RP_LINK_UP),
       "a connection that nobody wants, or none");
 }
 
@@ -232,9 +232,9 @@ static void s_submit (s_world_t *self)
     bool full = self->open >= self->core.config.max_open;
     int rc = rp_client_core_submit (&self->core, &request->exchange, self->now);
     bytes_require (rc
-        == (self->closed ? RP_CLOSED
-            : full       ? RP_FULL
-                         : RP_OK),
+                     == (self->closed ? RP_CLOSED
+                         : full       ? RP_FULL
+                                      : RP_OK),
       "taken, or refused, without reason");
     if (rc == RP_OK) {
         request->open = true;
@@ -262,12 +262,11 @@ static void s_welcome (s_world_t *self)
     unsigned body = s_draw (self, 8);
     if (body < 5)
         (void) rp_headers_append (headers, &size, sizeof headers, "max-body", bodies[body]);
-    s_hear (self,
-      (rp_head_t){.command = RP_COMMAND_WELCOME,
-        .time = times[s_draw (self, 8)],
-        .value = s_draw (self, 8),
-        .headers = headers,
-        .headers_size = (uint16_t) size});
+    s_hear (self, (rp_head_t){.command = RP_COMMAND_WELCOME,
+                    .time = times[s_draw (self, 8)],
+                    .value = s_draw (self, 8),
+                    .headers = headers,
+                    .headers_size = (uint16_t) size});
 }
 
 static void s_reply (s_world_t *self)
@@ -283,8 +282,8 @@ static void s_reply (s_world_t *self)
     for (unsigned index = 0; index < S_REQUESTS; index++) {
         s_request_t *other = &self->requests[index];
         bool answered = other->open && other->exchange.state == RP_EXCHANGE_RUNNING
-          && other->exchange.wire_id == head.id && other->unanswered
-          && self->core.link.state == RP_LINK_UP;
+                        && other->exchange.wire_id == head.id && other->unanswered
+                        && self->core.link.state == RP_LINK_UP;
         if (answered)
             other->unanswered--;
     }
@@ -296,11 +295,10 @@ static void s_small (s_world_t *self)
     static const uint8_t commands[] = {RP_COMMAND_HEARTBEAT, RP_COMMAND_DRAIN, RP_COMMAND_BYE,
       RP_COMMAND_HELLO, RP_COMMAND_REQUEST, RP_COMMAND_CANCEL, RP_COMMAND_CREDIT, RP_COMMAND_END};
     static const uint8_t statuses[] = {RP_OK, RP_DENIED, RP_INVALID, RP_BUSY};
-    s_hear (self,
-      (rp_head_t){.command = commands[s_draw (self, 8)],
-        .status = statuses[s_draw (self, 16) == 15 ? s_draw (self, 4) : 0],
-        .text = "because",
-        .text_size = 7});
+    s_hear (self, (rp_head_t){.command = commands[s_draw (self, 8)],
+                    .status = statuses[s_draw (self, 16) == 15 ? s_draw (self, 4) : 0],
+                    .text = "because",
+                    .text_size = 7});
 }
 
 static void s_end_talk (s_world_t *self)

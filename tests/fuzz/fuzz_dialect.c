@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    The first byte chooses the port (all protocols, plain frontend, plain backend); then come frames,
-    each a byte of size and as many bytes. What was read must lie inside the message, and what is
-    written in answer must be read as it was meant.
+    The first byte chooses the port (all protocols, plain frontend, plain backend); then come
+    frames, each a byte of size and as many bytes. What was read must lie inside the message, and
+    what is written in answer must be read as it was meant.
 */
 
 #include <stdint.h>
@@ -51,12 +51,10 @@ static void s_check_error (const rp_guest_t *guest)
 {
     s_require (guest->error < RP_DIALECT_ERROR_COUNT, "an error that there is not");
     s_require (rp_dialect_error_text (guest->error)[0] != '?', "an error without a text");
-    s_require (
-      (guest->error == RP_DIALECT_ERROR_UNKNOWN) == (guest->dialect == RP_DIALECT_NATIVE),
+    s_require ((guest->error == RP_DIALECT_ERROR_UNKNOWN) == (guest->dialect == RP_DIALECT_NATIVE),
       "an error whose dialect is wrong");
-    s_require (
-      guest->command == 0 && !guest->more && !guest->name && guest->name_size == 0
-        && guest->token == 0 && guest->envelope == 0 && guest->body == 0,
+    s_require (guest->command == 0 && !guest->more && !guest->name && guest->name_size == 0
+                 && guest->token == 0 && guest->envelope == 0 && guest->body == 0,
       "an error with more than its kind");
 }
 
@@ -92,7 +90,8 @@ static void s_check_guest (const rp_guest_t *guest, const frames_t *message)
         case RP_COMMAND_REPLY:
             s_require (guest->worker && guest->body >= 2, "a client's reply");
             s_require (guest->body < message->count, "a reply without a body");
-            s_require (message->frames[guest->body - 1].size == 0, "a reply without an empty frame");
+            s_require (
+              message->frames[guest->body - 1].size == 0, "a reply without an empty frame");
             break;
         case RP_COMMAND_HELLO:
         case RP_COMMAND_HEARTBEAT:
@@ -116,8 +115,7 @@ static void s_check_prefix (const rp_prefix_t *prefix, const rp_head_t *head)
         if (at >= from && at < from + sizeof prefix->bytes)
             s_require (at + frame->size <= from + sizeof prefix->bytes, "a prefix too long");
         else
-            s_require (
-              frame->size == 0 || frame->data == head->name || frame->size == 6,
+            s_require (frame->size == 0 || frame->data == head->name || frame->size == 6,
               "a frame from nowhere");
     }
 }
@@ -157,11 +155,10 @@ static void s_answer_request (const rp_guest_t *guest)
     if (guest->dialect != RP_DIALECT_MDP01)
         return;
     rp_guest_t again;
-    prefix.frames[prefix.count] = (rp_frame_t) {"a", 1};
+    prefix.frames[prefix.count] = (rp_frame_t){"a", 1};
     rp_dialect_read (&again, prefix.frames, prefix.count + 1);
-    s_require (
-      again.command == RP_COMMAND_REQUEST && again.name == guest->name
-        && again.name_size == guest->name_size,
+    s_require (again.command == RP_COMMAND_REQUEST && again.name == guest->name
+                 && again.name_size == guest->name_size,
       "a reply that does not name the service");
 }
 
@@ -174,9 +171,8 @@ static void s_answer_worker (const rp_guest_t *guest)
     s_check_prefix (&prefix, &head);
     rp_guest_t again;
     rp_dialect_read (&again, prefix.frames, prefix.count);
-    s_require (
-      again.error == RP_DIALECT_ERROR_NONE && again.dialect == guest->dialect && again.worker
-        && again.command == guest->command,
+    s_require (again.error == RP_DIALECT_ERROR_NONE && again.dialect == guest->dialect
+                 && again.worker && again.command == guest->command,
       "what was written is read differently");
 }
 
@@ -188,10 +184,11 @@ static void s_run (unsigned port, const frames_t *message)
         // Of what can be read as a guest's, only what is as long as a head may be taken for native.
         bool native = rp_dialect_is_native (message->frames, message->count);
         rp_dialect_read (&guest, message->frames, message->count);
-        s_require (
-          !native || guest.error != RP_DIALECT_ERROR_NONE || message->frames[0].size >= RP_WIRE_FIXED,
+        s_require (!native || guest.error != RP_DIALECT_ERROR_NONE
+                     || message->frames[0].size >= RP_WIRE_FIXED,
           "a guest that is taken for native");
-    } else if (port == 1)
+    }
+    else if (port == 1)
         rp_dialect_read_plain_client (&guest, message->frames, message->count);
     else
         rp_dialect_read_plain_worker (&guest, message->frames, message->count);

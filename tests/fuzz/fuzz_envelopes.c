@@ -99,7 +99,7 @@ static void s_check_kept (const s_world_t *self, const s_kept_t *kept)
     bytes_require (found->count == kept->count, "another number of frames");
     for (uint32_t index = 0; index < kept->count; index++)
         bytes_require (found->frames[index].size == kept->sizes[index]
-            && memcmp (found->frames[index].data, fill, kept->sizes[index]) == 0,
+                         && memcmp (found->frames[index].data, fill, kept->sizes[index]) == 0,
           "another frame");
 }
 

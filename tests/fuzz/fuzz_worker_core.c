@@ -83,7 +83,7 @@ static void s_on_send (s_world_t *self, uint32_t session, const rp_head_t *head)
     }
     bytes_require (self->greeted[session], "something is said before HELLO");
     bytes_require (head->command == RP_COMMAND_HEARTBEAT || head->command == RP_COMMAND_BYE
-        || head->command == RP_COMMAND_DRAIN || head->command == RP_COMMAND_CREDIT,
+                     || head->command == RP_COMMAND_DRAIN || head->command == RP_COMMAND_CREDIT,
       "a command that no worker says unasked");
 }
 
@@ -219,7 +219,8 @@ static void s_cancel (s_world_t *self, uint32_t session)
     for (unsigned index = 0; index < S_WORKS; index++) {
         s_item_t *other = &self->items[index];
         if (other->where != S_FREE && other->work.is_held && other->session == session
-          && other->work.token == head.id && self->core.sessions[session].link.state == RP_LINK_UP)
+            && other->work.token == head.id
+            && self->core.sessions[session].link.state == RP_LINK_UP)
             other->cancelled = true;
     }
     rp_worker_core_message (&self->core, session, &head, self->now, S_RANDOM);
@@ -359,7 +360,7 @@ static void s_check (const s_world_t *self)
         bytes_require (at->held_count == held && held <= at->slots, "more than its slots");
         bytes_require (at->link.state == RP_LINK_UP || held == 0, "held for nobody");
         bytes_require (self->connection[session]
-            == (at->link.state >= RP_LINK_CONNECTING && at->link.state <= RP_LINK_UP),
+                         == (at->link.state >= RP_LINK_CONNECTING && at->link.state <= RP_LINK_UP),
           "a connection that nobody wants, or none");
     }
 }

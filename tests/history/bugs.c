@@ -13,29 +13,29 @@
 
 /*  name, what it does  */
 #define S_BUG_MAP(X)                                                                               \
-    X (DROP_REPLY, "drop-reply")                 /* a reply is not sent */                         \
-    X (FORGET_FINAL, "forget-final")             /* a request never ends */                        \
-    X (LOSE_REQUEST, "lose-request")             /* a request is read and forgotten */             \
-    X (LATE_FINAL, "late-final")                 /* the end comes long after the deadline */       \
-    X (SWAP_REPLIES, "swap-replies")             /* two replies have each other's body */          \
-    X (REPLY_TWICE, "reply-twice")               /* a client gets an end twice */                  \
-    X (FINAL_TWICE, "final-twice")               /* a request ends twice */                        \
-    X (DELIVER_TWICE, "deliver-twice")           /* two workers get one delivery */                \
+    X (DROP_REPLY, "drop-reply")                    /* a reply is not sent */                      \
+    X (FORGET_FINAL, "forget-final")                /* a request never ends */                     \
+    X (LOSE_REQUEST, "lose-request")                /* a request is read and forgotten */          \
+    X (LATE_FINAL, "late-final")                    /* the end comes long after the deadline */    \
+    X (SWAP_REPLIES, "swap-replies")                /* two replies have each other's body */       \
+    X (REPLY_TWICE, "reply-twice")                  /* a client gets an end twice */               \
+    X (FINAL_TWICE, "final-twice")                  /* a request ends twice */                     \
+    X (DELIVER_TWICE, "deliver-twice")              /* two workers get one delivery */             \
     X (REDELIVER_ONCE_ONLY, "redeliver-attempts-1") /* attempts = 1 is taken for 2 */              \
-    X (TOO_MANY_STARTS, "too-many-starts")       /* more attempts than allowed */                  \
-    X (NEVER_GIVEN, "never-given")               /* NO_WORKER of one that ran */                   \
-    X (ACCEPT_LATE, "accept-late")               /* a reply of an earlier delivery is taken */     \
-    X (ACCEPT_FORGED, "accept-forged")           /* a reply is taken twice */                      \
-    X (OTHER_CLIENT, "other-client")             /* a reply goes to another client */              \
-    X (AFTER_DEADLINE, "after-deadline")         /* deadlines are taken for longer */              \
-    X (WRONG_ATTEMPT, "wrong-attempt")           /* the worker is told another number */           \
-    X (MISCOUNT_WAITING, "miscount-waiting")     /* one of those that wait is not counted */       \
-    X (MISCOUNT_FINALS, "miscount-finals")       /* an end is counted that was none */             \
-    X (IDLE_WORKER, "idle-worker")               /* a request waits while a worker has room */     \
-    X (FORGET_TALK, "forget-conversation")       /* a request is taken out of its conversation */  \
-    X (MOVE_TALK, "move-conversation")           /* a request goes to a worker without its state */\
-    X (IGNORE_CANCEL, "ignore-cancel")           /* a cancel is read and forgotten */              \
-    X (MADE_UP_ANSWER, "made-up-answer")         /* the broker answers by itself */
+    X (TOO_MANY_STARTS, "too-many-starts")          /* more attempts than allowed */               \
+    X (NEVER_GIVEN, "never-given")                  /* NO_WORKER of one that ran */                \
+    X (ACCEPT_LATE, "accept-late")                  /* a reply of an earlier delivery is taken */  \
+    X (ACCEPT_FORGED, "accept-forged")              /* a reply is taken twice */                   \
+    X (OTHER_CLIENT, "other-client")                /* a reply goes to another client */           \
+    X (AFTER_DEADLINE, "after-deadline")            /* deadlines are taken for longer */           \
+    X (WRONG_ATTEMPT, "wrong-attempt")              /* the worker is told another number */        \
+    X (MISCOUNT_WAITING, "miscount-waiting")        /* one of those that wait is not counted */    \
+    X (MISCOUNT_FINALS, "miscount-finals")          /* an end is counted that was none */          \
+    X (IDLE_WORKER, "idle-worker")                  /* a request waits while a worker has room */  \
+    X (FORGET_TALK, "forget-conversation") /* a request is taken out of its conversation */        \
+    X (MOVE_TALK, "move-conversation")     /* a request goes to a worker without its state */      \
+    X (IGNORE_CANCEL, "ignore-cancel")     /* a cancel is read and forgotten */                    \
+    X (MADE_UP_ANSWER, "made-up-answer")   /* the broker answers by itself */
 
 typedef enum {
 #define S_BUG_ENUM(name, text) S_##name,
@@ -84,9 +84,8 @@ static void s_take_late (world_t *self, rp_event_t *event, rp_head_t *head)
 {
     const world_request_t *request =
       event->payload ? &self->requests[event->payload->request] : NULL;
-    if (
-      !request || request->token.v == 0 || request->token.v == head->id
-      || !world_peer (self, request->worker) || !s_bites (self))
+    if (!request || request->token.v == 0 || request->token.v == head->id
+        || !world_peer (self, request->worker) || !s_bites (self))
         return;
     head->id = request->token.v;
     event->peer = request->worker;
@@ -140,10 +139,8 @@ bool world_bug_event (world_t *self, rp_event_t *event, rp_head_t *head)
 
 static void s_hold (world_t *self, const rp_action_t *action, int64_t pause)
 {
-    world_later (
-      self, pause,
-      &(world_event_t) {
-        .kind = WORLD_ACTION, .instance = self->instance, .action = *action});
+    world_later (self, pause,
+      &(world_event_t){.kind = WORLD_ACTION, .instance = self->instance, .action = *action});
 }
 
 /*  Another peer of the same kind, if possible of the same service.  */
@@ -153,9 +150,8 @@ static rp_peer_id_t s_other (const world_t *self, rp_peer_id_t session)
     const world_peer_t *one = world_peer ((world_t *) self, session);
     for (unsigned peer = 0; one && peer < WORLD_PEERS; peer++) {
         const world_peer_t *other = &self->peers[peer];
-        if (
-          other != one && other->worker == one->worker && other->session.v
-          && (!one->worker || other->service == one->service))
+        if (other != one && other->worker == one->worker && other->session.v
+            && (!one->worker || other->service == one->service))
             found = other->session;
     }
     return found;
@@ -166,7 +162,8 @@ static void s_swap_replies (world_t *self, rp_action_t *action)
     if (!self->holds) {
         self->kept = action->payload;
         self->holds = s_bites (self);
-    } else if (self->kept->request != action->payload->request) {
+    }
+    else if (self->kept->request != action->payload->request) {
         action->payload = self->kept;
         self->holds = false;
     }
@@ -293,7 +290,8 @@ void world_bug_stats (world_t *self, rp_stats_t *stats)
     if (self->bug == S_MISCOUNT_WAITING && stats->waiting > 0) {
         stats->waiting--;
         self->bites++;
-    } else if (self->bug == S_MISCOUNT_FINALS && self->now > 1000500000) {
+    }
+    else if (self->bug == S_MISCOUNT_FINALS && self->now > 1000500000) {
         stats->final[RP_OK]++;
         self->bites++;
     }

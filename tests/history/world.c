@@ -41,9 +41,8 @@ static int64_t s_way (world_t *self, int64_t *latest)
 __attribute__ ((format (printf, 3, 4))) static void s_write (
   world_t *self, const world_peer_t *peer, const char *format, ...)
 {
-    fprintf (
-      self->peers_file, "%" PRId64 "\t%s:%s\t", self->now, peer->worker ? "worker" : "client",
-      peer->name);
+    fprintf (self->peers_file, "%" PRId64 "\t%s:%s\t", self->now,
+      peer->worker ? "worker" : "client", peer->name);
     va_list arguments;
     va_start (arguments, format);
     vfprintf (self->peers_file, format, arguments);
@@ -61,22 +60,19 @@ static void s_begin_broker (world_t *self)
     limits.service_queue = 30;
     limits.rejoin_grace = 20;
     limits.service_linger = 50;
-    self->core = rp_dispatch_new (&(rp_dispatch_options_t) {
-      .limits = limits,
+    self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = limits,
       .seed = world_draw (self, UINT64_MAX),
       .instance = self->instance,
       .version = "0",
       .now = self->now,
       .history = true});
-    s_need (
-      self->core
-        && rp_history_begin (
-          &self->history, descriptor, rp_dispatch_instance (self->core), self->now),
+    s_need (self->core
+              && rp_history_begin (
+                &self->history, descriptor, rp_dispatch_instance (self->core), self->now),
       "begin");
     for (unsigned peer = 0; peer < WORLD_PEERS; peer++)
-        world_later (
-          self, s_way (self, &self->peers[peer].there),
-          &(world_event_t) {.kind = WORLD_JOIN, .peer = peer, .number = self->peers[peer].life});
+        world_later (self, s_way (self, &self->peers[peer].there),
+          &(world_event_t){.kind = WORLD_JOIN, .peer = peer, .number = self->peers[peer].life});
 }
 
 /*  killed: in the middle of a line.  */
@@ -116,8 +112,7 @@ static void s_send (world_t *self, const rp_action_t *action)
     world_peer_t *peer = world_peer (self, action->peer);
     if (!peer)
         return;
-    world_event_t event = {
-      .kind = peer->worker ? WORLD_TO_WORKER : WORLD_TO_CLIENT,
+    world_event_t event = {.kind = peer->worker ? WORLD_TO_WORKER : WORLD_TO_CLIENT,
       .peer = (unsigned) (peer - self->peers),
       .number = peer->life,
       .head = action->head,
@@ -128,7 +123,8 @@ static void s_send (world_t *self, const rp_action_t *action)
         world_request_t *request = &self->requests[action->payload->request];
         request->token = action->token;
         request->worker = action->peer;
-    } else if (action->head.command == RP_COMMAND_REPLY) {
+    }
+    else if (action->head.command == RP_COMMAND_REPLY) {
         self->requests[self->ids[action->head.id]].token.v = 0;
     }
     world_later (self, s_way (self, &peer->here), &event);
@@ -149,9 +145,8 @@ void world_do (world_t *self, const rp_action_t *action)
             if (!peer)
                 break;
             s_lose_session (peer);
-            world_later (
-              self, 3 * S_MS,
-              &(world_event_t) {
+            world_later (self, 3 * S_MS,
+              &(world_event_t){
                 .kind = WORLD_JOIN, .peer = (unsigned) (peer - self->peers), .number = peer->life});
             break;
         case RP_ACTION_HISTORY:
@@ -218,10 +213,8 @@ static rp_payload_t *s_payload (world_t *self, unsigned request)
 static void s_post (
   world_t *self, unsigned peer, const rp_head_t *head, rp_payload_t *payload, unsigned number)
 {
-    world_later (
-      self, s_way (self, &self->peers[peer].there),
-      &(world_event_t) {
-        .kind = WORLD_TO_BROKER,
+    world_later (self, s_way (self, &self->peers[peer].there),
+      &(world_event_t){.kind = WORLD_TO_BROKER,
         .peer = peer,
         .number = number,
         .instance = self->instance,
@@ -238,8 +231,7 @@ static void s_post_request (world_t *self, unsigned number)
     request->id = ++self->id_count;
     self->ids[request->id] = number;
     int64_t left = (request->deadline - self->now) / S_MS;
-    rp_head_t head = {
-      .command = RP_COMMAND_REQUEST,
+    rp_head_t head = {.command = RP_COMMAND_REQUEST,
       .flags = request->key && !client->established ? RP_FLAG_OPEN : 0,
       .id = request->id,
       .conversation = request->key,
@@ -277,32 +269,27 @@ static void s_submit (world_t *self, unsigned peer)
         return;
     unsigned number = self->request_count++;
     world_request_t *request = &self->requests[number];
-    *request = (world_request_t) {
-      .client = peer,
+    *request = (world_request_t){.client = peer,
       .attempts = 1 + (unsigned) world_draw (self, 3),
       .deadline = self->now + times[world_draw (self, 4)] * S_MS,
       .open = true,
       .service = s_services[world_draw (self, 2)]};
     bool talks = world_draw (self, 3) == 0 && s_join_talk (self, client, request);
     if (talks)
-        s_write (
-          self, client,
+        s_write (self, client,
           "submit\treq=q%u\tservice=%s\tdeadline=%" PRId64 "\tattempts=%u\tconv=%s/%u\tseq=%u",
           number, request->service, request->deadline, request->attempts, client->name,
           request->talk, client->seq);
     else
-        s_write (
-          self, client,
+        s_write (self, client,
           "submit\treq=q%u\tservice=%s\tdeadline=%" PRId64 "\tattempts=%u\tconv=-\tseq=0", number,
           request->service, request->deadline, request->attempts);
     s_post_request (self, number);
-    world_later (
-      self, request->deadline + S_GRACE_US - self->now,
-      &(world_event_t) {.kind = WORLD_GIVE_UP, .number = number});
+    world_later (self, request->deadline + S_GRACE_US - self->now,
+      &(world_event_t){.kind = WORLD_GIVE_UP, .number = number});
     if (world_draw (self, 8) == 0)
-        world_later (
-          self, (int64_t) world_draw (self, 8 * S_MS),
-          &(world_event_t) {.kind = WORLD_CANCEL, .number = number});
+        world_later (self, (int64_t) world_draw (self, 8 * S_MS),
+          &(world_event_t){.kind = WORLD_CANCEL, .number = number});
 }
 
 static void s_cancel (world_t *self, unsigned number)
@@ -311,19 +298,21 @@ static void s_cancel (world_t *self, unsigned number)
     if (!request->open || self->peers[request->client].dead)
         return;
     s_write (self, &self->peers[request->client], "cancel\treq=q%u", number);
-    s_post (
-      self, request->client, &(rp_head_t) {.command = RP_COMMAND_CANCEL, .id = request->id}, NULL,
-      number);
+    s_post (self, request->client, &(rp_head_t){.command = RP_COMMAND_CANCEL, .id = request->id},
+      NULL, number);
 }
 
 /*  A client that believes whatever it is told: it writes down a second final status too.  */
-static void s_final (
-  world_t *self, unsigned peer, unsigned number, rp_status_t status, unsigned made, const char *body)
+static void s_final (world_t *self,
+  unsigned peer,
+  unsigned number,
+  rp_status_t status,
+  unsigned made,
+  const char *body)
 {
     world_request_t *request = &self->requests[number];
     world_peer_t *client = &self->peers[peer];
-    s_write (
-      self, client, "final\treq=q%u\tstatus=%s\tmade=%u\tbody=%s\ttext=", number,
+    s_write (self, client, "final\treq=q%u\tstatus=%s\tmade=%u\tbody=%s\ttext=", number,
       rp_status_name ((int) status), made, body);
     if (!request->open)
         return;
@@ -372,13 +361,11 @@ static void s_start (world_t *self, const world_event_t *event)
     task->worker = event->peer;
     task->life = worker->life;
     task->request = event->payload->request;
-    task->token = (rp_token_t) {event->head.id};
-    s_write (
-      self, worker, "start\treq=q%u\tattempt=%u\tconv=%" PRIu64 "\ttask=%s.%u", task->request,
-      event->head.attempt, event->head.conversation, worker->name, number);
-    world_later (
-      self, 500 + (int64_t) world_draw (self, 8 * S_MS),
-      &(world_event_t) {.kind = WORLD_DONE, .number = number});
+    task->token = (rp_token_t){event->head.id};
+    s_write (self, worker, "start\treq=q%u\tattempt=%u\tconv=%" PRIu64 "\ttask=%s.%u",
+      task->request, event->head.attempt, event->head.conversation, worker->name, number);
+    world_later (self, 500 + (int64_t) world_draw (self, 8 * S_MS),
+      &(world_event_t){.kind = WORLD_DONE, .number = number});
 }
 
 /*  A worker that the broker has lost meanwhile replies all the same, from its new session.  */
@@ -391,13 +378,10 @@ static void s_done (world_t *self, unsigned number)
     rp_status_t status = world_draw (self, 6) ? RP_OK : RP_APP_ERROR;
     rp_payload_t *payload = s_payload (self, task->request);
     snprintf (payload->body, sizeof payload->body, "%s.%u", worker->name, number);
-    s_write (
-      self, worker, "reply\treq=q%u\ttask=%s.%u\tstatus=%s\tbody=%s", task->request, worker->name,
-      number, rp_status_name (status), payload->body);
-    s_post (
-      self, task->worker,
-      &(rp_head_t) {
-        .command = RP_COMMAND_REPLY, .status = (uint8_t) status, .id = task->token.v},
+    s_write (self, worker, "reply\treq=q%u\ttask=%s.%u\tstatus=%s\tbody=%s", task->request,
+      worker->name, number, rp_status_name (status), payload->body);
+    s_post (self, task->worker,
+      &(rp_head_t){.command = RP_COMMAND_REPLY, .status = (uint8_t) status, .id = task->token.v},
       payload, task->request);
 }
 
@@ -410,8 +394,7 @@ static void s_lose (world_t *self, unsigned number, bool killed)
     if (!peer->session.v)
         return;
     if (killed) {
-        fprintf (
-          self->peers_file, "%" PRId64 "\tchaos\tkill\tparty=%s:%s\n", self->now,
+        fprintf (self->peers_file, "%" PRId64 "\tchaos\tkill\tparty=%s:%s\n", self->now,
           peer->worker ? "worker" : "client", peer->name);
         for (unsigned task = 0; task < self->task_count; task++)
             self->tasks[task].over |= self->tasks[task].worker == number;
@@ -430,11 +413,14 @@ static void s_fault (world_t *self)
     unsigned worker = WORLD_CLIENTS + (unsigned) world_draw (self, WORLD_PEERS - WORLD_CLIENTS);
     if (kind < 16) {
         s_lose (self, worker, true);
-    } else if (kind < 44) {
+    }
+    else if (kind < 44) {
         s_lose (self, worker, false);
-    } else if (kind < 45) {
+    }
+    else if (kind < 45) {
         s_lose (self, 0, true); // a client that has many friends left
-    } else if (kind < 47 && self->bug < 0) { // which would take a bug's traces along
+    }
+    else if (kind < 47 && self->bug < 0) { // which would take a bug's traces along
         s_end_broker (self, true);
         for (unsigned peer = 0; peer < WORLD_PEERS; peer++)
             s_lose_session (&self->peers[peer]);
@@ -448,8 +434,7 @@ static void s_join (world_t *self, const world_event_t *event)
     world_peer_t *peer = &self->peers[event->peer];
     if (peer->dead || peer->session.v || event->number != peer->life)
         return;
-    rp_head_t hello = {
-      .command = RP_COMMAND_HELLO,
+    rp_head_t hello = {.command = RP_COMMAND_HELLO,
       .time = 60000,
       .key = peer->name,
       .key_size = (uint8_t) strlen (peer->name)};
@@ -483,8 +468,11 @@ static void s_to_broker (world_t *self, const world_event_t *event)
         head.headers = headers;
         head.headers_size = (uint16_t) size;
     }
-    rp_event_t message = {
-      .kind = RP_EVENT_MESSAGE, .peer = session, .head = &head, .payload = event->payload, .size = 1};
+    rp_event_t message = {.kind = RP_EVENT_MESSAGE,
+      .peer = session,
+      .head = &head,
+      .payload = event->payload,
+      .size = 1};
     if (!event->payload)
         message.size = 0;
     s_tell (self, event->peer, &message);
@@ -512,8 +500,7 @@ static void s_happen (world_t *self, world_event_t *event)
             break;
         case WORLD_TO_CLIENT:
             if (reached && event->head.command == RP_COMMAND_REPLY)
-                s_final (
-                  self, event->peer, self->ids[event->head.id], event->head.status,
+                s_final (self, event->peer, self->ids[event->head.id], event->head.status,
                   event->head.attempt, event->payload ? event->payload->body : "-");
             break;
         case WORLD_TO_WORKER:
@@ -547,15 +534,13 @@ static void s_begin (world_t *self)
     }
     s_begin_broker (self);
     for (unsigned number = 0; number < WORLD_REQUESTS; number++)
-        world_later (
-          self, 5 * S_MS + (int64_t) world_draw (self, 800 * S_MS),
-          &(world_event_t) {
+        world_later (self, 5 * S_MS + (int64_t) world_draw (self, 800 * S_MS),
+          &(world_event_t){
             .kind = WORLD_SUBMIT, .peer = (unsigned) world_draw (self, WORLD_CLIENTS)});
     for (unsigned number = 0; number < 60; number++)
-        world_later (
-          self, 50 * S_MS + (int64_t) world_draw (self, 800 * S_MS),
-          &(world_event_t) {.kind = WORLD_FAULT});
-    world_later (self, 12000 * S_MS, &(world_event_t) {.kind = WORLD_GIVE_UP});
+        world_later (self, 50 * S_MS + (int64_t) world_draw (self, 800 * S_MS),
+          &(world_event_t){.kind = WORLD_FAULT});
+    world_later (self, 12000 * S_MS, &(world_event_t){.kind = WORLD_GIVE_UP});
 }
 
 int main (int argc, char **argv)

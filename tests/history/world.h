@@ -2,10 +2,11 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Clients submit, cancel and hold conversations, workers work, both come and go, the broker is killed
-    and started again: all of it in a time of its own, from a seed, with the real core in the middle.
-    Everybody writes a history. Between the core and the rest sits a bug, if one is asked for
-    (bugs.c): it loses, doubles, swaps or holds back what passes, as a core would that had that bug.
+    Clients submit, cancel and hold conversations, workers work, both come and go, the broker is
+    killed and started again: all of it in a time of its own, from a seed, with the real core in the
+    middle. Everybody writes a history. Between the core and the rest sits a bug, if one is asked
+    for (bugs.c): it loses, doubles, swaps or holds back what passes, as a core would that had that
+    bug.
 */
 
 #ifndef WORLD_H

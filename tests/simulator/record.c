@@ -37,9 +37,8 @@ static int64_t s_now (const record_t *self)
 
 static void s_begin (record_t *self, const char *role, rp_peer_id_t peer, const char *event)
 {
-    fprintf (
-      self->peers, "%" PRId64 "\t%s:%" PRIu64 ".%" PRIu64 "\t%s", s_now (self), role, self->seed,
-      peer.v, event);
+    fprintf (self->peers, "%" PRId64 "\t%s:%" PRIu64 ".%" PRIu64 "\t%s", s_now (self), role,
+      self->seed, peer.v, event);
 }
 
 static void s_name (const record_t *self, uint64_t request, char *name, size_t size)
@@ -81,8 +80,7 @@ static void s_take_request (record_t *self, const rp_event_t *event, const audit
     if (rp_name_is_reserved (head->name, head->name_size))
         return; // which the broker's shell answers
     s_request (self, "client", event->peer, "submit", request->sequence);
-    fprintf (
-      self->peers, "\tservice=%.*s\tdeadline=%" PRId64 "\tattempts=%u\tconv=-\tseq=0\n",
+    fprintf (self->peers, "\tservice=%.*s\tdeadline=%" PRId64 "\tattempts=%u\tconv=-\tseq=0\n",
       (int) head->name_size, head->name, s_now (self) + (int64_t) head->time * 1000,
       head->attempts);
 }
@@ -99,8 +97,7 @@ static void s_take_reply (record_t *self, const rp_event_t *event)
     }
     start->told = true;
     s_request (self, "worker", event->peer, "reply", start->request);
-    fprintf (
-      self->peers, "\ttask=%" PRIu64 "\tstatus=%s\tbody=%" PRIu64 "\n", start->token.v,
+    fprintf (self->peers, "\ttask=%" PRIu64 "\tstatus=%s\tbody=%" PRIu64 "\n", start->token.v,
       rp_status_name (event->head->status), start->token.v);
 }
 
@@ -108,8 +105,7 @@ void record_event (record_t *self, const rp_event_t *event)
 {
     const audit_t *audit = &self->sequence->audit;
     if (s_now (self) > self->seen + S_STILL_US)
-        fprintf (
-          self->peers, "%" PRId64 "\tchaos\tfault\tkind=still\tparty=*\tuntil=%" PRId64 "\n",
+        fprintf (self->peers, "%" PRId64 "\tchaos\tfault\tkind=still\tparty=*\tuntil=%" PRId64 "\n",
           self->seen, s_now (self));
     self->seen = s_now (self);
     rp_history_scrape (&self->history, s_now (self), rp_dispatch_stats (audit->core));
@@ -132,8 +128,7 @@ static void s_add_start (record_t *self, const rp_action_t *action, const audit_
 {
     if (self->start_count == RECORD_STARTS || !request)
         return;
-    self->starts[self->start_count++] = (record_start_t) {
-      .token = action->token,
+    self->starts[self->start_count++] = (record_start_t){.token = action->token,
       .worker = action->peer,
       .request = request->sequence,
       .attempt = action->head.attempt};
@@ -149,8 +144,7 @@ static void s_take_final (record_t *self, const rp_action_t *action, const rp_pa
     if (!request || rp_name_is_reserved (request->service, strlen (request->service)))
         return;
     s_request (self, "client", action->peer, "final", request->sequence);
-    fprintf (
-      self->peers, "\tstatus=%s\tmade=%u\tbody=", rp_status_name (action->head.status),
+    fprintf (self->peers, "\tstatus=%s\tmade=%u\tbody=", rp_status_name (action->head.status),
       action->head.attempt);
     if (message)
         fprintf (self->peers, "%" PRIu64 "\n", message->answers.v);
@@ -168,17 +162,16 @@ void record_action (record_t *self, const rp_action_t *action, const rp_payload_
         case RP_ACTION_SEND:
             if (action->token.v)
                 s_add_start (self, action, message->request);
-            else if (
-              peer && action->head.command == RP_COMMAND_REPLY
-              && !(action->head.flags & RP_FLAG_MORE))
+            else if (peer && action->head.command == RP_COMMAND_REPLY
+                     && !(action->head.flags & RP_FLAG_MORE))
                 s_take_final (self, action, message);
             break;
         case RP_ACTION_FORGET:
         case RP_ACTION_CUT:
             if (peer && !peer->worker)
-                fprintf (
-                  self->peers, "%" PRId64 "\tchaos\tkill\tparty=client:%" PRIu64 ".%" PRIu64 "\n",
-                  s_now (self), self->seed, action->peer.v);
+                fprintf (self->peers,
+                  "%" PRId64 "\tchaos\tkill\tparty=client:%" PRIu64 ".%" PRIu64 "\n", s_now (self),
+                  self->seed, action->peer.v);
             break;
         default:
             break;

@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A peer is named by its session. Workers write down a start together with its reply, since only that
-    shows that the delivery reached them. What makes nobody keep a promise is written down too: clients
-    that are gone, and times at which nobody got to run.
+    A peer is named by its session. Workers write down a start together with its reply, since only
+    that shows that the delivery reached them. What makes nobody keep a promise is written down too:
+    clients that are gone, and times at which nobody got to run.
 */
 
 #ifndef RECORD_H

@@ -5,8 +5,8 @@
     simulator SEED [COUNT [DIRECTORY]]   runs COUNT seeds (1), from SEED on. DIRECTORY: writes the
     histories of each there, for tests/history/check.py.
 
-    A seed that fails is printed, with what was wrong; run with it alone, it does the same again. Exit
-    code 0: nothing was wrong; 1: something was; 2: wrong usage.
+    A seed that fails is printed, with what was wrong; run with it alone, it does the same again.
+    Exit code 0: nothing was wrong; 1: something was; 2: wrong usage.
 */
 
 #include <errno.h>
@@ -17,7 +17,8 @@
 
 #include "tests/simulator/record.h"
 
-/*  Steps of one seed: enough for every queue to fill and drain, and for sessions to come and go.  */
+/*  Steps of one seed: enough for every queue to fill and drain, and for sessions to come and
+    go.  */
 #define S_STEPS_MIN 20u
 #define S_STEPS_MAX 500u
 
@@ -96,17 +97,15 @@ static bool s_number (const char *text, uint64_t *number)
 int main (int argc, char **argv)
 {
     uint64_t first, count = 1;
-    if (
-      argc < 2 || argc > 4 || !s_number (argv[1], &first)
-      || (argc > 2 && !s_number (argv[2], &count))) {
+    if (argc < 2 || argc > 4 || !s_number (argv[1], &first)
+        || (argc > 2 && !s_number (argv[2], &count))) {
         fprintf (stderr, "usage: simulator SEED [COUNT [DIRECTORY]]\n");
         return 2;
     }
     clock_t begin = clock ();
     for (s_seed = first; s_seed - first < count; s_seed++)
         s_run (argc > 3 ? argv[3] : NULL);
-    printf (
-      "%" PRIu64 " seeds, nothing wrong, %.1f s\n", count,
+    printf ("%" PRIu64 " seeds, nothing wrong, %.1f s\n", count,
       (double) (clock () - begin) / CLOCKS_PER_SEC);
     return 0;
 }

@@ -130,7 +130,7 @@ void audit_request_close (audit_t *self, audit_request_t *request)
 
 void audit_init (audit_t *self, const rp_limits_t *limits, int64_t now, audit_fail_fn *fail)
 {
-    *self = (audit_t) {.fail = fail, .now = now};
+    *self = (audit_t){.fail = fail, .now = now};
     rp_actions_init (&self->actions);
     rp_list_init (&self->peers);
     rp_list_init (&self->requests);
@@ -138,8 +138,10 @@ void audit_init (audit_t *self, const rp_limits_t *limits, int64_t now, audit_fa
     rp_list_init (&self->conversations);
     rp_list_init (&self->inside);
     rp_list_init (&self->served);
-    self->core = rp_dispatch_new (&(rp_dispatch_options_t) {
-      .limits = *limits, .seed = 0x5eed5eed12345678u, .version = "0.0.0", .now = now,
+    self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = *limits,
+      .seed = 0x5eed5eed12345678u,
+      .version = "0.0.0",
+      .now = now,
       .history = true});
     if (!self->core)
         abort ();
@@ -151,8 +153,7 @@ void audit_clear (audit_t *self)
     rp_dispatch_destroy (&self->core, &self->actions);
     for (size_t index = 0; index < self->actions.count; index++) {
         rp_action_t *action = &self->actions.list[index];
-        AUDIT_REQUIRE (
-          self, action->kind == RP_ACTION_DROP && action->payload,
+        AUDIT_REQUIRE (self, action->kind == RP_ACTION_DROP && action->payload,
           "destroying the core wants more than payloads dropped");
         audit_payload_leave (self, action->payload);
         free (action->payload);
@@ -168,7 +169,7 @@ void audit_clear (audit_t *self)
         rp_list_remove (node);
         free (RP_CONTAINER (node, audit_conversation_t, node));
     }
-    audit_turns_forget (self, (rp_peer_id_t) {0});
+    audit_turns_forget (self, (rp_peer_id_t){0});
     while ((node = rp_list_first (&self->peers))) {
         rp_list_remove (node);
         free (RP_CONTAINER (node, audit_peer_t, node));
@@ -183,8 +184,8 @@ static void s_keep_part (audit_t *self, rp_payload_t *payload)
     audit_request_t *request = self->part;
     if (!request || (request->client->over && self->dropped))
         return;
-    AUDIT_REQUIRE (
-      self, !self->dropped && !request->parts && !(request->client->traits & RP_TRAIT_PARTS),
+    AUDIT_REQUIRE (self,
+      !self->dropped && !request->parts && !(request->client->traits & RP_TRAIT_PARTS),
       "a part of a reply is not where it belongs");
     request->parts = payload;
     payload->request = request;
@@ -227,7 +228,8 @@ static void s_note_request (
 }
 
 /*  Part of a reply: its delivery goes on.  */
-static void s_note_part (audit_t *self, audit_delivery_t *delivery, const rp_head_t *head, size_t size)
+static void s_note_part (
+  audit_t *self, audit_delivery_t *delivery, const rp_head_t *head, size_t size)
 {
     audit_request_t *request = delivery->request;
     delivery->begun = true;
@@ -242,7 +244,7 @@ static void s_note_part (audit_t *self, audit_delivery_t *delivery, const rp_hea
 static void s_note_reply (
   audit_t *self, const audit_peer_t *worker, const rp_head_t *head, rp_payload_t *payload)
 {
-    payload->answers = (rp_token_t) {head->id};
+    payload->answers = (rp_token_t){head->id};
     audit_delivery_t *delivery = audit_find_delivery (self, payload->answers);
     if (!delivery || delivery->worker != worker)
         return;
@@ -264,8 +266,8 @@ static void s_note_reply (
     audit_delivery_close (self, delivery);
 }
 
-/*  A client may announce that it is silent for longer, until it says anything else. A worker may, too, but
-    not for so long that it is given more time.  */
+/*  A client may announce that it is silent for longer, until it says anything else. A worker may,
+    too, but not for so long that it is given more time.  */
 static void s_note_life (audit_peer_t *peer, const rp_head_t *head, int64_t now)
 {
     peer->heard = now;
@@ -302,52 +304,45 @@ void audit_message (
         if (head->command == RP_COMMAND_DRAIN)
             peer->draining = true;
     }
-    s_handle (
-      self, &(rp_event_t) {
-              .kind = RP_EVENT_MESSAGE,
-              .peer = sender,
-              .head = head,
-              .payload = payload,
-              .size = size,
-              .oversized = oversized});
+    s_handle (self, &(rp_event_t){.kind = RP_EVENT_MESSAGE,
+                      .peer = sender,
+                      .head = head,
+                      .payload = payload,
+                      .size = size,
+                      .oversized = oversized});
 }
 
 void audit_guest (audit_t *self, const rp_head_t *hello, uint8_t traits, uint32_t attempt_limit)
 {
-    s_handle (
-      self, &(rp_event_t) {
-              .kind = RP_EVENT_MESSAGE,
-              .head = hello,
-              .traits = traits,
-              .attempt_limit = attempt_limit});
+    s_handle (self,
+      &(rp_event_t){
+        .kind = RP_EVENT_MESSAGE, .head = hello, .traits = traits, .attempt_limit = attempt_limit});
 }
 
 void audit_bad (audit_t *self, rp_peer_id_t sender, rp_wire_error_t error, bool too_many_frames)
 {
     rp_payload_t *payload = audit_payload_new (self, "?", 1);
     audit_payload_enter (self, payload);
-    s_handle (
-      self, &(rp_event_t) {
-              .kind = RP_EVENT_BAD,
-              .peer = sender,
-              .payload = payload,
-              .error = error,
-              .too_many_frames = too_many_frames});
+    s_handle (self, &(rp_event_t){.kind = RP_EVENT_BAD,
+                      .peer = sender,
+                      .payload = payload,
+                      .error = error,
+                      .too_many_frames = too_many_frames});
 }
 
 void audit_suspect (audit_t *self, rp_peer_id_t peer)
 {
-    s_handle (self, &(rp_event_t) {.kind = RP_EVENT_SUSPECT, .peer = peer});
+    s_handle (self, &(rp_event_t){.kind = RP_EVENT_SUSPECT, .peer = peer});
 }
 
 void audit_drain (audit_t *self)
 {
-    s_handle (self, &(rp_event_t) {.kind = RP_EVENT_DRAIN});
+    s_handle (self, &(rp_event_t){.kind = RP_EVENT_DRAIN});
 }
 
 void audit_stop (audit_t *self)
 {
-    s_handle (self, &(rp_event_t) {.kind = RP_EVENT_STOP});
+    s_handle (self, &(rp_event_t){.kind = RP_EVENT_STOP});
 }
 
 void audit_unsent (audit_t *self, rp_peer_id_t id, audit_delivery_t *delivery, bool full)
@@ -367,7 +362,8 @@ void audit_unsent (audit_t *self, rp_peer_id_t id, audit_delivery_t *delivery, b
             audit_turn_lost (self, delivery->request);
         }
         audit_delivery_close (self, delivery);
-    } else { // a reply, or a request whose delivery is over by now
+    }
+    else { // a reply, or a request whose delivery is over by now
         event.payload = audit_payload_new (self, "?", 1);
         audit_payload_enter (self, event.payload);
     }

@@ -6,8 +6,8 @@
     has a session, which requests are open, who holds which delivery, where each payload is. So it
     finds what the core itself does not know to be wrong. Trace tests and the fuzzer stand on it.
 
-    What is checked is listed in audit_check.c, audit_actions.c and audit_turns.c, next to the code that
-    does it.
+    What is checked is listed in audit_check.c, audit_actions.c and audit_turns.c, next to the code
+    that does it.
 */
 
 #ifndef AUDIT_H
@@ -20,7 +20,7 @@
     never by both.  */
 struct rp_payload {
     rp_list_node_t node;
-    bool inside; /* the core owns it */
+    bool inside;                   /* the core owns it */
     struct audit_request *request; /* whose body, or kept part of a reply, it is */
     rp_token_t answers;            /* a reply: to which delivery */
     size_t body;                   /* bytes that come behind the head */
@@ -136,8 +136,8 @@ struct audit {
     audit_peer_t *sender;
     audit_request_t *arriving; /* the request that the event brought, until it is answered */
     audit_request_t *answered; /* the request whose delivery the event's REPLY ends */
-    audit_request_t *part;     /* the request of which it is a part, until that is where it belongs */
-    bool joined;               /* the event's payload is now behind another */
+    audit_request_t *part; /* the request of which it is a part, until that is where it belongs */
+    bool joined;           /* the event's payload is now behind another */
     bool dropped;
 };
 

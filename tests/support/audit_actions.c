@@ -21,13 +21,13 @@ static rp_head_t s_on_the_wire (audit_t *self, const rp_action_t *action, uint8_
         memcpy (bytes, action->payload->bytes, size);
         rp_head_t head;
         (void) rp_wire_decode (&head, bytes, size);
-        AUDIT_REQUIRE (
-          self, (head.flags & RP_FLAG_INLINE) == (action->head.flags & RP_FLAG_INLINE),
+        AUDIT_REQUIRE (self, (head.flags & RP_FLAG_INLINE) == (action->head.flags & RP_FLAG_INLINE),
           "INLINE says something else than the payload");
         head = action->head;
         head.flags &= (uint16_t) ~RP_FLAG_MORE; // which only guests can read
         rp_wire_patch (bytes, &head);
-    } else {
+    }
+    else {
         AUDIT_REQUIRE (self, !more, "a part of a reply without a payload");
         size = rp_wire_encode (&action->head, bytes, RP_WIRE_HEAD_MAX);
         AUDIT_REQUIRE (
@@ -35,8 +35,7 @@ static rp_head_t s_on_the_wire (audit_t *self, const rp_action_t *action, uint8_
     }
     rp_head_t head;
     rp_wire_error_t error = rp_wire_decode (&head, bytes, size);
-    AUDIT_REQUIRE (
-      self, error == RP_WIRE_ERROR_NONE, "the broker sends a %s with %s",
+    AUDIT_REQUIRE (self, error == RP_WIRE_ERROR_NONE, "the broker sends a %s with %s",
       rp_command_name (action->head.command), rp_wire_error_text (error));
     AUDIT_REQUIRE (self, head.command == action->head.command, "the wrong message goes out");
     if (more)
@@ -46,8 +45,8 @@ static rp_head_t s_on_the_wire (audit_t *self, const rp_action_t *action, uint8_
 
 /*  ---- REQUEST to a worker -------------------------------------------------------------------- */
 
-static audit_conversation_t *
-s_conversation (audit_t *self, uint64_t number, const audit_request_t *request)
+static audit_conversation_t *s_conversation (
+  audit_t *self, uint64_t number, const audit_request_t *request)
 {
     for (rp_list_node_t *node = rp_list_first (&self->conversations); node;
          node = rp_list_next (&self->conversations, node)) {
@@ -66,8 +65,7 @@ s_conversation (audit_t *self, uint64_t number, const audit_request_t *request)
 }
 
 /*  One at a time, in order, on one worker once it has answered.  */
-static audit_conversation_t *s_check_conversation (
-  audit_t *self,
+static audit_conversation_t *s_check_conversation (audit_t *self,
   uint64_t number,
   const audit_request_t *request,
   const audit_peer_t *worker,
@@ -78,16 +76,14 @@ static audit_conversation_t *s_check_conversation (
     if (number == 0)
         return NULL;
     audit_conversation_t *conversation = s_conversation (self, number, request);
-    AUDIT_REQUIRE (
-      self,
+    AUDIT_REQUIRE (self,
       conversation->client.v == request->client->id.v && conversation->key == request->key,
       "one number for two conversations");
     AUDIT_REQUIRE (self, !conversation->over, "a request in a conversation that is over");
     AUDIT_REQUIRE (self, conversation->running == 0, "two of a conversation at a time");
     AUDIT_REQUIRE (
       self, request->sequence >= conversation->latest, "a conversation out of its order");
-    AUDIT_REQUIRE (
-      self, !conversation->established || conversation->worker.v == worker->id.v,
+    AUDIT_REQUIRE (self, !conversation->established || conversation->worker.v == worker->id.v,
       "a conversation moved to another worker");
     // An opener that comes a second time brings its conversation along.
     *bound = conversation->worker.v == worker->id.v
@@ -126,12 +122,14 @@ static void s_lose_overdue (audit_t *self, const audit_request_t *request, uint6
 static bool s_is_silent (const audit_t *self, const audit_peer_t *peer)
 {
     bool learned = (peer->traits & RP_TRAIT_LEARN) != 0;
-    int64_t shortest = RP_LIVENESS * (int64_t) rp_dispatch_limits (self->core)->heartbeat_min * 1000;
+    int64_t shortest =
+      RP_LIVENESS * (int64_t) rp_dispatch_limits (self->core)->heartbeat_min * 1000;
     return self->now >= peer->heard + (learned ? shortest : peer->patience);
 }
 
-/*  Whether a worker must come before another (docs/PROTOCOL.md, section 6.1); the other may hold less
-    than it seems. Workers whose time is known come in steps of 128 us, and large ones roughly.  */
+/*  Whether a worker must come before another (docs/PROTOCOL.md, section 6.1); the other may hold
+    less than it seems. Workers whose time is known come in steps of 128 us, and large ones
+    roughly.  */
 static bool s_comes_before (const audit_peer_t *one, const audit_peer_t *other, uint32_t other_held)
 {
     uint64_t steps = (uint64_t) one->work_us * (one->held + 1) / 128;
@@ -146,22 +144,20 @@ static bool s_comes_before (const audit_peer_t *one, const audit_peer_t *other, 
 }
 
 /*  No other worker came first; and not the one that has just lost it, if there was another.  */
-static void
-s_check_choice (audit_t *self, const audit_request_t *request, const audit_peer_t *chosen)
+static void s_check_choice (
+  audit_t *self, const audit_request_t *request, const audit_peer_t *chosen)
 {
     for (rp_list_node_t *node = rp_list_first (&self->peers); node;
          node = rp_list_next (&self->peers, node)) {
         const audit_peer_t *other = RP_CONTAINER (node, audit_peer_t, node);
-        if (
-          other == chosen || !other->worker || other->over || other->draining
-          || other->held >= other->window || strcmp (other->service, chosen->service) != 0)
+        if (other == chosen || !other->worker || other->over || other->draining
+            || other->held >= other->window || strcmp (other->service, chosen->service) != 0)
             continue;
         if (!self->event && s_is_silent (self, other))
             continue; // the tick under way may have lost it, which is told at its end
         AUDIT_REQUIRE (
           self, chosen->id.v != request->loser, "redelivered to the worker that has just lost it");
-        AUDIT_REQUIRE (
-          self,
+        AUDIT_REQUIRE (self,
           other->id.v == request->loser
             || !s_comes_before (other, chosen, s_held_at_least (self, chosen)),
           "another worker came first");
@@ -173,8 +169,7 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
     audit_peer_t *worker = audit_find_peer (self, action->peer);
     audit_request_t *request = action->payload->request;
     AUDIT_REQUIRE (self, worker->worker, "a request for a client");
-    AUDIT_REQUIRE (
-      self, request != NULL && action->payload->answers.v == 0,
+    AUDIT_REQUIRE (self, request != NULL && action->payload->answers.v == 0,
       "a request that is over is delivered, or a reply instead of it");
     s_lose_overdue (self, request, head->conversation);
     AUDIT_REQUIRE (self, request->delivery == NULL, "one request with two workers at a time");
@@ -185,12 +180,11 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
     AUDIT_REQUIRE (
       self, strcmp (worker->service, request->service) == 0, "a request for another service");
     AUDIT_REQUIRE (self, self->now < request->deadline, "a delivery after the deadline");
-    AUDIT_REQUIRE (
-      self, head->time >= 1 && head->time <= (uint64_t) (request->deadline - self->now) / 1000 + 1,
+    AUDIT_REQUIRE (self,
+      head->time >= 1 && head->time <= (uint64_t) (request->deadline - self->now) / 1000 + 1,
       "a wrong time left");
     AUDIT_REQUIRE (self, ++request->starts <= request->attempts, "more starts than attempts");
-    AUDIT_REQUIRE (
-      self, head->attempt == request->starts && head->attempts == request->attempts,
+    AUDIT_REQUIRE (self, head->attempt == request->starts && head->attempts == request->attempts,
       "a wrong number of the attempt");
     AUDIT_REQUIRE (
       self, head->id == action->token.v && head->id != 0, "the token and the id differ");
@@ -214,8 +208,7 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
     delivery->request = request;
     delivery->size = request->size;
     delivery->conversation = conversation;
-    delivery->message =
-      audit_payload_new (self, action->payload->bytes, action->payload->size);
+    delivery->message = audit_payload_new (self, action->payload->bytes, action->payload->size);
     delivery->message->request = request;
     request->delivery = delivery;
     request->parts_size = 0;
@@ -227,12 +220,10 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
 /*  ---- REPLY to a client ---------------------------------------------------------------------- */
 
 /*  The contract: these prove that no worker was given it; those, that one was.  */
-static void
-s_check_status (audit_t *self, const audit_request_t *request, const rp_head_t *head)
+static void s_check_status (audit_t *self, const audit_request_t *request, const rp_head_t *head)
 {
     const char *name = rp_status_name (head->status);
-    AUDIT_REQUIRE (
-      self, head->attempt == request->starts, "%s after %u deliveries says %u", name,
+    AUDIT_REQUIRE (self, head->attempt == request->starts, "%s after %u deliveries says %u", name,
       request->starts, head->attempt);
     if (rp_status_is_safe_to_retry (head->status))
         AUDIT_REQUIRE (self, request->starts == 0, "%s, though a worker was given it", name);
@@ -247,8 +238,7 @@ s_check_status (audit_t *self, const audit_request_t *request, const rp_head_t *
             break;
         case RP_CONVERSATION_LOST:
             AUDIT_REQUIRE (self, request->key != 0, "%s without a conversation", name);
-            AUDIT_REQUIRE (
-              self, request->starts == 0, "%s of one that a worker was given", name);
+            AUDIT_REQUIRE (self, request->starts == 0, "%s of one that a worker was given", name);
             break;
         default:
             break;
@@ -261,8 +251,7 @@ static void s_take_part (
 {
     AUDIT_REQUIRE (
       self, request->client->traits & RP_TRAIT_PARTS, "a part for a client that takes none");
-    AUDIT_REQUIRE (
-      self, self->part == request && action->payload == self->event->payload,
+    AUDIT_REQUIRE (self, self->part == request && action->payload == self->event->payload,
       "a part that is another request's");
     AUDIT_REQUIRE (
       self, head->status == RP_OK && head->attempt == request->starts, "a part with a status");
@@ -276,16 +265,14 @@ static void s_check_body (
 {
     const rp_payload_t *payload = action->payload;
     bool parts = payload == request->parts && self->joined;
-    AUDIT_REQUIRE (
-      self,
+    AUDIT_REQUIRE (self,
       self->event && self->answered == request && (parts || payload == self->event->payload),
       "a reply that is another request's");
     if (parts)
         AUDIT_REQUIRE (
           self, payload->body == request->parts_size, "a part of a reply is lost, or not its own");
     else
-        AUDIT_REQUIRE (
-          self, head->status != RP_OK || (!request->parts && request->parts_size == 0),
+        AUDIT_REQUIRE (self, head->status != RP_OK || (!request->parts && request->parts_size == 0),
           "a reply goes out without its parts");
 }
 
@@ -311,9 +298,8 @@ static void s_take_reply (audit_t *self, const rp_action_t *action, const rp_hea
 
 static void s_take_cancel (audit_t *self, const rp_action_t *action, const rp_head_t *head)
 {
-    audit_delivery_t *delivery = audit_find_delivery (self, (rp_token_t) {head->id});
-    AUDIT_REQUIRE (
-      self, delivery && delivery->worker->id.v == action->peer.v,
+    audit_delivery_t *delivery = audit_find_delivery (self, (rp_token_t){head->id});
+    AUDIT_REQUIRE (self, delivery && delivery->worker->id.v == action->peer.v,
       "CANCEL of something that the worker does not hold");
     AUDIT_REQUIRE (self, !delivery->cancelled, "CANCEL twice");
     delivery->cancelled = true;
@@ -333,8 +319,7 @@ static void s_take_end (audit_t *self, const rp_action_t *action, const rp_head_
         audit_conversation_t *conversation = RP_CONTAINER (node, audit_conversation_t, node);
         if (conversation->number != head->conversation)
             continue;
-        AUDIT_REQUIRE (
-          self, conversation->worker.v == action->peer.v && !conversation->over,
+        AUDIT_REQUIRE (self, conversation->worker.v == action->peer.v && !conversation->over,
           "END for the wrong worker, or twice");
         conversation->over = true;
         return;
@@ -347,15 +332,13 @@ static void s_take_send (audit_t *self, const rp_action_t *action)
     uint8_t bytes[RP_WIRE_HEAD_MAX];
     rp_head_t head = s_on_the_wire (self, action, bytes);
     if (action->peer.v == 0) {
-        AUDIT_REQUIRE (
-          self, self->event && !self->sender && head.command == RP_COMMAND_BYE,
+        AUDIT_REQUIRE (self, self->event && !self->sender && head.command == RP_COMMAND_BYE,
           "something other than BYE for a peer without a session");
         return;
     }
     audit_peer_t *peer = audit_find_peer (self, action->peer);
     AUDIT_REQUIRE (self, peer != NULL, "something is sent to a session that is over");
-    AUDIT_REQUIRE (
-      self, !peer->over, "%s is sent after BYE, or after a send failed",
+    AUDIT_REQUIRE (self, !peer->over, "%s is sent after BYE, or after a send failed",
       rp_command_name (head.command));
     switch (head.command) {
         case RP_COMMAND_REQUEST:
@@ -374,9 +357,9 @@ static void s_take_send (audit_t *self, const rp_action_t *action)
             peer->over = true;
             break;
         default:
-            AUDIT_REQUIRE (
-              self, head.command == RP_COMMAND_WELCOME || head.command == RP_COMMAND_HEARTBEAT
-                      || head.command == RP_COMMAND_DRAIN,
+            AUDIT_REQUIRE (self,
+              head.command == RP_COMMAND_WELCOME || head.command == RP_COMMAND_HEARTBEAT
+                || head.command == RP_COMMAND_DRAIN,
               "a broker sends no %s", rp_command_name (head.command));
     }
 }
@@ -384,8 +367,7 @@ static void s_take_send (audit_t *self, const rp_action_t *action)
 static void s_take_admit (audit_t *self, const rp_action_t *action)
 {
     const rp_head_t *hello = self->event ? self->event->head : NULL;
-    AUDIT_REQUIRE (
-      self, hello && hello->command == RP_COMMAND_HELLO && !self->sender,
+    AUDIT_REQUIRE (self, hello && hello->command == RP_COMMAND_HELLO && !self->sender,
       "somebody is admitted who did not greet");
     AUDIT_REQUIRE (self, !audit_find_peer (self, action->peer), "one id for two sessions");
     audit_peer_t *peer = calloc (1, sizeof *peer);
@@ -410,14 +392,14 @@ static void s_take_admit (audit_t *self, const rp_action_t *action)
     rp_list_append (&self->peers, &peer->node);
 }
 
-/*  A session that is cut, though nothing was wrong with its connection, was silent for too long.  */
+/*  A session that is cut, though nothing was wrong with its connection, was silent for too
+    long.  */
 static void s_check_silence (audit_t *self, const audit_peer_t *peer)
 {
     AUDIT_REQUIRE (self, s_is_silent (self, peer), "a session is lost too early");
     AUDIT_REQUIRE (
       self, !(peer->traits & RP_TRAIT_MUTE), "a session is lost that says nothing unasked");
-    AUDIT_REQUIRE (
-      self, !(peer->traits & RP_TRAIT_BUSY_MUTE) || s_held_at_least (self, peer) == 0,
+    AUDIT_REQUIRE (self, !(peer->traits & RP_TRAIT_BUSY_MUTE) || s_held_at_least (self, peer) == 0,
       "a busy worker is lost by its silence");
 }
 
@@ -457,11 +439,10 @@ static void s_take_forget (audit_t *self, const rp_action_t *action)
 static void s_take_join (audit_t *self, const rp_action_t *action)
 {
     rp_payload_t *other = action->other;
-    AUDIT_REQUIRE (
-      self, self->event && other == self->event->payload && other->inside && self->answered,
+    AUDIT_REQUIRE (self,
+      self->event && other == self->event->payload && other->inside && self->answered,
       "something else than a part of a reply is joined");
-    AUDIT_REQUIRE (
-      self, action->payload && action->payload == self->answered->parts,
+    AUDIT_REQUIRE (self, action->payload && action->payload == self->answered->parts,
       "a part is joined to something else than its reply");
     if (!self->part)
         self->answered->parts_size += other->body;

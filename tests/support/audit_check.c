@@ -35,7 +35,8 @@ static s_census_t s_take_census (const audit_t *self)
         census.open_bytes += request->size + (request->parts ? request->parts->body : 0);
         if (request->delivery) {
             census.running++;
-        } else {
+        }
+        else {
             census.waiting++;
             census.waiting_bytes += request->size;
         }
@@ -56,20 +57,18 @@ static void s_check_counts (audit_t *self)
     uint64_t finals = 0;
     for (size_t status = 0; status < RP_FINAL_COUNT; status++)
         finals += stats->final[status];
-    AUDIT_REQUIRE (
-      self, stats->requests == finals + stats->waiting + stats->running,
+    AUDIT_REQUIRE (self, stats->requests == finals + stats->waiting + stats->running,
       "accepted %llu, but %llu finals, %llu waiting, %llu running",
       (unsigned long long) stats->requests, (unsigned long long) finals,
       (unsigned long long) stats->waiting, (unsigned long long) stats->running);
     s_census_t census = s_take_census (self);
     if (!census.certain)
         return;
-    AUDIT_REQUIRE (
-      self, stats->waiting == census.waiting && stats->running == census.running,
+    AUDIT_REQUIRE (self, stats->waiting == census.waiting && stats->running == census.running,
       "%llu waiting and %llu running are %zu and %zu", (unsigned long long) stats->waiting,
       (unsigned long long) stats->running, census.waiting, census.running);
-    AUDIT_REQUIRE (
-      self, stats->waiting_bytes == census.waiting_bytes && stats->open_bytes == census.open_bytes,
+    AUDIT_REQUIRE (self,
+      stats->waiting_bytes == census.waiting_bytes && stats->open_bytes == census.open_bytes,
       "bytes of waiting or open requests are off");
     AUDIT_REQUIRE (self, stats->abandoned == census.abandoned, "abandoned deliveries are off");
 }
@@ -90,9 +89,9 @@ static void s_check_worker (const rp_worker_info_t *info, void *arg)
     audit_t *self = arg;
     const audit_peer_t *worker = audit_find_peer (self, info->peer);
     AUDIT_REQUIRE (self, worker && worker->worker, "a worker is listed that is not there");
-    AUDIT_REQUIRE (
-      self, info->running + info->abandoned == worker->held && info->window == worker->window
-              && strcmp (info->service, worker->service) == 0,
+    AUDIT_REQUIRE (self,
+      info->running + info->abandoned == worker->held && info->window == worker->window
+        && strcmp (info->service, worker->service) == 0,
       "a worker is listed with %u + %u of %u and holds %u of %u", info->running, info->abandoned,
       info->window, worker->held, worker->window);
 }
@@ -110,11 +109,11 @@ static void s_check_lists (audit_t *self)
          node = rp_list_next (&self->peers, node))
         peers++;
     AUDIT_REQUIRE (self, counts.clients + counts.workers == peers, "sessions are miscounted");
-    AUDIT_REQUIRE (
-      self, sum.waiting == stats->waiting && sum.waiting_bytes == stats->waiting_bytes
-              && sum.running == stats->running && sum.workers == counts.workers
-              && sum.conversations == counts.conversations
-              && sum.held == stats->running + stats->abandoned,
+    AUDIT_REQUIRE (self,
+      sum.waiting == stats->waiting && sum.waiting_bytes == stats->waiting_bytes
+        && sum.running == stats->running && sum.workers == counts.workers
+        && sum.conversations == counts.conversations
+        && sum.held == stats->running + stats->abandoned,
       "the services do not add up to the whole");
 }
 
@@ -125,8 +124,7 @@ static void s_check_payloads (audit_t *self)
     for (rp_list_node_t *node = rp_list_first (&self->inside); node;
          node = rp_list_next (&self->inside, node)) {
         inside++;
-        AUDIT_REQUIRE (
-          self, RP_CONTAINER (node, rp_payload_t, node)->request,
+        AUDIT_REQUIRE (self, RP_CONTAINER (node, rp_payload_t, node)->request,
           "a payload is kept that nobody needs any more");
     }
     size_t expected = 0;
@@ -137,8 +135,7 @@ static void s_check_payloads (audit_t *self)
         expected += request->parts != NULL;
     }
     if (s_take_census (self).certain)
-        AUDIT_REQUIRE (
-          self, inside == expected, "%zu payloads inside, not %zu", inside, expected);
+        AUDIT_REQUIRE (self, inside == expected, "%zu payloads inside, not %zu", inside, expected);
 }
 
 /*  A worker that holds what nobody waits for any more was told so.  */
@@ -147,8 +144,7 @@ static void s_check_cancelled (audit_t *self)
     for (rp_list_node_t *node = rp_list_first (&self->deliveries); node;
          node = rp_list_next (&self->deliveries, node)) {
         const audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
-        AUDIT_REQUIRE (
-          self,
+        AUDIT_REQUIRE (self,
           delivery->request || delivery->cancelled || delivery->worker->over || self->stopped,
           "a request ended, and its worker was not told");
         AUDIT_REQUIRE (
@@ -161,9 +157,8 @@ static bool s_has_room (const audit_t *self, const audit_request_t *request)
     for (rp_list_node_t *node = rp_list_first (&self->peers); node;
          node = rp_list_next (&self->peers, node)) {
         const audit_peer_t *peer = RP_CONTAINER (node, audit_peer_t, node);
-        if (
-          peer->worker && !peer->over && !peer->draining && peer->held < peer->window
-          && strcmp (peer->service, request->service) == 0)
+        if (peer->worker && !peer->over && !peer->draining && peer->held < peer->window
+            && strcmp (peer->service, request->service) == 0)
             return true;
     }
     return false;
@@ -188,8 +183,7 @@ static void s_check_event (audit_t *self)
     bool sender_listens = self->sender && !self->sender->over;
     bool more = self->event && self->event->head && self->event->head->flags & RP_FLAG_MORE;
     if (self->answered && !self->answered->client->over && sender_listens && !more)
-        AUDIT_REQUIRE (
-          self, self->event->head->status == RP_WORKER_LOST,
+        AUDIT_REQUIRE (self, self->event->head->status == RP_WORKER_LOST,
           "a worker's reply did not end the request");
 }
 
@@ -207,21 +201,18 @@ void audit_check (audit_t *self)
 /*  After a tick, nothing is overdue.  */
 void audit_check_tick (audit_t *self)
 {
-    AUDIT_REQUIRE (
-      self, self->next > self->now, "the core wants a tick at a time that has passed");
+    AUDIT_REQUIRE (self, self->next > self->now, "the core wants a tick at a time that has passed");
     for (rp_list_node_t *node = rp_list_first (&self->peers); node;
          node = rp_list_next (&self->peers, node))
-        AUDIT_REQUIRE (
-          self, !RP_CONTAINER (node, audit_peer_t, node)->condemned,
+        AUDIT_REQUIRE (self, !RP_CONTAINER (node, audit_peer_t, node)->condemned,
           "a session that is to end outlives the tick");
     for (rp_list_node_t *node = rp_list_first (&self->requests); node;
          node = rp_list_next (&self->requests, node)) {
         const audit_request_t *request = RP_CONTAINER (node, audit_request_t, node);
-        AUDIT_REQUIRE (
-          self, self->now < request->deadline, "a request outlives its deadline");
-        AUDIT_REQUIRE (
-          self, !request->key || request->delivery || !request->conversation
-                  || !request->conversation->over,
+        AUDIT_REQUIRE (self, self->now < request->deadline, "a request outlives its deadline");
+        AUDIT_REQUIRE (self,
+          !request->key || request->delivery || !request->conversation
+            || !request->conversation->over,
           "a request waits in a conversation that is over");
     }
 }

@@ -1,10 +1,10 @@
-/*  Turns: clients that wait for one service are served in turn; and the lanes that the core keeps for
-    that hold the requests that wait, each once.
+/*  Turns: clients that wait for one service are served in turn; and the lanes that the core keeps
+    for that hold the requests that wait, each once.
 
     SPDX-License-Identifier: MPL-2.0
 
-    The lanes are the one thing that the auditor looks at inside the core: one left behind would show
-    from outside only after a long time.
+    The lanes are the one thing that the auditor looks at inside the core: one left behind would
+    show from outside only after a long time.
 */
 
 #include "tests/support/audit.h"
@@ -28,19 +28,17 @@ static audit_served_t *s_find (const audit_t *self, rp_peer_id_t client, const c
 }
 
 /*  Whoever waited at the client's last turn has had one since.  */
-static void
-s_check_turn (audit_t *self, const audit_request_t *request, const audit_served_t *served)
+static void s_check_turn (
+  audit_t *self, const audit_request_t *request, const audit_served_t *served)
 {
     for (rp_list_node_t *node = rp_list_first (&self->requests); node;
          node = rp_list_next (&self->requests, node)) {
         const audit_request_t *other = RP_CONTAINER (node, audit_request_t, node);
-        if (
-          other->delivery || other->key || other->client == request->client || other->client->over
-          || other->queued >= served->turn || strcmp (other->service, request->service) != 0)
+        if (other->delivery || other->key || other->client == request->client || other->client->over
+            || other->queued >= served->turn || strcmp (other->service, request->service) != 0)
             continue;
         const audit_served_t *theirs = s_find (self, other->client->id, other->service);
-        AUDIT_REQUIRE (
-          self, theirs && theirs->latest > served->turn,
+        AUDIT_REQUIRE (self, theirs && theirs->latest > served->turn,
           "a client has a second turn while another waits for its first");
     }
 }
@@ -100,8 +98,7 @@ static void s_check_lane (
     for (rp_list_node_t *node = rp_list_first (&lane->requests); node;
          node = rp_list_next (&lane->requests, node)) {
         const rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
-        AUDIT_REQUIRE (
-          self, request->state == RP_REQUEST_QUEUED && request->lane == lane,
+        AUDIT_REQUIRE (self, request->state == RP_REQUEST_QUEUED && request->lane == lane,
           "a request is in a lane that is not its own, or should be elsewhere");
         in_lanes->queued++;
     }
@@ -130,8 +127,8 @@ static s_sum_t s_look_at_lanes (audit_t *self)
         if (!(lane->pooled.generation & 1))
             continue;
         AUDIT_REQUIRE (self, lane->open > 0, "a lane is kept that nobody needs");
-        AUDIT_REQUIRE (
-          self, lane->client->lane.open == 0 || lane->client->lane.service != lane->service,
+        AUDIT_REQUIRE (self,
+          lane->client->lane.open == 0 || lane->client->lane.service != lane->service,
           "a client has two lanes in one service");
         sum.open += lane->open;
     }
@@ -150,12 +147,10 @@ void audit_check_lanes (audit_t *self)
         sum.queued += request->state == RP_REQUEST_QUEUED;
     }
     s_sum_t in_lanes = s_look_at_lanes (self);
-    AUDIT_REQUIRE (
-      self, sum.queued == in_lanes.queued, "%zu requests are queued and %zu are in lanes",
-      sum.queued, in_lanes.queued);
-    AUDIT_REQUIRE (
-      self, sum.open == in_lanes.open, "%zu requests are open and %zu have lanes", sum.open,
-      in_lanes.open);
+    AUDIT_REQUIRE (self, sum.queued == in_lanes.queued,
+      "%zu requests are queued and %zu are in lanes", sum.queued, in_lanes.queued);
+    AUDIT_REQUIRE (self, sum.open == in_lanes.open, "%zu requests are open and %zu have lanes",
+      sum.open, in_lanes.open);
     AUDIT_REQUIRE (
       self, core->lanes.count == core->lanes_by_pair.count, "lanes and their table differ");
 }

@@ -50,7 +50,7 @@ static test_broker_t *s_new (const rp_limits_t *limits)
     assert_non_null (self);
     // RIPOSTE_TEST_LOG=1 shows what the broker says, for whoever looks for a fault.
     rp_level_t level = getenv ("RIPOSTE_TEST_LOG") ? RP_LEVEL_DEBUG : RP_LEVEL_ERROR;
-    self->server = rp_server_new (&(rp_server_options_t) {
+    self->server = rp_server_new (&(rp_server_options_t){
       .limits = *limits, .log_level = level, .log = STDERR_FILENO, .signals = -1});
     assert_non_null (self->server);
     assert_int_equal (rp_server_bind (self->server, "tcp://127.0.0.1:*"), 0);

@@ -40,8 +40,8 @@ typedef struct {
 /*  Replaces a frame by the next message of the bundle at hand. False if there is none.  */
 bool unbundle_next (unbundler_t *self, zmq_msg_t *frame);
 
-/*  A frame that was received: if it is a bundle, it becomes the one at hand, and the frame its first
-    message.  */
+/*  A frame that was received: if it is a bundle, it becomes the one at hand, and the frame its
+    first message.  */
 void unbundle (unbundler_t *self, zmq_msg_t *frame);
 
 #endif

@@ -70,7 +70,7 @@ static void *s_perform (void *arg)
 void caller_start (caller_t *self, rp_client_t *client, rp_call_t *call)
 {
     assert_non_null (call);
-    *self = (caller_t) {.client = client, .call = call};
+    *self = (caller_t){.client = client, .call = call};
     assert_int_equal (pthread_create (&self->thread, NULL, s_perform, self), 0);
 }
 

@@ -62,16 +62,14 @@ void world_take_orders (client_world_t *world)
             case RP_CLIENT_SEND:
                 assert_int_equal (order.head.id, order.exchange->wire_id);
                 if (order.head.conversation)
-                    s_add (
-                      world, "r%d%sk%u>", s_number (world, order.exchange),
+                    s_add (world, "r%d%sk%u>", s_number (world, order.exchange),
                       order.head.flags & RP_FLAG_OPEN ? "+" : ".",
                       (unsigned) order.head.conversation);
                 else
                     s_add (world, "r%d>", s_number (world, order.exchange));
                 break;
             case RP_CLIENT_ENDED:
-                s_add (
-                  world, "r%d=%s", s_number (world, order.exchange),
+                s_add (world, "r%d=%s", s_number (world, order.exchange),
                   rp_status_name ((int) order.exchange->status));
                 break;
         }
@@ -125,8 +123,8 @@ void world_end (client_world_t *world)
 
 void world_submit_with (client_world_t *world, int number, uint8_t attempts, rp_talk_t *talk)
 {
-    world->exchanges[number] = (rp_exchange_t) {
-      .size = 100, .timeout_ms = 5000, .attempts = attempts, .talk = talk};
+    world->exchanges[number] =
+      (rp_exchange_t){.size = 100, .timeout_ms = 5000, .attempts = attempts, .talk = talk};
     assert_int_equal (
       rp_client_core_submit (&world->core, &world->exchanges[number], world->now), RP_OK);
     world_take_orders (world);
@@ -146,13 +144,12 @@ bool world_hear (client_world_t *world, rp_head_t head)
 
 bool world_reply_with (client_world_t *world, int number, rp_status_t status, uint16_t flags)
 {
-    return world_hear (
-      world, (rp_head_t) {
-               .command = RP_COMMAND_REPLY,
-               .id = world->exchanges[number].wire_id,
-               .status = (uint8_t) status,
-               .flags = flags,
-             });
+    return world_hear (world, (rp_head_t){
+                                .command = RP_COMMAND_REPLY,
+                                .id = world->exchanges[number].wire_id,
+                                .status = (uint8_t) status,
+                                .flags = flags,
+                              });
 }
 
 void world_reply (client_world_t *world, int number, rp_status_t status)
@@ -162,18 +159,17 @@ void world_reply (client_world_t *world, int number, rp_status_t status)
 
 void world_say (client_world_t *world, rp_command_t command)
 {
-    world_hear (world, (rp_head_t) {.command = (uint8_t) command});
+    world_hear (world, (rp_head_t){.command = (uint8_t) command});
 }
 
 void world_bye (client_world_t *world, rp_status_t status, const char *text)
 {
-    world_hear (
-      world, (rp_head_t) {
-               .command = RP_COMMAND_BYE,
-               .status = (uint8_t) status,
-               .text = text,
-               .text_size = (uint16_t) strlen (text),
-             });
+    world_hear (world, (rp_head_t){
+                         .command = RP_COMMAND_BYE,
+                         .status = (uint8_t) status,
+                         .text = text,
+                         .text_size = (uint16_t) strlen (text),
+                       });
 }
 
 void world_fail (client_world_t *world)
@@ -199,14 +195,13 @@ void world_welcome (client_world_t *world, uint32_t open)
 {
     static const uint8_t headers[] = "\x08max-body\x00\x04"
                                      "1000";
-    world_hear (
-      world, (rp_head_t) {
-               .command = RP_COMMAND_WELCOME,
-               .time = 2000,
-               .value = open,
-               .headers = headers,
-               .headers_size = sizeof headers - 1,
-             });
+    world_hear (world, (rp_head_t){
+                         .command = RP_COMMAND_WELCOME,
+                         .time = 2000,
+                         .value = open,
+                         .headers = headers,
+                         .headers_size = sizeof headers - 1,
+                       });
 }
 
 /*  From rest to a session, whatever it says meanwhile.  */

@@ -1,5 +1,5 @@
-/*  The client's core in a world that a test makes up, as traces: what happens goes in, the orders come
-    out as one line.
+/*  The client's core in a world that a test makes up, as traces: what happens goes in, the orders
+    come out as one line.
 
     SPDX-License-Identifier: MPL-2.0
 

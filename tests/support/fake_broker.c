@@ -28,8 +28,7 @@ fake_broker_t *fake_broker_new (void)
     assert_int_equal (zmq_setsockopt (self->socket, ZMQ_LINGER, &off, sizeof off), 0);
     assert_int_equal (zmq_bind (self->socket, "tcp://127.0.0.1:*"), 0);
     size_t size = sizeof self->endpoint;
-    assert_int_equal (
-      zmq_getsockopt (self->socket, ZMQ_LAST_ENDPOINT, self->endpoint, &size), 0);
+    assert_int_equal (zmq_getsockopt (self->socket, ZMQ_LAST_ENDPOINT, self->endpoint, &size), 0);
     return self;
 }
 
@@ -83,8 +82,7 @@ static bool s_receive (fake_broker_t *self, long wait_ms)
         return false;
     zmq_msg_t *first = &self->frames[0];
     assert_int_equal (
-      rp_wire_decode (&self->head, zmq_msg_data (first), zmq_msg_size (first)),
-      RP_WIRE_ERROR_NONE);
+      rp_wire_decode (&self->head, zmq_msg_data (first), zmq_msg_size (first)), RP_WIRE_ERROR_NONE);
     self->body = (const char *) zmq_msg_data (first) + self->head.size;
     self->body_size = zmq_msg_size (first) - self->head.size;
     if (!(self->head.flags & RP_FLAG_INLINE) && self->frame_count > 1) {
@@ -110,8 +108,7 @@ const rp_head_t *fake_broker_expect (fake_broker_t *self, rp_command_t command)
         if (!s_is_aside (&self->head, command))
             break;
     }
-    assert_string_equal (
-      rp_command_name (self->head.command), rp_command_name ((int) command));
+    assert_string_equal (rp_command_name (self->head.command), rp_command_name ((int) command));
     return &self->head;
 }
 
@@ -123,8 +120,10 @@ const rp_head_t *fake_broker_expect_reply (fake_broker_t *self, uint64_t token, 
     return head;
 }
 
-void fake_broker_send_frames (
-  fake_broker_t *self, const rp_head_t *head, const void *const *frames, const size_t *sizes,
+void fake_broker_send_frames (fake_broker_t *self,
+  const rp_head_t *head,
+  const void *const *frames,
+  const size_t *sizes,
   size_t count)
 {
     uint8_t encoded[RP_WIRE_HEAD_MAX];
@@ -134,8 +133,7 @@ void fake_broker_send_frames (
     assert_true (zmq_send (self->socket, encoded, size, count ? ZMQ_SNDMORE : 0) >= 0);
     for (size_t index = 0; index < count; index++)
         assert_true (
-          zmq_send (
-            self->socket, frames[index], sizes[index], index + 1 < count ? ZMQ_SNDMORE : 0)
+          zmq_send (self->socket, frames[index], sizes[index], index + 1 < count ? ZMQ_SNDMORE : 0)
           >= 0);
 }
 
@@ -162,9 +160,8 @@ static void s_welcome (
     uint8_t headers[128];
     size_t size = 0;
     assert_true (rp_headers_append (headers, &size, sizeof headers, "max-body", max_body));
-    fake_broker_send (
-      self,
-      &(rp_head_t) {
+    fake_broker_send (self,
+      &(rp_head_t){
         .command = RP_COMMAND_WELCOME,
         .flags = flags,
         .time = interval_ms,
@@ -201,9 +198,8 @@ void fake_broker_welcome (fake_broker_t *self, uint32_t window)
 void fake_broker_request_in (
   fake_broker_t *self, uint64_t token, uint64_t conversation, const char *body)
 {
-    fake_broker_send (
-      self,
-      &(rp_head_t) {
+    fake_broker_send (self,
+      &(rp_head_t){
         .command = RP_COMMAND_REQUEST,
         .id = token,
         .time = 10000,
@@ -223,17 +219,17 @@ void fake_broker_request (fake_broker_t *self, uint64_t token, const char *body)
 
 void fake_broker_cancel (fake_broker_t *self, uint64_t token)
 {
-    fake_broker_send (self, &(rp_head_t) {.command = RP_COMMAND_CANCEL, .id = token}, NULL, 0);
+    fake_broker_send (self, &(rp_head_t){.command = RP_COMMAND_CANCEL, .id = token}, NULL, 0);
 }
 
 void fake_broker_end (fake_broker_t *self, uint64_t conversation)
 {
     fake_broker_send (
-      self, &(rp_head_t) {.command = RP_COMMAND_END, .conversation = conversation}, NULL, 0);
+      self, &(rp_head_t){.command = RP_COMMAND_END, .conversation = conversation}, NULL, 0);
 }
 
 void fake_broker_bye (fake_broker_t *self, rp_status_t status)
 {
     fake_broker_send (
-      self, &(rp_head_t) {.command = RP_COMMAND_BYE, .status = (uint8_t) status}, NULL, 0);
+      self, &(rp_head_t){.command = RP_COMMAND_BYE, .status = (uint8_t) status}, NULL, 0);
 }

@@ -40,7 +40,7 @@ typedef struct {
     unbundler_t unbundler; /* messages of a bundle are received one by one */
     unsigned received;     /* messages as ZeroMQ has them: a bundle is one; HEARTBEATs included */
     unsigned aside;        /* of a worker's own: HEARTBEATs and CREDITs that nobody expected */
-    rp_head_t head; /* of the message received last; points into frames */
+    rp_head_t head;        /* of the message received last; points into frames */
     const char *body;
     size_t body_size; /* of its first body frame, wherever that was */
 } fake_broker_t;
@@ -60,8 +60,10 @@ const rp_head_t *fake_broker_expect_reply (fake_broker_t *self, uint64_t token, 
 void fake_broker_send (fake_broker_t *self, const rp_head_t *head, const void *body, size_t size);
 
 /*  Sends a head and body frames of their own.  */
-void fake_broker_send_frames (
-  fake_broker_t *self, const rp_head_t *head, const void *const *frames, const size_t *sizes,
+void fake_broker_send_frames (fake_broker_t *self,
+  const rp_head_t *head,
+  const void *const *frames,
+  const size_t *sizes,
   size_t count);
 
 /*  Waits for a HELLO and answers WELCOME.  */

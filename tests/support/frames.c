@@ -24,7 +24,7 @@ void frames_add (frames_t *self, const void *bytes, size_t size)
         memcpy (copy, bytes, size);
     }
     RP_CHECK (self->count < RP_FRAMES_MAX);
-    self->frames[self->count++] = (rp_frame_t) {copy, size};
+    self->frames[self->count++] = (rp_frame_t){copy, size};
 }
 
 void frames_add_text (frames_t *self, const char *text)

@@ -89,14 +89,14 @@ static void s_receive (test_peer_t *self)
     s_receive_frames (self);
     zmq_msg_t *first = &self->frames[0];
     assert_int_equal (
-      rp_wire_decode (&self->head, zmq_msg_data (first), zmq_msg_size (first)),
-      RP_WIRE_ERROR_NONE);
+      rp_wire_decode (&self->head, zmq_msg_data (first), zmq_msg_size (first)), RP_WIRE_ERROR_NONE);
     self->body = "";
     self->body_size = 0;
     if (self->head.flags & RP_FLAG_INLINE) {
         self->body = (const char *) zmq_msg_data (first) + self->head.size;
         self->body_size = zmq_msg_size (first) - self->head.size;
-    } else if (self->frame_count > 1) {
+    }
+    else if (self->frame_count > 1) {
         self->body = zmq_msg_data (&self->frames[1]);
         self->body_size = zmq_msg_size (&self->frames[1]);
     }
@@ -108,8 +108,7 @@ const rp_head_t *test_peer_expect (test_peer_t *self, rp_command_t command)
         s_receive (self);
     while (self->head.command == RP_COMMAND_HEARTBEAT && command != RP_COMMAND_HEARTBEAT);
     if (self->head.command != command)
-        fail_msg (
-          "%s came instead of %s: %s %.*s", rp_command_name (self->head.command),
+        fail_msg ("%s came instead of %s: %s %.*s", rp_command_name (self->head.command),
           rp_command_name ((int) command), rp_status_name (self->head.status),
           (int) self->head.text_size, self->head.text);
     return &self->head;
@@ -120,8 +119,7 @@ const rp_head_t *test_peer_expect_reply (test_peer_t *self, uint64_t id, rp_stat
     const rp_head_t *head = test_peer_expect (self, RP_COMMAND_REPLY);
     assert_int_equal (head->id, id);
     if (head->status != status)
-        fail_msg (
-          "status %s instead of %s: %.*s", rp_status_name (head->status),
+        fail_msg ("status %s instead of %s: %.*s", rp_status_name (head->status),
           rp_status_name ((int) status), (int) head->text_size, head->text);
     return head;
 }
@@ -144,26 +142,24 @@ static test_peer_t *s_greet (const char *endpoint, rp_head_t hello)
 
 test_peer_t *test_client_new (const char *endpoint)
 {
-    return s_greet (endpoint, (rp_head_t) {.key = "client", .key_size = 6});
+    return s_greet (endpoint, (rp_head_t){.key = "client", .key_size = 6});
 }
 
 test_peer_t *test_client_new_with_bundles (const char *endpoint)
 {
     return s_greet (
-      endpoint, (rp_head_t) {.flags = RP_FLAG_BUNDLES, .key = "client", .key_size = 6});
+      endpoint, (rp_head_t){.flags = RP_FLAG_BUNDLES, .key = "client", .key_size = 6});
 }
 
-static test_peer_t *
-s_greet_worker (const char *endpoint, const char *service, uint32_t window, uint16_t flags)
+static test_peer_t *s_greet_worker (
+  const char *endpoint, const char *service, uint32_t window, uint16_t flags)
 {
-    return s_greet (
-      endpoint, (rp_head_t) {
-                  .flags = (uint16_t) (RP_FLAG_WORKER | flags),
-                  .key = "worker",
-                  .key_size = 6,
-                  .name = service,
-                  .name_size = (uint8_t) strlen (service),
-                  .value = window});
+    return s_greet (endpoint, (rp_head_t){.flags = (uint16_t) (RP_FLAG_WORKER | flags),
+                                .key = "worker",
+                                .key_size = 6,
+                                .name = service,
+                                .name_size = (uint8_t) strlen (service),
+                                .value = window});
 }
 
 test_peer_t *test_worker_new (const char *endpoint, const char *service, uint32_t window)
@@ -171,18 +167,16 @@ test_peer_t *test_worker_new (const char *endpoint, const char *service, uint32_
     return s_greet_worker (endpoint, service, window, 0);
 }
 
-test_peer_t *
-test_worker_new_with_bundles (const char *endpoint, const char *service, uint32_t window)
+test_peer_t *test_worker_new_with_bundles (
+  const char *endpoint, const char *service, uint32_t window)
 {
     return s_greet_worker (endpoint, service, window, RP_FLAG_BUNDLES);
 }
 
 void test_client_request (test_peer_t *self, uint64_t id, const char *service, const char *body)
 {
-    test_peer_send (
-      self,
-      &(rp_head_t) {
-        .command = RP_COMMAND_REQUEST,
+    test_peer_send (self,
+      &(rp_head_t){.command = RP_COMMAND_REQUEST,
         .id = id,
         .time = 10000,
         .attempts = 1,
@@ -193,9 +187,8 @@ void test_client_request (test_peer_t *self, uint64_t id, const char *service, c
 
 void test_worker_reply (test_peer_t *self, uint64_t token, const char *body)
 {
-    test_peer_send (
-      self, &(rp_head_t) {.command = RP_COMMAND_REPLY, .id = token, .status = RP_OK}, body,
-      strlen (body));
+    test_peer_send (self, &(rp_head_t){.command = RP_COMMAND_REPLY, .id = token, .status = RP_OK},
+      body, strlen (body));
 }
 
 json_t *test_client_status (test_peer_t *self)
@@ -217,8 +210,7 @@ int64_t test_client_count (test_peer_t *self, const char *group, const char *nam
     return value;
 }
 
-void test_client_await_count (
-  test_peer_t *self, const char *group, const char *name, int64_t value)
+void test_client_await_count (test_peer_t *self, const char *group, const char *name, int64_t value)
 {
     int64_t until = test_now_ms () + TEST_PATIENCE_MS;
     int64_t found;

@@ -27,11 +27,11 @@
 
 typedef struct {
     void *context;
-    void *socket; /* for whatever the functions below do not do */
+    void *socket;                    /* for whatever the functions below do not do */
     zmq_msg_t frames[RP_FRAMES_MAX]; /* of the message received last */
     size_t frame_count;
     unbundler_t unbundler; /* messages of a bundle are received one by one */
-    rp_head_t head; /* likewise; points into frames */
+    rp_head_t head;        /* likewise; points into frames */
     const char *body;
     size_t body_size; /* of its first body frame, wherever that was */
 } test_peer_t;
@@ -47,8 +47,8 @@ test_peer_t *test_worker_new (const char *endpoint, const char *service, uint32_
 
 /*  The same, of peers that read bundles.  */
 test_peer_t *test_client_new_with_bundles (const char *endpoint);
-test_peer_t *
-test_worker_new_with_bundles (const char *endpoint, const char *service, uint32_t window);
+test_peer_t *test_worker_new_with_bundles (
+  const char *endpoint, const char *service, uint32_t window);
 
 /*  Sends a head, with a body (INLINE) if body is not NULL.  */
 void test_peer_send (test_peer_t *self, const rp_head_t *head, const void *body, size_t size);
@@ -67,8 +67,7 @@ const rp_head_t *test_peer_expect_reply (test_peer_t *self, uint64_t id, rp_stat
 void test_peer_expect_bye (test_peer_t *self, rp_status_t status);
 
 /*  A client's request with one attempt and ten seconds, as text.  */
-void test_client_request (
-  test_peer_t *self, uint64_t id, const char *service, const char *body);
+void test_client_request (test_peer_t *self, uint64_t id, const char *service, const char *body);
 
 /*  A worker's OK to what it received last.  */
 void test_worker_reply (test_peer_t *self, uint64_t token, const char *body);

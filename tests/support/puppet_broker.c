@@ -77,8 +77,7 @@ static void s_receive_body (puppet_t *self)
 {
     self->size = 0;
     self->frames = 0;
-    s_add_to_body (
-      self, (char *) zmq_msg_data (&self->first) + self->head.size,
+    s_add_to_body (self, (char *) zmq_msg_data (&self->first) + self->head.size,
       zmq_msg_size (&self->first) - self->head.size);
     for (bool more = zmq_msg_more (&self->first); more; self->frames++) {
         zmq_msg_t frame;
@@ -110,8 +109,7 @@ bool puppet_receive (puppet_t *self, int timeout_ms)
         if (!s_receive_first (self, timeout_ms))
             return false;
         assert_int_equal (
-          rp_wire_decode (
-            &self->head, zmq_msg_data (&self->first), zmq_msg_size (&self->first)),
+          rp_wire_decode (&self->head, zmq_msg_data (&self->first), zmq_msg_size (&self->first)),
           RP_WIRE_ERROR_NONE);
         s_receive_body (self);
     } while (self->head.command == RP_COMMAND_HEARTBEAT);

@@ -1,5 +1,5 @@
-/*  A broker that does what a test of the client library tells it, message by message; it can stop and
-    come back at the same endpoint.
+/*  A broker that does what a test of the client library tells it, message by message; it can stop
+    and come back at the same endpoint.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -29,11 +29,11 @@ typedef struct {
     zmq_msg_t address; /* who sent the message received last */
     zmq_msg_t first;
     unbundler_t unbundler; /* messages of a bundle are received one by one */
-    unsigned received; /* messages as ZeroMQ has them: a bundle is one; HEARTBEATs included */
-    rp_head_t head;    /* of that message; points into first */
-    char *body;        /* all its body frames, and a NUL */
+    unsigned received;     /* messages as ZeroMQ has them: a bundle is one; HEARTBEATs included */
+    rp_head_t head;        /* of that message; points into first */
+    char *body;            /* all its body frames, and a NUL */
     size_t size;
-    size_t frames;     /* body frames that are not inline */
+    size_t frames; /* body frames that are not inline */
 } puppet_t;
 
 /*  Binds a free port.  */

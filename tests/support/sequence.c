@@ -39,14 +39,14 @@ static audit_peer_t *s_draw_peer (sequence_t *self)
 static rp_peer_id_t s_draw_role (sequence_t *self, bool worker)
 {
     if (s_draw (self, 32) == 31)
-        return (rp_peer_id_t) {s_draw (self, 2)};
+        return (rp_peer_id_t){s_draw (self, 2)};
     for (unsigned tries = 0; tries < 8; tries++) {
         audit_peer_t *peer = s_draw_peer (self);
         if (peer && peer->worker == worker)
             return peer->id;
     }
     audit_peer_t *peer = s_draw_peer (self);
-    return (rp_peer_id_t) {peer ? peer->id.v : 0};
+    return (rp_peer_id_t){peer ? peer->id.v : 0};
 }
 
 static void s_observe (const rp_action_t *action, rp_payload_t *message, void *arg)
@@ -80,7 +80,7 @@ static void s_hello (sequence_t *self, bool worker)
         head.value = s_draw (self, 64) == 63 ? 5000 : s_draw (self, 4);
         s_name (&head, s_services[service < 14 ? service % 3 : service - 11]);
     }
-    audit_message (&self->audit, (rp_peer_id_t) {0}, &head, 0, s_draw (self, 64) == 63);
+    audit_message (&self->audit, (rp_peer_id_t){0}, &head, 0, s_draw (self, 64) == 63);
 }
 
 /*  Of another protocol: any traits, and perhaps a limit of attempts.  */
@@ -105,8 +105,7 @@ static void s_request (sequence_t *self)
     static const unsigned waits[] = {0, 0, 0, 10, 1000, 70000};
     unsigned service = s_draw (self, 32);
     unsigned talk = s_draw (self, 8);
-    rp_head_t head = {
-      .command = RP_COMMAND_REQUEST,
+    rp_head_t head = {.command = RP_COMMAND_REQUEST,
       .id = 1 + s_draw (self, 250),
       .conversation = talk < 4 ? 0 : talk - 3,
       .flags = (uint16_t) (talk >= 4 && s_draw (self, 4) ? RP_FLAG_OPEN : 0),
@@ -132,9 +131,11 @@ static void s_reply (sequence_t *self)
         const audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
         head.id = delivery->token.v;
         sender = delivery->worker->id;
-    } else if (kind == 13 && node) { // what another holds
+    }
+    else if (kind == 13 && node) { // what another holds
         head.id = RP_CONTAINER (node, audit_delivery_t, node)->token.v;
-    } else { // what it held once
+    }
+    else { // what it held once
         head.id = self->late[s_draw (self, SEQUENCE_LATE)].v;
     }
     if (head.id == 0)
@@ -147,8 +148,7 @@ static void s_part (sequence_t *self)
 {
     rp_list_node_t *node = s_draw_node (self, &self->audit.deliveries);
     unsigned kind = s_draw (self, 16);
-    rp_head_t head = {
-      .command = RP_COMMAND_REPLY,
+    rp_head_t head = {.command = RP_COMMAND_REPLY,
       .flags = kind < 11 ? RP_FLAG_MORE : 0,
       .status = (uint8_t) (kind == 10 ? 1 + s_draw (self, RP_WORKER_LOST) : RP_OK),
       .id = self->late[s_draw (self, SEQUENCE_LATE)].v};
@@ -181,10 +181,9 @@ static void s_cancel (sequence_t *self)
 /*  Any of the small commands, from a peer for whom it may be out of place.  */
 static void s_small (sequence_t *self)
 {
-    static const uint8_t commands[] = {
-      RP_COMMAND_CREDIT, RP_COMMAND_CREDIT, RP_COMMAND_CREDIT, RP_COMMAND_END, RP_COMMAND_END,
-      RP_COMMAND_HEARTBEAT, RP_COMMAND_DRAIN, RP_COMMAND_BYE, RP_COMMAND_WELCOME,
-      RP_COMMAND_HELLO};
+    static const uint8_t commands[] = {RP_COMMAND_CREDIT, RP_COMMAND_CREDIT, RP_COMMAND_CREDIT,
+      RP_COMMAND_END, RP_COMMAND_END, RP_COMMAND_HEARTBEAT, RP_COMMAND_DRAIN, RP_COMMAND_BYE,
+      RP_COMMAND_WELCOME, RP_COMMAND_HELLO};
     static const uint32_t times[] = {0, 1, 40, 100, 3000, 10000000, UINT32_MAX, 64};
     rp_head_t head = {.command = commands[s_draw (self, s_draw (self, 32) == 31 ? 10 : 7)]};
     bool worker = s_draw (self, 2);
@@ -217,8 +216,7 @@ static void s_bye (sequence_t *self)
 static void s_bad (sequence_t *self)
 {
     unsigned error = 1 + s_draw (self, RP_WIRE_ERROR_COUNT - 1);
-    audit_bad (
-      &self->audit, s_draw_role (self, s_draw (self, 2)), (rp_wire_error_t) error,
+    audit_bad (&self->audit, s_draw_role (self, s_draw (self, 2)), (rp_wire_error_t) error,
       s_draw (self, 8) == 7);
 }
 
@@ -263,7 +261,7 @@ static void s_heartbeats (sequence_t *self)
     for (unsigned index = 0; index < count; index++)
         if (audit_find_peer (&self->audit, ids[index]))
             audit_message (
-              &self->audit, ids[index], &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT}, 0, false);
+              &self->audit, ids[index], &(rp_head_t){.command = RP_COMMAND_HEARTBEAT}, 0, false);
 }
 
 static void s_event (sequence_t *self)
@@ -328,14 +326,13 @@ static rp_limits_t s_draw_limits (sequence_t *self)
     return limits;
 }
 
-void sequence_begin (
-  sequence_t *self,
+void sequence_begin (sequence_t *self,
   sequence_draw_fn *draw,
   audit_observe_fn *observe,
   void *arg,
   audit_fail_fn *fail)
 {
-    *self = (sequence_t) {.draw = draw, .observe = observe, .arg = arg};
+    *self = (sequence_t){.draw = draw, .observe = observe, .arg = arg};
     rp_limits_t limits = s_draw_limits (self);
     audit_init (&self->audit, &limits, 1000000000, fail);
     self->audit.observe = s_observe;

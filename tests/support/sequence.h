@@ -2,10 +2,10 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Whoever begins it says where chance comes from: the fuzzer's bytes, the simulator's seed. The first
-    draws choose small limits, so that they are hit; then each step takes one for its kind and a few for
-    its details. Any sequence is allowed: replies that are late or forged, sends that fail, clocks that
-    jump.
+    Whoever begins it says where chance comes from: the fuzzer's bytes, the simulator's seed. The
+    first draws choose small limits, so that they are hit; then each step takes one for its kind and
+    a few for its details. Any sequence is allowed: replies that are late or forged, sends that
+    fail, clocks that jump.
 */
 
 #ifndef SEQUENCE_H
@@ -29,8 +29,7 @@ typedef struct {
 
 /*  observe sees what the core wants done, and may be NULL; fail is told what is wrong, and does not
     return.  */
-void sequence_begin (
-  sequence_t *self,
+void sequence_begin (sequence_t *self,
   sequence_draw_fn *draw,
   audit_observe_fn *observe,
   void *arg,

@@ -73,7 +73,7 @@ static rp_peer_id_t s_peer (const char *name)
         if (strcmp (known->name, name) == 0)
             return known->id;
     }
-    return (rp_peer_id_t) {0};
+    return (rp_peer_id_t){0};
 }
 
 static const char *s_peer_name (rp_peer_id_t id)
@@ -112,7 +112,7 @@ static rp_token_t s_token (const char *worker, const char *name)
             return token->token;
     }
     fail_msg ("%s never got %s", worker, name);
-    return (rp_token_t) {0};
+    return (rp_token_t){0};
 }
 
 /*  ---- What the core wants done --------------------------------------------------------------- */
@@ -150,14 +150,14 @@ static void s_print_request (const char *peer, const rp_action_t *action, rp_pay
 {
     s_token_t *token = calloc (1, sizeof *token);
     assert_non_null (token);
-    *token = (s_token_t) {
-      .worker = action->peer, .request = payload->request->id, .token = action->token};
+    *token =
+      (s_token_t){.worker = action->peer, .request = payload->request->id, .token = action->token};
     rp_list_prepend (&s_trace->tokens, &token->node);
     s_keep (&s_trace->delivery, &action->head);
     s_trace->delivered = payload->request->id;
     if (action->head.attempt > 1)
-        s_print ("%s<r%llu#%u", peer, (unsigned long long) payload->request->id,
-                 action->head.attempt);
+        s_print (
+          "%s<r%llu#%u", peer, (unsigned long long) payload->request->id, action->head.attempt);
     else
         s_print ("%s<r%llu", peer, (unsigned long long) payload->request->id);
 }
@@ -200,17 +200,14 @@ static void s_print_send (const rp_action_t *action, rp_payload_t *payload)
             s_keep (&s_trace->answer, head);
             s_trace->answered = head->id;
             s_trace->answer_size = payload ? payload->body : 0;
-            s_print (
-              "%s<r%llu:%s", peer, (unsigned long long) head->id,
+            s_print ("%s<r%llu:%s", peer, (unsigned long long) head->id,
               head->flags & RP_FLAG_MORE ? "part" : rp_status_name (head->status));
             break;
         case RP_COMMAND_CANCEL:
-            s_print (
-              "%s<cancel:r%llu", peer, (unsigned long long) s_request_of (head->id));
+            s_print ("%s<cancel:r%llu", peer, (unsigned long long) s_request_of (head->id));
             break;
         case RP_COMMAND_END:
-            s_print (
-              "%s<end:k%llu", peer, (unsigned long long) s_key_of (head->conversation));
+            s_print ("%s<end:k%llu", peer, (unsigned long long) s_key_of (head->conversation));
             break;
         case RP_COMMAND_HEARTBEAT:
             s_print ("%s<beat", peer);
@@ -315,11 +312,11 @@ void message (const char *peer, const rp_head_t *head, size_t size)
     audit_t *self = audit ();
     rp_peer_id_t id = s_peer (peer);
     s_trace->sender = peer;
-    audit_message (self, audit_find_peer (self, id) ? id : (rp_peer_id_t) {0}, head, size, false);
+    audit_message (self, audit_find_peer (self, id) ? id : (rp_peer_id_t){0}, head, size, false);
 }
 
-static void
-s_hello (const char *peer, const rp_head_t *head, uint8_t traits, unsigned attempt_limit_ms)
+static void s_hello (
+  const char *peer, const rp_head_t *head, uint8_t traits, unsigned attempt_limit_ms)
 {
     rp_head_t named = *head;
     named.command = RP_COMMAND_HELLO;
@@ -347,7 +344,8 @@ static void s_expect_welcome (const char *peer)
     if (at > s_trace->text) {
         at--;
         size++;
-    } else if (at[size] == ' ') {
+    }
+    else if (at[size] == ' ') {
         size++;
     }
     memmove (at, at + size, strlen (at + size) + 1);
@@ -363,12 +361,13 @@ void hello_guest (
 
 void request_with (const char *client, const char *name, const char *service, with_t with)
 {
-    rp_head_t head = {
-      .command = RP_COMMAND_REQUEST,
+    rp_head_t head = {.command = RP_COMMAND_REQUEST,
       .flags = with.open ? RP_FLAG_OPEN : 0,
       .id = s_number (name),
       .conversation = with.conversation ? s_number (with.conversation) : 0,
-      .time = with.overdue ? 0 : with.time_ms ? with.time_ms : 60000,
+      .time = with.overdue   ? 0
+              : with.time_ms ? with.time_ms
+                             : 60000,
       .value = with.wait_ms,
       .attempts = (uint8_t) (with.attempts ? with.attempts : 1),
       .name = service,
@@ -376,25 +375,25 @@ void request_with (const char *client, const char *name, const char *service, wi
     if (with.oversized) {
         s_trace->sender = client;
         audit_message (audit (), s_peer (client), &head, with.size, true);
-    } else {
+    }
+    else {
         message (client, &head, with.size);
     }
 }
 
 void request (const char *client, const char *name, const char *service)
 {
-    request_with (client, name, service, (with_t) {0});
+    request_with (client, name, service, (with_t){0});
 }
 
 void open_in (const char *client, const char *name, const char *service, const char *conversation)
 {
-    request_with (
-      client, name, service, (with_t) {.conversation = conversation, .open = true});
+    request_with (client, name, service, (with_t){.conversation = conversation, .open = true});
 }
 
 void next_in (const char *client, const char *name, const char *service, const char *conversation)
 {
-    request_with (client, name, service, (with_t) {.conversation = conversation});
+    request_with (client, name, service, (with_t){.conversation = conversation});
 }
 
 void reply_sized (
@@ -410,26 +409,24 @@ void reply_sized (
 
 void reply (const char *worker, const char *name, rp_status_t status)
 {
-    reply_with (worker, name, &(rp_head_t) {.status = (uint8_t) status}, false);
+    reply_with (worker, name, &(rp_head_t){.status = (uint8_t) status}, false);
 }
 
 void reply_as (const char *worker, const char *other, const char *name, rp_status_t status)
 {
     reply_with (
-      worker, name,
-      &(rp_head_t) {.status = (uint8_t) status, .id = s_token (other, name).v}, false);
+      worker, name, &(rp_head_t){.status = (uint8_t) status, .id = s_token (other, name).v}, false);
 }
 
 void cancel (const char *client, const char *name)
 {
-    message (client, &(rp_head_t) {.command = RP_COMMAND_CANCEL, .id = s_number (name)}, 0);
+    message (client, &(rp_head_t){.command = RP_COMMAND_CANCEL, .id = s_number (name)}, 0);
 }
 
 void end (const char *client, const char *conversation)
 {
     message (
-      client,
-      &(rp_head_t) {.command = RP_COMMAND_END, .conversation = s_number (conversation)}, 0);
+      client, &(rp_head_t){.command = RP_COMMAND_END, .conversation = s_number (conversation)}, 0);
 }
 
 void credit (const char *worker, unsigned window)
@@ -439,28 +436,27 @@ void credit (const char *worker, unsigned window)
 
 void credit_time (const char *worker, unsigned window, uint32_t time)
 {
-    message (
-      worker, &(rp_head_t) {.command = RP_COMMAND_CREDIT, .time = time, .value = window}, 0);
+    message (worker, &(rp_head_t){.command = RP_COMMAND_CREDIT, .time = time, .value = window}, 0);
 }
 
 void heartbeat (const char *peer)
 {
-    message (peer, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT}, 0);
+    message (peer, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT}, 0);
 }
 
 void announce (const char *client, unsigned interval_ms)
 {
-    message (client, &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT, .time = interval_ms}, 0);
+    message (client, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT, .time = interval_ms}, 0);
 }
 
 void drain (const char *worker)
 {
-    message (worker, &(rp_head_t) {.command = RP_COMMAND_DRAIN}, 0);
+    message (worker, &(rp_head_t){.command = RP_COMMAND_DRAIN}, 0);
 }
 
 void bye (const char *peer)
 {
-    message (peer, &(rp_head_t) {.command = RP_COMMAND_BYE}, 0);
+    message (peer, &(rp_head_t){.command = RP_COMMAND_BYE}, 0);
 }
 
 void bad (const char *peer, rp_wire_error_t error)
@@ -468,7 +464,7 @@ void bad (const char *peer, rp_wire_error_t error)
     audit_t *self = audit ();
     rp_peer_id_t id = s_peer (peer);
     s_trace->sender = peer;
-    audit_bad (self, audit_find_peer (self, id) ? id : (rp_peer_id_t) {0}, error, false);
+    audit_bad (self, audit_find_peer (self, id) ? id : (rp_peer_id_t){0}, error, false);
 }
 
 void too_many_frames (const char *peer)
@@ -476,8 +472,7 @@ void too_many_frames (const char *peer)
     audit_t *self = audit ();
     rp_peer_id_t id = s_peer (peer);
     s_trace->sender = peer;
-    audit_bad (
-      self, audit_find_peer (self, id) ? id : (rp_peer_id_t) {0}, RP_WIRE_ERROR_NONE, true);
+    audit_bad (self, audit_find_peer (self, id) ? id : (rp_peer_id_t){0}, RP_WIRE_ERROR_NONE, true);
 }
 
 void unsent (const char *peer, const char *name, bool full)

@@ -85,7 +85,8 @@ void reply (const char *worker, const char *name, rp_status_t status);
 void reply_with (const char *worker, const char *name, const rp_head_t *head, bool oversized);
 void reply_sized (
   const char *worker, const char *name, const rp_head_t *head, size_t size, bool oversized);
-/*  Part of a reply, of so many bytes (its head INLINE); the last one, which is the reply (and not).  */
+/*  Part of a reply, of so many bytes (its head INLINE); the last one, which is the reply (and
+    not).  */
 void part (const char *worker, const char *name, size_t size);
 void last_part (const char *worker, const char *name, size_t size);
 /*  The worker replies with another one's token.  */

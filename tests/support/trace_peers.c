@@ -9,15 +9,13 @@
 
 void hello_guest_client (const char *peer, uint8_t traits, unsigned interval_ms)
 {
-    hello_guest (peer, &(rp_head_t) {.time = interval_ms}, traits, 0);
+    hello_guest (peer, &(rp_head_t){.time = interval_ms}, traits, 0);
 }
 
 void hello_guest_worker (const char *peer, const char *service, guest_t guest)
 {
-    hello_guest (
-      peer,
-      &(rp_head_t) {
-        .flags = RP_FLAG_WORKER,
+    hello_guest (peer,
+      &(rp_head_t){.flags = RP_FLAG_WORKER,
         .time = guest.interval_ms ? guest.interval_ms : RP_HEARTBEAT_MAX_MS,
         .value = guest.window ? guest.window : 1,
         .name = service,
@@ -33,10 +31,8 @@ void hello_client_beating (const char *peer, unsigned interval_ms)
 void hello_worker_beating (
   const char *peer, const char *service, unsigned window, unsigned interval_ms)
 {
-    hello_guest (
-      peer,
-      &(rp_head_t) {
-        .flags = RP_FLAG_WORKER,
+    hello_guest (peer,
+      &(rp_head_t){.flags = RP_FLAG_WORKER,
         .time = interval_ms,
         .value = window,
         .name = service,
@@ -61,11 +57,10 @@ void reply_with (const char *worker, const char *name, const rp_head_t *head, bo
 
 void part (const char *worker, const char *name, size_t size)
 {
-    reply_sized (
-      worker, name, &(rp_head_t) {.flags = RP_FLAG_MORE | RP_FLAG_INLINE}, size, false);
+    reply_sized (worker, name, &(rp_head_t){.flags = RP_FLAG_MORE | RP_FLAG_INLINE}, size, false);
 }
 
 void last_part (const char *worker, const char *name, size_t size)
 {
-    reply_sized (worker, name, &(rp_head_t) {0}, size, false);
+    reply_sized (worker, name, &(rp_head_t){0}, size, false);
 }

@@ -149,7 +149,7 @@ static void s_note_trouble (s_visitor_t *self, rp_status_t status, int64_t now)
 {
     size_t used = strlen (self->trouble);
     snprintf (self->trouble + used, sizeof self->trouble - used, "%s%s", used ? " " : "",
-              rp_status_name ((int) status));
+      rp_status_name ((int) status));
     if (!self->trouble_since)
         self->trouble_since = now;
 }
@@ -171,8 +171,8 @@ static rp_status_t s_step (s_visitor_t *self, unsigned step)
         exit (1);
     }
     rp_status_t status = rp_reply_status (reply);
-    snprintf (page, sizeof page, "%.*s", (int) rp_reply_size (reply),
-              (const char *) rp_reply_body (reply));
+    snprintf (
+      page, sizeof page, "%.*s", (int) rp_reply_size (reply), (const char *) rp_reply_body (reply));
 
     pthread_mutex_lock (&run->mutex);
     run->statuses[status]++;
@@ -187,7 +187,7 @@ static rp_status_t s_step (s_visitor_t *self, unsigned step)
         self->wrong = true;
         if (!*run->example)
             snprintf (run->example, sizeof run->example, "%s, step %u: %.300s", self->name,
-                      2 * step + 2, page);
+              2 * step + 2, page);
     }
     pthread_mutex_unlock (&run->mutex);
     if (status != RP_OK)
@@ -293,10 +293,10 @@ static void s_report (const s_run_t *run, int64_t took_us)
     const s_options_t *options = &run->options;
     const char *comma = "";
     printf ("{\"clients\": %u, \"rounds\": %u, \"conversations\": %u, ", options->clients,
-            options->rounds, options->clients * options->rounds);
+      options->rounds, options->clients * options->rounds);
     printf ("\"complete\": %u, \"own_data\": %u, \"gave_up\": %u, \"disturbed\": %u, "
             "\"begun_anew\": %u, \"statuses\": {",
-            run->complete, run->own_data, run->gave_up, run->disturbed, run->begun_anew);
+      run->complete, run->own_data, run->gave_up, run->disturbed, run->begun_anew);
     for (int status = 0; status <= RP_UNKNOWN; status++)
         if (run->statuses[status]) {
             printf ("%s\"%s\": %lu", comma, rp_status_name (status), run->statuses[status]);
@@ -304,11 +304,11 @@ static void s_report (const s_run_t *run, int64_t took_us)
         }
     printf ("}, \"troubles\": {");
     for (size_t index = 0; index < run->trouble_count; index++)
-        printf ("%s\"%s\": %u", index ? ", " : "", run->troubles[index].text,
-                run->troubles[index].count);
+        printf (
+          "%s\"%s\": %u", index ? ", " : "", run->troubles[index].text, run->troubles[index].count);
     printf ("}, \"longest_call_us\": %" PRId64 ", \"longest_trouble_us\": %" PRId64
             ", \"took_us\": %" PRId64 "}\n",
-            run->longest_call_us, run->longest_trouble_us, took_us);
+      run->longest_call_us, run->longest_trouble_us, took_us);
     if (*run->example)
         fprintf (stderr, "conversations: wrong page: %s\n", run->example);
 }
@@ -344,11 +344,16 @@ static unsigned s_number (const char *text)
 static void s_parse (s_options_t *options, int argc, char **argv)
 {
     static const struct option table[] = {
-      {"server", required_argument, NULL, 's'},   {"service", required_argument, NULL, 'S'},
-      {"clients", required_argument, NULL, 'c'},  {"rounds", required_argument, NULL, 'r'},
-      {"pause", required_argument, NULL, 'p'},    {"timeout", required_argument, NULL, 't'},
-      {"heartbeat", required_argument, NULL, 'b'}, {"patience", required_argument, NULL, 'w'},
-      {"hold", required_argument, NULL, 'h'},     {NULL, 0, NULL, 0},
+      {"server", required_argument, NULL, 's'},
+      {"service", required_argument, NULL, 'S'},
+      {"clients", required_argument, NULL, 'c'},
+      {"rounds", required_argument, NULL, 'r'},
+      {"pause", required_argument, NULL, 'p'},
+      {"timeout", required_argument, NULL, 't'},
+      {"heartbeat", required_argument, NULL, 'b'},
+      {"patience", required_argument, NULL, 'w'},
+      {"hold", required_argument, NULL, 'h'},
+      {NULL, 0, NULL, 0},
     };
     int letter;
     while ((letter = getopt_long (argc, argv, "s:c:r:", table, NULL)) != -1) {
@@ -371,9 +376,9 @@ static void s_parse (s_options_t *options, int argc, char **argv)
         else if (letter == 'h')
             options->hold = s_number (optarg);
         else {
-            fputs (
-              "usage: conversations --server ENDPOINTS [--service NAME] [--clients N]\n"
-              "       [--rounds N] [--hold N] [--pause MS] [--timeout MS] [--heartbeat MS] [--patience MS]\n",
+            fputs ("usage: conversations --server ENDPOINTS [--service NAME] [--clients N]\n"
+                   "       [--rounds N] [--hold N] [--pause MS] [--timeout MS] [--heartbeat MS] "
+                   "[--patience MS]\n",
               stderr);
             exit (2);
         }
@@ -383,14 +388,13 @@ static void s_parse (s_options_t *options, int argc, char **argv)
 int main (int argc, char **argv)
 {
     static s_run_t run = {
-      .options =
-        {.endpoints = "tcp://127.0.0.1:5555",
-         .service = "site",
-         .clients = 100,
-         .rounds = 1,
-         .timeout_ms = 5000,
-         .heartbeat_ms = 2000,
-         .patience_ms = 30000},
+      .options = {.endpoints = "tcp://127.0.0.1:5555",
+        .service = "site",
+        .clients = 100,
+        .rounds = 1,
+        .timeout_ms = 5000,
+        .heartbeat_ms = 2000,
+        .patience_ms = 30000},
       .mutex = PTHREAD_MUTEX_INITIALIZER,
       .moved = PTHREAD_COND_INITIALIZER,
     };

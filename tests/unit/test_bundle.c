@@ -97,8 +97,8 @@ static void s_what_does_not_add_up_is_refused (void **state)
     (void) state;
     S_REFUSED ("");
     S_REFUSED ("RB\1");
-    S_REFUSED ("RB\1\0"); // nothing in it
-    S_REFUSED ("RB\1\0\0\0\0"); // a size cut short
+    S_REFUSED ("RB\1\0");         // nothing in it
+    S_REFUSED ("RB\1\0\0\0\0");   // a size cut short
     S_REFUSED ("RB\1\0\0\0\0\1"); // a message cut short
     S_REFUSED ("RB\1\0\0\0\0\2x");
     S_REFUSED ("RB\1\0\0\0\0\0"); // an empty message
@@ -106,7 +106,7 @@ static void s_what_does_not_add_up_is_refused (void **state)
     S_REFUSED ("RB\1\0\0\0\0\1xx"); // bytes that trail
     S_REFUSED ("RB\1\0\0\0\0\1x\0\0\0");
     S_REFUSED ("RB\1\0\0\0\0\1x\0\0\0\2x"); // the second lies
-    S_REFUSED ("RB\1\0\377\377\377\377x"); // sizes that might wrap around
+    S_REFUSED ("RB\1\0\377\377\377\377x");  // sizes that might wrap around
     S_REFUSED ("RB\1\0\0\0\0\1x\377\377\377\373\0\0\0");
     S_REFUSED ("RB\0\0\0\0\0\1x"); // other versions
     S_REFUSED ("RB\2\0\0\0\0\1x");

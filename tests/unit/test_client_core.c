@@ -280,8 +280,8 @@ static void a_body_over_the_brokers_limit_is_too_large_and_not_sent (void **stat
     (void) state;
     client_world_t world;
     world_begin_connected (&world, 1);
-    world.exchanges[1] = (rp_exchange_t) {.size = 1001, .timeout_ms = 1000, .attempts = 3};
-    world.exchanges[2] = (rp_exchange_t) {.size = 1000, .timeout_ms = 1000, .attempts = 3};
+    world.exchanges[1] = (rp_exchange_t){.size = 1001, .timeout_ms = 1000, .attempts = 3};
+    world.exchanges[2] = (rp_exchange_t){.size = 1000, .timeout_ms = 1000, .attempts = 3};
     rp_client_core_submit (&world.core, &world.exchanges[1], world.now);
     rp_client_core_submit (&world.core, &world.exchanges[2], world.now);
     world_expect (&world, "r1=TOO_LARGE r2>");
@@ -356,7 +356,7 @@ static void a_foreign_reply_is_dropped_and_counted (void **state)
     uint64_t id = world.exchanges[1].wire_id;
     uint64_t foreign[] = {0, 1, id + 1, id + RP_SLOTS_MAX, id - RP_SLOTS_MAX, UINT64_MAX};
     for (size_t index = 0; index < sizeof foreign / sizeof *foreign; index++)
-        world_hear (&world, (rp_head_t) {.command = RP_COMMAND_REPLY, .id = foreign[index]});
+        world_hear (&world, (rp_head_t){.command = RP_COMMAND_REPLY, .id = foreign[index]});
     world_expect (&world, "r1>");
     assert_int_equal (world.core.late, sizeof foreign / sizeof *foreign);
     world_end (&world);
@@ -385,7 +385,7 @@ static void a_request_that_the_transport_did_not_take_is_sent_a_little_later (vo
     client_world_t world;
     world_begin_connected (&world, 1);
     rp_client_order_t order;
-    world.exchanges[1] = (rp_exchange_t) {.timeout_ms = 1000, .attempts = 1};
+    world.exchanges[1] = (rp_exchange_t){.timeout_ms = 1000, .attempts = 1};
     rp_client_core_submit (&world.core, &world.exchanges[1], world.now);
     assert_true (rp_client_core_next_order (&world.core, &order, world.now));
     assert_int_equal (order.kind, RP_CLIENT_SEND);

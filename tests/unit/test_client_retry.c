@@ -31,7 +31,7 @@ static void a_lost_broker_draws_another_attempt_under_a_new_id (void **state)
     assert_true (world.exchanges[1].wire_id != first);
     assert_true (world.exchanges[1].id == first);
     assert_int_equal (world.exchanges[1].attempts_left, 1);
-    world_hear (&world, (rp_head_t) {.command = RP_COMMAND_REPLY, .id = first});
+    world_hear (&world, (rp_head_t){.command = RP_COMMAND_REPLY, .id = first});
     assert_int_equal (world.core.late, 1);
     world_reply (&world, 1, RP_OK);
     world_expect (&world, "r1=OK");
@@ -76,7 +76,7 @@ static void busy_so_late_that_a_pause_would_pass_the_deadline_is_final (void **s
     (void) state;
     client_world_t world;
     world_begin_connected (&world, 1);
-    world.exchanges[1] = (rp_exchange_t) {.timeout_ms = 5, .attempts = 3};
+    world.exchanges[1] = (rp_exchange_t){.timeout_ms = 5, .attempts = 3};
     rp_client_core_submit (&world.core, &world.exchanges[1], world.now);
     world_expect (&world, "r1>");
     world_reply (&world, 1, RP_BUSY);

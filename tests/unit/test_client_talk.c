@@ -73,8 +73,7 @@ static void a_request_meant_for_a_lost_conversation_does_not_begin_the_next (voi
     world_pass (&world, 100 * MS);
     world_submit_with (&world, 4, 1, &world.talk);
     world_expect (
-      &world,
-      "r1+k1> r1=OK r2.k1> r3.k1> r3=CONVERSATION_LOST r2=CONVERSATION_LOST r4+k2>");
+      &world, "r1+k1> r1=OK r2.k1> r3.k1> r3=CONVERSATION_LOST r2=CONVERSATION_LOST r4+k2>");
     world_end (&world);
 }
 

@@ -81,7 +81,7 @@ static void a_file_sets_what_it_names_and_nothing_else (void **state)
                                        "    level = debug\n"
                                        "limits\n"
                                        "    rejoin_grace = 0\n"),
-                      0);
+      0);
     assert_int_equal (config.bind_count, 2);
     assert_string_equal (config.bind[0], "tcp://127.0.0.1:7001");
     assert_string_equal (config.bind[1], "ipc:///tmp/riposte");
@@ -113,22 +113,22 @@ static void every_mistake_of_a_file_is_told_at_once (void **state)
                "    level = loud\n"
                "bind\n"
                "frobnicate = 1\n",
-               "f:1:1: unknown setting bnid (did you mean bind?)\n"
-               "f:3:5: unknown setting limits/max_boby (did you mean limits/max_body?)\n"
-               "f:4:16: limits/max_body wants a size with a unit such as 64KiB or 100B, not \"1\"\n"
-               "f:5:19: limits/max_clients wants a plain number such as 100, not \"10_000\"\n"
-               "f:6:21: limits/heartbeat_min wants a duration with a unit such as 250ms or 5s, "
-               "not \"50\"\n"
-               "f:7:21: limits/heartbeat_max wants 50ms to 1m, not \"61s\"\n"
-               "f:8:19: limits/drain_limit wants a duration in whole milliseconds, "
-               "not \"1500us\"\n"
-               "f:9:27: limits/service_queue_bytes wants 1KiB to 1TiB, not \"100B\"\n"
-               "f:10:19: limits/max_workers wants 1 to 1000000, not \"0\"\n"
-               "f:11:3: indentation that is not a multiple of four spaces\n"
-               "f:12:7: log is a section and takes no value\n"
-               "f:14:13: log/level wants error, warning, info or debug, not \"loud\"\n"
-               "f:15:1: bind wants a value\n"
-               "f:16:1: unknown setting frobnicate; see: riposte-broker --print-config\n");
+      "f:1:1: unknown setting bnid (did you mean bind?)\n"
+      "f:3:5: unknown setting limits/max_boby (did you mean limits/max_body?)\n"
+      "f:4:16: limits/max_body wants a size with a unit such as 64KiB or 100B, not \"1\"\n"
+      "f:5:19: limits/max_clients wants a plain number such as 100, not \"10_000\"\n"
+      "f:6:21: limits/heartbeat_min wants a duration with a unit such as 250ms or 5s, "
+      "not \"50\"\n"
+      "f:7:21: limits/heartbeat_max wants 50ms to 1m, not \"61s\"\n"
+      "f:8:19: limits/drain_limit wants a duration in whole milliseconds, "
+      "not \"1500us\"\n"
+      "f:9:27: limits/service_queue_bytes wants 1KiB to 1TiB, not \"100B\"\n"
+      "f:10:19: limits/max_workers wants 1 to 1000000, not \"0\"\n"
+      "f:11:3: indentation that is not a multiple of four spaces\n"
+      "f:12:7: log is a section and takes no value\n"
+      "f:14:13: log/level wants error, warning, info or debug, not \"loud\"\n"
+      "f:15:1: bind wants a value\n"
+      "f:16:1: unknown setting frobnicate; see: riposte-broker --print-config\n");
 }
 
 static void a_setting_is_given_once (void **state)
@@ -136,24 +136,24 @@ static void a_setting_is_given_once (void **state)
     (void) state;
     s_refuses ("limits\n    max_clients = 7\n    max_clients = 8\n"
                "log\n    level = info\n    level = info\n",
-               "f:3:5: limits/max_clients was set before, in line 2\n"
-               "f:6:5: log/level was set before, in line 5\n");
+      "f:3:5: limits/max_clients was set before, in line 2\n"
+      "f:6:5: log/level was set before, in line 5\n");
 }
 
 static void settings_that_do_not_go_together_are_refused (void **state)
 {
     (void) state;
     s_refuses ("limits\n    heartbeat_min = 2s\n    heartbeat_max = 1s\n",
-               "f:2:21: limits/heartbeat_min (2s) must not be more than "
-               "limits/heartbeat_max (1s)\n");
+      "f:2:21: limits/heartbeat_min (2s) must not be more than "
+      "limits/heartbeat_max (1s)\n");
     s_refuses ("limits\n    total_queue = 10\n",
-               "f:2:19: limits/service_queue (100000) must not be more than "
-               "limits/total_queue (10)\n");
+      "f:2:19: limits/service_queue (100000) must not be more than "
+      "limits/total_queue (10)\n");
     s_refuses ("limits\n    total_queue_bytes = 1MiB\n    rejoin_grace = 2s\n",
-               "f:2:25: limits/service_queue_bytes (256MiB) must not be more than "
-               "limits/total_queue_bytes (1MiB)\n"
-               "f:3:20: limits/rejoin_grace wants 0 or more than 2s, the longest pause of a "
-               "worker that reconnects\n");
+      "f:2:25: limits/service_queue_bytes (256MiB) must not be more than "
+      "limits/total_queue_bytes (1MiB)\n"
+      "f:3:20: limits/rejoin_grace wants 0 or more than 2s, the longest pause of a "
+      "worker that reconnects\n");
     s_accepts ("limits\n    heartbeat_min = 1s\n    heartbeat_max = 1s\n    rejoin_grace = 0\n"
                "    service_queue = 10\n    total_queue = 10\n");
     s_accepts ("limits\n    rejoin_grace = 2001ms\n");
@@ -174,7 +174,7 @@ static void an_endpoint_that_cannot_be_bound_is_refused (void **state)
     }
     s_accepts ("bind = tcp://127.0.0.1:*\nbind = tcp://*:5555\n");
     s_refuses ("bind = tcp://127.0.0.1:1\nbind = tcp://127.0.0.1:1\n",
-               "f:2:8: bind: \"tcp://127.0.0.1:1\" is there already\n");
+      "f:2:8: bind: \"tcp://127.0.0.1:1\" is there already\n");
     s_refuses ("bind = 'ipc:///tmp/a\"b'\n", "f:1:8: bind: \"ipc:///tmp/a\"b\" has a quote\n");
 }
 
@@ -220,15 +220,14 @@ static void a_plain_service_that_cannot_be_is_refused (void **state)
       {"hello=ipc:///a", form},
       {"hello=ipc:///a,ipc:///b,ipc:///c", form},
       {"=ipc:///a,ipc:///b",
-       "cannot be: its service has no good name: 1 to 127 bytes without control characters"},
+        "cannot be: its service has no good name: 1 to 127 bytes without control characters"},
       {"mmi.x=ipc:///a,ipc:///b",
-       "cannot be: its service has a name that belongs to the broker, as all that begin with "
-       "riposte. or mmi. do"},
+        "cannot be: its service has a name that belongs to the broker, as all that begin with "
+        "riposte. or mmi. do"},
       {"riposte.x=ipc:///a,ipc:///b",
-       "cannot be: its service has a name that belongs to the broker, as all that begin with "
-       "riposte. or mmi. do"},
-      {"x=nonsense,ipc:///b",
-       "cannot be: its frontend does not begin with tcp:// or ipc://"},
+        "cannot be: its service has a name that belongs to the broker, as all that begin with "
+        "riposte. or mmi. do"},
+      {"x=nonsense,ipc:///b", "cannot be: its frontend does not begin with tcp:// or ipc://"},
       {"x=ipc:///a,", "cannot be: its backend does not begin with tcp:// or ipc://"},
       {"x=ipc:///a,tcp://h:0x1", "cannot be: its backend has a port that is not a number"},
       {"x=ipc:///a\"b,ipc:///c", "has a quote"},
@@ -238,14 +237,12 @@ static void a_plain_service_that_cannot_be_is_refused (void **state)
         char text[256], message[256];
         snprintf (
           text, sizeof text, "plain = there=ipc:///1,ipc:///2\nplain = '%s'\n", bad[index].value);
-        snprintf (
-          message, sizeof message, "f:2:9: plain: \"%s\" %s\n", bad[index].value,
+        snprintf (message, sizeof message, "f:2:9: plain: \"%s\" %s\n", bad[index].value,
           bad[index].reason);
         s_refuses (text, message);
     }
-    s_refuses ("plain\nplane = x\n",
-               "f:1:1: plain wants a value\n"
-               "f:2:1: unknown setting plane (did you mean plain?)\n");
+    s_refuses ("plain\nplane = x\n", "f:1:1: plain wants a value\n"
+                                     "f:2:1: unknown setting plane (did you mean plain?)\n");
 }
 
 static void plain_services_are_bounded_in_number (void **state)
@@ -253,7 +250,8 @@ static void plain_services_are_bounded_in_number (void **state)
     (void) state;
     char text[2048] = "";
     for (unsigned number = 0; number <= RP_CONFIG_PLAIN_MAX; number++)
-        sprintf (text + strlen (text), "plain = s%u=ipc:///a%u,ipc:///b%u\n", number, number, number);
+        sprintf (
+          text + strlen (text), "plain = s%u=ipc:///a%u,ipc:///b%u\n", number, number, number);
     s_refuses (text, "f:17:9: plain: \"s16=ipc:///a16,ipc:///b16\" cannot be: it is one plain "
                      "service too many\n");
 }
@@ -316,7 +314,7 @@ static void what_is_printed_reads_back_to_the_same_settings (void **state)
                                        "    heartbeat_min = 1001ms\n"
                                        "    drain_limit = 24h\n"
                                        "    service_linger = 0\n"),
-                      0);
+      0);
     char *text = NULL;
     size_t size;
     FILE *file = open_memstream (&text, &size);

@@ -78,8 +78,9 @@ static void s_a_request_is_read_in_every_dialect (void **state)
       {"MDPC02|\x01|echo|a", S_CLIENT (MDP02), S_SAYS (REQUEST), .name = "echo", .body = 3},
       {"|MDPC02|\x01|echo|a", S_CLIENT (MDP02_EMPTY), S_SAYS (REQUEST), .name = "echo", .body = 4},
       {"|MDPC02|\x02|echo|a", S_CLIENT (MAJORTOMO), S_SAYS (REQUEST), .name = "echo", .body = 4},
-      {"\xaa\xa4\x01\x06MDPC02\x01\x04" "echo|a", S_CLIENT (PACKED), S_SAYS (REQUEST),
-       .name = "echo", .body = 1},
+      {"\xaa\xa4\x01\x06MDPC02\x01\x04"
+       "echo|a",
+        S_CLIENT (PACKED), S_SAYS (REQUEST), .name = "echo", .body = 1},
     };
     S_READ (rp_dialect_read, rows);
 }
@@ -91,7 +92,9 @@ static void s_ready_is_a_hello_in_every_dialect (void **state)
       {"|MDPW01|\x01|echo", S_WORKER (MDP01), S_SAYS (HELLO), .name = "echo"},
       {"MDPW02|\x01|echo", S_WORKER (MDP02), S_SAYS (HELLO), .name = "echo"},
       {"|MDPW02|\x01|echo", S_WORKER (MDP02_EMPTY), S_SAYS (HELLO), .name = "echo"},
-      {"\xaa\xa4\x04\x06MDPW02\x01\x04" "echo", S_WORKER (PACKED), S_SAYS (HELLO), .name = "echo"},
+      {"\xaa\xa4\x04\x06MDPW02\x01\x04"
+       "echo",
+        S_WORKER (PACKED), S_SAYS (HELLO), .name = "echo"},
     };
     S_READ (rp_dialect_read, rows);
 }
@@ -101,19 +104,19 @@ static void s_a_reply_is_read_in_every_dialect (void **state)
     (void) state;
     static const s_row_t rows[] = {
       {"|MDPW01|\x03|" S_ADDRESS "||a", S_WORKER (MDP01), S_SAYS (REPLY), .token = S_TOKEN,
-       .body = 5},
+        .body = 5},
       {"MDPW02|\x03|" S_ADDRESS "||a", S_WORKER (MDP02), S_SAYS (REPLY), .token = S_TOKEN,
-       .body = 4, .more = true},
+        .body = 4, .more = true},
       {"MDPW02|\x04|" S_ADDRESS "||a", S_WORKER (MDP02), S_SAYS (REPLY), .token = S_TOKEN,
-       .body = 4},
+        .body = 4},
       {"|MDPW02|\x03|" S_ADDRESS "||a", S_WORKER (MDP02_EMPTY), S_SAYS (REPLY), .token = S_TOKEN,
-       .body = 5, .more = true},
-      {"|MDPW02|\x04|" S_ADDRESS "||a|b", S_WORKER (MDP02_EMPTY), S_SAYS (REPLY),
-       .token = S_TOKEN, .body = 5},
+        .body = 5, .more = true},
+      {"|MDPW02|\x04|" S_ADDRESS "||a|b", S_WORKER (MDP02_EMPTY), S_SAYS (REPLY), .token = S_TOKEN,
+        .body = 5},
       {"\xaa\xa4\x06\x06MDPW02\x03|" S_ADDRESS "||a", S_WORKER (PACKED), S_SAYS (REPLY),
-       .token = S_TOKEN, .body = 3, .more = true},
+        .token = S_TOKEN, .body = 3, .more = true},
       {"\xaa\xa4\x07\x06MDPW02\x04|" S_ADDRESS "||a", S_WORKER (PACKED), S_SAYS (REPLY),
-       .token = S_TOKEN, .body = 3},
+        .token = S_TOKEN, .body = 3},
     };
     S_READ (rp_dialect_read, rows);
 }
@@ -151,15 +154,15 @@ static void s_the_envelope_ends_at_the_first_empty_frame (void **state)
     (void) state;
     static const s_row_t rows[] = {
       {"\x01\x02\x03\x04||MDPC01|echo|a", S_CLIENT (MDP01), S_SAYS (REQUEST), .name = "echo",
-       .envelope = 1, .body = 4},
+        .envelope = 1, .body = 4},
       {"route|\xaa\xa4zz||MDPC01|echo||a", S_CLIENT (MDP01), S_SAYS (REQUEST), .name = "echo",
-       .envelope = 2, .body = 5},
+        .envelope = 2, .body = 5},
       {"id||MDPC02|\x01|echo|a", S_CLIENT (MDP02_EMPTY), S_SAYS (REQUEST), .name = "echo",
-       .envelope = 1, .body = 5},
+        .envelope = 1, .body = 5},
       {"id||MDPC02|\x02|echo|a", S_CLIENT (MAJORTOMO), S_SAYS (REQUEST), .name = "echo",
-       .envelope = 1, .body = 5},
+        .envelope = 1, .body = 5},
       {"1|2|3|4|5|6|7|8||MDPC01|echo|a", S_CLIENT (MDP01), S_SAYS (REQUEST), .name = "echo",
-       .envelope = 8, .body = 11},
+        .envelope = 8, .body = 11},
     };
     S_READ (rp_dialect_read, rows);
 }
@@ -174,8 +177,7 @@ static void s_an_address_that_is_no_token_names_no_request (void **state)
         frames_add_text (&message, "|a");
         rp_guest_t guest;
         rp_dialect_read (&guest, message.frames, message.count);
-        s_check (
-          &guest, &(s_row_t) {addresses[index], S_WORKER (MDP02), S_SAYS (REPLY), .body = 4});
+        s_check (&guest, &(s_row_t){addresses[index], S_WORKER (MDP02), S_SAYS (REPLY), .body = 4});
         frames_free (&message);
     }
     frames_t message = frames_of ("MDPW02|\x04");
@@ -192,20 +194,20 @@ static void s_a_body_that_looks_like_a_header_is_a_body (void **state)
     (void) state;
     static const s_row_t rows[] = {
       {"|MDPC01|echo|MDPC02|\x01|other|x", S_CLIENT (MDP01), S_SAYS (REQUEST), .name = "echo",
-       .body = 3},
+        .body = 3},
       {"|MDPC01|echo||MDPC01|other|x", S_CLIENT (MDP01), S_SAYS (REQUEST), .name = "echo",
-       .body = 3},
+        .body = 3},
       {"MDPC02|\x01|echo||MDPC01|other|x", S_CLIENT (MDP02), S_SAYS (REQUEST), .name = "echo",
-       .body = 3},
+        .body = 3},
       {"MDPC02|\x01|echo|RP\x01\x03", S_CLIENT (MDP02), S_SAYS (REQUEST), .name = "echo",
-       .body = 3},
-      {"MDPW02|\x04|" S_ADDRESS "||MDPW02|\x06", S_WORKER (MDP02), S_SAYS (REPLY),
-       .token = S_TOKEN, .body = 4},
+        .body = 3},
+      {"MDPW02|\x04|" S_ADDRESS "||MDPW02|\x06", S_WORKER (MDP02), S_SAYS (REPLY), .token = S_TOKEN,
+        .body = 4},
       {"MDPW02|\x04|" S_ADDRESS "|||", S_WORKER (MDP02), S_SAYS (REPLY), .token = S_TOKEN,
-       .body = 4},
+        .body = 4},
       {"|MDPC01|MDPC01|MDPC01", S_CLIENT (MDP01), S_SAYS (REQUEST), .name = "MDPC01", .body = 3},
       {"\xaa\xa4\x01\x06MDPC02\x01\x06MDPC01||MDPC01", S_CLIENT (PACKED), S_SAYS (REQUEST),
-       .name = "MDPC01", .body = 1},
+        .name = "MDPC01", .body = 1},
     };
     S_READ (rp_dialect_read, rows);
 }

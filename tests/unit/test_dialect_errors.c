@@ -26,8 +26,7 @@ static void s_check (const rp_guest_t *guest, const s_row_t *row)
 {
     if (guest->error != row->error || guest->dialect != row->dialect
         || guest->worker != row->worker)
-        fail_msg (
-          "\"%s\": error %d, dialect %d, worker %d", row->text ? row->text : "no frame",
+        fail_msg ("\"%s\": error %d, dialect %d, worker %d", row->text ? row->text : "no frame",
           (int) guest->error, (int) guest->dialect, guest->worker);
     assert_int_equal (guest->command, 0);
     assert_false (guest->more);
@@ -85,13 +84,23 @@ static void s_what_is_of_no_protocol_is_unknown (void **state)
       {"MDPW03|\x01|echo", S_BAD (UNKNOWN)},
       {"|MDPC0X|echo|a", S_BAD (UNKNOWN)}, // libmdp since August 2012
       {"|MDPW0X|\x01|echo", S_BAD (UNKNOWN)},
-      {"|\xaa\xa4\x01\x06MDPC02\x01\x04" "echo|a", S_BAD (UNKNOWN)},
+      {"|\xaa\xa4\x01\x06MDPC02\x01\x04"
+       "echo|a",
+        S_BAD (UNKNOWN)},
       {"\xaa\xa4", S_BAD (UNKNOWN)},
       {"\xaa\xa4\x01\x06MD", S_BAD (UNKNOWN)},
-      {"\xaa\xa5\x01\x06MDPC02\x01\x04" "echo|a", S_BAD (UNKNOWN)},
-      {"\xaa\xa4\x01\x06MDPC01\x01\x04" "echo|a", S_BAD (UNKNOWN)},
-      {"\xaa\xa4\x04\x06MDPW03\x01\x04" "echo", S_BAD (UNKNOWN)},
-      {"\xaa\xa4\x04\x06MDPX02\x01\x04" "echo", S_BAD (UNKNOWN)},
+      {"\xaa\xa5\x01\x06MDPC02\x01\x04"
+       "echo|a",
+        S_BAD (UNKNOWN)},
+      {"\xaa\xa4\x01\x06MDPC01\x01\x04"
+       "echo|a",
+        S_BAD (UNKNOWN)},
+      {"\xaa\xa4\x04\x06MDPW03\x01\x04"
+       "echo",
+        S_BAD (UNKNOWN)},
+      {"\xaa\xa4\x04\x06MDPX02\x01\x04"
+       "echo",
+        S_BAD (UNKNOWN)},
     };
     S_REFUSE (rp_dialect_read, rows);
 }
@@ -125,7 +134,9 @@ static void s_frames_that_are_missing_are_told (void **state)
       {"|MDPW02|\x04|" S_ADDRESS "|", S_BAD (FRAMES), S_WORKER (MDP02_EMPTY)},
       {"id||MDPW01|\x01|echo", S_BAD (FRAMES), S_WORKER (MDP01)}, // a worker has no envelope
       {"id||MDPW02|\x05", S_BAD (FRAMES), S_WORKER (MDP02_EMPTY)},
-      {"\xaa\xa4\x01\x06MDPC02\x01\x04" "echo", S_BAD (FRAMES), S_CLIENT (PACKED)},
+      {"\xaa\xa4\x01\x06MDPC02\x01\x04"
+       "echo",
+        S_BAD (FRAMES), S_CLIENT (PACKED)},
       {"\xaa\xa4\x07\x06MDPW02\x04", S_BAD (FRAMES), S_WORKER (PACKED)},
       {"\xaa\xa4\x07\x06MDPW02\x04|" S_ADDRESS "|", S_BAD (FRAMES), S_WORKER (PACKED)},
       {"\xaa\xa4\x07\x06MDPW02\x04|" S_ADDRESS "|a|b", S_BAD (FRAMES), S_WORKER (PACKED)},
@@ -161,10 +172,8 @@ static void s_unknown_command_numbers_are_told (void **state)
             if (known)
                 assert_int_equal (guest.error, RP_DIALECT_ERROR_NONE);
             else
-                s_check (
-                  &guest, &(s_row_t) {
-                            sides[side].before, RP_DIALECT_ERROR_COMMAND, sides[side].dialect,
-                            sides[side].worker});
+                s_check (&guest, &(s_row_t){sides[side].before, RP_DIALECT_ERROR_COMMAND,
+                                   sides[side].dialect, sides[side].worker});
             frames_free (&message);
         }
 }
@@ -189,8 +198,8 @@ static void s_bad_service_names_are_told (void **state)
     };
     char longest[RP_WIRE_NAME_MAX + 1];
     memset (longest, 'n', sizeof longest);
-    const rp_frame_t names[] = {
-      {"n", 1}, {longest, RP_WIRE_NAME_MAX}, {"\xc3\xa9", 2}, // these are good
+    const rp_frame_t names[] = {{"n", 1}, {longest, RP_WIRE_NAME_MAX},
+      {"\xc3\xa9", 2}, // these are good
       {"", 0}, {longest, RP_WIRE_NAME_MAX + 1}, {"a\nb", 3}, {"a\0b", 3}, {"\x7f", 1}};
     for (size_t place = 0; place < sizeof places / sizeof *places; place++)
         for (size_t index = 0; index < sizeof names / sizeof *names; index++) {
@@ -204,7 +213,8 @@ static void s_bad_service_names_are_told (void **state)
                 memcpy (packed + size, names[index].data, names[index].size);
                 frames_free (&message);
                 frames_add (&message, packed, size + names[index].size);
-            } else
+            }
+            else
                 frames_add (&message, names[index].data, names[index].size);
             frames_add_text (&message, "a");
             rp_guest_t guest;
@@ -249,8 +259,7 @@ static void s_an_envelope_has_at_most_1024_bytes (void **state)
                 frames_add (&message, bytes, size - 24);
             frames_add_text (&message, "|MDPC01|echo|a");
             rp_guest_t guest;
-            rp_dialect_error_t expected =
-              more ? RP_DIALECT_ERROR_ENVELOPE : RP_DIALECT_ERROR_NONE;
+            rp_dialect_error_t expected = more ? RP_DIALECT_ERROR_ENVELOPE : RP_DIALECT_ERROR_NONE;
             rp_dialect_read (&guest, message.frames, message.count);
             assert_int_equal (guest.error, expected);
             assert_int_equal (guest.envelope, more ? 0 : frames);
@@ -267,9 +276,8 @@ static void s_a_packed_command_has_its_own_message_id (void **state)
     for (unsigned worker = 0; worker < 2; worker++)
         for (unsigned id = 0; id < 256; id++)
             for (unsigned number = 0; number < 256; number++) {
-                const char header[] = {
-                  (char) 0xaa, (char) 0xa4, (char) id, 6, 'M', 'D', 'P', worker ? 'W' : 'C', '0',
-                  '2', (char) number, 1, 'n'};
+                const char header[] = {(char) 0xaa, (char) 0xa4, (char) id, 6, 'M', 'D', 'P',
+                  worker ? 'W' : 'C', '0', '2', (char) number, 1, 'n'};
                 bool named = number == 1;
                 const rp_frame_t frames[] = {
                   {header, named ? 13 : 11}, {S_ADDRESS, 8}, {NULL, 0}, {"a", 1}};
@@ -290,16 +298,31 @@ static void s_a_packed_header_that_lies_is_refused (void **state)
 {
     (void) state;
     static const s_row_t rows[] = {
-      {"\xaa\xa4\x01\x05MDPC02\x01\x04" "echo|a", S_BAD (PACKED), S_CLIENT (PACKED)},
-      {"\xaa\xa4\x01\x07MDPC02\x01\x04" "echo|a", S_BAD (PACKED), S_CLIENT (PACKED)},
-      {"\xaa\xa4\x01\xffMDPC02\x01\x04" "echo|a", S_BAD (PACKED), S_CLIENT (PACKED)},
-      {"\xaa\xa4\x01\x06MDPC02\x01\x03" "echo|a", S_BAD (PACKED), S_CLIENT (PACKED)},
-      {"\xaa\xa4\x01\x06MDPC02\x01\x05" "echo|a", S_BAD (PACKED), S_CLIENT (PACKED)},
-      {"\xaa\xa4\x01\x06MDPC02\x01\xff" "echo|a", S_BAD (PACKED), S_CLIENT (PACKED)},
-      {"\xaa\xa4\x04\x06MDPW02\x01\x03" "echo", S_BAD (PACKED), S_WORKER (PACKED)},
+      {"\xaa\xa4\x01\x05MDPC02\x01\x04"
+       "echo|a",
+        S_BAD (PACKED), S_CLIENT (PACKED)},
+      {"\xaa\xa4\x01\x07MDPC02\x01\x04"
+       "echo|a",
+        S_BAD (PACKED), S_CLIENT (PACKED)},
+      {"\xaa\xa4\x01\xffMDPC02\x01\x04"
+       "echo|a",
+        S_BAD (PACKED), S_CLIENT (PACKED)},
+      {"\xaa\xa4\x01\x06MDPC02\x01\x03"
+       "echo|a",
+        S_BAD (PACKED), S_CLIENT (PACKED)},
+      {"\xaa\xa4\x01\x06MDPC02\x01\x05"
+       "echo|a",
+        S_BAD (PACKED), S_CLIENT (PACKED)},
+      {"\xaa\xa4\x01\x06MDPC02\x01\xff"
+       "echo|a",
+        S_BAD (PACKED), S_CLIENT (PACKED)},
+      {"\xaa\xa4\x04\x06MDPW02\x01\x03"
+       "echo",
+        S_BAD (PACKED), S_WORKER (PACKED)},
       {"\xaa\xa4\x08\x06MDPW02\x05\x01", S_BAD (PACKED), S_WORKER (PACKED)},
-      {"\xaa\xa4\x07\x06MDPW02\x04\x04" "echo|" S_ADDRESS "||a", S_BAD (PACKED),
-       S_WORKER (PACKED)},
+      {"\xaa\xa4\x07\x06MDPW02\x04\x04"
+       "echo|" S_ADDRESS "||a",
+        S_BAD (PACKED), S_WORKER (PACKED)},
       {"\xaa\xa4\x04\x06MDPW02|\x01|echo", S_BAD (PACKED), S_WORKER (PACKED)},
     };
     S_REFUSE (rp_dialect_read, rows);
@@ -308,7 +331,8 @@ static void s_a_packed_header_that_lies_is_refused (void **state)
 static void s_a_packed_header_that_is_cut_is_refused_at_every_length (void **state)
 {
     (void) state;
-    static const char header[] = "\xaa\xa4\x04\x06MDPW02\x01\x04" "echo";
+    static const char header[] = "\xaa\xa4\x04\x06MDPW02\x01\x04"
+                                 "echo";
     for (size_t size = 0; size < sizeof header - 1; size++) {
         frames_t message = {.count = 0};
         frames_add (&message, header, size);

@@ -55,8 +55,11 @@ static void s_a_reply_is_written_in_every_dialect (void **state)
       {RP_DIALECT_MDP02, "MDPC02|\x02|echo", "MDPC02|\x03|echo"},
       {RP_DIALECT_MDP02_EMPTY, "|MDPC02|\x02|echo", "|MDPC02|\x03|echo"},
       {RP_DIALECT_MAJORTOMO, "|MDPC02|\x03", "|MDPC02|\x04"},
-      {RP_DIALECT_PACKED, "\xaa\xa4\x02\x06MDPC02\x02\x04" "echo",
-       "\xaa\xa4\x03\x06MDPC02\x03\x04" "echo"},
+      {RP_DIALECT_PACKED,
+        "\xaa\xa4\x02\x06MDPC02\x02\x04"
+        "echo",
+        "\xaa\xa4\x03\x06MDPC02\x03\x04"
+        "echo"},
       {RP_DIALECT_PLAIN, NULL, ""},
     };
     assert_int_equal (sizeof rows / sizeof *rows, RP_DIALECT_COUNT);
@@ -108,16 +111,8 @@ static void s_a_worker_is_told_heartbeat_and_disconnect (void **state)
 static void s_what_a_dialect_has_no_word_for_is_not_said (void **state)
 {
     (void) state;
-    static const uint8_t commands[] = {
-      0,
-      RP_COMMAND_HELLO,
-      RP_COMMAND_WELCOME,
-      RP_COMMAND_CANCEL,
-      RP_COMMAND_CREDIT,
-      RP_COMMAND_DRAIN,
-      RP_COMMAND_END,
-      RP_COMMAND_COUNT,
-      255};
+    static const uint8_t commands[] = {0, RP_COMMAND_HELLO, RP_COMMAND_WELCOME, RP_COMMAND_CANCEL,
+      RP_COMMAND_CREDIT, RP_COMMAND_DRAIN, RP_COMMAND_END, RP_COMMAND_COUNT, 255};
     for (size_t index = 0; index < sizeof commands; index++)
         for (unsigned dialect = 0; dialect < RP_DIALECT_COUNT; dialect++)
             for (unsigned worker = 0; worker < 2; worker++) {

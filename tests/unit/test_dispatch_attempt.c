@@ -30,9 +30,8 @@ static rp_worker_info_t s_worker (void)
 
 static void s_hello_plain_worker (const char *peer, unsigned window)
 {
-    hello_guest_worker (
-      peer, "upper",
-      (guest_t) {.traits = RP_TRAIT_MUTE, .window = window, .attempt_limit_ms = 1000});
+    hello_guest_worker (peer, "upper",
+      (guest_t){.traits = RP_TRAIT_MUTE, .window = window, .attempt_limit_ms = 1000});
 }
 
 static void s_an_attempt_that_is_not_answered_in_time_goes_to_another_worker (void **state)
@@ -40,7 +39,7 @@ static void s_an_attempt_that_is_not_answered_in_time_goes_to_another_worker (vo
     (void) state;
     s_hello_plain_worker ("w1", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     hello_worker ("w2", "upper", 1);
     pass (999);
     expect ("w1<r1");
@@ -59,7 +58,7 @@ static void s_an_attempt_goes_to_the_same_worker_if_there_is_no_other (void **st
     (void) state;
     s_hello_plain_worker ("w1", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 3});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 3});
     pass (2000);
     expect ("w1<r1 w1<r1#2 w1<r1#3");
     reply ("w1", "r1", RP_OK);
@@ -95,11 +94,11 @@ static void s_the_late_reply_of_a_lost_attempt_is_refused_and_counted (void **st
     (void) state;
     s_hello_plain_worker ("w1", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     rp_token_t first = {delivery_of ("r1")->id};
     pass (1000);
     expect ("w1<r1 w1<r1#2");
-    reply_with ("w1", "r1", &(rp_head_t) {.id = first.v}, false);
+    reply_with ("w1", "r1", &(rp_head_t){.id = first.v}, false);
     expect (NOTHING);
     assert_int_equal (stats ()->late_replies, 1);
     assert_int_equal (s_worker ().running, 1);
@@ -111,7 +110,7 @@ static void s_a_late_reply_after_the_limit_costs_an_idle_worker_nothing (void **
 {
     (void) state;
     hello_guest_worker (
-      "w1", "upper", (guest_t) {.traits = RP_TRAIT_BUSY_MUTE, .attempt_limit_ms = 1000});
+      "w1", "upper", (guest_t){.traits = RP_TRAIT_BUSY_MUTE, .attempt_limit_ms = 1000});
     hello_client ("c1");
     request ("c1", "r1", "upper");
     pass (1000);
@@ -126,7 +125,7 @@ static void s_a_late_reply_to_what_waits_or_has_ended_is_refused_and_counted (vo
     (void) state;
     s_hello_plain_worker ("w1", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     credit ("w1", 0);
     pass (1000);
     reply ("w1", "r1", RP_OK); // it waits
@@ -141,7 +140,7 @@ static void s_the_deadline_comes_before_a_later_limit (void **state)
     (void) state;
     s_hello_plain_worker ("w1", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2, .time_ms = 400});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2, .time_ms = 400});
     request ("c1", "r2", "upper");
     pass (999);
     expect ("w1<r1 c1<r1:DEADLINE w1<cancel:r1");
@@ -155,7 +154,7 @@ static void s_a_deadline_at_the_limit_is_the_deadline (void **state)
     (void) state;
     s_hello_plain_worker ("w1", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2, .time_ms = 1000});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2, .time_ms = 1000});
     pass (1000);
     expect ("w1<r1 c1<r1:DEADLINE w1<cancel:r1");
     assert_int_equal (s_worker ().abandoned, 0);
@@ -191,7 +190,7 @@ static void s_the_limit_holds_for_each_attempt_and_for_its_worker_only (void **s
     (void) state;
     s_hello_plain_worker ("w1", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     hello_worker ("w2", "upper", 1);
     pass (30000);
     expect ("w1<r1 w2<r1#2");
@@ -202,10 +201,8 @@ static void s_the_limit_holds_for_each_attempt_and_for_its_worker_only (void **s
 static void s_a_worker_freed_by_its_limit_is_waited_for_anew (void **state)
 {
     (void) state;
-    hello_guest_worker (
-      "w1", "upper",
-      (guest_t) {
-        .traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000, .attempt_limit_ms = 10000});
+    hello_guest_worker ("w1", "upper",
+      (guest_t){.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000, .attempt_limit_ms = 10000});
     hello_client ("c1");
     request ("c1", "r1", "upper");
     pass (12999);
@@ -222,8 +219,7 @@ static void s_a_conversation_goes_on_with_the_worker_that_did_not_answer_in_time
     hello_client ("c1");
     open_in ("c1", "r1", "upper", "k1");
     reply ("w1", "r1", RP_OK);
-    request_with (
-      "c1", "r2", "upper", (with_t) {.conversation = "k1", .attempts = 3});
+    request_with ("c1", "r2", "upper", (with_t){.conversation = "k1", .attempts = 3});
     next_in ("c1", "r3", "upper", "k1");
     expect ("w1<r1 c1<r1:OK w1<r2");
     pass (1000);
@@ -270,8 +266,8 @@ static void s_a_window_of_nothing_keeps_what_is_held_until_its_limit (void **sta
     (void) state;
     s_hello_plain_worker ("w1", 2);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
-    request_with ("c1", "r2", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
+    request_with ("c1", "r2", "upper", (with_t){.attempts = 2});
     credit ("w1", 0);
     reply ("w1", "r1", RP_OK);
     expect ("w1<r1 w1<r2 c1<r1:OK");

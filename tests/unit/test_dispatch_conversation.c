@@ -99,8 +99,7 @@ static void s_an_unanswered_opener_is_redelivered_elsewhere (void **state)
     (void) state;
     hello_worker ("w1", "site", 1);
     hello_client ("c1");
-    request_with (
-      "c1", "r1", "site", (with_t) {.attempts = 2, .conversation = "k1", .open = true});
+    request_with ("c1", "r1", "site", (with_t){.attempts = 2, .conversation = "k1", .open = true});
     next_in ("c1", "r2", "site", "k1");
     hello_worker ("w2", "site", 1);
     expect ("w1<r1");
@@ -115,7 +114,7 @@ static void s_an_established_conversation_is_lost_with_its_worker (void **state)
     (void) state;
     s_established ();
     hello_worker ("w2", "site", 5);
-    request_with ("c1", "r2", "site", (with_t) {.attempts = 3, .conversation = "k1"});
+    request_with ("c1", "r2", "site", (with_t){.attempts = 3, .conversation = "k1"});
     next_in ("c1", "r3", "site", "k1");
     next_in ("c1", "r4", "site", "k1");
     expect ("w1<r2");
@@ -188,7 +187,7 @@ static void s_what_runs_when_its_conversation_ends_is_not_redelivered (void **st
     (void) state;
     s_established ();
     hello_worker ("w2", "site", 5);
-    request_with ("c1", "r2", "site", (with_t) {.attempts = 3, .conversation = "k1"});
+    request_with ("c1", "r2", "site", (with_t){.attempts = 3, .conversation = "k1"});
     end ("c1", "k1");
     expect ("w1<r2 w1<end:k1");
     bye ("w1");
@@ -200,8 +199,7 @@ static void s_an_opener_whose_conversation_ended_is_not_redelivered (void **stat
     (void) state;
     hello_worker ("w1", "site", 1);
     hello_client ("c1");
-    request_with (
-      "c1", "r1", "site", (with_t) {.attempts = 3, .conversation = "k1", .open = true});
+    request_with ("c1", "r1", "site", (with_t){.attempts = 3, .conversation = "k1", .open = true});
     end ("c1", "k1");
     expect ("w1<r1 w1<end:k1");
     hello_worker ("w2", "site", 1);
@@ -256,7 +254,7 @@ static void s_a_reply_with_last_ends_the_conversation (void **state)
     next_in ("c1", "r2", "site", "k1");
     next_in ("c1", "r3", "site", "k1");
     expect ("w1<r2");
-    reply_with ("w1", "r2", &(rp_head_t) {.flags = RP_FLAG_LAST}, false);
+    reply_with ("w1", "r2", &(rp_head_t){.flags = RP_FLAG_LAST}, false);
     expect ("c1<r2:OK c1<r3:CONVERSATION_LOST w1<end:k1");
     assert_true (answer_to ("r3")->attempt == 0);
     open_in ("c1", "r4", "site", "k1");
@@ -268,7 +266,7 @@ static void s_the_client_learns_that_a_reply_was_the_last (void **state)
     (void) state;
     s_established ();
     next_in ("c1", "r2", "site", "k1");
-    reply_with ("w1", "r2", &(rp_head_t) {.flags = RP_FLAG_LAST}, false);
+    reply_with ("w1", "r2", &(rp_head_t){.flags = RP_FLAG_LAST}, false);
     assert_int_equal (answer_to ("r2")->flags, RP_FLAG_LAST);
     expect ("w1<r2 c1<r2:OK w1<end:k1");
 }
@@ -281,7 +279,7 @@ static void s_last_counts_though_the_client_cancelled (void **state)
     next_in ("c1", "r3", "site", "k1");
     cancel ("c1", "r2");
     expect ("w1<r2 c1<r2:CANCELLED w1<cancel:r2");
-    reply_with ("w1", "r2", &(rp_head_t) {.flags = RP_FLAG_LAST}, false);
+    reply_with ("w1", "r2", &(rp_head_t){.flags = RP_FLAG_LAST}, false);
     expect ("c1<r3:CONVERSATION_LOST w1<end:k1");
 }
 
@@ -289,10 +287,9 @@ static void s_a_worker_that_lost_a_conversation_ends_it_and_stays (void **state)
 {
     (void) state;
     s_established ();
-    request_with ("c1", "r2", "site", (with_t) {.attempts = 3, .conversation = "k1"});
+    request_with ("c1", "r2", "site", (with_t){.attempts = 3, .conversation = "k1"});
     next_in ("c1", "r3", "site", "k1");
-    reply_with (
-      "w1", "r2", &(rp_head_t) {.status = RP_WORKER_LOST, .flags = RP_FLAG_LAST}, false);
+    reply_with ("w1", "r2", &(rp_head_t){.status = RP_WORKER_LOST, .flags = RP_FLAG_LAST}, false);
     expect ("w1<r2 c1<r3:CONVERSATION_LOST w1<end:k1 c1<r2:WORKER_LOST");
     assert_int_equal (stats ()->conversations_lost, 1);
     open_in ("c1", "r4", "site", "k1");
@@ -307,8 +304,7 @@ static void s_a_conversation_that_a_worker_lost_is_over_though_the_client_cancel
     next_in ("c1", "r3", "site", "k1");
     cancel ("c1", "r2");
     expect ("w1<r2 c1<r2:CANCELLED w1<cancel:r2");
-    reply_with (
-      "w1", "r2", &(rp_head_t) {.status = RP_WORKER_LOST, .flags = RP_FLAG_LAST}, false);
+    reply_with ("w1", "r2", &(rp_head_t){.status = RP_WORKER_LOST, .flags = RP_FLAG_LAST}, false);
     expect ("c1<r3:CONVERSATION_LOST w1<end:k1");
 }
 
@@ -334,7 +330,7 @@ static void s_a_cancelled_opener_that_was_answered_establishes (void **state)
     cancel ("c1", "r1");
     expect ("w1<r1 c1<r1:CANCELLED w1<cancel:r1");
     reply ("w1", "r1", RP_OK);
-    request_with ("c1", "r2", "site", (with_t) {.attempts = 2, .conversation = "k1"});
+    request_with ("c1", "r2", "site", (with_t){.attempts = 2, .conversation = "k1"});
     expect ("w1<r2");
     bye ("w1");
     expect ("c1<r2:WORKER_LOST");
@@ -431,7 +427,7 @@ static void s_a_deadline_does_not_end_the_conversation (void **state)
 {
     (void) state;
     s_established ();
-    request_with ("c1", "r2", "site", (with_t) {.time_ms = 100, .conversation = "k1"});
+    request_with ("c1", "r2", "site", (with_t){.time_ms = 100, .conversation = "k1"});
     next_in ("c1", "r3", "site", "k1");
     pass (100);
     expect ("w1<r2 c1<r2:DEADLINE w1<cancel:r2");
@@ -447,7 +443,7 @@ static void s_a_long_line_that_expires_all_at_once_does_no_harm (void **state)
     for (unsigned index = 0; index < 500; index++) {
         char name[16];
         snprintf (name, sizeof name, "r%u", index + 10);
-        request_with ("c1", name, "site", (with_t) {.time_ms = 100, .conversation = "k1"});
+        request_with ("c1", name, "site", (with_t){.time_ms = 100, .conversation = "k1"});
     }
     slip (200);
     credit ("w1", 1);

@@ -16,7 +16,7 @@ static void s_a_request_goes_to_a_worker_and_its_reply_comes_back (void **state)
     (void) state;
     hello_worker ("w1", "upper", 2);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.time_ms = 500, .attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 500, .attempts = 2});
     expect ("w1<r1");
     assert_int_equal (delivery_of ("r1")->attempt, 1);
     assert_int_equal (delivery_of ("r1")->attempts, 2);
@@ -34,7 +34,7 @@ static void s_the_client_learns_how_long_a_request_was_queued (void **state)
     (void) state;
     hello_worker ("w1", "upper", 0);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.time_ms = 500});
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 500});
     pass (7);
     credit ("w1", 1);
     assert_int_equal (delivery_of ("r1")->time, 493);
@@ -53,7 +53,7 @@ static void s_most_room_first_then_least_recently_used (void **state)
     hello_worker ("w3", "upper", 2);
     hello_client ("c1");
     for (unsigned id = 1; id <= 6; id++)
-        request ("c1", (const char *[]) {"", "r1", "r2", "r3", "r4", "r5", "r6"}[id], "upper");
+        request ("c1", (const char *[]){"", "r1", "r2", "r3", "r4", "r5", "r6"}[id], "upper");
     expect ("w2<r1 w3<r2 w2<r3 w1<r4 w3<r5 w2<r6");
 }
 
@@ -182,8 +182,7 @@ static void s_a_window_of_4096_is_granted_and_4097_is_not (void **state)
     hello_worker ("w1", "upper", 4096);
     assert_int_equal (last_greeting ()->value, 4096);
     hello (
-      "w2", &(rp_head_t) {
-              .flags = RP_FLAG_WORKER, .value = 4097, .name = "upper", .name_size = 5});
+      "w2", &(rp_head_t){.flags = RP_FLAG_WORKER, .value = 4097, .name = "upper", .name_size = 5});
     expect ("w2<bye:INVALID");
     credit ("w1", 4096);
     expect (NOTHING);
@@ -198,9 +197,9 @@ static void s_what_a_lost_worker_held_goes_first_and_in_order_to_another (void *
     (void) state;
     hello_worker ("w1", "upper", 3);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
-    request_with ("c1", "r2", "upper", (with_t) {.attempts = 2});
-    request_with ("c1", "r3", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
+    request_with ("c1", "r2", "upper", (with_t){.attempts = 2});
+    request_with ("c1", "r3", "upper", (with_t){.attempts = 2});
     request ("c1", "r4", "upper");
     expect ("w1<r1 w1<r2 w1<r3");
     hello_worker ("w2", "upper", 0);
@@ -230,7 +229,7 @@ static void s_the_last_attempt_ends_with_worker_lost (void **state)
     hello_worker ("w2", "upper", 1);
     hello_worker ("w3", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     bye ("w1");
     bye ("w2");
     expect ("w1<r1 w2<r1#2 c1<r1:WORKER_LOST");
@@ -243,7 +242,7 @@ static void s_a_worker_that_gives_up_does_not_get_it_again_while_another_has_roo
     hello_worker ("w1", "upper", 9);
     hello_worker ("w2", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 3});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 3});
     reply ("w1", "r1", RP_WORKER_LOST);
     expect ("w1<r1 w2<r1#2");
     reply ("w2", "r1", RP_WORKER_LOST);
@@ -255,12 +254,11 @@ static void s_the_only_worker_gets_again_what_it_gave_up (void **state)
     (void) state;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     reply ("w1", "r1", RP_WORKER_LOST);
     expect ("w1<r1 w1<r1#2");
-    reply_with (
-      "w1", "r1", &(rp_head_t) {.status = RP_WORKER_LOST, .text = "child died", .text_size = 10},
-      false);
+    reply_with ("w1", "r1",
+      &(rp_head_t){.status = RP_WORKER_LOST, .text = "child died", .text_size = 10}, false);
     expect ("c1<r1:WORKER_LOST");
     assert_true (answer_says ("r1", "child died"));
 }
@@ -271,7 +269,7 @@ static void s_a_reply_to_an_earlier_attempt_is_refused_and_counted (void **state
     hello_worker ("w1", "upper", 1);
     hello_worker ("w2", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     reply ("w1", "r1", RP_WORKER_LOST);
     expect ("w1<r1 w2<r1#2");
     reply ("w1", "r1", RP_OK);
@@ -286,12 +284,12 @@ static void s_a_second_attempt_at_the_same_worker_has_a_token_of_its_own (void *
     (void) state;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     uint64_t first = delivery_of ("r1")->id;
     reply ("w1", "r1", RP_WORKER_LOST);
     expect ("w1<r1 w1<r1#2");
     assert_true (delivery_of ("r1")->id != first);
-    message ("w1", &(rp_head_t) {.command = RP_COMMAND_REPLY, .id = first}, 0);
+    message ("w1", &(rp_head_t){.command = RP_COMMAND_REPLY, .id = first}, 0);
     expect (NOTHING);
     assert_int_equal (stats ()->late_replies, 1);
 }
@@ -301,7 +299,7 @@ static void s_a_late_reply_to_a_request_in_the_queue_is_refused (void **state)
     (void) state;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     credit ("w1", 0);
     reply ("w1", "r1", RP_WORKER_LOST);
     reply ("w1", "r1", RP_OK);
@@ -347,7 +345,7 @@ static void s_a_reply_that_was_never_asked_for_is_refused (void **state)
     (void) state;
     hello_worker ("w1", "upper", 1);
     for (uint64_t id = 1; id < 2000; id++)
-        message ("w1", &(rp_head_t) {.command = RP_COMMAND_REPLY, .id = id << 20 | id}, 0);
+        message ("w1", &(rp_head_t){.command = RP_COMMAND_REPLY, .id = id << 20 | id}, 0);
     expect (NOTHING);
     assert_int_equal (stats ()->late_replies, 1999);
 }
@@ -358,7 +356,7 @@ static void s_a_status_that_is_not_a_workers_to_give_ends_its_session (void **st
     hello_worker ("w1", "upper", 1);
     hello_worker ("w2", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     reply ("w1", "r1", RP_BUSY);
     expect ("w1<r1 w1<bye:INVALID w2<r1#2");
 }
@@ -390,7 +388,7 @@ static void s_an_unsent_delivery_keeps_its_attempts (void **state)
     hello_worker ("w2", "upper", 1);
     hello_worker ("w3", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     unsent ("w1", "r1", false);
     bye ("w2");
     expect ("w1<r1 w2<r1 w3<r1#2");
@@ -421,7 +419,7 @@ static void s_what_a_condemned_worker_already_got_is_lost_with_it (void **state)
     hello_worker ("w1", "upper", 3);
     hello_client ("c1");
     request ("c1", "r1", "upper");
-    request_with ("c1", "r2", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r2", "upper", (with_t){.attempts = 2});
     request ("c1", "r3", "upper");
     expect ("w1<r1 w1<r2 w1<r3");
     unsent ("w1", "r3", false);

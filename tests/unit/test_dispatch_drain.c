@@ -81,8 +81,7 @@ static void s_a_draining_worker_that_gives_up_its_last_request_leaves (void **st
     hello_worker ("w1", "a", 1);
     hello_worker ("w2", "a", 1);
     hello_client ("c1");
-    request_with (
-      "c1", "r1", "a", (with_t) {.attempts = 2, .conversation = "k1", .open = true});
+    request_with ("c1", "r1", "a", (with_t){.attempts = 2, .conversation = "k1", .open = true});
     drain ("w1");
     reply ("w1", "r1", RP_WORKER_LOST);
     expect ("w1<r1 w1<bye:OK w2<r1#2");
@@ -109,7 +108,7 @@ static void s_a_worker_may_leave_with_work_in_hand (void **state)
     hello_worker ("w1", "a", 2);
     hello_worker ("w2", "a", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "a", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "a", (with_t){.attempts = 2});
     request ("c1", "r2", "a");
     expect ("w1<r1 w2<r2");
     drain ("w1");
@@ -148,7 +147,7 @@ static void s_a_draining_broker_refuses_what_is_new_and_what_waits (void **state
     expect ("w1<drain c1<drain c1<r2:DRAINING");
     request ("c1", "r3", "a");
     expect ("c1<r3:DRAINING");
-    hello ("c2", &(rp_head_t) {.time = 1000});
+    hello ("c2", &(rp_head_t){.time = 1000});
     expect ("c2<bye:DRAINING");
 }
 
@@ -185,7 +184,7 @@ static void s_a_draining_broker_stops_at_its_limit (void **state)
     limits ()->drain_limit = 5000;
     hello_worker ("w1", "a", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "a", (with_t) {.attempts = 3});
+    request_with ("c1", "r1", "a", (with_t){.attempts = 3});
     drain_broker ();
     pass (4999);
     expect ("w1<r1 w1<drain c1<drain");
@@ -226,7 +225,7 @@ static void s_what_waits_for_another_delivery_ends_with_worker_lost_in_a_drain (
     (void) state;
     hello_worker ("w1", "a", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "a", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "a", (with_t){.attempts = 2});
     bye ("w1");
     expect ("w1<r1");
     drain_broker ();
@@ -239,7 +238,7 @@ static void s_nothing_is_redelivered_while_the_broker_drains (void **state)
     hello_worker ("w1", "a", 1);
     hello_worker ("w2", "a", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "a", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "a", (with_t){.attempts = 2});
     drain_broker ();
     bye ("w1");
     expect ("w1<r1 w1<drain w2<drain c1<drain c1<r1:WORKER_LOST");

@@ -19,7 +19,7 @@ static void s_a_deadline_that_passes_in_the_queue_is_expired (void **state)
     (void) state;
     hello_worker ("w1", "upper", 0);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.time_ms = 100});
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 100});
     pass (99);
     expect (NOTHING);
     pass (1);
@@ -35,7 +35,7 @@ static void s_a_deadline_that_passes_at_a_worker_is_deadline_and_the_worker_is_t
     (void) state;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.time_ms = 100});
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 100});
     expect ("w1<r1");
     pass (100);
     expect ("c1<r1:DEADLINE w1<cancel:r1");
@@ -48,7 +48,7 @@ static void s_a_deadline_between_two_deliveries_is_deadline (void **state)
     hello_worker ("w1", "upper", 1);
     hello_worker ("w2", "upper", 0);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.time_ms = 100, .attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 100, .attempts = 2});
     bye ("w1");
     expect ("w1<r1");
     pass (100);
@@ -61,7 +61,7 @@ static void s_a_request_that_comes_too_late_is_expired_at_the_door (void **state
     (void) state;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.overdue = true});
+    request_with ("c1", "r1", "upper", (with_t){.overdue = true});
     expect ("c1<r1:EXPIRED");
 }
 
@@ -70,8 +70,8 @@ static void s_nothing_is_dispatched_after_its_deadline_though_no_tick_has_come (
     (void) state;
     hello_worker ("w1", "upper", 0);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.time_ms = 100});
-    request_with ("c1", "r2", "upper", (with_t) {.time_ms = 500});
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 100});
+    request_with ("c1", "r2", "upper", (with_t){.time_ms = 500});
     slip (200);
     credit ("w1", 2);
     expect ("c1<r1:EXPIRED w1<r2");
@@ -82,7 +82,7 @@ static void s_a_reply_after_the_deadline_is_late_though_no_tick_has_come (void *
     (void) state;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.time_ms = 100});
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 100});
     request ("c1", "r2", "upper");
     slip (100);
     reply ("w1", "r1", RP_OK);
@@ -96,7 +96,7 @@ static void s_a_worker_always_gets_a_millisecond_at_least (void **state)
     (void) state;
     hello_worker ("w1", "upper", 0);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.time_ms = 1});
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 1});
     audit ()->now += 999; // µs
     credit ("w1", 1);
     expect ("w1<r1");
@@ -108,7 +108,7 @@ static void s_the_place_of_an_overdue_request_is_free_when_its_worker_replies (v
     (void) state;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.time_ms = 100});
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 100});
     request ("c1", "r2", "upper");
     pass (100);
     expect ("w1<r1 c1<r1:DEADLINE w1<cancel:r1");
@@ -163,7 +163,7 @@ static void s_a_cancelled_request_is_not_redelivered (void **state)
     hello_worker ("w1", "upper", 1);
     hello_worker ("w2", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 3});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 3});
     cancel ("c1", "r1");
     bye ("w1");
     expect ("w1<r1 c1<r1:CANCELLED w1<cancel:r1");
@@ -190,7 +190,7 @@ static void s_a_cancel_between_two_deliveries_says_so (void **state)
     hello_worker ("w1", "upper", 1);
     hello_worker ("w2", "upper", 0);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     bye ("w1");
     cancel ("c1", "r1");
     expect ("w1<r1 c1<r1:CANCELLED");
@@ -316,8 +316,8 @@ static void s_a_request_may_wait_for_a_worker (void **state)
 {
     (void) state;
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.wait_ms = 10000});
-    request_with ("c1", "r2", "upper", (with_t) {.wait_ms = 20000});
+    request_with ("c1", "r1", "upper", (with_t){.wait_ms = 10000});
+    request_with ("c1", "r2", "upper", (with_t){.wait_ms = 20000});
     pass (9999);
     expect (NOTHING);
     pass (1);
@@ -331,7 +331,7 @@ static void s_a_wait_for_a_worker_never_outlasts_the_deadline (void **state)
 {
     (void) state;
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.time_ms = 100, .wait_ms = 10000});
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 100, .wait_ms = 10000});
     pass (100);
     expect ("c1<r1:EXPIRED");
     assert_int_equal (counts ().services, 0);
@@ -341,7 +341,7 @@ static void s_a_wait_for_a_worker_ends_when_one_comes_though_it_is_full (void **
 {
     (void) state;
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.time_ms = 5000, .wait_ms = 1000});
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 5000, .wait_ms = 1000});
     hello_worker ("w1", "upper", 0);
     pass (4999);
     expect (NOTHING);
@@ -354,7 +354,7 @@ static void s_a_wait_is_over_when_it_is_though_a_worker_came_and_went (void **st
     (void) state;
     limits ()->service_linger = 0;
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.wait_ms = 10000});
+    request_with ("c1", "r1", "upper", (with_t){.wait_ms = 10000});
     hello_worker ("w1", "upper", 0);
     pass (5000);
     bye ("w1");
@@ -370,7 +370,7 @@ static void s_a_wait_counts_again_between_two_deliveries (void **state)
     limits ()->service_linger = 100;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2, .wait_ms = 5000});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2, .wait_ms = 5000});
     bye ("w1");
     expect ("w1<r1");
     pass (4999);
@@ -385,7 +385,7 @@ static void s_requests_wait_a_while_for_a_service_that_lost_its_last_worker (voi
     limits ()->service_linger = 3000;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     request ("c1", "r2", "upper");
     bye ("w1");
     pass (1000);
@@ -405,7 +405,7 @@ static void s_a_worker_that_comes_back_within_the_linger_gets_what_waits (void *
     (void) state;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     request ("c1", "r2", "upper");
     bye ("w1");
     pass (1000);

@@ -149,9 +149,9 @@ static void s_an_expired_request_leaves_its_line_wherever_it_is (void **state)
     hello_worker ("w1", "upper", 0);
     s_hello_clients (3);
     request ("c1", "r1", "upper");
-    request_with ("c1", "r2", "upper", (with_t) {.time_ms = 10});
+    request_with ("c1", "r2", "upper", (with_t){.time_ms = 10});
     request ("c1", "r3", "upper");
-    request_with ("c2", "r4", "upper", (with_t) {.time_ms = 11});
+    request_with ("c2", "r4", "upper", (with_t){.time_ms = 11});
     request ("c3", "r5", "upper");
     pass (20);
     expect ("c1<r2:EXPIRED c2<r4:EXPIRED");
@@ -164,7 +164,7 @@ static void s_a_request_that_expired_unnoticed_takes_no_turn (void **state)
     (void) state;
     hello_worker ("w1", "upper", 0);
     s_hello_clients (2);
-    request_with ("c1", "r1", "upper", (with_t) {.time_ms = 10});
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 10});
     request ("c1", "r2", "upper");
     request ("c2", "r3", "upper");
     slip (20);
@@ -213,11 +213,11 @@ static void s_without_workers_each_line_loses_its_impatient_requests (void **sta
     hello_worker ("w1", "site", 0);
     s_hello_clients (3);
     request ("c1", "r1", "site");
-    request_with ("c1", "r2", "site", (with_t) {.wait_ms = 50000});
+    request_with ("c1", "r2", "site", (with_t){.wait_ms = 50000});
     request ("c1", "r3", "site");
     open_in ("c2", "r4", "site", "k1");
     next_in ("c2", "r5", "site", "k1");
-    request_with ("c3", "r6", "site", (with_t) {.wait_ms = 50000});
+    request_with ("c3", "r6", "site", (with_t){.wait_ms = 50000});
     bye ("w1");
     pass (100);
     expect ("c1<r1:NO_WORKER c1<r3:NO_WORKER c2<r4:NO_WORKER c2<r5:NO_WORKER");
@@ -246,8 +246,8 @@ static void s_a_redelivered_request_is_its_clients_next (void **state)
     (void) state;
     hello_worker ("w1", "upper", 2);
     s_hello_clients (2);
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
-    request_with ("c1", "r2", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
+    request_with ("c1", "r2", "upper", (with_t){.attempts = 2});
     s_requests ("c1", "upper", 3, 4);
     s_requests ("c2", "upper", 5, 6);
     bye ("w1");
@@ -261,8 +261,8 @@ static void s_a_redelivered_request_goes_before_others_if_its_client_waits_for_n
     (void) state;
     hello_worker ("w1", "upper", 2);
     s_hello_clients (4);
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
-    request_with ("c2", "r2", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
+    request_with ("c2", "r2", "upper", (with_t){.attempts = 2});
     s_requests ("c3", "upper", 3, 4);
     request ("c4", "r5", "upper");
     bye ("w1");
@@ -288,9 +288,9 @@ static void s_a_flood_of_requests_that_break_their_worker_keeps_nobody_waiting (
     (void) state;
     hello_worker ("w1", "upper", 1);
     s_hello_clients (2);
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 10});
-    request_with ("c1", "r2", "upper", (with_t) {.attempts = 10});
-    request_with ("c1", "r3", "upper", (with_t) {.attempts = 10});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 10});
+    request_with ("c1", "r2", "upper", (with_t){.attempts = 10});
+    request_with ("c1", "r3", "upper", (with_t){.attempts = 10});
     request ("c2", "r4", "upper");
     reply ("w1", "r1", RP_WORKER_LOST);
     reply ("w1", "r1", RP_WORKER_LOST);
@@ -333,11 +333,11 @@ static void s_a_client_may_wait_for_very_many_services (void **state)
         char name[16], service[16];
         snprintf (service, sizeof service, "s%u", index);
         snprintf (name, sizeof name, "r%u", index);
-        request_with ("c1", name, service, (with_t) {.wait_ms = 1000});
+        request_with ("c1", name, service, (with_t){.wait_ms = 1000});
         snprintf (name, sizeof name, "r%u", index + 500);
-        request_with ("c1", name, service, (with_t) {.wait_ms = 1000});
+        request_with ("c1", name, service, (with_t){.wait_ms = 1000});
         snprintf (name, sizeof name, "r%u", index + 1000);
-        request_with ("c2", name, service, (with_t) {.wait_ms = 1000});
+        request_with ("c2", name, service, (with_t){.wait_ms = 1000});
     }
     assert_int_equal (audit ()->core->lanes.count, 998);
     hello_worker ("w1", "s1", 9);
@@ -454,7 +454,7 @@ static rp_peer_id_t s_draw_peer (s_storm_t *self, bool worker)
         if (node && RP_CONTAINER (node, audit_peer_t, node)->worker == worker)
             return RP_CONTAINER (node, audit_peer_t, node)->id;
     }
-    return (rp_peer_id_t) {0};
+    return (rp_peer_id_t){0};
 }
 
 static const char *const s_services[] = {"a", "b", "c"};
@@ -468,14 +468,13 @@ static void s_storm_hello (s_storm_t *self, bool worker)
         head.name = s_services[s_draw (self, 3)];
         head.name_size = 1;
     }
-    audit_message (&self->audit, (rp_peer_id_t) {0}, &head, 0, false);
+    audit_message (&self->audit, (rp_peer_id_t){0}, &head, 0, false);
 }
 
 static void s_storm_request (s_storm_t *self)
 {
     static const unsigned times[] = {5, 50, 60000, 60000, 60000};
-    rp_head_t head = {
-      .command = RP_COMMAND_REQUEST,
+    rp_head_t head = {.command = RP_COMMAND_REQUEST,
       .id = ++self->id,
       .conversation = s_draw (self, 8) ? 0 : 1 + s_draw (self, 3),
       .time = times[s_draw (self, 5)],
@@ -524,23 +523,31 @@ static void s_storm_step (s_storm_t *self)
     rp_head_t head = {.command = kind < 92 ? RP_COMMAND_CREDIT : RP_COMMAND_BYE};
     if (kind < 42) {
         s_storm_request (self);
-    } else if (kind < 74) {
+    }
+    else if (kind < 74) {
         s_storm_reply (self);
-    } else if (kind < 80) {
+    }
+    else if (kind < 80) {
         s_storm_cancel (self);
-    } else if (kind < 84) {
+    }
+    else if (kind < 84) {
         audit_pass (&self->audit, self->audit.now + s_draw (self, 20000));
-    } else if (kind < 86) {
+    }
+    else if (kind < 86) {
         self->audit.now += s_draw (self, 20000);
-    } else if (kind < 92) {
+    }
+    else if (kind < 92) {
         head.value = s_draw (self, 5);
         head.time = s_draw (self, 3) * s_draw (self, 70);
         audit_message (&self->audit, s_draw_peer (self, true), &head, 0, false);
-    } else if (kind < 94) {
+    }
+    else if (kind < 94) {
         audit_message (&self->audit, s_draw_peer (self, kind == 92), &head, 0, false);
-    } else if (kind < 95) {
+    }
+    else if (kind < 95) {
         s_storm_unsent (self);
-    } else {
+    }
+    else {
         s_storm_hello (self, s_draw (self, 2));
     }
 }
@@ -549,7 +556,7 @@ static void s_any_sequence_of_events_keeps_lines_and_turns (void **state)
 {
     (void) state;
     static s_storm_t storm;
-    storm = (s_storm_t) {.random = 0x9e3779b97f4a7c15u};
+    storm = (s_storm_t){.random = 0x9e3779b97f4a7c15u};
     rp_limits_t limits = RP_LIMITS_DEFAULT;
     limits.max_clients = 6;
     limits.max_workers = 5;

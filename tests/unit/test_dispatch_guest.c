@@ -17,12 +17,12 @@
 /*  A worker of MDP: its interval is not known, and one thread does its work and its heartbeats.  */
 static void s_hello_mdp_worker (const char *peer, unsigned guess_ms)
 {
-    hello_guest_worker (
-      peer, "upper",
-      (guest_t) {.traits = RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN, .interval_ms = guess_ms});
+    hello_guest_worker (peer, "upper",
+      (guest_t){.traits = RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN, .interval_ms = guess_ms});
 }
 
-/*  Lets time pass in which a peer beats at this interval; what the broker says is not looked at.  */
+/*  Lets time pass in which a peer beats at this interval; what the broker says is not looked
+    at.  */
 static void s_beat (const char *peer, unsigned count, unsigned interval_ms)
 {
     while (count-- > 0) {
@@ -37,7 +37,7 @@ static void s_who_says_nothing_unasked_is_not_lost_by_silence (void **state)
 {
     (void) state;
     hello_guest_client ("c1", RP_TRAIT_MUTE, 1000);
-    hello_guest_worker ("w1", "upper", (guest_t) {.traits = RP_TRAIT_MUTE, .interval_ms = 1000});
+    hello_guest_worker ("w1", "upper", (guest_t){.traits = RP_TRAIT_MUTE, .interval_ms = 1000});
     pass (3500);
     forget ();
     pass (60000);
@@ -55,9 +55,9 @@ static void s_who_says_nothing_unasked_is_told_of_the_broker_at_its_interval (vo
 static void s_a_mute_session_whose_heartbeat_cannot_be_sent_is_over (void **state)
 {
     (void) state;
-    hello_guest_worker ("w1", "upper", (guest_t) {.traits = RP_TRAIT_MUTE, .interval_ms = 1000});
+    hello_guest_worker ("w1", "upper", (guest_t){.traits = RP_TRAIT_MUTE, .interval_ms = 1000});
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     pass (1000);
     expect ("w1<r1 w1<beat");
     unsent ("w1", NULL, false);
@@ -83,7 +83,7 @@ static void s_a_worker_that_is_silent_while_it_works_is_not_lost (void **state)
 {
     (void) state;
     hello_guest_worker (
-      "w1", "upper", (guest_t) {.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
+      "w1", "upper", (guest_t){.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
     hello_client ("c1");
     request ("c1", "r1", "upper");
     expect ("w1<r1");
@@ -97,7 +97,7 @@ static void s_its_silence_begins_anew_when_it_is_free_again (void **state)
 {
     (void) state;
     hello_guest_worker (
-      "w1", "upper", (guest_t) {.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
+      "w1", "upper", (guest_t){.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
     hello_client ("c1");
     request ("c1", "r1", "upper");
     pass (10000);
@@ -113,7 +113,7 @@ static void s_an_idle_worker_that_falls_silent_is_lost_though_it_may_when_busy (
 {
     (void) state;
     hello_guest_worker (
-      "w1", "upper", (guest_t) {.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
+      "w1", "upper", (guest_t){.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
     pass (3000);
     expect ("w1<beat w1<beat cut:w1");
     assert_int_equal (counts ().workers, 0);
@@ -123,7 +123,7 @@ static void s_a_worker_that_still_owes_a_reply_nobody_wants_is_busy (void **stat
 {
     (void) state;
     hello_guest_worker (
-      "w1", "upper", (guest_t) {.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
+      "w1", "upper", (guest_t){.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
     hello_client ("c1");
     request ("c1", "r1", "upper");
     cancel ("c1", "r1");
@@ -244,10 +244,8 @@ static void s_gaps_in_which_it_worked_teach_nothing (void **state)
 static void s_gaps_in_which_its_work_was_lost_teach_nothing (void **state)
 {
     (void) state;
-    hello_guest_worker (
-      "w1", "upper",
-      (guest_t) {
-        .traits = RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN,
+    hello_guest_worker ("w1", "upper",
+      (guest_t){.traits = RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN,
         .interval_ms = 1000,
         .attempt_limit_ms = 9000});
     hello_client ("c1");
@@ -301,8 +299,7 @@ static void s_a_busy_worker_that_died_is_gone_from_every_count (void **state)
     assert_int_equal (counts ().workers + counts ().services, 0);
     assert_int_equal (stats ()->running + stats ()->waiting, 0);
     rp_service_info_t info;
-    assert_false (
-      rp_dispatch_find_service (audit ()->core, audit ()->now, "upper", 5, &info));
+    assert_false (rp_dispatch_find_service (audit ()->core, audit ()->now, "upper", 5, &info));
 }
 
 static void s_an_idle_workers_reply_ends_its_session_and_dispatches_nothing_twice (void **state)

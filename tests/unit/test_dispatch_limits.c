@@ -68,13 +68,13 @@ static void s_a_request_that_a_worker_has_room_for_never_meets_the_queue (void *
     limits ()->service_queue_bytes = 100;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.size = 5000});
+    request_with ("c1", "r1", "upper", (with_t){.size = 5000});
     expect ("w1<r1");
-    request_with ("c1", "r2", "upper", (with_t) {.size = 60});
-    request_with ("c1", "r3", "upper", (with_t) {.size = 60});
+    request_with ("c1", "r2", "upper", (with_t){.size = 60});
+    request_with ("c1", "r3", "upper", (with_t){.size = 60});
     expect ("c1<r3:BUSY");
     assert_true (answer_says ("r3", "service_queue_bytes"));
-    request_with ("c1", "r4", "upper", (with_t) {.size = 40});
+    request_with ("c1", "r4", "upper", (with_t){.size = 40});
     expect (NOTHING);
 }
 
@@ -140,14 +140,14 @@ static void s_too_many_bytes_in_the_broker_draw_busy (void **state)
     limits ()->total_queue_bytes = 1000;
     hello_worker ("w1", "upper", 9);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.size = 600});
-    request_with ("c1", "r2", "upper", (with_t) {.size = 401});
+    request_with ("c1", "r1", "upper", (with_t){.size = 600});
+    request_with ("c1", "r2", "upper", (with_t){.size = 401});
     expect ("w1<r1 c1<r2:BUSY");
     assert_true (answer_says ("r2", "total_queue_bytes"));
-    request_with ("c1", "r3", "upper", (with_t) {.size = 400});
+    request_with ("c1", "r3", "upper", (with_t){.size = 400});
     expect ("w1<r3");
     reply ("w1", "r1", RP_OK);
-    request_with ("c1", "r4", "upper", (with_t) {.size = 600});
+    request_with ("c1", "r4", "upper", (with_t){.size = 600});
     expect ("c1<r1:OK w1<r4");
 }
 
@@ -157,12 +157,12 @@ static void s_what_a_worker_may_not_have_read_counts_until_it_has_replied (void 
     limits ()->total_queue_bytes = 1000;
     hello_worker ("w1", "upper", 9);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.size = 900});
+    request_with ("c1", "r1", "upper", (with_t){.size = 900});
     cancel ("c1", "r1");
-    request_with ("c1", "r2", "upper", (with_t) {.size = 200});
+    request_with ("c1", "r2", "upper", (with_t){.size = 200});
     expect ("w1<r1 c1<r1:CANCELLED w1<cancel:r1 c1<r2:BUSY");
     reply ("w1", "r1", RP_OK);
-    request_with ("c1", "r3", "upper", (with_t) {.size = 200});
+    request_with ("c1", "r3", "upper", (with_t){.size = 200});
     expect ("w1<r3");
 }
 
@@ -173,11 +173,11 @@ static void s_replies_that_clients_have_not_read_are_bytes_in_the_broker (void *
     hello_worker ("w1", "upper", 9);
     hello_client ("c1");
     rp_dispatch_set_backlog (audit ()->core, 401);
-    request_with ("c1", "r1", "upper", (with_t) {.size = 600});
+    request_with ("c1", "r1", "upper", (with_t){.size = 600});
     expect ("c1<r1:BUSY");
     assert_true (answer_says ("r1", "total_queue_bytes"));
     rp_dispatch_set_backlog (audit ()->core, 400);
-    request_with ("c1", "r2", "upper", (with_t) {.size = 600});
+    request_with ("c1", "r2", "upper", (with_t){.size = 600});
     expect ("w1<r2");
 }
 
@@ -186,7 +186,7 @@ static void s_too_many_clients_draw_busy (void **state)
     (void) state;
     limits ()->max_clients = 1;
     hello_client ("c1");
-    hello ("c2", &(rp_head_t) {.time = 1000});
+    hello ("c2", &(rp_head_t){.time = 1000});
     expect ("c2<bye:BUSY");
     hello_worker ("w1", "upper", 1);
     bye ("c1");
@@ -201,7 +201,7 @@ static void s_too_many_workers_draw_busy (void **state)
     limits ()->max_workers = 1;
     hello_worker ("w1", "upper", 1);
     hello (
-      "w2", &(rp_head_t) {.flags = RP_FLAG_WORKER, .value = 1, .name = "lower", .name_size = 5});
+      "w2", &(rp_head_t){.flags = RP_FLAG_WORKER, .value = 1, .name = "lower", .name_size = 5});
     expect ("w2<bye:BUSY");
     assert_int_equal (counts ().services, 1);
     hello_client ("c1");
@@ -213,10 +213,10 @@ static void s_too_many_services_draw_busy (void **state)
     limits ()->max_services = 1;
     hello_worker ("w1", "upper", 1);
     hello (
-      "w2", &(rp_head_t) {.flags = RP_FLAG_WORKER, .value = 1, .name = "lower", .name_size = 5});
+      "w2", &(rp_head_t){.flags = RP_FLAG_WORKER, .value = 1, .name = "lower", .name_size = 5});
     expect ("w2<bye:BUSY");
     hello_client ("c1");
-    request_with ("c1", "r1", "lower", (with_t) {.wait_ms = 1000});
+    request_with ("c1", "r1", "lower", (with_t){.wait_ms = 1000});
     expect ("c1<r1:BUSY");
     assert_true (answer_says ("r1", "max_services"));
 }
@@ -231,7 +231,7 @@ static void s_a_flood_of_unknown_names_stays_bounded_and_expires (void **state)
         char name[16], service[16];
         snprintf (name, sizeof name, "r%u", index);
         snprintf (service, sizeof service, "s%u", index);
-        request_with ("c1", name, service, (with_t) {.wait_ms = index % 2 ? 5000 : 0});
+        request_with ("c1", name, service, (with_t){.wait_ms = index % 2 ? 5000 : 0});
         assert_true (counts ().services <= 50);
     }
     assert_int_equal (stats ()->final[RP_BUSY], 1950);
@@ -246,7 +246,7 @@ static void s_a_body_over_the_limit_draws_too_large_with_the_limit_in_its_text (
     limits ()->max_body = 1024;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.size = 1025, .oversized = true});
+    request_with ("c1", "r1", "upper", (with_t){.size = 1025, .oversized = true});
     expect ("c1<r1:TOO_LARGE");
     assert_true (answer_says ("r1", "1025") && answer_says ("r1", "1024"));
     assert_int_equal (stats ()->too_large, 1);
@@ -259,8 +259,8 @@ static void s_a_reply_over_the_limit_ends_the_request_with_an_error_that_says_so
     limits ()->max_body = 1024;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 3});
-    reply_with ("w1", "r1", &(rp_head_t) {.status = RP_OK, .flags = RP_FLAG_INLINE}, true);
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 3});
+    reply_with ("w1", "r1", &(rp_head_t){.status = RP_OK, .flags = RP_FLAG_INLINE}, true);
     expect ("w1<r1 c1<r1:APP_ERROR");
     assert_true (answer_says ("r1", "max_body"));
     assert_int_equal (stats ()->too_large, 1);
@@ -275,10 +275,10 @@ static void s_a_reply_over_the_limit_is_an_answer_in_its_conversation (void **st
     hello_worker ("w2", "site", 1);
     hello_client ("c1");
     open_in ("c1", "r1", "site", "k1");
-    reply_with ("w1", "r1", &(rp_head_t) {.status = RP_OK}, true);
-    request_with ("c1", "r2", "site", (with_t) {.attempts = 2, .conversation = "k1"});
+    reply_with ("w1", "r1", &(rp_head_t){.status = RP_OK}, true);
+    request_with ("c1", "r2", "site", (with_t){.attempts = 2, .conversation = "k1"});
     expect ("w1<r1 c1<r1:APP_ERROR w1<r2");
-    reply_with ("w1", "r2", &(rp_head_t) {.flags = RP_FLAG_LAST}, true);
+    reply_with ("w1", "r2", &(rp_head_t){.flags = RP_FLAG_LAST}, true);
     expect ("c1<r2:APP_ERROR w1<end:k1");
 }
 
@@ -289,7 +289,7 @@ static void s_a_late_reply_over_the_limit_is_only_late (void **state)
     hello_client ("c1");
     request ("c1", "r1", "upper");
     cancel ("c1", "r1");
-    reply_with ("w1", "r1", &(rp_head_t) {.status = RP_OK}, true);
+    reply_with ("w1", "r1", &(rp_head_t){.status = RP_OK}, true);
     expect ("w1<r1 c1<r1:CANCELLED w1<cancel:r1");
     assert_int_equal (stats ()->late_replies, 1);
     assert_int_equal (stats ()->abandoned, 0);
@@ -312,12 +312,10 @@ static void s_reserved_names_are_denied_to_workers (void **state)
     (void) state;
     static const char *const names[] = {"riposte.ping", "riposte.x", "mmi.service", "mmi."};
     for (size_t index = 0; index < sizeof names / sizeof *names; index++) {
-        hello (
-          "w1", &(rp_head_t) {
-                  .flags = RP_FLAG_WORKER,
-                  .value = 1,
-                  .name = names[index],
-                  .name_size = (uint8_t) strlen (names[index])});
+        hello ("w1", &(rp_head_t){.flags = RP_FLAG_WORKER,
+                       .value = 1,
+                       .name = names[index],
+                       .name_size = (uint8_t) strlen (names[index])});
         expect ("w1<bye:DENIED");
     }
     assert_int_equal (counts ().workers + counts ().services, 0);

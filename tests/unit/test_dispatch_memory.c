@@ -12,8 +12,8 @@
 
 #include "broker/core/state.h"
 
-/*  200 bytes beside the body, for a body of 40 that a block of 64 holds: 24 of malloc and of the parcel,
-    22 of the index, 16 of the heap.  */
+/*  200 bytes beside the body, for a body of 40 that a block of 64 holds: 24 of malloc and of the
+    parcel, 22 of the index, 16 of the heap.  */
 static void s_a_request_leaves_room_for_what_else_it_costs (void **state)
 {
     (void) state;
@@ -32,10 +32,9 @@ static void s_event (
   s_world_t *world, rp_peer_id_t peer, const rp_head_t *head, rp_payload_t *payload)
 {
     rp_actions_reset (&world->actions);
-    rp_dispatch_handle (
-      world->core,
-      &(rp_event_t) {.kind = RP_EVENT_MESSAGE, .peer = peer, .head = head, .payload = payload},
-      1000, &world->actions);
+    rp_dispatch_handle (world->core,
+      &(rp_event_t){.kind = RP_EVENT_MESSAGE, .peer = peer, .head = head, .payload = payload}, 1000,
+      &world->actions);
     for (size_t index = 0; index < world->actions.count; index++) {
         const rp_action_t *action = &world->actions.list[index];
         if (action->kind == RP_ACTION_ADMIT)
@@ -51,21 +50,25 @@ static rp_peer_id_t s_hello (s_world_t *world, bool worker)
 {
     rp_head_t head = {.command = RP_COMMAND_HELLO, .time = 60000};
     if (worker)
-        head = (rp_head_t) {
-          .command = RP_COMMAND_HELLO, .flags = RP_FLAG_WORKER, .time = 60000, .value = 1,
-          .name = "upper", .name_size = 5};
-    s_event (world, (rp_peer_id_t) {0}, &head, NULL);
+        head = (rp_head_t){.command = RP_COMMAND_HELLO,
+          .flags = RP_FLAG_WORKER,
+          .time = 60000,
+          .value = 1,
+          .name = "upper",
+          .name_size = 5};
+    s_event (world, (rp_peer_id_t){0}, &head, NULL);
     assert_null (rp_dispatch_kept (world->core));
     return world->admitted;
 }
 
-static void
-s_request (s_world_t *world, rp_peer_id_t client, uint64_t id, rp_payload_t *payload)
+static void s_request (s_world_t *world, rp_peer_id_t client, uint64_t id, rp_payload_t *payload)
 {
-    s_event (
-      world, client,
-      &(rp_head_t) {
-        .command = RP_COMMAND_REQUEST, .id = id, .time = 5000, .attempts = 1, .name = "upper",
+    s_event (world, client,
+      &(rp_head_t){.command = RP_COMMAND_REQUEST,
+        .id = id,
+        .time = 5000,
+        .attempts = 1,
+        .name = "upper",
         .name_size = 5},
       payload);
 }
@@ -77,8 +80,8 @@ static void s_what_is_put_in_the_place_of_a_payload_that_waits_goes_to_the_worke
     rp_payload_t *first = (rp_payload_t *) (void *) &one;
     rp_payload_t *second = (rp_payload_t *) (void *) &two;
     rp_payload_t *instead = (rp_payload_t *) (void *) &small;
-    s_world_t world = {.core = rp_dispatch_new (&(rp_dispatch_options_t) {
-      .limits = RP_LIMITS_DEFAULT, .seed = 1, .version = "0", .now = 1000})};
+    s_world_t world = {.core = rp_dispatch_new (&(rp_dispatch_options_t){
+                         .limits = RP_LIMITS_DEFAULT, .seed = 1, .version = "0", .now = 1000})};
     rp_actions_init (&world.actions);
     rp_peer_id_t worker = s_hello (&world, true);
     rp_peer_id_t client = s_hello (&world, false);
@@ -96,9 +99,8 @@ static void s_what_is_put_in_the_place_of_a_payload_that_waits_goes_to_the_worke
     s_request (&world, client, 2, first); // refused: the id is open
     assert_null (rp_dispatch_kept (world.core));
 
-    s_event (
-      &world, worker,
-      &(rp_head_t) {.command = RP_COMMAND_REPLY, .id = world.token.v, .status = RP_OK}, NULL);
+    s_event (&world, worker,
+      &(rp_head_t){.command = RP_COMMAND_REPLY, .id = world.token.v, .status = RP_OK}, NULL);
     assert_null (rp_dispatch_kept (world.core));
     assert_ptr_equal (world.sent, instead);
     rp_dispatch_destroy (&world.core, &world.actions);
@@ -110,8 +112,8 @@ static void s_a_delivery_says_the_name_of_the_service (void **state)
 {
     (void) state;
     char one;
-    s_world_t world = {.core = rp_dispatch_new (&(rp_dispatch_options_t) {
-      .limits = RP_LIMITS_DEFAULT, .seed = 1, .version = "0", .now = 1000})};
+    s_world_t world = {.core = rp_dispatch_new (&(rp_dispatch_options_t){
+                         .limits = RP_LIMITS_DEFAULT, .seed = 1, .version = "0", .now = 1000})};
     rp_actions_init (&world.actions);
     s_hello (&world, true);
     rp_peer_id_t client = s_hello (&world, false);

@@ -136,7 +136,7 @@ static void s_a_redelivery_avoids_the_worker_that_lost_it_even_if_that_comes_fir
     s_worker ("w1", 9, 10000 * S_MS);
     s_worker ("w2", 9, 10);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 3});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 3});
     reply ("w2", "r1", RP_WORKER_LOST);
     expect ("w2<r1 w1<r1#2");
     s_requests (2, 2);
@@ -148,11 +148,11 @@ static void s_a_conversation_stays_with_its_worker_whatever_its_time (void **sta
     (void) state;
     s_worker ("w1", 9, 10);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.conversation = "k1", .open = true});
+    request_with ("c1", "r1", "upper", (with_t){.conversation = "k1", .open = true});
     reply ("w1", "r1", RP_OK);
     s_worker ("w2", 9, 1);
     credit_time ("w1", 9, 10000 * S_MS);
-    request_with ("c1", "r2", "upper", (with_t) {.conversation = "k1"});
+    request_with ("c1", "r2", "upper", (with_t){.conversation = "k1"});
     s_requests (3, 3);
     expect ("w1<r1 c1<r1:OK w1<r2 w2<r3");
 }

@@ -72,7 +72,7 @@ static void s_a_request_whose_client_saw_a_part_is_not_redelivered (void **state
     (void) state;
     hello_worker ("w1", "upper", 1);
     s_hello_streaming_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 3});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 3});
     part ("w1", "r1", 10);
     hello_worker ("w2", "upper", 1);
     bye ("w1");
@@ -84,7 +84,7 @@ static void s_a_request_whose_client_saw_no_part_is_redelivered (void **state)
     (void) state;
     hello_worker ("w1", "upper", 1);
     s_hello_streaming_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 3});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 3});
     hello_worker ("w2", "upper", 1);
     bye ("w1");
     part ("w2", "r1", 10);
@@ -96,7 +96,7 @@ static void s_a_worker_that_gives_up_after_a_part_ends_the_request (void **state
     (void) state;
     hello_worker ("w1", "upper", 1);
     s_hello_streaming_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 3});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 3});
     part ("w1", "r1", 10);
     reply ("w1", "r1", RP_WORKER_LOST);
     expect ("w1<r1 c1<r1:part c1<r1:WORKER_LOST");
@@ -106,9 +106,9 @@ static void s_a_limit_that_passes_after_a_part_ends_the_request (void **state)
 {
     (void) state;
     hello_guest_worker (
-      "w1", "upper", (guest_t) {.traits = RP_TRAIT_MUTE, .attempt_limit_ms = 1000});
+      "w1", "upper", (guest_t){.traits = RP_TRAIT_MUTE, .attempt_limit_ms = 1000});
     s_hello_streaming_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 3});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 3});
     part ("w1", "r1", 10);
     pass (1000);
     expect ("w1<r1 c1<r1:part c1<r1:WORKER_LOST");
@@ -123,7 +123,7 @@ static void s_a_part_over_the_limit_ends_the_request_with_an_error (void **state
     request ("c1", "r1", "upper");
     part ("w1", "r1", 900);
     part ("w1", "r1", 900); // only each of them is bounded
-    reply_sized ("w1", "r1", &(rp_head_t) {.flags = RP_FLAG_MORE}, 1001, true);
+    reply_sized ("w1", "r1", &(rp_head_t){.flags = RP_FLAG_MORE}, 1001, true);
     expect ("w1<r1 c1<r1:part c1<r1:part c1<r1:APP_ERROR w1<cancel:r1");
     assert_true (answer_says ("r1", "limit of 1000 (max_body)"));
     part ("w1", "r1", 10);
@@ -160,8 +160,8 @@ static void s_where_the_first_part_begins_stays_as_it_is (void **state)
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
     request ("c1", "r1", "upper");
-    reply_sized ("w1", "r1", &(rp_head_t) {.flags = RP_FLAG_MORE}, 10, false);
-    reply_sized ("w1", "r1", &(rp_head_t) {.flags = RP_FLAG_INLINE}, 20, false);
+    reply_sized ("w1", "r1", &(rp_head_t){.flags = RP_FLAG_MORE}, 10, false);
+    reply_sized ("w1", "r1", &(rp_head_t){.flags = RP_FLAG_INLINE}, 20, false);
     expect ("w1<r1 c1<r1:OK");
     assert_int_equal (answer_to ("r1")->flags, 0);
     assert_int_equal (answer_size ("r1"), 30);
@@ -184,7 +184,7 @@ static void s_a_redelivery_begins_with_no_parts (void **state)
     (void) state;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     part ("w1", "r1", 10);
     hello_worker ("w2", "upper", 1);
     bye ("w1");
@@ -259,7 +259,7 @@ static void s_an_error_at_the_end_goes_alone (void **state)
     hello_client ("c1");
     request ("c1", "r1", "upper");
     part ("w1", "r1", 10);
-    reply_sized ("w1", "r1", &(rp_head_t) {.status = RP_APP_ERROR, .code = 7}, 3, false);
+    reply_sized ("w1", "r1", &(rp_head_t){.status = RP_APP_ERROR, .code = 7}, 3, false);
     expect ("w1<r1 c1<r1:APP_ERROR");
     assert_int_equal (answer_size ("r1"), 3);
     assert_int_equal (answer_to ("r1")->code, 7);
@@ -273,7 +273,7 @@ static void s_a_deadline_drops_the_parts_and_the_rest_is_late (void **state)
     (void) state;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.time_ms = 100});
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 100});
     part ("w1", "r1", 10);
     pass (100);
     expect ("w1<r1 c1<r1:DEADLINE w1<cancel:r1");
@@ -290,7 +290,7 @@ static void s_a_part_after_the_deadline_is_late_though_no_tick_has_come (void **
     (void) state;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.time_ms = 100});
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 100});
     slip (100);
     part ("w1", "r1", 10);
     expect ("w1<r1 c1<r1:DEADLINE w1<cancel:r1");
@@ -355,7 +355,7 @@ static void s_a_part_by_a_worker_that_does_not_hold_the_request_is_late (void **
     hello_client ("c1");
     request ("c1", "r1", "upper");
     reply_with (
-      "w2", "r1", &(rp_head_t) {.flags = RP_FLAG_MORE, .id = delivery_of ("r1")->id}, false);
+      "w2", "r1", &(rp_head_t){.flags = RP_FLAG_MORE, .id = delivery_of ("r1")->id}, false);
     expect ("w1<r1");
     assert_int_equal (stats ()->late_replies, 1);
     last_part ("w1", "r1", 10);
@@ -365,9 +365,8 @@ static void s_a_part_by_a_worker_that_does_not_hold_the_request_is_late (void **
 static void s_a_part_from_nobody_draws_bye (void **state)
 {
     (void) state;
-    message (
-      "w1", &(rp_head_t) {.command = RP_COMMAND_REPLY, .flags = RP_FLAG_MORE, .id = 77}, 10);
-    message ("w1", &(rp_head_t) {.command = RP_COMMAND_REPLY, .id = 77}, 10);
+    message ("w1", &(rp_head_t){.command = RP_COMMAND_REPLY, .flags = RP_FLAG_MORE, .id = 77}, 10);
+    message ("w1", &(rp_head_t){.command = RP_COMMAND_REPLY, .id = 77}, 10);
     expect ("w1<bye:INVALID w1<bye:INVALID");
 }
 
@@ -377,8 +376,7 @@ static void s_a_part_with_a_status_ends_the_workers_session (void **state)
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
     request ("c1", "r1", "upper");
-    reply_with (
-      "w1", "r1", &(rp_head_t) {.flags = RP_FLAG_MORE, .status = RP_APP_ERROR}, false);
+    reply_with ("w1", "r1", &(rp_head_t){.flags = RP_FLAG_MORE, .status = RP_APP_ERROR}, false);
     expect ("w1<r1 w1<bye:INVALID c1<r1:WORKER_LOST");
 }
 
@@ -389,8 +387,7 @@ static void s_only_the_last_part_answers_in_a_conversation (void **state)
     (void) state;
     hello_worker ("w1", "upper", 1);
     hello_client ("c1");
-    request_with (
-      "c1", "r1", "upper", (with_t) {.conversation = "k1", .open = true, .attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.conversation = "k1", .open = true, .attempts = 2});
     part ("w1", "r1", 10);
     next_in ("c1", "r2", "upper", "k1");
     hello_worker ("w2", "upper", 1);

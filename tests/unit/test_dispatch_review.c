@@ -84,9 +84,14 @@ static void s_headers_count_for_the_limits_of_bytes (void **state)
     memset (value, 'v', sizeof value - 1);
     size_t used = 0;
     assert_true (rp_headers_append (block, &used, sizeof block, "k", value));
-    rp_head_t head = {
-      .command = RP_COMMAND_REQUEST, .id = 1, .time = 1000, .attempts = 1, .name = "upper",
-      .name_size = 5, .headers = block, .headers_size = (uint16_t) used};
+    rp_head_t head = {.command = RP_COMMAND_REQUEST,
+      .id = 1,
+      .time = 1000,
+      .attempts = 1,
+      .name = "upper",
+      .name_size = 5,
+      .headers = block,
+      .headers_size = (uint16_t) used};
     message ("c1", &head, 0);
     assert_int_equal (stats ()->open_bytes, used);
     expect (NOTHING);

@@ -18,7 +18,7 @@ static void s_a_client_is_welcome (void **state)
 {
     (void) state;
     limits ()->max_body = 4096;
-    hello ("c1", &(rp_head_t) {.time = 1000});
+    hello ("c1", &(rp_head_t){.time = 1000});
     expect ("c1<welcome");
     const rp_head_t *welcome = last_greeting ();
     assert_int_equal (welcome->time, 1000);
@@ -35,11 +35,11 @@ static void s_the_heartbeat_interval_is_clamped_to_the_brokers_range (void **sta
     (void) state;
     limits ()->heartbeat_min = 100;
     limits ()->heartbeat_max = 5000;
-    hello ("c1", &(rp_head_t) {.time = 0});
+    hello ("c1", &(rp_head_t){.time = 0});
     assert_int_equal (last_greeting ()->time, 100);
-    hello ("c2", &(rp_head_t) {.time = UINT32_MAX});
+    hello ("c2", &(rp_head_t){.time = UINT32_MAX});
     assert_int_equal (last_greeting ()->time, 5000);
-    hello ("c3", &(rp_head_t) {.time = 700});
+    hello ("c3", &(rp_head_t){.time = 700});
     assert_int_equal (last_greeting ()->time, 700);
 }
 
@@ -49,7 +49,7 @@ static void s_unknown_headers_of_a_greeting_are_ignored (void **state)
     uint8_t block[64];
     size_t size = 0;
     assert_true (rp_headers_append (block, &size, sizeof block, "priority-queues", "yes"));
-    hello ("c1", &(rp_head_t) {.headers = block, .headers_size = (uint16_t) size});
+    hello ("c1", &(rp_head_t){.headers = block, .headers_size = (uint16_t) size});
     expect ("c1<welcome");
 }
 
@@ -59,17 +59,16 @@ static void s_a_second_hello_ends_the_session_and_fails_what_it_held (void **sta
     hello_worker ("w1", "upper", 1);
     hello_worker ("w2", "upper", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     request ("c1", "r2", "upper");
     expect ("w1<r1 w2<r2");
-    message (
-      "w1",
-      &(rp_head_t) {
+    message ("w1",
+      &(rp_head_t){
         .command = RP_COMMAND_HELLO, .flags = RP_FLAG_WORKER, .name = "upper", .name_size = 5},
       0);
     expect ("w1<bye:INVALID");
     assert_false (is_there ("w1"));
-    message ("c1", &(rp_head_t) {.command = RP_COMMAND_HELLO}, 0);
+    message ("c1", &(rp_head_t){.command = RP_COMMAND_HELLO}, 0);
     expect ("c1<bye:INVALID w2<cancel:r2");
     assert_int_equal (counts ().workers, 1);
     assert_int_equal (counts ().clients, 0);
@@ -106,7 +105,7 @@ static rp_head_t s_message_for (uint8_t command)
 {
     rp_head_t head = {.command = command};
     if (command == RP_COMMAND_REQUEST)
-        head = (rp_head_t) {
+        head = (rp_head_t){
           .command = command, .id = 7, .time = 1000, .attempts = 1, .name = "b", .name_size = 1};
     if (command == RP_COMMAND_REPLY || command == RP_COMMAND_CANCEL)
         head.id = 7;
@@ -162,9 +161,9 @@ static void s_a_body_behind_a_command_that_has_none_ends_the_session (void **sta
     (void) state;
     hello_client ("c1");
     hello_worker ("w1", "a", 1);
-    message ("c1", &(rp_head_t) {.command = RP_COMMAND_HEARTBEAT}, 1);
+    message ("c1", &(rp_head_t){.command = RP_COMMAND_HEARTBEAT}, 1);
     expect ("c1<bye:INVALID");
-    message ("w1", &(rp_head_t) {.command = RP_COMMAND_CREDIT, .value = 9}, 1);
+    message ("w1", &(rp_head_t){.command = RP_COMMAND_CREDIT, .value = 9}, 1);
     expect ("w1<bye:INVALID");
 }
 
@@ -202,8 +201,7 @@ static void s_a_bad_message_from_a_session_ends_it (void **state)
         expect ("w1<r1");
         bad ("w1", (rp_wire_error_t) error);
         expect ("w1<bye:INVALID c1<r1:WORKER_LOST");
-        assert_string_equal (
-          last_greeting ()->text, rp_wire_error_text ((rp_wire_error_t) error));
+        assert_string_equal (last_greeting ()->text, rp_wire_error_text ((rp_wire_error_t) error));
         bad ("c1", (rp_wire_error_t) error);
         expect ("c1<bye:INVALID");
         assert_int_equal (stats ()->bad[error], 2);
@@ -238,7 +236,7 @@ static void s_too_many_frames_are_dropped_or_end_the_session (void **state)
 static void s_a_body_over_the_limit_from_a_stranger_draws_bye (void **state)
 {
     (void) state;
-    request_with ("x", "r1", "a", (with_t) {.oversized = true, .size = 99});
+    request_with ("x", "r1", "a", (with_t){.oversized = true, .size = 99});
     expect ("x<bye:INVALID");
 }
 
@@ -383,7 +381,7 @@ static void s_a_worker_announces_one_and_a_half_and_is_lost_after_three_all_the_
     (void) state;
     hello_worker_beating ("w1", "a", 1, 1000);
     announce ("w1", 60000); // no more than one and a half is granted
-    pass (874); // up to half of that too soon, towards where its group meets
+    pass (874);             // up to half of that too soon, towards where its group meets
     expect ("");
     pass (1);
     expect ("w1<beat");
@@ -499,7 +497,7 @@ static void s_a_probe_that_cannot_be_sent_ends_the_session (void **state)
     hello_worker ("w1", "a", 1);
     hello_worker ("w2", "a", 1);
     hello_client ("c1");
-    request_with ("c1", "r1", "a", (with_t) {.attempts = 2});
+    request_with ("c1", "r1", "a", (with_t){.attempts = 2});
     suspect ("w1");
     expect ("w1<r1 w1<beat");
     pass (2);

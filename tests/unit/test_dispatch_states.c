@@ -15,9 +15,12 @@
 /*  Which state may follow which, from row to column. Columns:
     NEW QUEUED HELD PINNED RUNNING ABANDONED DONE.  */
 static const char *const s_allowed[RP_REQUEST_STATE_COUNT] = {
-  [RP_REQUEST_NEW] = ".xxxx.x",     [RP_REQUEST_QUEUED] = "....x.x",
-  [RP_REQUEST_HELD] = ".x.xx.x",    [RP_REQUEST_PINNED] = "....x.x",
-  [RP_REQUEST_RUNNING] = ".x.x.xx", [RP_REQUEST_ABANDONED] = "......x",
+  [RP_REQUEST_NEW] = ".xxxx.x",
+  [RP_REQUEST_QUEUED] = "....x.x",
+  [RP_REQUEST_HELD] = ".x.xx.x",
+  [RP_REQUEST_PINNED] = "....x.x",
+  [RP_REQUEST_RUNNING] = ".x.x.xx",
+  [RP_REQUEST_ABANDONED] = "......x",
   [RP_REQUEST_DONE] = ".......",
 };
 
@@ -31,13 +34,11 @@ typedef struct {
 
 static void s_prepare (s_world_t *world, unsigned state)
 {
-    *world = (s_world_t) {
-      .request = {
-        .service = &world->service,
-        .worker = &world->worker,
-        .bytes = 100,
-        .state = state & 15u,
-        .answered = true}};
+    *world = (s_world_t){.request = {.service = &world->service,
+                           .worker = &world->worker,
+                           .bytes = 100,
+                           .state = state & 15u,
+                           .answered = true}};
     rp_stats_t *stats = &world->core.stats;
     bool waits =
       state == RP_REQUEST_QUEUED || state == RP_REQUEST_HELD || state == RP_REQUEST_PINNED;

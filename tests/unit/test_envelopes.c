@@ -71,9 +71,9 @@ static void s_the_largest_envelope_is_kept (void **state)
     memset (name, 'n', sizeof name);
     rp_frame_t frames[RP_ENVELOPE_FRAMES_MAX];
     for (size_t index = 0; index < RP_ENVELOPE_FRAMES_MAX; index++)
-        frames[index] = (rp_frame_t) {bytes, RP_ENVELOPE_BYTES_MAX / RP_ENVELOPE_FRAMES_MAX};
-    uint64_t id = rp_envelopes_add (
-      &s_store, &s_one, frames, RP_ENVELOPE_FRAMES_MAX, name, RP_WIRE_NAME_MAX);
+        frames[index] = (rp_frame_t){bytes, RP_ENVELOPE_BYTES_MAX / RP_ENVELOPE_FRAMES_MAX};
+    uint64_t id =
+      rp_envelopes_add (&s_store, &s_one, frames, RP_ENVELOPE_FRAMES_MAX, name, RP_WIRE_NAME_MAX);
     const rp_envelope_t *envelope = rp_envelopes_find (&s_store, id);
     assert_non_null (envelope);
     for (size_t index = 0; index < RP_ENVELOPE_FRAMES_MAX; index++)

@@ -70,8 +70,7 @@ static void a_part_of_an_answer_waits_for_the_rest (void **state)
     (void) state;
     const char *whole = "RP/1 ERROR 7 5 3 sorry\nkey: value\n\nhello";
     for (size_t size = 0; size < strlen (whole); size++)
-        assert_int_equal (
-          rp_framing_parse (whole, size, S_MAX_BODY, &s_answer), RP_FRAMING_MORE);
+        assert_int_equal (rp_framing_parse (whole, size, S_MAX_BODY, &s_answer), RP_FRAMING_MORE);
     assert_int_equal (s_parse (whole), RP_FRAMING_ANSWER);
 }
 

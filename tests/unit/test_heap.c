@@ -38,7 +38,8 @@ static void s_check_first_and_second (const rp_heap_t *heap)
         if (s_items[index].key < least) {
             second = least;
             least = s_items[index].key;
-        } else if (s_items[index].key < second) {
+        }
+        else if (s_items[index].key < second) {
             second = s_items[index].key;
         }
     }
@@ -73,10 +74,12 @@ static void s_after_any_change_the_first_two_are_the_least (void **state)
             item->key = key;
             item->in = true;
             assert_true (rp_heap_push (&heap, &item->node, key));
-        } else if (s_random (&seed) % 2) {
+        }
+        else if (s_random (&seed) % 2) {
             item->key = key;
             rp_heap_update (&heap, &item->node, key);
-        } else {
+        }
+        else {
             item->in = false;
             rp_heap_remove (&heap, &item->node);
         }

@@ -49,8 +49,8 @@ static void s_assert_within_one_percent (uint64_t value)
 {
     uint64_t read = s_read_back (value);
     if (read < value || (read - value) * 100 > value)
-        fail_msg ("%llu is read back as %llu", (unsigned long long) value,
-                  (unsigned long long) read);
+        fail_msg (
+          "%llu is read back as %llu", (unsigned long long) value, (unsigned long long) read);
 }
 
 static void what_is_read_back_is_at_most_one_percent_above_what_was_recorded (void **state)
@@ -189,41 +189,39 @@ static void the_text_is_that_of_hdrhistogram (void **state)
     (void) state;
     for (uint64_t value = 1; value <= 8; value++)
         rp_histogram_record (&s_one, value);
-    assert_string_equal (s_write (),
-                         "       Value     Percentile TotalCount 1/(1-Percentile)\n"
-                         "\n"
-                         "       1.000 0.000000000000          1           1.00\n"
-                         "       1.000 0.100000000000          1           1.11\n"
-                         "       2.000 0.200000000000          2           1.25\n"
-                         "       3.000 0.300000000000          3           1.43\n"
-                         "       4.000 0.400000000000          4           1.67\n"
-                         "       4.000 0.500000000000          4           2.00\n"
-                         "       5.000 0.550000000000          5           2.22\n"
-                         "       5.000 0.600000000000          5           2.50\n"
-                         "       6.000 0.650000000000          6           2.86\n"
-                         "       6.000 0.700000000000          6           3.33\n"
-                         "       6.000 0.750000000000          6           4.00\n"
-                         "       7.000 0.775000000000          7           4.44\n"
-                         "       7.000 0.800000000000          7           5.00\n"
-                         "       7.000 0.825000000000          7           5.71\n"
-                         "       7.000 0.850000000000          7           6.67\n"
-                         "       7.000 0.875000000000          7           8.00\n"
-                         "       8.000 0.887500000000          8           8.89\n"
-                         "       8.000 1.000000000000          8\n"
-                         "#[Mean    =        4.500, StdDeviation   =        2.291]\n"
-                         "#[Max     =        8.000, Total count    =            8]\n"
-                         "#[Buckets =           25, SubBuckets     =          256]\n");
+    assert_string_equal (s_write (), "       Value     Percentile TotalCount 1/(1-Percentile)\n"
+                                     "\n"
+                                     "       1.000 0.000000000000          1           1.00\n"
+                                     "       1.000 0.100000000000          1           1.11\n"
+                                     "       2.000 0.200000000000          2           1.25\n"
+                                     "       3.000 0.300000000000          3           1.43\n"
+                                     "       4.000 0.400000000000          4           1.67\n"
+                                     "       4.000 0.500000000000          4           2.00\n"
+                                     "       5.000 0.550000000000          5           2.22\n"
+                                     "       5.000 0.600000000000          5           2.50\n"
+                                     "       6.000 0.650000000000          6           2.86\n"
+                                     "       6.000 0.700000000000          6           3.33\n"
+                                     "       6.000 0.750000000000          6           4.00\n"
+                                     "       7.000 0.775000000000          7           4.44\n"
+                                     "       7.000 0.800000000000          7           5.00\n"
+                                     "       7.000 0.825000000000          7           5.71\n"
+                                     "       7.000 0.850000000000          7           6.67\n"
+                                     "       7.000 0.875000000000          7           8.00\n"
+                                     "       8.000 0.887500000000          8           8.89\n"
+                                     "       8.000 1.000000000000          8\n"
+                                     "#[Mean    =        4.500, StdDeviation   =        2.291]\n"
+                                     "#[Max     =        8.000, Total count    =            8]\n"
+                                     "#[Buckets =           25, SubBuckets     =          256]\n");
 }
 
 static void the_text_of_an_empty_one_has_no_line (void **state)
 {
     (void) state;
-    assert_string_equal (s_write (),
-                         "       Value     Percentile TotalCount 1/(1-Percentile)\n"
-                         "\n"
-                         "#[Mean    =        0.000, StdDeviation   =        0.000]\n"
-                         "#[Max     =        0.000, Total count    =            0]\n"
-                         "#[Buckets =           25, SubBuckets     =          256]\n");
+    assert_string_equal (s_write (), "       Value     Percentile TotalCount 1/(1-Percentile)\n"
+                                     "\n"
+                                     "#[Mean    =        0.000, StdDeviation   =        0.000]\n"
+                                     "#[Max     =        0.000, Total count    =            0]\n"
+                                     "#[Buckets =           25, SubBuckets     =          256]\n");
 }
 
 static void the_text_ends_however_large_the_counts (void **state)

@@ -39,8 +39,8 @@ static bool s_finds (const rp_index_t *index, uint32_t number)
     return false;
 }
 
-/*  Hashes from a small range share places, so that runs collide, wrap around and are cut; those of a
-    large one fill pages until they are split.  */
+/*  Hashes from a small range share places, so that runs collide, wrap around and are cut; those of
+    a large one fill pages until they are split.  */
 static void s_churn (uint64_t seed, uint64_t hashes)
 {
     rp_index_t index;
@@ -48,7 +48,7 @@ static void s_churn (uint64_t seed, uint64_t hashes)
     uint32_t count = 0;
     for (uint32_t number = 0; number < S_ITEMS; number++)
         s_items[number] =
-          (s_item_t) {(uint32_t) (s_random (&seed) % hashes) * 0x9e3779b1u + 0x1ffu, false};
+          (s_item_t){(uint32_t) (s_random (&seed) % hashes) * 0x9e3779b1u + 0x1ffu, false};
     for (unsigned step = 0; step < 40000; step++) {
         uint32_t number = (uint32_t) (s_random (&seed) % S_ITEMS);
         s_item_t *item = &s_items[number];

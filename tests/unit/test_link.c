@@ -48,7 +48,7 @@ static void s_trace (s_world_t *world, const char *what)
 {
     size_t used = strlen (world->trace);
     snprintf (world->trace + used, sizeof world->trace - used, "%s%s@%d", used ? " " : "", what,
-              (int) world->now);
+      (int) world->now);
 }
 
 /*  Ticks until there is nothing to do.  */
@@ -57,8 +57,7 @@ static void s_tick (s_world_t *world)
     char what[16];
     for (int round = 0; round < 10; round++) {
         int64_t next = INT64_MIN;
-        rp_link_order_t order =
-          rp_link_tick (&world->link, world->now * MS, world->random, &next);
+        rp_link_order_t order = rp_link_tick (&world->link, world->now * MS, world->random, &next);
         world->next = next == INT64_MAX ? INT64_MAX : (next + MS - 1) / MS;
         switch (order) {
             case RP_LINK_NOTHING:
@@ -151,9 +150,9 @@ static void failures_go_through_the_list_with_growing_pauses (void **state)
         s_run_until (&world, world.link.state == RP_LINK_REST ? world.link.due / MS : world.now);
         s_fail (&world);
     }
-    assert_trace (
-      &world, "open(a)@0 open(b)@25 open(c)@75 open(a)@175 open(b)@375 open(c)@775 open(a)@1575 "
-              "open(b)@2575 open(c)@3575");
+    assert_trace (&world,
+      "open(a)@0 open(b)@25 open(c)@75 open(a)@175 open(b)@375 open(c)@775 open(a)@1575 "
+      "open(b)@2575 open(c)@3575");
 }
 
 static void the_pause_is_drawn_with_the_random_bits_given (void **state)

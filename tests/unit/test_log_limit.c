@@ -70,8 +70,7 @@ static void s_quiet_restores_the_burst_and_never_more (void **state)
     (void) state;
     rp_log_limit_t limit = {0};
     s_passing (&limit, s_start, 1000);
-    assert_int_equal (
-      s_passing (&limit, s_start + 1000 * S_SECOND, 1000), RP_LOG_LIMIT_BURST);
+    assert_int_equal (s_passing (&limit, s_start + 1000 * S_SECOND, 1000), RP_LOG_LIMIT_BURST);
 }
 
 int main (void)

@@ -26,26 +26,60 @@ typedef struct {
 static const char *const s_outputs[] = {"table", "json", "csv", NULL};
 
 static const rp_option_t s_table[] = {
-  {.name = "server", .letter = 's', .kind = RP_OPTION_STRING, .argument = "ENDPOINT",
-   .environment = "RIPOSTE_SERVER", .offset = offsetof (s_options_t, server), .help = "where to"},
-  {.name = "timeout", .letter = 't', .kind = RP_OPTION_DURATION, .argument = "DURATION",
-   .environment = "RIPOSTE_TIMEOUT", .offset = offsetof (s_options_t, timeout), .smallest = 1000,
-   .largest = 86400000000, .help = "how long"},
-  {.name = "output", .letter = 'o', .kind = RP_OPTION_CHOICE, .argument = "FORMAT",
-   .environment = "RIPOSTE_OUTPUT", .offset = offsetof (s_options_t, output),
-   .choices = s_outputs, .help = "form of the answer"},
-  {.name = "quiet", .letter = 'q', .kind = RP_OPTION_FLAG, .environment = "RIPOSTE_QUIET",
-   .offset = offsetof (s_options_t, quiet), .help = "say less"},
+  {.name = "server",
+    .letter = 's',
+    .kind = RP_OPTION_STRING,
+    .argument = "ENDPOINT",
+    .environment = "RIPOSTE_SERVER",
+    .offset = offsetof (s_options_t, server),
+    .help = "where to"},
+  {.name = "timeout",
+    .letter = 't',
+    .kind = RP_OPTION_DURATION,
+    .argument = "DURATION",
+    .environment = "RIPOSTE_TIMEOUT",
+    .offset = offsetof (s_options_t, timeout),
+    .smallest = 1000,
+    .largest = 86400000000,
+    .help = "how long"},
+  {.name = "output",
+    .letter = 'o',
+    .kind = RP_OPTION_CHOICE,
+    .argument = "FORMAT",
+    .environment = "RIPOSTE_OUTPUT",
+    .offset = offsetof (s_options_t, output),
+    .choices = s_outputs,
+    .help = "form of the answer"},
+  {.name = "quiet",
+    .letter = 'q',
+    .kind = RP_OPTION_FLAG,
+    .environment = "RIPOSTE_QUIET",
+    .offset = offsetof (s_options_t, quiet),
+    .help = "say less"},
   {.kind = RP_OPTION_HEADING, .help = "Options of call"},
-  {.name = "header", .letter = 'H', .kind = RP_OPTION_LIST, .argument = "KEY:VALUE",
-   .environment = "RIPOSTE_HEADER", .offset = offsetof (s_options_t, header),
-   .commands = "call talk", .help = "a header"},
-  {.name = "count", .kind = RP_OPTION_COUNT, .argument = "N", .environment = "RIPOSTE_COUNT",
-   .offset = offsetof (s_options_t, count), .smallest = 1, .largest = 100, .commands = "call",
-   .help = "how often, with a text that is so long that it does not fit into one line of a "
-           "terminal"},
-  {.name = "memory", .kind = RP_OPTION_SIZE, .argument = "SIZE",
-   .offset = offsetof (s_options_t, memory), .help = "how much"},
+  {.name = "header",
+    .letter = 'H',
+    .kind = RP_OPTION_LIST,
+    .argument = "KEY:VALUE",
+    .environment = "RIPOSTE_HEADER",
+    .offset = offsetof (s_options_t, header),
+    .commands = "call talk",
+    .help = "a header"},
+  {.name = "count",
+    .kind = RP_OPTION_COUNT,
+    .argument = "N",
+    .environment = "RIPOSTE_COUNT",
+    .offset = offsetof (s_options_t, count),
+    .smallest = 1,
+    .largest = 100,
+    .commands = "call",
+    .help = "how often, with a text that is so long that it does not fit into one line of a "
+            "terminal"},
+  {.name = "memory",
+    .kind = RP_OPTION_SIZE,
+    .argument = "SIZE",
+    .offset = offsetof (s_options_t, memory),
+    .help = "how much"},
 };
 
 static const rp_option_command_t s_commands[] = {
@@ -180,8 +214,7 @@ static void options_stand_before_or_after_the_command (void **state)
 static void behind_two_dashes_nothing_is_an_option (void **state)
 {
     (void) state;
-    assert_int_equal (
-      s_parse (&s_worker, "upper -q -- tr -s a-z -- --timeout"), RP_OPTIONS_GO_ON);
+    assert_int_equal (s_parse (&s_worker, "upper -q -- tr -s a-z -- --timeout"), RP_OPTIONS_GO_ON);
     assert_true (s_result.options.quiet);
     assert_string_equal (s_result.options.server, "default");
     assert_true (s_result.arguments.has_dashes);
@@ -212,9 +245,8 @@ static void two_dashes_at_the_end_are_seen_and_as_a_value_are_not (void **state)
 static void a_flag_beats_the_environment_which_beats_the_default (void **state)
 {
     (void) state;
-    static const char *const environment[] = {
-      "RIPOSTE_SERVER", "variable", "RIPOSTE_TIMEOUT", "2s", "RIPOSTE_QUIET", "yes",
-      "RIPOSTE_OUTPUT", "", "RIPOSTE_HEADER", "a:1", NULL};
+    static const char *const environment[] = {"RIPOSTE_SERVER", "variable", "RIPOSTE_TIMEOUT", "2s",
+      "RIPOSTE_QUIET", "yes", "RIPOSTE_OUTPUT", "", "RIPOSTE_HEADER", "a:1", NULL};
     assert_int_equal (s_parse (&s_cli, "call x"), RP_OPTIONS_GO_ON);
     assert_string_equal (s_result.options.server, "default");
     assert_false (rp_options_given (&s_cli, &s_result.arguments, "server"));
@@ -238,12 +270,12 @@ static void a_flag_beats_the_environment_which_beats_the_default (void **state)
 static void an_error_in_the_environment_names_the_variable (void **state)
 {
     (void) state;
-    static const char *const environment[] = {"RIPOSTE_TIMEOUT", "2", "RIPOSTE_COUNT", "x",
-                                              "RIPOSTE_QUIET", "maybe", NULL};
+    static const char *const environment[] = {
+      "RIPOSTE_TIMEOUT", "2", "RIPOSTE_COUNT", "x", "RIPOSTE_QUIET", "maybe", NULL};
     s_environment = environment;
     s_refuses (&s_cli, "status",
-               "riposte: RIPOSTE_TIMEOUT wants a duration with a unit such as 250ms or 5s, "
-               "not \"2\"\n");
+      "riposte: RIPOSTE_TIMEOUT wants a duration with a unit such as 250ms or 5s, "
+      "not \"2\"\n");
     s_refuses (&s_cli, "status -t 2s", "riposte: RIPOSTE_QUIET wants 1 or 0, not \"maybe\"\n");
     // A variable of another command does not matter, nor one that a flag beats.
     assert_int_equal (s_parse (&s_cli, "status -t 2s -q"), RP_OPTIONS_GO_ON);
@@ -254,31 +286,27 @@ static void a_wrong_command_line_draws_one_line_that_helps (void **state)
     (void) state;
     s_refuses (
       &s_cli, "call --tiemout 5s", "riposte: unknown option --tiemout (did you mean --timeout?)\n");
-    s_refuses (
-      &s_cli, "call --hlep", "riposte: unknown option --hlep (did you mean --help?)\n");
+    s_refuses (&s_cli, "call --hlep", "riposte: unknown option --hlep (did you mean --help?)\n");
     s_refuses (
       &s_cli, "call --frobnicate=1", "riposte: unknown option --frobnicate; see: riposte --help\n");
     s_refuses (&s_cli, "--co 1 call", "riposte: --co may mean several options; write it out\n");
     s_refuses (&s_cli, "call -qx", "riposte: unknown option -x; see: riposte --help\n");
     s_refuses (&s_cli, "call --quiet=yes", "riposte: --quiet takes no value\n");
     s_refuses (&s_cli, "call --server", "riposte: --server wants a value\n");
-    s_refuses (&s_cli, "call -t",
-               "riposte: --timeout wants a duration with a unit such as 250ms or 5s\n");
+    s_refuses (
+      &s_cli, "call -t", "riposte: --timeout wants a duration with a unit such as 250ms or 5s\n");
     s_refuses (&s_cli, "call --timeout 5",
-               "riposte: --timeout wants a duration with a unit such as 250ms or 5s, not \"5\"\n");
-    s_refuses (&s_cli, "call --timeout 25h",
-               "riposte: --timeout wants 1ms to 24h, not \"25h\"\n");
+      "riposte: --timeout wants a duration with a unit such as 250ms or 5s, not \"5\"\n");
+    s_refuses (&s_cli, "call --timeout 25h", "riposte: --timeout wants 1ms to 24h, not \"25h\"\n");
     s_refuses (&s_cli, "call --count 0", "riposte: --count wants 1 to 100, not \"0\"\n");
     s_refuses (&s_cli, "call --memory 5",
-               "riposte: --memory wants a size with a unit such as 64KiB or 100B, not \"5\"\n");
-    s_refuses (&s_cli, "call -o xml",
-               "riposte: --output wants table, json or csv, not \"xml\"\n");
-    s_refuses (&s_cli, "call -o x\n\033y",
-               "riposte: --output wants table, json or csv, not \"x??y\"\n");
-    s_refuses (&s_cli, "--completions fish",
-               "riposte: --completions wants bash, not \"fish\"\n");
+      "riposte: --memory wants a size with a unit such as 64KiB or 100B, not \"5\"\n");
+    s_refuses (&s_cli, "call -o xml", "riposte: --output wants table, json or csv, not \"xml\"\n");
+    s_refuses (
+      &s_cli, "call -o x\n\033y", "riposte: --output wants table, json or csv, not \"x??y\"\n");
+    s_refuses (&s_cli, "--completions fish", "riposte: --completions wants bash, not \"fish\"\n");
     s_refuses (&s_cli, "status --count 5",
-               "riposte: --count does not go with status; see: riposte status --help\n");
+      "riposte: --count does not go with status; see: riposte status --help\n");
     s_refuses (&s_cli, "-q", "riposte: a command is missing; see: riposte --help\n");
     s_refuses (&s_cli, "tlak x", "riposte: unknown command \"tlak\" (did you mean \"talk\"?)\n");
     s_refuses (&s_cli, "dance", "riposte: unknown command \"dance\"; see: riposte --help\n");

@@ -125,8 +125,8 @@ static void a_value_may_be_longer_than_its_line (void **state)
     rp_script_variables_t variables = {.items = &item, .count = 1};
     rp_script_request_t request;
     char reason[RP_SCRIPT_REASON_MAX];
-    assert_int_equal (rp_script_read_line ("$v-$v-$v", 8, &variables, &request, reason),
-                      RP_SCRIPT_REQUEST);
+    assert_int_equal (
+      rp_script_read_line ("$v-$v-$v", 8, &variables, &request, reason), RP_SCRIPT_REQUEST);
     assert_int_equal (request.size, 2999);
     assert_memory_equal (request.body + 1998, "x-x", 3);
     free (request.body);
@@ -183,8 +183,8 @@ static void a_variable_knows_that_it_was_used (void **state)
     rp_script_variables_t variables = {.items = items, .count = 2};
     rp_script_request_t request;
     char reason[RP_SCRIPT_REASON_MAX];
-    assert_int_equal (rp_script_read_line ("$user", 5, &variables, &request, reason),
-                      RP_SCRIPT_REQUEST);
+    assert_int_equal (
+      rp_script_read_line ("$user", 5, &variables, &request, reason), RP_SCRIPT_REQUEST);
     free (request.body);
     assert_true (items[0].used);
     assert_false (items[1].used);
@@ -198,8 +198,8 @@ static void a_script_gives_its_requests_in_order (void **state)
     rp_script_variables_t none = {0};
     size_t line;
     char reason[RP_SCRIPT_REASON_MAX];
-    assert_int_equal (rp_script_read (&script, text, sizeof text - 1, &none, &line, reason),
-                      RP_SCRIPT_REQUEST);
+    assert_int_equal (
+      rp_script_read (&script, text, sizeof text - 1, &none, &line, reason), RP_SCRIPT_REQUEST);
     assert_int_equal (script.count, 3);
     assert_memory_equal (script.requests[0].body, "first", 5);
     assert_memory_equal (script.requests[1].body, "second\n2", 8);
@@ -217,8 +217,8 @@ static void a_script_says_which_line_is_wrong (void **state)
     rp_script_variables_t none = {0};
     size_t line;
     char reason[RP_SCRIPT_REASON_MAX];
-    assert_int_equal (rp_script_read (&script, text, sizeof text - 1, &none, &line, reason),
-                      RP_SCRIPT_WRONG);
+    assert_int_equal (
+      rp_script_read (&script, text, sizeof text - 1, &none, &line, reason), RP_SCRIPT_WRONG);
     assert_int_equal (line, 4);
     rp_script_free (&script);
 }
@@ -233,8 +233,8 @@ static void a_script_of_many_lines_is_read (void **state)
     rp_script_variables_t none = {0};
     size_t line;
     char reason[RP_SCRIPT_REASON_MAX];
-    assert_int_equal (rp_script_read (&script, text, sizeof text, &none, &line, reason),
-                      RP_SCRIPT_REQUEST);
+    assert_int_equal (
+      rp_script_read (&script, text, sizeof text, &none, &line, reason), RP_SCRIPT_REQUEST);
     assert_int_equal (script.count, 1000);
     rp_script_free (&script);
 }

@@ -46,13 +46,14 @@ static void s_churn (uint64_t seed, uint64_t hashes)
     rp_table_init (&table);
     uint32_t count = 0;
     for (size_t index = 0; index < S_ITEMS; index++)
-        s_items[index] = (s_item_t) {(s_random (&seed) % hashes) * 0x100000001u + 0x3c, false};
+        s_items[index] = (s_item_t){(s_random (&seed) % hashes) * 0x100000001u + 0x3c, false};
     for (unsigned step = 0; step < 6000; step++) {
         s_item_t *item = &s_items[s_random (&seed) % S_ITEMS];
         if (item->in) {
             rp_table_remove (&table, item->hash, item);
             count--;
-        } else {
+        }
+        else {
             assert_true (rp_table_insert (&table, item->hash, item));
             count++;
         }

@@ -37,10 +37,10 @@ static void bytes_that_are_not_utf8_take_a_column_each (void **state)
 {
     (void) state;
     assert_int_equal (s_width ("\xff\xfe"), 2);
-    assert_int_equal (s_width ("a\xc3"), 2);             // cut short
-    assert_int_equal (s_width ("\xc0\xaf"), 2);          // overlong
-    assert_int_equal (s_width ("\xed\xa0\x80"), 3);      // a surrogate
-    assert_int_equal (s_width ("\xf5\x80\x80\x80"), 4);  // past the last one
+    assert_int_equal (s_width ("a\xc3"), 2);            // cut short
+    assert_int_equal (s_width ("\xc0\xaf"), 2);         // overlong
+    assert_int_equal (s_width ("\xed\xa0\x80"), 3);     // a surrogate
+    assert_int_equal (s_width ("\xf5\x80\x80\x80"), 4); // past the last one
 }
 
 static void fitting_never_cuts_a_character (void **state)
@@ -67,7 +67,7 @@ static void what_could_steer_a_terminal_is_made_visible (void **state)
     s_shows ("a\x1b[2Jb", 6, "a\\x1b[2Jb");
     s_shows ("a\0b", 3, "a\\x00b");
     s_shows ("\x7f", 1, "\\x7f");
-    s_shows ("\xc2\x9b", 2, "\\xc2\\x9b");         // C1: also begins a sequence
+    s_shows ("\xc2\x9b", 2, "\\xc2\\x9b");          // C1: also begins a sequence
     s_shows ("\xe2\x80\xae", 3, "\\xe2\\x80\\xae"); // turns the direction of text
     s_shows ("\xff", 1, "\\xff");
     s_shows ("a\tb", 3, "a    b");
@@ -141,10 +141,10 @@ static void a_grid_aligns_by_columns_of_the_terminal (void **state)
     assert_true (rp_grid_add (grid, (const char *const[]){"日本語", "1 s", ""}));
     assert_true (rp_grid_add (grid, (const char *const[]){"a", "1200 ms", "long note"}));
     s_prints (grid, "", "",
-              "NAME       TIME  NOTE\n"
-              "grün      38 µs  x\n"
-              "日本語      1 s  \n"
-              "a       1200 ms  long note\n");
+      "NAME       TIME  NOTE\n"
+      "grün      38 µs  x\n"
+      "日本語      1 s  \n"
+      "a       1200 ms  long note\n");
     rp_grid_destroy (&grid);
     assert_null (grid);
     rp_grid_destroy (&grid);
@@ -194,41 +194,40 @@ static void an_error_says_what_why_and_the_next_step (void **state)
 {
     (void) state;
     s_tells ((rp_error_t){.status = RP_NO_WORKER, .service = "uper", .hint = "upper", .why = "x"},
-             "no worker offers \"uper\" (did you mean \"upper\"?); list them: riposte services");
+      "no worker offers \"uper\" (did you mean \"upper\"?); list them: riposte services");
     s_tells ((rp_error_t){.status = RP_NO_WORKER, .service = "uper", .why = ""},
-             "no worker offers \"uper\"; list them: riposte services");
-    s_tells ((rp_error_t){.status = RP_NO_BROKER,
-                          .why = "connection refused",
-                          .server = "tcp://127.0.0.1:5555"},
-             "no broker at tcp://127.0.0.1:5555 (connection refused); start one: riposte-broker");
+      "no worker offers \"uper\"; list them: riposte services");
+    s_tells (
+      (rp_error_t){
+        .status = RP_NO_BROKER, .why = "connection refused", .server = "tcp://127.0.0.1:5555"},
+      "no broker at tcp://127.0.0.1:5555 (connection refused); start one: riposte-broker");
     s_tells ((rp_error_t){.status = RP_APP_ERROR, .service = "upper", .why = "boom", .code = 3},
-             "\"upper\" failed: boom (code 3)");
-    s_tells ((rp_error_t){.status = RP_APP_ERROR, .service = "upper", .why = ""},
-             "\"upper\" failed");
+      "\"upper\" failed: boom (code 3)");
+    s_tells (
+      (rp_error_t){.status = RP_APP_ERROR, .service = "upper", .why = ""}, "\"upper\" failed");
     s_tells ((rp_error_t){.status = RP_BUSY, .service = "upper", .why = "the queue is full"},
-             "\"upper\" was not taken: the queue is full; try again later, or with --attempts 5");
+      "\"upper\" was not taken: the queue is full; try again later, or with --attempts 5");
 }
 
 static void a_reason_that_says_what_to_do_needs_no_next_step (void **state)
 {
     (void) state;
     s_tells ((rp_error_t){.status = RP_BUSY, .service = "upper", .why = "it is full; come back"},
-             "\"upper\" was not taken: it is full; come back");
+      "\"upper\" was not taken: it is full; come back");
     s_tells ((rp_error_t){.status = RP_NO_BROKER, .why = "none reached; go on", .server = "s"},
-             "none reached; go on");
+      "none reached; go on");
 }
 
 static void the_endpoint_is_not_said_twice (void **state)
 {
     (void) state;
-    s_tells ((rp_error_t){.status = RP_NO_BROKER,
-                          .why = "tcp://a:1: refused",
-                          .server = "tcp://a:1"},
-             "no broker at tcp://a:1 (refused); start one: riposte-broker");
-    s_tells ((rp_error_t){.status = RP_NO_BROKER,
-                          .why = "tcp://b:1: refused",
-                          .server = "tcp://a:1,tcp://b:1"},
-             "no broker at tcp://a:1,tcp://b:1 (tcp://b:1: refused); start one: riposte-broker");
+    s_tells (
+      (rp_error_t){.status = RP_NO_BROKER, .why = "tcp://a:1: refused", .server = "tcp://a:1"},
+      "no broker at tcp://a:1 (refused); start one: riposte-broker");
+    s_tells (
+      (rp_error_t){
+        .status = RP_NO_BROKER, .why = "tcp://b:1: refused", .server = "tcp://a:1,tcp://b:1"},
+      "no broker at tcp://a:1,tcp://b:1 (tcp://b:1: refused); start one: riposte-broker");
 }
 
 static void every_status_has_a_line_without_control_characters (void **state)

@@ -211,8 +211,8 @@ static void what_is_written_reads_back_to_the_same_value (void **state)
     assert_string_equal (rp_size_write (buffer, 1000), "1000B");
     assert_string_equal (rp_size_write (buffer, 0), "0B");
 
-    static const uint64_t values[] = {0,    1,          999,       1000,     1024,      1500,
-                                      3600, 3600000000, 123456789, 16777216, 120000000, INT64_MAX};
+    static const uint64_t values[] = {
+      0, 1, 999, 1000, 1024, 1500, 3600, 3600000000, 123456789, 16777216, 120000000, INT64_MAX};
     for (size_t index = 0; index < sizeof values / sizeof *values; index++) {
         const char *reason = NULL;
         int64_t duration = -1;

@@ -1,10 +1,10 @@
-/*  What the broker's core and those of its workers make of their windows together: who gets how much of
-    the work, and how long it waits.
+/*  What the broker's core and those of its workers make of their windows together: who gets how
+    much of the work, and how long it waits.
 
     SPDX-License-Identifier: MPL-2.0
 
-    One client, and workers that work on one request and ask for the next, with the same way from each to
-    the broker; all in time that is made up.
+    One client, and workers that work on one request and ask for the next, with the same way from
+    each to the broker; all in time that is made up.
 */
 
 #include <setjmp.h>
@@ -24,7 +24,7 @@
 #define S_WAY 100 /* us, unless told */
 #define S_WORKERS 4u
 #define S_SLOTS 256u
-#define S_MESSAGES 8192u /* that are on their way at once, at most */
+#define S_MESSAGES 8192u  /* that are on their way at once, at most */
 #define S_REQUESTS 65536u /* that a test may ask for */
 
 static const char *const s_endpoints[] = {"tcp://127.0.0.1:1"};
@@ -71,7 +71,7 @@ static void s_send (s_world_t *self, s_worker_t *worker, bool to_worker, const r
 {
     assert_true (self->sent - self->arrived < S_MESSAGES);
     s_message_t *message = &self->messages[self->sent++ % S_MESSAGES];
-    *message = (s_message_t) {self->now + self->way, worker, to_worker, *head};
+    *message = (s_message_t){self->now + self->way, worker, to_worker, *head};
     message->head.headers_size = message->head.text_size = 0; // what they point to does not live on
 }
 
@@ -121,9 +121,12 @@ static void s_ask (s_world_t *self)
 {
     assert_true (self->asked < S_REQUESTS);
     self->begun[self->asked] = self->now;
-    rp_head_t head = {
-      .command = RP_COMMAND_REQUEST, .id = self->asked++, .time = 60000, .attempts = 1,
-      .name = "work", .name_size = 4};
+    rp_head_t head = {.command = RP_COMMAND_REQUEST,
+      .id = self->asked++,
+      .time = 60000,
+      .attempts = 1,
+      .name = "work",
+      .name_size = 4};
     s_tell (self, &self->client, &head);
 }
 
@@ -169,7 +172,8 @@ static void s_hear (s_world_t *self, s_worker_t *worker, const rp_head_t *head)
         worker->used[slot] = true;
         rp_work_t *work = &worker->works[slot];
         assert_true (rp_worker_core_request (&worker->core, 0, head, work, NULL, self->now));
-    } else {
+    }
+    else {
         rp_worker_core_message (&worker->core, 0, head, self->now, 7);
     }
     s_tick (self, worker);
@@ -178,9 +182,15 @@ static void s_hear (s_world_t *self, s_worker_t *worker, const rp_head_t *head)
 static s_worker_t *s_join (s_world_t *self, unsigned number, int64_t job)
 {
     s_worker_t *worker = &self->workers[number];
-    rp_worker_config_t config = {
-      .endpoints = s_endpoints, .count = 1, .service = "work", .name = "test", .slots = S_SLOTS,
-      .threads = 1, .heartbeat_ms = 60000, .drain_us = S_SECOND, .seed = 42};
+    rp_worker_config_t config = {.endpoints = s_endpoints,
+      .count = 1,
+      .service = "work",
+      .name = "test",
+      .slots = S_SLOTS,
+      .threads = 1,
+      .heartbeat_ms = 60000,
+      .drain_us = S_SECOND,
+      .seed = 42};
     assert_true (rp_worker_core_init (&worker->core, &config));
     worker->job = job;
     s_tick (self, worker); // which opens the connection
@@ -198,10 +208,10 @@ static s_world_t *s_begin (void)
     self->now = 1000 * (int64_t) S_SECOND;
     self->way = S_WAY;
     rp_actions_init (&self->actions);
-    self->core = rp_dispatch_new (&(rp_dispatch_options_t) {
+    self->core = rp_dispatch_new (&(rp_dispatch_options_t){
       .limits = RP_LIMITS_DEFAULT, .seed = 42, .version = "0", .now = self->now});
     assert_non_null (self->core);
-    s_tell (self, &self->client, &(rp_head_t) {.command = RP_COMMAND_HELLO, .time = 60000});
+    s_tell (self, &self->client, &(rp_head_t){.command = RP_COMMAND_HELLO, .time = 60000});
     return self;
 }
 
@@ -228,7 +238,8 @@ static int64_t s_next (const s_world_t *self)
         next = s_least (next, self->messages[self->arrived % S_MESSAGES].at);
     for (const s_worker_t *worker = self->workers; worker < self->workers + S_WORKERS; worker++)
         if (worker->core.sessions)
-            next = s_least (next, worker->out ? s_least (worker->done, worker->next) : worker->next);
+            next =
+              s_least (next, worker->out ? s_least (worker->done, worker->next) : worker->next);
     return next;
 }
 
@@ -307,12 +318,11 @@ static s_latency_t s_measure (const int64_t *jobs)
 static void a_slow_worker_among_fast_ones_costs_nobody_but_whom_it_serves (void **state)
 {
     (void) state;
-    const int64_t skewed[] = {5 * S_MS, 5 * S_MS, 5 * S_MS, 500 * S_MS}, even[] = {
-      6645, 6645, 6645, 6645};
+    const int64_t skewed[] = {5 * S_MS, 5 * S_MS, 5 * S_MS, 500 * S_MS},
+                  even[] = {6645, 6645, 6645, 6645};
     s_latency_t one = s_measure (skewed), other = s_measure (even);
-    print_message (
-      "p99 %lld us, at most %lld; even %lld, %lld\n", (long long) one.p99, (long long) one.most,
-      (long long) other.p99, (long long) other.most);
+    print_message ("p99 %lld us, at most %lld; even %lld, %lld\n", (long long) one.p99,
+      (long long) one.most, (long long) other.p99, (long long) other.most);
     assert_true (other.p99 < 2 * even[0]); // at three fifths nobody need wait
     assert_true (one.p99 <= other.p99 * 12 / 10);
     assert_true (one.most < 510 * S_MS); // nothing waits for what it does
@@ -347,7 +357,8 @@ static void a_new_worker_has_its_share_within_100_ms (void **state)
     s_check_share (50, 256);
 }
 
-/*  Requests follow replies one by one, so that the worker never has more than one of them at once.  */
+/*  Requests follow replies one by one, so that the worker never has more than one of them at
+    once.  */
 static void a_worker_that_is_some_way_off_is_kept_busy (void **state)
 {
     (void) state;

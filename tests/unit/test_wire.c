@@ -150,10 +150,9 @@ static void s_the_layout_is_the_documented_one (void **state)
 {
     (void) state;
     rp_head_t head = s_full (RP_COMMAND_REQUEST);
-    static const uint8_t expected[] = {
-      0x52, 0x50, 1, 3, 0, 59, 0, 0x15, 1, 2, 3, 4, 5, 6, 7, 8, 0x11, 0x12, 0x13, 0x14, 0x15,
-      0x16, 0x17, 0x18, 1, 2, 3, 4, 0, 0x11, 0x22, 0x33, 0, 2, 3, 0, 5, 0, 0, 0, 0, 6, 0, 0, 0,
-      0, 0, 0, 'u', 'p', 'p', 'e', 'r', 1, 'k', 0, 2, 'v', 'w'};
+    static const uint8_t expected[] = {0x52, 0x50, 1, 3, 0, 59, 0, 0x15, 1, 2, 3, 4, 5, 6, 7, 8,
+      0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 1, 2, 3, 4, 0, 0x11, 0x22, 0x33, 0, 2, 3, 0,
+      5, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 'u', 'p', 'p', 'e', 'r', 1, 'k', 0, 2, 'v', 'w'};
     size_t size;
     uint8_t *bytes = s_encode (&head, &size);
     assert_int_equal (size, sizeof expected);
@@ -188,8 +187,7 @@ static void s_bytes_behind_the_head_need_the_inline_flag (void **state)
     rp_head_t head = {.command = RP_COMMAND_HEARTBEAT};
     assert_int_equal (rp_wire_encode (&head, bytes, sizeof bytes), RP_WIRE_FIXED);
     assert_int_equal (s_decode (bytes, RP_WIRE_FIXED + 1), RP_WIRE_ERROR_SIZES);
-    head = (rp_head_t) {
-      .command = RP_COMMAND_REPLY, .id = 1, .flags = RP_FLAG_INLINE};
+    head = (rp_head_t){.command = RP_COMMAND_REPLY, .id = 1, .flags = RP_FLAG_INLINE};
     assert_int_equal (rp_wire_encode (&head, bytes, sizeof bytes), RP_WIRE_FIXED);
     assert_int_equal (s_decode (bytes, RP_WIRE_FIXED), RP_WIRE_ERROR_NONE);
     assert_int_equal (s_decode (bytes, RP_WIRE_FIXED + 16), RP_WIRE_ERROR_NONE);
@@ -233,23 +231,62 @@ static void s_sizes_that_do_not_add_up_are_refused (void **state)
 
 /*  Sets one field of a command and says whether that is allowed.  */
 typedef void (s_set_fn) (rp_head_t *head);
-static void s_set_id (rp_head_t *head) { head->id = 1; }
-static void s_set_conversation (rp_head_t *head) { head->conversation = 1; }
-static void s_set_time (rp_head_t *head) { head->time = 1; }
-static void s_set_value (rp_head_t *head) { head->value = 1; }
-static void s_set_status (rp_head_t *head) { head->status = 1; }
-static void s_set_attempt (rp_head_t *head) { head->attempt = 1; }
-static void s_set_attempts (rp_head_t *head) { head->attempts = 1; }
-static void s_set_priority (rp_head_t *head) { head->priority = 1; }
-static void s_set_name (rp_head_t *head) { head->name = "n"; head->name_size = 1; }
-static void s_set_key (rp_head_t *head) { head->key = "k"; head->key_size = 1; }
-static void s_set_text (rp_head_t *head) { head->text = "t"; head->text_size = 1; }
+static void s_set_id (rp_head_t *head)
+{
+    head->id = 1;
+}
+static void s_set_conversation (rp_head_t *head)
+{
+    head->conversation = 1;
+}
+static void s_set_time (rp_head_t *head)
+{
+    head->time = 1;
+}
+static void s_set_value (rp_head_t *head)
+{
+    head->value = 1;
+}
+static void s_set_status (rp_head_t *head)
+{
+    head->status = 1;
+}
+static void s_set_attempt (rp_head_t *head)
+{
+    head->attempt = 1;
+}
+static void s_set_attempts (rp_head_t *head)
+{
+    head->attempts = 1;
+}
+static void s_set_priority (rp_head_t *head)
+{
+    head->priority = 1;
+}
+static void s_set_name (rp_head_t *head)
+{
+    head->name = "n";
+    head->name_size = 1;
+}
+static void s_set_key (rp_head_t *head)
+{
+    head->key = "k";
+    head->key_size = 1;
+}
+static void s_set_text (rp_head_t *head)
+{
+    head->text = "t";
+    head->text_size = 1;
+}
 static void s_set_headers (rp_head_t *head)
 {
     head->headers = (const uint8_t *) "\x01k\0\0";
     head->headers_size = 4;
 }
-static void s_set_code (rp_head_t *head) { head->code = 1; }
+static void s_set_code (rp_head_t *head)
+{
+    head->code = 1;
+}
 
 static void s_a_field_that_a_command_does_not_have_is_refused (void **state)
 {
@@ -260,12 +297,18 @@ static void s_a_field_that_a_command_does_not_have_is_refused (void **state)
         s_set_fn *set;
         const char *allowed;
     } rows[] = {
-      {s_set_id, "..xxx....."},       {s_set_conversation, "..x......x"},
-      {s_set_time, "xxxx.xx..."},     {s_set_value, "xxxx.x...."},
-      {s_set_status, "...x....x."},   {s_set_attempt, "..xx......"},
-      {s_set_attempts, "..x......."}, {s_set_priority, ".........."},
-      {s_set_name, "x.x......."},     {s_set_key, "xx........"},
-      {s_set_text, "...x....x."},     {s_set_headers, "xxxx......"},
+      {s_set_id, "..xxx....."},
+      {s_set_conversation, "..x......x"},
+      {s_set_time, "xxxx.xx..."},
+      {s_set_value, "xxxx.x...."},
+      {s_set_status, "...x....x."},
+      {s_set_attempt, "..xx......"},
+      {s_set_attempts, "..x......."},
+      {s_set_priority, ".........."},
+      {s_set_name, "x.x......."},
+      {s_set_key, "xx........"},
+      {s_set_text, "...x....x."},
+      {s_set_headers, "xxxx......"},
       {s_set_code, "...x......"},
     };
     for (size_t row = 0; row < sizeof rows / sizeof *rows; row++)
@@ -273,8 +316,7 @@ static void s_a_field_that_a_command_does_not_have_is_refused (void **state)
             rp_head_t head = s_full (command);
             rows[row].set (&head);
             bool allowed = rows[row].allowed[command - 1] == 'x';
-            assert_int_equal (
-              s_round (&head), allowed ? RP_WIRE_ERROR_NONE : RP_WIRE_ERROR_FIELD);
+            assert_int_equal (s_round (&head), allowed ? RP_WIRE_ERROR_NONE : RP_WIRE_ERROR_FIELD);
         }
 }
 
@@ -290,8 +332,7 @@ static void s_a_flag_that_a_command_does_not_have_is_refused (void **state)
         for (unsigned bit = 0; bit < 16; bit++) {
             rp_head_t head = s_full (command);
             head.flags |= (uint16_t) (1u << bit);
-            assert_int_equal (
-              s_round (&head),
+            assert_int_equal (s_round (&head),
               allowed[command] & 1u << bit ? RP_WIRE_ERROR_NONE : RP_WIRE_ERROR_FLAGS);
         }
 }
@@ -342,7 +383,7 @@ static void s_numbers_out_of_their_range_are_refused (void **state)
         head.id = 0;
         assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
     }
-    head = (rp_head_t) {.command = RP_COMMAND_END};
+    head = (rp_head_t){.command = RP_COMMAND_END};
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
     static const uint8_t with_status[] = {RP_COMMAND_REPLY, RP_COMMAND_BYE};
     for (size_t index = 0; index < 2; index++) {
@@ -352,7 +393,7 @@ static void s_numbers_out_of_their_range_are_refused (void **state)
         head.status = RP_CONVERSATION_LOST + 1;
         assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
     }
-    head = (rp_head_t) {.command = RP_COMMAND_HELLO, .value = 1};
+    head = (rp_head_t){.command = RP_COMMAND_HELLO, .value = 1};
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD); // a client has no window
 }
 
@@ -436,8 +477,7 @@ static void s_the_largest_head_fits_and_a_larger_one_does_not (void **state)
         memset (headers + at + 4, 'v', size);
         at += 4 + size;
     }
-    rp_head_t head = {
-      .command = RP_COMMAND_REPLY,
+    rp_head_t head = {.command = RP_COMMAND_REPLY,
       .id = 1,
       .text = text,
       .text_size = RP_WIRE_TEXT_MAX,
@@ -465,8 +505,7 @@ static void s_patching_changes_what_it_says_and_nothing_else (void **state)
     rp_head_t head = s_full (RP_COMMAND_REPLY);
     size_t size;
     uint8_t *bytes = s_encode (&head, &size);
-    rp_head_t patch = {
-      .command = RP_COMMAND_END, // not patched
+    rp_head_t patch = {.command = RP_COMMAND_END, // not patched
       .flags = RP_FLAG_LAST,
       .id = 0xa1a2a3a4a5a6a7a8u,
       .time = 0xb1b2b3b4,

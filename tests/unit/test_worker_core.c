@@ -123,7 +123,7 @@ static void s_message (s_fixture_t *self, uint32_t session, rp_head_t head)
 
 static void s_plain (s_fixture_t *self, uint32_t session, rp_command_t command)
 {
-    s_message (self, session, (rp_head_t) {.command = (uint8_t) command});
+    s_message (self, session, (rp_head_t){.command = (uint8_t) command});
 }
 
 static void s_welcome (s_fixture_t *self, uint32_t session, uint32_t window)
@@ -131,9 +131,8 @@ static void s_welcome (s_fixture_t *self, uint32_t session, uint32_t window)
     uint8_t headers[64];
     size_t size = 0;
     assert_true (rp_headers_append (headers, &size, sizeof headers, "max-body", "5000"));
-    s_message (
-      self, session,
-      (rp_head_t) {
+    s_message (self, session,
+      (rp_head_t){
         .command = RP_COMMAND_WELCOME,
         .time = 1000,
         .value = window,
@@ -144,8 +143,7 @@ static void s_welcome (s_fixture_t *self, uint32_t session, uint32_t window)
 
 static void s_bye (s_fixture_t *self, uint32_t session, rp_status_t status)
 {
-    s_message (
-      self, session, (rp_head_t) {.command = RP_COMMAND_BYE, .status = (uint8_t) status});
+    s_message (self, session, (rp_head_t){.command = RP_COMMAND_BYE, .status = (uint8_t) status});
 }
 
 /*  Brings one session up.  */
@@ -166,8 +164,8 @@ static s_fixture_t *s_make_up (uint32_t endpoints)
     return self;
 }
 
-static rp_work_t *
-s_request_in (s_fixture_t *self, uint32_t session, uint64_t token, uint64_t conversation)
+static rp_work_t *s_request_in (
+  s_fixture_t *self, uint32_t session, uint64_t token, uint64_t conversation)
 {
     rp_head_t head = {
       .command = RP_COMMAND_REQUEST,
@@ -189,13 +187,12 @@ static rp_work_t *s_request (s_fixture_t *self, uint32_t session, uint64_t token
 
 static void s_cancel (s_fixture_t *self, uint32_t session, uint64_t token)
 {
-    s_message (self, session, (rp_head_t) {.command = RP_COMMAND_CANCEL, .id = token});
+    s_message (self, session, (rp_head_t){.command = RP_COMMAND_CANCEL, .id = token});
 }
 
 static void s_end (s_fixture_t *self, uint32_t session, uint64_t conversation)
 {
-    s_message (
-      self, session, (rp_head_t) {.command = RP_COMMAND_END, .conversation = conversation});
+    s_message (self, session, (rp_head_t){.command = RP_COMMAND_END, .conversation = conversation});
 }
 
 static rp_work_t *s_take (s_fixture_t *self)
@@ -379,7 +376,7 @@ static void what_makes_no_sense_is_ignored_and_counted (void **state)
     s_welcome (self, 0, 2);
     s_plain (self, 0, RP_COMMAND_HELLO);
     s_plain (self, 0, RP_COMMAND_CREDIT);
-    s_message (self, 0, (rp_head_t) {.command = RP_COMMAND_REPLY, .id = 1});
+    s_message (self, 0, (rp_head_t){.command = RP_COMMAND_REPLY, .id = 1});
     s_cancel (self, 0, 99);
     s_end (self, 0, 99);
     assert_int_equal (self->core.ignored, 9);

@@ -2,8 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A broker of the simplest kind fills the window of a worker's core as long as there is work, half a
-    round trip away in each direction; an application takes and answers. All in time that is made up.
+    A broker of the simplest kind fills the window of a worker's core as long as there is work, half
+    a round trip away in each direction; an application takes and answers. All in time that is made
+    up.
 */
 
 #include <setjmp.h>
@@ -30,9 +31,9 @@ typedef struct {
     rp_work_t works[S_WORKS];
     bool used[S_WORKS];
     int64_t now;
-    int64_t next; /* when the core wants its tick */
-    int64_t job;  /* us that one takes */
-    int64_t way;  /* us, from the broker to the worker */
+    int64_t next;     /* when the core wants its tick */
+    int64_t job;      /* us that one takes */
+    int64_t way;      /* us, from the broker to the worker */
     uint32_t at_once; /* that the application works on; 0: it takes all there is */
     int64_t done_at[S_WORKS];
     int64_t taken_at; /* latest, by an application that takes slowly */
@@ -72,8 +73,7 @@ static void s_tick (s_world_t *self)
 
 static void s_welcome (s_world_t *self)
 {
-    rp_head_t welcome = {
-      .command = RP_COMMAND_WELCOME, .time = 60000, .value = self->window};
+    rp_head_t welcome = {.command = RP_COMMAND_WELCOME, .time = 60000, .value = self->window};
     rp_worker_core_message (&self->core, 0, &welcome, self->now, 7);
     s_take_orders (self);
 }
@@ -87,9 +87,15 @@ static s_world_t *s_make_at (int64_t way, uint32_t slots, uint32_t threads, int6
     self->at_once = threads;
     self->job = job;
     self->load = true;
-    rp_worker_config_t config = {
-      .endpoints = s_endpoints, .count = 1, .service = "upper", .name = "test", .slots = slots,
-      .threads = threads, .heartbeat_ms = 60000, .drain_us = 10 * S_SECOND, .seed = 42};
+    rp_worker_config_t config = {.endpoints = s_endpoints,
+      .count = 1,
+      .service = "upper",
+      .name = "test",
+      .slots = slots,
+      .threads = threads,
+      .heartbeat_ms = 60000,
+      .drain_us = 10 * S_SECOND,
+      .seed = 42};
     assert_true (rp_worker_core_init (&self->core, &config));
     s_tick (self);
     rp_worker_core_connected (&self->core, 0, self->now);
@@ -117,8 +123,10 @@ static void s_send (s_world_t *self)
     self->used[slot] = true;
     self->done_at[slot] = INT64_MAX;
     self->held++;
-    rp_head_t head = {
-      .command = RP_COMMAND_REQUEST, .id = ++self->token, .time = 600000, .attempt = 1,
+    rp_head_t head = {.command = RP_COMMAND_REQUEST,
+      .id = ++self->token,
+      .time = 600000,
+      .attempt = 1,
       .attempts = 1};
     assert_true (
       rp_worker_core_request (&self->core, 0, &head, &self->works[slot], NULL, self->now));
@@ -152,8 +160,8 @@ static bool s_take (s_world_t *self)
     return false;
 }
 
-/*  Lets time pass. What the broker sends takes a round trip from the reply that made room for it: so
-    it comes only every so often.  */
+/*  Lets time pass. What the broker sends takes a round trip from the reply that made room for it:
+    so it comes only every so often.  */
 static void s_pass (s_world_t *self, int64_t time)
 {
     int64_t step = self->job < 2 * S_WAY ? 5 : S_WAY;
@@ -202,7 +210,8 @@ static void a_worker_of_long_jobs_holds_no_more_than_it_works_on (void **state)
     s_free (self);
 }
 
-/*  Replies of those that are done make a turn, in which the span ends; then it asks for more in vain.  */
+/*  Replies of those that are done make a turn, in which the span ends; then it asks for more in
+    vain.  */
 static void s_answer_and_ask (s_world_t *self)
 {
     s_finish (self);
@@ -333,7 +342,7 @@ static void a_long_job_keeps_nobody_awake (void **state)
       .slots = 4, .threads = 1, .window = 1, .work_us = 10 * S_SECOND, .active = now};
     for (unsigned round = 0; round < 10; round++) {
         now += S_SECOND / 2;
-        rp_pace_tick (&pace, (rp_pace_view_t) {.out = 1}, now);
+        rp_pace_tick (&pace, (rp_pace_view_t){.out = 1}, now);
         assert_true (rp_pace_next (&pace) > now);
     }
 }

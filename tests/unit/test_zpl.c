@@ -34,7 +34,7 @@ static void s_item (const rp_zpl_item_t *item, void *arg)
 {
     if (item->value)
         s_append (arg, "%s=%s@%zu:%zu; ", item->path, item->value, item->value_at.line,
-                  item->value_at.column);
+          item->value_at.column);
     else
         s_append (arg, "%s@%zu:%zu; ", item->path, item->name_at.line, item->name_at.column);
 }
@@ -88,11 +88,11 @@ static void the_example_of_the_standard_reads_as_meant (void **state)
              "        bind = ipc://addr2\n"
              "    backend\n"
              "        bind = inproc://addr3\n",
-             "context@3:1; context/iothreads=1@4:17; context/verbose=1@5:15; main@7:1; "
-             "main/type=zqueue@8:12; main/frontend@9:5; main/frontend/option@10:9; "
-             "main/frontend/option/hwm=1000@11:19; main/frontend/bind=inproc://addr1@12:16; "
-             "main/frontend/bind=ipc://addr2@13:16; main/backend@14:5; "
-             "main/backend/bind=inproc://addr3@15:16; ");
+      "context@3:1; context/iothreads=1@4:17; context/verbose=1@5:15; main@7:1; "
+      "main/type=zqueue@8:12; main/frontend@9:5; main/frontend/option@10:9; "
+      "main/frontend/option/hwm=1000@11:19; main/frontend/bind=inproc://addr1@12:16; "
+      "main/frontend/bind=ipc://addr2@13:16; main/backend@14:5; "
+      "main/backend/bind=inproc://addr3@15:16; ");
 }
 
 static void spaces_around_a_value_do_not_count_and_those_inside_do (void **state)
@@ -105,7 +105,7 @@ static void quotes_keep_what_would_be_lost (void **state)
 {
     (void) state;
     s_reads ("a = \" # 'x' \"\nb = ''  # empty\nc = 'say \"hi\"'#\nd = it's\n",
-             "a= # 'x' @1:5; b=@2:5; c=say \"hi\"@3:5; d=it's@4:5; ");
+      "a= # 'x' @1:5; b=@2:5; c=say \"hi\"@3:5; d=it's@4:5; ");
 }
 
 static void every_mistake_is_told_with_its_place (void **state)
@@ -125,20 +125,20 @@ static void every_mistake_is_told_with_its_place (void **state)
              "l = a\tb\n"
              "m/n = 1\n"
              "fine = 1\n",
-             "!1:4 a value is missing; an empty one is written \"\"; "
-             "!2:5 a value is missing; an empty one is written \"\"; "
-             "!3:5 a quote that is not closed on its line; "
-             "!4:9 text behind the closing quote; "
-             "!5:6 a # inside a value; put the value in quotes, or a space before the #; "
-             "!6:3 indentation that is not a multiple of four spaces; "
-             "!7:1 a tab; indent and separate with spaces; "
-             "!8:2 a tab; indent and separate with spaces; "
-             "!9:3 neither \"=\" nor the end of the line behind the name; "
-             "!10:1 a character that no name has; "
-             "!11:2 a character that no name has; "
-             "!12:6 a control character in a value; "
-             "!13:2 a character that no name has; "
-             "fine=1@14:8; ");
+      "!1:4 a value is missing; an empty one is written \"\"; "
+      "!2:5 a value is missing; an empty one is written \"\"; "
+      "!3:5 a quote that is not closed on its line; "
+      "!4:9 text behind the closing quote; "
+      "!5:6 a # inside a value; put the value in quotes, or a space before the #; "
+      "!6:3 indentation that is not a multiple of four spaces; "
+      "!7:1 a tab; indent and separate with spaces; "
+      "!8:2 a tab; indent and separate with spaces; "
+      "!9:3 neither \"=\" nor the end of the line behind the name; "
+      "!10:1 a character that no name has; "
+      "!11:2 a character that no name has; "
+      "!12:6 a control character in a value; "
+      "!13:2 a character that no name has; "
+      "fine=1@14:8; ");
 }
 
 static void a_line_belongs_to_the_section_above_it_or_is_wrong (void **state)
@@ -147,23 +147,23 @@ static void a_line_belongs_to_the_section_above_it_or_is_wrong (void **state)
     s_reads ("    a = 1\n", "!1:5 indented without a section above it; ");
     s_reads ("a = 1\n    b = 2\n", "a=1@1:5; !2:5 indented without a section above it; ");
     s_reads ("a\n        b = 2\n    c = 3\nd = 4\n    e = 5\n",
-             "a@1:1; !2:9 indented without a section above it; a/c=3@3:9; d=4@4:5; "
-             "!5:5 indented without a section above it; ");
+      "a@1:1; !2:9 indented without a section above it; a/c=3@3:9; d=4@4:5; "
+      "!5:5 indented without a section above it; ");
 }
 
 static void what_is_inside_a_wrong_section_is_left_out_with_it (void **state)
 {
     (void) state;
     s_reads ("a b\n    c = 1\n        d = 2\ne\n    f! \n        g = 1\n    h = 3\n",
-             "!1:3 neither \"=\" nor the end of the line behind the name; e@4:1; "
-             "!5:6 a character that no name has; e/h=3@7:9; ");
+      "!1:3 neither \"=\" nor the end of the line behind the name; e@4:1; "
+      "!5:6 a character that no name has; e/h=3@7:9; ");
 }
 
 static void zeros_in_the_text_are_mistakes (void **state)
 {
     (void) state;
     s_reads_sized ("a\0 = 1\nb = \0\n", 13,
-                   "!1:2 a character that no name has; !2:5 a control character in a value; ");
+      "!1:2 a character that no name has; !2:5 a control character in a value; ");
     s_reads_sized ("\0", 1, "!1:1 a character that no name has; ");
 }
 

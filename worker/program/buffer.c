@@ -14,7 +14,7 @@
 void rp_buffer_clear (rp_buffer_t *self)
 {
     free (self->bytes);
-    *self = (rp_buffer_t) {0};
+    *self = (rp_buffer_t){0};
 }
 
 bool rp_buffer_reserve (rp_buffer_t *self, size_t size)

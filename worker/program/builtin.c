@@ -50,8 +50,8 @@ static void s_upper (rp_task_t **task_p, void *arg)
         return;
     }
     for (size_t index = 0; index < size; index++)
-        to[index] = (char) (from[index] >= 'a' && from[index] <= 'z' ? from[index] - 'a' + 'A'
-                                                                     : from[index]);
+        to[index] =
+          (char) (from[index] >= 'a' && from[index] <= 'z' ? from[index] - 'a' + 'A' : from[index]);
     rp_task_reply (task_p, to, size);
     free (to);
 }
@@ -71,7 +71,7 @@ static void s_sleep (rp_task_t **task_p, void *arg)
     int64_t end = rp_clock_us () + duration;
     for (int64_t left; (left = end - rp_clock_us ()) > 0 && !rp_task_cancelled (*task_p);) {
         int64_t step = left < S_LOOK ? left : S_LOOK;
-        nanosleep (&(struct timespec) {.tv_nsec = step * 1000}, NULL);
+        nanosleep (&(struct timespec){.tv_nsec = step * 1000}, NULL);
     }
     int size = snprintf (reply, sizeof reply, "slept %s", text);
     rp_task_reply (task_p, reply, (size_t) size);

@@ -36,8 +36,7 @@ void rp_child_close (rp_child_t *self)
 }
 
 /*  Nothing of this process but the three streams, signals as a shell would set them.  */
-static int s_spawn (
-  pid_t *pid, char *const *command, char *const *environment, const int *streams)
+static int s_spawn (pid_t *pid, char *const *command, char *const *environment, const int *streams)
 {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -83,7 +82,7 @@ int rp_child_spawn (rp_child_t *self, char *const *command, char *const *environ
         error = errno;
     pid_t pid = 0;
     if (!error)
-        error = s_spawn (&pid, command, environment, (int[]) {input[0], output[1], errors[1]});
+        error = s_spawn (&pid, command, environment, (int[]){input[0], output[1], errors[1]});
     s_close (&input[0]);
     s_close (&output[1]);
     s_close (&errors[1]);
@@ -117,8 +116,7 @@ void rp_child_kill (rp_child_t *self)
 int rp_child_reap (rp_child_t *self)
 {
     siginfo_t info = {.si_pid = 0};
-    if (self->pid == 0
-        || waitid (P_PID, (id_t) self->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0
+    if (self->pid == 0 || waitid (P_PID, (id_t) self->pid, &info, WEXITED | WNOHANG | WNOWAIT) != 0
         || info.si_pid == 0)
         return -1;
     if (self->kill_at)
@@ -203,8 +201,9 @@ void rp_child_read_errors (rp_child_t *self, int echo)
 const char *rp_child_last_line (const rp_child_t *self, char *buffer, size_t size)
 {
     size_t end = self->tail_size;
-    while (end > 0 && (self->tail[end - 1] == '\n' || self->tail[end - 1] == '\r'
-                       || self->tail[end - 1] == ' '))
+    while (
+      end > 0
+      && (self->tail[end - 1] == '\n' || self->tail[end - 1] == '\r' || self->tail[end - 1] == ' '))
         end--;
     size_t start = end;
     while (start > 0 && self->tail[start - 1] != '\n')

@@ -83,8 +83,7 @@ static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
     if (rp_task_cancelled (slot->task))
         rp_loop_fail (loop, slot, code, "cancelled", NULL, 0);
     else if (slot->broke) {
-        snprintf (
-          text, sizeof text, "its output is over the limit of %s",
+        snprintf (text, sizeof text, "its output is over the limit of %s",
           rp_size_format (limit, loop->settings->max_output));
         rp_loop_fail (loop, slot, code, text, NULL, 0);
     }

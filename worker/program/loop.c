@@ -36,8 +36,7 @@ void rp_loop_refused (const rp_settings_t *settings, rp_worker_t *worker)
 {
     char why[512];
     if (settings->quiet) // otherwise a notice has said it
-        fprintf (
-          stderr, "riposte-worker: cannot serve \"%s\": %s\n", settings->service,
+        fprintf (stderr, "riposte-worker: cannot serve \"%s\": %s\n", settings->service,
           rp_worker_last_error (worker, why, sizeof why));
 }
 
@@ -235,7 +234,7 @@ static void s_signals (rp_loop_t *loop)
 
 static void s_set_poll (struct pollfd *entry, int descriptor, short events)
 {
-    *entry = (struct pollfd) {.fd = descriptor, .events = events};
+    *entry = (struct pollfd){.fd = descriptor, .events = events};
 }
 
 static void s_fill_poll (const rp_loop_t *loop, struct pollfd *entries)
@@ -340,8 +339,7 @@ static void s_free (rp_loop_t *loop)
     free (loop->pending);
 }
 
-int rp_loop_run (
-  const rp_settings_t *settings,
+int rp_loop_run (const rp_settings_t *settings,
   const rp_runner_t *runner,
   void *state,
   rp_worker_t *worker,

@@ -76,8 +76,7 @@ struct rp_loop {
 
 /*  Serves until drained, stopped or refused. brokers is how many endpoints the worker has. Returns
     the program's exit code.  */
-int rp_loop_run (
-  const rp_settings_t *settings,
+int rp_loop_run (const rp_settings_t *settings,
   const rp_runner_t *runner,
   void *state,
   rp_worker_t *worker,

@@ -31,85 +31,86 @@ static const char *const s_builtins[] = {"echo", "upper", "sleep", "fail", NULL}
 static const rp_option_t s_table[] = {
   {.kind = RP_OPTION_HEADING, .help = "Where and how much"},
   {.name = "server",
-   .letter = 's',
-   .kind = RP_OPTION_STRING,
-   .argument = "ENDPOINT[,ENDPOINT...]",
-   .environment = "RIPOSTE_SERVER",
-   .offset = offsetof (rp_settings_t, server),
-   .help = "brokers to register with, all at once (tcp://127.0.0.1:5555)"},
+    .letter = 's',
+    .kind = RP_OPTION_STRING,
+    .argument = "ENDPOINT[,ENDPOINT...]",
+    .environment = "RIPOSTE_SERVER",
+    .offset = offsetof (rp_settings_t, server),
+    .help = "brokers to register with, all at once (tcp://127.0.0.1:5555)"},
   {.name = "slots",
-   .kind = RP_OPTION_COUNT,
-   .argument = "N",
-   .environment = "RIPOSTE_SLOTS",
-   .offset = offsetof (rp_settings_t, slots),
-   .smallest = 1,
-   .largest = RP_WINDOW_MAX,
-   .help = "requests to run at once (1)"},
+    .kind = RP_OPTION_COUNT,
+    .argument = "N",
+    .environment = "RIPOSTE_SLOTS",
+    .offset = offsetof (rp_settings_t, slots),
+    .smallest = 1,
+    .largest = RP_WINDOW_MAX,
+    .help = "requests to run at once (1)"},
   {.name = "name",
-   .kind = RP_OPTION_STRING,
-   .argument = "NAME",
-   .environment = "RIPOSTE_NAME",
-   .offset = offsetof (rp_settings_t, name),
-   .help = "what people see of this worker (HOST-PID)"},
+    .kind = RP_OPTION_STRING,
+    .argument = "NAME",
+    .environment = "RIPOSTE_NAME",
+    .offset = offsetof (rp_settings_t, name),
+    .help = "what people see of this worker (HOST-PID)"},
   {.name = "heartbeat",
-   .kind = RP_OPTION_DURATION,
-   .argument = "TIME",
-   .environment = "RIPOSTE_HEARTBEAT",
-   .offset = offsetof (rp_settings_t, heartbeat),
-   .smallest = RP_HEARTBEAT_MIN_MS * 1000,
-   .largest = RP_HEARTBEAT_MAX_MS * 1000,
-   .help = "interval between signs of life; lost after three (1s)"},
+    .kind = RP_OPTION_DURATION,
+    .argument = "TIME",
+    .environment = "RIPOSTE_HEARTBEAT",
+    .offset = offsetof (rp_settings_t, heartbeat),
+    .smallest = RP_HEARTBEAT_MIN_MS * 1000,
+    .largest = RP_HEARTBEAT_MAX_MS * 1000,
+    .help = "interval between signs of life; lost after three (1s)"},
   {.name = "drain",
-   .kind = RP_OPTION_DURATION,
-   .argument = "TIME",
-   .environment = "RIPOSTE_DRAIN",
-   .offset = offsetof (rp_settings_t, drain),
-   .smallest = 0,
-   .largest = S_DAY_US,
-   .help = "how long a first SIGTERM or SIGINT waits for what runs (30s)"},
+    .kind = RP_OPTION_DURATION,
+    .argument = "TIME",
+    .environment = "RIPOSTE_DRAIN",
+    .offset = offsetof (rp_settings_t, drain),
+    .smallest = 0,
+    .largest = S_DAY_US,
+    .help = "how long a first SIGTERM or SIGINT waits for what runs (30s)"},
   {.kind = RP_OPTION_HEADING, .help = "What runs"},
   {.name = "builtin",
-   .kind = RP_OPTION_CHOICE,
-   .argument = "NAME",
-   .environment = "RIPOSTE_BUILTIN",
-   .offset = offsetof (rp_settings_t, builtin),
-   .choices = s_builtins,
-   .help = "serve without a program: echo, upper, sleep (the body says how long) or fail (the body "
-           "is the code)"},
+    .kind = RP_OPTION_CHOICE,
+    .argument = "NAME",
+    .environment = "RIPOSTE_BUILTIN",
+    .offset = offsetof (rp_settings_t, builtin),
+    .choices = s_builtins,
+    .help =
+      "serve without a program: echo, upper, sleep (the body says how long) or fail (the body "
+      "is the code)"},
   {.name = "persistent",
-   .kind = RP_OPTION_FLAG,
-   .environment = "RIPOSTE_PERSISTENT",
-   .offset = offsetof (rp_settings_t, persistent),
-   .help = "keep one process per slot, which reads requests one after the other"},
+    .kind = RP_OPTION_FLAG,
+    .environment = "RIPOSTE_PERSISTENT",
+    .offset = offsetof (rp_settings_t, persistent),
+    .help = "keep one process per slot, which reads requests one after the other"},
   {.name = "kill-after",
-   .kind = RP_OPTION_DURATION,
-   .argument = "TIME",
-   .environment = "RIPOSTE_KILL_AFTER",
-   .offset = offsetof (rp_settings_t, kill_after),
-   .smallest = 0,
-   .largest = S_DAY_US,
-   .help = "from SIGTERM to SIGKILL for a process that is not wanted any more (2s)"},
+    .kind = RP_OPTION_DURATION,
+    .argument = "TIME",
+    .environment = "RIPOSTE_KILL_AFTER",
+    .offset = offsetof (rp_settings_t, kill_after),
+    .smallest = 0,
+    .largest = S_DAY_US,
+    .help = "from SIGTERM to SIGKILL for a process that is not wanted any more (2s)"},
   {.name = "max-output",
-   .kind = RP_OPTION_SIZE,
-   .argument = "SIZE",
-   .environment = "RIPOSTE_MAX_OUTPUT",
-   .offset = offsetof (rp_settings_t, max_output),
-   .smallest = 1,
-   .largest = 1073741824,
-   .help = "largest reply of a process (16MiB)"},
+    .kind = RP_OPTION_SIZE,
+    .argument = "SIZE",
+    .environment = "RIPOSTE_MAX_OUTPUT",
+    .offset = offsetof (rp_settings_t, max_output),
+    .smallest = 1,
+    .largest = 1073741824,
+    .help = "largest reply of a process (16MiB)"},
   {.kind = RP_OPTION_HEADING, .help = "What it says"},
   {.name = "quiet",
-   .letter = 'q',
-   .kind = RP_OPTION_FLAG,
-   .environment = "RIPOSTE_QUIET",
-   .offset = offsetof (rp_settings_t, quiet),
-   .help = "say nothing but errors"},
+    .letter = 'q',
+    .kind = RP_OPTION_FLAG,
+    .environment = "RIPOSTE_QUIET",
+    .offset = offsetof (rp_settings_t, quiet),
+    .help = "say nothing but errors"},
   {.name = "verbose",
-   .letter = 'v',
-   .kind = RP_OPTION_FLAG,
-   .environment = "RIPOSTE_VERBOSE",
-   .offset = offsetof (rp_settings_t, verbose),
-   .help = "pass on what processes write to stderr"},
+    .letter = 'v',
+    .kind = RP_OPTION_FLAG,
+    .environment = "RIPOSTE_VERBOSE",
+    .offset = offsetof (rp_settings_t, verbose),
+    .help = "pass on what processes write to stderr"},
 };
 
 static const char *const s_usage[] = {
@@ -121,7 +122,8 @@ static const char *const s_usage[] = {
 
 static const char *const s_description[] = {
   "Offers SERVICE to the brokers and runs COMMAND for each request: the body on its standard "
-  "input, the reply from its standard output. Exit status 0 is a reply; any other is an error with that "
+  "input, the reply from its standard output. Exit status 0 is a reply; any other is an error with "
+  "that "
   "number, and the last line of standard error is its message.",
   "COMMAND finds RIPOSTE_SERVICE, RIPOSTE_ID, RIPOSTE_ATTEMPT, RIPOSTE_TIME_LEFT_MS, "
   "RIPOSTE_CONVERSATION and RIPOSTE_HEADER_NAME for each header in its environment. It is ended "
@@ -148,11 +150,8 @@ static const rp_program_t s_program = {
   .options = s_table,
   .option_count = sizeof s_table / sizeof s_table[0],
   .examples = s_examples,
-  .exits =
-    (const rp_option_exit_t[]) {
-      {1, "it could not go on"},
-      {6, "the broker does not allow the service's name"},
-      {130, "stopped by a second signal"}},
+  .exits = (const rp_option_exit_t[]){{1, "it could not go on"},
+    {6, "the broker does not allow the service's name"}, {130, "stopped by a second signal"}},
   .exit_count = 3,
 };
 
@@ -184,8 +183,8 @@ static bool s_is_found (const char *command)
     for (;;) {
         char path[4096];
         size_t size = strcspn (at, ":");
-        int written = snprintf (
-          path, sizeof path, "%.*s/%s", size ? (int) size : 1, size ? at : ".", command);
+        int written =
+          snprintf (path, sizeof path, "%.*s/%s", size ? (int) size : 1, size ? at : ".", command);
         if (written > 0 && (size_t) written < sizeof path && s_is_program (path))
             return true;
         if (at[size] == '\0')
@@ -200,8 +199,8 @@ static int s_check_endpoints (const char *endpoints)
         const char *reason;
         size_t size = strcspn (at, ",");
         if (!rp_socket_peer_endpoint_is_valid (at, size, &reason)) {
-            fprintf (
-              stderr, "riposte-worker: endpoint \"%.*s\" %s; give tcp://HOST:PORT or ipc://PATH\n",
+            fprintf (stderr,
+              "riposte-worker: endpoint \"%.*s\" %s; give tcp://HOST:PORT or ipc://PATH\n",
               (int) size, at, reason);
             return rp_status_exit_code (RP_USAGE);
         }
@@ -256,8 +255,8 @@ static int s_open_signals (void)
 }
 
 /*  Three pipes per slot soon pass the usual 1,024 descriptors. No more than needed: children
-    inherit the limit, and old ones size tables by it. If it is not allowed, some slots fail to start their
-    process, and say so.  */
+    inherit the limit, and old ones size tables by it. If it is not allowed, some slots fail to
+    start their process, and say so.  */
 static void s_raise_limit (uint64_t slots)
 {
     struct rlimit limit;
@@ -280,17 +279,16 @@ static rp_worker_t *s_new_worker (const rp_settings_t *settings)
     if (!worker)
         return NULL;
     uint32_t slots = (uint32_t) settings->slots;
-    // Commands run all at once, whatever has threads. Other builtins do not wait, so a thread each would
-    // only cost.
+    // Commands run all at once, whatever has threads. Other builtins do not wait, so a thread each
+    // would only cost.
     bool parallel = settings->builtin == RP_BUILTIN_NONE || settings->builtin == RP_BUILTIN_SLEEP;
     uint32_t threads = !parallel ? 1 : slots < 256 ? slots : 256;
-    if (
-      rp_worker_set_slots (worker, slots) != RP_OK
-      || rp_worker_set_threads (worker, threads) != RP_OK
-      || rp_worker_set_heartbeat_ms (worker, (uint32_t) (settings->heartbeat / 1000)) != RP_OK
-      || rp_worker_set_drain_ms (worker, (uint32_t) (settings->drain / 1000)) != RP_OK
-      || (settings->name && rp_worker_set_name (worker, settings->name) != RP_OK)
-      || rp_worker_on_notice (worker, s_notice, (void *) settings) != RP_OK) {
+    if (rp_worker_set_slots (worker, slots) != RP_OK
+        || rp_worker_set_threads (worker, threads) != RP_OK
+        || rp_worker_set_heartbeat_ms (worker, (uint32_t) (settings->heartbeat / 1000)) != RP_OK
+        || rp_worker_set_drain_ms (worker, (uint32_t) (settings->drain / 1000)) != RP_OK
+        || (settings->name && rp_worker_set_name (worker, settings->name) != RP_OK)
+        || rp_worker_on_notice (worker, s_notice, (void *) settings) != RP_OK) {
         rp_worker_destroy (&worker);
         errno = EINVAL;
     }

@@ -78,7 +78,7 @@ static bool s_settle (rp_persistent_t *self, uint64_t conversation, rp_slot_t *s
         free (home);
         return false;
     }
-    *home = (s_home_t) {.conversation = conversation, .slot = slot, .life = slot->life};
+    *home = (s_home_t){.conversation = conversation, .slot = slot, .life = slot->life};
     return true;
 }
 
@@ -144,9 +144,8 @@ static void s_start (rp_loop_t *loop, rp_slot_t *slot)
         return;
     slot->failures++;
     s_plan_start (loop, slot);
-    rp_loop_say (
-      loop->settings, "cannot start %s: %s, next try in %" PRId64 " ms", loop->settings->command[0],
-      strerror (error), (slot->start_at - loop->now) / 1000);
+    rp_loop_say (loop->settings, "cannot start %s: %s, next try in %" PRId64 " ms",
+      loop->settings->command[0], strerror (error), (slot->start_at - loop->now) / 1000);
 }
 
 static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
@@ -158,8 +157,7 @@ static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
     bool expected = cancelled || slot->broke;
     rp_exec_describe (status, how, sizeof how);
     rp_child_last_line (&slot->child, said, sizeof said);
-    snprintf (
-      text, sizeof text, "its process ended: %s%s%s", how, said[0] ? ": " : "", said);
+    snprintf (text, sizeof text, "its process ended: %s%s%s", how, said[0] ? ": " : "", said);
     if (cancelled) {
         rp_task_end_conversation (slot->task);
         rp_loop_fail (loop, slot, 0, "cancelled", NULL, 0);
@@ -174,8 +172,7 @@ static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
         slot->failures++;
     s_plan_start (loop, slot);
     if (!expected)
-        rp_loop_say (
-          loop->settings, "%s, next start in %" PRId64 " ms", text,
+        rp_loop_say (loop->settings, "%s, next start in %" PRId64 " ms", text,
           (slot->start_at - loop->now) / 1000);
 }
 
@@ -209,16 +206,14 @@ static void s_begin (rp_loop_t *loop, rp_slot_t *slot)
     const rp_task_t *task = slot->task;
     size_t size = rp_task_size (task);
     s_printer_t printer = {.input = &slot->input};
-    printer.done = s_settle (loop->state, rp_task_conversation (task), slot)
-                   && rp_buffer_print (
-                     &slot->input,
-                     "RP/1 REQUEST %" PRIu64 " %zu %" PRIu32 " %" PRIu32 " %" PRIu64 "\n",
-                     rp_task_id (task), size, rp_task_time_left_ms (task), rp_task_attempt (task),
-                     rp_task_conversation (task));
+    printer.done =
+      s_settle (loop->state, rp_task_conversation (task), slot)
+      && rp_buffer_print (&slot->input,
+        "RP/1 REQUEST %" PRIu64 " %zu %" PRIu32 " %" PRIu32 " %" PRIu64 "\n", rp_task_id (task),
+        size, rp_task_time_left_ms (task), rp_task_attempt (task), rp_task_conversation (task));
     rp_task_each_header (task, s_print_header, &printer);
-    if (
-      !printer.done || !rp_buffer_append (&slot->input, "\n", 1)
-      || !rp_buffer_append (&slot->input, rp_task_body (task), size)) {
+    if (!printer.done || !rp_buffer_append (&slot->input, "\n", 1)
+        || !rp_buffer_append (&slot->input, rp_task_body (task), size)) {
         s_break (loop, slot, "the worker is out of memory");
         return;
     }
@@ -251,9 +246,8 @@ static void s_answer (rp_loop_t *loop, rp_slot_t *slot, const rp_framing_answer_
     else {
         char text[RP_WIRE_TEXT_MAX + 1];
         snprintf (text, sizeof text, "%.*s", (int) answer->message_size, answer->message);
-        rp_loop_fail (
-          loop, slot, answer->code, text[0] ? text : "the service said ERROR", answer->body,
-          answer->body_size);
+        rp_loop_fail (loop, slot, answer->code, text[0] ? text : "the service said ERROR",
+          answer->body, answer->body_size);
     }
     slot->failures = 0;
 }

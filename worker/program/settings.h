@@ -23,7 +23,7 @@ typedef struct {
     const char *service;
     char **command; /* ends with NULL */
     uint64_t slots;
-    int64_t heartbeat;  /* µs, as all times here */
+    int64_t heartbeat; /* µs, as all times here */
     int64_t drain;
     int64_t kill_after;
     uint64_t max_output; /* bytes */
