@@ -17,8 +17,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/bundle.h"
-#include "common/wire.h"
+#include "common/wire/bundle.h"
+#include "common/wire/head.h"
 
 #define BODY 64u
 #define BUNDLED 16u

@@ -32,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/wire.h"
+#include "common/wire/head.h"
 
 #define HEARTBEAT_MS 1000
 #define WORKER_IDLE_MS 1500

@@ -24,9 +24,9 @@
 
 #include <zmq.h>
 
-#include "common/bundle.h"
-#include "common/cursor.h"
-#include "common/wire.h"
+#include "common/base/cursor.h"
+#include "common/wire/bundle.h"
+#include "common/wire/head.h"
 
 #define OPEN 64
 #define BODY 64

@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/histogram.h"
+#include "common/tool/histogram.h"
 
 typedef struct {
     const char *endpoint; /* direct: several, with commas */

@@ -12,7 +12,7 @@
 #include <riposte/error.h>
 
 #include "bench/load.h"
-#include "common/wire.h"
+#include "common/wire/head.h"
 
 #define DEADLINE_MS 30000
 #define HEARTBEAT_MS 60000

@@ -22,8 +22,8 @@
 
 #include <zmq.h>
 
-#include "common/list.h"
-#include "common/table.h"
+#include "common/base/list.h"
+#include "common/base/table.h"
 
 #define HEARTBEAT_MS 2500
 #define LIVENESS 3

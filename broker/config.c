@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "broker/zpl.h"
+#include "common/base/units.h"
 #include "common/io/socket.h"
-#include "common/name.h"
-#include "common/units.h"
+#include "common/wire/name.h"
 
 #define S_MESSAGE_MAX 2048u
 #define S_US_PER_MS 1000u

@@ -8,7 +8,7 @@
         plain = "hello=tcp://127.0.0.1:5559,tcp://127.0.0.1:5560"   # likewise
         log
             level = info
-        limits                              # RP_BROKER_LIMIT_MAP of common/limits.h
+        limits                              # RP_BROKER_LIMIT_MAP of common/wire/limits.h
             max_body = 16MiB
             heartbeat_min = 50ms
 
@@ -25,7 +25,7 @@
 #include <stdio.h>
 
 #include "broker/core/action.h"
-#include "common/limits.h"
+#include "common/wire/limits.h"
 
 #define RP_CONFIG_BIND_DEFAULT "tcp://127.0.0.1:5555"
 #define RP_CONFIG_BIND_MAX 16u

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 #include "broker/core/action.h"
-#include "common/log_limit.h"
+#include "common/tool/log_limit.h"
 
 /*  Longer lines are cut. At most PIPE_BUF, so that a pipe that is ready takes one whole.  */
 #define RP_LOG_LINE_MAX 2048u

@@ -19,15 +19,15 @@
 #include <unistd.h>
 
 #include "broker/config.h"
-#include "broker/endpoint.h"
-#include "broker/history.h"
 #include "broker/memory.h"
 #include "broker/notify.h"
 #include "broker/server.h"
+#include "broker/store/history.h"
+#include "broker/transport/endpoint.h"
+#include "common/base/units.h"
+#include "common/base/version.h"
 #include "common/io/clock.h"
-#include "common/options.h"
-#include "common/units.h"
-#include "common/version.h"
+#include "common/tool/options.h"
 
 #define S_NAME "riposte-broker"
 

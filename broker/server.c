@@ -14,13 +14,13 @@
 
 #include <zmq.h>
 
-#include "broker/endpoint.h"
-#include "broker/inside.h"
 #include "broker/notify.h"
+#include "broker/server_state.h"
+#include "broker/transport/endpoint.h"
+#include "common/base/version.h"
 #include "common/io/clock.h"
 #include "common/io/context.h"
 #include "common/io/socket.h"
-#include "common/version.h"
 
 /*  Messages kept for reuse: what a burst has in flight, at about 150 bytes each.  */
 #define S_SPARE_MESSAGES 65536u

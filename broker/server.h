@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 #include "broker/core/action.h"
-#include "common/limits.h"
+#include "common/wire/limits.h"
 
 /*  Messages received before the server looks at anything else that may be waiting: signals, broken
     connections, time. About a millisecond's work.  */
@@ -33,7 +33,7 @@ typedef struct {
     rp_limits_t limits;
     rp_level_t log_level;
     int log;     /* descriptor to log to */
-    int history; /* descriptor to write the history to (broker/history.h); 0: none */
+    int history; /* descriptor to write the history to (broker/store/history.h); 0: none */
     int signals; /* a signalfd: the first signal drains, the second ends; -1: none */
 } rp_server_options_t;
 

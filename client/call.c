@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/inside.h"
-#include "common/headers.h"
-#include "common/name.h"
+#include "client/client_state.h"
+#include "common/wire/headers.h"
+#include "common/wire/name.h"
 
 static bool s_has_large (const rp_call_t *self)
 {

@@ -12,11 +12,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "client/inside.h"
+#include "client/client_state.h"
 #include "common/io/clock.h"
 #include "common/io/context.h"
-#include "common/io/party.h"
-#include "common/name.h"
+#include "common/io/endpoint_list.h"
+#include "common/wire/name.h"
 
 #define S_MESSAGES_KEPT 1024u
 #define S_MAX_OPEN 1000000u

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/inside.h"
+#include "client/client_state.h"
 #include "common/io/clock.h"
-#include "common/name.h"
+#include "common/wire/name.h"
 
 rp_conversation_t *rp_conversation_new (rp_client_t *client, const char *service)
 {

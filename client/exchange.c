@@ -2,7 +2,7 @@
 
 #include "client/exchange.h"
 
-#include "common/backoff.h"
+#include "common/base/backoff.h"
 
 /*  What one retry costs; a request earns config.retry_percent of these hundredths.  */
 #define S_RETRY_COST 100

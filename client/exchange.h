@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "client/core.h"
+#include "client/client_core.h"
 
 /*  64 random bits, all from the seed (splitmix64).  */
 uint64_t rp_client_core_random (rp_client_core_t *core);

@@ -6,8 +6,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "client/inside.h"
-#include "common/units.h"
+#include "client/client_state.h"
+#include "common/base/units.h"
 
 static char *s_format (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/inside.h"
-#include "common/headers.h"
+#include "client/client_state.h"
+#include "common/wire/headers.h"
 
 void rp_reply_init (rp_reply_t *self)
 {

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/headers.h"
 #include "common/io/clock.h"
-#include "worker/inside.h"
+#include "common/wire/headers.h"
+#include "worker/worker_state.h"
 
 /*  ---- Reading -------------------------------------------------------------------------------- */
 

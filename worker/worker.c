@@ -13,9 +13,9 @@
 
 #include "common/io/clock.h"
 #include "common/io/context.h"
-#include "common/io/party.h"
-#include "common/name.h"
-#include "worker/inside.h"
+#include "common/io/endpoint_list.h"
+#include "common/wire/name.h"
+#include "worker/worker_state.h"
 
 #define S_MESSAGES_KEPT 1024u
 #define S_THREADS_MAX 256u

@@ -13,8 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/ids.h"
-#include "common/wire.h"
+#include "common/wire/head.h"
+#include "common/wire/ids.h"
 
 /*  The shell's message, which the core passes on without looking into it.  */
 typedef struct rp_payload rp_payload_t;

@@ -2,9 +2,9 @@
 
 #include "broker/core/conversation.h"
 
-#include "broker/core/peer.h"
 #include "broker/core/request.h"
 #include "broker/core/service.h"
+#include "broker/core/session.h"
 
 static uint64_t s_hash (const rp_dispatch_t *self, const rp_peer_t *client, uint64_t key)
 {

@@ -7,11 +7,11 @@
 
 #include "broker/core/conversation.h"
 #include "broker/core/ingress.h"
-#include "broker/core/peer.h"
 #include "broker/core/request.h"
 #include "broker/core/service.h"
+#include "broker/core/session.h"
 #include "broker/core/state.h"
-#include "common/headers.h"
+#include "common/wire/headers.h"
 
 /*  A tick that comes this much later than it was asked for says that the process was stopped or
     starved: peers then get some time in which what they sent meanwhile is read.  */

@@ -23,8 +23,8 @@
 
 #include "broker/core/action.h"
 #include "broker/core/stats.h"
-#include "common/limits.h"
-#include "common/wire.h"
+#include "common/wire/head.h"
+#include "common/wire/limits.h"
 
 typedef struct rp_dispatch rp_dispatch_t;
 

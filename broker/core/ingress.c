@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "broker/core/conversation.h"
-#include "broker/core/note.h"
 #include "broker/core/parts.h"
-#include "broker/core/peer.h"
+#include "broker/core/record.h"
 #include "broker/core/request.h"
 #include "broker/core/service.h"
-#include "common/name.h"
+#include "broker/core/session.h"
+#include "common/wire/name.h"
 
 /*  ---- REQUEST
     ----------------------------------------------------------------------------------  */

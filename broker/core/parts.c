@@ -2,9 +2,9 @@
 
 #include "broker/core/parts.h"
 
-#include "broker/core/note.h"
-#include "broker/core/peer.h"
+#include "broker/core/record.h"
 #include "broker/core/request.h"
+#include "broker/core/session.h"
 
 static size_t s_bytes (const rp_request_t *request)
 {

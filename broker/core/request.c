@@ -4,13 +4,13 @@
 
 #include <string.h>
 
+#include "broker/core/client_queue.h"
 #include "broker/core/conversation.h"
-#include "broker/core/lane.h"
-#include "broker/core/note.h"
 #include "broker/core/parts.h"
-#include "broker/core/peer.h"
+#include "broker/core/record.h"
 #include "broker/core/service.h"
-#include "common/check.h"
+#include "broker/core/session.h"
+#include "common/base/check.h"
 
 /*  From row to column: allowed.  */
 static const bool s_allowed[RP_REQUEST_STATE_COUNT][RP_REQUEST_STATE_COUNT] = {

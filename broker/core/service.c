@@ -4,10 +4,10 @@
 
 #include <string.h>
 
-#include "broker/core/lane.h"
+#include "broker/core/client_queue.h"
 #include "broker/core/request.h"
-#include "common/headers.h"
-#include "common/name.h"
+#include "common/wire/headers.h"
+#include "common/wire/name.h"
 
 /*  Names looked at for a suggestion: bounds the cost of a request for a name that is not there.  */
 #define S_NEAREST_SERVICES 256u

@@ -19,11 +19,11 @@
 #define RP_STATE_H
 
 #include "broker/core/dispatch.h"
-#include "common/heap.h"
-#include "common/index.h"
-#include "common/list.h"
-#include "common/pool.h"
-#include "common/table.h"
+#include "common/base/heap.h"
+#include "common/base/index.h"
+#include "common/base/list.h"
+#include "common/base/pool.h"
+#include "common/base/table.h"
 
 /*  A timer that is not set.  */
 #define RP_NEVER INT64_MAX

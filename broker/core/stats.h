@@ -10,7 +10,7 @@
 
 #include <riposte/error.h>
 
-#include "common/wire.h"
+#include "common/wire/head.h"
 
 #define RP_FINAL_COUNT (RP_CONVERSATION_LOST + 1)
 

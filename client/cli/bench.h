@@ -23,7 +23,7 @@
 
 #include "client/cli/answers.h"
 #include "client/cli/cli.h"
-#include "common/histogram.h"
+#include "common/tool/histogram.h"
 
 /*  Statuses of requests are smaller.  */
 #define RP_BENCH_STATUSES RP_ANSWERS_STATUSES

@@ -20,9 +20,9 @@
 
 #include "client/cli/bench.h"
 #include "client/cli/progress.h"
-#include "common/check.h"
+#include "common/base/check.h"
+#include "common/base/units.h"
 #include "common/io/clock.h"
-#include "common/units.h"
 
 /*  An interrupt is seen this much later.  */
 #define S_SLICE_US 100000

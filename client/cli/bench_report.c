@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "client/cli/bench.h"
-#include "common/units.h"
+#include "common/base/units.h"
 
 #define S_SECOND_US 1e6
 /*  Below that many a second, the decimals of a rate say something.  */

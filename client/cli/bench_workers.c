@@ -19,7 +19,7 @@
 #include <riposte/worker.h>
 
 #include "client/cli/bench.h"
-#include "common/check.h"
+#include "common/base/check.h"
 #include "common/io/clock.h"
 
 #define S_SLOTS 256u

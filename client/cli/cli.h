@@ -20,7 +20,7 @@
 
 #include "client/cli/errors.h"
 #include "client/cli/output.h"
-#include "common/options.h"
+#include "common/tool/options.h"
 
 /*  Exit code when some requests of several failed; not a status of its own.  */
 #define RP_CLI_EXIT_BATCH 8

@@ -7,7 +7,7 @@
 
 #include "client/cli/grid.h"
 #include "client/cli/text.h"
-#include "common/units.h"
+#include "common/base/units.h"
 
 /*  A name, or two numbers and a stroke.  */
 #define S_CELL_MAX 256u

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "client/cli/cli.h"
-#include "common/limits.h"
+#include "common/wire/limits.h"
 
 #define S_SECOND_US INT64_C (1000000)
 #define S_LONGEST_US ((uint64_t) RP_DEADLINE_MAX_MS * 1000)

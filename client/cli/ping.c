@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "client/cli/cli.h"
-#include "common/units.h"
+#include "common/base/units.h"
 
 static const char s_service[] = "riposte.ping";
 

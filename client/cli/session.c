@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "common/io/clock.h"
-#include "common/name.h"
-#include "common/wire.h"
+#include "common/wire/head.h"
+#include "common/wire/name.h"
 
 /*  A signal that comes just before a wait begins does not end it; it is seen this much later.  */
 #define S_SLICE_MS 200u

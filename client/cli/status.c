@@ -12,7 +12,7 @@
 
 #include "client/cli/listing.h"
 #include "client/cli/text.h"
-#include "common/units.h"
+#include "common/base/units.h"
 
 #define S_TITLE_WIDTH 12
 /*  A path such as "limits.service_queue_bytes".  */

@@ -12,7 +12,7 @@
 #include "client/cli/input.h"
 #include "client/cli/script.h"
 #include "client/cli/transcript.h"
-#include "common/units.h"
+#include "common/base/units.h"
 
 typedef struct {
     rp_cli_t *cli;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "client/cli/text.h"
-#include "common/units.h"
+#include "common/base/units.h"
 
 int rp_cli_usage (const char *format, ...)
 {

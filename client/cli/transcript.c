@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "client/cli/text.h"
-#include "common/units.h"
+#include "common/base/units.h"
 
 /*  Where standard output is no terminal.  */
 #define S_WIDTH 100u

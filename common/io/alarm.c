@@ -6,7 +6,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "common/io/clock.h"
 
 /*  What is nearer than this many microseconds is a timeout: it changes with nearly every poll.  */

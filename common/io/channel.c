@@ -8,10 +8,10 @@
 
 #include <zmq.h>
 
-#include "common/bundle.h"
 #include "common/io/clock.h"
 #include "common/io/socket.h"
-#include "common/limits.h"
+#include "common/wire/bundle.h"
+#include "common/wire/limits.h"
 
 #define S_EVENTS                                                                                   \
     (ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL                          \

@@ -3,7 +3,7 @@
     SPDX-License-Identifier: MPL-2.0
 
     Each attempt to connect makes a new DEALER, so that nothing queued for a broker that died is
-    ever delivered to the one that came after it. libzmq's own reconnecting is off; common/link.h
+    ever delivered to the one that came after it. libzmq's own reconnecting is off; common/wire/link.h
     decides when and where to try again.
 
     With a broker that reads bundles, small messages wait in an outbox until it is flushed, so that
@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 #include "common/io/message.h"
-#include "common/wire.h"
+#include "common/wire/head.h"
 
 typedef struct rp_channel rp_channel_t;
 

@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/bundle.h"
-#include "common/limits.h"
-#include "common/wire.h"
+#include "common/wire/bundle.h"
+#include "common/wire/head.h"
+#include "common/wire/limits.h"
 
 static int s_receive (zmq_msg_t *frame, void *socket)
 {

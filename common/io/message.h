@@ -22,7 +22,7 @@
 
 #include <zmq.h>
 
-#include "common/limits.h"
+#include "common/wire/limits.h"
 
 typedef struct rp_message rp_message_t;
 

@@ -24,10 +24,10 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
+#include "common/base/list.h"
 #include "common/io/alarm.h"
 #include "common/io/clock.h"
-#include "common/list.h"
 
 /*  One thread inside rp_pump_wait; it lives on that thread's stack.  */
 typedef struct {

@@ -15,8 +15,8 @@
 #include <zmq.h>
 
 #include "common/io/clock.h"
-#include "common/limits.h"
-#include "common/wire.h"
+#include "common/wire/head.h"
+#include "common/wire/limits.h"
 
 /*  A broker or client that comes back meets every peer at once.  */
 #define S_BACKLOG 4096

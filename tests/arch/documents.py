@@ -35,7 +35,7 @@ def rows(text):
 def check_limits(complain):
     documented = {row[0].strip("`"): row[1] for row in rows(read("docs/OPERATIONS.md"))
                   if re.fullmatch(r"`[a-z_]+`", row[0]) and len(row) == 3}
-    limits = entries(read("common/limits.h"), "RP_BROKER_LIMIT_MAP")
+    limits = entries(read("common/wire/limits.h"), "RP_BROKER_LIMIT_MAP")
     for _, name, default, *_ in limits:
         if name not in documented:
             complain(f"docs/OPERATIONS.md lacks the limit {name}")
@@ -60,7 +60,7 @@ def check_statuses(complain):
 
 def check_commands(complain):
     documented = {(row[1], row[0]) for row in rows(read("docs/PROTOCOL.md")) if len(row) == 4}
-    for name, value in entries(read("common/wire.h"), "RP_COMMAND_MAP"):
+    for name, value in entries(read("common/wire/head.h"), "RP_COMMAND_MAP"):
         if (name, value) not in documented:
             complain(f"docs/PROTOCOL.md lacks the command {value} {name}")
 

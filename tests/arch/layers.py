@@ -18,23 +18,37 @@ import tempfile
 # "riposte" is the public headers, include/riposte.
 MAY_INCLUDE = {
     "include/riposte": {"riposte"},
-    "common": {"common", "riposte"},
-    "common/io": {"common/io", "common", "riposte"},
-    "broker/core": {"broker/core", "common", "riposte"},
-    "broker/guest": {"broker/guest", "common", "riposte"},
-    "broker": {"broker", "broker/core", "broker/guest", "common", "common/io", "riposte"},
-    "client": {"client", "common", "common/io", "riposte"},
-    "client/cli": {"client/cli", "common", "common/io", "riposte"},
-    "worker": {"worker", "common", "common/io", "riposte"},
-    "worker/program": {"worker/program", "common", "common/io", "riposte"},
+    "common/base": {"common/base", "riposte"},
+    "common/wire": {"common/wire", "common/base", "riposte"},
+    "common/io": {"common/io", "common/wire", "common/base", "riposte"},
+    "common/tool": {"common/tool", "common/wire", "common/base", "riposte"},
+    "broker/core": {"broker/core", "common/wire", "common/base", "riposte"},
+    "broker/protocol": {"broker/protocol", "broker/core", "common/wire", "common/base",
+                        "common/io", "riposte"},
+    "broker/transport": {"broker/transport", "broker/protocol", "broker/core", "common/wire",
+                         "common/base", "common/io", "riposte"},
+    "broker/store": {"broker/store", "broker/core", "common/wire", "common/base", "common/io",
+                     "riposte"},
+    "broker/admin": {"broker/admin", "broker/transport", "broker/protocol", "broker/core",
+                     "common/wire", "common/base", "common/io", "riposte"},
+    "broker": {"broker", "broker/admin", "broker/core", "broker/protocol", "broker/store",
+               "broker/transport", "common/wire", "common/base", "common/io", "common/tool",
+               "riposte"},
+    "client": {"client", "common/wire", "common/base", "common/io", "riposte"},
+    "client/cli": {"client/cli", "common/wire", "common/base", "common/io", "common/tool",
+                   "riposte"},
+    "worker": {"worker", "common/wire", "common/base", "common/io", "riposte"},
+    "worker/program": {"worker/program", "common/wire", "common/base", "common/io",
+                       "common/tool", "riposte"},
     "examples": {"riposte"},
 }
 
 # Code without socket, clock, file, thread or randomness. What it needs of those are arguments.
 PURE_FILES = [
-    "common/*", "broker/core/*", "broker/guest/dialect*", "broker/guest/envelopes*",
-    "client/core*", "client/exchange*", "client/slots*", "client/timers*",
-    "worker/core*", "worker/pace*", "worker/talks*",
+    "common/base/*", "common/wire/*", "common/tool/*", "broker/core/*",
+    "broker/protocol/dialect*", "broker/protocol/envelopes*",
+    "client/client_core*", "client/exchange*", "client/slots*", "client/deadlines*",
+    "worker/worker_core*", "worker/window_control*", "worker/conversations*",
 ]
 PURE_HEADERS = {
     "errno.h", "getopt.h", "inttypes.h", "limits.h", "stdalign.h", "stdarg.h", "stdatomic.h",
@@ -42,8 +56,9 @@ PURE_HEADERS = {
 }
 # Libraries that only these folders may see.
 LIBRARY_HEADERS = {
-    "zmq.h": {"common/io", "broker", "broker/guest", "client", "worker"},
-    "jansson.h": {"broker", "client/cli"},
+    "zmq.h": {"common/io", "broker", "broker/admin", "broker/protocol", "broker/transport",
+              "client", "worker"},
+    "jansson.h": {"broker/admin", "client/cli"},
     "czmq.h": set(),
 }
 # Functions of libc that pure code may call: memory, text, and what a broken invariant needs.
@@ -57,7 +72,7 @@ PURE_SYMBOLS = {
 }
 # Command lines are read with getopt_long, and help goes to a stream that the caller opened.
 PURE_SYMBOLS_OF = {
-    "common/options*.c": {
+    "common/tool/options*.c": {
         "getopt_long", "optarg", "optind", "optopt", "fflush", "ferror",
     },
 }
@@ -128,7 +143,7 @@ def symbols(path):
 
 
 def source_of(path):
-    """CMakeFiles/riposte_common.dir/common/wire.c.o is made from common/wire.c."""
+    """CMakeFiles/riposte_common.dir/common/wire/head.c.o is made from common/wire/head.c."""
     return path.rsplit(".dir/", 1)[-1].removeprefix("./").removesuffix(".o")
 
 
@@ -161,22 +176,24 @@ def self_check():
     includes = [
         ("broker/core/x.c", '"common/io/clock.h"', "broker/x.c"),
         ("broker/core/x.c", '"broker/config.h"', "broker/x.c"),
-        ("broker/guest/x.c", '"broker/core/peer.h"', "broker/x.c"),
-        ("broker/core/x.c", '"broker/guest/dialect.h"', "broker/x.c"),
-        ("broker/guest/dialect.c", "<zmq.h>", "broker/guest/x.c"),
-        ("broker/x.c", '"client/core.h"', "client/x.c"),
-        ("client/x.c", '"worker/core.h"', "worker/x.c"),
-        ("worker/x.c", '"broker/core/peer.h"', "broker/x.c"),
+        ("broker/store/x.c", '"broker/transport/outbox.h"', "broker/x.c"),
+        ("broker/core/x.c", '"broker/protocol/dialect.h"', "broker/x.c"),
+        ("broker/protocol/dialect.c", "<zmq.h>", "broker/protocol/x.c"),
+        ("broker/x.c", '"client/client_core.h"', "client/x.c"),
+        ("client/x.c", '"worker/worker_core.h"', "worker/x.c"),
+        ("worker/x.c", '"broker/core/session.h"', "broker/x.c"),
         ("client/x.c", '"client/cli/grid.h"', "client/cli/x.c"),
-        ("common/x.c", '"common/io/message.h"', "common/io/x.c"),
-        ("common/x.c", "<zmq.h>", "common/io/x.c"),
-        ("common/x.c", "<time.h>", "common/io/x.c"),
-        ("client/core.c", "<zmq.h>", "client/client.c"),
-        ("client/core.c", '"common/io/message.h"', "client/client.c"),
-        ("worker/core.c", "<pthread.h>", "worker/worker.c"),
-        ("common/x.c", "<jansson.h>", "client/cli/x.c"),
-        ("examples/x.c", '"common/wire.h"', "client/x.c"),
-        ("common/x.c", '"wire.h"', None),
+        ("common/base/x.c", '"common/io/message.h"', "common/io/x.c"),
+        ("common/base/x.c", "<zmq.h>", "common/io/x.c"),
+        ("common/tool/x.c", "<time.h>", "common/io/x.c"),
+        ("client/client_core.c", "<zmq.h>", "client/client.c"),
+        ("client/client_core.c", '"common/io/message.h"', "client/client.c"),
+        ("worker/worker_core.c", "<pthread.h>", "worker/worker.c"),
+        ("common/base/x.c", "<jansson.h>", "client/cli/x.c"),
+        ("examples/x.c", '"common/wire/head.h"', "client/x.c"),
+        ("common/wire/x.c", '"head.h"', None),
+        ("common/base/x.c", '"common/wire/head.h"', "common/wire/x.c"),
+        ("client/x.c", '"common/tool/options.h"', "client/cli/x.c"),
         ("broker/x.c", "<czmq.h>", None),
     ]
     problems = []
@@ -193,8 +210,8 @@ def self_check():
 
     calls = ["zmq_msg_send", "socket", "clock_gettime", "time", "open", "fopen", "read",
              "pthread_mutex_lock", "rand", "getrandom", "getenv", "rp_clock_us"]
-    sources = ["common/x.c", "broker/core/x.c", "broker/guest/envelopes.c", "client/core.c",
-               "worker/core.c"]
+    sources = ["common/base/x.c", "broker/core/x.c", "broker/protocol/envelopes.c", "client/client_core.c",
+               "worker/worker_core.c"]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         for source in sources:

@@ -21,10 +21,10 @@
 
 #include <zmq.h>
 
-#include "common/bundle.h"
 #include "common/io/channel.h"
 #include "common/io/clock.h"
 #include "common/io/socket.h"
+#include "common/wire/bundle.h"
 
 #define MS 1000
 #define SECOND 1000000

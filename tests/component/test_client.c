@@ -18,8 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/headers.h"
 #include "common/io/clock.h"
+#include "common/wire/headers.h"
 #include "tests/support/client_pair.h"
 
 #define PATIENCE_MS PUPPET_PATIENCE_MS

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#include "client/inside.h"
+#include "client/client_state.h"
 #include "common/io/clock.h"
 #include "tests/support/client_pair.h"
 

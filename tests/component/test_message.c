@@ -16,11 +16,11 @@
 
 #include <zmq.h>
 
-#include "common/bundle.h"
 #include "common/io/context.h"
 #include "common/io/message.h"
 #include "common/io/socket.h"
-#include "common/limits.h"
+#include "common/wire/bundle.h"
+#include "common/wire/limits.h"
 
 enum { BACKLOG = 2, BIG = 100000 };
 

@@ -21,7 +21,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/check.h"
+#include "common/base/check.h"
 #include "common/io/clock.h"
 #include "common/io/pump.h"
 

@@ -18,9 +18,9 @@
 
 #include <cmocka.h>
 
-#include "common/cursor.h"
-#include "common/headers.h"
-#include "common/version.h"
+#include "common/base/cursor.h"
+#include "common/base/version.h"
+#include "common/wire/headers.h"
 #include "tests/support/broker.h"
 #include "tests/support/peer.h"
 

@@ -17,7 +17,7 @@
 #include <cmocka.h>
 #include <zmq.h>
 
-#include "broker/endpoint.h"
+#include "broker/transport/endpoint.h"
 
 static void s_a_file_in_the_place_of_a_socket_stays (void **state)
 {

@@ -22,9 +22,9 @@
 
 #include <riposte/worker.h>
 
-#include "common/headers.h"
+#include "common/wire/headers.h"
 #include "tests/support/fake_broker.h"
-#include "worker/inside.h"
+#include "worker/worker_state.h"
 
 #define S_PATIENCE_MS 10000u
 

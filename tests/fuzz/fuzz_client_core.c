@@ -11,8 +11,8 @@
 
 #include <string.h>
 
-#include "client/core.h"
-#include "common/headers.h"
+#include "client/client_core.h"
+#include "common/wire/headers.h"
 #include "tests/support/bytes.h"
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);

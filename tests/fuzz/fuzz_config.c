@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "broker/config.h"
-#include "common/check.h"
+#include "common/base/check.h"
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 

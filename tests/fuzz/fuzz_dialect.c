@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/guest/dialect.h"
-#include "common/name.h"
+#include "broker/protocol/dialect.h"
+#include "common/wire/name.h"
 #include "tests/support/frames.h"
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "broker/guest/envelopes.h"
+#include "broker/protocol/envelopes.h"
 #include "tests/support/bytes.h"
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);

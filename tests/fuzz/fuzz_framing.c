@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/headers.h"
+#include "common/wire/headers.h"
 #include "worker/program/framing.h"
 
 #define S_MAX_BODY 4096u

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/headers.h"
-#include "common/wire.h"
+#include "common/wire/head.h"
+#include "common/wire/headers.h"
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 

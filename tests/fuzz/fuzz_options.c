@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "common/options.h"
+#include "common/tool/options.h"
 #include "tests/support/bytes.h"
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);

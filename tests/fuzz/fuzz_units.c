@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "common/units.h"
+#include "common/base/units.h"
 #include "tests/support/bytes.h"
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);

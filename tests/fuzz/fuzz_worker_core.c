@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "tests/support/bytes.h"
-#include "worker/core.h"
+#include "worker/worker_core.h"
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 

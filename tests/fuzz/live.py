@@ -57,7 +57,7 @@ LIVES, CUT = (1, 5, 30, 300), 0.03
 CHURN_LIVES, CHURN_CUT = (1, 2, 5, 30), 0.5
 #: Of the broker's memory, bytes. A sanitizer keeps what is freed for a while.
 GROWTH = (96 if programs.SANITIZED else 24) << 20
-#: Kinds of log lines, of which 20 pass at once and then one a second (common/log_limit.h).
+#: Kinds of log lines, of which 20 pass at once and then one a second (common/tool/log_limit.h).
 TOPICS, BURST = 6, 20
 #: What is compared. "cancels" stands for unknown_cancels too, which it is with a number at random.
 COUNTERS = ("bad", "guests.bad", "too_many_frames", "unknown_peers", "protocol_errors",

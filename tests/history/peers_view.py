@@ -8,7 +8,7 @@ broker; 12 `submit` and `start`.
 
 from broker_view import GIVEN, NEVER_GIVEN, REPLIES
 
-GRACE = 1000000  # RP_DEADLINE_GRACE_MS of common/limits.h, in us
+GRACE = 1000000  # RP_DEADLINE_GRACE_MS of common/wire/limits.h, in us
 LOCAL = frozenset(("NO_BROKER",))  # with NEVER_GIVEN: no worker start, ever
 LOST = frozenset(("WORKER_LOST", "CONVERSATION_LOST", "UNKNOWN", "NO_BROKER"))
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/headers.h"
+#include "common/wire/headers.h"
 
 #define S_MS 1000
 #define S_GRACE_US ((int64_t) RP_DEADLINE_GRACE_MS * S_MS)

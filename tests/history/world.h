@@ -17,7 +17,7 @@
 #include <stdio.h>
 
 #include "broker/core/dispatch.h"
-#include "broker/history.h"
+#include "broker/store/history.h"
 
 #define WORLD_PEERS 12u
 #define WORLD_CLIENTS 5u

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/headers.h"
-#include "common/heap.h"
-#include "common/name.h"
+#include "common/base/heap.h"
+#include "common/wire/headers.h"
+#include "common/wire/name.h"
 
 /*  A time without a tick that is longer than this is one in which nobody got to run.  */
 #define S_STILL_US 100000

@@ -12,7 +12,7 @@
 
 #include <stdio.h>
 
-#include "broker/history.h"
+#include "broker/store/history.h"
 #include "tests/support/sequence.h"
 
 #define RECORD_STARTS 1024u

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/heap.h"
+#include "common/base/heap.h"
 
 static void *s_new (size_t size)
 {

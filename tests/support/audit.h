@@ -14,7 +14,7 @@
 #define AUDIT_H
 
 #include "broker/core/dispatch.h"
-#include "common/list.h"
+#include "common/base/list.h"
 
 /*  A message: its head as bytes, as the shell would hold it. Owned by the core or by the auditor,
     never by both.  */

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/headers.h"
-#include "common/heap.h"
+#include "common/base/heap.h"
+#include "common/wire/headers.h"
 
 /*  The message as it goes on the wire: the shell's way, then read again as the receiver would.  */
 static rp_head_t s_on_the_wire (audit_t *self, const rp_action_t *action, uint8_t *bytes)

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "common/heap.h"
+#include "common/base/heap.h"
 
 typedef struct {
     size_t open;

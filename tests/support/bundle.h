@@ -14,8 +14,8 @@
 
 #include <zmq.h>
 
-#include "common/bundle.h"
-#include "common/wire.h"
+#include "common/wire/bundle.h"
+#include "common/wire/head.h"
 
 /*  A bundle that is being written; all zero is an empty one.  */
 typedef struct {

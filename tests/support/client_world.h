@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "client/core.h"
+#include "client/client_core.h"
 
 #define MS 1000
 #define SECOND 1000000

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/headers.h"
+#include "common/wire/headers.h"
 
 /*  How long anything that must happen may take, ms.  */
 #define S_PATIENCE_MS 10000

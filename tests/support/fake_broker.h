@@ -17,8 +17,8 @@
 #include <riposte/error.h>
 #include <zmq.h>
 
-#include "common/limits.h"
-#include "common/wire.h"
+#include "common/wire/head.h"
+#include "common/wire/limits.h"
 #include "tests/support/bundle.h"
 
 /*  The interval that WELCOME agrees on unless told otherwise, ms: the fake broker sends no

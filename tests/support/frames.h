@@ -9,8 +9,8 @@
 #ifndef FRAMES_H
 #define FRAMES_H
 
-#include "broker/guest/dialect.h"
-#include "common/limits.h"
+#include "broker/protocol/dialect.h"
+#include "common/wire/limits.h"
 
 typedef struct {
     rp_frame_t frames[RP_FRAMES_MAX];

@@ -2,7 +2,7 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Uses the codec of common/wire.h and nothing of the client or worker library. Every function
+    Uses the codec of common/wire/head.h and nothing of the client or worker library. Every function
     fails the running cmocka test when something does not go as it should.
 */
 
@@ -17,8 +17,8 @@
 #include <riposte/error.h>
 #include <zmq.h>
 
-#include "common/limits.h"
-#include "common/wire.h"
+#include "common/wire/head.h"
+#include "common/wire/limits.h"
 #include "tests/support/bundle.h"
 
 /*  The heartbeat interval that test peers ask for unless told otherwise, ms: they never send one,

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/headers.h"
+#include "common/wire/headers.h"
 
 puppet_t *puppet_new (void)
 {

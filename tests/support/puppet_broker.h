@@ -16,7 +16,7 @@
 #include <riposte/error.h>
 #include <zmq.h>
 
-#include "common/wire.h"
+#include "common/wire/head.h"
 #include "tests/support/bundle.h"
 
 /*  How long anything that must happen may take, ms. Generous: only a failing test waits for it.  */

@@ -2,7 +2,7 @@
 
 #include "tests/support/sequence.h"
 
-#include "common/heap.h"
+#include "common/base/heap.h"
 
 static unsigned s_draw (sequence_t *self, unsigned below)
 {

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "common/heap.h"
+#include "common/base/heap.h"
 
 #define S_START INT64_C (1000000000)
 #define S_TEXT 65536u

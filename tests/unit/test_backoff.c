@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "common/backoff.h"
+#include "common/base/backoff.h"
 
 enum { FIRST = 50000, LARGEST = 2000000 };
 

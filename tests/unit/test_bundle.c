@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/bundle.h"
+#include "common/wire/bundle.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "broker/guest/dialect.h"
+#include "broker/protocol/dialect.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

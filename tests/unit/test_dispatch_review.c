@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "common/headers.h"
+#include "common/wire/headers.h"
 #include "tests/support/trace.h"
 
 /*  ---- The end of a service's linger ---------------------------------------------------------- */

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "common/headers.h"
+#include "common/wire/headers.h"
 #include "tests/support/trace.h"
 
 /*  ---- Greeting ------------------------------------------------------------------------------- */

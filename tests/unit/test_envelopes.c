@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "broker/guest/envelopes.h"
+#include "broker/protocol/envelopes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

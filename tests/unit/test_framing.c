@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/headers.h"
+#include "common/wire/headers.h"
 #include "worker/program/framing.h"
 
 #define S_MAX_BODY 100u

@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/headers.h"
+#include "common/wire/headers.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

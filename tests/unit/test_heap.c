@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/heap.h"
+#include "common/base/heap.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "common/histogram.h"
+#include "common/tool/histogram.h"
 
 static rp_histogram_t s_one;
 static rp_histogram_t s_other;

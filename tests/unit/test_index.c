@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/index.h"
+#include "common/base/index.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -19,8 +19,8 @@
 
 #include <cmocka.h>
 
-#include "common/limits.h"
-#include "common/link.h"
+#include "common/wire/limits.h"
+#include "common/wire/link.h"
 
 #define MS 1000
 

@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/list.h"
+#include "common/base/list.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

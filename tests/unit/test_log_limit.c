@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/log_limit.h"
+#include "common/tool/log_limit.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

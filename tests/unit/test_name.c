@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/name.h"
+#include "common/wire/name.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

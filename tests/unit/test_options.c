@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/options.h"
+#include "common/tool/options.h"
 
 typedef struct {
     const char *server;

@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/pool.h"
+#include "common/base/pool.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

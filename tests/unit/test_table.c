@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/table.h"
+#include "common/base/table.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

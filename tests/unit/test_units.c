@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "common/units.h"
+#include "common/base/units.h"
 
 typedef struct {
     const char *text;

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 
 #include "broker/core/dispatch.h"
-#include "worker/core.h"
+#include "worker/worker_core.h"
 
 #define S_MS 1000
 #define S_SECOND 1000000

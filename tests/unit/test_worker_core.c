@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/headers.h"
-#include "worker/core.h"
+#include "common/wire/headers.h"
+#include "worker/worker_core.h"
 
 #define S_WORKS 16
 #define S_MS 1000

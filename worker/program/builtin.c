@@ -14,8 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/units.h"
 #include "common/io/clock.h"
-#include "common/units.h"
 #include "worker/program/loop.h"
 
 /*  How often sleep looks whether anyone still waits for it, µs.  */

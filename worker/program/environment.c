@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/headers.h"
+#include "common/wire/headers.h"
 
 /*  Own variables besides the headers.  */
 #define S_FIXED 5u

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/units.h"
+#include "common/base/units.h"
 #include "worker/program/environment.h"
 
 const char *rp_exec_describe (int status, char *buffer, size_t size)

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "common/headers.h"
+#include "common/wire/headers.h"
 
 /*  What is left of a line.  */
 typedef struct {

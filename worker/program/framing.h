@@ -27,7 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/wire.h"
+#include "common/wire/head.h"
 
 /*  Bytes of an answer's first line and headers. Large enough for every set of headers that a reply
     may carry.  */
@@ -51,7 +51,7 @@ typedef struct {
     size_t size; /* of the whole answer */
     const char *reason;
     size_t headers_size;
-    uint8_t headers[RP_WIRE_HEADERS_MAX]; /* as common/headers.h has them */
+    uint8_t headers[RP_WIRE_HEADERS_MAX]; /* as common/wire/headers.h has them */
 } rp_framing_answer_t;
 
 /*  Parses the answer at the front of size bytes.  */

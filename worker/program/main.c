@@ -16,9 +16,9 @@
 #include <riposte/worker.h>
 
 #include "common/io/socket.h"
-#include "common/limits.h"
-#include "common/name.h"
-#include "common/options.h"
+#include "common/tool/options.h"
+#include "common/wire/limits.h"
+#include "common/wire/name.h"
 #include "worker/program/builtin.h"
 #include "worker/program/exec.h"
 #include "worker/program/persistent.h"

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/backoff.h"
-#include "common/headers.h"
+#include "common/base/backoff.h"
+#include "common/base/table.h"
 #include "common/io/clock.h"
-#include "common/table.h"
+#include "common/wire/headers.h"
 #include "worker/program/exec.h"
 #include "worker/program/framing.h"
 

@@ -1,0 +1,57 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "broker/core/record.h"
+
+static rp_action_t *s_add (rp_dispatch_t *self, rp_note_kind_t kind, rp_peer_id_t peer)
+{
+    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_HISTORY, peer);
+    action->note.kind = kind;
+    return action;
+}
+
+void rp_note_add_peer (rp_dispatch_t *self, rp_note_kind_t kind, const rp_peer_t *peer)
+{
+    // The names stay where they are for as long as the list: an event ends no session that it
+    // began.
+    rp_note_t *note = &s_add (self, kind, rp_peer_id (peer))->note;
+    note->worker =
+      (rp_peer_id_t){peer->role == RP_ROLE_WORKER ? rp_pool_handle (&peer->pooled) : 0};
+    note->window = peer->window;
+    note->name = peer->name;
+    note->service = peer->service ? peer->service->name : "";
+}
+
+void rp_note_add_request (
+  rp_dispatch_t *self, rp_note_kind_t kind, const rp_request_t *request, unsigned status)
+{
+    const rp_peer_t *client = rp_request_client (request);
+    rp_action_t *action =
+      s_add (self, kind, (rp_peer_id_t){client ? rp_pool_handle (&client->pooled) : 0});
+    if (request->worker) {
+        action->token = (rp_token_t){rp_pool_handle (&request->pooled)};
+        action->note.worker = rp_peer_id (request->worker);
+    }
+    const rp_conversation_t *conversation = request->conversation;
+    action->note.id = request->client_id;
+    action->note.status = (uint8_t) status;
+    action->note.attempt = request->attempt;
+    action->note.attempts = request->attempts;
+    action->note.deadline = rp_request_deadline (request);
+    action->note.conversation = conversation ? rp_pool_handle (&conversation->pooled) : 0;
+    action->note.service = rp_request_service (request)->name;
+}
+
+void rp_note_add_refusal (
+  rp_dispatch_t *self, const rp_peer_t *client, uint64_t id, unsigned status)
+{
+    rp_note_t *note = &s_add (self, RP_NOTE_REFUSE, rp_peer_id (client))->note;
+    note->id = id;
+    note->status = (uint8_t) status;
+}
+
+void rp_note_add_late (rp_dispatch_t *self, const rp_peer_t *worker, uint64_t token)
+{
+    rp_action_t *action = s_add (self, RP_NOTE_LATE, (rp_peer_id_t){0});
+    action->note.worker = rp_peer_id (worker);
+    action->token = (rp_token_t){token};
+}

@@ -1,0 +1,52 @@
+/*  Notes for the history: what the core decided, in the order in which it did.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Nothing but a test of one flag while nobody keeps a history. Internal to the core.
+*/
+
+#ifndef RP_RECORD_H
+#define RP_RECORD_H
+
+#include "broker/core/state.h"
+
+/*  The functions below, once it is known that a history is kept.  */
+void rp_note_add_peer (rp_dispatch_t *self, rp_note_kind_t kind, const rp_peer_t *peer);
+void rp_note_add_request (
+  rp_dispatch_t *self, rp_note_kind_t kind, const rp_request_t *request, unsigned status);
+void rp_note_add_refusal (
+  rp_dispatch_t *self, const rp_peer_t *client, uint64_t id, unsigned status);
+void rp_note_add_late (rp_dispatch_t *self, const rp_peer_t *worker, uint64_t token);
+
+/*  JOIN, WINDOW, DRAIN, LEAVE.  */
+static inline void rp_note_peer (rp_dispatch_t *self, rp_note_kind_t kind, const rp_peer_t *peer)
+{
+    if (__builtin_expect (self->history, false))
+        rp_note_add_peer (self, kind, peer);
+}
+
+/*  ACCEPT, DISPATCH, UNSENT, ANSWER, FREE, FINAL; while the request still has what they tell
+    of.  */
+static inline void rp_note_request (
+  rp_dispatch_t *self, rp_note_kind_t kind, const rp_request_t *request, unsigned status)
+{
+    if (__builtin_expect (self->history, false))
+        rp_note_add_request (self, kind, request, status);
+}
+
+/*  REFUSE.  */
+static inline void rp_note_refusal (
+  rp_dispatch_t *self, const rp_peer_t *client, uint64_t id, unsigned status)
+{
+    if (__builtin_expect (self->history, false))
+        rp_note_add_refusal (self, client, id, status);
+}
+
+/*  LATE.  */
+static inline void rp_note_late (rp_dispatch_t *self, const rp_peer_t *worker, uint64_t token)
+{
+    if (__builtin_expect (self->history, false))
+        rp_note_add_late (self, worker, token);
+}
+
+#endif

@@ -1,0 +1,404 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "broker/protocol/dialect.h"
+
+#include <string.h>
+
+#include "common/base/check.h"
+#include "common/base/cursor.h"
+#include "common/wire/name.h"
+
+/*  What the dialects have words for, by their names in MDP 0.2. MDP 0.1 calls FINAL REPLY.  */
+typedef enum {
+    S_READY,
+    S_REQUEST,
+    S_PARTIAL,
+    S_FINAL,
+    S_HEARTBEAT,
+    S_DISCONNECT,
+    S_WORDS, /* and no word at all */
+} s_word_t;
+
+enum {
+    S_HEADER_SIZE = 6,
+    S_EMPTY = 1 << 0,   /* an empty frame goes first */
+    S_NUMBER = 1 << 1,  /* a frame with the word's number follows the header */
+    S_SERVICE = 1 << 2, /* to a client: the service's name follows */
+    S_PACKED = 1 << 3,  /* header, number and service lie in one frame */
+};
+
+typedef struct {
+    const char *header; /* NULL: there is none */
+    uint8_t parts;
+    uint8_t numbers[S_WORDS + 1]; /* 0: no such word */
+} s_grammar_t;
+
+/*  Of each dialect, the client's side and the worker's. 7/MDP and 18/MDP; MAJORTOMO and PACKED as
+    their brokers, clients and workers have it. Where no number is sent, 1 says that the word
+    exists. The order of the words is S_READY, S_REQUEST, S_PARTIAL, S_FINAL, S_HEARTBEAT,
+    S_DISCONNECT.  */
+static const s_grammar_t s_grammars[RP_DIALECT_COUNT][2] = {
+  [RP_DIALECT_MDP01] = {{"MDPC01", S_EMPTY | S_SERVICE, {0, 1, 0, 1, 0, 0}},
+    {"MDPW01", S_EMPTY | S_NUMBER, {1, 2, 0, 3, 4, 5}}},
+  [RP_DIALECT_MDP02] = {{"MDPC02", S_NUMBER | S_SERVICE, {0, 1, 2, 3, 0, 0}},
+    {"MDPW02", S_NUMBER, {1, 2, 3, 4, 5, 6}}},
+  [RP_DIALECT_MDP02_EMPTY] = {{"MDPC02", S_EMPTY | S_NUMBER | S_SERVICE, {0, 1, 2, 3, 0, 0}},
+    {"MDPW02", S_EMPTY | S_NUMBER, {1, 2, 3, 4, 5, 6}}},
+  [RP_DIALECT_MAJORTOMO] = {{"MDPC02", S_EMPTY | S_NUMBER, {0, 2, 3, 4, 0, 0}}},
+  [RP_DIALECT_PACKED] = {{"MDPC02", S_PACKED | S_SERVICE, {0, 1, 2, 3, 0, 0}},
+    {"MDPW02", S_PACKED, {1, 2, 3, 4, 5, 6}}},
+  [RP_DIALECT_PLAIN] = {{NULL, S_EMPTY, {0, 1, 0, 1, 0, 0}}, {NULL, 0, {0, 1, 0, 1, 0, 0}}},
+};
+
+/*  A packed header: signature, message id, then texts with a byte of length before each and numbers
+    of a byte: version, command, service. The ids count the client's three commands and the worker's
+    six in one row.  */
+enum {
+    S_PACKED_SIGNATURE = 0xaaa4,
+    S_PACKED_ID = 2,
+    S_PACKED_VERSION_SIZE = 3,
+    S_PACKED_VERSION = 4,
+    S_PACKED_NUMBER = S_PACKED_VERSION + S_HEADER_SIZE,
+    S_PACKED_SERVICE_SIZE,
+    S_PACKED_SERVICE,
+    S_PACKED_WORKER_IDS = 3,
+};
+
+/*  ---- Frames --------------------------------------------------------------------------------- */
+
+/*  The number of the first empty frame; count if there is none.  */
+static uint32_t s_first_empty (const rp_frame_t *frames, uint32_t count)
+{
+    uint32_t at = 0;
+    while (at < count && frames[at].size != 0)
+        at++;
+    return at;
+}
+
+static bool s_envelope_fits (const rp_frame_t *frames, uint32_t count)
+{
+    size_t size = 0;
+    for (uint32_t index = 0; index < count && size <= RP_ENVELOPE_BYTES_MAX; index++)
+        size += frames[index].size;
+    return count <= RP_ENVELOPE_FRAMES_MAX && size <= RP_ENVELOPE_BYTES_MAX;
+}
+
+/*  The version of MDP that a header names, 1 or 2, and whose header it is; 0: it is none.  */
+static int s_version (const char *header, bool *worker)
+{
+    if (memcmp (header, "MDP", 3) != 0 || (header[3] != 'C' && header[3] != 'W') || header[4] != '0'
+        || (header[5] != '1' && header[5] != '2'))
+        return 0;
+    *worker = header[3] == 'W';
+    return header[5] - '0';
+}
+
+static int s_frame_version (const rp_frame_t *frame, bool *worker)
+{
+    return frame->size == S_HEADER_SIZE ? s_version (frame->data, worker) : 0;
+}
+
+/*  The number that a frame holds; 0, which no word has, if it is not one byte.  */
+static uint8_t s_frame_number (const rp_frame_t *frame)
+{
+    return frame->size == 1 ? *(const uint8_t *) frame->data : 0;
+}
+
+bool rp_dialect_is_native (const rp_frame_t *frames, uint32_t count)
+{
+    if (count == 0 || frames[0].size < 2 || rp_get_u16 (frames[0].data) != RP_WIRE_SIGNATURE)
+        return false;
+    if (frames[0].size >= RP_WIRE_FIXED)
+        return true;
+    // Shorter than any head: it is an envelope's first frame if what follows is one's rest.
+    uint32_t header = s_first_empty (frames, count) + 1;
+    bool worker;
+    return header >= count || s_frame_version (&frames[header], &worker) == 0;
+}
+
+/*  ---- Reading -------------------------------------------------------------------------------- */
+
+static const s_grammar_t *s_grammar (const rp_guest_t *guest)
+{
+    return &s_grammars[guest->dialect][guest->worker];
+}
+
+/*  After an error only dialect and side remain; not even they if it is of no dialect.  */
+static void s_finish (rp_guest_t *guest, rp_dialect_error_t error)
+{
+    if (error == RP_DIALECT_ERROR_UNKNOWN)
+        *guest = (rp_guest_t){.error = error};
+    else if (error != RP_DIALECT_ERROR_NONE)
+        *guest = (rp_guest_t){.error = error, .dialect = guest->dialect, .worker = guest->worker};
+}
+
+static rp_dialect_error_t s_read_name (rp_guest_t *guest, const char *name, size_t size)
+{
+    if (!rp_name_is_valid (name, size))
+        return RP_DIALECT_ERROR_NAME;
+    guest->name = name;
+    guest->name_size = (uint8_t) size;
+    return RP_DIALECT_ERROR_NONE;
+}
+
+/*  Client address, an empty frame, body.  */
+static rp_dialect_error_t s_read_reply (
+  rp_guest_t *guest, const rp_frame_t *frames, uint32_t count, uint32_t at)
+{
+    if (count < at + 3 || frames[at + 1].size != 0)
+        return RP_DIALECT_ERROR_FRAMES;
+    if (frames[at].size == sizeof guest->token)
+        guest->token = rp_get_u64 (frames[at].data);
+    guest->body = at + 2;
+    return RP_DIALECT_ERROR_NONE;
+}
+
+/*  What a guest of this side says with a number; S_WORDS if it says nothing with it.  */
+static s_word_t s_read_number (rp_guest_t *guest, uint8_t number)
+{
+    static const uint8_t commands[S_WORDS] = {[S_READY] = RP_COMMAND_HELLO,
+      [S_REQUEST] = RP_COMMAND_REQUEST,
+      [S_PARTIAL] = RP_COMMAND_REPLY,
+      [S_FINAL] = RP_COMMAND_REPLY,
+      [S_HEARTBEAT] = RP_COMMAND_HEARTBEAT,
+      [S_DISCONNECT] = RP_COMMAND_BYE};
+    s_word_t word = S_READY;
+    while (word < S_WORDS && (number == 0 || s_grammar (guest)->numbers[word] != number))
+        word++;
+    if (word == S_WORDS || guest->worker != (word != S_REQUEST))
+        return S_WORDS;
+    guest->command = commands[word];
+    guest->more = word == S_PARTIAL;
+    return word;
+}
+
+/*  A packed header's number and service. Nothing may be missing, nor anything be left.  */
+static rp_dialect_error_t s_read_packed_header (rp_guest_t *guest, const rp_frame_t *frame)
+{
+    const uint8_t *at = frame->data;
+    guest->dialect = RP_DIALECT_PACKED;
+    guest->worker = at[S_PACKED_VERSION + 3] == 'W';
+    if (at[S_PACKED_VERSION_SIZE] != S_HEADER_SIZE || frame->size <= S_PACKED_NUMBER)
+        return RP_DIALECT_ERROR_PACKED;
+    if (s_version ((const char *) at + S_PACKED_VERSION, &guest->worker) != 2)
+        return RP_DIALECT_ERROR_UNKNOWN;
+    uint8_t number = at[S_PACKED_NUMBER];
+    if (at[S_PACKED_ID] != number + (guest->worker ? S_PACKED_WORKER_IDS : 0))
+        return RP_DIALECT_ERROR_PACKED;
+    s_word_t word = s_read_number (guest, number);
+    if (word == S_WORDS)
+        return RP_DIALECT_ERROR_COMMAND;
+    if (word != S_READY && word != S_REQUEST)
+        return frame->size == S_PACKED_SERVICE_SIZE ? RP_DIALECT_ERROR_NONE
+                                                    : RP_DIALECT_ERROR_PACKED;
+    if (frame->size < S_PACKED_SERVICE
+        || frame->size != (size_t) S_PACKED_SERVICE + at[S_PACKED_SERVICE_SIZE])
+        return RP_DIALECT_ERROR_PACKED;
+    return s_read_name (guest, (const char *) at + S_PACKED_SERVICE, at[S_PACKED_SERVICE_SIZE]);
+}
+
+/*  The signature, and MDP where the version stands. Two bytes alone could be those of an
+    envelope.  */
+static bool s_is_packed (const rp_frame_t *frame)
+{
+    return frame->size > S_PACKED_VERSION + 3 && rp_get_u16 (frame->data) == S_PACKED_SIGNATURE
+           && memcmp ((const char *) frame->data + S_PACKED_VERSION, "MDP", 3) == 0;
+}
+
+static rp_dialect_error_t s_read_packed (
+  rp_guest_t *guest, const rp_frame_t *frames, uint32_t count)
+{
+    rp_dialect_error_t error = s_read_packed_header (guest, &frames[0]);
+    if (error != RP_DIALECT_ERROR_NONE)
+        return error;
+    if (guest->command == RP_COMMAND_REPLY)
+        return s_read_reply (guest, frames, count, 1);
+    if (guest->command == RP_COMMAND_REQUEST) {
+        guest->body = 1;
+        return count > 1 ? RP_DIALECT_ERROR_NONE : RP_DIALECT_ERROR_FRAMES;
+    }
+    return RP_DIALECT_ERROR_NONE;
+}
+
+/*  What follows the header and the number, from frame at on.  */
+static rp_dialect_error_t s_read_rest (
+  rp_guest_t *guest, s_word_t word, const rp_frame_t *frames, uint32_t count, uint32_t at)
+{
+    if (word == S_PARTIAL || word == S_FINAL)
+        return s_read_reply (guest, frames, count, at);
+    if (word != S_READY && word != S_REQUEST)
+        return RP_DIALECT_ERROR_NONE;
+    guest->body = word == S_REQUEST ? at + 1 : 0;
+    if (count <= (word == S_REQUEST ? at + 1 : at))
+        return RP_DIALECT_ERROR_FRAMES;
+    return s_read_name (guest, frames[at].data, frames[at].size);
+}
+
+/*  The header is in frame at. What goes before it is an envelope and its empty frame, or
+    nothing.  */
+static rp_dialect_error_t s_read_mdp (
+  rp_guest_t *guest, const rp_frame_t *frames, uint32_t count, uint32_t at)
+{
+    static const rp_dialect_t dialects[3][2] = {
+      [1] = {RP_DIALECT_MDP01, RP_DIALECT_MDP01}, [2] = {RP_DIALECT_MDP02, RP_DIALECT_MDP02_EMPTY}};
+    uint8_t number = at + 1 < count ? s_frame_number (&frames[at + 1]) : 0;
+    int version = s_frame_version (&frames[at], &guest->worker);
+    if (version == 0)
+        return RP_DIALECT_ERROR_UNKNOWN;
+    guest->dialect = dialects[version][at > 0];
+    if (guest->dialect == RP_DIALECT_MDP02_EMPTY && !guest->worker
+        && number == s_grammars[RP_DIALECT_MAJORTOMO][0].numbers[S_REQUEST])
+        guest->dialect = RP_DIALECT_MAJORTOMO;
+
+    // A worker has no envelope: it is addressed by its routing id alone.
+    if (at == 0 ? version == 1 : guest->worker && at > 1)
+        return RP_DIALECT_ERROR_FRAMES;
+    guest->envelope = at > 0 ? at - 1 : 0;
+    if (!s_envelope_fits (frames, guest->envelope))
+        return RP_DIALECT_ERROR_ENVELOPE;
+    if (!(s_grammar (guest)->parts & S_NUMBER))
+        return s_read_rest (guest, s_read_number (guest, 1), frames, count, at + 1);
+    if (at + 1 >= count)
+        return RP_DIALECT_ERROR_FRAMES;
+    s_word_t word = s_read_number (guest, number);
+    if (word == S_WORDS)
+        return RP_DIALECT_ERROR_COMMAND;
+    return s_read_rest (guest, word, frames, count, at + 2);
+}
+
+void rp_dialect_read (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count)
+{
+    bool worker;
+    *guest = (rp_guest_t){0};
+    rp_dialect_error_t error = RP_DIALECT_ERROR_UNKNOWN;
+    if (count > 0 && s_is_packed (&frames[0]))
+        error = s_read_packed (guest, frames, count);
+    else if (count > 0) {
+        bool first = s_frame_version (&frames[0], &worker) != 0;
+        uint32_t header = first ? 0 : s_first_empty (frames, count) + 1;
+        if (header < count)
+            error = s_read_mdp (guest, frames, count, header);
+    }
+    s_finish (guest, error);
+}
+
+void rp_dialect_read_plain_client (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count)
+{
+    uint32_t empty = s_first_empty (frames, count);
+    *guest = (rp_guest_t){.dialect = RP_DIALECT_PLAIN,
+      .command = RP_COMMAND_REQUEST,
+      .envelope = empty,
+      .body = empty + 1};
+    rp_dialect_error_t error = RP_DIALECT_ERROR_NONE;
+    if (guest->body >= count)
+        error = RP_DIALECT_ERROR_FRAMES;
+    else if (!s_envelope_fits (frames, empty))
+        error = RP_DIALECT_ERROR_ENVELOPE;
+    s_finish (guest, error);
+}
+
+void rp_dialect_read_plain_worker (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count)
+{
+    *guest = (rp_guest_t){.dialect = RP_DIALECT_PLAIN, .worker = true, .command = RP_COMMAND_REPLY};
+    s_finish (guest, s_read_reply (guest, frames, count, 0));
+}
+
+/*  ---- Writing -------------------------------------------------------------------------------- */
+
+static void s_put (rp_prefix_t *prefix, const void *data, size_t size)
+{
+    prefix->frames[prefix->count++] = (rp_frame_t){data, size};
+}
+
+/*  The word for a native head to this side; S_WORDS if MDP has none.  */
+static s_word_t s_word_for (const rp_head_t *head, bool worker)
+{
+    if (head->command == RP_COMMAND_REPLY && !worker)
+        return head->flags & RP_FLAG_MORE ? S_PARTIAL : S_FINAL;
+    if (!worker)
+        return S_WORDS;
+    switch (head->command) {
+        case RP_COMMAND_REQUEST:
+            return S_REQUEST;
+        case RP_COMMAND_HEARTBEAT:
+            return S_HEARTBEAT;
+        case RP_COMMAND_BYE:
+            return S_DISCONNECT;
+        default:
+            return S_WORDS;
+    }
+}
+
+static void s_put_packed (
+  rp_prefix_t *prefix, uint8_t *at, const char *header, uint8_t number, const rp_head_t *service)
+{
+    rp_put_u16 (at, S_PACKED_SIGNATURE);
+    at[S_PACKED_ID] = (uint8_t) (service ? number : number + S_PACKED_WORKER_IDS);
+    at[S_PACKED_VERSION_SIZE] = S_HEADER_SIZE;
+    memcpy (at + S_PACKED_VERSION, header, S_HEADER_SIZE);
+    at[S_PACKED_NUMBER] = number;
+    size_t size = S_PACKED_SERVICE_SIZE;
+    if (service) {
+        at[S_PACKED_SERVICE_SIZE] = service->name_size;
+        size = S_PACKED_SERVICE;
+        if (service->name_size)
+            memcpy (at + size, service->name, service->name_size);
+        size += service->name_size;
+    }
+    s_put (prefix, at, size);
+}
+
+bool rp_dialect_write (
+  rp_prefix_t *prefix, rp_dialect_t dialect, bool worker, const rp_head_t *head)
+{
+    const s_grammar_t *grammar = &s_grammars[dialect][worker];
+    s_word_t word = s_word_for (head, worker);
+    uint8_t number = grammar->numbers[word];
+    uint8_t *token = prefix->bytes;
+    uint8_t *rest = token + sizeof head->id;
+    prefix->count = 0;
+    if (number == 0)
+        return false;
+    RP_CHECK (worker || head->name_size <= RP_WIRE_NAME_MAX);
+
+    if (grammar->parts & S_EMPTY)
+        s_put (prefix, NULL, 0);
+    if (grammar->parts & S_PACKED)
+        s_put_packed (prefix, rest, grammar->header, number, worker ? NULL : head);
+    else if (grammar->header)
+        s_put (prefix, grammar->header, S_HEADER_SIZE);
+    if (grammar->parts & S_NUMBER) {
+        *rest = number;
+        s_put (prefix, rest, 1);
+    }
+    if ((grammar->parts & (S_SERVICE | S_PACKED)) == S_SERVICE)
+        s_put (prefix, head->name, head->name_size);
+    if (word == S_REQUEST) {
+        rp_put_u64 (token, head->id);
+        s_put (prefix, token, sizeof head->id);
+        s_put (prefix, NULL, 0);
+    }
+    return true;
+}
+
+/*  ---- Texts ---------------------------------------------------------------------------------- */
+
+const char *rp_dialect_name (rp_dialect_t dialect)
+{
+    static const char *const names[] = {
+#define S_NAME(name, text) [RP_DIALECT_##name] = text,
+      RP_DIALECT_MAP (S_NAME)
+#undef S_NAME
+    };
+    return (unsigned) dialect < RP_DIALECT_COUNT ? names[dialect] : "?";
+}
+
+const char *rp_dialect_error_text (rp_dialect_error_t error)
+{
+    static const char *const texts[] = {
+#define S_TEXT(name, text) [RP_DIALECT_ERROR_##name] = text,
+      RP_DIALECT_ERROR_MAP (S_TEXT)
+#undef S_TEXT
+    };
+    return (unsigned) error < RP_DIALECT_ERROR_COUNT ? texts[error] : "?";
+}

@@ -1,0 +1,75 @@
+/*  Return envelopes: how a guest wants its replies addressed, kept while its requests are open.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    The core knows a client's request by a number that the client chose. A guest chooses none, so
+    the number of its envelope is that number: slot and generation, never 0, and found in no other
+    life of the process.
+
+    An envelope belongs to a list, its session's, so that all of a session go at once.
+
+    Cost: an allocation for each envelope. Thread-safety: none.
+*/
+
+#ifndef RP_ENVELOPES_H
+#define RP_ENVELOPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/protocol/dialect.h"
+#include "common/base/list.h"
+#include "common/base/pool.h"
+
+typedef struct {
+    rp_pooled_t pooled;
+    rp_list_node_t node; /* in its session's list */
+    rp_frame_t *frames;  /* count of them; they, their bytes and the name are one allocation */
+    uint32_t count;
+    uint8_t name_size;
+    const char *name; /* the service, not NUL-terminated */
+    size_t size;      /* of the allocation */
+} rp_envelope_t;
+
+typedef struct {
+    rp_pool_t pool;
+    size_t bytes;
+} rp_envelopes_t;
+
+/*  limit: envelopes at most. seed: see rp_pool_init.  */
+void rp_envelopes_init (rp_envelopes_t *self, uint32_t limit, uint32_t seed);
+
+/*  Gives all back, whatever list they are in; those lists must not be used any more.  */
+void rp_envelopes_clear (rp_envelopes_t *self);
+
+/*  Keeps a copy of an envelope and of the service's name at the end of a list. Returns its id; 0 at
+    the limit or when out of memory, and nothing changed.  */
+uint64_t rp_envelopes_add (rp_envelopes_t *self,
+  rp_list_t *list,
+  const rp_frame_t *frames,
+  uint32_t count,
+  const char *name,
+  uint8_t name_size);
+
+/*  NULL if there is none with this id, or none any more.  */
+const rp_envelope_t *rp_envelopes_find (const rp_envelopes_t *self, uint64_t id);
+
+/*  False if there is none with this id.  */
+bool rp_envelopes_remove (rp_envelopes_t *self, uint64_t id);
+
+/*  Removes all of a list, which is empty then.  */
+void rp_envelopes_drop_all (rp_envelopes_t *self, rp_list_t *list);
+
+/*  How many there are, and the bytes that they hold in allocations of their own.  */
+static inline uint32_t rp_envelopes_count (const rp_envelopes_t *self)
+{
+    return self->pool.count;
+}
+
+static inline size_t rp_envelopes_bytes (const rp_envelopes_t *self)
+{
+    return self->bytes;
+}
+
+#endif

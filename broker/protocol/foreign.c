@@ -1,0 +1,308 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "broker/protocol/foreign.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <riposte/error.h>
+
+#include "broker/core/dispatch.h"
+
+void rp_guests_init (
+  rp_guests_t *self, rp_message_pool_t *pool, const rp_limits_t *limits, uint64_t seed)
+{
+    *self = (rp_guests_t){.pool = pool, .limits = limits};
+    rp_list_init (&self->sessions);
+    // Refused requests have an envelope too, until the refusal has gone out.
+    rp_envelopes_init (
+      &self->envelopes, (uint32_t) (limits->total_queue + limits->max_clients), (uint32_t) seed);
+}
+
+void rp_guests_clear (rp_guests_t *self)
+{
+    for (rp_list_node_t *node; (node = rp_list_first (&self->sessions));) {
+        rp_guest_session_t *session = RP_CONTAINER (node, rp_guest_session_t, node);
+        rp_guests_end (self, &session);
+    }
+    rp_envelopes_clear (&self->envelopes);
+}
+
+rp_guest_session_t *rp_guests_begin (rp_guests_t *self, rp_dialect_t dialect, bool worker)
+{
+    rp_guest_session_t *session = malloc (sizeof *session);
+    if (!session)
+        return NULL;
+    session->dialect = dialect;
+    session->worker = worker;
+    rp_list_init (&session->envelopes);
+    rp_list_append (&self->sessions, &session->node);
+    self->joined[dialect]++;
+    self->there[dialect]++;
+    return session;
+}
+
+void rp_guests_change (
+  rp_guests_t *self, rp_guest_session_t *session, rp_dialect_t dialect, bool worker)
+{
+    self->there[session->dialect]--;
+    self->there[dialect]++;
+    session->dialect = dialect;
+    session->worker = worker;
+}
+
+void rp_guests_end (rp_guests_t *self, rp_guest_session_t **session_p)
+{
+    rp_guest_session_t *session = *session_p;
+    if (!session)
+        return;
+    *session_p = NULL;
+    rp_envelopes_drop_all (&self->envelopes, &session->envelopes);
+    rp_list_remove (&session->node);
+    self->there[session->dialect]--;
+    free (session);
+}
+
+/*  ---- In ------------------------------------------------------------------------------------- */
+
+uint32_t rp_guests_frames (rp_message_t *message, rp_frame_t *frames)
+{
+    for (uint32_t index = 0; index < message->count; index++) {
+        zmq_msg_t *frame = rp_message_frame (message, index);
+        frames[index] = (rp_frame_t){zmq_msg_data (frame), zmq_msg_size (frame)};
+    }
+    return message->count;
+}
+
+void rp_guests_hello (const rp_guests_t *self, const rp_guest_t *guest, rp_head_t *head)
+{
+    const char *kind = rp_dialect_name (guest->dialect);
+    *head = (rp_head_t){.command = RP_COMMAND_HELLO,
+      .time = (uint32_t) self->limits->guest_heartbeat,
+      .key = kind,
+      .key_size = (uint8_t) strlen (kind)};
+    if (!guest->worker)
+        return;
+    head->flags = RP_FLAG_WORKER;
+    head->value = (uint32_t) self->limits->guest_window;
+    head->name = guest->name;
+    head->name_size = guest->name_size;
+}
+
+uint8_t rp_guests_traits (const rp_guest_t *guest)
+{
+    if (guest->worker)
+        return guest->dialect == RP_DIALECT_PLAIN ? RP_TRAIT_MUTE
+                                                  : RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN;
+    bool parts = guest->dialect != RP_DIALECT_MDP01 && guest->dialect != RP_DIALECT_PLAIN;
+    return parts ? RP_TRAIT_MUTE | RP_TRAIT_PARTS : RP_TRAIT_MUTE;
+}
+
+/*  What a client says needs an id, by which the reply finds its envelope.  */
+static bool s_fill_head (rp_guests_t *self,
+  rp_guest_session_t *session,
+  const rp_guest_t *guest,
+  const rp_frame_t *frames,
+  rp_head_t *head)
+{
+    *head = (rp_head_t){.command = guest->command};
+    if (guest->command == RP_COMMAND_REPLY) {
+        head->id = guest->token;
+        head->flags = guest->more ? RP_FLAG_MORE : 0;
+    }
+    else if (guest->command == RP_COMMAND_REQUEST) {
+        head->id = rp_envelopes_add (&self->envelopes, &session->envelopes, frames, guest->envelope,
+          guest->name, guest->name_size);
+        head->name = guest->name;
+        head->name_size = guest->name_size;
+        head->time = head->value = (uint32_t) self->limits->guest_deadline;
+        head->attempts = (uint8_t) self->limits->guest_attempts;
+        return head->id != 0;
+    }
+    return true;
+}
+
+/*  Puts a frame of its own for the head before the body.  */
+static bool s_replace_envelope (rp_message_t *message, const rp_head_t *head, uint32_t body)
+{
+    uint32_t kept = body < message->count ? message->count - body : 0;
+    size_t size = rp_wire_size (head);
+    zmq_msg_t *rest = kept ? malloc (kept * sizeof *rest) : NULL;
+    zmq_msg_t first;
+    if ((kept && !rest) || zmq_msg_init_size (&first, size) != 0) {
+        free (rest);
+        return false;
+    }
+    rp_wire_encode (head, zmq_msg_data (&first), size);
+    message->bytes = size;
+    for (uint32_t index = 0; index < kept; index++) {
+        zmq_msg_init (&rest[index]);
+        zmq_msg_move (&rest[index], rp_message_frame (message, body + index));
+        message->bytes += zmq_msg_size (&rest[index]);
+    }
+    zmq_msg_move (&message->first, &first);
+    zmq_msg_close (&first);
+    for (uint32_t index = 1; index < message->count; index++)
+        zmq_msg_close (rp_message_frame (message, index));
+    free (message->rest);
+    message->rest = rest;
+    message->count = 1 + kept;
+    return true;
+}
+
+bool rp_guests_take (rp_guests_t *self,
+  rp_guest_session_t *session,
+  const rp_guest_t *guest,
+  rp_message_t *message,
+  rp_head_t *head)
+{
+    rp_frame_t frames[RP_GUEST_FRAMES_MAX];
+    rp_guests_frames (message, frames);
+    bool has_body = guest->command == RP_COMMAND_REQUEST || guest->command == RP_COMMAND_REPLY;
+    uint32_t body = has_body ? guest->body : message->count;
+    if (!s_fill_head (self, session, guest, frames, head))
+        return false;
+    if (!s_replace_envelope (message, head, body)) {
+        if (guest->command == RP_COMMAND_REQUEST)
+            rp_envelopes_remove (&self->envelopes, head->id);
+        return false;
+    }
+    // The name lay in a frame that is gone.
+    return rp_wire_decode (head, rp_message_data (message), rp_message_size (message))
+             == RP_WIRE_ERROR_NONE
+           || guest->command == RP_COMMAND_REPLY;
+}
+
+/*  ---- Out ------------------------------------------------------------------------------------ */
+
+/*  Frames of a message to be, in order. Those with a source share its content.  */
+typedef struct {
+    rp_frame_t frames[RP_ENVELOPE_FRAMES_MAX + RP_PREFIX_FRAMES_MAX + 1 + RP_FRAMES_MAX];
+    zmq_msg_t *sources[RP_ENVELOPE_FRAMES_MAX + RP_PREFIX_FRAMES_MAX + 1 + RP_FRAMES_MAX];
+    uint32_t count;
+} s_parts_t;
+
+static void s_add (s_parts_t *self, const void *data, size_t size, zmq_msg_t *source)
+{
+    self->frames[self->count] = (rp_frame_t){data, size};
+    self->sources[self->count++] = source;
+}
+
+static void s_add_frames (s_parts_t *self, const rp_frame_t *frames, uint32_t count)
+{
+    for (uint32_t index = 0; index < count; index++)
+        s_add (self, frames[index].data, frames[index].size, NULL);
+}
+
+/*  The body of a native message, frame by frame; an empty frame if it has none, because MDP wants
+    one.  */
+static void s_add_body (
+  rp_message_pool_t *pool, s_parts_t *self, rp_message_t *native, const rp_head_t *head)
+{
+    size_t inline_size = rp_message_size (native) - head->size;
+    if (inline_size > 0 || native->count == 1)
+        s_add (self, rp_message_data (native) + head->size, inline_size, NULL);
+    pool->copied += inline_size;
+    for (uint32_t index = 1; index < native->count; index++)
+        s_add (self, NULL, 0, rp_message_frame (native, index));
+}
+
+/*  What a client gets of a reply, whose protocol has no status. False if that is nothing.  */
+static bool s_add_outcome (
+  const rp_guests_t *self, s_parts_t *parts, rp_message_t *native, const rp_head_t *head)
+{
+    bool answered = head->status == RP_OK || head->status == RP_APP_ERROR;
+    bool empty = native->count == 1 && rp_message_size (native) == head->size;
+    if (answered && !(empty && head->text_size)) {
+        s_add_body (self->pool, parts, native, head);
+        return true;
+    }
+    if (answered) {
+        s_add (parts, head->text, head->text_size, NULL);
+        return true;
+    }
+    if (!self->limits->guest_errors)
+        return false;
+    const char *name = rp_status_name (head->status);
+    s_add (parts, name, strlen (name), NULL);
+    s_add (parts, head->text, head->text_size, NULL);
+    return true;
+}
+
+static bool s_fill (zmq_msg_t *frame, const s_parts_t *parts, uint32_t index)
+{
+    if (parts->sources[index])
+        return zmq_msg_copy (frame, parts->sources[index]) == 0;
+    size_t size = parts->frames[index].size;
+    zmq_msg_t made;
+    if (zmq_msg_init_size (&made, size) != 0)
+        return false;
+    if (size)
+        memcpy (zmq_msg_data (&made), parts->frames[index].data, size);
+    zmq_msg_move (frame, &made);
+    zmq_msg_close (&made);
+    return true;
+}
+
+/*  NULL with ENOMEM when out of memory.  */
+static rp_message_t *s_compose (rp_message_pool_t *pool, const s_parts_t *parts)
+{
+    rp_message_t *message = rp_message_new (pool, 0);
+    bool filled =
+      message && (parts->count == 1 || rp_message_add_frames (message, parts->count - 1));
+    for (uint32_t index = 0; filled && index < parts->count; index++) {
+        filled = s_fill (rp_message_frame (message, index), parts, index);
+        message->bytes += zmq_msg_size (rp_message_frame (message, index));
+    }
+    if (!filled) {
+        rp_message_destroy (pool, &message);
+        errno = ENOMEM;
+    }
+    return message;
+}
+
+static rp_message_t *s_to_client (
+  rp_guests_t *self, rp_dialect_t dialect, rp_message_t *native, rp_head_t *head)
+{
+    const rp_envelope_t *envelope =
+      head->command == RP_COMMAND_REPLY ? rp_envelopes_find (&self->envelopes, head->id) : NULL;
+    errno = 0;
+    if (!envelope)
+        return NULL;
+    head->name = envelope->name;
+    head->name_size = envelope->name_size;
+    rp_prefix_t prefix;
+    s_parts_t parts = {.count = 0};
+    rp_message_t *message = NULL;
+    s_add_frames (&parts, envelope->frames, envelope->count);
+    if (rp_dialect_write (&prefix, dialect, false, head)) {
+        s_add_frames (&parts, prefix.frames, prefix.count);
+        if (s_add_outcome (self, &parts, native, head))
+            message = s_compose (self->pool, &parts);
+    }
+    int reason = message ? 0 : errno;
+    if (!(head->flags & RP_FLAG_MORE) && reason != ENOMEM)
+        rp_envelopes_remove (&self->envelopes, head->id);
+    errno = reason;
+    return message;
+}
+
+rp_message_t *rp_guests_translate (
+  rp_guests_t *self, const rp_guest_session_t *session, rp_message_t *native)
+{
+    rp_head_t head;
+    // A REPLY with MORE is no message of the native protocol's, but decodes up to its flags.
+    (void) rp_wire_decode (&head, rp_message_data (native), rp_message_size (native));
+    if (!session->worker)
+        return s_to_client (self, session->dialect, native, &head);
+    rp_prefix_t prefix;
+    errno = 0;
+    if (!rp_dialect_write (&prefix, session->dialect, true, &head))
+        return NULL;
+    s_parts_t parts = {.count = 0};
+    s_add_frames (&parts, prefix.frames, prefix.count);
+    if (head.command == RP_COMMAND_REQUEST)
+        s_add_body (self->pool, &parts, native, &head);
+    return s_compose (self->pool, &parts);
+}

@@ -1,0 +1,221 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "broker/store/history.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/wire/head.h"
+#include "common/wire/headers.h"
+
+#define S_BUFFER (1u << 18)
+/*  What a line ends with that a broker which was killed could not end.  */
+#define S_TORN "\ttorn\n"
+/*  No line is longer: times and numbers, a name of a service, and a header's value.  */
+#define S_LINE_MAX (1024u + RP_HEADER_VALUE_MAX)
+
+static const char *const s_names[] = {
+#define S_NAME(name, text) text,
+  RP_NOTE_MAP (S_NAME)
+#undef S_NAME
+};
+
+int rp_history_open (const char *path)
+{
+    int descriptor = open (path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (descriptor < 0)
+        return -1;
+    char last;
+    off_t size = lseek (descriptor, 0, SEEK_END);
+    if (size > 0 && pread (descriptor, &last, 1, size - 1) == 1 && last != '\n'
+        && write (descriptor, S_TORN, sizeof S_TORN - 1) != sizeof S_TORN - 1) {
+        int error = errno;
+        close (descriptor);
+        errno = error;
+        return -1;
+    }
+    return descriptor;
+}
+
+/*  The beginning of a line: time, party, event.  */
+static void s_begin (rp_history_t *self, int64_t now, const char *event)
+{
+    if (S_BUFFER - self->used < S_LINE_MAX)
+        rp_history_flush (self);
+    self->used += (size_t) snprintf (self->buffer + self->used, S_BUFFER - self->used,
+      "%" PRId64 "\t%s\t%s", now, self->party, event);
+}
+
+__attribute__ ((format (printf, 2, 3))) static void s_add (
+  rp_history_t *self, const char *format, ...)
+{
+    va_list arguments;
+    va_start (arguments, format);
+    self->used +=
+      (size_t) vsnprintf (self->buffer + self->used, S_BUFFER - self->used, format, arguments);
+    va_end (arguments);
+}
+
+static void s_number (rp_history_t *self, const char *key, uint64_t value)
+{
+    s_add (self, "\t%s=%" PRIu64, key, value);
+}
+
+/*  Names and headers have no control characters, so no tab and no newline.  */
+static void s_text (rp_history_t *self, const char *key, const char *text, size_t size)
+{
+    s_add (self, "\t%s=%.*s", key, size ? (int) size : 1, size ? text : "-");
+}
+
+static void s_status (rp_history_t *self, unsigned status)
+{
+    s_add (self, "\tstatus=%s", rp_status_name ((int) status));
+}
+
+static void s_end_line (rp_history_t *self)
+{
+    self->buffer[self->used++] = '\n';
+}
+
+bool rp_history_begin (rp_history_t *self, int descriptor, const char *instance, int64_t now)
+{
+    *self = (rp_history_t){.descriptor = descriptor, .buffer = malloc (S_BUFFER), .scraped = now};
+    if (!self->buffer) {
+        self->descriptor = 0;
+        return false;
+    }
+    snprintf (self->party, sizeof self->party, "broker:%s", instance);
+    s_begin (self, now, "begin");
+    s_number (self, "pid", (uint64_t) getpid ());
+    s_end_line (self);
+    return true;
+}
+
+void rp_history_end (rp_history_t *self, int64_t now)
+{
+    s_begin (self, now, "end");
+    s_end_line (self);
+    rp_history_flush (self);
+}
+
+void rp_history_clear (rp_history_t *self)
+{
+    free (self->buffer);
+    *self = (rp_history_t){0};
+}
+
+void rp_history_message (rp_history_t *self, int64_t now, rp_peer_id_t peer, const rp_head_t *head)
+{
+    if (peer.v == 0 || (head->command != RP_COMMAND_REQUEST && head->command != RP_COMMAND_CANCEL))
+        return;
+    bool request = head->command == RP_COMMAND_REQUEST;
+    s_begin (self, now, request ? "request" : "cancel");
+    s_number (self, "session", peer.v);
+    s_number (self, "id", head->id);
+    if (request) {
+        rp_header_t name = {.value_size = 0};
+        (void) rp_headers_find (head->headers, head->headers_size, RP_HISTORY_HEADER, &name);
+        s_text (self, "req", name.value, name.value_size);
+        s_text (self, "service", head->name, head->name_size);
+        s_number (self, "conv", head->conversation);
+    }
+    s_end_line (self);
+}
+
+static void s_note_peer (rp_history_t *self, const rp_action_t *action)
+{
+    const rp_note_t *note = &action->note;
+    s_number (self, "session", action->peer.v);
+    if (note->kind == RP_NOTE_JOIN) {
+        s_add (self, "\trole=%s", note->worker.v ? "worker" : "client");
+        s_text (self, "name", note->name, strlen (note->name));
+        s_text (self, "service", note->service, strlen (note->service));
+    }
+    if (note->worker.v && (note->kind == RP_NOTE_JOIN || note->kind == RP_NOTE_WINDOW))
+        s_number (self, "window", note->window);
+}
+
+static void s_note_request (rp_history_t *self, const rp_action_t *action)
+{
+    const rp_note_t *note = &action->note;
+    s_number (self, "session", action->peer.v);
+    s_number (self, "id", note->id);
+    if (note->kind == RP_NOTE_ACCEPT)
+        s_text (self, "service", note->service, strlen (note->service));
+    if (action->token.v) {
+        s_number (self, "token", action->token.v);
+        s_number (self, "worker", note->worker.v);
+    }
+    if (note->kind == RP_NOTE_ACCEPT || note->kind == RP_NOTE_FINAL)
+        s_number (self, "attempts", note->kind == RP_NOTE_FINAL ? note->attempt : note->attempts);
+    else if (note->kind != RP_NOTE_REFUSE)
+        s_number (self, "attempt", note->attempt);
+    if (note->kind == RP_NOTE_DISPATCH)
+        s_number (self, "conv", note->conversation);
+    if (note->kind == RP_NOTE_ACCEPT || note->kind == RP_NOTE_DISPATCH)
+        s_add (self, "\tdeadline=%" PRId64, note->deadline);
+    if (note->kind == RP_NOTE_REFUSE || note->kind == RP_NOTE_ANSWER || note->kind == RP_NOTE_FINAL)
+        s_status (self, note->status);
+}
+
+void rp_history_note (rp_history_t *self, int64_t now, const rp_action_t *action)
+{
+    s_begin (self, now, s_names[action->note.kind]);
+    if (action->note.kind <= RP_NOTE_LEAVE) {
+        s_note_peer (self, action);
+    }
+    else if (action->note.kind == RP_NOTE_LATE) {
+        s_number (self, "worker", action->note.worker.v);
+        s_number (self, "token", action->token.v);
+    }
+    else {
+        s_note_request (self, action);
+    }
+    s_end_line (self);
+}
+
+void rp_history_scrape (rp_history_t *self, int64_t now, const rp_stats_t *stats)
+{
+    if (now - self->scraped < RP_HISTORY_SCRAPE_US)
+        return;
+    self->scraped = now;
+    uint64_t finals = 0;
+    for (unsigned status = 0; status < RP_FINAL_COUNT; status++)
+        finals += stats->final[status];
+    s_begin (self, now, "scrape");
+    s_number (self, "accepted", stats->requests);
+    s_number (self, "finals", finals);
+    s_number (self, "queued", stats->waiting);
+    s_number (self, "running", stats->running);
+    s_number (self, "late", stats->late_replies);
+    s_end_line (self);
+}
+
+void rp_history_flush (rp_history_t *self)
+{
+    size_t written = 0;
+    while (rp_history_is_kept (self) && written < self->used) {
+        ssize_t size = write (self->descriptor, self->buffer + written, self->used - written);
+        if (size > 0) {
+            written += (size_t) size;
+        }
+        else if (size == 0 || errno != EINTR) {
+            self->error = size == 0 ? ENOSPC : errno;
+            self->descriptor = 0;
+        }
+    }
+    self->used = 0;
+}
+
+int rp_history_failure (rp_history_t *self)
+{
+    int error = self->error;
+    self->error = 0;
+    return error;
+}

@@ -1,0 +1,111 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "broker/transport/endpoint.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <zmq.h>
+
+#include "common/io/socket.h"
+
+#define S_IPC "ipc://"
+
+static bool s_begins (const char *text, const char *start)
+{
+    return strncmp (text, start, strlen (start)) == 0;
+}
+
+/*  True if something else than a socket is in the place of one. libzmq would delete it and
+    bind.  */
+static bool s_is_taken (const char *path)
+{
+    struct stat found;
+    return *path != '@' && lstat (path, &found) == 0 && !S_ISSOCK (found.st_mode);
+}
+
+/*  True if somebody listens on an ipc path. libzmq removes whatever is there and binds.  */
+static bool s_is_listening (const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen (path) >= sizeof address.sun_path)
+        return false;
+    strcpy (address.sun_path, path);
+    int probe = socket (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (probe < 0)
+        return false;
+    bool listening = connect (probe, (struct sockaddr *) &address, sizeof address) == 0
+                     || errno == EAGAIN; // its backlog is full
+    close (probe);
+    return listening;
+}
+
+char *rp_endpoint_bind (void *socket, const char *endpoint)
+{
+    if (s_begins (endpoint, S_IPC) && s_is_taken (endpoint + strlen (S_IPC))) {
+        errno = EEXIST;
+        return NULL;
+    }
+    if (s_begins (endpoint, S_IPC) && s_is_listening (endpoint + strlen (S_IPC))) {
+        errno = EADDRINUSE;
+        return NULL;
+    }
+    if (rp_socket_prepare (socket, endpoint) != 0 || zmq_bind (socket, endpoint) != 0)
+        return NULL;
+    char real[RP_ENDPOINT_TEXT_MAX];
+    size_t size = sizeof real;
+    return strdup (zmq_getsockopt (socket, ZMQ_LAST_ENDPOINT, real, &size) == 0 ? real : endpoint);
+}
+
+bool rp_endpoint_is_local (const char *endpoint)
+{
+    return s_begins (endpoint, S_IPC) || rp_socket_endpoint_is_loopback (endpoint);
+}
+
+const char *rp_endpoint_explain (const char *endpoint, int error, const char *option, char *buffer)
+{
+    const char *colon = strrchr (endpoint, ':');
+    const char *port = colon ? colon + 1 : "";
+    switch (error) {
+        case EADDRINUSE:
+            if (s_begins (endpoint, S_IPC))
+                snprintf (buffer, RP_ENDPOINT_TEXT_MAX,
+                  "cannot bind %s: somebody listens there, perhaps another riposte-broker; stop "
+                  "it, or choose another path with %s",
+                  endpoint, option);
+            else
+                snprintf (buffer, RP_ENDPOINT_TEXT_MAX,
+                  "cannot bind %s: the port is in use, perhaps by another riposte-broker; see who "
+                  "holds it with: ss -ltnp 'sport = :%s', or choose another with %s",
+                  endpoint, port, option);
+            break;
+        case EEXIST:
+            snprintf (buffer, RP_ENDPOINT_TEXT_MAX,
+              "cannot bind %s: a file that is not a socket is there; remove it, or choose another "
+              "path with %s",
+              endpoint, option);
+            break;
+        case EADDRNOTAVAIL:
+        case ENODEV:
+            snprintf (buffer, RP_ENDPOINT_TEXT_MAX,
+              "cannot bind %s: this machine does not have that address; see which it has with: "
+              "ip addr, or use 127.0.0.1 or 0.0.0.0",
+              endpoint);
+            break;
+        case EACCES:
+            snprintf (buffer, RP_ENDPOINT_TEXT_MAX,
+              "cannot bind %s: not permitted; ports below 1024 and directories of others want more "
+              "rights, choose another with %s",
+              endpoint, option);
+            break;
+        default:
+            snprintf (buffer, RP_ENDPOINT_TEXT_MAX, "cannot bind %s: %s; choose another with %s",
+              endpoint, zmq_strerror (error), option);
+    }
+    return buffer;
+}

@@ -1,0 +1,367 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "client/client_core.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "client/exchange.h"
+#include "common/base/units.h"
+#include "common/wire/headers.h"
+
+/*  Orders about the session, in the order in which they are carried out.  */
+enum {
+    S_ORDER_BYE = 1 << 0,
+    S_ORDER_CLOSE_ORDERLY = 1 << 1,
+    S_ORDER_CLOSE = 1 << 2,
+    S_ORDER_OPEN = 1 << 3,
+    S_ORDER_HELLO = 1 << 4,
+    S_ORDER_HEARTBEAT = 1 << 5,
+};
+
+#define S_NEVER INT64_MAX
+
+static rp_exchange_t *s_exchange (rp_list_node_t *node)
+{
+    return RP_CONTAINER (node, rp_exchange_t, node);
+}
+
+void rp_client_core_init (rp_client_core_t *self, const rp_client_config_t *config, uint64_t seed)
+{
+    *self = (rp_client_core_t){.config = *config, .random = seed, .next = S_NEVER};
+    rp_timers_init (&self->timers);
+    rp_list_init (&self->waiting);
+    rp_list_init (&self->running);
+    rp_list_init (&self->todo);
+}
+
+void rp_client_core_clear (rp_client_core_t *self)
+{
+    rp_timers_clear (&self->timers);
+    rp_slots_clear (&self->slots);
+}
+
+void rp_client_core_start (rp_client_core_t *self, int64_t now)
+{
+    if (self->started || self->closed)
+        return;
+    self->started = true;
+    self->next = now;
+    self->budget = self->config.retry_percent ? RP_RETRY_RESERVE * 100 : 0;
+    rp_link_init (&self->link, self->config.endpoints, self->config.endpoint_count,
+      self->config.heartbeat_ms, RP_IDLE_TENTHS_CLIENT);
+}
+
+/*  ---- The session ---------------------------------------------------------------------------- */
+
+/*  What was with the broker ends or waits again, in front of what has not been sent, in order.  */
+static void s_end_session (rp_client_core_t *self, int64_t now)
+{
+    self->draining = false;
+    self->orders &= (unsigned) ~(S_ORDER_HELLO | S_ORDER_HEARTBEAT);
+    self->next = now;
+    rp_list_node_t *place = self->waiting.ring.next;
+    for (rp_list_node_t *node; (node = rp_list_first (&self->running));)
+        rp_exchange_lost (self, s_exchange (node), place, now);
+}
+
+static void s_remember (rp_client_core_t *self, const char *endpoint, const char *reason)
+{
+    snprintf (self->error, sizeof self->error, "%s: %s", endpoint, reason);
+}
+
+void rp_client_core_failed (rp_client_core_t *self, const char *reason, int64_t now)
+{
+    if (self->closed || self->link.state < RP_LINK_CONNECTING || self->link.state > RP_LINK_UP)
+        return;
+    s_remember (self, rp_link_endpoint (&self->link), reason);
+    rp_link_failed (&self->link, now, rp_client_core_random (self));
+    self->orders |= S_ORDER_CLOSE;
+    s_end_session (self, now);
+}
+
+void rp_client_core_connected (rp_client_core_t *self, int64_t now)
+{
+    if (self->closed || self->link.state != RP_LINK_CONNECTING)
+        return;
+    rp_link_connected (&self->link, now);
+    self->orders |= S_ORDER_HELLO;
+    self->next = now;
+}
+
+static void s_finish_all (
+  rp_client_core_t *self, rp_status_t status, rp_exchange_end_t end, int64_t now)
+{
+    for (uint32_t slot = 0; slot < self->slots.capacity; slot++) {
+        rp_exchange_t *exchange = rp_slots_at (&self->slots, slot);
+        if (exchange)
+            rp_exchange_finish (self, exchange, status, end, now);
+    }
+}
+
+/*  The broker refused: nothing that waits will ever be sent.  */
+static void s_refused (rp_client_core_t *self, rp_status_t status, int64_t now)
+{
+    self->refusal = status;
+    rp_link_refused (&self->link);
+    self->orders |= S_ORDER_CLOSE;
+    s_end_session (self, now);
+    s_finish_all (self, status, RP_END_REFUSED, now);
+}
+
+static void s_bye (rp_client_core_t *self, const rp_head_t *bye, int64_t now)
+{
+    char reason[256];
+    bool greeting = self->link.state == RP_LINK_GREETING;
+    bool refused = greeting && (bye->status == RP_DENIED || bye->status == RP_INVALID);
+    snprintf (reason, sizeof reason, "the broker %s with %s%s%.*s",
+      refused ? "refused" : "said BYE", rp_status_name (bye->status), bye->text_size ? ": " : "",
+      (int) bye->text_size, bye->text_size ? bye->text : "");
+    if (!refused) {
+        rp_client_core_failed (self, reason, now);
+        return;
+    }
+    s_remember (self, rp_link_endpoint (&self->link), reason);
+    s_refused (self, (rp_status_t) bye->status, now);
+}
+
+static uint64_t s_read_max_body (const rp_head_t *welcome)
+{
+    rp_header_t header;
+    char text[RP_UNITS_TEXT_MAX];
+    uint64_t value = 0;
+    const char *reason = NULL;
+    if (!rp_headers_find (welcome->headers, welcome->headers_size, "max-body", &header)
+        || header.value_size >= sizeof text)
+        return 0;
+    memcpy (text, header.value, header.value_size);
+    text[header.value_size] = '\0';
+    return rp_count_parse (text, &value, &reason) ? value : 0;
+}
+
+static void s_welcome (rp_client_core_t *self, const rp_head_t *welcome, int64_t now)
+{
+    if (!rp_link_welcomed (&self->link, welcome, now)) {
+        rp_client_core_failed (self, "its WELCOME makes no sense", now);
+        return;
+    }
+    self->sessions++;
+    self->broker_open = welcome->value;
+    self->max_body = s_read_max_body (welcome);
+    self->next = now;
+}
+
+/*  The broker goes away. What it has goes on; the rest waits for another, if there is one.  */
+static void s_drain (rp_client_core_t *self)
+{
+    self->draining = self->config.endpoint_count > 1;
+}
+
+static void s_move (rp_client_core_t *self, int64_t now)
+{
+    self->draining = false;
+    s_remember (self, rp_link_endpoint (&self->link), "the broker drains");
+    if (!rp_link_move (&self->link, now, rp_client_core_random (self)))
+        return;
+    self->orders |= S_ORDER_BYE | S_ORDER_CLOSE_ORDERLY;
+    s_end_session (self, now);
+}
+
+static rp_exchange_t *s_reply (rp_client_core_t *self, const rp_head_t *reply, int64_t now)
+{
+    rp_exchange_t *exchange = rp_slots_at (&self->slots, reply->id);
+    if (!exchange || exchange->wire_id != reply->id || exchange->state != RP_EXCHANGE_RUNNING) {
+        self->late++;
+        return NULL;
+    }
+    return rp_exchange_replied (self, exchange, reply, now) ? exchange : NULL;
+}
+
+rp_exchange_t *rp_client_core_message (rp_client_core_t *self, const rp_head_t *head, int64_t now)
+{
+    bool up = self->link.state == RP_LINK_UP;
+    bool greeting = self->link.state == RP_LINK_GREETING;
+    if (up || greeting)
+        rp_link_heard (&self->link, now);
+
+    if (up && head->command == RP_COMMAND_REPLY)
+        return s_reply (self, head, now);
+    if (up && head->command == RP_COMMAND_HEARTBEAT) {
+        if (rp_link_beat (&self->link, now))
+            self->next = now;
+        return NULL;
+    }
+    if (greeting && head->command == RP_COMMAND_WELCOME)
+        s_welcome (self, head, now);
+    else if ((up || greeting) && head->command == RP_COMMAND_BYE)
+        s_bye (self, head, now);
+    else if (up && head->command == RP_COMMAND_DRAIN)
+        s_drain (self);
+    else
+        self->ignored++;
+    return NULL;
+}
+
+/*  ---- Time ----------------------------------------------------------------------------------- */
+
+static void s_fell_silent (
+  rp_client_core_t *self, const char *endpoint, rp_link_state_t before, int64_t now)
+{
+    char reason[96];
+    if (before == RP_LINK_UP)
+        snprintf (reason, sizeof reason, "the broker said nothing for too long");
+    else
+        snprintf (reason, sizeof reason, "%s within %u ms",
+          before == RP_LINK_GREETING ? "connected, but no WELCOME came" : "no connection",
+          RP_CONNECT_MS);
+    s_remember (self, endpoint, reason);
+    self->orders |= S_ORDER_CLOSE;
+    s_end_session (self, now);
+}
+
+/*  Returns when the link wants to be called again.  */
+static int64_t s_tick_link (rp_client_core_t *self, int64_t now)
+{
+    self->link.idle = self->running_count == 0;
+    for (;;) {
+        int64_t next = S_NEVER;
+        const char *endpoint = rp_link_endpoint (&self->link);
+        rp_link_state_t before = self->link.state;
+        switch (rp_link_tick (&self->link, now, rp_client_core_random (self), &next)) {
+            case RP_LINK_OPEN:
+                self->orders |= S_ORDER_OPEN;
+                break;
+            case RP_LINK_LOST:
+                s_fell_silent (self, endpoint, before, now);
+                break;
+            case RP_LINK_HEARTBEAT:
+                self->orders |= S_ORDER_HEARTBEAT;
+                break;
+            case RP_LINK_NOTHING:
+                return next;
+        }
+    }
+}
+
+int64_t rp_client_core_tick (rp_client_core_t *self, int64_t now)
+{
+    if (now < self->next)
+        return self->next;
+    int64_t link_next = self->started && !self->closed ? s_tick_link (self, now) : S_NEVER;
+
+    rp_timer_t *first;
+    while ((first = rp_timers_first (&self->timers)) && first->due <= now)
+        rp_exchange_timed (self, RP_CONTAINER (first, rp_exchange_t, timer), now);
+
+    self->next = link_next;
+    if (first && first->due < self->next)
+        self->next = first->due;
+    if (self->blocked_until > now && self->blocked_until < self->next)
+        self->next = self->blocked_until;
+    return self->next;
+}
+
+void rp_client_core_close (rp_client_core_t *self, int64_t now)
+{
+    if (self->closed)
+        return;
+    self->closed = true;
+    bool greeted = self->link.state == RP_LINK_GREETING || self->link.state == RP_LINK_UP;
+    self->orders = S_ORDER_CLOSE_ORDERLY | (greeted ? S_ORDER_BYE : 0u);
+    s_finish_all (self, RP_CANCELLED, RP_END_WITHDRAWN, now);
+    rp_link_close (&self->link);
+}
+
+/*  ---- Orders --------------------------------------------------------------------------------- */
+
+static void s_said (rp_client_core_t *self, int64_t now)
+{
+    if (rp_link_said (&self->link, now))
+        self->next = now;
+}
+
+static bool s_say (
+  rp_client_core_t *self, rp_client_order_t *order, const rp_head_t *head, int64_t now)
+{
+    *order = (rp_client_order_t){.kind = RP_CLIENT_SAY, .head = *head};
+    s_said (self, now);
+    return true;
+}
+
+static bool __attribute__ ((noinline))
+s_session_order (rp_client_core_t *self, rp_client_order_t *order, int64_t now)
+{
+    unsigned first = self->orders & -self->orders;
+    self->orders &= ~first;
+    switch (first) {
+        case S_ORDER_BYE:
+            return s_say (self, order, &(rp_head_t){.command = RP_COMMAND_BYE}, now);
+        case S_ORDER_CLOSE_ORDERLY:
+        case S_ORDER_CLOSE:
+            *order = (rp_client_order_t){
+              .kind = RP_CLIENT_CLOSE, .orderly = first == S_ORDER_CLOSE_ORDERLY};
+            return true;
+        case S_ORDER_OPEN:
+            *order = (rp_client_order_t){
+              .kind = RP_CLIENT_OPEN, .endpoint = rp_link_endpoint (&self->link)};
+            return true;
+        case S_ORDER_HELLO:
+            return s_say (self, order,
+              &(rp_head_t){.command = RP_COMMAND_HELLO,
+                .flags = RP_FLAG_BUNDLES,
+                .time = self->link.proposed_ms},
+              now);
+        default:
+            *order = (rp_client_order_t){.kind = RP_CLIENT_SAY,
+              .head = {.command = RP_COMMAND_HEARTBEAT, .time = rp_link_announced (&self->link)}};
+            return true;
+    }
+}
+
+/*  What is to be said about single requests: CANCEL first, then their end.  */
+static bool s_todo_order (rp_client_core_t *self, rp_client_order_t *order, int64_t now)
+{
+    for (rp_list_node_t *node; (node = rp_list_first (&self->todo));) {
+        rp_exchange_t *exchange = RP_CONTAINER (node, rp_exchange_t, todo);
+        uint64_t cancel = exchange->cancel;
+        exchange->cancel = 0;
+        if (cancel && self->link.state == RP_LINK_UP)
+            return s_say (
+              self, order, &(rp_head_t){.command = RP_COMMAND_CANCEL, .id = cancel}, now);
+        rp_list_remove (node);
+        if (exchange->state == RP_EXCHANGE_ENDED) {
+            exchange->state = RP_EXCHANGE_IDLE;
+            order->kind = RP_CLIENT_ENDED;
+            order->exchange = exchange;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool s_may_send (const rp_client_core_t *self, int64_t now)
+{
+    return self->link.state == RP_LINK_UP && !self->draining && now >= self->blocked_until
+           && (!self->broker_open || self->running_count < self->broker_open);
+}
+
+bool rp_client_core_next_order (rp_client_core_t *self, rp_client_order_t *order, int64_t now)
+{
+    if (self->draining && self->running_count == 0 && self->link.state == RP_LINK_UP)
+        s_move (self, now);
+    if (self->orders)
+        return s_session_order (self, order, now);
+    for (;;) {
+        if (s_todo_order (self, order, now))
+            return true;
+        rp_list_node_t *node = rp_list_first (&self->waiting);
+        if (!node || !s_may_send (self, now))
+            return false;
+        if (rp_exchange_send (self, s_exchange (node), &order->head, now)) {
+            order->kind = RP_CLIENT_SEND;
+            order->exchange = s_exchange (node);
+            s_said (self, now);
+            return true;
+        }
+    }
+}

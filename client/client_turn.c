@@ -1,0 +1,256 @@
+/*  The client's turn: from the channel to the core, and what it orders back to the channel.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "client/client_state.h"
+#include "common/wire/head.h"
+
+/*  Messages taken in one turn, so that a broker that floods cannot keep time from passing.  */
+#define S_BUDGET 1024
+
+/*  Bytes of a reply. What the broker says of itself may be over its limit for others' bodies.  */
+#define S_REPLY_MAX ((size_t) 0x40000000u + RP_WIRE_HEAD_MAX)
+
+/*  ---- Ends ----------------------------------------------------------------------------------- */
+
+/*  Hands an ended call to whom it concerns.  */
+static void s_hand_over (rp_client_t *self, rp_call_t *call)
+{
+    if (call->awaited) {
+        call->done = true;
+        rp_pump_notify_on (self->pump, call);
+    }
+    else if (call->callback) {
+        rp_list_append (&self->callbacks, &call->node);
+        rp_pump_notify_on (self->pump, &self->callbacks);
+    }
+    else {
+        if (rp_list_is_empty (&self->ended)) {
+            rp_pump_notify_on (self->pump, &self->ended);
+            if (self->event_fd >= 0)
+                eventfd_write (self->event_fd, 1);
+        }
+        rp_list_append (&self->ended, &call->node);
+    }
+}
+
+static void s_end (rp_client_t *self, rp_call_t *call)
+{
+    const rp_exchange_t *exchange = &call->exchange;
+    rp_reply_t *reply = &call->reply;
+    reply->id = exchange->id;
+    reply->tag = call->tag;
+    reply->total_us = (uint64_t) (exchange->ended - exchange->submitted);
+    if (reply->status == RP_OK) // unless filling it failed
+        reply->status = exchange->status;
+    if (exchange->unseen && reply->attempts == 0)
+        reply->attempts = 1; // 0 would say that it never ran
+    if (exchange->end != RP_END_REPLY)
+        reply->text = reply->own_text = rp_explain_end (&self->core, call);
+    s_hand_over (self, call);
+}
+
+/*  ---- Orders --------------------------------------------------------------------------------- */
+
+static void s_say (rp_client_t *self, rp_head_t *head, int64_t now)
+{
+    if (head->command == RP_COMMAND_HELLO) {
+        head->key = self->name;
+        head->key_size = (uint8_t) strlen (self->name);
+    }
+    if (rp_channel_send_head (self->channel, head) != 0 && head->command == RP_COMMAND_HELLO)
+        rp_client_core_failed (&self->core, "the transport did not take HELLO", now);
+}
+
+static void s_send (rp_client_t *self, rp_client_order_t *order, int64_t now)
+{
+    rp_call_t *call = (rp_call_t *) order->exchange;
+    size_t size = rp_call_prepare (call, &order->head);
+    uint8_t *room = size ? rp_channel_room (self->channel, size) : NULL;
+    if (room) {
+        rp_call_write (call, &order->head, room);
+        return;
+    }
+    rp_message_t *message = rp_call_message (call, &order->head, &self->messages);
+    if (message && rp_channel_send (self->channel, &self->messages, &message) == 0) {
+        rp_call_sent (call);
+        return;
+    }
+    rp_message_destroy (&self->messages, &message);
+    rp_client_core_unsent (&self->core, order->exchange, now);
+}
+
+/*  Does what the core ordered. Returns true if that used the socket.  */
+static bool s_obey (rp_client_t *self, int64_t now)
+{
+    bool used = false;
+    rp_client_order_t order;
+    while (rp_client_core_may_order (&self->core)
+           && rp_client_core_next_order (&self->core, &order, now))
+        switch (order.kind) {
+            case RP_CLIENT_OPEN:
+                if (rp_channel_open (self->channel, order.endpoint) != 0)
+                    rp_client_core_failed (&self->core, zmq_strerror (zmq_errno ()), now);
+                rp_pump_kick (self->pump); // whoever polls may poll the old descriptors
+                used = true;
+                break;
+            case RP_CLIENT_CLOSE:
+                rp_channel_close (self->channel, order.orderly ? RP_CLIENT_LINGER_MS : 0);
+                break;
+            case RP_CLIENT_SAY:
+                s_say (self, &order.head, now);
+                used = true;
+                break;
+            case RP_CLIENT_SEND:
+                s_send (self, &order, now);
+                used = true;
+                break;
+            case RP_CLIENT_ENDED:
+                s_end (self, (rp_call_t *) order.exchange);
+                break;
+        }
+    return used;
+}
+
+/*  ---- Receiving ------------------------------------------------------------------------------ */
+
+/*  message is NULL if the frame lies in a bundle.  */
+static void s_take_frame (
+  rp_client_t *self, const uint8_t *frame, size_t size, rp_message_t *message, int64_t now)
+{
+    rp_head_t head;
+    if (rp_wire_decode (&head, frame, size) != RP_WIRE_ERROR_NONE) {
+        self->core.ignored++;
+        return;
+    }
+    if (head.command == RP_COMMAND_WELCOME && head.flags & RP_FLAG_BUNDLES)
+        rp_channel_set_bundles (self->channel);
+    rp_call_t *call = (rp_call_t *) rp_client_core_message (&self->core, &head, now);
+    if (!call)
+        return;
+    bool taken = message ? rp_reply_fill (&call->reply, message, &head)
+                         : rp_reply_copy (&call->reply, frame, size, &head);
+    if (!taken) {
+        call->reply.status = RP_UNKNOWN;
+        call->reply.text = "a reply came, but there was no memory for it";
+    }
+}
+
+/*  Returns true if the budget was used up: there may be more.  */
+static bool s_receive (rp_client_t *self, int64_t now)
+{
+    for (int budget = S_BUDGET; budget > 0; budget--) {
+        size_t size;
+        const uint8_t *frame = rp_channel_unbundle (self->channel, &size);
+        if (frame) {
+            s_take_frame (self, frame, size, NULL, now);
+            continue;
+        }
+        rp_message_t *message = NULL;
+        rp_received_t received =
+          rp_channel_receive (self->channel, &self->messages, S_REPLY_MAX, &message);
+        if (received == RP_RECEIVED_ERROR)
+            rp_client_core_failed (&self->core, zmq_strerror (zmq_errno ()), now);
+        if (received == RP_RECEIVED_NONE || received == RP_RECEIVED_ERROR)
+            return false;
+        if (received == RP_RECEIVED)
+            s_take_frame (self, rp_message_data (message), rp_message_size (message), message, now);
+        else
+            self->core.ignored++;
+        rp_message_destroy (&self->messages, &message);
+    }
+    return true;
+}
+
+static void s_take_events (rp_client_t *self, int64_t now)
+{
+    const char *reason = NULL;
+    for (rp_channel_event_t event;
+         (event = rp_channel_next_event (self->channel, &reason)) != RP_CHANNEL_NOTHING;)
+        if (event == RP_CHANNEL_CONNECTED)
+            rp_client_core_connected (&self->core, now);
+        else {
+            while (s_receive (self, now)) // what came before the end: replies, a BYE that says why
+                ;
+            rp_client_core_failed (&self->core, reason, now);
+            return;
+        }
+}
+
+/*  ---- The turn ------------------------------------------------------------------------------- */
+
+/*  Looking costs a system call: while the connection stands, only when the poll says so.  */
+static bool s_has_events (const rp_client_t *self)
+{
+    return self->core.link.state != RP_LINK_UP
+           || rp_pump_is_readable (self->pump, rp_channel_event_descriptor (self->channel));
+}
+
+bool rp_client_push (rp_client_t *self, bool more, int64_t now)
+{
+    bool slow = self->core.link.slow;
+    s_obey (self, now);
+    if (slow && !self->core.link.slow)
+        rp_pump_kick (self->pump); // whoever polls may do so for longer than the broker has now
+    bool waits = more && now - self->pushed < RP_CLIENT_BUSY_US
+                 && rp_channel_waiting (self->channel) < RP_CLIENT_OUTBOX;
+    self->pushed = now;
+    if (!waits)
+        rp_channel_flush (self->channel);
+    return !rp_channel_is_armed (self->channel); // what is large was sent in any case
+}
+
+/*  What is opened or sent may take the wake-up of what comes at the same moment, so looking for
+    that comes last.  */
+int64_t rp_client_turn (void *owner, int64_t now)
+{
+    rp_client_t *self = owner;
+    rp_link_state_t before = self->core.link.state;
+    int64_t next;
+    bool more;
+    s_obey (self, now);
+    rp_channel_flush (self->channel);
+    do {
+        if (s_has_events (self))
+            s_take_events (self, now);
+        more = s_receive (self, now);
+        next = rp_client_core_tick (&self->core, now);
+        if (s_obey (self, now))
+            rp_channel_flush (self->channel);
+    } while (!rp_channel_is_armed (self->channel) && !more);
+    if (self->core.link.state != before)
+        rp_pump_notify_on (self->pump, &self->core.link);
+    // What is submitted next may wait (rp_client_push), and whoever leads by then will not know.
+    bool may_wait = !rp_list_is_empty (&self->ended) && now - self->pushed < RP_PUMP_IDLE_US;
+    if (may_wait && next > now + RP_PUMP_IDLE_US)
+        next = now + RP_PUMP_IDLE_US;
+    return more ? now : next;
+}
+
+int rp_client_descriptors (void *owner, int *descriptors)
+{
+    rp_client_t *self = owner;
+    return rp_channel_descriptors (self->channel, descriptors);
+}
+
+void rp_client_deliver (void *owner)
+{
+    rp_client_t *self = owner;
+    rp_pump_lock (self->pump);
+    for (rp_list_node_t *node; (node = rp_list_first (&self->callbacks));) {
+        rp_list_remove (node);
+        rp_call_t *call = RP_CONTAINER (node, rp_call_t, node);
+        self->delivering = true;
+        rp_pump_unlock_idle (self->pump);
+        call->callback (rp_call_become_reply (call), call->arg);
+        rp_pump_lock (self->pump);
+    }
+    if (self->delivering)
+        rp_pump_notify_on (self->pump, &self->callbacks); // destroy waits for the last one
+    self->delivering = false;
+    rp_pump_unlock_idle (self->pump);
+}

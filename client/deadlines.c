@@ -1,0 +1,73 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "client/deadlines.h"
+
+#define S_FIRST_CAPACITY 64u
+
+void rp_timers_init (rp_timers_t *self)
+{
+    rp_list_init (&self->line);
+    rp_heap_init (&self->heap);
+    self->count = 0;
+}
+
+void rp_timers_clear (rp_timers_t *self)
+{
+    rp_heap_clear (&self->heap);
+    rp_timers_init (self);
+}
+
+static void s_put (rp_timers_t *self, rp_timer_t *timer, int64_t due)
+{
+    timer->due = due;
+    const rp_timer_t *last = (const rp_timer_t *) rp_list_last (&self->line);
+    if (!last || last->due <= due)
+        rp_list_append (&self->line, &timer->node);
+    else
+        (void) rp_heap_push (&self->heap, &timer->place, (uint64_t) due); // there is room
+}
+
+static void s_take (rp_timers_t *self, rp_timer_t *timer)
+{
+    if (timer->node.next)
+        rp_list_remove (&timer->node);
+    else
+        rp_heap_remove (&self->heap, &timer->place);
+}
+
+bool rp_timers_add (rp_timers_t *self, rp_timer_t *timer, int64_t due)
+{
+    uint32_t capacity = self->heap.capacity;
+    if (self->count == capacity
+        && !rp_heap_reserve (&self->heap, capacity ? capacity * 2 : S_FIRST_CAPACITY))
+        return false;
+    self->count++;
+    timer->node = (rp_list_node_t){0};
+    rp_heap_node_init (&timer->place);
+    s_put (self, timer, due);
+    return true;
+}
+
+void rp_timers_set (rp_timers_t *self, rp_timer_t *timer, int64_t due)
+{
+    if (timer->due == due)
+        return;
+    s_take (self, timer);
+    s_put (self, timer, due);
+}
+
+void rp_timers_remove (rp_timers_t *self, rp_timer_t *timer)
+{
+    s_take (self, timer);
+    self->count--;
+}
+
+rp_timer_t *rp_timers_first (const rp_timers_t *self)
+{
+    rp_timer_t *timer = (rp_timer_t *) rp_list_first (&self->line);
+    uint64_t due;
+    rp_heap_node_t *node = rp_heap_first (&self->heap, &due);
+    if (node && (!timer || (int64_t) due < timer->due))
+        timer = RP_CONTAINER (node, rp_timer_t, place);
+    return timer;
+}

@@ -1,0 +1,45 @@
+/*  When each open request wants attention next.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Requests mostly have the same timeout, so their times come in order: those that do stand in a
+    line, whose ends cost nothing. Only the others pay for a heap.
+
+    Time is in microseconds. Thread-safety: none.
+*/
+
+#ifndef RP_DEADLINES_H
+#define RP_DEADLINES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/heap.h"
+#include "common/base/list.h"
+
+typedef struct {
+    rp_list_node_t node;  /* in the line, if next is not NULL */
+    rp_heap_node_t place; /* otherwise in the heap */
+    int64_t due;
+} rp_timer_t;
+
+typedef struct {
+    rp_list_t line;
+    rp_heap_t heap; /* has room for all, so that a change cannot fail */
+    uint32_t count;
+} rp_timers_t;
+
+void rp_timers_init (rp_timers_t *self);
+void rp_timers_clear (rp_timers_t *self);
+
+/*  Adds a timer that is not in. False when out of memory, and nothing changed.  */
+bool rp_timers_add (rp_timers_t *self, rp_timer_t *timer, int64_t due);
+
+/*  Another time for, and the end of, a timer that is in.  */
+void rp_timers_set (rp_timers_t *self, rp_timer_t *timer, int64_t due);
+void rp_timers_remove (rp_timers_t *self, rp_timer_t *timer);
+
+/*  The one that is due first, or NULL.  */
+rp_timer_t *rp_timers_first (const rp_timers_t *self);
+
+#endif

@@ -1,0 +1,416 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "common/tool/options_pages.h"
+
+#include <string.h>
+
+#include <riposte/error.h>
+
+#include "common/base/version.h"
+
+/*  Columns of --help: where the explanation begins, and the width of a terminal.  */
+#define S_INDENT 30u
+#define S_WIDTH 80u
+/*  Exit codes are sorted by trying each.  */
+#define S_EXIT_LARGEST 255
+
+static const char *const s_shells[] = {"bash", NULL};
+
+static const rp_option_t s_standard[RP_OPTION_STANDARD_COUNT] = {
+  [RP_OPTION_STANDARD_HEADING] = {.kind = RP_OPTION_HEADING, .help = "Help"},
+  [RP_OPTION_HELP] = {.name = "help",
+    .letter = 'h',
+    .kind = RP_OPTION_FLAG,
+    .help = "print this and exit"},
+  [RP_OPTION_VERSION] = {.name = "version",
+    .letter = 'V',
+    .kind = RP_OPTION_FLAG,
+    .help = "print the version and exit"},
+  [RP_OPTION_COMPLETIONS] = {.name = "completions",
+    .kind = RP_OPTION_CHOICE,
+    .argument = "SHELL",
+    .choices = s_shells,
+    .help = "print completions for a shell (bash) and exit"},
+  [RP_OPTION_MAN] = {.name = "man",
+    .kind = RP_OPTION_FLAG,
+    .help = "print the manual page and exit"},
+};
+
+const rp_option_t *rp_option_at (const rp_program_t *program, size_t index)
+{
+    if (index < program->option_count)
+        return &program->options[index];
+    index -= program->option_count;
+    return index < RP_OPTION_STANDARD_COUNT ? &s_standard[index] : NULL;
+}
+
+bool rp_option_goes_with (const rp_option_t *option, const rp_option_command_t *command)
+{
+    if (!option->commands || !command)
+        return true;
+    size_t size = strlen (command->name);
+    for (const char *at = option->commands; *at; at += strspn (at, " ")) {
+        size_t word = strcspn (at, " ");
+        if (word == size && memcmp (at, command->name, size) == 0)
+            return true;
+        at += word;
+    }
+    return false;
+}
+
+/*  ---- Exit codes ----------------------------------------------------------------------------  */
+
+typedef struct {
+    int number;
+    int code;
+    const char *help;
+} s_exit_t;
+
+/*  Statuses from here on come from functions of the library; programs do not end with them.  */
+#define S_STATUS_OF_FUNCTIONS RP_USAGE
+
+static const s_exit_t s_exits[] = {
+#define S_EXIT(name, number, exit_code, text) {number, exit_code, #name ": " text},
+  RP_STATUS_MAP (S_EXIT)
+#undef S_EXIT
+};
+
+void rp_options_each_exit (const rp_program_t *program, rp_option_exit_fn *function, void *arg)
+{
+    for (int code = 0; code <= S_EXIT_LARGEST; code++) {
+        if (code == 0 && !program->statuses)
+            function (code, "all went well", arg);
+        if (code == 2)
+            function (code, "the command line is wrong", arg);
+        for (size_t index = 0; index < sizeof s_exits / sizeof *s_exits; index++)
+            if (program->statuses && s_exits[index].code == code
+                && s_exits[index].number < S_STATUS_OF_FUNCTIONS)
+                function (code, s_exits[index].help, arg);
+        for (size_t index = 0; index < program->exit_count; index++)
+            if (program->exits[index].code == code)
+                function (code, program->exits[index].help, arg);
+    }
+}
+
+/*  ---- --help --------------------------------------------------------------------------------  */
+
+/*  Columns a text takes: bytes that continue a UTF-8 character take none.  */
+static size_t s_columns (const char *text, size_t size)
+{
+    size_t columns = 0;
+    for (size_t index = 0; index < size; index++)
+        columns += ((unsigned char) text[index] & 0xc0) != 0x80;
+    return columns;
+}
+
+/*  Writes words up to the width of a terminal; column is where the line stands.  */
+static void s_wrap (FILE *out, const char *text, size_t column, size_t indent)
+{
+    bool first = true;
+    while (*text) {
+        size_t size = strcspn (text, " ");
+        size_t columns = s_columns (text, size);
+        if (!first && column + 1 + columns > S_WIDTH) {
+            fprintf (out, "\n%*s", (int) indent, "");
+            column = indent;
+        }
+        else if (!first) {
+            fputc (' ', out);
+            column++;
+        }
+        fwrite (text, 1, size, out);
+        column += columns;
+        first = false;
+        text += size;
+        text += strspn (text, " ");
+    }
+    fputc ('\n', out);
+}
+
+/*  A term at the left and what it means at the right.  */
+static void s_entry (FILE *out, const char *term, const char *help)
+{
+    size_t columns = s_columns (term, strlen (term)) + 2;
+    fprintf (out, "  %s", term);
+    if (columns + 2 > S_INDENT) {
+        fputc ('\n', out);
+        columns = 0;
+    }
+    fprintf (out, "%*s", (int) (S_INDENT - columns), "");
+    s_wrap (out, help, S_INDENT, S_INDENT);
+}
+
+static void s_option_help (FILE *out, const rp_option_t *option)
+{
+    if (option->kind == RP_OPTION_HEADING) {
+        fprintf (out, "\n%s:\n", option->help);
+        return;
+    }
+    char term[128];
+    char help[512];
+    bool has_value = option->kind != RP_OPTION_FLAG;
+    snprintf (term, sizeof term, "%c%c%s --%s%s%s", option->letter ? '-' : ' ',
+      option->letter ? option->letter : ' ', option->letter ? "," : " ", option->name,
+      has_value ? " " : "", has_value ? option->argument : "");
+    snprintf (help, sizeof help, "%s%s%s%s", option->help, option->environment ? " [" : "",
+      option->environment ? option->environment : "", option->environment ? "]" : "");
+    s_entry (out, term, help);
+}
+
+static void s_exit_help (int code, const char *help, void *arg)
+{
+    FILE *out = arg;
+    fprintf (out, "  %3d  ", code);
+    s_wrap (out, help, 7, 7);
+}
+
+static void s_usage_help (
+  const rp_program_t *program, const rp_option_command_t *command, FILE *out)
+{
+    if (command) {
+        fprintf (out, "usage: %s %s [OPTION]...%s%s\n\n", program->name, command->name,
+          command->arguments ? " " : "", command->arguments ? command->arguments : "");
+        s_wrap (out, command->help, 0, 0);
+        return;
+    }
+    for (size_t index = 0; program->usage[index]; index++)
+        fprintf (out, "%s %s%s%s\n", index == 0 ? "usage:" : "      ", program->name,
+          *program->usage[index] ? " " : "", program->usage[index]);
+    fprintf (out, "\n%s %s\n", program->name, program->summary);
+}
+
+void rp_options_help (const rp_program_t *program, const rp_option_command_t *command, FILE *out)
+{
+    s_usage_help (program, command, out);
+    if (program->commands && !command) {
+        fputs ("\nCommands:\n", out);
+        for (size_t index = 0; index < program->command_count; index++) {
+            const rp_option_command_t *one = &program->commands[index];
+            char term[128];
+            snprintf (term, sizeof term, "%s%s%s", one->name, one->arguments ? " " : "",
+              one->arguments ? one->arguments : "");
+            s_entry (out, term, one->help);
+        }
+    }
+
+    if (program->option_count == 0 || program->options[0].kind != RP_OPTION_HEADING)
+        fputs ("\nOptions:\n", out);
+    const rp_option_t *option;
+    for (size_t index = 0; (option = rp_option_at (program, index)); index++)
+        if (rp_option_goes_with (option, command))
+            s_option_help (out, option);
+    if (command) {
+        fprintf (out, "\nAll commands and exit codes: %s --help\n", program->name);
+        return;
+    }
+
+    fputs ("\nExit codes:\n", out);
+    rp_options_each_exit (program, s_exit_help, out);
+    if (program->examples) {
+        fputs ("\nExamples:\n", out);
+        for (size_t index = 0; program->examples[index]; index++)
+            fprintf (out, "  %s\n", program->examples[index]);
+    }
+}
+
+/*  ---- The manual page (man(7)) --------------------------------------------------------------  */
+
+/*  Writes text so that roff takes every character as itself.  */
+static void s_roff (FILE *out, const char *text)
+{
+    if (*text == '.' || *text == '\'')
+        fputs ("\\&", out);
+    for (; *text; text++) {
+        if (*text == '\\')
+            fputs ("\\e", out);
+        else if (*text == '-')
+            fputs ("\\-", out);
+        else
+            fputc (*text, out);
+    }
+}
+
+static void s_bold (FILE *out, const char *before, const char *text)
+{
+    fputs ("\\fB", out);
+    s_roff (out, before);
+    s_roff (out, text);
+    fputs ("\\fR", out);
+}
+
+static void s_option_man (FILE *out, const rp_option_t *option)
+{
+    if (option->kind == RP_OPTION_HEADING) {
+        fputs (".SS ", out);
+        s_roff (out, option->help);
+        fputc ('\n', out);
+        return;
+    }
+    fputs (".TP\n", out);
+    if (option->letter) {
+        s_bold (out, "-", (const char[]){option->letter, '\0'});
+        fputs (", ", out);
+    }
+    s_bold (out, "--", option->name);
+    if (option->kind != RP_OPTION_FLAG) {
+        fputs (" \\fI", out);
+        s_roff (out, option->argument);
+        fputs ("\\fR", out);
+    }
+    fputc ('\n', out);
+    s_roff (out, option->help);
+    if (option->environment) {
+        fputs (" (in the environment: ", out);
+        s_bold (out, "", option->environment);
+        fputc (')', out);
+    }
+    fputs (".\n", out);
+}
+
+static void s_exit_man (int code, const char *help, void *arg)
+{
+    FILE *out = arg;
+    fprintf (out, ".TP\n\\fB%d\\fR\n", code);
+    s_roff (out, help);
+    fputs (".\n", out);
+}
+
+static void s_synopsis_man (const rp_program_t *program, FILE *out)
+{
+    fputs (".SH SYNOPSIS\n", out);
+    for (size_t index = 0; program->usage[index]; index++) {
+        if (index > 0)
+            fputs (".br\n", out);
+        s_bold (out, "", program->name);
+        fputc (' ', out);
+        s_roff (out, program->usage[index]);
+        fputc ('\n', out);
+    }
+    if (program->description)
+        fputs (".SH DESCRIPTION\n", out);
+    for (size_t index = 0; program->description && program->description[index]; index++) {
+        fputs (".PP\n", out);
+        s_roff (out, program->description[index]);
+        fputc ('\n', out);
+    }
+    if (program->commands)
+        fputs (".SH COMMANDS\n", out);
+    for (size_t index = 0; index < program->command_count; index++) {
+        const rp_option_command_t *command = &program->commands[index];
+        fputs (".TP\n", out);
+        s_bold (out, "", command->name);
+        if (command->arguments) {
+            fputc (' ', out);
+            s_roff (out, command->arguments);
+        }
+        fputc ('\n', out);
+        s_roff (out, command->help);
+        fputs (".\n", out);
+    }
+}
+
+void rp_options_man (const rp_program_t *program, FILE *out)
+{
+    fputs (".TH \"", out);
+    s_roff (out, program->name);
+    fprintf (out, "\" 1 \"\" \"riposte %s\" \"Riposte\"\n.SH NAME\n", RP_VERSION);
+    s_roff (out, program->name);
+    fputs (" \\- ", out);
+    s_roff (out, program->summary);
+    fputc ('\n', out);
+    s_synopsis_man (program, out);
+
+    fputs (".SH OPTIONS\nOptions stand before or after the other arguments; behind "
+           "\\fB\\-\\-\\fR nothing is an option. "
+           "An option beats its variable in the environment.\n",
+      out);
+    const rp_option_t *option;
+    for (size_t index = 0; (option = rp_option_at (program, index)); index++)
+        s_option_man (out, option);
+
+    fputs (".SH EXIT STATUS\n", out);
+    rp_options_each_exit (program, s_exit_man, out);
+    if (program->examples) {
+        fputs (".SH EXAMPLES\n.nf\n", out);
+        for (size_t index = 0; program->examples[index]; index++) {
+            s_roff (out, program->examples[index]);
+            fputc ('\n', out);
+        }
+        fputs (".fi\n", out);
+    }
+}
+
+/*  ---- Completion for bash -------------------------------------------------------------------  */
+
+/*  Function names take no dash.  */
+static void s_function_name (FILE *out, const char *name)
+{
+    fputc ('_', out);
+    for (; *name; name++)
+        fputc (*name == '-' ? '_' : *name, out);
+}
+
+static void s_bash_value (FILE *out, const rp_option_t *option)
+{
+    fputs ("        ", out);
+    if (option->letter)
+        fprintf (out, "-%c | ", option->letter);
+    fprintf (out, "--%s) ", option->name);
+    if (option->kind == RP_OPTION_CHOICE) {
+        fputs ("COMPREPLY=($(compgen -W \"", out);
+        for (size_t index = 0; option->choices[index]; index++)
+            fprintf (out, "%s%s", index == 0 ? "" : " ", option->choices[index]);
+        fputs ("\" -- \"$cur\")) ;;\n", out);
+    }
+    else if (strstr (option->argument, "FILE"))
+        fputs ("COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n", out);
+    else
+        fputs ("COMPREPLY=() ;;\n", out);
+}
+
+void rp_options_bash (const rp_program_t *program, FILE *out)
+{
+    const rp_option_t *option;
+    fprintf (out, "# bash completion for %s %s\n", program->name, RP_VERSION);
+    s_function_name (out, program->name);
+    fputs (" ()\n{\n"
+           "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} word\n"
+           "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
+           "        if [[ $word == -- ]]; then\n"
+           "            COMPREPLY=($(compgen -c -f -- \"$cur\"))\n"
+           "            return\n"
+           "        fi\n"
+           "    done\n"
+           "    case $prev in\n",
+      out);
+    for (size_t index = 0; (option = rp_option_at (program, index)); index++)
+        if (option->kind != RP_OPTION_HEADING && option->kind != RP_OPTION_FLAG)
+            s_bash_value (out, option);
+    fputs ("        *)\n"
+           "            if [[ $cur == -* ]]; then\n"
+           "                COMPREPLY=($(compgen -W \"",
+      out);
+    const char *joint = "";
+    for (size_t index = 0; (option = rp_option_at (program, index)); index++)
+        if (option->kind != RP_OPTION_HEADING) {
+            fprintf (out, "%s--%s", joint, option->name);
+            joint = " ";
+        }
+    fputs ("\" -- \"$cur\"))\n", out);
+    if (program->commands) {
+        fputs ("            elif ((COMP_CWORD == 1)); then\n"
+               "                COMPREPLY=($(compgen -W \"",
+          out);
+        for (size_t index = 0; index < program->command_count; index++)
+            fprintf (out, "%s%s", index == 0 ? "" : " ", program->commands[index].name);
+        fputs ("\" -- \"$cur\"))\n", out);
+    }
+    fputs ("            else\n"
+           "                COMPREPLY=($(compgen -f -- \"$cur\"))\n"
+           "            fi ;;\n"
+           "    esac\n"
+           "}\ncomplete -o filenames -F ",
+      out);
+    s_function_name (out, program->name);
+    fprintf (out, " %s\n", program->name);
+}

@@ -1,0 +1,143 @@
+/*  The native protocol's head: the bytes before the body, as a pure codec.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Source: docs/PROTOCOL.md, sections 3 (head) and 4 (commands). One layout serves every command:
+    RP_WIRE_FIXED bytes in network byte order, then name, key, text and headers, whose sizes the
+    fixed part states. The first frame of a message is the head, followed by the first body frame
+    when RP_FLAG_INLINE is set.
+
+    What a broker changes when it passes a message on (id, conversation, time, value, attempt) has a
+    fixed place and size, so rp_wire_patch rewrites it where it lies and the body is never copied.
+
+    Thread-safety: pure functions of their arguments.
+*/
+
+#ifndef RP_HEAD_H
+#define RP_HEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RP_WIRE_SIGNATURE 0x5250u /* "RP" */
+#define RP_WIRE_VERSION 1u
+#define RP_WIRE_FIXED 48u
+
+/*  The head's variable parts, in bytes. A head is at most RP_WIRE_HEAD_MAX.  */
+#define RP_WIRE_NAME_MAX 127u
+#define RP_WIRE_KEY_MAX 127u
+#define RP_WIRE_TEXT_MAX 1024u
+#define RP_WIRE_HEADERS_MAX 8192u
+#define RP_WIRE_HEAD_MAX                                                                           \
+    (RP_WIRE_FIXED + RP_WIRE_NAME_MAX + RP_WIRE_KEY_MAX + RP_WIRE_TEXT_MAX + RP_WIRE_HEADERS_MAX)
+
+/*  name, number, who may send it: c(lient), w(orker), b(roker)  */
+#define RP_COMMAND_MAP(X)                                                                          \
+    X (HELLO, 1)     /*  c w: role, version, heartbeat interval, window, name                   */ \
+    X (WELCOME, 2)   /*  b:   what was agreed                                                   */ \
+    X (REQUEST, 3)   /*  c b: work                                                              */ \
+    X (REPLY, 4)     /*  w b: its one final status                                              */ \
+    X (CANCEL, 5)    /*  c b: the request is not wanted any more                                */ \
+    X (CREDIT, 6)    /*  w:   a new window                                                      */ \
+    X (HEARTBEAT, 7) /*  all: still here                                                        */ \
+    X (DRAIN, 8)     /*  all: going away, nothing new please                                    */ \
+    X (BYE, 9)       /*  all: this session is over                                              */ \
+    X (END, 10)      /*  c b: the conversation is over                                          */
+
+typedef enum {
+#define RP_COMMAND_ENUM(name, number) RP_COMMAND_##name = number,
+    RP_COMMAND_MAP (RP_COMMAND_ENUM)
+#undef RP_COMMAND_ENUM
+      RP_COMMAND_COUNT
+} rp_command_t;
+
+/*  Flags. A set bit that the version does not know is an error.  */
+#define RP_FLAG_INLINE 0x0001u  /* the first body frame follows the head in its frame */
+#define RP_FLAG_WORKER 0x0002u  /* HELLO: the sender is a worker; else a client */
+#define RP_FLAG_OPEN 0x0004u    /* REQUEST: it may begin the conversation */
+#define RP_FLAG_LAST 0x0008u    /* REPLY: the conversation ends with it */
+#define RP_FLAG_TRACE 0x0010u   /* REQUEST: the worker adds its name to the reply */
+#define RP_FLAG_MORE 0x0020u    /* reserved for streaming; must be 0 in version 1 */
+#define RP_FLAG_BUNDLES 0x0040u /* HELLO, WELCOME: the sender reads bundles (common/wire/bundle.h) */
+
+/*  A decoded head. The pointers point into the bytes it was decoded from (or, to encode, at the
+    caller's), are not NUL-terminated, and may be NULL when the size is 0.  */
+typedef struct {
+    uint8_t command;
+    uint8_t status;  /* REPLY, BYE: an rp_status_t                                              */
+    uint8_t attempt; /* REQUEST to a worker: 1, 2, …  REPLY: how many were made                 */
+    uint8_t attempts;  /* REQUEST: how many are allowed, 1 to RP_ATTEMPTS_MAX                     */
+    uint8_t priority;  /* reserved, 0                                                             */
+    uint8_t name_size; /* REQUEST: service. HELLO of a worker: service                            */
+    uint8_t key_size;  /* HELLO: the peer's name for people. REQUEST: reserved (idempotency), 0   */
+    uint16_t flags;
+    uint16_t text_size;
+    uint16_t headers_size;
+    uint32_t time; /* REQUEST: ms left. HELLO, WELCOME: heartbeat ms. REPLY to a client: queue µs */
+    uint32_t value; /* REQUEST: ms to wait for a worker. HELLO, CREDIT: window. WELCOME: requests
+                       open at once. REPLY to a client: work µs                                   */
+    uint32_t code;  /* REPLY: the application's number                                            */
+    uint64_t id;    /* REQUEST, REPLY, CANCEL: the request                                        */
+    uint64_t conversation; /* REQUEST, END: 0 is none                                             */
+    const char *name;
+    const char *key;
+    const char *text;
+    const uint8_t *headers;
+    uint32_t size; /* of the whole head; set by rp_wire_decode                                    */
+} rp_head_t;
+
+/*  What rp_wire_decode found wrong. Each has a counter in the broker and a sentence.  */
+#define RP_WIRE_ERROR_MAP(X)                                                                       \
+    X (NONE, "nothing")                                                                            \
+    X (NOT_NATIVE, "not the signature of this protocol")                                           \
+    X (VERSION, "a protocol version other than 1")                                                 \
+    X (COMMAND, "an unknown command")                                                              \
+    X (TRUNCATED, "a head shorter than it says")                                                   \
+    X (SIZES, "sizes in the head that do not add up or are over their limit")                      \
+    X (FLAGS, "a flag that this command does not have")                                            \
+    X (FIELD, "a field that this command does not have, or a value out of its range")              \
+    X (NAME, "a name that is missing, or has control characters")                                  \
+    X (HEADERS, "a header block that is malformed")                                                \
+    X (BUNDLE, "a bundle that does not add up, or was not agreed on")                              \
+    X (GUEST, "not what its own protocol allows")
+
+typedef enum {
+#define RP_WIRE_ERROR_ENUM(name, text) RP_WIRE_ERROR_##name,
+    RP_WIRE_ERROR_MAP (RP_WIRE_ERROR_ENUM)
+#undef RP_WIRE_ERROR_ENUM
+      RP_WIRE_ERROR_COUNT
+} rp_wire_error_t;
+
+/*  Decodes the head at the front of size bytes. Checks everything that can be checked without
+    knowing the sender: signature, version, command, sizes, which fields the command may carry,
+    names and headers. On RP_WIRE_ERROR_NONE *head is complete; the first body frame, if
+    RP_FLAG_INLINE is set, is at data + head->size. Otherwise *head holds what was understood
+    (command and id are 0 if they were not).  */
+rp_wire_error_t rp_wire_decode (rp_head_t *head, const void *data, size_t size);
+
+/*  Bytes that rp_wire_encode will write for this head.  */
+static inline size_t rp_wire_size (const rp_head_t *head)
+{
+    return (size_t) RP_WIRE_FIXED + head->name_size + head->key_size + head->text_size
+           + head->headers_size;
+}
+
+/*  Encodes a head, which must be one that rp_wire_decode accepts, into at least rp_wire_size bytes.
+    Returns the bytes written; 0 when capacity is too small.  */
+size_t rp_wire_encode (const rp_head_t *head, void *data, size_t capacity);
+
+/*  The size of an encoded head, as it says itself; data has at least RP_WIRE_FIXED bytes.  */
+size_t rp_wire_head_size (const void *data);
+
+/*  Rewrites id, conversation, time, value, attempt, status and flags of an encoded head in place.
+    data holds a head that was decoded before.  */
+void rp_wire_patch (void *data, const rp_head_t *head);
+
+/*  "HELLO" and the like; "?" for an unknown number. Static.  */
+const char *rp_command_name (int command);
+
+/*  A clause for people. Static.  */
+const char *rp_wire_error_text (rp_wire_error_t error);
+
+#endif

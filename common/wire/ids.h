@@ -1,0 +1,23 @@
+/*  Strong ids: a worker's session cannot be passed where a request is meant.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Each wraps a pool handle (slot and generation, common/base/pool.h); 0 is nobody.
+*/
+
+#ifndef RP_IDS_H
+#define RP_IDS_H
+
+#include <stdint.h>
+
+/*  One session of one peer with this broker.  */
+typedef struct {
+    uint64_t v;
+} rp_peer_id_t;
+
+/*  One delivery of one request to one worker: what a worker sees as the request's id.  */
+typedef struct {
+    uint64_t v;
+} rp_token_t;
+
+#endif

@@ -1,0 +1,226 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "common/wire/link.h"
+
+#include <string.h>
+
+#include "common/base/backoff.h"
+#include "common/wire/limits.h"
+
+#define S_US_PER_MS 1000
+
+void rp_link_init (rp_link_t *self,
+  const char *const *endpoints,
+  size_t count,
+  uint32_t heartbeat_ms,
+  uint32_t idle_tenths)
+{
+    memset (self, 0, sizeof *self);
+    self->state = RP_LINK_REST;
+    self->endpoints = endpoints;
+    self->count = count;
+    self->proposed_ms = heartbeat_ms;
+    self->idle_tenths = idle_tenths;
+}
+
+const char *rp_link_endpoint (const rp_link_t *self)
+{
+    return self->endpoints[self->current];
+}
+
+static int64_t s_backoff (uint32_t failures, uint64_t random)
+{
+    return rp_backoff_us (failures, (int64_t) RP_BACKOFF_FIRST_MS * S_US_PER_MS,
+      (int64_t) RP_BACKOFF_LARGEST_MS * S_US_PER_MS, random);
+}
+
+static void s_rest (rp_link_t *self, int64_t due)
+{
+    self->current = (self->current + 1) % self->count;
+    self->state = RP_LINK_REST;
+    self->due = due;
+}
+
+void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random)
+{
+    switch (self->state) {
+        case RP_LINK_CONNECTING:
+        case RP_LINK_GREETING:
+            self->failures++;
+            s_rest (self, now + s_backoff (self->failures, random));
+            break;
+        case RP_LINK_UP:
+            // At once; but a broker that welcomes and then drops us, again and again, is no reason
+            // to spin: from the second such connection in a row there is a growing pause.
+            self->brief = now - self->since < self->interval ? self->brief + 1 : 0;
+            s_rest (self, now + s_backoff (self->brief > 1 ? self->brief - 1 : 0, random));
+            break;
+        case RP_LINK_REST:
+        case RP_LINK_REFUSED:
+        case RP_LINK_CLOSED:
+            break; // news of a connection that is over already
+    }
+}
+
+/*  The interval of both sides now.  */
+static int64_t s_interval (const rp_link_t *self)
+{
+    int64_t most = (int64_t) RP_HEARTBEAT_MAX_MS * S_US_PER_MS;
+    int64_t slow = (int64_t) self->idle_tenths * self->interval / 10;
+    return !self->slow ? self->interval : slow < most ? slow : most;
+}
+
+/*  How long the broker may be silent now.  */
+static int64_t s_patience (const rp_link_t *self)
+{
+    int64_t agreed = (int64_t) RP_LIVENESS * self->interval;
+    int64_t slow = (int64_t) RP_IDLE_LIVENESS * s_interval (self);
+    return agreed > slow ? agreed : slow;
+}
+
+uint32_t rp_link_announced (const rp_link_t *self)
+{
+    return self->slow ? (uint32_t) (s_interval (self) / S_US_PER_MS) : 0;
+}
+
+bool rp_link_beat (rp_link_t *self, int64_t now)
+{
+    self->prompted = self->state == RP_LINK_UP && now - self->said >= s_interval (self) / 2;
+    return self->prompted;
+}
+
+/*  If somebody asks much later than was said, then this process did not run (it was stopped, the
+    machine slept), and what the broker said meanwhile is still to be read: leave one interval more
+    before the silence counts.  */
+static void s_forgive_own_absence (rp_link_t *self, int64_t now)
+{
+    if (now <= self->planned + self->interval / 2)
+        return;
+    int64_t spared = now - (s_patience (self) - s_interval (self));
+    if (self->heard < spared)
+        self->heard = spared;
+}
+
+void rp_link_wake (rp_link_t *self, int64_t now)
+{
+    s_forgive_own_absence (self, now);
+    int64_t slow = s_interval (self);
+    int64_t patience = s_patience (self);
+    self->slow = false;
+    self->planned = now + self->interval;
+    // What it had no need to say is no silence; but it is not given longer than it had. One that
+    // has missed its turn has two intervals left, not three: then a request that woke us may still
+    // be sent to another in time.
+    bool missed = now - self->heard > slow + slow / 4;
+    int64_t woke = missed ? now - self->interval : now;
+    int64_t spared = self->heard + patience - s_patience (self);
+    self->woke = spared < woke ? spared : woke;
+}
+
+/*  What was not said while the interval was longer is no silence.  */
+static int64_t s_lost_at (const rp_link_t *self)
+{
+    int64_t since = self->heard > self->woke ? self->heard : self->woke;
+    return since + s_patience (self);
+}
+
+static rp_link_order_t s_tick_up (rp_link_t *self, int64_t now, uint64_t random, int64_t *next)
+{
+    s_forgive_own_absence (self, now);
+    if (now >= s_lost_at (self)) {
+        rp_link_failed (self, now, random);
+        *next = self->due;
+        return RP_LINK_LOST;
+    }
+    bool due = self->prompted || now - self->said >= s_interval (self);
+    if (due) {
+        self->said = now; // also if the owner cannot send: it is not asked again at once
+        // A broker that has missed its turn is not given longer.
+        self->slow = self->idle && (self->slow || now - self->heard < 2 * self->interval);
+        self->prompted = false;
+    }
+    int64_t lost = s_lost_at (self);
+    int64_t speak = self->said + s_interval (self);
+    *next = self->planned = lost < speak ? lost : speak;
+    return due ? RP_LINK_HEARTBEAT : RP_LINK_NOTHING;
+}
+
+rp_link_order_t rp_link_tick (rp_link_t *self, int64_t now, uint64_t random, int64_t *next)
+{
+    switch (self->state) {
+        case RP_LINK_REST:
+            if (now < self->due)
+                break;
+            self->state = RP_LINK_CONNECTING;
+            self->due = now + (int64_t) RP_CONNECT_MS * S_US_PER_MS;
+            *next = self->due;
+            return RP_LINK_OPEN;
+        case RP_LINK_CONNECTING:
+        case RP_LINK_GREETING:
+            if (now < self->due)
+                break;
+            rp_link_failed (self, now, random);
+            *next = self->due;
+            return RP_LINK_LOST;
+        case RP_LINK_UP:
+            return s_tick_up (self, now, random, next);
+        case RP_LINK_REFUSED:
+        case RP_LINK_CLOSED:
+            *next = INT64_MAX;
+            return RP_LINK_NOTHING;
+    }
+    *next = self->due;
+    return RP_LINK_NOTHING;
+}
+
+void rp_link_connected (rp_link_t *self, int64_t now)
+{
+    if (self->state != RP_LINK_CONNECTING)
+        return;
+    self->state = RP_LINK_GREETING;
+    self->said = now;
+    self->heard = now;
+}
+
+bool rp_link_welcomed (rp_link_t *self, const rp_head_t *welcome, int64_t now)
+{
+    if (self->state != RP_LINK_GREETING || welcome->command != RP_COMMAND_WELCOME
+        || welcome->time < RP_HEARTBEAT_MIN_MS || welcome->time > RP_HEARTBEAT_MAX_MS)
+        return false;
+    self->state = RP_LINK_UP;
+    self->slow = self->prompted = false;
+    self->woke = now;
+    self->interval = (int64_t) welcome->time * S_US_PER_MS;
+    self->failures = 0;
+    self->since = now;
+    self->planned = now + self->interval;
+    self->heard = now;
+    return true;
+}
+
+void rp_link_refused (rp_link_t *self)
+{
+    if (self->state != RP_LINK_CLOSED)
+        self->state = RP_LINK_REFUSED;
+}
+
+bool rp_link_move (rp_link_t *self, int64_t now, uint64_t random)
+{
+    bool connected = self->state == RP_LINK_GREETING || self->state == RP_LINK_UP;
+    if (self->count < 2 || !connected)
+        return false;
+    rp_link_failed (self, now, random);
+    return true;
+}
+
+void rp_link_close (rp_link_t *self)
+{
+    self->state = RP_LINK_CLOSED;
+}
+
+uint32_t rp_link_retry_ms (const rp_link_t *self, int64_t now)
+{
+    if (self->state != RP_LINK_REST || self->due <= now)
+        return 0;
+    return (uint32_t) ((self->due - now + S_US_PER_MS - 1) / S_US_PER_MS);
+}

@@ -1,0 +1,462 @@
+/*  What guests say as native messages, and back, with messages made by hand.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    In text, frames are parted by bars (tests/support/frames.h).
+*/
+
+#include "broker/protocol/foreign.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <riposte/error.h>
+
+#include "broker/core/dispatch.h"
+#include "tests/support/frames.h"
+
+/*  As the bytes of a worker's client address: "12345678".  */
+#define S_TOKEN UINT64_C (0x3132333435363738)
+
+static rp_message_pool_t s_pool;
+static rp_limits_t s_limits;
+static rp_guests_t s_guests;
+
+static int s_setup (void **state)
+{
+    (void) state;
+    s_pool = (rp_message_pool_t){.largest = 10};
+    s_limits = (rp_limits_t) RP_LIMITS_DEFAULT;
+    rp_guests_init (&s_guests, &s_pool, &s_limits, 7);
+    return 0;
+}
+
+static int s_teardown (void **state)
+{
+    (void) state;
+    rp_guests_clear (&s_guests);
+    rp_message_pool_clear (&s_pool);
+    return 0;
+}
+
+/*  ---- Messages ---------------------------------------------------------------------------- */
+
+static void s_set_frame (rp_message_t *message, uint32_t index, const void *data, size_t size)
+{
+    zmq_msg_t frame;
+    assert_int_equal (zmq_msg_init_size (&frame, size), 0);
+    if (size)
+        memcpy (zmq_msg_data (&frame), data, size);
+    zmq_msg_move (rp_message_frame (message, index), &frame);
+    zmq_msg_close (&frame);
+    message->bytes += size;
+}
+
+static rp_message_t *s_message (const frames_t *frames)
+{
+    rp_message_t *message = rp_message_new (&s_pool, 0);
+    assert_non_null (message);
+    if (frames->count > 1)
+        assert_true (rp_message_add_frames (message, frames->count - 1));
+    for (uint32_t index = 0; index < frames->count; index++)
+        s_set_frame (message, index, frames->frames[index].data, frames->frames[index].size);
+    return message;
+}
+
+/*  A native one; body NULL: none. With RP_FLAG_INLINE the first frame of it lies behind the
+    head.  */
+static rp_message_t *s_native (const rp_head_t *head, const char *body)
+{
+    uint8_t first[RP_WIRE_HEAD_MAX + 64];
+    frames_t frames = frames_of (body);
+    size_t size = rp_wire_encode (head, first, sizeof first);
+    assert_int_equal (size, rp_wire_size (head));
+    uint32_t inlined = frames.count > 0 && head->flags & RP_FLAG_INLINE;
+    if (inlined && frames.frames[0].size)
+        memcpy (first + size, frames.frames[0].data, frames.frames[0].size);
+    if (inlined)
+        size += frames.frames[0].size;
+    rp_message_t *message = rp_message_new (&s_pool, 0);
+    assert_non_null (message);
+    uint32_t rest = frames.count - inlined;
+    if (rest > 0)
+        assert_true (rp_message_add_frames (message, rest));
+    s_set_frame (message, 0, first, size);
+    for (uint32_t index = 0; index < rest; index++)
+        s_set_frame (message, 1 + index, frames.frames[inlined + index].data,
+          frames.frames[inlined + index].size);
+    frames_free (&frames);
+    return message;
+}
+
+/*  The frames from first on are those of the text.  */
+static void s_expect_frames (rp_message_t *message, uint32_t first, const char *text)
+{
+    frames_t frames = frames_of (text);
+    size_t bytes = 0;
+    assert_int_equal (message->count - first, frames.count);
+    for (uint32_t index = 0; index < message->count; index++)
+        bytes += zmq_msg_size (rp_message_frame (message, index));
+    assert_int_equal (message->bytes, bytes);
+    for (uint32_t index = 0; index < frames.count; index++) {
+        zmq_msg_t *frame = rp_message_frame (message, first + index);
+        assert_int_equal (zmq_msg_size (frame), frames.frames[index].size);
+        if (zmq_msg_size (frame))
+            assert_memory_equal (
+              zmq_msg_data (frame), frames.frames[index].data, frames.frames[index].size);
+    }
+    frames_free (&frames);
+}
+
+/*  ---- In and out --------------------------------------------------------------------------- */
+
+/*  What a guest says becomes a native message with this body (NULL: none). Returns its id.  */
+static uint64_t s_take (rp_guest_session_t *session, const char *text, const char *body)
+{
+    frames_t said = frames_of (text);
+    rp_guest_t guest;
+    if (session->dialect != RP_DIALECT_PLAIN)
+        rp_dialect_read (&guest, said.frames, said.count);
+    else if (session->worker)
+        rp_dialect_read_plain_worker (&guest, said.frames, said.count);
+    else
+        rp_dialect_read_plain_client (&guest, said.frames, said.count);
+    if (session->dialect == RP_DIALECT_PLAIN) {
+        guest.name = "echo";
+        guest.name_size = 4;
+    }
+    assert_int_equal (guest.error, RP_DIALECT_ERROR_NONE);
+    assert_int_equal (guest.dialect, session->dialect);
+    assert_int_equal (guest.worker, session->worker);
+    rp_message_t *message = s_message (&said);
+    rp_head_t head;
+    assert_true (rp_guests_take (&s_guests, session, &guest, message, &head));
+    frames_free (&said);
+    assert_int_equal (head.command, guest.command);
+    assert_int_equal (head.size, rp_message_size (message));
+    assert_int_equal (!!(head.flags & RP_FLAG_MORE), guest.more);
+    if (head.command == RP_COMMAND_REQUEST) {
+        assert_int_equal (head.name_size, 4);
+        assert_memory_equal (head.name, "echo", 4);
+        assert_int_equal (head.time, s_limits.guest_deadline);
+        assert_int_equal (head.attempts, s_limits.guest_attempts);
+    }
+    s_expect_frames (message, 1, body);
+    rp_message_destroy (&s_pool, &message);
+    return head.id;
+}
+
+/*  A native message is said to a guest in these frames; NULL: it is not, for want of a word.  */
+static void s_say (
+  const rp_guest_session_t *session, const rp_head_t *head, const char *body, const char *text)
+{
+    rp_message_t *native = s_native (head, body);
+    rp_message_t *said = rp_guests_translate (&s_guests, session, native);
+    int reason = errno;
+    assert_int_equal (said != NULL, text != NULL);
+    if (said)
+        s_expect_frames (said, 0, text);
+    else
+        assert_int_equal (reason, 0);
+    rp_message_destroy (&s_pool, &said);
+    rp_message_destroy (&s_pool, &native);
+}
+
+static rp_guest_session_t *s_begin (rp_dialect_t dialect, bool worker)
+{
+    rp_guest_session_t *session = rp_guests_begin (&s_guests, dialect, worker);
+    assert_non_null (session);
+    return session;
+}
+
+static rp_head_t s_reply (uint64_t id, rp_status_t status, const char *text)
+{
+    return (rp_head_t){.command = RP_COMMAND_REPLY,
+      .status = (uint8_t) status,
+      .id = id,
+      .text = text,
+      .text_size = (uint16_t) strlen (text)};
+}
+
+static uint32_t s_open (void)
+{
+    return rp_envelopes_count (&s_guests.envelopes);
+}
+
+#define S_PACKED_CLIENT(number)                                                                    \
+    "\xaa\xa4" number "\x06MDPC02" number "\x04"                                                   \
+    "echo"
+#define S_PACKED_WORKER(id, number) "\xaa\xa4" id "\x06MDPW02" number
+
+/*  ---- Tests -------------------------------------------------------------------------------- */
+
+static void s_each_client_gets_its_reply_as_it_asked (void **state)
+{
+    (void) state;
+    static const struct {
+        rp_dialect_t dialect;
+        const char *request; /* behind its return envelope, before the body */
+        const char *reply;
+    } clients[] = {
+      {RP_DIALECT_MDP01, "|MDPC01|echo|", "|MDPC01|echo|"},
+      {RP_DIALECT_MDP02_EMPTY, "|MDPC02|\1|echo|", "|MDPC02|\3|echo|"},
+      {RP_DIALECT_MAJORTOMO, "|MDPC02|\2|echo|", "|MDPC02|\4|"},
+      {RP_DIALECT_PLAIN, "|", "|"},
+      {RP_DIALECT_MDP02, "MDPC02|\1|echo|", "MDPC02|\3|echo|"},
+      {RP_DIALECT_PACKED, S_PACKED_CLIENT ("\1") "|", S_PACKED_CLIENT ("\3") "|"},
+    };
+    for (size_t index = 0; index < sizeof clients / sizeof *clients; index++)
+        for (int way = 0; way < 4; way++) {
+            bool has_envelope = way & 1 && clients[index].request[0] == '|';
+            const char *envelope = has_envelope ? "one|two|" : "";
+            const char *body = way & 2 ? "a||b" : ""; // frames of a body may be empty
+            char request[128], reply[128];
+            snprintf (request, sizeof request, "%s%s%s", envelope, clients[index].request, body);
+            snprintf (reply, sizeof reply, "%s%s%s", envelope, clients[index].reply, body);
+            rp_guest_session_t *session = s_begin (clients[index].dialect, false);
+            rp_head_t head = s_reply (s_take (session, request, body), RP_OK, "");
+            assert_int_equal (s_open (), 1);
+            s_say (session, &head, body, reply);
+            assert_int_equal (s_open (), 0);
+            s_say (session, &head, body, NULL); // the envelope is used up
+            rp_guests_end (&s_guests, &session);
+        }
+}
+
+static void s_each_worker_gets_requests_and_replies_in_its_words (void **state)
+{
+    (void) state;
+    static const struct {
+        rp_dialect_t dialect;
+        const char *request;
+        const char *reply;
+        const char *heartbeat; /* NULL: it has none */
+    } workers[] = {
+      {RP_DIALECT_MDP01, "|MDPW01|\2|", "|MDPW01|\3|", "|MDPW01|\4"},
+      {RP_DIALECT_MDP02, "MDPW02|\2|", "MDPW02|\4|", "MDPW02|\5"},
+      {RP_DIALECT_MDP02_EMPTY, "|MDPW02|\2|", "|MDPW02|\4|", "|MDPW02|\5"},
+      {RP_DIALECT_PACKED, S_PACKED_WORKER ("\5", "\2") "|", S_PACKED_WORKER ("\7", "\4") "|",
+        S_PACKED_WORKER ("\10", "\5")},
+      {RP_DIALECT_PLAIN, "", "", NULL},
+    };
+    for (size_t index = 0; index < sizeof workers / sizeof *workers; index++)
+        for (int way = 0; way < 2; way++) {
+            const char *body = way ? "a||b" : "";
+            char request[128], reply[128];
+            snprintf (request, sizeof request, "%s12345678||%s", workers[index].request, body);
+            snprintf (reply, sizeof reply, "%s12345678||%s", workers[index].reply, body);
+            rp_guest_session_t *session = s_begin (workers[index].dialect, true);
+            rp_head_t head = {.command = RP_COMMAND_REQUEST,
+              .id = S_TOKEN,
+              .time = 1000,
+              .attempts = 1,
+              .attempt = 1,
+              .name = "echo",
+              .name_size = 4};
+            s_say (session, &head, body, request);
+            assert_int_equal (s_take (session, reply, body), S_TOKEN);
+            head = (rp_head_t){.command = RP_COMMAND_HEARTBEAT};
+            s_say (session, &head, NULL, workers[index].heartbeat);
+            head = (rp_head_t){.command = RP_COMMAND_WELCOME, .time = 1000, .value = 1};
+            s_say (session, &head, NULL, NULL);
+            rp_guests_end (&s_guests, &session);
+        }
+}
+
+static void s_what_has_no_body_becomes_a_head_alone (void **state)
+{
+    (void) state;
+    rp_guest_session_t *session = s_begin (RP_DIALECT_MDP01, true);
+    s_take (session, "|MDPW01|\1|echo", NULL);
+    s_take (session, "|MDPW01|\4", NULL);
+    s_take (session, "|MDPW01|\5|with a frame too many", NULL);
+}
+
+static void s_an_inline_body_is_the_first_frame (void **state)
+{
+    (void) state;
+    rp_guest_session_t *session = s_begin (RP_DIALECT_MDP01, false);
+    rp_head_t head = s_reply (s_take (session, "|MDPC01|echo|a", "a"), RP_OK, "");
+    head.flags = RP_FLAG_INLINE;
+    s_say (session, &head, "in the head|b||", "|MDPC01|echo|in the head|b||");
+}
+
+static void s_a_native_reply_without_body_has_an_empty_frame (void **state)
+{
+    (void) state;
+    rp_guest_session_t *session = s_begin (RP_DIALECT_MDP01, false);
+    rp_head_t head = s_reply (s_take (session, "|MDPC01|echo|a", "a"), RP_OK, "");
+    s_say (session, &head, NULL, "|MDPC01|echo|");
+    rp_guest_session_t *worker = s_begin (RP_DIALECT_MDP02, true);
+    head = (rp_head_t){.command = RP_COMMAND_REQUEST,
+      .id = S_TOKEN,
+      .time = 1,
+      .attempts = 1,
+      .attempt = 1,
+      .name = "echo",
+      .name_size = 4};
+    s_say (worker, &head, NULL, "MDPW02|\2|12345678||");
+}
+
+static void s_an_error_is_told_only_to_who_wants_it (void **state)
+{
+    (void) state;
+    rp_guest_session_t *session = s_begin (RP_DIALECT_MDP01, false);
+    for (int wanted = 0; wanted < 2; wanted++) {
+        s_limits.guest_errors = (uint64_t) wanted;
+        rp_head_t head =
+          s_reply (s_take (session, "|MDPC01|echo|a", "a"), RP_NO_WORKER, "there is none");
+        s_say (session, &head, NULL, wanted ? "|MDPC01|echo|NO_WORKER|there is none" : NULL);
+        assert_int_equal (s_open (), 0); // in any case it has ended
+    }
+}
+
+static void s_an_error_of_the_application_is_a_reply (void **state)
+{
+    (void) state;
+    rp_guest_session_t *session = s_begin (RP_DIALECT_MDP01, false);
+    rp_head_t head =
+      s_reply (s_take (session, "|MDPC01|echo|a", "a"), RP_APP_ERROR, "no such file");
+    s_say (session, &head, "details|more", "|MDPC01|echo|details|more");
+    head = s_reply (s_take (session, "|MDPC01|echo|a", "a"), RP_APP_ERROR, "no such file");
+    s_say (session, &head, NULL, "|MDPC01|echo|no such file");
+    head = s_reply (s_take (session, "|MDPC01|echo|a", "a"), RP_APP_ERROR, "");
+    s_say (session, &head, NULL, "|MDPC01|echo|");
+}
+
+static void s_a_part_keeps_the_envelope_and_the_last_uses_it_up (void **state)
+{
+    (void) state;
+    rp_guest_session_t *session = s_begin (RP_DIALECT_MDP02, false);
+    rp_head_t part = s_reply (s_take (session, "MDPC02|\1|echo|a", "a"), RP_OK, "");
+    rp_head_t last = part;
+    part.flags = RP_FLAG_MORE;
+    s_say (session, &part, "1", "MDPC02|\2|echo|1");
+    s_say (session, &part, "2", "MDPC02|\2|echo|2");
+    assert_int_equal (s_open (), 1);
+    s_say (session, &last, "3", "MDPC02|\3|echo|3");
+    assert_int_equal (s_open (), 0);
+    s_say (session, &part, "4", NULL);
+}
+
+static void s_a_part_from_a_worker_says_so (void **state)
+{
+    (void) state;
+    rp_guest_session_t *session = s_begin (RP_DIALECT_MDP02, true);
+    assert_int_equal (s_take (session, "MDPW02|\3|12345678||1", "1"), S_TOKEN);
+    assert_int_equal (s_take (session, "MDPW02|\4|12345678||2", "2"), S_TOKEN);
+}
+
+static void s_an_address_that_is_no_token_names_no_request (void **state)
+{
+    (void) state;
+    rp_guest_session_t *session = s_begin (RP_DIALECT_PLAIN, true);
+    assert_int_equal (s_take (session, "somebody||a", "a"), UINT64_C (0x736f6d65626f6479));
+    assert_int_equal (s_take (session, "some||a", "a"), 0);
+}
+
+static void s_the_end_of_a_session_drops_its_envelopes (void **state)
+{
+    (void) state;
+    rp_guest_session_t *one = s_begin (RP_DIALECT_MDP01, false);
+    rp_guest_session_t *two = s_begin (RP_DIALECT_MDP01, false);
+    rp_head_t gone = s_reply (s_take (one, "x||MDPC01|echo|a", "a"), RP_OK, "");
+    rp_head_t kept = s_reply (s_take (two, "y||MDPC01|echo|a", "a"), RP_OK, "");
+    s_take (one, "x||MDPC01|echo|a", "a");
+    assert_int_equal (s_open (), 3);
+    rp_guests_end (&s_guests, &one);
+    assert_null (one);
+    assert_int_equal (s_open (), 1);
+    s_say (two, &gone, "b", NULL);
+    s_say (two, &kept, "b", "y||MDPC01|echo|b");
+    assert_int_equal (rp_envelopes_bytes (&s_guests.envelopes), 0);
+}
+
+/*  With an envelope of eight frames before it.  */
+static void s_a_reply_of_as_many_frames_as_there_can_be_passes (void **state)
+{
+    (void) state;
+    enum { BEFORE = 8 + 3, BODY = RP_FRAMES_MAX - 1 };
+    char body[2 * BODY] = "";
+    for (unsigned frame = 0; frame < BODY; frame++)
+        strcat (body, frame ? "|b" : "b");
+    rp_guest_session_t *session = s_begin (RP_DIALECT_MDP01, false);
+    uint64_t id = s_take (session, "1|2|3|4|5|6|7|8||MDPC01|echo|a", "a");
+    rp_head_t head = s_reply (id, RP_OK, "");
+    rp_message_t *whole = s_native (&head, body);
+    assert_int_equal (whole->count, RP_FRAMES_MAX);
+    rp_message_t *said = rp_guests_translate (&s_guests, session, whole);
+    assert_non_null (said);
+    assert_int_equal (said->count, BEFORE + BODY);
+    for (uint32_t frame = BEFORE; frame < said->count; frame++)
+        assert_int_equal (zmq_msg_size (rp_message_frame (said, frame)), 1);
+    rp_message_destroy (&s_pool, &said);
+    rp_message_destroy (&s_pool, &whole);
+}
+
+static void s_the_hello_of_a_guest_says_what_its_protocol_leaves_open (void **state)
+{
+    (void) state;
+    rp_head_t head;
+    rp_guest_t guest = {
+      .dialect = RP_DIALECT_MDP01, .worker = true, .name = "echo", .name_size = 4};
+    rp_guests_hello (&s_guests, &guest, &head);
+    assert_int_equal (head.flags, RP_FLAG_WORKER);
+    assert_int_equal (head.value, s_limits.guest_window);
+    assert_int_equal (head.time, s_limits.guest_heartbeat);
+    assert_int_equal (head.name_size, 4);
+    assert_int_equal (head.key_size, strlen ("MDP 0.1"));
+    guest = (rp_guest_t){.dialect = RP_DIALECT_MDP02};
+    rp_guests_hello (&s_guests, &guest, &head);
+    assert_int_equal (head.flags, 0);
+    assert_int_equal (head.name_size, 0);
+    assert_int_equal (rp_guests_traits (&guest), RP_TRAIT_MUTE | RP_TRAIT_PARTS);
+    guest.dialect = RP_DIALECT_MDP01;
+    assert_int_equal (rp_guests_traits (&guest), RP_TRAIT_MUTE);
+}
+
+static void s_sessions_are_counted_now_and_ever (void **state)
+{
+    (void) state;
+    rp_guest_session_t *one = s_begin (RP_DIALECT_MDP01, false);
+    rp_guest_session_t *two = s_begin (RP_DIALECT_MDP01, true);
+    rp_guests_change (&s_guests, one, RP_DIALECT_MDP02, true);
+    assert_true (one->worker);
+    assert_int_equal (one->dialect, RP_DIALECT_MDP02);
+    assert_int_equal (s_guests.there[RP_DIALECT_MDP01], 1);
+    assert_int_equal (s_guests.there[RP_DIALECT_MDP02], 1);
+    rp_guests_end (&s_guests, &one);
+    rp_guests_end (&s_guests, &two);
+    assert_int_equal (s_guests.there[RP_DIALECT_MDP01], 0);
+    assert_int_equal (s_guests.there[RP_DIALECT_MDP02], 0);
+    assert_int_equal (s_guests.joined[RP_DIALECT_MDP01], 2);
+}
+
+int main (void)
+{
+#define S_TEST(name) cmocka_unit_test_setup_teardown (name, s_setup, s_teardown)
+    const struct CMUnitTest tests[] = {
+      S_TEST (s_each_client_gets_its_reply_as_it_asked),
+      S_TEST (s_each_worker_gets_requests_and_replies_in_its_words),
+      S_TEST (s_what_has_no_body_becomes_a_head_alone),
+      S_TEST (s_an_inline_body_is_the_first_frame),
+      S_TEST (s_a_native_reply_without_body_has_an_empty_frame),
+      S_TEST (s_an_error_is_told_only_to_who_wants_it),
+      S_TEST (s_an_error_of_the_application_is_a_reply),
+      S_TEST (s_a_part_keeps_the_envelope_and_the_last_uses_it_up),
+      S_TEST (s_a_part_from_a_worker_says_so),
+      S_TEST (s_an_address_that_is_no_token_names_no_request),
+      S_TEST (s_the_end_of_a_session_drops_its_envelopes),
+      S_TEST (s_a_reply_of_as_many_frames_as_there_can_be_passes),
+      S_TEST (s_the_hello_of_a_guest_says_what_its_protocol_leaves_open),
+      S_TEST (s_sessions_are_counted_now_and_ever),
+    };
+#undef S_TEST
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}

@@ -1,0 +1,242 @@
+/*  Keys of routing ids, and how many REP workers there are, with events made by hand.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#include "broker/transport/listener.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/io/socket.h"
+
+/*  By then a handshake is done, µs.  */
+#define S_LATER ((int64_t) RP_SOCKET_HANDSHAKE_MS * 1000)
+
+static rp_gate_t s_gate (uint8_t number)
+{
+    rp_gate_kind_t kind = number == 0 ? RP_GATE_OPEN : number % 2 ? RP_GATE_FRONT : RP_GATE_BACK;
+    return (rp_gate_t){.kind = kind, .number = number};
+}
+
+/*  ---- Keys -------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint8_t bytes[RP_GATE_KEY_MAX];
+    size_t size;
+} s_key_t;
+
+static s_key_t s_key (uint8_t number, const void *routing_id, size_t size)
+{
+    uint8_t buffer[RP_GATE_KEY_MAX];
+    rp_gate_t gate = s_gate (number);
+    s_key_t key = {.size = size};
+    const void *at = rp_gate_key (&gate, routing_id, &key.size, buffer);
+    assert_true (key.size <= sizeof key.bytes);
+    memcpy (key.bytes, at, key.size);
+    return key;
+}
+
+static void s_goes_there_and_back (uint8_t number, const void *routing_id, size_t size)
+{
+    s_key_t key = s_key (number, routing_id, size);
+    assert_int_equal (rp_gate_of_key (key.bytes, key.size), number);
+    size_t back = key.size;
+    const void *id = rp_gate_routing_id (key.bytes, &back);
+    assert_int_equal (back, size);
+    assert_memory_equal (id, routing_id, size);
+}
+
+static void s_a_key_leads_back_to_its_gate_and_routing_id (void **state)
+{
+    (void) state;
+    uint8_t id[255];
+    memset (id, 'i', sizeof id);
+    for (size_t size = 1; size <= sizeof id; size++)
+        for (uint8_t number = 0; number < RP_GATES_MAX; number++)
+            s_goes_there_and_back (number, id, size);
+}
+
+static void s_routing_ids_of_gate_0_are_their_own_keys (void **state)
+{
+    (void) state;
+    static const uint8_t id[5] = {0, 1, 2, 3, 4};
+    uint8_t buffer[RP_GATE_KEY_MAX];
+    rp_gate_t gate = s_gate (0);
+    size_t size = sizeof id;
+    assert_ptr_equal (rp_gate_key (&gate, id, &size, buffer), id);
+    assert_int_equal (size, sizeof id);
+}
+
+static void s_the_same_routing_id_has_another_key_at_each_gate (void **state)
+{
+    (void) state;
+    static const uint8_t id[5] = {0, 1, 2, 3, 4};
+    s_key_t keys[RP_GATES_MAX];
+    for (uint8_t number = 0; number < RP_GATES_MAX; number++) {
+        keys[number] = s_key (number, id, sizeof id);
+        for (uint8_t other = 0; other < number; other++)
+            assert_false (
+              keys[other].size == keys[number].size
+              && memcmp (keys[other].bytes, keys[number].bytes, keys[number].size) == 0);
+    }
+}
+
+/*  Nothing keeps a peer from choosing a routing id that is a key of another gate, or looks like one
+    of a gate that there is not.  */
+static void s_a_routing_id_that_is_a_key_elsewhere_has_another_one (void **state)
+{
+    (void) state;
+    for (unsigned number = 0; number <= UINT8_MAX; number++) {
+        uint8_t id[255] = {0, 'g', 'a', 't', 'e', 0, 0};
+        id[7] = (uint8_t) number;
+        for (size_t size = 7; size <= sizeof id; size += 31) {
+            s_goes_there_and_back (0, id, size);
+            s_goes_there_and_back (1, id, size);
+        }
+    }
+    s_key_t front = s_key (1, "abcde", 5);
+    s_key_t hostile = s_key (0, front.bytes, front.size);
+    assert_int_not_equal (hostile.size, front.size);
+}
+
+static void s_rep_workers_have_one_key_and_no_routing_id (void **state)
+{
+    (void) state;
+    s_key_t key = s_key (2, NULL, 0);
+    assert_int_equal (rp_gate_of_key (key.bytes, key.size), 2);
+    size_t size = key.size;
+    assert_null (rp_gate_routing_id (key.bytes, &size));
+    assert_int_equal (size, 0);
+}
+
+/*  ---- REP peers --------------------------------------------------------------------------- */
+
+static void s_a_worker_counts_from_its_handshake_until_it_goes (void **state)
+{
+    (void) state;
+    rp_gate_t gate = s_gate (2);
+    for (int round = 0; round < 3; round++) {
+        rp_gate_came (&gate, 10, 0);
+        assert_int_equal (gate.connected, 0);
+        assert_true (rp_gate_shook_hands (&gate));
+        assert_int_equal (gate.connected, 1);
+        assert_true (rp_gate_went (&gate, 10, 1));
+        assert_int_equal (gate.connected, 0);
+    }
+    rp_gate_close (&gate, 0);
+}
+
+static void s_many_come_and_go_in_any_order (void **state)
+{
+    (void) state;
+    rp_gate_t gate = s_gate (2);
+    for (int descriptor = 0; descriptor < 100; descriptor++)
+        rp_gate_came (&gate, descriptor, 0);
+    for (int descriptor = 0; descriptor < 100; descriptor++)
+        assert_true (rp_gate_shook_hands (&gate));
+    assert_int_equal (gate.connected, 100);
+    for (int descriptor = 99; descriptor >= 0; descriptor -= 2)
+        assert_true (rp_gate_went (&gate, descriptor, 1));
+    assert_int_equal (gate.connected, 50);
+    rp_gate_close (&gate, 0);
+}
+
+/*  A socket of the wrong type comes and goes, again and again, without any other news of it.  */
+static void s_peers_of_the_wrong_type_change_nothing (void **state)
+{
+    (void) state;
+    rp_gate_t gate = s_gate (2);
+    rp_gate_came (&gate, 10, 0);
+    rp_gate_shook_hands (&gate);
+    for (int round = 0; round < 3; round++) {
+        rp_gate_came (&gate, 11, 0);
+        assert_false (rp_gate_went (&gate, 11, 1));
+        assert_int_equal (gate.connected, 1);
+    }
+    rp_gate_came (&gate, 11, 0);
+    rp_gate_came (&gate, 12, 0);
+    rp_gate_shook_hands (&gate); // that is 12
+    assert_int_equal (gate.connected, 2);
+    assert_false (rp_gate_went (&gate, 11, 1));
+    assert_int_equal (gate.connected, 2);
+    assert_true (rp_gate_went (&gate, 12, 1));
+    assert_true (rp_gate_went (&gate, 10, 1));
+    assert_int_equal (gate.connected, 0);
+    rp_gate_close (&gate, 0);
+}
+
+static void s_a_failed_handshake_changes_nothing (void **state)
+{
+    (void) state;
+    rp_gate_t gate = s_gate (2);
+    rp_gate_came (&gate, 10, 0); // silent
+    rp_gate_came (&gate, 11, 0);
+    rp_gate_shook_hands (&gate);
+    rp_gate_failed (&gate);
+    assert_false (rp_gate_went (&gate, 10, S_LATER + 1));
+    assert_int_equal (gate.connected, 1);
+    assert_true (rp_gate_went (&gate, 11, S_LATER + 1));
+    rp_gate_close (&gate, 0);
+}
+
+/*  Noise that looks like a peer of old may stay for ever without a handshake.  */
+static void s_a_worker_goes_while_noise_stays (void **state)
+{
+    (void) state;
+    rp_gate_t gate = s_gate (2);
+    rp_gate_came (&gate, 10, 0);
+    for (int64_t now = 0; now < 5 * S_LATER; now += S_LATER) {
+        rp_gate_came (&gate, 11, now);
+        assert_true (rp_gate_shook_hands (&gate));
+        assert_true (rp_gate_went (&gate, 11, now + S_LATER));
+        assert_int_equal (gate.connected, 0);
+    }
+    rp_gate_failed (&gate);
+    assert_false (rp_gate_went (&gate, 10, 9 * S_LATER));
+    assert_int_equal (gate.connected, 0);
+    rp_gate_close (&gate, 0);
+}
+
+static void s_what_was_taken_for_the_wrong_type_is_put_right (void **state)
+{
+    (void) state;
+    for (int way = 0; way < 2; way++) {
+        rp_gate_t gate = s_gate (2);
+        rp_gate_came (&gate, 10, 0);
+        rp_gate_came (&gate, 11, 0);
+        rp_gate_shook_hands (&gate); // that is 11
+        rp_gate_went (&gate, 11, 1);
+        assert_int_equal (gate.connected, 1); // one too many, until more is known of 10
+        if (way == 0) {
+            assert_false (rp_gate_shook_hands (&gate));
+            assert_int_equal (gate.connected, 1);
+        }
+        rp_gate_went (&gate, 10, 2);
+        assert_int_equal (gate.connected, 0);
+        rp_gate_close (&gate, 0);
+    }
+}
+
+int main (void)
+{
+    const struct CMUnitTest tests[] = {
+      cmocka_unit_test (s_a_key_leads_back_to_its_gate_and_routing_id),
+      cmocka_unit_test (s_routing_ids_of_gate_0_are_their_own_keys),
+      cmocka_unit_test (s_the_same_routing_id_has_another_key_at_each_gate),
+      cmocka_unit_test (s_a_routing_id_that_is_a_key_elsewhere_has_another_one),
+      cmocka_unit_test (s_rep_workers_have_one_key_and_no_routing_id),
+      cmocka_unit_test (s_a_worker_counts_from_its_handshake_until_it_goes),
+      cmocka_unit_test (s_many_come_and_go_in_any_order),
+      cmocka_unit_test (s_peers_of_the_wrong_type_change_nothing),
+      cmocka_unit_test (s_a_failed_handshake_changes_nothing),
+      cmocka_unit_test (s_a_worker_goes_while_noise_stays),
+      cmocka_unit_test (s_what_was_taken_for_the_wrong_type_is_put_right),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}

@@ -1,0 +1,33 @@
+/*  The conversations of a worker: which it has had requests of, and when it is done with each.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Pure; the part of worker/worker_core.h that keeps them. A conversation is known from its first request
+    until the broker says END or its session is over; one that this worker has never answered ends
+    with its request, because the broker may have given it to another worker meanwhile. The
+    application is told when none of its requests is left here.
+
+    Thread-safety: none.
+*/
+
+#ifndef RP_CONVERSATIONS_H
+#define RP_CONVERSATIONS_H
+
+#include "worker/worker_core.h"
+
+/*  Sets work->talk to the conversation with this number. False when out of memory.  */
+bool rp_talks_join (rp_worker_core_t *self, rp_work_t *work, uint64_t wire);
+
+/*  The work leaves its conversation; answers says whether the broker gets an answer to it.  */
+void rp_talks_leave (rp_worker_core_t *self, rp_work_t *work, bool answers);
+
+/*  END came. False if the number is not known.  */
+bool rp_talks_end (rp_worker_core_t *self, uint32_t session, uint64_t wire);
+
+/*  The session is over.  */
+void rp_talks_end_all (rp_worker_core_t *self, uint32_t session);
+
+/*  Takes and frees the next ended one that the application knows. False if there is none.  */
+bool rp_talks_next_ended (rp_worker_core_t *self, uint64_t *conversation);
+
+#endif

@@ -1,0 +1,568 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "worker/worker_core.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/wire/headers.h"
+#include "common/wire/limits.h"
+#include "worker/conversations.h"
+
+/*  More orders than one event, or one tick, can leave for one session.  */
+#define S_ORDERS_PER_SESSION 8u
+/*  Bytes. No broker can be set to take a larger body, so one that says more is not believed.  */
+#define S_BODY_LARGEST 1073741824u
+
+static rp_work_t *s_work_of_held (rp_list_node_t *node)
+{
+    return (rp_work_t *) ((char *) node - offsetof (rp_work_t, held));
+}
+
+bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *config)
+{
+    *self = (rp_worker_core_t){.config = *config};
+    self->order_capacity = (size_t) config->count * S_ORDERS_PER_SESSION;
+    self->sessions = calloc (config->count, sizeof *self->sessions);
+    self->orders = calloc (self->order_capacity, sizeof *self->orders);
+    if (!self->sessions || !self->orders) {
+        free (self->sessions);
+        free (self->orders);
+        return false;
+    }
+    rp_pace_init (&self->pace, config->slots, config->threads);
+    rp_list_init (&self->ready);
+    rp_list_init (&self->returned);
+    rp_list_init (&self->ended);
+    for (uint32_t index = 0; index < config->count; index++) {
+        rp_worker_session_t *session = &self->sessions[index];
+        session->endpoint = config->endpoints[index];
+        rp_link_init (&session->link, &config->endpoints[index], 1, config->heartbeat_ms,
+          RP_IDLE_TENTHS_WORKER);
+        rp_list_init (&session->held);
+        rp_list_init (&session->talks);
+    }
+    return true;
+}
+
+void rp_worker_core_clear (rp_worker_core_t *self)
+{
+    for (uint32_t index = 0; index < self->config.count; index++)
+        rp_talks_end_all (self, index);
+    for (uint64_t conversation; rp_worker_core_next_ended (self, &conversation);)
+        ;
+    rp_table_clear (&self->works);
+    rp_table_clear (&self->talks);
+    free (self->sessions);
+    free (self->orders);
+    *self = (rp_worker_core_t){0};
+}
+
+/*  ---- Orders --------------------------------------------------------------------------------- */
+
+static rp_worker_order_t *s_order (
+  rp_worker_core_t *self, uint32_t session, rp_worker_order_kind_t kind)
+{
+    if (self->order_count == self->order_capacity)
+        abort (); // our own mistake: the shell takes all orders after each event
+    rp_worker_order_t *order = &self->orders[self->order_count++];
+    order->kind = kind;
+    order->session = session;
+    return order;
+}
+
+static void s_send (rp_worker_core_t *self, uint32_t session, rp_head_t head)
+{
+    s_order (self, session, RP_WORKER_SEND)->head = head;
+}
+
+const rp_worker_order_t *rp_worker_core_next_order (rp_worker_core_t *self)
+{
+    if (self->order_taken < self->order_count)
+        return &self->orders[self->order_taken++];
+    self->order_taken = self->order_count = 0;
+    return NULL;
+}
+
+/*  "lost tcp://…: why, next try in 250 ms". Said once per spell of trouble, not per attempt.  */
+static void s_trouble (
+  rp_worker_core_t *self, uint32_t index, const char *what, const char *why, int64_t now)
+{
+    rp_worker_session_t *session = &self->sessions[index];
+    snprintf (self->error, sizeof self->error, "%s: %s", session->endpoint, why);
+    if (session->told)
+        return;
+    session->told = true;
+    char next[48] = "";
+    uint32_t pause = rp_link_retry_ms (&session->link, now);
+    if (pause > 0)
+        snprintf (next, sizeof next, ", next try in %u ms", (unsigned) pause);
+    else if (session->link.state == RP_LINK_REST)
+        snprintf (next, sizeof next, ", trying again");
+    snprintf (s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX, "%s %s: %s%s",
+      what, session->endpoint, why, next);
+}
+
+/*  ---- Works ---------------------------------------------------------------------------------- */
+
+static uint64_t s_hash (const rp_worker_core_t *self, uint32_t session, uint64_t number)
+{
+    return rp_hash_pair (session, number, self->config.seed);
+}
+
+static void s_return (rp_worker_core_t *self, rp_work_t *work, rp_status_t status, const char *text)
+{
+    work->state = RP_WORK_RETURNED;
+    work->status = status;
+    work->text = text;
+    rp_list_append (&self->returned, &work->queue);
+}
+
+static rp_work_t *s_find_work (
+  const rp_worker_core_t *self, uint64_t hash, uint32_t session, uint64_t token)
+{
+    rp_table_cursor_t cursor;
+    rp_work_t *work = rp_table_first (&self->works, hash, &cursor);
+    while (work && (work->token != token || work->session != session))
+        work = rp_table_next (&self->works, hash, &cursor);
+    return work;
+}
+
+static void s_release (rp_worker_core_t *self, rp_work_t *work)
+{
+    if (!work->is_held)
+        return;
+    rp_table_remove (&self->works, work->hash, work);
+    rp_list_remove (&work->held);
+    self->sessions[work->session].held_count--;
+    work->is_held = false;
+}
+
+/*  Takes a place in the window. What is wrong, or NULL.  */
+static const char *s_hold (rp_worker_core_t *self, rp_worker_session_t *session, rp_work_t *work)
+{
+    if (self->stopping)
+        return "the worker stops";
+    if (session->held_count >= session->slots)
+        return "over the window of this worker";
+    work->hash = s_hash (self, work->session, work->token);
+    if (s_find_work (self, work->hash, work->session, work->token))
+        return "this worker holds a request with this id";
+    if (!rp_table_insert (&self->works, work->hash, work))
+        return "the worker is out of memory";
+    rp_list_append (&session->held, &work->held);
+    session->held_count++;
+    self->pace.full |= session->held_count >= session->window;
+    work->is_held = true;
+    return NULL;
+}
+
+bool rp_worker_core_request (rp_worker_core_t *self,
+  uint32_t index,
+  const rp_head_t *head,
+  rp_work_t *work,
+  const char *why_not,
+  int64_t now)
+{
+    rp_worker_session_t *session = &self->sessions[index];
+    rp_link_heard (&session->link, now);
+    if (session->link.state != RP_LINK_UP) {
+        self->ignored++;
+        return false;
+    }
+    *work = (rp_work_t){
+      .token = head->id,
+      .epoch = session->epoch,
+      .deadline = now + (int64_t) head->time * 1000,
+      .session = index,
+    };
+    if (!why_not)
+        why_not = s_hold (self, session, work);
+    if (!why_not && head->conversation && !rp_talks_join (self, work, head->conversation)) {
+        s_release (self, work);
+        why_not = "the worker is out of memory";
+    }
+    if (why_not) {
+        s_return (self, work, RP_WORKER_LOST, why_not);
+        return true;
+    }
+    work->state = RP_WORK_READY;
+    rp_list_append (&self->ready, &work->queue);
+    return true;
+}
+
+rp_work_t *rp_worker_core_take (rp_worker_core_t *self, int64_t now)
+{
+    for (rp_list_node_t *node; (node = rp_list_first (&self->ready)) != NULL;) {
+        rp_work_t *work = (rp_work_t *) node;
+        rp_list_remove (node);
+        if (now >= work->deadline) {
+            s_return (self, work, RP_APP_ERROR, "its deadline passed before it began");
+            continue;
+        }
+        work->state = RP_WORK_OUT;
+        if (work->talk)
+            work->talk->seen = true;
+        self->out++;
+        rp_pace_took (&self->pace, self->out);
+        return work;
+    }
+    self->pace.hungry = true;
+    return NULL;
+}
+
+void rp_worker_core_give_back (rp_worker_core_t *self, rp_work_t *work, const char *text)
+{
+    self->out--;
+    s_return (self, work, RP_WORKER_LOST, text);
+}
+
+rp_work_t *rp_worker_core_next_returned (rp_worker_core_t *self)
+{
+    rp_list_node_t *node = rp_list_first (&self->returned);
+    if (node)
+        rp_list_remove (node);
+    return (rp_work_t *) node;
+}
+
+bool rp_worker_core_finish (
+  rp_worker_core_t *self, rp_work_t *work, rp_status_t status, int64_t now)
+{
+    rp_worker_session_t *session = &self->sessions[work->session];
+    bool alive = work->epoch == session->epoch && session->link.state == RP_LINK_UP;
+    if (work->state == RP_WORK_OUT)
+        self->out--;
+    s_release (self, work);
+    // The reply binds the conversation to this worker even if nobody waits for it any more.
+    if (work->talk)
+        rp_talks_leave (self, work, alive && status != RP_WORKER_LOST);
+    if (alive)
+        rp_link_said (&session->link, now);
+    return alive;
+}
+
+static void s_cancel (rp_worker_core_t *self, uint32_t index, uint64_t token)
+{
+    rp_work_t *work = s_find_work (self, s_hash (self, index, token), index, token);
+    if (!work) {
+        self->ignored++; // its reply and this crossed
+        return;
+    }
+    work->cancelled = true;
+    if (work->state == RP_WORK_READY) {
+        rp_list_remove (&work->queue);
+        s_return (self, work, RP_APP_ERROR, "cancelled before it began");
+    }
+    else if (work->state == RP_WORK_OUT)
+        self->cancelled = true;
+}
+
+bool rp_worker_core_next_ended (rp_worker_core_t *self, uint64_t *conversation)
+{
+    return rp_talks_next_ended (self, conversation);
+}
+
+/*  ---- Sessions ------------------------------------------------------------------------------- */
+
+/*  Nobody waits any more for what came over this session.  */
+static void s_session_over (rp_worker_core_t *self, uint32_t index)
+{
+    rp_worker_session_t *session = &self->sessions[index];
+    for (rp_list_node_t *node; (node = rp_list_first (&session->held)) != NULL;) {
+        rp_work_t *work = s_work_of_held (node);
+        s_release (self, work);
+        work->cancelled = true;
+        if (work->state == RP_WORK_READY) {
+            rp_list_remove (&work->queue);
+            s_return (self, work, RP_WORKER_LOST, "the connection was lost");
+        }
+        else if (work->state == RP_WORK_OUT)
+            self->cancelled = true;
+    }
+    rp_talks_end_all (self, index);
+    session->epoch++;
+}
+
+static void s_close (rp_worker_core_t *self, uint32_t index)
+{
+    rp_link_close (&self->sessions[index].link);
+    s_session_over (self, index);
+    s_order (self, index, RP_WORKER_CLOSE);
+}
+
+static void s_left (rp_worker_core_t *self, uint32_t index)
+{
+    s_close (self, index);
+    snprintf (s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX, "left %s",
+      self->sessions[index].endpoint);
+}
+
+void rp_worker_core_connected (rp_worker_core_t *self, uint32_t index, int64_t now)
+{
+    rp_worker_session_t *session = &self->sessions[index];
+    if (session->link.state != RP_LINK_CONNECTING)
+        return;
+    rp_link_connected (&session->link, now);
+    session->window = self->pace.window;
+    s_send (self, index,
+      (rp_head_t){
+        .command = RP_COMMAND_HELLO,
+        .flags = RP_FLAG_WORKER | RP_FLAG_BUNDLES,
+        .time = session->link.proposed_ms,
+        .value = session->window,
+        .name = self->config.service,
+        .name_size = (uint8_t) strlen (self->config.service),
+        .key = self->config.name,
+        .key_size = (uint8_t) strlen (self->config.name),
+      });
+}
+
+void rp_worker_core_failed (
+  rp_worker_core_t *self, uint32_t index, const char *reason, int64_t now, uint64_t random)
+{
+    rp_worker_session_t *session = &self->sessions[index];
+    rp_link_state_t state = session->link.state;
+    if (state == RP_LINK_REST || state == RP_LINK_REFUSED || state == RP_LINK_CLOSED)
+        return; // news of a connection that is over already
+    bool was_up = session->link.state == RP_LINK_UP;
+    s_session_over (self, index);
+    s_order (self, index, RP_WORKER_CLOSE);
+    if (self->draining || self->stopping)
+        rp_link_close (&session->link);
+    else
+        rp_link_failed (&session->link, now, random);
+    s_trouble (self, index, was_up ? "lost" : "cannot reach", reason, now);
+}
+
+static void s_bye (
+  rp_worker_core_t *self, uint32_t index, const rp_head_t *head, int64_t now, uint64_t random)
+{
+    rp_worker_session_t *session = &self->sessions[index];
+    bool greeting = session->link.state == RP_LINK_GREETING;
+    char why[RP_WORKER_NOTICE_MAX];
+    if (head->text_size)
+        snprintf (why, sizeof why, "%.*s", (int) head->text_size, head->text);
+    else
+        snprintf (why, sizeof why, "%s", rp_strerror (head->status));
+
+    if (greeting && (head->status == RP_DENIED || head->status == RP_INVALID)) {
+        rp_link_refused (&session->link);
+        session->refusal = head->status;
+        session->told = false;
+        s_order (self, index, RP_WORKER_CLOSE);
+        s_trouble (self, index, "refused by", why, now);
+    }
+    else if (self->draining && head->status == RP_OK)
+        s_left (self, index);
+    else
+        rp_worker_core_failed (self, index, why, now, random);
+}
+
+/*  Tells the broker what the pace is.  */
+static void s_credit (rp_worker_core_t *self, uint32_t index, int64_t now)
+{
+    rp_worker_session_t *session = &self->sessions[index];
+    uint32_t window = self->pace.window;
+    session->window = window < session->slots ? window : session->slots;
+    s_send (self, index,
+      (rp_head_t){.command = RP_COMMAND_CREDIT,
+        .time = rp_pace_time (&self->pace),
+        .value = session->window});
+    rp_link_said (&session->link, now);
+}
+
+/*  How large a body the broker takes, if it says so.  */
+static uint64_t s_max_body (const rp_head_t *head)
+{
+    rp_header_t header;
+    if (!rp_headers_find (head->headers, head->headers_size, "max-body", &header))
+        return S_BODY_LARGEST;
+    uint64_t value = 0;
+    for (uint16_t index = 0; index < header.value_size; index++) {
+        char digit = header.value[index];
+        if (digit < '0' || digit > '9' || value > S_BODY_LARGEST)
+            return S_BODY_LARGEST;
+        value = value * 10 + (uint64_t) (digit - '0');
+    }
+    return value < S_BODY_LARGEST ? value : S_BODY_LARGEST;
+}
+
+static void s_welcome (
+  rp_worker_core_t *self, uint32_t index, const rp_head_t *head, int64_t now, uint64_t random)
+{
+    rp_worker_session_t *session = &self->sessions[index];
+    if (!rp_link_welcomed (&session->link, head, now)) {
+        rp_worker_core_failed (self, index, "its greeting makes no sense", now, random);
+        return;
+    }
+    session->max_body = s_max_body (head);
+    // A broker that grants less than it was asked for will not want to hear of more.
+    uint32_t asked = session->window;
+    session->slots = head->value < asked ? head->value : self->config.slots;
+    session->window = head->value;
+    session->told = false;
+    snprintf (s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX,
+      "registered with %s (%u slot%s)", session->endpoint, (unsigned) session->slots,
+      session->slots == 1 ? "" : "s");
+    if (asked != self->pace.window || rp_pace_time (&self->pace))
+        s_credit (self, index, now);
+}
+
+void rp_worker_core_message (
+  rp_worker_core_t *self, uint32_t index, const rp_head_t *head, int64_t now, uint64_t random)
+{
+    rp_worker_session_t *session = &self->sessions[index];
+    rp_link_state_t state = session->link.state;
+    rp_link_heard (&session->link, now);
+    bool greets = state == RP_LINK_GREETING;
+    bool up = state == RP_LINK_UP;
+
+    if (head->command == RP_COMMAND_WELCOME && greets)
+        s_welcome (self, index, head, now, random);
+    else if (head->command == RP_COMMAND_BYE && (greets || up))
+        s_bye (self, index, head, now, random);
+    else if (head->command == RP_COMMAND_CANCEL && up)
+        s_cancel (self, index, head->id);
+    else if (head->command == RP_COMMAND_END && up) {
+        if (!rp_talks_end (self, index, head->conversation))
+            self->ignored++;
+    }
+    else if (head->command == RP_COMMAND_DRAIN && up)
+        ; // nothing new will come; its BYE ends the session
+    else if (head->command == RP_COMMAND_HEARTBEAT)
+        (void) rp_link_beat (&session->link, now);
+    else
+        self->ignored++;
+}
+
+/*  ---- Leaving and time ----------------------------------------------------------------------- */
+
+void rp_worker_core_drain (rp_worker_core_t *self, int64_t now)
+{
+    if (self->draining)
+        return;
+    self->draining = true;
+    self->drain_until = now + self->config.drain_us;
+    for (uint32_t index = 0; index < self->config.count; index++) {
+        rp_link_state_t state = self->sessions[index].link.state;
+        if (state == RP_LINK_UP) {
+            s_send (self, index, (rp_head_t){.command = RP_COMMAND_DRAIN});
+            rp_link_said (&self->sessions[index].link, now);
+        }
+        else if (state != RP_LINK_REFUSED && state != RP_LINK_CLOSED)
+            s_close (self, index);
+    }
+}
+
+void rp_worker_core_stop (rp_worker_core_t *self)
+{
+    if (self->stopping)
+        return;
+    self->stopping = true;
+    for (rp_list_node_t *node; (node = rp_list_first (&self->ready)) != NULL;) {
+        rp_list_remove (node);
+        s_return (self, (rp_work_t *) node, RP_WORKER_LOST, "the worker stopped before it began");
+    }
+    for (uint32_t index = 0; index < self->config.count; index++)
+        if (self->sessions[index].link.state == RP_LINK_UP)
+            s_send (self, index, (rp_head_t){.command = RP_COMMAND_CREDIT, .value = 0});
+}
+
+void rp_worker_core_leave (rp_worker_core_t *self)
+{
+    for (uint32_t index = 0; index < self->config.count; index++) {
+        rp_link_state_t state = self->sessions[index].link.state;
+        if (state == RP_LINK_REFUSED || state == RP_LINK_CLOSED)
+            continue;
+        if (state != RP_LINK_UP) {
+            s_close (self, index);
+            continue;
+        }
+        s_send (self, index, (rp_head_t){.command = RP_COMMAND_BYE, .status = RP_OK});
+        s_left (self, index);
+    }
+}
+
+static int64_t s_tick_session (rp_worker_core_t *self, uint32_t index, int64_t now, uint64_t random)
+{
+    rp_worker_session_t *session = &self->sessions[index];
+    int64_t next = INT64_MAX;
+    session->link.idle = session->held_count == 0;
+    for (;;) {
+        bool was_up = session->link.state == RP_LINK_UP;
+        switch (rp_link_tick (&session->link, now, random, &next)) {
+            case RP_LINK_NOTHING:
+                return next;
+            case RP_LINK_OPEN:
+                s_order (self, index, RP_WORKER_OPEN);
+                return next;
+            case RP_LINK_LOST:
+                s_session_over (self, index);
+                s_order (self, index, RP_WORKER_CLOSE);
+                if (self->draining || self->stopping)
+                    rp_link_close (&session->link);
+                s_trouble (self, index, was_up ? "lost" : "cannot reach",
+                  was_up ? "no sign of life" : "no answer", now);
+                break;
+            case RP_LINK_HEARTBEAT:
+                s_send (self, index,
+                  (rp_head_t){
+                    .command = RP_COMMAND_HEARTBEAT, .time = rp_link_announced (&session->link)});
+                break;
+        }
+    }
+}
+
+/*  Tells all brokers when the window is to be another. Whoever leaves takes what it gets.  */
+static int64_t s_tick_pace (rp_worker_core_t *self, int64_t now)
+{
+    if (self->draining || self->stopping)
+        return INT64_MAX;
+    bool waiting = !rp_list_is_empty (&self->ready);
+    bool spent = false;
+    for (uint32_t index = 0; !waiting && index < self->config.count; index++) {
+        const rp_worker_session_t *session = &self->sessions[index];
+        spent |= session->held_count > 0 && session->held_count >= session->window;
+    }
+    rp_pace_view_t view = {.waiting = waiting, .spent = spent, .out = self->out};
+    if (rp_pace_tick (&self->pace, view, now))
+        for (uint32_t index = 0; index < self->config.count; index++)
+            if (self->sessions[index].link.state == RP_LINK_UP)
+                s_credit (self, index, now);
+    return rp_pace_next (&self->pace);
+}
+
+int64_t rp_worker_core_tick (rp_worker_core_t *self, int64_t now, uint64_t random)
+{
+    bool stopped = self->stopping && self->out == 0 && rp_list_is_empty (&self->returned);
+    if (stopped || (self->draining && now >= self->drain_until)) {
+        rp_worker_core_leave (self);
+        return INT64_MAX;
+    }
+    int64_t earliest = self->draining ? self->drain_until : s_tick_pace (self, now);
+    for (uint32_t index = 0; index < self->config.count; index++) {
+        int64_t next = s_tick_session (self, index, now, random);
+        if (next < earliest)
+            earliest = next;
+    }
+    return earliest;
+}
+
+bool rp_worker_core_is_over (const rp_worker_core_t *self, int *status)
+{
+    bool leaving = self->draining || self->stopping;
+    *status = RP_OK;
+    if (self->stopping)
+        return true;
+    for (uint32_t index = 0; index < self->config.count; index++) {
+        const rp_worker_session_t *session = &self->sessions[index];
+        if (session->link.state == RP_LINK_REFUSED) {
+            if (!leaving)
+                *status = (int) session->refusal;
+        }
+        else if (session->link.state != RP_LINK_CLOSED)
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,201 @@
+/*  The worker's core: sessions with every broker of a list, the requests held, what to do next.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Source: docs/PROTOCOL.md, sections 5 (sessions, the worker's side) and 6.3 (conversations).
+
+    Pure: it is told what happened (connected, failed, a message, time) and leaves orders (open,
+    close, send, notice) for its shell to take with rp_worker_core_next_order. It knows requests as
+    rp_work_t, which the shell embeds in what it keeps of them, so that it allocates nothing per
+    request.
+
+        REQUEST ──► ready ──take──► out ──finish──►     the shell sends the REPLY
+                      │                      ▲
+                      └──► returned ─────────┘           ended here: cancelled, expired, refused
+
+    A session has a number (epoch) that changes when it is over; a work whose epoch is an old one
+    has nobody waiting for its reply, and finish says so. That alone keeps replies from going to a
+    broker that did not ask.
+
+    Time is in microseconds. Thread-safety: none, but rp_work_t.cancelled may be read from anywhere.
+*/
+
+#ifndef RP_WORKER_CORE_H
+#define RP_WORKER_CORE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <riposte/error.h>
+
+#include "common/base/list.h"
+#include "common/base/table.h"
+#include "common/wire/head.h"
+#include "common/wire/limits.h"
+#include "common/wire/link.h"
+#include "worker/window_control.h"
+
+#define RP_WORKER_NOTICE_MAX 320u
+
+/*  A conversation that this worker has had a request of.  */
+typedef struct {
+    rp_list_node_t node; /* in its session's list, or in the core's list of ended ones */
+    uint64_t wire;       /* the broker's number for it, unique within its session */
+    uint64_t local;      /* ours, unique in this worker */
+    uint32_t session;
+    uint32_t works; /* ready or out */
+    bool answered;  /* otherwise the broker may give it to another worker without a word */
+    bool seen;      /* the application was given one of its requests */
+    bool over;      /* ends when its works have */
+} rp_worker_talk_t;
+
+typedef enum {
+    RP_WORK_READY,    /* waits for a thread */
+    RP_WORK_OUT,      /* in the application's hands */
+    RP_WORK_RETURNED, /* ended here; waits for the shell to reply */
+} rp_work_state_t;
+
+/*  One request held.  */
+typedef struct {
+    rp_list_node_t queue; /* in the list of its state */
+    rp_list_node_t held;  /* in its session's list, while is_held */
+    rp_worker_talk_t *talk;
+    const char *text; /* RETURNED: what the reply says */
+    uint64_t token;
+    uint64_t hash; /* of session and token */
+    uint64_t epoch;
+    int64_t deadline;
+    uint32_t session;
+    rp_work_state_t state;
+    rp_status_t status; /* RETURNED: what the reply says */
+    bool is_held;       /* takes a place in the window */
+    atomic_bool cancelled;
+} rp_work_t;
+
+typedef struct {
+    rp_link_t link;
+    const char *endpoint;
+    uint64_t epoch;
+    uint64_t max_body;
+    uint32_t slots;  /* most that may be held: the window that was granted may still be used */
+    uint32_t window; /* that the broker knows, or soon will */
+    uint32_t held_count;
+    rp_list_t held;
+    rp_list_t talks;
+    rp_status_t refusal; /* in RP_LINK_REFUSED */
+    bool told;           /* the trouble it is in was told to people already */
+} rp_worker_session_t;
+
+typedef enum {
+    RP_WORKER_OPEN,
+    RP_WORKER_CLOSE, /* after what was sent before it has gone */
+    RP_WORKER_SEND,
+    RP_WORKER_NOTICE,
+} rp_worker_order_kind_t;
+
+typedef struct {
+    rp_worker_order_kind_t kind;
+    uint32_t session;
+    rp_head_t head;                    /* SEND */
+    char notice[RP_WORKER_NOTICE_MAX]; /* NOTICE */
+} rp_worker_order_t;
+
+typedef struct {
+    const char *const *endpoints; /* outlive the core */
+    uint32_t count;
+    const char *service;
+    const char *name; /* for people */
+    uint32_t slots;   /* the most to be held at once */
+    uint32_t threads; /* that work on requests at once; 0 is 1 */
+    uint32_t heartbeat_ms;
+    int64_t drain_us;
+    uint64_t seed; /* of the hash tables; secret */
+} rp_worker_config_t;
+
+typedef struct {
+    rp_worker_config_t config;
+    rp_worker_session_t *sessions; /* config.count */
+    rp_pace_t pace;                /* the window in all of them */
+    rp_worker_order_t *orders;
+    size_t order_count;
+    size_t order_taken;
+    size_t order_capacity;
+    rp_list_t ready;
+    rp_list_t returned;
+    rp_list_t ended;  /* conversations nobody was told of yet */
+    rp_table_t works; /* held, by session and token */
+    rp_table_t talks; /* going on, by session and wire number */
+    uint64_t last_local;
+    uint64_t ignored; /* messages that made no sense where they came */
+    uint32_t out;
+    int64_t drain_until; /* while draining */
+    bool draining;
+    bool stopping;
+    bool cancelled; /* a work that is out was cancelled; the shell clears it */
+    char error[RP_WORKER_NOTICE_MAX];
+} rp_worker_core_t;
+
+/*  False when out of memory; then nothing is left to be freed.  */
+bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *config);
+
+/*  Frees what is left. Works are the shell's; it must have taken back all that it cares for.  */
+void rp_worker_core_clear (rp_worker_core_t *self);
+
+/*  The connection of a session stands; could not be made or broke.  */
+void rp_worker_core_connected (rp_worker_core_t *self, uint32_t session, int64_t now);
+void rp_worker_core_failed (
+  rp_worker_core_t *self, uint32_t session, const char *reason, int64_t now, uint64_t random);
+
+/*  A message other than REQUEST came.  */
+void rp_worker_core_message (
+  rp_worker_core_t *self, uint32_t session, const rp_head_t *head, int64_t now, uint64_t random);
+
+/*  A REQUEST came. False: ignored, work is still the shell's. True: work is in ready or returned;
+    why_not (may be NULL) is what the shell has against it, and sends it straight to returned.  */
+bool rp_worker_core_request (rp_worker_core_t *self,
+  uint32_t session,
+  const rp_head_t *head,
+  rp_work_t *work,
+  const char *why_not,
+  int64_t now);
+
+/*  What time brings. Returns when to be called again.  */
+int64_t rp_worker_core_tick (rp_worker_core_t *self, int64_t now, uint64_t random);
+
+/*  No new requests; ends when what is held and the conversations have, or after drain_us.  */
+void rp_worker_core_drain (rp_worker_core_t *self, int64_t now);
+
+/*  Nothing more is handed out; ends when nothing is out.  */
+void rp_worker_core_stop (rp_worker_core_t *self);
+
+/*  BYE to everyone, at once.  */
+void rp_worker_core_leave (rp_worker_core_t *self);
+
+/*  The next request for the application, or NULL.  */
+rp_work_t *rp_worker_core_take (rp_worker_core_t *self, int64_t now);
+
+/*  A work that is out goes back to the broker, which may redeliver it; it moves to returned.  */
+void rp_worker_core_give_back (rp_worker_core_t *self, rp_work_t *work, const char *text);
+
+/*  The next work that ended here, or NULL: the shell replies with its status and text, if finish
+    says that somebody waits.  */
+rp_work_t *rp_worker_core_next_returned (rp_worker_core_t *self);
+
+/*  A work ends: it is the shell's alone again. status is that of the reply. True if the reply is to
+    be sent; false if its session is over.  */
+bool rp_worker_core_finish (
+  rp_worker_core_t *self, rp_work_t *work, rp_status_t status, int64_t now);
+
+/*  The next conversation to tell the application of; false if there is none.  */
+bool rp_worker_core_next_ended (rp_worker_core_t *self, uint64_t *conversation);
+
+/*  The next order, valid until the next call of any function; NULL if there is none.  */
+const rp_worker_order_t *rp_worker_core_next_order (rp_worker_core_t *self);
+
+/*  True when there is nothing more to serve, and why: RP_OK after drain or stop, or the status with
+    which every broker refused.  */
+bool rp_worker_core_is_over (const rp_worker_core_t *self, int *status);
+
+#endif

@@ -1,0 +1,112 @@
+/*  What the files of the worker library share: the objects behind the public handles.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    worker.c makes, starts and serves; turn.c moves messages between the core and the channels;
+    task.c is what an application does with a task. Everything in rp_worker_t but what is marked
+    is guarded by the pump's lock.
+*/
+
+#ifndef RP_WORKER_STATE_H
+#define RP_WORKER_STATE_H
+
+#include <riposte/worker.h>
+
+#include "common/io/channel.h"
+#include "common/io/message.h"
+#include "common/io/pump.h"
+#include "worker/worker_core.h"
+
+/*  Brokers one worker serves at once; each takes two of the pump's descriptors.  */
+#define RP_WORKER_ENDPOINTS_MAX 16u
+/*  How long a closing connection may take to pass on its last replies, ms.  */
+#define RP_WORKER_LINGER_MS 1000
+/*  An application that answers again within this time, with more tasks at hand, will soon answer
+    the next, µs. The reply of a slower one does not wait.  */
+#define RP_WORKER_BUSY_US 50
+/*  Bytes of replies that wait for others at most.  */
+#define RP_WORKER_OUTBOX 16384u
+
+/*  What a signal handler or another thread asked for.  */
+typedef enum {
+    RP_WORKER_WISH_NONE,
+    RP_WORKER_WISH_DRAIN,
+    RP_WORKER_WISH_STOP,
+} rp_worker_wish_t;
+
+struct rp_task {
+    rp_work_t work; /* first: the core knows a task by it */
+    rp_worker_t *worker;
+    rp_task_t *next_free;
+    rp_message_t *message; /* NULL if it came in a bundle: then copy has it */
+    uint8_t *copy;         /* copy_size bytes; stays with the task for the next */
+    size_t copy_size;
+    uint64_t id;
+    uint64_t conversation; /* ours */
+    const void *body;      /* what lies in the head's frame; from rp_task_join on all of it */
+    size_t size;
+    void *joined;  /* body of several frames, as one; NULL if it was one */
+    char *headers; /* in the message or the copy, made strings */
+    size_t headers_size;
+    uint8_t *reply_headers; /* NULL until the first; RP_WIRE_HEADERS_MAX bytes */
+    size_t reply_headers_size;
+    uint8_t attempt;
+    bool trace;
+    bool last;
+};
+
+struct rp_worker {
+    /*  Set before the first run or receive, constant from then on.  */
+    char *endpoint_text;
+    const char *endpoints[RP_WORKER_ENDPOINTS_MAX];
+    char service[RP_WIRE_NAME_MAX + 1];
+    char name[RP_PEER_NAME_MAX + 1];
+    rp_worker_config_t config;
+    uint32_t threads;
+    rp_conversation_end_fn *on_end;
+    void *on_end_arg;
+    rp_worker_notice_fn *on_notice;
+    void *on_notice_arg;
+    rp_pump_t *pump;
+
+    atomic_int wish; /* rp_worker_wish_t; written by anyone */
+
+    bool started;
+    bool runs; /* rp_worker_run; otherwise rp_worker_receive */
+    bool signalled;
+    int event_fd; /* -1 until asked for */
+    void *context;
+    rp_channel_t *channels[RP_WORKER_ENDPOINTS_MAX];
+    rp_worker_core_t core;
+    rp_message_pool_t messages;
+    rp_task_t *free_tasks;
+    uint64_t last_id;
+    uint64_t random;
+    int64_t now;      /* of the last turn */
+    int64_t answered; /* when the application answered a task last */
+};
+
+/*  The pump's owner functions.  */
+int64_t rp_worker_turn (void *owner, int64_t now);
+int rp_worker_descriptors (void *owner, int *descriptors);
+
+/*  With the lock held: does what the core ordered.  */
+void rp_worker_obey (rp_worker_t *self);
+
+/*  With the lock held: sends what waits in a session's outbox, unless more is likely to follow at
+    once: then it waits for that, and whoever turns next sends it at the latest. True if the socket
+    was used.  */
+bool rp_worker_push (rp_worker_t *self, uint32_t session);
+
+/*  With the lock held: sends a message for a session, which is lost if that fails or there was no
+    memory for the message (NULL); takes it.  */
+void rp_worker_send (rp_worker_t *self, uint32_t session, rp_message_t **message_p);
+
+/*  With the lock held: puts a task that has ended back.  */
+void rp_task_free (rp_task_t **self_p);
+
+/*  Before the application gets a task: finds its body, and makes one of several frames. False when
+    out of memory. Wants no lock.  */
+bool rp_task_join (rp_task_t *self);
+
+#endif

@@ -1,0 +1,370 @@
+/*  The worker's turn: from the channels to the core, and what it orders back to the channels.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+
+#include "common/io/clock.h"
+#include "common/wire/bundle.h"
+#include "common/wire/headers.h"
+#include "worker/worker_state.h"
+
+/*  Messages taken from one channel in a pass, so that one broker cannot shut out the others, and
+    passes in a turn.  */
+#define S_BUDGET 1024
+#define S_PASSES 4
+
+/*  splitmix64: jitter needs no secrets, and no system call per turn.  */
+static uint64_t s_random (rp_worker_t *self)
+{
+    uint64_t word = self->random += 0x9e3779b97f4a7c15u;
+    word = (word ^ (word >> 30)) * 0xbf58476d1ce4e5b9u;
+    word = (word ^ (word >> 27)) * 0x94d049bb133111ebu;
+    return word ^ (word >> 31);
+}
+
+/*  ---- Sending -------------------------------------------------------------------------------- */
+
+static void s_failed (rp_worker_t *self, uint32_t session, const char *reason)
+{
+    rp_worker_core_failed (&self->core, session, reason, self->now, s_random (self));
+}
+
+static void s_send_failed (rp_worker_t *self, uint32_t session)
+{
+    s_failed (self, session, errno == EAGAIN ? "the connection broke" : zmq_strerror (errno));
+}
+
+static void s_send_head (rp_worker_t *self, uint32_t session, const rp_head_t *head)
+{
+    if (rp_channel_send_head (self->channels[session], head) != 0)
+        s_send_failed (self, session);
+}
+
+bool rp_worker_push (rp_worker_t *self, uint32_t session)
+{
+    rp_channel_t *channel = self->channels[session];
+    int64_t now = rp_clock_us ();
+    bool waits = !rp_list_is_empty (&self->core.ready) && now - self->answered < RP_WORKER_BUSY_US
+                 && rp_channel_waiting (channel) < RP_WORKER_OUTBOX;
+    self->answered = now;
+    if (!waits)
+        rp_channel_flush (channel);
+    return !rp_channel_is_armed (channel);
+}
+
+void rp_worker_send (rp_worker_t *self, uint32_t session, rp_message_t **message_p)
+{
+    if (!*message_p) {
+        s_failed (self, session, "out of memory"); // the broker gives its requests to others
+        return;
+    }
+    if (rp_channel_send (self->channels[session], &self->messages, message_p) == 0)
+        return;
+    s_send_failed (self, session);
+    rp_message_destroy (&self->messages, message_p);
+}
+
+void rp_worker_obey (rp_worker_t *self)
+{
+    for (const rp_worker_order_t *order; (order = rp_worker_core_next_order (&self->core));) {
+        rp_channel_t *channel = self->channels[order->session];
+        switch (order->kind) {
+            case RP_WORKER_OPEN:
+                if (rp_channel_open (channel, self->config.endpoints[order->session]) != 0)
+                    s_failed (self, order->session, zmq_strerror (errno));
+                rp_pump_kick (self->pump); // whoever polls may poll the old descriptors
+                break;
+            case RP_WORKER_CLOSE:
+                rp_channel_close (channel, RP_WORKER_LINGER_MS);
+                break;
+            case RP_WORKER_SEND:
+                if (rp_channel_is_open (channel))
+                    s_send_head (self, order->session, &order->head);
+                break;
+            case RP_WORKER_NOTICE:
+                if (self->on_notice)
+                    self->on_notice (order->notice, self->on_notice_arg);
+                break;
+        }
+    }
+}
+
+/*  Replies for the works that ended in the core.  */
+static void s_flush_returned (rp_worker_t *self)
+{
+    for (rp_work_t *work; (work = rp_worker_core_next_returned (&self->core)) != NULL;) {
+        rp_task_t *task = (rp_task_t *) work;
+        rp_head_t head = {
+          .command = RP_COMMAND_REPLY,
+          .id = work->token,
+          .status = (uint8_t) work->status,
+          .text = work->text,
+          .text_size = (uint16_t) strlen (work->text),
+        };
+        if (rp_worker_core_finish (&self->core, work, work->status, self->now)) {
+            s_send_head (self, work->session, &head);
+            rp_worker_obey (self);
+        }
+        rp_task_free (&task);
+    }
+}
+
+/*  ---- Receiving ------------------------------------------------------------------------------ */
+
+static rp_task_t *s_new_task (rp_worker_t *self)
+{
+    rp_task_t *task = self->free_tasks;
+    if (task)
+        self->free_tasks = task->next_free;
+    else
+        task = calloc (1, sizeof *task);
+    if (task)
+        task->worker = self;
+    return task;
+}
+
+/*  A first frame, and what it is of.  */
+typedef struct {
+    uint8_t *data;
+    size_t size;
+    rp_message_t *message; /* NULL: it has to be copied */
+    const char *why_not;   /* what speaks against it, or NULL */
+} s_frame_t;
+
+/*  Memory for the copy of a frame. What a task has is kept, so that most
+    requests find enough.  */
+static bool s_reserve (rp_task_t *task, const s_frame_t *frame)
+{
+    if (frame->message || frame->size <= task->copy_size)
+        return true;
+    uint8_t *copy = realloc (task->copy, frame->size);
+    if (!copy)
+        return false;
+    task->copy = copy;
+    task->copy_size = frame->size;
+    return true;
+}
+
+static void s_fill_task (
+  rp_worker_t *self, rp_task_t *task, const rp_head_t *head, s_frame_t *frame)
+{
+    uint8_t *at = frame->message ? frame->data : memcpy (task->copy, frame->data, frame->size);
+    task->message = frame->message;
+    frame->message = NULL;
+    task->id = ++self->last_id;
+    task->conversation = task->work.talk ? task->work.talk->local : 0;
+    task->attempt = head->attempt;
+    task->trace = (head->flags & RP_FLAG_TRACE) != 0;
+    task->last = false;
+    task->reply_headers_size = 0;
+    task->headers_size = head->headers_size;
+
+    task->body = at + head->size;
+    task->size = frame->size - head->size;
+    task->headers = (char *) at + head->size - task->headers_size;
+    rp_headers_make_strings (at + head->size - task->headers_size, task->headers_size);
+}
+
+static void s_on_request (
+  rp_worker_t *self, uint32_t session, const rp_head_t *head, s_frame_t *frame)
+{
+    rp_task_t *task = s_new_task (self);
+    if (!task || !s_reserve (task, frame)) {
+        if (task)
+            rp_task_free (&task);
+        s_failed (self, session, "out of memory"); // the broker gives its requests to others
+        return;
+    }
+    if (rp_worker_core_request (&self->core, session, head, &task->work, frame->why_not, self->now))
+        s_fill_task (self, task, head, frame);
+    else
+        rp_task_free (&task);
+}
+
+/*  Takes frame->message if it keeps it.  */
+static void s_on_frame (rp_worker_t *self, uint32_t session, s_frame_t *frame)
+{
+    rp_head_t head;
+    rp_wire_error_t error = rp_wire_decode (&head, frame->data, frame->size);
+    if (error == RP_WIRE_ERROR_NONE && head.command == RP_COMMAND_REQUEST) {
+        s_on_request (self, session, &head, frame);
+        return;
+    }
+    if (error == RP_WIRE_ERROR_NONE && head.command == RP_COMMAND_WELCOME
+        && head.flags & RP_FLAG_BUNDLES)
+        rp_channel_set_bundles (self->channels[session]);
+    if (error != RP_WIRE_ERROR_NONE)
+        self->core.ignored++;
+    else
+        rp_worker_core_message (&self->core, session, &head, self->now, s_random (self));
+}
+
+/*  The first of a bundle comes as a message, which would keep all of it if a task kept that; a
+    small one would keep the 8 KiB with which it was read.  */
+static void s_on_message (
+  rp_worker_t *self, uint32_t session, rp_message_t **message_p, const char *why_not)
+{
+    rp_message_t *message = *message_p;
+    s_frame_t frame = {
+      .data = rp_message_data (message),
+      .size = rp_message_size (message),
+      .message = rp_message_is_to_copy (message) ? NULL : message,
+      .why_not = why_not,
+    };
+    bool whole = frame.message != NULL;
+    s_on_frame (self, session, &frame);
+    if (whole)
+        *message_p = frame.message;
+    rp_message_destroy (&self->messages, message_p);
+}
+
+/*  True if there was one more message in the bundle at hand.  */
+static bool s_unbundle (rp_worker_t *self, uint32_t session)
+{
+    s_frame_t frame = {0};
+    frame.data = rp_channel_unbundle (self->channels[session], &frame.size);
+    if (frame.data)
+        s_on_frame (self, session, &frame);
+    return frame.data != NULL;
+}
+
+static void s_receive (rp_worker_t *self, uint32_t session)
+{
+    rp_channel_t *channel = self->channels[session];
+    for (int budget = S_BUDGET; budget > 0 && rp_channel_is_open (channel); budget--) {
+        size_t cap = RP_BUNDLE_MAX + (size_t) self->core.sessions[session].max_body;
+        rp_message_t *message = NULL;
+        if (!s_unbundle (self, session))
+            switch (rp_channel_receive (channel, &self->messages, cap, &message)) {
+                case RP_RECEIVED_NONE:
+                    return;
+                case RP_RECEIVED:
+                    s_on_message (self, session, &message, NULL);
+                    break;
+                case RP_RECEIVED_BIG:
+                    s_on_message (self, session, &message, "over the broker's own limit");
+                    break;
+                case RP_RECEIVED_ERROR:
+                    s_failed (self, session, zmq_strerror (errno));
+                    break;
+            }
+        if (self->core.order_count)
+            rp_worker_obey (self);
+    }
+}
+
+/*  Looking costs a system call: while the connection stands, only when the poll says so.  */
+static bool s_has_events (const rp_worker_t *self, uint32_t session)
+{
+    return self->core.sessions[session].link.state != RP_LINK_UP
+           || rp_pump_is_readable (
+             self->pump, rp_channel_event_descriptor (self->channels[session]));
+}
+
+static void s_take_events (rp_worker_t *self, uint32_t session)
+{
+    const char *reason = NULL;
+    for (;;) {
+        switch (rp_channel_next_event (self->channels[session], &reason)) {
+            case RP_CHANNEL_NOTHING:
+                return;
+            case RP_CHANNEL_CONNECTED:
+                rp_worker_core_connected (&self->core, session, self->now);
+                break;
+            case RP_CHANNEL_FAILED:
+                s_receive (self, session); // what came before the end: a BYE says more
+                if (rp_channel_is_open (self->channels[session]))
+                    s_failed (self, session, reason);
+                break;
+        }
+        rp_worker_obey (self);
+    }
+}
+
+/*  ---- The turn ------------------------------------------------------------------------------- */
+
+/*  Wakes who waits for a task, an end or a cancellation.  */
+static void s_announce (rp_worker_t *self)
+{
+    int status;
+    bool something = !rp_list_is_empty (&self->core.ready) || !rp_list_is_empty (&self->core.ended)
+                     || rp_worker_core_is_over (&self->core, &status);
+    if (something)
+        rp_pump_notify (self->pump);
+    if (self->event_fd >= 0 && !self->signalled && (something || self->core.cancelled))
+        self->signalled = eventfd_write (self->event_fd, 1) == 0;
+    self->core.cancelled = false;
+}
+
+static void s_flush (rp_worker_t *self)
+{
+    for (uint32_t session = 0; session < self->config.count; session++)
+        rp_channel_flush (self->channels[session]);
+}
+
+/*  Everything once. Returns when to be called again.  */
+static int64_t s_pass (rp_worker_t *self)
+{
+    for (uint32_t session = 0; session < self->config.count; session++) {
+        if (s_has_events (self, session))
+            s_take_events (self, session);
+        s_receive (self, session);
+    }
+    s_flush_returned (self);
+    int64_t next = rp_worker_core_tick (&self->core, self->now, s_random (self));
+    rp_worker_obey (self);
+    s_flush_returned (self);
+    s_flush (self);
+    return next;
+}
+
+/*  True if the descriptors will tell of everything that is to come.  */
+static bool s_all_armed (const rp_worker_t *self)
+{
+    for (uint32_t session = 0; session < self->config.count; session++)
+        if (!rp_channel_is_armed (self->channels[session]))
+            return false;
+    return true;
+}
+
+int64_t rp_worker_turn (void *owner, int64_t now)
+{
+    rp_worker_t *self = owner;
+    if (!self->started)
+        return INT64_MAX;
+    self->now = now;
+    int wish = self->wish;
+    if (wish == RP_WORKER_WISH_STOP)
+        rp_worker_core_stop (&self->core);
+    else if (wish == RP_WORKER_WISH_DRAIN)
+        rp_worker_core_drain (&self->core, now);
+    rp_worker_obey (self);
+    s_flush (self);
+
+    // What is sent in a pass may take the wake-up for what comes meanwhile, so it takes another.
+    int64_t next = s_pass (self);
+    for (int pass = 1; pass < S_PASSES && !s_all_armed (self); pass++)
+        next = s_pass (self);
+    s_announce (self);
+    // The next reply may wait (rp_worker_push), and whoever leads by then will not know.
+    bool may_wait = !rp_list_is_empty (&self->core.ready) && now - self->answered < RP_PUMP_IDLE_US;
+    if (may_wait && next > now + RP_PUMP_IDLE_US)
+        next = now + RP_PUMP_IDLE_US;
+    return s_all_armed (self) ? next : now;
+}
+
+int rp_worker_descriptors (void *owner, int *descriptors)
+{
+    rp_worker_t *self = owner;
+    int count = 0;
+    if (!self->started)
+        return 0;
+    for (uint32_t session = 0; session < self->config.count; session++)
+        count += rp_channel_descriptors (self->channels[session], descriptors + count);
+    return count;
+}
