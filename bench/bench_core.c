@@ -59,7 +59,7 @@ void *realloc (void *block, size_t size)
 /*  ---- The load ------------------------------------------------------------------------------- */
 
 typedef struct {
-    rp_peer_id_t worker;
+    rp_session_id_t worker;
     rp_token_t token;
 } s_delivery_t;
 
@@ -68,8 +68,8 @@ typedef struct {
     rp_actions_t actions;
     int64_t now;
     unsigned batched;
-    rp_peer_id_t client;
-    rp_peer_id_t admitted;
+    rp_session_id_t client;
+    rp_session_id_t admitted;
     uint64_t id;
     uint64_t replies;
     s_delivery_t ring[IN_FLIGHT_MAX * 2];
@@ -85,12 +85,12 @@ static void s_carry_out (s_load_t *self)
     for (size_t index = 0; index < self->actions.count; index++) {
         const rp_action_t *action = &self->actions.list[index];
         if (action->kind == RP_ACTION_ADMIT)
-            self->admitted = action->peer;
+            self->admitted = action->session;
         if (action->kind != RP_ACTION_SEND)
             continue;
         if (action->token.v) {
             size_t slot = (self->first + self->count++) % (IN_FLIGHT_MAX * 2);
-            self->ring[slot] = (s_delivery_t){action->peer, action->token};
+            self->ring[slot] = (s_delivery_t){action->session, action->token};
         }
         else if (action->head.command == RP_COMMAND_REPLY) {
             self->replies += action->head.status == RP_OK;
@@ -99,13 +99,13 @@ static void s_carry_out (s_load_t *self)
     rp_actions_reset (&self->actions);
 }
 
-static void s_event (s_load_t *self, rp_peer_id_t peer, const rp_head_t *head)
+static void s_event (s_load_t *self, rp_session_id_t peer, const rp_head_t *head)
 {
     bool body = head->command == RP_COMMAND_REQUEST || head->command == RP_COMMAND_REPLY;
     self->now++;
     rp_dispatch_handle (self->core,
       &(rp_event_t){.kind = RP_EVENT_MESSAGE,
-        .peer = peer,
+        .session = peer,
         .head = head,
         .payload = body ? (rp_payload_t *) (void *) self : NULL,
         .size = body ? 64 : 0},
@@ -138,9 +138,9 @@ static void s_reply (s_load_t *self)
       &(rp_head_t){.command = RP_COMMAND_REPLY, .id = delivery.token.v, .status = RP_OK});
 }
 
-static rp_peer_id_t s_greet (s_load_t *self, const rp_head_t *hello)
+static rp_session_id_t s_greet (s_load_t *self, const rp_head_t *hello)
 {
-    s_event (self, (rp_peer_id_t){0}, hello);
+    s_event (self, (rp_session_id_t){0}, hello);
     return self->admitted;
 }
 

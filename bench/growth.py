@@ -9,7 +9,7 @@ from systems import Failed, Shape, Stage, SYSTEMS, cpu_seconds, measure_clients,
 QUEUED = 1000000
 QUEUED_SIZE = 64
 LIMITS = ("client_open=1000000", "service_queue=2000000", "service_queue_bytes=4GiB",
-          "total_queue=2000000", "total_queue_bytes=4GiB", "strangers=100000")
+          "total_queue=2000000", "total_queue_bytes=4GiB", "pending_connections=100000")
 SHAPE = Shape()
 # Descriptors that a broker needs beside those of its peers.
 SPARE = 200
@@ -48,7 +48,7 @@ def rate_with_workers(build, seconds, workers, services=0, system="riposte", wor
 
 def rate_with_clients(build, seconds, idle):
     with Stage(build) as stage:
-        middle, endpoint = stage.broker("strangers=100000")
+        middle, endpoint = stage.broker("pending_connections=100000")
         stage.start_ready("bench_load", "riposte", "worker", endpoint, SHAPE.workers, SHAPE.window)
         if idle:
             stage.start_ready("bench_crowd", "client", endpoint, idle, bound=60)
@@ -90,7 +90,7 @@ def rate_of_drain(build, queued):
     """µs of the broker's CPU for a request, from the workers' arrival until a queue of that length is
     done. By the clock it would be the one client that is measured, which has to read them all."""
     with Stage(build) as stage:
-        middle, endpoint = stage.broker(*LIMITS, "peer_backlog=1000000")
+        middle, endpoint = stage.broker(*LIMITS, "connection_backlog=1000000")
         _fill(stage, middle, endpoint, queued, "bench")
         before = cpu_seconds(middle.pid)[0]
         stage.start_ready("bench_load", "riposte", "worker", endpoint, SHAPE.workers, SHAPE.window)
@@ -103,7 +103,7 @@ def bytes_per_client(build, count, system="riposte"):
     """That an idle client takes in the middle."""
     with Stage(build) as stage:
         if system == "riposte":
-            middle, front = stage.broker("strangers=100000")
+            middle, front = stage.broker("pending_connections=100000")
         else:
             middle, front, _ = SYSTEMS[system].start(stage, SHAPE)
         kind = "client" if system == "riposte" else "zmq-client"

@@ -26,8 +26,8 @@
 #define S_SPARE_MESSAGES 65536u
 
 /*  What other threads wish goes through an eventfd, which adds up.  */
-#define S_WISH_DRAIN 1u
-#define S_WISH_STOP ((uint64_t) 1 << 32)
+#define S_COMMAND_DRAIN 1u
+#define S_COMMAND_STOP ((uint64_t) 1 << 32)
 
 /*  Connections take at most nine tenths of the descriptors: accept fails when there are none left,
     and the listener then spins. Descriptors are given out lowest first, so the number of a new one
@@ -40,32 +40,32 @@ static int s_descriptor_limit (void)
     return (int) (limit.rlim_cur - limit.rlim_cur / 10);
 }
 
-static bool s_open_gate (rp_server_t *self, rp_gate_kind_t kind, const char *service)
+static bool s_open_listener (rp_server_t *self, rp_listener_kind_t kind, const char *service)
 {
-    uint8_t number = (uint8_t) self->gate_count;
-    if (self->gate_count == RP_GATES_MAX) {
+    uint8_t number = (uint8_t) self->listener_count;
+    if (self->listener_count == RP_LISTENERS_MAX) {
         errno = EMFILE;
         return false;
     }
-    rp_gate_t *gate = &self->gates[self->gate_count++];
-    if (!rp_gate_open (gate, self->context, kind, number, service,
-          (int64_t) rp_server_max_bytes (self), (int) self->limits.peer_backlog))
+    rp_listener_t *listener = &self->listeners[self->listener_count++];
+    if (!rp_listener_open (listener, self->context, kind, number, service,
+          (int64_t) rp_server_max_bytes (self), (int) self->limits.connection_backlog))
         return false;
-    struct pollfd *polled = &self->polled[RP_POLL_GATES + 2 * number];
-    polled[0] = (struct pollfd){.fd = rp_gate_descriptor (gate), .events = POLLIN};
-    polled[1] = (struct pollfd){.fd = rp_gate_monitor_descriptor (gate), .events = POLLIN};
+    struct pollfd *polled = &self->polled[RP_POLL_LISTENERS + 2 * number];
+    polled[0] = (struct pollfd){.fd = rp_listener_descriptor (listener), .events = POLLIN};
+    polled[1] = (struct pollfd){.fd = rp_listener_monitor_descriptor (listener), .events = POLLIN};
     return true;
 }
 
 static bool s_open_sockets (rp_server_t *self, const rp_server_options_t *options)
 {
-    int wishes = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-    self->polled[RP_POLL_WISHES] = (struct pollfd){.fd = wishes, .events = POLLIN};
+    int commands = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->polled[RP_POLL_COMMANDS] = (struct pollfd){.fd = commands, .events = POLLIN};
     self->polled[RP_POLL_SIGNALS] = (struct pollfd){.fd = options->signals, .events = POLLIN};
     bool alarm = rp_alarm_init (&self->alarm);
     self->polled[RP_POLL_ALARM] = (struct pollfd){.fd = self->alarm.descriptor, .events = POLLIN};
     self->context = rp_context_new ();
-    return wishes >= 0 && alarm && self->context && s_open_gate (self, RP_GATE_OPEN, "");
+    return commands >= 0 && alarm && self->context && s_open_listener (self, RP_LISTENER_OPEN, "");
 }
 
 rp_server_t *rp_server_new (const rp_server_options_t *options)
@@ -73,15 +73,15 @@ rp_server_t *rp_server_new (const rp_server_options_t *options)
     rp_server_t *self = calloc (1, sizeof *self);
     if (!self)
         return NULL;
-    self->polled[RP_POLL_WISHES].fd = self->alarm.descriptor = -1;
+    self->polled[RP_POLL_COMMANDS].fd = self->alarm.descriptor = -1;
     self->limits = options->limits;
     self->descriptor_limit = s_descriptor_limit ();
     self->pool.largest = S_SPARE_MESSAGES;
     zmq_msg_init (&self->routing_id);
     rp_actions_init (&self->actions);
     rp_log_init (&self->log, options->log, options->log_level);
-    rp_peers_init (&self->peers, rp_clock_entropy ());
-    rp_guests_init (&self->guests, &self->pool, &self->limits, rp_clock_entropy ());
+    rp_connections_init (&self->connections, rp_clock_entropy ());
+    rp_foreign_init (&self->foreign, &self->pool, &self->limits, rp_clock_entropy ());
     int64_t now = rp_clock_us ();
     self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = options->limits,
       .seed = rp_clock_entropy (),
@@ -99,14 +99,14 @@ rp_server_t *rp_server_new (const rp_server_options_t *options)
         errno = error;
         return NULL;
     }
-    rp_strangers_init (
-      &self->strangers, (int64_t) options->limits.greeting * 1000, options->limits.strangers);
-    rp_egress_init (&self->egress, self->gates[0].socket, &self->peers, &self->pool,
-      (size_t) options->limits.peer_backlog_bytes);
-    rp_egress_serve_guests (&self->egress, &self->guests, self->gates);
+    rp_pending_init (&self->pending, (int64_t) options->limits.pending_timeout * 1000,
+      options->limits.pending_connections);
+    rp_outbox_init (&self->outbox, self->listeners[0].socket, &self->connections, &self->pool,
+      (size_t) options->limits.connection_backlog_bytes);
+    rp_outbox_serve_foreign (&self->outbox, &self->foreign, self->listeners);
     self->admin = (rp_admin_t){.core = self->core,
-      .peers = &self->peers,
-      .guests = &self->guests,
+      .connections = &self->connections,
+      .foreign = &self->foreign,
       .pool = &self->pool,
       .started = now};
     return self;
@@ -123,19 +123,19 @@ void rp_server_destroy (rp_server_t **self_p)
     rp_dispatch_destroy (&self->core, &self->actions);
     s_carry_out (self, &(rp_sender_t){.descriptor = -1}, 0);
     rp_actions_clear (&self->actions);
-    rp_egress_clear (&self->egress);
-    rp_strangers_clear (&self->strangers);
-    rp_guests_clear (&self->guests);
-    rp_peers_clear (&self->peers);
+    rp_outbox_clear (&self->outbox);
+    rp_pending_clear (&self->pending);
+    rp_foreign_clear (&self->foreign);
+    rp_connections_clear (&self->connections);
     rp_message_pool_clear (&self->pool);
     rp_history_clear (&self->history);
     zmq_msg_close (&self->routing_id);
-    for (size_t index = 0; index < self->gate_count; index++)
-        rp_gate_close (&self->gates[index], RP_SERVER_LINGER_MS);
+    for (size_t index = 0; index < self->listener_count; index++)
+        rp_listener_close (&self->listeners[index], RP_SERVER_LINGER_MS);
     while (self->context && zmq_ctx_term (self->context) != 0 && errno == EINTR)
         continue;
-    if (self->polled[RP_POLL_WISHES].fd >= 0)
-        close (self->polled[RP_POLL_WISHES].fd);
+    if (self->polled[RP_POLL_COMMANDS].fd >= 0)
+        close (self->polled[RP_POLL_COMMANDS].fd);
     rp_alarm_close (&self->alarm);
     for (size_t index = 0; index < self->endpoint_count; index++)
         free (self->endpoints[index]);
@@ -143,13 +143,13 @@ void rp_server_destroy (rp_server_t **self_p)
     free (self);
 }
 
-static int s_bind (rp_server_t *self, rp_gate_t *gate, const char *endpoint)
+static int s_bind (rp_server_t *self, rp_listener_t *listener, const char *endpoint)
 {
     char **grown = realloc (self->endpoints, (self->endpoint_count + 1) * sizeof *self->endpoints);
     if (!grown)
         return -1;
     self->endpoints = grown;
-    char *real = rp_endpoint_bind (gate->socket, endpoint);
+    char *real = rp_endpoint_bind (listener->socket, endpoint);
     if (!real)
         return -1;
     self->endpoints[self->endpoint_count++] = real;
@@ -160,16 +160,16 @@ static int s_bind (rp_server_t *self, rp_gate_t *gate, const char *endpoint)
 
 int rp_server_bind (rp_server_t *self, const char *endpoint)
 {
-    return s_bind (self, &self->gates[0], endpoint);
+    return s_bind (self, &self->listeners[0], endpoint);
 }
 
 int rp_server_bind_plain (
   rp_server_t *self, const char *service, rp_plain_side_t side, const char *endpoint)
 {
-    rp_gate_kind_t kind = side == RP_PLAIN_FRONT ? RP_GATE_FRONT : RP_GATE_BACK;
-    if (!s_open_gate (self, kind, service))
+    rp_listener_kind_t kind = side == RP_PLAIN_FRONT ? RP_LISTENER_FRONT : RP_LISTENER_BACK;
+    if (!s_open_listener (self, kind, service))
         return -1;
-    return s_bind (self, &self->gates[self->gate_count - 1], endpoint);
+    return s_bind (self, &self->listeners[self->listener_count - 1], endpoint);
 }
 
 const char *rp_server_endpoint (const rp_server_t *self, size_t index)
@@ -177,21 +177,22 @@ const char *rp_server_endpoint (const rp_server_t *self, size_t index)
     return index < self->endpoint_count ? self->endpoints[index] : NULL;
 }
 
-static void s_wish (rp_server_t *self, uint64_t wish)
+static void s_command (rp_server_t *self, uint64_t command)
 {
     // Fails only when wishes without number have been made and not been read.
-    if (write (self->polled[RP_POLL_WISHES].fd, &wish, sizeof wish) != (ssize_t) sizeof wish)
+    if (write (self->polled[RP_POLL_COMMANDS].fd, &command, sizeof command)
+        != (ssize_t) sizeof command)
         return;
 }
 
 void rp_server_drain (rp_server_t *self)
 {
-    s_wish (self, S_WISH_DRAIN);
+    s_command (self, S_COMMAND_DRAIN);
 }
 
 void rp_server_stop (rp_server_t *self)
 {
-    s_wish (self, S_WISH_STOP);
+    s_command (self, S_COMMAND_STOP);
 }
 
 /*  ---- Actions ----------------------------------------------------------------------------- */
@@ -201,12 +202,12 @@ static void s_log (
 {
     if (!rp_log_wants (&self->log, action->level))
         return;
-    char buffer[RP_PEERS_TEXT_MAX];
+    char buffer[RP_CONNECTIONS_TEXT_MAX];
     const char *source = NULL;
-    if (action->peer.v)
-        source = rp_peers_address (&self->peers, action->peer, buffer);
+    if (action->session.v)
+        source = rp_connections_address (&self->connections, action->session, buffer);
     else if (sender->routing_id)
-        source = rp_peers_descriptor_address (sender->descriptor, buffer);
+        source = rp_connections_descriptor_address (sender->descriptor, buffer);
     rp_log_write (&self->log, action->level, action->topic, now, source, "%.*s",
       (int) action->head.text_size, action->head.text);
 }
@@ -223,39 +224,39 @@ static void s_write_history (rp_server_t *self, int64_t now)
 
 static void s_answer (rp_server_t *self, const rp_action_t *action, int64_t now)
 {
-    rp_message_t *request = rp_egress_message (action->payload);
+    rp_message_t *request = rp_outbox_message (action->payload);
     if (!rp_message_leave_bundle (&self->pool, request)) {
         rp_message_destroy (&self->pool, &request);
         return; // its client waits until its deadline
     }
     rp_message_t *reply = rp_admin_answer (&self->admin, &action->head, &request, now);
-    if (rp_egress_is_to_send (&self->egress, action))
+    if (rp_outbox_is_to_send (&self->outbox, action))
         s_write_history (self, now);
     if (reply)
-        rp_egress_send (&self->egress, action->peer, &reply);
+        rp_outbox_send (&self->outbox, action->session, &reply);
 }
 
-/*  Who gets a session is no stranger any more, and who is forgotten becomes one, unless his
-    descriptor is another's by now.  */
-static void s_note_stranger (
+/*  Who gets a session is no pending connection any more, and who is forgotten becomes one, unless
+    his descriptor is another's by now.  */
+static void s_track_pending (
   rp_server_t *self, const rp_action_t *action, const rp_sender_t *sender, int64_t now)
 {
     if (action->kind == RP_ACTION_ADMIT)
-        rp_strangers_remove (&self->strangers, sender->descriptor);
-    if (action->kind != RP_ACTION_FORGET)
+        rp_pending_remove (&self->pending, sender->descriptor);
+    if (action->kind != RP_ACTION_UNBIND)
         return;
-    int descriptor = rp_peers_descriptor (&self->peers, action->peer);
-    if (rp_peers_by_descriptor (&self->peers, descriptor).v == action->peer.v)
-        rp_strangers_add (&self->strangers, descriptor, now);
+    int descriptor = rp_connections_descriptor (&self->connections, action->session);
+    if (rp_connections_by_descriptor (&self->connections, descriptor).v == action->session.v)
+        rp_pending_add (&self->pending, descriptor, now);
 }
 
 static void s_pass_on (
   rp_server_t *self, const rp_action_t *action, rp_sender_t *sender, int64_t now)
 {
-    if (rp_egress_is_to_send (&self->egress, action))
+    if (rp_outbox_is_to_send (&self->outbox, action))
         s_write_history (self, now);
-    s_note_stranger (self, action, sender, now);
-    rp_egress_carry_out (&self->egress, action, sender);
+    s_track_pending (self, action, sender, now);
+    rp_outbox_carry_out (&self->outbox, action, sender);
 }
 
 static void s_carry_out (rp_server_t *self, rp_sender_t *sender, int64_t now)
@@ -274,7 +275,7 @@ static void s_carry_out (rp_server_t *self, rp_sender_t *sender, int64_t now)
                 break;
             case RP_ACTION_HISTORY:
                 if (rp_history_is_kept (&self->history))
-                    rp_history_note (&self->history, now, action);
+                    rp_history_record (&self->history, now, action);
                 break;
             default:
                 s_pass_on (self, action, sender, now);
@@ -286,11 +287,11 @@ static void s_carry_out (rp_server_t *self, rp_sender_t *sender, int64_t now)
 void rp_server_handle (rp_server_t *self, const rp_event_t *event, rp_sender_t *sender, int64_t now)
 {
     if (rp_history_is_kept (&self->history) && event->kind == RP_EVENT_MESSAGE)
-        rp_history_message (&self->history, now, event->peer, event->head);
+        rp_history_message (&self->history, now, event->session, event->head);
     rp_dispatch_handle (self->core, event, now, &self->actions);
     rp_payload_t **kept = rp_dispatch_kept (self->core);
     if (kept)
-        rp_egress_keep (&self->egress, event->head, kept);
+        rp_outbox_keep (&self->outbox, event->head, kept);
     s_carry_out (self, sender, now);
 }
 
@@ -313,11 +314,11 @@ static bool s_settle (rp_server_t *self, int64_t now)
 {
     rp_event_t event;
     s_write_history (self, now);
-    bool any = rp_egress_flush (&self->egress);
-    while (rp_egress_next_event (&self->egress, &event)) {
+    bool any = rp_outbox_flush (&self->outbox);
+    while (rp_outbox_next_event (&self->outbox, &event)) {
         rp_server_tell (self, &event, now);
         s_write_history (self, now);
-        rp_egress_flush (&self->egress);
+        rp_outbox_flush (&self->outbox);
         any = true;
     }
     return any;
@@ -325,7 +326,7 @@ static bool s_settle (rp_server_t *self, int64_t now)
 
 /*  Receives what has come through one gate. True if there may be more. A bundle counts for what is
     in it, so that time passes for all.  */
-static bool s_receive_batch (rp_server_t *self, rp_gate_t *gate, int64_t *now)
+static bool s_receive_batch (rp_server_t *self, rp_listener_t *listener, int64_t *now)
 {
     unsigned clock = 0;
     for (self->taken = 0; self->taken < RP_SERVER_BATCH; self->taken++) {
@@ -333,11 +334,11 @@ static bool s_receive_batch (rp_server_t *self, rp_gate_t *gate, int64_t *now)
             *now = rp_clock_us ();
             clock = self->taken + RP_SERVER_CLOCK_EVERY;
         }
-        if (!rp_server_receive (self, gate, *now))
+        if (!rp_server_receive (self, listener, *now))
             return false;
-        if (rp_egress_is_urgent (&self->egress)) {
+        if (rp_outbox_is_urgent (&self->outbox)) {
             s_write_history (self, *now);
-            rp_egress_empty (&self->egress);
+            rp_outbox_empty (&self->outbox);
         }
     }
     return true;
@@ -346,86 +347,89 @@ static bool s_receive_batch (rp_server_t *self, rp_gate_t *gate, int64_t *now)
 /*  ---- Everything else --------------------------------------------------------------------- */
 
 /*  Whoever speaks first has to: REP workers do not, and REQ clients when they like.  */
-static void s_accepted (rp_server_t *self, rp_gate_t *gate, int descriptor, int64_t now)
+static void s_accepted (rp_server_t *self, rp_listener_t *listener, int descriptor, int64_t now)
 {
-    if (gate->kind == RP_GATE_BACK)
-        rp_gate_came (gate, descriptor, now);
+    if (listener->kind == RP_LISTENER_BACK)
+        rp_listener_came (listener, descriptor, now);
     if (descriptor < self->descriptor_limit) {
         rp_socket_accepted (descriptor);
         // What it said may have been read before the news that it came.
-        rp_peer_id_t peer = rp_peers_by_descriptor (&self->peers, descriptor);
-        if (gate->kind == RP_GATE_OPEN && !rp_peers_stands (&self->peers, peer))
-            rp_strangers_add (&self->strangers, descriptor, now);
+        rp_session_id_t session = rp_connections_by_descriptor (&self->connections, descriptor);
+        if (listener->kind == RP_LISTENER_OPEN
+            && !rp_connections_stands (&self->connections, session))
+            rp_pending_add (&self->pending, descriptor, now);
         return;
     }
-    rp_peers_cut_descriptor (descriptor);
+    rp_connections_abort_descriptor (descriptor);
     rp_log_write (&self->log, RP_LEVEL_WARNING, RP_TOPIC_REFUSED, now, NULL,
       "a connection was cut: nearly all file descriptors are in use; raise LimitNOFILE or "
       "ulimit -n");
 }
 
-static void s_disconnected (rp_server_t *self, rp_gate_t *gate, int descriptor, int64_t now)
+static void s_disconnected (rp_server_t *self, rp_listener_t *listener, int descriptor, int64_t now)
 {
-    if (gate->kind == RP_GATE_BACK) {
-        if (rp_gate_went (gate, descriptor, now))
-            rp_server_count_rep (self, gate, now);
+    if (listener->kind == RP_LISTENER_BACK) {
+        if (rp_listener_went (listener, descriptor, now))
+            rp_server_count_rep (self, listener, now);
         return;
     }
-    rp_strangers_remove (&self->strangers, descriptor);
-    rp_event_t event = {
-      .kind = RP_EVENT_SUSPECT, .peer = rp_peers_by_descriptor (&self->peers, descriptor)};
+    rp_pending_remove (&self->pending, descriptor);
+    rp_event_t event = {.kind = RP_EVENT_SUSPECT,
+      .session = rp_connections_by_descriptor (&self->connections, descriptor)};
     rp_server_tell (self, &event, now);
 }
 
-static void s_monitored (rp_server_t *self, rp_gate_t *gate, int event, uint32_t value, int64_t now)
+static void s_monitored (
+  rp_server_t *self, rp_listener_t *listener, int event, uint32_t value, int64_t now)
 {
     switch (event) {
         case ZMQ_EVENT_ACCEPTED:
-            s_accepted (self, gate, (int) value, now);
+            s_accepted (self, listener, (int) value, now);
             break;
         case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
-            if (gate->kind == RP_GATE_BACK && rp_gate_shook_hands (gate))
-                rp_server_count_rep (self, gate, now);
+            if (listener->kind == RP_LISTENER_BACK && rp_listener_shook_hands (listener))
+                rp_server_count_rep (self, listener, now);
             break;
         case ZMQ_EVENT_DISCONNECTED:
-            s_disconnected (self, gate, (int) value, now);
+            s_disconnected (self, listener, (int) value, now);
             break;
         case ZMQ_EVENT_CLOSED:
-            if (gate->kind != RP_GATE_BACK)
-                s_disconnected (self, gate, (int) value, now);
+            if (listener->kind != RP_LISTENER_BACK)
+                s_disconnected (self, listener, (int) value, now);
             break;
         case ZMQ_EVENT_ACCEPT_FAILED:
             rp_log_write (&self->log, RP_LEVEL_ERROR, RP_TOPIC_REFUSED, now, NULL,
               "cannot accept a connection: %s", strerror ((int) value));
             break;
         default:
-            rp_gate_failed (gate);
+            rp_listener_failed (listener);
             rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_BAD, now, NULL,
               "a connection ended before its handshake was done: not ZeroMQ, or too slow");
     }
 }
 
 /*  In batches too: while accept fails, libzmq reports it without a pause.  */
-static void s_read_monitor (rp_server_t *self, rp_gate_t *gate, int64_t now)
+static void s_read_monitor (rp_server_t *self, rp_listener_t *listener, int64_t now)
 {
-    gate->monitor_unread = true;
+    listener->monitor_unread = true;
     for (unsigned count = 0; count < RP_SERVER_BATCH; count++) {
         uint32_t value;
-        int event = rp_socket_next_event (gate->monitor, &value);
+        int event = rp_socket_next_event (listener->monitor, &value);
         if (event == 0) {
-            gate->monitor_unread = false;
+            listener->monitor_unread = false;
             return;
         }
-        s_monitored (self, gate, event, value, now);
+        s_monitored (self, listener, event, value, now);
     }
 }
 
-static void s_read_wishes (rp_server_t *self, int64_t now)
+static void s_read_commands (rp_server_t *self, int64_t now)
 {
-    uint64_t wishes;
-    if (read (self->polled[RP_POLL_WISHES].fd, &wishes, sizeof wishes) != (ssize_t) sizeof wishes)
+    uint64_t commands;
+    if (read (self->polled[RP_POLL_COMMANDS].fd, &commands, sizeof commands)
+        != (ssize_t) sizeof commands)
         return;
-    rp_event_kind_t kind = wishes >= S_WISH_STOP ? RP_EVENT_STOP : RP_EVENT_DRAIN;
+    rp_event_kind_t kind = commands >= S_COMMAND_STOP ? RP_EVENT_STOP : RP_EVENT_DRAIN;
     rp_server_tell (self, &(rp_event_t){.kind = kind}, now);
 }
 
@@ -440,10 +444,10 @@ static void s_read_signals (rp_server_t *self, int64_t now)
 }
 
 /*  Cuts connections that nobody greeted on. Returns when to look again.  */
-static int64_t s_cut_strangers (rp_server_t *self, int64_t now)
+static int64_t s_abort_pending (rp_server_t *self, int64_t now)
 {
     int64_t next;
-    size_t count = rp_strangers_tick (&self->strangers, &self->peers, now, &next);
+    size_t count = rp_pending_tick (&self->pending, &self->connections, now, &next);
     if (count > 0)
         rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_REFUSED, now, NULL,
           "%zu connections were cut: they began no session in time (limits strangers, greeting)",
@@ -454,8 +458,8 @@ static int64_t s_cut_strangers (rp_server_t *self, int64_t now)
 /*  True if a monitor may have more to tell, of which its descriptor says nothing.  */
 static bool s_is_unread (const rp_server_t *self)
 {
-    for (size_t index = 0; index < self->gate_count; index++)
-        if (self->gates[index].monitor_unread)
+    for (size_t index = 0; index < self->listener_count; index++)
+        if (self->listeners[index].monitor_unread)
             return true;
     return false;
 }
@@ -467,18 +471,18 @@ static void s_wait (rp_server_t *self, int64_t until)
 {
     struct timespec near;
     const struct timespec *timeout = rp_alarm_set (&self->alarm, until, &near);
-    nfds_t count = RP_POLL_GATES + 2 * self->gate_count;
+    nfds_t count = RP_POLL_LISTENERS + 2 * self->listener_count;
     if (ppoll (self->polled, count, timeout, NULL) <= 0 && !s_is_unread (self))
         return;
     if (self->polled[RP_POLL_ALARM].revents)
         rp_alarm_rang (&self->alarm);
     int64_t now = rp_clock_us ();
-    for (size_t index = 0; index < self->gate_count; index++)
-        if (self->polled[RP_POLL_GATES + 2 * index + 1].revents
-            || self->gates[index].monitor_unread)
-            s_read_monitor (self, &self->gates[index], now);
-    if (self->polled[RP_POLL_WISHES].revents)
-        s_read_wishes (self, now);
+    for (size_t index = 0; index < self->listener_count; index++)
+        if (self->polled[RP_POLL_LISTENERS + 2 * index + 1].revents
+            || self->listeners[index].monitor_unread)
+            s_read_monitor (self, &self->listeners[index], now);
+    if (self->polled[RP_POLL_COMMANDS].revents)
+        s_read_commands (self, now);
     if (self->polled[RP_POLL_SIGNALS].revents)
         s_read_signals (self, now);
 }
@@ -492,8 +496,8 @@ static int64_t s_earlier (int64_t one, int64_t other)
 static bool s_receive_all (rp_server_t *self, int64_t *now)
 {
     bool more = false;
-    for (size_t index = 0; index < self->gate_count && !self->ended; index++)
-        more |= s_receive_batch (self, &self->gates[index], now);
+    for (size_t index = 0; index < self->listener_count && !self->ended; index++)
+        more |= s_receive_batch (self, &self->listeners[index], now);
     return more;
 }
 
@@ -505,12 +509,13 @@ static bool s_receive_all (rp_server_t *self, int64_t *now)
 static void s_relieve (rp_server_t *self, int64_t now)
 {
     uint64_t most = self->limits.total_queue_bytes / 2;
-    if (rp_egress_backlog (&self->egress) <= most || now < self->relieved + S_RELIEVE_US)
+    if (rp_outbox_backlog (&self->outbox) <= most || now < self->relieved + S_RELIEVE_US)
         return;
     self->relieved = now;
     size_t total; // of those that have a session; what others left behind is about to be freed
-    rp_event_t event = {
-      .kind = RP_EVENT_UNSENT, .full = true, .peer = rp_peers_most_unread (&self->peers, &total)};
+    rp_event_t event = {.kind = RP_EVENT_UNSENT,
+      .full = true,
+      .session = rp_connections_most_unread (&self->connections, &total)};
     if (total > most)
         rp_server_tell (self, &event, now);
 }
@@ -520,7 +525,7 @@ int rp_server_run (rp_server_t *self)
     rp_sender_t nobody = {.descriptor = -1};
     while (!self->ended) {
         int64_t now = 0;
-        rp_dispatch_set_backlog (self->core, rp_egress_backlog (&self->egress));
+        rp_dispatch_set_backlog (self->core, rp_outbox_backlog (&self->outbox));
         bool busy = s_receive_all (self, &now);
         s_relieve (self, now);
         int64_t revive = rp_server_revive_rep (self, now);
@@ -530,7 +535,7 @@ int rp_server_run (rp_server_t *self)
         s_carry_out (self, &nobody, now);
         if (rp_history_is_kept (&self->history))
             rp_history_scrape (&self->history, now, rp_dispatch_stats (self->core));
-        next = s_earlier (next, s_cut_strangers (self, now));
+        next = s_earlier (next, s_abort_pending (self, now));
         next = s_earlier (next, revive);
         if (!self->ended)
             s_wait (self, busy ? now : next);
@@ -538,6 +543,6 @@ int rp_server_run (rp_server_t *self)
     if (rp_history_is_kept (&self->history) && !self->failed)
         rp_history_end (&self->history, rp_clock_us ());
     s_write_history (self, rp_clock_us ());
-    rp_egress_flush (&self->egress);
+    rp_outbox_flush (&self->outbox);
     return self->failed ? -1 : 0;
 }

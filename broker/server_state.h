@@ -28,23 +28,23 @@
 #include "common/io/message.h"
 #include "common/wire/bundle.h"
 
-enum { RP_POLL_WISHES, RP_POLL_SIGNALS, RP_POLL_ALARM, RP_POLL_GATES };
+enum { RP_POLL_COMMANDS, RP_POLL_SIGNALS, RP_POLL_ALARM, RP_POLL_LISTENERS };
 
 struct rp_server {
     void *context;
-    rp_gate_t gates[RP_GATES_MAX];
-    size_t gate_count;
+    rp_listener_t listeners[RP_LISTENERS_MAX];
+    size_t listener_count;
     struct pollfd
-      polled[RP_POLL_GATES + 2 * RP_GATES_MAX]; /* of each gate its socket and monitor */
+      polled[RP_POLL_LISTENERS + 2 * RP_LISTENERS_MAX]; /* of each gate its socket and monitor */
     rp_alarm_t alarm;
     rp_dispatch_t *core;
     rp_actions_t actions;
-    rp_peers_t peers;
-    rp_guests_t guests;
-    rp_strangers_t strangers;
+    rp_connections_t connections;
+    rp_foreign_t foreign;
+    rp_pending_t pending;
     int64_t relieved; /* when it was last looked for whom most waits */
     rp_message_pool_t pool;
-    rp_egress_t egress;
+    rp_outbox_t outbox;
     rp_admin_t admin;
     rp_log_t log;
     rp_history_t history;
@@ -76,7 +76,7 @@ void rp_server_tell (rp_server_t *self, const rp_event_t *event, int64_t now);
 void rp_server_fail (rp_server_t *self, const char *what, int64_t now);
 
 /*  Receives and handles one message. False when there is none.  */
-bool rp_server_receive (rp_server_t *self, rp_gate_t *gate, int64_t now);
+bool rp_server_receive (rp_server_t *self, rp_listener_t *listener, int64_t now);
 
 /*  A session of REP workers may end while they are connected (a DEALER that did not know them yet
     takes nothing); they never speak first, so it is begun for them again. Returns when to look
@@ -85,6 +85,6 @@ int64_t rp_server_revive_rep (rp_server_t *self, int64_t now);
 
 /*  The REP workers of a plain service may have become more or fewer, or have lost their
     session.  */
-void rp_server_count_rep (rp_server_t *self, rp_gate_t *gate, int64_t now);
+void rp_server_count_rep (rp_server_t *self, rp_listener_t *listener, int64_t now);
 
 #endif

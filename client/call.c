@@ -64,7 +64,7 @@ rp_call_t *rp_call_new_in (rp_conversation_t *conversation, const void *body, si
         return NULL;
     conversation->references++;
     self->conversation = conversation;
-    self->exchange.talk = &conversation->talk;
+    self->exchange.conversation = &conversation->conversation;
     return self;
 }
 

@@ -38,7 +38,7 @@ static int s_make (rp_client_t *self, const char *endpoints)
     if (!self->endpoint_text)
         return ENOMEM;
     self->core.config.endpoint_count =
-      rp_party_endpoints (self->endpoint_text, self->endpoints, RP_CLIENT_ENDPOINTS_MAX);
+      rp_endpoint_list_endpoints (self->endpoint_text, self->endpoints, RP_CLIENT_ENDPOINTS_MAX);
     if (self->core.config.endpoint_count == 0)
         return EINVAL;
     self->context = rp_context_acquire ();
@@ -85,7 +85,7 @@ rp_client_t *rp_client_new (const char *endpoints)
     self->timeout_ms = 5000;
     self->attempts = 1;
     self->event_fd = -1;
-    rp_party_name (self->name, sizeof self->name);
+    rp_endpoint_list_name (self->name, sizeof self->name);
 
     int error = s_make (self, endpoints);
     if (error) {

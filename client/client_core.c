@@ -29,7 +29,7 @@ static rp_exchange_t *s_exchange (rp_list_node_t *node)
 void rp_client_core_init (rp_client_core_t *self, const rp_client_config_t *config, uint64_t seed)
 {
     *self = (rp_client_core_t){.config = *config, .random = seed, .next = S_NEVER};
-    rp_timers_init (&self->timers);
+    rp_deadlines_init (&self->timers);
     rp_list_init (&self->waiting);
     rp_list_init (&self->running);
     rp_list_init (&self->todo);
@@ -37,7 +37,7 @@ void rp_client_core_init (rp_client_core_t *self, const rp_client_config_t *conf
 
 void rp_client_core_clear (rp_client_core_t *self)
 {
-    rp_timers_clear (&self->timers);
+    rp_deadlines_clear (&self->timers);
     rp_slots_clear (&self->slots);
 }
 
@@ -249,8 +249,8 @@ int64_t rp_client_core_tick (rp_client_core_t *self, int64_t now)
         return self->next;
     int64_t link_next = self->started && !self->closed ? s_tick_link (self, now) : S_NEVER;
 
-    rp_timer_t *first;
-    while ((first = rp_timers_first (&self->timers)) && first->due <= now)
+    rp_deadline_t *first;
+    while ((first = rp_deadlines_first (&self->timers)) && first->due <= now)
         rp_exchange_timed (self, RP_CONTAINER (first, rp_exchange_t, timer), now);
 
     self->next = link_next;

@@ -82,13 +82,13 @@ typedef struct {
     rp_exchange_t *opener; /* RUNNING with the flag OPEN */
     bool established;      /* a worker answered under this key */
     bool over;             /* destroyed by its owner */
-} rp_talk_t;
+} rp_client_conversation_t;
 
 /*  One request.  */
 struct rp_exchange {
     /*  The shell's, before submit.  */
-    size_t size;     /* of the body */
-    rp_talk_t *talk; /* NULL: none */
+    size_t size;                            /* of the body */
+    rp_client_conversation_t *conversation; /* NULL: none */
     uint32_t timeout_ms;
     uint32_t wait_ms;
     uint8_t attempts;
@@ -107,12 +107,13 @@ struct rp_exchange {
     uint8_t attempts_left;
     uint8_t retries;
     bool cancelled;
-    uint64_t wire_id;  /* of this attempt */
-    uint64_t cancel;   /* a CANCEL to be sent for this id; 0: none */
-    uint64_t talk_key; /* the conversation's key that it was sent under or is meant for; 0: any */
+    uint64_t wire_id; /* of this attempt */
+    uint64_t cancel;  /* a CANCEL to be sent for this id; 0: none */
+    uint64_t
+      conversation_key; /* the conversation's key that it was sent under or is meant for; 0: any */
     uint64_t sessions_before; /* submit; more since then: a broker was reached */
     int64_t deadline;
-    rp_timer_t timer;
+    rp_deadline_t timer;
     rp_list_node_t node; /* WAITING or RUNNING: in the list of its state */
     rp_list_node_t todo; /* in the list of those with an order, if next is not NULL */
 };
@@ -153,7 +154,7 @@ typedef struct {
     rp_client_config_t config;
     rp_link_t link;
     rp_slots_t slots;
-    rp_timers_t timers; /* of every request that is open; may be early for RUNNING ones */
+    rp_deadlines_t timers; /* of every request that is open; may be early for RUNNING ones */
     rp_list_t waiting;
     rp_list_t running;
     rp_list_t todo;
@@ -213,8 +214,8 @@ void rp_client_core_abandon (rp_client_core_t *self, rp_exchange_t *exchange, in
 
 /*  The conversation's owner destroys it. True: the shell sends *head. The talk itself must stay
     until the last request in it has ended.  */
-bool rp_client_core_end_talk (
-  rp_client_core_t *self, rp_talk_t *talk, rp_head_t *head, int64_t now);
+bool rp_client_core_end_conversation (
+  rp_client_core_t *self, rp_client_conversation_t *conversation, rp_head_t *head, int64_t now);
 
 /*  Ends everything: BYE, and RP_CANCELLED for what is open. Nothing can be submitted any more.  */
 void rp_client_core_close (rp_client_core_t *self, int64_t now);

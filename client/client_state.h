@@ -79,7 +79,7 @@ struct rp_call {
 
 struct rp_conversation {
     rp_client_t *client;
-    rp_talk_t talk;
+    rp_client_conversation_t conversation;
     atomic_uint references; /* the owner's, and one of each call; not guarded by the lock */
     uint8_t name_size;
     char name[RP_WIRE_NAME_MAX + 1];

@@ -4,30 +4,30 @@
 
 #define S_FIRST_CAPACITY 64u
 
-void rp_timers_init (rp_timers_t *self)
+void rp_deadlines_init (rp_deadlines_t *self)
 {
     rp_list_init (&self->line);
     rp_heap_init (&self->heap);
     self->count = 0;
 }
 
-void rp_timers_clear (rp_timers_t *self)
+void rp_deadlines_clear (rp_deadlines_t *self)
 {
     rp_heap_clear (&self->heap);
-    rp_timers_init (self);
+    rp_deadlines_init (self);
 }
 
-static void s_put (rp_timers_t *self, rp_timer_t *timer, int64_t due)
+static void s_put (rp_deadlines_t *self, rp_deadline_t *timer, int64_t due)
 {
     timer->due = due;
-    const rp_timer_t *last = (const rp_timer_t *) rp_list_last (&self->line);
+    const rp_deadline_t *last = (const rp_deadline_t *) rp_list_last (&self->line);
     if (!last || last->due <= due)
         rp_list_append (&self->line, &timer->node);
     else
         (void) rp_heap_push (&self->heap, &timer->place, (uint64_t) due); // there is room
 }
 
-static void s_take (rp_timers_t *self, rp_timer_t *timer)
+static void s_take (rp_deadlines_t *self, rp_deadline_t *timer)
 {
     if (timer->node.next)
         rp_list_remove (&timer->node);
@@ -35,7 +35,7 @@ static void s_take (rp_timers_t *self, rp_timer_t *timer)
         rp_heap_remove (&self->heap, &timer->place);
 }
 
-bool rp_timers_add (rp_timers_t *self, rp_timer_t *timer, int64_t due)
+bool rp_deadlines_add (rp_deadlines_t *self, rp_deadline_t *timer, int64_t due)
 {
     uint32_t capacity = self->heap.capacity;
     if (self->count == capacity
@@ -48,7 +48,7 @@ bool rp_timers_add (rp_timers_t *self, rp_timer_t *timer, int64_t due)
     return true;
 }
 
-void rp_timers_set (rp_timers_t *self, rp_timer_t *timer, int64_t due)
+void rp_deadlines_set (rp_deadlines_t *self, rp_deadline_t *timer, int64_t due)
 {
     if (timer->due == due)
         return;
@@ -56,18 +56,18 @@ void rp_timers_set (rp_timers_t *self, rp_timer_t *timer, int64_t due)
     s_put (self, timer, due);
 }
 
-void rp_timers_remove (rp_timers_t *self, rp_timer_t *timer)
+void rp_deadlines_remove (rp_deadlines_t *self, rp_deadline_t *timer)
 {
     s_take (self, timer);
     self->count--;
 }
 
-rp_timer_t *rp_timers_first (const rp_timers_t *self)
+rp_deadline_t *rp_deadlines_first (const rp_deadlines_t *self)
 {
-    rp_timer_t *timer = (rp_timer_t *) rp_list_first (&self->line);
+    rp_deadline_t *timer = (rp_deadline_t *) rp_list_first (&self->line);
     uint64_t due;
     rp_heap_node_t *node = rp_heap_first (&self->heap, &due);
     if (node && (!timer || (int64_t) due < timer->due))
-        timer = RP_CONTAINER (node, rp_timer_t, place);
+        timer = RP_CONTAINER (node, rp_deadline_t, place);
     return timer;
 }

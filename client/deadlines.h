@@ -21,25 +21,25 @@ typedef struct {
     rp_list_node_t node;  /* in the line, if next is not NULL */
     rp_heap_node_t place; /* otherwise in the heap */
     int64_t due;
-} rp_timer_t;
+} rp_deadline_t;
 
 typedef struct {
     rp_list_t line;
     rp_heap_t heap; /* has room for all, so that a change cannot fail */
     uint32_t count;
-} rp_timers_t;
+} rp_deadlines_t;
 
-void rp_timers_init (rp_timers_t *self);
-void rp_timers_clear (rp_timers_t *self);
+void rp_deadlines_init (rp_deadlines_t *self);
+void rp_deadlines_clear (rp_deadlines_t *self);
 
 /*  Adds a timer that is not in. False when out of memory, and nothing changed.  */
-bool rp_timers_add (rp_timers_t *self, rp_timer_t *timer, int64_t due);
+bool rp_deadlines_add (rp_deadlines_t *self, rp_deadline_t *timer, int64_t due);
 
 /*  Another time for, and the end of, a timer that is in.  */
-void rp_timers_set (rp_timers_t *self, rp_timer_t *timer, int64_t due);
-void rp_timers_remove (rp_timers_t *self, rp_timer_t *timer);
+void rp_deadlines_set (rp_deadlines_t *self, rp_deadline_t *timer, int64_t due);
+void rp_deadlines_remove (rp_deadlines_t *self, rp_deadline_t *timer);
 
 /*  The one that is due first, or NULL.  */
-rp_timer_t *rp_timers_first (const rp_timers_t *self);
+rp_deadline_t *rp_deadlines_first (const rp_deadlines_t *self);
 
 #endif

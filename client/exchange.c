@@ -19,7 +19,7 @@ uint64_t rp_client_core_random (rp_client_core_t *core)
 
 static void s_set_timer (rp_client_core_t *core, rp_exchange_t *exchange, int64_t due)
 {
-    rp_timers_set (&core->timers, &exchange->timer, due);
+    rp_deadlines_set (&core->timers, &exchange->timer, due);
     if (due < core->next)
         core->next = due;
 }
@@ -29,8 +29,8 @@ static void s_leave (rp_client_core_t *core, rp_exchange_t *exchange)
 {
     if (exchange->state == RP_EXCHANGE_RUNNING) {
         core->running_count--;
-        if (exchange->talk && exchange->talk->opener == exchange)
-            exchange->talk->opener = NULL;
+        if (exchange->conversation && exchange->conversation->opener == exchange)
+            exchange->conversation->opener = NULL;
     }
     if (exchange->state != RP_EXCHANGE_PAUSED)
         rp_list_remove (&exchange->node);
@@ -62,7 +62,7 @@ void rp_exchange_finish (rp_client_core_t *core,
     exchange->status = status;
     exchange->end = end;
     exchange->ended = now;
-    rp_timers_remove (&core->timers, &exchange->timer);
+    rp_deadlines_remove (&core->timers, &exchange->timer);
     rp_slots_give (&core->slots, exchange->id);
     core->open_count--;
     if (!exchange->todo.next)
@@ -85,8 +85,9 @@ static bool s_take_retry (rp_client_core_t *core, rp_exchange_t *exchange)
 /*  Sent again into a conversation that a worker has state of, it would meet another state.  */
 static bool s_may_move (const rp_exchange_t *exchange)
 {
-    const rp_talk_t *talk = exchange->talk;
-    return !talk || (!talk->established && talk->key == exchange->talk_key);
+    const rp_client_conversation_t *conversation = exchange->conversation;
+    return !conversation
+           || (!conversation->established && conversation->key == exchange->conversation_key);
 }
 
 void rp_exchange_lost (
@@ -122,16 +123,17 @@ static bool s_pause (rp_client_core_t *core, rp_exchange_t *exchange, int64_t no
 /*  ---- The reply ------------------------------------------------------------------------------ */
 
 /*  What a reply says about the conversation, if that is still the one that was asked.  */
-static void s_teach_talk (rp_talk_t *talk, const rp_exchange_t *exchange, const rp_head_t *reply)
+static void s_teach_conversation (
+  rp_client_conversation_t *conversation, const rp_exchange_t *exchange, const rp_head_t *reply)
 {
-    if (talk->key != exchange->talk_key)
+    if (conversation->key != exchange->conversation_key)
         return;
     if (reply->status == RP_OK || reply->status == RP_APP_ERROR)
-        talk->established = true;
+        conversation->established = true;
     if (reply->status == RP_CONVERSATION_LOST || reply->flags & RP_FLAG_LAST) {
-        talk->key = 0;
-        talk->established = false;
-        talk->opener = NULL;
+        conversation->key = 0;
+        conversation->established = false;
+        conversation->opener = NULL;
     }
 }
 
@@ -139,8 +141,8 @@ bool rp_exchange_replied (
   rp_client_core_t *core, rp_exchange_t *exchange, const rp_head_t *reply, int64_t now)
 {
     exchange->cancel = 0;
-    if (exchange->talk)
-        s_teach_talk (exchange->talk, exchange, reply);
+    if (exchange->conversation)
+        s_teach_conversation (exchange->conversation, exchange, reply);
     bool again = reply->status == RP_BUSY || reply->status == RP_DRAINING;
     if (again && s_pause (core, exchange, now))
         return false;
@@ -185,25 +187,26 @@ void rp_exchange_timed (rp_client_core_t *core, rp_exchange_t *exchange, int64_t
 
 /*  ---- Sending -------------------------------------------------------------------------------- */
 
-static void s_enter_talk (rp_client_core_t *core, rp_exchange_t *exchange, rp_head_t *head)
+static void s_enter_conversation (rp_client_core_t *core, rp_exchange_t *exchange, rp_head_t *head)
 {
-    rp_talk_t *talk = exchange->talk;
-    if (talk->key == 0)
-        talk->key = ++core->last_key;
-    talk->session = core->sessions;
-    exchange->talk_key = talk->key;
-    head->conversation = talk->key;
-    if (!talk->established && !talk->opener) {
-        talk->opener = exchange;
+    rp_client_conversation_t *conversation = exchange->conversation;
+    if (conversation->key == 0)
+        conversation->key = ++core->last_key;
+    conversation->session = core->sessions;
+    exchange->conversation_key = conversation->key;
+    head->conversation = conversation->key;
+    if (!conversation->established && !conversation->opener) {
+        conversation->opener = exchange;
         head->flags |= RP_FLAG_OPEN;
     }
 }
 
 /*  Ended by its owner, or lost since this request was meant for it.  */
-static bool s_talk_is_over (const rp_exchange_t *exchange)
+static bool s_conversation_is_over (const rp_exchange_t *exchange)
 {
-    const rp_talk_t *talk = exchange->talk;
-    return talk->over || (exchange->talk_key && exchange->talk_key != talk->key);
+    const rp_client_conversation_t *conversation = exchange->conversation;
+    return conversation->over
+           || (exchange->conversation_key && exchange->conversation_key != conversation->key);
 }
 
 bool rp_exchange_send (
@@ -213,7 +216,7 @@ bool rp_exchange_send (
         s_expire (core, exchange, now);
         return false;
     }
-    if (exchange->talk && s_talk_is_over (exchange)) {
+    if (exchange->conversation && s_conversation_is_over (exchange)) {
         rp_exchange_finish (core, exchange, RP_CONVERSATION_LOST, RP_END_TALK_OVER, now);
         return false;
     }
@@ -230,8 +233,8 @@ bool rp_exchange_send (
       .value = exchange->wait_ms,
       .attempts = exchange->attempts_left,
     };
-    if (exchange->talk)
-        s_enter_talk (core, exchange, head);
+    if (exchange->conversation)
+        s_enter_conversation (core, exchange, head);
     rp_list_remove (&exchange->node);
     rp_list_append (&core->running, &exchange->node);
     exchange->state = RP_EXCHANGE_RUNNING;
@@ -251,8 +254,8 @@ static void s_prepare (rp_client_core_t *self, rp_exchange_t *exchange, int64_t 
     exchange->unseen = false;
     exchange->cancel = 0;
     exchange->todo = (rp_list_node_t){0};
-    const rp_talk_t *talk = exchange->talk;
-    exchange->talk_key = talk && talk->established ? talk->key : 0;
+    const rp_client_conversation_t *conversation = exchange->conversation;
+    exchange->conversation_key = conversation && conversation->established ? conversation->key : 0;
     bool up = self->link.state == RP_LINK_UP;
     exchange->sessions_before = up ? self->sessions - 1 : self->sessions;
 }
@@ -266,7 +269,7 @@ int rp_client_core_submit (rp_client_core_t *self, rp_exchange_t *exchange, int6
     if (!rp_slots_reserve (&self->slots))
         return RP_NO_MEMORY;
     s_prepare (self, exchange, now);
-    if (!rp_timers_add (&self->timers, &exchange->timer, exchange->deadline))
+    if (!rp_deadlines_add (&self->timers, &exchange->timer, exchange->deadline))
         return RP_NO_MEMORY;
 
     rp_client_core_start (self, now);
@@ -315,12 +318,14 @@ void rp_client_core_abandon (rp_client_core_t *self, rp_exchange_t *exchange, in
     rp_exchange_finish (self, exchange, RP_CANCELLED, RP_END_WITHDRAWN, now);
 }
 
-bool rp_client_core_end_talk (rp_client_core_t *self, rp_talk_t *talk, rp_head_t *head, int64_t now)
+bool rp_client_core_end_conversation (
+  rp_client_core_t *self, rp_client_conversation_t *conversation, rp_head_t *head, int64_t now)
 {
-    talk->over = true;
-    if (!talk->key || talk->session != self->sessions || self->link.state != RP_LINK_UP)
+    conversation->over = true;
+    if (!conversation->key || conversation->session != self->sessions
+        || self->link.state != RP_LINK_UP)
         return false;
-    *head = (rp_head_t){.command = RP_COMMAND_END, .conversation = talk->key};
+    *head = (rp_head_t){.command = RP_COMMAND_END, .conversation = conversation->key};
     if (rp_link_said (&self->link, now))
         self->next = now;
     return true;

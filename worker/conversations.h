@@ -2,10 +2,10 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Pure; the part of worker/worker_core.h that keeps them. A conversation is known from its first request
-    until the broker says END or its session is over; one that this worker has never answered ends
-    with its request, because the broker may have given it to another worker meanwhile. The
-    application is told when none of its requests is left here.
+    Pure; the part of worker/worker_core.h that keeps them. A conversation is known from its first
+    request until the broker says END or its session is over; one that this worker has never
+    answered ends with its request, because the broker may have given it to another worker
+    meanwhile. The application is told when none of its requests is left here.
 
     Thread-safety: none.
 */
@@ -16,18 +16,18 @@
 #include "worker/worker_core.h"
 
 /*  Sets work->talk to the conversation with this number. False when out of memory.  */
-bool rp_talks_join (rp_worker_core_t *self, rp_work_t *work, uint64_t wire);
+bool rp_worker_conversations_join (rp_worker_core_t *self, rp_work_t *work, uint64_t wire);
 
 /*  The work leaves its conversation; answers says whether the broker gets an answer to it.  */
-void rp_talks_leave (rp_worker_core_t *self, rp_work_t *work, bool answers);
+void rp_worker_conversations_leave (rp_worker_core_t *self, rp_work_t *work, bool answers);
 
 /*  END came. False if the number is not known.  */
-bool rp_talks_end (rp_worker_core_t *self, uint32_t session, uint64_t wire);
+bool rp_worker_conversations_end (rp_worker_core_t *self, uint32_t session, uint64_t wire);
 
 /*  The session is over.  */
-void rp_talks_end_all (rp_worker_core_t *self, uint32_t session);
+void rp_worker_conversations_end_all (rp_worker_core_t *self, uint32_t session);
 
 /*  Takes and frees the next ended one that the application knows. False if there is none.  */
-bool rp_talks_next_ended (rp_worker_core_t *self, uint64_t *conversation);
+bool rp_worker_conversations_next_ended (rp_worker_core_t *self, uint64_t *number);
 
 #endif

@@ -5,10 +5,10 @@
 /*  Windows grow so many times at a time: from 1 to 256 within four round trips.  */
 #define S_GROWTH 4u
 
-void rp_pace_init (rp_pace_t *self, uint32_t slots, uint32_t threads)
+void rp_window_control_init (rp_window_control_t *self, uint32_t slots, uint32_t threads)
 {
     uint32_t least = threads ? threads : 1;
-    *self = (rp_pace_t){.slots = slots, .threads = least < slots ? least : slots};
+    *self = (rp_window_control_t){.slots = slots, .threads = least < slots ? least : slots};
     self->window = self->threads;
 }
 
@@ -23,30 +23,30 @@ static uint32_t s_least (uint64_t one, uint32_t other)
 }
 
 /*  What is on its way, and what is here, are to keep the application busy until more comes.  */
-static int64_t s_wait (const rp_pace_t *self)
+static int64_t s_wait (const rp_window_control_t *self)
 {
     bool known = self->gap_before && (!self->gap || self->gap > self->gap_before);
     int64_t gap = known ? self->gap_before : self->gap;
-    if (gap < RP_PACE_WAIT_US)
-        return RP_PACE_WAIT_US;
-    return gap < RP_PACE_WAIT_MAX_US ? gap : RP_PACE_WAIT_MAX_US;
+    if (gap < RP_WINDOW_CONTROL_WAIT_US)
+        return RP_WINDOW_CONTROL_WAIT_US;
+    return gap < RP_WINDOW_CONTROL_WAIT_MAX_US ? gap : RP_WINDOW_CONTROL_WAIT_MAX_US;
 }
 
 /*  What the window should be if a request takes so long.  */
-static uint32_t s_limit (const rp_pace_t *self, uint32_t work_us)
+static uint32_t s_limit (const rp_window_control_t *self, uint32_t work_us)
 {
     uint32_t at_once = s_most (self->threads, s_most (self->peak, self->peak_before));
     return s_least ((uint64_t) at_once + (uint64_t) s_wait (self) / work_us, self->slots);
 }
 
 /*  Of the span so far, in which so many were done.  */
-static uint32_t s_work_us (const rp_pace_t *self, uint32_t done)
+static uint32_t s_work_us (const rp_window_control_t *self, uint32_t done)
 {
     int64_t each = self->busy_us / done;
     return each < 1 ? 1 : each < UINT32_MAX ? (uint32_t) each : UINT32_MAX;
 }
 
-static bool s_tell (rp_pace_t *self, uint32_t window, uint32_t work_us, int64_t now)
+static bool s_tell (rp_window_control_t *self, uint32_t window, uint32_t work_us, int64_t now)
 {
     self->window = window;
     self->work_us = work_us;
@@ -55,7 +55,7 @@ static bool s_tell (rp_pace_t *self, uint32_t window, uint32_t work_us, int64_t 
 }
 
 /*  The window was full.  */
-static bool s_grow (rp_pace_t *self, uint32_t work_us, uint32_t limit, int64_t now)
+static bool s_grow (rp_window_control_t *self, uint32_t work_us, uint32_t limit, int64_t now)
 {
     uint32_t window = s_least ((uint64_t) self->window * S_GROWTH, limit);
     if (window <= self->window || (window < self->window * 2 && window < self->slots))
@@ -64,7 +64,7 @@ static bool s_grow (rp_pace_t *self, uint32_t work_us, uint32_t limit, int64_t n
 }
 
 /*  Looks at what a request takes: exactly, or at least.  */
-static bool s_judge (rp_pace_t *self, uint32_t work_us, bool exactly, int64_t now)
+static bool s_judge (rp_window_control_t *self, uint32_t work_us, bool exactly, int64_t now)
 {
     uint32_t limit = s_limit (self, work_us);
     uint64_t before = self->work_us;
@@ -73,14 +73,14 @@ static bool s_judge (rp_pace_t *self, uint32_t work_us, bool exactly, int64_t no
     bool slower = work_us >= before * 2;
     bool faster = exactly && (uint64_t) work_us * 2 <= before;
     // To a broker it makes no difference what a request takes that takes little.
-    bool urgent = slower && work_us > RP_PACE_SLOW_US;
-    bool news =
-      before == 0 || urgent || ((slower || faster) && now - self->told >= RP_PACE_NEWS_US);
+    bool urgent = slower && work_us > RP_WINDOW_CONTROL_SLOW_US;
+    bool news = before == 0 || urgent
+                || ((slower || faster) && now - self->told >= RP_WINDOW_CONTROL_NEWS_US);
     return news && !self->several && s_tell (self, self->window, work_us, now);
 }
 
 /*  The span is long enough. What is not done yet counts in the next.  */
-static bool s_end_span (rp_pace_t *self, uint32_t unfinished, int64_t now)
+static bool s_end_span (rp_window_control_t *self, uint32_t unfinished, int64_t now)
 {
     if (self->taken <= unfinished)
         return self->taken > 0 && s_judge (self, s_work_us (self, self->taken), false, now);
@@ -105,14 +105,14 @@ static bool s_end_span (rp_pace_t *self, uint32_t unfinished, int64_t now)
     return tell;
 }
 
-static void s_count (rp_pace_t *self, int64_t now)
+static void s_count (rp_window_control_t *self, int64_t now)
 {
     self->busy_us += now - self->counted;
     self->counted = self->active = now;
 }
 
 /*  There was more to do as soon as it could be here.  */
-static void s_note_gap (rp_pace_t *self, int64_t now)
+static void s_note_gap (rp_window_control_t *self, int64_t now)
 {
     int64_t gap = now - self->idle;
     if (self->idle && (!self->gap || gap < self->gap))
@@ -120,7 +120,7 @@ static void s_note_gap (rp_pace_t *self, int64_t now)
     self->idle = 0;
 }
 
-bool rp_pace_tick (rp_pace_t *self, rp_pace_view_t view, int64_t now)
+bool rp_window_control_tick (rp_window_control_t *self, rp_window_control_view_t view, int64_t now)
 {
     bool ended = self->busy && self->hungry;
     bool tell = false;
@@ -143,7 +143,7 @@ bool rp_pace_tick (rp_pace_t *self, rp_pace_view_t view, int64_t now)
     }
     if (ended)
         self->full = false;
-    if (!tell && (ended || self->busy) && now - self->begin >= RP_PACE_SPAN_US)
+    if (!tell && (ended || self->busy) && now - self->begin >= RP_WINDOW_CONTROL_SPAN_US)
         tell = s_end_span (self, ended && view.spent ? 0 : view.out, now);
     if (!self->busy && view.waiting) {
         self->busy = true;
@@ -156,14 +156,16 @@ bool rp_pace_tick (rp_pace_t *self, rp_pace_view_t view, int64_t now)
     }
     if (view.out > 0)
         self->active = now; // as long as a job takes
-    if (!self->busy && self->work_us > RP_PACE_SLOW_US && now - self->active >= RP_PACE_FORGET_US)
+    if (!self->busy && self->work_us > RP_WINDOW_CONTROL_SLOW_US
+        && now - self->active >= RP_WINDOW_CONTROL_FORGET_US)
         tell = s_tell (self, self->window, 0, now);
     return tell;
 }
 
-int64_t rp_pace_next (const rp_pace_t *self)
+int64_t rp_window_control_next (const rp_window_control_t *self)
 {
     if (self->busy)
-        return self->counted + s_most (RP_PACE_SPAN_US, self->work_us);
-    return self->work_us > RP_PACE_SLOW_US ? self->active + RP_PACE_FORGET_US : INT64_MAX;
+        return self->counted + s_most (RP_WINDOW_CONTROL_SPAN_US, self->work_us);
+    return self->work_us > RP_WINDOW_CONTROL_SLOW_US ? self->active + RP_WINDOW_CONTROL_FORGET_US
+                                                     : INT64_MAX;
 }

@@ -2,9 +2,10 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Pure; the part of worker/worker_core.h that decides on CREDIT. A window that is too small costs a round
-    trip per request; one that is too large keeps requests waiting here that another worker could
-    begin. So it is what the application works on at once, and what it takes within RP_PACE_WAIT_US.
+    Pure; the part of worker/worker_core.h that decides on CREDIT. A window that is too small costs
+    a round trip per request; one that is too large keeps requests waiting here that another worker
+    could begin. So it is what the application works on at once, and what it takes within
+    RP_WINDOW_CONTROL_WAIT_US.
 
     A stretch begins when a request comes and ends when the application asks for one in vain. What
     it took in a stretch, and how long that was, say what a request takes: of a handler that works
@@ -12,8 +13,8 @@
     that takes all there is and answers later, nearly nothing, so that it gets all its slots.
 
         grows      when it was full, or took more than itself in a span: at the end of a stretch, or after
-                   RP_PACE_SPAN_US
-        shrinks    when it is more than twice what it should be, over RP_PACE_SPAN_US at least
+                   RP_WINDOW_CONTROL_SPAN_US
+        shrinks    when it is more than twice what it should be, over RP_WINDOW_CONTROL_SPAN_US at least
 
     Time is in microseconds. It costs an addition per request; the rest is done once a turn.
     Thread-safety: none.
@@ -27,16 +28,16 @@
 
 /*  What a request may wait here for those before it, if the way to the broker and back is not
     longer; and if it is, at most.  */
-#define RP_PACE_WAIT_US 5000
-#define RP_PACE_WAIT_MAX_US 200000
+#define RP_WINDOW_CONTROL_WAIT_US 5000
+#define RP_WINDOW_CONTROL_WAIT_MAX_US 200000
 /*  Over less, a pause of the machine would count for a slow worker.  */
-#define RP_PACE_SPAN_US 20000
+#define RP_WINDOW_CONTROL_SPAN_US 20000
 /*  News of a request that takes less than was said may wait so long.  */
-#define RP_PACE_NEWS_US 100000
+#define RP_WINDOW_CONTROL_NEWS_US 100000
 /*  A worker that was slow and has had nothing to do for so long is worth a try.  */
-#define RP_PACE_FORGET_US 1000000
+#define RP_WINDOW_CONTROL_FORGET_US 1000000
 /*  It was slow if a request took longer: less makes no difference to a broker.  */
-#define RP_PACE_SLOW_US 128
+#define RP_WINDOW_CONTROL_SLOW_US 128
 
 typedef struct {
     uint32_t slots;   /* at most */
@@ -60,19 +61,19 @@ typedef struct {
     int64_t busy_us;    /* in this span */
     int64_t told;       /* when the brokers were told anything */
     int64_t active;     /* when it last had something to do */
-} rp_pace_t;
+} rp_window_control_t;
 
 /*  What the core sees at a tick.  */
 typedef struct {
     bool waiting; /* a request that was not taken yet */
     bool spent;   /* the application has all that the window allows */
     uint32_t out;
-} rp_pace_view_t;
+} rp_window_control_view_t;
 
-void rp_pace_init (rp_pace_t *self, uint32_t slots, uint32_t threads);
+void rp_window_control_init (rp_window_control_t *self, uint32_t slots, uint32_t threads);
 
 /*  The application took one, and has so many now.  */
-static inline void rp_pace_took (rp_pace_t *self, uint32_t out)
+static inline void rp_window_control_took (rp_window_control_t *self, uint32_t out)
 {
     self->taken++;
     if (out > self->peak)
@@ -80,15 +81,15 @@ static inline void rp_pace_took (rp_pace_t *self, uint32_t out)
 }
 
 /*  What the brokers are told that a request takes, us; 0: not known.  */
-static inline uint32_t rp_pace_time (const rp_pace_t *self)
+static inline uint32_t rp_window_control_time (const rp_window_control_t *self)
 {
     return self->several ? 0 : self->work_us;
 }
 
-/*  True if the brokers are to be told of window and rp_pace_time.  */
-bool rp_pace_tick (rp_pace_t *self, rp_pace_view_t view, int64_t now);
+/*  True if the brokers are to be told of window and rp_window_control_time.  */
+bool rp_window_control_tick (rp_window_control_t *self, rp_window_control_view_t view, int64_t now);
 
 /*  When the next tick is to be, at the latest: later than the last one.  */
-int64_t rp_pace_next (const rp_pace_t *self);
+int64_t rp_window_control_next (const rp_window_control_t *self);
 
 #endif

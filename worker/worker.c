@@ -43,7 +43,7 @@ rp_worker_t *rp_worker_new (const char *endpoints, const char *service)
         return NULL;
     }
     memcpy (self->service, service, strlen (service) + 1);
-    rp_party_name (self->name, sizeof self->name);
+    rp_endpoint_list_name (self->name, sizeof self->name);
     self->config = (rp_worker_config_t){
       .endpoints = self->endpoints,
       .service = self->service,
@@ -56,8 +56,8 @@ rp_worker_t *rp_worker_new (const char *endpoints, const char *service)
     self->event_fd = -1;
     self->messages.largest = S_MESSAGES_KEPT;
 
-    self->config.count =
-      (uint32_t) rp_party_endpoints (self->endpoint_text, self->endpoints, RP_WORKER_ENDPOINTS_MAX);
+    self->config.count = (uint32_t) rp_endpoint_list_endpoints (
+      self->endpoint_text, self->endpoints, RP_WORKER_ENDPOINTS_MAX);
     int error = self->config.count ? 0 : EINVAL;
     if (!error) {
         self->pump = rp_pump_new (&s_owner, self);
@@ -392,14 +392,14 @@ int rp_worker_fd (rp_worker_t *self)
 
 void rp_worker_drain (rp_worker_t *self)
 {
-    int none = RP_WORKER_WISH_NONE;
-    atomic_compare_exchange_strong (&self->wish, &none, RP_WORKER_WISH_DRAIN);
+    int none = RP_WORKER_COMMAND_NONE;
+    atomic_compare_exchange_strong (&self->command, &none, RP_WORKER_COMMAND_DRAIN);
     rp_pump_kick (self->pump);
 }
 
 void rp_worker_stop (rp_worker_t *self)
 {
-    self->wish = RP_WORKER_WISH_STOP;
+    self->command = RP_WORKER_COMMAND_STOP;
     rp_pump_kick (self->pump);
 }
 

@@ -31,7 +31,7 @@ bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *conf
         free (self->orders);
         return false;
     }
-    rp_pace_init (&self->pace, config->slots, config->threads);
+    rp_window_control_init (&self->window_control, config->slots, config->threads);
     rp_list_init (&self->ready);
     rp_list_init (&self->returned);
     rp_list_init (&self->ended);
@@ -41,7 +41,7 @@ bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *conf
         rp_link_init (&session->link, &config->endpoints[index], 1, config->heartbeat_ms,
           RP_IDLE_TENTHS_WORKER);
         rp_list_init (&session->held);
-        rp_list_init (&session->talks);
+        rp_list_init (&session->conversations);
     }
     return true;
 }
@@ -49,11 +49,11 @@ bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *conf
 void rp_worker_core_clear (rp_worker_core_t *self)
 {
     for (uint32_t index = 0; index < self->config.count; index++)
-        rp_talks_end_all (self, index);
+        rp_worker_conversations_end_all (self, index);
     for (uint64_t conversation; rp_worker_core_next_ended (self, &conversation);)
         ;
     rp_table_clear (&self->works);
-    rp_table_clear (&self->talks);
+    rp_table_clear (&self->conversations);
     free (self->sessions);
     free (self->orders);
     *self = (rp_worker_core_t){0};
@@ -153,7 +153,7 @@ static const char *s_hold (rp_worker_core_t *self, rp_worker_session_t *session,
         return "the worker is out of memory";
     rp_list_append (&session->held, &work->held);
     session->held_count++;
-    self->pace.full |= session->held_count >= session->window;
+    self->window_control.full |= session->held_count >= session->window;
     work->is_held = true;
     return NULL;
 }
@@ -179,7 +179,8 @@ bool rp_worker_core_request (rp_worker_core_t *self,
     };
     if (!why_not)
         why_not = s_hold (self, session, work);
-    if (!why_not && head->conversation && !rp_talks_join (self, work, head->conversation)) {
+    if (!why_not && head->conversation
+        && !rp_worker_conversations_join (self, work, head->conversation)) {
         s_release (self, work);
         why_not = "the worker is out of memory";
     }
@@ -202,13 +203,13 @@ rp_work_t *rp_worker_core_take (rp_worker_core_t *self, int64_t now)
             continue;
         }
         work->state = RP_WORK_OUT;
-        if (work->talk)
-            work->talk->seen = true;
+        if (work->conversation)
+            work->conversation->seen = true;
         self->out++;
-        rp_pace_took (&self->pace, self->out);
+        rp_window_control_took (&self->window_control, self->out);
         return work;
     }
-    self->pace.hungry = true;
+    self->window_control.hungry = true;
     return NULL;
 }
 
@@ -235,8 +236,8 @@ bool rp_worker_core_finish (
         self->out--;
     s_release (self, work);
     // The reply binds the conversation to this worker even if nobody waits for it any more.
-    if (work->talk)
-        rp_talks_leave (self, work, alive && status != RP_WORKER_LOST);
+    if (work->conversation)
+        rp_worker_conversations_leave (self, work, alive && status != RP_WORKER_LOST);
     if (alive)
         rp_link_said (&session->link, now);
     return alive;
@@ -260,7 +261,7 @@ static void s_cancel (rp_worker_core_t *self, uint32_t index, uint64_t token)
 
 bool rp_worker_core_next_ended (rp_worker_core_t *self, uint64_t *conversation)
 {
-    return rp_talks_next_ended (self, conversation);
+    return rp_worker_conversations_next_ended (self, conversation);
 }
 
 /*  ---- Sessions ------------------------------------------------------------------------------- */
@@ -280,7 +281,7 @@ static void s_session_over (rp_worker_core_t *self, uint32_t index)
         else if (work->state == RP_WORK_OUT)
             self->cancelled = true;
     }
-    rp_talks_end_all (self, index);
+    rp_worker_conversations_end_all (self, index);
     session->epoch++;
 }
 
@@ -304,7 +305,7 @@ void rp_worker_core_connected (rp_worker_core_t *self, uint32_t index, int64_t n
     if (session->link.state != RP_LINK_CONNECTING)
         return;
     rp_link_connected (&session->link, now);
-    session->window = self->pace.window;
+    session->window = self->window_control.window;
     s_send (self, index,
       (rp_head_t){
         .command = RP_COMMAND_HELLO,
@@ -363,11 +364,11 @@ static void s_bye (
 static void s_credit (rp_worker_core_t *self, uint32_t index, int64_t now)
 {
     rp_worker_session_t *session = &self->sessions[index];
-    uint32_t window = self->pace.window;
+    uint32_t window = self->window_control.window;
     session->window = window < session->slots ? window : session->slots;
     s_send (self, index,
       (rp_head_t){.command = RP_COMMAND_CREDIT,
-        .time = rp_pace_time (&self->pace),
+        .time = rp_window_control_time (&self->window_control),
         .value = session->window});
     rp_link_said (&session->link, now);
 }
@@ -405,7 +406,7 @@ static void s_welcome (
     snprintf (s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX,
       "registered with %s (%u slot%s)", session->endpoint, (unsigned) session->slots,
       session->slots == 1 ? "" : "s");
-    if (asked != self->pace.window || rp_pace_time (&self->pace))
+    if (asked != self->window_control.window || rp_window_control_time (&self->window_control))
         s_credit (self, index, now);
 }
 
@@ -425,7 +426,7 @@ void rp_worker_core_message (
     else if (head->command == RP_COMMAND_CANCEL && up)
         s_cancel (self, index, head->id);
     else if (head->command == RP_COMMAND_END && up) {
-        if (!rp_talks_end (self, index, head->conversation))
+        if (!rp_worker_conversations_end (self, index, head->conversation))
             self->ignored++;
     }
     else if (head->command == RP_COMMAND_DRAIN && up)
@@ -515,7 +516,7 @@ static int64_t s_tick_session (rp_worker_core_t *self, uint32_t index, int64_t n
 }
 
 /*  Tells all brokers when the window is to be another. Whoever leaves takes what it gets.  */
-static int64_t s_tick_pace (rp_worker_core_t *self, int64_t now)
+static int64_t s_tick_window_control (rp_worker_core_t *self, int64_t now)
 {
     if (self->draining || self->stopping)
         return INT64_MAX;
@@ -525,12 +526,12 @@ static int64_t s_tick_pace (rp_worker_core_t *self, int64_t now)
         const rp_worker_session_t *session = &self->sessions[index];
         spent |= session->held_count > 0 && session->held_count >= session->window;
     }
-    rp_pace_view_t view = {.waiting = waiting, .spent = spent, .out = self->out};
-    if (rp_pace_tick (&self->pace, view, now))
+    rp_window_control_view_t view = {.waiting = waiting, .spent = spent, .out = self->out};
+    if (rp_window_control_tick (&self->window_control, view, now))
         for (uint32_t index = 0; index < self->config.count; index++)
             if (self->sessions[index].link.state == RP_LINK_UP)
                 s_credit (self, index, now);
-    return rp_pace_next (&self->pace);
+    return rp_window_control_next (&self->window_control);
 }
 
 int64_t rp_worker_core_tick (rp_worker_core_t *self, int64_t now, uint64_t random)
@@ -540,7 +541,7 @@ int64_t rp_worker_core_tick (rp_worker_core_t *self, int64_t now, uint64_t rando
         rp_worker_core_leave (self);
         return INT64_MAX;
     }
-    int64_t earliest = self->draining ? self->drain_until : s_tick_pace (self, now);
+    int64_t earliest = self->draining ? self->drain_until : s_tick_window_control (self, now);
     for (uint32_t index = 0; index < self->config.count; index++) {
         int64_t next = s_tick_session (self, index, now, random);
         if (next < earliest)

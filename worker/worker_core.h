@@ -49,7 +49,7 @@ typedef struct {
     bool answered;  /* otherwise the broker may give it to another worker without a word */
     bool seen;      /* the application was given one of its requests */
     bool over;      /* ends when its works have */
-} rp_worker_talk_t;
+} rp_worker_conversation_t;
 
 typedef enum {
     RP_WORK_READY,    /* waits for a thread */
@@ -61,7 +61,7 @@ typedef enum {
 typedef struct {
     rp_list_node_t queue; /* in the list of its state */
     rp_list_node_t held;  /* in its session's list, while is_held */
-    rp_worker_talk_t *talk;
+    rp_worker_conversation_t *conversation;
     const char *text; /* RETURNED: what the reply says */
     uint64_t token;
     uint64_t hash; /* of session and token */
@@ -83,7 +83,7 @@ typedef struct {
     uint32_t window; /* that the broker knows, or soon will */
     uint32_t held_count;
     rp_list_t held;
-    rp_list_t talks;
+    rp_list_t conversations;
     rp_status_t refusal; /* in RP_LINK_REFUSED */
     bool told;           /* the trouble it is in was told to people already */
 } rp_worker_session_t;
@@ -116,17 +116,17 @@ typedef struct {
 
 typedef struct {
     rp_worker_config_t config;
-    rp_worker_session_t *sessions; /* config.count */
-    rp_pace_t pace;                /* the window in all of them */
+    rp_worker_session_t *sessions;      /* config.count */
+    rp_window_control_t window_control; /* the window in all of them */
     rp_worker_order_t *orders;
     size_t order_count;
     size_t order_taken;
     size_t order_capacity;
     rp_list_t ready;
     rp_list_t returned;
-    rp_list_t ended;  /* conversations nobody was told of yet */
-    rp_table_t works; /* held, by session and token */
-    rp_table_t talks; /* going on, by session and wire number */
+    rp_list_t ended;          /* conversations nobody was told of yet */
+    rp_table_t works;         /* held, by session and token */
+    rp_table_t conversations; /* going on, by session and wire number */
     uint64_t last_local;
     uint64_t ignored; /* messages that made no sense where they came */
     uint32_t out;

@@ -29,10 +29,10 @@
 
 /*  What a signal handler or another thread asked for.  */
 typedef enum {
-    RP_WORKER_WISH_NONE,
-    RP_WORKER_WISH_DRAIN,
-    RP_WORKER_WISH_STOP,
-} rp_worker_wish_t;
+    RP_WORKER_COMMAND_NONE,
+    RP_WORKER_COMMAND_DRAIN,
+    RP_WORKER_COMMAND_STOP,
+} rp_worker_command_t;
 
 struct rp_task {
     rp_work_t work; /* first: the core knows a task by it */
@@ -69,7 +69,7 @@ struct rp_worker {
     void *on_notice_arg;
     rp_pump_t *pump;
 
-    atomic_int wish; /* rp_worker_wish_t; written by anyone */
+    atomic_int command; /* rp_worker_command_t; written by anyone */
 
     bool started;
     bool runs; /* rp_worker_run; otherwise rp_worker_receive */

@@ -157,7 +157,7 @@ static void s_fill_task (
     task->message = frame->message;
     frame->message = NULL;
     task->id = ++self->last_id;
-    task->conversation = task->work.talk ? task->work.talk->local : 0;
+    task->conversation = task->work.conversation ? task->work.conversation->local : 0;
     task->attempt = head->attempt;
     task->trace = (head->flags & RP_FLAG_TRACE) != 0;
     task->last = false;
@@ -338,10 +338,10 @@ int64_t rp_worker_turn (void *owner, int64_t now)
     if (!self->started)
         return INT64_MAX;
     self->now = now;
-    int wish = self->wish;
-    if (wish == RP_WORKER_WISH_STOP)
+    int command = self->command;
+    if (command == RP_WORKER_COMMAND_STOP)
         rp_worker_core_stop (&self->core);
-    else if (wish == RP_WORKER_WISH_DRAIN)
+    else if (command == RP_WORKER_COMMAND_DRAIN)
         rp_worker_core_drain (&self->core, now);
     rp_worker_obey (self);
     s_flush (self);

@@ -92,19 +92,19 @@ static json_t *s_dialects (const uint64_t *sessions)
     return object;
 }
 
-static json_t *s_guests (const rp_guests_t *guests)
+static json_t *s_foreign (const rp_foreign_t *foreign)
 {
     json_t *bad = json_object ();
 #define S_BAD(name, text)                                                                          \
     if (RP_DIALECT_ERROR_##name != RP_DIALECT_ERROR_NONE)                                          \
-        s_set_number (bad, #name, guests->bad[RP_DIALECT_ERROR_##name]);
+        s_set_number (bad, #name, foreign->bad[RP_DIALECT_ERROR_##name]);
     RP_DIALECT_ERROR_MAP (S_BAD)
 #undef S_BAD
     json_t *object = json_object ();
-    (void) json_object_set_new (object, "now", s_dialects (guests->there));
-    (void) json_object_set_new (object, "ever", s_dialects (guests->joined));
-    s_set_number (object, "envelopes", rp_envelopes_count (&guests->envelopes));
-    s_set_number (object, "envelope_bytes", rp_envelopes_bytes (&guests->envelopes));
+    (void) json_object_set_new (object, "now", s_dialects (foreign->there));
+    (void) json_object_set_new (object, "ever", s_dialects (foreign->joined));
+    s_set_number (object, "envelopes", rp_envelopes_count (&foreign->envelopes));
+    s_set_number (object, "envelope_bytes", rp_envelopes_bytes (&foreign->envelopes));
     (void) json_object_set_new (object, "bad", bad);
     return object;
 }
@@ -143,7 +143,7 @@ static json_t *s_status (const rp_admin_t *self, int64_t now)
     (void) json_object_set_new (status, "counters", counters);
     (void) json_object_set_new (status, "finals", s_finals (stats));
     (void) json_object_set_new (status, "bad", s_bad (stats));
-    (void) json_object_set_new (status, "guests", s_guests (self->guests));
+    (void) json_object_set_new (status, "foreign", s_foreign (self->foreign));
     (void) json_object_set_new (status, "limits", s_limits (rp_dispatch_limits (self->core)));
     return status;
 }
@@ -177,18 +177,19 @@ static json_t *s_services (const rp_admin_t *self, int64_t now)
 }
 
 typedef struct {
-    const rp_peers_t *peers;
+    const rp_connections_t *connections;
     json_t *workers;
 } s_add_worker_t;
 
 static void s_add_worker (const rp_worker_info_t *info, void *arg)
 {
     const s_add_worker_t *add = arg;
-    char address[RP_PEERS_TEXT_MAX];
+    char address[RP_CONNECTIONS_TEXT_MAX];
     json_t *worker = json_object ();
     s_set_text (worker, "name", info->name);
     s_set_text (worker, "service", info->service);
-    s_set_text (worker, "address", rp_peers_address (add->peers, info->peer, address));
+    s_set_text (
+      worker, "address", rp_connections_address (add->connections, info->session, address));
     s_set_bool (worker, "draining", info->draining);
     s_set_number (worker, "window", info->window);
     s_set_number (worker, "running", info->running);
@@ -203,7 +204,7 @@ static void s_add_worker (const rp_worker_info_t *info, void *arg)
 
 static json_t *s_workers (const rp_admin_t *self, int64_t now)
 {
-    s_add_worker_t add = {.peers = self->peers, .workers = json_array ()};
+    s_add_worker_t add = {.connections = self->connections, .workers = json_array ()};
     rp_dispatch_each_worker (self->core, now, s_add_worker, &add);
     return json_pack ("{s:o}", "workers", add.workers);
 }

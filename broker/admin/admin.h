@@ -12,7 +12,7 @@
                   gauges { waiting, waiting_bytes, running, abandoned, open_bytes, backlog_bytes },
                   counters { of RP_COUNTER_MAP }, finals { by name of the status },
                   bad { by name of the wire error },
-                  guests { now { sessions by name of the dialect }, ever { likewise },
+                  foreign peers { now { sessions by name of the dialect }, ever { likewise },
                   envelopes, envelope_bytes, bad { by name of the dialect error } },
                   limits { of RP_BROKER_LIMIT_MAP }
         services  services [ { name, workers, draining, window, held, waiting, waiting_bytes,
@@ -46,8 +46,8 @@
 /*  What there is to tell; owns none of it.  */
 typedef struct {
     const rp_dispatch_t *core;
-    const rp_peers_t *peers;
-    const rp_guests_t *guests;
+    const rp_connections_t *connections;
+    const rp_foreign_t *foreign;
     rp_message_pool_t *pool;
     char *const *endpoints;
     size_t endpoint_count;

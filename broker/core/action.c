@@ -22,7 +22,7 @@ void rp_actions_clear (rp_actions_t *self)
     rp_actions_init (self);
 }
 
-rp_action_t *rp_actions_add (rp_actions_t *self, rp_action_kind_t kind, rp_peer_id_t peer)
+rp_action_t *rp_actions_add (rp_actions_t *self, rp_action_kind_t kind, rp_session_id_t session)
 {
     if (self->count == self->capacity) {
         size_t capacity = self->capacity ? self->capacity * 2 : 64;
@@ -34,14 +34,14 @@ rp_action_t *rp_actions_add (rp_actions_t *self, rp_action_kind_t kind, rp_peer_
     rp_action_t *action = &self->list[self->count++];
     memset (action, 0, sizeof *action);
     action->kind = kind;
-    action->peer = peer;
+    action->session = session;
     return action;
 }
 
 void rp_actions_drop (rp_actions_t *self, rp_payload_t *payload)
 {
     if (payload)
-        rp_actions_add (self, RP_ACTION_DROP, (rp_peer_id_t){0})->payload = payload;
+        rp_actions_add (self, RP_ACTION_DROP, (rp_session_id_t){0})->payload = payload;
 }
 
 void *rp_actions_room (rp_actions_t *self, size_t size)
@@ -72,9 +72,9 @@ const char *rp_actions_format (rp_actions_t *self, const char *format, ...)
 }
 
 void rp_actions_log (
-  rp_actions_t *self, rp_level_t level, rp_topic_t topic, rp_peer_id_t peer, const char *text)
+  rp_actions_t *self, rp_level_t level, rp_topic_t topic, rp_session_id_t session, const char *text)
 {
-    rp_action_t *action = rp_actions_add (self, RP_ACTION_LOG, peer);
+    rp_action_t *action = rp_actions_add (self, RP_ACTION_LOG, session);
     action->level = level;
     action->topic = topic;
     action->head.text = text;

@@ -22,8 +22,8 @@ typedef struct rp_payload rp_payload_t;
 typedef enum {
     RP_ACTION_ADMIT, /* the sender of this event is `peer` from now on                            */
     RP_ACTION_SEND,  /* send head (and payload) to peer; nobody (0) is the sender of this event   */
-    RP_ACTION_FORGET, /* peer's session is over: unbind it; keep: what was said to it may still go  */
-    RP_ACTION_CUT,   /* the same, and close its connection                                        */
+    RP_ACTION_UNBIND, /* peer's session is over: unbind it; keep: what was said to it may still go  */
+    RP_ACTION_ABORT, /* the same, and close its connection                                        */
     RP_ACTION_DROP,  /* payload is not needed any more: free it                                   */
     RP_ACTION_JOIN,  /* append the body of other to payload, which the core keeps; free other     */
     RP_ACTION_ADMIN, /* answer a request for one of the broker's own services (head, payload)     */
@@ -49,7 +49,7 @@ typedef enum { RP_LEVEL_ERROR, RP_LEVEL_WARNING, RP_LEVEL_INFO, RP_LEVEL_DEBUG }
     and is gone. Of a request, by its client's session and id: accepted or refused; given to a
     worker; that never left the broker; its worker's reply committed; its worker's place given back;
     its one end. Of a reply: that it is nobody's any more.  */
-#define RP_NOTE_MAP(X)                                                                             \
+#define RP_RECORD_MAP(X)                                                                           \
     X (JOIN, "join")                                                                               \
     X (WINDOW, "window")                                                                           \
     X (DRAIN, "drain")                                                                             \
@@ -64,14 +64,14 @@ typedef enum { RP_LEVEL_ERROR, RP_LEVEL_WARNING, RP_LEVEL_INFO, RP_LEVEL_DEBUG }
     X (LATE, "late")
 
 typedef enum {
-#define RP_NOTE_ENUM(name, text) RP_NOTE_##name,
-    RP_NOTE_MAP (RP_NOTE_ENUM)
-#undef RP_NOTE_ENUM
-} rp_note_kind_t;
+#define RP_RECORD_ENUM(name, text) RP_RECORD_##name,
+    RP_RECORD_MAP (RP_RECORD_ENUM)
+#undef RP_RECORD_ENUM
+} rp_record_kind_t;
 
 /*  What is not told is 0 or NULL.  */
 typedef struct {
-    rp_note_kind_t kind;
+    rp_record_kind_t kind;
     uint8_t status;
     uint8_t attempt;
     uint8_t attempts;
@@ -79,17 +79,17 @@ typedef struct {
     uint64_t id;
     uint64_t conversation;
     int64_t deadline;
-    rp_peer_id_t worker;
+    rp_session_id_t worker;
     const char *name;
     const char *service;
-} rp_note_t;
+} rp_record_t;
 
 typedef struct {
     rp_action_kind_t kind;
     bool keep; /* SEND with payload: the core keeps it for another delivery; send a share of it */
     rp_level_t level;
     rp_topic_t topic;
-    rp_peer_id_t peer;
+    rp_session_id_t session;
     union {                  // an action of 128 bytes is two lines of the cache
         rp_token_t token;    /* SEND of a REQUEST: comes back with RP_EVENT_UNSENT; HISTORY */
         rp_payload_t *other; /* JOIN */
@@ -98,7 +98,7 @@ typedef struct {
     union {
         /*  With a payload: what rp_wire_patch writes over its head. Without: what to encode.  */
         rp_head_t head;
-        rp_note_t note; /* HISTORY */
+        rp_record_t note; /* HISTORY */
     };
 } rp_action_t;
 
@@ -124,7 +124,7 @@ static inline void rp_actions_reset (rp_actions_t *self)
 
 /*  Appends an action, zero but for kind and peer. Out of memory ends the process (the list stops
     growing early in its life, and a broker that cannot say what it decided has no way on).  */
-rp_action_t *rp_actions_add (rp_actions_t *self, rp_action_kind_t kind, rp_peer_id_t peer);
+rp_action_t *rp_actions_add (rp_actions_t *self, rp_action_kind_t kind, rp_session_id_t session);
 
 /*  Appends that a payload is not needed any more; nothing if it is NULL.  */
 void rp_actions_drop (rp_actions_t *self, rp_payload_t *payload);
@@ -137,7 +137,10 @@ const char *rp_actions_format (rp_actions_t *self, const char *format, ...)
   __attribute__ ((format (printf, 2, 3)));
 
 /*  Appends a log line (formatted).  */
-void rp_actions_log (
-  rp_actions_t *self, rp_level_t level, rp_topic_t topic, rp_peer_id_t peer, const char *text);
+void rp_actions_log (rp_actions_t *self,
+  rp_level_t level,
+  rp_topic_t topic,
+  rp_session_id_t session,
+  const char *text);
 
 #endif

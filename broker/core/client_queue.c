@@ -3,96 +3,99 @@
 #include "broker/core/client_queue.h"
 
 static uint64_t s_hash (
-  const rp_dispatch_t *self, const rp_peer_t *client, const rp_service_t *service)
+  const rp_dispatch_t *self, const rp_session_t *client, const rp_service_t *service)
 {
     return rp_hash_pair (
       rp_pool_handle (&client->pooled), rp_pool_handle (&service->pooled), self->seed);
 }
 
-static void s_begin (rp_lane_t *lane, rp_peer_t *client, rp_service_t *service)
+static void s_begin (rp_client_queue_t *client_queue, rp_session_t *client, rp_service_t *service)
 {
-    rp_list_init (&lane->requests);
-    lane->client = client;
-    lane->service = service;
+    rp_list_init (&client_queue->requests);
+    client_queue->client = client;
+    client_queue->service = service;
 }
 
-/*  A lane of the pool, for a client that uses several services at a time.  */
-static rp_lane_t *s_take (rp_dispatch_t *self, rp_peer_t *client, rp_service_t *service)
+/*  A client queue of the pool, for a client that uses several services at a time.  */
+static rp_client_queue_t *s_take (rp_dispatch_t *self, rp_session_t *client, rp_service_t *service)
 {
-    rp_lane_t *lane = rp_pool_take (&self->lanes);
-    if (!lane)
+    rp_client_queue_t *client_queue = rp_pool_take (&self->client_queues);
+    if (!client_queue)
         return NULL;
-    if (!rp_table_insert (&self->lanes_by_pair, s_hash (self, client, service), lane)) {
-        rp_pool_give (&self->lanes, lane);
+    if (!rp_table_insert (
+          &self->client_queues_by_pair, s_hash (self, client, service), client_queue)) {
+        rp_pool_give (&self->client_queues, client_queue);
         return NULL;
     }
-    s_begin (lane, client, service);
-    return lane;
+    s_begin (client_queue, client, service);
+    return client_queue;
 }
 
-/*  When the client's own lane is another service's, or was the last time.  */
-static rp_lane_t *s_find (rp_dispatch_t *self, rp_peer_t *client, rp_service_t *service)
+/*  When the client's own client queue is another service's, or was the last time.  */
+static rp_client_queue_t *s_find (rp_dispatch_t *self, rp_session_t *client, rp_service_t *service)
 {
     uint64_t hash = s_hash (self, client, service);
     rp_table_cursor_t cursor;
-    rp_lane_t *lane = rp_table_first (&self->lanes_by_pair, hash, &cursor);
-    while (lane && (lane->client != client || lane->service != service))
-        lane = rp_table_next (&self->lanes_by_pair, hash, &cursor);
-    if (lane)
-        return lane;
-    if (client->lane.open > 0)
+    rp_client_queue_t *client_queue = rp_table_first (&self->client_queues_by_pair, hash, &cursor);
+    while (client_queue && (client_queue->client != client || client_queue->service != service))
+        client_queue = rp_table_next (&self->client_queues_by_pair, hash, &cursor);
+    if (client_queue)
+        return client_queue;
+    if (client->client_queue.open > 0)
         return s_take (self, client, service);
-    s_begin (&client->lane, client, service);
-    return &client->lane;
+    s_begin (&client->client_queue, client, service);
+    return &client->client_queue;
 }
 
-rp_lane_t *rp_lane_open (rp_dispatch_t *self, rp_peer_t *client, rp_service_t *service)
+rp_client_queue_t *rp_client_queue_open (
+  rp_dispatch_t *self, rp_session_t *client, rp_service_t *service)
 {
     // Without open requests its service may be gone, and another be in the same place: as well.
-    rp_lane_t *lane = &client->lane;
-    if (lane->service != service)
-        lane = s_find (self, client, service);
-    if (lane)
-        lane->open++;
-    return lane;
+    rp_client_queue_t *client_queue = &client->client_queue;
+    if (client_queue->service != service)
+        client_queue = s_find (self, client, service);
+    if (client_queue)
+        client_queue->open++;
+    return client_queue;
 }
 
-void rp_lane_close (rp_dispatch_t *self, rp_lane_t *lane)
+void rp_client_queue_close (rp_dispatch_t *self, rp_client_queue_t *client_queue)
 {
-    rp_peer_t *client = lane->client;
-    if (--lane->open > 0 || lane == &client->lane)
+    rp_session_t *client = client_queue->client;
+    if (--client_queue->open > 0 || client_queue == &client->client_queue)
         return;
-    rp_table_remove (&self->lanes_by_pair, s_hash (self, client, lane->service), lane);
-    rp_pool_give (&self->lanes, lane);
+    rp_table_remove (
+      &self->client_queues_by_pair, s_hash (self, client, client_queue->service), client_queue);
+    rp_pool_give (&self->client_queues, client_queue);
 }
 
-void rp_lane_put (rp_request_t *request, bool front)
+void rp_client_queue_put (rp_request_t *request, bool front)
 {
-    rp_lane_t *lane = request->lane;
-    rp_list_t *queue = &lane->service->queue;
-    bool idle = rp_list_is_empty (&lane->requests);
+    rp_client_queue_t *client_queue = request->client_queue;
+    rp_list_t *queue = &client_queue->service->queue;
+    bool idle = rp_list_is_empty (&client_queue->requests);
     if (front)
-        rp_list_prepend (&lane->requests, &request->node);
+        rp_list_prepend (&client_queue->requests, &request->node);
     else
-        rp_list_append (&lane->requests, &request->node);
+        rp_list_append (&client_queue->requests, &request->node);
     if (idle && front)
-        rp_list_prepend (queue, &lane->node);
+        rp_list_prepend (queue, &client_queue->node);
     else if (idle)
-        rp_list_append (queue, &lane->node);
+        rp_list_append (queue, &client_queue->node);
 }
 
-void rp_lane_take (rp_request_t *request)
+void rp_client_queue_take (rp_request_t *request)
 {
-    rp_lane_t *lane = request->lane;
+    rp_client_queue_t *client_queue = request->client_queue;
     rp_list_remove (&request->node);
-    if (rp_list_is_empty (&lane->requests))
-        rp_list_remove (&lane->node);
+    if (rp_list_is_empty (&client_queue->requests))
+        rp_list_remove (&client_queue->node);
 }
 
-void rp_lane_end_turn (rp_lane_t *lane)
+void rp_client_queue_end_turn (rp_client_queue_t *client_queue)
 {
-    if (rp_list_is_empty (&lane->requests))
+    if (rp_list_is_empty (&client_queue->requests))
         return;
-    rp_list_remove (&lane->node);
-    rp_list_append (&lane->service->queue, &lane->node);
+    rp_list_remove (&client_queue->node);
+    rp_list_append (&client_queue->service->queue, &client_queue->node);
 }

@@ -6,32 +6,33 @@
 #include "broker/core/service.h"
 #include "broker/core/session.h"
 
-static uint64_t s_hash (const rp_dispatch_t *self, const rp_peer_t *client, uint64_t key)
+static uint64_t s_hash (const rp_dispatch_t *self, const rp_session_t *client, uint64_t key)
 {
     return rp_hash_pair (key, rp_pool_handle (&client->pooled), ~self->seed);
 }
 
-rp_conversation_t *rp_conversation_find (
-  const rp_dispatch_t *self, const rp_peer_t *client, uint64_t key)
+rp_dispatch_conversation_t *rp_conversation_find (
+  const rp_dispatch_t *self, const rp_session_t *client, uint64_t key)
 {
     uint64_t hash = s_hash (self, client, key);
     rp_table_cursor_t cursor;
-    rp_conversation_t *conversation = rp_table_first (&self->conversations_by_key, hash, &cursor);
+    rp_dispatch_conversation_t *conversation =
+      rp_table_first (&self->conversations_by_key, hash, &cursor);
     while (conversation && (conversation->client != client || conversation->key != key))
         conversation = rp_table_next (&self->conversations_by_key, hash, &cursor);
     return conversation;
 }
 
-static void s_set_idle (rp_dispatch_t *self, rp_conversation_t *conversation)
+static void s_set_idle (rp_dispatch_t *self, rp_dispatch_conversation_t *conversation)
 {
     rp_timer_set (
       self, &conversation->timer, self->now + (int64_t) self->limits.conversation_idle * 1000);
 }
 
-rp_conversation_t *rp_conversation_begin (
-  rp_dispatch_t *self, rp_peer_t *client, rp_service_t *service, uint64_t key)
+rp_dispatch_conversation_t *rp_conversation_begin (
+  rp_dispatch_t *self, rp_session_t *client, rp_service_t *service, uint64_t key)
 {
-    rp_conversation_t *conversation = rp_pool_take (&self->conversations);
+    rp_dispatch_conversation_t *conversation = rp_pool_take (&self->conversations);
     if (!conversation)
         return NULL;
     conversation->hash = s_hash (self, client, key);
@@ -44,7 +45,7 @@ rp_conversation_t *rp_conversation_begin (
         rp_pool_give (&self->conversations, conversation);
         return NULL;
     }
-    client->talks++;
+    client->conversation_count++;
     conversation->client = client;
     conversation->service = service;
     conversation->key = key;
@@ -57,9 +58,10 @@ rp_conversation_t *rp_conversation_begin (
 }
 
 /*  Makes a request the current one and sends it where it belongs.  */
-static void s_go (rp_dispatch_t *self, rp_conversation_t *conversation, rp_request_t *request)
+static void s_go (
+  rp_dispatch_t *self, rp_dispatch_conversation_t *conversation, rp_request_t *request)
 {
-    rp_peer_t *worker = conversation->worker;
+    rp_session_t *worker = conversation->worker;
     conversation->current = request;
     rp_timer_set (self, &conversation->timer, RP_NEVER);
     if (!worker) {
@@ -78,7 +80,7 @@ static void s_go (rp_dispatch_t *self, rp_conversation_t *conversation, rp_reque
 }
 
 void rp_conversation_add (
-  rp_dispatch_t *self, rp_conversation_t *conversation, rp_request_t *request)
+  rp_dispatch_t *self, rp_dispatch_conversation_t *conversation, rp_request_t *request)
 {
     request->conversation = conversation;
     if (!conversation->current) {
@@ -89,7 +91,7 @@ void rp_conversation_add (
     rp_list_append (&conversation->line, &request->node);
 }
 
-void rp_conversation_advance (rp_dispatch_t *self, rp_conversation_t *conversation)
+void rp_conversation_advance (rp_dispatch_t *self, rp_dispatch_conversation_t *conversation)
 {
     conversation->current = NULL;
     rp_list_node_t *node = rp_list_first (&conversation->line);
@@ -101,26 +103,29 @@ void rp_conversation_advance (rp_dispatch_t *self, rp_conversation_t *conversati
     s_go (self, conversation, RP_CONTAINER (node, rp_request_t, node));
 }
 
-void rp_conversation_bind (rp_dispatch_t *self, rp_conversation_t *conversation, rp_peer_t *worker)
+void rp_conversation_bind (
+  rp_dispatch_t *self, rp_dispatch_conversation_t *conversation, rp_session_t *worker)
 {
     (void) self;
     conversation->worker = worker;
     rp_list_append (&worker->conversations, &conversation->worker_node);
 }
 
-void rp_conversation_unbind (rp_dispatch_t *self, rp_conversation_t *conversation)
+void rp_conversation_unbind (rp_dispatch_t *self, rp_dispatch_conversation_t *conversation)
 {
-    rp_peer_t *worker = conversation->worker;
+    rp_session_t *worker = conversation->worker;
     if (!worker)
         return;
     rp_list_remove (&conversation->worker_node);
     conversation->worker = NULL;
-    rp_peer_check_drained (self, worker);
+    rp_session_check_drained (self, worker);
 }
 
 /*  What waits ends; what runs goes on by itself, without the conversation.  */
-static void s_end_requests (
-  rp_dispatch_t *self, rp_conversation_t *conversation, rp_status_t status, const char *text)
+static void s_end_requests (rp_dispatch_t *self,
+  rp_dispatch_conversation_t *conversation,
+  rp_status_t status,
+  const char *text)
 {
     rp_request_t *current = conversation->current;
     conversation->current = NULL;
@@ -140,18 +145,20 @@ static void s_end_requests (
     }
 }
 
-void rp_conversation_end (
-  rp_dispatch_t *self, rp_conversation_t *conversation, rp_status_t status, const char *text)
+void rp_conversation_end (rp_dispatch_t *self,
+  rp_dispatch_conversation_t *conversation,
+  rp_status_t status,
+  const char *text)
 {
     s_end_requests (self, conversation, status, text);
-    rp_peer_t *worker = conversation->worker;
+    rp_session_t *worker = conversation->worker;
     if (worker && !worker->ending)
-        rp_peer_tell (self, worker,
+        rp_session_tell (self, worker,
           &(rp_head_t){
             .command = RP_COMMAND_END, .conversation = rp_pool_handle (&conversation->pooled)});
     rp_conversation_unbind (self, conversation);
     rp_list_remove (&conversation->client_node);
-    conversation->client->talks--;
+    conversation->client->conversation_count--;
     conversation->service->conversations--;
     rp_service_touch (self, conversation->service);
     rp_table_remove (&self->conversations_by_key, conversation->hash, conversation);

@@ -14,26 +14,29 @@
 
 #include "broker/core/state.h"
 
-rp_conversation_t *rp_conversation_find (
-  const rp_dispatch_t *self, const rp_peer_t *client, uint64_t key);
+rp_dispatch_conversation_t *rp_conversation_find (
+  const rp_dispatch_t *self, const rp_session_t *client, uint64_t key);
 
 /*  Begins one. NULL when there are too many or memory is out.  */
-rp_conversation_t *rp_conversation_begin (
-  rp_dispatch_t *self, rp_peer_t *client, rp_service_t *service, uint64_t key);
+rp_dispatch_conversation_t *rp_conversation_begin (
+  rp_dispatch_t *self, rp_session_t *client, rp_service_t *service, uint64_t key);
 
 /*  Sends a request of the conversation on its way, now or in its turn.  */
 void rp_conversation_add (
-  rp_dispatch_t *self, rp_conversation_t *conversation, rp_request_t *request);
+  rp_dispatch_t *self, rp_dispatch_conversation_t *conversation, rp_request_t *request);
 
 /*  Its current request is over: the next one goes.  */
-void rp_conversation_advance (rp_dispatch_t *self, rp_conversation_t *conversation);
+void rp_conversation_advance (rp_dispatch_t *self, rp_dispatch_conversation_t *conversation);
 
 /*  It now belongs to this worker; or to none, while it was not established.  */
-void rp_conversation_bind (rp_dispatch_t *self, rp_conversation_t *conversation, rp_peer_t *worker);
-void rp_conversation_unbind (rp_dispatch_t *self, rp_conversation_t *conversation);
+void rp_conversation_bind (
+  rp_dispatch_t *self, rp_dispatch_conversation_t *conversation, rp_session_t *worker);
+void rp_conversation_unbind (rp_dispatch_t *self, rp_dispatch_conversation_t *conversation);
 
 /*  Ends it: requests that wait end with status; the worker, if it lives, is told.  */
-void rp_conversation_end (
-  rp_dispatch_t *self, rp_conversation_t *conversation, rp_status_t status, const char *text);
+void rp_conversation_end (rp_dispatch_t *self,
+  rp_dispatch_conversation_t *conversation,
+  rp_status_t status,
+  const char *text);
 
 #endif

@@ -38,18 +38,19 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
     self->seed = options->seed;
     self->history = options->history;
     uint32_t seed = (uint32_t) options->seed;
-    rp_pool_init (&self->peers, sizeof (rp_peer_t),
+    rp_pool_init (&self->sessions, sizeof (rp_session_t),
       (uint32_t) (limits->max_clients + limits->max_workers), seed);
     rp_pool_init (&self->services, sizeof (rp_service_t), (uint32_t) limits->max_services, seed);
     rp_pool_init (&self->requests, sizeof (rp_request_t),
       // Abandoned requests are not open, but still have a place here.
       (uint32_t) (limits->total_queue + limits->max_workers * 64), seed);
+    rp_pool_init (&self->conversations, sizeof (rp_dispatch_conversation_t),
+      (uint32_t) limits->max_conversations, seed);
     rp_pool_init (
-      &self->conversations, sizeof (rp_conversation_t), (uint32_t) limits->max_conversations, seed);
-    rp_pool_init (&self->lanes, sizeof (rp_lane_t), (uint32_t) limits->total_queue, seed);
+      &self->client_queues, sizeof (rp_client_queue_t), (uint32_t) limits->total_queue, seed);
     rp_table_init (&self->services_by_name);
     rp_table_init (&self->conversations_by_key);
-    rp_table_init (&self->lanes_by_pair);
+    rp_table_init (&self->client_queues_by_pair);
     rp_heap_init (&self->timers);
     rp_heap_init (&self->due);
     rp_list_init (&self->dirty);
@@ -73,24 +74,24 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
         rp_actions_drop (actions, request->payload);
         rp_actions_drop (actions, request->parts);
     }
-    for (uint32_t slot = 0; slot < rp_pool_slots (&self->peers); slot++) {
-        rp_peer_t *peer = rp_pool_at (&self->peers, slot);
-        if (peer->pooled.generation & 1)
-            rp_index_clear (&peer->by_id);
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->sessions); slot++) {
+        rp_session_t *session = rp_pool_at (&self->sessions, slot);
+        if (session->pooled.generation & 1)
+            rp_index_clear (&session->by_id);
     }
     for (uint32_t slot = 0; slot < rp_pool_slots (&self->services); slot++) {
         rp_service_t *service = rp_pool_at (&self->services, slot);
         if (service->pooled.generation & 1)
             rp_heap_clear (&service->room);
     }
-    rp_pool_clear (&self->peers);
+    rp_pool_clear (&self->sessions);
     rp_pool_clear (&self->services);
     rp_pool_clear (&self->requests);
     rp_pool_clear (&self->conversations);
-    rp_pool_clear (&self->lanes);
+    rp_pool_clear (&self->client_queues);
     rp_table_clear (&self->services_by_name);
     rp_table_clear (&self->conversations_by_key);
-    rp_table_clear (&self->lanes_by_pair);
+    rp_table_clear (&self->client_queues_by_pair);
     rp_heap_clear (&self->timers);
     rp_heap_clear (&self->due);
     free (self);
@@ -102,33 +103,33 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
 static void s_unsent (rp_dispatch_t *self, const rp_event_t *event)
 {
     rp_request_t *request = event->token.v ? rp_pool_find (&self->requests, event->token.v) : NULL;
-    rp_peer_t *peer = rp_peer_find (self, event->peer);
+    rp_session_t *session = rp_session_find (self, event->session);
     // First, so that it has no room any more and the request goes elsewhere. A connection that
     // broke is not cut: its descriptor may have been another's already when the session was bound
     // to it.
-    if (peer)
-        rp_peer_condemn (self, peer,
+    if (session)
+        rp_session_close_later (self, session,
           event->full ? "it does not read what is sent to it" : "its connection broke",
           event->full);
-    if (request && peer && request->worker == peer)
+    if (request && session && request->worker == session)
         rp_request_unsent (self, request, event->payload);
     else
         rp_actions_drop (self->actions, event->payload);
 }
 
 /*  Calls back for every session.  */
-static void s_each_peer (rp_dispatch_t *self, void (*function) (rp_dispatch_t *, rp_peer_t *))
+static void s_each_peer (rp_dispatch_t *self, void (*function) (rp_dispatch_t *, rp_session_t *))
 {
-    for (uint32_t slot = 0; slot < rp_pool_slots (&self->peers); slot++) {
-        rp_peer_t *peer = rp_pool_at (&self->peers, slot);
-        if (peer->pooled.generation & 1)
-            function (self, peer);
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->sessions); slot++) {
+        rp_session_t *session = rp_pool_at (&self->sessions, slot);
+        if (session->pooled.generation & 1)
+            function (self, session);
     }
 }
 
-static void s_tell_drain (rp_dispatch_t *self, rp_peer_t *peer)
+static void s_tell_drain (rp_dispatch_t *self, rp_session_t *session)
 {
-    rp_peer_tell (self, peer, &(rp_head_t){.command = RP_COMMAND_DRAIN});
+    rp_session_tell (self, session, &(rp_head_t){.command = RP_COMMAND_DRAIN});
 }
 
 /*  Calls back for every request whose client waits for it.  */
@@ -172,7 +173,7 @@ static void s_drain (rp_dispatch_t *self)
         return;
     self->draining = true;
     self->drain_until = self->now + (int64_t) self->limits.drain_limit * 1000;
-    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_BROKER, (rp_peer_id_t){0},
+    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_BROKER, (rp_session_id_t){0},
       rp_actions_format (self->actions, "draining: %llu running, %llu waiting",
         (unsigned long long) self->stats.running, (unsigned long long) self->stats.waiting));
     s_each_peer (self, s_tell_drain);
@@ -180,9 +181,9 @@ static void s_drain (rp_dispatch_t *self)
     s_each_request (self, s_flush_waiting);
 }
 
-static void s_say_bye (rp_dispatch_t *self, rp_peer_t *peer)
+static void s_say_bye (rp_dispatch_t *self, rp_session_t *session)
 {
-    rp_peer_dismiss (self, peer, RP_DRAINING, "the broker is going away");
+    rp_session_close (self, session, RP_DRAINING, "the broker is going away");
 }
 
 /*  Ends whatever is left, tells everybody, and is done.  */
@@ -196,7 +197,7 @@ static void s_stop (rp_dispatch_t *self)
     s_each_request (self, s_flush_waiting);
     s_each_request (self, s_flush_running);
     s_each_peer (self, s_say_bye);
-    rp_actions_add (self->actions, RP_ACTION_STOP, (rp_peer_id_t){0});
+    rp_actions_add (self->actions, RP_ACTION_STOP, (rp_session_id_t){0});
 }
 
 void rp_dispatch_handle (
@@ -205,7 +206,7 @@ void rp_dispatch_handle (
     self->now = now;
     self->actions = actions;
     self->newest = 0;
-    rp_peer_t *peer;
+    rp_session_t *session;
     switch (event->kind) {
         case RP_EVENT_MESSAGE:
             rp_ingress_message (self, event);
@@ -217,8 +218,8 @@ void rp_dispatch_handle (
             s_unsent (self, event);
             break;
         case RP_EVENT_SUSPECT:
-            if ((peer = rp_peer_find (self, event->peer)))
-                rp_peer_probe (self, peer);
+            if ((session = rp_session_find (self, event->session)))
+                rp_session_probe (self, session);
             break;
         case RP_EVENT_DRAIN:
             s_drain (self);
@@ -245,14 +246,14 @@ static void s_ring (rp_dispatch_t *self, rp_heap_node_t *node)
 {
     rp_timer_t *timer = RP_CONTAINER (node, rp_timer_t, node);
     switch (timer->kind) {
-        case RP_TIMER_PEER:
-            rp_peer_due (self, RP_CONTAINER (timer, rp_peer_t, timer));
+        case RP_TIMER_SESSION:
+            rp_session_due (self, RP_CONTAINER (timer, rp_session_t, timer));
             break;
         case RP_TIMER_SERVICE:
             rp_service_due (self, RP_CONTAINER (timer, rp_service_t, timer));
             break;
         case RP_TIMER_CONVERSATION:
-            rp_conversation_end (self, RP_CONTAINER (timer, rp_conversation_t, timer),
+            rp_conversation_end (self, RP_CONTAINER (timer, rp_dispatch_conversation_t, timer),
               RP_CONVERSATION_LOST, "the conversation was idle for too long");
             break;
     }
@@ -291,7 +292,7 @@ int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *action
         self->grace_until = now + S_STALL_GRACE_US;
 
     do { // the end of a session may be what something else was waiting for, and the other way round
-        rp_peer_end_condemned (self);
+        rp_session_end_closing (self);
         rp_service_settle (self);
         while (s_ring_first (self))
             rp_service_settle (self);
@@ -345,22 +346,22 @@ rp_dispatch_counts_t rp_dispatch_counts (const rp_dispatch_t *self)
       .conversations = self->conversations.count};
 }
 
-/*  Of those that are next in their lanes.  */
+/*  Of those that are next in their client queues.  */
 static int64_t s_oldest_waiting (const rp_service_t *service, int64_t now)
 {
     int64_t oldest = now;
     for (rp_list_node_t *node = rp_list_first (&service->queue); node;
          node = rp_list_next (&service->queue, node)) {
-        const rp_lane_t *lane = RP_CONTAINER (node, rp_lane_t, node);
+        const rp_client_queue_t *client_queue = RP_CONTAINER (node, rp_client_queue_t, node);
         const rp_request_t *request =
-          RP_CONTAINER (rp_list_first (&lane->requests), rp_request_t, node);
+          RP_CONTAINER (rp_list_first (&client_queue->requests), rp_request_t, node);
         if (request->accepted < oldest)
             oldest = request->accepted;
     }
     return now - oldest;
 }
 
-static int64_t s_oldest_running (const rp_peer_t *worker, int64_t now)
+static int64_t s_oldest_running (const rp_session_t *worker, int64_t now)
 {
     rp_list_node_t *node = rp_list_first (&worker->running);
     return node ? now - RP_CONTAINER (node, rp_request_t, node)->dispatched : 0;
@@ -380,7 +381,7 @@ static rp_service_info_t s_service_info (const rp_service_t *service, int64_t no
       .oldest_us = s_oldest_waiting (service, now)};
     for (rp_list_node_t *node = rp_list_first (&service->workers); node;
          node = rp_list_next (&service->workers, node)) {
-        const rp_peer_t *worker = RP_CONTAINER (node, rp_peer_t, service_node);
+        const rp_session_t *worker = RP_CONTAINER (node, rp_session_t, service_node);
         info.draining += worker->draining;
         info.window += worker->window;
         info.held += worker->held;
@@ -412,23 +413,23 @@ void rp_dispatch_each_service (
 void rp_dispatch_each_worker (
   const rp_dispatch_t *self, int64_t now, rp_worker_info_fn *function, void *arg)
 {
-    for (uint32_t slot = 0; slot < rp_pool_slots (&self->peers); slot++) {
-        const rp_peer_t *peer = rp_pool_at (&self->peers, slot);
-        if (!(peer->pooled.generation & 1) || peer->role != RP_ROLE_WORKER)
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->sessions); slot++) {
+        const rp_session_t *session = rp_pool_at (&self->sessions, slot);
+        if (!(session->pooled.generation & 1) || session->role != RP_ROLE_WORKER)
             continue;
-        rp_worker_info_t info = {.peer = rp_peer_id (peer),
-          .name = peer->name,
-          .service = peer->service->name,
-          .draining = peer->draining,
-          .window = peer->window,
-          .running = peer->held - peer->abandoned,
-          .abandoned = peer->abandoned,
-          .replies = peer->replies,
-          .age_us = now - peer->joined,
-          .silent_us = now - peer->heard,
-          .oldest_us = s_oldest_running (peer, now)};
-        for (rp_list_node_t *node = rp_list_first (&peer->conversations); node;
-             node = rp_list_next (&peer->conversations, node))
+        rp_worker_info_t info = {.session = rp_session_id (session),
+          .name = session->name,
+          .service = session->service->name,
+          .draining = session->draining,
+          .window = session->window,
+          .running = session->held - session->abandoned,
+          .abandoned = session->abandoned,
+          .replies = session->replies,
+          .age_us = now - session->joined,
+          .silent_us = now - session->heard,
+          .oldest_us = s_oldest_running (session, now)};
+        for (rp_list_node_t *node = rp_list_first (&session->conversations); node;
+             node = rp_list_next (&session->conversations, node))
             info.conversations++;
         function (&info, arg);
     }

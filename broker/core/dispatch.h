@@ -53,7 +53,7 @@ typedef enum {
 typedef struct {
     rp_event_kind_t kind;
     uint32_t attempt_limit; /* HELLO of a worker: ms that one attempt may take; 0: any time */
-    rp_peer_id_t peer;
+    rp_session_id_t session;
     const rp_head_t *head;
     rp_payload_t *payload;
     size_t size;
@@ -133,7 +133,7 @@ typedef struct {
 } rp_service_info_t;
 
 typedef struct {
-    rp_peer_id_t peer;
+    rp_session_id_t session;
     const char *name; /* NUL-terminated */
     const char *service;
     bool draining;

@@ -30,7 +30,7 @@ static bool s_is_admin (const rp_head_t *head)
 }
 
 /*  A name of the broker's own: for its shell to answer, or not allowed.  */
-static void s_admin (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
+static void s_admin (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
 {
     if (!s_is_admin (event->head)) {
         rp_request_refuse (
@@ -39,14 +39,16 @@ static void s_admin (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *e
     }
     self->stats.admin_requests++;
     client->said = self->now;
-    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_ADMIN, rp_peer_id (client));
+    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_ADMIN, rp_session_id (client));
     action->head = *event->head;
     action->payload = event->payload;
 }
 
 /*  What the door refuses whatever the service; NULL if it lets the request in.  */
-static const char *s_door (
-  const rp_dispatch_t *self, const rp_peer_t *client, const rp_event_t *event, rp_status_t *status)
+static const char *s_door (const rp_dispatch_t *self,
+  const rp_session_t *client,
+  const rp_event_t *event,
+  rp_status_t *status)
 {
     *status = RP_BUSY;
     if (client->open >= self->limits.client_open)
@@ -69,11 +71,11 @@ static const char *s_door (
 
 /*  True if the request can go to a worker without waiting.  */
 static bool s_goes_at_once (const rp_dispatch_t *self,
-  const rp_peer_t *client,
+  const rp_session_t *client,
   const rp_service_t *service,
   const rp_head_t *head)
 {
-    const rp_conversation_t *conversation =
+    const rp_dispatch_conversation_t *conversation =
       head->conversation ? rp_conversation_find (self, client, head->conversation) : NULL;
     if (conversation && conversation->current)
         return false;
@@ -84,7 +86,7 @@ static bool s_goes_at_once (const rp_dispatch_t *self,
 
 /*  The service, if the request may wait for it. Otherwise the request is refused.  */
 static rp_service_t *s_find_service (
-  rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
+  rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
 {
     const rp_head_t *head = event->head;
     rp_service_t *service = rp_service_find (self, head->name, head->name_size);
@@ -117,10 +119,10 @@ static rp_service_t *s_find_service (
 
 /*  The conversation that the request names; false if it was refused because of it.  */
 static bool s_find_conversation (rp_dispatch_t *self,
-  rp_peer_t *client,
+  rp_session_t *client,
   rp_service_t *service,
   const rp_event_t *event,
-  rp_conversation_t **conversation)
+  rp_dispatch_conversation_t **conversation)
 {
     const rp_head_t *head = event->head;
     *conversation = NULL;
@@ -134,7 +136,7 @@ static bool s_find_conversation (rp_dispatch_t *self,
     }
     if (*conversation)
         return true;
-    if (client->talks < self->limits.client_conversations)
+    if (client->conversation_count < self->limits.client_conversations)
         *conversation = rp_conversation_begin (self, client, service, head->conversation);
     if (!*conversation)
         rp_request_refuse (self, client, event, RP_BUSY,
@@ -144,13 +146,13 @@ static bool s_find_conversation (rp_dispatch_t *self,
 
 /*  A conversation that is gone is said to be gone, whatever became of its service.  */
 static bool s_conversation_is_gone (
-  const rp_dispatch_t *self, const rp_peer_t *client, const rp_head_t *head)
+  const rp_dispatch_t *self, const rp_session_t *client, const rp_head_t *head)
 {
     return head->conversation != 0 && !(head->flags & RP_FLAG_OPEN)
            && !rp_conversation_find (self, client, head->conversation);
 }
 
-static void s_request (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
+static void s_request (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
 {
     const rp_head_t *head = event->head;
     rp_status_t status;
@@ -177,7 +179,7 @@ static void s_request (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t 
           "the broker does not know this conversation (any more); begin it anew");
     }
     else {
-        rp_conversation_t *conversation;
+        rp_dispatch_conversation_t *conversation;
         rp_service_t *service = s_find_service (self, client, event);
         if (!service || !s_find_conversation (self, client, service, event, &conversation))
             return;
@@ -198,7 +200,7 @@ static void s_request (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t 
     is over.  */
 static void s_complete (rp_dispatch_t *self, rp_request_t *request, const rp_head_t *reply)
 {
-    rp_conversation_t *conversation = request->conversation;
+    rp_dispatch_conversation_t *conversation = request->conversation;
     if (conversation)
         conversation->established = true;
     if (conversation && reply->flags & RP_FLAG_LAST)
@@ -212,7 +214,8 @@ static void s_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event
     bool plain = !event->oversized && !request->parts;
     const char *excess = plain ? NULL : rp_parts_excess (self, request, event);
     request->worker->replies++;
-    rp_note_request (self, RP_NOTE_ANSWER, request, excess ? RP_APP_ERROR : event->head->status);
+    rp_record_request (
+      self, RP_RECORD_ANSWER, request, excess ? RP_APP_ERROR : event->head->status);
     if (plain) {
         rp_request_answer (self, request, event->head, event->payload);
         return;
@@ -233,7 +236,7 @@ static void s_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event
     conversation went with it.  */
 static void s_give_up (rp_dispatch_t *self, rp_request_t *request, const rp_head_t *head)
 {
-    rp_conversation_t *conversation = request->conversation;
+    rp_dispatch_conversation_t *conversation = request->conversation;
     const char *text = head->text_size ? rp_actions_format (self->actions,
                          "the worker gave it up: %.*s", (int) head->text_size, head->text)
                                        : "the worker gave it up";
@@ -259,23 +262,23 @@ static void s_miss (rp_dispatch_t *self, rp_request_t *request)
 /*  A reply to a request that the worker does not have: it may be late. One of those that take a
     single request at a time, and have none, was not asked at all (7/MDP, 18/MDP: DISCONNECT),
     unless a limit took what it had.  */
-static void s_refuse_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *event)
+static void s_refuse_reply (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t *event)
 {
     self->stats.late_replies++;
-    rp_note_late (self, worker, event->head->id);
+    rp_record_late (self, worker, event->head->id);
     rp_actions_drop (self->actions, event->payload);
     bool unasked = worker->held == 0 && worker->attempt_limit == 0;
     if (unasked && worker->traits & RP_TRAIT_BUSY_MUTE) {
-        rp_peer_expel (self, worker, "a REPLY, but it has no request");
+        rp_session_close_invalid (self, worker, "a REPLY, but it has no request");
         return;
     }
-    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_BAD, rp_peer_id (worker),
+    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_BAD, rp_session_id (worker),
       rp_actions_format (self->actions,
         "worker %s of \"%s\" replied to a request that it does not have", worker->name,
         worker->service->name));
 }
 
-static void s_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *event)
+static void s_reply (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t *event)
 {
     const rp_head_t *head = event->head;
     rp_request_t *request = rp_pool_find (&self->requests, head->id);
@@ -291,7 +294,7 @@ static void s_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *e
     }
     else if (request->answered) {
         self->stats.late_replies++;
-        rp_note_late (self, worker, head->id);
+        rp_record_late (self, worker, head->id);
         rp_actions_drop (self->actions, event->payload);
         if (head->status == RP_WORKER_LOST)
             s_give_up (self, request, head);
@@ -308,14 +311,14 @@ static void s_reply (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *e
     }
     else {
         rp_actions_drop (self->actions, event->payload);
-        rp_peer_expel (self, worker, "a REPLY whose status is not a worker's to give");
+        rp_session_close_invalid (self, worker, "a REPLY whose status is not a worker's to give");
     }
 }
 
 /*  ---- The rest
     ---------------------------------------------------------------------------------  */
 
-static void s_cancel (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
+static void s_cancel (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
 {
     rp_request_t *request = rp_request_find (self, client, event->head->id);
     if (!request) {
@@ -326,9 +329,9 @@ static void s_cancel (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *
     rp_request_cancel (self, request);
 }
 
-static void s_end (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event)
+static void s_end (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
 {
-    rp_conversation_t *conversation =
+    rp_dispatch_conversation_t *conversation =
       rp_conversation_find (self, client, event->head->conversation);
     if (!conversation)
         self->stats.unknown_cancels++;
@@ -337,51 +340,51 @@ static void s_end (rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *eve
           self, conversation, RP_CONVERSATION_LOST, "its client ended the conversation");
 }
 
-static void s_credit (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *event)
+static void s_credit (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t *event)
 {
     if (event->head->value > RP_WINDOW_MAX) {
-        rp_peer_expel (self, worker, "a window over 4096");
+        rp_session_close_invalid (self, worker, "a window over 4096");
         return;
     }
     worker->window = event->head->value;
     worker->work_us = event->head->time;
-    rp_note_peer (self, RP_NOTE_WINDOW, worker);
+    rp_record_session (self, RP_RECORD_WINDOW, worker);
     rp_request_refill (self, worker);
     rp_service_touch (self, worker->service);
 }
 
 /*  Having been heard is all, but for one that says when it speaks next.  */
-static void s_heartbeat (rp_dispatch_t *self, rp_peer_t *peer, const rp_event_t *event)
+static void s_heartbeat (rp_dispatch_t *self, rp_session_t *session, const rp_event_t *event)
 {
     if (event->head->time > 0)
-        rp_peer_slow_down (self, peer, event->head->time);
+        rp_session_slow_down (self, session, event->head->time);
 }
 
-static void s_drain (rp_dispatch_t *self, rp_peer_t *worker, const rp_event_t *event)
+static void s_drain (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t *event)
 {
     (void) event;
     if (worker->draining)
         return;
     worker->draining = true;
-    rp_note_peer (self, RP_NOTE_DRAIN, worker);
-    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_WORKER, rp_peer_id (worker),
+    rp_record_session (self, RP_RECORD_DRAIN, worker);
+    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_WORKER, rp_session_id (worker),
       rp_actions_format (
         self->actions, "worker %s of \"%s\" drains", worker->name, worker->service->name));
     rp_service_room_changed (self, worker);
-    rp_peer_check_drained (self, worker);
+    rp_session_check_drained (self, worker);
 }
 
-static void s_bye (rp_dispatch_t *self, rp_peer_t *peer, const rp_event_t *event)
+static void s_bye (rp_dispatch_t *self, rp_session_t *session, const rp_event_t *event)
 {
     (void) event;
-    rp_actions_log (self->actions, peer->role == RP_ROLE_WORKER ? RP_LEVEL_INFO : RP_LEVEL_DEBUG,
-      peer->role == RP_ROLE_WORKER ? RP_TOPIC_WORKER : RP_TOPIC_CLIENT, rp_peer_id (peer),
+    rp_actions_log (self->actions, session->role == RP_ROLE_WORKER ? RP_LEVEL_INFO : RP_LEVEL_DEBUG,
+      session->role == RP_ROLE_WORKER ? RP_TOPIC_WORKER : RP_TOPIC_CLIENT, rp_session_id (session),
       rp_actions_format (self->actions, "%s %s left",
-        peer->role == RP_ROLE_WORKER ? "worker" : "client", peer->name));
-    rp_peer_end (self, peer, RP_ACTION_FORGET);
+        session->role == RP_ROLE_WORKER ? "worker" : "client", session->name));
+    rp_session_end (self, session, RP_ACTION_UNBIND);
 }
 
-typedef void (s_handler_fn) (rp_dispatch_t *, rp_peer_t *, const rp_event_t *);
+typedef void (s_handler_fn) (rp_dispatch_t *, rp_session_t *, const rp_event_t *);
 
 /*  Command × role. HELLO without a session is handled before; an absent cell breaks the
     protocol.  */
@@ -396,52 +399,52 @@ static s_handler_fn *const s_handlers[RP_COMMAND_COUNT][RP_ROLE_COUNT] = {
   [RP_COMMAND_END] = {[RP_ROLE_CLIENT] = s_end},
 };
 
-static void s_dismiss_stranger (rp_dispatch_t *self, const char *text)
+static void s_close_pending (rp_dispatch_t *self, const char *text)
 {
-    rp_actions_add (self->actions, RP_ACTION_SEND, (rp_peer_id_t){0})->head =
+    rp_actions_add (self->actions, RP_ACTION_SEND, (rp_session_id_t){0})->head =
       (rp_head_t){.command = RP_COMMAND_BYE,
         .status = RP_INVALID,
         .text = text,
         .text_size = (uint16_t) strlen (text)};
 }
 
-static void s_stranger (rp_dispatch_t *self, const rp_event_t *event)
+static void s_pending (rp_dispatch_t *self, const rp_event_t *event)
 {
     rp_actions_drop (self->actions, event->payload);
     if (event->head->command == RP_COMMAND_HELLO && event->size == 0) {
-        rp_peer_hello (self, event);
+        rp_session_hello (self, event);
         return;
     }
     self->stats.unknown_peers++;
     if (event->head->command == RP_COMMAND_BYE)
         return;
-    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_BAD, (rp_peer_id_t){0},
+    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_BAD, (rp_session_id_t){0},
       rp_actions_format (
         self->actions, "%s from a peer without a session", rp_command_name (event->head->command)));
-    s_dismiss_stranger (self, "say HELLO first");
+    s_close_pending (self, "say HELLO first");
 }
 
 void rp_ingress_message (rp_dispatch_t *self, const rp_event_t *event)
 {
-    rp_peer_t *peer = rp_peer_find (self, event->peer);
-    if (!peer) {
-        s_stranger (self, event);
+    rp_session_t *session = rp_session_find (self, event->session);
+    if (!session) {
+        s_pending (self, event);
         return;
     }
     unsigned command = event->head->command;
-    if (command == RP_COMMAND_HEARTBEAT && peer->traits & RP_TRAIT_LEARN)
-        rp_peer_beat (self, peer);
-    peer->heard = self->now;
-    if (peer->slow && (command != RP_COMMAND_HEARTBEAT || event->head->time == 0))
-        rp_peer_wake (self, peer);
-    s_handler_fn *handler = command < RP_COMMAND_COUNT ? s_handlers[command][peer->role] : NULL;
+    if (command == RP_COMMAND_HEARTBEAT && session->traits & RP_TRAIT_LEARN)
+        rp_session_beat (self, session);
+    session->heard = self->now;
+    if (session->slow && (command != RP_COMMAND_HEARTBEAT || event->head->time == 0))
+        rp_session_wake (self, session);
+    s_handler_fn *handler = command < RP_COMMAND_COUNT ? s_handlers[command][session->role] : NULL;
     bool has_body = command == RP_COMMAND_REQUEST || command == RP_COMMAND_REPLY;
     if (!has_body || !handler)
         rp_actions_drop (self->actions, event->payload);
     if (handler && (has_body || event->size == 0))
-        handler (self, peer, event);
+        handler (self, session, event);
     else
-        rp_peer_expel (self, peer,
+        rp_session_close_invalid (self, session,
           !handler ? rp_actions_format (
             self->actions, "%s is out of place here", rp_command_name ((int) command))
                    : "a body behind a command that has none");
@@ -449,7 +452,7 @@ void rp_ingress_message (rp_dispatch_t *self, const rp_event_t *event)
 
 void rp_ingress_bad (rp_dispatch_t *self, const rp_event_t *event)
 {
-    rp_peer_t *peer = rp_peer_find (self, event->peer);
+    rp_session_t *session = rp_session_find (self, event->session);
     rp_actions_drop (self->actions, event->payload);
     const char *what = event->why               ? event->why
                        : event->too_many_frames ? "more frames than the 64 allowed"
@@ -458,17 +461,17 @@ void rp_ingress_bad (rp_dispatch_t *self, const rp_event_t *event)
         self->stats.too_many_frames++;
     else
         self->stats.bad[event->error]++;
-    if (peer) {
-        peer->heard = self->now;
-        rp_peer_expel (self, peer, what);
+    if (session) {
+        session->heard = self->now;
+        rp_session_close_invalid (self, session, what);
         return;
     }
     self->stats.unknown_peers++;
-    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_BAD, (rp_peer_id_t){0},
+    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_BAD, (rp_session_id_t){0},
       rp_actions_format (
         self->actions, "a message from a peer without a session was dropped: %s", what));
     if (event->too_many_frames || event->error == RP_WIRE_ERROR_NOT_NATIVE)
         return;
-    s_dismiss_stranger (
+    s_close_pending (
       self, event->error == RP_WIRE_ERROR_VERSION ? "this broker speaks version 1" : what);
 }

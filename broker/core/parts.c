@@ -21,14 +21,14 @@ static rp_payload_t *s_release (rp_dispatch_t *self, rp_request_t *request)
     return parts;
 }
 
-void rp_parts_forget (rp_dispatch_t *self, rp_request_t *request)
+void rp_parts_clear (rp_dispatch_t *self, rp_request_t *request)
 {
     rp_actions_drop (self->actions, s_release (self, request));
 }
 
 static void s_join (rp_dispatch_t *self, rp_payload_t *payload, rp_payload_t *other)
 {
-    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_JOIN, (rp_peer_id_t){0});
+    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_JOIN, (rp_session_id_t){0});
     action->payload = payload;
     action->other = other;
 }
@@ -73,7 +73,7 @@ const char *rp_parts_excess (
 static void s_end (rp_dispatch_t *self, rp_request_t *request, const char *text)
 {
     request->worker->replies++;
-    rp_note_request (self, RP_NOTE_ANSWER, request, RP_APP_ERROR);
+    rp_record_request (self, RP_RECORD_ANSWER, request, RP_APP_ERROR);
     rp_request_abandon (self, request, RP_APP_ERROR, text);
 }
 
@@ -83,20 +83,21 @@ void rp_parts_take (rp_dispatch_t *self, rp_request_t *request, const rp_event_t
         rp_request_due (self, request);
     if (request->answered) {
         self->stats.late_replies++;
-        rp_note_late (self, request->worker, event->head->id);
+        rp_record_late (self, request->worker, event->head->id);
         rp_actions_drop (self->actions, event->payload);
         return;
     }
     const char *excess;
     if (event->head->status != RP_OK) {
         rp_actions_drop (self->actions, event->payload);
-        rp_peer_expel (self, request->worker, "a part of a reply whose status is not OK");
+        rp_session_close_invalid (
+          self, request->worker, "a part of a reply whose status is not OK");
     }
     else if ((excess = rp_parts_excess (self, request, event))) {
         rp_actions_drop (self->actions, event->payload);
         s_end (self, request, excess);
     }
-    else if (request->lane->client->traits & RP_TRAIT_PARTS) {
+    else if (request->client_queue->client->traits & RP_TRAIT_PARTS) {
         s_pass_on (self, request, event);
     }
     else if (self->stats.open_bytes + self->stats.backlog_bytes + event->size

@@ -7,8 +7,8 @@
     last one as one reply, within max_body; a redelivery forgets them. Kept bytes count in
     open_bytes, so that total_queue_bytes bounds them too.
 
-    Only guests send parts: version 1 of Riposte's own protocol refuses the flag. So what is joined
-    has no text, headers or code in its head. Internal to the core.
+    Only foreign peers send parts: version 1 of Riposte's own protocol refuses the flag. So what is
+    joined has no text, headers or code in its head. Internal to the core.
 */
 
 #ifndef RP_PARTS_H
@@ -28,13 +28,13 @@ const char *rp_parts_excess (
     dropped.  */
 void rp_parts_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event);
 
-void rp_parts_forget (rp_dispatch_t *self, rp_request_t *request);
+void rp_parts_clear (rp_dispatch_t *self, rp_request_t *request);
 
 /*  Drops what is kept, if anything is.  */
 static inline void rp_parts_drop (rp_dispatch_t *self, rp_request_t *request)
 {
     if (request->parts)
-        rp_parts_forget (self, request);
+        rp_parts_clear (self, request);
 }
 
 #endif

@@ -2,36 +2,36 @@
 
 #include "broker/core/record.h"
 
-static rp_action_t *s_add (rp_dispatch_t *self, rp_note_kind_t kind, rp_peer_id_t peer)
+static rp_action_t *s_add (rp_dispatch_t *self, rp_record_kind_t kind, rp_session_id_t session)
 {
-    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_HISTORY, peer);
+    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_HISTORY, session);
     action->note.kind = kind;
     return action;
 }
 
-void rp_note_add_peer (rp_dispatch_t *self, rp_note_kind_t kind, const rp_peer_t *peer)
+void rp_record_add_session (rp_dispatch_t *self, rp_record_kind_t kind, const rp_session_t *session)
 {
     // The names stay where they are for as long as the list: an event ends no session that it
     // began.
-    rp_note_t *note = &s_add (self, kind, rp_peer_id (peer))->note;
+    rp_record_t *note = &s_add (self, kind, rp_session_id (session))->note;
     note->worker =
-      (rp_peer_id_t){peer->role == RP_ROLE_WORKER ? rp_pool_handle (&peer->pooled) : 0};
-    note->window = peer->window;
-    note->name = peer->name;
-    note->service = peer->service ? peer->service->name : "";
+      (rp_session_id_t){session->role == RP_ROLE_WORKER ? rp_pool_handle (&session->pooled) : 0};
+    note->window = session->window;
+    note->name = session->name;
+    note->service = session->service ? session->service->name : "";
 }
 
-void rp_note_add_request (
-  rp_dispatch_t *self, rp_note_kind_t kind, const rp_request_t *request, unsigned status)
+void rp_record_add_request (
+  rp_dispatch_t *self, rp_record_kind_t kind, const rp_request_t *request, unsigned status)
 {
-    const rp_peer_t *client = rp_request_client (request);
+    const rp_session_t *client = rp_request_client (request);
     rp_action_t *action =
-      s_add (self, kind, (rp_peer_id_t){client ? rp_pool_handle (&client->pooled) : 0});
+      s_add (self, kind, (rp_session_id_t){client ? rp_pool_handle (&client->pooled) : 0});
     if (request->worker) {
         action->token = (rp_token_t){rp_pool_handle (&request->pooled)};
-        action->note.worker = rp_peer_id (request->worker);
+        action->note.worker = rp_session_id (request->worker);
     }
-    const rp_conversation_t *conversation = request->conversation;
+    const rp_dispatch_conversation_t *conversation = request->conversation;
     action->note.id = request->client_id;
     action->note.status = (uint8_t) status;
     action->note.attempt = request->attempt;
@@ -41,17 +41,17 @@ void rp_note_add_request (
     action->note.service = rp_request_service (request)->name;
 }
 
-void rp_note_add_refusal (
-  rp_dispatch_t *self, const rp_peer_t *client, uint64_t id, unsigned status)
+void rp_record_add_refusal (
+  rp_dispatch_t *self, const rp_session_t *client, uint64_t id, unsigned status)
 {
-    rp_note_t *note = &s_add (self, RP_NOTE_REFUSE, rp_peer_id (client))->note;
+    rp_record_t *note = &s_add (self, RP_RECORD_REFUSE, rp_session_id (client))->note;
     note->id = id;
     note->status = (uint8_t) status;
 }
 
-void rp_note_add_late (rp_dispatch_t *self, const rp_peer_t *worker, uint64_t token)
+void rp_record_add_late (rp_dispatch_t *self, const rp_session_t *worker, uint64_t token)
 {
-    rp_action_t *action = s_add (self, RP_NOTE_LATE, (rp_peer_id_t){0});
-    action->note.worker = rp_peer_id (worker);
+    rp_action_t *action = s_add (self, RP_RECORD_LATE, (rp_session_id_t){0});
+    action->note.worker = rp_session_id (worker);
     action->token = (rp_token_t){token};
 }

@@ -11,42 +11,44 @@
 #include "broker/core/state.h"
 
 /*  The functions below, once it is known that a history is kept.  */
-void rp_note_add_peer (rp_dispatch_t *self, rp_note_kind_t kind, const rp_peer_t *peer);
-void rp_note_add_request (
-  rp_dispatch_t *self, rp_note_kind_t kind, const rp_request_t *request, unsigned status);
-void rp_note_add_refusal (
-  rp_dispatch_t *self, const rp_peer_t *client, uint64_t id, unsigned status);
-void rp_note_add_late (rp_dispatch_t *self, const rp_peer_t *worker, uint64_t token);
+void rp_record_add_session (
+  rp_dispatch_t *self, rp_record_kind_t kind, const rp_session_t *session);
+void rp_record_add_request (
+  rp_dispatch_t *self, rp_record_kind_t kind, const rp_request_t *request, unsigned status);
+void rp_record_add_refusal (
+  rp_dispatch_t *self, const rp_session_t *client, uint64_t id, unsigned status);
+void rp_record_add_late (rp_dispatch_t *self, const rp_session_t *worker, uint64_t token);
 
 /*  JOIN, WINDOW, DRAIN, LEAVE.  */
-static inline void rp_note_peer (rp_dispatch_t *self, rp_note_kind_t kind, const rp_peer_t *peer)
+static inline void rp_record_session (
+  rp_dispatch_t *self, rp_record_kind_t kind, const rp_session_t *session)
 {
     if (__builtin_expect (self->history, false))
-        rp_note_add_peer (self, kind, peer);
+        rp_record_add_session (self, kind, session);
 }
 
 /*  ACCEPT, DISPATCH, UNSENT, ANSWER, FREE, FINAL; while the request still has what they tell
     of.  */
-static inline void rp_note_request (
-  rp_dispatch_t *self, rp_note_kind_t kind, const rp_request_t *request, unsigned status)
+static inline void rp_record_request (
+  rp_dispatch_t *self, rp_record_kind_t kind, const rp_request_t *request, unsigned status)
 {
     if (__builtin_expect (self->history, false))
-        rp_note_add_request (self, kind, request, status);
+        rp_record_add_request (self, kind, request, status);
 }
 
 /*  REFUSE.  */
-static inline void rp_note_refusal (
-  rp_dispatch_t *self, const rp_peer_t *client, uint64_t id, unsigned status)
+static inline void rp_record_refusal (
+  rp_dispatch_t *self, const rp_session_t *client, uint64_t id, unsigned status)
 {
     if (__builtin_expect (self->history, false))
-        rp_note_add_refusal (self, client, id, status);
+        rp_record_add_refusal (self, client, id, status);
 }
 
 /*  LATE.  */
-static inline void rp_note_late (rp_dispatch_t *self, const rp_peer_t *worker, uint64_t token)
+static inline void rp_record_late (rp_dispatch_t *self, const rp_session_t *worker, uint64_t token)
 {
     if (__builtin_expect (self->history, false))
-        rp_note_add_late (self, worker, token);
+        rp_record_add_late (self, worker, token);
 }
 
 #endif

@@ -74,7 +74,7 @@ static uint32_t s_hash (const rp_dispatch_t *self, uint64_t id)
     return (uint32_t) rp_hash_pair (id, 0, self->seed);
 }
 
-rp_request_t *rp_request_find (const rp_dispatch_t *self, const rp_peer_t *client, uint64_t id)
+rp_request_t *rp_request_find (const rp_dispatch_t *self, const rp_session_t *client, uint64_t id)
 {
     uint32_t hash = s_hash (self, id);
     rp_index_cursor_t cursor;
@@ -88,7 +88,7 @@ rp_request_t *rp_request_find (const rp_dispatch_t *self, const rp_peer_t *clien
 }
 
 rp_request_t *rp_request_accept (
-  rp_dispatch_t *self, rp_peer_t *client, rp_service_t *service, const rp_event_t *event)
+  rp_dispatch_t *self, rp_session_t *client, rp_service_t *service, const rp_event_t *event)
 {
     const rp_head_t *head = event->head;
     rp_request_t *request = rp_pool_take (&self->requests);
@@ -102,7 +102,7 @@ rp_request_t *rp_request_accept (
     }
     uint32_t hash = s_hash (self, head->id);
     if (!rp_index_reserve (&client->by_id, hash)
-        || !(request->lane = rp_lane_open (self, client, service))) {
+        || !(request->client_queue = rp_client_queue_open (self, client, service))) {
         rp_heap_remove (&self->due, &request->due);
         rp_pool_give (&self->requests, request);
         return NULL;
@@ -122,7 +122,7 @@ rp_request_t *rp_request_accept (
     self->stats.requests++;
     self->stats.open_bytes += request->bytes;
     self->newest = rp_pool_handle (&request->pooled);
-    rp_note_request (self, RP_NOTE_ACCEPT, request, 0);
+    rp_record_request (self, RP_RECORD_ACCEPT, request, 0);
     return request;
 }
 
@@ -136,13 +136,13 @@ static uint32_t s_us (int64_t time)
 static inline void s_send_reply (
   rp_dispatch_t *self, const rp_request_t *request, const rp_head_t *reply, rp_payload_t *payload)
 {
-    rp_peer_t *client = request->lane->client;
+    rp_session_t *client = request->client_queue->client;
     if (client->ending) {
         rp_actions_drop (self->actions, payload);
         return;
     }
     bool running = request->state == RP_REQUEST_RUNNING;
-    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_peer_id (client));
+    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_session_id (client));
     action->payload = payload;
     action->head = *reply;
     action->head.command = RP_COMMAND_REPLY;
@@ -163,11 +163,11 @@ void rp_request_send_part (
 void rp_request_answer (
   rp_dispatch_t *self, rp_request_t *request, const rp_head_t *reply, rp_payload_t *payload)
 {
-    rp_lane_t *lane = request->lane;
-    rp_peer_t *client = lane->client;
-    rp_service_t *service = lane->service;
+    rp_client_queue_t *client_queue = request->client_queue;
+    rp_session_t *client = client_queue->client;
+    rp_service_t *service = client_queue->service;
     bool failed = reply->status != RP_OK && reply->status != RP_APP_ERROR;
-    rp_note_request (self, RP_NOTE_FINAL, request, reply->status);
+    rp_record_request (self, RP_RECORD_FINAL, request, reply->status);
     self->stats.final[reply->status]++;
     service->ended++;
     service->failed += failed;
@@ -179,8 +179,8 @@ void rp_request_answer (
     if (client->open == 0 && client->by_id.page_count > 1)
         rp_index_clear (&client->by_id); // so that many clients, one after the other, do not add up
     if (request->state == RP_REQUEST_QUEUED)
-        rp_lane_take (request);
-    rp_lane_close (self, lane);
+        rp_client_queue_take (request);
+    rp_client_queue_close (self, client_queue);
     request->service = service;
     request->answered = true;
     rp_actions_drop (self->actions, request->payload);
@@ -191,17 +191,17 @@ void rp_request_answer (
 static void s_detach (rp_dispatch_t *self, rp_request_t *request)
 {
     if (request->node.next && request->state == RP_REQUEST_QUEUED)
-        rp_lane_take (request);
+        rp_client_queue_take (request);
     else if (request->node.next)
         rp_list_remove (&request->node);
-    rp_peer_t *worker = request->worker;
+    rp_session_t *worker = request->worker;
     if (!worker)
         return;
     worker->held--;
-    rp_note_request (self, RP_NOTE_FREE, request, 0);
+    rp_record_request (self, RP_RECORD_FREE, request, 0);
 }
 
-void rp_request_refill (rp_dispatch_t *self, rp_peer_t *worker)
+void rp_request_refill (rp_dispatch_t *self, rp_session_t *worker)
 {
     rp_list_node_t *node;
     while (rp_worker_has_room (worker) && (node = rp_list_first (&worker->pinned))) {
@@ -212,14 +212,14 @@ void rp_request_refill (rp_dispatch_t *self, rp_peer_t *worker)
             rp_request_due (self, request);
     }
     rp_service_room_changed (self, worker);
-    rp_peer_check_drained (self, worker);
+    rp_session_check_drained (self, worker);
 }
 
 void rp_request_free (rp_dispatch_t *self, rp_request_t *request)
 {
     RP_CHECK (request->answered);
-    rp_peer_t *worker = request->worker;
-    rp_conversation_t *conversation = request->conversation;
+    rp_session_t *worker = request->worker;
+    rp_dispatch_conversation_t *conversation = request->conversation;
     rp_service_touch (self, rp_request_service (request));
     s_detach (self, request);
     rp_request_set_state (self, request, RP_REQUEST_DONE);
@@ -257,11 +257,11 @@ void rp_request_abandon (
     rp_request_answer (self, request, &reply, NULL);
     rp_request_set_state (self, request, RP_REQUEST_ABANDONED);
     rp_request_set_due (self, request, s_limit_end (request));
-    rp_peer_tell (self, request->worker,
+    rp_session_tell (self, request->worker,
       &(rp_head_t){.command = RP_COMMAND_CANCEL, .id = rp_pool_handle (&request->pooled)});
 }
 
-void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *worker)
+void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t *worker)
 {
     s_detach (self, request);
     request->worker = worker;
@@ -277,7 +277,7 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *wo
     int64_t deadline = rp_request_deadline (request);
     rp_request_set_due (self, request, deadline < limit_end ? deadline : limit_end);
 
-    rp_note_request (self, RP_NOTE_DISPATCH, request, 0);
+    rp_record_request (self, RP_RECORD_DISPATCH, request, 0);
     self->stats.deliveries++;
     self->stats.redeliveries += request->attempt > 1;
     worker->said = self->now;
@@ -285,7 +285,7 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *wo
     // it says then could arrive in time and stand for the reply.
     const rp_service_t *service = worker->service;
     int64_t left = (deadline - self->now + 999) / 1000;
-    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_peer_id (worker));
+    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_session_id (worker));
     action->payload = request->payload;
     action->token = (rp_token_t){rp_pool_handle (&request->pooled)};
     action->keep = request->attempt < request->attempts;
@@ -304,11 +304,12 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *wo
     };
 }
 
-/*  Back to the front of its lane, or of the worker's line if its conversation lives there.  */
+/*  Back to the front of its client queue, or of the worker's line if its conversation lives
+    there.  */
 static void s_requeue (rp_dispatch_t *self, rp_request_t *request)
 {
-    rp_peer_t *worker = request->worker;
-    rp_conversation_t *conversation = request->conversation;
+    rp_session_t *worker = request->worker;
+    rp_dispatch_conversation_t *conversation = request->conversation;
     rp_parts_drop (self, request);
     s_detach (self, request);
     request->worker = NULL;
@@ -333,13 +334,13 @@ void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *te
         return;
     }
     rp_parts_drop (self, request);
-    request->excluded = rp_peer_mark (request->worker);
+    request->excluded = rp_session_mark (request->worker);
     s_requeue (self, request);
 }
 
 void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t *payload)
 {
-    rp_note_request (self, RP_NOTE_UNSENT, request, 0);
+    rp_record_request (self, RP_RECORD_UNSENT, request, 0);
     if (request->state == RP_REQUEST_ABANDONED) {
         rp_actions_drop (self->actions, payload);
         rp_request_free (self, request);
@@ -368,7 +369,7 @@ void rp_request_no_worker (rp_dispatch_t *self, rp_request_t *request)
         return;
     }
     rp_head_t reply = {.status = RP_NO_WORKER};
-    const rp_service_t *service = request->lane->service;
+    const rp_service_t *service = request->client_queue->service;
     rp_service_explain_absence (self, service->name, service->name_size, &reply);
     rp_request_answer (self, request, &reply, NULL);
     rp_request_free (self, request);
@@ -399,10 +400,10 @@ void rp_request_watch (rp_dispatch_t *self, rp_request_t *request)
     says is late: the next delivery has a token of its own.  */
 static void s_overdue (rp_dispatch_t *self, rp_request_t *request)
 {
-    rp_peer_t *worker = request->worker;
+    rp_session_t *worker = request->worker;
     worker->freed = self->now;
     self->stats.overdue_attempts++;
-    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_LOST, rp_peer_id (worker),
+    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_LOST, rp_session_id (worker),
       "a worker did not answer a request within the limit of an attempt");
     if (!request->answered)
         rp_request_lost (self, request, "the worker did not answer within the limit of an attempt");
@@ -419,7 +420,8 @@ void rp_request_due (rp_dispatch_t *self, rp_request_t *request)
         return;
     }
     if (self->now < deadline) { // its wait for a worker is over
-        if (request->lane->service->worker_count == 0 && !rp_request_is_patient (self, request))
+        if (request->client_queue->service->worker_count == 0
+            && !rp_request_is_patient (self, request))
             rp_request_no_worker (self, request);
         else
             rp_request_watch (self, request);
@@ -447,20 +449,20 @@ void rp_request_cancel (rp_dispatch_t *self, rp_request_t *request)
 }
 
 void rp_request_refuse_with (
-  rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event, const rp_head_t *reply)
+  rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event, const rp_head_t *reply)
 {
     self->stats.requests++;
     self->stats.final[reply->status]++;
-    rp_note_refusal (self, client, event->head->id, reply->status);
+    rp_record_refusal (self, client, event->head->id, reply->status);
     rp_actions_drop (self->actions, event->payload);
     rp_head_t head = *reply;
     head.command = RP_COMMAND_REPLY;
     head.id = event->head->id;
-    rp_peer_tell (self, client, &head);
+    rp_session_tell (self, client, &head);
 }
 
 void rp_request_refuse (rp_dispatch_t *self,
-  rp_peer_t *client,
+  rp_session_t *client,
   const rp_event_t *event,
   rp_status_t status,
   const char *text)

@@ -19,10 +19,10 @@ static inline size_t rp_request_weight (const rp_event_t *event)
 /*  Makes a request of a client for a service: counted, its deadline set, in no list yet. Takes
     the event's payload. NULL when the pool is full or memory is out; nothing changed then.  */
 rp_request_t *rp_request_accept (
-  rp_dispatch_t *self, rp_peer_t *client, rp_service_t *service, const rp_event_t *event);
+  rp_dispatch_t *self, rp_session_t *client, rp_service_t *service, const rp_event_t *event);
 
 /*  The open request of a client with this id, or NULL.  */
-rp_request_t *rp_request_find (const rp_dispatch_t *self, const rp_peer_t *client, uint64_t id);
+rp_request_t *rp_request_find (const rp_dispatch_t *self, const rp_session_t *client, uint64_t id);
 
 /*  The one setter of the state: checks the transition and keeps the counters. Lists are the
     caller's.  */
@@ -51,7 +51,7 @@ void rp_request_abandon (
   rp_dispatch_t *self, rp_request_t *request, rp_status_t status, const char *text);
 
 /*  Gives a request that waits, and whose deadline has not passed, to a worker with room.  */
-void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_peer_t *worker);
+void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t *worker);
 
 /*  A delivery came to nothing. Redelivers if the attempts allow it, otherwise ends with
     WORKER_LOST.
@@ -62,7 +62,7 @@ void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *te
 void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t *payload);
 
 /*  The worker's room has grown: its own conversations go first, since they have nowhere else.  */
-void rp_request_refill (rp_dispatch_t *self, rp_peer_t *worker);
+void rp_request_refill (rp_dispatch_t *self, rp_session_t *worker);
 
 /*  True while it may wait for a worker, though its service has none.  */
 bool rp_request_is_patient (const rp_dispatch_t *self, const rp_request_t *request);
@@ -81,11 +81,11 @@ void rp_request_cancel (rp_dispatch_t *self, rp_request_t *request);
 
 /*  Replies to a request that was never accepted; with what else the reply says.  */
 void rp_request_refuse_with (
-  rp_dispatch_t *self, rp_peer_t *client, const rp_event_t *event, const rp_head_t *reply);
+  rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event, const rp_head_t *reply);
 
 /*  Replies to a request that was never accepted.  */
 void rp_request_refuse (rp_dispatch_t *self,
-  rp_peer_t *client,
+  rp_session_t *client,
   const rp_event_t *event,
   rp_status_t status,
   const char *text);

@@ -84,30 +84,30 @@ void rp_service_enqueue (
   rp_dispatch_t *self, rp_service_t *service, rp_request_t *request, bool front)
 {
     rp_request_set_state (self, request, RP_REQUEST_QUEUED);
-    rp_lane_put (request, front);
+    rp_client_queue_put (request, front);
     rp_request_watch (self, request);
     rp_service_touch (self, service);
 }
 
 /*  The worker whose turn it is; not the one that has just lost this request, if there is
     another.  */
-static rp_peer_t *s_choose (const rp_service_t *service, const rp_request_t *request)
+static rp_session_t *s_choose (const rp_service_t *service, const rp_request_t *request)
 {
     rp_heap_node_t *node = rp_heap_first (&service->room, NULL);
     if (!node)
         return NULL;
-    rp_peer_t *worker = RP_CONTAINER (node, rp_peer_t, room_node);
-    if (request->excluded == rp_peer_mark (worker)) {
+    rp_session_t *worker = RP_CONTAINER (node, rp_session_t, room_node);
+    if (request->excluded == rp_session_mark (worker)) {
         node = rp_heap_second (&service->room);
         if (node)
-            worker = RP_CONTAINER (node, rp_peer_t, room_node);
+            worker = RP_CONTAINER (node, rp_session_t, room_node);
     }
     return worker;
 }
 
 void rp_service_submit (rp_dispatch_t *self, rp_service_t *service, rp_request_t *request)
 {
-    rp_peer_t *worker = rp_list_is_empty (&service->queue) ? s_choose (service, request) : NULL;
+    rp_session_t *worker = rp_list_is_empty (&service->queue) ? s_choose (service, request) : NULL;
     if (!worker) {
         rp_service_enqueue (self, service, request, false);
         return;
@@ -120,17 +120,17 @@ static void s_schedule (rp_dispatch_t *self, rp_service_t *service)
 {
     rp_list_node_t *node;
     while ((node = rp_list_first (&service->queue))) {
-        rp_lane_t *lane = RP_CONTAINER (node, rp_lane_t, node);
-        rp_request_t *request = rp_lane_next (lane);
-        rp_peer_t *worker = s_choose (service, request);
+        rp_client_queue_t *client_queue = RP_CONTAINER (node, rp_client_queue_t, node);
+        rp_request_t *request = rp_client_queue_next (client_queue);
+        rp_session_t *worker = s_choose (service, request);
         if (!worker)
             return;
         if (self->now >= rp_request_deadline (request)) {
             rp_request_due (self, request);
-            continue; // which was not a turn of its lane
+            continue; // which was not a turn of its client queue
         }
         rp_request_start (self, request, worker);
-        rp_lane_end_turn (lane);
+        rp_client_queue_end_turn (client_queue);
         rp_service_room_changed (self, worker);
     }
 }
@@ -154,12 +154,13 @@ void rp_service_settle (rp_dispatch_t *self)
     }
 }
 
-static void s_end_impatient (rp_dispatch_t *self, rp_lane_t *lane)
+static void s_end_impatient (rp_dispatch_t *self, rp_client_queue_t *client_queue)
 {
-    lane->open++; // so that it is there until the last has been looked at
-    // One that ends may bring the next of its conversation to the back of the lane.
+    client_queue->open++; // so that it is there until the last has been looked at
+    // One that ends may bring the next of its conversation to the back of the client queue.
     rp_list_node_t *node, *kept = NULL;
-    while ((node = kept ? rp_list_next (&lane->requests, kept) : rp_list_first (&lane->requests))) {
+    while ((node = kept ? rp_list_next (&client_queue->requests, kept)
+                        : rp_list_first (&client_queue->requests))) {
         rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
         if (rp_request_is_patient (self, request)) {
             rp_request_watch (self, request);
@@ -169,7 +170,7 @@ static void s_end_impatient (rp_dispatch_t *self, rp_lane_t *lane)
             rp_request_no_worker (self, request);
         }
     }
-    rp_lane_close (self, lane);
+    rp_client_queue_close (self, client_queue);
 }
 
 void rp_service_due (rp_dispatch_t *self, rp_service_t *service)
@@ -179,12 +180,12 @@ void rp_service_due (rp_dispatch_t *self, rp_service_t *service)
         return;
     for (rp_list_node_t *node = rp_list_first (&service->queue), *next; node; node = next) {
         next = rp_list_next (&service->queue, node);
-        s_end_impatient (self, RP_CONTAINER (node, rp_lane_t, node));
+        s_end_impatient (self, RP_CONTAINER (node, rp_client_queue_t, node));
     }
     rp_service_touch (self, service);
 }
 
-bool rp_service_join (rp_dispatch_t *self, rp_service_t *service, rp_peer_t *worker)
+bool rp_service_join (rp_dispatch_t *self, rp_service_t *service, rp_session_t *worker)
 {
     if (!rp_heap_reserve (&service->room, service->worker_count + 1))
         return false;
@@ -198,7 +199,7 @@ bool rp_service_join (rp_dispatch_t *self, rp_service_t *service, rp_peer_t *wor
     return true;
 }
 
-void rp_service_leave (rp_dispatch_t *self, rp_peer_t *worker)
+void rp_service_leave (rp_dispatch_t *self, rp_session_t *worker)
 {
     rp_service_t *service = worker->service;
     rp_heap_remove (&service->room, &worker->room_node);
@@ -234,7 +235,7 @@ static uint64_t s_compress (uint64_t steps)
     return (shift << 10) + (steps >> shift);
 }
 
-static uint64_t s_order (const rp_peer_t *worker, uint64_t use)
+static uint64_t s_order (const rp_session_t *worker, uint64_t use)
 {
     uint64_t time = worker->work_us;
     if (time == 0)
@@ -245,7 +246,7 @@ static uint64_t s_order (const rp_peer_t *worker, uint64_t use)
     return (steps ? S_BUSY + s_compress (steps) : 0) << 48 | ((many ? ~use : use) & S_USES);
 }
 
-void rp_service_room_changed (rp_dispatch_t *self, rp_peer_t *worker)
+void rp_service_room_changed (rp_dispatch_t *self, rp_session_t *worker)
 {
     rp_heap_t *room = &worker->service->room;
     if (!rp_worker_has_room (worker) || worker->draining) {

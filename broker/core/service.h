@@ -1,4 +1,4 @@
-/*  A service: the lanes in which its requests wait, and its workers by room.
+/*  A service: the client queues in which its requests wait, and its workers by room.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -34,18 +34,18 @@ void rp_service_enqueue (
 void rp_service_due (rp_dispatch_t *self, rp_service_t *service);
 
 /*  A worker joins, or is taken out. Joining is false when memory is out.  */
-bool rp_service_join (rp_dispatch_t *self, rp_service_t *service, rp_peer_t *worker);
-void rp_service_leave (rp_dispatch_t *self, rp_peer_t *worker);
+bool rp_service_join (rp_dispatch_t *self, rp_service_t *service, rp_session_t *worker);
+void rp_service_leave (rp_dispatch_t *self, rp_session_t *worker);
 
 /*  The worker's room has changed: its place in the order follows.  */
-void rp_service_room_changed (rp_dispatch_t *self, rp_peer_t *worker);
+void rp_service_room_changed (rp_dispatch_t *self, rp_session_t *worker);
 
 /*  Says in a NO_WORKER reply what has no worker, and suggests the nearest name that has, in the
     text and as the header `hint`.  */
 void rp_service_explain_absence (
   rp_dispatch_t *self, const char *name, size_t size, rp_head_t *reply);
 
-static inline bool rp_worker_has_room (const rp_peer_t *worker)
+static inline bool rp_worker_has_room (const rp_session_t *worker)
 {
     return worker->held < worker->window && !worker->ending;
 }

@@ -23,22 +23,23 @@ static const int64_t s_probe_pauses_us[] = {2000, 10000, 50000, 250000};
 #define S_TOGETHER 128u
 #define S_APART_US 5000
 
-rp_peer_t *rp_peer_find (const rp_dispatch_t *self, rp_peer_id_t id)
+rp_session_t *rp_session_find (const rp_dispatch_t *self, rp_session_id_t id)
 {
-    return id.v ? rp_pool_find (&self->peers, id.v) : NULL;
+    return id.v ? rp_pool_find (&self->sessions, id.v) : NULL;
 }
 
-void rp_peer_tell (rp_dispatch_t *self, rp_peer_t *peer, const rp_head_t *head)
+void rp_session_tell (rp_dispatch_t *self, rp_session_t *session, const rp_head_t *head)
 {
-    if (peer->ending)
+    if (session->ending)
         return;
-    peer->said = self->now;
-    rp_actions_add (self->actions, RP_ACTION_SEND, rp_peer_id (peer))->head = *head;
+    session->said = self->now;
+    rp_actions_add (self->actions, RP_ACTION_SEND, rp_session_id (session))->head = *head;
 }
 
-static void s_bye (rp_dispatch_t *self, rp_peer_id_t peer, rp_status_t status, const char *text)
+static void s_bye (
+  rp_dispatch_t *self, rp_session_id_t session, rp_status_t status, const char *text)
 {
-    rp_actions_add (self->actions, RP_ACTION_SEND, peer)->head =
+    rp_actions_add (self->actions, RP_ACTION_SEND, session)->head =
       (rp_head_t){.command = RP_COMMAND_BYE,
         .status = (uint8_t) status,
         .text = text,
@@ -51,9 +52,9 @@ static void s_refuse (
 {
     bool worker = (hello->flags & RP_FLAG_WORKER) != 0;
     self->stats.hellos_refused++;
-    s_bye (self, (rp_peer_id_t){0}, status, text);
+    s_bye (self, (rp_session_id_t){0}, status, text);
     rp_actions_log (self->actions, worker ? RP_LEVEL_WARNING : RP_LEVEL_DEBUG, RP_TOPIC_REFUSED,
-      (rp_peer_id_t){0},
+      (rp_session_id_t){0},
       rp_actions_format (
         self->actions, "a %s was refused: %s", worker ? "worker" : "client", text));
 }
@@ -78,17 +79,17 @@ static int64_t s_later (int64_t one, int64_t other)
 }
 
 /*  When its silence says that it is dead.  */
-static int64_t s_silent_at (const rp_dispatch_t *self, const rp_peer_t *peer)
+static int64_t s_silent_at (const rp_dispatch_t *self, const rp_session_t *session)
 {
-    if (peer->traits & RP_TRAIT_MUTE)
+    if (session->traits & RP_TRAIT_MUTE)
         return RP_NEVER;
-    int64_t since = peer->heard;
-    if (peer->traits & RP_TRAIT_BUSY_MUTE) {
-        if (peer->held > 0)
+    int64_t since = session->heard;
+    if (session->traits & RP_TRAIT_BUSY_MUTE) {
+        if (session->held > 0)
             return RP_NEVER;
-        since = s_later (since, peer->freed);
+        since = s_later (since, session->freed);
     }
-    return s_later (since + peer->patience, self->grace_until);
+    return s_later (since + session->patience, self->grace_until);
 }
 
 /*  When it is to be told that the broker lives. Not each at its own moment, which would wake the
@@ -96,66 +97,67 @@ static int64_t s_silent_at (const rp_dispatch_t *self, const rp_peer_t *peer)
     at one of a group's moments, up to half an interval too soon: it is rounded down to one, and is
     one sooner than that until it is the group's first, where all who are idle meet after a few
     intervals.  */
-static int64_t s_speak_at (const rp_peer_t *peer)
+static int64_t s_speak_at (const rp_session_t *session)
 {
-    int64_t due = peer->said + peer->interval;
-    int64_t step = peer->interval / S_MOMENTS;
-    int64_t phase = (int64_t) (peer->pooled.slot / S_TOGETHER) * S_APART_US % peer->interval;
+    int64_t due = session->said + session->interval;
+    int64_t step = session->interval / S_MOMENTS;
+    int64_t phase = (int64_t) (session->pooled.slot / S_TOGETHER) * S_APART_US % session->interval;
     int64_t late =
-      (due + peer->interval - phase) % peer->interval; // since the group's first moment
+      (due + session->interval - phase) % session->interval; // since the group's first moment
     return due - late % step - (late >= step ? step : 0);
 }
 
-static void s_set_timer (rp_dispatch_t *self, rp_peer_t *peer)
+static void s_set_timer (rp_dispatch_t *self, rp_session_t *session)
 {
-    int64_t due = s_earlier (s_speak_at (peer), s_silent_at (self, peer));
-    rp_timer_set (self, &peer->timer, s_earlier (due, peer->probe_at));
+    int64_t due = s_earlier (s_speak_at (session), s_silent_at (self, session));
+    rp_timer_set (self, &session->timer, s_earlier (due, session->probe_at));
 }
 
-static void s_set_interval (rp_peer_t *peer, uint32_t ms)
+static void s_set_interval (rp_session_t *session, uint32_t ms)
 {
-    peer->interval = (int64_t) ms * 1000;
-    peer->patience =
-      s_later ((int64_t) peer->agreed * 1000 * RP_LIVENESS, peer->interval * RP_IDLE_LIVENESS);
+    session->interval = (int64_t) ms * 1000;
+    session->patience = s_later (
+      (int64_t) session->agreed * 1000 * RP_LIVENESS, session->interval * RP_IDLE_LIVENESS);
 }
 
-static rp_peer_t *s_admit (rp_dispatch_t *self, const rp_event_t *event, rp_role_t role)
+static rp_session_t *s_admit (rp_dispatch_t *self, const rp_event_t *event, rp_role_t role)
 {
-    rp_peer_t *peer = rp_pool_take (&self->peers);
-    if (!peer)
+    rp_session_t *session = rp_pool_take (&self->sessions);
+    if (!session)
         return NULL;
-    if (!rp_timer_begin (self, &peer->timer, RP_TIMER_PEER)) {
-        rp_pool_give (&self->peers, peer);
+    if (!rp_timer_begin (self, &session->timer, RP_TIMER_SESSION)) {
+        rp_pool_give (&self->sessions, session);
         return NULL;
     }
-    peer->role = role;
-    peer->traits = event->traits;
-    peer->agreed = s_agree (self, event->head->time);
-    s_set_interval (peer, peer->agreed);
-    for (unsigned index = 0; index < RP_PEER_GAPS; index++)
-        peer->gaps[index] = (uint32_t) peer->interval;
-    peer->beat = RP_NEVER;
-    peer->heard = peer->said = peer->joined = self->now;
-    peer->probe_at = RP_NEVER;
+    session->role = role;
+    session->traits = event->traits;
+    session->agreed = s_agree (self, event->head->time);
+    s_set_interval (session, session->agreed);
+    for (unsigned index = 0; index < RP_SESSION_GAPS; index++)
+        session->gaps[index] = (uint32_t) session->interval;
+    session->beat = RP_NEVER;
+    session->heard = session->said = session->joined = self->now;
+    session->probe_at = RP_NEVER;
     if (event->head->key_size)
-        memcpy (peer->name, event->head->key, event->head->key_size);
-    rp_list_init (&peer->conversations);
-    rp_list_init (&peer->requests);
-    rp_index_init (&peer->by_id);
-    rp_list_init (&peer->running);
-    rp_list_init (&peer->pinned);
-    s_set_timer (self, peer);
-    return peer;
+        memcpy (session->name, event->head->key, event->head->key_size);
+    rp_list_init (&session->conversations);
+    rp_list_init (&session->requests);
+    rp_index_init (&session->by_id);
+    rp_list_init (&session->running);
+    rp_list_init (&session->pinned);
+    s_set_timer (self, session);
+    return session;
 }
 
-static void s_welcome (rp_dispatch_t *self, rp_peer_t *peer, const rp_head_t *hello, uint32_t value)
+static void s_welcome (
+  rp_dispatch_t *self, rp_session_t *session, const rp_head_t *hello, uint32_t value)
 {
-    rp_note_peer (self, RP_NOTE_JOIN, peer);
-    rp_actions_add (self->actions, RP_ACTION_ADMIT, rp_peer_id (peer));
-    rp_peer_tell (self, peer,
+    rp_record_session (self, RP_RECORD_JOIN, session);
+    rp_actions_add (self->actions, RP_ACTION_ADMIT, rp_session_id (session));
+    rp_session_tell (self, session,
       &(rp_head_t){.command = RP_COMMAND_WELCOME,
         .flags = hello->flags & RP_FLAG_BUNDLES,
-        .time = peer->agreed,
+        .time = session->agreed,
         .value = value,
         .key = self->instance,
         .key_size = (uint8_t) strlen (self->instance),
@@ -166,18 +168,18 @@ static void s_welcome (rp_dispatch_t *self, rp_peer_t *peer, const rp_head_t *he
 static void s_hello_client (rp_dispatch_t *self, const rp_event_t *event)
 {
     const rp_head_t *hello = event->head;
-    rp_peer_t *peer = NULL;
+    rp_session_t *session = NULL;
     if (self->clients < self->limits.max_clients)
-        peer = s_admit (self, event, RP_ROLE_CLIENT);
-    if (!peer) {
+        session = s_admit (self, event, RP_ROLE_CLIENT);
+    if (!session) {
         s_refuse (self, hello, RP_BUSY, "too many clients (limit max_clients); try again later");
         return;
     }
     self->clients++;
     self->stats.clients_joined++;
-    s_welcome (self, peer, hello, (uint32_t) self->limits.client_open);
-    rp_actions_log (self->actions, RP_LEVEL_DEBUG, RP_TOPIC_CLIENT, rp_peer_id (peer),
-      rp_actions_format (self->actions, "client %s joined", peer->name));
+    s_welcome (self, session, hello, (uint32_t) self->limits.client_open);
+    rp_actions_log (self->actions, RP_LEVEL_DEBUG, RP_TOPIC_CLIENT, rp_session_id (session),
+      rp_actions_format (self->actions, "client %s joined", session->name));
 }
 
 static void s_hello_worker (rp_dispatch_t *self, const rp_event_t *event)
@@ -193,33 +195,33 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_event_t *event)
         return;
     }
     rp_service_t *service = NULL;
-    rp_peer_t *peer = NULL;
+    rp_session_t *session = NULL;
     if (self->workers < self->limits.max_workers)
         service = rp_service_get (self, hello->name, hello->name_size);
     if (service)
-        peer = s_admit (self, event, RP_ROLE_WORKER);
-    if (!peer) {
+        session = s_admit (self, event, RP_ROLE_WORKER);
+    if (!session) {
         s_refuse (self, hello, RP_BUSY,
           "too many workers or services (limits max_workers, max_services); try again later");
         return;
     }
-    peer->window = hello->value;
-    peer->attempt_limit = event->attempt_limit;
-    if (!rp_service_join (self, service, peer)) {
-        rp_timer_end (self, &peer->timer);
-        rp_pool_give (&self->peers, peer);
+    session->window = hello->value;
+    session->attempt_limit = event->attempt_limit;
+    if (!rp_service_join (self, service, session)) {
+        rp_timer_end (self, &session->timer);
+        rp_pool_give (&self->sessions, session);
         s_refuse (self, hello, RP_BUSY, "the broker is out of memory; try again later");
         return;
     }
     self->workers++;
     self->stats.workers_joined++;
-    s_welcome (self, peer, hello, peer->window);
-    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_WORKER, rp_peer_id (peer),
-      rp_actions_format (self->actions, "worker %s joined \"%s\" with a window of %u", peer->name,
-        service->name, peer->window));
+    s_welcome (self, session, hello, session->window);
+    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_WORKER, rp_session_id (session),
+      rp_actions_format (self->actions, "worker %s joined \"%s\" with a window of %u",
+        session->name, service->name, session->window));
 }
 
-void rp_peer_hello (rp_dispatch_t *self, const rp_event_t *event)
+void rp_session_hello (rp_dispatch_t *self, const rp_event_t *event)
 {
     if (self->draining)
         s_refuse (self, event->head, RP_DRAINING, "the broker is going away; try another");
@@ -229,47 +231,48 @@ void rp_peer_hello (rp_dispatch_t *self, const rp_event_t *event)
         s_hello_client (self, event);
 }
 
-void rp_peer_expel (rp_dispatch_t *self, rp_peer_t *peer, const char *text)
+void rp_session_close_invalid (rp_dispatch_t *self, rp_session_t *session, const char *text)
 {
-    if (peer->ending)
+    if (session->ending)
         return;
     self->stats.protocol_errors++;
-    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_BAD, rp_peer_id (peer),
+    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_BAD, rp_session_id (session),
       rp_actions_format (self->actions, "%s %s broke the protocol and was dismissed: %s",
-        peer->role == RP_ROLE_WORKER ? "worker" : "client", peer->name, text));
-    s_bye (self, rp_peer_id (peer), RP_INVALID, text);
-    rp_peer_end (self, peer, RP_ACTION_FORGET);
+        session->role == RP_ROLE_WORKER ? "worker" : "client", session->name, text));
+    s_bye (self, rp_session_id (session), RP_INVALID, text);
+    rp_session_end (self, session, RP_ACTION_UNBIND);
 }
 
-void rp_peer_condemn (rp_dispatch_t *self, rp_peer_t *peer, const char *why, bool cut)
+void rp_session_close_later (rp_dispatch_t *self, rp_session_t *session, const char *why, bool cut)
 {
-    if (peer->ending)
+    if (session->ending)
         return;
-    peer->ending = why;
-    peer->cut = cut;
-    rp_note_peer (self, RP_NOTE_DRAIN, peer);
-    rp_list_append (&self->ending, &peer->ending_node);
-    if (peer->role == RP_ROLE_WORKER)
-        rp_service_room_changed (self, peer);
-    if (peer->role == RP_ROLE_WORKER)
+    session->ending = why;
+    session->cut = cut;
+    rp_record_session (self, RP_RECORD_DRAIN, session);
+    rp_list_append (&self->ending, &session->ending_node);
+    if (session->role == RP_ROLE_WORKER)
+        rp_service_room_changed (self, session);
+    if (session->role == RP_ROLE_WORKER)
         self->stats.workers_lost++;
     else
         self->stats.clients_lost++;
-    rp_actions_log (self->actions, peer->role == RP_ROLE_WORKER ? RP_LEVEL_WARNING : RP_LEVEL_DEBUG,
-      RP_TOPIC_LOST, rp_peer_id (peer),
-      peer->role == RP_ROLE_WORKER
-        ? rp_actions_format (self->actions, "worker %s of \"%s\" lost: %s; it held %u", peer->name,
-          peer->service->name, why, peer->held)
+    rp_actions_log (self->actions,
+      session->role == RP_ROLE_WORKER ? RP_LEVEL_WARNING : RP_LEVEL_DEBUG, RP_TOPIC_LOST,
+      rp_session_id (session),
+      session->role == RP_ROLE_WORKER
+        ? rp_actions_format (self->actions, "worker %s of \"%s\" lost: %s; it held %u",
+          session->name, session->service->name, why, session->held)
         : rp_actions_format (
-          self->actions, "client %s lost: %s; it had %u open", peer->name, why, peer->open));
+          self->actions, "client %s lost: %s; it had %u open", session->name, why, session->open));
 }
 
-static void s_end_client (rp_dispatch_t *self, rp_peer_t *client)
+static void s_end_client (rp_dispatch_t *self, rp_session_t *client)
 {
     // Lines of conversations first, so that withdrawing one request does not start the next.
     rp_list_node_t *node;
     while ((node = rp_list_first (&client->conversations)))
-        rp_conversation_end (self, RP_CONTAINER (node, rp_conversation_t, client_node),
+        rp_conversation_end (self, RP_CONTAINER (node, rp_dispatch_conversation_t, client_node),
           RP_CANCELLED, "its client went away");
     while ((node = rp_list_first (&client->requests)))
         rp_request_cancel (self, RP_CONTAINER (node, rp_request_t, client_node));
@@ -277,10 +280,10 @@ static void s_end_client (rp_dispatch_t *self, rp_peer_t *client)
     self->clients--;
 }
 
-static void s_end_worker (rp_dispatch_t *self, rp_peer_t *worker)
+static void s_end_worker (rp_dispatch_t *self, rp_session_t *worker)
 {
     rp_list_node_t *node;
-    // Newest first, each to the front of its lane: so their order stays.
+    // Newest first, each to the front of its client queue: so their order stays.
     while ((node = rp_list_last (&worker->running))) {
         rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
         if (request->state == RP_REQUEST_ABANDONED)
@@ -290,135 +293,137 @@ static void s_end_worker (rp_dispatch_t *self, rp_peer_t *worker)
     }
     while ((node = rp_list_first (&worker->conversations))) {
         self->stats.conversations_lost++;
-        rp_conversation_end (self, RP_CONTAINER (node, rp_conversation_t, worker_node),
+        rp_conversation_end (self, RP_CONTAINER (node, rp_dispatch_conversation_t, worker_node),
           RP_CONVERSATION_LOST, "the worker that held the conversation is gone; begin it anew");
     }
     rp_service_leave (self, worker);
     self->workers--;
 }
 
-void rp_peer_end (rp_dispatch_t *self, rp_peer_t *peer, rp_action_kind_t forget_or_cut)
+void rp_session_end (rp_dispatch_t *self, rp_session_t *session, rp_action_kind_t unbind_or_abort)
 {
-    if (!peer->ending) {
-        peer->ending = "it left";
-        rp_note_peer (self, RP_NOTE_DRAIN, peer);
+    if (!session->ending) {
+        session->ending = "it left";
+        rp_record_session (self, RP_RECORD_DRAIN, session);
     }
-    bool dismissed = peer->ending_node.next != NULL;
-    if (dismissed)
-        rp_list_remove (&peer->ending_node);
-    rp_actions_add (self->actions, forget_or_cut, rp_peer_id (peer))->keep = dismissed;
-    if (peer->role == RP_ROLE_WORKER)
-        s_end_worker (self, peer);
+    bool closed = session->ending_node.next != NULL;
+    if (closed)
+        rp_list_remove (&session->ending_node);
+    rp_actions_add (self->actions, unbind_or_abort, rp_session_id (session))->keep = closed;
+    if (session->role == RP_ROLE_WORKER)
+        s_end_worker (self, session);
     else
-        s_end_client (self, peer);
-    rp_note_peer (self, RP_NOTE_LEAVE, peer);
-    rp_timer_end (self, &peer->timer);
-    rp_pool_give (&self->peers, peer);
+        s_end_client (self, session);
+    rp_record_session (self, RP_RECORD_LEAVE, session);
+    rp_timer_end (self, &session->timer);
+    rp_pool_give (&self->sessions, session);
 }
 
-void rp_peer_end_condemned (rp_dispatch_t *self)
+void rp_session_end_closing (rp_dispatch_t *self)
 {
     rp_list_node_t *node;
     while ((node = rp_list_first (&self->ending))) {
-        rp_peer_t *peer = RP_CONTAINER (node, rp_peer_t, ending_node);
-        rp_peer_end (self, peer, peer->cut ? RP_ACTION_CUT : RP_ACTION_FORGET);
+        rp_session_t *session = RP_CONTAINER (node, rp_session_t, ending_node);
+        rp_session_end (self, session, session->cut ? RP_ACTION_ABORT : RP_ACTION_UNBIND);
     }
 }
 
-void rp_peer_dismiss (rp_dispatch_t *self, rp_peer_t *peer, rp_status_t status, const char *text)
+void rp_session_close (
+  rp_dispatch_t *self, rp_session_t *session, rp_status_t status, const char *text)
 {
-    if (peer->ending)
+    if (session->ending)
         return;
-    s_bye (self, rp_peer_id (peer), status, text);
-    peer->ending = text;
-    peer->cut = false;
-    rp_note_peer (self, RP_NOTE_DRAIN, peer);
-    rp_list_append (&self->ending, &peer->ending_node);
-    if (peer->role == RP_ROLE_WORKER)
-        rp_service_room_changed (self, peer);
+    s_bye (self, rp_session_id (session), status, text);
+    session->ending = text;
+    session->cut = false;
+    rp_record_session (self, RP_RECORD_DRAIN, session);
+    rp_list_append (&self->ending, &session->ending_node);
+    if (session->role == RP_ROLE_WORKER)
+        rp_service_room_changed (self, session);
 }
 
-void rp_peer_check_drained (rp_dispatch_t *self, rp_peer_t *worker)
+void rp_session_check_drained (rp_dispatch_t *self, rp_session_t *worker)
 {
     if (!worker->draining || worker->ending || worker->held > 0
         || !rp_list_is_empty (&worker->conversations))
         return;
-    rp_peer_dismiss (self, worker, RP_OK, "drained");
+    rp_session_close (self, worker, RP_OK, "drained");
 }
 
-void rp_peer_probe (rp_dispatch_t *self, rp_peer_t *peer)
+void rp_session_probe (rp_dispatch_t *self, rp_session_t *session)
 {
-    if (peer->ending)
+    if (session->ending)
         return;
     self->stats.probes++;
-    rp_peer_tell (self, peer, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT});
-    peer->probes_left = S_PROBES;
-    peer->probe_at = self->now + s_probe_pauses_us[0];
-    rp_timer_set (self, &peer->timer, peer->probe_at);
+    rp_session_tell (self, session, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT});
+    session->probes_left = S_PROBES;
+    session->probe_at = self->now + s_probe_pauses_us[0];
+    rp_timer_set (self, &session->timer, session->probe_at);
 }
 
-void rp_peer_slow_down (rp_dispatch_t *self, rp_peer_t *peer, uint32_t interval_ms)
+void rp_session_slow_down (rp_dispatch_t *self, rp_session_t *session, uint32_t interval_ms)
 {
     uint32_t most =
-      peer->role == RP_ROLE_WORKER ? peer->agreed * RP_IDLE_TENTHS_WORKER / 10 : UINT32_MAX;
+      session->role == RP_ROLE_WORKER ? session->agreed * RP_IDLE_TENTHS_WORKER / 10 : UINT32_MAX;
     uint32_t granted = interval_ms < most ? interval_ms : most;
-    peer->slow = true;
-    s_set_interval (peer, granted > peer->agreed ? granted : peer->agreed);
-    s_set_timer (self, peer);
+    session->slow = true;
+    s_set_interval (session, granted > session->agreed ? granted : session->agreed);
+    s_set_timer (self, session);
 }
 
-void rp_peer_wake (rp_dispatch_t *self, rp_peer_t *peer)
+void rp_session_wake (rp_dispatch_t *self, rp_session_t *session)
 {
     // From when it may expect the next word: never later than it could before.
-    int64_t later = peer->interval - (int64_t) peer->agreed * 1000;
-    peer->said = s_earlier (self->now, peer->said + later);
-    peer->slow = false;
-    s_set_interval (peer, peer->agreed);
-    s_set_timer (self, peer);
+    int64_t later = session->interval - (int64_t) session->agreed * 1000;
+    session->said = s_earlier (self->now, session->said + later);
+    session->slow = false;
+    s_set_interval (session, session->agreed);
+    s_set_timer (self, session);
 }
 
-void rp_peer_beat (rp_dispatch_t *self, rp_peer_t *peer)
+void rp_session_beat (rp_dispatch_t *self, rp_session_t *session)
 {
     // In between it may have been busy, or have put off its HEARTBEAT because it said something
     // else.
-    bool in_a_row = peer->beat == peer->heard && peer->held == 0 && peer->freed <= peer->beat;
-    int64_t gap = self->now - peer->beat;
-    peer->beat = self->now;
+    bool in_a_row =
+      session->beat == session->heard && session->held == 0 && session->freed <= session->beat;
+    int64_t gap = self->now - session->beat;
+    session->beat = self->now;
     // A gap that nobody asks for: the network, or the broker, held the first of the two up.
-    if (!in_a_row || gap < (int64_t) self->limits.heartbeat_min * 1000 || peer->ending)
+    if (!in_a_row || gap < (int64_t) self->limits.heartbeat_min * 1000 || session->ending)
         return;
     int64_t most = (int64_t) self->limits.heartbeat_max * 1000;
-    peer->gaps[peer->gap] = (uint32_t) s_earlier (gap, most);
-    peer->gap = (uint8_t) ((peer->gap + 1) % RP_PEER_GAPS);
-    int64_t smallest = peer->gaps[0], largest = peer->gaps[0];
-    for (unsigned index = 1; index < RP_PEER_GAPS; index++) {
-        smallest = s_earlier (smallest, peer->gaps[index]);
-        largest = s_later (largest, peer->gaps[index]);
+    session->gaps[session->gap] = (uint32_t) s_earlier (gap, most);
+    session->gap = (uint8_t) ((session->gap + 1) % RP_SESSION_GAPS);
+    int64_t smallest = session->gaps[0], largest = session->gaps[0];
+    for (unsigned index = 1; index < RP_SESSION_GAPS; index++) {
+        smallest = s_earlier (smallest, session->gaps[index]);
+        largest = s_later (largest, session->gaps[index]);
     }
-    peer->interval = smallest;
-    peer->patience = largest * RP_LIVENESS;
-    s_set_timer (self, peer);
+    session->interval = smallest;
+    session->patience = largest * RP_LIVENESS;
+    s_set_timer (self, session);
 }
 
-void rp_peer_due (rp_dispatch_t *self, rp_peer_t *peer)
+void rp_session_due (rp_dispatch_t *self, rp_session_t *session)
 {
-    int64_t silent_at = s_silent_at (self, peer);
-    if (!peer->ending && self->now >= silent_at)
-        rp_peer_condemn (self, peer, "silent for too long", true);
-    if (peer->ending) {
-        rp_timer_set (self, &peer->timer, RP_NEVER);
+    int64_t silent_at = s_silent_at (self, session);
+    if (!session->ending && self->now >= silent_at)
+        rp_session_close_later (self, session, "silent for too long", true);
+    if (session->ending) {
+        rp_timer_set (self, &session->timer, RP_NEVER);
         return;
     }
-    if (self->now >= peer->probe_at) {
+    if (self->now >= session->probe_at) {
         self->stats.probes++;
-        rp_peer_tell (self, peer, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT});
-        peer->probes_left--;
-        peer->probe_at = peer->probes_left
-                           ? self->now + s_probe_pauses_us[S_PROBES - peer->probes_left]
-                           : RP_NEVER;
+        rp_session_tell (self, session, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT});
+        session->probes_left--;
+        session->probe_at = session->probes_left
+                              ? self->now + s_probe_pauses_us[S_PROBES - session->probes_left]
+                              : RP_NEVER;
     }
-    else if (self->now >= s_speak_at (peer)) {
-        rp_peer_tell (self, peer, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT});
+    else if (self->now >= s_speak_at (session)) {
+        rp_session_tell (self, session, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT});
     }
-    s_set_timer (self, peer);
+    s_set_timer (self, session);
 }

@@ -10,9 +10,9 @@
 
     Every item with a time limit is in a heap of timers (requests in one of their own) from its
     birth to its end, so that setting a timer can never fail. A request is in exactly one list: its
-    client's lane in the service, its conversation's line, its worker's pinned line, or its worker's
-    running list; rp_request_set_state says which. A lane is in its service's queue exactly while a
-    request waits in it.
+    client's client queue in the service, its conversation's line, its worker's pinned line, or its
+    worker's running list; rp_request_set_state says which. A client queue is in its service's queue
+    exactly while a request waits in it.
 */
 
 #ifndef RP_STATE_H
@@ -28,17 +28,17 @@
 /*  A timer that is not set.  */
 #define RP_NEVER INT64_MAX
 
-typedef enum { RP_TIMER_PEER, RP_TIMER_SERVICE, RP_TIMER_CONVERSATION } rp_timer_kind_t;
+typedef enum { RP_TIMER_SESSION, RP_TIMER_SERVICE, RP_TIMER_CONVERSATION } rp_timer_kind_t;
 
 typedef struct {
     rp_heap_node_t node;
     rp_timer_kind_t kind;
 } rp_timer_t;
 
-typedef struct rp_peer rp_peer_t;
+typedef struct rp_session rp_session_t;
 typedef struct rp_service rp_service_t;
 typedef struct rp_request rp_request_t;
-typedef struct rp_conversation rp_conversation_t;
+typedef struct rp_dispatch_conversation rp_dispatch_conversation_t;
 
 /*  A client's place in a service. There is one for each client and service with open requests,
     whether or not they wait, so that a request that was accepted can always be queued again.  */
@@ -46,19 +46,19 @@ typedef struct {
     rp_pooled_t pooled;
     rp_list_node_t node; /* in the service's queue while requests is not empty */
     rp_list_t requests;  /* QUEUED, next first */
-    rp_peer_t *client;
+    rp_session_t *client;
     rp_service_t *service;
     uint32_t open; /* requests of the client for the service */
-} rp_lane_t;
+} rp_client_queue_t;
 
 typedef enum { RP_ROLE_NONE, RP_ROLE_CLIENT, RP_ROLE_WORKER, RP_ROLE_COUNT } rp_role_t;
 
 /*  Gaps between HEARTBEATs from which an interval is learned. One that is late by chance, or the
     time for which the broker itself stood still, counts until so many more have come.  */
-#define RP_PEER_GAPS 4u
+#define RP_SESSION_GAPS 4u
 
 /*  A session.  */
-struct rp_peer {
+struct rp_session {
     rp_pooled_t pooled;
     rp_timer_t timer;
     rp_list_node_t ending_node; /* in self->ending while ending != NULL */
@@ -80,9 +80,9 @@ struct rp_peer {
     rp_list_t requests; /* client: open ones */
     rp_index_t
       by_id; /* … by its ids; of its own, so that a client with very many slows nobody else */
-    rp_lane_t lane; /* client: of one service; those of others come from the pool */
+    rp_client_queue_t client_queue; /* client: of one service; those of others come from the pool */
     uint32_t open;
-    uint32_t talks; /* client: conversations */
+    uint32_t conversation_count; /* client: conversations */
 
     rp_service_t *service; /* worker, from here on */
     rp_list_node_t service_node;
@@ -99,8 +99,8 @@ struct rp_peer {
     int64_t patience; /* how long it may be silent */
     int64_t beat;     /* LEARN: its latest HEARTBEAT */
     int64_t freed;    /* when a delivery was last taken from it, without a word of its own */
-    uint32_t gaps[RP_PEER_GAPS]; /* LEARN: between its latest HEARTBEATs, us */
-    uint8_t gap;                 /* the oldest of them */
+    uint32_t gaps[RP_SESSION_GAPS]; /* LEARN: between its latest HEARTBEATs, us */
+    uint8_t gap;                    /* the oldest of them */
     char name[RP_PEER_NAME_MAX + 1];
 };
 
@@ -110,7 +110,7 @@ struct rp_service {
     rp_list_node_t dirty_node;
     bool dirty;
     uint64_t hash;
-    rp_list_t queue; /* lanes in which requests wait, in the order of their turns */
+    rp_list_t queue; /* client queues in which requests wait, in the order of their turns */
     rp_list_t workers;
     rp_heap_t room; /* workers with room that take new work, in the order in which they get it */
     uint32_t worker_count;
@@ -129,8 +129,9 @@ struct rp_service {
 /*  name, waits (counted in queues)  */
 #define RP_REQUEST_STATE_MAP(X)                                                                    \
     X (NEW, false)                                                                                 \
-    X (QUEUED, true)     /* in its lane                                                       */   \
-    X (HELD, true)       /* behind another request of its conversation                        */   \
+    X (QUEUED,                                                                                     \
+      true)        /* in its client queue                                                       */ \
+    X (HELD, true) /* behind another request of its conversation                        */         \
     X (PINNED, true)     /* its conversation's worker has no room                             */   \
     X (RUNNING, false)   /* with a worker                                                     */   \
     X (ABANDONED, false) /* ended for the client, but still with a worker                     */   \
@@ -159,11 +160,12 @@ struct rp_request {
     rp_list_node_t node;
     rp_list_node_t client_node;
     union {
-        rp_lane_t *lane;       /* until it has its final status: leads to client and service */
+        rp_client_queue_t
+          *client_queue;       /* until it has its final status: leads to client and service */
         rp_service_t *service; /* from then on */
     };
-    rp_peer_t *worker; /* RUNNING, ABANDONED */
-    rp_conversation_t *conversation;
+    rp_session_t *worker; /* RUNNING, ABANDONED */
+    rp_dispatch_conversation_t *conversation;
     rp_payload_t *payload; /* NULL while the only copy is on its way */
     rp_payload_t *parts;   /* of the reply so far, joined; the client does not take parts */
     uint64_t client_id;
@@ -178,13 +180,13 @@ struct rp_request {
     };
 };
 
-struct rp_conversation {
+struct rp_dispatch_conversation {
     rp_pooled_t pooled; /* its handle is its number for the worker */
     rp_timer_t timer;   /* idle limit; not set while a request is open */
     rp_list_node_t client_node;
     rp_list_node_t worker_node; /* while worker != NULL */
-    rp_peer_t *client;
-    rp_peer_t *worker;
+    rp_session_t *client;
+    rp_session_t *worker;
     rp_service_t *service;
     rp_request_t *current; /* the one that is queued, pinned, running or abandoned */
     rp_list_t line;        /* those behind it */
@@ -200,14 +202,14 @@ struct rp_dispatch {
     int64_t now;           /* of the event or tick being handled */
     rp_actions_t *actions; /* likewise */
 
-    rp_pool_t peers;
+    rp_pool_t sessions;
     rp_pool_t services;
     rp_pool_t requests;
     rp_pool_t conversations;
-    rp_pool_t lanes;
+    rp_pool_t client_queues;
     rp_table_t services_by_name;
     rp_table_t conversations_by_key;
-    rp_table_t lanes_by_pair; /* client and service */
+    rp_table_t client_queues_by_pair; /* client and service */
     rp_heap_t timers;
     rp_heap_t due;    /* requests, likewise: a heap of their own spares each its kind */
     rp_list_t dirty;  /* services to be scheduled before this call returns */
@@ -252,20 +254,20 @@ static inline void rp_timer_end (rp_dispatch_t *self, rp_timer_t *timer)
 
 /*  Tells a worker from another in half of a handle. Never the same for two sessions with one
     number, and for others so rarely that a wrong guess, which costs one turn, does not matter.  */
-static inline uint32_t rp_peer_mark (const rp_peer_t *peer)
+static inline uint32_t rp_session_mark (const rp_session_t *session)
 {
-    return peer->pooled.generation * 0x9e3779b1u + peer->pooled.slot;
+    return session->pooled.generation * 0x9e3779b1u + session->pooled.slot;
 }
 
 /*  Whose it is; NULL once it has its final status.  */
-static inline rp_peer_t *rp_request_client (const rp_request_t *request)
+static inline rp_session_t *rp_request_client (const rp_request_t *request)
 {
-    return request->answered ? NULL : request->lane->client;
+    return request->answered ? NULL : request->client_queue->client;
 }
 
 static inline rp_service_t *rp_request_service (const rp_request_t *request)
 {
-    return request->answered ? request->service : request->lane->service;
+    return request->answered ? request->service : request->client_queue->service;
 }
 
 static inline int64_t rp_request_deadline (const rp_request_t *request)
@@ -278,9 +280,9 @@ static inline void rp_request_set_due (rp_dispatch_t *self, rp_request_t *reques
     rp_heap_update (&self->due, &request->due, (uint64_t) when);
 }
 
-static inline rp_peer_id_t rp_peer_id (const rp_peer_t *peer)
+static inline rp_session_id_t rp_session_id (const rp_session_t *session)
 {
-    return (rp_peer_id_t){rp_pool_handle (&peer->pooled)};
+    return (rp_session_id_t){rp_pool_handle (&session->pooled)};
 }
 
 #endif

@@ -118,43 +118,44 @@ bool rp_dialect_is_native (const rp_frame_t *frames, uint32_t count)
 
 /*  ---- Reading -------------------------------------------------------------------------------- */
 
-static const s_grammar_t *s_grammar (const rp_guest_t *guest)
+static const s_grammar_t *s_grammar (const rp_foreign_message_t *foreign)
 {
-    return &s_grammars[guest->dialect][guest->worker];
+    return &s_grammars[foreign->dialect][foreign->worker];
 }
 
 /*  After an error only dialect and side remain; not even they if it is of no dialect.  */
-static void s_finish (rp_guest_t *guest, rp_dialect_error_t error)
+static void s_finish (rp_foreign_message_t *foreign, rp_dialect_error_t error)
 {
     if (error == RP_DIALECT_ERROR_UNKNOWN)
-        *guest = (rp_guest_t){.error = error};
+        *foreign = (rp_foreign_message_t){.error = error};
     else if (error != RP_DIALECT_ERROR_NONE)
-        *guest = (rp_guest_t){.error = error, .dialect = guest->dialect, .worker = guest->worker};
+        *foreign = (rp_foreign_message_t){
+          .error = error, .dialect = foreign->dialect, .worker = foreign->worker};
 }
 
-static rp_dialect_error_t s_read_name (rp_guest_t *guest, const char *name, size_t size)
+static rp_dialect_error_t s_read_name (rp_foreign_message_t *foreign, const char *name, size_t size)
 {
     if (!rp_name_is_valid (name, size))
         return RP_DIALECT_ERROR_NAME;
-    guest->name = name;
-    guest->name_size = (uint8_t) size;
+    foreign->name = name;
+    foreign->name_size = (uint8_t) size;
     return RP_DIALECT_ERROR_NONE;
 }
 
 /*  Client address, an empty frame, body.  */
 static rp_dialect_error_t s_read_reply (
-  rp_guest_t *guest, const rp_frame_t *frames, uint32_t count, uint32_t at)
+  rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count, uint32_t at)
 {
     if (count < at + 3 || frames[at + 1].size != 0)
         return RP_DIALECT_ERROR_FRAMES;
-    if (frames[at].size == sizeof guest->token)
-        guest->token = rp_get_u64 (frames[at].data);
-    guest->body = at + 2;
+    if (frames[at].size == sizeof foreign->token)
+        foreign->token = rp_get_u64 (frames[at].data);
+    foreign->body = at + 2;
     return RP_DIALECT_ERROR_NONE;
 }
 
-/*  What a guest of this side says with a number; S_WORDS if it says nothing with it.  */
-static s_word_t s_read_number (rp_guest_t *guest, uint8_t number)
+/*  What a foreign peer of this side says with a number; S_WORDS if it says nothing with it.  */
+static s_word_t s_read_number (rp_foreign_message_t *foreign, uint8_t number)
 {
     static const uint8_t commands[S_WORDS] = {[S_READY] = RP_COMMAND_HELLO,
       [S_REQUEST] = RP_COMMAND_REQUEST,
@@ -163,29 +164,30 @@ static s_word_t s_read_number (rp_guest_t *guest, uint8_t number)
       [S_HEARTBEAT] = RP_COMMAND_HEARTBEAT,
       [S_DISCONNECT] = RP_COMMAND_BYE};
     s_word_t word = S_READY;
-    while (word < S_WORDS && (number == 0 || s_grammar (guest)->numbers[word] != number))
+    while (word < S_WORDS && (number == 0 || s_grammar (foreign)->numbers[word] != number))
         word++;
-    if (word == S_WORDS || guest->worker != (word != S_REQUEST))
+    if (word == S_WORDS || foreign->worker != (word != S_REQUEST))
         return S_WORDS;
-    guest->command = commands[word];
-    guest->more = word == S_PARTIAL;
+    foreign->command = commands[word];
+    foreign->more = word == S_PARTIAL;
     return word;
 }
 
 /*  A packed header's number and service. Nothing may be missing, nor anything be left.  */
-static rp_dialect_error_t s_read_packed_header (rp_guest_t *guest, const rp_frame_t *frame)
+static rp_dialect_error_t s_read_packed_header (
+  rp_foreign_message_t *foreign, const rp_frame_t *frame)
 {
     const uint8_t *at = frame->data;
-    guest->dialect = RP_DIALECT_PACKED;
-    guest->worker = at[S_PACKED_VERSION + 3] == 'W';
+    foreign->dialect = RP_DIALECT_PACKED;
+    foreign->worker = at[S_PACKED_VERSION + 3] == 'W';
     if (at[S_PACKED_VERSION_SIZE] != S_HEADER_SIZE || frame->size <= S_PACKED_NUMBER)
         return RP_DIALECT_ERROR_PACKED;
-    if (s_version ((const char *) at + S_PACKED_VERSION, &guest->worker) != 2)
+    if (s_version ((const char *) at + S_PACKED_VERSION, &foreign->worker) != 2)
         return RP_DIALECT_ERROR_UNKNOWN;
     uint8_t number = at[S_PACKED_NUMBER];
-    if (at[S_PACKED_ID] != number + (guest->worker ? S_PACKED_WORKER_IDS : 0))
+    if (at[S_PACKED_ID] != number + (foreign->worker ? S_PACKED_WORKER_IDS : 0))
         return RP_DIALECT_ERROR_PACKED;
-    s_word_t word = s_read_number (guest, number);
+    s_word_t word = s_read_number (foreign, number);
     if (word == S_WORDS)
         return RP_DIALECT_ERROR_COMMAND;
     if (word != S_READY && word != S_REQUEST)
@@ -194,7 +196,7 @@ static rp_dialect_error_t s_read_packed_header (rp_guest_t *guest, const rp_fram
     if (frame->size < S_PACKED_SERVICE
         || frame->size != (size_t) S_PACKED_SERVICE + at[S_PACKED_SERVICE_SIZE])
         return RP_DIALECT_ERROR_PACKED;
-    return s_read_name (guest, (const char *) at + S_PACKED_SERVICE, at[S_PACKED_SERVICE_SIZE]);
+    return s_read_name (foreign, (const char *) at + S_PACKED_SERVICE, at[S_PACKED_SERVICE_SIZE]);
 }
 
 /*  The signature, and MDP where the version stands. Two bytes alone could be those of an
@@ -206,101 +208,107 @@ static bool s_is_packed (const rp_frame_t *frame)
 }
 
 static rp_dialect_error_t s_read_packed (
-  rp_guest_t *guest, const rp_frame_t *frames, uint32_t count)
+  rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count)
 {
-    rp_dialect_error_t error = s_read_packed_header (guest, &frames[0]);
+    rp_dialect_error_t error = s_read_packed_header (foreign, &frames[0]);
     if (error != RP_DIALECT_ERROR_NONE)
         return error;
-    if (guest->command == RP_COMMAND_REPLY)
-        return s_read_reply (guest, frames, count, 1);
-    if (guest->command == RP_COMMAND_REQUEST) {
-        guest->body = 1;
+    if (foreign->command == RP_COMMAND_REPLY)
+        return s_read_reply (foreign, frames, count, 1);
+    if (foreign->command == RP_COMMAND_REQUEST) {
+        foreign->body = 1;
         return count > 1 ? RP_DIALECT_ERROR_NONE : RP_DIALECT_ERROR_FRAMES;
     }
     return RP_DIALECT_ERROR_NONE;
 }
 
 /*  What follows the header and the number, from frame at on.  */
-static rp_dialect_error_t s_read_rest (
-  rp_guest_t *guest, s_word_t word, const rp_frame_t *frames, uint32_t count, uint32_t at)
+static rp_dialect_error_t s_read_rest (rp_foreign_message_t *foreign,
+  s_word_t word,
+  const rp_frame_t *frames,
+  uint32_t count,
+  uint32_t at)
 {
     if (word == S_PARTIAL || word == S_FINAL)
-        return s_read_reply (guest, frames, count, at);
+        return s_read_reply (foreign, frames, count, at);
     if (word != S_READY && word != S_REQUEST)
         return RP_DIALECT_ERROR_NONE;
-    guest->body = word == S_REQUEST ? at + 1 : 0;
+    foreign->body = word == S_REQUEST ? at + 1 : 0;
     if (count <= (word == S_REQUEST ? at + 1 : at))
         return RP_DIALECT_ERROR_FRAMES;
-    return s_read_name (guest, frames[at].data, frames[at].size);
+    return s_read_name (foreign, frames[at].data, frames[at].size);
 }
 
 /*  The header is in frame at. What goes before it is an envelope and its empty frame, or
     nothing.  */
 static rp_dialect_error_t s_read_mdp (
-  rp_guest_t *guest, const rp_frame_t *frames, uint32_t count, uint32_t at)
+  rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count, uint32_t at)
 {
     static const rp_dialect_t dialects[3][2] = {
       [1] = {RP_DIALECT_MDP01, RP_DIALECT_MDP01}, [2] = {RP_DIALECT_MDP02, RP_DIALECT_MDP02_EMPTY}};
     uint8_t number = at + 1 < count ? s_frame_number (&frames[at + 1]) : 0;
-    int version = s_frame_version (&frames[at], &guest->worker);
+    int version = s_frame_version (&frames[at], &foreign->worker);
     if (version == 0)
         return RP_DIALECT_ERROR_UNKNOWN;
-    guest->dialect = dialects[version][at > 0];
-    if (guest->dialect == RP_DIALECT_MDP02_EMPTY && !guest->worker
+    foreign->dialect = dialects[version][at > 0];
+    if (foreign->dialect == RP_DIALECT_MDP02_EMPTY && !foreign->worker
         && number == s_grammars[RP_DIALECT_MAJORTOMO][0].numbers[S_REQUEST])
-        guest->dialect = RP_DIALECT_MAJORTOMO;
+        foreign->dialect = RP_DIALECT_MAJORTOMO;
 
     // A worker has no envelope: it is addressed by its routing id alone.
-    if (at == 0 ? version == 1 : guest->worker && at > 1)
+    if (at == 0 ? version == 1 : foreign->worker && at > 1)
         return RP_DIALECT_ERROR_FRAMES;
-    guest->envelope = at > 0 ? at - 1 : 0;
-    if (!s_envelope_fits (frames, guest->envelope))
+    foreign->envelope = at > 0 ? at - 1 : 0;
+    if (!s_envelope_fits (frames, foreign->envelope))
         return RP_DIALECT_ERROR_ENVELOPE;
-    if (!(s_grammar (guest)->parts & S_NUMBER))
-        return s_read_rest (guest, s_read_number (guest, 1), frames, count, at + 1);
+    if (!(s_grammar (foreign)->parts & S_NUMBER))
+        return s_read_rest (foreign, s_read_number (foreign, 1), frames, count, at + 1);
     if (at + 1 >= count)
         return RP_DIALECT_ERROR_FRAMES;
-    s_word_t word = s_read_number (guest, number);
+    s_word_t word = s_read_number (foreign, number);
     if (word == S_WORDS)
         return RP_DIALECT_ERROR_COMMAND;
-    return s_read_rest (guest, word, frames, count, at + 2);
+    return s_read_rest (foreign, word, frames, count, at + 2);
 }
 
-void rp_dialect_read (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count)
+void rp_dialect_read (rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count)
 {
     bool worker;
-    *guest = (rp_guest_t){0};
+    *foreign = (rp_foreign_message_t){0};
     rp_dialect_error_t error = RP_DIALECT_ERROR_UNKNOWN;
     if (count > 0 && s_is_packed (&frames[0]))
-        error = s_read_packed (guest, frames, count);
+        error = s_read_packed (foreign, frames, count);
     else if (count > 0) {
         bool first = s_frame_version (&frames[0], &worker) != 0;
         uint32_t header = first ? 0 : s_first_empty (frames, count) + 1;
         if (header < count)
-            error = s_read_mdp (guest, frames, count, header);
+            error = s_read_mdp (foreign, frames, count, header);
     }
-    s_finish (guest, error);
+    s_finish (foreign, error);
 }
 
-void rp_dialect_read_plain_client (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count)
+void rp_dialect_read_plain_client (
+  rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count)
 {
     uint32_t empty = s_first_empty (frames, count);
-    *guest = (rp_guest_t){.dialect = RP_DIALECT_PLAIN,
+    *foreign = (rp_foreign_message_t){.dialect = RP_DIALECT_PLAIN,
       .command = RP_COMMAND_REQUEST,
       .envelope = empty,
       .body = empty + 1};
     rp_dialect_error_t error = RP_DIALECT_ERROR_NONE;
-    if (guest->body >= count)
+    if (foreign->body >= count)
         error = RP_DIALECT_ERROR_FRAMES;
     else if (!s_envelope_fits (frames, empty))
         error = RP_DIALECT_ERROR_ENVELOPE;
-    s_finish (guest, error);
+    s_finish (foreign, error);
 }
 
-void rp_dialect_read_plain_worker (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count)
+void rp_dialect_read_plain_worker (
+  rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count)
 {
-    *guest = (rp_guest_t){.dialect = RP_DIALECT_PLAIN, .worker = true, .command = RP_COMMAND_REPLY};
-    s_finish (guest, s_read_reply (guest, frames, count, 0));
+    *foreign = (rp_foreign_message_t){
+      .dialect = RP_DIALECT_PLAIN, .worker = true, .command = RP_COMMAND_REPLY};
+    s_finish (foreign, s_read_reply (foreign, frames, count, 0));
 }
 
 /*  ---- Writing -------------------------------------------------------------------------------- */

@@ -2,10 +2,10 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Guests are peers that do not speak Riposte's own protocol. What they say is read into the terms
-    of that protocol (READY is HELLO, DISCONNECT is BYE, PARTIAL is REPLY with RP_FLAG_MORE), and
-    what is to be said to them is written from a native head. Who they are is not decided here: that
-    is the session's, and the core does not know which dialect a session speaks.
+    Foreign peers are peers that do not speak Riposte's own protocol. What they say is read into the
+    terms of that protocol (READY is HELLO, DISCONNECT is BYE, PARTIAL is REPLY with RP_FLAG_MORE),
+    and what is to be said to them is written from a native head. Who they are is not decided here:
+    that is the session's, and the core does not know which dialect a session speaks.
 
     Frames are those after the routing id that a ROUTER puts before a message. A body passes through
     frame by frame; this codec says only where it begins.
@@ -67,8 +67,8 @@ typedef enum {
 #define RP_ENVELOPE_FRAMES_MAX 8u
 #define RP_ENVELOPE_BYTES_MAX 1024u
 
-/*  What a guest said. On an error, dialect and worker say what was understood of its kind (NATIVE:
-    nothing was), so that it can be answered in its own terms.  */
+/*  What a foreign peer said. On an error, dialect and worker say what was understood of its kind
+    (NATIVE: nothing was), so that it can be answered in its own terms.  */
 typedef struct {
     rp_dialect_error_t error;
     rp_dialect_t dialect;
@@ -82,7 +82,7 @@ typedef struct {
     uint32_t envelope; /* REQUEST: frames 0 … envelope - 1 are the return envelope */
     uint32_t body; /* REQUEST, REPLY: number of the first body frame, of which there is at least one
                           (in PACKED and in MDP replies alike) */
-} rp_guest_t;
+} rp_foreign_message_t;
 
 /*  True if a message on the port that speaks all protocols is a native one, good or bad. The
     signature alone does not say so: the number with which a REQ socket marks a request
@@ -91,17 +91,19 @@ typedef struct {
 bool rp_dialect_is_native (const rp_frame_t *frames, uint32_t count);
 
 /*  Reads a message on the port that speaks MDP, both versions, and their dialects. frames does not
-    hold a native message. Sets *guest completely.
+    hold a native message. Sets *foreign peer completely.
 
     Frames behind those that a command has are ignored, as by every earlier broker.  */
-void rp_dialect_read (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count);
+void rp_dialect_read (rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count);
 
 /*  Reads a message on a plain frontend: a REQUEST without a name (the listener knows it).
     Everything after the first empty frame is body.  */
-void rp_dialect_read_plain_client (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count);
+void rp_dialect_read_plain_client (
+  rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count);
 
 /*  Reads a message on a plain backend: a REPLY.  */
-void rp_dialect_read_plain_worker (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count);
+void rp_dialect_read_plain_worker (
+  rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count);
 
 /*  The frames that go before a body (and, to a client, after its return envelope). Not to be
     copied: its frames point into it.  */
@@ -112,10 +114,10 @@ typedef struct {
     uint8_t bytes[RP_WIRE_NAME_MAX + 32];
 } rp_prefix_t;
 
-/*  Writes what a native head says, for a guest of this dialect on this side. Of the head: command;
-    for REPLY (to a client) name is the service, RP_FLAG_MORE says PARTIAL; for REQUEST (to a
-    worker) id is the token. False if the dialect has no word for it (WELCOME, CREDIT, heartbeats to
-    a client, PARTIAL in MDP 0.1 …): then nothing is to be sent.  */
+/*  Writes what a native head says, for a foreign peer of this dialect on this side. Of the head:
+    command; for REPLY (to a client) name is the service, RP_FLAG_MORE says PARTIAL; for REQUEST (to
+    a worker) id is the token. False if the dialect has no word for it (WELCOME, CREDIT, heartbeats
+    to a client, PARTIAL in MDP 0.1 …): then nothing is to be sent.  */
 bool rp_dialect_write (
   rp_prefix_t *prefix, rp_dialect_t dialect, bool worker, const rp_head_t *head);
 

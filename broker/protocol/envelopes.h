@@ -1,10 +1,11 @@
-/*  Return envelopes: how a guest wants its replies addressed, kept while its requests are open.
+/*  Return envelopes: how a foreign peer wants its replies addressed, kept while its requests are
+    open.
 
     SPDX-License-Identifier: MPL-2.0
 
-    The core knows a client's request by a number that the client chose. A guest chooses none, so
-    the number of its envelope is that number: slot and generation, never 0, and found in no other
-    life of the process.
+    The core knows a client's request by a number that the client chose. A foreign peer chooses
+    none, so the number of its envelope is that number: slot and generation, never 0, and found in
+    no other life of the process.
 
     An envelope belongs to a list, its session's, so that all of a session go at once.
 

@@ -10,63 +10,63 @@
 
 #include "broker/core/dispatch.h"
 
-void rp_guests_init (
-  rp_guests_t *self, rp_message_pool_t *pool, const rp_limits_t *limits, uint64_t seed)
+void rp_foreign_init (
+  rp_foreign_t *self, rp_message_pool_t *pool, const rp_limits_t *limits, uint64_t seed)
 {
-    *self = (rp_guests_t){.pool = pool, .limits = limits};
+    *self = (rp_foreign_t){.pool = pool, .limits = limits};
     rp_list_init (&self->sessions);
     // Refused requests have an envelope too, until the refusal has gone out.
     rp_envelopes_init (
       &self->envelopes, (uint32_t) (limits->total_queue + limits->max_clients), (uint32_t) seed);
 }
 
-void rp_guests_clear (rp_guests_t *self)
+void rp_foreign_clear (rp_foreign_t *self)
 {
     for (rp_list_node_t *node; (node = rp_list_first (&self->sessions));) {
-        rp_guest_session_t *session = RP_CONTAINER (node, rp_guest_session_t, node);
-        rp_guests_end (self, &session);
+        rp_foreign_session_t *foreign_session = RP_CONTAINER (node, rp_foreign_session_t, node);
+        rp_foreign_end (self, &foreign_session);
     }
     rp_envelopes_clear (&self->envelopes);
 }
 
-rp_guest_session_t *rp_guests_begin (rp_guests_t *self, rp_dialect_t dialect, bool worker)
+rp_foreign_session_t *rp_foreign_begin (rp_foreign_t *self, rp_dialect_t dialect, bool worker)
 {
-    rp_guest_session_t *session = malloc (sizeof *session);
-    if (!session)
+    rp_foreign_session_t *foreign_session = malloc (sizeof *foreign_session);
+    if (!foreign_session)
         return NULL;
-    session->dialect = dialect;
-    session->worker = worker;
-    rp_list_init (&session->envelopes);
-    rp_list_append (&self->sessions, &session->node);
+    foreign_session->dialect = dialect;
+    foreign_session->worker = worker;
+    rp_list_init (&foreign_session->envelopes);
+    rp_list_append (&self->sessions, &foreign_session->node);
     self->joined[dialect]++;
     self->there[dialect]++;
-    return session;
+    return foreign_session;
 }
 
-void rp_guests_change (
-  rp_guests_t *self, rp_guest_session_t *session, rp_dialect_t dialect, bool worker)
+void rp_foreign_change (
+  rp_foreign_t *self, rp_foreign_session_t *foreign_session, rp_dialect_t dialect, bool worker)
 {
-    self->there[session->dialect]--;
+    self->there[foreign_session->dialect]--;
     self->there[dialect]++;
-    session->dialect = dialect;
-    session->worker = worker;
+    foreign_session->dialect = dialect;
+    foreign_session->worker = worker;
 }
 
-void rp_guests_end (rp_guests_t *self, rp_guest_session_t **session_p)
+void rp_foreign_end (rp_foreign_t *self, rp_foreign_session_t **session_p)
 {
-    rp_guest_session_t *session = *session_p;
-    if (!session)
+    rp_foreign_session_t *foreign_session = *session_p;
+    if (!foreign_session)
         return;
     *session_p = NULL;
-    rp_envelopes_drop_all (&self->envelopes, &session->envelopes);
-    rp_list_remove (&session->node);
-    self->there[session->dialect]--;
-    free (session);
+    rp_envelopes_drop_all (&self->envelopes, &foreign_session->envelopes);
+    rp_list_remove (&foreign_session->node);
+    self->there[foreign_session->dialect]--;
+    free (foreign_session);
 }
 
 /*  ---- In ------------------------------------------------------------------------------------- */
 
-uint32_t rp_guests_frames (rp_message_t *message, rp_frame_t *frames)
+uint32_t rp_foreign_frames (rp_message_t *message, rp_frame_t *frames)
 {
     for (uint32_t index = 0; index < message->count; index++) {
         zmq_msg_t *frame = rp_message_frame (message, index);
@@ -75,49 +75,50 @@ uint32_t rp_guests_frames (rp_message_t *message, rp_frame_t *frames)
     return message->count;
 }
 
-void rp_guests_hello (const rp_guests_t *self, const rp_guest_t *guest, rp_head_t *head)
+void rp_foreign_hello (
+  const rp_foreign_t *self, const rp_foreign_message_t *foreign, rp_head_t *head)
 {
-    const char *kind = rp_dialect_name (guest->dialect);
+    const char *kind = rp_dialect_name (foreign->dialect);
     *head = (rp_head_t){.command = RP_COMMAND_HELLO,
-      .time = (uint32_t) self->limits->guest_heartbeat,
+      .time = (uint32_t) self->limits->foreign_heartbeat,
       .key = kind,
       .key_size = (uint8_t) strlen (kind)};
-    if (!guest->worker)
+    if (!foreign->worker)
         return;
     head->flags = RP_FLAG_WORKER;
-    head->value = (uint32_t) self->limits->guest_window;
-    head->name = guest->name;
-    head->name_size = guest->name_size;
+    head->value = (uint32_t) self->limits->foreign_window;
+    head->name = foreign->name;
+    head->name_size = foreign->name_size;
 }
 
-uint8_t rp_guests_traits (const rp_guest_t *guest)
+uint8_t rp_foreign_traits (const rp_foreign_message_t *foreign)
 {
-    if (guest->worker)
-        return guest->dialect == RP_DIALECT_PLAIN ? RP_TRAIT_MUTE
-                                                  : RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN;
-    bool parts = guest->dialect != RP_DIALECT_MDP01 && guest->dialect != RP_DIALECT_PLAIN;
+    if (foreign->worker)
+        return foreign->dialect == RP_DIALECT_PLAIN ? RP_TRAIT_MUTE
+                                                    : RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN;
+    bool parts = foreign->dialect != RP_DIALECT_MDP01 && foreign->dialect != RP_DIALECT_PLAIN;
     return parts ? RP_TRAIT_MUTE | RP_TRAIT_PARTS : RP_TRAIT_MUTE;
 }
 
 /*  What a client says needs an id, by which the reply finds its envelope.  */
-static bool s_fill_head (rp_guests_t *self,
-  rp_guest_session_t *session,
-  const rp_guest_t *guest,
+static bool s_fill_head (rp_foreign_t *self,
+  rp_foreign_session_t *foreign_session,
+  const rp_foreign_message_t *foreign,
   const rp_frame_t *frames,
   rp_head_t *head)
 {
-    *head = (rp_head_t){.command = guest->command};
-    if (guest->command == RP_COMMAND_REPLY) {
-        head->id = guest->token;
-        head->flags = guest->more ? RP_FLAG_MORE : 0;
+    *head = (rp_head_t){.command = foreign->command};
+    if (foreign->command == RP_COMMAND_REPLY) {
+        head->id = foreign->token;
+        head->flags = foreign->more ? RP_FLAG_MORE : 0;
     }
-    else if (guest->command == RP_COMMAND_REQUEST) {
-        head->id = rp_envelopes_add (&self->envelopes, &session->envelopes, frames, guest->envelope,
-          guest->name, guest->name_size);
-        head->name = guest->name;
-        head->name_size = guest->name_size;
-        head->time = head->value = (uint32_t) self->limits->guest_deadline;
-        head->attempts = (uint8_t) self->limits->guest_attempts;
+    else if (foreign->command == RP_COMMAND_REQUEST) {
+        head->id = rp_envelopes_add (&self->envelopes, &foreign_session->envelopes, frames,
+          foreign->envelope, foreign->name, foreign->name_size);
+        head->name = foreign->name;
+        head->name_size = foreign->name_size;
+        head->time = head->value = (uint32_t) self->limits->foreign_deadline;
+        head->attempts = (uint8_t) self->limits->foreign_attempts;
         return head->id != 0;
     }
     return true;
@@ -151,27 +152,27 @@ static bool s_replace_envelope (rp_message_t *message, const rp_head_t *head, ui
     return true;
 }
 
-bool rp_guests_take (rp_guests_t *self,
-  rp_guest_session_t *session,
-  const rp_guest_t *guest,
+bool rp_foreign_take (rp_foreign_t *self,
+  rp_foreign_session_t *foreign_session,
+  const rp_foreign_message_t *foreign,
   rp_message_t *message,
   rp_head_t *head)
 {
-    rp_frame_t frames[RP_GUEST_FRAMES_MAX];
-    rp_guests_frames (message, frames);
-    bool has_body = guest->command == RP_COMMAND_REQUEST || guest->command == RP_COMMAND_REPLY;
-    uint32_t body = has_body ? guest->body : message->count;
-    if (!s_fill_head (self, session, guest, frames, head))
+    rp_frame_t frames[RP_FOREIGN_FRAMES_MAX];
+    rp_foreign_frames (message, frames);
+    bool has_body = foreign->command == RP_COMMAND_REQUEST || foreign->command == RP_COMMAND_REPLY;
+    uint32_t body = has_body ? foreign->body : message->count;
+    if (!s_fill_head (self, foreign_session, foreign, frames, head))
         return false;
     if (!s_replace_envelope (message, head, body)) {
-        if (guest->command == RP_COMMAND_REQUEST)
+        if (foreign->command == RP_COMMAND_REQUEST)
             rp_envelopes_remove (&self->envelopes, head->id);
         return false;
     }
     // The name lay in a frame that is gone.
     return rp_wire_decode (head, rp_message_data (message), rp_message_size (message))
              == RP_WIRE_ERROR_NONE
-           || guest->command == RP_COMMAND_REPLY;
+           || foreign->command == RP_COMMAND_REPLY;
 }
 
 /*  ---- Out ------------------------------------------------------------------------------------ */
@@ -210,7 +211,7 @@ static void s_add_body (
 
 /*  What a client gets of a reply, whose protocol has no status. False if that is nothing.  */
 static bool s_add_outcome (
-  const rp_guests_t *self, s_parts_t *parts, rp_message_t *native, const rp_head_t *head)
+  const rp_foreign_t *self, s_parts_t *parts, rp_message_t *native, const rp_head_t *head)
 {
     bool answered = head->status == RP_OK || head->status == RP_APP_ERROR;
     bool empty = native->count == 1 && rp_message_size (native) == head->size;
@@ -222,7 +223,7 @@ static bool s_add_outcome (
         s_add (parts, head->text, head->text_size, NULL);
         return true;
     }
-    if (!self->limits->guest_errors)
+    if (!self->limits->foreign_errors)
         return false;
     const char *name = rp_status_name (head->status);
     s_add (parts, name, strlen (name), NULL);
@@ -263,7 +264,7 @@ static rp_message_t *s_compose (rp_message_pool_t *pool, const s_parts_t *parts)
 }
 
 static rp_message_t *s_to_client (
-  rp_guests_t *self, rp_dialect_t dialect, rp_message_t *native, rp_head_t *head)
+  rp_foreign_t *self, rp_dialect_t dialect, rp_message_t *native, rp_head_t *head)
 {
     const rp_envelope_t *envelope =
       head->command == RP_COMMAND_REPLY ? rp_envelopes_find (&self->envelopes, head->id) : NULL;
@@ -288,17 +289,17 @@ static rp_message_t *s_to_client (
     return message;
 }
 
-rp_message_t *rp_guests_translate (
-  rp_guests_t *self, const rp_guest_session_t *session, rp_message_t *native)
+rp_message_t *rp_foreign_translate (
+  rp_foreign_t *self, const rp_foreign_session_t *foreign_session, rp_message_t *native)
 {
     rp_head_t head;
     // A REPLY with MORE is no message of the native protocol's, but decodes up to its flags.
     (void) rp_wire_decode (&head, rp_message_data (native), rp_message_size (native));
-    if (!session->worker)
-        return s_to_client (self, session->dialect, native, &head);
+    if (!foreign_session->worker)
+        return s_to_client (self, foreign_session->dialect, native, &head);
     rp_prefix_t prefix;
     errno = 0;
-    if (!rp_dialect_write (&prefix, session->dialect, true, &head))
+    if (!rp_dialect_write (&prefix, foreign_session->dialect, true, &head))
         return NULL;
     s_parts_t parts = {.count = 0};
     s_add_frames (&parts, prefix.frames, prefix.count);

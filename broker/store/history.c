@@ -22,7 +22,7 @@
 
 static const char *const s_names[] = {
 #define S_NAME(name, text) text,
-  RP_NOTE_MAP (S_NAME)
+  RP_RECORD_MAP (S_NAME)
 #undef S_NAME
 };
 
@@ -110,13 +110,15 @@ void rp_history_clear (rp_history_t *self)
     *self = (rp_history_t){0};
 }
 
-void rp_history_message (rp_history_t *self, int64_t now, rp_peer_id_t peer, const rp_head_t *head)
+void rp_history_message (
+  rp_history_t *self, int64_t now, rp_session_id_t session, const rp_head_t *head)
 {
-    if (peer.v == 0 || (head->command != RP_COMMAND_REQUEST && head->command != RP_COMMAND_CANCEL))
+    if (session.v == 0
+        || (head->command != RP_COMMAND_REQUEST && head->command != RP_COMMAND_CANCEL))
         return;
     bool request = head->command == RP_COMMAND_REQUEST;
     s_begin (self, now, request ? "request" : "cancel");
-    s_number (self, "session", peer.v);
+    s_number (self, "session", session.v);
     s_number (self, "id", head->id);
     if (request) {
         rp_header_t name = {.value_size = 0};
@@ -128,54 +130,55 @@ void rp_history_message (rp_history_t *self, int64_t now, rp_peer_id_t peer, con
     s_end_line (self);
 }
 
-static void s_note_peer (rp_history_t *self, const rp_action_t *action)
+static void s_record_session (rp_history_t *self, const rp_action_t *action)
 {
-    const rp_note_t *note = &action->note;
-    s_number (self, "session", action->peer.v);
-    if (note->kind == RP_NOTE_JOIN) {
+    const rp_record_t *note = &action->note;
+    s_number (self, "session", action->session.v);
+    if (note->kind == RP_RECORD_JOIN) {
         s_add (self, "\trole=%s", note->worker.v ? "worker" : "client");
         s_text (self, "name", note->name, strlen (note->name));
         s_text (self, "service", note->service, strlen (note->service));
     }
-    if (note->worker.v && (note->kind == RP_NOTE_JOIN || note->kind == RP_NOTE_WINDOW))
+    if (note->worker.v && (note->kind == RP_RECORD_JOIN || note->kind == RP_RECORD_WINDOW))
         s_number (self, "window", note->window);
 }
 
-static void s_note_request (rp_history_t *self, const rp_action_t *action)
+static void s_record_request (rp_history_t *self, const rp_action_t *action)
 {
-    const rp_note_t *note = &action->note;
-    s_number (self, "session", action->peer.v);
+    const rp_record_t *note = &action->note;
+    s_number (self, "session", action->session.v);
     s_number (self, "id", note->id);
-    if (note->kind == RP_NOTE_ACCEPT)
+    if (note->kind == RP_RECORD_ACCEPT)
         s_text (self, "service", note->service, strlen (note->service));
     if (action->token.v) {
         s_number (self, "token", action->token.v);
         s_number (self, "worker", note->worker.v);
     }
-    if (note->kind == RP_NOTE_ACCEPT || note->kind == RP_NOTE_FINAL)
-        s_number (self, "attempts", note->kind == RP_NOTE_FINAL ? note->attempt : note->attempts);
-    else if (note->kind != RP_NOTE_REFUSE)
+    if (note->kind == RP_RECORD_ACCEPT || note->kind == RP_RECORD_FINAL)
+        s_number (self, "attempts", note->kind == RP_RECORD_FINAL ? note->attempt : note->attempts);
+    else if (note->kind != RP_RECORD_REFUSE)
         s_number (self, "attempt", note->attempt);
-    if (note->kind == RP_NOTE_DISPATCH)
+    if (note->kind == RP_RECORD_DISPATCH)
         s_number (self, "conv", note->conversation);
-    if (note->kind == RP_NOTE_ACCEPT || note->kind == RP_NOTE_DISPATCH)
+    if (note->kind == RP_RECORD_ACCEPT || note->kind == RP_RECORD_DISPATCH)
         s_add (self, "\tdeadline=%" PRId64, note->deadline);
-    if (note->kind == RP_NOTE_REFUSE || note->kind == RP_NOTE_ANSWER || note->kind == RP_NOTE_FINAL)
+    if (note->kind == RP_RECORD_REFUSE || note->kind == RP_RECORD_ANSWER
+        || note->kind == RP_RECORD_FINAL)
         s_status (self, note->status);
 }
 
-void rp_history_note (rp_history_t *self, int64_t now, const rp_action_t *action)
+void rp_history_record (rp_history_t *self, int64_t now, const rp_action_t *action)
 {
     s_begin (self, now, s_names[action->note.kind]);
-    if (action->note.kind <= RP_NOTE_LEAVE) {
-        s_note_peer (self, action);
+    if (action->note.kind <= RP_RECORD_LEAVE) {
+        s_record_session (self, action);
     }
-    else if (action->note.kind == RP_NOTE_LATE) {
+    else if (action->note.kind == RP_RECORD_LATE) {
         s_number (self, "worker", action->note.worker.v);
         s_number (self, "token", action->token.v);
     }
     else {
-        s_note_request (self, action);
+        s_record_request (self, action);
     }
     s_end_line (self);
 }

@@ -53,10 +53,11 @@ static inline bool rp_history_is_kept (const rp_history_t *self)
 }
 
 /*  A message came in, from a session: REQUEST and CANCEL are noted before the core decides.  */
-void rp_history_message (rp_history_t *self, int64_t now, rp_peer_id_t peer, const rp_head_t *head);
+void rp_history_message (
+  rp_history_t *self, int64_t now, rp_session_id_t session, const rp_head_t *head);
 
 /*  What the core decided: an RP_ACTION_HISTORY.  */
-void rp_history_note (rp_history_t *self, int64_t now, const rp_action_t *action);
+void rp_history_record (rp_history_t *self, int64_t now, const rp_action_t *action);
 
 /*  The counters, at most once in RP_HISTORY_SCRAPE_US.  */
 #define RP_HISTORY_SCRAPE_US 1000000

@@ -8,7 +8,7 @@
 /*  Headers and body, bytes: what is larger is not worth a copy.  */
 #define S_LARGEST 4096u
 
-struct rp_parcel {
+struct rp_compact_body {
     uint32_t body_size;
     uint16_t headers_size;
     bool has_body; /* which may be empty */
@@ -30,14 +30,15 @@ static const uint8_t *s_body (const rp_head_t *head, rp_message_t *message, size
     return zmq_msg_data (frame);
 }
 
-rp_parcel_t *rp_parcel_new (rp_message_pool_t *pool, const rp_head_t *head, rp_message_t *message)
+rp_compact_body_t *rp_compact_body_new (
+  rp_message_pool_t *pool, const rp_head_t *head, rp_message_t *message)
 {
     uint32_t body_frames = message->count - 1 + ((head->flags & RP_FLAG_INLINE) != 0);
     if (body_frames > 1 || message->bytes > S_LARGEST)
         return NULL;
     size_t size;
     const uint8_t *body = s_body (head, message, &size);
-    rp_parcel_t *self = malloc (sizeof *self + head->headers_size + size);
+    rp_compact_body_t *self = malloc (sizeof *self + head->headers_size + size);
     if (!self)
         return NULL;
     self->body_size = (uint32_t) size;
@@ -51,14 +52,14 @@ rp_parcel_t *rp_parcel_new (rp_message_pool_t *pool, const rp_head_t *head, rp_m
     return self;
 }
 
-void rp_parcel_destroy (rp_parcel_t **self_p)
+void rp_compact_body_destroy (rp_compact_body_t **self_p)
 {
     free (*self_p);
     *self_p = NULL;
 }
 
-rp_message_t *rp_parcel_open (
-  const rp_parcel_t *self, rp_message_pool_t *pool, const rp_head_t *head)
+rp_message_t *rp_compact_body_open (
+  const rp_compact_body_t *self, rp_message_pool_t *pool, const rp_head_t *head)
 {
     rp_head_t whole = *head;
     whole.headers = self->bytes;

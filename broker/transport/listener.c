@@ -14,27 +14,27 @@
       | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL                       \
       | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
 
-/*  Its last byte is the gate's number.  */
-static const uint8_t s_prefix[RP_GATE_PREFIX - 1] = {0, 'g', 'a', 't', 'e', 0, 0};
+/*  Its last byte is the listener's number.  */
+static const uint8_t s_prefix[RP_LISTENER_PREFIX - 1] = {0, 'g', 'a', 't', 'e', 0, 0};
 
-bool rp_gate_open (rp_gate_t *self,
+bool rp_listener_open (rp_listener_t *self,
   void *context,
-  rp_gate_kind_t kind,
+  rp_listener_kind_t kind,
   uint8_t number,
   const char *service,
   int64_t max_frame,
   int backlog)
 {
-    *self = (rp_gate_t){.kind = kind, .number = number, .monitor_unread = true};
+    *self = (rp_listener_t){.kind = kind, .number = number, .monitor_unread = true};
     memcpy (self->service, service, strlen (service) + 1);
-    self->socket = kind == RP_GATE_BACK ? rp_socket_backend (context, max_frame, backlog)
-                                        : rp_socket_router (context, max_frame, backlog);
+    self->socket = kind == RP_LISTENER_BACK ? rp_socket_backend (context, max_frame, backlog)
+                                            : rp_socket_router (context, max_frame, backlog);
     if (self->socket)
         self->monitor = rp_socket_monitor (context, self->socket, S_MONITOR_EVENTS, number + 1u);
     return self->monitor != NULL;
 }
 
-void rp_gate_close (rp_gate_t *self, int linger_ms)
+void rp_listener_close (rp_listener_t *self, int linger_ms)
 {
     if (self->socket)
         zmq_setsockopt (self->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
@@ -52,19 +52,19 @@ static int s_descriptor (void *socket)
     return socket && zmq_getsockopt (socket, ZMQ_FD, &descriptor, &size) == 0 ? descriptor : -1;
 }
 
-int rp_gate_descriptor (const rp_gate_t *self)
+int rp_listener_descriptor (const rp_listener_t *self)
 {
     return s_descriptor (self->socket);
 }
 
-int rp_gate_monitor_descriptor (const rp_gate_t *self)
+int rp_listener_monitor_descriptor (const rp_listener_t *self)
 {
     return s_descriptor (self->monitor);
 }
 
 /*  ---- REP peers ------------------------------------------------------------------------------ */
 
-void rp_gate_came (rp_gate_t *self, int descriptor, int64_t now)
+void rp_listener_came (rp_listener_t *self, int descriptor, int64_t now)
 {
     if (self->undecided_count == self->undecided_capacity) {
         uint32_t capacity = self->undecided_capacity ? self->undecided_capacity * 2 : 16;
@@ -78,7 +78,7 @@ void rp_gate_came (rp_gate_t *self, int descriptor, int64_t now)
       .descriptor = descriptor, .until = now + (int64_t) RP_SOCKET_HANDSHAKE_MS * 1000};
 }
 
-bool rp_gate_shook_hands (rp_gate_t *self)
+bool rp_listener_shook_hands (rp_listener_t *self)
 {
     bool counts = self->ready < self->undecided_count; // if not, one who went before had counted
     if (counts) {
@@ -90,7 +90,7 @@ bool rp_gate_shook_hands (rp_gate_t *self)
     return counts;
 }
 
-void rp_gate_failed (rp_gate_t *self)
+void rp_listener_failed (rp_listener_t *self)
 {
     self->failed = true;
 }
@@ -98,7 +98,7 @@ void rp_gate_failed (rp_gate_t *self)
 /*  Takes out one of whom it was not known whether it counted. False if it did not, as far as can be
     seen: if it went at once and others are not known either, it was of the wrong type. Should that
     be wrong, there is one too many until another of them goes or its handshake is done.  */
-static bool s_decide (rp_gate_t *self, uint32_t index, int64_t now)
+static bool s_decide (rp_listener_t *self, uint32_t index, int64_t now)
 {
     bool at_once = now < self->undecided[index].until;
     self->undecided[index] = self->undecided[--self->undecided_count];
@@ -108,7 +108,7 @@ static bool s_decide (rp_gate_t *self, uint32_t index, int64_t now)
     return counted;
 }
 
-bool rp_gate_went (rp_gate_t *self, int descriptor, int64_t now)
+bool rp_listener_went (rp_listener_t *self, int descriptor, int64_t now)
 {
     uint32_t index = 0;
     while (index < self->undecided_count && self->undecided[index].descriptor != descriptor)
@@ -124,31 +124,33 @@ bool rp_gate_went (rp_gate_t *self, int descriptor, int64_t now)
 
 static bool s_is_prefixed (const void *key, size_t size)
 {
-    return size >= RP_GATE_PREFIX && memcmp (key, s_prefix, sizeof s_prefix) == 0;
+    return size >= RP_LISTENER_PREFIX && memcmp (key, s_prefix, sizeof s_prefix) == 0;
 }
 
-const void *rp_gate_key (
-  const rp_gate_t *self, const void *routing_id, size_t *size, uint8_t buffer[RP_GATE_KEY_MAX])
+const void *rp_listener_key (const rp_listener_t *self,
+  const void *routing_id,
+  size_t *size,
+  uint8_t buffer[RP_LISTENER_KEY_MAX])
 {
     if (self->number == 0 && !s_is_prefixed (routing_id, *size))
         return routing_id;
     memcpy (buffer, s_prefix, sizeof s_prefix);
     buffer[sizeof s_prefix] = self->number;
     if (*size)
-        memcpy (buffer + RP_GATE_PREFIX, routing_id, *size);
-    *size += RP_GATE_PREFIX;
+        memcpy (buffer + RP_LISTENER_PREFIX, routing_id, *size);
+    *size += RP_LISTENER_PREFIX;
     return buffer;
 }
 
-uint8_t rp_gate_of_key (const void *key, size_t size)
+uint8_t rp_listener_of_key (const void *key, size_t size)
 {
     return s_is_prefixed (key, size) ? ((const uint8_t *) key)[sizeof s_prefix] : 0;
 }
 
-const void *rp_gate_routing_id (const void *key, size_t *size)
+const void *rp_listener_routing_id (const void *key, size_t *size)
 {
     if (!s_is_prefixed (key, *size))
         return key;
-    *size -= RP_GATE_PREFIX;
-    return *size ? (const uint8_t *) key + RP_GATE_PREFIX : NULL;
+    *size -= RP_LISTENER_PREFIX;
+    return *size ? (const uint8_t *) key + RP_LISTENER_PREFIX : NULL;
 }

@@ -1,16 +1,16 @@
-/*  Gates: the sockets through which peers reach the broker.
+/*  Listeners: the sockets through which peers reach the broker.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Gate 0 is the ROUTER that speaks Riposte's own protocol and MDP. A plain service has two more: a
-    ROUTER in front, for unmodified REQ or DEALER clients, and a DEALER at the back, for unmodified
-    REP workers, which are one session together: a DEALER gives each request to the next of them,
-    and does not say to which.
+    Listener 0 is the ROUTER that speaks Riposte's own protocol and MDP. A plain service has two
+    more: a ROUTER in front, for unmodified REQ or DEALER clients, and a DEALER at the back, for
+    unmodified REP workers, which are one session together: a DEALER gives each request to the next
+    of them, and does not say to which.
 
     Sessions are known by their routing id, which is unique in one ROUTER only. A key is a routing
-    id that is unique among all gates: those of gate 0 as they are, those of others behind a prefix
-    with the gate's number. A peer may choose any routing id, also one that begins like a prefix; on
-    gate 0 such a one gets a prefix too.
+    id that is unique among all listeners: those of listener 0 as they are, those of others behind a
+    prefix with the listener's number. A peer may choose any routing id, also one that begins like a
+    prefix; on listener 0 such a one gets a prefix too.
 
     How many REP workers are connected is known from what the monitor of their gate tells. It does
     not say whose handshake was done, and of a peer of the wrong type only that it came and went; so
@@ -30,12 +30,12 @@
 #include "common/wire/head.h"
 #include "common/wire/ids.h"
 
-typedef enum { RP_GATE_OPEN, RP_GATE_FRONT, RP_GATE_BACK } rp_gate_kind_t;
+typedef enum { RP_LISTENER_OPEN, RP_LISTENER_FRONT, RP_LISTENER_BACK } rp_listener_kind_t;
 
-/*  Gate 0 and two for each plain service.  */
-#define RP_GATES_MAX 33u
-#define RP_GATE_PREFIX 8u
-#define RP_GATE_KEY_MAX (RP_GATE_PREFIX + 255u)
+/*  Listener 0 and two for each plain service.  */
+#define RP_LISTENERS_MAX 33u
+#define RP_LISTENER_PREFIX 8u
+#define RP_LISTENER_KEY_MAX (RP_LISTENER_PREFIX + 255u)
 
 /*  A connection of which it is not known whether its handshake was done.  */
 typedef struct {
@@ -44,52 +44,54 @@ typedef struct {
 } rp_newcomer_t;
 
 typedef struct {
-    rp_gate_kind_t kind;
+    rp_listener_kind_t kind;
     uint8_t number;
     bool monitor_unread; /* its descriptor tells nothing until it has been read to its end */
     void *socket;
     void *monitor;
-    char service[RP_WIRE_NAME_MAX + 1]; /* of a plain one; "" for gate 0 */
-    uint32_t connected;                 /* RP_GATE_BACK: REP peers, whose handshake is done */
-    int64_t looked;           /* RP_GATE_BACK: when it was last seen to that they have one */
-    rp_newcomer_t *undecided; /* RP_GATE_BACK: `ready` of them are among the connected */
+    char service[RP_WIRE_NAME_MAX + 1]; /* of a plain one; "" for listener 0 */
+    uint32_t connected;                 /* RP_LISTENER_BACK: REP peers, whose handshake is done */
+    int64_t looked;           /* RP_LISTENER_BACK: when it was last seen to that they have one */
+    rp_newcomer_t *undecided; /* RP_LISTENER_BACK: `ready` of them are among the connected */
     uint32_t undecided_count;
     uint32_t undecided_capacity;
     uint32_t ready;
-    bool failed; /* RP_GATE_BACK: a handshake, of the one who goes next */
-} rp_gate_t;
+    bool failed; /* RP_LISTENER_BACK: a handshake, of the one who goes next */
+} rp_listener_t;
 
 /*  Opens the socket and its monitor. False with errno; self may be closed all the same.  */
-bool rp_gate_open (rp_gate_t *self,
+bool rp_listener_open (rp_listener_t *self,
   void *context,
-  rp_gate_kind_t kind,
+  rp_listener_kind_t kind,
   uint8_t number,
   const char *service,
   int64_t max_frame,
   int backlog);
 
-void rp_gate_close (rp_gate_t *self, int linger_ms);
+void rp_listener_close (rp_listener_t *self, int linger_ms);
 
 /*  What poll says of it is that it is to be asked; -1 if it is not open.  */
-int rp_gate_descriptor (const rp_gate_t *self);
-int rp_gate_monitor_descriptor (const rp_gate_t *self);
+int rp_listener_descriptor (const rp_listener_t *self);
+int rp_listener_monitor_descriptor (const rp_listener_t *self);
 
-/*  What the monitor of RP_GATE_BACK tells: somebody came, somebody's handshake was done, or failed,
-    somebody went. They keep `connected`; false if it stays as it is. now: µs.  */
-void rp_gate_came (rp_gate_t *self, int descriptor, int64_t now);
-bool rp_gate_shook_hands (rp_gate_t *self);
-void rp_gate_failed (rp_gate_t *self);
-bool rp_gate_went (rp_gate_t *self, int descriptor, int64_t now);
+/*  What the monitor of RP_LISTENER_BACK tells: somebody came, somebody's handshake was done, or
+    failed, somebody went. They keep `connected`; false if it stays as it is. now: µs.  */
+void rp_listener_came (rp_listener_t *self, int descriptor, int64_t now);
+bool rp_listener_shook_hands (rp_listener_t *self);
+void rp_listener_failed (rp_listener_t *self);
+bool rp_listener_went (rp_listener_t *self, int descriptor, int64_t now);
 
 /*  The key of a routing id, whose size becomes the key's: the routing id itself, or in buffer.
-    RP_GATE_BACK has one key only, of an empty routing id.  */
-const void *rp_gate_key (
-  const rp_gate_t *self, const void *routing_id, size_t *size, uint8_t buffer[RP_GATE_KEY_MAX]);
+    RP_LISTENER_BACK has one key only, of an empty routing id.  */
+const void *rp_listener_key (const rp_listener_t *self,
+  const void *routing_id,
+  size_t *size,
+  uint8_t buffer[RP_LISTENER_KEY_MAX]);
 
 /*  The number of the gate that a key belongs to.  */
-uint8_t rp_gate_of_key (const void *key, size_t size);
+uint8_t rp_listener_of_key (const void *key, size_t size);
 
-/*  The routing id in a key. NULL if messages go without one (RP_GATE_BACK).  */
-const void *rp_gate_routing_id (const void *key, size_t *size);
+/*  The routing id in a key. NULL if messages go without one (RP_LISTENER_BACK).  */
+const void *rp_listener_routing_id (const void *key, size_t *size);
 
 #endif

@@ -1,4 +1,4 @@
-/*  Egress: carries out what the core decided about peers.
+/*  Outbox: carries out what the core decided about peers.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -44,102 +44,105 @@ typedef struct {
     bool bundles;   /* it reads bundles */
     /*  Of one that speaks another protocol: its session, which ADMIT takes (and nulls), or what
         stands for one while it has none.  */
-    rp_guest_session_t *guest;
+    rp_foreign_session_t *foreign;
 } rp_sender_t;
 
-/*  Messages of more bytes count in the backlog. peer_backlog, which counts messages, bounds the
-    others; and for them it would cost more than they do.  */
-#define RP_EGRESS_SMALL 1024u
+/*  Messages of more bytes count in the backlog. connection_backlog, which counts messages, bounds
+    the others; and for them it would cost more than they do.  */
+#define RP_OUTBOX_SMALL 1024u
 
 /*  More than this is sent as soon as its event has been handled: at the end of a batch it would be
     out of the processor's cache, and for as much libzmq makes system calls of its own anyway.  */
-#define RP_EGRESS_LARGE 16384u
+#define RP_OUTBOX_LARGE 16384u
 
 /*  Messages that wait at most: what a batch of the server brings, so that bundles are as large as
     may be.  */
-#define RP_EGRESS_OUTBOX 1024u
+#define RP_OUTBOX_OUTBOX 1024u
 
 typedef struct {
-    rp_peer_id_t peer;
+    rp_session_id_t session;
     rp_token_t token; /* of a REQUEST; it goes back to the core if it cannot be sent, unless kept */
     bool keep;
     bool follows;  /* another, earlier one leads to it */
     uint32_t next; /* the next one for the same session, 0: none */
     rp_message_t *message;
-} rp_egress_waiting_t;
+} rp_outbox_waiting_t;
 
 typedef struct {
-    void *router;               /* of gate 0; not owned */
-    rp_gate_t *gates;           /* the others, by number; not owned, may be NULL */
-    rp_guests_t *guests;        /* not owned, may be NULL: then there are none */
-    rp_peers_t *peers;          /* not owned */
-    rp_message_pool_t *pool;    /* not owned */
-    rp_backlog_total_t backlog; /* of all sessions, bytes */
-    size_t backlog_max;         /* of one session, bytes */
-    rp_event_t *events;         /* from event_first to event_count */
+    void *router;                  /* of listener 0; not owned */
+    rp_listener_t *listeners;      /* the others, by number; not owned, may be NULL */
+    rp_foreign_t *foreign;         /* not owned, may be NULL: then there are none */
+    rp_connections_t *connections; /* not owned */
+    rp_message_pool_t *pool;       /* not owned */
+    rp_backlog_total_t backlog;    /* of all sessions, bytes */
+    size_t backlog_max;            /* of one session, bytes */
+    rp_event_t *events;            /* from event_first to event_count */
     size_t event_first;
     size_t event_count;
     size_t event_capacity;
     size_t waiting_count;
     bool large; /* one of them is */
-    bool used;  /* a socket, since the last rp_egress_flush */
-    rp_egress_waiting_t waiting[RP_EGRESS_OUTBOX];
-} rp_egress_t;
+    bool used;  /* a socket, since the last rp_outbox_flush */
+    rp_outbox_waiting_t waiting[RP_OUTBOX_OUTBOX];
+} rp_outbox_t;
 
 /*  backlog: bytes that may wait for one session; one message may of any size.  */
-void rp_egress_init (
-  rp_egress_t *self, void *router, rp_peers_t *peers, rp_message_pool_t *pool, size_t backlog);
-void rp_egress_clear (rp_egress_t *self);
+void rp_outbox_init (rp_outbox_t *self,
+  void *router,
+  rp_connections_t *connections,
+  rp_message_pool_t *pool,
+  size_t backlog);
+void rp_outbox_clear (rp_outbox_t *self);
 
 /*  Who is not of Riposte's own protocol, and where they come from.  */
-void rp_egress_serve_guests (rp_egress_t *self, rp_guests_t *guests, rp_gate_t *gates);
+void rp_outbox_serve_foreign (rp_outbox_t *self, rp_foreign_t *foreign, rp_listener_t *listeners);
 
 /*  Carries out ADMIT, SEND, FORGET, CUT, DROP or JOIN. A SEND to a session waits in the outbox.  */
-void rp_egress_carry_out (rp_egress_t *self, const rp_action_t *action, rp_sender_t *sender);
+void rp_outbox_carry_out (rp_outbox_t *self, const rp_action_t *action, rp_sender_t *sender);
 
 /*  True if carrying this out sends what waits in the outbox.  */
-static inline bool rp_egress_is_to_send (const rp_egress_t *self, const rp_action_t *action)
+static inline bool rp_outbox_is_to_send (const rp_outbox_t *self, const rp_action_t *action)
 {
-    return self->waiting_count == RP_EGRESS_OUTBOX || action->kind == RP_ACTION_FORGET
-           || action->kind == RP_ACTION_CUT;
+    return self->waiting_count == RP_OUTBOX_OUTBOX || action->kind == RP_ACTION_UNBIND
+           || action->kind == RP_ACTION_ABORT;
 }
 
 /*  Sends what waits in the outbox.  */
-void rp_egress_empty (rp_egress_t *self);
+void rp_outbox_empty (rp_outbox_t *self);
 
 /*  Likewise. False if nothing was sent from it since the last call: no socket was used.  */
-bool rp_egress_flush (rp_egress_t *self);
+bool rp_outbox_flush (rp_outbox_t *self);
 
 /*  True if what waits should be sent before the next message is taken.  */
-static inline bool rp_egress_is_urgent (const rp_egress_t *self)
+static inline bool rp_outbox_is_urgent (const rp_outbox_t *self)
 {
     return self->large;
 }
 
 /*  Sends a message to a session, as SEND does; takes *message_p in any case.  */
-void rp_egress_send (rp_egress_t *self, rp_peer_id_t peer, rp_message_t **message_p);
+void rp_outbox_send (rp_outbox_t *self, rp_session_id_t session, rp_message_t **message_p);
 
 /*  Bytes that wait for all sessions to read them.  */
-static inline size_t rp_egress_backlog (const rp_egress_t *self)
+static inline size_t rp_outbox_backlog (const rp_outbox_t *self)
 {
     return atomic_load_explicit (&self->backlog, memory_order_relaxed);
 }
 
 /*  Takes the next event that the core has to be told. False if there is none.  */
-bool rp_egress_next_event (rp_egress_t *self, rp_event_t *event);
+bool rp_outbox_next_event (rp_outbox_t *self, rp_event_t *event);
 
 /*  A request waits, whose head is given: from now on its payload takes no more memory than it must.
     What was there before, a message, is gone.  */
-void rp_egress_keep (rp_egress_t *self, const rp_head_t *head, rp_payload_t **payload_p);
+void rp_outbox_keep (rp_outbox_t *self, const rp_head_t *head, rp_payload_t **payload_p);
 
-/*  The core's payloads are the shell's messages, or, of requests that wait, its parcels: the
-    address of a parcel has its lowest bit set.  */
-static inline rp_payload_t *rp_egress_payload (rp_message_t *message)
+/*  The core's payloads are the shell's messages, or, of requests that wait, its compact bodies: the
+    address of a compact body has its lowest bit set.  */
+static inline rp_payload_t *rp_outbox_payload (rp_message_t *message)
 {
     return (rp_payload_t *) message;
 }
 
-static inline rp_message_t *rp_egress_message (rp_payload_t *payload)
+static inline rp_message_t *rp_outbox_message (rp_payload_t *payload)
 {
     return (rp_message_t *) payload;
 }

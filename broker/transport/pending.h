@@ -1,14 +1,14 @@
-/*  Strangers: connections without a session, and how long they may stay.
+/*  Pending connections: connections without a session, and how long they may stay.
 
     SPDX-License-Identifier: MPL-2.0
 
     Somebody who connects and never begins a session would hold a descriptor for ever, and so might
     somebody whose session is over. But clients of other protocols have no session before their
-    first request, which may come any time. So a number of strangers is left alone; if there are
-    more, those that came first are cut, each after some time. They wait in a line, in the order in
-    which they came, since all have the same time.
+    first request, which may come any time. So a number of pending connections is left alone; if
+    there are more, those that came first are cut, each after some time. They wait in a line, in the
+    order in which they came, since all have the same time.
 
-    Cost: 56 bytes per stranger, 8 for each descriptor. Thread-safety: none.
+    Cost: 56 bytes per pending connection, 8 for each descriptor. Thread-safety: none.
 */
 
 #ifndef RP_PENDING_H
@@ -20,30 +20,30 @@
 #include "broker/transport/connections.h"
 #include "common/base/list.h"
 
-typedef struct rp_stranger rp_stranger_t;
+typedef struct rp_pending_connection rp_pending_connection_t;
 
 typedef struct {
     rp_list_t line;
-    rp_stranger_t **by_descriptor; /* NULL: none */
+    rp_pending_connection_t **by_descriptor; /* NULL: none */
     size_t descriptor_count;
     uint64_t count;
     uint64_t left_alone;
     int64_t patience; /* µs */
-} rp_strangers_t;
+} rp_pending_t;
 
 /*  left_alone: so many are never cut.  */
-void rp_strangers_init (rp_strangers_t *self, int64_t patience, uint64_t left_alone);
-void rp_strangers_clear (rp_strangers_t *self);
+void rp_pending_init (rp_pending_t *self, int64_t patience, uint64_t left_alone);
+void rp_pending_clear (rp_pending_t *self);
 
 /*  A connection came, or its session ended. Without memory it is left alone.  */
-void rp_strangers_add (rp_strangers_t *self, int descriptor, int64_t now);
+void rp_pending_add (rp_pending_t *self, int descriptor, int64_t now);
 
-/*  A connection has a session, or is gone. Nothing happens if it was no stranger's.  */
-void rp_strangers_remove (rp_strangers_t *self, int descriptor);
+/*  A connection has a session, or is gone. Nothing happens if it was no pending connection's.  */
+void rp_pending_remove (rp_pending_t *self, int descriptor);
 
 /*  Cuts those whose time is over, and who are too many. Returns how many; *next is when to call
     again (INT64_MAX: when one was added).  */
-size_t rp_strangers_tick (
-  rp_strangers_t *self, const rp_peers_t *peers, int64_t now, int64_t *next);
+size_t rp_pending_tick (
+  rp_pending_t *self, const rp_connections_t *connections, int64_t now, int64_t *next);
 
 #endif

@@ -13,7 +13,7 @@ int rp_cli_services (rp_cli_t *self)
       {"RUNNING", RP_CELL_SHARE, "running", "window"},
       {"WAITING", RP_CELL_COUNT, "waiting", NULL},
       {"OLDEST", RP_CELL_DURATION, "oldest_us", NULL},
-      {"TALKS", RP_CELL_COUNT, "conversations", NULL},
+      {"CONVERSATIONS", RP_CELL_COUNT, "conversations", NULL},
       {"REQUESTS", RP_CELL_COUNT, "requests", NULL},
       {"FAILED", RP_CELL_COUNT, "failed", NULL},
     };

@@ -13,7 +13,7 @@ int rp_cli_workers (rp_cli_t *self)
       {"STATE", RP_CELL_DRAINING, "draining", NULL},
       {"RUNNING", RP_CELL_SHARE, "running", "window"},
       {"OLDEST", RP_CELL_DURATION, "oldest_us", NULL},
-      {"TALKS", RP_CELL_COUNT, "conversations", NULL},
+      {"CONVERSATIONS", RP_CELL_COUNT, "conversations", NULL},
       {"REPLIES", RP_CELL_COUNT, "replies", NULL},
       {"UP", RP_CELL_DURATION, "age_us", NULL},
       {"SILENT", RP_CELL_DURATION, "silent_us", NULL},

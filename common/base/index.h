@@ -2,16 +2,16 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    For whoever has very many items and knows them by number (common/base/pool.h): it takes 8 bytes a
-    place, and no insert moves more than one page. Numbers may share a hash: a lookup walks over all
-    with the same one, and the caller compares keys.
+    For whoever has very many items and knows them by number (common/base/pool.h): it takes 8 bytes
+    a place, and no insert moves more than one page. Numbers may share a hash: a lookup walks over
+    all with the same one, and the caller compares keys.
 
     Extendible hashing: the first bits of a hash choose a page, by a directory in which a page may
     stand several times. A page that is three quarters full is split in two by the next bit; when it
     stands in only one place, the directory is doubled first (8 bytes a page). Within a page, open
-    addressing with linear probing; removing shifts back, as in common/base/table.h, which is for few
-    items known by address. An index begins with one small page, which is doubled until it has the
-    size of all.
+    addressing with linear probing; removing shifts back, as in common/base/table.h, which is for
+    few items known by address. An index begins with one small page, which is doubled until it has
+    the size of all.
 
     Cost: 11 to 22 bytes an item, some 90 at least, nothing while it has never had one. Pages are
     given back with the index. Thread-safety: none.

@@ -3,8 +3,8 @@
     SPDX-License-Identifier: MPL-2.0
 
     Each attempt to connect makes a new DEALER, so that nothing queued for a broker that died is
-    ever delivered to the one that came after it. libzmq's own reconnecting is off; common/wire/link.h
-    decides when and where to try again.
+    ever delivered to the one that came after it. libzmq's own reconnecting is off;
+    common/wire/link.h decides when and where to try again.
 
     With a broker that reads bundles, small messages wait in an outbox until it is flushed, so that
     those of one moment go together. Order is kept: what does not fit goes behind what waits.

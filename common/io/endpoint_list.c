@@ -8,7 +8,7 @@
 
 #include "common/io/socket.h"
 
-size_t rp_party_endpoints (char *text, const char **endpoints, size_t most)
+size_t rp_endpoint_list_endpoints (char *text, const char **endpoints, size_t most)
 {
     size_t count = 0;
     for (char *at = text, *rest = at; rest; at = rest) {
@@ -23,7 +23,7 @@ size_t rp_party_endpoints (char *text, const char **endpoints, size_t most)
     return count;
 }
 
-void rp_party_name (char *name, size_t size)
+void rp_endpoint_list_name (char *name, size_t size)
 {
     char host[40] = "";
     if (gethostname (host, sizeof host) != 0)

@@ -12,9 +12,9 @@
 
 /*  Splits a comma-separated list of endpoints, where it lies, into at most `most` strings. Returns
     how many; 0 if there are more, or one cannot be connected to.  */
-size_t rp_party_endpoints (char *text, const char **endpoints, size_t most);
+size_t rp_endpoint_list_endpoints (char *text, const char **endpoints, size_t most);
 
 /*  Writes the name of a party that was given none: HOST-PID, cut to size.  */
-void rp_party_name (char *name, size_t size);
+void rp_endpoint_list_name (char *name, size_t size);
 
 #endif

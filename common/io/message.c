@@ -155,7 +155,7 @@ static bool s_keep_rest (rp_message_t *self, zmq_msg_t *frames, uint32_t count)
 static rp_received_t s_receive_rest (
   rp_message_t *self, void *socket, uint32_t max_frames, size_t max_bytes)
 {
-    zmq_msg_t frames[RP_GUEST_FRAMES_MAX];
+    zmq_msg_t frames[RP_FOREIGN_FRAMES_MAX];
     uint32_t count = 0;
     size_t bytes = self->bytes;
     rp_received_t result = RP_RECEIVED;
@@ -216,7 +216,7 @@ rp_received_t rp_message_receive (rp_message_pool_t *pool,
         }
         else if (more)
             result = s_receive_rest (self, socket,
-              max_frames < RP_GUEST_FRAMES_MAX ? max_frames : RP_GUEST_FRAMES_MAX, max_bytes);
+              max_frames < RP_FOREIGN_FRAMES_MAX ? max_frames : RP_FOREIGN_FRAMES_MAX, max_bytes);
     }
     if (result == RP_RECEIVED || result == RP_RECEIVED_BIG)
         *self_p = self;

@@ -53,13 +53,14 @@ typedef enum {
 } rp_command_t;
 
 /*  Flags. A set bit that the version does not know is an error.  */
-#define RP_FLAG_INLINE 0x0001u  /* the first body frame follows the head in its frame */
-#define RP_FLAG_WORKER 0x0002u  /* HELLO: the sender is a worker; else a client */
-#define RP_FLAG_OPEN 0x0004u    /* REQUEST: it may begin the conversation */
-#define RP_FLAG_LAST 0x0008u    /* REPLY: the conversation ends with it */
-#define RP_FLAG_TRACE 0x0010u   /* REQUEST: the worker adds its name to the reply */
-#define RP_FLAG_MORE 0x0020u    /* reserved for streaming; must be 0 in version 1 */
-#define RP_FLAG_BUNDLES 0x0040u /* HELLO, WELCOME: the sender reads bundles (common/wire/bundle.h) */
+#define RP_FLAG_INLINE 0x0001u /* the first body frame follows the head in its frame */
+#define RP_FLAG_WORKER 0x0002u /* HELLO: the sender is a worker; else a client */
+#define RP_FLAG_OPEN 0x0004u   /* REQUEST: it may begin the conversation */
+#define RP_FLAG_LAST 0x0008u   /* REPLY: the conversation ends with it */
+#define RP_FLAG_TRACE 0x0010u  /* REQUEST: the worker adds its name to the reply */
+#define RP_FLAG_MORE 0x0020u   /* reserved for streaming; must be 0 in version 1 */
+#define RP_FLAG_BUNDLES                                                                            \
+    0x0040u /* HELLO, WELCOME: the sender reads bundles (common/wire/bundle.h) */
 
 /*  A decoded head. The pointers point into the bytes it was decoded from (or, to encode, at the
     caller's), are not NUL-terminated, and may be NULL when the size is 0.  */
@@ -100,7 +101,7 @@ typedef struct {
     X (NAME, "a name that is missing, or has control characters")                                  \
     X (HEADERS, "a header block that is malformed")                                                \
     X (BUNDLE, "a bundle that does not add up, or was not agreed on")                              \
-    X (GUEST, "not what its own protocol allows")
+    X (FOREIGN, "not what its own protocol allows")
 
 typedef enum {
 #define RP_WIRE_ERROR_ENUM(name, text) RP_WIRE_ERROR_##name,

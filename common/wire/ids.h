@@ -13,7 +13,7 @@
 /*  One session of one peer with this broker.  */
 typedef struct {
     uint64_t v;
-} rp_peer_id_t;
+} rp_session_id_t;
 
 /*  One delivery of one request to one worker: what a worker sees as the request's id.  */
 typedef struct {

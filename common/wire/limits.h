@@ -37,7 +37,7 @@
 /*  Those of a protocol that has frames of its own where the native one has its head: a client's
     return envelope of 8, and what MDP says. So that a body of RP_FRAMES_MAX - 1 frames passes in
     any.  */
-#define RP_GUEST_FRAMES_MAX (RP_FRAMES_MAX + 16u)
+#define RP_FOREIGN_FRAMES_MAX (RP_FRAMES_MAX + 16u)
 /*  Bodies up to this many bytes travel in the head's frame: one frame costs less than copying
     them, above it the copy costs more.  */
 #define RP_INLINE_MAX 4096u
@@ -69,19 +69,21 @@
     X (BYTES, total_queue_bytes, 1073741824, 1024, 1099511627776,                                  \
       "bytes of all open requests, and of replies that wait for clients to read them; keep it "    \
       "below the memory the process may use")                                                      \
-    X (COUNT, peer_backlog, 16384, 64, 1000000,                                                    \
+    X (COUNT, connection_backlog, 16384, 64, 1000000,                                              \
       "messages that may wait for one peer to read them; a peer that falls behind is cut off")     \
-    X (BYTES, peer_backlog_bytes, 67108864, 65536, 1099511627776,                                  \
-      "bytes of replies that may wait for one client to read them; otherwise as peer_backlog. "    \
+    X (BYTES, connection_backlog_bytes, 67108864, 65536, 1099511627776,                            \
+      "bytes of replies that may wait for one client to read them; otherwise as "                  \
+      "connection_backlog. "                                                                       \
       "One "                                                                                       \
       "message may, of any size")                                                                  \
     X (TIME, heartbeat_min, 50, 50, 60000, "shortest heartbeat interval granted to a peer")        \
     X (TIME, heartbeat_max, 60000, 50, 60000, "longest heartbeat interval granted to a peer")      \
-    X (COUNT, strangers, 1000, 0, 1000000,                                                         \
+    X (COUNT, pending_connections, 1000, 0, 1000000,                                               \
       "connections without a session that are left alone; beyond it the oldest are cut after "     \
-      "greeting")                                                                                  \
-    X (TIME, greeting, 10000, 100, 600000,                                                         \
-      "how long a connection may be without a session when there are more than `strangers`")       \
+      "pending_timeout")                                                                           \
+    X (TIME, pending_timeout, 10000, 100, 600000,                                                  \
+      "how long a connection may be without a session when there are more than "                   \
+      "`pending_connections`")                                                                     \
     X (TIME, rejoin_grace, 3000, 0, 600000,                                                        \
       "after a start, requests for unknown services wait this long for workers to come back")      \
     X (TIME, service_linger, 3000, 0, 3600000,                                                     \
@@ -90,19 +92,19 @@
       "a conversation without a request for this long has ended")                                  \
     X (TIME, drain_limit, 30000, 0, 86400000,                                                      \
       "how long SIGTERM waits for running requests before they end with WORKER_LOST")              \
-    X (TIME, guest_deadline, 60000, 100, 86400000,                                                 \
+    X (TIME, foreign_deadline, 60000, 100, 86400000,                                               \
       "deadline of a request whose protocol states none (MDP, REQ)")                               \
-    X (COUNT, guest_attempts, 3, 1, 10,                                                            \
+    X (COUNT, foreign_attempts, 3, 1, 10,                                                          \
       "attempts of a request whose protocol states none: its client cannot be told of a loss")     \
-    X (COUNT, guest_errors, 0, 0, 1,                                                               \
+    X (COUNT, foreign_errors, 0, 0, 1,                                                             \
       "what a client without statuses gets when its request fails: 0 nothing, 1 a reply that "     \
       "says "                                                                                      \
       "why")                                                                                       \
-    X (COUNT, guest_window, 1, 1, 4096,                                                            \
+    X (COUNT, foreign_window, 1, 1, 4096,                                                          \
       "requests at once for a worker that states no window (MDP)")                                 \
-    X (TIME, guest_heartbeat, 2500, 50, 60000,                                                     \
+    X (TIME, foreign_heartbeat, 2500, 50, 60000,                                                   \
       "first heartbeat interval towards a worker that states none (MDP); its own is learned")      \
-    X (TIME, guest_attempt, 20000, 10, 86400000,                                                   \
+    X (TIME, foreign_attempt, 20000, 10, 86400000,                                                 \
       "how long one attempt at a plain REP worker may take; then the request goes to another")
 
 typedef struct {

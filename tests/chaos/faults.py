@@ -125,9 +125,9 @@ class Injector:
             self.cast.start_worker(part, service, endpoint)
 
     def start_load(self, part):
-        clients, rate, far, guest = next(rest for name, *rest in LOADS if name == part)
+        clients, rate, far, foreign = next(rest for name, *rest in LOADS if name == part)
         endpoint = self.proxies["clients"].endpoint if far else self.cast.endpoint
-        start = self.cast.start_mdp_load if guest else self.cast.start_load
+        start = self.cast.start_mdp_load if foreign else self.cast.start_load
         start(part, endpoint, clients, rate)
 
     def _freeze(self, part, duration):

@@ -7,7 +7,7 @@ mdp_load.py clients --server E --name N --history F [--clients N] [--seconds N] 
 mdp_load.py worker  --server E --name N --history F --service S --protocol mdp01|mdp02
 
 They have no statuses. A client's history says OK for a reply, and UNKNOWN when it gave up, long after
-the broker's `guest_deadline`; a reply that comes later is passed over. Requests and replies are those
+the broker's `foreign_deadline`; a reply that comes later is passed over. Requests and replies are those
 of load.c and worker.c, but that nothing has headers.
 """
 
@@ -31,7 +31,7 @@ import peers  # noqa: E402
 PATIENCE = 6.0      # seconds after which a client gives up
 SILENCE = 1.5       # seconds without a word after which a worker connects anew
 HEARTBEAT = 0.25    # seconds between the words of a worker
-ATTEMPTS = 3        # the broker's guest_attempts
+ATTEMPTS = 3        # the broker's foreign_attempts
 CLIENTS = ("dealer-mdp01", "mdp02")
 
 ends = False

@@ -40,9 +40,9 @@ class Histories:
 
     def __init__(self, paths):
         self.submits = 0
-        self.guest_submits = 0
+        self.foreign_submits = 0
         self.finals = collections.Counter()             # of native clients
-        self.guest_finals = collections.Counter()
+        self.foreign_finals = collections.Counter()
         self.done = collections.defaultdict(list)       # part: (µs of an OK, µs of its submit)
         self.trouble_at = []                            # (µs, status), of native clients
         self._submitted = {}                            # request: µs
@@ -87,16 +87,16 @@ class Histories:
     def _client(self, at, name, event, fields):
         if event == "submit":
             self.submits += 1
-            self.guest_submits += name.startswith("guest")
+            self.foreign_submits += name.startswith("guest")
             self._submitted[fields["req"]] = at
         elif event == "final":
             status = fields["status"]
-            guest = name.startswith("guest")
-            (self.guest_finals if guest else self.finals)[status] += 1
+            foreign = name.startswith("guest")
+            (self.foreign_finals if foreign else self.finals)[status] += 1
             since = self._submitted.pop(fields["req"])
             if status == "OK":
                 self.done[name.split(".")[0]].append((at, since))
-            elif status in TROUBLES and not guest:
+            elif status in TROUBLES and not foreign:
                 self.trouble_at.append((at, status))
 
     def _broker(self, at, party, event, fields):
@@ -193,11 +193,11 @@ def figures(histories, injector, times):
         recoveries[kind].append(took)
     return {
         "requests": histories.submits,
-        "guest_requests": histories.guest_submits,
+        "foreign_requests": histories.foreign_submits,
         "faults": dict(sorted(injector.counts.items())),
         "finals": dict(histories.finals.most_common()),
-        "guest_finals": dict(histories.guest_finals.most_common()),
-        "without_final": histories.submits - histories.finals.total() - histories.guest_finals.total(),
+        "foreign_finals": dict(histories.foreign_finals.most_common()),
+        "without_final": histories.submits - histories.finals.total() - histories.foreign_finals.total(),
         "starts": histories.starts,
         "redeliveries": histories.redeliveries,
         "unnoticed_deaths": unnoticed,
@@ -219,11 +219,11 @@ def text(seed, seconds, got):
 
     lines = [
         f"chaos: seed {seed}, {seconds:.0f} s",
-        f"requests      {got['requests']}, of them {got['guest_requests']} by Majordomo clients",
+        f"requests      {got['requests']}, of them {got['foreign_requests']} by Majordomo clients",
         f"faults        {counts(got['faults'])}",
         f"finals        {counts(got['finals'])}",
-        f"Majordomo     {got['guest_finals'].get('OK', 0)} replies, "
-        f"{got['guest_finals'].get('UNKNOWN', 0)} times no reply, and no status that says why",
+        f"Majordomo     {got['foreign_finals'].get('OK', 0)} replies, "
+        f"{got['foreign_finals'].get('UNKNOWN', 0)} times no reply, and no status that says why",
         f"no final      {got['without_final']}, of clients that were killed",
         f"starts        {got['starts']}, redeliveries {got['redeliveries']}",
         f"dead workers  noticed after {_spread(got['detection_us'])} "

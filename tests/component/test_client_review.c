@@ -141,23 +141,23 @@ static void a_withdrawn_retry_is_not_said_to_have_never_run (void **state)
 typedef struct {
     sem_t begun;
     sem_t may_end;
-} s_gate_t;
+} s_listener_t;
 
 /*  Holds up the background thread, and so everything that the client receives.  */
 static void s_hold (rp_reply_t *reply, void *arg)
 {
-    s_gate_t *gate = arg;
+    s_listener_t *listener = arg;
     rp_reply_destroy (&reply);
-    sem_post (&gate->begun);
-    sem_wait (&gate->may_end);
+    sem_post (&listener->begun);
+    sem_wait (&listener->may_end);
 }
 
-static void s_submit_held (rp_client_t *client, s_gate_t *gate)
+static void s_submit_held (rp_client_t *client, s_listener_t *listener)
 {
-    assert_int_equal (sem_init (&gate->begun, 0, 0), 0);
-    assert_int_equal (sem_init (&gate->may_end, 0, 0), 0);
+    assert_int_equal (sem_init (&listener->begun, 0, 0), 0);
+    assert_int_equal (sem_init (&listener->may_end, 0, 0), 0);
     rp_call_t *call = rp_call_new ("echo", "hold", 4);
-    assert_int_equal (rp_call_set_callback (call, s_hold, gate), RP_OK);
+    assert_int_equal (rp_call_set_callback (call, s_hold, listener), RP_OK);
     assert_int_equal (rp_client_submit (client, &call, NULL), RP_OK);
 }
 
@@ -167,8 +167,8 @@ static void replies_that_came_before_the_connection_broke_are_all_read (void **s
     (void) state;
     client_pair_t pair;
     pair_begin (&pair);
-    s_gate_t gate;
-    s_submit_held (pair.client, &gate);
+    s_listener_t listener;
+    s_submit_held (pair.client, &listener);
     for (int index = 0; index < BURST; index++)
         pair_submit (pair.client, "x");
     puppet_expect (pair.broker, RP_COMMAND_HELLO);
@@ -181,7 +181,7 @@ static void replies_that_came_before_the_connection_broke_are_all_read (void **s
         ids[index] = pair.broker->head.id;
     }
     puppet_send (pair.broker, reply, NULL, 0);
-    sem_wait (&gate.begun);
+    sem_wait (&listener.begun);
     for (int index = 0; index < BURST; index++) {
         reply.id = ids[index];
         puppet_send (pair.broker, reply, NULL, 0);
@@ -193,15 +193,15 @@ static void replies_that_came_before_the_connection_broke_are_all_read (void **s
     client_pair_t other;
     pair_begin_connected (&other);
     pair_end (&other);
-    sem_post (&gate.may_end);
+    sem_post (&listener.may_end);
     // To collect is to receive: here the background thread is to find the end and the replies.
     for (int tries = 0; tries < PUPPET_PATIENCE_MS && rp_client_open (pair.client) > 0; tries++)
         zmq_poll (NULL, 0, 1);
     for (int index = 0; index < BURST; index++)
         pair_collect_status (pair.client, RP_OK);
     rp_client_destroy (&pair.client);
-    sem_destroy (&gate.begun);
-    sem_destroy (&gate.may_end);
+    sem_destroy (&listener.begun);
+    sem_destroy (&listener.may_end);
 }
 
 /*  ---- What the broker says of itself --------------------------------------------------------- */

@@ -87,16 +87,16 @@ static void s_pack_and_open (const char *body, bool inlined)
 {
     rp_head_t head;
     rp_message_t *message = s_came (&head, body, inlined);
-    rp_parcel_t *parcel = rp_parcel_new (&s_pool, &head, message);
-    assert_non_null (parcel);
+    rp_compact_body_t *compact = rp_compact_body_new (&s_pool, &head, message);
+    assert_non_null (compact);
     rp_message_destroy (&s_pool, &message);
     for (unsigned attempt = 0; attempt < 2; attempt++) { // it can be opened again
-        message = rp_parcel_open (parcel, &s_pool, &s_delivery);
+        message = rp_compact_body_open (compact, &s_pool, &s_delivery);
         s_assert_delivery (message, body);
         rp_message_destroy (&s_pool, &message);
     }
-    rp_parcel_destroy (&parcel);
-    assert_null (parcel);
+    rp_compact_body_destroy (&compact);
+    assert_null (compact);
 }
 
 static void s_headers_and_body_come_out_as_they_went_in (void **state)
@@ -116,48 +116,48 @@ static void s_what_is_large_or_has_several_frames_of_body_is_not_packed (void **
     large[sizeof large - 1] = 0;
     rp_head_t head;
     rp_message_t *message = s_came (&head, large, false);
-    assert_null (rp_parcel_new (&s_pool, &head, message));
+    assert_null (rp_compact_body_new (&s_pool, &head, message));
     rp_message_destroy (&s_pool, &message);
 
     message = s_came (&head, "one", true);
     assert_true (rp_message_add_frames (message, 1));
-    assert_null (rp_parcel_new (&s_pool, &head, message));
+    assert_null (rp_compact_body_new (&s_pool, &head, message));
     rp_message_destroy (&s_pool, &message);
 }
 
-static void s_carry_out (rp_egress_t *egress, rp_action_t action)
+static void s_carry_out (rp_outbox_t *outbox, rp_action_t action)
 {
-    rp_egress_carry_out (egress, &action, &(rp_sender_t){.descriptor = -1});
+    rp_outbox_carry_out (outbox, &action, &(rp_sender_t){.descriptor = -1});
 }
 
-/*  The core passes a parcel on like any payload.  */
-static void s_the_egress_takes_a_parcel_for_the_message_that_it_was (void **state)
+/*  The core passes a compact body on like any payload.  */
+static void s_the_outbox_takes_a_compact_for_the_message_that_it_was (void **state)
 {
     (void) state;
-    rp_peers_t peers;
-    rp_egress_t egress;
-    rp_peers_init (&peers, 1);
-    rp_egress_init (&egress, NULL, &peers, &s_pool, SIZE_MAX);
+    rp_connections_t peers;
+    rp_outbox_t outbox;
+    rp_connections_init (&peers, 1);
+    rp_outbox_init (&outbox, NULL, &peers, &s_pool, SIZE_MAX);
     rp_head_t head;
-    rp_payload_t *payload = rp_egress_payload (s_came (&head, "body", true));
-    rp_egress_keep (&egress, &head, &payload);
+    rp_payload_t *payload = rp_outbox_payload (s_came (&head, "body", true));
+    rp_outbox_keep (&outbox, &head, &payload);
     rp_action_t send = {.kind = RP_ACTION_SEND,
-      .peer = {5},
+      .session = {5},
       .token = {77},
       .payload = payload,
       .keep = true,
       .head = s_delivery};
-    s_carry_out (&egress, send);
-    s_assert_delivery (egress.waiting[0].message, "body");
+    s_carry_out (&outbox, send);
+    s_assert_delivery (outbox.waiting[0].message, "body");
     send.keep = false; // and now it is gone
-    s_carry_out (&egress, send);
-    s_assert_delivery (egress.waiting[1].message, "body");
+    s_carry_out (&outbox, send);
+    s_assert_delivery (outbox.waiting[1].message, "body");
 
-    payload = rp_egress_payload (s_came (&head, "body", true));
-    rp_egress_keep (&egress, &head, &payload);
-    s_carry_out (&egress, (rp_action_t){.kind = RP_ACTION_DROP, .payload = payload});
-    rp_egress_clear (&egress);
-    rp_peers_clear (&peers);
+    payload = rp_outbox_payload (s_came (&head, "body", true));
+    rp_outbox_keep (&outbox, &head, &payload);
+    s_carry_out (&outbox, (rp_action_t){.kind = RP_ACTION_DROP, .payload = payload});
+    rp_outbox_clear (&outbox);
+    rp_connections_clear (&peers);
 }
 
 static int s_clear (void **state)
@@ -172,7 +172,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
       cmocka_unit_test (s_headers_and_body_come_out_as_they_went_in),
       cmocka_unit_test (s_what_is_large_or_has_several_frames_of_body_is_not_packed),
-      cmocka_unit_test (s_the_egress_takes_a_parcel_for_the_message_that_it_was),
+      cmocka_unit_test (s_the_outbox_takes_a_compact_for_the_message_that_it_was),
     };
-    return cmocka_run_group_tests_name ("parcel", tests, NULL, s_clear);
+    return cmocka_run_group_tests_name ("compact_body", tests, NULL, s_clear);
 }

@@ -1,4 +1,4 @@
-/*  What guests say as native messages, and back, with messages made by hand.
+/*  What foreign peers say as native messages, and back, with messages made by hand.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -26,21 +26,21 @@
 
 static rp_message_pool_t s_pool;
 static rp_limits_t s_limits;
-static rp_guests_t s_guests;
+static rp_foreign_t s_foreign;
 
 static int s_setup (void **state)
 {
     (void) state;
     s_pool = (rp_message_pool_t){.largest = 10};
     s_limits = (rp_limits_t) RP_LIMITS_DEFAULT;
-    rp_guests_init (&s_guests, &s_pool, &s_limits, 7);
+    rp_foreign_init (&s_foreign, &s_pool, &s_limits, 7);
     return 0;
 }
 
 static int s_teardown (void **state)
 {
     (void) state;
-    rp_guests_clear (&s_guests);
+    rp_foreign_clear (&s_foreign);
     rp_message_pool_clear (&s_pool);
     return 0;
 }
@@ -116,48 +116,50 @@ static void s_expect_frames (rp_message_t *message, uint32_t first, const char *
 
 /*  ---- In and out --------------------------------------------------------------------------- */
 
-/*  What a guest says becomes a native message with this body (NULL: none). Returns its id.  */
-static uint64_t s_take (rp_guest_session_t *session, const char *text, const char *body)
+/*  What a foreign peer says becomes a native message with this body (NULL: none). Returns its
+    id.  */
+static uint64_t s_take (rp_foreign_session_t *session, const char *text, const char *body)
 {
     frames_t said = frames_of (text);
-    rp_guest_t guest;
+    rp_foreign_message_t foreign;
     if (session->dialect != RP_DIALECT_PLAIN)
-        rp_dialect_read (&guest, said.frames, said.count);
+        rp_dialect_read (&foreign, said.frames, said.count);
     else if (session->worker)
-        rp_dialect_read_plain_worker (&guest, said.frames, said.count);
+        rp_dialect_read_plain_worker (&foreign, said.frames, said.count);
     else
-        rp_dialect_read_plain_client (&guest, said.frames, said.count);
+        rp_dialect_read_plain_client (&foreign, said.frames, said.count);
     if (session->dialect == RP_DIALECT_PLAIN) {
-        guest.name = "echo";
-        guest.name_size = 4;
+        foreign.name = "echo";
+        foreign.name_size = 4;
     }
-    assert_int_equal (guest.error, RP_DIALECT_ERROR_NONE);
-    assert_int_equal (guest.dialect, session->dialect);
-    assert_int_equal (guest.worker, session->worker);
+    assert_int_equal (foreign.error, RP_DIALECT_ERROR_NONE);
+    assert_int_equal (foreign.dialect, session->dialect);
+    assert_int_equal (foreign.worker, session->worker);
     rp_message_t *message = s_message (&said);
     rp_head_t head;
-    assert_true (rp_guests_take (&s_guests, session, &guest, message, &head));
+    assert_true (rp_foreign_take (&s_foreign, session, &foreign, message, &head));
     frames_free (&said);
-    assert_int_equal (head.command, guest.command);
+    assert_int_equal (head.command, foreign.command);
     assert_int_equal (head.size, rp_message_size (message));
-    assert_int_equal (!!(head.flags & RP_FLAG_MORE), guest.more);
+    assert_int_equal (!!(head.flags & RP_FLAG_MORE), foreign.more);
     if (head.command == RP_COMMAND_REQUEST) {
         assert_int_equal (head.name_size, 4);
         assert_memory_equal (head.name, "echo", 4);
-        assert_int_equal (head.time, s_limits.guest_deadline);
-        assert_int_equal (head.attempts, s_limits.guest_attempts);
+        assert_int_equal (head.time, s_limits.foreign_deadline);
+        assert_int_equal (head.attempts, s_limits.foreign_attempts);
     }
     s_expect_frames (message, 1, body);
     rp_message_destroy (&s_pool, &message);
     return head.id;
 }
 
-/*  A native message is said to a guest in these frames; NULL: it is not, for want of a word.  */
+/*  A native message is said to a foreign peer in these frames; NULL: it is not, for want of a
+    word.  */
 static void s_say (
-  const rp_guest_session_t *session, const rp_head_t *head, const char *body, const char *text)
+  const rp_foreign_session_t *session, const rp_head_t *head, const char *body, const char *text)
 {
     rp_message_t *native = s_native (head, body);
-    rp_message_t *said = rp_guests_translate (&s_guests, session, native);
+    rp_message_t *said = rp_foreign_translate (&s_foreign, session, native);
     int reason = errno;
     assert_int_equal (said != NULL, text != NULL);
     if (said)
@@ -168,9 +170,9 @@ static void s_say (
     rp_message_destroy (&s_pool, &native);
 }
 
-static rp_guest_session_t *s_begin (rp_dialect_t dialect, bool worker)
+static rp_foreign_session_t *s_begin (rp_dialect_t dialect, bool worker)
 {
-    rp_guest_session_t *session = rp_guests_begin (&s_guests, dialect, worker);
+    rp_foreign_session_t *session = rp_foreign_begin (&s_foreign, dialect, worker);
     assert_non_null (session);
     return session;
 }
@@ -186,7 +188,7 @@ static rp_head_t s_reply (uint64_t id, rp_status_t status, const char *text)
 
 static uint32_t s_open (void)
 {
-    return rp_envelopes_count (&s_guests.envelopes);
+    return rp_envelopes_count (&s_foreign.envelopes);
 }
 
 #define S_PACKED_CLIENT(number)                                                                    \
@@ -219,13 +221,13 @@ static void s_each_client_gets_its_reply_as_it_asked (void **state)
             char request[128], reply[128];
             snprintf (request, sizeof request, "%s%s%s", envelope, clients[index].request, body);
             snprintf (reply, sizeof reply, "%s%s%s", envelope, clients[index].reply, body);
-            rp_guest_session_t *session = s_begin (clients[index].dialect, false);
+            rp_foreign_session_t *session = s_begin (clients[index].dialect, false);
             rp_head_t head = s_reply (s_take (session, request, body), RP_OK, "");
             assert_int_equal (s_open (), 1);
             s_say (session, &head, body, reply);
             assert_int_equal (s_open (), 0);
             s_say (session, &head, body, NULL); // the envelope is used up
-            rp_guests_end (&s_guests, &session);
+            rp_foreign_end (&s_foreign, &session);
         }
 }
 
@@ -251,7 +253,7 @@ static void s_each_worker_gets_requests_and_replies_in_its_words (void **state)
             char request[128], reply[128];
             snprintf (request, sizeof request, "%s12345678||%s", workers[index].request, body);
             snprintf (reply, sizeof reply, "%s12345678||%s", workers[index].reply, body);
-            rp_guest_session_t *session = s_begin (workers[index].dialect, true);
+            rp_foreign_session_t *session = s_begin (workers[index].dialect, true);
             rp_head_t head = {.command = RP_COMMAND_REQUEST,
               .id = S_TOKEN,
               .time = 1000,
@@ -265,14 +267,14 @@ static void s_each_worker_gets_requests_and_replies_in_its_words (void **state)
             s_say (session, &head, NULL, workers[index].heartbeat);
             head = (rp_head_t){.command = RP_COMMAND_WELCOME, .time = 1000, .value = 1};
             s_say (session, &head, NULL, NULL);
-            rp_guests_end (&s_guests, &session);
+            rp_foreign_end (&s_foreign, &session);
         }
 }
 
 static void s_what_has_no_body_becomes_a_head_alone (void **state)
 {
     (void) state;
-    rp_guest_session_t *session = s_begin (RP_DIALECT_MDP01, true);
+    rp_foreign_session_t *session = s_begin (RP_DIALECT_MDP01, true);
     s_take (session, "|MDPW01|\1|echo", NULL);
     s_take (session, "|MDPW01|\4", NULL);
     s_take (session, "|MDPW01|\5|with a frame too many", NULL);
@@ -281,7 +283,7 @@ static void s_what_has_no_body_becomes_a_head_alone (void **state)
 static void s_an_inline_body_is_the_first_frame (void **state)
 {
     (void) state;
-    rp_guest_session_t *session = s_begin (RP_DIALECT_MDP01, false);
+    rp_foreign_session_t *session = s_begin (RP_DIALECT_MDP01, false);
     rp_head_t head = s_reply (s_take (session, "|MDPC01|echo|a", "a"), RP_OK, "");
     head.flags = RP_FLAG_INLINE;
     s_say (session, &head, "in the head|b||", "|MDPC01|echo|in the head|b||");
@@ -290,10 +292,10 @@ static void s_an_inline_body_is_the_first_frame (void **state)
 static void s_a_native_reply_without_body_has_an_empty_frame (void **state)
 {
     (void) state;
-    rp_guest_session_t *session = s_begin (RP_DIALECT_MDP01, false);
+    rp_foreign_session_t *session = s_begin (RP_DIALECT_MDP01, false);
     rp_head_t head = s_reply (s_take (session, "|MDPC01|echo|a", "a"), RP_OK, "");
     s_say (session, &head, NULL, "|MDPC01|echo|");
-    rp_guest_session_t *worker = s_begin (RP_DIALECT_MDP02, true);
+    rp_foreign_session_t *worker = s_begin (RP_DIALECT_MDP02, true);
     head = (rp_head_t){.command = RP_COMMAND_REQUEST,
       .id = S_TOKEN,
       .time = 1,
@@ -307,9 +309,9 @@ static void s_a_native_reply_without_body_has_an_empty_frame (void **state)
 static void s_an_error_is_told_only_to_who_wants_it (void **state)
 {
     (void) state;
-    rp_guest_session_t *session = s_begin (RP_DIALECT_MDP01, false);
+    rp_foreign_session_t *session = s_begin (RP_DIALECT_MDP01, false);
     for (int wanted = 0; wanted < 2; wanted++) {
-        s_limits.guest_errors = (uint64_t) wanted;
+        s_limits.foreign_errors = (uint64_t) wanted;
         rp_head_t head =
           s_reply (s_take (session, "|MDPC01|echo|a", "a"), RP_NO_WORKER, "there is none");
         s_say (session, &head, NULL, wanted ? "|MDPC01|echo|NO_WORKER|there is none" : NULL);
@@ -320,7 +322,7 @@ static void s_an_error_is_told_only_to_who_wants_it (void **state)
 static void s_an_error_of_the_application_is_a_reply (void **state)
 {
     (void) state;
-    rp_guest_session_t *session = s_begin (RP_DIALECT_MDP01, false);
+    rp_foreign_session_t *session = s_begin (RP_DIALECT_MDP01, false);
     rp_head_t head =
       s_reply (s_take (session, "|MDPC01|echo|a", "a"), RP_APP_ERROR, "no such file");
     s_say (session, &head, "details|more", "|MDPC01|echo|details|more");
@@ -333,7 +335,7 @@ static void s_an_error_of_the_application_is_a_reply (void **state)
 static void s_a_part_keeps_the_envelope_and_the_last_uses_it_up (void **state)
 {
     (void) state;
-    rp_guest_session_t *session = s_begin (RP_DIALECT_MDP02, false);
+    rp_foreign_session_t *session = s_begin (RP_DIALECT_MDP02, false);
     rp_head_t part = s_reply (s_take (session, "MDPC02|\1|echo|a", "a"), RP_OK, "");
     rp_head_t last = part;
     part.flags = RP_FLAG_MORE;
@@ -348,7 +350,7 @@ static void s_a_part_keeps_the_envelope_and_the_last_uses_it_up (void **state)
 static void s_a_part_from_a_worker_says_so (void **state)
 {
     (void) state;
-    rp_guest_session_t *session = s_begin (RP_DIALECT_MDP02, true);
+    rp_foreign_session_t *session = s_begin (RP_DIALECT_MDP02, true);
     assert_int_equal (s_take (session, "MDPW02|\3|12345678||1", "1"), S_TOKEN);
     assert_int_equal (s_take (session, "MDPW02|\4|12345678||2", "2"), S_TOKEN);
 }
@@ -356,7 +358,7 @@ static void s_a_part_from_a_worker_says_so (void **state)
 static void s_an_address_that_is_no_token_names_no_request (void **state)
 {
     (void) state;
-    rp_guest_session_t *session = s_begin (RP_DIALECT_PLAIN, true);
+    rp_foreign_session_t *session = s_begin (RP_DIALECT_PLAIN, true);
     assert_int_equal (s_take (session, "somebody||a", "a"), UINT64_C (0x736f6d65626f6479));
     assert_int_equal (s_take (session, "some||a", "a"), 0);
 }
@@ -364,18 +366,18 @@ static void s_an_address_that_is_no_token_names_no_request (void **state)
 static void s_the_end_of_a_session_drops_its_envelopes (void **state)
 {
     (void) state;
-    rp_guest_session_t *one = s_begin (RP_DIALECT_MDP01, false);
-    rp_guest_session_t *two = s_begin (RP_DIALECT_MDP01, false);
+    rp_foreign_session_t *one = s_begin (RP_DIALECT_MDP01, false);
+    rp_foreign_session_t *two = s_begin (RP_DIALECT_MDP01, false);
     rp_head_t gone = s_reply (s_take (one, "x||MDPC01|echo|a", "a"), RP_OK, "");
     rp_head_t kept = s_reply (s_take (two, "y||MDPC01|echo|a", "a"), RP_OK, "");
     s_take (one, "x||MDPC01|echo|a", "a");
     assert_int_equal (s_open (), 3);
-    rp_guests_end (&s_guests, &one);
+    rp_foreign_end (&s_foreign, &one);
     assert_null (one);
     assert_int_equal (s_open (), 1);
     s_say (two, &gone, "b", NULL);
     s_say (two, &kept, "b", "y||MDPC01|echo|b");
-    assert_int_equal (rp_envelopes_bytes (&s_guests.envelopes), 0);
+    assert_int_equal (rp_envelopes_bytes (&s_foreign.envelopes), 0);
 }
 
 /*  With an envelope of eight frames before it.  */
@@ -386,12 +388,12 @@ static void s_a_reply_of_as_many_frames_as_there_can_be_passes (void **state)
     char body[2 * BODY] = "";
     for (unsigned frame = 0; frame < BODY; frame++)
         strcat (body, frame ? "|b" : "b");
-    rp_guest_session_t *session = s_begin (RP_DIALECT_MDP01, false);
+    rp_foreign_session_t *session = s_begin (RP_DIALECT_MDP01, false);
     uint64_t id = s_take (session, "1|2|3|4|5|6|7|8||MDPC01|echo|a", "a");
     rp_head_t head = s_reply (id, RP_OK, "");
     rp_message_t *whole = s_native (&head, body);
     assert_int_equal (whole->count, RP_FRAMES_MAX);
-    rp_message_t *said = rp_guests_translate (&s_guests, session, whole);
+    rp_message_t *said = rp_foreign_translate (&s_foreign, session, whole);
     assert_non_null (said);
     assert_int_equal (said->count, BEFORE + BODY);
     for (uint32_t frame = BEFORE; frame < said->count; frame++)
@@ -400,42 +402,42 @@ static void s_a_reply_of_as_many_frames_as_there_can_be_passes (void **state)
     rp_message_destroy (&s_pool, &whole);
 }
 
-static void s_the_hello_of_a_guest_says_what_its_protocol_leaves_open (void **state)
+static void s_the_hello_of_a_foreign_says_what_its_protocol_leaves_open (void **state)
 {
     (void) state;
     rp_head_t head;
-    rp_guest_t guest = {
+    rp_foreign_message_t foreign = {
       .dialect = RP_DIALECT_MDP01, .worker = true, .name = "echo", .name_size = 4};
-    rp_guests_hello (&s_guests, &guest, &head);
+    rp_foreign_hello (&s_foreign, &foreign, &head);
     assert_int_equal (head.flags, RP_FLAG_WORKER);
-    assert_int_equal (head.value, s_limits.guest_window);
-    assert_int_equal (head.time, s_limits.guest_heartbeat);
+    assert_int_equal (head.value, s_limits.foreign_window);
+    assert_int_equal (head.time, s_limits.foreign_heartbeat);
     assert_int_equal (head.name_size, 4);
     assert_int_equal (head.key_size, strlen ("MDP 0.1"));
-    guest = (rp_guest_t){.dialect = RP_DIALECT_MDP02};
-    rp_guests_hello (&s_guests, &guest, &head);
+    foreign = (rp_foreign_message_t){.dialect = RP_DIALECT_MDP02};
+    rp_foreign_hello (&s_foreign, &foreign, &head);
     assert_int_equal (head.flags, 0);
     assert_int_equal (head.name_size, 0);
-    assert_int_equal (rp_guests_traits (&guest), RP_TRAIT_MUTE | RP_TRAIT_PARTS);
-    guest.dialect = RP_DIALECT_MDP01;
-    assert_int_equal (rp_guests_traits (&guest), RP_TRAIT_MUTE);
+    assert_int_equal (rp_foreign_traits (&foreign), RP_TRAIT_MUTE | RP_TRAIT_PARTS);
+    foreign.dialect = RP_DIALECT_MDP01;
+    assert_int_equal (rp_foreign_traits (&foreign), RP_TRAIT_MUTE);
 }
 
 static void s_sessions_are_counted_now_and_ever (void **state)
 {
     (void) state;
-    rp_guest_session_t *one = s_begin (RP_DIALECT_MDP01, false);
-    rp_guest_session_t *two = s_begin (RP_DIALECT_MDP01, true);
-    rp_guests_change (&s_guests, one, RP_DIALECT_MDP02, true);
+    rp_foreign_session_t *one = s_begin (RP_DIALECT_MDP01, false);
+    rp_foreign_session_t *two = s_begin (RP_DIALECT_MDP01, true);
+    rp_foreign_change (&s_foreign, one, RP_DIALECT_MDP02, true);
     assert_true (one->worker);
     assert_int_equal (one->dialect, RP_DIALECT_MDP02);
-    assert_int_equal (s_guests.there[RP_DIALECT_MDP01], 1);
-    assert_int_equal (s_guests.there[RP_DIALECT_MDP02], 1);
-    rp_guests_end (&s_guests, &one);
-    rp_guests_end (&s_guests, &two);
-    assert_int_equal (s_guests.there[RP_DIALECT_MDP01], 0);
-    assert_int_equal (s_guests.there[RP_DIALECT_MDP02], 0);
-    assert_int_equal (s_guests.joined[RP_DIALECT_MDP01], 2);
+    assert_int_equal (s_foreign.there[RP_DIALECT_MDP01], 1);
+    assert_int_equal (s_foreign.there[RP_DIALECT_MDP02], 1);
+    rp_foreign_end (&s_foreign, &one);
+    rp_foreign_end (&s_foreign, &two);
+    assert_int_equal (s_foreign.there[RP_DIALECT_MDP01], 0);
+    assert_int_equal (s_foreign.there[RP_DIALECT_MDP02], 0);
+    assert_int_equal (s_foreign.joined[RP_DIALECT_MDP01], 2);
 }
 
 int main (void)
@@ -454,7 +456,7 @@ int main (void)
       S_TEST (s_an_address_that_is_no_token_names_no_request),
       S_TEST (s_the_end_of_a_session_drops_its_envelopes),
       S_TEST (s_a_reply_of_as_many_frames_as_there_can_be_passes),
-      S_TEST (s_the_hello_of_a_guest_says_what_its_protocol_leaves_open),
+      S_TEST (s_the_hello_of_a_foreign_says_what_its_protocol_leaves_open),
       S_TEST (s_sessions_are_counted_now_and_ever),
     };
 #undef S_TEST

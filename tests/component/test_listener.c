@@ -18,25 +18,27 @@
 /*  By then a handshake is done, µs.  */
 #define S_LATER ((int64_t) RP_SOCKET_HANDSHAKE_MS * 1000)
 
-static rp_gate_t s_gate (uint8_t number)
+static rp_listener_t s_listener (uint8_t number)
 {
-    rp_gate_kind_t kind = number == 0 ? RP_GATE_OPEN : number % 2 ? RP_GATE_FRONT : RP_GATE_BACK;
-    return (rp_gate_t){.kind = kind, .number = number};
+    rp_listener_kind_t kind = number == 0  ? RP_LISTENER_OPEN
+                              : number % 2 ? RP_LISTENER_FRONT
+                                           : RP_LISTENER_BACK;
+    return (rp_listener_t){.kind = kind, .number = number};
 }
 
 /*  ---- Keys -------------------------------------------------------------------------------- */
 
 typedef struct {
-    uint8_t bytes[RP_GATE_KEY_MAX];
+    uint8_t bytes[RP_LISTENER_KEY_MAX];
     size_t size;
 } s_key_t;
 
 static s_key_t s_key (uint8_t number, const void *routing_id, size_t size)
 {
-    uint8_t buffer[RP_GATE_KEY_MAX];
-    rp_gate_t gate = s_gate (number);
+    uint8_t buffer[RP_LISTENER_KEY_MAX];
+    rp_listener_t listener = s_listener (number);
     s_key_t key = {.size = size};
-    const void *at = rp_gate_key (&gate, routing_id, &key.size, buffer);
+    const void *at = rp_listener_key (&listener, routing_id, &key.size, buffer);
     assert_true (key.size <= sizeof key.bytes);
     memcpy (key.bytes, at, key.size);
     return key;
@@ -45,40 +47,40 @@ static s_key_t s_key (uint8_t number, const void *routing_id, size_t size)
 static void s_goes_there_and_back (uint8_t number, const void *routing_id, size_t size)
 {
     s_key_t key = s_key (number, routing_id, size);
-    assert_int_equal (rp_gate_of_key (key.bytes, key.size), number);
+    assert_int_equal (rp_listener_of_key (key.bytes, key.size), number);
     size_t back = key.size;
-    const void *id = rp_gate_routing_id (key.bytes, &back);
+    const void *id = rp_listener_routing_id (key.bytes, &back);
     assert_int_equal (back, size);
     assert_memory_equal (id, routing_id, size);
 }
 
-static void s_a_key_leads_back_to_its_gate_and_routing_id (void **state)
+static void s_a_key_leads_back_to_its_listener_and_routing_id (void **state)
 {
     (void) state;
     uint8_t id[255];
     memset (id, 'i', sizeof id);
     for (size_t size = 1; size <= sizeof id; size++)
-        for (uint8_t number = 0; number < RP_GATES_MAX; number++)
+        for (uint8_t number = 0; number < RP_LISTENERS_MAX; number++)
             s_goes_there_and_back (number, id, size);
 }
 
-static void s_routing_ids_of_gate_0_are_their_own_keys (void **state)
+static void s_routing_ids_of_listener_0_are_their_own_keys (void **state)
 {
     (void) state;
     static const uint8_t id[5] = {0, 1, 2, 3, 4};
-    uint8_t buffer[RP_GATE_KEY_MAX];
-    rp_gate_t gate = s_gate (0);
+    uint8_t buffer[RP_LISTENER_KEY_MAX];
+    rp_listener_t listener = s_listener (0);
     size_t size = sizeof id;
-    assert_ptr_equal (rp_gate_key (&gate, id, &size, buffer), id);
+    assert_ptr_equal (rp_listener_key (&listener, id, &size, buffer), id);
     assert_int_equal (size, sizeof id);
 }
 
-static void s_the_same_routing_id_has_another_key_at_each_gate (void **state)
+static void s_the_same_routing_id_has_another_key_at_each_listener (void **state)
 {
     (void) state;
     static const uint8_t id[5] = {0, 1, 2, 3, 4};
-    s_key_t keys[RP_GATES_MAX];
-    for (uint8_t number = 0; number < RP_GATES_MAX; number++) {
+    s_key_t keys[RP_LISTENERS_MAX];
+    for (uint8_t number = 0; number < RP_LISTENERS_MAX; number++) {
         keys[number] = s_key (number, id, sizeof id);
         for (uint8_t other = 0; other < number; other++)
             assert_false (
@@ -109,9 +111,9 @@ static void s_rep_workers_have_one_key_and_no_routing_id (void **state)
 {
     (void) state;
     s_key_t key = s_key (2, NULL, 0);
-    assert_int_equal (rp_gate_of_key (key.bytes, key.size), 2);
+    assert_int_equal (rp_listener_of_key (key.bytes, key.size), 2);
     size_t size = key.size;
-    assert_null (rp_gate_routing_id (key.bytes, &size));
+    assert_null (rp_listener_routing_id (key.bytes, &size));
     assert_int_equal (size, 0);
 }
 
@@ -120,115 +122,115 @@ static void s_rep_workers_have_one_key_and_no_routing_id (void **state)
 static void s_a_worker_counts_from_its_handshake_until_it_goes (void **state)
 {
     (void) state;
-    rp_gate_t gate = s_gate (2);
+    rp_listener_t listener = s_listener (2);
     for (int round = 0; round < 3; round++) {
-        rp_gate_came (&gate, 10, 0);
-        assert_int_equal (gate.connected, 0);
-        assert_true (rp_gate_shook_hands (&gate));
-        assert_int_equal (gate.connected, 1);
-        assert_true (rp_gate_went (&gate, 10, 1));
-        assert_int_equal (gate.connected, 0);
+        rp_listener_came (&listener, 10, 0);
+        assert_int_equal (listener.connected, 0);
+        assert_true (rp_listener_shook_hands (&listener));
+        assert_int_equal (listener.connected, 1);
+        assert_true (rp_listener_went (&listener, 10, 1));
+        assert_int_equal (listener.connected, 0);
     }
-    rp_gate_close (&gate, 0);
+    rp_listener_close (&listener, 0);
 }
 
 static void s_many_come_and_go_in_any_order (void **state)
 {
     (void) state;
-    rp_gate_t gate = s_gate (2);
+    rp_listener_t listener = s_listener (2);
     for (int descriptor = 0; descriptor < 100; descriptor++)
-        rp_gate_came (&gate, descriptor, 0);
+        rp_listener_came (&listener, descriptor, 0);
     for (int descriptor = 0; descriptor < 100; descriptor++)
-        assert_true (rp_gate_shook_hands (&gate));
-    assert_int_equal (gate.connected, 100);
+        assert_true (rp_listener_shook_hands (&listener));
+    assert_int_equal (listener.connected, 100);
     for (int descriptor = 99; descriptor >= 0; descriptor -= 2)
-        assert_true (rp_gate_went (&gate, descriptor, 1));
-    assert_int_equal (gate.connected, 50);
-    rp_gate_close (&gate, 0);
+        assert_true (rp_listener_went (&listener, descriptor, 1));
+    assert_int_equal (listener.connected, 50);
+    rp_listener_close (&listener, 0);
 }
 
 /*  A socket of the wrong type comes and goes, again and again, without any other news of it.  */
 static void s_peers_of_the_wrong_type_change_nothing (void **state)
 {
     (void) state;
-    rp_gate_t gate = s_gate (2);
-    rp_gate_came (&gate, 10, 0);
-    rp_gate_shook_hands (&gate);
+    rp_listener_t listener = s_listener (2);
+    rp_listener_came (&listener, 10, 0);
+    rp_listener_shook_hands (&listener);
     for (int round = 0; round < 3; round++) {
-        rp_gate_came (&gate, 11, 0);
-        assert_false (rp_gate_went (&gate, 11, 1));
-        assert_int_equal (gate.connected, 1);
+        rp_listener_came (&listener, 11, 0);
+        assert_false (rp_listener_went (&listener, 11, 1));
+        assert_int_equal (listener.connected, 1);
     }
-    rp_gate_came (&gate, 11, 0);
-    rp_gate_came (&gate, 12, 0);
-    rp_gate_shook_hands (&gate); // that is 12
-    assert_int_equal (gate.connected, 2);
-    assert_false (rp_gate_went (&gate, 11, 1));
-    assert_int_equal (gate.connected, 2);
-    assert_true (rp_gate_went (&gate, 12, 1));
-    assert_true (rp_gate_went (&gate, 10, 1));
-    assert_int_equal (gate.connected, 0);
-    rp_gate_close (&gate, 0);
+    rp_listener_came (&listener, 11, 0);
+    rp_listener_came (&listener, 12, 0);
+    rp_listener_shook_hands (&listener); // that is 12
+    assert_int_equal (listener.connected, 2);
+    assert_false (rp_listener_went (&listener, 11, 1));
+    assert_int_equal (listener.connected, 2);
+    assert_true (rp_listener_went (&listener, 12, 1));
+    assert_true (rp_listener_went (&listener, 10, 1));
+    assert_int_equal (listener.connected, 0);
+    rp_listener_close (&listener, 0);
 }
 
 static void s_a_failed_handshake_changes_nothing (void **state)
 {
     (void) state;
-    rp_gate_t gate = s_gate (2);
-    rp_gate_came (&gate, 10, 0); // silent
-    rp_gate_came (&gate, 11, 0);
-    rp_gate_shook_hands (&gate);
-    rp_gate_failed (&gate);
-    assert_false (rp_gate_went (&gate, 10, S_LATER + 1));
-    assert_int_equal (gate.connected, 1);
-    assert_true (rp_gate_went (&gate, 11, S_LATER + 1));
-    rp_gate_close (&gate, 0);
+    rp_listener_t listener = s_listener (2);
+    rp_listener_came (&listener, 10, 0); // silent
+    rp_listener_came (&listener, 11, 0);
+    rp_listener_shook_hands (&listener);
+    rp_listener_failed (&listener);
+    assert_false (rp_listener_went (&listener, 10, S_LATER + 1));
+    assert_int_equal (listener.connected, 1);
+    assert_true (rp_listener_went (&listener, 11, S_LATER + 1));
+    rp_listener_close (&listener, 0);
 }
 
 /*  Noise that looks like a peer of old may stay for ever without a handshake.  */
 static void s_a_worker_goes_while_noise_stays (void **state)
 {
     (void) state;
-    rp_gate_t gate = s_gate (2);
-    rp_gate_came (&gate, 10, 0);
+    rp_listener_t listener = s_listener (2);
+    rp_listener_came (&listener, 10, 0);
     for (int64_t now = 0; now < 5 * S_LATER; now += S_LATER) {
-        rp_gate_came (&gate, 11, now);
-        assert_true (rp_gate_shook_hands (&gate));
-        assert_true (rp_gate_went (&gate, 11, now + S_LATER));
-        assert_int_equal (gate.connected, 0);
+        rp_listener_came (&listener, 11, now);
+        assert_true (rp_listener_shook_hands (&listener));
+        assert_true (rp_listener_went (&listener, 11, now + S_LATER));
+        assert_int_equal (listener.connected, 0);
     }
-    rp_gate_failed (&gate);
-    assert_false (rp_gate_went (&gate, 10, 9 * S_LATER));
-    assert_int_equal (gate.connected, 0);
-    rp_gate_close (&gate, 0);
+    rp_listener_failed (&listener);
+    assert_false (rp_listener_went (&listener, 10, 9 * S_LATER));
+    assert_int_equal (listener.connected, 0);
+    rp_listener_close (&listener, 0);
 }
 
 static void s_what_was_taken_for_the_wrong_type_is_put_right (void **state)
 {
     (void) state;
     for (int way = 0; way < 2; way++) {
-        rp_gate_t gate = s_gate (2);
-        rp_gate_came (&gate, 10, 0);
-        rp_gate_came (&gate, 11, 0);
-        rp_gate_shook_hands (&gate); // that is 11
-        rp_gate_went (&gate, 11, 1);
-        assert_int_equal (gate.connected, 1); // one too many, until more is known of 10
+        rp_listener_t listener = s_listener (2);
+        rp_listener_came (&listener, 10, 0);
+        rp_listener_came (&listener, 11, 0);
+        rp_listener_shook_hands (&listener); // that is 11
+        rp_listener_went (&listener, 11, 1);
+        assert_int_equal (listener.connected, 1); // one too many, until more is known of 10
         if (way == 0) {
-            assert_false (rp_gate_shook_hands (&gate));
-            assert_int_equal (gate.connected, 1);
+            assert_false (rp_listener_shook_hands (&listener));
+            assert_int_equal (listener.connected, 1);
         }
-        rp_gate_went (&gate, 10, 2);
-        assert_int_equal (gate.connected, 0);
-        rp_gate_close (&gate, 0);
+        rp_listener_went (&listener, 10, 2);
+        assert_int_equal (listener.connected, 0);
+        rp_listener_close (&listener, 0);
     }
 }
 
 int main (void)
 {
     const struct CMUnitTest tests[] = {
-      cmocka_unit_test (s_a_key_leads_back_to_its_gate_and_routing_id),
-      cmocka_unit_test (s_routing_ids_of_gate_0_are_their_own_keys),
-      cmocka_unit_test (s_the_same_routing_id_has_another_key_at_each_gate),
+      cmocka_unit_test (s_a_key_leads_back_to_its_listener_and_routing_id),
+      cmocka_unit_test (s_routing_ids_of_listener_0_are_their_own_keys),
+      cmocka_unit_test (s_the_same_routing_id_has_another_key_at_each_listener),
       cmocka_unit_test (s_a_routing_id_that_is_a_key_elsewhere_has_another_one),
       cmocka_unit_test (s_rep_workers_have_one_key_and_no_routing_id),
       cmocka_unit_test (s_a_worker_counts_from_its_handshake_until_it_goes),

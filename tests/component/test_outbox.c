@@ -1,4 +1,4 @@
-/*  Egress, on a real ROUTER, with actions made by hand.
+/*  Outbox, on a real ROUTER, with actions made by hand.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -23,14 +23,14 @@
 
 static void *s_context;
 static void *s_router;
-static rp_peers_t s_peers;
+static rp_connections_t s_peers;
 static rp_message_pool_t s_pool;
-static rp_egress_t s_egress;
+static rp_outbox_t s_outbox;
 
 #define BACKLOG 1000000u
 
-static const rp_peer_id_t s_one = {.v = UINT64_C (1) << 32};
-static const rp_peer_id_t s_two = {.v = UINT64_C (1) << 32 | 1};
+static const rp_session_id_t s_one = {.v = UINT64_C (1) << 32};
+static const rp_session_id_t s_two = {.v = UINT64_C (1) << 32 | 1};
 
 static int s_setup (void **state)
 {
@@ -39,31 +39,31 @@ static int s_setup (void **state)
     s_router = rp_socket_router (s_context, 1000000, 100);
     assert_non_null (s_router);
     s_pool = (rp_message_pool_t){.largest = 10};
-    rp_peers_init (&s_peers, 1);
-    rp_egress_init (&s_egress, s_router, &s_peers, &s_pool, BACKLOG);
+    rp_connections_init (&s_peers, 1);
+    rp_outbox_init (&s_outbox, s_router, &s_peers, &s_pool, BACKLOG);
     return 0;
 }
 
 static int s_teardown (void **state)
 {
     (void) state;
-    rp_egress_clear (&s_egress);
-    rp_peers_clear (&s_peers);
+    rp_outbox_clear (&s_outbox);
+    rp_connections_clear (&s_peers);
     rp_message_pool_clear (&s_pool);
     rp_socket_close (s_router, NULL);
     return zmq_ctx_term (s_context);
 }
 
-static void s_admit (rp_peer_id_t peer, const char *routing_id, int descriptor)
+static void s_admit (rp_session_id_t peer, const char *routing_id, int descriptor)
 {
-    rp_egress_carry_out (&s_egress, &(rp_action_t){.kind = RP_ACTION_ADMIT, .peer = peer},
+    rp_outbox_carry_out (&s_outbox, &(rp_action_t){.kind = RP_ACTION_ADMIT, .session = peer},
       &(rp_sender_t){
         .routing_id = routing_id, .size = strlen (routing_id), .descriptor = descriptor});
 }
 
 static void s_carry_out (rp_action_t action)
 {
-    rp_egress_carry_out (&s_egress, &action, &(rp_sender_t){.descriptor = -1});
+    rp_outbox_carry_out (&s_outbox, &action, &(rp_sender_t){.descriptor = -1});
 }
 
 /*  An encoded REQUEST, as if it had just been received.  */
@@ -78,7 +78,7 @@ static rp_payload_t *s_request (void)
     rp_message_t *message = rp_message_new (&s_pool, rp_wire_size (&head));
     assert_non_null (message);
     rp_wire_encode (&head, zmq_msg_data (&message->first), rp_wire_size (&head));
-    return rp_egress_payload (message);
+    return rp_outbox_payload (message);
 }
 
 static void s_drop (rp_payload_t *payload)
@@ -92,18 +92,18 @@ static void s_a_request_that_cannot_be_sent_comes_back_with_its_token (void **st
     s_admit (s_one, "nobody is connected", -1);
     rp_payload_t *request = s_request ();
     s_carry_out (
-      (rp_action_t){.kind = RP_ACTION_SEND, .peer = s_one, .token = {77}, .payload = request});
+      (rp_action_t){.kind = RP_ACTION_SEND, .session = s_one, .token = {77}, .payload = request});
     rp_event_t event;
-    assert_false (rp_egress_next_event (&s_egress, &event)); // it waits in the outbox
-    assert_true (rp_egress_flush (&s_egress));
-    assert_false (rp_egress_flush (&s_egress));
-    assert_true (rp_egress_next_event (&s_egress, &event));
+    assert_false (rp_outbox_next_event (&s_outbox, &event)); // it waits in the outbox
+    assert_true (rp_outbox_flush (&s_outbox));
+    assert_false (rp_outbox_flush (&s_outbox));
+    assert_true (rp_outbox_next_event (&s_outbox, &event));
     assert_int_equal (event.kind, RP_EVENT_UNSENT);
-    assert_int_equal (event.peer.v, s_one.v);
+    assert_int_equal (event.session.v, s_one.v);
     assert_int_equal (event.token.v, 77);
     assert_false (event.full);
     assert_ptr_equal (event.payload, request);
-    assert_false (rp_egress_next_event (&s_egress, &event));
+    assert_false (rp_outbox_next_event (&s_outbox, &event));
     s_drop (request);
 }
 
@@ -113,10 +113,10 @@ static void s_a_request_that_was_kept_does_not_come_back (void **state)
     s_admit (s_one, "nobody is connected", -1);
     rp_payload_t *request = s_request ();
     s_carry_out ((rp_action_t){
-      .kind = RP_ACTION_SEND, .peer = s_one, .token = {77}, .payload = request, .keep = true});
-    rp_egress_flush (&s_egress);
+      .kind = RP_ACTION_SEND, .session = s_one, .token = {77}, .payload = request, .keep = true});
+    rp_outbox_flush (&s_outbox);
     rp_event_t event;
-    assert_true (rp_egress_next_event (&s_egress, &event));
+    assert_true (rp_outbox_next_event (&s_outbox, &event));
     assert_int_equal (event.token.v, 77);
     assert_null (event.payload);
     s_drop (request);
@@ -126,17 +126,17 @@ static void s_what_concerned_a_session_ends_with_it (void **state)
 {
     (void) state;
     s_admit (s_one, "nobody is connected", -1);
-    s_carry_out (
-      (rp_action_t){.kind = RP_ACTION_SEND, .peer = s_one, .token = {77}, .payload = s_request ()});
-    s_carry_out ((rp_action_t){.kind = RP_ACTION_FORGET, .peer = s_one});
-    rp_event_t event;
-    assert_false (rp_egress_next_event (&s_egress, &event));
-    // Sent after its end: neither an event nor a leak.
-    s_carry_out ((rp_action_t){.kind = RP_ACTION_SEND, .peer = s_one, .payload = s_request ()});
     s_carry_out ((rp_action_t){
-      .kind = RP_ACTION_SEND, .peer = s_one, .head = {.command = RP_COMMAND_HEARTBEAT}});
-    rp_egress_flush (&s_egress);
-    assert_false (rp_egress_next_event (&s_egress, &event));
+      .kind = RP_ACTION_SEND, .session = s_one, .token = {77}, .payload = s_request ()});
+    s_carry_out ((rp_action_t){.kind = RP_ACTION_UNBIND, .session = s_one});
+    rp_event_t event;
+    assert_false (rp_outbox_next_event (&s_outbox, &event));
+    // Sent after its end: neither an event nor a leak.
+    s_carry_out ((rp_action_t){.kind = RP_ACTION_SEND, .session = s_one, .payload = s_request ()});
+    s_carry_out ((rp_action_t){
+      .kind = RP_ACTION_SEND, .session = s_one, .head = {.command = RP_COMMAND_HEARTBEAT}});
+    rp_outbox_flush (&s_outbox);
+    assert_false (rp_outbox_next_event (&s_outbox, &event));
 }
 
 static void s_whose_descriptor_has_a_new_owner_is_suspect (void **state)
@@ -144,29 +144,29 @@ static void s_whose_descriptor_has_a_new_owner_is_suspect (void **state)
     (void) state;
     rp_event_t event;
     s_admit (s_one, "one", 700);
-    assert_false (rp_egress_next_event (&s_egress, &event));
+    assert_false (rp_outbox_next_event (&s_outbox, &event));
     s_admit (s_two, "two", 700);
-    assert_true (rp_egress_next_event (&s_egress, &event));
+    assert_true (rp_outbox_next_event (&s_outbox, &event));
     assert_int_equal (event.kind, RP_EVENT_SUSPECT);
-    assert_int_equal (event.peer.v, s_one.v);
-    assert_false (rp_egress_next_event (&s_egress, &event));
+    assert_int_equal (event.session.v, s_one.v);
+    assert_false (rp_outbox_next_event (&s_outbox, &event));
 }
 
 /*  ---- Bundles -------------------------------------------------------------------------------- */
 
 /*  A DEALER that is connected to the ROUTER under a name, and a session that reads bundles or
     not.  */
-static void *s_connect (rp_peer_id_t peer, const char *routing_id, bool bundles)
+static void *s_connect (rp_session_id_t peer, const char *routing_id, bool bundles)
 {
     void *dealer = rp_socket_dealer (s_context);
     assert_non_null (dealer);
     zmq_setsockopt (dealer, ZMQ_ROUTING_ID, routing_id, strlen (routing_id));
-    assert_int_equal (zmq_connect (dealer, "inproc://egress"), 0);
+    assert_int_equal (zmq_connect (dealer, "inproc://outbox"), 0);
     assert_true (zmq_send (dealer, "", 0, 0) >= 0); // the ROUTER knows who has been heard
     char bytes[100];
     for (int frame = 0; frame < 2; frame++)
         assert_true (zmq_recv (s_router, bytes, sizeof bytes, 0) >= 0);
-    rp_egress_carry_out (&s_egress, &(rp_action_t){.kind = RP_ACTION_ADMIT, .peer = peer},
+    rp_outbox_carry_out (&s_outbox, &(rp_action_t){.kind = RP_ACTION_ADMIT, .session = peer},
       &(rp_sender_t){.routing_id = routing_id,
         .size = strlen (routing_id),
         .descriptor = -1,
@@ -177,18 +177,18 @@ static void *s_connect (rp_peer_id_t peer, const char *routing_id, bool bundles)
 static int s_setup_bound (void **state)
 {
     s_setup (state);
-    return zmq_bind (s_router, "inproc://egress");
+    return zmq_bind (s_router, "inproc://outbox");
 }
 
 /*  A CANCEL, which tests tell from others by its id.  */
-static void s_send_small (rp_peer_id_t peer, uint64_t id)
+static void s_send_small (rp_session_id_t peer, uint64_t id)
 {
     s_carry_out ((rp_action_t){
-      .kind = RP_ACTION_SEND, .peer = peer, .head = {.command = RP_COMMAND_CANCEL, .id = id}});
+      .kind = RP_ACTION_SEND, .session = peer, .head = {.command = RP_COMMAND_CANCEL, .id = id}});
 }
 
 /*  A REPLY with a body of this size in its one frame, or behind it.  */
-static void s_send_reply (rp_peer_id_t peer, uint64_t id, size_t size, bool alone)
+static void s_send_reply (rp_session_id_t peer, uint64_t id, size_t size, bool alone)
 {
     rp_head_t head = {.command = RP_COMMAND_REPLY, .id = id, .flags = alone ? 0 : RP_FLAG_INLINE};
     size_t head_size = rp_wire_size (&head);
@@ -207,8 +207,10 @@ static void s_send_reply (rp_peer_id_t peer, uint64_t id, size_t size, bool alon
         body->bytes = size;
         assert_true (rp_message_join (&s_pool, message, &body));
     }
-    s_carry_out ((rp_action_t){
-      .kind = RP_ACTION_SEND, .peer = peer, .head = head, .payload = rp_egress_payload (message)});
+    s_carry_out ((rp_action_t){.kind = RP_ACTION_SEND,
+      .session = peer,
+      .head = head,
+      .payload = rp_outbox_payload (message)});
 }
 
 static uint64_t s_id (const void *data, size_t size)
@@ -262,12 +264,12 @@ static void s_what_is_for_one_session_goes_as_one_bundle_in_order (void **state)
         s_send_small (id % 2 ? s_one : s_two, id);
     s_send_small (s_one, 8);
     s_expect_nothing (one);
-    assert_true (rp_egress_flush (&s_egress));
+    assert_true (rp_outbox_flush (&s_outbox));
     s_expect_some (one, (uint64_t[]){1, 3, 5, 8}, 4);
     s_expect_some (two, (uint64_t[]){2, 4, 6}, 3);
     // What comes later begins anew.
     s_send_small (s_two, 9);
-    rp_egress_flush (&s_egress);
+    rp_outbox_flush (&s_outbox);
     s_expect_some (two, (uint64_t[]){9}, 1);
     s_expect_nothing (one);
     rp_socket_close (one, NULL);
@@ -279,13 +281,13 @@ static void s_what_was_sent_on_the_way_is_told_by_the_next_flush (void **state)
     (void) state;
     void *one = s_connect (s_one, "one", true);
     s_admit (s_two, "two", -1);
-    rp_egress_flush (&s_egress);
+    rp_outbox_flush (&s_outbox);
     s_send_small (s_one, 1);
-    s_carry_out ((rp_action_t){.kind = RP_ACTION_FORGET, .peer = s_two});
+    s_carry_out ((rp_action_t){.kind = RP_ACTION_UNBIND, .session = s_two});
     s_expect_some (one, (uint64_t[]){1}, 1);
     // The socket's wake-up may be gone with it.
-    assert_true (rp_egress_flush (&s_egress));
-    assert_false (rp_egress_flush (&s_egress));
+    assert_true (rp_outbox_flush (&s_outbox));
+    assert_false (rp_outbox_flush (&s_outbox));
     rp_socket_close (one, NULL);
 }
 
@@ -295,7 +297,7 @@ static void s_who_does_not_read_bundles_gets_single_messages (void **state)
     void *one = s_connect (s_one, "one", false);
     for (uint64_t id = 1; id <= 3; id++)
         s_send_small (s_one, id);
-    rp_egress_flush (&s_egress);
+    rp_outbox_flush (&s_outbox);
     for (uint64_t id = 1; id <= 3; id++)
         s_expect_some (one, &id, 1);
     rp_socket_close (one, NULL);
@@ -311,7 +313,7 @@ static void s_what_is_large_or_has_several_frames_goes_alone_in_its_place (void 
     s_send_reply (s_one, 4, 10, true);
     s_send_small (s_one, 5);
     s_send_reply (s_one, 6, RP_BUNDLE_MESSAGE_MAX - RP_WIRE_FIXED, false);
-    rp_egress_flush (&s_egress);
+    rp_outbox_flush (&s_outbox);
     s_expect_some (one, (uint64_t[]){1, 2}, 2);
     assert_int_equal (s_expect_some (one, (uint64_t[]){3}, 1), 1);
     assert_int_equal (s_expect_some (one, (uint64_t[]){4}, 1), 2);
@@ -325,16 +327,16 @@ static void s_what_is_large_is_not_to_wait_for_the_end_of_a_batch (void **state)
     (void) state;
     void *one = s_connect (s_one, "one", true);
     s_send_small (s_one, 1);
-    s_send_reply (s_one, 2, RP_EGRESS_LARGE - RP_WIRE_FIXED, false);
-    assert_false (rp_egress_is_urgent (&s_egress));
-    s_send_reply (s_one, 3, RP_EGRESS_LARGE, true);
-    assert_true (rp_egress_is_urgent (&s_egress));
-    rp_egress_empty (&s_egress);
-    assert_false (rp_egress_is_urgent (&s_egress));
+    s_send_reply (s_one, 2, RP_OUTBOX_LARGE - RP_WIRE_FIXED, false);
+    assert_false (rp_outbox_is_urgent (&s_outbox));
+    s_send_reply (s_one, 3, RP_OUTBOX_LARGE, true);
+    assert_true (rp_outbox_is_urgent (&s_outbox));
+    rp_outbox_empty (&s_outbox);
+    assert_false (rp_outbox_is_urgent (&s_outbox));
     for (uint64_t id = 1; id <= 3; id++)
         s_expect_some (one, &id, 1);
-    assert_true (rp_egress_flush (&s_egress)); // the socket's wake-up may be gone with it
-    assert_false (rp_egress_flush (&s_egress));
+    assert_true (rp_outbox_flush (&s_outbox)); // the socket's wake-up may be gone with it
+    assert_false (rp_outbox_flush (&s_outbox));
     rp_socket_close (one, NULL);
 }
 
@@ -345,7 +347,7 @@ static void s_what_is_more_than_a_bundle_goes_in_several (void **state)
     void *one = s_connect (s_one, "one", true);
     for (uint64_t id = 1; id <= COUNT; id++)
         s_send_reply (s_one, id, SIZE, false);
-    rp_egress_flush (&s_egress);
+    rp_outbox_flush (&s_outbox);
     size_t fit = (RP_BUNDLE_MAX - RP_BUNDLE_HEAD) / (RP_BUNDLE_ENTRY_HEAD + RP_WIRE_FIXED + SIZE);
     uint64_t ids[COUNT];
     for (size_t index = 0; index < COUNT; index++)
@@ -359,15 +361,15 @@ static void s_what_is_more_than_a_bundle_goes_in_several (void **state)
 static void s_an_outbox_that_is_full_keeps_the_order (void **state)
 {
     (void) state;
-    enum { COUNT = 2 * RP_EGRESS_OUTBOX + 10 };
+    enum { COUNT = 2 * RP_OUTBOX_OUTBOX + 10 };
     void *one = s_connect (s_one, "one", true);
     uint64_t ids[COUNT];
     for (size_t index = 0; index < COUNT; index++)
         s_send_small (s_one, ids[index] = index + 1);
-    rp_egress_flush (&s_egress);
-    for (size_t index = 0; index < COUNT; index += RP_EGRESS_OUTBOX)
+    rp_outbox_flush (&s_outbox);
+    for (size_t index = 0; index < COUNT; index += RP_OUTBOX_OUTBOX)
         s_expect_some (
-          one, ids + index, COUNT - index < RP_EGRESS_OUTBOX ? COUNT - index : RP_EGRESS_OUTBOX);
+          one, ids + index, COUNT - index < RP_OUTBOX_OUTBOX ? COUNT - index : RP_OUTBOX_OUTBOX);
     rp_socket_close (one, NULL);
 }
 
@@ -377,10 +379,10 @@ static void s_what_must_not_come_later_goes_before_a_session_ends (void **state)
     void *one = s_connect (s_one, "one", true);
     s_send_small (s_one, 1);
     s_send_small (s_one, 2);
-    s_carry_out ((rp_action_t){.kind = RP_ACTION_FORGET, .peer = s_one});
+    s_carry_out ((rp_action_t){.kind = RP_ACTION_UNBIND, .session = s_one});
     s_expect_some (one, (uint64_t[]){1, 2}, 2);
     s_send_small (s_one, 3);
-    assert_true (rp_egress_flush (&s_egress));
+    assert_true (rp_outbox_flush (&s_outbox));
     s_expect_nothing (one);
     rp_socket_close (one, NULL);
 }
@@ -390,9 +392,9 @@ static void s_each_of_a_bundle_that_cannot_be_sent_is_reported_in_order (void **
 {
     (void) state;
     enum { COUNT = 4 };
-    rp_egress_carry_out (&s_egress, &(rp_action_t){.kind = RP_ACTION_ADMIT, .peer = s_one},
+    rp_outbox_carry_out (&s_outbox, &(rp_action_t){.kind = RP_ACTION_ADMIT, .session = s_one},
       &(rp_sender_t){.routing_id = "nobody", .size = 6, .descriptor = -1, .bundles = true});
-    rp_message_t *request = rp_egress_message (s_request ());
+    rp_message_t *request = rp_outbox_message (s_request ());
     size_t size = rp_message_size (request);
     rp_message_t *bundle =
       rp_message_new (&s_pool, RP_BUNDLE_HEAD + COUNT * (RP_BUNDLE_ENTRY_HEAD + size));
@@ -408,30 +410,30 @@ static void s_each_of_a_bundle_that_cannot_be_sent_is_reported_in_order (void **
     for (unsigned count = 0; count < COUNT; count++) {
         rp_message_t *message;
         assert_int_equal (rp_message_unbundle (&s_pool, bundle, &offset, &message), RP_RECEIVED);
-        requests[count] = rp_egress_payload (message);
+        requests[count] = rp_outbox_payload (message);
         s_carry_out ((rp_action_t){.kind = RP_ACTION_SEND,
-          .peer = s_one,
+          .session = s_one,
           .token = {count + 1},
           .head = {.command = RP_COMMAND_REQUEST, .id = count + 1, .attempts = 2},
           .payload = requests[count],
           .keep = count == 1});
     }
     rp_message_destroy (&s_pool, &bundle);
-    rp_egress_flush (&s_egress);
+    rp_outbox_flush (&s_outbox);
     for (unsigned count = 0; count < COUNT; count++) {
         rp_event_t event;
-        assert_true (rp_egress_next_event (&s_egress, &event));
+        assert_true (rp_outbox_next_event (&s_outbox, &event));
         assert_int_equal (event.kind, RP_EVENT_UNSENT);
-        assert_int_equal (event.peer.v, s_one.v);
+        assert_int_equal (event.session.v, s_one.v);
         assert_int_equal (event.token.v, count + 1);
         assert_false (event.full);
         assert_ptr_equal (event.payload, count == 1 ? NULL : requests[count]);
         // It waits again, and the bundle that it came in must not.
-        assert_null (rp_egress_message (requests[count])->bundle);
+        assert_null (rp_outbox_message (requests[count])->bundle);
         s_drop (requests[count]);
     }
     rp_event_t event;
-    assert_false (rp_egress_next_event (&s_egress, &event));
+    assert_false (rp_outbox_next_event (&s_outbox, &event));
 }
 
 /*  ---- What waits is bounded in bytes
@@ -442,18 +444,18 @@ static void s_each_of_a_bundle_that_cannot_be_sent_is_reported_in_order (void **
 static size_t s_large (uint64_t id)
 {
     s_send_reply (s_one, id, LARGE, true);
-    rp_egress_flush (&s_egress);
-    return rp_egress_backlog (&s_egress);
+    rp_outbox_flush (&s_outbox);
+    return rp_outbox_backlog (&s_outbox);
 }
 
 static void s_expect_full (void)
 {
     rp_event_t event;
-    assert_true (rp_egress_next_event (&s_egress, &event));
+    assert_true (rp_outbox_next_event (&s_outbox, &event));
     assert_int_equal (event.kind, RP_EVENT_UNSENT);
-    assert_int_equal (event.peer.v, s_one.v);
+    assert_int_equal (event.session.v, s_one.v);
     assert_true (event.full);
-    assert_false (rp_egress_next_event (&s_egress, &event));
+    assert_false (rp_outbox_next_event (&s_outbox, &event));
 }
 
 static void s_who_has_too_many_bytes_waiting_is_full_until_it_reads (void **state)
@@ -467,12 +469,12 @@ static void s_who_has_too_many_bytes_waiting_is_full_until_it_reads (void **stat
     assert_int_equal (s_large (4), 3 * each);
     s_expect_full ();
     s_expect_some (one, (uint64_t[]){1}, 1);
-    assert_int_equal (rp_egress_backlog (&s_egress), 2 * each);
+    assert_int_equal (rp_outbox_backlog (&s_outbox), 2 * each);
     assert_int_equal (s_large (5), 3 * each);
     s_expect_some (one, (uint64_t[]){2}, 1);
     s_expect_some (one, (uint64_t[]){3}, 1);
     s_expect_some (one, (uint64_t[]){5}, 1);
-    assert_int_equal (rp_egress_backlog (&s_egress), 0);
+    assert_int_equal (rp_outbox_backlog (&s_outbox), 0);
     rp_socket_close (one, NULL);
 }
 
@@ -481,7 +483,7 @@ static void s_one_message_may_wait_whatever_its_size (void **state)
     (void) state;
     void *one = s_connect (s_one, "one", true);
     s_send_reply (s_one, 1, 2 * BACKLOG, true);
-    rp_egress_flush (&s_egress);
+    rp_outbox_flush (&s_outbox);
     s_large (2);
     s_expect_full ();
     assert_int_equal (s_expect_some (one, (uint64_t[]){1}, 1), 2);
@@ -495,14 +497,14 @@ static void s_bundles_count_for_what_is_in_them (void **state)
     void *one = s_connect (s_one, "one", true);
     rp_event_t event;
     uint64_t sent = 0;
-    while (!rp_egress_next_event (&s_egress, &event)) {
+    while (!rp_outbox_next_event (&s_outbox, &event)) {
         assert_in_range (sent * SIZE, 0, BACKLOG);
-        for (unsigned count = 0; count < RP_EGRESS_OUTBOX / 2; count++)
+        for (unsigned count = 0; count < RP_OUTBOX_OUTBOX / 2; count++)
             s_send_reply (s_one, ++sent, SIZE, false);
-        rp_egress_flush (&s_egress);
+        rp_outbox_flush (&s_outbox);
     }
     assert_true (event.full);
-    assert_in_range (rp_egress_backlog (&s_egress), BACKLOG - RP_BUNDLE_MAX, BACKLOG);
+    assert_in_range (rp_outbox_backlog (&s_outbox), BACKLOG - RP_BUNDLE_MAX, BACKLOG);
     rp_socket_close (one, NULL);
 }
 
@@ -516,15 +518,15 @@ static void s_requests_to_a_worker_are_not_bounded_here (void **state)
         rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST, .flags = RP_FLAG_INLINE},
           rp_message_data (message), RP_WIRE_FIXED);
         s_carry_out ((rp_action_t){.kind = RP_ACTION_SEND,
-          .peer = s_one,
+          .session = s_one,
           .token = {token},
           .head = {.command = RP_COMMAND_REQUEST, .flags = RP_FLAG_INLINE, .id = token},
-          .payload = rp_egress_payload (message)});
+          .payload = rp_outbox_payload (message)});
     }
-    rp_egress_flush (&s_egress);
+    rp_outbox_flush (&s_outbox);
     rp_event_t event;
-    assert_false (rp_egress_next_event (&s_egress, &event));
-    assert_int_equal (rp_egress_backlog (&s_egress), 0);
+    assert_false (rp_outbox_next_event (&s_outbox, &event));
+    assert_int_equal (rp_outbox_backlog (&s_outbox), 0);
     rp_socket_close (one, NULL);
 }
 
@@ -533,30 +535,30 @@ static void s_what_waits_for_a_session_that_is_gone_goes_with_its_connection (vo
     (void) state;
     void *one = s_connect (s_one, "one", true);
     size_t each = s_large (1);
-    s_carry_out ((rp_action_t){.kind = RP_ACTION_FORGET, .peer = s_one});
-    assert_int_equal (rp_egress_backlog (&s_egress), each);
+    s_carry_out ((rp_action_t){.kind = RP_ACTION_UNBIND, .session = s_one});
+    assert_int_equal (rp_outbox_backlog (&s_outbox), each);
     rp_socket_close (one, NULL);
     rp_socket_close (s_router, NULL);
     s_router = NULL;
     assert_int_equal (zmq_ctx_term (s_context), 0);
     s_context = zmq_ctx_new ();
-    assert_int_equal (rp_egress_backlog (&s_egress), 0);
+    assert_int_equal (rp_outbox_backlog (&s_outbox), 0);
 }
 
 /*  Otherwise it could greet again on the same connection, and have as much more.  */
 static void s_who_leaves_with_something_unread_is_cut_but_not_who_is_dismissed (void **state)
 {
     (void) state;
-    for (int dismissed = 0; dismissed < 2; dismissed++) {
+    for (int closed = 0; closed < 2; closed++) {
         int ends[2];
         char byte;
         assert_int_equal (socketpair (AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
-        void *one = s_connect (s_one, dismissed ? "two" : "one", true);
-        rp_peers_move (&s_peers, s_one, ends[0]);
+        void *one = s_connect (s_one, closed ? "two" : "one", true);
+        rp_connections_move (&s_peers, s_one, ends[0]);
         s_large (1);
-        s_carry_out ((rp_action_t){.kind = RP_ACTION_FORGET, .peer = s_one, .keep = dismissed});
+        s_carry_out ((rp_action_t){.kind = RP_ACTION_UNBIND, .session = s_one, .keep = closed});
         ssize_t got = recv (ends[1], &byte, 1, 0);
-        assert_int_equal (got, dismissed ? -1 : 0);
+        assert_int_equal (got, closed ? -1 : 0);
         rp_socket_close (one, NULL);
         close (ends[0]);
         close (ends[1]);

@@ -28,11 +28,11 @@ static test_broker_t *s_broker;
 static void *s_context;
 static rp_channel_t *s_channel;
 
-static int s_start (uint64_t strangers)
+static int s_start (uint64_t pending)
 {
     rp_limits_t limits = test_broker_limits ();
-    limits.greeting = S_GREETING_MS;
-    limits.strangers = strangers;
+    limits.pending_timeout = S_GREETING_MS;
+    limits.pending_connections = pending;
     s_broker = test_broker_start_with (&limits);
     s_context = zmq_ctx_new ();
     s_channel = rp_channel_new (s_context);
@@ -84,7 +84,7 @@ static void s_who_never_greets_is_cut_and_who_did_is_not (void **state)
     s_expect (RP_CHANNEL_CONNECTED);
     s_expect (RP_CHANNEL_FAILED);
     assert_true (test_now_ms () - begin >= S_GREETING_MS / 2);
-    // It came before the stranger, whose time was over just now.
+    // It came before the pending connection, whose time was over just now.
     test_client_request (client, 1, "riposte.ping", "still here");
     test_peer_expect_reply (client, 1, RP_OK);
     test_peer_destroy (&client);
@@ -122,8 +122,8 @@ static void s_who_never_greets_is_left_alone_among_few (void **state)
 
 enum { S_PATIENCE = 100, S_MANY = 5 };
 
-static rp_strangers_t s_strangers;
-static rp_peers_t s_peers;
+static rp_pending_t s_pending;
+static rp_connections_t s_peers;
 static int s_pairs[S_MANY][2];
 
 static int s_setup_pairs (void **state)
@@ -132,15 +132,15 @@ static int s_setup_pairs (void **state)
     for (int index = 0; index < S_MANY; index++)
         if (socketpair (AF_UNIX, SOCK_STREAM, 0, s_pairs[index]) != 0)
             return -1;
-    rp_peers_init (&s_peers, 1);
+    rp_connections_init (&s_peers, 1);
     return 0;
 }
 
 static int s_teardown_pairs (void **state)
 {
     (void) state;
-    rp_strangers_clear (&s_strangers);
-    rp_peers_clear (&s_peers);
+    rp_pending_clear (&s_pending);
+    rp_connections_clear (&s_peers);
     for (int index = 0; index < S_MANY; index++) {
         close (s_pairs[index][0]);
         close (s_pairs[index][1]);
@@ -157,15 +157,15 @@ static bool s_is_cut (int index)
 /*  All come, one after another, from 0 on.  */
 static void s_let_them_come (uint64_t left_alone)
 {
-    rp_strangers_init (&s_strangers, S_PATIENCE, left_alone);
+    rp_pending_init (&s_pending, S_PATIENCE, left_alone);
     for (int index = 0; index < S_MANY; index++)
-        rp_strangers_add (&s_strangers, s_pairs[index][0], index);
+        rp_pending_add (&s_pending, s_pairs[index][0], index);
 }
 
 static size_t s_tick (int64_t now, int64_t expected_next)
 {
     int64_t next;
-    size_t cut = rp_strangers_tick (&s_strangers, &s_peers, now, &next);
+    size_t cut = rp_pending_tick (&s_pending, &s_peers, now, &next);
     assert_int_equal (next, expected_next);
     return cut;
 }
@@ -187,13 +187,13 @@ static void s_who_has_a_session_or_is_gone_does_not_count (void **state)
 {
     (void) state;
     s_let_them_come (3);
-    rp_strangers_remove (&s_strangers, s_pairs[4][0]);
-    rp_strangers_remove (&s_strangers, s_pairs[1][0]);
-    rp_strangers_remove (&s_strangers, s_pairs[1][0]);
-    rp_strangers_remove (&s_strangers, -1);
-    rp_strangers_remove (&s_strangers, 1000000);
+    rp_pending_remove (&s_pending, s_pairs[4][0]);
+    rp_pending_remove (&s_pending, s_pairs[1][0]);
+    rp_pending_remove (&s_pending, s_pairs[1][0]);
+    rp_pending_remove (&s_pending, -1);
+    rp_pending_remove (&s_pending, 1000000);
     assert_int_equal (s_tick (S_PATIENCE + 4, INT64_MAX), 0);
-    rp_strangers_add (&s_strangers, s_pairs[4][0], S_PATIENCE + 4); // its session is over
+    rp_pending_add (&s_pending, s_pairs[4][0], S_PATIENCE + 4); // its session is over
     assert_int_equal (s_tick (S_PATIENCE + 4, INT64_MAX), 1);
     assert_true (s_is_cut (0));
 }
@@ -202,8 +202,8 @@ static void s_who_comes_again_on_a_descriptor_counts_once_and_anew (void **state
 {
     (void) state;
     s_let_them_come (0);
-    rp_strangers_add (&s_strangers, s_pairs[0][0], S_PATIENCE);
-    assert_int_equal (s_strangers.count, S_MANY);
+    rp_pending_add (&s_pending, s_pairs[0][0], S_PATIENCE);
+    assert_int_equal (s_pending.count, S_MANY);
     assert_int_equal (s_tick (S_PATIENCE + 4, 2 * S_PATIENCE), S_MANY - 1);
     assert_false (s_is_cut (0));
 }
@@ -211,10 +211,10 @@ static void s_who_comes_again_on_a_descriptor_counts_once_and_anew (void **state
 static void s_whose_session_is_not_known_here_is_not_cut (void **state)
 {
     (void) state;
-    rp_peer_id_t displaced;
+    rp_session_id_t displaced;
     s_let_them_come (0);
-    assert_true (rp_peers_bind (
-      &s_peers, (rp_peer_id_t){UINT64_C (1) << 32}, "one", 3, s_pairs[2][0], false, &displaced));
+    assert_true (rp_connections_bind (
+      &s_peers, (rp_session_id_t){UINT64_C (1) << 32}, "one", 3, s_pairs[2][0], false, &displaced));
     assert_int_equal (s_tick (S_PATIENCE + 4, INT64_MAX), S_MANY - 1);
     assert_false (s_is_cut (2));
 }

@@ -29,7 +29,7 @@ static int s_setup (void **state)
 {
     (void) state;
     rp_limits_t limits = test_broker_limits ();
-    limits.guest_attempt = 200;
+    limits.foreign_attempt = 200;
     s_broker = test_broker_start_plain (&limits, "svc");
     s_observer = test_client_new (test_broker_endpoint (s_broker));
     s_context = zmq_ctx_new ();
@@ -126,11 +126,11 @@ static int64_t s_count (const char *group, const char *name)
     return test_client_count (s_observer, group, name);
 }
 
-static int64_t s_guests (const char *group, const char *name)
+static int64_t s_foreign (const char *group, const char *name)
 {
     json_t *status = test_client_status (s_observer);
-    json_t *guests = json_object_get (status, "guests");
-    json_t *number = json_object_get (json_object_get (guests, group), name);
+    json_t *foreign = json_object_get (status, "foreign");
+    json_t *number = json_object_get (json_object_get (foreign, group), name);
     assert_true (json_is_integer (number));
     int64_t value = json_integer_value (number);
     json_decref (status);
@@ -165,8 +165,8 @@ static void s_a_service_is_there_while_a_worker_is_connected (void **state)
         s_close (second);
         s_await_workers (0);
     }
-    assert_int_equal (s_guests ("now", "PLAIN"), 0);
-    assert_int_equal (s_guests ("ever", "PLAIN"), s_count ("counters", "workers_joined"));
+    assert_int_equal (s_foreign ("now", "PLAIN"), 0);
+    assert_int_equal (s_foreign ("ever", "PLAIN"), s_count ("counters", "workers_joined"));
 }
 
 /*  Connects, and waits until it was refused. libzmq gives a name back some time after the socket
@@ -231,7 +231,7 @@ static void s_nonsense_from_a_worker_is_dropped_and_counted (void **state)
     s_send (dealer, "MDPW01");
     s_send (dealer, "a reply||to nobody");
     test_client_await_count (s_observer, "counters", "late_replies", 1);
-    assert_int_equal (s_guests ("bad", "FRAMES"), 1);
+    assert_int_equal (s_foreign ("bad", "FRAMES"), 1);
     void *req = s_socket (ZMQ_REQ, S_FRONT);
     s_send (req, "a");
     char token[8];
@@ -255,10 +255,10 @@ static void s_a_client_with_the_longest_routing_id_has_one_session (void **state
         s_send (rep, "b");
         s_expect (req, "b");
     }
-    assert_int_equal (s_guests ("now", "PLAIN"), 2);
+    assert_int_equal (s_foreign ("now", "PLAIN"), 2);
 }
 
-/*  Routing ids that look like the broker's own keys of sessions at other gates.  */
+/*  Routing ids that look like the broker's own keys of sessions at other listeners.  */
 static void s_a_routing_id_leads_to_nobody_else (void **state)
 {
     (void) state;
@@ -277,7 +277,7 @@ static void s_a_routing_id_leads_to_nobody_else (void **state)
     }
     s_send (rep, "b");
     s_expect (req, "b");
-    assert_int_equal (s_guests ("now", "MDP01"), 2);
+    assert_int_equal (s_foreign ("now", "MDP01"), 2);
 }
 
 /*  By the chosen routing id it is the same client, on another connection.  */
@@ -294,7 +294,7 @@ static void s_a_client_that_comes_back_is_served (void **state)
         s_close (req);
         test_client_await_count (s_observer, NULL, "clients", 1); // who asks
     }
-    assert_int_equal (s_guests ("now", "PLAIN"), 1);
+    assert_int_equal (s_foreign ("now", "PLAIN"), 1);
 }
 
 static void s_envelopes_are_told_and_go_with_their_client (void **state)
@@ -302,11 +302,11 @@ static void s_envelopes_are_told_and_go_with_their_client (void **state)
     (void) state;
     void *req = s_socket (ZMQ_REQ, S_FRONT);
     s_send (req, "nobody is there");
-    test_client_await_count (s_observer, "guests", "envelopes", 1);
-    assert_true (s_count ("guests", "envelope_bytes") > 0);
+    test_client_await_count (s_observer, "foreign", "envelopes", 1);
+    assert_true (s_count ("foreign", "envelope_bytes") > 0);
     s_close (req);
-    test_client_await_count (s_observer, "guests", "envelopes", 0);
-    assert_int_equal (s_count ("guests", "envelope_bytes"), 0);
+    test_client_await_count (s_observer, "foreign", "envelopes", 0);
+    assert_int_equal (s_count ("foreign", "envelope_bytes"), 0);
 }
 
 int main (void)

@@ -270,7 +270,7 @@ typedef struct {
     size_t size;       /* of what overwrites it */
     const char *bytes;
     size_t cut; /* if not 0: only so many bytes are sent */
-    bool stranger_gets_bye;
+    bool pending_gets_bye;
 } s_bad_t;
 
 static const s_bad_t s_bads[] = {
@@ -323,21 +323,21 @@ static void s_bad_heads_end_the_session_and_are_counted_by_kind (void **state)
     test_peer_destroy (&observer);
 }
 
-static void s_bad_heads_of_strangers_are_answered_or_dropped_and_counted (void **state)
+static void s_bad_heads_of_pending_are_answered_or_dropped_and_counted (void **state)
 {
     (void) state;
     test_peer_t *observer = test_client_new (s_endpoint);
     for (size_t index = 0; index < sizeof s_bads / sizeof *s_bads; index++) {
         int64_t before = test_client_count (observer, "bad", s_bads[index].error);
-        test_peer_t *stranger = test_peer_new (s_endpoint);
-        s_send_bad (stranger, &s_bads[index]);
-        if (s_bads[index].stranger_gets_bye)
-            test_peer_expect_bye (stranger, RP_INVALID);
+        test_peer_t *pending = test_peer_new (s_endpoint);
+        s_send_bad (pending, &s_bads[index]);
+        if (s_bads[index].pending_gets_bye)
+            test_peer_expect_bye (pending, RP_INVALID);
         test_client_await_count (observer, "bad", s_bads[index].error, before + 1);
         // Dropped means that nothing came before this.
-        test_peer_send (stranger, &(rp_head_t){.command = RP_COMMAND_HELLO, .time = 1000}, NULL, 0);
-        test_peer_expect (stranger, RP_COMMAND_WELCOME);
-        test_peer_destroy (&stranger);
+        test_peer_send (pending, &(rp_head_t){.command = RP_COMMAND_HELLO, .time = 1000}, NULL, 0);
+        test_peer_expect (pending, RP_COMMAND_WELCOME);
+        test_peer_destroy (&pending);
     }
     test_peer_destroy (&observer);
 }
@@ -369,10 +369,10 @@ static void s_thousands_of_frames_end_the_session_and_harm_nobody (void **state)
     assert_int_equal (test_client_count (observer, "counters", "too_many_frames"), 1);
     test_peer_destroy (&client);
 
-    test_peer_t *stranger = test_peer_new (s_endpoint);
-    s_send_many_frames (stranger, 5000);
+    test_peer_t *pending = test_peer_new (s_endpoint);
+    s_send_many_frames (pending, 5000);
     test_client_await_count (observer, "counters", "too_many_frames", 2);
-    test_peer_destroy (&stranger);
+    test_peer_destroy (&pending);
     test_peer_destroy (&observer);
 }
 
@@ -380,13 +380,13 @@ static void s_an_empty_frame_is_not_of_this_protocol (void **state)
 {
     (void) state;
     test_peer_t *observer = test_client_new (s_endpoint);
-    test_peer_t *stranger = test_peer_new (s_endpoint);
-    test_peer_send_frame (stranger, "", 0, false);
+    test_peer_t *pending = test_peer_new (s_endpoint);
+    test_peer_send_frame (pending, "", 0, false);
     test_client_await_count (observer, "bad", "NOT_NATIVE", 1);
-    test_peer_send_frame (stranger, "", 0, true);
-    test_peer_send_frame (stranger, "", 0, false);
+    test_peer_send_frame (pending, "", 0, true);
+    test_peer_send_frame (pending, "", 0, false);
     test_client_await_count (observer, "bad", "NOT_NATIVE", 2);
-    test_peer_destroy (&stranger);
+    test_peer_destroy (&pending);
     test_peer_destroy (&observer);
 }
 
@@ -493,7 +493,7 @@ static void s_a_peer_that_does_not_read_is_cut_and_the_others_go_on (void **stat
     (void) state;
     enum { REQUESTS = 3000, BODY = 32768 };
     rp_limits_t limits = test_broker_limits ();
-    limits.peer_backlog = 64;
+    limits.connection_backlog = 64;
     test_broker_t *broker = test_broker_start_with (&limits);
     test_peer_t *observer = test_client_new (test_broker_endpoint (broker));
     test_peer_t *deaf = test_peer_new ("tcp://127.0.0.1:1");
@@ -819,7 +819,7 @@ int main (void)
       S_TEST (s_a_body_over_the_limit_is_refused_and_the_session_goes_on),
       S_TEST (s_a_reply_nobody_asked_for_is_dropped_and_counted),
       S_TEST (s_bad_heads_end_the_session_and_are_counted_by_kind),
-      S_TEST (s_bad_heads_of_strangers_are_answered_or_dropped_and_counted),
+      S_TEST (s_bad_heads_of_pending_are_answered_or_dropped_and_counted),
       S_TEST (s_thousands_of_frames_end_the_session_and_harm_nobody),
       S_TEST (s_an_empty_frame_is_not_of_this_protocol),
       S_TEST (s_a_frame_far_over_the_limit_cuts_only_its_own_connection),

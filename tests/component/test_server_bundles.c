@@ -268,14 +268,14 @@ static void s_who_did_not_say_bundles_must_not_send_one (void **state)
     test_peer_expect_bye (client, RP_INVALID);
     assert_int_equal (test_client_count (observer, "bad", "BUNDLE"), 1);
 
-    test_peer_t *stranger = test_peer_new (s_endpoint);
+    test_peer_t *pending = test_peer_new (s_endpoint);
     bundle_add_message (
       &s_bundle, (rp_head_t){.command = RP_COMMAND_HELLO, .flags = RP_FLAG_BUNDLES}, NULL);
-    s_send (stranger);
-    test_peer_expect_bye (stranger, RP_INVALID);
+    s_send (pending);
+    test_peer_expect_bye (pending, RP_INVALID);
     assert_int_equal (test_client_count (observer, "bad", "BUNDLE"), 2);
     assert_int_equal (test_client_count (observer, NULL, "clients"), 1);
-    test_peer_destroy (&stranger);
+    test_peer_destroy (&pending);
     test_peer_destroy (&client);
     test_peer_destroy (&observer);
 }

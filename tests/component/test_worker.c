@@ -606,9 +606,9 @@ static void a_handler_that_gives_no_reply_fails_the_request (void **state)
 typedef struct {
     sem_t begun;
     sem_t go_on;
-} s_gate_t;
+} s_listener_t;
 
-static void s_open_gate (s_gate_t *self)
+static void s_open_listener (s_listener_t *self)
 {
     assert_int_equal (sem_init (&self->begun, 0, 0), 0);
     assert_int_equal (sem_init (&self->go_on, 0, 0), 0);
@@ -622,29 +622,29 @@ static void s_wait (sem_t *semaphore)
 
 static void s_long (rp_task_t **task_p, void *arg)
 {
-    s_gate_t *gate = arg;
-    sem_post (&gate->begun);
-    s_wait (&gate->go_on);
+    s_listener_t *listener = arg;
+    sem_post (&listener->begun);
+    s_wait (&listener->go_on);
     rp_task_reply (task_p, "done", 4);
 }
 
 static void heartbeats_go_on_while_a_handler_runs (void **state)
 {
     (void) state;
-    s_gate_t gate;
-    s_open_gate (&gate);
+    s_listener_t listener;
+    s_open_listener (&listener);
     fake_broker_t *broker = fake_broker_new ();
     rp_worker_t *worker = s_new_worker (broker, 1);
     s_running_t running;
-    s_start (&running, worker, s_long, &gate);
+    s_start (&running, worker, s_long, &listener);
     fake_broker_welcome_with (broker, 1, 500, "5000");
     fake_broker_request (broker, 1, "go");
-    s_wait (&gate.begun);
+    s_wait (&listener.begun);
     for (int beat = 0; beat < 3; beat++) {
         fake_broker_expect (broker, RP_COMMAND_HEARTBEAT);
         fake_broker_send (broker, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT}, NULL, 0);
     }
-    sem_post (&gate.go_on);
+    sem_post (&listener.go_on);
     fake_broker_expect_reply (broker, 1, RP_OK);
     rp_worker_stop (worker);
     assert_int_equal (s_join (&running), RP_OK);
@@ -654,20 +654,20 @@ static void heartbeats_go_on_while_a_handler_runs (void **state)
 static void stop_waits_for_the_handler_and_gives_back_the_rest (void **state)
 {
     (void) state;
-    s_gate_t gate;
-    s_open_gate (&gate);
+    s_listener_t listener;
+    s_open_listener (&listener);
     fake_broker_t *broker = fake_broker_new ();
     rp_worker_t *worker = s_new_worker (broker, 2);
     s_running_t running;
-    s_start (&running, worker, s_long, &gate);
+    s_start (&running, worker, s_long, &listener);
     fake_broker_welcome (broker, 2);
     fake_broker_request (broker, 1, "runs");
-    s_wait (&gate.begun);
+    s_wait (&listener.begun);
     fake_broker_request (broker, 2, "waits");
     rp_worker_stop (worker);
     fake_broker_expect (broker, RP_COMMAND_CREDIT);
     fake_broker_expect_reply (broker, 2, RP_WORKER_LOST);
-    sem_post (&gate.go_on);
+    sem_post (&listener.go_on);
     fake_broker_expect_reply (broker, 1, RP_OK);
     fake_broker_expect (broker, RP_COMMAND_BYE);
     assert_int_equal (s_join (&running), RP_OK);
@@ -677,20 +677,20 @@ static void stop_waits_for_the_handler_and_gives_back_the_rest (void **state)
 static void drain_says_bye_at_its_limit (void **state)
 {
     (void) state;
-    s_gate_t gate;
-    s_open_gate (&gate);
+    s_listener_t listener;
+    s_open_listener (&listener);
     fake_broker_t *broker = fake_broker_new ();
     rp_worker_t *worker = s_new_worker (broker, 1);
     assert_int_equal (rp_worker_set_drain_ms (worker, 50), RP_OK);
     s_running_t running;
-    s_start (&running, worker, s_long, &gate);
+    s_start (&running, worker, s_long, &listener);
     fake_broker_welcome (broker, 1);
     fake_broker_request (broker, 1, "runs");
-    s_wait (&gate.begun);
+    s_wait (&listener.begun);
     rp_worker_drain (worker);
     fake_broker_expect (broker, RP_COMMAND_DRAIN);
     fake_broker_expect (broker, RP_COMMAND_BYE);
-    sem_post (&gate.go_on);
+    sem_post (&listener.go_on);
     assert_int_equal (s_join (&running), RP_OK);
     s_end (&broker, &worker);
 }

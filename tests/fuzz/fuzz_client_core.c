@@ -38,7 +38,7 @@ typedef struct {
     bytes_t bytes;
     rp_client_core_t core;
     s_request_t requests[S_REQUESTS];
-    rp_talk_t talks[S_TALKS];
+    rp_client_conversation_t conversations[S_TALKS];
     uint64_t last_id;
     uint64_t late[8]; /* ids that were once used */
     unsigned late_count;
@@ -85,20 +85,24 @@ static void s_on_say (s_world_t *self, const rp_head_t *head)
           head->id != 0 && head->id <= self->last_id, "a CANCEL of what was never sent");
 }
 
-static void s_check_talk (const s_world_t *self, const s_request_t *request, const rp_head_t *head)
+static void s_check_conversation (
+  const s_world_t *self, const s_request_t *request, const rp_head_t *head)
 {
-    const rp_talk_t *talk = request->exchange.talk;
-    bytes_require ((talk != NULL) == (head->conversation != 0), "a conversation from nowhere");
-    if (!talk)
+    const rp_client_conversation_t *conversation = request->exchange.conversation;
+    bytes_require (
+      (conversation != NULL) == (head->conversation != 0), "a conversation from nowhere");
+    if (!conversation)
         return;
-    bytes_require (!talk->over && head->conversation == talk->key, "another's conversation");
+    bytes_require (
+      !conversation->over && head->conversation == conversation->key, "another's conversation");
     for (unsigned index = 0; index < S_TALKS; index++)
-        bytes_require (talk == &self->talks[index] || talk->key != self->talks[index].key,
+        bytes_require (conversation == &self->conversations[index]
+                         || conversation->key != self->conversations[index].key,
           "two conversations under one name");
     for (unsigned index = 0; head->flags & RP_FLAG_OPEN && index < S_REQUESTS; index++) {
         const s_request_t *other = &self->requests[index];
-        bytes_require (
-          other == request || other->exchange.talk != talk || talk->opener != &other->exchange,
+        bytes_require (other == request || other->exchange.conversation != conversation
+                         || conversation->opener != &other->exchange,
           "two requests that begin one conversation");
     }
 }
@@ -118,7 +122,7 @@ static void s_on_send (s_world_t *self, const rp_client_order_t *order)
       request->sent == 0 || head->attempts < request->attempts, "another attempt for nothing");
     bytes_require (!self->core.broker_open || self->core.running_count <= self->core.broker_open,
       "more than the broker takes");
-    s_check_talk (self, request, head);
+    s_check_conversation (self, request, head);
     if (s_draw (self, 16) == 15) {
         rp_client_core_unsent (&self->core, &request->exchange, self->now);
         return;
@@ -218,10 +222,12 @@ static void s_submit (s_world_t *self)
 {
     static const uint32_t timeouts[] = {0, 1, 20, 500, 3000, 3000, 60000, 60000};
     s_request_t *request = &self->requests[s_draw (self, S_REQUESTS)];
-    unsigned talk = s_draw (self, 2 * S_TALKS);
+    unsigned conversation = s_draw (self, 2 * S_TALKS);
     rp_exchange_t made = {
       .size = s_draw (self, 200),
-      .talk = talk < S_TALKS && !self->talks[talk].over ? &self->talks[talk] : NULL,
+      .conversation = conversation < S_TALKS && !self->conversations[conversation].over
+                        ? &self->conversations[conversation]
+                        : NULL,
       .timeout_ms = timeouts[s_draw (self, 8)],
       .attempts = (uint8_t) (1 + s_draw (self, 4)),
     };
@@ -301,16 +307,19 @@ static void s_small (s_world_t *self)
                     .text_size = 7});
 }
 
-static void s_end_talk (s_world_t *self)
+static void s_end_conversation (s_world_t *self)
 {
-    rp_talk_t *talk = &self->talks[s_draw (self, S_TALKS)];
+    rp_client_conversation_t *conversation = &self->conversations[s_draw (self, S_TALKS)];
     rp_head_t head;
     bool used = false;
     for (unsigned index = 0; index < S_REQUESTS; index++)
-        used = used || (self->requests[index].open && self->requests[index].exchange.talk == talk);
-    if (talk->over && !used)
-        *talk = (rp_talk_t){0};
-    else if (!talk->over && rp_client_core_end_talk (&self->core, talk, &head, self->now))
+        used = used
+               || (self->requests[index].open
+                   && self->requests[index].exchange.conversation == conversation);
+    if (conversation->over && !used)
+        *conversation = (rp_client_conversation_t){0};
+    else if (!conversation->over
+             && rp_client_core_end_conversation (&self->core, conversation, &head, self->now))
         bytes_require (
           self->core.link.state == RP_LINK_UP && head.conversation != 0, "an END to nobody");
 }
@@ -379,7 +388,7 @@ static void s_event (s_world_t *self)
             rp_client_core_abandon (&self->core, &request->exchange, self->now);
     }
     else if (kind < 109)
-        s_end_talk (self);
+        s_end_conversation (self);
     else if (kind < 127)
         s_pass (self);
     else if (s_draw (self, 16) == 15) {

@@ -149,9 +149,9 @@ static void s_take_ended (s_world_t *self)
     }
 }
 
-static void s_check_talk (s_world_t *self, s_item_t *item)
+static void s_check_conversation (s_world_t *self, s_item_t *item)
 {
-    item->local = item->work.talk ? item->work.talk->local : 0;
+    item->local = item->work.conversation ? item->work.conversation->local : 0;
     bytes_require ((item->local != 0) == (item->wire != 0), "a conversation from nowhere");
     if (item->local == 0)
         return;
@@ -179,7 +179,7 @@ static void s_take (s_world_t *self)
     bytes_require (item->life == self->life[item->session], "handed out, and nobody waits for it");
     item->where = S_OUT;
     self->out++;
-    s_check_talk (self, item);
+    s_check_conversation (self, item);
 }
 
 static void s_request (s_world_t *self, uint32_t session)

@@ -48,7 +48,7 @@ MAX_BODY = 65536
 #: for; short enough to wait for the end of those that nobody uses any more.
 BEAT = "6s" if programs.SANITIZED else "3s"
 LIMITS = {"max_body": "64KiB", "rejoin_grace": "0s", "heartbeat_min": BEAT, "heartbeat_max": BEAT,
-          "guest_heartbeat": BEAT}
+          "foreign_heartbeat": BEAT}
 CONNECTIONS, FRONTS, BACKS = 48, 4, 2
 #: Connections that have said all, and wait for their last reply.
 LEAVING_MAX = 64
@@ -60,7 +60,7 @@ GROWTH = (96 if programs.SANITIZED else 24) << 20
 #: Kinds of log lines, of which 20 pass at once and then one a second (common/tool/log_limit.h).
 TOPICS, BURST = 6, 20
 #: What is compared. "cancels" stands for unknown_cancels too, which it is with a number at random.
-COUNTERS = ("bad", "guests.bad", "too_many_frames", "unknown_peers", "protocol_errors",
+COUNTERS = ("bad", "foreign.bad", "too_many_frames", "unknown_peers", "protocol_errors",
             "hellos_refused", "late_replies", "cancels", "too_large", "requests", "admin_requests",
             "clients_joined", "workers_joined")
 
@@ -249,7 +249,7 @@ class Trial:
             name: value for name, value in status["counters"].items() if name in COUNTERS})
         counters["cancels"] += status["counters"]["unknown_cancels"]
         counters["bad"] = sum(status["bad"].values())
-        counters["guests.bad"] = sum(status["guests"]["bad"].values())
+        counters["foreign.bad"] = sum(status["foreign"]["bad"].values())
         for name in ("clients_joined", "admin_requests"):
             counters[name] -= self.asked
         return counters
@@ -304,7 +304,7 @@ def check_rest(trial):
         status = trial.ask("status")
         finals, gauges = sum(status["finals"].values()), status["gauges"]
         return {"clients": status["clients"] - 1, "workers": status["workers"] - 1,
-                "envelopes": status["guests"]["envelopes"], "conversations": status["conversations"],
+                "envelopes": status["foreign"]["envelopes"], "conversations": status["conversations"],
                 "open": status["counters"]["requests"] - finals, **gauges}
     try:
         until(lambda: not any(left().values()), 20)

@@ -9,7 +9,7 @@ than one, which of them the broker names is its own affair: bad.* are one number
 import collections
 import struct
 
-FRAMES, GUEST_FRAMES = 64, 80
+FRAMES, FOREIGN_FRAMES = 64, 80
 BUNDLE, SLACK = 65536, 1 << 20
 WINDOW, ATTEMPTS, DAY_MS = 4096, 10, 86400000
 HEARTBEAT_MAX_MS = 60000
@@ -120,9 +120,9 @@ def unbundle(frame):
     return messages
 
 
-# ---- Guests --------------------------------------------------------------------------------------
+# ---- Foreign peers --------------------------------------------------------------------------------------
 
-#: What a guest said. error: it is malformed; command 0 then.
+#: What a foreign peer said. error: it is malformed; command 0 then.
 Said = collections.namedtuple("Said", "dialect worker command name body error")
 _UNKNOWN = Said(None, False, 0, b"", 0, "UNKNOWN")
 _WORKER = {1: HELLO, 3: REPLY, 4: REPLY, 5: HEARTBEAT, 6: BYE}
@@ -260,16 +260,16 @@ class Side:
         """Returns whether the message is wrong."""
         counts = self.counts
         before = sum(counts[name] for name in WRONG)
-        whole, size = len(frames) <= GUEST_FRAMES, sum(map(len, frames))
+        whole, size = len(frames) <= FOREIGN_FRAMES, sum(map(len, frames))
         if not whole:
-            size = sum(map(len, frames[:GUEST_FRAMES]))
+            size = sum(map(len, frames[:FOREIGN_FRAMES]))
         whole = whole and size <= self.max_bytes
         if not whole:
             frames = frames[:1]
-        guest = self.gate != "open" or self.dialect
-        if not guest and frames[0][:2] == b"RB":
+        foreign = self.gate != "open" or self.dialect
+        if not foreign and frames[0][:2] == b"RB":
             self._bundle(frames, whole)
-        elif guest or (self.role is None and not is_native(frames)):
+        elif foreign or (self.role is None and not is_native(frames)):
             self._guest(frames, size, whole)
         else:
             self._native(frames, size, whole)
@@ -280,7 +280,7 @@ class Side:
         self._break()
 
     def _break(self):
-        """It is a stranger's, or its session ends."""
+        """It is a pending connection's, or its session ends."""
         known = self.role and self.gate != "back"
         self.counts["protocol_errors" if known else "unknown_peers"] += 1
         self._end()
@@ -359,7 +359,7 @@ class Side:
             too_many = True
         role = "worker" if said.worker else "client"
         if said.error:
-            self.counts["guests.bad"] += 1
+            self.counts["foreign.bad"] += 1
         if too_many or not whole or said.error \
                 or (self.role and (self.role, self.dialect) != (role, said.dialect)):
             self._bad(too_many)

@@ -183,7 +183,7 @@ class Noise:
             frames += (*address, *self._body(), b"body")
         return frames
 
-    def guest(self, dialect=None, worker=None):
+    def foreign(self, dialect=None, worker=None):
         rng = self.rng
         if dialect is None or rng.random() < 0.1:
             dialect = rng.choice(("mdp01", "mdp02", "empty", "majortomo", "packed"))
@@ -239,11 +239,11 @@ class Noise:
         if chance > 0.95:
             return self.junk()
         if side.dialect:
-            return self.guest(side.dialect, side.role == "worker")
+            return self.foreign(side.dialect, side.role == "worker")
         if side.bundles and chance < 0.4:
             return self.bundle()
         if side.role is None and chance > 0.7:
-            return self.guest()
+            return self.foreign()
         return self.bundle() if chance > 0.9 else self.native()
 
 

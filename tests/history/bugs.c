@@ -88,7 +88,7 @@ static void s_take_late (world_t *self, rp_event_t *event, rp_head_t *head)
         || !world_peer (self, request->worker) || !s_bites (self))
         return;
     head->id = request->token.v;
-    event->peer = request->worker;
+    event->session = request->worker;
 }
 
 static bool s_take_request (world_t *self, rp_head_t *head)
@@ -144,9 +144,9 @@ static void s_hold (world_t *self, const rp_action_t *action, int64_t pause)
 }
 
 /*  Another peer of the same kind, if possible of the same service.  */
-static rp_peer_id_t s_other (const world_t *self, rp_peer_id_t session)
+static rp_session_id_t s_other (const world_t *self, rp_session_id_t session)
 {
-    rp_peer_id_t found = {0};
+    rp_session_id_t found = {0};
     const world_peer_t *one = world_peer ((world_t *) self, session);
     for (unsigned peer = 0; one && peer < WORLD_PEERS; peer++) {
         const world_peer_t *other = &self->peers[peer];
@@ -198,7 +198,7 @@ static bool s_send_reply (world_t *self, rp_action_t *action)
             break;
         case S_OTHER_CLIENT:
             if (ok && s_bites (self))
-                action->peer = s_other (self, action->peer);
+                action->session = s_other (self, action->session);
             break;
         case S_MADE_UP_ANSWER:
             if (!ok && s_bites (self))
@@ -212,13 +212,13 @@ static bool s_send_reply (world_t *self, rp_action_t *action)
 
 static bool s_send_request (world_t *self, rp_action_t *action)
 {
-    rp_peer_id_t other = s_other (self, action->peer);
+    rp_session_id_t other = s_other (self, action->session);
     rp_action_t copy = *action;
     switch ((s_bug_t) self->bug) {
         case S_DELIVER_TWICE:
             if (!other.v || !s_bites (self))
                 break;
-            copy.peer = other;
+            copy.session = other;
             world_do (self, &copy);
             break;
         case S_WRONG_ATTEMPT:
@@ -228,7 +228,7 @@ static bool s_send_request (world_t *self, rp_action_t *action)
         case S_MOVE_TALK:
             if (action->head.conversation && !(action->head.flags & RP_FLAG_OPEN) && other.v
                 && s_bites (self))
-                action->peer = other;
+                action->session = other;
             break;
         case S_IDLE_WORKER:
             if (!self->holds)
@@ -244,23 +244,23 @@ static bool s_send_request (world_t *self, rp_action_t *action)
 
 static bool s_note (world_t *self, rp_action_t *action)
 {
-    rp_note_kind_t kind = action->note.kind;
+    rp_record_kind_t kind = action->note.kind;
     const world_request_t *request = s_request (self, action->note.id);
     switch ((s_bug_t) self->bug) {
         case S_FORGET_FINAL:
-            self->holds = kind == RP_NOTE_FINAL && s_bites (self);
+            self->holds = kind == RP_RECORD_FINAL && s_bites (self);
             self->held.number = (unsigned) action->note.id;
             return !self->holds;
         case S_FINAL_TWICE:
-            if (kind == RP_NOTE_FINAL && s_bites (self))
+            if (kind == RP_RECORD_FINAL && s_bites (self))
                 world_do (self, action);
             break;
         case S_ACCEPT_FORGED:
-            if (kind == RP_NOTE_ANSWER && s_bites (self))
+            if (kind == RP_RECORD_ANSWER && s_bites (self))
                 world_do (self, action);
             break;
         case S_IDLE_WORKER:
-            if (kind != RP_NOTE_DISPATCH || !request || request->key || self->holds
+            if (kind != RP_RECORD_DISPATCH || !request || request->key || self->holds
                 || !s_bites (self))
                 break;
             self->holds = true;

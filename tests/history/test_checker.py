@@ -278,7 +278,7 @@ def test_a_line_that_was_changed_is_found(world, change, invariant):
     assert invariant in one.problems.counts, one.problems.counts
 
 
-def as_from_a_guest(one):
+def as_from_a_foreign(one):
     """A request of a protocol that carries no header. Returns the line of its start."""
     number = one.alone()
     start = one.start_of(number)
@@ -296,7 +296,7 @@ def as_from_a_guest(one):
 def test_requests_without_a_header_are_held_to_what_is_known_of_them(world):
     files, _ = world.run(3)
     recording = Recording(files)
-    start = as_from_a_guest(recording)
+    start = as_from_a_foreign(recording)
     assert not recording.check().problems.counts
     line = recording.files[recording.peers][start]
     recording.files[recording.peers].insert(start, line.replace("task=", "task=x"))

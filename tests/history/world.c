@@ -93,7 +93,7 @@ static void s_end_broker (world_t *self, bool killed)
 
 /*  ---- The broker ----------------------------------------------------------------------------- */
 
-world_peer_t *world_peer (world_t *self, rp_peer_id_t session)
+world_peer_t *world_peer (world_t *self, rp_session_id_t session)
 {
     for (unsigned peer = 0; peer < WORLD_PEERS; peer++)
         if (session.v && self->peers[peer].session.v == session.v)
@@ -109,7 +109,7 @@ static void s_lose_session (world_peer_t *peer)
 
 static void s_send (world_t *self, const rp_action_t *action)
 {
-    world_peer_t *peer = world_peer (self, action->peer);
+    world_peer_t *peer = world_peer (self, action->session);
     if (!peer)
         return;
     world_event_t event = {.kind = peer->worker ? WORLD_TO_WORKER : WORLD_TO_CLIENT,
@@ -122,7 +122,7 @@ static void s_send (world_t *self, const rp_action_t *action)
     if (action->token.v && action->payload) {
         world_request_t *request = &self->requests[action->payload->request];
         request->token = action->token;
-        request->worker = action->peer;
+        request->worker = action->session;
     }
     else if (action->head.command == RP_COMMAND_REPLY) {
         self->requests[self->ids[action->head.id]].token.v = 0;
@@ -132,16 +132,16 @@ static void s_send (world_t *self, const rp_action_t *action)
 
 void world_do (world_t *self, const rp_action_t *action)
 {
-    world_peer_t *peer = world_peer (self, action->peer);
+    world_peer_t *peer = world_peer (self, action->session);
     switch (action->kind) {
         case RP_ACTION_ADMIT:
-            self->peers[self->sender].session = action->peer;
+            self->peers[self->sender].session = action->session;
             break;
         case RP_ACTION_SEND:
             s_send (self, action);
             break;
-        case RP_ACTION_FORGET:
-        case RP_ACTION_CUT:
+        case RP_ACTION_UNBIND:
+        case RP_ACTION_ABORT:
             if (!peer)
                 break;
             s_lose_session (peer);
@@ -150,7 +150,7 @@ void world_do (world_t *self, const rp_action_t *action)
                 .kind = WORLD_JOIN, .peer = (unsigned) (peer - self->peers), .number = peer->life});
             break;
         case RP_ACTION_HISTORY:
-            rp_history_note (&self->history, self->now, action);
+            rp_history_record (&self->history, self->now, action);
             break;
         default:
             break;
@@ -189,7 +189,7 @@ static void s_tell (world_t *self, unsigned sender, rp_event_t *event)
     event->head = &head;
     self->sender = sender;
     if (event->kind == RP_EVENT_MESSAGE)
-        rp_history_message (&self->history, self->now, event->peer, &head);
+        rp_history_message (&self->history, self->now, event->session, &head);
     if (self->bug >= 0 && !world_bug_event (self, event, &head))
         return;
     rp_dispatch_handle (self->core, event, self->now, &self->actions);
@@ -403,7 +403,7 @@ static void s_lose (world_t *self, unsigned number, bool killed)
         else
             peer->dead = true;
     }
-    rp_event_t event = {.kind = RP_EVENT_UNSENT, .peer = peer->session};
+    rp_event_t event = {.kind = RP_EVENT_UNSENT, .session = peer->session};
     s_tell (self, number, &event);
 }
 
@@ -455,7 +455,7 @@ static void s_join (world_t *self, const world_event_t *event)
 static void s_to_broker (world_t *self, const world_event_t *event)
 {
     world_peer_t *peer = &self->peers[event->peer];
-    rp_peer_id_t session = peer->worker ? peer->session : event->session;
+    rp_session_id_t session = peer->worker ? peer->session : event->session;
     if (event->instance != self->instance || !session.v || session.v != peer->session.v)
         return;
     uint8_t headers[64];
@@ -469,7 +469,7 @@ static void s_to_broker (world_t *self, const world_event_t *event)
         head.headers_size = (uint16_t) size;
     }
     rp_event_t message = {.kind = RP_EVENT_MESSAGE,
-      .peer = session,
+      .session = session,
       .head = &head,
       .payload = event->payload,
       .size = 1};

@@ -37,10 +37,10 @@ typedef struct {
     bool dead; /* a client that was killed; it does not come back */
     char name[24];
     const char *service;
-    rp_peer_id_t session; /* 0: none */
-    unsigned life;        /* goes up with every loss */
-    unsigned talk;        /* number of its conversation */
-    uint64_t key;         /* of that; 0: none */
+    rp_session_id_t session; /* 0: none */
+    unsigned life;           /* goes up with every loss */
+    unsigned talk;           /* number of its conversation */
+    uint64_t key;            /* of that; 0: none */
     unsigned seq;
     unsigned in_talk; /* requests of it that are open */
     bool established;
@@ -59,7 +59,7 @@ typedef struct {
     bool stale; /* of a conversation that is over by now */
     const char *service;
     rp_token_t token; /* of the latest delivery */
-    rp_peer_id_t worker;
+    rp_session_id_t worker;
 } world_request_t;
 
 typedef struct {
@@ -90,7 +90,7 @@ typedef struct {
     unsigned peer;
     unsigned number; /* of the request, or the task */
     unsigned instance;
-    rp_peer_id_t session;
+    rp_session_id_t session;
     rp_head_t head;
     rp_payload_t *payload;
     rp_action_t action;
@@ -132,7 +132,7 @@ void world_later (world_t *self, int64_t pause, const world_event_t *event);
 world_event_t world_next (world_t *self);
 void world_do (world_t *self, const rp_action_t *action);
 /*  The peer that has this session, or NULL.  */
-world_peer_t *world_peer (world_t *self, rp_peer_id_t session);
+world_peer_t *world_peer (world_t *self, rp_session_id_t session);
 
 /*  ---- Bugs ----------------------------------------------------------------------------------- */
 

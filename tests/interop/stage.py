@@ -23,7 +23,7 @@ STREAMING = [name for name, kind in peers.WORKERS.items() if kind.streams]
 
 #: Seconds between heartbeats in tests that are about them, and the limit that says so.
 INTERVAL = 0.4 * PATIENCE
-FAST = {"guest_heartbeat": f"{INTERVAL * 1000:.0f}ms"}
+FAST = {"foreign_heartbeat": f"{INTERVAL * 1000:.0f}ms"}
 #: The interval of a worker that leaves nobody in doubt.
 ALIVE = INTERVAL / 4
 

@@ -27,7 +27,7 @@ def _gone_from_every_count(stage, broker):
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_01_when_a_busy_worker_dies_its_request_goes_to_another(stage, worker):
-    broker = stage.interop_broker(plain=pair(worker), guest_attempt="500ms")
+    broker = stage.interop_broker(plain=pair(worker), foreign_attempt="500ms")
     gate = stage.gate()
     dying = stage.worker(broker, "svc", *gate.command) if worker == "native" \
         else stage.process(broker, "hold", worker)
@@ -48,7 +48,7 @@ def test_01_when_a_busy_worker_dies_its_request_goes_to_another(stage, worker):
 
 @pytest.mark.parametrize("worker", [*MDP_WORKERS, "native"])
 def test_01_when_the_last_worker_dies_busy_it_is_gone_from_every_count(stage, worker):
-    broker = stage.interop_broker(guest_attempts=1, guest_errors=1)
+    broker = stage.interop_broker(foreign_attempts=1, foreign_errors=1)
     gate = stage.gate()
     dying = stage.worker(broker, "svc", *gate.command) if worker == "native" \
         else stage.process(broker, "hold", worker)
@@ -204,7 +204,7 @@ def test_05_when_a_native_reply_names_anothers_request_it_is_refused(stage):
 @pytest.mark.parametrize("worker", MDP_WORKERS)
 def test_06_when_a_worker_leaves_with_work_it_is_redelivered_or_failed(
         stage, worker, how, attempts):
-    broker = stage.interop_broker(guest_attempts=attempts, guest_errors=1)
+    broker = stage.interop_broker(foreign_attempts=attempts, foreign_errors=1)
     leaving, asking = stage.offer(broker, worker), stage.client(broker, "mdp02")
     asking.request(b"svc", b"work")
     leaving.job()
@@ -336,7 +336,7 @@ def test_09_an_unknown_command_before_ready_draws_disconnect_and_leaves_nothing(
 
 @pytest.mark.parametrize("client", ["dealer-mdp01", "mdp02", "libmdp", "majortomo", "packed"])
 def test_10_when_unknown_names_flood_in_memory_stays_bounded_and_requests_expire(stage, client):
-    broker = stage.interop_broker(max_services=100, guest_deadline="1s", service_queue=1000)
+    broker = stage.interop_broker(max_services=100, foreign_deadline="1s", service_queue=1000)
     healthy, asking = stage.offer(broker, "mdp01"), stage.client(broker, client)
     before = broker.resident_bytes()
     for number in range(20000):
@@ -462,7 +462,7 @@ def test_13_when_the_broker_resumes_it_reads_heartbeats_before_it_expires_anyone
 
 @pytest.mark.parametrize("worker", [*MDP_WORKERS, "plain-rep"])
 def test_14_when_the_worker_is_gone_at_dispatch_the_request_stays_queued(stage, worker):
-    broker = stage.interop_broker(plain=pair(worker), guest_attempt="500ms")
+    broker = stage.interop_broker(plain=pair(worker), foreign_attempt="500ms")
     gone, asking = stage.offer(broker, worker), stage.client(broker, "mdp02")
     for number in range(5):  # which of both events the broker reads first is not known
         broker.freeze()
@@ -482,7 +482,7 @@ def test_14_when_the_worker_is_gone_at_dispatch_the_request_stays_queued(stage, 
 @pytest.mark.parametrize("worker", MDP_WORKERS)
 def test_14_when_the_worker_is_full_at_dispatch_requests_stay_queued(stage, worker):
     """A worker that does not read is given no more than it and the backlog take."""
-    broker = stage.interop_broker(guest_window=4096, peer_backlog=64)
+    broker = stage.interop_broker(foreign_window=4096, connection_backlog=64)
     deaf = stage.offer(broker, worker, rcvhwm=1, rcvbuf=4096)
     asking = stage.client(broker, "mdp02")
     asked = [b"%08d" % number + b"x" * (1 << 16) for number in range(300)]

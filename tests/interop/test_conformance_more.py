@@ -36,7 +36,7 @@ def test_16_when_a_final_frees_a_worker_and_requests_wait_dispatch_follows(stage
 @pytest.mark.parametrize("worker,busy", [*((name, False) for name in MDP_WORKERS),
                                          ("native", False), ("native", True)])
 def test_17_when_heartbeats_stop_the_worker_leaves_every_list(stage, worker, busy):
-    broker = stage.interop_broker(guest_attempts=1, guest_errors=1, **FAST)
+    broker = stage.interop_broker(foreign_attempts=1, foreign_errors=1, **FAST)
     asking = stage.client(broker, "mdp02")
     if worker == "native":
         silent = stage.builtin(broker, "sleep", "--heartbeat", "200ms", service="svc")
@@ -78,7 +78,7 @@ def test_17_a_worker_that_was_silent_at_work_is_missed_when_it_is_idle(stage, wo
 @pytest.mark.parametrize("worker", MDP_WORKERS)
 def test_17_the_interval_that_a_worker_keeps_is_learned(stage, worker):
     """One that speaks more often than the first interval is missed sooner."""
-    broker = stage.interop_broker(guest_heartbeat="20s")
+    broker = stage.interop_broker(foreign_heartbeat="20s")
     quick = stage.offer(broker, worker, interval=INTERVAL)
     stage.pass_time([quick], 10 * INTERVAL)
     since = time.monotonic()
@@ -86,7 +86,7 @@ def test_17_the_interval_that_a_worker_keeps_is_learned(stage, worker):
     assert time.monotonic() - since < 3 * INTERVAL + 2 * PATIENCE, "not after a minute"
 
 
-# ---- 18: strangers -------------------------------------------------------------------------------
+# ---- 18: pending connections -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", ["FINAL", "PARTIAL"])
@@ -251,8 +251,8 @@ def test_22_after_a_restart_clients_go_on_with_the_socket_they_have(stage, clien
 @pytest.mark.parametrize("client", [name for name in CLIENTS if name != "native"])
 def test_23_a_client_never_sees_a_late_reply(stage, client, worker):
     """The deadline has passed and the client was told; what the worker says then goes nowhere."""
-    broker = stage.interop_broker(plain=pair(client, worker), guest_deadline="300ms",
-                                  guest_errors=1)
+    broker = stage.interop_broker(plain=pair(client, worker), foreign_deadline="300ms",
+                                  foreign_errors=1)
     serving, asking = stage.offer(broker, worker), stage.client(broker, client)
     asking.request(b"svc", b"slow")
     job = serving.job()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
 """What a client without statuses gets when its request fails: nothing, as the RFCs have it, or, with
-guest_errors = 1, a reply whose body is the status's name and a sentence. The same for every protocol.
+foreign_errors = 1, a reply whose body is the status's name and a sentence. The same for every protocol.
 """
 
 import pytest
@@ -9,7 +9,7 @@ from stage import CLIENTS, MDP_WORKERS, pair
 from support import peer as native
 from support.waiting import until
 
-GUESTS = [name for name in CLIENTS if name != "native"]
+FOREIGN = [name for name in CLIENTS if name != "native"]
 
 
 def _told(client, status, service=b"svc"):
@@ -37,11 +37,11 @@ def _ended(stage, broker, status, count=1):
 
 
 @pytest.mark.parametrize("errors", [0, 1])
-@pytest.mark.parametrize("client", [name for name in GUESTS if not name.startswith("plain-")])
+@pytest.mark.parametrize("client", [name for name in FOREIGN if not name.startswith("plain-")])
 def test_no_worker_comes(stage, client, errors):
     """The request waits for one, as the RFCs have it, until its deadline. Then it never ran: EXPIRED
     says that as well as NO_WORKER, and which of both it is depends on what ended the wait."""
-    broker = stage.interop_broker(guest_deadline="300ms", guest_errors=errors)
+    broker = stage.interop_broker(foreign_deadline="300ms", foreign_errors=errors)
     asking = stage.client(broker, client)
     asking.request(b"nobody", b"hello")
     until(lambda: sum(stage.status(broker)["finals"].values()) == 1, 5, "it ends")
@@ -57,7 +57,7 @@ def test_no_worker_comes(stage, client, errors):
 @pytest.mark.parametrize("errors", [0, 1])
 @pytest.mark.parametrize("client", ["plain-req", "plain-dealer"])
 def test_no_rep_worker_comes(stage, client, errors):
-    broker = stage.interop_broker(plain=pair(client), guest_deadline="300ms", guest_errors=errors)
+    broker = stage.interop_broker(plain=pair(client), foreign_deadline="300ms", foreign_errors=errors)
     asking = stage.client(broker, client)
     asking.request(b"svc", b"hello")
     until(lambda: sum(stage.status(broker)["finals"].values()) == 1, 5, "it ends")
@@ -69,7 +69,7 @@ def test_no_rep_worker_comes(stage, client, errors):
         _untold(asking)
 
 
-@pytest.mark.parametrize("client", GUESTS)
+@pytest.mark.parametrize("client", FOREIGN)
 def test_a_request_waits_for_a_worker_that_comes_later(stage, client):
     """Longer than the rejoin grace and the linger, which are about other clients."""
     broker = stage.interop_broker(plain=pair(client), rejoin_grace="0s", service_linger="0s")
@@ -86,9 +86,9 @@ def test_a_request_waits_for_a_worker_that_comes_later(stage, client):
 
 
 @pytest.mark.parametrize("errors", [0, 1])
-@pytest.mark.parametrize("client", GUESTS)
+@pytest.mark.parametrize("client", FOREIGN)
 def test_no_worker_has_room_before_the_deadline(stage, client, errors):
-    broker = stage.interop_broker(plain=pair(client), guest_deadline="500ms", guest_errors=errors)
+    broker = stage.interop_broker(plain=pair(client), foreign_deadline="500ms", foreign_errors=errors)
     serving, first = stage.offer(broker, "mdp01"), stage.peer(broker)
     first.hello()
     first.request(b"svc", b"busy", time_ms=60000)
@@ -103,9 +103,9 @@ def test_no_worker_has_room_before_the_deadline(stage, client, errors):
 
 
 @pytest.mark.parametrize("errors", [0, 1])
-@pytest.mark.parametrize("client", GUESTS)
+@pytest.mark.parametrize("client", FOREIGN)
 def test_the_deadline_passes_while_a_worker_has_it(stage, client, errors):
-    broker = stage.interop_broker(plain=pair(client), guest_deadline="300ms", guest_errors=errors)
+    broker = stage.interop_broker(plain=pair(client), foreign_deadline="300ms", foreign_errors=errors)
     serving, asking = stage.offer(broker, "mdp01"), stage.client(broker, client)
     asking.request(b"svc", b"slow")
     serving.job()
@@ -120,9 +120,9 @@ def test_the_deadline_passes_while_a_worker_has_it(stage, client, errors):
 
 
 @pytest.mark.parametrize("errors", [0, 1])
-@pytest.mark.parametrize("client", GUESTS)
+@pytest.mark.parametrize("client", FOREIGN)
 def test_the_queue_is_full(stage, client, errors):
-    broker = stage.interop_broker(plain=pair(client), service_queue=1, guest_errors=errors)
+    broker = stage.interop_broker(plain=pair(client), service_queue=1, foreign_errors=errors)
     serving = stage.offer(broker, "mdp01")
     before = stage.client(broker, "mdp02")
     before.request(b"svc", b"held")
@@ -145,9 +145,9 @@ def test_the_queue_is_full(stage, client, errors):
 
 
 @pytest.mark.parametrize("errors", [0, 1])
-@pytest.mark.parametrize("client", GUESTS)
+@pytest.mark.parametrize("client", FOREIGN)
 def test_the_attempts_are_spent(stage, client, errors):
-    broker = stage.interop_broker(plain=pair(client), guest_attempts=2, guest_errors=errors)
+    broker = stage.interop_broker(plain=pair(client), foreign_attempts=2, foreign_errors=errors)
     asking = stage.client(broker, client)
     asking.request(b"svc", b"deadly")
     for _ in range(2):
@@ -162,8 +162,8 @@ def test_the_attempts_are_spent(stage, client, errors):
     assert stage.status(broker)["counters"]["deliveries"] == 2
 
 
-def test_a_guest_has_three_attempts_by_default(stage):
-    broker = stage.interop_broker(guest_errors=1)
+def test_a_foreign_has_three_attempts_by_default(stage):
+    broker = stage.interop_broker(foreign_errors=1)
     asking = stage.client(broker, "mdp02")
     asking.request(b"svc", b"deadly")
     for _ in range(3):
@@ -176,7 +176,7 @@ def test_a_guest_has_three_attempts_by_default(stage):
 @pytest.mark.parametrize("worker", [name for name in MDP_WORKERS if name != "mdp01"])
 def test_a_stream_that_broke_is_not_begun_again(stage, worker):
     """Its client has seen a part, and could not tell a second beginning from more of the first."""
-    broker = stage.interop_broker(guest_errors=1)
+    broker = stage.interop_broker(foreign_errors=1)
     dying, asking = stage.offer(broker, worker), stage.client(broker, "mdp02")
     asking.request(b"svc", b"count")
     dying.partial(dying.job(), b"one")
@@ -192,9 +192,9 @@ def test_a_stream_that_broke_is_not_begun_again(stage, worker):
 
 
 @pytest.mark.parametrize("errors", [0, 1])
-@pytest.mark.parametrize("client", GUESTS)
+@pytest.mark.parametrize("client", FOREIGN)
 def test_a_body_is_too_large(stage, client, errors):
-    broker = stage.interop_broker(plain=pair(client), max_body="4KiB", guest_errors=errors)
+    broker = stage.interop_broker(plain=pair(client), max_body="4KiB", foreign_errors=errors)
     serving, asking = stage.offer(broker, "mdp01"), stage.client(broker, client)
     asking.request(b"svc", b"x" * 4097)
     _ended(stage, broker, "TOO_LARGE")
@@ -206,9 +206,9 @@ def test_a_body_is_too_large(stage, client, errors):
 
 
 @pytest.mark.parametrize("errors", [0, 1])
-@pytest.mark.parametrize("client", GUESTS)
+@pytest.mark.parametrize("client", FOREIGN)
 def test_the_broker_drains(stage, client, errors):
-    broker = stage.interop_broker(plain=pair(client), guest_errors=errors)
+    broker = stage.interop_broker(plain=pair(client), foreign_errors=errors)
     serving, before = stage.offer(broker, "mdp01"), stage.client(broker, "mdp02")
     before.request(b"svc", b"held")
     job = serving.job()
@@ -230,10 +230,10 @@ def test_the_broker_drains(stage, client, errors):
 
 
 @pytest.mark.parametrize("errors", [0, 1])
-@pytest.mark.parametrize("client", GUESTS)
+@pytest.mark.parametrize("client", FOREIGN)
 def test_an_app_error_is_a_reply(stage, client, errors):
     """Its body is delivered; if it has none, its text. The worker ran it, so this is its reply."""
-    broker = stage.interop_broker(plain=pair(client), guest_errors=errors)
+    broker = stage.interop_broker(plain=pair(client), foreign_errors=errors)
     worker, asking = stage.peer(broker), stage.client(broker, client)
     worker.register(b"svc")
     failed = native.STATUSES.index("APP_ERROR")

@@ -17,7 +17,7 @@ class Scene:
     def __init__(self, stage, plain=()):
         self.stage = stage
         self.broker = stage.interop_broker(plain=plain, max_body="64KiB", rejoin_grace="0s",
-                                           guest_heartbeat="10s")
+                                           foreign_heartbeat="10s")
         stage.builtin(self.broker, "echo", service="healthy")
         self.holder = stage.offer(self.broker, "mdp01", b"held")
         self.alice = stage.client(self.broker, "mdp02")

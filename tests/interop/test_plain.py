@@ -67,7 +67,7 @@ def test_a_rep_worker_that_comes_later_gets_what_waits(stage):
 
 
 def test_a_rep_worker_killed_with_a_request_loses_nothing(stage):
-    broker = stage.interop_broker(plain=("svc",), guest_attempt="1s")
+    broker = stage.interop_broker(plain=("svc",), foreign_attempt="1s")
     dying, asking = stage.process(broker, "hold", "plain-rep"), stage.client(broker, "plain-req")
     asking.request(b"svc", b"precious")
     dying.wait_for("took precious")
@@ -79,7 +79,7 @@ def test_a_rep_worker_killed_with_a_request_loses_nothing(stage):
 
 
 def test_a_request_of_a_killed_rep_worker_goes_to_a_worker_of_another_kind(stage):
-    broker = stage.interop_broker(plain=("svc",), guest_attempt="1s")
+    broker = stage.interop_broker(plain=("svc",), foreign_attempt="1s")
     dying, asking = stage.process(broker, "hold", "plain-rep"), stage.client(broker, "plain-req")
     asking.request(b"svc", b"precious")
     dying.wait_for("took precious")
@@ -89,8 +89,8 @@ def test_a_request_of_a_killed_rep_worker_goes_to_a_worker_of_another_kind(stage
 
 
 def test_a_rep_worker_that_hangs_loses_its_request_to_another(stage):
-    """It lives, but is over guest_attempt. Its reply comes too late, and goes nowhere."""
-    broker = stage.interop_broker(plain=("svc",), guest_attempt="1s")
+    """It lives, but is over foreign_attempt. Its reply comes too late, and goes nowhere."""
+    broker = stage.interop_broker(plain=("svc",), foreign_attempt="1s")
     slow, asking = stage.offer(broker, "plain-rep"), stage.client(broker, "plain-req")
     asking.request(b"svc", b"work")
     job = slow.job()
@@ -114,7 +114,7 @@ def test_a_rep_worker_that_hangs_loses_its_request_to_another(stage):
 
 
 def test_an_attempt_that_takes_less_than_its_limit_is_left_alone(stage):
-    broker = stage.interop_broker(plain=("svc",), guest_attempt="60s", guest_heartbeat="100ms")
+    broker = stage.interop_broker(plain=("svc",), foreign_attempt="60s", foreign_heartbeat="100ms")
     serving, asking = stage.offer(broker, "plain-rep"), stage.client(broker, "plain-req")
     other = stage.offer(broker, "plain-rep")
     asking.request(b"svc", b"work")
@@ -130,7 +130,7 @@ def test_an_attempt_that_takes_less_than_its_limit_is_left_alone(stage):
 
 
 def test_a_rep_worker_that_dies_every_time_spends_the_attempts(stage):
-    broker = stage.interop_broker(plain=("svc",), guest_attempt="1s", guest_errors=1)
+    broker = stage.interop_broker(plain=("svc",), foreign_attempt="1s", foreign_errors=1)
     asking = stage.client(broker, "plain-req")
     asking.request(b"svc", b"deadly")
     for _ in range(3):

@@ -66,7 +66,7 @@ def test_every_snippet_that_the_document_says_is_run_is_run():
 @pytest.fixture
 def upper(stage):
     """A broker, and upper.py at work."""
-    broker = stage.interop_broker(guest_heartbeat="200ms")
+    broker = stage.interop_broker(foreign_heartbeat="200ms")
     worker = _start(stage, "upper.py", {PORT: broker.endpoint})
     until(lambda: stage.count(broker, b"upper") == 1, 5, "it is registered")
     return broker, worker

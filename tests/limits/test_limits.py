@@ -17,8 +17,8 @@ from support.waiting import until
 MIB = 1 << 20
 #: As docs/OPERATIONS.md recommends for 256 MiB.
 SMALL = {"max_body": "1MiB", "total_queue_bytes": "64MiB", "service_queue_bytes": "48MiB",
-         "total_queue": 50000, "service_queue": 40000, "peer_backlog_bytes": "8MiB",
-         "peer_backlog": 4096}
+         "total_queue": 50000, "service_queue": 40000, "connection_backlog_bytes": "8MiB",
+         "connection_backlog": 4096}
 
 
 def _call(world, broker, service="echo", **more):
@@ -45,7 +45,7 @@ def test_ten_thousand_clients_are_connected_and_another_calls(world):
     limit = _descriptors()
     if limit * 9 // 10 < CROWD + 100:
         pytest.skip(f"SKIPPED: the limit of descriptors is {limit}, and cannot be raised")
-    broker = world.broker(limits={"strangers": 100000})
+    broker = world.broker(limits={"pending_connections": 100000})
     world.builtin(broker, "echo", "--slots", "8")
     memory = broker.resident_bytes()
     crowd(world, "client", broker.endpoint, CROWD)
@@ -77,7 +77,7 @@ def _connect(broker, count):
 def test_more_connections_than_descriptors_harm_nobody(world):
     """Bursts arrive, of more than there can be, and stay."""
     broker = world.broker(prefix=("prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}"),
-                          limits={"strangers": 1000, "greeting": "10m"})
+                          limits={"pending_connections": 1000, "pending_timeout": "10m"})
     world.builtin(broker, "echo", "--slots", "8")
     client = world.peer(broker)
     client.hello(heartbeat_ms=60000)
@@ -150,7 +150,7 @@ def test_a_client_that_does_not_read_costs_others_nothing(world):
     beside the same client that reads: over ten minutes as medians of the turns; over a few turns, whose
     medians are the noise of the machine, it is not more in nearly every pair."""
     broker = world.broker("--log-level", "debug",
-                          limits={"peer_backlog_bytes": f"{BACKLOG >> 20}MiB"})
+                          limits={"connection_backlog_bytes": f"{BACKLOG >> 20}MiB"})
     world.builtin(broker, "echo", "--slots", "64")
     big = BigWorker(broker.endpoint, b"big", BIG)
     big.start()

@@ -35,7 +35,7 @@ static int64_t s_now (const record_t *self)
     return self->sequence->audit.now;
 }
 
-static void s_begin (record_t *self, const char *role, rp_peer_id_t peer, const char *event)
+static void s_begin (record_t *self, const char *role, rp_session_id_t peer, const char *event)
 {
     fprintf (self->peers, "%" PRId64 "\t%s:%" PRIu64 ".%" PRIu64 "\t%s", s_now (self), role,
       self->seed, peer.v, event);
@@ -47,7 +47,7 @@ static void s_name (const record_t *self, uint64_t request, char *name, size_t s
 }
 
 static void s_request (
-  record_t *self, const char *role, rp_peer_id_t peer, const char *event, uint64_t request)
+  record_t *self, const char *role, rp_session_id_t peer, const char *event, uint64_t request)
 {
     char name[48];
     s_name (self, request, name, sizeof name);
@@ -76,10 +76,10 @@ static void s_take_request (record_t *self, const rp_event_t *event, const audit
     rp_head_t named = *head;
     named.headers = headers;
     named.headers_size = (uint16_t) size;
-    rp_history_message (&self->history, s_now (self), event->peer, &named);
+    rp_history_message (&self->history, s_now (self), event->session, &named);
     if (rp_name_is_reserved (head->name, head->name_size))
         return; // which the broker's shell answers
-    s_request (self, "client", event->peer, "submit", request->sequence);
+    s_request (self, "client", event->session, "submit", request->sequence);
     fprintf (self->peers, "\tservice=%.*s\tdeadline=%" PRId64 "\tattempts=%u\tconv=-\tseq=0\n",
       (int) head->name_size, head->name, s_now (self) + (int64_t) head->time * 1000,
       head->attempts);
@@ -88,15 +88,15 @@ static void s_take_request (record_t *self, const rp_event_t *event, const audit
 static void s_take_reply (record_t *self, const rp_event_t *event)
 {
     record_start_t *start = s_start (self, event->head->id);
-    if (!start || event->peer.v == 0 || start->worker.v != event->peer.v)
+    if (!start || event->session.v == 0 || start->worker.v != event->session.v)
         return; // it never had it, and would not say so
     if (!start->told) {
-        s_request (self, "worker", event->peer, "start", start->request);
+        s_request (self, "worker", event->session, "start", start->request);
         fprintf (
           self->peers, "\tattempt=%u\tconv=0\ttask=%" PRIu64 "\n", start->attempt, start->token.v);
     }
     start->told = true;
-    s_request (self, "worker", event->peer, "reply", start->request);
+    s_request (self, "worker", event->session, "reply", start->request);
     fprintf (self->peers, "\ttask=%" PRIu64 "\tstatus=%s\tbody=%" PRIu64 "\n", start->token.v,
       rp_status_name (event->head->status), start->token.v);
 }
@@ -117,7 +117,7 @@ void record_event (record_t *self, const rp_event_t *event)
     if (event->head->command == RP_COMMAND_REQUEST && audit->arriving)
         s_take_request (self, event, audit->arriving);
     else
-        rp_history_message (&self->history, s_now (self), event->peer, event->head);
+        rp_history_message (&self->history, s_now (self), event->session, event->head);
     if (event->head->command == RP_COMMAND_REPLY)
         s_take_reply (self, event);
 }
@@ -129,7 +129,7 @@ static void s_add_start (record_t *self, const rp_action_t *action, const audit_
     if (self->start_count == RECORD_STARTS || !request)
         return;
     self->starts[self->start_count++] = (record_start_t){.token = action->token,
-      .worker = action->peer,
+      .worker = action->session,
       .request = request->sequence,
       .attempt = action->head.attempt};
 }
@@ -137,13 +137,13 @@ static void s_add_start (record_t *self, const rp_action_t *action, const audit_
 static void s_take_final (record_t *self, const rp_action_t *action, const rp_payload_t *message)
 {
     const audit_t *audit = &self->sequence->audit;
-    const audit_peer_t *client = audit_find_peer (audit, action->peer);
+    const audit_peer_t *client = audit_find_peer (audit, action->session);
     const audit_request_t *request = audit->arriving;
     if (!request || request->client != client || request->id != action->head.id)
         request = audit_find_request (audit, client, action->head.id);
     if (!request || rp_name_is_reserved (request->service, strlen (request->service)))
         return;
-    s_request (self, "client", action->peer, "final", request->sequence);
+    s_request (self, "client", action->session, "final", request->sequence);
     fprintf (self->peers, "\tstatus=%s\tmade=%u\tbody=", rp_status_name (action->head.status),
       action->head.attempt);
     if (message)
@@ -154,10 +154,10 @@ static void s_take_final (record_t *self, const rp_action_t *action, const rp_pa
 
 void record_action (record_t *self, const rp_action_t *action, const rp_payload_t *message)
 {
-    const audit_peer_t *peer = audit_find_peer (&self->sequence->audit, action->peer);
+    const audit_peer_t *peer = audit_find_peer (&self->sequence->audit, action->session);
     switch (action->kind) {
         case RP_ACTION_HISTORY:
-            rp_history_note (&self->history, s_now (self), action);
+            rp_history_record (&self->history, s_now (self), action);
             break;
         case RP_ACTION_SEND:
             if (action->token.v)
@@ -166,12 +166,12 @@ void record_action (record_t *self, const rp_action_t *action, const rp_payload_
                      && !(action->head.flags & RP_FLAG_MORE))
                 s_take_final (self, action, message);
             break;
-        case RP_ACTION_FORGET:
-        case RP_ACTION_CUT:
+        case RP_ACTION_UNBIND:
+        case RP_ACTION_ABORT:
             if (peer && !peer->worker)
                 fprintf (self->peers,
                   "%" PRId64 "\tchaos\tkill\tparty=client:%" PRIu64 ".%" PRIu64 "\n", s_now (self),
-                  self->seed, action->peer.v);
+                  self->seed, action->session.v);
             break;
         default:
             break;

@@ -19,7 +19,7 @@
 
 typedef struct {
     rp_token_t token;
-    rp_peer_id_t worker;
+    rp_session_id_t worker;
     uint64_t request;
     unsigned attempt;
     bool told;

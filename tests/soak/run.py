@@ -39,7 +39,7 @@ SELDOM = 5          # seconds between two samples at most
 #: it is connected, and may have few milliseconds.)
 NEVER = ("BUSY", "DRAINING", "DENIED", "INVALID", "TOO_LARGE", "WORKER_LOST", "CONVERSATION_LOST",
          "UNKNOWN")
-#: A Majordomo client is not told that the broker's deadline for guests has passed. On a busy machine it
+#: A Majordomo client is not told that the broker's deadline for foreign peers has passed. On a busy machine it
 #: may; of so many of theirs at most.
 NO_REPLY = 0.001
 
@@ -47,13 +47,13 @@ MIB = 1 << 20
 #: By how much a line may rise within the second half (rule.py). A sanitizer keeps what was freed; how
 #: many requests are under way, with up to 100 KiB each, depends on what else the machine does.
 ALLOWED = {"rss_bytes": (8 if SANITIZED else 3) * MIB, "descriptors": 2, "threads": 1, "clients": 8,
-           "workers": 2, "services": 1, "guests": 4, "conversations": 30, "waiting": 200, "running": 30,
+           "workers": 2, "services": 1, "foreign": 4, "conversations": 30, "waiting": 200, "running": 30,
            "abandoned": 30, "envelopes": 30, "waiting_bytes": 8 * MIB, "open_bytes": 8 * MIB,
            "envelope_bytes": MIB, "backlog_bytes": 8 * MIB}
-#: What the broker has when nobody wants anything any more: the client is who asks, the guests are
+#: What the broker has when nobody wants anything any more: the client is who asks, the foreign peers are
 #: workers.
 AT_REST = {"waiting": 0, "waiting_bytes": 0, "running": 0, "abandoned": 0, "open_bytes": 0, "clients": 1,
-           "conversations": 0, "guests": 2, "envelopes": 0, "envelope_bytes": 0, "backlog_bytes": 0}
+           "conversations": 0, "foreign": 2, "envelopes": 0, "envelope_bytes": 0, "backlog_bytes": 0}
 
 
 class Soak(Cast):
@@ -66,7 +66,7 @@ class Soak(Cast):
         super().__init__(directory, seed)
         self.samples = collections.defaultdict(list)    # of each series: seconds, value
         self.statuses = collections.Counter()
-        self.guests = collections.Counter()     # of Majordomo clients
+        self.foreign = collections.Counter()     # of Majordomo clients
         self.replaced = collections.Counter()
         self.leaving = []   # when it must have gone, actor
         self.ended = 0      # requests, as the broker counts
@@ -90,9 +90,9 @@ class Soak(Cast):
                 self.start_mdp_worker(part, service, self.endpoint)
             elif name == part:
                 self.start_worker(part, service, self.endpoint)
-        for name, clients, rate, guest in LOADS:
+        for name, clients, rate, foreign in LOADS:
             if name == part:
-                start = self.start_mdp_load if guest else self.start_load
+                start = self.start_mdp_load if foreign else self.start_load
                 start(part, self.endpoint, clients, rate)
 
     def replace(self, part):
@@ -127,8 +127,8 @@ class Soak(Cast):
     def _count(self, load, said):
         """What a load says when it ends."""
         said = json.loads(said or '{"wrong": 1, "statuses": {}}')
-        guest = any(load.name.startswith(f"{name}.") for name, *_, guest in LOADS if guest)
-        (self.guests if guest else self.statuses).update(said["statuses"])
+        foreign = any(load.name.startswith(f"{name}.") for name, *_, foreign in LOADS if foreign)
+        (self.foreign if foreign else self.statuses).update(said["statuses"])
         if said["wrong"]:
             self.troubles.append(f"{load.name} saw something wrong")
 
@@ -140,11 +140,11 @@ class Soak(Cast):
                               check=True).stdout
         status = json.loads(said)
         counts = {name: status[name] for name in ("clients", "workers", "services", "conversations")}
-        guests = {"guests": sum(status["guests"]["now"].values())}
-        guests.update({name: status["guests"][name] for name in ("envelopes", "envelope_bytes")})
+        foreign = {"foreign": sum(status["foreign"]["now"].values())}
+        foreign.update({name: status["foreign"][name] for name in ("envelopes", "envelope_bytes")})
         self.ended = sum(status["finals"].values())
         self.lost = status["counters"]["workers_lost"]
-        return {**counts, **status["gauges"], **guests}
+        return {**counts, **status["gauges"], **foreign}
 
     def sample(self, at):
         for name, actor in self.stay.items():
@@ -216,7 +216,7 @@ def text(soak, seconds, lines):
     rows = [f"soak: {seconds:.0f} s{', with a sanitizer' if SANITIZED else ''}",
             f"requests   {soak.ended}, {per_s:.0f} a second, as the broker counts",
             f"ends       {ends}",
-            f"Majordomo  {soak.guests['OK']} replies, {soak.guests['UNKNOWN']} times no reply",
+            f"Majordomo  {soak.foreign['OK']} replies, {soak.foreign['UNKNOWN']} times no reply",
             f"replaced   {replaced} workers, {sum(soak.replaced.values()) - replaced} loads",
             "",
             f"{'second half':<24}{'mean':>12}{'per hour':>14}{'rise':>12}{'by chance':>12}"
@@ -257,14 +257,14 @@ def main():
     wrong = soak.troubles + [f"{name} is not flat" for name in not_flat]
     wrong += [f"{count} requests ended with {name}" for name, count in soak.statuses.items()
               if name in NEVER and count]
-    if soak.guests["UNKNOWN"] > NO_REPLY * soak.guests["OK"]:
-        wrong.append(f"{soak.guests['UNKNOWN']} requests of Majordomo clients had no reply")
+    if soak.foreign["UNKNOWN"] > NO_REPLY * soak.foreign["OK"]:
+        wrong.append(f"{soak.foreign['UNKNOWN']} requests of Majordomo clients had no reply")
     if soak.lost:
         wrong.append(f"the broker lost {soak.lost} workers that were well")
     if arguments.report:
         arguments.report.write_text(json.dumps({
             "seconds": seconds, "requests": soak.ended, "statuses": soak.statuses,
-            "guests": soak.guests,
+            "foreign": soak.foreign,
             "replaced": soak.replaced, "wrong": wrong, "not_flat": not_flat,
             "lines": {name: line and vars(line) for name, line in lines.items()},
             "samples": soak.samples}))

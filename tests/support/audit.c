@@ -29,7 +29,7 @@ void audit_fail (audit_t *self, const char *format, ...)
 
 /*  ---- The model's items ---------------------------------------------------------------------- */
 
-audit_peer_t *audit_find_peer (const audit_t *self, rp_peer_id_t id)
+audit_peer_t *audit_find_peer (const audit_t *self, rp_session_id_t id)
 {
     for (rp_list_node_t *node = rp_list_first (&self->peers); node;
          node = rp_list_next (&self->peers, node)) {
@@ -169,7 +169,7 @@ void audit_clear (audit_t *self)
         rp_list_remove (node);
         free (RP_CONTAINER (node, audit_conversation_t, node));
     }
-    audit_turns_forget (self, (rp_peer_id_t){0});
+    audit_turns_forget (self, (rp_session_id_t){0});
     while ((node = rp_list_first (&self->peers))) {
         rp_list_remove (node);
         free (RP_CONTAINER (node, audit_peer_t, node));
@@ -209,7 +209,7 @@ static void s_handle (audit_t *self, const rp_event_t *event)
 }
 
 /*  A request from a client: open until its final status comes out.  */
-static void s_note_request (
+static void s_record_request (
   audit_t *self, audit_peer_t *client, const rp_head_t *head, size_t size, rp_payload_t *payload)
 {
     audit_request_t *request = s_new (sizeof *request);
@@ -278,7 +278,7 @@ static void s_note_life (audit_peer_t *peer, const rp_head_t *head, int64_t now)
 }
 
 void audit_message (
-  audit_t *self, rp_peer_id_t sender, const rp_head_t *head, size_t size, bool oversized)
+  audit_t *self, rp_session_id_t sender, const rp_head_t *head, size_t size, bool oversized)
 {
     uint8_t bytes[RP_WIRE_HEAD_MAX];
     size_t head_size = rp_wire_encode (head, bytes, sizeof bytes);
@@ -293,7 +293,7 @@ void audit_message (
         s_note_life (peer, head, self->now);
     self->sender = peer;
     if (peer && !peer->worker && head->command == RP_COMMAND_REQUEST)
-        s_note_request (self, peer, head, size, payload);
+        s_record_request (self, peer, head, size, payload);
     if (peer && peer->worker && head->command == RP_COMMAND_REPLY)
         s_note_reply (self, peer, head, payload);
     if (peer && peer->worker && size == 0) {
@@ -305,34 +305,34 @@ void audit_message (
             peer->draining = true;
     }
     s_handle (self, &(rp_event_t){.kind = RP_EVENT_MESSAGE,
-                      .peer = sender,
+                      .session = sender,
                       .head = head,
                       .payload = payload,
                       .size = size,
                       .oversized = oversized});
 }
 
-void audit_guest (audit_t *self, const rp_head_t *hello, uint8_t traits, uint32_t attempt_limit)
+void audit_foreign (audit_t *self, const rp_head_t *hello, uint8_t traits, uint32_t attempt_limit)
 {
     s_handle (self,
       &(rp_event_t){
         .kind = RP_EVENT_MESSAGE, .head = hello, .traits = traits, .attempt_limit = attempt_limit});
 }
 
-void audit_bad (audit_t *self, rp_peer_id_t sender, rp_wire_error_t error, bool too_many_frames)
+void audit_bad (audit_t *self, rp_session_id_t sender, rp_wire_error_t error, bool too_many_frames)
 {
     rp_payload_t *payload = audit_payload_new (self, "?", 1);
     audit_payload_enter (self, payload);
     s_handle (self, &(rp_event_t){.kind = RP_EVENT_BAD,
-                      .peer = sender,
+                      .session = sender,
                       .payload = payload,
                       .error = error,
                       .too_many_frames = too_many_frames});
 }
 
-void audit_suspect (audit_t *self, rp_peer_id_t peer)
+void audit_suspect (audit_t *self, rp_session_id_t peer)
 {
-    s_handle (self, &(rp_event_t){.kind = RP_EVENT_SUSPECT, .peer = peer});
+    s_handle (self, &(rp_event_t){.kind = RP_EVENT_SUSPECT, .session = peer});
 }
 
 void audit_drain (audit_t *self)
@@ -345,12 +345,12 @@ void audit_stop (audit_t *self)
     s_handle (self, &(rp_event_t){.kind = RP_EVENT_STOP});
 }
 
-void audit_unsent (audit_t *self, rp_peer_id_t id, audit_delivery_t *delivery, bool full)
+void audit_unsent (audit_t *self, rp_session_id_t id, audit_delivery_t *delivery, bool full)
 {
     audit_peer_t *peer = audit_find_peer (self, id);
     if (peer)
-        peer->over = peer->condemned = true;
-    rp_event_t event = {.kind = RP_EVENT_UNSENT, .peer = id, .full = full};
+        peer->over = peer->closing = true;
+    rp_event_t event = {.kind = RP_EVENT_UNSENT, .session = id, .full = full};
     if (delivery) {
         event.token = delivery->token;
         event.payload = delivery->message;

@@ -30,11 +30,11 @@ struct rp_payload {
 
 typedef struct {
     rp_list_node_t node;
-    rp_peer_id_t id;
+    rp_session_id_t id;
     bool worker;
     bool draining;
-    bool over;      /* BYE was sent to it, or a send to it failed: it gets nothing any more */
-    bool condemned; /* a send to it failed: what it is owed is not told any more */
+    bool over;    /* BYE was sent to it, or a send to it failed: it gets nothing any more */
+    bool closing; /* a send to it failed: what it is owed is not told any more */
     uint8_t traits;
     uint32_t attempt_limit;
     int64_t agreed;   /* interval, us */
@@ -87,9 +87,9 @@ typedef struct audit_delivery {
 typedef struct audit_conversation {
     rp_list_node_t node;
     uint64_t number;
-    rp_peer_id_t client;
+    rp_session_id_t client;
     uint64_t key;
-    rp_peer_id_t worker;
+    rp_session_id_t worker;
     bool established;
     bool over;
     uint64_t latest; /* sequence of the request that started last */
@@ -99,7 +99,7 @@ typedef struct audit_conversation {
 /*  A client that a service has served.  */
 typedef struct {
     rp_list_node_t node;
-    rp_peer_id_t client;
+    rp_session_id_t client;
     char service[RP_WIRE_NAME_MAX + 1];
     uint64_t turn;   /* the latest with a request outside conversations */
     uint64_t latest; /* the latest of all */
@@ -149,22 +149,22 @@ void audit_clear (audit_t *self);
 /*  Events. `sender` 0 is somebody without a session. A body of size bytes comes with REQUEST and
     REPLY, and with others if size > 0.  */
 void audit_message (
-  audit_t *self, rp_peer_id_t sender, const rp_head_t *head, size_t size, bool oversized);
-void audit_bad (audit_t *self, rp_peer_id_t sender, rp_wire_error_t error, bool too_many_frames);
+  audit_t *self, rp_session_id_t sender, const rp_head_t *head, size_t size, bool oversized);
+void audit_bad (audit_t *self, rp_session_id_t sender, rp_wire_error_t error, bool too_many_frames);
 /*  HELLO of a session of another protocol.  */
-void audit_guest (audit_t *self, const rp_head_t *hello, uint8_t traits, uint32_t attempt_limit);
-void audit_suspect (audit_t *self, rp_peer_id_t peer);
+void audit_foreign (audit_t *self, const rp_head_t *hello, uint8_t traits, uint32_t attempt_limit);
+void audit_suspect (audit_t *self, rp_session_id_t peer);
 void audit_drain (audit_t *self);
 void audit_stop (audit_t *self);
 
 /*  A send to this peer failed: of this delivery if there is one, otherwise of something else.  */
-void audit_unsent (audit_t *self, rp_peer_id_t peer, audit_delivery_t *delivery, bool full);
+void audit_unsent (audit_t *self, rp_session_id_t peer, audit_delivery_t *delivery, bool full);
 
 /*  Lets time pass up to `now`, with a tick whenever the core wants one; or one tick, if late.  */
 void audit_pass (audit_t *self, int64_t now);
 void audit_tick (audit_t *self, int64_t now);
 
-audit_peer_t *audit_find_peer (const audit_t *self, rp_peer_id_t id);
+audit_peer_t *audit_find_peer (const audit_t *self, rp_session_id_t id);
 audit_delivery_t *audit_find_delivery (const audit_t *self, rp_token_t token);
 audit_request_t *audit_find_request (const audit_t *self, const audit_peer_t *client, uint64_t id);
 
@@ -184,8 +184,8 @@ void audit_check_tick (audit_t *self);
 /*  Turns of clients: one starts; one came to nothing; a client is gone (0: all are).  */
 void audit_turn_taken (audit_t *self, const audit_request_t *request);
 void audit_turn_lost (audit_t *self, audit_request_t *request);
-void audit_turns_forget (audit_t *self, rp_peer_id_t client);
-void audit_check_lanes (audit_t *self);
+void audit_turns_forget (audit_t *self, rp_session_id_t client);
+void audit_check_client_queues (audit_t *self);
 
 rp_payload_t *audit_payload_new (audit_t *self, const void *bytes, size_t size);
 void audit_payload_enter (audit_t *self, rp_payload_t *payload);

@@ -24,7 +24,7 @@ static rp_head_t s_on_the_wire (audit_t *self, const rp_action_t *action, uint8_
         AUDIT_REQUIRE (self, (head.flags & RP_FLAG_INLINE) == (action->head.flags & RP_FLAG_INLINE),
           "INLINE says something else than the payload");
         head = action->head;
-        head.flags &= (uint16_t) ~RP_FLAG_MORE; // which only guests can read
+        head.flags &= (uint16_t) ~RP_FLAG_MORE; // which only foreign peers can read
         rp_wire_patch (bytes, &head);
     }
     else {
@@ -166,7 +166,7 @@ static void s_check_choice (
 
 static void s_take_request (audit_t *self, const rp_action_t *action, const rp_head_t *head)
 {
-    audit_peer_t *worker = audit_find_peer (self, action->peer);
+    audit_peer_t *worker = audit_find_peer (self, action->session);
     audit_request_t *request = action->payload->request;
     AUDIT_REQUIRE (self, worker->worker, "a request for a client");
     AUDIT_REQUIRE (self, request != NULL && action->payload->answers.v == 0,
@@ -278,7 +278,7 @@ static void s_check_body (
 
 static void s_take_reply (audit_t *self, const rp_action_t *action, const rp_head_t *head)
 {
-    audit_peer_t *client = audit_find_peer (self, action->peer);
+    audit_peer_t *client = audit_find_peer (self, action->session);
     AUDIT_REQUIRE (self, !client->worker, "a reply for a worker");
     audit_request_t *request = self->arriving;
     if (!request || request->client != client || request->id != head->id)
@@ -299,7 +299,7 @@ static void s_take_reply (audit_t *self, const rp_action_t *action, const rp_hea
 static void s_take_cancel (audit_t *self, const rp_action_t *action, const rp_head_t *head)
 {
     audit_delivery_t *delivery = audit_find_delivery (self, (rp_token_t){head->id});
-    AUDIT_REQUIRE (self, delivery && delivery->worker->id.v == action->peer.v,
+    AUDIT_REQUIRE (self, delivery && delivery->worker->id.v == action->session.v,
       "CANCEL of something that the worker does not hold");
     AUDIT_REQUIRE (self, !delivery->cancelled, "CANCEL twice");
     delivery->cancelled = true;
@@ -308,7 +308,7 @@ static void s_take_cancel (audit_t *self, const rp_action_t *action, const rp_he
     // Without a REPLY to its client: then that must be about to end.
     audit_peer_t *client = delivery->request->client;
     AUDIT_REQUIRE (self, client->over || !self->event, "CANCEL of what is wanted");
-    client->over = client->condemned = true;
+    client->over = client->closing = true;
     audit_request_close (self, delivery->request);
 }
 
@@ -319,7 +319,7 @@ static void s_take_end (audit_t *self, const rp_action_t *action, const rp_head_
         audit_conversation_t *conversation = RP_CONTAINER (node, audit_conversation_t, node);
         if (conversation->number != head->conversation)
             continue;
-        AUDIT_REQUIRE (self, conversation->worker.v == action->peer.v && !conversation->over,
+        AUDIT_REQUIRE (self, conversation->worker.v == action->session.v && !conversation->over,
           "END for the wrong worker, or twice");
         conversation->over = true;
         return;
@@ -331,12 +331,12 @@ static void s_take_send (audit_t *self, const rp_action_t *action)
 {
     uint8_t bytes[RP_WIRE_HEAD_MAX];
     rp_head_t head = s_on_the_wire (self, action, bytes);
-    if (action->peer.v == 0) {
+    if (action->session.v == 0) {
         AUDIT_REQUIRE (self, self->event && !self->sender && head.command == RP_COMMAND_BYE,
           "something other than BYE for a peer without a session");
         return;
     }
-    audit_peer_t *peer = audit_find_peer (self, action->peer);
+    audit_peer_t *peer = audit_find_peer (self, action->session);
     AUDIT_REQUIRE (self, peer != NULL, "something is sent to a session that is over");
     AUDIT_REQUIRE (self, !peer->over, "%s is sent after BYE, or after a send failed",
       rp_command_name (head.command));
@@ -369,11 +369,11 @@ static void s_take_admit (audit_t *self, const rp_action_t *action)
     const rp_head_t *hello = self->event ? self->event->head : NULL;
     AUDIT_REQUIRE (self, hello && hello->command == RP_COMMAND_HELLO && !self->sender,
       "somebody is admitted who did not greet");
-    AUDIT_REQUIRE (self, !audit_find_peer (self, action->peer), "one id for two sessions");
+    AUDIT_REQUIRE (self, !audit_find_peer (self, action->session), "one id for two sessions");
     audit_peer_t *peer = calloc (1, sizeof *peer);
     if (!peer)
         abort ();
-    peer->id = action->peer;
+    peer->id = action->session;
     peer->worker = (hello->flags & RP_FLAG_WORKER) != 0;
     peer->window = hello->value;
     peer->traits = self->event->traits;
@@ -406,9 +406,9 @@ static void s_check_silence (audit_t *self, const audit_peer_t *peer)
 /*  The session is over: nobody is told anything any more, and it holds nothing.  */
 static void s_take_forget (audit_t *self, const rp_action_t *action)
 {
-    audit_peer_t *peer = audit_find_peer (self, action->peer);
+    audit_peer_t *peer = audit_find_peer (self, action->session);
     AUDIT_REQUIRE (self, peer != NULL, "a session ends twice");
-    if (action->kind == RP_ACTION_CUT && !peer->over)
+    if (action->kind == RP_ACTION_ABORT && !peer->over)
         s_check_silence (self, peer);
     for (rp_list_node_t *node = rp_list_first (&self->deliveries), *next; node; node = next) {
         next = rp_list_next (&self->deliveries, node);
@@ -470,8 +470,8 @@ static void s_take (audit_t *self, const rp_action_t *action)
         case RP_ACTION_SEND:
             s_take_send (self, action);
             break;
-        case RP_ACTION_FORGET:
-        case RP_ACTION_CUT:
+        case RP_ACTION_UNBIND:
+        case RP_ACTION_ABORT:
             s_take_forget (self, action);
             break;
         case RP_ACTION_ADMIN:

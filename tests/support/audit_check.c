@@ -25,7 +25,7 @@ static s_census_t s_take_census (const audit_t *self)
     for (rp_list_node_t *node = rp_list_first (&self->peers); node;
          node = rp_list_next (&self->peers, node)) {
         const audit_peer_t *peer = RP_CONTAINER (node, audit_peer_t, node);
-        if (peer->condemned || (peer->over && !peer->worker))
+        if (peer->closing || (peer->over && !peer->worker))
             census.certain = false;
     }
     for (rp_list_node_t *node = rp_list_first (&self->requests); node;
@@ -87,7 +87,7 @@ static void s_sum_service (const rp_service_info_t *info, void *arg)
 static void s_check_worker (const rp_worker_info_t *info, void *arg)
 {
     audit_t *self = arg;
-    const audit_peer_t *worker = audit_find_peer (self, info->peer);
+    const audit_peer_t *worker = audit_find_peer (self, info->session);
     AUDIT_REQUIRE (self, worker && worker->worker, "a worker is listed that is not there");
     AUDIT_REQUIRE (self,
       info->running + info->abandoned == worker->held && info->window == worker->window
@@ -195,7 +195,7 @@ void audit_check (audit_t *self)
     s_check_cancelled (self);
     s_check_idle (self);
     s_check_event (self);
-    audit_check_lanes (self);
+    audit_check_client_queues (self);
 }
 
 /*  After a tick, nothing is overdue.  */
@@ -204,7 +204,7 @@ void audit_check_tick (audit_t *self)
     AUDIT_REQUIRE (self, self->next > self->now, "the core wants a tick at a time that has passed");
     for (rp_list_node_t *node = rp_list_first (&self->peers); node;
          node = rp_list_next (&self->peers, node))
-        AUDIT_REQUIRE (self, !RP_CONTAINER (node, audit_peer_t, node)->condemned,
+        AUDIT_REQUIRE (self, !RP_CONTAINER (node, audit_peer_t, node)->closing,
           "a session that is to end outlives the tick");
     for (rp_list_node_t *node = rp_list_first (&self->requests); node;
          node = rp_list_next (&self->requests, node)) {

@@ -1,10 +1,10 @@
-/*  Turns: clients that wait for one service are served in turn; and the lanes that the core keeps
-    for that hold the requests that wait, each once.
+/*  Turns: clients that wait for one service are served in turn; and the client queues that the core
+    keeps for that hold the requests that wait, each once.
 
     SPDX-License-Identifier: MPL-2.0
 
-    The lanes are the one thing that the auditor looks at inside the core: one left behind would
-    show from outside only after a long time.
+    The client queues are the one thing that the auditor looks at inside the core: one left behind
+    would show from outside only after a long time.
 */
 
 #include "tests/support/audit.h"
@@ -16,7 +16,7 @@
 
 /*  ---- From outside --------------------------------------------------------------------------- */
 
-static audit_served_t *s_find (const audit_t *self, rp_peer_id_t client, const char *service)
+static audit_served_t *s_find (const audit_t *self, rp_session_id_t client, const char *service)
 {
     for (rp_list_node_t *node = rp_list_first (&self->served); node;
          node = rp_list_next (&self->served, node)) {
@@ -71,7 +71,7 @@ void audit_turn_lost (audit_t *self, audit_request_t *request)
         served->returned = true;
 }
 
-void audit_turns_forget (audit_t *self, rp_peer_id_t client)
+void audit_turns_forget (audit_t *self, rp_session_id_t client)
 {
     for (rp_list_node_t *node = rp_list_first (&self->served), *next; node; node = next) {
         next = rp_list_next (&self->served, node);
@@ -90,22 +90,28 @@ typedef struct {
     size_t open;
 } s_sum_t;
 
-static void s_check_lane (
-  audit_t *self, const rp_service_t *service, const rp_lane_t *lane, s_sum_t *in_lanes)
+static void s_check_client_queue (audit_t *self,
+  const rp_service_t *service,
+  const rp_client_queue_t *client_queue,
+  s_sum_t *in_client_queues)
 {
-    AUDIT_REQUIRE (self, lane->service == service, "a lane is in another service's queue");
-    AUDIT_REQUIRE (self, !rp_list_is_empty (&lane->requests), "an empty lane is in the queue");
-    for (rp_list_node_t *node = rp_list_first (&lane->requests); node;
-         node = rp_list_next (&lane->requests, node)) {
+    AUDIT_REQUIRE (
+      self, client_queue->service == service, "a client queue is in another service's queue");
+    AUDIT_REQUIRE (
+      self, !rp_list_is_empty (&client_queue->requests), "an empty client queue is in the queue");
+    for (rp_list_node_t *node = rp_list_first (&client_queue->requests); node;
+         node = rp_list_next (&client_queue->requests, node)) {
         const rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
-        AUDIT_REQUIRE (self, request->state == RP_REQUEST_QUEUED && request->lane == lane,
-          "a request is in a lane that is not its own, or should be elsewhere");
-        in_lanes->queued++;
+        AUDIT_REQUIRE (self,
+          request->state == RP_REQUEST_QUEUED && request->client_queue == client_queue,
+          "a request is in a client queue that is not its own, or should be elsewhere");
+        in_client_queues->queued++;
     }
 }
 
-/*  The lanes in the queues, and what all lanes that are in use say of themselves.  */
-static s_sum_t s_look_at_lanes (audit_t *self)
+/*  The client queues in the queues, and what all client queues that are in use say of
+    themselves.  */
+static s_sum_t s_look_at_client_queues (audit_t *self)
 {
     const rp_dispatch_t *core = self->core;
     s_sum_t sum = {0};
@@ -115,27 +121,29 @@ static s_sum_t s_look_at_lanes (audit_t *self)
             continue;
         for (rp_list_node_t *node = rp_list_first (&service->queue); node;
              node = rp_list_next (&service->queue, node))
-            s_check_lane (self, service, RP_CONTAINER (node, rp_lane_t, node), &sum);
+            s_check_client_queue (
+              self, service, RP_CONTAINER (node, rp_client_queue_t, node), &sum);
     }
-    for (uint32_t slot = 0; slot < rp_pool_slots (&core->peers); slot++) {
-        const rp_peer_t *peer = rp_pool_at (&core->peers, slot);
+    for (uint32_t slot = 0; slot < rp_pool_slots (&core->sessions); slot++) {
+        const rp_session_t *peer = rp_pool_at (&core->sessions, slot);
         if (peer->pooled.generation & 1)
-            sum.open += peer->lane.open;
+            sum.open += peer->client_queue.open;
     }
-    for (uint32_t slot = 0; slot < rp_pool_slots (&core->lanes); slot++) {
-        const rp_lane_t *lane = rp_pool_at (&core->lanes, slot);
-        if (!(lane->pooled.generation & 1))
+    for (uint32_t slot = 0; slot < rp_pool_slots (&core->client_queues); slot++) {
+        const rp_client_queue_t *client_queue = rp_pool_at (&core->client_queues, slot);
+        if (!(client_queue->pooled.generation & 1))
             continue;
-        AUDIT_REQUIRE (self, lane->open > 0, "a lane is kept that nobody needs");
+        AUDIT_REQUIRE (self, client_queue->open > 0, "a client queue is kept that nobody needs");
         AUDIT_REQUIRE (self,
-          lane->client->lane.open == 0 || lane->client->lane.service != lane->service,
-          "a client has two lanes in one service");
-        sum.open += lane->open;
+          client_queue->client->client_queue.open == 0
+            || client_queue->client->client_queue.service != client_queue->service,
+          "a client has two client queues in one service");
+        sum.open += client_queue->open;
     }
     return sum;
 }
 
-void audit_check_lanes (audit_t *self)
+void audit_check_client_queues (audit_t *self)
 {
     const rp_dispatch_t *core = self->core;
     s_sum_t sum = {0};
@@ -146,11 +154,11 @@ void audit_check_lanes (audit_t *self)
         sum.open += !request->answered;
         sum.queued += request->state == RP_REQUEST_QUEUED;
     }
-    s_sum_t in_lanes = s_look_at_lanes (self);
-    AUDIT_REQUIRE (self, sum.queued == in_lanes.queued,
-      "%zu requests are queued and %zu are in lanes", sum.queued, in_lanes.queued);
-    AUDIT_REQUIRE (self, sum.open == in_lanes.open, "%zu requests are open and %zu have lanes",
-      sum.open, in_lanes.open);
-    AUDIT_REQUIRE (
-      self, core->lanes.count == core->lanes_by_pair.count, "lanes and their table differ");
+    s_sum_t in_client_queues = s_look_at_client_queues (self);
+    AUDIT_REQUIRE (self, sum.queued == in_client_queues.queued,
+      "%zu requests are queued and %zu are in client queues", sum.queued, in_client_queues.queued);
+    AUDIT_REQUIRE (self, sum.open == in_client_queues.open,
+      "%zu requests are open and %zu have client queues", sum.open, in_client_queues.open);
+    AUDIT_REQUIRE (self, core->client_queues.count == core->client_queues_by_pair.count,
+      "client queues and their table differ");
 }

@@ -121,10 +121,11 @@ void world_end (client_world_t *world)
     rp_client_core_clear (&world->core);
 }
 
-void world_submit_with (client_world_t *world, int number, uint8_t attempts, rp_talk_t *talk)
+void world_submit_with (
+  client_world_t *world, int number, uint8_t attempts, rp_client_conversation_t *conversation)
 {
-    world->exchanges[number] =
-      (rp_exchange_t){.size = 100, .timeout_ms = 5000, .attempts = attempts, .talk = talk};
+    world->exchanges[number] = (rp_exchange_t){
+      .size = 100, .timeout_ms = 5000, .attempts = attempts, .conversation = conversation};
     assert_int_equal (
       rp_client_core_submit (&world->core, &world->exchanges[number], world->now), RP_OK);
     world_take_orders (world);

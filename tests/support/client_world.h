@@ -28,7 +28,7 @@ enum { CLIENT_WORLD_REQUESTS = 32 };
 typedef struct {
     rp_client_core_t core;
     rp_exchange_t exchanges[CLIENT_WORLD_REQUESTS];
-    rp_talk_t talk;
+    rp_client_conversation_t conversation;
     int64_t now;
     char trace[2048];
 } client_world_t;
@@ -49,7 +49,8 @@ void world_expect (client_world_t *world, const char *trace);
 
 /*  Submits request number, of 100 bytes and 5 seconds.  */
 void world_submit (client_world_t *world, int number);
-void world_submit_with (client_world_t *world, int number, uint8_t attempts, rp_talk_t *talk);
+void world_submit_with (
+  client_world_t *world, int number, uint8_t attempts, rp_client_conversation_t *conversation);
 bool world_cancel (client_world_t *world, int number);
 
 /*  What the broker says. True if the message ended a request.  */

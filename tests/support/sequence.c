@@ -36,17 +36,17 @@ static audit_peer_t *s_draw_peer (sequence_t *self)
 }
 
 /*  Mostly of the role that the event is for; sometimes of the other, or nobody.  */
-static rp_peer_id_t s_draw_role (sequence_t *self, bool worker)
+static rp_session_id_t s_draw_role (sequence_t *self, bool worker)
 {
     if (s_draw (self, 32) == 31)
-        return (rp_peer_id_t){s_draw (self, 2)};
+        return (rp_session_id_t){s_draw (self, 2)};
     for (unsigned tries = 0; tries < 8; tries++) {
         audit_peer_t *peer = s_draw_peer (self);
         if (peer && peer->worker == worker)
             return peer->id;
     }
     audit_peer_t *peer = s_draw_peer (self);
-    return (rp_peer_id_t){peer ? peer->id.v : 0};
+    return (rp_session_id_t){peer ? peer->id.v : 0};
 }
 
 static void s_observe (const rp_action_t *action, rp_payload_t *message, void *arg)
@@ -80,11 +80,11 @@ static void s_hello (sequence_t *self, bool worker)
         head.value = s_draw (self, 64) == 63 ? 5000 : s_draw (self, 4);
         s_name (&head, s_services[service < 14 ? service % 3 : service - 11]);
     }
-    audit_message (&self->audit, (rp_peer_id_t){0}, &head, 0, s_draw (self, 64) == 63);
+    audit_message (&self->audit, (rp_session_id_t){0}, &head, 0, s_draw (self, 64) == 63);
 }
 
 /*  Of another protocol: any traits, and perhaps a limit of attempts.  */
-static void s_guest (sequence_t *self)
+static void s_foreign (sequence_t *self)
 {
     static const unsigned intervals[] = {60000, 60000, 1000, 50};
     static const uint32_t limits[] = {0, 1, 20, 700};
@@ -96,7 +96,7 @@ static void s_guest (sequence_t *self)
         s_name (&head, s_services[s_draw (self, 3)]);
     }
     unsigned traits = s_draw (self, 16);
-    audit_guest (&self->audit, &head, (uint8_t) traits, limits[s_draw (self, 4)]);
+    audit_foreign (&self->audit, &head, (uint8_t) traits, limits[s_draw (self, 4)]);
 }
 
 static void s_request (sequence_t *self)
@@ -126,7 +126,7 @@ static void s_reply (sequence_t *self)
     head.status = statuses[s_draw (self, 64) == 63 ? 7 : s_draw (self, 7)];
     head.flags = s_draw (self, 8) == 7 ? RP_FLAG_LAST : 0;
     rp_list_node_t *node = s_draw_node (self, &self->audit.deliveries);
-    rp_peer_id_t sender = s_draw_role (self, true);
+    rp_session_id_t sender = s_draw_role (self, true);
     if (kind < 13 && node) { // what it holds
         const audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
         head.id = delivery->token.v;
@@ -152,7 +152,7 @@ static void s_part (sequence_t *self)
       .flags = kind < 11 ? RP_FLAG_MORE : 0,
       .status = (uint8_t) (kind == 10 ? 1 + s_draw (self, RP_WORKER_LOST) : RP_OK),
       .id = self->late[s_draw (self, SEQUENCE_LATE)].v};
-    rp_peer_id_t sender = s_draw_role (self, true);
+    rp_session_id_t sender = s_draw_role (self, true);
     if (node && kind < 15) {
         const audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
         head.id = delivery->token.v;
@@ -169,7 +169,7 @@ static void s_cancel (sequence_t *self)
 {
     rp_list_node_t *node = s_draw_node (self, &self->audit.requests);
     rp_head_t head = {.command = RP_COMMAND_CANCEL, .id = 99};
-    rp_peer_id_t sender = s_draw_role (self, false);
+    rp_session_id_t sender = s_draw_role (self, false);
     if (node && s_draw (self, 16) < 15) {
         const audit_request_t *request = RP_CONTAINER (node, audit_request_t, node);
         head.id = request->id;
@@ -253,7 +253,7 @@ static void s_time (sequence_t *self)
 /*  Whoever listens says that it is there, so that sessions last.  */
 static void s_heartbeats (sequence_t *self)
 {
-    rp_peer_id_t ids[64];
+    rp_session_id_t ids[64];
     unsigned count = 0;
     for (rp_list_node_t *node = rp_list_first (&self->audit.peers); node && count < 64;
          node = rp_list_next (&self->audit.peers, node))
@@ -272,7 +272,7 @@ static void s_event (sequence_t *self)
         return;
     }
     if (kind >= 232) {
-        s_guest (self);
+        s_foreign (self);
         return;
     }
     kind %= 128;

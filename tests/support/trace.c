@@ -27,13 +27,13 @@ typedef struct {
 typedef struct {
     rp_list_node_t node;
     char name[32];
-    rp_peer_id_t id;
+    rp_session_id_t id;
 } s_name_t;
 
 /*  Each delivery there ever was.  */
 typedef struct {
     rp_list_node_t node;
-    rp_peer_id_t worker;
+    rp_session_id_t worker;
     uint64_t request;
     rp_token_t token;
 } s_token_t;
@@ -65,7 +65,7 @@ static void s_fail (const char *text)
 
 /*  ---- Names ---------------------------------------------------------------------------------- */
 
-static rp_peer_id_t s_peer (const char *name)
+static rp_session_id_t s_peer (const char *name)
 {
     for (rp_list_node_t *node = rp_list_first (&s_trace->names); node;
          node = rp_list_next (&s_trace->names, node)) {
@@ -73,10 +73,10 @@ static rp_peer_id_t s_peer (const char *name)
         if (strcmp (known->name, name) == 0)
             return known->id;
     }
-    return (rp_peer_id_t){0};
+    return (rp_session_id_t){0};
 }
 
-static const char *s_peer_name (rp_peer_id_t id)
+static const char *s_peer_name (rp_session_id_t id)
 {
     for (rp_list_node_t *node = rp_list_first (&s_trace->names); node;
          node = rp_list_next (&s_trace->names, node)) {
@@ -87,7 +87,7 @@ static const char *s_peer_name (rp_peer_id_t id)
     return s_trace->sender;
 }
 
-static void s_name_peer (const char *name, rp_peer_id_t id)
+static void s_name_peer (const char *name, rp_session_id_t id)
 {
     s_name_t *known = calloc (1, sizeof *known);
     assert_non_null (known);
@@ -150,8 +150,8 @@ static void s_print_request (const char *peer, const rp_action_t *action, rp_pay
 {
     s_token_t *token = calloc (1, sizeof *token);
     assert_non_null (token);
-    *token =
-      (s_token_t){.worker = action->peer, .request = payload->request->id, .token = action->token};
+    *token = (s_token_t){
+      .worker = action->session, .request = payload->request->id, .token = action->token};
     rp_list_prepend (&s_trace->tokens, &token->node);
     s_keep (&s_trace->delivery, &action->head);
     s_trace->delivered = payload->request->id;
@@ -187,7 +187,7 @@ static uint64_t s_key_of (uint64_t number)
 static void s_print_send (const rp_action_t *action, rp_payload_t *payload)
 {
     const rp_head_t *head = &action->head;
-    const char *peer = s_peer_name (action->peer);
+    const char *peer = s_peer_name (action->session);
     switch (head->command) {
         case RP_COMMAND_WELCOME:
             s_keep (&s_trace->greeting, head);
@@ -229,13 +229,13 @@ static void s_observe (const rp_action_t *action, rp_payload_t *payload, void *a
     (void) arg;
     switch (action->kind) {
         case RP_ACTION_ADMIT:
-            s_name_peer (s_trace->sender, action->peer);
+            s_name_peer (s_trace->sender, action->session);
             break;
         case RP_ACTION_SEND:
             s_print_send (action, payload);
             break;
-        case RP_ACTION_CUT:
-            s_print ("cut:%s", s_peer_name (action->peer));
+        case RP_ACTION_ABORT:
+            s_print ("cut:%s", s_peer_name (action->session));
             break;
         case RP_ACTION_ADMIN:
             s_print ("admin:%.*s", action->head.name_size, action->head.name);
@@ -247,7 +247,7 @@ static void s_observe (const rp_action_t *action, rp_payload_t *payload, void *a
             assert_true (action->topic < RP_TOPIC_COUNT && action->head.text_size > 0);
             s_trace->logged[action->topic]++;
             break;
-        case RP_ACTION_FORGET:
+        case RP_ACTION_UNBIND:
         case RP_ACTION_HISTORY:
         case RP_ACTION_DROP:
         case RP_ACTION_JOIN:
@@ -310,9 +310,9 @@ audit_t *audit (void)
 void message (const char *peer, const rp_head_t *head, size_t size)
 {
     audit_t *self = audit ();
-    rp_peer_id_t id = s_peer (peer);
+    rp_session_id_t id = s_peer (peer);
     s_trace->sender = peer;
-    audit_message (self, audit_find_peer (self, id) ? id : (rp_peer_id_t){0}, head, size, false);
+    audit_message (self, audit_find_peer (self, id) ? id : (rp_session_id_t){0}, head, size, false);
 }
 
 static void s_hello (
@@ -324,7 +324,7 @@ static void s_hello (
     named.key_size = (uint8_t) strlen (peer);
     audit_t *self = audit ();
     s_trace->sender = peer;
-    audit_guest (self, &named, traits, attempt_limit_ms);
+    audit_foreign (self, &named, traits, attempt_limit_ms);
 }
 
 void hello (const char *peer, const rp_head_t *head)
@@ -352,7 +352,7 @@ static void s_expect_welcome (const char *peer)
     s_trace->size -= size;
 }
 
-void hello_guest (
+void hello_foreign (
   const char *peer, const rp_head_t *head, uint8_t traits, unsigned attempt_limit_ms)
 {
     s_hello (peer, head, traits, attempt_limit_ms);
@@ -462,17 +462,18 @@ void bye (const char *peer)
 void bad (const char *peer, rp_wire_error_t error)
 {
     audit_t *self = audit ();
-    rp_peer_id_t id = s_peer (peer);
+    rp_session_id_t id = s_peer (peer);
     s_trace->sender = peer;
-    audit_bad (self, audit_find_peer (self, id) ? id : (rp_peer_id_t){0}, error, false);
+    audit_bad (self, audit_find_peer (self, id) ? id : (rp_session_id_t){0}, error, false);
 }
 
 void too_many_frames (const char *peer)
 {
     audit_t *self = audit ();
-    rp_peer_id_t id = s_peer (peer);
+    rp_session_id_t id = s_peer (peer);
     s_trace->sender = peer;
-    audit_bad (self, audit_find_peer (self, id) ? id : (rp_peer_id_t){0}, RP_WIRE_ERROR_NONE, true);
+    audit_bad (
+      self, audit_find_peer (self, id) ? id : (rp_session_id_t){0}, RP_WIRE_ERROR_NONE, true);
 }
 
 void unsent (const char *peer, const char *name, bool full)

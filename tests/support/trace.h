@@ -51,16 +51,16 @@ void hello_worker_beating (
 void hello (const char *peer, const rp_head_t *head);
 
 /*  Greets as a session of another protocol, with its RP_TRAIT_…, and expects to be welcome.  */
-void hello_guest (
+void hello_foreign (
   const char *peer, const rp_head_t *head, uint8_t traits, unsigned attempt_limit_ms);
-void hello_guest_client (const char *peer, uint8_t traits, unsigned interval_ms);
+void hello_foreign_client (const char *peer, uint8_t traits, unsigned interval_ms);
 typedef struct {
     uint8_t traits;
     unsigned window;      /* 0: 1 */
     unsigned interval_ms; /* 0: a minute */
     unsigned attempt_limit_ms;
-} guest_t;
-void hello_guest_worker (const char *peer, const char *service, guest_t guest);
+} foreign_t;
+void hello_foreign_worker (const char *peer, const char *service, foreign_t foreign);
 
 /*  What a test wants to say about a request; zero means the default: 60 s, 1 attempt.  */
 typedef struct {

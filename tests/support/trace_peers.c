@@ -7,31 +7,31 @@
 
 #include <string.h>
 
-void hello_guest_client (const char *peer, uint8_t traits, unsigned interval_ms)
+void hello_foreign_client (const char *peer, uint8_t traits, unsigned interval_ms)
 {
-    hello_guest (peer, &(rp_head_t){.time = interval_ms}, traits, 0);
+    hello_foreign (peer, &(rp_head_t){.time = interval_ms}, traits, 0);
 }
 
-void hello_guest_worker (const char *peer, const char *service, guest_t guest)
+void hello_foreign_worker (const char *peer, const char *service, foreign_t foreign)
 {
-    hello_guest (peer,
+    hello_foreign (peer,
       &(rp_head_t){.flags = RP_FLAG_WORKER,
-        .time = guest.interval_ms ? guest.interval_ms : RP_HEARTBEAT_MAX_MS,
-        .value = guest.window ? guest.window : 1,
+        .time = foreign.interval_ms ? foreign.interval_ms : RP_HEARTBEAT_MAX_MS,
+        .value = foreign.window ? foreign.window : 1,
         .name = service,
         .name_size = (uint8_t) strlen (service)},
-      guest.traits, guest.attempt_limit_ms);
+      foreign.traits, foreign.attempt_limit_ms);
 }
 
 void hello_client_beating (const char *peer, unsigned interval_ms)
 {
-    hello_guest_client (peer, 0, interval_ms);
+    hello_foreign_client (peer, 0, interval_ms);
 }
 
 void hello_worker_beating (
   const char *peer, const char *service, unsigned window, unsigned interval_ms)
 {
-    hello_guest (peer,
+    hello_foreign (peer,
       &(rp_head_t){.flags = RP_FLAG_WORKER,
         .time = interval_ms,
         .value = window,

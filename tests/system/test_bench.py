@@ -46,7 +46,7 @@ def test_majordomo_clients_get_a_count_from_any_worker(world, load):
     assert result.code == 0 and said["requests"] == 1001 and said["failed"] == {}
     assert said["protocol"] == "mdp01" and said["latency_us"]["p50"] > 0
     status = world.status(broker)
-    assert status["guests"]["ever"]["MDP01"] == 7 and status["finals"]["OK"] == 1001
+    assert status["foreign"]["ever"]["MDP01"] == 7 and status["finals"]["OK"] == 1001
 
 
 def test_without_an_answer_in_time_a_majordomo_request_counts_as_unknown(world):

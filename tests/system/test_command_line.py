@@ -221,10 +221,10 @@ def test_a_plain_service_for_everyone_is_warned_of(world):
     until(broker.alive, 1)
 
 
-def test_the_status_tells_of_guests_if_there_were_any(world):
+def test_the_status_tells_of_foreign_if_there_were_any(world):
     """A client whose request waits, and a service that is not there."""
     broker = world.broker("--plain", f"svc=ipc://{world.directory}/front,ipc://{world.directory}/back")
-    assert b"guests" not in world.cli(broker, "status").out
+    assert b"foreign" not in world.cli(broker, "status").out
     context = zmq.Context()
     req = context.socket(zmq.REQ)
     try:
@@ -233,13 +233,13 @@ def test_the_status_tells_of_guests_if_there_were_any(world):
         req.send(b"nobody is there")
         world.wait_for_waiting(broker, 1)
         lines = [line.split() for line in world.cli(broker, "status").out.decode().splitlines()
-                 if line.startswith("guests")]
-        assert lines[0][:3] == ["guests", "envelopes", "1"]
-        assert lines[1:] == [["guests", "now", "PLAIN", "1"], ["guests", "ever", "PLAIN", "1"]]
+                 if line.startswith("foreign")]
+        assert lines[0][:3] == ["foreign", "envelopes", "1"]
+        assert lines[1:] == [["foreign", "now", "PLAIN", "1"], ["foreign", "ever", "PLAIN", "1"]]
     finally:
         context.destroy()
-    until(lambda: world.status(broker)["guests"]["envelopes"] == 0, 5, "it is gone")
-    assert world.status(broker)["guests"]["ever"]["PLAIN"] == 1
+    until(lambda: world.status(broker)["foreign"]["envelopes"] == 0, 5, "it is gone")
+    assert world.status(broker)["foreign"]["ever"]["PLAIN"] == 1
 
 
 def test_binding_to_everyone_is_warned_of(world):

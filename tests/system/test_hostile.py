@@ -354,7 +354,7 @@ def test_a_flood_of_bad_messages_is_counted_but_does_not_flood_the_log(world, br
 
 def test_a_peer_that_never_reads_is_cut_off(world):
     """What waits for it is bounded; then it is lost, and nobody else waits for it."""
-    broker = world.broker("--log-level", "debug", limits={"peer_backlog": 1000})
+    broker = world.broker("--log-level", "debug", limits={"connection_backlog": 1000})
     world.builtin(broker, "echo")
     deaf = world.peer(broker, deaf=True)
     deaf.hello()

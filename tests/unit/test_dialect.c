@@ -12,7 +12,7 @@
 
 #include "tests/support/frames.h"
 
-typedef void (s_read_fn) (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count);
+typedef void (s_read_fn) (rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count);
 
 /*  What a good message must be read as.  */
 typedef struct {
@@ -27,33 +27,33 @@ typedef struct {
     bool more;
 } s_row_t;
 
-static void s_check (const rp_guest_t *guest, const s_row_t *row)
+static void s_check (const rp_foreign_message_t *foreign, const s_row_t *row)
 {
     size_t name_size = row->name ? strlen (row->name) : 0;
-    if (guest->error != RP_DIALECT_ERROR_NONE || guest->dialect != row->dialect
-        || guest->worker != row->worker || guest->command != row->command
-        || guest->more != row->more || guest->token != row->token
-        || guest->envelope != row->envelope || guest->body != row->body
-        || guest->name_size != name_size)
+    if (foreign->error != RP_DIALECT_ERROR_NONE || foreign->dialect != row->dialect
+        || foreign->worker != row->worker || foreign->command != row->command
+        || foreign->more != row->more || foreign->token != row->token
+        || foreign->envelope != row->envelope || foreign->body != row->body
+        || foreign->name_size != name_size)
         fail_msg (
           "\"%s\": error %d, dialect %d, worker %d, command %d, more %d, token %llx, envelope %u, "
           "body %u, name of %u",
-          row->text, (int) guest->error, (int) guest->dialect, guest->worker, guest->command,
-          guest->more, (unsigned long long) guest->token, guest->envelope, guest->body,
-          guest->name_size);
-    assert_int_equal (guest->name != NULL, name_size != 0);
+          row->text, (int) foreign->error, (int) foreign->dialect, foreign->worker,
+          foreign->command, foreign->more, (unsigned long long) foreign->token, foreign->envelope,
+          foreign->body, foreign->name_size);
+    assert_int_equal (foreign->name != NULL, name_size != 0);
     if (name_size)
-        assert_memory_equal (guest->name, row->name, name_size);
+        assert_memory_equal (foreign->name, row->name, name_size);
 }
 
 static void s_read_rows (s_read_fn *read, const s_row_t *rows, size_t count)
 {
     for (size_t index = 0; index < count; index++) {
         frames_t message = frames_of (rows[index].text);
-        rp_guest_t guest;
-        memset (&guest, 0xee, sizeof guest);
-        read (&guest, message.frames, message.count);
-        s_check (&guest, &rows[index]);
+        rp_foreign_message_t foreign;
+        memset (&foreign, 0xee, sizeof foreign);
+        read (&foreign, message.frames, message.count);
+        s_check (&foreign, &rows[index]);
         frames_free (&message);
     }
 }
@@ -175,17 +175,18 @@ static void s_an_address_that_is_no_token_names_no_request (void **state)
         frames_t message = frames_of ("MDPW02|\x04");
         frames_add (&message, addresses[index], strlen (addresses[index]));
         frames_add_text (&message, "|a");
-        rp_guest_t guest;
-        rp_dialect_read (&guest, message.frames, message.count);
-        s_check (&guest, &(s_row_t){addresses[index], S_WORKER (MDP02), S_SAYS (REPLY), .body = 4});
+        rp_foreign_message_t foreign;
+        rp_dialect_read (&foreign, message.frames, message.count);
+        s_check (
+          &foreign, &(s_row_t){addresses[index], S_WORKER (MDP02), S_SAYS (REPLY), .body = 4});
         frames_free (&message);
     }
     frames_t message = frames_of ("MDPW02|\x04");
     frames_add (&message, "\x80\0\0\0\0\0\0\x01", 8);
     frames_add_text (&message, "|a");
-    rp_guest_t guest;
-    rp_dialect_read (&guest, message.frames, message.count);
-    assert_true (guest.token == 0x8000000000000001u);
+    rp_foreign_message_t foreign;
+    rp_dialect_read (&foreign, message.frames, message.count);
+    assert_true (foreign.token == 0x8000000000000001u);
     frames_free (&message);
 }
 
@@ -227,10 +228,10 @@ static void s_a_message_of_64_frames_is_read (void **state)
         frames_t message = frames_of (rows[row].before);
         while (message.count < RP_FRAMES_MAX)
             frames_add (&message, "x", 1);
-        rp_guest_t guest;
-        rp_dialect_read (&guest, message.frames, message.count);
-        assert_int_equal (guest.error, RP_DIALECT_ERROR_NONE);
-        assert_int_equal (guest.body, rows[row].body);
+        rp_foreign_message_t foreign;
+        rp_dialect_read (&foreign, message.frames, message.count);
+        assert_int_equal (foreign.error, RP_DIALECT_ERROR_NONE);
+        assert_int_equal (foreign.body, rows[row].body);
         frames_free (&message);
     }
 }

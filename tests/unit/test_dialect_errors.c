@@ -12,7 +12,7 @@
 
 #include "tests/support/frames.h"
 
-typedef void (s_read_fn) (rp_guest_t *guest, const rp_frame_t *frames, uint32_t count);
+typedef void (s_read_fn) (rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count);
 
 /*  What a bad message is told to be. Nothing else of it is.  */
 typedef struct {
@@ -22,29 +22,29 @@ typedef struct {
     bool worker;
 } s_row_t;
 
-static void s_check (const rp_guest_t *guest, const s_row_t *row)
+static void s_check (const rp_foreign_message_t *foreign, const s_row_t *row)
 {
-    if (guest->error != row->error || guest->dialect != row->dialect
-        || guest->worker != row->worker)
+    if (foreign->error != row->error || foreign->dialect != row->dialect
+        || foreign->worker != row->worker)
         fail_msg ("\"%s\": error %d, dialect %d, worker %d", row->text ? row->text : "no frame",
-          (int) guest->error, (int) guest->dialect, guest->worker);
-    assert_int_equal (guest->command, 0);
-    assert_false (guest->more);
-    assert_null (guest->name);
-    assert_int_equal (guest->name_size, 0);
-    assert_true (guest->token == 0);
-    assert_int_equal (guest->envelope, 0);
-    assert_int_equal (guest->body, 0);
+          (int) foreign->error, (int) foreign->dialect, foreign->worker);
+    assert_int_equal (foreign->command, 0);
+    assert_false (foreign->more);
+    assert_null (foreign->name);
+    assert_int_equal (foreign->name_size, 0);
+    assert_true (foreign->token == 0);
+    assert_int_equal (foreign->envelope, 0);
+    assert_int_equal (foreign->body, 0);
 }
 
 static void s_refuse_rows (s_read_fn *read, const s_row_t *rows, size_t count)
 {
     for (size_t index = 0; index < count; index++) {
         frames_t message = frames_of (rows[index].text);
-        rp_guest_t guest;
-        memset (&guest, 0xee, sizeof guest);
-        read (&guest, message.frames, message.count);
-        s_check (&guest, &rows[index]);
+        rp_foreign_message_t foreign;
+        memset (&foreign, 0xee, sizeof foreign);
+        read (&foreign, message.frames, message.count);
+        s_check (&foreign, &rows[index]);
         frames_free (&message);
     }
 }
@@ -167,13 +167,13 @@ static void s_unknown_command_numbers_are_told (void **state)
             bool known = number && number < 256 && strchr (sides[side].known, (int) number);
             frames_add (&message, bytes, number < 256 ? 1 : number == 256 ? 0 : 2);
             frames_add_text (&message, S_ADDRESS "||a");
-            rp_guest_t guest;
-            rp_dialect_read (&guest, message.frames, message.count);
+            rp_foreign_message_t foreign;
+            rp_dialect_read (&foreign, message.frames, message.count);
             if (known)
-                assert_int_equal (guest.error, RP_DIALECT_ERROR_NONE);
+                assert_int_equal (foreign.error, RP_DIALECT_ERROR_NONE);
             else
-                s_check (&guest, &(s_row_t){sides[side].before, RP_DIALECT_ERROR_COMMAND,
-                                   sides[side].dialect, sides[side].worker});
+                s_check (&foreign, &(s_row_t){sides[side].before, RP_DIALECT_ERROR_COMMAND,
+                                     sides[side].dialect, sides[side].worker});
             frames_free (&message);
         }
 }
@@ -217,15 +217,15 @@ static void s_bad_service_names_are_told (void **state)
             else
                 frames_add (&message, names[index].data, names[index].size);
             frames_add_text (&message, "a");
-            rp_guest_t guest;
-            rp_dialect_read (&guest, message.frames, message.count);
+            rp_foreign_message_t foreign;
+            rp_dialect_read (&foreign, message.frames, message.count);
             assert_int_equal (
-              guest.error, index < 3 ? RP_DIALECT_ERROR_NONE : RP_DIALECT_ERROR_NAME);
-            assert_int_equal (guest.dialect, places[place].dialect);
-            assert_int_equal (guest.worker, places[place].worker);
+              foreign.error, index < 3 ? RP_DIALECT_ERROR_NONE : RP_DIALECT_ERROR_NAME);
+            assert_int_equal (foreign.dialect, places[place].dialect);
+            assert_int_equal (foreign.worker, places[place].worker);
             if (index < 3) {
-                assert_int_equal (guest.name_size, names[index].size);
-                assert_memory_equal (guest.name, names[index].data, guest.name_size);
+                assert_int_equal (foreign.name_size, names[index].size);
+                assert_memory_equal (foreign.name, names[index].data, foreign.name_size);
             }
             frames_free (&message);
         }
@@ -258,14 +258,14 @@ static void s_an_envelope_has_at_most_1024_bytes (void **state)
             if (frames == 2)
                 frames_add (&message, bytes, size - 24);
             frames_add_text (&message, "|MDPC01|echo|a");
-            rp_guest_t guest;
+            rp_foreign_message_t foreign;
             rp_dialect_error_t expected = more ? RP_DIALECT_ERROR_ENVELOPE : RP_DIALECT_ERROR_NONE;
-            rp_dialect_read (&guest, message.frames, message.count);
-            assert_int_equal (guest.error, expected);
-            assert_int_equal (guest.envelope, more ? 0 : frames);
-            rp_dialect_read_plain_client (&guest, message.frames, message.count);
-            assert_int_equal (guest.error, expected);
-            assert_int_equal (guest.dialect, RP_DIALECT_PLAIN);
+            rp_dialect_read (&foreign, message.frames, message.count);
+            assert_int_equal (foreign.error, expected);
+            assert_int_equal (foreign.envelope, more ? 0 : frames);
+            rp_dialect_read_plain_client (&foreign, message.frames, message.count);
+            assert_int_equal (foreign.error, expected);
+            assert_int_equal (foreign.dialect, RP_DIALECT_PLAIN);
             frames_free (&message);
         }
 }
@@ -281,16 +281,16 @@ static void s_a_packed_command_has_its_own_message_id (void **state)
                 bool named = number == 1;
                 const rp_frame_t frames[] = {
                   {header, named ? 13 : 11}, {S_ADDRESS, 8}, {NULL, 0}, {"a", 1}};
-                rp_guest_t guest;
-                rp_dialect_read (&guest, frames, 4);
-                assert_int_equal (guest.dialect, RP_DIALECT_PACKED);
-                assert_int_equal (guest.worker, worker);
+                rp_foreign_message_t foreign;
+                rp_dialect_read (&foreign, frames, 4);
+                assert_int_equal (foreign.dialect, RP_DIALECT_PACKED);
+                assert_int_equal (foreign.worker, worker);
                 bool known = worker ? number == 1 || (number >= 3 && number <= 6) : number == 1;
                 if (id != number + (worker ? 3 : 0))
-                    assert_int_equal (guest.error, RP_DIALECT_ERROR_PACKED);
+                    assert_int_equal (foreign.error, RP_DIALECT_ERROR_PACKED);
                 else
                     assert_int_equal (
-                      guest.error, known ? RP_DIALECT_ERROR_NONE : RP_DIALECT_ERROR_COMMAND);
+                      foreign.error, known ? RP_DIALECT_ERROR_NONE : RP_DIALECT_ERROR_COMMAND);
             }
 }
 
@@ -336,10 +336,10 @@ static void s_a_packed_header_that_is_cut_is_refused_at_every_length (void **sta
     for (size_t size = 0; size < sizeof header - 1; size++) {
         frames_t message = {.count = 0};
         frames_add (&message, header, size);
-        rp_guest_t guest;
-        rp_dialect_read (&guest, message.frames, 1);
+        rp_foreign_message_t foreign;
+        rp_dialect_read (&foreign, message.frames, 1);
         assert_int_equal (
-          guest.error, size < 8 ? RP_DIALECT_ERROR_UNKNOWN : RP_DIALECT_ERROR_PACKED);
+          foreign.error, size < 8 ? RP_DIALECT_ERROR_UNKNOWN : RP_DIALECT_ERROR_PACKED);
         frames_free (&message);
     }
 }

@@ -160,14 +160,14 @@ static void s_a_token_comes_back_in_every_dialect (void **state)
             frames_t message = frames_of (rows[row].reply);
             frames_add (&message, address->data, address->size);
             frames_add_text (&message, "|a");
-            rp_guest_t guest;
+            rp_foreign_message_t foreign;
             if (rows[row].reply)
-                rp_dialect_read (&guest, message.frames, message.count);
+                rp_dialect_read (&foreign, message.frames, message.count);
             else
-                rp_dialect_read_plain_worker (&guest, message.frames, message.count);
-            assert_int_equal (guest.error, RP_DIALECT_ERROR_NONE);
-            assert_int_equal (guest.dialect, rows[row].dialect);
-            assert_true (guest.token == tokens[index]);
+                rp_dialect_read_plain_worker (&foreign, message.frames, message.count);
+            assert_int_equal (foreign.error, RP_DIALECT_ERROR_NONE);
+            assert_int_equal (foreign.dialect, rows[row].dialect);
+            assert_true (foreign.token == tokens[index]);
             frames_free (&message);
         }
 }
@@ -183,12 +183,12 @@ static void s_what_both_sides_say_is_read_as_it_was_written (void **state)
             const rp_head_t head = {.command = commands[index]};
             if (!rp_dialect_write (&prefix, (rp_dialect_t) dialect, true, &head))
                 continue;
-            rp_guest_t guest;
-            rp_dialect_read (&guest, prefix.frames, prefix.count);
-            assert_int_equal (guest.error, RP_DIALECT_ERROR_NONE);
-            assert_int_equal (guest.dialect, dialect);
-            assert_true (guest.worker);
-            assert_int_equal (guest.command, commands[index]);
+            rp_foreign_message_t foreign;
+            rp_dialect_read (&foreign, prefix.frames, prefix.count);
+            assert_int_equal (foreign.error, RP_DIALECT_ERROR_NONE);
+            assert_int_equal (foreign.dialect, dialect);
+            assert_true (foreign.worker);
+            assert_int_equal (foreign.command, commands[index]);
         }
 }
 

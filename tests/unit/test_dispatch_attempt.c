@@ -30,8 +30,8 @@ static rp_worker_info_t s_worker (void)
 
 static void s_hello_plain_worker (const char *peer, unsigned window)
 {
-    hello_guest_worker (peer, "upper",
-      (guest_t){.traits = RP_TRAIT_MUTE, .window = window, .attempt_limit_ms = 1000});
+    hello_foreign_worker (peer, "upper",
+      (foreign_t){.traits = RP_TRAIT_MUTE, .window = window, .attempt_limit_ms = 1000});
 }
 
 static void s_an_attempt_that_is_not_answered_in_time_goes_to_another_worker (void **state)
@@ -109,8 +109,8 @@ static void s_the_late_reply_of_a_lost_attempt_is_refused_and_counted (void **st
 static void s_a_late_reply_after_the_limit_costs_an_idle_worker_nothing (void **state)
 {
     (void) state;
-    hello_guest_worker (
-      "w1", "upper", (guest_t){.traits = RP_TRAIT_BUSY_MUTE, .attempt_limit_ms = 1000});
+    hello_foreign_worker (
+      "w1", "upper", (foreign_t){.traits = RP_TRAIT_BUSY_MUTE, .attempt_limit_ms = 1000});
     hello_client ("c1");
     request ("c1", "r1", "upper");
     pass (1000);
@@ -201,8 +201,8 @@ static void s_the_limit_holds_for_each_attempt_and_for_its_worker_only (void **s
 static void s_a_worker_freed_by_its_limit_is_waited_for_anew (void **state)
 {
     (void) state;
-    hello_guest_worker ("w1", "upper",
-      (guest_t){.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000, .attempt_limit_ms = 10000});
+    hello_foreign_worker ("w1", "upper",
+      (foreign_t){.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000, .attempt_limit_ms = 10000});
     hello_client ("c1");
     request ("c1", "r1", "upper");
     pass (12999);

@@ -183,7 +183,7 @@ static void s_a_client_that_goes_takes_its_line_along (void **state)
     s_requests ("c2", "upper", 7, 8);
     request ("c3", "r9", "lower");
     bye ("c1");
-    assert_int_equal (audit ()->core->lanes.count, 0);
+    assert_int_equal (audit ()->core->client_queues.count, 0);
     credit ("w1", 9);
     credit ("w2", 9);
     expect ("w1<r7 w1<r8 w2<r9");
@@ -200,7 +200,7 @@ static void s_a_client_that_was_lost_with_a_request_running_leaves_nothing_behin
     unsent ("c1", NULL, true);
     tick ();
     expect ("w1<r1 w2<r3 cut:c1 w1<cancel:r1 w2<cancel:r3");
-    assert_int_equal (audit ()->core->lanes.count, 0);
+    assert_int_equal (audit ()->core->client_queues.count, 0);
     request ("c2", "r5", "upper");
     reply ("w1", "r1", RP_OK);
     expect ("w1<r5");
@@ -236,7 +236,7 @@ static void s_a_drain_ends_what_waits_in_every_line (void **state)
     request ("c2", "r3", "upper");
     drain_broker ();
     expect ("w1<drain w2<drain c1<drain c2<drain c1<r1:DRAINING c1<r2:DRAINING c2<r3:DRAINING");
-    assert_int_equal (audit ()->core->lanes.count, 0);
+    assert_int_equal (audit ()->core->client_queues.count, 0);
 }
 
 /*  ---- Redelivery ----------------------------------------------------------------------------- */
@@ -314,7 +314,7 @@ static void s_each_service_has_turns_of_its_own (void **state)
         s_requests ("c1", services[index], 10 * index + 1, 10 * index + 3);
         s_requests ("c2", services[index], 10 * index + 5, 10 * index + 6);
     }
-    assert_int_equal (audit ()->core->lanes.count, 6); // one of each client's is its own
+    assert_int_equal (audit ()->core->client_queues.count, 6); // one of each client's is its own
     credit ("w2", 9);
     expect ("w2<r11 w2<r15 w2<r12 w2<r16 w2<r13");
     credit ("w4", 3);
@@ -339,14 +339,14 @@ static void s_a_client_may_wait_for_very_many_services (void **state)
         snprintf (name, sizeof name, "r%u", index + 1000);
         request_with ("c2", name, service, (with_t){.wait_ms = 1000});
     }
-    assert_int_equal (audit ()->core->lanes.count, 998);
+    assert_int_equal (audit ()->core->client_queues.count, 998);
     hello_worker ("w1", "s1", 9);
     hello_worker ("w2", "s250", 9);
     hello_worker ("w3", "s500", 9);
     expect ("w1<r1 w1<r1001 w1<r501 w2<r250 w2<r1250 w2<r750 w3<r500 w3<r1500 w3<r1000");
     bye ("c1");
     bye ("c2");
-    assert_int_equal (audit ()->core->lanes.count, 0);
+    assert_int_equal (audit ()->core->client_queues.count, 0);
 }
 
 static void s_lines_do_not_outlive_their_requests (void **state)
@@ -357,13 +357,13 @@ static void s_lines_do_not_outlive_their_requests (void **state)
     s_hello_clients (1);
     request ("c1", "r1", "upper");
     s_requests ("c1", "lower", 2, 3);
-    assert_int_equal (audit ()->core->lanes.count, 1);
+    assert_int_equal (audit ()->core->client_queues.count, 1);
     reply ("w2", "r2", RP_OK);
     reply ("w2", "r3", RP_OK);
-    assert_int_equal (audit ()->core->lanes.count, 0);
+    assert_int_equal (audit ()->core->client_queues.count, 0);
     reply ("w1", "r1", RP_OK);
     request ("c1", "r4", "lower");
-    assert_int_equal (audit ()->core->lanes.count, 0);
+    assert_int_equal (audit ()->core->client_queues.count, 0);
     expect ("w1<r1 w2<r2 c1<r2:OK w2<r3 c1<r3:OK c1<r1:OK w2<r4");
 }
 
@@ -373,7 +373,7 @@ static void s_out_of_memory_for_a_line_is_busy_and_harms_nobody (void **state)
     hello_worker ("w1", "upper", 1);
     hello_worker ("w2", "lower", 1);
     s_hello_clients (2);
-    audit ()->core->lanes.limit = 0;
+    audit ()->core->client_queues.limit = 0;
     s_requests ("c1", "upper", 1, 2);
     request ("c1", "r3", "lower");
     expect ("w1<r1 c1<r3:BUSY");
@@ -447,14 +447,14 @@ static rp_list_node_t *s_draw_node (s_storm_t *self, const rp_list_t *list)
 }
 
 /*  A client or a worker; nobody if chance finds none.  */
-static rp_peer_id_t s_draw_peer (s_storm_t *self, bool worker)
+static rp_session_id_t s_draw_peer (s_storm_t *self, bool worker)
 {
     for (unsigned tries = 0; tries < 8; tries++) {
         rp_list_node_t *node = s_draw_node (self, &self->audit.peers);
         if (node && RP_CONTAINER (node, audit_peer_t, node)->worker == worker)
             return RP_CONTAINER (node, audit_peer_t, node)->id;
     }
-    return (rp_peer_id_t){0};
+    return (rp_session_id_t){0};
 }
 
 static const char *const s_services[] = {"a", "b", "c"};
@@ -468,7 +468,7 @@ static void s_storm_hello (s_storm_t *self, bool worker)
         head.name = s_services[s_draw (self, 3)];
         head.name_size = 1;
     }
-    audit_message (&self->audit, (rp_peer_id_t){0}, &head, 0, false);
+    audit_message (&self->audit, (rp_session_id_t){0}, &head, 0, false);
 }
 
 static void s_storm_request (s_storm_t *self)

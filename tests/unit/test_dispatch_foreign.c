@@ -17,8 +17,8 @@
 /*  A worker of MDP: its interval is not known, and one thread does its work and its heartbeats.  */
 static void s_hello_mdp_worker (const char *peer, unsigned guess_ms)
 {
-    hello_guest_worker (peer, "upper",
-      (guest_t){.traits = RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN, .interval_ms = guess_ms});
+    hello_foreign_worker (peer, "upper",
+      (foreign_t){.traits = RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN, .interval_ms = guess_ms});
 }
 
 /*  Lets time pass in which a peer beats at this interval; what the broker says is not looked
@@ -36,8 +36,8 @@ static void s_beat (const char *peer, unsigned count, unsigned interval_ms)
 static void s_who_says_nothing_unasked_is_not_lost_by_silence (void **state)
 {
     (void) state;
-    hello_guest_client ("c1", RP_TRAIT_MUTE, 1000);
-    hello_guest_worker ("w1", "upper", (guest_t){.traits = RP_TRAIT_MUTE, .interval_ms = 1000});
+    hello_foreign_client ("c1", RP_TRAIT_MUTE, 1000);
+    hello_foreign_worker ("w1", "upper", (foreign_t){.traits = RP_TRAIT_MUTE, .interval_ms = 1000});
     pass (3500);
     forget ();
     pass (60000);
@@ -47,7 +47,7 @@ static void s_who_says_nothing_unasked_is_not_lost_by_silence (void **state)
 static void s_who_says_nothing_unasked_is_told_of_the_broker_at_its_interval (void **state)
 {
     (void) state;
-    hello_guest_client ("c1", RP_TRAIT_MUTE, 1000);
+    hello_foreign_client ("c1", RP_TRAIT_MUTE, 1000);
     pass (3500);
     expect ("c1<beat c1<beat c1<beat");
 }
@@ -55,7 +55,7 @@ static void s_who_says_nothing_unasked_is_told_of_the_broker_at_its_interval (vo
 static void s_a_mute_session_whose_heartbeat_cannot_be_sent_is_over (void **state)
 {
     (void) state;
-    hello_guest_worker ("w1", "upper", (guest_t){.traits = RP_TRAIT_MUTE, .interval_ms = 1000});
+    hello_foreign_worker ("w1", "upper", (foreign_t){.traits = RP_TRAIT_MUTE, .interval_ms = 1000});
     hello_client ("c1");
     request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     pass (1000);
@@ -71,7 +71,7 @@ static void s_a_mute_session_whose_heartbeat_cannot_be_sent_is_over (void **stat
 static void s_a_mute_session_is_probed_when_its_connection_looks_broken (void **state)
 {
     (void) state;
-    hello_guest_client ("c1", RP_TRAIT_MUTE, 60000);
+    hello_foreign_client ("c1", RP_TRAIT_MUTE, 60000);
     suspect ("c1");
     pass (400);
     expect ("c1<beat c1<beat c1<beat c1<beat c1<beat");
@@ -82,8 +82,8 @@ static void s_a_mute_session_is_probed_when_its_connection_looks_broken (void **
 static void s_a_worker_that_is_silent_while_it_works_is_not_lost (void **state)
 {
     (void) state;
-    hello_guest_worker (
-      "w1", "upper", (guest_t){.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
+    hello_foreign_worker (
+      "w1", "upper", (foreign_t){.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
     hello_client ("c1");
     request ("c1", "r1", "upper");
     expect ("w1<r1");
@@ -96,8 +96,8 @@ static void s_a_worker_that_is_silent_while_it_works_is_not_lost (void **state)
 static void s_its_silence_begins_anew_when_it_is_free_again (void **state)
 {
     (void) state;
-    hello_guest_worker (
-      "w1", "upper", (guest_t){.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
+    hello_foreign_worker (
+      "w1", "upper", (foreign_t){.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
     hello_client ("c1");
     request ("c1", "r1", "upper");
     pass (10000);
@@ -112,8 +112,8 @@ static void s_its_silence_begins_anew_when_it_is_free_again (void **state)
 static void s_an_idle_worker_that_falls_silent_is_lost_though_it_may_when_busy (void **state)
 {
     (void) state;
-    hello_guest_worker (
-      "w1", "upper", (guest_t){.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
+    hello_foreign_worker (
+      "w1", "upper", (foreign_t){.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
     pass (3000);
     expect ("w1<beat w1<beat cut:w1");
     assert_int_equal (counts ().workers, 0);
@@ -122,8 +122,8 @@ static void s_an_idle_worker_that_falls_silent_is_lost_though_it_may_when_busy (
 static void s_a_worker_that_still_owes_a_reply_nobody_wants_is_busy (void **state)
 {
     (void) state;
-    hello_guest_worker (
-      "w1", "upper", (guest_t){.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
+    hello_foreign_worker (
+      "w1", "upper", (foreign_t){.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 1000});
     hello_client ("c1");
     request ("c1", "r1", "upper");
     cancel ("c1", "r1");
@@ -244,8 +244,8 @@ static void s_gaps_in_which_it_worked_teach_nothing (void **state)
 static void s_gaps_in_which_its_work_was_lost_teach_nothing (void **state)
 {
     (void) state;
-    hello_guest_worker ("w1", "upper",
-      (guest_t){.traits = RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN,
+    hello_foreign_worker ("w1", "upper",
+      (foreign_t){.traits = RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN,
         .interval_ms = 1000,
         .attempt_limit_ms = 9000});
     hello_client ("c1");
@@ -354,11 +354,11 @@ static void s_an_unsent_delivery_of_the_only_worker_stays_queued (void **state)
     expect ("w2<r1");
 }
 
-static void s_a_guest_client_that_is_gone_gets_nothing_more (void **state)
+static void s_a_foreign_client_that_is_gone_gets_nothing_more (void **state)
 {
     (void) state;
     s_hello_mdp_worker ("w1", 60000);
-    hello_guest_client ("c1", RP_TRAIT_MUTE | RP_TRAIT_PARTS, 60000);
+    hello_foreign_client ("c1", RP_TRAIT_MUTE | RP_TRAIT_PARTS, 60000);
     request ("c1", "r1", "upper");
     request ("c1", "r2", "upper");
     suspect ("c1");
@@ -399,7 +399,7 @@ int main (void)
       S_TEST (s_a_silent_worker_leaves_every_list),
       S_TEST (s_a_heartbeat_after_a_restart_draws_bye),
       S_TEST (s_an_unsent_delivery_of_the_only_worker_stays_queued),
-      S_TEST (s_a_guest_client_that_is_gone_gets_nothing_more),
+      S_TEST (s_a_foreign_client_that_is_gone_gets_nothing_more),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

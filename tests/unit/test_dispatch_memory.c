@@ -13,7 +13,7 @@
 #include "broker/core/state.h"
 
 /*  200 bytes beside the body, for a body of 40 that a block of 64 holds: 24 of malloc and of the
-    parcel, 22 of the index, 16 of the heap.  */
+    compact body, 22 of the index, 16 of the heap.  */
 static void s_a_request_leaves_room_for_what_else_it_costs (void **state)
 {
     (void) state;
@@ -23,22 +23,22 @@ static void s_a_request_leaves_room_for_what_else_it_costs (void **state)
 typedef struct {
     rp_dispatch_t *core;
     rp_actions_t actions;
-    rp_peer_id_t admitted;
+    rp_session_id_t admitted;
     rp_token_t token;
     const rp_payload_t *sent;
 } s_world_t;
 
 static void s_event (
-  s_world_t *world, rp_peer_id_t peer, const rp_head_t *head, rp_payload_t *payload)
+  s_world_t *world, rp_session_id_t peer, const rp_head_t *head, rp_payload_t *payload)
 {
     rp_actions_reset (&world->actions);
     rp_dispatch_handle (world->core,
-      &(rp_event_t){.kind = RP_EVENT_MESSAGE, .peer = peer, .head = head, .payload = payload}, 1000,
-      &world->actions);
+      &(rp_event_t){.kind = RP_EVENT_MESSAGE, .session = peer, .head = head, .payload = payload},
+      1000, &world->actions);
     for (size_t index = 0; index < world->actions.count; index++) {
         const rp_action_t *action = &world->actions.list[index];
         if (action->kind == RP_ACTION_ADMIT)
-            world->admitted = action->peer;
+            world->admitted = action->session;
         if (action->kind == RP_ACTION_SEND && action->token.v) {
             world->token = action->token;
             world->sent = action->payload;
@@ -46,7 +46,7 @@ static void s_event (
     }
 }
 
-static rp_peer_id_t s_hello (s_world_t *world, bool worker)
+static rp_session_id_t s_hello (s_world_t *world, bool worker)
 {
     rp_head_t head = {.command = RP_COMMAND_HELLO, .time = 60000};
     if (worker)
@@ -56,12 +56,12 @@ static rp_peer_id_t s_hello (s_world_t *world, bool worker)
           .value = 1,
           .name = "upper",
           .name_size = 5};
-    s_event (world, (rp_peer_id_t){0}, &head, NULL);
+    s_event (world, (rp_session_id_t){0}, &head, NULL);
     assert_null (rp_dispatch_kept (world->core));
     return world->admitted;
 }
 
-static void s_request (s_world_t *world, rp_peer_id_t client, uint64_t id, rp_payload_t *payload)
+static void s_request (s_world_t *world, rp_session_id_t client, uint64_t id, rp_payload_t *payload)
 {
     s_event (world, client,
       &(rp_head_t){.command = RP_COMMAND_REQUEST,
@@ -83,8 +83,8 @@ static void s_what_is_put_in_the_place_of_a_payload_that_waits_goes_to_the_worke
     s_world_t world = {.core = rp_dispatch_new (&(rp_dispatch_options_t){
                          .limits = RP_LIMITS_DEFAULT, .seed = 1, .version = "0", .now = 1000})};
     rp_actions_init (&world.actions);
-    rp_peer_id_t worker = s_hello (&world, true);
-    rp_peer_id_t client = s_hello (&world, false);
+    rp_session_id_t worker = s_hello (&world, true);
+    rp_session_id_t client = s_hello (&world, false);
 
     s_request (&world, client, 1, first);
     assert_ptr_equal (world.sent, first);
@@ -116,7 +116,7 @@ static void s_a_delivery_says_the_name_of_the_service (void **state)
                          .limits = RP_LIMITS_DEFAULT, .seed = 1, .version = "0", .now = 1000})};
     rp_actions_init (&world.actions);
     s_hello (&world, true);
-    rp_peer_id_t client = s_hello (&world, false);
+    rp_session_id_t client = s_hello (&world, false);
     s_request (&world, client, 1, (rp_payload_t *) (void *) &one);
     assert_int_equal (world.actions.count, 1);
     const rp_head_t *head = &world.actions.list[0].head;

@@ -15,7 +15,7 @@
 
 static void s_hello_streaming_client (const char *peer)
 {
-    hello_guest_client (peer, RP_TRAIT_MUTE | RP_TRAIT_PARTS, RP_HEARTBEAT_MAX_MS);
+    hello_foreign_client (peer, RP_TRAIT_MUTE | RP_TRAIT_PARTS, RP_HEARTBEAT_MAX_MS);
 }
 
 /*  ---- To a client that takes them ------------------------------------------------------------ */
@@ -105,8 +105,8 @@ static void s_a_worker_that_gives_up_after_a_part_ends_the_request (void **state
 static void s_a_limit_that_passes_after_a_part_ends_the_request (void **state)
 {
     (void) state;
-    hello_guest_worker (
-      "w1", "upper", (guest_t){.traits = RP_TRAIT_MUTE, .attempt_limit_ms = 1000});
+    hello_foreign_worker (
+      "w1", "upper", (foreign_t){.traits = RP_TRAIT_MUTE, .attempt_limit_ms = 1000});
     s_hello_streaming_client ("c1");
     request_with ("c1", "r1", "upper", (with_t){.attempts = 3});
     part ("w1", "r1", 10);

@@ -208,7 +208,7 @@ static void s_a_bad_message_from_a_session_ends_it (void **state)
     }
 }
 
-static void s_a_bad_message_from_a_stranger_draws_bye_if_it_speaks_the_protocol (void **state)
+static void s_a_bad_message_from_a_pending_draws_bye_if_it_speaks_the_protocol (void **state)
 {
     (void) state;
     for (unsigned error = 1; error < RP_WIRE_ERROR_COUNT; error++) {
@@ -233,7 +233,7 @@ static void s_too_many_frames_are_dropped_or_end_the_session (void **state)
     assert_int_equal (stats ()->too_many_frames, 2);
 }
 
-static void s_a_body_over_the_limit_from_a_stranger_draws_bye (void **state)
+static void s_a_body_over_the_limit_from_a_pending_draws_bye (void **state)
 {
     (void) state;
     request_with ("x", "r1", "a", (with_t){.oversized = true, .size = 99});
@@ -529,9 +529,9 @@ int main (void)
       S_TEST (s_nothing_follows_bye),
       S_TEST (s_a_peer_that_the_broker_does_not_know_is_told_to_greet),
       S_TEST (s_a_bad_message_from_a_session_ends_it),
-      S_TEST (s_a_bad_message_from_a_stranger_draws_bye_if_it_speaks_the_protocol),
+      S_TEST (s_a_bad_message_from_a_pending_draws_bye_if_it_speaks_the_protocol),
       S_TEST (s_too_many_frames_are_dropped_or_end_the_session),
-      S_TEST (s_a_body_over_the_limit_from_a_stranger_draws_bye),
+      S_TEST (s_a_body_over_the_limit_from_a_pending_draws_bye),
       S_TEST (s_every_bad_message_is_logged),
       S_TEST (s_a_peer_that_is_silent_for_three_intervals_is_cut_off),
       S_TEST (s_any_message_is_a_sign_of_life),

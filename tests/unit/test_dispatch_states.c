@@ -28,7 +28,7 @@ static const char *const s_allowed[RP_REQUEST_STATE_COUNT] = {
 typedef struct {
     rp_dispatch_t core;
     rp_service_t service;
-    rp_peer_t worker;
+    rp_session_t worker;
     rp_request_t request;
 } s_world_t;
 

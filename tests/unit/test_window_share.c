@@ -34,7 +34,7 @@ typedef struct {
     rp_work_t works[S_SLOTS];
     bool used[S_SLOTS];
     rp_work_t *out; /* what it works on */
-    rp_peer_id_t id;
+    rp_session_id_t id;
     int64_t job;  /* us that one takes */
     int64_t done; /* when that one is */
     int64_t next; /* when the core wants its tick */
@@ -53,7 +53,7 @@ typedef struct {
     rp_dispatch_t *core;
     rp_actions_t actions;
     int64_t next; /* when the core wants its tick */
-    rp_peer_id_t client;
+    rp_session_id_t client;
     s_worker_t workers[S_WORKERS];
     s_message_t messages[S_MESSAGES];
     uint64_t sent, arrived;
@@ -77,7 +77,7 @@ static void s_send (s_world_t *self, s_worker_t *worker, bool to_worker, const r
 
 /*  ---- The broker ----------------------------------------------------------------------------- */
 
-static s_worker_t *s_find (s_world_t *self, rp_peer_id_t id)
+static s_worker_t *s_find (s_world_t *self, rp_session_id_t id)
 {
     for (s_worker_t *worker = self->workers; worker < self->workers + S_WORKERS; worker++)
         if (worker->id.v == id.v)
@@ -95,23 +95,23 @@ static void s_answered (s_world_t *self, const rp_head_t *reply)
 }
 
 /*  Does what the core says; *sender is who has just said something.  */
-static void s_obey (s_world_t *self, rp_peer_id_t *sender)
+static void s_obey (s_world_t *self, rp_session_id_t *sender)
 {
     for (size_t index = 0; index < self->actions.count; index++) {
         const rp_action_t *action = &self->actions.list[index];
         if (action->kind == RP_ACTION_ADMIT)
-            *sender = action->peer;
-        else if (action->kind == RP_ACTION_SEND && action->peer.v == self->client.v)
+            *sender = action->session;
+        else if (action->kind == RP_ACTION_SEND && action->session.v == self->client.v)
             s_answered (self, &action->head);
         else if (action->kind == RP_ACTION_SEND)
-            s_send (self, s_find (self, action->peer), true, &action->head);
+            s_send (self, s_find (self, action->session), true, &action->head);
     }
     rp_actions_reset (&self->actions);
 }
 
-static void s_tell (s_world_t *self, rp_peer_id_t *sender, const rp_head_t *head)
+static void s_tell (s_world_t *self, rp_session_id_t *sender, const rp_head_t *head)
 {
-    rp_event_t event = {.kind = RP_EVENT_MESSAGE, .peer = *sender, .head = head};
+    rp_event_t event = {.kind = RP_EVENT_MESSAGE, .session = *sender, .head = head};
     rp_dispatch_handle (self->core, &event, self->now, &self->actions);
     s_obey (self, sender);
     self->next = self->now;

@@ -542,7 +542,7 @@ static uint64_t s_exchange (s_fixture_t *self, uint32_t session, uint64_t token,
 {
     rp_work_t *work = s_request_in (self, session, token, wire);
     assert_ptr_equal (s_take (self), work);
-    uint64_t local = work->talk->local;
+    uint64_t local = work->conversation->local;
     assert_true (s_finish (self, work));
     return local;
 }
@@ -564,13 +564,13 @@ static void its_end_is_told_after_its_request_is_back (void **state)
 {
     (void) state;
     s_fixture_t *self = s_make_up (1);
-    uint64_t talk = s_exchange (self, 0, 1, 7);
+    uint64_t conversation = s_exchange (self, 0, 1, 7);
     rp_work_t *work = s_request_in (self, 0, 2, 7);
     assert_ptr_equal (s_take (self), work);
     s_end (self, 0, 7);
     s_expect_ended (self, 0);
     assert_true (s_finish (self, work));
-    s_expect_ended (self, talk);
+    s_expect_ended (self, conversation);
     s_free (self);
 }
 
@@ -581,7 +581,7 @@ static void a_lost_session_ends_its_conversations (void **state)
     uint64_t idle = s_exchange (self, 0, 1, 7);
     rp_work_t *work = s_request_in (self, 0, 2, 8);
     assert_ptr_equal (s_take (self), work);
-    uint64_t busy = work->talk->local;
+    uint64_t busy = work->conversation->local;
     rp_worker_core_failed (&self->core, 0, "reset", self->now, 7);
     s_expect_ended (self, idle);
     assert_false (s_finish (self, work));
@@ -595,9 +595,9 @@ static void one_that_was_never_answered_ends_with_its_request (void **state)
     s_fixture_t *self = s_make_up (1);
     rp_work_t *work = s_request_in (self, 0, 1, 7);
     assert_ptr_equal (s_take (self), work);
-    uint64_t talk = work->talk->local;
+    uint64_t conversation = work->conversation->local;
     assert_true (rp_worker_core_finish (&self->core, work, RP_WORKER_LOST, self->now));
-    s_expect_ended (self, talk);
+    s_expect_ended (self, conversation);
     s_free (self);
 }
 
@@ -607,13 +607,13 @@ static void a_reply_to_a_cancelled_request_keeps_its_conversation (void **state)
     s_fixture_t *self = s_make_up (1);
     rp_work_t *work = s_request_in (self, 0, 1, 7);
     assert_ptr_equal (s_take (self), work);
-    uint64_t talk = work->talk->local;
+    uint64_t conversation = work->conversation->local;
     s_cancel (self, 0, 1);
     assert_true (s_finish (self, work));
     s_expect_ended (self, 0);
-    assert_int_equal (s_exchange (self, 0, 2, 7), talk);
+    assert_int_equal (s_exchange (self, 0, 2, 7), conversation);
     s_end (self, 0, 7);
-    s_expect_ended (self, talk);
+    s_expect_ended (self, conversation);
     s_free (self);
 }
 
@@ -624,10 +624,10 @@ static void one_that_the_application_never_saw_ends_unheard (void **state)
     s_request_in (self, 0, 1, 7);
     s_cancel (self, 0, 1);
     s_flush (self);
-    assert_int_equal (self->core.talks.count, 1);
+    assert_int_equal (self->core.conversations.count, 1);
     s_end (self, 0, 7);
     s_expect_ended (self, 0);
-    assert_int_equal (self->core.talks.count, 0);
+    assert_int_equal (self->core.conversations.count, 0);
     s_free (self);
 }
 

@@ -232,8 +232,8 @@ static void a_long_job_that_was_answered_does_not_look_like_a_short_one (void **
         assert_false (s_take (self));
         self->now += self->job;
         s_answer_and_ask (self);
-        assert_int_equal (self->core.pace.window, 1);
-        assert_true (rp_pace_time (&self->core.pace) > 100 * S_MS);
+        assert_int_equal (self->core.window_control.window, 1);
+        assert_true (rp_window_control_time (&self->core.window_control) > 100 * S_MS);
         self->now += 100 * S_MS;
     }
     s_free (self);
@@ -252,7 +252,7 @@ static void a_thread_that_is_done_before_others_says_nothing_of_them (void **sta
     for (unsigned job = 1; job < 8; job++)
         self->done_at[job] += S_MS;
     s_answer_and_ask (self);
-    assert_int_equal (self->core.pace.window, 8);
+    assert_int_equal (self->core.window_control.window, 8);
     s_free (self);
 }
 
@@ -338,12 +338,12 @@ static void a_long_job_keeps_nobody_awake (void **state)
 {
     (void) state;
     int64_t now = S_SECOND;
-    rp_pace_t pace = {
+    rp_window_control_t window_control = {
       .slots = 4, .threads = 1, .window = 1, .work_us = 10 * S_SECOND, .active = now};
     for (unsigned round = 0; round < 10; round++) {
         now += S_SECOND / 2;
-        rp_pace_tick (&pace, (rp_pace_view_t){.out = 1}, now);
-        assert_true (rp_pace_next (&pace) > now);
+        rp_window_control_tick (&window_control, (rp_window_control_view_t){.out = 1}, now);
+        assert_true (rp_window_control_next (&window_control) > now);
     }
 }
 
