@@ -273,7 +273,17 @@ int main (int argc, char **argv)
     const char *server = getenv ("RIPOSTE_SERVER");
     unsigned long slots = 16;
     int option;
-    while ((option = getopt_long (argc, argv, "s:", options, NULL)) != -1)
+    for (;;) {
+        int entry = -1;
+        const char *token = optind < argc ? argv[optind] : "";
+        if ((option = getopt_long (argc, argv, "+s:", options, &entry)) == -1)
+            break;
+        // getopt_long takes a part of a name too, and may take it for what was not meant.
+        if (entry >= 0 && strcspn (token + 2, "=") != strlen (options[entry].name)) {
+            fprintf (
+              stderr, "site: unknown option %s (did you mean --%s?)\n", token, options[entry].name);
+            return rp_status_exit_code (RP_USAGE);
+        }
         if (option == 's')
             server = optarg;
         else if (option == 'n')
@@ -282,6 +292,7 @@ int main (int argc, char **argv)
             site.delay_ms = strtoul (optarg, NULL, 10);
         else
             return rp_status_exit_code (RP_USAGE);
+    }
     int rc = run (server ? server : "tcp://127.0.0.1:5555", (uint32_t) slots, &site);
     for (size_t index = 0; index < BUCKETS; index++)
         while (site.buckets[index])

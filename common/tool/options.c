@@ -165,18 +165,30 @@ static size_t s_distance_limit (size_t size)
     return size < 4 ? 1 : S_DISTANCE_MAX;
 }
 
-static int s_complain_unknown (const s_parser_t *self, const char *token)
+/*  The only option that begins with these bytes; NULL if none or several do, *count says which.  */
+static const rp_option_t *s_find_prefixed (
+  const rp_program_t *program, const char *name, size_t size, size_t *count)
 {
-    const char *name = token + 2;
-    size_t size = strcspn (name, "=");
+    const rp_option_t *found = NULL;
+    const rp_option_t *option;
+    *count = 0;
+    for (size_t index = 0; (option = rp_option_at (program, index)); index++)
+        if (option->kind != RP_OPTION_HEADING && strncmp (option->name, name, size) == 0) {
+            found = option;
+            ++*count;
+        }
+    return *count == 1 ? found : NULL;
+}
+
+static const rp_option_t *s_find_nearest (
+  const rp_program_t *program, const char *name, size_t size)
+{
     size_t best = s_distance_limit (size) + 1;
     const rp_option_t *nearest = NULL;
-    size_t prefixed = 0;
     const rp_option_t *option;
-    for (size_t index = 0; (option = rp_option_at (self->program, index)); index++) {
+    for (size_t index = 0; (option = rp_option_at (program, index)); index++) {
         if (option->kind == RP_OPTION_HEADING)
             continue;
-        prefixed += strncmp (option->name, name, size) == 0;
         size_t distance =
           rp_name_distance (name, size, option->name, strlen (option->name), best - 1);
         if (distance < best) {
@@ -184,13 +196,40 @@ static int s_complain_unknown (const s_parser_t *self, const char *token)
             nearest = option;
         }
     }
+    return nearest;
+}
+
+static int s_complain_unknown (const s_parser_t *self, const char *token)
+{
+    const char *name = token + 2;
+    size_t size = strcspn (name, "=");
+    size_t prefixed;
+    const rp_option_t *meant = s_find_prefixed (self->program, name, size, &prefixed);
     if (prefixed > 1)
         return s_complain (self, "--%.*s may mean several options; write it out", (int) size, name);
-    if (nearest)
+    if (!meant)
+        meant = s_find_nearest (self->program, name, size);
+    if (meant)
         return s_complain (
-          self, "unknown option --%.*s (did you mean --%s?)", (int) size, name, nearest->name);
+          self, "unknown option --%.*s (did you mean --%s?)", (int) size, name, meant->name);
     return s_complain (
       self, "unknown option --%.*s; see: %s --help", (int) size, name, self->program->name);
+}
+
+/*  True for "--name" and "--name=value" where no option has exactly this name. getopt_long would
+    take a part of a name for the whole: what is meant for one option would set another.  */
+static bool s_is_unknown (const rp_program_t *program, const char *token)
+{
+    if (strncmp (token, "--", 2) != 0 || token[2] == '\0')
+        return false;
+    const char *name = token + 2;
+    size_t size = strcspn (name, "=");
+    const rp_option_t *option;
+    for (size_t index = 0; (option = rp_option_at (program, index)); index++)
+        if (option->kind != RP_OPTION_HEADING && strlen (option->name) == size
+            && memcmp (option->name, name, size) == 0)
+            return false;
+    return true;
 }
 
 static const char *s_wanted (const rp_option_t *option)
@@ -219,10 +258,8 @@ static size_t s_entry (const rp_program_t *program, int value)
     return index;
 }
 
-static int s_complain_getopt (const s_parser_t *self, int found, char **argv)
+static int s_complain_getopt (const s_parser_t *self, int found)
 {
-    if (found == '?' && optopt == 0)
-        return s_complain_unknown (self, argv[optind - 1]);
     const rp_option_t *option = rp_option_at (self->program, s_entry (self->program, optopt));
     if (!option)
         return s_complain (self, "unknown option -%c; see: %s --help", optopt, self->program->name);
@@ -306,6 +343,8 @@ static int s_read_line (const s_parser_t *self, int argc, char **argv, FILE *out
     int before;
     for (;;) {
         before = optind > 0 ? optind : 1;
+        if (before < argc && s_is_unknown (self->program, argv[before]))
+            return s_complain_unknown (self, argv[before]);
         int found = getopt_long (argc, argv, letters, longs, NULL);
         if (found == -1)
             break;
@@ -314,7 +353,7 @@ static int s_read_line (const s_parser_t *self, int argc, char **argv, FILE *out
             continue;
         }
         if (found == '?' || found == ':')
-            return s_complain_getopt (self, found, argv);
+            return s_complain_getopt (self, found);
         size_t entry = s_entry (self->program, found);
         if (entry >= self->program->option_count)
             return s_say (self, entry - self->program->option_count,

@@ -22,9 +22,10 @@
         if (code != RP_OPTIONS_GO_ON)
             return code;
 
-    Options stand before or after the other arguments; behind "--" nothing is an option. A flag
-    beats the environment, which beats what the structure held before. What is stored points into
-    argv or the environment.
+    Options stand before or after the other arguments; behind "--" nothing is an option. The name
+    of an option is written out: a part of it is refused, with the whole one named. A flag beats the
+    environment, which beats what the structure held before. What is stored points into argv or the
+    environment.
 
     Thread-safety: none (getopt_long has a state of its own); meant for the start of main.
 */

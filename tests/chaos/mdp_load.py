@@ -198,7 +198,7 @@ def run_worker(arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument("role", choices=("clients", "worker"))
     parser.add_argument("--server", required=True)
     parser.add_argument("--name", required=True)

@@ -76,7 +76,7 @@ def judge(cast, got):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="script/chaos", description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, prog="script/chaos", description=__doc__)
     parser.add_argument("--duration", type=duration, default=120,
                         help="such as 60s or 30m (default: 2m)")
     parser.add_argument("--long", type=duration, help="duration instead, if RIPOSTE_LONG is set")

@@ -349,7 +349,7 @@ def run(world, seed, count, churn):
 
 def main():
     long = os.environ.get("RIPOSTE_LONG") == "1"
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--count", type=int)
     parser.add_argument("--churn", action="store_true")
     parser.add_argument("--seed", type=int, default=random.getrandbits(32) if long else 1)

@@ -99,7 +99,7 @@ def tell(summary, out):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.add_argument("--slack", type=int, default=1000, metavar="MS",
                         help="by which whoever waits for something may be late (default 1000)")

@@ -233,7 +233,7 @@ def text(soak, seconds, lines):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="script/soak", description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, prog="script/soak", description=__doc__)
     parser.add_argument("--duration", type=duration, default=4 * 3600,
                         help="such as 60s or 4h (default: 4h)")
     parser.add_argument("--report", type=pathlib.Path, help="write figures and samples there, as JSON")

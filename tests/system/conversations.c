@@ -355,8 +355,14 @@ static void s_parse (s_options_t *options, int argc, char **argv)
       {"hold", required_argument, NULL, 'h'},
       {NULL, 0, NULL, 0},
     };
-    int letter;
-    while ((letter = getopt_long (argc, argv, "s:c:r:", table, NULL)) != -1) {
+    for (;;) {
+        int entry = -1;
+        const char *token = optind < argc ? argv[optind] : "";
+        int letter = getopt_long (argc, argv, "+s:c:r:", table, &entry);
+        if (letter == -1)
+            break;
+        if (entry >= 0 && strcspn (token + 2, "=") != strlen (table[entry].name))
+            letter = '?'; // a part of a name
         if (letter == 's')
             options->endpoints = optarg;
         else if (letter == 'S')

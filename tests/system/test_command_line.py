@@ -11,6 +11,7 @@ from support.waiting import until
 
 @pytest.mark.parametrize("program, arguments, says", [
     (programs.BROKER, ("--no-such-option",), "no-such-option"),
+    (programs.BROKER, ("--port", "7000"), "unknown option --port (did you mean --ports-file?)"),
     (programs.BROKER, ("surplus",), "surplus"),
     (programs.BROKER, ("--bind", "nonsense"), "nonsense"),
     (programs.BROKER, ("--bind", "tcp://127.0.0.1:99999"), "99999"),
@@ -28,6 +29,7 @@ from support.waiting import until
     (programs.BROKER, ("--log-level", "chatty"), "chatty"),
     (programs.BROKER, ("--config", "/does/not/exist"), "/does/not/exist"),
     (programs.WORKER, ("--no-such-option",), "no-such-option"),
+    (programs.WORKER, ("--slot", "2", "upper", "--", "cat"), "--slots"),
     (programs.WORKER, (), "service"),
     (programs.WORKER, ("upper",), "--"),
     (programs.WORKER, ("upper", "--", "/does/not/exist"), "/does/not/exist"),
@@ -37,6 +39,7 @@ from support.waiting import until
     (programs.WORKER, ("-s", "nonsense", "upper", "--", "cat"), "nonsense"),
     (programs.WORKER, ("up\nper", "--", "cat"), "control"),
     (programs.CLI, ("--no-such-option",), "no-such-option"),
+    (programs.CLI, ("call", "upper", "x", "--time", "5s"), "--timeout"),
     (programs.CLI, (), "command"),
     (programs.CLI, ("fly",), "fly"),
     (programs.CLI, ("call",), "service"),
@@ -50,6 +53,7 @@ from support.waiting import until
     (programs.CLI, ("-o", "xml", "status"), "xml"),
     (programs.CLI, ("-s", "nonsense", "status"), "nonsense"),
     (programs.CLI, ("talk", "site", "/does/not/exist"), "/does/not/exist"),
+    (programs.SITE, ("--serv", "ipc:///tmp/x"), "--server"),
 ])
 def test_wrong_usage_is_one_line_and_exit_code_2(world, program, arguments, says):
     result = world.run(program, *arguments, within=5)

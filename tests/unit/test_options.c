@@ -193,7 +193,7 @@ static void options_stand_before_or_after_the_command (void **state)
     static const char *const lines[] = {
       "-s there --timeout 250ms -q --output=json call upper hello",
       "call upper hello -sthere --timeout=250ms -qojson",
-      "call -q upper -s there --out json hello -t 250ms",
+      "call -q upper -s there --output json hello -t 250ms",
     };
     for (size_t index = 0; index < sizeof lines / sizeof *lines; index++) {
         assert_int_equal (s_parse (&s_cli, lines[index]), RP_OPTIONS_GO_ON);
@@ -310,6 +310,27 @@ static void a_wrong_command_line_draws_one_line_that_helps (void **state)
     s_refuses (&s_cli, "-q", "riposte: a command is missing; see: riposte --help\n");
     s_refuses (&s_cli, "tlak x", "riposte: unknown command \"tlak\" (did you mean \"talk\"?)\n");
     s_refuses (&s_cli, "dance", "riposte: unknown command \"dance\"; see: riposte --help\n");
+}
+
+static void an_abbreviated_option_is_refused_and_the_whole_one_named (void **state)
+{
+    (void) state;
+    s_refuses (
+      &s_worker, "--mem 7000", "riposte-worker: unknown option --mem (did you mean --memory?)\n");
+    s_refuses (&s_worker, "-q upper --serve=there",
+      "riposte-worker: unknown option --serve (did you mean --server?)\n");
+    s_refuses (
+      &s_cli, "call --serve", "riposte: unknown option --serve (did you mean --server?)\n");
+    s_refuses (
+      &s_cli, "call --quie=yes", "riposte: unknown option --quie (did you mean --quiet?)\n");
+    s_refuses (
+      &s_cli, "call -qs there x --he", "riposte: --he may mean several options; write it out\n");
+    s_refuses (&s_cli, "--vers", "riposte: unknown option --vers (did you mean --version?)\n");
+    // A value that looks like an option is a value, and what stands behind -- is neither.
+    assert_int_equal (s_parse (&s_cli, "call --server --mem -t 2s"), RP_OPTIONS_GO_ON);
+    assert_string_equal (s_result.options.server, "--mem");
+    assert_int_equal (s_parse (&s_cli, "call -s --timeou x -- --mem"), RP_OPTIONS_GO_ON);
+    assert_string_equal (s_result.options.server, "--timeou");
 }
 
 static void a_list_is_bounded (void **state)
@@ -439,6 +460,7 @@ int main (void)
       S_TEST (a_flag_beats_the_environment_which_beats_the_default),
       S_TEST (an_error_in_the_environment_names_the_variable),
       S_TEST (a_wrong_command_line_draws_one_line_that_helps),
+      S_TEST (an_abbreviated_option_is_refused_and_the_whole_one_named),
       S_TEST (a_list_is_bounded),
       S_TEST (nothing_at_all_is_no_error_without_commands),
       S_TEST (help_shows_every_option_command_and_exit_code),
