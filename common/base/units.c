@@ -12,7 +12,7 @@ typedef struct {
     uint64_t value;
 } s_unit_t;
 
-/*  Ascending; a unit with two names has the one to write last.  */
+/*  Ascending; a unit with two names has the one to write last. Days are only read.  */
 static const s_unit_t s_durations[] = {
   {"µs", 1},
   {"us", 1},
@@ -20,8 +20,10 @@ static const s_unit_t s_durations[] = {
   {"s", 1000000},
   {"m", UINT64_C (60000000)},
   {"h", UINT64_C (3600000000)},
+  {"d", UINT64_C (86400000000)},
 };
 #define S_DURATIONS (sizeof s_durations / sizeof *s_durations)
+#define S_DURATIONS_WRITTEN (S_DURATIONS - 1)
 
 /*  First those to write, ascending, then those that are only read.  */
 static const s_unit_t s_sizes[] = {
@@ -56,7 +58,7 @@ static const char *const s_duration_reasons[] = {
   [S_NUMBER_TOO_FINE] = "wants a duration in whole microseconds",
 };
 static const char *const s_size_reasons[] = {
-  [S_NOT_A_NUMBER] = "wants a size with a unit such as 64KiB or 100B",
+  [S_NOT_A_NUMBER] = "wants a size such as 64KiB or 100B",
   [S_NUMBER_TOO_LARGE] = "wants a smaller size",
   [S_NUMBER_TOO_FINE] = "wants a size in whole bytes",
 };
@@ -111,29 +113,68 @@ static s_outcome_t s_multiply (const s_number_t *number, uint64_t unit, uint64_t
     return S_NUMBER;
 }
 
-static s_outcome_t s_read_quantity (
-  const char *text, const s_unit_t *units, size_t count, uint64_t *value)
+/*  Reads one number with its unit, and moves *text behind it. The unit ends where a digit or the
+    text does.  */
+static s_outcome_t s_read_part (
+  const char **text, const s_unit_t *units, size_t count, uint64_t *unit, uint64_t *value)
 {
     s_number_t number;
-    s_outcome_t outcome = s_read_number (&text, &number);
+    s_outcome_t outcome = s_read_number (text, &number);
     if (outcome != S_NUMBER)
         return outcome;
-    if (*text == '\0' && number.whole == 0 && number.scale == 1) {
+    size_t size = strcspn (*text, "0123456789");
+    for (size_t index = 0; index < count; index++)
+        if (strlen (units[index].name) == size && memcmp (units[index].name, *text, size) == 0) {
+            *text += size;
+            // Only the last part may have decimals: "1.5m30s" is more likely an error.
+            if (number.scale > 1 && **text != '\0')
+                return S_NOT_A_NUMBER;
+            *unit = units[index].value;
+            return s_multiply (&number, *unit, value);
+        }
+    return S_NOT_A_NUMBER;
+}
+
+/*  "1m30s": parts from the largest unit to the smallest, each unit once.  */
+static s_outcome_t s_read_duration (const char *text, uint64_t *value)
+{
+    if (strcmp (text, "0") == 0) {
         *value = 0;
         return S_NUMBER;
     }
-    for (size_t index = 0; index < count; index++)
-        if (strcmp (units[index].name, text) == 0)
-            return s_multiply (&number, units[index].value, value);
-    return S_NOT_A_NUMBER;
+    *value = 0;
+    uint64_t largest = UINT64_MAX;
+    do {
+        uint64_t unit = 0;
+        uint64_t part = 0;
+        s_outcome_t outcome = s_read_part (&text, s_durations, S_DURATIONS, &unit, &part);
+        if (outcome != S_NUMBER)
+            return outcome;
+        if (unit >= largest)
+            return S_NOT_A_NUMBER;
+        if (__builtin_add_overflow (*value, part, value) || *value > INT64_MAX)
+            return S_NUMBER_TOO_LARGE;
+        largest = unit;
+    } while (*text != '\0');
+    return S_NUMBER;
+}
+
+/*  One number with its unit, or a bare one, which is bytes.  */
+static s_outcome_t s_read_size (const char *text, uint64_t *value)
+{
+    const char *end = text;
+    s_outcome_t outcome = s_read_digits (&end, value);
+    if (*end == '\0')
+        return outcome;
+    uint64_t unit = 0;
+    outcome = s_read_part (&text, s_sizes, S_SIZES, &unit, value);
+    return outcome == S_NUMBER && *text != '\0' ? S_NOT_A_NUMBER : outcome;
 }
 
 bool rp_duration_parse (const char *text, int64_t *value, const char **reason)
 {
     uint64_t result = 0;
-    s_outcome_t outcome = s_read_quantity (text, s_durations, S_DURATIONS, &result);
-    if (outcome == S_NUMBER && result > INT64_MAX)
-        outcome = S_NUMBER_TOO_LARGE;
+    s_outcome_t outcome = s_read_duration (text, &result);
     if (outcome == S_NUMBER)
         *value = (int64_t) result;
     else
@@ -144,7 +185,7 @@ bool rp_duration_parse (const char *text, int64_t *value, const char **reason)
 bool rp_size_parse (const char *text, uint64_t *value, const char **reason)
 {
     uint64_t result = 0;
-    s_outcome_t outcome = s_read_quantity (text, s_sizes, S_SIZES, &result);
+    s_outcome_t outcome = s_read_size (text, &result);
     if (outcome == S_NUMBER)
         *value = result;
     else
@@ -231,7 +272,8 @@ static const char *s_write (
 
 const char *rp_duration_write (char *buffer, int64_t value)
 {
-    return s_write (buffer, s_durations, S_DURATIONS, "0s", value < 0 ? 0 : (uint64_t) value);
+    return s_write (
+      buffer, s_durations, S_DURATIONS_WRITTEN, "0s", value < 0 ? 0 : (uint64_t) value);
 }
 
 const char *rp_size_write (char *buffer, uint64_t value)

@@ -2,11 +2,12 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Durations are in microseconds, sizes in bytes. A number needs its unit ("250ms", "64KiB"), so
-    that nobody has to remember which one a setting is in; only "0" stands alone. Up to six decimals
-    are taken when the result is whole ("1.5s").
+    Durations are in microseconds, sizes in bytes. A duration needs its unit ("250ms"), so that
+    nobody has to remember which one a setting is in; only "0" stands alone. It may have several
+    parts, each of a smaller unit than the one before ("1m30s"). A size has one unit; a bare number
+    is bytes. Up to six decimals are taken in the last part when the result is whole ("1.5s").
 
-        durations   us (or µs), ms, s, m, h
+        durations   us (or µs), ms, s, m, h, d (24 hours)
         sizes       B, kB, MB, GB, TB (powers of 1000), KiB, MiB, GiB, TiB (powers of 1024)
         counts      digits only
 
@@ -35,8 +36,9 @@ bool rp_count_parse (const char *text, uint64_t *value, const char **reason);
 const char *rp_duration_format (char *buffer, int64_t value);
 const char *rp_size_format (char *buffer, uint64_t value);
 
-/*  Exact, in the largest unit that leaves a whole number: "250ms", "64KiB", "0s". The parsers read
-    it back to the same value. Return buffer, of at least RP_UNITS_TEXT_MAX bytes.  */
+/*  Exact, in the largest unit that leaves a whole number ("250ms", "36h", "64KiB", "0s"); never in
+    days. The parsers read it back to the same value. Return buffer, of at least RP_UNITS_TEXT_MAX
+    bytes.  */
 const char *rp_duration_write (char *buffer, int64_t value);
 const char *rp_size_write (char *buffer, uint64_t value);
 

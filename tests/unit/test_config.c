@@ -115,7 +115,7 @@ static void every_mistake_of_a_file_is_told_at_once (void **state)
                "frobnicate = 1\n",
       "f:1:1: unknown setting bnid (did you mean bind?)\n"
       "f:3:5: unknown setting limits/max_boby (did you mean limits/max_body?)\n"
-      "f:4:16: limits/max_body wants a size with a unit such as 64KiB or 100B, not \"1\"\n"
+      "f:4:16: limits/max_body wants 1KiB to 1GiB, not \"1\"\n"
       "f:5:19: limits/max_clients wants a plain number such as 100, not \"10_000\"\n"
       "f:6:21: limits/heartbeat_min wants a duration with a unit such as 250ms or 5s, "
       "not \"50\"\n"

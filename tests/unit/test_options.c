@@ -299,8 +299,8 @@ static void a_wrong_command_line_draws_one_line_that_helps (void **state)
       "riposte: --timeout wants a duration with a unit such as 250ms or 5s, not \"5\"\n");
     s_refuses (&s_cli, "call --timeout 25h", "riposte: --timeout wants 1ms to 24h, not \"25h\"\n");
     s_refuses (&s_cli, "call --count 0", "riposte: --count wants 1 to 100, not \"0\"\n");
-    s_refuses (&s_cli, "call --memory 5",
-      "riposte: --memory wants a size with a unit such as 64KiB or 100B, not \"5\"\n");
+    s_refuses (&s_cli, "call --memory 5K",
+      "riposte: --memory wants a size such as 64KiB or 100B, not \"5K\"\n");
     s_refuses (&s_cli, "call -o xml", "riposte: --output wants table, json or csv, not \"xml\"\n");
     s_refuses (
       &s_cli, "call -o x\n\033y", "riposte: --output wants table, json or csv, not \"x??y\"\n");

@@ -29,6 +29,10 @@ static void a_duration_needs_a_unit_and_comes_out_in_microseconds (void **state)
       {"2m", 120000000},
       {"1h", 3600000000},
       {"1.25h", 4500000000},
+      {"1d", 86400000000},
+      {"1m30s", 90000000},
+      {"1d2h3m4s5ms6us", 93784005006},
+      {"2h0.5s", 7200500000},
       {"2562047788h", 2562047788 * UINT64_C (3600000000)},
       {"9223372036854775807us", INT64_MAX},
     };
@@ -59,6 +63,15 @@ static void a_bad_duration_says_why_and_changes_nothing (void **state)
       {"5.s", "wants a duration with a unit such as 250ms or 5s"},
       {"1.2.3s", "wants a duration with a unit such as 250ms or 5s"},
       {"5KiB", "wants a duration with a unit such as 250ms or 5s"},
+      {"1m30", "wants a duration with a unit such as 250ms or 5s"},
+      {"30s1m", "wants a duration with a unit such as 250ms or 5s"},
+      {"1m1m", "wants a duration with a unit such as 250ms or 5s"},
+      {"1us1µs", "wants a duration with a unit such as 250ms or 5s"},
+      {"1.5m30s", "wants a duration with a unit such as 250ms or 5s"},
+      {"1m 30s", "wants a duration with a unit such as 250ms or 5s"},
+      {"1m30s ", "wants a duration with a unit such as 250ms or 5s"},
+      {"106751991167d2h", "wants a shorter duration"},
+      {"213503982334d14400000000s", "wants a shorter duration"},
       {"1.5us", "wants a duration in whole microseconds"},
       {"0.0000001s", "wants a duration in whole microseconds"},
       {"0.99999999999999999999999s", "wants a duration in whole microseconds"},
@@ -76,11 +89,13 @@ static void a_bad_duration_says_why_and_changes_nothing (void **state)
     }
 }
 
-static void a_size_needs_a_unit_and_comes_out_in_bytes (void **state)
+static void a_size_comes_out_in_bytes_and_a_bare_number_is_bytes (void **state)
 {
     (void) state;
     static const s_good_t good[] = {
       {"0", 0},
+      {"64", 64},
+      {"18446744073709551615", UINT64_MAX},
       {"100B", 100},
       {"1kB", 1000},
       {"64KiB", 65536},
@@ -105,10 +120,14 @@ static void a_bad_size_says_why_and_changes_nothing (void **state)
 {
     (void) state;
     static const char *const bad[][2] = {
-      {"64", "wants a size with a unit such as 64KiB or 100B"},
-      {"64K", "wants a size with a unit such as 64KiB or 100B"},
-      {"64kib", "wants a size with a unit such as 64KiB or 100B"},
-      {"-1B", "wants a size with a unit such as 64KiB or 100B"},
+      {"", "wants a size such as 64KiB or 100B"},
+      {"64.5", "wants a size such as 64KiB or 100B"},
+      {"64.0", "wants a size such as 64KiB or 100B"},
+      {"1MiB512KiB", "wants a size such as 64KiB or 100B"},
+      {"18446744073709551616", "wants a smaller size"},
+      {"64K", "wants a size such as 64KiB or 100B"},
+      {"64kib", "wants a size such as 64KiB or 100B"},
+      {"-1B", "wants a size such as 64KiB or 100B"},
       {"1.5B", "wants a size in whole bytes"},
       {"0.3KiB", "wants a size in whole bytes"},
       {"1.5000000TB", "wants a size in whole bytes"},
@@ -230,7 +249,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
       cmocka_unit_test (a_duration_needs_a_unit_and_comes_out_in_microseconds),
       cmocka_unit_test (a_bad_duration_says_why_and_changes_nothing),
-      cmocka_unit_test (a_size_needs_a_unit_and_comes_out_in_bytes),
+      cmocka_unit_test (a_size_comes_out_in_bytes_and_a_bare_number_is_bytes),
       cmocka_unit_test (a_bad_size_says_why_and_changes_nothing),
       cmocka_unit_test (a_count_is_digits_and_nothing_else),
       cmocka_unit_test (people_read_durations_rounded),
