@@ -15,7 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "broker/config.h"
@@ -27,6 +26,7 @@
 #include "common/base/units.h"
 #include "common/base/version.h"
 #include "common/io/clock.h"
+#include "common/io/signals.h"
 #include "common/tool/options.h"
 
 #define S_NAME "riposte-broker"
@@ -121,13 +121,13 @@ static const rp_program_t s_program = {
   .name = S_NAME,
   .summary = "takes requests from clients to workers, and the replies back",
   .usage = (const char *const[]){"[OPTION]...", NULL},
-  .description =
-    (const char *const[]){
-      "Clients and workers connect to the same endpoint. Without any setting the broker listens on "
-      "the loopback address only.",
-      "SIGTERM or SIGINT lets it finish what runs, up to the drain limit, while it takes nothing "
-      "new; a second signal ends it at once.",
-      NULL},
+  .description = (const char *const[]){"Clients and workers connect to the same endpoint. Without "
+                                       "any setting the broker listens on "
+                                       "the loopback address only.",
+    "SIGTERM or SIGINT lets it finish what runs, up to the drain limit, while it takes nothing "
+    "new; a second signal ends it at once. SIGHUP is for a reload: settings are read at the start "
+    "only, so it is logged and changes nothing.",
+    NULL},
   .options = s_table,
   .option_count = sizeof s_table / sizeof *s_table,
   .examples =
@@ -254,20 +254,8 @@ static void s_raise_descriptor_limit (void)
     (void) setrlimit (RLIMIT_NOFILE, &limit); // if not, the server copes with what there is
 }
 
-/*  Signals that end the broker come through this descriptor; -1 with errno. To be called before
-    there are any threads, which inherit what is blocked.  */
-static int s_open_signals (void)
-{
-    sigset_t set;
-    sigemptyset (&set);
-    sigaddset (&set, SIGTERM);
-    sigaddset (&set, SIGINT);
-    signal (SIGPIPE, SIG_IGN);
-    signal (SIGXFSZ, SIG_IGN); // a history over the limit of a file's size ends, and not the broker
-    if (sigprocmask (SIG_BLOCK, &set, NULL) != 0)
-        return -1;
-    return signalfd (-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
+/*  Signals that mean something to the server.  */
+static const int s_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
 /*  Complete or not there at all: whoever waits for the file may read it as soon as it appears.  */
 static bool s_write_ports (const rp_server_t *server, const char *path)
@@ -433,7 +421,7 @@ static int s_main (
     if (options->print_config || options->check_config)
         return EXIT_SUCCESS;
     s_raise_descriptor_limit ();
-    int signals = s_open_signals ();
+    int signals = rp_signals_open (s_signals, sizeof s_signals / sizeof *s_signals);
     if (signals < 0) {
         s_complain ("cannot receive signals: %s", strerror (errno));
         return EXIT_FAILURE;

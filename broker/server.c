@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -433,10 +434,21 @@ static void s_read_commands (rp_server_t *self, int64_t now)
     rp_server_tell (self, &(rp_event_t){.kind = kind}, now);
 }
 
+/*  Settings will be read again here.  */
+static void s_reload (rp_server_t *self, int64_t now)
+{
+    rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_BROKER, now, NULL,
+      "SIGHUP: settings are read at the start only; restart the broker to change them");
+}
+
 static void s_read_signals (rp_server_t *self, int64_t now)
 {
     struct signalfd_siginfo info;
     while (read (self->polled[RP_POLL_SIGNALS].fd, &info, sizeof info) == (ssize_t) sizeof info) {
+        if (info.ssi_signo == SIGHUP) {
+            s_reload (self, now);
+            continue;
+        }
         rp_notify ("STOPPING=1");
         rp_event_kind_t kind = self->signal_count++ ? RP_EVENT_STOP : RP_EVENT_DRAIN;
         rp_server_tell (self, &(rp_event_t){.kind = kind}, now);

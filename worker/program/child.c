@@ -35,7 +35,21 @@ void rp_child_close (rp_child_t *self)
     s_close (&self->errors);
 }
 
-/*  Nothing of this process but the three streams, signals as a shell would set them.  */
+/*  Signals as a shell would set them: SIGHUP stays ignored under nohup, for what runs there
+    too.  */
+static void s_set_signals (posix_spawnattr_t *attributes)
+{
+    sigset_t none, reset;
+    sigemptyset (&none);
+    sigfillset (&reset);
+    struct sigaction hangup;
+    if (sigaction (SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler == SIG_IGN)
+        sigdelset (&reset, SIGHUP);
+    posix_spawnattr_setsigmask (attributes, &none);
+    posix_spawnattr_setsigdefault (attributes, &reset);
+}
+
+/*  Nothing of this process but the three streams.  */
 static int s_spawn (pid_t *pid, char *const *command, char *const *environment, const int *streams)
 {
     posix_spawn_file_actions_t actions;
@@ -53,11 +67,7 @@ static int s_spawn (pid_t *pid, char *const *command, char *const *environment, 
     if (!error)
         error = posix_spawn_file_actions_addclosefrom_np (&actions, 3);
 
-    sigset_t none, all;
-    sigemptyset (&none);
-    sigfillset (&all);
-    posix_spawnattr_setsigmask (&attributes, &none);
-    posix_spawnattr_setsigdefault (&attributes, &all);
+    s_set_signals (&attributes);
     posix_spawnattr_setpgroup (&attributes, 0);
     posix_spawnattr_setflags (
       &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);

@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <riposte/worker.h>
 
+#include "common/io/signals.h"
 #include "common/io/socket.h"
 #include "common/tool/options.h"
 #include "common/wire/limits.h"
@@ -239,20 +239,8 @@ static int s_check (rp_settings_t *settings, const rp_arguments_t *arguments)
 
 /*  ---- Running -------------------------------------------------------------------------------- */
 
-/*  All signals that mean something come through a descriptor; they are blocked before any thread
-    starts, so no thread gets them.  */
-static int s_open_signals (void)
-{
-    sigset_t signals;
-    sigemptyset (&signals);
-    sigaddset (&signals, SIGTERM);
-    sigaddset (&signals, SIGINT);
-    sigaddset (&signals, SIGHUP);
-    sigaddset (&signals, SIGCHLD);
-    if (signal (SIGPIPE, SIG_IGN) == SIG_ERR || sigprocmask (SIG_BLOCK, &signals, NULL) != 0)
-        return -1;
-    return signalfd (-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-}
+/*  Signals that mean something to the loop.  */
+static const int s_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
 
 /*  Three pipes per slot soon pass the usual 1,024 descriptors. No more than needed: children
     inherit the limit, and old ones size tables by it. If it is not allowed, some slots fail to
@@ -340,7 +328,7 @@ int main (int argc, char **argv)
         return code;
 
     s_raise_limit (settings.slots);
-    int signal_fd = s_open_signals ();
+    int signal_fd = rp_signals_open (s_signals, sizeof s_signals / sizeof *s_signals);
     rp_worker_t *worker = signal_fd < 0 ? NULL : s_new_worker (&settings);
     if (!worker) {
         fprintf (stderr, "riposte-worker: cannot start: %s\n", strerror (errno));
