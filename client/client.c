@@ -105,13 +105,57 @@ static rp_call_t *s_pop (rp_list_t *list)
     return RP_CONTAINER (node, rp_call_t, node);
 }
 
+static void s_free_calls (rp_list_t *list)
+{
+    for (rp_call_t *call; (call = s_pop (list));)
+        rp_call_free (call);
+}
+
+/*  In a child of fork(): ends what is open as if it were withdrawn, without a word to anyone. A
+    call that a thread of the parent's waits for is that thread's.  */
+static void s_free_inherited (rp_client_t *self)
+{
+    int64_t now = rp_clock_us ();
+    rp_client_core_close (&self->core, now);
+    rp_client_order_t order;
+    while (rp_client_core_may_order (&self->core)
+           && rp_client_core_next_order (&self->core, &order, now)) {
+        rp_call_t *call = (rp_call_t *) order.exchange;
+        if (order.kind == RP_CLIENT_ENDED && !call->awaited)
+            rp_call_free (call);
+    }
+    s_free_calls (&self->callbacks);
+    s_free_calls (&self->ended);
+    rp_channel_abandon (&self->channel);
+    rp_message_pool_clear (&self->messages);
+    rp_client_core_clear (&self->core);
+}
+
+/*  The threads and sockets are the parent's. What a thread was in the middle of when fork() came
+    stays.  */
+static void s_destroy_inherited (rp_client_t *self)
+{
+    if (rp_pump_lock_inherited (self->pump)) {
+        s_free_inherited (self);
+        rp_pump_unlock_inherited (self->pump);
+    }
+    rp_pump_destroy (&self->pump);
+    if (self->event_fd >= 0)
+        close (self->event_fd);
+    free (self->endpoint_text);
+    free (self);
+}
+
 void rp_client_destroy (rp_client_t **self_p)
 {
     if (!self_p || !*self_p)
         return;
     rp_client_t *self = *self_p;
     *self_p = NULL;
-    rp_pump_lock (self->pump);
+    if (!rp_pump_lock (self->pump)) {
+        s_destroy_inherited (self);
+        return;
+    }
     rp_client_core_close (&self->core, rp_clock_us ());
     rp_pump_unlock (self->pump);
 
@@ -120,14 +164,15 @@ void rp_client_destroy (rp_client_t **self_p)
         rp_pump_wait_on (self->pump, &self->callbacks, INT64_MAX);
     rp_pump_unlock_idle (self->pump);
     rp_pump_destroy (&self->pump);
-    for (rp_call_t *call; (call = s_pop (&self->ended));)
-        rp_call_free (call);
+    s_free_calls (&self->ended);
     s_free (self);
 }
 
 /*  One setter: in range, and before the start.  */
 static int s_set (rp_client_t *self, uint32_t *place, uint32_t value, uint32_t least, uint32_t most)
 {
+    if (rp_pump_is_inherited (self->pump))
+        return RP_CLOSED;
     if (self->core.started || value < least || value > most)
         return RP_USAGE;
     *place = value;
@@ -166,6 +211,8 @@ int rp_client_set_retry_budget (rp_client_t *self, uint32_t percent)
 int rp_client_set_name (rp_client_t *self, const char *name)
 {
     size_t size = name ? strlen (name) : 0;
+    if (rp_pump_is_inherited (self->pump))
+        return RP_CLOSED;
     if (self->core.started || !name || size > RP_PEER_NAME_MAX || !rp_name_is_valid (name, size))
         return RP_USAGE;
     memcpy (self->name, name, size + 1);
@@ -182,7 +229,8 @@ int rp_client_connect (rp_client_t *self, uint32_t timeout_ms)
     int64_t until = now + (int64_t) timeout_ms * S_US_PER_MS;
     int rc = RP_OK;
     bool waited = false;
-    rp_pump_lock (self->pump);
+    if (!rp_pump_lock (self->pump))
+        return RP_CLOSED;
     rp_client_core_start (&self->core, now);
     while (rc == RP_OK && self->core.link.state != RP_LINK_UP) {
         if (self->core.link.state == RP_LINK_REFUSED)
@@ -199,7 +247,11 @@ int rp_client_connect (rp_client_t *self, uint32_t timeout_ms)
 
 const char *rp_client_last_error (rp_client_t *self, char *buffer, size_t size)
 {
-    rp_pump_lock (self->pump);
+    if (!rp_pump_lock (self->pump)) {
+        if (size > 0)
+            snprintf (buffer, size, "%s", rp_party_inherited);
+        return buffer;
+    }
     if (size > 0)
         snprintf (buffer, size, "%s", self->core.error);
     rp_pump_unlock_idle (self->pump);
@@ -237,7 +289,8 @@ int rp_client_perform (rp_client_t *self, rp_call_t **call_p, rp_reply_t **reply
     *reply_p = NULL;
     if (rp_pump_is_keeper (self->pump))
         return RP_USAGE;
-    rp_pump_lock (self->pump);
+    if (!rp_pump_lock (self->pump))
+        return RP_CLOSED;
     int rc = s_accept (self, call, true, rp_clock_us ());
     if (rc != RP_OK) {
         rp_pump_unlock_idle (self->pump);
@@ -269,7 +322,8 @@ int rp_client_call (
 int rp_client_submit (rp_client_t *self, rp_call_t **call_p, uint64_t *id)
 {
     rp_call_t *call = *call_p;
-    rp_pump_lock (self->pump);
+    if (!rp_pump_lock (self->pump))
+        return RP_CLOSED;
     int64_t now = rp_clock_us ();
     int rc = s_accept (self, call, false, now);
     if (rc != RP_OK) {
@@ -312,7 +366,8 @@ int rp_client_collect (rp_client_t *self, uint32_t timeout_ms, rp_reply_t **repl
     *reply_p = NULL;
     if (rp_pump_is_keeper (self->pump) && timeout_ms > 0)
         return RP_USAGE;
-    rp_pump_lock (self->pump);
+    if (!rp_pump_lock (self->pump))
+        return RP_CLOSED;
     rp_call_t *call = s_take_ended (self);
     int64_t until = call ? 0 : rp_clock_us () + (int64_t) timeout_ms * S_US_PER_MS;
     int rc = RP_OK;
@@ -334,7 +389,8 @@ int rp_client_collect (rp_client_t *self, uint32_t timeout_ms, rp_reply_t **repl
 
 int rp_client_cancel (rp_client_t *self, uint64_t id)
 {
-    rp_pump_lock (self->pump);
+    if (!rp_pump_lock (self->pump))
+        return RP_CLOSED;
     bool found = rp_client_core_cancel (&self->core, id, rp_clock_us ());
     rp_pump_unlock (self->pump);
     return found ? RP_OK : RP_USAGE;
@@ -342,7 +398,8 @@ int rp_client_cancel (rp_client_t *self, uint64_t id)
 
 int rp_client_fd (rp_client_t *self)
 {
-    rp_pump_lock (self->pump);
+    if (!rp_pump_lock (self->pump))
+        return -1;
     if (self->event_fd < 0) {
         self->event_fd =
           eventfd (rp_list_is_empty (&self->ended) ? 0 : 1, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -356,7 +413,8 @@ int rp_client_fd (rp_client_t *self)
 
 size_t rp_client_open (rp_client_t *self)
 {
-    rp_pump_lock (self->pump);
+    if (!rp_pump_lock (self->pump))
+        return 0;
     size_t count = self->core.open_count;
     rp_pump_unlock_idle (self->pump);
     return count;

@@ -240,14 +240,16 @@ int rp_client_descriptors (void *owner, int *descriptors)
 void rp_client_deliver (void *owner)
 {
     rp_client_t *self = owner;
-    rp_pump_lock (self->pump);
+    if (!rp_pump_lock (self->pump))
+        return;
     for (rp_list_node_t *node; (node = rp_list_first (&self->callbacks));) {
         rp_list_remove (node);
         rp_call_t *call = RP_CONTAINER (node, rp_call_t, node);
         self->delivering = true;
         rp_pump_unlock_idle (self->pump);
         call->callback (rp_call_become_reply (call), call->arg);
-        rp_pump_lock (self->pump);
+        if (!rp_pump_lock (self->pump))
+            return; // the callback forked, and this is the child
     }
     if (self->delivering)
         rp_pump_notify_on (self->pump, &self->callbacks); // destroy waits for the last one

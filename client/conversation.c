@@ -42,10 +42,12 @@ void rp_conversation_destroy (rp_conversation_t **self_p)
     rp_client_t *client = self->client;
     *self_p = NULL;
     rp_head_t end;
-    rp_pump_lock (client->pump);
-    if (rp_client_core_end_conversation (&client->core, &self->conversation, &end, rp_clock_us ()))
-        rp_channel_send_head (client->channel, &end); // lost: the broker's idle limit ends it
-    rp_pump_unlock (client->pump);
+    if (rp_pump_lock (client->pump)) {
+        if (rp_client_core_end_conversation (
+              &client->core, &self->conversation, &end, rp_clock_us ()))
+            rp_channel_send_head (client->channel, &end); // lost: the broker's idle limit ends it
+        rp_pump_unlock (client->pump);
+    }
     rp_conversation_release (self);
 }
 

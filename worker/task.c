@@ -291,6 +291,18 @@ static bool s_send (
     return true;
 }
 
+/*  In a child of fork(): the request is the parent's to answer.  */
+static int s_drop_inherited (rp_task_t **task_p)
+{
+    rp_pump_t *pump = (*task_p)->worker->pump;
+    if (rp_pump_lock_inherited (pump)) {
+        rp_task_free (task_p);
+        rp_pump_unlock_inherited (pump);
+    }
+    *task_p = NULL;
+    return RP_CLOSED;
+}
+
 /*  Ends a task.  */
 static int s_answer (rp_task_t **task_p, s_answer_t *answer)
 {
@@ -305,7 +317,10 @@ static int s_answer (rp_task_t **task_p, s_answer_t *answer)
     if (answer->size > RP_INLINE_MAX && !(frame = s_new_frame (self, answer->body, answer->size)))
         return RP_NO_MEMORY;
 
-    rp_pump_lock (worker->pump);
+    if (!rp_pump_lock (worker->pump)) {
+        s_free_frame (frame);
+        return s_drop_inherited (task_p);
+    }
     int result = s_check (self, answer);
     rp_head_t head = s_head (self, answer);
     rp_message_t *message = NULL;

@@ -72,7 +72,8 @@ rp_worker_t *rp_worker_new (const char *endpoints, const char *service)
 
 static void s_stop_sessions (rp_worker_t *self)
 {
-    rp_pump_lock (self->pump);
+    if (!rp_pump_lock (self->pump))
+        return;
     if (self->started) {
         rp_worker_core_leave (&self->core);
         rp_worker_obey (self);
@@ -94,6 +95,32 @@ static void s_free_tasks (rp_worker_t *self)
     }
 }
 
+static void s_free_contents (rp_worker_t *self, void (*free_channel) (rp_channel_t **channel_p))
+{
+    if (self->started) {
+        s_free_tasks (self);
+        rp_worker_core_clear (&self->core);
+    }
+    for (uint32_t index = 0; index < self->config.count; index++)
+        free_channel (&self->channels[index]);
+    rp_message_pool_clear (&self->messages);
+}
+
+/*  In a child of fork(): the threads and sockets are the parent's. What a thread was in the middle
+    of when fork() came stays.  */
+static void s_destroy_inherited (rp_worker_t *self)
+{
+    if (rp_pump_lock_inherited (self->pump)) {
+        s_free_contents (self, rp_channel_abandon);
+        rp_pump_unlock_inherited (self->pump);
+    }
+    rp_pump_destroy (&self->pump);
+    if (self->event_fd >= 0)
+        close (self->event_fd);
+    free (self->endpoint_text);
+    free (self);
+}
+
 void rp_worker_destroy (rp_worker_t **self_p)
 {
     rp_worker_t *self = *self_p;
@@ -101,16 +128,14 @@ void rp_worker_destroy (rp_worker_t **self_p)
         return;
     *self_p = NULL;
     rp_pump_t *pump = self->pump; // a copy, because the keeper uses self->pump until it has ended
+    if (pump && rp_pump_is_inherited (pump)) {
+        s_destroy_inherited (self);
+        return;
+    }
     if (pump)
         s_stop_sessions (self);
     rp_pump_destroy (&pump);
-    if (self->started) {
-        s_free_tasks (self);
-        rp_worker_core_clear (&self->core);
-    }
-    for (uint32_t index = 0; index < self->config.count; index++)
-        rp_channel_destroy (&self->channels[index]);
-    rp_message_pool_clear (&self->messages);
+    s_free_contents (self, rp_channel_destroy);
     rp_context_release (self->context);
     if (self->event_fd >= 0)
         close (self->event_fd);
@@ -118,11 +143,20 @@ void rp_worker_destroy (rp_worker_t **self_p)
     free (self);
 }
 
+/*  RP_OK before the start.  */
+static int s_may_set (const rp_worker_t *self)
+{
+    if (rp_pump_is_inherited (self->pump))
+        return RP_CLOSED;
+    return self->started ? RP_USAGE : RP_OK;
+}
+
 /*  One setter: in range, and before the start.  */
 static int s_set (rp_worker_t *self, uint32_t *place, uint32_t value, uint32_t least, uint32_t most)
 {
-    if (self->started || value < least || value > most)
-        return RP_USAGE;
+    int status = s_may_set (self);
+    if (status != RP_OK || value < least || value > most)
+        return status == RP_OK ? RP_USAGE : status;
     *place = value;
     return RP_OK;
 }
@@ -145,8 +179,9 @@ int rp_worker_set_heartbeat_ms (rp_worker_t *self, uint32_t heartbeat_ms)
 
 int rp_worker_set_drain_ms (rp_worker_t *self, uint32_t drain_ms)
 {
-    if (self->started || drain_ms > RP_DEADLINE_MAX_MS)
-        return RP_USAGE;
+    int status = s_may_set (self);
+    if (status != RP_OK || drain_ms > RP_DEADLINE_MAX_MS)
+        return status == RP_OK ? RP_USAGE : status;
     self->config.drain_us = (int64_t) drain_ms * 1000;
     return RP_OK;
 }
@@ -154,7 +189,10 @@ int rp_worker_set_drain_ms (rp_worker_t *self, uint32_t drain_ms)
 int rp_worker_set_name (rp_worker_t *self, const char *name)
 {
     size_t size = name ? strlen (name) : 0;
-    if (self->started || !name || size > RP_PEER_NAME_MAX || !rp_name_is_valid (name, size))
+    int status = s_may_set (self);
+    if (status != RP_OK)
+        return status;
+    if (!name || size > RP_PEER_NAME_MAX || !rp_name_is_valid (name, size))
         return RP_USAGE;
     memcpy (self->name, name, size + 1);
     return RP_OK;
@@ -162,20 +200,22 @@ int rp_worker_set_name (rp_worker_t *self, const char *name)
 
 int rp_worker_on_conversation_end (rp_worker_t *self, rp_conversation_end_fn *function, void *arg)
 {
-    if (self->started)
-        return RP_USAGE;
-    self->on_end = function;
-    self->on_end_arg = arg;
-    return RP_OK;
+    int status = s_may_set (self);
+    if (status == RP_OK) {
+        self->on_end = function;
+        self->on_end_arg = arg;
+    }
+    return status;
 }
 
 int rp_worker_on_notice (rp_worker_t *self, rp_worker_notice_fn *function, void *arg)
 {
-    if (self->started)
-        return RP_USAGE;
-    self->on_notice = function;
-    self->on_notice_arg = arg;
-    return RP_OK;
+    int status = s_may_set (self);
+    if (status == RP_OK) {
+        self->on_notice = function;
+        self->on_notice_arg = arg;
+    }
+    return status;
 }
 
 /*  ---- Serving -------------------------------------------------------------------------------- */
@@ -213,7 +253,8 @@ static int s_start (rp_worker_t *self)
 /*  Takes the lock, in a mode that must not change. RP_OK: the lock is held.  */
 static int s_enter (rp_worker_t *self, bool runs)
 {
-    rp_pump_lock (self->pump);
+    if (!rp_pump_lock (self->pump))
+        return RP_CLOSED;
     int status = RP_OK;
     if (!self->started) {
         status = s_start (self);
@@ -233,29 +274,35 @@ static int s_enter (rp_worker_t *self, bool runs)
 /*  Leaves the lock. Works that ended while taking the next want their replies sent by a turn.  */
 static void s_leave (rp_worker_t *self)
 {
+    if (rp_pump_is_inherited (self->pump))
+        return; // it was not taken again
     if (rp_list_is_empty (&self->core.returned))
         rp_pump_unlock_idle (self->pump);
     else
         rp_pump_unlock (self->pump);
 }
 
-/*  Tells the application of conversations that ended. The lock is held, and released meanwhile.  */
-static void s_tell_ends (rp_worker_t *self)
+/*  Tells the application of conversations that ended. The lock is held, and released meanwhile.
+    False, and it is not held any more, if the application forked and this is the child.  */
+static bool s_tell_ends (rp_worker_t *self)
 {
     for (uint64_t conversation; rp_worker_core_next_ended (&self->core, &conversation);) {
         if (!self->on_end)
             continue;
         rp_pump_unlock_idle (self->pump);
         self->on_end (conversation, self->on_end_arg);
-        rp_pump_lock (self->pump);
+        if (!rp_pump_lock (self->pump))
+            return false;
     }
+    return true;
 }
 
 /*  With the lock held: the next task, or why there is none. Waits until a time.  */
 static int s_take (rp_worker_t *self, int64_t until, rp_task_t **task_p)
 {
     for (bool waited = false;; waited = true) {
-        s_tell_ends (self);
+        if (!s_tell_ends (self))
+            return RP_CLOSED;
         *task_p = (rp_task_t *) rp_worker_core_take (&self->core, self->now);
         if (*task_p)
             return RP_OK;
@@ -272,9 +319,11 @@ static int s_take (rp_worker_t *self, int64_t until, rp_task_t **task_p)
 /*  For want of memory: a worker that has more may try.  */
 static void s_give_back (rp_worker_t *self, rp_task_t **task_p)
 {
-    rp_pump_lock (self->pump);
-    rp_worker_core_give_back (&self->core, &(*task_p)->work, "the worker is out of memory");
+    rp_task_t *task = *task_p;
     *task_p = NULL;
+    if (!rp_pump_lock (self->pump))
+        return;
+    rp_worker_core_give_back (&self->core, &task->work, "the worker is out of memory");
     rp_pump_unlock (self->pump);
 }
 
@@ -366,6 +415,8 @@ int rp_worker_run (rp_worker_t *self, rp_handler_fn *handler, void *arg)
     if (running < extra)
         rp_worker_stop (self);
     status = s_serve (&server);
+    if (rp_pump_is_inherited (self->pump))
+        return RP_CLOSED; // a handler forked, and this is the child: the other threads are not here
     for (uint32_t index = 0; index < running; index++)
         pthread_join (threads[index], NULL);
     if (running < extra) {
@@ -405,7 +456,11 @@ void rp_worker_stop (rp_worker_t *self)
 
 const char *rp_worker_last_error (rp_worker_t *self, char *buffer, size_t size)
 {
-    rp_pump_lock (self->pump);
+    if (!rp_pump_lock (self->pump)) {
+        if (size > 0)
+            snprintf (buffer, size, "%s", rp_party_inherited);
+        return buffer;
+    }
     if (size > 0)
         snprintf (buffer, size, "%s", self->core.error);
     rp_pump_unlock_idle (self->pump);

@@ -54,6 +54,17 @@ void rp_channel_destroy (rp_channel_t **self_p)
     *self_p = NULL;
 }
 
+void rp_channel_abandon (rp_channel_t **self_p)
+{
+    if (!*self_p)
+        return;
+    (*self_p)->socket = NULL;
+    (*self_p)->monitor = NULL;
+    if ((*self_p)->bundle)
+        rp_message_destroy ((*self_p)->bundle_pool, &(*self_p)->bundle);
+    rp_channel_destroy (self_p);
+}
+
 static bool s_descriptor (void *socket, int *descriptor)
 {
     size_t size = sizeof *descriptor;

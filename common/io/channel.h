@@ -33,6 +33,8 @@ typedef enum {
 /*  Makes a closed channel on a libzmq context. NULL when out of memory.  */
 rp_channel_t *rp_channel_new (void *context);
 void rp_channel_destroy (rp_channel_t **self_p);
+/*  In a child of fork(): frees it and leaves its sockets alone, which are the parent's.  */
+void rp_channel_abandon (rp_channel_t **self_p);
 
 /*  Closes what was open and begins to connect. 0, or -1 with errno (EINVAL: bad endpoint).  */
 int rp_channel_open (rp_channel_t *self, const char *endpoint);

@@ -22,6 +22,7 @@
 #endif
 
 static pthread_mutex_t s_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t s_once = PTHREAD_ONCE_INIT;
 static void *s_context;
 static size_t s_shares;
 static pid_t s_process;
@@ -35,8 +36,26 @@ void *rp_context_new (void)
     return context;
 }
 
+static void s_before_fork (void)
+{
+    pthread_mutex_lock (&s_lock);
+}
+
+static void s_after_fork (void)
+{
+    pthread_mutex_unlock (&s_lock);
+}
+
+/*  A child must not find the lock held by a thread that is not there.  */
+static void s_guard_forks (void)
+{
+    pthread_atfork (
+      s_before_fork, s_after_fork, s_after_fork); // without it, only that chance is left
+}
+
 void *rp_context_acquire (void)
 {
+    pthread_once (&s_once, s_guard_forks);
     pthread_mutex_lock (&s_lock);
     if (!s_context || s_process != getpid ()) {
         s_context = zmq_ctx_new ();
@@ -59,7 +78,9 @@ void rp_context_release (void *context)
     if (!context)
         return;
     pthread_mutex_lock (&s_lock);
-    bool last = context == s_context && --s_shares == 0;
+    // A child's share of its parent's context is no share: the threads that would end it are not
+    // there.
+    bool last = context == s_context && s_process == getpid () && --s_shares == 0;
     if (last)
         s_context = NULL;
     pthread_mutex_unlock (&s_lock);

@@ -8,7 +8,8 @@
     the first client or worker and ended with the last. It is the one piece of global state of the
     library.
 
-    After fork(), a child gets a context of its own: its parent's threads are not in it.
+    After fork(), a child gets a context of its own: its parent's threads are not in it. What it
+    gives back of its parent's stays as it is.
 
     Thread-safety: any thread.
 */

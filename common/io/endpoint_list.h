@@ -17,4 +17,7 @@ size_t rp_endpoint_list_endpoints (char *text, const char **endpoints, size_t mo
 /*  Writes the name of a party that was given none: HOST-PID, cut to size.  */
 void rp_endpoint_list_name (char *name, size_t size);
 
+/*  What to tell people who use a client or worker in a child of fork().  */
+extern const char rp_party_inherited[];
+
 #endif

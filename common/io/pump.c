@@ -28,6 +28,7 @@
 #include "common/base/list.h"
 #include "common/io/alarm.h"
 #include "common/io/clock.h"
+#include "common/io/process.h"
 
 /*  One thread inside rp_pump_wait; it lives on that thread's stack.  */
 typedef struct {
@@ -42,6 +43,7 @@ typedef struct {
 struct rp_pump {
     rp_pump_owner_t functions;
     void *owner;
+    unsigned process; /* where the keeper lives */
     pthread_mutex_t lock;
     int kick;         /* eventfd: wakes the leader */
     rp_alarm_t alarm; /* the leader's */
@@ -312,6 +314,9 @@ static void s_deliver (rp_pump_t *self)
             return;
         s_release (self);
         self->functions.deliver (self->owner);
+        if (rp_pump_is_inherited (self))
+            pthread_exit (
+              NULL); // a callback forked, and returned in the child: nothing is left to do there
         s_lock (self);
     }
 }
@@ -419,7 +424,10 @@ rp_pump_t *rp_pump_new (const rp_pump_owner_t *functions, void *owner)
     self->kick = eventfd (0, EFD_NONBLOCK | EFD_CLOEXEC);
     self->keeper_alarm = eventfd (0, EFD_NONBLOCK | EFD_CLOEXEC);
     bool made = rp_alarm_init (&self->alarm) && self->kick >= 0 && self->keeper_alarm >= 0;
-    int rc = made ? s_init_lock (self) : errno;
+    int rc = made ? rp_process_watch () : errno;
+    self->process = rp_process_number ();
+    if (rc == 0)
+        rc = s_init_lock (self);
     if (rc == 0) {
         rc = s_start_keeper (self);
         if (rc == 0)
@@ -436,6 +444,11 @@ void rp_pump_destroy (rp_pump_t **self_p)
     rp_pump_t *self = *self_p;
     if (!self)
         return;
+    if (rp_pump_is_inherited (self)) {
+        *self_p = NULL;
+        s_free (self); // the lock may be held by a thread that is not here
+        return;
+    }
     s_lock (self);
     self->ending = true;
     s_write (self->keeper_alarm);
@@ -446,9 +459,27 @@ void rp_pump_destroy (rp_pump_t **self_p)
     s_free (self);
 }
 
-void rp_pump_lock (rp_pump_t *self)
+bool rp_pump_is_inherited (const rp_pump_t *self)
 {
+    return self->process != rp_process_number ();
+}
+
+bool rp_pump_lock_inherited (rp_pump_t *self)
+{
+    return pthread_mutex_trylock (&self->lock) == 0;
+}
+
+void rp_pump_unlock_inherited (rp_pump_t *self)
+{
+    s_unlock (self);
+}
+
+bool rp_pump_lock (rp_pump_t *self)
+{
+    if (rp_pump_is_inherited (self))
+        return false;
     s_lock (self);
+    return true;
 }
 
 void rp_pump_unlock (rp_pump_t *self)
@@ -507,7 +538,8 @@ bool rp_pump_is_keeper (const rp_pump_t *self)
 
 void rp_pump_kick (rp_pump_t *self)
 {
-    s_write (self->kick);
+    if (!rp_pump_is_inherited (self)) // a child would wake its parent
+        s_write (self->kick);
 }
 
 void rp_pump_set_background (rp_pump_t *self)

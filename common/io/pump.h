@@ -59,11 +59,22 @@ typedef struct {
 rp_pump_t *rp_pump_new (const rp_pump_owner_t *functions, void *owner);
 
 /*  Ends the keeper. Nobody may be inside any other function, but deliver. Nulls *self_p when the
-    keeper has ended; NULL is allowed.  */
+    keeper has ended; NULL is allowed. In a child of fork(), only frees.  */
 void rp_pump_destroy (rp_pump_t **self_p);
 
-/*  Takes the lock.  */
-void rp_pump_lock (rp_pump_t *self);
+/*  Takes the lock. False, and nothing was taken, in a child of fork(): there the pump stands still
+    for good, because its threads are the parent's, and what it would wake or send through is the
+    parent's too.  */
+bool rp_pump_lock (rp_pump_t *self);
+
+/*  True in a child of fork() that was made after the pump.  */
+bool rp_pump_is_inherited (const rp_pump_t *self);
+
+/*  In such a child: takes the lock if it was free when fork() came, and what it guards is whole
+    then; it must be released by rp_pump_unlock_inherited. False: a thread that is not here was in
+    the middle of it.  */
+bool rp_pump_lock_inherited (rp_pump_t *self);
+void rp_pump_unlock_inherited (rp_pump_t *self);
 
 /*  Turns, wakes whom it concerns, and releases the lock.  */
 void rp_pump_unlock (rp_pump_t *self);

@@ -16,7 +16,13 @@
 
     Threads: every function on a client, a call or a conversation may be used from several threads
     at once, except new, destroy and the setters, which want to be alone with their object. Replies
-    belong to whoever got them. After fork(), a client must not be used in the child.
+    belong to whoever got them.
+
+    fork(): a client belongs to the process that made it. In a child, every function on it returns
+    RP_CLOSED at once (rp_client_fd -1, rp_client_open 0), and rp_client_destroy frees it without a
+    word to the broker and without running callbacks; the parent notices nothing. A child that wants
+    to call makes a client of its own. The connection's descriptors stay open in the child until it
+    ends or calls exec.
 
     A consuming function takes a pointer to a pointer (rp_call_t **call_p). On success *call_p is
     NULL afterwards; on failure it is untouched and still the caller's.

@@ -20,7 +20,12 @@
     Threads: a task belongs to one thread at a time, and may be replied to from any.
     rp_worker_receive may be called from several threads. rp_worker_drain and rp_worker_stop may be
     called from any thread, and from a signal handler. new, destroy and the setters want to be alone
-    with their object. After fork(), a worker must not be used in the child.
+    with their object.
+
+    fork(): a worker and its tasks belong to the process that made them. In a child, every function
+    on them returns RP_CLOSED at once (rp_worker_fd -1; drain and stop do nothing), rp_worker_run
+    too if a handler returns there, and rp_worker_destroy frees the worker without a word to the
+    brokers; the parent notices nothing. A child that wants to serve makes a worker of its own.
 */
 
 #ifndef RIPOSTE_WORKER_H
