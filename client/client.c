@@ -219,7 +219,21 @@ int rp_client_set_name (rp_client_t *self, const char *name)
     return RP_OK;
 }
 
+int rp_client_set_interruptible (rp_client_t *self, bool interruptible)
+{
+    uint32_t value = self->interruptible;
+    int rc = s_set (self, &value, interruptible, 0, 1);
+    self->interruptible = value != 0;
+    return rc;
+}
+
 /*  ---- The connection ------------------------------------------------------------------------- */
+
+/*  With the lock held. True if a signal came, and is to end the wait.  */
+static bool s_wait_on (rp_client_t *self, const void *subject, int64_t until)
+{
+    return rp_pump_wait_on (self->pump, subject, until) != 0 && self->interruptible;
+}
 
 int rp_client_connect (rp_client_t *self, uint32_t timeout_ms)
 {
@@ -237,7 +251,7 @@ int rp_client_connect (rp_client_t *self, uint32_t timeout_ms)
             rc = (int) self->core.refusal;
         else if (waited && rp_clock_us () >= until)
             rc = RP_NO_BROKER;
-        else if (rp_pump_wait_on (self->pump, &self->core.link, until) != 0)
+        else if (s_wait_on (self, &self->core.link, until))
             rc = RP_INTERRUPTED;
         waited = true;
     }
@@ -297,7 +311,7 @@ int rp_client_perform (rp_client_t *self, rp_call_t **call_p, rp_reply_t **reply
         return rc;
     }
     while (!call->done)
-        if (rp_pump_wait_on (self->pump, call, INT64_MAX) != 0 && !call->done) {
+        if (s_wait_on (self, call, INT64_MAX) && !call->done) {
             s_abandon (self, call);
             return RP_INTERRUPTED;
         }
@@ -376,7 +390,7 @@ int rp_client_collect (rp_client_t *self, uint32_t timeout_ms, rp_reply_t **repl
             rc = RP_CLOSED;
         else if (waited && rp_clock_us () >= until)
             rc = RP_TIMED_OUT;
-        else if (rp_pump_wait_on (self->pump, &self->ended, until) != 0)
+        else if (s_wait_on (self, &self->ended, until))
             rc = RP_INTERRUPTED;
         else
             call = s_take_ended (self);

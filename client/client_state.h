@@ -92,6 +92,7 @@ struct rp_client {
     char name[RP_PEER_NAME_MAX + 1];
     uint32_t timeout_ms;
     uint8_t attempts;
+    bool interruptible;
     void *context;
     rp_pump_t *pump;
 

@@ -198,6 +198,14 @@ int rp_worker_set_name (rp_worker_t *self, const char *name)
     return RP_OK;
 }
 
+int rp_worker_set_interruptible (rp_worker_t *self, bool interruptible)
+{
+    int status = s_may_set (self);
+    if (status == RP_OK)
+        self->interruptible = interruptible;
+    return status;
+}
+
 int rp_worker_on_conversation_end (rp_worker_t *self, rp_conversation_end_fn *function, void *arg)
 {
     int status = s_may_set (self);
@@ -311,7 +319,7 @@ static int s_take (rp_worker_t *self, int64_t until, rp_task_t **task_p)
             return status == RP_OK ? RP_CLOSED : status;
         if (waited && rp_clock_us () >= until)
             return RP_TIMED_OUT;
-        if (rp_pump_wait (self->pump, until) != 0)
+        if (rp_pump_wait (self->pump, until) != 0 && self->interruptible)
             return RP_INTERRUPTED;
     }
 }

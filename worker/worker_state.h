@@ -63,6 +63,7 @@ struct rp_worker {
     char name[RP_PEER_NAME_MAX + 1];
     rp_worker_config_t config;
     uint32_t threads;
+    bool interruptible;
     rp_conversation_end_fn *on_end;
     void *on_end_arg;
     rp_worker_notice_fn *on_notice;

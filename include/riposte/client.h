@@ -67,18 +67,22 @@ RP_EXPORT void rp_client_destroy (rp_client_t **self_p);
     heartbeat_ms    interval proposed to the broker: 50 to 60,000; default 2,000
     max_open        requests open at once, more draw RP_FULL: 1 to 1,000,000; default 10,000
     retry_budget    retries allowed per 100 requests (see rp_call_set_attempts): 0 to 1,000; default 20
-    name            what the broker's log shows for this client: up to 63 bytes; default HOST-PID  */
+    name            what the broker's log shows for this client: up to 63 bytes; default HOST-PID
+    interruptible   a signal that a handler caught in a waiting thread ends its wait with RP_INTERRUPTED, with
+                    SA_RESTART or without; default false: waits go on, so that profilers and interval timers do
+                    no harm. A signal just before a wait begins does not end it  */
 RP_EXPORT int rp_client_set_timeout_ms (rp_client_t *self, uint32_t timeout_ms);
 RP_EXPORT int rp_client_set_attempts (rp_client_t *self, uint8_t attempts);
 RP_EXPORT int rp_client_set_heartbeat_ms (rp_client_t *self, uint32_t heartbeat_ms);
 RP_EXPORT int rp_client_set_max_open (rp_client_t *self, uint32_t max_open);
 RP_EXPORT int rp_client_set_retry_budget (rp_client_t *self, uint32_t percent);
 RP_EXPORT int rp_client_set_name (rp_client_t *self, const char *name);
+RP_EXPORT int rp_client_set_interruptible (rp_client_t *self, bool interruptible);
 
-/*  Waits until a broker has welcomed this client. Not needed before a call: a request waits for
-    the connection as long as its deadline allows.
-    RP_OK; RP_NO_BROKER when timeout_ms passed; RP_DENIED, RP_INVALID when the broker refused this
-    client for good (see rp_client_last_error); RP_INTERRUPTED.  */
+/*  Waits until a broker has welcomed this client. Not needed before a call: a request waits for the
+    connection as long as its deadline allows. RP_OK; RP_NO_BROKER when timeout_ms passed;
+    RP_DENIED, RP_INVALID when the broker refused this client for good (see rp_client_last_error);
+    RP_INTERRUPTED (see rp_client_set_interruptible).  */
 RP_EXPORT int rp_client_connect (rp_client_t *self, uint32_t timeout_ms);
 
 /*  Returns why the last connection attempt failed or the last connection ended, for messages to
@@ -89,7 +93,7 @@ RP_EXPORT const char *rp_client_last_error (rp_client_t *self, char *buffer, siz
     is 0; it is copied.
     RP_OK: *reply_p is the reply, whatever its status, and the caller's to destroy.
     Otherwise *reply_p is NULL: RP_USAGE (service name), RP_FULL, RP_NO_MEMORY, RP_CLOSED,
-    RP_INTERRUPTED (a signal arrived; the request was cancelled).  */
+    RP_INTERRUPTED (a signal arrived, of one who is interruptible; the request was cancelled).  */
 RP_EXPORT int rp_client_call (
   rp_client_t *self, const char *service, const void *body, size_t size, rp_reply_t **reply_p);
 

@@ -67,12 +67,16 @@ RP_EXPORT void rp_worker_destroy (rp_worker_t **self_p);
     heartbeat_ms    interval proposed to the brokers: 50 to 60,000; default 1,000. A worker that holds
                     nothing speaks after one and a half, and is lost after three all the same
     drain_ms        limit of rp_worker_drain: 0 to 86,400,000; default 30,000
-    name            what people see: up to 63 bytes; default HOST-PID  */
+    name            what people see: up to 63 bytes; default HOST-PID
+    interruptible   a signal that a handler caught in a thread inside rp_worker_receive ends it with
+                    RP_INTERRUPTED, with SA_RESTART or without; default false: it goes on waiting. A signal
+                    handler that calls rp_worker_drain or rp_worker_stop needs it not  */
 RP_EXPORT int rp_worker_set_slots (rp_worker_t *self, uint32_t slots);
 RP_EXPORT int rp_worker_set_threads (rp_worker_t *self, uint32_t threads);
 RP_EXPORT int rp_worker_set_heartbeat_ms (rp_worker_t *self, uint32_t heartbeat_ms);
 RP_EXPORT int rp_worker_set_drain_ms (rp_worker_t *self, uint32_t drain_ms);
 RP_EXPORT int rp_worker_set_name (rp_worker_t *self, const char *name);
+RP_EXPORT int rp_worker_set_interruptible (rp_worker_t *self, bool interruptible);
 
 /*  Called when a conversation has ended (its client ended it, went away, or idled too long), or
     the connection it came over was lost, so that state kept for it can be freed. Runs on a thread
@@ -97,9 +101,9 @@ typedef void (rp_handler_fn) (rp_task_t **task_p, void *arg);
     registration for good (see rp_worker_last_error); RP_NO_MEMORY; RP_SYSTEM.  */
 RP_EXPORT int rp_worker_run (rp_worker_t *self, rp_handler_fn *handler, void *arg);
 
-/*  Takes the next task, waits up to timeout_ms. RP_OK: *task_p is the caller's.
-    RP_TIMED_OUT; RP_INTERRUPTED (a signal); RP_CLOSED (drained or stopped); RP_DENIED, RP_INVALID
-    as above.  */
+/*  Takes the next task, waits up to timeout_ms. RP_OK: *task_p is the caller's. RP_TIMED_OUT;
+    RP_INTERRUPTED (a signal, if interruptible); RP_CLOSED (drained or stopped); RP_DENIED,
+    RP_INVALID as above.  */
 RP_EXPORT int rp_worker_receive (rp_worker_t *self, uint32_t timeout_ms, rp_task_t **task_p);
 
 /*  Returns a descriptor that is readable when rp_worker_receive (self, 0, …) has something to say

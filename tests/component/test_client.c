@@ -308,18 +308,88 @@ static void a_cancelled_request_ends_with_what_the_broker_says (void **state)
     pair_end (&pair);
 }
 
-static void s_nothing (int number)
+static atomic_int s_signals;
+
+static void s_count_signal (int number)
 {
     (void) number;
+    s_signals++;
+}
+
+/*  Sends signals to a thread until so many have come, or it has nothing to do any more.  */
+static void s_signal_often (caller_t *caller, int times)
+{
+    for (int tries = 0; tries < PATIENCE_MS && s_signals < times && !caller->over; tries++) {
+        pthread_kill (caller->thread, SIGUSR1);
+        poll (NULL, 0, 1);
+    }
+}
+
+/*  Profilers and interval timers send them to whoever runs.  */
+static void a_signal_that_nobody_asked_for_does_not_end_a_call (void **state)
+{
+    (void) state;
+    struct sigaction action = {.sa_handler = s_count_signal, .sa_flags = SA_RESTART};
+    sigaction (SIGUSR1, &action, NULL);
+    client_pair_t pair;
+    pair_begin (&pair);
+    s_signals = 0;
+    caller_t caller;
+    caller_start (&caller, pair.client, rp_call_new ("echo", "long", 4));
+    puppet_greet (pair.broker);
+    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
+    caller_t second; // one leads, the other follows
+    caller_start (&second, pair.client, rp_call_new ("echo", "long", 4));
+    puppet_send (
+      pair.broker, (rp_head_t){.command = RP_COMMAND_HEARTBEAT}, NULL, 0); // both are awake once
+    s_signal_often (&caller, 20);
+    s_signal_often (&second, 40);
+    assert_false (caller.over || second.over);
+    puppet_reply (pair.broker, RP_OK, "first");
+    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
+    puppet_reply (pair.broker, RP_OK, "second");
+    rp_reply_t *reply = caller_end (&caller);
+    rp_reply_destroy (&reply);
+    reply = caller_end (&second);
+    rp_reply_destroy (&reply);
+    pair_end (&pair);
+}
+
+static void *s_wait_in_vain (void *arg)
+{
+    caller_t *self = arg;
+    self->rc = rp_client_connect (self->client, 300);
+    if (self->rc == RP_NO_BROKER)
+        self->rc = rp_client_collect (self->client, 300, &self->reply);
+    self->over = true;
+    return NULL;
+}
+
+static void nor_a_connect_or_a_collect_before_its_time (void **state)
+{
+    (void) state;
+    struct sigaction action = {.sa_handler = s_count_signal, .sa_flags = SA_RESTART};
+    sigaction (SIGUSR1, &action, NULL);
+    client_pair_t pair;
+    pair_begin (&pair);
+    pair_submit (pair.client, "never answered");
+    caller_t caller = {.client = pair.client};
+    assert_int_equal (pthread_create (&caller.thread, NULL, s_wait_in_vain, &caller), 0);
+    s_signals = 0;
+    s_signal_often (&caller, PATIENCE_MS);
+    pthread_join (caller.thread, NULL);
+    assert_int_equal (caller.rc, RP_TIMED_OUT);
+    pair_end (&pair);
 }
 
 static void a_signal_interrupts_a_call_which_stays_the_callers (void **state)
 {
     (void) state;
-    struct sigaction action = {.sa_handler = s_nothing};
+    struct sigaction action = {.sa_handler = s_count_signal};
     sigaction (SIGUSR1, &action, NULL);
     client_pair_t pair;
     pair_begin (&pair);
+    assert_int_equal (rp_client_set_interruptible (pair.client, true), RP_OK);
     caller_t caller;
     caller_start (&caller, pair.client, rp_call_new ("echo", "again", 5));
     puppet_greet (pair.broker);
@@ -456,6 +526,8 @@ int main (void)
       cmocka_unit_test (a_callback_gets_its_reply_and_collect_does_not),
       cmocka_unit_test (the_descriptor_is_readable_while_there_is_something_to_collect),
       cmocka_unit_test (a_cancelled_request_ends_with_what_the_broker_says),
+      cmocka_unit_test (a_signal_that_nobody_asked_for_does_not_end_a_call),
+      cmocka_unit_test (nor_a_connect_or_a_collect_before_its_time),
       cmocka_unit_test (a_signal_interrupts_a_call_which_stays_the_callers),
       cmocka_unit_test (destroying_says_bye_and_cancels_what_is_open),
       cmocka_unit_test (destroying_does_not_wait_for_a_broker_that_is_not_there),

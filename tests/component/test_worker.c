@@ -842,13 +842,30 @@ static void s_end_signals (s_sender_t *self)
     pthread_join (self->thread, NULL);
 }
 
+/*  Profilers and interval timers send them to whoever runs.  */
+static void a_signal_that_nobody_asked_for_does_not_end_receive (void **state)
+{
+    (void) state;
+    struct sigaction action = {.sa_handler = s_do_nothing, .sa_flags = SA_RESTART};
+    assert_int_equal (sigaction (SIGUSR1, &action, NULL), 0);
+    fake_broker_t *broker = fake_broker_new ();
+    rp_worker_t *worker = s_register (broker, 1);
+    s_sender_t sender;
+    rp_task_t *task;
+    s_start_signals (&sender);
+    assert_int_equal (rp_worker_receive (worker, 200, &task), RP_TIMED_OUT);
+    s_end_signals (&sender);
+    s_end (&broker, &worker);
+}
+
 static void a_signal_interrupts_receive_and_may_stop_run (void **state)
 {
     (void) state;
     struct sigaction action = {.sa_handler = s_do_nothing};
     assert_int_equal (sigaction (SIGUSR1, &action, NULL), 0);
     fake_broker_t *broker = fake_broker_new ();
-    rp_worker_t *worker = s_register (broker, 1);
+    rp_worker_t *worker = s_new_worker (broker, 1);
+    assert_int_equal (rp_worker_set_interruptible (worker, true), RP_OK);
     s_sender_t sender;
     rp_task_t *task;
     s_start_signals (&sender);
@@ -893,6 +910,7 @@ int main (void)
       cmocka_unit_test (wrong_arguments_are_refused),
       cmocka_unit_test (once_started_it_keeps_its_settings_and_its_mode),
       cmocka_unit_test (drained_before_it_began_it_ends_at_once),
+      cmocka_unit_test (a_signal_that_nobody_asked_for_does_not_end_receive),
       cmocka_unit_test (a_signal_interrupts_receive_and_may_stop_run),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
