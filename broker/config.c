@@ -232,8 +232,37 @@ static void s_take_error (rp_zpl_place_t place, const char *message, void *arg)
     s_complain (arg, place, "%s", message);
 }
 
+/*  Settings that had another name once: who still uses it is told the new one.  */
+static const char *const s_renamed[][2] = {
+  {"limits/strangers", "limits/pending_connections"},
+  {"limits/greeting", "limits/pending_timeout"},
+  {"limits/peer_backlog", "limits/connection_backlog"},
+  {"limits/peer_backlog_bytes", "limits/connection_backlog_bytes"},
+  {"limits/guest_deadline", "limits/foreign_deadline"},
+  {"limits/guest_attempts", "limits/foreign_attempts"},
+  {"limits/guest_attempt", "limits/foreign_attempt"},
+  {"limits/guest_errors", "limits/foreign_errors"},
+  {"limits/guest_window", "limits/foreign_window"},
+  {"limits/guest_heartbeat", "limits/foreign_heartbeat"},
+};
+
+/*  The name that a setting has now; NULL if it was never another.  */
+static const char *s_new_name (const char *path)
+{
+    for (size_t index = 0; index < sizeof s_renamed / sizeof *s_renamed; index++) {
+        if (strcmp (path, s_renamed[index][0]) == 0)
+            return s_renamed[index][1];
+    }
+    return NULL;
+}
+
 static void s_complain_unknown (s_reader_t *self, const rp_zpl_item_t *item)
 {
+    const char *renamed = s_new_name (item->path);
+    if (renamed) {
+        s_complain (self, item->name_at, "%s is called %s now", item->path, renamed);
+        return;
+    }
     const char *nearest = NULL;
     size_t best = S_SUGGESTION_DISTANCE + 1;
     for (size_t index = 0; index < S_OTHER_COUNT + S_LIMIT_COUNT; index++) {

@@ -1,8 +1,8 @@
-/*  Intake: from messages as they come to events for the core.
+/*  Receive: from messages as they come to events for the core.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Who sends is told by the routing id (and the gate), what protocol that is by the session, or by
+    Who sends is told by the routing id (and the listener), what protocol that is by the session, or by
     the first frames of somebody who has none. A foreign peer's first message says HELLO for it.
 */
 
@@ -103,7 +103,7 @@ static void s_take_bundle (
 /*  ---- Foreign peers
     ---------------------------------------------------------------------------------  */
 
-/*  What cannot be taken from a foreign peer. Whoever has a session is dismissed; a worker without
+/*  What cannot be taken from a foreign peer. A session ends; a worker without
     one is told so in its own words. REP workers are one session, which does not end because one of
     them erred.  */
 static void s_refuse_foreign (rp_server_t *self,

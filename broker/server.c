@@ -26,7 +26,7 @@
 /*  Messages kept for reuse: what a burst has in flight, at about 150 bytes each.  */
 #define S_SPARE_MESSAGES 65536u
 
-/*  What other threads wish goes through an eventfd, which adds up.  */
+/*  Commands of other threads go through an eventfd, which adds up.  */
 #define S_COMMAND_DRAIN 1u
 #define S_COMMAND_STOP ((uint64_t) 1 << 32)
 
@@ -180,7 +180,7 @@ const char *rp_server_endpoint (const rp_server_t *self, size_t index)
 
 static void s_command (rp_server_t *self, uint64_t command)
 {
-    // Fails only when wishes without number have been made and not been read.
+    // Fails only when commands without number were given and not read.
     if (write (self->polled[RP_POLL_COMMANDS].fd, &command, sizeof command)
         != (ssize_t) sizeof command)
         return;
@@ -325,7 +325,7 @@ static bool s_settle (rp_server_t *self, int64_t now)
     return any;
 }
 
-/*  Receives what has come through one gate. True if there may be more. A bundle counts for what is
+/*  Receives what has come through one listener. True if there may be more. A bundle counts for what is
     in it, so that time passes for all.  */
 static bool s_receive_batch (rp_server_t *self, rp_listener_t *listener, int64_t *now)
 {
@@ -462,7 +462,7 @@ static int64_t s_abort_pending (rp_server_t *self, int64_t now)
     size_t count = rp_pending_tick (&self->pending, &self->connections, now, &next);
     if (count > 0)
         rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_REFUSED, now, NULL,
-          "%zu connections were cut: they began no session in time (limits strangers, greeting)",
+          "%zu connections were cut: they began no session in time (limits pending_connections, pending_timeout)",
           count);
     return next;
 }
@@ -504,7 +504,7 @@ static int64_t s_earlier (int64_t one, int64_t other)
     return one < other ? one : other;
 }
 
-/*  Receives from every gate. True if there may be more.  */
+/*  Receives from every listener. True if there may be more.  */
 static bool s_receive_all (rp_server_t *self, int64_t *now)
 {
     bool more = false;

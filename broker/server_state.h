@@ -2,7 +2,7 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    server.c is the loop, and all that is not a message; intake.c makes events of messages.
+    server.c is the loop, and all that is not a message; receive.c makes events of messages.
 */
 
 #ifndef RP_SERVER_STATE_H
@@ -35,7 +35,7 @@ struct rp_server {
     rp_listener_t listeners[RP_LISTENERS_MAX];
     size_t listener_count;
     struct pollfd
-      polled[RP_POLL_LISTENERS + 2 * RP_LISTENERS_MAX]; /* of each gate its socket and monitor */
+      polled[RP_POLL_LISTENERS + 2 * RP_LISTENERS_MAX]; /* of each listener its socket and monitor */
     rp_alarm_t alarm;
     rp_dispatch_t *core;
     rp_actions_t actions;

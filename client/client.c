@@ -263,7 +263,7 @@ const char *rp_client_last_error (rp_client_t *self, char *buffer, size_t size)
 {
     if (!rp_pump_lock (self->pump)) {
         if (size > 0)
-            snprintf (buffer, size, "%s", rp_party_inherited);
+            snprintf (buffer, size, "%s", rp_endpoint_list_inherited);
         return buffer;
     }
     if (size > 0)

@@ -70,7 +70,7 @@ typedef enum {
     RP_END_TOO_LARGE, /* TOO_LARGE: over what the broker said it takes */
     RP_END_REFUSED,   /* DENIED, INVALID: every broker refused this client */
     RP_END_WITHDRAWN, /* CANCELLED before a worker could have it, or the client was closed */
-    RP_END_TALK_OVER, /* CONVERSATION_LOST: the conversation was over before it was sent */
+    RP_END_CONVERSATION_OVER, /* CONVERSATION_LOST: the conversation was over before it was sent */
 } rp_exchange_end_t;
 
 typedef struct rp_exchange rp_exchange_t;

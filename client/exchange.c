@@ -217,7 +217,7 @@ bool rp_exchange_send (
         return false;
     }
     if (exchange->conversation && s_conversation_is_over (exchange)) {
-        rp_exchange_finish (core, exchange, RP_CONVERSATION_LOST, RP_END_TALK_OVER, now);
+        rp_exchange_finish (core, exchange, RP_CONVERSATION_LOST, RP_END_CONVERSATION_OVER, now);
         return false;
     }
     if (core->max_body && exchange->size > core->max_body) {

@@ -69,7 +69,7 @@ char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
             return s_format ("%s; check the endpoint and this client's name", s_error (core));
         case RP_END_WITHDRAWN:
             return s_format ("withdrawn by the client");
-        case RP_END_TALK_OVER:
+        case RP_END_CONVERSATION_OVER:
             return s_format (
               "its conversation was over before it was sent; the next request begins anew");
         case RP_END_REPLY:

@@ -209,9 +209,9 @@ static void serve (rp_task_t **task_p, void *arg)
       .tv_nsec = (long) (site->delay_ms % 1000 * 1000000)};
     nanosleep (&delay, NULL);
 
-    visit_t stranger = {0}; // without a conversation nothing is remembered
+    visit_t nobody = {0}; // without a conversation nothing is remembered
     uint64_t conversation = rp_task_conversation (*task_p);
-    visit_t *visit = conversation ? visit_of (site, conversation) : &stranger;
+    visit_t *visit = conversation ? visit_of (site, conversation) : &nobody;
     char *text = text_of (*task_p);
     page_t reply = {.size = 0};
     if (visit && text) {

@@ -466,7 +466,7 @@ const char *rp_worker_last_error (rp_worker_t *self, char *buffer, size_t size)
 {
     if (!rp_pump_lock (self->pump)) {
         if (size > 0)
-            snprintf (buffer, size, "%s", rp_party_inherited);
+            snprintf (buffer, size, "%s", rp_endpoint_list_inherited);
         return buffer;
     }
     if (size > 0)

@@ -360,7 +360,7 @@ static void s_bye (
         rp_worker_core_failed (self, index, why, now, random);
 }
 
-/*  Tells the broker what the pace is.  */
+/*  Tells the broker what window is asked for and how long a request takes.  */
 static void s_credit (rp_worker_core_t *self, uint32_t index, int64_t now)
 {
     rp_worker_session_t *session = &self->sessions[index];

@@ -64,7 +64,7 @@ rp_service_t *rp_service_get (rp_dispatch_t *self, const char *name, size_t size
     return service;
 }
 
-static void s_forget (rp_dispatch_t *self, rp_service_t *service)
+static void s_remove (rp_dispatch_t *self, rp_service_t *service)
 {
     rp_timer_end (self, &service->timer);
     rp_table_remove (&self->services_by_name, service->hash, service);
@@ -150,7 +150,7 @@ void rp_service_settle (rp_dispatch_t *self)
         service->dirty = false;
         s_schedule (self, service);
         if (!s_is_needed (self, service))
-            s_forget (self, service);
+            s_remove (self, service);
     }
 }
 

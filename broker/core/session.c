@@ -237,18 +237,18 @@ void rp_session_close_invalid (rp_dispatch_t *self, rp_session_t *session, const
         return;
     self->stats.protocol_errors++;
     rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_BAD, rp_session_id (session),
-      rp_actions_format (self->actions, "%s %s broke the protocol and was dismissed: %s",
+      rp_actions_format (self->actions, "%s %s broke the protocol, its session ends: %s",
         session->role == RP_ROLE_WORKER ? "worker" : "client", session->name, text));
     s_bye (self, rp_session_id (session), RP_INVALID, text);
     rp_session_end (self, session, RP_ACTION_UNBIND);
 }
 
-void rp_session_close_later (rp_dispatch_t *self, rp_session_t *session, const char *why, bool cut)
+void rp_session_close_later (rp_dispatch_t *self, rp_session_t *session, const char *why, bool abort)
 {
     if (session->ending)
         return;
     session->ending = why;
-    session->cut = cut;
+    session->abort = abort;
     rp_record_session (self, RP_RECORD_DRAIN, session);
     rp_list_append (&self->ending, &session->ending_node);
     if (session->role == RP_ROLE_WORKER)
@@ -324,7 +324,7 @@ void rp_session_end_closing (rp_dispatch_t *self)
     rp_list_node_t *node;
     while ((node = rp_list_first (&self->ending))) {
         rp_session_t *session = RP_CONTAINER (node, rp_session_t, ending_node);
-        rp_session_end (self, session, session->cut ? RP_ACTION_ABORT : RP_ACTION_UNBIND);
+        rp_session_end (self, session, session->abort ? RP_ACTION_ABORT : RP_ACTION_UNBIND);
     }
 }
 
@@ -335,7 +335,7 @@ void rp_session_close (
         return;
     s_bye (self, rp_session_id (session), status, text);
     session->ending = text;
-    session->cut = false;
+    session->abort = false;
     rp_record_session (self, RP_RECORD_DRAIN, session);
     rp_list_append (&self->ending, &session->ending_node);
     if (session->role == RP_ROLE_WORKER)

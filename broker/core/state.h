@@ -63,7 +63,7 @@ struct rp_session {
     rp_timer_t timer;
     rp_list_node_t ending_node; /* in self->ending while ending != NULL */
     const char *ending;         /* why the session is to end at the next tick */
-    bool cut;                   /* … and its connection with it */
+    bool abort;                 /* … and its connection with it */
     bool draining;
     rp_role_t role;
     uint8_t probes_left;

@@ -37,7 +37,7 @@ typedef struct {
     rp_envelopes_t envelopes;
     rp_list_t sessions;
     rp_message_pool_t *pool;   /* not owned */
-    const rp_limits_t *limits; /* not owned; the guest_* of them */
+    const rp_limits_t *limits; /* not owned; the foreign_* of them */
     uint64_t bad[RP_DIALECT_ERROR_COUNT];
     uint64_t joined[RP_DIALECT_COUNT]; /* sessions ever */
     uint64_t there[RP_DIALECT_COUNT];  /* sessions now */

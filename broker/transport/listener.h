@@ -12,9 +12,9 @@
     prefix with the listener's number. A peer may choose any routing id, also one that begins like a
     prefix; on listener 0 such a one gets a prefix too.
 
-    How many REP workers are connected is known from what the monitor of their gate tells. It does
+    How many REP workers are connected is known from what the monitor of their listener tells. It does
     not say whose handshake was done, and of a peer of the wrong type only that it came and went; so
-    a gate keeps the descriptors of those of whom it is not known. Peers older than ZMTP 3.0 do not
+    a listener keeps the descriptors of those of whom it is not known. Peers older than ZMTP 3.0 do not
     count.
 
     Thread-safety: none.
@@ -88,7 +88,7 @@ const void *rp_listener_key (const rp_listener_t *self,
   size_t *size,
   uint8_t buffer[RP_LISTENER_KEY_MAX]);
 
-/*  The number of the gate that a key belongs to.  */
+/*  The number of the listener that a key belongs to.  */
 uint8_t rp_listener_of_key (const void *key, size_t size);
 
 /*  The routing id in a key. NULL if messages go without one (RP_LISTENER_BACK).  */

@@ -381,10 +381,10 @@ static void s_admit (rp_outbox_t *self, rp_session_id_t session, rp_sender_t *se
 
 /*  The session is over. What waits for a peer that left by itself nobody reads any more; and it
     would count for nobody, if the peer greeted again on the same connection.  */
-static void s_forget (rp_outbox_t *self, rp_session_id_t session, bool cut, bool closed)
+static void s_unbind (rp_outbox_t *self, rp_session_id_t session, bool abort, bool closed)
 {
     rp_outbox_empty (self);
-    if (cut || (!closed && rp_connections_is_unread (self->connections, session)))
+    if (abort || (!closed && rp_connections_is_unread (self->connections, session)))
         rp_connections_abort (self->connections, session);
     rp_foreign_session_t *foreign = rp_connections_foreign (self->connections, session);
     if (foreign)
@@ -406,10 +406,10 @@ void rp_outbox_carry_out (rp_outbox_t *self, const rp_action_t *action, rp_sende
                 s_send_back (self, action, sender);
             break;
         case RP_ACTION_ABORT:
-            s_forget (self, action->session, true, false);
+            s_unbind (self, action->session, true, false);
             break;
         case RP_ACTION_UNBIND:
-            s_forget (self, action->session, false, action->keep);
+            s_unbind (self, action->session, false, action->keep);
             break;
         case RP_ACTION_DROP:
             s_drop (self, action->payload);

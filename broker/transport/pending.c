@@ -73,7 +73,7 @@ void rp_pending_remove (rp_pending_t *self, int descriptor)
 size_t rp_pending_tick (
   rp_pending_t *self, const rp_connections_t *connections, int64_t now, int64_t *next)
 {
-    size_t cut = 0;
+    size_t aborted = 0;
     const rp_pending_connection_t *pending;
     *next = INT64_MAX;
     while (self->count > self->left_alone && (pending = s_first (self))) {
@@ -83,8 +83,8 @@ size_t rp_pending_tick (
         }
         rp_session_id_t session = rp_connections_by_descriptor (connections, pending->descriptor);
         if (session.v == 0 && rp_connections_abort_socket (pending->descriptor, pending->cookie))
-            cut++;
+            aborted++;
         rp_pending_remove (self, pending->descriptor);
     }
-    return cut;
+    return aborted;
 }

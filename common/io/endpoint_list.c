@@ -8,7 +8,7 @@
 
 #include "common/io/socket.h"
 
-const char rp_party_inherited[] =
+const char rp_endpoint_list_inherited[] =
   "it belongs to the process that made it, of which this is a child; make a new one here";
 
 size_t rp_endpoint_list_endpoints (char *text, const char **endpoints, size_t most)

@@ -14,10 +14,10 @@
     how many; 0 if there are more, or one cannot be connected to.  */
 size_t rp_endpoint_list_endpoints (char *text, const char **endpoints, size_t most);
 
-/*  Writes the name of a party that was given none: HOST-PID, cut to size.  */
+/*  Writes the name of a client or worker that was given none: HOST-PID, cut to size.  */
 void rp_endpoint_list_name (char *name, size_t size);
 
 /*  What to tell people who use a client or worker in a child of fork().  */
-extern const char rp_party_inherited[];
+extern const char rp_endpoint_list_inherited[];
 
 #endif

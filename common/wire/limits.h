@@ -79,7 +79,7 @@
     X (TIME, heartbeat_min, 50, 50, 60000, "shortest heartbeat interval granted to a peer")        \
     X (TIME, heartbeat_max, 60000, 50, 60000, "longest heartbeat interval granted to a peer")      \
     X (COUNT, pending_connections, 1000, 0, 1000000,                                               \
-      "connections without a session that are left alone; beyond it the oldest are cut after "     \
+      "connections without a session that are left alone; beyond it the oldest are closed after "  \
       "pending_timeout")                                                                           \
     X (TIME, pending_timeout, 10000, 100, 600000,                                                  \
       "how long a connection may be without a session when there are more than "                   \

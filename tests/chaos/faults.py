@@ -17,8 +17,8 @@ WORKERS = (("echo-1", "echo", False), ("echo-2", "echo", False), ("echo-3", "ech
 #: never hurt itself: it is the one that tells how much gets through.
 LOADS = (("steady", 8, 25, False, False), ("remote", 4, 25, True, False),
          ("victim-1", 2, 25, False, False), ("victim-2", 2, 25, False, False),
-         ("guest", 2, 15, False, True), ("guest-remote", 2, 15, True, True))
-HURT_LOADS = ("victim-1", "victim-2", "guest")
+         ("foreign", 2, 15, False, True), ("foreign-remote", 2, 15, True, True))
+HURT_LOADS = ("victim-1", "victim-2", "foreign")
 
 #: How often a worker dies, in seconds; and how often something else happens.
 KILL_EVERY = 1.0

@@ -87,11 +87,11 @@ class Histories:
     def _client(self, at, name, event, fields):
         if event == "submit":
             self.submits += 1
-            self.foreign_submits += name.startswith("guest")
+            self.foreign_submits += name.startswith("foreign")
             self._submitted[fields["req"]] = at
         elif event == "final":
             status = fields["status"]
-            foreign = name.startswith("guest")
+            foreign = name.startswith("foreign")
             (self.foreign_finals if foreign else self.finals)[status] += 1
             since = self._submitted.pop(fields["req"])
             if status == "OK":

@@ -546,7 +546,7 @@ static void s_what_waits_for_a_session_that_is_gone_goes_with_its_connection (vo
 }
 
 /*  Otherwise it could greet again on the same connection, and have as much more.  */
-static void s_who_leaves_with_something_unread_is_cut_but_not_who_is_dismissed (void **state)
+static void s_who_leaves_with_something_unread_is_cut_but_not_who_was_told_to_leave (void **state)
 {
     (void) state;
     for (int closed = 0; closed < 2; closed++) {
@@ -588,7 +588,7 @@ int main (void)
       S_BOUND_TEST (s_bundles_count_for_what_is_in_them),
       S_BOUND_TEST (s_requests_to_a_worker_are_not_bounded_here),
       S_BOUND_TEST (s_what_waits_for_a_session_that_is_gone_goes_with_its_connection),
-      S_BOUND_TEST (s_who_leaves_with_something_unread_is_cut_but_not_who_is_dismissed),
+      S_BOUND_TEST (s_who_leaves_with_something_unread_is_cut_but_not_who_was_told_to_leave),
     };
 #undef S_TEST
 #undef S_BOUND_TEST

@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 
 #define S_EVENTS_MAX 600u
 #define S_REQUESTS 24u
-#define S_TALKS 3u
+#define S_CONVERSATIONS 3u
 #define S_MS 1000
 #define S_SECOND 1000000
 #define S_GRACE (RP_DEADLINE_GRACE_MS * S_MS)
@@ -38,7 +38,7 @@ typedef struct {
     bytes_t bytes;
     rp_client_core_t core;
     s_request_t requests[S_REQUESTS];
-    rp_client_conversation_t conversations[S_TALKS];
+    rp_client_conversation_t conversations[S_CONVERSATIONS];
     uint64_t last_id;
     uint64_t late[8]; /* ids that were once used */
     unsigned late_count;
@@ -95,7 +95,7 @@ static void s_check_conversation (
         return;
     bytes_require (
       !conversation->over && head->conversation == conversation->key, "another's conversation");
-    for (unsigned index = 0; index < S_TALKS; index++)
+    for (unsigned index = 0; index < S_CONVERSATIONS; index++)
         bytes_require (conversation == &self->conversations[index]
                          || conversation->key != self->conversations[index].key,
           "two conversations under one name");
@@ -222,10 +222,10 @@ static void s_submit (s_world_t *self)
 {
     static const uint32_t timeouts[] = {0, 1, 20, 500, 3000, 3000, 60000, 60000};
     s_request_t *request = &self->requests[s_draw (self, S_REQUESTS)];
-    unsigned conversation = s_draw (self, 2 * S_TALKS);
+    unsigned conversation = s_draw (self, 2 * S_CONVERSATIONS);
     rp_exchange_t made = {
       .size = s_draw (self, 200),
-      .conversation = conversation < S_TALKS && !self->conversations[conversation].over
+      .conversation = conversation < S_CONVERSATIONS && !self->conversations[conversation].over
                         ? &self->conversations[conversation]
                         : NULL,
       .timeout_ms = timeouts[s_draw (self, 8)],
@@ -309,7 +309,7 @@ static void s_small (s_world_t *self)
 
 static void s_end_conversation (s_world_t *self)
 {
-    rp_client_conversation_t *conversation = &self->conversations[s_draw (self, S_TALKS)];
+    rp_client_conversation_t *conversation = &self->conversations[s_draw (self, S_CONVERSATIONS)];
     rp_head_t head;
     bool used = false;
     for (unsigned index = 0; index < S_REQUESTS; index++)

@@ -78,7 +78,7 @@ static void s_check_foreign (const rp_foreign_message_t *foreign, const frames_t
     bool named =
       foreign->command == RP_COMMAND_HELLO
       || (foreign->command == RP_COMMAND_REQUEST && foreign->dialect != RP_DIALECT_PLAIN);
-    s_require (foreign->dialect != RP_DIALECT_NATIVE, "a native guest");
+    s_require (foreign->dialect != RP_DIALECT_NATIVE, "a native foreign message");
     s_require (foreign->dialect < RP_DIALECT_COUNT, "a dialect that there is not");
     s_require ((foreign->name != NULL) == named, "a name that is missing, or too many");
     if (named) {
@@ -101,7 +101,7 @@ static void s_check_foreign (const rp_foreign_message_t *foreign, const frames_t
             s_require (foreign->worker && foreign->body == 0, "a client that talks like a worker");
             break;
         default:
-            s_require (0, "a command that guests do not have");
+            s_require (0, "a command that foreign protocols do not have");
     }
     s_require (foreign->envelope == 0, "a worker's envelope");
     s_require (!foreign->more || foreign->command == RP_COMMAND_REPLY, "a part of nothing");
@@ -189,7 +189,7 @@ static void s_run (unsigned port, const frames_t *message)
         rp_dialect_read (&foreign, message->frames, message->count);
         s_require (!native || foreign.error != RP_DIALECT_ERROR_NONE
                      || message->frames[0].size >= RP_WIRE_FIXED,
-          "a guest that is taken for native");
+          "a foreign message that is taken for native");
     }
     else if (port == 1)
         rp_dialect_read_plain_client (&foreign, message->frames, message->count);

@@ -90,7 +90,7 @@ def main(endpoint, front, back):
             elif (word := end.next(0)) and word.command == "REQUEST":
                 end.answer(word, *word.body)
             else:
-                assert word is None or word.command == "HEARTBEAT", "a healthy worker was dismissed"
+                assert word is None or word.command == "HEARTBEAT", "a healthy worker was told to leave"
         if not ready and all(caller.count for caller in callers):
             ready = True
             print("ready", flush=True)

@@ -66,8 +66,8 @@ COUNTERS = ("bad", "foreign.bad", "too_many_frames", "unknown_peers", "protocol_
 
 
 class Connection:
-    def __init__(self, context, endpoint, gate, routing_id):
-        self.side = Side(gate, MAX_BODY)
+    def __init__(self, context, endpoint, listener, routing_id):
+        self.side = Side(listener, MAX_BODY)
         self.socket = context.socket(zmq.DEALER)
         self.socket.linger = 0
         self.socket.rcvhwm = 0
@@ -79,7 +79,7 @@ class Connection:
 
     def __repr__(self):
         said = [[frame[:60] for frame in frames[:8]] for frames in self.said]
-        return (f"{self.side.gate}, now {self.side.role} {self.side.dialect}, "
+        return (f"{self.side.listener}, now {self.side.role} {self.side.dialect}, "
                 f"{dict(self.side.counts)}, last said {said}, last heard {self.heard}")
 
     def send(self, frames):
@@ -103,7 +103,7 @@ class Connection:
         """Says something that has a reply, in words that fit its session."""
         side = self.side
         self.last = mark
-        if side.gate == "front":
+        if side.listener == "front":
             self.send((b"", mark))
             return
         if side.dialect:
@@ -127,12 +127,12 @@ class Fuzzer:
         self.numbers = collections.Counter()
         self.leaving = []
 
-    def _connect(self, gate):
+    def _connect(self, listener):
         rng = self.rng
         routing_id = b""
-        if gate == "open" and rng.random() < 0.2:  # the protocol forbids it; some as the broker's own
+        if listener == "open" and rng.random() < 0.2:  # the protocol forbids it; some as the broker's own
             routing_id = rng.choice((b"id", b"\0gate\0\0\1")) + rng.randbytes(rng.choice((16, 240)))
-        one = Connection(self.context, self.endpoints[gate], gate, routing_id)
+        one = Connection(self.context, self.endpoints[listener], listener, routing_id)
         one.left = rng.choice(self.lives)
         self.numbers["connections"] += 1
         return one
@@ -164,7 +164,7 @@ class Fuzzer:
 
     def _account(self, one, to):
         to.update(one.side.counts)
-        if one.side.gate == "front":  # healthy workers answer, perhaps after its session broke
+        if one.side.listener == "front":  # healthy workers answer, perhaps after its session broke
             self.maybe["late_replies"] += one.side.counts["requests"]
 
     def _no_message(self):
@@ -186,8 +186,8 @@ class Fuzzer:
 
     def run(self):
         rng, noise = self.rng, self.noise
-        gates = ["open"] * CONNECTIONS + ["front"] * FRONTS + ["back"] * BACKS
-        connections = [self._connect(gate) for gate in gates]
+        listeners = ["open"] * CONNECTIONS + ["front"] * FRONTS + ["back"] * BACKS
+        connections = [self._connect(listener) for listener in listeners]
         wrong = thrown = 0
         self.watch(0)
         while wrong < self.count:
@@ -200,16 +200,16 @@ class Fuzzer:
             if thrown % 2000 == 0:
                 self._no_message()
             one.left -= 1
-            if one.left <= 0 and gates[at] != "back":  # those have no last reply, and stay
+            if one.left <= 0 and listeners[at] != "back":  # those have no last reply, and stay
                 self._end(one)
-                connections[at] = self._connect(gates[at])
+                connections[at] = self._connect(listeners[at])
             if wrong * 10 // self.count > self.numbers["tenths"]:
                 self.numbers["tenths"] += 1
                 self.watch(self.numbers["tenths"])
         self.numbers.update(wrong=wrong, thrown=thrown)
-        self.stay = [one for one, gate in zip(connections, gates) if gate == "back"]
-        for one, gate in zip(connections, gates):
-            if gate != "back":
+        self.stay = [one for one, listener in zip(connections, listeners) if listener == "back"]
+        for one, listener in zip(connections, listeners):
+            if listener != "back":
                 self._end(one)
         self._part(0)
         for one in self.stay:

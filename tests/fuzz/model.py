@@ -241,18 +241,18 @@ def is_native(frames):
 
 
 class Side:
-    """One connection. gate: open, front or back; role: None (no session), client or worker."""
+    """One connection. listener: open, front or back; role: None (no session), client or worker."""
 
-    def __init__(self, gate, max_body):
-        self.gate, self.max_body = gate, max_body
+    def __init__(self, listener, max_body):
+        self.listener, self.max_body = listener, max_body
         self.max_bytes = max_body + BUNDLE + SLACK
         self.counts = collections.Counter()
         self._end()
-        if gate == "back":  # all of them are one session, which does not end
+        if listener == "back":  # all of them are one session, which does not end
             self.role, self.dialect = "worker", "plain"
 
     def _end(self):
-        if self.gate != "back":
+        if self.listener != "back":
             self.role = self.dialect = None
             self.bundles = False
 
@@ -266,11 +266,11 @@ class Side:
         whole = whole and size <= self.max_bytes
         if not whole:
             frames = frames[:1]
-        foreign = self.gate != "open" or self.dialect
+        foreign = self.listener != "open" or self.dialect
         if not foreign and frames[0][:2] == b"RB":
             self._bundle(frames, whole)
         elif foreign or (self.role is None and not is_native(frames)):
-            self._guest(frames, size, whole)
+            self._foreign(frames, size, whole)
         else:
             self._native(frames, size, whole)
         return sum(counts[name] for name in WRONG) > before
@@ -281,7 +281,7 @@ class Side:
 
     def _break(self):
         """It is a pending connection's, or its session ends."""
-        known = self.role and self.gate != "back"
+        known = self.role and self.listener != "back"
         self.counts["protocol_errors" if known else "unknown_peers"] += 1
         self._end()
 
@@ -351,9 +351,9 @@ class Side:
             assert head.command != DRAIN, "when its session ends is not known"
             self._break()
 
-    def _guest(self, frames, size, whole):
+    def _foreign(self, frames, size, whole):
         readers = {"open": read, "front": read_front, "back": read_back}
-        said = readers[self.gate](frames)
+        said = readers[self.listener](frames)
         too_many = not whole and size <= self.max_bytes
         if whole and said.command in (REQUEST, REPLY) and len(frames) - said.body >= FRAMES:
             too_many = True
@@ -379,7 +379,7 @@ class Side:
             self._request(said.name, sum(map(len, frames[said.body:])))
         elif said.command == REPLY:
             self.counts["late_replies"] += 1
-            if self.gate != "back":
+            if self.listener != "back":
                 self._break()  # it has no request, and can have but one
         elif said.command == BYE:
             self._end()

@@ -155,7 +155,7 @@ class Noise:
                 return (b"",)
         return tuple(frames)
 
-    def _guest(self, dialect, worker):
+    def _foreign(self, dialect, worker):
         """A message of MDP that is in order, if its number is one of this side's."""
         rng = self.rng
         service = rng.choice(_OFFERED if worker else _ASKED)
@@ -188,7 +188,7 @@ class Noise:
         if dialect is None or rng.random() < 0.1:
             dialect = rng.choice(("mdp01", "mdp02", "empty", "majortomo", "packed"))
             worker = rng.random() < 0.5
-        frames = self._guest(dialect, worker)
+        frames = self._foreign(dialect, worker)
         return frames if rng.random() < 0.35 else self._shake(frames)
 
     def junk(self):
@@ -228,14 +228,14 @@ class Noise:
 
     def _next(self, side):
         rng = self.rng
-        if side.gate != "open":
-            return self.front() if side.gate == "front" else self.back()
+        if side.listener != "open":
+            return self.front() if side.listener == "front" else self.back()
         chance = rng.random()
         if side.role is None and chance < 0.4:  # a session, so that there is one to break
             if rng.random() < 0.6:
                 return (rng.choice(self.natives[HELLO]),)
             worker = rng.random() < 0.5
-            return self._guest(rng.choice(("mdp01", "mdp02", "empty", "majortomo", "packed")), worker)
+            return self._foreign(rng.choice(("mdp01", "mdp02", "empty", "majortomo", "packed")), worker)
         if chance > 0.95:
             return self.junk()
         if side.dialect:

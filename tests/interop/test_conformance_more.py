@@ -86,7 +86,7 @@ def test_17_the_interval_that_a_worker_keeps_is_learned(stage, worker):
     assert time.monotonic() - since < 3 * INTERVAL + 2 * PATIENCE, "not after a minute"
 
 
-# ---- 18: pending connections -------------------------------------------------------------------------------
+# ---- 18: peers without a session -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", ["FINAL", "PARTIAL"])
@@ -99,9 +99,9 @@ def test_18_final_or_partial_from_the_unregistered_draws_disconnect(stage, worke
     asking.request(b"svc", b"work")
     job = healthy.job()
     for address in (b"nobody", job.address):
-        stranger = stage.unready(broker, worker)
-        stranger.send(*stranger.pack(command, address, (b"stolen",)))
-        assert stranger.hears("DISCONNECT")
+        outsider = stage.unready(broker, worker)
+        outsider.send(*outsider.pack(command, address, (b"stolen",)))
+        assert outsider.hears("DISCONNECT")
     assert broker.alive()
     healthy.answer(job, b"genuine")
     assert asking.reply().body == (b"genuine",)
@@ -109,9 +109,9 @@ def test_18_final_or_partial_from_the_unregistered_draws_disconnect(stage, worke
 
 def test_18_a_reply_from_the_unregistered_draws_bye(stage):
     broker = stage.interop_broker()
-    stranger = stage.peer(broker)
-    stranger.reply(1, b"stolen")
-    stranger.expect(native.BYE)
+    outsider = stage.peer(broker)
+    outsider.reply(1, b"stolen")
+    outsider.expect(native.BYE)
     assert broker.alive()
 
 

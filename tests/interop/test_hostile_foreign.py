@@ -161,10 +161,10 @@ WORDS = [(name, what) for name in MDP_WORKERS for what in _wrong_words(name)]
 
 
 @pytest.mark.parametrize("worker,what", WORDS)
-def test_a_stranger_that_says_it_wrong_as_a_worker(scene, worker, what):
-    stranger = scene.stage.unready(scene.broker, worker)
-    stranger.send(*_wrong_words(worker)[what])
-    assert stranger.hears("DISCONNECT")
+def test_a_peer_without_a_session_that_says_it_wrong_as_a_worker(scene, worker, what):
+    outsider = scene.stage.unready(scene.broker, worker)
+    outsider.send(*_wrong_words(worker)[what])
+    assert outsider.hears("DISCONNECT")
     scene.told()
     assert scene.stage.count(scene.broker, b"wrong") == 0
 

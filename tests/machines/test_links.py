@@ -53,7 +53,7 @@ class World:
         cast.start_mdp_worker("mdp", "mdp02", cast.endpoint, inside["workers"])
         until(lambda: len(self.joined()) == 7, 10, "all workers are there")
         cast.start_load("steady", cast.endpoint, 8, 25, prefix=inside["clients"])
-        cast.start_mdp_load("guest", cast.endpoint, 2, 15, prefix=inside["clients"])
+        cast.start_mdp_load("foreign", cast.endpoint, 2, 15, prefix=inside["clients"])
 
     def joined(self):
         return [fields for _, _, event, fields in read([self.cast.history(self.cast.broker.name)])

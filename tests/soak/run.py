@@ -25,10 +25,10 @@ import rule  # noqa: E402
 WORKERS = (("echo-1", "echo"), ("echo-2", "echo"), ("echo-3", "echo"), ("echo-4", "echo"),
            ("visit-1", "visit"), ("visit-2", "visit"), ("mdp-1", "mdp01"), ("mdp-2", "mdp02"))
 #: Name, clients, requests a second of each, Majordomo. The first stays for the whole run.
-LOADS = (("steady", 8, 25, False), ("passing", 4, 25, False), ("guest", 2, 25, True))
+LOADS = (("steady", 8, 25, False), ("passing", 4, 25, False), ("foreign", 2, 25, True))
 #: Who is replaced by its like, one after the other: the new one comes, the old one goes in order.
 TURNS = ("passing", "echo-2", "passing", "visit-1", "passing", "mdp-1", "passing", "echo-3",
-         "passing", "visit-2", "passing", "mdp-2", "passing", "echo-4", "guest")
+         "passing", "visit-2", "passing", "mdp-2", "passing", "echo-4", "foreign")
 TURN = 5            # seconds
 LEAVE = 60          # seconds after which who was asked to go must have gone
 ANSWER = "30s"      # for the broker to say how it is, on however busy a machine

@@ -254,7 +254,7 @@ static void s_note_reply (
     }
     bool wanted = delivery->request && self->now < delivery->request->deadline;
     if (head->status > RP_APP_ERROR && head->status != RP_WORKER_LOST && wanted)
-        return; // the worker is dismissed for it, and what it held is lost
+        return; // its session ends for it, and what it held is lost
     bool answer = head->status != RP_WORKER_LOST;
     self->answered = delivery->request;
     if (self->answered && !answer) {

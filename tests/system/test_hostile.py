@@ -103,7 +103,7 @@ def test_a_bad_head_ends_a_session(world, broker, what):
 
 
 @pytest.mark.parametrize("what", ["unknown version", "unknown command", "truncated head"])
-def test_a_bad_head_of_a_stranger_is_answered(world, broker, what):
+def test_a_bad_head_of_an_outsider_is_answered(world, broker, what):
     bye = _refused(world, broker, BAD_HEADS[what])
     if what == "unknown version":
         assert b"speaks version 1" in bye.text
@@ -166,10 +166,10 @@ def test_zero_frames_and_empty_frames_are_dropped(world, broker):
 
 
 def test_thousands_of_frames_are_dropped(world, broker):
-    stranger, client = world.peer(broker), world.peer(broker)
+    outsider, client = world.peer(broker), world.peer(broker)
     client.hello()
     counted = world.status(broker)["counters"]["too_many_frames"]
-    for peer in (stranger, client):
+    for peer in (outsider, client):
         peer.send(head(REQUEST, **REQUEST_X), *[b"x"] * 5000)
     assert client.expect(BYE).status_name() == "INVALID"
     until(lambda: world.status(broker)["counters"]["too_many_frames"] == counted + 2, 5, "counted")
@@ -303,11 +303,11 @@ NOT_ZEROMQ = {
 @pytest.mark.parametrize("what", NOT_ZEROMQ)
 def test_other_protocols_on_the_port_harm_nobody(world, broker, what):
     for _ in range(5):
-        with _connect(broker) as stranger:
+        with _connect(broker) as outsider:
             try:
-                stranger.sendall(NOT_ZEROMQ[what])
-                stranger.shutdown(socket.SHUT_WR)
-                while stranger.recv(4096):
+                outsider.sendall(NOT_ZEROMQ[what])
+                outsider.shutdown(socket.SHUT_WR)
+                while outsider.recv(4096):
                     pass
             except OSError:
                 pass  # it was cut before it could finish, which is as good

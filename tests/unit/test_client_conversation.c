@@ -183,7 +183,7 @@ static void what_waits_in_a_destroyed_conversation_is_not_sent (void **state)
       rp_client_core_end_conversation (&world.core, &world.conversation, &head, world.now));
     world_connect (&world);
     world_expect (&world, "open(a) HELLO r1=CONVERSATION_LOST");
-    assert_int_equal (world.exchanges[1].end, RP_END_TALK_OVER);
+    assert_int_equal (world.exchanges[1].end, RP_END_CONVERSATION_OVER);
     world_end (&world);
 }
 

@@ -131,6 +131,15 @@ static void every_mistake_of_a_file_is_told_at_once (void **state)
       "f:16:1: unknown setting frobnicate; see: riposte-broker --print-config\n");
 }
 
+static void a_limit_that_had_another_name_is_refused_with_the_new_one (void **state)
+{
+    (void) state;
+    s_refuses ("limits\n    peer_backlog_bytes = 1MiB\n    strangers = 5\n    guest_attempt = 1s\n",
+      "f:2:5: limits/peer_backlog_bytes is called limits/connection_backlog_bytes now\n"
+      "f:3:5: limits/strangers is called limits/pending_connections now\n"
+      "f:4:5: limits/guest_attempt is called limits/foreign_attempt now\n");
+}
+
 static void a_setting_is_given_once (void **state)
 {
     (void) state;
@@ -396,6 +405,7 @@ int main (void)
       cmocka_unit_test (without_a_file_the_defaults_hold),
       cmocka_unit_test (a_file_sets_what_it_names_and_nothing_else),
       cmocka_unit_test (every_mistake_of_a_file_is_told_at_once),
+      cmocka_unit_test (a_limit_that_had_another_name_is_refused_with_the_new_one),
       cmocka_unit_test (a_setting_is_given_once),
       cmocka_unit_test (settings_that_do_not_go_together_are_refused),
       cmocka_unit_test (an_endpoint_that_cannot_be_bound_is_refused),

@@ -413,7 +413,7 @@ static void s_an_unsent_delivery_waits_when_there_is_no_other_worker (void **sta
     expect ("w2<r1");
 }
 
-static void s_what_a_condemned_worker_already_got_is_lost_with_it (void **state)
+static void s_what_a_closing_worker_already_got_is_lost_with_it (void **state)
 {
     (void) state;
     hello_worker ("w1", "upper", 3);
@@ -429,7 +429,7 @@ static void s_what_a_condemned_worker_already_got_is_lost_with_it (void **state)
     expect ("c1<r1:WORKER_LOST w2<r2#2");
 }
 
-static void s_a_condemned_workers_reply_still_counts (void **state)
+static void s_a_closing_workers_reply_still_counts (void **state)
 {
     (void) state;
     hello_worker ("w1", "upper", 3);
@@ -499,8 +499,8 @@ int main (void)
       S_TEST (s_an_unsent_delivery_goes_to_another_worker_and_is_not_counted),
       S_TEST (s_an_unsent_delivery_keeps_its_attempts),
       S_TEST (s_an_unsent_delivery_waits_when_there_is_no_other_worker),
-      S_TEST (s_what_a_condemned_worker_already_got_is_lost_with_it),
-      S_TEST (s_a_condemned_workers_reply_still_counts),
+      S_TEST (s_what_a_closing_worker_already_got_is_lost_with_it),
+      S_TEST (s_a_closing_workers_reply_still_counts),
       S_TEST (s_a_client_that_does_not_read_is_cut_off),
       S_TEST (s_an_unsent_message_to_nobody_does_no_harm),
     };

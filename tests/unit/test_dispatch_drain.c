@@ -11,7 +11,7 @@
 
 /*  ---- A worker that drains ------------------------------------------------------------------- */
 
-static void s_an_idle_worker_that_drains_is_dismissed_at_once (void **state)
+static void s_an_idle_worker_that_drains_is_told_to_leave_at_once (void **state)
 {
     (void) state;
     hello_worker ("w1", "a", 2);
@@ -281,7 +281,7 @@ int main (void)
 {
 #define S_TEST(name) cmocka_unit_test_setup_teardown (name, trace_setup, trace_teardown)
     const struct CMUnitTest tests[] = {
-      S_TEST (s_an_idle_worker_that_drains_is_dismissed_at_once),
+      S_TEST (s_an_idle_worker_that_drains_is_told_to_leave_at_once),
       S_TEST (s_a_draining_worker_takes_nothing_new_and_leaves_after_its_last_reply),
       S_TEST (s_a_draining_worker_goes_on_with_its_conversations_until_they_end),
       S_TEST (s_a_draining_worker_may_be_given_an_idle_conversations_end),

@@ -76,7 +76,7 @@ static void s_a_second_hello_ends_the_session_and_fails_what_it_held (void **sta
 
 /*  ---- Command × role ------------------------------------------------------------------------- */
 
-typedef enum { STRANGER, CLIENT, WORKER, DRAINING, ROLES } s_role_t;
+typedef enum { OUTSIDER, CLIENT, WORKER, DRAINING, ROLES } s_role_t;
 
 /*  What a message draws, in words: "" is nothing; the sessions are c1, w1 (serves a), x.  */
 typedef struct {
@@ -122,7 +122,7 @@ static void s_check_cell (const s_cell_t *cell, s_role_t role)
     hello_client ("c1");
     hello_worker ("w1", "a", 0);
     open_in ("c1", "r1", "a", "k1");
-    credit ("w1", 1); // it holds a request, so it is not dismissed when it drains
+    credit ("w1", 1); // it holds a request, so it is not told to leave when it drains
     if (role == DRAINING)
         drain ("w1");
     expect ("w1<r1");
@@ -136,12 +136,12 @@ static void s_check_cell (const s_cell_t *cell, s_role_t role)
     if (role >= WORKER && ends)
         strcat (text, *text ? " c1<r1:WORKER_LOST" : "c1<r1:WORKER_LOST");
     expect (text);
-    if (role != STRANGER)
+    if (role != OUTSIDER)
         assert_int_equal (is_there (senders[role]), !ends);
-    if (role == STRANGER && ends)
+    if (role == OUTSIDER && ends)
         assert_int_equal (stats ()->unknown_peers, 1);
     assert_int_equal (
-      stats ()->protocol_errors, role != STRANGER && strstr (cell->drawn[role], "bye") != NULL);
+      stats ()->protocol_errors, role != OUTSIDER && strstr (cell->drawn[role], "bye") != NULL);
     trace_teardown (&fixture);
 }
 
@@ -151,7 +151,7 @@ static void s_every_command_of_every_role_draws_what_the_table_says (void **stat
     size_t cells = sizeof s_cells / sizeof *s_cells;
     assert_int_equal (cells, RP_COMMAND_COUNT - 1);
     for (size_t index = 0; index < cells; index++)
-        for (s_role_t role = STRANGER; role < ROLES; role++)
+        for (s_role_t role = OUTSIDER; role < ROLES; role++)
             s_check_cell (&s_cells[index], role);
     trace_setup (state);
 }
