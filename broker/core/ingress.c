@@ -44,18 +44,30 @@ static void s_admin (rp_dispatch_t *self, rp_session_t *client, const rp_event_t
     action->payload = event->payload;
 }
 
-/*  What the door refuses whatever the service; NULL if it lets the request in.  */
-static const char *s_door (const rp_dispatch_t *self,
-  const rp_session_t *client,
-  const rp_event_t *event,
-  rp_status_t *status)
+/*  Refuses what could never be taken, however often its client asked again.  */
+static const char *s_never_fits (
+  rp_dispatch_t *self, size_t bytes, uint64_t limit, const char *name)
 {
+    self->stats.too_large++;
+    return rp_actions_format (self->actions,
+      "body and headers of %zu bytes are over the limit of %llu (%s)", bytes,
+      (unsigned long long) limit, name);
+}
+
+/*  What the door refuses whatever the service; NULL if it lets the request in.  */
+static const char *s_door (
+  rp_dispatch_t *self, const rp_session_t *client, const rp_event_t *event, rp_status_t *status)
+{
+    size_t weight = rp_request_weight (event);
+    *status = RP_TOO_LARGE;
+    if (weight > self->limits.total_queue_bytes)
+        return s_never_fits (self, weight, self->limits.total_queue_bytes, "total_queue_bytes");
     *status = RP_BUSY;
     if (client->open >= self->limits.client_open)
         return "too many requests of this client are open (limit client_open)";
     if (self->stats.waiting + self->stats.running >= self->limits.total_queue)
         return "too many requests are open in the broker (limit total_queue)";
-    uint64_t bytes = self->stats.open_bytes + self->stats.backlog_bytes + rp_request_weight (event);
+    uint64_t bytes = self->stats.open_bytes + self->stats.backlog_bytes + weight;
     if (bytes > self->limits.total_queue_bytes)
         return "the open requests of the broker, and replies that clients have not read, are too "
                "many "
@@ -84,6 +96,24 @@ static bool s_goes_at_once (const rp_dispatch_t *self,
     return rp_heap_first (&service->room, NULL) && rp_list_is_empty (&service->queue);
 }
 
+/*  True if the request, which does not go at once, may wait. Otherwise it is refused.  */
+static bool s_may_wait (
+  rp_dispatch_t *self, rp_session_t *client, const rp_service_t *service, const rp_event_t *event)
+{
+    size_t weight = rp_request_weight (event);
+    uint64_t most = self->limits.service_queue_bytes;
+    if (weight > most)
+        rp_request_refuse (self, client, event, RP_TOO_LARGE,
+          s_never_fits (self, weight, most, "service_queue_bytes"));
+    else if (service->waiting >= self->limits.service_queue
+             || service->waiting_bytes + weight > most)
+        rp_request_refuse (self, client, event, RP_BUSY,
+          "the queue of the service is full (limits service_queue, service_queue_bytes)");
+    else
+        return true;
+    return false;
+}
+
 /*  The service, if the request may wait for it. Otherwise the request is refused.  */
 static rp_service_t *s_find_service (
   rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
@@ -109,11 +139,9 @@ static rp_service_t *s_find_service (
     bool full =
       service->waiting >= self->limits.service_queue
       || service->waiting_bytes + rp_request_weight (event) > self->limits.service_queue_bytes;
-    if (full && !s_goes_at_once (self, client, service, head)) {
-        rp_request_refuse (self, client, event, RP_BUSY,
-          "the queue of the service is full (limits service_queue, service_queue_bytes)");
+    if (full && !s_goes_at_once (self, client, service, head)
+        && !s_may_wait (self, client, service, event))
         return NULL;
-    }
     return service;
 }
 

@@ -64,7 +64,7 @@
       "requests one client may have open; more draw BUSY, so one client cannot fill the broker")   \
     X (COUNT, service_queue, 100000, 1, 100000000, "requests that may wait for one service")       \
     X (BYTES, service_queue_bytes, 268435456, 1024, 1099511627776,                                 \
-      "bytes that may wait for one service")                                                       \
+      "bytes that may wait for one service; a larger body that has to wait draws TOO_LARGE")       \
     X (COUNT, total_queue, 1000000, 1, 100000000, "requests open in the whole broker")             \
     X (BYTES, total_queue_bytes, 1073741824, 1024, 1099511627776,                                  \
       "bytes of all open requests, and of replies that wait for clients to read them; keep it "    \

@@ -78,6 +78,39 @@ static void s_a_request_that_a_worker_has_room_for_never_meets_the_queue (void *
     expect (NOTHING);
 }
 
+/*  Asking again could never help: told so, with the limit to raise or the body to cut.  */
+static void s_what_could_never_wait_is_too_large_and_not_busy (void **state)
+{
+    (void) state;
+    limits ()->service_queue_bytes = 100;
+    hello_worker ("w1", "upper", 1);
+    hello_client ("c1");
+    request_with ("c1", "r1", "upper", (with_t){.size = 5000});
+    request_with ("c1", "r2", "upper", (with_t){.size = 101});
+    expect ("w1<r1 c1<r2:TOO_LARGE");
+    assert_true (
+      answer_says ("r2", "101 bytes") && answer_says ("r2", "100 (service_queue_bytes)"));
+    assert_int_equal (stats ()->too_large, 1);
+    request_with ("c1", "r3", "upper", (with_t){.size = 100});
+    request_with ("c1", "r4", "upper", (with_t){.size = 1});
+    expect ("c1<r4:BUSY");
+    assert_true (answer_says ("r4", "service_queue_bytes"));
+}
+
+static void s_what_could_never_be_open_is_too_large_and_not_busy (void **state)
+{
+    (void) state;
+    limits ()->total_queue_bytes = 1000;
+    hello_worker ("w1", "upper", 9);
+    hello_client ("c1");
+    request_with ("c1", "r1", "upper", (with_t){.size = 1001});
+    expect ("c1<r1:TOO_LARGE");
+    assert_true (answer_says ("r1", "1000 (total_queue_bytes)"));
+    assert_int_equal (stats ()->too_large, 1);
+    request_with ("c1", "r2", "upper", (with_t){.size = 1000});
+    expect ("w1<r2");
+}
+
 static void s_what_waits_behind_in_a_conversation_counts_for_the_queue (void **state)
 {
     (void) state;
@@ -368,6 +401,8 @@ int main (void)
       S_TEST (s_the_limit_of_open_requests_is_in_the_welcome),
       S_TEST (s_a_full_service_queue_refuses_and_the_caller_keeps_the_request),
       S_TEST (s_a_request_that_a_worker_has_room_for_never_meets_the_queue),
+      S_TEST (s_what_could_never_wait_is_too_large_and_not_busy),
+      S_TEST (s_what_could_never_be_open_is_too_large_and_not_busy),
       S_TEST (s_what_waits_behind_in_a_conversation_counts_for_the_queue),
       S_TEST (s_a_full_queue_does_not_stop_a_conversation_whose_worker_has_room),
       S_TEST (s_too_many_requests_in_the_broker_draw_busy),
