@@ -405,11 +405,29 @@ static void s_check_order (s_reader_t *self, size_t small, size_t large)
           s_write_value (high_text, s_limits[large].kind, high));
 }
 
+/*  What clients have not read may take half of total_queue_bytes; then whoever has most of it is
+    cut off. A limit that lets one client have more than that would promise what is not kept.  */
+static void s_check_half (s_reader_t *self, size_t part)
+{
+    const s_limit_t *whole = &s_limits[S_LIMIT_total_queue_bytes];
+    uint64_t value = *s_value_of (&self->config.limits, &s_limits[part]);
+    uint64_t total = self->config.limits.total_queue_bytes;
+    char value_text[RP_UNITS_TEXT_MAX];
+    char total_text[RP_UNITS_TEXT_MAX];
+    if (value > total / 2)
+        s_complain (self, s_place_of_pair (self, part, S_LIMIT_total_queue_bytes),
+          "%s (%s) must not be more than half of %s (%s): beyond it clients are cut off",
+          s_limits[part].path, s_write_value (value_text, S_BYTES, value), whole->path,
+          s_write_value (total_text, S_BYTES, total));
+}
+
 static void s_check_together (s_reader_t *self)
 {
     s_check_order (self, S_LIMIT_heartbeat_min, S_LIMIT_heartbeat_max);
     s_check_order (self, S_LIMIT_service_queue, S_LIMIT_total_queue);
     s_check_order (self, S_LIMIT_service_queue_bytes, S_LIMIT_total_queue_bytes);
+    s_check_half (self, S_LIMIT_max_body);
+    s_check_half (self, S_LIMIT_peer_backlog_bytes);
     uint64_t grace = self->config.limits.rejoin_grace;
     char pause[RP_UNITS_TEXT_MAX];
     if (grace != 0 && grace <= RP_BACKOFF_LARGEST_MS)

@@ -161,11 +161,26 @@ static void settings_that_do_not_go_together_are_refused (void **state)
     s_refuses ("limits\n    total_queue_bytes = 1MiB\n    rejoin_grace = 2s\n",
       "f:2:25: limits/service_queue_bytes (256MiB) must not be more than "
       "limits/total_queue_bytes (1MiB)\n"
+      "f:2:25: limits/max_body (16MiB) must not be more than half of "
+      "limits/total_queue_bytes (1MiB): beyond it clients are cut off\n"
+      "f:2:25: limits/connection_backlog_bytes (64MiB) must not be more than half of "
+      "limits/total_queue_bytes (1MiB): beyond it clients are cut off\n"
       "f:3:20: limits/rejoin_grace wants 0 or more than 2s, the longest pause of a "
       "worker that reconnects\n");
     s_accepts ("limits\n    heartbeat_min = 1s\n    heartbeat_max = 1s\n    rejoin_grace = 0\n"
                "    service_queue = 10\n    total_queue = 10\n");
     s_accepts ("limits\n    rejoin_grace = 2001ms\n");
+    // One reply of the largest size waits for its client in half of what there is.
+    s_refuses ("limits\n    max_body = 64MiB\n    total_queue_bytes = 64MiB\n"
+               "    service_queue_bytes = 64MiB\n    connection_backlog_bytes = 32MiB\n",
+      "f:2:16: limits/max_body (64MiB) must not be more than half of "
+      "limits/total_queue_bytes (64MiB): beyond it clients are cut off\n");
+    s_refuses ("limits\n    total_queue_bytes = 64MiB\n    service_queue_bytes = 64MiB\n"
+               "    connection_backlog_bytes = 33MiB\n",
+      "f:4:26: limits/connection_backlog_bytes (33MiB) must not be more than half of "
+      "limits/total_queue_bytes (64MiB): beyond it clients are cut off\n");
+    s_accepts ("limits\n    max_body = 32MiB\n    total_queue_bytes = 64MiB\n"
+               "    service_queue_bytes = 1MiB\n    connection_backlog_bytes = 32MiB\n");
 }
 
 static void an_endpoint_that_cannot_be_bound_is_refused (void **state)
