@@ -429,7 +429,7 @@ size_t rp_client_open (rp_client_t *self)
 {
     if (!rp_pump_lock (self->pump))
         return 0;
-    size_t count = self->core.open_count;
+    size_t count = self->core.open_count + self->undelivered;
     rp_pump_unlock_idle (self->pump);
     return count;
 }

@@ -103,6 +103,7 @@ struct rp_client {
     rp_list_t callbacks; /* to be run */
     size_t uncollected;  /* submitted for collect, and not collected */
     int event_fd;        /* -1 until asked for; readable while ended is not empty */
+    size_t undelivered;  /* in callbacks, and the one whose callback runs */
     bool delivering;     /* a callback runs */
     int64_t pushed;      /* when a request was submitted last */
 };

@@ -25,6 +25,7 @@ static void s_hand_over (rp_client_t *self, rp_call_t *call)
         rp_pump_notify_on (self->pump, call);
     }
     else if (call->callback) {
+        self->undelivered++;
         rp_list_append (&self->callbacks, &call->node);
         rp_pump_notify_on (self->pump, &self->callbacks);
     }
@@ -250,6 +251,7 @@ void rp_client_deliver (void *owner)
         call->callback (rp_call_become_reply (call), call->arg);
         if (!rp_pump_lock (self->pump))
             return; // the callback forked, and this is the child
+        self->undelivered--;
     }
     if (self->delivering)
         rp_pump_notify_on (self->pump, &self->callbacks); // destroy waits for the last one

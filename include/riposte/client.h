@@ -121,7 +121,9 @@ RP_EXPORT int rp_client_cancel (rp_client_t *self, uint64_t id);
     receiving to the background thread.  */
 RP_EXPORT int rp_client_fd (rp_client_t *self);
 
-/*  Number of requests submitted and not yet ended.  */
+/*  Number of requests submitted and not yet ended. One with a callback ends when its callback has
+    returned, so 0 says that no callback runs or has still to run; inside its callback, a request is
+    one of them.  */
 RP_EXPORT size_t rp_client_open (rp_client_t *self);
 
 /*  ---- A call ------------------------------------------------------------------------------ */

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -308,6 +309,50 @@ static void a_cancelled_request_ends_with_what_the_broker_says (void **state)
     pair_end (&pair);
 }
 
+/*  A callback that waits until it is told to return.  */
+typedef struct {
+    sem_t begun;
+    sem_t go_on;
+    atomic_int returned;
+} s_slow_t;
+
+static void s_slow_callback (rp_reply_t *reply, void *arg)
+{
+    s_slow_t *self = arg;
+    rp_reply_destroy (&reply);
+    sem_post (&self->begun);
+    sem_wait (&self->go_on);
+    self->returned++;
+}
+
+static void a_request_is_open_until_its_callback_has_returned (void **state)
+{
+    (void) state;
+    client_pair_t pair;
+    pair_begin_connected (&pair);
+    puppet_reply (pair.broker, RP_OK, "first");
+    pair_collect_status (pair.client, RP_OK);
+    s_slow_t slow = {.returned = 0};
+    assert_int_equal (sem_init (&slow.begun, 0, 0) | sem_init (&slow.go_on, 0, 0), 0);
+    for (int number = 0; number < 2; number++) {
+        rp_call_t *call = rp_call_new ("echo", "x", 1);
+        assert_int_equal (rp_call_set_callback (call, s_slow_callback, &slow), RP_OK);
+        assert_int_equal (rp_client_submit (pair.client, &call, NULL), RP_OK);
+        puppet_expect (pair.broker, RP_COMMAND_REQUEST);
+        puppet_reply (pair.broker, RP_OK, "reply");
+    }
+    assert_int_equal (sem_wait (&slow.begun), 0); // one runs, the other has ended or will soon
+    assert_int_equal (rp_client_open (pair.client), 2);
+    sem_post (&slow.go_on);
+    assert_int_equal (sem_wait (&slow.begun), 0);
+    assert_int_equal (rp_client_open (pair.client), 1);
+    sem_post (&slow.go_on);
+    for (int tries = 0; tries < PATIENCE_MS && rp_client_open (pair.client) > 0; tries++)
+        poll (NULL, 0, 1);
+    assert_int_equal (slow.returned, 2);
+    pair_end (&pair);
+}
+
 static atomic_int s_signals;
 
 static void s_count_signal (int number)
@@ -526,6 +571,7 @@ int main (void)
       cmocka_unit_test (a_callback_gets_its_reply_and_collect_does_not),
       cmocka_unit_test (the_descriptor_is_readable_while_there_is_something_to_collect),
       cmocka_unit_test (a_cancelled_request_ends_with_what_the_broker_says),
+      cmocka_unit_test (a_request_is_open_until_its_callback_has_returned),
       cmocka_unit_test (a_signal_that_nobody_asked_for_does_not_end_a_call),
       cmocka_unit_test (nor_a_connect_or_a_collect_before_its_time),
       cmocka_unit_test (a_signal_interrupts_a_call_which_stays_the_callers),
