@@ -81,6 +81,22 @@ static void s_stop_sessions (rp_worker_t *self)
     rp_pump_unlock (self->pump);
 }
 
+/*  True if handlers that did not return are still there: they find a worker that has left, and the
+    last of them frees it.  */
+static bool s_abandon (rp_worker_t *self)
+{
+    rp_pump_lock (self->pump);
+    bool abandoned = self->left_behind > 0;
+    void *context = self->context;
+    self->abandoned = abandoned;
+    if (abandoned)
+        self->context = NULL;
+    rp_pump_unlock_idle (self->pump);
+    if (abandoned)
+        rp_context_release (context); // its sockets are closed; BYE goes out now
+    return abandoned;
+}
+
 static void s_free_tasks (rp_worker_t *self)
 {
     for (rp_work_t *work; (work = rp_worker_core_next_returned (&self->core)) != NULL;) {
@@ -134,6 +150,8 @@ void rp_worker_destroy (rp_worker_t **self_p)
     }
     if (pump)
         s_stop_sessions (self);
+    if (pump && s_abandon (self))
+        return;
     rp_pump_destroy (&pump);
     s_free_contents (self, rp_channel_destroy);
     rp_context_release (self->context);
@@ -354,29 +372,31 @@ int rp_worker_receive (rp_worker_t *self, uint32_t timeout_ms, rp_task_t **task_
     return status;
 }
 
-typedef struct {
-    rp_worker_t *worker;
-    rp_handler_fn *handler;
-    void *arg;
-} s_server_t;
+/*  ---- Handler threads ------------------------------------------------------------------------ */
 
-/*  The loop of a handler thread.  */
-static int s_serve (const s_server_t *server)
+/*  The loop of a handler thread. Returns why it ended.  */
+static int s_serve (rp_hand_t *hand)
 {
-    rp_worker_t *self = server->worker;
+    rp_crew_t *crew = hand->crew;
+    rp_worker_t *self = crew->worker;
     for (;;) {
         int status = s_enter (self, true);
         if (status != RP_OK)
             return status;
         rp_task_t *task;
+        hand->task = 0;
         status = s_take (self, INT64_MAX, &task);
+        if (status == RP_OK) {
+            hand->task = task->id;
+            hand->since = self->now;
+        }
         s_leave (self);
         if (status == RP_INTERRUPTED)
             continue;
         if (status != RP_OK)
             return status;
         if (rp_task_join (task)) {
-            server->handler (&task, server->arg);
+            crew->handler (&task, crew->arg);
             if (task)
                 rp_task_fail (&task, 0, "the handler gave no reply", NULL, 0);
         }
@@ -385,25 +405,146 @@ static int s_serve (const s_server_t *server)
     }
 }
 
+/*  A thread that was left behind has returned after all. Its worker's and its crew's memory waited
+    for it.  */
+static void s_come_late (rp_crew_t *crew)
+{
+    rp_worker_t *worker = crew->worker;
+    bool last_of_crew = --crew->left == 0;
+    bool last = --worker->left_behind == 0 && worker->abandoned;
+    rp_pump_unlock_idle (worker->pump);
+    if (last_of_crew) {
+        sem_destroy (&crew->bell);
+        free (crew);
+    }
+    if (last)
+        rp_worker_destroy (&worker);
+}
+
 static void *s_thread (void *arg)
 {
-    s_serve (arg); // every thread ends for the same reason; rp_worker_run returns it
+    rp_hand_t *hand = arg;
+    rp_crew_t *crew = hand->crew;
+    int status = s_serve (hand);
+    if (!rp_pump_lock (crew->worker->pump))
+        return NULL; // the handler forked, and this is the child, which ends with its only thread
+    crew->status = status; // the same for all
+    hand->ended = true;
+    hand->task = 0;
+    crew->running--;
+    if (hand->left) {
+        s_come_late (crew);
+        return NULL;
+    }
+    sem_post (&crew->bell);
+    rp_pump_unlock_idle (crew->worker->pump);
     return NULL;
 }
 
-/*  Starts handler threads with every signal blocked, so that signals reach the application's own.
-    Returns how many run; errno says why not all do.  */
-static uint32_t s_start_threads (s_server_t *server, pthread_t *threads, uint32_t count)
+/*  Starts handler threads, the first with the signals that its caller has, as if it were that one,
+    the others with every signal blocked. errno says why not all run.  */
+static void s_start_threads (rp_crew_t *crew, uint32_t count)
 {
     sigset_t all, before;
     sigfillset (&all);
-    pthread_sigmask (SIG_SETMASK, &all, &before);
-    uint32_t running = 0;
-    while (
-      running < count && (errno = pthread_create (&threads[running], NULL, s_thread, server)) == 0)
-        running++;
+    pthread_sigmask (SIG_SETMASK, NULL, &before);
+    while (crew->count < count) {
+        rp_hand_t *hand = &crew->hands[crew->count];
+        hand->crew = crew;
+        errno = pthread_create (&hand->thread, NULL, s_thread, hand);
+        if (errno != 0)
+            break;
+        crew->count++;
+        pthread_sigmask (SIG_SETMASK, &all, NULL);
+    }
     pthread_sigmask (SIG_SETMASK, &before, NULL);
-    return running;
+}
+
+/*  Counts those whose handler has not returned; *longest is the one that took its task first.  */
+static uint32_t s_count_busy (const rp_crew_t *crew, const rp_hand_t **longest)
+{
+    uint32_t count = 0;
+    for (uint32_t index = 0; index < crew->count; index++) {
+        const rp_hand_t *hand = &crew->hands[index];
+        if (hand->task == 0)
+            continue;
+        if (count++ == 0 || hand->since < (*longest)->since)
+            *longest = hand;
+    }
+    return count;
+}
+
+/*  With the lock held: says what will be left behind.  */
+static void s_tell_left (rp_worker_t *self, uint32_t count, const rp_hand_t *longest)
+{
+    char *text = self->core.error;
+    snprintf (text, sizeof self->core.error,
+      "left behind %u handler%s that did not return; %s has request %llu, for %lld s",
+      (unsigned) count, count == 1 ? "" : "s", count == 1 ? "it" : "the longest",
+      (unsigned long long) longest->task, (long long) ((self->now - longest->since) / 1000000));
+    if (self->on_notice)
+        self->on_notice (text, self->on_notice_arg);
+}
+
+/*  Waits until every thread has ended, or those that have not must be left behind. Returns how many
+    those are; they keep the crew's memory.  */
+static uint32_t s_wait_threads (rp_crew_t *crew)
+{
+    rp_worker_t *self = crew->worker;
+    const rp_hand_t *longest = NULL;
+    uint32_t busy = 0;
+    rp_pump_lock (self->pump);
+    while (crew->running > 0) {
+        busy = s_count_busy (crew, &longest);
+        if (self->core.given_up && busy == crew->running)
+            break;
+        rp_pump_unlock_idle (self->pump);
+        sem_wait (&crew->bell); // a signal makes it look once more
+        rp_pump_lock (self->pump);
+    }
+    crew->left = crew->running;
+    self->left_behind += crew->left;
+    for (uint32_t index = 0; index < crew->count; index++)
+        crew->hands[index].left = !crew->hands[index].ended;
+    if (crew->left > 0)
+        s_tell_left (self, crew->left, longest);
+    self->crew = NULL;
+    return crew->left;
+}
+
+/*  Returns what rp_worker_run does. The lock is held, and released.  */
+static int s_dismiss (rp_crew_t *crew, uint32_t left)
+{
+    rp_worker_t *self = crew->worker;
+    int status = left > 0 ? RP_TIMED_OUT : crew->status == RP_CLOSED ? RP_OK : crew->status;
+    for (uint32_t index = 0; index < crew->count; index++)
+        if (crew->hands[index].left)
+            pthread_detach (crew->hands[index].thread);
+    rp_pump_unlock_idle (self->pump);
+    for (uint32_t index = 0; index < crew->count; index++)
+        if (!crew->hands[index].left)
+            pthread_join (crew->hands[index].thread, NULL);
+    if (left == 0) {
+        sem_destroy (&crew->bell);
+        free (crew);
+    }
+    return status;
+}
+
+static rp_crew_t *s_new_crew (rp_worker_t *worker, rp_handler_fn *handler, void *arg)
+{
+    rp_crew_t *crew = calloc (1, sizeof *crew + worker->threads * sizeof *crew->hands);
+    if (!crew)
+        return NULL;
+    crew->worker = worker;
+    crew->handler = handler;
+    crew->arg = arg;
+    crew->status = RP_OK;
+    crew->running = worker->threads;
+    if (sem_init (&crew->bell, 0, 0) == 0)
+        return crew;
+    free (crew);
+    return NULL;
 }
 
 int rp_worker_run (rp_worker_t *self, rp_handler_fn *handler, void *arg)
@@ -413,25 +554,28 @@ int rp_worker_run (rp_worker_t *self, rp_handler_fn *handler, void *arg)
     int status = s_enter (self, true);
     if (status != RP_OK)
         return status;
+    rp_crew_t *crew = self->crew ? NULL : s_new_crew (self, handler, arg);
+    status = self->crew ? RP_USAGE : RP_NO_MEMORY;
+    if (crew)
+        self->crew = crew;
     rp_pump_unlock_idle (self->pump);
+    if (!crew)
+        return status;
 
-    s_server_t server = {.worker = self, .handler = handler, .arg = arg};
-    pthread_t threads[S_THREADS_MAX];
-    uint32_t extra = self->threads - 1;
-    uint32_t running = s_start_threads (&server, threads, extra);
+    s_start_threads (crew, self->threads);
     int error = errno;
-    if (running < extra)
+    uint32_t missing = self->threads - crew->count;
+    if (missing > 0) {
+        rp_pump_lock (self->pump);
+        crew->running -= missing;
+        rp_pump_unlock_idle (self->pump);
         rp_worker_stop (self);
-    status = s_serve (&server);
-    if (rp_pump_is_inherited (self->pump))
-        return RP_CLOSED; // a handler forked, and this is the child: the other threads are not here
-    for (uint32_t index = 0; index < running; index++)
-        pthread_join (threads[index], NULL);
-    if (running < extra) {
-        errno = error;
-        return RP_SYSTEM;
     }
-    return status == RP_CLOSED ? RP_OK : status;
+    status = s_dismiss (crew, s_wait_threads (crew));
+    if (missing == 0)
+        return status;
+    errno = error;
+    return RP_SYSTEM;
 }
 
 /*  ---- From anywhere -------------------------------------------------------------------------- */

@@ -294,9 +294,17 @@ static void s_close (rp_worker_core_t *self, uint32_t index)
 
 static void s_left (rp_worker_core_t *self, uint32_t index)
 {
+    const rp_worker_session_t *session = &self->sessions[index];
+    unsigned held = session->held_count;
     s_close (self, index);
-    snprintf (s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX, "left %s",
-      self->sessions[index].endpoint);
+    char *notice = s_order (self, index, RP_WORKER_NOTICE)->notice;
+    snprintf (notice, RP_WORKER_NOTICE_MAX, "left %s", session->endpoint);
+    if (held == 0)
+        return;
+    snprintf (notice, RP_WORKER_NOTICE_MAX,
+      "left %s with %u request%s unanswered; the broker counts %s as lost", session->endpoint, held,
+      held == 1 ? "" : "s", held == 1 ? "it" : "them");
+    snprintf (self->error, sizeof self->error, "%s", notice);
 }
 
 void rp_worker_core_connected (rp_worker_core_t *self, uint32_t index, int64_t now)
@@ -518,8 +526,6 @@ static int64_t s_tick_session (rp_worker_core_t *self, uint32_t index, int64_t n
 /*  Tells all brokers when the window is to be another. Whoever leaves takes what it gets.  */
 static int64_t s_tick_window_control (rp_worker_core_t *self, int64_t now)
 {
-    if (self->draining || self->stopping)
-        return INT64_MAX;
     bool waiting = !rp_list_is_empty (&self->ready);
     bool spent = false;
     for (uint32_t index = 0; !waiting && index < self->config.count; index++) {
@@ -534,14 +540,25 @@ static int64_t s_tick_window_control (rp_worker_core_t *self, int64_t now)
     return rp_window_control_next (&self->window_control);
 }
 
+/*  While draining or stopping, what its limit brings. Returns when to look again.  */
+static int64_t s_tick_limit (rp_worker_core_t *self, int64_t now)
+{
+    if (self->drain_until == 0)
+        self->drain_until = now + self->config.drain_us;
+    bool late = now >= self->drain_until;
+    if (late || (self->stopping && self->out == 0 && rp_list_is_empty (&self->returned)))
+        rp_worker_core_leave (self);
+    if (!late)
+        return self->drain_until;
+    int64_t end = self->drain_until + RP_WORKER_GRACE_US;
+    self->given_up = now >= end;
+    return self->given_up ? INT64_MAX : end;
+}
+
 int64_t rp_worker_core_tick (rp_worker_core_t *self, int64_t now, uint64_t random)
 {
-    bool stopped = self->stopping && self->out == 0 && rp_list_is_empty (&self->returned);
-    if (stopped || (self->draining && now >= self->drain_until)) {
-        rp_worker_core_leave (self);
-        return INT64_MAX;
-    }
-    int64_t earliest = self->draining ? self->drain_until : s_tick_window_control (self, now);
+    bool leaving = self->draining || self->stopping;
+    int64_t earliest = leaving ? s_tick_limit (self, now) : s_tick_window_control (self, now);
     for (uint32_t index = 0; index < self->config.count; index++) {
         int64_t next = s_tick_session (self, index, now, random);
         if (next < earliest)

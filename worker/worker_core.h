@@ -38,6 +38,9 @@
 #include "worker/window_control.h"
 
 #define RP_WORKER_NOTICE_MAX 320u
+/*  From the BYE at the limit of drain or stop, which cancels what is out, to giving up handlers
+    that do not return: one that looks whether it is cancelled does so in this time.  */
+#define RP_WORKER_GRACE_US 1000000
 
 /*  A conversation that this worker has had a request of.  */
 typedef struct {
@@ -130,9 +133,11 @@ typedef struct {
     uint64_t last_local;
     uint64_t ignored; /* messages that made no sense where they came */
     uint32_t out;
-    int64_t drain_until; /* while draining */
+    int64_t
+      drain_until; /* while draining or stopping: BYE to everyone then, whatever is held; 0: not set */
     bool draining;
     bool stopping;
+    bool given_up;  /* RP_WORKER_GRACE_US after drain_until: what has not returned is left behind */
     bool cancelled; /* a work that is out was cancelled; the shell clears it */
     char error[RP_WORKER_NOTICE_MAX];
 } rp_worker_core_t;
@@ -167,7 +172,8 @@ int64_t rp_worker_core_tick (rp_worker_core_t *self, int64_t now, uint64_t rando
 /*  No new requests; ends when what is held and the conversations have, or after drain_us.  */
 void rp_worker_core_drain (rp_worker_core_t *self, int64_t now);
 
-/*  Nothing more is handed out; ends when nothing is out.  */
+/*  Nothing more is handed out; ends when nothing is out, or at the limit of the drain that goes on,
+    or drain_us after the next tick.  */
 void rp_worker_core_stop (rp_worker_core_t *self);
 
 /*  BYE to everyone, at once.  */

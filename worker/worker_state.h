@@ -10,6 +10,9 @@
 #ifndef RP_WORKER_STATE_H
 #define RP_WORKER_STATE_H
 
+#include <pthread.h>
+#include <semaphore.h>
+
 #include <riposte/worker.h>
 
 #include "common/io/channel.h"
@@ -55,6 +58,29 @@ struct rp_task {
     bool last;
 };
 
+/*  One handler thread of rp_worker_run. Guarded by the lock, but thread.  */
+typedef struct {
+    struct rp_crew *crew;
+    pthread_t thread;
+    uint64_t task; /* its handler has this one, or has answered it and not returned; 0: none */
+    int64_t since;
+    bool ended;
+    bool left; /* behind: nobody joins it */
+} rp_hand_t;
+
+/*  The handler threads of one rp_worker_run, which waits for them and need not wait for ever.  */
+typedef struct rp_crew {
+    rp_worker_t *worker;
+    rp_handler_fn *handler;
+    void *arg;
+    sem_t bell;       /* one has ended, or it is time to give up */
+    uint32_t count;   /* hands that were started */
+    uint32_t running; /* that have not ended */
+    uint32_t left;    /* those behind; the last one frees the crew */
+    int status;       /* why they end */
+    rp_hand_t hands[];
+} rp_crew_t;
+
 struct rp_worker {
     /*  Set before the first run or receive, constant from then on.  */
     char *endpoint_text;
@@ -73,7 +99,10 @@ struct rp_worker {
     atomic_int command; /* rp_worker_command_t; written by anyone */
 
     bool started;
-    bool runs; /* rp_worker_run; otherwise rp_worker_receive */
+    bool runs;            /* rp_worker_run; otherwise rp_worker_receive */
+    rp_crew_t *crew;      /* inside rp_worker_run */
+    uint32_t left_behind; /* handler threads that rp_worker_run did not wait for */
+    bool abandoned;       /* destroyed, while some of those were there: the last one frees it */
     bool signalled;
     int event_fd; /* -1 until asked for */
     void *context;

@@ -299,6 +299,8 @@ static void s_announce (rp_worker_t *self)
     if (self->event_fd >= 0 && !self->signalled && (something || self->core.cancelled))
         self->signalled = eventfd_write (self->event_fd, 1) == 0;
     self->core.cancelled = false;
+    if (self->core.given_up && self->crew)
+        sem_post (&self->crew->bell);
 }
 
 static void s_flush (rp_worker_t *self)

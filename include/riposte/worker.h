@@ -23,9 +23,10 @@
     with their object.
 
     fork(): a worker and its tasks belong to the process that made them. In a child, every function
-    on them returns RP_CLOSED at once (rp_worker_fd -1; drain and stop do nothing), rp_worker_run
-    too if a handler returns there, and rp_worker_destroy frees the worker without a word to the
-    brokers; the parent notices nothing. A child that wants to serve makes a worker of its own.
+    on them returns RP_CLOSED at once (rp_worker_fd -1; drain and stop do nothing), and
+    rp_worker_destroy frees the worker without a word to the brokers; the parent notices nothing. A
+    handler that returns in a child ends it, for its thread is the only one there. A child that
+    wants to serve makes a worker of its own.
 */
 
 #ifndef RIPOSTE_WORKER_H
@@ -66,7 +67,7 @@ RP_EXPORT void rp_worker_destroy (rp_worker_t **self_p);
                     wants to find
     heartbeat_ms    interval proposed to the brokers: 50 to 60,000; default 1,000. A worker that holds
                     nothing speaks after one and a half, and is lost after three all the same
-    drain_ms        limit of rp_worker_drain: 0 to 86,400,000; default 30,000
+    drain_ms        limit of rp_worker_drain and rp_worker_stop: 0 to 86,400,000; default 30,000
     name            what people see: up to 63 bytes; default HOST-PID
     interruptible   a signal that a handler caught in a thread inside rp_worker_receive ends it with
                     RP_INTERRUPTED, with SA_RESTART or without; default false: it goes on waiting. A signal
@@ -97,8 +98,13 @@ RP_EXPORT int rp_worker_on_notice (rp_worker_t *self, rp_worker_notice_fn *funct
     with RP_APP_ERROR "the handler gave no reply".  */
 typedef void (rp_handler_fn) (rp_task_t **task_p, void *arg);
 
-/*  Serves until drained or stopped. RP_OK then; RP_DENIED, RP_INVALID when every broker refused the
-    registration for good (see rp_worker_last_error); RP_NO_MEMORY; RP_SYSTEM.  */
+/*  Serves until drained or stopped, in threads of its own, of which the first has the caller's
+    signal mask and the others have every signal blocked. RP_OK then; RP_TIMED_OUT when handlers had
+    not returned a second after the limit (drain_ms): rp_worker_last_error and a notice say how many
+    and for how long, and their threads are left behind, with what memory of the worker they need,
+    until they return; the worker may be destroyed, and the program may end. RP_DENIED, RP_INVALID
+    when every broker refused the registration for good (see rp_worker_last_error); RP_USAGE when
+    another run goes on; RP_NO_MEMORY; RP_SYSTEM.  */
 RP_EXPORT int rp_worker_run (rp_worker_t *self, rp_handler_fn *handler, void *arg);
 
 /*  Takes the next task, waits up to timeout_ms. RP_OK: *task_p is the caller's. RP_TIMED_OUT;
@@ -110,11 +116,13 @@ RP_EXPORT int rp_worker_receive (rp_worker_t *self, uint32_t timeout_ms, rp_task
     or a task was cancelled. Clear it by calling rp_worker_receive until RP_TIMED_OUT.  */
 RP_EXPORT int rp_worker_fd (rp_worker_t *self);
 
-/*  No new requests, except in conversations that are here; ends when those have, or when drain_ms
-    passed. Async-signal-safe.  */
+/*  No new requests, except in conversations that are here; ends when those have. When drain_ms
+    passed, it says BYE whatever is not answered: that is lost to the broker, and rp_task_cancelled.
+    Async-signal-safe.  */
 RP_EXPORT void rp_worker_drain (rp_worker_t *self);
 
-/*  Ends as soon as the handlers that run have returned. Async-signal-safe.  */
+/*  Hands nothing more out; ends as soon as the handlers that run have returned, and at the limit as
+    rp_worker_drain does, counted from whichever came first. Async-signal-safe.  */
 RP_EXPORT void rp_worker_stop (rp_worker_t *self);
 
 /*  Why registration failed or a connection ended, for people. Returns buffer.  */

@@ -606,12 +606,14 @@ static void a_handler_that_gives_no_reply_fails_the_request (void **state)
 typedef struct {
     sem_t begun;
     sem_t go_on;
+    sem_t returned;
 } s_listener_t;
 
 static void s_open_listener (s_listener_t *self)
 {
     assert_int_equal (sem_init (&self->begun, 0, 0), 0);
     assert_int_equal (sem_init (&self->go_on, 0, 0), 0);
+    assert_int_equal (sem_init (&self->returned, 0, 0), 0);
 }
 
 static void s_wait (sem_t *semaphore)
@@ -626,6 +628,7 @@ static void s_long (rp_task_t **task_p, void *arg)
     sem_post (&listener->begun);
     s_wait (&listener->go_on);
     rp_task_reply (task_p, "done", 4);
+    sem_post (&listener->returned);
 }
 
 static void heartbeats_go_on_while_a_handler_runs (void **state)
@@ -672,6 +675,55 @@ static void stop_waits_for_the_handler_and_gives_back_the_rest (void **state)
     fake_broker_expect (broker, RP_COMMAND_BYE);
     assert_int_equal (s_join (&running), RP_OK);
     s_end (&broker, &worker);
+}
+
+static void s_remember_notice (const char *text, void *arg)
+{
+    snprintf (arg, RP_WORKER_NOTICE_MAX, "%s", text);
+}
+
+/*  A handler that does not return by itself; end is rp_worker_drain or rp_worker_stop.  */
+static void s_leave_a_handler_behind (void (*end) (rp_worker_t *worker))
+{
+    s_listener_t listener;
+    char notice[RP_WORKER_NOTICE_MAX] = "";
+    char error[RP_WORKER_NOTICE_MAX];
+    s_open_listener (&listener);
+    fake_broker_t *broker = fake_broker_new ();
+    rp_worker_t *worker = s_new_worker (broker, 2);
+    assert_int_equal (rp_worker_set_threads (worker, 2), RP_OK);
+    assert_int_equal (rp_worker_set_drain_ms (worker, 50), RP_OK);
+    assert_int_equal (rp_worker_on_notice (worker, s_remember_notice, notice), RP_OK);
+    s_running_t running;
+    s_start (&running, worker, s_long, &listener);
+    fake_broker_welcome (broker, 2);
+    fake_broker_request (broker, 1, "hangs");
+    s_wait (&listener.begun);
+    end (worker);
+    for (fake_broker_expect (broker, end == rp_worker_stop ? RP_COMMAND_CREDIT : RP_COMMAND_DRAIN);
+         broker->head.command != RP_COMMAND_BYE;)
+        fake_broker_expect (broker, RP_COMMAND_BYE);
+    assert_int_equal (s_join (&running), RP_TIMED_OUT);
+    rp_worker_last_error (worker, error, sizeof error);
+    assert_non_null (
+      strstr (error, "left behind 1 handler that did not return; it has request 1, for 1 s"));
+    assert_string_equal (notice, error);
+    rp_worker_destroy (&worker); // does not wait, and the handler may still use its task
+    sem_post (&listener.go_on);
+    s_wait (&listener.returned);
+    fake_broker_destroy (&broker);
+}
+
+static void drain_leaves_a_handler_behind_that_does_not_return (void **state)
+{
+    (void) state;
+    s_leave_a_handler_behind (rp_worker_drain);
+}
+
+static void stop_says_bye_and_leaves_a_handler_behind_that_does_not_return (void **state)
+{
+    (void) state;
+    s_leave_a_handler_behind (rp_worker_stop);
 }
 
 static void drain_says_bye_at_its_limit (void **state)
@@ -906,6 +958,8 @@ int main (void)
       cmocka_unit_test (heartbeats_go_on_while_a_handler_runs),
       cmocka_unit_test (stop_waits_for_the_handler_and_gives_back_the_rest),
       cmocka_unit_test (drain_says_bye_at_its_limit),
+      cmocka_unit_test (drain_leaves_a_handler_behind_that_does_not_return),
+      cmocka_unit_test (stop_says_bye_and_leaves_a_handler_behind_that_does_not_return),
       cmocka_unit_test (the_end_of_a_conversation_is_told),
       cmocka_unit_test (wrong_arguments_are_refused),
       cmocka_unit_test (once_started_it_keeps_its_settings_and_its_mode),

@@ -720,6 +720,69 @@ static void stop_gives_back_what_has_not_begun_and_waits_for_what_has (void **st
     s_free (self);
 }
 
+static void stop_leaves_at_its_limit_and_gives_up_a_second_later (void **state)
+{
+    (void) state;
+    s_fixture_t *self = s_make_up (1);
+    rp_work_t *work = s_request (self, 0, 1);
+    assert_ptr_equal (s_take (self), work);
+    rp_worker_core_stop (&self->core);
+    s_tick (self);
+    self->trace[0] = '\0';
+    for (int second = 0; second < 9; second++) {
+        s_plain (self, 0, RP_COMMAND_HEARTBEAT);
+        s_pass (self, S_SECOND);
+        assert_null (strstr (self->trace, "BYE"));
+    }
+    self->trace[0] = '\0';
+    self->now += S_SECOND;
+    assert_true (rp_worker_core_tick (&self->core, self->now, 7) == self->now + RP_WORKER_GRACE_US);
+    s_expect (self, "0<BYE 0:close 0!left");
+    assert_non_null (strstr (self->core.error, "with 1 request unanswered"));
+    assert_true (work->cancelled);
+    assert_false (self->core.given_up);
+    s_pass (self, RP_WORKER_GRACE_US);
+    assert_true (self->core.given_up);
+    assert_false (s_finish (self, work));
+    s_free (self);
+}
+
+static void stop_during_a_drain_keeps_the_drain_s_limit (void **state)
+{
+    (void) state;
+    s_fixture_t *self = s_make_up (1);
+    rp_work_t *work = s_request (self, 0, 1);
+    assert_ptr_equal (s_take (self), work);
+    rp_worker_core_drain (&self->core, self->now);
+    for (int second = 0; second < 9; second++) {
+        s_plain (self, 0, RP_COMMAND_HEARTBEAT);
+        s_pass (self, S_SECOND);
+    }
+    rp_worker_core_stop (&self->core);
+    s_tick (self);
+    self->trace[0] = '\0';
+    s_pass (self, S_SECOND);
+    s_expect (self, "0<BYE 0:close 0!left");
+    assert_false (s_finish (self, work));
+    s_free (self);
+}
+
+/*  One may have answered and not returned: only its thread knows.  */
+static void it_gives_up_even_if_nothing_was_out (void **state)
+{
+    (void) state;
+    s_fixture_t *self = s_make_up (1);
+    rp_worker_core_stop (&self->core);
+    s_tick (self);
+    s_expect (self, "0<CREDIT 0<BYE 0:close 0!left");
+    assert_false (self->core.given_up);
+    s_pass (self, 10 * S_SECOND);
+    s_pass (self, RP_WORKER_GRACE_US);
+    assert_true (self->core.given_up);
+    s_expect (self, "");
+    s_free (self);
+}
+
 static void a_draining_broker_is_come_back_to_after_its_bye (void **state)
 {
     (void) state;
@@ -768,6 +831,9 @@ int main (void)
       cmocka_unit_test (drain_leaves_at_its_limit),
       cmocka_unit_test (drain_does_not_wait_for_a_broker_that_is_away),
       cmocka_unit_test (stop_gives_back_what_has_not_begun_and_waits_for_what_has),
+      cmocka_unit_test (stop_leaves_at_its_limit_and_gives_up_a_second_later),
+      cmocka_unit_test (stop_during_a_drain_keeps_the_drain_s_limit),
+      cmocka_unit_test (it_gives_up_even_if_nothing_was_out),
       cmocka_unit_test (a_draining_broker_is_come_back_to_after_its_bye),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
