@@ -159,6 +159,15 @@ const char *rp_reply_header (const rp_reply_t *self, const char *key)
     return rp_headers_find_string (self->headers, self->headers_size, key);
 }
 
+void rp_reply_each_header (const rp_reply_t *self, rp_header_fn *function, void *arg)
+{
+    const char *key;
+    const char *value;
+    size_t offset = 0;
+    while (rp_headers_next_strings (self->headers, self->headers_size, &offset, &key, &value))
+        function (key, value, arg);
+}
+
 uint64_t rp_reply_id (const rp_reply_t *self)
 {
     return self->id;

@@ -44,6 +44,16 @@ static int s_read_body (const s_source_t *source, rp_input_t *input)
       source->path, rp_input_reason (outcome));
 }
 
+/*  An exit status has eight bits, and 0 would say that nothing was wrong.  */
+static int s_exit_code (const rp_cli_t *self, const rp_reply_t *reply)
+{
+    int status = (int) rp_reply_status (reply);
+    uint32_t code = rp_reply_code (reply);
+    if (!self->options.exit_code_from_worker || status != RP_APP_ERROR || code == 0)
+        return rp_status_exit_code (status);
+    return code < 255 ? (int) code : 255;
+}
+
 static int s_call_once (rp_cli_t *self, const char *service, const void *body, size_t size)
 {
     int code = rp_cli_connect (self, 1);
@@ -55,7 +65,7 @@ static int s_call_once (rp_cli_t *self, const char *service, const void *body, s
     rp_answers_begin (&answers, self, service, false);
     rp_answers_add (&answers, reply);
     rp_answers_end (&answers);
-    code = rp_status_exit_code ((int) rp_reply_status (reply));
+    code = s_exit_code (self, reply);
     rp_reply_destroy (&reply);
     return code;
 }
@@ -71,6 +81,8 @@ static int s_check_arguments (const rp_cli_t *self)
           "--lines takes its bodies from standard input, not from \"%s\"", arguments->items[1]);
     if (self->options.lines && self->options.count > 0)
         return rp_cli_usage ("--lines and --count do not go together");
+    if (self->options.exit_code_from_worker && (self->options.lines || self->options.count > 0))
+        return rp_cli_usage ("--exit-code-from-worker is for one call, without --lines or --count");
     return 0;
 }
 

@@ -38,6 +38,7 @@ typedef struct {
     /*  call  */
     rp_option_list_t headers;
     bool lines;
+    bool exit_code_from_worker;
     uint64_t parallel;
     /*  call, ping, bench  */
     uint64_t count;

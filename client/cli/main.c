@@ -130,6 +130,12 @@ static const rp_option_t s_options[] = {
     .largest = S_PARALLEL_MAX,
     S_AT (parallel),
     .help = "with --lines or --count: calls open at once (1)"},
+  {.name = "exit-code-from-worker",
+    .kind = RP_OPTION_FLAG,
+    .commands = "call",
+    S_AT (exit_code_from_worker),
+    .help =
+      "end with the number of the worker's error, such as a command's exit status, not with 1"},
   {.name = "set",
     .kind = RP_OPTION_LIST,
     .argument = "NAME=VALUE",

@@ -45,6 +45,36 @@ int rp_cli_tell (const rp_cli_t *self, const rp_error_t *error)
     return rp_status_exit_code (error->status);
 }
 
+/*  As [key, value]: a key may come more than once, and their order counts.  */
+static void s_add_header (const char *key, const char *value, void *arg)
+{
+    json_t *pair = json_array ();
+    if (!pair || json_array_append_new (pair, rp_output_text (key)) != 0
+        || json_array_append_new (pair, rp_output_text (value)) != 0
+        || json_array_append_new (arg, pair) != 0)
+        rp_output_no_memory ();
+}
+
+static json_t *s_headers_json (const rp_reply_t *reply)
+{
+    json_t *list = json_array ();
+    if (!list)
+        rp_output_no_memory ();
+    rp_reply_each_header (reply, s_add_header, list);
+    return list;
+}
+
+/*  One line; a value may hold anything that a terminal obeys.  */
+static void s_tell_header (const char *key, const char *value, void *arg)
+{
+    const rp_cli_t *self = arg;
+    char *visible = rp_text_visible (value, strlen (value));
+    if (!visible)
+        rp_output_no_memory ();
+    fprintf (stderr, "%s  %s: %s%s\n", self->err.dim, key, visible, self->err.reset);
+    free (visible);
+}
+
 json_t *rp_cli_reply_json (const rp_cli_t *self, const rp_reply_t *reply, const char *service)
 {
     json_t *object = json_object ();
@@ -58,6 +88,7 @@ json_t *rp_cli_reply_json (const rp_cli_t *self, const rp_reply_t *reply, const 
     rp_output_set (object, "work_us", json_integer (rp_reply_work_us (reply)));
     rp_output_set (object, "total_us", json_integer ((json_int_t) rp_reply_total_us (reply)));
     rp_output_set (object, "worker", rp_output_text (rp_reply_worker (reply)));
+    rp_output_set (object, "headers", s_headers_json (reply));
     if (status != RP_OK) {
         rp_error_t error = rp_error_of (reply, service, self->options.server);
         rp_output_set (object, "error", rp_error_json (&error));
@@ -108,4 +139,5 @@ void rp_cli_tell_reply (const rp_cli_t *self, const rp_reply_t *reply)
     }
     fprintf (stderr, "  total %s%s\n",
       rp_duration_format (text, (int64_t) rp_reply_total_us (reply)), self->err.reset);
+    rp_reply_each_header (reply, s_tell_header, (void *) self);
 }

@@ -183,6 +183,9 @@ RP_EXPORT const void *rp_reply_body (const rp_reply_t *self);
 RP_EXPORT size_t rp_reply_size (const rp_reply_t *self);
 /*  The value of a header, NULL if it is absent; valid until the reply is destroyed.  */
 RP_EXPORT const char *rp_reply_header (const rp_reply_t *self, const char *key);
+/*  Calls back for each header, in order.  */
+typedef void (rp_header_fn) (const char *key, const char *value, void *arg);
+RP_EXPORT void rp_reply_each_header (const rp_reply_t *self, rp_header_fn *function, void *arg);
 /*  The id that rp_client_submit gave.  */
 RP_EXPORT uint64_t rp_reply_id (const rp_reply_t *self);
 RP_EXPORT void *rp_reply_tag (const rp_reply_t *self);

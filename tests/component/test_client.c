@@ -79,6 +79,13 @@ static void a_call_carries_what_was_set (void **state)
     pair_end (&pair);
 }
 
+static void s_collect_header (const char *key, const char *value, void *arg)
+{
+    char *all = arg;
+    size_t size = strlen (all);
+    snprintf (all + size, 256 - size, "%s=%s;", key, value);
+}
+
 static void a_reply_has_text_code_and_headers (void **state)
 {
     (void) state;
@@ -110,6 +117,9 @@ static void a_reply_has_text_code_and_headers (void **state)
     assert_null (rp_reply_header (reply, "king"));
     assert_int_equal (rp_reply_size (reply), 7);
     assert_memory_equal (rp_reply_body (reply), "details", 7);
+    char all[256] = "";
+    rp_reply_each_header (reply, s_collect_header, all);
+    assert_string_equal (all, "kind=text;empty=;worker=host-1;");
     rp_reply_destroy (&reply);
     pair_end (&pair);
 }

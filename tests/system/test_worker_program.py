@@ -190,3 +190,21 @@ while words := sys.stdin.buffer.readline().split():
     sys.stdout.buffer.write(b"RP/1 OK %%s %%d\\n\\n" %% (words[2], len(words[6])) + words[6])
     sys.stdout.buffer.flush()
 """
+
+
+def test_a_command_s_exit_status_is_passed_on_where_that_is_asked_for(world):
+    broker = world.broker()
+    world.worker(broker, "seven", "sh", "-c", "exit 7")
+    assert world.cli(broker, "call", "seven").code == 1
+    assert world.cli(broker, "call", "seven", "--exit-code-from-worker").code == 7
+    assert world.cli(broker, "call", "none", "--exit-code-from-worker").code == 4
+    assert world.cli(broker, "call", "seven", "--exit-code-from-worker", "--count", "2").code == 2
+
+
+def test_reply_headers_are_shown(world):
+    broker = world.broker()
+    world.worker(broker, "cat", "cat")
+    told = world.cli(broker, "call", "cat", "x", "-v", "-o", "json")
+    (key, name), = told.json()["headers"]
+    assert (key, name) == ("worker", told.json()["worker"])
+    assert f"  worker: {name}\n" in told.err.decode()
