@@ -102,6 +102,7 @@ rp_server_t *rp_server_new (const rp_server_options_t *options)
     }
     rp_pending_init (&self->pending, (int64_t) options->limits.pending_timeout * 1000,
       options->limits.pending_connections);
+    rp_handshakes_init (&self->handshakes, (int64_t) RP_SOCKET_HANDSHAKE_MS * 1000);
     rp_outbox_init (&self->outbox, self->listeners[0].socket, &self->connections, &self->pool,
       (size_t) options->limits.connection_backlog_bytes);
     rp_outbox_serve_foreign (&self->outbox, &self->foreign, self->listeners);
@@ -126,6 +127,7 @@ void rp_server_destroy (rp_server_t **self_p)
     rp_actions_clear (&self->actions);
     rp_outbox_clear (&self->outbox);
     rp_pending_clear (&self->pending);
+    rp_handshakes_clear (&self->handshakes);
     rp_foreign_clear (&self->foreign);
     rp_connections_clear (&self->connections);
     rp_message_pool_clear (&self->pool);
@@ -242,8 +244,13 @@ static void s_answer (rp_server_t *self, const rp_action_t *action, int64_t now)
 static void s_track_pending (
   rp_server_t *self, const rp_action_t *action, const rp_sender_t *sender, int64_t now)
 {
-    if (action->kind == RP_ACTION_ADMIT)
+    if (action->kind == RP_ACTION_ADMIT) {
         rp_pending_remove (&self->pending, sender->descriptor);
+        rp_handshakes_remove (&self->handshakes, sender->descriptor);
+        if (sender->descriptor < 0)
+            rp_handshakes_spoke (
+              &self->handshakes, rp_listener_of_key (sender->routing_id, sender->size), now);
+    }
     if (action->kind != RP_ACTION_UNBIND)
         return;
     int descriptor = rp_connections_descriptor (&self->connections, action->session);
@@ -354,6 +361,7 @@ static void s_accepted (rp_server_t *self, rp_listener_t *listener, int descript
         rp_listener_came (listener, descriptor, now);
     if (descriptor < self->descriptor_limit) {
         rp_socket_accepted (descriptor);
+        rp_handshakes_add (&self->handshakes, descriptor, listener->number, now);
         // What it said may have been read before the news that it came.
         rp_session_id_t session = rp_connections_by_descriptor (&self->connections, descriptor);
         if (listener->kind == RP_LISTENER_OPEN
@@ -369,6 +377,7 @@ static void s_accepted (rp_server_t *self, rp_listener_t *listener, int descript
 
 static void s_disconnected (rp_server_t *self, rp_listener_t *listener, int descriptor, int64_t now)
 {
+    rp_handshakes_remove (&self->handshakes, descriptor);
     if (listener->kind == RP_LISTENER_BACK) {
         if (rp_listener_went (listener, descriptor, now))
             rp_server_count_rep (self, listener, now);
@@ -467,6 +476,23 @@ static int64_t s_abort_pending (rp_server_t *self, int64_t now)
     return next;
 }
 
+/*  Looks at connections that are new, and cuts those that are not ZeroMQ's, or too slow. Returns
+    when to look again.  */
+static int64_t s_look_at_handshakes (rp_server_t *self, int64_t now)
+{
+    int64_t next;
+    rp_handshake_end_t end;
+    while (rp_handshakes_look (&self->handshakes, now, &end, &next)) {
+        rp_listener_t *listener = &self->listeners[end.listener];
+        if (end.state == RP_HANDSHAKE_LATE)
+            rp_connections_abort_socket (end.descriptor, end.cookie);
+        else if (listener->kind == RP_LISTENER_BACK
+                 && rp_listener_saw (listener, end.descriptor, end.state == RP_HANDSHAKE_OLD))
+            rp_server_count_rep (self, listener, now);
+    }
+    return next;
+}
+
 /*  True if a monitor may have more to tell, of which its descriptor says nothing.  */
 static bool s_is_unread (const rp_server_t *self)
 {
@@ -549,6 +575,7 @@ int rp_server_run (rp_server_t *self)
             rp_history_scrape (&self->history, now, rp_dispatch_stats (self->core));
         next = s_earlier (next, s_abort_pending (self, now));
         next = s_earlier (next, revive);
+        next = s_earlier (next, s_look_at_handshakes (self, now));
         if (!self->ended)
             s_wait (self, busy ? now : next);
     }

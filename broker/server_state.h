@@ -16,6 +16,7 @@
 
 #include "broker/admin/admin.h"
 #include "broker/core/dispatch.h"
+#include "broker/handshakes.h"
 #include "broker/log.h"
 #include "broker/protocol/foreign.h"
 #include "broker/server.h"
@@ -42,6 +43,7 @@ struct rp_server {
     rp_connections_t connections;
     rp_foreign_t foreign;
     rp_pending_t pending;
+    rp_handshakes_t handshakes;
     int64_t relieved; /* when it was last looked for whom most waits */
     rp_message_pool_t pool;
     rp_outbox_t outbox;

@@ -108,11 +108,29 @@ static bool s_decide (rp_listener_t *self, uint32_t index, int64_t now)
     return counted;
 }
 
-bool rp_listener_went (rp_listener_t *self, int descriptor, int64_t now)
+static uint32_t s_find (const rp_listener_t *self, int descriptor)
 {
     uint32_t index = 0;
     while (index < self->undecided_count && self->undecided[index].descriptor != descriptor)
         index++;
+    return index;
+}
+
+bool rp_listener_saw (rp_listener_t *self, int descriptor, bool old)
+{
+    uint32_t index = s_find (self, descriptor);
+    if (index == self->undecided_count || (!old && self->ready > 0))
+        return false;
+    self->undecided[index] = self->undecided[--self->undecided_count];
+    self->connected++;
+    if (self->ready == self->undecided_count)
+        self->ready = self->undecided_count = 0;
+    return true;
+}
+
+bool rp_listener_went (rp_listener_t *self, int descriptor, int64_t now)
+{
+    uint32_t index = s_find (self, descriptor);
     bool counted = index == self->undecided_count || s_decide (self, index, now);
     self->failed = false;
     counted &= self->connected > 0;

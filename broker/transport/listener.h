@@ -14,8 +14,8 @@
 
     How many REP workers are connected is known from what the monitor of their listener tells. It does
     not say whose handshake was done, and of a peer of the wrong type only that it came and went; so
-    a listener keeps the descriptors of those of whom it is not known. Peers older than ZMTP 3.0 do not
-    count.
+    a listener keeps the descriptors of those of whom it is not known. Of peers older than ZMTP 3.0 it
+    tells nothing: they count once somebody has looked at their connections (broker/handshakes.h).
 
     Thread-safety: none.
 */
@@ -79,6 +79,11 @@ int rp_listener_monitor_descriptor (const rp_listener_t *self);
 void rp_listener_came (rp_listener_t *self, int descriptor, int64_t now);
 bool rp_listener_shook_hands (rp_listener_t *self);
 void rp_listener_failed (rp_listener_t *self);
+
+/*  Somebody has looked at a connection: its handshake is done. old: certainly of a peer older than
+    ZMTP 3.0. Otherwise it is one if no handshake was told of that might be its. False if it does
+    not count.  */
+bool rp_listener_saw (rp_listener_t *self, int descriptor, bool old);
 bool rp_listener_went (rp_listener_t *self, int descriptor, int64_t now);
 
 /*  The key of a routing id, whose size becomes the key's: the routing id itself, or in buffer.

@@ -196,7 +196,11 @@ static int s_send_foreign (rp_outbox_t *self,
     rp_message_t *message = rp_foreign_translate (self->foreign, foreign, waiting->message);
     if (!message && errno == 0) {
         errno = EHOSTUNREACH;
-        return rp_connections_stands (self->connections, waiting->session) ? 0 : -1;
+        // libzmq does not tell where a client older than ZMTP 3.0 is. It may be gone if it waits
+        // for nothing, and if it is not, its next request begins a session again.
+        bool idle = !foreign->worker && rp_list_is_empty (&foreign->envelopes)
+                    && rp_connections_descriptor (self->connections, waiting->session) < 0;
+        return !idle && rp_connections_stands (self->connections, waiting->session) ? 0 : -1;
     }
     if (!message)
         return -1;

@@ -4,11 +4,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/sockios.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -69,7 +72,6 @@ static void *s_new (void *context, int type, const s_option_t *options, size_t c
 static void *s_new_remote (void *context, int type, const s_option_t *options, size_t count)
 {
     static const s_option_t common[] = {
-      {ZMQ_HANDSHAKE_IVL, RP_SOCKET_HANDSHAKE_MS},
       {ZMQ_TCP_KEEPALIVE, 1},
       {ZMQ_TCP_KEEPALIVE_IDLE, S_KEEPALIVE_IDLE_S},
       {ZMQ_TCP_KEEPALIVE_INTVL, S_KEEPALIVE_INTERVAL_S},
@@ -90,6 +92,7 @@ void *rp_socket_router (void *context, int64_t max_frame, int backlog)
       {ZMQ_RCVHWM, 0},             // a full receive queue can abort the process (libzmq#3937)
       {ZMQ_LINGER, 0}, // the default never exits; the broker sets its own before it ends
       {ZMQ_BACKLOG, S_BACKLOG},
+      {ZMQ_HANDSHAKE_IVL, 0}, // it would cut peers older than ZMTP 3.0; broker/handshakes looks
     };
     // libzmq draws the first routing id from rand(), which it seeds with the time: a peer that
     // foretells an id can claim it, and the ROUTER aborts.
@@ -100,11 +103,9 @@ void *rp_socket_router (void *context, int64_t max_frame, int backlog)
 void *rp_socket_backend (void *context, int64_t max_frame, int backlog)
 {
     const s_option_t options[] = {
-      {ZMQ_MAXMSGSIZE, max_frame},
-      {ZMQ_SNDHWM, backlog},
+      {ZMQ_MAXMSGSIZE, max_frame}, {ZMQ_SNDHWM, backlog},
       {ZMQ_RCVHWM, 0}, // a full receive queue can abort the process (libzmq#4767)
-      {ZMQ_LINGER, 0},
-      {ZMQ_BACKLOG, S_BACKLOG},
+      {ZMQ_LINGER, 0}, {ZMQ_BACKLOG, S_BACKLOG}, {ZMQ_HANDSHAKE_IVL, 0}, // as above
     };
     return s_new_remote (context, ZMQ_DEALER, options, sizeof options / sizeof *options);
 }
@@ -118,6 +119,7 @@ void *rp_socket_dealer (void *context)
       {ZMQ_SNDHWM, 0}, // the window and the count of open requests bound what is queued
       {ZMQ_RCVHWM, 0}, // a full receive queue can abort the process (libzmq#4767)
       {ZMQ_LINGER, 0}, // the default never exits; rp_channel_close says how long
+      {ZMQ_HANDSHAKE_IVL, RP_SOCKET_HANDSHAKE_MS},
     };
     return s_new_remote (context, ZMQ_DEALER, options, sizeof options / sizeof *options);
 }
@@ -199,6 +201,27 @@ int rp_socket_connect (void *socket, const char *endpoint)
     if (rp_socket_endpoint_is_loopback (endpoint) && s_set (socket, &buffer) != 0)
         return -1;
     return rp_socket_prepare (socket, endpoint) == 0 ? zmq_connect (socket, endpoint) : -1;
+}
+
+bool rp_socket_traffic (int descriptor, rp_traffic_t *traffic)
+{
+    struct tcp_info info;
+    socklen_t size = sizeof info;
+    *traffic = (rp_traffic_t){0};
+    if (getsockopt (descriptor, IPPROTO_TCP, TCP_INFO, &info, &size) == 0) {
+        traffic->counted =
+          size >= offsetof (struct tcp_info, tcpi_bytes_retrans) + sizeof info.tcpi_bytes_retrans;
+        if (traffic->counted) {
+            traffic->sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
+            traffic->received = info.tcpi_bytes_received;
+        }
+        return traffic->counted; // an older kernel does not count them
+    }
+    int unread = 0;
+    if (ioctl (descriptor, SIOCOUTQ, &unread) != 0)
+        return false;
+    traffic->unread = unread > 0;
+    return true;
 }
 
 typedef union {

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 /*  A connection whose handshake is not done by then is cut, ms. A silent one holds a descriptor so
-    long.  */
+    long. libzmq's own timer for it is set on a DEALER only (broker/handshakes.h).  */
 #define RP_SOCKET_HANDSHAKE_MS 3000
 
 /*  Of a connection between two processes of one machine, bytes. There nothing is under way, and the
@@ -59,6 +59,17 @@ int rp_socket_connect (void *socket, const char *endpoint);
     If its connection has ended meanwhile nothing happens, or another connection of this machine
     gets the same.  */
 void rp_socket_accepted (int descriptor);
+
+/*  What went over a connection so far.  */
+typedef struct {
+    uint64_t sent;     /* bytes; of TCP only */
+    uint64_t received; /* bytes; of TCP only */
+    bool counted;      /* these two are known */
+    bool unread;       /* over ipc: the peer has not read all that was sent to it */
+} rp_traffic_t;
+
+/*  False if it cannot be seen.  */
+bool rp_socket_traffic (int descriptor, rp_traffic_t *traffic);
 
 /*  True if an endpoint has a form that libzmq understands and this project uses: tcp://HOST:PORT
     or ipc://PATH. HOST is a name, an IPv4 address, an IPv6 address in brackets, or, to bind to, the

@@ -225,6 +225,37 @@ static void s_what_was_taken_for_the_wrong_type_is_put_right (void **state)
     }
 }
 
+static void s_an_old_peer_counts_once_it_was_seen (void **state)
+{
+    (void) state;
+    rp_listener_t listener = s_listener (2);
+    rp_listener_came (&listener, 10, 0);
+    rp_listener_came (&listener, 11, 0);
+    assert_true (rp_listener_saw (&listener, 10, true));
+    assert_false (rp_listener_saw (&listener, 10, true));
+    assert_int_equal (listener.connected, 1);
+    rp_listener_shook_hands (&listener); // that is 11
+    assert_false (rp_listener_saw (&listener, 11, false));
+    assert_int_equal (listener.connected, 2);
+    rp_listener_failed (&listener); // which libzmq says of each old peer that goes
+    assert_true (rp_listener_went (&listener, 10, S_LATER + 1));
+    assert_true (rp_listener_went (&listener, 11, S_LATER + 1));
+    assert_int_equal (listener.connected, 0);
+    rp_listener_close (&listener, 0);
+}
+
+static void s_who_is_done_without_a_handshake_is_old (void **state)
+{
+    (void) state;
+    rp_listener_t listener = s_listener (2);
+    rp_listener_came (&listener, 10, 0);
+    assert_true (rp_listener_saw (&listener, 10, false));
+    assert_int_equal (listener.connected, 1);
+    assert_true (rp_listener_went (&listener, 10, 1));
+    assert_int_equal (listener.connected, 0);
+    rp_listener_close (&listener, 0);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +270,8 @@ int main (void)
       cmocka_unit_test (s_a_failed_handshake_changes_nothing),
       cmocka_unit_test (s_a_worker_goes_while_noise_stays),
       cmocka_unit_test (s_what_was_taken_for_the_wrong_type_is_put_right),
+      cmocka_unit_test (s_an_old_peer_counts_once_it_was_seen),
+      cmocka_unit_test (s_who_is_done_without_a_handshake_is_old),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -45,11 +45,13 @@ static void sockets_have_their_options (void **state)
     assert_int_equal (largest, 4321);
     assert_int_equal (s_option (router, ZMQ_SNDHWM), 17);
     assert_int_equal (s_option (router, ZMQ_BACKLOG), 4096);
+    assert_int_equal (
+      s_option (router, ZMQ_HANDSHAKE_IVL), 0); // broker/handshakes.h takes its place
+    assert_int_equal (s_option (dealer, ZMQ_HANDSHAKE_IVL), 3000);
     void *const both[] = {router, dealer};
     for (size_t index = 0; index < 2; index++) {
         assert_int_equal (s_option (both[index], ZMQ_RCVHWM), 0);
         assert_int_equal (s_option (both[index], ZMQ_LINGER), 0);
-        assert_int_equal (s_option (both[index], ZMQ_HANDSHAKE_IVL), 3000);
         assert_int_equal (s_option (both[index], ZMQ_HEARTBEAT_IVL), 0); // libzmq#4364
         assert_int_equal (s_option (both[index], ZMQ_TCP_KEEPALIVE), 1);
         assert_int_equal (s_option (both[index], ZMQ_TCP_KEEPALIVE_IDLE), 15);
