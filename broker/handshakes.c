@@ -96,16 +96,17 @@ void rp_handshakes_add (rp_handshakes_t *self, int descriptor, uint8_t listener,
     self->by_descriptor[descriptor] = one;
 }
 
-void rp_handshakes_remove (rp_handshakes_t *self, int descriptor)
+bool rp_handshakes_remove (rp_handshakes_t *self, int descriptor)
 {
     if (descriptor < 0 || (size_t) descriptor >= self->descriptor_count)
-        return;
+        return false;
     rp_handshake_t *one = self->by_descriptor[descriptor];
     if (!one)
-        return;
+        return false;
     rp_list_remove (&one->node);
     free (one);
     self->by_descriptor[descriptor] = NULL;
+    return true;
 }
 
 /*  True if it is to be looked at again. Of one that is gone, or cannot be seen, nothing is

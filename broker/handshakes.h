@@ -65,8 +65,8 @@ void rp_handshakes_clear (rp_handshakes_t *self);
 /*  A connection came. Without memory it is left alone.  */
 void rp_handshakes_add (rp_handshakes_t *self, int descriptor, uint8_t listener, int64_t now);
 
-/*  A connection has a session, or is gone. Nothing happens if it is not in the line.  */
-void rp_handshakes_remove (rp_handshakes_t *self, int descriptor);
+/*  A connection has spoken, or is gone. False if it is not in the line.  */
+bool rp_handshakes_remove (rp_handshakes_t *self, int descriptor);
 
 /*  A session began of which libzmq does not tell the connection, as of all peers older than ZMTP
     3.0. What came before it and looks like noise may be its connection, and is left alone.  */

@@ -348,6 +348,24 @@ int64_t rp_server_revive_rep (rp_server_t *self, int64_t now)
 
 /*  ---- Receiving ------------------------------------------------------------------------------ */
 
+/*  True for an empty message that is the first on its connection: a socket with ZMQ_PROBE_ROUTER
+    says so that it is there. Where the connection is not known (of peers older than ZMTP 3.0) it
+    may be one.  */
+static bool s_is_probe (
+  rp_server_t *self, rp_listener_t *listener, rp_message_t *message, bool whole, int64_t now)
+{
+    if (!whole || message->count != 1 || rp_message_size (message) != 0)
+        return false;
+    int descriptor = zmq_msg_get (&message->first, ZMQ_SRCFD);
+    rp_server_read_monitor (self, listener, now); // the news that it came may be there still
+    if (descriptor >= 0 && !rp_handshakes_remove (&self->handshakes, descriptor))
+        return false;
+    char buffer[RP_CONNECTIONS_TEXT_MAX];
+    rp_log_write (&self->log, RP_LEVEL_DEBUG, RP_TOPIC_CLIENT, now,
+      rp_connections_descriptor_address (descriptor, buffer), "it is there (ZMQ_PROBE_ROUTER)");
+    return true;
+}
+
 /*  Says whose message it is, and in what protocol.  */
 static void s_take (
   rp_server_t *self, rp_listener_t *listener, rp_message_t *message, bool whole, int64_t now)
@@ -359,6 +377,10 @@ static void s_take (
                    || rp_connections_foreign (&self->connections, source.session);
     bool bundle = !foreign && rp_bundle_is (rp_message_data (message), rp_message_size (message));
     if (foreign || (source.session.v == 0 && !bundle)) {
+        if (s_is_probe (self, listener, message, whole, now)) {
+            rp_message_destroy (&self->pool, &message);
+            return;
+        }
         uint32_t count = rp_foreign_frames (message, frames);
         foreign = foreign || !rp_dialect_is_native (frames, count);
     }

@@ -419,7 +419,7 @@ static void s_monitored (
 }
 
 /*  In batches too: while accept fails, libzmq reports it without a pause.  */
-static void s_read_monitor (rp_server_t *self, rp_listener_t *listener, int64_t now)
+void rp_server_read_monitor (rp_server_t *self, rp_listener_t *listener, int64_t now)
 {
     listener->monitor_unread = true;
     for (unsigned count = 0; count < RP_SERVER_BATCH; count++) {
@@ -518,7 +518,7 @@ static void s_wait (rp_server_t *self, int64_t until)
     for (size_t index = 0; index < self->listener_count; index++)
         if (self->polled[RP_POLL_LISTENERS + 2 * index + 1].revents
             || self->listeners[index].monitor_unread)
-            s_read_monitor (self, &self->listeners[index], now);
+            rp_server_read_monitor (self, &self->listeners[index], now);
     if (self->polled[RP_POLL_COMMANDS].revents)
         s_read_commands (self, now);
     if (self->polled[RP_POLL_SIGNALS].revents)

@@ -80,6 +80,9 @@ void rp_server_fail (rp_server_t *self, const char *what, int64_t now);
 /*  Receives and handles one message. False when there is none.  */
 bool rp_server_receive (rp_server_t *self, rp_listener_t *listener, int64_t now);
 
+/*  Reads what the monitor of a gate tells.  */
+void rp_server_read_monitor (rp_server_t *self, rp_listener_t *listener, int64_t now);
+
 /*  A session of REP workers may end while they are connected (a DEALER that did not know them yet
     takes nothing); they never speak first, so it is begun for them again. Returns when to look
     again.  */
