@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/utf8.h"
+
 _Static_assert(RP_LOG_LINE_MAX <= PIPE_BUF, "a line must fit into a pipe that is ready");
 
 typedef struct {
@@ -118,10 +120,13 @@ void rp_log_write (rp_log_t *self,
     s_append (&line, "%s%s%s ", color ? style->color : "", style->name, color ? "\033[0m" : "");
     if (source)
         s_append (&line, "%s: ", source);
+    s_line_t text = {.size = 0}; // names in it are whatever a peer chose
     va_list arguments;
     va_start (arguments, format);
-    s_append_list (&line, format, arguments);
+    s_append_list (&text, format, arguments);
     va_end (arguments);
+    line.size +=
+      rp_utf8_escape (text.text, text.size, line.text + line.size, sizeof line.text - line.size);
     held_back += self->dropped;
     if (held_back > 0)
         s_append (&line, " (%" PRIu64 " more like it)", held_back);

@@ -10,6 +10,7 @@
 #include <riposte/error.h>
 
 #include "common/base/version.h"
+#include "common/utf8.h"
 
 /*  Members are added without checks: jansson refuses a NULL member and takes what it is given in
     any case, so running out of memory leaves an answer with a gap.  */
@@ -18,20 +19,12 @@ static void s_set_number (json_t *object, const char *name, uint64_t value)
     (void) json_object_set_new (object, name, json_integer ((json_int_t) value));
 }
 
-/*  A name came from a peer, whose bytes need not be UTF-8: then those that are not ASCII show as
-    ?.  */
+/*  A name came from a peer, whose bytes need not be UTF-8, and may hide or steer a terminal.  */
 static void s_set_text (json_t *object, const char *name, const char *value)
 {
-    char plain[RP_WIRE_NAME_MAX + 1];
-    json_t *text = json_string (value);
-    if (!text) {
-        size_t size = 0;
-        for (; value[size] && size < sizeof plain - 1; size++)
-            plain[size] = (unsigned char) value[size] < 0x80 ? value[size] : '?';
-        plain[size] = '\0';
-        text = json_string (plain);
-    }
-    (void) json_object_set_new (object, name, text);
+    char escaped[4 * UINT8_MAX + 1];
+    rp_utf8_escape (value, strlen (value), escaped, sizeof escaped);
+    (void) json_object_set_new (object, name, json_string (escaped));
 }
 
 static void s_set_bool (json_t *object, const char *name, bool value)

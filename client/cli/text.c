@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/utf8.h"
+
 typedef struct {
     uint32_t first, last;
 } s_range_t;
@@ -52,25 +54,6 @@ static bool s_is_in (const s_range_t *ranges, size_t count, uint32_t point)
     return false;
 }
 
-/*  Reads one character. Returns its bytes, 0 if they are not UTF-8. size is 1 or more.  */
-static size_t s_decode (const unsigned char *at, size_t size, uint32_t *point)
-{
-    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t length = at[0] < 0x80 ? 1 : at[0] < 0xC0 ? 0 : at[0] < 0xE0 ? 2 : at[0] < 0xF0 ? 3 : 4;
-    if (length == 0 || length > size || at[0] > 0xF4)
-        return 0;
-    uint32_t value = length == 1 ? at[0] : at[0] & (0x7Fu >> length);
-    for (size_t index = 1; index < length; index++) {
-        if ((at[index] & 0xC0) != 0x80)
-            return 0;
-        value = value << 6 | (at[index] & 0x3Fu);
-    }
-    if (value < smallest[length] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF))
-        return 0;
-    *point = value;
-    return length;
-}
-
 static size_t s_columns (uint32_t point)
 {
     if (s_is_in (s_zero, sizeof s_zero / sizeof *s_zero, point))
@@ -82,7 +65,7 @@ static size_t s_columns (uint32_t point)
 static size_t s_step (const char *text, size_t size, size_t *at)
 {
     uint32_t point = '?';
-    size_t length = s_decode ((const unsigned char *) text + *at, size - *at, &point);
+    size_t length = rp_utf8_decode (text + *at, size - *at, &point);
     *at += length > 0 ? length : 1;
     return s_columns (point);
 }
@@ -119,9 +102,8 @@ char *rp_text_visible (const void *data, size_t size)
     char *to = copy;
     for (size_t at = 0; at < size;) {
         uint32_t point = 0;
-        size_t length = s_decode (from + at, size - at, &point);
-        bool control = point < 0x20 || (point >= 0x7F && point < 0xA0) // C0, DEL, C1
-                       || (point >= 0x202A && point <= 0x202E);        // direction overrides
+        size_t length = rp_utf8_decode (from + at, size - at, &point);
+        bool control = rp_utf8_is_control (point);
         if (from[at] == '\t') {
             memset (to, ' ', 4);
             to += 4;

@@ -104,6 +104,17 @@ static void s_the_journal_gets_priorities_and_no_time (void **state)
     assert_int_not_equal (s_read ()[0], '<');
 }
 
+static void s_names_are_escaped_and_stay_different (void **state)
+{
+    (void) state;
+    rp_log_t log;
+    rp_log_init (&log, s_pipe[1], RP_LEVEL_INFO);
+    rp_log_write (&log, RP_LEVEL_INFO, RP_TOPIC_BROKER, 0, NULL, "\"%s\" \"%s\" \"%s\" \"%s\"",
+      "\xff", "\xc2\x9b", "\xe2\x80\xae", "\\xff");
+    assert_non_null (
+      strstr (s_read (), "\"\\xff\" \"\\xc2\\x9b\" \"\\xe2\\x80\\xae\" \"\\\\xff\"\n"));
+}
+
 static void s_a_line_that_is_too_long_is_cut_and_still_ends (void **state)
 {
     (void) state;
@@ -141,6 +152,7 @@ int main (void)
       S_TEST (s_lines_below_the_level_are_left_out),
       S_TEST (s_each_topic_is_limited_by_itself),
       S_TEST (s_the_journal_gets_priorities_and_no_time),
+      S_TEST (s_names_are_escaped_and_stay_different),
       S_TEST (s_a_line_that_is_too_long_is_cut_and_still_ends),
       S_TEST (s_a_reader_that_stops_holds_nobody_up_and_hears_what_it_missed),
     };
