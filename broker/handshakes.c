@@ -28,6 +28,7 @@ struct rp_handshake {
     uint64_t cookie; /* of the socket behind the descriptor */
     int descriptor;
     uint8_t listener;
+    char address[RP_CONNECTIONS_TEXT_MAX];
 };
 
 rp_handshake_state_t rp_handshake_state (const rp_traffic_t *traffic)
@@ -75,8 +76,7 @@ void rp_handshakes_clear (rp_handshakes_t *self)
 
 void rp_handshakes_add (rp_handshakes_t *self, int descriptor, uint8_t listener, int64_t now)
 {
-    uint64_t cookie = rp_connections_cookie (descriptor);
-    if (cookie == 0)
+    if (descriptor < 0)
         return;
     rp_handshake_t **grown =
       rp_grown (self->by_descriptor, &self->descriptor_count, (size_t) descriptor, sizeof *grown);
@@ -89,11 +89,19 @@ void rp_handshakes_add (rp_handshakes_t *self, int descriptor, uint8_t listener,
         return;
     *one = (rp_handshake_t){.look = now + RP_HANDSHAKES_LOOK_US,
       .until = now + self->patience,
-      .cookie = cookie,
+      .cookie = rp_connections_cookie (descriptor), // 0: it is gone, which libzmq will tell
       .descriptor = descriptor,
       .listener = listener};
+    rp_connections_descriptor_address (descriptor, one->address);
     rp_list_append (&self->line, &one->node);
     self->by_descriptor[descriptor] = one;
+}
+
+const char *rp_handshakes_address (const rp_handshakes_t *self, int descriptor)
+{
+    bool known = descriptor >= 0 && (size_t) descriptor < self->descriptor_count
+                 && self->by_descriptor[descriptor];
+    return known ? self->by_descriptor[descriptor]->address : NULL;
 }
 
 bool rp_handshakes_remove (rp_handshakes_t *self, int descriptor)

@@ -12,7 +12,8 @@
     Only for connections without a security mechanism: with one, a handshake has more bytes than
     these, and libzmq's timer is right, since no old peer gets in.
 
-    Cost: 48 bytes per connection for its first seconds, 8 for each descriptor. Thread-safety: none.
+    Cost: 112 bytes per connection for its first seconds, 8 for each descriptor. Thread-safety:
+    none.
 */
 
 #ifndef RP_HANDSHAKES_H
@@ -64,6 +65,10 @@ void rp_handshakes_clear (rp_handshakes_t *self);
 
 /*  A connection came. Without memory it is left alone.  */
 void rp_handshakes_add (rp_handshakes_t *self, int descriptor, uint8_t listener, int64_t now);
+
+/*  Where a connection in the line came from, "?" if it was gone at once; NULL if it is not in the
+    line.  */
+const char *rp_handshakes_address (const rp_handshakes_t *self, int descriptor);
 
 /*  A connection has spoken, or is gone. False if it is not in the line.  */
 bool rp_handshakes_remove (rp_handshakes_t *self, int descriptor);

@@ -375,8 +375,33 @@ static void s_accepted (rp_server_t *self, rp_listener_t *listener, int descript
       "ulimit -n");
 }
 
+/*  Which handshake failed is told by who goes next. Of old peers it is told whenever they go, long
+    after they were seen to be there.  */
+static void s_log_failure (rp_server_t *self, rp_listener_t *listener, int descriptor, int64_t now)
+{
+    int failure = listener->failure;
+    const char *address = rp_handshakes_address (&self->handshakes, descriptor);
+    listener->failure = 0;
+    if (!address)
+        return;
+    if (failure == 0) // which is how libzmq ends one with a frame that is too large, too
+        rp_log_write (&self->log, RP_LEVEL_DEBUG, RP_TOPIC_HANDSHAKE, now, address,
+          "its connection ended before it began a session");
+    else if (failure == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
+        rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_HANDSHAKE, now, address,
+          "cut: it does not speak ZeroMQ, or not as it should (libzmq's code 0x%x)",
+          (unsigned) listener->failure_value);
+    else if (failure == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+        rp_log_write (&self->log, RP_LEVEL_WARNING, RP_TOPIC_HANDSHAKE, now, address,
+          "cut: its security handshake was refused (code %u)", (unsigned) listener->failure_value);
+    else
+        rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_HANDSHAKE, now, address,
+          "it closed its connection before the handshake was done, as health probes do");
+}
+
 static void s_disconnected (rp_server_t *self, rp_listener_t *listener, int descriptor, int64_t now)
 {
+    s_log_failure (self, listener, descriptor, now);
     rp_handshakes_remove (&self->handshakes, descriptor);
     if (listener->kind == RP_LISTENER_BACK) {
         if (rp_listener_went (listener, descriptor, now))
@@ -413,8 +438,8 @@ static void s_monitored (
             break;
         default:
             rp_listener_failed (listener);
-            rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_BAD, now, NULL,
-              "a connection ended before its handshake was done: not ZeroMQ, or too slow");
+            listener->failure = event;
+            listener->failure_value = value;
     }
 }
 
@@ -476,6 +501,15 @@ static int64_t s_abort_pending (rp_server_t *self, int64_t now)
     return next;
 }
 
+static void s_cut_late (rp_server_t *self, const rp_handshake_end_t *end, int64_t now)
+{
+    char buffer[RP_CONNECTIONS_TEXT_MAX];
+    rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_HANDSHAKE, now,
+      rp_connections_descriptor_address (end->descriptor, buffer),
+      "cut: it said nothing that ends a ZeroMQ handshake in %d ms", RP_SOCKET_HANDSHAKE_MS);
+    rp_connections_abort_socket (end->descriptor, end->cookie);
+}
+
 /*  Looks at connections that are new, and cuts those that are not ZeroMQ's, or too slow. Returns
     when to look again.  */
 static int64_t s_look_at_handshakes (rp_server_t *self, int64_t now)
@@ -485,7 +519,7 @@ static int64_t s_look_at_handshakes (rp_server_t *self, int64_t now)
     while (rp_handshakes_look (&self->handshakes, now, &end, &next)) {
         rp_listener_t *listener = &self->listeners[end.listener];
         if (end.state == RP_HANDSHAKE_LATE)
-            rp_connections_abort_socket (end.descriptor, end.cookie);
+            s_cut_late (self, &end, now);
         else if (listener->kind == RP_LISTENER_BACK
                  && rp_listener_saw (listener, end.descriptor, end.state == RP_HANDSHAKE_OLD))
             rp_server_count_rep (self, listener, now);

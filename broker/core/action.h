@@ -40,6 +40,7 @@ typedef enum {
     RP_TOPIC_LOST,
     RP_TOPIC_REFUSED,
     RP_TOPIC_BAD,
+    RP_TOPIC_HANDSHAKE,
     RP_TOPIC_COUNT
 } rp_topic_t;
 

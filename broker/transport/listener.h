@@ -56,7 +56,9 @@ typedef struct {
     uint32_t undecided_count;
     uint32_t undecided_capacity;
     uint32_t ready;
-    bool failed; /* RP_LISTENER_BACK: a handshake, of the one who goes next */
+    int failure; /* what the monitor told of the handshake of the one who goes next, or 0 */
+    uint32_t failure_value; /* its errno or code */
+    bool failed;            /* RP_LISTENER_BACK: a handshake, of the one who goes next */
 } rp_listener_t;
 
 /*  Opens the socket and its monitor. False with errno; self may be closed all the same.  */

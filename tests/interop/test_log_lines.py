@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MPL-2.0
+"""What the log says of connections that come to nothing: one line each, with address and reason."""
+
+import socket
+
+from support.programs import PATIENCE
+from support.waiting import until
+
+
+def _connect(broker):
+    host, port = broker.endpoint.removeprefix("tcp://").rsplit(":", 1)
+    one = socket.create_connection((host, int(port)), timeout=10 * PATIENCE)
+    assert one.recv(10) == bytes.fromhex("ff00000000000000017f"), "it is accepted"
+    return one, "{}:{}".format(*one.getsockname())
+
+
+def _told(broker, address, reason):
+    until(lambda: address in broker.log(), 6, "it is told")
+    lines = [line for line in broker.log().splitlines() if address in line]
+    assert len(lines) == 1 and reason in lines[0], lines
+
+
+def test_a_probe_of_health_has_a_line_with_its_address(stage):
+    broker = stage.broker()
+    one, address = _connect(broker)
+    stage.status(broker)  # it was seen to come
+    one.close()
+    _told(broker, address, "it closed its connection before the handshake was done")
+
+
+def test_who_breaks_the_protocol_has_a_line_with_its_address(stage):
+    broker = stage.broker()
+    one, address = _connect(broker)
+    stage.status(broker)
+    one.sendall(b"\xff" + bytes(7) + b"\1\x7f\3\0NULL" + bytes(48) + b"\4\6\5HELLO")
+    _told(broker, address, "cut: ")
+    one.close()
+
+
+def test_a_frame_that_is_too_large_has_a_line_for_those_who_look(stage):
+    broker = stage.broker("--log-level", "debug")
+    one, address = _connect(broker)
+    stage.status(broker)
+    one.sendall(b"\xff" + bytes(7) + b"\1\x7f\3\0NULL" + bytes(48) + b"\xff" * 99)
+    _told(broker, address, "ended before it began a session")
+    one.close()
+
+
+def test_who_says_nothing_has_a_line_with_its_address(stage):
+    broker = stage.broker()
+    one, address = _connect(broker)
+    _told(broker, address, "said nothing that ends a ZeroMQ handshake")
+    one.close()
