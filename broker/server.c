@@ -3,9 +3,11 @@
 #include "broker/server.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -18,6 +20,7 @@
 #include "broker/notify.h"
 #include "broker/server_state.h"
 #include "broker/transport/endpoint.h"
+#include "common/base/table.h"
 #include "common/base/version.h"
 #include "common/io/clock.h"
 #include "common/io/context.h"
@@ -128,6 +131,7 @@ void rp_server_destroy (rp_server_t **self_p)
     rp_outbox_clear (&self->outbox);
     rp_pending_clear (&self->pending);
     rp_handshakes_clear (&self->handshakes);
+    rp_told_clear (&self->told);
     rp_foreign_clear (&self->foreign);
     rp_connections_clear (&self->connections);
     rp_message_pool_clear (&self->pool);
@@ -200,19 +204,36 @@ void rp_server_stop (rp_server_t *self)
 
 /*  ---- Actions ----------------------------------------------------------------------------- */
 
+/*  Errors of somebody without a session, who is not dismissed for them and may repeat them for
+    ever. Returns how many there were, 0 if it need not be said.  */
+static uint64_t s_count_error (
+  rp_server_t *self, const rp_action_t *action, const rp_sender_t *sender)
+{
+    if (action->topic != RP_TOPIC_BAD || action->session.v || !sender->routing_id)
+        return 1;
+    uint64_t reason = rp_hash_bytes (action->head.text, action->head.text_size, 0);
+    uint64_t cookie = sender->descriptor < 0 ? 0 : rp_connections_cookie (sender->descriptor);
+    return rp_told_count (&self->told, sender->descriptor, cookie, reason);
+}
+
 static void s_log (
   rp_server_t *self, const rp_action_t *action, const rp_sender_t *sender, int64_t now)
 {
     if (!rp_log_wants (&self->log, action->level))
         return;
-    char buffer[RP_CONNECTIONS_TEXT_MAX];
+    uint64_t count = s_count_error (self, action, sender);
+    if (count == 0)
+        return;
+    char buffer[RP_CONNECTIONS_TEXT_MAX], again[64] = "";
+    if (count > 1)
+        snprintf (again, sizeof again, " (%" PRIu64 " times so far)", count);
     const char *source = NULL;
     if (action->session.v)
         source = rp_connections_address (&self->connections, action->session, buffer);
     else if (sender->routing_id)
         source = rp_connections_descriptor_address (sender->descriptor, buffer);
-    rp_log_write (&self->log, action->level, action->topic, now, source, "%.*s",
-      (int) action->head.text_size, action->head.text);
+    rp_log_write (&self->log, action->level, action->topic, now, source, "%.*s%s",
+      (int) action->head.text_size, action->head.text, again);
 }
 
 /*  Writes what has been told so far, before any of it is sent.  */

@@ -21,6 +21,7 @@
 #include "broker/protocol/foreign.h"
 #include "broker/server.h"
 #include "broker/store/history.h"
+#include "broker/told.h"
 #include "broker/transport/connections.h"
 #include "broker/transport/listener.h"
 #include "broker/transport/outbox.h"
@@ -44,6 +45,7 @@ struct rp_server {
     rp_foreign_t foreign;
     rp_pending_t pending;
     rp_handshakes_t handshakes;
+    rp_told_t told;
     int64_t relieved; /* when it was last looked for whom most waits */
     rp_message_pool_t pool;
     rp_outbox_t outbox;

@@ -3,6 +3,8 @@
 
 import socket
 
+import pytest
+
 from support.programs import PATIENCE
 from support.waiting import until
 
@@ -35,6 +37,19 @@ def test_who_breaks_the_protocol_has_a_line_with_its_address(stage):
     one.sendall(b"\xff" + bytes(7) + b"\1\x7f\3\0NULL" + bytes(48) + b"\4\6\5HELLO")
     _told(broker, address, "cut: ")
     one.close()
+
+
+@pytest.mark.parametrize("frames", [(b"PPP01", b"\2"), (b"", b"MDPW01", b"\4")],
+                         ids=["no dialect", "no session"])
+def test_who_errs_at_each_heartbeat_has_few_lines_with_a_count(stage, frames):
+    broker = stage.broker()
+    before = broker.log()
+    one = stage.raw(broker)
+    for _ in range(12):
+        one.send(*frames)
+    until(lambda: stage.status(broker)["counters"]["unknown_peers"] == 12, 5, "all are counted")
+    until(lambda: "10 times so far" in broker.log(), 5, "it is told")
+    assert len(stage.lines(broker, before)) == 2
 
 
 def test_a_frame_that_is_too_large_has_a_line_for_those_who_look(stage):
