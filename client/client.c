@@ -272,6 +272,16 @@ const char *rp_client_last_error (rp_client_t *self, char *buffer, size_t size)
     return buffer;
 }
 
+const char *rp_client_broker (rp_client_t *self, char *buffer, size_t size)
+{
+    rp_pump_lock (self->pump);
+    const rp_link_t *link = &self->core.link;
+    if (size > 0)
+        snprintf (buffer, size, "%s", link->state == RP_LINK_UP ? rp_link_endpoint (link) : "");
+    rp_pump_unlock_idle (self->pump);
+    return buffer;
+}
+
 /*  ---- Requests ------------------------------------------------------------------------------- */
 
 /*  With the lock held: gives a call to the core.  */

@@ -105,7 +105,8 @@ static void s_write_ended (s_batch_t *self)
             break;
         if (rp_reply_status (entry->reply) != RP_OK)
             rp_progress_clear (&self->progress); // a line of its own follows
-        rp_answers_add (&self->answers, entry->reply);
+        if (!ferror (stdout))                    // what comes after the end is not told
+            rp_answers_add (&self->answers, entry->reply);
         rp_reply_destroy (&entry->reply);
         *entry = (s_entry_t){0};
         self->written++;
@@ -175,7 +176,8 @@ static int s_run (s_batch_t *self)
         s_collect_ended (self);
     }
     rp_progress_clear (&self->progress);
-    rp_answers_end (&self->answers);
+    if (!ferror (stdout))
+        rp_answers_end (&self->answers);
     if (rp_cli_interrupted ())
         return rp_status_exit_code (RP_INTERRUPTED);
     if (self->code != 0)

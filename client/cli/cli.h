@@ -98,7 +98,8 @@ int rp_cli_prepare (rp_cli_t *self, rp_call_t *call);
 
 /*  Submits a call, waits for its end and returns the reply; on an interrupt the request is
     withdrawn first, and the reply says CANCELLED. NULL, after it has told why, when the request
-    could not be submitted: *code is the exit code then. service and size are for -v.  */
+    could not be submitted, and without a word after an interrupt: *code is the exit code then.
+    service and size are for -v.  */
 rp_reply_t *rp_cli_perform (
   rp_cli_t *self, const char *service, size_t size, rp_call_t **call_p, int *code);
 

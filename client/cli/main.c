@@ -267,7 +267,10 @@ static const char *const s_description[] = {
   "A script of talk has a request per line. Lines that are blank or begin with # say nothing. \\n "
   "\\r \\t \\\\ \\$ \\# and \\xHH mean what they do in C, $NAME and ${NAME} what --set gave, and "
   "${NAME:-DEFAULT} the default where it gave nothing. The script goes on after an error that the "
-  "worker replied with, and ends at any other status.",
+  "worker replied with, and ends at any other status. Through a pipe each line is sent when it "
+  "comes "
+  "and its reply is written before the next is read, unless --again is given: a script that may "
+  "begin again is read to its end first.",
   "bench counts what is sent after its warm-up, and waits for the end of each; rate and latency "
   "are "
   "of those that ended with OK. Ctrl-C ends it early, with the result so far. -o json writes rate "

@@ -11,7 +11,11 @@
 
 static const char s_service[] = "riposte.ping";
 
+/*  An endpoint as the list of brokers may name it.  */
+#define S_BROKER_MAX 1024u
+
 typedef struct {
+    char broker[S_BROKER_MAX]; /* that answered last */
     uint64_t count;
     uint64_t least;
     uint64_t most;
@@ -28,21 +32,27 @@ static void s_note (s_times_t *self, uint64_t time)
     self->count++;
 }
 
-static void s_tell_pong (const rp_cli_t *self, uint64_t number, uint64_t time)
+static void s_tell_pong (const rp_cli_t *self, const s_times_t *times, uint64_t time)
 {
+    uint64_t number = times->count;
+    json_t *object;
     char text[RP_UNITS_TEXT_MAX];
     switch (self->options.output) {
         case RP_OUTPUT_JSON: // one object, at the end
             break;
         case RP_OUTPUT_JSONL:
-            printf ("{\"number\":%" PRIu64 ",\"total_us\":%" PRIu64 "}\n", number, time);
+            object = json_object ();
+            rp_output_set (object, "number", json_integer ((json_int_t) number));
+            rp_output_set (object, "server", rp_output_text (times->broker));
+            rp_output_set (object, "total_us", json_integer ((json_int_t) time));
+            rp_output_json (RP_OUTPUT_JSONL, object);
             break;
         case RP_OUTPUT_CSV:
             printf ("%" PRIu64 ",%" PRIu64 "\n", number, time);
             break;
         default:
-            printf ("pong from %s in %s\n", self->options.server,
-              rp_duration_format (text, (int64_t) time));
+            printf (
+              "pong from %s in %s\n", times->broker, rp_duration_format (text, (int64_t) time));
             break;
     }
     fflush (stdout);
@@ -53,7 +63,7 @@ static void s_tell_times (const rp_cli_t *self, const s_times_t *times)
     uint64_t mean = times->sum / times->count;
     if (self->options.output == RP_OUTPUT_JSON) {
         json_t *object = json_object ();
-        rp_output_set (object, "server", rp_output_text (self->options.server));
+        rp_output_set (object, "server", rp_output_text (times->broker));
         rp_output_set (object, "count", json_integer ((json_int_t) times->count));
         rp_output_set (object, "least_us", json_integer ((json_int_t) times->least));
         rp_output_set (object, "mean_us", json_integer ((json_int_t) mean));
@@ -72,7 +82,7 @@ static void s_tell_times (const rp_cli_t *self, const s_times_t *times)
 }
 
 /*  Returns 0 and the round trip, or the exit code after it has told why.  */
-static int s_ping (rp_cli_t *self, uint64_t *time)
+static int s_ping (rp_cli_t *self, s_times_t *times, uint64_t *time)
 {
     int code = 0;
     rp_call_t *call = rp_cli_call_new (self, s_service, NULL, 0, &code);
@@ -81,10 +91,29 @@ static int s_ping (rp_cli_t *self, uint64_t *time)
         return code;
     rp_error_t error = rp_error_of (reply, s_service, self->options.server);
     *time = rp_reply_total_us (reply);
-    if (error.status != RP_OK)
+    if (error.status == RP_CANCELLED && times->count > 0)
+        code = rp_status_exit_code (RP_INTERRUPTED); // what was measured says enough
+    else if (error.status != RP_OK)
         code = rp_cli_tell (self, &error);
+    else if (*rp_client_broker (self->client, times->broker, sizeof times->broker) == '\0')
+        snprintf (times->broker, sizeof times->broker, "%s", self->options.server);
     rp_reply_destroy (&reply);
     return code;
+}
+
+/*  Until all are done, one fails, a signal comes or nobody reads any more.  */
+static int s_ping_all (rp_cli_t *self, s_times_t *times)
+{
+    uint64_t count = self->options.count > 0 ? self->options.count : 1;
+    while (times->count < count && !ferror (stdout)) {
+        uint64_t time = 0;
+        int code = s_ping (self, times, &time);
+        if (code != 0)
+            return code;
+        s_note (times, time);
+        s_tell_pong (self, times, time);
+    }
+    return 0;
 }
 
 int rp_cli_ping (rp_cli_t *self)
@@ -97,17 +126,9 @@ int rp_cli_ping (rp_cli_t *self)
         return code;
     if (self->options.output == RP_OUTPUT_CSV)
         puts ("number,total_us");
-    uint64_t count = self->options.count > 0 ? self->options.count : 1;
     s_times_t times = {0};
-    while (code == 0 && times.count < count) {
-        uint64_t time = 0;
-        code = s_ping (self, &time);
-        if (code == 0) {
-            s_note (&times, time);
-            s_tell_pong (self, times.count, time);
-        }
-    }
-    if (code == 0)
+    code = s_ping_all (self, &times);
+    if (times.count > 0 && (code == 0 || rp_cli_interrupted ()))
         s_tell_times (self, &times);
     return code;
 }

@@ -183,6 +183,11 @@ rp_reply_t *rp_cli_perform (
 {
     uint64_t id = 0;
     rp_reply_t *reply = NULL;
+    if (rp_cli_interrupted ()) { // nothing more is sent: a worker could outrun the withdrawal
+        rp_call_destroy (call_p);
+        *code = rp_status_exit_code (RP_INTERRUPTED);
+        return NULL;
+    }
     int rc = rp_client_submit (self->client, call_p, &id);
     if (rc == RP_OK) {
         rp_cli_tell_request (self, service, size, id);

@@ -3,9 +3,11 @@
     SPDX-License-Identifier: MPL-2.0
 */
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/cli/cli.h"
@@ -13,6 +15,9 @@
 #include "client/cli/script.h"
 #include "client/cli/transcript.h"
 #include "common/base/units.h"
+
+/*  A signal that comes just before a wait begins is seen this much later.  */
+#define S_SLICE_MS 200
 
 typedef struct {
     rp_cli_t *cli;
@@ -104,8 +109,38 @@ static int s_check_variables (const s_talk_t *self)
     return 0;
 }
 
+/*  Sends one request and tells what came of it. Returns its status; RP_INTERRUPTED and *code when
+    there is no reply or nobody reads any more. *code is also set where the status is an error.  */
+static int s_take_step (
+  s_talk_t *self, const rp_script_request_t *request, rp_reply_t **last, int *code)
+{
+    rp_transcript_request (&self->transcript, request->body, request->size);
+    int failure = 0;
+    rp_reply_t *reply = s_ask (self, request, &failure);
+    if (!reply) {
+        *code = failure;
+        return RP_INTERRUPTED;
+    }
+    rp_transcript_reply (&self->transcript, request->body, request->size, reply);
+    int status = (int) rp_reply_status (reply);
+    rp_reply_destroy (last);
+    *last = reply;
+    if (status != RP_OK)
+        *code = rp_status_exit_code (status);
+    if (ferror (stdout)) {
+        *code = 1; // rp_output_finish says why, if that is no secret
+        return RP_INTERRUPTED;
+    }
+    return status;
+}
+
+static bool s_goes_on (int status)
+{
+    return status == RP_OK || status == RP_APP_ERROR;
+}
+
 /*  Runs the script from its beginning. Returns the status that ended it: RP_OK, also where replies
-    were errors of the application (*code is 1 then). *code is not 0 when it could not go on.  */
+    were errors of the application (*code is 1 then); RP_INTERRUPTED when it could not go on.  */
 static int s_run_round (s_talk_t *self, size_t *answered, rp_reply_t **last, int *code)
 {
     s_begin (self);
@@ -113,21 +148,8 @@ static int s_run_round (s_talk_t *self, size_t *answered, rp_reply_t **last, int
     *answered = 0;
     *code = 0;
     for (size_t index = 0; index < self->script.count; index++) {
-        const rp_script_request_t *request = &self->script.requests[index];
-        rp_transcript_request (&self->transcript, request->body, request->size);
-        int failure = 0;
-        rp_reply_t *reply = s_ask (self, request, &failure);
-        if (!reply) {
-            *code = failure;
-            return RP_OK;
-        }
-        rp_transcript_reply (&self->transcript, request->body, request->size, reply);
-        int status = (int) rp_reply_status (reply);
-        rp_reply_destroy (last);
-        *last = reply;
-        if (status != RP_OK)
-            *code = rp_status_exit_code (status);
-        if (status != RP_OK && status != RP_APP_ERROR)
+        int status = s_take_step (self, &self->script.requests[index], last, code);
+        if (!s_goes_on (status))
             return status;
         ++*answered;
     }
@@ -136,7 +158,8 @@ static int s_run_round (s_talk_t *self, size_t *answered, rp_reply_t **last, int
 
 static void s_tell_end (const s_talk_t *self, const rp_reply_t *last)
 {
-    if (rp_cli_writes_json (self->cli) || !last || rp_reply_status (last) == RP_OK)
+    if (rp_cli_writes_json (self->cli) || !last || rp_reply_status (last) == RP_OK
+        || ferror (stdout))
         return;
     rp_error_t error = rp_error_of (last, self->service, self->cli->options.server);
     if (s_is_lost (error.status))
@@ -163,6 +186,103 @@ static int s_run_script (s_talk_t *self)
     s_tell_end (self, last);
     rp_reply_destroy (&last);
     return code;
+}
+
+/*  ---- From a pipe ---------------------------------------------------------------------------  */
+
+typedef struct {
+    rp_input_t input;
+    size_t line;
+    bool at_end;
+} s_pipe_t;
+
+/*  Reads more, for as long as it takes. Returns 0, or the exit code after it has told why.  */
+static int s_fill (s_pipe_t *self)
+{
+    struct pollfd item = {.fd = STDIN_FILENO, .events = POLLIN};
+    while (poll (&item, 1, S_SLICE_MS) <= 0)
+        if (rp_cli_interrupted ())
+            return rp_status_exit_code (RP_INTERRUPTED);
+    rp_input_outcome_t outcome = rp_input_fill (&self->input, STDIN_FILENO);
+    self->at_end = outcome == RP_INPUT_END;
+    if (outcome == RP_INPUT_FAILED || outcome == RP_INPUT_TOO_LARGE)
+        return rp_cli_usage ("cannot read standard input (%s)", rp_input_reason (outcome));
+    return 0;
+}
+
+/*  Reads on to the next request, whose body is the caller's to free. Returns false at the end, or
+    with the exit code after it has told why.  */
+static bool s_next (s_talk_t *self, s_pipe_t *pipe, rp_script_request_t *request, int *code)
+{
+    char reason[RP_SCRIPT_REASON_MAX];
+    for (;;) {
+        size_t size = rp_input_line (&pipe->input);
+        if (size == 0 && pipe->at_end)
+            size = pipe->input.size; // the last line may lack its newline
+        if (size == 0) {
+            int failure = pipe->at_end ? 0 : s_fill (pipe);
+            if (failure != 0)
+                *code = failure;
+            if (failure != 0 || (pipe->at_end && pipe->input.size == 0))
+                return false;
+            continue;
+        }
+        pipe->line++;
+        rp_script_outcome_t outcome =
+          rp_script_read_line (pipe->input.data, size, &self->variables, request, reason);
+        rp_input_drop (&pipe->input, size);
+        if (outcome == RP_SCRIPT_NO_MEMORY)
+            rp_output_no_memory ();
+        if (outcome == RP_SCRIPT_WRONG)
+            *code = rp_cli_usage ("standard input:%zu %s", pipe->line, reason);
+        if (outcome != RP_SCRIPT_NOTHING)
+            return outcome == RP_SCRIPT_REQUEST;
+    }
+}
+
+/*  Each request goes out and is answered before the next is read.  */
+static int s_run_pipe (s_talk_t *self)
+{
+    s_pipe_t pipe = {0};
+    rp_script_request_t request;
+    rp_reply_t *last = NULL;
+    size_t sent = 0;
+    size_t answered = 0;
+    int code = 0;
+    int status = RP_OK;
+    while (s_goes_on (status) && s_next (self, &pipe, &request, &code)) {
+        if (sent == 0 && (code = rp_cli_connect (self->cli, 1)) == 0) {
+            s_begin (self);
+            rp_transcript_begin (&self->transcript, self->cli, self->service);
+            rp_transcript_round (&self->transcript);
+        }
+        if (self->conversation) {
+            status = s_take_step (self, &request, &last, &code);
+            sent++;
+            answered += s_goes_on (status);
+        }
+        else
+            status = RP_NO_BROKER;
+        free (request.body);
+    }
+    rp_input_free (&pipe.input);
+    if (sent > 0 && !ferror (stdout)) {
+        rp_transcript_end (&self->transcript, sent, answered);
+        fflush (stdout);
+    }
+    s_tell_end (self, last);
+    rp_reply_destroy (&last);
+    if (sent == 0 && code == 0)
+        return rp_cli_usage ("standard input has no request in it; write one per line");
+    return code == 0 ? s_check_variables (self) : code;
+}
+
+/*  True if the script comes line by line. One that may begin again is read whole before.  */
+static bool s_is_pipe (const s_talk_t *self, const char *path)
+{
+    struct stat about;
+    return strcmp (path, "-") == 0 && self->cli->options.again == 0
+           && !(fstat (STDIN_FILENO, &about) == 0 && S_ISREG (about.st_mode));
 }
 
 /*  ---- Typed by hand -------------------------------------------------------------------------  */
@@ -236,6 +356,8 @@ static int s_run_by_hand (s_talk_t *self)
 static int s_talk (s_talk_t *self, const char *path)
 {
     int code = s_read_variables (self);
+    if (code == 0 && path && s_is_pipe (self, path))
+        return s_run_pipe (self);
     if (code == 0 && path)
         code = s_read_script (self, path);
     if (code == 0 && path)

@@ -31,6 +31,7 @@ void rp_transcript_begin (rp_transcript_t *self, const rp_cli_t *cli, const char
     else
         printf ("%s%3s  %-7s %-8s %-*s%*s%s\n", cli->out.bold, "#", "party", "kind",
           (int) (self->width - S_LEFT - S_RIGHT), "content", (int) S_RIGHT, "time", cli->out.reset);
+    fflush (stdout);
 }
 
 void rp_transcript_round (rp_transcript_t *self)

@@ -89,6 +89,10 @@ RP_EXPORT int rp_client_connect (rp_client_t *self, uint32_t timeout_ms);
     people; "" if none did. Copies at most size bytes, NUL-terminated, and returns buffer.  */
 RP_EXPORT const char *rp_client_last_error (rp_client_t *self, char *buffer, size_t size);
 
+/*  Returns the endpoint of the broker that this client is connected to, as its list names it; "" if
+    there is none now. Copies at most size bytes, NUL-terminated, and returns buffer.  */
+RP_EXPORT const char *rp_client_broker (rp_client_t *self, char *buffer, size_t size);
+
 /*  Sends one request and waits for its end, with the client's defaults. body may be NULL when size
     is 0; it is copied.
     RP_OK: *reply_p is the reply, whatever its status, and the caller's to destroy.

@@ -2,6 +2,9 @@
 """The command lines of the three programs. A wrong one draws one line that says what, why and what
 next, and exit code 2."""
 
+import json
+import signal
+
 import pytest
 import zmq
 
@@ -186,6 +189,41 @@ def test_many_calls_keep_their_order_and_a_batch_that_fails_in_part_ends_with_8(
     world.builtin(broker, "echo")
     result = world.cli(broker, "call", "echo", "x", "--count", "50", "--parallel", "10")
     assert (result.code, result.out) == (0, b"x" * 50)
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM))
+def test_many_pings_end_at_a_signal_with_what_they_measured(world, number):
+    cli = world.start_cli(world.broker(), "ping", "--count", "1000000000")
+    assert cli.popen.stdout.readline().startswith(b"pong from ")
+    cli.signal(number)
+    result = world.finish(cli, within=5)
+    assert (result.code, result.err) == (130, b"")
+    assert b" pings: least " in result.out.splitlines()[-1]
+
+
+def test_a_ping_names_the_broker_that_answered(world):
+    broker = world.broker()
+    both = f"tcp://127.0.0.1:1,{broker.endpoint}"
+    assert world.cli(both, "ping").out.startswith(f"pong from {broker.endpoint} in ".encode())
+    assert world.cli(both, "ping", "-o", "json").json()["server"] == broker.endpoint
+    line = world.cli(both, "ping", "-o", "jsonl").out.splitlines()[0]
+    assert json.loads(line)["server"] == broker.endpoint
+
+
+@pytest.mark.parametrize("arguments", (
+    ("call", "echo", "x" * 1000 + "\n", "--count", "1000", "--parallel", "100"),
+    ("call", "echo", "x" * 1000 + "\n", "--count", "1000", "--parallel", "100", "-o", "jsonl"),
+    ("call", "echo", "x" * 1000 + "\n", "--count", "1000", "--parallel", "100", "-o", "csv"),
+    ("ping", "--count", "1000000000"),
+))
+def test_a_closed_output_is_the_end_and_quiet(world, arguments):
+    broker = world.broker()
+    world.builtin(broker, "echo")
+    cli = world.start_cli(broker, *arguments)
+    assert cli.popen.stdout.readline()
+    cli.popen.stdout.close()
+    assert cli.wait(5) == 1
+    assert cli.log() == ""
 
 
 def test_help_version_man_and_completions_of_each_program(world):

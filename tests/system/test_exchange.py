@@ -3,7 +3,9 @@
 
 import csv
 import io
+import json
 import re
+import subprocess
 
 from support.peer import END, REQUEST
 from support.programs import EXAMPLES
@@ -59,6 +61,75 @@ def test_the_same_as_csv(world):
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["status"] for row in rows] == ["OK"] * 5
     assert "London" in rows[4]["body"]
+
+
+def test_requests_from_a_pipe_are_answered_as_they_come(world):
+    """So that it serves as a coprocess: what is asked next may hang on the answer."""
+    broker = world.broker()
+    site = world.site(broker)
+    talk = world.start_cli(broker, "talk", "site", "-o", "jsonl", stdin=subprocess.PIPE)
+
+    def ask(text):
+        talk.popen.stdin.write(text + b"\n")
+        talk.popen.stdin.flush()
+        return json.loads(talk.popen.stdout.readline())
+
+    assert "403" in ask(b"GET /user")["body"]
+    assert "302" in ask(b"# a comment\n\nPOST /login user=ada")["body"]
+    step = ask(b"GET /user")
+    assert "ada" in step["body"] and step["number"] == 3
+    assert world.worker_of(broker, site)["conversations"] == 1
+    result = world.finish(talk)
+    assert (result.code, result.out, result.err) == (0, b"", b"")
+
+
+def test_a_table_of_requests_from_a_pipe_grows_with_each_answer(world):
+    broker = world.broker()
+    world.site(broker)
+    talk = world.start_cli(broker, "talk", "site", "-", stdin=subprocess.PIPE)
+    talk.popen.stdin.write(b"GET /user\n")
+    talk.popen.stdin.flush()
+    rows = [talk.popen.stdout.readline() for _ in range(3)]
+    assert b"client" in rows[1] and b"403" in rows[2]
+    talk.popen.stdin.write(b"GET /settings")
+    result = world.finish(talk)
+    assert (result.code, result.err) == (0, b"")
+    assert b"2 of 2 requests answered" in result.out, "the last line may lack its newline"
+
+
+def test_requests_from_a_pipe_end_at_a_mistake_a_signal_or_a_closed_output(world):
+    broker = world.broker()
+    world.site(broker)
+
+    def begin():
+        talk = world.start_cli(broker, "talk", "site", "-o", "jsonl", stdin=subprocess.PIPE)
+        talk.popen.stdin.write(b"GET /index.html\n")
+        talk.popen.stdin.flush()
+        assert talk.popen.stdout.readline()
+        return talk
+
+    talk = begin()
+    result = world.cli(broker, "talk", "site", "--set", "a=b", stdin=b"GET /index.html\n$b\n")
+    assert result.code == 2 and "standard input:2 uses $b" in result.error()
+    talk.interrupt()
+    assert talk.wait(5) == 130
+
+    talk = begin()
+    talk.popen.stdout.close()
+    talk.popen.stdin.write(b"GET /index.html\n" * 3)
+    talk.popen.stdin.flush()
+    assert talk.wait(5) == 1
+    assert talk.log() == ""
+
+
+def test_a_script_that_may_begin_again_is_read_whole(world):
+    broker = world.broker()
+    world.site(broker)
+    result = world.cli(broker, "talk", "site", "--again", "1", stdin=b"GET /index.html\n$b\n")
+    assert (result.code, result.out) == (2, b""), "nothing was sent"
+    result = world.cli(broker, "talk", "site", "--again", "1", "-o", "jsonl",
+                       stdin=b"GET /index.html\n")
+    assert json.loads(result.out)["status"] == "OK"
 
 
 def test_the_same_typed_by_hand(world):
