@@ -433,6 +433,9 @@ void rp_request_due (rp_dispatch_t *self, rp_request_t *request)
     else if (request->attempt > 0)
         rp_request_finish (self, request, RP_DEADLINE,
           "the deadline passed while the request waited to be given to another worker");
+    else if (request->client_queue->service->worker_count
+             == 0) // EXPIRED would blame workers that are not
+        rp_request_no_worker (self, request);
     else
         rp_request_finish (
           self, request, RP_EXPIRED, "the deadline passed before a worker had room");

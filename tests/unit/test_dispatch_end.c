@@ -333,8 +333,28 @@ static void s_a_wait_for_a_worker_never_outlasts_the_deadline (void **state)
     hello_client ("c1");
     request_with ("c1", "r1", "upper", (with_t){.time_ms = 100, .wait_ms = 10000});
     pass (100);
-    expect ("c1<r1:EXPIRED");
+    expect ("c1<r1:NO_WORKER");
+    assert_true (answer_says ("r1", "no worker offers"));
     assert_int_equal (counts ().services, 0);
+}
+
+static void s_at_the_deadline_it_counts_whether_a_worker_offers_the_service (void **state)
+{
+    (void) state;
+    limits ()->rejoin_grace = 3000;
+    limits ()->service_linger = 3000;
+    hello_client ("c1");
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 1000}); // within the grace
+    pass (1000);
+    expect ("c1<r1:NO_WORKER");
+    hello_worker ("w1", "upper", 0);
+    request_with ("c1", "r2", "upper", (with_t){.time_ms = 1000});
+    pass (1000);
+    expect ("c1<r2:EXPIRED");
+    request_with ("c1", "r3", "upper", (with_t){.time_ms = 1000});
+    bye ("w1"); // it lingers
+    pass (1000);
+    expect ("c1<r3:NO_WORKER");
 }
 
 static void s_a_wait_for_a_worker_ends_when_one_comes_though_it_is_full (void **state)
@@ -485,6 +505,7 @@ int main (void)
       S_TEST (s_a_whole_queue_that_ends_at_once_is_told_why),
       S_TEST (s_a_request_may_wait_for_a_worker),
       S_TEST (s_a_wait_for_a_worker_never_outlasts_the_deadline),
+      S_TEST (s_at_the_deadline_it_counts_whether_a_worker_offers_the_service),
       S_TEST (s_a_wait_for_a_worker_ends_when_one_comes_though_it_is_full),
       S_TEST (s_a_wait_is_over_when_it_is_though_a_worker_came_and_went),
       S_TEST (s_a_wait_counts_again_between_two_deliveries),
