@@ -51,8 +51,9 @@ static void s_tell_pong (const rp_cli_t *self, const s_times_t *times, uint64_t 
             printf ("%" PRIu64 ",%" PRIu64 "\n", number, time);
             break;
         default:
-            printf (
-              "pong from %s in %s\n", times->broker, rp_duration_format (text, (int64_t) time));
+            if (!self->options.quiet)
+                printf (
+                  "pong from %s in %s\n", times->broker, rp_duration_format (text, (int64_t) time));
             break;
     }
     fflush (stdout);

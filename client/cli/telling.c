@@ -102,7 +102,7 @@ void rp_cli_tell_request (const rp_cli_t *self, const char *service, size_t size
         return;
     char bytes[RP_UNITS_TEXT_MAX];
     char deadline[RP_UNITS_TEXT_MAX];
-    fprintf (stderr, "%s→ %s %s  id %llx  deadline %s%s\n", self->err.dim, service,
+    fprintf (stderr, "%s→ %s %s  id %llu  deadline %s%s\n", self->err.dim, service,
       rp_size_format (bytes, size), (unsigned long long) id,
       rp_duration_format (deadline, self->options.timeout), self->err.reset);
 }

@@ -118,6 +118,20 @@ def test_ping(world):
     assert 0 < told["least_us"] <= told["mean_us"] <= told["most_us"]
 
 
+def test_a_quiet_ping_says_nothing(world):
+    result = world.cli(world.broker(), "-q", "ping")
+    assert (result.code, result.out, result.err) == (0, b"", b"")
+
+
+def test_the_verbose_line_tells_the_id_as_the_history_does(world):
+    path = world.directory / "history"
+    broker = world.broker("--history", path)
+    world.builtin(broker, "upper")
+    result = world.cli(broker, "call", "-v", "upper", "hi")
+    number = result.err.decode().split("  id ")[1].split()[0]
+    until(lambda: f"\tid={number}\t" in path.read_text(), 5, "it is written")
+
+
 def test_the_verbose_line_tells_where_the_time_went(world):
     broker = world.broker()
     worker = world.builtin(broker, "upper")
