@@ -120,6 +120,18 @@ static bool s_read_value (s_reader_t *self, rp_zpl_item_t *item)
     return true;
 }
 
+/*  What to tell about a character that no name has. Other syntaxes are known by theirs: a section
+    of INI, an object of JSON, a key of YAML.  */
+static const char *s_explain_no_name (bool at_begin, char next)
+{
+    if (next == '\t')
+        return "a tab; indent and separate with spaces";
+    if ((at_begin && (next == '[' || next == '{')) || (!at_begin && next == ':'))
+        return "not INI, YAML or JSON but ZPL: a section is a bare name on its line, and below it, "
+               "indented by four spaces, \"max_body = 16MiB\"";
+    return "a character that no name has";
+}
+
 /*  Reads a name and puts its path together. False after it has told what is wrong.  */
 static bool s_read_name (s_reader_t *self, size_t depth)
 {
@@ -129,8 +141,7 @@ static bool s_read_name (s_reader_t *self, size_t depth)
     size_t size = self->at - begin;
     char next = self->at < self->size ? self->line[self->at] : ' ';
     if (size == 0 || (next != ' ' && next != '=')) {
-        s_error (self, self->at,
-          next == '\t' ? "a tab; indent and separate with spaces" : "a character that no name has");
+        s_error (self, self->at, s_explain_no_name (size == 0, next));
         return false;
     }
     size_t end = self->ends[depth];

@@ -105,6 +105,17 @@ def test_every_mistake_in_a_configuration_is_told_with_its_place(world):
             assert word in line, line
 
 
+@pytest.mark.parametrize("text", (
+    "[limits]\n", "limits:\n  max_body: 16MiB\n", '{"limits": {"max_body": "16MiB"}}\n'))
+def test_a_configuration_in_another_syntax_is_told_which_is_wanted(world, text):
+    path = world.directory / "other.cfg"
+    path.write_text(text)
+    result = world.run(programs.BROKER, "--config", path, "--check-config", within=5)
+    assert result.code == 2
+    line = result.err.decode().splitlines()[0]
+    assert "ZPL" in line and "max_body = 16MiB" in line
+
+
 def test_a_printed_configuration_reads_back_to_itself(world):
     path = world.directory / "broker.cfg"
     first = world.run(programs.BROKER, "--print-config", "--limit", "max_body=3MiB", "--limit",
