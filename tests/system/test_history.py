@@ -58,7 +58,7 @@ def test_redeliveries_are_in_the_history(world):
     first = world.worker(broker, "held", *gate.command)
     call = world.start_cli(broker, "call", "--header", "request-id:one", "held", "--attempts", "2",
                            "--timeout", "30s")
-    world.wait_for_running(broker, 1)
+    until(lambda: len(gate.starts()) == 1, 10, "the first worker has started it", first)
     world.worker(broker, "held", *gate.command)
     first.kill()
     until(lambda: len(gate.starts()) == 2, 10, "the second worker has it")
