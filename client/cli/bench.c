@@ -34,6 +34,10 @@ static int s_complete (rp_cli_t *cli)
         return rp_cli_usage ("--protocol mdp01 goes with one --server, not with a list");
     if (options->count > 0 && options->duration > 0)
         return rp_cli_usage ("--count and --duration do not go together");
+    size_t size = options->plot ? strlen (options->plot) : 0;
+    if (options->plot && (size < 4 || strcmp (options->plot + size - 4, ".svg") != 0))
+        return rp_cli_usage (
+          "--plot draws an SVG and wants a file that ends with .svg, not \"%s\"", options->plot);
     if (options->plot && !rp_bench_can_plot ()) {
         fputs ("riposte: --plot needs gnuplot, which cannot be run; install it, or take the data: "
                "--hdr FILE\n",

@@ -56,6 +56,7 @@ from support.waiting import until
     (programs.CLI, ("-o", "xml", "status"), "xml"),
     (programs.CLI, ("-s", "nonsense", "status"), "nonsense"),
     (programs.CLI, ("talk", "site", "/does/not/exist"), "/does/not/exist"),
+    (programs.CLI, ("bench", "echo", "--plot", "x.png"), ".svg"),
     (programs.SITE, ("--serv", "ipc:///tmp/x"), "--server"),
 ])
 def test_wrong_usage_is_one_line_and_exit_code_2(world, program, arguments, says):
