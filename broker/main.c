@@ -121,13 +121,14 @@ static const rp_program_t s_program = {
   .name = S_NAME,
   .summary = "takes requests from clients to workers, and the replies back",
   .usage = (const char *const[]){"[OPTION]...", NULL},
-  .description = (const char *const[]){"Clients and workers connect to the same endpoint. Without "
-                                       "any setting the broker listens on "
-                                       "the loopback address only.",
-    "SIGTERM or SIGINT lets it finish what runs, up to the drain limit, while it takes nothing "
-    "new; a second signal ends it at once. SIGHUP is for a reload: settings are read at the start "
-    "only, so it is logged and changes nothing.",
-    NULL},
+  .description =
+    (const char *const[]){
+      "Clients and workers connect to the same endpoint. Without any setting the broker listens on "
+      "the loopback address only.",
+      "SIGTERM or SIGINT lets it finish what runs, up to the drain limit, while it takes nothing "
+      "new; a second signal ends it at once. SIGHUP opens the file of --history anew, for "
+      "whoever rotates it; settings are read at the start only.",
+      NULL},
   .options = s_table,
   .option_count = sizeof s_table / sizeof *s_table,
   .examples =
@@ -380,6 +381,7 @@ static int s_serve (
       .log_level = config->log_level,
       .log = STDERR_FILENO,
       .history = history,
+      .history_path = options->history,
       .signals = signals});
     if (!server) {
         s_complain ("cannot start: %s", strerror (errno));

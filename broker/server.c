@@ -79,6 +79,7 @@ rp_server_t *rp_server_new (const rp_server_options_t *options)
         return NULL;
     self->polled[RP_POLL_COMMANDS].fd = self->alarm.descriptor = -1;
     self->limits = options->limits;
+    self->history_path = options->history_path;
     self->descriptor_limit = s_descriptor_limit ();
     self->pool.largest = S_SPARE_MESSAGES;
     zmq_msg_init (&self->routing_id);
@@ -489,9 +490,27 @@ static void s_read_commands (rp_server_t *self, int64_t now)
     rp_server_tell (self, &(rp_event_t){.kind = kind}, now);
 }
 
+/*  Whoever rotates the history has moved its file away.  */
+static void s_reopen_history (rp_server_t *self, int64_t now)
+{
+    s_write_history (self, now);
+    bool kept = rp_history_is_kept (&self->history);
+    if (rp_history_reopen (&self->history, self->history_path, now) == 0)
+        rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_BROKER, now, NULL,
+          "SIGHUP: the history goes on in %s%s", self->history_path,
+          kept ? "" : "; what happened since it ended is missing");
+    else
+        rp_log_write (&self->log, RP_LEVEL_ERROR, RP_TOPIC_BROKER, now, NULL,
+          "SIGHUP: cannot write %s: %s; %s, make it writable and send SIGHUP again",
+          self->history_path, strerror (errno),
+          kept ? "the history goes on in the file that was open" : "no history is kept");
+}
+
 /*  Settings will be read again here.  */
 static void s_reload (rp_server_t *self, int64_t now)
 {
+    if (self->history_path)
+        s_reopen_history (self, now);
     rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_BROKER, now, NULL,
       "SIGHUP: settings are read at the start only; restart the broker to change them");
 }

@@ -34,6 +34,8 @@ typedef struct {
     rp_level_t log_level;
     int log;     /* descriptor to log to */
     int history; /* descriptor to write the history to (broker/store/history.h); 0: none */
+    const char
+      *history_path; /* of its file, for SIGHUP; has to stay; NULL: it is never opened again */
     int
       signals; /* a signalfd: SIGHUP reloads; of others the first drains, the second ends; -1: none */
 } rp_server_options_t;

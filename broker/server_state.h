@@ -52,7 +52,8 @@ struct rp_server {
     rp_admin_t admin;
     rp_log_t log;
     rp_history_t history;
-    zmq_msg_t routing_id; /* of the message in hand */
+    const char *history_path; /* NULL: it is never opened again */
+    zmq_msg_t routing_id;     /* of the message in hand */
     char **endpoints;
     size_t endpoint_count;
     rp_limits_t limits;

@@ -85,7 +85,8 @@ static void s_end_line (rp_history_t *self)
 
 bool rp_history_begin (rp_history_t *self, int descriptor, const char *instance, int64_t now)
 {
-    *self = (rp_history_t){.descriptor = descriptor, .buffer = malloc (S_BUFFER), .scraped = now};
+    *self = (rp_history_t){
+      .descriptor = descriptor, .given = descriptor, .buffer = malloc (S_BUFFER), .scraped = now};
     if (!self->buffer) {
         self->descriptor = 0;
         return false;
@@ -95,6 +96,26 @@ bool rp_history_begin (rp_history_t *self, int descriptor, const char *instance,
     s_number (self, "pid", (uint64_t) getpid ());
     s_end_line (self);
     return true;
+}
+
+int rp_history_reopen (rp_history_t *self, const char *path, int64_t now)
+{
+    rp_history_flush (self);
+    int fresh = rp_history_open (path);
+    if (fresh < 0)
+        return -1;
+    int rc = dup3 (fresh, self->given, O_CLOEXEC);
+    int error = errno;
+    close (fresh);
+    errno = error;
+    if (rc < 0)
+        return -1;
+    if (!rp_history_is_kept (self)) {
+        self->descriptor = self->given;
+        s_begin (self, now, "gap");
+        s_end_line (self);
+    }
+    return 0;
 }
 
 void rp_history_end (rp_history_t *self, int64_t now)

@@ -27,6 +27,7 @@
 
 typedef struct {
     int descriptor; /* not owned; 0 or less: no history is kept (any more) */
+    int given;      /* the descriptor that the history began with */
     int error;      /* errno of the write that failed, until rp_history_failure has told */
     char *buffer;
     size_t used;
@@ -40,6 +41,12 @@ int rp_history_open (const char *path);
 
 /*  Begins the history of one life of a broker. False when out of memory.  */
 bool rp_history_begin (rp_history_t *self, int descriptor, const char *instance, int64_t now);
+
+/*  Goes on in the file that has the path now, because somebody has moved the one that is open:
+    writes out what is buffered, so that each line is whole and in one of them. The descriptor keeps
+    its number. A history that had ended begins again, with the line `gap`. 0, or -1 with errno:
+    then nothing has changed.  */
+int rp_history_reopen (rp_history_t *self, const char *path, int64_t now);
 
 /*  Says that the broker ended in good order; nothing comes after it.  */
 void rp_history_end (rp_history_t *self, int64_t now);

@@ -8,6 +8,8 @@ of the core brings about has one time, so a rule that holds between events is lo
 changes.
 """
 
+from lines import Unreadable
+
 NEVER_GIVEN = frozenset(("NO_WORKER", "BUSY", "DRAINING", "DENIED", "INVALID", "TOO_LARGE", "EXPIRED",
                          "CONVERSATION_LOST"))
 REPLIES = frozenset(("OK", "APP_ERROR"))
@@ -119,6 +121,10 @@ class Broker:
 
     def on_begin(self, place, time, fields):
         pass
+
+    def on_gap(self, place, time, fields):
+        raise Unreadable(f"lines of {self.name} are missing: its history ended, because it could not be "
+                         "written, and began again; nothing can be said of it")
 
     def on_end(self, place, time, fields):
         self.ended = True

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MPL-2.0
 """riposte-broker --history: what became of each request, for people and for the checker."""
 
+import collections
 import resource
+import signal
 import subprocess
 import sys
 
@@ -102,6 +104,80 @@ def test_a_limit_of_file_sizes_ends_the_history_and_not_the_broker(world):
     for _ in range(10):
         assert world.cli(broker, "call", "echo", "hi").out == b"hi"
     assert broker.log().count("cannot write the history: File too large") == 1
+
+
+def rotate(broker, path, number):
+    """What logrotate does. Returns where the file lies now."""
+    moved = path.with_name(f"{path.name}.{number}")
+    path.rename(moved)
+    broker.signal(signal.SIGHUP)
+    until(path.exists, 5, "the history has a new file", broker)
+    return moved
+
+
+def test_a_rotation_under_load_neither_loses_a_line_nor_writes_it_twice(world):
+    path = world.directory / "history"
+    broker = world.broker("--history", path)
+    world.builtin(broker, "echo", "--slots", "64")
+    load = world.start_cli(broker, "bench", "echo", "--clients", "4", "--inflight", "16",
+                           "--duration", "3s", "--warmup", "0s", "-o", "json")
+    files = []
+    while load.alive():
+        until(lambda: path.stat().st_size > 100000 or not load.alive(), 5, "it is written to")
+        files.append(rotate(broker, path, len(files)))
+    report = world.finish(load).json()
+    broker.terminate()
+    assert broker.wait() == 0
+    files.append(path)
+    assert len(files) > 5, "there was load in each of several files"
+    assert all(file.read_bytes().endswith(b"\n") for file in files), "no line is cut in two"
+    lines = [line.split("\t") for file in files for line in file.read_text().splitlines()]
+    told = collections.Counter((line[2], *line[3:5]) for line in lines
+                               if line[2] in ("request", "accept", "dispatch", "answer", "final"))
+    assert set(told.values()) == {1}, "each thing happened once"
+    finals = sum(line[2] == "final" for line in lines)
+    assert report["failed"] == {} and finals >= report["requests"] > 1000
+    said = check(*files)
+    assert "0 torn; 1 brokers" in said and "all invariants hold" in said
+
+
+def test_a_history_that_cannot_be_opened_anew_goes_on_in_the_old_file(world):
+    path = world.directory / "history"
+    broker = world.broker("--history", path)
+    world.builtin(broker, "echo")
+    moved = world.directory / "moved"
+    path.rename(moved)
+    path.mkdir()
+    broker.signal(signal.SIGHUP)
+    broker.wait_for("the history goes on in the file that was open")
+    assert world.cli(broker, "call", "--header", "request-id:one", "echo").code == 0
+    assert events(moved, "one")[-1][0] == "final"
+    path.rmdir()
+    broker.signal(signal.SIGHUP)
+    until(path.exists, 5, "it is there again", broker)
+    assert world.cli(broker, "call", "--header", "request-id:two", "echo").code == 0
+    assert events(path, "two")[-1][0] == "final"
+    broker.terminate()
+    assert broker.wait() == 0
+    assert "all invariants hold" in check(moved, path)
+
+
+def test_a_history_that_had_ended_begins_again_and_says_that_lines_are_missing(world):
+    path = world.directory / "history"
+    broker = world.broker("--history", path)
+    world.builtin(broker, "echo")
+    resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, (2048, resource.RLIM_INFINITY))
+    until(lambda: world.cli(broker, "call", "echo").code == 0 and "cannot write" in broker.log(), 10,
+          "the history has ended")
+    resource.prlimit(broker.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    broker.signal(signal.SIGHUP)
+    broker.wait_for("what happened since it ended is missing")
+    assert world.cli(broker, "call", "--header", "request-id:one", "echo").code == 0
+    assert [event for event, _ in events(path, "one")] == [
+        "request", "accept", "dispatch", "answer", "final"]
+    done = subprocess.run([sys.executable, SOURCE / "tests/history/check.py", path],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "are missing" in done.stderr, done
 
 
 def test_a_history_that_cannot_be_opened_is_said_at_the_start(world):
