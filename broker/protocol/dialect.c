@@ -142,14 +142,47 @@ static rp_dialect_error_t s_read_name (rp_foreign_message_t *foreign, const char
     return RP_DIALECT_ERROR_NONE;
 }
 
+/*  A token is printable text, because workers of other languages keep an address as a C string. It
+    does not begin with @ or a zero, which the guide's programs take for an address in hexadecimal
+    or in bytes, and it is no number, which PHP and Perl would write anew.  */
+enum {
+    S_TOKEN_DIGITS = 2 * sizeof (uint64_t),
+    S_TOKEN_MARK = 2,
+    S_TOKEN_SIZE = S_TOKEN_MARK + S_TOKEN_DIGITS,
+};
+
+static const char s_digits[] = "0123456789abcdef";
+
+static void s_write_token (uint8_t *at, uint64_t token)
+{
+    memcpy (at, "c-", S_TOKEN_MARK);
+    for (unsigned digit = S_TOKEN_SIZE; digit-- > S_TOKEN_MARK; token >>= 4)
+        at[digit] = (uint8_t) s_digits[token & 15];
+}
+
+/*  0, which no request has, if the frame is not exactly what s_write_token writes.  */
+static uint64_t s_read_token (const rp_frame_t *frame)
+{
+    const uint8_t *at = frame->data;
+    uint64_t token = 0;
+    if (frame->size != S_TOKEN_SIZE || memcmp (at, "c-", S_TOKEN_MARK) != 0)
+        return 0;
+    for (unsigned digit = S_TOKEN_MARK; digit < S_TOKEN_SIZE; digit++) {
+        const char *found = memchr (s_digits, at[digit], S_TOKEN_DIGITS);
+        if (!found)
+            return 0;
+        token = token << 4 | (uint64_t) (found - s_digits);
+    }
+    return token;
+}
+
 /*  Client address, an empty frame, body.  */
 static rp_dialect_error_t s_read_reply (
   rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count, uint32_t at)
 {
     if (count < at + 3 || frames[at + 1].size != 0)
         return RP_DIALECT_ERROR_FRAMES;
-    if (frames[at].size == sizeof foreign->token)
-        foreign->token = rp_get_u64 (frames[at].data);
+    foreign->token = s_read_token (&frames[at]);
     foreign->body = at + 2;
     return RP_DIALECT_ERROR_NONE;
 }
@@ -363,7 +396,7 @@ bool rp_dialect_write (
     s_word_t word = s_word_for (head, worker);
     uint8_t number = grammar->numbers[word];
     uint8_t *token = prefix->bytes;
-    uint8_t *rest = token + sizeof head->id;
+    uint8_t *rest = token + S_TOKEN_SIZE;
     prefix->count = 0;
     if (number == 0)
         return false;
@@ -382,8 +415,8 @@ bool rp_dialect_write (
     if ((grammar->parts & (S_SERVICE | S_PACKED)) == S_SERVICE)
         s_put (prefix, head->name, head->name_size);
     if (word == S_REQUEST) {
-        rp_put_u64 (token, head->id);
-        s_put (prefix, token, sizeof head->id);
+        s_write_token (token, head->id);
+        s_put (prefix, token, S_TOKEN_SIZE);
         s_put (prefix, NULL, 0);
     }
     return true;

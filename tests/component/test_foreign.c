@@ -21,7 +21,7 @@
 #include "broker/core/dispatch.h"
 #include "tests/support/frames.h"
 
-/*  As the bytes of a worker's client address: "12345678".  */
+/*  As the bytes of a worker's client address: "c-3132333435363738".  */
 #define S_TOKEN UINT64_C (0x3132333435363738)
 
 static rp_message_pool_t s_pool;
@@ -251,8 +251,9 @@ static void s_each_worker_gets_requests_and_replies_in_its_words (void **state)
         for (int way = 0; way < 2; way++) {
             const char *body = way ? "a||b" : "";
             char request[128], reply[128];
-            snprintf (request, sizeof request, "%s12345678||%s", workers[index].request, body);
-            snprintf (reply, sizeof reply, "%s12345678||%s", workers[index].reply, body);
+            snprintf (
+              request, sizeof request, "%sc-3132333435363738||%s", workers[index].request, body);
+            snprintf (reply, sizeof reply, "%sc-3132333435363738||%s", workers[index].reply, body);
             rp_foreign_session_t *session = s_begin (workers[index].dialect, true);
             rp_head_t head = {.command = RP_COMMAND_REQUEST,
               .id = S_TOKEN,
@@ -303,7 +304,7 @@ static void s_a_native_reply_without_body_has_an_empty_frame (void **state)
       .attempt = 1,
       .name = "echo",
       .name_size = 4};
-    s_say (worker, &head, NULL, "MDPW02|\2|12345678||");
+    s_say (worker, &head, NULL, "MDPW02|\2|c-3132333435363738||");
 }
 
 static void s_an_error_is_told_only_to_who_wants_it (void **state)
@@ -351,15 +352,16 @@ static void s_a_part_from_a_worker_says_so (void **state)
 {
     (void) state;
     rp_foreign_session_t *session = s_begin (RP_DIALECT_MDP02, true);
-    assert_int_equal (s_take (session, "MDPW02|\3|12345678||1", "1"), S_TOKEN);
-    assert_int_equal (s_take (session, "MDPW02|\4|12345678||2", "2"), S_TOKEN);
+    assert_int_equal (s_take (session, "MDPW02|\3|c-3132333435363738||1", "1"), S_TOKEN);
+    assert_int_equal (s_take (session, "MDPW02|\4|c-3132333435363738||2", "2"), S_TOKEN);
 }
 
 static void s_an_address_that_is_no_token_names_no_request (void **state)
 {
     (void) state;
     rp_foreign_session_t *session = s_begin (RP_DIALECT_PLAIN, true);
-    assert_int_equal (s_take (session, "somebody||a", "a"), UINT64_C (0x736f6d65626f6479));
+    assert_int_equal (
+      s_take (session, "c-736f6d65626f6479||a", "a"), UINT64_C (0x736f6d65626f6479));
     assert_int_equal (s_take (session, "some||a", "a"), 0);
 }
 

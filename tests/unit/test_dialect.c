@@ -61,7 +61,7 @@ static void s_read_rows (s_read_fn *read, const s_row_t *rows, size_t count)
 #define S_READ(read, rows) s_read_rows (read, rows, sizeof (rows) / sizeof *(rows))
 
 /*  A client's address as rp_dialect_write gives it, and its number.  */
-#define S_ADDRESS "TOKEN-01"
+#define S_ADDRESS "c-544f4b454e2d3031"
 #define S_TOKEN 0x544f4b454e2d3031u
 
 #define S_CLIENT(name) .dialect = RP_DIALECT_##name, .worker = false
@@ -170,8 +170,9 @@ static void s_the_envelope_ends_at_the_first_empty_frame (void **state)
 static void s_an_address_that_is_no_token_names_no_request (void **state)
 {
     (void) state;
-    static const char *const addresses[] = {"TOKEN-0", "TOKEN-001", "x", ""};
-    for (size_t index = 0; index < 4; index++) {
+    static const char *const addresses[] = {"c-544f4b454e2d303", "c-544f4b454e2d30311",
+      "c-544F4B454E2D3031", "c-544f4b454e2d303g", "@-544f4b454e2d3031", "TOKEN-01", "x", ""};
+    for (size_t index = 0; index < sizeof addresses / sizeof *addresses; index++) {
         frames_t message = frames_of ("MDPW02|\x04");
         frames_add (&message, addresses[index], strlen (addresses[index]));
         frames_add_text (&message, "|a");
@@ -182,8 +183,7 @@ static void s_an_address_that_is_no_token_names_no_request (void **state)
         frames_free (&message);
     }
     frames_t message = frames_of ("MDPW02|\x04");
-    frames_add (&message, "\x80\0\0\0\0\0\0\x01", 8);
-    frames_add_text (&message, "|a");
+    frames_add_text (&message, "c-8000000000000001||a");
     rp_foreign_message_t foreign;
     rp_dialect_read (&foreign, message.frames, message.count);
     assert_true (foreign.token == 0x8000000000000001u);

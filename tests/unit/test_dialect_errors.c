@@ -51,7 +51,7 @@ static void s_refuse_rows (s_read_fn *read, const s_row_t *rows, size_t count)
 
 #define S_REFUSE(read, rows) s_refuse_rows (read, rows, sizeof (rows) / sizeof *(rows))
 
-#define S_ADDRESS "TOKEN-01"
+#define S_ADDRESS "c-544f4b454e2d3031"
 
 #define S_BAD(kind) .error = RP_DIALECT_ERROR_##kind
 #define S_CLIENT(name) .dialect = RP_DIALECT_##name, .worker = false

@@ -14,7 +14,7 @@
 #include "tests/support/frames.h"
 
 /*  A client's address as rp_dialect_write gives it, and its number.  */
-#define S_ADDRESS "TOKEN-01"
+#define S_ADDRESS "c-544f4b454e2d3031"
 #define S_TOKEN 0x544f4b454e2d3031u
 
 /*  expected: NULL when there is no word for it.  */
@@ -172,6 +172,27 @@ static void s_a_token_comes_back_in_every_dialect (void **state)
         }
 }
 
+/*  Programs in C++, PHP and Perl keep it as text: a NUL would cut it, and the guide's read an @
+    before 32 hexadecimal digits as an address in bytes.  */
+static void s_a_client_address_is_printable_text (void **state)
+{
+    (void) state;
+    static const uint64_t tokens[] = {1, 0x0000000100000000u, 0x4000000000000000u, UINT64_MAX};
+    for (unsigned dialect = 0; dialect < RP_DIALECT_COUNT; dialect++)
+        for (size_t index = 0; index < sizeof tokens / sizeof *tokens; index++) {
+            rp_prefix_t prefix;
+            const rp_head_t head = {.command = RP_COMMAND_REQUEST, .id = tokens[index]};
+            if (!rp_dialect_write (&prefix, (rp_dialect_t) dialect, true, &head))
+                continue;
+            const rp_frame_t *address = &prefix.frames[prefix.count - 2];
+            const uint8_t *bytes = address->data;
+            assert_in_range (address->size, 1, 33);
+            assert_int_not_equal (bytes[0], '@');
+            for (size_t at = 0; at < address->size; at++)
+                assert_in_range (bytes[at], 0x21, 0x7e);
+        }
+}
+
 /*  HEARTBEAT and DISCONNECT are the same in both directions.  */
 static void s_what_both_sides_say_is_read_as_it_was_written (void **state)
 {
@@ -210,6 +231,7 @@ int main (void)
       cmocka_unit_test (s_what_a_dialect_has_no_word_for_is_not_said),
       cmocka_unit_test (s_the_longest_name_is_written),
       cmocka_unit_test (s_a_token_comes_back_in_every_dialect),
+      cmocka_unit_test (s_a_client_address_is_printable_text),
       cmocka_unit_test (s_what_both_sides_say_is_read_as_it_was_written),
       cmocka_unit_test (s_dialects_have_names),
     };
