@@ -206,6 +206,13 @@ static s_word_t s_read_number (rp_foreign_message_t *foreign, uint8_t number)
     return word;
 }
 
+/*  The broker answers its own services (mmi.) without a body, as 8/MMI does not ask for one; a
+    worker is promised one frame.  */
+static bool s_needs_body (const rp_foreign_message_t *foreign)
+{
+    return !rp_name_is_reserved (foreign->name, foreign->name_size);
+}
+
 /*  A packed header's number and service. Nothing may be missing, nor anything be left.  */
 static rp_dialect_error_t s_read_packed_header (
   rp_foreign_message_t *foreign, const rp_frame_t *frame)
@@ -250,7 +257,8 @@ static rp_dialect_error_t s_read_packed (
         return s_read_reply (foreign, frames, count, 1);
     if (foreign->command == RP_COMMAND_REQUEST) {
         foreign->body = 1;
-        return count > 1 ? RP_DIALECT_ERROR_NONE : RP_DIALECT_ERROR_FRAMES;
+        return count > 1 || !s_needs_body (foreign) ? RP_DIALECT_ERROR_NONE
+                                                    : RP_DIALECT_ERROR_FRAMES;
     }
     return RP_DIALECT_ERROR_NONE;
 }
@@ -267,9 +275,13 @@ static rp_dialect_error_t s_read_rest (rp_foreign_message_t *foreign,
     if (word != S_READY && word != S_REQUEST)
         return RP_DIALECT_ERROR_NONE;
     foreign->body = word == S_REQUEST ? at + 1 : 0;
-    if (count <= (word == S_REQUEST ? at + 1 : at))
+    if (count <= at)
         return RP_DIALECT_ERROR_FRAMES;
-    return s_read_name (foreign, frames[at].data, frames[at].size);
+    rp_dialect_error_t error = s_read_name (foreign, frames[at].data, frames[at].size);
+    if (word == S_REQUEST && count == at + 1
+        && (error != RP_DIALECT_ERROR_NONE || s_needs_body (foreign)))
+        return RP_DIALECT_ERROR_FRAMES;
+    return error;
 }
 
 /*  The header is in frame at. What goes before it is an envelope and its empty frame, or

@@ -81,7 +81,8 @@ typedef struct {
                           those, which names no request */
     uint32_t envelope; /* REQUEST: frames 0 … envelope - 1 are the return envelope */
     uint32_t body; /* REQUEST, REPLY: number of the first body frame, of which there is at least one
-                          (in PACKED and in MDP replies alike) */
+                          (in PACKED and in MDP replies alike), but for a REQUEST to the broker's
+                          own services: body may be the number of frames then */
 } rp_foreign_message_t;
 
 /*  True if a message on the port that speaks all protocols is a native one, good or bad. The

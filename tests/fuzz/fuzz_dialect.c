@@ -63,7 +63,8 @@ static void s_check_request (const rp_foreign_message_t *foreign, const frames_t
 {
     size_t size = 0;
     s_require (!foreign->worker && foreign->token == 0, "a worker's request");
-    s_require (foreign->body < message->count, "a request without a body");
+    bool own = foreign->name && rp_name_is_reserved (foreign->name, foreign->name_size);
+    s_require (foreign->body < message->count + own, "a request without a body");
     s_require (foreign->envelope < message->count, "an envelope beyond the message");
     s_require (foreign->envelope <= RP_ENVELOPE_FRAMES_MAX, "an envelope of too many frames");
     for (uint32_t index = 0; index < foreign->envelope; index++) {

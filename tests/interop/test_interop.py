@@ -160,6 +160,15 @@ def test_other_names_of_mmi_are_not_implemented(stage, client, name):
     assert stage.client(broker, client).call(name, b"svc").body == (b"501",)
 
 
+@pytest.mark.parametrize("name, answer", [(b"mmi.service", b"404"), (b"mmi.workers", b"404"),
+                                          (b"mmi.foo", b"501"), (b"mmi.services", b"svc\n")])
+@pytest.mark.parametrize("client", NAMED_CLIENTS)
+def test_a_question_without_a_body_is_answered(stage, client, name, answer):
+    broker = stage.interop_broker()
+    stage.offer(broker, "mdp01")
+    assert stage.client(broker, client).call(name).body == (answer,)
+
+
 @pytest.mark.parametrize("client", NAMED_CLIENTS)
 def test_mmi_workers_counts_the_workers_of_a_service(stage, client):
     broker = stage.interop_broker()

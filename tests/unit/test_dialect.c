@@ -99,6 +99,24 @@ static void s_ready_is_a_hello_in_every_dialect (void **state)
     S_READ (rp_dialect_read, rows);
 }
 
+static void s_a_question_to_the_broker_needs_no_body (void **state)
+{
+    (void) state;
+    static const s_row_t rows[] = {
+      {"|MDPC01|mmi.services", S_CLIENT (MDP01), S_SAYS (REQUEST), .name = "mmi.services",
+        .body = 3},
+      {"1||MDPC01|mmi.services", S_CLIENT (MDP01), S_SAYS (REQUEST), .name = "mmi.services",
+        .envelope = 1, .body = 4},
+      {"MDPC02|\x01|mmi.service", S_CLIENT (MDP02), S_SAYS (REQUEST), .name = "mmi.service",
+        .body = 3},
+      {"|MDPC02|\x01|mmi.x", S_CLIENT (MDP02_EMPTY), S_SAYS (REQUEST), .name = "mmi.x", .body = 4},
+      {"|MDPC02|\x02|mmi.x", S_CLIENT (MAJORTOMO), S_SAYS (REQUEST), .name = "mmi.x", .body = 4},
+      {"\xaa\xa4\x01\x06MDPC02\x01\x05mmi.x", S_CLIENT (PACKED), S_SAYS (REQUEST), .name = "mmi.x",
+        .body = 1},
+    };
+    S_READ (rp_dialect_read, rows);
+}
+
 static void s_a_reply_is_read_in_every_dialect (void **state)
 {
     (void) state;
@@ -313,6 +331,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
       cmocka_unit_test (s_a_request_is_read_in_every_dialect),
       cmocka_unit_test (s_ready_is_a_hello_in_every_dialect),
+      cmocka_unit_test (s_a_question_to_the_broker_needs_no_body),
       cmocka_unit_test (s_a_reply_is_read_in_every_dialect),
       cmocka_unit_test (s_heartbeat_and_disconnect_are_read_in_every_dialect),
       cmocka_unit_test (s_frames_that_a_command_does_not_have_are_ignored),
