@@ -154,8 +154,9 @@ static void s_greet (rp_server_t *self,
     rp_foreign_session_t *foreign_session = sender.foreign;
     rp_head_t hello;
     rp_foreign_hello (&self->foreign, foreign, &hello);
-    rp_event_t event = {
-      .kind = RP_EVENT_MESSAGE, .head = &hello, .traits = rp_foreign_traits (foreign)};
+    rp_event_t event = {.kind = RP_EVENT_MESSAGE,
+      .head = &hello,
+      .traits = rp_foreign_traits (&self->foreign, foreign)};
     if (window > 0) {
         hello.value = window;
         event.attempt_limit = (uint32_t) self->limits.foreign_attempt;

@@ -63,6 +63,15 @@ static json_t *s_finals (const rp_stats_t *stats)
     return finals;
 }
 
+static json_t *s_unanswered (const rp_stats_t *stats)
+{
+    json_t *unanswered = json_object ();
+    for (int status = 0; status < RP_FINAL_COUNT; status++)
+        if (stats->unanswered[status])
+            s_set_number (unanswered, rp_status_name (status), stats->unanswered[status]);
+    return unanswered;
+}
+
 static json_t *s_bad (const rp_stats_t *stats)
 {
     json_t *bad = json_object ();
@@ -135,6 +144,7 @@ static json_t *s_status (const rp_admin_t *self, int64_t now)
     s_set_number (counters, "copied_bytes", self->pool->copied);
     (void) json_object_set_new (status, "counters", counters);
     (void) json_object_set_new (status, "finals", s_finals (stats));
+    (void) json_object_set_new (status, "unanswered", s_unanswered (stats));
     (void) json_object_set_new (status, "bad", s_bad (stats));
     (void) json_object_set_new (status, "foreign", s_foreign (self->foreign));
     (void) json_object_set_new (status, "limits", s_limits (rp_dispatch_limits (self->core)));

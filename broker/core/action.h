@@ -41,6 +41,7 @@ typedef enum {
     RP_TOPIC_REFUSED,
     RP_TOPIC_BAD,
     RP_TOPIC_HANDSHAKE,
+    RP_TOPIC_UNANSWERED,
     RP_TOPIC_COUNT
 } rp_topic_t;
 

@@ -49,6 +49,7 @@ typedef enum {
 #define RP_TRAIT_PARTS                                                                             \
     0x08u /* a client that takes a reply in parts: REPLYs with RP_FLAG_MORE, then
                                     one without. For others parts are joined. */
+#define RP_TRAIT_WORDLESS 0x10u /* a client that cannot be told of a failure */
 
 typedef struct {
     rp_event_kind_t kind;

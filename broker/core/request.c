@@ -132,6 +132,27 @@ static uint32_t s_us (int64_t time)
     return time < 0 ? 0 : time > UINT32_MAX ? UINT32_MAX : (uint32_t) time;
 }
 
+/*  A final status that its client's protocol has no word for, so that the client waits in vain:
+    this is the one place that counts it and tells it to the operator.  */
+static void s_note_unanswered (rp_dispatch_t *self,
+  const rp_session_t *client,
+  const char *service,
+  int size,
+  const rp_head_t *reply)
+{
+    bool answered = reply->status == RP_OK || reply->status == RP_APP_ERROR;
+    if (answered || client->ending || !(client->traits & RP_TRAIT_WORDLESS))
+        return;
+    self->stats.unanswered[reply->status]++;
+    const char *text = rp_actions_format (self->actions,
+      "a request for \"%.*s\" ended with %s (%.*s), and its client is not told: its protocol has "
+      "no word for it, and foreign_errors is 0",
+      size, service, rp_status_name (reply->status), (int) reply->text_size,
+      reply->text_size ? reply->text : "");
+    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_UNANSWERED, rp_session_id (client),
+      *text ? text : "a request ended, and its client's protocol has no word for that");
+}
+
 /*  To the client: a reply, or part of one.  */
 static inline void s_send_reply (
   rp_dispatch_t *self, const rp_request_t *request, const rp_head_t *reply, rp_payload_t *payload)
@@ -172,6 +193,7 @@ void rp_request_answer (
     service->ended++;
     service->failed += failed;
     rp_parts_drop (self, request);
+    s_note_unanswered (self, client, service->name, service->name_size, reply);
     s_send_reply (self, request, reply, payload);
     rp_list_remove (&request->client_node);
     client->open--;
@@ -403,8 +425,14 @@ static void s_overdue (rp_dispatch_t *self, rp_request_t *request)
     rp_session_t *worker = request->worker;
     worker->freed = self->now;
     self->stats.overdue_attempts++;
-    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_LOST, rp_session_id (worker),
-      "a worker did not answer a request within the limit of an attempt");
+    const char *text = rp_actions_format (self->actions,
+      "a worker of \"%s\" did not answer attempt %u of %u within %u ms; raise the limit "
+      "foreign_attempt if its work takes longer",
+      worker->service->name, (unsigned) request->attempt, (unsigned) request->attempts,
+      (unsigned) worker->attempt_limit);
+    rp_actions_log ( // the room for texts ends when very many are due at once
+      self->actions, RP_LEVEL_WARNING, RP_TOPIC_LOST, rp_session_id (worker),
+      *text ? text : "a worker did not answer within the limit of an attempt (foreign_attempt)");
     if (!request->answered)
         rp_request_lost (self, request, "the worker did not answer within the limit of an attempt");
     else
@@ -457,6 +485,7 @@ void rp_request_refuse_with (
     self->stats.requests++;
     self->stats.final[reply->status]++;
     rp_record_refusal (self, client, event->head->id, reply->status);
+    s_note_unanswered (self, client, event->head->name, event->head->name_size, reply);
     rp_actions_drop (self->actions, event->payload);
     rp_head_t head = *reply;
     head.command = RP_COMMAND_REPLY;

@@ -41,8 +41,9 @@ typedef struct {
 #define RP_COUNTER_FIELD(name, text) uint64_t name;
     RP_COUNTER_MAP (RP_COUNTER_FIELD)
 #undef RP_COUNTER_FIELD
-    uint64_t final[RP_FINAL_COUNT];    /* by status */
-    uint64_t bad[RP_WIRE_ERROR_COUNT]; /* malformed messages by kind */
+    uint64_t final[RP_FINAL_COUNT];      /* by status */
+    uint64_t unanswered[RP_FINAL_COUNT]; /* by status: the client's protocol has no word for it */
+    uint64_t bad[RP_WIRE_ERROR_COUNT];   /* malformed messages by kind */
     /*  gauges  */
     uint64_t waiting;
     uint64_t waiting_bytes;

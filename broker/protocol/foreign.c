@@ -91,13 +91,15 @@ void rp_foreign_hello (
     head->name_size = foreign->name_size;
 }
 
-uint8_t rp_foreign_traits (const rp_foreign_message_t *foreign)
+uint8_t rp_foreign_traits (const rp_foreign_t *self, const rp_foreign_message_t *foreign)
 {
     if (foreign->worker)
         return foreign->dialect == RP_DIALECT_PLAIN ? RP_TRAIT_MUTE
                                                     : RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN;
     bool parts = foreign->dialect != RP_DIALECT_MDP01 && foreign->dialect != RP_DIALECT_PLAIN;
-    return parts ? RP_TRAIT_MUTE | RP_TRAIT_PARTS : RP_TRAIT_MUTE;
+    uint8_t traits =
+      self->limits->foreign_errors ? RP_TRAIT_MUTE : RP_TRAIT_MUTE | RP_TRAIT_WORDLESS;
+    return parts ? traits | RP_TRAIT_PARTS : traits;
 }
 
 /*  What a client says needs an id, by which the reply finds its envelope.  */

@@ -63,7 +63,7 @@ uint32_t rp_foreign_frames (rp_message_t *message, rp_frame_t *frames);
 /*  The HELLO that a foreign peer never said, for its first message.  */
 void rp_foreign_hello (
   const rp_foreign_t *self, const rp_foreign_message_t *foreign, rp_head_t *head);
-uint8_t rp_foreign_traits (const rp_foreign_message_t *foreign);
+uint8_t rp_foreign_traits (const rp_foreign_t *self, const rp_foreign_message_t *foreign);
 
 /*  Makes a foreign message, which was read, a native one. *head is its head, as rp_wire_decode
     would give it. A client's envelope is kept. False when out of memory; the message is then to be

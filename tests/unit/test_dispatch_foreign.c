@@ -77,6 +77,20 @@ static void s_a_mute_session_is_probed_when_its_connection_looks_broken (void **
     expect ("c1<beat c1<beat c1<beat c1<beat c1<beat");
 }
 
+static void s_a_request_that_ends_without_a_word_is_logged_and_counted (void **state)
+{
+    (void) state;
+    hello_foreign_client ("c1", RP_TRAIT_MUTE | RP_TRAIT_WORDLESS, 60000);
+    hello_client ("c2");
+    hello_worker ("w1", "upper", 2);
+    request ("c1", "r1", "upper");
+    request ("c2", "r2", "upper");
+    pass (100000);
+    assert_int_equal (stats ()->final[RP_DEADLINE], 2);
+    assert_int_equal (stats ()->unanswered[RP_DEADLINE], 1);
+    assert_int_equal (logged (RP_TOPIC_UNANSWERED), 1);
+}
+
 /*  ---- BUSY_MUTE ------------------------------------------------------------------------------ */
 
 static void s_a_worker_that_is_silent_while_it_works_is_not_lost (void **state)
@@ -378,6 +392,7 @@ int main (void)
       S_TEST (s_who_says_nothing_unasked_is_not_lost_by_silence),
       S_TEST (s_who_says_nothing_unasked_is_told_of_the_broker_at_its_interval),
       S_TEST (s_a_mute_session_whose_heartbeat_cannot_be_sent_is_over),
+      S_TEST (s_a_request_that_ends_without_a_word_is_logged_and_counted),
       S_TEST (s_a_mute_session_is_probed_when_its_connection_looks_broken),
       S_TEST (s_a_worker_that_is_silent_while_it_works_is_not_lost),
       S_TEST (s_its_silence_begins_anew_when_it_is_free_again),
