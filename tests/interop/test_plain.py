@@ -220,3 +220,13 @@ def test_an_endpoint_in_use_is_said(stage):
     result = stage.run(programs.BROKER, "--bind", f"ipc://{stage.directory}/other", "--plain",
                        f"svc={front},{back}")
     assert result.code == 1 and front.encode() in result.err, result
+
+
+def test_a_rep_over_its_limit_is_told_with_service_and_limit(stage):
+    broker = stage.interop_broker(plain=("svc",), foreign_attempt="300ms", foreign_attempts=2)
+    stage.offer(broker, "plain-rep")
+    stage.client(broker, "plain-req").request(b"svc", b"slow")
+    until(lambda: stage.status(broker)["unanswered"] == {"WORKER_LOST": 1}, 10, "it ends")
+    log = broker.log()
+    assert 'a worker of "svc" did not answer attempt 1 of 2 within 300 ms' in log
+    assert 'a request for "svc" ended with WORKER_LOST' in log
