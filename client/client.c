@@ -74,6 +74,7 @@ rp_client_t *rp_client_new (const char *endpoints)
         return NULL;
     rp_client_config_t config = {
       .endpoints = self->endpoints,
+      .timeout_ms = 5000,
       .heartbeat_ms = 2000,
       .max_open = 10000,
       .retry_percent = 20,
@@ -181,7 +182,9 @@ static int s_set (rp_client_t *self, uint32_t *place, uint32_t value, uint32_t l
 
 int rp_client_set_timeout_ms (rp_client_t *self, uint32_t timeout_ms)
 {
-    return s_set (self, &self->timeout_ms, timeout_ms, 1, RP_DEADLINE_MAX_MS);
+    int rc = s_set (self, &self->timeout_ms, timeout_ms, 1, RP_DEADLINE_MAX_MS);
+    self->core.config.timeout_ms = self->timeout_ms;
+    return rc;
 }
 
 int rp_client_set_attempts (rp_client_t *self, uint8_t attempts)

@@ -21,6 +21,9 @@ enum {
 
 #define S_NEVER INT64_MAX
 
+/*  Between the reasons of two endpoints.  */
+#define S_BETWEEN "; "
+
 static rp_exchange_t *s_exchange (rp_list_node_t *node)
 {
     return RP_CONTAINER (node, rp_exchange_t, node);
@@ -50,6 +53,7 @@ void rp_client_core_start (rp_client_core_t *self, int64_t now)
     self->budget = self->config.retry_percent ? RP_RETRY_RESERVE * 100 : 0;
     rp_link_init (&self->link, self->config.endpoints, self->config.endpoint_count,
       self->config.heartbeat_ms, RP_IDLE_TENTHS_CLIENT);
+    self->link.within = (int64_t) self->config.timeout_ms * 1000;
 }
 
 /*  ---- The session ---------------------------------------------------------------------------- */
@@ -65,9 +69,37 @@ static void s_end_session (rp_client_core_t *self, int64_t now)
         rp_exchange_lost (self, s_exchange (node), place, now);
 }
 
+/*  Takes out what was said of an endpoint before.  */
+static void s_forget (rp_client_core_t *self, const char *endpoint)
+{
+    size_t size = strlen (endpoint);
+    for (char *at = self->error, *rest; *at; at = rest) {
+        char *end = strstr (at, S_BETWEEN);
+        rest = end ? end + strlen (S_BETWEEN) : at + strlen (at);
+        if (strncmp (at, endpoint, size) != 0 || strncmp (at + size, ": ", 2) != 0)
+            continue;
+        memmove (at, rest, strlen (rest) + 1);
+        return;
+    }
+}
+
+/*  Of each endpoint the last reason, the newest at the end. Those of before a session do not matter
+    after it. Without room for all, the newest stays whole.  */
 static void s_remember (rp_client_core_t *self, const char *endpoint, const char *reason)
 {
-    snprintf (self->error, sizeof self->error, "%s: %s", endpoint, reason);
+    char entry[RP_CLIENT_REASON_MAX];
+    if (self->error_sessions != self->sessions)
+        self->error[0] = '\0';
+    self->error_sessions = self->sessions;
+    s_forget (self, endpoint);
+    size_t used = strlen (self->error);
+    while (used >= strlen (S_BETWEEN)
+           && strcmp (self->error + used - strlen (S_BETWEEN), S_BETWEEN) == 0)
+        self->error[used -= strlen (S_BETWEEN)] = '\0'; // the last one was taken out
+    snprintf (entry, sizeof entry, "%s: %s", endpoint, reason);
+    if (used + strlen (S_BETWEEN) + strlen (entry) >= sizeof self->error)
+        used = 0;
+    snprintf (self->error + used, sizeof self->error - used, "%s%s", used ? S_BETWEEN : "", entry);
 }
 
 void rp_client_core_failed (rp_client_core_t *self, const char *reason, int64_t now)
@@ -205,7 +237,7 @@ rp_exchange_t *rp_client_core_message (rp_client_core_t *self, const rp_head_t *
 /*  ---- Time ----------------------------------------------------------------------------------- */
 
 static void s_fell_silent (
-  rp_client_core_t *self, const char *endpoint, rp_link_state_t before, int64_t now)
+  rp_client_core_t *self, const char *endpoint, rp_link_state_t before, int64_t opened, int64_t now)
 {
     char reason[96];
     if (before == RP_LINK_UP)
@@ -213,7 +245,7 @@ static void s_fell_silent (
     else
         snprintf (reason, sizeof reason, "%s within %u ms",
           before == RP_LINK_GREETING ? "connected, but no WELCOME came" : "no connection",
-          RP_CONNECT_MS);
+          (unsigned) ((now - opened) / 1000));
     s_remember (self, endpoint, reason);
     self->orders |= S_ORDER_CLOSE;
     s_end_session (self, now);
@@ -223,6 +255,8 @@ static void s_fell_silent (
 static int64_t s_tick_link (rp_client_core_t *self, int64_t now)
 {
     self->link.idle = self->running_count == 0;
+    rp_list_node_t *oldest = rp_list_first (&self->waiting);
+    self->link.wanted = oldest ? s_exchange (oldest)->deadline : S_NEVER;
     for (;;) {
         int64_t next = S_NEVER;
         const char *endpoint = rp_link_endpoint (&self->link);
@@ -232,7 +266,7 @@ static int64_t s_tick_link (rp_client_core_t *self, int64_t now)
                 self->orders |= S_ORDER_OPEN;
                 break;
             case RP_LINK_LOST:
-                s_fell_silent (self, endpoint, before, now);
+                s_fell_silent (self, endpoint, before, self->link.opened, now);
                 break;
             case RP_LINK_HEARTBEAT:
                 self->orders |= S_ORDER_HEARTBEAT;

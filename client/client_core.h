@@ -49,7 +49,9 @@
 /*  Pause after the transport took no more, µs.  */
 #define RP_SEND_PAUSE_US 1000
 
-#define RP_CLIENT_ERROR_MAX 384u
+/*  What is said of one endpoint, and of all of a list.  */
+#define RP_CLIENT_REASON_MAX 384u
+#define RP_CLIENT_ERROR_MAX 2048u
 
 typedef enum {
     RP_EXCHANGE_IDLE, /* not submitted, or ended */
@@ -145,6 +147,7 @@ typedef struct {
 typedef struct {
     const char *const *endpoints; /* outlive the core */
     size_t endpoint_count;
+    uint32_t timeout_ms; /* of a request that says nothing else; 0: any */
     uint32_t heartbeat_ms;
     uint32_t max_open;
     uint32_t retry_percent; /* retries earned per 100 requests */
@@ -170,12 +173,15 @@ typedef struct {
     uint64_t sessions;    /* how many there have been */
     uint64_t last_key;
     uint64_t random;
-    int64_t budget;                  /* hundredths of a retry */
-    int64_t blocked_until;           /* nothing is sent before */
-    int64_t next;                    /* no tick has anything to do before */
-    uint64_t late;                   /* replies that nobody waits for */
-    uint64_t ignored;                /* messages that made no sense where they came */
-    char error[RP_CLIENT_ERROR_MAX]; /* why the last attempt failed or the last session ended */
+    int64_t budget;          /* hundredths of a retry */
+    int64_t blocked_until;   /* nothing is sent before */
+    int64_t next;            /* no tick has anything to do before */
+    uint64_t late;           /* replies that nobody waits for */
+    uint64_t ignored;        /* messages that made no sense where they came */
+    uint64_t error_sessions; /* sessions when error was begun */
+    char
+      error[RP_CLIENT_ERROR_MAX]; /* of each endpoint that failed: why the last attempt did, or the
+                                        session ended; those of before the last session are left out */
 } rp_client_core_t;
 
 /*  seed is of the jitter.  */

@@ -275,6 +275,8 @@ int rp_client_core_submit (rp_client_core_t *self, rp_exchange_t *exchange, int6
     rp_client_core_start (self, now);
     if (exchange->deadline < self->next)
         self->next = exchange->deadline;
+    if (self->link.state == RP_LINK_CONNECTING || self->link.state == RP_LINK_GREETING)
+        self->next = now; // the broker that is being tried may have less time now
     exchange->id = exchange->wire_id = rp_slots_take (&self->slots, exchange);
     exchange->state = RP_EXCHANGE_WAITING;
     rp_list_append (&self->waiting, &exchange->node);

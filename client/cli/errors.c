@@ -86,13 +86,14 @@ rp_error_t rp_error_of (const rp_reply_t *reply, const char *service, const char
       .server = server};
 }
 
-/*  why is "ENDPOINT: reason" from a client that is connecting, or a line of its own from one that
-    gave a request up.  */
+/*  why is "ENDPOINT: reason", for each endpoint of a list that failed, from a client that is
+    connecting, or a line of its own from one that gave a request up.  */
 static void s_add_no_broker (s_line_t *line, const char *server, const char *why)
 {
     size_t size = strlen (server);
     bool of_server = strncmp (why, server, size) == 0 && strncmp (why + size, ": ", 2) == 0;
-    if (strchr (why, ';')) {
+    bool of_endpoint = strncmp (why, "tcp://", 6) == 0 || strncmp (why, "ipc://", 6) == 0;
+    if (strchr (why, ';') && !of_endpoint) {
         s_add (line, "%s", why);
         return;
     }

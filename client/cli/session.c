@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -13,6 +14,10 @@
 
 /*  A signal that comes just before a wait begins does not end it; it is seen this much later.  */
 #define S_SLICE_MS 200u
+
+/*  An endpoint has 270 bytes at most. Of a list, as much as the client keeps.  */
+#define S_ENDPOINT_MAX 280
+#define S_WHY_MAX 2048
 
 /*  The one thing that a handler can reach.  */
 static volatile sig_atomic_t s_interrupted;
@@ -57,15 +62,30 @@ static int s_tell_no_client (const rp_cli_t *self)
     return rp_cli_tell (self, &error);
 }
 
-/*  A broker that cannot be reached is given --wait-broker; one that has not answered yet, as on a
-    busy machine, is given --timeout.  */
+/*  True if each broker of the list has failed, by what the client says of them.  */
+static bool s_all_failed (const char *server, const char *why)
+{
+    char endpoint[S_ENDPOINT_MAX];
+    for (const char *at = server, *rest; *at; at = rest) {
+        size_t size = strcspn (at, ",");
+        rest = at + size + (at[size] == ',');
+        snprintf (endpoint, sizeof endpoint, "%.*s: ", (int) size, at);
+        if (!strstr (why, endpoint))
+            return false;
+    }
+    return true;
+}
+
+/*  Brokers that cannot be reached are given --wait-broker; while one of the list has not failed
+    yet, as on a busy machine, or behind one that says nothing, it is given --timeout.  */
 static int s_wait_broker (rp_cli_t *self)
 {
-    char why[512] = "";
+    char why[S_WHY_MAX] = "";
     int64_t begin = rp_clock_us ();
     int rc = RP_NO_BROKER;
     while (rc == RP_NO_BROKER && !rp_cli_interrupted ()) {
-        bool failed = *rp_client_last_error (self->client, why, sizeof why) != '\0';
+        bool failed =
+          s_all_failed (self->options.server, rp_client_last_error (self->client, why, sizeof why));
         int64_t limit = self->options.wait_broker;
         if (!failed && limit < self->options.timeout)
             limit = self->options.timeout;

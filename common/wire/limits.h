@@ -47,6 +47,12 @@
 #define RP_BACKOFF_LARGEST_MS 2000u
 /*  How long a connection attempt, greeting included, may take before the next endpoint, ms.  */
 #define RP_CONNECT_MS 3000u
+/*  The same in the first round through a list of several: a broker that accepts and says nothing
+    must not use up what the others need. Each round allows twice as long, so that a slow one is met
+    as well.  */
+#define RP_CONNECT_FIRST_MS 500u
+/*  The least that one is given, however little time there is, ms.  */
+#define RP_CONNECT_LEAST_MS 50u
 
 /*  kind, name, default, smallest, largest, why
     kinds: COUNT (a number), BYTES, TIME (milliseconds)  */

@@ -19,6 +19,7 @@ void rp_link_init (rp_link_t *self,
     self->state = RP_LINK_REST;
     self->endpoints = endpoints;
     self->count = count;
+    self->wanted = INT64_MAX;
     self->proposed_ms = heartbeat_ms;
     self->idle_tenths = idle_tenths;
 }
@@ -34,6 +35,35 @@ static int64_t s_backoff (uint32_t failures, uint64_t random)
       (int64_t) RP_BACKOFF_LARGEST_MS * S_US_PER_MS, random);
 }
 
+/*  What one endpoint is given of the time that there is, when so many have not been tried: as much
+    as each of them, and as much is left when all have been.  */
+static int64_t s_share (int64_t time, size_t untried)
+{
+    int64_t least = (int64_t) RP_CONNECT_LEAST_MS * S_US_PER_MS;
+    int64_t share = time / (int64_t) (untried + 1);
+    return share > least ? share : least;
+}
+
+/*  How long this attempt may take.  */
+static int64_t s_connect_patience (const rp_link_t *self, int64_t now)
+{
+    int64_t most = (int64_t) RP_CONNECT_MS * S_US_PER_MS;
+    if (self->count < 2)
+        return most;
+    int64_t patience = most / (int64_t) self->count;
+    if (patience > (int64_t) RP_CONNECT_FIRST_MS * S_US_PER_MS)
+        patience = (int64_t) RP_CONNECT_FIRST_MS * S_US_PER_MS;
+    if (self->within > 0 && patience > s_share (self->within, self->count))
+        patience = s_share (self->within, self->count);
+    for (uint32_t round = 0; round < self->failures && patience < most; round++)
+        patience *= 2;
+    if (patience > most)
+        patience = most;
+    bool hurry = self->tried < self->count && self->wanted < INT64_MAX && self->wanted > now;
+    int64_t share = hurry ? s_share (self->wanted - now, self->count - self->tried) : most;
+    return patience < share ? patience : share;
+}
+
 static void s_rest (rp_link_t *self, int64_t due)
 {
     self->current = (self->current + 1) % self->count;
@@ -46,12 +76,19 @@ void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random)
     switch (self->state) {
         case RP_LINK_CONNECTING:
         case RP_LINK_GREETING:
+            // One endpoint's failure says nothing of the next: the pause is between rounds.
+            if (++self->tried < self->count) {
+                s_rest (self, now);
+                break;
+            }
+            self->tried = 0;
             self->failures++;
             s_rest (self, now + s_backoff (self->failures, random));
             break;
         case RP_LINK_UP:
             // At once; but a broker that welcomes and then drops us, again and again, is no reason
             // to spin: from the second such connection in a row there is a growing pause.
+            self->tried = 1;
             self->brief = now - self->since < self->interval ? self->brief + 1 : 0;
             s_rest (self, now + s_backoff (self->brief > 1 ? self->brief - 1 : 0, random));
             break;
@@ -152,11 +189,14 @@ rp_link_order_t rp_link_tick (rp_link_t *self, int64_t now, uint64_t random, int
             if (now < self->due)
                 break;
             self->state = RP_LINK_CONNECTING;
-            self->due = now + (int64_t) RP_CONNECT_MS * S_US_PER_MS;
+            self->opened = now;
+            self->due = now + s_connect_patience (self, now);
             *next = self->due;
             return RP_LINK_OPEN;
         case RP_LINK_CONNECTING:
         case RP_LINK_GREETING:
+            if (self->due > now + s_connect_patience (self, now))
+                self->due = now + s_connect_patience (self, now); // wanted sooner since it began
             if (now < self->due)
                 break;
             rp_link_failed (self, now, random);
@@ -192,6 +232,7 @@ bool rp_link_welcomed (rp_link_t *self, const rp_head_t *welcome, int64_t now)
     self->woke = now;
     self->interval = (int64_t) welcome->time * S_US_PER_MS;
     self->failures = 0;
+    self->tried = 0;
     self->since = now;
     self->planned = now + self->interval;
     self->heard = now;

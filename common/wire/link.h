@@ -9,7 +9,9 @@
          └──── backoff ◄───┴─────────────────────────┴───────────────────┘
         any ──refused for good──► REFUSED          any ──close──► CLOSED
 
-    It knows which endpoint of a list to try when, with exponential backoff and jitter; what
+    It knows which endpoint of a list to try when: each in turn, the next at once, with exponential
+    backoff and jitter between rounds through the list. In the first round each is given a share of
+    the time that there is, so that one that accepts and says nothing costs no more than that. What
     interval was agreed; when to send a heartbeat; when the broker has been silent for too long. It
     owns no socket and reads no clock: its owner passes time and randomness in, and does what it
     says.
@@ -54,9 +56,14 @@ typedef struct {
     size_t current; /* the endpoint in use, or to be tried next */
     uint32_t proposed_ms;
     uint32_t idle_tenths; /* of the interval agreed that are one while slow */
-    uint32_t failures;    /* in a row; drives the backoff */
+    size_t tried;         /* endpoints that failed in this round through the list */
+    uint32_t failures;    /* rounds in a row in which all failed; drives the backoff */
     uint32_t brief;       /* connections in a row that broke within an interval of standing */
-    bool idle;            /* the owner's to set: it waits for nothing */
+    int64_t
+      within; /* the owner's to set: the time in which every endpoint is to have been tried; 0: any */
+    int64_t
+      wanted; /* the owner's to set: when something that waits for a session expires; INT64_MAX: never */
+    bool idle;        /* the owner's to set: it waits for nothing */
     bool slow;        /* the last that was said is a HEARTBEAT that announced a longer interval */
     bool prompted;    /* the broker's HEARTBEAT came, and ours is as good as due */
     int64_t interval; /* agreed */
@@ -65,7 +72,8 @@ typedef struct {
     int64_t planned;  /* UP: when it wants to be asked at the latest what time brings */
     int64_t heard;
     int64_t said;
-    int64_t due; /* REST: when to try; CONNECTING, GREETING: when to give up */
+    int64_t opened; /* when the connection in use began */
+    int64_t due;    /* REST: when to try; CONNECTING, GREETING: when to give up */
 } rp_link_t;
 
 /*  Starts in REST, due at once.  */
@@ -89,7 +97,7 @@ void rp_link_connected (rp_link_t *self, int64_t now);
 bool rp_link_welcomed (rp_link_t *self, const rp_head_t *welcome, int64_t now);
 
 /*  The connection failed or broke, or BYE came. Plans the next attempt: the next endpoint of the
-    list, at once after the first failure of a connection that had been up, else with backoff.
+    list, at once if it was not tried yet since the last session, else with backoff.
     A connection that broke within an interval of standing, like the one before it, counts as a
     failure to connect. Nothing in REST, REFUSED and CLOSED: the connection was over already.  */
 void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random);

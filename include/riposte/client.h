@@ -80,13 +80,16 @@ RP_EXPORT int rp_client_set_name (rp_client_t *self, const char *name);
 RP_EXPORT int rp_client_set_interruptible (rp_client_t *self, bool interruptible);
 
 /*  Waits until a broker has welcomed this client. Not needed before a call: a request waits for the
-    connection as long as its deadline allows. RP_OK; RP_NO_BROKER when timeout_ms passed;
-    RP_DENIED, RP_INVALID when the broker refused this client for good (see rp_client_last_error);
-    RP_INTERRUPTED (see rp_client_set_interruptible).  */
+    connection as long as its deadline allows. Every broker of a list is tried within the client's
+    timeout: one that says nothing has half a second at first, or its share of the timeout if that
+    is less. RP_OK; RP_NO_BROKER when timeout_ms passed; RP_DENIED, RP_INVALID when the broker
+    refused this client for good (see rp_client_last_error); RP_INTERRUPTED (see
+    rp_client_set_interruptible).  */
 RP_EXPORT int rp_client_connect (rp_client_t *self, uint32_t timeout_ms);
 
 /*  Returns why the last connection attempt failed or the last connection ended, for messages to
-    people; "" if none did. Copies at most size bytes, NUL-terminated, and returns buffer.  */
+    people, of a list for each endpoint that failed since the last session; "" if none did. Copies
+    at most size bytes, NUL-terminated, and returns buffer.  */
 RP_EXPORT const char *rp_client_last_error (rp_client_t *self, char *buffer, size_t size);
 
 /*  Returns the endpoint of the broker that this client is connected to, as its list names it; "" if

@@ -37,6 +37,34 @@ def test_a_client_takes_the_next_broker_of_its_list(world):
     assert (result.code, result.out) == (0, b"found")
 
 
+def test_a_broker_that_says_nothing_does_not_make_the_list_useless(world):
+    """A stopped broker: the kernel accepts for it, and nobody answers."""
+    silent, good = world.broker(), world.broker()
+    world.builtin(good, "echo")
+    silent.freeze()
+    try:
+        both = f"{silent.endpoint},{good.endpoint}"
+        assert world.cli(both, "ping").code == 0
+        result = world.cli(both, "call", "echo", "found")
+        assert (result.code, result.out) == (0, b"found")
+    finally:
+        silent.thaw()
+
+
+def test_of_a_list_that_is_down_each_broker_is_named_with_its_cause(world):
+    silent, gone = world.broker(), world.broker()
+    gone.kill()
+    silent.freeze()
+    try:
+        result = world.cli(f"{silent.endpoint},{gone.endpoint}", "ping", "--wait-broker", "1s")
+        assert result.code == 3
+        assert f"{silent.endpoint}: connected, but no WELCOME came" in result.error() \
+            or f"{silent.endpoint}: no connection within" in result.error()
+        assert f"{gone.endpoint}: nothing listens there" in result.error()
+    finally:
+        silent.thaw()
+
+
 def test_a_running_client_moves_to_the_other_broker(world):
     one, two = world.broker(), world.broker()
     both = f"{one.endpoint},{two.endpoint}"

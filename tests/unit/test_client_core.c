@@ -136,6 +136,38 @@ static void the_next_endpoint_is_tried_when_one_fails (void **state)
     world_end (&world);
 }
 
+static void of_a_list_that_is_down_each_has_its_cause (void **state)
+{
+    (void) state;
+    client_world_t world;
+    world_begin (&world, 2);
+    world_submit (&world, 1);
+    world_pass (&world, 0);
+    for (int round = 0; round < 2; round++) {
+        world_fail (&world);
+        world_pass (&world, 1000 * MS); // b says nothing
+    }
+    assert_string_equal (
+      world.core.error, "a: connection refused; b: no connection within 1000 ms");
+    world_end (&world);
+}
+
+static void a_request_tries_every_broker_of_a_list_by_its_deadline (void **state)
+{
+    (void) state;
+    client_world_t world;
+    world_begin (&world, 2);
+    rp_client_core_start (&world.core, world.now);
+    world_pass (&world, 10 * MS);
+    world.exchanges[1] = (rp_exchange_t){.timeout_ms = 300, .attempts = 1};
+    rp_client_core_submit (&world.core, &world.exchanges[1], world.now);
+    world_pass (&world, 100 * MS);
+    world_connect_only (&world);
+    world_welcome (&world, 10);
+    world_expect (&world, "open(a) close open(b) HELLO r1>");
+    world_end (&world);
+}
+
 static void a_draining_broker_finishes_what_it_has_before_the_client_moves (void **state)
 {
     (void) state;
@@ -407,6 +439,8 @@ int main (void)
       cmocka_unit_test (a_refusal_for_good_ends_what_waits_and_what_comes_later),
       cmocka_unit_test (a_broker_that_is_full_at_the_greeting_is_tried_again),
       cmocka_unit_test (the_next_endpoint_is_tried_when_one_fails),
+      cmocka_unit_test (of_a_list_that_is_down_each_has_its_cause),
+      cmocka_unit_test (a_request_tries_every_broker_of_a_list_by_its_deadline),
       cmocka_unit_test (a_draining_broker_finishes_what_it_has_before_the_client_moves),
       cmocka_unit_test (a_draining_broker_without_another_is_still_asked),
       cmocka_unit_test (what_makes_no_sense_is_ignored_and_counted),

@@ -141,7 +141,7 @@ static void it_connects_at_once_to_the_first_endpoint (void **state)
     assert_int_equal (world.link.state, RP_LINK_CONNECTING);
 }
 
-static void failures_go_through_the_list_with_growing_pauses (void **state)
+static void failures_go_through_the_list_with_growing_pauses_between_rounds (void **state)
 {
     (void) state;
     s_world_t world;
@@ -151,8 +151,8 @@ static void failures_go_through_the_list_with_growing_pauses (void **state)
         s_fail (&world);
     }
     assert_trace (&world,
-      "open(a)@0 open(b)@25 open(c)@75 open(a)@175 open(b)@375 open(c)@775 open(a)@1575 "
-      "open(b)@2575 open(c)@3575");
+      "open(a)@0 open(b)@0 open(c)@0 open(a)@25 open(b)@25 open(c)@25 open(a)@75 open(b)@75 "
+      "open(c)@75");
 }
 
 static void the_pause_is_drawn_with_the_random_bits_given (void **state)
@@ -177,21 +177,50 @@ static void a_connection_that_never_stands_is_given_up (void **state)
 {
     (void) state;
     s_world_t world;
-    s_begin (&world, 2);
+    s_begin (&world, 1);
     s_run_until (&world, RP_CONNECT_MS + 100);
-    assert_trace (&world, "open(a)@0 lost@3000 open(b)@3025");
+    assert_trace (&world, "open(a)@0 lost@3000 open(a)@3025");
+}
+
+static void a_silent_endpoint_of_a_list_is_left_early_and_given_longer_each_round (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin (&world, 2);
+    s_run_until (&world, 6000);
+    assert_trace (&world,
+      "open(a)@0 lost@500 open(b)@500 lost@1000 open(a)@1025 lost@2025 open(b)@2025 "
+      "lost@3025 open(a)@3075 lost@5075 open(b)@5075");
+}
+
+static void every_endpoint_is_tried_within_the_time_there_is (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin (&world, 3);
+    world.link.within = 400 * MS;
+    s_run_until (&world, 399);
+    assert_trace (
+      &world, "open(a)@0 lost@100 open(b)@100 lost@200 open(c)@200 lost@300 open(a)@325");
+    s_begin (&world, 3);
+    s_run_until (&world, 100);
+    world.link.wanted = 500 * MS; // something came that has less time than was thought
+    s_run_until (&world, 499);
+    assert_trace (&world,
+      "open(a)@0 lost@200 open(b)@200 lost@300 open(c)@300 lost@400 open(a)@425 "
+      "lost@475 open(b)@475");
 }
 
 static void a_greeting_without_an_answer_is_given_up_within_the_same_bound (void **state)
 {
     (void) state;
     s_world_t world;
-    s_begin (&world, 2);
+    s_begin (&world, 1);
     s_run_until (&world, 2900);
     s_connect (&world);
     assert_int_equal (world.link.state, RP_LINK_GREETING);
     s_run_until (&world, RP_CONNECT_MS + 100);
-    assert_trace (&world, "open(a)@0 lost@3000 open(b)@3025");
+    assert_trace (&world, "open(a)@0 lost@3000 open(a)@3025");
 }
 
 static void a_welcome_nobody_waits_for_or_out_of_range_is_refused (void **state)
@@ -424,7 +453,7 @@ static void the_first_failure_after_having_been_up_retries_at_once (void **state
     s_tick (&world);
     s_fail (&world); // was not: the pauses begin anew
     s_run_until (&world, 250);
-    assert_trace (&world, "open(a)@0 open(b)@25 open(a)@150 open(b)@200 open(a)@225");
+    assert_trace (&world, "open(a)@0 open(b)@0 open(a)@125 open(b)@200 open(a)@225");
 }
 
 static void a_broker_that_welcomes_and_drops_us_is_not_tried_without_pause (void **state)
@@ -507,9 +536,11 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
       cmocka_unit_test (it_connects_at_once_to_the_first_endpoint),
-      cmocka_unit_test (failures_go_through_the_list_with_growing_pauses),
+      cmocka_unit_test (failures_go_through_the_list_with_growing_pauses_between_rounds),
       cmocka_unit_test (the_pause_is_drawn_with_the_random_bits_given),
       cmocka_unit_test (a_connection_that_never_stands_is_given_up),
+      cmocka_unit_test (a_silent_endpoint_of_a_list_is_left_early_and_given_longer_each_round),
+      cmocka_unit_test (every_endpoint_is_tried_within_the_time_there_is),
       cmocka_unit_test (a_greeting_without_an_answer_is_given_up_within_the_same_bound),
       cmocka_unit_test (a_welcome_nobody_waits_for_or_out_of_range_is_refused),
       cmocka_unit_test (heartbeats_go_out_an_interval_after_the_last_message),
