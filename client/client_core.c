@@ -192,7 +192,7 @@ static void s_drain (rp_client_core_t *self)
 static void s_move (rp_client_core_t *self, int64_t now)
 {
     self->draining = false;
-    s_remember (self, rp_link_endpoint (&self->link), "the broker drains");
+    s_remember (self, rp_link_endpoint (&self->link), "it drains, or could not take a request");
     if (!rp_link_move (&self->link, now, rp_client_core_random (self)))
         return;
     self->orders |= S_ORDER_BYE | S_ORDER_CLOSE_ORDERLY;

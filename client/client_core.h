@@ -108,6 +108,7 @@ struct rp_exchange {
     rp_exchange_state_t state;
     uint8_t attempts_left;
     uint8_t retries;
+    uint8_t asked; /* brokers of the list that turned it away, before anything ran */
     bool cancelled;
     uint64_t wire_id; /* of this attempt */
     uint64_t cancel;  /* a CANCEL to be sent for this id; 0: none */
@@ -166,7 +167,8 @@ typedef struct {
     unsigned orders; /* those about the session, S_ORDER_… */
     bool started;
     bool closed;
-    bool draining;        /* the broker does, and there is another: nothing new goes to it */
+    bool draining; /* the broker does, or turned a request away, and there is another: nothing new
+                             goes to it */
     rp_status_t refusal;  /* in RP_LINK_REFUSED */
     uint32_t broker_open; /* requests that the broker lets this client have open; 0: not said */
     uint64_t max_body;    /* 0: not said */

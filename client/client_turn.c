@@ -78,7 +78,8 @@ static void s_send (rp_client_t *self, rp_client_order_t *order, int64_t now)
     }
     rp_message_t *message = rp_call_message (call, &order->head, &self->messages);
     if (message && rp_channel_send (self->channel, &self->messages, &message) == 0) {
-        rp_call_sent (call);
+        if (self->core.config.endpoint_count < 2) // otherwise the next broker may be asked
+            rp_call_sent (call);
         return;
     }
     rp_message_destroy (&self->messages, &message);

@@ -115,8 +115,33 @@ static bool s_pause (rp_client_core_t *core, rp_exchange_t *exchange, int64_t no
     if (now + pause >= exchange->deadline || !s_take_retry (core, exchange))
         return false;
     s_leave (core, exchange);
+    exchange->asked = 0;
     exchange->state = RP_EXCHANGE_PAUSED;
     s_set_timer (core, exchange, now + pause);
+    return true;
+}
+
+/*  Of a list, the next broker is asked at once when this one's reply proves that nothing ran: no
+    attempt is used up. Each is asked once. What others have running here is not disturbed: only a
+    broker that drains is left for them all. BUSY and NO_WORKER are charged to the retry budget, so
+    that a crowd which is turned away does not run in circles. True if it waits for another
+    broker.  */
+static bool s_ask_next (rp_client_core_t *core, rp_exchange_t *exchange, const rp_head_t *reply)
+{
+    bool draining = reply->status == RP_DRAINING;
+    bool proven = draining || reply->status == RP_BUSY || reply->status == RP_NO_WORKER;
+    bool another = exchange->asked + 1u < core->config.endpoint_count;
+    if (!proven || !another || exchange->cancelled || !s_may_move (exchange))
+        return false;
+    if (!draining && (core->running_count > 1 || core->budget < S_RETRY_COST))
+        return false;
+    if (!draining)
+        core->budget -= S_RETRY_COST;
+    exchange->asked++;
+    exchange->wire_id = rp_slots_renew (&core->slots, exchange->wire_id);
+    s_leave (core, exchange);
+    s_wait (core, exchange, core->waiting.ring.next);
+    core->draining = true;
     return true;
 }
 
@@ -143,6 +168,8 @@ bool rp_exchange_replied (
     exchange->cancel = 0;
     if (exchange->conversation)
         s_teach_conversation (exchange->conversation, exchange, reply);
+    if (s_ask_next (core, exchange, reply))
+        return false;
     bool again = reply->status == RP_BUSY || reply->status == RP_DRAINING;
     if (again && s_pause (core, exchange, now))
         return false;
@@ -250,6 +277,7 @@ static void s_prepare (rp_client_core_t *self, rp_exchange_t *exchange, int64_t 
     exchange->deadline = now + (int64_t) exchange->timeout_ms * S_US_PER_MS;
     exchange->attempts_left = exchange->attempts;
     exchange->retries = 0;
+    exchange->asked = 0;
     exchange->cancelled = false;
     exchange->unseen = false;
     exchange->cancel = 0;

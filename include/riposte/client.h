@@ -153,7 +153,9 @@ RP_EXPORT int rp_call_set_timeout_ms (rp_call_t *self, uint32_t timeout_ms);
 /*  1 to 10. With 1 (at most once) it is given to one worker at most. With more (at least once) the
     broker redelivers it when a worker is lost, and the client submits it again, under a new id and
     with one attempt fewer, when the broker was lost, busy or draining: with backoff, within the
-    deadline, and within the client's retry budget.  */
+    deadline, and within the client's retry budget. Whatever the attempts: of a list, the next
+    broker is asked at once when one is draining, or busy or without a worker and has nothing else
+    of this client; these prove that nothing ran.  */
 RP_EXPORT int rp_call_set_attempts (rp_call_t *self, uint8_t attempts);
 
 /*  How long the broker may hold the request while no worker offers the service; 0 (the default)

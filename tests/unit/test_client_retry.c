@@ -95,6 +95,49 @@ static void no_worker_is_not_tried_again (void **state)
     world_end (&world);
 }
 
+static void what_proves_that_nothing_ran_is_asked_of_the_next_broker_at_once (void **state)
+{
+    (void) state;
+    static const rp_status_t proofs[] = {RP_DRAINING, RP_BUSY, RP_NO_WORKER};
+    for (size_t index = 0; index < 3; index++) {
+        client_world_t world;
+        world_begin_connected (&world, 2);
+        world_submit (&world, 1);
+        world_reply (&world, 1, proofs[index]);
+        world_expect (&world, "r1> BYE close(orderly) open(b)");
+        world_connect_only (&world);
+        world_welcome (&world, 10);
+        world_reply (&world, 1, RP_OK);
+        world_expect (&world, "HELLO r1> r1=OK");
+        world_end (&world);
+    }
+}
+
+static void when_every_broker_has_been_asked_the_last_answer_stands (void **state)
+{
+    (void) state;
+    client_world_t world;
+    world_begin_connected (&world, 2);
+    world_submit (&world, 1);
+    world_reply (&world, 1, RP_NO_WORKER);
+    world_connect (&world);
+    world_reply (&world, 1, RP_NO_WORKER);
+    world_expect (&world, "r1> BYE close(orderly) open(b) HELLO r1> r1=NO_WORKER");
+    world_end (&world);
+}
+
+static void others_that_run_are_not_disturbed_by_one_without_a_worker (void **state)
+{
+    (void) state;
+    client_world_t world;
+    world_begin_connected (&world, 2);
+    world_submit (&world, 1);
+    world_submit (&world, 2);
+    world_reply (&world, 2, RP_NO_WORKER);
+    world_expect (&world, "r1> r2> r2=NO_WORKER");
+    world_end (&world);
+}
+
 static void the_retry_budget_is_a_reserve_and_what_requests_earn (void **state)
 {
     (void) state;
@@ -258,6 +301,9 @@ int main (void)
       cmocka_unit_test (busy_ends_a_single_attempt),
       cmocka_unit_test (busy_so_late_that_a_pause_would_pass_the_deadline_is_final),
       cmocka_unit_test (no_worker_is_not_tried_again),
+      cmocka_unit_test (what_proves_that_nothing_ran_is_asked_of_the_next_broker_at_once),
+      cmocka_unit_test (when_every_broker_has_been_asked_the_last_answer_stands),
+      cmocka_unit_test (others_that_run_are_not_disturbed_by_one_without_a_worker),
       cmocka_unit_test (the_retry_budget_is_a_reserve_and_what_requests_earn),
       cmocka_unit_test (a_budget_of_nothing_forbids_retries),
       cmocka_unit_test (after_a_lost_attempt_nothing_claims_that_it_never_ran),
