@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <zmq.h>
 
@@ -36,6 +38,10 @@
 #define S_LARGEST_FRAME (INT64_C (1073741824) + RP_WIRE_HEAD_MAX)
 /*  A host name has 253 bytes at most; tcp://, brackets and a port fit too.  */
 #define S_ENDPOINT_MAX 270
+
+/*  What a context's threads (4), a socket (1), its monitor (2), its connection and the look-up of a
+    name take, and some for others.  */
+#define S_DESCRIPTORS 14
 
 typedef struct {
     int name;
@@ -63,8 +69,28 @@ static void *s_set_all (void *socket, const s_option_t *options, size_t count)
     return socket;
 }
 
+/*  False, with EMFILE or ENFILE, if too few descriptors are left. libzmq ends the process when it
+    runs out of them while it makes its threads and sockets, so that is found out before. Costs two
+    system calls for each, some 10 µs for each socket. Another thread may take them meanwhile; the
+    reserve allows for a few.  */
+static bool s_has_room (void)
+{
+    int taken[S_DESCRIPTORS];
+    int count = 0;
+    while (count < S_DESCRIPTORS && (taken[count] = eventfd (0, EFD_CLOEXEC)) >= 0)
+        count++;
+    int reason = errno;
+    bool room = count == S_DESCRIPTORS;
+    while (count > 0)
+        close (taken[--count]);
+    errno = reason;
+    return room;
+}
+
 static void *s_new (void *context, int type, const s_option_t *options, size_t count)
 {
+    if (!s_has_room ())
+        return NULL;
     return s_set_all (zmq_socket (context, type), options, count);
 }
 

@@ -18,6 +18,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <errno.h>
+#include <sys/resource.h>
 #include <zmq.h>
 
 #include "common/io/socket.h"
@@ -297,9 +299,34 @@ static void a_connection_from_this_machine_gets_a_small_send_buffer_and_no_other
     assert_int_not_equal (before, 2 * S_LOCAL);
 }
 
+static void too_few_descriptors_are_an_error_and_not_the_end (void **state)
+{
+    (void) state;
+    struct rlimit before;
+    assert_int_equal (getrlimit (RLIMIT_NOFILE, &before), 0);
+    int next = dup (0);
+    assert_true (next >= 0);
+    close (next);
+    for (int left = 0; left <= 40; left++) {
+        struct rlimit few = {.rlim_cur = (rlim_t) (next + left), .rlim_max = before.rlim_max};
+        assert_int_equal (setrlimit (RLIMIT_NOFILE, &few), 0);
+        errno = 0;
+        void *context = zmq_ctx_new ();
+        void *socket = context ? rp_socket_dealer (context) : NULL;
+        int reason = errno;
+        if (socket)
+            rp_socket_close (socket, NULL);
+        if (context)
+            zmq_ctx_term (context);
+        assert_true (socket ? left > 5 : reason == EMFILE);
+    }
+    assert_int_equal (setrlimit (RLIMIT_NOFILE, &before), 0);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
+      cmocka_unit_test (too_few_descriptors_are_an_error_and_not_the_end),
       cmocka_unit_test (sockets_have_their_options),
       cmocka_unit_test (routing_ids_do_not_follow_from_a_seed_that_a_peer_may_know),
       cmocka_unit_test (a_monitor_tells_of_connections_and_is_detached),
