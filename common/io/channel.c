@@ -3,8 +3,12 @@
 #include "common/io/channel.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <zmq.h>
 
@@ -20,7 +24,8 @@
 
 struct rp_channel {
     void *context;
-    void *socket; /* NULL when closed */
+    char path[sizeof ((struct sockaddr_un *) NULL)->sun_path]; /* of ipc; "" otherwise */
+    void *socket;                                              /* NULL when closed */
     void *monitor;
     int descriptors[2];
     bool connected; /* the handshake succeeded and nothing broke since */
@@ -76,6 +81,8 @@ int rp_channel_open (rp_channel_t *self, const char *endpoint)
     rp_channel_close (self, 0);
     self->failed = false;
     self->armed = false;
+    snprintf (self->path, sizeof self->path, "%s",
+      strncmp (endpoint, "ipc://", 6) == 0 ? endpoint + 6 : "");
     self->socket = rp_socket_dealer (self->context);
     if (!self->socket)
         return -1;
@@ -114,7 +121,16 @@ bool rp_channel_is_open (const rp_channel_t *self)
     return self->socket != NULL;
 }
 
-static const char *s_failure (int event, bool connected)
+/*  libzmq does not say why nothing could be reached; of a path the system does.  */
+static const char *s_unreached (const char *path)
+{
+    bool is_file = *path && *path != '@';
+    if (is_file && faccessat (AT_FDCWD, path, W_OK, AT_EACCESS) != 0 && errno == EACCES)
+        return "not permitted: it wants the right to write to the socket and to enter its folders";
+    return "nothing listens there, or it cannot be reached";
+}
+
+static const char *s_failure (int event, bool connected, const char *path)
 {
     switch (event) {
         case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
@@ -125,7 +141,7 @@ static const char *s_failure (int event, bool connected)
         case ZMQ_EVENT_DISCONNECTED:
             return connected ? "the connection broke" : "what listens there hung up";
         default:
-            return "nothing listens there, or it cannot be reached";
+            return s_unreached (path);
     }
 }
 
@@ -139,7 +155,7 @@ rp_channel_event_t rp_channel_next_event (rp_channel_t *self, const char **reaso
             self->connected = true;
             return RP_CHANNEL_CONNECTED;
         }
-        *reason = s_failure (event, self->connected);
+        *reason = s_failure (event, self->connected, self->path);
         self->failed = true;
         self->connected = false;
         return RP_CHANNEL_FAILED;

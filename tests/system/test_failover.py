@@ -2,8 +2,13 @@
 """Lists of endpoints, and a broker that goes and comes back."""
 
 import json
+import os
+import shutil
 import subprocess
 
+import pytest
+
+from support import programs
 from support.programs import PATIENCE
 from support.waiting import until
 
@@ -132,3 +137,16 @@ def test_a_client_waits_for_a_broker_that_is_about_to_come(world):
     call = world.start_cli(broker, "ping", "--wait-broker", "20s")
     broker = world.restart(broker)
     assert world.finish(call).code == 0
+
+
+def test_an_ipc_path_without_permission_is_told_as_such(world, tmp_path):
+    if os.geteuid() != 0 or not shutil.which("setpriv"):
+        pytest.skip("only root can run a program as somebody else, with setpriv")
+    folder = tmp_path / "closed"
+    folder.mkdir(mode=0o700)
+    endpoint = f"ipc://{folder}/s"
+    world.broker("--bind", endpoint)
+    told = subprocess.run(["setpriv", "--reuid", "65534", "--clear-groups", programs.CLI,
+                           "-s", endpoint, "ping"], capture_output=True, timeout=20, check=False)
+    assert told.returncode == 3
+    assert b"not permitted" in told.stderr
