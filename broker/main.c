@@ -384,7 +384,9 @@ static int s_serve (
       .history_path = options->history,
       .signals = signals});
     if (!server) {
-        s_complain ("cannot start: %s", strerror (errno));
+        s_complain (
+          errno == EMFILE ? "cannot start: %s; raise the limit: ulimit -n" : "cannot start: %s",
+          strerror (errno));
         return EXIT_FAILURE;
     }
     int code = EXIT_FAILURE;

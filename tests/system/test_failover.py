@@ -150,3 +150,10 @@ def test_an_ipc_path_without_permission_is_told_as_such(world, tmp_path):
                            "-s", endpoint, "ping"], capture_output=True, timeout=20, check=False)
     assert told.returncode == 3
     assert b"not permitted" in told.stderr
+
+
+def test_a_broker_with_too_few_descriptors_says_so_and_what_to_do(world):
+    told = subprocess.run(["sh", "-c", f"ulimit -n 10; exec {programs.BROKER} --bind tcp://127.0.0.1:0"],
+                          capture_output=True, timeout=20, check=False)
+    assert told.returncode == 1
+    assert b"Too many open files; raise the limit: ulimit -n" in told.stderr
