@@ -53,6 +53,7 @@ rp_worker_t *rp_worker_new (const char *endpoints, const char *service)
       .drain_us = 30000000,
     };
     self->threads = 1;
+    self->ready = UINT32_MAX;
     self->event_fd = -1;
     self->messages.largest = S_MESSAGES_KEPT;
 
@@ -272,6 +273,7 @@ static int s_start (rp_worker_t *self)
     self->config.threads = self->threads;
     if (!rp_worker_core_init (&self->core, &self->config))
         return RP_NO_MEMORY;
+    rp_worker_core_set_ready (&self->core, self->ready, rp_clock_us ());
     self->started = true;
     return RP_OK;
 }
@@ -604,6 +606,17 @@ void rp_worker_stop (rp_worker_t *self)
 {
     self->command = RP_WORKER_COMMAND_STOP;
     rp_pump_kick (self->pump);
+}
+
+void rp_worker_set_ready (rp_worker_t *self, uint32_t ready)
+{
+    rp_pump_lock (self->pump);
+    self->ready = ready;
+    if (self->started) {
+        rp_worker_core_set_ready (&self->core, ready, rp_clock_us ());
+        rp_worker_obey (self);
+    }
+    rp_pump_unlock (self->pump);
 }
 
 const char *rp_worker_last_error (rp_worker_t *self, char *buffer, size_t size)

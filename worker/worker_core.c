@@ -32,6 +32,7 @@ bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *conf
         return false;
     }
     rp_window_control_init (&self->window_control, config->slots, config->threads);
+    self->able = config->slots;
     rp_list_init (&self->ready);
     rp_list_init (&self->returned);
     rp_list_init (&self->ended);
@@ -307,13 +308,19 @@ static void s_left (rp_worker_core_t *self, uint32_t index)
     snprintf (self->error, sizeof self->error, "%s", notice);
 }
 
+/*  What the pace allows, and the application can take.  */
+static uint32_t s_window (const rp_worker_core_t *self)
+{
+    return self->window_control.window < self->able ? self->window_control.window : self->able;
+}
+
 void rp_worker_core_connected (rp_worker_core_t *self, uint32_t index, int64_t now)
 {
     rp_worker_session_t *session = &self->sessions[index];
     if (session->link.state != RP_LINK_CONNECTING)
         return;
     rp_link_connected (&session->link, now);
-    session->window = self->window_control.window;
+    session->window = s_window (self);
     s_send (self, index,
       (rp_head_t){
         .command = RP_COMMAND_HELLO,
@@ -372,7 +379,7 @@ static void s_bye (
 static void s_credit (rp_worker_core_t *self, uint32_t index, int64_t now)
 {
     rp_worker_session_t *session = &self->sessions[index];
-    uint32_t window = self->window_control.window;
+    uint32_t window = s_window (self);
     session->window = window < session->slots ? window : session->slots;
     s_send (self, index,
       (rp_head_t){.command = RP_COMMAND_CREDIT,
@@ -414,8 +421,22 @@ static void s_welcome (
     snprintf (s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX,
       "registered with %s (%u slot%s)", session->endpoint, (unsigned) session->slots,
       session->slots == 1 ? "" : "s");
-    if (asked != self->window_control.window || rp_window_control_time (&self->window_control))
+    if (asked != s_window (self) || rp_window_control_time (&self->window_control))
         s_credit (self, index, now);
+}
+
+void rp_worker_core_set_ready (rp_worker_core_t *self, uint32_t ready, int64_t now)
+{
+    self->able = ready;
+    if (self->stopping)
+        return;
+    for (uint32_t index = 0; index < self->config.count; index++) {
+        const rp_worker_session_t *session = &self->sessions[index];
+        uint32_t window = s_window (self);
+        window = window < session->slots ? window : session->slots;
+        if (session->link.state == RP_LINK_UP && session->window != window)
+            s_credit (self, index, now);
+    }
 }
 
 void rp_worker_core_message (

@@ -121,6 +121,7 @@ typedef struct {
     rp_worker_config_t config;
     rp_worker_session_t *sessions;      /* config.count */
     rp_window_control_t window_control; /* the window in all of them */
+    uint32_t able;                      /* requests that the application can take now, at most */
     rp_worker_order_t *orders;
     size_t order_count;
     size_t order_taken;
@@ -168,6 +169,10 @@ bool rp_worker_core_request (rp_worker_core_t *self,
 
 /*  What time brings. Returns when to be called again.  */
 int64_t rp_worker_core_tick (rp_worker_core_t *self, int64_t now, uint64_t random);
+
+/*  How many requests the application can take from now on; 0 closes the window. Brokers are
+    told.  */
+void rp_worker_core_set_ready (rp_worker_core_t *self, uint32_t ready, int64_t now);
 
 /*  No new requests; ends when what is held and the conversations have, or after drain_us.  */
 void rp_worker_core_drain (rp_worker_core_t *self, int64_t now);

@@ -90,6 +90,7 @@ struct rp_worker {
     rp_worker_config_t config;
     uint32_t threads;
     bool interruptible;
+    uint32_t ready; /* as the application said last */
     rp_conversation_end_fn *on_end;
     void *on_end_arg;
     rp_worker_notice_fn *on_notice;

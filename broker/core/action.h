@@ -49,8 +49,8 @@ typedef enum { RP_LEVEL_ERROR, RP_LEVEL_WARNING, RP_LEVEL_INFO, RP_LEVEL_DEBUG }
 
 /*  What the history tells. Of a session: who came, took more or less, takes nothing new any more,
     and is gone. Of a request, by its client's session and id: accepted or refused; given to a
-    worker; that never left the broker; its worker's reply committed; its worker's place given back;
-    its one end. Of a reply: that it is nobody's any more.  */
+    worker; that never left the broker, or never began at its worker; its worker's reply committed;
+    its worker's place given back; its one end. Of a reply: that it is nobody's any more.  */
 #define RP_RECORD_MAP(X)                                                                           \
     X (JOIN, "join")                                                                               \
     X (WINDOW, "window")                                                                           \

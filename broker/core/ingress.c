@@ -242,6 +242,7 @@ static void s_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event
     bool plain = !event->oversized && !request->parts;
     const char *excess = plain ? NULL : rp_parts_excess (self, request, event);
     request->worker->replies++;
+    request->worker->unproven = false;
     rp_record_request (
       self, RP_RECORD_ANSWER, request, excess ? RP_APP_ERROR : event->head->status);
     if (plain) {
@@ -260,20 +261,42 @@ static void s_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event
     rp_request_answer (self, request, &reply, NULL);
 }
 
+/*  It could not begin what it was given, so it takes nothing more until it says CREDIT: otherwise,
+    as it has a place again at once, it would get most of what comes.  */
+static void s_close_window (rp_dispatch_t *self, rp_session_t *worker)
+{
+    self->stats.unbegun++;
+    worker->unproven = true;
+    if (worker->window == 0)
+        return;
+    worker->window = 0;
+    rp_record_session (self, RP_RECORD_WINDOW, worker);
+    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_LOST, rp_session_id (worker),
+      rp_actions_format (self->actions,
+        "worker %s of \"%s\" could not begin a request, and gets none until it asks", worker->name,
+        worker->service->name));
+}
+
 /*  A worker lives, but what ran the request there does not. With LAST, the state of its
     conversation went with it.  */
 static void s_give_up (rp_dispatch_t *self, rp_request_t *request, const rp_head_t *head)
 {
     rp_dispatch_conversation_t *conversation = request->conversation;
-    const char *text = head->text_size ? rp_actions_format (self->actions,
-                         "the worker gave it up: %.*s", (int) head->text_size, head->text)
-                                       : "the worker gave it up";
+    bool begun = head->value != RP_LOST_UNBEGUN || request->streamed || request->parts;
+    const char *what = begun ? "the worker gave it up" : "its worker could not begin it";
+    const char *text = head->text_size ? rp_actions_format (
+                         self->actions, "%s: %.*s", what, (int) head->text_size, head->text)
+                                       : what;
     if (conversation && conversation->established && head->flags & RP_FLAG_LAST) {
         self->stats.conversations_lost++;
         rp_conversation_end (self, conversation, RP_CONVERSATION_LOST,
           "the worker lost the conversation; begin it anew");
     }
-    if (!request->answered)
+    if (head->value == RP_LOST_UNBEGUN)
+        s_close_window (self, request->worker);
+    if (!begun)
+        rp_request_unbegun (self, request, text);
+    else if (!request->answered)
         rp_request_lost (self, request, text);
     else
         rp_request_free (self, request);

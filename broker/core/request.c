@@ -310,7 +310,7 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t 
     rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_session_id (worker));
     action->payload = request->payload;
     action->token = (rp_token_t){rp_pool_handle (&request->pooled)};
-    action->keep = request->attempt < request->attempts;
+    action->keep = request->attempt < request->attempts || worker->unproven;
     if (!action->keep)
         request->payload = NULL;
     action->head = (rp_head_t){
@@ -360,6 +360,48 @@ void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *te
     s_requeue (self, request);
 }
 
+/*  A delivery that ran nowhere does not count.  */
+static void s_uncount (rp_dispatch_t *self, rp_request_t *request)
+{
+    self->stats.deliveries--;
+    self->stats.redeliveries -= request->attempt > 1;
+    request->attempt = (request->attempt - 1u) & 15u;
+}
+
+/*  True if another worker of the service takes requests, now or when it is ready and has room.  */
+static bool s_has_alternative (const rp_service_t *service, const rp_session_t *worker)
+{
+    for (rp_list_node_t *node = rp_list_first (&service->workers); node;
+         node = rp_list_next (&service->workers, node)) {
+        const rp_session_t *other = RP_CONTAINER (node, rp_session_t, service_node);
+        if (other != worker && !other->draining)
+            return true;
+    }
+    return false;
+}
+
+void rp_request_unbegun (rp_dispatch_t *self, rp_request_t *request, const char *text)
+{
+    rp_record_request (self, RP_RECORD_UNSENT, request, 0);
+    if (request->answered) {
+        rp_request_free (self, request);
+        return;
+    }
+    s_uncount (self, request);
+    request->excluded = rp_session_mark (request->worker);
+    bool bound = request->conversation && request->conversation->established;
+    bool waits = request->payload && !request->orphaned
+                 && (bound || self->now < request->accepted + (int64_t) request->wait * 1000
+                     || s_has_alternative (request->client_queue->service, request->worker));
+    if (waits)
+        s_requeue (self, request);
+    else if (request->attempt > 0)
+        rp_request_finish (self, request, RP_WORKER_LOST, text);
+    else
+        rp_request_finish (
+          self, request, request->orphaned ? RP_CONVERSATION_LOST : RP_NO_WORKER, text);
+}
+
 void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t *payload)
 {
     rp_record_request (self, RP_RECORD_UNSENT, request, 0);
@@ -372,9 +414,7 @@ void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t
         rp_actions_drop (self->actions, payload);
     else
         request->payload = payload;
-    self->stats.deliveries--;
-    self->stats.redeliveries -= request->attempt > 1;
-    request->attempt = (request->attempt - 1u) & 15u;
+    s_uncount (self, request);
     if (request->orphaned)
         rp_request_finish (self, request,
           request->attempt > 0 ? RP_WORKER_LOST : RP_CONVERSATION_LOST,

@@ -58,6 +58,11 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t 
  */
 void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *text);
 
+/*  A delivery came to a worker that never began it: as if it had not been tried. It goes to
+    another; if no other could take it, and it does not wait for one to appear, it ends with
+    NO_WORKER.  */
+void rp_request_unbegun (rp_dispatch_t *self, rp_request_t *request, const char *text);
+
 /*  A delivery never left the broker: as if it had not been tried.  */
 void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t *payload);
 

@@ -207,6 +207,7 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_event_t *event)
     }
     session->window = hello->value;
     session->attempt_limit = event->attempt_limit;
+    session->unproven = event->traits == 0 && event->attempt_limit == 0; // others cannot give back
     if (!rp_service_join (self, service, session)) {
         rp_timer_end (self, &session->timer);
         rp_pool_give (&self->sessions, session);

@@ -94,6 +94,7 @@ struct rp_session {
     uint32_t work_us; /* that a request takes there; 0: not known */
     uint32_t abandoned;
     uint32_t attempt_limit; /* ms, 0: none */
+    bool unproven; /* it has not answered yet, or gave something back since: what it gets is kept */
     uint64_t replies;
 
     int64_t patience; /* how long it may be silent */

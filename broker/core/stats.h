@@ -20,6 +20,7 @@
     X (deliveries, "requests given to a worker, redeliveries included")                            \
     X (redeliveries, "requests given to another worker after one was lost")                        \
     X (late_replies, "replies that nobody asked for, or not any more")                             \
+    X (unbegun, "requests that a worker gave back because it could not begin them")                \
     X (overdue_attempts, "deliveries that were not answered within their worker's limit")          \
     X (cancels, "cancels from clients that found their request")                                   \
     X (unknown_cancels, "cancels and ends of something that is not there")                         \

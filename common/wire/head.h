@@ -62,6 +62,9 @@ typedef enum {
 #define RP_FLAG_BUNDLES                                                                            \
     0x0040u /* HELLO, WELCOME: the sender reads bundles (common/wire/bundle.h) */
 
+/*  The value of a worker's REPLY with WORKER_LOST: the request never began there.  */
+#define RP_LOST_UNBEGUN 1u
+
 /*  A decoded head. The pointers point into the bytes it was decoded from (or, to encode, at the
     caller's), are not NUL-terminated, and may be NULL when the size is 0.  */
 typedef struct {

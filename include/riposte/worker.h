@@ -112,6 +112,12 @@ RP_EXPORT int rp_worker_run (rp_worker_t *self, rp_handler_fn *handler, void *ar
     RP_INVALID as above.  */
 RP_EXPORT int rp_worker_receive (rp_worker_t *self, uint32_t timeout_ms, rp_task_t **task_p);
 
+/*  Says how many requests the application can take from now on: 0 closes the window, so that no
+    more come (but what is on its way, and what follows in conversations, which waits at the
+    broker); the number of slots, or more, opens it again. Any time, any thread. The default is all
+    slots.  */
+RP_EXPORT void rp_worker_set_ready (rp_worker_t *self, uint32_t ready);
+
 /*  Returns a descriptor that is readable when rp_worker_receive (self, 0, …) has something to say
     or a task was cancelled. Clear it by calling rp_worker_receive until RP_TIMED_OUT.  */
 RP_EXPORT int rp_worker_fd (rp_worker_t *self);
@@ -170,6 +176,12 @@ RP_EXPORT int rp_task_fail (
 /*  Gives the attempt back as lost, when what ran it died: the broker redelivers it if attempts are
     left, to another worker first, and otherwise ends it with RP_WORKER_LOST.  */
 RP_EXPORT int rp_task_abandon (rp_task_t **task_p, const char *message);
+
+/*  Gives back a request that never began here: nothing of it may have run. It is not charged an
+    attempt, and goes to another worker, or ends with RP_NO_WORKER if there is none. Whoever cannot
+    begin one request cannot begin the next, so this closes the window, as rp_worker_set_ready
+    (worker, 0): say how many you can take again when you can. The rest as rp_task_reply.  */
+RP_EXPORT int rp_task_decline (rp_task_t **task_p, const char *message);
 
 #ifdef __cplusplus
 }

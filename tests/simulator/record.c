@@ -90,6 +90,11 @@ static void s_take_reply (record_t *self, const rp_event_t *event)
     record_start_t *start = s_start (self, event->head->id);
     if (!start || event->session.v == 0 || start->worker.v != event->session.v)
         return; // it never had it, and would not say so
+    bool unbegun = event->head->status == RP_WORKER_LOST && event->head->value == RP_LOST_UNBEGUN;
+    if (unbegun && !start->told) {
+        start->worker.v = 0; // nothing started there
+        return;
+    }
     if (!start->told) {
         s_request (self, "worker", event->session, "start", start->request);
         fprintf (

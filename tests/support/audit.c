@@ -242,7 +242,7 @@ static void s_note_part (
 
 /*  A reply from the worker that holds the delivery: its place is free from now on.  */
 static void s_note_reply (
-  audit_t *self, const audit_peer_t *worker, const rp_head_t *head, rp_payload_t *payload)
+  audit_t *self, audit_peer_t *worker, const rp_head_t *head, rp_payload_t *payload)
 {
     payload->answers = (rp_token_t){head->id};
     audit_delivery_t *delivery = audit_find_delivery (self, payload->answers);
@@ -260,7 +260,15 @@ static void s_note_reply (
     if (self->answered && !answer) {
         self->answered->loser = worker->id.v;
         audit_turn_lost (self, self->answered);
+        if (head->value == RP_LOST_UNBEGUN && !delivery->begun && wanted)
+            self->answered->starts--;
     }
+    if (!answer && head->value == RP_LOST_UNBEGUN)
+        worker->window = 0;
+    if (!answer && head->value == RP_LOST_UNBEGUN)
+        worker->unproven = true;
+    else if (answer && wanted)
+        worker->unproven = false;
     if (delivery->conversation && answer)
         delivery->conversation->established = true;
     audit_delivery_close (self, delivery);

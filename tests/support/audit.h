@@ -43,6 +43,7 @@ typedef struct {
     uint32_t window;
     uint32_t held;
     uint32_t work_us; /* as its latest CREDIT says */
+    bool unproven;    /* it has answered nothing since it came, or since it gave something back */
     char service[RP_WIRE_NAME_MAX + 1];
     char name[RP_PEER_NAME_MAX + 1];
 } audit_peer_t;
@@ -59,6 +60,7 @@ typedef struct audit_request {
     int64_t deadline;
     size_t size; /* of body and headers */
     unsigned attempts;
+    bool kept; /* the core has a copy of what was delivered last */
     unsigned starts;
     struct audit_delivery *delivery; /* the one under way */
     rp_payload_t *parts;             /* kept by the core */

@@ -206,6 +206,8 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
     delivery->due =
       worker->attempt_limit ? self->now + (int64_t) worker->attempt_limit * 1000 : INT64_MAX;
     delivery->request = request;
+    request->kept = request->starts < request->attempts || worker->unproven;
+    AUDIT_REQUIRE (self, action->keep == request->kept, "a delivery is kept for nothing, or lost");
     delivery->size = request->size;
     delivery->conversation = conversation;
     delivery->message = audit_payload_new (self, action->payload->bytes, action->payload->size);
@@ -376,6 +378,7 @@ static void s_take_admit (audit_t *self, const rp_action_t *action)
     peer->id = action->session;
     peer->worker = (hello->flags & RP_FLAG_WORKER) != 0;
     peer->window = hello->value;
+    peer->unproven = self->event->traits == 0 && self->event->attempt_limit == 0;
     peer->traits = self->event->traits;
     peer->attempt_limit = self->event->attempt_limit;
     peer->heard = self->now;

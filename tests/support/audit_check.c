@@ -131,7 +131,7 @@ static void s_check_payloads (audit_t *self)
     for (rp_list_node_t *node = rp_list_first (&self->requests); node;
          node = rp_list_next (&self->requests, node)) {
         const audit_request_t *request = RP_CONTAINER (node, audit_request_t, node);
-        expected += !request->delivery || request->starts < request->attempts;
+        expected += !request->delivery || request->kept;
         expected += request->parts != NULL;
     }
     if (s_take_census (self).certain)

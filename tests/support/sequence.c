@@ -131,6 +131,8 @@ static void s_reply (sequence_t *self)
         const audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
         head.id = delivery->token.v;
         sender = delivery->worker->id;
+        if (head.status == RP_WORKER_LOST && kind % 4 == 0 && !delivery->begun)
+            head.value = RP_LOST_UNBEGUN;
     }
     else if (kind == 13 && node) { // what another holds
         head.id = RP_CONTAINER (node, audit_delivery_t, node)->token.v;

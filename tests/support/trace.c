@@ -412,6 +412,12 @@ void reply (const char *worker, const char *name, rp_status_t status)
     reply_with (worker, name, &(rp_head_t){.status = (uint8_t) status}, false);
 }
 
+void give_back (const char *worker, const char *name)
+{
+    reply_with (
+      worker, name, &(rp_head_t){.status = RP_WORKER_LOST, .value = RP_LOST_UNBEGUN}, false);
+}
+
 void reply_as (const char *worker, const char *other, const char *name, rp_status_t status)
 {
     reply_with (

@@ -85,6 +85,8 @@ void reply (const char *worker, const char *name, rp_status_t status);
 void reply_with (const char *worker, const char *name, const rp_head_t *head, bool oversized);
 void reply_sized (
   const char *worker, const char *name, const rp_head_t *head, size_t size, bool oversized);
+/*  The worker says that it never began it, and takes nothing more until it says CREDIT.  */
+void give_back (const char *worker, const char *name);
 /*  Part of a reply, of so many bytes (its head INLINE); the last one, which is the reply (and
     not).  */
 void part (const char *worker, const char *name, size_t size);

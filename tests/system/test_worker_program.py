@@ -28,7 +28,7 @@ def test_the_child_sees_the_request_in_its_environment(world):
 
 
 def test_a_command_that_cannot_be_started_is_said(world):
-    """It was there when the worker began, and is not any more."""
+    """It was there when the worker began, and is not any more. Nothing ran, so it may be tried again."""
     broker = world.broker()
     program = world.directory / "program"
     program.write_text("#!/bin/sh\n")
@@ -36,9 +36,100 @@ def test_a_command_that_cannot_be_started_is_said(world):
     worker = world.worker(broker, "none", program)
     program.unlink()
     result = world.cli(broker, "call", "none", "x")
-    assert result.code == 9
+    assert result.code == 4
     assert f"cannot start {program}" in result.error()
+    assert "may have run" not in result.error()
     assert f"cannot start {program}" in worker.log()
+
+
+def _window(world, broker, worker):
+    return world.worker_of(broker, worker)["window"]
+
+
+def test_a_worker_that_cannot_start_its_command_takes_nothing_from_a_healthy_one(world):
+    broker = world.broker()
+    program = world.directory / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    sick = world.worker(broker, "both", program)
+    program.unlink()
+    world.worker(broker, "both", "cat")
+    for number in range(30):
+        assert world.cli(broker, "call", "both", str(number)).out == b"%d" % number
+    assert "takes no requests, next try in" in sick.log()
+    assert _window(world, broker, sick) == 0
+    program.write_text("#!/bin/sh\ncat\n")
+    program.chmod(0o755)
+    until(lambda: _window(world, broker, sick) > 0, 15, "it is found to be there again")
+
+
+def test_a_persistent_program_that_ends_at_once_takes_nothing_from_a_healthy_one(world):
+    broker = world.broker()
+    sick = world.worker(broker, "upper", "sh", "-c", "echo no library >&2; exit 3",
+                        options=("--persistent",))
+    _persistent(world, broker)
+    for number in range(30):
+        assert world.cli(broker, "call", "upper", "a").out == b"A"
+    assert _window(world, broker, sick) == 0
+    until(lambda: "exit status 3: no library, next start in" in sick.log(), 3, "it is told")
+
+
+def test_a_command_that_fails_is_a_line_in_the_log(world):
+    broker = world.broker()
+    worker = world.worker(broker, "fails", "sh", "-c", "echo no such file >&2; exit 7")
+    assert world.cli(broker, "call", "fails", "x").code == 1
+    until(lambda: "failed: exit status 7: no such file" in worker.log(), 3, "it is told")
+
+
+LOADS = """
+import sys, time
+time.sleep(%s)
+%s
+while words := sys.stdin.buffer.readline().split():
+    while sys.stdin.buffer.readline() != b"\\n":
+        pass
+    if words[1] == b"END":
+        continue
+    body = sys.stdin.buffer.read(int(words[3]))
+    sys.stdout.buffer.write(b"RP/1 OK %%s %%d\\n\\n" %% (words[2], len(body)) + body)
+    sys.stdout.buffer.flush()
+"""
+
+
+def _loading(world, seconds, says=""):
+    script = world.directory / "loads.py"
+    script.write_text(LOADS % (seconds, says))
+    return sys.executable, script
+
+
+def test_a_persistent_program_that_loads_for_longer_than_its_callers_wait_comes_up(world):
+    broker = world.broker()
+    worker = world.worker(broker, "slow", *_loading(world, 3), options=("--persistent",))
+    until(lambda: _window(world, broker, worker) == 1, 5, "it is offered once")
+    children = worker.children()
+    assert world.cli(broker, "call", "slow", "x", "--timeout", "300ms").code == 5
+    until(lambda: _window(world, broker, worker) == 0, 2, "it owes an answer, and gets nothing more")
+    assert world.cli(broker, "call", "slow", "y", "--timeout", "30s").out == b"y"
+    assert worker.children() == children, "the deadline did not end it"
+
+
+def test_a_program_that_announces_itself_gets_nothing_before(world):
+    broker = world.broker()
+    go = world.directory / "go"
+    wait = f'import os\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)\nprint("RP/1 READY\\n", flush=True)'
+    worker = world.worker(broker, "slow", *_loading(world, 0, wait),
+                          options=("--persistent", "--wait-ready"))
+    assert world.cli(broker, "call", "slow", "x", "--timeout", "500ms").code == 5
+    assert world.worker_of(broker, worker)["window"] == 0
+    go.touch()
+    assert world.cli(broker, "call", "slow", "y", "--timeout", "30s").out == b"y"
+
+
+def test_a_program_that_does_not_get_ready_is_ended_after_the_start_limit(world):
+    broker = world.broker()
+    worker = world.worker(broker, "never", "sleep", "600",
+                          options=("--persistent", "--wait-ready", "--start-limit", "300ms"))
+    worker.wait_for("did not get ready within --start-limit")
 
 
 def test_a_signal_is_told_like_a_status(world):

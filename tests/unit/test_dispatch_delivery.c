@@ -413,6 +413,144 @@ static void s_an_unsent_delivery_waits_when_there_is_no_other_worker (void **sta
     expect ("w2<r1");
 }
 
+/*  ---- A worker that never began it ----------------------------------------------------------- */
+
+static void s_a_request_that_was_not_begun_goes_to_another_worker_and_is_charged_nothing (
+  void **state)
+{
+    (void) state;
+    hello_worker ("w1", "upper", 1);
+    hello_worker ("w2", "upper", 1);
+    hello_client ("c1");
+    request ("c1", "r1", "upper");
+    give_back ("w1", "r1");
+    expect ("w1<r1 w2<r1");
+    assert_int_equal (delivery_of ("r1")->attempt, 1);
+    assert_int_equal (stats ()->deliveries, 1);
+    assert_int_equal (stats ()->redeliveries, 0);
+    reply ("w2", "r1", RP_OK);
+    expect ("c1<r1:OK");
+    assert_int_equal (answer_to ("r1")->attempt, 1);
+}
+
+static void s_a_worker_that_did_not_begin_a_request_gets_none_until_it_asks (void **state)
+{
+    (void) state;
+    hello_worker ("w1", "upper", 3);
+    hello_worker ("w2", "upper", 1);
+    hello_client ("c1");
+    request ("c1", "r1", "upper");
+    give_back ("w1", "r1");
+    request ("c1", "r2", "upper");
+    expect ("w1<r1 w2<r1");
+    reply ("w2", "r1", RP_OK);
+    expect ("c1<r1:OK w2<r2");
+    request ("c1", "r3", "upper");
+    expect ("");
+    credit ("w1", 1);
+    expect ("w1<r3");
+}
+
+static void s_a_request_that_no_worker_could_begin_ends_with_no_worker_and_why (void **state)
+{
+    (void) state;
+    hello_worker ("w1", "upper", 1);
+    hello_client ("c1");
+    pass (5000);
+    request ("c1", "r1", "upper");
+    reply_with ("w1", "r1",
+      &(rp_head_t){.status = RP_WORKER_LOST,
+        .value = RP_LOST_UNBEGUN,
+        .text = "cannot start it",
+        .text_size = 15},
+      false);
+    expect ("w1<r1 c1<r1:NO_WORKER");
+    assert_int_equal (answer_to ("r1")->attempt, 0);
+    assert_true (answer_says ("r1", "cannot start it"));
+}
+
+static void s_one_that_waits_for_a_worker_goes_on_waiting_when_none_began_it (void **state)
+{
+    (void) state;
+    hello_worker ("w1", "upper", 1);
+    hello_client ("c1");
+    pass (5000);
+    request_with ("c1", "r1", "upper", (with_t){.wait_ms = 1000});
+    give_back ("w1", "r1");
+    expect ("w1<r1");
+    hello_worker ("w2", "upper", 1);
+    expect ("w2<r1");
+}
+
+/*  It keeps no copy of the last attempt's request for a worker that has answered.  */
+static void s_a_worker_that_answered_and_then_fails_costs_a_request_that_says_it_never_ran (
+  void **state)
+{
+    (void) state;
+    hello_worker ("w1", "upper", 1);
+    hello_client ("c1");
+    request ("c1", "r1", "upper");
+    reply ("w1", "r1", RP_OK);
+    hello_worker ("w2", "upper", 0);
+    request ("c1", "r2", "upper");
+    credit ("w2", 1);
+    expect ("w1<r1 c1<r1:OK w1<r2");
+    give_back ("w1", "r2");
+    expect ("c1<r2:NO_WORKER");
+    credit ("w1", 2);
+    request ("c1", "r3", "upper");
+    expect ("w1<r3");
+    give_back ("w1", "r3");
+    expect ("w2<r3"); // it is kept for one that gave something back
+}
+
+static void s_what_was_lost_before_it_was_not_begun_stays_lost (void **state)
+{
+    (void) state;
+    hello_worker ("w1", "upper", 1);
+    hello_worker ("w2", "upper", 1);
+    hello_client ("c1");
+    pass (5000);
+    request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
+    reply ("w1", "r1", RP_WORKER_LOST);
+    bye ("w1");
+    expect ("w1<r1 w2<r1#2");
+    give_back ("w2", "r1");
+    expect ("c1<r1:WORKER_LOST");
+    assert_int_equal (answer_to ("r1")->attempt, 1);
+}
+
+static void s_a_worker_may_say_that_it_did_not_begin_what_was_withdrawn (void **state)
+{
+    (void) state;
+    hello_worker ("w1", "upper", 1);
+    hello_client ("c1");
+    request ("c1", "r1", "upper");
+    cancel ("c1", "r1");
+    expect ("w1<r1 c1<r1:CANCELLED w1<cancel:r1");
+    give_back ("w1", "r1");
+    request ("c1", "r2", "upper");
+    expect ("");
+    credit ("w1", 1);
+    expect ("w1<r2");
+}
+
+static void s_a_conversation_waits_for_its_worker_when_a_request_was_not_begun (void **state)
+{
+    (void) state;
+    hello_worker ("w1", "upper", 1);
+    hello_worker ("w2", "upper", 1);
+    hello_client ("c1");
+    open_in ("c1", "r1", "upper", "t1");
+    reply ("w1", "r1", RP_OK);
+    request_with ("c1", "r2", "upper", (with_t){.conversation = "t1", .attempts = 2});
+    expect ("w1<r1 c1<r1:OK w1<r2");
+    give_back ("w1", "r2");
+    expect ("");
+    credit ("w1", 1);
+    expect ("w1<r2");
+}
+
 static void s_what_a_closing_worker_already_got_is_lost_with_it (void **state)
 {
     (void) state;
@@ -498,6 +636,14 @@ int main (void)
       S_TEST (s_a_status_that_is_not_a_workers_to_give_ends_its_session),
       S_TEST (s_an_unsent_delivery_goes_to_another_worker_and_is_not_counted),
       S_TEST (s_an_unsent_delivery_keeps_its_attempts),
+      S_TEST (s_a_request_that_was_not_begun_goes_to_another_worker_and_is_charged_nothing),
+      S_TEST (s_a_worker_that_did_not_begin_a_request_gets_none_until_it_asks),
+      S_TEST (s_a_request_that_no_worker_could_begin_ends_with_no_worker_and_why),
+      S_TEST (s_one_that_waits_for_a_worker_goes_on_waiting_when_none_began_it),
+      S_TEST (s_a_worker_that_answered_and_then_fails_costs_a_request_that_says_it_never_ran),
+      S_TEST (s_what_was_lost_before_it_was_not_begun_stays_lost),
+      S_TEST (s_a_worker_may_say_that_it_did_not_begin_what_was_withdrawn),
+      S_TEST (s_a_conversation_waits_for_its_worker_when_a_request_was_not_begun),
       S_TEST (s_an_unsent_delivery_waits_when_there_is_no_other_worker),
       S_TEST (s_what_a_closing_worker_already_got_is_lost_with_it),
       S_TEST (s_a_closing_workers_reply_still_counts),

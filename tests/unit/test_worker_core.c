@@ -799,9 +799,58 @@ static void a_draining_broker_is_come_back_to_after_its_bye (void **state)
     s_free (self);
 }
 
+/*  ---- What the application can take
+    -----------------------------------------------------------  */
+
+static const rp_worker_order_t *s_credit_ordered (s_fixture_t *self)
+{
+    const rp_worker_order_t *order = rp_worker_core_next_order (&self->core);
+    assert_non_null (order);
+    assert_int_equal (order->kind, RP_WORKER_SEND);
+    return order;
+}
+
+static void an_application_that_is_not_ready_closes_the_window (void **state)
+{
+    (void) state;
+    s_fixture_t *self = s_make_up (1);
+    rp_worker_core_set_ready (&self->core, 0, self->now);
+    const rp_worker_order_t *order = s_credit_ordered (self);
+    assert_int_equal (order->head.command, RP_COMMAND_CREDIT);
+    assert_int_equal (order->head.value, 0);
+    self->trace[0] = '\0';
+    rp_worker_core_set_ready (&self->core, 0, self->now);
+    s_expect (self, ""); // nothing new
+    rp_worker_core_set_ready (&self->core, 1, self->now);
+    assert_int_equal (s_credit_ordered (self)->head.value, 1);
+    rp_worker_core_set_ready (&self->core, 100, self->now);
+    assert_int_equal (s_credit_ordered (self)->head.value, 2); // its slots
+    s_free (self);
+}
+
+static void one_that_is_not_ready_yet_greets_with_a_closed_window (void **state)
+{
+    (void) state;
+    s_fixture_t *self = s_make (1);
+    rp_worker_core_set_ready (&self->core, 0, self->now);
+    rp_worker_core_tick (&self->core, self->now, 7);
+    s_take_orders (self);
+    rp_worker_core_connected (&self->core, 0, self->now);
+    const rp_worker_order_t *order = s_credit_ordered (self);
+    assert_int_equal (order->head.command, RP_COMMAND_HELLO);
+    assert_int_equal (order->head.value, 0);
+    s_welcome (self, 0, 0);
+    self->trace[0] = '\0';
+    rp_worker_core_set_ready (&self->core, 2, self->now);
+    assert_int_equal (s_credit_ordered (self)->head.value, 2);
+    s_free (self);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
+      cmocka_unit_test (an_application_that_is_not_ready_closes_the_window),
+      cmocka_unit_test (one_that_is_not_ready_yet_greets_with_a_closed_window),
       cmocka_unit_test (it_registers_with_every_broker_on_its_own),
       cmocka_unit_test (hello_says_who_it_is),
       cmocka_unit_test (a_lost_broker_is_tried_again_and_told_of_once),

@@ -6,7 +6,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,6 +107,32 @@ int rp_child_spawn (rp_child_t *self, char *const *command, char *const *environ
     else
         self->pid = pid;
     return error;
+}
+
+static bool s_is_program (const char *path)
+{
+    struct stat status;
+    return stat (path, &status) == 0 && S_ISREG (status.st_mode) && access (path, X_OK) == 0;
+}
+
+bool rp_child_is_found (const char *command)
+{
+    if (strchr (command, '/'))
+        return s_is_program (command);
+    const char *at = getenv ("PATH");
+    if (!at)
+        at = "/bin:/usr/bin";
+    for (;;) {
+        char path[4096];
+        size_t size = strcspn (at, ":");
+        int written =
+          snprintf (path, sizeof path, "%.*s/%s", size ? (int) size : 1, size ? at : ".", command);
+        if (written > 0 && (size_t) written < sizeof path && s_is_program (path))
+            return true;
+        if (at[size] == '\0')
+            return false;
+        at += size + 1;
+    }
 }
 
 /*  The child leads its group, and is not reaped yet, so the number is still its own.  */

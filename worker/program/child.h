@@ -41,6 +41,9 @@ typedef enum {
 
 void rp_child_init (rp_child_t *self);
 
+/*  True if the command is there, as execvp would look for it.  */
+bool rp_child_is_found (const char *command);
+
 /*  Starts a command, found along PATH. environment ends with NULL. 0, or an errno.  */
 int rp_child_spawn (rp_child_t *self, char *const *command, char *const *environment);
 

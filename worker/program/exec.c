@@ -2,12 +2,14 @@
 
 #include "worker/program/exec.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "common/base/units.h"
+#include "common/io/clock.h"
 #include "worker/program/environment.h"
 
 const char *rp_exec_describe (int status, char *buffer, size_t size)
@@ -22,9 +24,34 @@ const char *rp_exec_describe (int status, char *buffer, size_t size)
 
 static bool s_suits (rp_loop_t *loop, const rp_slot_t *slot, const rp_task_t *task)
 {
-    (void) loop;
     (void) task;
-    return slot->child.pid == 0;
+    return slot->child.pid == 0 && !rp_trial_pauses (&loop->trial, loop->now);
+}
+
+/*  What failed, for callers and for people; tells of the pause that follows.  */
+static void s_cannot_start (rp_loop_t *loop, const char *why)
+{
+    char line[512];
+    rp_trial_failed (&loop->trial, loop->now, rp_clock_entropy ());
+    snprintf (loop->why, sizeof loop->why, "cannot start %s: %s", loop->settings->command[0], why);
+    snprintf (line, sizeof line, "%s; takes no requests, next try in %" PRId64 " ms", loop->why,
+      (loop->trial.again - loop->now) / 1000);
+    rp_loop_complain (loop, line);
+}
+
+static uint32_t s_ready (const rp_loop_t *loop, bool *fails)
+{
+    *fails = rp_trial_pauses (&loop->trial, loop->now);
+    return rp_trial_ready (&loop->trial, (uint32_t) loop->settings->slots, loop->now);
+}
+
+/*  A pause has passed. A command that is not there costs no request to find that out.  */
+static void s_tick (rp_loop_t *loop, rp_slot_t *slot)
+{
+    bool due =
+      loop->trial.failures > 0 && loop->ready == 0 && !rp_trial_pauses (&loop->trial, loop->now);
+    if (due && slot->child.pid == 0 && !rp_child_is_found (loop->settings->command[0]))
+        s_cannot_start (loop, "it is not there, or may not be run");
 }
 
 static void s_close_input (rp_loop_t *loop, rp_slot_t *slot)
@@ -48,14 +75,12 @@ static void s_begin (rp_loop_t *loop, rp_slot_t *slot)
     int error = rp_child_spawn (&slot->child, loop->settings->command, environment);
     rp_environment_destroy (&environment);
     if (error) {
-        char text[256];
-        snprintf (
-          text, sizeof text, "cannot start %s: %s", loop->settings->command[0], strerror (error));
-        rp_loop_say (loop->settings, "%s", text);
+        s_cannot_start (loop, strerror (error));
         rp_buffer_use (&slot->input, size);
-        rp_loop_abandon (loop, &slot->task, text);
+        rp_loop_decline (loop, &slot->task, loop->why);
         return;
     }
+    rp_trial_worked (&loop->trial);
     rp_child_write (&slot->child, &slot->input);
     if (rp_buffer_size (&slot->input) == 0)
         s_close_input (loop, slot);
@@ -95,6 +120,11 @@ static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
         rp_child_last_line (&slot->child, text, sizeof text);
         if (text[0] == '\0')
             rp_exec_describe (status, text, sizeof text);
+        char line[512];
+        char how[64];
+        snprintf (line, sizeof line, "request %" PRIu64 " failed: %s: %.300s",
+          rp_task_id (slot->task), rp_exec_describe (status, how, sizeof how), text);
+        rp_loop_complain (loop, line);
         rp_loop_fail (loop, slot, code, text, body, size);
     }
 }
@@ -105,5 +135,6 @@ const rp_runner_t rp_exec_runner = {
   .output = s_output,
   .written = s_close_input,
   .exited = s_exited,
-  .first_start = INT64_MAX,
+  .ready = s_ready,
+  .tick = s_tick,
 };

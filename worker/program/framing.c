@@ -43,6 +43,9 @@ static const char *s_parse_first (s_line_t line, size_t max_body, rp_framing_ans
     uint64_t number = 0;
     if (!s_word (&line, "RP/1 "))
         return "its answer does not begin with \"RP/1 \"";
+    answer->ready = s_word (&line, "READY");
+    if (answer->ready)
+        return line.at == line.end ? NULL : "the first line of its answer has something more";
     answer->ok = s_word (&line, "OK");
     if (!answer->ok && !s_word (&line, "ERROR"))
         return "its answer is neither OK nor ERROR";
@@ -94,6 +97,8 @@ rp_framing_result_t rp_framing_parse (
   const char *data, size_t size, size_t max_body, rp_framing_answer_t *answer)
 {
     answer->id = 0;
+    answer->ready = answer->ok = false;
+    answer->body_size = 0;
     answer->code = 0;
     answer->message = "";
     answer->message_size = 0;

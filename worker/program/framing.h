@@ -14,8 +14,9 @@
         RP/1 OK id size
         RP/1 ERROR id size [code [message]]
 
-    followed by headers, an empty line and the body likewise. RP/1 END conversation, followed by an
-    empty line, tells the child that a conversation is over; it answers nothing.
+    (or RP/1 READY, which says that it can serve) followed by headers, an empty line and the body
+    likewise. RP/1 END conversation, followed by an empty line, tells the child that a conversation
+    is over; it answers nothing.
 
     Thread-safety: pure functions of their arguments.
 */
@@ -41,6 +42,7 @@ typedef enum {
 
 /*  The pointers point into the bytes that were parsed.  */
 typedef struct {
+    bool ready; /* it said READY, which answers nothing */
     bool ok;
     uint64_t id;
     uint32_t code;

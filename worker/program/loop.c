@@ -3,6 +3,7 @@
 #include "worker/program/loop.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -48,6 +49,24 @@ void rp_loop_abandon (rp_loop_t *loop, rp_task_t **task_p, const char *text)
         loop->broken = true; // the process ends, and its broker takes everything back
 }
 
+void rp_loop_decline (rp_loop_t *loop, rp_task_t **task_p, const char *text)
+{
+    if (rp_task_decline (task_p, text) == RP_NO_MEMORY)
+        loop->broken = true;
+    loop->ready = 0; // as the worker was told by that
+}
+
+void rp_loop_complain (rp_loop_t *loop, const char *text)
+{
+    uint64_t held_back;
+    if (!rp_log_limit_pass (&loop->limit, loop->now, &held_back))
+        return;
+    if (held_back > 0)
+        rp_loop_say (loop->settings, "%s (%" PRIu64 " more like it)", text, held_back);
+    else
+        rp_loop_say (loop->settings, "%s", text);
+}
+
 void rp_loop_reply (rp_loop_t *loop, rp_slot_t *slot, const void *body, size_t size)
 {
     if (rp_task_reply (&slot->task, body, size) == RP_NO_MEMORY)
@@ -79,10 +98,22 @@ static rp_slot_t *s_find_slot (rp_loop_t *loop, const rp_task_t *task)
     return NULL;
 }
 
+/*  Tells the worker how many requests can be begun. True if what waits is to be given back.  */
+static bool s_set_ready (rp_loop_t *loop)
+{
+    bool fails = false;
+    uint32_t ready = loop->runner->ready (loop, &fails);
+    if (ready != loop->ready)
+        rp_worker_set_ready (loop->worker, ready);
+    loop->ready = ready;
+    return fails;
+}
+
 /*  Begins what can begin, oldest first; ends what is not wanted any more.  */
 static void s_dispatch (rp_loop_t *loop)
 {
     size_t kept = 0;
+    bool fails = s_set_ready (loop);
     for (size_t index = 0; index < loop->pending_count; index++) {
         rp_task_t *task = loop->pending[index];
         rp_slot_t *slot = NULL;
@@ -98,7 +129,10 @@ static void s_dispatch (rp_loop_t *loop)
             slot->task = task;
             task = NULL;
             loop->runner->begin (loop, slot);
+            fails = s_set_ready (loop);
         }
+        else if (fails)
+            rp_loop_decline (loop, &task, loop->why);
         if (task)
             loop->pending[kept++] = task;
     }
@@ -166,10 +200,15 @@ static void s_tick_slot (rp_loop_t *loop, rp_slot_t *slot)
     rp_child_t *child = &slot->child;
     bool leaving = s_is_leaving (loop);
     if (child->pid == 0) {
-        if (!leaving && slot->start_at <= loop->now)
-            loop->runner->start (loop, slot);
+        if (!leaving && loop->runner->tick)
+            loop->runner->tick (loop, slot);
         return;
     }
+    if (loop->runner->tick)
+        loop->runner->tick (loop, slot);
+    bool lets_go = slot->task && loop->signals < 2 && rp_task_cancelled (slot->task);
+    if (lets_go && loop->runner->outlives && loop->runner->outlives (loop, slot))
+        return;
     bool unwanted = slot->task ? loop->signals > 1 || rp_task_cancelled (slot->task) : leaving;
     if (leaving && !slot->task)
         rp_child_close (child);
@@ -188,16 +227,18 @@ static int64_t s_deadline (const rp_loop_t *loop, const rp_task_t *task)
 static int64_t s_next_of_slot (const rp_loop_t *loop, const rp_slot_t *slot)
 {
     const rp_child_t *child = &slot->child;
+    int64_t own = loop->runner->next ? loop->runner->next (loop, slot) : INT64_MAX;
     if (child->pid == 0)
-        return s_is_leaving (loop) ? INT64_MAX : slot->start_at;
+        return s_is_leaving (loop) ? INT64_MAX : own;
     if (child->kill_at)
         return child->killed ? INT64_MAX : child->kill_at;
-    return slot->task ? s_deadline (loop, slot->task) : INT64_MAX;
+    int64_t deadline = slot->task ? s_deadline (loop, slot->task) : INT64_MAX;
+    return own < deadline ? own : deadline;
 }
 
 static int64_t s_next (const rp_loop_t *loop)
 {
-    int64_t earliest = INT64_MAX;
+    int64_t earliest = loop->trial.again > loop->now ? loop->trial.again : INT64_MAX;
     for (uint64_t index = 0; index < loop->settings->slots; index++) {
         int64_t next = s_next_of_slot (loop, &loop->slots[index]);
         earliest = next < earliest ? next : earliest;
@@ -290,6 +331,8 @@ static int s_wait_ms (int64_t next, int64_t now)
 static void s_serve (rp_loop_t *loop, struct pollfd *entries)
 {
     nfds_t count = (nfds_t) (S_OWN + S_PER_SLOT * loop->settings->slots);
+    loop->now = rp_clock_us ();
+    s_set_ready (loop);
     s_receive (loop);
     while (!loop->broken) {
         loop->now = rp_clock_us ();
@@ -356,6 +399,7 @@ int rp_loop_run (const rp_settings_t *settings,
       .pending = calloc (slots * brokers, sizeof *loop.pending),
       .pending_capacity = slots * brokers,
       .output_limit = (size_t) settings->max_output,
+      .ready = UINT32_MAX,
       .signal_fd = signal_fd,
       .status = RP_TIMED_OUT,
     };
@@ -366,7 +410,7 @@ int rp_loop_run (const rp_settings_t *settings,
     if (!loop.broken) {
         for (size_t index = 0; index < slots; index++) {
             rp_child_init (&loop.slots[index].child);
-            loop.slots[index].start_at = runner->first_start;
+            rp_life_init (&loop.slots[index].life, settings->wait_ready, settings->start_limit);
         }
         s_serve (&loop, entries);
     }

@@ -18,18 +18,21 @@
 
 #include <riposte/worker.h>
 
+#include "common/tool/log_limit.h"
 #include "worker/program/buffer.h"
 #include "worker/program/child.h"
+#include "worker/program/life.h"
 #include "worker/program/settings.h"
+#include "worker/program/trial.h"
 
 typedef struct {
     rp_child_t child;
     rp_buffer_t input;  /* what the child's stdin is to get */
     rp_buffer_t output; /* what its stdout gave */
     rp_task_t *task;    /* NULL: idle */
-    uint64_t life;      /* changes when a child that stays has ended */
-    int64_t start_at;   /* of a child that stays: when to start the next; INT64_MAX: not */
-    uint32_t failures;  /* of children that stay, in a row */
+    uint64_t lives;     /* changes when a child that stays has ended */
+    rp_life_t life;     /* of a child that stays */
+    uint64_t owed;      /* id of a request that has ended and that the child has still to answer */
     bool broke;         /* the child was ended for what it said */
 } rp_slot_t;
 
@@ -46,13 +49,21 @@ typedef struct {
     void (*written) (rp_loop_t *loop, rp_slot_t *slot);
     /*  The child has exited; everything it said was read.  */
     void (*exited) (rp_loop_t *loop, rp_slot_t *slot, int status);
-    /*  slot->start_at has passed.  */
-    void (*start) (rp_loop_t *loop, rp_slot_t *slot);
+    /*  How many requests can be begun now; and whether what waits is to be given back, since none
+        can be begun soon.  */
+    uint32_t (*ready) (const rp_loop_t *loop, bool *fails);
+    /*  Without a child: starts what is due. With one: looks whether its time is up. May be
+        NULL.  */
+    void (*tick) (rp_loop_t *loop, rp_slot_t *slot);
+    /*  Nobody waits for slot->task any more. True if it has ended it and the child lives on; may be
+        NULL.  */
+    bool (*outlives) (rp_loop_t *loop, rp_slot_t *slot);
+    /*  When a slot is to be looked at next; may be NULL.  */
+    int64_t (*next) (const rp_loop_t *loop, const rp_slot_t *slot);
     /*  True if a task has no slot that could ever run it: the runner has ended it.  */
     bool (*orphaned) (rp_loop_t *loop, rp_task_t **task_p);
     /*  A conversation has ended.  */
     void (*ended) (rp_loop_t *loop, uint64_t conversation);
-    int64_t first_start; /* of slot->start_at */
     size_t output_extra; /* bytes that stdout may say besides a reply's body */
 } rp_runner_t;
 
@@ -66,6 +77,10 @@ struct rp_loop {
     size_t pending_count;
     size_t pending_capacity;
     size_t output_limit;
+    rp_trial_t trial;     /* of a command per request */
+    rp_log_limit_t limit; /* of lines about what failed */
+    uint32_t ready;       /* as the worker was told */
+    char why[256];        /* what failed last */
     int64_t now;
     int signal_fd;
     int worker_fd;
@@ -88,6 +103,12 @@ void rp_loop_reply (rp_loop_t *loop, rp_slot_t *slot, const void *body, size_t s
 void rp_loop_fail (
   rp_loop_t *loop, rp_slot_t *slot, uint32_t code, const char *text, const void *body, size_t size);
 void rp_loop_abandon (rp_loop_t *loop, rp_task_t **task_p, const char *text);
+
+/*  A task that nothing was begun of: its broker gives it to another worker.  */
+void rp_loop_decline (rp_loop_t *loop, rp_task_t **task_p, const char *text);
+
+/*  One line about something that failed, at a bounded rate.  */
+void rp_loop_complain (rp_loop_t *loop, const char *text);
 
 /*  With -q: why the worker could not serve, which is said even then.  */
 void rp_loop_refused (const rp_settings_t *settings, rp_worker_t *worker);

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <riposte/worker.h>
@@ -20,6 +21,7 @@
 #include "common/wire/limits.h"
 #include "common/wire/name.h"
 #include "worker/program/builtin.h"
+#include "worker/program/child.h"
 #include "worker/program/exec.h"
 #include "worker/program/persistent.h"
 #include "worker/program/settings.h"
@@ -82,6 +84,21 @@ static const rp_option_t s_table[] = {
     .environment = "RIPOSTE_PERSISTENT",
     .offset = offsetof (rp_settings_t, persistent),
     .help = "keep one process per slot, which reads requests one after the other"},
+  {.name = "wait-ready",
+    .kind = RP_OPTION_FLAG,
+    .environment = "RIPOSTE_WAIT_READY",
+    .offset = offsetof (rp_settings_t, wait_ready),
+    .help = "with --persistent: give a process nothing before it has said RP/1 READY"},
+  {.name = "start-limit",
+    .kind = RP_OPTION_DURATION,
+    .argument = "TIME",
+    .environment = "RIPOSTE_START_LIMIT",
+    .offset = offsetof (rp_settings_t, start_limit),
+    .smallest = 0,
+    .largest = S_DAY_US,
+    .help =
+      "with --persistent: how long a process may take until it is ready, or has answered its first "
+      "request; 0: as long as it likes (60s)"},
   {.name = "kill-after",
     .kind = RP_OPTION_DURATION,
     .argument = "TIME",
@@ -166,33 +183,6 @@ static int s_wrong (const char *format, const char *detail)
 
 /*  ---- Checking ------------------------------------------------------------------------------- */
 
-static bool s_is_program (const char *path)
-{
-    struct stat status;
-    return stat (path, &status) == 0 && S_ISREG (status.st_mode) && access (path, X_OK) == 0;
-}
-
-/*  True if the command is there, as execvp would look for it.  */
-static bool s_is_found (const char *command)
-{
-    if (strchr (command, '/'))
-        return s_is_program (command);
-    const char *at = getenv ("PATH");
-    if (!at)
-        at = "/bin:/usr/bin";
-    for (;;) {
-        char path[4096];
-        size_t size = strcspn (at, ":");
-        int written =
-          snprintf (path, sizeof path, "%.*s/%s", size ? (int) size : 1, size ? at : ".", command);
-        if (written > 0 && (size_t) written < sizeof path && s_is_program (path))
-            return true;
-        if (at[size] == '\0')
-            return false;
-        at += size + 1;
-    }
-}
-
 static int s_check_endpoints (const char *endpoints)
 {
     for (const char *at = endpoints;;) {
@@ -228,7 +218,7 @@ static int s_check (rp_settings_t *settings, const rp_arguments_t *arguments)
         return s_wrong ("%s", "--builtin goes without a command and without --persistent");
     if (!builtin && arguments->after_dashes == 0)
         return s_wrong ("no command: say  riposte-worker %s -- COMMAND", settings->service);
-    if (!builtin && !s_is_found (settings->command[0]))
+    if (!builtin && !rp_child_is_found (settings->command[0]))
         return s_wrong ("command \"%s\" was not found, or cannot be run", settings->command[0]);
     if (settings->name
         && (strlen (settings->name) > RP_PEER_NAME_MAX
@@ -316,6 +306,7 @@ int main (int argc, char **argv)
       .heartbeat = 1000000,
       .drain = 30000000,
       .kill_after = 2000000,
+      .start_limit = 60000000,
       .max_output = 16777216,
       .builtin = RP_BUILTIN_NONE,
     };

@@ -8,17 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/base/backoff.h"
 #include "common/base/table.h"
 #include "common/io/clock.h"
 #include "common/wire/headers.h"
 #include "worker/program/exec.h"
 #include "worker/program/framing.h"
-
-/*  Pauses before a process is started again, µs: a program that cannot run must not be started in a
-    loop, and one that crashed once should be back before anyone notices.  */
-#define S_RESTART_FIRST 100000
-#define S_RESTART_LARGEST 10000000
 
 /*  Where a conversation lives.  */
 typedef struct {
@@ -78,7 +72,7 @@ static bool s_settle (rp_persistent_t *self, uint64_t conversation, rp_slot_t *s
         free (home);
         return false;
     }
-    *home = (s_home_t){.conversation = conversation, .slot = slot, .life = slot->life};
+    *home = (s_home_t){.conversation = conversation, .slot = slot, .life = slot->lives};
     return true;
 }
 
@@ -92,9 +86,30 @@ static void s_give_back (rp_loop_t *loop, rp_slot_t *slot, const char *text)
     rp_loop_abandon (loop, &slot->task, text);
 }
 
+static bool s_is_ready (const rp_loop_t *loop, const rp_slot_t *slot)
+{
+    const rp_child_t *child = &slot->child;
+    return child->pid != 0 && !child->kill_at && child->input >= 0
+           && rp_life_is_offered (&slot->life, loop->now);
+}
+
+/*  What waits goes back when no process can be kept alive; one that loads, or was ended for no
+    fault of its own, is waited for.  */
+static uint32_t s_ready (const rp_loop_t *loop, bool *fails)
+{
+    uint32_t ready = 0;
+    bool failing = true;
+    for (uint64_t index = 0; index < loop->settings->slots; index++) {
+        ready += s_is_ready (loop, &loop->slots[index]);
+        failing &= loop->slots[index].life.failures > 0;
+    }
+    *fails = ready == 0 && failing;
+    return ready;
+}
+
 static bool s_suits (rp_loop_t *loop, const rp_slot_t *slot, const rp_task_t *task)
 {
-    if (slot->child.pid == 0 || slot->child.kill_at || slot->child.input < 0)
+    if (!s_is_ready (loop, slot))
         return false;
     uint64_t conversation = rp_task_conversation (task);
     const s_home_t *home = conversation ? s_find_home (loop->state, conversation) : NULL;
@@ -105,7 +120,7 @@ static bool s_orphaned (rp_loop_t *loop, rp_task_t **task_p)
 {
     uint64_t conversation = rp_task_conversation (*task_p);
     const s_home_t *home = conversation ? s_find_home (loop->state, conversation) : NULL;
-    if (!home || home->life == home->slot->life)
+    if (!home || home->life == home->slot->lives)
         return false;
     rp_task_end_conversation (*task_p);
     rp_loop_abandon (loop, task_p, "the process that held this conversation has ended");
@@ -119,7 +134,7 @@ static void s_ended (rp_loop_t *loop, uint64_t conversation)
     if (!home)
         return;
     rp_slot_t *slot = home->slot;
-    if (home->life == slot->life && slot->child.input >= 0
+    if (home->life == slot->lives && slot->child.input >= 0
         && !rp_buffer_print (&slot->input, "RP/1 END %" PRIu64 "\n\n", conversation))
         loop->broken = true;
     rp_table_remove (&self->homes, s_hash (conversation), home);
@@ -128,24 +143,60 @@ static void s_ended (rp_loop_t *loop, uint64_t conversation)
 
 /*  ---- The process ---------------------------------------------------------------------------- */
 
-static void s_plan_start (rp_loop_t *loop, rp_slot_t *slot)
+/*  One line: what failed, and when the next process is started.  */
+static void s_complain (rp_loop_t *loop, const rp_slot_t *slot, const char *what)
 {
-    slot->start_at =
-      loop->now
-      + rp_backoff_us (slot->failures, S_RESTART_FIRST, S_RESTART_LARGEST, rp_clock_entropy ());
+    char line[512];
+    snprintf (loop->why, sizeof loop->why, "%.250s", what);
+    snprintf (line, sizeof line, "%.400s, next start in %" PRId64 " ms", what,
+      (slot->life.start_at - loop->now) / 1000);
+    rp_loop_complain (loop, line);
 }
 
 static void s_start (rp_loop_t *loop, rp_slot_t *slot)
 {
-    slot->start_at = INT64_MAX;
     slot->broke = false;
+    slot->owed = 0;
     int error = rp_child_spawn (&slot->child, loop->settings->command, environ);
-    if (!error)
+    if (!error) {
+        rp_life_started (&slot->life, loop->now);
         return;
-    slot->failures++;
-    s_plan_start (loop, slot);
-    rp_loop_say (loop->settings, "cannot start %s: %s, next try in %" PRId64 " ms",
-      loop->settings->command[0], strerror (error), (slot->start_at - loop->now) / 1000);
+    }
+    char text[256];
+    snprintf (
+      text, sizeof text, "cannot start %s: %s", loop->settings->command[0], strerror (error));
+    rp_life_not_started (&slot->life, loop->now, rp_clock_entropy ());
+    s_complain (loop, slot, text);
+}
+
+static void s_tick (rp_loop_t *loop, rp_slot_t *slot)
+{
+    if (slot->child.pid == 0) {
+        if (rp_life_next (&slot->life, loop->now) <= loop->now)
+            s_start (loop, slot);
+        return;
+    }
+    if (slot->child.kill_at || !rp_life_is_late (&slot->life, loop->now))
+        return;
+    rp_loop_complain (loop, "its process did not get ready within --start-limit and is ended");
+    rp_child_end (&slot->child, loop->now, loop->settings->kill_after);
+}
+
+static int64_t s_next (const rp_loop_t *loop, const rp_slot_t *slot)
+{
+    return rp_life_next (&slot->life, loop->now);
+}
+
+/*  A process that has not answered yet may still be loading, and would never come up if the
+    deadline of each request ended it.  */
+static bool s_outlives (rp_loop_t *loop, rp_slot_t *slot)
+{
+    if (slot->child.kill_at || !rp_life_outlives_request (&slot->life))
+        return false;
+    slot->owed = rp_task_id (slot->task);
+    rp_task_end_conversation (slot->task);
+    rp_loop_fail (loop, slot, 0, "cancelled", NULL, 0);
+    return true;
 }
 
 static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
@@ -154,7 +205,7 @@ static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
     char said[256];
     char text[RP_WIRE_TEXT_MAX];
     bool cancelled = slot->task && rp_task_cancelled (slot->task);
-    bool expected = cancelled || slot->broke;
+    bool expected = cancelled; // s_break has told the reason already
     rp_exec_describe (status, how, sizeof how);
     rp_child_last_line (&slot->child, said, sizeof said);
     snprintf (text, sizeof text, "its process ended: %s%s%s", how, said[0] ? ": " : "", said);
@@ -164,16 +215,11 @@ static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
     }
     else if (slot->task)
         s_give_back (loop, slot, text);
-    slot->life++;
+    slot->lives++;
     slot->child.kill_at = 0;
-    if (loop->status != RP_TIMED_OUT || loop->signals > 1)
-        return;
-    if (!expected)
-        slot->failures++;
-    s_plan_start (loop, slot);
-    if (!expected)
-        rp_loop_say (loop->settings, "%s, next start in %" PRId64 " ms", text,
-          (slot->start_at - loop->now) / 1000);
+    rp_life_ended (&slot->life, expected, loop->now, rp_clock_entropy ());
+    if (loop->status == RP_TIMED_OUT && loop->signals < 2 && !expected && !slot->broke)
+        s_complain (loop, slot, text);
 }
 
 /*  What it says cannot be understood any more.  */
@@ -181,7 +227,6 @@ static void s_break (rp_loop_t *loop, rp_slot_t *slot, const char *reason)
 {
     rp_loop_say (loop->settings, "broke the framing and is killed: %s", reason);
     slot->broke = true;
-    slot->failures++;
     if (slot->task)
         s_give_back (loop, slot, reason);
     rp_child_close (&slot->child);
@@ -217,6 +262,7 @@ static void s_begin (rp_loop_t *loop, rp_slot_t *slot)
         s_break (loop, slot, "the worker is out of memory");
         return;
     }
+    rp_life_given (&slot->life, loop->now);
     rp_child_write (&slot->child, &slot->input);
 }
 
@@ -249,7 +295,22 @@ static void s_answer (rp_loop_t *loop, rp_slot_t *slot, const rp_framing_answer_
         rp_loop_fail (loop, slot, answer->code, text[0] ? text : "the service said ERROR",
           answer->body, answer->body_size);
     }
-    slot->failures = 0;
+    rp_life_answered (&slot->life);
+}
+
+/*  What a process says besides answers that are waited for: that it is ready, or the answer that it
+    owed. False if it may not say that.  */
+static bool s_aside (rp_slot_t *slot, const rp_framing_answer_t *answer)
+{
+    if (answer->ready) {
+        rp_life_said_ready (&slot->life);
+        return true;
+    }
+    if (slot->owed == 0 || answer->id != slot->owed)
+        return false;
+    slot->owed = 0;
+    rp_life_answered (&slot->life);
+    return true;
 }
 
 static void s_output (rp_loop_t *loop, rp_slot_t *slot, rp_child_read_t how)
@@ -265,6 +326,10 @@ static void s_output (rp_loop_t *loop, rp_slot_t *slot, rp_child_read_t how)
             break;
         if (result == RP_FRAMING_BROKEN)
             s_break (loop, slot, self->answer.reason);
+        else if (s_aside (slot, &self->answer)) {
+            rp_buffer_use (&slot->output, self->answer.size);
+            continue;
+        }
         else if (!slot->task || self->answer.id != rp_task_id (slot->task))
             s_break (loop, slot, "it answered what it was not asked");
         else {
@@ -294,9 +359,11 @@ const rp_runner_t rp_persistent_runner = {
   .output = s_output,
   .written = s_written,
   .exited = s_exited,
-  .start = s_start,
+  .ready = s_ready,
+  .tick = s_tick,
+  .outlives = s_outlives,
+  .next = s_next,
   .orphaned = s_orphaned,
   .ended = s_ended,
-  .first_start = 0,
   .output_extra = RP_FRAMING_HEAD_MAX,
 };

@@ -26,9 +26,11 @@ typedef struct {
     int64_t heartbeat; /* µs, as all times here */
     int64_t drain;
     int64_t kill_after;
+    int64_t start_limit; /* 0: none */
     uint64_t max_output; /* bytes */
     int builtin;         /* rp_builtin_t */
     bool persistent;
+    bool wait_ready;
     bool quiet;
     bool verbose;
 } rp_settings_t;

@@ -1,0 +1,116 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "worker/program/life.h"
+
+#include "common/base/backoff.h"
+
+void rp_life_init (rp_life_t *self, bool announces, int64_t limit)
+{
+    *self = (rp_life_t){.announces = announces, .limit = limit};
+}
+
+static int64_t s_late_at (const rp_life_t *self, int64_t now)
+{
+    return self->limit > 0 ? now + self->limit : RP_LIFE_NEVER;
+}
+
+/*  How long it has to live before it gets a request, when it does not say that it is ready. As long
+    as the pause before it was, after failures.  */
+static int64_t s_settle (const rp_life_t *self)
+{
+    if (self->failures == 0)
+        return self->proven ? 0 : RP_LIFE_SETTLE;
+    int64_t settle = RP_LIFE_SETTLE;
+    for (uint32_t failure = 0; failure < self->failures && settle < RP_LIFE_PAUSE_LARGEST;
+         failure++)
+        settle *= 2;
+    return settle < RP_LIFE_PAUSE_LARGEST ? settle : RP_LIFE_PAUSE_LARGEST;
+}
+
+void rp_life_started (rp_life_t *self, int64_t now)
+{
+    self->state = RP_LIFE_LOADING;
+    self->start_at = RP_LIFE_NEVER;
+    self->offer_at = self->announces ? RP_LIFE_NEVER : now + s_settle (self);
+    // Who has nothing to answer, and does not say that it is ready, cannot be late.
+    self->late_at = self->announces ? s_late_at (self, now) : RP_LIFE_NEVER;
+}
+
+static void s_rest (rp_life_t *self, int64_t now, uint64_t random)
+{
+    self->state = RP_LIFE_REST;
+    self->start_at =
+      now + rp_backoff_us (self->failures, RP_LIFE_PAUSE_FIRST, RP_LIFE_PAUSE_LARGEST, random);
+}
+
+void rp_life_not_started (rp_life_t *self, int64_t now, uint64_t random)
+{
+    self->failures++;
+    s_rest (self, now, random);
+}
+
+void rp_life_ended (rp_life_t *self, bool expected, int64_t now, uint64_t random)
+{
+    self->failures += !expected;
+    s_rest (self, now, random);
+}
+
+void rp_life_said_ready (rp_life_t *self)
+{
+    // One that owes an answer has still to say it, or the next request would be answered with that.
+    if (self->state == RP_LIFE_LOADING || self->state == RP_LIFE_TRIED)
+        self->state = RP_LIFE_READY;
+}
+
+void rp_life_given (rp_life_t *self, int64_t now)
+{
+    if (self->state != RP_LIFE_LOADING)
+        return;
+    self->state = RP_LIFE_TRIED;
+    self->late_at = s_late_at (self, now);
+}
+
+void rp_life_answered (rp_life_t *self)
+{
+    self->state = RP_LIFE_READY;
+    self->failures = 0;
+    self->proven = true;
+}
+
+bool rp_life_outlives_request (rp_life_t *self)
+{
+    if (self->state != RP_LIFE_TRIED)
+        return false;
+    self->state = RP_LIFE_OWES;
+    return true;
+}
+
+bool rp_life_is_offered (const rp_life_t *self, int64_t now)
+{
+    return self->state == RP_LIFE_READY || self->state == RP_LIFE_TRIED
+           || (self->state == RP_LIFE_LOADING && now >= self->offer_at);
+}
+
+bool rp_life_is_late (const rp_life_t *self, int64_t now)
+{
+    bool loads =
+      self->state == RP_LIFE_LOADING || self->state == RP_LIFE_TRIED || self->state == RP_LIFE_OWES;
+    return loads && now >= self->late_at;
+}
+
+int64_t rp_life_next (const rp_life_t *self, int64_t now)
+{
+    switch (self->state) {
+        case RP_LIFE_REST:
+            return self->start_at;
+        case RP_LIFE_LOADING:
+            return now < self->offer_at && self->offer_at < self->late_at ? self->offer_at
+                                                                          : self->late_at;
+        case RP_LIFE_TRIED:
+        case RP_LIFE_OWES:
+            return self->late_at;
+        case RP_LIFE_READY:
+            break;
+    }
+    return RP_LIFE_NEVER;
+}
