@@ -2,9 +2,10 @@
 """riposte-worker: any program is a worker."""
 
 import signal
+import subprocess
 import sys
 
-from support.programs import BRIEFLY, EXAMPLES
+from support.programs import BRIEFLY, BUILD, EXAMPLES
 from support.talk import Talk
 from support.waiting import until
 
@@ -130,6 +131,22 @@ def test_a_program_that_does_not_get_ready_is_ended_after_the_start_limit(world)
     worker = world.worker(broker, "never", "sleep", "600",
                           options=("--persistent", "--wait-ready", "--start-limit", "300ms"))
     worker.wait_for("did not get ready within --start-limit")
+
+
+def test_a_worker_whose_stderr_nobody_reads_goes_on_and_ends_on_sigterm(world):
+    broker = world.broker()
+    program = subprocess.Popen(
+        [BUILD / "riposte-worker", "-s", broker.endpoint, "-v", "loud", "--", "sh", "-c",
+         "head -c 300000 /dev/zero >&2; echo done"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(3):
+            assert world.cli(broker, "call", "loud", "--wait-worker", "5s", "--timeout", "10s").out == b"done\n"
+        program.terminate()
+        assert program.wait(5) == 0
+    finally:
+        program.kill()
+        program.wait()
+        program.stderr.close()
 
 
 def test_a_signal_is_told_like_a_status(world):

@@ -30,7 +30,12 @@ void rp_loop_say (const rp_settings_t *settings, const char *format, ...)
     va_start (arguments, format);
     vsnprintf (line, sizeof line, format, arguments);
     va_end (arguments);
-    fprintf (stderr, "riposte-worker: \"%s\" %s\n", settings->service, line);
+    char whole[1024 + 256];
+    int size =
+      snprintf (whole, sizeof whole, "riposte-worker: \"%s\" %s\n", settings->service, line);
+    if (size > 0)
+        rp_child_tell (
+          STDERR_FILENO, whole, (size_t) size < sizeof whole ? (size_t) size : sizeof whole - 1);
 }
 
 void rp_loop_refused (const rp_settings_t *settings, rp_worker_t *worker)
