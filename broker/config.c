@@ -427,7 +427,7 @@ static void s_check_together (s_reader_t *self)
     s_check_order (self, S_LIMIT_service_queue, S_LIMIT_total_queue);
     s_check_order (self, S_LIMIT_service_queue_bytes, S_LIMIT_total_queue_bytes);
     s_check_half (self, S_LIMIT_max_body);
-    s_check_half (self, S_LIMIT_peer_backlog_bytes);
+    s_check_half (self, S_LIMIT_connection_backlog_bytes);
     uint64_t grace = self->config.limits.rejoin_grace;
     char pause[RP_UNITS_TEXT_MAX];
     if (grace != 0 && grace <= RP_BACKOFF_LARGEST_MS)

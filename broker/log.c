@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/utf8.h"
+#include "common/base/utf8.h"
 
 _Static_assert(RP_LOG_LINE_MAX <= PIPE_BUF, "a line must fit into a pipe that is ready");
 

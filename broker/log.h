@@ -3,7 +3,7 @@
     SPDX-License-Identifier: MPL-2.0
 
     Names in a line are whatever a peer chose: what could steer a terminal or hide is escaped, so
-    that different names stay different (common/utf8.h).
+    that different names stay different (common/base/utf8.h).
 
     It never waits: a line that the descriptor does not take at once is dropped and counted,
     because the thread that logs is the one that serves everybody. To the journal a line goes with

@@ -2,8 +2,8 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Who sends is told by the routing id (and the listener), what protocol that is by the session, or by
-    the first frames of somebody who has none. A foreign peer's first message says HELLO for it.
+    Who sends is told by the routing id (and the listener), what protocol that is by the session, or
+    by the first frames of somebody who has none. A foreign peer's first message says HELLO for it.
 */
 
 #include <errno.h>

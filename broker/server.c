@@ -205,7 +205,7 @@ void rp_server_stop (rp_server_t *self)
 
 /*  ---- Actions ----------------------------------------------------------------------------- */
 
-/*  Errors of somebody without a session, who is not dismissed for them and may repeat them for
+/*  Errors of somebody without a session, who is not told to leave for them and may repeat them for
     ever. Returns how many there were, 0 if it need not be said.  */
 static uint64_t s_count_error (
   rp_server_t *self, const rp_action_t *action, const rp_sender_t *sender)
@@ -354,8 +354,8 @@ static bool s_settle (rp_server_t *self, int64_t now)
     return any;
 }
 
-/*  Receives what has come through one listener. True if there may be more. A bundle counts for what is
-    in it, so that time passes for all.  */
+/*  Receives what has come through one listener. True if there may be more. A bundle counts for what
+    is in it, so that time passes for all.  */
 static bool s_receive_batch (rp_server_t *self, rp_listener_t *listener, int64_t *now)
 {
     unsigned clock = 0;
@@ -536,7 +536,8 @@ static int64_t s_abort_pending (rp_server_t *self, int64_t now)
     size_t count = rp_pending_tick (&self->pending, &self->connections, now, &next);
     if (count > 0)
         rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_REFUSED, now, NULL,
-          "%zu connections were cut: they began no session in time (limits pending_connections, pending_timeout)",
+          "%zu connections were cut: they began no session in time (limits pending_connections, "
+          "pending_timeout)",
           count);
     return next;
 }

@@ -16,12 +16,12 @@
 
 #include "broker/admin/admin.h"
 #include "broker/core/dispatch.h"
-#include "broker/handshakes.h"
+#include "broker/transport/handshakes.h"
 #include "broker/log.h"
 #include "broker/protocol/foreign.h"
 #include "broker/server.h"
 #include "broker/store/history.h"
-#include "broker/told.h"
+#include "broker/transport/told.h"
 #include "broker/transport/connections.h"
 #include "broker/transport/listener.h"
 #include "broker/transport/outbox.h"
@@ -36,8 +36,8 @@ struct rp_server {
     void *context;
     rp_listener_t listeners[RP_LISTENERS_MAX];
     size_t listener_count;
-    struct pollfd
-      polled[RP_POLL_LISTENERS + 2 * RP_LISTENERS_MAX]; /* of each listener its socket and monitor */
+    struct pollfd polled[RP_POLL_LISTENERS
+                         + 2 * RP_LISTENERS_MAX]; /* of each listener its socket and monitor */
     rp_alarm_t alarm;
     rp_dispatch_t *core;
     rp_actions_t actions;
@@ -83,7 +83,7 @@ void rp_server_fail (rp_server_t *self, const char *what, int64_t now);
 /*  Receives and handles one message. False when there is none.  */
 bool rp_server_receive (rp_server_t *self, rp_listener_t *listener, int64_t now);
 
-/*  Reads what the monitor of a gate tells.  */
+/*  Reads what the monitor of a listener tells.  */
 void rp_server_read_monitor (rp_server_t *self, rp_listener_t *listener, int64_t now);
 
 /*  A session of REP workers may end while they are connected (a DEALER that did not know them yet

@@ -515,7 +515,7 @@ static uint32_t s_wait_threads (rp_crew_t *crew)
 }
 
 /*  Returns what rp_worker_run does. The lock is held, and released.  */
-static int s_dismiss (rp_crew_t *crew, uint32_t left)
+static int s_close (rp_crew_t *crew, uint32_t left)
 {
     rp_worker_t *self = crew->worker;
     int status = left > 0 ? RP_TIMED_OUT : crew->status == RP_CLOSED ? RP_OK : crew->status;
@@ -573,7 +573,7 @@ int rp_worker_run (rp_worker_t *self, rp_handler_fn *handler, void *arg)
         rp_pump_unlock_idle (self->pump);
         rp_worker_stop (self);
     }
-    status = s_dismiss (crew, s_wait_threads (crew));
+    status = s_close (crew, s_wait_threads (crew));
     if (missing == 0)
         return status;
     errno = error;

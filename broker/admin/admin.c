@@ -10,7 +10,7 @@
 #include <riposte/error.h>
 
 #include "common/base/version.h"
-#include "common/utf8.h"
+#include "common/base/utf8.h"
 
 /*  Members are added without checks: jansson refuses a NULL member and takes what it is given in
     any case, so running out of memory leaves an answer with a gap.  */

@@ -244,7 +244,8 @@ void rp_session_close_invalid (rp_dispatch_t *self, rp_session_t *session, const
     rp_session_end (self, session, RP_ACTION_UNBIND);
 }
 
-void rp_session_close_later (rp_dispatch_t *self, rp_session_t *session, const char *why, bool abort)
+void rp_session_close_later (
+  rp_dispatch_t *self, rp_session_t *session, const char *why, bool abort)
 {
     if (session->ending)
         return;

@@ -32,7 +32,8 @@ void rp_session_close_invalid (rp_dispatch_t *self, rp_session_t *session, const
 
 /*  Ends the session at the next tick, when everything that could not be sent to it has come back.
     Why goes to the log; abort: break its connection too.  */
-void rp_session_close_later (rp_dispatch_t *self, rp_session_t *session, const char *why, bool abort);
+void rp_session_close_later (
+  rp_dispatch_t *self, rp_session_t *session, const char *why, bool abort);
 
 /*  Ends a session now: its requests are withdrawn or redelivered, its conversations end.  */
 void rp_session_end (rp_dispatch_t *self, rp_session_t *session, rp_action_kind_t unbind_or_abort);

@@ -12,10 +12,11 @@
     prefix with the listener's number. A peer may choose any routing id, also one that begins like a
     prefix; on listener 0 such a one gets a prefix too.
 
-    How many REP workers are connected is known from what the monitor of their listener tells. It does
-    not say whose handshake was done, and of a peer of the wrong type only that it came and went; so
-    a listener keeps the descriptors of those of whom it is not known. Of peers older than ZMTP 3.0 it
-    tells nothing: they count once somebody has looked at their connections (broker/handshakes.h).
+    How many REP workers are connected is known from what the monitor of their listener tells. It
+    does not say whose handshake was done, and of a peer of the wrong type only that it came and
+    went; so a listener keeps the descriptors of those of whom it is not known. Of peers older than
+    ZMTP 3.0 it tells nothing: they count once somebody has looked at their connections
+    (broker/transport/handshakes.h).
 
     Thread-safety: none.
 */

@@ -118,7 +118,8 @@ void *rp_socket_router (void *context, int64_t max_frame, int backlog)
       {ZMQ_RCVHWM, 0},             // a full receive queue can abort the process (libzmq#3937)
       {ZMQ_LINGER, 0}, // the default never exits; the broker sets its own before it ends
       {ZMQ_BACKLOG, S_BACKLOG},
-      {ZMQ_HANDSHAKE_IVL, 0}, // it would cut peers older than ZMTP 3.0; broker/handshakes looks
+      {ZMQ_HANDSHAKE_IVL,
+        0}, // it would cut peers older than ZMTP 3.0; broker/transport/handshakes looks
     };
     // libzmq draws the first routing id from rand(), which it seeds with the time: a peer that
     // foretells an id can claim it, and the ROUTER aborts.

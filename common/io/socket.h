@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 /*  A connection whose handshake is not done by then is cut, ms. A silent one holds a descriptor so
-    long. libzmq's own timer for it is set on a DEALER only (broker/handshakes.h).  */
+    long. libzmq's own timer for it is set on a DEALER only (broker/transport/handshakes.h).  */
 #define RP_SOCKET_HANDSHAKE_MS 3000
 
 /*  Of a connection between two processes of one machine, bytes. There nothing is under way, and the

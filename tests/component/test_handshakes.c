@@ -3,7 +3,7 @@
     SPDX-License-Identifier: MPL-2.0
 */
 
-#include "broker/handshakes.h"
+#include "broker/transport/handshakes.h"
 
 #include <netinet/in.h>
 #include <setjmp.h>

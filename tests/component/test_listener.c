@@ -89,8 +89,8 @@ static void s_the_same_routing_id_has_another_key_at_each_listener (void **state
     }
 }
 
-/*  Nothing keeps a peer from choosing a routing id that is a key of another listener, or looks like one
-    of a listener that there is not.  */
+/*  Nothing keeps a peer from choosing a routing id that is a key of another listener, or looks like
+    one of a listener that there is not.  */
 static void s_a_routing_id_that_is_a_key_elsewhere_has_another_one (void **state)
 {
     (void) state;

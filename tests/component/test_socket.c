@@ -48,7 +48,7 @@ static void sockets_have_their_options (void **state)
     assert_int_equal (s_option (router, ZMQ_SNDHWM), 17);
     assert_int_equal (s_option (router, ZMQ_BACKLOG), 4096);
     assert_int_equal (
-      s_option (router, ZMQ_HANDSHAKE_IVL), 0); // broker/handshakes.h takes its place
+      s_option (router, ZMQ_HANDSHAKE_IVL), 0); // broker/transport/handshakes.h takes its place
     assert_int_equal (s_option (dealer, ZMQ_HANDSHAKE_IVL), 3000);
     void *const both[] = {router, dealer};
     for (size_t index = 0; index < 2; index++) {

@@ -3,7 +3,7 @@
     SPDX-License-Identifier: MPL-2.0
 */
 
-#include "broker/told.h"
+#include "broker/transport/told.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "broker/told.h"
+#include "broker/transport/told.h"
 
 #include <stdlib.h>
 

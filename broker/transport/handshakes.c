@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "broker/handshakes.h"
+#include "broker/transport/handshakes.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/utf8.h"
+#include "common/base/utf8.h"
 
 #include <string.h>
 
