@@ -109,7 +109,7 @@ static void s_add_line (
     const s_entry_t *entry = s_find (self->status);
     if (self->status == RP_NO_BROKER)
         s_add_no_broker (line, self->server, why);
-    else if (self->status == RP_NO_WORKER && *why && !strstr (why, "no worker offers")) {
+    else if (self->status == RP_NO_WORKER && !hint && *why && !strstr (why, "no worker offers")) {
         // There is one, which says why it could not begin.
         s_add (
           line, "no worker took \"%s\": %s; see: riposte workers", service ? service : "?", why);

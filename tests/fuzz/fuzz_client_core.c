@@ -31,6 +31,8 @@ typedef struct {
     unsigned sent;       /* and not given back by unsent */
     unsigned unanswered; /* of those: without a reply */
     unsigned attempts;   /* that its last head allowed */
+    unsigned refused;    /* replies that prove that nothing ran: another broker may be asked */
+    bool elsewhere;      /* … and the last one was such a reply */
     int64_t deadline;
 } s_request_t;
 
@@ -119,7 +121,8 @@ static void s_on_send (s_world_t *self, const rp_client_order_t *order)
     bytes_require (
       head->attempts >= 1 && head->attempts <= request->exchange.attempts, "attempts from nowhere");
     bytes_require (
-      request->sent == 0 || head->attempts < request->attempts, "another attempt for nothing");
+      request->sent == 0 || request->elsewhere || head->attempts < request->attempts,
+      "another attempt for nothing");
     bytes_require (!self->core.broker_open || self->core.running_count <= self->core.broker_open,
       "more than the broker takes");
     s_check_conversation (self, request, head);
@@ -132,7 +135,9 @@ static void s_on_send (s_world_t *self, const rp_client_order_t *order)
     request->sent++;
     request->unanswered++;
     request->attempts = head->attempts;
-    bytes_require (request->sent <= request->exchange.attempts, "sent more often than allowed");
+    request->elsewhere = false;
+    bytes_require (request->sent <= request->exchange.attempts + request->refused,
+      "sent more often than allowed");
     if (head->id > self->last_id)
         self->last_id = head->id;
     self->late[self->late_count++ % 8] = head->id;
@@ -290,8 +295,14 @@ static void s_reply (s_world_t *self)
         bool answered = other->open && other->exchange.state == RP_EXCHANGE_RUNNING
                         && other->exchange.wire_id == head.id && other->unanswered
                         && self->core.link.state == RP_LINK_UP;
+        bool proven = head.status == RP_BUSY || head.status == RP_DRAINING
+                      || head.status == RP_NO_WORKER;
         if (answered)
             other->unanswered--;
+        if (answered && proven && self->core.config.endpoint_count > 1) {
+            other->refused++;
+            other->elsewhere = true;
+        }
     }
     s_hear (self, head);
 }

@@ -156,8 +156,8 @@ def _rest(dialect, worker, command, frames, at, name=None):
         if len(frames) <= at:
             return said("FRAMES")
         name, at = frames[at], at + 1
-    if command == REQUEST and len(frames) <= at:
-        return said("FRAMES")
+    if command == REQUEST and len(frames) <= at and not (name_is_good(name) and _is_reserved(name)):
+        return said("FRAMES")  # the broker's own services need no body
     return said(body=at) if name_is_good(name) else said("NAME")
 
 
@@ -247,6 +247,7 @@ class Side:
         self.listener, self.max_body = listener, max_body
         self.max_bytes = max_body + BUNDLE + SLACK
         self.counts = collections.Counter()
+        self.spoke = False
         self._end()
         if listener == "back":  # all of them are one session, which does not end
             self.role, self.dialect = "worker", "plain"
@@ -259,6 +260,9 @@ class Side:
     def say(self, frames):
         """Returns whether the message is wrong."""
         counts = self.counts
+        probe, self.spoke = not self.spoke and list(frames) == [b""], True
+        if probe:  # ZMQ_PROBE_ROUTER
+            return False
         before = sum(counts[name] for name in WRONG)
         whole, size = len(frames) <= FOREIGN_FRAMES, sum(map(len, frames))
         if not whole:

@@ -177,7 +177,7 @@ static void settings_that_do_not_go_together_are_refused (void **state)
       "limits/total_queue_bytes (64MiB): beyond it clients are cut off\n");
     s_refuses ("limits\n    total_queue_bytes = 64MiB\n    service_queue_bytes = 64MiB\n"
                "    connection_backlog_bytes = 33MiB\n",
-      "f:4:26: limits/connection_backlog_bytes (33MiB) must not be more than half of "
+      "f:4:32: limits/connection_backlog_bytes (33MiB) must not be more than half of "
       "limits/total_queue_bytes (64MiB): beyond it clients are cut off\n");
     s_accepts ("limits\n    max_body = 32MiB\n    total_queue_bytes = 64MiB\n"
                "    service_queue_bytes = 1MiB\n    connection_backlog_bytes = 32MiB\n");
