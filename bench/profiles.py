@@ -112,6 +112,7 @@ def by_process(build, name, shape, seconds=2):
     system = SYSTEMS[name]
     with Stage(build) as stage:
         middle, front, worker = start_all_but_clients(stage, system, shape)
+
         def clients():
             process = stage.start("bench_load", system.load, "client", front, shape.clients,
                                   shape.inflight, shape.size, seconds + 1, stdout=subprocess.PIPE)

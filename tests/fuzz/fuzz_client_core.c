@@ -120,8 +120,7 @@ static void s_on_send (s_world_t *self, const rp_client_order_t *order)
     bytes_require (head->id == request->exchange.wire_id, "sent under another's id");
     bytes_require (
       head->attempts >= 1 && head->attempts <= request->exchange.attempts, "attempts from nowhere");
-    bytes_require (
-      request->sent == 0 || request->elsewhere || head->attempts < request->attempts,
+    bytes_require (request->sent == 0 || request->elsewhere || head->attempts < request->attempts,
       "another attempt for nothing");
     bytes_require (!self->core.broker_open || self->core.running_count <= self->core.broker_open,
       "more than the broker takes");
@@ -295,8 +294,8 @@ static void s_reply (s_world_t *self)
         bool answered = other->open && other->exchange.state == RP_EXCHANGE_RUNNING
                         && other->exchange.wire_id == head.id && other->unanswered
                         && self->core.link.state == RP_LINK_UP;
-        bool proven = head.status == RP_BUSY || head.status == RP_DRAINING
-                      || head.status == RP_NO_WORKER;
+        bool proven =
+          head.status == RP_BUSY || head.status == RP_DRAINING || head.status == RP_NO_WORKER;
         if (answered)
             other->unanswered--;
         if (answered && proven && self->core.config.endpoint_count > 1) {

@@ -5,7 +5,6 @@ script/soak builds what it needs; rule.py says what is flat."""
 import argparse
 import collections
 import json
-import os
 import pathlib
 import shutil
 import subprocess
