@@ -71,12 +71,13 @@ static void s_tell_times (const rp_cli_t *self, const s_times_t *times)
         rp_output_set (object, "most_us", json_integer ((json_int_t) times->most));
         rp_output_json (RP_OUTPUT_JSON, object);
     }
-    else if (self->options.output == RP_OUTPUT_TABLE && times->count > 1 && !self->options.quiet) {
+    else if (self->options.output == RP_OUTPUT_TABLE && self->options.count > 1
+             && !self->options.quiet) {
         char least[RP_UNITS_TEXT_MAX];
         char middle[RP_UNITS_TEXT_MAX];
         char most[RP_UNITS_TEXT_MAX];
-        printf ("%" PRIu64 " pings: least %s, mean %s, most %s\n", times->count,
-          rp_duration_format (least, (int64_t) times->least),
+        printf ("%" PRIu64 " ping%s: least %s, mean %s, most %s\n", times->count,
+          times->count == 1 ? "" : "s", rp_duration_format (least, (int64_t) times->least),
           rp_duration_format (middle, (int64_t) mean),
           rp_duration_format (most, (int64_t) times->most));
     }

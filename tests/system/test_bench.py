@@ -239,7 +239,7 @@ def test_what_is_open_at_an_interrupt_is_not_counted(world, load):
     (("echo", "--inflight", "0"), "1 to 10000"),
     (("echo", "--rate", "0"), "1 to 10000000"),
     (("echo", "--rate", "fast"), "fast"),
-    (("echo", "--size", "64"), "unit"),
+    (("echo", "--size", "64q"), "a size such as 64KiB"),
     (("echo", "--duration", "10"), "unit"),
     (("echo", "--duration", "1ms"), "10ms"),
     (("echo", "--count", "10", "--duration", "1s"), "do not go together"),

@@ -137,7 +137,8 @@ def test_the_verbose_line_tells_where_the_time_went(world):
     worker = world.builtin(broker, "upper")
     result = world.cli(broker, "call", "-v", "upper", "hi")
     assert result.out == b"HI"
-    there, back = result.err.decode().splitlines()
+    there, back, header = result.err.decode().splitlines()
+    assert header.strip() == f"worker: {back.split('worker ')[1].split()[0]}"
     assert there.startswith("→ upper 2 B")
     assert back.startswith("← ok 2 B")
     assert f"-{worker.pid}" in back
