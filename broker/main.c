@@ -7,6 +7,7 @@
 */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -267,9 +268,14 @@ static bool s_write_ports (const rp_server_t *server, const char *path)
         errno = ENAMETOOLONG;
         return false;
     }
-    FILE *file = fopen (temporary, "we");
-    if (!file)
+    // Nobody else may write to it, whatever the mask, which is open where Unix sockets are for all.
+    int descriptor = open (temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    FILE *file = descriptor < 0 ? NULL : fdopen (descriptor, "w");
+    if (!file) {
+        if (descriptor >= 0)
+            close (descriptor);
         return false;
+    }
     const char *endpoint;
     for (size_t index = 0; (endpoint = rp_server_endpoint (server, index)); index++)
         fprintf (file, "%s\n", endpoint);
