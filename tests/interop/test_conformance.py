@@ -287,7 +287,10 @@ def test_08_when_a_message_is_too_short_the_broker_survives(stage, what):
     broker = stage.interop_broker()
     healthy, asking = stage.offer(broker, "mdp01"), stage.client(broker, "req-mdp01")
     wrongs = stage.wrongs(broker)
-    stage.raw(broker).send(*SHORT[what])
+    raw = stage.raw(broker)
+    if SHORT[what] == (b"",):  # the first is ZMQ_PROBE_ROUTER's (tests/interop/test_probes.py)
+        raw.send(b"")
+    raw.send(*SHORT[what])
     until(lambda: stage.wrongs(broker) > wrongs, 5, "it is counted")
     asking.request(b"svc", b"hello")
     assert healthy.serve() == [(b"hello",)]
