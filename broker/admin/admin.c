@@ -9,8 +9,8 @@
 #include <jansson.h>
 #include <riposte/error.h>
 
-#include "common/base/version.h"
 #include "common/base/utf8.h"
+#include "common/base/version.h"
 
 /*  Members are added without checks: jansson refuses a NULL member and takes what it is given in
     any case, so running out of memory leaves an answer with a gap.  */
