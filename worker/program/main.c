@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <riposte/worker.h>
