@@ -4,26 +4,34 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <zmq.h>
 
+#include "broker/admin/admin.h"
+#include "broker/core/dispatch.h"
+#include "broker/log.h"
 #include "broker/notify.h"
-#include "broker/server_state.h"
+#include "broker/protocol/foreign.h"
+#include "broker/receive.h"
+#include "broker/store/history.h"
+#include "broker/transport/connections.h"
 #include "broker/transport/endpoint.h"
+#include "broker/transport/listener.h"
+#include "broker/transport/outbox.h"
+#include "broker/watch.h"
 #include "common/base/table.h"
 #include "common/base/version.h"
 #include "common/io/clock.h"
 #include "common/io/context.h"
+#include "common/io/message.h"
+#include "common/io/poller.h"
 #include "common/io/socket.h"
 
 /*  Messages kept for reuse: what a burst has in flight, at about 150 bytes each.  */
@@ -33,43 +41,115 @@
 #define S_COMMAND_DRAIN 1u
 #define S_COMMAND_STOP ((uint64_t) 1 << 32)
 
-/*  Connections take at most nine tenths of the descriptors: accept fails when there are none left,
-    and the listener then spins. Descriptors are given out lowest first, so the number of a new one
-    says how many are in use.  */
-static int s_descriptor_limit (void)
+struct rp_server {
+    void *context;
+    rp_listener_t listeners[RP_LISTENERS_MAX];
+    size_t listener_count;
+    rp_dispatch_t *core;
+    rp_actions_t actions;
+    rp_connections_t connections;
+    rp_watch_t watch;
+    rp_foreign_t foreign;
+    rp_message_pool_t pool;
+    rp_receive_t receive;
+    rp_outbox_t outbox;
+    rp_admin_t admin;
+    rp_log_t log;
+    rp_history_t history;
+    const char *history_path; /* NULL: it is never opened again */
+    rp_poller_t poller;
+    rp_deadline_t tick;    /* when the core has something to do */
+    rp_deadline_t look;    /* when connections are to be looked at */
+    rp_deadline_t revive;  /* when REP workers are counted again */
+    rp_deadline_t relieve; /* when it may be looked again for the client with the largest backlog */
+    int commands;          /* an eventfd; -1: none */
+    int signals;           /* a signalfd, not owned; -1: none */
+    char **endpoints;
+    size_t endpoint_count;
+    rp_limits_t limits;
+    unsigned signal_count;
+    bool relieved; /* not so long ago */
+    bool ended;
+    bool failed;
+};
+
+static void s_read_commands (void *arg, int64_t now);
+static void s_read_signals (void *arg, int64_t now);
+static void s_count_rep (void *arg, int64_t now);
+static void s_end_relief (void *arg, int64_t now);
+static void s_carry_out (rp_server_t *self, rp_sender_t *sender, int64_t now);
+
+/*  ---- Making, binding, ending ------------------------------------------------------------------ */
+
+static void s_mark_unread (void *arg, int64_t now)
 {
-    struct rlimit limit;
-    if (getrlimit (RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
-        return INT_MAX;
-    return (int) (limit.rlim_cur - limit.rlim_cur / 10);
+    (void) now;
+    ((rp_listener_t *) arg)->monitor_unread = true;
 }
 
 static bool s_open_listener (rp_server_t *self, rp_listener_kind_t kind, const char *service)
 {
-    uint8_t number = (uint8_t) self->listener_count;
     if (self->listener_count == RP_LISTENERS_MAX) {
         errno = EMFILE;
         return false;
     }
+    uint8_t number = (uint8_t) self->listener_count;
     rp_listener_t *listener = &self->listeners[self->listener_count++];
-    if (!rp_listener_open (listener, self->context, kind, number, service,
-          (int64_t) rp_server_max_bytes (self), (int) self->limits.connection_backlog))
-        return false;
-    struct pollfd *polled = &self->polled[RP_POLL_LISTENERS + 2 * number];
-    polled[0] = (struct pollfd){.fd = rp_listener_descriptor (listener), .events = POLLIN};
-    polled[1] = (struct pollfd){.fd = rp_listener_monitor_descriptor (listener), .events = POLLIN};
-    return true;
+    return rp_listener_open (listener, self->context, kind, number, service,
+             (int64_t) rp_receive_max_bytes (&self->limits), (int) self->limits.connection_backlog)
+           && rp_poller_add (&self->poller, rp_listener_descriptor (listener), NULL, NULL)
+           && rp_poller_add (
+             &self->poller, rp_listener_monitor_descriptor (listener), s_mark_unread, listener);
 }
 
-static bool s_open_sockets (rp_server_t *self, const rp_server_options_t *options)
+static bool s_open_poller (rp_server_t *self)
 {
-    int commands = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-    self->polled[RP_POLL_COMMANDS] = (struct pollfd){.fd = commands, .events = POLLIN};
-    self->polled[RP_POLL_SIGNALS] = (struct pollfd){.fd = options->signals, .events = POLLIN};
-    bool alarm = rp_alarm_init (&self->alarm);
-    self->polled[RP_POLL_ALARM] = (struct pollfd){.fd = self->alarm.descriptor, .events = POLLIN};
-    self->context = rp_context_new ();
-    return commands >= 0 && alarm && self->context && s_open_listener (self, RP_LISTENER_OPEN, "");
+    self->commands = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return self->commands >= 0 && rp_poller_init (&self->poller)
+           && rp_poller_add (&self->poller, self->commands, s_read_commands, self)
+           && rp_poller_add (&self->poller, self->signals, s_read_signals, self)
+           && rp_poller_add_deadline (&self->poller, &self->tick, NULL, NULL)
+           && rp_poller_add_deadline (&self->poller, &self->look, NULL, NULL)
+           && rp_poller_add_deadline (&self->poller, &self->revive, s_count_rep, self)
+           && rp_poller_add_deadline (&self->poller, &self->relieve, s_end_relief, self);
+}
+
+static bool s_make (rp_server_t *self, const rp_server_options_t *options, int64_t now)
+{
+    self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = options->limits,
+      .seed = rp_clock_entropy (),
+      .instance = rp_clock_entropy (),
+      .version = RP_VERSION,
+      .now = now,
+      .history = options->history > 0});
+    errno = ENOMEM;
+    if (!self->core
+        || (options->history > 0
+            && !rp_history_begin (
+              &self->history, options->history, rp_dispatch_instance (self->core), now)))
+        return false;
+    return s_open_poller (self) && (self->context = rp_context_new ())
+           && s_open_listener (self, RP_LISTENER_OPEN, "");
+}
+
+/*  What the parts know of each other.  */
+static void s_join (rp_server_t *self, int64_t now)
+{
+    rp_watch_init (&self->watch, &self->connections, self->listeners, &self->log);
+    self->receive.connections = &self->connections;
+    self->receive.foreign = &self->foreign;
+    self->receive.pool = &self->pool;
+    self->receive.limits = &self->limits;
+    self->receive.log = &self->log;
+    self->admin = (rp_admin_t){.core = self->core,
+      .routes = &self->connections.routes,
+      .foreign = &self->foreign,
+      .pool = &self->pool,
+      .started = now};
+    rp_outbox_init (&self->outbox, self->listeners[0].socket, &self->connections.routes,
+      &self->pool, rp_history_journal (&self->history),
+      (size_t) self->limits.connection_backlog_bytes);
+    rp_outbox_serve_foreign (&self->outbox, &self->foreign, self->listeners);
 }
 
 rp_server_t *rp_server_new (const rp_server_options_t *options)
@@ -77,48 +157,29 @@ rp_server_t *rp_server_new (const rp_server_options_t *options)
     rp_server_t *self = calloc (1, sizeof *self);
     if (!self)
         return NULL;
-    self->polled[RP_POLL_COMMANDS].fd = self->alarm.descriptor = -1;
+    int64_t now = rp_clock_us ();
+    self->commands = self->poller.alarm.descriptor = -1;
+    self->signals = options->signals;
     self->limits = options->limits;
     self->history_path = options->history_path;
-    self->descriptor_limit = s_descriptor_limit ();
     self->pool.largest = S_SPARE_MESSAGES;
-    zmq_msg_init (&self->routing_id);
     rp_actions_init (&self->actions);
+    rp_receive_init (&self->receive);
     rp_log_init (&self->log, options->log, options->log_level);
-    rp_connections_init (&self->connections, rp_clock_entropy ());
+    rp_connections_init (
+      &self->connections, &(rp_connections_options_t){.seed = rp_clock_entropy (),
+                            .handshake = (int64_t) RP_SOCKET_HANDSHAKE_MS * 1000,
+                            .pending = (int64_t) options->limits.pending_timeout * 1000,
+                            .pending_free = options->limits.pending_connections});
     rp_foreign_init (&self->foreign, &self->pool, &self->limits, rp_clock_entropy ());
-    int64_t now = rp_clock_us ();
-    self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = options->limits,
-      .seed = rp_clock_entropy (),
-      .instance = rp_clock_entropy (),
-      .version = RP_VERSION,
-      .now = now,
-      .history = options->history > 0});
-    bool made = self->core
-                && (options->history <= 0
-                    || rp_history_begin (
-                      &self->history, options->history, rp_dispatch_instance (self->core), now));
-    if (!made || !s_open_sockets (self, options)) {
-        int error = made ? errno : ENOMEM;
+    bool made = s_make (self, options, now);
+    int error = errno;
+    s_join (self, now);
+    if (!made)
         rp_server_destroy (&self);
-        errno = error;
-        return NULL;
-    }
-    rp_pending_init (&self->pending, (int64_t) options->limits.pending_timeout * 1000,
-      options->limits.pending_connections);
-    rp_handshakes_init (&self->handshakes, (int64_t) RP_SOCKET_HANDSHAKE_MS * 1000);
-    rp_outbox_init (&self->outbox, self->listeners[0].socket, &self->connections, &self->pool,
-      (size_t) options->limits.connection_backlog_bytes);
-    rp_outbox_serve_foreign (&self->outbox, &self->foreign, self->listeners);
-    self->admin = (rp_admin_t){.core = self->core,
-      .connections = &self->connections,
-      .foreign = &self->foreign,
-      .pool = &self->pool,
-      .started = now};
+    errno = error;
     return self;
 }
-
-static void s_carry_out (rp_server_t *self, rp_sender_t *sender, int64_t now);
 
 void rp_server_destroy (rp_server_t **self_p)
 {
@@ -127,24 +188,21 @@ void rp_server_destroy (rp_server_t **self_p)
         return;
     *self_p = NULL;
     rp_dispatch_destroy (&self->core, &self->actions);
-    s_carry_out (self, &(rp_sender_t){.descriptor = -1}, 0);
+    s_carry_out (self, &(rp_sender_t){0}, 0);
     rp_actions_clear (&self->actions);
+    rp_receive_clear (&self->receive);
     rp_outbox_clear (&self->outbox);
-    rp_pending_clear (&self->pending);
-    rp_handshakes_clear (&self->handshakes);
-    rp_told_clear (&self->told);
     rp_foreign_clear (&self->foreign);
     rp_connections_clear (&self->connections);
     rp_message_pool_clear (&self->pool);
     rp_history_clear (&self->history);
-    zmq_msg_close (&self->routing_id);
+    rp_poller_clear (&self->poller);
     for (size_t index = 0; index < self->listener_count; index++)
         rp_listener_close (&self->listeners[index], RP_SERVER_LINGER_MS);
     while (self->context && zmq_ctx_term (self->context) != 0 && errno == EINTR)
         continue;
-    if (self->polled[RP_POLL_COMMANDS].fd >= 0)
-        close (self->polled[RP_POLL_COMMANDS].fd);
-    rp_alarm_close (&self->alarm);
+    if (self->commands >= 0)
+        close (self->commands);
     for (size_t index = 0; index < self->endpoint_count; index++)
         free (self->endpoints[index]);
     free (self->endpoints);
@@ -188,8 +246,7 @@ const char *rp_server_endpoint (const rp_server_t *self, size_t index)
 static void s_command (rp_server_t *self, uint64_t command)
 {
     // Fails only when commands without number were given and not read.
-    if (write (self->polled[RP_POLL_COMMANDS].fd, &command, sizeof command)
-        != (ssize_t) sizeof command)
+    if (write (self->commands, &command, sizeof command) != (ssize_t) sizeof command)
         return;
 }
 
@@ -207,14 +264,12 @@ void rp_server_stop (rp_server_t *self)
 
 /*  Errors of somebody without a session, who is not told to leave for them and may repeat them for
     ever. Returns how many there were, 0 if it need not be said.  */
-static uint64_t s_count_error (
-  rp_server_t *self, const rp_action_t *action, const rp_sender_t *sender)
+static uint64_t s_count_error (const rp_action_t *action, const rp_sender_t *sender)
 {
-    if (action->topic != RP_TOPIC_BAD || action->session.v || !sender->routing_id)
+    if (action->topic != RP_TOPIC_BAD || action->session.v || !sender->connection)
         return 1;
-    uint64_t reason = rp_hash_bytes (action->head.text, action->head.text_size, 0);
-    uint64_t cookie = sender->descriptor < 0 ? 0 : rp_connections_cookie (sender->descriptor);
-    return rp_told_count (&self->told, sender->descriptor, cookie, reason);
+    return rp_connection_count_error (
+      sender->connection, rp_hash_bytes (action->head.text, action->head.text_size, 0));
 }
 
 static void s_log (
@@ -222,29 +277,21 @@ static void s_log (
 {
     if (!rp_log_wants (&self->log, action->level))
         return;
-    uint64_t count = s_count_error (self, action, sender);
+    uint64_t count = s_count_error (action, sender);
     if (count == 0)
         return;
-    char buffer[RP_CONNECTIONS_TEXT_MAX], again[64] = "";
+    char buffer[RP_ADDRESS_TEXT_MAX], again[64] = "";
     if (count > 1)
         snprintf (again, sizeof again, " (%" PRIu64 " times so far)", count);
+    const rp_address_t unknown = {0};
     const char *source = NULL;
     if (action->session.v)
-        source = rp_connections_address (&self->connections, action->session, buffer);
+        source = rp_routes_address (&self->connections.routes, action->session, buffer);
     else if (sender->routing_id)
-        source = rp_connections_descriptor_address (sender->descriptor, buffer);
+        source =
+          rp_address_format (sender->connection ? &sender->connection->address : &unknown, buffer);
     rp_log_write (&self->log, action->level, action->topic, now, source, "%.*s%s",
       (int) action->head.text_size, action->head.text, again);
-}
-
-/*  Writes what has been told so far, before any of it is sent.  */
-static void s_write_history (rp_server_t *self, int64_t now)
-{
-    rp_history_flush (&self->history);
-    int error = rp_history_failure (&self->history);
-    if (error)
-        rp_log_write (&self->log, RP_LEVEL_ERROR, RP_TOPIC_BROKER, now, NULL,
-          "cannot write the history: %s; it ends here, the broker goes on", strerror (error));
 }
 
 static void s_answer (rp_server_t *self, const rp_action_t *action, int64_t now)
@@ -255,66 +302,81 @@ static void s_answer (rp_server_t *self, const rp_action_t *action, int64_t now)
         return; // its client waits until its deadline
     }
     rp_message_t *reply = rp_admin_answer (&self->admin, &action->head, &request, now);
-    if (rp_outbox_is_to_send (&self->outbox, action))
-        s_write_history (self, now);
     if (reply)
         rp_outbox_send (&self->outbox, action->session, &reply);
 }
 
-/*  Who gets a session is no pending connection any more, and who is forgotten becomes one, unless
-    his descriptor is another's by now.  */
-static void s_track_pending (
-  rp_server_t *self, const rp_action_t *action, const rp_sender_t *sender, int64_t now)
+/*  Out of memory leaves a session that nobody can reach; it ends by its silence.  */
+static void s_admit (rp_server_t *self, rp_session_id_t session, rp_sender_t *sender, int64_t now)
 {
-    if (action->kind == RP_ACTION_ADMIT) {
-        rp_pending_remove (&self->pending, sender->descriptor);
-        rp_handshakes_remove (&self->handshakes, sender->descriptor);
-        if (sender->descriptor < 0)
-            rp_handshakes_spoke (
-              &self->handshakes, rp_listener_of_key (sender->routing_id, sender->size), now);
-    }
-    if (action->kind != RP_ACTION_UNBIND)
+    if (!sender->routing_id
+        || !rp_connections_bind (&self->connections, session, sender->routing_id, sender->size,
+          sender->connection, sender->bundles, now))
         return;
-    int descriptor = rp_connections_descriptor (&self->connections, action->session);
-    if (rp_connections_by_descriptor (&self->connections, descriptor).v == action->session.v)
-        rp_pending_add (&self->pending, descriptor, now);
+    rp_routes_set_foreign (&self->connections.routes, session, sender->foreign);
+    sender->foreign = NULL;
 }
 
-static void s_pass_on (
+/*  What was said to a session before its end goes out first.  */
+static void s_end_session (rp_server_t *self, const rp_action_t *action, int64_t now)
+{
+    rp_unbind_t how = action->kind == RP_ACTION_ABORT ? RP_UNBIND_ABORT
+                      : action->keep                  ? RP_UNBIND_TOLD
+                                                      : RP_UNBIND_LEFT;
+    rp_outbox_empty (&self->outbox);
+    rp_foreign_session_t *foreign = rp_routes_foreign (&self->connections.routes, action->session);
+    if (foreign)
+        rp_foreign_end (&self->foreign, &foreign);
+    rp_connections_unbind (&self->connections, action->session, how, now);
+}
+
+static void s_carry_out_one (
   rp_server_t *self, const rp_action_t *action, rp_sender_t *sender, int64_t now)
 {
-    if (rp_outbox_is_to_send (&self->outbox, action))
-        s_write_history (self, now);
-    s_track_pending (self, action, sender, now);
-    rp_outbox_carry_out (&self->outbox, action, sender);
+    switch (action->kind) {
+        case RP_ACTION_ADMIT:
+            s_admit (self, action->session, sender, now);
+            break;
+        case RP_ACTION_SEND:
+            if (action->session.v)
+                rp_outbox_post (&self->outbox, action);
+            else
+                rp_outbox_answer (&self->outbox, action, sender);
+            break;
+        case RP_ACTION_UNBIND:
+        case RP_ACTION_ABORT:
+            s_end_session (self, action, now);
+            break;
+        case RP_ACTION_DROP:
+            rp_outbox_drop (&self->outbox, action->payload);
+            break;
+        case RP_ACTION_JOIN:
+            rp_outbox_join (&self->outbox, action->payload, action->other);
+            break;
+        case RP_ACTION_ADMIN:
+            s_answer (self, action, now);
+            break;
+        case RP_ACTION_LOG:
+            s_log (self, action, sender, now);
+            break;
+        case RP_ACTION_HISTORY:
+            if (rp_history_is_kept (&self->history))
+                rp_history_record (&self->history, now, action);
+            break;
+        case RP_ACTION_STOP:
+            self->ended = true;
+    }
 }
 
 static void s_carry_out (rp_server_t *self, rp_sender_t *sender, int64_t now)
 {
-    for (size_t index = 0; index < self->actions.count; index++) {
-        const rp_action_t *action = &self->actions.list[index];
-        switch (action->kind) {
-            case RP_ACTION_LOG:
-                s_log (self, action, sender, now);
-                break;
-            case RP_ACTION_ADMIN:
-                s_answer (self, action, now);
-                break;
-            case RP_ACTION_STOP:
-                self->ended = true;
-                break;
-            case RP_ACTION_HISTORY:
-                if (rp_history_is_kept (&self->history))
-                    rp_history_record (&self->history, now, action);
-                break;
-            default:
-                s_pass_on (self, action, sender, now);
-        }
-    }
+    for (size_t index = 0; index < self->actions.count; index++)
+        s_carry_out_one (self, &self->actions.list[index], sender, now);
     rp_actions_reset (&self->actions);
 }
 
-void rp_server_handle (rp_server_t *self, const rp_event_t *event, rp_sender_t *sender, int64_t now)
+/*  Gives an event of this sender's to the core, and does what it says.  */
+static void s_handle (rp_server_t *self, const rp_event_t *event, rp_sender_t *sender, int64_t now)
 {
     if (rp_history_is_kept (&self->history) && event->kind == RP_EVENT_MESSAGE)
         rp_history_message (&self->history, now, event->session, event->head);
@@ -325,175 +387,35 @@ void rp_server_handle (rp_server_t *self, const rp_event_t *event, rp_sender_t *
     s_carry_out (self, sender, now);
 }
 
-void rp_server_tell (rp_server_t *self, const rp_event_t *event, int64_t now)
+/*  Gives the core an event that nobody sent.  */
+static void s_tell (rp_server_t *self, const rp_event_t *event, int64_t now)
 {
-    rp_sender_t nobody = {.descriptor = -1};
-    rp_server_handle (self, event, &nobody, now);
+    s_handle (self, event, &(rp_sender_t){0}, now);
 }
 
-void rp_server_fail (rp_server_t *self, const char *what, int64_t now)
+/*  errno says why.  */
+static void s_fail (rp_server_t *self, const char *what, int64_t now)
 {
     rp_log_write (&self->log, RP_LEVEL_ERROR, RP_TOPIC_BROKER, now, NULL,
       "cannot %s: %s; the broker ends, start it again", what, zmq_strerror (errno));
     self->failed = self->ended = true;
 }
 
-/*  Sends what waits, and tells the core what could not be sent. True if there was something: then
-    the socket has to be asked again before it is waited for.  */
-static bool s_settle (rp_server_t *self, int64_t now)
-{
-    rp_event_t event;
-    s_write_history (self, now);
-    bool any = rp_outbox_flush (&self->outbox);
-    while (rp_outbox_next_event (&self->outbox, &event)) {
-        rp_server_tell (self, &event, now);
-        s_write_history (self, now);
-        rp_outbox_flush (&self->outbox);
-        any = true;
-    }
-    return any;
-}
+/*  ---- Commands and signals --------------------------------------------------------------------- */
 
-/*  Receives what has come through one listener. True if there may be more. A bundle counts for what
-    is in it, so that time passes for all.  */
-static bool s_receive_batch (rp_server_t *self, rp_listener_t *listener, int64_t *now)
+static void s_read_commands (void *arg, int64_t now)
 {
-    unsigned clock = 0;
-    for (self->taken = 0; self->taken < RP_SERVER_BATCH; self->taken++) {
-        if (self->taken >= clock) {
-            *now = rp_clock_us ();
-            clock = self->taken + RP_SERVER_CLOCK_EVERY;
-        }
-        if (!rp_server_receive (self, listener, *now))
-            return false;
-        if (rp_outbox_is_urgent (&self->outbox)) {
-            s_write_history (self, *now);
-            rp_outbox_empty (&self->outbox);
-        }
-    }
-    return true;
-}
-
-/*  ---- Everything else --------------------------------------------------------------------- */
-
-/*  Whoever speaks first has to: REP workers do not, and REQ clients when they like.  */
-static void s_accepted (rp_server_t *self, rp_listener_t *listener, int descriptor, int64_t now)
-{
-    if (listener->kind == RP_LISTENER_BACK)
-        rp_listener_came (listener, descriptor, now);
-    if (descriptor < self->descriptor_limit) {
-        rp_socket_accepted (descriptor);
-        rp_handshakes_add (&self->handshakes, descriptor, listener->number, now);
-        // What it said may have been read before the news that it came.
-        rp_session_id_t session = rp_connections_by_descriptor (&self->connections, descriptor);
-        if (listener->kind == RP_LISTENER_OPEN
-            && !rp_connections_stands (&self->connections, session))
-            rp_pending_add (&self->pending, descriptor, now);
-        return;
-    }
-    rp_connections_abort_descriptor (descriptor);
-    rp_log_write (&self->log, RP_LEVEL_WARNING, RP_TOPIC_REFUSED, now, NULL,
-      "a connection was cut: nearly all file descriptors are in use; raise LimitNOFILE or "
-      "ulimit -n");
-}
-
-/*  Which handshake failed is told by who goes next. Of old peers it is told whenever they go, long
-    after they were seen to be there.  */
-static void s_log_failure (rp_server_t *self, rp_listener_t *listener, int descriptor, int64_t now)
-{
-    int failure = listener->failure;
-    const char *address = rp_handshakes_address (&self->handshakes, descriptor);
-    listener->failure = 0;
-    if (!address)
-        return;
-    if (failure == 0) // which is how libzmq ends one with a frame that is too large, too
-        rp_log_write (&self->log, RP_LEVEL_DEBUG, RP_TOPIC_HANDSHAKE, now, address,
-          "its connection ended before it began a session");
-    else if (failure == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
-        rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_HANDSHAKE, now, address,
-          "cut: it does not speak ZeroMQ, or not as it should (libzmq's code 0x%x)",
-          (unsigned) listener->failure_value);
-    else if (failure == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
-        rp_log_write (&self->log, RP_LEVEL_WARNING, RP_TOPIC_HANDSHAKE, now, address,
-          "cut: its security handshake was refused (code %u)", (unsigned) listener->failure_value);
-    else
-        rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_HANDSHAKE, now, address,
-          "it closed its connection before the handshake was done, as health probes do");
-}
-
-static void s_disconnected (rp_server_t *self, rp_listener_t *listener, int descriptor, int64_t now)
-{
-    s_log_failure (self, listener, descriptor, now);
-    rp_handshakes_remove (&self->handshakes, descriptor);
-    if (listener->kind == RP_LISTENER_BACK) {
-        if (rp_listener_went (listener, descriptor, now))
-            rp_server_count_rep (self, listener, now);
-        return;
-    }
-    rp_pending_remove (&self->pending, descriptor);
-    rp_event_t event = {.kind = RP_EVENT_SUSPECT,
-      .session = rp_connections_by_descriptor (&self->connections, descriptor)};
-    rp_server_tell (self, &event, now);
-}
-
-static void s_monitored (
-  rp_server_t *self, rp_listener_t *listener, int event, uint32_t value, int64_t now)
-{
-    switch (event) {
-        case ZMQ_EVENT_ACCEPTED:
-            s_accepted (self, listener, (int) value, now);
-            break;
-        case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
-            if (listener->kind == RP_LISTENER_BACK && rp_listener_shook_hands (listener))
-                rp_server_count_rep (self, listener, now);
-            break;
-        case ZMQ_EVENT_DISCONNECTED:
-            s_disconnected (self, listener, (int) value, now);
-            break;
-        case ZMQ_EVENT_CLOSED:
-            if (listener->kind != RP_LISTENER_BACK)
-                s_disconnected (self, listener, (int) value, now);
-            break;
-        case ZMQ_EVENT_ACCEPT_FAILED:
-            rp_log_write (&self->log, RP_LEVEL_ERROR, RP_TOPIC_REFUSED, now, NULL,
-              "cannot accept a connection: %s", strerror ((int) value));
-            break;
-        default:
-            rp_listener_failed (listener);
-            listener->failure = event;
-            listener->failure_value = value;
-    }
-}
-
-/*  In batches too: while accept fails, libzmq reports it without a pause.  */
-void rp_server_read_monitor (rp_server_t *self, rp_listener_t *listener, int64_t now)
-{
-    listener->monitor_unread = true;
-    for (unsigned count = 0; count < RP_SERVER_BATCH; count++) {
-        uint32_t value;
-        int event = rp_socket_next_event (listener->monitor, &value);
-        if (event == 0) {
-            listener->monitor_unread = false;
-            return;
-        }
-        s_monitored (self, listener, event, value, now);
-    }
-}
-
-static void s_read_commands (rp_server_t *self, int64_t now)
-{
+    rp_server_t *self = arg;
     uint64_t commands;
-    if (read (self->polled[RP_POLL_COMMANDS].fd, &commands, sizeof commands)
-        != (ssize_t) sizeof commands)
+    if (read (self->commands, &commands, sizeof commands) != (ssize_t) sizeof commands)
         return;
     rp_event_kind_t kind = commands >= S_COMMAND_STOP ? RP_EVENT_STOP : RP_EVENT_DRAIN;
-    rp_server_tell (self, &(rp_event_t){.kind = kind}, now);
+    s_tell (self, &(rp_event_t){.kind = kind}, now);
 }
 
 /*  Whoever rotates the history has moved its file away.  */
 static void s_reopen_history (rp_server_t *self, int64_t now)
 {
-    s_write_history (self, now);
     bool kept = rp_history_is_kept (&self->history);
     if (rp_history_reopen (&self->history, self->history_path, now) == 0)
         rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_BROKER, now, NULL,
@@ -515,94 +437,41 @@ static void s_reload (rp_server_t *self, int64_t now)
       "SIGHUP: settings are read at the start only; restart the broker to change them");
 }
 
-static void s_read_signals (rp_server_t *self, int64_t now)
+static void s_read_signals (void *arg, int64_t now)
 {
+    rp_server_t *self = arg;
     struct signalfd_siginfo info;
-    while (read (self->polled[RP_POLL_SIGNALS].fd, &info, sizeof info) == (ssize_t) sizeof info) {
+    while (read (self->signals, &info, sizeof info) == (ssize_t) sizeof info) {
         if (info.ssi_signo == SIGHUP) {
             s_reload (self, now);
             continue;
         }
         rp_notify ("STOPPING=1");
         rp_event_kind_t kind = self->signal_count++ ? RP_EVENT_STOP : RP_EVENT_DRAIN;
-        rp_server_tell (self, &(rp_event_t){.kind = kind}, now);
+        s_tell (self, &(rp_event_t){.kind = kind}, now);
     }
 }
 
-/*  Cuts connections that nobody greeted on. Returns when to look again.  */
-static int64_t s_abort_pending (rp_server_t *self, int64_t now)
-{
-    int64_t next;
-    size_t count = rp_pending_tick (&self->pending, &self->connections, now, &next);
-    if (count > 0)
-        rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_REFUSED, now, NULL,
-          "%zu connections were cut: they began no session in time (limits pending_connections, "
-          "pending_timeout)",
-          count);
-    return next;
-}
+/*  ---- The loop ------------------------------------------------------------------------------ */
 
-static void s_cut_late (rp_server_t *self, const rp_handshake_end_t *end, int64_t now)
+/*  Receives what has come through one listener. True if there may be more. Each message of a bundle
+    counts, so that time passes for all.  */
+static bool s_receive_batch (rp_server_t *self, rp_listener_t *listener, int64_t *now)
 {
-    char buffer[RP_CONNECTIONS_TEXT_MAX];
-    rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_HANDSHAKE, now,
-      rp_connections_descriptor_address (end->descriptor, buffer),
-      "cut: it said nothing that ends a ZeroMQ handshake in %d ms", RP_SOCKET_HANDSHAKE_MS);
-    rp_connections_abort_socket (end->descriptor, end->cookie);
-}
-
-/*  Looks at connections that are new, and cuts those that are not ZeroMQ's, or too slow. Returns
-    when to look again.  */
-static int64_t s_look_at_handshakes (rp_server_t *self, int64_t now)
-{
-    int64_t next;
-    rp_handshake_end_t end;
-    while (rp_handshakes_look (&self->handshakes, now, &end, &next)) {
-        rp_listener_t *listener = &self->listeners[end.listener];
-        if (end.state == RP_HANDSHAKE_LATE)
-            s_cut_late (self, &end, now);
-        else if (listener->kind == RP_LISTENER_BACK
-                 && rp_listener_saw (listener, end.descriptor, end.state == RP_HANDSHAKE_OLD))
-            rp_server_count_rep (self, listener, now);
+    for (unsigned taken = 0; taken < RP_SERVER_BATCH && !self->ended; taken++) {
+        if (taken % RP_SERVER_CLOCK_EVERY == 0)
+            *now = rp_clock_us ();
+        rp_receive_result_t result = rp_receive_next (&self->receive, listener, *now);
+        if (result == RP_RECEIVE_NOTHING)
+            return false;
+        if (result == RP_RECEIVE_EVENT)
+            s_handle (self, &self->receive.event, &self->receive.sender, *now);
+        else if (result == RP_RECEIVE_FAILED)
+            s_fail (self, "receive", *now);
+        if (rp_outbox_is_urgent (&self->outbox))
+            rp_outbox_empty (&self->outbox);
     }
-    return next;
-}
-
-/*  True if a monitor may have more to tell, of which its descriptor says nothing.  */
-static bool s_is_unread (const rp_server_t *self)
-{
-    for (size_t index = 0; index < self->listener_count; index++)
-        if (self->listeners[index].monitor_unread)
-            return true;
-    return false;
-}
-
-/*  Waits for something to happen, at most until the time given. A libzmq socket's descriptor tells
-    only of what has come since the socket said that there is nothing more, so nobody may use the
-    socket between that and this.  */
-static void s_wait (rp_server_t *self, int64_t until)
-{
-    struct timespec near;
-    const struct timespec *timeout = rp_alarm_set (&self->alarm, until, &near);
-    nfds_t count = RP_POLL_LISTENERS + 2 * self->listener_count;
-    if (ppoll (self->polled, count, timeout, NULL) <= 0 && !s_is_unread (self))
-        return;
-    if (self->polled[RP_POLL_ALARM].revents)
-        rp_alarm_rang (&self->alarm);
-    int64_t now = rp_clock_us ();
-    for (size_t index = 0; index < self->listener_count; index++)
-        if (self->polled[RP_POLL_LISTENERS + 2 * index + 1].revents
-            || self->listeners[index].monitor_unread)
-            rp_server_read_monitor (self, &self->listeners[index], now);
-    if (self->polled[RP_POLL_COMMANDS].revents)
-        s_read_commands (self, now);
-    if (self->polled[RP_POLL_SIGNALS].revents)
-        s_read_signals (self, now);
-}
-
-static int64_t s_earlier (int64_t one, int64_t other)
-{
-    return one < other ? one : other;
+    return true;
 }
 
 /*  Receives from every listener. True if there may be more.  */
@@ -614,49 +483,130 @@ static bool s_receive_all (rp_server_t *self, int64_t *now)
     return more;
 }
 
-/*  How often it is looked who it is for whom most waits, while too much does, us.  */
+/*  Reads the monitors that have something to tell. True if one may have more, of which its descriptor
+    says nothing, or has told of REP workers, which is to be received.  */
+static bool s_read_monitors (rp_server_t *self, int64_t now)
+{
+    bool more = false;
+    for (size_t index = 0; index < self->listener_count; index++) {
+        rp_listener_t *listener = &self->listeners[index];
+        if (listener->monitor_unread)
+            rp_watch_read_monitor (&self->watch, listener, now);
+        more |= listener->monitor_unread || listener->recount;
+    }
+    return more;
+}
+
+/*  How often REP workers are counted although nothing was told of them, µs.  */
+#define S_REVIVE_US 1000000
+
+/*  A session of REP workers may end while they are connected (a DEALER that did not know them yet
+    takes nothing); they never speak first, so it is begun for them again.  */
+static void s_count_rep (void *arg, int64_t now)
+{
+    rp_server_t *self = arg;
+    for (size_t index = 0; index < self->listener_count; index++) {
+        rp_listener_t *listener = &self->listeners[index];
+        if (listener->kind == RP_LISTENER_BACK && listener->connected > 0
+            && !rp_dispatch_is_draining (self->core))
+            listener->recount = true;
+    }
+    rp_poller_set_deadline (&self->poller, &self->revive, now + S_REVIVE_US);
+}
+
+/*  How often to look for the client with the largest backlog while the total is over its limit,
+    µs.  */
 #define S_RELIEVE_US 10000
+
+static void s_end_relief (void *arg, int64_t now)
+{
+    (void) now;
+    ((rp_server_t *) arg)->relieved = false;
+}
 
 /*  What clients have not read is kept from those who ask. When it is half of what there may be,
     whoever has most of it is cut off.  */
 static void s_relieve (rp_server_t *self, int64_t now)
 {
     uint64_t most = self->limits.total_queue_bytes / 2;
-    if (rp_outbox_backlog (&self->outbox) <= most || now < self->relieved + S_RELIEVE_US)
+    if (rp_outbox_backlog (&self->outbox) <= most || self->relieved)
         return;
-    self->relieved = now;
+    self->relieved = true;
+    rp_poller_set_deadline (&self->poller, &self->relieve, now + S_RELIEVE_US);
     size_t total; // of those that have a session; what others left behind is about to be freed
     rp_event_t event = {.kind = RP_EVENT_UNSENT,
       .full = true,
-      .session = rp_connections_most_unread (&self->connections, &total)};
+      .session = rp_routes_most_unread (&self->connections.routes, &total)};
     if (total > most)
-        rp_server_tell (self, &event, now);
+        s_tell (self, &event, now);
 }
 
+/*  Tells the core of sessions that have lost their connection. What it says to find out waits until
+    the batch has been received: libzmq tells of a broken connection before it takes nothing more for
+    it.  */
+static void s_tell_lost (rp_server_t *self, int64_t now)
+{
+    rp_event_t event = {.kind = RP_EVENT_SUSPECT};
+    while (rp_connections_next_lost (&self->connections, &event.session))
+        s_tell (self, &event, now);
+}
+
+/*  Sends what waits, and tells the core what could not be sent. True if anything was sent: then the
+    socket has to be asked again before it is waited for.  */
+static bool s_settle (rp_server_t *self, int64_t now)
+{
+    rp_event_t event;
+    bool any = rp_outbox_flush (&self->outbox);
+    while (rp_outbox_next_event (&self->outbox, &event)) {
+        s_tell (self, &event, now);
+        rp_outbox_flush (&self->outbox);
+        any = true;
+    }
+    return any || rp_connections_have_lost (&self->connections);
+}
+
+/*  Does what is due. True if the core had something to do.  */
+static bool s_tick (rp_server_t *self, int64_t now)
+{
+    int64_t next = rp_dispatch_tick (self->core, now, &self->actions);
+    bool any = self->actions.count > 0;
+    s_carry_out (self, &(rp_sender_t){0}, now);
+    rp_poller_set_deadline (&self->poller, &self->tick, next);
+    rp_poller_set_deadline (&self->poller, &self->look, rp_watch_look (&self->watch, now));
+    if (rp_history_is_kept (&self->history))
+        rp_history_scrape (&self->history, now, rp_dispatch_stats (self->core));
+    return any;
+}
+
+static void s_tell_of_history (rp_server_t *self, int64_t now)
+{
+    int error = rp_history_failure (&self->history);
+    if (error)
+        rp_log_write (&self->log, RP_LEVEL_ERROR, RP_TOPIC_BROKER, now, NULL,
+          "cannot write the history: %s; it ends here, the broker goes on", strerror (error));
+}
+
+/*  A libzmq socket's descriptor tells only of what has come since the socket said that there is
+    nothing more, so nobody may use a socket between that and the wait.  */
 int rp_server_run (rp_server_t *self)
 {
-    rp_sender_t nobody = {.descriptor = -1};
+    s_count_rep (self, rp_clock_us ());
     while (!self->ended) {
-        int64_t now = 0;
+        int64_t now = rp_clock_us ();
+        bool busy = s_read_monitors (self, now);
+        s_tell_lost (self, now);
         rp_dispatch_set_backlog (self->core, rp_outbox_backlog (&self->outbox));
-        bool busy = s_receive_all (self, &now);
+        busy |= s_receive_all (self, &now);
         s_relieve (self, now);
-        int64_t revive = rp_server_revive_rep (self, now);
-        busy |= s_settle (self, now) || s_is_unread (self);
-        int64_t next = rp_dispatch_tick (self->core, now, &self->actions);
-        busy |= self->actions.count > 0;
-        s_carry_out (self, &nobody, now);
-        if (rp_history_is_kept (&self->history))
-            rp_history_scrape (&self->history, now, rp_dispatch_stats (self->core));
-        next = s_earlier (next, s_abort_pending (self, now));
-        next = s_earlier (next, revive);
-        next = s_earlier (next, s_look_at_handshakes (self, now));
+        busy |= s_settle (self, now);
+        busy |= s_tick (self, now);
+        s_tell_of_history (self, now);
         if (!self->ended)
-            s_wait (self, busy ? now : next);
+            rp_poller_wait (&self->poller, !busy);
     }
     if (rp_history_is_kept (&self->history) && !self->failed)
         rp_history_end (&self->history, rp_clock_us ());
-    s_write_history (self, rp_clock_us ());
     rp_outbox_flush (&self->outbox);
+    s_tell_of_history (self, rp_clock_us ());
     return self->failed ? -1 : 0;
 }

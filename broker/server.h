@@ -23,10 +23,6 @@
 #define RP_SERVER_CLOCK_EVERY 16u
 /*  How long the last replies and the BYEs may take to leave once the server has ended, ms.  */
 #define RP_SERVER_LINGER_MS 500
-/*  Frames over max_body by more than this are not even received: the connection is cut. Up to it
-    the peer is told why it was refused.  */
-#define RP_SERVER_SLACK (1024u * 1024u)
-
 typedef struct rp_server rp_server_t;
 
 typedef struct {

@@ -180,19 +180,18 @@ static json_t *s_services (const rp_admin_t *self, int64_t now)
 }
 
 typedef struct {
-    const rp_connections_t *connections;
+    const rp_routes_t *routes;
     json_t *workers;
 } s_add_worker_t;
 
 static void s_add_worker (const rp_worker_info_t *info, void *arg)
 {
     const s_add_worker_t *add = arg;
-    char address[RP_CONNECTIONS_TEXT_MAX];
+    char address[RP_ADDRESS_TEXT_MAX];
     json_t *worker = json_object ();
     s_set_text (worker, "name", info->name);
     s_set_text (worker, "service", info->service);
-    s_set_text (
-      worker, "address", rp_connections_address (add->connections, info->session, address));
+    s_set_text (worker, "address", rp_routes_address (add->routes, info->session, address));
     s_set_bool (worker, "draining", info->draining);
     s_set_number (worker, "window", info->window);
     s_set_number (worker, "running", info->running);
@@ -207,7 +206,7 @@ static void s_add_worker (const rp_worker_info_t *info, void *arg)
 
 static json_t *s_workers (const rp_admin_t *self, int64_t now)
 {
-    s_add_worker_t add = {.connections = self->connections, .workers = json_array ()};
+    s_add_worker_t add = {.routes = self->routes, .workers = json_array ()};
     rp_dispatch_each_worker (self->core, now, s_add_worker, &add);
     return json_pack ("{s:o}", "workers", add.workers);
 }

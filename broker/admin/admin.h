@@ -39,14 +39,14 @@
 
 #include "broker/core/dispatch.h"
 #include "broker/protocol/foreign.h"
-#include "broker/transport/connections.h"
+#include "broker/transport/routes.h"
 #include "common/io/message.h"
 #include "common/wire/head.h"
 
 /*  What there is to tell; owns none of it.  */
 typedef struct {
     const rp_dispatch_t *core;
-    const rp_connections_t *connections;
+    const rp_routes_t *routes;
     const rp_foreign_t *foreign;
     rp_message_pool_t *pool;
     char *const *endpoints;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/heap.h"
 #include "common/wire/head.h"
 #include "common/wire/headers.h"
 
@@ -43,11 +44,33 @@ int rp_history_open (const char *path)
     return descriptor;
 }
 
+static void s_flush (rp_history_t *self)
+{
+    size_t written = 0;
+    while (rp_history_is_kept (self) && written < self->used) {
+        ssize_t size = write (self->descriptor, self->buffer + written, self->used - written);
+        if (size > 0) {
+            written += (size_t) size;
+        }
+        else if (size == 0 || errno != EINTR) {
+            self->error = size == 0 ? ENOSPC : errno;
+            self->descriptor = 0;
+        }
+    }
+    self->used = 0;
+    self->journal.written = self->journal.appended;
+}
+
+static void s_write (rp_journal_t *journal)
+{
+    s_flush (RP_CONTAINER (journal, rp_history_t, journal));
+}
+
 /*  The beginning of a line: time, party, event.  */
 static void s_begin (rp_history_t *self, int64_t now, const char *event)
 {
     if (S_BUFFER - self->used < S_LINE_MAX)
-        rp_history_flush (self);
+        s_flush (self);
     self->used += (size_t) snprintf (self->buffer + self->used, S_BUFFER - self->used,
       "%" PRId64 "\t%s\t%s", now, self->party, event);
 }
@@ -81,12 +104,16 @@ static void s_status (rp_history_t *self, unsigned status)
 static void s_end_line (rp_history_t *self)
 {
     self->buffer[self->used++] = '\n';
+    self->journal.appended++;
 }
 
 bool rp_history_begin (rp_history_t *self, int descriptor, const char *instance, int64_t now)
 {
-    *self = (rp_history_t){
-      .descriptor = descriptor, .given = descriptor, .buffer = malloc (S_BUFFER), .scraped = now};
+    *self = (rp_history_t){.journal = {.write = s_write},
+      .descriptor = descriptor,
+      .given = descriptor,
+      .buffer = malloc (S_BUFFER),
+      .scraped = now};
     if (!self->buffer) {
         self->descriptor = 0;
         return false;
@@ -100,7 +127,7 @@ bool rp_history_begin (rp_history_t *self, int descriptor, const char *instance,
 
 int rp_history_reopen (rp_history_t *self, const char *path, int64_t now)
 {
-    rp_history_flush (self);
+    s_flush (self);
     int fresh = rp_history_open (path);
     if (fresh < 0)
         return -1;
@@ -122,7 +149,7 @@ void rp_history_end (rp_history_t *self, int64_t now)
 {
     s_begin (self, now, "end");
     s_end_line (self);
-    rp_history_flush (self);
+    s_flush (self);
 }
 
 void rp_history_clear (rp_history_t *self)
@@ -219,22 +246,6 @@ void rp_history_scrape (rp_history_t *self, int64_t now, const rp_stats_t *stats
     s_number (self, "running", stats->running);
     s_number (self, "late", stats->late_replies);
     s_end_line (self);
-}
-
-void rp_history_flush (rp_history_t *self)
-{
-    size_t written = 0;
-    while (rp_history_is_kept (self) && written < self->used) {
-        ssize_t size = write (self->descriptor, self->buffer + written, self->used - written);
-        if (size > 0) {
-            written += (size_t) size;
-        }
-        else if (size == 0 || errno != EINTR) {
-            self->error = size == 0 ? ENOSPC : errno;
-            self->descriptor = 0;
-        }
-    }
-    self->used = 0;
 }
 
 int rp_history_failure (rp_history_t *self)

@@ -5,8 +5,8 @@
     Source: docs/RELIABILITY.md, which describes the lines; tests/history/check.py holds them
     against the contract.
 
-    A line is written before what it tells of leaves the broker: the server writes out what is
-    buffered before it sends. So a broker that is killed leaves a history that is complete up to
+    A line is written before what it tells of leaves the broker: the outbox sees to that, for which
+    the history is a journal (broker/store/journal.h). So a broker that is killed leaves a history that is complete up to
     what others have seen of it; only its last line may be torn.
 
     Thread-safety: none.
@@ -21,11 +21,13 @@
 
 #include "broker/core/action.h"
 #include "broker/core/stats.h"
+#include "broker/store/journal.h"
 
 /*  The header whose value names a request through all histories.  */
 #define RP_HISTORY_HEADER "request-id"
 
 typedef struct {
+    rp_journal_t journal;
     int descriptor; /* not owned; 0 or less: no history is kept (any more) */
     int given;      /* the descriptor that the history began with */
     int error;      /* errno of the write that failed, until rp_history_failure has told */
@@ -70,8 +72,12 @@ void rp_history_record (rp_history_t *self, int64_t now, const rp_action_t *acti
 #define RP_HISTORY_SCRAPE_US 1000000
 void rp_history_scrape (rp_history_t *self, int64_t now, const rp_stats_t *stats);
 
-/*  Writes out what is buffered. If that fails, no history is kept any more.  */
-void rp_history_flush (rp_history_t *self);
+/*  The port through which the outbox has what is buffered written out. If that fails, no history is
+    kept any more.  */
+static inline rp_journal_t *rp_history_journal (rp_history_t *self)
+{
+    return &self->journal;
+}
 
 /*  errno of the write that ended the history, once; 0 if there is nothing to tell.  */
 int rp_history_failure (rp_history_t *self);

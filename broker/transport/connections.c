@@ -2,403 +2,179 @@
 
 #include "broker/transport/connections.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "broker/transport/listener.h"
 #include "common/base/grow.h"
-#include "common/base/table.h"
 
-/*  libzmq's own routing ids have 5 bytes; a peer that chose one, which the protocol forbids, may
-    have up to 255, and gets memory of its own for them. The broker may put a few bytes before
-    them.  */
-#define S_SHORT_ID 8u
-
-/*  An address in few bytes.  */
-typedef struct {
-    struct in6_addr ip; /* IPv4 as mapped into IPv6 */
-    in_port_t port;     /* network order */
-    sa_family_t family; /* AF_INET6, AF_UNIX or AF_UNSPEC */
-} s_address_t;
-
-struct rp_connection {
-    rp_session_id_t session;
-    uint64_t cookie; /* of the socket; 0: not known */
-    union {
-        uint8_t bytes[S_SHORT_ID];
-        uint8_t *heap; /* when size > S_SHORT_ID */
-    } routing_id;
-    int descriptor;
-    s_address_t address;
-    void *foreign;
-    rp_backlog_t *backlog;
-    uint32_t note;
-    uint16_t size; /* of the routing id; 0: not bound */
-    bool bundles;
-};
-
-void rp_connections_init (rp_connections_t *self, uint64_t seed)
+void rp_connections_init (rp_connections_t *self, const rp_connections_options_t *options)
 {
-    *self = (rp_connections_t){.seed = seed};
-    rp_index_init (&self->by_routing_id);
+    *self = (rp_connections_t){0};
+    rp_routes_init (&self->routes, options->seed);
+    rp_handshakes_init (&self->handshakes, options->handshake);
+    rp_pending_init (&self->pending, options->pending, options->pending_free);
 }
 
 void rp_connections_clear (rp_connections_t *self)
 {
-    for (size_t number = 0; number < self->entry_count; number++) {
-        rp_backlog_destroy (&self->entries[number].backlog);
-        if (self->entries[number].size > S_SHORT_ID)
-            free (self->entries[number].routing_id.heap);
-    }
-    free (self->entries);
+    for (size_t descriptor = 0; descriptor < self->descriptor_count; descriptor++)
+        if (self->by_descriptor[descriptor])
+            rp_connection_destroy (&self->by_descriptor[descriptor]);
     free (self->by_descriptor);
-    rp_index_clear (&self->by_routing_id);
-    rp_connections_init (self, self->seed);
+    free (self->lost);
+    rp_routes_clear (&self->routes);
+    self->by_descriptor = NULL;
+    self->lost = NULL;
+    self->descriptor_count = self->lost_count = self->lost_capacity = 0;
 }
 
-static const uint8_t *s_routing_id (const rp_connection_t *entry)
+rp_connection_t *rp_connections_at (const rp_connections_t *self, int descriptor)
 {
-    return entry->size > S_SHORT_ID ? entry->routing_id.heap : entry->routing_id.bytes;
+    bool known = descriptor >= 0 && (size_t) descriptor < self->descriptor_count;
+    return known ? self->by_descriptor[descriptor] : NULL;
 }
 
-/*  The entry of a session that is or was bound last under its number.  */
-static rp_connection_t *s_entry (const rp_connections_t *self, rp_session_id_t session)
+/*  Without memory the session is found out by its silence, or when something is sent to it.  */
+static void s_add_lost (rp_connections_t *self, rp_session_id_t session)
 {
-    uint32_t number = (uint32_t) session.v;
-    if (session.v == 0 || number >= self->entry_count
-        || self->entries[number].session.v != session.v)
+    rp_session_id_t *lost =
+      rp_grown (self->lost, &self->lost_capacity, self->lost_count, sizeof *lost);
+    if (!lost)
+        return;
+    self->lost = lost;
+    lost[self->lost_count++] = session;
+}
+
+bool rp_connections_next_lost (rp_connections_t *self, rp_session_id_t *session)
+{
+    while (self->lost_count > 0) {
+        *session = self->lost[--self->lost_count];
+        if (rp_routes_is_lost (&self->routes, *session)) // it may be over, or have moved, meanwhile
+            return true;
+    }
+    return false;
+}
+
+void rp_connections_close (rp_connections_t *self, rp_connection_t *connection)
+{
+    self->by_descriptor[connection->descriptor] = NULL;
+    (void) rp_handshakes_remove (connection);
+    rp_pending_remove (&self->pending, connection);
+    if (connection->session.v) {
+        rp_routes_lose_connection (&self->routes, connection->session);
+        s_add_lost (self, connection->session);
+    }
+    rp_connection_destroy (&connection);
+}
+
+/*  A new connection has this descriptor, so whichever had it before is gone.  */
+static rp_connection_t *s_open (rp_connections_t *self, int descriptor, uint8_t listener)
+{
+    rp_connection_t *before = rp_connections_at (self, descriptor);
+    if (before)
+        rp_connections_close (self, before);
+    rp_connection_t **grown =
+      rp_grown (self->by_descriptor, &self->descriptor_count, (size_t) descriptor, sizeof *grown);
+    if (!grown)
         return NULL;
-    return &self->entries[number];
+    self->by_descriptor = grown;
+    return grown[descriptor] = rp_connection_new (descriptor, listener);
 }
 
-static rp_connection_t *s_bound_entry (const rp_connections_t *self, rp_session_id_t session)
+rp_connection_t *rp_connections_accept (
+  rp_connections_t *self, int descriptor, uint8_t listener, bool speaks, int64_t now)
 {
-    rp_connection_t *entry = s_entry (self, session);
-    return entry && entry->size > 0 ? entry : NULL;
-}
-
-/*  Moves the entries, which is why the index holds their numbers and not their addresses.  */
-static bool s_make_room (rp_connections_t *self, uint32_t number, int descriptor)
-{
-    rp_connection_t *entries =
-      rp_grown (self->entries, &self->entry_count, number, sizeof *entries);
-    if (!entries)
-        return false;
-    self->entries = entries;
     if (descriptor < 0)
-        return true;
-    uint32_t *descriptors = rp_grown (
-      self->by_descriptor, &self->descriptor_count, (size_t) descriptor, sizeof *descriptors);
-    if (!descriptors)
-        return false;
-    self->by_descriptor = descriptors;
-    return true;
+        return NULL;
+    rp_connection_t *connection = rp_connections_at (self, descriptor);
+    if (!connection || connection->accepted)
+        connection = s_open (self, descriptor, listener);
+    if (!connection)
+        return NULL;
+    connection->accepted = true;
+    connection->accepted_at = now;
+    if (connection->cookie == 0) // it is gone, which the monitor is about to tell
+        return connection;
+    if (!connection->heard)
+        rp_handshakes_add (&self->handshakes, connection, now);
+    if (speaks && connection->session.v == 0)
+        rp_pending_add (&self->pending, connection, now);
+    return connection;
 }
 
-static uint32_t s_hash (const rp_connections_t *self, const void *routing_id, size_t size)
+rp_connection_t *rp_connections_hear (
+  rp_connections_t *self, int descriptor, uint8_t listener, bool *first)
 {
-    return (uint32_t) rp_hash_bytes (routing_id, size, self->seed);
+    *first = false;
+    if (descriptor < 0)
+        return NULL;
+    rp_connection_t *connection = rp_connections_at (self, descriptor);
+    uint64_t cookie = rp_connection_cookie (descriptor);
+    if (!connection || (cookie != 0 && cookie != connection->cookie))
+        connection = s_open (self, descriptor, listener);
+    if (!connection)
+        return NULL;
+    *first = !connection->heard;
+    connection->heard = true;
+    return connection;
 }
 
-uint64_t rp_connections_cookie (int descriptor)
+/*  A connection whose session goes on elsewhere, or is over, is pending again.  */
+static void s_leave (rp_connections_t *self, rp_session_id_t session, int64_t now)
 {
-    uint64_t cookie = 0;
-    socklen_t size = sizeof cookie;
-    return getsockopt (descriptor, SOL_SOCKET, SO_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+    rp_connection_t *connection = rp_routes_connection (&self->routes, session);
+    if (!connection || connection->session.v != session.v)
+        return;
+    connection->session = (rp_session_id_t){0};
+    if (connection->cookie != 0)
+        rp_pending_add (&self->pending, connection, now);
 }
 
-static s_address_t s_address (int descriptor)
+static void s_enter (rp_connections_t *self, rp_session_id_t session, rp_connection_t *connection)
 {
-    struct sockaddr_storage storage;
-    socklen_t size = sizeof storage;
-    s_address_t address = {.family = AF_UNSPEC};
-    if (getpeername (descriptor, (struct sockaddr *) &storage, &size) != 0)
-        return address;
-    if (storage.ss_family == AF_INET) {
-        const struct sockaddr_in *in = (const struct sockaddr_in *) &storage;
-        address.family = AF_INET6;
-        address.port = in->sin_port;
-        address.ip.s6_addr[10] = address.ip.s6_addr[11] = 0xff;
-        memcpy (&address.ip.s6_addr[12], &in->sin_addr, sizeof in->sin_addr);
+    if (connection->session.v) { // which can only be reached by another routing id
+        rp_routes_lose_connection (&self->routes, connection->session);
+        s_add_lost (self, connection->session);
     }
-    else if (storage.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *) &storage;
-        address.family = AF_INET6;
-        address.port = in->sin6_port;
-        address.ip = in->sin6_addr;
-    }
-    else {
-        address.family = storage.ss_family;
-    }
-    return address;
-}
-
-static const char *s_address_text (const s_address_t *address, char *buffer)
-{
-    char ip[INET6_ADDRSTRLEN] = "?";
-    if (address->family == AF_UNIX) {
-        snprintf (buffer, RP_CONNECTIONS_TEXT_MAX, "local");
-    }
-    else if (address->family != AF_INET6) {
-        snprintf (buffer, RP_CONNECTIONS_TEXT_MAX, "?");
-    }
-    else if (IN6_IS_ADDR_V4MAPPED (&address->ip)) {
-        inet_ntop (AF_INET, &address->ip.s6_addr[12], ip, sizeof ip);
-        snprintf (buffer, RP_CONNECTIONS_TEXT_MAX, "%s:%u", ip, ntohs (address->port));
-    }
-    else {
-        inet_ntop (AF_INET6, &address->ip, ip, sizeof ip);
-        snprintf (buffer, RP_CONNECTIONS_TEXT_MAX, "[%s]:%u", ip, ntohs (address->port));
-    }
-    return buffer;
-}
-
-static bool s_set_routing_id (rp_connection_t *entry, const void *routing_id, size_t size)
-{
-    if (size == 0 || size > UINT16_MAX)
-        return false;
-    if (size > S_SHORT_ID) {
-        entry->routing_id.heap = malloc (size);
-        if (!entry->routing_id.heap)
-            return false;
-        memcpy (entry->routing_id.heap, routing_id, size);
-    }
-    else {
-        memcpy (entry->routing_id.bytes, routing_id, size);
-    }
-    entry->size = (uint16_t) size;
-    return true;
-}
-
-/*  A descriptor for which there is room.  */
-static void s_connect (rp_connections_t *self, rp_connection_t *entry, int descriptor)
-{
-    entry->descriptor = descriptor;
-    if (descriptor >= 0)
-        self->by_descriptor[descriptor] = (uint32_t) entry->session.v + 1;
-    entry->cookie = rp_connections_cookie (descriptor);
-    entry->address = s_address (descriptor);
-}
-
-rp_session_id_t rp_connections_move (
-  rp_connections_t *self, rp_session_id_t session, int descriptor)
-{
-    rp_connection_t *entry = s_bound_entry (self, session);
-    if (!entry || !s_make_room (self, (uint32_t) session.v, descriptor))
-        return (rp_session_id_t){0};
-    entry = s_bound_entry (self, session);
-    if (entry->descriptor == descriptor) { // which may be another connection's by now
-        if (rp_connections_cookie (descriptor) != entry->cookie)
-            s_connect (self, entry, descriptor);
-        return (rp_session_id_t){0};
-    }
-    if (entry->descriptor >= 0
-        && self->by_descriptor[entry->descriptor] == (uint32_t) session.v + 1)
-        self->by_descriptor[entry->descriptor] = 0;
-    rp_session_id_t displaced = rp_connections_by_descriptor (self, descriptor);
-    s_connect (self, entry, descriptor);
-    return displaced;
+    connection->session = session;
+    (void) rp_handshakes_remove (connection);
+    rp_pending_remove (&self->pending, connection);
+    rp_routes_set_connection (&self->routes, session, connection);
 }
 
 bool rp_connections_bind (rp_connections_t *self,
   rp_session_id_t session,
   const void *routing_id,
   size_t size,
-  int descriptor,
+  rp_connection_t *connection,
   bool bundles,
-  rp_session_id_t *displaced)
+  int64_t now)
 {
-    uint32_t number = (uint32_t) session.v;
-    *displaced = (rp_session_id_t){0};
-    uint32_t hash = s_hash (self, routing_id, size);
-    if (!rp_index_reserve (&self->by_routing_id, hash) || !s_make_room (self, number, descriptor))
+    if (!rp_routes_add (&self->routes, session, routing_id, size, bundles))
         return false;
-    rp_connection_t *entry = &self->entries[number];
-    if (!s_set_routing_id (entry, routing_id, size))
-        return false;
-    (void) rp_index_insert (&self->by_routing_id, hash, number);
-    entry->session = session;
-    entry->bundles = bundles;
-    entry->note = 0;
-    entry->foreign = NULL;
-    *displaced = rp_connections_by_descriptor (self, descriptor);
-    s_connect (self, entry, descriptor);
+    if (connection)
+        s_enter (self, session, connection);
+    else
+        rp_handshakes_spoke (&self->handshakes, rp_listener_of_key (routing_id, size), now);
     return true;
 }
 
-void rp_connections_unbind (rp_connections_t *self, rp_session_id_t session)
+void rp_connections_unbind (
+  rp_connections_t *self, rp_session_id_t session, rp_unbind_t how, int64_t now)
 {
-    rp_connection_t *entry = s_bound_entry (self, session);
-    if (!entry)
+    const rp_connection_t *connection = rp_routes_connection (&self->routes, session);
+    bool unread = how == RP_UNBIND_LEFT && rp_routes_is_unread (&self->routes, session);
+    if (connection && (unread || how == RP_UNBIND_ABORT))
+        (void) rp_connection_abort (connection);
+    s_leave (self, session, now);
+    rp_routes_remove (&self->routes, session);
+}
+
+void rp_connections_move (
+  rp_connections_t *self, rp_session_id_t session, rp_connection_t *connection, int64_t now)
+{
+    if (connection->session.v == session.v)
         return;
-    uint32_t number = (uint32_t) session.v;
-    rp_index_remove (
-      &self->by_routing_id, s_hash (self, s_routing_id (entry), entry->size), number);
-    if (entry->descriptor >= 0 && self->by_descriptor[entry->descriptor] == number + 1)
-        self->by_descriptor[entry->descriptor] = 0;
-    if (entry->size > S_SHORT_ID)
-        free (entry->routing_id.heap);
-    rp_backlog_destroy (&entry->backlog);
-    entry->size = 0;
-}
-
-rp_session_id_t rp_connections_by_routing_id (
-  const rp_connections_t *self, const void *routing_id, size_t size)
-{
-    uint32_t hash = s_hash (self, routing_id, size);
-    rp_index_cursor_t cursor;
-    for (uint32_t number = rp_index_first (&self->by_routing_id, hash, &cursor);
-         number != RP_INDEX_NONE; number = rp_index_next (hash, &cursor)) {
-        const rp_connection_t *entry = &self->entries[number];
-        if (entry->size == size && memcmp (s_routing_id (entry), routing_id, size) == 0)
-            return entry->session;
-    }
-    return (rp_session_id_t){0};
-}
-
-rp_session_id_t rp_connections_by_descriptor (const rp_connections_t *self, int descriptor)
-{
-    if (descriptor < 0 || (size_t) descriptor >= self->descriptor_count
-        || self->by_descriptor[descriptor] == 0)
-        return (rp_session_id_t){0};
-    return self->entries[self->by_descriptor[descriptor] - 1].session;
-}
-
-bool rp_connections_is_bound (const rp_connections_t *self, rp_session_id_t session)
-{
-    return s_bound_entry (self, session) != NULL;
-}
-
-const void *rp_connections_routing_id (
-  const rp_connections_t *self, rp_session_id_t session, size_t *size)
-{
-    const rp_connection_t *entry = s_bound_entry (self, session);
-    if (!entry)
-        return NULL;
-    *size = entry->size;
-    return s_routing_id (entry);
-}
-
-bool rp_connections_bundles (const rp_connections_t *self, rp_session_id_t session)
-{
-    const rp_connection_t *entry = s_bound_entry (self, session);
-    return entry && entry->bundles;
-}
-
-void rp_connections_set_foreign (
-  const rp_connections_t *self, rp_session_id_t session, void *foreign)
-{
-    rp_connection_t *entry = s_bound_entry (self, session);
-    if (entry)
-        entry->foreign = foreign;
-}
-
-void *rp_connections_foreign (const rp_connections_t *self, rp_session_id_t session)
-{
-    const rp_connection_t *entry = s_bound_entry (self, session);
-    return entry ? entry->foreign : NULL;
-}
-
-bool rp_connections_stands (const rp_connections_t *self, rp_session_id_t session)
-{
-    const rp_connection_t *entry = s_bound_entry (self, session);
-    if (!entry || entry->descriptor < 0)
-        return entry != NULL;
-    // Without a cookie its connection was gone already when it was bound.
-    return entry->cookie != 0 && rp_connections_cookie (entry->descriptor) == entry->cookie;
-}
-
-uint32_t *rp_connections_mark (const rp_connections_t *self, rp_session_id_t session)
-{
-    rp_connection_t *entry = s_bound_entry (self, session);
-    return entry ? &entry->note : NULL;
-}
-
-bool rp_connections_is_unread (const rp_connections_t *self, rp_session_id_t session)
-{
-    const rp_connection_t *entry = s_bound_entry (self, session);
-    return entry && entry->backlog && rp_backlog_bytes (entry->backlog) > 0;
-}
-
-rp_session_id_t rp_connections_most_unread (const rp_connections_t *self, size_t *total)
-{
-    rp_session_id_t most = {0};
-    size_t largest = 0;
-    *total = 0;
-    for (uint32_t number = 0; number < self->entry_count; number++) {
-        const rp_connection_t *entry = &self->entries[number];
-        size_t bytes = entry->size && entry->backlog ? rp_backlog_bytes (entry->backlog) : 0;
-        *total += bytes;
-        if (bytes > largest) {
-            largest = bytes;
-            most = entry->session;
-        }
-    }
-    return most;
-}
-
-rp_backlog_t *rp_connections_backlog (
-  const rp_connections_t *self, rp_session_id_t session, rp_backlog_total_t *total)
-{
-    rp_connection_t *entry = s_bound_entry (self, session);
-    if (entry && !entry->backlog)
-        entry->backlog = rp_backlog_new (total);
-    return entry ? entry->backlog : NULL;
-}
-
-/*  cookie: not 0. Works on a copy of the descriptor, which keeps its socket whatever libzmq does
-    meanwhile. Where no descriptor is left for one, cutting matters more than the moment in which it
-    may be another's.  */
-static bool s_cut (int descriptor, uint64_t cookie)
-{
-    int copy = fcntl (descriptor, F_DUPFD_CLOEXEC, 0);
-    int one = copy < 0 ? descriptor : copy;
-    bool same = rp_connections_cookie (one) == cookie;
-    if (same)
-        shutdown (one, SHUT_RDWR);
-    if (copy >= 0)
-        close (copy);
-    return same;
-}
-
-bool rp_connections_abort_socket (int descriptor, uint64_t cookie)
-{
-    return cookie != 0 && s_cut (descriptor, cookie);
-}
-
-int rp_connections_descriptor (const rp_connections_t *self, rp_session_id_t session)
-{
-    const rp_connection_t *entry = s_bound_entry (self, session);
-    return entry ? entry->descriptor : -1;
-}
-
-void rp_connections_abort (const rp_connections_t *self, rp_session_id_t session)
-{
-    const rp_connection_t *entry = s_bound_entry (self, session);
-    if (entry && entry->cookie != 0)
-        s_cut (entry->descriptor, entry->cookie);
-}
-
-void rp_connections_abort_descriptor (int descriptor)
-{
-    shutdown (descriptor, SHUT_RDWR); // not of a copy, for which there may be no descriptor left
-}
-
-const char *rp_connections_address (
-  const rp_connections_t *self, rp_session_id_t session, char *buffer)
-{
-    static const s_address_t unknown = {.family = AF_UNSPEC};
-    const rp_connection_t *entry = s_entry (self, session);
-    return s_address_text (entry ? &entry->address : &unknown, buffer);
-}
-
-const char *rp_connections_descriptor_address (int descriptor, char *buffer)
-{
-    s_address_t address = s_address (descriptor);
-    return s_address_text (&address, buffer);
+    s_leave (self, session, now);
+    s_enter (self, session, connection);
 }

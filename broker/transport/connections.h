@@ -1,15 +1,17 @@
-/*  Who is where: sessions of the core on one side, routing ids and descriptors of libzmq on the
-    other.
+/*  Connections: all that the listeners have accepted, each from its accept to its end.
 
     SPDX-License-Identifier: MPL-2.0
 
-    A routing id comes with every message and is looked up by hash; a session's number (the slot in
-    its id, common/base/pool.h) indexes an array, and so does a descriptor. A descriptor is reused
-    as soon as libzmq has closed it, so a session is cut only if the kernel's cookie says that the
-    socket behind its descriptor is still the same.
+    A connection is made when a listener's monitor tells of it, or when a message comes over it that
+    was read before that. It ends in one place, when the monitor says that it is closed, or when
+    another one turns out to have its descriptor. In between it waits to be known: its handshake is
+    looked at, it is pending until it has a session, and again afterwards.
 
-    Cost: a lookup by routing id one hash and, nearly always, one comparison; 80 bytes per session.
-    Thread-safety: none.
+    A session whose connection has ended is not over: its peer may still have said something, and a
+    foreign peer may come back with the same routing id. So the core is told to find out, and asks
+    by rp_connections_next_lost.
+
+    Cost: 200 bytes per connection, 8 for each descriptor. Thread-safety: none.
 */
 
 #ifndef RP_CONNECTIONS_H
@@ -19,108 +21,80 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/base/index.h"
-#include "common/io/backlog.h"
-#include "common/wire/ids.h"
-
-/*  Large enough for any address as text, port included.  */
-#define RP_CONNECTIONS_TEXT_MAX 64u
-
-typedef struct rp_connection rp_connection_t;
+#include "broker/transport/connection.h"
+#include "broker/transport/handshakes.h"
+#include "broker/transport/pending.h"
+#include "broker/transport/routes.h"
 
 typedef struct {
-    rp_index_t by_routing_id; /* numbers of entries */
-    rp_connection_t *entries;
-    uint32_t *by_descriptor; /* number of the entry, plus 1; 0: none */
-    size_t entry_count;
+    rp_routes_t routes;
+    rp_connection_t **by_descriptor; /* NULL: none that is known */
     size_t descriptor_count;
-    uint64_t seed;
+    rp_handshakes_t handshakes;
+    rp_pending_t pending;
+    rp_session_id_t *lost; /* sessions whose connection has ended, lost_count of them */
+    size_t lost_count;
+    size_t lost_capacity;
 } rp_connections_t;
 
-/*  seed: secret, so that nobody can choose routing ids that collide.  */
-void rp_connections_init (rp_connections_t *self, uint64_t seed);
+typedef struct {
+    uint64_t seed;         /* for the routing ids, see rp_routes_init */
+    int64_t handshake;     /* how long a handshake may take, µs */
+    int64_t pending;       /* how long a connection may be pending, µs … */
+    uint64_t pending_free; /* … if more than so many are */
+} rp_connections_options_t;
+
+void rp_connections_init (rp_connections_t *self, const rp_connections_options_t *options);
 void rp_connections_clear (rp_connections_t *self);
 
-/*  Binds a session, whose number is not bound, to where it is. descriptor: of its connection, or
-    -1. bundles: it reads bundles. *displaced is a session that was on the same descriptor, whose
-    connection must therefore be gone, or nobody. False when out of memory, and nothing changed.  */
+/*  A listener has accepted a connection. speaks: its peer has to speak, so it is pending until then.
+    Returns it; NULL without memory: then it is left alone.  */
+rp_connection_t *rp_connections_accept (
+  rp_connections_t *self, int descriptor, uint8_t listener, bool speaks, int64_t now);
+
+/*  The connection that a message came over, which takes a system call to tell. *first: it is the
+    first one. NULL if the connection is not known (descriptor under 0), or without memory.  */
+rp_connection_t *rp_connections_hear (
+  rp_connections_t *self, int descriptor, uint8_t listener, bool *first);
+
+/*  The connection behind a descriptor of which a monitor tells, or NULL.  */
+rp_connection_t *rp_connections_at (const rp_connections_t *self, int descriptor);
+
+/*  A connection that rp_connections_at found is closed.  */
+void rp_connections_close (rp_connections_t *self, rp_connection_t *connection);
+
+/*  A session begins, which is reached by a routing id over a connection; NULL: not known, as of
+    peers older than ZMTP 3.0. False when out of memory, and nothing changed.  */
 bool rp_connections_bind (rp_connections_t *self,
   rp_session_id_t session,
   const void *routing_id,
   size_t size,
-  int descriptor,
+  rp_connection_t *connection,
   bool bundles,
-  rp_session_id_t *displaced);
+  int64_t now);
 
-/*  The session is over. Its address can still be told until its number is used again.  */
-void rp_connections_unbind (rp_connections_t *self, rp_session_id_t session);
+typedef enum {
+    RP_UNBIND_LEFT,  /* its peer left by itself: it is aborted if something was unread, which nobody
+                        would count if the peer greeted again on the same connection */
+    RP_UNBIND_TOLD,  /* its peer is told why, and may read that */
+    RP_UNBIND_ABORT, /* its connection is broken */
+} rp_unbind_t;
 
-/*  Whose routing id, or nobody.  */
-rp_session_id_t rp_connections_by_routing_id (
-  const rp_connections_t *self, const void *routing_id, size_t size);
+/*  A session is over. Its connection, if it still stands, is pending again.  */
+void rp_connections_unbind (
+  rp_connections_t *self, rp_session_id_t session, rp_unbind_t how, int64_t now);
 
-/*  Who was last bound on this descriptor, or nobody.  */
-rp_session_id_t rp_connections_by_descriptor (const rp_connections_t *self, int descriptor);
+/*  A session goes on over another connection: a peer that chose its routing id came back.  */
+void rp_connections_move (
+  rp_connections_t *self, rp_session_id_t session, rp_connection_t *connection, int64_t now);
 
-bool rp_connections_is_bound (const rp_connections_t *self, rp_session_id_t session);
+/*  Takes a session whose connection has ended. False if there is none.  */
+bool rp_connections_next_lost (rp_connections_t *self, rp_session_id_t *session);
 
-/*  The routing id of a session; NULL if it is not bound.  */
-const void *rp_connections_routing_id (
-  const rp_connections_t *self, rp_session_id_t session, size_t *size);
-
-/*  Whether a session reads bundles.  */
-bool rp_connections_bundles (const rp_connections_t *self, rp_session_id_t session);
-
-/*  A number that its user keeps for a bound session, 0 at first; NULL if it is not bound. Valid
-    until the next bind.  */
-uint32_t *rp_connections_mark (const rp_connections_t *self, rp_session_id_t session);
-
-/*  What waits for a bound session; begun with the first call. NULL if it is not bound, or when out
-    of memory.  */
-rp_backlog_t *rp_connections_backlog (
-  const rp_connections_t *self, rp_session_id_t session, rp_backlog_total_t *total);
-
-/*  True if something of what counts waits for a session to read it.  */
-bool rp_connections_is_unread (const rp_connections_t *self, rp_session_id_t session);
-
-/*  The session for which most waits, and what waits for all; 0 if nothing does. Looks at each of
-    them.  */
-rp_session_id_t rp_connections_most_unread (const rp_connections_t *self, size_t *total);
-
-/*  What its user keeps for a bound session that speaks another protocol; NULL at first, and if it
-    is not bound.  */
-void rp_connections_set_foreign (
-  const rp_connections_t *self, rp_session_id_t session, void *foreign);
-void *rp_connections_foreign (const rp_connections_t *self, rp_session_id_t session);
-
-/*  A bound session is on another connection now: a peer that chose its routing id came back.
-    Returns who was displaced, as rp_connections_bind, or nobody.  */
-rp_session_id_t rp_connections_move (
-  rp_connections_t *self, rp_session_id_t session, int descriptor);
-
-/*  True if the connection that a session is on still stands, as far as this side knows.  */
-bool rp_connections_stands (const rp_connections_t *self, rp_session_id_t session);
-
-/*  Breaks a session's connection, if it still has it.  */
-void rp_connections_abort (const rp_connections_t *self, rp_session_id_t session);
-
-/*  Writes the address that the session came from, "127.0.0.1:40312"; "local" for ipc, "?" if it is
-    not known. Returns buffer, of RP_CONNECTIONS_TEXT_MAX bytes.  */
-const char *rp_connections_address (
-  const rp_connections_t *self, rp_session_id_t session, char *buffer);
-
-/*  The same for whoever is connected on a descriptor.  */
-const char *rp_connections_descriptor_address (int descriptor, char *buffer);
-
-/*  Breaks the connection on a descriptor, whoever has it.  */
-void rp_connections_abort_descriptor (int descriptor);
-
-/*  The descriptor of a session's connection, or -1.  */
-int rp_connections_descriptor (const rp_connections_t *self, rp_session_id_t session);
-
-/*  The kernel's cookie of the socket behind a descriptor, 0 if there is none; and breaks a
-    connection if the socket is still the one with this cookie. False if it is not.  */
-uint64_t rp_connections_cookie (int descriptor);
-bool rp_connections_abort_socket (int descriptor, uint64_t cookie);
+/*  True if rp_connections_next_lost may have one.  */
+static inline bool rp_connections_have_lost (const rp_connections_t *self)
+{
+    return self->lost_count > 0;
+}
 
 #endif

@@ -2,10 +2,6 @@
 
 #include "broker/transport/handshakes.h"
 
-#include <stdlib.h>
-
-#include "broker/transport/connections.h"
-#include "common/base/grow.h"
 #include "common/base/heap.h"
 
 /*  Bytes that libzmq 4.3.4 has sent to a peer: the signature; the version, once it has a signature;
@@ -20,16 +16,6 @@
 #define S_FROM_1 2u
 #define S_FROM_2 14u
 #define S_FROM_3 (64u + 27u)
-
-struct rp_handshake {
-    rp_list_node_t node;
-    int64_t look;
-    int64_t until;
-    uint64_t cookie; /* of the socket behind the descriptor */
-    int descriptor;
-    uint8_t listener;
-    char address[RP_CONNECTIONS_TEXT_MAX];
-};
 
 rp_handshake_state_t rp_handshake_state (const rp_traffic_t *traffic)
 {
@@ -60,102 +46,59 @@ void rp_handshakes_spoke (rp_handshakes_t *self, uint8_t listener, int64_t now)
     self->spoke[listener] = now;
 }
 
-static rp_handshake_t *s_first (const rp_handshakes_t *self)
+void rp_handshakes_add (rp_handshakes_t *self, rp_connection_t *connection, int64_t now)
 {
-    rp_list_node_t *node = rp_list_first (&self->line);
-    return node ? RP_CONTAINER (node, rp_handshake_t, node) : NULL;
+    (void) rp_handshakes_remove (connection);
+    connection->look = now + RP_HANDSHAKES_LOOK_US;
+    connection->handshake_until = now + self->patience;
+    rp_list_append (&self->line, &connection->handshake_node);
 }
 
-void rp_handshakes_clear (rp_handshakes_t *self)
+bool rp_handshakes_has (const rp_connection_t *connection)
 {
-    for (rp_handshake_t *one; (one = s_first (self));)
-        rp_handshakes_remove (self, one->descriptor);
-    free (self->by_descriptor);
-    rp_handshakes_init (self, self->patience);
+    return connection->handshake_node.next != NULL;
 }
 
-void rp_handshakes_add (rp_handshakes_t *self, int descriptor, uint8_t listener, int64_t now)
+bool rp_handshakes_remove (rp_connection_t *connection)
 {
-    if (descriptor < 0)
-        return;
-    rp_handshake_t **grown =
-      rp_grown (self->by_descriptor, &self->descriptor_count, (size_t) descriptor, sizeof *grown);
-    if (!grown)
-        return;
-    self->by_descriptor = grown;
-    rp_handshakes_remove (self, descriptor);
-    rp_handshake_t *one = malloc (sizeof *one);
-    if (!one)
-        return;
-    *one = (rp_handshake_t){.look = now + RP_HANDSHAKES_LOOK_US,
-      .until = now + self->patience,
-      .cookie = rp_connections_cookie (descriptor), // 0: it is gone, which libzmq will tell
-      .descriptor = descriptor,
-      .listener = listener};
-    rp_connections_descriptor_address (descriptor, one->address);
-    rp_list_append (&self->line, &one->node);
-    self->by_descriptor[descriptor] = one;
-}
-
-const char *rp_handshakes_address (const rp_handshakes_t *self, int descriptor)
-{
-    bool known = descriptor >= 0 && (size_t) descriptor < self->descriptor_count
-                 && self->by_descriptor[descriptor];
-    return known ? self->by_descriptor[descriptor]->address : NULL;
-}
-
-bool rp_handshakes_remove (rp_handshakes_t *self, int descriptor)
-{
-    if (descriptor < 0 || (size_t) descriptor >= self->descriptor_count)
+    if (!rp_handshakes_has (connection))
         return false;
-    rp_handshake_t *one = self->by_descriptor[descriptor];
-    if (!one)
-        return false;
-    rp_list_remove (&one->node);
-    free (one);
-    self->by_descriptor[descriptor] = NULL;
+    rp_list_remove (&connection->handshake_node);
     return true;
 }
 
-/*  True if it is to be looked at again. Of one that is gone, or cannot be seen, nothing is
-    known.  */
-static bool s_is_open (
-  const rp_handshakes_t *self, const rp_handshake_t *one, int64_t now, rp_handshake_state_t *state)
+/*  A connection that is gone, or cannot be seen, counts as done: nothing is known of it.  */
+static rp_handshake_state_t s_state (
+  const rp_handshakes_t *self, const rp_connection_t *connection, int64_t now)
 {
     rp_traffic_t traffic;
-    *state = RP_HANDSHAKE_DONE;
-    if (rp_connections_cookie (one->descriptor) == one->cookie
-        && rp_socket_traffic (one->descriptor, &traffic))
-        *state = rp_handshake_state (&traffic);
-    if (*state == RP_HANDSHAKE_NOISE && self->spoke[one->listener] >= one->until - self->patience)
-        *state = RP_HANDSHAKE_DONE;
-    if (*state != RP_HANDSHAKE_OPEN && *state != RP_HANDSHAKE_NOISE)
-        return false;
-    if (now < one->until)
-        return true;
-    *state = RP_HANDSHAKE_LATE;
-    return false;
+    if (connection->heard || !rp_connection_stands (connection)
+        || !rp_socket_traffic (connection->descriptor, &traffic))
+        return RP_HANDSHAKE_DONE;
+    rp_handshake_state_t state = rp_handshake_state (&traffic);
+    if (state == RP_HANDSHAKE_NOISE
+        && self->spoke[connection->listener] >= connection->handshake_until - self->patience)
+        return RP_HANDSHAKE_DONE;
+    bool open = state == RP_HANDSHAKE_OPEN || state == RP_HANDSHAKE_NOISE;
+    return open && now >= connection->handshake_until ? RP_HANDSHAKE_LATE : state;
 }
 
-bool rp_handshakes_look (rp_handshakes_t *self, int64_t now, rp_handshake_end_t *end, int64_t *next)
+rp_connection_t *rp_handshakes_look (
+  rp_handshakes_t *self, int64_t now, rp_handshake_state_t *state, int64_t *next)
 {
-    rp_handshake_t *one;
     *next = INT64_MAX;
-    while ((one = s_first (self))) {
-        if (one->look > now) {
-            *next = one->look;
-            return false;
+    for (rp_list_node_t *node; (node = rp_list_first (&self->line));) {
+        rp_connection_t *connection = RP_CONTAINER (node, rp_connection_t, handshake_node);
+        if (connection->look > now) {
+            *next = connection->look;
+            return NULL;
         }
-        if (!s_is_open (self, one, now, &end->state)) {
-            end->descriptor = one->descriptor;
-            end->cookie = one->cookie;
-            end->listener = one->listener;
-            rp_handshakes_remove (self, one->descriptor);
-            return true;
-        }
-        one->look = now + RP_HANDSHAKES_LOOK_US;
-        rp_list_remove (&one->node);
-        rp_list_append (&self->line, &one->node);
+        *state = s_state (self, connection, now);
+        (void) rp_handshakes_remove (connection);
+        if (*state != RP_HANDSHAKE_OPEN && *state != RP_HANDSHAKE_NOISE)
+            return connection;
+        connection->look = now + RP_HANDSHAKES_LOOK_US;
+        rp_list_append (&self->line, &connection->handshake_node);
     }
-    return false;
+    return NULL;
 }

@@ -12,8 +12,7 @@
     Only for connections without a security mechanism: with one, a handshake has more bytes than
     these, and libzmq's timer is right, since no old peer gets in.
 
-    Cost: 112 bytes per connection for its first seconds, 8 for each descriptor. Thread-safety:
-    none.
+    Thread-safety: none.
 */
 
 #ifndef RP_HANDSHAKES_H
@@ -23,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/transport/connection.h"
 #include "broker/transport/listener.h"
 #include "common/base/list.h"
 #include "common/io/socket.h"
@@ -41,45 +41,32 @@ typedef enum {
 /*  What the bytes of a connection say.  */
 rp_handshake_state_t rp_handshake_state (const rp_traffic_t *traffic);
 
-typedef struct rp_handshake rp_handshake_t;
-
 typedef struct {
     rp_list_t line; /* in the order of the next look */
-    rp_handshake_t **by_descriptor;
-    size_t descriptor_count;
     int64_t
       spoke[RP_LISTENERS_MAX]; /* when a session began of which the connection is not known, µs */
     int64_t patience;          /* µs */
 } rp_handshakes_t;
 
-/*  One that is in the line no more.  */
-typedef struct {
-    int descriptor;
-    uint64_t cookie;
-    uint8_t listener;
-    rp_handshake_state_t state;
-} rp_handshake_end_t;
-
 void rp_handshakes_init (rp_handshakes_t *self, int64_t patience);
-void rp_handshakes_clear (rp_handshakes_t *self);
 
-/*  A connection came. Without memory it is left alone.  */
-void rp_handshakes_add (rp_handshakes_t *self, int descriptor, uint8_t listener, int64_t now);
+/*  A connection came.  */
+void rp_handshakes_add (rp_handshakes_t *self, rp_connection_t *connection, int64_t now);
 
-/*  Where a connection in the line came from, "?" if it was gone at once; NULL if it is not in the
-    line.  */
-const char *rp_handshakes_address (const rp_handshakes_t *self, int descriptor);
+/*  True if a connection is in the line.  */
+bool rp_handshakes_has (const rp_connection_t *connection);
 
 /*  A connection has spoken, or is gone. False if it is not in the line.  */
-bool rp_handshakes_remove (rp_handshakes_t *self, int descriptor);
+bool rp_handshakes_remove (rp_connection_t *connection);
 
 /*  A session began of which libzmq does not tell the connection, as of all peers older than ZMTP
     3.0. What came before it and looks like noise may be its connection, and is left alone.  */
 void rp_handshakes_spoke (rp_handshakes_t *self, uint8_t listener, int64_t now);
 
-/*  Looks at those whose turn it is, until one is done, or late. False if there is none (any more);
-    *next is when to call again then (INT64_MAX: when one was added).  */
-bool rp_handshakes_look (
-  rp_handshakes_t *self, int64_t now, rp_handshake_end_t *end, int64_t *next);
+/*  Looks at those whose turn it is, until one is done, or late: it is in the line no more, and
+    *state says which. NULL if there is none (any more); *next is when to call again then
+    (INT64_MAX: when one was added).  */
+rp_connection_t *rp_handshakes_look (
+  rp_handshakes_t *self, int64_t now, rp_handshake_state_t *state, int64_t *next);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include "broker/transport/listener.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <zmq.h>
@@ -39,10 +38,7 @@ void rp_listener_close (rp_listener_t *self, int linger_ms)
     if (self->socket)
         zmq_setsockopt (self->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
     rp_socket_close (self->socket, self->monitor);
-    free (self->undecided);
     self->socket = self->monitor = NULL;
-    self->undecided = NULL;
-    self->undecided_count = self->undecided_capacity = self->ready = 0;
 }
 
 static int s_descriptor (void *socket)
@@ -64,29 +60,40 @@ int rp_listener_monitor_descriptor (const rp_listener_t *self)
 
 /*  ---- REP peers ------------------------------------------------------------------------------ */
 
-void rp_listener_came (rp_listener_t *self, int descriptor, int64_t now)
+/*  When all that are undecided are ready, none is undecided: a new round begins.  */
+static void s_begin_round (rp_listener_t *self)
 {
-    if (self->undecided_count == self->undecided_capacity) {
-        uint32_t capacity = self->undecided_capacity ? self->undecided_capacity * 2 : 16;
-        rp_newcomer_t *grown = realloc (self->undecided, capacity * sizeof *grown);
-        if (!grown)
-            return; // it does not count
-        self->undecided = grown;
-        self->undecided_capacity = capacity;
-    }
-    self->undecided[self->undecided_count++] = (rp_newcomer_t){
-      .descriptor = descriptor, .until = now + (int64_t) RP_SOCKET_HANDSHAKE_MS * 1000};
+    if (self->ready != self->undecided)
+        return;
+    self->ready = self->undecided = 0;
+    self->round++;
+}
+
+static bool s_is_undecided (const rp_listener_t *self, const rp_connection_t *connection)
+{
+    return self->undecided > 0 && connection->undecided == self->round;
+}
+
+static void s_decide (rp_listener_t *self, rp_connection_t *connection)
+{
+    connection->undecided = self->round - 1;
+    self->undecided--;
+}
+
+void rp_listener_came (rp_listener_t *self, rp_connection_t *connection)
+{
+    connection->undecided = self->round;
+    self->undecided++;
 }
 
 bool rp_listener_shook_hands (rp_listener_t *self)
 {
-    bool counts = self->ready < self->undecided_count; // if not, one who went before had counted
+    bool counts = self->ready < self->undecided; // if not, one who went before had counted
     if (counts) {
         self->connected++;
         self->ready++;
     }
-    if (self->ready == self->undecided_count)
-        self->ready = self->undecided_count = 0;
+    s_begin_round (self);
     return counts;
 }
 
@@ -95,43 +102,32 @@ void rp_listener_failed (rp_listener_t *self)
     self->failed = true;
 }
 
-/*  Takes out one of whom it was not known whether it counted. False if it did not, as far as can be
+bool rp_listener_saw (rp_listener_t *self, rp_connection_t *connection, bool old)
+{
+    if (!s_is_undecided (self, connection) || (!old && self->ready > 0))
+        return false;
+    s_decide (self, connection);
+    self->connected++;
+    s_begin_round (self);
+    return true;
+}
+
+/*  Takes out one of which it was not known whether it counted. False if it did not, as far as can be
     seen: if it went at once and others are not known either, it was of the wrong type. Should that
     be wrong, there is one too many until another of them goes or its handshake is done.  */
-static bool s_decide (rp_listener_t *self, uint32_t index, int64_t now)
+static bool s_take_out (rp_listener_t *self, rp_connection_t *connection, int64_t now)
 {
-    bool at_once = now < self->undecided[index].until;
-    self->undecided[index] = self->undecided[--self->undecided_count];
+    bool at_once = now < connection->accepted_at + (int64_t) RP_SOCKET_HANDSHAKE_MS * 1000;
+    s_decide (self, connection);
     bool counted = self->ready > 0 && !at_once && !self->failed;
-    counted |= self->ready > self->undecided_count; // of those who are left, not all can be
+    counted |= self->ready > self->undecided; // of those who are left, not all can be
     self->ready -= counted;
     return counted;
 }
 
-static uint32_t s_find (const rp_listener_t *self, int descriptor)
+bool rp_listener_went (rp_listener_t *self, rp_connection_t *connection, int64_t now)
 {
-    uint32_t index = 0;
-    while (index < self->undecided_count && self->undecided[index].descriptor != descriptor)
-        index++;
-    return index;
-}
-
-bool rp_listener_saw (rp_listener_t *self, int descriptor, bool old)
-{
-    uint32_t index = s_find (self, descriptor);
-    if (index == self->undecided_count || (!old && self->ready > 0))
-        return false;
-    self->undecided[index] = self->undecided[--self->undecided_count];
-    self->connected++;
-    if (self->ready == self->undecided_count)
-        self->ready = self->undecided_count = 0;
-    return true;
-}
-
-bool rp_listener_went (rp_listener_t *self, int descriptor, int64_t now)
-{
-    uint32_t index = s_find (self, descriptor);
-    bool counted = index == self->undecided_count || s_decide (self, index, now);
+    bool counted = !s_is_undecided (self, connection) || s_take_out (self, connection, now);
     self->failed = false;
     counted &= self->connected > 0;
     self->connected -= counted;

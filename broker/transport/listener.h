@@ -14,7 +14,7 @@
 
     How many REP workers are connected is known from what the monitor of their listener tells. It
     does not say whose handshake was done, and of a peer of the wrong type only that it came and
-    went; so a listener keeps the descriptors of those of whom it is not known. Of peers older than
+    went; so connections are undecided until as many handshakes were told of as there are undecided ones. Of peers older than
     ZMTP 3.0 it tells nothing: they count once somebody has looked at their connections
     (broker/transport/handshakes.h).
 
@@ -28,6 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/transport/connection.h"
 #include "common/wire/head.h"
 #include "common/wire/ids.h"
 
@@ -38,26 +39,20 @@ typedef enum { RP_LISTENER_OPEN, RP_LISTENER_FRONT, RP_LISTENER_BACK } rp_listen
 #define RP_LISTENER_PREFIX 8u
 #define RP_LISTENER_KEY_MAX (RP_LISTENER_PREFIX + 255u)
 
-/*  A connection of which it is not known whether its handshake was done.  */
-typedef struct {
-    int descriptor;
-    int64_t until; /* µs: by then it is done, or the connection is gone */
-} rp_newcomer_t;
-
 typedef struct {
     rp_listener_kind_t kind;
     uint8_t number;
     bool monitor_unread; /* its descriptor tells nothing until it has been read to its end */
+    bool recount; /* RP_LISTENER_BACK: its REP workers may be more or fewer, or have no session */
     void *socket;
     void *monitor;
     char service[RP_WIRE_NAME_MAX + 1]; /* of a plain one; "" for listener 0 */
     uint32_t connected;                 /* RP_LISTENER_BACK: REP peers, whose handshake is done */
-    int64_t looked;           /* RP_LISTENER_BACK: when it was last seen to that they have one */
-    rp_newcomer_t *undecided; /* RP_LISTENER_BACK: `ready` of them are among the connected */
-    uint32_t undecided_count;
-    uint32_t undecided_capacity;
-    uint32_t ready;
-    int failure; /* what the monitor told of the handshake of the one who goes next, or 0 */
+    int64_t looked;     /* RP_LISTENER_BACK: when it was last seen to that they have one */
+    uint32_t undecided; /* RP_LISTENER_BACK: of so many it is not known whether … */
+    uint32_t ready;     /* … their handshake is done; of so many of these it is */
+    uint32_t round;     /* the undecided are those that came in this one */
+    int failure;        /* what the monitor told of the handshake of the one who goes next, or 0 */
     uint32_t failure_value; /* its errno or code */
     bool failed;            /* RP_LISTENER_BACK: a handshake, of the one who goes next */
 } rp_listener_t;
@@ -79,15 +74,15 @@ int rp_listener_monitor_descriptor (const rp_listener_t *self);
 
 /*  What the monitor of RP_LISTENER_BACK tells: somebody came, somebody's handshake was done, or
     failed, somebody went. They keep `connected`; false if it stays as it is. now: µs.  */
-void rp_listener_came (rp_listener_t *self, int descriptor, int64_t now);
+void rp_listener_came (rp_listener_t *self, rp_connection_t *connection);
 bool rp_listener_shook_hands (rp_listener_t *self);
 void rp_listener_failed (rp_listener_t *self);
+bool rp_listener_went (rp_listener_t *self, rp_connection_t *connection, int64_t now);
 
 /*  Somebody has looked at a connection: its handshake is done. old: certainly of a peer older than
     ZMTP 3.0. Otherwise it is one if no handshake was told of that might be its. False if it does
     not count.  */
-bool rp_listener_saw (rp_listener_t *self, int descriptor, bool old);
-bool rp_listener_went (rp_listener_t *self, int descriptor, int64_t now);
+bool rp_listener_saw (rp_listener_t *self, rp_connection_t *connection, bool old);
 
 /*  The key of a routing id, whose size becomes the key's: the routing id itself, or in buffer.
     RP_LISTENER_BACK has one key only, of an empty routing id.  */

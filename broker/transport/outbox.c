@@ -12,12 +12,13 @@
 
 void rp_outbox_init (rp_outbox_t *self,
   void *router,
-  rp_connections_t *connections,
+  rp_routes_t *routes,
   rp_message_pool_t *pool,
+  rp_journal_t *journal,
   size_t backlog)
 {
     *self = (rp_outbox_t){
-      .router = router, .connections = connections, .pool = pool, .backlog_max = backlog};
+      .router = router, .routes = routes, .pool = pool, .journal = journal, .backlog_max = backlog};
 }
 
 void rp_outbox_serve_foreign (rp_outbox_t *self, rp_foreign_t *foreign, rp_listener_t *listeners)
@@ -45,7 +46,7 @@ void rp_outbox_keep (rp_outbox_t *self, const rp_head_t *head, rp_payload_t **pa
     rp_message_destroy (self->pool, &message);
 }
 
-static void s_drop (rp_outbox_t *self, rp_payload_t *payload)
+void rp_outbox_drop (rp_outbox_t *self, rp_payload_t *payload)
 {
     rp_compact_body_t *compact = s_compact (payload);
     rp_message_t *message = compact ? NULL : rp_outbox_message (payload);
@@ -56,7 +57,7 @@ static void s_drop (rp_outbox_t *self, rp_payload_t *payload)
 void rp_outbox_clear (rp_outbox_t *self)
 {
     while (self->event_first < self->event_count)
-        s_drop (self, self->events[self->event_first++].payload);
+        rp_outbox_drop (self, self->events[self->event_first++].payload);
     for (size_t index = 0; index < self->waiting_count; index++)
         rp_message_destroy (self->pool, &self->waiting[index].message);
     free (self->events);
@@ -82,10 +83,10 @@ bool rp_outbox_next_event (rp_outbox_t *self, rp_event_t *event)
 {
     while (self->event_first < self->event_count) {
         *event = self->events[self->event_first++];
-        if (rp_connections_is_bound (self->connections, event->session))
+        if (rp_routes_has (self->routes, event->session))
             return true;
         // Its session ended meanwhile, and everything that concerned it with it.
-        s_drop (self, event->payload);
+        rp_outbox_drop (self, event->payload);
     }
     self->event_first = self->event_count = 0;
     return false;
@@ -139,7 +140,7 @@ static void s_report (
         event.payload = payload;
     }
     else {
-        s_drop (self, payload);
+        rp_outbox_drop (self, payload);
     }
     s_add_event (self, &event);
 }
@@ -157,7 +158,7 @@ static int s_send_to (rp_outbox_t *self, const void *key, size_t size, rp_messag
     already, or when out of memory: errno as rp_message_send.  */
 static bool s_count (rp_outbox_t *self, rp_session_id_t session, rp_message_t *message)
 {
-    rp_backlog_t *backlog = rp_connections_backlog (self->connections, session, &self->backlog);
+    rp_backlog_t *backlog = rp_routes_backlog (self->routes, session, &self->backlog);
     errno = ENOMEM;
     if (!backlog)
         return false;
@@ -199,8 +200,8 @@ static int s_send_foreign (rp_outbox_t *self,
         // libzmq does not tell where a client older than ZMTP 3.0 is. It may be gone if it waits
         // for nothing, and if it is not, its next request begins a session again.
         bool idle = !foreign->worker && rp_list_is_empty (&foreign->envelopes)
-                    && rp_connections_descriptor (self->connections, waiting->session) < 0;
-        return !idle && rp_connections_stands (self->connections, waiting->session) ? 0 : -1;
+                    && !rp_routes_connection (self->routes, waiting->session);
+        return !idle && rp_routes_stands (self->routes, waiting->session) ? 0 : -1;
     }
     if (!message)
         return -1;
@@ -214,9 +215,8 @@ static int s_send_foreign (rp_outbox_t *self,
 static void s_send (rp_outbox_t *self, rp_outbox_waiting_t *waiting)
 {
     size_t size;
-    const void *key = rp_connections_routing_id (self->connections, waiting->session, &size);
-    const rp_foreign_session_t *foreign =
-      rp_connections_foreign (self->connections, waiting->session);
+    const void *key = rp_routes_routing_id (self->routes, waiting->session, &size);
+    const rp_foreign_session_t *foreign = rp_routes_foreign (self->routes, waiting->session);
     int rc = 0;
     if (key && foreign)
         rc = s_send_foreign (self, foreign, waiting, key, size);
@@ -272,8 +272,7 @@ static rp_outbox_waiting_t *s_send_some (rp_outbox_t *self, rp_outbox_waiting_t 
         total += size;
     }
     size_t id_size;
-    const void *routing_id =
-      rp_connections_routing_id (self->connections, first->session, &id_size);
+    const void *routing_id = rp_routes_routing_id (self->routes, first->session, &id_size);
     rp_message_t *bundle = NULL;
     if (routing_id && end != first && end != s_next (self, first))
         bundle = s_bundle (self, first, end, total);
@@ -296,11 +295,13 @@ static rp_outbox_waiting_t *s_send_some (rp_outbox_t *self, rp_outbox_waiting_t 
 void rp_outbox_empty (rp_outbox_t *self)
 {
     size_t count = self->waiting_count;
+    if (count > 0)
+        rp_journal_reach_last (self->journal);
     for (size_t index = 0; index < count; index++) {
         rp_outbox_waiting_t *waiting = &self->waiting[index];
         if (waiting->follows)
             continue;
-        uint32_t *last = rp_connections_mark (self->connections, waiting->session);
+        uint32_t *last = rp_routes_mark (self->routes, waiting->session);
         if (last)
             *last = 0;
         while (waiting)
@@ -327,17 +328,16 @@ static void s_post (rp_outbox_t *self, const rp_outbox_waiting_t *waiting)
     uint32_t number = (uint32_t) self->waiting_count++;
     self->waiting[number] = *waiting;
     self->large |= waiting->message->bytes > RP_OUTBOX_LARGE;
-    if (!rp_connections_bundles (self->connections, waiting->session))
+    if (!rp_routes_bundles (self->routes, waiting->session))
         return;
-    uint32_t *last = rp_connections_mark (self->connections, waiting->session);
+    uint32_t *last = rp_routes_mark (self->routes, waiting->session);
     self->waiting[number].follows = *last > 0;
     if (*last)
         self->waiting[*last - 1].next = number;
     *last = number + 1;
 }
 
-/*  To somebody without a session, who is known only now.  */
-static void s_send_back (rp_outbox_t *self, const rp_action_t *action, const rp_sender_t *sender)
+void rp_outbox_answer (rp_outbox_t *self, const rp_action_t *action, const rp_sender_t *sender)
 {
     rp_payload_t *lost;
     rp_message_t *message = sender->routing_id ? s_prepare (self, action, &lost) : NULL;
@@ -346,12 +346,14 @@ static void s_send_back (rp_outbox_t *self, const rp_action_t *action, const rp_
         rp_message_destroy (self->pool, &message);
         message = said;
     }
-    if (message)
-        s_send_to (self, sender->routing_id, sender->size, &message);
+    if (message) {
+        rp_journal_reach_last (self->journal);
+        (void) s_send_to (self, sender->routing_id, sender->size, &message);
+    }
     rp_message_destroy (self->pool, &message); // if it did not go: nobody waits for it
 }
 
-static void s_post_action (rp_outbox_t *self, const rp_action_t *action)
+void rp_outbox_post (rp_outbox_t *self, const rp_action_t *action)
 {
     rp_outbox_waiting_t waiting = {
       .session = action->session, .token = action->token, .keep = action->keep};
@@ -369,65 +371,9 @@ void rp_outbox_send (rp_outbox_t *self, rp_session_id_t session, rp_message_t **
     *message_p = NULL;
 }
 
-static void s_admit (rp_outbox_t *self, rp_session_id_t session, rp_sender_t *sender)
+/*  Out of memory ends the process here too: a reply with a hole would pass for a whole one.  */
+void rp_outbox_join (rp_outbox_t *self, rp_payload_t *payload, rp_payload_t *other)
 {
-    rp_session_id_t displaced;
-    // Out of memory leaves a session that nobody can reach; it ends by its silence.
-    if (!sender->routing_id
-        || !rp_connections_bind (self->connections, session, sender->routing_id, sender->size,
-          sender->descriptor, sender->bundles, &displaced))
-        return;
-    rp_connections_set_foreign (self->connections, session, sender->foreign);
-    sender->foreign = NULL;
-    if (displaced.v)
-        s_add_event (self, &(rp_event_t){.kind = RP_EVENT_SUSPECT, .session = displaced});
-}
-
-/*  The session is over. What waits for a peer that left by itself nobody reads any more; and it
-    would count for nobody, if the peer greeted again on the same connection.  */
-static void s_unbind (rp_outbox_t *self, rp_session_id_t session, bool abort, bool closed)
-{
-    rp_outbox_empty (self);
-    if (abort || (!closed && rp_connections_is_unread (self->connections, session)))
-        rp_connections_abort (self->connections, session);
-    rp_foreign_session_t *foreign = rp_connections_foreign (self->connections, session);
-    if (foreign)
-        rp_foreign_end (self->foreign, &foreign);
-    rp_connections_unbind (self->connections, session);
-}
-
-void rp_outbox_carry_out (rp_outbox_t *self, const rp_action_t *action, rp_sender_t *sender)
-{
-    rp_message_t *message;
-    switch (action->kind) {
-        case RP_ACTION_ADMIT:
-            s_admit (self, action->session, sender);
-            break;
-        case RP_ACTION_SEND:
-            if (action->session.v)
-                s_post_action (self, action);
-            else
-                s_send_back (self, action, sender);
-            break;
-        case RP_ACTION_ABORT:
-            s_unbind (self, action->session, true, false);
-            break;
-        case RP_ACTION_UNBIND:
-            s_unbind (self, action->session, false, action->keep);
-            break;
-        case RP_ACTION_DROP:
-            s_drop (self, action->payload);
-            break;
-        case RP_ACTION_JOIN:
-            message = rp_outbox_message (action->other);
-            // Out of memory ends the process here too: a reply with a hole would pass for a whole
-            // one.
-            RP_CHECK (rp_message_join (self->pool, rp_outbox_message (action->payload), &message));
-            break;
-        case RP_ACTION_ADMIN:
-        case RP_ACTION_LOG:
-        case RP_ACTION_HISTORY:
-        case RP_ACTION_STOP:
-            RP_CHECK (false); // the server's own
-    }
+    rp_message_t *joined = rp_outbox_message (other);
+    RP_CHECK (rp_message_join (self->pool, rp_outbox_message (payload), &joined));
 }

@@ -1,4 +1,4 @@
-/*  Outbox: carries out what the core decided about peers.
+/*  Outbox: the one way out of the broker, for all that is said to peers.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -10,8 +10,10 @@
     and then goes out back to back. Sent one by one in between, messages would keep libzmq's I/O
     thread awake and hand it a few bytes at a time: measured, a quarter of the bytes per system
     call, and a third more CPU time per request. What is for the same session goes in bundles if it
-    reads them (common/wire/bundle.h). Whatever must not come after a later decision (FORGET, CUT)
-    empties the outbox first.
+    reads them (common/wire/bundle.h). What must come before a later decision, as the end of a session
+    is one, goes out first: rp_outbox_empty.
+
+    Before anything goes out, whatever the journal has is written (broker/store/journal.h).
 
     What waits for a peer in libzmq is bounded in messages by libzmq, and here in bytes: who has too
     many waiting is full. Requests to workers are not counted, because the core has them in its
@@ -29,9 +31,10 @@
 #include "broker/core/action.h"
 #include "broker/core/dispatch.h"
 #include "broker/protocol/foreign.h"
+#include "broker/store/journal.h"
 #include "broker/transport/compact_body.h"
-#include "broker/transport/connections.h"
 #include "broker/transport/listener.h"
+#include "broker/transport/routes.h"
 #include "common/io/backlog.h"
 #include "common/io/message.h"
 
@@ -40,8 +43,8 @@
 typedef struct {
     const void *routing_id;
     size_t size;
-    int descriptor; /* of its connection; -1: not known */
-    bool bundles;   /* it reads bundles */
+    rp_connection_t *connection; /* of somebody without a session; NULL: not known */
+    bool bundles;                /* it reads bundles */
     /*  Of one that speaks another protocol: its session, which ADMIT takes (and nulls), or what
         stands for one while it has none.  */
     rp_foreign_session_t *foreign;
@@ -69,14 +72,15 @@ typedef struct {
 } rp_outbox_waiting_t;
 
 typedef struct {
-    void *router;                  /* of listener 0; not owned */
-    rp_listener_t *listeners;      /* the others, by number; not owned, may be NULL */
-    rp_foreign_t *foreign;         /* not owned, may be NULL: then there are none */
-    rp_connections_t *connections; /* not owned */
-    rp_message_pool_t *pool;       /* not owned */
-    rp_backlog_total_t backlog;    /* of all sessions, bytes */
-    size_t backlog_max;            /* of one session, bytes */
-    rp_event_t *events;            /* from event_first to event_count */
+    void *router;               /* of listener 0; not owned */
+    rp_listener_t *listeners;   /* the others, by number; not owned, may be NULL */
+    rp_foreign_t *foreign;      /* not owned, may be NULL: then there are none */
+    rp_routes_t *routes;        /* not owned */
+    rp_message_pool_t *pool;    /* not owned */
+    rp_journal_t *journal;      /* not owned; NULL: there is none */
+    rp_backlog_total_t backlog; /* of all sessions, bytes */
+    size_t backlog_max;         /* of one session, bytes */
+    rp_event_t *events;         /* from event_first to event_count */
     size_t event_first;
     size_t event_count;
     size_t event_capacity;
@@ -89,23 +93,26 @@ typedef struct {
 /*  backlog: bytes that may wait for one session; one message may of any size.  */
 void rp_outbox_init (rp_outbox_t *self,
   void *router,
-  rp_connections_t *connections,
+  rp_routes_t *routes,
   rp_message_pool_t *pool,
+  rp_journal_t *journal,
   size_t backlog);
 void rp_outbox_clear (rp_outbox_t *self);
 
 /*  Who is not of Riposte's own protocol, and where they come from.  */
 void rp_outbox_serve_foreign (rp_outbox_t *self, rp_foreign_t *foreign, rp_listener_t *listeners);
 
-/*  Carries out ADMIT, SEND, FORGET, CUT, DROP or JOIN. A SEND to a session waits in the outbox.  */
-void rp_outbox_carry_out (rp_outbox_t *self, const rp_action_t *action, rp_sender_t *sender);
+/*  Carries out a SEND to a session: it waits in the outbox.  */
+void rp_outbox_post (rp_outbox_t *self, const rp_action_t *action);
 
-/*  True if carrying this out sends what waits in the outbox.  */
-static inline bool rp_outbox_is_to_send (const rp_outbox_t *self, const rp_action_t *action)
-{
-    return self->waiting_count == RP_OUTBOX_OUTBOX || action->kind == RP_ACTION_UNBIND
-           || action->kind == RP_ACTION_ABORT;
-}
+/*  Carries out a SEND to somebody without a session, which goes out at once.  */
+void rp_outbox_answer (rp_outbox_t *self, const rp_action_t *action, const rp_sender_t *sender);
+
+/*  Frees a payload; NULL is allowed.  */
+void rp_outbox_drop (rp_outbox_t *self, rp_payload_t *payload);
+
+/*  Appends the body of another payload, which is freed, to a payload.  */
+void rp_outbox_join (rp_outbox_t *self, rp_payload_t *payload, rp_payload_t *other);
 
 /*  Sends what waits in the outbox.  */
 void rp_outbox_empty (rp_outbox_t *self);

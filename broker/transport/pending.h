@@ -5,10 +5,10 @@
     Somebody who connects and never begins a session would hold a descriptor for ever, and so might
     somebody whose session is over. But clients of other protocols have no session before their
     first request, which may come any time. So a number of pending connections is left alone; if
-    there are more, those that came first are cut, each after some time. They wait in a line, in the
-    order in which they came, since all have the same time.
+    there are more, those that came first are aborted, each after some time. They wait in a line, in
+    the order in which they came, since all have the same time.
 
-    Cost: 56 bytes per pending connection, 8 for each descriptor. Thread-safety: none.
+    Thread-safety: none.
 */
 
 #ifndef RP_PENDING_H
@@ -17,33 +17,27 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "broker/transport/connections.h"
+#include "broker/transport/connection.h"
 #include "common/base/list.h"
-
-typedef struct rp_pending_connection rp_pending_connection_t;
 
 typedef struct {
     rp_list_t line;
-    rp_pending_connection_t **by_descriptor; /* NULL: none */
-    size_t descriptor_count;
     uint64_t count;
     uint64_t left_alone;
     int64_t patience; /* µs */
 } rp_pending_t;
 
-/*  left_alone: so many are never cut.  */
+/*  left_alone: so many are never aborted.  */
 void rp_pending_init (rp_pending_t *self, int64_t patience, uint64_t left_alone);
-void rp_pending_clear (rp_pending_t *self);
 
-/*  A connection came, or its session ended. Without memory it is left alone.  */
-void rp_pending_add (rp_pending_t *self, int descriptor, int64_t now);
+/*  A connection came, or its session ended: it goes to the end of the line.  */
+void rp_pending_add (rp_pending_t *self, rp_connection_t *connection, int64_t now);
 
-/*  A connection has a session, or is gone. Nothing happens if it was no pending connection's.  */
-void rp_pending_remove (rp_pending_t *self, int descriptor);
+/*  A connection has a session, or is gone. Nothing happens if it is not in the line.  */
+void rp_pending_remove (rp_pending_t *self, rp_connection_t *connection);
 
-/*  Cuts those whose time is over, and who are too many. Returns how many; *next is when to call
+/*  Aborts those whose time is over, and who are too many. Returns how many; *next is when to call
     again (INT64_MAX: when one was added).  */
-size_t rp_pending_tick (
-  rp_pending_t *self, const rp_connections_t *connections, int64_t now, int64_t *next);
+size_t rp_pending_tick (rp_pending_t *self, int64_t now, int64_t *next);
 
 #endif

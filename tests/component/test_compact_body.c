@@ -125,19 +125,14 @@ static void s_what_is_large_or_has_several_frames_of_body_is_not_packed (void **
     rp_message_destroy (&s_pool, &message);
 }
 
-static void s_carry_out (rp_outbox_t *outbox, rp_action_t action)
-{
-    rp_outbox_carry_out (outbox, &action, &(rp_sender_t){.descriptor = -1});
-}
-
 /*  The core passes a compact body on like any payload.  */
 static void s_the_outbox_takes_a_compact_for_the_message_that_it_was (void **state)
 {
     (void) state;
-    rp_connections_t peers;
+    rp_routes_t routes;
     rp_outbox_t outbox;
-    rp_connections_init (&peers, 1);
-    rp_outbox_init (&outbox, NULL, &peers, &s_pool, SIZE_MAX);
+    rp_routes_init (&routes, 1);
+    rp_outbox_init (&outbox, NULL, &routes, &s_pool, NULL, SIZE_MAX);
     rp_head_t head;
     rp_payload_t *payload = rp_outbox_payload (s_came (&head, "body", true));
     rp_outbox_keep (&outbox, &head, &payload);
@@ -147,17 +142,17 @@ static void s_the_outbox_takes_a_compact_for_the_message_that_it_was (void **sta
       .payload = payload,
       .keep = true,
       .head = s_delivery};
-    s_carry_out (&outbox, send);
+    rp_outbox_post (&outbox, &send);
     s_assert_delivery (outbox.waiting[0].message, "body");
     send.keep = false; // and now it is gone
-    s_carry_out (&outbox, send);
+    rp_outbox_post (&outbox, &send);
     s_assert_delivery (outbox.waiting[1].message, "body");
 
     payload = rp_outbox_payload (s_came (&head, "body", true));
     rp_outbox_keep (&outbox, &head, &payload);
-    s_carry_out (&outbox, (rp_action_t){.kind = RP_ACTION_DROP, .payload = payload});
+    rp_outbox_drop (&outbox, payload);
     rp_outbox_clear (&outbox);
-    rp_connections_clear (&peers);
+    rp_routes_clear (&routes);
 }
 
 static int s_clear (void **state)

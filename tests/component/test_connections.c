@@ -25,7 +25,9 @@ static rp_connections_t s_peers;
 static int s_setup (void **state)
 {
     (void) state;
-    rp_connections_init (&s_peers, UINT64_C (0x123456789abcdef));
+    rp_connections_init (
+      &s_peers, &(rp_connections_options_t){
+                  .seed = UINT64_C (0x123456789abcdef), .handshake = 3000000, .pending = 1000000});
     return 0;
 }
 
@@ -42,17 +44,36 @@ static rp_session_id_t s_peer (uint32_t number, uint32_t use)
     return (rp_session_id_t){((uint64_t) (2 * use + 1) << 32) | number};
 }
 
+/*  Who speaks over a descriptor; nobody knows who over -1.  */
+static rp_connection_t *s_hear (int descriptor)
+{
+    bool first;
+    return rp_connections_hear (&s_peers, descriptor, 0, &first);
+}
+
 static void s_bind (rp_session_id_t peer, const char *routing_id, int descriptor)
 {
-    rp_session_id_t displaced;
     assert_true (rp_connections_bind (
-      &s_peers, peer, routing_id, strlen (routing_id), descriptor, false, &displaced));
-    assert_int_equal (displaced.v, 0);
+      &s_peers, peer, routing_id, strlen (routing_id), s_hear (descriptor), false, 0));
+}
+
+/*  The session on a descriptor.  */
+static uint64_t s_on (int descriptor)
+{
+    const rp_connection_t *connection = rp_connections_at (&s_peers, descriptor);
+    return connection ? connection->session.v : 0;
+}
+
+/*  The next session that has lost its connection.  */
+static uint64_t s_lost (void)
+{
+    rp_session_id_t session;
+    return rp_connections_next_lost (&s_peers, &session) ? session.v : 0;
 }
 
 static uint64_t s_find (const char *routing_id)
 {
-    return rp_connections_by_routing_id (&s_peers, routing_id, strlen (routing_id)).v;
+    return rp_routes_find (&s_peers.routes, routing_id, strlen (routing_id)).v;
 }
 
 static void s_a_session_is_found_by_its_routing_id_until_it_is_over (void **state)
@@ -67,12 +88,12 @@ static void s_a_session_is_found_by_its_routing_id_until_it_is_over (void **stat
     assert_int_equal (s_find (large), s_peer (1, 0).v);
     assert_int_equal (s_find ("two"), 0);
     size_t size;
-    assert_memory_equal (rp_connections_routing_id (&s_peers, s_peer (1, 0), &size), large, 200);
+    assert_memory_equal (rp_routes_routing_id (&s_peers.routes, s_peer (1, 0), &size), large, 200);
     assert_int_equal (size, 200);
-    rp_connections_unbind (&s_peers, s_peer (1, 0));
-    rp_connections_unbind (&s_peers, s_peer (1, 0));
+    rp_connections_unbind (&s_peers, s_peer (1, 0), RP_UNBIND_TOLD, 0);
+    rp_connections_unbind (&s_peers, s_peer (1, 0), RP_UNBIND_TOLD, 0);
     assert_int_equal (s_find (large), 0);
-    assert_null (rp_connections_routing_id (&s_peers, s_peer (1, 0), &size));
+    assert_null (rp_routes_routing_id (&s_peers.routes, s_peer (1, 0), &size));
     assert_int_equal (s_find ("one"), s_peer (0, 0).v);
 }
 
@@ -80,31 +101,30 @@ static void s_a_number_that_is_used_again_does_not_answer_for_its_first_user (vo
 {
     (void) state;
     s_bind (s_peer (5, 0), "one", -1);
-    rp_connections_unbind (&s_peers, s_peer (5, 0));
+    rp_connections_unbind (&s_peers, s_peer (5, 0), RP_UNBIND_TOLD, 0);
     s_bind (s_peer (5, 1), "two", -1);
-    assert_false (rp_connections_is_bound (&s_peers, s_peer (5, 0)));
-    rp_connections_unbind (&s_peers, s_peer (5, 0));
-    assert_true (rp_connections_is_bound (&s_peers, s_peer (5, 1)));
+    assert_false (rp_routes_has (&s_peers.routes, s_peer (5, 0)));
+    rp_connections_unbind (&s_peers, s_peer (5, 0), RP_UNBIND_TOLD, 0);
+    assert_true (rp_routes_has (&s_peers.routes, s_peer (5, 1)));
     assert_int_equal (s_find ("two"), s_peer (5, 1).v);
 }
 
 static void s_whether_it_reads_bundles_and_its_note_belong_to_a_session (void **state)
 {
     (void) state;
-    rp_session_id_t displaced;
-    assert_true (rp_connections_bind (&s_peers, s_peer (5, 0), "one", 3, -1, true, &displaced));
-    assert_true (rp_connections_bundles (&s_peers, s_peer (5, 0)));
-    assert_int_equal (*rp_connections_mark (&s_peers, s_peer (5, 0)), 0);
-    *rp_connections_mark (&s_peers, s_peer (5, 0)) = 7;
-    assert_int_equal (*rp_connections_mark (&s_peers, s_peer (5, 0)), 7);
-    rp_connections_unbind (&s_peers, s_peer (5, 0));
-    assert_false (rp_connections_bundles (&s_peers, s_peer (5, 0)));
-    assert_null (rp_connections_mark (&s_peers, s_peer (5, 0)));
+    assert_true (rp_connections_bind (&s_peers, s_peer (5, 0), "one", 3, NULL, true, 0));
+    assert_true (rp_routes_bundles (&s_peers.routes, s_peer (5, 0)));
+    assert_int_equal (*rp_routes_mark (&s_peers.routes, s_peer (5, 0)), 0);
+    *rp_routes_mark (&s_peers.routes, s_peer (5, 0)) = 7;
+    assert_int_equal (*rp_routes_mark (&s_peers.routes, s_peer (5, 0)), 7);
+    rp_connections_unbind (&s_peers, s_peer (5, 0), RP_UNBIND_TOLD, 0);
+    assert_false (rp_routes_bundles (&s_peers.routes, s_peer (5, 0)));
+    assert_null (rp_routes_mark (&s_peers.routes, s_peer (5, 0)));
     s_bind (s_peer (5, 1), "two", -1);
-    assert_false (rp_connections_bundles (&s_peers, s_peer (5, 1)));
-    assert_int_equal (*rp_connections_mark (&s_peers, s_peer (5, 1)), 0);
-    assert_null (rp_connections_mark (&s_peers, s_peer (5, 0)));
-    assert_false (rp_connections_bundles (&s_peers, (rp_session_id_t){0}));
+    assert_false (rp_routes_bundles (&s_peers.routes, s_peer (5, 1)));
+    assert_int_equal (*rp_routes_mark (&s_peers.routes, s_peer (5, 1)), 0);
+    assert_null (rp_routes_mark (&s_peers.routes, s_peer (5, 0)));
+    assert_false (rp_routes_bundles (&s_peers.routes, (rp_session_id_t){0}));
 }
 
 static void s_thousands_of_sessions_come_and_go (void **state)
@@ -117,27 +137,105 @@ static void s_thousands_of_sessions_come_and_go (void **state)
         s_bind (s_peer (number, 0), routing_id, -1);
     }
     for (uint32_t number = 0; number < COUNT; number += 2)
-        rp_connections_unbind (&s_peers, s_peer (number, 0));
+        rp_connections_unbind (&s_peers, s_peer (number, 0), RP_UNBIND_TOLD, 0);
     for (uint32_t number = 0; number < COUNT; number++) {
         snprintf (routing_id, sizeof routing_id, "%u", number);
         assert_int_equal (s_find (routing_id), number % 2 ? s_peer (number, 0).v : 0);
     }
 }
 
+/*  Two connected sockets; the broker's end has the number that is given.  */
+static void s_pair_at (int descriptor, int pair[2])
+{
+    assert_int_equal (socketpair (AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_int_equal (dup2 (pair[0], descriptor), descriptor);
+    close (pair[0]);
+    pair[0] = descriptor;
+}
+
 static void s_who_was_on_a_descriptor_before_is_told (void **state)
 {
     (void) state;
-    rp_session_id_t displaced;
+    int first[2], second[2];
+    s_pair_at (700, first);
     s_bind (s_peer (0, 0), "one", 700);
-    assert_int_equal (rp_connections_by_descriptor (&s_peers, 700).v, s_peer (0, 0).v);
-    assert_true (rp_connections_bind (&s_peers, s_peer (1, 0), "two", 3, 700, false, &displaced));
-    assert_int_equal (displaced.v, s_peer (0, 0).v);
-    rp_connections_unbind (&s_peers, s_peer (0, 0));
-    assert_int_equal (rp_connections_by_descriptor (&s_peers, 700).v, s_peer (1, 0).v);
-    rp_connections_unbind (&s_peers, s_peer (1, 0));
-    assert_int_equal (rp_connections_by_descriptor (&s_peers, 700).v, 0);
-    assert_int_equal (rp_connections_by_descriptor (&s_peers, -1).v, 0);
-    assert_int_equal (rp_connections_by_descriptor (&s_peers, 1 << 20).v, 0);
+    assert_int_equal (s_on (700), s_peer (0, 0).v);
+    assert_int_equal (s_lost (), 0);
+    s_pair_at (700, second);
+    s_bind (s_peer (1, 0), "two", 700);
+    assert_int_equal (s_lost (), s_peer (0, 0).v);
+    assert_int_equal (s_lost (), 0);
+    rp_connections_unbind (&s_peers, s_peer (0, 0), RP_UNBIND_TOLD, 0);
+    assert_int_equal (s_on (700), s_peer (1, 0).v);
+    rp_connections_unbind (&s_peers, s_peer (1, 0), RP_UNBIND_TOLD, 0);
+    assert_int_equal (s_on (700), 0);
+    assert_int_equal (s_on (-1), 0);
+    assert_int_equal (s_on (1 << 20), 0);
+    close (700);
+    close (first[1]);
+    close (second[1]);
+}
+
+static void s_whose_connection_is_closed_is_told_unless_its_session_is_over (void **state)
+{
+    (void) state;
+    int first[2], second[2];
+    s_pair_at (700, first);
+    s_pair_at (701, second);
+    s_bind (s_peer (0, 0), "one", 700);
+    s_bind (s_peer (1, 0), "two", 701);
+    rp_connections_close (&s_peers, rp_connections_at (&s_peers, 700));
+    rp_connections_close (&s_peers, rp_connections_at (&s_peers, 701));
+    assert_null (rp_connections_at (&s_peers, 700));
+    assert_true (rp_routes_has (&s_peers.routes, s_peer (0, 0)));
+    assert_false (rp_routes_stands (&s_peers.routes, s_peer (0, 0)));
+    rp_connections_unbind (&s_peers, s_peer (1, 0), RP_UNBIND_TOLD, 0);
+    assert_int_equal (s_lost (), s_peer (0, 0).v);
+    assert_int_equal (s_lost (), 0);
+    close (700);
+    close (701);
+    close (first[1]);
+    close (second[1]);
+}
+
+static void s_a_message_may_be_read_before_the_news_of_its_connection (void **state)
+{
+    (void) state;
+    bool first;
+    int pair[2];
+    assert_int_equal (socketpair (AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    rp_connection_t *heard = rp_connections_hear (&s_peers, pair[0], 0, &first);
+    assert_true (first);
+    assert_ptr_equal (rp_connections_accept (&s_peers, pair[0], 0, true, 1), heard);
+    assert_ptr_equal (rp_connections_hear (&s_peers, pair[0], 0, &first), heard);
+    assert_false (first);
+    assert_int_equal (s_peers.pending.count, 1);
+    assert_false (rp_handshakes_has (heard)); // who has spoken is done
+    assert_true (rp_connections_bind (&s_peers, s_peer (0, 0), "one", 3, heard, false, 2));
+    assert_int_equal (s_peers.pending.count, 0);
+    rp_connections_unbind (&s_peers, s_peer (0, 0), RP_UNBIND_TOLD, 3);
+    assert_int_equal (s_peers.pending.count, 1);
+    rp_connections_close (&s_peers, heard);
+    assert_int_equal (s_peers.pending.count, 0);
+    close (pair[0]);
+    close (pair[1]);
+}
+
+static void s_an_error_of_a_connection_is_told_at_each_power_of_ten (void **state)
+{
+    (void) state;
+    rp_connection_t connection = {.descriptor = 7};
+    unsigned lines = 0;
+    for (uint64_t count = 1; count <= 1000; count++) {
+        uint64_t said = rp_connection_count_error (&connection, 1);
+        assert_true (said == 0 || said == count);
+        lines += said != 0;
+    }
+    assert_int_equal (lines, 4);
+    assert_int_equal (rp_connection_count_error (&connection, 2), 1); // another reason
+    assert_int_equal (rp_connection_count_error (&connection, 2), 0);
+    rp_connection_t other = {.descriptor = 8};
+    assert_int_equal (rp_connection_count_error (&other, 2), 1);
 }
 
 /*  True if the other end of a pair was shut down.  */
@@ -153,7 +251,7 @@ static void s_a_cut_breaks_the_connection_and_leaves_the_descriptor (void **stat
     int pair[2];
     assert_int_equal (socketpair (AF_UNIX, SOCK_STREAM, 0, pair), 0);
     s_bind (s_peer (0, 0), "one", pair[0]);
-    rp_connections_abort (&s_peers, s_peer (0, 0));
+    (void) rp_connection_abort (rp_routes_connection (&s_peers.routes, s_peer (0, 0)));
     assert_true (s_is_cut (pair[1]));
     assert_int_equal (close (pair[0]), 0);
     close (pair[1]);
@@ -167,10 +265,11 @@ static void s_a_cut_never_hits_who_got_the_descriptor_later (void **state)
     assert_int_equal (socketpair (AF_UNIX, SOCK_STREAM, 0, second), 0);
     s_bind (s_peer (0, 0), "one", first[0]);
     assert_int_equal (dup2 (second[0], first[0]), first[0]);
-    rp_connections_abort (&s_peers, s_peer (0, 0));
+    (void) rp_connection_abort (rp_routes_connection (&s_peers.routes, s_peer (0, 0)));
     assert_false (s_is_cut (second[1]));
     close (first[0]);
-    rp_connections_abort (&s_peers, s_peer (0, 0)); // nothing is there any more
+    (void) rp_connection_abort (
+      rp_routes_connection (&s_peers.routes, s_peer (0, 0))); // nothing is there any more
     close (first[1]);
     close (second[0]);
     close (second[1]);
@@ -183,14 +282,14 @@ static void s_a_session_stands_while_its_connection_does (void **state)
     assert_int_equal (socketpair (AF_UNIX, SOCK_STREAM, 0, pair), 0);
     s_bind (s_peer (0, 0), "one", pair[0]);
     s_bind (s_peer (1, 0), "two", -1); // on no descriptor: nothing is known
-    assert_true (rp_connections_stands (&s_peers, s_peer (0, 0)));
-    assert_true (rp_connections_stands (&s_peers, s_peer (1, 0)));
+    assert_true (rp_routes_stands (&s_peers.routes, s_peer (0, 0)));
+    assert_true (rp_routes_stands (&s_peers.routes, s_peer (1, 0)));
     assert_int_equal (close (pair[0]), 0);
-    assert_false (rp_connections_stands (&s_peers, s_peer (0, 0)));
-    rp_connections_unbind (&s_peers, s_peer (0, 0));
+    assert_false (rp_routes_stands (&s_peers.routes, s_peer (0, 0)));
+    rp_connections_unbind (&s_peers, s_peer (0, 0), RP_UNBIND_TOLD, 0);
     // What it said may be read only when its connection has gone.
     s_bind (s_peer (2, 0), "three", pair[0]);
-    assert_false (rp_connections_stands (&s_peers, s_peer (2, 0)));
+    assert_false (rp_routes_stands (&s_peers.routes, s_peer (2, 0)));
     close (pair[1]);
 }
 
@@ -202,11 +301,12 @@ static void s_who_comes_back_on_the_same_descriptor_stands (void **state)
     assert_int_equal (socketpair (AF_UNIX, SOCK_STREAM, 0, second), 0);
     s_bind (s_peer (0, 0), "one", first[0]);
     assert_int_equal (dup2 (second[0], first[0]), first[0]);
-    assert_false (rp_connections_stands (&s_peers, s_peer (0, 0)));
-    assert_int_equal (rp_connections_move (&s_peers, s_peer (0, 0), first[0]).v, 0);
-    assert_true (rp_connections_stands (&s_peers, s_peer (0, 0)));
-    assert_int_equal (rp_connections_by_descriptor (&s_peers, first[0]).v, s_peer (0, 0).v);
-    rp_connections_abort (&s_peers, s_peer (0, 0));
+    assert_false (rp_routes_stands (&s_peers.routes, s_peer (0, 0)));
+    rp_connections_move (&s_peers, s_peer (0, 0), s_hear (first[0]), 0);
+    assert_int_equal (s_lost (), 0);
+    assert_true (rp_routes_stands (&s_peers.routes, s_peer (0, 0)));
+    assert_int_equal (s_on (first[0]), s_peer (0, 0).v);
+    (void) rp_connection_abort (rp_routes_connection (&s_peers.routes, s_peer (0, 0)));
     assert_true (s_is_cut (second[1]));
     close (first[0]);
     close (first[1]);
@@ -247,7 +347,7 @@ static int s_accept (int family, int *client, char *expected)
 static void s_an_address_is_told_even_after_the_connection_is_gone (void **state)
 {
     (void) state;
-    char expected[RP_CONNECTIONS_TEXT_MAX], text[RP_CONNECTIONS_TEXT_MAX];
+    char expected[RP_ADDRESS_TEXT_MAX], text[RP_ADDRESS_TEXT_MAX];
     int families[] = {AF_INET, AF_INET6};
     for (uint32_t index = 0; index < 2; index++) {
         int client;
@@ -255,32 +355,43 @@ static void s_an_address_is_told_even_after_the_connection_is_gone (void **state
         if (accepted < 0)
             continue;
         s_bind (s_peer (index, 0), index ? "six" : "four", accepted);
-        assert_string_equal (rp_connections_descriptor_address (accepted, text), expected);
+        assert_string_equal (
+          rp_address_format (&rp_connections_at (&s_peers, accepted)->address, text), expected);
         close (accepted);
         close (client);
-        rp_connections_unbind (&s_peers, s_peer (index, 0));
-        assert_string_equal (rp_connections_address (&s_peers, s_peer (index, 0), text), expected);
+        rp_connections_unbind (&s_peers, s_peer (index, 0), RP_UNBIND_TOLD, 0);
+        assert_string_equal (
+          rp_routes_address (&s_peers.routes, s_peer (index, 0), text), expected);
     }
     int pair[2];
     assert_int_equal (socketpair (AF_UNIX, SOCK_STREAM, 0, pair), 0);
-    assert_string_equal (rp_connections_descriptor_address (pair[0], text), "local");
+    assert_string_equal (rp_address_format (&s_hear (pair[0])->address, text), "local");
     close (pair[0]);
     close (pair[1]);
-    assert_string_equal (rp_connections_address (&s_peers, s_peer (9, 9), text), "?");
+    assert_string_equal (rp_routes_address (&s_peers.routes, s_peer (9, 9), text), "?");
 }
 
 static void s_who_was_on_the_descriptor_that_a_session_moves_to_is_told (void **state)
 {
     (void) state;
+    int pairs[3][2];
+    for (int index = 0; index < 3; index++)
+        s_pair_at (700 + index, pairs[index]);
     s_bind (s_peer (0, 0), "one", 700);
     s_bind (s_peer (1, 0), "two", 701);
-    assert_int_equal (rp_connections_move (&s_peers, s_peer (0, 0), 700).v, 0);
-    assert_int_equal (rp_connections_move (&s_peers, s_peer (0, 0), 702).v, 0);
-    assert_int_equal (rp_connections_by_descriptor (&s_peers, 700).v, 0);
-    assert_int_equal (rp_connections_move (&s_peers, s_peer (0, 0), 701).v, s_peer (1, 0).v);
-    assert_int_equal (rp_connections_by_descriptor (&s_peers, 701).v, s_peer (0, 0).v);
-    rp_connections_unbind (&s_peers, s_peer (1, 0));
-    assert_int_equal (rp_connections_by_descriptor (&s_peers, 701).v, s_peer (0, 0).v);
+    rp_connections_move (&s_peers, s_peer (0, 0), s_hear (700), 0);
+    rp_connections_move (&s_peers, s_peer (0, 0), s_hear (702), 0);
+    assert_int_equal (s_on (700), 0);
+    assert_int_equal (s_lost (), 0);
+    rp_connections_move (&s_peers, s_peer (0, 0), s_hear (701), 0);
+    assert_int_equal (s_lost (), s_peer (1, 0).v);
+    assert_int_equal (s_on (701), s_peer (0, 0).v);
+    rp_connections_unbind (&s_peers, s_peer (1, 0), RP_UNBIND_TOLD, 0);
+    assert_int_equal (s_on (701), s_peer (0, 0).v);
+    for (int index = 0; index < 3; index++) {
+        close (700 + index);
+        close (pairs[index][1]);
+    }
 }
 
 /*  A routing id of 255 bytes, behind what the broker puts before it.  */
@@ -289,13 +400,11 @@ static void s_the_longest_routing_id_is_found (void **state)
     (void) state;
     uint8_t key[263];
     size_t size;
-    rp_session_id_t displaced;
     memset (key, 'k', sizeof key);
-    assert_true (
-      rp_connections_bind (&s_peers, s_peer (0, 0), key, sizeof key, -1, false, &displaced));
-    assert_int_equal (rp_connections_by_routing_id (&s_peers, key, sizeof key).v, s_peer (0, 0).v);
+    assert_true (rp_connections_bind (&s_peers, s_peer (0, 0), key, sizeof key, NULL, false, 0));
+    assert_int_equal (rp_routes_find (&s_peers.routes, key, sizeof key).v, s_peer (0, 0).v);
     assert_memory_equal (
-      rp_connections_routing_id (&s_peers, s_peer (0, 0), &size), key, sizeof key);
+      rp_routes_routing_id (&s_peers.routes, s_peer (0, 0), &size), key, sizeof key);
     assert_int_equal (size, sizeof key);
 }
 
@@ -308,6 +417,9 @@ int main (void)
       S_TEST (s_whether_it_reads_bundles_and_its_note_belong_to_a_session),
       S_TEST (s_thousands_of_sessions_come_and_go),
       S_TEST (s_who_was_on_a_descriptor_before_is_told),
+      S_TEST (s_whose_connection_is_closed_is_told_unless_its_session_is_over),
+      S_TEST (s_a_message_may_be_read_before_the_news_of_its_connection),
+      S_TEST (s_an_error_of_a_connection_is_told_at_each_power_of_ten),
       S_TEST (s_who_was_on_the_descriptor_that_a_session_moves_to_is_told),
       S_TEST (s_the_longest_routing_id_is_found),
       S_TEST (s_a_cut_breaks_the_connection_and_leaves_the_descriptor),

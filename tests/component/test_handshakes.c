@@ -56,22 +56,24 @@ static void s_over_ipc_it_counts_whether_the_greeting_was_read (void **state)
 /*  ---- The line --------------------------------------------------------------------------- */
 
 static rp_handshakes_t s_line;
+static rp_connection_t *s_connection;
 static int s_pair[2];
 
 static int s_setup (void **state)
 {
     (void) state;
     rp_handshakes_init (&s_line, S_PATIENCE);
-    return socketpair (AF_UNIX, SOCK_STREAM, 0, s_pair) == 0
-               && send (s_pair[0], "pending_timeout", 8, 0) == 8
-             ? 0
-             : -1;
+    if (socketpair (AF_UNIX, SOCK_STREAM, 0, s_pair) != 0
+        || send (s_pair[0], "greeting", 8, 0) != 8)
+        return -1;
+    s_connection = rp_connection_new (s_pair[0], 2);
+    return s_connection ? 0 : -1;
 }
 
 static int s_teardown (void **state)
 {
     (void) state;
-    rp_handshakes_clear (&s_line);
+    rp_connection_destroy (&s_connection);
     close (s_pair[0]);
     return close (s_pair[1]);
 }
@@ -79,47 +81,57 @@ static int s_teardown (void **state)
 static void s_nothing_until (int64_t now, int64_t expected)
 {
     int64_t next;
-    rp_handshake_end_t end;
-    assert_false (rp_handshakes_look (&s_line, now, &end, &next));
+    rp_handshake_state_t end;
+    assert_null (rp_handshakes_look (&s_line, now, &end, &next));
     assert_int_equal (next, expected);
 }
 
 static void s_who_is_not_done_in_time_is_late (void **state)
 {
     (void) state;
-    rp_handshakes_add (&s_line, s_pair[0], 2, 0);
+    rp_handshakes_add (&s_line, s_connection, 0);
     for (int64_t now = 0; now < S_PATIENCE; now += RP_HANDSHAKES_LOOK_US)
         s_nothing_until (now, now + RP_HANDSHAKES_LOOK_US);
     int64_t next;
-    rp_handshake_end_t end;
-    assert_true (rp_handshakes_look (&s_line, S_PATIENCE, &end, &next));
-    assert_int_equal (end.state, RP_HANDSHAKE_LATE);
-    assert_int_equal (end.descriptor, s_pair[0]);
-    assert_int_equal (end.listener, 2);
+    rp_handshake_state_t end;
+    assert_ptr_equal (rp_handshakes_look (&s_line, S_PATIENCE, &end, &next), s_connection);
+    assert_int_equal (end, RP_HANDSHAKE_LATE);
     s_nothing_until (S_PATIENCE, INT64_MAX);
+}
+
+static void s_who_has_spoken_is_done_whatever_its_bytes_say (void **state)
+{
+    (void) state;
+    rp_handshakes_add (&s_line, s_connection, 0);
+    s_connection->heard = true;
+    int64_t next;
+    rp_handshake_state_t end;
+    assert_ptr_equal (rp_handshakes_look (&s_line, S_PATIENCE, &end, &next), s_connection);
+    assert_int_equal (end, RP_HANDSHAKE_DONE);
 }
 
 static void s_who_is_done_is_told_once (void **state)
 {
     (void) state;
     char bytes[8];
-    rp_handshakes_add (&s_line, s_pair[0], 0, 0);
+    rp_handshakes_add (&s_line, s_connection, 0);
     assert_int_equal (recv (s_pair[1], bytes, sizeof bytes, 0), 8);
     int64_t next;
-    rp_handshake_end_t end;
-    assert_true (rp_handshakes_look (&s_line, RP_HANDSHAKES_LOOK_US, &end, &next));
-    assert_int_equal (end.state, RP_HANDSHAKE_DONE);
+    rp_handshake_state_t end;
+    assert_ptr_equal (
+      rp_handshakes_look (&s_line, RP_HANDSHAKES_LOOK_US, &end, &next), s_connection);
+    assert_int_equal (end, RP_HANDSHAKE_DONE);
     s_nothing_until (RP_HANDSHAKES_LOOK_US, INT64_MAX);
 }
 
 static void s_who_has_a_session_or_is_gone_is_not_looked_at (void **state)
 {
     (void) state;
-    rp_handshakes_add (&s_line, s_pair[0], 0, 0);
-    rp_handshakes_remove (&s_line, s_pair[0]);
-    rp_handshakes_remove (&s_line, s_pair[0]);
-    rp_handshakes_remove (&s_line, -1);
-    rp_handshakes_remove (&s_line, 1000000);
+    rp_handshakes_add (&s_line, s_connection, 0);
+    assert_true (rp_handshakes_has (s_connection));
+    assert_true (rp_handshakes_remove (s_connection));
+    assert_false (rp_handshakes_remove (s_connection));
+    assert_false (rp_handshakes_has (s_connection));
     s_nothing_until (S_PATIENCE, INT64_MAX);
 }
 
@@ -141,16 +153,19 @@ static rp_handshake_state_t s_end_of_noise (int64_t spoke)
     assert_int_equal (recv (peer, bytes, sizeof bytes, MSG_WAITALL), 10);
     assert_int_equal (send (peer, "GET / HTTP", 10, 0), 10);
     assert_int_equal (recv (accepted, bytes, sizeof bytes, MSG_WAITALL), 10);
-    rp_handshakes_add (&s_line, accepted, 1, 1000);
+    rp_connection_t *connection = rp_connection_new (accepted, 1);
+    assert_non_null (connection);
+    rp_handshakes_add (&s_line, connection, 1000);
     rp_handshakes_spoke (&s_line, 0, 2000); // elsewhere
     rp_handshakes_spoke (&s_line, 1, spoke);
     int64_t next;
-    rp_handshake_end_t end;
-    assert_true (rp_handshakes_look (&s_line, 1000 + S_PATIENCE, &end, &next));
+    rp_handshake_state_t end;
+    assert_ptr_equal (rp_handshakes_look (&s_line, 1000 + S_PATIENCE, &end, &next), connection);
+    rp_connection_destroy (&connection);
     close (peer);
     close (accepted);
     close (listener);
-    return end.state;
+    return end;
 }
 
 static void s_noise_is_late_unless_it_may_have_begun_a_session (void **state)
@@ -169,6 +184,7 @@ int main (void)
       cmocka_unit_test (s_over_ipc_it_counts_whether_the_greeting_was_read),
       S_TEST (s_who_is_not_done_in_time_is_late),
       S_TEST (s_who_is_done_is_told_once),
+      S_TEST (s_who_has_spoken_is_done_whatever_its_bytes_say),
       S_TEST (s_who_has_a_session_or_is_gone_is_not_looked_at),
       S_TEST (s_noise_is_late_unless_it_may_have_begun_a_session),
     };

@@ -119,16 +119,25 @@ static void s_rep_workers_have_one_key_and_no_routing_id (void **state)
 
 /*  ---- REP peers --------------------------------------------------------------------------- */
 
+/*  Connections by the number of their descriptor.  */
+static rp_connection_t s_connections[100];
+
+static void s_came (rp_listener_t *listener, int descriptor, int64_t now)
+{
+    s_connections[descriptor] = (rp_connection_t){.descriptor = descriptor, .accepted_at = now};
+    rp_listener_came (listener, &s_connections[descriptor]);
+}
+
 static void s_a_worker_counts_from_its_handshake_until_it_goes (void **state)
 {
     (void) state;
     rp_listener_t listener = s_listener (2);
     for (int round = 0; round < 3; round++) {
-        rp_listener_came (&listener, 10, 0);
+        s_came (&listener, 10, 0);
         assert_int_equal (listener.connected, 0);
         assert_true (rp_listener_shook_hands (&listener));
         assert_int_equal (listener.connected, 1);
-        assert_true (rp_listener_went (&listener, 10, 1));
+        assert_true (rp_listener_went (&listener, &s_connections[10], 1));
         assert_int_equal (listener.connected, 0);
     }
     rp_listener_close (&listener, 0);
@@ -139,12 +148,12 @@ static void s_many_come_and_go_in_any_order (void **state)
     (void) state;
     rp_listener_t listener = s_listener (2);
     for (int descriptor = 0; descriptor < 100; descriptor++)
-        rp_listener_came (&listener, descriptor, 0);
+        s_came (&listener, descriptor, 0);
     for (int descriptor = 0; descriptor < 100; descriptor++)
         assert_true (rp_listener_shook_hands (&listener));
     assert_int_equal (listener.connected, 100);
     for (int descriptor = 99; descriptor >= 0; descriptor -= 2)
-        assert_true (rp_listener_went (&listener, descriptor, 1));
+        assert_true (rp_listener_went (&listener, &s_connections[descriptor], 1));
     assert_int_equal (listener.connected, 50);
     rp_listener_close (&listener, 0);
 }
@@ -154,21 +163,21 @@ static void s_peers_of_the_wrong_type_change_nothing (void **state)
 {
     (void) state;
     rp_listener_t listener = s_listener (2);
-    rp_listener_came (&listener, 10, 0);
+    s_came (&listener, 10, 0);
     rp_listener_shook_hands (&listener);
     for (int round = 0; round < 3; round++) {
-        rp_listener_came (&listener, 11, 0);
-        assert_false (rp_listener_went (&listener, 11, 1));
+        s_came (&listener, 11, 0);
+        assert_false (rp_listener_went (&listener, &s_connections[11], 1));
         assert_int_equal (listener.connected, 1);
     }
-    rp_listener_came (&listener, 11, 0);
-    rp_listener_came (&listener, 12, 0);
+    s_came (&listener, 11, 0);
+    s_came (&listener, 12, 0);
     rp_listener_shook_hands (&listener); // that is 12
     assert_int_equal (listener.connected, 2);
-    assert_false (rp_listener_went (&listener, 11, 1));
+    assert_false (rp_listener_went (&listener, &s_connections[11], 1));
     assert_int_equal (listener.connected, 2);
-    assert_true (rp_listener_went (&listener, 12, 1));
-    assert_true (rp_listener_went (&listener, 10, 1));
+    assert_true (rp_listener_went (&listener, &s_connections[12], 1));
+    assert_true (rp_listener_went (&listener, &s_connections[10], 1));
     assert_int_equal (listener.connected, 0);
     rp_listener_close (&listener, 0);
 }
@@ -177,13 +186,13 @@ static void s_a_failed_handshake_changes_nothing (void **state)
 {
     (void) state;
     rp_listener_t listener = s_listener (2);
-    rp_listener_came (&listener, 10, 0); // silent
-    rp_listener_came (&listener, 11, 0);
+    s_came (&listener, 10, 0); // silent
+    s_came (&listener, 11, 0);
     rp_listener_shook_hands (&listener);
     rp_listener_failed (&listener);
-    assert_false (rp_listener_went (&listener, 10, S_LATER + 1));
+    assert_false (rp_listener_went (&listener, &s_connections[10], S_LATER + 1));
     assert_int_equal (listener.connected, 1);
-    assert_true (rp_listener_went (&listener, 11, S_LATER + 1));
+    assert_true (rp_listener_went (&listener, &s_connections[11], S_LATER + 1));
     rp_listener_close (&listener, 0);
 }
 
@@ -192,15 +201,15 @@ static void s_a_worker_goes_while_noise_stays (void **state)
 {
     (void) state;
     rp_listener_t listener = s_listener (2);
-    rp_listener_came (&listener, 10, 0);
+    s_came (&listener, 10, 0);
     for (int64_t now = 0; now < 5 * S_LATER; now += S_LATER) {
-        rp_listener_came (&listener, 11, now);
+        s_came (&listener, 11, now);
         assert_true (rp_listener_shook_hands (&listener));
-        assert_true (rp_listener_went (&listener, 11, now + S_LATER));
+        assert_true (rp_listener_went (&listener, &s_connections[11], now + S_LATER));
         assert_int_equal (listener.connected, 0);
     }
     rp_listener_failed (&listener);
-    assert_false (rp_listener_went (&listener, 10, 9 * S_LATER));
+    assert_false (rp_listener_went (&listener, &s_connections[10], 9 * S_LATER));
     assert_int_equal (listener.connected, 0);
     rp_listener_close (&listener, 0);
 }
@@ -210,16 +219,16 @@ static void s_what_was_taken_for_the_wrong_type_is_put_right (void **state)
     (void) state;
     for (int way = 0; way < 2; way++) {
         rp_listener_t listener = s_listener (2);
-        rp_listener_came (&listener, 10, 0);
-        rp_listener_came (&listener, 11, 0);
+        s_came (&listener, 10, 0);
+        s_came (&listener, 11, 0);
         rp_listener_shook_hands (&listener); // that is 11
-        rp_listener_went (&listener, 11, 1);
+        rp_listener_went (&listener, &s_connections[11], 1);
         assert_int_equal (listener.connected, 1); // one too many, until more is known of 10
         if (way == 0) {
             assert_false (rp_listener_shook_hands (&listener));
             assert_int_equal (listener.connected, 1);
         }
-        rp_listener_went (&listener, 10, 2);
+        rp_listener_went (&listener, &s_connections[10], 2);
         assert_int_equal (listener.connected, 0);
         rp_listener_close (&listener, 0);
     }
@@ -229,17 +238,17 @@ static void s_an_old_peer_counts_once_it_was_seen (void **state)
 {
     (void) state;
     rp_listener_t listener = s_listener (2);
-    rp_listener_came (&listener, 10, 0);
-    rp_listener_came (&listener, 11, 0);
-    assert_true (rp_listener_saw (&listener, 10, true));
-    assert_false (rp_listener_saw (&listener, 10, true));
+    s_came (&listener, 10, 0);
+    s_came (&listener, 11, 0);
+    assert_true (rp_listener_saw (&listener, &s_connections[10], true));
+    assert_false (rp_listener_saw (&listener, &s_connections[10], true));
     assert_int_equal (listener.connected, 1);
     rp_listener_shook_hands (&listener); // that is 11
-    assert_false (rp_listener_saw (&listener, 11, false));
+    assert_false (rp_listener_saw (&listener, &s_connections[11], false));
     assert_int_equal (listener.connected, 2);
     rp_listener_failed (&listener); // which libzmq says of each old peer that goes
-    assert_true (rp_listener_went (&listener, 10, S_LATER + 1));
-    assert_true (rp_listener_went (&listener, 11, S_LATER + 1));
+    assert_true (rp_listener_went (&listener, &s_connections[10], S_LATER + 1));
+    assert_true (rp_listener_went (&listener, &s_connections[11], S_LATER + 1));
     assert_int_equal (listener.connected, 0);
     rp_listener_close (&listener, 0);
 }
@@ -248,10 +257,10 @@ static void s_who_is_done_without_a_handshake_is_old (void **state)
 {
     (void) state;
     rp_listener_t listener = s_listener (2);
-    rp_listener_came (&listener, 10, 0);
-    assert_true (rp_listener_saw (&listener, 10, false));
+    s_came (&listener, 10, 0);
+    assert_true (rp_listener_saw (&listener, &s_connections[10], false));
     assert_int_equal (listener.connected, 1);
-    assert_true (rp_listener_went (&listener, 10, 1));
+    assert_true (rp_listener_went (&listener, &s_connections[10], 1));
     assert_int_equal (listener.connected, 0);
     rp_listener_close (&listener, 0);
 }

@@ -215,7 +215,7 @@ static void s_try_bad (const void *bytes, size_t size, const char *error)
     test_peer_send_frame (client, bytes, size, false);
     test_peer_expect_bye (client, RP_INVALID);
     assert_int_equal (test_client_count (observer, "bad", error), before + 1);
-    assert_int_equal (test_client_count (observer, NULL, "clients"), 1);
+    test_client_await_count (observer, NULL, "clients", 1);
     test_client_request (client, 1, "riposte.ping", ""); // its session is over
     test_peer_expect_bye (client, RP_INVALID);
     test_peer_destroy (&client);
@@ -274,7 +274,7 @@ static void s_who_did_not_say_bundles_must_not_send_one (void **state)
     s_send (pending);
     test_peer_expect_bye (pending, RP_INVALID);
     assert_int_equal (test_client_count (observer, "bad", "BUNDLE"), 2);
-    assert_int_equal (test_client_count (observer, NULL, "clients"), 1);
+    test_client_await_count (observer, NULL, "clients", 1);
     test_peer_destroy (&pending);
     test_peer_destroy (&client);
     test_peer_destroy (&observer);
@@ -298,7 +298,7 @@ static void s_what_came_before_a_bad_message_is_served_and_what_came_after_is_no
     test_peer_expect_bye (client, RP_INVALID);
     test_client_await_count (observer, "counters", "requests", 1);
     assert_int_equal (test_client_count (observer, "counters", "unknown_peers"), 0);
-    assert_int_equal (test_client_count (observer, NULL, "clients"), 1);
+    test_client_await_count (observer, NULL, "clients", 1);
     test_peer_destroy (&client);
     test_peer_destroy (&observer);
     test_peer_destroy (&worker);

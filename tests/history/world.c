@@ -79,7 +79,7 @@ static void s_begin_broker (world_t *self)
 static void s_end_broker (world_t *self, bool killed)
 {
     if (killed)
-        rp_history_flush (&self->history);
+        rp_journal_reach_last (rp_history_journal (&self->history));
     else
         rp_history_end (&self->history, self->now);
     if (killed)
