@@ -32,6 +32,7 @@ void rp_receive_clear (rp_receive_t *self)
     s_end_greeting (self);
     rp_message_destroy (self->pool, &self->bundle);
     rp_message_destroy (self->pool, &self->greeted);
+    rp_message_destroy (self->pool, &self->restarted);
     zmq_msg_close (&self->routing_id);
 }
 
@@ -244,18 +245,27 @@ static void s_read_foreign (rp_receive_t *self, const rp_frame_t *frames, uint32
 
 /*  A foreign peer that chose its routing id may have come back on another connection, which may have
     the same descriptor. An id that libzmq made (a zero, then a number) belongs to one connection
-    only. Looking costs a system call.  */
-static void s_follow (rp_receive_t *self, rp_message_t *message, int64_t now)
+    only. Looking costs a system call. Returns the connection if it is another one, otherwise
+    NULL.  */
+static rp_connection_t *s_find_moved (rp_receive_t *self, rp_message_t *message)
 {
     const uint8_t *id = zmq_msg_data (&self->routing_id);
     const rp_connection_t *known =
       rp_routes_connection (&self->connections->routes, self->source.session);
     bool first, chosen = zmq_msg_size (&self->routing_id) != 5 || id[0] != 0;
     if (!chosen && known && known->descriptor == zmq_msg_get (&message->first, ZMQ_SRCFD))
-        return;
+        return NULL;
     rp_connection_t *connection = s_hear (self, message, &first);
-    if (connection)
-        rp_connections_move (self->connections, self->source.session, connection, now);
+    return connection == known ? NULL : connection;
+}
+
+/*  A worker that came back and says READY has been started again: its session before that is over,
+    and what it says begins another.  */
+static void s_end_former (rp_receive_t *self, rp_message_t *message)
+{
+    self->head = (rp_head_t){.command = RP_COMMAND_BYE};
+    s_begin_event (self, RP_EVENT_MESSAGE, NULL);
+    self->restarted = message;
 }
 
 /*  Why a foreign message cannot be taken, or NULL.  */
@@ -299,20 +309,10 @@ static bool s_is_probe (rp_receive_t *self, rp_message_t *message, bool whole, i
     return true;
 }
 
-static rp_receive_result_t s_take_foreign (
-  rp_receive_t *self, rp_message_t *message, bool whole, int64_t now)
+/*  The first message of somebody: it says HELLO for it.  */
+static rp_receive_result_t s_take_first (rp_receive_t *self, rp_message_t *message)
 {
-    bool first, too_many_frames;
-    const char *why = s_find_fault (self, message, whole, &too_many_frames);
-    if (why) {
-        s_refuse_foreign (self, message, why, too_many_frames);
-        return RP_RECEIVE_EVENT;
-    }
-    if (self->source.session.v) {
-        if (self->source.listener->kind != RP_LISTENER_BACK)
-            s_follow (self, message, now);
-        return s_take_said (self, message); // a second HELLO is for the core to refuse
-    }
+    bool first;
     rp_connection_t *connection = s_hear (self, message, &first);
     if (self->said.command != RP_COMMAND_HELLO && self->said.command != RP_COMMAND_REQUEST) {
         s_take_strange (self, message, connection);
@@ -320,6 +320,39 @@ static rp_receive_result_t s_take_foreign (
     }
     self->greeted = message;
     return s_greet (self, connection, 0) ? RP_RECEIVE_EVENT : s_take_greeted (self);
+}
+
+static rp_receive_result_t s_take_foreign (
+  rp_receive_t *self, rp_message_t *message, bool whole, int64_t now)
+{
+    bool too_many_frames;
+    const char *why = s_find_fault (self, message, whole, &too_many_frames);
+    if (why) {
+        s_refuse_foreign (self, message, why, too_many_frames);
+        return RP_RECEIVE_EVENT;
+    }
+    if (self->source.session.v) {
+        rp_connection_t *moved =
+          self->source.listener->kind == RP_LISTENER_BACK ? NULL : s_find_moved (self, message);
+        if (moved && self->said.command == RP_COMMAND_HELLO) {
+            s_end_former (self, message);
+            return RP_RECEIVE_EVENT;
+        }
+        if (moved)
+            rp_connections_move (self->connections, self->source.session, moved, now);
+        return s_take_said (self, message); // a second HELLO is for the core to refuse
+    }
+    return s_take_first (self, message);
+}
+
+static rp_receive_result_t s_take_restarted (rp_receive_t *self)
+{
+    rp_message_t *message = self->restarted;
+    self->restarted = NULL;
+    s_find_session (self);
+    if (self->source.session.v) // its former session is not over, which the core then says
+        return s_take_said (self, message);
+    return s_take_first (self, message);
 }
 
 /*  ---- Plain REP workers ---------------------------------------------------------------------- */
@@ -398,6 +431,8 @@ rp_receive_result_t rp_receive_next (rp_receive_t *self, rp_listener_t *listener
     s_end_greeting (self);
     if (self->greeted)
         result = s_take_greeted (self);
+    else if (self->restarted)
+        result = s_take_restarted (self);
     else if (self->bundle)
         result = s_take_bundled (self);
     if (result == RP_RECEIVE_NOTHING && listener->recount && s_count_rep (self, listener))

@@ -55,6 +55,8 @@ typedef struct {
     rp_message_t *bundle; /* of which messages are still to come, from offset on */
     size_t offset;
     rp_message_t *greeted; /* whose HELLO was the last event, and which is the next one */
+    rp_message_t
+      *restarted;  /* whose former session's end was the last event, and which is the next */
     bool greeting; /* the last event was a HELLO of a foreign session that was begun for it */
     rp_foreign_message_t said;     /* what the foreign message in hand says */
     rp_foreign_session_t stand_in; /* for the session of somebody who has none */

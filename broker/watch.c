@@ -170,13 +170,37 @@ static int64_t s_look_at_handshakes (rp_watch_t *self, int64_t now)
         else if (listener->kind == RP_LISTENER_BACK
                  && rp_listener_saw (listener, connection, state == RP_HANDSHAKE_OLD))
             listener->recount = true;
+        else if (listener->kind != RP_LISTENER_BACK && state == RP_HANDSHAKE_DONE
+                 && !connection->heard)
+            rp_unheard_add (&self->connections->unheard, connection, now);
     }
     return next;
 }
 
+/*  Aborts connections whose peers speak and are not heard. Returns when to look again.  */
+static int64_t s_look_at_unheard (rp_watch_t *self, int64_t now)
+{
+    int64_t next;
+    char buffer[RP_ADDRESS_TEXT_MAX];
+    const rp_connection_t *connection;
+    while ((connection = rp_unheard_look (&self->connections->unheard, now, &next))) {
+        rp_log_write (self->log, RP_LEVEL_WARNING, RP_TOPIC_REFUSED, now,
+          rp_address_format (&connection->address, buffer),
+          "cut: nothing that it says arrives, as if another connection had the same routing id; "
+          "give each socket its own (ZMQ_ROUTING_ID, ZMQ_IDENTITY), or none");
+        (void) rp_connection_abort (connection);
+    }
+    return next;
+}
+
+static int64_t s_earlier (int64_t one, int64_t other)
+{
+    return one < other ? one : other;
+}
+
 int64_t rp_watch_look (rp_watch_t *self, int64_t now)
 {
-    int64_t pending = s_look_at_pending (self, now);
-    int64_t handshakes = s_look_at_handshakes (self, now);
-    return pending < handshakes ? pending : handshakes;
+    int64_t next = s_look_at_pending (self, now);
+    next = s_earlier (next, s_look_at_handshakes (self, now));
+    return s_earlier (next, s_look_at_unheard (self, now));
 }

@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "common/base/list.h"
+#include "common/io/socket.h"
 #include "common/wire/ids.h"
 
 /*  Large enough for any address as text, port included.  */
@@ -46,11 +47,16 @@ typedef struct rp_connection {
     rp_address_t address;
     /*  While its handshake is under way (broker/transport/handshakes.h).  */
     rp_list_node_t handshake_node;
-    int64_t look;            /* when to look at it next, µs */
+    int64_t look;            /* when to look at it next, µs; also while it is unheard */
     int64_t handshake_until; /* µs */
     /*  While it has no session (broker/transport/pending.h).  */
     rp_list_node_t pending_node;
     int64_t pending_until; /* µs */
+    /*  While its handshake is done and nothing has come over it (broker/transport/unheard.h).  */
+    rp_list_node_t unheard_node;
+    rp_traffic_t traffic; /* at the last look */
+    int64_t quiet_since;  /* µs */
+    bool spoke;           /* its peer has said something, as its bytes tell */
     /*  How often it has erred for the same reason.  */
     uint64_t error_reason;
     uint64_t error_count;

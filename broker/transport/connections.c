@@ -13,6 +13,7 @@ void rp_connections_init (rp_connections_t *self, const rp_connections_options_t
     rp_routes_init (&self->routes, options->seed);
     rp_handshakes_init (&self->handshakes, options->handshake);
     rp_pending_init (&self->pending, options->pending, options->pending_free);
+    rp_unheard_init (&self->unheard);
 }
 
 void rp_connections_clear (rp_connections_t *self)
@@ -59,6 +60,7 @@ void rp_connections_close (rp_connections_t *self, rp_connection_t *connection)
 {
     self->by_descriptor[connection->descriptor] = NULL;
     (void) rp_handshakes_remove (connection);
+    rp_unheard_remove (connection);
     rp_pending_remove (&self->pending, connection);
     if (connection->session.v) {
         rp_routes_lose_connection (&self->routes, connection->session);
@@ -142,6 +144,14 @@ static void s_enter (rp_connections_t *self, rp_session_id_t session, rp_connect
     rp_routes_set_connection (&self->routes, session, connection);
 }
 
+/*  libzmq makes ids of a zero and a number of four bytes; another one was chosen by its peer.  */
+static void s_see_id (rp_connections_t *self, const void *key, size_t size)
+{
+    const uint8_t *id = rp_listener_routing_id (key, &size);
+    if (id && (size != 5 || id[0] != 0))
+        rp_unheard_saw_id (&self->unheard, size);
+}
+
 bool rp_connections_bind (rp_connections_t *self,
   rp_session_id_t session,
   const void *routing_id,
@@ -152,6 +162,7 @@ bool rp_connections_bind (rp_connections_t *self,
 {
     if (!rp_routes_add (&self->routes, session, routing_id, size, bundles))
         return false;
+    s_see_id (self, routing_id, size);
     if (connection)
         s_enter (self, session, connection);
     else

@@ -11,7 +11,7 @@
     foreign peer may come back with the same routing id. So the core is told to find out, and asks
     by rp_connections_next_lost.
 
-    Cost: 200 bytes per connection, 8 for each descriptor. Thread-safety: none.
+    Cost: 280 bytes per connection, 8 for each descriptor. Thread-safety: none.
 */
 
 #ifndef RP_CONNECTIONS_H
@@ -25,6 +25,7 @@
 #include "broker/transport/handshakes.h"
 #include "broker/transport/pending.h"
 #include "broker/transport/routes.h"
+#include "broker/transport/unheard.h"
 
 typedef struct {
     rp_routes_t routes;
@@ -32,6 +33,7 @@ typedef struct {
     size_t descriptor_count;
     rp_handshakes_t handshakes;
     rp_pending_t pending;
+    rp_unheard_t unheard;
     rp_session_id_t *lost; /* sessions whose connection has ended, lost_count of them */
     size_t lost_count;
     size_t lost_capacity;

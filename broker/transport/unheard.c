@@ -1,0 +1,77 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "broker/transport/unheard.h"
+
+#include "common/base/heap.h"
+
+/*  What comes over a connection whose peer has said nothing, without its routing id: the greeting of
+    ZMTP 3, and a READY with the longest socket type.  */
+#define S_SILENT 107u
+/*  While no peer has chosen a routing id nothing is known of how long they are.  */
+#define S_LONGEST 255u
+
+void rp_unheard_init (rp_unheard_t *self)
+{
+    *self = (rp_unheard_t){0};
+    rp_list_init (&self->line);
+}
+
+void rp_unheard_saw_id (rp_unheard_t *self, size_t size)
+{
+    if (size > self->longest)
+        self->longest = size;
+}
+
+void rp_unheard_add (rp_unheard_t *self, rp_connection_t *connection, int64_t now)
+{
+    rp_traffic_t traffic;
+    rp_unheard_remove (connection);
+    if (!rp_socket_traffic (connection->descriptor, &traffic) || !traffic.counted)
+        return;
+    connection->look = now + RP_UNHEARD_LOOK_US;
+    connection->traffic = traffic;
+    connection->quiet_since = now;
+    connection->spoke = false;
+    rp_list_append (&self->line, &connection->unheard_node);
+}
+
+void rp_unheard_remove (rp_connection_t *connection)
+{
+    if (connection->unheard_node.next)
+        rp_list_remove (&connection->unheard_node);
+}
+
+bool rp_unheard_judge (
+  const rp_unheard_t *self, rp_connection_t *connection, const rp_traffic_t *traffic, int64_t now)
+{
+    uint64_t more = traffic->received - connection->traffic.received;
+    bool answered = traffic->sent != connection->traffic.sent;
+    uint64_t longest = self->longest ? self->longest : S_LONGEST;
+    connection->spoke |= traffic->received > S_SILENT + longest || (more > 0 && !answered);
+    if (more > RP_UNHEARD_QUIET_BYTES)
+        connection->quiet_since = now;
+    connection->traffic = *traffic;
+    return connection->spoke && now - connection->quiet_since >= RP_UNHEARD_QUIET_US;
+}
+
+rp_connection_t *rp_unheard_look (rp_unheard_t *self, int64_t now, int64_t *next)
+{
+    *next = INT64_MAX;
+    for (rp_list_node_t *node; (node = rp_list_first (&self->line));) {
+        rp_connection_t *connection = RP_CONTAINER (node, rp_connection_t, unheard_node);
+        if (!connection->heard && connection->look > now) {
+            *next = connection->look;
+            return NULL;
+        }
+        rp_unheard_remove (connection);
+        rp_traffic_t traffic;
+        if (connection->heard || !rp_connection_stands (connection)
+            || !rp_socket_traffic (connection->descriptor, &traffic))
+            continue;
+        if (rp_unheard_judge (self, connection, &traffic, now))
+            return connection;
+        connection->look = now + RP_UNHEARD_LOOK_US;
+        rp_list_append (&self->line, &connection->unheard_node);
+    }
+    return NULL;
+}
