@@ -346,6 +346,18 @@ int rp_client_call (
     return rc;
 }
 
+int rp_conversation_call (
+  rp_conversation_t *self, const void *body, size_t size, rp_reply_t **reply_p)
+{
+    *reply_p = NULL;
+    rp_call_t *call = rp_call_new_in (self, body, size);
+    if (!call)
+        return errno == EINVAL ? RP_USAGE : RP_NO_MEMORY;
+    int rc = rp_client_perform (self->client, &call, reply_p);
+    rp_call_destroy (&call);
+    return rc;
+}
+
 int rp_client_submit (rp_client_t *self, rp_call_t **call_p, uint64_t *id)
 {
     rp_call_t *call = *call_p;

@@ -50,10 +50,23 @@ void rp_client_core_start (rp_client_core_t *self, int64_t now)
         return;
     self->started = true;
     self->next = now;
-    self->budget = self->config.retry_percent ? RP_RETRY_RESERVE * 100 : 0;
+    self->budget += self->config.retry_percent ? RP_RETRY_RESERVE * 100 : 0;
     rp_link_init (&self->link, self->config.endpoints, self->config.endpoint_count,
       self->config.heartbeat_ms, RP_IDLE_TENTHS_CLIENT);
     self->link.within = (int64_t) self->config.timeout_ms * 1000;
+}
+
+int rp_client_core_submit (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now)
+{
+    int rc = self->closed ? RP_CLOSED : rp_exchange_accept (self, exchange, now);
+    if (rc != RP_OK)
+        return rc;
+    rp_client_core_start (self, now);
+    if (self->link.state == RP_LINK_CONNECTING || self->link.state == RP_LINK_GREETING)
+        self->next = now; // the broker that is being tried may have less time now
+    if (self->link.state == RP_LINK_REFUSED)
+        rp_exchange_finish (self, exchange, self->refusal, RP_END_REFUSED, now);
+    return RP_OK;
 }
 
 /*  ---- The session ---------------------------------------------------------------------------- */

@@ -50,15 +50,3 @@ void rp_conversation_destroy (rp_conversation_t **self_p)
     }
     rp_conversation_release (self);
 }
-
-int rp_conversation_call (
-  rp_conversation_t *self, const void *body, size_t size, rp_reply_t **reply_p)
-{
-    *reply_p = NULL;
-    rp_call_t *call = rp_call_new_in (self, body, size);
-    if (!call)
-        return errno == EINVAL ? RP_USAGE : RP_NO_MEMORY;
-    int rc = rp_client_perform (self->client, &call, reply_p);
-    rp_call_destroy (&call);
-    return rc;
-}

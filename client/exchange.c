@@ -269,7 +269,7 @@ bool rp_exchange_send (
     return true;
 }
 
-/*  ---- What the shell does with one request --------------------------------------------------- */
+/*  ---- Begin ---------------------------------------------------------------------------------- */
 
 static void s_prepare (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now)
 {
@@ -288,10 +288,8 @@ static void s_prepare (rp_client_core_t *self, rp_exchange_t *exchange, int64_t 
     exchange->sessions_before = up ? self->sessions - 1 : self->sessions;
 }
 
-int rp_client_core_submit (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now)
+int rp_exchange_accept (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now)
 {
-    if (self->closed)
-        return RP_CLOSED;
     if (self->open_count >= self->config.max_open)
         return RP_FULL;
     if (!rp_slots_reserve (&self->slots))
@@ -300,11 +298,8 @@ int rp_client_core_submit (rp_client_core_t *self, rp_exchange_t *exchange, int6
     if (!rp_deadlines_add (&self->timers, &exchange->timer, exchange->deadline))
         return RP_NO_MEMORY;
 
-    rp_client_core_start (self, now);
     if (exchange->deadline < self->next)
         self->next = exchange->deadline;
-    if (self->link.state == RP_LINK_CONNECTING || self->link.state == RP_LINK_GREETING)
-        self->next = now; // the broker that is being tried may have less time now
     exchange->id = exchange->wire_id = rp_slots_take (&self->slots, exchange);
     exchange->state = RP_EXCHANGE_WAITING;
     rp_list_append (&self->waiting, &exchange->node);
@@ -312,10 +307,10 @@ int rp_client_core_submit (rp_client_core_t *self, rp_exchange_t *exchange, int6
     self->budget += self->config.retry_percent;
     if (self->budget > RP_RETRY_CAP * S_RETRY_COST)
         self->budget = RP_RETRY_CAP * S_RETRY_COST;
-    if (self->link.state == RP_LINK_REFUSED)
-        rp_exchange_finish (self, exchange, self->refusal, RP_END_REFUSED, now);
     return RP_OK;
 }
+
+/*  ---- What the shell does with one request --------------------------------------------------- */
 
 void rp_client_core_unsent (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now)
 {

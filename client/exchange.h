@@ -1,4 +1,4 @@
-/*  One request's way through the client's core: send, end, retry. Shared by the parts of the core.
+/*  One request's way through the client's core: begin, send, end, retry. Shared by the parts of the core.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -15,6 +15,9 @@
 
 /*  64 random bits, all from the seed (splitmix64).  */
 uint64_t rp_client_core_random (rp_client_core_t *core);
+
+/*  Takes a new one, which is WAITING then. RP_FULL, RP_NO_MEMORY: it was not taken.  */
+int rp_exchange_accept (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now);
 
 /*  Ends a request that is open.  */
 void rp_exchange_finish (rp_client_core_t *core,

@@ -118,15 +118,6 @@ bool rp_reply_fill (rp_reply_t *self, rp_message_t *message, const rp_head_t *he
 
 /*  ---- Reading -------------------------------------------------------------------------------- */
 
-void rp_reply_destroy (rp_reply_t **self_p)
-{
-    if (!self_p || !*self_p)
-        return;
-    rp_call_t *call = RP_CONTAINER (*self_p, rp_call_t, reply);
-    *self_p = NULL;
-    rp_call_free (call);
-}
-
 rp_status_t rp_reply_status (const rp_reply_t *self)
 {
     return self->status;
