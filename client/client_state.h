@@ -2,7 +2,7 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    client.c makes, sets and serves a client; turn.c moves messages between core and channel;
+    client.c makes, sets and serves a client; client_turn.c moves messages between core and channel;
     call.c builds requests; reply.c reads replies; conversation.c; explain.c writes to people.
     Everything in rp_client_t but what is marked is guarded by the pump's lock.
 */

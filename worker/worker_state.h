@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    worker.c makes, starts and serves; turn.c moves messages between the core and the channels;
-    task.c is what an application does with a task. Everything in rp_worker_t but what is marked
-    is guarded by the pump's lock.
+    worker.c makes, sets and ends a worker; serve.c hands tasks to the application's threads; task.c
+    is what they read of one, answer.c how they end it; worker_turn.c moves messages between the core
+    and the channels. Everything in rp_worker_t but what is marked is guarded by the pump's lock.
 */
 
 #ifndef RP_WORKER_STATE_H
