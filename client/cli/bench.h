@@ -3,6 +3,7 @@
     SPDX-License-Identifier: MPL-2.0
 
     bench.c is the command, bench_load.c the clients, bench_mdp.c those of another protocol,
+    bench_phase.c what both ask of the phase,
     bench_workers.c the workers of its own, bench_report.c what is written, bench_plot.c the
     picture.
 
@@ -93,7 +94,7 @@ int rp_bench_run (rp_bench_t *self, int64_t duration, uint64_t count, const char
     counted be read after an interrupt.  */
 void rp_bench_disconnect (rp_bench_t *self);
 
-/*  ---- A client's loop (bench_load.c) ------------------------------------------------------  */
+/*  ---- The phase, for the clients of all protocols (bench_phase.c) -------------------------  */
 
 /*  Whether the phase is to end at once.  */
 bool rp_bench_stops (const rp_bench_t *self);

@@ -29,36 +29,15 @@
 #define S_SLICE_MS 100
 /*  From the start of a phase to its first request, so that all threads are there.  */
 #define S_LEAD_US 5000
-/*  With --rate and a duration: how late a request may still be sent after the end.  */
-#define S_LATE_US 1000000
 #define S_SECOND_US 1000000
-
-static struct timespec s_timespec (int64_t us)
-{
-    return (struct timespec){.tv_sec = us / S_SECOND_US, .tv_nsec = us % S_SECOND_US * 1000};
-}
-
-bool rp_bench_stops (const rp_bench_t *self)
-{
-    return atomic_load (&self->stop);
-}
-
-int64_t rp_bench_sleep (const rp_bench_t *self, int64_t until)
-{
-    int64_t now;
-    while ((now = rp_clock_us ()) < until && !rp_bench_stops (self)) {
-        struct timespec at = s_timespec (until - now > S_SLICE_US ? now + S_SLICE_US : until);
-        (void) clock_nanosleep (CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
-    }
-    return now;
-}
 
 /*  Takes a permit within a slice of time.  */
 static bool s_take (sem_t *permits)
 {
     if (sem_trywait (permits) == 0)
         return true;
-    struct timespec at = s_timespec (rp_clock_us () + S_SLICE_US);
+    int64_t until = rp_clock_us () + S_SLICE_US;
+    struct timespec at = {.tv_sec = until / S_SECOND_US, .tv_nsec = until % S_SECOND_US * 1000};
     return sem_clockwait (permits, CLOCK_MONOTONIC, &at) == 0;
 }
 
@@ -79,39 +58,6 @@ static void s_submit (rp_bench_client_t *self, int64_t start, rp_callback_fn *ca
         rp_output_no_memory (); // its only error here: never more are open than max_open
 }
 
-static char *s_copy (const char *text)
-{
-    char *copy = text ? strdup (text) : NULL;
-    if (text && !copy)
-        rp_output_no_memory ();
-    return copy;
-}
-
-static void s_note_end (rp_bench_client_t *self, int64_t now)
-{
-    self->counts.last = now;
-    atomic_fetch_add_explicit (&self->ended, 1, memory_order_release);
-}
-
-void rp_bench_note_ok (rp_bench_client_t *self, int64_t start, int64_t now)
-{
-    rp_histogram_record (&self->counts.times, (uint64_t) (now - start));
-    s_note_end (self, now);
-}
-
-void rp_bench_note_failure (rp_bench_client_t *self, const rp_error_t *error, int64_t now)
-{
-    rp_bench_counts_t *counts = &self->counts;
-    int status = error->status;
-    counts->failed[status >= 0 && status < RP_BENCH_STATUSES ? status : 0]++;
-    s_note_end (self, now);
-    if (counts->failure.status != RP_OK)
-        return;
-    counts->failure = *error;
-    counts->failure.hint = s_copy (error->hint);
-    counts->failure.why = s_copy (error->why);
-}
-
 static void s_note (rp_bench_client_t *self, rp_reply_t *reply, int64_t now)
 {
     const rp_bench_t *bench = self->bench;
@@ -128,13 +74,6 @@ static void s_note (rp_bench_client_t *self, rp_reply_t *reply, int64_t now)
 }
 
 /*  ---- Closed loop ---------------------------------------------------------------------------- */
-
-bool rp_bench_may_begin (rp_bench_t *self, int64_t now)
-{
-    if (self->count > 0)
-        return atomic_fetch_add_explicit (&self->taken, 1, memory_order_relaxed) < self->count;
-    return now < self->end;
-}
 
 static void *s_closed (void *arg)
 {
@@ -171,16 +110,6 @@ static void s_ended (rp_reply_t *reply, void *arg)
     else
         s_note (self, reply, rp_clock_us ());
     sem_post (&self->room);
-}
-
-int64_t rp_bench_due (const rp_bench_t *self, uint64_t number)
-{
-    return self->begin + (int64_t) ((double) number * S_SECOND_US / (double) self->rate);
-}
-
-bool rp_bench_is_too_late (const rp_bench_t *self, int64_t now)
-{
-    return self->count == 0 && now >= self->end + S_LATE_US;
 }
 
 /*  Waits until as many may be opened as at first: nothing is open any more.  */
