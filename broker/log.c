@@ -35,9 +35,11 @@ static bool s_is_journal (int descriptor)
 {
     const char *stream = getenv ("JOURNAL_STREAM");
     struct stat stat;
-    uintmax_t device, inode;
-    return stream && sscanf (stream, "%ju:%ju", &device, &inode) == 2
-           && fstat (descriptor, &stat) == 0 && stat.st_dev == device && stat.st_ino == inode;
+    char *rest;
+    uintmax_t device = stream ? strtoumax (stream, &rest, 10) : 0;
+    if (!stream || *rest != ':' || fstat (descriptor, &stat) != 0)
+        return false;
+    return stat.st_dev == device && stat.st_ino == strtoumax (rest + 1, NULL, 10);
 }
 
 void rp_log_init (rp_log_t *self, int descriptor, rp_level_t level)

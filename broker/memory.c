@@ -2,8 +2,9 @@
 
 #include "broker/memory.h"
 
-#include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -25,14 +26,15 @@ static uint64_t s_of_resource (__rlimit_resource_t resource)
 /*  "max", or no such file: no limit.  */
 static uint64_t s_of_file (const char *path)
 {
-    uint64_t bytes = UINT64_MAX;
+    char text[32];
+    char *rest;
     FILE *file = fopen (path, "re");
     if (!file)
         return UINT64_MAX;
-    if (fscanf (file, "%" SCNu64, &bytes) != 1)
-        bytes = UINT64_MAX;
+    bool filled = fgets (text, sizeof text, file) != NULL;
     fclose (file);
-    return bytes;
+    uint64_t bytes = filled ? strtoull (text, &rest, 10) : 0;
+    return filled && rest != text ? bytes : UINT64_MAX;
 }
 
 /*  Of a group and all that it is in. Inside a container its own may be shown as the root.  */

@@ -33,7 +33,7 @@
 
 /*  Frames over max_body by more than this are not even received: the connection is cut. Up to it
     the peer is told why it was refused.  */
-#define RP_RECEIVE_SLACK (1024u * 1024u)
+#define RP_RECEIVE_SLACK (1u << 20)
 
 /*  Who sent the message in hand.  */
 typedef struct {

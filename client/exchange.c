@@ -5,9 +5,9 @@
 #include "common/base/backoff.h"
 
 /*  What one retry costs; a request earns config.retry_percent of these hundredths.  */
-#define S_RETRY_COST 100
+#define S_RETRY_COST INT64_C (100)
 
-#define S_US_PER_MS 1000
+#define S_US_PER_MS INT64_C (1000)
 
 uint64_t rp_client_core_random (rp_client_core_t *core)
 {
@@ -288,25 +288,25 @@ static void s_prepare (rp_client_core_t *self, rp_exchange_t *exchange, int64_t 
     exchange->sessions_before = up ? self->sessions - 1 : self->sessions;
 }
 
-int rp_exchange_accept (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now)
+int rp_exchange_accept (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now)
 {
-    if (self->open_count >= self->config.max_open)
+    if (core->open_count >= core->config.max_open)
         return RP_FULL;
-    if (!rp_slots_reserve (&self->slots))
+    if (!rp_slots_reserve (&core->slots))
         return RP_NO_MEMORY;
-    s_prepare (self, exchange, now);
-    if (!rp_deadlines_add (&self->timers, &exchange->timer, exchange->deadline))
+    s_prepare (core, exchange, now);
+    if (!rp_deadlines_add (&core->timers, &exchange->timer, exchange->deadline))
         return RP_NO_MEMORY;
 
-    if (exchange->deadline < self->next)
-        self->next = exchange->deadline;
-    exchange->id = exchange->wire_id = rp_slots_take (&self->slots, exchange);
+    if (exchange->deadline < core->next)
+        core->next = exchange->deadline;
+    exchange->id = exchange->wire_id = rp_slots_take (&core->slots, exchange);
     exchange->state = RP_EXCHANGE_WAITING;
-    rp_list_append (&self->waiting, &exchange->node);
-    self->open_count++;
-    self->budget += self->config.retry_percent;
-    if (self->budget > RP_RETRY_CAP * S_RETRY_COST)
-        self->budget = RP_RETRY_CAP * S_RETRY_COST;
+    rp_list_append (&core->waiting, &exchange->node);
+    core->open_count++;
+    core->budget += core->config.retry_percent;
+    if (core->budget > RP_RETRY_CAP * S_RETRY_COST)
+        core->budget = RP_RETRY_CAP * S_RETRY_COST;
     return RP_OK;
 }
 

@@ -149,14 +149,14 @@ bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *conf
 /*  Frees what is left. Works are the shell's; it must have taken back all that it cares for.  */
 void rp_worker_core_clear (rp_worker_core_t *self);
 
-/*  The connection of a session stands; could not be made or broke.  */
-void rp_worker_core_connected (rp_worker_core_t *self, uint32_t session, int64_t now);
+/*  The connection of a session, by its index, stands; could not be made or broke.  */
+void rp_worker_core_connected (rp_worker_core_t *self, uint32_t index, int64_t now);
 void rp_worker_core_failed (
-  rp_worker_core_t *self, uint32_t session, const char *reason, int64_t now, uint64_t random);
+  rp_worker_core_t *self, uint32_t index, const char *reason, int64_t now, uint64_t random);
 
 /*  A message other than REQUEST came.  */
 void rp_worker_core_message (
-  rp_worker_core_t *self, uint32_t session, const rp_head_t *head, int64_t now, uint64_t random);
+  rp_worker_core_t *self, uint32_t index, const rp_head_t *head, int64_t now, uint64_t random);
 
 /*  A REQUEST came. False: ignored, work is still the shell's. True: work is in ready or returned;
     why_not (may be NULL) is what the shell has against it, and sends it straight to returned.  */

@@ -36,7 +36,7 @@ bool rp_listener_open (rp_listener_t *self,
 void rp_listener_close (rp_listener_t *self, int linger_ms)
 {
     if (self->socket)
-        zmq_setsockopt (self->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
+        (void) zmq_setsockopt (self->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
     rp_socket_close (self->socket, self->monitor);
     self->socket = self->monitor = NULL;
 }

@@ -15,6 +15,6 @@
 
 /*  Sends body --count times; or, if it is NULL, a request for each line of standard input, the
     line's newline included. Returns the exit code.  */
-int rp_cli_batch (rp_cli_t *self, const char *service, const void *body, size_t size);
+int rp_cli_batch (rp_cli_t *cli, const char *service, const void *body, size_t size);
 
 #endif

@@ -8,14 +8,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "client/cli/bench.h"
-
-extern char **environ;
 
 static const char s_script[] = "set terminal svg size 900,500 background 'white'\n"
                                "set encoding utf8\n"
@@ -87,8 +86,9 @@ static void s_write_script (FILE *out, const char *title, const rp_histogram_t *
     fputs (s_script, out);
     fputs ("set title ", out);
     s_write_quoted (out, title);
-    fprintf (out, " noenhanced\nset xrange [1:%llu]\nset yrange [0:%llu]\n$times << end\n",
-      (unsigned long long) decades, (unsigned long long) (times->max + times->max / 20 + 1));
+    fprintf (out,
+      " noenhanced\nset xrange [1:%" PRIu64 "]\nset yrange [0:%" PRIu64 "]\n$times << end\n",
+      decades, times->max + times->max / 20 + 1);
     rp_histogram_write (times, out);
     fputs ("end\n"
            "plot $times using 4:1 with linespoints linewidth 2 pointtype 7 pointsize 0.3\n",

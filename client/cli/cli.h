@@ -69,12 +69,12 @@ typedef struct {
 /*  ---- Commands ----------------------------------------------------------------------------  */
 
 int rp_cli_call (rp_cli_t *self);
-int rp_cli_talk (rp_cli_t *self);
+int rp_cli_talk (rp_cli_t *cli);
 int rp_cli_services (rp_cli_t *self);
 int rp_cli_workers (rp_cli_t *self);
 int rp_cli_status (rp_cli_t *self);
 int rp_cli_ping (rp_cli_t *self);
-int rp_cli_bench (rp_cli_t *self);
+int rp_cli_bench (rp_cli_t *cli);
 
 /*  ---- Session (session.c) -----------------------------------------------------------------  */
 

@@ -18,7 +18,7 @@ static void s_make_room (rp_input_t *self)
     if (self->size > 0)
         memmove (self->memory, self->data, self->size);
     if (self->room - self->size < S_CHUNK) {
-        size_t room = 2 * self->room + 2 * S_CHUNK;
+        size_t room = 2 * (self->room + S_CHUNK);
         char *memory = realloc (self->memory, room);
         if (!memory)
             rp_output_no_memory ();

@@ -109,7 +109,7 @@ void rp_channel_close (rp_channel_t *self, int linger_ms)
         rp_message_destroy (self->bundle_pool, &self->bundle);
     // Where no connection stands, nobody will ever read what is left.
     if (self->connected)
-        zmq_setsockopt (self->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
+        (void) zmq_setsockopt (self->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
     rp_socket_close (self->socket, self->monitor);
     self->socket = NULL;
     self->monitor = NULL;

@@ -351,7 +351,7 @@ static void s_keeper_sleep (rp_pump_t *self, int64_t *seen)
     struct pollfd alarm = {.fd = self->keeper_alarm, .events = POLLIN};
     int64_t now = rp_clock_us ();
     struct timespec left = rp_clock_timespec (until > now ? until - now : 0);
-    ppoll (&alarm, 1, until == INT64_MAX ? NULL : &left, NULL);
+    (void) ppoll (&alarm, 1, until == INT64_MAX ? NULL : &left, NULL);
     s_lock (self);
     self->keeper_until = INT64_MIN;
     s_drain (self->keeper_alarm);

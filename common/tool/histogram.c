@@ -7,7 +7,7 @@
 
 /*  Buckets per power of two; twice as many from 0 on have the width 1.  */
 #define S_HALF 128u
-#define S_EXACT (2u * S_HALF)
+#define S_EXACT (S_HALF << 1)
 #define S_HALF_BITS 7
 /*  Lines that each halving of the distance to 100% takes, as HdrHistogram does by default.  */
 #define S_TICKS 5u

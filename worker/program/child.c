@@ -162,7 +162,7 @@ int rp_child_reap (rp_child_t *self)
     if (self->kill_at)
         rp_child_kill (self);
     int status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
-    waitpid (self->pid, NULL, WNOHANG);
+    (void) waitpid (self->pid, NULL, WNOHANG);
     self->pid = 0;
     return status;
 }
@@ -190,16 +190,12 @@ rp_child_read_t rp_child_read (rp_child_t *self, rp_buffer_t *into, size_t limit
         ssize_t size = read (self->output, into->bytes + into->end, S_CHUNK);
         if (size > 0)
             into->end += (size_t) size;
-        else if (size == 0) {
+        else if (size == 0 || (errno != EAGAIN && errno != EINTR)) {
             s_close (&self->output);
             return RP_CHILD_END;
         }
         else if (errno == EAGAIN)
             return RP_CHILD_MORE;
-        else if (errno != EINTR) {
-            s_close (&self->output);
-            return RP_CHILD_END;
-        }
         if (rp_buffer_size (into) > limit)
             return RP_CHILD_FULL;
     }
