@@ -7,5 +7,18 @@ RIPOSTE_ROUNDS  how often the exchange of a hundred clients is repeated (default
 RIPOSTE_LONG=1  the same as RIPOSTE_ROUNDS=20
 """
 
+import pytest
+
 from support.fixtures import (  # noqa: F401
     pytest_runtest_makereport, pytest_sessionstart, world)
+
+#: What measures time, and what keeps processors busy. With --dist loadgroup these run one after the other, beside
+#: tests that mostly wait.
+BUSY = {f"test_{name}.py" for name in ("bench", "death", "drain", "endurance", "failover", "history",
+                                       "hundred_clients")}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.name in BUSY:
+            item.add_marker(pytest.mark.xdist_group("busy"))
