@@ -271,6 +271,16 @@ def test_its_help_shows_its_options(world):
     assert "--rate" not in world.cli(None, "call", "--help").out.decode()
 
 
+def read_all(terminal):
+    """What was written to a terminal whose other end is closed; it may come in pieces."""
+    shown = b""
+    try:
+        while True:
+            shown += terminal.read(65536)
+    except OSError:  # EIO: that was all
+        return shown
+
+
 def test_progress_is_shown_on_a_terminal(world):
     broker = world.broker()
     master, slave = os.openpty()
@@ -281,7 +291,7 @@ def test_progress_is_shown_on_a_terminal(world):
             stdout=subprocess.PIPE, stderr=slave, env=world.environment)
         os.close(slave)
         out, _ = cli.communicate(timeout=20 * programs.PATIENCE)
-        shown = terminal.read(65536)
+        shown = read_all(terminal)
     assert cli.returncode == 0 and out.startswith(b"{")
     assert b"warms up" in shown and b"measures" in shown
     assert shown.endswith(b"\r\x1b[K"), "and it is taken away"
