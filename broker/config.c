@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/zpl.h"
 #include "common/base/units.h"
 #include "common/io/socket.h"
+#include "common/tool/zpl.h"
+#include "common/wire/limits.h"
 #include "common/wire/name.h"
 
 #define S_MESSAGE_MAX 2048u

@@ -2,13 +2,13 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Source: docs/OPERATIONS.md. The file is ZPL (broker/zpl.h):
+    Source: docs/OPERATIONS.md. The file is ZPL (common/tool/zpl.h):
 
         bind = "tcp://127.0.0.1:5555"       # may be repeated
         plain = "hello=tcp://127.0.0.1:5559,tcp://127.0.0.1:5560"   # likewise
         log
             level = info
-        limits                              # RP_BROKER_LIMIT_MAP of common/wire/limits.h
+        limits                              # RP_BROKER_LIMIT_MAP of broker/core/limits.h
             max_body = 16MiB
             heartbeat_min = 50ms
 
@@ -25,7 +25,7 @@
 #include <stdio.h>
 
 #include "broker/core/action.h"
-#include "common/wire/limits.h"
+#include "broker/core/limits.h"
 
 #define RP_CONFIG_BIND_DEFAULT "tcp://127.0.0.1:5555"
 #define RP_CONFIG_BIND_MAX 16u

@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 #include "broker/core/action.h"
-#include "common/wire/limits.h"
+#include "broker/core/limits.h"
 
 /*  Messages received before the server looks at anything else that may be waiting: signals, broken
     connections, time. About a millisecond's work.  */

@@ -22,9 +22,9 @@
 #include <stdint.h>
 
 #include "broker/core/action.h"
+#include "broker/core/limits.h"
 #include "broker/core/stats.h"
 #include "common/wire/head.h"
-#include "common/wire/limits.h"
 
 typedef struct rp_dispatch rp_dispatch_t;
 

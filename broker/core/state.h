@@ -24,6 +24,7 @@
 #include "common/base/list.h"
 #include "common/base/pool.h"
 #include "common/base/table.h"
+#include "common/wire/limits.h"
 
 /*  A timer that is not set.  */
 #define RP_NEVER INT64_MAX

@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/core/limits.h"
 #include "broker/protocol/dialect.h"
 #include "broker/protocol/envelopes.h"
 #include "common/base/heap.h"

@@ -35,7 +35,7 @@ def rows(text):
 def check_limits(complain):
     documented = {row[0].strip("`"): row[1] for row in rows(read("docs/OPERATIONS.md"))
                   if re.fullmatch(r"`[a-z_]+`", row[0]) and len(row) == 3}
-    limits = entries(read("common/wire/limits.h"), "RP_BROKER_LIMIT_MAP")
+    limits = entries(read("broker/core/limits.h"), "RP_BROKER_LIMIT_MAP")
     for _, name, default, *_ in limits:
         if name not in documented:
             complain(f"docs/OPERATIONS.md lacks the limit {name}")

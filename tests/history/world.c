@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/wire/headers.h"
+#include "common/wire/limits.h"
 
 #define S_MS 1000
 #define S_GRACE_US ((int64_t) RP_DEADLINE_GRACE_MS * S_MS)

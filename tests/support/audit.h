@@ -15,6 +15,7 @@
 
 #include "broker/core/dispatch.h"
 #include "common/base/list.h"
+#include "common/wire/limits.h"
 
 /*  A message: its head as bytes, as the shell would hold it. Owned by the core or by the auditor,
     never by both.  */

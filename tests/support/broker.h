@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "broker/core/action.h"
-#include "common/wire/limits.h"
+#include "broker/core/limits.h"
 
 /*  How long anything that must happen may take, ms. Generous: only a failing test waits for it.  */
 #define TEST_PATIENCE_MS 10000

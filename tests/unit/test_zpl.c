@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "broker/zpl.h"
+#include "common/tool/zpl.h"
 
 /*  What a text reads as, in one line: "section; path=value@line:column; !line:column message".  */
 typedef struct {
