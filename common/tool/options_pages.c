@@ -7,10 +7,8 @@
 #include <riposte/error.h>
 
 #include "common/base/version.h"
+#include "common/tool/page.h"
 
-/*  Columns of --help: where the explanation begins, and the width of a terminal.  */
-#define S_INDENT 30u
-#define S_WIDTH 80u
 /*  Exit codes are sorted by trying each.  */
 #define S_EXIT_LARGEST 255
 
@@ -94,52 +92,6 @@ void rp_options_each_exit (const rp_program_t *program, rp_option_exit_fn *funct
 
 /*  ---- --help --------------------------------------------------------------------------------  */
 
-/*  Columns a text takes: bytes that continue a UTF-8 character take none.  */
-static size_t s_columns (const char *text, size_t size)
-{
-    size_t columns = 0;
-    for (size_t index = 0; index < size; index++)
-        columns += ((unsigned char) text[index] & 0xc0) != 0x80;
-    return columns;
-}
-
-/*  Writes words up to the width of a terminal; column is where the line stands.  */
-static void s_wrap (FILE *out, const char *text, size_t column, size_t indent)
-{
-    bool first = true;
-    while (*text) {
-        size_t size = strcspn (text, " ");
-        size_t columns = s_columns (text, size);
-        if (!first && column + 1 + columns > S_WIDTH) {
-            fprintf (out, "\n%*s", (int) indent, "");
-            column = indent;
-        }
-        else if (!first) {
-            fputc (' ', out);
-            column++;
-        }
-        fwrite (text, 1, size, out);
-        column += columns;
-        first = false;
-        text += size;
-        text += strspn (text, " ");
-    }
-    fputc ('\n', out);
-}
-
-/*  A term at the left and what it means at the right.  */
-static void s_entry (FILE *out, const char *term, const char *help)
-{
-    size_t columns = s_columns (term, strlen (term)) + 2;
-    fprintf (out, "  %s", term);
-    if (columns + 2 > S_INDENT) {
-        fputc ('\n', out);
-        columns = 0;
-    }
-    fprintf (out, "%*s", (int) (S_INDENT - columns), "");
-    s_wrap (out, help, S_INDENT, S_INDENT);
-}
-
 static void s_option_help (FILE *out, const rp_option_t *option)
 {
     if (option->kind == RP_OPTION_HEADING) {
@@ -154,14 +106,14 @@ static void s_option_help (FILE *out, const rp_option_t *option)
       has_value ? " " : "", has_value ? option->argument : "");
     snprintf (help, sizeof help, "%s%s%s%s", option->help, option->environment ? " [" : "",
       option->environment ? option->environment : "", option->environment ? "]" : "");
-    s_entry (out, term, help);
+    rp_page_entry (out, term, help);
 }
 
 static void s_exit_help (int code, const char *help, void *arg)
 {
     FILE *out = arg;
     fprintf (out, "  %3d  ", code);
-    s_wrap (out, help, 7, 7);
+    rp_page_wrap (out, help, 7, 7);
 }
 
 static void s_usage_help (
@@ -170,7 +122,7 @@ static void s_usage_help (
     if (command) {
         fprintf (out, "usage: %s %s [OPTION]...%s%s\n\n", program->name, command->name,
           command->arguments ? " " : "", command->arguments ? command->arguments : "");
-        s_wrap (out, command->help, 0, 0);
+        rp_page_wrap (out, command->help, 0, 0);
         return;
     }
     for (size_t index = 0; program->usage[index]; index++)
@@ -189,7 +141,7 @@ void rp_options_help (const rp_program_t *program, const rp_option_command_t *co
             char term[128];
             snprintf (term, sizeof term, "%s%s%s", one->name, one->arguments ? " " : "",
               one->arguments ? one->arguments : "");
-            s_entry (out, term, one->help);
+            rp_page_entry (out, term, one->help);
         }
     }
 
@@ -215,53 +167,30 @@ void rp_options_help (const rp_program_t *program, const rp_option_command_t *co
 
 /*  ---- The manual page (man(7)) --------------------------------------------------------------  */
 
-/*  Writes text so that roff takes every character as itself.  */
-static void s_roff (FILE *out, const char *text)
-{
-    if (*text == '.' || *text == '\'')
-        fputs ("\\&", out);
-    for (; *text; text++) {
-        if (*text == '\\')
-            fputs ("\\e", out);
-        else if (*text == '-')
-            fputs ("\\-", out);
-        else
-            fputc (*text, out);
-    }
-}
-
-static void s_bold (FILE *out, const char *before, const char *text)
-{
-    fputs ("\\fB", out);
-    s_roff (out, before);
-    s_roff (out, text);
-    fputs ("\\fR", out);
-}
-
 static void s_option_man (FILE *out, const rp_option_t *option)
 {
     if (option->kind == RP_OPTION_HEADING) {
         fputs (".SS ", out);
-        s_roff (out, option->help);
+        rp_page_roff (out, option->help);
         fputc ('\n', out);
         return;
     }
     fputs (".TP\n", out);
     if (option->letter) {
-        s_bold (out, "-", (const char[]){option->letter, '\0'});
+        rp_page_bold (out, "-", (const char[]){option->letter, '\0'});
         fputs (", ", out);
     }
-    s_bold (out, "--", option->name);
+    rp_page_bold (out, "--", option->name);
     if (option->kind != RP_OPTION_FLAG) {
         fputs (" \\fI", out);
-        s_roff (out, option->argument);
+        rp_page_roff (out, option->argument);
         fputs ("\\fR", out);
     }
     fputc ('\n', out);
-    s_roff (out, option->help);
+    rp_page_roff (out, option->help);
     if (option->environment) {
         fputs (" (in the environment: ", out);
-        s_bold (out, "", option->environment);
+        rp_page_bold (out, "", option->environment);
         fputc (')', out);
     }
     fputs (".\n", out);
@@ -271,7 +200,7 @@ static void s_exit_man (int code, const char *help, void *arg)
 {
     FILE *out = arg;
     fprintf (out, ".TP\n\\fB%d\\fR\n", code);
-    s_roff (out, help);
+    rp_page_roff (out, help);
     fputs (".\n", out);
 }
 
@@ -281,16 +210,16 @@ static void s_synopsis_man (const rp_program_t *program, FILE *out)
     for (size_t index = 0; program->usage[index]; index++) {
         if (index > 0)
             fputs (".br\n", out);
-        s_bold (out, "", program->name);
+        rp_page_bold (out, "", program->name);
         fputc (' ', out);
-        s_roff (out, program->usage[index]);
+        rp_page_roff (out, program->usage[index]);
         fputc ('\n', out);
     }
     if (program->description)
         fputs (".SH DESCRIPTION\n", out);
     for (size_t index = 0; program->description && program->description[index]; index++) {
         fputs (".PP\n", out);
-        s_roff (out, program->description[index]);
+        rp_page_roff (out, program->description[index]);
         fputc ('\n', out);
     }
     if (program->commands)
@@ -298,13 +227,13 @@ static void s_synopsis_man (const rp_program_t *program, FILE *out)
     for (size_t index = 0; index < program->command_count; index++) {
         const rp_option_command_t *command = &program->commands[index];
         fputs (".TP\n", out);
-        s_bold (out, "", command->name);
+        rp_page_bold (out, "", command->name);
         if (command->arguments) {
             fputc (' ', out);
-            s_roff (out, command->arguments);
+            rp_page_roff (out, command->arguments);
         }
         fputc ('\n', out);
-        s_roff (out, command->help);
+        rp_page_roff (out, command->help);
         fputs (".\n", out);
     }
 }
@@ -312,11 +241,11 @@ static void s_synopsis_man (const rp_program_t *program, FILE *out)
 void rp_options_man (const rp_program_t *program, FILE *out)
 {
     fputs (".TH \"", out);
-    s_roff (out, program->name);
+    rp_page_roff (out, program->name);
     fprintf (out, "\" 1 \"\" \"riposte %s\" \"Riposte\"\n.SH NAME\n", RP_VERSION);
-    s_roff (out, program->name);
+    rp_page_roff (out, program->name);
     fputs (" \\- ", out);
-    s_roff (out, program->summary);
+    rp_page_roff (out, program->summary);
     fputc ('\n', out);
     s_synopsis_man (program, out);
 
@@ -333,7 +262,7 @@ void rp_options_man (const rp_program_t *program, FILE *out)
     if (program->examples) {
         fputs (".SH EXAMPLES\n.nf\n", out);
         for (size_t index = 0; program->examples[index]; index++) {
-            s_roff (out, program->examples[index]);
+            rp_page_roff (out, program->examples[index]);
             fputc ('\n', out);
         }
         fputs (".fi\n", out);
