@@ -114,7 +114,7 @@ static void *s_serve (void *arg)
 
 /*  Reads signals until the worker has ended: the first drains it, the second stops it. Returns how
     many came.  */
-static int s_watch (const rp_settings_t *settings, const s_server_t *server, int signal_fd)
+static int s_watch (const rp_worker_options_t *settings, const s_server_t *server, int signal_fd)
 {
     int count = 0;
     for (;;) {
@@ -141,7 +141,7 @@ static int s_watch (const rp_settings_t *settings, const s_server_t *server, int
     }
 }
 
-int rp_builtin_run (const rp_settings_t *settings, rp_worker_t *worker, int signal_fd)
+int rp_builtin_run (const rp_worker_options_t *settings, rp_worker_t *worker, int signal_fd)
 {
     s_server_t server = {
       .worker = worker,

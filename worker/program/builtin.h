@@ -8,9 +8,9 @@
 
 #include <riposte/worker.h>
 
-#include "worker/program/settings.h"
+#include "worker/program/worker_options.h"
 
 /*  Serves until drained, stopped or refused. Returns the program's exit code.  */
-int rp_builtin_run (const rp_settings_t *settings, rp_worker_t *worker, int signal_fd);
+int rp_builtin_run (const rp_worker_options_t *settings, rp_worker_t *worker, int signal_fd);
 
 #endif

@@ -21,7 +21,7 @@
 /*  An int holds it; waking once more costs nothing.  */
 #define S_WAIT_MAX_MS 60000
 
-void rp_loop_say (const rp_settings_t *settings, const char *format, ...)
+void rp_loop_say (const rp_worker_options_t *settings, const char *format, ...)
 {
     if (settings->quiet)
         return;
@@ -38,7 +38,7 @@ void rp_loop_say (const rp_settings_t *settings, const char *format, ...)
           STDERR_FILENO, whole, (size_t) size < sizeof whole ? (size_t) size : sizeof whole - 1);
 }
 
-void rp_loop_refused (const rp_settings_t *settings, rp_worker_t *worker)
+void rp_loop_refused (const rp_worker_options_t *settings, rp_worker_t *worker)
 {
     char why[512];
     if (settings->quiet) // otherwise a notice has said it
@@ -387,7 +387,7 @@ static void s_free (rp_loop_t *loop)
     free (loop->pending);
 }
 
-int rp_loop_run (const rp_settings_t *settings,
+int rp_loop_run (const rp_worker_options_t *settings,
   const rp_runner_t *runner,
   void *state,
   rp_worker_t *worker,

@@ -22,8 +22,8 @@
 #include "worker/program/buffer.h"
 #include "worker/program/child.h"
 #include "worker/program/life.h"
-#include "worker/program/settings.h"
 #include "worker/program/trial.h"
+#include "worker/program/worker_options.h"
 
 typedef struct {
     rp_child_t child;
@@ -68,7 +68,7 @@ typedef struct {
 } rp_runner_t;
 
 struct rp_loop {
-    const rp_settings_t *settings;
+    const rp_worker_options_t *settings;
     const rp_runner_t *runner;
     void *state; /* the runner's own */
     rp_worker_t *worker;
@@ -91,7 +91,7 @@ struct rp_loop {
 
 /*  Serves until drained, stopped or refused. brokers is how many endpoints the worker has. Returns
     the program's exit code.  */
-int rp_loop_run (const rp_settings_t *settings,
+int rp_loop_run (const rp_worker_options_t *settings,
   const rp_runner_t *runner,
   void *state,
   rp_worker_t *worker,
@@ -111,10 +111,10 @@ void rp_loop_decline (rp_loop_t *loop, rp_task_t **task_p, const char *text);
 void rp_loop_complain (rp_loop_t *loop, const char *text);
 
 /*  With -q: why the worker could not serve, which is said even then.  */
-void rp_loop_refused (const rp_settings_t *settings, rp_worker_t *worker);
+void rp_loop_refused (const rp_worker_options_t *settings, rp_worker_t *worker);
 
 /*  One line on stderr, unless -q was given.  */
-void rp_loop_say (const rp_settings_t *settings, const char *format, ...)
+void rp_loop_say (const rp_worker_options_t *settings, const char *format, ...)
   __attribute__ ((format (printf, 2, 3)));
 
 #endif

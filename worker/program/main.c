@@ -22,7 +22,7 @@
 #include "worker/program/child.h"
 #include "worker/program/exec.h"
 #include "worker/program/persistent.h"
-#include "worker/program/settings.h"
+#include "worker/program/worker_options.h"
 
 #define S_DAY_US 86400000000
 
@@ -35,13 +35,13 @@ static const rp_option_t s_table[] = {
     .kind = RP_OPTION_STRING,
     .argument = "ENDPOINT[,ENDPOINT...]",
     .environment = "RIPOSTE_SERVER",
-    .offset = offsetof (rp_settings_t, server),
+    .offset = offsetof (rp_worker_options_t, server),
     .help = "brokers to register with, all at once (tcp://127.0.0.1:5555)"},
   {.name = "slots",
     .kind = RP_OPTION_COUNT,
     .argument = "N",
     .environment = "RIPOSTE_SLOTS",
-    .offset = offsetof (rp_settings_t, slots),
+    .offset = offsetof (rp_worker_options_t, slots),
     .smallest = 1,
     .largest = RP_WINDOW_MAX,
     .help = "requests to run at once (1)"},
@@ -49,13 +49,13 @@ static const rp_option_t s_table[] = {
     .kind = RP_OPTION_STRING,
     .argument = "NAME",
     .environment = "RIPOSTE_NAME",
-    .offset = offsetof (rp_settings_t, name),
+    .offset = offsetof (rp_worker_options_t, name),
     .help = "what people see of this worker (HOST-PID)"},
   {.name = "heartbeat",
     .kind = RP_OPTION_DURATION,
     .argument = "TIME",
     .environment = "RIPOSTE_HEARTBEAT",
-    .offset = offsetof (rp_settings_t, heartbeat),
+    .offset = offsetof (rp_worker_options_t, heartbeat),
     .smallest = RP_HEARTBEAT_MIN_MS * UINT64_C (1000),
     .largest = RP_HEARTBEAT_MAX_MS * UINT64_C (1000),
     .help = "interval between signs of life; lost after three (1s)"},
@@ -63,7 +63,7 @@ static const rp_option_t s_table[] = {
     .kind = RP_OPTION_DURATION,
     .argument = "TIME",
     .environment = "RIPOSTE_DRAIN",
-    .offset = offsetof (rp_settings_t, drain),
+    .offset = offsetof (rp_worker_options_t, drain),
     .smallest = 0,
     .largest = S_DAY_US,
     .help = "how long a first SIGTERM or SIGINT waits for what runs (30s)"},
@@ -72,7 +72,7 @@ static const rp_option_t s_table[] = {
     .kind = RP_OPTION_CHOICE,
     .argument = "NAME",
     .environment = "RIPOSTE_BUILTIN",
-    .offset = offsetof (rp_settings_t, builtin),
+    .offset = offsetof (rp_worker_options_t, builtin),
     .choices = s_builtins,
     .help =
       "serve without a program: echo, upper, sleep (the body says how long) or fail (the body "
@@ -80,18 +80,18 @@ static const rp_option_t s_table[] = {
   {.name = "persistent",
     .kind = RP_OPTION_FLAG,
     .environment = "RIPOSTE_PERSISTENT",
-    .offset = offsetof (rp_settings_t, persistent),
+    .offset = offsetof (rp_worker_options_t, persistent),
     .help = "keep one process per slot, which reads requests one after the other"},
   {.name = "wait-ready",
     .kind = RP_OPTION_FLAG,
     .environment = "RIPOSTE_WAIT_READY",
-    .offset = offsetof (rp_settings_t, wait_ready),
+    .offset = offsetof (rp_worker_options_t, wait_ready),
     .help = "with --persistent: give a process nothing before it has said RP/1 READY"},
   {.name = "start-limit",
     .kind = RP_OPTION_DURATION,
     .argument = "TIME",
     .environment = "RIPOSTE_START_LIMIT",
-    .offset = offsetof (rp_settings_t, start_limit),
+    .offset = offsetof (rp_worker_options_t, start_limit),
     .smallest = 0,
     .largest = S_DAY_US,
     .help =
@@ -101,7 +101,7 @@ static const rp_option_t s_table[] = {
     .kind = RP_OPTION_DURATION,
     .argument = "TIME",
     .environment = "RIPOSTE_KILL_AFTER",
-    .offset = offsetof (rp_settings_t, kill_after),
+    .offset = offsetof (rp_worker_options_t, kill_after),
     .smallest = 0,
     .largest = S_DAY_US,
     .help = "from SIGTERM to SIGKILL for a process that is not wanted any more (2s)"},
@@ -109,7 +109,7 @@ static const rp_option_t s_table[] = {
     .kind = RP_OPTION_SIZE,
     .argument = "SIZE",
     .environment = "RIPOSTE_MAX_OUTPUT",
-    .offset = offsetof (rp_settings_t, max_output),
+    .offset = offsetof (rp_worker_options_t, max_output),
     .smallest = 1,
     .largest = 1073741824,
     .help = "largest reply of a process (16MiB)"},
@@ -118,13 +118,13 @@ static const rp_option_t s_table[] = {
     .letter = 'q',
     .kind = RP_OPTION_FLAG,
     .environment = "RIPOSTE_QUIET",
-    .offset = offsetof (rp_settings_t, quiet),
+    .offset = offsetof (rp_worker_options_t, quiet),
     .help = "say nothing but errors"},
   {.name = "verbose",
     .letter = 'v',
     .kind = RP_OPTION_FLAG,
     .environment = "RIPOSTE_VERBOSE",
-    .offset = offsetof (rp_settings_t, verbose),
+    .offset = offsetof (rp_worker_options_t, verbose),
     .help = "pass on what processes write to stderr"},
 };
 
@@ -199,7 +199,7 @@ static int s_check_endpoints (const char *endpoints)
 }
 
 /*  SERVICE -- COMMAND …, or SERVICE alone with --builtin.  */
-static int s_check (rp_settings_t *settings, const rp_arguments_t *arguments)
+static int s_check (rp_worker_options_t *settings, const rp_arguments_t *arguments)
 {
     size_t before = arguments->count - arguments->after_dashes;
     bool builtin = settings->builtin != RP_BUILTIN_NONE;
@@ -249,7 +249,7 @@ static void s_notice (const char *text, void *arg)
     rp_loop_say (arg, "%s", text);
 }
 
-static rp_worker_t *s_new_worker (const rp_settings_t *settings)
+static rp_worker_t *s_new_worker (const rp_worker_options_t *settings)
 {
     rp_worker_t *worker = rp_worker_new (settings->server, settings->service);
     if (!worker)
@@ -279,7 +279,7 @@ static size_t s_count_endpoints (const char *endpoints)
     return count;
 }
 
-static int s_run (const rp_settings_t *settings, rp_worker_t *worker, int signal_fd)
+static int s_run (const rp_worker_options_t *settings, rp_worker_t *worker, int signal_fd)
 {
     if (settings->builtin != RP_BUILTIN_NONE)
         return rp_builtin_run (settings, worker, signal_fd);
@@ -298,7 +298,7 @@ static int s_run (const rp_settings_t *settings, rp_worker_t *worker, int signal
 
 int main (int argc, char **argv)
 {
-    rp_settings_t settings = {
+    rp_worker_options_t settings = {
       .server = "tcp://127.0.0.1:5555",
       .slots = 1,
       .heartbeat = 1000000,

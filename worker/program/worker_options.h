@@ -3,8 +3,8 @@
     SPDX-License-Identifier: MPL-2.0
 */
 
-#ifndef RP_SETTINGS_H
-#define RP_SETTINGS_H
+#ifndef RP_WORKER_OPTIONS_H
+#define RP_WORKER_OPTIONS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,6 +33,6 @@ typedef struct {
     bool wait_ready;
     bool quiet;
     bool verbose;
-} rp_settings_t;
+} rp_worker_options_t;
 
 #endif
