@@ -1,0 +1,152 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "common/tool/settings_pages.h"
+
+#include <string.h>
+
+#include "common/base/version.h"
+#include "common/tool/page.h"
+
+#define S_INDENT 4
+
+/*  Where a setting is said, and what holds.  */
+static const char *const s_rules[] = {
+  "In the file a section is a bare name on its line; what is in it stands below, indented by four "
+  "spaces, as NAME = VALUE. A # begins a comment; a value with a # or with spaces at its ends is "
+  "in "
+  "quotes. In the environment a setting is the variable that stands beside it.",
+  "An option beats the environment, which beats the file, which beats the default. All of them are "
+  "read at the start, and every mistake is told at once.",
+};
+#define S_RULE_COUNT (sizeof s_rules / sizeof *s_rules)
+
+/*  Bytes of the section that a path begins with; 0 if it is in none.  */
+static size_t s_section (const char *path)
+{
+    const char *slash = strchr (path, '/');
+    return slash ? (size_t) (slash - path) : 0;
+}
+
+/*  The row's default, as a file has it.  */
+static const char *s_initial (const rp_setting_t *row, char buffer[RP_UNITS_TEXT_MAX])
+{
+    if (row->kind == RP_SETTING_TEXT || row->kind == RP_SETTING_LIST)
+        return row->text ? row->text : "none";
+    return rp_setting_write_number (row, row->initial, buffer);
+}
+
+/*  ---- --print-config ------------------------------------------------------------------------  */
+
+static void s_print_list (
+  const rp_setting_t *row, const void *values, int indent, const char *name, FILE *out)
+{
+    char buffer[RP_SETTING_TEXT_MAX];
+    const char *text;
+    size_t count = 0;
+    for (; (text = row->list->at (values, count, buffer)); count++)
+        fprintf (out, "%*s%s = \"%s\"\n", indent, "", name, text);
+    if (count == 0)
+        fprintf (out, "%*s# %s = \"%s\"\n", indent, "", name, row->form);
+}
+
+static void s_print_row (const rp_setting_t *row, const void *values, FILE *out)
+{
+    size_t section = s_section (row->path);
+    int indent = section > 0 ? S_INDENT : 0;
+    const char *name = section > 0 ? row->path + section + 1 : row->path;
+    char number[RP_UNITS_TEXT_MAX];
+    char range[RP_SETTING_REASON_MAX];
+
+    fprintf (out, "%*s# %s\n%*s# %s%s\n", indent, "", row->why, indent, "",
+      rp_setting_range (row, range), row->kind == RP_SETTING_LIST ? "; a line for each" : "");
+    if (row->kind == RP_SETTING_LIST)
+        s_print_list (row, values, indent, name, out);
+    else if (row->kind == RP_SETTING_TEXT) {
+        const char *text = *(char *const *) (const void *) ((const char *) values + row->offset);
+        fprintf (out, "%*s%s = \"%s\"\n", indent, "", name, text ? text : "");
+    }
+    else
+        fprintf (out, "%*s%s = %s\n", indent, "", name,
+          rp_setting_write_number (row, rp_setting_number (row, values), number));
+}
+
+void rp_settings_print (const rp_setting_table_t *table, const void *values, FILE *out)
+{
+    fprintf (out, "# Settings of %s; it reads them with --config FILE.\n", table->program);
+    const char *before = "";
+    for (size_t index = 0; index < table->count; index++) {
+        const char *path = table->rows[index].path;
+        size_t section = s_section (path);
+        fputc ('\n', out);
+        if (section > 0 && strncmp (before, path, section + 1) != 0)
+            fprintf (out, "%.*s\n", (int) section, path);
+        s_print_row (&table->rows[index], values, out);
+        before = path;
+    }
+}
+
+/*  ---- --help settings -----------------------------------------------------------------------  */
+
+void rp_settings_help (const rp_setting_table_t *table, FILE *out)
+{
+    char number[RP_UNITS_TEXT_MAX];
+    char range[RP_SETTING_REASON_MAX];
+    char variable[RP_SETTING_VARIABLE_MAX];
+    char help[1024];
+    fprintf (
+      out, "Settings of %s, in a file (--config FILE) or in the environment\n", table->program);
+    for (size_t index = 0; index < S_RULE_COUNT; index++) {
+        fputc ('\n', out);
+        rp_page_wrap (out, s_rules[index], 0, 0);
+    }
+    fputc ('\n', out);
+    for (size_t index = 0; index < table->count; index++) {
+        const rp_setting_t *row = &table->rows[index];
+        snprintf (help, sizeof help, "%s (%s; default: %s) [%s]", row->why,
+          rp_setting_range (row, range), s_initial (row, number),
+          rp_setting_variable (row->path, variable));
+        rp_page_entry (out, row->path, help);
+    }
+}
+
+/*  ---- The manual page (man(7)) --------------------------------------------------------------  */
+
+static void s_man_row (const rp_setting_t *row, FILE *out)
+{
+    char number[RP_UNITS_TEXT_MAX];
+    char range[RP_SETTING_REASON_MAX];
+    char variable[RP_SETTING_VARIABLE_MAX];
+    fputs (".TP\n", out);
+    rp_page_bold (out, "", row->path);
+    fputs (" = \\fI", out);
+    rp_page_roff (out, rp_setting_range (row, range));
+    fputs ("\\fR\n", out);
+    rp_page_roff (out, row->why);
+    fputs (" (default: ", out);
+    rp_page_roff (out, s_initial (row, number));
+    fputs ("; in the environment: ", out);
+    rp_page_bold (out, "", rp_setting_variable (row->path, variable));
+    fputs (").\n", out);
+}
+
+void rp_settings_man (const rp_setting_table_t *table, FILE *out)
+{
+    fputs (".TH \"", out);
+    rp_page_roff (out, table->program);
+    fprintf (out, ".conf\" 5 \"\" \"riposte %s\" \"Riposte\"\n.SH NAME\n", RP_VERSION);
+    rp_page_roff (out, table->program);
+    fputs (".conf \\- settings of ", out);
+    rp_page_roff (out, table->program);
+    fputs ("\n.SH DESCRIPTION\n", out);
+    for (size_t index = 0; index < S_RULE_COUNT; index++) {
+        fputs (".PP\n", out);
+        rp_page_roff (out, s_rules[index]);
+        fputc ('\n', out);
+    }
+    fputs (".SH SETTINGS\n", out);
+    for (size_t index = 0; index < table->count; index++)
+        s_man_row (&table->rows[index], out);
+    fputs (".SH SEE ALSO\n", out);
+    rp_page_bold (out, "", table->program);
+    fputs ("(1)\n", out);
+}

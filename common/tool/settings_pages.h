@@ -1,0 +1,23 @@
+/*  What is said about settings: the texts that are made out of the table of common/tool/settings.h.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Thread-safety: pure functions of their arguments, but for the stream.
+*/
+
+#ifndef RP_SETTINGS_PAGES_H
+#define RP_SETTINGS_PAGES_H
+
+#include "common/tool/settings.h"
+
+/*  Writes a file that reads back to the same values, with every setting, its reason and its
+    range.  */
+void rp_settings_print (const rp_setting_table_t *table, const void *values, FILE *out);
+
+/*  For --help settings.  */
+void rp_settings_help (const rp_setting_table_t *table, FILE *out);
+
+/*  The manual page PROGRAM.conf(5).  */
+void rp_settings_man (const rp_setting_table_t *table, FILE *out);
+
+#endif
