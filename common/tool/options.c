@@ -10,6 +10,7 @@
 #include "common/base/units.h"
 #include "common/base/version.h"
 #include "common/tool/options_pages.h"
+#include "common/tool/settings_pages.h"
 #include "common/wire/name.h"
 
 /*  What getopt_long returns for entry number 0; above every letter.  */
@@ -124,6 +125,22 @@ static int s_store_choice (
     return s_complain (self, "%s wants %s, not \"%s\"", source, list, text);
 }
 
+/*  Whoever reads settings says what is wrong with the text.  */
+static int s_store_setting (
+  const s_parser_t *self, const rp_option_t *option, const char *source, const char *text)
+{
+    rp_arguments_t *arguments = self->arguments;
+    if (arguments->setting_count == RP_OPTION_LIST_MAX)
+        return s_complain (
+          self, "%s: at most %u options may set something", source, RP_OPTION_LIST_MAX);
+    bool is_variable = source == option->environment;
+    arguments->settings[arguments->setting_count++] = (rp_setting_given_t){.path = option->setting,
+      .dashes = is_variable ? "" : "--",
+      .name = is_variable ? source : option->name,
+      .text = text};
+    return RP_OPTIONS_GO_ON;
+}
+
 /*  Stores text, which source ("--timeout", "RIPOSTE_TIMEOUT") gave.  */
 static int s_store (
   const s_parser_t *self, const rp_option_t *option, const char *source, const char *text)
@@ -145,6 +162,8 @@ static int s_store (
                   self, "%s may be given at most %u times", source, RP_OPTION_LIST_MAX);
             list->items[list->count++] = text;
             return RP_OPTIONS_GO_ON;
+        case RP_OPTION_SETTING:
+            return s_store_setting (self, option, source, text);
         case RP_OPTION_CHOICE:
             return s_store_choice (self, option, source, text);
         case RP_OPTION_DURATION:
@@ -285,18 +304,24 @@ static const rp_option_command_t *s_find_command (const rp_program_t *program, c
     return NULL;
 }
 
-/*  --help and its like. first: the first argument that is no option, or NULL.  */
+/*  --help and its like. first: the first argument that is no option, or the one behind --help; NULL
+    if there is none.  */
 static int s_say (const s_parser_t *self, size_t standard, const char *first, FILE *out)
 {
     const rp_program_t *program = self->program;
+    bool settings = program->settings && first && strcmp (first, "settings") == 0;
     if (standard == RP_OPTION_COMPLETIONS && strcmp (optarg, "bash") != 0)
         return s_complain (self, "--completions wants bash, not \"%s\"", optarg);
-    if (standard == RP_OPTION_HELP)
+    if (standard == RP_OPTION_HELP && settings)
+        rp_settings_help (program->settings, out);
+    else if (standard == RP_OPTION_HELP)
         rp_options_help (program, first ? s_find_command (program, first) : NULL, out);
     else if (standard == RP_OPTION_VERSION)
         fprintf (out, "%s %s\n", program->name, RP_VERSION);
     else if (standard == RP_OPTION_COMPLETIONS)
         rp_options_bash (program, out);
+    else if (settings)
+        rp_settings_man (program->settings, out);
     else
         rp_options_man (program, out);
     if (fflush (out) != 0 || ferror (out)) {
@@ -357,7 +382,10 @@ static int s_read_line (const s_parser_t *self, int argc, char **argv, FILE *out
         size_t entry = s_entry (self->program, found);
         if (entry >= self->program->option_count)
             return s_say (self, entry - self->program->option_count,
-              arguments->count > 0 ? argv[1] : NULL, out);
+              arguments->count > 0 ? argv[1]
+              : optind < argc      ? argv[optind]
+                                   : NULL,
+              out);
         int code = s_take (self, entry);
         if (code != RP_OPTIONS_GO_ON)
             return code;

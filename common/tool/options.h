@@ -38,6 +38,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "common/tool/settings.h"
+
 typedef enum {
     RP_OPTION_HEADING,  /* not an option: help is a title above those that follow */
     RP_OPTION_FLAG,     /* stores a bool; environment: 1, yes, true, on or 0, no, false, off */
@@ -47,6 +49,7 @@ typedef enum {
     RP_OPTION_SIZE,     /* stores a uint64_t, bytes */
     RP_OPTION_COUNT,    /* stores a uint64_t */
     RP_OPTION_CHOICE,   /* stores an int: the index in choices */
+    RP_OPTION_SETTING,  /* stores nothing: adds to settings of rp_arguments_t; may be repeated */
 } rp_option_kind_t;
 
 #define RP_OPTION_LIST_MAX 64u
@@ -62,11 +65,13 @@ typedef struct {
     char letter;      /* 0: none */
     rp_option_kind_t kind;
     const char *argument;       /* placeholder; every kind but FLAG and HEADING needs one */
-    const char *environment;    /* the variable that says the same */
+    const char *environment;    /* the variable that says the same; of a SETTING, another one than
+                                   the setting's own */
     const char *help;           /* a clause, without a full stop */
     size_t offset;              /* of the member of the program's structure */
     uint64_t smallest, largest; /* range of DURATION (µs), SIZE, COUNT; largest 0: no bounds */
-    const char *const *choices; /* CHOICE: ends with NULL */
+    const char *const *choices; /* CHOICE: ends with NULL; SETTING: for completions */
+    const char *setting;        /* SETTING: its path, or a section with "/" at its end */
     const char *commands;       /* "call talk": goes with these commands only; NULL: with all */
 } rp_option_t;
 
@@ -95,10 +100,11 @@ typedef struct {
     size_t option_count;
     const rp_option_command_t *commands; /* NULL: the program has none */
     size_t command_count;
-    const char *const *examples;   /* a line each; ends with NULL, or NULL */
-    const rp_option_exit_t *exits; /* more exit codes than 0 and 2, or NULL */
-    size_t exit_count;             /* */
-    bool statuses;                 /* the exit codes of RP_STATUS_MAP hold too */
+    const char *const *examples;        /* a line each; ends with NULL, or NULL */
+    const rp_option_exit_t *exits;      /* more exit codes than 0 and 2, or NULL */
+    size_t exit_count;                  /* */
+    bool statuses;                      /* the exit codes of RP_STATUS_MAP hold too */
+    const rp_setting_table_t *settings; /* for --help settings and --man settings, or NULL */
 } rp_program_t;
 
 /*  What is not an option.  */
@@ -109,6 +115,8 @@ typedef struct {
     bool has_dashes;     /* "--" was there */
     size_t after_dashes; /* so many of the items, the last ones, stood behind it */
     uint64_t given;      /* bit per option: set on the command line or by the environment */
+    rp_setting_given_t settings[RP_OPTION_LIST_MAX]; /* what options say of settings */
+    size_t setting_count;
 } rp_arguments_t;
 
 #define RP_OPTIONS_GO_ON (-1)

@@ -56,6 +56,14 @@ bool rp_option_goes_with (const rp_option_t *option, const rp_option_command_t *
     return false;
 }
 
+/*  The variable that says what the option says, or NULL.  */
+static const char *s_variable (const rp_option_t *option, char buffer[RP_SETTING_VARIABLE_MAX])
+{
+    if (option->environment || option->kind != RP_OPTION_SETTING)
+        return option->environment;
+    return rp_setting_variable (option->setting, buffer);
+}
+
 /*  ---- Exit codes ----------------------------------------------------------------------------  */
 
 typedef struct {
@@ -100,12 +108,14 @@ static void s_option_help (FILE *out, const rp_option_t *option)
     }
     char term[128];
     char help[512];
+    char buffer[RP_SETTING_VARIABLE_MAX];
     bool has_value = option->kind != RP_OPTION_FLAG;
     snprintf (term, sizeof term, "%c%c%s --%s%s%s", option->letter ? '-' : ' ',
       option->letter ? option->letter : ' ', option->letter ? "," : " ", option->name,
       has_value ? " " : "", has_value ? option->argument : "");
-    snprintf (help, sizeof help, "%s%s%s%s", option->help, option->environment ? " [" : "",
-      option->environment ? option->environment : "", option->environment ? "]" : "");
+    const char *variable = s_variable (option, buffer);
+    snprintf (help, sizeof help, "%s%s%s%s", option->help, variable ? " [" : "",
+      variable ? variable : "", variable ? "]" : "");
     rp_page_entry (out, term, help);
 }
 
@@ -155,6 +165,8 @@ void rp_options_help (const rp_program_t *program, const rp_option_command_t *co
         fprintf (out, "\nAll commands and exit codes: %s --help\n", program->name);
         return;
     }
+    if (program->settings)
+        fprintf (out, "\nAll settings: %s --help settings\n", program->name);
 
     fputs ("\nExit codes:\n", out);
     rp_options_each_exit (program, s_exit_help, out);
@@ -169,6 +181,7 @@ void rp_options_help (const rp_program_t *program, const rp_option_command_t *co
 
 static void s_option_man (FILE *out, const rp_option_t *option)
 {
+    char buffer[RP_SETTING_VARIABLE_MAX];
     if (option->kind == RP_OPTION_HEADING) {
         fputs (".SS ", out);
         rp_page_roff (out, option->help);
@@ -188,9 +201,10 @@ static void s_option_man (FILE *out, const rp_option_t *option)
     }
     fputc ('\n', out);
     rp_page_roff (out, option->help);
-    if (option->environment) {
+    const char *variable = s_variable (option, buffer);
+    if (variable) {
         fputs (" (in the environment: ", out);
-        rp_page_bold (out, "", option->environment);
+        rp_page_bold (out, "", variable);
         fputc (')', out);
     }
     fputs (".\n", out);
@@ -267,6 +281,11 @@ void rp_options_man (const rp_program_t *program, FILE *out)
         }
         fputs (".fi\n", out);
     }
+    if (program->settings) {
+        fputs (".SH SEE ALSO\n", out);
+        rp_page_bold (out, "", program->settings->program);
+        fputs (".conf(5)\n", out);
+    }
 }
 
 /*  ---- Completion for bash -------------------------------------------------------------------  */
@@ -285,7 +304,7 @@ static void s_bash_value (FILE *out, const rp_option_t *option)
     if (option->letter)
         fprintf (out, "-%c | ", option->letter);
     fprintf (out, "--%s) ", option->name);
-    if (option->kind == RP_OPTION_CHOICE) {
+    if (option->choices) {
         fputs ("COMPREPLY=($(compgen -W \"", out);
         for (size_t index = 0; option->choices[index]; index++)
             fprintf (out, "%s%s", index == 0 ? "" : " ", option->choices[index]);

@@ -118,6 +118,37 @@ static const rp_program_t s_worker = {
   .option_count = sizeof s_table / sizeof *s_table,
 };
 
+/*  A program whose options set what a table of settings describes.  */
+static const rp_option_t s_setters[] = {
+  {.name = "level",
+    .letter = 'l',
+    .kind = RP_OPTION_SETTING,
+    .argument = "LEVEL",
+    .setting = "log/level",
+    .choices = s_outputs,
+    .help = "how much"},
+  {.name = "set",
+    .kind = RP_OPTION_SETTING,
+    .argument = "NAME=VALUE",
+    .environment = "RIPOSTE_SET",
+    .setting = "log/",
+    .help = "anything"},
+};
+static const rp_setting_t s_rows[] = {{.path = "log/level",
+  .kind = RP_SETTING_CHOICE,
+  .choices = s_outputs,
+  .why = "how much the log tells"}};
+static const rp_setting_table_t s_settings = {
+  .program = "riposte-broker", .rows = s_rows, .count = 1};
+static const rp_program_t s_broker = {
+  .name = "riposte-broker",
+  .summary = "has settings",
+  .usage = s_usage,
+  .options = s_setters,
+  .option_count = sizeof s_setters / sizeof *s_setters,
+  .settings = &s_settings,
+};
+
 /*  What a parse left behind.  */
 typedef struct {
     s_options_t options;
@@ -265,6 +296,69 @@ static void a_flag_beats_the_environment_which_beats_the_default (void **state)
     assert_int_equal (s_parse (&s_cli, "call x"), RP_OPTIONS_GO_ON);
     assert_int_equal (s_result.options.header.count, 1);
     assert_string_equal (s_result.options.header.items[0], "a:1");
+}
+
+static void what_options_say_of_settings_is_kept_in_order_with_its_source (void **state)
+{
+    (void) state;
+    static const char *const environment[] = {
+      "RIPOSTE_SET", "level=json", "RIPOSTE_LOG_LEVEL", "not read here", NULL};
+    s_environment = environment;
+    assert_int_equal (s_parse (&s_broker, "--level=csv -l nonsense"), RP_OPTIONS_GO_ON);
+    const rp_setting_given_t *given = s_result.arguments.settings;
+    assert_int_equal (s_result.arguments.setting_count, 3);
+    assert_string_equal (given[0].path, "log/level");
+    assert_string_equal (given[0].dashes, "--");
+    assert_string_equal (given[0].name, "level");
+    assert_string_equal (given[0].text, "csv");
+    assert_string_equal (given[1].text, "nonsense");
+    assert_string_equal (given[2].path, "log/");
+    assert_string_equal (given[2].dashes, "");
+    assert_string_equal (given[2].name, "RIPOSTE_SET");
+    assert_string_equal (given[2].text, "level=json");
+    s_refuses (&s_broker, "--level", "riposte-broker: --level wants a value\n");
+}
+
+static void options_that_set_something_are_bounded_in_number (void **state)
+{
+    (void) state;
+    int argc = 0;
+    s_argv[argc++] = (char *) "program";
+    for (unsigned number = 0; number <= RP_OPTION_LIST_MAX; number++)
+        s_argv[argc++] = (char *) "-lcsv";
+    assert_int_equal (s_parse_array (&s_broker, argc), 2);
+    assert_string_equal (
+      s_result.err, "riposte-broker: --level: at most 64 options may set something\n");
+}
+
+static void the_pages_of_settings_are_asked_for_by_their_name (void **state)
+{
+    (void) state;
+    static const char *const lines[] = {"--help settings", "settings -h", "--man settings"};
+    for (size_t index = 0; index < sizeof lines / sizeof *lines; index++) {
+        assert_int_equal (s_parse (&s_broker, lines[index]), 0);
+        assert_non_null (strstr (s_result.out, "how much the log tells"));
+        assert_non_null (strstr (s_result.out, "RIPOSTE_LOG_LEVEL"));
+    }
+    assert_int_equal (s_parse (&s_broker, "--help"), 0);
+    assert_non_null (strstr (s_result.out, "how much [RIPOSTE_LOG_LEVEL]\n"));
+    assert_non_null (strstr (s_result.out, "All settings: riposte-broker --help settings\n"));
+    assert_int_equal (s_parse (&s_broker, "--man"), 0);
+    assert_non_null (strstr (s_result.out, "\\fBriposte\\-broker\\fR.conf(5)"));
+    assert_int_equal (s_parse (&s_broker, "--completions bash"), 0);
+    assert_non_null (
+      strstr (s_result.out, "-l | --level) COMPREPLY=($(compgen -W \"table json csv\""));
+    // A program without settings has no such page.
+    assert_int_equal (s_parse (&s_worker, "--help settings"), 0);
+    assert_non_null (strstr (s_result.out, "Options:"));
+    assert_null (strstr (s_result.out, "--help settings"));
+}
+
+static void help_may_stand_before_its_command (void **state)
+{
+    (void) state;
+    assert_int_equal (s_parse (&s_cli, "--help status"), 0);
+    assert_non_null (strstr (s_result.out, "usage: riposte status"));
 }
 
 static void an_error_in_the_environment_names_the_variable (void **state)
@@ -468,6 +562,10 @@ int main (void)
       S_TEST (version_is_name_and_number),
       S_TEST (an_answer_that_cannot_be_written_is_an_error),
       S_TEST (the_manual_page_and_the_completion_come_from_the_same_table),
+      S_TEST (what_options_say_of_settings_is_kept_in_order_with_its_source),
+      S_TEST (options_that_set_something_are_bounded_in_number),
+      S_TEST (the_pages_of_settings_are_asked_for_by_their_name),
+      S_TEST (help_may_stand_before_its_command),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }
