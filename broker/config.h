@@ -1,4 +1,4 @@
-/*  The settings of a broker, and their file.
+/*  The settings of a broker: their table, and what they hold together.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -12,7 +12,11 @@
             max_body = 16MiB
             heartbeat_min = 50ms
 
-    Every mistake in it is reported, as "FILE:LINE:COLUMN: message", not only the first.
+    A new setting is a row of RP_CONFIG_MAP, a new limit a row of RP_BROKER_LIMIT_MAP. The member of
+    rp_config_t, the file, the environment, --limit, --print-config, --help settings and the manual
+    page follow (common/tool/settings.h); tests/arch/documents.py asks for the row in the documents.
+
+    Every mistake is reported, in a file as "FILE:LINE:COLUMN: message", not only the first.
 
     Thread-safety: none. Only rp_config_load touches the disk.
 */
@@ -22,21 +26,31 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "broker/core/action.h"
 #include "broker/core/limits.h"
+#include "common/tool/settings.h"
 
 #define RP_CONFIG_BIND_DEFAULT "tcp://127.0.0.1:5555"
 #define RP_CONFIG_BIND_MAX 16u
 #define RP_CONFIG_PLAIN_MAX 16u
-/*  Errors reported of one file; one more line says that there are others.  */
-#define RP_CONFIG_ERRORS_MAX 50u
 /*  Bytes of a file.  */
 #define RP_CONFIG_FILE_MAX (1u << 20)
 
-/*  Large enough for why a setting was refused.  */
-#define RP_CONFIG_REASON_MAX 256u
+/*  By rp_level_t; ends with NULL.  */
+extern const char *const rp_config_levels[];
+
+/*  kind, member, path, default, from, to, why
+    from and to: the range of a COUNT, BYTES or TIME (milliseconds); the choices of a CHOICE, and 0;
+    what a TEXT is, for people, and 0  */
+#define RP_CONFIG_MAP(X)                                                                           \
+    X (TEXT, history, "history", NULL, "FILE", 0,                                                  \
+      "append a line there for each thing that happens to a request")                              \
+    X (TEXT, ports_file, "ports_file", NULL, "FILE", 0,                                            \
+      "once ready, write the real endpoints there, one per line")                                  \
+    X (CHOICE, log_level, "log/level", RP_LEVEL_INFO, rp_config_levels, 0, "log this and worse")
 
 /*  A service with endpoints of its own, for plain REQ clients and for plain REP workers.  */
 typedef struct {
@@ -45,17 +59,35 @@ typedef struct {
     const char *back;
 } rp_config_plain_t;
 
+#define RP_CONFIG_TYPE_COUNT uint64_t
+#define RP_CONFIG_TYPE_BYTES uint64_t
+#define RP_CONFIG_TYPE_TIME uint64_t
+#define RP_CONFIG_TYPE_CHOICE int
+#define RP_CONFIG_TYPE_TEXT char *
+
 typedef struct {
     char *bind[RP_CONFIG_BIND_MAX];
     size_t bind_count;
     rp_config_plain_t plain[RP_CONFIG_PLAIN_MAX];
     size_t plain_count;
+#define RP_CONFIG_MEMBER(kind, member, path, value, from, to, why) RP_CONFIG_TYPE_##kind member;
+    RP_CONFIG_MAP (RP_CONFIG_MEMBER)
+#undef RP_CONFIG_MEMBER
     rp_limits_t limits;
-    rp_level_t log_level;
 } rp_config_t;
 
-/*  Takes a message for people: one line without the newline, valid during the call.  */
-typedef void (rp_config_error_fn) (const char *message, void *arg);
+/*  The table: bind, plain, RP_CONFIG_MAP, and RP_BROKER_LIMIT_MAP as the section "limits".  */
+extern const rp_setting_table_t rp_config_table;
+
+/*  What settings are read from, the weakest first. Leave out what does not apply.  */
+typedef struct {
+    const char *name; /* of the file, for messages */
+    const char *text; /* of the file; NULL: there is none */
+    size_t size;
+    char *(*lookup) (const char *name); /* getenv, or a test's own */
+    const rp_setting_given_t *given;    /* options */
+    size_t given_count;
+} rp_config_sources_t;
 
 /*  Sets every default, RP_CONFIG_BIND_DEFAULT among them. False when out of memory; self may be
     cleared all the same.  */
@@ -64,39 +96,21 @@ bool rp_config_init (rp_config_t *self);
 /*  Frees what self holds.  */
 void rp_config_clear (rp_config_t *self);
 
-/*  Adds an endpoint to listen on. False, and nothing changed, with a static *reason: it cannot be
-    one, or is there already, or there are too many, or out of memory.  */
-bool rp_config_add_bind (rp_config_t *self, const char *endpoint, const char **reason);
+/*  Makes the settings anew, from the defaults and the sources, and holds them against each other
+    when all of them are known. False if anything is wrong: error was called at least once, and self
+    is unchanged.  */
+bool rp_config_read (
+  rp_config_t *self, const rp_config_sources_t *sources, rp_setting_error_fn *error, void *arg);
 
-/*  Forgets every endpoint.  */
-void rp_config_clear_bind (rp_config_t *self);
-
-/*  Adds a plain service, as SERVICE=FRONTEND,BACKEND. False, and nothing changed, with a clause in
-    reason that follows the text: its form, its name or an endpoint is wrong, or the service is
-    there already, or there are too many, or out of memory.  */
-bool rp_config_add_plain (rp_config_t *self, const char *text, char reason[RP_CONFIG_REASON_MAX]);
-
-/*  Forgets every plain service.  */
-void rp_config_clear_plain (rp_config_t *self);
-
-/*  Reads settings from text, over those that self has; endpoints replace those it has, plain
-    services likewise. name is the file's, for messages. False if anything is wrong: error was
-    called at least once, and self is unchanged.  */
-bool rp_config_read (rp_config_t *self,
-  const char *text,
-  size_t size,
-  const char *name,
-  rp_config_error_fn *error,
+/*  The same, with a file that is to be read; path NULL: none.  */
+bool rp_config_load (rp_config_t *self,
+  const char *path,
+  const rp_config_sources_t *sources,
+  rp_setting_error_fn *error,
   void *arg);
-
-/*  The same from a file.  */
-bool rp_config_load (rp_config_t *self, const char *path, rp_config_error_fn *error, void *arg);
 
 /*  Writes a file that reads back to the same settings, with every key, its reason and its range.
     False if it could not be written.  */
 bool rp_config_print (const rp_config_t *self, FILE *file);
-
-/*  The number of a level by its name; false if there is none.  */
-bool rp_config_level (const char *name, rp_level_t *level);
 
 #endif

@@ -35,34 +35,23 @@
 enum { EXIT_USAGE = 2 };
 
 typedef struct {
-    rp_option_list_t bind;
-    rp_option_list_t plain;
-    rp_option_list_t limit;
     const char *config;
-    const char *ports_file;
-    const char *history;
-    int64_t drain_limit;
-    int log_level;
     bool check_config;
     bool print_config;
 } s_options_t;
 
-static const char *const s_levels[] = {"error", "warning", "info", "debug", NULL};
-
 static const rp_option_t s_table[] = {
   {.name = "bind",
     .letter = 'b',
-    .kind = RP_OPTION_LIST,
+    .kind = RP_OPTION_SETTING,
     .argument = "ENDPOINT",
-    .environment = "RIPOSTE_BIND",
-    .offset = offsetof (s_options_t, bind),
+    .setting = "bind",
     .help = "listen here, tcp://ADDRESS:PORT or ipc://PATH; * as the port is any free one; may be "
             "repeated (default: " RP_CONFIG_BIND_DEFAULT ")"},
   {.name = "plain",
-    .kind = RP_OPTION_LIST,
+    .kind = RP_OPTION_SETTING,
     .argument = "SERVICE=FRONTEND,BACKEND",
-    .environment = "RIPOSTE_PLAIN",
-    .offset = offsetof (s_options_t, plain),
+    .setting = "plain",
     .help =
       "let plain REQ clients reach a service at one endpoint and plain REP workers offer it at "
       "another; may be repeated"},
@@ -75,36 +64,32 @@ static const rp_option_t s_table[] = {
     .help = "read settings from a file"},
   {.name = "limit",
     .letter = 'l',
-    .kind = RP_OPTION_LIST,
+    .kind = RP_OPTION_SETTING,
     .argument = "NAME=VALUE",
     .environment = "RIPOSTE_LIMIT",
-    .offset = offsetof (s_options_t, limit),
-    .help = "set a limit, such as max_body=1MiB; may be repeated; --print-config lists them"},
+    .setting = "limits/",
+    .help = "set a limit, such as max_body=1MiB; may be repeated; --help settings lists them"},
   {.name = "drain-limit",
-    .kind = RP_OPTION_DURATION,
+    .kind = RP_OPTION_SETTING,
     .argument = "TIME",
     .environment = "RIPOSTE_DRAIN_LIMIT",
-    .offset = offsetof (s_options_t, drain_limit),
-    .largest = UINT64_C (86400000000),
+    .setting = "limits/drain_limit",
     .help = "how long a drain waits for what runs (the limit drain_limit)"},
   {.name = "log-level",
-    .kind = RP_OPTION_CHOICE,
+    .kind = RP_OPTION_SETTING,
     .argument = "LEVEL",
-    .environment = "RIPOSTE_LOG_LEVEL",
-    .offset = offsetof (s_options_t, log_level),
-    .choices = s_levels,
+    .setting = "log/level",
+    .choices = rp_config_levels,
     .help = "log this and worse: error, warning, info or debug"},
   {.name = "ports-file",
-    .kind = RP_OPTION_STRING,
+    .kind = RP_OPTION_SETTING,
     .argument = "FILE",
-    .environment = "RIPOSTE_PORTS_FILE",
-    .offset = offsetof (s_options_t, ports_file),
+    .setting = "ports_file",
     .help = "once ready, write the real endpoints there, one per line"},
   {.name = "history",
-    .kind = RP_OPTION_STRING,
+    .kind = RP_OPTION_SETTING,
     .argument = "FILE",
-    .environment = "RIPOSTE_HISTORY",
-    .offset = offsetof (s_options_t, history),
+    .setting = "history",
     .help = "append a line there for each thing that happens to a request"},
   {.name = "check-config",
     .kind = RP_OPTION_FLAG,
@@ -138,6 +123,7 @@ static const rp_program_t s_program = {
   .exits =
     (const rp_option_exit_t[]){{1, "it could not start (a port in use, say) or could not go on"}},
   .exit_count = 1,
+  .settings = &rp_config_table,
 };
 
 __attribute__ ((format (printf, 1, 2))) static void s_complain (const char *format, ...)
@@ -150,98 +136,10 @@ __attribute__ ((format (printf, 1, 2))) static void s_complain (const char *form
     fputc ('\n', stderr);
 }
 
-/*  ---- Settings ---------------------------------------------------------------------------- */
-
 static void s_config_error (const char *message, void *arg)
 {
     (void) arg;
     s_complain ("%s", message);
-}
-
-/*  Shows what is wrong with --limit, without the place in the text that was made from them.  */
-static void s_limit_error (const char *message, void *arg)
-{
-    (void) arg;
-    const char *space = strchr (message, ' ');
-    s_complain ("--limit: %s", space ? space + 1 : message);
-}
-
-/*  The configuration file knows how to read limits, so the options are read as a section of one;
-    all at once, because some are held against each other.  */
-static bool s_set_limits (rp_config_t *config, const rp_option_list_t *limits)
-{
-    if (limits->count == 0)
-        return true;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *section = open_memstream (&text, &size);
-    if (!section) {
-        s_complain ("out of memory");
-        return false;
-    }
-    bool good = true;
-    fputs ("limits\n", section);
-    for (size_t index = 0; good && index < limits->count; index++) {
-        const char *limit = limits->items[index];
-        const char *equals = strchr (limit, '=');
-        good = equals && !strpbrk (limit, "\n\r\"#");
-        if (good)
-            fprintf (section, "    %.*s = \"%s\"\n", (int) (equals - limit), limit, equals + 1);
-        else
-            s_complain ("--limit wants NAME=VALUE such as max_body=1MiB, not \"%s\"", limit);
-    }
-    if (fclose (section) != 0 && good) {
-        s_complain ("out of memory");
-        good = false;
-    }
-    good = good && rp_config_read (config, text, size, "limit", s_limit_error, NULL);
-    free (text);
-    return good;
-}
-
-static bool s_set_binds (rp_config_t *config, const rp_option_list_t *binds)
-{
-    if (binds->count > 0)
-        rp_config_clear_bind (config);
-    for (size_t index = 0; index < binds->count; index++) {
-        const char *reason;
-        if (!rp_config_add_bind (config, binds->items[index], &reason)) {
-            s_complain ("--bind %s: %s", binds->items[index], reason);
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool s_set_plain (rp_config_t *config, const rp_option_list_t *plain)
-{
-    if (plain->count > 0)
-        rp_config_clear_plain (config);
-    for (size_t index = 0; index < plain->count; index++) {
-        char reason[RP_CONFIG_REASON_MAX];
-        if (!rp_config_add_plain (config, plain->items[index], reason)) {
-            s_complain ("--plain %s %s", plain->items[index], reason);
-            return false;
-        }
-    }
-    return true;
-}
-
-/*  Flags beat the environment, which beats the file, which beats the defaults.  */
-static bool s_configure (
-  rp_config_t *config, const s_options_t *options, const rp_arguments_t *arguments)
-{
-    if (options->config && !rp_config_load (config, options->config, s_config_error, NULL))
-        return false;
-    if (!s_set_binds (config, &options->bind) || !s_set_plain (config, &options->plain))
-        return false;
-    if (!s_set_limits (config, &options->limit))
-        return false;
-    if (rp_options_given (&s_program, arguments, "drain-limit"))
-        config->limits.drain_limit = (uint64_t) options->drain_limit / 1000;
-    if (rp_options_given (&s_program, arguments, "log-level"))
-        config->log_level = (rp_level_t) options->log_level;
-    return true;
 }
 
 /*  ---- The process ------------------------------------------------------------------------- */
@@ -374,20 +272,19 @@ static bool s_bind_all (rp_server_t *server, const rp_config_t *config)
     return bound;
 }
 
-static int s_serve (
-  const rp_config_t *config, const s_options_t *options, int signals, int64_t started)
+static int s_serve (const rp_config_t *config, int signals, int64_t started)
 {
     int history = 0;
-    if (options->history && (history = rp_history_open (options->history)) < 0) {
+    if (config->history && (history = rp_history_open (config->history)) < 0) {
         s_complain (
-          "cannot write %s: %s; give --history another place", options->history, strerror (errno));
+          "cannot write %s: %s; give --history another place", config->history, strerror (errno));
         return EXIT_FAILURE;
     }
     rp_server_t *server = rp_server_new (&(rp_server_options_t){.limits = config->limits,
-      .log_level = config->log_level,
+      .log_level = (rp_level_t) config->log_level,
       .log = STDERR_FILENO,
       .history = history,
-      .history_path = options->history,
+      .history_path = config->history,
       .signals = signals});
     if (!server) {
         s_complain (
@@ -398,8 +295,8 @@ static int s_serve (
     int code = EXIT_FAILURE;
     if (!s_bind_all (server, config))
         goto out;
-    if (options->ports_file && !s_write_ports (server, options->ports_file)) {
-        s_complain ("cannot write %s: %s; give --ports-file another place", options->ports_file,
+    if (config->ports_file && !s_write_ports (server, config->ports_file)) {
+        s_complain ("cannot write %s: %s; give --ports-file another place", config->ports_file,
           strerror (errno));
         goto out;
     }
@@ -416,11 +313,9 @@ out:
 static int s_main (
   const s_options_t *options, const rp_arguments_t *arguments, rp_config_t *config, int64_t started)
 {
-    if (!rp_config_init (config)) {
-        s_complain ("out of memory");
-        return EXIT_FAILURE;
-    }
-    if (!s_configure (config, options, arguments))
+    const rp_config_sources_t sources = {
+      .lookup = getenv, .given = arguments->settings, .given_count = arguments->setting_count};
+    if (!rp_config_load (config, options->config, &sources, s_config_error, NULL))
         return EXIT_USAGE;
     if (options->print_config && !rp_config_print (config, stdout)) {
         s_complain ("cannot write the settings: %s", strerror (errno));
@@ -436,13 +331,13 @@ static int s_main (
         s_complain ("cannot receive signals: %s", strerror (errno));
         return EXIT_FAILURE;
     }
-    return s_serve (config, options, signals, started);
+    return s_serve (config, signals, started);
 }
 
 int main (int argc, char **argv)
 {
     int64_t started = rp_clock_us ();
-    s_options_t options = {.log_level = RP_LEVEL_INFO};
+    s_options_t options = {0};
     rp_arguments_t arguments;
     int code =
       rp_options_parse (&s_program, argc, argv, getenv, &options, &arguments, stdout, stderr);
@@ -452,7 +347,7 @@ int main (int argc, char **argv)
         s_complain ("unexpected \"%s\"; see: %s --help", arguments.items[0], S_NAME);
         return EXIT_USAGE;
     }
-    rp_config_t config;
+    rp_config_t config = {0};
     code = s_main (&options, &arguments, &config, started);
     rp_config_clear (&config);
     return code;

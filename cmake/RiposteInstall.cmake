@@ -57,7 +57,12 @@ foreach (target IN ITEMS riposte-broker riposte-worker riposte-cli)
     install (FILES "${completion}"
              DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}/bash-completion/completions")
 endforeach ()
-add_custom_target (riposte_pages ALL DEPENDS ${pages})
+set (settings_page "${generated_dir}/riposte-broker.conf.5")
+add_custom_command (OUTPUT "${settings_page}"
+                    COMMAND $<TARGET_FILE:riposte-broker> --man settings > "${settings_page}"
+                    DEPENDS riposte-broker VERBATIM)
+install (FILES "${settings_page}" DESTINATION "${CMAKE_INSTALL_MANDIR}/man5")
+add_custom_target (riposte_pages ALL DEPENDS ${pages} "${settings_page}")
 
 # ---- The rest ----------------------------------------------------------------------------------
 

@@ -46,7 +46,7 @@
       "pending_timeout")                                                                           \
     X (TIME, pending_timeout, 10000, 100, 600000,                                                  \
       "how long a connection may be without a session when there are more than "                   \
-      "`pending_connections`")                                                                     \
+      "pending_connections")                                                                       \
     X (TIME, rejoin_grace, 3000, 0, 600000,                                                        \
       "after a start, requests for unknown services wait this long for workers to come back")      \
     X (TIME, service_linger, 3000, 0, 3600000,                                                     \

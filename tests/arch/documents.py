@@ -1,12 +1,15 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MPL-2.0
-"""Holds the documents against the code they speak of: limits, statuses, commands, links."""
+"""Holds the documents against what they speak of: settings, options, statuses, commands, links.
+
+RIPOSTE_BUILD: where the programs are."""
 import os
 import re
+import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "ms": 1, "s": 1000, "m": 60000, "h": 3600000}
+BROKER = os.path.join(os.environ.get("RIPOSTE_BUILD", os.path.join(ROOT, "build")), "riposte-broker")
 
 
 def read(path):
@@ -22,27 +25,60 @@ def entries(text, map_name):
             for inner in re.findall(r"X \(((?:[^()\"]|\"[^\"]*\")*)\)", body)]
 
 
-def number(text):
-    match = re.fullmatch(r"(\d+)([A-Za-z]*)", text)
-    return int(match.group(1)) * UNITS.get(match.group(2), 1)
-
-
 def rows(text):
     return [[cell.strip() for cell in line.strip("|").split("|")]
             for line in text.splitlines() if line.startswith("|")]
 
 
-def check_limits(complain):
-    documented = {row[0].strip("`"): row[1] for row in rows(read("docs/OPERATIONS.md"))
-                  if re.fullmatch(r"`[a-z_]+`", row[0]) and len(row) == 3}
-    limits = entries(read("broker/core/limits.h"), "RP_BROKER_LIMIT_MAP")
-    for _, name, default, *_ in limits:
-        if name not in documented:
-            complain(f"docs/OPERATIONS.md lacks the limit {name}")
-        elif number(documented[name]) != int(default):
-            complain(f"docs/OPERATIONS.md says {documented[name]} for {name}, the code {default}")
-    for name in set(documented) - {limit[1] for limit in limits}:
-        complain(f"docs/OPERATIONS.md has a limit {name} that the code lacks")
+def ask(*options):
+    """What the broker says about itself, whatever the environment sets."""
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith("RIPOSTE_")}
+    return subprocess.run([BROKER, *options], env=environment, check=True, capture_output=True,
+                          text=True).stdout
+
+
+def plain(text):
+    """Without what Markdown adds."""
+    return re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text).replace("`", "")
+
+
+def settings():
+    """Path: (default, range, reason), of each setting, as the manual page has them."""
+    page = ask("--man", "settings").replace("\\-", "-")
+    return {path: (default, values, why) for path, values, why, default in re.findall(
+        r"\.TP\n\\fB(.*)\\fR = \\fI(.*)\\fR\n(.*) \(default: (.*); in the environment: ", page)}
+
+
+def check_settings(complain):
+    """Two tables have them: "Setting" all but limits, "Limit" those by their bare names."""
+    documented = {}
+    prefix = None
+    for row in rows(read("docs/OPERATIONS.md")):
+        if set(row[0]) <= set("-"):
+            continue
+        if not row[0].startswith("`"):
+            prefix = {"Setting": "", "Limit": "limits/"}.get(row[0])
+        elif prefix is not None:
+            documented[prefix + row[0].strip("`")] = tuple(plain(cell) for cell in row[1:])
+    known = settings()
+    for path in sorted(set(documented) - set(known)):
+        complain(f"docs/OPERATIONS.md has a setting {path} that the broker lacks")
+    for path, row in known.items():
+        if documented.get(path) != row:
+            complain(f"docs/OPERATIONS.md, {path}: the broker says | " + " | ".join(row) + " |")
+
+
+def check_options(complain):
+    """Options and variables of tables stand in --help, and an option's variable beside it."""
+    told = dict(re.findall(r"^  (?:-., |    )--([a-z-]+)(.*(?:\n {30}.*)*)", ask("--help"), re.M))
+    for row in rows(read("docs/OPERATIONS.md")):
+        for name in re.findall(r"`--([a-z-]+)", row[0]) if len(row) == 3 else []:
+            variable = re.match(r"`(RIPOSTE_[A-Z_]+)`", row[1])
+            if name not in told:
+                complain(f"docs/OPERATIONS.md has an option --{name} that the broker lacks")
+            elif variable and f"[{variable.group(1)}]" not in told[name]:
+                complain(f"docs/OPERATIONS.md says {variable.group(1)} for --{name}, --help does not")
 
 
 def check_statuses(complain):
@@ -81,7 +117,7 @@ def check_links(complain):
 
 def main():
     complaints = []
-    for check in (check_limits, check_statuses, check_commands, check_links):
+    for check in (check_settings, check_options, check_statuses, check_commands, check_links):
         before = len(complaints)
         check(complaints.append)
         print(f"{check.__name__}: {'ok' if len(complaints) == before else 'FAILED'}")

@@ -24,9 +24,10 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     size_t messages = 0;
     rp_config_t config;
     RP_CHECK (rp_config_init (&config));
-    bool good = rp_config_read (&config, (const char *) data, size, "f", s_count, &messages);
+    const rp_config_sources_t sources = {.name = "f", .text = (const char *) data, .size = size};
+    bool good = rp_config_read (&config, &sources, s_count, &messages);
     RP_CHECK (good == (messages == 0));
-    RP_CHECK (messages <= RP_CONFIG_ERRORS_MAX + 1);
+    RP_CHECK (messages <= RP_SETTINGS_ERRORS_MAX + 1);
     RP_CHECK (config.bind_count >= 1 && config.bind_count <= RP_CONFIG_BIND_MAX);
 #define S_IN_RANGE(kind, name, value, smallest, largest, why)                                      \
     RP_CHECK (config.limits.name - (smallest) <= (uint64_t) (largest) - (smallest));
@@ -41,7 +42,8 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     fclose (file);
     rp_config_t again;
     RP_CHECK (rp_config_init (&again));
-    RP_CHECK (rp_config_read (&again, text, text_size, "again", s_count, &messages));
+    const rp_config_sources_t printed = {.name = "again", .text = text, .size = text_size};
+    RP_CHECK (rp_config_read (&again, &printed, s_count, &messages));
     RP_CHECK (memcmp (&again.limits, &config.limits, sizeof config.limits) == 0);
     RP_CHECK (again.bind_count == config.bind_count);
     free (text);

@@ -147,6 +147,48 @@ def test_flag_beats_environment_beats_file_beats_default(world):
     assert drain_limit("--config", path, "--drain-limit", "9s", RIPOSTE_DRAIN_LIMIT="8s") == "9s"
 
 
+def test_settings_are_held_against_each_other_when_all_of_them_are_known(world):
+    path = world.directory / "broker.cfg"
+    path.write_text("limits\n    total_queue_bytes = 64MiB\n    max_body = 64MiB\n")
+    check = (programs.BROKER, "--config", path, "--check-config")
+    rest = ("--limit", "service_queue_bytes=64MiB", "--limit", "connection_backlog_bytes=32MiB")
+
+    assert world.run(*check, *rest, "--limit", "max_body=32MiB").code == 0, "an option mends what the file says"
+
+    result = world.run(*check, *rest)
+    assert result.code == 2
+    assert f"{path}:3:16: limits/max_body (64MiB) must not be more than half of" in result.error()
+
+    path.write_text("limits\n    max_body = 32MiB\n")
+    result = world.run(*check, "--limit", "total_queue_bytes=1GiB", "--limit", "max_body=1GiB")
+    assert result.code == 2
+    assert "--limit: limits/max_body (1GiB) must not be more than half of" in result.error()
+
+
+def test_each_setting_has_a_variable_and_an_error_names_it(world):
+    def maximum(*options, **environment):
+        out = world.run(programs.BROKER, "--print-config", *options, environment=environment).out
+        return next(line.split()[-1] for line in out.decode().splitlines()
+                    if line.strip().startswith("max_body ="))
+
+    assert maximum(RIPOSTE_LIMITS_MAX_BODY="2MiB") == "2MiB"
+    assert maximum("--limit", "max_body=3MiB", RIPOSTE_LIMITS_MAX_BODY="2MiB") == "3MiB"
+    result = world.run(programs.BROKER, "--check-config", environment={"RIPOSTE_LIMITS_MAX_BODY": "2"})
+    assert result.code == 2
+    assert result.error() == 'riposte-broker: RIPOSTE_LIMITS_MAX_BODY wants 1KiB to 1GiB, not "2"'
+
+
+def test_history_and_ports_file_stand_in_a_configuration_too(world):
+    path = world.directory / "broker.cfg"
+    ports, history = world.directory / "file.ports", world.directory / "file.history"
+    path.write_text(f'bind = "tcp://127.0.0.1:*"\nports_file = "{ports}"\nhistory = "{history}"\n')
+    world.start("broker", programs.BROKER, "--config", path)
+    endpoint = until(lambda: ports.exists() and ports.read_text().strip(), within=5)
+    assert world.cli(endpoint, "ping").code == 0
+    assert world.cli(endpoint, "ping").code == 0
+    until(lambda: history.exists() and history.read_text(), within=5)
+
+
 def test_plain_services_of_options_beat_those_of_the_environment_and_of_the_file(world):
     path = world.directory / "broker.cfg"
     path.write_text('plain = "file=ipc:///tmp/a,ipc:///tmp/b"\n')

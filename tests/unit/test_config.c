@@ -32,9 +32,20 @@ static size_t s_read (rp_config_t *config, const char *text)
     size_t count = 0;
     s_messages[0] = '\0';
     assert_true (rp_config_init (config));
-    bool good = rp_config_read (config, text, strlen (text), "f", s_collect, &count);
+    const rp_config_sources_t sources = {.name = "f", .text = text, .size = strlen (text)};
+    bool good = rp_config_read (config, &sources, s_collect, &count);
     assert_int_equal (good, count == 0);
     return count;
+}
+
+/*  Makes the settings anew from sources that are good.  */
+static void s_reads (rp_config_t *config, const rp_config_sources_t *sources)
+{
+    size_t count = 0;
+    s_messages[0] = '\0';
+    if (!rp_config_read (config, sources, s_collect, &count))
+        fail_msg ("%s", s_messages);
+    assert_int_equal (count, 0);
 }
 
 static void s_refuses (const char *text, const char *messages)
@@ -280,21 +291,96 @@ static void plain_services_are_bounded_in_number (void **state)
                      "service too many\n");
 }
 
-static void plain_services_of_a_text_replace_those_there_are (void **state)
+static void plain_services_of_options_replace_those_of_the_file (void **state)
 {
     (void) state;
     rp_config_t config;
-    size_t count = 0;
-    static const char other[] = "plain = two=ipc:///c,ipc:///d\n";
-    static const char wrong[] = "plain = three=ipc:///e,ipc:///f\nplain = x\n";
-    static const char nothing[] = "bind = ipc:///x\n";
-    assert_int_equal (s_read (&config, "plain = one=ipc:///a,ipc:///b\n"), 0);
-    assert_true (rp_config_read (&config, nothing, sizeof nothing - 1, "f", s_collect, &count));
+    static const char file[] = "plain = one=ipc:///a,ipc:///b\n";
+    rp_setting_given_t given[] = {
+      {"plain", "--", "plain", "two=ipc:///c,ipc:///d"}, {"plain", "--", "plain", "x"}};
+    rp_config_sources_t sources = {
+      .name = "f", .text = file, .size = sizeof file - 1, .given = given};
+    assert_true (rp_config_init (&config));
+    s_reads (&config, &sources);
     assert_string_equal (config.plain[0].service, "one");
-    assert_true (rp_config_read (&config, other, sizeof other - 1, "f", s_collect, &count));
-    assert_false (rp_config_read (&config, wrong, sizeof wrong - 1, "f", s_collect, &count));
+    sources.given_count = 1;
+    s_reads (&config, &sources);
     assert_int_equal (config.plain_count, 1);
     assert_string_equal (config.plain[0].service, "two");
+    sources.given_count = 2;
+    size_t count = 0;
+    s_messages[0] = '\0';
+    assert_false (rp_config_read (&config, &sources, s_collect, &count));
+    assert_string_equal (s_messages, "--plain: \"x\" wants SERVICE=FRONTEND,BACKEND\n");
+    assert_int_equal (config.plain_count, 1);
+    assert_string_equal (config.plain[0].service, "two");
+    rp_config_clear (&config);
+}
+
+static char *s_lookup (const char *name)
+{
+    if (strcmp (name, "RIPOSTE_LIMITS_MAX_BODY") == 0)
+        return (char *) "2MiB";
+    return strcmp (name, "RIPOSTE_HISTORY") == 0 ? (char *) "/tmp/of the environment" : NULL;
+}
+
+static void an_option_beats_the_environment_which_beats_the_file (void **state)
+{
+    (void) state;
+    rp_config_t config;
+    static const char file[] = "history = /tmp/of-the-file\nports_file = /tmp/ports\n"
+                               "limits\n    max_body = 1MiB\n    drain_limit = 1s\n";
+    static const rp_setting_given_t given[] = {
+      {"limits/", "--", "limit", "drain_limit=3s"},
+      {"limits/drain_limit", "", "RIPOSTE_DRAIN_LIMIT", "2s"},
+      {"limits/", "", "RIPOSTE_LIMIT", "max_body=3MiB"},
+    };
+    rp_config_sources_t sources = {.name = "f", .text = file, .size = sizeof file - 1};
+    assert_true (rp_config_init (&config));
+    assert_null (config.history);
+    s_reads (&config, &sources);
+    assert_string_equal (config.history, "/tmp/of-the-file");
+    assert_string_equal (config.ports_file, "/tmp/ports");
+    sources.lookup = s_lookup;
+    s_reads (&config, &sources);
+    assert_string_equal (config.history, "/tmp/of the environment");
+    assert_int_equal (config.limits.max_body, 2 << 20);
+    assert_int_equal (config.limits.drain_limit, 1000);
+    sources.given = given;
+    sources.given_count = sizeof given / sizeof *given;
+    s_reads (&config, &sources);
+    assert_int_equal (config.limits.max_body, 3 << 20);
+    assert_int_equal (config.limits.drain_limit, 3000);
+    rp_config_clear (&config);
+}
+
+static void settings_are_held_against_each_other_when_all_are_known (void **state)
+{
+    (void) state;
+    rp_config_t config;
+    static const char file[] = "limits\n    heartbeat_min = 20s\n    heartbeat_max = 10s\n";
+    static const rp_setting_given_t mended = {"limits/", "--", "limit", "heartbeat_max=20s"};
+    static const rp_setting_given_t broken = {"limits/", "--", "limit", "heartbeat_max=10s"};
+    rp_config_sources_t sources = {
+      .name = "f", .text = file, .size = sizeof file - 1, .given = &mended, .given_count = 1};
+    assert_true (rp_config_init (&config));
+    s_reads (&config, &sources);
+    sources.given = &broken;
+    sources.size = strlen ("limits\n    heartbeat_min = 20s\n");
+    size_t count = 0;
+    s_messages[0] = '\0';
+    assert_false (rp_config_read (&config, &sources, s_collect, &count));
+    assert_string_equal (s_messages, "--limit: limits/heartbeat_min (20s) must not be more than "
+                                     "limits/heartbeat_max (10s)\n");
+    rp_config_clear (&config);
+}
+
+static void the_defaults_go_together (void **state)
+{
+    (void) state;
+    rp_config_t config;
+    assert_true (rp_config_init (&config));
+    s_reads (&config, &(rp_config_sources_t){0});
     rp_config_clear (&config);
 }
 
@@ -320,7 +406,7 @@ static void messages_are_bounded_in_number (void **state)
     for (int line = 0; line < 200; line++)
         strcat (text, "x = 1\n");
     rp_config_t config;
-    assert_int_equal (s_read (&config, text), RP_CONFIG_ERRORS_MAX + 1);
+    assert_int_equal (s_read (&config, text), RP_SETTINGS_ERRORS_MAX + 1);
     assert_non_null (strstr (s_messages, "\nf: more is wrong; correct what is above first\n"));
     rp_config_clear (&config);
 }
@@ -332,6 +418,7 @@ static void what_is_printed_reads_back_to_the_same_settings (void **state)
     assert_int_equal (s_read (&config, "bind = tcp://127.0.0.1:7001\n"
                                        "bind = \"ipc:///tmp/a b#c\"\n"
                                        "plain = \"a#b=ipc:///tmp/f,tcp://127.0.0.1:*\"\n"
+                                       "history = '/tmp/a b#c'\n"
                                        "log\n    level = warning\n"
                                        "limits\n"
                                        "    max_body = 1025B\n"
@@ -357,6 +444,8 @@ static void what_is_printed_reads_back_to_the_same_settings (void **state)
     assert_string_equal (again.plain[0].front, "ipc:///tmp/f");
     assert_string_equal (again.plain[0].back, "tcp://127.0.0.1:*");
     assert_int_equal (again.log_level, RP_LEVEL_WARNING);
+    assert_string_equal (again.history, "/tmp/a b#c");
+    assert_null (again.ports_file);
     assert_memory_equal (&again.limits, &config.limits, sizeof config.limits);
 
 #define S_IS_PRINTED(kind, name, value, smallest, largest, why)                                    \
@@ -389,27 +478,28 @@ static void a_file_is_loaded_or_says_why_not (void **state)
     int descriptor = mkstemp (path);
     assert_true (descriptor >= 0);
     static const char text[] = "limits\n    max_clients = 7\n";
+    static const rp_config_sources_t nothing = {0};
     assert_int_equal (write (descriptor, text, sizeof text - 1), sizeof text - 1);
 
     rp_config_t config;
     size_t count = 0;
     s_messages[0] = '\0';
     assert_true (rp_config_init (&config));
-    assert_true (rp_config_load (&config, path, s_collect, &count));
+    assert_true (rp_config_load (&config, path, &nothing, s_collect, &count));
     assert_int_equal (config.limits.max_clients, 7);
 
     assert_int_equal (ftruncate (descriptor, RP_CONFIG_FILE_MAX + 1), 0);
-    assert_false (rp_config_load (&config, path, s_collect, &count));
+    assert_false (rp_config_load (&config, path, &nothing, s_collect, &count));
     assert_non_null (strstr (s_messages, ": larger than a configuration file can be\n"));
     close (descriptor);
     unlink (path);
 
     s_messages[0] = '\0';
-    assert_false (rp_config_load (&config, "/nonexistent/broker.zpl", s_collect, &count));
+    assert_false (rp_config_load (&config, "/nonexistent/broker.zpl", &nothing, s_collect, &count));
     assert_string_equal (
       s_messages, "/nonexistent/broker.zpl: cannot be read: No such file or directory\n");
     s_messages[0] = '\0';
-    assert_false (rp_config_load (&config, "/tmp", s_collect, &count));
+    assert_false (rp_config_load (&config, "/tmp", &nothing, s_collect, &count));
     assert_string_equal (s_messages, "/tmp: cannot be read: Is a directory\n");
     rp_config_clear (&config);
 }
@@ -428,7 +518,10 @@ int main (void)
       cmocka_unit_test (a_plain_service_has_a_name_and_two_endpoints),
       cmocka_unit_test (a_plain_service_that_cannot_be_is_refused),
       cmocka_unit_test (plain_services_are_bounded_in_number),
-      cmocka_unit_test (plain_services_of_a_text_replace_those_there_are),
+      cmocka_unit_test (plain_services_of_options_replace_those_of_the_file),
+      cmocka_unit_test (an_option_beats_the_environment_which_beats_the_file),
+      cmocka_unit_test (settings_are_held_against_each_other_when_all_are_known),
+      cmocka_unit_test (the_defaults_go_together),
       cmocka_unit_test (a_wrong_file_changes_nothing),
       cmocka_unit_test (messages_are_bounded_in_number),
       cmocka_unit_test (what_is_printed_reads_back_to_the_same_settings),
