@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MPL-2.0
-"""Holds the documents against what they speak of: settings, options, statuses, commands, links.
+"""Holds the documents against what they speak of: settings, options, statuses, commands, links,
+files of recipes.
 
 RIPOSTE_BUILD: where the programs are."""
+import glob
 import os
 import re
 import subprocess
@@ -115,9 +117,20 @@ def check_links(complain):
                     complain(f"{os.path.relpath(path, ROOT)} links to {target}, which is not there")
 
 
+def check_recipes(complain):
+    """What CONTRIBUTING.md says to change is there; NAME stands for a name to choose."""
+    recipes = read("CONTRIBUTING.md").partition("## Recipes")[2].partition("\n## ")[0]
+    if not recipes:
+        complain("CONTRIBUTING.md has no recipes")
+    for path in re.findall(r"`([\w/.*-]+/[\w.*-]*)`", recipes):
+        if "NAME" not in path and not glob.glob(os.path.join(ROOT, path)):
+            complain(f"CONTRIBUTING.md names {path}, which is not there")
+
+
 def main():
     complaints = []
-    for check in (check_settings, check_options, check_statuses, check_commands, check_links):
+    for check in (check_settings, check_options, check_statuses, check_commands, check_links,
+                  check_recipes):
         before = len(complaints)
         check(complaints.append)
         print(f"{check.__name__}: {'ok' if len(complaints) == before else 'FAILED'}")
