@@ -207,4 +207,5 @@ def main():
     return 130 if interrupted else 1 if show.failed else 0
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,7 +8,6 @@ import pathlib
 import subprocess
 
 from support import programs
-from support.peer import Peer
 from support.process import Process
 from support.programs import PATIENCE
 from support.proxy import Proxy
@@ -151,6 +150,7 @@ class World:
         return self._gates[-1]
 
     def peer(self, broker, **options):
+        from support.peer import Peer  # needs python3-zmq, which script/demo goes without
         peer = Peer(broker.endpoint, **options)
         self._others.append(peer)
         return peer
