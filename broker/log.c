@@ -4,7 +4,6 @@
 
 #include <inttypes.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +14,7 @@
 
 #include "common/base/utf8.h"
 
-_Static_assert(RP_LOG_LINE_MAX <= PIPE_BUF, "a line must fit into a pipe that is ready");
+_Static_assert(RP_LOG_LINE_MAX <= PIPE_BUF, "a pipe must take a line whole");
 
 typedef struct {
     const char *name;
@@ -46,11 +45,16 @@ void rp_log_init (rp_log_t *self, int descriptor, rp_level_t level)
 {
     const char *no_color = getenv ("NO_COLOR");
     *self = (rp_log_t){
-      .descriptor = descriptor,
+      .writer = rp_writer_new (descriptor),
       .level = level,
       .journal = s_is_journal (descriptor),
       .color = isatty (descriptor) && !(no_color && *no_color),
     };
+}
+
+void rp_log_clear (rp_log_t *self)
+{
+    rp_writer_destroy (&self->writer);
 }
 
 /*  A line under construction. What does not fit is cut.  */
@@ -92,12 +96,8 @@ static void s_put (rp_log_t *self, s_line_t *line)
     if (line->size == sizeof line->text - 1)
         line->size--;
     line->text[line->size++] = '\n';
-    struct pollfd ready = {.fd = self->descriptor, .events = POLLOUT};
-    if (poll (&ready, 1, 0) == 1 && ready.revents == POLLOUT
-        && write (self->descriptor, line->text, line->size) == (ssize_t) line->size)
-        self->dropped = 0;
-    else
-        self->dropped++;
+    if (self->writer)
+        rp_writer_put (self->writer, line->text, line->size);
 }
 
 void rp_log_write (rp_log_t *self,
@@ -129,7 +129,6 @@ void rp_log_write (rp_log_t *self,
     va_end (arguments);
     line.size +=
       rp_utf8_escape (text.text, text.size, line.text + line.size, sizeof line.text - line.size);
-    held_back += self->dropped;
     if (held_back > 0)
         s_append (&line, " (%" PRIu64 " more like it)", held_back);
     s_put (self, &line);

@@ -5,8 +5,8 @@
     Names in a line are whatever a peer chose: what could steer a terminal or hide is escaped, so
     that different names stay different (common/base/utf8.h).
 
-    It never waits: a line that the descriptor does not take at once is dropped and counted,
-    because the thread that logs is the one that serves everybody. To the journal a line goes with
+    It never waits, because the thread that logs is the one that serves everybody: another one writes
+    the lines (common/io/writer.h). To the journal a line goes with
     its priority and without the time, which the journal adds.
 
     Thread-safety: none.
@@ -20,22 +20,25 @@
 #include <stdint.h>
 
 #include "broker/core/action.h"
+#include "common/io/writer.h"
 #include "common/tool/log_limit.h"
 
-/*  Longer lines are cut. At most PIPE_BUF, so that a pipe that is ready takes one whole.  */
+/*  Longer lines are cut. At most PIPE_BUF, so that a pipe takes one whole.  */
 #define RP_LOG_LINE_MAX 2048u
 
 typedef struct {
-    int descriptor;
-    rp_level_t level; /* lines above it are left out */
+    rp_writer_t *writer; /* NULL: out of memory, and nothing is written */
+    rp_level_t level;    /* lines above it are left out */
     bool journal;
     bool color;
-    uint64_t dropped; /* lines that the descriptor did not take, since the last one it took */
     rp_log_limit_t limits[RP_TOPIC_COUNT];
 } rp_log_t;
 
 /*  The descriptor stays the caller's.  */
 void rp_log_init (rp_log_t *self, int descriptor, rp_level_t level);
+
+/*  Waits a moment for what was not written yet (RP_WRITER_LAST_MS).  */
+void rp_log_clear (rp_log_t *self);
 
 /*  True if a line of this level would be written, so that nobody prepares one for nothing.  */
 static inline bool rp_log_wants (const rp_log_t *self, rp_level_t level)

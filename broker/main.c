@@ -28,6 +28,7 @@
 #include "common/base/version.h"
 #include "common/io/clock.h"
 #include "common/io/signals.h"
+#include "common/io/writer.h"
 #include "common/tool/options.h"
 
 #define S_NAME "riposte-broker"
@@ -302,6 +303,7 @@ static int s_serve (const rp_config_t *config, int signals, int64_t started)
     }
     s_say_ready (server, config, started);
     s_warn_of_memory (&config->limits);
+    rp_writer_flush_stderr (); // the log comes behind it
     rp_notify ("READY=1");
     if (rp_server_run (server) == 0)
         code = EXIT_SUCCESS;
@@ -339,6 +341,7 @@ int main (int argc, char **argv)
     int64_t started = rp_clock_us ();
     s_options_t options = {0};
     rp_arguments_t arguments;
+    rp_writer_take_stderr ();
     int code =
       rp_options_parse (&s_program, argc, argv, getenv, &options, &arguments, stdout, stderr);
     if (code != RP_OPTIONS_GO_ON)

@@ -206,6 +206,7 @@ void rp_server_destroy (rp_server_t **self_p)
     for (size_t index = 0; index < self->endpoint_count; index++)
         free (self->endpoints[index]);
     free (self->endpoints);
+    rp_log_clear (&self->log);
     free (self);
 }
 

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "client/cli/cli.h"
+#include "common/io/writer.h"
 #include "common/wire/limits.h"
 
 #define S_SECOND_US INT64_C (1000000)
@@ -316,6 +317,7 @@ int main (int argc, char **argv)
                       .clients = 8,
                       .size = 64,
                       .warmup = -1}};
+    rp_writer_take_stderr ();
     int code = rp_options_parse (
       &s_program, argc, argv, getenv, &cli.options, &cli.arguments, stdout, stderr);
     if (code != RP_OPTIONS_GO_ON)
@@ -328,5 +330,5 @@ int main (int argc, char **argv)
     rp_cli_catch_signals ();
     code = s_runs[cli.arguments.command - s_commands](&cli);
     rp_client_destroy (&cli.client);
-    return rp_output_finish (code);
+    return rp_output_finish (code, rp_cli_interrupted);
 }

@@ -11,6 +11,7 @@
 #include <riposte/error.h>
 
 #include "client/cli/text.h"
+#include "common/io/writer.h"
 
 /*  Narrower, a table says nothing.  */
 #define S_WIDTH_MIN 60u
@@ -37,6 +38,7 @@ size_t rp_output_width (int fd, size_t fallback)
 void rp_output_no_memory (void)
 {
     fputs ("riposte: out of memory\n", stderr);
+    rp_writer_flush_stderr ();
     _exit (rp_status_exit_code (RP_NO_MEMORY));
 }
 
@@ -124,10 +126,12 @@ static bool s_reader_is_gone (void)
     return poll (&item, 1, 0) == 1 && (item.revents & POLLERR) != 0;
 }
 
-int rp_output_finish (int code)
+int rp_output_finish (int code, bool (*interrupted) (void))
 {
     if (fflush (stdout) == 0 && !ferror (stdout))
         return code;
+    if (interrupted ()) // which ends a write
+        return rp_status_exit_code (RP_INTERRUPTED);
     if (!s_reader_is_gone ())
         fputs (
           "riposte: standard output did not take all of the answer; is the disk full?\n", stderr);

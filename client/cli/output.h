@@ -62,7 +62,8 @@ void rp_output_set_body (json_t *object, const void *data, size_t size);
 json_int_t rp_output_number (const json_t *object, const char *key);
 
 /*  Flushes standard output. Returns code, or 1 after one line on standard error if something could
-    not be written. A reader that has closed its pipe is no news to it: then no line.  */
-int rp_output_finish (int code);
+    not be written. A reader that has closed its pipe is no news to it: then no line. Nor is a
+    signal, which ends a write that waits for a reader: then the code for that.  */
+int rp_output_finish (int code, bool (*interrupted) (void));
 
 #endif

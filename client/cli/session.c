@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "common/io/clock.h"
@@ -15,6 +16,11 @@
 /*  A signal that comes just before a wait begins does not end it; it is seen this much later.  */
 #define S_SLICE_MS 200u
 
+/*  After a signal, how long the rest of an answer may wait for its reader, µs: at first, and then
+    each write.  */
+#define S_LAST_US 400000
+#define S_AGAIN_US 20000
+
 /*  An endpoint has 270 bytes at most. Of a list, as much as the client keeps.  */
 #define S_ENDPOINT_MAX 280
 #define S_WHY_MAX 2048
@@ -22,19 +28,32 @@
 /*  The one thing that a handler can reach.  */
 static volatile sig_atomic_t s_interrupted;
 
+/*  The signal ends the write that waits for whoever reads the answer. The timer ends those that
+    follow: an answer is given that much longer to be read, and then no time worth mentioning.  */
 static void s_interrupt (int number)
 {
     (void) number;
     s_interrupted = 1;
+    setitimer (ITIMER_REAL,
+      &(struct itimerval){.it_value.tv_usec = S_LAST_US, .it_interval.tv_usec = S_AGAIN_US}, NULL);
+}
+
+/*  That a call was interrupted is all that matters.  */
+static void s_alarm (int number)
+{
+    (void) number;
 }
 
 void rp_cli_catch_signals (void)
 {
     // No SA_RESTART: waits are to end. SA_RESETHAND: the second one kills.
     struct sigaction action = {.sa_handler = s_interrupt, .sa_flags = (int) SA_RESETHAND};
+    struct sigaction alarm = {.sa_handler = s_alarm};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigemptyset (&action.sa_mask);
+    sigemptyset (&alarm.sa_mask);
     sigemptyset (&ignore.sa_mask);
+    sigaction (SIGALRM, &alarm, NULL);
     sigaction (SIGINT, &action, NULL);
     sigaction (SIGTERM, &action, NULL);
     sigaction (SIGPIPE, &ignore, NULL);

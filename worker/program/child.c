@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -216,24 +215,15 @@ static void s_keep_tail (rp_child_t *self, const char *bytes, size_t size)
     self->tail_size = kept + size;
 }
 
-void rp_child_tell (int descriptor, const char *bytes, size_t size)
-{
-    struct pollfd ready = {.fd = descriptor, .events = POLLOUT};
-    if (descriptor < 0 || poll (&ready, 1, 0) != 1 || ready.revents != POLLOUT)
-        return;
-    if (write (descriptor, bytes, size) < 0)
-        return; // nobody is left to be told
-}
-
-void rp_child_read_errors (rp_child_t *self, int echo)
+void rp_child_read_errors (rp_child_t *self, bool echo)
 {
     char bytes[RP_CHILD_ERRORS_MAX];
     for (int reads = 0; self->errors >= 0 && reads < S_ERROR_READS; reads++) {
         ssize_t size = read (self->errors, bytes, sizeof bytes);
         if (size > 0) {
             s_keep_tail (self, bytes, (size_t) size);
-            // For people; what cannot be written at once is dropped, since nobody may ever read it.
-            rp_child_tell (echo, bytes, (size_t) size);
+            if (echo)
+                fwrite (bytes, 1, (size_t) size, stderr);
         }
         else if (size < 0 && errno == EAGAIN)
             return;

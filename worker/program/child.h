@@ -66,12 +66,8 @@ void rp_child_write (rp_child_t *self, rp_buffer_t *from);
 /*  Reads stdout, at most limit bytes in the buffer.  */
 rp_child_read_t rp_child_read (rp_child_t *self, rp_buffer_t *into, size_t limit);
 
-/*  Writes for people, without waiting: what a descriptor does not take at once is dropped. At most
-    PIPE_BUF bytes, so that a pipe that is ready takes them whole. -1 is nobody.  */
-void rp_child_tell (int descriptor, const char *bytes, size_t size);
-
-/*  Reads stderr; keeps the end of it. With an echo descriptor (not -1) it is passed on, too.  */
-void rp_child_read_errors (rp_child_t *self, int echo);
+/*  Reads stderr; keeps the end of it. With echo it is passed on to this process's, too.  */
+void rp_child_read_errors (rp_child_t *self, bool echo);
 
 /*  The last line of stderr that is not empty, in buffer; "" if there is none.  */
 const char *rp_child_last_line (const rp_child_t *self, char *buffer, size_t size);

@@ -30,12 +30,7 @@ void rp_loop_say (const rp_worker_options_t *settings, const char *format, ...)
     va_start (arguments, format);
     vsnprintf (line, sizeof line, format, arguments);
     va_end (arguments);
-    char whole[1024 + 256];
-    int size =
-      snprintf (whole, sizeof whole, "riposte-worker: \"%s\" %s\n", settings->service, line);
-    if (size > 0)
-        rp_child_tell (
-          STDERR_FILENO, whole, (size_t) size < sizeof whole ? (size_t) size : sizeof whole - 1);
+    fprintf (stderr, "riposte-worker: \"%s\" %s\n", settings->service, line);
 }
 
 void rp_loop_refused (const rp_worker_options_t *settings, rp_worker_t *worker)
@@ -170,11 +165,6 @@ static void s_conversation_ended (uint64_t conversation, void *arg)
 
 /*  ---- Children ------------------------------------------------------------------------------- */
 
-static int s_echo (const rp_loop_t *loop)
-{
-    return loop->settings->verbose ? STDERR_FILENO : -1;
-}
-
 static void s_read_output (rp_loop_t *loop, rp_slot_t *slot)
 {
     size_t limit = loop->output_limit + loop->runner->output_extra;
@@ -191,7 +181,7 @@ static void s_reap (rp_loop_t *loop)
             continue;
         if (slot->child.output >= 0)
             s_read_output (loop, slot);
-        rp_child_read_errors (&slot->child, s_echo (loop));
+        rp_child_read_errors (&slot->child, loop->settings->verbose);
         rp_child_close (&slot->child);
         loop->runner->exited (loop, slot, status);
         rp_buffer_use (&slot->input, rp_buffer_size (&slot->input));
@@ -308,7 +298,7 @@ static void s_serve_slots (rp_loop_t *loop, const struct pollfd *entries)
                 loop->runner->written (loop, slot);
         }
         if (own[2].revents)
-            rp_child_read_errors (&slot->child, s_echo (loop));
+            rp_child_read_errors (&slot->child, loop->settings->verbose);
         if (own[1].revents && slot->child.output >= 0)
             s_read_output (loop, slot);
     }

@@ -15,6 +15,7 @@
 
 #include "common/io/signals.h"
 #include "common/io/socket.h"
+#include "common/io/writer.h"
 #include "common/tool/options.h"
 #include "common/wire/limits.h"
 #include "common/wire/name.h"
@@ -308,6 +309,7 @@ int main (int argc, char **argv)
       .max_output = 16777216,
       .builtin = RP_BUILTIN_NONE,
     };
+    rp_writer_take_stderr ();
     rp_arguments_t arguments;
     int code =
       rp_options_parse (&s_program, argc, argv, getenv, &settings, &arguments, stdout, stderr);

@@ -1,0 +1,251 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "common/io/writer.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/io/clock.h"
+
+/*  How long a terminal is waited for, ms.  */
+#define S_TERMINAL_MS 10u
+/*  Between two looks at whether all is written, ns.  */
+#define S_LOOK_NS 50000
+
+struct rp_writer {
+    int descriptor;
+    pthread_mutex_t lock;
+    pthread_cond_t filled;
+    pthread_t thread;
+    bool started;
+    bool ending;
+    bool abandoned;          /* the thread frees it */
+    atomic_size_t unwritten; /* bytes in the queue, or in the thread's hands */
+    uint64_t lost;           /* lines, since the last that found room */
+    size_t begin;
+    size_t size;
+    char queue[RP_WRITER_QUEUE];
+};
+
+static uint64_t s_count_lines (const char *bytes, size_t size)
+{
+    uint64_t count = 0;
+    for (size_t at = 0; at < size; at++)
+        count += bytes[at] == '\n';
+    return count;
+}
+
+/*  Room was looked at.  */
+static void s_append (rp_writer_t *self, const char *bytes, size_t size)
+{
+    size_t end = (self->begin + self->size) % RP_WRITER_QUEUE;
+    size_t first = size < RP_WRITER_QUEUE - end ? size : RP_WRITER_QUEUE - end;
+    memcpy (self->queue + end, bytes, first);
+    memcpy (self->queue, bytes + first, size - first);
+    self->size += size;
+    self->unwritten += size;
+}
+
+/*  Takes whole lines where there are some, at most PIPE_BUF bytes, which a pipe does not mix with
+    what others write.  */
+static size_t s_take (rp_writer_t *self, char *chunk)
+{
+    size_t size = self->size < PIPE_BUF ? self->size : PIPE_BUF;
+    size_t first = size < RP_WRITER_QUEUE - self->begin ? size : RP_WRITER_QUEUE - self->begin;
+    memcpy (chunk, self->queue + self->begin, first);
+    memcpy (chunk + first, self->queue, size - first);
+    const char *end = memrchr (chunk, '\n', size);
+    size = end ? (size_t) (end - chunk) + 1 : size;
+    self->begin = (self->begin + size) % RP_WRITER_QUEUE;
+    self->size -= size;
+    return size;
+}
+
+/*  For as long as it takes. Returns how many bytes could not be written at all.  */
+static size_t s_write (int descriptor, const char *bytes, size_t size)
+{
+    while (size > 0) {
+        ssize_t written = write (descriptor, bytes, size);
+        if (written >= 0) {
+            bytes += written;
+            size -= (size_t) written;
+        }
+        else if (errno == EAGAIN) // whoever shares the descriptor has made it so
+            poll (&(struct pollfd){.fd = descriptor, .events = POLLOUT}, 1, -1);
+        else if (errno != EINTR)
+            return size;
+    }
+    return 0;
+}
+
+static void s_free (rp_writer_t *self)
+{
+    pthread_cond_destroy (&self->filled);
+    pthread_mutex_destroy (&self->lock);
+    free (self);
+}
+
+static void *s_run (void *arg)
+{
+    rp_writer_t *self = arg;
+    char chunk[PIPE_BUF];
+    pthread_mutex_lock (&self->lock);
+    for (;;) {
+        while (self->size == 0 && !self->ending)
+            pthread_cond_wait (&self->filled, &self->lock);
+        if (self->abandoned || self->size == 0)
+            break;
+        size_t size = s_take (self, chunk);
+        pthread_mutex_unlock (&self->lock);
+        size_t left = s_write (self->descriptor, chunk, size);
+        pthread_mutex_lock (&self->lock);
+        self->lost += s_count_lines (chunk + size - left, left);
+        self->unwritten -= size;
+    }
+    bool abandoned = self->abandoned;
+    pthread_mutex_unlock (&self->lock);
+    if (abandoned)
+        s_free (self);
+    return NULL;
+}
+
+/*  Signals are for the program's own threads.  */
+static bool s_start (rp_writer_t *self)
+{
+    sigset_t all, before;
+    sigfillset (&all);
+    if (self->started)
+        return true;
+    if (pthread_sigmask (SIG_SETMASK, &all, &before) != 0)
+        return false;
+    self->started = pthread_create (&self->thread, NULL, s_run, self) == 0;
+    pthread_sigmask (SIG_SETMASK, &before, NULL);
+    return self->started;
+}
+
+rp_writer_t *rp_writer_new (int descriptor)
+{
+    rp_writer_t *self = calloc (1, sizeof *self);
+    if (!self)
+        return NULL;
+    self->descriptor = descriptor;
+    pthread_mutex_init (&self->lock, NULL);
+    pthread_cond_init (&self->filled, NULL);
+    return self;
+}
+
+/*  Without a thread: what is not taken at once is lost.  */
+static bool s_write_now (int descriptor, const char *bytes, size_t size)
+{
+    struct pollfd ready = {.fd = descriptor, .events = POLLOUT};
+    return poll (&ready, 1, 0) == 1 && ready.revents == POLLOUT
+           && write (descriptor, bytes, size) == (ssize_t) size;
+}
+
+bool rp_writer_put (rp_writer_t *self, const char *bytes, size_t size)
+{
+    char gap[80];
+    pthread_mutex_lock (&self->lock);
+    bool empty = self->unwritten == 0;
+    int gap_size = self->lost == 0
+                     ? 0
+                     : snprintf (gap, sizeof gap,
+                       "(%" PRIu64 " lines are missing here: nothing took them)\n", self->lost);
+    if (!s_start (self))
+        self->lost += s_write_now (self->descriptor, bytes, size) ? 0 : s_count_lines (bytes, size);
+    else if (size + (size_t) gap_size > RP_WRITER_QUEUE - self->size)
+        self->lost += s_count_lines (bytes, size);
+    else {
+        s_append (self, gap, (size_t) gap_size);
+        s_append (self, bytes, size);
+        self->lost = 0;
+    }
+    pthread_cond_signal (&self->filled);
+    pthread_mutex_unlock (&self->lock);
+    return empty;
+}
+
+void rp_writer_flush (const rp_writer_t *self, unsigned wait_ms)
+{
+    int64_t end = rp_clock_us () + (int64_t) wait_ms * 1000;
+    while (self->unwritten > 0 && rp_clock_us () < end)
+        nanosleep (&(struct timespec){.tv_nsec = S_LOOK_NS}, NULL);
+}
+
+void rp_writer_destroy (rp_writer_t **self_p)
+{
+    rp_writer_t *self = *self_p;
+    if (!self)
+        return;
+    *self_p = NULL;
+    rp_writer_flush (self, RP_WRITER_LAST_MS);
+    pthread_mutex_lock (&self->lock);
+    bool started = self->started;
+    self->ending = true;
+    self->abandoned = started && self->unwritten > 0;
+    bool abandoned = self->abandoned;
+    pthread_t thread = self->thread;
+    pthread_cond_signal (&self->filled);
+    pthread_mutex_unlock (&self->lock);
+    if (abandoned) {
+        pthread_detach (thread);
+        return;
+    }
+    if (started)
+        pthread_join (thread, NULL);
+    s_free (self);
+}
+
+/*  ---- stderr --------------------------------------------------------------------------------- */
+
+static rp_writer_t *s_stderr;
+static bool s_stderr_is_terminal;
+
+static ssize_t s_put_stderr (void *cookie, const char *bytes, size_t size)
+{
+    (void) cookie;
+    if (rp_writer_put (s_stderr, bytes, size) && s_stderr_is_terminal)
+        rp_writer_flush (s_stderr, S_TERMINAL_MS);
+    return (ssize_t) size;
+}
+
+void rp_writer_flush_stderr (void)
+{
+    if (s_stderr)
+        rp_writer_flush (s_stderr, RP_WRITER_LAST_MS);
+}
+
+/*  What said why is still in the queue.  */
+static void s_abort (int number)
+{
+    (void) number;
+    rp_writer_flush_stderr ();
+}
+
+void rp_writer_take_stderr (void)
+{
+    rp_writer_t *writer = rp_writer_new (STDERR_FILENO);
+    FILE *stream = fopencookie (NULL, "w", (cookie_io_functions_t){.write = s_put_stderr});
+    if (!writer || !stream || setvbuf (stream, NULL, _IONBF, 0) != 0
+        || atexit (rp_writer_flush_stderr) != 0) {
+        if (stream)
+            fclose (stream);
+        rp_writer_destroy (&writer);
+        return; // stderr stays as it was
+    }
+    s_stderr = writer;
+    s_stderr_is_terminal = isatty (STDERR_FILENO);
+    stderr = stream;
+    signal (SIGABRT, s_abort);
+}
