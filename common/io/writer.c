@@ -82,7 +82,7 @@ static size_t s_write (int descriptor, const char *bytes, size_t size)
             size -= (size_t) written;
         }
         else if (errno == EAGAIN) // whoever shares the descriptor has made it so
-            poll (&(struct pollfd){.fd = descriptor, .events = POLLOUT}, 1, -1);
+            (void) poll (&(struct pollfd){.fd = descriptor, .events = POLLOUT}, 1, -1);
         else if (errno != EINTR)
             return size;
     }

@@ -21,6 +21,7 @@ class Broker(Process):
 
     def ready_ms(self):
         """How long it took to be ready, by its own words."""
+        until(lambda: "ready in " in self.log(), 5, "it says that it is ready", self)
         value, unit = self.log().split("ready in ")[1].split()[:2]
         return float(value) * {"µs": 0.001, "ms": 1, "s": 1000}[unit]
 
