@@ -120,6 +120,7 @@ void rp_client_core_failed (rp_client_core_t *self, const char *reason, int64_t 
     if (self->closed || self->link.state < RP_LINK_CONNECTING || self->link.state > RP_LINK_UP)
         return;
     s_remember (self, rp_link_endpoint (&self->link), reason);
+    self->absence = rp_link_absence (&self->link, now);
     rp_link_failed (&self->link, now, rp_client_core_random (self));
     self->orders |= S_ORDER_CLOSE;
     s_end_session (self, now);
@@ -273,12 +274,14 @@ static int64_t s_tick_link (rp_client_core_t *self, int64_t now)
     for (;;) {
         int64_t next = S_NEVER;
         const char *endpoint = rp_link_endpoint (&self->link);
+        int64_t absence = rp_link_absence (&self->link, now);
         rp_link_state_t before = self->link.state;
         switch (rp_link_tick (&self->link, now, rp_client_core_random (self), &next)) {
             case RP_LINK_OPEN:
                 self->orders |= S_ORDER_OPEN;
                 break;
             case RP_LINK_LOST:
+                self->absence = absence;
                 s_fell_silent (self, endpoint, before, self->link.opened, now);
                 break;
             case RP_LINK_HEARTBEAT:

@@ -181,6 +181,7 @@ typedef struct {
     uint64_t late;           /* replies that nobody waits for */
     uint64_t ignored;        /* messages that made no sense where they came */
     uint64_t error_sessions; /* sessions when error was begun */
+    int64_t absence; /* how long this process had stood still when the last session ended, µs */
     char
       error[RP_CLIENT_ERROR_MAX]; /* of each endpoint that failed: why the last attempt did, or the
                                         session ended; those of before the last session are left out */

@@ -27,11 +27,25 @@ static const char *s_error (const rp_client_core_t *core)
     return core->error[0] ? core->error : core->config.endpoints[0];
 }
 
+/*  What ended the session, for a sentence that says what that cost.  */
+static const char *s_loss (const rp_client_core_t *core, char *text, size_t size)
+{
+    char time[RP_UNITS_TEXT_MAX];
+    if (core->absence > 0)
+        snprintf (text, size,
+          "this process stood still for %s, and its session with the broker ended",
+          rp_duration_format (time, core->absence));
+    else
+        snprintf (text, size, "the broker was lost before the reply came (%s)", s_error (core));
+    return text;
+}
+
 char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
 {
     char size[RP_UNITS_TEXT_MAX];
     char limit[RP_UNITS_TEXT_MAX];
     char time[RP_UNITS_TEXT_MAX];
+    char loss[RP_CLIENT_ERROR_MAX + 64];
     const rp_exchange_t *exchange = &call->exchange;
     rp_duration_format (time, (int64_t) exchange->timeout_ms * 1000);
     switch (exchange->end) {
@@ -46,15 +60,13 @@ char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
               "its limit; allow more time, or submit fewer at once",
               time, s_error (core), (unsigned) core->broker_open);
         case RP_END_LOST:
-            return s_format (
-              "the broker was lost before the reply came (%s); it may have run: find out, or allow "
-              "more attempts if running it twice does no harm",
-              s_error (core));
+            return s_format ("%s; it may have run: find out, or allow more attempts if running it "
+                             "twice does no harm",
+              s_loss (core, loss, sizeof loss));
         case RP_END_BUDGET:
             return s_format (
-              "the broker was lost before the reply came (%s), and the retry budget is spent; it "
-              "may have run: find out, and try again later",
-              s_error (core));
+              "%s, and the retry budget is spent; it may have run: find out, and try again later",
+              s_loss (core, loss, sizeof loss));
         case RP_END_SILENT:
             return s_format (
               "the broker said nothing about it within %s and %u ms of grace; it may have run: "

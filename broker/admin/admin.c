@@ -179,6 +179,16 @@ static json_t *s_services (const rp_admin_t *self, int64_t now)
     return json_pack ("{s:o}", "services", services);
 }
 
+/*  In a word, whether it takes requests. Over: it has lowered its window, and still holds more.  */
+static const char *s_state (const rp_worker_info_t *info)
+{
+    if (info->draining)
+        return "draining";
+    if (info->window == 0)
+        return "unready";
+    return info->running + info->abandoned > info->window ? "over" : "ready";
+}
+
 typedef struct {
     const rp_routes_t *routes;
     json_t *workers;
@@ -192,6 +202,7 @@ static void s_add_worker (const rp_worker_info_t *info, void *arg)
     s_set_text (worker, "name", info->name);
     s_set_text (worker, "service", info->service);
     s_set_text (worker, "address", rp_routes_address (add->routes, info->session, address));
+    s_set_text (worker, "state", s_state (info));
     s_set_bool (worker, "draining", info->draining);
     s_set_number (worker, "window", info->window);
     s_set_number (worker, "running", info->running);

@@ -428,10 +428,8 @@ static void s_drain (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t
 static void s_bye (rp_dispatch_t *self, rp_session_t *session, const rp_event_t *event)
 {
     (void) event;
-    rp_actions_log (self->actions, session->role == RP_ROLE_WORKER ? RP_LEVEL_INFO : RP_LEVEL_DEBUG,
-      session->role == RP_ROLE_WORKER ? RP_TOPIC_WORKER : RP_TOPIC_CLIENT, rp_session_id (session),
-      rp_actions_format (self->actions, "%s %s left",
-        session->role == RP_ROLE_WORKER ? "worker" : "client", session->name));
+    if (!session->ending)
+        rp_session_log_left (self, session, "it said BYE");
     rp_session_end (self, session, RP_ACTION_UNBIND);
 }
 

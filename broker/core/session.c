@@ -342,6 +342,17 @@ void rp_session_close (
     rp_list_append (&self->ending, &session->ending_node);
     if (session->role == RP_ROLE_WORKER)
         rp_service_room_changed (self, session);
+    rp_session_log_left (self, session, text);
+}
+
+void rp_session_log_left (rp_dispatch_t *self, const rp_session_t *session, const char *why)
+{
+    bool worker = session->role == RP_ROLE_WORKER;
+    rp_actions_log (self->actions, worker ? RP_LEVEL_INFO : RP_LEVEL_DEBUG,
+      worker ? RP_TOPIC_WORKER : RP_TOPIC_CLIENT, rp_session_id (session),
+      worker ? rp_actions_format (self->actions, "worker %s of \"%s\" left: %s; it held %u",
+        session->name, session->service->name, why, session->held)
+             : rp_actions_format (self->actions, "client %s left: %s", session->name, why));
 }
 
 void rp_session_check_drained (rp_dispatch_t *self, rp_session_t *worker)

@@ -45,6 +45,9 @@ void rp_session_end_closing (rp_dispatch_t *self);
 void rp_session_close (
   rp_dispatch_t *self, rp_session_t *session, rp_status_t status, const char *text);
 
+/*  One line in the log: who left in good order, and why.  */
+void rp_session_log_left (rp_dispatch_t *self, const rp_session_t *session, const char *why);
+
 /*  Sends BYE to a draining worker that holds nothing any more.  */
 void rp_session_check_drained (rp_dispatch_t *self, rp_session_t *worker);
 

@@ -108,7 +108,10 @@ const char *rp_cli_service (rp_cli_t *self);
 
 /*  ---- Telling (telling.c) -----------------------------------------------------------------  */
 
-/*  One line on standard error. Returns 2, the exit code for usage.  */
+/*  How rp_cli_usage tells, from now on.  */
+void rp_cli_tell_usage_as (rp_output_t format);
+
+/*  Tells of wrong usage in one line, and with JSON as an object. Returns 2, the exit code for it.  */
 int rp_cli_usage (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
 
 /*  Tells an error as the output format wants it, and returns its exit code.  */

@@ -59,10 +59,6 @@ static void s_format_cell (const rp_column_t *column, const json_t *item, char *
             else
                 snprintf (cell, S_CELL_MAX, "-");
             break;
-        case RP_CELL_DRAINING:
-            snprintf (cell, S_CELL_MAX, "%s",
-              json_is_true (json_object_get (item, column->field)) ? "draining" : "ready");
-            break;
         case RP_CELL_TEXT:
         default:
             snprintf (cell, S_CELL_MAX, "%s", text ? text : "");
@@ -77,7 +73,7 @@ static void s_write_table (const rp_cli_t *self, const rp_listing_t *listing, co
     for (size_t at = 0; at < listing->column_count; at++) {
         rp_cell_t cell = listing->columns[at].cell;
         titles[at] = listing->columns[at].title;
-        right[at] = cell != RP_CELL_TEXT && cell != RP_CELL_DRAINING;
+        right[at] = cell != RP_CELL_TEXT;
     }
     rp_grid_t *grid = rp_grid_new (titles, right, listing->column_count);
     size_t index;

@@ -17,7 +17,6 @@ typedef enum {
     RP_CELL_COUNT,
     RP_CELL_SHARE,    /* two numbers: "2/3" */
     RP_CELL_DURATION, /* microseconds; 0 is nothing: "-" */
-    RP_CELL_DRAINING, /* a bool: "draining" or "ready" */
 } rp_cell_t;
 
 typedef struct {

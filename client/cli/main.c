@@ -308,6 +308,51 @@ static const rp_program_t s_program = {.name = "riposte",
   .exit_count = sizeof s_exits / sizeof *s_exits,
   .statuses = true};
 
+static rp_output_t s_find_output (const char *name, rp_output_t otherwise)
+{
+    for (int index = 0; name && s_outputs[index]; index++)
+        if (strcmp (name, s_outputs[index]) == 0)
+            return (rp_output_t) index;
+    return otherwise;
+}
+
+/*  What --output says, or its variable, where the rest of the command line may be wrong.  */
+static rp_output_t s_asked_output (int argc, char **argv)
+{
+    rp_output_t format = s_find_output (getenv ("RIPOSTE_OUTPUT"), RP_OUTPUT_TABLE);
+    for (int at = 1; at < argc && strcmp (argv[at], "--") != 0; at++) {
+        const char *text = argv[at];
+        bool apart = strcmp (text, "-o") == 0 || strcmp (text, "--output") == 0;
+        const char *value = apart                                 ? argv[at + 1] // NULL at the end
+                            : strncmp (text, "--output=", 9) == 0 ? text + 9
+                            : strncmp (text, "-o", 2) == 0        ? text + 2
+                                                                  : NULL;
+        format = s_find_output (value, format);
+    }
+    return format;
+}
+
+static int s_parse (int argc, char **argv, rp_cli_t *cli)
+{
+    static const char prefix[] = "riposte: ";
+    char *line = NULL;
+    size_t size = 0;
+    rp_cli_tell_usage_as (s_asked_output (argc, argv)); // before its arguments are moved
+    FILE *err = open_memstream (&line, &size);
+    if (!err)
+        rp_output_no_memory ();
+    int code = rp_options_parse (
+      &s_program, argc, argv, getenv, &cli->options, &cli->arguments, stdout, err);
+    if (fclose (err) != 0)
+        rp_output_no_memory ();
+    if (size > sizeof prefix) {
+        line[size - 1] = '\0';
+        rp_cli_usage ("%s", line + sizeof prefix - 1);
+    }
+    free (line);
+    return code;
+}
+
 int main (int argc, char **argv)
 {
     rp_cli_t cli = {.options = {.server = "tcp://127.0.0.1:5555",
@@ -318,10 +363,10 @@ int main (int argc, char **argv)
                       .size = 64,
                       .warmup = -1}};
     rp_writer_take_stderr ();
-    int code = rp_options_parse (
-      &s_program, argc, argv, getenv, &cli.options, &cli.arguments, stdout, stderr);
+    int code = s_parse (argc, argv, &cli);
     if (code != RP_OPTIONS_GO_ON)
         return code;
+    rp_cli_tell_usage_as ((rp_output_t) cli.options.output);
     if (cli.options.wait_broker == 0)
         cli.options.wait_broker =
           cli.options.timeout < S_SECOND_US ? cli.options.timeout : S_SECOND_US;

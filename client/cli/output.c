@@ -56,9 +56,17 @@ void rp_output_json (rp_output_t format, json_t *value)
     putchar ('\n');
 }
 
+static bool s_has_begun;
+
+bool rp_output_has_begun (void)
+{
+    return s_has_begun;
+}
+
 void rp_output_list_begin (rp_output_list_t *self, rp_output_t format)
 {
     *self = (rp_output_list_t){.format = format};
+    s_has_begun = true;
     if (format == RP_OUTPUT_JSON)
         putchar ('[');
 }

@@ -58,6 +58,9 @@ void rp_output_set (json_t *object, const char *key, json_t *value);
 /*  Sets object.body to data as a string, or object.body_base64 where data is not UTF-8.  */
 void rp_output_set_body (json_t *object, const void *data, size_t size);
 
+/*  True once a list was begun.  */
+bool rp_output_has_begun (void);
+
 /*  The number at key; 0 if there is none.  */
 json_int_t rp_output_number (const json_t *object, const char *key);
 

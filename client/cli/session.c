@@ -9,6 +9,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "common/base/units.h"
 #include "common/io/clock.h"
 #include "common/wire/head.h"
 #include "common/wire/name.h"
@@ -95,6 +96,16 @@ static bool s_all_failed (const char *server, const char *why)
     return true;
 }
 
+/*  The time was over before each broker of the list had answered or failed.  */
+static void s_explain_timeout (const rp_cli_t *self, char *why, size_t size)
+{
+    char time[RP_UNITS_TEXT_MAX];
+    char failed[S_WHY_MAX / 2];
+    snprintf (failed, sizeof failed, "%s%s", *why ? ": " : "", why);
+    snprintf (why, size, "no broker of %s has answered within %s%s; allow more time: --timeout 5s",
+      self->options.server, rp_duration_format (time, self->options.timeout), failed);
+}
+
 /*  Brokers that cannot be reached are given --wait-broker; while one of the list has not failed
     yet, as on a busy machine, or behind one that says nothing, it is given --timeout.  */
 static int s_wait_broker (rp_cli_t *self)
@@ -115,8 +126,11 @@ static int s_wait_broker (rp_cli_t *self)
     }
     if (rc == RP_OK)
         return 0;
+    rp_client_last_error (self->client, why, sizeof why);
+    if (rc == RP_NO_BROKER && !s_all_failed (self->options.server, why))
+        s_explain_timeout (self, why, sizeof why);
     rp_error_t error = {.status = rp_cli_interrupted () ? RP_INTERRUPTED : rc,
-      .why = rp_client_last_error (self->client, why, sizeof why),
+      .why = why,
       .server = self->options.server};
     return rp_cli_tell (self, &error);
 }

@@ -10,20 +10,43 @@
 #include "client/cli/text.h"
 #include "common/base/units.h"
 
+/*  Wrong usage is found in many places, and all write as --output says.  */
+static rp_output_t s_usage_format = RP_OUTPUT_TABLE;
+
+static bool s_is_json (rp_output_t format)
+{
+    return format == RP_OUTPUT_JSON || format == RP_OUTPUT_JSONL;
+}
+
+void rp_cli_tell_usage_as (rp_output_t format)
+{
+    s_usage_format = format;
+}
+
 int rp_cli_usage (const char *format, ...)
 {
+    char line[RP_ERROR_LINE_MAX];
     va_list list;
     va_start (list, format);
-    fputs ("riposte: ", stderr);
-    vfprintf (stderr, format, list);
-    fputc ('\n', stderr);
+    vsnprintf (line, sizeof line, format, list);
     va_end (list);
+    // In the middle of a list an object of another kind would be wrong.
+    if (s_is_json (s_usage_format) && !rp_output_has_begun ()) {
+        json_t *error = json_object ();
+        rp_output_set (error, "code", json_string (rp_status_name (RP_USAGE)));
+        rp_output_set (error, "message", rp_output_text (line));
+        json_t *object = json_object ();
+        rp_output_set (object, "error", error);
+        rp_output_json (s_usage_format, object);
+    }
+    else
+        fprintf (stderr, "riposte: %s\n", line);
     return rp_status_exit_code (RP_USAGE);
 }
 
 bool rp_cli_writes_json (const rp_cli_t *self)
 {
-    return self->options.output == RP_OUTPUT_JSON || self->options.output == RP_OUTPUT_JSONL;
+    return s_is_json ((rp_output_t) self->options.output);
 }
 
 void rp_cli_tell_line (const rp_cli_t *self, const char *prefix, const rp_error_t *error)

@@ -10,7 +10,7 @@ int rp_cli_workers (rp_cli_t *self)
     static const rp_column_t columns[] = {
       {"WORKER", RP_CELL_TEXT, "name", NULL},
       {"SERVICE", RP_CELL_TEXT, "service", NULL},
-      {"STATE", RP_CELL_DRAINING, "draining", NULL},
+      {"STATE", RP_CELL_TEXT, "state", NULL},
       {"RUNNING", RP_CELL_SHARE, "running", "window"},
       {"OLDEST", RP_CELL_DURATION, "oldest_us", NULL},
       {"CONVERSATIONS", RP_CELL_COUNT, "conversations", NULL},

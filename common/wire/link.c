@@ -126,13 +126,29 @@ bool rp_link_beat (rp_link_t *self, int64_t now)
     return self->prompted;
 }
 
+static bool s_comes_late (const rp_link_t *self, int64_t now)
+{
+    return now > self->planned + self->interval / 2;
+}
+
+int64_t rp_link_absence (const rp_link_t *self, int64_t now)
+{
+    if (self->state != RP_LINK_UP)
+        return 0;
+    if (s_comes_late (self, now))
+        return now - self->planned;
+    return now - self->returned <= 2 * self->interval ? self->absent : 0;
+}
+
 /*  If somebody asks much later than was said, then this process did not run (it was stopped, the
     machine slept), and what the broker said meanwhile is still to be read: leave one interval more
     before the silence counts.  */
 static void s_forgive_own_absence (rp_link_t *self, int64_t now)
 {
-    if (now <= self->planned + self->interval / 2)
+    if (!s_comes_late (self, now))
         return;
+    self->absent = now - self->planned;
+    self->returned = now;
     int64_t spared = now - (s_patience (self) - s_interval (self));
     if (self->heard < spared)
         self->heard = spared;

@@ -70,6 +70,8 @@ typedef struct {
     int64_t woke;     /* when the interval agreed counted again */
     int64_t since;    /* UP: from when */
     int64_t planned;  /* UP: when it wants to be asked at the latest what time brings */
+    int64_t absent;   /* how long this process did not run when that was seen last */
+    int64_t returned; /* when it was seen */
     int64_t heard;
     int64_t said;
     int64_t opened; /* when the connection in use began */
@@ -89,6 +91,10 @@ const char *rp_link_endpoint (const rp_link_t *self);
     says RP_LINK_NOTHING. If it was not called for much longer than an interval, because the process
     was stopped, the broker has one interval more: what it said meanwhile is to be read first.  */
 rp_link_order_t rp_link_tick (rp_link_t *self, int64_t now, uint64_t random, int64_t *next);
+
+/*  UP: how long this process has just stood still (it was stopped, the machine slept), in which the
+    broker may have given it up; 0 if it did not.  */
+int64_t rp_link_absence (const rp_link_t *self, int64_t now);
 
 /*  The connection stands: the owner sends HELLO with self->proposed_ms.  */
 void rp_link_connected (rp_link_t *self, int64_t now);

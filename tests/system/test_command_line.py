@@ -68,6 +68,19 @@ def test_wrong_usage_is_one_line_and_exit_code_2(world, program, arguments, says
     assert says in line, line
 
 
+@pytest.mark.parametrize("arguments, says", [
+    (("call", "-o", "json"), "service"), (("call", "upper", "x", "--nonsense", "-o", "json"), "--nonsense"),
+    (("--nonsense", "-ojsonl"), "--nonsense"), (("--output=json",), "command"),
+    (("call", "-o", "json", "upper", "@/does/not/exist"), "/does/not/exist"),
+    (("-s", "nonsense", "status", "-o", "jsonl"), "nonsense")])
+def test_wrong_usage_is_an_object_where_json_is_asked_for(world, arguments, says):
+    result = world.run(programs.CLI, *arguments, within=5)
+    assert (result.code, result.err) == (2, b""), result
+    error = result.json()["error"]
+    assert error["code"] == "USAGE" and says in error["message"]
+    assert not error["message"].startswith("riposte:") and "\n" not in error["message"]
+
+
 def test_a_port_in_use_is_said_with_the_next_step(world):
     broker = world.broker()
     result = world.run(programs.BROKER, "--bind", broker.endpoint, within=5)

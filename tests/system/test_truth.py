@@ -5,6 +5,7 @@ import csv
 import io
 import json
 
+from support.peer import CREDIT, head
 from support.programs import BRIEFLY
 from support.waiting import until
 from support.world import clean_words
@@ -46,6 +47,72 @@ def test_running_and_waiting_are_counted(world):
     service = world.services(broker)["held"]
     assert (service["running"], service["waiting"], service["requests"]) == (0, 0, 5)
     assert world.worker_of(broker, worker)["replies"] == 5
+
+
+def test_a_worker_whose_command_cannot_run_is_not_called_ready(world):
+    broker = world.broker()
+    program = world.directory / "program"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    worker = world.worker(broker, "gone", program)
+    assert world.worker_of(broker, worker)["state"] == "ready"
+    program.unlink()
+    assert world.cli(broker, "call", "gone", "x").code == 4
+    assert world.worker_of(broker, worker)["state"] == "unready"
+    assert "unready" in clean_words(world.cli(broker, "workers").out)
+    table = world.cli(broker, "workers", "-o", "csv").out.decode()
+    assert [row["state"] for row in csv.DictReader(io.StringIO(table))] == ["unready"]
+
+
+def test_a_worker_that_has_more_than_its_window_is_said_to_be_over_it(world):
+    broker = world.broker()
+    peer = world.peer(broker)
+    peer.register(b"held", window=2, heartbeat_ms=30000)
+    calls = [world.start_cli(broker, "call", "held", "--timeout", "30s") for _ in range(2)]
+    world.wait_for_running(broker, 2)
+    peer.send(head(CREDIT, value=1))
+    until(lambda: world.workers(broker)[0]["window"] == 1, 5, "it has lowered its window")
+    told = world.workers(broker)[0]
+    assert (told["running"], told["window"], told["state"]) == (2, 1, "over")
+    for call in calls:
+        call.interrupt()
+        assert world.finish(call).code == 130
+
+
+def test_the_log_says_when_a_worker_left_and_why(world):
+    broker = world.broker()
+    drained = world.builtin(broker, "echo")
+    drained.terminate()
+    assert drained.wait() == 0
+    broker.wait_for(f'{drained.pid} of "echo" left: drained')
+    stopped = world.builtin(broker, "sleep", "--drain", "500ms")
+    call = world.start_cli(broker, "call", "sleep", "30s", "--timeout", "60s")
+    world.wait_for_running(broker, 1)
+    stopped.terminate()
+    stopped.wait()
+    broker.wait_for(f'{stopped.pid} of "sleep" left: it said BYE; it held 1')
+    assert world.finish(call).code == 9
+
+
+def test_a_timeout_over_before_a_broker_could_answer_is_not_called_a_missing_broker(world):
+    broker = world.broker()
+    broker.freeze()
+    line = world.cli(broker, "call", "echo", "x", "--timeout", "1ms").error()
+    assert "within 1 ms" in line and "allow more time: --timeout" in line
+    assert "start one" not in line
+
+
+def test_a_client_that_stood_still_says_so(world):
+    broker = world.broker(limits={"heartbeat_max": "100ms"})
+    world.builtin(broker, "sleep")
+    client = world.start_cli(broker, "call", "sleep", "30s", "--timeout", "60s")
+    world.wait_for_running(broker, 1)
+    client.freeze()
+    until(lambda: world.status(broker)["counters"]["clients_lost"] == 1, 10, "the broker gave it up")
+    client.thaw()
+    line = world.finish(client).error()
+    assert "this process stood still for" in line
+    assert "broker was lost" not in line
 
 
 def test_the_books_balance(world):
