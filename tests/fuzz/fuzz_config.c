@@ -1,4 +1,5 @@
-/*  Fuzzes the configuration file: any text ends in settings within their ranges, or in messages.
+/*  Fuzzes the settings, as a file and as options: any text ends in settings within their ranges, or in
+    messages.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -19,13 +20,12 @@ static void s_count (const char *message, void *arg)
     ++*count;
 }
 
-int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+static void s_try (const rp_config_sources_t *sources)
 {
     size_t messages = 0;
     rp_config_t config;
     RP_CHECK (rp_config_init (&config));
-    const rp_config_sources_t sources = {.name = "f", .text = (const char *) data, .size = size};
-    bool good = rp_config_read (&config, &sources, s_count, &messages);
+    bool good = rp_config_read (&config, sources, s_count, &messages);
     RP_CHECK (good == (messages == 0));
     RP_CHECK (messages <= RP_SETTINGS_ERRORS_MAX + 1);
     RP_CHECK (config.bind_count >= 1 && config.bind_count <= RP_CONFIG_BIND_MAX);
@@ -46,8 +46,28 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     RP_CHECK (rp_config_read (&again, &printed, s_count, &messages));
     RP_CHECK (memcmp (&again.limits, &config.limits, sizeof config.limits) == 0);
     RP_CHECK (again.bind_count == config.bind_count);
+    RP_CHECK (again.plain_count == config.plain_count);
+    RP_CHECK (!again.history == !config.history);
+    RP_CHECK (!config.history || strcmp (again.history, config.history) == 0);
     free (text);
     rp_config_clear (&again);
     rp_config_clear (&config);
+}
+
+int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
+{
+    s_try (&(rp_config_sources_t){.name = "f", .text = (const char *) data, .size = size});
+
+    char *text = malloc (size + 1);
+    RP_CHECK (text);
+    if (size > 0)
+        memcpy (text, data, size);
+    text[size] = '\0';
+    static const char *const paths[] = {"bind", "plain", "history", "log/level", "limits/"};
+    for (size_t index = 0; index < sizeof paths / sizeof *paths; index++) {
+        const rp_setting_given_t given = {paths[index], "--", "option", text};
+        s_try (&(rp_config_sources_t){.given = &given, .given_count = 1});
+    }
+    free (text);
     return 0;
 }

@@ -375,6 +375,15 @@ static void settings_are_held_against_each_other_when_all_are_known (void **stat
     rp_config_clear (&config);
 }
 
+static void values_that_could_not_be_read_are_not_compared (void **state)
+{
+    (void) state;
+    // The default of service_queue is more than this total_queue.
+    s_refuses ("limits\n    heartbeat_max = 100 parsecs\n    total_queue = 1\n",
+      "f:2:21: limits/heartbeat_max wants a duration with a unit such as 250ms or 5s, "
+      "not \"100 parsecs\"\n");
+}
+
 static void the_defaults_go_together (void **state)
 {
     (void) state;
@@ -521,6 +530,7 @@ int main (void)
       cmocka_unit_test (plain_services_of_options_replace_those_of_the_file),
       cmocka_unit_test (an_option_beats_the_environment_which_beats_the_file),
       cmocka_unit_test (settings_are_held_against_each_other_when_all_are_known),
+      cmocka_unit_test (values_that_could_not_be_read_are_not_compared),
       cmocka_unit_test (the_defaults_go_together),
       cmocka_unit_test (a_wrong_file_changes_nothing),
       cmocka_unit_test (messages_are_bounded_in_number),
