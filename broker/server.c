@@ -25,6 +25,7 @@
 #include "broker/transport/endpoint.h"
 #include "broker/transport/listener.h"
 #include "broker/transport/outbox.h"
+#include "broker/transport/reading.h"
 #include "broker/watch.h"
 #include "common/base/table.h"
 #include "common/base/version.h"
@@ -61,7 +62,7 @@ struct rp_server {
     rp_deadline_t tick;    /* when the core has something to do */
     rp_deadline_t look;    /* when connections are to be looked at */
     rp_deadline_t revive;  /* when REP workers are counted again */
-    rp_deadline_t relieve; /* when it may be looked again for the client with the largest backlog */
+    rp_deadline_t relieve; /* when clients that do not read are looked for again */
     int commands;          /* an eventfd; -1: none */
     int signals;           /* a signalfd, not owned; -1: none */
     char **endpoints;
@@ -515,30 +516,26 @@ static void s_count_rep (void *arg, int64_t now)
     rp_poller_set_deadline (&self->poller, &self->revive, now + S_REVIVE_US);
 }
 
-/*  How often to look for the client with the largest backlog while the total is over its limit,
-    µs.  */
-#define S_RELIEVE_US 10000
-
 static void s_end_relief (void *arg, int64_t now)
 {
     (void) now;
     ((rp_server_t *) arg)->relieved = false;
 }
 
-/*  What clients have not read is kept from those who ask. When it is half of what there may be,
-    whoever has most of it is cut off.  */
+/*  What clients have not read is kept from those who ask. When it is half of what there may be, of
+    those who do not read the one for which most waits is cut off.  */
 static void s_relieve (rp_server_t *self, int64_t now)
 {
     uint64_t most = self->limits.total_queue_bytes / 2;
     if (rp_outbox_backlog (&self->outbox) <= most || self->relieved)
         return;
     self->relieved = true;
-    rp_poller_set_deadline (&self->poller, &self->relieve, now + S_RELIEVE_US);
+    rp_poller_set_deadline (&self->poller, &self->relieve, now + RP_READING_LOOK_US);
     size_t total; // of those that have a session; what others left behind is about to be freed
     rp_event_t event = {.kind = RP_EVENT_UNSENT,
       .full = true,
-      .session = rp_routes_most_unread (&self->connections.routes, &total)};
-    if (total > most)
+      .session = rp_routes_find_stalled (&self->connections.routes, now, &total)};
+    if (total > most && event.session.v)
         s_tell (self, &event, now);
 }
 

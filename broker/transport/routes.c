@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/transport/reading.h"
 #include "common/base/grow.h"
 #include "common/base/table.h"
+#include "common/io/socket.h"
 
 /*  libzmq's own routing ids have 5 bytes; a peer that chose one, which the protocol forbids, may
     have up to 255, and gets memory of its own for them. The broker may put a few bytes before
@@ -23,6 +25,7 @@ struct rp_route {
     rp_backlog_t *backlog;
     rp_connection_t *connection;
     rp_address_t address;
+    rp_reading_t reading;
     uint32_t mark;
     uint16_t size; /* of the routing id; 0: the session is over */
     bool bundles;
@@ -111,6 +114,7 @@ bool rp_routes_add (
     route->foreign = NULL;
     route->connection = NULL;
     route->address = (rp_address_t){0};
+    route->reading = (rp_reading_t){0};
     route->lost = false;
     return true;
 }
@@ -182,21 +186,29 @@ bool rp_routes_is_unread (const rp_routes_t *self, rp_session_id_t session)
     return route && route->backlog && rp_backlog_bytes (route->backlog) > 0;
 }
 
-rp_session_id_t rp_routes_most_unread (const rp_routes_t *self, size_t *total)
+static bool s_is_stalled (rp_route_t *route, size_t waits, int64_t now)
 {
-    rp_session_id_t most = {0};
+    rp_traffic_t traffic;
+    bool seen = route->connection && rp_connection_stands (route->connection)
+                && rp_socket_traffic (route->connection->descriptor, &traffic);
+    return rp_reading_is_stalled (&route->reading, waits, seen ? &traffic : NULL, now);
+}
+
+rp_session_id_t rp_routes_find_stalled (const rp_routes_t *self, int64_t now, size_t *total)
+{
+    rp_session_id_t found = {0};
     size_t largest = 0;
     *total = 0;
     for (size_t number = 0; number < self->count; number++) {
-        const rp_route_t *route = &self->list[number];
-        size_t bytes = route->size && route->backlog ? rp_backlog_bytes (route->backlog) : 0;
-        *total += bytes;
-        if (bytes > largest) {
-            largest = bytes;
-            most = route->session;
+        rp_route_t *route = &self->list[number];
+        size_t waits = route->size && route->backlog ? rp_backlog_bytes (route->backlog) : 0;
+        *total += waits;
+        if (waits > 0 && s_is_stalled (route, waits, now) && waits > largest) {
+            largest = waits;
+            found = route->session;
         }
     }
-    return most;
+    return found;
 }
 
 void rp_routes_set_foreign (const rp_routes_t *self, rp_session_id_t session, void *foreign)

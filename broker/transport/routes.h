@@ -7,7 +7,7 @@
     of peers older than ZMTP 3.0, and of REP workers, which are one session together, libzmq does
     not tell the connection.
 
-    Cost: a lookup by routing id one hash and, nearly always, one comparison; 96 bytes per session.
+    Cost: a lookup by routing id one hash and, nearly always, one comparison; 128 bytes per session.
     Thread-safety: none.
 */
 
@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "broker/transport/connection.h"
+#include "broker/transport/reading.h"
 #include "common/base/index.h"
 #include "common/io/backlog.h"
 #include "common/wire/ids.h"
@@ -67,9 +68,9 @@ rp_backlog_t *rp_routes_backlog (
 /*  True if something of what counts waits for a session to read it.  */
 bool rp_routes_is_unread (const rp_routes_t *self, rp_session_id_t session);
 
-/*  The session for which most waits, and what waits for all; 0 if nothing does. Looks at each of
-    them.  */
-rp_session_id_t rp_routes_most_unread (const rp_routes_t *self, size_t *total);
+/*  Of the sessions that do not read (broker/transport/reading.h), the one for which most waits; 0 if
+    all do. *total is what waits for all. Looks at each of them, with a system call or two.  */
+rp_session_id_t rp_routes_find_stalled (const rp_routes_t *self, int64_t now, size_t *total);
 
 /*  What its user keeps for a session that speaks another protocol; NULL at first, and if it has no
     route.  */

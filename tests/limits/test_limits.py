@@ -10,7 +10,7 @@ import time
 import pytest
 
 from load import LONG, Asker, BigWorker, Flood, cpu_percent, crowd
-from support.peer import REQUEST, Peer
+from support.peer import REPLY, REQUEST, Peer
 from support.programs import PATIENCE
 from support.waiting import until
 
@@ -192,6 +192,34 @@ def test_clients_that_do_not_read_cannot_together_keep_others_out(world):
             deaf.request(b"riposte.ping", b"x" * (MIB - 1000), time_ms=60000)
     until(lambda: broker.log().count("it does not read what is sent to it") >= 2, 10, "some are cut off")
     until(lambda: world.cli(broker, "call", "echo", "hello").code == 0, 10, "others are served")
+
+
+def test_clients_that_read_are_not_cut_off_however_much_waits_for_them(world):
+    """Six replies of 15 MiB at once, over a link that takes 5 s for them: more than there may be."""
+    size = 15 * MIB
+    broker = world.broker("--log-level", "debug", limits={
+        **SMALL, "max_body": "16MiB", "connection_backlog_bytes": "32MiB"})
+    link = world.proxy(broker, rate=18 * MIB)
+    big = BigWorker(broker.endpoint, b"big", size)
+    big.start()
+    clients = [Peer(link.endpoint) for _ in range(6)]
+    for client in clients:
+        client.hello(heartbeat_ms=60000)
+        client.request(b"big", time_ms=60000)
+    most = 0
+
+    def waits():
+        nonlocal most
+        most = max(most, world.status(broker)["gauges"]["backlog_bytes"])
+        return most > 64 * MIB
+
+    until(waits, 20, "more than the limit waits")
+    for client in clients:
+        assert len(client.expect(REPLY, within=30).body) == size
+        client.close()
+    print(f"{most >> 20} MiB waited at once")
+    assert "it does not read what is sent to it" not in broker.log()
+    big.stop()
 
 
 # ---- A flood from one client ----------------------------------------------------------------------

@@ -5,10 +5,13 @@ open and accept, but nothing comes through, and nothing tells either end why."""
 import selectors
 import socket
 import threading
+import time
 
 
 class Proxy:
-    def __init__(self, endpoint):
+    def __init__(self, endpoint, rate=None):
+        """rate: bytes a second of all connections together, at most."""
+        self._rate = rate
         host, port = endpoint.removeprefix("tcp://").rsplit(":", 1)
         self._target = (host, int(port))
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -69,6 +72,8 @@ class Proxy:
             data = one.recv(65536)
             if data:
                 other.sendall(data)
+                if self._rate:
+                    time.sleep(len(data) / self._rate)
                 return
         except OSError:
             pass

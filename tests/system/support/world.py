@@ -156,8 +156,8 @@ class World:
         self._others.append(peer)
         return peer
 
-    def proxy(self, broker):
-        proxy = Proxy(broker.endpoint)
+    def proxy(self, broker, rate=None):
+        proxy = Proxy(broker.endpoint, rate)
         self._others.append(proxy)
         return proxy
 
