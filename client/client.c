@@ -270,7 +270,7 @@ const char *rp_client_last_error (rp_client_t *self, char *buffer, size_t size)
         return buffer;
     }
     if (size > 0)
-        snprintf (buffer, size, "%s", self->core.error);
+        snprintf (buffer, size, "%s", rp_explain_trouble (&self->core));
     rp_pump_unlock_idle (self->pump);
     return buffer;
 }

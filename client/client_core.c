@@ -7,6 +7,7 @@
 
 #include "client/exchange.h"
 #include "common/base/units.h"
+#include "common/wire/advice.h"
 #include "common/wire/headers.h"
 
 /*  Orders about the session, in the order in which they are carried out.  */
@@ -82,34 +83,38 @@ static void s_end_session (rp_client_core_t *self, int64_t now)
         rp_exchange_lost (self, s_exchange (node), place, now);
 }
 
-/*  Takes out what was said of an endpoint before.  */
+/*  Takes out what was said of an endpoint, and of its addresses, before.  */
 static void s_forget (rp_client_core_t *self, const char *endpoint)
 {
     size_t size = strlen (endpoint);
-    for (char *at = self->error, *rest; *at; at = rest) {
+    for (char *at = self->error; *at;) {
         char *end = strstr (at, S_BETWEEN);
-        rest = end ? end + strlen (S_BETWEEN) : at + strlen (at);
-        if (strncmp (at, endpoint, size) != 0 || strncmp (at + size, ": ", 2) != 0)
-            continue;
-        memmove (at, rest, strlen (rest) + 1);
-        return;
+        char *rest = end ? end + strlen (S_BETWEEN) : at + strlen (at);
+        bool same = strncmp (at, endpoint, size) == 0
+                    && (strncmp (at + size, ": ", 2) == 0 || at[size] == ' ');
+        if (same)
+            memmove (at, rest, strlen (rest) + 1);
+        else
+            at = rest;
     }
 }
 
-/*  Of each endpoint the last reason, the newest at the end. Those of before a session do not matter
-    after it. Without room for all, the newest stays whole.  */
-static void s_remember (rp_client_core_t *self, const char *endpoint, const char *reason)
+/*  Of each endpoint the last reason, or that of each of its addresses, the newest at the end. Those
+    of before a session do not matter after it. Without room for all, the newest stays whole.  */
+static void s_remember (rp_client_core_t *self, const char *reason)
 {
     char entry[RP_CLIENT_REASON_MAX];
+    char label[RP_LINK_LABEL_MAX];
     if (self->error_sessions != self->sessions)
         self->error[0] = '\0';
     self->error_sessions = self->sessions;
-    s_forget (self, endpoint);
+    if (self->link.address == 0)
+        s_forget (self, rp_link_endpoint (&self->link));
     size_t used = strlen (self->error);
     while (used >= strlen (S_BETWEEN)
            && strcmp (self->error + used - strlen (S_BETWEEN), S_BETWEEN) == 0)
         self->error[used -= strlen (S_BETWEEN)] = '\0'; // the last one was taken out
-    snprintf (entry, sizeof entry, "%s: %s", endpoint, reason);
+    snprintf (entry, sizeof entry, "%s: %s", rp_link_label (&self->link, label), reason);
     if (used + strlen (S_BETWEEN) + strlen (entry) >= sizeof self->error)
         used = 0;
     snprintf (self->error + used, sizeof self->error - used, "%s%s", used ? S_BETWEEN : "", entry);
@@ -119,11 +124,17 @@ void rp_client_core_failed (rp_client_core_t *self, const char *reason, int64_t 
 {
     if (self->closed || self->link.state < RP_LINK_CONNECTING || self->link.state > RP_LINK_UP)
         return;
-    s_remember (self, rp_link_endpoint (&self->link), reason);
+    s_remember (self, reason);
     self->absence = rp_link_absence (&self->link, now);
     rp_link_failed (&self->link, now, rp_client_core_random (self));
     self->orders |= S_ORDER_CLOSE;
     s_end_session (self, now);
+}
+
+void rp_client_core_found (rp_client_core_t *self, const rp_addresses_t *found, int64_t now)
+{
+    rp_link_found (&self->link, found, now);
+    self->next = now;
 }
 
 void rp_client_core_connected (rp_client_core_t *self, int64_t now)
@@ -167,7 +178,7 @@ static void s_bye (rp_client_core_t *self, const rp_head_t *bye, int64_t now)
         rp_client_core_failed (self, reason, now);
         return;
     }
-    s_remember (self, rp_link_endpoint (&self->link), reason);
+    s_remember (self, reason);
     s_refused (self, (rp_status_t) bye->status, now);
 }
 
@@ -206,7 +217,7 @@ static void s_drain (rp_client_core_t *self)
 static void s_move (rp_client_core_t *self, int64_t now)
 {
     self->draining = false;
-    s_remember (self, rp_link_endpoint (&self->link), "it drains, or could not take a request");
+    s_remember (self, "it drains, or could not take a request");
     if (!rp_link_move (&self->link, now, rp_client_core_random (self)))
         return;
     self->orders |= S_ORDER_BYE | S_ORDER_CLOSE_ORDERLY;
@@ -250,19 +261,20 @@ rp_exchange_t *rp_client_core_message (rp_client_core_t *self, const rp_head_t *
 
 /*  ---- Time ----------------------------------------------------------------------------------- */
 
-static void s_fell_silent (
-  rp_client_core_t *self, const char *endpoint, rp_link_state_t before, int64_t opened, int64_t now)
+static void s_fell_silent (rp_client_core_t *self, int64_t now)
 {
     char reason[96];
-    if (before == RP_LINK_UP)
+    const char *missed = "no connection";
+    if (self->link.state == RP_LINK_GREETING)
+        missed = "connected, but no WELCOME came";
+    else if (rp_link_looks_up (&self->link))
+        missed = RP_REASON_UNANSWERED;
+    if (self->link.state == RP_LINK_UP)
         snprintf (reason, sizeof reason, "the broker said nothing for too long");
     else
-        snprintf (reason, sizeof reason, "%s within %u ms",
-          before == RP_LINK_GREETING ? "connected, but no WELCOME came" : "no connection",
-          (unsigned) ((now - opened) / 1000));
-    s_remember (self, endpoint, reason);
-    self->orders |= S_ORDER_CLOSE;
-    s_end_session (self, now);
+        snprintf (reason, sizeof reason, "%s within %u ms", missed,
+          (unsigned) ((now - self->link.opened) / 1000));
+    rp_client_core_failed (self, reason, now);
 }
 
 /*  Returns when the link wants to be called again.  */
@@ -273,16 +285,12 @@ static int64_t s_tick_link (rp_client_core_t *self, int64_t now)
     self->link.wanted = oldest ? s_exchange (oldest)->deadline : S_NEVER;
     for (;;) {
         int64_t next = S_NEVER;
-        const char *endpoint = rp_link_endpoint (&self->link);
-        int64_t absence = rp_link_absence (&self->link, now);
-        rp_link_state_t before = self->link.state;
-        switch (rp_link_tick (&self->link, now, rp_client_core_random (self), &next)) {
+        switch (rp_link_tick (&self->link, now, &next)) {
             case RP_LINK_OPEN:
                 self->orders |= S_ORDER_OPEN;
                 break;
             case RP_LINK_LOST:
-                self->absence = absence;
-                s_fell_silent (self, endpoint, before, self->link.opened, now);
+                s_fell_silent (self, now);
                 break;
             case RP_LINK_HEARTBEAT:
                 self->orders |= S_ORDER_HEARTBEAT;
@@ -352,8 +360,8 @@ s_session_order (rp_client_core_t *self, rp_client_order_t *order, int64_t now)
               .kind = RP_CLIENT_CLOSE, .orderly = first == S_ORDER_CLOSE_ORDERLY};
             return true;
         case S_ORDER_OPEN:
-            *order = (rp_client_order_t){
-              .kind = RP_CLIENT_OPEN, .endpoint = rp_link_endpoint (&self->link)};
+            *order =
+              (rp_client_order_t){.kind = RP_CLIENT_OPEN, .endpoint = rp_link_where (&self->link)};
             return true;
         case S_ORDER_HELLO:
             return s_say (self, order,

@@ -196,7 +196,11 @@ void rp_client_core_clear (rp_client_core_t *self);
 /*  Begins to connect; submit does it too.  */
 void rp_client_core_start (rp_client_core_t *self, int64_t now);
 
-/*  The connection stands; could not be made or broke. reason is a clause for people.  */
+/*  The name of the endpoint was looked up.  */
+void rp_client_core_found (rp_client_core_t *self, const rp_addresses_t *found, int64_t now);
+
+/*  The connection stands; could not be made or broke, or the name does not resolve. reason is a
+    clause for people.  */
 void rp_client_core_connected (rp_client_core_t *self, int64_t now);
 void rp_client_core_failed (rp_client_core_t *self, const char *reason, int64_t now);
 

@@ -147,6 +147,9 @@ bool rp_reply_fill (rp_reply_t *self, rp_message_t *message, const rp_head_t *he
 
 void rp_conversation_release (rp_conversation_t *self);
 
+/*  What goes wrong with the connection, for people; "" if nothing does.  */
+const char *rp_explain_trouble (const rp_client_core_t *core);
+
 /*  What to say of a call that the library itself ended; from malloc, NULL when out of memory.  */
 char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call);
 

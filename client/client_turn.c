@@ -86,6 +86,14 @@ static void s_send (rp_client_t *self, rp_client_order_t *order, int64_t now)
     rp_client_core_unsent (&self->core, order->exchange, now);
 }
 
+static void s_open (rp_client_t *self, const char *endpoint, int64_t now)
+{
+    const char *reason;
+    if (rp_channel_open (self->channel, endpoint, &reason) != 0)
+        rp_client_core_failed (&self->core, reason, now);
+    rp_pump_kick (self->pump); // whoever polls may poll the old descriptors
+}
+
 /*  Does what the core ordered. Returns true if that used the socket.  */
 static bool s_obey (rp_client_t *self, int64_t now)
 {
@@ -95,9 +103,7 @@ static bool s_obey (rp_client_t *self, int64_t now)
            && rp_client_core_next_order (&self->core, &order, now))
         switch (order.kind) {
             case RP_CLIENT_OPEN:
-                if (rp_channel_open (self->channel, order.endpoint) != 0)
-                    rp_client_core_failed (&self->core, zmq_strerror (zmq_errno ()), now);
-                rp_pump_kick (self->pump); // whoever polls may poll the old descriptors
+                s_open (self, order.endpoint, now);
                 used = true;
                 break;
             case RP_CLIENT_CLOSE:
@@ -173,7 +179,9 @@ static void s_take_events (rp_client_t *self, int64_t now)
     const char *reason = NULL;
     for (rp_channel_event_t event;
          (event = rp_channel_next_event (self->channel, &reason)) != RP_CHANNEL_NOTHING;)
-        if (event == RP_CHANNEL_CONNECTED)
+        if (event == RP_CHANNEL_FOUND)
+            rp_client_core_found (&self->core, rp_channel_found (self->channel), now);
+        else if (event == RP_CHANNEL_CONNECTED)
             rp_client_core_connected (&self->core, now);
         else {
             while (s_receive (self, now)) // what came before the end: replies, a BYE that says why

@@ -8,6 +8,7 @@
 
 #include "client/client_state.h"
 #include "common/base/units.h"
+#include "common/wire/advice.h"
 
 static char *s_format (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
 
@@ -21,10 +22,24 @@ static char *s_format (const char *format, ...)
     return rc < 0 ? NULL : text;
 }
 
+const char *rp_explain_trouble (const rp_client_core_t *core)
+{
+    return !core->error[0] && rp_link_looks_up (&core->link) ? RP_REASON_UNANSWERED : core->error;
+}
+
 /*  "tcp://…: connection refused", or the endpoint when nothing went wrong yet.  */
 static const char *s_error (const rp_client_core_t *core)
 {
-    return core->error[0] ? core->error : core->config.endpoints[0];
+    const char *trouble = rp_explain_trouble (core);
+    return trouble[0] ? trouble : core->config.endpoints[0];
+}
+
+static char *s_unreached (const rp_client_core_t *core, const char *time)
+{
+    const char *why = s_error (core);
+    const char *advice = rp_advice (why);
+    return s_format ("no broker was reached within %s (%s); %s", time, why,
+      advice ? advice : "check that riposte-broker runs there, or name another endpoint");
 }
 
 /*  What ended the session, for a sentence that says what that cost.  */
@@ -50,10 +65,7 @@ char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
     rp_duration_format (time, (int64_t) exchange->timeout_ms * 1000);
     switch (exchange->end) {
         case RP_END_UNREACHED:
-            return s_format (
-              "no broker was reached within %s (%s); check that riposte-broker runs there, or name "
-              "another endpoint",
-              time, s_error (core));
+            return s_unreached (core, time);
         case RP_END_HELD:
             return s_format (
               "not sent within %s: the broker was lost (%s), or had %u requests of this client, "

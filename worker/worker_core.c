@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/wire/advice.h"
 #include "common/wire/headers.h"
 #include "common/wire/limits.h"
 #include "worker/conversations.h"
@@ -86,13 +87,18 @@ const rp_worker_order_t *rp_worker_core_next_order (rp_worker_core_t *self)
     return NULL;
 }
 
-/*  "lost tcp://…: why, next try in 250 ms". Said once per spell of trouble, not per attempt.  */
-static void s_trouble (
-  rp_worker_core_t *self, uint32_t index, const char *what, const char *why, int64_t now)
+/*  "lost tcp://…: why, next try in 250 ms". Said once per spell of trouble, not per attempt, and
+    not before every address of a name was tried.  */
+static void s_trouble (rp_worker_core_t *self,
+  uint32_t index,
+  const char *what,
+  const char *where,
+  const char *why,
+  int64_t now)
 {
     rp_worker_session_t *session = &self->sessions[index];
-    snprintf (self->error, sizeof self->error, "%s: %s", session->endpoint, why);
-    if (session->told)
+    snprintf (self->error, sizeof self->error, "%s: %s", where, why);
+    if (session->told || session->link.address > 0)
         return;
     session->told = true;
     char next[48] = "";
@@ -102,7 +108,7 @@ static void s_trouble (
     else if (session->link.state == RP_LINK_REST)
         snprintf (next, sizeof next, ", trying again");
     snprintf (s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX, "%s %s: %s%s",
-      what, session->endpoint, why, next);
+      what, where, why, next);
 }
 
 /*  ---- Works ---------------------------------------------------------------------------------- */
@@ -314,6 +320,12 @@ static uint32_t s_window (const rp_worker_core_t *self)
     return self->window_control.window < self->able ? self->window_control.window : self->able;
 }
 
+void rp_worker_core_found (
+  rp_worker_core_t *self, uint32_t index, const rp_addresses_t *found, int64_t now)
+{
+    rp_link_found (&self->sessions[index].link, found, now);
+}
+
 void rp_worker_core_connected (rp_worker_core_t *self, uint32_t index, int64_t now)
 {
     rp_worker_session_t *session = &self->sessions[index];
@@ -341,6 +353,8 @@ void rp_worker_core_failed (
     rp_link_state_t state = session->link.state;
     if (state == RP_LINK_REST || state == RP_LINK_REFUSED || state == RP_LINK_CLOSED)
         return; // news of a connection that is over already
+    char where[RP_LINK_LABEL_MAX];
+    rp_link_label (&session->link, where);
     bool was_up = session->link.state == RP_LINK_UP;
     s_session_over (self, index);
     s_order (self, index, RP_WORKER_CLOSE);
@@ -348,7 +362,7 @@ void rp_worker_core_failed (
         rp_link_close (&session->link);
     else
         rp_link_failed (&session->link, now, random);
-    s_trouble (self, index, was_up ? "lost" : "cannot reach", reason, now);
+    s_trouble (self, index, was_up ? "lost" : "cannot reach", where, reason, now);
 }
 
 static void s_bye (
@@ -367,7 +381,7 @@ static void s_bye (
         session->refusal = head->status;
         session->told = false;
         s_order (self, index, RP_WORKER_CLOSE);
-        s_trouble (self, index, "refused by", why, now);
+        s_trouble (self, index, "refused by", session->endpoint, why, now);
     }
     else if (self->draining && head->status == RP_OK)
         s_left (self, index);
@@ -514,26 +528,27 @@ void rp_worker_core_leave (rp_worker_core_t *self)
     }
 }
 
+static const char *s_silence (const rp_link_t *link)
+{
+    if (rp_link_looks_up (link))
+        return RP_REASON_UNANSWERED;
+    return link->state == RP_LINK_UP ? "no sign of life" : "no answer";
+}
+
 static int64_t s_tick_session (rp_worker_core_t *self, uint32_t index, int64_t now, uint64_t random)
 {
     rp_worker_session_t *session = &self->sessions[index];
     int64_t next = INT64_MAX;
     session->link.idle = session->held_count == 0;
     for (;;) {
-        bool was_up = session->link.state == RP_LINK_UP;
-        switch (rp_link_tick (&session->link, now, random, &next)) {
+        switch (rp_link_tick (&session->link, now, &next)) {
             case RP_LINK_NOTHING:
                 return next;
             case RP_LINK_OPEN:
                 s_order (self, index, RP_WORKER_OPEN);
                 return next;
             case RP_LINK_LOST:
-                s_session_over (self, index);
-                s_order (self, index, RP_WORKER_CLOSE);
-                if (self->draining || self->stopping)
-                    rp_link_close (&session->link);
-                s_trouble (self, index, was_up ? "lost" : "cannot reach",
-                  was_up ? "no sign of life" : "no answer", now);
+                rp_worker_core_failed (self, index, s_silence (&session->link), now, random);
                 break;
             case RP_LINK_HEARTBEAT:
                 s_send (self, index,

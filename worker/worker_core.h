@@ -149,7 +149,12 @@ bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *conf
 /*  Frees what is left. Works are the shell's; it must have taken back all that it cares for.  */
 void rp_worker_core_clear (rp_worker_core_t *self);
 
-/*  The connection of a session, by its index, stands; could not be made or broke.  */
+/*  The name of a session's endpoint was looked up.  */
+void rp_worker_core_found (
+  rp_worker_core_t *self, uint32_t index, const rp_addresses_t *found, int64_t now);
+
+/*  The connection of a session, by its index, stands; could not be made or broke, or the name does
+    not resolve.  */
 void rp_worker_core_connected (rp_worker_core_t *self, uint32_t index, int64_t now);
 void rp_worker_core_failed (
   rp_worker_core_t *self, uint32_t index, const char *reason, int64_t now, uint64_t random);

@@ -69,15 +69,22 @@ void rp_worker_send (rp_worker_t *self, uint32_t session, rp_message_t **message
     rp_message_destroy (&self->messages, message_p);
 }
 
+static void s_open (rp_worker_t *self, uint32_t session)
+{
+    const char *where = rp_link_where (&self->core.sessions[session].link);
+    const char *reason;
+    if (rp_channel_open (self->channels[session], where, &reason) != 0)
+        s_failed (self, session, reason);
+    rp_pump_kick (self->pump); // whoever polls may poll the old descriptors
+}
+
 void rp_worker_obey (rp_worker_t *self)
 {
     for (const rp_worker_order_t *order; (order = rp_worker_core_next_order (&self->core));) {
         rp_channel_t *channel = self->channels[order->session];
         switch (order->kind) {
             case RP_WORKER_OPEN:
-                if (rp_channel_open (channel, self->config.endpoints[order->session]) != 0)
-                    s_failed (self, order->session, zmq_strerror (errno));
-                rp_pump_kick (self->pump); // whoever polls may poll the old descriptors
+                s_open (self, order->session);
                 break;
             case RP_WORKER_CLOSE:
                 rp_channel_close (channel, RP_WORKER_LINGER_MS);
@@ -273,6 +280,10 @@ static void s_take_events (rp_worker_t *self, uint32_t session)
         switch (rp_channel_next_event (self->channels[session], &reason)) {
             case RP_CHANNEL_NOTHING:
                 return;
+            case RP_CHANNEL_FOUND:
+                rp_worker_core_found (
+                  &self->core, session, rp_channel_found (self->channels[session]), self->now);
+                break;
             case RP_CHANNEL_CONNECTED:
                 rp_worker_core_connected (&self->core, session, self->now);
                 break;

@@ -63,21 +63,24 @@ static void s_wait (const rp_bench_mdp_t *self, int64_t until)
     (void) ppoll (items, (nfds_t) count, &time, NULL);
 }
 
-/*  RP_OK once the connection stands.  */
+/*  RP_OK once the connection stands. Tries each address of a name.  */
 static int s_connect (rp_bench_mdp_t *self, const rp_cli_options_t *options, const char **why)
 {
-    if (rp_channel_open (self->channel, options->server) != 0) {
-        *why = strerror (errno);
-        return RP_SYSTEM;
-    }
+    const rp_addresses_t *found = rp_channel_found (self->channel);
+    size_t next = 0;
+    bool opened = rp_channel_open (self->channel, options->server, why) == 0;
     int64_t until = rp_clock_us () + options->wait_broker;
-    while (!rp_cli_interrupted ()) {
+    while (opened && !rp_cli_interrupted ()) {
         int64_t now = rp_clock_us ();
         switch (rp_channel_next_event (self->channel, why)) {
             case RP_CHANNEL_CONNECTED:
                 return RP_OK;
+            case RP_CHANNEL_FOUND:
             case RP_CHANNEL_FAILED:
-                return RP_NO_BROKER;
+                if (next == found->count)
+                    return RP_NO_BROKER;
+                opened = rp_channel_open (self->channel, found->endpoints[next++], why) == 0;
+                continue;
             case RP_CHANNEL_NOTHING:
                 break;
         }
@@ -85,7 +88,7 @@ static int s_connect (rp_bench_mdp_t *self, const rp_cli_options_t *options, con
             return RP_NO_BROKER;
         s_wait (self, until - now > S_SLICE_US ? now + S_SLICE_US : until);
     }
-    return RP_INTERRUPTED;
+    return opened ? RP_INTERRUPTED : RP_SYSTEM;
 }
 
 rp_bench_mdp_t *rp_bench_mdp_new (const rp_cli_t *cli, uint32_t inflight, int *code)

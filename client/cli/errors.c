@@ -9,6 +9,7 @@
 
 #include "client/cli/output.h"
 #include "client/cli/text.h"
+#include "common/wire/advice.h"
 
 typedef struct {
     int status;
@@ -100,7 +101,8 @@ static void s_add_no_broker (s_line_t *line, const char *server, const char *why
     s_add (line, "no broker at %s", server);
     if (*why)
         s_add (line, " (%s)", of_server ? why + size + 2 : why);
-    s_add (line, "; start one: riposte-broker");
+    const char *advice = rp_advice (why);
+    s_add (line, "; %s", advice ? advice : "start one: riposte-broker");
 }
 
 static void s_add_line (

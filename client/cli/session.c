@@ -11,6 +11,7 @@
 
 #include "common/base/units.h"
 #include "common/io/clock.h"
+#include "common/wire/advice.h"
 #include "common/wire/head.h"
 #include "common/wire/name.h"
 
@@ -78,19 +79,23 @@ static int s_tell_no_client (const rp_cli_t *self)
           self->options.server);
     rp_error_t error = {.status = errno == ENOMEM ? RP_NO_MEMORY : RP_SYSTEM,
       .why = strerror (errno),
-      .server = self->options.server};
+      .server = self->options.server,
+      .next = errno == EMFILE || errno == ENFILE ? rp_advice (RP_REASON_DESCRIPTORS) : NULL};
     return rp_cli_tell (self, &error);
 }
 
-/*  True if each broker of the list has failed, by what the client says of them.  */
+/*  True if each broker of the list has failed, by what the client says of them. Of a name with
+    several addresses one is enough: the others had their share of the time.  */
 static bool s_all_failed (const char *server, const char *why)
 {
     char endpoint[S_ENDPOINT_MAX];
+    char address[S_ENDPOINT_MAX];
     for (const char *at = server, *rest; *at; at = rest) {
         size_t size = strcspn (at, ",");
         rest = at + size + (at[size] == ',');
         snprintf (endpoint, sizeof endpoint, "%.*s: ", (int) size, at);
-        if (!strstr (why, endpoint))
+        snprintf (address, sizeof address, "%.*s at ", (int) size, at);
+        if (!strstr (why, endpoint) && !strstr (why, address))
             return false;
     }
     return true;

@@ -13,7 +13,9 @@
 #include <zmq.h>
 
 #include "common/io/clock.h"
+#include "common/io/resolver.h"
 #include "common/io/socket.h"
+#include "common/wire/advice.h"
 #include "common/wire/bundle.h"
 #include "common/wire/limits.h"
 
@@ -24,6 +26,11 @@
 
 struct rp_channel {
     void *context;
+    rp_resolver_t resolver;
+    rp_lookup_t *lookup; /* waited for; NULL: none */
+    bool by_name;        /* opened with a name, and not closed yet */
+    rp_addresses_t found;
+    char why[RP_RESOLVER_TEXT_MAX];
     char path[sizeof ((struct sockaddr_un *) NULL)->sun_path]; /* of ipc; "" otherwise */
     void *socket;                                              /* NULL when closed */
     void *monitor;
@@ -54,6 +61,7 @@ void rp_channel_destroy (rp_channel_t **self_p)
     if (!*self_p)
         return;
     rp_channel_close (*self_p, 0);
+    rp_resolver_clear (&(*self_p)->resolver);
     free ((*self_p)->outbox);
     free (*self_p);
     *self_p = NULL;
@@ -76,11 +84,16 @@ static bool s_descriptor (void *socket, int *descriptor)
     return zmq_getsockopt (socket, ZMQ_FD, descriptor, &size) == 0;
 }
 
-int rp_channel_open (rp_channel_t *self, const char *endpoint)
+static int s_look_up (rp_channel_t *self, const char *endpoint)
 {
-    rp_channel_close (self, 0);
-    self->failed = false;
-    self->armed = false;
+    self->lookup = rp_resolver_begin (&self->resolver, endpoint);
+    self->by_name = self->lookup != NULL;
+    return self->by_name ? 0 : -1;
+}
+
+/*  0, or -1 with errno (EINVAL: bad endpoint).  */
+static int s_connect (rp_channel_t *self, const char *endpoint)
+{
     snprintf (self->path, sizeof self->path, "%s",
       strncmp (endpoint, "ipc://", 6) == 0 ? endpoint + 6 : "");
     self->socket = rp_socket_dealer (self->context);
@@ -92,14 +105,28 @@ int rp_channel_open (rp_channel_t *self, const char *endpoint)
         && s_descriptor (self->socket, &self->descriptors[0])
         && s_descriptor (self->monitor, &self->descriptors[1]))
         return 0;
-    int reason = errno;
+    int error = errno;
     rp_channel_close (self, 0);
-    errno = reason;
+    errno = error;
     return -1;
+}
+
+int rp_channel_open (rp_channel_t *self, const char *endpoint, const char **reason)
+{
+    rp_channel_close (self, 0);
+    self->failed = false;
+    self->armed = false;
+    bool by_name = rp_address_is_name (endpoint);
+    int rc = by_name ? s_look_up (self, endpoint) : s_connect (self, endpoint);
+    if (rc != 0)
+        *reason = errno == EMFILE || errno == ENFILE ? RP_REASON_DESCRIPTORS : zmq_strerror (errno);
+    return rc;
 }
 
 void rp_channel_close (rp_channel_t *self, int linger_ms)
 {
+    self->lookup = NULL; // it goes on, for who comes back
+    self->by_name = false;
     if (!self->socket)
         return;
     rp_channel_flush (self);
@@ -118,7 +145,7 @@ void rp_channel_close (rp_channel_t *self, int linger_ms)
 
 bool rp_channel_is_open (const rp_channel_t *self)
 {
-    return self->socket != NULL;
+    return self->socket || self->by_name;
 }
 
 /*  libzmq does not say why nothing could be reached; of a path the system does.  */
@@ -126,8 +153,8 @@ static const char *s_unreached (const char *path)
 {
     bool is_file = *path && *path != '@';
     if (is_file && faccessat (AT_FDCWD, path, W_OK, AT_EACCESS) != 0 && errno == EACCES)
-        return "not permitted: it wants the right to write to the socket and to enter its folders";
-    return "nothing listens there, or it cannot be reached";
+        return RP_REASON_FORBIDDEN;
+    return RP_REASON_UNREACHED;
 }
 
 static const char *s_failure (int event, bool connected, const char *path)
@@ -145,9 +172,26 @@ static const char *s_failure (int event, bool connected, const char *path)
     }
 }
 
+const rp_addresses_t *rp_channel_found (const rp_channel_t *self)
+{
+    return &self->found;
+}
+
+static rp_channel_event_t s_looked_up (rp_channel_t *self, const char **reason)
+{
+    if (!rp_lookup_is_over (self->lookup))
+        return RP_CHANNEL_NOTHING;
+    if (rp_resolver_take (&self->resolver, &self->lookup, &self->found, self->why))
+        return RP_CHANNEL_FOUND;
+    *reason = self->why;
+    return RP_CHANNEL_FAILED;
+}
+
 rp_channel_event_t rp_channel_next_event (rp_channel_t *self, const char **reason)
 {
     uint32_t value;
+    if (self->lookup)
+        return s_looked_up (self, reason);
     for (int event; self->socket && (event = rp_socket_next_event (self->monitor, &value)) != 0;) {
         if (self->failed)
             continue; // a connection that ended says so with several events
@@ -324,9 +368,13 @@ int rp_channel_event_descriptor (const rp_channel_t *self)
 
 int rp_channel_descriptors (const rp_channel_t *self, int *descriptors)
 {
-    if (!self->socket)
+    if (self->socket) {
+        descriptors[0] = self->descriptors[0];
+        descriptors[1] = self->descriptors[1];
+        return 2;
+    }
+    if (!self->lookup)
         return 0;
-    descriptors[0] = self->descriptors[0];
-    descriptors[1] = self->descriptors[1];
-    return 2;
+    descriptors[0] = rp_lookup_descriptor (self->lookup);
+    return 1;
 }

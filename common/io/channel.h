@@ -4,7 +4,8 @@
 
     Each attempt to connect makes a new DEALER, so that nothing queued for a broker that died is
     ever delivered to the one that came after it. libzmq's own reconnecting is off;
-    common/wire/link.h decides when and where to try again.
+    common/wire/link.h decides when and where to try again. An endpoint with a host name is looked up
+    first, in a thread of its own (common/io/resolver.h); the owner then opens one with an address.
 
     With a broker that reads bundles, small messages wait in an outbox until it is flushed, so that
     those of one moment go together. Order is kept: what does not fit goes behind what waits.
@@ -20,14 +21,16 @@
 #include <stdint.h>
 
 #include "common/io/message.h"
+#include "common/wire/address.h"
 #include "common/wire/head.h"
 
 typedef struct rp_channel rp_channel_t;
 
 typedef enum {
     RP_CHANNEL_NOTHING,
+    RP_CHANNEL_FOUND,     /* the name was looked up: rp_channel_found has its addresses */
     RP_CHANNEL_CONNECTED, /* the ZMTP handshake succeeded: greet */
-    RP_CHANNEL_FAILED,    /* could not connect, or the connection broke */
+    RP_CHANNEL_FAILED,    /* the name does not resolve, could not connect, or it broke */
 } rp_channel_event_t;
 
 /*  Makes a closed channel on a libzmq context. NULL when out of memory.  */
@@ -36,17 +39,22 @@ void rp_channel_destroy (rp_channel_t **self_p);
 /*  In a child of fork(): frees it and leaves its sockets alone, which are the parent's.  */
 void rp_channel_abandon (rp_channel_t **self_p);
 
-/*  Closes what was open and begins to connect. 0, or -1 with errno (EINVAL: bad endpoint).  */
-int rp_channel_open (rp_channel_t *self, const char *endpoint);
+/*  Closes what was open and begins to connect, or to look up the endpoint's name. 0, or -1 with
+    errno (EINVAL: bad endpoint) and *reason, a static clause for people.  */
+int rp_channel_open (rp_channel_t *self, const char *endpoint, const char **reason);
 
 /*  Closes; unsent messages get up to linger_ms, in libzmq's own time. Does not wait.  */
 void rp_channel_close (rp_channel_t *self, int linger_ms);
 
 bool rp_channel_is_open (const rp_channel_t *self);
 
-/*  Takes the next change of state. reason (for FAILED) is a static clause for people. FAILED comes
-    once; what had come before the connection broke can still be received until it is closed.  */
+/*  Takes the next change of state. reason (for FAILED) is a clause for people, until the next event.
+    FAILED comes once; what had come before the connection broke can still be received until it is
+    closed.  */
 rp_channel_event_t rp_channel_next_event (rp_channel_t *self, const char **reason);
+
+/*  What was found last.  */
+const rp_addresses_t *rp_channel_found (const rp_channel_t *self);
 
 /*  The broker reads bundles: from now on small messages wait for rp_channel_flush, until it is
     closed.  */
@@ -91,7 +99,7 @@ bool rp_channel_is_armed (const rp_channel_t *self);
 int rp_channel_event_descriptor (const rp_channel_t *self);
 
 /*  Fills in the descriptors that become readable when something happens; returns how many (0 when
-    closed, otherwise 2).  */
+    closed, 1 while a name is looked up, otherwise 2).  */
 int rp_channel_descriptors (const rp_channel_t *self, int *descriptors);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "common/io/socket.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/sockios.h>
@@ -311,6 +312,21 @@ static const char *s_port_fault (const char *port, size_t size, bool bind)
     return number == 0 || number > 65535 ? "has a port outside 1 to 65535" : NULL;
 }
 
+/*  True for an IPv6 address in brackets, with a zone or without. libzmq would look up anything else,
+    in the thread that moves the messages of all sockets.  */
+static bool s_is_ipv6 (const char *host, size_t size)
+{
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr address;
+    const char *zone = memchr (host, '%', size);
+    size_t length = zone ? (size_t) (zone - host) - 1 : size - 2;
+    if (size < 4 || host[size - 1] != ']' || length >= sizeof text)
+        return false;
+    memcpy (text, host + 1, length);
+    text[length] = '\0';
+    return inet_pton (AF_INET6, text, &address) == 1;
+}
+
 static const char *s_host_fault (const char *host, size_t size, bool bind)
 {
     if (size == 0)
@@ -318,7 +334,7 @@ static const char *s_host_fault (const char *host, size_t size, bool bind)
     if (size == 1 && *host == '*')
         return bind ? NULL : "has * for a host, to which nobody can connect";
     bool bracketed = *host == '[';
-    if (bracketed && (size < 4 || host[size - 1] != ']'))
+    if (bracketed && !s_is_ipv6 (host, size))
         return "has a bracket and no IPv6 address in it; it looks like tcp://[::1]:5555";
     if (!bracketed && memchr (host, ':', size))
         return "has too many colons; an IPv6 address goes in brackets: tcp://[::1]:5555";

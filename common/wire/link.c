@@ -2,6 +2,7 @@
 
 #include "common/wire/link.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/backoff.h"
@@ -29,6 +30,28 @@ const char *rp_link_endpoint (const rp_link_t *self)
     return self->endpoints[self->current];
 }
 
+const char *rp_link_where (const rp_link_t *self)
+{
+    return self->found.count ? self->found.endpoints[self->address] : rp_link_endpoint (self);
+}
+
+bool rp_link_looks_up (const rp_link_t *self)
+{
+    return self->state == RP_LINK_CONNECTING && self->found.count == 0
+           && rp_address_is_name (rp_link_endpoint (self));
+}
+
+const char *rp_link_label (const rp_link_t *self, char *buffer)
+{
+    size_t size = 0;
+    const char *address = "";
+    if (self->found.count > 1)
+        address = rp_address_host (rp_link_where (self), &size);
+    snprintf (buffer, RP_LINK_LABEL_MAX, "%s%s%.*s", rp_link_endpoint (self), size ? " at " : "",
+      (int) size, address);
+    return buffer;
+}
+
 static int64_t s_backoff (uint32_t failures, uint64_t random)
 {
     return rp_backoff_us (failures, (int64_t) RP_BACKOFF_FIRST_MS * S_US_PER_MS,
@@ -48,27 +71,51 @@ static int64_t s_share (int64_t time, size_t untried)
 static int64_t s_connect_patience (const rp_link_t *self, int64_t now)
 {
     int64_t most = (int64_t) RP_CONNECT_MS * S_US_PER_MS;
-    if (self->count < 2)
+    size_t more = self->found.count ? self->found.count - 1 : 0;
+    size_t all = self->count + more;
+    if (all < 2)
         return most;
-    int64_t patience = most / (int64_t) self->count;
+    int64_t patience = most / (int64_t) all;
     if (patience > (int64_t) RP_CONNECT_FIRST_MS * S_US_PER_MS)
         patience = (int64_t) RP_CONNECT_FIRST_MS * S_US_PER_MS;
-    if (self->within > 0 && patience > s_share (self->within, self->count))
-        patience = s_share (self->within, self->count);
+    if (self->within > 0 && patience > s_share (self->within, all))
+        patience = s_share (self->within, all);
     for (uint32_t round = 0; round < self->failures && patience < most; round++)
         patience *= 2;
     if (patience > most)
         patience = most;
     bool hurry = self->tried < self->count && self->wanted < INT64_MAX && self->wanted > now;
-    int64_t share = hurry ? s_share (self->wanted - now, self->count - self->tried) : most;
+    size_t untried = self->count - self->tried + more - self->address;
+    int64_t share = hurry ? s_share (self->wanted - now, untried) : most;
     return patience < share ? patience : share;
 }
 
 static void s_rest (rp_link_t *self, int64_t due)
 {
     self->current = (self->current + 1) % self->count;
+    self->found.count = self->address = 0;
     self->state = RP_LINK_REST;
     self->due = due;
+}
+
+void rp_link_found (rp_link_t *self, const rp_addresses_t *found, int64_t now)
+{
+    if (!rp_link_looks_up (self))
+        return;
+    self->found = *found;
+    self->state = RP_LINK_REST;
+    self->due = now;
+}
+
+/*  The next address of the endpoint in use, at once. False if there is none.  */
+static bool s_next_address (rp_link_t *self, int64_t now)
+{
+    if (self->address + 1 >= self->found.count)
+        return false;
+    self->address++;
+    self->state = RP_LINK_REST;
+    self->due = now;
+    return true;
 }
 
 void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random)
@@ -77,6 +124,8 @@ void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random)
         case RP_LINK_CONNECTING:
         case RP_LINK_GREETING:
             // One endpoint's failure says nothing of the next: the pause is between rounds.
+            if (s_next_address (self, now))
+                break;
             if (++self->tried < self->count) {
                 s_rest (self, now);
                 break;
@@ -177,14 +226,12 @@ static int64_t s_lost_at (const rp_link_t *self)
     return since + s_patience (self);
 }
 
-static rp_link_order_t s_tick_up (rp_link_t *self, int64_t now, uint64_t random, int64_t *next)
+static rp_link_order_t s_tick_up (rp_link_t *self, int64_t now, int64_t *next)
 {
     s_forgive_own_absence (self, now);
-    if (now >= s_lost_at (self)) {
-        rp_link_failed (self, now, random);
-        *next = self->due;
+    *next = now;
+    if (now >= s_lost_at (self))
         return RP_LINK_LOST;
-    }
     bool due = self->prompted || now - self->said >= s_interval (self);
     if (due) {
         self->said = now; // also if the owner cannot send: it is not asked again at once
@@ -198,7 +245,7 @@ static rp_link_order_t s_tick_up (rp_link_t *self, int64_t now, uint64_t random,
     return due ? RP_LINK_HEARTBEAT : RP_LINK_NOTHING;
 }
 
-rp_link_order_t rp_link_tick (rp_link_t *self, int64_t now, uint64_t random, int64_t *next)
+rp_link_order_t rp_link_tick (rp_link_t *self, int64_t now, int64_t *next)
 {
     switch (self->state) {
         case RP_LINK_REST:
@@ -213,13 +260,10 @@ rp_link_order_t rp_link_tick (rp_link_t *self, int64_t now, uint64_t random, int
         case RP_LINK_GREETING:
             if (self->due > now + s_connect_patience (self, now))
                 self->due = now + s_connect_patience (self, now); // wanted sooner since it began
-            if (now < self->due)
-                break;
-            rp_link_failed (self, now, random);
             *next = self->due;
-            return RP_LINK_LOST;
+            return now < self->due ? RP_LINK_NOTHING : RP_LINK_LOST;
         case RP_LINK_UP:
-            return s_tick_up (self, now, random, next);
+            return s_tick_up (self, now, next);
         case RP_LINK_REFUSED:
         case RP_LINK_CLOSED:
             *next = INT64_MAX;

@@ -7,12 +7,15 @@
         REST ──tick──► CONNECTING ──connected──► GREETING ──WELCOME──► UP
          ▲                 │ failed, timeout         │ BYE, timeout      │ BYE, lost, silent
          └──── backoff ◄───┴─────────────────────────┴───────────────────┘
+         ▲    found        │
+         └─────────────────┘
         any ──refused for good──► REFUSED          any ──close──► CLOSED
 
     It knows which endpoint of a list to try when: each in turn, the next at once, with exponential
     backoff and jitter between rounds through the list. In the first round each is given a share of
-    the time that there is, so that one that accepts and says nothing costs no more than that. What
-    interval was agreed; when to send a heartbeat; when the broker has been silent for too long. It
+    the time that there is, so that one that accepts and says nothing costs no more than that. An
+    endpoint with a host name is looked up each time its turn comes, and each address that was found
+    is tried like an endpoint of the list. What interval was agreed; when to send a heartbeat; when the broker has been silent for too long. It
     owns no socket and reads no clock: its owner passes time and randomness in, and does what it
     says.
 
@@ -29,7 +32,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/wire/address.h"
 #include "common/wire/head.h"
+
+/*  Bytes for the longest endpoint, and which of its addresses.  */
+#define RP_LINK_LABEL_MAX 384u
 
 typedef enum {
     RP_LINK_REST,
@@ -43,9 +50,9 @@ typedef enum {
 /*  What the owner is to do now.  */
 typedef enum {
     RP_LINK_NOTHING,
-    RP_LINK_OPEN,      /* open a connection to rp_link_endpoint */
-    RP_LINK_LOST,      /* the broker fell silent or did not answer: close the connection; the link
-                          is already in REST, and sessions and requests with it are over */
+    RP_LINK_OPEN,      /* open a connection to rp_link_where; if that has a name, look it up */
+    RP_LINK_LOST,      /* the broker fell silent or did not answer: close the connection, and say
+                          rp_link_failed; sessions and requests with it are over */
     RP_LINK_HEARTBEAT, /* send HEARTBEAT, with rp_link_announced as its time */
 } rp_link_order_t;
 
@@ -74,8 +81,10 @@ typedef struct {
     int64_t returned; /* when it was seen */
     int64_t heard;
     int64_t said;
-    int64_t opened; /* when the connection in use began */
-    int64_t due;    /* REST: when to try; CONNECTING, GREETING: when to give up */
+    int64_t opened;       /* when the connection in use began */
+    int64_t due;          /* REST: when to try; CONNECTING, GREETING: when to give up */
+    size_t address;       /* of those found, the one in use, or to be tried next */
+    rp_addresses_t found; /* of the name of the endpoint in use; none: no name, or not known */
 } rp_link_t;
 
 /*  Starts in REST, due at once.  */
@@ -87,10 +96,23 @@ void rp_link_init (rp_link_t *self,
 
 const char *rp_link_endpoint (const rp_link_t *self);
 
-/*  What time brings; *next is when to call again. random is 64 fresh random bits. Call it until it
-    says RP_LINK_NOTHING. If it was not called for much longer than an interval, because the process
+/*  What to connect to: the endpoint in use, or the address that was found for its name.  */
+const char *rp_link_where (const rp_link_t *self);
+
+/*  True while the owner looks up a name.  */
+bool rp_link_looks_up (const rp_link_t *self);
+
+/*  The same in words for people: "tcp://broker:5555 at 10.0.0.2" if there are several addresses.
+    Returns buffer, of RP_LINK_LABEL_MAX bytes.  */
+const char *rp_link_label (const rp_link_t *self, char *buffer);
+
+/*  What time brings; *next is when to call again. Call it until it says RP_LINK_NOTHING. If it was not called for much longer than an interval, because the process
     was stopped, the broker has one interval more: what it said meanwhile is to be read first.  */
-rp_link_order_t rp_link_tick (rp_link_t *self, int64_t now, uint64_t random, int64_t *next);
+rp_link_order_t rp_link_tick (rp_link_t *self, int64_t now, int64_t *next);
+
+/*  The name of the endpoint was looked up: its addresses are tried in turn, the first at the next
+    tick. At least one. Nothing if no look-up was ordered.  */
+void rp_link_found (rp_link_t *self, const rp_addresses_t *found, int64_t now);
 
 /*  UP: how long this process has just stood still (it was stopped, the machine slept), in which the
     broker may have given it up; 0 if it did not.  */
@@ -102,8 +124,9 @@ void rp_link_connected (rp_link_t *self, int64_t now);
 /*  WELCOME came. False if none was due, or its interval is out of range: treat it as failed.  */
 bool rp_link_welcomed (rp_link_t *self, const rp_head_t *welcome, int64_t now);
 
-/*  The connection failed or broke, or BYE came. Plans the next attempt: the next endpoint of the
-    list, at once if it was not tried yet since the last session, else with backoff.
+/*  The connection failed or broke, the name does not resolve, or BYE came. Plans the next attempt:
+    the next address of the endpoint, or the next endpoint of the list, at once if it was not tried
+    yet since the last session, else with backoff. random is 64 fresh random bits.
     A connection that broke within an interval of standing, like the one before it, counts as a
     failure to connect. Nothing in REST, REFUSED and CLOSED: the connection was over already.  */
 void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random);

@@ -49,8 +49,10 @@ typedef struct rp_conversation rp_conversation_t;
 /*  ---- The client ------------------------------------------------------------------------- */
 
 /*  Creates a client for a comma-separated list of endpoints ("tcp://10.0.0.1:5555,tcp://…"; also
-    ipc://). The first is tried first; when one fails, the next. Connects in the background, from
-    the first submit or rp_client_connect on.
+    ipc://). The first is tried first; when one fails, the next. A host name is looked up for each
+    attempt, and its addresses, of IPv4 and IPv6, are tried like endpoints of the list; a name server
+    that does not answer holds nobody up. Connects in the background, from the first submit or
+    rp_client_connect on.
     Returns NULL with errno EINVAL (an endpoint that cannot be right) or ENOMEM, EMFILE.  */
 RP_EXPORT rp_client_t *rp_client_new (const char *endpoints);
 

@@ -46,7 +46,9 @@ typedef struct rp_worker rp_worker_t;
 typedef struct rp_task rp_task_t;
 
 /*  Creates a worker for one service and a comma-separated list of endpoints; the worker is
-    registered with every broker of the list at once. Connects from the first run or receive on.
+    registered with every broker of the list at once. A host name is looked up for each attempt to
+    connect, and its addresses, of IPv4 and IPv6, are tried in turn: it stands for one broker.
+    Connects from the first run or receive on.
     Returns NULL with errno EINVAL (endpoint or service name) or ENOMEM, EMFILE.  */
 RP_EXPORT rp_worker_t *rp_worker_new (const char *endpoints, const char *service);
 

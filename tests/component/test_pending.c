@@ -37,7 +37,8 @@ static int s_start (uint64_t pending)
     s_context = zmq_ctx_new ();
     s_channel = rp_channel_new (s_context);
     assert_non_null (s_channel);
-    assert_int_equal (rp_channel_open (s_channel, test_broker_endpoint (s_broker)), 0);
+    const char *reason;
+    assert_int_equal (rp_channel_open (s_channel, test_broker_endpoint (s_broker), &reason), 0);
     return 0;
 }
 

@@ -150,6 +150,7 @@ def test_an_ipc_path_without_permission_is_told_as_such(world, tmp_path):
                            "-s", endpoint, "ping"], capture_output=True, timeout=20, check=False)
     assert told.returncode == 3
     assert b"not permitted" in told.stderr
+    assert b"; ask for that right, or name another endpoint" in told.stderr
 
 
 def test_a_broker_with_too_few_descriptors_says_so_and_what_to_do(world):
@@ -157,3 +158,18 @@ def test_a_broker_with_too_few_descriptors_says_so_and_what_to_do(world):
                           capture_output=True, timeout=20, check=False)
     assert told.returncode == 1
     assert b"Too many open files; raise the limit: ulimit -n" in told.stderr
+
+
+def test_a_worker_with_too_few_descriptors_says_so_and_what_to_do(world):
+    told = subprocess.run(["sh", "-c", f"ulimit -n 6; exec {programs.WORKER} echo --builtin echo"],
+                          capture_output=True, timeout=20, check=False)
+    assert told.returncode > 0
+    assert told.stderr.endswith(b"; raise the limit: ulimit -n\n"), told.stderr
+
+
+def test_a_client_with_too_few_descriptors_says_so_and_what_to_do(world):
+    for few in (8, 12, 16):
+        told = subprocess.run(["sh", "-c", f"ulimit -n {few}; exec {programs.CLI} --wait-broker 200ms ping"],
+                              capture_output=True, timeout=20, check=False)
+        assert told.returncode > 0
+        assert told.stderr.endswith(b"; raise the limit: ulimit -n\n"), told.stderr

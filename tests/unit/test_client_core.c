@@ -152,6 +152,35 @@ static void of_a_list_that_is_down_each_has_its_cause (void **state)
     world_end (&world);
 }
 
+static void of_a_name_each_address_has_its_cause_until_it_is_looked_up_again (void **state)
+{
+    (void) state;
+    static const char *const names[] = {"tcp://name:1"};
+    rp_addresses_t found = {0};
+    rp_addresses_add (&found, names[0], "10.0.0.1");
+    rp_addresses_add (&found, names[0], "::1");
+    client_world_t world;
+    world_begin (&world, 1);
+    world.core.config.endpoints = names;
+    world_submit (&world, 1);
+    world_pass (&world, 0);
+    rp_client_core_found (&world.core, &found, world.now);
+    world_pass (&world, 0);
+    world_fail (&world);
+    world_pass (&world, 1000 * MS); // ::1 says nothing
+    world_expect (&world,
+      "open(tcp://name:1) open(tcp://10.0.0.1:1) close open(tcp://[::1]:1) close "
+      "open(tcp://name:1)");
+    assert_string_equal (world.core.error, "tcp://name:1 at 10.0.0.1: connection refused; "
+                                           "tcp://name:1 at [::1]: no connection within 500 ms");
+    rp_client_core_failed (&world.core, "host name does not resolve", world.now);
+    assert_string_equal (world.core.error, "tcp://name:1: host name does not resolve");
+    world_pass (&world, 100 * MS);
+    world_pass (&world, 3000 * MS);
+    assert_string_equal (world.core.error, "tcp://name:1: no name server answered within 3000 ms");
+    world_end (&world);
+}
+
 static void a_request_tries_every_broker_of_a_list_by_its_deadline (void **state)
 {
     (void) state;
@@ -440,6 +469,7 @@ int main (void)
       cmocka_unit_test (a_broker_that_is_full_at_the_greeting_is_tried_again),
       cmocka_unit_test (the_next_endpoint_is_tried_when_one_fails),
       cmocka_unit_test (of_a_list_that_is_down_each_has_its_cause),
+      cmocka_unit_test (of_a_name_each_address_has_its_cause_until_it_is_looked_up_again),
       cmocka_unit_test (a_request_tries_every_broker_of_a_list_by_its_deadline),
       cmocka_unit_test (a_draining_broker_finishes_what_it_has_before_the_client_moves),
       cmocka_unit_test (a_draining_broker_without_another_is_still_asked),

@@ -35,6 +35,7 @@ typedef struct {
 } s_world_t;
 
 static const char *const s_three[] = {"a", "b", "c"};
+static const char *const s_names[] = {"tcp://name:1", "tcp://other:1"};
 
 /*  ---- Vocabulary ----------------------------------------------------------------------------- */
 
@@ -54,20 +55,21 @@ static void s_trace (s_world_t *world, const char *what)
 /*  Ticks until there is nothing to do.  */
 static void s_tick (s_world_t *world)
 {
-    char what[16];
+    char what[64];
     for (int round = 0; round < 10; round++) {
         int64_t next = INT64_MIN;
-        rp_link_order_t order = rp_link_tick (&world->link, world->now * MS, world->random, &next);
+        rp_link_order_t order = rp_link_tick (&world->link, world->now * MS, &next);
         world->next = next == INT64_MAX ? INT64_MAX : (next + MS - 1) / MS;
         switch (order) {
             case RP_LINK_NOTHING:
                 assert_true (next > world->now * MS);
                 return;
             case RP_LINK_OPEN:
-                snprintf (what, sizeof what, "open(%s)", rp_link_endpoint (&world->link));
+                snprintf (what, sizeof what, "open(%s)", rp_link_where (&world->link));
                 s_trace (world, what);
                 break;
             case RP_LINK_LOST:
+                rp_link_failed (&world->link, world->now * MS, world->random);
                 assert_int_equal (world->link.state, RP_LINK_REST);
                 s_trace (world, "lost");
                 break;
@@ -211,6 +213,140 @@ static void every_endpoint_is_tried_within_the_time_there_is (void **state)
       "lost@475 open(b)@475");
 }
 
+/*  Begins with endpoints that have names.  */
+static void s_begin_named (s_world_t *world, size_t endpoints)
+{
+    s_begin (world, 0);
+    rp_link_init (&world->link, s_names, endpoints, INTERVAL_MS, 100);
+    s_tick (world);
+}
+
+/*  The name has so many addresses: 10.0.0.1, 10.0.0.2, …  */
+static void s_find (s_world_t *world, unsigned count)
+{
+    rp_addresses_t found = {0};
+    char address[16];
+    for (unsigned number = 1; number <= count; number++) {
+        snprintf (address, sizeof address, "10.0.0.%u", number);
+        rp_addresses_add (&found, rp_link_endpoint (&world->link), address);
+    }
+    rp_link_found (&world->link, &found, world->now * MS);
+    s_tick (world);
+}
+
+static void a_name_is_looked_up_and_its_addresses_tried_at_once (void **state)
+{
+    (void) state;
+    s_world_t world;
+    char label[RP_LINK_LABEL_MAX];
+    s_begin_named (&world, 1);
+    assert_true (rp_link_looks_up (&world.link));
+    assert_string_equal (rp_link_label (&world.link, label), "tcp://name:1");
+    s_run_until (&world, 200);
+    s_find (&world, 2);
+    assert_false (rp_link_looks_up (&world.link));
+    assert_string_equal (rp_link_label (&world.link, label), "tcp://name:1 at 10.0.0.1");
+    s_fail (&world);
+    s_tick (&world);
+    s_connect (&world);
+    assert_true (s_welcome (&world, INTERVAL_MS));
+    assert_string_equal (rp_link_label (&world.link, label), "tcp://name:1 at 10.0.0.2");
+    assert_string_equal (rp_link_endpoint (&world.link), "tcp://name:1");
+    assert_trace (
+      &world, "open(tcp://name:1)@0 open(tcp://10.0.0.1:1)@200 open(tcp://10.0.0.2:1)@200");
+}
+
+static void a_name_is_looked_up_anew_in_each_round_and_after_each_session (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_named (&world, 1);
+    s_find (&world, 2);
+    s_fail (&world);
+    s_tick (&world);
+    s_fail (&world); // the last address: a pause, as after the last endpoint
+    s_run_until (&world, 25);
+    s_find (&world, 1);
+    s_connect (&world);
+    assert_true (s_welcome (&world, INTERVAL_MS));
+    s_fail (&world);
+    s_tick (&world);
+    assert_true (rp_link_looks_up (&world.link));
+    assert_trace (&world, "open(tcp://name:1)@0 open(tcp://10.0.0.1:1)@0 open(tcp://10.0.0.2:1)@0 "
+                          "open(tcp://name:1)@25 open(tcp://10.0.0.1:1)@25 open(tcp://name:1)@25");
+}
+
+static void a_silent_address_is_left_after_its_share (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_named (&world, 1);
+    s_find (&world, 2);
+    s_run_until (&world, 500);
+    s_connect (&world); // and no WELCOME
+    s_run_until (&world, 1000);
+    assert_trace (&world, "open(tcp://name:1)@0 open(tcp://10.0.0.1:1)@0 lost@500 "
+                          "open(tcp://10.0.0.2:1)@500 lost@1000");
+
+    s_begin_named (&world, 1);
+    world.link.wanted = 400 * MS;
+    s_find (&world, 3);
+    s_run_until (&world, 399);
+    assert_trace (&world,
+      "open(tcp://name:1)@0 open(tcp://10.0.0.1:1)@0 lost@100 open(tcp://10.0.0.2:1)@100 lost@200 "
+      "open(tcp://10.0.0.3:1)@200 lost@300 open(tcp://name:1)@325");
+}
+
+static void the_one_address_of_the_one_name_has_all_the_time_there_is (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_named (&world, 1);
+    s_run_until (&world, 1000);
+    s_find (&world, 1);
+    s_run_until (&world, 4500);
+    assert_trace (
+      &world, "open(tcp://name:1)@0 open(tcp://10.0.0.1:1)@1000 lost@4000 open(tcp://name:1)@4025");
+}
+
+static void a_name_that_is_not_found_is_a_failure_like_another (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_named (&world, 2);
+    s_fail (&world); // does not resolve
+    s_run_until (&world, 499);
+    s_find (&world, 2); // the second after the first was refused
+    s_fail (&world);
+    s_tick (&world);
+    s_fail (&world);
+    s_tick (&world);
+    s_run_until (&world, 525);
+    assert_trace (&world, "open(tcp://name:1)@0 open(tcp://other:1)@0 open(tcp://10.0.0.1:1)@499 "
+                          "open(tcp://10.0.0.2:1)@499 open(tcp://name:1)@524");
+
+    s_begin_named (&world, 2);
+    s_run_until (&world, 600); // no answer of the name server
+    assert_trace (&world, "open(tcp://name:1)@0 lost@500 open(tcp://other:1)@500");
+}
+
+static void addresses_that_nobody_asked_for_change_nothing (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin_up (&world, 1);
+    s_find (&world, 1);
+    assert_int_equal (world.link.state, RP_LINK_UP);
+    s_begin_named (&world, 1);
+    s_find (&world, 1);
+    s_find (&world, 2);
+    assert_int_equal (world.link.state, RP_LINK_CONNECTING);
+    assert_int_equal (world.link.found.count, 1);
+    s_fail (&world);
+    s_find (&world, 2);
+    assert_int_equal (world.link.state, RP_LINK_REST);
+}
+
 static void a_greeting_without_an_answer_is_given_up_within_the_same_bound (void **state)
 {
     (void) state;
@@ -263,8 +399,8 @@ static void a_heartbeat_that_could_not_be_sent_is_not_asked_for_again_at_once (v
     s_world_t world;
     s_begin_up (&world, 1);
     int64_t next;
-    assert_int_equal (rp_link_tick (&world.link, 500 * MS, 0, &next), RP_LINK_HEARTBEAT);
-    assert_int_equal (rp_link_tick (&world.link, 500 * MS, 0, &next), RP_LINK_NOTHING);
+    assert_int_equal (rp_link_tick (&world.link, 500 * MS, &next), RP_LINK_HEARTBEAT);
+    assert_int_equal (rp_link_tick (&world.link, 500 * MS, &next), RP_LINK_NOTHING);
     assert_int_equal (next, 1000 * MS);
 }
 
@@ -541,6 +677,12 @@ int main (void)
       cmocka_unit_test (a_connection_that_never_stands_is_given_up),
       cmocka_unit_test (a_silent_endpoint_of_a_list_is_left_early_and_given_longer_each_round),
       cmocka_unit_test (every_endpoint_is_tried_within_the_time_there_is),
+      cmocka_unit_test (a_name_is_looked_up_and_its_addresses_tried_at_once),
+      cmocka_unit_test (a_name_is_looked_up_anew_in_each_round_and_after_each_session),
+      cmocka_unit_test (a_silent_address_is_left_after_its_share),
+      cmocka_unit_test (the_one_address_of_the_one_name_has_all_the_time_there_is),
+      cmocka_unit_test (a_name_that_is_not_found_is_a_failure_like_another),
+      cmocka_unit_test (addresses_that_nobody_asked_for_change_nothing),
       cmocka_unit_test (a_greeting_without_an_answer_is_given_up_within_the_same_bound),
       cmocka_unit_test (a_welcome_nobody_waits_for_or_out_of_range_is_refused),
       cmocka_unit_test (heartbeats_go_out_an_interval_after_the_last_message),

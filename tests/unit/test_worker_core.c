@@ -268,6 +268,30 @@ static void a_lost_broker_is_tried_again_and_told_of_once (void **state)
     s_free (self);
 }
 
+static void a_name_is_trouble_once_all_its_addresses_were_tried (void **state)
+{
+    (void) state;
+    static const char *const names[] = {"tcp://name:1"};
+    rp_addresses_t found = {0};
+    rp_addresses_add (&found, names[0], "10.0.0.1");
+    rp_addresses_add (&found, names[0], "::1");
+    s_fixture_t *self = s_make (1);
+    self->core.sessions[0].link.endpoints = names;
+    s_tick (self);
+    rp_worker_core_found (&self->core, 0, &found, self->now);
+    s_tick (self);
+    s_expect (self, "0:open 0:open");
+    assert_string_equal (rp_link_where (&self->core.sessions[0].link), "tcp://10.0.0.1:1");
+    rp_worker_core_failed (&self->core, 0, "refused", self->now, 7);
+    s_tick (self);
+    s_expect (self, "0:close 0:open");
+    assert_string_equal (rp_link_where (&self->core.sessions[0].link), "tcp://[::1]:1");
+    s_pass (self, 500 * S_MS); // the second says nothing
+    s_expect (self, "0:close 0!cannot");
+    assert_string_equal (self->core.error, "tcp://name:1 at [::1]: no answer");
+    s_free (self);
+}
+
 static void a_silent_broker_is_lost_after_three_intervals (void **state)
 {
     (void) state;
@@ -854,6 +878,7 @@ int main (void)
       cmocka_unit_test (it_registers_with_every_broker_on_its_own),
       cmocka_unit_test (hello_says_who_it_is),
       cmocka_unit_test (a_lost_broker_is_tried_again_and_told_of_once),
+      cmocka_unit_test (a_name_is_trouble_once_all_its_addresses_were_tried),
       cmocka_unit_test (a_silent_broker_is_lost_after_three_intervals),
       cmocka_unit_test (who_holds_nothing_speaks_less_often_but_loses_the_broker_as_soon),
       cmocka_unit_test (what_it_holds_brings_the_interval_agreed_back),

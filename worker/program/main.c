@@ -17,6 +17,7 @@
 #include "common/io/socket.h"
 #include "common/io/writer.h"
 #include "common/tool/options.h"
+#include "common/wire/advice.h"
 #include "common/wire/limits.h"
 #include "common/wire/name.h"
 #include "worker/program/builtin.h"
@@ -322,7 +323,9 @@ int main (int argc, char **argv)
     int signal_fd = rp_signals_open (s_signals, sizeof s_signals / sizeof *s_signals);
     rp_worker_t *worker = signal_fd < 0 ? NULL : s_new_worker (&settings);
     if (!worker) {
-        fprintf (stderr, "riposte-worker: cannot start: %s\n", strerror (errno));
+        bool few = errno == EMFILE || errno == ENFILE;
+        fprintf (stderr, "riposte-worker: cannot start: %s%s%s\n", strerror (errno),
+          few ? "; " : "", few ? rp_advice (RP_REASON_DESCRIPTORS) : "");
         return rp_status_exit_code (errno == EINVAL ? RP_USAGE : RP_SYSTEM);
     }
     code = s_run (&settings, worker, signal_fd);

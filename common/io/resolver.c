@@ -1,0 +1,189 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "common/io/resolver.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/io/clock.h"
+#include "common/wire/advice.h"
+
+/*  A result that nobody took for so long is looked up anew, µs. More than the pause between two
+    attempts, so that a name which takes longer than an attempt is found at the next.  */
+#define S_FRESH_US 10000000
+
+/*  Bytes of a host name with its NUL; a longer one does not resolve.  */
+#define S_HOST_MAX 256
+
+/*  Shared by the resolver and the thread; the last of the two frees it.  */
+struct rp_lookup {
+    rp_lookup_t *next; /* the resolver's */
+    atomic_uint references;
+    atomic_bool over; /* what follows has been written */
+    bool done;
+    int64_t ended;
+    rp_addresses_t found;
+    char why[RP_RESOLVER_TEXT_MAX];
+    int descriptor; /* eventfd */
+    char endpoint[];
+};
+
+/*  ---- In any thread -------------------------------------------------------------------------- */
+
+static void s_add (rp_addresses_t *found, const char *endpoint, const struct addrinfo *info)
+{
+    char address[NI_MAXHOST];
+    if (getnameinfo (
+          info->ai_addr, info->ai_addrlen, address, sizeof address, NULL, 0, NI_NUMERICHOST)
+        == 0)
+        rp_addresses_add (found, endpoint, address);
+}
+
+bool rp_resolver_wait (const char *endpoint, rp_addresses_t *found, char *why)
+{
+    // Both families: what this machine has no way to is refused at once, and the next is tried.
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+    char host[S_HOST_MAX];
+    size_t size;
+    const char *at = rp_address_host (endpoint, &size);
+    snprintf (host, sizeof host, "%.*s", (int) size, at);
+    *found = (rp_addresses_t){0};
+    int code = getaddrinfo (host, NULL, &hints, &list);
+    int reason = errno;
+    for (const struct addrinfo *info = list; code == 0 && info; info = info->ai_next)
+        s_add (found, endpoint, info);
+    if (code == 0)
+        freeaddrinfo (list);
+    if (found->count > 0)
+        return true;
+    snprintf (why, RP_RESOLVER_TEXT_MAX, "host %s " RP_REASON_UNRESOLVED ": %s", host,
+      code == EAI_SYSTEM ? strerror (reason) : gai_strerror (code ? code : EAI_NONAME));
+    return false;
+}
+
+static void s_release (rp_lookup_t *self)
+{
+    if (atomic_fetch_sub (&self->references, 1) > 1)
+        return;
+    close (self->descriptor);
+    free (self);
+}
+
+static void *s_look_up (void *argument)
+{
+    rp_lookup_t *self = argument;
+    self->done = rp_resolver_wait (self->endpoint, &self->found, self->why);
+    self->ended = rp_clock_us ();
+    atomic_store (&self->over, true);
+    (void) eventfd_write (self->descriptor, 1); // it was 0
+    s_release (self);
+    return NULL;
+}
+
+/*  ---- In the owner's ------------------------------------------------------------------------- */
+
+/*  Signals are for the application's threads. 0 or an errno.  */
+static int s_start (rp_lookup_t *self)
+{
+    pthread_t thread;
+    pthread_attr_t detached;
+    sigset_t all;
+    sigset_t before;
+    int rc = pthread_attr_init (&detached);
+    if (rc != 0)
+        return rc;
+    sigfillset (&all);
+    rc = pthread_attr_setdetachstate (&detached, PTHREAD_CREATE_DETACHED);
+    if (rc == 0)
+        rc = pthread_sigmask (SIG_SETMASK, &all, &before);
+    if (rc == 0) {
+        rc = pthread_create (&thread, &detached, s_look_up, self);
+        pthread_sigmask (SIG_SETMASK, &before, NULL);
+    }
+    pthread_attr_destroy (&detached);
+    return rc;
+}
+
+static void s_leave (rp_resolver_t *self, rp_lookup_t *lookup)
+{
+    rp_lookup_t **place = &self->lookups;
+    while (*place != lookup)
+        place = &(*place)->next;
+    *place = lookup->next;
+    s_release (lookup);
+}
+
+/*  The look-up of an endpoint that goes on, or has ended not long ago.  */
+static rp_lookup_t *s_find (rp_resolver_t *self, const char *endpoint)
+{
+    rp_lookup_t *lookup = self->lookups;
+    while (lookup && strcmp (lookup->endpoint, endpoint) != 0)
+        lookup = lookup->next;
+    if (!lookup || !rp_lookup_is_over (lookup) || rp_clock_us () - lookup->ended < S_FRESH_US)
+        return lookup;
+    s_leave (self, lookup);
+    return NULL;
+}
+
+rp_lookup_t *rp_resolver_begin (rp_resolver_t *self, const char *endpoint)
+{
+    rp_lookup_t *lookup = s_find (self, endpoint);
+    if (lookup)
+        return lookup;
+    size_t size = strlen (endpoint) + 1;
+    lookup = calloc (1, sizeof *lookup + size);
+    if (!lookup)
+        return NULL;
+    memcpy (lookup->endpoint, endpoint, size);
+    lookup->descriptor = eventfd (0, EFD_NONBLOCK | EFD_CLOEXEC);
+    atomic_init (&lookup->references, 2);
+    int error = lookup->descriptor >= 0 ? s_start (lookup) : errno;
+    if (error) {
+        if (lookup->descriptor >= 0)
+            close (lookup->descriptor);
+        free (lookup);
+        errno = error;
+        return NULL;
+    }
+    lookup->next = self->lookups;
+    self->lookups = lookup;
+    return lookup;
+}
+
+int rp_lookup_descriptor (const rp_lookup_t *self)
+{
+    return self->descriptor;
+}
+
+bool rp_lookup_is_over (const rp_lookup_t *self)
+{
+    return atomic_load (&self->over);
+}
+
+bool rp_resolver_take (
+  rp_resolver_t *self, rp_lookup_t **lookup_p, rp_addresses_t *found, char *why)
+{
+    rp_lookup_t *lookup = *lookup_p;
+    *lookup_p = NULL;
+    bool done = lookup->done;
+    *found = lookup->found;
+    memcpy (why, lookup->why, sizeof lookup->why);
+    s_leave (self, lookup);
+    return done;
+}
+
+void rp_resolver_clear (rp_resolver_t *self)
+{
+    while (self->lookups)
+        s_leave (self, self->lookups);
+}

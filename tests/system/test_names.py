@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Endpoints with host names. Each program runs in a mount namespace with its own /etc/hosts and name
+servers, so nothing of the machine's is asked or changed."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+
+import pytest
+
+from support import programs
+from support.programs import PATIENCE
+
+HOSTS = """127.0.0.1 localhost
+::1 six
+127.0.0.1 two
+127.0.0.2 two
+"""
+FILES = ("hosts", "nsswitch.conf", "resolv.conf")
+SILENT = ("127.0.53.1", 53)
+
+
+class Names:
+    """prefix: a command that runs another one with these names."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.write("hosts", HOSTS)
+        self.write("nsswitch.conf", "hosts: files\n")
+        self.write("resolv.conf", f"nameserver {SILENT[0]}\noptions timeout:30 attempts:1\n")
+        mounts = " && ".join(f"mount --bind {directory / name} /etc/{name}" for name in FILES)
+        self.prefix = ("unshare", "-m", "sh", "-c", f'{mounts} && exec "$@"', "sh")
+
+    def write(self, name, text):
+        (self.directory / name).write_text(text)  # the same file, so that those who run see it
+
+
+@pytest.fixture(name="names")
+def fixture_names(tmp_path):
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        pytest.skip("only root can have a mount namespace, with unshare")
+    names = Names(tmp_path)
+    tried = subprocess.run([*names.prefix, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode != 0:
+        pytest.skip(f"mount namespaces are not allowed here: {tried.stderr.strip()}")
+    return names
+
+
+@pytest.fixture(name="silent_name_server")
+def fixture_silent_name_server(names):
+    """Takes questions, and never answers."""
+    names.write("nsswitch.conf", "hosts: files dns\n")
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        server.bind(SILENT)
+    except OSError as error:
+        server.close()
+        pytest.skip(f"{SILENT[0]} cannot be had: {error}")
+    with server:
+        yield server
+
+
+@pytest.fixture(name="six")
+def fixture_six():
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError as error:
+            pytest.skip(f"there is no IPv6: {error}")
+
+
+def endpoints(world):
+    """Where the broker of the world listens."""
+    return (world.directory / "ports-1").read_text().split()
+
+
+def port(endpoint):
+    return endpoint.rsplit(":", 1)[1]
+
+
+def cli(world, names, server, *arguments):
+    return world.run(*names.prefix, programs.CLI, "--server", server, *arguments)
+
+
+def serves(world, names, broker, name):
+    """A worker and a client reach the broker by this name."""
+    worker = world.start("worker", *names.prefix, programs.WORKER, "-s", name, "echo",
+                         "--builtin", "echo")
+    world.wait_for_worker(broker, worker, "echo")
+    result = cli(world, names, name, "call", "echo", "hello")
+    assert (result.code, result.out) == (0, b"hello"), result
+    assert "cannot reach" not in worker.log()
+    assert f"registered with {name}" in worker.log()
+
+
+def test_a_name_with_an_ipv6_address_only_is_reached(world, names, six):
+    broker = world.broker("--bind", "tcp://[::1]:*")
+    serves(world, names, broker, f"tcp://six:{port(endpoints(world)[1])}")
+
+
+def test_of_a_name_with_two_addresses_the_one_that_listens_is_found(world, names):
+    broker = world.broker("--bind", "tcp://127.0.0.2:*")
+    for address in endpoints(world):  # each port is open at one of the two
+        serves(world, names, broker, f"tcp://two:{port(address)}")
+
+
+def test_bench_reaches_the_second_address_for_another_protocol(world, names):
+    broker = world.broker("--bind", "tcp://127.0.0.2:*")
+    world.builtin(broker, "echo")
+    for address in endpoints(world):
+        result = cli(world, names, f"tcp://two:{port(address)}", "bench", "echo", "--protocol", "mdp01",
+                     "--duration", "100ms")
+        assert result.code == 0, result
+
+
+def test_of_a_name_that_is_down_each_address_is_named_with_its_cause(world, names):
+    gone = world.broker()
+    gone.kill()
+    name = f"tcp://two:{port(gone.endpoint)}"
+    error = cli(world, names, name, "ping", "--wait-broker", "300ms").error()
+    for address in ("127.0.0.1", "127.0.0.2"):
+        assert f"{name} at {address}: nothing listens there" in error
+    assert error.endswith("; start one: riposte-broker")
+
+
+def test_a_name_that_does_not_resolve_is_told_as_such(world, names):
+    told = "host nowhere does not resolve: "
+    result = cli(world, names, "tcp://nowhere:5555", "ping", "--wait-broker", "300ms")
+    assert result.code == 3
+    assert result.error().startswith(f"riposte: no broker at tcp://nowhere:5555 ({told}")
+    assert result.error().endswith("; check the name, or write an address in its place")
+    worker = world.start("worker", *names.prefix, programs.WORKER, "-s", "tcp://nowhere:5555", "echo",
+                         "--builtin", "echo")
+    worker.wait_for(f"cannot reach tcp://nowhere:5555: {told}")
+
+
+def test_a_name_is_looked_up_anew_for_each_attempt(world, names):
+    broker = world.broker()
+    late = f"tcp://late:{port(broker.endpoint)}"
+    worker = world.start("worker", *names.prefix, programs.WORKER, "-s", late, "echo",
+                         "--builtin", "echo")
+    worker.wait_for("host late does not resolve")
+    names.write("hosts", HOSTS + "127.0.0.1 late\n")
+    world.wait_for_worker(broker, worker, "echo")
+
+
+def test_a_silent_name_server_holds_nobody_up(world, names, silent_name_server):
+    begin = time.monotonic()
+    result = cli(world, names, "tcp://slow.test:5555", "--timeout", "1s", "--wait-broker", "1s", "ping")
+    assert result.code == 3
+    assert time.monotonic() - begin < 3 * PATIENCE
+    assert result.error() == ("riposte: no broker at tcp://slow.test:5555 (no name server answered); "
+                              "check the name servers, or write an address in the place of the name")
+    silent_name_server.settimeout(5)
+    assert b"slow" in silent_name_server.recv(1000), "it was asked"
+
+
+def test_behind_a_silent_name_server_the_other_brokers_are_served(world, names, silent_name_server):
+    broker = world.broker()
+    both = f"tcp://slow.test:5555,{broker.endpoint}"
+    worker = world.start("worker", *names.prefix, programs.WORKER, "-s", both, "echo", "--builtin", "echo")
+    world.wait_for_worker(broker, worker, "echo")
+    result = cli(world, names, both, "call", "echo", "hello")
+    assert (result.code, result.out) == (0, b"hello")
+    silent_name_server.settimeout(5)
+    assert b"slow" in silent_name_server.recv(1000), "it was asked"
+    worker.terminate()
+    assert worker.wait() == 0
