@@ -47,7 +47,7 @@ static const rp_option_t s_table[] = {
     .kind = RP_OPTION_SETTING,
     .argument = "ENDPOINT",
     .setting = "bind",
-    .help = "listen here, tcp://ADDRESS:PORT or ipc://PATH; * as the port is any free one; may be "
+    .help = "listen here, tcp://HOST:PORT or ipc://PATH; * as the port is any free one; may be "
             "repeated (default: " RP_CONFIG_BIND_DEFAULT ")"},
   {.name = "plain",
     .kind = RP_OPTION_SETTING,

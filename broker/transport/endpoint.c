@@ -12,7 +12,9 @@
 
 #include <zmq.h>
 
+#include "common/io/resolver.h"
 #include "common/io/socket.h"
+#include "common/wire/address.h"
 
 #define S_IPC "ipc://"
 
@@ -45,6 +47,41 @@ static bool s_is_listening (const char *path)
     return listening;
 }
 
+/*  0, or -1 with errno.  */
+static int s_bind_address (void *socket, const char *endpoint)
+{
+    return rp_socket_prepare (socket, endpoint) == 0 ? zmq_bind (socket, endpoint) : -1;
+}
+
+/*  Binds the first address of a name that this machine has. An address whose port is in use is no
+    reason to try the next: whoever connects to the name might find either broker.  */
+static int s_bind_name (void *socket, const char *endpoint)
+{
+    char why[RP_RESOLVER_TEXT_MAX];
+    rp_addresses_t found;
+    int error = ENODEV;
+    if (rp_resolver_wait (endpoint, &found, why))
+        rp_addresses_ipv4_first (&found);
+    for (size_t index = 0; index < found.count; index++) {
+        if (s_bind_address (socket, found.endpoints[index]) == 0)
+            return 0;
+        error = errno;
+        if (error != EADDRNOTAVAIL && error != EAFNOSUPPORT)
+            break;
+    }
+    errno = error;
+    return -1;
+}
+
+/*  libzmq takes the names of interfaces, and says ENODEV of others.  */
+static int s_bind (void *socket, const char *endpoint)
+{
+    int rc = s_bind_address (socket, endpoint);
+    if (rc == 0 || errno != ENODEV || !rp_address_is_name (endpoint))
+        return rc;
+    return s_bind_name (socket, endpoint);
+}
+
 char *rp_endpoint_bind (void *socket, const char *endpoint)
 {
     if (s_begins (endpoint, S_IPC) && s_is_taken (endpoint + strlen (S_IPC))) {
@@ -55,7 +92,7 @@ char *rp_endpoint_bind (void *socket, const char *endpoint)
         errno = EADDRINUSE;
         return NULL;
     }
-    if (rp_socket_prepare (socket, endpoint) != 0 || zmq_bind (socket, endpoint) != 0)
+    if (s_bind (socket, endpoint) != 0)
         return NULL;
     char real[RP_ENDPOINT_TEXT_MAX];
     size_t size = sizeof real;
@@ -65,6 +102,24 @@ char *rp_endpoint_bind (void *socket, const char *endpoint)
 bool rp_endpoint_is_local (const char *endpoint)
 {
     return s_begins (endpoint, S_IPC) || rp_socket_endpoint_is_loopback (endpoint);
+}
+
+static void s_explain_no_address (const char *endpoint, int error, char *buffer)
+{
+    size_t size;
+    const char *host = rp_address_host (endpoint, &size);
+    if (error == ENODEV && rp_address_is_name (endpoint))
+        snprintf (buffer, RP_ENDPOINT_TEXT_MAX,
+          "cannot bind %s: %.*s is no interface of this machine, and no name that resolves; see: "
+          "ip "
+          "addr, and: getent hosts %.*s",
+          endpoint, (int) size, host, (int) size, host);
+    else
+        snprintf (buffer, RP_ENDPOINT_TEXT_MAX,
+          "cannot bind %s: this machine does not have that address; see which it has with: ip "
+          "addr, "
+          "or use 127.0.0.1 or 0.0.0.0",
+          endpoint);
 }
 
 const char *rp_endpoint_explain (const char *endpoint, int error, const char *option, char *buffer)
@@ -92,10 +147,7 @@ const char *rp_endpoint_explain (const char *endpoint, int error, const char *op
             break;
         case EADDRNOTAVAIL:
         case ENODEV:
-            snprintf (buffer, RP_ENDPOINT_TEXT_MAX,
-              "cannot bind %s: this machine does not have that address; see which it has with: "
-              "ip addr, or use 127.0.0.1 or 0.0.0.0",
-              endpoint);
+            s_explain_no_address (endpoint, error, buffer);
             break;
         case EACCES:
             snprintf (buffer, RP_ENDPOINT_TEXT_MAX,

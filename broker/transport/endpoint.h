@@ -12,8 +12,10 @@
 /*  Large enough for what rp_endpoint_explain writes.  */
 #define RP_ENDPOINT_TEXT_MAX 512u
 
-/*  Binds, and returns the real endpoint (with its port), for free (). NULL with errno; EADDRINUSE
-    also for an ipc path on which somebody listens, which libzmq would take away from him.  */
+/*  Binds, and returns the real endpoint (its address and port), for free (). A host name is looked
+    up, for as long as that takes, and its first address that this machine has is bound, IPv4 first.
+    NULL with errno; EADDRINUSE also for an ipc path on which somebody listens, which libzmq would
+    take away from him; ENODEV also for a name that does not resolve.  */
 char *rp_endpoint_bind (void *socket, const char *endpoint);
 
 /*  True if only this machine can reach it: loopback addresses and ipc.  */

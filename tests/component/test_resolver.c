@@ -31,10 +31,12 @@
 #include <riposte/client.h>
 #include <riposte/worker.h>
 
+#include "broker/transport/endpoint.h"
 #include "common/io/channel.h"
 #include "common/io/clock.h"
 #include "common/io/context.h"
 #include "common/io/resolver.h"
+#include "common/io/socket.h"
 #include "tests/support/client_pair.h"
 #include "tests/support/fake_broker.h"
 
@@ -463,6 +465,64 @@ static void a_child_of_fork_leaves_a_look_up_alone (void **state)
     rp_client_destroy (&client);
 }
 
+/*  ---- The broker ----------------------------------------------------------------------------- */
+
+/*  What is bound for an endpoint; NULL with errno.  */
+static char *s_bind (void *context, void **router, const char *endpoint)
+{
+    *router = rp_socket_router (context, 1000, 1000);
+    assert_non_null (*router);
+    return rp_endpoint_bind (*router, endpoint);
+}
+
+static void a_name_is_bound_at_its_first_address_that_is_here (void **state)
+{
+    (void) state;
+    void *context = zmq_ctx_new ();
+    void *router, *second;
+    char *bound = s_bind (context, &router, "tcp://two.test:*");
+    assert_non_null (bound);
+    assert_memory_equal (bound, "tcp://127.0.0.2:", 16);
+    char again[128];
+    assert_null (s_bind (context, &second, s_at (again, "two.test", bound)));
+    assert_int_equal (errno, EADDRINUSE); // and not at 127.0.0.1, where it is free
+    free (bound);
+    rp_socket_close (router, NULL);
+    rp_socket_close (second, NULL);
+    zmq_ctx_term (context);
+}
+
+static void an_interface_a_star_and_an_address_are_bound_as_ever (void **state)
+{
+    (void) state;
+    static const char *const endpoints[] = {
+      "tcp://lo:*", "tcp://*:*", "tcp://127.0.0.1:*", "tcp://[::1]:*", "tcp://[::]:*"};
+    void *context = zmq_ctx_new ();
+    for (size_t index = 0; index < sizeof endpoints / sizeof *endpoints; index++) {
+        void *router;
+        char *bound = s_bind (context, &router, endpoints[index]);
+        if (!bound && !strchr (endpoints[index], '[')) // there are machines without IPv6
+            fail_msg ("%s: %s", endpoints[index], strerror (errno));
+        free (bound);
+        rp_socket_close (router, NULL);
+    }
+    assert_int_equal (atomic_load (&s_asked), 0);
+    zmq_ctx_term (context);
+}
+
+static void what_is_neither_interface_nor_name_is_told_as_such (void **state)
+{
+    (void) state;
+    void *context = zmq_ctx_new ();
+    void *router;
+    char text[RP_ENDPOINT_TEXT_MAX];
+    assert_null (s_bind (context, &router, "tcp://nowhere.test:5555"));
+    rp_endpoint_explain ("tcp://nowhere.test:5555", errno, "--bind", text);
+    assert_non_null (strstr (text, "nowhere.test is no interface of this machine, and no name"));
+    rp_socket_close (router, NULL);
+    zmq_ctx_term (context);
+}
+
 #define S_TEST(name) cmocka_unit_test_setup_teardown (name, s_set_up, s_tear_down)
 
 int main (void)
@@ -482,6 +542,9 @@ int main (void)
       S_TEST (a_client_says_that_a_name_does_not_resolve),
       S_TEST (a_worker_says_that_a_name_does_not_resolve),
       S_TEST (a_child_of_fork_leaves_a_look_up_alone),
+      S_TEST (a_name_is_bound_at_its_first_address_that_is_here),
+      S_TEST (an_interface_a_star_and_an_address_are_bound_as_ever),
+      S_TEST (what_is_neither_interface_nor_name_is_told_as_such),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

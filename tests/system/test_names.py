@@ -12,11 +12,13 @@ import pytest
 
 from support import programs
 from support.programs import PATIENCE
+from support.waiting import until
 
 HOSTS = """127.0.0.1 localhost
 ::1 six
 127.0.0.1 two
 127.0.0.2 two
+192.0.2.1 elsewhere
 """
 FILES = ("hosts", "nsswitch.conf", "resolv.conf")
 SILENT = ("127.0.53.1", 53)
@@ -168,3 +170,48 @@ def test_behind_a_silent_name_server_the_other_brokers_are_served(world, names, 
     assert b"slow" in silent_name_server.recv(1000), "it was asked"
     worker.terminate()
     assert worker.wait() == 0
+
+
+# ---- Binding ---------------------------------------------------------------------------------------
+
+def bind(world, names, *options):
+    """A broker that is told nothing else, and what it wrote of where it listens."""
+    ports = world.directory / "ports"
+    broker = world.start("broker", *names.prefix, programs.BROKER, "--ports-file", ports, *options)
+    until(lambda: ports.exists() and ports.read_text().endswith("\n"), 5, "the broker is ready", broker)
+    return broker, ports.read_text().split()
+
+
+def test_a_name_is_bound_and_the_log_says_which_address(world, names):
+    broker, (bound, front, back) = bind(
+        world, names, "--bind", "tcp://localhost:*",
+        "--plain", "hello=tcp://localhost:*,tcp://two:*")
+    for endpoint in (bound, front, back):
+        assert endpoint.startswith("tcp://127.0.0.")
+    assert bound in broker.log()
+    assert "security off (loopback only)" in broker.log()
+    assert cli(world, names, f"tcp://localhost:{port(bound)}", "ping").code == 0
+
+
+def test_a_name_of_which_another_broker_has_the_port_is_not_bound_elsewhere(world, names):
+    _, (bound,) = bind(world, names, "--bind", "tcp://two:*")
+    result = world.run(*names.prefix, programs.BROKER, "--bind", f"tcp://two:{port(bound)}")
+    assert result.code == 1
+    assert "the port is in use" in result.error()
+
+
+@pytest.mark.parametrize("name, told", [
+    ("nowhere", "nowhere is no interface of this machine, and no name that resolves"),
+    ("elsewhere", "this machine does not have that address"),
+])
+def test_a_name_that_cannot_be_bound_is_told_with_the_reason(world, names, name, told):
+    result = world.run(*names.prefix, programs.BROKER, "--bind", f"tcp://{name}:5555")
+    assert result.code == 1
+    assert told in result.error()
+
+
+@pytest.mark.parametrize("endpoint", ["tcp://*:*", "tcp://lo:*", "tcp://[::1]:*", "tcp://[::]:*"])
+def test_a_star_an_interface_and_ipv6_are_bound_as_ever(world, names, six, endpoint):
+    _, (bound,) = bind(world, names, "--bind", endpoint)
+    assert cli(world, names, f"tcp://{'[::1]' if '[' in endpoint else '127.0.0.1'}:{port(bound)}",
+               "ping").code == 0
