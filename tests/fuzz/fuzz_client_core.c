@@ -361,13 +361,30 @@ static void s_pass (s_world_t *self)
         s_tick (self);
 }
 
+/*  What was begun comes about: a name is looked up, or the connection stands.  */
+static void s_connect (s_world_t *self)
+{
+    static const char *const addresses[] = {"10.0.0.1", "::1", "10.0.0.2"};
+    rp_addresses_t found = {0};
+    if (!rp_link_looks_up (&self->core.link)) {
+        rp_client_core_connected (&self->core, self->now);
+        return;
+    }
+    for (unsigned count = 1 + s_draw (self, 3); found.count < count;)
+        rp_addresses_add (&found, rp_link_endpoint (&self->core.link), addresses[found.count]);
+    self->connection = false; // there was none yet
+    rp_client_core_found (&self->core, &found, self->now);
+}
+
 /*  From wherever it is to a session: otherwise chance seldom gets to a second one.  */
 static void s_meet (s_world_t *self)
 {
     self->now += 300 * S_MS;
-    s_tick (self);
-    rp_client_core_connected (&self->core, self->now);
-    s_obey (self);
+    for (unsigned step = 0; step < 2; step++) {
+        s_tick (self);
+        s_connect (self);
+        s_obey (self);
+    }
     s_hear (self, (rp_head_t){.command = RP_COMMAND_WELCOME, .time = 500, .value = 4});
 }
 
@@ -377,7 +394,7 @@ static void s_event (s_world_t *self)
     if (kind < 36)
         s_submit (self);
     else if (kind < 42)
-        rp_client_core_connected (&self->core, self->now);
+        s_connect (self);
     else if (kind < 50)
         s_welcome (self);
     else if (kind < 60)
@@ -411,7 +428,7 @@ static void s_event (s_world_t *self)
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
-    static const char *const endpoints[] = {"a", "b"};
+    static const char *const endpoints[] = {"a", "tcp://b:1"};
     static const uint32_t retries[] = {20, 0, 100, 20};
     static s_world_t world;
     memset (&world, 0, sizeof world);

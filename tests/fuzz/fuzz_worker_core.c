@@ -303,13 +303,31 @@ static void s_leave (s_world_t *self)
         rp_worker_core_leave (&self->core);
 }
 
+/*  What was begun comes about: a name is looked up, or the connection stands.  */
+static void s_connect (s_world_t *self, uint32_t session)
+{
+    static const char *const addresses[] = {"10.0.0.1", "::1", "10.0.0.2"};
+    const rp_link_t *link = &self->core.sessions[session].link;
+    rp_addresses_t found = {0};
+    if (!rp_link_looks_up (link)) {
+        rp_worker_core_connected (&self->core, session, self->now);
+        return;
+    }
+    for (unsigned count = 1 + s_draw (self, 3); found.count < count;)
+        rp_addresses_add (&found, rp_link_endpoint (link), addresses[found.count]);
+    self->connection[session] = false; // there was none yet
+    rp_worker_core_found (&self->core, session, &found, self->now);
+}
+
 /*  From wherever it is to a session: otherwise chance seldom gets to a second one.  */
 static void s_meet (s_world_t *self, uint32_t session)
 {
     self->now += 300 * S_MS;
-    s_tick (self);
-    rp_worker_core_connected (&self->core, session, self->now);
-    s_obey (self);
+    for (unsigned step = 0; step < 2; step++) {
+        s_tick (self);
+        s_connect (self, session);
+        s_obey (self);
+    }
     rp_head_t head = {.command = RP_COMMAND_WELCOME, .time = 500, .value = 4};
     rp_worker_core_message (&self->core, session, &head, self->now, S_RANDOM);
 }
@@ -321,7 +339,7 @@ static void s_event (s_world_t *self)
     if (kind < 34)
         s_request (self, session);
     else if (kind < 39)
-        rp_worker_core_connected (&self->core, session, self->now);
+        s_connect (self, session);
     else if (kind < 45)
         s_welcome (self, session);
     else if (kind < 54)
@@ -387,7 +405,7 @@ static void s_end (s_world_t *self)
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
-    static const char *const endpoints[] = {"a", "b"};
+    static const char *const endpoints[] = {"a", "tcp://b:1"};
     static s_world_t world;
     memset (&world, 0, sizeof world);
     world.bytes = (bytes_t){data, size};
