@@ -67,7 +67,7 @@ def test_a_rep_worker_that_comes_later_gets_what_waits(stage):
 
 
 def test_a_rep_worker_killed_with_a_request_loses_nothing(stage):
-    broker = stage.interop_broker(plain=("svc",), foreign_attempt="1s")
+    broker = stage.interop_broker(plain=("svc",), foreign_attempt=f"{PATIENCE}s")
     dying, asking = stage.process(broker, "hold", "plain-rep"), stage.client(broker, "plain-req")
     asking.request(b"svc", b"precious")
     dying.wait_for("took precious")
