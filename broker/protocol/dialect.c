@@ -176,15 +176,19 @@ static uint64_t s_read_token (const rp_frame_t *frame)
     return token;
 }
 
-/*  Client address, an empty frame, body.  */
+/*  Client address, an empty frame, body. The guide's worker in PHP, of 0.1, leaves the empty frame out,
+    and the guide's brokers take it.  */
 static rp_dialect_error_t s_read_reply (
   rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count, uint32_t at)
 {
-    if (count < at + 3 || frames[at + 1].size != 0)
+    if (count < at + 2)
         return RP_DIALECT_ERROR_FRAMES;
+    bool separated = frames[at + 1].size == 0;
     foreign->token = s_read_token (&frames[at]);
-    foreign->body = at + 2;
-    return RP_DIALECT_ERROR_NONE;
+    foreign->body = separated ? at + 2 : at + 1;
+    bool may_miss = foreign->dialect == RP_DIALECT_MDP01 && foreign->token != 0;
+    return foreign->body < count && (separated || may_miss) ? RP_DIALECT_ERROR_NONE
+                                                            : RP_DIALECT_ERROR_FRAMES;
 }
 
 /*  What a foreign peer of this side says with a number; S_WORDS if it says nothing with it.  */

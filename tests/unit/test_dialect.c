@@ -254,6 +254,19 @@ static void s_a_message_of_64_frames_is_read (void **state)
     }
 }
 
+/*  The guide's worker in PHP leaves it out.  */
+static void s_a_reply_of_mdp01_may_lack_its_empty_frame (void **state)
+{
+    (void) state;
+    static const s_row_t rows[] = {
+      {"|MDPW01|\x03|" S_ADDRESS "|a", S_WORKER (MDP01), S_SAYS (REPLY), .token = S_TOKEN,
+        .body = 4},
+      {"|MDPW01|\x03|" S_ADDRESS "|a||b", S_WORKER (MDP01), S_SAYS (REPLY), .token = S_TOKEN,
+        .body = 4},
+    };
+    S_READ (rp_dialect_read, rows);
+}
+
 static void s_a_plain_request_is_what_follows_the_first_empty_frame (void **state)
 {
     (void) state;
@@ -339,6 +352,7 @@ int main (void)
       cmocka_unit_test (s_an_address_that_is_no_token_names_no_request),
       cmocka_unit_test (s_a_body_that_looks_like_a_header_is_a_body),
       cmocka_unit_test (s_a_message_of_64_frames_is_read),
+      cmocka_unit_test (s_a_reply_of_mdp01_may_lack_its_empty_frame),
       cmocka_unit_test (s_a_plain_request_is_what_follows_the_first_empty_frame),
       cmocka_unit_test (s_a_plain_reply_is_token_empty_body),
       cmocka_unit_test (s_a_native_message_is_told_by_its_head),

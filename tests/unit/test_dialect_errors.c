@@ -125,13 +125,14 @@ static void s_frames_that_are_missing_are_told (void **state)
       {"|MDPW01|\x03", S_BAD (FRAMES), S_WORKER (MDP01)},
       {"|MDPW01|\x03|" S_ADDRESS, S_BAD (FRAMES), S_WORKER (MDP01)},
       {"|MDPW01|\x03|" S_ADDRESS "|", S_BAD (FRAMES), S_WORKER (MDP01)},
-      {"|MDPW01|\x03|" S_ADDRESS "|a|b", S_BAD (FRAMES), S_WORKER (MDP01)},
-      {"|MDPW01|\x03|" S_ADDRESS "|other||b", S_BAD (FRAMES), S_WORKER (MDP01)}, // two addresses
+      {"|MDPW01|\x03|other|a|b", S_BAD (FRAMES), S_WORKER (MDP01)}, // no address of ours
+      {"|MDPW01|\x03|other|" S_ADDRESS "||b", S_BAD (FRAMES), S_WORKER (MDP01)}, // two addresses
       {"MDPW02", S_BAD (FRAMES), S_WORKER (MDP02)},
       {"MDPW02|\x01", S_BAD (FRAMES), S_WORKER (MDP02)},
       {"MDPW02|\x03|" S_ADDRESS "|", S_BAD (FRAMES), S_WORKER (MDP02)},
       {"MDPW02|\x04|" S_ADDRESS "|a", S_BAD (FRAMES), S_WORKER (MDP02)},
       {"|MDPW02|\x04|" S_ADDRESS "|", S_BAD (FRAMES), S_WORKER (MDP02_EMPTY)},
+      {"|MDPW02|\x04|" S_ADDRESS "|a", S_BAD (FRAMES), S_WORKER (MDP02_EMPTY)},
       {"id||MDPW01|\x01|echo", S_BAD (FRAMES), S_WORKER (MDP01)}, // a worker has no envelope
       {"id||MDPW02|\x05", S_BAD (FRAMES), S_WORKER (MDP02_EMPTY)},
       {"\xaa\xa4\x01\x06MDPC02\x01\x04"

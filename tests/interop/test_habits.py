@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MPL-2.0
+"""What programs in use do although no RFC says so, and other brokers take."""
+
+import pytest
+
+import peers
+from stage import MDP_CLIENTS
+
+
+class Unseparated(peers.Mdp01Worker):
+    """The guide's worker in PHP: in its reply no empty frame follows the client's address."""
+
+    def answer(self, word, *body):
+        self.send(*self.pack("FINAL")[:3], word.address, *body)
+
+
+@pytest.mark.parametrize("body", [(b"one",), (b"one", b"", b"three")], ids=["one frame", "three"])
+@pytest.mark.parametrize("client", MDP_CLIENTS)
+def test_a_reply_of_0_1_without_its_empty_frame_is_taken(stage, client, body):
+    broker = stage.interop_broker()
+    worker = stage.own(Unseparated(broker.endpoint)).ready(b"svc")
+    asking = stage.client(broker, client)
+    for _ in range(3):
+        asking.request(b"svc", *body)
+        assert worker.serve() == [body]
+        assert asking.reply().body == body
+    assert not any(stage.status(broker)["bad"].values())
