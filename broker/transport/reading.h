@@ -21,8 +21,8 @@
 #include "common/io/socket.h"
 
 /*  How often readers are looked at while too much waits, and over what they are judged, µs.  */
-#define RP_READING_LOOK_US 100000
-#define RP_READING_WINDOW_US 1000000
+#define RP_READING_LOOK_US INT64_C (100000)
+#define RP_READING_WINDOW_US INT64_C (1000000)
 /*  What waits should be gone in so many windows; and a reader takes at least so many bytes in
     one.  */
 #define RP_READING_WINDOWS 60u
