@@ -388,7 +388,7 @@ static bool s_todo_order (rp_client_core_t *self, rp_client_order_t *order, int6
               self, order, &(rp_head_t){.command = RP_COMMAND_CANCEL, .id = cancel}, now);
         rp_list_remove (node);
         if (exchange->state == RP_EXCHANGE_ENDED) {
-            exchange->state = RP_EXCHANGE_IDLE;
+            rp_exchange_set_state (self, exchange, RP_EXCHANGE_IDLE);
             order->kind = RP_CLIENT_ENDED;
             order->exchange = exchange;
             return true;

@@ -61,6 +61,8 @@ typedef enum {
     RP_EXCHANGE_ENDED, /* its order ENDED has not been taken yet */
 } rp_exchange_state_t;
 
+#define RP_EXCHANGE_STATE_COUNT (RP_EXCHANGE_ENDED + 1u)
+
 /*  What ended a request; together with the status it makes the message for people.  */
 typedef enum {
     RP_END_REPLY,     /* the broker's reply has it all */

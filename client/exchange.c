@@ -3,6 +3,7 @@
 #include "client/exchange.h"
 
 #include "common/base/backoff.h"
+#include "common/base/check.h"
 
 /*  What one retry costs; a request earns config.retry_percent of these hundredths.  */
 #define S_RETRY_COST INT64_C (100)
@@ -17,6 +18,25 @@ uint64_t rp_client_core_random (rp_client_core_t *core)
     return value ^ (value >> 31);
 }
 
+/*  From row to column: allowed.  */
+static const bool s_allowed[RP_EXCHANGE_STATE_COUNT][RP_EXCHANGE_STATE_COUNT] = {
+  [RP_EXCHANGE_IDLE] = {[RP_EXCHANGE_WAITING] = true},
+  [RP_EXCHANGE_WAITING] = {[RP_EXCHANGE_RUNNING] = true, [RP_EXCHANGE_ENDED] = true},
+  [RP_EXCHANGE_PAUSED] = {[RP_EXCHANGE_WAITING] = true, [RP_EXCHANGE_ENDED] = true},
+  [RP_EXCHANGE_RUNNING] =
+    {[RP_EXCHANGE_WAITING] = true, [RP_EXCHANGE_PAUSED] = true, [RP_EXCHANGE_ENDED] = true},
+  [RP_EXCHANGE_ENDED] = {[RP_EXCHANGE_IDLE] = true},
+};
+
+void rp_exchange_set_state (
+  rp_client_core_t *core, rp_exchange_t *exchange, rp_exchange_state_t state)
+{
+    RP_CHECK (s_allowed[exchange->state][state]);
+    core->running_count -= exchange->state == RP_EXCHANGE_RUNNING;
+    core->running_count += state == RP_EXCHANGE_RUNNING;
+    exchange->state = state;
+}
+
 static void s_set_timer (rp_client_core_t *core, rp_exchange_t *exchange, int64_t due)
 {
     rp_deadlines_set (&core->timers, &exchange->timer, due);
@@ -24,21 +44,19 @@ static void s_set_timer (rp_client_core_t *core, rp_exchange_t *exchange, int64_
         core->next = due;
 }
 
-/*  Takes it out of the state it is in.  */
-static void s_leave (rp_client_core_t *core, rp_exchange_t *exchange)
+/*  Takes it out of what the state it is in has put it in.  */
+static void s_leave (rp_exchange_t *exchange)
 {
-    if (exchange->state == RP_EXCHANGE_RUNNING) {
-        core->running_count--;
-        if (exchange->conversation && exchange->conversation->opener == exchange)
-            exchange->conversation->opener = NULL;
-    }
+    if (exchange->state == RP_EXCHANGE_RUNNING && exchange->conversation
+        && exchange->conversation->opener == exchange)
+        exchange->conversation->opener = NULL;
     if (exchange->state != RP_EXCHANGE_PAUSED)
         rp_list_remove (&exchange->node);
 }
 
 static void s_wait (rp_client_core_t *core, rp_exchange_t *exchange, rp_list_node_t *place)
 {
-    exchange->state = RP_EXCHANGE_WAITING;
+    rp_exchange_set_state (core, exchange, RP_EXCHANGE_WAITING);
     rp_list_insert_before (place, &exchange->node);
     s_set_timer (core, exchange, exchange->deadline);
 }
@@ -52,13 +70,13 @@ void rp_exchange_finish (rp_client_core_t *core,
     // The broker had it, and has not said what became of it.
     if (exchange->state == RP_EXCHANGE_RUNNING && end != RP_END_REPLY)
         exchange->unseen = true;
-    s_leave (core, exchange);
+    s_leave (exchange);
     // What proves that this id never ran proves nothing about an earlier one.
     if (exchange->unseen && rp_status_is_safe_to_retry ((int) status)) {
         status = RP_UNKNOWN;
         end = RP_END_LOST;
     }
-    exchange->state = RP_EXCHANGE_ENDED;
+    rp_exchange_set_state (core, exchange, RP_EXCHANGE_ENDED);
     exchange->status = status;
     exchange->end = end;
     exchange->ended = now;
@@ -100,7 +118,7 @@ void rp_exchange_lost (
     else if (!s_take_retry (core, exchange))
         rp_exchange_finish (core, exchange, RP_UNKNOWN, RP_END_BUDGET, now);
     else {
-        s_leave (core, exchange);
+        s_leave (exchange);
         s_wait (core, exchange, place);
     }
 }
@@ -114,9 +132,9 @@ static bool s_pause (rp_client_core_t *core, rp_exchange_t *exchange, int64_t no
       RP_RETRY_LARGEST_MS * S_US_PER_MS, rp_client_core_random (core));
     if (now + pause >= exchange->deadline || !s_take_retry (core, exchange))
         return false;
-    s_leave (core, exchange);
+    s_leave (exchange);
     exchange->asked = 0;
-    exchange->state = RP_EXCHANGE_PAUSED;
+    rp_exchange_set_state (core, exchange, RP_EXCHANGE_PAUSED);
     s_set_timer (core, exchange, now + pause);
     return true;
 }
@@ -139,7 +157,7 @@ static bool s_ask_next (rp_client_core_t *core, rp_exchange_t *exchange, const r
         core->budget -= S_RETRY_COST;
     exchange->asked++;
     exchange->wire_id = rp_slots_renew (&core->slots, exchange->wire_id);
-    s_leave (core, exchange);
+    s_leave (exchange);
     s_wait (core, exchange, core->waiting.ring.next);
     core->draining = true;
     return true;
@@ -264,8 +282,7 @@ bool rp_exchange_send (
         s_enter_conversation (core, exchange, head);
     rp_list_remove (&exchange->node);
     rp_list_append (&core->running, &exchange->node);
-    exchange->state = RP_EXCHANGE_RUNNING;
-    core->running_count++;
+    rp_exchange_set_state (core, exchange, RP_EXCHANGE_RUNNING);
     return true;
 }
 
@@ -301,7 +318,7 @@ int rp_exchange_accept (rp_client_core_t *core, rp_exchange_t *exchange, int64_t
     if (exchange->deadline < core->next)
         core->next = exchange->deadline;
     exchange->id = exchange->wire_id = rp_slots_take (&core->slots, exchange);
-    exchange->state = RP_EXCHANGE_WAITING;
+    rp_exchange_set_state (core, exchange, RP_EXCHANGE_WAITING);
     rp_list_append (&core->waiting, &exchange->node);
     core->open_count++;
     core->budget += core->config.retry_percent;
@@ -314,7 +331,7 @@ int rp_exchange_accept (rp_client_core_t *core, rp_exchange_t *exchange, int64_t
 
 void rp_client_core_unsent (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now)
 {
-    s_leave (self, exchange);
+    s_leave (exchange);
     s_wait (self, exchange, self->waiting.ring.next);
     self->blocked_until = now + RP_SEND_PAUSE_US;
     if (self->blocked_until < self->next)

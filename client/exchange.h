@@ -2,7 +2,7 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Every change of rp_exchange_t.state happens here.
+    rp_exchange_set_state is the one that changes rp_exchange_t.state.
 */
 
 #ifndef RP_CLIENT_EXCHANGE_H
@@ -18,6 +18,11 @@ uint64_t rp_client_core_random (rp_client_core_t *core);
 
 /*  Takes a new one, which is WAITING then. RP_FULL, RP_NO_MEMORY: it was not taken.  */
 int rp_exchange_accept (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now);
+
+/*  The one setter of the state: checks the transition and counts who is RUNNING. Lists and timers
+    are the caller's.  */
+void rp_exchange_set_state (
+  rp_client_core_t *core, rp_exchange_t *exchange, rp_exchange_state_t state);
 
 /*  Ends a request that is open.  */
 void rp_exchange_finish (rp_client_core_t *core,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/check.h"
 #include "common/wire/advice.h"
 #include "common/wire/headers.h"
 #include "common/wire/limits.h"
@@ -113,6 +114,22 @@ static void s_trouble (rp_worker_core_t *self,
 
 /*  ---- Works ---------------------------------------------------------------------------------- */
 
+/*  From row to column: allowed.  */
+static const bool s_allowed[RP_WORK_STATE_COUNT][RP_WORK_STATE_COUNT] = {
+  [RP_WORK_IDLE] = {[RP_WORK_READY] = true, [RP_WORK_RETURNED] = true},
+  [RP_WORK_READY] = {[RP_WORK_OUT] = true, [RP_WORK_RETURNED] = true},
+  [RP_WORK_OUT] = {[RP_WORK_RETURNED] = true, [RP_WORK_IDLE] = true},
+  [RP_WORK_RETURNED] = {[RP_WORK_IDLE] = true},
+};
+
+void rp_work_set_state (rp_worker_core_t *self, rp_work_t *work, rp_work_state_t state)
+{
+    RP_CHECK (s_allowed[work->state][state]);
+    self->out -= work->state == RP_WORK_OUT;
+    self->out += state == RP_WORK_OUT;
+    work->state = state;
+}
+
 static uint64_t s_hash (const rp_worker_core_t *self, uint32_t session, uint64_t number)
 {
     return rp_hash_pair (session, number, self->config.seed);
@@ -120,7 +137,7 @@ static uint64_t s_hash (const rp_worker_core_t *self, uint32_t session, uint64_t
 
 static void s_return (rp_worker_core_t *self, rp_work_t *work, rp_status_t status, const char *text)
 {
-    work->state = RP_WORK_RETURNED;
+    rp_work_set_state (self, work, RP_WORK_RETURNED);
     work->status = status;
     work->text = text;
     rp_list_append (&self->returned, &work->queue);
@@ -195,7 +212,7 @@ bool rp_worker_core_request (rp_worker_core_t *self,
         s_return (self, work, RP_WORKER_LOST, why_not);
         return true;
     }
-    work->state = RP_WORK_READY;
+    rp_work_set_state (self, work, RP_WORK_READY);
     rp_list_append (&self->ready, &work->queue);
     return true;
 }
@@ -209,10 +226,9 @@ rp_work_t *rp_worker_core_take (rp_worker_core_t *self, int64_t now)
             s_return (self, work, RP_APP_ERROR, "its deadline passed before it began");
             continue;
         }
-        work->state = RP_WORK_OUT;
+        rp_work_set_state (self, work, RP_WORK_OUT);
         if (work->conversation)
             work->conversation->seen = true;
-        self->out++;
         rp_window_control_took (&self->window_control, self->out);
         return work;
     }
@@ -222,7 +238,6 @@ rp_work_t *rp_worker_core_take (rp_worker_core_t *self, int64_t now)
 
 void rp_worker_core_give_back (rp_worker_core_t *self, rp_work_t *work, const char *text)
 {
-    self->out--;
     s_return (self, work, RP_WORKER_LOST, text);
 }
 
@@ -239,8 +254,7 @@ bool rp_worker_core_finish (
 {
     rp_worker_session_t *session = &self->sessions[work->session];
     bool alive = work->epoch == session->epoch && session->link.state == RP_LINK_UP;
-    if (work->state == RP_WORK_OUT)
-        self->out--;
+    rp_work_set_state (self, work, RP_WORK_IDLE);
     s_release (self, work);
     // The reply binds the conversation to this worker even if nobody waits for it any more.
     if (work->conversation)

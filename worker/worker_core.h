@@ -55,14 +55,17 @@ typedef struct {
 } rp_worker_conversation_t;
 
 typedef enum {
+    RP_WORK_IDLE,     /* the shell's: not taken, or finished */
     RP_WORK_READY,    /* waits for a thread */
     RP_WORK_OUT,      /* in the application's hands */
     RP_WORK_RETURNED, /* ended here; waits for the shell to reply */
 } rp_work_state_t;
 
+#define RP_WORK_STATE_COUNT (RP_WORK_RETURNED + 1u)
+
 /*  One request held.  */
 typedef struct {
-    rp_list_node_t queue; /* in the list of its state */
+    rp_list_node_t queue; /* READY or RETURNED: in the list of its state */
     rp_list_node_t held;  /* in its session's list, while is_held */
     rp_worker_conversation_t *conversation;
     const char *text; /* RETURNED: what the reply says */
@@ -188,6 +191,10 @@ void rp_worker_core_stop (rp_worker_core_t *self);
 
 /*  BYE to everyone, at once.  */
 void rp_worker_core_leave (rp_worker_core_t *self);
+
+/*  The one setter of a work's state: checks the transition and counts what is OUT. For
+    worker_core.c and its tests.  */
+void rp_work_set_state (rp_worker_core_t *self, rp_work_t *work, rp_work_state_t state);
 
 /*  The next request for the application, or NULL.  */
 rp_work_t *rp_worker_core_take (rp_worker_core_t *self, int64_t now);

@@ -6,9 +6,27 @@
 #include <string.h>
 
 #include "common/base/backoff.h"
+#include "common/base/check.h"
 #include "common/wire/limits.h"
 
 #define S_US_PER_MS 1000
+
+/*  From row to column: allowed.  */
+static const bool s_allowed[RP_LINK_STATE_COUNT][RP_LINK_STATE_COUNT] = {
+  [RP_LINK_REST] = {[RP_LINK_CONNECTING] = true, [RP_LINK_CLOSED] = true},
+  [RP_LINK_CONNECTING] =
+    {[RP_LINK_REST] = true, [RP_LINK_GREETING] = true, [RP_LINK_CLOSED] = true},
+  [RP_LINK_GREETING] =
+    {[RP_LINK_REST] = true, [RP_LINK_UP] = true, [RP_LINK_REFUSED] = true, [RP_LINK_CLOSED] = true},
+  [RP_LINK_UP] = {[RP_LINK_REST] = true, [RP_LINK_CLOSED] = true},
+  [RP_LINK_REFUSED] = {[RP_LINK_CLOSED] = true},
+};
+
+void rp_link_set_state (rp_link_t *self, rp_link_state_t state)
+{
+    RP_CHECK (s_allowed[self->state][state]);
+    self->state = state;
+}
 
 void rp_link_init (rp_link_t *self,
   const char *const *endpoints,
@@ -16,8 +34,7 @@ void rp_link_init (rp_link_t *self,
   uint32_t heartbeat_ms,
   uint32_t idle_tenths)
 {
-    memset (self, 0, sizeof *self);
-    self->state = RP_LINK_REST;
+    memset (self, 0, sizeof *self); // in REST
     self->endpoints = endpoints;
     self->count = count;
     self->wanted = INT64_MAX;
@@ -94,7 +111,7 @@ static void s_rest (rp_link_t *self, int64_t due)
 {
     self->current = (self->current + 1) % self->count;
     self->found.count = self->address = 0;
-    self->state = RP_LINK_REST;
+    rp_link_set_state (self, RP_LINK_REST);
     self->due = due;
 }
 
@@ -103,7 +120,7 @@ void rp_link_found (rp_link_t *self, const rp_addresses_t *found, int64_t now)
     if (!rp_link_looks_up (self))
         return;
     self->found = *found;
-    self->state = RP_LINK_REST;
+    rp_link_set_state (self, RP_LINK_REST);
     self->due = now;
 }
 
@@ -113,7 +130,7 @@ static bool s_next_address (rp_link_t *self, int64_t now)
     if (self->address + 1 >= self->found.count)
         return false;
     self->address++;
-    self->state = RP_LINK_REST;
+    rp_link_set_state (self, RP_LINK_REST);
     self->due = now;
     return true;
 }
@@ -251,7 +268,7 @@ rp_link_order_t rp_link_tick (rp_link_t *self, int64_t now, int64_t *next)
         case RP_LINK_REST:
             if (now < self->due)
                 break;
-            self->state = RP_LINK_CONNECTING;
+            rp_link_set_state (self, RP_LINK_CONNECTING);
             self->opened = now;
             self->due = now + s_connect_patience (self, now);
             *next = self->due;
@@ -277,7 +294,7 @@ void rp_link_connected (rp_link_t *self, int64_t now)
 {
     if (self->state != RP_LINK_CONNECTING)
         return;
-    self->state = RP_LINK_GREETING;
+    rp_link_set_state (self, RP_LINK_GREETING);
     self->said = now;
     self->heard = now;
 }
@@ -287,7 +304,7 @@ bool rp_link_welcomed (rp_link_t *self, const rp_head_t *welcome, int64_t now)
     if (self->state != RP_LINK_GREETING || welcome->command != RP_COMMAND_WELCOME
         || welcome->time < RP_HEARTBEAT_MIN_MS || welcome->time > RP_HEARTBEAT_MAX_MS)
         return false;
-    self->state = RP_LINK_UP;
+    rp_link_set_state (self, RP_LINK_UP);
     self->slow = self->prompted = false;
     self->woke = now;
     self->interval = (int64_t) welcome->time * S_US_PER_MS;
@@ -301,8 +318,8 @@ bool rp_link_welcomed (rp_link_t *self, const rp_head_t *welcome, int64_t now)
 
 void rp_link_refused (rp_link_t *self)
 {
-    if (self->state != RP_LINK_CLOSED)
-        self->state = RP_LINK_REFUSED;
+    if (self->state == RP_LINK_GREETING)
+        rp_link_set_state (self, RP_LINK_REFUSED);
 }
 
 bool rp_link_move (rp_link_t *self, int64_t now, uint64_t random)
@@ -316,7 +333,8 @@ bool rp_link_move (rp_link_t *self, int64_t now, uint64_t random)
 
 void rp_link_close (rp_link_t *self)
 {
-    self->state = RP_LINK_CLOSED;
+    if (self->state != RP_LINK_CLOSED)
+        rp_link_set_state (self, RP_LINK_CLOSED);
 }
 
 uint32_t rp_link_retry_ms (const rp_link_t *self, int64_t now)

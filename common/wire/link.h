@@ -9,7 +9,7 @@
          └──── backoff ◄───┴─────────────────────────┴───────────────────┘
          ▲    found        │
          └─────────────────┘
-        any ──refused for good──► REFUSED          any ──close──► CLOSED
+        GREETING ──refused for good──► REFUSED     any ──close──► CLOSED
 
     It knows which endpoint of a list to try when: each in turn, the next at once, with exponential
     backoff and jitter between rounds through the list. In the first round each is given a share of
@@ -46,6 +46,8 @@ typedef enum {
     RP_LINK_REFUSED,
     RP_LINK_CLOSED,
 } rp_link_state_t;
+
+#define RP_LINK_STATE_COUNT (RP_LINK_CLOSED + 1u)
 
 /*  What the owner is to do now.  */
 typedef enum {
@@ -131,7 +133,8 @@ bool rp_link_welcomed (rp_link_t *self, const rp_head_t *welcome, int64_t now);
     failure to connect. Nothing in REST, REFUSED and CLOSED: the connection was over already.  */
 void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random);
 
-/*  BYE with DENIED or INVALID to our HELLO: no use in trying again.  */
+/*  BYE with DENIED or INVALID to our HELLO: no use in trying again. Nothing in any state but
+    GREETING.  */
 void rp_link_refused (rp_link_t *self);
 
 /*  Moves on to another endpoint because this broker drains: as failed, but only when the list has
@@ -139,6 +142,9 @@ void rp_link_refused (rp_link_t *self);
 bool rp_link_move (rp_link_t *self, int64_t now, uint64_t random);
 
 void rp_link_close (rp_link_t *self);
+
+/*  The one setter of the state: checks the transition. For link.c and its tests.  */
+void rp_link_set_state (rp_link_t *self, rp_link_state_t state);
 
 /*  A message came.  */
 static inline void rp_link_heard (rp_link_t *self, int64_t now)

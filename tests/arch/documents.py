@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MPL-2.0
-"""Holds the documents against what they speak of: settings, options, statuses, commands, links,
-files of recipes.
+"""Holds the documents against what they speak of: settings, options, statuses, commands, states,
+links, files of recipes.
 
 RIPOSTE_BUILD: where the programs are."""
 import glob
@@ -103,6 +103,21 @@ def check_commands(complain):
             complain(f"docs/PROTOCOL.md lacks the command {value} {name}")
 
 
+def check_states(complain):
+    parts = re.split(r"\(`([a-z_/]+\.c)`\):\n", read("docs/ARCHITECTURE.md").split("## States\n")[1].split("\n## ")[0])
+    for file, text in zip(parts[1::2], parts[2::2]):
+        documented = {row[0]: row[1].split(", ") for row in rows(text)[2:]}
+        table = re.search(r"s_allowed\[\w+\]\[\w+\] = \{\n(.*?)\n\};", read(file), re.S).group(1)
+        coded = {}
+        for word, opens in re.findall(r"\[RP_[A-Z]+_([A-Z]+)\] =\s*(\{?)", table):
+            if opens:
+                coded[word] = row = []
+            else:
+                row.append(word)
+        if coded != documented:
+            complain(f"docs/ARCHITECTURE.md has other transitions than {file}")
+
+
 def check_links(complain):
     for folder, folders, files in os.walk(ROOT):
         folders[:] = [name for name in folders if not name.startswith((".", "build"))]
@@ -129,8 +144,8 @@ def check_recipes(complain):
 
 def main():
     complaints = []
-    for check in (check_settings, check_options, check_statuses, check_commands, check_links,
-                  check_recipes):
+    for check in (check_settings, check_options, check_statuses, check_commands, check_states,
+                  check_links, check_recipes):
         before = len(complaints)
         check(complaints.append)
         print(f"{check.__name__}: {'ok' if len(complaints) == before else 'FAILED'}")
