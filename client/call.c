@@ -103,14 +103,15 @@ void rp_call_destroy (rp_call_t **self_p)
     *self_p = NULL;
 }
 
-/*  A reply lies in its call, and is all that is left of it.  */
+/*  A reply lies in its call, and is all that is left of it (rp_call_become_reply).  */
 void rp_reply_destroy (rp_reply_t **self_p)
 {
     if (!self_p || !*self_p)
         return;
     rp_call_t *call = RP_CONTAINER (*self_p, rp_call_t, reply);
     *self_p = NULL;
-    rp_call_free (call);
+    rp_reply_release (&call->reply);
+    free (call);
 }
 
 /*  Adds the large body to a message of one frame, without copying it.  */

@@ -62,11 +62,14 @@ int rp_client_core_submit (rp_client_core_t *self, rp_exchange_t *exchange, int6
     int rc = self->closed ? RP_CLOSED : rp_exchange_accept (self, exchange, now);
     if (rc != RP_OK)
         return rc;
-    rp_client_core_start (self, now);
-    if (self->link.state == RP_LINK_CONNECTING || self->link.state == RP_LINK_GREETING)
-        self->next = now; // the broker that is being tried may have less time now
+    if (!self->started)
+        rp_client_core_start (self, now);
+    if (self->link.state == RP_LINK_UP)
+        return RP_OK;
     if (self->link.state == RP_LINK_REFUSED)
         rp_exchange_finish (self, exchange, self->refusal, RP_END_REFUSED, now);
+    else if (self->link.state != RP_LINK_REST)
+        self->next = now; // the broker that is being tried may have less time now
     return RP_OK;
 }
 

@@ -3,7 +3,6 @@
 #include "client/exchange.h"
 
 #include "common/base/backoff.h"
-#include "common/base/check.h"
 
 /*  What one retry costs; a request earns config.retry_percent of these hundredths.  */
 #define S_RETRY_COST INT64_C (100)
@@ -19,7 +18,7 @@ uint64_t rp_client_core_random (rp_client_core_t *core)
 }
 
 /*  From row to column: allowed.  */
-static const bool s_allowed[RP_EXCHANGE_STATE_COUNT][RP_EXCHANGE_STATE_COUNT] = {
+const bool rp_exchange_allowed[RP_EXCHANGE_STATE_COUNT][RP_EXCHANGE_STATE_COUNT] = {
   [RP_EXCHANGE_IDLE] = {[RP_EXCHANGE_WAITING] = true},
   [RP_EXCHANGE_WAITING] = {[RP_EXCHANGE_RUNNING] = true, [RP_EXCHANGE_ENDED] = true},
   [RP_EXCHANGE_PAUSED] = {[RP_EXCHANGE_WAITING] = true, [RP_EXCHANGE_ENDED] = true},
@@ -27,15 +26,6 @@ static const bool s_allowed[RP_EXCHANGE_STATE_COUNT][RP_EXCHANGE_STATE_COUNT] = 
     {[RP_EXCHANGE_WAITING] = true, [RP_EXCHANGE_PAUSED] = true, [RP_EXCHANGE_ENDED] = true},
   [RP_EXCHANGE_ENDED] = {[RP_EXCHANGE_IDLE] = true},
 };
-
-void rp_exchange_set_state (
-  rp_client_core_t *core, rp_exchange_t *exchange, rp_exchange_state_t state)
-{
-    RP_CHECK (s_allowed[exchange->state][state]);
-    core->running_count -= exchange->state == RP_EXCHANGE_RUNNING;
-    core->running_count += state == RP_EXCHANGE_RUNNING;
-    exchange->state = state;
-}
 
 static void s_set_timer (rp_client_core_t *core, rp_exchange_t *exchange, int64_t due)
 {
@@ -47,8 +37,7 @@ static void s_set_timer (rp_client_core_t *core, rp_exchange_t *exchange, int64_
 /*  Takes it out of what the state it is in has put it in.  */
 static void s_leave (rp_exchange_t *exchange)
 {
-    if (exchange->state == RP_EXCHANGE_RUNNING && exchange->conversation
-        && exchange->conversation->opener == exchange)
+    if (exchange->conversation && exchange->conversation->opener == exchange)
         exchange->conversation->opener = NULL;
     if (exchange->state != RP_EXCHANGE_PAUSED)
         rp_list_remove (&exchange->node);

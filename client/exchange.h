@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "client/client_core.h"
+#include "common/base/check.h"
 
 /*  64 random bits, all from the seed (splitmix64).  */
 uint64_t rp_client_core_random (rp_client_core_t *core);
@@ -19,10 +20,21 @@ uint64_t rp_client_core_random (rp_client_core_t *core);
 /*  Takes a new one, which is WAITING then. RP_FULL, RP_NO_MEMORY: it was not taken.  */
 int rp_exchange_accept (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now);
 
+/*  Which state may follow which, from row to column.  */
+extern const bool rp_exchange_allowed[RP_EXCHANGE_STATE_COUNT][RP_EXCHANGE_STATE_COUNT];
+
 /*  The one setter of the state: checks the transition and counts who is RUNNING. Lists and timers
     are the caller's.  */
-void rp_exchange_set_state (
-  rp_client_core_t *core, rp_exchange_t *exchange, rp_exchange_state_t state);
+static inline void rp_exchange_set_state (
+  rp_client_core_t *core, rp_exchange_t *exchange, rp_exchange_state_t state)
+{
+    RP_CHECK (rp_exchange_allowed[exchange->state][state]);
+    if (exchange->state == RP_EXCHANGE_RUNNING)
+        core->running_count--;
+    if (state == RP_EXCHANGE_RUNNING)
+        core->running_count++;
+    exchange->state = state;
+}
 
 /*  Ends a request that is open.  */
 void rp_exchange_finish (rp_client_core_t *core,

@@ -107,8 +107,9 @@ static zmq_msg_t *s_new_frame (const rp_task_t *self, const void *body, size_t s
 
 static void s_free_frame (zmq_msg_t *frame)
 {
-    if (frame)
-        zmq_msg_close (frame);
+    if (!frame)
+        return;
+    zmq_msg_close (frame);
     free (frame);
 }
 

@@ -83,6 +83,8 @@ static void s_leave (rp_worker_t *self)
     False, and it is not held any more, if the application forked and this is the child.  */
 static bool s_tell_ends (rp_worker_t *self)
 {
+    if (rp_list_is_empty (&self->core.ended))
+        return true; // as nearly always
     for (uint64_t conversation; rp_worker_core_next_ended (&self->core, &conversation);) {
         if (!self->on_end)
             continue;

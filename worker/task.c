@@ -65,11 +65,9 @@ bool rp_task_cancelled (const rp_task_t *self)
     return self->work.cancelled || rp_clock_us () >= self->work.deadline;
 }
 
-bool rp_task_join (rp_task_t *self)
+bool rp_task_join_frames (rp_task_t *self)
 {
-    uint32_t count = self->message ? self->message->count : 1;
-    if (count == 1)
-        return true;
+    uint32_t count = self->message->count;
     if (count == 2 && self->size == 0) {
         zmq_msg_t *frame = rp_message_frame (self->message, 1);
         self->body = zmq_msg_data (frame);
@@ -103,7 +101,8 @@ void rp_task_free (rp_task_t **self_p)
     rp_task_t *self = *self_p;
     rp_worker_t *worker = self->worker;
     *self_p = NULL;
-    rp_message_destroy (&worker->messages, &self->message);
+    if (self->message)
+        rp_message_destroy (&worker->messages, &self->message);
     if (self->joined)
         free (self->joined);
     self->joined = NULL;

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/check.h"
 #include "common/wire/advice.h"
 #include "common/wire/headers.h"
 #include "common/wire/limits.h"
@@ -115,20 +114,12 @@ static void s_trouble (rp_worker_core_t *self,
 /*  ---- Works ---------------------------------------------------------------------------------- */
 
 /*  From row to column: allowed.  */
-static const bool s_allowed[RP_WORK_STATE_COUNT][RP_WORK_STATE_COUNT] = {
+const bool rp_work_allowed[RP_WORK_STATE_COUNT][RP_WORK_STATE_COUNT] = {
   [RP_WORK_IDLE] = {[RP_WORK_READY] = true, [RP_WORK_RETURNED] = true},
   [RP_WORK_READY] = {[RP_WORK_OUT] = true, [RP_WORK_RETURNED] = true},
   [RP_WORK_OUT] = {[RP_WORK_RETURNED] = true, [RP_WORK_IDLE] = true},
   [RP_WORK_RETURNED] = {[RP_WORK_IDLE] = true},
 };
-
-void rp_work_set_state (rp_worker_core_t *self, rp_work_t *work, rp_work_state_t state)
-{
-    RP_CHECK (s_allowed[work->state][state]);
-    self->out -= work->state == RP_WORK_OUT;
-    self->out += state == RP_WORK_OUT;
-    work->state = state;
-}
 
 static uint64_t s_hash (const rp_worker_core_t *self, uint32_t session, uint64_t number)
 {

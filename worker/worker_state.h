@@ -136,8 +136,14 @@ void rp_worker_send (rp_worker_t *self, uint32_t session, rp_message_t **message
 /*  With the lock held: puts a task that has ended back.  */
 void rp_task_free (rp_task_t **self_p);
 
-/*  Before the application gets a task: finds its body, and makes one of several frames. False when
-    out of memory. Wants no lock.  */
-bool rp_task_join (rp_task_t *self);
+/*  Finds the body of a task that came in several frames, and makes one of them. False when out of
+    memory. Wants no lock.  */
+bool rp_task_join_frames (rp_task_t *self);
+
+/*  The same before the application gets any task; most are one frame.  */
+static inline bool rp_task_join (rp_task_t *self)
+{
+    return !self->message || self->message->count == 1 || rp_task_join_frames (self);
+}
 
 #endif

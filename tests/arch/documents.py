@@ -107,7 +107,7 @@ def check_states(complain):
     parts = re.split(r"\(`([a-z_/]+\.c)`\):\n", read("docs/ARCHITECTURE.md").split("## States\n")[1].split("\n## ")[0])
     for file, text in zip(parts[1::2], parts[2::2]):
         documented = {row[0]: row[1].split(", ") for row in rows(text)[2:]}
-        table = re.search(r"s_allowed\[\w+\]\[\w+\] = \{\n(.*?)\n\};", read(file), re.S).group(1)
+        table = re.search(r"\w+_allowed\[\w+\]\[\w+\] = \{\n(.*?)\n\};", read(file), re.S).group(1)
         coded = {}
         for word, opens in re.findall(r"\[RP_[A-Z]+_([A-Z]+)\] =\s*(\{?)", table):
             if opens:
