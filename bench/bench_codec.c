@@ -25,7 +25,7 @@
 
 static rp_head_t s_request = {.command = RP_COMMAND_REQUEST,
   .flags = RP_FLAG_INLINE,
-  .time = 5000,
+  .deadline_ms = 5000,
   .attempts = 1,
   .name = "bench",
   .name_size = 5};

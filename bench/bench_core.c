@@ -123,7 +123,7 @@ static void s_submit (s_load_t *self)
     s_event (self, self->client,
       &(rp_head_t){.command = RP_COMMAND_REQUEST,
         .id = ++self->id,
-        .time = 5000,
+        .deadline_ms = 5000,
         .attempts = 1,
         .name = s_service,
         .name_size = sizeof s_service - 1});
@@ -153,12 +153,12 @@ static bool s_begin (s_load_t *self, unsigned workers, unsigned in_flight)
       .limits = RP_LIMITS_DEFAULT, .seed = 0x1234567890abcdefu, .version = "0", .now = self->now});
     if (!self->core)
         return false;
-    self->client = s_greet (self, &(rp_head_t){.command = RP_COMMAND_HELLO, .time = 60000});
+    self->client = s_greet (self, &(rp_head_t){.command = RP_COMMAND_HELLO, .interval_ms = 60000});
     for (unsigned worker = 0; worker < workers; worker++)
         s_greet (self, &(rp_head_t){.command = RP_COMMAND_HELLO,
                          .flags = RP_FLAG_WORKER,
-                         .time = 60000,
-                         .value = (in_flight + workers - 1) / workers,
+                         .interval_ms = 60000,
+                         .window = (in_flight + workers - 1) / workers,
                          .name = s_service,
                          .name_size = sizeof s_service - 1});
     for (unsigned open = 0; open < in_flight; open++)

@@ -156,10 +156,10 @@ static void s_hello (s_crowd_t *self, size_t index)
     char name[32] = "bench";
     if (self->services > 0)
         snprintf (name, sizeof name, "bench-%zu", index % (size_t) self->services);
-    rp_head_t hello = {.command = RP_COMMAND_HELLO, .time = HEARTBEAT_MS};
+    rp_head_t hello = {.command = RP_COMMAND_HELLO, .interval_ms = HEARTBEAT_MS};
     if (self->worker) {
         hello.flags = RP_FLAG_WORKER;
-        hello.value = self->window;
+        hello.window = self->window;
         hello.name = name;
         hello.name_size = (uint8_t) strlen (name);
     }
@@ -173,7 +173,7 @@ static void s_beat (s_crowd_t *self, s_peer_t *peer)
         return;
     peer->said = now;
     uint32_t announced = self->beat_ms == HEARTBEAT_MS ? 0 : self->beat_ms;
-    s_say (self, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT, .time = announced}, NULL, 0);
+    s_say (self, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT, .interval_ms = announced}, NULL, 0);
 }
 
 /*  ---- Reading -------------------------------------------------------------------------------- */
@@ -191,7 +191,8 @@ static void s_native (s_crowd_t *self, s_peer_t *peer, const uint8_t *data, size
         s_beat (self, peer);
     if (head.command == RP_COMMAND_WELCOME && self->worker)
         s_say (self,
-          &(rp_head_t){.command = RP_COMMAND_CREDIT, .time = self->work_us, .value = self->window},
+          &(rp_head_t){
+            .command = RP_COMMAND_CREDIT, .takes_us = self->work_us, .window = self->window},
           NULL, 0);
     if (head.command != RP_COMMAND_REQUEST)
         return;
@@ -337,8 +338,8 @@ static void s_fill (s_crowd_t *self, uint64_t count, size_t size, const char *se
         rp_head_t request = {.command = RP_COMMAND_REQUEST,
           .flags = size ? RP_FLAG_INLINE : 0,
           .id = id,
-          .time = WAIT_MS,
-          .value = WAIT_MS,
+          .deadline_ms = WAIT_MS,
+          .wait_ms = WAIT_MS,
           .attempts = 1,
           .name = service,
           .name_size = (uint8_t) strlen (service)};

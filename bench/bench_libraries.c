@@ -62,8 +62,10 @@ static void s_say (uint64_t id)
 
 static void s_welcome (void)
 {
-    rp_head_t welcome = {
-      .command = RP_COMMAND_WELCOME, .flags = RP_FLAG_BUNDLES, .time = 60000, .value = 1024};
+    rp_head_t welcome = {.command = RP_COMMAND_WELCOME,
+      .flags = RP_FLAG_BUNDLES,
+      .interval_ms = 60000,
+      .window = 1024};
     s_waiting_size = rp_wire_encode (&welcome, s_waiting, sizeof s_waiting);
 }
 
@@ -189,7 +191,7 @@ static void s_submit (rp_client_t *client)
 static void s_run_client (long count)
 {
     rp_head_t reply = {
-      .command = RP_COMMAND_REPLY, .flags = RP_FLAG_INLINE, .id = 1, .attempt = 1, .time = 5};
+      .command = RP_COMMAND_REPLY, .flags = RP_FLAG_INLINE, .id = 1, .attempt = 1, .queue_us = 5};
     s_size = rp_wire_encode (&reply, s_template, sizeof s_template) + BODY;
     rp_client_t *client = rp_client_new ("tcp://127.0.0.1:1");
     if (!client || rp_client_connect (client, 5000) != RP_OK)
@@ -235,7 +237,7 @@ static void s_run_worker (long count)
       .id = 1,
       .attempt = 1,
       .attempts = 1,
-      .time = 60000,
+      .deadline_ms = 60000,
       .name = "bench",
       .name_size = 5};
     s_size = rp_wire_encode (&request, s_template, sizeof s_template) + BODY;

@@ -51,7 +51,7 @@ static void *s_greet (const char *endpoint, uint16_t flags, uint32_t window)
     void *socket = load_socket (ZMQ_DEALER, endpoint, false);
     zmq_msg_t frame;
     rp_head_t head = {
-      .command = RP_COMMAND_HELLO, .flags = flags, .time = HEARTBEAT_MS, .value = window};
+      .command = RP_COMMAND_HELLO, .flags = flags, .interval_ms = HEARTBEAT_MS, .window = window};
     if (flags & RP_FLAG_WORKER) {
         head.name = "bench";
         head.name_size = 5;
@@ -73,7 +73,7 @@ static void s_request (const load_client_t *self, void *socket, const void *body
     rp_head_t head = {.command = RP_COMMAND_REQUEST,
       .flags = RP_FLAG_INLINE,
       .id = last,
-      .time = DEADLINE_MS,
+      .deadline_ms = DEADLINE_MS,
       .attempts = 1,
       .name = "bench",
       .name_size = 5};

@@ -182,7 +182,7 @@ static bool s_greet (rp_receive_t *self, rp_connection_t *connection, uint32_t w
     rp_foreign_hello (self->foreign, &self->said, &self->head);
     event->traits = rp_foreign_traits (self->foreign, &self->said);
     if (window > 0) {
-        self->head.value = window;
+        self->head.window = window;
         event->attempt_limit = (uint32_t) self->limits->foreign_attempt;
     }
     return true;
@@ -367,7 +367,7 @@ static bool s_count_rep (rp_receive_t *self, rp_listener_t *listener)
     s_find_source (self, listener);
     if (self->source.session.v) {
         self->head =
-          (rp_head_t){.command = window ? RP_COMMAND_CREDIT : RP_COMMAND_BYE, .value = window};
+          (rp_head_t){.command = window ? RP_COMMAND_CREDIT : RP_COMMAND_BYE, .window = window};
         s_begin_event (self, RP_EVENT_MESSAGE, NULL);
         return true;
     }

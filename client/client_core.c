@@ -206,7 +206,7 @@ static void s_welcome (rp_client_core_t *self, const rp_head_t *welcome, int64_t
         return;
     }
     self->sessions++;
-    self->broker_open = welcome->value;
+    self->broker_open = welcome->max_open;
     self->max_body = s_read_max_body (welcome);
     self->next = now;
 }
@@ -370,11 +370,12 @@ s_session_order (rp_client_core_t *self, rp_client_order_t *order, int64_t now)
             return s_say (self, order,
               &(rp_head_t){.command = RP_COMMAND_HELLO,
                 .flags = RP_FLAG_BUNDLES,
-                .time = self->link.proposed_ms},
+                .interval_ms = self->link.proposed_ms},
               now);
         default:
             *order = (rp_client_order_t){.kind = RP_CLIENT_SAY,
-              .head = {.command = RP_COMMAND_HEARTBEAT, .time = rp_link_announced (&self->link)}};
+              .head = {
+                .command = RP_COMMAND_HEARTBEAT, .interval_ms = rp_link_announced (&self->link)}};
             return true;
     }
 }

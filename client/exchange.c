@@ -263,8 +263,8 @@ bool rp_exchange_send (
       .command = RP_COMMAND_REQUEST,
       .flags = exchange->trace ? RP_FLAG_TRACE : 0,
       .id = exchange->wire_id,
-      .time = left ? (uint32_t) left : 1,
-      .value = exchange->wait_ms,
+      .deadline_ms = left ? (uint32_t) left : 1,
+      .wait_ms = exchange->wait_ms,
       .attempts = exchange->attempts_left,
     };
     if (exchange->conversation)

@@ -61,8 +61,8 @@ static void s_take_head (rp_reply_t *self, const rp_head_t *head, char *text)
 {
     self->code = head->code;
     self->attempts = head->attempt;
-    self->queue_us = head->time;
-    self->work_us = head->value;
+    self->queue_us = head->queue_us;
+    self->work_us = head->work_us;
     if (head->headers_size) {
         self->headers = text + head->text_size;
         self->headers_size = head->headers_size;

@@ -36,7 +36,7 @@ void rp_task_end_conversation (rp_task_t *self)
 typedef struct {
     rp_status_t status;
     uint32_t code;
-    uint32_t value; /* RP_LOST_UNBEGUN or 0 */
+    uint32_t lost; /* RP_LOST_UNBEGUN or 0 */
     char text[RP_WIRE_TEXT_MAX];
     size_t text_size;
     const void *body;
@@ -64,7 +64,7 @@ static void s_replace (s_answer_t *self, const char *text)
 {
     self->status = RP_APP_ERROR;
     self->code = 0;
-    self->value = 0;
+    self->lost = 0;
     self->body = NULL;
     self->size = 0;
     s_set_text (self, text);
@@ -121,7 +121,7 @@ static rp_head_t s_head (const rp_task_t *self, const s_answer_t *answer)
       .id = self->work.token,
       .status = (uint8_t) answer->status,
       .code = answer->code,
-      .value = answer->value,
+      .lost = answer->lost,
       .text = answer->text,
       .text_size = (uint16_t) answer->text_size,
       .headers = self->reply_headers,
@@ -259,7 +259,7 @@ int rp_task_reply (rp_task_t **task_p, const void *body, size_t size)
     s_answer_t answer;
     answer.status = RP_OK;
     answer.code = 0;
-    answer.value = 0;
+    answer.lost = 0;
     answer.text_size = 0;
     answer.body = body;
     answer.size = size;
@@ -272,19 +272,19 @@ int rp_task_fail (
     s_answer_t answer;
     answer.status = RP_APP_ERROR;
     answer.code = code;
-    answer.value = 0;
+    answer.lost = 0;
     answer.body = body;
     answer.size = size;
     s_set_text (&answer, message);
     return s_answer (task_p, &answer);
 }
 
-static int s_give_up (rp_task_t **task_p, const char *message, uint32_t value)
+static int s_give_up (rp_task_t **task_p, const char *message, uint32_t lost)
 {
     s_answer_t answer;
     answer.status = RP_WORKER_LOST;
     answer.code = 0;
-    answer.value = value;
+    answer.lost = lost;
     answer.body = NULL;
     answer.size = 0;
     s_set_text (&answer, message);

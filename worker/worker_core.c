@@ -189,7 +189,7 @@ bool rp_worker_core_request (rp_worker_core_t *self,
     *work = (rp_work_t){
       .token = head->id,
       .epoch = session->epoch,
-      .deadline = now + (int64_t) head->time * 1000,
+      .deadline = now + (int64_t) head->deadline_ms * 1000,
       .session = index,
     };
     if (!why_not)
@@ -342,8 +342,8 @@ void rp_worker_core_connected (rp_worker_core_t *self, uint32_t index, int64_t n
       (rp_head_t){
         .command = RP_COMMAND_HELLO,
         .flags = RP_FLAG_WORKER | RP_FLAG_BUNDLES,
-        .time = session->link.proposed_ms,
-        .value = session->window,
+        .interval_ms = session->link.proposed_ms,
+        .window = session->window,
         .name = self->config.service,
         .name_size = (uint8_t) strlen (self->config.service),
         .key = self->config.name,
@@ -402,8 +402,8 @@ static void s_credit (rp_worker_core_t *self, uint32_t index, int64_t now)
     session->window = window < session->slots ? window : session->slots;
     s_send (self, index,
       (rp_head_t){.command = RP_COMMAND_CREDIT,
-        .time = rp_window_control_time (&self->window_control),
-        .value = session->window});
+        .takes_us = rp_window_control_time (&self->window_control),
+        .window = session->window});
     rp_link_said (&session->link, now);
 }
 
@@ -434,8 +434,8 @@ static void s_welcome (
     session->max_body = s_max_body (head);
     // A broker that grants less than it was asked for will not want to hear of more.
     uint32_t asked = session->window;
-    session->slots = head->value < asked ? head->value : self->config.slots;
-    session->window = head->value;
+    session->slots = head->window < asked ? head->window : self->config.slots;
+    session->window = head->window;
     session->told = false;
     snprintf (s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX,
       "registered with %s (%u slot%s)", session->endpoint, (unsigned) session->slots,
@@ -515,7 +515,7 @@ void rp_worker_core_stop (rp_worker_core_t *self)
     }
     for (uint32_t index = 0; index < self->config.count; index++)
         if (self->sessions[index].link.state == RP_LINK_UP)
-            s_send (self, index, (rp_head_t){.command = RP_COMMAND_CREDIT, .value = 0});
+            s_send (self, index, (rp_head_t){.command = RP_COMMAND_CREDIT, .window = 0});
 }
 
 void rp_worker_core_leave (rp_worker_core_t *self)
@@ -557,8 +557,8 @@ static int64_t s_tick_session (rp_worker_core_t *self, uint32_t index, int64_t n
                 break;
             case RP_LINK_HEARTBEAT:
                 s_send (self, index,
-                  (rp_head_t){
-                    .command = RP_COMMAND_HEARTBEAT, .time = rp_link_announced (&session->link)});
+                  (rp_head_t){.command = RP_COMMAND_HEARTBEAT,
+                    .interval_ms = rp_link_announced (&session->link)});
                 break;
         }
     }

@@ -76,7 +76,7 @@ static const char *s_door (
     if (rp_request_find (self, client, event->head->id))
         return "a request with this id is open already; use a new id for each";
     *status = RP_EXPIRED;
-    if (event->head->time == 0)
+    if (event->head->deadline_ms == 0)
         return "the deadline had passed when the request came";
     return NULL;
 }
@@ -120,7 +120,7 @@ static rp_service_t *s_find_service (
 {
     const rp_head_t *head = event->head;
     rp_service_t *service = rp_service_find (self, head->name, head->name_size);
-    bool waits = head->value > 0 || self->now < self->rejoin_until;
+    bool waits = head->wait_ms > 0 || self->now < self->rejoin_until;
     if (!service && waits) {
         service = rp_service_get (self, head->name, head->name_size);
         if (!service) {
@@ -130,7 +130,8 @@ static rp_service_t *s_find_service (
         }
     }
     if (!service
-        || (service->worker_count == 0 && head->value == 0 && self->now >= service->linger_until)) {
+        || (service->worker_count == 0 && head->wait_ms == 0
+            && self->now >= service->linger_until)) {
         rp_head_t reply = {.status = RP_NO_WORKER};
         rp_service_explain_absence (self, head->name, head->name_size, &reply);
         rp_request_refuse_with (self, client, event, &reply);
@@ -282,7 +283,7 @@ static void s_close_window (rp_dispatch_t *self, rp_session_t *worker)
 static void s_give_up (rp_dispatch_t *self, rp_request_t *request, const rp_head_t *head)
 {
     rp_dispatch_conversation_t *conversation = request->conversation;
-    bool begun = head->value != RP_LOST_UNBEGUN || request->streamed || request->parts;
+    bool begun = head->lost != RP_LOST_UNBEGUN || request->streamed || request->parts;
     const char *what = begun ? "the worker gave it up" : "its worker could not begin it";
     const char *text = head->text_size ? rp_actions_format (
                          self->actions, "%s: %.*s", what, (int) head->text_size, head->text)
@@ -292,7 +293,7 @@ static void s_give_up (rp_dispatch_t *self, rp_request_t *request, const rp_head
         rp_conversation_end (self, conversation, RP_CONVERSATION_LOST,
           "the worker lost the conversation; begin it anew");
     }
-    if (head->value == RP_LOST_UNBEGUN)
+    if (head->lost == RP_LOST_UNBEGUN)
         s_close_window (self, request->worker);
     if (!begun)
         rp_request_unbegun (self, request, text);
@@ -393,12 +394,12 @@ static void s_end (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *
 
 static void s_credit (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t *event)
 {
-    if (event->head->value > RP_WINDOW_MAX) {
+    if (event->head->window > RP_WINDOW_MAX) {
         rp_session_close_invalid (self, worker, "a window over 4096");
         return;
     }
-    worker->window = event->head->value;
-    worker->work_us = event->head->time;
+    worker->window = event->head->window;
+    worker->work_us = event->head->takes_us;
     rp_record_session (self, RP_RECORD_WINDOW, worker);
     rp_request_refill (self, worker);
     rp_service_touch (self, worker->service);
@@ -407,8 +408,8 @@ static void s_credit (rp_dispatch_t *self, rp_session_t *worker, const rp_event_
 /*  Having been heard is all, but for one that says when it speaks next.  */
 static void s_heartbeat (rp_dispatch_t *self, rp_session_t *session, const rp_event_t *event)
 {
-    if (event->head->time > 0)
-        rp_session_slow_down (self, session, event->head->time);
+    if (event->head->interval_ms > 0)
+        rp_session_slow_down (self, session, event->head->interval_ms);
 }
 
 static void s_drain (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t *event)
@@ -484,7 +485,7 @@ void rp_ingress_message (rp_dispatch_t *self, const rp_event_t *event)
     if (command == RP_COMMAND_HEARTBEAT && session->traits & RP_TRAIT_LEARN)
         rp_session_beat (self, session);
     session->heard = self->now;
-    if (session->slow && (command != RP_COMMAND_HEARTBEAT || event->head->time == 0))
+    if (session->slow && (command != RP_COMMAND_HEARTBEAT || event->head->interval_ms == 0))
         rp_session_wake (self, session);
     s_handler_fn *handler = command < RP_COMMAND_COUNT ? s_handlers[command][session->role] : NULL;
     bool has_body = command == RP_COMMAND_REQUEST || command == RP_COMMAND_REPLY;

@@ -95,7 +95,7 @@ rp_request_t *rp_request_accept (
     if (!request)
         return NULL;
     rp_heap_node_init (&request->due);
-    int64_t deadline = self->now + (int64_t) event->head->time * 1000;
+    int64_t deadline = self->now + (int64_t) event->head->deadline_ms * 1000;
     if (!rp_heap_push (&self->due, &request->due, (uint64_t) deadline)) {
         rp_pool_give (&self->requests, request);
         return NULL;
@@ -111,11 +111,11 @@ rp_request_t *rp_request_accept (
     request->payload = event->payload;
     request->client_id = head->id;
     request->accepted = self->now;
-    request->time = head->time;
+    request->time = head->deadline_ms;
     request->bytes = (uint32_t) rp_request_weight (event);
     request->flags = head->flags;
     request->attempts = head->attempts & 15u;
-    request->wait = head->value;
+    request->wait = head->wait_ms;
     rp_list_append (&client->requests, &request->client_node);
     client->open++;
     service->requests++;
@@ -170,8 +170,8 @@ static inline void s_send_reply (
     action->head.id = request->client_id;
     action->head.conversation = 0;
     action->head.attempt = request->attempt;
-    action->head.time = s_us ((running ? request->dispatched : self->now) - request->accepted);
-    action->head.value = running ? s_us (self->now - request->dispatched) : 0;
+    action->head.queue_us = s_us ((running ? request->dispatched : self->now) - request->accepted);
+    action->head.work_us = running ? s_us (self->now - request->dispatched) : 0;
     client->said = self->now;
 }
 
@@ -318,7 +318,7 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t 
       .flags = request->flags,
       .id = action->token.v,
       .conversation = request->conversation ? rp_pool_handle (&request->conversation->pooled) : 0,
-      .time = left < 1 ? 1 : (uint32_t) left,
+      .deadline_ms = left < 1 ? 1 : (uint32_t) left,
       .attempt = request->attempt,
       .attempts = request->attempts,
       .name = service->name,

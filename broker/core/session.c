@@ -131,7 +131,7 @@ static rp_session_t *s_admit (rp_dispatch_t *self, const rp_event_t *event, rp_r
     }
     session->role = role;
     session->traits = event->traits;
-    session->agreed = s_agree (self, event->head->time);
+    session->agreed = s_agree (self, event->head->interval_ms);
     s_set_interval (session, session->agreed);
     for (unsigned index = 0; index < RP_SESSION_GAPS; index++)
         session->gaps[index] = (uint32_t) session->interval;
@@ -149,20 +149,22 @@ static rp_session_t *s_admit (rp_dispatch_t *self, const rp_event_t *event, rp_r
     return session;
 }
 
-static void s_welcome (
-  rp_dispatch_t *self, rp_session_t *session, const rp_head_t *hello, uint32_t value)
+static void s_welcome (rp_dispatch_t *self, rp_session_t *session, const rp_head_t *hello)
 {
+    rp_head_t welcome = {.command = RP_COMMAND_WELCOME,
+      .flags = hello->flags & RP_FLAG_BUNDLES,
+      .interval_ms = session->agreed,
+      .key = self->instance,
+      .key_size = (uint8_t) strlen (self->instance),
+      .headers = self->welcome,
+      .headers_size = (uint16_t) self->welcome_size};
+    if (session->role == RP_ROLE_WORKER)
+        welcome.window = session->window;
+    else
+        welcome.max_open = (uint32_t) self->limits.client_open;
     rp_record_session (self, RP_RECORD_JOIN, session);
     rp_actions_add (self->actions, RP_ACTION_ADMIT, rp_session_id (session));
-    rp_session_tell (self, session,
-      &(rp_head_t){.command = RP_COMMAND_WELCOME,
-        .flags = hello->flags & RP_FLAG_BUNDLES,
-        .time = session->agreed,
-        .value = value,
-        .key = self->instance,
-        .key_size = (uint8_t) strlen (self->instance),
-        .headers = self->welcome,
-        .headers_size = (uint16_t) self->welcome_size});
+    rp_session_tell (self, session, &welcome);
 }
 
 static void s_hello_client (rp_dispatch_t *self, const rp_event_t *event)
@@ -177,7 +179,7 @@ static void s_hello_client (rp_dispatch_t *self, const rp_event_t *event)
     }
     self->clients++;
     self->stats.clients_joined++;
-    s_welcome (self, session, hello, (uint32_t) self->limits.client_open);
+    s_welcome (self, session, hello);
     rp_actions_log (self->actions, RP_LEVEL_DEBUG, RP_TOPIC_CLIENT, rp_session_id (session),
       rp_actions_format (self->actions, "client %s joined", session->name));
 }
@@ -190,7 +192,7 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_event_t *event)
           "names beginning with riposte. and mmi. belong to the broker; choose another");
         return;
     }
-    if (hello->value > RP_WINDOW_MAX) {
+    if (hello->window > RP_WINDOW_MAX) {
         s_refuse (self, hello, RP_INVALID, "a window over 4096; ask for fewer requests at once");
         return;
     }
@@ -205,7 +207,7 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_event_t *event)
           "too many workers or services (limits max_workers, max_services); try again later");
         return;
     }
-    session->window = hello->value;
+    session->window = hello->window;
     session->attempt_limit = event->attempt_limit;
     session->unproven = event->traits == 0 && event->attempt_limit == 0; // others cannot give back
     if (!rp_service_join (self, service, session)) {
@@ -216,7 +218,7 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_event_t *event)
     }
     self->workers++;
     self->stats.workers_joined++;
-    s_welcome (self, session, hello, session->window);
+    s_welcome (self, session, hello);
     rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_WORKER, rp_session_id (session),
       rp_actions_format (self->actions, "worker %s joined \"%s\" with a window of %u",
         session->name, service->name, session->window));

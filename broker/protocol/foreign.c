@@ -80,13 +80,13 @@ void rp_foreign_hello (
 {
     const char *kind = rp_dialect_name (foreign->dialect);
     *head = (rp_head_t){.command = RP_COMMAND_HELLO,
-      .time = (uint32_t) self->limits->foreign_heartbeat,
+      .interval_ms = (uint32_t) self->limits->foreign_heartbeat,
       .key = kind,
       .key_size = (uint8_t) strlen (kind)};
     if (!foreign->worker)
         return;
     head->flags = RP_FLAG_WORKER;
-    head->value = (uint32_t) self->limits->foreign_window;
+    head->window = (uint32_t) self->limits->foreign_window;
     head->name = foreign->name;
     head->name_size = foreign->name_size;
 }
@@ -119,7 +119,7 @@ static bool s_fill_head (rp_foreign_t *self,
           foreign->envelope, foreign->name, foreign->name_size);
         head->name = foreign->name;
         head->name_size = foreign->name_size;
-        head->time = head->value = (uint32_t) self->limits->foreign_deadline;
+        head->deadline_ms = head->wait_ms = (uint32_t) self->limits->foreign_deadline;
         head->attempts = (uint8_t) self->limits->foreign_attempts;
         return head->id != 0;
     }

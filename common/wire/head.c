@@ -108,14 +108,14 @@ static rp_wire_error_t s_check_command (const rp_head_t *head)
                 return RP_WIRE_ERROR_NAME;
             if (head->key_size > RP_PEER_NAME_MAX || !s_text_is_clean (head->key, head->key_size))
                 return RP_WIRE_ERROR_NAME;
-            if (!worker && head->value != 0)
+            if (!worker && head->window != 0)
                 return RP_WIRE_ERROR_FIELD;
             return RP_WIRE_ERROR_NONE;
         case RP_COMMAND_REQUEST:
             if (!rp_name_is_valid (head->name, head->name_size))
                 return RP_WIRE_ERROR_NAME;
             if (head->id == 0 || head->attempts == 0 || head->attempts > RP_ATTEMPTS_MAX
-                || head->time > RP_DEADLINE_MAX_MS || head->value > RP_DEADLINE_MAX_MS
+                || head->deadline_ms > RP_DEADLINE_MAX_MS || head->wait_ms > RP_DEADLINE_MAX_MS
                 || (head->conversation == 0 && head->flags & RP_FLAG_OPEN))
                 return RP_WIRE_ERROR_FIELD;
             return RP_WIRE_ERROR_NONE;
@@ -132,7 +132,8 @@ static rp_wire_error_t s_check_command (const rp_head_t *head)
         case RP_COMMAND_CANCEL:
             return head->id == 0 ? RP_WIRE_ERROR_FIELD : RP_WIRE_ERROR_NONE;
         case RP_COMMAND_HEARTBEAT:
-            return head->time > RP_HEARTBEAT_MAX_MS ? RP_WIRE_ERROR_FIELD : RP_WIRE_ERROR_NONE;
+            return head->interval_ms > RP_HEARTBEAT_MAX_MS ? RP_WIRE_ERROR_FIELD
+                                                           : RP_WIRE_ERROR_NONE;
         case RP_COMMAND_END:
             return head->conversation == 0 ? RP_WIRE_ERROR_FIELD : RP_WIRE_ERROR_NONE;
         default:

@@ -62,7 +62,7 @@ typedef enum {
 #define RP_FLAG_BUNDLES                                                                            \
     0x0040u /* HELLO, WELCOME: the sender reads bundles (common/wire/bundle.h) */
 
-/*  The value of a worker's REPLY with WORKER_LOST: the request never began there.  */
+/*  What lost says in a worker's REPLY with WORKER_LOST: the request never began there.  */
 #define RP_LOST_UNBEGUN 1u
 
 /*  A decoded head. The pointers point into the bytes it was decoded from (or, to encode, at the
@@ -78,11 +78,24 @@ typedef struct {
     uint16_t flags;
     uint16_t text_size;
     uint16_t headers_size;
-    uint32_t time; /* REQUEST: ms left. HELLO, WELCOME: heartbeat ms. REPLY to a client: queue µs */
-    uint32_t value; /* REQUEST: ms to wait for a worker. HELLO, CREDIT: window. WELCOME: requests
-                       open at once. REPLY to a client: work µs                                   */
-    uint32_t code;  /* REPLY: the application's number                                            */
-    uint64_t id;    /* REQUEST, REPLY, CANCEL: the request                                        */
+    union {
+        uint32_t time;        /* the field itself, for the codec; everyone else says which it is  */
+        uint32_t interval_ms; /* HELLO, WELCOME: between heartbeats. HEARTBEAT: until the next, or
+                                 0: as agreed                                                     */
+        uint32_t deadline_ms; /* REQUEST: left until its deadline                                 */
+        uint32_t queue_us;    /* REPLY to a client: until it was given to a worker                */
+        uint32_t takes_us;    /* CREDIT: one request, in the worker                               */
+    };
+    union {
+        uint32_t value;    /* the field itself, likewise                                          */
+        uint32_t window;   /* HELLO and CREDIT of a worker, WELCOME to it                         */
+        uint32_t max_open; /* WELCOME to a client: requests it may have open at once              */
+        uint32_t wait_ms;  /* REQUEST: for a worker to appear                                     */
+        uint32_t work_us;  /* REPLY to a client: since it was given to the worker                 */
+        uint32_t lost;     /* REPLY of a worker with WORKER_LOST: RP_LOST_UNBEGUN, or 0           */
+    };
+    uint32_t code; /* REPLY: the application's number                                            */
+    uint64_t id;   /* REQUEST, REPLY, CANCEL: the request                                        */
     uint64_t conversation; /* REQUEST, END: 0 is none                                             */
     const char *name;
     const char *key;

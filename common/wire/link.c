@@ -302,12 +302,12 @@ void rp_link_connected (rp_link_t *self, int64_t now)
 bool rp_link_welcomed (rp_link_t *self, const rp_head_t *welcome, int64_t now)
 {
     if (self->state != RP_LINK_GREETING || welcome->command != RP_COMMAND_WELCOME
-        || welcome->time < RP_HEARTBEAT_MIN_MS || welcome->time > RP_HEARTBEAT_MAX_MS)
+        || welcome->interval_ms < RP_HEARTBEAT_MIN_MS || welcome->interval_ms > RP_HEARTBEAT_MAX_MS)
         return false;
     rp_link_set_state (self, RP_LINK_UP);
     self->slow = self->prompted = false;
     self->woke = now;
-    self->interval = (int64_t) welcome->time * S_US_PER_MS;
+    self->interval = (int64_t) welcome->interval_ms * S_US_PER_MS;
     self->failures = 0;
     self->tried = 0;
     self->since = now;

@@ -47,8 +47,8 @@ static void a_call_carries_what_was_set (void **state)
     puppet_expect (pair.broker, RP_COMMAND_REQUEST);
     const rp_head_t *head = &pair.broker->head;
     assert_memory_equal (head->name, "upper", head->name_size);
-    assert_in_range (head->time, 1, 7000);
-    assert_int_equal (head->value, 1500);
+    assert_in_range (head->deadline_ms, 1, 7000);
+    assert_int_equal (head->wait_ms, 1500);
     assert_int_equal (head->attempts, 3);
     assert_int_equal (head->flags, RP_FLAG_INLINE | RP_FLAG_TRACE);
     assert_int_equal (head->conversation, 0);

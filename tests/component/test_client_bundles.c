@@ -264,8 +264,10 @@ static void welcome_may_come_in_a_bundle (void **state)
     static bundle_t bundle;
     bundle.size = 0;
     bundle_add_message (&bundle,
-      (rp_head_t){
-        .command = RP_COMMAND_WELCOME, .flags = RP_FLAG_BUNDLES, .time = 60000, .value = 10},
+      (rp_head_t){.command = RP_COMMAND_WELCOME,
+        .flags = RP_FLAG_BUNDLES,
+        .interval_ms = 60000,
+        .max_open = 10},
       NULL);
     bundle_add_message (&bundle, (rp_head_t){.command = RP_COMMAND_HEARTBEAT}, NULL);
     puppet_send_bundle (pair.broker, &bundle);

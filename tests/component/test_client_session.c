@@ -167,7 +167,7 @@ static void heartbeats_go_on_while_the_application_does_something_else (void **s
     pair_begin (&pair);
     pair_submit (pair.client, "hello");
     puppet_expect (pair.broker, RP_COMMAND_HELLO);
-    rp_head_t welcome = {.command = RP_COMMAND_WELCOME, .time = 300, .value = 10};
+    rp_head_t welcome = {.command = RP_COMMAND_WELCOME, .interval_ms = 300, .max_open = 10};
     puppet_send (pair.broker, welcome, NULL, 0);
     puppet_expect (pair.broker, RP_COMMAND_REQUEST);
     int heartbeats = 0;
@@ -200,7 +200,7 @@ static void what_makes_no_sense_is_ignored (void **state)
         puppet_send_frame (pair.broker, garbage, sizeof garbage, frame == 0, frame < 99);
     rp_head_t foreign = {.command = RP_COMMAND_REPLY, .id = id + 1};
     puppet_send (pair.broker, foreign, "not asked for", 13);
-    rp_head_t wrong = {.command = RP_COMMAND_CREDIT, .value = 7};
+    rp_head_t wrong = {.command = RP_COMMAND_CREDIT, .window = 7};
     puppet_send (pair.broker, wrong, NULL, 0);
     puppet_reply (pair.broker, RP_OK, "fine");
     pair_collect_status (pair.client, RP_OK);

@@ -25,7 +25,7 @@ static rp_message_t *s_came (rp_head_t *head, const char *body, bool inlined)
     rp_head_t said = {.command = RP_COMMAND_REQUEST,
       .flags = (uint16_t) (RP_FLAG_TRACE | (body && inlined ? RP_FLAG_INLINE : 0)),
       .id = 5,
-      .time = 1000,
+      .deadline_ms = 1000,
       .attempts = 2,
       .name = "upper",
       .name_size = 5,
@@ -55,7 +55,7 @@ static rp_message_t *s_came (rp_head_t *head, const char *body, bool inlined)
 static const rp_head_t s_delivery = {.command = RP_COMMAND_REQUEST,
   .flags = RP_FLAG_TRACE,
   .id = 77,
-  .time = 900,
+  .deadline_ms = 900,
   .attempt = 1,
   .attempts = 2,
   .name = "upper",
@@ -71,7 +71,7 @@ static void s_assert_delivery (rp_message_t *message, const char *body)
     assert_int_equal (
       rp_wire_decode (&head, rp_message_data (message), message->bytes), RP_WIRE_ERROR_NONE);
     assert_int_equal (head.id, 77);
-    assert_int_equal (head.time, 900);
+    assert_int_equal (head.deadline_ms, 900);
     assert_int_equal (head.attempt, 1);
     assert_int_equal (head.attempts, 2);
     assert_int_equal (head.flags, RP_FLAG_TRACE | (body ? RP_FLAG_INLINE : 0));

@@ -52,7 +52,7 @@ static void s_request (test_peer_t *client, uint64_t id, size_t size)
     s_send (client,
       &(rp_head_t){.command = RP_COMMAND_REQUEST,
         .id = id,
-        .time = 10000,
+        .deadline_ms = 10000,
         .attempts = 3,
         .name = "upper",
         .name_size = 5},

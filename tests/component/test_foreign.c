@@ -145,7 +145,7 @@ static uint64_t s_take (rp_foreign_session_t *session, const char *text, const c
     if (head.command == RP_COMMAND_REQUEST) {
         assert_int_equal (head.name_size, 4);
         assert_memory_equal (head.name, "echo", 4);
-        assert_int_equal (head.time, s_limits.foreign_deadline);
+        assert_int_equal (head.deadline_ms, s_limits.foreign_deadline);
         assert_int_equal (head.attempts, s_limits.foreign_attempts);
     }
     s_expect_frames (message, 1, body);
@@ -257,7 +257,7 @@ static void s_each_worker_gets_requests_and_replies_in_its_words (void **state)
             rp_foreign_session_t *session = s_begin (workers[index].dialect, true);
             rp_head_t head = {.command = RP_COMMAND_REQUEST,
               .id = S_TOKEN,
-              .time = 1000,
+              .deadline_ms = 1000,
               .attempts = 1,
               .attempt = 1,
               .name = "echo",
@@ -266,7 +266,7 @@ static void s_each_worker_gets_requests_and_replies_in_its_words (void **state)
             assert_int_equal (s_take (session, reply, body), S_TOKEN);
             head = (rp_head_t){.command = RP_COMMAND_HEARTBEAT};
             s_say (session, &head, NULL, workers[index].heartbeat);
-            head = (rp_head_t){.command = RP_COMMAND_WELCOME, .time = 1000, .value = 1};
+            head = (rp_head_t){.command = RP_COMMAND_WELCOME, .interval_ms = 1000, .window = 1};
             s_say (session, &head, NULL, NULL);
             rp_foreign_end (&s_foreign, &session);
         }
@@ -299,7 +299,7 @@ static void s_a_native_reply_without_body_has_an_empty_frame (void **state)
     rp_foreign_session_t *worker = s_begin (RP_DIALECT_MDP02, true);
     head = (rp_head_t){.command = RP_COMMAND_REQUEST,
       .id = S_TOKEN,
-      .time = 1,
+      .deadline_ms = 1,
       .attempts = 1,
       .attempt = 1,
       .name = "echo",
@@ -412,8 +412,8 @@ static void s_the_hello_of_a_foreign_says_what_its_protocol_leaves_open (void **
       .dialect = RP_DIALECT_MDP01, .worker = true, .name = "echo", .name_size = 4};
     rp_foreign_hello (&s_foreign, &foreign, &head);
     assert_int_equal (head.flags, RP_FLAG_WORKER);
-    assert_int_equal (head.value, s_limits.foreign_window);
-    assert_int_equal (head.time, s_limits.foreign_heartbeat);
+    assert_int_equal (head.window, s_limits.foreign_window);
+    assert_int_equal (head.interval_ms, s_limits.foreign_heartbeat);
     assert_int_equal (head.name_size, 4);
     assert_int_equal (head.key_size, strlen ("MDP 0.1"));
     foreign = (rp_foreign_message_t){.dialect = RP_DIALECT_MDP02};

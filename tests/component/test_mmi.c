@@ -154,7 +154,7 @@ static void s_the_name_may_be_in_a_frame_of_its_own (void **state)
     char head[RP_WIRE_HEAD_MAX];
     size_t size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
                                     .id = 1,
-                                    .time = 1000,
+                                    .deadline_ms = 1000,
                                     .attempts = 1,
                                     .name = "mmi.workers",
                                     .name_size = 11},
@@ -167,7 +167,7 @@ static void s_the_name_may_be_in_a_frame_of_its_own (void **state)
     assert_memory_equal (client->body, "1", 1);
     size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
                              .id = 2,
-                             .time = 1000,
+                             .deadline_ms = 1000,
                              .attempts = 1,
                              .name = "mmi.workers",
                              .name_size = 11},

@@ -86,7 +86,7 @@ static rp_payload_t *s_request (void)
 {
     rp_head_t head = {.command = RP_COMMAND_REQUEST,
       .id = 1,
-      .time = 1,
+      .deadline_ms = 1,
       .attempts = 2,
       .name = "upper",
       .name_size = 5};

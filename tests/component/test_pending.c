@@ -95,7 +95,7 @@ static void s_whose_session_ended_has_to_greet_again_or_is_cut (void **state)
 {
     (void) state;
     s_expect (RP_CHANNEL_CONNECTED);
-    rp_head_t hello = {.command = RP_COMMAND_HELLO, .time = 60000};
+    rp_head_t hello = {.command = RP_COMMAND_HELLO, .interval_ms = 60000};
     assert_int_equal (rp_channel_send_head (s_channel, &hello), 0);
     assert_int_equal (rp_channel_send_head (s_channel, &hello), 0); // a second one ends the session
     s_expect (RP_CHANNEL_FAILED);

@@ -54,8 +54,8 @@ static void s_welcome_says_what_was_agreed (void **state)
 {
     (void) state;
     test_peer_t *client = test_client_new (s_endpoint);
-    assert_int_equal (client->head.time, TEST_PEER_INTERVAL_MS);
-    assert_int_equal (client->head.value, test_broker_limits ().client_open);
+    assert_int_equal (client->head.interval_ms, TEST_PEER_INTERVAL_MS);
+    assert_int_equal (client->head.max_open, test_broker_limits ().client_open);
     assert_int_equal (client->head.key_size, 16);
     rp_header_t header;
     assert_true (
@@ -94,7 +94,7 @@ static void s_a_peer_that_chose_its_routing_id_is_served (void **state)
     zmq_disconnect (peer->socket, "tcp://127.0.0.1:1");
     zmq_setsockopt (peer->socket, ZMQ_ROUTING_ID, routing_id, sizeof routing_id);
     assert_int_equal (zmq_connect (peer->socket, s_endpoint), 0);
-    test_peer_send (peer, &(rp_head_t){.command = RP_COMMAND_HELLO, .time = 1000}, NULL, 0);
+    test_peer_send (peer, &(rp_head_t){.command = RP_COMMAND_HELLO, .interval_ms = 1000}, NULL, 0);
     test_peer_expect (peer, RP_COMMAND_WELCOME);
     assert_int_equal (test_client_count (peer, NULL, "clients"), 1);
     test_peer_destroy (&peer);
@@ -111,7 +111,7 @@ static void s_a_request_goes_to_a_worker_and_its_reply_comes_back (void **state)
     const rp_head_t *request = test_peer_expect (worker, RP_COMMAND_REQUEST);
     assert_int_equal (request->name_size, 5);
     assert_int_equal (request->attempt, 1);
-    assert_in_range (request->time, 1, 10000);
+    assert_in_range (request->deadline_ms, 1, 10000);
     s_assert_body (worker, "hello");
     test_worker_reply (worker, request->id, "HELLO");
     const rp_head_t *reply = test_peer_expect_reply (client, 7, RP_OK);
@@ -133,7 +133,7 @@ static void s_frames_of_a_body_pass_as_they_are (void **state)
     char head[RP_WIRE_HEAD_MAX];
     size_t size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
                                     .id = 1,
-                                    .time = 10000,
+                                    .deadline_ms = 10000,
                                     .attempts = 2, // so that the broker keeps it and sends a share
                                     .name = "upper",
                                     .name_size = 5},
@@ -223,7 +223,7 @@ static void s_a_body_over_the_limit_is_refused_and_the_session_goes_on (void **s
     char head[RP_WIRE_HEAD_MAX];
     size_t size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
                                     .id = 2,
-                                    .time = 1000,
+                                    .deadline_ms = 1000,
                                     .attempts = 1,
                                     .name = "upper",
                                     .name_size = 5},
@@ -296,7 +296,7 @@ static void s_send_bad (test_peer_t *peer, const s_bad_t *bad)
     char frame[200];
     size_t size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
                                     .id = 1,
-                                    .time = 1000,
+                                    .deadline_ms = 1000,
                                     .attempts = 1,
                                     .name = "upper",
                                     .name_size = 5,
@@ -335,7 +335,8 @@ static void s_bad_heads_of_pending_are_answered_or_dropped_and_counted (void **s
             test_peer_expect_bye (pending, RP_INVALID);
         test_client_await_count (observer, "bad", s_bads[index].error, before + 1);
         // Dropped means that nothing came before this.
-        test_peer_send (pending, &(rp_head_t){.command = RP_COMMAND_HELLO, .time = 1000}, NULL, 0);
+        test_peer_send (
+          pending, &(rp_head_t){.command = RP_COMMAND_HELLO, .interval_ms = 1000}, NULL, 0);
         test_peer_expect (pending, RP_COMMAND_WELCOME);
         test_peer_destroy (&pending);
     }
@@ -347,7 +348,7 @@ static void s_send_many_frames (test_peer_t *peer, unsigned count)
     char head[RP_WIRE_HEAD_MAX];
     size_t size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
                                     .id = 1,
-                                    .time = 1000,
+                                    .deadline_ms = 1000,
                                     .attempts = 1,
                                     .name = "upper",
                                     .name_size = 5},
@@ -479,7 +480,7 @@ static void s_a_silent_peer_is_lost_after_three_intervals (void **state)
     test_peer_t *observer = test_client_new (s_endpoint);
     test_peer_t *silent = test_peer_new (s_endpoint);
     int64_t joined = test_now_ms ();
-    test_peer_send (silent, &(rp_head_t){.command = RP_COMMAND_HELLO, .time = 100}, NULL, 0);
+    test_peer_send (silent, &(rp_head_t){.command = RP_COMMAND_HELLO, .interval_ms = 100}, NULL, 0);
     test_peer_expect (silent, RP_COMMAND_WELCOME);
     test_peer_expect (silent, RP_COMMAND_HEARTBEAT);
     test_client_await_count (observer, NULL, "clients", 1);
@@ -502,7 +503,7 @@ static void s_a_peer_that_does_not_read_is_cut_and_the_others_go_on (void **stat
     int few = 1;
     zmq_setsockopt (deaf->socket, ZMQ_RCVHWM, &few, sizeof few);
     assert_int_equal (zmq_connect (deaf->socket, test_broker_endpoint (broker)), 0);
-    test_peer_send (deaf, &(rp_head_t){.command = RP_COMMAND_HELLO, .time = 30000}, NULL, 0);
+    test_peer_send (deaf, &(rp_head_t){.command = RP_COMMAND_HELLO, .interval_ms = 30000}, NULL, 0);
     char *body = malloc (BODY + 1);
     assert_non_null (body);
     memset (body, 'p', BODY);
@@ -514,7 +515,7 @@ static void s_a_peer_that_does_not_read_is_cut_and_the_others_go_on (void **stat
         size_t size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
                                         .flags = RP_FLAG_INLINE,
                                         .id = id,
-                                        .time = 10000,
+                                        .deadline_ms = 10000,
                                         .attempts = 1,
                                         .name = "riposte.ping",
                                         .name_size = 12},
@@ -646,7 +647,7 @@ static void s_a_drain_finishes_what_runs_refuses_what_comes_and_ends (void **sta
     test_client_request (client, 3, "upper", "new");
     test_peer_expect_reply (client, 3, RP_DRAINING);
     test_peer_t *late = test_peer_new (test_broker_endpoint (broker));
-    test_peer_send (late, &(rp_head_t){.command = RP_COMMAND_HELLO, .time = 1000}, NULL, 0);
+    test_peer_send (late, &(rp_head_t){.command = RP_COMMAND_HELLO, .interval_ms = 1000}, NULL, 0);
     test_peer_expect_bye (late, RP_DRAINING);
 
     uint64_t token = worker->head.id;
@@ -790,7 +791,7 @@ static void s_ping_returns_every_frame_of_the_body (void **state)
     char head[RP_WIRE_HEAD_MAX];
     size_t size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
                                     .id = 2,
-                                    .time = 1000,
+                                    .deadline_ms = 1000,
                                     .attempts = 1,
                                     .name = "riposte.ping",
                                     .name_size = 12},

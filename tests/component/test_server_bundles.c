@@ -41,7 +41,7 @@ static rp_head_t s_request (uint64_t id)
 {
     return (rp_head_t){.command = RP_COMMAND_REQUEST,
       .id = id,
-      .time = 10000,
+      .deadline_ms = 10000,
       .attempts = 1,
       .name = "upper",
       .name_size = 5};
@@ -172,7 +172,7 @@ static void s_a_request_that_waits_outlives_its_bundle (void **state)
     test_peer_t *client = test_client_new_with_bundles (s_endpoint);
     for (uint64_t id = 1; id <= COUNT; id++) {
         rp_head_t head = s_request (id);
-        head.value = 10000;
+        head.wait_ms = 10000;
         bundle_add_message (&s_bundle, head, "body");
     }
     s_send (client);

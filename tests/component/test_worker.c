@@ -91,7 +91,7 @@ static void a_task_shows_what_the_client_sent (void **state)
       &(rp_head_t){
         .command = RP_COMMAND_REQUEST,
         .id = 77,
-        .time = 5000,
+        .deadline_ms = 5000,
         .attempt = 2,
         .attempts = 3,
         .conversation = 9,
@@ -133,7 +133,7 @@ static void bodies_of_any_shape_arrive_whole (void **state)
     rp_head_t head = {
       .command = RP_COMMAND_REQUEST,
       .id = 1,
-      .time = 5000,
+      .deadline_ms = 5000,
       .attempt = 1,
       .attempts = 1,
       .name = "upper",
@@ -177,7 +177,7 @@ static void an_inline_body_and_further_frames_are_joined (void **state)
       .command = RP_COMMAND_REQUEST,
       .flags = RP_FLAG_INLINE,
       .id = 1,
-      .time = 5000,
+      .deadline_ms = 5000,
       .attempt = 1,
       .attempts = 1,
       .name = "upper",
@@ -236,7 +236,7 @@ static void a_large_body_that_is_the_request_s_own_is_not_copied (void **state)
         fake_broker_send_frames (broker,
           &(rp_head_t){.command = RP_COMMAND_REQUEST,
             .id = 1 + less,
-            .time = 10000,
+            .deadline_ms = 10000,
             .attempt = 1,
             .attempts = 1,
             .name = "upper",
@@ -300,7 +300,7 @@ static void a_reply_carries_headers_and_flags (void **state)
         .command = RP_COMMAND_REQUEST,
         .flags = RP_FLAG_TRACE,
         .id = 1,
-        .time = 5000,
+        .deadline_ms = 5000,
         .attempt = 1,
         .attempts = 1,
         .conversation = 4,
@@ -510,7 +510,8 @@ static void rubbish_is_ignored (void **state)
           zmq_send (broker->socket, broker->peer.id, broker->peer.size, ZMQ_SNDMORE) >= 0);
         assert_true (zmq_send (broker->socket, rubbish[index], strlen (rubbish[index]), 0) >= 0);
     }
-    fake_broker_send (broker, &(rp_head_t){.command = RP_COMMAND_WELCOME, .time = 1}, NULL, 0);
+    fake_broker_send (
+      broker, &(rp_head_t){.command = RP_COMMAND_WELCOME, .interval_ms = 1}, NULL, 0);
     fake_broker_cancel (broker, 99);
     fake_broker_end (broker, 99);
     fake_broker_request (broker, 1, "go");

@@ -273,8 +273,8 @@ static void s_welcome (s_world_t *self)
     if (body < 5)
         (void) rp_headers_append (headers, &size, sizeof headers, "max-body", bodies[body]);
     s_hear (self, (rp_head_t){.command = RP_COMMAND_WELCOME,
-                    .time = times[s_draw (self, 8)],
-                    .value = s_draw (self, 8),
+                    .interval_ms = times[s_draw (self, 8)],
+                    .max_open = s_draw (self, 8),
                     .headers = headers,
                     .headers_size = (uint16_t) size});
 }
@@ -385,7 +385,7 @@ static void s_meet (s_world_t *self)
         s_connect (self);
         s_obey (self);
     }
-    s_hear (self, (rp_head_t){.command = RP_COMMAND_WELCOME, .time = 500, .value = 4});
+    s_hear (self, (rp_head_t){.command = RP_COMMAND_WELCOME, .interval_ms = 500, .max_open = 4});
 }
 
 static void s_event (s_world_t *self)

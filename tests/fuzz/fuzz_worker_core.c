@@ -189,7 +189,7 @@ static void s_request (s_world_t *self, uint32_t session)
     rp_head_t head = {
       .command = RP_COMMAND_REQUEST,
       .id = 1 + s_draw (self, 40),
-      .time = times[s_draw (self, 8)],
+      .deadline_ms = times[s_draw (self, 8)],
       .conversation = s_draw (self, 2) ? s_draw (self, 4) : 0,
     };
     const char *why_not = s_draw (self, 16) == 15 ? "not this one" : NULL;
@@ -206,7 +206,7 @@ static void s_request (s_world_t *self, uint32_t session)
     item->life = self->life[session];
     item->wire = head.conversation;
     item->local = 0;
-    item->deadline = self->now + (int64_t) head.time * S_MS;
+    item->deadline = self->now + (int64_t) head.deadline_ms * S_MS;
     item->cancelled = false;
 }
 
@@ -244,8 +244,9 @@ static void s_small (s_world_t *self, uint32_t session)
 static void s_welcome (s_world_t *self, uint32_t session)
 {
     static const uint32_t times[] = {500, 500, 500, 50, 60000, 0, 49, UINT32_MAX};
-    rp_head_t head = {
-      .command = RP_COMMAND_WELCOME, .time = times[s_draw (self, 8)], .value = s_draw (self, 10)};
+    rp_head_t head = {.command = RP_COMMAND_WELCOME,
+      .interval_ms = times[s_draw (self, 8)],
+      .window = s_draw (self, 10)};
     rp_worker_core_message (&self->core, session, &head, self->now, S_RANDOM);
 }
 
@@ -328,7 +329,7 @@ static void s_meet (s_world_t *self, uint32_t session)
         s_connect (self, session);
         s_obey (self);
     }
-    rp_head_t head = {.command = RP_COMMAND_WELCOME, .time = 500, .value = 4};
+    rp_head_t head = {.command = RP_COMMAND_WELCOME, .interval_ms = 500, .window = 4};
     rp_worker_core_message (&self->core, session, &head, self->now, S_RANDOM);
 }
 

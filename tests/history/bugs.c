@@ -107,7 +107,7 @@ static bool s_take_request (world_t *self, rp_head_t *head)
             self->bites++;
             break;
         case S_AFTER_DEADLINE:
-            head->time += 2500;
+            head->deadline_ms += 2500;
             self->bites++;
             break;
         case S_FORGET_TALK:

@@ -236,7 +236,7 @@ static void s_post_request (world_t *self, unsigned number)
       .flags = request->key && !client->established ? RP_FLAG_OPEN : 0,
       .id = request->id,
       .conversation = request->key,
-      .time = left > 0 ? (uint32_t) left : 1,
+      .deadline_ms = left > 0 ? (uint32_t) left : 1,
       .attempts = (uint8_t) request->attempts,
       .name = request->service,
       .name_size = 1};
@@ -436,12 +436,12 @@ static void s_join (world_t *self, const world_event_t *event)
     if (peer->dead || peer->session.v || event->number != peer->life)
         return;
     rp_head_t hello = {.command = RP_COMMAND_HELLO,
-      .time = 60000,
+      .interval_ms = 60000,
       .key = peer->name,
       .key_size = (uint8_t) strlen (peer->name)};
     if (peer->worker) {
         hello.flags = RP_FLAG_WORKER;
-        hello.value = 1 + (uint32_t) world_draw (self, 3);
+        hello.window = 1 + (uint32_t) world_draw (self, 3);
         hello.name = peer->service;
         hello.name_size = 1;
     }

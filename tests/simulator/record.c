@@ -81,7 +81,7 @@ static void s_take_request (record_t *self, const rp_event_t *event, const audit
         return; // which the broker's shell answers
     s_request (self, "client", event->session, "submit", request->sequence);
     fprintf (self->peers, "\tservice=%.*s\tdeadline=%" PRId64 "\tattempts=%u\tconv=-\tseq=0\n",
-      (int) head->name_size, head->name, s_now (self) + (int64_t) head->time * 1000,
+      (int) head->name_size, head->name, s_now (self) + (int64_t) head->deadline_ms * 1000,
       head->attempts);
 }
 
@@ -90,7 +90,7 @@ static void s_take_reply (record_t *self, const rp_event_t *event)
     record_start_t *start = s_start (self, event->head->id);
     if (!start || event->session.v == 0 || start->worker.v != event->session.v)
         return; // it never had it, and would not say so
-    bool unbegun = event->head->status == RP_WORKER_LOST && event->head->value == RP_LOST_UNBEGUN;
+    bool unbegun = event->head->status == RP_WORKER_LOST && event->head->lost == RP_LOST_UNBEGUN;
     if (unbegun && !start->told) {
         start->worker.v = 0; // nothing started there
         return;

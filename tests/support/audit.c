@@ -218,7 +218,7 @@ static void s_record_request (
     request->key = head->conversation;
     request->sequence = ++self->sequence;
     request->queued = self->turns;
-    request->deadline = self->now + (int64_t) head->time * 1000;
+    request->deadline = self->now + (int64_t) head->deadline_ms * 1000;
     request->size = size + head->headers_size;
     request->attempts = head->attempts;
     memcpy (request->service, head->name, head->name_size);
@@ -260,12 +260,12 @@ static void s_note_reply (
     if (self->answered && !answer) {
         self->answered->loser = worker->id.v;
         audit_turn_lost (self, self->answered);
-        if (head->value == RP_LOST_UNBEGUN && !delivery->begun && wanted)
+        if (head->lost == RP_LOST_UNBEGUN && !delivery->begun && wanted)
             self->answered->starts--;
     }
-    if (!answer && head->value == RP_LOST_UNBEGUN)
+    if (!answer && head->lost == RP_LOST_UNBEGUN)
         worker->window = 0;
-    if (!answer && head->value == RP_LOST_UNBEGUN)
+    if (!answer && head->lost == RP_LOST_UNBEGUN)
         worker->unproven = true;
     else if (answer && wanted)
         worker->unproven = false;
@@ -279,8 +279,8 @@ static void s_note_reply (
 static void s_note_life (audit_peer_t *peer, const rp_head_t *head, int64_t now)
 {
     peer->heard = now;
-    bool announces = head->command == RP_COMMAND_HEARTBEAT && head->time > 0;
-    int64_t announced = peer->worker ? 0 : (int64_t) head->time * 1000;
+    bool announces = head->command == RP_COMMAND_HEARTBEAT && head->interval_ms > 0;
+    int64_t announced = peer->worker ? 0 : (int64_t) head->interval_ms * 1000;
     int64_t agreed = RP_LIVENESS * peer->agreed;
     peer->patience = announces && 2 * announced > agreed ? 2 * announced : agreed;
 }
@@ -305,9 +305,9 @@ void audit_message (
     if (peer && peer->worker && head->command == RP_COMMAND_REPLY)
         s_note_reply (self, peer, head, payload);
     if (peer && peer->worker && size == 0) {
-        if (head->command == RP_COMMAND_CREDIT && head->value <= RP_WINDOW_MAX) {
-            peer->window = head->value;
-            peer->work_us = head->time;
+        if (head->command == RP_COMMAND_CREDIT && head->window <= RP_WINDOW_MAX) {
+            peer->window = head->window;
+            peer->work_us = head->takes_us;
         }
         if (head->command == RP_COMMAND_DRAIN)
             peer->draining = true;

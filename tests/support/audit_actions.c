@@ -181,7 +181,8 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
       self, strcmp (worker->service, request->service) == 0, "a request for another service");
     AUDIT_REQUIRE (self, self->now < request->deadline, "a delivery after the deadline");
     AUDIT_REQUIRE (self,
-      head->time >= 1 && head->time <= (uint64_t) (request->deadline - self->now) / 1000 + 1,
+      head->deadline_ms >= 1
+        && head->deadline_ms <= (uint64_t) (request->deadline - self->now) / 1000 + 1,
       "a wrong time left");
     AUDIT_REQUIRE (self, ++request->starts <= request->attempts, "more starts than attempts");
     AUDIT_REQUIRE (self, head->attempt == request->starts && head->attempts == request->attempts,
@@ -377,15 +378,15 @@ static void s_take_admit (audit_t *self, const rp_action_t *action)
         abort ();
     peer->id = action->session;
     peer->worker = (hello->flags & RP_FLAG_WORKER) != 0;
-    peer->window = hello->value;
+    peer->window = hello->window;
     peer->unproven = self->event->traits == 0 && self->event->attempt_limit == 0;
     peer->traits = self->event->traits;
     peer->attempt_limit = self->event->attempt_limit;
     peer->heard = self->now;
     const rp_limits_t *limits = rp_dispatch_limits (self->core);
-    uint64_t interval = hello->time < limits->heartbeat_min   ? limits->heartbeat_min
-                        : hello->time > limits->heartbeat_max ? limits->heartbeat_max
-                                                              : hello->time;
+    uint64_t interval = hello->interval_ms < limits->heartbeat_min   ? limits->heartbeat_min
+                        : hello->interval_ms > limits->heartbeat_max ? limits->heartbeat_max
+                                                                     : hello->interval_ms;
     peer->agreed = (int64_t) interval * 1000;
     peer->patience = RP_LIVENESS * peer->agreed;
     if (hello->name_size)

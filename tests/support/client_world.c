@@ -32,8 +32,8 @@ static int s_number (const client_world_t *world, const rp_exchange_t *exchange)
 
 static void s_add_head (client_world_t *world, const rp_head_t *head)
 {
-    if (head->command == RP_COMMAND_HEARTBEAT && head->time) {
-        s_add (world, "HEARTBEAT(%u)", (unsigned) head->time);
+    if (head->command == RP_COMMAND_HEARTBEAT && head->interval_ms) {
+        s_add (world, "HEARTBEAT(%u)", (unsigned) head->interval_ms);
         return;
     }
     if (head->command != RP_COMMAND_CANCEL) {
@@ -198,8 +198,8 @@ void world_welcome (client_world_t *world, uint32_t open)
                                      "1000";
     world_hear (world, (rp_head_t){
                          .command = RP_COMMAND_WELCOME,
-                         .time = 2000,
-                         .value = open,
+                         .interval_ms = 2000,
+                         .max_open = open,
                          .headers = headers,
                          .headers_size = sizeof headers - 1,
                        });

@@ -96,7 +96,7 @@ static bool s_receive (fake_broker_t *self, long wait_ms)
 static bool s_is_aside (const rp_head_t *head, rp_command_t command)
 {
     if (head->command == RP_COMMAND_CREDIT)
-        return head->value > 0;
+        return head->window > 0;
     return head->command == RP_COMMAND_HEARTBEAT && command != RP_COMMAND_HEARTBEAT;
 }
 
@@ -164,8 +164,8 @@ static void s_welcome (
       &(rp_head_t){
         .command = RP_COMMAND_WELCOME,
         .flags = flags,
-        .time = interval_ms,
-        .value = window,
+        .interval_ms = interval_ms,
+        .window = window,
         .headers = headers,
         .headers_size = (uint16_t) size,
       },
@@ -202,7 +202,7 @@ void fake_broker_request_in (
       &(rp_head_t){
         .command = RP_COMMAND_REQUEST,
         .id = token,
-        .time = 10000,
+        .deadline_ms = 10000,
         .attempt = 1,
         .attempts = 1,
         .conversation = conversation,

@@ -134,7 +134,7 @@ static test_peer_t *s_greet (const char *endpoint, rp_head_t hello)
 {
     test_peer_t *self = test_peer_new (endpoint);
     hello.command = RP_COMMAND_HELLO;
-    hello.time = TEST_PEER_INTERVAL_MS;
+    hello.interval_ms = TEST_PEER_INTERVAL_MS;
     test_peer_send (self, &hello, NULL, 0);
     test_peer_expect (self, RP_COMMAND_WELCOME);
     return self;
@@ -159,7 +159,7 @@ static test_peer_t *s_greet_worker (
                                 .key_size = 6,
                                 .name = service,
                                 .name_size = (uint8_t) strlen (service),
-                                .value = window});
+                                .window = window});
 }
 
 test_peer_t *test_worker_new (const char *endpoint, const char *service, uint32_t window)
@@ -178,7 +178,7 @@ void test_client_request (test_peer_t *self, uint64_t id, const char *service, c
     test_peer_send (self,
       &(rp_head_t){.command = RP_COMMAND_REQUEST,
         .id = id,
-        .time = 10000,
+        .deadline_ms = 10000,
         .attempts = 1,
         .name = service,
         .name_size = (uint8_t) strlen (service)},

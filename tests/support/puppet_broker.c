@@ -156,8 +156,8 @@ static void s_welcome (
     rp_head_t welcome = {
       .command = RP_COMMAND_WELCOME,
       .flags = flags,
-      .time = interval_ms,
-      .value = open,
+      .interval_ms = interval_ms,
+      .max_open = open,
       .headers = headers,
       .headers_size = (uint16_t) size,
     };
@@ -194,8 +194,8 @@ void puppet_reply (puppet_t *self, rp_status_t status, const char *body)
       .id = self->head.id,
       .status = (uint8_t) status,
       .attempt = status == RP_OK,
-      .time = 11,
-      .value = 22,
+      .queue_us = 11,
+      .work_us = 22,
     };
     puppet_send (self, reply, body, body ? strlen (body) : 0);
 }

@@ -73,11 +73,11 @@ static void s_name (rp_head_t *head, const char *name)
 static void s_hello (sequence_t *self, bool worker)
 {
     static const unsigned intervals[] = {60000, 60000, 1000, 50, 0};
-    rp_head_t head = {.command = RP_COMMAND_HELLO, .time = intervals[s_draw (self, 5)]};
+    rp_head_t head = {.command = RP_COMMAND_HELLO, .interval_ms = intervals[s_draw (self, 5)]};
     if (worker) {
         unsigned service = s_draw (self, 16);
         head.flags = RP_FLAG_WORKER;
-        head.value = s_draw (self, 64) == 63 ? 5000 : s_draw (self, 4);
+        head.window = s_draw (self, 64) == 63 ? 5000 : s_draw (self, 4);
         s_name (&head, s_services[service < 14 ? service % 3 : service - 11]);
     }
     audit_message (&self->audit, (rp_session_id_t){0}, &head, 0, s_draw (self, 64) == 63);
@@ -89,10 +89,10 @@ static void s_foreign (sequence_t *self)
     static const unsigned intervals[] = {60000, 60000, 1000, 50};
     static const uint32_t limits[] = {0, 1, 20, 700};
     bool worker = s_draw (self, 2);
-    rp_head_t head = {.command = RP_COMMAND_HELLO, .time = intervals[s_draw (self, 4)]};
+    rp_head_t head = {.command = RP_COMMAND_HELLO, .interval_ms = intervals[s_draw (self, 4)]};
     if (worker) {
         head.flags = RP_FLAG_WORKER;
-        head.value = s_draw (self, 4);
+        head.window = s_draw (self, 4);
         s_name (&head, s_services[s_draw (self, 3)]);
     }
     unsigned traits = s_draw (self, 16);
@@ -109,8 +109,8 @@ static void s_request (sequence_t *self)
       .id = 1 + s_draw (self, 250),
       .conversation = talk < 4 ? 0 : talk - 3,
       .flags = (uint16_t) (talk >= 4 && s_draw (self, 4) ? RP_FLAG_OPEN : 0),
-      .time = times[s_draw (self, 8)],
-      .value = waits[s_draw (self, 6)],
+      .deadline_ms = times[s_draw (self, 8)],
+      .wait_ms = waits[s_draw (self, 6)],
       .attempts = (uint8_t) (1 + s_draw (self, 3))};
     s_name (&head, s_services[service < 30 ? service % 3 : service - 27]);
     audit_message (
@@ -132,7 +132,7 @@ static void s_reply (sequence_t *self)
         head.id = delivery->token.v;
         sender = delivery->worker->id;
         if (head.status == RP_WORKER_LOST && kind % 4 == 0 && !delivery->begun)
-            head.value = RP_LOST_UNBEGUN;
+            head.lost = RP_LOST_UNBEGUN;
     }
     else if (kind == 13 && node) { // what another holds
         head.id = RP_CONTAINER (node, audit_delivery_t, node)->token.v;
@@ -191,8 +191,8 @@ static void s_small (sequence_t *self)
     bool worker = s_draw (self, 2);
     switch (head.command) {
         case RP_COMMAND_CREDIT:
-            head.value = s_draw (self, 64) == 63 ? 4097 : s_draw (self, 5);
-            head.time = times[s_draw (self, 8)];
+            head.window = s_draw (self, 64) == 63 ? 4097 : s_draw (self, 5);
+            head.takes_us = times[s_draw (self, 8)];
             worker = true;
             break;
         case RP_COMMAND_END:
@@ -200,7 +200,7 @@ static void s_small (sequence_t *self)
             worker = false;
             break;
         case RP_COMMAND_HEARTBEAT:
-            head.time = s_draw (self, 2) ? 0 : 1u << s_draw (self, 16);
+            head.interval_ms = s_draw (self, 2) ? 0 : 1u << s_draw (self, 16);
             break;
         default:
             break;

@@ -365,10 +365,10 @@ void request_with (const char *client, const char *name, const char *service, wi
       .flags = with.open ? RP_FLAG_OPEN : 0,
       .id = s_number (name),
       .conversation = with.conversation ? s_number (with.conversation) : 0,
-      .time = with.overdue   ? 0
-              : with.time_ms ? with.time_ms
-                             : 60000,
-      .value = with.wait_ms,
+      .deadline_ms = with.overdue   ? 0
+                     : with.time_ms ? with.time_ms
+                                    : 60000,
+      .wait_ms = with.wait_ms,
       .attempts = (uint8_t) (with.attempts ? with.attempts : 1),
       .name = service,
       .name_size = (uint8_t) strlen (service)};
@@ -415,7 +415,7 @@ void reply (const char *worker, const char *name, rp_status_t status)
 void give_back (const char *worker, const char *name)
 {
     reply_with (
-      worker, name, &(rp_head_t){.status = RP_WORKER_LOST, .value = RP_LOST_UNBEGUN}, false);
+      worker, name, &(rp_head_t){.status = RP_WORKER_LOST, .lost = RP_LOST_UNBEGUN}, false);
 }
 
 void reply_as (const char *worker, const char *other, const char *name, rp_status_t status)
@@ -442,7 +442,8 @@ void credit (const char *worker, unsigned window)
 
 void credit_time (const char *worker, unsigned window, uint32_t time)
 {
-    message (worker, &(rp_head_t){.command = RP_COMMAND_CREDIT, .time = time, .value = window}, 0);
+    message (
+      worker, &(rp_head_t){.command = RP_COMMAND_CREDIT, .takes_us = time, .window = window}, 0);
 }
 
 void heartbeat (const char *peer)
@@ -452,7 +453,7 @@ void heartbeat (const char *peer)
 
 void announce (const char *client, unsigned interval_ms)
 {
-    message (client, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT, .time = interval_ms}, 0);
+    message (client, &(rp_head_t){.command = RP_COMMAND_HEARTBEAT, .interval_ms = interval_ms}, 0);
 }
 
 void drain (const char *worker)

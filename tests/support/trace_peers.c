@@ -9,15 +9,15 @@
 
 void hello_foreign_client (const char *peer, uint8_t traits, unsigned interval_ms)
 {
-    hello_foreign (peer, &(rp_head_t){.time = interval_ms}, traits, 0);
+    hello_foreign (peer, &(rp_head_t){.interval_ms = interval_ms}, traits, 0);
 }
 
 void hello_foreign_worker (const char *peer, const char *service, foreign_t foreign)
 {
     hello_foreign (peer,
       &(rp_head_t){.flags = RP_FLAG_WORKER,
-        .time = foreign.interval_ms ? foreign.interval_ms : RP_HEARTBEAT_MAX_MS,
-        .value = foreign.window ? foreign.window : 1,
+        .interval_ms = foreign.interval_ms ? foreign.interval_ms : RP_HEARTBEAT_MAX_MS,
+        .window = foreign.window ? foreign.window : 1,
         .name = service,
         .name_size = (uint8_t) strlen (service)},
       foreign.traits, foreign.attempt_limit_ms);
@@ -33,8 +33,8 @@ void hello_worker_beating (
 {
     hello_foreign (peer,
       &(rp_head_t){.flags = RP_FLAG_WORKER,
-        .time = interval_ms,
-        .value = window,
+        .interval_ms = interval_ms,
+        .window = window,
         .name = service,
         .name_size = (uint8_t) strlen (service)},
       0, 0);

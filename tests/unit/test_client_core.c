@@ -55,14 +55,14 @@ static void the_time_left_on_the_wire_is_what_is_left_when_it_is_sent (void **st
     world_submit (&world, 1);
     world_pass (&world, 1200 * MS);
     rp_client_core_connected (&world.core, world.now);
-    rp_head_t welcome = {.command = RP_COMMAND_WELCOME, .time = 2000, .value = 10};
+    rp_head_t welcome = {.command = RP_COMMAND_WELCOME, .interval_ms = 2000, .max_open = 10};
     rp_client_core_message (&world.core, &welcome, world.now);
     rp_client_order_t order;
     while (rp_client_core_next_order (&world.core, &order, world.now))
         if (order.kind == RP_CLIENT_SEND)
             break;
     assert_int_equal (order.kind, RP_CLIENT_SEND);
-    assert_int_equal (order.head.time, 3800);
+    assert_int_equal (order.head.deadline_ms, 3800);
     assert_int_equal (order.head.attempts, 1);
     world_end (&world);
 }

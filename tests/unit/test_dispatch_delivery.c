@@ -20,13 +20,13 @@ static void s_a_request_goes_to_a_worker_and_its_reply_comes_back (void **state)
     expect ("w1<r1");
     assert_int_equal (delivery_of ("r1")->attempt, 1);
     assert_int_equal (delivery_of ("r1")->attempts, 2);
-    assert_int_equal (delivery_of ("r1")->time, 500);
+    assert_int_equal (delivery_of ("r1")->deadline_ms, 500);
     pass (3);
     reply ("w1", "r1", RP_OK);
     expect ("c1<r1:OK");
     assert_int_equal (answer_to ("r1")->attempt, 1);
-    assert_int_equal (answer_to ("r1")->time, 0);
-    assert_int_equal (answer_to ("r1")->value, 3000);
+    assert_int_equal (answer_to ("r1")->queue_us, 0);
+    assert_int_equal (answer_to ("r1")->work_us, 3000);
 }
 
 static void s_the_client_learns_how_long_a_request_was_queued (void **state)
@@ -37,12 +37,12 @@ static void s_the_client_learns_how_long_a_request_was_queued (void **state)
     request_with ("c1", "r1", "upper", (with_t){.time_ms = 500});
     pass (7);
     credit ("w1", 1);
-    assert_int_equal (delivery_of ("r1")->time, 493);
+    assert_int_equal (delivery_of ("r1")->deadline_ms, 493);
     pass (2);
     reply ("w1", "r1", RP_APP_ERROR);
     expect ("w1<r1 c1<r1:APP_ERROR");
-    assert_int_equal (answer_to ("r1")->time, 7000);
-    assert_int_equal (answer_to ("r1")->value, 2000);
+    assert_int_equal (answer_to ("r1")->queue_us, 7000);
+    assert_int_equal (answer_to ("r1")->work_us, 2000);
 }
 
 static void s_most_room_first_then_least_recently_used (void **state)
@@ -180,9 +180,9 @@ static void s_a_window_of_4096_is_granted_and_4097_is_not (void **state)
 {
     (void) state;
     hello_worker ("w1", "upper", 4096);
-    assert_int_equal (last_greeting ()->value, 4096);
+    assert_int_equal (last_greeting ()->window, 4096);
     hello (
-      "w2", &(rp_head_t){.flags = RP_FLAG_WORKER, .value = 4097, .name = "upper", .name_size = 5});
+      "w2", &(rp_head_t){.flags = RP_FLAG_WORKER, .window = 4097, .name = "upper", .name_size = 5});
     expect ("w2<bye:INVALID");
     credit ("w1", 4096);
     expect (NOTHING);
@@ -460,7 +460,7 @@ static void s_a_request_that_no_worker_could_begin_ends_with_no_worker_and_why (
     request ("c1", "r1", "upper");
     reply_with ("w1", "r1",
       &(rp_head_t){.status = RP_WORKER_LOST,
-        .value = RP_LOST_UNBEGUN,
+        .lost = RP_LOST_UNBEGUN,
         .text = "cannot start it",
         .text_size = 15},
       false);

@@ -147,7 +147,7 @@ static void s_a_draining_broker_refuses_what_is_new_and_what_waits (void **state
     expect ("w1<drain c1<drain c1<r2:DRAINING");
     request ("c1", "r3", "a");
     expect ("c1<r3:DRAINING");
-    hello ("c2", &(rp_head_t){.time = 1000});
+    hello ("c2", &(rp_head_t){.interval_ms = 1000});
     expect ("c2<bye:DRAINING");
 }
 

@@ -25,7 +25,7 @@ static void s_a_deadline_that_passes_in_the_queue_is_expired (void **state)
     pass (1);
     expect ("c1<r1:EXPIRED");
     assert_int_equal (answer_to ("r1")->attempt, 0);
-    assert_int_equal (answer_to ("r1")->time, 100000);
+    assert_int_equal (answer_to ("r1")->queue_us, 100000);
     credit ("w1", 1);
     expect (NOTHING);
 }
@@ -100,7 +100,7 @@ static void s_a_worker_always_gets_a_millisecond_at_least (void **state)
     audit ()->now += 999; // µs
     credit ("w1", 1);
     expect ("w1<r1");
-    assert_int_equal (delivery_of ("r1")->time, 1);
+    assert_int_equal (delivery_of ("r1")->deadline_ms, 1);
 }
 
 static void s_the_place_of_an_overdue_request_is_free_when_its_worker_replies (void **state)

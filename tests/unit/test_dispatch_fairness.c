@@ -461,10 +461,10 @@ static const char *const s_services[] = {"a", "b", "c"};
 
 static void s_storm_hello (s_storm_t *self, bool worker)
 {
-    rp_head_t head = {.command = RP_COMMAND_HELLO, .time = 60000};
+    rp_head_t head = {.command = RP_COMMAND_HELLO, .interval_ms = 60000};
     if (worker) {
         head.flags = RP_FLAG_WORKER;
-        head.value = s_draw (self, 4);
+        head.window = s_draw (self, 4);
         head.name = s_services[s_draw (self, 3)];
         head.name_size = 1;
     }
@@ -477,8 +477,8 @@ static void s_storm_request (s_storm_t *self)
     rp_head_t head = {.command = RP_COMMAND_REQUEST,
       .id = ++self->id,
       .conversation = s_draw (self, 8) ? 0 : 1 + s_draw (self, 3),
-      .time = times[s_draw (self, 5)],
-      .value = s_draw (self, 3) ? 1000 : 0,
+      .deadline_ms = times[s_draw (self, 5)],
+      .wait_ms = s_draw (self, 3) ? 1000 : 0,
       .attempts = (uint8_t) (1 + s_draw (self, 3)),
       .name = s_services[s_draw (self, 3)],
       .name_size = 1};
@@ -537,8 +537,8 @@ static void s_storm_step (s_storm_t *self)
         self->audit.now += s_draw (self, 20000);
     }
     else if (kind < 92) {
-        head.value = s_draw (self, 5);
-        head.time = s_draw (self, 3) * s_draw (self, 70);
+        head.window = s_draw (self, 5);
+        head.takes_us = s_draw (self, 3) * s_draw (self, 70);
         audit_message (&self->audit, s_draw_peer (self, true), &head, 0, false);
     }
     else if (kind < 94) {

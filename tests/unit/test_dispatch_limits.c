@@ -44,7 +44,7 @@ static void s_the_limit_of_open_requests_is_in_the_welcome (void **state)
     (void) state;
     limits ()->client_open = 77;
     hello_client ("c1");
-    assert_int_equal (last_greeting ()->value, 77);
+    assert_int_equal (last_greeting ()->max_open, 77);
 }
 
 static void s_a_full_service_queue_refuses_and_the_caller_keeps_the_request (void **state)
@@ -219,7 +219,7 @@ static void s_too_many_clients_draw_busy (void **state)
     (void) state;
     limits ()->max_clients = 1;
     hello_client ("c1");
-    hello ("c2", &(rp_head_t){.time = 1000});
+    hello ("c2", &(rp_head_t){.interval_ms = 1000});
     expect ("c2<bye:BUSY");
     hello_worker ("w1", "upper", 1);
     bye ("c1");
@@ -234,7 +234,7 @@ static void s_too_many_workers_draw_busy (void **state)
     limits ()->max_workers = 1;
     hello_worker ("w1", "upper", 1);
     hello (
-      "w2", &(rp_head_t){.flags = RP_FLAG_WORKER, .value = 1, .name = "lower", .name_size = 5});
+      "w2", &(rp_head_t){.flags = RP_FLAG_WORKER, .window = 1, .name = "lower", .name_size = 5});
     expect ("w2<bye:BUSY");
     assert_int_equal (counts ().services, 1);
     hello_client ("c1");
@@ -246,7 +246,7 @@ static void s_too_many_services_draw_busy (void **state)
     limits ()->max_services = 1;
     hello_worker ("w1", "upper", 1);
     hello (
-      "w2", &(rp_head_t){.flags = RP_FLAG_WORKER, .value = 1, .name = "lower", .name_size = 5});
+      "w2", &(rp_head_t){.flags = RP_FLAG_WORKER, .window = 1, .name = "lower", .name_size = 5});
     expect ("w2<bye:BUSY");
     hello_client ("c1");
     request_with ("c1", "r1", "lower", (with_t){.wait_ms = 1000});
@@ -346,7 +346,7 @@ static void s_reserved_names_are_denied_to_workers (void **state)
     static const char *const names[] = {"riposte.ping", "riposte.x", "mmi.service", "mmi."};
     for (size_t index = 0; index < sizeof names / sizeof *names; index++) {
         hello ("w1", &(rp_head_t){.flags = RP_FLAG_WORKER,
-                       .value = 1,
+                       .window = 1,
                        .name = names[index],
                        .name_size = (uint8_t) strlen (names[index])});
         expect ("w1<bye:DENIED");

@@ -48,12 +48,12 @@ static void s_event (
 
 static rp_session_id_t s_hello (s_world_t *world, bool worker)
 {
-    rp_head_t head = {.command = RP_COMMAND_HELLO, .time = 60000};
+    rp_head_t head = {.command = RP_COMMAND_HELLO, .interval_ms = 60000};
     if (worker)
         head = (rp_head_t){.command = RP_COMMAND_HELLO,
           .flags = RP_FLAG_WORKER,
-          .time = 60000,
-          .value = 1,
+          .interval_ms = 60000,
+          .window = 1,
           .name = "upper",
           .name_size = 5};
     s_event (world, (rp_session_id_t){0}, &head, NULL);
@@ -66,7 +66,7 @@ static void s_request (s_world_t *world, rp_session_id_t client, uint64_t id, rp
     s_event (world, client,
       &(rp_head_t){.command = RP_COMMAND_REQUEST,
         .id = id,
-        .time = 5000,
+        .deadline_ms = 5000,
         .attempts = 1,
         .name = "upper",
         .name_size = 5},

@@ -44,7 +44,7 @@ static void s_a_client_that_takes_parts_gets_each_as_it_comes (void **state)
     expect ("w1<r1 c1<r1:part");
     assert_int_equal (answer_size ("r1"), 10);
     assert_int_equal (answer_to ("r1")->attempt, 1);
-    assert_int_equal (answer_to ("r1")->value, 5000);
+    assert_int_equal (answer_to ("r1")->work_us, 5000);
     part ("w1", "r1", 20);
     last_part ("w1", "r1", 30);
     expect ("c1<r1:part c1<r1:OK");

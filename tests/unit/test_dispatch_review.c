@@ -86,7 +86,7 @@ static void s_headers_count_for_the_limits_of_bytes (void **state)
     assert_true (rp_headers_append (block, &used, sizeof block, "k", value));
     rp_head_t head = {.command = RP_COMMAND_REQUEST,
       .id = 1,
-      .time = 1000,
+      .deadline_ms = 1000,
       .attempts = 1,
       .name = "upper",
       .name_size = 5,

@@ -18,10 +18,10 @@ static void s_a_client_is_welcome (void **state)
 {
     (void) state;
     limits ()->max_body = 4096;
-    hello ("c1", &(rp_head_t){.time = 1000});
+    hello ("c1", &(rp_head_t){.interval_ms = 1000});
     expect ("c1<welcome");
     const rp_head_t *welcome = last_greeting ();
-    assert_int_equal (welcome->time, 1000);
+    assert_int_equal (welcome->interval_ms, 1000);
     rp_header_t header;
     assert_true (rp_headers_find (welcome->headers, welcome->headers_size, "max-body", &header));
     assert_memory_equal (header.value, "4096", 4);
@@ -35,12 +35,12 @@ static void s_the_heartbeat_interval_is_clamped_to_the_brokers_range (void **sta
     (void) state;
     limits ()->heartbeat_min = 100;
     limits ()->heartbeat_max = 5000;
-    hello ("c1", &(rp_head_t){.time = 0});
-    assert_int_equal (last_greeting ()->time, 100);
-    hello ("c2", &(rp_head_t){.time = UINT32_MAX});
-    assert_int_equal (last_greeting ()->time, 5000);
-    hello ("c3", &(rp_head_t){.time = 700});
-    assert_int_equal (last_greeting ()->time, 700);
+    hello ("c1", &(rp_head_t){.interval_ms = 0});
+    assert_int_equal (last_greeting ()->interval_ms, 100);
+    hello ("c2", &(rp_head_t){.interval_ms = UINT32_MAX});
+    assert_int_equal (last_greeting ()->interval_ms, 5000);
+    hello ("c3", &(rp_head_t){.interval_ms = 700});
+    assert_int_equal (last_greeting ()->interval_ms, 700);
 }
 
 static void s_unknown_headers_of_a_greeting_are_ignored (void **state)
@@ -163,7 +163,7 @@ static void s_a_body_behind_a_command_that_has_none_ends_the_session (void **sta
     hello_worker ("w1", "a", 1);
     message ("c1", &(rp_head_t){.command = RP_COMMAND_HEARTBEAT}, 1);
     expect ("c1<bye:INVALID");
-    message ("w1", &(rp_head_t){.command = RP_COMMAND_CREDIT, .value = 9}, 1);
+    message ("w1", &(rp_head_t){.command = RP_COMMAND_CREDIT, .window = 9}, 1);
     expect ("w1<bye:INVALID");
 }
 

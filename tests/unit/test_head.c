@@ -23,16 +23,16 @@ static rp_head_t s_full (unsigned command)
     switch (command) {
         case RP_COMMAND_HELLO:
             head.flags = RP_FLAG_WORKER;
-            head.time = 1000;
-            head.value = RP_WINDOW_MAX;
+            head.interval_ms = 1000;
+            head.window = RP_WINDOW_MAX;
             head.name = "upper";
             head.name_size = 5;
             head.key = "host-1";
             head.key_size = 6;
             break;
         case RP_COMMAND_WELCOME:
-            head.time = 1000;
-            head.value = 10;
+            head.interval_ms = 1000;
+            head.max_open = 10;
             head.key = "0123456789abcdef";
             head.key_size = 16;
             break;
@@ -40,8 +40,8 @@ static rp_head_t s_full (unsigned command)
             head.flags = RP_FLAG_INLINE | RP_FLAG_OPEN | RP_FLAG_TRACE;
             head.id = 0x0102030405060708u;
             head.conversation = 0x1112131415161718u;
-            head.time = 0x01020304;
-            head.value = 0x00112233;
+            head.deadline_ms = 0x01020304;
+            head.wait_ms = 0x00112233;
             head.attempt = 2;
             head.attempts = 3;
             head.name = "upper";
@@ -50,8 +50,8 @@ static rp_head_t s_full (unsigned command)
         case RP_COMMAND_REPLY:
             head.flags = RP_FLAG_INLINE | RP_FLAG_LAST;
             head.id = 7;
-            head.time = 8;
-            head.value = 9;
+            head.queue_us = 8;
+            head.work_us = 9;
             head.status = RP_APP_ERROR;
             head.attempt = 1;
             head.code = 0xdeadbeef;
@@ -62,8 +62,8 @@ static rp_head_t s_full (unsigned command)
             head.id = 5;
             break;
         case RP_COMMAND_CREDIT:
-            head.time = 3;
-            head.value = 64;
+            head.takes_us = 3;
+            head.window = 64;
             break;
         case RP_COMMAND_BYE:
             head.status = RP_DRAINING;
@@ -356,20 +356,20 @@ static void s_numbers_out_of_their_range_are_refused (void **state)
     (void) state;
     rp_head_t head = s_full (RP_COMMAND_REQUEST);
     head.attempts = RP_ATTEMPTS_MAX;
-    head.time = RP_DEADLINE_MAX_MS;
-    head.value = RP_DEADLINE_MAX_MS;
+    head.deadline_ms = RP_DEADLINE_MAX_MS;
+    head.wait_ms = RP_DEADLINE_MAX_MS;
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_NONE);
     head.attempts++;
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
     head.attempts = 0;
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
     head.attempts = 1;
-    head.time++;
+    head.deadline_ms++;
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
-    head.time--;
-    head.value++;
+    head.deadline_ms--;
+    head.wait_ms++;
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
-    head.value--;
+    head.wait_ms--;
     head.conversation = 0;
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD); // OPEN of nothing
     head.flags = 0;
@@ -393,7 +393,7 @@ static void s_numbers_out_of_their_range_are_refused (void **state)
         head.status = RP_CONVERSATION_LOST + 1;
         assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
     }
-    head = (rp_head_t){.command = RP_COMMAND_HELLO, .value = 1};
+    head = (rp_head_t){.command = RP_COMMAND_HELLO, .window = 1};
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD); // a client has no window
 }
 
@@ -438,7 +438,7 @@ static void s_names_are_there_where_they_must_and_no_longer_than_they_may (void 
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_SIZES);
     head = s_full (RP_COMMAND_HELLO);
     head.flags = 0;
-    head.value = 0;
+    head.window = 0;
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_NAME); // a client offers no service
     head = s_full (RP_COMMAND_HELLO);
     head.name_size = 0;

@@ -110,7 +110,7 @@ static void s_connect (s_world_t *world)
 
 static bool s_welcome (s_world_t *world, uint32_t interval_ms)
 {
-    rp_head_t head = {.command = RP_COMMAND_WELCOME, .time = interval_ms};
+    rp_head_t head = {.command = RP_COMMAND_WELCOME, .interval_ms = interval_ms};
     return rp_link_welcomed (&world->link, &head, world->now * MS);
 }
 
@@ -370,7 +370,7 @@ static void a_welcome_nobody_waits_for_or_out_of_range_is_refused (void **state)
     s_connect (&world);
     assert_false (s_welcome (&world, RP_HEARTBEAT_MIN_MS - 1));
     assert_false (s_welcome (&world, RP_HEARTBEAT_MAX_MS + 1));
-    rp_head_t reply = {.command = RP_COMMAND_REPLY, .time = INTERVAL_MS};
+    rp_head_t reply = {.command = RP_COMMAND_REPLY, .interval_ms = INTERVAL_MS};
     assert_false (rp_link_welcomed (&world.link, &reply, 0));
     assert_true (s_welcome (&world, RP_HEARTBEAT_MIN_MS));
     assert_int_equal (world.link.interval, RP_HEARTBEAT_MIN_MS * MS);

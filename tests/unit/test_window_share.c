@@ -123,7 +123,7 @@ static void s_ask (s_world_t *self)
     self->begun[self->asked] = self->now;
     rp_head_t head = {.command = RP_COMMAND_REQUEST,
       .id = self->asked++,
-      .time = 60000,
+      .deadline_ms = 60000,
       .attempts = 1,
       .name = "work",
       .name_size = 4};
@@ -211,7 +211,7 @@ static s_world_t *s_begin (void)
     self->core = rp_dispatch_new (&(rp_dispatch_options_t){
       .limits = RP_LIMITS_DEFAULT, .seed = 42, .version = "0", .now = self->now});
     assert_non_null (self->core);
-    s_tell (self, &self->client, &(rp_head_t){.command = RP_COMMAND_HELLO, .time = 60000});
+    s_tell (self, &self->client, &(rp_head_t){.command = RP_COMMAND_HELLO, .interval_ms = 60000});
     return self;
 }
 

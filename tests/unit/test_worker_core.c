@@ -85,8 +85,8 @@ static void s_take_orders (s_fixture_t *self)
                 break;
             case RP_WORKER_SEND:
                 s_note (self, "%u<%s", session, rp_command_name (order->head.command));
-                if (order->head.command == RP_COMMAND_HEARTBEAT && order->head.time)
-                    s_note (self, "in %u", (unsigned) order->head.time);
+                if (order->head.command == RP_COMMAND_HEARTBEAT && order->head.interval_ms)
+                    s_note (self, "in %u", (unsigned) order->head.interval_ms);
                 break;
             case RP_WORKER_NOTICE:
                 s_note (
@@ -134,8 +134,8 @@ static void s_welcome (s_fixture_t *self, uint32_t session, uint32_t window)
     s_message (self, session,
       (rp_head_t){
         .command = RP_COMMAND_WELCOME,
-        .time = 1000,
-        .value = window,
+        .interval_ms = 1000,
+        .window = window,
         .headers = headers,
         .headers_size = (uint16_t) size,
       });
@@ -170,7 +170,7 @@ static rp_work_t *s_request_in (
     rp_head_t head = {
       .command = RP_COMMAND_REQUEST,
       .id = token,
-      .time = 5000,
+      .deadline_ms = 5000,
       .attempt = 1,
       .attempts = 1,
       .conversation = conversation,
@@ -244,8 +244,8 @@ static void hello_says_who_it_is (void **state)
     assert_non_null (order);
     assert_int_equal (order->head.command, RP_COMMAND_HELLO);
     assert_int_equal (order->head.flags, RP_FLAG_WORKER | RP_FLAG_BUNDLES);
-    assert_int_equal (order->head.value, 2);
-    assert_int_equal (order->head.time, 1000);
+    assert_int_equal (order->head.window, 2);
+    assert_int_equal (order->head.interval_ms, 1000);
     assert_memory_equal (order->head.name, "upper", order->head.name_size);
     assert_memory_equal (order->head.key, "test", order->head.key_size);
     s_free (self);
@@ -388,7 +388,7 @@ static void what_makes_no_sense_is_ignored_and_counted (void **state)
     self->core.order_count = self->core.order_taken = 0;
     self->trace[0] = '\0';
 
-    rp_head_t request = {.command = RP_COMMAND_REQUEST, .id = 1, .time = 1, .attempts = 1};
+    rp_head_t request = {.command = RP_COMMAND_REQUEST, .id = 1, .deadline_ms = 1, .attempts = 1};
     assert_false (
       rp_worker_core_request (&self->core, 0, &request, &self->works[0], NULL, self->now));
     s_cancel (self, 0, 1);
@@ -464,7 +464,7 @@ static void what_the_shell_holds_against_a_request_sends_it_back (void **state)
 {
     (void) state;
     s_fixture_t *self = s_make_up (1);
-    rp_head_t head = {.command = RP_COMMAND_REQUEST, .id = 5, .time = 1000, .attempts = 1};
+    rp_head_t head = {.command = RP_COMMAND_REQUEST, .id = 5, .deadline_ms = 1000, .attempts = 1};
     assert_true (
       rp_worker_core_request (&self->core, 0, &head, &self->works[0], "too big", self->now));
     assert_null (s_take (self));
@@ -841,14 +841,14 @@ static void an_application_that_is_not_ready_closes_the_window (void **state)
     rp_worker_core_set_ready (&self->core, 0, self->now);
     const rp_worker_order_t *order = s_credit_ordered (self);
     assert_int_equal (order->head.command, RP_COMMAND_CREDIT);
-    assert_int_equal (order->head.value, 0);
+    assert_int_equal (order->head.window, 0);
     self->trace[0] = '\0';
     rp_worker_core_set_ready (&self->core, 0, self->now);
     s_expect (self, ""); // nothing new
     rp_worker_core_set_ready (&self->core, 1, self->now);
-    assert_int_equal (s_credit_ordered (self)->head.value, 1);
+    assert_int_equal (s_credit_ordered (self)->head.window, 1);
     rp_worker_core_set_ready (&self->core, 100, self->now);
-    assert_int_equal (s_credit_ordered (self)->head.value, 2); // its slots
+    assert_int_equal (s_credit_ordered (self)->head.window, 2); // its slots
     s_free (self);
 }
 
@@ -862,11 +862,11 @@ static void one_that_is_not_ready_yet_greets_with_a_closed_window (void **state)
     rp_worker_core_connected (&self->core, 0, self->now);
     const rp_worker_order_t *order = s_credit_ordered (self);
     assert_int_equal (order->head.command, RP_COMMAND_HELLO);
-    assert_int_equal (order->head.value, 0);
+    assert_int_equal (order->head.window, 0);
     s_welcome (self, 0, 0);
     self->trace[0] = '\0';
     rp_worker_core_set_ready (&self->core, 2, self->now);
-    assert_int_equal (s_credit_ordered (self)->head.value, 2);
+    assert_int_equal (s_credit_ordered (self)->head.window, 2);
     s_free (self);
 }
 

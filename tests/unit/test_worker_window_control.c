@@ -55,7 +55,7 @@ static void s_take_orders (s_world_t *self)
         if (order->kind != RP_WORKER_SEND)
             continue;
         if (order->head.command == RP_COMMAND_HELLO)
-            self->window = order->head.value;
+            self->window = order->head.window;
         if (order->head.command != RP_COMMAND_CREDIT)
             continue;
         self->credits++;
@@ -73,7 +73,8 @@ static void s_tick (s_world_t *self)
 
 static void s_welcome (s_world_t *self)
 {
-    rp_head_t welcome = {.command = RP_COMMAND_WELCOME, .time = 60000, .value = self->window};
+    rp_head_t welcome = {
+      .command = RP_COMMAND_WELCOME, .interval_ms = 60000, .window = self->window};
     rp_worker_core_message (&self->core, 0, &welcome, self->now, 7);
     s_take_orders (self);
 }
@@ -125,7 +126,7 @@ static void s_send (s_world_t *self)
     self->held++;
     rp_head_t head = {.command = RP_COMMAND_REQUEST,
       .id = ++self->token,
-      .time = 600000,
+      .deadline_ms = 600000,
       .attempt = 1,
       .attempts = 1};
     assert_true (
@@ -169,8 +170,8 @@ static void s_pass (s_world_t *self, int64_t time)
         bool turn = self->now >= self->next;
         if (self->credit_at && self->now >= self->credit_at) {
             self->credit_at = 0;
-            self->window = self->credit.value;
-            self->time = self->credit.time;
+            self->window = self->credit.window;
+            self->time = self->credit.takes_us;
         }
         s_finish (self);
         if (self->now % (2 * self->way) == 0)
@@ -439,8 +440,8 @@ static void a_broker_that_comes_back_is_told_what_is_known (void **state)
     unsigned before = self->credits;
     s_welcome (self);
     assert_int_equal (self->credits, before + 1);
-    assert_int_equal (self->credit.value, self->window);
-    assert_true (self->credit.time > 0);
+    assert_int_equal (self->credit.window, self->window);
+    assert_true (self->credit.takes_us > 0);
     s_free (self);
 }
 
