@@ -181,10 +181,11 @@ static bool s_greet (rp_receive_t *self, rp_connection_t *connection, uint32_t w
     self->greeting = true;
     rp_foreign_hello (self->foreign, &self->said, &self->head);
     event->traits = rp_foreign_traits (self->foreign, &self->said);
-    if (window > 0) {
+    if (window > 0)
         self->head.window = window;
-        event->attempt_limit = (uint32_t) self->limits->foreign_attempt;
-    }
+    if (self->said.worker)
+        event->attempt_limit =
+          (uint32_t) (window > 0 ? self->limits->foreign_attempt : self->limits->mdp_attempt);
     return true;
 }
 

@@ -50,6 +50,9 @@ typedef enum {
     0x08u /* a client that takes a reply in parts: REPLYs with RP_FLAG_MORE, then
                                     one without. For others parts are joined. */
 #define RP_TRAIT_WORDLESS 0x10u /* a client that cannot be told of a failure */
+#define RP_TRAIT_UNTIMED                                                                           \
+    0x20u /* a client that states no deadline: the time of its requests counts while they wait,
+                                    and not while a worker has them */
 
 typedef struct {
     rp_event_kind_t kind;

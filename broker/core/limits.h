@@ -56,7 +56,8 @@
     X (TIME, drain_limit, 30000, 0, 86400000,                                                      \
       "how long SIGTERM waits for running requests before they end with WORKER_LOST")              \
     X (TIME, foreign_deadline, 60000, 100, 86400000,                                               \
-      "deadline of a request whose protocol states none (MDP, REQ)")                               \
+      "how long a request whose protocol states no deadline (MDP, REQ) may wait; while a worker "  \
+      "has it, its time stands still")                                                             \
     X (COUNT, foreign_attempts, 3, 1, 10,                                                          \
       "attempts of a request whose protocol states none: its client cannot be told of a loss")     \
     X (COUNT, foreign_errors, 0, 0, 1,                                                             \
@@ -68,7 +69,8 @@
     X (TIME, foreign_heartbeat, 2500, 50, 60000,                                                   \
       "first heartbeat interval towards a worker that states none (MDP); its own is learned")      \
     X (TIME, foreign_attempt, 20000, 10, 86400000,                                                 \
-      "how long one attempt at a plain REP worker may take; then the request goes to another")
+      "how long one attempt at a plain REP worker may take; then the request goes to another")     \
+    X (TIME, mdp_attempt, 0, 0, 86400000, "the same of a Majordomo worker; 0: as long as it lives")
 
 typedef struct {
 #define RP_BROKER_LIMIT_FIELD(kind, name, value, smallest, largest, why) uint64_t name;

@@ -65,7 +65,7 @@ void rp_request_set_state (rp_dispatch_t *self, rp_request_t *request, rp_reques
 {
     RP_CHECK (s_allowed[request->state][state]);
     s_count (self, request, (uint64_t) -1);
-    request->state = state & 15u;
+    request->state = state & 7u;
     s_count (self, request, 1);
 }
 
@@ -114,6 +114,7 @@ rp_request_t *rp_request_accept (
     request->time = head->deadline_ms;
     request->bytes = (uint32_t) rp_request_weight (event);
     request->flags = head->flags;
+    request->untimed = (client->traits & RP_TRAIT_UNTIMED) != 0;
     request->attempts = head->attempts & 15u;
     request->wait = head->wait_ms;
     rp_list_append (&client->requests, &request->client_node);
@@ -306,7 +307,7 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t 
     // Rounded up: a worker must not take its deadline for passed before this broker does, or what
     // it says then could arrive in time and stand for the reply.
     const rp_service_t *service = worker->service;
-    int64_t left = (deadline - self->now + 999) / 1000;
+    int64_t left = deadline == RP_NEVER ? RP_DEADLINE_MAX_MS : (deadline - self->now + 999) / 1000;
     rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_session_id (worker));
     action->payload = request->payload;
     action->token = (rp_token_t){rp_pool_handle (&request->pooled)};
@@ -335,9 +336,12 @@ static void s_requeue (rp_dispatch_t *self, rp_request_t *request)
     rp_parts_drop (self, request);
     s_detach (self, request);
     request->worker = NULL;
+    if (request->untimed)
+        request->accepted += self->now - request->dispatched;
     if (conversation && conversation->established) {
         rp_request_set_state (self, request, RP_REQUEST_PINNED);
         rp_list_prepend (&conversation->worker->pinned, &request->node);
+        rp_request_watch (self, request);
     }
     else {
         if (conversation)
@@ -467,12 +471,15 @@ static void s_overdue (rp_dispatch_t *self, rp_request_t *request)
     self->stats.overdue_attempts++;
     const char *text = rp_actions_format (self->actions,
       "a worker of \"%s\" did not answer attempt %u of %u within %u ms; raise the limit "
-      "foreign_attempt if its work takes longer",
+      "%s if its work takes longer",
       worker->service->name, (unsigned) request->attempt, (unsigned) request->attempts,
-      (unsigned) worker->attempt_limit);
+      (unsigned) worker->attempt_limit,
+      worker->traits & RP_TRAIT_MUTE ? "foreign_attempt" : "mdp_attempt");
     rp_actions_log ( // the room for texts ends when very many are due at once
       self->actions, RP_LEVEL_WARNING, RP_TOPIC_LOST, rp_session_id (worker),
-      *text ? text : "a worker did not answer within the limit of an attempt (foreign_attempt)");
+      *text
+        ? text
+        : "a worker did not answer within the limit of an attempt (foreign_attempt, mdp_attempt)");
     if (!request->answered)
         rp_request_lost (self, request, "the worker did not answer within the limit of an attempt");
     else

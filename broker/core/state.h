@@ -154,7 +154,8 @@ struct rp_request {
     uint16_t flags;
     unsigned char attempt : 4;
     unsigned char attempts : 4;
-    unsigned char state : 4; /* rp_request_state_t */
+    unsigned char state : 3; /* rp_request_state_t */
+    bool untimed : 1;        /* its time counts while it waits only (RP_TRAIT_UNTIMED) */
     bool answered : 1;       /* it has its final status */
     bool orphaned : 1;       /* its conversation ended while a worker had it */
     bool streamed : 1;       /* its client has seen part of the reply */
@@ -171,7 +172,7 @@ struct rp_request {
     rp_payload_t *payload; /* NULL while the only copy is on its way */
     rp_payload_t *parts;   /* of the reply so far, joined; the client does not take parts */
     uint64_t client_id;
-    int64_t accepted;
+    int64_t accepted; /* of an untimed one: later by the time for which workers had it */
     int64_t dispatched;
     uint32_t time; /* ms from accepted until the deadline */
     uint32_t wait; /* ms it may wait for a worker to appear, from accepted on */
@@ -272,8 +273,11 @@ static inline rp_service_t *rp_request_service (const rp_request_t *request)
     return request->answered ? request->service : request->client_queue->service;
 }
 
+/*  An untimed one has none while a worker has it: whoever lives may take as long as it likes.  */
 static inline int64_t rp_request_deadline (const rp_request_t *request)
 {
+    if (request->untimed && request->state == RP_REQUEST_RUNNING)
+        return RP_NEVER;
     return request->accepted + (int64_t) request->time * 1000;
 }
 

@@ -97,8 +97,9 @@ uint8_t rp_foreign_traits (const rp_foreign_t *self, const rp_foreign_message_t 
         return foreign->dialect == RP_DIALECT_PLAIN ? RP_TRAIT_MUTE
                                                     : RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN;
     bool parts = foreign->dialect != RP_DIALECT_MDP01 && foreign->dialect != RP_DIALECT_PLAIN;
-    uint8_t traits =
-      self->limits->foreign_errors ? RP_TRAIT_MUTE : RP_TRAIT_MUTE | RP_TRAIT_WORDLESS;
+    uint8_t traits = RP_TRAIT_MUTE | RP_TRAIT_UNTIMED;
+    if (!self->limits->foreign_errors)
+        traits |= RP_TRAIT_WORDLESS;
     return parts ? traits | RP_TRAIT_PARTS : traits;
 }
 

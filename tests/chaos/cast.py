@@ -26,7 +26,7 @@ PYTHON = "/usr/bin/python3"
 
 WORKER_HEARTBEAT_MS = 250
 CLIENT_HEARTBEAT_MS = 500
-LIMITS = ("foreign_deadline=4s", "foreign_attempts=3", "foreign_heartbeat=500ms")
+LIMITS = ("foreign_deadline=4s", "foreign_attempts=3", "foreign_heartbeat=500ms", "mdp_attempt=4s")
 #: Seconds by which what this program undoes may be late.
 SLACK = 0.5
 #: However a run was broken, every request has ended so long after the load was told to stop.

@@ -420,10 +420,11 @@ static void s_the_hello_of_a_foreign_says_what_its_protocol_leaves_open (void **
     rp_foreign_hello (&s_foreign, &foreign, &head);
     assert_int_equal (head.flags, 0);
     assert_int_equal (head.name_size, 0);
-    assert_int_equal (
-      rp_foreign_traits (&s_foreign, &foreign), RP_TRAIT_MUTE | RP_TRAIT_WORDLESS | RP_TRAIT_PARTS);
+    assert_int_equal (rp_foreign_traits (&s_foreign, &foreign),
+      RP_TRAIT_MUTE | RP_TRAIT_UNTIMED | RP_TRAIT_WORDLESS | RP_TRAIT_PARTS);
     foreign.dialect = RP_DIALECT_MDP01;
-    assert_int_equal (rp_foreign_traits (&s_foreign, &foreign), RP_TRAIT_MUTE | RP_TRAIT_WORDLESS);
+    assert_int_equal (rp_foreign_traits (&s_foreign, &foreign),
+      RP_TRAIT_MUTE | RP_TRAIT_UNTIMED | RP_TRAIT_WORDLESS);
 }
 
 static void s_sessions_are_counted_now_and_ever (void **state)

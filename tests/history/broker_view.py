@@ -15,6 +15,8 @@ NEVER_GIVEN = frozenset(("NO_WORKER", "BUSY", "DRAINING", "DENIED", "INVALID", "
 REPLIES = frozenset(("OK", "APP_ERROR"))
 GIVEN = frozenset(("WORKER_LOST", "DEADLINE"))
 ADMIN = ("riposte.", "mmi.")
+#: What a delivery says of the deadline of a request whose time stands still meanwhile.
+NEVER = 2**63 - 1
 
 
 class Session:
@@ -32,6 +34,7 @@ class Service:
 class Call:
     """A request as this broker knows it: one session's id."""
     __slots__ = ("instance", "session", "request", "key", "time", "service", "deadline", "attempts",
+                 "untimed", "dispatched",
                  "accepted", "order", "token", "delivered", "dispatches", "answered", "final",
                  "final_time", "final_attempts", "places", "admin", "lost")
 
@@ -39,6 +42,7 @@ class Call:
         self.instance, self.session, self.request = instance, session, request
         self.key, self.time = key, time
         self.service = self.deadline = self.attempts = self.token = self.answered = None
+        self.untimed, self.dispatched = False, None
         self.final = self.final_time = self.final_attempts = None
         self.accepted = self.admin = self.lost = False
         self.order = self.delivered = 0
@@ -265,6 +269,9 @@ class Broker:
         attempt = int(fields["attempt"])
         if call.token:
             self.problem(9, "a request is given to a second worker while one has it", call)
+        call.untimed = int(fields["deadline"]) == NEVER
+        if not call.untimed and int(fields["deadline"]) != call.deadline:
+            self.problem(8, "the deadline of a request moves", call)
         if time >= call.deadline:
             self.problem(8, f"a request is given out {time - call.deadline} us after its deadline",
                          call)
@@ -276,7 +283,7 @@ class Broker:
         if not call.token:
             self.waits(call, -1)
             self.running += 1
-        call.token, call.delivered = fields["token"], attempt
+        call.token, call.delivered, call.dispatched = fields["token"], attempt, time
         call.dispatches.append((attempt, time, fields["worker"], place))
         self.change(worker, held=worker.held + 1)
         conversation = self.talk(call, fields, place) if fields["conv"] != "0" else None
@@ -340,6 +347,8 @@ class Broker:
             delivery.conversation.running = None
         if call.final is None and call.token == fields["token"]:
             call.token = None  # it waits again
+            if call.untimed:
+                call.deadline += time - call.dispatched
             self.running -= 1
             self.waits(call, 1)
 
@@ -385,6 +394,6 @@ class Broker:
         """patience: us after its deadline in which a request has to end."""
         if not self.ended:
             for call in self.open.values():
-                if call.deadline + patience < self.time:
+                if call.deadline + patience < self.time and not (call.untimed and call.token):
                     self.problem(1, "the broker went on, and never ended a request", call)
                 call.lost = True

@@ -250,13 +250,13 @@ def test_22_after_a_restart_clients_go_on_with_the_socket_they_have(stage, clien
 @pytest.mark.parametrize("worker", [name for name in WORKERS if name != "native"])
 @pytest.mark.parametrize("client", [name for name in CLIENTS if name != "native"])
 def test_23_a_client_never_sees_a_late_reply(stage, client, worker):
-    """The deadline has passed and the client was told; what the worker says then goes nowhere."""
-    broker = stage.interop_broker(plain=pair(client, worker), foreign_deadline="300ms",
-                                  foreign_errors=1)
+    """The limit of attempts has passed and the client was told; what the worker says then goes nowhere."""
+    broker = stage.interop_broker(plain=pair(client, worker), foreign_attempt="300ms",
+                                  mdp_attempt="300ms", foreign_attempts=1, foreign_errors=1)
     serving, asking = stage.offer(broker, worker), stage.client(broker, client)
     asking.request(b"svc", b"slow")
     job = serving.job()
-    assert asking.reply().body[0] == b"DEADLINE"
+    assert asking.reply().body[0] == b"WORKER_LOST"
     late = stage.status(broker)["counters"]["late_replies"]
     serving.answer(job, b"late")
     until(lambda: stage.status(broker)["counters"]["late_replies"] == late + 1, 5, "counted")

@@ -5,7 +5,7 @@ foreign_errors = 1, a reply whose body is the status's name and a sentence. The 
 
 import pytest
 
-from stage import CLIENTS, MDP_WORKERS, pair
+from stage import CLIENTS, MDP_WORKERS, WORKERS, pair
 from support import peer as native
 from support.waiting import until
 
@@ -82,7 +82,7 @@ def test_a_request_waits_for_a_worker_that_comes_later(stage, client):
     assert asking.reply().body == (b"patient",)
 
 
-# ---- All workers are busy until the deadline -----------------------------------------------------
+# ---- All workers are busy until the limit of waiting -----------------------------------------------------
 
 
 @pytest.mark.parametrize("errors", [0, 1])
@@ -102,16 +102,35 @@ def test_no_worker_has_room_before_the_deadline(stage, client, errors):
         _untold(asking)
 
 
+# ---- A worker takes longer than that -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("worker", [name for name in WORKERS if name != "native"])
+@pytest.mark.parametrize("client", FOREIGN)
+def test_a_worker_that_lives_may_take_as_long_as_it_likes(stage, client, worker):
+    """Time stands still while a worker has the request, however often one died with it."""
+    broker = stage.interop_broker(plain=pair(client, worker), foreign_deadline="300ms")
+    serving, asking = stage.offer(broker, worker), stage.client(broker, client)
+    asking.request(b"svc", b"slow")
+    job = serving.job()
+    assert asking.reply(within=0.8) is None
+    serving.answer(job, b"done")
+    assert asking.reply().body == (b"done",)
+    assert stage.status(broker)["unanswered"] == {}
+
+
 @pytest.mark.parametrize("errors", [0, 1])
 @pytest.mark.parametrize("client", FOREIGN)
-def test_the_deadline_passes_while_a_worker_has_it(stage, client, errors):
-    broker = stage.interop_broker(plain=pair(client), foreign_deadline="300ms", foreign_errors=errors)
+def test_a_worker_is_over_the_limit_of_attempts(stage, client, errors):
+    broker = stage.interop_broker(
+        plain=pair(client), mdp_attempt="200ms", foreign_attempts=2, foreign_errors=errors)
     serving, asking = stage.offer(broker, "mdp01"), stage.client(broker, client)
     asking.request(b"svc", b"slow")
     serving.job()
-    _ended(stage, broker, "DEADLINE")
+    serving.job()
+    _ended(stage, broker, "WORKER_LOST")
     if errors:
-        _told(asking, "DEADLINE")
+        _told(asking, "WORKER_LOST")
     else:
         _untold(asking)
 

@@ -90,11 +90,19 @@ void audit_delivery_close (audit_t *self, audit_delivery_t *delivery)
     delivery->worker->held--;
     if (delivery->conversation)
         delivery->conversation->running--;
-    if (delivery->request)
-        delivery->request->delivery = NULL;
+    audit_request_t *request = delivery->request;
+    if (request)
+        request->delivery = NULL;
+    if (request && request->untimed)
+        request->deadline += self->now - delivery->given;
     free (delivery->message);
     rp_list_remove (&delivery->node);
     free (delivery);
+}
+
+int64_t audit_request_deadline (const audit_request_t *request)
+{
+    return request->untimed && request->delivery ? INT64_MAX : request->deadline;
 }
 
 void audit_delivery_lose (audit_t *self, audit_delivery_t *delivery)
@@ -219,6 +227,7 @@ static void s_record_request (
     request->sequence = ++self->sequence;
     request->queued = self->turns;
     request->deadline = self->now + (int64_t) head->deadline_ms * 1000;
+    request->untimed = (client->traits & RP_TRAIT_UNTIMED) != 0;
     request->size = size + head->headers_size;
     request->attempts = head->attempts;
     memcpy (request->service, head->name, head->name_size);
@@ -233,7 +242,7 @@ static void s_note_part (
 {
     audit_request_t *request = delivery->request;
     delivery->begun = true;
-    if (!request || self->now >= request->deadline || head->status != RP_OK)
+    if (!request || self->now >= audit_request_deadline (request) || head->status != RP_OK)
         return;
     self->answered = self->part = request;
     if (!(request->client->traits & RP_TRAIT_PARTS))
@@ -252,7 +261,7 @@ static void s_note_reply (
         s_note_part (self, delivery, head, payload->body);
         return;
     }
-    bool wanted = delivery->request && self->now < delivery->request->deadline;
+    bool wanted = delivery->request && self->now < audit_request_deadline (delivery->request);
     if (head->status > RP_APP_ERROR && head->status != RP_WORKER_LOST && wanted)
         return; // its session ends for it, and what it held is lost
     bool answer = head->status != RP_WORKER_LOST;

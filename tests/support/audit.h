@@ -58,8 +58,9 @@ typedef struct audit_request {
     uint64_t sequence; /* order of arrival */
     uint64_t queued;   /* turns there had been when it began to wait */
     uint64_t loser;    /* the worker that lost it last */
-    int64_t deadline;
-    size_t size; /* of body and headers */
+    int64_t deadline;  /* of an untimed one: later by the time for which workers had it */
+    bool untimed;      /* RP_TRAIT_UNTIMED */
+    size_t size;       /* of body and headers */
     unsigned attempts;
     bool kept; /* the core has a copy of what was delivered last */
     unsigned starts;
@@ -84,6 +85,7 @@ typedef struct audit_delivery {
     bool begun;     /* a part of its reply came */
     bool overdue;   /* its limit has passed: the tick under way takes it from its worker */
     int64_t due;    /* when that is; INT64_MAX: never */
+    int64_t given;  /* when it was given out */
 } audit_delivery_t;
 
 /*  A conversation that a worker was told of.  */
@@ -194,6 +196,8 @@ rp_payload_t *audit_payload_new (audit_t *self, const void *bytes, size_t size);
 void audit_payload_enter (audit_t *self, rp_payload_t *payload);
 void audit_payload_leave (audit_t *self, rp_payload_t *payload);
 void audit_delivery_close (audit_t *self, audit_delivery_t *delivery);
+/*  When the request ends at the latest as things are; INT64_MAX while its time stands still.  */
+int64_t audit_request_deadline (const audit_request_t *request);
 /*  The same, and another worker comes first for its request.  */
 void audit_delivery_lose (audit_t *self, audit_delivery_t *delivery);
 void audit_request_close (audit_t *self, audit_request_t *request);

@@ -209,7 +209,8 @@ void audit_check_tick (audit_t *self)
     for (rp_list_node_t *node = rp_list_first (&self->requests); node;
          node = rp_list_next (&self->requests, node)) {
         const audit_request_t *request = RP_CONTAINER (node, audit_request_t, node);
-        AUDIT_REQUIRE (self, self->now < request->deadline, "a request outlives its deadline");
+        AUDIT_REQUIRE (
+          self, self->now < audit_request_deadline (request), "a request outlives its deadline");
         AUDIT_REQUIRE (self,
           !request->key || request->delivery || !request->conversation
             || !request->conversation->over,

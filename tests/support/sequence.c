@@ -95,7 +95,7 @@ static void s_foreign (sequence_t *self)
         head.window = s_draw (self, 4);
         s_name (&head, s_services[s_draw (self, 3)]);
     }
-    unsigned traits = s_draw (self, 16);
+    unsigned traits = s_draw (self, 64);
     audit_foreign (&self->audit, &head, (uint8_t) traits, limits[s_draw (self, 4)]);
 }
 

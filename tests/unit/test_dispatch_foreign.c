@@ -91,6 +91,76 @@ static void s_a_request_that_ends_without_a_word_is_logged_and_counted (void **s
     assert_int_equal (logged (RP_TOPIC_UNANSWERED), 1);
 }
 
+/*  ---- UNTIMED -------------------------------------------------------------------------------- */
+
+static void s_a_client_whose_time_counts_while_it_waits (const char *peer)
+{
+    hello_foreign_client (peer, RP_TRAIT_MUTE | RP_TRAIT_UNTIMED | RP_TRAIT_WORDLESS, 60000);
+}
+
+/*  Time passes, in which a peer beats every second.  */
+static void s_live (const char *peer, unsigned ms)
+{
+    for (unsigned passed = 0; passed < ms; passed += 1000) {
+        pass (1000);
+        heartbeat (peer);
+    }
+}
+
+static void s_a_worker_that_lives_may_take_as_long_as_it_likes_for_it (void **state)
+{
+    (void) state;
+    s_a_client_whose_time_counts_while_it_waits ("c1");
+    hello_worker_beating ("w1", "upper", 1, 1000);
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 60000, .wait_ms = 60000});
+    expect ("w1<r1");
+    s_live ("w1", 200000);
+    forget ();
+    reply ("w1", "r1", RP_OK);
+    expect ("c1<r1:OK");
+}
+
+static void s_its_request_ends_when_it_has_waited_so_long_all_in_all (void **state)
+{
+    (void) state;
+    s_a_client_whose_time_counts_while_it_waits ("c1");
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 60000, .wait_ms = 60000, .attempts = 3});
+    pass (20000);
+    hello_worker_beating ("w1", "upper", 1, 1000);
+    s_live ("w1", 70000);
+    forget ();
+    bye ("w1");
+    pass (39999);
+    assert_int_equal (stats ()->waiting, 1);
+    pass (1);
+    assert_int_equal (stats ()->waiting, 0);
+    assert_int_equal (logged (RP_TOPIC_UNANSWERED), 1);
+}
+
+static void s_its_request_ends_with_a_limit_of_attempts (void **state)
+{
+    (void) state;
+    s_a_client_whose_time_counts_while_it_waits ("c1");
+    hello_foreign_worker ("w1", "upper",
+      (foreign_t){.traits = RP_TRAIT_BUSY_MUTE, .interval_ms = 60000, .attempt_limit_ms = 90000});
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 60000, .wait_ms = 60000, .attempts = 1});
+    pass (89999);
+    assert_int_equal (stats ()->running, 1);
+    pass (1);
+    assert_int_equal (stats ()->running, 0);
+    assert_int_equal (stats ()->unanswered[RP_WORKER_LOST], 1);
+}
+
+static void s_a_native_clients_deadline_counts_whatever_its_worker (void **state)
+{
+    (void) state;
+    hello_client ("c1");
+    hello_worker_beating ("w1", "upper", 1, 1000);
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 5000});
+    s_live ("w1", 5000);
+    assert_int_equal (stats ()->final[RP_DEADLINE], 1);
+}
+
 /*  ---- BUSY_MUTE ------------------------------------------------------------------------------ */
 
 static void s_a_worker_that_is_silent_while_it_works_is_not_lost (void **state)
@@ -394,6 +464,10 @@ int main (void)
       S_TEST (s_a_mute_session_whose_heartbeat_cannot_be_sent_is_over),
       S_TEST (s_a_request_that_ends_without_a_word_is_logged_and_counted),
       S_TEST (s_a_mute_session_is_probed_when_its_connection_looks_broken),
+      S_TEST (s_a_worker_that_lives_may_take_as_long_as_it_likes_for_it),
+      S_TEST (s_its_request_ends_when_it_has_waited_so_long_all_in_all),
+      S_TEST (s_its_request_ends_with_a_limit_of_attempts),
+      S_TEST (s_a_native_clients_deadline_counts_whatever_its_worker),
       S_TEST (s_a_worker_that_is_silent_while_it_works_is_not_lost),
       S_TEST (s_its_silence_begins_anew_when_it_is_free_again),
       S_TEST (s_an_idle_worker_that_falls_silent_is_lost_though_it_may_when_busy),

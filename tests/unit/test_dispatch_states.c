@@ -37,7 +37,7 @@ static void s_prepare (s_world_t *world, unsigned state)
     *world = (s_world_t){.request = {.service = &world->service,
                            .worker = &world->worker,
                            .bytes = 100,
-                           .state = state & 15u,
+                           .state = state & 7u,
                            .answered = true}};
     rp_stats_t *stats = &world->core.stats;
     bool waits =
