@@ -214,6 +214,14 @@ int rp_worker_set_name (rp_worker_t *self, const char *name)
     return RP_OK;
 }
 
+int rp_worker_set_declines (rp_worker_t *self, bool declines)
+{
+    int status = s_may_set (self);
+    if (status == RP_OK)
+        self->config.declines = declines;
+    return status;
+}
+
 int rp_worker_set_interruptible (rp_worker_t *self, bool interruptible)
 {
     int status = s_may_set (self);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/check.h"
 #include "common/wire/advice.h"
 #include "common/wire/headers.h"
 #include "common/wire/limits.h"
@@ -34,6 +35,9 @@ bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *conf
     }
     rp_window_control_init (&self->window_control, config->slots, config->threads);
     self->able = config->slots;
+    if (config->declines)
+        RP_CHECK (rp_headers_append (
+          self->hello, &self->hello_size, sizeof self->hello, RP_HELLO_DECLINES, "1"));
     rp_list_init (&self->ready);
     rp_list_init (&self->returned);
     rp_list_init (&self->ended);
@@ -348,6 +352,8 @@ void rp_worker_core_connected (rp_worker_core_t *self, uint32_t index, int64_t n
         .name_size = (uint8_t) strlen (self->config.service),
         .key = self->config.name,
         .key_size = (uint8_t) strlen (self->config.name),
+        .headers = self->hello,
+        .headers_size = (uint16_t) self->hello_size,
       });
 }
 

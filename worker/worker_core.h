@@ -116,6 +116,7 @@ typedef struct {
     const char *name; /* for people */
     uint32_t slots;   /* the most to be held at once */
     uint32_t threads; /* that work on requests at once; 0 is 1 */
+    bool declines;    /* it may give back what never began */
     uint32_t heartbeat_ms;
     int64_t drain_us;
     uint64_t seed; /* of the hash tables; secret */
@@ -125,7 +126,9 @@ typedef struct {
     rp_worker_config_t config;
     rp_worker_session_t *sessions;      /* config.count */
     rp_window_control_t window_control; /* the window in all of them */
-    uint32_t able;                      /* requests that the application can take now, at most */
+    uint8_t hello[16];                  /* headers of HELLO */
+    size_t hello_size;
+    uint32_t able; /* requests that the application can take now, at most */
     rp_worker_order_t *orders;
     size_t order_count;
     size_t order_taken;

@@ -243,7 +243,7 @@ static void s_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event
     bool plain = !event->oversized && !request->parts;
     const char *excess = plain ? NULL : rp_parts_excess (self, request, event);
     request->worker->replies++;
-    request->worker->unproven = false;
+    request->worker->unproven = request->worker->declines;
     rp_record_request (
       self, RP_RECORD_ANSWER, request, excess ? RP_APP_ERROR : event->head->status);
     if (plain) {

@@ -9,6 +9,7 @@
 #include "broker/core/record.h"
 #include "broker/core/request.h"
 #include "broker/core/service.h"
+#include "common/wire/headers.h"
 #include "common/wire/name.h"
 
 /*  A connection that looks broken is tried at once and then after these pauses: libzmq notices a
@@ -209,6 +210,9 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_event_t *event)
     }
     session->window = hello->window;
     session->attempt_limit = event->attempt_limit;
+    rp_header_t header;
+    session->declines =
+      rp_headers_find (hello->headers, hello->headers_size, RP_HELLO_DECLINES, &header);
     session->unproven = event->traits == 0 && event->attempt_limit == 0; // others cannot give back
     if (!rp_service_join (self, service, session)) {
         rp_timer_end (self, &session->timer);

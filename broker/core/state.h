@@ -95,6 +95,8 @@ struct rp_session {
     uint32_t work_us; /* that a request takes there; 0: not known */
     uint32_t abandoned;
     uint32_t attempt_limit; /* ms, 0: none */
+    bool
+      declines; /* it may give back what it did not begin at any time, so all that it gets is kept */
     bool unproven; /* it has not answered yet, or gave something back since: what it gets is kept */
     uint64_t replies;
 

@@ -64,6 +64,8 @@ typedef enum {
 
 /*  What lost says in a worker's REPLY with WORKER_LOST: the request never began there.  */
 #define RP_LOST_UNBEGUN 1u
+/*  The header of a worker's HELLO which says that it may do that at any time.  */
+#define RP_HELLO_DECLINES "declines"
 
 /*  A decoded head. The pointers point into the bytes it was decoded from (or, to encode, at the
     caller's), are not NUL-terminated, and may be NULL when the size is 0.  */

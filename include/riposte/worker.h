@@ -71,6 +71,9 @@ RP_EXPORT void rp_worker_destroy (rp_worker_t **self_p);
                     nothing speaks after one and a half, and is lost after three all the same
     drain_ms        limit of rp_worker_drain and rp_worker_stop: 0 to 86,400,000; default 30,000
     name            what people see: up to 63 bytes; default HOST-PID
+    declines        the application uses rp_task_decline, at any time: brokers keep what they give to
+                    this worker until it is answered, for another one; default false: a broker may
+                    keep nothing of the last attempt once the worker has answered something
     interruptible   a signal that a handler caught in a thread inside rp_worker_receive ends it with
                     RP_INTERRUPTED, with SA_RESTART or without; default false: it goes on waiting. A signal
                     handler that calls rp_worker_drain or rp_worker_stop needs it not  */
@@ -79,6 +82,7 @@ RP_EXPORT int rp_worker_set_threads (rp_worker_t *self, uint32_t threads);
 RP_EXPORT int rp_worker_set_heartbeat_ms (rp_worker_t *self, uint32_t heartbeat_ms);
 RP_EXPORT int rp_worker_set_drain_ms (rp_worker_t *self, uint32_t drain_ms);
 RP_EXPORT int rp_worker_set_name (rp_worker_t *self, const char *name);
+RP_EXPORT int rp_worker_set_declines (rp_worker_t *self, bool declines);
 RP_EXPORT int rp_worker_set_interruptible (rp_worker_t *self, bool interruptible);
 
 /*  Called when a conversation has ended (its client ended it, went away, or idled too long), or
@@ -180,7 +184,8 @@ RP_EXPORT int rp_task_fail (
 RP_EXPORT int rp_task_abandon (rp_task_t **task_p, const char *message);
 
 /*  Gives back a request that never began here: nothing of it may have run. It is not charged an
-    attempt, and goes to another worker, or ends with RP_NO_WORKER if there is none. Whoever cannot
+    attempt, and goes to another worker, or ends with RP_NO_WORKER if there is none, or the broker
+    kept nothing of it (rp_worker_set_declines). Whoever cannot
     begin one request cannot begin the next, so this closes the window, as rp_worker_set_ready
     (worker, 0): say how many you can take again when you can. The rest as rp_task_reply.  */
 RP_EXPORT int rp_task_decline (rp_task_t **task_p, const char *message);

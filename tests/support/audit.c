@@ -277,7 +277,7 @@ static void s_note_reply (
     if (!answer && head->lost == RP_LOST_UNBEGUN)
         worker->unproven = true;
     else if (answer && wanted)
-        worker->unproven = false;
+        worker->unproven = worker->declines;
     if (delivery->conversation && answer)
         delivery->conversation->established = true;
     audit_delivery_close (self, delivery);

@@ -44,6 +44,7 @@ typedef struct {
     uint32_t window;
     uint32_t held;
     uint32_t work_us; /* as its latest CREDIT says */
+    bool declines;    /* its HELLO says that it may give back at any time */
     bool unproven;    /* it has answered nothing since it came, or since it gave something back */
     char service[RP_WIRE_NAME_MAX + 1];
     char name[RP_PEER_NAME_MAX + 1];

@@ -382,6 +382,9 @@ static void s_take_admit (audit_t *self, const rp_action_t *action)
     peer->id = action->session;
     peer->worker = (hello->flags & RP_FLAG_WORKER) != 0;
     peer->window = hello->window;
+    rp_header_t header;
+    peer->declines =
+      rp_headers_find (hello->headers, hello->headers_size, RP_HELLO_DECLINES, &header);
     peer->unproven = self->event->traits == 0 && self->event->attempt_limit == 0;
     peer->traits = self->event->traits;
     peer->attempt_limit = self->event->attempt_limit;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """riposte-worker: any program is a worker."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -62,6 +63,24 @@ def test_a_worker_that_cannot_start_its_command_takes_nothing_from_a_healthy_one
     program.write_text("#!/bin/sh\ncat\n")
     program.chmod(0o755)
     until(lambda: _window(world, broker, sick) > 0, 15, "it is found to be there again")
+
+
+def test_what_a_worker_holds_when_its_command_vanishes_goes_to_another(world):
+    broker = world.broker()
+    program = world.directory / "program"
+    program.write_text("#!/bin/sh\nsleep 0.02\n")
+    program.chmod(0o755)
+    sick = world.worker(broker, "both", program, options=("--slots", "4"))
+    assert world.cli(broker, "call", "both", "x").code == 0, "it has answered before"
+    batch = world.start_cli(broker, "call", "both", "x", "--count", "200", "--parallel", "20", "-o", "jsonl",
+                            "--timeout", "30s")
+    until(lambda: world.worker_of(broker, sick)["replies"] > 10, 10, "it is at work")
+    world.worker(broker, "both", "echo", "other")
+    program.unlink()
+    result = world.finish(batch, within=60)
+    statuses = {json.loads(line)["status"] for line in result.out.splitlines()}
+    assert (result.code, statuses) == (0, {"OK"})
+    assert "takes no requests" in sick.log()
 
 
 def test_a_persistent_program_that_ends_at_once_takes_nothing_from_a_healthy_one(world):

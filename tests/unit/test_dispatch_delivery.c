@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "common/wire/headers.h"
 #include "tests/support/trace.h"
 
 /*  ---- Who gets a request --------------------------------------------------------------------- */
@@ -504,6 +505,34 @@ static void s_a_worker_that_answered_and_then_fails_costs_a_request_that_says_it
     expect ("w2<r3"); // it is kept for one that gave something back
 }
 
+static void s_a_worker_that_may_decline_costs_no_request_though_it_answered_before (void **state)
+{
+    (void) state;
+    uint8_t headers[32];
+    size_t size = 0;
+    assert_true (rp_headers_append (headers, &size, sizeof headers, "declines", "1"));
+    hello ("w1", &(rp_head_t){.flags = RP_FLAG_WORKER,
+                   .time = RP_HEARTBEAT_MAX_MS,
+                   .value = 2,
+                   .name = "upper",
+                   .name_size = 5,
+                   .headers = headers,
+                   .headers_size = (uint16_t) size});
+    expect ("w1<welcome");
+    hello_client ("c1");
+    request ("c1", "r1", "upper");
+    reply ("w1", "r1", RP_OK);
+    request ("c1", "r2", "upper");
+    request ("c1", "r3", "upper");
+    expect ("w1<r1 c1<r1:OK w1<r2 w1<r3");
+    hello_worker ("w2", "upper", 1);
+    give_back ("w1", "r2");
+    expect ("w2<r2");
+    give_back ("w1", "r3");
+    reply ("w2", "r2", RP_OK);
+    expect ("c1<r2:OK w2<r3");
+}
+
 static void s_what_was_lost_before_it_was_not_begun_stays_lost (void **state)
 {
     (void) state;
@@ -641,6 +670,7 @@ int main (void)
       S_TEST (s_a_request_that_no_worker_could_begin_ends_with_no_worker_and_why),
       S_TEST (s_one_that_waits_for_a_worker_goes_on_waiting_when_none_began_it),
       S_TEST (s_a_worker_that_answered_and_then_fails_costs_a_request_that_says_it_never_ran),
+      S_TEST (s_a_worker_that_may_decline_costs_no_request_though_it_answered_before),
       S_TEST (s_what_was_lost_before_it_was_not_begun_stays_lost),
       S_TEST (s_a_worker_may_say_that_it_did_not_begin_what_was_withdrawn),
       S_TEST (s_a_conversation_waits_for_its_worker_when_a_request_was_not_begun),

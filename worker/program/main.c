@@ -263,6 +263,7 @@ static rp_worker_t *s_new_worker (const rp_worker_options_t *settings)
     uint32_t threads = !parallel ? 1 : slots < 256 ? slots : 256;
     if (rp_worker_set_slots (worker, slots) != RP_OK
         || rp_worker_set_threads (worker, threads) != RP_OK
+        || rp_worker_set_declines (worker, settings->builtin == RP_BUILTIN_NONE) != RP_OK
         || rp_worker_set_heartbeat_ms (worker, (uint32_t) (settings->heartbeat / 1000)) != RP_OK
         || rp_worker_set_drain_ms (worker, (uint32_t) (settings->drain / 1000)) != RP_OK
         || (settings->name && rp_worker_set_name (worker, settings->name) != RP_OK)
