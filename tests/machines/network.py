@@ -7,11 +7,20 @@ import shutil
 import subprocess
 
 NET = "10.77.0"
+#: Where ip keeps the names of namespaces.
+NAMES = "/run/netns"
 
 
 def _run(*command):
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr.strip()}"
+
+
+def mounts():
+    """What is mounted for namespaces: each, and the folder itself, which ip makes a mount of."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        points = [line.split()[4] for line in file]
+    return [point for point in points if (point + "/").startswith(f"{NAMES}/")]
 
 
 def why_not():
@@ -38,6 +47,7 @@ class Network:
         self._switch = f"{self._prefix}-switch"
         self._spaces = []
         self.addresses = {}
+        self._was_mounted = bool(mounts())
 
     def _space(self, name):
         _run("ip", "netns", "add", name)
@@ -84,3 +94,5 @@ class Network:
         for name in reversed(self._spaces):
             subprocess.run(("ip", "netns", "del", name), capture_output=True, timeout=20, check=False)
         self._spaces.clear()
+        if not self._was_mounted and mounts() == [NAMES]:  # nobody else has come meanwhile
+            subprocess.run(("umount", NAMES), capture_output=True, timeout=20, check=False)
