@@ -106,9 +106,11 @@ static void s_explain_timeout (const rp_cli_t *self, char *why, size_t size)
 {
     char time[RP_UNITS_TEXT_MAX];
     char failed[S_WHY_MAX / 2];
+    const char *advice = rp_advice (why);
     snprintf (failed, sizeof failed, "%s%s", *why ? ": " : "", why);
-    snprintf (why, size, "no broker of %s has answered within %s%s; allow more time: --timeout 5s",
-      self->options.server, rp_duration_format (time, self->options.timeout), failed);
+    snprintf (why, size, "no broker of %s has answered within %s%s; %s", self->options.server,
+      rp_duration_format (time, self->options.timeout), failed,
+      advice ? advice : "allow more time: --timeout 5s");
 }
 
 /*  Brokers that cannot be reached are given --wait-broker; while one of the list has not failed

@@ -153,8 +153,9 @@ def test_a_silent_name_server_holds_nobody_up(world, names, silent_name_server):
     result = cli(world, names, "tcp://slow.test:5555", "--timeout", "1s", "--wait-broker", "1s", "ping")
     assert result.code == 3
     assert time.monotonic() - begin < 3 * PATIENCE
-    assert result.error() == ("riposte: no broker at tcp://slow.test:5555 (no name server answered); "
-                              "check the name servers, or write an address in the place of the name")
+    assert "tcp://slow.test:5555" in result.error()
+    assert result.error().endswith(
+        "no name server answered; check the name servers, or write an address in the place of the name")
     silent_name_server.settimeout(5)
     assert b"slow" in silent_name_server.recv(1000), "it was asked"
 
