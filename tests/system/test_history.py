@@ -126,8 +126,7 @@ def test_a_rotation_under_load_neither_loses_a_line_nor_writes_it_twice(world):
     load = world.start_cli(broker, "bench", "echo", "--clients", "4", "--inflight", "16",
                            "--duration", LOAD, "--warmup", "0s", "-o", "json")
     files = []
-    while load.alive():
-        until(lambda: path.stat().st_size > 100000 or not load.alive(), 5, "it is written to")
+    while until(lambda: path.stat().st_size > 100000 or not load.alive(), 5, "it is written to") and load.alive():
         files.append(rotate(broker, path, len(files)))
     report = world.finish(load).json()
     broker.terminate()
