@@ -256,9 +256,9 @@ def test_wrong_options_are_one_line_and_exit_code_2(world, arguments, says):
 def test_a_file_that_cannot_be_written_is_told_before_the_run(world, option):
     broker = world.broker()
     fake_gnuplot(world, "exit 0")
-    result = bench(world, broker, "echo", option, "/does/not/exist", within=5,
-                   environment={"PATH": f"{world.directory}:/usr/bin:/bin"})
-    assert result.code == 2 and "/does/not/exist" in result.error()
+    result = world.cli(broker, "bench", "echo", option, "/does/not/exist.svg", within=5,
+                       environment={"PATH": f"{world.directory}:/usr/bin:/bin"})
+    assert result.code == 2 and "cannot write /does/not/exist.svg" in result.error()
     assert accepted(world, broker) == 0
 
 
