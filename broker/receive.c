@@ -189,6 +189,16 @@ static bool s_greet (rp_receive_t *self, rp_connection_t *connection, uint32_t w
     return true;
 }
 
+/*  A request that cannot be taken: nobody but the operator can be told.  */
+static rp_receive_result_t s_drop_request (
+  rp_receive_t *self, rp_message_t *message, const char *why)
+{
+    rp_event_t *event = s_begin_event (self, RP_EVENT_DROPPED, message);
+    self->head = (rp_head_t){.command = RP_COMMAND_REQUEST};
+    event->why = why;
+    return RP_RECEIVE_EVENT;
+}
+
 /*  What a foreign peer with a session said.  */
 static rp_receive_result_t s_take_said (rp_receive_t *self, rp_message_t *message)
 {
@@ -196,6 +206,8 @@ static rp_receive_result_t s_take_said (rp_receive_t *self, rp_message_t *messag
     rp_foreign_session_t *session =
       rp_routes_foreign (&self->connections->routes, self->source.session);
     if (!rp_foreign_take (self->foreign, session, &self->said, message, &self->head)) {
+        if (self->said.command == RP_COMMAND_REQUEST)
+            return s_drop_request (self, message, "the broker has no memory or place for it");
         rp_message_destroy (self->pool, &message); // out of memory
         return RP_RECEIVE_SKIPPED;
     }
@@ -213,6 +225,8 @@ static rp_receive_result_t s_take_greeted (rp_receive_t *self)
     s_find_session (self);
     if (self->source.session.v && self->said.command != RP_COMMAND_HELLO)
         return s_take_said (self, message);
+    if (self->said.command == RP_COMMAND_REQUEST)
+        return s_drop_request (self, message, "the broker takes no more clients");
     rp_message_destroy (self->pool, &message);
     return RP_RECEIVE_NOTHING;
 }

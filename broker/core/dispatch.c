@@ -221,6 +221,9 @@ void rp_dispatch_handle (
             if ((session = rp_session_find (self, event->session)))
                 rp_session_probe (self, session);
             break;
+        case RP_EVENT_DROPPED:
+            rp_request_dropped (self, event);
+            break;
         case RP_EVENT_DRAIN:
             s_drain (self);
             break;

@@ -35,6 +35,8 @@ typedef enum {
     RP_EVENT_UNSENT,  /* a SEND failed; token and payload if it was a REQUEST. full: its backlog is
                          full, otherwise it is gone                                                */
     RP_EVENT_SUSPECT, /* peer's connection may be broken: find out                                 */
+    RP_EVENT_DROPPED, /* peer's request was dropped (why) before the core could see it, and its client
+                         cannot be told: count it and log it */
     RP_EVENT_DRAIN, /* take nothing new, finish what runs, then STOP                             */
     RP_EVENT_STOP,  /* end now                                                                   */
 } rp_event_kind_t;
@@ -52,7 +54,8 @@ typedef enum {
 #define RP_TRAIT_WORDLESS 0x10u /* a client that cannot be told of a failure */
 #define RP_TRAIT_UNTIMED                                                                           \
     0x20u /* a client that states no deadline: the time of its requests counts while they wait,
-                                    and not while a worker has them */
+                                    and not while a worker has them; nor is it told how many it
+                                    may have open, so bytes bound that and not counts */
 
 typedef struct {
     rp_event_kind_t kind;

@@ -63,7 +63,11 @@ static const char *s_door (
     if (weight > self->limits.total_queue_bytes)
         return s_never_fits (self, weight, self->limits.total_queue_bytes, "total_queue_bytes");
     *status = RP_BUSY;
-    if (client->open >= self->limits.client_open)
+    bool untimed = client->traits & RP_TRAIT_UNTIMED;
+    uint64_t takes = client->open_bytes + weight + RP_REQUEST_COST;
+    if (untimed && client->open > 0 && takes > self->limits.foreign_open_bytes)
+        return "the open requests of this client take too many bytes (limit foreign_open_bytes)";
+    if (!untimed && client->open >= self->limits.client_open)
         return "too many requests of this client are open (limit client_open)";
     if (self->stats.waiting + self->stats.running >= self->limits.total_queue)
         return "too many requests are open in the broker (limit total_queue)";
@@ -96,6 +100,17 @@ static bool s_goes_at_once (const rp_dispatch_t *self,
     return rp_heap_first (&service->room, NULL) && rp_list_is_empty (&service->queue);
 }
 
+/*  True if the service has no room for another that waits.  */
+static bool s_is_full (const rp_dispatch_t *self,
+  const rp_session_t *client,
+  const rp_service_t *service,
+  const rp_event_t *event)
+{
+    uint64_t counted = service->waiting - service->untimed;
+    return (!(client->traits & RP_TRAIT_UNTIMED) && counted >= self->limits.service_queue)
+           || service->waiting_bytes + rp_request_weight (event) > self->limits.service_queue_bytes;
+}
+
 /*  True if the request, which does not go at once, may wait. Otherwise it is refused.  */
 static bool s_may_wait (
   rp_dispatch_t *self, rp_session_t *client, const rp_service_t *service, const rp_event_t *event)
@@ -105,8 +120,7 @@ static bool s_may_wait (
     if (weight > most)
         rp_request_refuse (self, client, event, RP_TOO_LARGE,
           s_never_fits (self, weight, most, "service_queue_bytes"));
-    else if (service->waiting >= self->limits.service_queue
-             || service->waiting_bytes + weight > most)
+    else if (s_is_full (self, client, service, event))
         rp_request_refuse (self, client, event, RP_BUSY,
           "the queue of the service is full (limits service_queue, service_queue_bytes)");
     else
@@ -137,10 +151,7 @@ static rp_service_t *s_find_service (
         rp_request_refuse_with (self, client, event, &reply);
         return NULL;
     }
-    bool full =
-      service->waiting >= self->limits.service_queue
-      || service->waiting_bytes + rp_request_weight (event) > self->limits.service_queue_bytes;
-    if (full && !s_goes_at_once (self, client, service, head)
+    if (s_is_full (self, client, service, event) && !s_goes_at_once (self, client, service, head)
         && !s_may_wait (self, client, service, event))
         return NULL;
     return service;

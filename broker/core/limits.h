@@ -32,7 +32,7 @@
     X (BYTES, total_queue_bytes, 1073741824, 1024, 1099511627776,                                  \
       "bytes of all open requests, and of replies that wait for clients to read them; keep it "    \
       "below the memory the process may use")                                                      \
-    X (COUNT, connection_backlog, 16384, 64, 1000000,                                              \
+    X (COUNT, connection_backlog, 262144, 64, 1000000,                                             \
       "messages that may wait for one peer to read them; a peer that falls behind is cut off")     \
     X (BYTES, connection_backlog_bytes, 67108864, 65536, 1099511627776,                            \
       "bytes of replies that may wait for one client to read them; otherwise as "                  \
@@ -64,6 +64,10 @@
       "what a client without statuses gets when its request fails: 0 nothing, 1 a reply that "     \
       "says "                                                                                      \
       "why")                                                                                       \
+    X (BYTES, foreign_open_bytes, 268435456, 1024, 1099511627776,                                  \
+      "what a client that is told of no bound (MDP, REQ) may have open, 512 bytes a request "      \
+      "beside "                                                                                    \
+      "its body; client_open and service_queue do not count its requests")                         \
     X (COUNT, foreign_window, 1, 1, 4096,                                                          \
       "requests at once for a worker that states no window (MDP)")                                 \
     X (TIME, foreign_heartbeat, 2500, 50, 60000,                                                   \

@@ -49,6 +49,7 @@ static void s_count (rp_dispatch_t *self, const rp_request_t *request, uint64_t 
         self->stats.waiting += one;
         self->stats.waiting_bytes += one * request->bytes;
         service->waiting += one;
+        service->untimed += request->untimed ? one : 0;
         service->waiting_bytes += one * request->bytes;
     }
     else if (request->state == RP_REQUEST_RUNNING) {
@@ -119,6 +120,7 @@ rp_request_t *rp_request_accept (
     request->wait = head->wait_ms;
     rp_list_append (&client->requests, &request->client_node);
     client->open++;
+    client->open_bytes += request->bytes + RP_REQUEST_COST;
     service->requests++;
     self->stats.requests++;
     self->stats.open_bytes += request->bytes;
@@ -133,8 +135,26 @@ static uint32_t s_us (int64_t time)
     return time < 0 ? 0 : time > UINT32_MAX ? UINT32_MAX : (uint32_t) time;
 }
 
-/*  A final status that its client's protocol has no word for, so that the client waits in vain:
-    this is the one place that counts it and tells it to the operator.  */
+/*  A request that ends without a word to its client, who waits in vain: this is the one place that
+    counts it and tells it to the operator.  */
+static void s_count_unanswered (rp_dispatch_t *self,
+  rp_session_id_t client,
+  const char *service,
+  int size,
+  const rp_head_t *reply)
+{
+    self->stats.unanswered[reply->status]++;
+    const char *text = rp_actions_format (self->actions,
+      "a request for \"%.*s\" ended with %s (%.*s), and its client is not told: its protocol has "
+      "no word for it, and foreign_errors is 0",
+      size, service, rp_status_name (reply->status), (int) reply->text_size,
+      reply->text_size ? reply->text : "");
+    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_UNANSWERED, client,
+      *text ? text : "a request ended, and its client's protocol has no word for that");
+}
+
+/*  Counts a final status of which its client hears nothing. One that left by itself does not wait
+    for it.  */
 static void s_note_unanswered (rp_dispatch_t *self,
   const rp_session_t *client,
   const char *service,
@@ -142,16 +162,18 @@ static void s_note_unanswered (rp_dispatch_t *self,
   const rp_head_t *reply)
 {
     bool answered = reply->status == RP_OK || reply->status == RP_APP_ERROR;
-    if (answered || client->ending || !(client->traits & RP_TRAIT_WORDLESS))
-        return;
-    self->stats.unanswered[reply->status]++;
-    const char *text = rp_actions_format (self->actions,
-      "a request for \"%.*s\" ended with %s (%.*s), and its client is not told: its protocol has "
-      "no word for it, and foreign_errors is 0",
-      size, service, rp_status_name (reply->status), (int) reply->text_size,
-      reply->text_size ? reply->text : "");
-    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_UNANSWERED, rp_session_id (client),
-      *text ? text : "a request ended, and its client's protocol has no word for that");
+    bool left = client->ending && !client->cut;
+    if (client->traits & RP_TRAIT_WORDLESS && !left && (!answered || client->ending))
+        s_count_unanswered (self, rp_session_id (client), service, size, reply);
+}
+
+void rp_request_dropped (rp_dispatch_t *self, const rp_event_t *event)
+{
+    rp_head_t reply = {.status = self->draining ? RP_DRAINING : RP_BUSY,
+      .text = event->why,
+      .text_size = (uint16_t) strlen (event->why)};
+    s_count_unanswered (self, event->session, "", 0, &reply);
+    rp_actions_drop (self->actions, event->payload);
 }
 
 /*  To the client: a reply, or part of one.  */
@@ -198,6 +220,7 @@ void rp_request_answer (
     s_send_reply (self, request, reply, payload);
     rp_list_remove (&request->client_node);
     client->open--;
+    client->open_bytes -= request->bytes + RP_REQUEST_COST;
     rp_index_remove (&client->by_id, s_hash (self, request->client_id), request->pooled.slot);
     if (client->open == 0 && client->by_id.page_count > 1)
         rp_index_clear (&client->by_id); // so that many clients, one after the other, do not add up

@@ -16,6 +16,10 @@ static inline size_t rp_request_weight (const rp_event_t *event)
     return event->size + event->head->headers_size;
 }
 
+/*  What an open request of a foreign client takes beside its body: itself, its return envelope, its
+    places in lists.  */
+#define RP_REQUEST_COST 512u
+
 /*  Makes a request of a client for a service: counted, its deadline set, in no list yet. Takes
     the event's payload. NULL when the pool is full or memory is out; nothing changed then.  */
 rp_request_t *rp_request_accept (
@@ -27,6 +31,9 @@ rp_request_t *rp_request_find (const rp_dispatch_t *self, const rp_session_t *cl
 /*  The one setter of the state: checks the transition and keeps the counters. Lists are the
     caller's.  */
 void rp_request_set_state (rp_dispatch_t *self, rp_request_t *request, rp_request_state_t state);
+
+/*  RP_EVENT_DROPPED.  */
+void rp_request_dropped (rp_dispatch_t *self, const rp_event_t *event);
 
 /*  Sends the client part of a reply; payload moves on.  */
 void rp_request_send_part (

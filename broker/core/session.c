@@ -247,6 +247,7 @@ void rp_session_close_invalid (rp_dispatch_t *self, rp_session_t *session, const
       rp_actions_format (self->actions, "%s %s broke the protocol, its session ends: %s",
         session->role == RP_ROLE_WORKER ? "worker" : "client", session->name, text));
     s_bye (self, rp_session_id (session), RP_INVALID, text);
+    session->cut = true;
     rp_session_end (self, session, RP_ACTION_UNBIND);
 }
 
@@ -256,7 +257,7 @@ void rp_session_close_later (
     if (session->ending)
         return;
     session->ending = why;
-    session->abort = abort;
+    session->abort = session->cut = abort;
     rp_record_session (self, RP_RECORD_DRAIN, session);
     rp_list_append (&self->ending, &session->ending_node);
     if (session->role == RP_ROLE_WORKER)

@@ -65,6 +65,7 @@ struct rp_session {
     rp_list_node_t ending_node; /* in self->ending while ending != NULL */
     const char *ending;         /* why the session is to end at the next tick */
     bool abort;                 /* … and its connection with it */
+    bool cut;                   /* … by the broker: whoever it is may still wait */
     bool draining;
     rp_role_t role;
     uint8_t probes_left;
@@ -83,6 +84,7 @@ struct rp_session {
       by_id; /* … by its ids; of its own, so that a client with very many slows nobody else */
     rp_client_queue_t client_queue; /* client: of one service; those of others come from the pool */
     uint32_t open;
+    uint64_t open_bytes;         /* … with what each takes beside its body */
     uint32_t conversation_count; /* client: conversations */
 
     rp_service_t *service; /* worker, from here on */
@@ -120,6 +122,7 @@ struct rp_service {
     uint32_t worker_count;
     uint64_t conversations;
     uint64_t waiting;
+    uint64_t untimed; /* of those that wait */
     uint64_t waiting_bytes;
     uint64_t running;
     uint64_t requests;

@@ -156,20 +156,20 @@ static int s_send_to (rp_outbox_t *self, const void *key, size_t size, rp_messag
 
 /*  Lets a message count that is about to be sent to a session. False if too much waits for it
     already, or when out of memory: errno as rp_message_send.  */
-static bool s_count (rp_outbox_t *self, rp_session_id_t session, rp_message_t *message)
+static bool s_count (
+  rp_outbox_t *self, rp_session_id_t session, rp_message_t *message, size_t bytes)
 {
     rp_backlog_t *backlog = rp_routes_backlog (self->routes, session, &self->backlog);
     errno = ENOMEM;
     if (!backlog)
         return false;
     size_t waits = rp_backlog_bytes (backlog);
-    if (waits > 0 && waits + message->bytes > self->backlog_max) {
+    if (waits > 0 && waits + bytes > self->backlog_max) {
         errno = EAGAIN;
         return false;
     }
     return rp_message_leave_bundle (self->pool, message)
-           && rp_backlog_add (
-             backlog, rp_message_frame (message, message->count - 1), message->bytes);
+           && rp_backlog_add (backlog, rp_message_frame (message, message->count - 1), bytes);
 }
 
 /*  Sends to a session, which has a key. 0, or -1 with errno as rp_message_send.  */
@@ -179,9 +179,13 @@ static int s_send_to_session (rp_outbox_t *self,
   size_t size,
   rp_message_t **message_p)
 {
-    bool counts = (*message_p)->bytes > RP_OUTBOX_SMALL && !waiting->token.v;
-    if (counts && !s_count (self, waiting->session, *message_p))
-        return -1;
+    uint32_t *small = waiting->token.v ? NULL : rp_routes_small (self->routes, waiting->session);
+    if (small) {
+        size_t bytes = *small + (*message_p)->bytes + (*message_p)->count * RP_OUTBOX_FRAME;
+        *small = bytes > RP_OUTBOX_SMALL ? 0 : (uint32_t) bytes;
+        if (bytes > RP_OUTBOX_SMALL && !s_count (self, waiting->session, *message_p, bytes))
+            return -1;
+    }
     return s_send_to (self, key, size, message_p);
 }
 

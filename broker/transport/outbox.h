@@ -50,9 +50,12 @@ typedef struct {
     rp_foreign_session_t *foreign;
 } rp_sender_t;
 
-/*  Messages of more bytes count in the backlog. connection_backlog, which counts messages, bounds
-    the others; and for them it would cost more than they do.  */
+/*  Messages of more bytes count in the backlog, each by itself. Small ones count together, when they
+    are more than this: the last of them stands for all, since they are written in their order. To
+    count each would cost more than it does.  */
 #define RP_OUTBOX_SMALL 1024u
+/*  What a frame takes in libzmq beside its bytes.  */
+#define RP_OUTBOX_FRAME 64u
 
 /*  More than this is sent as soon as its event has been handled: at the end of a batch it would be
     out of the processor's cache, and for as much libzmq makes system calls of its own anyway.  */

@@ -27,6 +27,7 @@ struct rp_route {
     rp_address_t address;
     rp_reading_t reading;
     uint32_t mark;
+    uint32_t small;
     uint16_t size; /* of the routing id; 0: the session is over */
     bool bundles;
     bool lost; /* its connection is closed */
@@ -111,6 +112,7 @@ bool rp_routes_add (
     route->session = session;
     route->bundles = bundles;
     route->mark = 0;
+    route->small = 0;
     route->foreign = NULL;
     route->connection = NULL;
     route->address = (rp_address_t){0};
@@ -171,6 +173,12 @@ uint32_t *rp_routes_mark (const rp_routes_t *self, rp_session_id_t session)
     return route ? &route->mark : NULL;
 }
 
+uint32_t *rp_routes_small (const rp_routes_t *self, rp_session_id_t session)
+{
+    rp_route_t *route = s_route (self, session);
+    return route ? &route->small : NULL;
+}
+
 rp_backlog_t *rp_routes_backlog (
   const rp_routes_t *self, rp_session_id_t session, rp_backlog_total_t *total)
 {
@@ -183,7 +191,7 @@ rp_backlog_t *rp_routes_backlog (
 bool rp_routes_is_unread (const rp_routes_t *self, rp_session_id_t session)
 {
     const rp_route_t *route = s_route (self, session);
-    return route && route->backlog && rp_backlog_bytes (route->backlog) > 0;
+    return route && route->backlog && rp_backlog_bytes (route->backlog) > RP_ROUTES_LITTLE;
 }
 
 static bool s_is_stalled (rp_route_t *route, size_t waits, int64_t now)

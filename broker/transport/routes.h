@@ -60,12 +60,19 @@ bool rp_routes_bundles (const rp_routes_t *self, rp_session_id_t session);
     the next rp_routes_add.  */
 uint32_t *rp_routes_mark (const rp_routes_t *self, rp_session_id_t session);
 
+/*  Bytes of small messages that were sent to a session and do not count yet; otherwise as
+    rp_routes_mark.  */
+uint32_t *rp_routes_small (const rp_routes_t *self, rp_session_id_t session);
+
 /*  What waits for a session; begun with the first call. NULL if it has no route, or when out of
     memory.  */
 rp_backlog_t *rp_routes_backlog (
   const rp_routes_t *self, rp_session_id_t session, rp_backlog_total_t *total);
 
-/*  True if something of what counts waits for a session to read it.  */
+/*  What may be on its way to anybody: small messages that count together, BYE among them.  */
+#define RP_ROUTES_LITTLE 4096u
+
+/*  True if more than that waits for a session to read it.  */
 bool rp_routes_is_unread (const rp_routes_t *self, rp_session_id_t session);
 
 /*  Of the sessions that do not read (broker/transport/reading.h), the one for which most waits; 0 if

@@ -3,6 +3,8 @@
 foreign_errors = 1, a reply whose body is the status's name and a sentence. The same for every protocol.
 """
 
+import json
+
 import pytest
 
 from stage import CLIENTS, MDP_WORKERS, WORKERS, pair
@@ -141,23 +143,41 @@ def test_a_worker_is_over_the_limit_of_attempts(stage, client, errors):
 @pytest.mark.parametrize("errors", [0, 1])
 @pytest.mark.parametrize("client", FOREIGN)
 def test_the_queue_is_full(stage, client, errors):
-    broker = stage.interop_broker(plain=pair(client), service_queue=1, foreign_errors=errors)
+    """Clients that are told of no bound are bounded by bytes only, so `service_queue` is not asked."""
+    broker = stage.interop_broker(
+        plain=pair(client), service_queue=1, service_queue_bytes="1KiB", foreign_errors=errors)
     serving = stage.offer(broker, "mdp01")
     before = stage.client(broker, "mdp02")
     before.request(b"svc", b"held")
     job = serving.job()
+    before.request(b"svc", b"q" * 1000)
     before.request(b"svc", b"queued")
-    stage.wait_for_waiting(broker, 1)
+    stage.wait_for_waiting(broker, 2)
     asking = stage.client(broker, client)
-    asking.request(b"svc", b"one too many")
+    asking.request(b"svc", b"some bytes too many")
     _ended(stage, broker, "BUSY")
     if errors:
         _told(asking, "BUSY")
     else:
         _untold(asking)
     serving.answer(job, b"done")
-    assert serving.serve() == [(b"queued",)]
-    assert [before.reply().body for _ in range(2)] == [(b"done",), (b"queued",)]
+    assert serving.serve(2) == [(b"q" * 1000,), (b"queued",)]
+    assert [before.reply().body for _ in range(3)] == [(b"done",), (b"q" * 1000,), (b"queued",)]
+
+
+# ---- There is no place for its client -------------------------------------------------------------
+
+
+def test_the_request_of_a_client_that_is_refused_is_counted(stage):
+    broker = stage.interop_broker(max_clients=1)
+    stage.offer(broker, "mdp01")
+    first, second = stage.client(broker, "mdp02"), stage.client(broker, "mdp02")
+    first.request(b"mmi.service", b"svc")
+    assert first.reply() is not None
+    second.request(b"svc", b"nobody")
+    _untold(second)
+    first.request(b"riposte.status", b"")
+    assert json.loads(first.reply().body[0])["unanswered"] == {"BUSY": 1}
 
 
 # ---- The attempts are spent ----------------------------------------------------------------------

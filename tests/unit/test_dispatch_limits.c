@@ -39,6 +39,49 @@ static void s_a_client_with_too_much_open_draws_busy_and_others_go_on (void **st
     expect (NOTHING);
 }
 
+static void s_who_is_told_of_no_bound_is_bounded_by_bytes (void **state)
+{
+    (void) state;
+    limits ()->client_open = limits ()->service_queue = 1;
+    limits ()->foreign_open_bytes = 4096;
+    hello_worker ("w1", "upper", 1);
+    hello_foreign_client ("c1", RP_TRAIT_MUTE | RP_TRAIT_UNTIMED | RP_TRAIT_WORDLESS, 60000);
+    s_requests ("c1", "upper", 1, 7);
+    expect ("w1<r1");
+    assert_int_equal (stats ()->unanswered[RP_BUSY], 0);
+    s_requests ("c1", "upper", 8, 9);
+    expect ("c1<r9:BUSY");
+    assert_int_equal (stats ()->unanswered[RP_BUSY], 1);
+    reply ("w1", "r1", RP_OK);
+    expect ("c1<r1:OK w1<r2");
+    request ("c1", "r10", "upper");
+    expect (NOTHING);
+}
+
+static void s_its_requests_take_no_place_of_others_in_the_queue (void **state)
+{
+    (void) state;
+    limits ()->service_queue = 1;
+    hello_worker ("w1", "upper", 1);
+    hello_foreign_client ("c1", RP_TRAIT_MUTE | RP_TRAIT_UNTIMED | RP_TRAIT_WORDLESS, 60000);
+    s_requests ("c1", "upper", 1, 5);
+    hello_client ("c2");
+    s_requests ("c2", "upper", 6, 7);
+    expect ("w1<r1 c2<r7:BUSY");
+}
+
+static void s_requests_of_a_wordless_client_that_is_cut_are_counted (void **state)
+{
+    (void) state;
+    hello_worker ("w1", "upper", 1);
+    hello_foreign_client ("c1", RP_TRAIT_MUTE | RP_TRAIT_UNTIMED | RP_TRAIT_WORDLESS, 60000);
+    s_requests ("c1", "upper", 1, 3);
+    unsent ("c1", NULL, true);
+    tick ();
+    assert_int_equal (stats ()->unanswered[RP_CANCELLED], 3);
+    assert_int_equal (logged (RP_TOPIC_UNANSWERED), 3);
+}
+
 static void s_the_limit_of_open_requests_is_in_the_welcome (void **state)
 {
     (void) state;
@@ -398,6 +441,9 @@ int main (void)
 #define S_TEST(name) cmocka_unit_test_setup_teardown (name, trace_setup, trace_teardown)
     const struct CMUnitTest tests[] = {
       S_TEST (s_a_client_with_too_much_open_draws_busy_and_others_go_on),
+      S_TEST (s_who_is_told_of_no_bound_is_bounded_by_bytes),
+      S_TEST (s_its_requests_take_no_place_of_others_in_the_queue),
+      S_TEST (s_requests_of_a_wordless_client_that_is_cut_are_counted),
       S_TEST (s_the_limit_of_open_requests_is_in_the_welcome),
       S_TEST (s_a_full_service_queue_refuses_and_the_caller_keeps_the_request),
       S_TEST (s_a_request_that_a_worker_has_room_for_never_meets_the_queue),
