@@ -29,11 +29,13 @@ class Scene:
         """What was wrong up to here is not counted."""
         self.log, self.wrongs = self.broker.log(), self.stage.wrongs(self.broker)
 
-    def told(self, count=1):
-        """So many things were counted, and logged: one line for one, no more than that for many."""
+    def told(self, count=1, unanswered=0):
+        """So many things were counted, and logged: one line for one, no more than that for many; and one
+        for each request that thereby ends without a word to its client."""
         until(lambda: self.stage.wrongs(self.broker) >= self.wrongs + count, 5, "it is counted")
         lines = until(lambda: self.stage.lines(self.broker, self.log), 5, "it is logged")
-        assert len(lines) <= count, lines
+        assert sum("its client is not told" in line for line in lines) == unanswered, lines
+        assert len(lines) <= count + unanswered, lines
         self.mark()
 
     def end(self):
@@ -214,7 +216,7 @@ def test_a_client_that_turns_worker_on_the_same_socket(scene, client, worker):
     with peers.WORKERS[worker]("inproc://nobody") as one:
         turning.send(*one.pack("READY", service=b"wrong"))
         assert one.unpack(turning.receive()).command == "DISCONNECT"
-    scene.told()
+    scene.told(unanswered=1)
     assert scene.stage.count(scene.broker, b"wrong") == 0
     scene.stage.wait_for_waiting(scene.broker, 0)
 
