@@ -55,7 +55,7 @@ typedef struct {
     count each would cost more than it does.  */
 #define RP_OUTBOX_SMALL 1024u
 /*  What a frame takes in libzmq beside its bytes.  */
-#define RP_OUTBOX_FRAME 64u
+#define RP_OUTBOX_FRAME ((size_t) 64)
 
 /*  More than this is sent as soon as its event has been handled: at the end of a batch it would be
     out of the processor's cache, and for as much libzmq makes system calls of its own anyway.  */

@@ -33,10 +33,15 @@ class Scene:
         """So many things were counted, and logged: one line for one, no more than that for many; and one
         for each request that thereby ends without a word to its client."""
         until(lambda: self.stage.wrongs(self.broker) >= self.wrongs + count, 5, "it is counted")
-        lines = until(lambda: self.stage.lines(self.broker, self.log), 5, "it is logged")
+        lines = until(lambda: self.logged(1 + unanswered), 5, "it is logged")
         assert sum("its client is not told" in line for line in lines) == unanswered, lines
         assert len(lines) <= count + unanswered, lines
         self.mark()
+
+    def logged(self, least):
+        """The lines since the mark, if there are so many."""
+        lines = self.stage.lines(self.broker, self.log)
+        return lines if len(lines) >= least else None
 
     def end(self):
         assert self.broker.alive(), "the broker is gone"

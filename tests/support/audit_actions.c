@@ -181,10 +181,10 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
       self, strcmp (worker->service, request->service) == 0, "a request for another service");
     AUDIT_REQUIRE (self, self->now < request->deadline, "a delivery after the deadline");
     AUDIT_REQUIRE (self,
-      request->untimed ? head->deadline_ms == RP_DEADLINE_MAX_MS
-                       : head->deadline_ms >= 1
-                           && head->deadline_ms
-                                <= (uint64_t) (request->deadline - self->now) / 1000 + 1,
+      request->untimed
+        ? head->deadline_ms == RP_DEADLINE_MAX_MS
+        : head->deadline_ms >= 1
+            && head->deadline_ms <= (uint64_t) (request->deadline - self->now) / 1000 + 1,
       "a wrong time left");
     AUDIT_REQUIRE (self, ++request->starts <= request->attempts, "more starts than attempts");
     AUDIT_REQUIRE (self, head->attempt == request->starts && head->attempts == request->attempts,
