@@ -1,9 +1,11 @@
-/*  What the core wants done: a list that it appends to and the shell carries out, in order.
+/*  Actions: what the core wants done, as a list that the core appends to and the shell carries out
+    in order.
 
     SPDX-License-Identifier: MPL-2.0
 
-    The shell owns the list and empties it between events. Texts and header blocks of broker-made
-    messages lie in the list's own buffer, or are static; they are valid until the list is emptied.
+    The shell owns the list and empties it between events. Texts and header blocks of messages that
+    the broker makes lie in the list's own buffer, or are static; they are valid until the list is
+    emptied.
 */
 
 #ifndef RP_ACTION_H
@@ -16,23 +18,24 @@
 #include "common/wire/head.h"
 #include "common/wire/ids.h"
 
-/*  The shell's message, which the core passes on without looking into it.  */
+/*  A message of the shell, which the core passes on without looking into it.  */
 typedef struct rp_payload rp_payload_t;
 
 typedef enum {
-    RP_ACTION_ADMIT, /* the sender of this event is `peer` from now on                            */
-    RP_ACTION_SEND,  /* send head (and payload) to peer; nobody (0) is the sender of this event   */
-    RP_ACTION_UNBIND, /* peer's session is over: unbind it; keep: what was said to it may still go  */
-    RP_ACTION_ABORT, /* the same, and close its connection                                        */
-    RP_ACTION_DROP,  /* payload is not needed any more: free it                                   */
-    RP_ACTION_JOIN,  /* append the body of other to payload, which the core keeps; free other     */
-    RP_ACTION_ADMIN, /* answer a request for one of the broker's own services (head, payload)     */
-    RP_ACTION_LOG,   /* a line for the log: level, topic, text                                    */
-    RP_ACTION_HISTORY, /* a line for the history: note, token                                      */
-    RP_ACTION_STOP, /* everybody has been told: end                                              */
+    RP_ACTION_ADMIT, /* the sender of this event has the session from now on */
+    RP_ACTION_SEND,  /* send head (and payload) to the session; 0: to the sender of this event */
+    /*  unbind the session, which is over; keep: what was sent to it may still go out  */
+    RP_ACTION_UNBIND,
+    RP_ACTION_ABORT,   /* unbind the session and abort its connection */
+    RP_ACTION_DROP,    /* free payload */
+    RP_ACTION_JOIN,    /* append the body of other to payload, which the core keeps; free other */
+    RP_ACTION_ADMIN,   /* answer a request for one of the broker's own services (head, payload) */
+    RP_ACTION_LOG,     /* log a line: level, topic, text */
+    RP_ACTION_HISTORY, /* write a journal record: note, token */
+    RP_ACTION_STOP,    /* every session has its BYE: end the broker */
 } rp_action_kind_t;
 
-/*  Log topics: each is limited in rate by itself.  */
+/*  Log topics. Each has its own rate limit.  */
 typedef enum {
     RP_TOPIC_BROKER,
     RP_TOPIC_CLIENT,
@@ -47,10 +50,10 @@ typedef enum {
 
 typedef enum { RP_LEVEL_ERROR, RP_LEVEL_WARNING, RP_LEVEL_INFO, RP_LEVEL_DEBUG } rp_level_t;
 
-/*  What the history tells. Of a session: who came, took more or less, takes nothing new any more,
-    and is gone. Of a request, by its client's session and id: accepted or refused; given to a
-    worker; that never left the broker, or never began at its worker; its worker's reply committed;
-    its worker's place given back; its one end. Of a reply: that it is nobody's any more.  */
+/*  Journal records. Of a session: it began, its window changed, it takes no new requests, it ended.
+    Of a request, by its client's session and id: accepted or refused; given to a worker; never left
+    the broker, or never began at its worker; its worker's reply taken; its worker's place given
+    back; its final status. Of a reply: it came too late.  */
 #define RP_RECORD_MAP(X)                                                                           \
     X (JOIN, "join")                                                                               \
     X (WINDOW, "window")                                                                           \
@@ -71,7 +74,7 @@ typedef enum {
 #undef RP_RECORD_ENUM
 } rp_record_kind_t;
 
-/*  What is not told is 0 or NULL.  */
+/*  A field that does not apply is 0 or NULL.  */
 typedef struct {
     rp_record_kind_t kind;
     uint8_t status;
@@ -88,17 +91,18 @@ typedef struct {
 
 typedef struct {
     rp_action_kind_t kind;
-    bool keep; /* SEND with payload: the core keeps it for another delivery; send a share of it */
+    bool keep; /* SEND: the core keeps payload for another delivery, so send a shared copy */
     rp_level_t level;
     rp_topic_t topic;
     rp_session_id_t session;
-    union {                  // an action of 128 bytes is two lines of the cache
+    union {                  // keeps an action at 128 bytes, two cache lines
         rp_token_t token;    /* SEND of a REQUEST: comes back with RP_EVENT_UNSENT; HISTORY */
         rp_payload_t *other; /* JOIN */
     };
     rp_payload_t *payload;
     union {
-        /*  With a payload: what rp_wire_patch writes over its head. Without: what to encode.  */
+        /*  With a payload: the values that rp_wire_patch writes over its head. Without: the head to
+            encode.  */
         rp_head_t head;
         rp_record_t note; /* HISTORY */
     };
@@ -117,28 +121,30 @@ typedef struct {
 void rp_actions_init (rp_actions_t *self);
 void rp_actions_clear (rp_actions_t *self);
 
-/*  Empties the list; its memory stays.  */
+/*  Empties the list but keeps its memory.  */
 static inline void rp_actions_reset (rp_actions_t *self)
 {
     self->count = 0;
     self->text_used = 0;
 }
 
-/*  Appends an action, zero but for kind and peer. Out of memory ends the process (the list stops
-    growing early in its life, and a broker that cannot say what it decided has no way on).  */
+/*  Appends an action with kind and session, otherwise zero. Out of memory ends the process: a
+    broker that cannot state its decisions cannot go on. The list stops growing early in its
+    life.  */
 rp_action_t *rp_actions_add (rp_actions_t *self, rp_action_kind_t kind, rp_session_id_t session);
 
-/*  Appends that a payload is not needed any more; nothing if it is NULL.  */
+/*  Appends a DROP of a payload; nothing if it is NULL.  */
 void rp_actions_drop (rp_actions_t *self, rp_payload_t *payload);
 
-/*  Takes up to size bytes of the list's buffer; NULL when it is used up.  */
+/*  Takes size bytes of the list's buffer; NULL when fewer are left.  */
 void *rp_actions_room (rp_actions_t *self, size_t size);
 
-/*  Formats into the list's buffer; cut, or "" when it is used up.  */
+/*  Formats a text into the list's buffer. The text is cut when the buffer is nearly used up, and ""
+    when it is used up.  */
 const char *rp_actions_format (rp_actions_t *self, const char *format, ...)
   __attribute__ ((format (printf, 2, 3)));
 
-/*  Appends a log line (formatted).  */
+/*  Appends a log line; text is already formatted.  */
 void rp_actions_log (rp_actions_t *self,
   rp_level_t level,
   rp_topic_t topic,

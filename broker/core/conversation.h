@@ -1,12 +1,12 @@
-/*  A conversation: requests of one client that go, one at a time and in order, to one worker.
+/*  Conversations: requests of one client that go, one at a time and in order, to one worker.
 
     SPDX-License-Identifier: MPL-2.0
 
     Source: docs/PROTOCOL.md, section 6.3. Internal to the core.
 
-    There is no memory of conversations that ended: a request that names one which the broker does
-    not know draws CONVERSATION_LOST unless it may open it. That covers a lost worker, the idle
-    limit, and a broker's restart alike.
+    The core does not remember conversations that ended. A request that names an unknown
+    conversation, and may not open one, draws CONVERSATION_LOST; this covers a lost worker, the idle
+    limit and a restart of the broker.
 */
 
 #ifndef RP_CONVERSATION_H
@@ -17,23 +17,24 @@
 rp_dispatch_conversation_t *rp_conversation_find (
   const rp_dispatch_t *self, const rp_session_t *client, uint64_t key);
 
-/*  Begins one. NULL when there are too many or memory is out.  */
+/*  Begins a conversation. NULL at the limit or when out of memory.  */
 rp_dispatch_conversation_t *rp_conversation_begin (
   rp_dispatch_t *self, rp_session_t *client, rp_service_t *service, uint64_t key);
 
-/*  Sends a request of the conversation on its way, now or in its turn.  */
+/*  Sends a request of the conversation to the worker, or puts it in line.  */
 void rp_conversation_add (
   rp_dispatch_t *self, rp_dispatch_conversation_t *conversation, rp_request_t *request);
 
-/*  Its current request is over: the next one goes.  */
+/*  The current request has ended: sends the next one in line.  */
 void rp_conversation_advance (rp_dispatch_t *self, rp_dispatch_conversation_t *conversation);
 
-/*  It now belongs to this worker; or to none, while it was not established.  */
+/*  Binds the conversation to a worker; unbinds it again, while no worker has answered it.  */
 void rp_conversation_bind (
   rp_dispatch_t *self, rp_dispatch_conversation_t *conversation, rp_session_t *worker);
 void rp_conversation_unbind (rp_dispatch_t *self, rp_dispatch_conversation_t *conversation);
 
-/*  Ends it: requests that wait end with status; the worker, if it lives, is told.  */
+/*  Ends the conversation. Requests that wait end with status; the worker, if it lives, gets
+    END.  */
 void rp_conversation_end (rp_dispatch_t *self,
   rp_dispatch_conversation_t *conversation,
   rp_status_t status,

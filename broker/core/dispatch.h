@@ -29,37 +29,43 @@
 typedef struct rp_dispatch rp_dispatch_t;
 
 typedef enum {
-    RP_EVENT_MESSAGE, /* peer (0: no session) sent a well-formed head, and payload of `size` bytes of
-                         body; oversized: the body was over max_body and the payload is not whole  */
-    RP_EVENT_BAD, /* peer (or nobody's) message was malformed: error; or too_many_frames        */
-    RP_EVENT_UNSENT,  /* a SEND failed; token and payload if it was a REQUEST. full: its backlog is
-                         full, otherwise it is gone                                                */
-    RP_EVENT_SUSPECT, /* peer's connection may be broken: find out                                 */
-    RP_EVENT_DROPPED, /* peer's request was dropped (why) before the core could see it, and its client
-                         cannot be told: count it and log it */
-    RP_EVENT_DRAIN, /* take nothing new, finish what runs, then STOP                             */
+    /*  `session` (0: a sender without one) sent a well-formed head, and a payload with `size` bytes
+        of body; oversized: the body is over max_body and the payload not whole  */
+    RP_EVENT_MESSAGE,
+    RP_EVENT_BAD, /* a message of `session` (or 0) was malformed: error; or too_many_frames */
+    /*  a SEND failed; token and payload if it was a REQUEST. full: the session's backlog is full,
+        otherwise its peer is gone  */
+    RP_EVENT_UNSENT,
+    RP_EVENT_SUSPECT, /* the connection of `session` may be broken: find out */
+    /*  a request of `session` was dropped (why) before the core saw it, and its client cannot be
+        told: count and log it  */
+    RP_EVENT_DROPPED,
+    RP_EVENT_DRAIN, /* take nothing new, finish what runs, then STOP */
     RP_EVENT_STOP,  /* end now                                                                   */
 } rp_event_kind_t;
 
-/*  What a session of another protocol cannot do, or does otherwise. 0 for those of Riposte's
-    own.  */
-#define RP_TRAIT_MUTE 0x01u      /* says nothing unasked: its silence is no sign of its death */
+/*  Traits: how a foreign session differs from a session of Riposte's own protocol, which has
+    none.  */
+#define RP_TRAIT_MUTE 0x01u      /* sends nothing unasked, so silence is no sign of death */
 #define RP_TRAIT_BUSY_MUTE 0x02u /* a worker that may be silent while it holds a request */
 #define RP_TRAIT_LEARN                                                                             \
-    0x04u /* its heartbeat interval is not known: the time in HELLO is a first
-                                    guess, and the gaps between its HEARTBEATs tell */
+/*  the heartbeat interval is not known: the time in HELLO is a first guess, the gaps between
+        HEARTBEATs correct it  */
+0x04u
 #define RP_TRAIT_PARTS                                                                             \
-    0x08u /* a client that takes a reply in parts: REPLYs with RP_FLAG_MORE, then
-                                    one without. For others parts are joined. */
-#define RP_TRAIT_WORDLESS 0x10u /* a client that cannot be told of a failure */
+    /*  a client that takes a reply in parts: REPLYs with RP_FLAG_MORE, then one without; for other
+        clients the core joins the parts  */
+  0x08u
+#define RP_TRAIT_WORDLESS 0x10u /* a client whose protocol has no word for a failure */
 #define RP_TRAIT_UNTIMED                                                                           \
-    0x20u /* a client that states no deadline: the time of its requests counts while they wait,
-                                    and not while a worker has them; nor is it told how many it
-                                    may have open, so bytes bound that and not counts */
+    /*  a client that states no deadline: the time of its requests counts only while they wait, not
+        while a worker has them. It does not know a limit on open requests either, so bytes bound
+        them, not counts  */
+  0x20u
 
-typedef struct {
+  typedef struct {
     rp_event_kind_t kind;
-    uint32_t attempt_limit; /* HELLO of a worker: ms that one attempt may take; 0: any time */
+    uint32_t attempt_limit; /* HELLO of a worker: ms that one attempt may take; 0: no limit */
     rp_session_id_t session;
     const rp_head_t *head;
     rp_payload_t *payload;
@@ -69,40 +75,40 @@ typedef struct {
     bool full;
     uint8_t traits; /* HELLO: RP_TRAIT_… */
     rp_wire_error_t error;
-    const char *why; /* BAD: in words, where error says less */
+    const char *why; /* BAD: the reason in words, if error does not give it */
     rp_token_t token;
 } rp_event_t;
 
 typedef struct {
     rp_limits_t limits;
-    uint64_t seed;       /* secret and fresh: ids of an earlier life find nothing, hashes cannot be
-                            foretold */
-    uint64_t instance;   /* fresh, and not secret: names this life of the broker */
-    const char *version; /* of the software, for WELCOME; outlives the core */
-    int64_t now;         /* start of the rejoin grace */
-    bool history; /* append RP_ACTION_HISTORY for whatever happens to sessions and requests */
+    /*  secret and fresh: ids of an earlier broker match nothing, hashes cannot be predicted  */
+    uint64_t seed;
+    uint64_t instance;   /* fresh, not secret: names this run of the broker */
+    const char *version; /* version of the software, for WELCOME; outlives the core */
+    int64_t now;         /* the rejoin grace begins now */
+    bool history;        /* append RP_ACTION_HISTORY for every event of a session or request */
 } rp_dispatch_options_t;
 
 /*  NULL when out of memory.  */
 rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options);
 
-/*  Frees everything but the payloads still inside, which it appends to actions as DROP.  */
+/*  Frees the core, and appends a DROP for each payload that is still inside.  */
 void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions);
 
-/*  Takes an event; appends what is to be done.  */
+/*  Handles one event and appends the actions that follow from it.  */
 void rp_dispatch_handle (
   rp_dispatch_t *self, const rp_event_t *event, int64_t now, rp_actions_t *actions);
 
-/*  Where the payload of the request that the event just handled brought is kept while it waits;
-    NULL if it does not wait. Something else that means the same may be put there, and is passed on
-    instead.  */
+/*  Returns where the core keeps the payload of the request in the last event; NULL if that request
+    does not wait. The caller may replace the payload with an equivalent one, which is then passed
+    on instead.  */
 rp_payload_t **rp_dispatch_kept (rp_dispatch_t *self);
 
-/*  Does what is due; returns when to call again at the latest (INT64_MAX: never). To be called
-    after each batch of events, and when that time has come.  */
+/*  Does what is due, and returns when to call again at the latest (INT64_MAX: never). Call it after
+    each batch of events, and at that time.  */
 int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *actions);
 
-/*  Says how many bytes wait for clients to read them; they count in total_queue_bytes.  */
+/*  Sets the number of bytes that clients have not read yet; they count in total_queue_bytes.  */
 void rp_dispatch_set_backlog (rp_dispatch_t *self, uint64_t bytes);
 
 /*  ---- What people see ----------------------------------------------------------------------- */
@@ -111,7 +117,7 @@ const rp_stats_t *rp_dispatch_stats (const rp_dispatch_t *self);
 const rp_limits_t *rp_dispatch_limits (const rp_dispatch_t *self);
 bool rp_dispatch_is_draining (const rp_dispatch_t *self);
 
-/*  The name of this life of the broker, as WELCOME carries it.  */
+/*  Returns the name of this run of the broker, as in WELCOME.  */
 const char *rp_dispatch_instance (const rp_dispatch_t *self);
 
 typedef struct {
@@ -126,9 +132,9 @@ rp_dispatch_counts_t rp_dispatch_counts (const rp_dispatch_t *self);
 typedef struct {
     const char *name; /* NUL-terminated */
     uint32_t workers;
-    uint32_t draining; /* of the workers */
-    uint64_t window;   /* of all workers */
-    uint64_t held;     /* of all windows */
+    uint32_t draining; /* how many of the workers */
+    uint64_t window;   /* sum over the workers */
+    uint64_t held;     /* sum over the workers */
     uint64_t waiting;
     uint64_t waiting_bytes;
     uint64_t running;
@@ -136,7 +142,7 @@ typedef struct {
     uint64_t requests; /* accepted since the service appeared */
     uint64_t ended;
     uint64_t failed;   /* ended with anything but OK and APP_ERROR */
-    int64_t oldest_us; /* age of the request that waits longest in the queue, 0 if none */
+    int64_t oldest_us; /* age of the oldest waiting request, 0 if none */
 } rp_service_info_t;
 
 typedef struct {
@@ -151,17 +157,18 @@ typedef struct {
     uint64_t replies;
     int64_t age_us;
     int64_t silent_us;
-    int64_t oldest_us; /* age of the delivery it has held longest, 0 if none */
+    int64_t oldest_us; /* age of the oldest delivery that the worker holds, 0 if none */
 } rp_worker_info_t;
 
-/*  By name; false if there is none. What info points to is valid until the next event.  */
+/*  Finds a service by name; false if there is none. Pointers in info are valid until the next
+    event.  */
 bool rp_dispatch_find_service (
   const rp_dispatch_t *self, int64_t now, const char *name, size_t size, rp_service_info_t *info);
 
 typedef void (rp_service_info_fn) (const rp_service_info_t *info, void *arg);
 typedef void (rp_worker_info_fn) (const rp_worker_info_t *info, void *arg);
 
-/*  Call back for each service or worker; what info points to is valid during the call.  */
+/*  Calls function for each service or worker. Pointers in info are valid during the call.  */
 void rp_dispatch_each_service (
   const rp_dispatch_t *self, int64_t now, rp_service_info_fn *function, void *arg);
 void rp_dispatch_each_worker (

@@ -1,5 +1,5 @@
-/*  What arrives: a table of command and role says what each message does, and an absent cell is a
-    breach of the protocol.
+/*  Ingress: handles each message that arrives at the core, by a table of command and role. A
+    command that the role has no handler for breaks the protocol.
 
     SPDX-License-Identifier: MPL-2.0
 

@@ -2,8 +2,8 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A new limit is a row of RP_BROKER_LIMIT_MAP. The map feeds the structure, the table of settings
-    (broker/config.c) with all that comes of it, and `riposte status`.
+    A new limit is a row of RP_BROKER_LIMIT_MAP. The structure, the table of settings
+    (broker/config.c) and `riposte status` are made from that map.
 */
 
 #ifndef RP_BROKER_LIMITS_H

@@ -2,13 +2,13 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A client that takes parts (RP_TRAIT_PARTS) gets each as it comes; after the first its request is
-    not redelivered any more. For any other client they are kept and joined, and go out with the
-    last one as one reply, within max_body; a redelivery forgets them. Kept bytes count in
-    open_bytes, so that total_queue_bytes bounds them too.
+    A client that takes parts (RP_TRAIT_PARTS) gets each part as it comes; after the first part its
+    request is not redelivered any more. For any other client the core keeps and joins the parts, up
+    to max_body, and sends them with the last one as one reply; a redelivery drops the kept parts.
+    Kept bytes count in open_bytes, so that total_queue_bytes bounds them too.
 
-    Only foreign peers send parts: version 1 of Riposte's own protocol refuses the flag. So what is
-    joined has no text, headers or code in its head. Internal to the core.
+    Only foreign workers send parts: version 1 of Riposte's own protocol refuses the flag. So the
+    head of a joined reply has no text, headers or code. Internal to the core.
 */
 
 #ifndef RP_PARTS_H
@@ -16,21 +16,21 @@
 
 #include "broker/core/state.h"
 
-/*  A part, from the worker that holds the request.  */
+/*  Takes a part from the worker that holds the request.  */
 void rp_parts_take (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event);
 
-/*  Why a reply, with the parts that are kept, is too large, as text for its client, and counts it;
-    NULL if it is not.  */
+/*  Checks the size of a reply with its kept parts. Returns a text for the client, and counts the
+    reply, if it is too large; otherwise NULL.  */
 const char *rp_parts_excess (
   rp_dispatch_t *self, const rp_request_t *request, const rp_event_t *event);
 
-/*  The last one came: answers with the parts and it. An error goes alone; the parts are
+/*  Takes the last part: answers with all parts. An error status goes alone, and the parts are
     dropped.  */
 void rp_parts_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event);
 
 void rp_parts_clear (rp_dispatch_t *self, rp_request_t *request);
 
-/*  Drops what is kept, if anything is.  */
+/*  Drops the kept parts, if there are any.  */
 static inline void rp_parts_drop (rp_dispatch_t *self, rp_request_t *request)
 {
     if (request->parts)

@@ -1,8 +1,8 @@
-/*  Notes for the history: what the core decided, in the order in which it did.
+/*  Journal records: the core's decisions, in order, for the history.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Nothing but a test of one flag while nobody keeps a history. Internal to the core.
+    Without a history each function costs the test of one flag. Internal to the core.
 */
 
 #ifndef RP_RECORD_H
@@ -10,7 +10,7 @@
 
 #include "broker/core/state.h"
 
-/*  The functions below, once it is known that a history is kept.  */
+/*  The parts of the functions below that run only with a history.  */
 void rp_record_add_session (
   rp_dispatch_t *self, rp_record_kind_t kind, const rp_session_t *session);
 void rp_record_add_request (
@@ -27,8 +27,8 @@ static inline void rp_record_session (
         rp_record_add_session (self, kind, session);
 }
 
-/*  ACCEPT, DISPATCH, UNSENT, ANSWER, FREE, FINAL; while the request still has what they tell
-    of.  */
+/*  ACCEPT, DISPATCH, UNSENT, ANSWER, FREE, FINAL. To be called while the request still has the
+    values of the record.  */
 static inline void rp_record_request (
   rp_dispatch_t *self, rp_record_kind_t kind, const rp_request_t *request, unsigned status)
 {

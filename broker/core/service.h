@@ -1,4 +1,5 @@
-/*  A service: the client queues in which its requests wait, and its workers by room.
+/*  Services: each holds the client queues in which its requests wait, and its workers by room, and
+    gives the next request to the next worker.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -10,38 +11,39 @@
 
 #include "broker/core/state.h"
 
-/*  By name; NULL if there is none.  */
+/*  Finds a service by name; NULL if there is none.  */
 rp_service_t *rp_service_find (const rp_dispatch_t *self, const char *name, size_t size);
 
-/*  By name, made if there is none. NULL when there are too many or memory is out.  */
+/*  Finds a service by name, or makes it. NULL at the limit or when out of memory.  */
 rp_service_t *rp_service_get (rp_dispatch_t *self, const char *name, size_t size);
 
-/*  Schedules it before this call of the core returns.  */
+/*  Marks a service to be scheduled before this call of the core returns.  */
 void rp_service_touch (rp_dispatch_t *self, rp_service_t *service);
 
-/*  Schedules all services that were touched, and forgets those that nothing needs any more.  */
+/*  Schedules all marked services, and frees those that are not needed any more.  */
 void rp_service_settle (rp_dispatch_t *self);
 
-/*  A new request, whose deadline has not passed: to a worker at once if nobody waits and one has
-    room; otherwise it is queued, last of its client's.  */
+/*  Takes a new request, whose deadline has not passed. It goes to a worker at once if no request
+    waits and a worker has room; otherwise it is queued, the last of its client.  */
 void rp_service_submit (rp_dispatch_t *self, rp_service_t *service, rp_request_t *request);
 
-/*  Queues a request, last of its client's; with front, as the client's next.  */
+/*  Queues a request, the last of its client; front: the next of its client.  */
 void rp_service_enqueue (
   rp_dispatch_t *self, rp_service_t *service, rp_request_t *request, bool front);
 
-/*  Its linger ended: requests that wait end, unless they asked to wait for longer.  */
+/*  The linger of a service has ended: ends waiting requests, but those that asked to wait
+    longer.  */
 void rp_service_due (rp_dispatch_t *self, rp_service_t *service);
 
-/*  A worker joins, or is taken out. Joining is false when memory is out.  */
+/*  Adds a worker to a service; removes it. Join returns false when out of memory.  */
 bool rp_service_join (rp_dispatch_t *self, rp_service_t *service, rp_session_t *worker);
 void rp_service_leave (rp_dispatch_t *self, rp_session_t *worker);
 
-/*  The worker's room has changed: its place in the order follows.  */
+/*  The room of a worker has changed: moves the worker to its place in the order.  */
 void rp_service_room_changed (rp_dispatch_t *self, rp_session_t *worker);
 
-/*  Says in a NO_WORKER reply what has no worker, and suggests the nearest name that has, in the
-    text and as the header `hint`.  */
+/*  Fills a NO_WORKER reply: names the service that has no worker, and suggests the nearest name
+    that has one, in the text and in the header `hint`.  */
 void rp_service_explain_absence (
   rp_dispatch_t *self, const char *name, size_t size, rp_head_t *reply);
 

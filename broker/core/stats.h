@@ -1,4 +1,5 @@
-/*  What the broker counts. Requests: accepted = sum of finals + waiting + running, at any moment.
+/*  The broker's counters and gauges. At any moment, accepted requests = sum of finals + waiting +
+    running.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -43,15 +44,15 @@ typedef struct {
     RP_COUNTER_MAP (RP_COUNTER_FIELD)
 #undef RP_COUNTER_FIELD
     uint64_t final[RP_FINAL_COUNT];      /* by status */
-    uint64_t unanswered[RP_FINAL_COUNT]; /* by status: the client's protocol has no word for it */
+    uint64_t unanswered[RP_FINAL_COUNT]; /* by status: no word for it in the client's protocol */
     uint64_t bad[RP_WIRE_ERROR_COUNT];   /* malformed messages by kind */
     /*  gauges  */
     uint64_t waiting;
     uint64_t waiting_bytes;
     uint64_t running;
-    uint64_t abandoned; /* ended for the client, still in a worker's hands */
+    uint64_t abandoned; /* ended for the client, still with a worker */
     uint64_t open_bytes;
-    uint64_t backlog_bytes; /* of what clients have not read yet, as the shell last said */
+    uint64_t backlog_bytes; /* what clients have not read yet, as the shell last reported */
 } rp_stats_t;
 
 #endif
