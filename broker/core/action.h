@@ -139,8 +139,8 @@ void rp_actions_drop (rp_actions_t *self, rp_payload_t *payload);
 /*  Takes size bytes of the list's buffer; NULL when fewer are left.  */
 void *rp_actions_room (rp_actions_t *self, size_t size);
 
-/*  Formats a text into the list's buffer. The text is cut when the buffer is nearly used up, and ""
-    when it is used up.  */
+/*  Formats a text into the list's buffer. The text is cut to RP_WIRE_TEXT_MAX and to what is left
+    of the buffer; "" if nothing is.  */
 const char *rp_actions_format (rp_actions_t *self, const char *format, ...)
   __attribute__ ((format (printf, 2, 3)));
 

@@ -16,7 +16,7 @@ static void s_begin (rp_client_queue_t *client_queue, rp_session_t *client, rp_s
     client_queue->service = service;
 }
 
-/*  A client queue of the pool, for a client that uses several services at a time.  */
+/*  Takes a client queue from the pool, for a client that uses several services at a time.  */
 static rp_client_queue_t *s_take (rp_dispatch_t *self, rp_session_t *client, rp_service_t *service)
 {
     rp_client_queue_t *client_queue = rp_pool_take (&self->client_queues);
@@ -31,7 +31,7 @@ static rp_client_queue_t *s_take (rp_dispatch_t *self, rp_session_t *client, rp_
     return client_queue;
 }
 
-/*  When the client's own client queue is another service's, or was the last time.  */
+/*  Finds or begins a client queue, if the one in the session is not for this service.  */
 static rp_client_queue_t *s_find (rp_dispatch_t *self, rp_session_t *client, rp_service_t *service)
 {
     uint64_t hash = s_hash (self, client, service);
@@ -50,7 +50,8 @@ static rp_client_queue_t *s_find (rp_dispatch_t *self, rp_session_t *client, rp_
 rp_client_queue_t *rp_client_queue_open (
   rp_dispatch_t *self, rp_session_t *client, rp_service_t *service)
 {
-    // Without open requests its service may be gone, and another be in the same place: as well.
+    // Without open requests the service may be gone and another one in its place: then that one is
+    // meant.
     rp_client_queue_t *client_queue = &client->client_queue;
     if (client_queue->service != service)
         client_queue = s_find (self, client, service);

@@ -57,7 +57,7 @@ rp_dispatch_conversation_t *rp_conversation_begin (
     return conversation;
 }
 
-/*  Makes a request the current one and sends it where it belongs.  */
+/*  Makes a request the current one, and starts, pins or queues it.  */
 static void s_go (
   rp_dispatch_t *self, rp_dispatch_conversation_t *conversation, rp_request_t *request)
 {
@@ -68,7 +68,7 @@ static void s_go (
         rp_service_enqueue (self, conversation->service, request, false);
         return;
     }
-    // Behind those that wait for this worker already, or one long line would keep them waiting.
+    // Requests that wait for this worker go first, or one long line would block them.
     if (rp_worker_has_room (worker) && rp_list_is_empty (&worker->pinned)
         && self->now < rp_request_deadline (request)) {
         rp_request_start (self, request, worker);
@@ -121,7 +121,7 @@ void rp_conversation_unbind (rp_dispatch_t *self, rp_dispatch_conversation_t *co
     rp_session_check_drained (self, worker);
 }
 
-/*  What waits ends; what runs goes on by itself, without the conversation.  */
+/*  Ends the requests that wait. A request that runs goes on without the conversation.  */
 static void s_end_requests (rp_dispatch_t *self,
   rp_dispatch_conversation_t *conversation,
   rp_status_t status,

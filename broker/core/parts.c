@@ -11,7 +11,7 @@ static size_t s_bytes (const rp_request_t *request)
     return request->parts ? request->parts_bytes : 0;
 }
 
-/*  Takes the kept parts out of a request.  */
+/*  Takes the kept parts from a request.  */
 static rp_payload_t *s_release (rp_dispatch_t *self, rp_request_t *request)
 {
     rp_payload_t *parts = request->parts;
@@ -69,7 +69,7 @@ const char *rp_parts_excess (
       (unsigned long long) self->limits.max_body);
 }
 
-/*  Ends the request, with this text; the rest of its reply is late.  */
+/*  Ends the request with this text; the rest of its reply then comes too late.  */
 static void s_end (rp_dispatch_t *self, rp_request_t *request, const char *text)
 {
     request->worker->replies++;
@@ -118,7 +118,7 @@ void rp_parts_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event
         rp_request_answer (self, request, event->head, event->payload);
         return;
     }
-    // The head that goes out is the first part's, written over with what the last one says.
+    // The head of the first part goes out, with the values of the last part's head.
     rp_head_t head = *event->head;
     head.flags &= (uint16_t) ~RP_FLAG_INLINE;
     if (request->inlined)

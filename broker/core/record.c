@@ -11,8 +11,7 @@ static rp_action_t *s_add (rp_dispatch_t *self, rp_record_kind_t kind, rp_sessio
 
 void rp_record_add_session (rp_dispatch_t *self, rp_record_kind_t kind, const rp_session_t *session)
 {
-    // The names stay where they are for as long as the list: an event ends no session that it
-    // began.
+    // Names stay valid as long as the list: no event ends a session that it began.
     rp_record_t *note = &s_add (self, kind, rp_session_id (session))->note;
     note->worker =
       (rp_session_id_t){session->role == RP_ROLE_WORKER ? rp_pool_handle (&session->pooled) : 0};

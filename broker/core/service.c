@@ -9,9 +9,9 @@
 #include "common/wire/headers.h"
 #include "common/wire/name.h"
 
-/*  Names looked at for a suggestion: bounds the cost of a request for a name that is not there.  */
+/*  How many names a search for a suggestion looks at, which bounds its cost.  */
 #define S_NEAREST_SERVICES 256u
-/*  Edits up to which a name is near.  */
+/*  How many edits apart two names may be to count as near.  */
 #define S_NEAREST_EDITS 2u
 
 static uint64_t s_hash (const rp_dispatch_t *self, const char *name, size_t size)
@@ -29,7 +29,7 @@ rp_service_t *rp_service_find (const rp_dispatch_t *self, const char *name, size
     return service;
 }
 
-/*  Without workers from now on: requests wait for one until then, and rp_service_due ends them.  */
+/*  A service without workers: its requests wait until then, and rp_service_due ends them.  */
 static void s_linger (rp_dispatch_t *self, rp_service_t *service, int64_t until)
 {
     service->linger_until = until;
@@ -89,8 +89,8 @@ void rp_service_enqueue (
     rp_service_touch (self, service);
 }
 
-/*  The worker whose turn it is; not the one that has just lost this request, if there is
-    another.  */
+/*  Chooses the worker whose turn it is; if that worker has just lost this request, the next one, if
+    there is one.  */
 static rp_session_t *s_choose (const rp_service_t *service, const rp_request_t *request)
 {
     rp_heap_node_t *node = rp_heap_first (&service->room, NULL);
@@ -127,7 +127,7 @@ static void s_schedule (rp_dispatch_t *self, rp_service_t *service)
             return;
         if (self->now >= rp_request_deadline (request)) {
             rp_request_due (self, request);
-            continue; // which was not a turn of its client queue
+            continue; // this was not a turn
         }
         rp_request_start (self, request, worker);
         rp_client_queue_end_turn (client_queue);
@@ -156,8 +156,8 @@ void rp_service_settle (rp_dispatch_t *self)
 
 static void s_end_impatient (rp_dispatch_t *self, rp_client_queue_t *client_queue)
 {
-    client_queue->open++; // so that it is there until the last has been looked at
-    // One that ends may bring the next of its conversation to the back of the client queue.
+    client_queue->open++; // keeps the client queue until the loop has ended
+    // When a request ends, the next one of its conversation may join the back of the client queue.
     rp_list_node_t *node, *kept = NULL;
     while ((node = kept ? rp_list_next (&client_queue->requests, kept)
                         : rp_list_first (&client_queue->requests))) {
@@ -212,21 +212,21 @@ void rp_service_leave (rp_dispatch_t *self, rp_session_t *worker)
     rp_service_touch (self, service);
 }
 
-/*  Keys of workers in the order in which they get requests: what they have to do in the upper 16
-    bits, their last use in the lower 48. A place that was just taken or given back is a use.
+/*  The order in which workers get requests, as a key: the time that a worker's requests will take
+    in the upper 16 bits, its last use in the lower 48. Giving or freeing a place is a use.
 
-    0               known to be done within a step with one more
+    0               known: done within one step, one more request included
     1 to 4096       not known: most room first
-    S_BUSY and on   known to take longer: the shorter the earlier
+    S_BUSY and on   known to take longer: shortest first
 
-    Requests that take far less than a step go to one worker until it has a step's work, because
-    each message to another costs more than they do; so the one used last comes first. Otherwise the
-    one that was not used for longest.  */
+    Workers with equal upper bits: the one that was idle longest comes first. But if a request takes
+    far less than a step, the one used last comes first, until it has a step's work, because each
+    message to another worker costs more than such a request.  */
 #define S_STEP_BITS 7 /* of 128 us */
 #define S_BUSY 4097u
 #define S_USES 0xffffffffffffu
 
-/*  In 15 bits, in order: exact below 2048, to a thousandth above.  */
+/*  Compresses to 15 bits, in order: exact below 2048, to a thousandth above.  */
 static uint64_t s_compress (uint64_t steps)
 {
     uint64_t shift = 0;
@@ -260,7 +260,7 @@ void rp_service_room_changed (rp_dispatch_t *self, rp_session_t *worker)
         (void) rp_heap_push (room, &worker->room_node, key); // cannot fail: reserved by join
 }
 
-/*  The nearest name that has workers; NULL if none is near.  */
+/*  Finds the nearest name that has workers; NULL if none is near.  */
 static const rp_service_t *s_nearest (const rp_dispatch_t *self, const char *name, size_t size)
 {
     const rp_service_t *best = NULL;
@@ -284,7 +284,7 @@ void rp_service_explain_absence (
 {
     static const char brief[] = "no worker offers the service";
     if (RP_ACTIONS_TEXT - self->actions->text_used < RP_WIRE_TEXT_MAX) {
-        // A whole queue ends at once: those before it said more, and the search has its cost.
+        // A whole queue ends at once: only the first replies are worth a search.
         reply->text = brief;
         reply->text_size = sizeof brief - 1;
         return;

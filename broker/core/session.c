@@ -12,15 +12,15 @@
 #include "common/wire/headers.h"
 #include "common/wire/name.h"
 
-/*  A connection that looks broken is tried at once and then after these pauses: libzmq notices a
-    closed connection in its own thread, a moment after it reports it.  */
+/*  Pauses between probes of a connection that looks broken. libzmq's own thread reports a closed
+    connection a moment before it acts on it, so one probe is not enough.  */
 static const int64_t s_probe_pauses_us[] = {2000, 10000, 50000, 250000};
 #define S_PROBES (sizeof s_probe_pauses_us / sizeof *s_probe_pauses_us)
 
-/*  Moments in an interval at which a session may be told.  */
+/*  How many moments of an interval heartbeats go out at.  */
 #define S_MOMENTS 4
-/*  Sessions that are told at the same moment, and what lies between those of two such groups: so
-    many cost a millisecond.  */
+/*  How many sessions share a moment, and the time between the moments of two such groups: a group's
+    heartbeats take about a millisecond.  */
 #define S_TOGETHER 128u
 #define S_APART_US 5000
 
@@ -47,7 +47,8 @@ static void s_bye (
         .text_size = (uint16_t) strlen (text)};
 }
 
-/*  A worker that is refused needs somebody's attention; a client is told, and tries again.  */
+/*  Refuses a HELLO. For a worker somebody has to act, so that is a warning; a client learns why,
+    and tries again.  */
 static void s_refuse (
   rp_dispatch_t *self, const rp_head_t *hello, rp_status_t status, const char *text)
 {
@@ -79,7 +80,7 @@ static int64_t s_later (int64_t one, int64_t other)
     return one > other ? one : other;
 }
 
-/*  When its silence says that it is dead.  */
+/*  When the session counts as dead, because of its silence.  */
 static int64_t s_silent_at (const rp_dispatch_t *self, const rp_session_t *session)
 {
     if (session->traits & RP_TRAIT_MUTE)
@@ -93,18 +94,18 @@ static int64_t s_silent_at (const rp_dispatch_t *self, const rp_session_t *sessi
     return s_later (since + session->patience, self->grace_until);
 }
 
-/*  When it is to be told that the broker lives. Not each at its own moment, which would wake the
-    whole process for each, but some together; and not all, which would hold up everybody else. So
-    at one of a group's moments, up to half an interval too soon: it is rounded down to one, and is
-    one sooner than that until it is the group's first, where all who are idle meet after a few
-    intervals.  */
+/*  When to send the next heartbeat to a session. One moment per session would wake the process too
+    often; one for all would hold up everything else. So sessions are in groups, and each group has
+    S_MOMENTS moments in an interval. The time is rounded down to a moment, and then one moment
+    further until it is the first of the group: after a few intervals all idle sessions of a group
+    meet there. A heartbeat is thus up to half an interval early.  */
 static int64_t s_speak_at (const rp_session_t *session)
 {
     int64_t due = session->said + session->interval;
     int64_t step = session->interval / S_MOMENTS;
     int64_t phase = (int64_t) (session->pooled.slot / S_TOGETHER) * S_APART_US % session->interval;
     int64_t late =
-      (due + session->interval - phase) % session->interval; // since the group's first moment
+      (due + session->interval - phase) % session->interval; // time since the group's first moment
     return due - late % step - (late >= step ? step : 0);
 }
 
@@ -213,7 +214,8 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_event_t *event)
     rp_header_t header;
     session->declines =
       rp_headers_find (hello->headers, hello->headers_size, RP_HELLO_DECLINES, &header);
-    session->unproven = event->traits == 0 && event->attempt_limit == 0; // others cannot give back
+    // a foreign worker cannot give a request back
+    session->unproven = event->traits == 0 && event->attempt_limit == 0;
     if (!rp_service_join (self, service, session)) {
         rp_timer_end (self, &session->timer);
         rp_pool_give (&self->sessions, session);
@@ -278,7 +280,7 @@ void rp_session_close_later (
 
 static void s_end_client (rp_dispatch_t *self, rp_session_t *client)
 {
-    // Lines of conversations first, so that withdrawing one request does not start the next.
+    // Conversations first: otherwise each cancelled request would start the next one in line.
     rp_list_node_t *node;
     while ((node = rp_list_first (&client->conversations)))
         rp_conversation_end (self, RP_CONTAINER (node, rp_dispatch_conversation_t, client_node),
@@ -292,7 +294,7 @@ static void s_end_client (rp_dispatch_t *self, rp_session_t *client)
 static void s_end_worker (rp_dispatch_t *self, rp_session_t *worker)
 {
     rp_list_node_t *node;
-    // Newest first, each to the front of its client queue: so their order stays.
+    // Newest first, each to the front of its client queue: this keeps their order.
     while ((node = rp_list_last (&worker->running))) {
         rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
         if (request->state == RP_REQUEST_ABANDONED)
@@ -393,7 +395,7 @@ void rp_session_slow_down (rp_dispatch_t *self, rp_session_t *session, uint32_t 
 
 void rp_session_wake (rp_dispatch_t *self, rp_session_t *session)
 {
-    // From when it may expect the next word: never later than it could before.
+    // Sets `said` so that the next heartbeat is due no later than it was before.
     int64_t later = session->interval - (int64_t) session->agreed * 1000;
     session->said = s_earlier (self->now, session->said + later);
     session->slow = false;
@@ -403,13 +405,14 @@ void rp_session_wake (rp_dispatch_t *self, rp_session_t *session)
 
 void rp_session_beat (rp_dispatch_t *self, rp_session_t *session)
 {
-    // In between it may have been busy, or have put off its HEARTBEAT because it said something
-    // else.
+    // Between the two HEARTBEATs the worker may have been busy, or have put one off because it sent
+    // something else.
     bool in_a_row =
       session->beat == session->heard && session->held == 0 && session->freed <= session->beat;
     int64_t gap = self->now - session->beat;
     session->beat = self->now;
-    // A gap that nobody asks for: the network, or the broker, held the first of the two up.
+    // A gap shorter than any interval: the network or the broker delayed the first of the two
+    // HEARTBEATs.
     if (!in_a_row || gap < (int64_t) self->limits.heartbeat_min * 1000 || session->ending)
         return;
     int64_t most = (int64_t) self->limits.heartbeat_max * 1000;

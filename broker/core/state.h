@@ -1,18 +1,18 @@
-/*  The core's own state: what its parts share, and nobody else sees.
+/*  The core's own state, which the files of the core share and nothing else sees.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Who points to whom:
+    References:
 
         client ──< requests >── service ──< workers
            │          │            │           │
            └──< conversations ─────┴───────────┘
 
-    Every item with a time limit is in a heap of timers (requests in one of their own) from its
-    birth to its end, so that setting a timer can never fail. A request is in exactly one list: its
-    client's client queue in the service, its conversation's line, its worker's pinned line, or its
-    worker's running list; rp_request_set_state says which. A client queue is in its service's queue
-    exactly while a request waits in it.
+    Every item with a time limit is in a heap of timers (requests have their own) from its birth to
+    its end, so that setting a timer can never fail. A request is in exactly one list: its client
+    queue, its conversation's line, its worker's pinned line, or its worker's running list;
+    rp_request_set_state says which. A client queue is in its service's queue exactly while a
+    request waits in it.
 */
 
 #ifndef RP_STATE_H
@@ -26,7 +26,7 @@
 #include "common/base/table.h"
 #include "common/wire/limits.h"
 
-/*  A timer that is not set.  */
+/*  The time of a timer that is not set.  */
 #define RP_NEVER INT64_MAX
 
 typedef enum { RP_TIMER_SESSION, RP_TIMER_SERVICE, RP_TIMER_CONVERSATION } rp_timer_kind_t;
@@ -41,8 +41,8 @@ typedef struct rp_service rp_service_t;
 typedef struct rp_request rp_request_t;
 typedef struct rp_dispatch_conversation rp_dispatch_conversation_t;
 
-/*  A client's place in a service. There is one for each client and service with open requests,
-    whether or not they wait, so that a request that was accepted can always be queued again.  */
+/*  A client queue. It exists for each client and service with open requests, waiting or not, so
+    that an accepted request can always be queued again.  */
 typedef struct {
     rp_pooled_t pooled;
     rp_list_node_t node; /* in the service's queue while requests is not empty */
@@ -54,59 +54,66 @@ typedef struct {
 
 typedef enum { RP_ROLE_NONE, RP_ROLE_CLIENT, RP_ROLE_WORKER, RP_ROLE_COUNT } rp_role_t;
 
-/*  Gaps between HEARTBEATs from which an interval is learned. One that is late by chance, or the
-    time for which the broker itself stood still, counts until so many more have come.  */
+/*  The number of gaps between HEARTBEATs from which the heartbeat interval is learned. A gap that
+    is too long by chance, or because the broker stood still, counts until this many more have
+    come.  */
 #define RP_SESSION_GAPS 4u
 
-/*  A session.  */
 struct rp_session {
     rp_pooled_t pooled;
     rp_timer_t timer;
-    rp_list_node_t ending_node; /* in self->ending while ending != NULL */
+    rp_list_node_t ending_node; /* in self->ending, if it ends at the next tick */
     const char *ending;         /* why the session is to end at the next tick */
-    bool abort;                 /* … and its connection with it */
-    bool cut;                   /* … by the broker: whoever it is may still wait */
+    bool abort;                 /* abort its connection then */
+    /*  the broker cut it off, so its client may still wait for replies  */
+    bool cut;
     bool draining;
     rp_role_t role;
     uint8_t probes_left;
     uint8_t traits;
     bool slow;        /* it announced a longer interval */
     uint32_t agreed;  /* the interval in WELCOME, ms */
-    int64_t interval; /* at which it is told that the broker lives */
+    int64_t interval; /* of the broker's heartbeats to it */
     int64_t heard;
     int64_t said;
     int64_t probe_at;
     int64_t joined;
-    rp_list_t conversations; /* of a client: those it opened; of a worker: those it holds */
+    /*  of a client: those that it opened; of a worker: those that it holds  */
+    rp_list_t conversations;
 
-    rp_list_t requests; /* client: open ones */
-    rp_index_t
-      by_id; /* … by its ids; of its own, so that a client with very many slows nobody else */
-    rp_client_queue_t client_queue; /* client: of one service; those of others come from the pool */
+    rp_list_t requests; /* client: its open ones */
+    /*  client: open requests by id; one index per client, so that a client with very many slows no
+        other  */
+    rp_index_t by_id;
+    /*  client: for one service; further client queues come from the pool  */
+    rp_client_queue_t client_queue;
     uint32_t open;
-    uint64_t open_bytes;         /* … with what each takes beside its body */
-    uint32_t conversation_count; /* client: conversations */
+    uint64_t open_bytes;         /* bodies, and RP_REQUEST_COST for each request */
+    uint32_t conversation_count; /* client */
 
-    rp_service_t *service; /* worker, from here on */
+    rp_service_t *service; /* worker, as all members from here to replies */
     rp_list_node_t service_node;
     rp_list_t running; /* running and abandoned, oldest first */
-    rp_list_t pinned;  /* of its conversations, waiting for room */
+    rp_list_t pinned;  /* requests of its conversations that wait for room */
     rp_heap_node_t room_node;
     uint32_t window;
     uint32_t held;
-    uint32_t work_us; /* that a request takes there; 0: not known */
+    uint32_t work_us; /* time that a request takes there; 0: not known */
     uint32_t abandoned;
     uint32_t attempt_limit; /* ms, 0: none */
-    bool
-      declines; /* it may give back what it did not begin at any time, so all that it gets is kept */
-    bool unproven; /* it has not answered yet, or gave something back since: what it gets is kept */
+    /*  it may give back, at any time, a request that it did not begin: so the core keeps all
+        payloads  */
+    bool declines;
+    /*  it has not answered yet, or has given a request back since: so the core keeps all
+        payloads  */
+    bool unproven;
     uint64_t replies;
 
     int64_t patience; /* how long it may be silent */
-    int64_t beat;     /* LEARN: its latest HEARTBEAT */
-    int64_t freed;    /* when a delivery was last taken from it, without a word of its own */
-    uint32_t gaps[RP_SESSION_GAPS]; /* LEARN: between its latest HEARTBEATs, us */
-    uint8_t gap;                    /* the oldest of them */
+    int64_t beat;     /* LEARN: time of the latest HEARTBEAT */
+    int64_t freed;    /* when the core last took a delivery from it that it had not answered */
+    uint32_t gaps[RP_SESSION_GAPS]; /* LEARN: the gaps between the latest HEARTBEATs, us */
+    uint8_t gap;                    /* index of the oldest gap */
     char name[RP_PEER_NAME_MAX + 1];
 };
 
@@ -116,19 +123,19 @@ struct rp_service {
     rp_list_node_t dirty_node;
     bool dirty;
     uint64_t hash;
-    rp_list_t queue; /* client queues in which requests wait, in the order of their turns */
+    rp_list_t queue; /* client queues in which requests wait, by turn */
     rp_list_t workers;
-    rp_heap_t room; /* workers with room that take new work, in the order in which they get it */
+    rp_heap_t room; /* workers with room that take new work, by turn */
     uint32_t worker_count;
     uint64_t conversations;
     uint64_t waiting;
-    uint64_t untimed; /* of those that wait */
+    uint64_t untimed; /* how many of the waiting requests are untimed */
     uint64_t waiting_bytes;
     uint64_t running;
     uint64_t requests;
     uint64_t ended;
     uint64_t failed;
-    int64_t linger_until; /* while it has no workers: until then requests wait for one */
+    int64_t linger_until; /* without workers: requests wait for one until then */
     uint8_t name_size;
     char name[RP_WIRE_NAME_MAX + 1];
 };
@@ -151,7 +158,7 @@ typedef enum {
       RP_REQUEST_STATE_COUNT
 } rp_request_state_t;
 
-/*  There may be a million of these, so nothing stands here that can be told from something else
+/*  There may be a million requests, so no member holds what follows from another
     (tests/unit/test_dispatch_memory.c).  */
 struct rp_request {
     rp_pooled_t pooled; /* its handle is the token of the latest delivery */
@@ -160,7 +167,7 @@ struct rp_request {
     unsigned char attempt : 4;
     unsigned char attempts : 4;
     unsigned char state : 3; /* rp_request_state_t */
-    bool untimed : 1;        /* its time counts while it waits only (RP_TRAIT_UNTIMED) */
+    bool untimed : 1;        /* its time counts only while it waits (RP_TRAIT_UNTIMED) */
     bool answered : 1;       /* it has its final status */
     bool orphaned : 1;       /* its conversation ended while a worker had it */
     bool streamed : 1;       /* its client has seen part of the reply */
@@ -168,19 +175,19 @@ struct rp_request {
     rp_list_node_t node;
     rp_list_node_t client_node;
     union {
-        rp_client_queue_t
-          *client_queue;       /* until it has its final status: leads to client and service */
-        rp_service_t *service; /* from then on */
+        rp_client_queue_t *client_queue; /* until the final status; leads to client and service */
+        rp_service_t *service;           /* after the final status */
     };
     rp_session_t *worker; /* RUNNING, ABANDONED */
     rp_dispatch_conversation_t *conversation;
     rp_payload_t *payload; /* NULL while the only copy is on its way */
-    rp_payload_t *parts;   /* of the reply so far, joined; the client does not take parts */
+    /*  parts of the reply so far, joined, for a client that does not take parts  */
+    rp_payload_t *parts;
     uint64_t client_id;
-    int64_t accepted; /* of an untimed one: later by the time for which workers had it */
+    int64_t accepted; /* untimed: moved on by the time for which workers had the request */
     int64_t dispatched;
     uint32_t time; /* ms from accepted until the deadline */
-    uint32_t wait; /* ms it may wait for a worker to appear, from accepted on */
+    uint32_t wait; /* ms from accepted for which it may wait for a worker to appear */
     uint32_t bytes;
     union {
         uint32_t excluded;    /* mark of the worker that lost it last */
@@ -189,26 +196,26 @@ struct rp_request {
 };
 
 struct rp_dispatch_conversation {
-    rp_pooled_t pooled; /* its handle is its number for the worker */
+    rp_pooled_t pooled; /* its handle is the conversation's number at the worker */
     rp_timer_t timer;   /* idle limit; not set while a request is open */
     rp_list_node_t client_node;
     rp_list_node_t worker_node; /* while worker != NULL */
     rp_session_t *client;
     rp_session_t *worker;
     rp_service_t *service;
-    rp_request_t *current; /* the one that is queued, pinned, running or abandoned */
-    rp_list_t line;        /* those behind it */
+    rp_request_t *current; /* the request that is queued, pinned, running or abandoned */
+    rp_list_t line;        /* the requests behind current */
     uint64_t key;
     uint64_t hash;
-    bool established; /* a worker answered */
+    bool established; /* a worker has answered */
 };
 
 struct rp_dispatch {
     rp_limits_t limits;
     uint64_t seed;
 
-    int64_t now;           /* of the event or tick being handled */
-    rp_actions_t *actions; /* likewise */
+    int64_t now;           /* time of the event or tick in hand */
+    rp_actions_t *actions; /* actions of the event or tick in hand */
 
     rp_pool_t sessions;
     rp_pool_t services;
@@ -219,16 +226,17 @@ struct rp_dispatch {
     rp_table_t conversations_by_key;
     rp_table_t client_queues_by_pair; /* client and service */
     rp_heap_t timers;
-    rp_heap_t due;    /* requests, likewise: a heap of their own spares each its kind */
+    /*  deadlines of requests; a heap of their own saves each request a timer kind  */
+    rp_heap_t due;
     rp_list_t dirty;  /* services to be scheduled before this call returns */
     rp_list_t ending; /* sessions to be ended by the next tick */
 
     rp_stats_t stats;
     uint32_t clients;
     uint32_t workers;
-    uint64_t uses; /* counts dispatches; orders workers by last use */
+    uint64_t uses; /* counts dispatches, to order workers by last use */
 
-    uint64_t newest; /* handle of the request that the event at hand began; 0: none */
+    uint64_t newest; /* handle of the request that the event in hand began; 0: none */
     bool history;
     bool draining;
     bool stopped;
@@ -242,7 +250,7 @@ struct rp_dispatch {
     size_t welcome_size;
 };
 
-/*  Timers: born unset, then set as often as one likes, then ended.  */
+/*  A timer is begun once (not set), set any number of times, and ended once.  */
 static inline bool rp_timer_begin (rp_dispatch_t *self, rp_timer_t *timer, rp_timer_kind_t kind)
 {
     timer->kind = kind;
@@ -260,14 +268,14 @@ static inline void rp_timer_end (rp_dispatch_t *self, rp_timer_t *timer)
     rp_heap_remove (&self->timers, &timer->node);
 }
 
-/*  Tells a worker from another in half of a handle. Never the same for two sessions with one
-    number, and for others so rarely that a wrong guess, which costs one turn, does not matter.  */
+/*  Returns a mark of 32 bits that tells workers apart. Sessions in the same slot never share one;
+    others so rarely that a mistake, which costs one turn, does not matter.  */
 static inline uint32_t rp_session_mark (const rp_session_t *session)
 {
     return session->pooled.generation * 0x9e3779b1u + session->pooled.slot;
 }
 
-/*  Whose it is; NULL once it has its final status.  */
+/*  The client of a request; NULL once the request has its final status.  */
 static inline rp_session_t *rp_request_client (const rp_request_t *request)
 {
     return request->answered ? NULL : request->client_queue->client;
@@ -278,7 +286,8 @@ static inline rp_service_t *rp_request_service (const rp_request_t *request)
     return request->answered ? request->service : request->client_queue->service;
 }
 
-/*  An untimed one has none while a worker has it: whoever lives may take as long as it likes.  */
+/*  The deadline of a request. An untimed request has none while a worker has it: a worker that
+    lives may take as long as it likes.  */
 static inline int64_t rp_request_deadline (const rp_request_t *request)
 {
     if (request->untimed && request->state == RP_REQUEST_RUNNING)
