@@ -8,7 +8,7 @@
 #include "common/base/cursor.h"
 #include "common/wire/name.h"
 
-/*  What the dialects have words for, by their names in MDP 0.2. MDP 0.1 calls FINAL REPLY.  */
+/*  The words of the dialects, by their names in MDP 0.2. FINAL is REPLY in MDP 0.1.  */
 typedef enum {
     S_READY,
     S_REQUEST,
@@ -16,27 +16,27 @@ typedef enum {
     S_FINAL,
     S_HEARTBEAT,
     S_DISCONNECT,
-    S_WORDS, /* and no word at all */
+    S_WORDS, /* also: no word */
 } s_word_t;
 
 enum {
     S_HEADER_SIZE = 6,
-    S_EMPTY = 1 << 0,   /* an empty frame goes first */
-    S_NUMBER = 1 << 1,  /* a frame with the word's number follows the header */
-    S_SERVICE = 1 << 2, /* to a client: the service's name follows */
-    S_PACKED = 1 << 3,  /* header, number and service lie in one frame */
+    S_EMPTY = 1 << 0,   /* an empty frame comes first */
+    S_NUMBER = 1 << 1,  /* the word's number follows the header, in a frame of its own */
+    S_SERVICE = 1 << 2, /* to a client: the name of the service follows */
+    S_PACKED = 1 << 3,  /* header, number and service share one frame */
 };
 
 typedef struct {
-    const char *header; /* NULL: there is none */
+    const char *header; /* NULL: no header */
     uint8_t parts;
     uint8_t numbers[S_WORDS + 1]; /* 0: no such word */
 } s_grammar_t;
 
-/*  Of each dialect, the client's side and the worker's. 7/MDP and 18/MDP; MAJORTOMO and PACKED as
-    their brokers, clients and workers have it. Where no number is sent, 1 says that the word
-    exists. The order of the words is S_READY, S_REQUEST, S_PARTIAL, S_FINAL, S_HEARTBEAT,
-    S_DISCONNECT.  */
+/*  The grammar of each dialect: the client's side, then the worker's. Sources: 7/MDP and 18/MDP;
+    for MAJORTOMO and PACKED their own brokers, clients and workers. Numbers are in the order
+    S_READY, S_REQUEST, S_PARTIAL, S_FINAL, S_HEARTBEAT, S_DISCONNECT; where no number is sent, 1
+    says that the word exists.  */
 static const s_grammar_t s_grammars[RP_DIALECT_COUNT][2] = {
   [RP_DIALECT_MDP01] = {{"MDPC01", S_EMPTY | S_SERVICE, {0, 1, 0, 1, 0, 0}},
     {"MDPW01", S_EMPTY | S_NUMBER, {1, 2, 0, 3, 4, 5}}},
@@ -50,9 +50,9 @@ static const s_grammar_t s_grammars[RP_DIALECT_COUNT][2] = {
   [RP_DIALECT_PLAIN] = {{NULL, S_EMPTY, {0, 1, 0, 1, 0, 0}}, {NULL, 0, {0, 1, 0, 1, 0, 0}}},
 };
 
-/*  A packed header: signature, message id, then texts with a byte of length before each and numbers
-    of a byte: version, command, service. The ids count the client's three commands and the worker's
-    six in one row.  */
+/*  A packed header: signature, message id, then texts (a length byte, then the text) and one-byte
+    numbers: version, command, service. The message ids number the client's three commands and the
+    worker's six in one sequence.  */
 enum {
     S_PACKED_SIGNATURE = 0xaaa4,
     S_PACKED_ID = 2,
@@ -66,7 +66,7 @@ enum {
 
 /*  ---- Frames --------------------------------------------------------------------------------- */
 
-/*  The number of the first empty frame; count if there is none.  */
+/*  Returns the number of the first empty frame; count if there is none.  */
 static uint32_t s_first_empty (const rp_frame_t *frames, uint32_t count)
 {
     uint32_t at = 0;
@@ -83,7 +83,7 @@ static bool s_envelope_fits (const rp_frame_t *frames, uint32_t count)
     return count <= RP_ENVELOPE_FRAMES_MAX && size <= RP_ENVELOPE_BYTES_MAX;
 }
 
-/*  The version of MDP that a header names, 1 or 2, and whose header it is; 0: it is none.  */
+/*  Returns the version of MDP that a header names, 1 or 2, and its side; 0 for any other frame.  */
 static int s_version (const char *header, bool *worker)
 {
     if (memcmp (header, "MDP", 3) != 0 || (header[3] != 'C' && header[3] != 'W') || header[4] != '0'
@@ -98,7 +98,7 @@ static int s_frame_version (const rp_frame_t *frame, bool *worker)
     return frame->size == S_HEADER_SIZE ? s_version (frame->data, worker) : 0;
 }
 
-/*  The number that a frame holds; 0, which no word has, if it is not one byte.  */
+/*  Returns the number in a frame; 0, which is no word's number, unless the frame is one byte.  */
 static uint8_t s_frame_number (const rp_frame_t *frame)
 {
     return frame->size == 1 ? *(const uint8_t *) frame->data : 0;
@@ -110,7 +110,7 @@ bool rp_dialect_is_native (const rp_frame_t *frames, uint32_t count)
         return false;
     if (frames[0].size >= RP_WIRE_FIXED)
         return true;
-    // Shorter than any head: it is an envelope's first frame if what follows is one's rest.
+    // A frame shorter than a head is the first of an envelope if the rest of an envelope follows.
     uint32_t header = s_first_empty (frames, count) + 1;
     bool worker;
     return header >= count || s_frame_version (&frames[header], &worker) == 0;
@@ -123,7 +123,8 @@ static const s_grammar_t *s_grammar (const rp_foreign_message_t *foreign)
     return &s_grammars[foreign->dialect][foreign->worker];
 }
 
-/*  After an error only dialect and side remain; not even they if it is of no dialect.  */
+/*  Sets an error, and keeps only dialect and side; not even these if the message is of no
+    dialect.  */
 static void s_finish (rp_foreign_message_t *foreign, rp_dialect_error_t error)
 {
     if (error == RP_DIALECT_ERROR_UNKNOWN)
@@ -142,9 +143,9 @@ static rp_dialect_error_t s_read_name (rp_foreign_message_t *foreign, const char
     return RP_DIALECT_ERROR_NONE;
 }
 
-/*  A token is printable text, because workers of other languages keep an address as a C string. It
-    does not begin with @ or a zero, which the guide's programs take for an address in hexadecimal
-    or in bytes, and it is no number, which PHP and Perl would write anew.  */
+/*  The form of a token. Printable text, because workers in other languages keep an address as a C
+    string. Not beginning with @ or a zero, which the guide's programs take for an address in
+    hexadecimal or in bytes. Not a number, which PHP and Perl would reformat.  */
 enum {
     S_TOKEN_DIGITS = 2 * sizeof (uint64_t),
     S_TOKEN_MARK = 2,
@@ -160,7 +161,8 @@ static void s_write_token (uint8_t *at, uint64_t token)
         at[digit] = (uint8_t) s_digits[token & 15];
 }
 
-/*  0, which no request has, if the frame is not exactly what s_write_token writes.  */
+/*  Returns 0, which is no request's token, unless the frame is exactly what s_write_token
+    writes.  */
 static uint64_t s_read_token (const rp_frame_t *frame)
 {
     const uint8_t *at = frame->data;
@@ -176,8 +178,8 @@ static uint64_t s_read_token (const rp_frame_t *frame)
     return token;
 }
 
-/*  Client address, an empty frame, body. The guide's worker in PHP, of 0.1, leaves the empty frame out,
-    and the guide's brokers take it.  */
+/*  Reads client address, an empty frame, body. The guide's PHP worker of MDP 0.1 omits the empty
+    frame, and the guide's brokers accept that.  */
 static rp_dialect_error_t s_read_reply (
   rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count, uint32_t at)
 {
@@ -191,7 +193,7 @@ static rp_dialect_error_t s_read_reply (
                                                             : RP_DIALECT_ERROR_FRAMES;
 }
 
-/*  What a foreign peer of this side says with a number; S_WORDS if it says nothing with it.  */
+/*  Returns the word for a number from this side; S_WORDS if the number means nothing.  */
 static s_word_t s_read_number (rp_foreign_message_t *foreign, uint8_t number)
 {
     static const uint8_t commands[S_WORDS] = {[S_READY] = RP_COMMAND_HELLO,
@@ -210,14 +212,14 @@ static s_word_t s_read_number (rp_foreign_message_t *foreign, uint8_t number)
     return word;
 }
 
-/*  The broker answers its own services (mmi.) without a body, as 8/MMI does not ask for one; a
-    worker is promised one frame.  */
+/*  True unless the broker itself answers the request: 8/MMI (mmi.) needs no body. A worker is
+    promised at least one frame.  */
 static bool s_needs_body (const rp_foreign_message_t *foreign)
 {
     return !rp_name_is_reserved (foreign->name, foreign->name_size);
 }
 
-/*  A packed header's number and service. Nothing may be missing, nor anything be left.  */
+/*  Reads number and service from a packed header. No byte may be missing or left over.  */
 static rp_dialect_error_t s_read_packed_header (
   rp_foreign_message_t *foreign, const rp_frame_t *frame)
 {
@@ -243,8 +245,8 @@ static rp_dialect_error_t s_read_packed_header (
     return s_read_name (foreign, (const char *) at + S_PACKED_SERVICE, at[S_PACKED_SERVICE_SIZE]);
 }
 
-/*  The signature, and MDP where the version stands. Two bytes alone could be those of an
-    envelope.  */
+/*  Checks the signature and the MDP at the place of the version: two bytes alone could be an
+    envelope's.  */
 static bool s_is_packed (const rp_frame_t *frame)
 {
     return frame->size > S_PACKED_VERSION + 3 && rp_get_u16 (frame->data) == S_PACKED_SIGNATURE
@@ -267,7 +269,7 @@ static rp_dialect_error_t s_read_packed (
     return RP_DIALECT_ERROR_NONE;
 }
 
-/*  What follows the header and the number, from frame at on.  */
+/*  Reads what follows header and number, from frame at on.  */
 static rp_dialect_error_t s_read_rest (rp_foreign_message_t *foreign,
   s_word_t word,
   const rp_frame_t *frames,
@@ -288,7 +290,7 @@ static rp_dialect_error_t s_read_rest (rp_foreign_message_t *foreign,
     return error;
 }
 
-/*  The header is in frame at. What goes before it is an envelope and its empty frame, or
+/*  Reads a message whose header is in frame at. Before it come an envelope and an empty frame, or
     nothing.  */
 static rp_dialect_error_t s_read_mdp (
   rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count, uint32_t at)
@@ -304,7 +306,7 @@ static rp_dialect_error_t s_read_mdp (
         && number == s_grammars[RP_DIALECT_MAJORTOMO][0].numbers[S_REQUEST])
         foreign->dialect = RP_DIALECT_MAJORTOMO;
 
-    // A worker has no envelope: it is addressed by its routing id alone.
+    // A worker has no envelope: its routing id alone is its address.
     if (at == 0 ? version == 1 : foreign->worker && at > 1)
         return RP_DIALECT_ERROR_FRAMES;
     foreign->envelope = at > 0 ? at - 1 : 0;
@@ -367,7 +369,7 @@ static void s_put (rp_prefix_t *prefix, const void *data, size_t size)
     prefix->frames[prefix->count++] = (rp_frame_t){data, size};
 }
 
-/*  The word for a native head to this side; S_WORDS if MDP has none.  */
+/*  Returns the word for a native head to this side; S_WORDS if MDP has none.  */
 static s_word_t s_word_for (const rp_head_t *head, bool worker)
 {
     if (head->command == RP_COMMAND_REPLY && !worker)

@@ -1,14 +1,13 @@
-/*  Dialects: what the protocols of others say, as a pure codec.
+/*  Dialects: reads the messages of foreign protocols into native terms, and writes them from native
+    heads. A pure codec.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Foreign peers are peers that do not speak Riposte's own protocol. What they say is read into the
-    terms of that protocol (READY is HELLO, DISCONNECT is BYE, PARTIAL is REPLY with RP_FLAG_MORE),
-    and what is to be said to them is written from a native head. Who they are is not decided here:
-    that is the session's, and the core does not know which dialect a session speaks.
+    READY is read as HELLO, DISCONNECT as BYE, PARTIAL as REPLY with RP_FLAG_MORE. Which dialect a
+    session speaks is kept with the session (broker/protocol/foreign.h); the core does not know it.
 
-    Frames are those after the routing id that a ROUTER puts before a message. A body passes through
-    frame by frame; this codec says only where it begins.
+    Frames are those behind the routing id that a ROUTER puts before a message. A body passes
+    through unchanged; the codec says only at which frame it begins.
 
     Source: ZeroMQ RFC 7/MDP, 18/MDP, 8/MMI, 28/REQREP; docs/INTEROP.md.
     Thread-safety: pure functions of their arguments.
@@ -28,7 +27,7 @@ typedef struct {
     size_t size;
 } rp_frame_t;
 
-/*  name, text for people. MAJORTOMO has the leading empty frame too, and its replies do not name
+/*  name, text for people. MAJORTOMO also has the leading empty frame, and its replies do not name
     the service; only clients speak it.  */
 #define RP_DIALECT_MAP(X)                                                                          \
     X (NATIVE, "riposte")                                                                          \
@@ -46,7 +45,7 @@ typedef enum {
       RP_DIALECT_COUNT
 } rp_dialect_t;
 
-/*  name, sentence for people: what the peer sent was …  */
+/*  name, end of the sentence "what the peer sent was …"  */
 #define RP_DIALECT_ERROR_MAP(X)                                                                    \
     X (NONE, "nothing")                                                                            \
     X (UNKNOWN, "of no protocol that this broker speaks")                                          \
@@ -67,62 +66,62 @@ typedef enum {
 #define RP_ENVELOPE_FRAMES_MAX 8u
 #define RP_ENVELOPE_BYTES_MAX 1024u
 
-/*  What a foreign peer said. On an error, dialect and worker say what was understood of its kind
-    (NATIVE: nothing was), so that it can be answered in its own terms.  */
+/*  A foreign message as it was read. On an error, dialect and worker say what was recognized
+    (NATIVE: nothing), so that the answer can be in the peer's own words.  */
 typedef struct {
     rp_dialect_error_t error;
     rp_dialect_t dialect;
-    bool worker;      /* the sender's side */
+    bool worker;      /* the sender is a worker */
     uint8_t command;  /* rp_command_t: HELLO, REQUEST, REPLY, HEARTBEAT or BYE; 0 on an error */
     bool more;        /* REPLY: a PARTIAL; its FINAL follows */
     const char *name; /* HELLO, REQUEST: the service; points into a frame, not NUL-terminated */
     uint8_t name_size;
-    uint64_t token;    /* REPLY: what rp_dialect_write gave as the client's address; 0: not one of
-                          those, which names no request */
+    /*  REPLY: the client's address that rp_dialect_write gave; 0: not such an address  */
+    uint64_t token;
     uint32_t envelope; /* REQUEST: frames 0 … envelope - 1 are the return envelope */
-    uint32_t body; /* REQUEST, REPLY: number of the first body frame, of which there is at least one
-                          (in PACKED and in MDP replies alike), but for a REQUEST to the broker's
-                          own services: body may be the number of frames then */
+    /*  REQUEST, REPLY: number of the first body frame. There is at least one body frame, but for a
+        REQUEST to one of the broker's own services: then body may be the number of frames  */
+    uint32_t body;
 } rp_foreign_message_t;
 
-/*  True if a message on the port that speaks all protocols is a native one, good or bad. The
-    signature alone does not say so: the number with which a REQ socket marks a request
+/*  True if a message on the port that speaks all protocols is native, well-formed or not. The
+    signature alone is no proof: the number with which a REQ socket marks a request
     (ZMQ_REQ_CORRELATE), or a routing id that a proxy has put into an envelope, may begin with the
-    same two bytes. Only such a frame of 48 bytes or more is taken for a head.  */
+    same two bytes. A frame of 48 bytes or more counts as a head; a shorter one too, unless the rest
+    of an envelope and a header of MDP follow it.  */
 bool rp_dialect_is_native (const rp_frame_t *frames, uint32_t count);
 
-/*  Reads a message on the port that speaks MDP, both versions, and their dialects. frames does not
-    hold a native message. Sets *foreign peer completely.
-
-    Frames behind those that a command has are ignored, as by every earlier broker.  */
+/*  Reads a message in a dialect of MDP, of either version; it must not be native. Sets *foreign
+    completely. Frames behind those of the command are ignored, as earlier brokers do.  */
 void rp_dialect_read (rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count);
 
-/*  Reads a message on a plain frontend: a REQUEST without a name (the listener knows it).
-    Everything after the first empty frame is body.  */
+/*  Reads a REQUEST from a plain listener's front. The listener, not the message, names the service;
+    everything after the first empty frame is body.  */
 void rp_dialect_read_plain_client (
   rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count);
 
-/*  Reads a message on a plain backend: a REPLY.  */
+/*  Reads a REPLY from a plain listener's back.  */
 void rp_dialect_read_plain_worker (
   rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count);
 
-/*  The frames that go before a body (and, to a client, after its return envelope). Not to be
-    copied: its frames point into it.  */
+/*  The frames that go before a body (and, to a client, behind its return envelope). Do not copy it:
+    its frames point into it.  */
 #define RP_PREFIX_FRAMES_MAX 6u
 typedef struct {
     uint32_t count;
-    rp_frame_t frames[RP_PREFIX_FRAMES_MAX]; /* in bytes, or static, or in head */
+    /*  point into bytes, into static data, or into the head  */
+    rp_frame_t frames[RP_PREFIX_FRAMES_MAX];
     uint8_t bytes[RP_WIRE_NAME_MAX + 32];
 } rp_prefix_t;
 
-/*  Writes what a native head says, for a foreign peer of this dialect on this side. Of the head:
-    command; for REPLY (to a client) name is the service, RP_FLAG_MORE says PARTIAL; for REQUEST (to
-    a worker) id is the token. False if the dialect has no word for it (WELCOME, CREDIT, heartbeats
-    to a client, PARTIAL in MDP 0.1 …): then nothing is to be sent.  */
+/*  Writes a native head as a prefix for a foreign peer of this dialect and side. It uses the head's
+    command; of a REPLY (to a client) name as the service and RP_FLAG_MORE as PARTIAL; of a REQUEST
+    (to a worker) id as the token. False if the dialect has no word for the head (WELCOME, CREDIT,
+    heartbeats to a client, PARTIAL in MDP 0.1 …): then send nothing.  */
 bool rp_dialect_write (
   rp_prefix_t *prefix, rp_dialect_t dialect, bool worker, const rp_head_t *head);
 
-/*  "MDP 0.1" and the like, and a clause for an error. Static.  */
+/*  Names of dialects ("MDP 0.1"), and clauses for errors. Static.  */
 const char *rp_dialect_name (rp_dialect_t dialect);
 const char *rp_dialect_error_text (rp_dialect_error_t error);
 

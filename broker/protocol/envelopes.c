@@ -31,7 +31,7 @@ static char *s_copy (char *at, const void *bytes, size_t size)
     return at + size;
 }
 
-/*  The frames first, for they need alignment; then their bytes, then the name.  */
+/*  Copies frames first, since they need alignment, then their bytes, then the name.  */
 static bool s_fill (rp_envelope_t *envelope,
   const rp_frame_t *frames,
   uint32_t count,

@@ -1,15 +1,15 @@
-/*  Return envelopes: how a foreign peer wants its replies addressed, kept while its requests are
-    open.
+/*  Return envelopes: the frames with which a foreign client wants its replies addressed, kept while
+    its requests are open.
 
     SPDX-License-Identifier: MPL-2.0
 
-    The core knows a client's request by a number that the client chose. A foreign peer chooses
-    none, so the number of its envelope is that number: slot and generation, never 0, and found in
-    no other life of the process.
+    The core knows a client's request by a number that the client chose. A foreign client chooses
+    none, so the id of the envelope takes its place: slot and generation, never 0, and valid in this
+    process only.
 
-    An envelope belongs to a list, its session's, so that all of a session go at once.
+    Each envelope is in the list of its session, so that they can be dropped together.
 
-    Cost: an allocation for each envelope. Thread-safety: none.
+    Cost: one allocation per envelope. Thread-safety: none.
 */
 
 #ifndef RP_ENVELOPES_H
@@ -26,7 +26,7 @@
 typedef struct {
     rp_pooled_t pooled;
     rp_list_node_t node; /* in its session's list */
-    rp_frame_t *frames;  /* count of them; they, their bytes and the name are one allocation */
+    rp_frame_t *frames;  /* `count` frames; they, their bytes and the name are one allocation */
     uint32_t count;
     uint8_t name_size;
     const char *name; /* the service, not NUL-terminated */
@@ -38,14 +38,14 @@ typedef struct {
     size_t bytes;
 } rp_envelopes_t;
 
-/*  limit: envelopes at most. seed: see rp_pool_init.  */
+/*  limit: number of envelopes. seed: see rp_pool_init.  */
 void rp_envelopes_init (rp_envelopes_t *self, uint32_t limit, uint32_t seed);
 
-/*  Gives all back, whatever list they are in; those lists must not be used any more.  */
+/*  Removes all envelopes. The lists must not be used any more.  */
 void rp_envelopes_clear (rp_envelopes_t *self);
 
-/*  Keeps a copy of an envelope and of the service's name at the end of a list. Returns its id; 0 at
-    the limit or when out of memory, and nothing changed.  */
+/*  Appends a copy of an envelope and of the service's name to a list. Returns its id; 0 at the
+    limit or when out of memory: nothing has changed then.  */
 uint64_t rp_envelopes_add (rp_envelopes_t *self,
   rp_list_t *list,
   const rp_frame_t *frames,
@@ -53,16 +53,16 @@ uint64_t rp_envelopes_add (rp_envelopes_t *self,
   const char *name,
   uint8_t name_size);
 
-/*  NULL if there is none with this id, or none any more.  */
+/*  Finds an envelope by id; NULL if there is none.  */
 const rp_envelope_t *rp_envelopes_find (const rp_envelopes_t *self, uint64_t id);
 
-/*  False if there is none with this id.  */
+/*  Removes an envelope by id; false if there is none.  */
 bool rp_envelopes_remove (rp_envelopes_t *self, uint64_t id);
 
-/*  Removes all of a list, which is empty then.  */
+/*  Removes all envelopes of a list, which is empty then.  */
 void rp_envelopes_drop_all (rp_envelopes_t *self, rp_list_t *list);
 
-/*  How many there are, and the bytes that they hold in allocations of their own.  */
+/*  The number of envelopes, and the bytes of their allocations.  */
 static inline uint32_t rp_envelopes_count (const rp_envelopes_t *self)
 {
     return self->pool.count;

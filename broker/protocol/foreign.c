@@ -15,7 +15,7 @@ void rp_foreign_init (
 {
     *self = (rp_foreign_t){.pool = pool, .limits = limits};
     rp_list_init (&self->sessions);
-    // Refused requests have an envelope too, until the refusal has gone out.
+    // A refused request has an envelope too, until the refusal is sent.
     rp_envelopes_init (
       &self->envelopes, (uint32_t) (limits->total_queue + limits->max_clients), (uint32_t) seed);
 }
@@ -103,7 +103,8 @@ uint8_t rp_foreign_traits (const rp_foreign_t *self, const rp_foreign_message_t 
     return parts ? traits | RP_TRAIT_PARTS : traits;
 }
 
-/*  What a client says needs an id, by which the reply finds its envelope.  */
+/*  Fills the native head. A REQUEST gets the id of its envelope, by which its reply finds the
+    envelope.  */
 static bool s_fill_head (rp_foreign_t *self,
   rp_foreign_session_t *foreign_session,
   const rp_foreign_message_t *foreign,
@@ -127,7 +128,7 @@ static bool s_fill_head (rp_foreign_t *self,
     return true;
 }
 
-/*  Puts a frame of its own for the head before the body.  */
+/*  Replaces the frames before the body by one with the head.  */
 static bool s_replace_envelope (rp_message_t *message, const rp_head_t *head, uint32_t body)
 {
     uint32_t kept = body < message->count ? message->count - body : 0;
@@ -172,7 +173,7 @@ bool rp_foreign_take (rp_foreign_t *self,
             rp_envelopes_remove (&self->envelopes, head->id);
         return false;
     }
-    // The name lay in a frame that is gone.
+    // Decode again: the name pointed into a frame that is gone.
     return rp_wire_decode (head, rp_message_data (message), rp_message_size (message))
              == RP_WIRE_ERROR_NONE
            || foreign->command == RP_COMMAND_REPLY;
@@ -180,7 +181,8 @@ bool rp_foreign_take (rp_foreign_t *self,
 
 /*  ---- Out ------------------------------------------------------------------------------------ */
 
-/*  Frames of a message to be, in order. Those with a source share its content.  */
+/*  The frames of a message to be made, in order. A frame with a source shares the source's
+    content.  */
 typedef struct {
     rp_frame_t frames[RP_ENVELOPE_FRAMES_MAX + RP_PREFIX_FRAMES_MAX + 1 + RP_FRAMES_MAX];
     zmq_msg_t *sources[RP_ENVELOPE_FRAMES_MAX + RP_PREFIX_FRAMES_MAX + 1 + RP_FRAMES_MAX];
@@ -199,8 +201,8 @@ static void s_add_frames (s_parts_t *self, const rp_frame_t *frames, uint32_t co
         s_add (self, frames[index].data, frames[index].size, NULL);
 }
 
-/*  The body of a native message, frame by frame; an empty frame if it has none, because MDP wants
-    one.  */
+/*  Adds the body of a native message, frame by frame; if it has none an empty frame, because MDP
+    requires one.  */
 static void s_add_body (
   rp_message_pool_t *pool, s_parts_t *self, rp_message_t *native, const rp_head_t *head)
 {
@@ -212,7 +214,8 @@ static void s_add_body (
         s_add (self, NULL, 0, rp_message_frame (native, index));
 }
 
-/*  What a client gets of a reply, whose protocol has no status. False if that is nothing.  */
+/*  Adds what the client gets of a reply; its protocol has no status. False if the client gets
+    nothing.  */
 static bool s_add_outcome (
   const rp_foreign_t *self, s_parts_t *parts, rp_message_t *native, const rp_head_t *head)
 {
@@ -249,7 +252,7 @@ static bool s_fill (zmq_msg_t *frame, const s_parts_t *parts, uint32_t index)
     return true;
 }
 
-/*  NULL with ENOMEM when out of memory.  */
+/*  Makes a message of the parts. NULL with ENOMEM when out of memory.  */
 static rp_message_t *s_compose (rp_message_pool_t *pool, const s_parts_t *parts)
 {
     rp_message_t *message = rp_message_new (pool, 0);
@@ -296,7 +299,7 @@ rp_message_t *rp_foreign_translate (
   rp_foreign_t *self, const rp_foreign_session_t *foreign_session, rp_message_t *native)
 {
     rp_head_t head;
-    // A REPLY with MORE is no message of the native protocol's, but decodes up to its flags.
+    // A REPLY with MORE is not valid in the native protocol, but decodes up to its flags.
     (void) rp_wire_decode (&head, rp_message_data (native), rp_message_size (native));
     if (!foreign_session->worker)
         return s_to_client (self, foreign_session->dialect, native, &head);

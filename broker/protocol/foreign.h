@@ -1,13 +1,13 @@
-/*  Foreign peers: sessions of other protocols, and their messages as native ones and back.
+/*  Foreign sessions: turns the messages of foreign peers into native ones, and native ones into
+    theirs. So the core, and everything between, sees native messages only.
 
     SPDX-License-Identifier: MPL-2.0
 
-    A foreign message becomes a native one as it comes in: a head in a frame of its own, and behind
-    it the body frames as they are. What is for a foreign peer is made from a native one as it goes
-    out. So the core, and all that lies between, know native messages only.
+    On the way in, a foreign message gets a native head as its first frame; its body frames follow
+    unchanged. On the way out, a foreign message is made from a native one.
 
-    A client's return envelope stays here while its request is open; the request's id is the
-    envelope's. A worker's client address is the core's token.
+    A client's return envelope is kept here while its request is open; the id of the request is the
+    id of the envelope. The client address that a worker sees is the core's token.
 
     Source: docs/INTEROP.md; broker/protocol/dialect.h.
     Thread-safety: none.
@@ -38,9 +38,9 @@ typedef struct {
     rp_envelopes_t envelopes;
     rp_list_t sessions;
     rp_message_pool_t *pool;   /* not owned */
-    const rp_limits_t *limits; /* not owned; the foreign_* of them */
+    const rp_limits_t *limits; /* not owned; only the foreign_* limits */
     uint64_t bad[RP_DIALECT_ERROR_COUNT];
-    uint64_t joined[RP_DIALECT_COUNT]; /* sessions ever */
+    uint64_t joined[RP_DIALECT_COUNT]; /* sessions so far */
     uint64_t there[RP_DIALECT_COUNT];  /* sessions now */
 } rp_foreign_t;
 
@@ -48,36 +48,37 @@ void rp_foreign_init (
   rp_foreign_t *self, rp_message_pool_t *pool, const rp_limits_t *limits, uint64_t seed);
 void rp_foreign_clear (rp_foreign_t *self);
 
-/*  A new session; NULL when out of memory.  */
+/*  Begins a foreign session; NULL when out of memory.  */
 rp_foreign_session_t *rp_foreign_begin (rp_foreign_t *self, rp_dialect_t dialect, bool worker);
 
-/*  It speaks another dialect from now on, or on the other side.  */
+/*  The session speaks another dialect from now on, or has the other role.  */
 void rp_foreign_change (
   rp_foreign_t *self, rp_foreign_session_t *foreign_session, rp_dialect_t dialect, bool worker);
 
-/*  Its end: its envelopes go too. Nulls *session_p; NULL is allowed.  */
+/*  Ends a foreign session and drops its envelopes. Nulls *session_p; NULL is allowed.  */
 void rp_foreign_end (rp_foreign_t *self, rp_foreign_session_t **session_p);
 
-/*  The frames of a message, at most RP_FOREIGN_FRAMES_MAX. Returns how many.  */
+/*  Lists the frames of a message, at most RP_FOREIGN_FRAMES_MAX. Returns their number.  */
 uint32_t rp_foreign_frames (rp_message_t *message, rp_frame_t *frames);
 
-/*  The HELLO that a foreign peer never said, for its first message.  */
+/*  Writes the HELLO that a foreign peer does not send itself, from its first message; and the
+    traits of its session.  */
 void rp_foreign_hello (
   const rp_foreign_t *self, const rp_foreign_message_t *foreign, rp_head_t *head);
 uint8_t rp_foreign_traits (const rp_foreign_t *self, const rp_foreign_message_t *foreign);
 
-/*  Makes a foreign message, which was read, a native one. *head is its head, as rp_wire_decode
-    would give it. A client's envelope is kept. False when out of memory; the message is then to be
-    destroyed.  */
+/*  Turns a foreign message, which has been read, into a native one. *head is as rp_wire_decode
+    would give it. Keeps a client's envelope. False when out of memory: destroy the message
+    then.  */
 bool rp_foreign_take (rp_foreign_t *self,
   rp_foreign_session_t *foreign_session,
   const rp_foreign_message_t *foreign,
   rp_message_t *message,
   rp_head_t *head);
 
-/*  Makes from a native message what is said to a foreign peer instead; the native one stays as it
-    is, but for the envelope of a final reply, which is used up. NULL: errno is 0 if the dialect has
-    no word for it, ENOMEM when out of memory.  */
+/*  Makes a foreign message from a native one, which is unchanged; the envelope of a final reply is
+    used up. NULL: errno is 0 if the dialect has no word for the message, ENOMEM when out of
+    memory.  */
 rp_message_t *rp_foreign_translate (
   rp_foreign_t *self, const rp_foreign_session_t *foreign_session, rp_message_t *native);
 

@@ -16,9 +16,9 @@
 #include "common/wire/headers.h"
 
 #define S_BUFFER (1u << 18)
-/*  What a line ends with that a broker which was killed could not end.  */
+/*  How a line ends that a killed broker did not finish.  */
 #define S_TORN "\ttorn\n"
-/*  No line is longer: times and numbers, a name of a service, and a header's value.  */
+/*  The longest line: times and numbers, a service's name, and a header's value.  */
 #define S_LINE_MAX (1024u + RP_HEADER_VALUE_MAX)
 
 static const char *const s_names[] = {
@@ -66,7 +66,7 @@ static void s_write (rp_journal_t *journal)
     s_flush (RP_CONTAINER (journal, rp_history_t, journal));
 }
 
-/*  The beginning of a line: time, party, event.  */
+/*  Begins a line: time, instance of the broker, event.  */
 static void s_begin (rp_history_t *self, int64_t now, const char *event)
 {
     if (S_BUFFER - self->used < S_LINE_MAX)
@@ -90,7 +90,8 @@ static void s_number (rp_history_t *self, const char *key, uint64_t value)
     s_add (self, "\t%s=%" PRIu64, key, value);
 }
 
-/*  Names and headers have no control characters, so no tab and no newline.  */
+/*  Appends a name or header value as it is: neither has control characters, so no tab and no
+    newline.  */
 static void s_text (rp_history_t *self, const char *key, const char *text, size_t size)
 {
     s_add (self, "\t%s=%.*s", key, size ? (int) size : 1, size ? text : "-");

@@ -1,13 +1,13 @@
-/*  The history: a line for each thing that happens to a request, for proof.
+/*  The history: a file with a journal record per line, which proves what happened to every request.
 
     SPDX-License-Identifier: MPL-2.0
 
     Source: docs/RELIABILITY.md, which describes the lines; tests/history/check.py holds them
     against the contract.
 
-    A line is written before what it tells of leaves the broker: the outbox sees to that, for which
-    the history is a journal (broker/store/journal.h). So a broker that is killed leaves a history that is complete up to
-    what others have seen of it; only its last line may be torn.
+    The history is a journal (broker/store/journal.h): the outbox has a line written before anything
+    that follows from it leaves the broker. So the history of a killed broker is complete up to what
+    its peers have seen; only the last line may be torn.
 
     Thread-safety: none.
 */
@@ -23,37 +23,37 @@
 #include "broker/core/stats.h"
 #include "broker/store/journal.h"
 
-/*  The header whose value names a request through all histories.  */
+/*  The header whose value names a request in the histories of all brokers.  */
 #define RP_HISTORY_HEADER "request-id"
 
 typedef struct {
     rp_journal_t journal;
     int descriptor; /* not owned; 0 or less: no history is kept (any more) */
-    int given;      /* the descriptor that the history began with */
-    int error;      /* errno of the write that failed, until rp_history_failure has told */
+    int given;      /* the descriptor at the beginning of the history */
+    int error;      /* errno of the failed write, until rp_history_failure has returned it */
     char *buffer;
     size_t used;
     int64_t scraped;
     char party[32];
 } rp_history_t;
 
-/*  Opens a file to append to, and ends a line that a killed broker left torn. A descriptor, or -1
-    with errno.  */
+/*  Opens a file for appending, and ends a line that a killed broker left torn. Returns a
+    descriptor, or -1 with errno.  */
 int rp_history_open (const char *path);
 
-/*  Begins the history of one life of a broker. False when out of memory.  */
+/*  Begins the history of one run of a broker. False when out of memory.  */
 bool rp_history_begin (rp_history_t *self, int descriptor, const char *instance, int64_t now);
 
-/*  Goes on in the file that has the path now, because somebody has moved the one that is open:
-    writes out what is buffered, so that each line is whole and in one of them. The descriptor keeps
-    its number. A history that had ended begins again, with the line `gap`. 0, or -1 with errno:
-    then nothing has changed.  */
+/*  Goes on in the file that has the path now, because the open one was moved. Writes the buffer out
+    first, so that each line is whole and in one file. The descriptor keeps its number. A history
+    that had ended begins again, with the line `gap`. 0, or -1 with errno: nothing has changed
+    then.  */
 int rp_history_reopen (rp_history_t *self, const char *path, int64_t now);
 
-/*  Says that the broker ended in good order; nothing comes after it.  */
+/*  Appends that the broker ended in good order, as the last line.  */
 void rp_history_end (rp_history_t *self, int64_t now);
 
-/*  Frees the buffer; what is in it is lost.  */
+/*  Frees the buffer; lines in it are lost.  */
 void rp_history_clear (rp_history_t *self);
 
 static inline bool rp_history_is_kept (const rp_history_t *self)
@@ -61,25 +61,25 @@ static inline bool rp_history_is_kept (const rp_history_t *self)
     return self->descriptor > 0;
 }
 
-/*  A message came in, from a session: REQUEST and CANCEL are noted before the core decides.  */
+/*  Appends a REQUEST or CANCEL from a session, before the core has decided on it.  */
 void rp_history_message (
   rp_history_t *self, int64_t now, rp_session_id_t session, const rp_head_t *head);
 
-/*  What the core decided: an RP_ACTION_HISTORY.  */
+/*  Appends a decision of the core: an RP_ACTION_HISTORY.  */
 void rp_history_record (rp_history_t *self, int64_t now, const rp_action_t *action);
 
-/*  The counters, at most once in RP_HISTORY_SCRAPE_US.  */
+/*  Appends the counters, at most once in RP_HISTORY_SCRAPE_US.  */
 #define RP_HISTORY_SCRAPE_US 1000000
 void rp_history_scrape (rp_history_t *self, int64_t now, const rp_stats_t *stats);
 
-/*  The port through which the outbox has what is buffered written out. If that fails, no history is
-    kept any more.  */
+/*  Returns the port through which the outbox has the buffer written. If a write fails, the history
+    ends.  */
 static inline rp_journal_t *rp_history_journal (rp_history_t *self)
 {
     return &self->journal;
 }
 
-/*  errno of the write that ended the history, once; 0 if there is nothing to tell.  */
+/*  Returns, once, the errno of the write that ended the history; otherwise 0.  */
 int rp_history_failure (rp_history_t *self);
 
 #endif

@@ -1,11 +1,11 @@
-/*  The journal: what has to be written before anything that follows from it may leave the broker.
+/*  The journal: where records are written before anything that follows from them may leave the
+    broker. So no peer has ever seen a result of which no record is left.
 
     SPDX-License-Identifier: MPL-2.0
 
-    The port between those who write records (the history) and the outbox, which is the only way out:
-    records have numbers in the order in which they are appended, and the outbox asks for the number
-    of the last one to be reached before it gives libzmq a message. So nobody has ever seen something
-    of which no record is left.
+    This is the port between the writer of records (the history) and the outbox, which is the only
+    way out. Records are numbered in the order in which they are appended; the outbox has all of
+    them written before it gives libzmq a message.
 
     Thread-safety: none.
 */
@@ -17,17 +17,17 @@
 
 typedef struct rp_journal rp_journal_t;
 
-/*  Writes all records that were appended. Afterwards `written` is `appended`; also where that has
-    failed for good, which the journal tells by itself.  */
+/*  Writes all appended records. Afterwards `written` is `appended`, also if writing has failed for
+    good; the journal itself reports that.  */
 typedef void (rp_journal_write_fn) (rp_journal_t *self);
 
 struct rp_journal {
-    uint64_t appended; /* number of the last record; the first has 1 */
-    uint64_t written;  /* number of the last one that was written */
+    uint64_t appended; /* number of the last record; the first is 1 */
+    uint64_t written;  /* number of the last record that was written */
     rp_journal_write_fn *write;
 };
 
-/*  Returns when everything that was appended so far has been written. NULL: there is no journal.  */
+/*  Has all records written that were appended so far. NULL: no journal.  */
 static inline void rp_journal_reach_last (rp_journal_t *self)
 {
     if (self && self->written < self->appended)
