@@ -5,17 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*  Headers and body, bytes: what is larger is not worth a copy.  */
+/*  Bytes of headers and body; a copy of more costs more than it saves.  */
 #define S_LARGEST 4096u
 
 struct rp_compact_body {
     uint32_t body_size;
     uint16_t headers_size;
-    bool has_body; /* which may be empty */
+    bool has_body; /* the body may be empty */
     uint8_t bytes[];
 };
 
-/*  The one frame of body, wherever it is; NULL if there is none.  */
+/*  Returns the one body frame, inline or not; NULL if there is none.  */
 static const uint8_t *s_body (const rp_head_t *head, rp_message_t *message, size_t *size)
 {
     *size = 0;

@@ -1,13 +1,14 @@
-/*  Compact body: a small request while it waits, in one block of its own size.
+/*  Compact bodies: the headers and body of a small request in one block, for as long as the request
+    waits.
 
     SPDX-License-Identifier: MPL-2.0
 
-    What came is a message of 112 bytes whose frame lies in a buffer of libzmq's, or in a bundle
-    that it would keep. A compact body has the headers and the body only: the rest of the head is in
-    the core's own request, and is written anew when the request goes to a worker. The body then
-    follows the head in the first frame.
+    A received message takes 112 bytes, and keeps a whole buffer of libzmq's, or a whole bundle,
+    alive. A compact body has only headers and body: the rest of the head is in the core's request,
+    and is written again when the request goes to a worker, with the body behind it in the first
+    frame.
 
-    Cost: 8 bytes beside headers and body, and what malloc adds. Thread-safety: none.
+    Cost: 8 bytes beside headers and body, and the overhead of malloc. Thread-safety: none.
 */
 
 #ifndef RP_COMPACT_BODY_H
@@ -18,17 +19,17 @@
 
 typedef struct rp_compact_body rp_compact_body_t;
 
-/*  Copies what is needed of a request: its head, as decoded from it, and the message. NULL when out
-    of memory, when it is large (there a copy would cost more than it saves), or when its body has
-    more than one frame.  */
+/*  Copies headers and body of a request; head is decoded from message. NULL when out of memory,
+    when the request is large (a copy would cost more than it saves), or when its body has more than
+    one frame.  */
 rp_compact_body_t *rp_compact_body_new (
   rp_message_pool_t *pool, const rp_head_t *head, rp_message_t *message);
 
 /*  NULL is allowed.  */
 void rp_compact_body_destroy (rp_compact_body_t **self_p);
 
-/*  The message again, with this head; but for its headers and the flag INLINE, which are the
-    compact body's. NULL when out of memory.  */
+/*  Makes the message again, with this head; headers and the flag INLINE are the compact body's.
+    NULL when out of memory.  */
 rp_message_t *rp_compact_body_open (
   const rp_compact_body_t *self, rp_message_pool_t *pool, const rp_head_t *head);
 

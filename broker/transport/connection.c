@@ -86,9 +86,9 @@ bool rp_connection_stands (const rp_connection_t *self)
     return self->cookie != 0 && rp_connection_cookie (self->descriptor) == self->cookie;
 }
 
-/*  Works on a copy of the descriptor, which keeps its socket whatever libzmq does meanwhile. Where
-    no descriptor is left for a copy, breaking the connection matters more than the moment in which
-    the descriptor may be another's.  */
+/*  Works on a copy of the descriptor, which keeps its socket even if libzmq closes the original. If
+    no descriptor is left for a copy, the original is used: to abort matters more than the moment in
+    which the descriptor may be reused.  */
 bool rp_connection_abort (const rp_connection_t *self)
 {
     if (self->cookie == 0)

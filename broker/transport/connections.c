@@ -35,7 +35,8 @@ rp_connection_t *rp_connections_at (const rp_connections_t *self, int descriptor
     return known ? self->by_descriptor[descriptor] : NULL;
 }
 
-/*  Without memory the session is found out by its silence, or when something is sent to it.  */
+/*  Remembers a lost session. If there is no memory for that, its silence or the next message to it
+    shows that it is lost.  */
 static void s_add_lost (rp_connections_t *self, rp_session_id_t session)
 {
     rp_session_id_t *lost =
@@ -50,7 +51,8 @@ bool rp_connections_next_lost (rp_connections_t *self, rp_session_id_t *session)
 {
     while (self->lost_count > 0) {
         *session = self->lost[--self->lost_count];
-        if (rp_routes_is_lost (&self->routes, *session)) // it may be over, or have moved, meanwhile
+        // it may have ended, or have a new connection, since
+        if (rp_routes_is_lost (&self->routes, *session))
             return true;
     }
     return false;
@@ -69,7 +71,7 @@ void rp_connections_close (rp_connections_t *self, rp_connection_t *connection)
     rp_connection_destroy (&connection);
 }
 
-/*  A new connection has this descriptor, so whichever had it before is gone.  */
+/*  Makes the connection of a descriptor. A connection that had the descriptor before is gone.  */
 static rp_connection_t *s_open (rp_connections_t *self, int descriptor, uint8_t listener)
 {
     rp_connection_t *before = rp_connections_at (self, descriptor);
@@ -95,7 +97,7 @@ rp_connection_t *rp_connections_accept (
         return NULL;
     connection->accepted = true;
     connection->accepted_at = now;
-    if (connection->cookie == 0) // it is gone, which the monitor is about to tell
+    if (connection->cookie == 0) // its socket is gone, which the monitor reports next
         return connection;
     if (!connection->heard)
         rp_handshakes_add (&self->handshakes, connection, now);
@@ -121,7 +123,8 @@ rp_connection_t *rp_connections_hear (
     return connection;
 }
 
-/*  A connection whose session goes on elsewhere, or is over, is pending again.  */
+/*  Takes a connection from its session, which is over or goes on elsewhere: it is pending
+    again.  */
 static void s_leave (rp_connections_t *self, rp_session_id_t session, int64_t now)
 {
     rp_connection_t *connection = rp_routes_connection (&self->routes, session);
@@ -134,7 +137,7 @@ static void s_leave (rp_connections_t *self, rp_session_id_t session, int64_t no
 
 static void s_enter (rp_connections_t *self, rp_session_id_t session, rp_connection_t *connection)
 {
-    if (connection->session.v) { // which can only be reached by another routing id
+    if (connection->session.v) { // that session has another routing id, so it lost its connection
         rp_routes_lose_connection (&self->routes, connection->session);
         s_add_lost (self, connection->session);
     }
@@ -144,7 +147,8 @@ static void s_enter (rp_connections_t *self, rp_session_id_t session, rp_connect
     rp_routes_set_connection (&self->routes, session, connection);
 }
 
-/*  libzmq makes ids of a zero and a number of four bytes; another one was chosen by its peer.  */
+/*  Notes the length of a routing id that a peer chose. libzmq's own ids are a zero and a number of
+    four bytes.  */
 static void s_see_id (rp_connections_t *self, const void *key, size_t size)
 {
     const uint8_t *id = rp_listener_routing_id (key, &size);

@@ -2,16 +2,16 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A connection is made when a listener's monitor tells of it, or when a message comes over it that
-    was read before that. It ends in one place, when the monitor says that it is closed, or when
-    another one turns out to have its descriptor. In between it waits to be known: its handshake is
-    looked at, it is pending until it has a session, and again afterwards.
+    A connection is made when a listener's monitor reports it, or when a message from it is read
+    before that. It ends when the monitor reports its end, or when another connection turns out to
+    have its descriptor. Until its handshake is done it is looked at; while it has no session it is
+    pending.
 
-    A session whose connection has ended is not over: its peer may still have said something, and a
-    foreign peer may come back with the same routing id. So the core is told to find out, and asks
-    by rp_connections_next_lost.
+    A session is not over when its connection has ended: messages of its peer may still be unread,
+    and a foreign peer may come back with the same routing id. So rp_connections_next_lost gives
+    such a session to the core, which finds out.
 
-    Cost: 280 bytes per connection, 8 for each descriptor. Thread-safety: none.
+    Cost: 280 bytes per connection, 8 per descriptor. Thread-safety: none.
 */
 
 #ifndef RP_CONNECTIONS_H
@@ -29,44 +29,44 @@
 
 typedef struct {
     rp_routes_t routes;
-    rp_connection_t **by_descriptor; /* NULL: none that is known */
+    rp_connection_t **by_descriptor; /* NULL: no known connection */
     size_t descriptor_count;
     rp_handshakes_t handshakes;
     rp_pending_t pending;
     rp_unheard_t unheard;
-    rp_session_id_t *lost; /* sessions whose connection has ended, lost_count of them */
+    rp_session_id_t *lost; /* sessions whose connection has ended; lost_count of them */
     size_t lost_count;
     size_t lost_capacity;
 } rp_connections_t;
 
 typedef struct {
-    uint64_t seed;         /* for the routing ids, see rp_routes_init */
-    int64_t handshake;     /* how long a handshake may take, µs */
-    int64_t pending;       /* how long a connection may be pending, µs … */
-    uint64_t pending_free; /* … if more than so many are */
+    uint64_t seed;         /* for routing ids; see rp_routes_init */
+    int64_t handshake;     /* time limit of a handshake, µs */
+    int64_t pending;       /* time limit of a pending connection, µs … */
+    uint64_t pending_free; /* … if more than this many are pending */
 } rp_connections_options_t;
 
 void rp_connections_init (rp_connections_t *self, const rp_connections_options_t *options);
 void rp_connections_clear (rp_connections_t *self);
 
-/*  A listener has accepted a connection. speaks: its peer has to speak, so it is pending until then.
-    Returns it; NULL without memory: then it is left alone.  */
+/*  A listener has accepted a connection. speaks: its peer must speak first, so the connection is
+    pending until then. Returns the connection; NULL when out of memory: then it is not watched.  */
 rp_connection_t *rp_connections_accept (
   rp_connections_t *self, int descriptor, uint8_t listener, bool speaks, int64_t now);
 
-/*  The connection that a message came over, which takes a system call to tell. *first: it is the
-    first one. NULL if the connection is not known (descriptor under 0), or without memory.  */
+/*  Returns the connection that a message came over. *first: this is its first message. NULL if the
+    connection is not known (descriptor < 0), or when out of memory. Costs a system call.  */
 rp_connection_t *rp_connections_hear (
   rp_connections_t *self, int descriptor, uint8_t listener, bool *first);
 
-/*  The connection behind a descriptor of which a monitor tells, or NULL.  */
+/*  Returns the connection of a descriptor that a monitor reports, or NULL.  */
 rp_connection_t *rp_connections_at (const rp_connections_t *self, int descriptor);
 
-/*  A connection that rp_connections_at found is closed.  */
+/*  Ends a connection, because its socket is closed.  */
 void rp_connections_close (rp_connections_t *self, rp_connection_t *connection);
 
-/*  A session begins, which is reached by a routing id over a connection; NULL: not known, as of
-    peers older than ZMTP 3.0. False when out of memory, and nothing changed.  */
+/*  Begins a session that is reached by a routing id. connection: NULL if not known, as with peers
+    older than ZMTP 3.0. False when out of memory: nothing has changed then.  */
 bool rp_connections_bind (rp_connections_t *self,
   rp_session_id_t session,
   const void *routing_id,
@@ -76,24 +76,25 @@ bool rp_connections_bind (rp_connections_t *self,
   int64_t now);
 
 typedef enum {
-    RP_UNBIND_LEFT,  /* its peer left by itself: it is aborted if something was unread, which nobody
-                        would count if the peer greeted again on the same connection */
-    RP_UNBIND_TOLD,  /* its peer is told why, and may read that */
-    RP_UNBIND_ABORT, /* its connection is broken */
+    /*  the peer left by itself. The connection is aborted if messages to it are unread: they would
+        no longer count if the peer began another session on it  */
+    RP_UNBIND_LEFT,
+    RP_UNBIND_TOLD,  /* the peer was told why, and may still read that */
+    RP_UNBIND_ABORT, /* the connection is aborted */
 } rp_unbind_t;
 
-/*  A session is over. Its connection, if it still stands, is pending again.  */
+/*  Ends a session. Its connection, if it still stands, is pending again.  */
 void rp_connections_unbind (
   rp_connections_t *self, rp_session_id_t session, rp_unbind_t how, int64_t now);
 
-/*  A session goes on over another connection: a peer that chose its routing id came back.  */
+/*  Moves a session to another connection, because a peer that chose its routing id came back.  */
 void rp_connections_move (
   rp_connections_t *self, rp_session_id_t session, rp_connection_t *connection, int64_t now);
 
 /*  Takes a session whose connection has ended. False if there is none.  */
 bool rp_connections_next_lost (rp_connections_t *self, rp_session_id_t *session);
 
-/*  True if rp_connections_next_lost may have one.  */
+/*  True if rp_connections_next_lost may return a session.  */
 static inline bool rp_connections_have_lost (const rp_connections_t *self)
 {
     return self->lost_count > 0;

@@ -23,15 +23,14 @@ static bool s_begins (const char *text, const char *start)
     return strncmp (text, start, strlen (start)) == 0;
 }
 
-/*  True if something else than a socket is in the place of one. libzmq would delete it and
-    bind.  */
+/*  True if the path exists and is no socket; libzmq would delete it and bind.  */
 static bool s_is_taken (const char *path)
 {
     struct stat found;
     return *path != '@' && lstat (path, &found) == 0 && !S_ISSOCK (found.st_mode);
 }
 
-/*  True if somebody listens on an ipc path. libzmq removes whatever is there and binds.  */
+/*  True if a process listens on the ipc path; libzmq would delete the path and bind.  */
 static bool s_is_listening (const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -42,19 +41,19 @@ static bool s_is_listening (const char *path)
     if (probe < 0)
         return false;
     bool listening = connect (probe, (struct sockaddr *) &address, sizeof address) == 0
-                     || errno == EAGAIN; // its backlog is full
+                     || errno == EAGAIN; // the backlog of a listening socket is full
     close (probe);
     return listening;
 }
 
-/*  0, or -1 with errno.  */
+/*  Binds an address. 0, or -1 with errno.  */
 static int s_bind_address (void *socket, const char *endpoint)
 {
     return rp_socket_prepare (socket, endpoint) == 0 ? zmq_bind (socket, endpoint) : -1;
 }
 
-/*  Binds the first address of a name that this machine has. An address whose port is in use is no
-    reason to try the next: whoever connects to the name might find either broker.  */
+/*  Binds the first address of a name that this machine has. If the port of that address is in use,
+    the next address is not tried: a peer that connects to the name could reach either broker.  */
 static int s_bind_name (void *socket, const char *endpoint)
 {
     char why[RP_RESOLVER_TEXT_MAX];
@@ -73,7 +72,7 @@ static int s_bind_name (void *socket, const char *endpoint)
     return -1;
 }
 
-/*  libzmq takes the names of interfaces, and says ENODEV of others.  */
+/*  Binds an endpoint. libzmq itself takes names of interfaces, and sets ENODEV for other names.  */
 static int s_bind (void *socket, const char *endpoint)
 {
     int rc = s_bind_address (socket, endpoint);

@@ -1,4 +1,5 @@
-/*  Endpoints to bind: what went wrong with one, in words, and who can reach it.
+/*  Endpoints to bind: binds them, explains in words what went wrong, and tells whether other
+    machines can reach them.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -9,20 +10,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/*  Large enough for what rp_endpoint_explain writes.  */
+/*  Enough for the text of rp_endpoint_explain.  */
 #define RP_ENDPOINT_TEXT_MAX 512u
 
-/*  Binds, and returns the real endpoint (its address and port), for free (). A host name is looked
-    up, for as long as that takes, and its first address that this machine has is bound, IPv4 first.
-    NULL with errno; EADDRINUSE also for an ipc path on which somebody listens, which libzmq would
-    take away from him; ENODEV also for a name that does not resolve.  */
+/*  Binds an endpoint. Returns the real endpoint (address and port), to be freed with free (). A
+    host name is looked up, however long that takes, and the first of its addresses that this
+    machine has is bound, IPv4 first. NULL with errno; EADDRINUSE also if another process listens on
+    the ipc path, which libzmq would take away from it; ENODEV also if the name does not
+    resolve.  */
 char *rp_endpoint_bind (void *socket, const char *endpoint);
 
-/*  True if only this machine can reach it: loopback addresses and ipc.  */
+/*  True if only this machine can reach the endpoint: loopback addresses and ipc.  */
 bool rp_endpoint_is_local (const char *endpoint);
 
-/*  Writes what went wrong, why, and what to do, in one line. option: which sets it, "--bind".
-    Returns buffer, of RP_ENDPOINT_TEXT_MAX bytes.  */
+/*  Writes to buffer, of RP_ENDPOINT_TEXT_MAX bytes, one line: what went wrong, why, and what to do.
+    option: the option that sets the endpoint, "--bind". Returns buffer.  */
 const char *rp_endpoint_explain (const char *endpoint, int error, const char *option, char *buffer);
 
 #endif

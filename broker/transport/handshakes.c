@@ -4,15 +4,15 @@
 
 #include "common/base/heap.h"
 
-/*  Bytes that libzmq 4.3.4 has sent to a peer: the signature; the version, once it has a signature;
-    the socket type and an empty identity to one of ZMTP 2; a whole greeting and READY to one of
-    ZMTP 3.  */
+/*  Bytes that libzmq 4.3.4 has sent to a peer: the signature; the version, after the peer's
+    signature; to ZMTP 2, the socket type and an empty identity; to ZMTP 3, a whole greeting and
+    READY.  */
 #define S_SIGNATURE 10u
 #define S_VERSION 11u
 #define S_GREETING 64u
 #define S_READY (S_GREETING + 43u)
-/*  Bytes that a peer sends at least: an empty identity in ZMTP 1; greeting and empty identity in
-    ZMTP 2; greeting and a READY that has the shortest socket type in ZMTP 3.  */
+/*  Bytes that a peer sends at least: in ZMTP 1 an empty identity; in ZMTP 2 a greeting and an empty
+    identity; in ZMTP 3 a greeting and a READY with the shortest socket type.  */
 #define S_FROM_1 2u
 #define S_FROM_2 14u
 #define S_FROM_3 (64u + 27u)
@@ -28,7 +28,7 @@ rp_handshake_state_t rp_handshake_state (const rp_traffic_t *traffic)
     }
     if (traffic->sent < S_GREETING)
         return traffic->received >= S_FROM_2 ? RP_HANDSHAKE_OLD : RP_HANDSHAKE_OPEN;
-    // More than a greeting and READY was sent only to one whose handshake was done.
+    // libzmq sends more than a greeting and READY only when the handshake is done.
     bool more = traffic->sent != S_GREETING && traffic->sent != S_READY;
     return more || traffic->received >= S_FROM_3 ? RP_HANDSHAKE_DONE : RP_HANDSHAKE_OPEN;
 }
@@ -67,7 +67,8 @@ bool rp_handshakes_remove (rp_connection_t *connection)
     return true;
 }
 
-/*  A connection that is gone, or cannot be seen, counts as done: nothing is known of it.  */
+/*  Returns the state of a connection. A connection that is gone, or whose bytes cannot be seen,
+    counts as done.  */
 static rp_handshake_state_t s_state (
   const rp_handshakes_t *self, const rp_connection_t *connection, int64_t now)
 {

@@ -13,7 +13,7 @@
       | ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL                       \
       | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
 
-/*  Its last byte is the listener's number.  */
+/*  The listener's number follows as the last byte of a prefix.  */
 static const uint8_t s_prefix[RP_LISTENER_PREFIX - 1] = {0, 'g', 'a', 't', 'e', 0, 0};
 
 bool rp_listener_open (rp_listener_t *self,
@@ -60,7 +60,7 @@ int rp_listener_monitor_descriptor (const rp_listener_t *self)
 
 /*  ---- REP peers ------------------------------------------------------------------------------ */
 
-/*  When all that are undecided are ready, none is undecided: a new round begins.  */
+/*  Begins a new round when all undecided connections are ready.  */
 static void s_begin_round (rp_listener_t *self)
 {
     if (self->ready != self->undecided)
@@ -88,7 +88,8 @@ void rp_listener_came (rp_listener_t *self, rp_connection_t *connection)
 
 bool rp_listener_shook_hands (rp_listener_t *self)
 {
-    bool counts = self->ready < self->undecided; // if not, one who went before had counted
+    // otherwise a connection that ended was counted too early
+    bool counts = self->ready < self->undecided;
     if (counts) {
         self->connected++;
         self->ready++;
@@ -112,15 +113,15 @@ bool rp_listener_saw (rp_listener_t *self, rp_connection_t *connection, bool old
     return true;
 }
 
-/*  Takes out one of which it was not known whether it counted. False if it did not, as far as can be
-    seen: if it went at once and others are not known either, it was of the wrong type. Should that
-    be wrong, there is one too many until another of them goes or its handshake is done.  */
+/*  Takes out an undecided connection. True if its handshake was counted, as far as can be seen: a
+    connection that ends at once, while others are undecided, was of the wrong type. If that is
+    wrong, one too many is counted until another one of them ends, or its handshake is done.  */
 static bool s_take_out (rp_listener_t *self, rp_connection_t *connection, int64_t now)
 {
     bool at_once = now < connection->accepted_at + (int64_t) RP_SOCKET_HANDSHAKE_MS * 1000;
     s_decide (self, connection);
     bool counted = self->ready > 0 && !at_once && !self->failed;
-    counted |= self->ready > self->undecided; // of those who are left, not all can be
+    counted |= self->ready > self->undecided; // more are ready than are left
     self->ready -= counted;
     return counted;
 }

@@ -1,12 +1,11 @@
-/*  Pending connections: connections without a session, and how long they may stay.
+/*  Pending connections: bounds how many connections without a session there are, and for how long.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Somebody who connects and never begins a session would hold a descriptor for ever, and so might
-    somebody whose session is over. But clients of other protocols have no session before their
-    first request, which may come any time. So a number of pending connections is left alone; if
-    there are more, those that came first are aborted, each after some time. They wait in a line, in
-    the order in which they came, since all have the same time.
+    A connection without a session would hold a descriptor for ever. But a foreign client has no
+    session before its first request, which may come at any time. So a number of pending connections
+    is left alone; if there are more, the oldest are aborted, each after a time limit. All have the
+    same limit, so they wait in a line in the order in which they came.
 
     Thread-safety: none.
 */
@@ -27,17 +26,17 @@ typedef struct {
     int64_t patience; /* µs */
 } rp_pending_t;
 
-/*  left_alone: so many are never aborted.  */
+/*  patience: time limit, µs. left_alone: how many are never aborted.  */
 void rp_pending_init (rp_pending_t *self, int64_t patience, uint64_t left_alone);
 
-/*  A connection came, or its session ended: it goes to the end of the line.  */
+/*  Puts a connection, which is new or whose session has ended, at the end of the line.  */
 void rp_pending_add (rp_pending_t *self, rp_connection_t *connection, int64_t now);
 
-/*  A connection has a session, or is gone. Nothing happens if it is not in the line.  */
+/*  Removes a connection that has a session or is gone; nothing if it is not in the line.  */
 void rp_pending_remove (rp_pending_t *self, rp_connection_t *connection);
 
-/*  Aborts those whose time is over, and who are too many. Returns how many; *next is when to call
-    again (INT64_MAX: when one was added).  */
+/*  Aborts connections over their time limit, while there are too many. Returns how many; *next is
+    when to call again (INT64_MAX: after the next rp_pending_add).  */
 size_t rp_pending_tick (rp_pending_t *self, int64_t now, int64_t *next);
 
 #endif

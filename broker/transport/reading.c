@@ -15,7 +15,7 @@ static bool s_reads (const rp_reading_t *self, size_t waits, const rp_traffic_t 
 bool rp_reading_is_stalled (
   rp_reading_t *self, size_t waits, const rp_traffic_t *traffic, int64_t now)
 {
-    bool fresh = now - self->looked > 2 * RP_READING_LOOK_US; // nothing was too much meanwhile
+    bool fresh = now - self->looked > 2 * RP_READING_LOOK_US; // too little waited meanwhile to look
     self->looked = now;
     if (!fresh && now - self->since < RP_READING_WINDOW_US)
         return false;

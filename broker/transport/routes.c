@@ -10,9 +10,9 @@
 #include "common/base/table.h"
 #include "common/io/socket.h"
 
-/*  libzmq's own routing ids have 5 bytes; a peer that chose one, which the protocol forbids, may
-    have up to 255, and gets memory of its own for them. The broker may put a few bytes before
-    them.  */
+/*  Room for a routing id without an allocation. libzmq's own have 5 bytes, and the broker may put a
+    prefix before them; a peer that chose its routing id, which the protocol forbids, may have up to
+    255.  */
 #define S_SHORT_ID 8u
 
 struct rp_route {
@@ -56,7 +56,7 @@ static const uint8_t *s_routing_id (const rp_route_t *route)
     return route->size > S_SHORT_ID ? route->routing_id.heap : route->routing_id.bytes;
 }
 
-/*  The route that a session has, or that the last one with its number had.  */
+/*  Returns the route of a session; if that is over, the last route with the session's number.  */
 static rp_route_t *s_last_route (const rp_routes_t *self, rp_session_id_t session)
 {
     uint32_t number = (uint32_t) session.v;
@@ -93,7 +93,7 @@ static bool s_set_routing_id (rp_route_t *route, const void *routing_id, size_t 
     return true;
 }
 
-/*  The list moves when it grows, which is why the index holds numbers and not addresses.  */
+/*  The index holds numbers, not addresses, because the list moves when it grows.  */
 bool rp_routes_add (
   rp_routes_t *self, rp_session_id_t session, const void *routing_id, size_t size, bool bundles)
 {

@@ -1,14 +1,14 @@
-/*  Routes: how each session of the core is reached, by the routing id that libzmq knows its peer by.
+/*  Routes: how each session is reached, by the routing id that libzmq knows its peer by, and its
+    connection if that is known.
 
     SPDX-License-Identifier: MPL-2.0
 
     A routing id comes with every message and is looked up by hash; a session's number (the slot in
-    its id, common/base/pool.h) indexes an array. A route knows its connection while that stands;
-    of peers older than ZMTP 3.0, and of REP workers, which are one session together, libzmq does
-    not tell the connection.
+    its id, common/base/pool.h) indexes an array. The connection is not known for peers older than
+    ZMTP 3.0 and for REP workers, which are one session together: libzmq does not tell it.
 
-    Cost: a lookup by routing id one hash and, nearly always, one comparison; 128 bytes per session.
-    Thread-safety: none.
+    Cost: a lookup by routing id takes one hash and nearly always one comparison; 128 bytes per
+    session. Thread-safety: none.
 */
 
 #ifndef RP_ROUTES_H
@@ -33,71 +33,71 @@ typedef struct {
     uint64_t seed;
 } rp_routes_t;
 
-/*  seed: secret, so that nobody can choose routing ids that collide.  */
+/*  seed: secret, so that no peer can choose routing ids that collide.  */
 void rp_routes_init (rp_routes_t *self, uint64_t seed);
 void rp_routes_clear (rp_routes_t *self);
 
-/*  A session, whose number has no route, is reached by this routing id. bundles: it reads bundles.
-    False when out of memory, and nothing changed.  */
+/*  Adds the route of a session whose number has none. bundles: the session reads bundles. False
+    when out of memory: nothing has changed then.  */
 bool rp_routes_add (
   rp_routes_t *self, rp_session_id_t session, const void *routing_id, size_t size, bool bundles);
 
-/*  The session is over. Its address can still be told until its number is used again.  */
+/*  Removes the route of a session that is over. Its address is kept until its number is used
+    again.  */
 void rp_routes_remove (rp_routes_t *self, rp_session_id_t session);
 
-/*  The session whose routing id this is, or nobody.  */
+/*  Finds the session of a routing id; 0 if there is none.  */
 rp_session_id_t rp_routes_find (const rp_routes_t *self, const void *routing_id, size_t size);
 
 bool rp_routes_has (const rp_routes_t *self, rp_session_id_t session);
 
-/*  The routing id of a session; NULL if it has no route.  */
+/*  Returns the routing id of a session; NULL if it has no route.  */
 const void *rp_routes_routing_id (const rp_routes_t *self, rp_session_id_t session, size_t *size);
 
-/*  Whether a session reads bundles.  */
+/*  True if the session reads bundles.  */
 bool rp_routes_bundles (const rp_routes_t *self, rp_session_id_t session);
 
-/*  A number that the outbox keeps for a session, 0 at first; NULL if it has no route. Valid until
-    the next rp_routes_add.  */
+/*  A number of the outbox's for a session, at first 0; NULL if the session has no route. Valid
+    until the next rp_routes_add.  */
 uint32_t *rp_routes_mark (const rp_routes_t *self, rp_session_id_t session);
 
-/*  Bytes of small messages that were sent to a session and do not count yet; otherwise as
-    rp_routes_mark.  */
+/*  The bytes of small messages to a session that do not count yet; valid as rp_routes_mark.  */
 uint32_t *rp_routes_small (const rp_routes_t *self, rp_session_id_t session);
 
-/*  What waits for a session; begun with the first call. NULL if it has no route, or when out of
-    memory.  */
+/*  The backlog of a session, made by the first call. NULL if the session has no route, or when out
+    of memory.  */
 rp_backlog_t *rp_routes_backlog (
   const rp_routes_t *self, rp_session_id_t session, rp_backlog_total_t *total);
 
-/*  What may be on its way to anybody: small messages that count together, BYE among them.  */
+/*  What may be on its way to any session: small messages that count together, BYE among them.  */
 #define RP_ROUTES_LITTLE 4096u
 
-/*  True if more than that waits for a session to read it.  */
+/*  True if more than RP_ROUTES_LITTLE waits for a session to read it.  */
 bool rp_routes_is_unread (const rp_routes_t *self, rp_session_id_t session);
 
-/*  Of the sessions that do not read (broker/transport/reading.h), the one for which most waits; 0 if
-    all do. *total is what waits for all. Looks at each of them, with a system call or two.  */
+/*  Finds, among the sessions that do not read (broker/transport/reading.h), the one with the
+    largest backlog; 0 if all read. *total: the backlogs of all sessions. Costs a system call or two
+    per session.  */
 rp_session_id_t rp_routes_find_stalled (const rp_routes_t *self, int64_t now, size_t *total);
 
-/*  What its user keeps for a session that speaks another protocol; NULL at first, and if it has no
-    route.  */
+/*  The foreign session of a session; NULL at first, and without a route.  */
 void rp_routes_set_foreign (const rp_routes_t *self, rp_session_id_t session, void *foreign);
 void *rp_routes_foreign (const rp_routes_t *self, rp_session_id_t session);
 
-/*  The connection that a session is on; NULL if it is not known, or closed. The address stays when
-    the connection closes.  */
+/*  The connection of a session; NULL if it is not known, or closed. The address is kept when the
+    connection closes.  */
 void rp_routes_set_connection (
   const rp_routes_t *self, rp_session_id_t session, rp_connection_t *connection);
 rp_connection_t *rp_routes_connection (const rp_routes_t *self, rp_session_id_t session);
 
-/*  The session's connection is closed; and whether it is.  */
+/*  The session's connection is closed; tells whether it is.  */
 void rp_routes_lose_connection (const rp_routes_t *self, rp_session_id_t session);
 bool rp_routes_is_lost (const rp_routes_t *self, rp_session_id_t session);
 
-/*  True if the connection that a session is on still stands, as far as this side knows.  */
+/*  True if the connection of a session still stands, as far as this machine knows.  */
 bool rp_routes_stands (const rp_routes_t *self, rp_session_id_t session);
 
-/*  Writes the address that a session came from, as rp_address_format.  */
+/*  Writes the address that a session came from, as rp_address_format does.  */
 const char *rp_routes_address (const rp_routes_t *self, rp_session_id_t session, char *buffer);
 
 #endif

@@ -4,10 +4,10 @@
 
 #include "common/base/heap.h"
 
-/*  What comes over a connection whose peer has said nothing, without its routing id: the greeting of
-    ZMTP 3, and a READY with the longest socket type.  */
+/*  The most bytes that come from a peer which has said nothing, without its routing id: the
+    greeting of ZMTP 3, and a READY with the longest socket type.  */
 #define S_SILENT 107u
-/*  While no peer has chosen a routing id nothing is known of how long they are.  */
+/*  The assumed length of routing ids, until a peer has shown one that it chose.  */
 #define S_LONGEST 255u
 
 void rp_unheard_init (rp_unheard_t *self)

@@ -1,21 +1,23 @@
-/*  Unheard connections: peers that speak and cannot be heard, because another has their routing id.
+/*  Unheard connections: finds peers whose messages do not arrive, because another connection has
+    the same routing id.
 
     SPDX-License-Identifier: MPL-2.0
 
-    A ROUTER knows its peers by their routing ids. When a second connection has the id of one that it
-    knows, libzmq reads what it says, keeps it, and never gives it to the ROUTER; nor does it when the
-    first one has gone, so a peer with an id of its own that restarts at once may be out for good.
-    Nobody is told. (With ZMQ_ROUTER_HANDOVER the second would take the first one's place, and its
-    replies; ADR 0013.)
+    A ROUTER knows its peers by routing id. If a second connection has the routing id of a first,
+    libzmq reads its messages but never delivers them, not even when the first connection has ended;
+    and it reports nothing. So a peer with a routing id of its own that restarts at once could be
+    unheard for good. (ZMQ_ROUTER_HANDOVER would give the second connection the replies of the
+    first: ADR 0013.)
 
-    So connections are looked at whose handshake is done and over which no message has come. One that
-    has said something, and has then been quiet long enough that no large message can be under way, is
-    to be aborted: a libzmq peer connects again by itself, and is heard if the first has gone. What
-    is seen are bytes. A peer has said something if more came than a handshake takes with the longest
-    routing id that was seen, or if more came while nothing was sent to it, as a PONG would be.
+    So connections are looked at whose handshake is done and over which no message has come. If such
+    a peer has said something, and was then quiet for so long that no large message can be under
+    way, its connection is to be aborted: a libzmq peer connects again by itself, and is heard if
+    the first connection has ended. Only bytes can be seen. A peer has said something if more bytes
+    came than a handshake takes with the longest routing id seen so far; or if bytes came while
+    nothing was sent to it, so that they are no PONG.
 
-    Only of TCP, since the kernel does not count the bytes of other connections.
-    Cost: two system calls a second for each connection that has not spoken. Thread-safety: none.
+    TCP only: the kernel does not count the bytes of other connections. Cost: two system calls a
+    second for each connection without a message. Thread-safety: none.
 */
 
 #ifndef RP_UNHEARD_H
@@ -27,36 +29,37 @@
 #include "common/base/list.h"
 #include "common/io/socket.h"
 
-/*  How often a connection is looked at, and how long it has to be quiet, µs. Together with a
-    reconnect they are less than two heartbeat intervals.  */
+/*  How often to look at a connection, and how long it has to be quiet, µs. With a reconnect, both
+    together are less than two heartbeat intervals.  */
 #define RP_UNHEARD_LOOK_US 1000000
 #define RP_UNHEARD_QUIET_US 2000000
-/*  More bytes than this in one look are a large message under way.  */
+/*  More bytes than this between two looks are a large message under way.  */
 #define RP_UNHEARD_QUIET_BYTES 1024u
 
 typedef struct {
-    rp_list_t line;   /* in the order of the next look */
-    uint64_t longest; /* of the routing ids that peers have chosen, bytes */
+    rp_list_t line;   /* in order of the next look */
+    uint64_t longest; /* longest routing id that a peer chose, bytes */
 } rp_unheard_t;
 
 void rp_unheard_init (rp_unheard_t *self);
 
-/*  A peer has chosen a routing id of so many bytes.  */
+/*  A peer has chosen a routing id of this many bytes.  */
 void rp_unheard_saw_id (rp_unheard_t *self, size_t size);
 
-/*  A connection's handshake is done, and no message has come over it.  */
+/*  Adds a connection whose handshake is done and over which no message has come.  */
 void rp_unheard_add (rp_unheard_t *self, rp_connection_t *connection, int64_t now);
 
-/*  A message came over a connection, or it is gone. Nothing happens if it is not in the line.  */
+/*  Removes a connection that was heard or is gone; nothing if it is not in the line.  */
 void rp_unheard_remove (rp_connection_t *connection);
 
-/*  What is to be thought of a connection over which nothing was heard: true if its peer has said
-    something and is quiet now. Updates what is kept in it.  */
+/*  True if the connection's peer has said something and is quiet now. Updates the connection's
+    members for this.  */
 bool rp_unheard_judge (
   const rp_unheard_t *self, rp_connection_t *connection, const rp_traffic_t *traffic, int64_t now);
 
-/*  Looks at those whose turn it is, until one is to be aborted, which is in the line no more. NULL if
-    there is none; *next is when to call again then (INT64_MAX: when one was added).  */
+/*  Looks at the connections that are due, until one is to be aborted; removes that one from the
+    line. NULL if there is none; *next is then when to call again (INT64_MAX: after the next
+    rp_unheard_add).  */
 rp_connection_t *rp_unheard_look (rp_unheard_t *self, int64_t now, int64_t *next);
 
 #endif
