@@ -12,7 +12,7 @@
 #include "common/wire/limits.h"
 #include "common/wire/name.h"
 
-/*  ---- bind, a list of endpoints -------------------------------------------------------------  */
+/*  ---- bind, a list of endpoints ------------------------------------------------------------- */
 
 static void s_clear_bind (void *values)
 {
@@ -53,7 +53,7 @@ static const char *s_bind_at (const void *values, size_t index, char buffer[RP_S
     return index < self->bind_count ? self->bind[index] : NULL;
 }
 
-/*  ---- plain, a list of services -------------------------------------------------------------  */
+/*  ---- plain, a list of services ------------------------------------------------------------- */
 
 static void s_clear_plain (void *values)
 {
@@ -63,7 +63,8 @@ static void s_clear_plain (void *values)
     self->plain_count = 0;
 }
 
-/*  What is wrong with one; NULL if nothing is. *part is what it is wrong with.  */
+/*  Returns what is wrong with a plain service, and in *part with which part of it; NULL if nothing
+    is.  */
 static const char *s_plain_fault (
   const rp_config_t *self, const rp_config_plain_t *plain, const char **part)
 {
@@ -123,14 +124,14 @@ static const char *s_plain_at (const void *values, size_t index, char buffer[RP_
     return buffer;
 }
 
-/*  ---- The table -----------------------------------------------------------------------------  */
+/*  ---- The table ----------------------------------------------------------------------------- */
 
 const char *const rp_config_levels[] = {"error", "warning", "info", "debug", NULL};
 
 static const rp_setting_list_t s_bind = {s_add_bind, s_clear_bind, s_bind_at};
 static const rp_setting_list_t s_plain = {s_add_plain, s_clear_plain, s_plain_at};
 
-/*  What the columns value, from and to of a row are.  */
+/*  How each kind of setting uses the columns value, from and to of its row.  */
 #define S_NUMBER(value, from, to) .initial = (value), .smallest = (from), .largest = (to)
 #define S_AS_COUNT S_NUMBER
 #define S_AS_BYTES S_NUMBER
@@ -163,7 +164,7 @@ static const rp_setting_t s_rows[] = {S_ROW (LIST,
   "let plain REQ clients reach a service at one endpoint and plain REP workers offer it at another")
     RP_CONFIG_MAP (S_ROW) RP_BROKER_LIMIT_MAP (S_LIMIT)};
 
-/*  Settings that had another name once: who still uses it is told the new one.  */
+/*  Old names of settings, each with the new one for the error message.  */
 static const char *const s_renamed[][2] = {
   {"limits/strangers", "limits/pending_connections"},
   {"limits/greeting", "limits/pending_timeout"},
@@ -183,9 +184,9 @@ const rp_setting_table_t rp_config_table = {.program = "riposte-broker",
   .renamed = s_renamed,
   .renamed_count = sizeof s_renamed / sizeof *s_renamed};
 
-/*  ---- What settings hold together -----------------------------------------------------------  */
+/*  ---- What settings hold together ----------------------------------------------------------- */
 
-/*  small must not be more than large, or than its half.  */
+/*  small must be at most large; half: at most half of large.  */
 typedef struct {
     const char *small;
     const char *large;
@@ -196,8 +197,8 @@ static const s_order_t s_orders[] = {
   {"limits/heartbeat_min", "limits/heartbeat_max", false},
   {"limits/service_queue", "limits/total_queue", false},
   {"limits/service_queue_bytes", "limits/total_queue_bytes", false},
-  // What clients have not read may take half of total_queue_bytes; then whoever has most of it is
-  // cut off. A limit that lets one client have more than that would promise what is not kept.
+  // Clients may leave half of total_queue_bytes unread; above that, one that does not read is cut
+  // off. So a limit that allows one client more than half would promise too much.
   {"limits/max_body", "limits/total_queue_bytes", true},
   {"limits/connection_backlog_bytes", "limits/total_queue_bytes", true},
 };
@@ -238,7 +239,7 @@ static void s_check_together (const rp_config_t *self, rp_settings_reader_t *rea
     s_check_grace (self, reader);
 }
 
-/*  ---- Making them ---------------------------------------------------------------------------  */
+/*  ---- Making them --------------------------------------------------------------------------- */
 
 bool rp_config_init (rp_config_t *self)
 {
@@ -265,7 +266,7 @@ bool rp_config_read (
         rp_settings_read_environment (&reader, sources->lookup);
     rp_settings_read_given (&reader, sources->given, sources->given_count);
 
-    // Values that could not be read are not worth comparing.
+    // Values that could not be read cannot be compared.
     if (reader.errors == 0)
         s_check_together (&fresh, &reader);
     if (reader.errors > 0) {
@@ -277,7 +278,7 @@ bool rp_config_read (
     return true;
 }
 
-/*  The text of a file, NUL-terminated nowhere. NULL after it has told why not.  */
+/*  Reads a whole file; the text is not NUL-terminated. NULL after error was called.  */
 static char *s_read_whole (const char *path, size_t *size, rp_setting_error_fn *error, void *arg)
 {
     char message[1536];

@@ -29,7 +29,8 @@ static const s_style_t s_styles[] = {
   [RP_LEVEL_DEBUG] = {"debug", "<7>", "\033[2m"},
 };
 
-/*  The variable alone is not enough: a child whose stderr went elsewhere inherits it too.  */
+/*  Checks the descriptor too, because a child inherits the variable even if its stderr goes
+    elsewhere.  */
 static bool s_is_journal (int descriptor)
 {
     const char *stream = getenv ("JOURNAL_STREAM");
@@ -57,7 +58,7 @@ void rp_log_clear (rp_log_t *self)
     rp_writer_destroy (&self->writer);
 }
 
-/*  A line under construction. What does not fit is cut.  */
+/*  A line in the making; what does not fit is cut.  */
 typedef struct {
     char text[RP_LOG_LINE_MAX];
     size_t size;
@@ -92,7 +93,7 @@ static void s_append_time (s_line_t *line)
 
 static void s_put (rp_log_t *self, s_line_t *line)
 {
-    // The last byte is the line's end even if something was cut.
+    // The last byte stays free for the newline.
     if (line->size == sizeof line->text - 1)
         line->size--;
     line->text[line->size++] = '\n';
@@ -122,7 +123,7 @@ void rp_log_write (rp_log_t *self,
     s_append (&line, "%s%s%s ", color ? style->color : "", style->name, color ? "\033[0m" : "");
     if (source)
         s_append (&line, "%s: ", source);
-    s_line_t text = {.size = 0}; // names in it are whatever a peer chose
+    s_line_t text = {.size = 0}; // names in the text are as peers chose them
     va_list arguments;
     va_start (arguments, format);
     s_append_list (&text, format, arguments);

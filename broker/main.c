@@ -143,22 +143,24 @@ static void s_config_error (const char *message, void *arg)
     s_complain ("%s", message);
 }
 
-/*  ---- The process ------------------------------------------------------------------------- */
+/*  ---- The process --------------------------------------------------------------------------- */
 
-/*  A connection takes a descriptor. The usual soft limit of 1024 is for programs with select.  */
+/*  Raises the descriptor limit, since a connection takes a descriptor. The usual soft limit of 1024
+    is for programs that use select.  */
 static void s_raise_descriptor_limit (void)
 {
     struct rlimit limit;
     if (getrlimit (RLIMIT_NOFILE, &limit) != 0)
         return;
     limit.rlim_cur = limit.rlim_max;
-    (void) setrlimit (RLIMIT_NOFILE, &limit); // if not, the server copes with what there is
+    (void) setrlimit (RLIMIT_NOFILE, &limit); // on failure, the server copes with fewer
 }
 
-/*  Signals that mean something to the server.  */
+/*  The signals that the server handles.  */
 static const int s_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
-/*  Complete or not there at all: whoever waits for the file may read it as soon as it appears.  */
+/*  Writes the real endpoints to a file, which appears complete: a program may wait for the file and
+    read it at once.  */
 static bool s_write_ports (const rp_server_t *server, const char *path)
 {
     char temporary[4096];
@@ -167,7 +169,8 @@ static bool s_write_ports (const rp_server_t *server, const char *path)
         errno = ENAMETOOLONG;
         return false;
     }
-    // Nobody else may write to it, whatever the mask, which is open where Unix sockets are for all.
+    // No other user may write to it. The umask does not ensure that: it is open so that all users
+    // can reach Unix sockets.
     int descriptor = open (temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     FILE *file = descriptor < 0 ? NULL : fdopen (descriptor, "w");
     if (!file) {
@@ -188,7 +191,7 @@ static bool s_write_ports (const rp_server_t *server, const char *path)
     return false;
 }
 
-/*  The first endpoint that others than this machine can reach, or NULL.  */
+/*  Returns the first endpoint that other machines can reach, or NULL.  */
 static const char *s_find_open (const rp_server_t *server)
 {
     const char *endpoint;
@@ -225,12 +228,13 @@ static void s_say_ready (const rp_server_t *server, const rp_config_t *config, i
           first);
 }
 
-/*  What the broker takes for itself, and what a waiting request takes beside its body, at most;
-    docs/OPERATIONS.md.  */
+/*  What the broker itself takes, and what a waiting request takes beside its body, at most
+    (docs/OPERATIONS.md).  */
 #define S_OWN_BYTES ((uint64_t) 64 << 20)
 #define S_REQUEST_BYTES 512u
 
-/*  Out of memory the process ends, instead of saying BUSY in time.  */
+/*  Warns if the limits allow more memory than there is: the process would be killed instead of
+    saying BUSY.  */
 static void s_warn_of_memory (const rp_limits_t *limits)
 {
     char needs_text[RP_UNITS_TEXT_MAX];
@@ -253,7 +257,7 @@ static bool s_bound (int rc, const char *endpoint, const char *option)
     return rc == 0;
 }
 
-/*  In the order in which --ports-file has them.  */
+/*  Binds in the order of --ports-file.  */
 static bool s_bind_all (rp_server_t *server, const rp_config_t *config)
 {
     bool bound = true;
@@ -303,7 +307,7 @@ static int s_serve (const rp_config_t *config, int signals, int64_t started)
     }
     s_say_ready (server, config, started);
     s_warn_of_memory (&config->limits);
-    rp_writer_flush_stderr (); // the log comes behind it
+    rp_writer_flush_stderr (); // the log follows on stderr
     rp_notify ("READY=1");
     if (rp_server_run (server) == 0)
         code = EXIT_SUCCESS;

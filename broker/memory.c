@@ -23,7 +23,7 @@ static uint64_t s_of_resource (__rlimit_resource_t resource)
     return limit.rlim_cur;
 }
 
-/*  "max", or no such file: no limit.  */
+/*  Reads a limit; "max", or no file, is no limit.  */
 static uint64_t s_of_file (const char *path)
 {
     char text[32];
@@ -37,7 +37,8 @@ static uint64_t s_of_file (const char *path)
     return filled && rest != text ? bytes : UINT64_MAX;
 }
 
-/*  Of a group and all that it is in. Inside a container its own may be shown as the root.  */
+/*  Returns the least limit of a group and its parents. In a container the process's own group may
+    appear as the root.  */
 static uint64_t s_of_groups (const char *root, char *group, const char *name)
 {
     char path[S_PATH_MAX + 128];

@@ -1,4 +1,4 @@
-/*  Memory: how much this process may use.
+/*  Memory: tells how much of it this process may use.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -11,8 +11,8 @@
 
 #include <stdint.h>
 
-/*  Bytes, by the least of RLIMIT_AS, RLIMIT_DATA and the limits of its control groups, as far as
-    they can be read. UINT64_MAX if there is none.  */
+/*  Returns the least of RLIMIT_AS, RLIMIT_DATA and the limits of the process's control groups, as
+    far as they can be read, in bytes. UINT64_MAX if there is no limit.  */
 uint64_t rp_memory_allowed (void);
 
 #endif

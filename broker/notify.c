@@ -22,7 +22,7 @@ void rp_notify (const char *state)
     int descriptor = socket (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (descriptor < 0)
         return;
-    // If the manager does not hear it, it falls back on its own time limit; nothing to do here.
+    // If this datagram is lost, the manager uses its own time limit.
     (void) sendto (descriptor, state, strlen (state), MSG_NOSIGNAL,
       (const struct sockaddr *) &address,
       (socklen_t) (offsetof (struct sockaddr_un, sun_path) + size));

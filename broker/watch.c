@@ -11,9 +11,9 @@
 
 #include "common/io/socket.h"
 
-/*  Connections take at most nine tenths of the descriptors: accept fails when there are none left,
-    and the listener then spins. Descriptors are given out lowest first, so the number of a new one
-    says how many are in use.  */
+/*  Returns nine tenths of the descriptor limit, up to which connections may take descriptors.
+    Without a free descriptor accept fails, and the listener spins. Descriptors are given out lowest
+    first, so the number of a new one shows how many are in use.  */
 static int s_descriptor_limit (void)
 {
     struct rlimit limit;
@@ -31,10 +31,11 @@ void rp_watch_init (
       .descriptor_limit = s_descriptor_limit ()};
 }
 
-/*  ---- Monitors --------------------------------------------------------------------------------- */
+/*  ---- Monitors ------------------------------------------------------------------------------ */
 
-/*  Whoever speaks first has to: REP workers do not, and REQ clients when they like. Without a copy of
-    the descriptor, for which there may be none left, the connection is shut down by its own.  */
+/*  Takes an accepted connection, or cuts it if too many descriptors are in use; by its own
+    descriptor, since there may be none left for a copy. It is pending only on the open listener,
+    whose peers speak first: REP workers do not, and REQ clients need not.  */
 static void s_accepted (rp_watch_t *self, rp_listener_t *listener, int descriptor, int64_t now)
 {
     if (descriptor >= self->descriptor_limit) {
@@ -51,8 +52,10 @@ static void s_accepted (rp_watch_t *self, rp_listener_t *listener, int descripto
         rp_listener_came (listener, connection);
 }
 
-/*  Which handshake failed is told by who goes next. Of old peers it is told whenever they go, long
-    after they were seen to be there.  */
+/*  Logs why a connection ended without a session. The monitor does not tell whose handshake failed,
+    so the connection that ends next is taken for it. For old peers libzmq reports a failure
+    whenever they disconnect, long after their handshake: then the connection is no longer in the
+    line of handshakes.  */
 static void s_log_failure (
   rp_watch_t *self, rp_listener_t *listener, const rp_connection_t *connection, int64_t now)
 {
@@ -62,7 +65,7 @@ static void s_log_failure (
         return;
     char buffer[RP_ADDRESS_TEXT_MAX];
     const char *address = rp_address_format (&connection->address, buffer);
-    if (failure == 0) // which is how libzmq ends one with a frame that is too large, too
+    if (failure == 0) // also how libzmq ends a connection over a frame that is too large
         rp_log_write (self->log, RP_LEVEL_DEBUG, RP_TOPIC_HANDSHAKE, now, address,
           "its connection ended before it began a session");
     else if (failure == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
@@ -77,8 +80,8 @@ static void s_log_failure (
           "it closed its connection before the handshake was done, as health probes do");
 }
 
-/*  A connection that a message told of before its accept was read is not the one that ended: that
-    one had the same descriptor.  */
+/*  A connection that a message revealed before its accept was read is not the one that ended: an
+    earlier one had its descriptor.  */
 static void s_disconnected (rp_watch_t *self, rp_listener_t *listener, int descriptor, int64_t now)
 {
     rp_connection_t *connection = rp_connections_at (self->connections, descriptor);
@@ -132,7 +135,7 @@ void rp_watch_read_monitor (rp_watch_t *self, rp_listener_t *listener, int64_t n
     }
 }
 
-/*  ---- Time --------------------------------------------------------------------------------------- */
+/*  ---- Time ---------------------------------------------------------------------------------- */
 
 /*  Aborts connections that began no session in time. Returns when to look again.  */
 static int64_t s_look_at_pending (rp_watch_t *self, int64_t now)
@@ -156,8 +159,8 @@ static void s_abort_late (rp_watch_t *self, const rp_connection_t *connection, i
     (void) rp_connection_abort (connection);
 }
 
-/*  Looks at connections that are new, and aborts those that are not ZeroMQ's, or too slow. Returns
-    when to look again.  */
+/*  Looks at new connections, and aborts those that are too slow or speak no ZeroMQ. Returns when to
+    look again.  */
 static int64_t s_look_at_handshakes (rp_watch_t *self, int64_t now)
 {
     int64_t next;
@@ -177,7 +180,7 @@ static int64_t s_look_at_handshakes (rp_watch_t *self, int64_t now)
     return next;
 }
 
-/*  Aborts connections whose peers speak and are not heard. Returns when to look again.  */
+/*  Aborts connections whose messages do not arrive. Returns when to look again.  */
 static int64_t s_look_at_unheard (rp_watch_t *self, int64_t now)
 {
     int64_t next;

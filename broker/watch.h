@@ -1,11 +1,12 @@
-/*  Watch: what becomes of connections besides their messages.
+/*  Watch: handles what happens to connections apart from their messages. It reads the monitors of
+    the listeners, looks at handshakes, and aborts connections that are too many, too slow or not
+    from a ZeroMQ peer.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Reads what the listeners' monitors tell, looks at handshakes, and aborts connections that are too
-    many, too slow or no ZeroMQ peer's. Each that ends before it began a session is one line of the
-    log that says why. Sessions whose connection has ended come out of rp_connections_next_lost, and
-    changes of REP workers are marked at their listener.
+    For each connection that ends without a session, one log line says why. Sessions that lost their
+    connection come out of rp_connections_next_lost; listeners whose number of REP workers changed
+    are marked (recount).
 
     Thread-safety: none.
 */
@@ -21,7 +22,7 @@
 #include "broker/transport/connections.h"
 #include "broker/transport/listener.h"
 
-/*  Events of a monitor that are read at once: while accept fails, libzmq reports it without a
+/*  Monitor events that are read at once. Not all, because libzmq reports a failing accept without a
     pause.  */
 #define RP_WATCH_BATCH 1024u
 
@@ -35,11 +36,11 @@ typedef struct {
 void rp_watch_init (
   rp_watch_t *self, rp_connections_t *connections, rp_listener_t *listeners, rp_log_t *log);
 
-/*  Reads what the monitor of a listener tells, until there is nothing more (then its monitor_unread
-    is false) or a batch has been read.  */
+/*  Reads the events of a listener's monitor, until there are no more (monitor_unread is then false)
+    or RP_WATCH_BATCH were read.  */
 void rp_watch_read_monitor (rp_watch_t *self, rp_listener_t *listener, int64_t now);
 
-/*  Looks at connections whose time has come. Returns when to look again.  */
+/*  Looks at the connections that are due. Returns when to look again.  */
 int64_t rp_watch_look (rp_watch_t *self, int64_t now);
 
 #endif

@@ -12,14 +12,14 @@
 #include "common/base/utf8.h"
 #include "common/base/version.h"
 
-/*  Members are added without checks: jansson refuses a NULL member and takes what it is given in
-    any case, so running out of memory leaves an answer with a gap.  */
+/*  Adds members without checks. jansson refuses a NULL member and takes ownership in any case, so
+    out of memory leaves an answer with a gap.  */
 static void s_set_number (json_t *object, const char *name, uint64_t value)
 {
     (void) json_object_set_new (object, name, json_integer ((json_int_t) value));
 }
 
-/*  A name came from a peer, whose bytes need not be UTF-8, and may hide or steer a terminal.  */
+/*  Escapes a peer's text: it need not be UTF-8, and could control a terminal or be invisible.  */
 static void s_set_text (json_t *object, const char *name, const char *value)
 {
     char escaped[4 * UINT8_MAX + 1];
@@ -32,7 +32,7 @@ static void s_set_bool (json_t *object, const char *name, bool value)
     (void) json_object_set_new (object, name, json_boolean (value));
 }
 
-/*  ---- riposte.status ---------------------------------------------------------------------- */
+/*  ---- riposte.status ------------------------------------------------------------------------ */
 
 static json_t *s_gauges (const rp_stats_t *stats)
 {
@@ -151,7 +151,7 @@ static json_t *s_status (const rp_admin_t *self, int64_t now)
     return status;
 }
 
-/*  ---- riposte.services, riposte.workers --------------------------------------------------- */
+/*  ---- riposte.services, riposte.workers ----------------------------------------------------- */
 
 static void s_add_service (const rp_service_info_t *info, void *arg)
 {
@@ -179,7 +179,7 @@ static json_t *s_services (const rp_admin_t *self, int64_t now)
     return json_pack ("{s:o}", "services", services);
 }
 
-/*  In a word, whether it takes requests. Over: it has lowered its window, and still holds more.  */
+/*  The state of a worker in one word. over: it has lowered its window and holds more.  */
 static const char *s_state (const rp_worker_info_t *info)
 {
     if (info->draining)
@@ -222,9 +222,9 @@ static json_t *s_workers (const rp_admin_t *self, int64_t now)
     return json_pack ("{s:o}", "workers", add.workers);
 }
 
-/*  ---- Replies ----------------------------------------------------------------------------- */
+/*  ---- Replies ------------------------------------------------------------------------------- */
 
-/*  With room for a body of size bytes, at *body.  */
+/*  Makes a reply with room for a body of size bytes, at *body.  */
 static rp_message_t *s_reply (const rp_admin_t *self, uint64_t id, size_t size, char **body)
 {
     rp_head_t head = {
@@ -261,15 +261,15 @@ static rp_message_t *s_text_reply (const rp_admin_t *self, uint64_t id, const ch
     return reply;
 }
 
-/*  ---- mmi. -------------------------------------------------------------------------------- */
+/*  ---- mmi. ---------------------------------------------------------------------------------- */
 
-/*  Workers that take new requests. MMI knows no others.  */
+/*  The number of workers that take new requests; MMI counts only these.  */
 static uint32_t s_taking (const rp_service_info_t *info)
 {
     return info->workers - info->draining;
 }
 
-/*  Those of the service that the body of a request names.  */
+/*  Counts them for the service that the body of a request names.  */
 static uint32_t s_count_taking (
   const rp_admin_t *self, const rp_head_t *head, rp_message_t *request, int64_t now)
 {
@@ -291,7 +291,7 @@ static uint32_t s_count_taking (
 
 typedef struct {
     size_t size;
-    char *at; /* NULL: only the size is wanted */
+    char *at; /* NULL: only compute the size */
 } s_names_t;
 
 static void s_add_name (const rp_service_info_t *info, void *arg)
@@ -304,7 +304,7 @@ static void s_add_name (const rp_service_info_t *info, void *arg)
     if (!names->at)
         return;
     memcpy (names->at, info->name, size);
-    names->at[size] = '\n'; // no name has control characters
+    names->at[size] = '\n'; // a separator, since names have no control characters
     names->at += size + 1;
 }
 
@@ -337,9 +337,9 @@ static rp_message_t *s_mmi (
     return s_text_reply (self, head->id, text);
 }
 
-/*  ---- riposte.ping ------------------------------------------------------------------------ */
+/*  ---- riposte.ping -------------------------------------------------------------------------- */
 
-/*  The request itself becomes the reply: another head, the same body.  */
+/*  Turns the request into its reply: a new head, the same body.  */
 static rp_message_t *s_ping (
   const rp_admin_t *self, const rp_head_t *head, rp_message_t **request_p)
 {
@@ -360,7 +360,7 @@ static rp_message_t *s_ping (
     memcpy (
       data + head_size, (const char *) zmq_msg_data (&request->first) + head->size, body_size);
     request->bytes = request->bytes - head->size + head_size;
-    (void) zmq_msg_move (&request->first, &first); // both are valid messages, so it cannot fail
+    (void) zmq_msg_move (&request->first, &first); // cannot fail: both messages are valid
     (void) zmq_msg_close (&first);
     *request_p = NULL;
     return request;
@@ -383,7 +383,7 @@ rp_message_t *rp_admin_answer (
     for (size_t index = 0; index < sizeof services / sizeof *services; index++)
         if (s_is (head, services[index].name))
             reply = s_json_reply (self, head->id, services[index].make (self, now));
-    if (memcmp (head->name, "mmi.", 4) == 0) // none of these names is shorter
+    if (memcmp (head->name, "mmi.", 4) == 0) // names of the broker's own are at least this long
         reply = s_mmi (self, head, *request_p, now);
     rp_message_destroy (self->pool, request_p);
     return reply;

@@ -64,7 +64,7 @@ enum {
     S_PACKED_WORKER_IDS = 3,
 };
 
-/*  ---- Frames --------------------------------------------------------------------------------- */
+/*  ---- Frames -------------------------------------------------------------------------------- */
 
 /*  Returns the number of the first empty frame; count if there is none.  */
 static uint32_t s_first_empty (const rp_frame_t *frames, uint32_t count)
@@ -116,7 +116,7 @@ bool rp_dialect_is_native (const rp_frame_t *frames, uint32_t count)
     return header >= count || s_frame_version (&frames[header], &worker) == 0;
 }
 
-/*  ---- Reading -------------------------------------------------------------------------------- */
+/*  ---- Reading ------------------------------------------------------------------------------- */
 
 static const s_grammar_t *s_grammar (const rp_foreign_message_t *foreign)
 {
@@ -362,7 +362,7 @@ void rp_dialect_read_plain_worker (
     s_finish (foreign, s_read_reply (foreign, frames, count, 0));
 }
 
-/*  ---- Writing -------------------------------------------------------------------------------- */
+/*  ---- Writing ------------------------------------------------------------------------------- */
 
 static void s_put (rp_prefix_t *prefix, const void *data, size_t size)
 {
@@ -440,7 +440,7 @@ bool rp_dialect_write (
     return true;
 }
 
-/*  ---- Texts ---------------------------------------------------------------------------------- */
+/*  ---- Texts --------------------------------------------------------------------------------- */
 
 const char *rp_dialect_name (rp_dialect_t dialect)
 {

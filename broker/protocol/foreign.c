@@ -64,7 +64,7 @@ void rp_foreign_end (rp_foreign_t *self, rp_foreign_session_t **session_p)
     free (foreign_session);
 }
 
-/*  ---- In ------------------------------------------------------------------------------------- */
+/*  ---- In ------------------------------------------------------------------------------------ */
 
 uint32_t rp_foreign_frames (rp_message_t *message, rp_frame_t *frames)
 {
@@ -179,7 +179,7 @@ bool rp_foreign_take (rp_foreign_t *self,
            || foreign->command == RP_COMMAND_REPLY;
 }
 
-/*  ---- Out ------------------------------------------------------------------------------------ */
+/*  ---- Out ----------------------------------------------------------------------------------- */
 
 /*  The frames of a message to be made, in order. A frame with a source shares the source's
     content.  */

@@ -58,7 +58,7 @@ int rp_listener_monitor_descriptor (const rp_listener_t *self)
     return s_descriptor (self->monitor);
 }
 
-/*  ---- REP peers ------------------------------------------------------------------------------ */
+/*  ---- REP peers ----------------------------------------------------------------------------- */
 
 /*  Begins a new round when all undecided connections are ready.  */
 static void s_begin_round (rp_listener_t *self)
@@ -135,7 +135,7 @@ bool rp_listener_went (rp_listener_t *self, rp_connection_t *connection, int64_t
     return counted;
 }
 
-/*  ---- Keys ----------------------------------------------------------------------------------- */
+/*  ---- Keys ---------------------------------------------------------------------------------- */
 
 static bool s_is_prefixed (const void *key, size_t size)
 {
