@@ -1,7 +1,8 @@
-/*  An always-on check for our own bugs. Never for anything that a peer, a user or the system
-    decides.
+/*  RP_CHECK ends the process on a bug of our own, in release builds too.
 
     SPDX-License-Identifier: MPL-2.0
+
+    Never use it for anything that a peer, a user or the system decides.
 */
 
 #ifndef RP_CHECK_H

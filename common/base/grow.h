@@ -1,4 +1,4 @@
-/*  Arrays that grow with the index that is asked for.
+/*  Grows an array so that an index lies inside it.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -8,8 +8,8 @@
 
 #include <stddef.h>
 
-/*  Grows an array of items that are zero when new, so that index is inside; *count is how many it
-    has, 0 and NULL at first. Returns the array, which may have moved, for free (); NULL when out of
+/*  Grows an array until index lies inside; new items are zero. *count is the number of items; an
+    empty array is NULL. Returns the array, which may have moved, for free (); NULL when out of
     memory, and nothing changed.  */
 void *rp_grown (void *items, size_t *count, size_t index, size_t item_size);
 

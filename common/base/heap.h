@@ -3,8 +3,7 @@
     SPDX-License-Identifier: MPL-2.0
 
     An item embeds a node; RP_CONTAINER recovers the item. Push and remove cost O(log n), first
-    O(1). Equal keys come out in any order. The heap owns only its array of entries.
-
+    O(1). Equal keys come out in any order. The heap owns its array of entries, not the items.
     Thread-safety: none.
 */
 
@@ -47,7 +46,7 @@ bool rp_heap_reserve (rp_heap_t *self, uint32_t capacity);
 /*  Adds an item that is not in a heap. False when out of memory, and nothing changed.  */
 bool rp_heap_push (rp_heap_t *self, rp_heap_node_t *node, uint64_t key);
 
-/*  Takes an item out; nothing happens if it is not in.  */
+/*  Takes an item out; does nothing if it is in no heap.  */
 void rp_heap_remove (rp_heap_t *self, rp_heap_node_t *node);
 
 /*  Gives an item that is in the heap a new key.  */
@@ -63,7 +62,7 @@ static inline bool rp_heap_has (const rp_heap_node_t *node)
     return node->position != RP_HEAP_NOWHERE;
 }
 
-/*  The item with the smallest key, which is stored in *key (may be NULL); NULL when empty.  */
+/*  Returns the item with the smallest key, and the key in *key (may be NULL); NULL when empty.  */
 static inline rp_heap_node_t *rp_heap_first (const rp_heap_t *self, uint64_t *key)
 {
     if (self->count == 0)
@@ -73,7 +72,7 @@ static inline rp_heap_node_t *rp_heap_first (const rp_heap_t *self, uint64_t *ke
     return self->entries[0].node;
 }
 
-/*  The item with the smallest key but the first; NULL when there are fewer than two.  */
+/*  Returns the item with the second smallest key; NULL when there are fewer than two.  */
 static inline rp_heap_node_t *rp_heap_second (const rp_heap_t *self)
 {
     if (self->count < 2)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*  Places of the first page, and of one that is not enlarged any more: powers of two.  */
+/*  Places of the first page, and of a page of full size: powers of two.  */
 #define S_FEW 8u
 #define S_PLACES 512u
 
@@ -17,7 +17,7 @@ typedef struct {
 struct rp_index_page {
     uint32_t mask; /* number of places - 1 */
     uint32_t count;
-    uint8_t depth; /* first bits that the hashes in it share */
+    uint8_t depth; /* leading bits that all its hashes share */
     s_place_t places[];
 };
 
@@ -41,19 +41,19 @@ static size_t s_directory_size (const rp_index_t *self)
     return (size_t) 1 << self->depth;
 }
 
-/*  Where in a directory of this depth the page of a hash is.  */
+/*  Position of a hash's page in a directory of this depth.  */
 static size_t s_entry (uint32_t hash, unsigned depth)
 {
     return (size_t) (((uint64_t) hash << depth) >> 32);
 }
 
-/*  In how many places, in a row, a page stands in the directory.  */
+/*  How many entries of the directory, in a row, point to a page.  */
 static size_t s_span (const rp_index_t *self, const rp_index_page_t *page)
 {
     return (size_t) 1 << (self->depth - page->depth);
 }
 
-/*  Where a hash belongs; NULL in an index that never had an item.  */
+/*  The page for a hash; NULL in an index that never had an item.  */
 static rp_index_page_t *s_page (const rp_index_t *self, uint32_t hash)
 {
     return self->depth == 0 ? self->page : self->pages[s_entry (hash, self->depth)];
@@ -90,7 +90,7 @@ static bool s_begin (rp_index_t *self)
     return self->page;
 }
 
-/*  The only page, with twice as many places.  */
+/*  Doubles the places of the only page.  */
 static bool s_enlarge (rp_index_t *self)
 {
     rp_index_page_t *page = self->page;
@@ -105,7 +105,7 @@ static bool s_enlarge (rp_index_t *self)
     return true;
 }
 
-/*  False when out of memory, or when pages are full only because hashes are alike.  */
+/*  False when out of memory, or when many equal hashes, not many items, fill the pages.  */
 static bool s_double_directory (rp_index_t *self)
 {
     size_t size = s_directory_size (self);
@@ -123,7 +123,7 @@ static bool s_double_directory (rp_index_t *self)
     return true;
 }
 
-/*  Makes two pages of the one that a hash belongs in.  */
+/*  Splits the page for a hash in two.  */
 static bool s_split (rp_index_t *self, uint32_t hash)
 {
     rp_index_page_t *page = s_page (self, hash);
@@ -186,7 +186,7 @@ void rp_index_remove (rp_index_t *self, uint32_t hash, uint32_t number)
     page->count--;
     self->count--;
 
-    // Shift back whatever would not be found any more across the hole.
+    // Shift back each item that a lookup would no longer find across the hole.
     for (uint32_t place = (hole + 1) & mask; places[place].number; place = (place + 1) & mask) {
         uint32_t home = places[place].hash & mask;
         if (((place - home) & mask) >= ((place - hole) & mask)) {

@@ -1,4 +1,4 @@
-/*  A doubly linked list of intrusive links. An item is in one list per link it embeds.
+/*  A doubly linked list of intrusive nodes. An item is in one list per node that it embeds.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -47,7 +47,7 @@ static inline void rp_list_prepend (rp_list_t *self, rp_list_node_t *node)
     rp_list_insert_before (self->ring.next, node);
 }
 
-/*  Takes a node out of the list it is in.  */
+/*  Takes a node out of its list.  */
 static inline void rp_list_remove (rp_list_node_t *node)
 {
     node->previous->next = node->next;
@@ -67,7 +67,7 @@ static inline rp_list_node_t *rp_list_last (const rp_list_t *self)
     return rp_list_is_empty (self) ? NULL : self->ring.previous;
 }
 
-/*  The node behind one of this list, or NULL at the end.  */
+/*  The next node of this list, or NULL at the end.  */
 static inline rp_list_node_t *rp_list_next (const rp_list_t *self, const rp_list_node_t *node)
 {
     return node->next == &self->ring ? NULL : node->next;

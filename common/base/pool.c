@@ -19,7 +19,7 @@ void rp_pool_clear (rp_pool_t *self)
     *self = (rp_pool_t){0};
 }
 
-/*  Where a free item says which is the next.  */
+/*  A free item points to the next free one.  */
 static rp_pooled_t **s_next (rp_pooled_t *item)
 {
     return (rp_pooled_t **) (void *) (item + 1);

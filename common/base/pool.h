@@ -2,11 +2,11 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Memory grows in chunks and is given back with the pool. An item's number (slot) is dense, so it
-    can index arrays elsewhere; slot and generation together (a handle) name one use of an item, so
-    that a handle kept too long finds nothing instead of its successor.
+    Memory grows in chunks, and is freed with the pool. An item's number (slot) is dense, so it can
+    index arrays elsewhere. Slot and generation together (a handle) name one use of an item: a
+    handle that is kept too long finds nothing instead of the slot's next item.
 
-    Cost: take and give O(1), without an allocation except when a chunk is added.
+    Cost: take and give O(1); only a new chunk needs an allocation.
     Thread-safety: none.
 */
 
@@ -19,7 +19,7 @@
 #define RP_POOL_CHUNK 256u
 
 /*  The first member of every pooled item. While an item is free, the pool uses the eight bytes
-    behind it.  */
+    behind this member.  */
 typedef struct {
     uint32_t slot;
     uint32_t generation; /* odd while taken, even while free */
@@ -30,25 +30,23 @@ typedef struct {
     char **chunks;
     size_t item_size;
     uint32_t chunk_count;
-    uint32_t count; /* items taken */
-    uint32_t limit; /* items at most */
+    uint32_t count; /* taken items */
+    uint32_t limit; /* most items taken at once */
     uint32_t first_generation;
 } rp_pool_t;
 
-/*  item_size: at least 16 bytes. seed makes the generations of this pool differ from those of an
-    earlier life of the process.  */
+/*  item_size: at least 16 bytes. seed makes generations differ from those of an earlier run of the
+    process.  */
 void rp_pool_init (rp_pool_t *self, size_t item_size, uint32_t limit, uint32_t seed);
 void rp_pool_clear (rp_pool_t *self);
 
-/*  Takes an item; everything behind its rp_pooled_t is zero. NULL at the limit or when out of
-    memory.
- */
+/*  Takes an item, zero behind its rp_pooled_t. NULL at the limit or when out of memory.  */
 void *rp_pool_take (rp_pool_t *self);
 
 /*  Gives an item back.  */
 void rp_pool_give (rp_pool_t *self, void *item);
 
-/*  A new generation for an item that stays taken: handles given out before find nothing.  */
+/*  Gives an item that stays taken a new generation: its earlier handles find nothing.  */
 static inline void rp_pool_renew (rp_pooled_t *item)
 {
     item->generation += 2;
@@ -68,7 +66,7 @@ static inline void *rp_pool_at (const rp_pool_t *self, uint32_t slot)
     return self->chunks[chunk] + (size_t) (slot % RP_POOL_CHUNK) * self->item_size;
 }
 
-/*  The item that a handle names; NULL when it was given back or renewed since.  */
+/*  The item that a handle names; NULL when the item was given back or renewed since.  */
 static inline void *rp_pool_find (const rp_pool_t *self, uint64_t handle)
 {
     rp_pooled_t *item = rp_pool_at (self, (uint32_t) handle);
@@ -76,7 +74,7 @@ static inline void *rp_pool_find (const rp_pool_t *self, uint64_t handle)
                                                                                            : NULL;
 }
 
-/*  One more than the highest slot there has been; for walking over all with rp_pool_at.  */
+/*  One more than the highest slot there has been; for a walk over all items with rp_pool_at.  */
 static inline uint32_t rp_pool_slots (const rp_pool_t *self)
 {
     return self->chunk_count * RP_POOL_CHUNK;

@@ -48,7 +48,7 @@ bool rp_table_reserve (rp_table_t *self)
 
 bool rp_table_insert (rp_table_t *self, uint64_t hash, void *item)
 {
-    bool has_room = self->mask && self->count < (self->mask + 1) / 2; // without a call, most often
+    bool has_room = self->mask && self->count < (self->mask + 1) / 2; // most often saves a call
     if (!has_room && !rp_table_reserve (self))
         return false;
     s_put (self->slots, self->mask, hash, item);
@@ -68,7 +68,7 @@ void rp_table_remove (rp_table_t *self, uint64_t hash, const void *item)
     }
     self->count--;
 
-    // Shift back whatever would not be found any more across the hole.
+    // Shift back each item that a lookup would no longer find across the hole.
     for (uint32_t slot = (hole + 1) & self->mask; self->slots[slot].item;
          slot = (slot + 1) & self->mask) {
         uint32_t home = (uint32_t) self->slots[slot].hash & self->mask;
@@ -103,7 +103,7 @@ void *rp_table_next (const rp_table_t *self, uint64_t hash, rp_table_cursor_t *c
     return s_walk (self, hash, cursor);
 }
 
-/*  Eight bytes at a time through the mixer; names are short.  */
+/*  Mixes eight bytes at a time; names are short.  */
 uint64_t rp_hash_bytes (const void *data, size_t size, uint64_t seed)
 {
     const unsigned char *at = data;

@@ -1,12 +1,12 @@
-/*  A hash table of 64-bit hashes to pointers, for whoever keeps the keys in the items.
+/*  A hash table of 64-bit hashes to pointers, for items that hold their keys.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Several items may share a hash: a lookup walks over all with the same one, and the caller
-    compares keys. Open addressing with linear probing, at most half full; removing shifts back, so
-    there are no tombstones and a table under churn does not decay.
+    Items may share a hash: a lookup visits all of them, and the caller compares keys. Open
+    addressing with linear probing, at most half full; removing shifts items back, so there are no
+    tombstones, and a table with many inserts and removes stays fast.
 
-    Why not uthash: it costs 56 bytes in each item and four times the time of this (docs/adr/0003).
+    Why not uthash: it costs 56 bytes in each item and four times the time (docs/adr/0003).
     Thread-safety: none.
 */
 
@@ -25,10 +25,10 @@ typedef struct {
 typedef struct {
     rp_table_slot_t *slots;
     uint32_t count;
-    uint32_t mask; /* slots - 1; 0 before the first insert */
+    uint32_t mask; /* number of slots - 1; 0 before the first insert */
 } rp_table_t;
 
-/*  Where a lookup stands.  */
+/*  The position of a lookup.  */
 typedef struct {
     uint32_t slot;
 } rp_table_cursor_t;
@@ -45,11 +45,11 @@ bool rp_table_insert (rp_table_t *self, uint64_t hash, void *item);
 /*  Removes an item that is in the table under this hash.  */
 void rp_table_remove (rp_table_t *self, uint64_t hash, const void *item);
 
-/*  The first item with this hash, or NULL; then the next, or NULL.  */
+/*  Returns the first item with this hash, then each next one; NULL at the end.  */
 void *rp_table_first (const rp_table_t *self, uint64_t hash, rp_table_cursor_t *cursor);
 void *rp_table_next (const rp_table_t *self, uint64_t hash, rp_table_cursor_t *cursor);
 
-/*  Hashes. The seed is secret, so that a peer cannot choose keys that collide.  */
+/*  Hash functions. The seed is secret, so that a peer cannot choose keys that collide.  */
 uint64_t rp_hash_bytes (const void *data, size_t size, uint64_t seed);
 
 static inline uint64_t rp_hash_pair (uint64_t one, uint64_t other, uint64_t seed)

@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/*  value: of one unit, in the base unit.  */
+/*  value: one unit, in base units (µs, bytes).  */
 typedef struct {
     const char *name;
     uint64_t value;
 } s_unit_t;
 
-/*  Ascending; a unit with two names has the one to write last. Days are only read.  */
+/*  Ascending; of two names for one unit, the last is written. Days are only read.  */
 static const s_unit_t s_durations[] = {
   {"µs", 1},
   {"us", 1},
@@ -25,7 +25,7 @@ static const s_unit_t s_durations[] = {
 #define S_DURATIONS (sizeof s_durations / sizeof *s_durations)
 #define S_DURATIONS_WRITTEN (S_DURATIONS - 1)
 
-/*  First those to write, ascending, then those that are only read.  */
+/*  First the units that are written, ascending; then those that are only read.  */
 static const s_unit_t s_sizes[] = {
   {"B", 1},
   {"KiB", UINT64_C (1) << 10},
@@ -40,10 +40,10 @@ static const s_unit_t s_sizes[] = {
 #define S_SIZES (sizeof s_sizes / sizeof *s_sizes)
 #define S_SIZES_WRITTEN 5
 
-/*  Decimals taken. With more, the largest unit times the fraction would overflow.  */
+/*  Most decimals that are read. With more, the largest unit times the fraction would overflow.  */
 #define S_DECIMALS_MAX 6
 
-/*  A number as written: whole + fraction / scale.  */
+/*  A number as read: whole + fraction / scale.  */
 typedef struct {
     uint64_t whole;
     uint64_t fraction;
@@ -113,8 +113,8 @@ static s_outcome_t s_multiply (const s_number_t *number, uint64_t unit, uint64_t
     return S_NUMBER;
 }
 
-/*  Reads one number with its unit, and moves *text behind it. The unit ends where a digit or the
-    text does.  */
+/*  Reads one number with its unit, and moves *text behind it. The unit ends at a digit or at the
+    end of the text.  */
 static s_outcome_t s_read_part (
   const char **text, const s_unit_t *units, size_t count, uint64_t *unit, uint64_t *value)
 {
@@ -126,7 +126,7 @@ static s_outcome_t s_read_part (
     for (size_t index = 0; index < count; index++)
         if (strlen (units[index].name) == size && memcmp (units[index].name, *text, size) == 0) {
             *text += size;
-            // Only the last part may have decimals: "1.5m30s" is more likely an error.
+            // Only the last part may have decimals: "1.5m30s" is more likely a mistake.
             if (number.scale > 1 && **text != '\0')
                 return S_NOT_A_NUMBER;
             *unit = units[index].value;
@@ -135,7 +135,7 @@ static s_outcome_t s_read_part (
     return S_NOT_A_NUMBER;
 }
 
-/*  "1m30s": parts from the largest unit to the smallest, each unit once.  */
+/*  Reads "1m30s": parts from the largest unit to the smallest, each unit once.  */
 static s_outcome_t s_read_duration (const char *text, uint64_t *value)
 {
     if (strcmp (text, "0") == 0) {
@@ -159,7 +159,7 @@ static s_outcome_t s_read_duration (const char *text, uint64_t *value)
     return S_NUMBER;
 }
 
-/*  One number with its unit, or a bare one, which is bytes.  */
+/*  Reads one number with its unit; a number without one is in bytes.  */
 static s_outcome_t s_read_size (const char *text, uint64_t *value)
 {
     const char *end = text;
@@ -206,7 +206,7 @@ bool rp_count_parse (const char *text, uint64_t *value, const char **reason)
     return outcome == S_NUMBER;
 }
 
-/*  One decimal below a hundred units, where it is not 0: "1.2", "5", "138".  */
+/*  One decimal below a hundred units, unless it is 0: "1.2", "5", "138".  */
 static const char *s_format (char *buffer, uint64_t value, uint64_t unit, const char *name)
 {
     uint64_t tenths = value / unit * 10 + (value % unit * 10 + unit / 2) / unit;
@@ -224,7 +224,7 @@ static const char *s_format (char *buffer, uint64_t value, uint64_t unit, const 
 const char *rp_duration_format (char *buffer, int64_t value)
 {
     if (value < 0)
-        value = 0; // a difference of two clocks that people look at; less than nothing is nothing
+        value = 0; // a difference of two clocks, for people; a negative one is shown as 0
     uint64_t us = (uint64_t) value;
     uint64_t seconds = us / 1000000 + (us % 1000000 >= 500000);
     // Each bound is where rounding reaches the next unit.

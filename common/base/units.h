@@ -3,16 +3,17 @@
     SPDX-License-Identifier: MPL-2.0
 
     Durations are in microseconds, sizes in bytes. A duration needs its unit ("250ms"), so that
-    nobody has to remember which one a setting is in; only "0" stands alone. It may have several
-    parts, each of a smaller unit than the one before ("1m30s"). A size has one unit; a bare number
-    is bytes. Up to six decimals are taken in the last part when the result is whole ("1.5s").
+    nobody has to remember the unit of a setting; only "0" stands alone. A duration may have several
+    parts, each of a smaller unit than the part before ("1m30s"). A size has one unit; without a
+    unit it is in bytes. The last part may have up to six decimals if the result is whole ("1.5s").
 
         durations   us (or µs), ms, s, m, h, d (24 hours)
         sizes       B, kB, MB, GB, TB (powers of 1000), KiB, MiB, GiB, TiB (powers of 1024)
         counts      digits only
 
-    The parsers return false, leave *value alone and set *reason to a static clause that follows the
-    name of what was wrong ("wants a duration with a unit such as 250ms or 5s").
+    On a mistake the parsers return false, leave *value alone and set *reason to a static clause for
+    people that follows the name of the setting ("wants a duration with a unit such as 250ms or
+    5s").
 
     Thread-safety: pure functions of their arguments.
 */

@@ -16,7 +16,7 @@ static const s_range_t s_controls[] = {
   {0x2028, 0x202E},
   {0x2066, 0x2069},
 };
-/*  Of no width, so that names with and without them look the same.  */
+/*  Characters without width: names with and without them look the same.  */
 static const s_range_t s_invisible[] = {
   {0xAD, 0xAD},
   {0x034F, 0x034F},
@@ -71,7 +71,8 @@ static bool s_is_shown (uint32_t point)
            && !s_is_in (s_invisible, sizeof s_invisible / sizeof *s_invisible, point);
 }
 
-/*  Writes how one character, or a byte that is none, is shown. Returns its bytes, at most 16.  */
+/*  Writes how one character, or a byte that is not UTF-8, is shown. Returns the bytes written, at
+    most 16.  */
 static size_t s_show (const unsigned char *at, size_t length, bool shown, char *to)
 {
     static const char digits[] = "0123456789abcdef";
