@@ -20,8 +20,8 @@ const char *rp_address_host (const char *endpoint, size_t *size)
     return host;
 }
 
-/*  True for four numbers with dots between them. Other forms ("127.1") are for the system to read,
-    as names are.  */
+/*  True for four numbers with dots between them. The system reads other forms ("127.1"), as it
+    reads names.  */
 static bool s_is_dotted (const char *host, size_t size)
 {
     size_t numbers = 1, digits = 0;

@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    libzmq is given addresses only: it looks names up in the thread that moves the messages of all
-    sockets, and tries one address of each. So names are looked up elsewhere (common/io/resolver.h),
-    and an endpoint with a name becomes several with an address each.
+    libzmq is given addresses only: it would look names up in the thread that moves the messages of
+    all sockets, and try a single address of each. So names are looked up elsewhere
+    (common/io/resolver.h), and an endpoint with a name becomes one endpoint per address.
 
     Thread-safety: pure functions of their arguments.
 */
@@ -15,9 +15,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/*  Addresses of one name that are tried; the system names the best first.  */
+/*  Addresses of one name that are tried, at most; the system lists the best first.  */
 #define RP_ADDRESSES_MAX 16u
-/*  Bytes of an endpoint with an address: tcp://[, an IPv6 address with its zone, ]:, a port.  */
+/*  Bytes of the longest endpoint with an address: tcp://[, an IPv6 address with its zone, ]:, a
+    port.  */
 #define RP_ADDRESS_MAX 80u
 
 typedef struct {
@@ -28,14 +29,15 @@ typedef struct {
 /*  True if the host of a valid endpoint is a name. False for addresses, for * and for ipc.  */
 bool rp_address_is_name (const char *endpoint);
 
-/*  The host of a TCP endpoint, where it lies; its size.  */
+/*  Returns where the host begins in a TCP endpoint; *size is its size.  */
 const char *rp_address_host (const char *endpoint, size_t *size);
 
-/*  Adds an endpoint with the port of that one and this address, "127.0.0.1" or "fe80::1%eth0". One
-    that is there, that does not fit, or is one too many is left out.  */
+/*  Adds an endpoint with this address ("127.0.0.1", "fe80::1%eth0") and the port of the given
+    endpoint. Leaves out an address that is there already, that is too long, or that is one too
+    many.  */
 void rp_addresses_add (rp_addresses_t *self, const char *endpoint, const char *address);
 
-/*  Puts those of IPv4 first; otherwise their order stays.  */
+/*  Moves IPv4 addresses to the front; the order is otherwise kept.  */
 void rp_addresses_ipv4_first (rp_addresses_t *self);
 
 #endif

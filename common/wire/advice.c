@@ -5,8 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
-/*  Of several reasons the first in this order counts: without descriptors none of the others was
-    found out, and where something could listen it is simplest to see to that.  */
+/*  Of several reasons the first in this order counts. Without descriptors none of the others could
+    be found out; and to start a broker where one could listen is the simplest step.  */
 static const struct {
     const char *reason;
     const char *advice;

@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A message through libzmq costs more than all that the broker decides about it. Whoever has
-    several for the same peer at hand puts them into one bundle; whoever gets one takes them out
-    again. The messages in it are as they would be alone.
+    A message through libzmq costs more than all that the broker decides about it. So a sender that
+    has several messages for one peer puts them into one bundle, and the receiver takes them out
+    again. The messages in a bundle are as they would be alone.
 
     Source: docs/PROTOCOL.md, section 2.1.
     Thread-safety: pure functions of their arguments.
@@ -21,19 +21,19 @@
 
 #define RP_BUNDLE_SIGNATURE 0x5242u /* "RB" */
 #define RP_BUNDLE_VERSION 1u
-/*  Before the first message, and before each, bytes.  */
+/*  Bytes before the first message, and before each message.  */
 #define RP_BUNDLE_HEAD 4u
 #define RP_BUNDLE_ENTRY_HEAD 4u
-/*  A whole bundle, bytes.  */
+/*  Bytes of a whole bundle, at most.  */
 #define RP_BUNDLE_MAX 65536u
-/*  Messages over this many bytes go alone: what a bundle saves is little beside copying them.  */
+/*  Larger messages go alone, in bytes: copying them costs more than a bundle saves.  */
 #define RP_BUNDLE_MESSAGE_MAX 4096u
 
-/*  True if a frame says that it is a bundle.  */
+/*  True if a frame claims to be a bundle.  */
 bool rp_bundle_is (const void *data, size_t size);
 
-/*  True if a bundle is well-formed: not over the limit, and with one message or more, none of them
-    empty, that fill it.  */
+/*  True if a bundle is well-formed: within RP_BUNDLE_MAX, and filled by one or more messages, none
+    of them empty.  */
 bool rp_bundle_is_valid (const void *data, size_t size);
 
 /*  Takes the next message out of a valid bundle. *offset is 0 before the first. NULL at the

@@ -35,9 +35,8 @@ enum {
     AT_CODE = 44,
 };
 
-/*  Which bytes of the fixed part a command may use: those of the fields that it carries. All others
-    must be zero. Looked at in words, so that a head of many fields costs as little as one of
-    few.  */
+/*  The bytes of the fixed part that a command's fields use; all others must be zero. Compared in
+    words, so that a head of many fields costs as little as a head of few.  */
 #define S_BYTES(at, size) [(at)...(at) + (size) -1] = 0xff
 #define S_ALWAYS S_BYTES (AT_SIGNATURE, AT_ID)
 #define S_ID S_BYTES (AT_ID, 8)
@@ -76,7 +75,7 @@ static const s_shape_t s_shapes[RP_COMMAND_COUNT] = {
   [RP_COMMAND_END] = {{S_ALWAYS, S_CONVERSATION}, 0},
 };
 
-/*  True if all that is not zero is in a field that the shape has.  */
+/*  True if every byte that is not zero belongs to a field of the shape.  */
 static bool s_fields_fit (const uint8_t *fixed, const s_shape_t *shape)
 {
     uint64_t stray = 0;
@@ -98,7 +97,7 @@ static bool s_text_is_clean (const char *text, size_t size)
     return true;
 }
 
-/*  Ranges that hold for one command.  */
+/*  Checks the ranges that hold for one command only.  */
 static rp_wire_error_t s_check_command (const rp_head_t *head)
 {
     bool worker = (head->flags & RP_FLAG_WORKER) != 0;
@@ -163,7 +162,7 @@ static void s_read_fixed (rp_head_t *head, const uint8_t *at)
     head->headers = NULL;
 }
 
-/*  What says that it is a head, and of which command.  */
+/*  Checks signature, version and command.  */
 static rp_wire_error_t s_check_front (const uint8_t *at, size_t size)
 {
     if (size < 4)

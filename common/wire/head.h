@@ -24,7 +24,7 @@
 #define RP_WIRE_VERSION 1u
 #define RP_WIRE_FIXED 48u
 
-/*  The head's variable parts, in bytes. A head is at most RP_WIRE_HEAD_MAX.  */
+/*  The largest sizes of the head's variable parts, and of a whole head, in bytes.  */
 #define RP_WIRE_NAME_MAX 127u
 #define RP_WIRE_KEY_MAX 127u
 #define RP_WIRE_TEXT_MAX 1024u
@@ -32,16 +32,16 @@
 #define RP_WIRE_HEAD_MAX                                                                           \
     (RP_WIRE_FIXED + RP_WIRE_NAME_MAX + RP_WIRE_KEY_MAX + RP_WIRE_TEXT_MAX + RP_WIRE_HEADERS_MAX)
 
-/*  name, number, who may send it: c(lient), w(orker), b(roker)  */
+/*  Name and number; senders: c(lient), w(orker), b(roker); meaning.  */
 #define RP_COMMAND_MAP(X)                                                                          \
     X (HELLO, 1)     /*  c w: role, version, heartbeat interval, window, name                   */ \
-    X (WELCOME, 2)   /*  b:   what was agreed                                                   */ \
-    X (REQUEST, 3)   /*  c b: work                                                              */ \
-    X (REPLY, 4)     /*  w b: its one final status                                              */ \
-    X (CANCEL, 5)    /*  c b: the request is not wanted any more                                */ \
+    X (WELCOME, 2)   /*  b:   the agreed interval, window and limits                            */ \
+    X (REQUEST, 3)   /*  c b: a request to be answered                                          */ \
+    X (REPLY, 4)     /*  w b: the final status of a request                                     */ \
+    X (CANCEL, 5)    /*  c b: nobody waits for the request any more                             */ \
     X (CREDIT, 6)    /*  w:   a new window                                                      */ \
-    X (HEARTBEAT, 7) /*  all: still here                                                        */ \
-    X (DRAIN, 8)     /*  all: going away, nothing new please                                    */ \
+    X (HEARTBEAT, 7) /*  all: the sender is alive                                               */ \
+    X (DRAIN, 8)     /*  all: the sender leaves: send it nothing new                            */ \
     X (BYE, 9)       /*  all: this session is over                                              */ \
     X (END, 10)      /*  c b: the conversation is over                                          */
 
@@ -52,7 +52,7 @@ typedef enum {
       RP_COMMAND_COUNT
 } rp_command_t;
 
-/*  Flags. A set bit that the version does not know is an error.  */
+/*  Flags. A set bit that version 1 does not know is an error.  */
 #define RP_FLAG_INLINE 0x0001u /* the first body frame follows the head in its frame */
 #define RP_FLAG_WORKER 0x0002u /* HELLO: the sender is a worker; else a client */
 #define RP_FLAG_OPEN 0x0004u   /* REQUEST: it may begin the conversation */
@@ -62,18 +62,19 @@ typedef enum {
 #define RP_FLAG_BUNDLES                                                                            \
     0x0040u /* HELLO, WELCOME: the sender reads bundles (common/wire/bundle.h) */
 
-/*  What lost says in a worker's REPLY with WORKER_LOST: the request never began there.  */
+/*  The value of lost in a worker's REPLY with WORKER_LOST: the request never began at this
+    worker.  */
 #define RP_LOST_UNBEGUN 1u
-/*  The header of a worker's HELLO which says that it may do that at any time.  */
+/*  The header of a worker's HELLO that says: this worker may send RP_LOST_UNBEGUN at any time.  */
 #define RP_HELLO_DECLINES "declines"
 
-/*  A decoded head. The pointers point into the bytes it was decoded from (or, to encode, at the
-    caller's), are not NUL-terminated, and may be NULL when the size is 0.  */
+/*  A decoded head. The pointers point into the decoded bytes (or, to encode, at bytes of the
+    caller), are not NUL-terminated, and may be NULL when the size is 0.  */
 typedef struct {
     uint8_t command;
     uint8_t status;  /* REPLY, BYE: an rp_status_t                                              */
-    uint8_t attempt; /* REQUEST to a worker: 1, 2, …  REPLY: how many were made                 */
-    uint8_t attempts;  /* REQUEST: how many are allowed, 1 to RP_ATTEMPTS_MAX                     */
+    uint8_t attempt; /* REQUEST to a worker: 1, 2, …  REPLY: attempts made                      */
+    uint8_t attempts;  /* REQUEST: attempts allowed, 1 to RP_ATTEMPTS_MAX                         */
     uint8_t priority;  /* reserved, 0                                                             */
     uint8_t name_size; /* REQUEST: service. HELLO of a worker: service                            */
     uint8_t key_size;  /* HELLO: the peer's name for people. REQUEST: reserved (idempotency), 0   */
@@ -81,19 +82,19 @@ typedef struct {
     uint16_t text_size;
     uint16_t headers_size;
     union {
-        uint32_t time;        /* the field itself, for the codec; everyone else says which it is  */
+        uint32_t time;        /* the codec uses this name, all others one of the next             */
         uint32_t interval_ms; /* HELLO, WELCOME: between heartbeats. HEARTBEAT: until the next, or
                                  0: as agreed                                                     */
-        uint32_t deadline_ms; /* REQUEST: left until its deadline                                 */
-        uint32_t queue_us;    /* REPLY to a client: until it was given to a worker                */
-        uint32_t takes_us;    /* CREDIT: one request, in the worker                               */
+        uint32_t deadline_ms; /* REQUEST: time left until its deadline                            */
+        uint32_t queue_us;    /* REPLY to a client: time in the queue                             */
+        uint32_t takes_us;    /* CREDIT: time that one request takes in the worker                */
     };
     union {
-        uint32_t value;    /* the field itself, likewise                                          */
+        uint32_t value;    /* likewise                                                            */
         uint32_t window;   /* HELLO and CREDIT of a worker, WELCOME to it                         */
         uint32_t max_open; /* WELCOME to a client: requests it may have open at once              */
-        uint32_t wait_ms;  /* REQUEST: for a worker to appear                                     */
-        uint32_t work_us;  /* REPLY to a client: since it was given to the worker                 */
+        uint32_t wait_ms;  /* REQUEST: how long to wait for a worker to appear                    */
+        uint32_t work_us;  /* REPLY to a client: time from dispatch to reply                      */
         uint32_t lost;     /* REPLY of a worker with WORKER_LOST: RP_LOST_UNBEGUN, or 0           */
     };
     uint32_t code; /* REPLY: the application's number                                            */
@@ -106,7 +107,7 @@ typedef struct {
     uint32_t size; /* of the whole head; set by rp_wire_decode                                    */
 } rp_head_t;
 
-/*  What rp_wire_decode found wrong. Each has a counter in the broker and a sentence.  */
+/*  What rp_wire_decode found wrong. The broker has a counter for each.  */
 #define RP_WIRE_ERROR_MAP(X)                                                                       \
     X (NONE, "nothing")                                                                            \
     X (NOT_NATIVE, "not the signature of this protocol")                                           \
@@ -128,11 +129,11 @@ typedef enum {
       RP_WIRE_ERROR_COUNT
 } rp_wire_error_t;
 
-/*  Decodes the head at the front of size bytes. Checks everything that can be checked without
-    knowing the sender: signature, version, command, sizes, which fields the command may carry,
-    names and headers. On RP_WIRE_ERROR_NONE *head is complete; the first body frame, if
-    RP_FLAG_INLINE is set, is at data + head->size. Otherwise *head holds what was understood
-    (command and id are 0 if they were not).  */
+/*  Decodes the head at the front of size bytes. Checks everything that does not depend on the
+    sender: signature, version, command, sizes, which fields the command may carry, names and
+    headers. On RP_WIRE_ERROR_NONE *head is complete; if RP_FLAG_INLINE is set, the first body frame
+    is at data + head->size. On an error *head holds command and id, or 0 where they could not be
+    read.  */
 rp_wire_error_t rp_wire_decode (rp_head_t *head, const void *data, size_t size);
 
 /*  Bytes that rp_wire_encode will write for this head.  */
@@ -146,17 +147,17 @@ static inline size_t rp_wire_size (const rp_head_t *head)
     Returns the bytes written; 0 when capacity is too small.  */
 size_t rp_wire_encode (const rp_head_t *head, void *data, size_t capacity);
 
-/*  The size of an encoded head, as it says itself; data has at least RP_WIRE_FIXED bytes.  */
+/*  Returns the size that an encoded head states; data has at least RP_WIRE_FIXED bytes.  */
 size_t rp_wire_head_size (const void *data);
 
 /*  Rewrites id, conversation, time, value, attempt, status and flags of an encoded head in place.
     data holds a head that was decoded before.  */
 void rp_wire_patch (void *data, const rp_head_t *head);
 
-/*  "HELLO" and the like; "?" for an unknown number. Static.  */
+/*  Returns a static string such as "HELLO"; "?" for an unknown number.  */
 const char *rp_command_name (int command);
 
-/*  A clause for people. Static.  */
+/*  Returns a clause for people, a static string.  */
 const char *rp_wire_error_text (rp_wire_error_t error);
 
 #endif

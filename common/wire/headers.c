@@ -30,7 +30,7 @@ static bool s_value_is_valid (const char *value, size_t size)
     return true;
 }
 
-/*  Reads one pair within bounds; it may still break the rules for keys and values.  */
+/*  Reads one pair within bounds, without checking key and value.  */
 static bool s_read (const uint8_t *block, size_t size, size_t *offset, rp_header_t *header)
 {
     size_t at = *offset;
@@ -110,7 +110,7 @@ void rp_headers_make_strings (uint8_t *block, size_t size)
 {
     rp_header_t header;
     for (size_t offset = 0, start = 0; s_read (block, size, &offset, &header); start = offset) {
-        // The value's place and size are read; only then are they written over.
+        // The value is written over only after its place and size have been read.
         uint8_t *at = block + start;
         memmove (at, header.key, header.key_size);
         at[header.key_size] = '\0';

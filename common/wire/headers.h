@@ -41,8 +41,8 @@ bool rp_headers_find (const uint8_t *block, size_t size, const char *key, rp_hea
 bool rp_headers_append (
   uint8_t *block, size_t *size, size_t capacity, const char *key, const char *value);
 
-/*  Makes strings of a valid block, where it lies: each pair becomes key NUL value NUL and a byte
-    that is left over. It is no block afterwards.  */
+/*  Turns a valid block into strings, in place: each pair becomes key NUL value NUL and one unused
+    byte. The block can no longer be read as a block.  */
 void rp_headers_make_strings (uint8_t *block, size_t size);
 
 /*  Takes the pair at *offset of such strings and moves *offset behind it. False at the end.  */

@@ -1,7 +1,8 @@
-/*  The limits that hold for every party: name, unit and reason. Those of one broker, which can be
-    set, are in broker/core/limits.h.
+/*  The limits that hold for every broker, client and worker, each with its reason.
 
     SPDX-License-Identifier: MPL-2.0
+
+    The limits of one broker, which can be set, are in broker/core/limits.h.
 */
 
 #ifndef RP_LIMITS_H
@@ -13,41 +14,44 @@
 #define RP_ATTEMPTS_MAX 10u
 /*  One day, in ms. A request that waits longer wants durable storage, which this is not.  */
 #define RP_DEADLINE_MAX_MS 86400000u
-/*  How long after its deadline a client still waits for the broker's word, ms.  */
+/*  How long after its deadline a client still waits for the broker's reply, ms.  */
 #define RP_DEADLINE_GRACE_MS 1000u
-/*  Range of the heartbeat interval, ms: below, a busy machine's scheduler looks like a death.  */
+/*  Range of the heartbeat interval, ms: with a shorter one, a busy machine looks like a dead
+    peer.  */
 #define RP_HEARTBEAT_MIN_MS 50u
 #define RP_HEARTBEAT_MAX_MS 60000u
-/*  Intervals without a sign of life after which a peer is lost; or so many of the longer one that
-    it announced, if that takes longer.  */
+/*  A peer is lost after this many of the agreed intervals without a message; or, if that takes
+    longer, after this many of the longer interval that it announced.  */
 #define RP_LIVENESS 3u
 #define RP_IDLE_LIVENESS 2u
-/*  Tenths of the interval agreed that who waits for nothing makes its own. A worker's may not take
-    so long that it is found later when it is dead: others may be about to wait for it.  */
+/*  The interval of an idle peer, in tenths of the agreed interval. A worker's stays short, so that
+    its death is noticed soon: other clients may be about to wait for it.  */
 #define RP_IDLE_TENTHS_CLIENT 100u
 #define RP_IDLE_TENTHS_WORKER 15u
-/*  Requests one worker may hold. Enough to hide a round trip at a million requests a second.  */
+/*  Requests that one worker may hold: enough to hide a round trip at a million requests a
+    second.  */
 #define RP_WINDOW_MAX 4096u
-/*  Frames of one message. An endless message has no other bound in libzmq.  */
+/*  Frames of one message, at most; libzmq itself has no bound.  */
 #define RP_FRAMES_MAX 64u
-/*  Those of a protocol that has frames of its own where the native one has its head: a client's
-    return envelope of 8, and what MDP says. So that a body of RP_FRAMES_MAX - 1 frames passes in
-    any.  */
+/*  The same in a foreign protocol, where frames take the place of the native head: a client's
+    return envelope of 8, and the frames of MDP. So a body of RP_FRAMES_MAX - 1 frames passes in any
+    protocol.  */
 #define RP_FOREIGN_FRAMES_MAX (RP_FRAMES_MAX + 16u)
-/*  Bodies up to this many bytes travel in the head's frame: one frame costs less than copying
-    them, above it the copy costs more.  */
+/*  Bodies up to this many bytes travel in the head's frame: below, a frame of its own costs more
+    than copying the body; above, the copy costs more.  */
 #define RP_INLINE_MAX 4096u
-/*  Reconnecting: first and largest pause between attempts, ms; each is drawn at random from
-    [half, whole], doubling. The broker's rejoin_grace must be longer than the largest.  */
+/*  First and largest pause between attempts to reconnect, ms; it doubles, and each is drawn at
+    random from [half, whole]. The broker's rejoin_grace must be longer than the largest.  */
 #define RP_BACKOFF_FIRST_MS 50u
 #define RP_BACKOFF_LARGEST_MS 2000u
-/*  How long a connection attempt, greeting included, may take before the next endpoint, ms.  */
+/*  How long one attempt to connect, with HELLO and WELCOME, may take before the next endpoint is
+    tried, ms.  */
 #define RP_CONNECT_MS 3000u
-/*  The same in the first round through a list of several: a broker that accepts and says nothing
-    must not use up what the others need. Each round allows twice as long, so that a slow one is met
-    as well.  */
+/*  The same in the first round through a list of several endpoints: a broker that accepts and then
+    says nothing must leave time for the others. Each round allows twice as long as the last, so
+    that a slow broker is reached too.  */
 #define RP_CONNECT_FIRST_MS 500u
-/*  The least that one is given, however little time there is, ms.  */
+/*  The shortest time for one attempt, however little time is left, ms.  */
 #define RP_CONNECT_LEAST_MS 50u
 
 #endif

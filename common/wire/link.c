@@ -11,7 +11,7 @@
 
 #define S_US_PER_MS 1000
 
-/*  From row to column: allowed.  */
+/*  Allowed transitions: from row to column.  */
 static const bool s_allowed[RP_LINK_STATE_COUNT][RP_LINK_STATE_COUNT] = {
   [RP_LINK_REST] = {[RP_LINK_CONNECTING] = true, [RP_LINK_CLOSED] = true},
   [RP_LINK_CONNECTING] =
@@ -75,8 +75,8 @@ static int64_t s_backoff (uint32_t failures, uint64_t random)
       (int64_t) RP_BACKOFF_LARGEST_MS * S_US_PER_MS, random);
 }
 
-/*  What one endpoint is given of the time that there is, when so many have not been tried: as much
-    as each of them, and as much is left when all have been.  */
+/*  The time for one endpoint when this many have not been tried: equal shares, with one share kept
+    until all have been tried.  */
 static int64_t s_share (int64_t time, size_t untried)
 {
     int64_t least = (int64_t) RP_CONNECT_LEAST_MS * S_US_PER_MS;
@@ -84,7 +84,7 @@ static int64_t s_share (int64_t time, size_t untried)
     return share > least ? share : least;
 }
 
-/*  How long this attempt may take.  */
+/*  How long the current attempt to connect may take.  */
 static int64_t s_connect_patience (const rp_link_t *self, int64_t now)
 {
     int64_t most = (int64_t) RP_CONNECT_MS * S_US_PER_MS;
@@ -124,7 +124,7 @@ void rp_link_found (rp_link_t *self, const rp_addresses_t *found, int64_t now)
     self->due = now;
 }
 
-/*  The next address of the endpoint in use, at once. False if there is none.  */
+/*  Goes to the next address of the endpoint in use, without a pause. False if there is none.  */
 static bool s_next_address (rp_link_t *self, int64_t now)
 {
     if (self->address + 1 >= self->found.count)
@@ -140,7 +140,8 @@ void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random)
     switch (self->state) {
         case RP_LINK_CONNECTING:
         case RP_LINK_GREETING:
-            // One endpoint's failure says nothing of the next: the pause is between rounds.
+            // The failure of one endpoint says nothing about the next, so there is a pause only
+            // between rounds.
             if (s_next_address (self, now))
                 break;
             if (++self->tried < self->count) {
@@ -152,8 +153,8 @@ void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random)
             s_rest (self, now + s_backoff (self->failures, random));
             break;
         case RP_LINK_UP:
-            // At once; but a broker that welcomes and then drops us, again and again, is no reason
-            // to spin: from the second such connection in a row there is a growing pause.
+            // The first attempt comes at once. If the broker welcomes and drops the link again and
+            // again, a growing pause begins with the second brief connection in a row.
             self->tried = 1;
             self->brief = now - self->since < self->interval ? self->brief + 1 : 0;
             s_rest (self, now + s_backoff (self->brief > 1 ? self->brief - 1 : 0, random));
@@ -161,11 +162,11 @@ void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random)
         case RP_LINK_REST:
         case RP_LINK_REFUSED:
         case RP_LINK_CLOSED:
-            break; // news of a connection that is over already
+            break; // the connection was over before
     }
 }
 
-/*  The interval of both sides now.  */
+/*  The interval that both sides use now.  */
 static int64_t s_interval (const rp_link_t *self)
 {
     int64_t most = (int64_t) RP_HEARTBEAT_MAX_MS * S_US_PER_MS;
@@ -206,9 +207,9 @@ int64_t rp_link_absence (const rp_link_t *self, int64_t now)
     return now - self->returned <= 2 * self->interval ? self->absent : 0;
 }
 
-/*  If somebody asks much later than was said, then this process did not run (it was stopped, the
-    machine slept), and what the broker said meanwhile is still to be read: leave one interval more
-    before the silence counts.  */
+/*  A call that comes much later than planned shows that this process stood still (it was stopped,
+    or the machine slept). What the broker sent meanwhile is still to be read, so the broker gets
+    one more interval before its silence counts.  */
 static void s_forgive_own_absence (rp_link_t *self, int64_t now)
 {
     if (!s_comes_late (self, now))
@@ -227,16 +228,16 @@ void rp_link_wake (rp_link_t *self, int64_t now)
     int64_t patience = s_patience (self);
     self->slow = false;
     self->planned = now + self->interval;
-    // What it had no need to say is no silence; but it is not given longer than it had. One that
-    // has missed its turn has two intervals left, not three: then a request that woke us may still
-    // be sent to another in time.
+    // The longer interval is over, so its silence does not count; but the broker gets no more time
+    // than it had before. A broker that has missed its turn gets two intervals, not three: then a
+    // request that ended the idle time can still be sent to another broker in time.
     bool missed = now - self->heard > slow + slow / 4;
     int64_t woke = missed ? now - self->interval : now;
     int64_t spared = self->heard + patience - s_patience (self);
     self->woke = spared < woke ? spared : woke;
 }
 
-/*  What was not said while the interval was longer is no silence.  */
+/*  Silence during the longer interval does not count.  */
 static int64_t s_lost_at (const rp_link_t *self)
 {
     int64_t since = self->heard > self->woke ? self->heard : self->woke;
@@ -251,8 +252,7 @@ static rp_link_order_t s_tick_up (rp_link_t *self, int64_t now, int64_t *next)
         return RP_LINK_LOST;
     bool due = self->prompted || now - self->said >= s_interval (self);
     if (due) {
-        self->said = now; // also if the owner cannot send: it is not asked again at once
-        // A broker that has missed its turn is not given longer.
+        self->said = now; // also if the owner cannot send: no repeat at once
         self->slow = self->idle && (self->slow || now - self->heard < 2 * self->interval);
         self->prompted = false;
     }
@@ -276,7 +276,7 @@ rp_link_order_t rp_link_tick (rp_link_t *self, int64_t now, int64_t *next)
         case RP_LINK_CONNECTING:
         case RP_LINK_GREETING:
             if (self->due > now + s_connect_patience (self, now))
-                self->due = now + s_connect_patience (self, now); // wanted sooner since it began
+                self->due = now + s_connect_patience (self, now); // an earlier deadline came
             *next = self->due;
             return now < self->due ? RP_LINK_NOTHING : RP_LINK_LOST;
         case RP_LINK_UP:

@@ -9,20 +9,24 @@
          └──── backoff ◄───┴─────────────────────────┴───────────────────┘
          ▲    found        │
          └─────────────────┘
+
         GREETING ──refused for good──► REFUSED     any ──close──► CLOSED
 
-    It knows which endpoint of a list to try when: each in turn, the next at once, with exponential
-    backoff and jitter between rounds through the list. In the first round each is given a share of
-    the time that there is, so that one that accepts and says nothing costs no more than that. An
-    endpoint with a host name is looked up each time its turn comes, and each address that was found
-    is tried like an endpoint of the list. What interval was agreed; when to send a heartbeat; when the broker has been silent for too long. It
-    owns no socket and reads no clock: its owner passes time and randomness in, and does what it
-    says.
+    The link decides which endpoint of a list to try when: each in turn, without a pause within a
+    round, with exponential backoff and jitter between rounds. In the first round each endpoint gets
+    a share of the time available, so that a broker that accepts and then says nothing leaves time
+    for the others. A host name is looked up each time its endpoint is tried, and each address found
+    is tried like an endpoint of the list.
 
-    An owner that waits for nothing says so (idle). Its next HEARTBEAT then announces a longer
-    interval, which counts for both sides until it says anything else.
+    The link also keeps the agreed heartbeat interval, says when to send a heartbeat, and when the
+    broker has been silent for too long. It owns no socket and reads no clock: its owner passes time
+    and randomness in, and carries out the link's orders.
 
-    Time is in microseconds. Thread-safety: none.
+    An owner that waits for nothing sets idle. The next HEARTBEAT then announces a longer interval,
+    which holds for both sides until the link sends any other message.
+
+    Time is in microseconds.
+    Thread-safety: none.
 */
 
 #ifndef RP_LINK_H
@@ -35,7 +39,7 @@
 #include "common/wire/address.h"
 #include "common/wire/head.h"
 
-/*  Bytes for the longest endpoint, and which of its addresses.  */
+/*  Bytes for the longest endpoint with one of its addresses.  */
 #define RP_LINK_LABEL_MAX 384u
 
 typedef enum {
@@ -49,47 +53,47 @@ typedef enum {
 
 #define RP_LINK_STATE_COUNT (RP_LINK_CLOSED + 1u)
 
-/*  What the owner is to do now.  */
+/*  What the owner has to do now.  */
 typedef enum {
     RP_LINK_NOTHING,
-    RP_LINK_OPEN,      /* open a connection to rp_link_where; if that has a name, look it up */
-    RP_LINK_LOST,      /* the broker fell silent or did not answer: close the connection, and say
-                          rp_link_failed; sessions and requests with it are over */
+    RP_LINK_OPEN,      /* open a connection to rp_link_where; if it is a name, look the name up */
+    RP_LINK_LOST,      /* the broker fell silent or did not answer: close the connection and call
+                          rp_link_failed; its sessions and requests are over */
     RP_LINK_HEARTBEAT, /* send HEARTBEAT, with rp_link_announced as its time */
 } rp_link_order_t;
 
 typedef struct {
     rp_link_state_t state;
-    const char *const *endpoints; /* the owner's, outlives the link */
+    const char *const *endpoints; /* the owner's; they outlive the link */
     size_t count;
     size_t current; /* the endpoint in use, or to be tried next */
     uint32_t proposed_ms;
-    uint32_t idle_tenths; /* of the interval agreed that are one while slow */
-    size_t tried;         /* endpoints that failed in this round through the list */
-    uint32_t failures;    /* rounds in a row in which all failed; drives the backoff */
-    uint32_t brief;       /* connections in a row that broke within an interval of standing */
+    uint32_t idle_tenths; /* the interval while slow, in tenths of the agreed interval */
+    size_t tried;         /* endpoints that failed in this round */
+    uint32_t failures;    /* rounds in a row in which every endpoint failed; drives the backoff */
+    uint32_t brief;       /* connections in a row that broke within one interval of WELCOME */
     int64_t
-      within; /* the owner's to set: the time in which every endpoint is to have been tried; 0: any */
+      within; /* set by the owner: the time in which every endpoint is to be tried; 0: no limit */
     int64_t
-      wanted; /* the owner's to set: when something that waits for a session expires; INT64_MAX: never */
-    bool idle;        /* the owner's to set: it waits for nothing */
-    bool slow;        /* the last that was said is a HEARTBEAT that announced a longer interval */
-    bool prompted;    /* the broker's HEARTBEAT came, and ours is as good as due */
-    int64_t interval; /* agreed */
-    int64_t woke;     /* when the interval agreed counted again */
-    int64_t since;    /* UP: from when */
-    int64_t planned;  /* UP: when it wants to be asked at the latest what time brings */
-    int64_t absent;   /* how long this process did not run when that was seen last */
-    int64_t returned; /* when it was seen */
+      wanted;  /* set by the owner: first deadline of what waits for a session; INT64_MAX: none */
+    bool idle; /* set by the owner: it waits for nothing */
+    bool slow; /* the last message sent is a HEARTBEAT that announced a longer interval */
+    bool prompted;    /* the broker's HEARTBEAT came, and ours is due soon enough to answer it */
+    int64_t interval; /* as agreed */
+    int64_t woke;     /* when the agreed interval began to hold again */
+    int64_t since;    /* UP: when that began */
+    int64_t planned;  /* UP: the latest time for the next tick */
+    int64_t absent;   /* how long this process stood still when that was last seen */
+    int64_t returned; /* when that was seen */
     int64_t heard;
     int64_t said;
-    int64_t opened;       /* when the connection in use began */
-    int64_t due;          /* REST: when to try; CONNECTING, GREETING: when to give up */
-    size_t address;       /* of those found, the one in use, or to be tried next */
-    rp_addresses_t found; /* of the name of the endpoint in use; none: no name, or not known */
+    int64_t opened;       /* when the current attempt began */
+    int64_t due;          /* REST: when to try next; CONNECTING, GREETING: when to give up */
+    size_t address;       /* index in found: the address in use, or to be tried next */
+    rp_addresses_t found; /* addresses of the endpoint in use; none: not a name, or not looked up */
 } rp_link_t;
 
-/*  Starts in REST, due at once.  */
+/*  Begins in REST, with the first attempt due at once.  */
 void rp_link_init (rp_link_t *self,
   const char *const *endpoints,
   size_t count,
@@ -98,47 +102,50 @@ void rp_link_init (rp_link_t *self,
 
 const char *rp_link_endpoint (const rp_link_t *self);
 
-/*  What to connect to: the endpoint in use, or the address that was found for its name.  */
+/*  Returns what to connect to: the endpoint in use, or the address found for its name.  */
 const char *rp_link_where (const rp_link_t *self);
 
-/*  True while the owner looks up a name.  */
+/*  True while the owner has to look up a name.  */
 bool rp_link_looks_up (const rp_link_t *self);
 
-/*  The same in words for people: "tcp://broker:5555 at 10.0.0.2" if there are several addresses.
-    Returns buffer, of RP_LINK_LABEL_MAX bytes.  */
+/*  Returns rp_link_where for people: "tcp://broker:5555 at 10.0.0.2" if the name has several
+    addresses. Writes to buffer, of RP_LINK_LABEL_MAX bytes.  */
 const char *rp_link_label (const rp_link_t *self, char *buffer);
 
-/*  What time brings; *next is when to call again. Call it until it says RP_LINK_NOTHING. If it was not called for much longer than an interval, because the process
-    was stopped, the broker has one interval more: what it said meanwhile is to be read first.  */
+/*  Returns what is due at this time; *next is when to call again. Call it until it returns
+    RP_LINK_NOTHING. If the call comes more than half an interval late, because the process stood
+    still, the broker gets one more interval: what it sent meanwhile is to be read first.  */
 rp_link_order_t rp_link_tick (rp_link_t *self, int64_t now, int64_t *next);
 
-/*  The name of the endpoint was looked up: its addresses are tried in turn, the first at the next
-    tick. At least one. Nothing if no look-up was ordered.  */
+/*  Takes the addresses of the endpoint's name, at least one; they are tried in turn, the first at
+    the next tick. Does nothing if no look-up was ordered.  */
 void rp_link_found (rp_link_t *self, const rp_addresses_t *found, int64_t now);
 
-/*  UP: how long this process has just stood still (it was stopped, the machine slept), in which the
-    broker may have given it up; 0 if it did not.  */
+/*  UP: how long this process has just stood still (it was stopped, or the machine slept), so that
+    the broker may have closed the session; 0 if it has not.  */
 int64_t rp_link_absence (const rp_link_t *self, int64_t now);
 
-/*  The connection stands: the owner sends HELLO with self->proposed_ms.  */
+/*  The connection stands: the owner now sends HELLO with self->proposed_ms.  */
 void rp_link_connected (rp_link_t *self, int64_t now);
 
-/*  WELCOME came. False if none was due, or its interval is out of range: treat it as failed.  */
+/*  Takes WELCOME. False if none was due, or its interval is out of range: call rp_link_failed.  */
 bool rp_link_welcomed (rp_link_t *self, const rp_head_t *welcome, int64_t now);
 
-/*  The connection failed or broke, the name does not resolve, or BYE came. Plans the next attempt:
-    the next address of the endpoint, or the next endpoint of the list, at once if it was not tried
-    yet since the last session, else with backoff. random is 64 fresh random bits.
-    A connection that broke within an interval of standing, like the one before it, counts as a
-    failure to connect. Nothing in REST, REFUSED and CLOSED: the connection was over already.  */
+/*  The connection failed or broke, the name does not resolve, or BYE came. Plans the next
+    attempt: the next address of the endpoint or the next endpoint, at once if it has not been
+    tried since the last session, otherwise with backoff. random is 64 fresh random bits.
+
+    A connection that broke within one interval of WELCOME, like the one before it, counts as a
+    failure to connect. Does nothing in REST, REFUSED and CLOSED: the connection was over
+    already.  */
 void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random);
 
-/*  BYE with DENIED or INVALID to our HELLO: no use in trying again. Nothing in any state but
-    GREETING.  */
+/*  BYE with DENIED or INVALID came as the answer to HELLO: the link does not try again. Does
+    nothing outside GREETING.  */
 void rp_link_refused (rp_link_t *self);
 
-/*  Moves on to another endpoint because this broker drains: as failed, but only when the list has
-    another. False if it has not.  */
+/*  Leaves a broker that drains for the next endpoint, like rp_link_failed. False, and nothing is
+    done, if the list has no other endpoint.  */
 bool rp_link_move (rp_link_t *self, int64_t now, uint64_t random);
 
 void rp_link_close (rp_link_t *self);
@@ -146,19 +153,20 @@ void rp_link_close (rp_link_t *self);
 /*  The one setter of the state: checks the transition. For link.c and its tests.  */
 void rp_link_set_state (rp_link_t *self, rp_link_state_t state);
 
-/*  A message came.  */
+/*  A message came from the broker.  */
 static inline void rp_link_heard (rp_link_t *self, int64_t now)
 {
     self->heard = now;
 }
 
-/*  HEARTBEAT came, which was heard. True if the next tick answers it.  */
+/*  HEARTBEAT came; call rp_link_heard as well. True if the next tick answers it.  */
 bool rp_link_beat (rp_link_t *self, int64_t now);
 
-/*  The interval agreed counts again.  */
+/*  The agreed interval holds again.  */
 void rp_link_wake (rp_link_t *self, int64_t now);
 
-/*  A message went, but HEARTBEAT. True if the next tick is sooner now than the last one said.  */
+/*  A message other than HEARTBEAT was sent. True if the next tick is now due earlier than
+    planned.  */
 static inline bool rp_link_said (rp_link_t *self, int64_t now)
 {
     bool woken = self->slow;
@@ -169,10 +177,10 @@ static inline bool rp_link_said (rp_link_t *self, int64_t now)
     return woken;
 }
 
-/*  What HEARTBEAT says as its time: the ms until the next, or 0 if that is the interval agreed.  */
+/*  Returns the time field for HEARTBEAT: ms until the next one; 0: the agreed interval.  */
 uint32_t rp_link_announced (const rp_link_t *self);
 
-/*  When the next attempt is due, in ms from now, for messages to people; 0 outside REST.  */
+/*  Returns the ms until the next attempt, for messages to people; 0 outside REST.  */
 uint32_t rp_link_retry_ms (const rp_link_t *self, int64_t now);
 
 #endif

@@ -13,7 +13,7 @@ bool rp_name_is_valid (const char *name, size_t size)
 {
     if (size == 0 || size > RP_WIRE_NAME_MAX)
         return false;
-    bool control = false; // without a branch for each byte: nearly every name is valid
+    bool control = false; // no branch per byte: nearly every name is valid
     for (size_t index = 0; index < size; index++)
         control |= s_is_control[(unsigned char) name[index]];
     return !control;

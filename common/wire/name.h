@@ -1,4 +1,4 @@
-/*  Names of services and peers, and the nearest name to one that was mistyped.
+/*  Checks the names of services and peers, and finds how near a mistyped name is to another.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -17,8 +17,8 @@ bool rp_name_is_valid (const char *name, size_t size);
 /*  True for names that belong to the broker: they begin with "riposte." or "mmi.".  */
 bool rp_name_is_reserved (const char *name, size_t size);
 
-/*  Edit distance (insert, delete, replace, swap of neighbours) between two names, letter case
-    counting as nothing; never more than limit + 1, which means "farther than limit".  */
+/*  Returns the edit distance (insert, delete, replace, swap of neighbours) between two names,
+    regardless of letter case; limit + 1 means "more than limit".  */
 size_t rp_name_distance (
   const char *one, size_t one_size, const char *other, size_t other_size, size_t limit);
 
