@@ -9,7 +9,7 @@
 #include "common/base/check.h"
 #include "common/io/clock.h"
 
-/*  What is nearer than this many microseconds is a timeout: it changes with nearly every poll.  */
+/*  A time nearer than this is a timeout, not an alarm: it changes with nearly every poll.  */
 #define S_NEAR_US 20000
 
 bool rp_alarm_init (rp_alarm_t *self)

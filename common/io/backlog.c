@@ -4,13 +4,14 @@
 
 #include <stdlib.h>
 
-/*  The owner counts for one byte, so that whoever takes the last one frees it.  */
+/*  The owner counts as one byte, so that the last byte taken off, by any thread, frees the
+    backlog.  */
 struct rp_backlog {
     atomic_size_t bytes;
     rp_backlog_total_t *total;
 };
 
-/*  What a frame was before it was handed over.  */
+/*  The frame as it was before libzmq got it.  */
 typedef struct {
     zmq_msg_t frame;
     rp_backlog_t *backlog;
@@ -64,7 +65,8 @@ bool rp_backlog_add (rp_backlog_t *self, zmq_msg_t *last, size_t bytes)
     entry->bytes = bytes;
     zmq_msg_init (&entry->frame);
     zmq_msg_move (&entry->frame, last);
-    zmq_msg_t made; // short frames lie in the zmq_msg_t itself, which is why the entry has it
+    // Short frames lie in the zmq_msg_t itself, so the data given to libzmq is the entry's.
+    zmq_msg_t made;
     size_t size = zmq_msg_size (&entry->frame);
     if (zmq_msg_init_data (&made, zmq_msg_data (&entry->frame), size, s_done, entry) != 0) {
         zmq_msg_move (last, &entry->frame);

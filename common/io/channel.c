@@ -27,8 +27,8 @@
 struct rp_channel {
     void *context;
     rp_resolver_t resolver;
-    rp_lookup_t *lookup; /* waited for; NULL: none */
-    bool by_name;        /* opened with a name, and not closed yet */
+    rp_lookup_t *lookup; /* the look-up that is waited for; NULL: none */
+    bool by_name;        /* opened with a host name and not closed yet */
     rp_addresses_t found;
     char why[RP_RESOLVER_TEXT_MAX];
     char path[sizeof ((struct sockaddr_un *) NULL)->sun_path]; /* of ipc; "" otherwise */
@@ -39,11 +39,11 @@ struct rp_channel {
     bool failed;
     bool armed;
     bool bundles;
-    rp_message_t *bundle; /* being taken apart; NULL: none */
+    rp_message_t *bundle; /* the bundle being taken apart; NULL: none */
     uint8_t *bundle_data;
     size_t bundle_at;
     rp_message_pool_t *bundle_pool;
-    uint8_t *outbox; /* a bundle being made; RP_BUNDLE_MAX bytes */
+    uint8_t *outbox; /* the bundle being filled; RP_BUNDLE_MAX bytes */
     size_t outbox_size;
     size_t outbox_count;
 };
@@ -91,7 +91,7 @@ static int s_look_up (rp_channel_t *self, const char *endpoint)
     return self->by_name ? 0 : -1;
 }
 
-/*  0, or -1 with errno (EINVAL: bad endpoint).  */
+/*  Returns 0, or -1 with errno (EINVAL: bad endpoint).  */
 static int s_connect (rp_channel_t *self, const char *endpoint)
 {
     snprintf (self->path, sizeof self->path, "%s",
@@ -99,7 +99,7 @@ static int s_connect (rp_channel_t *self, const char *endpoint)
     self->socket = rp_socket_dealer (self->context);
     if (!self->socket)
         return -1;
-    // Random, so that it is unique in a context that other channels use too.
+    // The number is random, so that it is unique among all channels of the context.
     self->monitor = rp_socket_monitor (self->context, self->socket, S_EVENTS, rp_clock_entropy ());
     if (self->monitor && rp_socket_connect (self->socket, endpoint) == 0
         && s_descriptor (self->socket, &self->descriptors[0])
@@ -125,7 +125,7 @@ int rp_channel_open (rp_channel_t *self, const char *endpoint, const char **reas
 
 void rp_channel_close (rp_channel_t *self, int linger_ms)
 {
-    self->lookup = NULL; // it goes on, for who comes back
+    self->lookup = NULL; // the look-up goes on: the next attempt may take its result
     self->by_name = false;
     if (!self->socket)
         return;
@@ -134,7 +134,7 @@ void rp_channel_close (rp_channel_t *self, int linger_ms)
     self->bundles = false;
     if (self->bundle)
         rp_message_destroy (self->bundle_pool, &self->bundle);
-    // Where no connection stands, nobody will ever read what is left.
+    // Without a connection, the messages that are left will never be read.
     if (self->connected)
         (void) zmq_setsockopt (self->socket, ZMQ_LINGER, &linger_ms, sizeof linger_ms);
     rp_socket_close (self->socket, self->monitor);
@@ -148,7 +148,7 @@ bool rp_channel_is_open (const rp_channel_t *self)
     return self->socket || self->by_name;
 }
 
-/*  libzmq does not say why nothing could be reached; of a path the system does.  */
+/*  libzmq does not say why an endpoint could not be reached; for a path, the system does.  */
 static const char *s_unreached (const char *path)
 {
     bool is_file = *path && *path != '@';
@@ -194,7 +194,7 @@ rp_channel_event_t rp_channel_next_event (rp_channel_t *self, const char **reaso
         return s_looked_up (self, reason);
     for (int event; self->socket && (event = rp_socket_next_event (self->monitor, &value)) != 0;) {
         if (self->failed)
-            continue; // a connection that ended says so with several events
+            continue; // the end of one connection brings several events
         if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) {
             self->connected = true;
             return RP_CHANNEL_CONNECTED;
@@ -207,7 +207,7 @@ rp_channel_event_t rp_channel_next_event (rp_channel_t *self, const char **reaso
     return RP_CHANNEL_NOTHING;
 }
 
-/*  The next message of the bundle at hand, if there is one.  */
+/*  Takes the next message of the current bundle, if there is one.  */
 static rp_received_t s_unbundle (rp_channel_t *self, rp_message_t **message_p)
 {
     if (!self->bundle)
@@ -251,7 +251,8 @@ rp_received_t rp_channel_receive (
     return result;
 }
 
-/*  Before the connection stands, and after it broke, a message would only be buried in libzmq.  */
+/*  Before the connection stands and after it broke, libzmq would keep a message and never send
+    it.  */
 static bool s_may_send (rp_channel_t *self)
 {
     if (!self->connected)
@@ -277,7 +278,7 @@ void rp_channel_set_bundles (rp_channel_t *self)
 {
     if (!self->outbox)
         self->outbox = malloc (RP_BUNDLE_MAX);
-    self->bundles = self->outbox != NULL; // without memory messages go one by one
+    self->bundles = self->outbox != NULL; // without this memory, messages go one by one
 }
 
 size_t rp_channel_waiting (const rp_channel_t *self)
@@ -322,7 +323,7 @@ uint8_t *rp_channel_room (rp_channel_t *self, size_t size)
     return at;
 }
 
-/*  What waits goes first. False if it cannot: then nothing else can.  */
+/*  Sends the outbox first, to keep the order. False if that failed: then nothing can be sent.  */
 static bool s_go_behind (rp_channel_t *self)
 {
     rp_channel_flush (self);

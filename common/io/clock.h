@@ -1,4 +1,4 @@
-/*  The clock of the shells. The pure parts get its value as an argument.
+/*  The clock and the source of randomness for the shells; pure parts get both as arguments.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -15,7 +15,7 @@ int64_t rp_clock_us (void);
 /*  64 unpredictable bits from the kernel (getrandom). Any thread.  */
 uint64_t rp_clock_entropy (void);
 
-/*  A time, or how long something lasts, as the system takes it. us is not negative.  */
+/*  Converts a time or a duration for system calls. us: not negative.  */
 static inline struct timespec rp_clock_timespec (int64_t us)
 {
     return (struct timespec){.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};

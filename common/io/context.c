@@ -11,12 +11,10 @@
 
 #include <zmq.h>
 
-/*  Sockets at once: three for each connection. The default, 1,023, is too few for a load
-    program.  */
+/*  Sockets at once: three per connection. The default, 1,023, is too few for a load program.  */
 #define S_SOCKETS 30000
 
-/*  zmq.h names it in its draft part only; the library, as it is built without drafts, takes it
-    (4.3.4).  */
+/*  zmq.h names this option in its draft part only; libzmq (4.3.4) takes it without drafts too.  */
 #ifndef ZMQ_ZERO_COPY_RECV
 #define ZMQ_ZERO_COPY_RECV 10
 #endif
@@ -30,7 +28,7 @@ static pid_t s_process;
 void *rp_context_new (void)
 {
     void *context = zmq_ctx_new ();
-    // A libzmq that does not know it is slower, and right.
+    // A libzmq without this option is slower, but works.
     if (context)
         zmq_ctx_set (context, ZMQ_ZERO_COPY_RECV, 0);
     return context;
@@ -46,11 +44,11 @@ static void s_after_fork (void)
     pthread_mutex_unlock (&s_lock);
 }
 
-/*  A child must not find the lock held by a thread that is not there.  */
+/*  In a child of fork(), the lock must not be held by a thread that does not exist there.  */
 static void s_guard_forks (void)
 {
     pthread_atfork (
-      s_before_fork, s_after_fork, s_after_fork); // without it, only that chance is left
+      s_before_fork, s_after_fork, s_after_fork); // if this fails, only that protection is missing
 }
 
 void *rp_context_acquire (void)
@@ -78,7 +76,7 @@ void rp_context_release (void *context)
     if (!context)
         return;
     pthread_mutex_lock (&s_lock);
-    // A child's share of its parent's context is no share: the threads that would end it are not
+    // A child does not count its parent's shares: the threads that could end that context are not
     // there.
     bool last = context == s_context && s_process == getpid () && --s_shares == 0;
     if (last)

@@ -1,4 +1,4 @@
-/*  What a client and a worker are told when they are made: where the brokers are, and a name.
+/*  What a new client or worker needs: its list of endpoints and its name.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -10,14 +10,14 @@
 
 #include <stddef.h>
 
-/*  Splits a comma-separated list of endpoints, where it lies, into at most `most` strings. Returns
-    how many; 0 if there are more, or one cannot be connected to.  */
+/*  Splits a comma-separated list of endpoints, in place, into at most `most` strings. Returns their
+    number; 0 if there are more, or if one of them is not an endpoint to connect to.  */
 size_t rp_endpoint_list_endpoints (char *text, const char **endpoints, size_t most);
 
-/*  Writes the name of a client or worker that was given none: HOST-PID, cut to size.  */
+/*  Writes the default name of a client or worker, HOST-PID, cut to size.  */
 void rp_endpoint_list_name (char *name, size_t size);
 
-/*  What to tell people who use a client or worker in a child of fork().  */
+/*  The error text for a client or worker that is used in a child of fork().  */
 extern const char rp_endpoint_list_inherited[];
 
 #endif

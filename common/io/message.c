@@ -1,8 +1,8 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
-    On the wake-up of a socket: its descriptor is edge-triggered, and a receive that found nothing
-    is what arms it. libzmq looks into its mailbox only now and then on the way of a send or of a
-    receive that succeeds, but always before it says EAGAIN.
+    The wake-up of a socket: its descriptor is edge-triggered, and only a receive that found nothing
+    arms it. A send, or a receive that succeeds, makes libzmq look into its mailbox only now and
+    then; before it returns EAGAIN it always looks.
 */
 
 #include "common/io/message.h"
@@ -39,8 +39,8 @@ static void s_close_frames (zmq_msg_t *frames, uint32_t count)
         zmq_msg_close (&frames[index]);
 }
 
-/*  Reads what is left of a message, and returns how many bytes that was. libzmq hands out whole
-    messages only, so it is all there.  */
+/*  Reads the rest of a message, and returns its size in bytes. It is all there, because libzmq
+    hands out whole messages only.  */
 static size_t s_drain (void *socket)
 {
     zmq_msg_t frame;
@@ -57,7 +57,7 @@ static size_t s_drain (void *socket)
 
 /*  ---- The free list -------------------------------------------------------------------------- */
 
-/*  A message whose first frame is still to be made.  */
+/*  Takes a message whose first frame is not initialised.  */
 static rp_message_t *s_take_bare (rp_message_pool_t *pool)
 {
     rp_message_t *self = pool->head;
@@ -76,7 +76,7 @@ static rp_message_t *s_take_bare (rp_message_pool_t *pool)
     return self;
 }
 
-/*  A message with an empty first frame.  */
+/*  Takes a message with an empty first frame.  */
 static rp_message_t *s_take (rp_message_pool_t *pool)
 {
     rp_message_t *self = s_take_bare (pool);
@@ -99,7 +99,7 @@ rp_message_t *rp_message_new (rp_message_pool_t *pool, size_t size)
 {
     rp_message_t *self = s_take (pool);
     if (self && zmq_msg_init_size (&self->first, size) != 0) {
-        zmq_msg_init (&self->first); // what a failed init leaves behind must not be closed
+        zmq_msg_init (&self->first); // a frame whose init failed must not be closed
         rp_message_destroy (pool, &self);
     }
     if (self)
@@ -114,10 +114,9 @@ void rp_message_destroy (rp_message_pool_t *pool, rp_message_t **self_p)
         return;
     *self_p = NULL;
     if (--self->shares > 0)
-        return; // a bundle in which messages still lie
+        return; // messages still lie in this bundle
     if (self->bundle)
-        rp_message_destroy (
-          pool, &self->bundle); // which has the first frame, and there is no other
+        rp_message_destroy (pool, &self->bundle); // the bundle has the only frame
     else {
         zmq_msg_close (&self->first);
         s_close_frames (self->rest, self->count - 1);
@@ -136,8 +135,8 @@ void rp_message_destroy (rp_message_pool_t *pool, rp_message_t **self_p)
 
 /*  ---- Receive and send ----------------------------------------------------------------------- */
 
-/*  Moves frames that were received on the stack to the message. They fit in one allocation, whose
-    size is known only now.  */
+/*  Moves received frames from the stack into the message, in one allocation: only now is their
+    number known.  */
 static bool s_keep_rest (rp_message_t *self, zmq_msg_t *frames, uint32_t count)
 {
     self->rest = malloc (count * sizeof *self->rest);
@@ -199,7 +198,8 @@ rp_received_t rp_message_receive (rp_message_pool_t *pool,
     *self_p = NULL;
     rp_message_t *self = s_take (pool);
     if (!self) {
-        s_drain (socket); // a ROUTER's envelope has been read: the rest must not pass for another
+        // After a ROUTER's envelope: the rest must not be taken for another envelope.
+        s_drain (socket);
         errno = ENOMEM;
         return RP_RECEIVED_ERROR;
     }
@@ -257,8 +257,8 @@ int rp_message_send (rp_message_pool_t *pool,
     if (s_send (&self->first, socket, self->count > 1) == -1 && !address)
         return -1;
     // libzmq decides about a message at its first frame. A later frame fails only if the connection
-    // breaks just now; the message is then lost with it, like any that was queued, and the frames
-    // that follow still have to be handed over, so that libzmq sees its end.
+    // breaks at this moment; then the message is lost like any queued one, and the other frames
+    // must still be handed over, so that libzmq sees the end of the message.
     for (uint32_t index = 1; index < self->count; index++)
         s_send (rp_message_frame (self, index), socket, index + 1 < self->count);
     rp_message_destroy (pool, self_p);
@@ -309,8 +309,8 @@ bool rp_message_leave_bundle (rp_message_pool_t *pool, rp_message_t *self)
     return true;
 }
 
-/*  The new one lies in the bundle from now on, and the old one, which is the one that is kept, has
-    a frame of its own: so that what is kept keeps no bundle.  */
+/*  Afterwards the new message lies in the bundle, and self has a frame of its own: self is the one
+    that is kept, and must not keep the bundle.  */
 static rp_message_t *s_share_bundle (rp_message_pool_t *pool, rp_message_t *self)
 {
     rp_message_t *other = s_take_bare (pool);
@@ -349,10 +349,10 @@ rp_message_t *rp_message_share (rp_message_pool_t *pool, rp_message_t *self)
     return other;
 }
 
-/*  Frames that join puts in line.  */
+/*  Frames that one join can have.  */
 #define S_PARTS_MAX (2 * RP_FRAMES_MAX)
 
-/*  Makes one frame of those from first up to end. False when out of memory.  */
+/*  Makes one frame of the parts from first up to end. False when out of memory.  */
 static bool s_merge (
   rp_message_pool_t *pool, zmq_msg_t *merged, zmq_msg_t *const *parts, uint32_t first, uint32_t end)
 {
@@ -376,8 +376,8 @@ static bool s_merge (
 }
 
 /*  Groups neighbours until each group has more than twice the bytes of the next, so that there are
-    few of any size; writes where each ends, and returns how many there are. What is joined again
-    and again is copied only when its group grows by half.  */
+    few groups of any size. Writes the end of each group to ends, and returns their number. A frame
+    that is joined again and again is copied only when its group grows by half.  */
 static uint32_t s_group (zmq_msg_t *const *parts, uint32_t count, uint32_t *ends)
 {
     size_t sizes[S_PARTS_MAX];
@@ -392,8 +392,8 @@ static uint32_t s_group (zmq_msg_t *const *parts, uint32_t count, uint32_t *ends
     return groups;
 }
 
-/*  Makes a frame of each group; one of a single part is moved, when nothing can fail any more. NULL
-    when out of memory, and nothing changed.  */
+/*  Makes one frame of each group. A group of a single part is moved, once nothing can fail any
+    more. NULL when out of memory, and nothing changed.  */
 static zmq_msg_t *s_regroup (
   rp_message_pool_t *pool, zmq_msg_t *const *parts, const uint32_t *ends, uint32_t groups)
 {
@@ -417,7 +417,7 @@ static zmq_msg_t *s_regroup (
 bool rp_message_join (rp_message_pool_t *pool, rp_message_t *self, rp_message_t **other_p)
 {
     rp_message_t *other = *other_p;
-    if (!rp_message_leave_bundle (pool, self)) // what lies in a bundle has one frame
+    if (!rp_message_leave_bundle (pool, self)) // a message in a bundle has one frame
         return false;
     zmq_msg_t *parts[S_PARTS_MAX];
     uint32_t ends[S_PARTS_MAX];

@@ -1,13 +1,11 @@
-/*  A poller: what one thread waits for, and who is called when it happens.
+/*  A poller: one thread waits in it for descriptors and deadlines, and it calls their functions.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Descriptors that become readable and deadlines that have come each call a function. The thread
-    that owns the poller waits in rp_poller_wait, and all calls come from there.
+    The thread that owns the poller waits in rp_poller_wait, which makes all calls. Far deadlines
+    are an alarm (common/io/alarm.h), so that a wait sets no timer of the kernel.
 
-    Far deadlines are an alarm (common/io/alarm.h), so that a wait sets no timer of the kernel's.
-
-    Cost: a wait is one ppoll; a deadline that moves costs O(log n) of the deadlines.
+    Cost: a wait is one ppoll; to move a deadline costs O(log n) of the deadlines.
     Thread-safety: none.
 */
 
@@ -38,10 +36,10 @@ typedef struct {
     size_t callee_capacity;
     rp_alarm_t alarm;
     rp_heap_t deadlines;
-    uint32_t deadline_count; /* that were added */
+    uint32_t deadline_count; /* deadlines added */
 } rp_poller_t;
 
-/*  Belongs to its user, who adds it once.  */
+/*  A deadline's memory is its user's, who adds it once.  */
 typedef struct {
     rp_heap_node_t node;
     rp_poller_callee_t callee;
@@ -51,21 +49,21 @@ typedef struct {
 bool rp_poller_init (rp_poller_t *self);
 void rp_poller_clear (rp_poller_t *self);
 
-/*  Calls function whenever the descriptor is readable; NULL: that only ends a wait. The descriptor
-    stays the caller's and open until rp_poller_clear. False when out of memory.  */
+/*  Calls function whenever the descriptor is readable; if function is NULL, the descriptor only
+    ends a wait. The descriptor stays the caller's, and open until rp_poller_clear. False when out
+    of memory.  */
 bool rp_poller_add (rp_poller_t *self, int descriptor, rp_poller_fn *function, void *arg);
 
-/*  A deadline that calls function when it has come (NULL: that only ends a wait); it is not set
-    yet. False when out of memory.  */
+/*  Adds a deadline, which is not set yet. When it has come, function is called; if function is
+    NULL, the deadline only ends a wait. False when out of memory.  */
 bool rp_poller_add_deadline (
   rp_poller_t *self, rp_deadline_t *deadline, rp_poller_fn *function, void *arg);
 
-/*  Sets a deadline that was added, once: when it has come it is not set any more. INT64_MAX:
-    never.  */
+/*  Sets an added deadline. INT64_MAX: never. Once it has come, it is no longer set.  */
 void rp_poller_set_deadline (rp_poller_t *self, rp_deadline_t *deadline, int64_t when);
 
-/*  Waits until something happens, or looks only, if it is not to wait; then calls whom that
-    concerns.  */
+/*  Waits until something happens (if wait is false: only looks), then calls the functions of all
+    that happened.  */
 void rp_poller_wait (rp_poller_t *self, bool wait);
 
 #endif

@@ -1,9 +1,10 @@
-/*  Tells a process from the children that fork() made of it.
+/*  Tells a process from its children made by fork().
 
     SPDX-License-Identifier: MPL-2.0
 
-    A child has its parent's memory and descriptors, and none of its threads. What lives by threads
-    remembers the number of its process, and leaves alone what it was born with in another.
+    A child has its parent's memory and descriptors, but none of its threads. So an object with
+    threads keeps the number of its process; where rp_process_number differs, the object was
+    inherited, and is left alone.
 
     Thread-safety: any thread; rp_process_number also in signal handlers.
 */
@@ -13,15 +14,16 @@
 
 #include <stdatomic.h>
 
-/*  How many fork()s lie behind this process since rp_process_watch; read it with
-    rp_process_number.  */
+/*  The number of fork()s between the process that called rp_process_watch and this one; read it
+    with rp_process_number.  */
 extern atomic_uint rp_process_forks;
 
-/*  From now on fork() is noticed; children made without it (vfork, _Fork, clone) are not. 0 or an
+/*  From now on fork() is counted; other ways to make a child (vfork, _Fork, clone) are not. 0 or an
     errno.  */
 int rp_process_watch (void);
 
-/*  The same for as long as the process is the same. A load: it may be asked at every call.  */
+/*  Returns a number that stays the same within one process. It costs one load, so any call may
+    ask.  */
 static inline unsigned rp_process_number (void)
 {
     return atomic_load_explicit (&rp_process_forks, memory_order_relaxed);

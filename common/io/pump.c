@@ -2,13 +2,13 @@
 
     Two things hold whenever the lock is free:
 
-    - If somebody leads or waits, the descriptors are armed, and self->next is when the owner wants
-      to be called again: whoever touched a socket has turned before it let go. Whoever comes to
-      wait or to lead turns first.
-    - Somebody watches: a leader polls, and is kicked when what it polls for is out of date; or a
-      follower has been appointed to lead; or the keeper is due to look. s_settle sees to that.
+    - If a thread leads or waits, the descriptors are armed, and self->next is the owner's next
+      turn: a thread that used a socket turns before it unlocks, and a thread that comes to wait or
+      to lead turns first.
+    - A thread watches: a leader polls, and gets a kick when its poll is out of date; or a follower
+      has been appointed to lead; or the keeper is due in time. s_settle sees to that.
 
-    A follower sleeps on a semaphore of its own rather than on a condition variable: it can be woken
+    A follower sleeps on a semaphore of its own, not on a condition variable: so it can be woken
     alone, and a signal ends its sleep, as it ends a poll.
 */
 
@@ -35,7 +35,7 @@ typedef struct {
     rp_list_node_t node; /* first: a node is its waiter */
     const void *subject;
     sem_t bell;
-    bool asleep; /* on its bell */
+    bool asleep; /* in sem_clockwait */
     bool rung;
     bool called; /* its subject changed */
 } s_waiter_t;
@@ -43,22 +43,22 @@ typedef struct {
 struct rp_pump {
     rp_pump_owner_t functions;
     void *owner;
-    unsigned process; /* where the keeper lives */
+    unsigned process; /* the process in which the keeper runs */
     pthread_mutex_t lock;
     int kick;         /* eventfd: wakes the leader */
     rp_alarm_t alarm; /* the leader's */
 
-    int64_t next;   /* when the owner wants to be called again */
-    int64_t turned; /* when it was called last; 0 is never */
+    int64_t next;   /* when the owner's next turn is due */
+    int64_t turned; /* when the last turn was; 0: never */
 
-    rp_list_t waiters; /* the one that waits longest is first */
-    bool calls;        /* some of them were called and not woken yet */
+    rp_list_t waiters; /* the longest wait first */
+    bool calls;        /* some waiters were called and not woken yet */
 
-    /*  Who polls: a waiter, the keeper (&keeper_leads) or NULL, nobody. What it polls for is known
-        here so that it can be told when that changes.  */
+    /*  The thread that polls: a waiter, &keeper_leads for the keeper, or NULL. Its arguments to
+        poll are kept here, to see whether they are out of date.  */
     const void *leader;
     bool polling;
-    bool changed; /* somebody else turned since it began to */
+    bool changed; /* another thread turned during the poll */
     int64_t leader_until;
     int descriptors[RP_PUMP_DESCRIPTORS_MAX];
     bool readable[RP_PUMP_DESCRIPTORS_MAX]; /* of the descriptors, since the last turn */
@@ -67,7 +67,7 @@ struct rp_pump {
     pthread_t keeper;
     char keeper_leads;    /* its address stands for the keeper among the leaders */
     int keeper_alarm;     /* eventfd: wakes the keeper */
-    int64_t keeper_until; /* when it will look by itself; INT64_MIN: it is awake */
+    int64_t keeper_until; /* when the keeper looks by itself; INT64_MIN: it is awake */
     bool background;
     bool undelivered; /* background: something changed since deliver ran */
     bool ending;
@@ -97,7 +97,7 @@ static void s_turn (rp_pump_t *self)
 static void s_write (int descriptor)
 {
     int saved = errno; // rp_pump_kick runs in signal handlers
-    // fails only if it is full, that is, readable already
+    // Fails only if the counter is full; then the descriptor is readable already.
     if (eventfd_write (descriptor, 1) != 0)
         errno = saved;
 }
@@ -125,8 +125,8 @@ static void s_wake_called (rp_pump_t *self)
     }
 }
 
-/*  True if the leader polls other descriptors than it should now. That a number was closed and
-    opened again within one turn goes unnoticed: an owner that opens something kicks.  */
+/*  True if the leader polls other descriptors than it should now. A number that was closed and
+    opened again within one turn is not noticed: an owner that opens a descriptor has to kick.  */
 static bool s_descriptors_differ (rp_pump_t *self)
 {
     int descriptors[RP_PUMP_DESCRIPTORS_MAX];
@@ -135,7 +135,7 @@ static bool s_descriptors_differ (rp_pump_t *self)
            || memcmp (descriptors, self->descriptors, (size_t) count * sizeof *descriptors) != 0;
 }
 
-/*  When the keeper is to look if nobody else does.  */
+/*  When the keeper has to look if no other thread does.  */
 static int64_t s_keeper_due (const rp_pump_t *self)
 {
     if (self->turned == 0)
@@ -146,7 +146,7 @@ static int64_t s_keeper_due (const rp_pump_t *self)
     return idle < self->next ? idle : self->next;
 }
 
-/*  Nobody leads: makes one of the followers the leader, or sees to it that the keeper comes.  */
+/*  No thread leads: appoints a follower as leader, or makes sure that the keeper comes.  */
 static void s_appoint (rp_pump_t *self)
 {
     rp_list_node_t *node = self->background ? NULL : rp_list_first (&self->waiters);
@@ -164,7 +164,7 @@ static void s_appoint (rp_pump_t *self)
     }
 }
 
-/*  Somebody turned while the leader polls.  */
+/*  Another thread turned while the leader polls.  */
 static void s_correct_leader (rp_pump_t *self)
 {
     self->changed = false;
@@ -173,7 +173,7 @@ static void s_correct_leader (rp_pump_t *self)
         s_write (self->kick);
 }
 
-/*  Most often there is nobody, and the keeper is due in time.  */
+/*  Most often no thread leads or waits, and the keeper is due in time.  */
 static void s_settle (rp_pump_t *self)
 {
     if (self->calls)
@@ -200,17 +200,17 @@ static void s_drain (int descriptor)
     RP_CHECK (eventfd_read (descriptor, &count) == 0 || errno == EAGAIN);
 }
 
-/*  What a leader polls; then come the owner's descriptors.  */
+/*  What a leader polls, before the owner's descriptors.  */
 enum { S_KICK, S_ALARM, S_OWN, S_FIRST };
 
-/*  As leader: waits until a descriptor is readable, a kick, or a time. own is -1, or a descriptor
-    of the leader's own. The lock is released meanwhile; afterwards another may lead.
-    0; -1 when a signal came.  */
+/*  As leader: waits for a readable descriptor, a kick, or the given time. own: -1, or a descriptor
+    of the leader itself. The lock is released meanwhile, and another thread may lead afterwards. 0;
+    -1 when a signal came.  */
 static int s_lead (rp_pump_t *self, const void *leader, int own, int64_t until)
 {
     struct pollfd polled[S_FIRST + RP_PUMP_DESCRIPTORS_MAX];
     self->leader = leader;
-    self->polling = false; // the one who led before this one does not count any more
+    self->polling = false; // the previous leader no longer counts
     self->leader_until = until < self->next ? until : self->next;
     self->descriptor_count = self->functions.descriptors (self->owner, self->descriptors);
     RP_CHECK (self->descriptor_count <= RP_PUMP_DESCRIPTORS_MAX);
@@ -223,7 +223,7 @@ static int s_lead (rp_pump_t *self, const void *leader, int own, int64_t until)
 
     struct timespec near;
     const struct timespec *timeout = rp_alarm_set (&self->alarm, self->leader_until, &near);
-    s_settle (self); // while polling is false: this leader knows everything
+    s_settle (self); // polling is false now: this leader knows everything
     self->polling = true;
     self->changed = false;
     s_unlock (self);
@@ -232,7 +232,7 @@ static int s_lead (rp_pump_t *self, const void *leader, int own, int64_t until)
     s_lock (self);
     if (self->leader == leader) {
         self->polling = false;
-        // another's kick, or alarm, is for that other to take
+        // The kick and the alarm of another leader are left to that leader.
         if (rc > 0 && polled[S_KICK].revents)
             s_drain (self->kick);
         if (rc > 0 && polled[S_ALARM].revents)
@@ -245,8 +245,8 @@ static int s_lead (rp_pump_t *self, const void *leader, int own, int64_t until)
     return rc == -1 && reason == EINTR ? -1 : 0;
 }
 
-/*  Sleeps until it is called or appointed, or a time. The lock is released meanwhile.
-    0; -1 when a signal came.  */
+/*  Sleeps until the waiter is called or appointed, or until the given time. The lock is released
+    meanwhile. 0; -1 when a signal came.  */
 static int s_follow (rp_pump_t *self, s_waiter_t *waiter, int64_t until)
 {
     struct timespec at = rp_clock_timespec (until);
@@ -258,7 +258,7 @@ static int s_follow (rp_pump_t *self, s_waiter_t *waiter, int64_t until)
     s_lock (self);
     waiter->asleep = false;
     if (rc != 0 && waiter->rung)
-        sem_trywait (&waiter->bell); // it rang after all
+        sem_trywait (&waiter->bell); // the bell rang in the meantime
     return rc != 0 && reason == EINTR ? -1 : 0;
 }
 
@@ -277,7 +277,7 @@ int rp_pump_wait_on (rp_pump_t *self, const void *subject, int64_t until)
     int rc = 0;
     while (rc == 0 && !me.called && rp_clock_us () < until)
         if (s_may_lead (self, &me)) {
-            // The keeper may still be polling, for what is out of date by the time this one leaves.
+            // The keeper may still poll, and its poll may be out of date when this thread leaves.
             if (self->leader == &self->keeper_leads)
                 self->keeper_until = INT64_MAX;
             rc = s_lead (self, &me, -1, until);
@@ -285,15 +285,15 @@ int rp_pump_wait_on (rp_pump_t *self, const void *subject, int64_t until)
         }
         else {
             if (self->leader == &me)
-                self->leader = NULL; // background mode came between: from now on the keeper leads
+                self->leader = NULL; // background mode began: the keeper leads from now on
             rc = s_follow (self, &me, until);
         }
     if (self->leader == &me)
-        self->leader = NULL; // the caller's unlock, or its next wait, sees to who is next
+        self->leader = NULL; // the caller's unlock, or its next wait, finds the next leader
     rp_list_remove (&me.node);
     RP_CHECK (sem_destroy (&me.bell) == 0);
     if (rc != 0)
-        errno = EINTR; // the turn may have changed it
+        errno = EINTR; // the turn may have changed errno
     return rc;
 }
 
@@ -305,7 +305,7 @@ int rp_pump_wait (rp_pump_t *self, int64_t until)
 /*  ---- The keeper ----------------------------------------------------------------------------- */
 
 /*  Runs callbacks until there is nothing new to deliver. The lock is released meanwhile; the keeper
-    goes on being the leader, so that callbacks run on this thread only.  */
+    stays the leader, so that callbacks run on this thread only.  */
 static void s_deliver (rp_pump_t *self)
 {
     while (self->background && self->undelivered) {
@@ -316,7 +316,7 @@ static void s_deliver (rp_pump_t *self)
         self->functions.deliver (self->owner);
         if (rp_pump_is_inherited (self))
             pthread_exit (
-              NULL); // a callback forked, and returned in the child: nothing is left to do there
+              NULL); // a callback forked, and returned in the child, where nothing is left to do
         s_lock (self);
     }
 }
@@ -326,7 +326,7 @@ static void s_keeper_lead (rp_pump_t *self)
 {
     self->leader = &self->keeper_leads;
     self->polling = false;
-    s_turn (self); // somebody may have sent without a turn
+    s_turn (self); // a thread may have sent without a turn
     while (self->leader == &self->keeper_leads && !self->ending) {
         s_deliver (self);
         s_lead (self, &self->keeper_leads, self->keeper_alarm, INT64_MAX);
@@ -338,8 +338,8 @@ static void s_keeper_lead (rp_pump_t *self)
     self->keeper_until = INT64_MIN;
 }
 
-/*  Leaves the lead to others. One who has led since the keeper looked last without a turn is
-    waiting for long, and so does the keeper until that one leaves.  */
+/*  Lets other threads lead. If one has led without a turn since the keeper last looked, its wait is
+    long, and the keeper sleeps until it leaves.  */
 static void s_keeper_sleep (rp_pump_t *self, int64_t *seen)
 {
     int64_t until = s_keeper_due (self);
@@ -373,7 +373,8 @@ static void *s_keep (void *argument)
 
 /*  ---- The rest of the interface -------------------------------------------------------------- */
 
-/*  Signals are for the application's threads. 0 or an errno.  */
+/*  Starts the keeper with every signal blocked: signals are for the application's threads. 0 or an
+    errno.  */
 static int s_start_keeper (rp_pump_t *self)
 {
     sigset_t all;
@@ -393,7 +394,7 @@ static int s_init_lock (rp_pump_t *self)
     int rc = pthread_mutexattr_init (&kind);
     if (rc != 0)
         return rc;
-    // Adaptive: it is held for a microsecond, less than it takes to sleep and be woken.
+    // Adaptive: the lock is held for a microsecond, less than it takes to sleep and wake up.
     rc = pthread_mutexattr_settype (&kind, PTHREAD_MUTEX_ADAPTIVE_NP);
     if (rc == 0)
         rc = pthread_mutex_init (&self->lock, &kind);
@@ -446,7 +447,7 @@ void rp_pump_destroy (rp_pump_t **self_p)
         return;
     if (rp_pump_is_inherited (self)) {
         *self_p = NULL;
-        s_free (self); // the lock may be held by a thread that is not here
+        s_free (self); // a thread that does not exist here may hold the lock
         return;
     }
     s_lock (self);
@@ -495,7 +496,7 @@ void rp_pump_unlock_idle (rp_pump_t *self)
 
 void rp_pump_unlock_sent (rp_pump_t *self)
 {
-    // a follower that is appointed now begins to poll without a turn
+    // A follower that is appointed now would poll without a turn before.
     if (self->leader || !rp_list_is_empty (&self->waiters))
         s_turn (self);
     s_release (self);
@@ -538,7 +539,7 @@ bool rp_pump_is_keeper (const rp_pump_t *self)
 
 void rp_pump_kick (rp_pump_t *self)
 {
-    if (!rp_pump_is_inherited (self)) // a child would wake its parent
+    if (!rp_pump_is_inherited (self)) // in a child this would wake the parent
         s_write (self->kick);
 }
 

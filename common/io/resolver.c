@@ -17,18 +17,18 @@
 #include "common/io/clock.h"
 #include "common/wire/advice.h"
 
-/*  A result that nobody took for so long is looked up anew, µs. More than the pause between two
-    attempts, so that a name which takes longer than an attempt is found at the next.  */
+/*  An older result that nobody took is not used; the name is looked up again, µs. Longer than the
+    pause between two attempts, so that the next attempt finds the result of a slow look-up.  */
 #define S_FRESH_US 10000000
 
-/*  Bytes of a host name with its NUL; a longer one does not resolve.  */
+/*  Bytes of a host name with its NUL; longer names do not resolve.  */
 #define S_HOST_MAX 256
 
-/*  Shared by the resolver and the thread; the last of the two frees it.  */
+/*  The resolver and the thread share it; the last of the two frees it.  */
 struct rp_lookup {
     rp_lookup_t *next; /* the resolver's */
     atomic_uint references;
-    atomic_bool over; /* what follows has been written */
+    atomic_bool over; /* found and why have been written */
     bool done;
     int64_t ended;
     rp_addresses_t found;
@@ -50,7 +50,8 @@ static void s_add (rp_addresses_t *found, const char *endpoint, const struct add
 
 bool rp_resolver_wait (const char *endpoint, rp_addresses_t *found, char *why)
 {
-    // Both families: what this machine has no way to is refused at once, and the next is tried.
+    // Both families: an address that this machine cannot reach is refused at once, and the next is
+    // tried.
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct addrinfo *list = NULL;
     char host[S_HOST_MAX];
@@ -90,9 +91,11 @@ static void *s_look_up (void *argument)
     return NULL;
 }
 
-/*  ---- In the owner's ------------------------------------------------------------------------- */
+/*  ---- In the owner's thread
+    -------------------------------------------------------------------  */
 
-/*  Signals are for the application's threads. 0 or an errno.  */
+/*  Starts the thread with every signal blocked: signals are for the application's threads. 0 or an
+    errno.  */
 static int s_start (rp_lookup_t *self)
 {
     pthread_t thread;
@@ -123,7 +126,7 @@ static void s_leave (rp_resolver_t *self, rp_lookup_t *lookup)
     s_release (lookup);
 }
 
-/*  The look-up of an endpoint that goes on, or has ended not long ago.  */
+/*  Finds the look-up of an endpoint that goes on, or has ended recently.  */
 static rp_lookup_t *s_find (rp_resolver_t *self, const char *endpoint)
 {
     rp_lookup_t *lookup = self->lookups;

@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <sys/signalfd.h>
 
-/*  What people, timers and limits send. SIGPIPE: a peer or a reader is gone, which the write says.
-    SIGXFSZ: a file is over the limit of its size, which the write says too.  */
+/*  Signals from people, timers and limits. SIGPIPE and SIGXFSZ (a file is over the limit of its
+    size) are ignored because the write reports both.  */
 static const int s_strays[] = {
   SIGHUP,
   SIGUSR1,
@@ -29,7 +29,7 @@ static bool s_has_action (int number, void (*action) (int))
            && now.sa_handler == action;
 }
 
-/*  A profiler may have set a handler before main.  */
+/*  Ignores a signal, unless a profiler set a handler before main.  */
 static void s_ignore (int number)
 {
     if (s_has_action (number, SIG_DFL))
@@ -41,8 +41,7 @@ int rp_signals_open (const int *numbers, size_t count)
     sigset_t set;
     sigemptyset (&set);
     for (size_t index = 0; index < count; index++)
-        // A signal that is blocked is queued even if it is ignored, so it has to stay out of the
-        // set.
+        // A blocked signal is queued even if it is ignored, so it must stay out of the set.
         if (numbers[index] != SIGHUP || !s_has_action (SIGHUP, SIG_IGN))
             sigaddset (&set, numbers[index]);
     if (sigprocmask (SIG_BLOCK, &set, NULL) != 0)

@@ -1,11 +1,11 @@
-/*  Signals of a program: those that mean something to it come through a descriptor, and no other
-    one that people or timers send ends it by chance.
+/*  The signals of a program: those it uses come through a descriptor, and no other signal from
 
     SPDX-License-Identifier: MPL-2.0
+    people or timers ends it by accident.
 
-    The default action of most signals is the end of the process, and of the requests in it. So
-    SIGUSR1, SIGUSR2, SIGALRM and their kind are ignored. SIGQUIT and SIGABRT still end the process
-    with a core, because that is what they are sent for, and so do signals of a fault.
+    The default action of most signals ends the process and all its requests. So SIGUSR1, SIGUSR2,
+    SIGALRM and others are ignored. SIGQUIT and SIGABRT still end the process with a core, because
+    that is their purpose, and so do the signals of a fault.
 */
 
 #ifndef RP_SIGNALS_H
@@ -13,10 +13,10 @@
 
 #include <stddef.h>
 
-/*  Blocks some signals and ignores all others that mean nothing here and would end the process;
-    those that have a handler keep it. SIGHUP that is ignored already, as by nohup, stays so. To be
-    called before there are any threads, which inherit what is blocked. Returns a signalfd, or -1
-    with errno.  */
+/*  Blocks the given signals, and ignores all other signals of people and timers that would end the
+    process, except those with a handler. A SIGHUP that is ignored already, as by nohup, stays
+    ignored. To be called before any thread exists, because threads inherit what is blocked. Returns
+    a signalfd, or -1 with errno.  */
 int rp_signals_open (const int *numbers, size_t count);
 
 #endif

@@ -24,24 +24,25 @@
 #include "common/wire/head.h"
 #include "common/wire/limits.h"
 
-/*  A broker or client that comes back meets every peer at once.  */
+/*  All peers of a broker that restarts connect at the same moment.  */
 #define S_BACKLOG 4096
-/*  A dead connection is found by the kernel even if nobody speaks: after 15 s it asks, three times,
-    5 s apart. Sent bytes that nobody acknowledges end it after S_UNACKNOWLEDGED_MS.  */
+/*  The kernel finds a dead connection even if no message is sent: after 15 s it probes three
+    times, 5 s apart. Sent bytes without an acknowledgement end the connection after
+    S_UNACKNOWLEDGED_MS.  */
 #define S_KEEPALIVE_IDLE_S 15
 #define S_KEEPALIVE_INTERVAL_S 5
 #define S_KEEPALIVE_COUNT 3
 #define S_UNACKNOWLEDGED_MS 20000
-/*  A day: it never comes. Not -1, with which libzmq 4.3.4 drops the messages that came before the
-    end of the connection and are not read yet, and says nothing when a name does not resolve.  */
+/*  One day, so that libzmq never reconnects. Not -1: with it, libzmq 4.3.4 drops unread messages
+    when the connection ends, and reports nothing when a name does not resolve.  */
 #define S_NEVER_MS 86400000
-/*  What a broker may be configured to pass on at most, in one frame.  */
+/*  The largest frame that a broker can be configured to pass on.  */
 #define S_LARGEST_FRAME (INT64_C (1073741824) + RP_WIRE_HEAD_MAX)
-/*  A host name has 253 bytes at most; tcp://, brackets and a port fit too.  */
+/*  A host name has at most 253 bytes; tcp://, brackets and a port fit as well.  */
 #define S_ENDPOINT_MAX 270
 
-/*  What a context's threads (4), a socket (1), its monitor (2), its connection and the look-up of a
-    name take, and some for others.  */
+/*  Descriptors for a context's threads (4), a socket (1), its monitor (2), its connection and the
+    look-up of a name, with a reserve.  */
 #define S_DESCRIPTORS 14
 
 typedef struct {
@@ -51,13 +52,13 @@ typedef struct {
 
 static int s_set (void *socket, const s_option_t *option)
 {
-    if (option->name == ZMQ_MAXMSGSIZE) // the one that is not an int
+    if (option->name == ZMQ_MAXMSGSIZE) // the only option that is not an int
         return zmq_setsockopt (socket, option->name, &option->value, sizeof option->value);
     int value = (int) option->value;
     return zmq_setsockopt (socket, option->name, &value, sizeof value);
 }
 
-/*  NULL if one could not be set; the socket is closed then.  */
+/*  Returns NULL if an option could not be set; the socket is then closed.  */
 static void *s_set_all (void *socket, const s_option_t *options, size_t count)
 {
     for (size_t index = 0; socket && index < count; index++)
@@ -71,8 +72,8 @@ static void *s_set_all (void *socket, const s_option_t *options, size_t count)
 }
 
 /*  False, with EMFILE or ENFILE, if too few descriptors are left. libzmq ends the process when it
-    runs out of them while it makes its threads and sockets, so that is found out before. Costs two
-    system calls for each, some 10 µs for each socket. Another thread may take them meanwhile; the
+    runs out of them while it makes threads and sockets, so this checks before. Costs two system
+    calls per descriptor, some 10 µs per socket. Another thread may take descriptors meanwhile; the
     reserve allows for a few.  */
 static bool s_has_room (void)
 {
@@ -95,7 +96,7 @@ static void *s_new (void *context, int type, const s_option_t *options, size_t c
     return s_set_all (zmq_socket (context, type), options, count);
 }
 
-/*  One to other machines: with what finds out that they are gone.  */
+/*  Makes a socket for connections to other machines, with options that detect a lost peer.  */
 static void *s_new_remote (void *context, int type, const s_option_t *options, size_t count)
 {
     static const s_option_t common[] = {
@@ -112,18 +113,17 @@ static void *s_new_remote (void *context, int type, const s_option_t *options, s
 void *rp_socket_router (void *context, int64_t max_frame, int backlog)
 {
     const s_option_t options[] = {
-      {ZMQ_ROUTER_MANDATORY, 1},   // a send to one who is gone or full fails instead of vanishing
-      {ZMQ_ROUTER_HANDOVER, 0},    // nobody takes over another's replies
+      {ZMQ_ROUTER_MANDATORY, 1},   // a send to a peer that is gone or full fails, not vanishes
+      {ZMQ_ROUTER_HANDOVER, 0},    // no peer takes over another peer's replies
       {ZMQ_MAXMSGSIZE, max_frame}, // the default is no limit
-      {ZMQ_SNDHWM, backlog},       // a peer that does not read is found full, and cut
+      {ZMQ_SNDHWM, backlog},       // bounds the backlog of a peer that does not read
       {ZMQ_RCVHWM, 0},             // a full receive queue can abort the process (libzmq#3937)
-      {ZMQ_LINGER, 0}, // the default never exits; the broker sets its own before it ends
+      {ZMQ_LINGER, 0}, // the default blocks exit; the broker sets its own before it ends
       {ZMQ_BACKLOG, S_BACKLOG},
-      {ZMQ_HANDSHAKE_IVL,
-        0}, // it would cut peers older than ZMTP 3.0; broker/transport/handshakes looks
+      {ZMQ_HANDSHAKE_IVL, 0}, // it would abort peers before ZMTP 3.0; see transport/handshakes.h
     };
     // libzmq draws the first routing id from rand(), which it seeds with the time: a peer that
-    // foretells an id can claim it, and the ROUTER aborts.
+    // predicts an id can claim it, and the ROUTER aborts.
     srand ((unsigned) rp_clock_entropy ());
     return s_new_remote (context, ZMQ_ROUTER, options, sizeof options / sizeof *options);
 }
@@ -141,12 +141,12 @@ void *rp_socket_backend (void *context, int64_t max_frame, int backlog)
 void *rp_socket_dealer (void *context)
 {
     static const s_option_t options[] = {
-      {ZMQ_RECONNECT_IVL, S_NEVER_MS}, // the link decides when and where, with a new socket
-      {ZMQ_IMMEDIATE, 0}, // the pipe exists from the start, and stays until what came is read
+      {ZMQ_RECONNECT_IVL, S_NEVER_MS}, // the link decides when and where, and takes a new socket
+      {ZMQ_IMMEDIATE, 0}, // the pipe exists from the start, and stays until all messages are read
       {ZMQ_MAXMSGSIZE, S_LARGEST_FRAME},
       {ZMQ_SNDHWM, 0}, // the window and the count of open requests bound what is queued
       {ZMQ_RCVHWM, 0}, // a full receive queue can abort the process (libzmq#4767)
-      {ZMQ_LINGER, 0}, // the default never exits; rp_channel_close says how long
+      {ZMQ_LINGER, 0}, // the default blocks exit; rp_channel_close sets the time
       {ZMQ_HANDSHAKE_IVL, RP_SOCKET_HANDSHAKE_MS},
     };
     return s_new_remote (context, ZMQ_DEALER, options, sizeof options / sizeof *options);
@@ -172,7 +172,7 @@ void *rp_socket_monitor (void *context, void *socket, int events, uint64_t numbe
     return NULL;
 }
 
-/*  Takes one frame of an event; copies up to size bytes of it. False if there is none.  */
+/*  Takes one frame of an event, and copies at most size bytes. False if there is none.  */
 static bool s_take_frame (void *monitor, void *data, size_t size, bool *more)
 {
     zmq_msg_t frame;
@@ -192,7 +192,7 @@ static bool s_take_frame (void *monitor, void *data, size_t size, bool *more)
 
 int rp_socket_next_event (void *monitor, uint32_t *value)
 {
-    uint8_t bytes[6] = {0}; // event, value, in the machine's order
+    uint8_t bytes[6] = {0}; // event and value, in the machine's byte order
     bool more = false;
     if (!s_take_frame (monitor, bytes, sizeof bytes, &more))
         return 0;
@@ -217,8 +217,8 @@ void rp_socket_close (void *socket, void *monitor)
 
 int rp_socket_prepare (void *socket, const char *endpoint)
 {
-    // Only for an address that says so: with it, libzmq tries the first IPv6 address of a name such
-    // as localhost and no other, and shows IPv4 peers as ::ffff:127.0.0.1.
+    // Only for an IPv6 address: otherwise libzmq would try the first IPv6 address of a name such as
+    // localhost and no other, and show IPv4 peers as ::ffff:127.0.0.1.
     s_option_t option = {ZMQ_IPV6, strncmp (endpoint, "tcp://[", 7) == 0};
     return s_set (socket, &option);
 }
@@ -243,7 +243,7 @@ bool rp_socket_traffic (int descriptor, rp_traffic_t *traffic)
             traffic->sent = info.tcpi_bytes_sent - info.tcpi_bytes_retrans;
             traffic->received = info.tcpi_bytes_received;
         }
-        return traffic->counted; // an older kernel does not count them
+        return traffic->counted; // an older kernel does not count the bytes
     }
     int unread = 0;
     if (ioctl (descriptor, SIOCOUTQ, &unread) != 0)
@@ -278,7 +278,7 @@ static bool s_is_to_itself (int descriptor)
 void rp_socket_accepted (int descriptor)
 {
     static const int size = RP_SOCKET_LOCAL_SEND_BUFFER;
-    if (s_is_to_itself (descriptor)) // if it fails, what it had serves as well
+    if (s_is_to_itself (descriptor)) // if this fails, the socket keeps the default, which works too
         setsockopt (descriptor, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
 }
 
@@ -312,8 +312,8 @@ static const char *s_port_fault (const char *port, size_t size, bool bind)
     return number == 0 || number > 65535 ? "has a port outside 1 to 65535" : NULL;
 }
 
-/*  True for an IPv6 address in brackets, with a zone or without. libzmq would look up anything else,
-    in the thread that moves the messages of all sockets.  */
+/*  True for an IPv6 address in brackets, with or without a zone. libzmq would look up any other
+    text, in the thread that moves the messages of all sockets.  */
 static bool s_is_ipv6 (const char *host, size_t size)
 {
     char text[INET6_ADDRSTRLEN];

@@ -18,9 +18,9 @@
 
 #include "common/io/clock.h"
 
-/*  How long a terminal is waited for, ms.  */
+/*  The longest wait for a terminal, ms.  */
 #define S_TERMINAL_MS 10u
-/*  Between two looks at whether all is written, ns.  */
+/*  Pause between two checks that all is written, ns.  */
 #define S_LOOK_NS 50000
 
 struct rp_writer {
@@ -30,9 +30,9 @@ struct rp_writer {
     pthread_t thread;
     bool started;
     bool ending;
-    bool abandoned;          /* the thread frees it */
-    atomic_size_t unwritten; /* bytes in the queue, or in the thread's hands */
-    uint64_t lost;           /* lines, since the last that found room */
+    bool abandoned;          /* the thread frees the writer */
+    atomic_size_t unwritten; /* bytes in the queue, or taken from it by the thread */
+    uint64_t lost;           /* lines lost since a line last found room */
     size_t begin;
     size_t size;
     char queue[RP_WRITER_QUEUE];
@@ -46,7 +46,7 @@ static uint64_t s_count_lines (const char *bytes, size_t size)
     return count;
 }
 
-/*  Room was looked at.  */
+/*  The caller has checked that there is room.  */
 static void s_append (rp_writer_t *self, const char *bytes, size_t size)
 {
     size_t end = (self->begin + self->size) % RP_WRITER_QUEUE;
@@ -57,8 +57,8 @@ static void s_append (rp_writer_t *self, const char *bytes, size_t size)
     self->unwritten += size;
 }
 
-/*  Takes whole lines where there are some, at most PIPE_BUF bytes, which a pipe does not mix with
-    what others write.  */
+/*  Takes whole lines if possible, at most PIPE_BUF bytes: a pipe does not mix those with the writes
+    of others.  */
 static size_t s_take (rp_writer_t *self, char *chunk)
 {
     size_t size = self->size < PIPE_BUF ? self->size : PIPE_BUF;
@@ -72,7 +72,7 @@ static size_t s_take (rp_writer_t *self, char *chunk)
     return size;
 }
 
-/*  For as long as it takes. Returns how many bytes could not be written at all.  */
+/*  Writes for as long as it takes. Returns how many bytes could not be written.  */
 static size_t s_write (int descriptor, const char *bytes, size_t size)
 {
     while (size > 0) {
@@ -81,7 +81,7 @@ static size_t s_write (int descriptor, const char *bytes, size_t size)
             bytes += written;
             size -= (size_t) written;
         }
-        else if (errno == EAGAIN) // whoever shares the descriptor has made it so
+        else if (errno == EAGAIN) // another user of the descriptor set O_NONBLOCK
             (void) poll (&(struct pollfd){.fd = descriptor, .events = POLLOUT}, 1, -1);
         else if (errno != EINTR)
             return size;
@@ -120,7 +120,7 @@ static void *s_run (void *arg)
     return NULL;
 }
 
-/*  Signals are for the program's own threads.  */
+/*  Starts the thread with every signal blocked: signals are for the program's own threads.  */
 static bool s_start (rp_writer_t *self)
 {
     sigset_t all, before;
@@ -145,7 +145,7 @@ rp_writer_t *rp_writer_new (int descriptor)
     return self;
 }
 
-/*  Without a thread: what is not taken at once is lost.  */
+/*  Without a thread: bytes that the descriptor does not take at once are lost.  */
 static bool s_write_now (int descriptor, const char *bytes, size_t size)
 {
     struct pollfd ready = {.fd = descriptor, .events = POLLOUT};
@@ -226,7 +226,7 @@ void rp_writer_flush_stderr (void)
         rp_writer_flush (s_stderr, RP_WRITER_LAST_MS);
 }
 
-/*  What said why is still in the queue.  */
+/*  At abort, the reason for it is still in the queue.  */
 static void s_abort (int number)
 {
     (void) number;

@@ -1,12 +1,12 @@
-/*  Writes lines for people without waiting: a thread of its own does what may block.
+/*  Writes lines for people without waiting: a thread of its own does the writes that may block.
 
     SPDX-License-Identifier: MPL-2.0
 
-    A log, a terminal or a pipe may stop taking what it is given, for ever, and poll cannot tell: a
-    terminal is ready and has room for less than a line, and another process fills a pipe after it
-    was asked about. So what is written waits in a bounded queue for a thread, which is started with
-    the first line. What the queue has no room for is lost; when there is room again, a line in that
-    place says how many lines were.
+    A log, a terminal or a pipe may stop taking bytes for ever, and poll cannot tell: a terminal is
+    ready but has room for less than a line, and another process may fill a pipe after the poll. So
+    lines wait in a bounded queue for the thread, which starts with the first line. A line without
+    room in the queue is lost; when there is room again, a line in its place says how many were
+    lost.
 
     Thread-safety: put and flush may be called by any thread.
 */
@@ -17,10 +17,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/*  Bytes that may wait: a burst of some hundred lines.  */
+/*  Bytes that may wait: some hundred lines at once.  */
 #define RP_WRITER_QUEUE 65536u
 
-/*  The longest that a program waits at its end for what nobody may be reading.  */
+/*  The longest wait at the end of a program for a reader that may not exist.  */
 #define RP_WRITER_LAST_MS 200u
 
 typedef struct rp_writer rp_writer_t;
@@ -28,22 +28,22 @@ typedef struct rp_writer rp_writer_t;
 /*  The descriptor stays the caller's, and may block. NULL when out of memory.  */
 rp_writer_t *rp_writer_new (int descriptor);
 
-/*  Never waits. Takes the bytes whole, or loses them. True if the queue was empty before.  */
+/*  Queues the bytes whole, or loses them; never waits. True if the queue was empty before.  */
 bool rp_writer_put (rp_writer_t *self, const char *bytes, size_t size);
 
-/*  Waits until everything was written, at most that long. May be called by a signal handler.  */
+/*  Waits until everything is written, at most wait_ms. A signal handler may call it.  */
 void rp_writer_flush (const rp_writer_t *self, unsigned wait_ms);
 
-/*  Flushes for RP_WRITER_LAST_MS at most. A thread that is held up then is left behind, with its
-    memory, until the write returns.  */
+/*  Flushes for at most RP_WRITER_LAST_MS. If the thread is still blocked then, thread and memory
+    stay until its write returns.  */
 void rp_writer_destroy (rp_writer_t **self_p);
 
-/*  For a program, at its start: from now on stderr is written to like that, and flushed at exit and
-    at abort. What a terminal gets keeps its place among what is written to standard output: the
-    writer waits a moment for it, unless it has stopped.  */
+/*  For the start of a program: from now on stderr goes through a writer, which is flushed at exit
+    and at abort. So that lines on a terminal keep their order with standard output, each waits a
+    moment to be written, unless the terminal has stopped.  */
 void rp_writer_take_stderr (void);
 
-/*  Flushes what take_stderr has taken.  */
+/*  Flushes the writer of rp_writer_take_stderr.  */
 void rp_writer_flush_stderr (void);
 
 #endif
