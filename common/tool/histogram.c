@@ -5,13 +5,13 @@
 #include <inttypes.h>
 #include <stddef.h>
 
-/*  Buckets per power of two; twice as many from 0 on have the width 1.  */
+/*  Buckets per power of two; the first two times this many have width 1.  */
 #define S_HALF 128u
 #define S_EXACT (S_HALF << 1)
 #define S_HALF_BITS 7
-/*  Lines that each halving of the distance to 100% takes, as HdrHistogram does by default.  */
+/*  Lines for each halving of the distance to 100%, as HdrHistogram writes by default.  */
 #define S_TICKS 5u
-/*  Percent; above, twelve decimals do not tell one line from the next.  */
+/*  Percent; beyond it, lines would be equal in all twelve decimals.  */
 #define S_LEVEL_END 99.9999999999
 #define S_WHOLE 100000u
 
@@ -39,7 +39,7 @@ static uint64_t s_highest (size_t bucket)
     return s_lowest (bucket) + (UINT64_C (1) << s_shift (bucket)) - 1;
 }
 
-/*  What a bucket stands for: not below what was recorded, and not above all of it.  */
+/*  The value that a bucket stands for: its largest, but not above the largest recorded.  */
 static uint64_t s_value (const rp_histogram_t *self, size_t bucket)
 {
     uint64_t value = s_highest (bucket);
@@ -68,7 +68,7 @@ void rp_histogram_merge (rp_histogram_t *self, const rp_histogram_t *other)
         self->buckets[bucket] += other->buckets[bucket];
 }
 
-/*  count * thousandths / S_WHOLE, rounded up, without overflow; at least the first.  */
+/*  Returns count * thousandths / S_WHOLE, rounded up, without overflow; at least 1.  */
 static uint64_t s_rank (uint64_t count, uint32_t thousandths)
 {
     uint64_t rank = count / S_WHOLE * thousandths;
@@ -90,7 +90,7 @@ uint64_t rp_histogram_percentile (const rp_histogram_t *self, uint32_t thousandt
 
 /*  ---- Text ----------------------------------------------------------------------------------- */
 
-/*  The steps halve as often as the distance to 100 has.  */
+/*  The step is halved for each halving of the distance to 100.  */
 static double s_next_level (double level)
 {
     double step = 100.0 / (2 * S_TICKS);
@@ -99,7 +99,7 @@ static double s_next_level (double level)
     return level + step;
 }
 
-/*  Newton's method; libm is not for pure code.  */
+/*  Newton's method; pure code does not use libm.  */
 static double s_root (double square)
 {
     double root = square > 1 ? square : 1;
@@ -147,7 +147,7 @@ void rp_histogram_write (const rp_histogram_t *self, FILE *out)
               level / 100, seen, 100 / (100 - level));
             level = s_next_level (level);
             if (seen == self->count)
-                break; // all further levels are this one: the line of 100%
+                break; // every further level is the same: the line of 100%
         }
     }
     if (self->count > 0)

@@ -13,11 +13,11 @@
 #include "common/tool/settings_pages.h"
 #include "common/wire/name.h"
 
-/*  What getopt_long returns for entry number 0; above every letter.  */
+/*  The value of getopt_long for entry number 0; above every letter.  */
 #define S_FIRST_VALUE 256
-/*  What it returns for an argument that is no option.  */
+/*  The value of getopt_long for an argument that is no option.  */
 #define S_POSITIONAL 1
-/*  Most typing errors are one or two letters.  */
+/*  Most mistakes in typing are one or two letters.  */
 #define S_DISTANCE_MAX 2u
 /*  Longer messages are cut.  */
 #define S_MESSAGE_MAX 1024u
@@ -29,7 +29,7 @@ typedef struct {
     FILE *err;
 } s_parser_t;
 
-/*  Tells what is wrong, in one line whatever the arguments hold. Returns the exit code.  */
+/*  Reports an error, in one line whatever the arguments contain. Returns the exit code.  */
 static int __attribute__ ((format (printf, 2, 3)))
 s_complain (const s_parser_t *self, const char *format, ...)
 {
@@ -125,7 +125,7 @@ static int s_store_choice (
     return s_complain (self, "%s wants %s, not \"%s\"", source, list, text);
 }
 
-/*  Whoever reads settings says what is wrong with the text.  */
+/*  The reader of settings reports what is wrong with the text.  */
 static int s_store_setting (
   const s_parser_t *self, const rp_option_t *option, const char *source, const char *text)
 {
@@ -141,7 +141,7 @@ static int s_store_setting (
     return RP_OPTIONS_GO_ON;
 }
 
-/*  Stores text, which source ("--timeout", "RIPOSTE_TIMEOUT") gave.  */
+/*  Stores the text that source ("--timeout", "RIPOSTE_TIMEOUT") gave.  */
 static int s_store (
   const s_parser_t *self, const rp_option_t *option, const char *source, const char *text)
 {
@@ -184,7 +184,8 @@ static size_t s_distance_limit (size_t size)
     return size < 4 ? 1 : S_DISTANCE_MAX;
 }
 
-/*  The only option that begins with these bytes; NULL if none or several do, *count says which.  */
+/*  Returns the only option that begins with these bytes; NULL if none or several do, and *count is
+    their number.  */
 static const rp_option_t *s_find_prefixed (
   const rp_program_t *program, const char *name, size_t size, size_t *count)
 {
@@ -236,7 +237,7 @@ static int s_complain_unknown (const s_parser_t *self, const char *token)
 }
 
 /*  True for "--name" and "--name=value" where no option has exactly this name. getopt_long would
-    take a part of a name for the whole: what is meant for one option would set another.  */
+    accept an abbreviation, so a mistyped option could set another one.  */
 static bool s_is_unknown (const rp_program_t *program, const char *token)
 {
     if (strncmp (token, "--", 2) != 0 || token[2] == '\0')
@@ -265,7 +266,7 @@ static const char *s_wanted (const rp_option_t *option)
     return reason;
 }
 
-/*  The number of the entry that a value of getopt_long stands for.  */
+/*  Returns the number of the entry for a value of getopt_long.  */
 static size_t s_entry (const rp_program_t *program, int value)
 {
     if (value >= S_FIRST_VALUE)
@@ -304,8 +305,8 @@ static const rp_option_command_t *s_find_command (const rp_program_t *program, c
     return NULL;
 }
 
-/*  --help and its like. first: the first argument that is no option, or the one behind --help; NULL
-    if there is none.  */
+/*  Writes what --help and the other standard options ask for. first: the first argument that is no
+    option, or the argument behind --help; NULL: none.  */
 static int s_say (const s_parser_t *self, size_t standard, const char *first, FILE *out)
 {
     const rp_program_t *program = self->program;
@@ -333,11 +334,11 @@ static int s_say (const s_parser_t *self, size_t standard, const char *first, FI
 
 /*  ---- The whole command line ----------------------------------------------------------------  */
 
-/*  Fills in what getopt_long wants. letters holds two bytes and three for every entry.  */
+/*  Fills in the tables for getopt_long. letters has two bytes and three for every entry.  */
 static void s_describe (const rp_program_t *program, struct option *longs, char *letters)
 {
     *letters++ = '-'; // arguments that are no options come in order, as S_POSITIONAL
-    *letters++ = ':'; // a missing value is told from an unknown option, and nothing is printed
+    *letters++ = ':'; // tells a missing value from an unknown option, and keeps getopt_long quiet
     const rp_option_t *option;
     for (size_t index = 0; (option = rp_option_at (program, index)); index++) {
         if (option->kind == RP_OPTION_HEADING)
@@ -356,7 +357,7 @@ static void s_describe (const rp_program_t *program, struct option *longs, char 
     *letters = '\0';
 }
 
-/*  Takes the options, and moves all else to argv[1] and on.  */
+/*  Reads the options, and moves all other arguments to argv[1] and on.  */
 static int s_read_line (const s_parser_t *self, int argc, char **argv, FILE *out)
 {
     struct option longs[RP_OPTIONS_MAX + RP_OPTION_STANDARD_COUNT + 1];
@@ -364,7 +365,7 @@ static int s_read_line (const s_parser_t *self, int argc, char **argv, FILE *out
     rp_arguments_t *arguments = self->arguments;
     s_describe (self->program, longs, letters);
 
-    optind = 0; // starts getopt_long afresh
+    optind = 0; // makes getopt_long start anew
     int before;
     for (;;) {
         before = optind > 0 ? optind : 1;
@@ -429,8 +430,8 @@ static int s_take_command (const s_parser_t *self)
     return s_complain (self, "unknown command \"%s\"; see: %s --help", name, program->name);
 }
 
-/*  Refuses options that do not go with the command, and asks the environment for those that do and
-    were not given.  */
+/*  Refuses options that do not apply to the command; takes those that do apply and were not given
+    from the environment.  */
 static int s_complete (const s_parser_t *self, char *(*lookup) (const char *name))
 {
     rp_arguments_t *arguments = self->arguments;

@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A program describes itself in an rp_program_t. That table reads the command line and the
+    A program describes itself in an rp_program_t. This table reads the command line and the
     environment, and makes --help, --version, the manual page (--man) and the completion for bash
-    (--completions bash), so none of them can tell another story.
+    (--completions bash), so that all of them agree.
 
         typedef struct { const char *server; int64_t timeout; bool quiet; } s_options_t;
 
@@ -22,12 +22,12 @@
         if (code != RP_OPTIONS_GO_ON)
             return code;
 
-    Options stand before or after the other arguments; behind "--" nothing is an option. The name
-    of an option is written out: a part of it is refused, with the whole one named. A flag beats the
-    environment, which beats what the structure held before. What is stored points into argv or the
-    environment.
+    Options stand before or after the other arguments; after "--" nothing is an option. The name of
+    an option cannot be abbreviated; the error for a part of a name shows the whole name. The
+    command line overrides the environment, which overrides the values that the structure had
+    before. Stored strings point into argv or the environment.
 
-    Thread-safety: none (getopt_long has a state of its own); meant for the start of main.
+    Thread-safety: none (getopt_long has global state); meant for the start of main.
 */
 
 #ifndef RP_OPTIONS_H
@@ -41,7 +41,7 @@
 #include "common/tool/settings.h"
 
 typedef enum {
-    RP_OPTION_HEADING,  /* not an option: help is a title above those that follow */
+    RP_OPTION_HEADING,  /* not an option: help is the heading of the next options */
     RP_OPTION_FLAG,     /* stores a bool; environment: 1, yes, true, on or 0, no, false, off */
     RP_OPTION_STRING,   /* stores a const char * */
     RP_OPTION_LIST,     /* adds to an rp_option_list_t; the environment gives one item */
@@ -59,30 +59,30 @@ typedef struct {
     size_t count;
 } rp_option_list_t;
 
-/*  One entry; leave out what does not apply.  */
+/*  One entry of the table; members that do not apply stay 0.  */
 typedef struct {
     const char *name; /* without the dashes */
     char letter;      /* 0: none */
     rp_option_kind_t kind;
     const char *argument;       /* placeholder; every kind but FLAG and HEADING needs one */
-    const char *environment;    /* the variable that says the same; of a SETTING, another one than
-                                   the setting's own */
+    const char *environment;    /* the variable for the same value; of a SETTING, an additional
+                                   variable beside the setting's own */
     const char *help;           /* a clause, without a full stop */
     size_t offset;              /* of the member of the program's structure */
     uint64_t smallest, largest; /* range of DURATION (µs), SIZE, COUNT; largest 0: no bounds */
     const char *const *choices; /* CHOICE: ends with NULL; SETTING: for completions */
     const char *setting;        /* SETTING: its path, or a section with "/" at its end */
-    const char *commands;       /* "call talk": goes with these commands only; NULL: with all */
+    const char *commands;       /* "call talk": applies to these commands only; NULL: to all */
 } rp_option_t;
 
-/*  A program's first word, when it has several ("call" of riposte).  */
+/*  A command of a program that has several: its first argument ("call" of riposte).  */
 typedef struct {
     const char *name;
     const char *arguments; /* "SERVICE [BODY]"; NULL: none */
     const char *help;
 } rp_option_command_t;
 
-/*  An exit code that is not in RP_STATUS_MAP.  */
+/*  An exit code in addition to those of RP_STATUS_MAP.  */
 typedef struct {
     int code;
     const char *help;
@@ -93,38 +93,38 @@ typedef struct {
 
 typedef struct {
     const char *name;
-    const char *summary;            /* one clause: "sends requests to workers" */
-    const char *const *usage;       /* what follows the name, a line each; ends with NULL */
-    const char *const *description; /* paragraphs for --man; ends with NULL, or NULL */
+    const char *summary;            /* a clause: "sends requests to workers" */
+    const char *const *usage;       /* lines of arguments behind the name; ends with NULL */
+    const char *const *description; /* paragraphs for --man, ends with NULL; or NULL */
     const rp_option_t *options;
     size_t option_count;
     const rp_option_command_t *commands; /* NULL: the program has none */
     size_t command_count;
-    const char *const *examples;        /* a line each; ends with NULL, or NULL */
-    const rp_option_exit_t *exits;      /* more exit codes than 0 and 2, or NULL */
-    size_t exit_count;                  /* */
-    bool statuses;                      /* the exit codes of RP_STATUS_MAP hold too */
+    const char *const *examples;   /* lines, ends with NULL; or NULL */
+    const rp_option_exit_t *exits; /* more exit codes than 0 and 2, or NULL */
+    size_t exit_count;
+    bool statuses;                      /* the exit codes of RP_STATUS_MAP apply too */
     const rp_setting_table_t *settings; /* for --help settings and --man settings, or NULL */
 } rp_program_t;
 
-/*  What is not an option.  */
+/*  The arguments that are no options, and which options were given.  */
 typedef struct {
     const rp_option_command_t *command; /* NULL when the program has none */
-    char **items;                       /* behind the command; items[count] is NULL */
+    char **items;                       /* arguments behind the command; items[count] is NULL */
     size_t count;
-    bool has_dashes;     /* "--" was there */
-    size_t after_dashes; /* so many of the items, the last ones, stood behind it */
-    uint64_t given;      /* bit per option: set on the command line or by the environment */
-    rp_setting_given_t settings[RP_OPTION_LIST_MAX]; /* what options say of settings */
+    bool has_dashes;     /* "--" was given */
+    size_t after_dashes; /* the number of items, the last ones, that stood behind "--" */
+    uint64_t given;      /* a bit per option: set on the command line or by the environment */
+    rp_setting_given_t settings[RP_OPTION_LIST_MAX]; /* values that options give for settings */
     size_t setting_count;
 } rp_arguments_t;
 
 #define RP_OPTIONS_GO_ON (-1)
 
-/*  Reads the command line. lookup is getenv, or a test's own. Writes to out what --help and its
-    like ask for, and to err one line when something is wrong. Reorders argv. Returns
-    RP_OPTIONS_GO_ON, or the code to exit with: 0 (help was given), 2 (usage), 1 (out cannot be
-    written).  */
+/*  Reads the command line. lookup is getenv, or a test's own function. Writes the text of --help
+    and the other standard options to out, and an error as one line to err. Reorders argv. Returns
+    RP_OPTIONS_GO_ON, or the exit code of the program: 0 (a text was written), 2 (usage), 1 (out
+    cannot be written).  */
 int rp_options_parse (const rp_program_t *program,
   int argc,
   char **argv,

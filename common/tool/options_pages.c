@@ -9,7 +9,7 @@
 #include "common/base/version.h"
 #include "common/tool/page.h"
 
-/*  Exit codes are sorted by trying each.  */
+/*  Exit codes are sorted by trying every number up to this.  */
 #define S_EXIT_LARGEST 255
 
 static const char *const s_shells[] = {"bash", NULL};
@@ -56,7 +56,7 @@ bool rp_option_goes_with (const rp_option_t *option, const rp_option_command_t *
     return false;
 }
 
-/*  The variable that says what the option says, or NULL.  */
+/*  Returns the variable with the same meaning as the option, or NULL.  */
 static const char *s_variable (const rp_option_t *option, char buffer[RP_SETTING_VARIABLE_MAX])
 {
     if (option->environment || option->kind != RP_OPTION_SETTING)
@@ -72,7 +72,7 @@ typedef struct {
     const char *help;
 } s_exit_t;
 
-/*  Statuses from here on come from functions of the library; programs do not end with them.  */
+/*  This status and all after it are returned by functions; no program ends with them.  */
 #define S_STATUS_OF_FUNCTIONS RP_USAGE
 
 static const s_exit_t s_exits[] = {
@@ -290,7 +290,7 @@ void rp_options_man (const rp_program_t *program, FILE *out)
 
 /*  ---- Completion for bash -------------------------------------------------------------------  */
 
-/*  Function names take no dash.  */
+/*  Function names of the shell have no dash.  */
 static void s_function_name (FILE *out, const char *name)
 {
     fputc ('_', out);

@@ -1,8 +1,9 @@
-/*  What a program says about itself: the texts that common/tool/options.h makes out of the table.
+/*  Writes the texts of a program: --help, the manual page and the completion, from the table of
 
     SPDX-License-Identifier: MPL-2.0
+    common/tool/options.h.
 
-    Thread-safety: pure functions of their arguments, but for the stream.
+    Thread-safety: pure functions of their arguments, except for the stream.
 */
 
 #ifndef RP_OPTIONS_PAGES_H
@@ -10,7 +11,7 @@
 
 #include "common/tool/options.h"
 
-/*  The options that every program has, behind its own in one numbering.  */
+/*  The options that every program has; they are numbered after its own.  */
 typedef enum {
     RP_OPTION_STANDARD_HEADING,
     RP_OPTION_HELP,
@@ -20,18 +21,19 @@ typedef enum {
     RP_OPTION_STANDARD_COUNT
 } rp_option_standard_t;
 
-/*  Entry number index: the program's own, then the standard ones. NULL behind the last.  */
+/*  Returns entry number index: the program's own entries, then the standard ones; NULL at the
+    end.  */
 const rp_option_t *rp_option_at (const rp_program_t *program, size_t index);
 
-/*  True if the option goes with the command (NULL: any command).  */
+/*  True if the option applies to the command (NULL: to any command).  */
 bool rp_option_goes_with (const rp_option_t *option, const rp_option_command_t *command);
 
-/*  command: NULL, or the one that help was asked for.  */
+/*  command: the command that help is wanted for, or NULL.  */
 void rp_options_help (const rp_program_t *program, const rp_option_command_t *command, FILE *out);
 void rp_options_man (const rp_program_t *program, FILE *out);
 void rp_options_bash (const rp_program_t *program, FILE *out);
 
-/*  Calls back for each exit code of the program and what it means, ascending.  */
+/*  Calls the function for each exit code of the program, in ascending order.  */
 typedef void (rp_option_exit_fn) (int code, const char *help, void *arg);
 void rp_options_each_exit (const rp_program_t *program, rp_option_exit_fn *function, void *arg);
 

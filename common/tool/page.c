@@ -6,11 +6,11 @@
 #include <stddef.h>
 #include <string.h>
 
-/*  Columns of --help: where the explanation begins, and the width of a terminal.  */
+/*  Columns of --help: where explanations begin, and the width of the page.  */
 #define S_INDENT 30u
 #define S_WIDTH 80u
 
-/*  Columns a text takes: bytes that continue a UTF-8 character take none.  */
+/*  Returns the columns of a text: bytes that continue a UTF-8 character take none.  */
 static size_t s_columns (const char *text, size_t size)
 {
     size_t columns = 0;

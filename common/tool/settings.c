@@ -12,11 +12,11 @@
 #include "common/wire/name.h"
 
 #define S_MESSAGE_MAX 2048u
-/*  A place in words: the name of a file, cut if it is long, line and column, a path.  */
+/*  Bytes of a place in words: the name of a file (cut if it is long), line and column, a path.  */
 #define S_PLACE_MAX 1536u
 _Static_assert(RP_SETTING_TEXT_MAX == RP_ZPL_VALUE_MAX + 1, "a file can say what an option can");
 #define S_US_PER_MS 1000u
-/*  Most typing errors are one or two letters.  */
+/*  Most mistakes in typing are one or two letters.  */
 #define S_DISTANCE_MAX 2u
 
 static void *s_at (const rp_setting_t *row, void *values)
@@ -24,7 +24,7 @@ static void *s_at (const rp_setting_t *row, void *values)
     return (char *) values + row->offset;
 }
 
-/*  ---- Telling what is wrong -----------------------------------------------------------------  */
+/*  ---- Errors --------------------------------------------------------------------------------  */
 
 void rp_settings_complain (rp_settings_reader_t *self, const char *format, ...)
 {
@@ -46,7 +46,7 @@ void rp_settings_complain (rp_settings_reader_t *self, const char *format, ...)
     self->error (message, self->arg);
 }
 
-/*  Where a value of the row comes from, in words.  */
+/*  Writes the place of a row's value, in words.  */
 static const char *s_place (
   const rp_setting_source_t *source, const char *path, char place[S_PLACE_MAX])
 {
@@ -60,7 +60,8 @@ static const char *s_place (
     return place;
 }
 
-/*  What a sentence about a value begins with: the place, and the path unless the place says it.  */
+/*  Writes the beginning of an error about a value: its place, and its path unless the place has
+    it.  */
 static const char *s_subject (
   const rp_setting_source_t *source, const char *path, char subject[S_PLACE_MAX])
 {
@@ -118,7 +119,8 @@ const char *rp_setting_range (const rp_setting_t *row, char buffer[RP_SETTING_RE
             const char *joint = index == 0 ? "" : row->choices[index + 1] ? ", " : " or ";
             int size = snprintf (
               buffer + used, RP_SETTING_REASON_MAX - used, "%s%s", joint, row->choices[index]);
-            RP_CHECK (size >= 0 && (size_t) size < RP_SETTING_REASON_MAX - used); // few and short
+            // Choices are few and short.
+            RP_CHECK (size >= 0 && (size_t) size < RP_SETTING_REASON_MAX - used);
             used += (size_t) size;
         }
     }
@@ -151,7 +153,7 @@ static bool s_parse_choice (const rp_setting_t *row, const char *text, uint64_t 
     return false;
 }
 
-/*  False with a clause in reason that follows the setting: it wants something else.  */
+/*  False if the text is no value of the row; reason is then a clause that follows the setting.  */
 static bool s_parse_number (
   const rp_setting_t *row, const char *text, uint64_t *value, char reason[RP_SETTING_REASON_MAX])
 {
@@ -209,7 +211,7 @@ static bool s_store_text (
     return true;
 }
 
-/*  Whether a file could say this text; a clause in reason if not.  */
+/*  True if a file could contain this text; otherwise reason is a clause that says why not.  */
 static bool s_can_be_written (const char *text, char reason[RP_SETTING_REASON_MAX])
 {
     const char *why = strlen (text) >= RP_SETTING_TEXT_MAX ? "is too long"
@@ -289,7 +291,7 @@ static bool s_is_section (const rp_setting_table_t *table, const char *path)
 const char *rp_setting_variable (const char *path, char buffer[RP_SETTING_VARIABLE_MAX])
 {
     int size = snprintf (buffer, RP_SETTING_VARIABLE_MAX, "RIPOSTE_%s", path);
-    RP_CHECK (size >= 0 && (size_t) size < RP_SETTING_VARIABLE_MAX); // paths are the program's own
+    RP_CHECK (size >= 0 && (size_t) size < RP_SETTING_VARIABLE_MAX); // the program's own paths fit
     for (char *at = buffer; *at; at++)
         if (*at == '/')
             *at = '_';
@@ -300,8 +302,8 @@ const char *rp_setting_variable (const char *path, char buffer[RP_SETTING_VARIAB
 
 /*  ---- Reading -------------------------------------------------------------------------------  */
 
-/*  The path whose name is nearest, or the section of one, if path is in none itself; *size: of it.
-    NULL if none is near.  */
+/*  Finds the path nearest to a mistyped one; for a path without a section, the nearest section.
+    *size is the size of the part that matched. NULL if none is near.  */
 static const char *s_find_nearest (const rp_setting_table_t *table, const char *path, size_t *size)
 {
     const char *nearest = NULL;
@@ -341,8 +343,8 @@ static void s_complain_unknown (
           self, "%s: unknown setting %s; see: %s --print-config", place, path, table->program);
 }
 
-/*  Stores text as the value of a row, or tells why not. The last text counts; of a LIST, all those
-    of the last round.  */
+/*  Stores text as the value of a row, or reports why not. A later text replaces an earlier one; in
+    a LIST, the texts of a later source replace those of an earlier one.  */
 static void s_set (
   rp_settings_reader_t *self, size_t index, const char *text, const rp_setting_source_t *source)
 {
@@ -418,7 +420,7 @@ void rp_settings_read_environment (rp_settings_reader_t *self, char *(*lookup) (
     }
 }
 
-/*  Reads NAME=VALUE of a section.  */
+/*  Reads NAME=VALUE as a setting of a section.  */
 static void s_read_section (
   rp_settings_reader_t *self, const rp_setting_given_t *given, const rp_setting_source_t *source)
 {
@@ -447,7 +449,7 @@ static void s_read_one (rp_settings_reader_t *self, const rp_setting_given_t *gi
         return;
     }
     size_t index = rp_settings_find (self->table, given->path);
-    RP_CHECK (index < self->table->count); // a row of the program's own
+    RP_CHECK (index < self->table->count); // the row is in the program's own table
     source.names_setting = true;
     s_set (self, index, given->text, &source);
 }

@@ -2,24 +2,24 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A setting is a row: path, kind, range, default, reason. All that knows of settings reads the
-    rows: the file (ZPL, common/tool/zpl.h), the environment, options such as --limit, and what is
-    said about them (common/tool/settings_pages.h): --print-config, --help settings, the manual page
-    of section 5. A new setting is a new row; a new section is a row whose path begins with it.
+    A setting is a row: path, kind, range, default, reason. Everything about settings is read from
+    the rows: the file (ZPL, common/tool/zpl.h), the environment, options such as --limit, and the
+    texts of common/tool/settings_pages.h (--print-config, --help settings, the manual page of
+    section 5). A new setting is a new row; a new section is a row whose path begins with it.
 
         limits/max_body         "max_body" in the section "limits" of the file,
                                 RIPOSTE_LIMITS_MAX_BODY in the environment
 
-    Values lie in a structure of the program, each at its row's offset. A program makes that
-    structure with rp_settings_init, lets a reader read the file, then the environment, then options,
-    each over the one before, and holds values against each other last. If the reader has told of an
-    error, the structure is not to be used. So a program that reads its settings again makes a new
-    structure, and takes it in place of the old one only if it is whole.
+    Values lie in a structure of the program, each at its row's offset. A program initialises that
+    structure with rp_settings_init; then a reader reads the file, the environment and the options,
+    each of which overrides the one before; then the program compares values with each other. After
+    an error the structure is not to be used. So a program that reads its settings again fills a new
+    structure, and replaces the old one only if there was no error.
 
-    There is no column that says whether a running program takes a new value, since none does: each
-    setting is read at the start. Whoever adds a reload adds the column here.
+    No column says whether a running program takes a new value, because none does: settings are read
+    at the start. A reload would add the column here.
 
-    Thread-safety: pure functions of their arguments, but for the callbacks and the stream.
+    Thread-safety: pure functions of their arguments, except for the callbacks and the stream.
 */
 
 #ifndef RP_SETTINGS_H
@@ -32,40 +32,42 @@
 
 #include "common/base/units.h"
 
-/*  What the value is, how it is stored, and how it is written.  */
+/*  The kind of a value: how it is stored and how it is written.  */
 typedef enum {
     RP_SETTING_COUNT,  /* uint64_t: digits */
     RP_SETTING_BYTES,  /* uint64_t: 16MiB */
     RP_SETTING_TIME,   /* uint64_t, milliseconds: 250ms */
     RP_SETTING_CHOICE, /* int, the index in choices: one of them */
     RP_SETTING_TEXT,   /* char *, allocated; NULL: the text is empty */
-    RP_SETTING_LIST,   /* whatever the row's functions make of several texts */
+    RP_SETTING_LIST,   /* the row's functions store several texts */
 } rp_setting_kind_t;
 
-/*  Rows of one table.  */
+/*  Rows of one table, at most.  */
 #define RP_SETTINGS_MAX 64u
-/*  Errors that one reader tells; one more line says that there are others.  */
+/*  Errors that one reader reports; one more line says that there are others.  */
 #define RP_SETTINGS_ERRORS_MAX 50u
-/*  Large enough for why a value was refused, and for a range in words.  */
+/*  Bytes for the reason why a value was refused, and for a range in words.  */
 #define RP_SETTING_REASON_MAX 256u
 
-/*  Large enough for any text of a TEXT or LIST; longer ones are refused.  */
+/*  Bytes for the text of a TEXT or LIST; longer texts are refused.  */
 #define RP_SETTING_TEXT_MAX 1024u
 
-/*  What becomes of the texts of a LIST. values is the program's structure.  */
+/*  How the texts of a LIST are stored. values is the program's structure.  */
 typedef struct {
-    /*  False, with a clause in reason that follows the text, and nothing changed.  */
+    /*  False if the text was refused: nothing changed, and reason is a clause that follows the
+        text.  */
     bool (*add) (void *values, const char *text, char reason[RP_SETTING_REASON_MAX]);
     void (*clear) (void *values);
-    /*  Text number index as add would take it, in buffer or elsewhere; NULL behind the last.  */
+    /*  Returns text number index in the form that add takes, in buffer or elsewhere; NULL at the
+        end.  */
     const char *(*at) (const void *values, size_t index, char buffer[RP_SETTING_TEXT_MAX]);
 } rp_setting_list_t;
 
-/*  One row; leave out what does not apply.  */
+/*  One row; members that do not apply stay 0.  */
 typedef struct {
     const char *path; /* with at most one section: "limits/max_body" */
     rp_setting_kind_t kind;
-    size_t offset;                       /* of the value, but for LIST */
+    size_t offset;                       /* of the value; not used for LIST */
     uint64_t initial, smallest, largest; /* default and range of a number; default of CHOICE */
     const char *const *choices;          /* CHOICE: ends with NULL */
     const char *text;                    /* TEXT, LIST: default; NULL: none */
@@ -79,32 +81,32 @@ typedef struct {
     const rp_setting_t *rows;
     size_t count; /* at most RP_SETTINGS_MAX */
     const char *const (
-      *renamed)[2]; /* paths of once, each with that of now; who uses one is told */
+      *renamed)[2]; /* earlier paths, each with its new path, which the error for it names */
     size_t renamed_count;
 } rp_setting_table_t;
 
-/*  What an option says of a setting, or of one in a section.  */
+/*  What an option or variable gives for a setting, or for a section.  */
 typedef struct {
-    const char *path;   /* "log/level"; or "limits/": then text is NAME=VALUE */
-    const char *dashes; /* "--" before the name of an option, "" before that of a variable */
+    const char *path;   /* "log/level"; or "limits/", and text is NAME=VALUE */
+    const char *dashes; /* "--" before the name of an option, "" before the name of a variable */
     const char *name;
     const char *text;
 } rp_setting_given_t;
 
-/*  Where a value comes from.  */
+/*  The source of a value.  */
 typedef struct {
     const char *name;   /* of a file, option or variable; NULL: the row's own variable */
     const char *dashes; /* "--" before the name of an option, otherwise "" */
     size_t line;        /* in a file, from 1; otherwise 0 */
     size_t column;
-    bool names_setting; /* whoever reads the name knows which setting it is */
-    unsigned round;     /* 0: the default holds. Sources that belong together have the same */
+    bool names_setting; /* the name alone shows which setting it is */
+    unsigned round;     /* 0: the default. Sources that belong together have the same round */
 } rp_setting_source_t;
 
-/*  Takes a message for people: one line without the newline, valid during the call.  */
+/*  Takes an error for people: one line without the newline, valid during the call.  */
 typedef void (rp_setting_error_fn) (const char *message, void *arg);
 
-/*  Of one structure of values. Set the first four members, zero the others.  */
+/*  Reads into one structure of values. Set the first four members; the others are zero.  */
 typedef struct {
     const rp_setting_table_t *table;
     void *values;
@@ -112,52 +114,53 @@ typedef struct {
     void *arg;
     size_t errors;
     unsigned round;
-    const char *file; /* being read, or NULL */
+    const char *file; /* the file being read, or NULL */
     rp_setting_source_t sources[RP_SETTINGS_MAX];
 } rp_settings_reader_t;
 
-/*  Sets every default in values, which are zeroed. False when out of memory; values may be cleared
-    all the same.  */
+/*  Stores every default in values, which must be zeroed. False when out of memory; values may be
+    cleared all the same.  */
 bool rp_settings_init (const rp_setting_table_t *table, void *values);
 
-/*  Frees what values hold.  */
+/*  Frees the memory that values own.  */
 void rp_settings_clear (const rp_setting_table_t *table, void *values);
 
-/*  The three tell every mistake, not only the first. What the reader keeps of names stays the
-    caller's, for as long as the reader is used.  */
+/*  This function and the next two report every error, not only the first. The reader keeps pointers
+    to names, which stay the caller's and must outlive the reader.  */
 void rp_settings_read_file (
   rp_settings_reader_t *self, const char *text, size_t size, const char *name);
-/*  lookup is getenv, or a test's own.  */
+/*  lookup is getenv, or a test's own function.  */
 void rp_settings_read_environment (rp_settings_reader_t *self, char *(*lookup) (const char *name));
-/*  Those of variables first, since an option beats them.  */
+/*  Entries from variables come first, because an option overrides a variable.  */
 void rp_settings_read_given (
   rp_settings_reader_t *self, const rp_setting_given_t *given, size_t count);
 
-/*  Tells that two settings do not go together; points at the one that was said last, at the first if
-    that was at once.  */
+/*  Reports that two settings contradict each other, at the place of the one that was read later; of
+    two in one round, at the first.  */
 void rp_settings_complain_pair (
   rp_settings_reader_t *self, size_t one, size_t other, const char *format, ...)
   __attribute__ ((format (printf, 4, 5)));
-/*  Tells an error of no setting.  */
+/*  Reports an error that belongs to no setting.  */
 void rp_settings_complain (rp_settings_reader_t *self, const char *format, ...)
   __attribute__ ((format (printf, 2, 3)));
 
-/*  The number of a row; count if no row has this path.  */
+/*  Returns the number of the row with this path; table->count if there is none.  */
 size_t rp_settings_find (const rp_setting_table_t *table, const char *path);
 
-/*  The value of a row that is a number.  */
+/*  Returns the value of a row whose kind is a number.  */
 uint64_t rp_setting_number (const rp_setting_t *row, const void *values);
 
-/*  ---- For what is said about settings ------------------------------------------------------- */
+/*  ---- For the texts about settings ----------------------------------------------------------  */
 
-/*  Writes a number as the row's kind has it, or a choice. Return buffer.  */
+/*  Writes a number in the form of the row's kind, or a choice. Returns buffer.  */
 const char *rp_setting_write_number (
   const rp_setting_t *row, uint64_t value, char buffer[RP_UNITS_TEXT_MAX]);
 
-/*  What the row takes, in words: "1KiB to 1GiB", "error, warning, info or debug". Return buffer.  */
+/*  Writes the values that a row takes, in words: "1KiB to 1GiB", "error, warning, info or debug".
+    Returns buffer.  */
 const char *rp_setting_range (const rp_setting_t *row, char buffer[RP_SETTING_REASON_MAX]);
 
-/*  The row's variable in the environment: RIPOSTE_LIMITS_MAX_BODY. Return buffer.  */
+/*  Writes the row's variable in the environment: RIPOSTE_LIMITS_MAX_BODY. Returns buffer.  */
 #define RP_SETTING_VARIABLE_MAX 64u
 const char *rp_setting_variable (const char *path, char buffer[RP_SETTING_VARIABLE_MAX]);
 

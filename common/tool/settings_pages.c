@@ -9,7 +9,7 @@
 
 #define S_INDENT 4
 
-/*  Where a setting is said, and what holds.  */
+/*  Where settings are given, and which source counts.  */
 static const char *const s_rules[] = {
   "In the file a section is a bare name on its line; what is in it stands below, indented by four "
   "spaces, as NAME = VALUE. A # begins a comment; a value with a # or with spaces at its ends is "
@@ -20,14 +20,14 @@ static const char *const s_rules[] = {
 };
 #define S_RULE_COUNT (sizeof s_rules / sizeof *s_rules)
 
-/*  Bytes of the section that a path begins with; 0 if it is in none.  */
+/*  Returns the bytes of a path's section; 0 if it has none.  */
 static size_t s_section (const char *path)
 {
     const char *slash = strchr (path, '/');
     return slash ? (size_t) (slash - path) : 0;
 }
 
-/*  The row's default, as a file has it.  */
+/*  Returns the row's default as written in a file.  */
 static const char *s_initial (const rp_setting_t *row, char buffer[RP_UNITS_TEXT_MAX])
 {
     if (row->kind == RP_SETTING_TEXT || row->kind == RP_SETTING_LIST)

@@ -1,8 +1,8 @@
-/*  What is said about settings: the texts that are made out of the table of common/tool/settings.h.
+/*  Writes the texts about settings, from the table of common/tool/settings.h.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Thread-safety: pure functions of their arguments, but for the stream.
+    Thread-safety: pure functions of their arguments, except for the stream.
 */
 
 #ifndef RP_SETTINGS_PAGES_H
@@ -10,8 +10,8 @@
 
 #include "common/tool/settings.h"
 
-/*  Writes a file that reads back to the same values, with every setting, its reason and its
-    range.  */
+/*  Writes a file with every setting, its reason and its range, which reads back to the same
+    values.  */
 void rp_settings_print (const rp_setting_table_t *table, const void *values, FILE *out);
 
 /*  For --help settings.  */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define S_INDENT 4u
-/*  Deeper than any line: nothing is left out.  */
+/*  Deeper than any line: no line is skipped.  */
 #define S_NOTHING SIZE_MAX
 
 typedef struct {
@@ -14,16 +14,16 @@ typedef struct {
     rp_zpl_error_fn *error;
     void *arg;
 
-    /*  The line at hand, without its end, and where the reader stands in it.  */
+    /*  The current line, without its end, and the reader's position in it.  */
     const char *line;
     size_t size;
     size_t at;
     size_t number;
 
     char path[RP_ZPL_PATH_MAX + 1];
-    size_t ends[RP_ZPL_DEPTH_MAX + 1]; /* ends[n]: size of the path of the n sections around */
-    size_t allowed;                    /* deepest that the next line may be */
-    size_t left_out;                   /* lines deeper than this are, without a word */
+    size_t ends[RP_ZPL_DEPTH_MAX + 1]; /* ends[n]: size of the path of the n outer sections */
+    size_t allowed;                    /* the greatest depth that the next line may have */
+    size_t left_out;                   /* deeper lines are skipped, without an error */
 } s_reader_t;
 
 static void s_error (const s_reader_t *self, size_t at, const char *message)
@@ -48,13 +48,13 @@ static void s_skip_spaces (s_reader_t *self)
         self->at++;
 }
 
-/*  True at the end of the line, or of what counts in it.  */
+/*  True at the end of the line or at a comment.  */
 static bool s_at_end (const s_reader_t *self)
 {
     return self->at == self->size || self->line[self->at] == '#';
 }
 
-/*  Finds the value in the rest of the line. False after it has told what is wrong.  */
+/*  Finds the value in the rest of the line. False after an error was reported.  */
 static bool s_find_value (s_reader_t *self, const char **value, size_t *size)
 {
     size_t begin = self->at;
@@ -88,7 +88,7 @@ static bool s_find_value (s_reader_t *self, const char **value, size_t *size)
     return true;
 }
 
-/*  Reads what follows the "=", and hands the item out.  */
+/*  Reads the value behind "=", and calls the item function.  */
 static bool s_read_value (s_reader_t *self, rp_zpl_item_t *item)
 {
     self->at++;
@@ -120,8 +120,8 @@ static bool s_read_value (s_reader_t *self, rp_zpl_item_t *item)
     return true;
 }
 
-/*  What to tell about a character that no name has. Other syntaxes are known by theirs: a section
-    of INI, an object of JSON, a key of YAML.  */
+/*  The error for a character that no name has. The characters of other syntaxes are recognised: a
+    section of INI, an object of JSON, a key of YAML.  */
 static const char *s_explain_no_name (bool at_begin, char next)
 {
     if (next == '\t')
@@ -132,7 +132,7 @@ static const char *s_explain_no_name (bool at_begin, char next)
     return "a character that no name has";
 }
 
-/*  Reads a name and puts its path together. False after it has told what is wrong.  */
+/*  Reads a name and appends it to the path. False after an error was reported.  */
 static bool s_read_name (s_reader_t *self, size_t depth)
 {
     size_t begin = self->at;
@@ -156,7 +156,7 @@ static bool s_read_name (s_reader_t *self, size_t depth)
     return true;
 }
 
-/*  Reads a line of the given depth that holds something. False after it has told what is wrong.  */
+/*  Reads a line of the given depth that is not blank. False after an error was reported.  */
 static bool s_read_item (s_reader_t *self, size_t depth)
 {
     rp_zpl_item_t item = {.path = self->path, .name_at = {self->number, self->at + 1}};

@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/*  Of a path or a value, in bytes.  */
+/*  Largest sizes of a path and a value, in bytes, and largest depth.  */
 #define RP_ZPL_PATH_MAX 255u
 #define RP_ZPL_VALUE_MAX 1023u
 #define RP_ZPL_DEPTH_MAX 8u
@@ -34,16 +34,16 @@ typedef struct {
     const char *path;  /* "limits/max_body"; valid during the call */
     const char *value; /* NULL for a section; valid during the call */
     rp_zpl_place_t name_at;
-    rp_zpl_place_t value_at; /* of the value, or of its quote */
+    rp_zpl_place_t value_at; /* where the value or its quote begins */
 } rp_zpl_item_t;
 
 typedef void (rp_zpl_item_fn) (const rp_zpl_item_t *item, void *arg);
 /*  message: one clause; valid during the call.  */
 typedef void (rp_zpl_error_fn) (rp_zpl_place_t place, const char *message, void *arg);
 
-/*  Reads the whole text, however many lines are wrong: calls item for each that is right, error for
-    each that is not. A wrong line counts as one that is not there, but for what is inside a wrong
-    section, which is left out with it.  */
+/*  Reads the whole text, however many lines are wrong: calls item for each line that is right,
+    error for each that is wrong. A wrong line is skipped; a wrong section is skipped with all its
+    lines.  */
 void rp_zpl_read (
   const char *text, size_t size, rp_zpl_item_fn *item, rp_zpl_error_fn *error, void *arg);
 
