@@ -1,10 +1,10 @@
-/*  Calls: requests before they are submitted, and their messages.
+/*  Calls: requests before they are submitted, and the messages made of them.
 
     SPDX-License-Identifier: MPL-2.0
 
-    A call keeps its body as long as it may be sent again, or be given back to its caller. A small
-    body lies in the call and is copied behind the head of each message; a large one lies in a frame
-    that the messages share.
+    A call keeps its body as long as the request may be sent again, or the call may be given back to
+    its caller. A small body lies in the call and is copied behind the head of each message; a large
+    body lies in a frame that the messages share.
 */
 
 #include <errno.h>
@@ -68,7 +68,7 @@ rp_call_t *rp_call_new_in (rp_conversation_t *conversation, const void *body, si
     return self;
 }
 
-/*  Frees what was only the request's.  */
+/*  Frees what only the request needed.  */
 static void s_clear_request (rp_call_t *self)
 {
     if (s_has_large (self))
@@ -103,7 +103,7 @@ void rp_call_destroy (rp_call_t **self_p)
     *self_p = NULL;
 }
 
-/*  A reply lies in its call, and is all that is left of it (rp_call_become_reply).  */
+/*  A reply lies in its call, and is the only part of it still in use (rp_call_become_reply).  */
 void rp_reply_destroy (rp_reply_t **self_p)
 {
     if (!self_p || !*self_p)

@@ -1,4 +1,4 @@
-/*  Clients: making, setting, submitting, collecting.
+/*  Clients: creates, configures and destroys them, submits requests and collects replies.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -23,7 +23,7 @@
 #define S_RETRY_PERCENT_MAX 1000u
 #define S_US_PER_MS 1000
 
-/*  ---- Making and setting --------------------------------------------------------------------- */
+/*  ---- Create, set, destroy ------------------------------------------------------------------- */
 
 static const rp_pump_owner_t s_owner = {
   .turn = rp_client_turn,
@@ -112,8 +112,8 @@ static void s_free_calls (rp_list_t *list)
         rp_call_free (call);
 }
 
-/*  In a child of fork(): ends what is open as if it were withdrawn, without a word to anyone. A
-    call that a thread of the parent's waits for is that thread's.  */
+/*  In a child of fork(): ends every open request as cancelled, without callbacks and without
+    sending anything. A call that a thread of the parent waits for belongs to that thread.  */
 static void s_free_inherited (rp_client_t *self)
 {
     int64_t now = rp_clock_us ();
@@ -132,8 +132,8 @@ static void s_free_inherited (rp_client_t *self)
     rp_client_core_clear (&self->core);
 }
 
-/*  The threads and sockets are the parent's. What a thread was in the middle of when fork() came
-    stays.  */
+/*  Threads and sockets are the parent's, so they are left alone. If a thread of the parent held the
+    lock at fork(), all that the lock guards is left too.  */
 static void s_destroy_inherited (rp_client_t *self)
 {
     if (rp_pump_lock_inherited (self->pump)) {
@@ -169,7 +169,7 @@ void rp_client_destroy (rp_client_t **self_p)
     s_free (self);
 }
 
-/*  One setter: in range, and before the start.  */
+/*  Sets one value, if it is in range and the client has not started.  */
 static int s_set (rp_client_t *self, uint32_t *place, uint32_t value, uint32_t least, uint32_t most)
 {
     if (rp_pump_is_inherited (self->pump))
@@ -232,7 +232,7 @@ int rp_client_set_interruptible (rp_client_t *self, bool interruptible)
 
 /*  ---- The connection ------------------------------------------------------------------------- */
 
-/*  With the lock held. True if a signal came, and is to end the wait.  */
+/*  With the lock held: waits. True if a signal came that has to end the wait.  */
 static bool s_wait_on (rp_client_t *self, const void *subject, int64_t until)
 {
     return rp_pump_wait_on (self->pump, subject, until) != 0 && self->interruptible;
@@ -301,7 +301,7 @@ static int s_accept (rp_client_t *self, rp_call_t *call, bool awaited, int64_t n
     return rp_client_core_submit (&self->core, &call->exchange, now);
 }
 
-/*  A signal came while a thread waited: the call is its caller's again. Releases the lock.  */
+/*  Gives a call back to its caller after a signal ended the wait. Releases the lock.  */
 static void s_abandon (rp_client_t *self, rp_call_t *call)
 {
     rp_client_core_abandon (&self->core, &call->exchange, rp_clock_us ());
@@ -387,7 +387,7 @@ int rp_client_submit (rp_client_t *self, rp_call_t **call_p, uint64_t *id)
     return RP_OK;
 }
 
-/*  With the lock held: the next that ended, or NULL.  */
+/*  With the lock held: takes the next ended call; NULL if there is none.  */
 static rp_call_t *s_take_ended (rp_client_t *self)
 {
     rp_call_t *call = s_pop (&self->ended);

@@ -22,7 +22,7 @@ enum {
 
 #define S_NEVER INT64_MAX
 
-/*  Between the reasons of two endpoints.  */
+/*  Separates the reasons of two endpoints.  */
 #define S_BETWEEN "; "
 
 static rp_exchange_t *s_exchange (rp_list_node_t *node)
@@ -69,13 +69,14 @@ int rp_client_core_submit (rp_client_core_t *self, rp_exchange_t *exchange, int6
     if (self->link.state == RP_LINK_REFUSED)
         rp_exchange_finish (self, exchange, self->refusal, RP_END_REFUSED, now);
     else if (self->link.state != RP_LINK_REST)
-        self->next = now; // the broker that is being tried may have less time now
+        self->next = now; // the current attempt to connect may have less time now
     return RP_OK;
 }
 
 /*  ---- The session ---------------------------------------------------------------------------- */
 
-/*  What was with the broker ends or waits again, in front of what has not been sent, in order.  */
+/*  Each request that the broker had ends, or waits again, in order and in front of those not sent
+    yet.  */
 static void s_end_session (rp_client_core_t *self, int64_t now)
 {
     self->draining = false;
@@ -86,7 +87,7 @@ static void s_end_session (rp_client_core_t *self, int64_t now)
         rp_exchange_lost (self, s_exchange (node), place, now);
 }
 
-/*  Takes out what was said of an endpoint, and of its addresses, before.  */
+/*  Removes the earlier reasons of an endpoint and of its addresses.  */
 static void s_forget (rp_client_core_t *self, const char *endpoint)
 {
     size_t size = strlen (endpoint);
@@ -102,8 +103,9 @@ static void s_forget (rp_client_core_t *self, const char *endpoint)
     }
 }
 
-/*  Of each endpoint the last reason, or that of each of its addresses, the newest at the end. Those
-    of before a session do not matter after it. Without room for all, the newest stays whole.  */
+/*  Adds a reason for people: the last of each endpoint, or of each of its addresses, with the
+    newest at the end. Reasons from before the last session are removed. If there is no room for
+    all, only the newest is kept.  */
 static void s_remember (rp_client_core_t *self, const char *reason)
 {
     char entry[RP_CLIENT_REASON_MAX];
@@ -116,7 +118,7 @@ static void s_remember (rp_client_core_t *self, const char *reason)
     size_t used = strlen (self->error);
     while (used >= strlen (S_BETWEEN)
            && strcmp (self->error + used - strlen (S_BETWEEN), S_BETWEEN) == 0)
-        self->error[used -= strlen (S_BETWEEN)] = '\0'; // the last one was taken out
+        self->error[used -= strlen (S_BETWEEN)] = '\0'; // the entry behind it was removed
     snprintf (entry, sizeof entry, "%s: %s", rp_link_label (&self->link, label), reason);
     if (used + strlen (S_BETWEEN) + strlen (entry) >= sizeof self->error)
         used = 0;
@@ -159,7 +161,7 @@ static void s_finish_all (
     }
 }
 
-/*  The broker refused: nothing that waits will ever be sent.  */
+/*  The broker refused this client: no waiting request will ever be sent.  */
 static void s_refused (rp_client_core_t *self, rp_status_t status, int64_t now)
 {
     self->refusal = status;
@@ -211,7 +213,8 @@ static void s_welcome (rp_client_core_t *self, const rp_head_t *welcome, int64_t
     self->next = now;
 }
 
-/*  The broker goes away. What it has goes on; the rest waits for another, if there is one.  */
+/*  The broker drains. It keeps the requests that it has; all others wait for another broker of the
+    list, if there is one.  */
 static void s_drain (rp_client_core_t *self)
 {
     self->draining = self->config.endpoint_count > 1;
@@ -280,7 +283,7 @@ static void s_fell_silent (rp_client_core_t *self, int64_t now)
     rp_client_core_failed (self, reason, now);
 }
 
-/*  Returns when the link wants to be called again.  */
+/*  Ticks the link. Returns when the next tick is due.  */
 static int64_t s_tick_link (rp_client_core_t *self, int64_t now)
 {
     self->link.idle = self->running_count == 0;
@@ -380,7 +383,7 @@ s_session_order (rp_client_core_t *self, rp_client_order_t *order, int64_t now)
     }
 }
 
-/*  What is to be said about single requests: CANCEL first, then their end.  */
+/*  Takes the next order about a single request: CANCEL first, then ENDED.  */
 static bool s_todo_order (rp_client_core_t *self, rp_client_order_t *order, int64_t now)
 {
     for (rp_list_node_t *node; (node = rp_list_first (&self->todo));) {

@@ -1,6 +1,7 @@
-/*  The client's turn: from the channel to the core, and what it orders back to the channel.
+/*  The client's turn: passes messages from the channel to the core, and carries out the core's
 
     SPDX-License-Identifier: MPL-2.0
+    orders.
 */
 
 #include <string.h>
@@ -9,15 +10,15 @@
 #include "client/client_state.h"
 #include "common/wire/head.h"
 
-/*  Messages taken in one turn, so that a broker that floods cannot keep time from passing.  */
+/*  Messages received in one turn, at most: a broker that floods must not hold up the timers.  */
 #define S_BUDGET 1024
 
-/*  Bytes of a reply. What the broker says of itself may be over its limit for others' bodies.  */
+/*  Bytes of a reply, at most. Replies of the broker itself may be over its limit for bodies.  */
 #define S_REPLY_MAX ((size_t) 0x40000000u + RP_WIRE_HEAD_MAX)
 
 /*  ---- Ends ----------------------------------------------------------------------------------- */
 
-/*  Hands an ended call to whom it concerns.  */
+/*  Gives an ended call to the thread that waits for it, to its callback, or to collect.  */
 static void s_hand_over (rp_client_t *self, rp_call_t *call)
 {
     if (call->awaited) {
@@ -46,10 +47,10 @@ static void s_end (rp_client_t *self, rp_call_t *call)
     reply->id = exchange->id;
     reply->tag = call->tag;
     reply->total_us = (uint64_t) (exchange->ended - exchange->submitted);
-    if (reply->status == RP_OK) // unless filling it failed
+    if (reply->status == RP_OK) // unless rp_reply_fill failed
         reply->status = exchange->status;
     if (exchange->unseen && reply->attempts == 0)
-        reply->attempts = 1; // 0 would say that it never ran
+        reply->attempts = 1; // 0 would mean that it never ran
     if (exchange->end != RP_END_REPLY)
         reply->text = reply->own_text = rp_explain_end (&self->core, call);
     s_hand_over (self, call);
@@ -78,7 +79,7 @@ static void s_send (rp_client_t *self, rp_client_order_t *order, int64_t now)
     }
     rp_message_t *message = rp_call_message (call, &order->head, &self->messages);
     if (message && rp_channel_send (self->channel, &self->messages, &message) == 0) {
-        if (self->core.config.endpoint_count < 2) // otherwise the next broker may be asked
+        if (self->core.config.endpoint_count < 2) // with several brokers, it may be sent again
             rp_call_sent (call);
         return;
     }
@@ -91,10 +92,10 @@ static void s_open (rp_client_t *self, const char *endpoint, int64_t now)
     const char *reason;
     if (rp_channel_open (self->channel, endpoint, &reason) != 0)
         rp_client_core_failed (&self->core, reason, now);
-    rp_pump_kick (self->pump); // whoever polls may poll the old descriptors
+    rp_pump_kick (self->pump); // the leader may be polling the old descriptors
 }
 
-/*  Does what the core ordered. Returns true if that used the socket.  */
+/*  Carries out the core's orders. True if the socket was used.  */
 static bool s_obey (rp_client_t *self, int64_t now)
 {
     bool used = false;
@@ -148,7 +149,7 @@ static void s_take_frame (
     }
 }
 
-/*  Returns true if the budget was used up: there may be more.  */
+/*  Returns true if the budget was used up, and there may be more messages.  */
 static bool s_receive (rp_client_t *self, int64_t now)
 {
     for (int budget = S_BUDGET; budget > 0; budget--) {
@@ -184,7 +185,8 @@ static void s_take_events (rp_client_t *self, int64_t now)
         else if (event == RP_CHANNEL_CONNECTED)
             rp_client_core_connected (&self->core, now);
         else {
-            while (s_receive (self, now)) // what came before the end: replies, a BYE that says why
+            // Messages from before the end: replies, a BYE with its reason.
+            while (s_receive (self, now))
                 ;
             rp_client_core_failed (&self->core, reason, now);
             return;
@@ -193,7 +195,7 @@ static void s_take_events (rp_client_t *self, int64_t now)
 
 /*  ---- The turn ------------------------------------------------------------------------------- */
 
-/*  Looking costs a system call: while the connection stands, only when the poll says so.  */
+/*  A look costs a system call: while the connection stands, only if the poll saw something.  */
 static bool s_has_events (const rp_client_t *self)
 {
     return self->core.link.state != RP_LINK_UP
@@ -205,17 +207,17 @@ bool rp_client_push (rp_client_t *self, bool more, int64_t now)
     bool slow = self->core.link.slow;
     s_obey (self, now);
     if (slow && !self->core.link.slow)
-        rp_pump_kick (self->pump); // whoever polls may do so for longer than the broker has now
+        rp_pump_kick (self->pump); // the leader may poll for longer than the broker now has
     bool waits = more && now - self->pushed < RP_CLIENT_BUSY_US
                  && rp_channel_waiting (self->channel) < RP_CLIENT_OUTBOX;
     self->pushed = now;
     if (!waits)
         rp_channel_flush (self->channel);
-    return !rp_channel_is_armed (self->channel); // what is large was sent in any case
+    return !rp_channel_is_armed (self->channel); // large messages were sent in any case
 }
 
-/*  What is opened or sent may take the wake-up of what comes at the same moment, so looking for
-    that comes last.  */
+/*  Opening and sending may take the wake-up of a message that comes at the same moment, so
+    receiving comes last.  */
 int64_t rp_client_turn (void *owner, int64_t now)
 {
     rp_client_t *self = owner;
@@ -234,7 +236,7 @@ int64_t rp_client_turn (void *owner, int64_t now)
     } while (!rp_channel_is_armed (self->channel) && !more);
     if (self->core.link.state != before)
         rp_pump_notify_on (self->pump, &self->core.link);
-    // What is submitted next may wait (rp_client_push), and whoever leads by then will not know.
+    // The next request may wait (rp_client_push), and the leader will not know of it by then.
     bool may_wait = !rp_list_is_empty (&self->ended) && now - self->pushed < RP_PUMP_IDLE_US;
     if (may_wait && next > now + RP_PUMP_IDLE_US)
         next = now + RP_PUMP_IDLE_US;

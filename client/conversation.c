@@ -45,7 +45,7 @@ void rp_conversation_destroy (rp_conversation_t **self_p)
     if (rp_pump_lock (client->pump)) {
         if (rp_client_core_end_conversation (
               &client->core, &self->conversation, &end, rp_clock_us ()))
-            rp_channel_send_head (client->channel, &end); // lost: the broker's idle limit ends it
+            rp_channel_send_head (client->channel, &end); // if lost, the broker's idle limit acts
         rp_pump_unlock (client->pump);
     }
     rp_conversation_release (self);

@@ -4,7 +4,7 @@
 
 #include "common/base/backoff.h"
 
-/*  What one retry costs; a request earns config.retry_percent of these hundredths.  */
+/*  The cost of one retry; each request earns config.retry_percent of it.  */
 #define S_RETRY_COST INT64_C (100)
 
 #define S_US_PER_MS INT64_C (1000)
@@ -17,7 +17,7 @@ uint64_t rp_client_core_random (rp_client_core_t *core)
     return value ^ (value >> 31);
 }
 
-/*  From row to column: allowed.  */
+/*  Allowed transitions: from row to column.  */
 const bool rp_exchange_allowed[RP_EXCHANGE_STATE_COUNT][RP_EXCHANGE_STATE_COUNT] = {
   [RP_EXCHANGE_IDLE] = {[RP_EXCHANGE_WAITING] = true},
   [RP_EXCHANGE_WAITING] = {[RP_EXCHANGE_RUNNING] = true, [RP_EXCHANGE_ENDED] = true},
@@ -34,7 +34,7 @@ static void s_set_timer (rp_client_core_t *core, rp_exchange_t *exchange, int64_
         core->next = due;
 }
 
-/*  Takes it out of what the state it is in has put it in.  */
+/*  Leaves the list of the current state, and the conversation's opener.  */
 static void s_leave (rp_exchange_t *exchange)
 {
     if (exchange->conversation && exchange->conversation->opener == exchange)
@@ -56,11 +56,11 @@ void rp_exchange_finish (rp_client_core_t *core,
   rp_exchange_end_t end,
   int64_t now)
 {
-    // The broker had it, and has not said what became of it.
+    // The broker had the request, and its outcome is not known.
     if (exchange->state == RP_EXCHANGE_RUNNING && end != RP_END_REPLY)
         exchange->unseen = true;
     s_leave (exchange);
-    // What proves that this id never ran proves nothing about an earlier one.
+    // The status proves that the last id never ran; it proves nothing about an earlier id.
     if (exchange->unseen && rp_status_is_safe_to_retry ((int) status)) {
         status = RP_UNKNOWN;
         end = RP_END_LOST;
@@ -89,7 +89,8 @@ static bool s_take_retry (rp_client_core_t *core, rp_exchange_t *exchange)
     return true;
 }
 
-/*  Sent again into a conversation that a worker has state of, it would meet another state.  */
+/*  False if a worker may have state of the conversation: sent again, the request would meet another
+    state.  */
 static bool s_may_move (const rp_exchange_t *exchange)
 {
     const rp_client_conversation_t *conversation = exchange->conversation;
@@ -112,7 +113,7 @@ void rp_exchange_lost (
     }
 }
 
-/*  True if it was put aside for another attempt.  */
+/*  Pauses the request before another attempt. False if it may not be sent again.  */
 static bool s_pause (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now)
 {
     if (!rp_exchange_may_repeat (exchange) || exchange->cancelled)
@@ -128,11 +129,11 @@ static bool s_pause (rp_client_core_t *core, rp_exchange_t *exchange, int64_t no
     return true;
 }
 
-/*  Of a list, the next broker is asked at once when this one's reply proves that nothing ran: no
-    attempt is used up. Each is asked once. What others have running here is not disturbed: only a
-    broker that drains is left for them all. BUSY and NO_WORKER are charged to the retry budget, so
-    that a crowd which is turned away does not run in circles. True if it waits for another
-    broker.  */
+/*  Sends the request to the next broker of the list, if the reply proves that it did not run: no
+    attempt is used up, and each broker is asked once. Other running requests are left alone, so
+    only a broker that drains is left while there are any. BUSY and NO_WORKER are charged to the
+    retry budget, so that a crowd of rejected requests does not run in circles. True if the request
+    waits for the next broker.  */
 static bool s_ask_next (rp_client_core_t *core, rp_exchange_t *exchange, const rp_head_t *reply)
 {
     bool draining = reply->status == RP_DRAINING;
@@ -154,7 +155,7 @@ static bool s_ask_next (rp_client_core_t *core, rp_exchange_t *exchange, const r
 
 /*  ---- The reply ------------------------------------------------------------------------------ */
 
-/*  What a reply says about the conversation, if that is still the one that was asked.  */
+/*  Updates the conversation from a reply, if it is still the one that the request was sent in.  */
 static void s_teach_conversation (
   rp_client_conversation_t *conversation, const rp_exchange_t *exchange, const rp_head_t *reply)
 {
@@ -205,7 +206,7 @@ void rp_exchange_timed (rp_client_core_t *core, rp_exchange_t *exchange, int64_t
             s_wait (core, exchange, &core->waiting.ring);
             break;
         case RP_EXCHANGE_RUNNING:
-            // The timer stood at the deadline, so that sending did not have to move it.
+            // The timer was set to the deadline, so that sending did not have to move it.
             if (now < last) {
                 s_set_timer (core, exchange, last);
                 break;
@@ -235,7 +236,8 @@ static void s_enter_conversation (rp_client_core_t *core, rp_exchange_t *exchang
     }
 }
 
-/*  Ended by its owner, or lost since this request was meant for it.  */
+/*  True if the owner ended the conversation, or it was lost after this request was meant for
+    it.  */
 static bool s_conversation_is_over (const rp_exchange_t *exchange)
 {
     const rp_client_conversation_t *conversation = exchange->conversation;
@@ -316,7 +318,7 @@ int rp_exchange_accept (rp_client_core_t *core, rp_exchange_t *exchange, int64_t
     return RP_OK;
 }
 
-/*  ---- What the shell does with one request --------------------------------------------------- */
+/*  ---- The shell and one request -------------------------------------------------------------- */
 
 void rp_client_core_unsent (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now)
 {

@@ -1,4 +1,4 @@
-/*  What a client says to people: one line with what happened, why, and what to do next.
+/*  The messages of a client for people: one line with what happened, why, and what to do next.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -27,7 +27,7 @@ const char *rp_explain_trouble (const rp_client_core_t *core)
     return !core->error[0] && rp_link_looks_up (&core->link) ? RP_REASON_UNANSWERED : core->error;
 }
 
-/*  "tcp://…: connection refused", or the endpoint when nothing went wrong yet.  */
+/*  Returns "tcp://…: connection refused"; only the endpoint if nothing failed yet.  */
 static const char *s_error (const rp_client_core_t *core)
 {
     const char *trouble = rp_explain_trouble (core);
@@ -42,7 +42,7 @@ static char *s_unreached (const rp_client_core_t *core, const char *time)
       advice ? advice : "check that riposte-broker runs there, or name another endpoint");
 }
 
-/*  What ended the session, for a sentence that says what that cost.  */
+/*  Returns why the session ended, as the first half of a sentence.  */
 static const char *s_loss (const rp_client_core_t *core, char *text, size_t size)
 {
     char time[RP_UNITS_TEXT_MAX];

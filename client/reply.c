@@ -1,4 +1,4 @@
-/*  Replies: what an application reads of a request's end.
+/*  Replies: what an application reads of the end of a request.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -29,7 +29,7 @@ void rp_reply_release (rp_reply_t *self)
 
 /*  ---- Filling -------------------------------------------------------------------------------- */
 
-/*  Makes a string of the text, where it lies: moved down by one byte, onto the head's last field,
+/*  Makes a string of the text in place: moves it down by one byte, onto the last field of the head,
     which has been read.  */
 static const char *s_terminate_text (char *text, size_t size)
 {
@@ -38,7 +38,7 @@ static const char *s_terminate_text (char *text, size_t size)
     return text - 1;
 }
 
-/*  Body frames beyond what two frames hold as they are.  */
+/*  Joins the frames of a body that has more than fit in first and second.  */
 static bool s_join (rp_reply_t *self, rp_message_t *message, size_t head_size)
 {
     char *at = self->joined = malloc (message->bytes - head_size + 1);
@@ -56,7 +56,7 @@ static bool s_join (rp_reply_t *self, rp_message_t *message, size_t head_size)
     return true;
 }
 
-/*  What the head says, at the place where it is to stay.  */
+/*  Takes the values of the head, when text is at its final place.  */
 static void s_take_head (rp_reply_t *self, const rp_head_t *head, char *text)
 {
     self->code = head->code;
@@ -87,8 +87,8 @@ bool rp_reply_copy (rp_reply_t *self, const uint8_t *frame, size_t size, const r
 
 bool rp_reply_fill (rp_reply_t *self, rp_message_t *message, const rp_head_t *head)
 {
-    // A reply outlives the lock that guards bundles; and a small one must not keep the 8 KiB it was
-    // read with.
+    // A reply outlives the lock that guards bundles; and a small reply must not keep the 8 KiB that
+    // libzmq read it into.
     if (rp_message_is_to_copy (message))
         return rp_reply_copy (self, rp_message_data (message), message->bytes, head);
     size_t text_at = (size_t) (head->text - (const char *) rp_message_data (message));

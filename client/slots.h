@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    An id is a slot number in its low bits and a serial number above them, so that a reply leads
-    straight to its slot, and an id that came late or from elsewhere finds a slot that is empty or
-    has another id. The serial counts every id ever made, so none is made twice, and none is 0.
+    An id has a slot number in its low bits and a serial number above them. So the id of a reply
+    leads straight to its slot, and an id that is too late or unknown finds a slot that is empty or
+    has another id. The serial counts every id ever made, so no id is made twice, and none is 0.
 
     Thread-safety: none.
 */
@@ -21,7 +21,7 @@
 
 typedef struct {
     void **items;    /* by slot; NULL: free */
-    uint32_t *spare; /* stack of free slots, so that warm ones are used again first */
+    uint32_t *spare; /* stack of free slots: the last used is used again first */
     uint32_t spare_count;
     uint32_t capacity;
     uint64_t serial;
@@ -33,17 +33,18 @@ void rp_slots_clear (rp_slots_t *self);
     taken.  */
 bool rp_slots_reserve (rp_slots_t *self);
 
-/*  Puts an item (not NULL) into a free slot, which reserve has made sure of. Returns its id.  */
+/*  Puts an item (not NULL) into a free slot, after rp_slots_reserve. Returns its id.  */
 uint64_t rp_slots_take (rp_slots_t *self, void *item);
 
-/*  A new id for the item that has this one; the old one stays in use as far as give is concerned:
-    all ids of an item lead to its slot.  */
+/*  Returns a new id for the item with this id. All ids of an item lead to its slot, so give takes
+    any of them.  */
 uint64_t rp_slots_renew (rp_slots_t *self, uint64_t id);
 
-/*  Empties the slot of this id.  */
+/*  Frees the slot of this id.  */
 void rp_slots_give (rp_slots_t *self, uint64_t id);
 
-/*  The item in the slot of this id, or NULL. The caller checks that the id is the item's own.  */
+/*  Returns the item in the slot of this id, or NULL. The caller checks that the id is the item's
+    own.  */
 static inline void *rp_slots_at (const rp_slots_t *self, uint64_t id)
 {
     uint32_t slot = (uint32_t) id & (RP_SLOTS_MAX - 1);

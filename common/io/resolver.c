@@ -91,8 +91,7 @@ static void *s_look_up (void *argument)
     return NULL;
 }
 
-/*  ---- In the owner's thread
-    -------------------------------------------------------------------  */
+/*  ---- In the owner's thread ------------------------------------------------------------------ */
 
 /*  Starts the thread with every signal blocked: signals are for the application's threads. 0 or an
     errno.  */

@@ -150,7 +150,7 @@ size_t rp_settings_find (const rp_setting_table_t *table, const char *path);
 /*  Returns the value of a row whose kind is a number.  */
 uint64_t rp_setting_number (const rp_setting_t *row, const void *values);
 
-/*  ---- For the texts about settings ----------------------------------------------------------  */
+/*  ---- For the texts about settings ---------------------------------------------------------- */
 
 /*  Writes a number in the form of the row's kind, or a choice. Returns buffer.  */
 const char *rp_setting_write_number (
