@@ -73,7 +73,7 @@ typedef enum {
     RP_END_BUDGET,            /* UNKNOWN: the same, and the retry budget is used up */
     RP_END_SILENT,            /* UNKNOWN: no reply came by the deadline and the grace */
     RP_END_TOO_LARGE,         /* TOO_LARGE: over the limit that the broker stated */
-    RP_END_REFUSED,           /* DENIED, INVALID: every broker refused this client */
+    RP_END_REFUSED,           /* DENIED, INVALID: a broker refused this client */
     RP_END_WITHDRAWN,         /* CANCELLED before a worker could get it, or the client was closed */
     RP_END_CONVERSATION_OVER, /* CONVERSATION_LOST: the conversation was over before it was sent */
 } rp_exchange_end_t;

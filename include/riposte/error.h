@@ -2,13 +2,16 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A request ends with exactly one status. The first block travels on the wire and is the
-    delivery contract (docs/CONTRACT.md says what a client may conclude from each). The second
-    block is what the client library says by itself, when no broker could say it. The third is
-    what a function of the library returns when it could not do what it was asked.
+    A request ends with exactly one status. Statuses of the first block travel on the wire; they are
+    the delivery contract (docs/CONTRACT.md says what a client may conclude from each). The client
+    library itself gives the statuses of the second block, when it has no broker's reply. Functions
+    return the errors of the third block when they could not do what they should.
 
-    This list feeds the enum, the strings, the wire, the exit codes of the programs and the
-    table in docs/CONTRACT.md; there is no second one. Numbers never change and are never reused.
+    This list makes the enum, the strings, the values on the wire, the exit codes of the programs
+    and the table in docs/CONTRACT.md. Numbers never change and are never reused.
+
+    Source: docs/CONTRACT.md.
+    Thread-safety: any thread may call any function.
 */
 
 #ifndef RIPOSTE_ERROR_H
@@ -60,20 +63,19 @@ typedef enum {
 #undef RP_STATUS_ENUM
 } rp_status_t;
 
-/*  Returns what a status means, as one clause without a full stop. Never NULL: an unknown number
-    gives "unknown status". The string is static. May be called from any thread.  */
+/*  Returns the meaning of a status, a clause without a full stop. Never NULL: "unknown status" for
+    an unknown number. The string is static.  */
 RP_EXPORT const char *rp_strerror (int status);
 
-/*  Returns the name of a status as the wire documents and JSON output spell it ("NO_WORKER").
-    Never NULL: an unknown number gives "?". The string is static. Any thread.  */
+/*  Returns the name of a status as documents and JSON write it ("NO_WORKER"). Never NULL: "?" for
+    an unknown number. The string is static.  */
 RP_EXPORT const char *rp_status_name (int status);
 
-/*  Returns the exit code of a program that ends with this status; 1 for an unknown number.
-    Any thread.  */
+/*  Returns the exit code of a program that ends with this status; 1 for an unknown number.  */
 RP_EXPORT int rp_status_exit_code (int status);
 
-/*  True if the status proves that no worker was given the request under this id, so that trying
-    again can never run it twice. Any thread.  */
+/*  True if the status proves that no worker was given the request under this id, so that another
+    attempt cannot run it twice.  */
 RP_EXPORT bool rp_status_is_safe_to_retry (int status);
 
 #ifdef __cplusplus
