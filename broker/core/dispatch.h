@@ -46,24 +46,24 @@ typedef enum {
 
 /*  Traits: how a foreign session differs from a session of Riposte's own protocol, which has
     none.  */
-#define RP_TRAIT_MUTE 0x01u      /* sends nothing unasked, so silence is no sign of death */
-#define RP_TRAIT_BUSY_MUTE 0x02u /* a worker that may be silent while it holds a request */
-#define RP_TRAIT_LEARN                                                                             \
-/*  the heartbeat interval is not known: the time in HELLO is a first guess, the gaps between
-        HEARTBEATs correct it  */
-0x04u
-#define RP_TRAIT_PARTS                                                                             \
-    /*  a client that takes a reply in parts: REPLYs with RP_FLAG_MORE, then one without; for other
-        clients the core joins the parts  */
-  0x08u
-#define RP_TRAIT_WORDLESS 0x10u /* a client whose protocol has no word for a failure */
-#define RP_TRAIT_UNTIMED                                                                           \
-    /*  a client that states no deadline: the time of its requests counts only while they wait, not
-        while a worker has them. It does not know a limit on open requests either, so bytes bound
-        them, not counts  */
-  0x20u
 
-  typedef struct {
+/*  It sends nothing unasked, so silence is no sign of death.  */
+#define RP_TRAIT_MUTE 0x01u
+/*  A worker that may be silent while it holds a request.  */
+#define RP_TRAIT_BUSY_MUTE 0x02u
+/*  The heartbeat interval is not known: the time in HELLO is a first guess, and the gaps between
+    HEARTBEATs correct it.  */
+#define RP_TRAIT_LEARN 0x04u
+/*  A client that takes a reply in parts: REPLYs with RP_FLAG_MORE, then one without. For other
+    clients the core joins the parts.  */
+#define RP_TRAIT_PARTS 0x08u
+/*  A client whose protocol has no word for a failure.  */
+#define RP_TRAIT_WORDLESS 0x10u
+/*  A client that states no deadline: the time of its requests counts only while they wait, not while
+    a worker has them. It does not know a limit on open requests either, so bytes bound them.  */
+#define RP_TRAIT_UNTIMED 0x20u
+
+typedef struct {
     rp_event_kind_t kind;
     uint32_t attempt_limit; /* HELLO of a worker: ms that one attempt may take; 0: no limit */
     rp_session_id_t session;
