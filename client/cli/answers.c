@@ -58,7 +58,7 @@ void rp_answers_add (rp_answers_t *self, const rp_reply_t *reply)
         s_add_csv (self, reply);
     else
         fwrite (rp_reply_body (reply), 1, rp_reply_size (reply), stdout);
-    fflush (stdout); // before the line on standard error, where both are one terminal
+    fflush (stdout); // keeps the order of both outputs on one terminal
     if (status != RP_OK) {
         char prefix[32] = "";
         if (self->several)

@@ -1,4 +1,4 @@
-/*  The replies of `riposte call`, written one after the other.
+/*  Writes the replies of `riposte call`, one after the other.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -17,7 +17,7 @@
 typedef struct {
     const rp_cli_t *cli;
     const char *service;
-    bool several; /* a list, numbered; otherwise a single object */
+    bool several; /* a numbered list; otherwise a single object */
     rp_output_list_t list;
     uint64_t ended;
     uint64_t failed;
@@ -26,10 +26,10 @@ typedef struct {
 
 void rp_answers_begin (rp_answers_t *self, const rp_cli_t *cli, const char *service, bool several);
 
-/*  Writes the next reply, which is not NULL.  */
+/*  Writes the next reply (not NULL).  */
 void rp_answers_add (rp_answers_t *self, const rp_reply_t *reply);
 
-/*  Ends the list, and says on standard error how many failed.  */
+/*  Ends the list, and writes to standard error how many requests failed.  */
 void rp_answers_end (rp_answers_t *self);
 
 #endif

@@ -11,7 +11,7 @@
 #include "client/cli/input.h"
 #include "client/cli/progress.h"
 
-/*  A signal that comes just before a wait begins is seen this much later.  */
+/*  A signal just before a wait does not end it, and is then seen this much later.  */
 #define S_SLICE_MS 200
 
 typedef struct {
@@ -24,20 +24,20 @@ typedef struct {
     const char *service;
     const char *body; /* NULL: from input */
     size_t size;
-    uint64_t left; /* with body: requests still to be sent */
+    uint64_t left; /* requests still to be sent, if body is set */
     rp_input_t input;
     bool at_end;     /* of input */
-    s_entry_t *ring; /* request number n is in n modulo room */
+    s_entry_t *ring; /* request number n is at n modulo room */
     uint64_t room;
     uint64_t sent;
     uint64_t written;
-    bool withdrawn; /* on an interrupt */
-    int code;       /* not 0: something that ends the batch went wrong */
+    bool withdrawn; /* after an interrupt */
+    int code;       /* not 0: the error that ends the batch */
     rp_answers_t answers;
     rp_progress_t progress;
 } s_batch_t;
 
-/*  Returns true with the next body if there is one now.  */
+/*  True if there is a next body now.  */
 static bool s_next_body (s_batch_t *self, const char **body, size_t *size)
 {
     if (self->body) {
@@ -104,15 +104,15 @@ static void s_write_ended (s_batch_t *self)
         if (!entry->reply)
             break;
         if (rp_reply_status (entry->reply) != RP_OK)
-            rp_progress_clear (&self->progress); // a line of its own follows
-        if (!ferror (stdout))                    // what comes after the end is not told
+            rp_progress_clear (&self->progress); // another line follows
+        if (!ferror (stdout)) // after standard output has failed, nothing more is written
             rp_answers_add (&self->answers, entry->reply);
         rp_reply_destroy (&entry->reply);
         *entry = (s_entry_t){0};
         self->written++;
     }
     if (ferror (stdout) && self->code == 0)
-        self->code = 1; // nobody reads the answers; rp_output_finish says why
+        self->code = 1; // the answers are not read any more; rp_output_finish reports why
     rp_progress_show (&self->progress, self->written, self->answers.failed);
 }
 
@@ -127,7 +127,7 @@ static void s_collect_ended (s_batch_t *self)
     s_write_ended (self);
 }
 
-/*  Asks for all that is open to be withdrawn; each still ends with a status.  */
+/*  Cancels every open request; each still ends with a status.  */
 static void s_withdraw (s_batch_t *self)
 {
     if (self->withdrawn)

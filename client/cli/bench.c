@@ -1,4 +1,4 @@
-/*  riposte bench: how fast is a service, and what does a request wait?
+/*  riposte bench: measures the rate and the latency of a service.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -14,16 +14,18 @@
 #define S_DURATION_US INT64_C (10000000)
 #define S_WARMUP_US INT64_C (1000000)
 #define S_INFLIGHT 8
-/*  Bounds the memory when replies stay away. Who waits for room is counted with that wait.  */
+/*  Bounds the memory when replies stay away. A request that waits for room is counted with its
+    wait.  */
 #define S_INFLIGHT_OPEN 10000
 
-/*  Where the result goes beside standard output.  */
+/*  The files for the result, beside standard output.  */
 typedef struct {
     FILE *hdr; /* NULL: none */
     int plot;  /* -1: none */
 } s_files_t;
 
-/*  Fills in what was not given. Returns 0, or the exit code after it has told what is wrong.  */
+/*  Sets the options that were not given. Returns 0, or the exit code after an error was
+    written.  */
 static int s_complete (rp_cli_t *cli)
 {
     rp_cli_options_t *options = &cli->options;
@@ -58,7 +60,7 @@ static int s_tell_unwritable (const char *path)
     return rp_cli_usage ("cannot write %s (%s)", path, strerror (errno));
 }
 
-/*  Before the run, so that it is not made in vain.  */
+/*  Opens the files before the run, so that it does not run in vain.  */
 static int s_open_files (const rp_cli_t *cli, s_files_t *files)
 {
     const rp_cli_options_t *options = &cli->options;
@@ -86,7 +88,7 @@ static int s_write_hdr (FILE *file, const rp_histogram_t *times)
     return rp_status_exit_code (RP_SYSTEM);
 }
 
-/*  Returns 0, or the exit code when something could not be written.  */
+/*  Returns 0, or the exit code when a file could not be written.  */
 static int s_write_files (
   const rp_bench_t *self, const s_files_t *files, const rp_histogram_t *times)
 {
@@ -105,7 +107,7 @@ static int s_write_files (
     return code != 0 ? code : plotted;
 }
 
-/*  Returns 0 when there is a result, or the exit code after it has told why there is none.  */
+/*  Returns 0 when there is a result, or the exit code after an error was written.  */
 static int s_measure (rp_bench_t *self)
 {
     const rp_cli_options_t *options = &self->cli->options;
@@ -119,7 +121,7 @@ static int s_measure (rp_bench_t *self)
     return code != 0 ? code : rp_bench_run (self, options->duration, options->count, "measures");
 }
 
-/*  With what it needs at hand: runs, and writes the result.  */
+/*  Runs, and writes the result, once the files are open.  */
 static int s_run (rp_bench_t *self, const s_files_t *files)
 {
     rp_cli_t *cli = self->cli;

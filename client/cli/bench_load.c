@@ -1,14 +1,13 @@
-/*  riposte bench: the clients.
+/*  riposte bench: the clients of the native protocol.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Closed loop: each client keeps its number of requests open, and sends the next when one has
-    ended. Its latency says little about a stall, during which it asks nothing.
+    Closed loop: each client keeps a number of requests open, and sends the next when one has ended.
+    Its latency hides a stall, during which no request is sent.
 
-    Open loop (--rate): requests are due on a schedule that knows nothing of replies. Latency counts
-    from when a request was due, not from when it could be sent, so whoever waits because of a stall
-    is counted with all of its wait. Replies come to callbacks, so that the thread that keeps the
-    schedule does nothing else.
+    Open loop (--rate): requests are due on a schedule that does not depend on replies. Latency
+    counts from the time a request was due, not from the time it was sent, so a stall counts in
+    full. Replies go to callbacks, so that the client's thread only keeps the schedule.
 */
 
 #include <inttypes.h>
@@ -27,11 +26,11 @@
 /*  An interrupt is seen this much later.  */
 #define S_SLICE_US 100000
 #define S_SLICE_MS 100
-/*  From the start of a phase to its first request, so that all threads are there.  */
+/*  Time from the start of a phase to its first request, in which all threads start.  */
 #define S_LEAD_US 5000
 #define S_SECOND_US 1000000
 
-/*  Takes a permit within a slice of time.  */
+/*  Takes a permit, if there is one within S_SLICE_MS.  */
 static bool s_take (sem_t *permits)
 {
     if (sem_trywait (permits) == 0)
@@ -49,20 +48,20 @@ static void s_submit (rp_bench_client_t *self, int64_t start, rp_callback_fn *ca
     const rp_bench_t *bench = self->bench;
     rp_call_t *call = rp_call_new (bench->service, bench->body, bench->size);
     if (!call)
-        rp_output_no_memory (); // the name was looked at by rp_cli_service
+        rp_output_no_memory (); // rp_cli_service has checked the name
     (void) rp_call_set_wait_worker_ms (call, (uint32_t) (bench->cli->options.wait_worker / 1000));
     rp_call_set_tag (call, (void *) (uintptr_t) (start - bench->begin));
     if (callback)
         (void) rp_call_set_callback (call, callback, self);
     if (rp_client_submit (self->client, &call, NULL) != RP_OK)
-        rp_output_no_memory (); // its only error here: never more are open than max_open
+        rp_output_no_memory (); // never RP_FULL: at most max_open requests are open
 }
 
 static void s_note (rp_bench_client_t *self, rp_reply_t *reply, int64_t now)
 {
     const rp_bench_t *bench = self->bench;
     if (rp_reply_status (reply) == RP_OK) {
-        // Not of 64 bits everywhere; the difference is right up to an hour anyway.
+        // A pointer need not have 64 bits; the difference is right for at least an hour.
         uintptr_t took = (uintptr_t) (now - bench->begin) - (uintptr_t) rp_reply_tag (reply);
         rp_bench_note_ok (self, now - (int64_t) took, now);
     }
@@ -112,7 +111,7 @@ static void s_ended (rp_reply_t *reply, void *arg)
     sem_post (&self->room);
 }
 
-/*  Waits until as many may be opened as at first: nothing is open any more.  */
+/*  Waits until all permits are back: then no request is open.  */
 static void s_wait_for_all (rp_bench_client_t *self)
 {
     rp_bench_t *bench = self->bench;
@@ -129,7 +128,7 @@ static void *s_open (void *arg)
 {
     rp_bench_client_t *self = arg;
     rp_bench_t *bench = self->bench;
-    // The kernel otherwise wakes threads up to 50 µs late, which would be in every latency.
+    // By default the kernel wakes threads up to 50 µs late, which would be in every latency.
     (void) prctl (PR_SET_TIMERSLACK, 1ul, 0ul, 0ul, 0ul);
     for (uint64_t number = self->number; bench->count == 0 || number < bench->count;
          number += bench->client_count) {
@@ -176,7 +175,7 @@ static void s_show_progress (const rp_bench_t *self, rp_progress_t *progress, co
     rp_progress_line (progress, line);
 }
 
-/*  Waits for as many threads, and passes an interrupt on to them.  */
+/*  Waits for this many threads to end, and passes an interrupt on to them.  */
 static void s_wait_for_threads (rp_bench_t *self, size_t count, const char *what)
 {
     rp_progress_t progress;
@@ -192,13 +191,13 @@ static void s_wait_for_threads (rp_bench_t *self, size_t count, const char *what
 
 static void s_forget (rp_bench_client_t *self)
 {
-    free ((char *) (uintptr_t) self->counts.failure.hint); // s_copy made them
+    free ((char *) (uintptr_t) self->counts.failure.hint); // made by s_copy
     free ((char *) (uintptr_t) self->counts.failure.why);
     memset (&self->counts, 0, sizeof self->counts);
     atomic_store (&self->ended, 0);
 }
 
-/*  Starts the threads, in which no signal arrives. Returns how many; *error is 0 or an errno.  */
+/*  Starts the threads, with every signal blocked. Returns how many; *error is 0 or an errno.  */
 static size_t s_start_threads (rp_bench_t *self, int *error)
 {
     sigset_t all;
@@ -218,7 +217,8 @@ static size_t s_start_threads (rp_bench_t *self, int *error)
     return count;
 }
 
-/*  How long the phase took. The time until the next request would have been due belongs to it.  */
+/*  Returns how long the phase took, including the time until the next request would have been
+    due.  */
 static int64_t s_elapsed (const rp_bench_t *self)
 {
     if (rp_bench_stops (self))

@@ -1,12 +1,11 @@
-/*  riposte bench: clients that speak Majordomo 0.1 (rfc.zeromq.org/spec/7) instead of Riposte's own
-    protocol.
+/*  riposte bench: clients that speak Majordomo 0.1 (rfc.zeromq.org/spec/7) instead of the native
 
     SPDX-License-Identifier: MPL-2.0
+    protocol.
 
-    One thread does everything a client does. A REQ socket could have one request open; this DEALER
-   puts the frame before the empty one itself, as REQ does, and with a number in it, which comes
-   back with the reply, so that it can have many. The protocol has no statuses: a request without an
-   answer within
+    One thread does all the work of a client. A REQ socket could have one request open; this DEALER
+    can have many: it sends the empty frame itself, as REQ does, with a number in front of it that
+    comes back with the reply. The protocol has no statuses: a request without an answer within
     --timeout is counted as UNKNOWN.
 */
 
@@ -22,12 +21,12 @@
 #include "common/io/context.h"
 
 #define S_PROTOCOL "MDPC01"
-/*  An interrupt, and a request that is overdue, are seen this much later, µs.  */
+/*  An interrupt and an overdue request are seen this much later, µs.  */
 #define S_SLICE_US 100000
 #define S_REPLY_MAX ((size_t) 1 << 31)
 
-/*  A place for a request. Its number is what the reply brings back, with the serial in it so that
-    one that comes too late is known.  */
+/*  A slot for one request. The reply brings back its number, which contains the serial, so that a
+    reply that comes too late is recognised.  */
 typedef struct {
     int64_t start;
     uint32_t serial;
@@ -39,16 +38,16 @@ struct rp_bench_mdp {
     rp_channel_t *channel;
     rp_message_pool_t messages;
     s_place_t *places;
-    uint32_t *spare; /* stack of free places */
+    uint32_t *spare; /* stack of free slots */
     uint32_t spare_count;
     uint32_t count;
-    int64_t looked; /* for overdue ones, when last */
+    int64_t looked; /* when overdue requests were last looked for */
     bool broken;
 };
 
 /*  ---- Life ----------------------------------------------------------------------------------- */
 
-/*  Waits until one of the descriptors has something, or then.  */
+/*  Waits until a descriptor is readable, at most until the given time.  */
 static void s_wait (const rp_bench_mdp_t *self, int64_t until)
 {
     int descriptors[2];
@@ -63,7 +62,7 @@ static void s_wait (const rp_bench_mdp_t *self, int64_t until)
     (void) ppoll (items, (nfds_t) count, &time, NULL);
 }
 
-/*  RP_OK once the connection stands. Tries each address of a name.  */
+/*  RP_OK when the connection stands. Tries each address of a name.  */
 static int s_connect (rp_bench_mdp_t *self, const rp_cli_options_t *options, const char **why)
 {
     const rp_addresses_t *found = rp_channel_found (self->channel);
@@ -155,11 +154,11 @@ static rp_message_t *s_message (rp_bench_mdp_t *self, const rp_bench_t *bench, u
         || !rp_message_fill_frame (message, 3, bench->service, strlen (bench->service))
         || !rp_message_fill_frame (message, 4, bench->body, bench->size))
         rp_output_no_memory ();
-    memcpy (rp_message_data (message), &number, sizeof number); // nobody else reads it
+    memcpy (rp_message_data (message), &number, sizeof number); // read by this client only
     return message;
 }
 
-/*  There is a spare place.  */
+/*  Sends a request. There must be a free slot.  */
 static void s_send (rp_bench_client_t *client, int64_t start)
 {
     rp_bench_mdp_t *self = client->mdp;
@@ -170,7 +169,7 @@ static void s_send (rp_bench_client_t *client, int64_t start)
     if (rp_channel_send (self->channel, &self->messages, &message) == 0)
         return;
     rp_message_destroy (&self->messages, &message);
-    self->broken = true; // and so this one ends with all others
+    self->broken = true; // so that this request ends with all others
 }
 
 static void s_close (rp_bench_mdp_t *self, uint32_t place)
@@ -193,7 +192,7 @@ static void s_take (rp_bench_client_t *client, rp_message_t *message)
     s_close (self, place);
 }
 
-/*  Returns whether something came.  */
+/*  True if a message came.  */
 static bool s_receive (rp_bench_client_t *client)
 {
     rp_bench_mdp_t *self = client->mdp;
@@ -211,7 +210,7 @@ static bool s_receive (rp_bench_client_t *client)
     return came;
 }
 
-/*  Those that have waited too long, or, when it broke, all.  */
+/*  Ends the requests that have waited too long; all of them if the connection broke.  */
 static void s_end_overdue (rp_bench_client_t *client, int64_t now)
 {
     rp_bench_mdp_t *self = client->mdp;
@@ -232,8 +231,8 @@ static void s_end_overdue (rp_bench_client_t *client, int64_t now)
 
 /*  ---- The loop ------------------------------------------------------------------------------- */
 
-/*  Sends what is due and has room. Returns when the next is due: now, if there was no room;
-    INT64_MAX: none is any more.  */
+/*  Sends the requests that are due and have room. Returns when the next is due: now, if there was
+    no room; INT64_MAX if there is none.  */
 static int64_t s_send_open (rp_bench_client_t *client, uint64_t *number)
 {
     rp_bench_t *bench = client->bench;
@@ -271,7 +270,7 @@ void *rp_bench_mdp_run (void *arg)
     rp_bench_mdp_t *self = client->mdp;
     uint64_t number = client->number;
     int64_t due = rp_bench_sleep (bench, bench->begin);
-    if (self->broken) // in the phase before: this one has a request that cannot be made
+    if (self->broken) // in the previous phase: a request of this one cannot be sent
         s_fail (client, RP_NO_BROKER, "the connection broke", due);
     while (!rp_bench_stops (bench)) {
         if (due != INT64_MAX && !self->broken)

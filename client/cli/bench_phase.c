@@ -1,6 +1,7 @@
-/*  riposte bench: what the clients of all protocols ask of the phase, and tell it.
+/*  riposte bench: the phase that the clients of all protocols run in, and the counts of each
 
     SPDX-License-Identifier: MPL-2.0
+    client.
 */
 
 #include <string.h>

@@ -1,9 +1,9 @@
-/*  riposte bench: the picture, by gnuplot.
+/*  riposte bench: draws the plot with gnuplot.
 
     SPDX-License-Identifier: MPL-2.0
 
-    gnuplot reads its script, with the data in it, from a pipe, and writes to a file that is open
-    already, so no name needs to be quoted for it or for a shell.
+    gnuplot reads its script and data from a pipe, and writes to a file that is already open. So no
+    file name has to be quoted for gnuplot or for a shell.
 */
 
 #include <errno.h>
@@ -26,7 +26,7 @@ static const char s_script[] = "set terminal svg size 900,500 background 'white'
                                " '99.9999%%' 1e6, '99.99999%%' 1e7, '99.999999%%' 1e8)\n"
                                "set xlabel 'Percentile'\n"
                                "set ylabel 'Latency, µs'\n"
-                               "set datafile commentschars '#V'\n"; // V: the line of titles
+                               "set datafile commentschars '#V'\n"; // V begins the line of titles
 
 /*  Starts gnuplot. Returns 0 or an errno.  */
 static int s_spawn (pid_t *child, int in, int out, const char *argument)
@@ -45,7 +45,7 @@ static int s_spawn (pid_t *child, int in, int out, const char *argument)
     return error;
 }
 
-/*  True if the child ended well.  */
+/*  True if the child exited with 0.  */
 static bool s_wait (pid_t child)
 {
     int status = 0;
@@ -66,7 +66,7 @@ bool rp_bench_can_plot (void)
     return error == 0 && s_wait (child);
 }
 
-/*  In gnuplot's single quotes only the quote itself is special.  */
+/*  In gnuplot's single quotes, only the quote itself is special.  */
 static void s_write_quoted (FILE *out, const char *text)
 {
     fputc ('\'', out);
@@ -95,7 +95,7 @@ static void s_write_script (FILE *out, const char *title, const rp_histogram_t *
       out);
 }
 
-/*  Returns 0 or an errno; ECHILD if gnuplot failed, which says why itself.  */
+/*  Returns 0 or an errno; ECHILD if gnuplot failed, after writing why.  */
 static int s_draw (int file, const char *title, const rp_histogram_t *times)
 {
     int ends[2];
@@ -111,7 +111,7 @@ static int s_draw (int file, const char *title, const rp_histogram_t *times)
     }
     if (error == 0)
         s_write_script (script, title, times);
-    fclose (script); // what gnuplot did not read it does not need, or misses
+    fclose (script); // input that gnuplot did not read only matters if gnuplot failed
     return error != 0 || s_wait (child) ? error : ECHILD;
 }
 

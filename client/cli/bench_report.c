@@ -1,8 +1,8 @@
-/*  riposte bench: what it says in the end.
+/*  riposte bench: writes the result.
 
     SPDX-License-Identifier: MPL-2.0
 
-    The keys of the JSON object are in the manual page and in docs/OPERATIONS.md, and stay.
+    The keys of the JSON object are documented in the manual page and docs/OPERATIONS.md, and stay.
 */
 
 #include <inttypes.h>
@@ -13,7 +13,7 @@
 #include "common/base/units.h"
 
 #define S_SECOND_US 1e6
-/*  Below that many a second, the decimals of a rate say something.  */
+/*  Below this rate, its decimals matter.  */
 #define S_WHOLE_RATE 100
 
 typedef struct {
@@ -170,7 +170,7 @@ void rp_bench_report (const rp_bench_t *self, const rp_bench_counts_t *counts)
         s_write_csv (self, counts);
     else
         s_write_table (self, counts);
-    fflush (stdout); // before the lines on standard error, where both are one terminal
+    fflush (stdout); // keeps the order of both outputs on one terminal
     if (counts->unsent > 0)
         fprintf (stderr,
           "riposte: %" PRIu64 " more requests were due, and no time was left for them; "

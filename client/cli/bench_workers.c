@@ -1,10 +1,10 @@
-/*  riposte bench: workers of its own.
+/*  riposte bench: the command's own workers.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Each has a thread and a connection, and as many slots as hide a round trip. They share the one
-    I/O thread of the process with the clients, so the most that a broker can do shows only with
-    workers of other processes.
+    Each worker has a thread, a connection, and enough slots to hide a round trip. Workers and
+    clients share the one I/O thread of the process, so the most that a broker can do shows only
+    with workers in other processes.
 */
 
 #include <errno.h>
@@ -37,8 +37,9 @@ typedef struct {
 struct rp_bench_workers {
     size_t count;
     size_t started;
-    sem_t ready;        /* once for each that is registered */
-    atomic_int refusal; /* what the run of one that ended returned; RP_OK: none has */
+    sem_t ready;        /* posted by each worker when it is registered */
+    atomic_int refusal; /* what rp_worker_run returned when the first worker ended; RP_OK: none
+                           has */
     s_worker_t items[];
 };
 
@@ -54,7 +55,8 @@ static void s_notice (const char *text, void *arg)
 static void s_echo (rp_task_t **task_p, void *arg)
 {
     (void) arg;
-    // RP_CLOSED says that nobody waits any more, and otherwise the library ends what is in hand.
+    // RP_CLOSED means that the reply is no longer wanted; after any other error the library ends
+    // the task.
     (void) rp_task_reply (task_p, rp_task_body (*task_p), rp_task_size (*task_p));
 }
 
@@ -86,7 +88,7 @@ static int s_start (s_worker_t *self, const char *server, const char *service)
     return error;
 }
 
-/*  RP_OK once every worker is registered, or what came first.  */
+/*  RP_OK when every worker is registered; otherwise the first error.  */
 static int s_wait (rp_bench_workers_t *self, int64_t until)
 {
     for (size_t ready = 0; ready < self->count;) {
@@ -105,7 +107,7 @@ static int s_wait (rp_bench_workers_t *self, int64_t until)
     return RP_OK;
 }
 
-/*  Tells that not all workers came to be, and why. Returns the exit code.  */
+/*  Writes that not all workers were registered, and why. Returns the exit code.  */
 static int s_tell_failure (const rp_cli_t *cli, rp_bench_workers_t *self, int status, int reason)
 {
     char why[512] = "";

@@ -1,4 +1,4 @@
-/*  riposte call: one request, or many, to one service.
+/*  riposte call: sends one request, or many, to one service.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -11,9 +11,9 @@
 #include "client/cli/cli.h"
 #include "client/cli/input.h"
 
-/*  What the second argument stands for.  */
+/*  The body of the second argument.  */
 typedef struct {
-    const char *data; /* the body, or NULL: it comes from path */
+    const char *data; /* NULL: read the body from path */
     const char *path;
 } s_source_t;
 
@@ -23,7 +23,7 @@ static s_source_t s_source (const rp_cli_t *self)
     if (arguments->count < 2)
         return isatty (STDIN_FILENO) ? (s_source_t){.data = ""} : (s_source_t){.path = "-"};
     const char *text = arguments->items[1];
-    if (arguments->after_dashes > 0) // nothing is special behind "--"
+    if (arguments->after_dashes > 0) // after "--" no character is special
         return (s_source_t){.data = text};
     if (strcmp (text, "-") == 0)
         return (s_source_t){.path = text};
@@ -44,7 +44,7 @@ static int s_read_body (const s_source_t *source, rp_input_t *input)
       source->path, rp_input_reason (outcome));
 }
 
-/*  An exit status has eight bits, and 0 would say that nothing was wrong.  */
+/*  An exit status has eight bits, and 0 would mean success.  */
 static int s_exit_code (const rp_cli_t *self, const rp_reply_t *reply)
 {
     int status = (int) rp_reply_status (reply);

@@ -1,10 +1,10 @@
-/*  riposte: what its commands share.
+/*  riposte: the options, the session and the error functions that its commands share.
 
     SPDX-License-Identifier: MPL-2.0
 
-    One file per command. Each gets the same rp_cli_t, writes its answer to standard output and one
-    line per thing that went wrong to standard error (with -o json and jsonl an object to standard
-    output instead), and returns the exit code of the program.
+    There is one file per command. Each command gets the same rp_cli_t, writes its answer to
+    standard output and each error as one line to standard error (with -o json and jsonl: as an
+    object to standard output), and returns the exit code of the program.
 
     Thread-safety: none; all of it runs on the main thread.
 */
@@ -22,7 +22,7 @@
 #include "client/cli/output.h"
 #include "common/tool/options.h"
 
-/*  Exit code when some requests of several failed; not a status of its own.  */
+/*  The exit code when some of several requests failed; no status has it.  */
 #define RP_CLI_EXIT_BATCH 8
 
 typedef struct {
@@ -62,8 +62,8 @@ typedef struct {
     rp_cli_options_t options;
     rp_arguments_t arguments;
     rp_client_t *client; /* NULL before rp_cli_connect */
-    rp_colours_t out;    /* of standard output */
-    rp_colours_t err;    /* of standard error */
+    rp_colours_t out;    /* for standard output */
+    rp_colours_t err;    /* for standard error */
 } rp_cli_t;
 
 /*  ---- Commands ----------------------------------------------------------------------------  */
@@ -78,57 +78,58 @@ int rp_cli_bench (rp_cli_t *cli);
 
 /*  ---- Session (session.c) -----------------------------------------------------------------  */
 
-/*  SIGINT and SIGTERM ask for an orderly end from now on, a second one ends the program; a reader
-    that closes its pipe is an error of write and not a death.  */
+/*  From now on the first SIGINT or SIGTERM asks for an orderly end, and the second ends the
+    program. A closed pipe is an error of write, and no signal.  */
 void rp_cli_catch_signals (void);
 
 /*  True after SIGINT or SIGTERM.  */
 bool rp_cli_interrupted (void);
 
-/*  Creates the client and waits for a broker, for as long as --wait-broker says. max_open: requests
-    the command will have open at once. Returns 0, or the exit code after it has told why.  */
+/*  Creates the client and waits for a broker, at most --wait-broker. max_open: requests that the
+    command will have open at once. Returns 0, or the exit code after an error was written.  */
 int rp_cli_connect (rp_cli_t *self, uint32_t max_open);
 
-/*  Creates a call with what the options say. NULL after it has told why; *code is the exit.  */
+/*  Creates a call with the values of the options. NULL after an error was written; *code is the
+    exit code.  */
 rp_call_t *rp_cli_call_new (
   rp_cli_t *self, const char *service, const void *body, size_t size, int *code);
 
-/*  Applies what the options say to a call. Returns 0, or the exit code after it has told why.  */
+/*  Applies the options to a call. Returns 0, or the exit code after an error was written.  */
 int rp_cli_prepare (rp_cli_t *self, rp_call_t *call);
 
-/*  Submits a call, waits for its end and returns the reply; on an interrupt the request is
-    withdrawn first, and the reply says CANCELLED. NULL, after it has told why, when the request
-    could not be submitted, and without a word after an interrupt: *code is the exit code then.
-    service and size are for -v.  */
+/*  Submits a call, waits for its end and returns the reply. On an interrupt it cancels the request
+    first, and the reply has RP_CANCELLED. NULL when the request could not be submitted (after an
+    error was written) or after an interrupt (without one): *code is the exit code. service and size
+    are for -v.  */
 rp_reply_t *rp_cli_perform (
   rp_cli_t *self, const char *service, size_t size, rp_call_t **call_p, int *code);
 
-/*  Takes the first argument as a service name. NULL after it has told what is wrong.  */
+/*  Takes the first argument as a service name. NULL after an error was written.  */
 const char *rp_cli_service (rp_cli_t *self);
 
-/*  ---- Telling (telling.c) -----------------------------------------------------------------  */
+/*  ---- Errors and -v (telling.c) -----------------------------------------------------------  */
 
-/*  How rp_cli_usage tells, from now on.  */
+/*  The format of errors that rp_cli_usage writes from now on.  */
 void rp_cli_tell_usage_as (rp_output_t format);
 
-/*  Tells of wrong usage in one line, and with JSON as an object. Returns 2, the exit code for it.  */
+/*  Writes a usage error as one line, or with JSON as an object. Returns its exit code, 2.  */
 int rp_cli_usage (const char *format, ...) __attribute__ ((format (printf, 1, 2)));
 
-/*  Tells an error as the output format wants it, and returns its exit code.  */
+/*  Writes an error in the output format. Returns its exit code.  */
 int rp_cli_tell (const rp_cli_t *self, const rp_error_t *error);
 
-/*  The line only, on standard error, behind prefix ("call 3: ").  */
+/*  Writes only the line of an error, to standard error, behind prefix ("call 3: ").  */
 void rp_cli_tell_line (const rp_cli_t *self, const char *prefix, const rp_error_t *error);
 
-/*  The reply as an object: status, code, message, body, times, worker, and error if it is one.
-    service as it was asked for.  */
+/*  Returns the reply as an object: status, code, message, body, times, worker, and error if it is
+    one. service: as on the command line.  */
 json_t *rp_cli_reply_json (const rp_cli_t *self, const rp_reply_t *reply, const char *service);
 
-/*  The line that -v writes when a request goes out, and the one when it has ended.  */
+/*  Write the lines of -v for a request that was sent, and for one that has ended.  */
 void rp_cli_tell_request (const rp_cli_t *self, const char *service, size_t size, uint64_t id);
 void rp_cli_tell_reply (const rp_cli_t *self, const rp_reply_t *reply);
 
-/*  True if the output format is one for programs that read JSON.  */
+/*  True if the output format is json or jsonl.  */
 bool rp_cli_writes_json (const rp_cli_t *self);
 
 #endif

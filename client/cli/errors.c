@@ -17,7 +17,7 @@ typedef struct {
     const char *next;
 } s_entry_t;
 
-/*  Statuses whose line is "what: why; next". A why that says what to do itself needs no next.  */
+/*  Statuses whose line is "what: why; next". A why that contains the next step needs no next.  */
 static const s_entry_t s_entries[] = {
   {RP_BUSY, "%s was not taken", "try again later, or with --attempts 5"},
   {RP_DRAINING, "%s was not taken", "try again later, or name more brokers: --server A,B"},
@@ -40,7 +40,7 @@ static const s_entry_t *s_find (int status)
     return NULL;
 }
 
-/*  A bounded line that grows at its end; what does not fit is left out.  */
+/*  A line that grows at its end; text beyond its bound is dropped.  */
 typedef struct {
     char *buffer;
     size_t used;
@@ -65,7 +65,7 @@ static char *s_visible (const char *text)
     return copy;
 }
 
-/*  what with the service in the place of %s.  */
+/*  Adds what, with the service in place of %s.  */
 static void s_add_what (s_line_t *self, const char *what, const char *service)
 {
     const char *place = strstr (what, "%s");
@@ -87,8 +87,8 @@ rp_error_t rp_error_of (const rp_reply_t *reply, const char *service, const char
       .server = server};
 }
 
-/*  why is "ENDPOINT: reason", for each endpoint of a list that failed, from a client that is
-    connecting, or a line of its own from one that gave a request up.  */
+/*  why: from a client that was connecting, "ENDPOINT: reason" for each endpoint that failed; from a
+    client that gave up a request, a complete line.  */
 static void s_add_no_broker (s_line_t *line, const char *server, const char *why)
 {
     size_t size = strlen (server);
@@ -112,7 +112,7 @@ static void s_add_line (
     if (self->status == RP_NO_BROKER)
         s_add_no_broker (line, self->server, why);
     else if (self->status == RP_NO_WORKER && !hint && *why && !strstr (why, "no worker offers")) {
-        // There is one, which says why it could not begin.
+        // A worker offers the service, and its text says why it could not begin.
         s_add (
           line, "no worker took \"%s\": %s; see: riposte workers", service ? service : "?", why);
     }

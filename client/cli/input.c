@@ -12,7 +12,7 @@
 
 #define S_CHUNK 65536u
 
-/*  Makes room for S_CHUNK bytes behind the data: first in place of what was dropped.  */
+/*  Makes room for S_CHUNK bytes behind the data; reuses the room of dropped bytes first.  */
 static void s_make_room (rp_input_t *self)
 {
     if (self->size > 0)

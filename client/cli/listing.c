@@ -9,7 +9,7 @@
 #include "client/cli/text.h"
 #include "common/base/units.h"
 
-/*  A name, or two numbers and a stroke.  */
+/*  A name, or two numbers with a slash.  */
 #define S_CELL_MAX 256u
 
 json_t *rp_listing_ask (rp_cli_t *self, const char *service, int *code)
@@ -106,7 +106,7 @@ static void s_write_csv_field (const json_t *item, const char *field)
         printf ("%" JSON_INTEGER_FORMAT, json_integer_value (value));
 }
 
-/*  item NULL: the names of the columns.  */
+/*  item NULL: writes the names of the columns.  */
 static void s_write_csv_line (const rp_listing_t *listing, const json_t *item)
 {
     const char *joint = "";

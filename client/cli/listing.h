@@ -1,4 +1,4 @@
-/*  What the broker says about itself, and lists of it.
+/*  Asks the broker about itself, and writes the lists that it answers with.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -16,7 +16,7 @@ typedef enum {
     RP_CELL_TEXT,
     RP_CELL_COUNT,
     RP_CELL_SHARE,    /* two numbers: "2/3" */
-    RP_CELL_DURATION, /* microseconds; 0 is nothing: "-" */
+    RP_CELL_DURATION, /* microseconds; 0 is written as "-" */
 } rp_cell_t;
 
 typedef struct {
@@ -30,16 +30,18 @@ typedef struct {
 
 typedef struct {
     const char *service;        /* "riposte.workers" */
-    const char *list;           /* the member of its answer: "workers" */
-    const char *empty;          /* what to say when there is none: what, and the next step */
+    const char *list;           /* the member of the answer with the list: "workers" */
+    const char *empty;          /* the text for an empty list: what, and the next step */
     const rp_column_t *columns; /* at most RP_LISTING_COLUMNS_MAX */
     size_t column_count;
 } rp_listing_t;
 
-/*  Connects, asks the broker and returns its answer, an object. NULL after it has told why.  */
+/*  Connects, asks the broker and returns its answer, an object. NULL after an error was written;
+    *code is the exit code.  */
 json_t *rp_listing_ask (rp_cli_t *self, const char *service, int *code);
 
-/*  A whole command: asks, and writes the list as the options want it. Returns the exit code.  */
+/*  Runs a whole command: asks, and writes the list in the format of the options. Returns the exit
+    code.  */
 int rp_listing_run (rp_cli_t *self, const rp_listing_t *listing);
 
 #endif

@@ -2,8 +2,8 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Reading path: this table, cli.h, session.c (the connection, one request), then a file per
-    command.
+    Read in this order: the table below, cli.h, session.c (the connection, one request), then the
+    file of a command.
 */
 
 #include <stdlib.h>
@@ -16,13 +16,13 @@
 
 #define S_SECOND_US INT64_C (1000000)
 #define S_LONGEST_US ((uint64_t) RP_DEADLINE_MAX_MS * 1000)
-/*  As many as a client may have open by the broker's default.  */
+/*  The requests that the broker's default lets one client have open.  */
 #define S_PARALLEL_MAX 10000
-/*  Of bench: more threads than that measure the scheduler of this machine.  */
+/*  Of bench: more threads would measure the scheduler of this machine.  */
 #define S_CLIENTS_MAX 1000
 #define S_WORKERS_MAX 1000
 #define S_RATE_MAX 10000000
-/*  The most that a broker may be told to take.  */
+/*  The largest body that a broker can be configured to take.  */
 #define S_BODY_MAX 1073741824
 
 static const char *const s_protocols[] = {"native", "mdp01", NULL}; // rp_bench_protocol_t
@@ -316,7 +316,8 @@ static rp_output_t s_find_output (const char *name, rp_output_t otherwise)
     return otherwise;
 }
 
-/*  What --output says, or its variable, where the rest of the command line may be wrong.  */
+/*  Returns the value of --output or its variable, even if the rest of the command line is
+    wrong.  */
 static rp_output_t s_asked_output (int argc, char **argv)
 {
     rp_output_t format = s_find_output (getenv ("RIPOSTE_OUTPUT"), RP_OUTPUT_TABLE);
@@ -337,7 +338,7 @@ static int s_parse (int argc, char **argv, rp_cli_t *cli)
     static const char prefix[] = "riposte: ";
     char *line = NULL;
     size_t size = 0;
-    rp_cli_tell_usage_as (s_asked_output (argc, argv)); // before its arguments are moved
+    rp_cli_tell_usage_as (s_asked_output (argc, argv)); // before the parser reorders argv
     FILE *err = open_memstream (&line, &size);
     if (!err)
         rp_output_no_memory ();

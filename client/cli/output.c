@@ -13,9 +13,9 @@
 #include "client/cli/text.h"
 #include "common/io/writer.h"
 
-/*  Narrower, a table says nothing.  */
+/*  A narrower table is not readable.  */
 #define S_WIDTH_MIN 60u
-/*  Digits of a number that is none whole; more are noise.  */
+/*  Digits of a number that is not whole; more would be noise.  */
 #define S_DIGITS 9
 
 rp_colours_t rp_output_colours (int fd, bool refused)
@@ -127,7 +127,7 @@ json_int_t rp_output_number (const json_t *object, const char *key)
     return json_integer_value (json_object_get (object, key)); // 0 for NULL and for other types
 }
 
-/*  True if standard output is a pipe that nobody reads any more.  */
+/*  True if standard output is a pipe without a reader.  */
 static bool s_reader_is_gone (void)
 {
     struct pollfd item = {.fd = STDOUT_FILENO};
@@ -138,7 +138,7 @@ int rp_output_finish (int code, bool (*interrupted) (void))
 {
     if (fflush (stdout) == 0 && !ferror (stdout))
         return code;
-    if (interrupted ()) // which ends a write
+    if (interrupted ()) // an interrupt ends a write
         return rp_status_exit_code (RP_INTERRUPTED);
     if (!s_reader_is_gone ())
         fputs (

@@ -1,4 +1,4 @@
-/*  riposte ping: is there a broker, and how far away is it?
+/*  riposte ping: measures the round trip to the broker.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -11,11 +11,11 @@
 
 static const char s_service[] = "riposte.ping";
 
-/*  An endpoint as the list of brokers may name it.  */
+/*  Bytes of an endpoint as the list of brokers names it.  */
 #define S_BROKER_MAX 1024u
 
 typedef struct {
-    char broker[S_BROKER_MAX]; /* that answered last */
+    char broker[S_BROKER_MAX]; /* the broker that answered last */
     uint64_t count;
     uint64_t least;
     uint64_t most;
@@ -83,7 +83,8 @@ static void s_tell_times (const rp_cli_t *self, const s_times_t *times)
     }
 }
 
-/*  Returns 0 and the round trip, or the exit code after it has told why.  */
+/*  Sends one request to the broker. Returns 0 and the round trip in *time, or the exit code after
+    an error was written.  */
 static int s_ping (rp_cli_t *self, s_times_t *times, uint64_t *time)
 {
     int code = 0;
@@ -94,7 +95,7 @@ static int s_ping (rp_cli_t *self, s_times_t *times, uint64_t *time)
     rp_error_t error = rp_error_of (reply, s_service, self->options.server);
     *time = rp_reply_total_us (reply);
     if (error.status == RP_CANCELLED && times->count > 0)
-        code = rp_status_exit_code (RP_INTERRUPTED); // what was measured says enough
+        code = rp_status_exit_code (RP_INTERRUPTED); // the times written so far are enough
     else if (error.status != RP_OK)
         code = rp_cli_tell (self, &error);
     else if (*rp_client_broker (self->client, times->broker, sizeof times->broker) == '\0')
@@ -103,7 +104,7 @@ static int s_ping (rp_cli_t *self, s_times_t *times, uint64_t *time)
     return code;
 }
 
-/*  Until all are done, one fails, a signal comes or nobody reads any more.  */
+/*  Runs until all pings are done, one fails, a signal comes, or the reader is gone.  */
 static int s_ping_all (rp_cli_t *self, s_times_t *times)
 {
     uint64_t count = self->options.count > 0 ? self->options.count : 1;

@@ -24,7 +24,7 @@ void rp_progress_begin_alone (rp_progress_t *self, bool refused)
     self->on = !refused && isatty (STDERR_FILENO);
 }
 
-/*  Returns true if it is time to write the line again.  */
+/*  True if it is time to write the line again.  */
 static bool s_is_due (rp_progress_t *self)
 {
     if (!self->on || rp_clock_us () < self->next_us)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/*  A line being read, and the body it becomes.  */
+/*  The line being read, and the body being made.  */
 typedef struct {
     const char *at;
     const char *end;
@@ -64,7 +64,7 @@ static int s_hex_digit (char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/*  What follows a backslash.  */
+/*  Reads the part behind a backslash.  */
 static rp_script_outcome_t s_read_escape (s_reader_t *self)
 {
     static const char letters[] = "nrt\\$#";
@@ -102,7 +102,7 @@ static rp_script_variable_t *s_find (const s_reader_t *self, const char *name, s
     return NULL;
 }
 
-/*  Adds the value of a variable; fallback is NULL when there is none.  */
+/*  Adds the value of a variable, or fallback (NULL: none).  */
 static rp_script_outcome_t s_add_value (
   s_reader_t *self, const char *name, size_t size, const char *fallback, size_t fallback_size)
 {
@@ -119,7 +119,7 @@ static rp_script_outcome_t s_add_value (
     return RP_SCRIPT_WRONG;
 }
 
-/*  What follows a dollar.  */
+/*  Reads the part behind a dollar sign.  */
 static rp_script_outcome_t s_read_variable (s_reader_t *self)
 {
     bool braces = self->at < self->end && *self->at == '{';
@@ -176,7 +176,7 @@ rp_script_outcome_t rp_script_read_line (const char *line,
     if (blanks == size || line[blanks] == '#')
         return RP_SCRIPT_NOTHING;
 
-    // size + 1 bytes, so that a body of no bytes (an empty variable) has an address too.
+    // size + 1 bytes, so that an empty body (an empty variable) has an address too.
     s_reader_t reader = {.at = line,
       .end = line + size,
       .variables = variables,
@@ -216,7 +216,7 @@ rp_script_outcome_t rp_script_read (rp_script_t *self,
 {
     *line = 1;
     if (size == 0)
-        return RP_SCRIPT_REQUEST; // text may be NULL then
+        return RP_SCRIPT_REQUEST; // text may be NULL now
     const char *end = text + size;
     for (; text < end; ++*line) {
         const char *newline = memchr (text, '\n', (size_t) (end - text));

@@ -1,20 +1,20 @@
-/*  Scripts of `riposte talk`: one conversation, a request per line.
+/*  Reads scripts of `riposte talk`: one conversation, with one request per line.
 
     SPDX-License-Identifier: MPL-2.0
 
-        # Lines that are blank or begin with # say nothing.
+        # Blank lines and lines that begin with # are skipped.
         POST /login user=${user:-ada}
         POST /note\n\ntwo more lines, one request
 
-    A line is a request, byte for byte, but for
+    A line is a request, byte for byte, except for
 
         \n \r \t \\ \$ \#    newline, return, tab, backslash, dollar, hash
         \xHH                 the byte with this hexadecimal number
-        $NAME ${NAME}        the value of a variable; one that is not set is an error
+        $NAME ${NAME}        the value of a variable; an error if it is not set
         ${NAME:-DEFAULT}     the same, or DEFAULT if it is not set
 
     Names are letters, digits and "_", and do not begin with a digit. Any other $ is a dollar. A
-    value is put in as it is. The line's end (\n or \r\n) is no part of the request.
+    value is inserted unchanged. The end of the line (\n or \r\n) is not part of the request.
 
     Thread-safety: pure functions of their arguments.
 */
@@ -29,7 +29,7 @@ typedef struct {
     const char *name;
     size_t name_size;
     const char *value;
-    bool used; /* set by the functions below when a line asked for it */
+    bool used; /* set when a line used the variable */
 } rp_script_variable_t;
 
 typedef struct {
@@ -45,18 +45,18 @@ typedef struct {
 typedef enum {
     RP_SCRIPT_REQUEST,
     RP_SCRIPT_NOTHING, /* a blank line or a comment */
-    RP_SCRIPT_WRONG,   /* reason says what */
+    RP_SCRIPT_WRONG,   /* reason says what is wrong */
     RP_SCRIPT_NO_MEMORY,
 } rp_script_outcome_t;
 
-/*  Large enough for every reason.  */
+/*  Bytes for the longest reason.  */
 #define RP_SCRIPT_REASON_MAX 256u
 
-/*  Splits "NAME=VALUE". False if it is none. The variable points into text.  */
+/*  Splits "NAME=VALUE"; the variable points into text. False if text has another form.  */
 bool rp_script_variable (const char *text, rp_script_variable_t *variable);
 
-/*  Reads one line, with or without its end. With RP_SCRIPT_REQUEST the body is the caller's to
-    free. reason holds RP_SCRIPT_REASON_MAX bytes.  */
+/*  Reads one line, with or without its end. With RP_SCRIPT_REQUEST the caller frees the body.
+    reason holds RP_SCRIPT_REASON_MAX bytes.  */
 rp_script_outcome_t rp_script_read_line (const char *line,
   size_t size,
   const rp_script_variables_t *variables,
@@ -69,8 +69,8 @@ typedef struct {
     size_t room;
 } rp_script_t;
 
-/*  Reads a whole script into self, which is {0} before. RP_SCRIPT_REQUEST: all of it is there
-    (maybe no request). Otherwise *line is where it went wrong. To be freed in any case.  */
+/*  Reads a whole script into self, which is {0} before; free it in any case. RP_SCRIPT_REQUEST: the
+    script is complete, and may have no request. Otherwise *line is the line with the error.  */
 rp_script_outcome_t rp_script_read (rp_script_t *self,
   const char *text,
   size_t size,

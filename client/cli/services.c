@@ -1,4 +1,4 @@
-/*  riposte services: what workers offer, and how each service fares.
+/*  riposte services: lists the services that workers offer, and the state of each.
 
     SPDX-License-Identifier: MPL-2.0
 */

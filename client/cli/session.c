@@ -15,23 +15,23 @@
 #include "common/wire/head.h"
 #include "common/wire/name.h"
 
-/*  A signal that comes just before a wait begins does not end it; it is seen this much later.  */
+/*  A signal just before a wait does not end it, and is then seen this much later.  */
 #define S_SLICE_MS 200u
 
-/*  After a signal, how long the rest of an answer may wait for its reader, µs: at first, and then
-    each write.  */
+/*  After a signal, how long the first write of an answer may wait for its reader, and each further
+    write, µs.  */
 #define S_LAST_US 400000
 #define S_AGAIN_US 20000
 
-/*  An endpoint has 270 bytes at most. Of a list, as much as the client keeps.  */
+/*  An endpoint has at most 270 bytes; the reasons for a list, as many as the client keeps.  */
 #define S_ENDPOINT_MAX 280
 #define S_WHY_MAX 2048
 
-/*  The one thing that a handler can reach.  */
+/*  The only state that a signal handler changes.  */
 static volatile sig_atomic_t s_interrupted;
 
-/*  The signal ends the write that waits for whoever reads the answer. The timer ends those that
-    follow: an answer is given that much longer to be read, and then no time worth mentioning.  */
+/*  The signal ends the write that waits for the reader of the answer. The timer ends later writes:
+    the reader gets S_LAST_US for the rest of the answer, and S_AGAIN_US for each further write.  */
 static void s_interrupt (int number)
 {
     (void) number;
@@ -40,7 +40,7 @@ static void s_interrupt (int number)
       &(struct itimerval){.it_value.tv_usec = S_LAST_US, .it_interval.tv_usec = S_AGAIN_US}, NULL);
 }
 
-/*  That a call was interrupted is all that matters.  */
+/*  The handler does nothing: its signal only interrupts a system call.  */
 static void s_alarm (int number)
 {
     (void) number;
@@ -48,7 +48,7 @@ static void s_alarm (int number)
 
 void rp_cli_catch_signals (void)
 {
-    // No SA_RESTART: waits are to end. SA_RESETHAND: the second one kills.
+    // No SA_RESTART: the signal has to end waits. SA_RESETHAND: the second signal ends the program.
     struct sigaction action = {.sa_handler = s_interrupt, .sa_flags = (int) SA_RESETHAND};
     struct sigaction alarm = {.sa_handler = s_alarm};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
@@ -68,7 +68,7 @@ bool rp_cli_interrupted (void)
 
 static uint32_t s_milliseconds (int64_t us)
 {
-    return us > 0 ? (uint32_t) ((us + 999) / 1000) : 0; // the options bound it to a day
+    return us > 0 ? (uint32_t) ((us + 999) / 1000) : 0; // the options allow a day at most
 }
 
 static int s_tell_no_client (const rp_cli_t *self)
@@ -84,8 +84,8 @@ static int s_tell_no_client (const rp_cli_t *self)
     return rp_cli_tell (self, &error);
 }
 
-/*  True if each broker of the list has failed, by what the client says of them. Of a name with
-    several addresses one is enough: the others had their share of the time.  */
+/*  True if the client's last error names each broker of the list. Of a name with several addresses,
+    one is enough: the others had their share of the time.  */
 static bool s_all_failed (const char *server, const char *why)
 {
     char endpoint[S_ENDPOINT_MAX];
@@ -101,7 +101,7 @@ static bool s_all_failed (const char *server, const char *why)
     return true;
 }
 
-/*  The time was over before each broker of the list had answered or failed.  */
+/*  The time was over before each broker of the list had answered or failed: says so in why.  */
 static void s_explain_timeout (const rp_cli_t *self, char *why, size_t size)
 {
     char time[RP_UNITS_TEXT_MAX];
@@ -113,8 +113,8 @@ static void s_explain_timeout (const rp_cli_t *self, char *why, size_t size)
       advice ? advice : "allow more time: --timeout 5s");
 }
 
-/*  Brokers that cannot be reached are given --wait-broker; while one of the list has not failed
-    yet, as on a busy machine, or behind one that says nothing, it is given --timeout.  */
+/*  Waits for a broker. If every broker has failed, the limit is --wait-broker; while one has not
+    failed yet, because it or this machine is slow, the limit is --timeout.  */
 static int s_wait_broker (rp_cli_t *self)
 {
     char why[S_WHY_MAX] = "";
@@ -178,7 +178,7 @@ const char *rp_cli_service (rp_cli_t *self)
     return service;
 }
 
-/*  Splits "key: value" and adds it.  */
+/*  Splits "key: value" and adds it to the call.  */
 static int s_add_header (rp_call_t *call, const char *text)
 {
     char key[64];
@@ -200,7 +200,7 @@ static int s_add_header (rp_call_t *call, const char *text)
 
 int rp_cli_prepare (rp_cli_t *self, rp_call_t *call)
 {
-    // The timeout and the attempts come from the client's defaults.
+    // The client's defaults have the timeout and the attempts.
     (void) rp_call_set_wait_worker_ms (call, s_milliseconds (self->options.wait_worker));
     rp_call_set_trace (call, self->options.verbose || self->options.output != RP_OUTPUT_TABLE);
     for (size_t index = 0; index < self->options.headers.count; index++) {
@@ -216,7 +216,7 @@ rp_call_t *rp_cli_call_new (
 {
     rp_call_t *call = rp_call_new (service, body, size);
     if (!call)
-        rp_output_no_memory (); // the name was looked at by rp_cli_service
+        rp_output_no_memory (); // rp_cli_service has checked the name
     *code = rp_cli_prepare (self, call);
     if (*code != 0)
         rp_call_destroy (&call);
@@ -230,7 +230,7 @@ static rp_reply_t *s_collect (rp_cli_t *self, uint64_t id)
     int rc;
     do {
         if (rp_cli_interrupted () && !withdrawn) {
-            (void) rp_client_cancel (self->client, id); // it may have ended just now
+            (void) rp_client_cancel (self->client, id); // fails if the request ended just now
             withdrawn = true;
         }
         rc = rp_client_collect (self->client, S_SLICE_MS, &reply);
@@ -243,7 +243,8 @@ rp_reply_t *rp_cli_perform (
 {
     uint64_t id = 0;
     rp_reply_t *reply = NULL;
-    if (rp_cli_interrupted ()) { // nothing more is sent: a worker could outrun the withdrawal
+    // Nothing more is sent: a worker could start the request before the cancellation.
+    if (rp_cli_interrupted ()) {
         rp_call_destroy (call_p);
         *code = rp_status_exit_code (RP_INTERRUPTED);
         return NULL;

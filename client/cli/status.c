@@ -1,9 +1,9 @@
-/*  riposte status: the broker, in numbers.
+/*  riposte status: shows the broker in numbers.
 
     SPDX-License-Identifier: MPL-2.0
 
-    The groups of numbers are shown by the names that the broker gives them, so a broker that counts
-    more needs no newer client.
+    Groups of numbers have the names that the broker gives them, so a broker with more counters
+    needs no newer client.
 */
 
 #include <stdio.h>
@@ -24,7 +24,7 @@ static const char *s_text (const json_t *object, const char *key)
     return text ? text : "?";
 }
 
-/*  "OK 118  NO_WORKER 1", in as many lines as it takes; zeros too if all is true.  */
+/*  Writes "OK 118  NO_WORKER 1", in as many lines as needed. all: with zeros.  */
 static void s_write_numbers (const char *title, json_t *object, size_t width, bool all)
 {
     const char *key;
@@ -58,7 +58,7 @@ static void s_write_endpoints (const json_t *endpoints)
     }
 }
 
-/*  A group of numbers, and of such groups: those have a line of their own.  */
+/*  Writes a group of numbers; a group inside it gets a line of its own.  */
 static void s_write_group (const char *title, json_t *group, size_t width, bool all)
 {
     const char *key;
@@ -73,8 +73,8 @@ static void s_write_group (const char *title, json_t *group, size_t width, bool 
     }
 }
 
-/*  What is there now is shown with its zeros; what is counted or set only where it says something,
-    and the limits only with -v.  */
+/*  Writes current values with their zeros; other values only if they are not zero, and limits only
+    with -v.  */
 static void s_write_table (const rp_cli_t *self, json_t *status)
 {
     char uptime[RP_UNITS_TEXT_MAX];
@@ -100,7 +100,7 @@ static void s_write_table (const rp_cli_t *self, json_t *status)
     }
 }
 
-/*  A line per value, with the path to it.  */
+/*  Writes a line per value, with its path.  */
 static void s_write_csv (const json_t *value, const char *path)
 {
     const char *key;

@@ -1,4 +1,4 @@
-/*  riposte talk: one conversation, a request per line, from a script or typed by hand.
+/*  riposte talk: holds one conversation, a request per line, from a script or typed.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -16,7 +16,7 @@
 #include "client/cli/transcript.h"
 #include "common/base/units.h"
 
-/*  A signal that comes just before a wait begins is seen this much later.  */
+/*  A signal just before a wait does not end it, and is then seen this much later.  */
 #define S_SLICE_MS 200
 
 typedef struct {
@@ -42,7 +42,7 @@ static int s_read_variables (s_talk_t *self)
     return 0;
 }
 
-/*  The conversation is gone with its state, or with this status nobody can know that it is not.  */
+/*  True if the conversation and its state are lost, or if this status leaves that open.  */
 static bool s_is_lost (int status)
 {
     return status == RP_CONVERSATION_LOST || status == RP_WORKER_LOST || status == RP_UNKNOWN
@@ -54,7 +54,7 @@ static void s_begin (s_talk_t *self)
     rp_conversation_destroy (&self->conversation);
     self->conversation = rp_conversation_new (self->cli->client, self->service);
     if (!self->conversation)
-        rp_output_no_memory (); // the name was looked at by rp_cli_service
+        rp_output_no_memory (); // rp_cli_service has checked the name
 }
 
 static rp_reply_t *s_ask (s_talk_t *self, const rp_script_request_t *request, int *code)
@@ -109,8 +109,8 @@ static int s_check_variables (const s_talk_t *self)
     return 0;
 }
 
-/*  Sends one request and tells what came of it. Returns its status; RP_INTERRUPTED and *code when
-    there is no reply or nobody reads any more. *code is also set where the status is an error.  */
+/*  Sends one request and writes its outcome. Returns its status; RP_INTERRUPTED and *code when
+    there is no reply or the reader is gone. *code is also set when the status is an error.  */
 static int s_take_step (
   s_talk_t *self, const rp_script_request_t *request, rp_reply_t **last, int *code)
 {
@@ -128,7 +128,7 @@ static int s_take_step (
     if (status != RP_OK)
         *code = rp_status_exit_code (status);
     if (ferror (stdout)) {
-        *code = 1; // rp_output_finish says why, if that is no secret
+        *code = 1; // rp_output_finish reports the reason, if one is due
         return RP_INTERRUPTED;
     }
     return status;
@@ -139,8 +139,8 @@ static bool s_goes_on (int status)
     return status == RP_OK || status == RP_APP_ERROR;
 }
 
-/*  Runs the script from its beginning. Returns the status that ended it: RP_OK, also where replies
-    were errors of the application (*code is 1 then); RP_INTERRUPTED when it could not go on.  */
+/*  Runs the script from its beginning. Returns the status that ended it: RP_OK, also if replies
+    were errors of the application (then *code is 1); RP_INTERRUPTED when it could not go on.  */
 static int s_run_round (s_talk_t *self, size_t *answered, rp_reply_t **last, int *code)
 {
     s_begin (self);
@@ -196,7 +196,7 @@ typedef struct {
     bool at_end;
 } s_pipe_t;
 
-/*  Reads more, for as long as it takes. Returns 0, or the exit code after it has told why.  */
+/*  Reads more input; blocks. Returns 0, or the exit code after an error was written.  */
 static int s_fill (s_pipe_t *self)
 {
     struct pollfd item = {.fd = STDIN_FILENO, .events = POLLIN};
@@ -210,8 +210,8 @@ static int s_fill (s_pipe_t *self)
     return 0;
 }
 
-/*  Reads on to the next request, whose body is the caller's to free. Returns false at the end, or
-    with the exit code after it has told why.  */
+/*  Reads up to the next request, whose body the caller frees. False at the end, or after an error
+    was written: *code is the exit code.  */
 static bool s_next (s_talk_t *self, s_pipe_t *pipe, rp_script_request_t *request, int *code)
 {
     char reason[RP_SCRIPT_REASON_MAX];
@@ -240,7 +240,7 @@ static bool s_next (s_talk_t *self, s_pipe_t *pipe, rp_script_request_t *request
     }
 }
 
-/*  Each request goes out and is answered before the next is read.  */
+/*  Sends each request, and waits for its reply before reading the next.  */
 static int s_run_pipe (s_talk_t *self)
 {
     s_pipe_t pipe = {0};
@@ -277,7 +277,8 @@ static int s_run_pipe (s_talk_t *self)
     return code == 0 ? s_check_variables (self) : code;
 }
 
-/*  True if the script comes line by line. One that may begin again is read whole before.  */
+/*  True if each line is sent when it comes. A script that may begin again is read to its end
+    first.  */
 static bool s_is_pipe (const s_talk_t *self, const char *path)
 {
     struct stat about;
@@ -303,7 +304,7 @@ static void s_show_end (const s_talk_t *self, const rp_reply_t *reply)
       rp_duration_format (time, (int64_t) rp_reply_total_us (reply)), err->reset);
 }
 
-/*  Sends what was typed, if it is a request. Returns false when it cannot go on.  */
+/*  Sends a typed line, if it is a request. False when the conversation cannot go on.  */
 static bool s_take_line (s_talk_t *self, const char *line, size_t size, int *code)
 {
     char reason[RP_SCRIPT_REASON_MAX];

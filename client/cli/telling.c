@@ -10,7 +10,7 @@
 #include "client/cli/text.h"
 #include "common/base/units.h"
 
-/*  Wrong usage is found in many places, and all write as --output says.  */
+/*  The format of --output for usage errors, which are found in many places.  */
 static rp_output_t s_usage_format = RP_OUTPUT_TABLE;
 
 static bool s_is_json (rp_output_t format)
@@ -30,7 +30,7 @@ int rp_cli_usage (const char *format, ...)
     va_start (list, format);
     vsnprintf (line, sizeof line, format, list);
     va_end (list);
-    // In the middle of a list an object of another kind would be wrong.
+    // Not in a list that has begun: an object of another kind would not belong there.
     if (s_is_json (s_usage_format) && !rp_output_has_begun ()) {
         json_t *error = json_object ();
         rp_output_set (error, "code", json_string (rp_status_name (RP_USAGE)));
@@ -68,7 +68,7 @@ int rp_cli_tell (const rp_cli_t *self, const rp_error_t *error)
     return rp_status_exit_code (error->status);
 }
 
-/*  As [key, value]: a key may come more than once, and their order counts.  */
+/*  Adds the header as [key, value]: keys may repeat, and their order matters.  */
 static void s_add_header (const char *key, const char *value, void *arg)
 {
     json_t *pair = json_array ();
@@ -87,7 +87,7 @@ static json_t *s_headers_json (const rp_reply_t *reply)
     return list;
 }
 
-/*  One line; a value may hold anything that a terminal obeys.  */
+/*  Writes one line, escaped: a value may contain control characters for the terminal.  */
 static void s_tell_header (const char *key, const char *value, void *arg)
 {
     const rp_cli_t *self = arg;
@@ -130,7 +130,7 @@ void rp_cli_tell_request (const rp_cli_t *self, const char *service, size_t size
       rp_duration_format (deadline, self->options.timeout), self->err.reset);
 }
 
-/*  "no_worker" for people: "no worker".  */
+/*  Returns the name of a status for people: "no worker" for NO_WORKER.  */
 static const char *s_status_words (int status, char *buffer, size_t size)
 {
     snprintf (buffer, size, "%s", rp_status_name (status));

@@ -12,7 +12,7 @@ typedef struct {
     uint32_t first, last;
 } s_range_t;
 
-/*  Characters that take no column: combining marks, joiners, variation selectors.  */
+/*  Characters without a column: combining marks, joiners, variation selectors.  */
 static const s_range_t s_zero[] = {
   {0x0300, 0x036F},
   {0x0483, 0x0489},
@@ -29,7 +29,7 @@ static const s_range_t s_zero[] = {
   {0xFEFF, 0xFEFF},
   {0xE0100, 0xE01EF},
 };
-/*  Characters that take two: East Asian wide, and pictures.  */
+/*  Characters with two columns: East Asian wide, and pictures.  */
 static const s_range_t s_wide[] = {
   {0x1100, 0x115F},
   {0x231A, 0x231B},
@@ -61,7 +61,7 @@ static size_t s_columns (uint32_t point)
     return s_is_in (s_wide, sizeof s_wide / sizeof *s_wide, point) ? 2 : 1;
 }
 
-/*  Moves *at behind one character, and returns its columns.  */
+/*  Moves *at behind one character. Returns its columns.  */
 static size_t s_step (const char *text, size_t size, size_t *at)
 {
     uint32_t point = '?';
@@ -96,7 +96,7 @@ char *rp_text_visible (const void *data, size_t size)
     const unsigned char *from = data;
     if (size > (SIZE_MAX - 1) / 4)
         return NULL;
-    char *copy = malloc (4 * size + 1); // the worst case: "\x1b" for each byte
+    char *copy = malloc (4 * size + 1); // worst case: "\x1b" for each byte
     if (!copy)
         return NULL;
     char *to = copy;

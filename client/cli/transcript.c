@@ -11,9 +11,9 @@
 #include "client/cli/text.h"
 #include "common/base/units.h"
 
-/*  Where standard output is no terminal.  */
+/*  The width where standard output is no terminal.  */
 #define S_WIDTH 100u
-/*  " #  party   kind     " and "  1234.5 ms" around the content.  */
+/*  The columns before and behind the content: " #  party   kind     " and "  1234.5 ms".  */
 #define S_LEFT 22u
 #define S_RIGHT 10u
 /*  Lines of one reply in a table; -v shows all.  */
@@ -41,7 +41,7 @@ void rp_transcript_round (rp_transcript_t *self)
     self->steps = 0;
 }
 
-/*  Takes one line off the front of a text; without its end.  */
+/*  Takes the first line off a text, without its end.  */
 static size_t s_line (const char *text, size_t size, size_t *next)
 {
     const char *newline = memchr (text, '\n', size);
@@ -50,7 +50,8 @@ static size_t s_line (const char *text, size_t size, size_t *next)
     return length > 0 && text[length - 1] == '\r' ? length - 1 : length;
 }
 
-/*  Writes one line of content, cut to the room there is unless -v; padded if a time follows.  */
+/*  Writes one line of content, cut to the width unless -v; pad: a time follows, so pad with
+    blanks.  */
 static void s_write_content (const rp_transcript_t *self, const char *text, size_t size, bool pad)
 {
     size_t room = self->width - S_LEFT - (pad ? S_RIGHT : 0);
@@ -71,7 +72,7 @@ static void s_write_content (const rp_transcript_t *self, const char *text, size
     free (visible);
 }
 
-/*  A row and what hangs below it. time: "" for none.  */
+/*  Writes a row, and the further lines of its content below. time: "" for none.  */
 static void s_write_row (rp_transcript_t *self,
   const char *party,
   const char *kind,
@@ -86,7 +87,7 @@ static void s_write_row (rp_transcript_t *self,
     fputs (out->bold, stdout);
     s_write_content (self, text, length, *time != '\0');
     fputs (out->reset, stdout);
-    if (*time) // "µs" is a byte longer than it is wide
+    if (*time) // "µs" has one byte more than columns
         printf ("%*s%s", (int) (S_RIGHT - rp_text_width (time, strlen (time))), "", time);
     putchar ('\n');
 
@@ -96,7 +97,7 @@ static void s_write_row (rp_transcript_t *self,
         size -= next;
         length = s_line (text, size, &next);
         if (length == 0)
-            continue; // blank lines only make a table longer
+            continue; // blank lines only make the table longer
         printf ("%*s", (int) S_LEFT, "");
         if (++lines > S_LINES && !self->cli->options.verbose) {
             printf ("%s… %zu more bytes; -v shows all%s\n", out->dim, size, out->reset);
@@ -159,7 +160,7 @@ static void s_write_end (rp_transcript_t *self, const rp_reply_t *reply)
     }
     char text[RP_ERROR_LINE_MAX];
     snprintf (text, sizeof text, "%s %s", rp_status_name (status), rp_reply_message (reply));
-    // Who said so: the worker, the broker, or nobody but this side.
+    // The party that gave the status: the worker, the broker, or the client library.
     const char *party = status == RP_APP_ERROR   ? "server"
                         : status >= RP_NO_BROKER ? "client"
                                                  : "broker";

@@ -1,9 +1,9 @@
-/*  A conversation as it is told: each request and what came of it.
+/*  Writes a conversation: each request and its outcome.
 
     SPDX-License-Identifier: MPL-2.0
 
-    As a table, a request and its reply are two rows, with what the reply says below its first line;
-    as JSON and CSV, one item with everything.
+    As a table, request and reply are two rows, with further lines of the reply below; as JSON and
+    CSV, one item each.
 
     Thread-safety: none; for the main thread.
 */
@@ -25,20 +25,20 @@ typedef struct {
 
 void rp_transcript_begin (rp_transcript_t *self, const rp_cli_t *cli, const char *service);
 
-/*  The script begins (again): steps are numbered from 1.  */
+/*  The script begins, or begins again: steps are numbered from 1.  */
 void rp_transcript_round (rp_transcript_t *self);
 
-/*  A request goes out.  */
+/*  A request is sent.  */
 void rp_transcript_request (rp_transcript_t *self, const char *body, size_t size);
 
-/*  It has ended.  */
+/*  The request has ended.  */
 void rp_transcript_reply (
   rp_transcript_t *self, const char *body, size_t size, const rp_reply_t *reply);
 
-/*  wanted: requests of the script; answered: those of the last round that got a reply.  */
+/*  wanted: requests of the script; answered: requests of the last round that got a reply.  */
 void rp_transcript_end (rp_transcript_t *self, size_t wanted, size_t answered);
 
-/*  Writes a reply's body for a person at a terminal: whole, safe to show, with a newline.  */
+/*  Writes a reply's body for a person at a terminal: complete, escaped, with a newline.  */
 void rp_transcript_show (const rp_reply_t *reply);
 
 #endif

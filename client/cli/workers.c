@@ -1,4 +1,4 @@
-/*  riposte workers: who is registered, and what each is doing.
+/*  riposte workers: lists the registered workers, and what each is doing.
 
     SPDX-License-Identifier: MPL-2.0
 */
