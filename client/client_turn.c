@@ -1,7 +1,6 @@
-/*  The client's turn: passes messages from the channel to the core, and carries out the core's
+/*  The client's turn: passes messages to the core, and carries out the core's orders.
 
     SPDX-License-Identifier: MPL-2.0
-    orders.
 */
 
 #include <string.h>

@@ -1,7 +1,6 @@
-/*  riposte bench: clients that speak Majordomo 0.1 (rfc.zeromq.org/spec/7) instead of the native
+/*  riposte bench: clients that speak Majordomo 0.1 (rfc.zeromq.org/spec/7).
 
     SPDX-License-Identifier: MPL-2.0
-    protocol.
 
     One thread does all the work of a client. A REQ socket could have one request open; this DEALER
     can have many: it sends the empty frame itself, as REQ does, with a number in front of it that

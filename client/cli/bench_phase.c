@@ -1,7 +1,6 @@
-/*  riposte bench: the phase that the clients of all protocols run in, and the counts of each
+/*  riposte bench: the phase that every client runs in, and the counts of each client.
 
     SPDX-License-Identifier: MPL-2.0
-    client.
 */
 
 #include <string.h>

@@ -1,7 +1,6 @@
-/*  Describes an error for people and for programs: one line (what, why, the next step) or a JSON
+/*  An error for people and for programs: a line (what, why, next step) or JSON, and an exit code.
 
     SPDX-License-Identifier: MPL-2.0
-    object, and the exit code.
 
     Thread-safety: pure functions of their arguments.
 */

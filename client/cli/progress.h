@@ -1,7 +1,8 @@
-/*  Shows how far a command has come, in one line on standard error that is written over. Only where
+/*  Shows how far a command has come, in one line on standard error that is written over.
 
     SPDX-License-Identifier: MPL-2.0
-    standard error is a terminal and standard output is not, because both would mix.
+
+    Only where standard error is a terminal and standard output is not, because both would mix.
 
     Thread-safety: none; for the main thread.
 */

@@ -39,7 +39,7 @@ typedef struct {
     uint32_t deadline_count; /* deadlines added */
 } rp_poller_t;
 
-/*  A deadline's memory is its user's, who adds it once.  */
+/*  A deadline; its memory is the caller's, and it is added once.  */
 typedef struct {
     rp_heap_node_t node;
     rp_poller_callee_t callee;

@@ -1,11 +1,11 @@
-/*  The signals of a program: those it uses come through a descriptor, and no other signal from
+/*  The signals of a program: no signal that it does not use ends it by accident.
 
     SPDX-License-Identifier: MPL-2.0
-    people or timers ends it by accident.
 
-    The default action of most signals ends the process and all its requests. So SIGUSR1, SIGUSR2,
-    SIGALRM and others are ignored. SIGQUIT and SIGABRT still end the process with a core, because
-    that is their purpose, and so do the signals of a fault.
+    The signals that it uses come through a descriptor. The default action of most others ends the
+    process and all its requests, so SIGUSR1, SIGUSR2, SIGALRM and others are ignored. SIGQUIT and
+    SIGABRT still end the process with a core, because that is their purpose, and so do the signals
+    of a fault.
 */
 
 #ifndef RP_SIGNALS_H

@@ -1,7 +1,6 @@
-/*  A histogram of times, log-linear and of constant size, for percentiles far out in the
+/*  A histogram of times, log-linear and of constant size, for percentiles far in the tail.
 
     SPDX-License-Identifier: MPL-2.0
-    tail.
 
     Values are microseconds. Below 256 each value has a bucket; above, each power of two has 128
     buckets of equal width. So a value that is read back is never below the recorded value and at

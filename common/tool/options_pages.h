@@ -1,7 +1,6 @@
-/*  Writes the texts of a program: --help, the manual page and the completion, from the table of
+/*  Writes --help, the manual page and the completion, from the table of common/tool/options.h.
 
     SPDX-License-Identifier: MPL-2.0
-    common/tool/options.h.
 
     Thread-safety: pure functions of their arguments, except for the stream.
 */

@@ -13,8 +13,8 @@
     "not permitted: it wants the right to write to the socket and to enter its folders"
 #define RP_REASON_DESCRIPTORS "too few descriptors are left"
 
-/*  The next step for people who read a text with such reasons in it, of one endpoint or several;
-    NULL: to see that a broker runs there.  */
+/*  Returns the next step for a text with reasons of one endpoint or several; NULL: check that a
+    broker runs there.  */
 const char *rp_advice (const char *why);
 
 #endif

@@ -12,7 +12,7 @@
 #define RP_PEER_NAME_MAX 63u
 /*  More attempts than this is a loop, not a retry.  */
 #define RP_ATTEMPTS_MAX 10u
-/*  One day, in ms. A request that waits longer wants durable storage, which this is not.  */
+/*  One day, in ms. A request that waits longer needs durable storage, which no broker has.  */
 #define RP_DEADLINE_MAX_MS 86400000u
 /*  How long after its deadline a client still waits for the broker's reply, ms.  */
 #define RP_DEADLINE_GRACE_MS 1000u
