@@ -68,8 +68,8 @@ char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
             return s_unreached (core, time);
         case RP_END_HELD:
             return s_format (
-              "not sent within %s: the broker was lost (%s), or had %u requests of this client, "
-              "its limit; allow more time, or submit fewer at once",
+              "not sent within %s: the broker was lost (%s), or held its limit of %u requests of "
+              "this client; allow more time, or submit fewer at once",
               time, s_error (core), (unsigned) core->broker_open);
         case RP_END_LOST:
             return s_format ("%s; it may have run: find out, or allow more attempts if running it "
@@ -81,7 +81,7 @@ char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
               s_loss (core, loss, sizeof loss));
         case RP_END_SILENT:
             return s_format (
-              "the broker said nothing about it within %s and %u ms of grace; it may have run: "
+              "no reply came from the broker within %s and %u ms of grace; it may have run: "
               "find out before trying again",
               time, RP_DEADLINE_GRACE_MS);
         case RP_END_TOO_LARGE:
@@ -94,8 +94,8 @@ char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
         case RP_END_WITHDRAWN:
             return s_format ("withdrawn by the client");
         case RP_END_CONVERSATION_OVER:
-            return s_format (
-              "its conversation was over before it was sent; the next request begins anew");
+            return s_format ("the conversation was over before this request was sent; the next "
+                             "request begins anew");
         case RP_END_REPLY:
             break;
     }

@@ -84,7 +84,7 @@ static int s_write_hdr (FILE *file, const rp_histogram_t *times)
     rp_histogram_write (times, file);
     if (fflush (file) == 0)
         return 0;
-    fprintf (stderr, "riposte: the file of --hdr did not take all of it (%s)\n", strerror (errno));
+    fprintf (stderr, "riposte: cannot write all of the file of --hdr (%s)\n", strerror (errno));
     return rp_status_exit_code (RP_SYSTEM);
 }
 

@@ -125,6 +125,6 @@ int rp_bench_plot (int file, const char *title, const rp_histogram_t *times)
     if (error == 0)
         return 0;
     fprintf (stderr, "riposte: no plot: gnuplot failed (%s); take the data: --hdr FILE\n",
-      error == ECHILD ? "its words are above, if any" : strerror (error));
+      error == ECHILD ? "see its message above" : strerror (error));
     return 1;
 }

@@ -25,10 +25,10 @@ static const s_entry_t s_entries[] = {
   {RP_INVALID, "the broker refused %s", "compare riposte --version with riposte status"},
   {RP_TOO_LARGE, "%s was not taken", "send less, or raise max_body of the broker"},
   {RP_EXPIRED, "no worker took %s", "see: riposte workers, or wait longer: --timeout 30s"},
-  {RP_WORKER_LOST, "no reply from %s", "it may have run; where twice is harmless: --attempts 3"},
+  {RP_WORKER_LOST, "no reply from %s", "it may have run; if twice is harmless: --attempts 3"},
   {RP_DEADLINE, "no reply from %s", "it may have run; wait longer: --timeout 30s"},
   {RP_CONVERSATION_LOST, "the conversation with %s is lost", "begin it again: --again 1"},
-  {RP_UNKNOWN, "no reply from %s", "it may have run; where twice is harmless: --attempts 3"},
+  {RP_UNKNOWN, "no reply from %s", "it may have run; if twice is harmless: --attempts 3"},
   {RP_FULL, "%s was not taken", "use a smaller --parallel"},
 };
 

@@ -59,7 +59,7 @@ static const rp_option_t s_options[] = {
     .kind = RP_OPTION_FLAG,
     .environment = "RIPOSTE_VERBOSE",
     S_AT (verbose),
-    .help = "show each request and its times on standard error, and cut nothing"},
+    .help = "show each request and its times on standard error; shorten nothing"},
   {.name = "timeout",
     .kind = RP_OPTION_DURATION,
     .argument = "DURATION",
@@ -75,9 +75,8 @@ static const rp_option_t s_options[] = {
     .smallest = 1,
     .largest = RP_ATTEMPTS_MAX,
     S_AT (attempts),
-    .help =
-      "how many workers may be given a request when one is lost; more than 1 may run it twice "
-      "(1)"},
+    .help = "attempts of each request: when a worker is lost, another gets the request, which may "
+            "then run twice (1)"},
   {.name = "wait-broker",
     .kind = RP_OPTION_DURATION,
     .argument = "DURATION",
@@ -85,8 +84,8 @@ static const rp_option_t s_options[] = {
     .smallest = 1000,
     .largest = S_LONGEST_US,
     S_AT (wait_broker),
-    .help = "how long to try to reach a broker that is not there (1s, or --timeout if that is "
-            "less); one that is only slow has --timeout"},
+    .help = "how long to try when no broker can be reached (1s, or --timeout if that is less); a "
+            "broker that is only slow gets --timeout"},
   {.name = "no-color",
     .kind = RP_OPTION_FLAG,
     .environment = "RIPOSTE_NO_COLOR",
@@ -136,13 +135,13 @@ static const rp_option_t s_options[] = {
     .commands = "call",
     S_AT (exit_code_from_worker),
     .help =
-      "end with the number of the worker's error, such as a command's exit status, not with 1"},
+      "exit with the number of the worker's error, such as a command's exit status, instead of 1"},
   {.name = "set",
     .kind = RP_OPTION_LIST,
     .argument = "NAME=VALUE",
     .commands = "talk",
     S_AT (variables),
-    .help = "what $NAME stands for in the script; may be repeated"},
+    .help = "the value of $NAME in the script; may be repeated"},
   {.name = "again",
     .kind = RP_OPTION_COUNT,
     .argument = "N",
@@ -168,7 +167,7 @@ static const rp_option_t s_options[] = {
     .smallest = 1,
     .largest = S_PARALLEL_MAX,
     S_AT (inflight),
-    .help = "requests each of them has open; with --rate at most (8; with --rate 10000)"},
+    .help = "requests that each client has open; with --rate, at most (8; with --rate: 10000)"},
   {.name = "rate",
     .kind = RP_OPTION_COUNT,
     .argument = "N",
@@ -176,9 +175,10 @@ static const rp_option_t s_options[] = {
     .smallest = 1,
     .largest = S_RATE_MAX,
     S_AT (rate),
-    .help = "requests due each second, of all clients together, whether or not replies came; "
-            "latency counts from when one was due (without it each client sends the next when one "
-            "has ended)"},
+    .help =
+      "requests due per second, of all clients together, whether or not replies come; latency "
+      "counts from the time a request was due (without --rate, each client sends the next "
+      "request when one has ended)"},
   {.name = "size",
     .kind = RP_OPTION_SIZE,
     .argument = "SIZE",
@@ -200,22 +200,23 @@ static const rp_option_t s_options[] = {
     .commands = "bench",
     .largest = S_LONGEST_US,
     S_AT (warmup),
-    .help = "how long to send requests before that, which do not count (1s; with --count 0)"},
+    .help = "how long to send requests first, without counting them (1s; with --count: 0)"},
   {.name = "workers",
     .kind = RP_OPTION_COUNT,
     .argument = "N",
     .commands = "bench",
     .largest = S_WORKERS_MAX,
     S_AT (workers),
-    .help = "workers of its own that send back what they get (0: those that are there)"},
+    .help = "start this many workers, which send each body back (0: use the workers that exist)"},
   {.name = "protocol",
     .kind = RP_OPTION_CHOICE,
     .argument = "PROTOCOL",
     .commands = "bench",
     .choices = s_protocols,
     S_AT (protocol),
-    .help = "what the clients speak: native, or mdp01, Majordomo 0.1, where a request that is not "
-            "answered within --timeout is counted as UNKNOWN (native)"},
+    .help =
+      "protocol of the clients: native, or mdp01 for Majordomo 0.1, where a request without a "
+      "reply within --timeout counts as UNKNOWN (native)"},
   {.name = "hdr",
     .kind = RP_OPTION_STRING,
     .argument = "FILE",
@@ -227,7 +228,7 @@ static const rp_option_t s_options[] = {
     .argument = "FILE.svg",
     .commands = "bench",
     S_AT (plot),
-    .help = "draw them; needs gnuplot"},
+    .help = "draw the percentiles; needs gnuplot"},
 };
 
 static const rp_option_command_t s_commands[] = {
@@ -259,31 +260,29 @@ static int (*const s_runs[]) (rp_cli_t *) = {
 static const char *const s_usage[] = {"COMMAND [ARGUMENT…] [OPTION…]", NULL};
 
 static const char *const s_description[] = {
-  "The body of a call is its second argument, the content of a file (@FILE), or standard input (-, "
-  "or no argument where standard input is no terminal). Behind -- a body is taken as it is, also "
-  "one that begins with @ or -. The reply's body goes to standard output byte for byte, and "
-  "nothing else does.",
-  "With --lines or --count, replies are written in the order of their requests, and the exit code "
-  "is 8 if any of them failed.",
-  "A script of talk has a request per line. Lines that are blank or begin with # say nothing. \\n "
-  "\\r \\t \\\\ \\$ \\# and \\xHH mean what they do in C, $NAME and ${NAME} what --set gave, and "
-  "${NAME:-DEFAULT} the default where it gave nothing. The script goes on after an error that the "
-  "worker replied with, and ends at any other status. Through a pipe each line is sent when it "
-  "comes "
-  "and its reply is written before the next is read, unless --again is given: a script that may "
-  "begin again is read to its end first.",
-  "bench counts what is sent after its warm-up, and waits for the end of each; rate and latency "
-  "are "
-  "of those that ended with OK. Ctrl-C ends it early, with the result so far. -o json writes rate "
-  "(a "
-  "second), requests, failed (a number per status), latency_us with p50, p90, p99, p999 and max "
-  "(null where no request ended with OK), and service, protocol, loop (open or closed), clients, "
-  "inflight, "
-  "asked_rate, workers, size, duration_s and unsent (requests that were due and for which no time "
-  "was left). The exit code is 8 if any request failed.",
+  "The body of a call is its second argument, the content of a file (@FILE), or standard input "
+  "(-, or no argument where standard input is no terminal). Behind --, a body may begin with @ "
+  "or -. Only the reply's body goes to standard output, byte for byte.",
+  "With --lines or --count, replies are written in the order of their requests, and the exit "
+  "code is 8 if any of them failed.",
+  "A script of talk has a request per line. Blank lines and lines that begin with # are skipped. "
+  "\\n \\r \\t \\\\ \\$ \\# and \\xHH stand for one character each; $NAME and ${NAME} for the "
+  "value of --set, and ${NAME:-DEFAULT} for DEFAULT if there is no value. The script goes on "
+  "after an error that the worker replied with, and ends at any other status. From a pipe, each "
+  "line is sent when it comes, and its reply is written before the next line is read; with "
+  "--again, the script is read to its end first, because it may begin again.",
+  "bench counts the requests that it sends after its warm-up, and waits for the end of each; "
+  "rate and latency are of the requests that ended with OK. Ctrl-C ends bench early, with the "
+  "result so far. -o json writes rate (a second), requests, failed (a number per status), "
+  "latency_us with p50, p90, p99, p999 and max (null where no request ended with OK), and "
+  "service, protocol, loop (open or closed), clients, inflight, asked_rate, workers, size, "
+  "duration_s and unsent (requests that were due and for which no time was left). The exit code "
+  "is 8 if any request failed.",
   "An error is one line on standard error; with -o json and jsonl it is an object on standard "
   "output: {\"error\": {\"code\": \"NO_WORKER\", \"service\": …, \"hint\": …, \"message\": …}}.",
-  "Ctrl-C withdraws what is open and ends with 130; a second one ends it at once.", NULL};
+  "Ctrl-C cancels the open requests, and the exit code is 130; a second Ctrl-C ends the program "
+  "at once.",
+  NULL};
 
 static const char *const s_examples[] = {"echo hello | riposte call upper",
   "riposte call -v upper hi", "riposte call resize @photo.jpg > small.jpg",

@@ -141,7 +141,7 @@ int rp_output_finish (int code, bool (*interrupted) (void))
     if (interrupted ()) // an interrupt ends a write
         return rp_status_exit_code (RP_INTERRUPTED);
     if (!s_reader_is_gone ())
-        fputs (
-          "riposte: standard output did not take all of the answer; is the disk full?\n", stderr);
+        fputs ("riposte: cannot write all of the answer to standard output; is the disk full?\n",
+          stderr);
     return 1;
 }
