@@ -42,7 +42,7 @@ static bool s_take (sem_t *permits)
 
 /*  ---- One request ---------------------------------------------------------------------------- */
 
-/*  start: when it was due, or sent.  */
+/*  start: when the request was due, or sent.  */
 static void s_submit (rp_bench_client_t *self, int64_t start, rp_callback_fn *callback)
 {
     const rp_bench_t *bench = self->bench;

@@ -86,7 +86,7 @@ static void *s_look_up (void *argument)
     self->done = rp_resolver_wait (self->endpoint, &self->found, self->why);
     self->ended = rp_clock_us ();
     atomic_store (&self->over, true);
-    (void) eventfd_write (self->descriptor, 1); // it was 0
+    (void) eventfd_write (self->descriptor, 1); // cannot fail: the counter was 0
     s_release (self);
     return NULL;
 }

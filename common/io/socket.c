@@ -144,7 +144,7 @@ void *rp_socket_dealer (void *context)
       {ZMQ_RECONNECT_IVL, S_NEVER_MS}, // the link decides when and where, and takes a new socket
       {ZMQ_IMMEDIATE, 0}, // the pipe exists from the start, and stays until all messages are read
       {ZMQ_MAXMSGSIZE, S_LARGEST_FRAME},
-      {ZMQ_SNDHWM, 0}, // the window and the count of open requests bound what is queued
+      {ZMQ_SNDHWM, 0}, // the window and the limit of open requests bound the queue
       {ZMQ_RCVHWM, 0}, // a full receive queue can abort the process (libzmq#4767)
       {ZMQ_LINGER, 0}, // the default blocks exit; rp_channel_close sets the time
       {ZMQ_HANDSHAKE_IVL, RP_SOCKET_HANDSHAKE_MS},

@@ -242,7 +242,7 @@ void rp_writer_take_stderr (void)
         if (stream)
             fclose (stream);
         rp_writer_destroy (&writer);
-        return; // stderr stays as it was
+        return; // stderr is left as it was
     }
     s_stderr = writer;
     s_stderr_is_terminal = isatty (STDERR_FILENO);

@@ -1,4 +1,4 @@
-/*  Why no broker was reached, in the words that several files use, and what to do about it.
+/*  The reasons why no broker was reached, as texts that several files share, with advice.
 
     SPDX-License-Identifier: MPL-2.0
 */

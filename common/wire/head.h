@@ -7,8 +7,9 @@
     fixed part states. The first frame of a message is the head, followed by the first body frame
     when RP_FLAG_INLINE is set.
 
-    What a broker changes when it passes a message on (id, conversation, time, value, attempt) has a
-    fixed place and size, so rp_wire_patch rewrites it where it lies and the body is never copied.
+    The fields that a broker changes in a message that it passes on (id, conversation, time, value,
+    attempt) have a fixed place and size: rp_wire_patch rewrites them in place, and the body is
+    never copied.
 
     Thread-safety: pure functions of their arguments.
 */

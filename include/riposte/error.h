@@ -29,7 +29,7 @@ extern "C" {
 #define RP_EXPORT __attribute__ ((visibility ("default")))
 #endif
 
-/*  name, number, exit code of a program that ends with it, what it means  */
+/*  name, number, exit code of a program that ends with the status, meaning  */
 #define RP_STATUS_MAP(X)                                                                           \
     /*  final statuses, on the wire  */                                                            \
     X (OK, 0, 0, "a worker ran it and replied")                                                    \
