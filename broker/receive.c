@@ -18,8 +18,8 @@ void rp_receive_init (rp_receive_t *self)
     zmq_msg_init (&self->routing_id);
 }
 
-/*  The last event was a HELLO said for somebody: the core has not taken it if its session is still
-    there.  */
+/*  Ends the foreign session that was begun with the last event, a HELLO, if the core has not
+    admitted it.  */
 static void s_end_greeting (rp_receive_t *self)
 {
     if (self->greeting)
@@ -36,7 +36,7 @@ void rp_receive_clear (rp_receive_t *self)
     zmq_msg_close (&self->routing_id);
 }
 
-/*  ---- Who sent it ---------------------------------------------------------------------------- */
+/*  ---- Who sent it --------------------------------------------------------------------------- */
 
 static void s_find_session (rp_receive_t *self)
 {
@@ -44,7 +44,7 @@ static void s_find_session (rp_receive_t *self)
     source->session = rp_routes_find (&self->connections->routes, source->key, source->size);
 }
 
-/*  The listener's own key, which is that of all its REP workers, or the routing id's.  */
+/*  Finds the listener's own key, which all its REP workers share, or the key of the routing id.  */
 static void s_find_source (rp_receive_t *self, rp_listener_t *listener)
 {
     rp_source_t *source = &self->source;
@@ -55,7 +55,7 @@ static void s_find_source (rp_receive_t *self, rp_listener_t *listener)
     s_find_session (self);
 }
 
-/*  An event of the source's, which has to be completed.  */
+/*  Begins an event from the source; the caller completes it.  */
 static rp_event_t *s_begin_event (rp_receive_t *self, rp_event_kind_t kind, rp_message_t *message)
 {
     self->sender = (rp_sender_t){.routing_id = self->source.key, .size = self->source.size};
@@ -66,14 +66,14 @@ static rp_event_t *s_begin_event (rp_receive_t *self, rp_event_kind_t kind, rp_m
     return &self->event;
 }
 
-/*  The connection that a message of somebody without a session came over.  */
+/*  Finds the connection of a message whose sender has no session.  */
 static rp_connection_t *s_hear (rp_receive_t *self, rp_message_t *message, bool *first)
 {
     return rp_connections_hear (self->connections, zmq_msg_get (&message->first, ZMQ_SRCFD),
       self->source.listener->number, first);
 }
 
-/*  ---- Native messages ------------------------------------------------------------------------ */
+/*  ---- Native messages ----------------------------------------------------------------------- */
 
 static void s_take_native (rp_receive_t *self, rp_message_t *message, bool whole)
 {
@@ -104,7 +104,7 @@ static void s_refuse_bundle (rp_receive_t *self, rp_message_t *bundle)
         self->sender.connection = s_hear (self, bundle, &first);
 }
 
-/*  Takes the next message of the bundle in hand, for as long as the session lasts.  */
+/*  Takes the next message of the bundle in hand, while its session lasts.  */
 static rp_receive_result_t s_take_bundled (rp_receive_t *self)
 {
     rp_message_t *message = NULL;
@@ -134,9 +134,9 @@ static rp_receive_result_t s_take_bundle (rp_receive_t *self, rp_message_t *bund
     return s_take_bundled (self);
 }
 
-/*  ---- Foreign messages ------------------------------------------------------------------------ */
+/*  ---- Foreign messages ---------------------------------------------------------------------- */
 
-/*  What stands for the session of somebody who has none, so that it can be told something.  */
+/*  Returns a foreign session for a sender that has none, so that the sender can be answered.  */
 static rp_foreign_session_t *s_stand_in (rp_receive_t *self)
 {
     self->stand_in =
@@ -144,8 +144,9 @@ static rp_foreign_session_t *s_stand_in (rp_receive_t *self)
     return &self->stand_in;
 }
 
-/*  What cannot be taken of a foreign protocol ends a session; a worker without one is told so in its
-    own words. REP workers are one session, which does not end because one of them erred.  */
+/*  Reports a foreign message that cannot be taken, which ends the session; a worker without a
+    session gets DISCONNECT in its own dialect. REP workers are one session, which does not end
+    because one of them erred.  */
 static void s_refuse_foreign (
   rp_receive_t *self, rp_message_t *message, const char *why, bool too_many_frames)
 {
@@ -161,16 +162,15 @@ static void s_refuse_foreign (
     self->foreign->bad[said->error]++;
     if (self->source.listener->kind == RP_LISTENER_BACK)
         event->session = (rp_session_id_t){0};
-    // Only a worker can be told. One that was a client so far is told in the words that it used
-    // now.
+    // Only a worker can be told. A former client is told in the dialect of this message.
     rp_foreign_session_t *session =
       rp_routes_foreign (&self->connections->routes, self->source.session);
     if (session && said->worker)
         rp_foreign_change (self->foreign, session, said->dialect, true);
 }
 
-/*  Says HELLO for a foreign peer. window: of REP workers, how many there are; otherwise 0. False
-    without memory: the next that is heard of it tries again.  */
+/*  Makes the HELLO of a foreign peer. window: the number of REP workers; otherwise 0. False when
+    out of memory: the peer's next message tries again.  */
 static bool s_greet (rp_receive_t *self, rp_connection_t *connection, uint32_t window)
 {
     rp_event_t *event = s_begin_event (self, RP_EVENT_MESSAGE, NULL);
@@ -189,7 +189,7 @@ static bool s_greet (rp_receive_t *self, rp_connection_t *connection, uint32_t w
     return true;
 }
 
-/*  A request that cannot be taken: nobody but the operator can be told.  */
+/*  Reports a request that cannot be taken. Only the operator can be told.  */
 static rp_receive_result_t s_drop_request (
   rp_receive_t *self, rp_message_t *message, const char *why)
 {
@@ -199,7 +199,7 @@ static rp_receive_result_t s_drop_request (
     return RP_RECEIVE_EVENT;
 }
 
-/*  What a foreign peer with a session said.  */
+/*  Takes a message of a foreign peer with a session.  */
 static rp_receive_result_t s_take_said (rp_receive_t *self, rp_message_t *message)
 {
     rp_event_t *event = s_begin_event (self, RP_EVENT_MESSAGE, message);
@@ -216,8 +216,7 @@ static rp_receive_result_t s_take_said (rp_receive_t *self, rp_message_t *messag
     return RP_RECEIVE_EVENT;
 }
 
-/*  After the HELLO that was said for a foreign peer: what it said itself, if it has a session
-    now.  */
+/*  Takes the foreign message for which a HELLO was made, if the core has admitted the session.  */
 static rp_receive_result_t s_take_greeted (rp_receive_t *self)
 {
     rp_message_t *message = self->greeted;
@@ -231,15 +230,15 @@ static rp_receive_result_t s_take_greeted (rp_receive_t *self)
     return RP_RECEIVE_NOTHING;
 }
 
-/*  A message of somebody without a session that does not begin one: the core says so to whoever can
-    be told.  */
+/*  Takes a message that begins no session, from a sender without one: the core answers if that
+    dialect has a word for it.  */
 static void s_take_strange (rp_receive_t *self, rp_message_t *message, rp_connection_t *connection)
 {
     self->head = (rp_head_t){.command = self->said.command};
     s_begin_event (self, RP_EVENT_MESSAGE, message);
     self->sender.foreign = s_stand_in (self);
     self->sender.connection = connection;
-    if (self->source.listener->kind == RP_LISTENER_BACK) // its session ended, but it lives
+    if (self->source.listener->kind == RP_LISTENER_BACK) // its session ended, but the worker lives
         self->source.listener->recount = true;
 }
 
@@ -258,10 +257,9 @@ static void s_read_foreign (rp_receive_t *self, const rp_frame_t *frames, uint32
     self->said.name_size = (uint8_t) strlen (listener->service);
 }
 
-/*  A foreign peer that chose its routing id may have come back on another connection, which may have
-    the same descriptor. An id that libzmq made (a zero, then a number) belongs to one connection
-    only. Looking costs a system call. Returns the connection if it is another one, otherwise
-    NULL.  */
+/*  Finds out whether a foreign peer that chose its routing id has come back on another connection,
+    possibly with the same descriptor. A routing id of libzmq's own (a zero, then a number) belongs
+    to one connection only, which saves a system call. Returns the new connection, or NULL.  */
 static rp_connection_t *s_find_moved (rp_receive_t *self, rp_message_t *message)
 {
     const uint8_t *id = zmq_msg_data (&self->routing_id);
@@ -274,8 +272,8 @@ static rp_connection_t *s_find_moved (rp_receive_t *self, rp_message_t *message)
     return connection == known ? NULL : connection;
 }
 
-/*  A worker that came back and says READY has been started again: its session before that is over,
-    and what it says begins another.  */
+/*  Ends the former session of a worker that came back with READY, and so was restarted; then READY
+    begins another session.  */
 static void s_end_former (rp_receive_t *self, rp_message_t *message)
 {
     self->head = (rp_head_t){.command = RP_COMMAND_BYE};
@@ -283,7 +281,7 @@ static void s_end_former (rp_receive_t *self, rp_message_t *message)
     self->restarted = message;
 }
 
-/*  Why a foreign message cannot be taken, or NULL.  */
+/*  Returns why a foreign message cannot be taken, or NULL.  */
 static const char *s_find_fault (
   const rp_receive_t *self, const rp_message_t *message, bool whole, bool *too_many_frames)
 {
@@ -295,7 +293,7 @@ static const char *s_find_fault (
         *too_many_frames = said->command == RP_COMMAND_REQUEST || said->command == RP_COMMAND_REPLY;
     if (*too_many_frames)
         return "more than 63 frames of body";
-    if (!whole) // its frames after the first are gone
+    if (!whole) // all frames but the first are gone
         return "a message over max_body";
     if (said->error != RP_DIALECT_ERROR_NONE)
         return rp_dialect_error_text (said->error);
@@ -306,9 +304,9 @@ static const char *s_find_fault (
     return NULL;
 }
 
-/*  True for an empty message that is the first on its connection: a socket with ZMQ_PROBE_ROUTER
-    says so that it is there. Where the connection is not known (of peers older than ZMTP 3.0) it
-    may be one.  */
+/*  True for an empty message that is the first on its connection, which a socket with
+    ZMQ_PROBE_ROUTER sends. If the connection is not known (peers older than ZMTP 3.0), any empty
+    message may be that.  */
 static bool s_is_probe (rp_receive_t *self, rp_message_t *message, bool whole, int64_t now)
 {
     if (!whole || message->count != 1 || rp_message_size (message) != 0)
@@ -324,7 +322,8 @@ static bool s_is_probe (rp_receive_t *self, rp_message_t *message, bool whole, i
     return true;
 }
 
-/*  The first message of somebody: it says HELLO for it.  */
+/*  Takes the first foreign message of a sender: its event is a HELLO, and the message itself
+    follows.  */
 static rp_receive_result_t s_take_first (rp_receive_t *self, rp_message_t *message)
 {
     bool first;
@@ -355,7 +354,7 @@ static rp_receive_result_t s_take_foreign (
         }
         if (moved)
             rp_connections_move (self->connections, self->source.session, moved, now);
-        return s_take_said (self, message); // a second HELLO is for the core to refuse
+        return s_take_said (self, message); // the core refuses a second HELLO
     }
     return s_take_first (self, message);
 }
@@ -365,16 +364,16 @@ static rp_receive_result_t s_take_restarted (rp_receive_t *self)
     rp_message_t *message = self->restarted;
     self->restarted = NULL;
     s_find_session (self);
-    if (self->source.session.v) // its former session is not over, which the core then says
+    if (self->source.session.v) // the former session has not ended, so the core refuses READY
         return s_take_said (self, message);
     return s_take_first (self, message);
 }
 
-/*  ---- Plain REP workers ---------------------------------------------------------------------- */
+/*  ---- Plain REP workers --------------------------------------------------------------------- */
 
-/*  They are one session: its window is how many of them there are. It ends with the last of them,
-    and begins with the next that is heard of. Whether there are more or fewer, or the session was
-    lost, is told again each time. False if there is nothing to tell.  */
+/*  Makes an event of the number of REP workers, which is the window of their one session: CREDIT if
+    they have a session, BYE if none is left, HELLO if they have no session. False if there is no
+    event.  */
 static bool s_count_rep (rp_receive_t *self, rp_listener_t *listener)
 {
     uint32_t window = listener->connected < RP_WINDOW_MAX ? listener->connected : RP_WINDOW_MAX;
@@ -393,9 +392,9 @@ static bool s_count_rep (rp_receive_t *self, rp_listener_t *listener)
     return window > 0 && s_greet (self, NULL, window);
 }
 
-/*  ---- Receiving ------------------------------------------------------------------------------ */
+/*  ---- Receiving ----------------------------------------------------------------------------- */
 
-/*  Says whose message it is, and in what protocol.  */
+/*  Finds the sender and the protocol of a message.  */
 static rp_receive_result_t s_take (
   rp_receive_t *self, rp_listener_t *listener, rp_message_t *message, bool whole, int64_t now)
 {

@@ -35,10 +35,10 @@
 #include "common/io/poller.h"
 #include "common/io/socket.h"
 
-/*  Messages kept for reuse: what a burst has in flight, at about 150 bytes each.  */
+/*  Messages kept for reuse, at about 150 bytes each: enough for a burst.  */
 #define S_SPARE_MESSAGES 65536u
 
-/*  Commands of other threads go through an eventfd, which adds up.  */
+/*  Commands of other threads go through an eventfd, which adds them up.  */
 #define S_COMMAND_DRAIN 1u
 #define S_COMMAND_STOP ((uint64_t) 1 << 32)
 
@@ -57,19 +57,19 @@ struct rp_server {
     rp_admin_t admin;
     rp_log_t log;
     rp_history_t history;
-    const char *history_path; /* NULL: it is never opened again */
+    const char *history_path; /* NULL: SIGHUP does not open it again */
     rp_poller_t poller;
-    rp_deadline_t tick;    /* when the core has something to do */
-    rp_deadline_t look;    /* when connections are to be looked at */
-    rp_deadline_t revive;  /* when REP workers are counted again */
-    rp_deadline_t relieve; /* when clients that do not read are looked for again */
+    rp_deadline_t tick;    /* when the core is due */
+    rp_deadline_t look;    /* when connections are due for a look */
+    rp_deadline_t revive;  /* when to count REP workers again */
+    rp_deadline_t relieve; /* when to look again for clients that do not read */
     int commands;          /* an eventfd; -1: none */
     int signals;           /* a signalfd, not owned; -1: none */
     char **endpoints;
     size_t endpoint_count;
     rp_limits_t limits;
     unsigned signal_count;
-    bool relieved; /* not so long ago */
+    bool relieved; /* waits for the deadline relieve */
     bool ended;
     bool failed;
 };
@@ -80,7 +80,7 @@ static void s_count_rep (void *arg, int64_t now);
 static void s_end_relief (void *arg, int64_t now);
 static void s_carry_out (rp_server_t *self, rp_sender_t *sender, int64_t now);
 
-/*  ---- Making, binding, ending ------------------------------------------------------------------ */
+/*  ---- Making, binding, ending --------------------------------------------------------------- */
 
 static void s_mark_unread (void *arg, int64_t now)
 {
@@ -133,7 +133,7 @@ static bool s_make (rp_server_t *self, const rp_server_options_t *options, int64
            && s_open_listener (self, RP_LISTENER_OPEN, "");
 }
 
-/*  What the parts know of each other.  */
+/*  Tells the parts of the server of each other.  */
 static void s_join (rp_server_t *self, int64_t now)
 {
     rp_watch_init (&self->watch, &self->connections, self->listeners, &self->log);
@@ -247,7 +247,7 @@ const char *rp_server_endpoint (const rp_server_t *self, size_t index)
 
 static void s_command (rp_server_t *self, uint64_t command)
 {
-    // Fails only when commands without number were given and not read.
+    // Fails only if the eventfd is full of unread commands, which is as good.
     if (write (self->commands, &command, sizeof command) != (ssize_t) sizeof command)
         return;
 }
@@ -262,10 +262,10 @@ void rp_server_stop (rp_server_t *self)
     s_command (self, S_COMMAND_STOP);
 }
 
-/*  ---- Actions ----------------------------------------------------------------------------- */
+/*  ---- Actions ------------------------------------------------------------------------------- */
 
-/*  Errors of somebody without a session, who is not told to leave for them and may repeat them for
-    ever. Returns how many there were, 0 if it need not be said.  */
+/*  Returns how often an error of a connection without a session has happened, or 0 if it is not to
+    be logged: such a peer is not cut off, and may repeat its error for ever.  */
 static uint64_t s_count_error (const rp_action_t *action, const rp_sender_t *sender)
 {
     if (action->topic != RP_TOPIC_BAD || action->session.v || !sender->connection)
@@ -301,14 +301,15 @@ static void s_answer (rp_server_t *self, const rp_action_t *action, int64_t now)
     rp_message_t *request = rp_outbox_message (action->payload);
     if (!rp_message_leave_bundle (&self->pool, request)) {
         rp_message_destroy (&self->pool, &request);
-        return; // its client waits until its deadline
+        return; // the client waits until its deadline
     }
     rp_message_t *reply = rp_admin_answer (&self->admin, &action->head, &request, now);
     if (reply)
         rp_outbox_send (&self->outbox, action->session, &reply);
 }
 
-/*  Out of memory leaves a session that nobody can reach; it ends by its silence.  */
+/*  Binds a new session to its route. Out of memory leaves a session without a route, which ends by
+    its silence.  */
 static void s_admit (rp_server_t *self, rp_session_id_t session, rp_sender_t *sender, int64_t now)
 {
     if (!sender->routing_id
@@ -319,7 +320,7 @@ static void s_admit (rp_server_t *self, rp_session_id_t session, rp_sender_t *se
     sender->foreign = NULL;
 }
 
-/*  What was said to a session before its end goes out first.  */
+/*  Ends a session; messages that were sent to it before go out first.  */
 static void s_end_session (rp_server_t *self, const rp_action_t *action, int64_t now)
 {
     rp_unbind_t how = action->kind == RP_ACTION_ABORT ? RP_UNBIND_ABORT
@@ -377,7 +378,7 @@ static void s_carry_out (rp_server_t *self, rp_sender_t *sender, int64_t now)
     rp_actions_reset (&self->actions);
 }
 
-/*  Gives an event of this sender's to the core, and does what it says.  */
+/*  Gives the core an event from a sender, and carries out the actions.  */
 static void s_handle (rp_server_t *self, const rp_event_t *event, rp_sender_t *sender, int64_t now)
 {
     if (rp_history_is_kept (&self->history) && event->kind == RP_EVENT_MESSAGE)
@@ -389,13 +390,13 @@ static void s_handle (rp_server_t *self, const rp_event_t *event, rp_sender_t *s
     s_carry_out (self, sender, now);
 }
 
-/*  Gives the core an event that nobody sent.  */
+/*  Gives the core an event without a sender.  */
 static void s_tell (rp_server_t *self, const rp_event_t *event, int64_t now)
 {
     s_handle (self, event, &(rp_sender_t){0}, now);
 }
 
-/*  errno says why.  */
+/*  Ends the broker after an error; errno is the reason.  */
 static void s_fail (rp_server_t *self, const char *what, int64_t now)
 {
     rp_log_write (&self->log, RP_LEVEL_ERROR, RP_TOPIC_BROKER, now, NULL,
@@ -403,7 +404,7 @@ static void s_fail (rp_server_t *self, const char *what, int64_t now)
     self->failed = self->ended = true;
 }
 
-/*  ---- Commands and signals --------------------------------------------------------------------- */
+/*  ---- Commands and signals ------------------------------------------------------------------ */
 
 static void s_read_commands (void *arg, int64_t now)
 {
@@ -415,7 +416,7 @@ static void s_read_commands (void *arg, int64_t now)
     s_tell (self, &(rp_event_t){.kind = kind}, now);
 }
 
-/*  Whoever rotates the history has moved its file away.  */
+/*  Opens the history again, because its file was moved.  */
 static void s_reopen_history (rp_server_t *self, int64_t now)
 {
     bool kept = rp_history_is_kept (&self->history);
@@ -430,7 +431,7 @@ static void s_reopen_history (rp_server_t *self, int64_t now)
           kept ? "the history goes on in the file that was open" : "no history is kept");
 }
 
-/*  Settings will be read again here.  */
+/*  On SIGHUP. A place for reading settings again.  */
 static void s_reload (rp_server_t *self, int64_t now)
 {
     if (self->history_path)
@@ -456,8 +457,8 @@ static void s_read_signals (void *arg, int64_t now)
 
 /*  ---- The loop ------------------------------------------------------------------------------ */
 
-/*  Receives what has come through one listener. True if there may be more. Each message of a bundle
-    counts, so that time passes for all.  */
+/*  Receives a batch from one listener. True if there may be more. Each message of a bundle counts,
+    so that the clock is read often enough.  */
 static bool s_receive_batch (rp_server_t *self, rp_listener_t *listener, int64_t *now)
 {
     for (unsigned taken = 0; taken < RP_SERVER_BATCH && !self->ended; taken++) {
@@ -476,7 +477,7 @@ static bool s_receive_batch (rp_server_t *self, rp_listener_t *listener, int64_t
     return true;
 }
 
-/*  Receives from every listener. True if there may be more.  */
+/*  Receives a batch from every listener. True if there may be more.  */
 static bool s_receive_all (rp_server_t *self, int64_t *now)
 {
     bool more = false;
@@ -485,8 +486,8 @@ static bool s_receive_all (rp_server_t *self, int64_t *now)
     return more;
 }
 
-/*  Reads the monitors that have something to tell. True if one may have more, of which its descriptor
-    says nothing, or has told of REP workers, which is to be received.  */
+/*  Reads the monitors that have events. True if a monitor may have more, which its descriptor does
+    not show, or if a number of REP workers changed, which s_receive_all takes.  */
 static bool s_read_monitors (rp_server_t *self, int64_t now)
 {
     bool more = false;
@@ -499,11 +500,12 @@ static bool s_read_monitors (rp_server_t *self, int64_t now)
     return more;
 }
 
-/*  How often REP workers are counted although nothing was told of them, µs.  */
+/*  How often to count REP workers without an event of their monitor, µs.  */
 #define S_REVIVE_US 1000000
 
-/*  A session of REP workers may end while they are connected (a DEALER that did not know them yet
-    takes nothing); they never speak first, so it is begun for them again.  */
+/*  Marks the REP workers of every listener for counting. Their session may have ended while they
+    are connected (a DEALER that did not know them yet took nothing); they never speak first, so the
+    broker begins a session for them again.  */
 static void s_count_rep (void *arg, int64_t now)
 {
     rp_server_t *self = arg;
@@ -522,8 +524,9 @@ static void s_end_relief (void *arg, int64_t now)
     ((rp_server_t *) arg)->relieved = false;
 }
 
-/*  What clients have not read is kept from those who ask. When it is half of what there may be, of
-    those who do not read the one for which most waits is cut off.  */
+/*  Messages that clients have not read take room from requests. When they take half of
+    total_queue_bytes, this cuts off, of the clients that do not read, the one with the largest
+    backlog.  */
 static void s_relieve (rp_server_t *self, int64_t now)
 {
     uint64_t most = self->limits.total_queue_bytes / 2;
@@ -531,7 +534,8 @@ static void s_relieve (rp_server_t *self, int64_t now)
         return;
     self->relieved = true;
     rp_poller_set_deadline (&self->poller, &self->relieve, now + RP_READING_LOOK_US);
-    size_t total; // of those that have a session; what others left behind is about to be freed
+    // of all sessions; the rest of the backlog belongs to ended ones and is freed soon
+    size_t total;
     rp_event_t event = {.kind = RP_EVENT_UNSENT,
       .full = true,
       .session = rp_routes_find_stalled (&self->connections.routes, now, &total)};
@@ -539,8 +543,8 @@ static void s_relieve (rp_server_t *self, int64_t now)
         s_tell (self, &event, now);
 }
 
-/*  Tells the core of sessions that have lost their connection. What it says to find out waits until
-    the batch has been received: libzmq tells of a broken connection before it takes nothing more for
+/*  Reports sessions that lost their connection to the core. The probe that the core sends goes out
+    only after the batch: libzmq reports a broken connection a moment before it refuses messages for
     it.  */
 static void s_tell_lost (rp_server_t *self, int64_t now)
 {
@@ -549,8 +553,8 @@ static void s_tell_lost (rp_server_t *self, int64_t now)
         s_tell (self, &event, now);
 }
 
-/*  Sends what waits, and tells the core what could not be sent. True if anything was sent: then the
-    socket has to be asked again before it is waited for.  */
+/*  Sends waiting messages, and reports to the core what could not be sent. True if a socket was
+    used: then it has to be asked again before the wait.  */
 static bool s_settle (rp_server_t *self, int64_t now)
 {
     rp_event_t event;
@@ -563,7 +567,7 @@ static bool s_settle (rp_server_t *self, int64_t now)
     return any || rp_connections_have_lost (&self->connections);
 }
 
-/*  Does what is due. True if the core had something to do.  */
+/*  Lets the core and the watch do what is due. True if the core had something to do.  */
 static bool s_tick (rp_server_t *self, int64_t now)
 {
     int64_t next = rp_dispatch_tick (self->core, now, &self->actions);
@@ -584,8 +588,8 @@ static void s_tell_of_history (rp_server_t *self, int64_t now)
           "cannot write the history: %s; it ends here, the broker goes on", strerror (error));
 }
 
-/*  A libzmq socket's descriptor tells only of what has come since the socket said that there is
-    nothing more, so nobody may use a socket between that and the wait.  */
+/*  The descriptor of a libzmq socket shows only what came after the socket said that it has no
+    more. So no socket may be used between that answer and the wait.  */
 int rp_server_run (rp_server_t *self)
 {
     s_count_rep (self, rp_clock_us ());

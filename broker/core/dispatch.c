@@ -13,8 +13,8 @@
 #include "broker/core/state.h"
 #include "common/wire/headers.h"
 
-/*  A tick that comes this much later than it was asked for says that the process was stopped or
-    starved: peers then get some time in which what they sent meanwhile is read.  */
+/*  A tick that comes this much later than asked for shows that the process was stopped or starved.
+    Sessions then get a grace, in which messages that came meanwhile are read.  */
 #define S_STALL_US 200000
 #define S_STALL_GRACE_US 500000
 
@@ -42,7 +42,7 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
       (uint32_t) (limits->max_clients + limits->max_workers), seed);
     rp_pool_init (&self->services, sizeof (rp_service_t), (uint32_t) limits->max_services, seed);
     rp_pool_init (&self->requests, sizeof (rp_request_t),
-      // Abandoned requests are not open, but still have a place here.
+      // Abandoned requests are not open, but have a place here too.
       (uint32_t) (limits->total_queue + limits->max_workers * 64), seed);
     rp_pool_init (&self->conversations, sizeof (rp_dispatch_conversation_t),
       (uint32_t) limits->max_conversations, seed);
@@ -97,16 +97,15 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
     free (self);
 }
 
-/*  ---- Events
-    -----------------------------------------------------------------------------------  */
+/*  ---- Events -------------------------------------------------------------------------------- */
 
 static void s_unsent (rp_dispatch_t *self, const rp_event_t *event)
 {
     rp_request_t *request = event->token.v ? rp_pool_find (&self->requests, event->token.v) : NULL;
     rp_session_t *session = rp_session_find (self, event->session);
-    // First, so that it has no room any more and the request goes elsewhere. A connection that
-    // broke is not cut: its descriptor may have been another's already when the session was bound
-    // to it.
+    // The session ends first, so that it has no room and the request goes elsewhere. The connection
+    // is not aborted if it broke: its descriptor may have belonged to another connection when the
+    // session was bound to it.
     if (session)
         rp_session_close_later (self, session,
           event->full ? "it does not read what is sent to it" : "its connection broke",
@@ -117,7 +116,7 @@ static void s_unsent (rp_dispatch_t *self, const rp_event_t *event)
         rp_actions_drop (self->actions, event->payload);
 }
 
-/*  Calls back for every session.  */
+/*  Calls function for every session.  */
 static void s_each_peer (rp_dispatch_t *self, void (*function) (rp_dispatch_t *, rp_session_t *))
 {
     for (uint32_t slot = 0; slot < rp_pool_slots (&self->sessions); slot++) {
@@ -132,7 +131,7 @@ static void s_tell_drain (rp_dispatch_t *self, rp_session_t *session)
     rp_session_tell (self, session, &(rp_head_t){.command = RP_COMMAND_DRAIN});
 }
 
-/*  Calls back for every request whose client waits for it.  */
+/*  Calls function for every request without a final status.  */
 static void s_each_request (rp_dispatch_t *self, void (*function) (rp_dispatch_t *, rp_request_t *))
 {
     for (uint32_t slot = 0; slot < rp_pool_slots (&self->requests); slot++) {
@@ -142,7 +141,8 @@ static void s_each_request (rp_dispatch_t *self, void (*function) (rp_dispatch_t
     }
 }
 
-/*  What waits may be tried elsewhere at once, unless a worker had it.  */
+/*  Ends a waiting request: with DRAINING, so that its client tries another broker at once, unless a
+    worker had it.  */
 static void s_flush_waiting (rp_dispatch_t *self, rp_request_t *request)
 {
     if (request->state == RP_REQUEST_RUNNING)
@@ -154,7 +154,8 @@ static void s_flush_waiting (rp_dispatch_t *self, rp_request_t *request)
         rp_request_finish (self, request, RP_DRAINING, "the broker is going away; try another");
 }
 
-/*  Those in line first: otherwise the end of the one before would send them on their way.  */
+/*  Requests in a conversation's line end first: otherwise the end of the one before would start
+    them.  */
 static void s_flush_held (rp_dispatch_t *self, rp_request_t *request)
 {
     if (request->state == RP_REQUEST_HELD)
@@ -186,14 +187,14 @@ static void s_say_bye (rp_dispatch_t *self, rp_session_t *session)
     rp_session_close (self, session, RP_DRAINING, "the broker is going away");
 }
 
-/*  Ends whatever is left, tells everybody, and is done.  */
+/*  Ends all requests, says BYE to all sessions, and stops.  */
 static void s_stop (rp_dispatch_t *self)
 {
     if (self->stopped)
         return;
     s_drain (self);
     self->stopped = true;
-    s_each_request (self, s_flush_held); // a delivery that failed meanwhile may wait again
+    s_each_request (self, s_flush_held); // a failed delivery may have queued a request again
     s_each_request (self, s_flush_waiting);
     s_each_request (self, s_flush_running);
     s_each_peer (self, s_say_bye);
@@ -237,13 +238,12 @@ void rp_dispatch_handle (
 
 rp_payload_t **rp_dispatch_kept (rp_dispatch_t *self)
 {
-    // A delivery would have renewed its handle, so it has had none.
+    // A delivery would have renewed the handle, so the request found has had none.
     rp_request_t *request = self->newest ? rp_pool_find (&self->requests, self->newest) : NULL;
     return request ? &request->payload : NULL;
 }
 
-/*  ---- Time
-    ---------------------------------------------------------------------------------------  */
+/*  ---- Time ---------------------------------------------------------------------------------- */
 
 static void s_ring (rp_dispatch_t *self, rp_heap_node_t *node)
 {
@@ -262,7 +262,7 @@ static void s_ring (rp_dispatch_t *self, rp_heap_node_t *node)
     }
 }
 
-/*  When the first timer rings.  */
+/*  When the first timer is due.  */
 static int64_t s_first_due (const rp_dispatch_t *self)
 {
     uint64_t timer = (uint64_t) RP_NEVER, request = (uint64_t) RP_NEVER;
@@ -271,8 +271,8 @@ static int64_t s_first_due (const rp_dispatch_t *self)
     return (int64_t) (timer < request ? timer : request);
 }
 
-/*  Rings what is due first: at one time a service before its requests, since it ends them in their
-    order. False if nothing is due.  */
+/*  Handles the timer that is due first; at equal times a service before its requests, since it ends
+    them in order. False if none is due.  */
 static bool s_ring_first (rp_dispatch_t *self)
 {
     uint64_t key;
@@ -294,7 +294,7 @@ int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *action
     if (self->expected != RP_NEVER && now > self->expected + S_STALL_US)
         self->grace_until = now + S_STALL_GRACE_US;
 
-    do { // the end of a session may be what something else was waiting for, and the other way round
+    do { // the end of a session may let a timer act, and the other way round
         rp_session_end_closing (self);
         rp_service_settle (self);
         while (s_ring_first (self))
@@ -313,8 +313,7 @@ int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *action
     return next;
 }
 
-/*  ---- What people see
-    -----------------------------------------------------------------------------  */
+/*  ---- What people see ----------------------------------------------------------------------- */
 
 void rp_dispatch_set_backlog (rp_dispatch_t *self, uint64_t bytes)
 {
@@ -349,7 +348,7 @@ rp_dispatch_counts_t rp_dispatch_counts (const rp_dispatch_t *self)
       .conversations = self->conversations.count};
 }
 
-/*  Of those that are next in their client queues.  */
+/*  Age of the oldest waiting request; the first of each client queue is looked at.  */
 static int64_t s_oldest_waiting (const rp_service_t *service, int64_t now)
 {
     int64_t oldest = now;

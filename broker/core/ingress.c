@@ -12,16 +12,15 @@
 #include "broker/core/session.h"
 #include "common/wire/name.h"
 
-/*  ---- REQUEST
-    ----------------------------------------------------------------------------------  */
+/*  ---- REQUEST ------------------------------------------------------------------------------- */
 
-/*  True for the names of the broker's own that its shell answers to.  */
+/*  True for names that the broker itself answers to.  */
 static bool s_is_admin (const rp_head_t *head)
 {
     static const char *const names[] = {
       "riposte.ping", "riposte.status", "riposte.services", "riposte.workers"};
     if (head->name_size >= 4 && memcmp (head->name, "mmi.", 4) == 0)
-        return true; // 8/MMI: what is not implemented is answered too
+        return true; // 8/MMI: the broker answers unknown names too
     for (size_t index = 0; index < sizeof names / sizeof *names; index++)
         if (head->name_size == strlen (names[index])
             && memcmp (head->name, names[index], head->name_size) == 0)
@@ -29,7 +28,7 @@ static bool s_is_admin (const rp_head_t *head)
     return false;
 }
 
-/*  A name of the broker's own: for its shell to answer, or not allowed.  */
+/*  Handles a request for one of the broker's own names: the shell answers it, or it is refused.  */
 static void s_admin (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
 {
     if (!s_is_admin (event->head)) {
@@ -44,7 +43,7 @@ static void s_admin (rp_dispatch_t *self, rp_session_t *client, const rp_event_t
     action->payload = event->payload;
 }
 
-/*  Refuses what could never be taken, however often its client asked again.  */
+/*  Counts a request that can never be accepted, and returns the reason.  */
 static const char *s_never_fits (
   rp_dispatch_t *self, size_t bytes, uint64_t limit, const char *name)
 {
@@ -54,7 +53,8 @@ static const char *s_never_fits (
       (unsigned long long) limit, name);
 }
 
-/*  What the door refuses whatever the service; NULL if it lets the request in.  */
+/*  Checks the limits that do not depend on the service. NULL if the request passes; otherwise the
+    reason, and *status.  */
 static const char *s_door (
   rp_dispatch_t *self, const rp_session_t *client, const rp_event_t *event, rp_status_t *status)
 {
@@ -100,7 +100,7 @@ static bool s_goes_at_once (const rp_dispatch_t *self,
     return rp_heap_first (&service->room, NULL) && rp_list_is_empty (&service->queue);
 }
 
-/*  True if the service has no room for another that waits.  */
+/*  True if the service has no room for another waiting request.  */
 static bool s_is_full (const rp_dispatch_t *self,
   const rp_session_t *client,
   const rp_service_t *service,
@@ -111,7 +111,7 @@ static bool s_is_full (const rp_dispatch_t *self,
            || service->waiting_bytes + rp_request_weight (event) > self->limits.service_queue_bytes;
 }
 
-/*  True if the request, which does not go at once, may wait. Otherwise it is refused.  */
+/*  True if the request may wait in the queue of the service; otherwise refuses it.  */
 static bool s_may_wait (
   rp_dispatch_t *self, rp_session_t *client, const rp_service_t *service, const rp_event_t *event)
 {
@@ -128,7 +128,8 @@ static bool s_may_wait (
     return false;
 }
 
-/*  The service, if the request may wait for it. Otherwise the request is refused.  */
+/*  Finds the service of a request; refuses the request, and returns NULL, if it can neither start
+    nor wait.  */
 static rp_service_t *s_find_service (
   rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
 {
@@ -157,7 +158,7 @@ static rp_service_t *s_find_service (
     return service;
 }
 
-/*  The conversation that the request names; false if it was refused because of it.  */
+/*  Finds or begins the conversation that the request names. False if that refused the request.  */
 static bool s_find_conversation (rp_dispatch_t *self,
   rp_session_t *client,
   rp_service_t *service,
@@ -184,7 +185,8 @@ static bool s_find_conversation (rp_dispatch_t *self,
     return *conversation != NULL;
 }
 
-/*  A conversation that is gone is said to be gone, whatever became of its service.  */
+/*  True if the request names a conversation that is gone. Checked before the service, so that the
+    client learns this whatever became of the service.  */
 static bool s_conversation_is_gone (
   const rp_dispatch_t *self, const rp_session_t *client, const rp_head_t *head)
 {
@@ -233,11 +235,10 @@ static void s_request (rp_dispatch_t *self, rp_session_t *client, const rp_event
     }
 }
 
-/*  ---- REPLY
-    ------------------------------------------------------------------------------------  */
+/*  ---- REPLY --------------------------------------------------------------------------------- */
 
-/*  The worker answered, whether or not the client still waits: its conversation lives there now, or
-    is over.  */
+/*  A worker has answered, even if its client no longer waits: its conversation stays with that
+    worker, or is over.  */
 static void s_complete (rp_dispatch_t *self, rp_request_t *request, const rp_head_t *reply)
 {
     rp_dispatch_conversation_t *conversation = request->conversation;
@@ -273,8 +274,8 @@ static void s_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event
     rp_request_answer (self, request, &reply, NULL);
 }
 
-/*  It could not begin what it was given, so it takes nothing more until it says CREDIT: otherwise,
-    as it has a place again at once, it would get most of what comes.  */
+/*  Closes the window of a worker that could not begin a request, until its next CREDIT: its place
+    is free again at once, so it would get most of the requests.  */
 static void s_close_window (rp_dispatch_t *self, rp_session_t *worker)
 {
     self->stats.unbegun++;
@@ -289,8 +290,8 @@ static void s_close_window (rp_dispatch_t *self, rp_session_t *worker)
         worker->service->name));
 }
 
-/*  A worker lives, but what ran the request there does not. With LAST, the state of its
-    conversation went with it.  */
+/*  The worker lives, but the program that ran the request is lost. With LAST, the state of the
+    conversation is lost too.  */
 static void s_give_up (rp_dispatch_t *self, rp_request_t *request, const rp_head_t *head)
 {
     rp_dispatch_conversation_t *conversation = request->conversation;
@@ -314,7 +315,7 @@ static void s_give_up (rp_dispatch_t *self, rp_request_t *request, const rp_head
         rp_request_free (self, request);
 }
 
-/*  The reply came after the deadline, and before the timer was looked at.  */
+/*  Ends a request whose reply came after its deadline, but before its timer was handled.  */
 static void s_miss (rp_dispatch_t *self, rp_request_t *request)
 {
     static const char text[] = "the deadline passed while a worker had the request";
@@ -322,9 +323,9 @@ static void s_miss (rp_dispatch_t *self, rp_request_t *request)
     rp_request_answer (self, request, &reply, NULL);
 }
 
-/*  A reply to a request that the worker does not have: it may be late. One of those that take a
-    single request at a time, and have none, was not asked at all (7/MDP, 18/MDP: DISCONNECT),
-    unless a limit took what it had.  */
+/*  Refuses a reply to a request that the worker does not have, which may come late. But a foreign
+    worker that takes one request at a time and has none was never asked, unless the limit of an
+    attempt took its request: its session ends (7/MDP, 18/MDP: DISCONNECT).  */
 static void s_refuse_reply (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t *event)
 {
     self->stats.late_replies++;
@@ -378,8 +379,7 @@ static void s_reply (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t
     }
 }
 
-/*  ---- The rest
-    ---------------------------------------------------------------------------------  */
+/*  ---- The rest ------------------------------------------------------------------------------ */
 
 static void s_cancel (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
 {
@@ -416,7 +416,8 @@ static void s_credit (rp_dispatch_t *self, rp_session_t *worker, const rp_event_
     rp_service_touch (self, worker->service);
 }
 
-/*  Having been heard is all, but for one that says when it speaks next.  */
+/*  A heartbeat has an effect only if it announces a longer interval; `heard` is set for every
+    message.  */
 static void s_heartbeat (rp_dispatch_t *self, rp_session_t *session, const rp_event_t *event)
 {
     if (event->head->interval_ms > 0)
@@ -447,8 +448,8 @@ static void s_bye (rp_dispatch_t *self, rp_session_t *session, const rp_event_t 
 
 typedef void (s_handler_fn) (rp_dispatch_t *, rp_session_t *, const rp_event_t *);
 
-/*  Command × role. HELLO without a session is handled before; an absent cell breaks the
-    protocol.  */
+/*  Handlers by command and role; no handler: breaks the protocol. HELLO without a session goes to
+    s_pending.  */
 static s_handler_fn *const s_handlers[RP_COMMAND_COUNT][RP_ROLE_COUNT] = {
   [RP_COMMAND_REQUEST] = {[RP_ROLE_CLIENT] = s_request},
   [RP_COMMAND_REPLY] = {[RP_ROLE_WORKER] = s_reply},

@@ -12,7 +12,7 @@
 #include "broker/core/session.h"
 #include "common/base/check.h"
 
-/*  From row to column: allowed.  */
+/*  The allowed transitions, from row to column.  */
 static const bool s_allowed[RP_REQUEST_STATE_COUNT][RP_REQUEST_STATE_COUNT] = {
   [RP_REQUEST_NEW] = {[RP_REQUEST_QUEUED] = true,
     [RP_REQUEST_HELD] = true,
@@ -129,14 +129,14 @@ rp_request_t *rp_request_accept (
     return request;
 }
 
-/*  Microseconds in 32 bits; more than an hour stays more than an hour.  */
+/*  Fits a time into 32 bits of µs; more than an hour stays more than an hour.  */
 static uint32_t s_us (int64_t time)
 {
     return time < 0 ? 0 : time > UINT32_MAX ? UINT32_MAX : (uint32_t) time;
 }
 
-/*  A request that ends without a word to its client, who waits in vain: this is the one place that
-    counts it and tells it to the operator.  */
+/*  Counts and logs a request that ended without its client being told. This is the only place that
+    does.  */
 static void s_count_unanswered (rp_dispatch_t *self,
   rp_session_id_t client,
   const char *service,
@@ -153,8 +153,8 @@ static void s_count_unanswered (rp_dispatch_t *self,
       *text ? text : "a request ended, and its client's protocol has no word for that");
 }
 
-/*  Counts a final status of which its client hears nothing. One that left by itself does not wait
-    for it.  */
+/*  Counts a final status that the client's protocol has no word for. A client that left by itself
+    does not wait for it.  */
 static void s_note_unanswered (rp_dispatch_t *self,
   const rp_session_t *client,
   const char *service,
@@ -176,7 +176,7 @@ void rp_request_dropped (rp_dispatch_t *self, const rp_event_t *event)
     rp_actions_drop (self->actions, event->payload);
 }
 
-/*  To the client: a reply, or part of one.  */
+/*  Sends the client a reply, or a part of one.  */
 static inline void s_send_reply (
   rp_dispatch_t *self, const rp_request_t *request, const rp_head_t *reply, rp_payload_t *payload)
 {
@@ -223,7 +223,7 @@ void rp_request_answer (
     client->open_bytes -= request->bytes + RP_REQUEST_COST;
     rp_index_remove (&client->by_id, s_hash (self, request->client_id), request->pooled.slot);
     if (client->open == 0 && client->by_id.page_count > 1)
-        rp_index_clear (&client->by_id); // so that many clients, one after the other, do not add up
+        rp_index_clear (&client->by_id); // free memory, so that many clients in turn do not add up
     if (request->state == RP_REQUEST_QUEUED)
         rp_client_queue_take (request);
     rp_client_queue_close (self, client_queue);
@@ -233,7 +233,7 @@ void rp_request_answer (
     request->payload = NULL;
 }
 
-/*  Takes it from the list it is in, if any; a worker gets its place back.  */
+/*  Takes the request out of its list, if it is in one, and counts it off its worker.  */
 static void s_detach (rp_dispatch_t *self, rp_request_t *request)
 {
     if (request->node.next && request->state == RP_REQUEST_QUEUED)
@@ -269,7 +269,7 @@ void rp_request_free (rp_dispatch_t *self, rp_request_t *request)
     rp_service_touch (self, rp_request_service (request));
     s_detach (self, request);
     rp_request_set_state (self, request, RP_REQUEST_DONE);
-    self->stats.open_bytes -= request->bytes; // only now: a worker that has it may not have read it
+    self->stats.open_bytes -= request->bytes; // only now, since its worker may not have read it
     bool current = conversation && conversation->current == request;
     rp_heap_remove (&self->due, &request->due);
     rp_pool_give (&self->requests, request);
@@ -288,7 +288,7 @@ void rp_request_finish (
     rp_request_free (self, request);
 }
 
-/*  When its delivery is lost by the limit of its worker.  */
+/*  When the limit of the attempt ends.  */
 static int64_t s_limit_end (const rp_request_t *request)
 {
     uint32_t limit = request->worker->attempt_limit;
@@ -327,8 +327,8 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t 
     self->stats.deliveries++;
     self->stats.redeliveries += request->attempt > 1;
     worker->said = self->now;
-    // Rounded up: a worker must not take its deadline for passed before this broker does, or what
-    // it says then could arrive in time and stand for the reply.
+    // Rounded up: if the worker's deadline passed before the broker's, a late answer of the worker
+    // could arrive in time and count as the reply.
     const rp_service_t *service = worker->service;
     int64_t left = deadline == RP_NEVER ? RP_DEADLINE_MAX_MS : (deadline - self->now + 999) / 1000;
     rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_session_id (worker));
@@ -350,8 +350,8 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t 
     };
 }
 
-/*  Back to the front of its client queue, or of the worker's line if its conversation lives
-    there.  */
+/*  Puts the request back to the front of its client queue; if its conversation is established, of
+    its worker's pinned line.  */
 static void s_requeue (rp_dispatch_t *self, rp_request_t *request)
 {
     rp_session_t *worker = request->worker;
@@ -387,7 +387,7 @@ void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *te
     s_requeue (self, request);
 }
 
-/*  A delivery that ran nowhere does not count.  */
+/*  Takes back the count of a delivery that did not run.  */
 static void s_uncount (rp_dispatch_t *self, rp_request_t *request)
 {
     self->stats.deliveries--;
@@ -395,7 +395,7 @@ static void s_uncount (rp_dispatch_t *self, rp_request_t *request)
     request->attempt = (request->attempt - 1u) & 15u;
 }
 
-/*  True if another worker of the service takes requests, now or when it is ready and has room.  */
+/*  True if another worker of the service takes requests, now or when it has room.  */
 static bool s_has_alternative (const rp_service_t *service, const rp_session_t *worker)
 {
     for (rp_list_node_t *node = rp_list_first (&service->workers); node;
@@ -464,7 +464,7 @@ void rp_request_no_worker (rp_dispatch_t *self, rp_request_t *request)
     rp_request_free (self, request);
 }
 
-/*  When its wait for a worker ends, if the service has none.  */
+/*  When the request stops waiting for a service without workers.  */
 static int64_t s_patience_end (const rp_request_t *request)
 {
     int64_t end = request->accepted + (int64_t) request->wait * 1000;
@@ -485,8 +485,8 @@ void rp_request_watch (rp_dispatch_t *self, rp_request_t *request)
     rp_request_set_due (self, request, due);
 }
 
-/*  The worker did not answer within its limit, so its place is free again, and whatever it still
-    says is late: the next delivery has a token of its own.  */
+/*  The worker did not answer within the limit of the attempt. Its place is free again; an answer
+    would be late, since the next delivery has another token.  */
 static void s_overdue (rp_dispatch_t *self, rp_request_t *request)
 {
     rp_session_t *worker = request->worker;
@@ -498,7 +498,7 @@ static void s_overdue (rp_dispatch_t *self, rp_request_t *request)
       worker->service->name, (unsigned) request->attempt, (unsigned) request->attempts,
       (unsigned) worker->attempt_limit,
       worker->traits & RP_TRAIT_MUTE ? "foreign_attempt" : "mdp_attempt");
-    rp_actions_log ( // the room for texts ends when very many are due at once
+    rp_actions_log ( // texts run out when very many are due at once
       self->actions, RP_LEVEL_WARNING, RP_TOPIC_LOST, rp_session_id (worker),
       *text
         ? text
@@ -517,7 +517,7 @@ void rp_request_due (rp_dispatch_t *self, rp_request_t *request)
         s_overdue (self, request);
         return;
     }
-    if (self->now < deadline) { // its wait for a worker is over
+    if (self->now < deadline) { // its wait for a worker may be over
         if (request->client_queue->service->worker_count == 0
             && !rp_request_is_patient (self, request))
             rp_request_no_worker (self, request);
@@ -532,7 +532,7 @@ void rp_request_due (rp_dispatch_t *self, rp_request_t *request)
         rp_request_finish (self, request, RP_DEADLINE,
           "the deadline passed while the request waited to be given to another worker");
     else if (request->client_queue->service->worker_count
-             == 0) // EXPIRED would blame workers that are not
+             == 0) // EXPIRED would suggest that there are workers
         rp_request_no_worker (self, request);
     else
         rp_request_finish (

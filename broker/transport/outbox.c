@@ -27,7 +27,7 @@ void rp_outbox_serve_foreign (rp_outbox_t *self, rp_foreign_t *foreign, rp_liste
     self->listeners = listeners;
 }
 
-/*  The compact body that a payload is; NULL if it is a message.  */
+/*  Returns the compact body that a payload is; NULL if it is a message.  */
 static rp_compact_body_t *s_compact (rp_payload_t *payload)
 {
     uintptr_t address = (uintptr_t) payload;
@@ -39,7 +39,8 @@ void rp_outbox_keep (rp_outbox_t *self, const rp_head_t *head, rp_payload_t **pa
     rp_message_t *message = rp_outbox_message (*payload_p);
     rp_compact_body_t *compact = rp_compact_body_new (self->pool, head, message);
     if (!compact) {
-        (void) rp_message_leave_bundle (self->pool, message); // without memory it keeps all of it
+        // out of memory: it keeps the whole bundle
+        (void) rp_message_leave_bundle (self->pool, message);
         return;
     }
     *payload_p = (rp_payload_t *) ((uintptr_t) compact + 1);
@@ -61,12 +62,13 @@ void rp_outbox_clear (rp_outbox_t *self)
     for (size_t index = 0; index < self->waiting_count; index++)
         rp_message_destroy (self->pool, &self->waiting[index].message);
     free (self->events);
-    // The total stays: libzmq still has some of what counts in it.
+    // The total stays: libzmq still holds messages that count in it.
     self->events = NULL;
     self->event_first = self->event_count = self->event_capacity = self->waiting_count = 0;
 }
 
-/*  Out of memory ends the process, as in rp_actions_add and for the same reason.  */
+/*  Appends an event for the core. Out of memory ends the process, for the same reason as in
+    rp_actions_add.  */
 static void s_add_event (rp_outbox_t *self, const rp_event_t *event)
 {
     if (self->event_count == self->event_capacity) {
@@ -85,14 +87,15 @@ bool rp_outbox_next_event (rp_outbox_t *self, rp_event_t *event)
         *event = self->events[self->event_first++];
         if (rp_routes_has (self->routes, event->session))
             return true;
-        // Its session ended meanwhile, and everything that concerned it with it.
+        // The session has ended, so the event concerns nothing any more.
         rp_outbox_drop (self, event->payload);
     }
     self->event_first = self->event_count = 0;
     return false;
 }
 
-/*  Of a request that waited. NULL when out of memory; the compact body is still there then.  */
+/*  Makes the message of a request that waited. NULL when out of memory; the compact body remains
+    then.  */
 static rp_message_t *s_unpack (
   rp_outbox_t *self, const rp_action_t *action, rp_compact_body_t *compact)
 {
@@ -102,8 +105,8 @@ static rp_message_t *s_unpack (
     return message;
 }
 
-/*  The message that a SEND means, taken from its payload unless that is to be kept. NULL when out
-    of memory; what was to be taken is then in *lost_p.  */
+/*  Makes the message of a SEND, from its payload unless the core keeps that. NULL when out of
+    memory; *lost_p is then the payload that was to be sent.  */
 static rp_message_t *s_prepare (rp_outbox_t *self, const rp_action_t *action, rp_payload_t **lost_p)
 {
     rp_message_t *message = rp_outbox_message (action->payload);
@@ -127,15 +130,15 @@ static rp_message_t *s_prepare (rp_outbox_t *self, const rp_action_t *action, rp
     return message;
 }
 
-/*  The core wants a request back that could not be sent, unless it kept it.  */
+/*  Reports a message that could not be sent. A request goes back to the core, unless the core kept
+    it.  */
 static void s_report (
   rp_outbox_t *self, const rp_outbox_waiting_t *waiting, rp_payload_t *payload, bool full)
 {
     rp_event_t event = {
       .kind = RP_EVENT_UNSENT, .session = waiting->session, .token = waiting->token, .full = full};
     if (waiting->token.v && !waiting->keep) {
-        if (payload
-            && !s_compact (payload)) // it will wait again, and must not keep a bundle meanwhile
+        if (payload && !s_compact (payload)) // it waits again, and must not keep a bundle alive
             (void) rp_message_leave_bundle (self->pool, rp_outbox_message (payload));
         event.payload = payload;
     }
@@ -145,7 +148,7 @@ static void s_report (
     s_add_event (self, &event);
 }
 
-/*  Sends to whoever has a key. 0, or -1 with errno as rp_message_send.  */
+/*  Sends a message by key. 0, or -1 with errno as rp_message_send.  */
 static int s_send_to (rp_outbox_t *self, const void *key, size_t size, rp_message_t **message_p)
 {
     uint8_t listener = rp_listener_of_key (key, size);
@@ -154,8 +157,8 @@ static int s_send_to (rp_outbox_t *self, const void *key, size_t size, rp_messag
     return rp_message_send (self->pool, socket, routing_id, size, message_p);
 }
 
-/*  Lets a message count that is about to be sent to a session. False if too much waits for it
-    already, or when out of memory: errno as rp_message_send.  */
+/*  Counts a message in the backlog of its session. False if the backlog is full, or when out of
+    memory: errno as rp_message_send.  */
 static bool s_count (
   rp_outbox_t *self, rp_session_id_t session, rp_message_t *message, size_t bytes)
 {
@@ -172,7 +175,7 @@ static bool s_count (
            && rp_backlog_add (backlog, rp_message_frame (message, message->count - 1), bytes);
 }
 
-/*  Sends to a session, which has a key. 0, or -1 with errno as rp_message_send.  */
+/*  Sends a message to a session by its key. 0, or -1 with errno as rp_message_send.  */
 static int s_send_to_session (rp_outbox_t *self,
   const rp_outbox_waiting_t *waiting,
   const void *key,
@@ -189,9 +192,9 @@ static int s_send_to_session (rp_outbox_t *self,
     return s_send_to (self, key, size, message_p);
 }
 
-/*  Sends what is said to a foreign peer instead of a message. Where its protocol has no word for
-    that, its connection is looked at: that is what a heartbeat is for. The message stays. 0, or -1
-    with errno.  */
+/*  Sends a message to a foreign session in its own dialect; the message itself remains. If the
+    dialect has no word for it, only checks the connection, which is the purpose of a heartbeat. 0,
+    or -1 with errno.  */
 static int s_send_foreign (rp_outbox_t *self,
   const rp_foreign_session_t *foreign,
   const rp_outbox_waiting_t *waiting,
@@ -201,8 +204,8 @@ static int s_send_foreign (rp_outbox_t *self,
     rp_message_t *message = rp_foreign_translate (self->foreign, foreign, waiting->message);
     if (!message && errno == 0) {
         errno = EHOSTUNREACH;
-        // libzmq does not tell where a client older than ZMTP 3.0 is. It may be gone if it waits
-        // for nothing, and if it is not, its next request begins a session again.
+        // The connection of a client older than ZMTP 3.0 is not known. If that client waits for
+        // nothing it may be gone; if it is not, its next request begins a new session.
         bool idle = !foreign->worker && rp_list_is_empty (&foreign->envelopes)
                     && !rp_routes_connection (self->routes, waiting->session);
         return !idle && rp_routes_stands (self->routes, waiting->session) ? 0 : -1;
@@ -231,7 +234,7 @@ static void s_send (rp_outbox_t *self, rp_outbox_waiting_t *waiting)
           self, waiting, rp_outbox_payload (waiting->message), errno == EAGAIN || errno == ENOMEM);
     else
         rp_message_destroy (
-          self->pool, &waiting->message); // a foreign peer's, or its session has ended
+          self->pool, &waiting->message); // it was for a foreign session, or its session has ended
 }
 
 static rp_outbox_waiting_t *s_next (rp_outbox_t *self, const rp_outbox_waiting_t *waiting)
@@ -239,14 +242,14 @@ static rp_outbox_waiting_t *s_next (rp_outbox_t *self, const rp_outbox_waiting_t
     return waiting->next ? &self->waiting[waiting->next] : NULL;
 }
 
-/*  What the message takes in a bundle; 0 if it goes alone.  */
+/*  Returns the bytes that the message takes in a bundle; 0 if it goes alone.  */
 static size_t s_bundled_size (rp_message_t *message)
 {
     bool fits = message->count == 1 && message->bytes <= RP_BUNDLE_MESSAGE_MAX;
     return fits ? RP_BUNDLE_ENTRY_HEAD + message->bytes : 0;
 }
 
-/*  Copies messages, from first up to end, into a new one. NULL when out of memory.  */
+/*  Copies messages, from first up to end, into a bundle. NULL when out of memory.  */
 static rp_message_t *s_bundle (
   rp_outbox_t *self, rp_outbox_waiting_t *first, const rp_outbox_waiting_t *end, size_t size)
 {
@@ -264,8 +267,8 @@ static rp_message_t *s_bundle (
     return bundle;
 }
 
-/*  Sends what waits for one session, from first on: in one bundle as much as fits. Returns what is
-    left, NULL if nothing.  */
+/*  Sends waiting messages of one session, from first on: as many as fit in one bundle. Returns the
+    first that is left, or NULL.  */
 static rp_outbox_waiting_t *s_send_some (rp_outbox_t *self, rp_outbox_waiting_t *first)
 {
     size_t total = RP_BUNDLE_HEAD;
@@ -324,7 +327,8 @@ bool rp_outbox_flush (rp_outbox_t *self)
     return used;
 }
 
-/*  The note of a session is the number, plus 1, of the last one that waits for it.  */
+/*  Appends a waiting message. The mark of a session that reads bundles is the number, plus 1, of
+    its last waiting message.  */
 static void s_post (rp_outbox_t *self, const rp_outbox_waiting_t *waiting)
 {
     if (self->waiting_count == RP_OUTBOX_OUTBOX)
@@ -354,7 +358,7 @@ void rp_outbox_answer (rp_outbox_t *self, const rp_action_t *action, const rp_se
         rp_journal_reach_last (self->journal);
         (void) s_send_to (self, sender->routing_id, sender->size, &message);
     }
-    rp_message_destroy (self->pool, &message); // if it did not go: nobody waits for it
+    rp_message_destroy (self->pool, &message); // if not sent: no session waits for it
 }
 
 void rp_outbox_post (rp_outbox_t *self, const rp_action_t *action)
@@ -375,7 +379,7 @@ void rp_outbox_send (rp_outbox_t *self, rp_session_id_t session, rp_message_t **
     *message_p = NULL;
 }
 
-/*  Out of memory ends the process here too: a reply with a hole would pass for a whole one.  */
+/*  Out of memory ends the process: a reply with a gap would look complete.  */
 void rp_outbox_join (rp_outbox_t *self, rp_payload_t *payload, rp_payload_t *other)
 {
     rp_message_t *joined = rp_outbox_message (other);
