@@ -56,9 +56,9 @@ typedef struct {
     rp_message_t *bundle; /* bundle in hand; its next message is at offset */
     size_t offset;
     rp_message_t *greeted; /* the last event was its HELLO; it is the next one itself */
-    rp_message_t
-      *restarted;  /* the last event ended its former session; it is the next one itself */
-    bool greeting; /* the last event was the HELLO of a new foreign session */
+    /*  the last event ended its former session; it is the next one itself  */
+    rp_message_t *restarted;
+    bool greeting;             /* the last event was the HELLO of a new foreign session */
     rp_foreign_message_t said; /* the foreign message in hand, as read */
     /*  takes the place of a foreign session for a sender without one  */
     rp_foreign_session_t stand_in;

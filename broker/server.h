@@ -32,13 +32,10 @@ typedef struct {
     rp_level_t log_level;
     int log;     /* descriptor for the log */
     int history; /* descriptor for the history (broker/store/history.h); 0: none */
-    const char
-      /*  path of the history, for SIGHUP; not copied; NULL: it is never opened again  */
-      *history_path;
-    int
-      /*  a signalfd; -1: none. SIGHUP reloads; of other signals the first drains, the second
-          stops  */
-      signals;
+    /*  path of the history, for SIGHUP; not copied; NULL: it is never opened again  */
+    const char *history_path;
+    /*  a signalfd; -1: none. SIGHUP reloads; of other signals the first drains, the second stops  */
+    int signals;
 } rp_server_options_t;
 
 /*  Makes a server. NULL with errno: ENOMEM, EMFILE.  */
