@@ -113,8 +113,8 @@ static const rp_program_t s_program = {
       "Clients and workers connect to the same endpoint. Without any setting the broker listens on "
       "the loopback address only.",
       "SIGTERM or SIGINT lets it finish what runs, up to the drain limit, while it takes nothing "
-      "new; a second signal ends it at once. SIGHUP opens the file of --history anew, for "
-      "whoever rotates it; settings are read at the start only.",
+      "new; a second signal ends it at once. SIGHUP opens the file of --history again, for log "
+      "rotation; settings are read at the start only.",
       NULL},
   .options = s_table,
   .option_count = sizeof s_table / sizeof *s_table,

@@ -207,7 +207,8 @@ static rp_receive_result_t s_take_said (rp_receive_t *self, rp_message_t *messag
       rp_routes_foreign (&self->connections->routes, self->source.session);
     if (!rp_foreign_take (self->foreign, session, &self->said, message, &self->head)) {
         if (self->said.command == RP_COMMAND_REQUEST)
-            return s_drop_request (self, message, "the broker has no memory or place for it");
+            return s_drop_request (
+              self, message, "the broker is out of memory or of room for requests");
         rp_message_destroy (self->pool, &message); // out of memory
         return RP_RECEIVE_SKIPPED;
     }
@@ -318,7 +319,7 @@ static bool s_is_probe (rp_receive_t *self, rp_message_t *message, bool whole, i
         return false;
     rp_log_write (self->log, RP_LEVEL_DEBUG, RP_TOPIC_CLIENT, now,
       connection ? rp_address_format (&connection->address, buffer) : NULL,
-      "it is there (ZMQ_PROBE_ROUTER)");
+      "connected, and said so with an empty message (ZMQ_PROBE_ROUTER)");
     return true;
 }
 

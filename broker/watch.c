@@ -70,7 +70,7 @@ static void s_log_failure (
           "its connection ended before it began a session");
     else if (failure == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
         rp_log_write (self->log, RP_LEVEL_INFO, RP_TOPIC_HANDSHAKE, now, address,
-          "cut: it does not speak ZeroMQ, or not as it should (libzmq's code 0x%x)",
+          "cut: it does not speak ZeroMQ, or speaks it wrongly (libzmq's code 0x%x)",
           (unsigned) listener->failure_value);
     else if (failure == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
         rp_log_write (self->log, RP_LEVEL_WARNING, RP_TOPIC_HANDSHAKE, now, address,
@@ -189,7 +189,7 @@ static int64_t s_look_at_unheard (rp_watch_t *self, int64_t now)
     while ((connection = rp_unheard_look (&self->connections->unheard, now, &next))) {
         rp_log_write (self->log, RP_LEVEL_WARNING, RP_TOPIC_REFUSED, now,
           rp_address_format (&connection->address, buffer),
-          "cut: nothing that it says arrives, as if another connection had the same routing id; "
+          "cut: its messages do not arrive, as if another connection had the same routing id; "
           "give each socket its own (ZMQ_ROUTING_ID, ZMQ_IDENTITY), or none");
         (void) rp_connection_abort (connection);
     }

@@ -73,9 +73,8 @@ static const char *s_door (
         return "too many requests are open in the broker (limit total_queue)";
     uint64_t bytes = self->stats.open_bytes + self->stats.backlog_bytes + weight;
     if (bytes > self->limits.total_queue_bytes)
-        return "the open requests of the broker, and replies that clients have not read, are too "
-               "many "
-               "bytes (limit total_queue_bytes)";
+        return "open requests and unread replies take too many bytes in the broker (limit "
+               "total_queue_bytes)";
     *status = RP_INVALID;
     if (rp_request_find (self, client, event->head->id))
         return "a request with this id is open already; use a new id for each";
@@ -286,8 +285,8 @@ static void s_close_window (rp_dispatch_t *self, rp_session_t *worker)
     rp_record_session (self, RP_RECORD_WINDOW, worker);
     rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_LOST, rp_session_id (worker),
       rp_actions_format (self->actions,
-        "worker %s of \"%s\" could not begin a request, and gets none until it asks", worker->name,
-        worker->service->name));
+        "worker %s of \"%s\" could not begin a request, and gets none until its next CREDIT",
+        worker->name, worker->service->name));
 }
 
 /*  The worker lives, but the program that ran the request is lost. With LAST, the state of the
@@ -333,7 +332,7 @@ static void s_refuse_reply (rp_dispatch_t *self, rp_session_t *worker, const rp_
     rp_actions_drop (self->actions, event->payload);
     bool unasked = worker->held == 0 && worker->attempt_limit == 0;
     if (unasked && worker->traits & RP_TRAIT_BUSY_MUTE) {
-        rp_session_close_invalid (self, worker, "a REPLY, but it has no request");
+        rp_session_close_invalid (self, worker, "a REPLY from a worker that holds no request");
         return;
     }
     rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_BAD, rp_session_id (worker),
@@ -375,7 +374,7 @@ static void s_reply (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t
     }
     else {
         rp_actions_drop (self->actions, event->payload);
-        rp_session_close_invalid (self, worker, "a REPLY whose status is not a worker's to give");
+        rp_session_close_invalid (self, worker, "a REPLY with a status that only the broker gives");
     }
 }
 
@@ -508,8 +507,8 @@ void rp_ingress_message (rp_dispatch_t *self, const rp_event_t *event)
     else
         rp_session_close_invalid (self, session,
           !handler ? rp_actions_format (
-            self->actions, "%s is out of place here", rp_command_name ((int) command))
-                   : "a body behind a command that has none");
+            self->actions, "%s is not for this role to send", rp_command_name ((int) command))
+                   : "a body after a command that takes none");
 }
 
 void rp_ingress_bad (rp_dispatch_t *self, const rp_event_t *event)

@@ -36,9 +36,7 @@
       "messages that may wait for one peer to read them; a peer that falls behind is cut off")     \
     X (BYTES, connection_backlog_bytes, 67108864, 65536, 1099511627776,                            \
       "bytes of replies that may wait for one client to read them; otherwise as "                  \
-      "connection_backlog. "                                                                       \
-      "One "                                                                                       \
-      "message may, of any size")                                                                  \
+      "connection_backlog. One message may, of any size")                                          \
     X (TIME, heartbeat_min, 50, 50, 60000, "shortest heartbeat interval granted to a peer")        \
     X (TIME, heartbeat_max, 60000, 50, 60000, "longest heartbeat interval granted to a peer")      \
     X (COUNT, pending_connections, 1000, 0, 1000000,                                               \
@@ -62,12 +60,10 @@
       "attempts of a request whose protocol states none: its client cannot be told of a loss")     \
     X (COUNT, foreign_errors, 0, 0, 1,                                                             \
       "what a client without statuses gets when its request fails: 0 nothing, 1 a reply that "     \
-      "says "                                                                                      \
-      "why")                                                                                       \
+      "says why")                                                                                  \
     X (BYTES, foreign_open_bytes, 268435456, 1024, 1099511627776,                                  \
       "what a client that is told of no bound (MDP, REQ) may have open, 512 bytes a request "      \
-      "beside "                                                                                    \
-      "its body; client_open and service_queue do not count its requests")                         \
+      "beside its body; client_open and service_queue do not count its requests")                  \
     X (COUNT, foreign_window, 1, 1, 4096,                                                          \
       "requests at once for a worker that states no window (MDP)")                                 \
     X (TIME, foreign_heartbeat, 2500, 50, 60000,                                                   \

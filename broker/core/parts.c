@@ -104,8 +104,8 @@ void rp_parts_take (rp_dispatch_t *self, rp_request_t *request, const rp_event_t
              > self->limits.total_queue_bytes) {
         rp_actions_drop (self->actions, event->payload);
         s_end (self, request,
-          "the open requests of the broker, and the parts of their replies, are too many bytes "
-          "(limit total_queue_bytes)");
+          "open requests and the parts of their replies take too many bytes in the broker (limit "
+          "total_queue_bytes)");
     }
     else {
         s_keep (self, request, event);

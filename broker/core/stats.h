@@ -23,8 +23,8 @@
     X (late_replies, "replies that nobody asked for, or not any more")                             \
     X (unbegun, "requests that a worker gave back because it could not begin them")                \
     X (overdue_attempts, "deliveries that were not answered within their worker's limit")          \
-    X (cancels, "cancels from clients that found their request")                                   \
-    X (unknown_cancels, "cancels and ends of something that is not there")                         \
+    X (cancels, "CANCELs for an open request")                                                     \
+    X (unknown_cancels, "CANCELs and ENDs for a request or conversation that is not open")         \
     X (admin_requests, "requests for the broker's own services, not in requests")                  \
     X (clients_joined, "client sessions begun")                                                    \
     X (workers_joined, "worker sessions begun")                                                    \

@@ -129,7 +129,8 @@ const char *rp_endpoint_explain (const char *endpoint, int error, const char *op
         case EADDRINUSE:
             if (s_begins (endpoint, S_IPC))
                 snprintf (buffer, RP_ENDPOINT_TEXT_MAX,
-                  "cannot bind %s: somebody listens there, perhaps another riposte-broker; stop "
+                  "cannot bind %s: another process listens there, perhaps another riposte-broker; "
+                  "stop "
                   "it, or choose another path with %s",
                   endpoint, option);
             else
@@ -150,8 +151,8 @@ const char *rp_endpoint_explain (const char *endpoint, int error, const char *op
             break;
         case EACCES:
             snprintf (buffer, RP_ENDPOINT_TEXT_MAX,
-              "cannot bind %s: not permitted; ports below 1024 and directories of others want more "
-              "rights, choose another with %s",
+              "cannot bind %s: not permitted; ports below 1024 and other users' directories need "
+              "more rights; choose another with %s",
               endpoint, option);
             break;
         default:
