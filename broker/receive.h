@@ -55,8 +55,9 @@ typedef struct {
     rp_source_t source;
     rp_message_t *bundle; /* bundle in hand; its next message is at offset */
     size_t offset;
-    rp_message_t *greeted; /* the last event was its HELLO; it is the next one itself */
-    /*  the last event ended its former session; it is the next one itself  */
+    /*  the message that is the next event; the last event was the HELLO made for it  */
+    rp_message_t *greeted;
+    /*  the READY that is the next event; the last event ended its worker's former session  */
     rp_message_t *restarted;
     bool greeting;             /* the last event was the HELLO of a new foreign session */
     rp_foreign_message_t said; /* the foreign message in hand, as read */

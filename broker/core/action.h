@@ -24,7 +24,7 @@ typedef struct rp_payload rp_payload_t;
 typedef enum {
     RP_ACTION_ADMIT, /* the sender of this event has the session from now on */
     RP_ACTION_SEND,  /* send head (and payload) to the session; 0: to the sender of this event */
-    /*  unbind the session, which is over; keep: what was sent to it may still go out  */
+    /*  unbind the session, which is over; keep: messages to it may still go out  */
     RP_ACTION_UNBIND,
     RP_ACTION_ABORT,   /* unbind the session and abort its connection */
     RP_ACTION_DROP,    /* free payload */
