@@ -11,16 +11,12 @@
 #include "common/wire/headers.h"
 #include "common/wire/limits.h"
 #include "worker/conversations.h"
+#include "worker/works.h"
 
 /*  More orders than one event, or one tick, can leave for one session.  */
 #define S_ORDERS_PER_SESSION 8u
 /*  Bytes. No broker can be set to take a larger body, so one that says more is not believed.  */
 #define S_BODY_LARGEST 1073741824u
-
-static rp_work_t *s_work_of_held (rp_list_node_t *node)
-{
-    return (rp_work_t *) ((char *) node - offsetof (rp_work_t, held));
-}
 
 bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *config)
 {
@@ -115,166 +111,6 @@ static void s_trouble (rp_worker_core_t *self,
       what, where, why, next);
 }
 
-/*  ---- Works ---------------------------------------------------------------------------------- */
-
-/*  From row to column: allowed.  */
-const bool rp_work_allowed[RP_WORK_STATE_COUNT][RP_WORK_STATE_COUNT] = {
-  [RP_WORK_IDLE] = {[RP_WORK_READY] = true, [RP_WORK_RETURNED] = true},
-  [RP_WORK_READY] = {[RP_WORK_OUT] = true, [RP_WORK_RETURNED] = true},
-  [RP_WORK_OUT] = {[RP_WORK_RETURNED] = true, [RP_WORK_IDLE] = true},
-  [RP_WORK_RETURNED] = {[RP_WORK_IDLE] = true},
-};
-
-static uint64_t s_hash (const rp_worker_core_t *self, uint32_t session, uint64_t number)
-{
-    return rp_hash_pair (session, number, self->config.seed);
-}
-
-static void s_return (rp_worker_core_t *self, rp_work_t *work, rp_status_t status, const char *text)
-{
-    rp_work_set_state (self, work, RP_WORK_RETURNED);
-    work->status = status;
-    work->text = text;
-    rp_list_append (&self->returned, &work->queue);
-}
-
-static rp_work_t *s_find_work (
-  const rp_worker_core_t *self, uint64_t hash, uint32_t session, uint64_t token)
-{
-    rp_table_cursor_t cursor;
-    rp_work_t *work = rp_table_first (&self->works, hash, &cursor);
-    while (work && (work->token != token || work->session != session))
-        work = rp_table_next (&self->works, hash, &cursor);
-    return work;
-}
-
-static void s_release (rp_worker_core_t *self, rp_work_t *work)
-{
-    if (!work->is_held)
-        return;
-    rp_table_remove (&self->works, work->hash, work);
-    rp_list_remove (&work->held);
-    self->sessions[work->session].held_count--;
-    work->is_held = false;
-}
-
-/*  Takes a place in the window. What is wrong, or NULL.  */
-static const char *s_hold (rp_worker_core_t *self, rp_worker_session_t *session, rp_work_t *work)
-{
-    if (self->stopping)
-        return "the worker stops";
-    if (session->held_count >= session->slots)
-        return "over the window of this worker";
-    work->hash = s_hash (self, work->session, work->token);
-    if (s_find_work (self, work->hash, work->session, work->token))
-        return "this worker holds a request with this id";
-    if (!rp_table_insert (&self->works, work->hash, work))
-        return "the worker is out of memory";
-    rp_list_append (&session->held, &work->held);
-    session->held_count++;
-    self->window_control.full |= session->held_count >= session->window;
-    work->is_held = true;
-    return NULL;
-}
-
-bool rp_worker_core_request (rp_worker_core_t *self,
-  uint32_t index,
-  const rp_head_t *head,
-  rp_work_t *work,
-  const char *why_not,
-  int64_t now)
-{
-    rp_worker_session_t *session = &self->sessions[index];
-    rp_link_heard (&session->link, now);
-    if (session->link.state != RP_LINK_UP) {
-        self->ignored++;
-        return false;
-    }
-    *work = (rp_work_t){
-      .token = head->id,
-      .epoch = session->epoch,
-      .deadline = now + (int64_t) head->deadline_ms * 1000,
-      .session = index,
-    };
-    if (!why_not)
-        why_not = s_hold (self, session, work);
-    if (!why_not && head->conversation
-        && !rp_worker_conversations_join (self, work, head->conversation)) {
-        s_release (self, work);
-        why_not = "the worker is out of memory";
-    }
-    if (why_not) {
-        s_return (self, work, RP_WORKER_LOST, why_not);
-        return true;
-    }
-    rp_work_set_state (self, work, RP_WORK_READY);
-    rp_list_append (&self->ready, &work->queue);
-    return true;
-}
-
-rp_work_t *rp_worker_core_take (rp_worker_core_t *self, int64_t now)
-{
-    for (rp_list_node_t *node; (node = rp_list_first (&self->ready)) != NULL;) {
-        rp_work_t *work = (rp_work_t *) node;
-        rp_list_remove (node);
-        if (now >= work->deadline) {
-            s_return (self, work, RP_APP_ERROR, "its deadline passed before it began");
-            continue;
-        }
-        rp_work_set_state (self, work, RP_WORK_OUT);
-        if (work->conversation)
-            work->conversation->seen = true;
-        rp_window_control_took (&self->window_control, self->out);
-        return work;
-    }
-    self->window_control.hungry = true;
-    return NULL;
-}
-
-void rp_worker_core_give_back (rp_worker_core_t *self, rp_work_t *work, const char *text)
-{
-    s_return (self, work, RP_WORKER_LOST, text);
-}
-
-rp_work_t *rp_worker_core_next_returned (rp_worker_core_t *self)
-{
-    rp_list_node_t *node = rp_list_first (&self->returned);
-    if (node)
-        rp_list_remove (node);
-    return (rp_work_t *) node;
-}
-
-bool rp_worker_core_finish (
-  rp_worker_core_t *self, rp_work_t *work, rp_status_t status, int64_t now)
-{
-    rp_worker_session_t *session = &self->sessions[work->session];
-    bool alive = work->epoch == session->epoch && session->link.state == RP_LINK_UP;
-    rp_work_set_state (self, work, RP_WORK_IDLE);
-    s_release (self, work);
-    // The reply binds the conversation to this worker even if nobody waits for it any more.
-    if (work->conversation)
-        rp_worker_conversations_leave (self, work, alive && status != RP_WORKER_LOST);
-    if (alive)
-        rp_link_said (&session->link, now);
-    return alive;
-}
-
-static void s_cancel (rp_worker_core_t *self, uint32_t index, uint64_t token)
-{
-    rp_work_t *work = s_find_work (self, s_hash (self, index, token), index, token);
-    if (!work) {
-        self->ignored++; // its reply and this crossed
-        return;
-    }
-    work->cancelled = true;
-    if (work->state == RP_WORK_READY) {
-        rp_list_remove (&work->queue);
-        s_return (self, work, RP_APP_ERROR, "cancelled before it began");
-    }
-    else if (work->state == RP_WORK_OUT)
-        self->cancelled = true;
-}
-
 bool rp_worker_core_next_ended (rp_worker_core_t *self, uint64_t *conversation)
 {
     return rp_worker_conversations_next_ended (self, conversation);
@@ -285,20 +121,9 @@ bool rp_worker_core_next_ended (rp_worker_core_t *self, uint64_t *conversation)
 /*  Nobody waits any more for what came over this session.  */
 static void s_session_over (rp_worker_core_t *self, uint32_t index)
 {
-    rp_worker_session_t *session = &self->sessions[index];
-    for (rp_list_node_t *node; (node = rp_list_first (&session->held)) != NULL;) {
-        rp_work_t *work = s_work_of_held (node);
-        s_release (self, work);
-        work->cancelled = true;
-        if (work->state == RP_WORK_READY) {
-            rp_list_remove (&work->queue);
-            s_return (self, work, RP_WORKER_LOST, "the connection was lost");
-        }
-        else if (work->state == RP_WORK_OUT)
-            self->cancelled = true;
-    }
+    rp_worker_works_end_all (self, index);
     rp_worker_conversations_end_all (self, index);
-    session->epoch++;
+    self->sessions[index].epoch++;
 }
 
 static void s_close (rp_worker_core_t *self, uint32_t index)
@@ -477,8 +302,10 @@ void rp_worker_core_message (
         s_welcome (self, index, head, now, random);
     else if (head->command == RP_COMMAND_BYE && (greets || up))
         s_bye (self, index, head, now, random);
-    else if (head->command == RP_COMMAND_CANCEL && up)
-        s_cancel (self, index, head->id);
+    else if (head->command == RP_COMMAND_CANCEL && up) {
+        if (!rp_worker_works_cancel (self, index, head->id))
+            self->ignored++; // its reply and this crossed
+    }
     else if (head->command == RP_COMMAND_END && up) {
         if (!rp_worker_conversations_end (self, index, head->conversation))
             self->ignored++;
@@ -517,7 +344,8 @@ void rp_worker_core_stop (rp_worker_core_t *self)
     self->stopping = true;
     for (rp_list_node_t *node; (node = rp_list_first (&self->ready)) != NULL;) {
         rp_list_remove (node);
-        s_return (self, (rp_work_t *) node, RP_WORKER_LOST, "the worker stopped before it began");
+        rp_worker_works_return (
+          self, (rp_work_t *) node, RP_WORKER_LOST, "the worker stopped before it began");
     }
     for (uint32_t index = 0; index < self->config.count; index++)
         if (self->sessions[index].link.state == RP_LINK_UP)

@@ -196,22 +196,6 @@ void rp_worker_core_stop (rp_worker_core_t *self);
 /*  BYE to everyone, at once.  */
 void rp_worker_core_leave (rp_worker_core_t *self);
 
-/*  Which state may follow which, from row to column.  */
-extern const bool rp_work_allowed[RP_WORK_STATE_COUNT][RP_WORK_STATE_COUNT];
-
-/*  The one setter of a work's state: checks the transition and counts what is OUT. Lists are the
-    caller's. For worker_core.c and its tests.  */
-static inline void rp_work_set_state (
-  rp_worker_core_t *self, rp_work_t *work, rp_work_state_t state)
-{
-    RP_CHECK (rp_work_allowed[work->state][state]);
-    if (work->state == RP_WORK_OUT)
-        self->out--;
-    if (state == RP_WORK_OUT)
-        self->out++;
-    work->state = state;
-}
-
 /*  The next request for the application, or NULL.  */
 rp_work_t *rp_worker_core_take (rp_worker_core_t *self, int64_t now);
 

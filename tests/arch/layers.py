@@ -48,7 +48,7 @@ PURE_FILES = [
     "common/base/*", "common/wire/*", "common/tool/*", "broker/core/*",
     "broker/protocol/dialect*", "broker/protocol/envelopes*",
     "client/client_core*", "client/exchange*", "client/slots*", "client/deadlines*",
-    "worker/worker_core*", "worker/window_control*", "worker/conversations*",
+    "worker/worker_core*", "worker/works*", "worker/window_control*", "worker/conversations*",
 ]
 PURE_HEADERS = {
     "errno.h", "getopt.h", "inttypes.h", "limits.h", "stdalign.h", "stdarg.h", "stdatomic.h",

@@ -12,7 +12,7 @@
 
 #include "client/exchange.h"
 #include "common/wire/link.h"
-#include "worker/worker_core.h"
+#include "worker/works.h"
 
 /*  Which state may follow which, from row to column. What requests of the broker may do is in
     test_dispatch_states.c.  */
