@@ -12,6 +12,7 @@
 
 #include "client/exchange.h"
 #include "common/wire/link.h"
+#include "worker/program/life.h"
 #include "worker/works.h"
 
 /*  Which state may follow which, from row to column. What requests of the broker may do is in
@@ -44,6 +45,15 @@ static const char *const s_work_allowed[RP_WORK_STATE_COUNT] = {
   [RP_WORK_RETURNED] = "x...",
 };
 
+/*  Columns: REST LOADING TRIED OWES READY.  */
+static const char *const s_life_allowed[RP_LIFE_STATE_COUNT] = {
+  [RP_LIFE_REST] = ".x...",
+  [RP_LIFE_LOADING] = "x.x.x",
+  [RP_LIFE_TRIED] = "x..xx",
+  [RP_LIFE_OWES] = "x...x",
+  [RP_LIFE_READY] = "x....",
+};
+
 /*  Puts something into one state, and then, with the setter, into another, which it returns the
     state after. Counters must follow.  */
 typedef unsigned s_move_fn (unsigned from, unsigned to);
@@ -72,6 +82,13 @@ static unsigned s_move_work (unsigned from, unsigned to)
     rp_work_set_state (&core, &work, (rp_work_state_t) to);
     assert_int_equal (core.out, to == RP_WORK_OUT);
     return work.state;
+}
+
+static unsigned s_move_life (unsigned from, unsigned to)
+{
+    rp_life_t life = {.state = (rp_life_state_t) from};
+    rp_life_set_state (&life, (rp_life_state_t) to);
+    return life.state;
 }
 
 /*  Our own bug ends the process, so it is tried in another one.  */
@@ -119,12 +136,19 @@ static void every_transition_of_a_work_is_allowed_or_ends_the_process (void **st
     s_visit_every_cell (s_move_work, s_work_allowed, RP_WORK_STATE_COUNT);
 }
 
+static void every_transition_of_a_life_is_allowed_or_ends_the_process (void **state)
+{
+    (void) state;
+    s_visit_every_cell (s_move_life, s_life_allowed, RP_LIFE_STATE_COUNT);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
       cmocka_unit_test (every_transition_of_a_link_is_allowed_or_ends_the_process),
       cmocka_unit_test (every_transition_of_an_exchange_is_allowed_or_ends_the_process),
       cmocka_unit_test (every_transition_of_a_work_is_allowed_or_ends_the_process),
+      cmocka_unit_test (every_transition_of_a_life_is_allowed_or_ends_the_process),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

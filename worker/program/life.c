@@ -3,6 +3,22 @@
 #include "worker/program/life.h"
 
 #include "common/base/backoff.h"
+#include "common/base/check.h"
+
+/*  From row to column: allowed.  */
+static const bool s_allowed[RP_LIFE_STATE_COUNT][RP_LIFE_STATE_COUNT] = {
+  [RP_LIFE_REST] = {[RP_LIFE_LOADING] = true},
+  [RP_LIFE_LOADING] = {[RP_LIFE_REST] = true, [RP_LIFE_TRIED] = true, [RP_LIFE_READY] = true},
+  [RP_LIFE_TRIED] = {[RP_LIFE_REST] = true, [RP_LIFE_OWES] = true, [RP_LIFE_READY] = true},
+  [RP_LIFE_OWES] = {[RP_LIFE_REST] = true, [RP_LIFE_READY] = true},
+  [RP_LIFE_READY] = {[RP_LIFE_REST] = true},
+};
+
+void rp_life_set_state (rp_life_t *self, rp_life_state_t state)
+{
+    RP_CHECK (s_allowed[self->state][state]);
+    self->state = state;
+}
 
 void rp_life_init (rp_life_t *self, bool announces, int64_t limit)
 {
@@ -29,16 +45,15 @@ static int64_t s_settle (const rp_life_t *self)
 
 void rp_life_started (rp_life_t *self, int64_t now)
 {
-    self->state = RP_LIFE_LOADING;
+    rp_life_set_state (self, RP_LIFE_LOADING);
     self->start_at = RP_LIFE_NEVER;
     self->offer_at = self->announces ? RP_LIFE_NEVER : now + s_settle (self);
     // Who has nothing to answer, and does not say that it is ready, cannot be late.
     self->late_at = self->announces ? s_late_at (self, now) : RP_LIFE_NEVER;
 }
 
-static void s_rest (rp_life_t *self, int64_t now, uint64_t random)
+static void s_pause (rp_life_t *self, int64_t now, uint64_t random)
 {
-    self->state = RP_LIFE_REST;
     self->start_at =
       now + rp_backoff_us (self->failures, RP_LIFE_PAUSE_FIRST, RP_LIFE_PAUSE_LARGEST, random);
 }
@@ -46,33 +61,35 @@ static void s_rest (rp_life_t *self, int64_t now, uint64_t random)
 void rp_life_not_started (rp_life_t *self, int64_t now, uint64_t random)
 {
     self->failures++;
-    s_rest (self, now, random);
+    s_pause (self, now, random);
 }
 
 void rp_life_ended (rp_life_t *self, bool expected, int64_t now, uint64_t random)
 {
+    rp_life_set_state (self, RP_LIFE_REST);
     self->failures += !expected;
-    s_rest (self, now, random);
+    s_pause (self, now, random);
 }
 
 void rp_life_said_ready (rp_life_t *self)
 {
     // One that owes an answer has still to say it, or the next request would be answered with that.
     if (self->state == RP_LIFE_LOADING || self->state == RP_LIFE_TRIED)
-        self->state = RP_LIFE_READY;
+        rp_life_set_state (self, RP_LIFE_READY);
 }
 
 void rp_life_given (rp_life_t *self, int64_t now)
 {
     if (self->state != RP_LIFE_LOADING)
         return;
-    self->state = RP_LIFE_TRIED;
+    rp_life_set_state (self, RP_LIFE_TRIED);
     self->late_at = s_late_at (self, now);
 }
 
 void rp_life_answered (rp_life_t *self)
 {
-    self->state = RP_LIFE_READY;
+    if (self->state != RP_LIFE_READY)
+        rp_life_set_state (self, RP_LIFE_READY);
     self->failures = 0;
     self->proven = true;
 }
@@ -81,7 +98,7 @@ bool rp_life_outlives_request (rp_life_t *self)
 {
     if (self->state != RP_LIFE_TRIED)
         return false;
-    self->state = RP_LIFE_OWES;
+    rp_life_set_state (self, RP_LIFE_OWES);
     return true;
 }
 

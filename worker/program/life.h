@@ -42,6 +42,8 @@ typedef enum {
     RP_LIFE_READY,
 } rp_life_state_t;
 
+#define RP_LIFE_STATE_COUNT (RP_LIFE_READY + 1u)
+
 typedef struct {
     rp_life_state_t state;
     bool announces;    /* it says when it is ready */
@@ -52,6 +54,10 @@ typedef struct {
     int64_t offer_at;  /* LOADING: when it may have a request */
     int64_t late_at;   /* LOADING, TRIED, OWES: when it has taken too long */
 } rp_life_t;
+
+/*  The one setter of the state: any transition that its table does not allow is our own bug. For
+    life.c and its tests.  */
+void rp_life_set_state (rp_life_t *self, rp_life_state_t state);
 
 void rp_life_init (rp_life_t *self, bool announces, int64_t limit);
 
