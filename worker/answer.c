@@ -59,7 +59,7 @@ static void s_set_text (s_answer_t *self, const char *text)
     self->text_size = size;
 }
 
-/*  What the broker gets instead of an answer that nobody can use.  */
+/*  Makes it an error with this text and without a body.  */
 static void s_replace (s_answer_t *self, const char *text)
 {
     self->status = RP_APP_ERROR;
@@ -70,7 +70,7 @@ static void s_replace (s_answer_t *self, const char *text)
     s_set_text (self, text);
 }
 
-/*  The frame of the request that is this body, all of it; NULL if none is.  */
+/*  The frame of the request, if the body is exactly that frame; otherwise NULL.  */
 static zmq_msg_t *s_find_frame (const rp_task_t *self, const void *body, size_t size)
 {
     if (!self->message || self->message->count != 2)
@@ -83,7 +83,7 @@ static int s_fill_frame (zmq_msg_t *frame, zmq_msg_t *whole, const void *body, s
 {
     if (whole) {
         zmq_msg_init (frame);
-        return zmq_msg_copy (frame, whole); // which shares it
+        return zmq_msg_copy (frame, whole); // shares the bytes
     }
     if (zmq_msg_init_size (frame, size) != 0)
         return -1;
@@ -91,8 +91,8 @@ static int s_fill_frame (zmq_msg_t *frame, zmq_msg_t *whole, const void *body, s
     return 0;
 }
 
-/*  A frame of its own for a body that is too large to be copied with the lock held. NULL when out
-    of memory.  */
+/*  A frame for a body that is too large to be copied with the lock held. NULL when out of
+    memory.  */
 static zmq_msg_t *s_new_frame (const rp_task_t *self, const void *body, size_t size)
 {
     zmq_msg_t *frame = malloc (sizeof *frame);
@@ -143,7 +143,7 @@ static void s_write_frame (const rp_head_t *head, const s_answer_t *answer, uint
         memcpy (at, answer->body, answer->size);
 }
 
-/*  Answers that the broker would not pass on become ones that say why.  */
+/*  Replaces an answer that the broker would not pass on by an error that says why.  */
 static int s_check (rp_task_t *self, s_answer_t *answer)
 {
     if (self->work.cancelled) {
@@ -301,6 +301,6 @@ int rp_task_decline (rp_task_t **task_p, const char *message)
     if (!*task_p)
         return RP_USAGE;
     rp_worker_set_ready (
-      (*task_p)->worker, 0); // before, for brokers that do not know RP_LOST_UNBEGUN
+      (*task_p)->worker, 0); // first, for brokers that do not know RP_LOST_UNBEGUN
     return s_give_up (task_p, message, RP_LOST_UNBEGUN);
 }

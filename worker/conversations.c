@@ -49,7 +49,7 @@ static void s_done (rp_worker_core_t *self, rp_worker_conversation_t *conversati
         free (conversation);
 }
 
-/*  No further request of it will come under this number.  */
+/*  No further request of the conversation will come under this number.  */
 static void s_end (rp_worker_core_t *self, rp_worker_conversation_t *conversation)
 {
     rp_table_remove (

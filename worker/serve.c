@@ -47,7 +47,8 @@ static int s_start (rp_worker_t *self)
     return RP_OK;
 }
 
-/*  Takes the lock, in a mode that must not change. RP_OK: the lock is held.  */
+/*  Takes the lock, and starts the worker at the first call. runs must be the same at every call.
+    RP_OK: the lock is held.  */
 static int s_enter (rp_worker_t *self, bool runs)
 {
     if (!rp_pump_lock (self->pump))
@@ -68,19 +69,19 @@ static int s_enter (rp_worker_t *self, bool runs)
     return status;
 }
 
-/*  Leaves the lock. Works that ended while taking the next want their replies sent by a turn.  */
+/*  Releases the lock; with a turn, if works ended meanwhile whose replies are to be sent.  */
 static void s_leave (rp_worker_t *self)
 {
     if (rp_pump_is_inherited (self->pump))
-        return; // it was not taken again
+        return; // the lock was not taken again
     if (rp_list_is_empty (&self->core.returned))
         rp_pump_unlock_idle (self->pump);
     else
         rp_pump_unlock (self->pump);
 }
 
-/*  Tells the application of conversations that ended. The lock is held, and released meanwhile.
-    False, and it is not held any more, if the application forked and this is the child.  */
+/*  With the lock held, except during the callback: tells the application of conversations that
+    ended. False in a child that the callback forked; the lock is not held then.  */
 static bool s_tell_ends (rp_worker_t *self)
 {
     if (rp_list_is_empty (&self->core.ended))
@@ -115,7 +116,7 @@ static int s_take (rp_worker_t *self, int64_t until, rp_task_t **task_p)
     }
 }
 
-/*  For want of memory: a worker that has more may try.  */
+/*  Gives a task back for want of memory, so that another worker gets it.  */
 static void s_give_back (rp_worker_t *self, rp_task_t **task_p)
 {
     rp_task_t *task = *task_p;
@@ -154,7 +155,7 @@ int rp_worker_fd (rp_worker_t *self)
         if (self->event_fd >= 0)
             rp_pump_set_background (self->pump);
     }
-    rp_pump_unlock (self->pump); // what is here already makes it readable
+    rp_pump_unlock (self->pump); // tasks that are here already make it readable
     return self->event_fd;
 }
 
@@ -191,8 +192,8 @@ static int s_serve (rp_hand_t *hand)
     }
 }
 
-/*  A thread that was left behind has returned after all. Its worker's and its crew's memory waited
-    for it.  */
+/*  A thread that was left behind has returned. The last one frees the crew, and the worker if it
+    was destroyed meanwhile.  */
 static void s_come_late (rp_crew_t *crew)
 {
     rp_worker_t *worker = crew->worker;
@@ -227,8 +228,8 @@ static void *s_thread (void *arg)
     return NULL;
 }
 
-/*  Starts handler threads, the first with the signals that its caller has, as if it were that one,
-    the others with every signal blocked. errno says why not all run.  */
+/*  Starts handler threads: the first with the caller's signal mask, since it stands for the caller,
+    the others with every signal blocked. errno says why fewer than count run.  */
 static void s_start_threads (rp_crew_t *crew, uint32_t count)
 {
     sigset_t all, before;
@@ -246,7 +247,8 @@ static void s_start_threads (rp_crew_t *crew, uint32_t count)
     pthread_sigmask (SIG_SETMASK, &before, NULL);
 }
 
-/*  Counts those whose handler has not returned; *longest is the one that took its task first.  */
+/*  Counts the threads whose handler has not returned; *longest is the one that took its task
+    first.  */
 static uint32_t s_count_busy (const rp_crew_t *crew, const rp_hand_t **longest)
 {
     uint32_t count = 0;
@@ -272,8 +274,8 @@ static void s_tell_left (rp_worker_t *self, uint32_t count, const rp_hand_t *lon
         self->on_notice (text, self->on_notice_arg);
 }
 
-/*  Waits until every thread has ended, or those that have not must be left behind. Returns how many
-    those are; they keep the crew's memory.  */
+/*  Waits until every thread has ended, or the rest must be left behind. Returns how many are left;
+    they keep the crew's memory.  */
 static uint32_t s_wait_threads (rp_crew_t *crew)
 {
     rp_worker_t *self = crew->worker;
@@ -285,7 +287,7 @@ static uint32_t s_wait_threads (rp_crew_t *crew)
         if (self->core.given_up && busy == crew->running)
             break;
         rp_pump_unlock_idle (self->pump);
-        sem_wait (&crew->bell); // a signal makes it look once more
+        sem_wait (&crew->bell); // a signal only repeats the check
         rp_pump_lock (self->pump);
     }
     crew->left = crew->running;

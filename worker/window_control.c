@@ -2,7 +2,7 @@
 
 #include "worker/window_control.h"
 
-/*  Windows grow so many times at a time: from 1 to 256 within four round trips.  */
+/*  The factor by which a window grows: from 1 to 256 within four round trips.  */
 #define S_GROWTH 4u
 
 void rp_window_control_init (rp_window_control_t *self, uint32_t slots, uint32_t threads)
@@ -22,7 +22,8 @@ static uint32_t s_least (uint64_t one, uint32_t other)
     return one < other ? (uint32_t) one : other;
 }
 
-/*  What is on its way, and what is here, are to keep the application busy until more comes.  */
+/*  How long, us, the requests of a window should keep the application busy: until more can be
+    here.  */
 static int64_t s_wait (const rp_window_control_t *self)
 {
     bool known = self->gap_before && (!self->gap || self->gap > self->gap_before);
@@ -32,14 +33,14 @@ static int64_t s_wait (const rp_window_control_t *self)
     return gap < RP_WINDOW_CONTROL_WAIT_MAX_US ? gap : RP_WINDOW_CONTROL_WAIT_MAX_US;
 }
 
-/*  What the window should be if a request takes so long.  */
+/*  What the window should be if a request takes work_us.  */
 static uint32_t s_limit (const rp_window_control_t *self, uint32_t work_us)
 {
     uint32_t at_once = s_most (self->threads, s_most (self->peak, self->peak_before));
     return s_least ((uint64_t) at_once + (uint64_t) s_wait (self) / work_us, self->slots);
 }
 
-/*  Of the span so far, in which so many were done.  */
+/*  What a request took in the span so far, in which this number was done.  */
 static uint32_t s_work_us (const rp_window_control_t *self, uint32_t done)
 {
     int64_t each = self->busy_us / done;
@@ -54,7 +55,7 @@ static bool s_tell (rp_window_control_t *self, uint32_t window, uint32_t work_us
     return true;
 }
 
-/*  The window was full.  */
+/*  Asks for a larger window after a full one.  */
 static bool s_grow (rp_window_control_t *self, uint32_t work_us, uint32_t limit, int64_t now)
 {
     uint32_t window = s_least ((uint64_t) self->window * S_GROWTH, limit);
@@ -63,7 +64,8 @@ static bool s_grow (rp_window_control_t *self, uint32_t work_us, uint32_t limit,
     return s_tell (self, window, work_us, now);
 }
 
-/*  Looks at what a request takes: exactly, or at least.  */
+/*  Tells the brokers if window or time have changed enough. work_us is what a request takes
+    exactly, or at least.  */
 static bool s_judge (rp_window_control_t *self, uint32_t work_us, bool exactly, int64_t now)
 {
     uint32_t limit = s_limit (self, work_us);
@@ -72,28 +74,28 @@ static bool s_judge (rp_window_control_t *self, uint32_t work_us, bool exactly, 
         return s_tell (self, limit, work_us, now);
     bool slower = work_us >= before * 2;
     bool faster = exactly && (uint64_t) work_us * 2 <= before;
-    // To a broker it makes no difference what a request takes that takes little.
+    // Below this time, a difference does not matter to a broker.
     bool urgent = slower && work_us > RP_WINDOW_CONTROL_SLOW_US;
     bool news = before == 0 || urgent
                 || ((slower || faster) && now - self->told >= RP_WINDOW_CONTROL_NEWS_US);
     return news && !self->several && s_tell (self, self->window, work_us, now);
 }
 
-/*  The span is long enough. What is not done yet counts in the next.  */
+/*  Ends a span that is long enough. Requests that are not done yet count in the next.  */
 static bool s_end_span (rp_window_control_t *self, uint32_t unfinished, int64_t now)
 {
     if (self->taken <= unfinished)
         return self->taken > 0 && s_judge (self, s_work_us (self, self->taken), false, now);
     uint32_t done = self->taken - unfinished;
     uint32_t work_us = s_work_us (self, done);
-    // One after the other, they are never here at once, and yet a window may be all that is on its
-    // way.
+    // Requests that come one after the other are never here at once, and yet may fill the window on
+    // their way.
     bool small = self->full || done > self->window;
     bool tell = (small && s_grow (self, work_us, s_limit (self, work_us), now))
                 || s_judge (self, work_us, true, now);
     self->peak_before = self->peak;
     self->peak = 0;
-    // A pause in which nobody asked is no longer way: it may only double at a time.
+    // A pause without requests looks like a longer way to the broker, so the gap may only double.
     if (self->gap_before && self->gap > self->gap_before * 2)
         self->gap = self->gap_before * 2;
     if (self->gap)
@@ -111,7 +113,7 @@ static void s_count (rp_window_control_t *self, int64_t now)
     self->counted = self->active = now;
 }
 
-/*  There was more to do as soon as it could be here.  */
+/*  Notes how long the application was idle after a full window: the way to the broker and back.  */
 static void s_note_gap (rp_window_control_t *self, int64_t now)
 {
     int64_t gap = now - self->idle;
@@ -134,8 +136,8 @@ bool rp_window_control_tick (rp_window_control_t *self, rp_window_control_view_t
     }
     self->busy = self->busy && !self->hungry;
     self->hungry = false;
-    // What began and was done in this span. An application that has all it may have, and asks for
-    // more, answers later: what it takes is done.
+    // Count only requests that began and were done in this span. An application that holds the
+    // whole window and asks for more answers later: what it has taken counts as done.
     uint32_t open = view.spent ? 0 : view.out + self->carried;
     if (ended && self->full && self->taken > open) {
         uint32_t work_us = s_work_us (self, self->taken - open);
@@ -155,7 +157,7 @@ bool rp_window_control_tick (rp_window_control_t *self, rp_window_control_view_t
         }
     }
     if (view.out > 0)
-        self->active = now; // as long as a job takes
+        self->active = now; // also during a long job
     if (!self->busy && self->work_us > RP_WINDOW_CONTROL_SLOW_US
         && now - self->active >= RP_WINDOW_CONTROL_FORGET_US)
         tell = s_tell (self, self->window, 0, now);

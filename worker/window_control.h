@@ -3,17 +3,17 @@
     SPDX-License-Identifier: MPL-2.0
 
     Pure; the part of worker/worker_core.h that decides on CREDIT. A window that is too small costs
-    a round trip per request; one that is too large keeps requests waiting here that another worker
-    could begin. So it is what the application works on at once, and what it takes within
-    RP_WINDOW_CONTROL_WAIT_US.
+    a round trip per request; one that is too large keeps requests waiting here that another
+    worker could begin. So the window is the number of requests that the application works on at
+    once, plus those that it takes within RP_WINDOW_CONTROL_WAIT_US.
 
-    A stretch begins when a request comes and ends when the application asks for one in vain. What
-    it took in a stretch, and how long that was, say what a request takes: of a handler that works
-    on one at a time, the time of a job; of several threads, their share of it; of an application
-    that takes all there is and answers later, nearly nothing, so that it gets all its slots.
+    A stretch begins when a request comes and ends when the application asks for one in vain. The
+    length of a stretch, divided by the requests taken in it, is what a request takes: with one
+    handler thread the time of a job; with several, that divided among them; with an application
+    that takes all requests and answers later nearly nothing, so that it gets all its slots.
 
-        grows      when it was full, or took more than itself in a span: at the end of a stretch, or after
-                   RP_WINDOW_CONTROL_SPAN_US
+        grows      when it was full, or more requests than it holds were done in a span: at the end of
+                   a stretch, or after RP_WINDOW_CONTROL_SPAN_US
         shrinks    when it is more than twice what it should be, over RP_WINDOW_CONTROL_SPAN_US at least
 
     Time is in microseconds. It costs an addition per request; the rest is done once a turn.
@@ -26,17 +26,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/*  What a request may wait here for those before it, if the way to the broker and back is not
-    longer; and if it is, at most.  */
+/*  How long a request may wait here behind others: as long as the way to the broker and back,
+    within these bounds.  */
 #define RP_WINDOW_CONTROL_WAIT_US 5000
 #define RP_WINDOW_CONTROL_WAIT_MAX_US 200000
-/*  Over less, a pause of the machine would count for a slow worker.  */
+/*  A span. In a shorter one, a pause of the machine would look like a slow worker.  */
 #define RP_WINDOW_CONTROL_SPAN_US 20000
-/*  News of a request that takes less than was said may wait so long.  */
+/*  The least time between two reports of what a request takes, unless it became much slower.  */
 #define RP_WINDOW_CONTROL_NEWS_US 100000
-/*  A worker that was slow and has had nothing to do for so long is worth a try.  */
+/*  A slow worker that was idle for so long withdraws its time, so that it is tried again.  */
 #define RP_WINDOW_CONTROL_FORGET_US 1000000
-/*  It was slow if a request took longer: less makes no difference to a broker.  */
+/*  A worker is slow if a request takes longer: below, differences do not matter to a broker.  */
 #define RP_WINDOW_CONTROL_SLOW_US 128
 
 typedef struct {
@@ -44,19 +44,18 @@ typedef struct {
     uint32_t threads; /* at least, if there are so many slots */
     uint32_t window;
     uint32_t work_us;     /* what a request takes, as last told; 0: not known */
-    uint32_t taken;       /* in this span, and those of the last that were not done at its end */
-    uint32_t carried;     /* the latter: part of their time is in the last span */
+    uint32_t taken;       /* in this span, with those carried over from the last */
+    uint32_t carried;     /* of those, taken in the last span and not done at its end */
     uint32_t peak;        /* most that were out at once, in this span */
     uint32_t peak_before; /* in the one before */
     bool hungry;          /* the application asked in vain, since the last tick */
-    bool full;            /* the window was, in this stretch */
+    bool full;            /* the window was full in this stretch */
     bool busy;            /* in a stretch */
-    bool
-      several; /* the application asks for more while it has some: what it takes is no job's time */
-    int64_t idle; /* when a stretch ended in which the window was full; 0: none */
-    int64_t gap;  /* shortest from there to the next stretch, in this span: the way to a broker */
+    bool several; /* the application asks for more while it has some: its times are no job's */
+    int64_t idle; /* when the last stretch with a full window ended; 0: none */
+    int64_t gap; /* shortest time from idle to the next stretch in this span: the way to a broker */
     int64_t gap_before; /* in the one before */
-    int64_t counted;    /* busy: up to when it is in busy_us */
+    int64_t counted;    /* busy: time up to this is in busy_us */
     int64_t begin;      /* of the span */
     int64_t busy_us;    /* in this span */
     int64_t told;       /* when the brokers were told anything */
@@ -72,7 +71,7 @@ typedef struct {
 
 void rp_window_control_init (rp_window_control_t *self, uint32_t slots, uint32_t threads);
 
-/*  The application took one, and has so many now.  */
+/*  The application took a request; out is how many it holds with this one.  */
 static inline void rp_window_control_took (rp_window_control_t *self, uint32_t out)
 {
     self->taken++;
@@ -80,7 +79,7 @@ static inline void rp_window_control_took (rp_window_control_t *self, uint32_t o
         self->peak = out;
 }
 
-/*  What the brokers are told that a request takes, us; 0: not known.  */
+/*  What a request takes, us, as the brokers are told; 0: not known.  */
 static inline uint32_t rp_window_control_time (const rp_window_control_t *self)
 {
     return self->several ? 0 : self->work_us;

@@ -79,8 +79,7 @@ static void s_stop_sessions (rp_worker_t *self)
     rp_pump_unlock (self->pump);
 }
 
-/*  True if handlers that did not return are still there: they find a worker that has left, and the
-    last of them frees it.  */
+/*  True if handler threads that were left behind still run: the last of them frees the worker.  */
 static bool s_abandon (rp_worker_t *self)
 {
     rp_pump_lock (self->pump);
@@ -120,8 +119,8 @@ static void s_free_contents (rp_worker_t *self, void (*free_channel) (rp_channel
     rp_message_pool_clear (&self->messages);
 }
 
-/*  In a child of fork(): the threads and sockets are the parent's. What a thread was in the middle
-    of when fork() came stays.  */
+/*  In a child of fork(): the threads and sockets belong to the parent. What a thread was changing
+    at the time of fork() cannot be freed.  */
 static void s_destroy_inherited (rp_worker_t *self)
 {
     if (rp_pump_lock_inherited (self->pump)) {

@@ -15,7 +15,8 @@
 
 /*  More orders than one event, or one tick, can leave for one session.  */
 #define S_ORDERS_PER_SESSION 8u
-/*  Bytes. No broker can be set to take a larger body, so one that says more is not believed.  */
+/*  Bytes. No broker can be set to take a larger body, so a larger value in WELCOME is not
+    believed.  */
 #define S_BODY_LARGEST 1073741824u
 
 bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *config)
@@ -87,8 +88,8 @@ const rp_worker_order_t *rp_worker_core_next_order (rp_worker_core_t *self)
     return NULL;
 }
 
-/*  "lost tcp://…: why, next try in 250 ms". Said once per spell of trouble, not per attempt, and
-    not before every address of a name was tried.  */
+/*  "lost tcp://…: why, next try in 250 ms". Reported once until the session stands again, and only
+    when every address of a name was tried.  */
 static void s_trouble (rp_worker_core_t *self,
   uint32_t index,
   const char *what,
@@ -118,7 +119,7 @@ bool rp_worker_core_next_ended (rp_worker_core_t *self, uint64_t *conversation)
 
 /*  ---- Sessions ------------------------------------------------------------------------------- */
 
-/*  Nobody waits any more for what came over this session.  */
+/*  No reply to a request of this session can be delivered any more.  */
 static void s_session_over (rp_worker_core_t *self, uint32_t index)
 {
     rp_worker_works_end_all (self, index);
@@ -148,7 +149,7 @@ static void s_left (rp_worker_core_t *self, uint32_t index)
     snprintf (self->error, sizeof self->error, "%s", notice);
 }
 
-/*  What the pace allows, and the application can take.  */
+/*  The window that window control asks for, or less if the application can take less.  */
 static uint32_t s_window (const rp_worker_core_t *self)
 {
     return self->window_control.window < self->able ? self->window_control.window : self->able;
@@ -225,7 +226,7 @@ static void s_bye (
         rp_worker_core_failed (self, index, why, now, random);
 }
 
-/*  Tells the broker what window is asked for and how long a request takes.  */
+/*  Tells the broker the window, and how long a request takes.  */
 static void s_credit (rp_worker_core_t *self, uint32_t index, int64_t now)
 {
     rp_worker_session_t *session = &self->sessions[index];
@@ -238,7 +239,7 @@ static void s_credit (rp_worker_core_t *self, uint32_t index, int64_t now)
     rp_link_said (&session->link, now);
 }
 
-/*  How large a body the broker takes, if it says so.  */
+/*  The largest body that the broker takes, by its WELCOME; S_BODY_LARGEST if that does not say.  */
 static uint64_t s_max_body (const rp_head_t *head)
 {
     rp_header_t header;
@@ -263,7 +264,7 @@ static void s_welcome (
         return;
     }
     session->max_body = s_max_body (head);
-    // A broker that grants less than it was asked for will not want to hear of more.
+    // A broker that grants less than the window asked for has a limit of its own: ask for no more.
     uint32_t asked = session->window;
     session->slots = head->window < asked ? head->window : self->config.slots;
     session->window = head->window;
@@ -311,7 +312,7 @@ void rp_worker_core_message (
             self->ignored++;
     }
     else if (head->command == RP_COMMAND_DRAIN && up)
-        ; // nothing new will come; its BYE ends the session
+        ; // no new request will come; the broker's BYE ends the session
     else if (head->command == RP_COMMAND_HEARTBEAT)
         (void) rp_link_beat (&session->link, now);
     else
@@ -398,7 +399,7 @@ static int64_t s_tick_session (rp_worker_core_t *self, uint32_t index, int64_t n
     }
 }
 
-/*  Tells all brokers when the window is to be another. Whoever leaves takes what it gets.  */
+/*  Tells all brokers when the window changes. A worker that drains or stops asks for no other.  */
 static int64_t s_tick_window_control (rp_worker_core_t *self, int64_t now)
 {
     bool waiting = !rp_list_is_empty (&self->ready);
@@ -415,7 +416,8 @@ static int64_t s_tick_window_control (rp_worker_core_t *self, int64_t now)
     return rp_window_control_next (&self->window_control);
 }
 
-/*  While draining or stopping, what its limit brings. Returns when to look again.  */
+/*  While draining or stopping: leaves when nothing is left to do, or at the limit. Returns when to
+    look again.  */
 static int64_t s_tick_limit (rp_worker_core_t *self, int64_t now)
 {
     if (self->drain_until == 0)

@@ -4,18 +4,17 @@
 
     Source: docs/PROTOCOL.md, sections 5 (sessions, the worker's side) and 6.3 (conversations).
 
-    Pure: it is told what happened (connected, failed, a message, time) and leaves orders (open,
-    close, send, notice) for its shell to take with rp_worker_core_next_order. It knows requests as
-    rp_work_t, which the shell embeds in what it keeps of them, so that it allocates nothing per
+    Pure: the shell calls it with what happened (connected, failed, a message, time) and takes its
+    orders (open, close, send, notice) with rp_worker_core_next_order. A request is an
+    rp_work_t, which the shell embeds in its task, so that the core allocates nothing per
     request.
 
         REQUEST ──► ready ──take──► out ──finish──►     the shell sends the REPLY
                       │                      ▲
                       └──► returned ─────────┘           ended here: cancelled, expired, refused
 
-    A session has a number (epoch) that changes when it is over; a work whose epoch is an old one
-    has nobody waiting for its reply, and finish says so. That alone keeps replies from going to a
-    broker that did not ask.
+    A session's epoch changes when the session is over. A work of an older epoch gets no reply, and
+    finish says so: that alone keeps replies from a broker that did not ask.
 
     Time is in microseconds. Thread-safety: none, but rp_work_t.cancelled may be read from anywhere.
 */
@@ -39,20 +38,21 @@
 #include "worker/window_control.h"
 
 #define RP_WORKER_NOTICE_MAX 320u
-/*  From the BYE at the limit of drain or stop, which cancels what is out, to giving up handlers
-    that do not return: one that looks whether it is cancelled does so in this time.  */
+/*  From the BYE at the limit of drain or stop, which cancels the requests that are out, until
+    handlers that have not returned are given up: long enough for a handler that checks
+    rp_task_cancelled.  */
 #define RP_WORKER_GRACE_US 1000000
 
-/*  A conversation that this worker has had a request of.  */
+/*  A conversation of which this worker has had a request.  */
 typedef struct {
     rp_list_node_t node; /* in its session's list, or in the core's list of ended ones */
     uint64_t wire;       /* the broker's number for it, unique within its session */
     uint64_t local;      /* ours, unique in this worker */
     uint32_t session;
     uint32_t works; /* ready or out */
-    bool answered;  /* otherwise the broker may give it to another worker without a word */
+    bool answered;  /* until then the broker may give it to another worker without an END */
     bool seen;      /* the application was given one of its requests */
-    bool over;      /* ends when its works have */
+    bool over;      /* ends with the last of its works */
 } rp_worker_conversation_t;
 
 typedef enum {
@@ -86,18 +86,18 @@ typedef struct {
     const char *endpoint;
     uint64_t epoch;
     uint64_t max_body;
-    uint32_t slots;  /* most that may be held: the window that was granted may still be used */
-    uint32_t window; /* that the broker knows, or soon will */
+    uint32_t slots; /* most that may be held: what the broker granted, even while window is lower */
+    uint32_t window; /* as last told to the broker */
     uint32_t held_count;
     rp_list_t held;
     rp_list_t conversations;
     rp_status_t refusal; /* in RP_LINK_REFUSED */
-    bool told;           /* the trouble it is in was told to people already */
+    bool told;           /* its present trouble was reported */
 } rp_worker_session_t;
 
 typedef enum {
     RP_WORKER_OPEN,
-    RP_WORKER_CLOSE, /* after what was sent before it has gone */
+    RP_WORKER_CLOSE, /* when everything sent before is out */
     RP_WORKER_SEND,
     RP_WORKER_NOTICE,
 } rp_worker_order_kind_t;
@@ -116,7 +116,7 @@ typedef struct {
     const char *name; /* for people */
     uint32_t slots;   /* the most to be held at once */
     uint32_t threads; /* that work on requests at once; 0 is 1 */
-    bool declines;    /* it may give back what never began */
+    bool declines;    /* it may give back requests that never began */
     uint32_t heartbeat_ms;
     int64_t drain_us;
     uint64_t seed; /* of the hash tables; secret */
@@ -135,17 +135,16 @@ typedef struct {
     size_t order_capacity;
     rp_list_t ready;
     rp_list_t returned;
-    rp_list_t ended;          /* conversations nobody was told of yet */
+    rp_list_t ended;          /* conversations whose end the application does not know yet */
     rp_table_t works;         /* held, by session and token */
     rp_table_t conversations; /* going on, by session and wire number */
     uint64_t last_local;
-    uint64_t ignored; /* messages that made no sense where they came */
+    uint64_t ignored; /* messages that were malformed or not expected */
     uint32_t out;
-    int64_t
-      drain_until; /* while draining or stopping: BYE to everyone then, whatever is held; 0: not set */
+    int64_t drain_until; /* while draining or stopping: when every broker gets BYE; 0: not set */
     bool draining;
     bool stopping;
-    bool given_up;  /* RP_WORKER_GRACE_US after drain_until: what has not returned is left behind */
+    bool given_up;  /* RP_WORKER_GRACE_US after drain_until: handlers are left behind */
     bool cancelled; /* a work that is out was cancelled; the shell clears it */
     char error[RP_WORKER_NOTICE_MAX];
 } rp_worker_core_t;
@@ -153,15 +152,16 @@ typedef struct {
 /*  False when out of memory; then nothing is left to be freed.  */
 bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *config);
 
-/*  Frees what is left. Works are the shell's; it must have taken back all that it cares for.  */
+/*  Frees what is left. Works belong to the shell, which must have taken back those that it
+    needs.  */
 void rp_worker_core_clear (rp_worker_core_t *self);
 
 /*  The name of a session's endpoint was looked up.  */
 void rp_worker_core_found (
   rp_worker_core_t *self, uint32_t index, const rp_addresses_t *found, int64_t now);
 
-/*  The connection of a session, by its index, stands; could not be made or broke, or the name does
-    not resolve.  */
+/*  The connection of the session with this index stands. It could not be made, it broke, or the
+    name does not resolve.  */
 void rp_worker_core_connected (rp_worker_core_t *self, uint32_t index, int64_t now);
 void rp_worker_core_failed (
   rp_worker_core_t *self, uint32_t index, const char *reason, int64_t now, uint64_t random);
@@ -171,7 +171,8 @@ void rp_worker_core_message (
   rp_worker_core_t *self, uint32_t index, const rp_head_t *head, int64_t now, uint64_t random);
 
 /*  A REQUEST came. False: ignored, work is still the shell's. True: work is in ready or returned;
-    why_not (may be NULL) is what the shell has against it, and sends it straight to returned.  */
+    why_not (may be NULL) is the shell's reason to refuse the request, which puts work into
+    returned.  */
 bool rp_worker_core_request (rp_worker_core_t *self,
   uint32_t session,
   const rp_head_t *head,
@@ -179,21 +180,22 @@ bool rp_worker_core_request (rp_worker_core_t *self,
   const char *why_not,
   int64_t now);
 
-/*  What time brings. Returns when to be called again.  */
+/*  Does what is due. Returns when to be called again.  */
 int64_t rp_worker_core_tick (rp_worker_core_t *self, int64_t now, uint64_t random);
 
-/*  How many requests the application can take from now on; 0 closes the window. Brokers are
-    told.  */
+/*  Sets how many requests the application can take from now on, and tells the brokers; 0 closes the
+    window.  */
 void rp_worker_core_set_ready (rp_worker_core_t *self, uint32_t ready, int64_t now);
 
-/*  No new requests; ends when what is held and the conversations have, or after drain_us.  */
+/*  Takes no new requests; ends when the requests held and the conversations have ended, or after
+    drain_us.  */
 void rp_worker_core_drain (rp_worker_core_t *self, int64_t now);
 
-/*  Nothing more is handed out; ends when nothing is out, or at the limit of the drain that goes on,
-    or drain_us after the next tick.  */
+/*  Hands no more requests out; ends when none is out, at the latest at the limit of a drain under
+    way, or else drain_us after the next tick.  */
 void rp_worker_core_stop (rp_worker_core_t *self);
 
-/*  BYE to everyone, at once.  */
+/*  Sends BYE to every broker at once.  */
 void rp_worker_core_leave (rp_worker_core_t *self);
 
 /*  The next request for the application, or NULL.  */
@@ -203,15 +205,15 @@ rp_work_t *rp_worker_core_take (rp_worker_core_t *self, int64_t now);
 void rp_worker_core_give_back (rp_worker_core_t *self, rp_work_t *work, const char *text);
 
 /*  The next work that ended here, or NULL: the shell replies with its status and text, if finish
-    says that somebody waits.  */
+    says so.  */
 rp_work_t *rp_worker_core_next_returned (rp_worker_core_t *self);
 
-/*  A work ends: it is the shell's alone again. status is that of the reply. True if the reply is to
-    be sent; false if its session is over.  */
+/*  Ends a work, which belongs to the shell alone again. status is that of the reply. True if the
+    reply is to be sent; false if its session is over.  */
 bool rp_worker_core_finish (
   rp_worker_core_t *self, rp_work_t *work, rp_status_t status, int64_t now);
 
-/*  The next conversation to tell the application of; false if there is none.  */
+/*  The next conversation whose end the application is to be told; false if there is none.  */
 bool rp_worker_core_next_ended (rp_worker_core_t *self, uint64_t *conversation);
 
 /*  The next order, valid until the next call of any function; NULL if there is none.  */

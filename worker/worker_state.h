@@ -3,8 +3,8 @@
     SPDX-License-Identifier: MPL-2.0
 
     worker.c makes, sets and ends a worker; serve.c hands tasks to the application's threads; task.c
-    is what they read of one, answer.c how they end it; worker_turn.c moves messages between the core
-    and the channels. Everything in rp_worker_t but what is marked is guarded by the pump's lock.
+    is how those read a task, answer.c how they end it; worker_turn.c moves messages between the
+    core and the channels. The pump's lock guards everything in rp_worker_t but what is marked.
 */
 
 #ifndef RP_WORKER_STATE_H
@@ -24,10 +24,10 @@
 #define RP_WORKER_ENDPOINTS_MAX 16u
 /*  How long a closing connection may take to pass on its last replies, ms.  */
 #define RP_WORKER_LINGER_MS 1000
-/*  An application that answers again within this time, with more tasks at hand, will soon answer
-    the next, µs. The reply of a slower one does not wait.  */
+/*  µs. An application that answers twice within this time, with more tasks at hand, will soon
+    answer again, so its reply waits for the next.  */
 #define RP_WORKER_BUSY_US 50
-/*  Bytes of replies that wait for others at most.  */
+/*  The most bytes of replies that wait for others.  */
 #define RP_WORKER_OUTBOX 16384u
 
 /*  What a signal handler or another thread asked for.  */
@@ -38,15 +38,15 @@ typedef enum {
 } rp_worker_command_t;
 
 struct rp_task {
-    rp_work_t work; /* first: the core knows a task by it */
+    rp_work_t work; /* first, so that the core's pointer is the task's */
     rp_worker_t *worker;
     rp_task_t *next_free;
     rp_message_t *message; /* NULL if it came in a bundle: then copy has it */
-    uint8_t *copy;         /* copy_size bytes; stays with the task for the next */
+    uint8_t *copy;         /* copy_size bytes; kept for the next request */
     size_t copy_size;
     uint64_t id;
     uint64_t conversation; /* ours */
-    const void *body;      /* what lies in the head's frame; from rp_task_join on all of it */
+    const void *body;      /* the part in the head's frame; all of it after rp_task_join */
     size_t size;
     void *joined;  /* body of several frames, as one; NULL if it was one */
     char *headers; /* in the message or the copy, made strings */
@@ -58,25 +58,25 @@ struct rp_task {
     bool last;
 };
 
-/*  One handler thread of rp_worker_run. Guarded by the lock, but thread.  */
+/*  One handler thread of rp_worker_run. Guarded by the lock, except thread.  */
 typedef struct {
     struct rp_crew *crew;
     pthread_t thread;
-    uint64_t task; /* its handler has this one, or has answered it and not returned; 0: none */
+    uint64_t task; /* id of the task whose handler has not returned; 0: none */
     int64_t since;
     bool ended;
-    bool left; /* behind: nobody joins it */
+    bool left; /* left behind: not joined */
 } rp_hand_t;
 
-/*  The handler threads of one rp_worker_run, which waits for them and need not wait for ever.  */
+/*  The handler threads of one rp_worker_run, which waits for them up to a limit.  */
 typedef struct rp_crew {
     rp_worker_t *worker;
     rp_handler_fn *handler;
     void *arg;
-    sem_t bell;       /* one has ended, or it is time to give up */
+    sem_t bell;       /* a thread has ended, or it is time to give up */
     uint32_t count;   /* hands that were started */
     uint32_t running; /* that have not ended */
-    uint32_t left;    /* those behind; the last one frees the crew */
+    uint32_t left;    /* left behind; the last one frees the crew */
     int status;       /* why they end */
     rp_hand_t hands[];
 } rp_crew_t;
@@ -103,7 +103,7 @@ struct rp_worker {
     bool runs;            /* rp_worker_run; otherwise rp_worker_receive */
     rp_crew_t *crew;      /* inside rp_worker_run */
     uint32_t left_behind; /* handler threads that rp_worker_run did not wait for */
-    bool abandoned;       /* destroyed, while some of those were there: the last one frees it */
+    bool abandoned;       /* destroyed with threads left behind: the last one frees it */
     bool signalled;
     int event_fd; /* -1 until asked for */
     void *context;
@@ -121,26 +121,24 @@ struct rp_worker {
 int64_t rp_worker_turn (void *owner, int64_t now);
 int rp_worker_descriptors (void *owner, int *descriptors);
 
-/*  With the lock held: does what the core ordered.  */
+/*  With the lock held: carries out the core's orders.  */
 void rp_worker_obey (rp_worker_t *self);
 
-/*  With the lock held: sends what waits in a session's outbox, unless more is likely to follow at
-    once: then it waits for that, and whoever turns next sends it at the latest. True if the socket
-    was used.  */
+/*  With the lock held: sends what waits in a session's outbox, unless another reply is likely to
+    follow at once: then the next turn sends it at the latest. True if the socket was used.  */
 bool rp_worker_push (rp_worker_t *self, uint32_t session);
 
-/*  With the lock held: sends a message for a session, which is lost if that fails or there was no
-    memory for the message (NULL); takes it.  */
+/*  With the lock held: sends a message over a session, and takes it. The session is lost if that
+    fails, or if there was no memory for the message (NULL).  */
 void rp_worker_send (rp_worker_t *self, uint32_t session, rp_message_t **message_p);
 
-/*  With the lock held: puts a task that has ended back.  */
+/*  With the lock held: puts an ended task into the list of free ones.  */
 void rp_task_free (rp_task_t **self_p);
 
-/*  Finds the body of a task that came in several frames, and makes one of them. False when out of
-    memory. Wants no lock.  */
+/*  Joins the frames of a task's body. False when out of memory. Needs no lock.  */
 bool rp_task_join_frames (rp_task_t *self);
 
-/*  The same before the application gets any task; most are one frame.  */
+/*  The same, before the application gets a task; most are one frame.  */
 static inline bool rp_task_join (rp_task_t *self)
 {
     return !self->message || self->message->count == 1 || rp_task_join_frames (self);

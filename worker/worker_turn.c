@@ -1,4 +1,4 @@
-/*  The worker's turn: from the channels to the core, and what it orders back to the channels.
+/*  The worker's turn: messages from the channels to the core, and its orders to the channels.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -13,8 +13,8 @@
 #include "common/wire/headers.h"
 #include "worker/worker_state.h"
 
-/*  Messages taken from one channel in a pass, so that one broker cannot shut out the others, and
-    passes in a turn.  */
+/*  The most messages taken from one channel in a pass, so that one broker cannot shut out the
+    others; the most passes in a turn.  */
 #define S_BUDGET 1024
 #define S_PASSES 4
 
@@ -75,7 +75,7 @@ static void s_open (rp_worker_t *self, uint32_t session)
     const char *reason;
     if (rp_channel_open (self->channels[session], where, &reason) != 0)
         s_failed (self, session, reason);
-    rp_pump_kick (self->pump); // whoever polls may poll the old descriptors
+    rp_pump_kick (self->pump); // a thread in poll may wait for the old descriptors
 }
 
 void rp_worker_obey (rp_worker_t *self)
@@ -101,7 +101,7 @@ void rp_worker_obey (rp_worker_t *self)
     }
 }
 
-/*  Replies for the works that ended in the core.  */
+/*  Sends replies for the works that ended in the core.  */
 static void s_flush_returned (rp_worker_t *self)
 {
     for (rp_work_t *work; (work = rp_worker_core_next_returned (&self->core)) != NULL;) {
@@ -135,16 +135,16 @@ static rp_task_t *s_new_task (rp_worker_t *self)
     return task;
 }
 
-/*  A first frame, and what it is of.  */
+/*  The first frame of a message.  */
 typedef struct {
     uint8_t *data;
     size_t size;
-    rp_message_t *message; /* NULL: it has to be copied */
-    const char *why_not;   /* what speaks against it, or NULL */
+    rp_message_t *message; /* NULL: data has to be copied */
+    const char *why_not;   /* why the request is refused, or NULL */
 } s_frame_t;
 
-/*  Memory for the copy of a frame. What a task has is kept, so that most
-    requests find enough.  */
+/*  Makes room for the copy of a frame. A task keeps its room, so that most requests find
+    enough.  */
 static bool s_reserve (rp_task_t *task, const s_frame_t *frame)
 {
     if (frame->message || frame->size <= task->copy_size)
@@ -193,7 +193,7 @@ static void s_on_request (
         rp_task_free (&task);
 }
 
-/*  Takes frame->message if it keeps it.  */
+/*  Sets frame->message to NULL if a task keeps the message.  */
 static void s_on_frame (rp_worker_t *self, uint32_t session, s_frame_t *frame)
 {
     rp_head_t head;
@@ -211,8 +211,8 @@ static void s_on_frame (rp_worker_t *self, uint32_t session, s_frame_t *frame)
         rp_worker_core_message (&self->core, session, &head, self->now, s_random (self));
 }
 
-/*  The first of a bundle comes as a message, which would keep all of it if a task kept that; a
-    small one would keep the 8 KiB with which it was read.  */
+/*  The task gets a copy where the message would hold too much memory: the first message of a bundle
+    holds the whole bundle, a small message the 8 KiB with which it was read.  */
 static void s_on_message (
   rp_worker_t *self, uint32_t session, rp_message_t **message_p, const char *why_not)
 {
@@ -230,7 +230,7 @@ static void s_on_message (
     rp_message_destroy (&self->messages, message_p);
 }
 
-/*  True if there was one more message in the bundle at hand.  */
+/*  Takes the next message of the bundle at hand. False if there is none.  */
 static bool s_unbundle (rp_worker_t *self, uint32_t session)
 {
     s_frame_t frame = {0};
@@ -265,7 +265,8 @@ static void s_receive (rp_worker_t *self, uint32_t session)
     }
 }
 
-/*  Looking costs a system call: while the connection stands, only when the poll says so.  */
+/*  Reading events costs a system call: while the connection stands, only when poll reports
+    some.  */
 static bool s_has_events (const rp_worker_t *self, uint32_t session)
 {
     return self->core.sessions[session].link.state != RP_LINK_UP
@@ -288,7 +289,7 @@ static void s_take_events (rp_worker_t *self, uint32_t session)
                 rp_worker_core_connected (&self->core, session, self->now);
                 break;
             case RP_CHANNEL_FAILED:
-                s_receive (self, session); // what came before the end: a BYE says more
+                s_receive (self, session); // first what came before the end: a BYE says more
                 if (rp_channel_is_open (self->channels[session]))
                     s_failed (self, session, reason);
                 break;
@@ -299,7 +300,7 @@ static void s_take_events (rp_worker_t *self, uint32_t session)
 
 /*  ---- The turn ------------------------------------------------------------------------------- */
 
-/*  Wakes who waits for a task, an end or a cancellation.  */
+/*  Wakes the threads that wait for a task, an end or a cancellation.  */
 static void s_announce (rp_worker_t *self)
 {
     int status;
@@ -320,7 +321,7 @@ static void s_flush (rp_worker_t *self)
         rp_channel_flush (self->channels[session]);
 }
 
-/*  Everything once. Returns when to be called again.  */
+/*  Receives, ticks and sends once. Returns when to be called again.  */
 static int64_t s_pass (rp_worker_t *self)
 {
     for (uint32_t session = 0; session < self->config.count; session++) {
@@ -336,7 +337,7 @@ static int64_t s_pass (rp_worker_t *self)
     return next;
 }
 
-/*  True if the descriptors will tell of everything that is to come.  */
+/*  True if the descriptors will report whatever comes.  */
 static bool s_all_armed (const rp_worker_t *self)
 {
     for (uint32_t session = 0; session < self->config.count; session++)
@@ -359,12 +360,13 @@ int64_t rp_worker_turn (void *owner, int64_t now)
     rp_worker_obey (self);
     s_flush (self);
 
-    // What is sent in a pass may take the wake-up for what comes meanwhile, so it takes another.
+    // Sending may consume the wake-up for a message that came meanwhile, so another pass looks for
+    // it.
     int64_t next = s_pass (self);
     for (int pass = 1; pass < S_PASSES && !s_all_armed (self); pass++)
         next = s_pass (self);
     s_announce (self);
-    // The next reply may wait (rp_worker_push), and whoever leads by then will not know.
+    // The next reply may wait (rp_worker_push) without the thread that polls by then knowing of it.
     bool may_wait = !rp_list_is_empty (&self->core.ready) && now - self->answered < RP_PUMP_IDLE_US;
     if (may_wait && next > now + RP_PUMP_IDLE_US)
         next = now + RP_PUMP_IDLE_US;

@@ -18,7 +18,7 @@
 #include "common/io/clock.h"
 #include "worker/program/loop.h"
 
-/*  How often sleep looks whether anyone still waits for it, µs.  */
+/*  How often sleep checks for its cancellation, µs.  */
 #define S_LOOK 10000
 
 /*  The body as a string without the newline that echo and editors leave at its end.  */

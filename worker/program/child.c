@@ -15,7 +15,8 @@
 
 /*  Bytes read at once.  */
 #define S_CHUNK 65536u
-/*  Reads of stderr in one go, so that a child that never stops talking cannot hold up the rest.  */
+/*  The most reads of stderr in one go, so that a child that writes without end cannot hold up the
+    loop.  */
 #define S_ERROR_READS 16
 
 void rp_child_init (rp_child_t *self)
@@ -38,8 +39,7 @@ void rp_child_close (rp_child_t *self)
     s_close (&self->errors);
 }
 
-/*  Signals as a shell would set them: SIGHUP stays ignored under nohup, for what runs there
-    too.  */
+/*  Sets signals as a shell would: under nohup the child ignores SIGHUP too.  */
 static void s_set_signals (posix_spawnattr_t *attributes)
 {
     sigset_t none, reset;
@@ -52,7 +52,7 @@ static void s_set_signals (posix_spawnattr_t *attributes)
     posix_spawnattr_setsigdefault (attributes, &reset);
 }
 
-/*  Nothing of this process but the three streams.  */
+/*  The child inherits no descriptors but the three streams.  */
 static int s_spawn (pid_t *pid, char *const *command, char *const *environment, const int *streams)
 {
     posix_spawn_file_actions_t actions;
@@ -135,7 +135,7 @@ bool rp_child_is_found (const char *command)
     }
 }
 
-/*  The child leads its group, and is not reaped yet, so the number is still its own.  */
+/*  The child leads its process group and is not reaped yet, so the pid is still its own.  */
 void rp_child_end (rp_child_t *self, int64_t now, int64_t kill_after)
 {
     if (self->pid == 0 || self->kill_at)

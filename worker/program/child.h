@@ -18,7 +18,7 @@
 
 #include "worker/program/buffer.h"
 
-/*  What is kept of what a child says on stderr: the last bytes.  */
+/*  The bytes kept of a child's stderr: the last ones.  */
 #define RP_CHILD_ERRORS_MAX 4096u
 
 typedef struct {
@@ -35,13 +35,13 @@ typedef struct {
 /*  How much a read found.  */
 typedef enum {
     RP_CHILD_MORE, /* nothing more now */
-    RP_CHILD_END,  /* the pipe is closed, now here too */
+    RP_CHILD_END,  /* end of file; the pipe is closed here too */
     RP_CHILD_FULL, /* over the limit, or out of memory */
 } rp_child_read_t;
 
 void rp_child_init (rp_child_t *self);
 
-/*  True if the command is there, as execvp would look for it.  */
+/*  True if execvp would find the command.  */
 bool rp_child_is_found (const char *command);
 
 /*  Starts a command, found along PATH. environment ends with NULL. 0, or an errno.  */
@@ -50,14 +50,15 @@ int rp_child_spawn (rp_child_t *self, char *const *command, char *const *environ
 /*  Closes the pipes that are open.  */
 void rp_child_close (rp_child_t *self);
 
-/*  TERM to the whole group now, KILL after a time in µs. Once.  */
+/*  Sends TERM to the process group, and sets kill_at to now + kill_after (µs). Only the first call
+    counts.  */
 void rp_child_end (rp_child_t *self, int64_t now, int64_t kill_after);
 
-/*  KILL to the whole group.  */
+/*  Sends KILL to the process group.  */
 void rp_child_kill (rp_child_t *self);
 
 /*  If it has exited: its exit status, or 128 + the signal that ended it, and pid is 0. Otherwise
-    -1. What is left of the group of a child that was told to end is killed.  */
+    -1. If the child was told to end, the rest of its process group is killed.  */
 int rp_child_reap (rp_child_t *self);
 
 /*  Writes what can be written; closes stdin when the child does not read it any more.  */
@@ -66,7 +67,7 @@ void rp_child_write (rp_child_t *self, rp_buffer_t *from);
 /*  Reads stdout, at most limit bytes in the buffer.  */
 rp_child_read_t rp_child_read (rp_child_t *self, rp_buffer_t *into, size_t limit);
 
-/*  Reads stderr; keeps the end of it. With echo it is passed on to this process's, too.  */
+/*  Reads stderr and keeps its end; with echo, writes it to the stderr of this process too.  */
 void rp_child_read_errors (rp_child_t *self, bool echo);
 
 /*  The last line of stderr that is not empty, in buffer; "" if there is none.  */

@@ -11,7 +11,7 @@
 
 #include "common/wire/headers.h"
 
-/*  Own variables besides the headers.  */
+/*  Variables that are set besides the headers.  */
 #define S_FIXED 5u
 
 typedef struct {
@@ -20,7 +20,7 @@ typedef struct {
     bool failed;
 } s_builder_t;
 
-/*  Sets a variable. An earlier one of the same name goes.  */
+/*  Sets a variable, in the place of an earlier one of the same name.  */
 static void s_set (s_builder_t *self, const char *format, ...)
   __attribute__ ((format (printf, 2, 3)));
 
@@ -69,7 +69,7 @@ char **rp_environment_new (const rp_task_t *task)
         return NULL;
     for (size_t index = 0; index < inherited && !builder.failed; index++) {
         if (strncmp (environ[index], "RIPOSTE_HEADER_", 15) == 0)
-            continue; // of a worker that this one runs under
+            continue; // set by a worker that runs this one
         char *copy = strdup (environ[index]);
         builder.failed = !copy;
         if (copy)

@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    What this process has, and RIPOSTE_SERVICE, RIPOSTE_ID, RIPOSTE_ATTEMPT, RIPOSTE_TIME_LEFT_MS,
-    RIPOSTE_CONVERSATION, and RIPOSTE_HEADER_KEY for each header (upper case, "-" and "." as "_"; of
-    equal ones the last).
+    The environment of this process, and RIPOSTE_SERVICE, RIPOSTE_ID, RIPOSTE_ATTEMPT,
+    RIPOSTE_TIME_LEFT_MS, RIPOSTE_CONVERSATION, and RIPOSTE_HEADER_KEY for each header (upper
+    case, "-" and "." as "_"; of equal names the last).
 */
 
 #ifndef RP_ENVIRONMENT_H

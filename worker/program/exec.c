@@ -28,7 +28,7 @@ static bool s_suits (rp_loop_t *loop, const rp_slot_t *slot, const rp_task_t *ta
     return slot->child.pid == 0 && !rp_trial_pauses (&loop->trial, loop->now);
 }
 
-/*  What failed, for callers and for people; tells of the pause that follows.  */
+/*  Keeps and reports why the command cannot be started, and begins a pause.  */
 static void s_cannot_start (rp_loop_t *loop, const char *why)
 {
     char line[512];
@@ -45,7 +45,8 @@ static uint32_t s_ready (const rp_loop_t *loop, bool *fails)
     return rp_trial_ready (&loop->trial, (uint32_t) loop->settings->slots, loop->now);
 }
 
-/*  A pause has passed. A command that is not there costs no request to find that out.  */
+/*  After a pause, looks for the command before it asks for a request, which a missing command would
+    fail.  */
 static void s_tick (rp_loop_t *loop, rp_slot_t *slot)
 {
     bool due =

@@ -15,8 +15,8 @@
         RP/1 ERROR id size [code [message]]
 
     (or RP/1 READY, which says that it can serve) followed by headers, an empty line and the body
-    likewise. RP/1 END conversation, followed by an empty line, tells the child that a conversation
-    is over; it answers nothing.
+    likewise. RP/1 END conversation, followed by an empty line, tells the child that a
+    conversation is over; the child does not answer it.
 
     Thread-safety: pure functions of their arguments.
 */
@@ -35,14 +35,14 @@
 #define RP_FRAMING_HEAD_MAX 16384u
 
 typedef enum {
-    RP_FRAMING_MORE,   /* not whole yet */
+    RP_FRAMING_MORE,   /* incomplete */
     RP_FRAMING_ANSWER, /* *answer is complete */
     RP_FRAMING_BROKEN, /* answer->reason says why; nothing after it can be read */
 } rp_framing_result_t;
 
 /*  The pointers point into the bytes that were parsed.  */
 typedef struct {
-    bool ready; /* it said READY, which answers nothing */
+    bool ready; /* RP/1 READY, which answers no request */
     bool ok;
     uint64_t id;
     uint32_t code;

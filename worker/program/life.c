@@ -30,8 +30,8 @@ static int64_t s_late_at (const rp_life_t *self, int64_t now)
     return self->limit > 0 ? now + self->limit : RP_LIFE_NEVER;
 }
 
-/*  How long it has to live before it gets a request, when it does not say that it is ready. As long
-    as the pause before it was, after failures.  */
+/*  How long a process that does not announce itself has to live before its first request: after
+    failures, as long as the pause before it.  */
 static int64_t s_settle (const rp_life_t *self)
 {
     if (self->failures == 0)
@@ -48,7 +48,7 @@ void rp_life_started (rp_life_t *self, int64_t now)
     rp_life_set_state (self, RP_LIFE_LOADING);
     self->start_at = RP_LIFE_NEVER;
     self->offer_at = self->announces ? RP_LIFE_NEVER : now + s_settle (self);
-    // Who has nothing to answer, and does not say that it is ready, cannot be late.
+    // A process that does not announce itself is not late before it has a request to answer.
     self->late_at = self->announces ? s_late_at (self, now) : RP_LIFE_NEVER;
 }
 
@@ -73,7 +73,8 @@ void rp_life_ended (rp_life_t *self, bool expected, int64_t now, uint64_t random
 
 void rp_life_said_ready (rp_life_t *self)
 {
-    // One that owes an answer has still to say it, or the next request would be answered with that.
+    // A process that owes an answer gives it first, or it would be taken for the answer to the
+    // next.
     if (self->state == RP_LIFE_LOADING || self->state == RP_LIFE_TRIED)
         rp_life_set_state (self, RP_LIFE_READY);
 }

@@ -11,11 +11,11 @@
                              │               OWES ──answered─────────────┤
                              └──said ready───────────────────────────────┘
 
-    One that announces itself (it says READY) is offered no sooner. Of another nobody can know, so
-    it gets one request when it has lived for a while: longer after failures, so that a program that
-    ends at once gets none. A process that has not answered yet may still be loading, so it outlives
-    that request; it still owes the answer, which is dropped, and gets no other before. What ends it
-    then is the limit. Time is in microseconds.
+    A process that announces itself (it says READY) is offered no sooner. Any other gets one request
+    when it has lived for a while: longer after failures, so that a program that ends at once
+    gets none. A process that has not answered yet may still be loading, so it outlives that
+    request: it owes the answer, which is dropped, and gets no other request before. Only the
+    limit ends it then. Time is in microseconds.
 
     Thread-safety: none.
 */
@@ -28,10 +28,10 @@
 
 #define RP_LIFE_NEVER INT64_MAX
 /*  Pauses before another process is started, us: a program that cannot run must not be started in a
-    loop, and one that crashed once should be back before anyone notices.  */
+    loop, and a program that crashed once should be back at once.  */
 #define RP_LIFE_PAUSE_FIRST 100000
 #define RP_LIFE_PAUSE_LARGEST 10000000
-/*  How long a process that says nothing has to live before it gets its first request, us.  */
+/*  How long a process that does not announce itself has to live before its first request, us.  */
 #define RP_LIFE_SETTLE 200000
 
 typedef enum {
@@ -48,7 +48,7 @@ typedef struct {
     rp_life_state_t state;
     bool announces;    /* it says when it is ready */
     bool proven;       /* a process of this program has served before */
-    uint32_t failures; /* of processes, in a row */
+    uint32_t failures; /* in a row */
     int64_t limit;     /* to get ready, us; 0: any time */
     int64_t start_at;  /* REST: when to start the next; RP_LIFE_NEVER: not */
     int64_t offer_at;  /* LOADING: when it may have a request */
@@ -61,8 +61,7 @@ void rp_life_set_state (rp_life_t *self, rp_life_state_t state);
 
 void rp_life_init (rp_life_t *self, bool announces, int64_t limit);
 
-/*  A process was started; could not be; is gone (expected: it was ended for no fault of its
-    own).  */
+/*  A process was started; could not be started; has ended (expected: for no fault of its own).  */
 void rp_life_started (rp_life_t *self, int64_t now);
 void rp_life_not_started (rp_life_t *self, int64_t now, uint64_t random);
 void rp_life_ended (rp_life_t *self, bool expected, int64_t now, uint64_t random);
@@ -72,8 +71,8 @@ void rp_life_said_ready (rp_life_t *self);
 void rp_life_given (rp_life_t *self, int64_t now);
 void rp_life_answered (rp_life_t *self);
 
-/*  Nobody waits for the answer to the request that it has. True if it may live, since it may still
-    be loading; it owes the answer then.  */
+/*  Its request has ended without its answer. True if the process lives on, since it may still be
+    loading; it owes the answer then.  */
 bool rp_life_outlives_request (rp_life_t *self);
 
 /*  True if it may have a request, or is working on one.  */

@@ -18,7 +18,7 @@
 /*  Descriptors of one slot: stdin, stdout, stderr. Two more are the loop's.  */
 #define S_PER_SLOT 3u
 #define S_OWN 2u
-/*  An int holds it; waking once more costs nothing.  */
+/*  So that an int holds it; one more wake-up costs nothing.  */
 #define S_WAIT_MAX_MS 60000
 
 void rp_loop_say (const rp_worker_options_t *settings, const char *format, ...)
@@ -46,14 +46,14 @@ void rp_loop_refused (const rp_worker_options_t *settings, rp_worker_t *worker)
 void rp_loop_abandon (rp_loop_t *loop, rp_task_t **task_p, const char *text)
 {
     if (rp_task_abandon (task_p, text) == RP_NO_MEMORY)
-        loop->broken = true; // the process ends, and its broker takes everything back
+        loop->broken = true; // this process ends, and the broker gives its requests to others
 }
 
 void rp_loop_decline (rp_loop_t *loop, rp_task_t **task_p, const char *text)
 {
     if (rp_task_decline (task_p, text) == RP_NO_MEMORY)
         loop->broken = true;
-    loop->ready = 0; // as the worker was told by that
+    loop->ready = 0; // rp_task_decline has told the worker so
 }
 
 void rp_loop_complain (rp_loop_t *loop, const char *text)
@@ -98,7 +98,8 @@ static rp_slot_t *s_find_slot (rp_loop_t *loop, const rp_task_t *task)
     return NULL;
 }
 
-/*  Tells the worker how many requests can be begun. True if what waits is to be given back.  */
+/*  Tells the worker how many requests can be begun. True if the pending tasks are to be given
+    back.  */
 static bool s_set_ready (rp_loop_t *loop)
 {
     bool fails = false;
@@ -109,7 +110,8 @@ static bool s_set_ready (rp_loop_t *loop)
     return fails;
 }
 
-/*  Begins what can begin, oldest first; ends what is not wanted any more.  */
+/*  Begins the tasks that can begin, oldest first; ends those that are cancelled or can never
+    begin.  */
 static void s_dispatch (rp_loop_t *loop)
 {
     size_t kept = 0;
@@ -139,7 +141,7 @@ static void s_dispatch (rp_loop_t *loop)
     loop->pending_count = kept;
 }
 
-/*  Empties the worker's descriptor.  */
+/*  Takes every task that the worker has.  */
 static void s_receive (rp_loop_t *loop)
 {
     while (loop->status == RP_TIMED_OUT) {
@@ -189,7 +191,7 @@ static void s_reap (rp_loop_t *loop)
     }
 }
 
-/*  Starts, ends and kills what is due.  */
+/*  Starts, ends or kills the slot's child when that is due.  */
 static void s_tick_slot (rp_loop_t *loop, rp_slot_t *slot)
 {
     rp_child_t *child = &slot->child;
@@ -218,7 +220,7 @@ static int64_t s_deadline (const rp_loop_t *loop, const rp_task_t *task)
     return loop->now + ((int64_t) rp_task_time_left_ms (task) + 1) * 1000;
 }
 
-/*  When a slot wants to be looked at next.  */
+/*  When a slot is due next.  */
 static int64_t s_next_of_slot (const rp_loop_t *loop, const rp_slot_t *slot)
 {
     const rp_child_t *child = &slot->child;

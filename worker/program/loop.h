@@ -5,8 +5,8 @@
     A slot runs one task at a time with a child process. What differs between a process per request
     (exec.c) and one that stays (persistent.c) is a runner: a table of functions.
 
-    The loop kills a child whose task nobody waits for any more, with TERM and later KILL, and reaps
-    what exited. It does not wait anywhere but in poll.
+    The loop ends a child whose task is cancelled, with TERM and later KILL, and reaps it. It waits
+    only in poll.
 */
 
 #ifndef RP_LOOP_H
@@ -30,7 +30,7 @@ typedef struct {
     rp_buffer_t input;  /* what the child's stdin is to get */
     rp_buffer_t output; /* what its stdout gave */
     rp_task_t *task;    /* NULL: idle */
-    uint64_t lives;     /* changes when a child that stays has ended */
+    uint64_t lives;     /* how many children that stay have ended */
     rp_life_t life;     /* of a child that stays */
     uint64_t owed;      /* id of a request that has ended and that the child has still to answer */
     bool broke;         /* the child was ended for what it said */
@@ -45,26 +45,25 @@ typedef struct {
     void (*begin) (rp_loop_t *loop, rp_slot_t *slot);
     /*  stdout has given something, or has ended.  */
     void (*output) (rp_loop_t *loop, rp_slot_t *slot, rp_child_read_t how);
-    /*  stdin took all there was.  */
+    /*  stdin has taken all of slot->input.  */
     void (*written) (rp_loop_t *loop, rp_slot_t *slot);
     /*  The child has exited; everything it said was read.  */
     void (*exited) (rp_loop_t *loop, rp_slot_t *slot, int status);
-    /*  How many requests can be begun now; and whether what waits is to be given back, since none
-        can be begun soon.  */
+    /*  How many requests can be begun now; *fails: the pending tasks are to be given back, since
+        none can begin soon.  */
     uint32_t (*ready) (const rp_loop_t *loop, bool *fails);
-    /*  Without a child: starts what is due. With one: looks whether its time is up. May be
-        NULL.  */
+    /*  Without a child: starts one if that is due. With a child: checks its limit. May be NULL.  */
     void (*tick) (rp_loop_t *loop, rp_slot_t *slot);
-    /*  Nobody waits for slot->task any more. True if it has ended it and the child lives on; may be
-        NULL.  */
+    /*  slot->task is cancelled. True if the runner has ended the task and the child lives on; may
+        be NULL.  */
     bool (*outlives) (rp_loop_t *loop, rp_slot_t *slot);
-    /*  When a slot is to be looked at next; may be NULL.  */
+    /*  When tick is due for a slot; may be NULL.  */
     int64_t (*next) (const rp_loop_t *loop, const rp_slot_t *slot);
     /*  True if a task has no slot that could ever run it: the runner has ended it.  */
     bool (*orphaned) (rp_loop_t *loop, rp_task_t **task_p);
     /*  A conversation has ended.  */
     void (*ended) (rp_loop_t *loop, uint64_t conversation);
-    size_t output_extra; /* bytes that stdout may say besides a reply's body */
+    size_t output_extra; /* bytes that stdout may have besides a reply's body */
 } rp_runner_t;
 
 struct rp_loop {
@@ -86,7 +85,7 @@ struct rp_loop {
     int worker_fd;
     int signals; /* how many asked it to end */
     int status;  /* how the worker ended; RP_TIMED_OUT while it has not */
-    bool broken; /* out of memory where nothing else is left to do */
+    bool broken; /* out of memory or descriptors: this process ends */
 };
 
 /*  Serves until drained, stopped or refused. brokers is how many endpoints the worker has. Returns
@@ -104,13 +103,13 @@ void rp_loop_fail (
   rp_loop_t *loop, rp_slot_t *slot, uint32_t code, const char *text, const void *body, size_t size);
 void rp_loop_abandon (rp_loop_t *loop, rp_task_t **task_p, const char *text);
 
-/*  A task that nothing was begun of: its broker gives it to another worker.  */
+/*  Gives back a task that never began: its broker gives it to another worker.  */
 void rp_loop_decline (rp_loop_t *loop, rp_task_t **task_p, const char *text);
 
 /*  One line about something that failed, at a bounded rate.  */
 void rp_loop_complain (rp_loop_t *loop, const char *text);
 
-/*  With -q: why the worker could not serve, which is said even then.  */
+/*  With -q too: says why the worker could not serve.  */
 void rp_loop_refused (const rp_worker_options_t *settings, rp_worker_t *worker);
 
 /*  One line on stderr, unless -q was given.  */

@@ -172,7 +172,7 @@ static const rp_program_t s_program = {
   .exit_count = 3,
 };
 
-/*  One line; the exit code of wrong usage.  */
+/*  Says what is wrong with the command line. Returns the exit code.  */
 static int s_wrong (const char *format, const char *detail)
 {
     fputs ("riposte-worker: ", stderr);
@@ -229,11 +229,11 @@ static int s_check (rp_worker_options_t *settings, const rp_arguments_t *argumen
 
 /*  ---- Running -------------------------------------------------------------------------------- */
 
-/*  Signals that mean something to the loop.  */
+/*  Signals that the loop reads.  */
 static const int s_signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD};
 
 /*  Three pipes per slot soon pass the usual 1,024 descriptors. No more than needed: children
-    inherit the limit, and old ones size tables by it. If it is not allowed, some slots fail to
+    inherit the limit, and old programs size tables by it. If the system refuses, some slots fail to
     start their process, and say so.  */
 static void s_raise_limit (uint64_t slots)
 {
@@ -257,7 +257,7 @@ static rp_worker_t *s_new_worker (const rp_worker_options_t *settings)
     if (!worker)
         return NULL;
     uint32_t slots = (uint32_t) settings->slots;
-    // Commands run all at once, whatever has threads. Other builtins do not wait, so a thread each
+    // Commands and sleep run in all slots at once. The other builtins do not wait, so a thread each
     // would only cost.
     bool parallel = settings->builtin == RP_BUILTIN_NONE || settings->builtin == RP_BUILTIN_SLEEP;
     uint32_t threads = !parallel ? 1 : slots < 256 ? slots : 256;

@@ -14,7 +14,7 @@
 #include "worker/program/exec.h"
 #include "worker/program/framing.h"
 
-/*  Where a conversation lives.  */
+/*  The process that holds a conversation.  */
 typedef struct {
     uint64_t conversation;
     rp_slot_t *slot;
@@ -47,7 +47,7 @@ void rp_persistent_destroy (rp_persistent_t **self_p)
     *self_p = NULL;
 }
 
-/*  The numbers are this worker's own, counted from 1: nobody outside chooses them.  */
+/*  Without a seed: this worker counts the numbers from 1, so no peer chooses them.  */
 static uint64_t s_hash (uint64_t conversation)
 {
     return rp_hash_pair (conversation, 0, 0);
@@ -76,8 +76,8 @@ static bool s_settle (rp_persistent_t *self, uint64_t conversation, rp_slot_t *s
     return true;
 }
 
-/*  The task of a process that ends is given back. What the process knew of its conversation is
-    lost; but before its first answer it knew nothing, and another process may begin it.  */
+/*  Gives back the task of a process that ends. The conversation ends with the state that the
+    process kept; before its first answer there was none, and another process may begin it.  */
 static void s_give_back (rp_loop_t *loop, rp_slot_t *slot, const char *text)
 {
     const s_home_t *home = s_find_home (loop->state, rp_task_conversation (slot->task));
@@ -93,8 +93,8 @@ static bool s_is_ready (const rp_loop_t *loop, const rp_slot_t *slot)
            && rp_life_is_offered (&slot->life, loop->now);
 }
 
-/*  What waits goes back when no process can be kept alive; one that loads, or was ended for no
-    fault of its own, is waited for.  */
+/*  *fails when no process can be kept alive. For a process that loads, or was ended for no fault of
+    its own, the pending tasks wait.  */
 static uint32_t s_ready (const rp_loop_t *loop, bool *fails)
 {
     uint32_t ready = 0;
@@ -205,7 +205,7 @@ static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
     char said[256];
     char text[RP_WIRE_TEXT_MAX];
     bool cancelled = slot->task && rp_task_cancelled (slot->task);
-    bool expected = cancelled; // s_break has told the reason already
+    bool expected = cancelled;
     rp_exec_describe (status, how, sizeof how);
     rp_child_last_line (&slot->child, said, sizeof said);
     snprintf (text, sizeof text, "its process ended: %s%s%s", how, said[0] ? ": " : "", said);
@@ -218,11 +218,12 @@ static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
     slot->lives++;
     slot->child.kill_at = 0;
     rp_life_ended (&slot->life, expected, loop->now, rp_clock_entropy ());
+    // s_break has reported a process that broke the framing.
     if (loop->status == RP_TIMED_OUT && loop->signals < 2 && !expected && !slot->broke)
         s_complain (loop, slot, text);
 }
 
-/*  What it says cannot be understood any more.  */
+/*  Ends a process that broke the framing: nothing that follows can be read.  */
 static void s_break (rp_loop_t *loop, rp_slot_t *slot, const char *reason)
 {
     rp_loop_say (loop->settings, "broke the framing and is killed: %s", reason);
@@ -298,8 +299,7 @@ static void s_answer (rp_loop_t *loop, rp_slot_t *slot, const rp_framing_answer_
     rp_life_answered (&slot->life);
 }
 
-/*  What a process says besides answers that are waited for: that it is ready, or the answer that it
-    owed. False if it may not say that.  */
+/*  Takes READY, or the answer that the process owed. False if it is neither.  */
 static bool s_aside (rp_slot_t *slot, const rp_framing_answer_t *answer)
 {
     if (answer->ready) {
@@ -339,7 +339,7 @@ static void s_output (rp_loop_t *loop, rp_slot_t *slot, rp_child_read_t how)
         }
         return;
     }
-    // It will not answer any more, or says more than can be kept.
+    // The process will not answer any more, or its output is more than can be kept.
     if (how == RP_CHILD_END)
         rp_child_end (&slot->child, loop->now, loop->settings->kill_after);
     else if (how == RP_CHILD_FULL && !slot->child.kill_at)

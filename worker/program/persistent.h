@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A conversation keeps to the process that had its first request. When that one has ended, what
-    it knew is gone: the next request of the conversation is given back and the conversation ended,
-    so that its client begins anew instead of talking to a process that knows nothing of it.
+    A conversation stays with the process that had its first request. Its state ends with that
+    process: the next request is then given back and the conversation ended, so that the client
+    begins anew instead of reaching a process without the state.
 */
 
 #ifndef RP_PERSISTENT_H

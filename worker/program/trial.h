@@ -2,10 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Pure. A command that cannot be started fails faster than any other works, so a worker that went
-    on asking would get most requests. After a failure nothing is asked for until a pause has
-    passed; then one request tries the command, and a start opens everything again. Time is in
-    microseconds.
+    Pure. A command that cannot be started fails faster than others answer, so its worker would get
+    most requests. After a failure the worker asks for none until a pause has passed; then one
+    request tries the command, and a start opens all slots again. Time is in microseconds.
 
     Thread-safety: none.
 */
@@ -20,7 +19,7 @@
 #define RP_TRIAL_FIRST 100000
 #define RP_TRIAL_LARGEST 10000000
 
-/*  Zero is a fresh one: nothing has failed.  */
+/*  Zero: nothing has failed.  */
 typedef struct {
     uint32_t failures; /* in a row */
     int64_t again;     /* when the next try may be; 0: now */
