@@ -6,10 +6,10 @@
 
     decode   the head of a REQUEST with a service of 5 bytes and a body of 64 in its frame
     encode   the same
-    patch    what a broker changes as it passes it on
-    bundle   such a message goes into a bundle, and comes out again; 16 in each
+    patch    what a broker changes in a head that it passes on
+    bundle   such a message written into a bundle and read again; 16 in each
 
-    Prints the sum of what it has seen, so that no compiler leaves it out.
+    Prints a sum over the results, so that no compiler leaves the work out.
 */
 
 #include <stdint.h>
@@ -52,7 +52,7 @@ static uint64_t s_patch (uint64_t number)
     return s_message[15];
 }
 
-/*  One message; what belongs to a whole bundle happens with its last.  */
+/*  Writes one message; the last message of a bundle also reads the whole bundle.  */
 static uint64_t s_bundle (uint64_t number)
 {
     static uint8_t bundle[RP_BUNDLE_MAX];

@@ -9,7 +9,7 @@
                            only does COUNT requests, for bench/instructions.
 
     One request here is two events (REQUEST, REPLY), their actions, and the tick that follows each
-    batch of 64 events; no socket, no codec. Payloads are pointers that nobody looks into.
+    batch of 64 events; no socket, no codec. Payloads are pointers that are never read.
 */
 
 #include <stdbool.h>
@@ -174,7 +174,7 @@ static void s_end (s_load_t *self)
 
 /*  ---- The figures ---------------------------------------------------------------------------- */
 
-/*  Of this process alone, so that a busy machine does not look like a slow core.  */
+/*  CPU time of this process alone, so that a busy machine does not look like a slow core.  */
 static int64_t s_clock_ns (void)
 {
     struct timespec now;

@@ -10,10 +10,10 @@
         bench_crowd zmq-worker ENDPOINT COUNT                    DEALERs that send back what they get
 
     SERVICES 0: all workers offer "bench"; otherwise worker n offers "bench-m", m being n modulo
-    SERVICES. Prints "ready" when all are greeted, or everything was sent. Native peers let
-    themselves be heard as Riposte's libraries do: once in HEARTBEAT_MS, or WORKER_IDLE_MS or
-    CLIENT_IDLE_MS if they have nothing to wait for, which they announce; and when the broker's
-    HEARTBEAT comes and theirs is as good as due. What the other side sends is taken for
+    SERVICES. Prints "ready" when all are greeted, or everything was sent. Native peers send
+    heartbeats as Riposte's libraries do: once in HEARTBEAT_MS, or, when they have nothing to
+    wait for, in WORKER_IDLE_MS or CLIENT_IDLE_MS, which they announce; and when the broker's
+    HEARTBEAT comes while theirs is almost due. Messages of the other side are taken for
     well-formed.
 
     Source: RFC 23/ZMTP (3.0, NULL), docs/PROTOCOL.md.
@@ -38,11 +38,10 @@
 #define WORKER_IDLE_MS 1500
 #define CLIENT_IDLE_MS 10000
 #define WAIT_MS 600000u
-/*  That a request takes at a worker, unless told: what Riposte's library says of one that
-    echoes.  */
+/*  What a request takes at a worker by default: as Riposte's library states it for an echo.  */
 #define WORK_US 2u
-/*  So many requests, then a pause: 250,000 a second, which a broker takes as they come. What libzmq
-    would hold of a flood is not what a waiting request costs.  */
+/*  Requests between two pauses: 250,000 a second, which a broker takes as they come. A flood would
+    measure the memory of libzmq's queues, not that of waiting requests.  */
 #define PACED 500
 #define PACE_NS 2000000
 #define CHUNK (4u << 20)
@@ -56,7 +55,7 @@ typedef struct {
     bool greeted; /* the 64 bytes before the first frame were skipped */
     bool ready;
     int64_t said;  /* its latest HEARTBEAT, us */
-    uint8_t *rest; /* the beginning of a frame, whose end has not come */
+    uint8_t *rest; /* the beginning of an incomplete frame */
     size_t rest_size;
 } s_peer_t;
 
@@ -69,12 +68,12 @@ typedef struct {
     int services;
     size_t count;
     size_t connected;
-    size_t next;   /* whose sign of life is due next */
-    int64_t owed;  /* signs of life, µs of an interval each */
-    int64_t until; /* when that was */
+    size_t next;   /* index of the peer whose heartbeat is due next */
+    int64_t owed;  /* heartbeats due, each µs of an interval */
+    int64_t until; /* when next and owed were set */
     s_peer_t *peers;
     uint8_t *in;
-    uint8_t *out; /* what goes to the peer that is being served */
+    uint8_t *out; /* output for the peer that is being served */
     size_t out_size;
 } s_crowd_t;
 
@@ -149,8 +148,7 @@ static void s_greet (s_crowd_t *self)
     memcpy (s_frame (self, FLAG_COMMAND, sizeof ready - 1), ready, sizeof ready - 1);
 }
 
-/*  Only once the other side's READY is there: libzmq takes nothing else before it has sent
-    that.  */
+/*  Only after the other side's READY: libzmq takes nothing else before it has sent its own.  */
 static void s_hello (s_crowd_t *self, size_t index)
 {
     char name[32] = "bench";
@@ -209,7 +207,7 @@ static void s_connected (s_crowd_t *self, s_peer_t *peer)
         peer->ready = true;
 }
 
-/*  Returns how much of it were whole frames.  */
+/*  Returns how many bytes of data were whole frames.  */
 static size_t s_frames (s_crowd_t *self, s_peer_t *peer, const uint8_t *data, size_t size)
 {
     size_t at = 0;
@@ -263,7 +261,7 @@ static void s_read (s_crowd_t *self, s_peer_t *peer)
 
 /*  ---- The crowd ------------------------------------------------------------------------------ */
 
-/*  Signs of life, spread over the interval.  */
+/*  Sends the heartbeats that are due, spread over the interval.  */
 static void s_beat_all (s_crowd_t *self)
 {
     int64_t now = s_now_us ();
@@ -313,7 +311,7 @@ static void s_ready (void)
     fflush (stdout);
 }
 
-/*  Serves them for ever.  */
+/*  Serves the peers for ever.  */
 static void s_serve (s_crowd_t *self)
 {
     int set = epoll_create1 (EPOLL_CLOEXEC);

@@ -1,11 +1,11 @@
-/*  What the client and the worker library take for a request, without sockets: libzmq's are
-    replaced by a peer in this process that answers at once, and the clock by one that counts its
-    readings, so that every run does the same. bench/instructions counts it.
+/*  What a request takes in the client and the worker library, without sockets: a peer in this
+    process, which answers at once, replaces libzmq's, and a clock that counts its readings the
+    system's, so that every run does the same. bench/instructions counts it.
 
         bench_libraries COUNT client|worker
 
-    64 requests are open, and travel in bundles of that many. A peer's messages are copies of one,
-    so that it takes little itself.
+    64 requests are open, and travel in bundles of that many. The peer's messages are copies of one,
+    so that the peer itself takes little.
 
     SPDX-License-Identifier: MPL-2.0
 */

@@ -7,10 +7,10 @@
         bench_load zmq    proxy  FRONTEND BACKEND
         bench_load systems
 
-    SYSTEM is one of those that the last line prints: of others the library was not there when this
-    was built. Workers print "ready" once. A client prints one line of JSON: requests a second, how
-    many ended in all, how many failed, percentiles of latency in µs. bench/compare starts the
-    processes and does the arithmetic.
+    SYSTEM is one of those that the last line prints: of others the library was missing when this
+    was built. Workers print "ready" once. A client prints one line of JSON: requests a second,
+    how many ended in all, how many failed, percentiles of latency in µs. bench/compare starts
+    the processes and does the arithmetic.
 */
 
 #include <pthread.h>
@@ -69,7 +69,7 @@ void *load_socket (int type, const char *endpoint, bool bind)
 {
     void *socket = zmq_socket (load_context, type);
     int unlimited = 0;
-    int buffer = RP_SOCKET_LOCAL_SEND_BUFFER; // as Riposte's: others too are faster with it
+    int buffer = RP_SOCKET_LOCAL_SEND_BUFFER; // as in Riposte: other systems are faster with it too
     if (!socket || zmq_setsockopt (socket, ZMQ_SNDHWM, &unlimited, sizeof unlimited) != 0
         || zmq_setsockopt (socket, ZMQ_RCVHWM, &unlimited, sizeof unlimited) != 0
         || zmq_setsockopt (socket, ZMQ_SNDBUF, &buffer, sizeof buffer) != 0

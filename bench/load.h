@@ -3,9 +3,10 @@
     SPDX-License-Identifier: MPL-2.0
 
     load.c is the program, load_riposte.c Riposte's libraries, load_native.c bare sockets that speak
-    its protocol, load_zmq.c bare sockets around zmq_proxy or without a broker, load_mdp.c Majordomo
-    0.1, load_nats.c and load_gearman.c the others. All do the same: a client keeps a number of
-    requests open and sends the next when one has ended; a worker sends back what it got.
+    its protocol, load_zmq.c bare sockets around zmq_proxy or without a broker, load_mdp.c
+    Majordomo 0.1, load_nats.c and load_gearman.c the others. All do the same: a client keeps a
+    number of requests open and sends the next when one has ended; a worker sends each body
+    back.
 
     Each client and each worker is a thread with a connection of its own.
 */
@@ -26,21 +27,21 @@ typedef struct {
     int services;   /* asked in turn, "bench-0" and so on; 0: "bench" alone */
     int64_t begin;  /* counting starts after the warm-up, µs */
     int64_t end;    /* nothing new is sent from then on */
-    uint64_t total; /* ended in all, with those that do not count */
+    uint64_t total; /* ended in all, counted or not */
     uint64_t done;  /* ended between begin and end */
     uint64_t failed;
-    rp_histogram_t times; /* of what is done */
+    rp_histogram_t times; /* of the requests in done */
 } load_client_t;
 
 typedef struct {
     const char *endpoint;
     int index;
     uint32_t window; /* requests at once, where the protocol lets a worker say so */
-    int64_t work;    /* sleeps as long for each request, µs */
-    bool ready;      /* has said so */
+    int64_t work;    /* time to sleep for each request, µs */
+    bool ready;      /* load_ready was called */
 } load_worker_t;
 
-/*  Of the bare sockets.  */
+/*  The context of the bare sockets.  */
 extern void *load_context;
 
 int64_t load_now (void);
@@ -49,17 +50,17 @@ void load_die (const char *what) __attribute__ ((noreturn));
 /*  A libzmq socket without a high-water mark, which would be part of what is measured.  */
 void *load_socket (int type, const char *endpoint, bool bind);
 
-/*  A body, and in its first bytes the time when it was sent, for systems whose replies carry
-    nothing else of the client's. *size grows to what that needs.  */
+/*  A body that begins with its time of sending, for systems whose replies carry nothing else from
+    the client. *size grows to what the time needs.  */
 char *load_body (size_t *size);
 void load_stamp (void *body, int64_t now);
 int64_t load_stamped (const void *body, size_t size);
 
-/*  A reply came to what was sent then. True if the next is to be sent.  */
+/*  A reply came to the request that was sent at this time. True if the next is to be sent.  */
 bool load_count (load_client_t *self, int64_t sent, int64_t now);
 bool load_count_failed (load_client_t *self, int64_t now);
 
-/*  This worker will get requests from now on. The last of them prints "ready".  */
+/*  This worker gets requests from now on. The last worker that calls it prints "ready".  */
 void load_ready (void);
 
 void *load_riposte_client (void *arg);

@@ -2,10 +2,10 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Meant to be its best, though no other way of the library's was measured: clients keep all tasks
-    in one gearman_client_run_tasks, and add the next from the callback of one that is complete;
-    each has a short unique name, so that the library need not make one. Workers take one job at a
-    time; the protocol has no other way.
+    Meant to be the library's fastest way, though no other was measured: clients keep all tasks in
+    one gearman_client_run_tasks, and add the next from the callback of a complete one; each
+    task has a short unique name, so that the library need not make one. Workers take one job at
+    a time; the protocol has no other way.
 */
 
 #include <stdio.h>

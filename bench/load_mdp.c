@@ -1,5 +1,5 @@
 /*  bench_load: Majordomo 0.1 with bare sockets, for Riposte's broker and the textbook's. Clients
-    are DEALERs, which may keep many requests open; workers answer what they are given, as it comes.
+    are DEALERs, which may keep many requests open; workers answer requests as they come.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -24,7 +24,7 @@ static void s_part (void *socket, const void *data, size_t size, int flags)
         load_die ("zmq_send");
 }
 
-/*  Returns how many frames came; 0: none in the time that the socket waits.  */
+/*  Returns how many frames came; 0: none within the socket's timeout.  */
 static int s_receive (void *socket, zmq_msg_t *frames)
 {
     for (int count = 0; count < FRAMES_MAX; count++) {

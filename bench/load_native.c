@@ -1,5 +1,5 @@
 /*  bench_load: bare sockets that speak the native protocol to Riposte's broker, as bare as those
-    around zmq_proxy. What this costs beyond them is the broker's.
+    around zmq_proxy. What this costs beyond zmq_proxy is the broker's cost.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -30,7 +30,7 @@ static void s_send (void *socket, const rp_head_t *head, const void *body, size_
         load_die ("zmq_msg_send");
 }
 
-/*  Receives a frame and its head; what has to be said to stay alive is said.  */
+/*  Receives a frame and its head, and answers heartbeats meanwhile.  */
 static void s_receive (void *socket, zmq_msg_t *frame, rp_head_t *head)
 {
     for (;;) {

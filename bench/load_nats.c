@@ -2,11 +2,11 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Its best setting, of those tried: an inbox of the client's own with an asynchronous
-    subscription, whose callback sends the next request; a queue subscription for the workers, whose
-    callback replies. The client library gathers what is sent while it writes; where one request is
-    open at a time there is nothing to gather, and it is told to send at once
-    (natsOptions_SetSendAsap), without which that is slower.
+    The fastest setting of those tried: an inbox of the client's own with an asynchronous
+    subscription, whose callback sends the next request; a queue subscription for the workers,
+    whose callback replies. The client library gathers what is sent while it writes; with one
+    request open at a time there is nothing to gather, and the library is set to send at once
+    (natsOptions_SetSendAsap), which is faster there.
 */
 
 #include <semaphore.h>

@@ -21,7 +21,7 @@ typedef struct {
     load_client_t *load;
     rp_client_t *client;
     const void *body;
-    int service; /* whose turn it is */
+    int service; /* the next to be asked */
 } s_client_t;
 
 static void s_submit (s_client_t *self, int64_t now)
@@ -76,7 +76,7 @@ static void s_echo (rp_task_t **task_p, void *arg)
         struct timespec work = {self->work / 1000000, self->work % 1000000 * 1000};
         (void) nanosleep (&work, NULL);
     }
-    // A client that has gone meanwhile is none of the worker's business.
+    // The reply may fail because its client has gone; the worker need not care.
     (void) rp_task_reply (task_p, rp_task_body (*task_p), rp_task_size (*task_p));
 }
 

@@ -14,7 +14,7 @@
 
 #include "bench/load.h"
 
-/*  The endpoint at this place of a list with commas. False behind its end.  */
+/*  The endpoint with this index in a list with commas. False past its end.  */
 static bool s_endpoint (const char *list, int index, char *endpoint, size_t size)
 {
     for (; list && index > 0; index--)

@@ -4,10 +4,10 @@
 
         textbook_majordomo ENDPOINT
 
-    As the guide to ZeroMQ writes it: a poll, one message, as a list of frames; a request queue for
-    each service; its idle workers in the order in which they became so, and one request for each,
-    which it answers before it gets the next; heartbeats to those that are idle. No limits, no
-    redelivery, no MMI. Workers are found by a hash of their address.
+    As in the guide to ZeroMQ: one message, a list of frames, for each poll; for each service a
+    request queue and its idle workers, the longest idle first; one request at a time for a
+    worker; heartbeats to the idle workers. No limits, no redelivery, no MMI. Workers are found
+    by a hash of their address.
 
     Source: RFC 7/MDP.
 */
@@ -277,7 +277,7 @@ static void s_from_client (s_broker_t *self, const s_frame_t *sender, s_msg_t *m
     s_dispatch (self, service);
 }
 
-/*  Takes client and empty frame off, and puts the client's own frames on.  */
+/*  Replaces the frames with client address and delimiter by the client's envelope.  */
 static void s_reply (s_broker_t *self, s_worker_t *worker, s_msg_t *msg)
 {
     s_frame_t *client = s_pop (msg);

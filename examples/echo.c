@@ -13,7 +13,7 @@
 static void echo (rp_task_t **task_p, void *arg)
 {
     (void) arg;
-    // What it returns says whether anybody still waited; there is nothing to do about that.
+    // Not RP_OK if the request has ended meanwhile; a worker can do nothing about that.
     (void) rp_task_reply (task_p, rp_task_body (*task_p), rp_task_size (*task_p));
 }
 

@@ -4,7 +4,7 @@
 
         site [-s ENDPOINT[,ENDPOINT…]] [--slots N] [--delay MS]
 
-    Requests are written as in HTTP, the form behind the path or behind an empty line:
+    Requests are written as in HTTP, with the form after the path or after an empty line:
 
         GET /index.html                   the home page
         POST /login user=ada              logs in, and sends on to /user
@@ -12,8 +12,8 @@
         POST /update_profile city=London  changes the profile
         GET /settings                     shows it
 
-    One thread handles everything, so no visit needs a lock. SIGTERM drains: visits that are here
-    may go on, new ones go to other workers. A second SIGTERM ends it.
+    One thread handles everything, so no visit needs a lock. SIGTERM drains: present visits go on,
+    new ones go to other workers. A second SIGTERM ends it.
 */
 
 #include <getopt.h>
@@ -112,13 +112,13 @@ static void add_page (page_t *page, const char *title, const visit_t *visit)
 
 /*  ---- Requests ----------------------------------------------------------------------------  */
 
-/*  A route, and what its reply says; also a refusal, which has a status only.  */
+/*  A route and its reply; a refusal has only the status.  */
 typedef struct {
     const char *status, *title, *location;
     const char *method, *path;
-    bool open;         /* without a login too */
+    bool open;         /* allowed without a login */
     const char *field; /* that the form must have */
-    size_t member;     /* of the visit, where its value goes */
+    size_t member;     /* offset in the visit of the field's value */
 } route_t;
 
 static const route_t routes[] = {
@@ -135,7 +135,7 @@ static const route_t forbidden = {.status = "403 Forbidden"};
 static const route_t not_found = {.status = "404 Not Found"};
 static const route_t wrong_method = {.status = "405 Method Not Allowed"};
 
-/*  Copies the value of a form's field. False if it has none.  */
+/*  Copies the value of a form's field. False if the form has no such field.  */
 static bool take_field (const char *form, const char *field, char *value)
 {
     const char *at = strstr (form, field);
@@ -189,7 +189,7 @@ static void answer (visit_t *visit, const char *text, page_t *reply)
       page.size, page.text);
 }
 
-/*  The body as a string, which the caller frees; NULL when memory is short. A body has no zero byte
+/*  The body as a string, which the caller frees; NULL when out of memory. A body has no zero byte
     at its end.  */
 static char *text_of (const rp_task_t *task)
 {
@@ -209,7 +209,7 @@ static void serve (rp_task_t **task_p, void *arg)
       .tv_nsec = (long) (site->delay_ms % 1000 * 1000000)};
     nanosleep (&delay, NULL);
 
-    visit_t nobody = {0}; // without a conversation nothing is remembered
+    visit_t nobody = {0}; // outside a conversation nothing is kept
     uint64_t conversation = rp_task_conversation (*task_p);
     visit_t *visit = conversation ? visit_of (site, conversation) : &nobody;
     char *text = text_of (*task_p);
@@ -278,7 +278,7 @@ int main (int argc, char **argv)
         const char *token = optind < argc ? argv[optind] : "";
         if ((option = getopt_long (argc, argv, "+s:", options, &entry)) == -1)
             break;
-        // getopt_long takes a part of a name too, and may take it for what was not meant.
+        // getopt_long also accepts a prefix of a name, which may be another option than was meant.
         if (entry >= 0 && strcspn (token + 2, "=") != strlen (options[entry].name)) {
             fprintf (
               stderr, "site: unknown option %s (did you mean --%s?)\n", token, options[entry].name);

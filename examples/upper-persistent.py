@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """A persistent worker: riposte-worker --persistent upper -- examples/upper-persistent.py
 
-It also counts the requests of each conversation, and says so in a header. docs/WORKER.md describes
+It also counts the requests of each conversation, and replies with the number in a header. docs/WORKER.md describes
 the framing.
 """
 
@@ -20,7 +20,7 @@ def read_headers(stream):
 
 
 def main():
-    # Ctrl-C goes to riposte-worker, which ends this process when nothing needs it any more.
+    # Ctrl-C also reaches riposte-worker, which ends this process once its requests are done.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     seen = {}  # per conversation

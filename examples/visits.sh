@@ -1,6 +1,6 @@
 #!/bin/sh
-# A client without end: visits the services `site` and `upper` again and again, and says a line for
-# each round, whatever became of it.
+# A client without end: asks the services `site` and `upper` in rounds, and prints a line for each
+# round, whether or not it succeeded.
 #
 # SPDX-License-Identifier: MPL-2.0
 #
@@ -10,7 +10,7 @@
 # `upper`. SIGTERM ends it after the round. Options of `riposte` go into the environment, and:
 #
 #     VISITS_PAUSE         seconds between two rounds (2)
-#     VISITS_TRY           said at the end of each line
+#     VISITS_TRY           printed at the end of each line
 #     RIPOSTE_OUTPUT=jsonl each reply as a line of JSON, and each round as {"visit":1,...}: its exit
 #                          codes (0 for a reply without an error), and the user whom it logged in as
 

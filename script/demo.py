@@ -143,7 +143,7 @@ class Show:
         return visits
 
     def settled(self, number):
-        """The number once it has stopped to grow."""
+        """The number, once it has stopped growing."""
         seen = []
         until(lambda: seen.append(number()) or (len(seen) > 10 and len(set(seen[-10:])) == 1), 10,
               "it has settled")
@@ -185,13 +185,13 @@ def main():
         show.check(False, str(error))
     except KeyboardInterrupt:
         interrupted = True
-    except Exception:  # a strange machine, or a bug of the show: what it started has to stop
+    except Exception:  # whatever went wrong, the processes that were started have to stop
         traceback.print_exc()
         show.check(False, "the show broke off; the words of Python are above")
     show.title("The end")
     troubles = world.end()
     if interrupted:
-        troubles.clear()  # Ctrl-C went to all of them
+        troubles.clear()  # Ctrl-C reached every process
     running = [one.name for one in world.processes if one.alive()]
     show.check(not troubles and not running,
                "; ".join(troubles) or f"all {len(world.processes)} processes are stopped")
