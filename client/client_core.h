@@ -112,7 +112,7 @@ struct rp_exchange {
     rp_exchange_state_t state;
     uint8_t attempts_left;
     uint8_t retries;
-    uint8_t asked; /* brokers of the list that declined it: it did not run there */
+    uint8_t asked; /* brokers of the list that were busy or had no worker */
     bool cancelled;
     uint64_t wire_id;          /* of this attempt */
     uint64_t cancel;           /* the id for a CANCEL that is to be sent; 0: none */

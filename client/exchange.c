@@ -130,22 +130,24 @@ static bool s_pause (rp_client_core_t *core, rp_exchange_t *exchange, int64_t no
 }
 
 /*  Sends the request to the next broker of the list, if the reply proves that it did not run: no
-    attempt is used up, and each broker is asked once. Other running requests are left alone, so
-    only a broker that drains is left while there are any. BUSY and NO_WORKER are charged to the
-    retry budget, so that a crowd of rejected requests does not run in circles. True if the request
-    waits for the next broker.  */
+    attempt is used up, and each broker is asked once. A broker that drains is not counted: it lets
+    nobody in again, and may have been started again before the next one drains. Other running
+    requests are left alone, so only a broker that drains is left while there are any. BUSY and
+    NO_WORKER are charged to the retry budget, so that a crowd of rejected requests does not run in
+    circles. True if the request waits for the next broker.  */
 static bool s_ask_next (rp_client_core_t *core, rp_exchange_t *exchange, const rp_head_t *reply)
 {
     bool draining = reply->status == RP_DRAINING;
     bool proven = draining || reply->status == RP_BUSY || reply->status == RP_NO_WORKER;
-    bool another = exchange->asked + 1u < core->config.endpoint_count;
+    bool another = (draining ? 1u : exchange->asked + 1u) < core->config.endpoint_count;
     if (!proven || !another || exchange->cancelled || !s_may_move (exchange))
         return false;
     if (!draining && (core->running_count > 1 || core->budget < S_RETRY_COST))
         return false;
-    if (!draining)
+    if (!draining) {
         core->budget -= S_RETRY_COST;
-    exchange->asked++;
+        exchange->asked++;
+    }
     exchange->wire_id = rp_slots_renew (&core->slots, exchange->wire_id);
     s_leave (exchange);
     s_wait (core, exchange, core->waiting.ring.next);

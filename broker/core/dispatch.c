@@ -18,6 +18,13 @@
 #define S_STALL_US 200000
 #define S_STALL_GRACE_US 500000
 
+/*  Clients are told of a drain while requests of theirs are on the way. So a broker that drains and
+    has nothing running stops only when nobody asked it for this long: its end would leave those
+    requests without an answer. A client that asks again and again delays it no longer than the
+    second.  */
+#define S_QUIET_US 150000
+#define S_QUIET_MOST_US 1000000
+
 static void s_write_welcome (rp_dispatch_t *self, const char *version, uint64_t instance)
 {
     char number[24];
@@ -173,7 +180,7 @@ static void s_drain (rp_dispatch_t *self)
     if (self->draining)
         return;
     self->draining = true;
-    self->drain_until = self->now + (int64_t) self->limits.drain_limit * 1000;
+    self->drained = self->asked = self->now;
     rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_BROKER, (rp_session_id_t){0},
       rp_actions_format (self->actions, "draining: %llu running, %llu waiting",
         (unsigned long long) self->stats.running, (unsigned long long) self->stats.waiting));
@@ -287,6 +294,21 @@ static bool s_ring_first (rp_dispatch_t *self)
     return true;
 }
 
+static int64_t s_earlier (int64_t one, int64_t other)
+{
+    return one < other ? one : other;
+}
+
+/*  When a broker that drains stops.  */
+static int64_t s_stops_at (const rp_dispatch_t *self)
+{
+    int64_t limit = self->drained + (int64_t) self->limits.drain_limit * 1000;
+    if (self->stats.running > 0)
+        return limit;
+    int64_t quiet = s_earlier (self->asked + S_QUIET_US, self->drained + S_QUIET_MOST_US);
+    return s_earlier (quiet, limit);
+}
+
 int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *actions)
 {
     self->now = now;
@@ -303,10 +325,10 @@ int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *action
 
     int64_t next = s_first_due (self);
     if (self->draining && !self->stopped) {
-        if (self->stats.running == 0 || now >= self->drain_until)
+        if (now >= s_stops_at (self))
             s_stop (self);
-        else if (self->drain_until < next)
-            next = self->drain_until;
+        else
+            next = s_earlier (next, s_stops_at (self));
     }
     self->expected = next;
     self->actions = NULL;

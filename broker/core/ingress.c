@@ -209,6 +209,7 @@ static void s_request (rp_dispatch_t *self, rp_session_t *client, const rp_event
         s_admin (self, client, event);
     }
     else if (self->draining) {
+        self->asked = self->now;
         rp_request_refuse (
           self, client, event, RP_DRAINING, "the broker is going away; try another");
     }

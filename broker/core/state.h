@@ -240,7 +240,8 @@ struct rp_dispatch {
     bool history;
     bool draining;
     bool stopped;
-    int64_t drain_until;
+    int64_t drained; /* when the drain began */
+    int64_t asked;   /* … and when a request was last refused because of it */
     int64_t rejoin_until;
     int64_t expected; /* when the next tick was asked for */
     int64_t grace_until;

@@ -15,7 +15,7 @@ from support.fixtures import (  # noqa: F401
 #: What measures time, and what keeps processors busy. With --dist loadgroup these run one after the other, beside
 #: tests that mostly wait.
 BUSY = {f"test_{name}.py" for name in ("bench", "death", "drain", "endurance", "failover", "history",
-                                       "hundred_clients")}
+                                       "hundred_clients", "rolling")}
 
 
 def pytest_collection_modifyitems(items):

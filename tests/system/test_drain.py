@@ -9,7 +9,7 @@ from support.talk import Talk
 from support.waiting import until
 
 
-def test_an_idle_broker_ends_at_once_and_says_bye(world):
+def test_an_idle_broker_says_bye_and_ends(world):
     broker = world.broker()
     client, worker = world.peer(broker), world.peer(broker)
     client.hello()

@@ -126,6 +126,23 @@ static void when_every_broker_has_been_asked_the_last_answer_stands (void **stat
     world_end (&world);
 }
 
+static void a_broker_that_drains_may_be_asked_again_once_it_is_back (void **state)
+{
+    (void) state;
+    client_world_t world;
+    world_begin_connected (&world, 2);
+    world_submit (&world, 1);
+    for (int restart = 0; restart < 3; restart++) {
+        world_reply (&world, 1, RP_DRAINING);
+        world.trace[0] = '\0';
+        world_connect (&world);
+        world_expect (&world, restart % 2 ? "open(a) HELLO r1>" : "open(b) HELLO r1>");
+    }
+    world_reply (&world, 1, RP_OK);
+    world_expect (&world, "r1=OK");
+    world_end (&world);
+}
+
 static void others_that_run_are_not_disturbed_by_one_without_a_worker (void **state)
 {
     (void) state;
@@ -303,6 +320,7 @@ int main (void)
       cmocka_unit_test (no_worker_is_not_tried_again),
       cmocka_unit_test (what_proves_that_nothing_ran_is_asked_of_the_next_broker_at_once),
       cmocka_unit_test (when_every_broker_has_been_asked_the_last_answer_stands),
+      cmocka_unit_test (a_broker_that_drains_may_be_asked_again_once_it_is_back),
       cmocka_unit_test (others_that_run_are_not_disturbed_by_one_without_a_worker),
       cmocka_unit_test (the_retry_budget_is_a_reserve_and_what_requests_earn),
       cmocka_unit_test (a_budget_of_nothing_forbids_retries),

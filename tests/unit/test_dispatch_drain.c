@@ -164,14 +164,79 @@ static void s_a_draining_broker_stops_after_the_last_reply (void **state)
     reply ("w1", "r2", RP_OK);
     tick ();
     expect ("c1<r2:OK");
+    pass (150);
+    expect (NOTHING);
     reply ("w1", "r1", RP_OK);
     tick ();
     expect ("c1<r1:OK w1<bye:DRAINING c1<bye:DRAINING stop");
 }
 
-static void s_an_idle_broker_that_drains_stops_at_once (void **state)
+static void s_an_idle_broker_that_drains_reads_on_for_a_moment (void **state)
 {
     (void) state;
+    hello_client ("c1");
+    drain_broker ();
+    pass (149);
+    expect ("c1<drain");
+    pass (1);
+    expect ("c1<bye:DRAINING stop");
+}
+
+static void s_a_request_that_crosses_the_drain_is_answered_and_so_is_the_one_behind_it (
+  void **state)
+{
+    (void) state;
+    hello_client ("c1");
+    hello_client ("c2");
+    drain_broker ();
+    pass (149);
+    request ("c1", "r1", "a");
+    pass (149);
+    expect ("c1<drain c2<drain c1<r1:DRAINING");
+    request ("c2", "r2", "a");
+    pass (149);
+    expect ("c2<r2:DRAINING");
+    pass (1);
+    expect ("c1<bye:DRAINING c2<bye:DRAINING stop");
+}
+
+static void s_a_moment_without_requests_counts_while_the_last_ones_run (void **state)
+{
+    (void) state;
+    hello_worker ("w1", "a", 1);
+    hello_client ("c1");
+    request ("c1", "r1", "a");
+    drain_broker ();
+    pass (100);
+    request ("c1", "r2", "a");
+    pass (100);
+    reply ("w1", "r1", RP_OK);
+    tick ();
+    expect ("w1<r1 w1<drain c1<drain c1<r2:DRAINING c1<r1:OK");
+    pass (50);
+    expect ("w1<bye:DRAINING c1<bye:DRAINING stop");
+}
+
+static void s_a_client_that_asks_again_and_again_holds_a_drain_up_for_a_second_at_most (
+  void **state)
+{
+    (void) state;
+    hello_client ("c1");
+    drain_broker ();
+    for (unsigned asked = 0; asked < 9; asked++) {
+        pass (100);
+        request ("c1", "r1", "a");
+    }
+    pass (99);
+    forget ();
+    pass (1);
+    expect ("c1<bye:DRAINING stop");
+}
+
+static void s_a_drain_without_time_ends_at_once (void **state)
+{
+    (void) state;
+    limits ()->drain_limit = 0;
     hello_client ("c1");
     drain_broker ();
     tick ();
@@ -256,7 +321,7 @@ static void s_a_line_of_a_conversation_is_flushed_in_a_drain (void **state)
     drain_broker ();
     expect ("w1<drain c1<drain c1<r2:DRAINING c1<r3:DRAINING");
     reply ("w1", "r1", RP_OK);
-    tick ();
+    pass (150);
     expect ("c1<r1:OK w1<bye:DRAINING c1<bye:DRAINING stop");
 }
 
@@ -291,7 +356,11 @@ int main (void)
       S_TEST (s_the_last_worker_that_leaves_is_gone_from_every_count),
       S_TEST (s_a_draining_broker_refuses_what_is_new_and_what_waits),
       S_TEST (s_a_draining_broker_stops_after_the_last_reply),
-      S_TEST (s_an_idle_broker_that_drains_stops_at_once),
+      S_TEST (s_an_idle_broker_that_drains_reads_on_for_a_moment),
+      S_TEST (s_a_request_that_crosses_the_drain_is_answered_and_so_is_the_one_behind_it),
+      S_TEST (s_a_moment_without_requests_counts_while_the_last_ones_run),
+      S_TEST (s_a_client_that_asks_again_and_again_holds_a_drain_up_for_a_second_at_most),
+      S_TEST (s_a_drain_without_time_ends_at_once),
       S_TEST (s_a_draining_broker_stops_at_its_limit),
       S_TEST (s_stop_ends_a_drain_at_once),
       S_TEST (s_a_stop_without_a_drain_ends_everything),
