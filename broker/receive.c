@@ -199,6 +199,21 @@ static rp_receive_result_t s_drop_request (
     return RP_RECEIVE_EVENT;
 }
 
+/*  The head of a foreign message for whose body there is no memory. A reply becomes a lost delivery:
+    its request ends, or another worker gets it.  */
+static rp_head_t s_without_body (const rp_foreign_message_t *said)
+{
+    static const char lost[] = "the broker has no memory for its reply";
+    rp_head_t head = {.command = said->command};
+    if (said->command == RP_COMMAND_REPLY) {
+        head.id = said->token;
+        head.status = RP_WORKER_LOST;
+        head.text = lost;
+        head.text_size = sizeof lost - 1;
+    }
+    return head;
+}
+
 /*  Takes a message of a foreign peer with a session.  */
 static rp_receive_result_t s_take_said (rp_receive_t *self, rp_message_t *message)
 {
@@ -207,10 +222,9 @@ static rp_receive_result_t s_take_said (rp_receive_t *self, rp_message_t *messag
       rp_routes_foreign (&self->connections->routes, self->source.session);
     if (!rp_foreign_take (self->foreign, session, &self->said, message, &self->head)) {
         if (self->said.command == RP_COMMAND_REQUEST)
-            return s_drop_request (
-              self, message, "the broker is out of memory or of room for requests");
-        rp_message_destroy (self->pool, &message); // out of memory
-        return RP_RECEIVE_SKIPPED;
+            return s_drop_request (self, message, "the broker has no memory or place for it");
+        self->head = s_without_body (&self->said);
+        return RP_RECEIVE_EVENT;
     }
     event->size = message->bytes - rp_message_size (message);
     event->oversized = event->size > self->limits->max_body;

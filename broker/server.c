@@ -299,13 +299,15 @@ static void s_log (
 static void s_answer (rp_server_t *self, const rp_action_t *action, int64_t now)
 {
     rp_message_t *request = rp_outbox_message (action->payload);
-    if (!rp_message_leave_bundle (&self->pool, request)) {
-        rp_message_destroy (&self->pool, &request);
-        return; // the client waits until its deadline
-    }
-    rp_message_t *reply = rp_admin_answer (&self->admin, &action->head, &request, now);
+    rp_message_t *reply = NULL;
+    if (rp_message_leave_bundle (&self->pool, request))
+        reply = rp_admin_answer (&self->admin, &action->head, &request, now);
+    rp_message_destroy (&self->pool, &request);
     if (reply)
         rp_outbox_send (&self->outbox, action->session, &reply);
+    else
+        rp_outbox_report_dropped (
+          &self->outbox, action->session, "the broker has no memory to answer it");
 }
 
 /*  Binds a new session to its route. Out of memory leaves a session without a route, which ends by
@@ -320,6 +322,18 @@ static void s_admit (rp_server_t *self, rp_session_id_t session, rp_sender_t *se
     sender->foreign = NULL;
 }
 
+/*  Logs that a foreign client's connection ends with replies unread, since its protocol cannot tell
+    the client. libzmq does not tell how many replies they are.  */
+static void s_log_unread (rp_server_t *self, rp_session_id_t session, int64_t now)
+{
+    char buffer[RP_ADDRESS_TEXT_MAX];
+    if (rp_routes_is_unread (&self->connections.routes, session))
+        rp_log_write (&self->log, RP_LEVEL_WARNING, RP_TOPIC_UNANSWERED, now,
+          rp_routes_address (&self->connections.routes, session, buffer),
+          "replies that it had not read were dropped with its connection (not counted: it is not "
+          "known how many)");
+}
+
 /*  Ends a session; messages that were sent to it before go out first.  */
 static void s_end_session (rp_server_t *self, const rp_action_t *action, int64_t now)
 {
@@ -328,8 +342,9 @@ static void s_end_session (rp_server_t *self, const rp_action_t *action, int64_t
                                                       : RP_UNBIND_LEFT;
     rp_outbox_empty (&self->outbox);
     rp_foreign_session_t *foreign = rp_routes_foreign (&self->connections.routes, action->session);
-    if (foreign)
-        rp_foreign_end (&self->foreign, &foreign);
+    if (foreign && !foreign->worker && how != RP_UNBIND_LEFT)
+        s_log_unread (self, action->session, now);
+    rp_foreign_end (&self->foreign, &foreign);
     rp_connections_unbind (&self->connections, action->session, how, now);
 }
 

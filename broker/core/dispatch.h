@@ -33,8 +33,8 @@ typedef enum {
         of body; oversized: the body is over max_body and the payload not whole  */
     RP_EVENT_MESSAGE,
     RP_EVENT_BAD, /* a message of `session` (or 0) was malformed: error; or too_many_frames */
-    /*  a SEND failed; token and payload if it was a REQUEST. full: the session's backlog is full,
-        otherwise its peer is gone  */
+    /*  a SEND failed; token and payload if it was a REQUEST; reply and status if it was the last
+        REPLY to a request. full: the session's backlog is full, otherwise its peer is gone  */
     RP_EVENT_UNSENT,
     RP_EVENT_SUSPECT, /* the connection of `session` may be broken: find out */
     /*  a request of `session` was dropped (why) before the core saw it, and its client cannot be
@@ -73,6 +73,8 @@ typedef struct {
     bool oversized;
     bool too_many_frames;
     bool full;
+    bool reply;
+    uint8_t status;
     uint8_t traits; /* HELLO: RP_TRAIT_… */
     rp_wire_error_t error;
     const char *why; /* BAD: the reason in words, if error does not give it */

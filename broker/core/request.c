@@ -135,22 +135,14 @@ static uint32_t s_us (int64_t time)
     return time < 0 ? 0 : time > UINT32_MAX ? UINT32_MAX : (uint32_t) time;
 }
 
-/*  Counts and logs a request that ended without its client being told. This is the only place that
+/*  Counts and logs a request that ends without its client being told. This is the only place that
     does.  */
-static void s_count_unanswered (rp_dispatch_t *self,
-  rp_session_id_t client,
-  const char *service,
-  int size,
-  const rp_head_t *reply)
+static void s_count_unanswered (
+  rp_dispatch_t *self, rp_session_id_t client, rp_status_t status, const char *text)
 {
-    self->stats.unanswered[reply->status]++;
-    const char *text = rp_actions_format (self->actions,
-      "a request for \"%.*s\" ended with %s (%.*s), and its client is not told: its protocol has "
-      "no word for it, and foreign_errors is 0",
-      size, service, rp_status_name (reply->status), (int) reply->text_size,
-      reply->text_size ? reply->text : "");
+    self->stats.unanswered[status]++;
     rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_UNANSWERED, client,
-      *text ? text : "a request ended, and its client's protocol has no word for that");
+      *text ? text : "a request ended, and its client is not told");
 }
 
 /*  Counts a final status that the client's protocol has no word for. A client that left by itself
@@ -162,18 +154,34 @@ static void s_note_unanswered (rp_dispatch_t *self,
   const rp_head_t *reply)
 {
     bool answered = reply->status == RP_OK || reply->status == RP_APP_ERROR;
-    bool left = client->ending && !client->cut;
-    if (client->traits & RP_TRAIT_WORDLESS && !left && (!answered || client->ending))
-        s_count_unanswered (self, rp_session_id (client), service, size, reply);
+    bool cut = client->cut && client->traits & (RP_TRAIT_WORDLESS | RP_TRAIT_UNTIMED);
+    bool wordless = client->traits & RP_TRAIT_WORDLESS && !answered;
+    if (client->ending ? cut : wordless)
+        s_count_unanswered (self, rp_session_id (client), (rp_status_t) reply->status,
+          rp_actions_format (self->actions,
+            "a request for \"%.*s\" ended with %s (%.*s), and its client is not told: %s", size,
+            service, rp_status_name (reply->status), (int) reply->text_size,
+            reply->text_size ? reply->text : "",
+            client->ending ? "it is cut off"
+                           : "its protocol has no word for it, and foreign_errors is 0"));
 }
 
 void rp_request_dropped (rp_dispatch_t *self, const rp_event_t *event)
 {
-    rp_head_t reply = {.status = self->draining ? RP_DRAINING : RP_BUSY,
-      .text = event->why,
-      .text_size = (uint16_t) strlen (event->why)};
-    s_count_unanswered (self, event->session, "", 0, &reply);
+    s_count_unanswered (self, event->session, self->draining ? RP_DRAINING : RP_BUSY,
+      rp_actions_format (
+        self->actions, "a request was dropped, and its client is not told: %s", event->why));
     rp_actions_drop (self->actions, event->payload);
+}
+
+void rp_request_reply_unsent (rp_dispatch_t *self, const rp_session_t *client, uint8_t status)
+{
+    bool told = status == RP_OK || status == RP_APP_ERROR || !(client->traits & RP_TRAIT_WORDLESS);
+    if (client->traits & RP_TRAIT_UNTIMED && told)
+        s_count_unanswered (self, rp_session_id (client), (rp_status_t) status,
+          rp_actions_format (self->actions,
+            "a reply with %s could not be sent, and its client, which is cut off, is not told",
+            rp_status_name (status)));
 }
 
 /*  Sends the client a reply, or a part of one.  */

@@ -37,6 +37,10 @@ void rp_request_set_state (rp_dispatch_t *self, rp_request_t *request, rp_reques
 /*  Handles RP_EVENT_DROPPED.  */
 void rp_request_dropped (rp_dispatch_t *self, const rp_event_t *event);
 
+/*  Handles RP_EVENT_UNSENT of a reply with this status. A client of the native protocol learns of the
+    loss by the end of its connection.  */
+void rp_request_reply_unsent (rp_dispatch_t *self, const rp_session_t *client, uint8_t status);
+
 /*  Sends the client a part of a reply; the payload goes with it.  */
 void rp_request_send_part (
   rp_dispatch_t *self, const rp_request_t *request, const rp_head_t *part, rp_payload_t *payload);

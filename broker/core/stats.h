@@ -44,7 +44,7 @@ typedef struct {
     RP_COUNTER_MAP (RP_COUNTER_FIELD)
 #undef RP_COUNTER_FIELD
     uint64_t final[RP_FINAL_COUNT];      /* by status */
-    uint64_t unanswered[RP_FINAL_COUNT]; /* by status: no word for it in the client's protocol */
+    uint64_t unanswered[RP_FINAL_COUNT]; /* by status: the client is not told */
     uint64_t bad[RP_WIRE_ERROR_COUNT];   /* malformed messages by kind */
     /*  gauges  */
     uint64_t waiting;

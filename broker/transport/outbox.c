@@ -85,7 +85,7 @@ bool rp_outbox_next_event (rp_outbox_t *self, rp_event_t *event)
 {
     while (self->event_first < self->event_count) {
         *event = self->events[self->event_first++];
-        if (rp_routes_has (self->routes, event->session))
+        if (event->kind == RP_EVENT_DROPPED || rp_routes_has (self->routes, event->session))
             return true;
         // The session has ended, so the event concerns nothing any more.
         rp_outbox_drop (self, event->payload);
@@ -135,8 +135,12 @@ static rp_message_t *s_prepare (rp_outbox_t *self, const rp_action_t *action, rp
 static void s_report (
   rp_outbox_t *self, const rp_outbox_waiting_t *waiting, rp_payload_t *payload, bool full)
 {
-    rp_event_t event = {
-      .kind = RP_EVENT_UNSENT, .session = waiting->session, .token = waiting->token, .full = full};
+    rp_event_t event = {.kind = RP_EVENT_UNSENT,
+      .session = waiting->session,
+      .token = waiting->token,
+      .full = full,
+      .reply = waiting->reply,
+      .status = waiting->status};
     if (waiting->token.v && !waiting->keep) {
         if (payload && !s_compact (payload)) // it waits again, and must not keep a bundle alive
             (void) rp_message_leave_bundle (self->pool, rp_outbox_message (payload));
@@ -148,7 +152,12 @@ static void s_report (
     s_add_event (self, &event);
 }
 
-/*  Sends a message by key. 0, or -1 with errno as rp_message_send.  */
+void rp_outbox_report_dropped (rp_outbox_t *self, rp_session_id_t client, const char *why)
+{
+    s_add_event (self, &(rp_event_t){.kind = RP_EVENT_DROPPED, .session = client, .why = why});
+}
+
+/*  Sends to whoever has a key. 0, or -1 with errno as rp_message_send.  */
 static int s_send_to (rp_outbox_t *self, const void *key, size_t size, rp_message_t **message_p)
 {
     uint8_t listener = rp_listener_of_key (key, size);
@@ -363,8 +372,11 @@ void rp_outbox_answer (rp_outbox_t *self, const rp_action_t *action, const rp_se
 
 void rp_outbox_post (rp_outbox_t *self, const rp_action_t *action)
 {
-    rp_outbox_waiting_t waiting = {
-      .session = action->session, .token = action->token, .keep = action->keep};
+    rp_outbox_waiting_t waiting = {.session = action->session,
+      .token = action->token,
+      .keep = action->keep,
+      .reply = action->head.command == RP_COMMAND_REPLY && !(action->head.flags & RP_FLAG_MORE),
+      .status = action->head.status};
     rp_payload_t *lost;
     waiting.message = s_prepare (self, action, &lost);
     if (waiting.message)
@@ -375,7 +387,8 @@ void rp_outbox_post (rp_outbox_t *self, const rp_action_t *action)
 
 void rp_outbox_send (rp_outbox_t *self, rp_session_id_t session, rp_message_t **message_p)
 {
-    s_post (self, &(rp_outbox_waiting_t){.session = session, .message = *message_p});
+    s_post (self, &(rp_outbox_waiting_t){
+                    .session = session, .reply = true, .status = RP_OK, .message = *message_p});
     *message_p = NULL;
 }
 

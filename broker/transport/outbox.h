@@ -68,7 +68,9 @@ typedef struct {
     rp_session_id_t session;
     rp_token_t token; /* of a REQUEST; goes back to the core if it cannot be sent, unless kept */
     bool keep;
-    bool follows;  /* an earlier message's next is this one */
+    bool follows; /* an earlier message's next is this one */
+    bool reply;   /* the last REPLY to a request, with this status */
+    uint8_t status;
     uint32_t next; /* number of the session's next message; 0: none */
     rp_message_t *message;
 } rp_outbox_waiting_t;
@@ -128,7 +130,7 @@ static inline bool rp_outbox_is_urgent (const rp_outbox_t *self)
     return self->large;
 }
 
-/*  Sends a message to a session, as SEND does; takes *message_p in any case.  */
+/*  Sends an answer of the broker's own to a session, as SEND does; takes *message_p in any case.  */
 void rp_outbox_send (rp_outbox_t *self, rp_session_id_t session, rp_message_t **message_p);
 
 /*  Bytes that all sessions have not read yet.  */
@@ -136,6 +138,10 @@ static inline size_t rp_outbox_backlog (const rp_outbox_t *self)
 {
     return atomic_load_explicit (&self->backlog, memory_order_relaxed);
 }
+
+/*  Reports that a request was dropped while actions were carried out, and that its client cannot be
+    told. The core gets it with the next events. why: a constant.  */
+void rp_outbox_report_dropped (rp_outbox_t *self, rp_session_id_t client, const char *why);
 
 /*  Takes the next event for the core. False if there is none.  */
 bool rp_outbox_next_event (rp_outbox_t *self, rp_event_t *event);

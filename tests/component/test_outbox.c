@@ -137,6 +137,37 @@ static void s_a_request_that_was_kept_does_not_come_back (void **state)
     s_drop (request);
 }
 
+static void s_of_a_reply_that_cannot_be_sent_the_core_is_told_its_status (void **state)
+{
+    (void) state;
+    s_admit (s_one, "nobody is connected", false);
+    s_carry_out ((rp_action_t){.kind = RP_ACTION_SEND,
+      .session = s_one,
+      .head = {.command = RP_COMMAND_REPLY, .status = RP_APP_ERROR}});
+    s_carry_out ((rp_action_t){
+      .kind = RP_ACTION_SEND, .session = s_one, .head = {.command = RP_COMMAND_HEARTBEAT}});
+    rp_outbox_flush (&s_outbox);
+    rp_event_t event;
+    assert_true (rp_outbox_next_event (&s_outbox, &event));
+    assert_true (event.reply);
+    assert_int_equal (event.status, RP_APP_ERROR);
+    assert_true (rp_outbox_next_event (&s_outbox, &event));
+    assert_false (event.reply);
+}
+
+static void s_the_core_is_told_of_a_dropped_request_though_its_client_has_left (void **state)
+{
+    (void) state;
+    s_admit (s_one, "one", false);
+    rp_outbox_report_dropped (&s_outbox, s_one, "no memory");
+    s_carry_out ((rp_action_t){.kind = RP_ACTION_UNBIND, .session = s_one});
+    rp_event_t event;
+    assert_true (rp_outbox_next_event (&s_outbox, &event));
+    assert_int_equal (event.kind, RP_EVENT_DROPPED);
+    assert_int_equal (event.session.v, s_one.v);
+    assert_string_equal (event.why, "no memory");
+}
+
 static void s_what_concerned_a_session_ends_with_it (void **state)
 {
     (void) state;
@@ -593,6 +624,8 @@ int main (void)
     const struct CMUnitTest tests[] = {
       S_TEST (s_a_request_that_cannot_be_sent_comes_back_with_its_token),
       S_TEST (s_a_request_that_was_kept_does_not_come_back),
+      S_TEST (s_of_a_reply_that_cannot_be_sent_the_core_is_told_its_status),
+      S_TEST (s_the_core_is_told_of_a_dropped_request_though_its_client_has_left),
       S_TEST (s_what_concerned_a_session_ends_with_it),
       S_TEST (s_nothing_leaves_before_the_journal_is_written),
       S_BOUND_TEST (s_what_is_for_one_session_goes_as_one_bundle_in_order),

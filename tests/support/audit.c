@@ -387,6 +387,23 @@ void audit_unsent (audit_t *self, rp_session_id_t id, audit_delivery_t *delivery
     s_handle (self, &event);
 }
 
+void audit_unsent_reply (audit_t *self, rp_session_id_t id, rp_status_t status)
+{
+    audit_peer_t *peer = audit_find_peer (self, id);
+    if (peer)
+        peer->over = peer->closing = true;
+    s_handle (self, &(rp_event_t){.kind = RP_EVENT_UNSENT,
+                      .session = id,
+                      .full = true,
+                      .reply = true,
+                      .status = (uint8_t) status});
+}
+
+void audit_dropped (audit_t *self, rp_session_id_t id, const char *why)
+{
+    s_handle (self, &(rp_event_t){.kind = RP_EVENT_DROPPED, .session = id, .why = why});
+}
+
 /*  Between the two, nobody but the core can tell which of the deliveries that are due are lost.  */
 static void s_begin_overdue (audit_t *self)
 {

@@ -166,6 +166,12 @@ void audit_stop (audit_t *self);
 /*  A send to this peer failed: of this delivery if there is one, otherwise of something else.  */
 void audit_unsent (audit_t *self, rp_session_id_t peer, audit_delivery_t *delivery, bool full);
 
+/*  The reply to a request could not be sent to a client that does not read.  */
+void audit_unsent_reply (audit_t *self, rp_session_id_t client, rp_status_t status);
+
+/*  The shell dropped a request of this client's.  */
+void audit_dropped (audit_t *self, rp_session_id_t client, const char *why);
+
 /*  Lets time pass up to `now`, with a tick whenever the core wants one; or one tick, if late.  */
 void audit_pass (audit_t *self, int64_t now);
 void audit_tick (audit_t *self, int64_t now);

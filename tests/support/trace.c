@@ -493,6 +493,16 @@ void unsent (const char *peer, const char *name, bool full)
     audit_unsent (audit (), s_peer (peer), delivery, full);
 }
 
+void unsent_reply (const char *client, rp_status_t status)
+{
+    audit_unsent_reply (audit (), s_peer (client), status);
+}
+
+void dropped (const char *client, const char *why)
+{
+    audit_dropped (audit (), s_peer (client), why);
+}
+
 void suspect (const char *peer)
 {
     audit_suspect (audit (), s_peer (peer));

@@ -111,6 +111,10 @@ void too_many_frames (const char *peer);
 
 /*  A send failed: of this delivery, or (NULL) of something else.  */
 void unsent (const char *peer, const char *name, bool full);
+/*  A reply to a client that does not read could not be sent.  */
+void unsent_reply (const char *client, rp_status_t status);
+/*  The shell dropped a request.  */
+void dropped (const char *client, const char *why);
 void suspect (const char *peer);
 void drain_broker (void);
 void stop_broker (void);

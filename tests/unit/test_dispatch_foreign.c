@@ -91,6 +91,18 @@ static void s_a_request_that_ends_without_a_word_is_logged_and_counted (void **s
     assert_int_equal (logged (RP_TOPIC_UNANSWERED), 1);
 }
 
+static void s_a_request_that_the_shell_drops_is_logged_and_counted (void **state)
+{
+    (void) state;
+    hello_client ("c1");
+    dropped ("c1", "the broker has no memory to answer it");
+    assert_int_equal (stats ()->unanswered[RP_BUSY], 1);
+    drain_broker ();
+    dropped ("c1", "the broker has no memory to answer it");
+    assert_int_equal (stats ()->unanswered[RP_DRAINING], 1);
+    assert_int_equal (logged (RP_TOPIC_UNANSWERED), 2);
+}
+
 /*  ---- UNTIMED -------------------------------------------------------------------------------- */
 
 static void s_a_client_whose_time_counts_while_it_waits (const char *peer)
@@ -149,6 +161,44 @@ static void s_its_request_ends_with_a_limit_of_attempts (void **state)
     pass (1);
     assert_int_equal (stats ()->running, 0);
     assert_int_equal (stats ()->unanswered[RP_WORKER_LOST], 1);
+}
+
+static void s_a_reply_that_it_does_not_take_is_logged_and_counted (void **state)
+{
+    (void) state;
+    s_a_client_whose_time_counts_while_it_waits ("c1");
+    unsent_reply ("c1", RP_OK);
+    unsent_reply ("c1", RP_APP_ERROR);
+    unsent_reply ("c1", RP_BUSY); // of which it is told nothing anyway
+    assert_int_equal (stats ()->unanswered[RP_OK], 1);
+    assert_int_equal (stats ()->unanswered[RP_APP_ERROR], 1);
+    assert_int_equal (logged (RP_TOPIC_UNANSWERED), 2);
+}
+
+static void s_a_client_that_is_told_of_failures_is_told_nothing_once_it_is_cut (void **state)
+{
+    (void) state;
+    hello_foreign_client ("c1", RP_TRAIT_MUTE | RP_TRAIT_UNTIMED, 60000);
+    hello_worker ("w1", "upper", 2);
+    request ("c1", "r1", "upper");
+    request ("c1", "r2", "upper");
+    unsent_reply ("c1", RP_BUSY);
+    reply ("w1", "r1", RP_OK);
+    tick ();
+    assert_int_equal (stats ()->unanswered[RP_BUSY], 1);
+    assert_int_equal (stats ()->unanswered[RP_OK], 1);
+    assert_int_equal (stats ()->unanswered[RP_CANCELLED], 1);
+}
+
+static void s_a_client_of_riposte_s_own_learns_of_a_lost_reply_by_the_end_of_its_connection (
+  void **state)
+{
+    (void) state;
+    hello_client ("c1");
+    unsent_reply ("c1", RP_OK);
+    assert_int_equal (stats ()->unanswered[RP_OK], 0);
+    tick ();
+    expect ("cut:c1");
 }
 
 static void s_a_native_clients_deadline_counts_whatever_its_worker (void **state)
@@ -463,10 +513,14 @@ int main (void)
       S_TEST (s_who_says_nothing_unasked_is_told_of_the_broker_at_its_interval),
       S_TEST (s_a_mute_session_whose_heartbeat_cannot_be_sent_is_over),
       S_TEST (s_a_request_that_ends_without_a_word_is_logged_and_counted),
+      S_TEST (s_a_request_that_the_shell_drops_is_logged_and_counted),
       S_TEST (s_a_mute_session_is_probed_when_its_connection_looks_broken),
       S_TEST (s_a_worker_that_lives_may_take_as_long_as_it_likes_for_it),
       S_TEST (s_its_request_ends_when_it_has_waited_so_long_all_in_all),
       S_TEST (s_its_request_ends_with_a_limit_of_attempts),
+      S_TEST (s_a_reply_that_it_does_not_take_is_logged_and_counted),
+      S_TEST (s_a_client_that_is_told_of_failures_is_told_nothing_once_it_is_cut),
+      S_TEST (s_a_client_of_riposte_s_own_learns_of_a_lost_reply_by_the_end_of_its_connection),
       S_TEST (s_a_native_clients_deadline_counts_whatever_its_worker),
       S_TEST (s_a_worker_that_is_silent_while_it_works_is_not_lost),
       S_TEST (s_its_silence_begins_anew_when_it_is_free_again),
