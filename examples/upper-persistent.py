@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MPL-2.0
 """A persistent worker: riposte-worker --persistent upper -- examples/upper-persistent.py
 
-It also counts the requests of each conversation, and replies with the number in a header. docs/WORKER.md describes
-the framing.
+It also counts the requests of each conversation, and replies with the number in a header.
+docs/WORKER.md describes the framing.
 """
 
 import signal

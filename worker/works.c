@@ -145,7 +145,7 @@ bool rp_worker_core_finish (
     bool alive = work->epoch == session->epoch && session->link.state == RP_LINK_UP;
     rp_work_set_state (self, work, RP_WORK_IDLE);
     s_release (self, work);
-    // The reply binds the conversation to this worker even if nobody waits for it any more.
+    // The reply binds the conversation to this worker even if its request has ended.
     if (work->conversation)
         rp_worker_conversations_leave (self, work, alive && status != RP_WORKER_LOST);
     if (alive)
