@@ -1,13 +1,14 @@
-/*  Very many peers in one thread, for the benchmarks of growth and tests/limits: they speak ZMTP on
-    plain sockets, since libzmq takes two descriptors and much memory for each.
+/*  Very many peers in one thread, for the benchmarks of growth and tests/limits.
 
     SPDX-License-Identifier: MPL-2.0
 
+    They speak ZMTP on plain sockets, since libzmq takes two descriptors and much memory for each.
+
         bench_crowd client     ENDPOINT COUNT                    native clients that ask nothing
-        bench_crowd worker     ENDPOINT COUNT SERVICES [WINDOW [WORK_US]]  native workers, which echo
+        bench_crowd worker     ENDPOINT COUNT SERVICES [WINDOW [WORK_US]]  native workers that echo
         bench_crowd queue      ENDPOINT COUNT SIZE SERVICE       a client that asks COUNT times
         bench_crowd zmq-client ENDPOINT COUNT                    DEALERs that ask nothing
-        bench_crowd zmq-worker ENDPOINT COUNT                    DEALERs that send back what they get
+        bench_crowd zmq-worker ENDPOINT COUNT                    DEALERs that echo
 
     SERVICES 0: all workers offer "bench"; otherwise worker n offers "bench-m", m being n modulo
     SERVICES. Prints "ready" when all are greeted, or everything was sent. Native peers send

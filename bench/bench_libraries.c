@@ -1,13 +1,14 @@
-/*  What a request takes in the client and the worker library, without sockets: a peer in this
-    process, which answers at once, replaces libzmq's, and a clock that counts its readings the
-    system's, so that every run does the same. bench/instructions counts it.
+/*  What a request takes in the client and the worker library, for bench/instructions.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Without sockets: a peer in this process, which answers at once, replaces libzmq's, and a clock
+    that counts its readings the system's, so that every run does the same.
 
         bench_libraries COUNT client|worker
 
     64 requests are open, and travel in bundles of that many. The peer's messages are copies of one,
     so that the peer itself takes little.
-
-    SPDX-License-Identifier: MPL-2.0
 */
 
 #include <errno.h>

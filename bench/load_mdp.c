@@ -1,7 +1,8 @@
-/*  bench_load: Majordomo 0.1 with bare sockets, for Riposte's broker and the textbook's. Clients
-    are DEALERs, which may keep many requests open; workers answer requests as they come.
+/*  bench_load: Majordomo 0.1 with bare sockets, for Riposte's broker and the textbook's.
 
     SPDX-License-Identifier: MPL-2.0
+
+    Clients are DEALERs, which may keep many requests open; workers answer requests as they come.
 
     Source: RFC 7/MDP.
 */

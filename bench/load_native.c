@@ -1,7 +1,9 @@
-/*  bench_load: bare sockets that speak the native protocol to Riposte's broker, as bare as those
-    around zmq_proxy. What this costs beyond zmq_proxy is the broker's cost.
+/*  bench_load: bare sockets that speak the native protocol to Riposte's broker.
 
     SPDX-License-Identifier: MPL-2.0
+
+    They are as bare as those around zmq_proxy: what this costs beyond zmq_proxy is the broker's
+    cost.
 */
 
 #include <stdlib.h>

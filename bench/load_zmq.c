@@ -1,9 +1,10 @@
-/*  bench_load: bare libzmq. Clients are DEALERs that send one frame (the time, then padding);
-    workers send back what they got, address and all. Between them is zmq_proxy with a ROUTER before
-    and a DEALER behind it, or nothing: each worker then binds a ROUTER, and clients take them in
-    turn.
+/*  bench_load: bare libzmq.
 
     SPDX-License-Identifier: MPL-2.0
+
+    Clients are DEALERs that send one frame (the time, then padding); workers send back what they
+    got, address and all. Between them is zmq_proxy with a ROUTER before and a DEALER behind it, or
+    nothing: each worker then binds a ROUTER, and clients take them in turn.
 */
 
 #include <stdio.h>

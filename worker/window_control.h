@@ -12,9 +12,10 @@
     handler thread the time of a job; with several, that divided among them; with an application
     that takes all requests and answers later nearly nothing, so that it gets all its slots.
 
-        grows      when it was full, or more requests than it holds were done in a span: at the end of
-                   a stretch, or after RP_WINDOW_CONTROL_SPAN_US
-        shrinks    when it is more than twice what it should be, over RP_WINDOW_CONTROL_SPAN_US at least
+        grows      when it was full, or more requests than it holds were done in a span: at the end
+                   of a stretch, or after RP_WINDOW_CONTROL_SPAN_US
+        shrinks    when it is more than twice what it should be, over RP_WINDOW_CONTROL_SPAN_US at
+                   least
 
     Time is in microseconds. It costs an addition per request; the rest is done once a turn.
     Thread-safety: none.

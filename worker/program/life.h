@@ -1,5 +1,4 @@
-/*  The life of a process that stays: when it is started, whether it may have a request, and when it
-    has taken too long to get ready.
+/*  The life of a process that stays: when to start it, to give it requests, and to end it.
 
     SPDX-License-Identifier: MPL-2.0
 

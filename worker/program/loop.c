@@ -18,7 +18,7 @@
 /*  Descriptors of one slot: stdin, stdout, stderr. Two more are the loop's.  */
 #define S_PER_SLOT 3u
 #define S_OWN 2u
-/*  So that an int holds it; one more wake-up costs nothing.  */
+/*  poll takes an int; one more wake-up costs nothing.  */
 #define S_WAIT_MAX_MS 60000
 
 void rp_loop_say (const rp_worker_options_t *settings, const char *format, ...)
