@@ -70,10 +70,10 @@ typedef struct {
     const rp_head_t *head;
     rp_payload_t *payload;
     size_t size;
-    bool oversized;
-    bool too_many_frames;
-    bool full;
-    bool reply;
+    bool oversized : 1;
+    bool too_many_frames : 1;
+    bool full : 1;
+    bool reply : 1;
     uint8_t status;
     uint8_t traits; /* HELLO: RP_TRAIT_… */
     rp_wire_error_t error;

@@ -63,12 +63,15 @@ static const char *s_door (
     if (weight > self->limits.total_queue_bytes)
         return s_never_fits (self, weight, self->limits.total_queue_bytes, "total_queue_bytes");
     *status = RP_BUSY;
-    bool untimed = client->traits & RP_TRAIT_UNTIMED;
-    uint64_t takes = client->open_bytes + weight + RP_REQUEST_COST;
-    if (untimed && client->open > 0 && takes > self->limits.foreign_open_bytes)
-        return "the open requests of this client take too many bytes (limit foreign_open_bytes)";
-    if (!untimed && client->open >= self->limits.client_open)
+    if (client->traits & RP_TRAIT_UNTIMED) {
+        uint64_t takes = client->open_bytes + weight + RP_REQUEST_COST;
+        if (client->open > 0 && takes > self->limits.foreign_open_bytes)
+            return "the open requests of this client take too many bytes (limit "
+                   "foreign_open_bytes)";
+    }
+    else if (client->open >= self->limits.client_open) {
         return "too many requests of this client are open (limit client_open)";
+    }
     if (self->stats.waiting + self->stats.running >= self->limits.total_queue)
         return "too many requests are open in the broker (limit total_queue)";
     uint64_t bytes = self->stats.open_bytes + self->stats.backlog_bytes + weight;
@@ -105,9 +108,10 @@ static bool s_is_full (const rp_dispatch_t *self,
   const rp_service_t *service,
   const rp_event_t *event)
 {
-    uint64_t counted = service->waiting - service->untimed;
-    return (!(client->traits & RP_TRAIT_UNTIMED) && counted >= self->limits.service_queue)
-           || service->waiting_bytes + rp_request_weight (event) > self->limits.service_queue_bytes;
+    if (service->waiting_bytes + rp_request_weight (event) > self->limits.service_queue_bytes)
+        return true;
+    return service->waiting >= self->limits.service_queue && !(client->traits & RP_TRAIT_UNTIMED)
+           && service->waiting - service->untimed >= self->limits.service_queue;
 }
 
 /*  True if the request may wait in the queue of the service; otherwise refuses it.  */

@@ -49,7 +49,8 @@ static void s_count (rp_dispatch_t *self, const rp_request_t *request, uint64_t 
         self->stats.waiting += one;
         self->stats.waiting_bytes += one * request->bytes;
         service->waiting += one;
-        service->untimed += request->untimed ? one : 0;
+        if (request->untimed)
+            service->untimed += one;
         service->waiting_bytes += one * request->bytes;
     }
     else if (request->state == RP_REQUEST_RUNNING) {
@@ -115,12 +116,14 @@ rp_request_t *rp_request_accept (
     request->time = head->deadline_ms;
     request->bytes = (uint32_t) rp_request_weight (event);
     request->flags = head->flags;
-    request->untimed = (client->traits & RP_TRAIT_UNTIMED) != 0;
     request->attempts = head->attempts & 15u;
     request->wait = head->wait_ms;
     rp_list_append (&client->requests, &request->client_node);
     client->open++;
-    client->open_bytes += request->bytes + RP_REQUEST_COST;
+    if (client->traits & RP_TRAIT_UNTIMED) {
+        request->untimed = true;
+        client->open_bytes += request->bytes + RP_REQUEST_COST;
+    }
     service->requests++;
     self->stats.requests++;
     self->stats.open_bytes += request->bytes;
@@ -154,9 +157,8 @@ static void s_note_unanswered (rp_dispatch_t *self,
   const rp_head_t *reply)
 {
     bool answered = reply->status == RP_OK || reply->status == RP_APP_ERROR;
-    bool cut = client->cut && client->traits & (RP_TRAIT_WORDLESS | RP_TRAIT_UNTIMED);
     bool wordless = client->traits & RP_TRAIT_WORDLESS && !answered;
-    if (client->ending ? cut : wordless)
+    if (client->ending ? client->cut : wordless)
         s_count_unanswered (self, rp_session_id (client), (rp_status_t) reply->status,
           rp_actions_format (self->actions,
             "a request for \"%.*s\" ended with %s (%.*s), and its client is not told: %s", size,
@@ -224,11 +226,13 @@ void rp_request_answer (
     service->ended++;
     service->failed += failed;
     rp_parts_drop (self, request);
-    s_note_unanswered (self, client, service->name, service->name_size, reply);
+    if (client->traits & (RP_TRAIT_WORDLESS | RP_TRAIT_UNTIMED))
+        s_note_unanswered (self, client, service->name, service->name_size, reply);
     s_send_reply (self, request, reply, payload);
     rp_list_remove (&request->client_node);
     client->open--;
-    client->open_bytes -= request->bytes + RP_REQUEST_COST;
+    if (request->untimed)
+        client->open_bytes -= request->bytes + RP_REQUEST_COST;
     rp_index_remove (&client->by_id, s_hash (self, request->client_id), request->pooled.slot);
     if (client->open == 0 && client->by_id.page_count > 1)
         rp_index_clear (&client->by_id); // free memory, so that many clients in turn do not add up
@@ -338,7 +342,7 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t 
     // Rounded up: if the worker's deadline passed before the broker's, a late answer of the worker
     // could arrive in time and count as the reply.
     const rp_service_t *service = worker->service;
-    int64_t left = deadline == RP_NEVER ? RP_DEADLINE_MAX_MS : (deadline - self->now + 999) / 1000;
+    int64_t left = (deadline - self->now - 1) / 1000 + 1;
     rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_session_id (worker));
     action->payload = request->payload;
     action->token = (rp_token_t){rp_pool_handle (&request->pooled)};
@@ -350,7 +354,9 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t 
       .flags = request->flags,
       .id = action->token.v,
       .conversation = request->conversation ? rp_pool_handle (&request->conversation->pooled) : 0,
-      .deadline_ms = left < 1 ? 1 : (uint32_t) left,
+      .deadline_ms = left < 1                    ? 1
+                     : left > RP_DEADLINE_MAX_MS ? RP_DEADLINE_MAX_MS
+                                                 : (uint32_t) left,
       .attempt = request->attempt,
       .attempts = request->attempts,
       .name = service->name,
@@ -563,7 +569,8 @@ void rp_request_refuse_with (
     self->stats.requests++;
     self->stats.final[reply->status]++;
     rp_record_refusal (self, client, event->head->id, reply->status);
-    s_note_unanswered (self, client, event->head->name, event->head->name_size, reply);
+    if (client->traits & (RP_TRAIT_WORDLESS | RP_TRAIT_UNTIMED))
+        s_note_unanswered (self, client, event->head->name, event->head->name_size, reply);
     rp_actions_drop (self->actions, event->payload);
     rp_head_t head = *reply;
     head.command = RP_COMMAND_REPLY;
