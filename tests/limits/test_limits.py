@@ -200,12 +200,15 @@ def test_clients_that_read_are_not_cut_off_however_much_waits_for_them(world):
     broker = world.broker("--log-level", "debug", limits={
         **SMALL, "max_body": "16MiB", "connection_backlog_bytes": "32MiB"})
     link = world.proxy(broker, rate=18 * MIB)
-    big = BigWorker(broker.endpoint, b"big", size)
-    big.start()
+    worker = world.peer(broker)
+    worker.register(b"big", window=6, heartbeat_ms=60000)
     clients = [Peer(link.endpoint) for _ in range(6)]
     for client in clients:
         client.hello(heartbeat_ms=60000)
         client.request(b"big", time_ms=60000)
+    jobs = [worker.expect(REQUEST) for _ in clients]  # all of them are accepted before anything waits
+    for job in jobs:
+        worker.reply(job.id, b"b" * size)
     most = 0
 
     def waits():
@@ -219,7 +222,6 @@ def test_clients_that_read_are_not_cut_off_however_much_waits_for_them(world):
         client.close()
     print(f"{most >> 20} MiB waited at once")
     assert "it does not read what is sent to it" not in broker.log()
-    big.stop()
 
 
 # ---- A flood from one client ----------------------------------------------------------------------
