@@ -284,6 +284,8 @@ static rp_connection_t *s_find_moved (rp_receive_t *self, rp_message_t *message)
     if (!chosen && known && known->descriptor == zmq_msg_get (&message->first, ZMQ_SRCFD))
         return NULL;
     rp_connection_t *connection = s_hear (self, message, &first);
+    // asked again, because s_hear may have ended the known one and freed it
+    known = rp_routes_connection (&self->connections->routes, self->source.session);
     return connection == known ? NULL : connection;
 }
 
@@ -348,7 +350,10 @@ static rp_receive_result_t s_take_first (rp_receive_t *self, rp_message_t *messa
         return RP_RECEIVE_EVENT;
     }
     self->greeted = message;
-    return s_greet (self, connection, 0) ? RP_RECEIVE_EVENT : s_take_greeted (self);
+    if (s_greet (self, connection, 0))
+        return RP_RECEIVE_EVENT;
+    rp_receive_result_t result = s_take_greeted (self);
+    return result == RP_RECEIVE_NOTHING ? RP_RECEIVE_SKIPPED : result; // there may be more
 }
 
 static rp_receive_result_t s_take_foreign (

@@ -342,7 +342,7 @@ static void s_end_session (rp_server_t *self, const rp_action_t *action, int64_t
                                                       : RP_UNBIND_LEFT;
     rp_outbox_empty (&self->outbox);
     rp_foreign_session_t *foreign = rp_routes_foreign (&self->connections.routes, action->session);
-    if (foreign && !foreign->worker && how != RP_UNBIND_LEFT)
+    if (foreign && !foreign->worker)
         s_log_unread (self, action->session, now);
     rp_foreign_end (&self->foreign, &foreign);
     rp_connections_unbind (&self->connections, action->session, how, now);
@@ -592,6 +592,8 @@ static bool s_tick (rp_server_t *self, int64_t now)
     rp_poller_set_deadline (&self->poller, &self->look, rp_watch_look (&self->watch, now));
     if (rp_history_is_kept (&self->history))
         rp_history_scrape (&self->history, now, rp_dispatch_stats (self->core));
+    for (size_t index = 0; index < self->listener_count; index++)
+        any |= self->listeners[index].recount; // marked after its batch
     return any;
 }
 

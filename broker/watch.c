@@ -9,6 +9,7 @@
 
 #include <zmq.h>
 
+#include "common/io/clock.h"
 #include "common/io/socket.h"
 
 /*  Returns nine tenths of the descriptor limit, up to which connections may take descriptors.
@@ -22,6 +23,16 @@ static int s_descriptor_limit (void)
     return (int) (limit.rlim_cur - limit.rlim_cur / 10);
 }
 
+/*  Counts a REP worker off, whoever found out that its connection has ended.  */
+static void s_ended (void *arg, rp_connection_t *connection)
+{
+    rp_watch_t *self = arg;
+    rp_listener_t *listener = &self->listeners[connection->listener];
+    if (listener->kind == RP_LISTENER_BACK
+        && rp_listener_went (listener, connection, rp_clock_us ()))
+        listener->recount = true;
+}
+
 void rp_watch_init (
   rp_watch_t *self, rp_connections_t *connections, rp_listener_t *listeners, rp_log_t *log)
 {
@@ -29,6 +40,8 @@ void rp_watch_init (
       .listeners = listeners,
       .log = log,
       .descriptor_limit = s_descriptor_limit ()};
+    connections->ended = s_ended;
+    connections->ended_arg = self;
 }
 
 /*  ---- Monitors ------------------------------------------------------------------------------ */
@@ -87,12 +100,11 @@ static void s_disconnected (rp_watch_t *self, rp_listener_t *listener, int descr
     rp_connection_t *connection = rp_connections_at (self->connections, descriptor);
     if (!connection || !connection->accepted || connection->listener != listener->number) {
         listener->failure = 0;
+        listener->failed = false;
         return;
     }
     s_log_failure (self, listener, connection, now);
-    if (listener->kind == RP_LISTENER_BACK && rp_listener_went (listener, connection, now))
-        listener->recount = true;
-    rp_connections_close (self->connections, connection);
+    rp_connections_disconnect (self->connections, connection);
 }
 
 static void s_monitored (

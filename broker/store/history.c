@@ -140,6 +140,7 @@ int rp_history_reopen (rp_history_t *self, const char *path, int64_t now)
         return -1;
     if (!rp_history_is_kept (self)) {
         self->descriptor = self->given;
+        self->error = 0; // what was not told yet is over
         s_begin (self, now, "gap");
         s_end_line (self);
     }

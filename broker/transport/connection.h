@@ -39,6 +39,7 @@ typedef struct rp_connection {
     int descriptor;
     uint8_t listener;        /* number of its listener */
     bool accepted;           /* the monitor has reported it; a message may be read before that */
+    bool doubted;            /* the monitor has reported its end, or a predecessor's */
     bool heard;              /* a message has come over it */
     uint32_t undecided;      /* RP_LISTENER_BACK: its round (broker/transport/listener.h) */
     int64_t accepted_at;     /* µs */
@@ -57,6 +58,7 @@ typedef struct rp_connection {
     rp_list_node_t unheard_node;
     rp_traffic_t traffic; /* at the last look */
     int64_t quiet_since;  /* µs */
+    uint8_t unanswered;   /* looks in a row since bytes came and nothing was sent */
     bool spoke;           /* its bytes show that its peer has said something */
     /*  The number of errors in a row with the same reason:  */
     uint64_t error_reason;

@@ -52,23 +52,45 @@ bool rp_connections_next_lost (rp_connections_t *self, rp_session_id_t *session)
     while (self->lost_count > 0) {
         *session = self->lost[--self->lost_count];
         // it may have ended, or have a new connection, since
-        if (rp_routes_is_lost (&self->routes, *session))
+        const rp_connection_t *connection = rp_routes_connection (&self->routes, *session);
+        if (rp_routes_is_lost (&self->routes, *session) || (connection && connection->doubted))
             return true;
     }
     return false;
 }
 
-void rp_connections_close (rp_connections_t *self, rp_connection_t *connection)
+/*  The monitor has reported the connection's end, or its successor is known.  */
+static void s_stop_watching (rp_connections_t *self, rp_connection_t *connection)
 {
-    self->by_descriptor[connection->descriptor] = NULL;
+    if (connection->accepted && self->ended)
+        self->ended (self->ended_arg, connection);
+    connection->accepted = false;
     (void) rp_handshakes_remove (connection);
     rp_unheard_remove (connection);
     rp_pending_remove (&self->pending, connection);
+}
+
+void rp_connections_close (rp_connections_t *self, rp_connection_t *connection)
+{
+    self->by_descriptor[connection->descriptor] = NULL;
+    s_stop_watching (self, connection);
     if (connection->session.v) {
         rp_routes_lose_connection (&self->routes, connection->session);
         s_add_lost (self, connection->session);
     }
     rp_connection_destroy (&connection);
+}
+
+void rp_connections_disconnect (rp_connections_t *self, rp_connection_t *connection)
+{
+    if (!rp_connection_stands (connection)) {
+        rp_connections_close (self, connection);
+        return;
+    }
+    s_stop_watching (self, connection);
+    connection->doubted = true;
+    if (connection->session.v)
+        s_add_lost (self, connection->session);
 }
 
 /*  Makes the connection of a descriptor. A connection that had the descriptor before is gone.  */
@@ -91,11 +113,15 @@ rp_connection_t *rp_connections_accept (
     if (descriptor < 0)
         return NULL;
     rp_connection_t *connection = rp_connections_at (self, descriptor);
-    if (!connection || connection->accepted)
+    bool same = connection && rp_connection_stands (connection);
+    if (same && (connection->accepted || connection->listener != listener))
+        return NULL; // the news of a predecessor with the same descriptor
+    if (!same)
         connection = s_open (self, descriptor, listener);
     if (!connection)
         return NULL;
     connection->accepted = true;
+    connection->doubted = false;
     connection->accepted_at = now;
     if (connection->cookie == 0) // its socket is gone, which the monitor reports next
         return connection;
@@ -118,6 +144,7 @@ rp_connection_t *rp_connections_hear (
         connection = s_open (self, descriptor, listener);
     if (!connection)
         return NULL;
+    connection->listener = listener;
     *first = !connection->heard;
     connection->heard = true;
     return connection;
@@ -131,7 +158,7 @@ static void s_leave (rp_connections_t *self, rp_session_id_t session, int64_t no
     if (!connection || connection->session.v != session.v)
         return;
     connection->session = (rp_session_id_t){0};
-    if (connection->cookie != 0)
+    if (rp_connection_stands (connection))
         rp_pending_add (&self->pending, connection, now);
 }
 

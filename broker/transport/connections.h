@@ -27,6 +27,9 @@
 #include "broker/transport/routes.h"
 #include "broker/transport/unheard.h"
 
+/*  Called when an accepted connection has ended.  */
+typedef void (rp_connections_ended_fn) (void *arg, rp_connection_t *connection);
+
 typedef struct {
     rp_routes_t routes;
     rp_connection_t **by_descriptor; /* NULL: no known connection */
@@ -37,6 +40,8 @@ typedef struct {
     rp_session_id_t *lost; /* sessions whose connection has ended; lost_count of them */
     size_t lost_count;
     size_t lost_capacity;
+    rp_connections_ended_fn *ended; /* may be NULL */
+    void *ended_arg;
 } rp_connections_t;
 
 typedef struct {
@@ -64,6 +69,11 @@ rp_connection_t *rp_connections_at (const rp_connections_t *self, int descriptor
 
 /*  Ends a connection, because its socket is closed.  */
 void rp_connections_close (rp_connections_t *self, rp_connection_t *connection);
+
+/*  The monitor reports the end of a connection. If its socket still stands, that may have been a
+    predecessor with the same descriptor, or libzmq has yet to close it: then its session is lost
+    (rp_connections_next_lost), which finds out.  */
+void rp_connections_disconnect (rp_connections_t *self, rp_connection_t *connection);
 
 /*  Begins a session that is reached by a routing id. connection: NULL if not known, as with peers
     older than ZMTP 3.0. False when out of memory: nothing has changed then.  */

@@ -48,8 +48,6 @@ typedef struct {
     void *monitor;
     char service[RP_WIRE_NAME_MAX + 1]; /* of a plain listener; "" for listener 0 */
     uint32_t connected;                 /* RP_LISTENER_BACK: REP workers whose handshake is done */
-    /*  RP_LISTENER_BACK: when it was last checked that its REP workers have a session  */
-    int64_t looked;
     uint32_t undecided; /* RP_LISTENER_BACK: connections of which it is not known whether … */
     uint32_t ready;     /* … their handshake is done; for this many of them it is */
     uint32_t round;     /* connections that came in this round are undecided */

@@ -9,6 +9,8 @@
 #define S_SILENT 107u
 /*  The assumed length of routing ids, until a peer has shown one that it chose.  */
 #define S_LONGEST 255u
+/*  A look may fall between a PING and its PONG; two do not.  */
+#define S_LOOKS 2u
 
 void rp_unheard_init (rp_unheard_t *self)
 {
@@ -22,16 +24,24 @@ void rp_unheard_saw_id (rp_unheard_t *self, size_t size)
         self->longest = size;
 }
 
+void rp_unheard_begin (
+  const rp_unheard_t *self, rp_connection_t *connection, const rp_traffic_t *traffic, int64_t now)
+{
+    uint64_t longest = self->longest ? self->longest : S_LONGEST;
+    connection->traffic = *traffic;
+    connection->quiet_since = now;
+    connection->spoke = traffic->received > S_SILENT + longest;
+    connection->unanswered = 0;
+}
+
 void rp_unheard_add (rp_unheard_t *self, rp_connection_t *connection, int64_t now)
 {
     rp_traffic_t traffic;
     rp_unheard_remove (connection);
     if (!rp_socket_traffic (connection->descriptor, &traffic) || !traffic.counted)
         return;
+    rp_unheard_begin (self, connection, &traffic, now);
     connection->look = now + RP_UNHEARD_LOOK_US;
-    connection->traffic = traffic;
-    connection->quiet_since = now;
-    connection->spoke = false;
     rp_list_append (&self->line, &connection->unheard_node);
 }
 
@@ -41,17 +51,26 @@ void rp_unheard_remove (rp_connection_t *connection)
         rp_list_remove (&connection->unheard_node);
 }
 
-bool rp_unheard_judge (
-  const rp_unheard_t *self, rp_connection_t *connection, const rp_traffic_t *traffic, int64_t now)
+bool rp_unheard_judge (rp_connection_t *connection, const rp_traffic_t *traffic, int64_t now)
 {
     uint64_t more = traffic->received - connection->traffic.received;
-    bool answered = traffic->sent != connection->traffic.sent;
-    uint64_t longest = self->longest ? self->longest : S_LONGEST;
-    connection->spoke |= traffic->received > S_SILENT + longest || (more > 0 && !answered);
+    if (traffic->sent != connection->traffic.sent)
+        connection->unanswered = 0;
+    else if ((more > 0 || connection->unanswered > 0) && connection->unanswered < S_LOOKS)
+        connection->unanswered++;
     if (more > RP_UNHEARD_QUIET_BYTES)
         connection->quiet_since = now;
     connection->traffic = *traffic;
-    return connection->spoke && now - connection->quiet_since >= RP_UNHEARD_QUIET_US;
+    return (connection->spoke || connection->unanswered == S_LOOKS)
+           && now - connection->quiet_since >= RP_UNHEARD_QUIET_US;
+}
+
+/*  The length proves nothing if the peer is silent and has a longer routing id than was seen before.
+    Then this one abort was one too many, and the length does not count again.  */
+static void s_learn (rp_unheard_t *self, const rp_connection_t *connection)
+{
+    if (connection->spoke && connection->traffic.received <= S_SILENT + S_LONGEST)
+        rp_unheard_saw_id (self, connection->traffic.received - S_SILENT);
 }
 
 rp_connection_t *rp_unheard_look (rp_unheard_t *self, int64_t now, int64_t *next)
@@ -68,8 +87,10 @@ rp_connection_t *rp_unheard_look (rp_unheard_t *self, int64_t now, int64_t *next
         if (connection->heard || !rp_connection_stands (connection)
             || !rp_socket_traffic (connection->descriptor, &traffic))
             continue;
-        if (rp_unheard_judge (self, connection, &traffic, now))
+        if (rp_unheard_judge (connection, &traffic, now)) {
+            s_learn (self, connection);
             return connection;
+        }
         connection->look = now + RP_UNHEARD_LOOK_US;
         rp_list_append (&self->line, &connection->unheard_node);
     }

@@ -13,8 +13,9 @@
     a peer has said something, and was then quiet for so long that no large message can be under
     way, its connection is to be aborted: a libzmq peer connects again by itself, and is heard if
     the first connection has ended. Only bytes can be seen. A peer has said something if more bytes
-    came than a handshake takes with the longest routing id seen so far; or if bytes came while
-    nothing was sent to it, so that they are no PONG.
+    came with its handshake than that takes with the longest routing id seen so far; or if bytes
+    came and nothing was sent since, so that they are no PING. The first proves nothing of a silent
+    peer with a longer routing id; so it counts once for each length.
 
     TCP only: the kernel does not count the bytes of other connections. Cost: two system calls a
     second for each connection without a message. Thread-safety: none.
@@ -52,10 +53,13 @@ void rp_unheard_add (rp_unheard_t *self, rp_connection_t *connection, int64_t no
 /*  Removes a connection that was heard or is gone; nothing if it is not in the line.  */
 void rp_unheard_remove (rp_connection_t *connection);
 
-/*  True if the connection's peer has said something and is quiet now. Updates the connection's
-    members for this.  */
-bool rp_unheard_judge (
+/*  Begins to judge a connection by its traffic.  */
+void rp_unheard_begin (
   const rp_unheard_t *self, rp_connection_t *connection, const rp_traffic_t *traffic, int64_t now);
+
+/*  True if the connection's peer has said something and is quiet now. To be called at each look,
+    since it compares with the look before.  */
+bool rp_unheard_judge (rp_connection_t *connection, const rp_traffic_t *traffic, int64_t now);
 
 /*  Looks at the connections that are due, until one is to be aborted; removes that one from the
     line. NULL if there is none; *next is then when to call again (INT64_MAX: after the next

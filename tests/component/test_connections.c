@@ -221,6 +221,55 @@ static void s_a_message_may_be_read_before_the_news_of_its_connection (void **st
     close (pair[1]);
 }
 
+/*  The monitor may report the end of a connection whose descriptor is another's by now.  */
+static void s_the_end_of_a_predecessor_does_not_end_a_connection_that_stands (void **state)
+{
+    (void) state;
+    int pair[2];
+    s_pair_at (700, pair);
+    s_bind (s_peer (0, 0), "one", 700);
+    rp_connection_t *connection = rp_connections_at (&s_peers, 700);
+    assert_ptr_equal (rp_connections_accept (&s_peers, 700, 0, true, 1), connection);
+    rp_connections_disconnect (&s_peers, connection);
+    assert_int_equal (s_lost (), s_peer (0, 0).v); // it is asked whether it lives
+    assert_ptr_equal (rp_connections_at (&s_peers, 700), connection);
+    assert_true (rp_routes_stands (&s_peers.routes, s_peer (0, 0)));
+    assert_ptr_equal (rp_connections_accept (&s_peers, 700, 0, true, 2), connection);
+    assert_null (rp_connections_accept (&s_peers, 700, 0, true, 3)); // news of a predecessor
+    assert_int_equal (s_on (700), s_peer (0, 0).v);
+    close (700);
+    rp_connections_disconnect (&s_peers, connection);
+    assert_null (rp_connections_at (&s_peers, 700));
+    close (pair[1]);
+}
+
+static unsigned s_ends;
+
+static void s_ended (void *arg, rp_connection_t *connection)
+{
+    (void) arg;
+    (void) connection;
+    s_ends++;
+}
+
+static void s_each_end_of_an_accepted_connection_is_told_once (void **state)
+{
+    (void) state;
+    int first[2], second[2];
+    s_ends = 0;
+    s_peers.ended = s_ended;
+    s_pair_at (700, first);
+    assert_non_null (rp_connections_accept (&s_peers, 700, 0, false, 1));
+    s_pair_at (700, second);
+    assert_non_null (s_hear (700)); // the first one's end was not read yet
+    assert_int_equal (s_ends, 1);
+    close (700);
+    rp_connections_disconnect (&s_peers, rp_connections_at (&s_peers, 700));
+    assert_int_equal (s_ends, 1); // never accepted
+    close (first[1]);
+    close (second[1]);
+}
+
 static void s_an_error_of_a_connection_is_told_at_each_power_of_ten (void **state)
 {
     (void) state;
@@ -419,6 +468,8 @@ int main (void)
       S_TEST (s_who_was_on_a_descriptor_before_is_told),
       S_TEST (s_whose_connection_is_closed_is_told_unless_its_session_is_over),
       S_TEST (s_a_message_may_be_read_before_the_news_of_its_connection),
+      S_TEST (s_the_end_of_a_predecessor_does_not_end_a_connection_that_stands),
+      S_TEST (s_each_end_of_an_accepted_connection_is_told_once),
       S_TEST (s_an_error_of_a_connection_is_told_at_each_power_of_ten),
       S_TEST (s_who_was_on_the_descriptor_that_a_session_moves_to_is_told),
       S_TEST (s_the_longest_routing_id_is_found),

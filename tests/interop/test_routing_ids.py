@@ -83,3 +83,14 @@ def test_a_peer_with_an_id_that_has_not_spoken_yet_is_left_alone(stage):
     time.sleep(4)
     assert "routing id" not in broker.log()
     assert silent.call(b"svc", b"two")
+
+
+def test_a_silent_peer_with_heartbeats_of_libzmq_is_left_alone(stage):
+    broker = stage.broker()
+    stage.builtin(broker, "echo", service="svc")
+    other = stage.own(peers.Mdp01DealerClient(broker.endpoint, routing_id=b"one"))
+    assert other.call(b"svc", b"one")
+    silent = stage.own(peers.Mdp01DealerClient(broker.endpoint, heartbeat_ivl=300))
+    time.sleep(8)
+    assert "routing id" not in broker.log()
+    assert silent.call(b"svc", b"two")
