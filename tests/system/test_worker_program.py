@@ -2,6 +2,7 @@
 """riposte-worker: any program is a worker."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,9 +69,8 @@ def test_a_worker_that_cannot_start_its_command_takes_nothing_from_a_healthy_one
 def test_what_a_worker_holds_when_its_command_vanishes_goes_to_another(world):
     broker = world.broker()
     program = world.directory / "program"
-    program.write_text("#!/bin/sh\nsleep 0.02\n")
-    program.chmod(0o755)
-    sick = world.worker(broker, "both", program, options=("--slots", "4"))
+    shutil.copy("/bin/sleep", program)  # no script, which its shell opens only after it was started
+    sick = world.worker(broker, "both", program, "0.02", options=("--slots", "4"))
     assert world.cli(broker, "call", "both", "x").code == 0, "it has answered before"
     batch = world.start_cli(broker, "call", "both", "x", "--count", "200", "--parallel", "20", "-o", "jsonl",
                             "--timeout", "30s")

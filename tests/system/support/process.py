@@ -118,7 +118,8 @@ class Process:
         """Asks it to end, then makes it. Returns what was wrong with how it ended, or None."""
         trouble = None
         if self.alive():
-            self.thaw()
+            if self.state() == "T":  # SIGCONT takes back the SIGSTOP with which a leak check at exit begins
+                self.thaw()
             self.terminate()
             try:
                 self.popen.wait(0.5 * PATIENCE)

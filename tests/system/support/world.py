@@ -101,6 +101,7 @@ class World:
         until(lambda: ports.exists() and ports.read_text().endswith("\n"), 5,
               "the broker has written its ports file", broker)
         broker.endpoint = ports.read_text().splitlines()[0].strip()
+        until(lambda: "security off" in broker.log(), 5, "the broker has said that it is ready", broker)
         return broker
 
     def restart(self, broker, *options, **more):
