@@ -67,24 +67,23 @@ static rp_event_t *s_begin_event (rp_receive_t *self, rp_event_kind_t kind, rp_m
 }
 
 /*  Finds the connection of a message whose sender has no session.  */
-static rp_connection_t *s_hear (rp_receive_t *self, rp_message_t *message, bool *first)
+static rp_connection_t *s_hear (rp_receive_t *self, rp_message_t *message)
 {
     return rp_connections_hear (self->connections, zmq_msg_get (&message->first, ZMQ_SRCFD),
-      self->source.listener->number, first);
+      self->source.listener->number, NULL);
 }
 
 /*  ---- Native messages ----------------------------------------------------------------------- */
 
 static void s_take_native (rp_receive_t *self, rp_message_t *message, bool whole)
 {
-    bool first;
     rp_event_t *event = s_begin_event (self, RP_EVENT_MESSAGE, message);
     event->too_many_frames = (!whole || message->count > RP_FRAMES_MAX)
                              && message->bytes <= rp_receive_max_bytes (self->limits);
     event->error =
       rp_wire_decode (&self->head, rp_message_data (message), rp_message_size (message));
     if (event->session.v == 0) {
-        self->sender.connection = s_hear (self, message, &first);
+        self->sender.connection = s_hear (self, message);
         self->sender.bundles = (self->head.flags & RP_FLAG_BUNDLES) != 0;
     }
     if (event->error != RP_WIRE_ERROR_NONE || event->too_many_frames) {
@@ -97,11 +96,10 @@ static void s_take_native (rp_receive_t *self, rp_message_t *message, bool whole
 
 static void s_refuse_bundle (rp_receive_t *self, rp_message_t *bundle)
 {
-    bool first;
     rp_event_t *event = s_begin_event (self, RP_EVENT_BAD, bundle);
     event->error = RP_WIRE_ERROR_BUNDLE;
     if (event->session.v == 0)
-        self->sender.connection = s_hear (self, bundle, &first);
+        self->sender.connection = s_hear (self, bundle);
 }
 
 /*  Takes the next message of the bundle in hand, while its session lasts.  */
@@ -151,14 +149,13 @@ static void s_refuse_foreign (
   rp_receive_t *self, rp_message_t *message, const char *why, bool too_many_frames)
 {
     const rp_foreign_message_t *said = &self->said;
-    bool first;
     rp_event_t *event = s_begin_event (self, RP_EVENT_BAD, message);
     event->too_many_frames = too_many_frames;
     event->error =
       said->error == RP_DIALECT_ERROR_UNKNOWN ? RP_WIRE_ERROR_NOT_NATIVE : RP_WIRE_ERROR_FOREIGN;
     event->why = why;
     self->sender.foreign = s_stand_in (self);
-    self->sender.connection = s_hear (self, message, &first);
+    self->sender.connection = s_hear (self, message);
     self->foreign->bad[said->error]++;
     if (self->source.listener->kind == RP_LISTENER_BACK)
         event->session = (rp_session_id_t){0};
@@ -273,17 +270,17 @@ static void s_read_foreign (rp_receive_t *self, const rp_frame_t *frames, uint32
 }
 
 /*  Finds out whether a foreign peer that chose its routing id has come back on another connection,
-    possibly with the same descriptor. A routing id of libzmq's own (a zero, then a number) belongs
-    to one connection only, which saves a system call. Returns the new connection, or NULL.  */
+    possibly with the same descriptor. With a routing id of libzmq's own it cannot, which saves a
+    system call. Returns the new connection, or NULL.  */
 static rp_connection_t *s_find_moved (rp_receive_t *self, rp_message_t *message)
 {
-    const uint8_t *id = zmq_msg_data (&self->routing_id);
     const rp_connection_t *known =
       rp_routes_connection (&self->connections->routes, self->source.session);
-    bool first, chosen = zmq_msg_size (&self->routing_id) != 5 || id[0] != 0;
+    bool chosen =
+      rp_listener_id_is_chosen (zmq_msg_data (&self->routing_id), zmq_msg_size (&self->routing_id));
     if (!chosen && known && known->descriptor == zmq_msg_get (&message->first, ZMQ_SRCFD))
         return NULL;
-    rp_connection_t *connection = s_hear (self, message, &first);
+    rp_connection_t *connection = s_hear (self, message);
     // asked again, because s_hear may have ended the known one and freed it
     known = rp_routes_connection (&self->connections->routes, self->source.session);
     return connection == known ? NULL : connection;
@@ -330,7 +327,8 @@ static bool s_is_probe (rp_receive_t *self, rp_message_t *message, bool whole, i
         return false;
     bool first;
     char buffer[RP_ADDRESS_TEXT_MAX];
-    const rp_connection_t *connection = s_hear (self, message, &first);
+    const rp_connection_t *connection = rp_connections_hear (self->connections,
+      zmq_msg_get (&message->first, ZMQ_SRCFD), self->source.listener->number, &first);
     if (connection && !first)
         return false;
     rp_log_write (self->log, RP_LEVEL_DEBUG, RP_TOPIC_CLIENT, now,
@@ -343,8 +341,7 @@ static bool s_is_probe (rp_receive_t *self, rp_message_t *message, bool whole, i
     follows.  */
 static rp_receive_result_t s_take_first (rp_receive_t *self, rp_message_t *message)
 {
-    bool first;
-    rp_connection_t *connection = s_hear (self, message, &first);
+    rp_connection_t *connection = s_hear (self, message);
     if (self->said.command != RP_COMMAND_HELLO && self->said.command != RP_COMMAND_REQUEST) {
         s_take_strange (self, message, connection);
         return RP_RECEIVE_EVENT;

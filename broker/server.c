@@ -502,7 +502,7 @@ static bool s_receive_all (rp_server_t *self, int64_t *now)
 }
 
 /*  Reads the monitors that have events. True if a monitor may have more, which its descriptor does
-    not show, or if a number of REP workers changed, which s_receive_all takes.  */
+    not show.  */
 static bool s_read_monitors (rp_server_t *self, int64_t now)
 {
     bool more = false;
@@ -510,7 +510,7 @@ static bool s_read_monitors (rp_server_t *self, int64_t now)
         rp_listener_t *listener = &self->listeners[index];
         if (listener->monitor_unread)
             rp_watch_read_monitor (&self->watch, listener, now);
-        more |= listener->monitor_unread || listener->recount;
+        more |= listener->monitor_unread;
     }
     return more;
 }

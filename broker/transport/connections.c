@@ -135,7 +135,8 @@ rp_connection_t *rp_connections_accept (
 rp_connection_t *rp_connections_hear (
   rp_connections_t *self, int descriptor, uint8_t listener, bool *first)
 {
-    *first = false;
+    if (first)
+        *first = false;
     if (descriptor < 0)
         return NULL;
     rp_connection_t *connection = rp_connections_at (self, descriptor);
@@ -145,7 +146,8 @@ rp_connection_t *rp_connections_hear (
     if (!connection)
         return NULL;
     connection->listener = listener;
-    *first = !connection->heard;
+    if (first)
+        *first = !connection->heard;
     connection->heard = true;
     return connection;
 }
@@ -174,12 +176,11 @@ static void s_enter (rp_connections_t *self, rp_session_id_t session, rp_connect
     rp_routes_set_connection (&self->routes, session, connection);
 }
 
-/*  Notes the length of a routing id that a peer chose. libzmq's own ids are a zero and a number of
-    four bytes.  */
+/*  Notes the length of a routing id that a peer chose.  */
 static void s_see_id (rp_connections_t *self, const void *key, size_t size)
 {
-    const uint8_t *id = rp_listener_routing_id (key, &size);
-    if (id && (size != 5 || id[0] != 0))
+    const void *id = rp_listener_routing_id (key, &size);
+    if (id && rp_listener_id_is_chosen (id, size))
         rp_unheard_saw_id (&self->unheard, size);
 }
 

@@ -59,8 +59,9 @@ void rp_connections_clear (rp_connections_t *self);
 rp_connection_t *rp_connections_accept (
   rp_connections_t *self, int descriptor, uint8_t listener, bool speaks, int64_t now);
 
-/*  Returns the connection that a message came over. *first: this is its first message. NULL if the
-    connection is not known (descriptor < 0), or when out of memory. Costs a system call.  */
+/*  Returns the connection that a message came over. *first: this is its first message; first may be
+    NULL. NULL if the connection is not known (descriptor < 0), or when out of memory. Costs a system
+    call.  */
 rp_connection_t *rp_connections_hear (
   rp_connections_t *self, int descriptor, uint8_t listener, bool *first);
 

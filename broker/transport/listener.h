@@ -100,4 +100,11 @@ uint8_t rp_listener_of_key (const void *key, size_t size);
 /*  Returns the routing id in a key; NULL if messages go without one (RP_LISTENER_BACK).  */
 const void *rp_listener_routing_id (const void *key, size_t *size);
 
+/*  True if a peer chose the routing id. libzmq's own are a zero and a number of four bytes, and each
+    belongs to one connection only.  */
+static inline bool rp_listener_id_is_chosen (const void *routing_id, size_t size)
+{
+    return size != 5 || *(const uint8_t *) routing_id != 0;
+}
+
 #endif

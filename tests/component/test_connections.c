@@ -47,8 +47,7 @@ static rp_session_id_t s_peer (uint32_t number, uint32_t use)
 /*  Who speaks over a descriptor; nobody knows who over -1.  */
 static rp_connection_t *s_hear (int descriptor)
 {
-    bool first;
-    return rp_connections_hear (&s_peers, descriptor, 0, &first);
+    return rp_connections_hear (&s_peers, descriptor, 0, NULL);
 }
 
 static void s_bind (rp_session_id_t peer, const char *routing_id, int descriptor)
