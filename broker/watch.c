@@ -9,6 +9,7 @@
 
 #include <zmq.h>
 
+#include "common/base/earlier.h"
 #include "common/io/clock.h"
 #include "common/io/socket.h"
 
@@ -208,14 +209,9 @@ static int64_t s_look_at_unheard (rp_watch_t *self, int64_t now)
     return next;
 }
 
-static int64_t s_earlier (int64_t one, int64_t other)
-{
-    return one < other ? one : other;
-}
-
 int64_t rp_watch_look (rp_watch_t *self, int64_t now)
 {
     int64_t next = s_look_at_pending (self, now);
-    next = s_earlier (next, s_look_at_handshakes (self, now));
-    return s_earlier (next, s_look_at_unheard (self, now));
+    next = rp_earlier (next, s_look_at_handshakes (self, now));
+    return rp_earlier (next, s_look_at_unheard (self, now));
 }

@@ -11,6 +11,7 @@
 #include "broker/core/service.h"
 #include "broker/core/session.h"
 #include "broker/core/state.h"
+#include "common/base/earlier.h"
 #include "common/wire/headers.h"
 
 /*  A tick that comes this much later than asked for shows that the process was stopped or starved.
@@ -296,19 +297,14 @@ static bool s_ring_first (rp_dispatch_t *self)
     return true;
 }
 
-static int64_t s_earlier (int64_t one, int64_t other)
-{
-    return one < other ? one : other;
-}
-
 /*  When a broker that drains stops.  */
 static int64_t s_stops_at (const rp_dispatch_t *self)
 {
     int64_t limit = self->drained + (int64_t) self->limits.drain_limit * 1000;
     if (self->stats.running > 0)
         return limit;
-    int64_t quiet = s_earlier (self->asked + S_QUIET_US, self->drained + S_QUIET_MOST_US);
-    return s_earlier (quiet, limit);
+    int64_t quiet = rp_earlier (self->asked + S_QUIET_US, self->drained + S_QUIET_MOST_US);
+    return rp_earlier (quiet, limit);
 }
 
 int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *actions)
@@ -330,7 +326,7 @@ int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *action
         if (now >= s_stops_at (self))
             s_stop (self);
         else
-            next = s_earlier (next, s_stops_at (self));
+            next = rp_earlier (next, s_stops_at (self));
     }
     self->expected = next;
     self->actions = NULL;

@@ -9,6 +9,7 @@
 #include "broker/core/record.h"
 #include "broker/core/request.h"
 #include "broker/core/service.h"
+#include "common/base/earlier.h"
 #include "common/wire/headers.h"
 #include "common/wire/name.h"
 
@@ -70,16 +71,6 @@ static uint32_t s_agree (const rp_dispatch_t *self, uint32_t proposed_ms)
     return proposed_ms;
 }
 
-static int64_t s_earlier (int64_t one, int64_t other)
-{
-    return one < other ? one : other;
-}
-
-static int64_t s_later (int64_t one, int64_t other)
-{
-    return one > other ? one : other;
-}
-
 /*  When the session counts as dead, because of its silence.  */
 static int64_t s_silent_at (const rp_dispatch_t *self, const rp_session_t *session)
 {
@@ -89,9 +80,9 @@ static int64_t s_silent_at (const rp_dispatch_t *self, const rp_session_t *sessi
     if (session->traits & RP_TRAIT_BUSY_MUTE) {
         if (session->held > 0)
             return RP_NEVER;
-        since = s_later (since, session->freed);
+        since = rp_later (since, session->freed);
     }
-    return s_later (since + session->patience, self->grace_until);
+    return rp_later (since + session->patience, self->grace_until);
 }
 
 /*  When to send the next heartbeat to a session. One moment per session would wake the process too
@@ -111,14 +102,14 @@ static int64_t s_speak_at (const rp_session_t *session)
 
 static void s_set_timer (rp_dispatch_t *self, rp_session_t *session)
 {
-    int64_t due = s_earlier (s_speak_at (session), s_silent_at (self, session));
-    rp_timer_set (self, &session->timer, s_earlier (due, session->probe_at));
+    int64_t due = rp_earlier (s_speak_at (session), s_silent_at (self, session));
+    rp_timer_set (self, &session->timer, rp_earlier (due, session->probe_at));
 }
 
 static void s_set_interval (rp_session_t *session, uint32_t ms)
 {
     session->interval = (int64_t) ms * 1000;
-    session->patience = s_later (
+    session->patience = rp_later (
       (int64_t) session->agreed * 1000 * RP_LIVENESS, session->interval * RP_IDLE_LIVENESS);
 }
 
@@ -397,7 +388,7 @@ void rp_session_wake (rp_dispatch_t *self, rp_session_t *session)
 {
     // Sets `said` so that the next heartbeat is due no later than it was before.
     int64_t later = session->interval - (int64_t) session->agreed * 1000;
-    session->said = s_earlier (self->now, session->said + later);
+    session->said = rp_earlier (self->now, session->said + later);
     session->slow = false;
     s_set_interval (session, session->agreed);
     s_set_timer (self, session);
@@ -416,12 +407,12 @@ void rp_session_beat (rp_dispatch_t *self, rp_session_t *session)
     if (!in_a_row || gap < (int64_t) self->limits.heartbeat_min * 1000 || session->ending)
         return;
     int64_t most = (int64_t) self->limits.heartbeat_max * 1000;
-    session->gaps[session->gap] = (uint32_t) s_earlier (gap, most);
+    session->gaps[session->gap] = (uint32_t) rp_earlier (gap, most);
     session->gap = (uint8_t) ((session->gap + 1) % RP_SESSION_GAPS);
     int64_t smallest = session->gaps[0], largest = session->gaps[0];
     for (unsigned index = 1; index < RP_SESSION_GAPS; index++) {
-        smallest = s_earlier (smallest, session->gaps[index]);
-        largest = s_later (largest, session->gaps[index]);
+        smallest = rp_earlier (smallest, session->gaps[index]);
+        largest = rp_later (largest, session->gaps[index]);
     }
     session->interval = smallest;
     session->patience = largest * RP_LIVENESS;

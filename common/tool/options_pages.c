@@ -254,11 +254,7 @@ static void s_synopsis_man (const rp_program_t *program, FILE *out)
 
 void rp_options_man (const rp_program_t *program, FILE *out)
 {
-    fputs (".TH \"", out);
-    rp_page_roff (out, program->name);
-    fprintf (out, "\" 1 \"\" \"riposte %s\" \"Riposte\"\n.SH NAME\n", RP_VERSION);
-    rp_page_roff (out, program->name);
-    fputs (" \\- ", out);
+    rp_page_title (out, program->name, "", 1);
     rp_page_roff (out, program->summary);
     fputc ('\n', out);
     s_synopsis_man (program, out);

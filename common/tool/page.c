@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "common/base/version.h"
+
 /*  Columns of --help: where explanations begin, and the width of the page.  */
 #define S_INDENT 30u
 #define S_WIDTH 80u
@@ -74,4 +76,14 @@ void rp_page_bold (FILE *out, const char *before, const char *text)
     rp_page_roff (out, before);
     rp_page_roff (out, text);
     fputs ("\\fR", out);
+}
+
+void rp_page_title (FILE *out, const char *program, const char *suffix, int section)
+{
+    fputs (".TH \"", out);
+    rp_page_roff (out, program);
+    fprintf (
+      out, "%s\" %d \"\" \"riposte %s\" \"Riposte\"\n.SH NAME\n", suffix, section, RP_VERSION);
+    rp_page_roff (out, program);
+    fprintf (out, "%s \\- ", suffix);
 }

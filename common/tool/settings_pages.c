@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#include "common/base/version.h"
 #include "common/tool/page.h"
 
 #define S_INDENT 4
@@ -131,11 +130,8 @@ static void s_man_row (const rp_setting_t *row, FILE *out)
 
 void rp_settings_man (const rp_setting_table_t *table, FILE *out)
 {
-    fputs (".TH \"", out);
-    rp_page_roff (out, table->program);
-    fprintf (out, ".conf\" 5 \"\" \"riposte %s\" \"Riposte\"\n.SH NAME\n", RP_VERSION);
-    rp_page_roff (out, table->program);
-    fputs (".conf \\- settings of ", out);
+    rp_page_title (out, table->program, ".conf", 5);
+    fputs ("settings of ", out);
     rp_page_roff (out, table->program);
     fputs ("\n.SH DESCRIPTION\n", out);
     for (size_t index = 0; index < S_RULE_COUNT; index++) {

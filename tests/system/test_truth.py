@@ -51,9 +51,7 @@ def test_running_and_waiting_are_counted(world):
 
 def test_a_worker_whose_command_cannot_run_is_not_called_ready(world):
     broker = world.broker()
-    program = world.directory / "program"
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
+    program = world.script()
     worker = world.worker(broker, "gone", program)
     assert world.worker_of(broker, worker)["state"] == "ready"
     program.unlink()

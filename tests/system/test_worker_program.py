@@ -33,9 +33,7 @@ def test_the_child_sees_the_request_in_its_environment(world):
 def test_a_command_that_cannot_be_started_is_said(world):
     """It was there when the worker began, and is not any more. Nothing ran, so it may be tried again."""
     broker = world.broker()
-    program = world.directory / "program"
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
+    program = world.script()
     worker = world.worker(broker, "none", program)
     program.unlink()
     result = world.cli(broker, "call", "none", "x")
@@ -51,9 +49,7 @@ def _window(world, broker, worker):
 
 def test_a_worker_that_cannot_start_its_command_takes_nothing_from_a_healthy_one(world):
     broker = world.broker()
-    program = world.directory / "program"
-    program.write_text("#!/bin/sh\n")
-    program.chmod(0o755)
+    program = world.script()
     sick = world.worker(broker, "both", program)
     program.unlink()
     world.worker(broker, "both", "cat")
@@ -61,8 +57,7 @@ def test_a_worker_that_cannot_start_its_command_takes_nothing_from_a_healthy_one
         assert world.cli(broker, "call", "both", str(number)).out == b"%d" % number
     assert "takes no requests, next try in" in sick.log()
     assert _window(world, broker, sick) == 0
-    program.write_text("#!/bin/sh\ncat\n")
-    program.chmod(0o755)
+    world.script("cat\n")
     until(lambda: _window(world, broker, sick) > 0, 15, "it is found to be there again")
 
 

@@ -157,6 +157,13 @@ class World:
         self._others.append(peer)
         return peer
 
+    def script(self, body=""):
+        """A program that the shell runs; a test may take it away, and make it again."""
+        program = self.directory / "program"
+        program.write_text(f"#!/bin/sh\n{body}")
+        program.chmod(0o755)
+        return program
+
     def proxy(self, broker, rate=None):
         proxy = Proxy(broker.endpoint, rate)
         self._others.append(proxy)
