@@ -6,7 +6,8 @@
 FROM debian:bookworm-slim AS build
 RUN apt-get update -q \
  && apt-get install -q -y --no-install-recommends \
-        gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libjansson-dev \
+        gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libjansson-dev libmd-dev \
+        libmicrohttpd-dev libcurl4-openssl-dev libsqlite3-dev \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb
 WORKDIR /source
 COPY . .
@@ -18,17 +19,23 @@ RUN script/build /build -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_LIBDIR=lib \
  && cp -P /install/usr/local/lib/libriposte.so.* /image/usr/local/lib \
  && install -s /build/examples/site /image/usr/local/bin \
  && install examples/visits.sh /image/usr/local/bin/visits \
- && cp examples/site.talk /image/usr/local/share/riposte
+ && install examples/topology-keys.sh /image/usr/local/bin/topology-keys \
+ && cp examples/site.talk examples/topology.rules /image/usr/local/share/riposte \
+ && install -d -m 700 -o 65532 -g 65532 /image/etc/riposte /image/keys/broker /image/keys/site /image/keys/upper \
+        /image/keys/client /image/keys/http /image/keys/prometheus
 
 FROM debian:bookworm-slim
 RUN apt-get update -q \
- && apt-get install -q -y --no-install-recommends libzmq5 libjansson4 \
+ && apt-get install -q -y --no-install-recommends libzmq5 libjansson4 libmd0 libmicrohttpd12 libcurl4 \
+        libsqlite3-0 \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb /var/cache/apt/*.bin /var/log/*
 COPY --from=build /image /
 RUN ldconfig
 
-# A number, so that it can be seen not to be root. Nothing is written, not even in /tmp.
+# A number, so that it can be seen not to be root. Nothing is written, not even in /tmp, but keys: /etc/riposte and
+# what is in /keys are its own, and so are the volumes that begin there.
 USER 65532:65532
+# Other containers reach that address, so the broker wants a key (RIPOSTE_SECURITY_KEY_FILE and _RULES).
 ENV RIPOSTE_BIND=tcp://0.0.0.0:5555
 EXPOSE 5555
 # Of the broker in this container; with RIPOSTE_SERVER, of the one that is named there.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The bar: what Riposte wants to reach, row by row, and how each is measured."""
+"""The bar: each target that Riposte is to reach, as a row, and how it is measured."""
 import dataclasses
 import functools
 import os
@@ -7,10 +7,11 @@ import statistics
 
 import growth
 import profiles
-from systems import Failed, SYSTEMS, Shape, Stage, measure
+from systems import Failed, SYSTEMS, Shape, Stage, free_ports, measure
 
-# Whose ratios are rows, and how much more often these run than others: single pairs differ by a fifth. Odd, so
-# that the others too go there in one round and back in their next.
+# Systems whose ratio is a row run OFTEN times as often as the others, since single pairs differ by
+# a fifth. The order of the systems is reversed every other time; as OFTEN is odd, the others run in
+# both orders too.
 OFTEN = 5
 PAIRED = ("zmq_proxy", "riposte", "textbook", "mdp")
 MAJORDOMO = ("textbook", "mdp", "mdp-64")
@@ -34,7 +35,7 @@ class Verdict:
 
 
 def divide(one, other):
-    """Pairs of neighbours; None where one of them is missing."""
+    """Pairs values that are next to each other; None where one of them is missing."""
     return [left / right if left is not None and right else None for left, right in zip(one, other)]
 
 
@@ -47,7 +48,7 @@ def ratios(rows, one, other, field):
 
 
 def of_shape(bench, shape, *systems):
-    """The profile of a row: where the time goes at this shape, beside whom."""
+    """The profile of a row: where the time goes at this load, and the systems compared."""
     def show():
         return [profiles.by_process(bench.build, name, shape) for name in systems]
     return f"{shape}: {', '.join(SYSTEMS[name].label for name in systems)}", show
@@ -104,8 +105,8 @@ def _sequential(bench):
 
 
 def _on_one_core(bench, shape):
-    """One after the other, all on one core: what everybody does for a request, without what it takes to wake
-    another core, which is more, and differs from run to run."""
+    """Measures systems in turn, all on one core: what each system does for a request, without the
+    cost of waking another core, which is larger and differs from run to run."""
     names = ("zmq_proxy", "riposte", "bare")
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})  # the processes that are started inherit it
@@ -117,6 +118,19 @@ def _on_one_core(bench, shape):
     for how, runs in zip(("", " with bare sockets"), ours):
         bench.verdict(f"{shape.clients} × {shape.inflight}, on one core: p50{how} / zmq_proxy",
                       divide(figures(runs, "p50"), figures(proxy, "p50")), "<=", None)
+
+
+def _curve(bench):
+    shape = Shape()
+    pair = ("zmq_proxy-curve", "riposte-curve")
+    rows = bench.table(shape, ("zmq_proxy", *pair, "riposte"), pair)
+    name = f"{shape.clients} × {shape.inflight}, 64 B, CURVE on both legs"
+    bench.verdict(f"{name}: rate / zmq_proxy with CURVE", ratios(rows, "riposte-curve", "zmq_proxy-curve", "rate"),
+                  ">=", 1.0, profile=of_shape(bench, shape, "riposte-curve", "zmq_proxy-curve"))
+    bench.verdict(f"{name}: CPU in the middle / zmq_proxy with CURVE",
+                  ratios(rows, "riposte-curve", "zmq_proxy-curve", "cpu"), "<=", None)
+    bench.verdict(f"{name}: rate / without CURVE", ratios(rows, "riposte-curve", "riposte", "rate"), ">=", None)
+    bench.verdict(f"{name}: the same of zmq_proxy", ratios(rows, "zmq_proxy-curve", "zmq_proxy", "rate"), ">=", None)
 
 
 def _majordomo(bench):
@@ -227,6 +241,38 @@ def _skew(bench):
                       divide(*tails), "<=", 1.2)
 
 
+def _watched(bench):
+    services, _ = growth.crowd(1000)
+    costs, pairs, slow = bench.repeat("metrics", [
+        lambda: growth.scrape_cpu(bench.build, services, 4),
+        lambda: growth.watched_latency(bench.build, services, 4),
+        lambda: growth.watched_latency(bench.build, services, 4, growth.SlowPeers)])
+
+    def of(runs, which):
+        return [watched[which] / alone[which] for run in runs if run for alone, watched in run]
+    costs = [cost for cost in costs if cost]
+    name = f"{services:,} services, metrics read each second"
+    size = f"{statistics.median(cost[1] for cost in costs) / 1e6:.1f} MB a reading" if costs else ""
+    bench.verdict(f"{name}: CPU of the broker for it", [cost[0] for cost in costs], "<=", 1, "%", size)
+    bench.verdict(f"{name}: p99 at {growth.WATCHED_RATE:,}/s / nobody reads", of(pairs, 1), "<=", 1.05)
+    bench.verdict(f"{name}: p50 at {growth.WATCHED_RATE:,}/s / nobody reads", of(pairs, 0), "<=", None)
+    bench.verdict(f"1,000 slow peers of HTTP: p99 at {growth.WATCHED_RATE:,}/s / none", of(slow, 1), "<=", 1.2)
+    if not bench.options.no_profile:
+        _watched_instructions(bench)
+
+
+def _watched_instructions(bench):
+    """A count does not depend on how busy the machine is, but batches differ from run to run."""
+    (port,) = free_ports(1)
+    at = f"127.0.0.1:{port}"
+    off, on, read = bench.repeat("instructions with HTTP", [
+        lambda: profiles.loop_instructions(bench.build, "off"),
+        lambda: profiles.loop_instructions(bench.build, at),
+        lambda: profiles.loop_instructions(bench.build, at, growth.Scraper(port))])
+    for runs, what in ((on, "nobody reads"), (read, "metrics read each second")):
+        bench.verdict(f"HTTP on, {what}: instructions a request in the loop / HTTP off", divide(runs, off), "<=", 1.03)
+
+
 def _profile(bench):
     if bench.options.no_profile:
         return
@@ -239,9 +285,9 @@ def _profile(bench):
             bench.profiles.append((title, rows))
 
 
-GROUPS = {"shapes": _shapes, "sizes": _sizes, "sequential": _sequential, "majordomo": _majordomo,
+GROUPS = {"shapes": _shapes, "curve": _curve, "sizes": _sizes, "sequential": _sequential, "majordomo": _majordomo,
           "core": _core, "workers": _workers, "clients": _clients, "queue": _queue, "idle": _idle,
-          "skew": _skew, "profile": _profile}
+          "skew": _skew, "watched": _watched, "profile": _profile}
 
 
 def measure_all(bench):

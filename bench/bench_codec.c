@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "common/wire/bundle.h"
+#include "common/base/uninitialized.h"
 #include "common/wire/head.h"
 
 #define BODY 64u
@@ -34,7 +35,7 @@ static size_t s_size;
 
 static uint64_t s_decode (uint64_t number)
 {
-    rp_head_t head;
+    RP_UNINITIALIZED rp_head_t head; // as where messages are received
     s_message[15] = (uint8_t) (number | 1);
     return rp_wire_decode (&head, s_message, s_size) == RP_WIRE_ERROR_NONE ? head.id : 0;
 }

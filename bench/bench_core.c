@@ -5,8 +5,9 @@
     bench_core [-o json]   prints ns of CPU time per request (median of RUNS runs) for some
                            numbers of requests in flight and of workers, and how many allocations
                            a request costs once everything has grown. Exit status 1 if any.
-    bench_core COUNT IN_FLIGHT WORKERS
-                           only does COUNT requests, for bench/instructions.
+    bench_core COUNT IN_FLIGHT WORKERS [rules]
+                           only does COUNT requests, for bench/instructions. rules: with rules that
+                           allow them, and every quota.
 
     One request here is two events (REQUEST, REPLY), their actions, and the tick that follows each
     batch of 64 events; no socket, no codec. Payloads are pointers that are never read.
@@ -26,6 +27,16 @@
 #define WARM_UP 20000u
 #define BATCH 64u
 #define IN_FLIGHT_MAX 512u
+
+static const char s_rules[] = "role = \"caller\"\n"
+                              "    call = \"echo\"\n"
+                              "principal = \"anonymous\"\n"
+                              "    role = \"caller\"\n"
+                              "    serve = \"echo\"\n"
+                              "    sessions = 1000\n"
+                              "    open = 10000\n"
+                              "    open_bytes = 1000000000\n"
+                              "    rate = 100000000\n";
 
 /*  ---- Allocations, counted by standing in for the allocator ---------------------------------- */
 
@@ -65,6 +76,7 @@ typedef struct {
 
 typedef struct {
     rp_dispatch_t *core;
+    rp_rules_t *rules;
     rp_actions_t actions;
     int64_t now;
     unsigned batched;
@@ -79,7 +91,7 @@ typedef struct {
 
 static const char s_service[] = "echo";
 
-/*  Plays the shell: remembers deliveries, counts replies.  */
+/*  Acts as the shell: remembers deliveries, counts replies.  */
 static void s_carry_out (s_load_t *self)
 {
     for (size_t index = 0; index < self->actions.count; index++) {
@@ -144,13 +156,26 @@ static rp_session_id_t s_greet (s_load_t *self, const rp_head_t *hello)
     return self->admitted;
 }
 
-static bool s_begin (s_load_t *self, unsigned workers, unsigned in_flight)
+static void s_mistake (const char *message, void *arg)
+{
+    (void) arg;
+    fprintf (stderr, "bench_core: rules:%s\n", message);
+}
+
+static bool s_begin (s_load_t *self, unsigned workers, unsigned in_flight, bool rules)
 {
     memset (self, 0, sizeof *self);
     self->now = 1000000;
     rp_actions_init (&self->actions);
-    self->core = rp_dispatch_new (&(rp_dispatch_options_t){
-      .limits = RP_LIMITS_DEFAULT, .seed = 0x1234567890abcdefu, .version = "0", .now = self->now});
+    if (rules)
+        self->rules = rp_rules_read (s_rules, sizeof s_rules - 1, s_mistake, NULL);
+    if (rules && !self->rules)
+        return false;
+    self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = RP_LIMITS_DEFAULT,
+      .seed = 0x1234567890abcdefu,
+      .version = "0",
+      .now = self->now,
+      .rules = self->rules});
     if (!self->core)
         return false;
     self->client = s_greet (self, &(rp_head_t){.command = RP_COMMAND_HELLO, .interval_ms = 60000});
@@ -170,6 +195,7 @@ static void s_end (s_load_t *self)
 {
     rp_dispatch_destroy (&self->core, &self->actions);
     rp_actions_clear (&self->actions);
+    rp_rules_destroy (&self->rules);
 }
 
 /*  ---- The figures ---------------------------------------------------------------------------- */
@@ -191,6 +217,7 @@ static int s_compare (const void *one, const void *other)
 typedef struct {
     unsigned in_flight;
     unsigned workers;
+    bool rules;
     double ns;
     double allocations;
 } s_result_t;
@@ -201,7 +228,7 @@ static bool s_measure (s_result_t *result)
     double times[RUNS];
     uint64_t allocations = 0;
     for (unsigned run = 0; run < RUNS; run++) {
-        if (!s_begin (&load, result->workers, result->in_flight))
+        if (!s_begin (&load, result->workers, result->in_flight, result->rules))
             return false;
         for (unsigned request = 0; request < WARM_UP; request++) {
             s_reply (&load);
@@ -231,18 +258,20 @@ static bool s_measure (s_result_t *result)
 static void s_print (const s_result_t *result, bool json, bool last)
 {
     if (json)
-        printf ("  {\"in_flight\": %u, \"workers\": %u, \"ns_per_request\": %.1f, "
+        printf ("  {\"in_flight\": %u, \"workers\": %u, \"rules\": %s, \"ns_per_request\": %.1f, "
                 "\"allocations_per_request\": %g}%s\n",
-          result->in_flight, result->workers, result->ns, result->allocations, last ? "" : ",");
+          result->in_flight, result->workers, result->rules ? "true" : "false", result->ns,
+          result->allocations, last ? "" : ",");
     else
-        printf ("%9u in flight %4u workers %8.1f ns/request %8g allocations/request\n",
-          result->in_flight, result->workers, result->ns, result->allocations);
+        printf ("%9u in flight %4u workers %8s %8.1f ns/request %8g allocations/request\n",
+          result->in_flight, result->workers, result->rules ? "rules" : "", result->ns,
+          result->allocations);
 }
 
-static int s_only (uint64_t count, unsigned in_flight, unsigned workers)
+static int s_only (uint64_t count, unsigned in_flight, unsigned workers, bool rules)
 {
     static s_load_t load;
-    if (in_flight > IN_FLIGHT_MAX || !s_begin (&load, workers, in_flight))
+    if (in_flight > IN_FLIGHT_MAX || !s_begin (&load, workers, in_flight, rules))
         return 1;
     for (uint64_t request = 0; request < count; request++) {
         s_reply (&load);
@@ -254,15 +283,17 @@ static int s_only (uint64_t count, unsigned in_flight, unsigned workers)
 
 int main (int argc, char **argv)
 {
-    if (argc == 4)
-        return s_only (
-          strtoull (argv[1], NULL, 10), (unsigned) atoi (argv[2]), (unsigned) atoi (argv[3]));
+    bool rules = argc == 5 && strcmp (argv[4], "rules") == 0;
+    if (argc == 4 || rules)
+        return s_only (strtoull (argv[1], NULL, 10), (unsigned) atoi (argv[2]),
+          (unsigned) atoi (argv[3]), rules);
     bool json = argc == 3 && strcmp (argv[1], "-o") == 0 && strcmp (argv[2], "json") == 0;
     if (argc != 1 && !json) {
-        fprintf (stderr, "usage: %s [-o json | COUNT IN_FLIGHT WORKERS]\n", argv[0]);
+        fprintf (stderr, "usage: %s [-o json | COUNT IN_FLIGHT WORKERS [rules]]\n", argv[0]);
         return 2;
     }
-    s_result_t results[] = {{64, 1, 0, 0}, {64, 64, 0, 0}, {512, 1, 0, 0}, {512, 64, 0, 0}};
+    s_result_t results[] = {{64, 1, false, 0, 0}, {64, 64, false, 0, 0}, {512, 1, false, 0, 0},
+      {512, 64, false, 0, 0}, {64, 1, true, 0, 0}, {512, 64, true, 0, 0}};
     size_t count = sizeof results / sizeof *results;
     bool allocates = false;
     printf ("%s", json ? "[\n" : "");

@@ -1,14 +1,14 @@
-/*  What a request takes in the client and the worker library, for bench/instructions.
+/*  The instructions of a request in the client and the worker library, for bench/instructions.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Without sockets: a peer in this process, which answers at once, replaces libzmq's, and a clock
-    that counts its readings the system's, so that every run does the same.
+    There are no sockets: a peer in this process, which answers at once, replaces libzmq, and a
+    clock that counts its readings replaces the system's, so that every run does the same.
 
         bench_libraries COUNT client|worker
 
-    64 requests are open, and travel in bundles of that many. The peer's messages are copies of one,
-    so that the peer itself takes little.
+    64 requests are open, and travel in bundles of 64. The peer's messages are copies of one, so
+    that the peer itself costs little.
 */
 
 #include <errno.h>
@@ -34,7 +34,7 @@
 #define AT_COMMAND 3 /* of a head, docs/PROTOCOL.md, section 3.1 */
 #define AT_ID 8
 
-static uint8_t s_template[RP_WIRE_HEAD_MAX + BODY]; /* what the peer says */
+static uint8_t s_template[RP_WIRE_HEAD_MAX + BODY]; /* the peer's message */
 static size_t s_size;
 static uint8_t s_waiting[RP_BUNDLE_MAX]; /* what the library has not read */
 static size_t s_waiting_size;

@@ -5,12 +5,13 @@
         bench_load SYSTEM worker ENDPOINT THREADS [WINDOW [WORK_US]]
         bench_load SYSTEM client ENDPOINT THREADS INFLIGHT SIZE SECONDS [SERVICES]
         bench_load zmq    proxy  FRONTEND BACKEND
+        bench_load keys   DIRECTORY
         bench_load systems
 
     SYSTEM is one of those that the last line prints: of others the library was missing when this
-    was built. Workers print "ready" once. A client prints one line of JSON: requests a second,
-    how many ended in all, how many failed, percentiles of latency in µs. bench/compare starts
-    the processes and does the arithmetic.
+    was built. keys makes the pairs for CURVE (load.h). Workers print "ready" once. A client prints
+    one line of JSON: requests a second, how many ended in all, how many failed, percentiles of
+    latency in µs. bench/compare and bench/jobs start the processes and do the arithmetic.
 */
 
 #include <pthread.h>
@@ -20,9 +21,12 @@
 #include <string.h>
 #include <time.h>
 
+#include <riposte/error.h>
 #include <zmq.h>
 
 #include "bench/load.h"
+#include "common/io/certificate.h"
+#include "common/io/curve.h"
 #include "common/io/socket.h"
 
 #define WARM_UP_US 500000
@@ -39,16 +43,24 @@ static const s_system_t s_systems[] = {
   {"zmq", load_zmq_client, load_zmq_worker},
   {"direct", load_direct_client, load_direct_worker},
   {"mdp", load_mdp_client, load_mdp_worker},
+  {"jobs", load_jobs_client, load_riposte_worker},
+  {"beanstalkd", load_beanstalkd_client, load_beanstalkd_worker},
 #ifdef HAVE_NATS
   {"nats", load_nats_client, load_nats_worker},
+  {"jetstream", load_jetstream_client, load_jetstream_worker},
+#endif
+#ifdef HAVE_RABBITMQ
+  {"rabbitmq", load_rabbitmq_client, load_rabbitmq_worker},
 #endif
 #ifdef HAVE_GEARMAN
   {"gearman", load_gearman_client, load_gearman_worker},
+  {"gearman-jobs", load_gearman_jobs_client, load_gearman_jobs_worker},
 #endif
 };
 
 void *load_context;
 static atomic_int s_unready;
+static pthread_barrier_t s_clients;
 
 /*  ---- What the systems share ----------------------------------------------------------------- */
 
@@ -65,9 +77,42 @@ void load_die (const char *what)
     exit (1);
 }
 
+const char *load_key_path (const char *name, const char *ending)
+{
+    static _Thread_local char path[512];
+    const char *folder = getenv ("BENCH_KEYS");
+    if (!folder)
+        return NULL;
+    snprintf (path, sizeof path, "%s/%s%s", folder, name, ending);
+    return path;
+}
+
+/*  What connects has the key of the peers, what binds that of the broker.  */
+static void s_secure (void *socket, bool bind)
+{
+    static const int on = 1;
+    rp_curve_t keys = {0};
+    if (!load_key_path ("", ""))
+        return;
+    const char *own = load_key_path (bind ? LOAD_BROKER_KEY : LOAD_PEER_KEY, ".key_secret");
+    bool set = rp_curve_set_key_file (&keys, own) == RP_OK
+               && rp_curve_set_server_key (&keys, load_key_path (LOAD_BROKER_KEY, ".key")) == RP_OK;
+    if (set && bind)
+        set =
+          zmq_setsockopt (socket, ZMQ_CURVE_SERVER, &on, sizeof on) == 0
+          && zmq_setsockopt (socket, ZMQ_CURVE_SECRETKEY, keys.secret_key, sizeof keys.secret_key)
+               == 0;
+    else if (set)
+        set = rp_socket_use_curve (socket, &keys) == 0;
+    if (!set)
+        load_die (keys.problem);
+}
+
 void *load_socket (int type, const char *endpoint, bool bind)
 {
     void *socket = zmq_socket (load_context, type);
+    if (socket)
+        s_secure (socket, bind);
     int unlimited = 0;
     int buffer = RP_SOCKET_LOCAL_SEND_BUFFER; // as in Riposte: other systems are faster with it too
     if (!socket || zmq_setsockopt (socket, ZMQ_SNDHWM, &unlimited, sizeof unlimited) != 0
@@ -120,6 +165,18 @@ bool load_count_failed (load_client_t *self, int64_t now)
     return now < self->end;
 }
 
+static void s_set_times (load_client_t *self, int64_t length)
+{
+    self->begin = load_now () + WARM_UP_US;
+    self->end = self->begin + length;
+}
+
+void load_begin (load_client_t *self)
+{
+    (void) pthread_barrier_wait (&s_clients);
+    s_set_times (self, self->end - self->begin);
+}
+
 void load_ready (void)
 {
     if (atomic_fetch_sub (&s_unready, 1) == 1) {
@@ -150,15 +207,15 @@ static int s_run_clients (int argc, char **argv, const s_system_t *system)
     pthread_t *ids = calloc ((size_t) threads, sizeof *ids);
     if (!clients || !ids)
         load_die ("calloc");
-    int64_t begin = load_now () + WARM_UP_US;
+    if (pthread_barrier_init (&s_clients, NULL, (unsigned) threads) != 0)
+        load_die ("pthread_barrier_init");
     for (int index = 0; index < threads; index++) {
         load_client_t *client = &clients[index];
         client->endpoint = argv[3];
         client->inflight = atoi (argv[5]);
         client->size = (size_t) atol (argv[6]);
         client->services = argc > 8 ? atoi (argv[8]) : 0;
-        client->begin = begin;
-        client->end = begin + (int64_t) (seconds * 1e6);
+        s_set_times (client, (int64_t) (seconds * 1e6));
         if (pthread_create (&ids[index], NULL, system->client, client))
             load_die ("thread");
     }
@@ -196,6 +253,25 @@ static int s_run_workers (int argc, char **argv, const s_system_t *system)
     return 0;
 }
 
+static int s_make_keys (const char *folder)
+{
+    static const char *const names[] = {LOAD_BROKER_KEY, LOAD_PEER_KEY};
+    char path[512];
+    char reason[RP_CERTIFICATE_REASON_MAX];
+    for (size_t index = 0; index < sizeof names / sizeof *names; index++)
+        for (int secret = 0; secret < 2; secret++) {
+            static rp_certificate_t pair;
+            if (!secret && !rp_certificate_new (&pair))
+                load_die ("no CURVE in this libzmq");
+            snprintf (pair.principal, sizeof pair.principal, "%s", names[index]);
+            snprintf (
+              path, sizeof path, "%s/%s.key%s", folder, names[index], secret ? "_secret" : "");
+            if (!rp_certificate_save (&pair, path, secret, reason))
+                load_die (reason);
+        }
+    return 0;
+}
+
 static const s_system_t *s_find (const char *name)
 {
     for (size_t index = 0; index < sizeof s_systems / sizeof *s_systems; index++)
@@ -211,10 +287,12 @@ int main (int argc, char **argv)
             puts (s_systems[index].name);
         return 0;
     }
+    if (argc == 3 && strcmp (argv[1], "keys") == 0)
+        return s_make_keys (argv[2]);
     const s_system_t *system = argc > 3 ? s_find (argv[1]) : NULL;
     bool client = system && strcmp (argv[2], "client") == 0;
     if (!system || (client && argc < 8)) {
-        fprintf (stderr, "see the head of bench/load.c; bench/compare runs it\n");
+        fprintf (stderr, "see the head of bench/load.c; bench/compare and bench/jobs run it\n");
         return 2;
     }
     load_context = zmq_ctx_new ();

@@ -4,9 +4,9 @@
 
     load.c is the program, load_riposte.c Riposte's libraries, load_native.c bare sockets that speak
     its protocol, load_zmq.c bare sockets around zmq_proxy or without a broker, load_mdp.c
-    Majordomo 0.1, load_nats.c and load_gearman.c the others. All do the same: a client keeps a
-    number of requests open and sends the next when one has ended; a worker sends each body
-    back.
+    Majordomo 0.1, load_nats.c and load_gearman.c the others. Jobs, whose results are on disk before a client gets
+    them, are in load_jobs.c, load_beanstalkd.c, load_jetstream.c, load_rabbitmq.c and load_gearman.c. All do the same:
+    a client keeps a number of requests open and sends the next when one has ended; a worker sends each body back.
 
     Each client and each worker is a thread with a connection of its own.
 */
@@ -47,8 +47,22 @@ extern void *load_context;
 int64_t load_now (void);
 void load_die (const char *what) __attribute__ ((noreturn));
 
+/*  With BENCH_KEYS in the environment, a directory that bench_load keys has filled, all connections
+    of riposte, native, zmq, direct and mdp use CURVE: what binds has the broker's key, what connects
+    the key of the peers.  */
+#define LOAD_BROKER_KEY "broker"
+#define LOAD_PEER_KEY "peer"
+
+/*  The path of a key's file in that directory ("broker", ".key_secret"); NULL without CURVE. The
+    text is overwritten by the next call in this thread.  */
+const char *load_key_path (const char *name, const char *ending);
+
 /*  A libzmq socket without a high-water mark, which would be part of what is measured.  */
 void *load_socket (int type, const char *endpoint, bool bind);
+
+/*  This client is ready to send. Waits until all are, and sets the time to measure, so that what a system takes to
+    connect and to make queues is not measured. Those that do not call it are measured from their start.  */
+void load_begin (load_client_t *self);
 
 /*  A body that begins with its time of sending, for systems whose replies carry nothing else from
     the client. *size grows to what the time needs.  */
@@ -74,11 +88,22 @@ void *load_direct_worker (void *arg);
 void *load_mdp_client (void *arg);
 void *load_mdp_worker (void *arg);
 int load_zmq_proxy (const char *frontend, const char *backend);
+void *load_jobs_client (void *arg);
+void *load_beanstalkd_client (void *arg);
+void *load_beanstalkd_worker (void *arg);
 #ifdef HAVE_NATS
 void *load_nats_client (void *arg);
 void *load_nats_worker (void *arg);
+void *load_jetstream_client (void *arg);
+void *load_jetstream_worker (void *arg);
+#endif
+#ifdef HAVE_RABBITMQ
+void *load_rabbitmq_client (void *arg);
+void *load_rabbitmq_worker (void *arg);
 #endif
 #ifdef HAVE_GEARMAN
+void *load_gearman_jobs_client (void *arg);
+void *load_gearman_jobs_worker (void *arg);
 void *load_gearman_client (void *arg);
 void *load_gearman_worker (void *arg);
 #endif

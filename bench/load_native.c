@@ -2,8 +2,7 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    They are as bare as those around zmq_proxy: what this costs beyond zmq_proxy is the broker's
-    cost.
+    They are as bare as those around zmq_proxy, so the cost above zmq_proxy's is the broker's.
 */
 
 #include <stdlib.h>

@@ -40,12 +40,36 @@ static void s_submit (s_client_t *self, int64_t now)
     }
 }
 
+static const char *s_server_key (void)
+{
+    return load_key_path (LOAD_BROKER_KEY, ".key");
+}
+
+static bool s_secure_client (rp_client_t *client)
+{
+    if (!s_server_key ())
+        return true;
+    return rp_client_set_server_key (client, s_server_key ()) == RP_OK
+           && rp_client_set_key_file (client, load_key_path (LOAD_PEER_KEY, ".key_secret"))
+                == RP_OK;
+}
+
+static bool s_secure_worker (rp_worker_t *worker)
+{
+    if (!s_server_key ())
+        return true;
+    return rp_worker_set_server_key (worker, s_server_key ()) == RP_OK
+           && rp_worker_set_key_file (worker, load_key_path (LOAD_PEER_KEY, ".key_secret"))
+                == RP_OK;
+}
+
 void *load_riposte_client (void *arg)
 {
     load_client_t *load = arg;
     char *body = load_body (&load->size);
     s_client_t self = {.load = load, .client = rp_client_new (load->endpoint), .body = body};
-    if (!self.client || rp_client_set_timeout_ms (self.client, DEADLINE_MS) != RP_OK
+    if (!self.client || !s_secure_client (self.client)
+        || rp_client_set_timeout_ms (self.client, DEADLINE_MS) != RP_OK
         || rp_client_connect (self.client, CONNECT_MS) != RP_OK)
         load_die ("connect");
     for (int index = 0; index < load->inflight; index++)
@@ -93,7 +117,7 @@ void *load_riposte_worker (void *arg)
 {
     load_worker_t *self = arg;
     rp_worker_t *worker = rp_worker_new (self->endpoint, "bench");
-    if (!worker || rp_worker_set_slots (worker, self->window) != RP_OK)
+    if (!worker || !s_secure_worker (worker) || rp_worker_set_slots (worker, self->window) != RP_OK)
         load_die ("worker");
     (void) rp_worker_on_notice (worker, s_notice, self);
     rp_worker_run (worker, s_echo, self);

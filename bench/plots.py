@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Pictures, drawn by gnuplot: throughput by system, latency by load, cost by what grows."""
+"""Pictures, drawn by gnuplot: throughput by system, latency by load, cost by the number that
+grows."""
 import os
 import shutil
 import subprocess
@@ -42,7 +43,7 @@ def _throughput(bench, path):
 
 
 def _latency(bench, path):
-    """Up to where it does not keep up."""
+    """Plots latency by load, up to the first load that is not sustained."""
     most = bench.attempt("latency by load", measure, bench.build, "riposte", Shape(), 1)
     points = []
     for share in LOADS if most else ():
@@ -60,7 +61,7 @@ def _latency(bench, path):
 
 
 def _cost(bench, path):
-    """CPU of the broker for a request, by what grows."""
+    """Plots the broker's CPU time for a request against the number that grows."""
     seconds = min(bench.seconds, 1)
 
     def sweep(name, values, function):
@@ -91,7 +92,7 @@ def _cost(bench, path):
 
 
 def draw(bench, folder):
-    """Returns (title, path) of what was drawn."""
+    """Returns (title, path) of each plot drawn."""
     if not shutil.which("gnuplot"):
         bench.note("no pictures: gnuplot is not installed: apt-get install gnuplot-nox")
         return []

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """Where a request's time goes: at full speed by process and object, with perf; and the broker's
 instructions by what they are for, under callgrind."""
+import contextlib
 import dataclasses
 import glob
 import json
@@ -28,7 +29,7 @@ PARTS = {
 # Functions that move bodies: the kernel's two directions, and libc's.
 COPIES = re.compile(r"_copy_(to|from)_iter|mem(move|cpy)")
 
-# By what a DSO's name begins with.
+# By the beginning of a DSO's name.
 OBJECTS = (("[", "kernel"), ("libzmq", "libzmq"), ("libc", "libc"))
 
 
@@ -61,13 +62,13 @@ def _report(record, perf, keys):
 
 @dataclasses.dataclass
 class Part:
-    """What one process takes for a request."""
+    """The cost of one request in one process."""
     name: str
     cpu: float      # µs
     objects: dict   # share of that, by kernel, libzmq, libc, its own code
     copying: float  # share of that, in the kernel and in libc
-    sleeps: float   # times that a thread of it went to sleep
-    faults: float   # pages that the kernel had to find for it
+    sleeps: float   # how often one of its threads went to sleep
+    faults: float   # page faults
 
 
 @dataclasses.dataclass
@@ -107,8 +108,8 @@ def _counts(pid):
 
 
 def by_process(build, name, shape, seconds=2):
-    """Where a request's time goes. What is counted is counted without perf, which costs time too, and then
-    other clients run with it."""
+    """Shows where a request's time goes. CPU time, sleeps and page faults are counted without perf,
+    which takes time itself; then other clients run under perf."""
     system = SYSTEMS[name]
     with Stage(build) as stage:
         middle, front, worker = start_all_but_clients(stage, system, shape)
@@ -149,7 +150,8 @@ def by_process(build, name, shape, seconds=2):
 
 
 def idle_broker(build, start, seconds=6):
-    """The same of a broker that start(stage, endpoint) gave peers, which do nothing: [(symbol, share)]."""
+    """The same for a broker whose peers are idle; start(stage, endpoint) starts them. Returns
+    [(symbol, share)]."""
     with Stage(build) as stage:
         middle, endpoint = stage.broker()
         start(stage, endpoint)
@@ -194,8 +196,9 @@ def _inclusive(path):
     return costs, total
 
 
-def breakdown(build, seconds=4):
-    """[(part, instructions a request)], by the broker's threads, at 8 clients × 64."""
+def _callgrind(build, seconds, options=(), beside=None):
+    """Runs the broker under callgrind at 8 clients × 64. beside: a context manager, entered meanwhile. Returns
+    [(inclusive costs, all)] of the threads, and how many requests there were."""
     if not shutil.which("valgrind"):
         raise Failed("valgrind is not there; apt-get install valgrind")
     shape = Shape()
@@ -204,7 +207,7 @@ def breakdown(build, seconds=4):
         process = stage.start(
             "valgrind", "--tool=callgrind", "--separate-threads=yes",
             f"--callgrind-out-file={stage.where}/out", stage.program("riposte-broker"), "--bind",
-            "tcp://127.0.0.1:*", "--ports-file", ports)
+            "tcp://127.0.0.1:*", "--ports-file", ports, *options)
         end = time.monotonic() + 20
         while not (os.path.exists(ports) and os.path.getsize(ports)):
             if time.monotonic() > end or process.poll() is not None:
@@ -213,16 +216,28 @@ def breakdown(build, seconds=4):
         with open(ports, encoding="utf-8") as file:
             endpoint = file.read().split()[0]
         stage.start_ready("bench_load", "riposte", "worker", endpoint, shape.workers, shape.window)
-        run = measure_clients(stage, process, "riposte", endpoint, shape, seconds)
+        with beside or contextlib.nullcontext():
+            run = measure_clients(stage, process, "riposte", endpoint, shape, seconds)
         process.send_signal(signal.SIGTERM)
         process.wait(60)
         threads = sorted(glob.glob(f"{stage.where}/out-*") or glob.glob(f"{stage.where}/out"))
-        costs = [_inclusive(path) for path in threads]
+        return [_inclusive(path) for path in threads], run.total
+
+
+def loop_instructions(build, http, beside=None, seconds=4):
+    """Instructions a request in the loop of the broker's thread, without what its start takes."""
+    costs, requests = _callgrind(build, seconds, ("--http", http), beside)
+    return max(cost.get("rp_server_run", 0) for cost, _ in costs) / requests
+
+
+def breakdown(build, seconds=4):
+    """[(part, instructions a request)], by the broker's threads, at 8 clients × 64."""
+    costs, requests = _callgrind(build, seconds)
     main, main_total = max(costs, key=lambda item: item[0].get("rp_dispatch_handle", 0))
-    rows = [(part, sum(main.get(name, 0) for name in names) / run.total)
+    rows = [(part, sum(main.get(name, 0) for name in names) / requests)
             for part, names in PARTS.items()]
     rows.append(("bundles, sessions, the loop: the rest of the broker's thread",
-                 main_total / run.total - sum(count for _, count in rows)))
-    rows.append(("libzmq's I/O thread", sum(total for _, total in costs) / run.total
-                 - main_total / run.total))
+                 main_total / requests - sum(count for _, count in rows)))
+    rows.append(("libzmq's I/O thread", sum(total for _, total in costs) / requests
+                 - main_total / requests))
     return rows

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What bench/compare prints, and the file that it writes."""
+"""The text that bench/compare prints, and the file that it writes."""
 import datetime
 import os
 import platform
@@ -107,7 +107,7 @@ def _bar(bench):
 
 
 def _why(bench, row):
-    """What the run itself says of a row that is not met."""
+    """Returns what the run's own figures tell about a row that is not met."""
     parts = []
     if row.pairs > 1:
         parts.append(f"{row.pairs_met} of {row.pairs} pairs meet it")
@@ -171,7 +171,7 @@ def _breakdown(bench):
 
 
 def _profiles(bench):
-    """Under the rows that are not met: what they spend their time on."""
+    """Writes, below the rows that are not met, where their time goes."""
     if bench.profiles:
         yield "\n## What limits the rows that are not met\n"
         yield ("Of all threads of each process: CPU time, how often a thread went to sleep, and page faults, "

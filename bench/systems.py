@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The systems that bench/compare holds beside each other: how each is started, at its best setting, and
+"""The systems that bench/compare compares: how each is started, at its best setting, and
 one measurement of one of them."""
 import ctypes
 import dataclasses
@@ -13,12 +13,12 @@ import subprocess
 import tempfile
 import time
 
-# What a client does before it counts; load.c has the same.
+# Seconds of load before a client begins to measure; load.c has the same value.
 WARM_UP_S = 0.5
 
 
 class Failed(Exception):
-    """A run that gave no figures, and why."""
+    """A run gave no figures; the text says why."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Run:
     failed: int
     p50: float
     p99: float
-    cpu: float | None     # µs a request, of all threads of what is in the middle
+    cpu: float | None     # CPU of all threads of the process in the middle, µs a request
     kernel: float | None  # share of it that was spent in the kernel
-    memory: int | None    # peak of what is in the middle, bytes
+    memory: int | None    # peak memory of the process in the middle, bytes
 
 
 # ---- Processes -------------------------------------------------------------------------------------
@@ -57,12 +57,13 @@ def _die_with_parent():
 
 
 class Stage:
-    """Processes that all end with it."""
+    """Processes that are ended together with this object."""
 
     def __init__(self, build):
         self.build = build
         self.started = []
         self.where = None
+        self.environment = None  # of what is started from now on; None: ours
 
     def __enter__(self):
         self.where = tempfile.mkdtemp(prefix="riposte-bench-")
@@ -90,12 +91,12 @@ class Stage:
         with open(os.path.join(self.where, "errors"), "ab") as errors:
             process = subprocess.Popen(
                 [self.program(name), *map(str, words)], stdin=subprocess.DEVNULL, stdout=stdout,
-                stderr=errors, preexec_fn=_die_with_parent)
+                stderr=errors, preexec_fn=_die_with_parent, env=self.environment)
         self.started.append(process)
         return process
 
     def start_ready(self, name, *words, bound=30):
-        """Starts what says "ready" when it is."""
+        """Starts a program, and waits until it prints "ready"."""
         process = self.start(name, *words, stdout=subprocess.PIPE)
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
@@ -104,13 +105,13 @@ class Stage:
         return process
 
     def run(self, name, *words, bound=60):
-        """Runs what prints JSON."""
+        """Runs a program, and returns the JSON that it prints."""
         try:
             with open(os.path.join(self.where, "errors"), "ab") as errors:
                 done = subprocess.run(
                     [self.program(name), *map(str, words)], stdin=subprocess.DEVNULL, check=False,
                     stdout=subprocess.PIPE, stderr=errors, timeout=bound,
-                    preexec_fn=_die_with_parent)
+                    preexec_fn=_die_with_parent, env=self.environment)
             return json.loads(done.stdout)
         except subprocess.TimeoutExpired as error:
             raise Failed(f"{name} did not end within {bound} s") from error
@@ -122,12 +123,25 @@ class Stage:
             lines = file.read().strip().splitlines()
         return lines[-1] if lines else "it said nothing"
 
-    def broker(self, *limits):
+    def secure(self):
+        """From now on, bench_load uses CURVE. Makes keys, and all that the broker wants. Returns its options."""
+        keys = os.path.join(self.where, "keys")
+        authorized = os.path.join(keys, "authorized")
+        os.makedirs(authorized, mode=0o700)
+        self.environment = {**os.environ, "BENCH_KEYS": keys}
+        subprocess.run([self.program("bench_load"), "keys", keys], check=True)
+        shutil.copy(os.path.join(keys, "peer.key"), authorized)
+        rules = os.path.join(keys, "rules")
+        with open(rules, "w", encoding="ascii") as file:
+            file.write('principal = "peer"\n    call = "*"\n    serve = "*"\n')
+        return ("--key-file", os.path.join(keys, "broker.key_secret"), "--authorized", authorized, "--rules", rules)
+
+    def broker(self, *limits, options=()):
         """Riposte's broker. Returns process and endpoint."""
         ports = os.path.join(self.where, "ports")
         words = [word for limit in limits for word in ("--limit", limit)]
         process = self.start("riposte-broker", "--bind", "tcp://127.0.0.1:*", "--ports-file", ports,
-                             "--log-level", "error", *words)
+                             "--log-level", "error", *words, *options)
         end = time.monotonic() + 10
         while not (os.path.exists(ports) and os.path.getsize(ports)):
             if time.monotonic() > end or process.poll() is not None:
@@ -158,7 +172,7 @@ def wait_for_port(stage, process, port, bound=10):
 
 
 def cpu_seconds(pid):
-    """Of all its threads, in user code and in the kernel."""
+    """CPU time of all threads of a process, in user code and in the kernel."""
     exact = 0.0
     for task in os.listdir(f"/proc/{pid}/task"):
         with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
@@ -182,9 +196,9 @@ def memory(pid, key):
 
 # ---- Systems ---------------------------------------------------------------------------------------
 
-def _broker(*limits):
+def _broker(*limits, curve=False):
     def start(stage, _shape):
-        process, endpoint = stage.broker(*limits)
+        process, endpoint = stage.broker(*limits, options=stage.secure() if curve else ())
         return process, endpoint, endpoint
     return start
 
@@ -196,6 +210,11 @@ def _proxy(stage, _shape):
     for port in ports:
         wait_for_port(stage, process, port)
     return process, front, back
+
+
+def _proxy_curve(stage, shape):
+    stage.secure()
+    return _proxy(stage, shape)
 
 
 def _direct(_stage, shape):
@@ -228,13 +247,14 @@ def _gearman(stage, _shape):
 @dataclasses.dataclass(frozen=True)
 class System:
     name: str
-    load: str  # as bench_load calls it
+    load: str  # its name in bench_load
     start: object
     label: str
     setting: str
     install: str = ""
-    server: str = ""  # program that has to be there
+    server: str = ""  # the program that it needs
     window: object = lambda shape: shape.window
+    option: str = ""  # that riposte-broker has to know
 
 
 SYSTEMS = {system.name: system for system in (
@@ -248,6 +268,11 @@ SYSTEMS = {system.name: system for system in (
            "flight for each client, so that as many are with them as are open; broker as it comes"),
     System("bare", "native", _broker(), "Riposte, bare sockets",
            "sockets as bare as the proxy's, one message a frame (no bundles); the same windows"),
+    System("zmq_proxy-curve", "zmq", _proxy_curve, "zmq_proxy, CURVE",
+           "as zmq_proxy, with CURVE on both legs; it lets everybody in"),
+    System("riposte-curve", "riposte", _broker(curve=True), "Riposte, CURVE",
+           "as Riposte, with CURVE on both legs, one authorized key, and rules for it",
+           option="--key-file"),
     System("mdp", "mdp", _broker(), "Riposte, MDP 0.1",
            "DEALER clients; workers get one request at a time (foreign_window 1, the default)"),
     System("mdp-64", "mdp", _broker("foreign_window=64"), "Riposte, MDP 0.1, window 64",
@@ -267,13 +292,16 @@ SYSTEMS = {system.name: system for system in (
 
 
 def missing(stage, name):
-    """What keeps a system from being measured, or None."""
+    """Returns why a system cannot be measured, or None."""
     system = SYSTEMS[name]
     loads = subprocess.run([stage.program("bench_load"), "systems"], stdout=subprocess.PIPE, text=True,
                            check=True).stdout.split()
     try:
         if system.server:
             stage.program(system.server)
+        if system.option and system.option not in subprocess.run(
+                [stage.program("riposte-broker"), "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout:
+            return f"{system.label} is left out: riposte-broker has no {system.option}"
         if system.load in loads:
             return None
     except Failed:

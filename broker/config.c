@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/admin/otlp.h"
 #include "common/base/units.h"
 #include "common/io/socket.h"
 #include "common/tool/settings_pages.h"
@@ -127,6 +128,7 @@ static const char *s_plain_at (const void *values, size_t index, char buffer[RP_
 /*  ---- The table ----------------------------------------------------------------------------- */
 
 const char *const rp_config_levels[] = {"error", "warning", "info", "debug", NULL};
+const char *const rp_config_formats[] = {"text", "logfmt", "json", "journald", "auto", NULL};
 
 static const rp_setting_list_t s_bind = {s_add_bind, s_clear_bind, s_bind_at};
 static const rp_setting_list_t s_plain = {s_add_plain, s_clear_plain, s_plain_at};
@@ -140,14 +142,19 @@ static const rp_setting_list_t s_plain = {s_add_plain, s_clear_plain, s_plain_at
 #define S_AS_TEXT(value, from, to) .text = (value), .form = (from)
 #define S_AS_LIST(value, from, to) .text = (value), .form = (from), .list = (to)
 
-#define S_ROW(as, member, name, value, from, to, reason)                                           \
+/*  The column applies.  */
+#define S_RELOAD true
+#define S_RESTART false
+
+#define S_ROW(as, member, name, value, from, to, applies, reason)                                  \
     {.path = (name),                                                                               \
       .kind = RP_SETTING_##as,                                                                     \
       .offset = offsetof (rp_config_t, member),                                                    \
       S_AS_##as (value, from, to),                                                                 \
+      .reloadable = S_##applies,                                                                   \
       .why = (reason)},
-#define S_LIMIT(kind, name, value, smallest, largest, why)                                         \
-    S_ROW (kind, limits.name, "limits/" #name, value, smallest, largest, why)
+#define S_LIMIT(kind, name, value, smallest, largest, applies, why)                                \
+    S_ROW (kind, limits.name, "limits/" #name, value, smallest, largest, applies, why)
 
 static const rp_setting_t s_rows[] = {S_ROW (LIST,
   bind,
@@ -155,12 +162,14 @@ static const rp_setting_t s_rows[] = {S_ROW (LIST,
   RP_CONFIG_BIND_DEFAULT,
   "tcp://ADDRESS:PORT or ipc://PATH",
   &s_bind,
+  RESTART,
   "listen here; * as the port is any free one") S_ROW (LIST,
   plain,
   "plain",
   NULL,
   "SERVICE=FRONTEND,BACKEND",
   &s_plain,
+  RESTART,
   "let plain REQ clients reach a service at one endpoint and plain REP workers offer it at another")
     RP_CONFIG_MAP (S_ROW) RP_BROKER_LIMIT_MAP (S_LIMIT)};
 
@@ -232,11 +241,103 @@ static void s_check_grace (const rp_config_t *self, rp_settings_reader_t *reader
           rp_setting_write_number (&s_rows[row], RP_BACKOFF_LARGEST_MS, pause));
 }
 
+const char *rp_config_otlp (const rp_config_t *self)
+{
+    return self->otlp && strcmp (self->otlp, "off") != 0 ? self->otlp : NULL;
+}
+
+static void s_check_otlp (const rp_config_t *self, rp_settings_reader_t *reader)
+{
+    const char *url = rp_config_otlp (self);
+    const char *fault = url ? rp_otlp_fault (url) : NULL;
+    size_t row = rp_settings_find (&rp_config_table, "otlp");
+    size_t bytes = rp_settings_find (&rp_config_table, "limits/trace_bytes");
+    if (fault)
+        rp_settings_complain_pair (reader, row, row, "otlp: \"%s\" %s", url, fault);
+    else if (url && self->limits.trace_bytes == 0)
+        rp_settings_complain_pair (
+          reader, row, bytes, "otlp needs limits/trace_bytes, since spans are made of traces");
+}
+
+int rp_config_ipc_mode (const rp_config_t *self)
+{
+    const char *text = self->ipc_mode ? self->ipc_mode : "";
+    text += *text == '0' && strlen (text) == 4;
+    if (strlen (text) != 3 || strspn (text, "01234567") != 3)
+        return -1;
+    return (text[0] - '0') << 6 | (text[1] - '0') << 3 | (text[2] - '0');
+}
+
+/*  What to do to be safe, for the error that asks for it.  */
+#define S_SECURE_START                                                                             \
+    "make keys:  riposte keys new broker --dir K;  riposte keys new ada --dir K;  riposte keys "   \
+    "authorize K/ada.key --principal ada --into A;  and start it with:  --key-file "               \
+    "K/broker.key_secret --authorized A --rules FILE"
+
+static void s_check_endpoint (
+  const char *endpoint, const char *setting, rp_settings_reader_t *reader)
+{
+    if (strncmp (endpoint, "ipc://", 6) == 0 || rp_socket_endpoint_is_loopback (endpoint))
+        return;
+    size_t row = rp_settings_find (&rp_config_table, setting);
+    rp_settings_complain_pair (reader, row, row,
+      "%s lets other machines in, and without a key everybody may use the broker; " S_SECURE_START
+      ";  or say --insecure",
+      endpoint);
+}
+
+static void s_check_next (const rp_config_t *self, rp_settings_reader_t *reader)
+{
+    const char *reason;
+    size_t row = rp_settings_find (&rp_config_table, "security/next_bind");
+    if (!self->next_key_file != !self->next_bind || (self->next_key_file && !self->key_file))
+        rp_settings_complain_pair (reader, row, row,
+          "security/next_key_file and security/next_bind belong together, beside "
+          "security/key_file");
+    else if (self->next_bind
+             && !rp_socket_endpoint_is_valid (self->next_bind, strlen (self->next_bind), &reason))
+        rp_settings_complain_pair (
+          reader, row, row, "security/next_bind: \"%s\" %s", self->next_bind, reason);
+    else if (self->next_bind && strncmp (self->next_bind, "ipc://", 6) == 0)
+        rp_settings_complain_pair (
+          reader, row, row, "security/next_bind wants tcp: over ipc nobody needs a key");
+}
+
+/*  Others reach an endpoint with a key only, or where insecure says so.  */
+static void s_check_security (const rp_config_t *self, rp_settings_reader_t *reader)
+{
+    size_t row = rp_settings_find (&rp_config_table, "security/ipc_mode");
+    if (self->ipc_mode && rp_config_ipc_mode (self) < 0)
+        rp_settings_complain_pair (reader, row, row,
+          "security/ipc_mode wants permissions in octal, such as 0660, not \"%s\"", self->ipc_mode);
+    s_check_next (self, reader);
+    row = rp_settings_find (&rp_config_table, "security/authorized");
+    if (self->authorized && !self->key_file)
+        rp_settings_complain_pair (reader, row, row,
+          "security/authorized is of no use without security/key_file, the broker's own key");
+    if (self->key_file || self->insecure)
+        return;
+    for (size_t index = 0; index < self->bind_count; index++)
+        s_check_endpoint (self->bind[index], "bind", reader);
+    for (size_t index = 0; index < self->plain_count; index++) {
+        s_check_endpoint (self->plain[index].front, "plain", reader);
+        s_check_endpoint (self->plain[index].back, "plain", reader);
+    }
+}
+
 static void s_check_together (const rp_config_t *self, rp_settings_reader_t *reader)
 {
+    s_check_security (self, reader);
     for (size_t index = 0; index < sizeof s_orders / sizeof *s_orders; index++)
         s_check_order (self, &s_orders[index], reader);
     s_check_grace (self, reader);
+    s_check_otlp (self, reader);
+}
+
+void rp_config_check (const rp_config_t *self, rp_setting_error_fn *error, void *arg)
+{
+    rp_settings_reader_t reader = {.table = &rp_config_table, .error = error, .arg = arg};
+    s_check_together (self, &reader);
 }
 
 /*  ---- Making them --------------------------------------------------------------------------- */
@@ -274,6 +375,7 @@ bool rp_config_read (
         return false;
     }
     rp_config_clear (self);
+    memcpy (fresh.origins, reader.sources, sizeof fresh.origins);
     *self = fresh;
     return true;
 }
@@ -320,8 +422,14 @@ bool rp_config_load (rp_config_t *self,
     return good;
 }
 
+rp_settings_t rp_config_settings (const rp_config_t *self)
+{
+    return (rp_settings_t){.table = &rp_config_table, .values = self, .sources = self->origins};
+}
+
 bool rp_config_print (const rp_config_t *self, FILE *file)
 {
-    rp_settings_print (&rp_config_table, self, file);
+    rp_settings_t settings = rp_config_settings (self);
+    rp_settings_print (&settings, file);
     return fflush (file) == 0 && !ferror (file);
 }

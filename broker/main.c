@@ -18,9 +18,11 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "broker/auth/credentials.h"
 #include "broker/config.h"
 #include "broker/memory.h"
 #include "broker/notify.h"
+#include "broker/reload.h"
 #include "broker/server.h"
 #include "broker/store/history.h"
 #include "broker/transport/endpoint.h"
@@ -39,6 +41,7 @@ typedef struct {
     const char *config;
     bool check_config;
     bool print_config;
+    bool insecure;
 } s_options_t;
 
 static const rp_option_t s_table[] = {
@@ -82,6 +85,12 @@ static const rp_option_t s_table[] = {
     .setting = "log/level",
     .choices = rp_config_levels,
     .help = "log this and worse: error, warning, info or debug"},
+  {.name = "log-format",
+    .kind = RP_OPTION_SETTING,
+    .argument = "FORMAT",
+    .setting = "log/format",
+    .choices = rp_config_formats,
+    .help = "text, logfmt, json, journald, or auto: journald if stderr is the journal, else text"},
   {.name = "ports-file",
     .kind = RP_OPTION_SETTING,
     .argument = "FILE",
@@ -92,6 +101,58 @@ static const rp_option_t s_table[] = {
     .argument = "FILE",
     .setting = "history",
     .help = "append a line there for each thing that happens to a request"},
+  {.name = "store",
+    .kind = RP_OPTION_SETTING,
+    .argument = "FILE",
+    .setting = "store",
+    .help = "keep jobs there: requests that outlive this broker, or none (default: none)"},
+  {.name = "http",
+    .kind = RP_OPTION_SETTING,
+    .argument = "ADDRESS:PORT",
+    .setting = "http",
+    .help = "metrics and pages are read there, or off (default: 127.0.0.1:5580, if that is free)"},
+  {.name = "otlp",
+    .kind = RP_OPTION_SETTING,
+    .argument = "URL",
+    .setting = "otlp",
+    .help = "send spans of requests there whose traceparent is sampled, such as "
+            "http://127.0.0.1:4318/v1/traces, or off"},
+  {.name = "io-threads",
+    .kind = RP_OPTION_SETTING,
+    .argument = "N",
+    .setting = "io_threads",
+    .help = "threads that move bytes (1); CURVE is paid for there"},
+  {.kind = RP_OPTION_HEADING, .help = "Who may do what"},
+  {.name = "key-file",
+    .kind = RP_OPTION_SETTING,
+    .argument = "FILE",
+    .setting = "security/key_file",
+    .help = "the broker's secret key (riposte keys new); with it every tcp endpoint speaks CURVE"},
+  {.name = "next-key-file",
+    .kind = RP_OPTION_SETTING,
+    .argument = "FILE",
+    .setting = "security/next_key_file",
+    .help = "the key that will replace it (riposte keys rotate), for those who know it already"},
+  {.name = "next-bind",
+    .kind = RP_OPTION_SETTING,
+    .argument = "ENDPOINT",
+    .setting = "security/next_bind",
+    .help = "listen there with the next key"},
+  {.name = "authorized",
+    .kind = RP_OPTION_SETTING,
+    .argument = "DIRECTORY",
+    .setting = "security/authorized",
+    .help = "public keys of those who may come in (default: authorized, beside the key file)"},
+  {.name = "rules",
+    .kind = RP_OPTION_SETTING,
+    .argument = "FILE",
+    .setting = "security/rules",
+    .help = "who may do what"},
+  {.name = "insecure",
+    .kind = RP_OPTION_FLAG,
+    .offset = offsetof (s_options_t, insecure),
+    .help = "listen without a key where other machines reach it"},
+  {.kind = RP_OPTION_HEADING, .help = "Settings"},
   {.name = "check-config",
     .kind = RP_OPTION_FLAG,
     .environment = "RIPOSTE_CHECK_CONFIG",
@@ -113,8 +174,9 @@ static const rp_program_t s_program = {
       "Clients and workers connect to the same endpoint. Without any setting the broker listens on "
       "the loopback address only.",
       "SIGTERM or SIGINT lets it finish what runs, up to the drain limit, while it takes nothing "
-      "new; a second signal ends it at once. SIGHUP opens the file of --history again, for log "
-      "rotation; settings are read at the start only.",
+      "new; a second signal ends it at once. SIGHUP, or riposte reload, reads settings, keys and "
+      "rules again: a mistake leaves all as it was, and --help settings says which settings need a "
+      "restart. SIGHUP opens the file of --history again too, for log rotation.",
       NULL},
   .options = s_table,
   .option_count = sizeof s_table / sizeof *s_table,
@@ -201,31 +263,47 @@ static const char *s_find_open (const rp_server_t *server)
     return NULL;
 }
 
-static void s_say_ready (const rp_server_t *server, const rp_config_t *config, int64_t started)
+static void s_say_security (FILE *to,
+  const rp_server_t *server,
+  const rp_config_t *config,
+  const rp_credentials_t *credentials)
 {
-    char text[RP_UNITS_TEXT_MAX];
     const char *first = rp_server_endpoint (server, 0);
     const char *open = s_find_open (server);
-    fprintf (stderr, "riposte %s ready in %s  ", RP_VERSION,
-      rp_duration_format (text, rp_clock_us () - started));
-    size_t next = 0;
-    while (next < config->bind_count)
-        fprintf (stderr, " %s", rp_server_endpoint (server, next++));
-    for (size_t index = 0; index < config->plain_count; index++, next += 2)
-        fprintf (stderr, "\n  plain \"%s\": REQ at %s, REP at %s", config->plain[index].service,
-          rp_server_endpoint (server, next), rp_server_endpoint (server, next + 1));
-    if (open)
-        fprintf (stderr,
+    if (config->key_file)
+        fprintf (to, "\n  security on: %zu authorized keys, rules in %s\n",
+          rp_credentials_count (credentials), config->rules);
+    else if (open)
+        fprintf (to,
           "\n  warning: security off, and whoever can reach %s may use it; keep it behind a "
           "firewall, or bind to 127.0.0.1\n",
           open);
+    else if (config->rules)
+        fprintf (to, "\n  security off (loopback only), rules in %s\n", config->rules);
     else if (strcmp (first, RP_CONFIG_BIND_DEFAULT) == 0)
-        fputs (
-          "\n  security off (loopback only) · try:  riposte-worker upper -- tr a-z A-Z\n", stderr);
+        fputs ("\n  security off (loopback only) · try:  riposte-worker upper -- tr a-z A-Z\n", to);
     else
-        fprintf (stderr,
+        fprintf (to,
           "\n  security off (loopback only) · try:  riposte-worker -s %s upper -- tr a-z A-Z\n",
           first);
+}
+
+static void s_say_ready (FILE *to,
+  const rp_server_t *server,
+  const rp_config_t *config,
+  const rp_credentials_t *credentials,
+  int64_t started)
+{
+    char text[RP_UNITS_TEXT_MAX];
+    fprintf (to, "riposte %s ready in %s  ", RP_VERSION,
+      rp_duration_format (text, rp_clock_us () - started));
+    size_t next = 0;
+    while (next < config->bind_count)
+        fprintf (to, " %s", rp_server_endpoint (server, next++));
+    for (size_t index = 0; index < config->plain_count; index++, next += 2)
+        fprintf (to, "\n  plain \"%s\": REQ at %s, REP at %s", config->plain[index].service,
+          rp_server_endpoint (server, next), rp_server_endpoint (server, next + 1));
+    s_say_security (to, server, config, credentials);
 }
 
 /*  What the broker itself takes, and what a waiting request takes beside its body, at most
@@ -235,18 +313,44 @@ static void s_say_ready (const rp_server_t *server, const rp_config_t *config, i
 
 /*  Warns if the limits allow more memory than there is: the process would be killed instead of
     saying BUSY.  */
-static void s_warn_of_memory (const rp_limits_t *limits)
+static void s_warn_of_memory (FILE *to, const rp_limits_t *limits)
 {
     char needs_text[RP_UNITS_TEXT_MAX];
     char allowed_text[RP_UNITS_TEXT_MAX];
     uint64_t needs = S_OWN_BYTES + limits->total_queue_bytes + limits->total_queue_bytes / 4
-                     + limits->total_queue * S_REQUEST_BYTES;
+                     + limits->total_queue * S_REQUEST_BYTES + limits->replay_bytes
+                     + limits->replay_bytes / 4;
     uint64_t allowed = rp_memory_allowed ();
     if (needs > allowed)
-        fprintf (stderr,
+        fprintf (to,
           "  warning: it may take %s, but this process may use %s of memory; lower the limits "
-          "total_queue_bytes and total_queue (docs/OPERATIONS.md, Memory)\n",
+          "total_queue_bytes, total_queue and replay_bytes (docs/OPERATIONS.md, Memory)\n",
           rp_size_format (needs_text, needs), rp_size_format (allowed_text, allowed));
+}
+
+/*  True if programs read the log on stderr: then everything there is lines of it.  */
+static bool s_is_for_programs (const rp_config_t *config)
+{
+    return config->log_format == RP_LOG_LOGFMT || config->log_format == RP_LOG_JSON;
+}
+
+/*  Says that the broker is ready: on stderr, for people; or in the log, if programs read it.  */
+static void s_say (rp_server_t *server,
+  const rp_config_t *config,
+  const rp_credentials_t *credentials,
+  int64_t started)
+{
+    char *text = NULL;
+    size_t size;
+    bool lines = s_is_for_programs (config);
+    FILE *to = lines ? open_memstream (&text, &size) : stderr;
+    if (!to)
+        return;
+    s_say_ready (to, server, config, credentials, started);
+    s_warn_of_memory (to, &config->limits);
+    if (lines && fclose (to) == 0)
+        rp_server_log (server, text);
+    free (text);
 }
 
 static bool s_bound (int rc, const char *endpoint, const char *option)
@@ -255,6 +359,39 @@ static bool s_bound (int rc, const char *endpoint, const char *option)
     if (rc != 0)
         s_complain ("%s", rp_endpoint_explain (endpoint, errno, option, text));
     return rc == 0;
+}
+
+/*  Where metrics and pages are read, if that is free.  */
+#define S_HTTP_DEFAULT "127.0.0.1:5580"
+
+static void s_warn_of_http (rp_server_t *server, const rp_config_t *config)
+{
+    char text[256];
+    snprintf (text, sizeof text,
+      "warning: no metrics and pages at " S_HTTP_DEFAULT ": %s; choose another with --http",
+      strerror (errno));
+    if (s_is_for_programs (config))
+        rp_server_log (server, text);
+    else
+        fprintf (stderr, S_NAME ": %s\n", text);
+}
+
+/*  Opens HTTP. At the address of no setting, another broker may be already, so that is no error. False after
+    an error line.  */
+static bool s_open_http (rp_server_t *server, const rp_config_t *config)
+{
+    const char *listen = config->http ? config->http : S_HTTP_DEFAULT;
+    if (strcmp (listen, "off") == 0
+        || rp_server_open_http (server, listen, config->http_hosts, config->http_open) == 0)
+        return true;
+    if (!config->http) {
+        s_warn_of_http (server, config);
+        return true;
+    }
+    s_complain (
+      "cannot listen at %s for HTTP: %s; choose another address with --http, or: --http off",
+      listen, strerror (errno));
+    return false;
 }
 
 /*  Binds in the order of --ports-file.  */
@@ -274,22 +411,57 @@ static bool s_bind_all (rp_server_t *server, const rp_config_t *config)
         rc = rp_server_bind_plain (server, plain->service, RP_PLAIN_BACK, plain->back);
         bound = s_bound (rc, plain->back, "--plain");
     }
+    if (bound && config->next_bind) {
+        const char *endpoint = config->next_bind;
+        bound = s_bound (rp_server_bind_next (server, endpoint), endpoint, "--next-bind");
+    }
     return bound;
 }
 
-static int s_serve (const rp_config_t *config, int signals, int64_t started)
+/*  Opens the history and the store of jobs, if there are to be any. False after a complaint.  */
+static bool s_open_files (const rp_config_t *config, int *history, rp_store_t **store)
 {
-    int history = 0;
-    if (config->history && (history = rp_history_open (config->history)) < 0) {
+    char trouble[RP_STORE_TEXT];
+    *history = 0;
+    *store = NULL;
+    if (config->history && (*history = rp_history_open (config->history)) < 0) {
         s_complain (
           "cannot write %s: %s; give --history another place", config->history, strerror (errno));
-        return EXIT_FAILURE;
+        return false;
     }
+    if (!config->store || strcmp (config->store, "none") == 0)
+        return true;
+    *store = rp_store_open (&(rp_store_settings_t){.path = config->store}, trouble);
+    if (!*store)
+        s_complain ("%s", trouble);
+    return *store != NULL;
+}
+
+static int s_serve (rp_reload_t *reload, int signals, int64_t started)
+{
+    const rp_config_t *config = reload->config;
+    rp_credentials_t *credentials;
+    if (!rp_reload_credentials (config, &credentials, s_config_error, NULL))
+        return EXIT_USAGE;
+    int history;
+    rp_store_t *store;
+    if (!s_open_files (config, &history, &store))
+        return EXIT_FAILURE;
+    reload->credentials = &credentials;
     rp_server_t *server = rp_server_new (&(rp_server_options_t){.limits = config->limits,
+      .credentials = credentials,
+      .io_threads = (unsigned) config->io_threads,
+      .ipc_mode = rp_config_ipc_mode (config),
       .log_level = (rp_level_t) config->log_level,
+      .log_format = (rp_log_format_t) config->log_format,
       .log = STDERR_FILENO,
       .history = history,
       .history_path = config->history,
+      .otlp = rp_config_otlp (config),
+      .store = store,
+      .reload = rp_reload_read,
+      .reload_arg = reload,
+      .settings = rp_config_settings (config),
       .signals = signals});
     if (!server) {
         s_complain (
@@ -298,27 +470,30 @@ static int s_serve (const rp_config_t *config, int signals, int64_t started)
         return EXIT_FAILURE;
     }
     int code = EXIT_FAILURE;
-    if (!s_bind_all (server, config))
+    if (!s_bind_all (server, config) || !s_open_http (server, config))
         goto out;
     if (config->ports_file && !s_write_ports (server, config->ports_file)) {
         s_complain ("cannot write %s: %s; give --ports-file another place", config->ports_file,
           strerror (errno));
         goto out;
     }
-    s_say_ready (server, config, started);
-    s_warn_of_memory (&config->limits);
+    s_say (server, config, credentials, started);
     rp_writer_flush_stderr (); // the log follows on stderr
     rp_notify ("READY=1");
     if (rp_server_run (server) == 0)
         code = EXIT_SUCCESS;
 out:
     rp_server_destroy (&server);
+    rp_credentials_release (&credentials);
     return code;
 }
 
 static int s_main (
-  const s_options_t *options, const rp_arguments_t *arguments, rp_config_t *config, int64_t started)
+  const s_options_t *options, rp_arguments_t *arguments, rp_config_t *config, int64_t started)
 {
+    if (options->insecure && arguments->setting_count < RP_OPTION_LIST_MAX)
+        arguments->settings[arguments->setting_count++] = (rp_setting_given_t){
+          .path = "security/insecure", .dashes = "--", .name = "insecure", .text = "1"};
     const rp_config_sources_t sources = {
       .lookup = getenv, .given = arguments->settings, .given_count = arguments->setting_count};
     if (!rp_config_load (config, options->config, &sources, s_config_error, NULL))
@@ -327,6 +502,11 @@ static int s_main (
         s_complain ("cannot write the settings: %s", strerror (errno));
         return EXIT_FAILURE;
     }
+    rp_credentials_t *credentials = NULL;
+    if (options->check_config
+        && !rp_reload_credentials (config, &credentials, s_config_error, NULL))
+        return EXIT_USAGE;
+    rp_credentials_release (&credentials);
     if (options->check_config)
         fputs ("the settings are good\n", stderr);
     if (options->print_config || options->check_config)
@@ -337,7 +517,8 @@ static int s_main (
         s_complain ("cannot receive signals: %s", strerror (errno));
         return EXIT_FAILURE;
     }
-    return s_serve (config, signals, started);
+    rp_reload_t reload = {.file = options->config, .sources = sources, .config = config};
+    return s_serve (&reload, signals, started);
 }
 
 int main (int argc, char **argv)

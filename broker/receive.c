@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/base/uninitialized.h"
 #include "common/wire/bundle.h"
 #include "common/wire/head.h"
 
@@ -66,11 +67,120 @@ static rp_event_t *s_begin_event (rp_receive_t *self, rp_event_kind_t kind, rp_m
     return &self->event;
 }
 
-/*  Finds the connection of a message whose sender has no session.  */
+/*  Returns the principal that sent a message, from what libzmq says of the message itself, since
+    its descriptor may belong to another connection by now. NULL: the sender may not be here.  */
+static const char *s_find_principal (
+  rp_receive_t *self, rp_connection_t *connection, rp_message_t *message)
+{
+    zmq_msg_t *frame = rp_message_frame (message, message->count - 1);
+    if (self->source.listener->secure)
+        return self->source.session.v && connection->principal
+                 ? rp_admission_again (frame, connection->principal)
+                 : rp_admission_of_message (self->admission, frame, connection->key);
+    uid_t user = connection->user;
+    if (rp_admission_user (frame, &user) || connection->address.family == AF_UNIX)
+        return rp_admission_of_user (self->admission, user);
+    return rp_admission_anonymous (self->admission);
+}
+
+/*  Finds the connection of a message, and its principal. If a connection seems to have two
+    principals, one of them had its descriptor before; it is not known which, so the connection has
+    none.  */
 static rp_connection_t *s_hear (rp_receive_t *self, rp_message_t *message)
 {
-    return rp_connections_hear (self->connections, zmq_msg_get (&message->first, ZMQ_SRCFD),
-      self->source.listener->number, NULL);
+    rp_connection_t *connection = rp_connections_hear (self->connections,
+      zmq_msg_get (&message->first, ZMQ_SRCFD), self->source.listener->number, NULL);
+    if (!connection || (connection->principal && !self->admission->credentials))
+        return connection;
+    const char *principal = s_find_principal (self, connection, message);
+    bool agrees = !connection->principal || connection->principal == principal;
+    connection->principal = agrees ? principal : NULL;
+    return connection;
+}
+
+/*  Completes an event whose sender has no session.  */
+static void s_set_sender (rp_receive_t *self, rp_connection_t *connection)
+{
+    self->sender.connection = connection;
+    self->event.principal = connection ? connection->principal : NULL;
+}
+
+/*  True if a message with the routing id of a foreign session did not come from its peer: the
+    session's connection is known, and the message came over one that is not, of a peer older than
+    ZMTP 3.0.  */
+static bool s_is_from_elsewhere (const rp_receive_t *self, rp_message_t *message)
+{
+    const char *principal = rp_routes_principal (&self->connections->routes, self->source.session);
+    return principal && strcmp (principal, RP_PRINCIPAL_ANONYMOUS) != 0
+           && zmq_msg_get (&message->first, ZMQ_SRCFD) < 0;
+}
+
+/*  True if only the native session's own peer can have sent a message: its connection stands, and
+    libzmq made its routing id, which nobody else knows.  */
+static bool s_is_certain (rp_receive_t *self)
+{
+    return !rp_routes_is_lost (&self->connections->routes, self->source.session)
+           && !rp_listener_id_is_chosen (
+             zmq_msg_data (&self->routing_id), zmq_msg_size (&self->routing_id));
+}
+
+/*  Returns why the sender of a message may not be here; NULL if it may. A peer can choose the
+    routing id of another, so the principal of the message is compared with that of its native
+    session; with that of a foreign session when it moves (s_find_moved).  */
+static const char *s_refuse_sender (
+  rp_receive_t *self, rp_message_t *message, rp_connection_t **connection)
+{
+    static const char another[] = "it has chosen the routing id of another";
+    rp_session_id_t session = self->source.session;
+    const rp_routes_t *routes = &self->connections->routes;
+    bool secure = self->source.listener->secure;
+    if (self->source.listener->kind == RP_LISTENER_BACK) // ZAP has asked for each of them
+        return NULL;
+    if (session.v && rp_routes_foreign (routes, session))
+        return s_is_from_elsewhere (self, message) ? another : NULL;
+    if (session.v && s_is_certain (self))
+        return NULL;
+    *connection = s_hear (self, message);
+    const char *anonymous = rp_admission_anonymous (self->admission);
+    const char *principal = *connection ? (*connection)->principal : secure ? NULL : anonymous;
+    if (!principal)
+        return secure ? "its key is not authorized any more" : "it is not known who it is";
+    const char *owner = rp_routes_principal (routes, session);
+    return session.v && principal != (owner ? owner : anonymous) ? another : NULL;
+}
+
+/*  Cuts a peer off. connection: NULL if not known.  */
+static void s_cut (
+  rp_receive_t *self, const rp_connection_t *connection, const char *why, int64_t now)
+{
+    char buffer[RP_ADDRESS_TEXT_MAX];
+    rp_log_write (self->log, RP_LEVEL_WARNING, RP_TOPIC_REFUSED, now,
+      connection ? rp_address_format (&connection->address, buffer) : NULL, "cut: %s", why);
+    if (connection)
+        (void) rp_connection_abort (connection);
+}
+
+/*  Finds the sender of a message. False if it is nobody that may be here: then its connection is
+    aborted.  */
+static bool s_is_admitted (
+  rp_receive_t *self, rp_listener_t *listener, rp_message_t *message, int64_t now)
+{
+    rp_connection_t *connection = NULL;
+    const char *why = NULL;
+    bool chosen = listener->kind != RP_LISTENER_BACK;
+    if (chosen && zmq_msg_size (&self->routing_id) > RP_LISTENER_ID_MAX) {
+        why = "it has chosen a routing id of more than 255 bytes";
+        connection = rp_connections_hear (
+          self->connections, zmq_msg_get (&message->first, ZMQ_SRCFD), listener->number, NULL);
+    }
+    else {
+        s_find_source (self, listener);
+        if (self->admission->credentials)
+            why = s_refuse_sender (self, message, &connection);
+    }
+    if (why)
+        s_cut (self, connection, why, now);
+    return !why;
 }
 
 /*  ---- Native messages ----------------------------------------------------------------------- */
@@ -83,7 +193,7 @@ static void s_take_native (rp_receive_t *self, rp_message_t *message, bool whole
     event->error =
       rp_wire_decode (&self->head, rp_message_data (message), rp_message_size (message));
     if (event->session.v == 0) {
-        self->sender.connection = s_hear (self, message);
+        s_set_sender (self, s_hear (self, message));
         self->sender.bundles = (self->head.flags & RP_FLAG_BUNDLES) != 0;
     }
     if (event->error != RP_WIRE_ERROR_NONE || event->too_many_frames) {
@@ -99,7 +209,7 @@ static void s_refuse_bundle (rp_receive_t *self, rp_message_t *bundle)
     rp_event_t *event = s_begin_event (self, RP_EVENT_BAD, bundle);
     event->error = RP_WIRE_ERROR_BUNDLE;
     if (event->session.v == 0)
-        self->sender.connection = s_hear (self, bundle);
+        s_set_sender (self, s_hear (self, bundle));
 }
 
 /*  Takes the next message of the bundle in hand, while its session lasts.  */
@@ -155,7 +265,7 @@ static void s_refuse_foreign (
       said->error == RP_DIALECT_ERROR_UNKNOWN ? RP_WIRE_ERROR_NOT_NATIVE : RP_WIRE_ERROR_FOREIGN;
     event->why = why;
     self->sender.foreign = s_stand_in (self);
-    self->sender.connection = s_hear (self, message);
+    s_set_sender (self, s_hear (self, message));
     self->foreign->bad[said->error]++;
     if (self->source.listener->kind == RP_LISTENER_BACK)
         event->session = (rp_session_id_t){0};
@@ -171,15 +281,18 @@ static void s_refuse_foreign (
 static bool s_greet (rp_receive_t *self, rp_connection_t *connection, uint32_t window)
 {
     rp_event_t *event = s_begin_event (self, RP_EVENT_MESSAGE, NULL);
-    self->sender.connection = connection;
+    s_set_sender (self, connection);
     self->sender.foreign = rp_foreign_begin (self->foreign, self->said.dialect, self->said.worker);
     if (!self->sender.foreign)
         return false;
     self->greeting = true;
     rp_foreign_hello (self->foreign, &self->said, &self->head);
     event->traits = rp_foreign_traits (self->foreign, &self->said);
-    if (window > 0)
+    if (window > 0) {
         self->head.window = window;
+        if (self->source.listener->secure) // ZAP has asked for each of them
+            event->traits |= RP_TRAIT_TRUSTED;
+    }
     if (self->said.worker)
         event->attempt_limit =
           (uint32_t) (window > 0 ? self->limits->foreign_attempt : self->limits->mdp_attempt);
@@ -196,8 +309,8 @@ static rp_receive_result_t s_drop_request (
     return RP_RECEIVE_EVENT;
 }
 
-/*  The head of a foreign message for whose body there is no memory. A reply becomes a lost delivery:
-    its request ends, or another worker gets it.  */
+/*  The head of a foreign message for whose body there is no memory. A reply becomes a lost
+    delivery: its request ends, or another worker gets it.  */
 static rp_head_t s_without_body (const rp_foreign_message_t *said)
 {
     static const char lost[] = "the broker has no memory for its reply";
@@ -249,7 +362,7 @@ static void s_take_strange (rp_receive_t *self, rp_message_t *message, rp_connec
     self->head = (rp_head_t){.command = self->said.command};
     s_begin_event (self, RP_EVENT_MESSAGE, message);
     self->sender.foreign = s_stand_in (self);
-    self->sender.connection = connection;
+    s_set_sender (self, connection);
     if (self->source.listener->kind == RP_LISTENER_BACK) // its session ended, but the worker lives
         self->source.listener->recount = true;
 }
@@ -283,11 +396,18 @@ static rp_connection_t *s_find_moved (rp_receive_t *self, rp_message_t *message)
     rp_connection_t *connection = s_hear (self, message);
     // asked again, because s_hear may have ended the known one and freed it
     known = rp_routes_connection (&self->connections->routes, self->source.session);
-    return connection == known ? NULL : connection;
+    return connection == known && (!known || known->principal) ? NULL : connection;
 }
 
-/*  Ends the former session of a worker that came back with READY, and so was restarted; then READY
-    begins another session.  */
+/*  True if the session in hand is that of the connection's principal.  */
+static bool s_is_same (const rp_receive_t *self, const rp_connection_t *connection)
+{
+    return connection->principal
+           == rp_routes_principal (&self->connections->routes, self->source.session);
+}
+
+/*  Ends the former session of a worker that came back with READY, and so was restarted, or whose
+    routing id now is another principal's; then the message begins another session.  */
 static void s_end_former (rp_receive_t *self, rp_message_t *message)
 {
     self->head = (rp_head_t){.command = RP_COMMAND_BYE};
@@ -365,7 +485,7 @@ static rp_receive_result_t s_take_foreign (
     if (self->source.session.v) {
         rp_connection_t *moved =
           self->source.listener->kind == RP_LISTENER_BACK ? NULL : s_find_moved (self, message);
-        if (moved && self->said.command == RP_COMMAND_HELLO) {
+        if (moved && (self->said.command == RP_COMMAND_HELLO || !s_is_same (self, moved))) {
             s_end_former (self, message);
             return RP_RECEIVE_EVENT;
         }
@@ -381,9 +501,14 @@ static rp_receive_result_t s_take_restarted (rp_receive_t *self)
     rp_message_t *message = self->restarted;
     self->restarted = NULL;
     s_find_session (self);
-    if (self->source.session.v) // the former session has not ended, so the core refuses READY
+    if (self->source.session.v == 0)
+        return s_take_first (self, message);
+    // The former session has not ended, so the core refuses READY.
+    const rp_connection_t *connection = s_hear (self, message);
+    if (connection && s_is_same (self, connection))
         return s_take_said (self, message);
-    return s_take_first (self, message);
+    rp_message_destroy (self->pool, &message);
+    return RP_RECEIVE_SKIPPED;
 }
 
 /*  ---- Plain REP workers --------------------------------------------------------------------- */
@@ -415,8 +540,11 @@ static bool s_count_rep (rp_receive_t *self, rp_listener_t *listener)
 static rp_receive_result_t s_take (
   rp_receive_t *self, rp_listener_t *listener, rp_message_t *message, bool whole, int64_t now)
 {
-    s_find_source (self, listener);
-    rp_frame_t frames[RP_FOREIGN_FRAMES_MAX];
+    if (!s_is_admitted (self, listener, message, now)) {
+        rp_message_destroy (self->pool, &message);
+        return RP_RECEIVE_SKIPPED;
+    }
+    RP_UNINITIALIZED rp_frame_t frames[RP_FOREIGN_FRAMES_MAX];
     bool foreign = listener->kind != RP_LISTENER_OPEN
                    || rp_routes_foreign (&self->connections->routes, self->source.session);
     bool bundle = !foreign && rp_bundle_is (rp_message_data (message), rp_message_size (message));

@@ -8,6 +8,11 @@
     one event for each of its messages; a foreign peer's first message has a HELLO, which its
     protocol lacks, and then its own event.
 
+    The principal of a session is found with the message that begins it: by the key of its
+    connection, or by the user of the process over ipc; otherwise it is "anonymous". A message is
+    dropped, and its connection aborted, if its sender may not be here, or has chosen the routing id
+    of another.
+
     REP workers never speak first, and are one session together. So a change of their number is an
     event too.
 
@@ -23,6 +28,7 @@
 
 #include <zmq.h>
 
+#include "broker/auth/admission.h"
 #include "broker/core/dispatch.h"
 #include "broker/log.h"
 #include "broker/protocol/foreign.h"
@@ -46,7 +52,8 @@ typedef struct {
 } rp_source_t;
 
 typedef struct {
-    rp_connections_t *connections; /* this and the next four are not owned */
+    rp_connections_t *connections; /* this and the next five are not owned */
+    rp_admission_t *admission;
     rp_foreign_t *foreign;
     rp_message_pool_t *pool;
     const rp_limits_t *limits;

@@ -5,34 +5,20 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <zmq.h>
 
-#include "broker/admin/admin.h"
-#include "broker/core/dispatch.h"
-#include "broker/log.h"
 #include "broker/notify.h"
-#include "broker/protocol/foreign.h"
-#include "broker/receive.h"
-#include "broker/store/history.h"
-#include "broker/transport/connections.h"
-#include "broker/transport/endpoint.h"
-#include "broker/transport/listener.h"
-#include "broker/transport/outbox.h"
+#include "broker/server_state.h"
 #include "broker/transport/reading.h"
-#include "broker/watch.h"
-#include "common/base/table.h"
 #include "common/base/version.h"
+#include "common/io/bell.h"
 #include "common/io/clock.h"
 #include "common/io/context.h"
-#include "common/io/message.h"
-#include "common/io/poller.h"
 #include "common/io/socket.h"
 
 /*  Messages kept for reuse, at about 150 bytes each: enough for a burst.  */
@@ -42,43 +28,13 @@
 #define S_COMMAND_DRAIN 1u
 #define S_COMMAND_STOP ((uint64_t) 1 << 32)
 
-struct rp_server {
-    void *context;
-    rp_listener_t listeners[RP_LISTENERS_MAX];
-    size_t listener_count;
-    rp_dispatch_t *core;
-    rp_actions_t actions;
-    rp_connections_t connections;
-    rp_watch_t watch;
-    rp_foreign_t foreign;
-    rp_message_pool_t pool;
-    rp_receive_t receive;
-    rp_outbox_t outbox;
-    rp_admin_t admin;
-    rp_log_t log;
-    rp_history_t history;
-    const char *history_path; /* NULL: SIGHUP does not open it again */
-    rp_poller_t poller;
-    rp_deadline_t tick;    /* when the core is due */
-    rp_deadline_t look;    /* when connections are due for a look */
-    rp_deadline_t revive;  /* when to count REP workers again */
-    rp_deadline_t relieve; /* when to look again for clients that do not read */
-    int commands;          /* an eventfd; -1: none */
-    int signals;           /* a signalfd, not owned; -1: none */
-    char **endpoints;
-    size_t endpoint_count;
-    rp_limits_t limits;
-    unsigned signal_count;
-    bool relieved; /* waits for the deadline relieve */
-    bool ended;
-    bool failed;
-};
-
 static void s_read_commands (void *arg, int64_t now);
 static void s_read_signals (void *arg, int64_t now);
 static void s_count_rep (void *arg, int64_t now);
 static void s_end_relief (void *arg, int64_t now);
-static void s_carry_out (rp_server_t *self, rp_sender_t *sender, int64_t now);
+static void s_publish (void *arg, int64_t now);
+static void s_tell_of_spans (void *arg, int64_t now);
+static void s_answer_asked (void *arg, int64_t now);
 
 /*  ---- Making, binding, ending --------------------------------------------------------------- */
 
@@ -88,69 +44,120 @@ static void s_mark_unread (void *arg, int64_t now)
     ((rp_listener_t *) arg)->monitor_unread = true;
 }
 
-static bool s_open_listener (rp_server_t *self, rp_listener_kind_t kind, const char *service)
+/*  Tells the poller of listeners that were opened. False when out of memory.  */
+static bool s_poll_listeners (rp_server_t *self)
 {
-    if (self->listener_count == RP_LISTENERS_MAX) {
-        errno = EMFILE;
-        return false;
+    for (; self->polled < self->listeners.count; self->polled++) {
+        rp_listener_t *listener = &self->listeners.list[self->polled];
+        if (!rp_poller_add (&self->poller, rp_listener_descriptor (listener), NULL, NULL)
+            || !rp_poller_add (
+              &self->poller, rp_listener_monitor_descriptor (listener), s_mark_unread, listener))
+            return false;
     }
-    uint8_t number = (uint8_t) self->listener_count;
-    rp_listener_t *listener = &self->listeners[self->listener_count++];
-    return rp_listener_open (listener, self->context, kind, number, service,
-             (int64_t) rp_receive_max_bytes (&self->limits), (int) self->limits.connection_backlog)
-           && rp_poller_add (&self->poller, rp_listener_descriptor (listener), NULL, NULL)
-           && rp_poller_add (
-             &self->poller, rp_listener_monitor_descriptor (listener), s_mark_unread, listener);
+    return true;
 }
 
 static bool s_open_poller (rp_server_t *self)
 {
-    self->commands = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+    self->commands = rp_bell_open ();
     return self->commands >= 0 && rp_poller_init (&self->poller)
            && rp_poller_add (&self->poller, self->commands, s_read_commands, self)
            && rp_poller_add (&self->poller, self->signals, s_read_signals, self)
            && rp_poller_add_deadline (&self->poller, &self->tick, NULL, NULL)
            && rp_poller_add_deadline (&self->poller, &self->look, NULL, NULL)
            && rp_poller_add_deadline (&self->poller, &self->revive, s_count_rep, self)
-           && rp_poller_add_deadline (&self->poller, &self->relieve, s_end_relief, self);
+           && rp_poller_add_deadline (&self->poller, &self->relieve, s_end_relief, self)
+           && rp_poller_add_deadline (&self->poller, &self->publish, s_publish, self)
+           && rp_poller_add_deadline (&self->poller, &self->answer, s_answer_asked, self);
+}
+
+static bool s_open_listeners (rp_server_t *self, const rp_server_options_t *options)
+{
+    const rp_certificate_t *own =
+      options->credentials ? rp_credentials_own (options->credentials) : NULL;
+    const rp_certificate_t *next =
+      options->credentials ? rp_credentials_next (options->credentials) : NULL;
+    return rp_listeners_init (
+      &self->listeners, &(rp_listeners_options_t){.context = self->context,
+                          .secret_key = own ? own->secret_key : NULL,
+                          .next_secret_key = next ? next->secret_key : NULL,
+                          .domain = RP_ZAP_DOMAIN,
+                          .serve_domain = RP_ZAP_SERVE,
+                          .max_frame = (int64_t) rp_receive_max_bytes (&self->limits),
+                          .backlog = (int) self->limits.connection_backlog,
+                          .ipc_mode = options->ipc_mode > 0 ? options->ipc_mode : -1});
+}
+
+/*  Begins to export spans, if they are wanted.  */
+static bool s_open_otlp (rp_server_t *self, const char *url)
+{
+    if (!url)
+        return true;
+    self->otlp = rp_otlp_new (url, rp_dispatch_instance (self->core));
+    return self->otlp
+           && rp_poller_add (&self->poller, rp_otlp_descriptor (self->otlp), s_tell_of_spans, self);
 }
 
 static bool s_make (rp_server_t *self, const rp_server_options_t *options, int64_t now)
 {
+    errno = ENOMEM;
+    if (options->history_path && !(self->history_path = strdup (options->history_path)))
+        return false;
     self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = options->limits,
       .seed = rp_clock_entropy (),
       .instance = rp_clock_entropy (),
       .version = RP_VERSION,
       .now = now,
-      .history = options->history > 0});
+      .rules = options->credentials ? rp_credentials_rules (options->credentials) : NULL,
+      .history = options->history > 0,
+      .exports = options->otlp != NULL,
+      .jobs = options->store != NULL,
+      .replays = options->limits.replay_bytes > 0});
     errno = ENOMEM;
     if (!self->core
         || (options->history > 0
             && !rp_history_begin (
               &self->history, options->history, rp_dispatch_instance (self->core), now)))
         return false;
-    return s_open_poller (self) && (self->context = rp_context_new ())
-           && s_open_listener (self, RP_LISTENER_OPEN, "");
+    return s_open_poller (self) && s_open_otlp (self, options->otlp)
+           && (self->context = rp_context_new ())
+           && zmq_ctx_set (self->context, ZMQ_IO_THREADS,
+                options->io_threads > 0 ? (int) options->io_threads : 1)
+                == 0
+           && rp_admission_init (&self->admission, self->context, options->credentials)
+           && s_open_listeners (self, options) && s_poll_listeners (self);
 }
 
 /*  Tells the parts of the server of each other.  */
-static void s_join (rp_server_t *self, int64_t now)
+static void s_join (rp_server_t *self, const rp_settings_t *settings, int64_t now)
 {
-    rp_watch_init (&self->watch, &self->connections, self->listeners, &self->log);
+    rp_watch_init (&self->watch, &self->connections, self->listeners.list, &self->log);
     self->receive.connections = &self->connections;
+    self->receive.admission = &self->admission;
     self->receive.foreign = &self->foreign;
     self->receive.pool = &self->pool;
     self->receive.limits = &self->limits;
     self->receive.log = &self->log;
-    self->admin = (rp_admin_t){.core = self->core,
-      .routes = &self->connections.routes,
-      .foreign = &self->foreign,
-      .pool = &self->pool,
-      .started = now};
-    rp_outbox_init (&self->outbox, self->listeners[0].socket, &self->connections.routes,
+    self->admin = (rp_admin_t){.pool = &self->pool,
+      .sources = {.core = self->core,
+        .routes = &self->connections.routes,
+        .foreign = &self->foreign,
+        .copied = &self->pool.copied,
+        .busy = &self->busy,
+        .turns = &self->turns,
+        .jobs = self->jobs.jobs,
+        .store = self->jobs.store,
+        .replays = self->replays.replays,
+        .reloads = &self->reloads,
+        .settings = *settings,
+        .otlp = self->otlp,
+        .events = &self->log.events,
+        .figures = &self->compact,
+        .started = now}};
+    rp_outbox_init (&self->outbox, self->listeners.list[0].socket, &self->connections.routes,
       &self->pool, rp_history_journal (&self->history),
       (size_t) self->limits.connection_backlog_bytes);
-    rp_outbox_serve_foreign (&self->outbox, &self->foreign, self->listeners);
+    rp_outbox_serve_foreign (&self->outbox, &self->foreign, self->listeners.list);
 }
 
 rp_server_t *rp_server_new (const rp_server_options_t *options)
@@ -160,26 +167,48 @@ rp_server_t *rp_server_new (const rp_server_options_t *options)
         return NULL;
     int64_t now = rp_clock_us ();
     self->commands = self->poller.alarm.descriptor = -1;
+    self->publisher.asked = self->publisher.told = -1;
+    self->asking.asking = self->asking.told = -1;
     self->signals = options->signals;
     self->limits = options->limits;
-    self->history_path = options->history_path;
+    self->reload = options->reload;
+    self->reload_arg = options->reload_arg;
+    self->reloads.ok = true;
     self->pool.largest = S_SPARE_MESSAGES;
     rp_actions_init (&self->actions);
+    rp_actions_init (&self->jobs.heard);
+    rp_actions_init (&self->jobs.lists[0]);
+    rp_actions_init (&self->jobs.lists[1]);
+    self->jobs.wanted = self->jobs.lists;
+    rp_actions_init (&self->replays.wanted);
+    rp_actions_init (&self->replays.told);
     rp_receive_init (&self->receive);
     rp_log_init (&self->log, options->log, options->log_level);
+    rp_log_set_format (&self->log, options->log_format, RP_LOG_JOURNAL, now);
     rp_connections_init (
       &self->connections, &(rp_connections_options_t){.seed = rp_clock_entropy (),
                             .handshake = (int64_t) RP_SOCKET_HANDSHAKE_MS * 1000,
                             .pending = (int64_t) options->limits.pending_timeout * 1000,
                             .pending_free = options->limits.pending_connections});
     rp_foreign_init (&self->foreign, &self->pool, &self->limits, rp_clock_entropy ());
-    bool made = s_make (self, options, now);
+    self->jobs.store = options->store;
+    self->foreign.titanic = options->store != NULL;
+    bool made = s_make (self, options, now) && rp_server_jobs_begin (self, now)
+                && rp_server_replays_begin (self, now);
     int error = errno;
-    s_join (self, now);
+    s_join (self, &options->settings, now);
     if (!made)
         rp_server_destroy (&self);
     errno = error;
     return self;
+}
+
+static void s_end_spans (rp_server_t *self)
+{
+    uint64_t lost = rp_otlp_destroy (&self->otlp);
+    if (lost > 0)
+        rp_log_write (&self->log, RP_LEVEL_WARNING, RP_TOPIC_BROKER, rp_clock_us (), NULL,
+          "spans: %" PRIu64 " were dropped at the end", lost);
 }
 
 void rp_server_destroy (rp_server_t **self_p)
@@ -188,8 +217,15 @@ void rp_server_destroy (rp_server_t **self_p)
     if (!self)
         return;
     *self_p = NULL;
+    s_end_spans (self);
+    rp_http_destroy (&self->http);
+    rp_publisher_clear (&self->publisher);
+    rp_compact_cache_clear (&self->compact);
+    rp_asking_clear (&self->asking);
+    rp_server_jobs_clear (self);
+    rp_server_replays_clear (self);
     rp_dispatch_destroy (&self->core, &self->actions);
-    s_carry_out (self, &(rp_sender_t){0}, 0);
+    rp_server_carry_out (self, &(rp_sender_t){0}, 0);
     rp_actions_clear (&self->actions);
     rp_receive_clear (&self->receive);
     rp_outbox_clear (&self->outbox);
@@ -198,58 +234,118 @@ void rp_server_destroy (rp_server_t **self_p)
     rp_message_pool_clear (&self->pool);
     rp_history_clear (&self->history);
     rp_poller_clear (&self->poller);
-    for (size_t index = 0; index < self->listener_count; index++)
-        rp_listener_close (&self->listeners[index], RP_SERVER_LINGER_MS);
+    rp_listeners_clear (&self->listeners, RP_SERVER_LINGER_MS);
+    rp_admission_clear (&self->admission);
     while (self->context && zmq_ctx_term (self->context) != 0 && errno == EINTR)
         continue;
     if (self->commands >= 0)
         close (self->commands);
-    for (size_t index = 0; index < self->endpoint_count; index++)
-        free (self->endpoints[index]);
-    free (self->endpoints);
     rp_log_clear (&self->log);
+    free (self->reloads.problems);
+    free (self->reloads.restart);
+    free (self->history_path);
     free (self);
 }
 
-static int s_bind (rp_server_t *self, rp_listener_t *listener, const char *endpoint)
+/*  Goes on after an endpoint was bound, or could not be.  */
+static int s_bound (rp_server_t *self, int rc)
 {
-    char **grown = realloc (self->endpoints, (self->endpoint_count + 1) * sizeof *self->endpoints);
-    if (!grown)
+    self->admin.sources.endpoints = self->listeners.endpoints;
+    self->admin.sources.endpoint_count = self->listeners.endpoint_count;
+    if (rc == 0 && !s_poll_listeners (self)) {
+        errno = ENOMEM;
         return -1;
-    self->endpoints = grown;
-    char *real = rp_endpoint_bind (listener->socket, endpoint);
-    if (!real)
-        return -1;
-    self->endpoints[self->endpoint_count++] = real;
-    self->admin.endpoints = self->endpoints;
-    self->admin.endpoint_count = self->endpoint_count;
-    return 0;
+    }
+    return rc;
 }
 
 int rp_server_bind (rp_server_t *self, const char *endpoint)
 {
-    return s_bind (self, &self->listeners[0], endpoint);
+    return s_bound (self, rp_listeners_bind (&self->listeners, endpoint));
+}
+
+int rp_server_bind_next (rp_server_t *self, const char *endpoint)
+{
+    return s_bound (self, rp_listeners_bind_next (&self->listeners, endpoint));
 }
 
 int rp_server_bind_plain (
   rp_server_t *self, const char *service, rp_plain_side_t side, const char *endpoint)
 {
     rp_listener_kind_t kind = side == RP_PLAIN_FRONT ? RP_LISTENER_FRONT : RP_LISTENER_BACK;
-    if (!s_open_listener (self, kind, service))
-        return -1;
-    return s_bind (self, &self->listeners[self->listener_count - 1], endpoint);
+    return s_bound (self, rp_listeners_bind_plain (&self->listeners, service, kind, endpoint));
 }
 
 const char *rp_server_endpoint (const rp_server_t *self, size_t index)
 {
-    return index < self->endpoint_count ? self->endpoints[index] : NULL;
+    return rp_listeners_endpoint (&self->listeners, index);
+}
+
+/*  ---- What people see ----------------------------------------------------------------------- */
+
+/*  Goes on with what the thread of HTTP has asked for.  */
+static void s_publish (void *arg, int64_t now)
+{
+    rp_server_t *self = arg;
+    rp_server_count_security (self);
+    int64_t due = rp_publisher_go_on (&self->publisher, &self->admin.sources, now);
+    rp_poller_set_deadline (&self->poller, &self->publish, due);
+}
+
+static void s_publish_asked (void *arg, int64_t now)
+{
+    rp_server_t *self = arg;
+    rp_publisher_hear (&self->publisher, rp_dispatch_is_draining (self->core), now);
+    s_publish (self, now);
+}
+
+/*  Something was asked, or may be answered now: answers one question, so that requests are never behind
+    more than that.  */
+static void s_answer_asked (void *arg, int64_t now)
+{
+    rp_server_t *self = arg;
+    rp_asking_question_t *question = rp_asking_hear (&self->asking, now);
+    if (question) {
+        rp_server_count_security (self);
+        bool kept;
+        if (rp_server_jobs_is_question (question))
+            kept = rp_server_jobs_ask (self, question, now);
+        else {
+            question->answer = rp_question_answer (&self->admin.sources, question->name,
+              strlen (question->name), question->params, now, question->wrong);
+            kept = rp_server_jobs_ask_trace (self, question, now);
+        }
+        if (kept)
+            rp_asking_keep (&self->asking, now, rp_clock_us () - now);
+        else
+            rp_asking_tell (&self->asking, now, rp_clock_us () - now);
+    }
+    rp_poller_set_deadline (&self->poller, &self->answer, rp_asking_due (&self->asking));
+}
+
+int rp_server_open_http (rp_server_t *self, const char *listen, const char *hosts, bool open)
+{
+    self->http_options = (rp_http_options_t){.listen = listen,
+      .hosts = hosts,
+      .open = open,
+      .publisher = &self->publisher,
+      .asking = &self->asking};
+    if (!rp_publisher_init (&self->publisher) || !rp_asking_init (&self->asking)
+        || !rp_poller_add (&self->poller, self->publisher.asked, s_publish_asked, self)
+        || !rp_poller_add (&self->poller, self->asking.asking, s_answer_asked, self))
+        return -1;
+    self->http = rp_http_new (&self->http_options);
+    return self->http ? 0 : -1;
+}
+
+unsigned rp_server_http_port (const rp_server_t *self)
+{
+    return self->http ? rp_http_port (self->http) : 0;
 }
 
 static void s_command (rp_server_t *self, uint64_t command)
 {
-    // Fails only if the eventfd is full of unread commands, which is as good.
-    if (write (self->commands, &command, sizeof command) != (ssize_t) sizeof command)
-        return;
+    rp_bell_ring (self->commands, command);
 }
 
 void rp_server_drain (rp_server_t *self)
@@ -262,154 +358,7 @@ void rp_server_stop (rp_server_t *self)
     s_command (self, S_COMMAND_STOP);
 }
 
-/*  ---- Actions ------------------------------------------------------------------------------- */
-
-/*  Returns how often an error of a connection without a session has happened, or 0 if it is not to
-    be logged: such a peer is not cut off, and may repeat its error for ever.  */
-static uint64_t s_count_error (const rp_action_t *action, const rp_sender_t *sender)
-{
-    if (action->topic != RP_TOPIC_BAD || action->session.v || !sender->connection)
-        return 1;
-    return rp_connection_count_error (
-      sender->connection, rp_hash_bytes (action->head.text, action->head.text_size, 0));
-}
-
-static void s_log (
-  rp_server_t *self, const rp_action_t *action, const rp_sender_t *sender, int64_t now)
-{
-    if (!rp_log_wants (&self->log, action->level))
-        return;
-    uint64_t count = s_count_error (action, sender);
-    if (count == 0)
-        return;
-    char buffer[RP_ADDRESS_TEXT_MAX], again[64] = "";
-    if (count > 1)
-        snprintf (again, sizeof again, " (%" PRIu64 " times so far)", count);
-    const rp_address_t unknown = {0};
-    const char *source = NULL;
-    if (action->session.v)
-        source = rp_routes_address (&self->connections.routes, action->session, buffer);
-    else if (sender->routing_id)
-        source =
-          rp_address_format (sender->connection ? &sender->connection->address : &unknown, buffer);
-    rp_log_write (&self->log, action->level, action->topic, now, source, "%.*s%s",
-      (int) action->head.text_size, action->head.text, again);
-}
-
-static void s_answer (rp_server_t *self, const rp_action_t *action, int64_t now)
-{
-    rp_message_t *request = rp_outbox_message (action->payload);
-    rp_message_t *reply = NULL;
-    if (rp_message_leave_bundle (&self->pool, request))
-        reply = rp_admin_answer (&self->admin, &action->head, &request, now);
-    rp_message_destroy (&self->pool, &request);
-    if (reply)
-        rp_outbox_send (&self->outbox, action->session, &reply);
-    else
-        rp_outbox_report_dropped (
-          &self->outbox, action->session, "the broker has no memory to answer it");
-}
-
-/*  Binds a new session to its route. Out of memory leaves a session without a route, which ends by
-    its silence.  */
-static void s_admit (rp_server_t *self, rp_session_id_t session, rp_sender_t *sender, int64_t now)
-{
-    if (!sender->routing_id
-        || !rp_connections_bind (&self->connections, session, sender->routing_id, sender->size,
-          sender->connection, sender->bundles, now))
-        return;
-    rp_routes_set_foreign (&self->connections.routes, session, sender->foreign);
-    sender->foreign = NULL;
-}
-
-/*  Logs that a foreign client's connection ends with replies unread, since its protocol cannot tell
-    the client. libzmq does not tell how many replies they are.  */
-static void s_log_unread (rp_server_t *self, rp_session_id_t session, int64_t now)
-{
-    char buffer[RP_ADDRESS_TEXT_MAX];
-    if (rp_routes_is_unread (&self->connections.routes, session))
-        rp_log_write (&self->log, RP_LEVEL_WARNING, RP_TOPIC_UNANSWERED, now,
-          rp_routes_address (&self->connections.routes, session, buffer),
-          "replies that it had not read were dropped with its connection (not counted: it is not "
-          "known how many)");
-}
-
-/*  Ends a session; messages that were sent to it before go out first.  */
-static void s_end_session (rp_server_t *self, const rp_action_t *action, int64_t now)
-{
-    rp_unbind_t how = action->kind == RP_ACTION_ABORT ? RP_UNBIND_ABORT
-                      : action->keep                  ? RP_UNBIND_TOLD
-                                                      : RP_UNBIND_LEFT;
-    rp_outbox_empty (&self->outbox);
-    rp_foreign_session_t *foreign = rp_routes_foreign (&self->connections.routes, action->session);
-    if (foreign && !foreign->worker)
-        s_log_unread (self, action->session, now);
-    rp_foreign_end (&self->foreign, &foreign);
-    rp_connections_unbind (&self->connections, action->session, how, now);
-}
-
-static void s_carry_out_one (
-  rp_server_t *self, const rp_action_t *action, rp_sender_t *sender, int64_t now)
-{
-    switch (action->kind) {
-        case RP_ACTION_ADMIT:
-            s_admit (self, action->session, sender, now);
-            break;
-        case RP_ACTION_SEND:
-            if (action->session.v)
-                rp_outbox_post (&self->outbox, action);
-            else
-                rp_outbox_answer (&self->outbox, action, sender);
-            break;
-        case RP_ACTION_UNBIND:
-        case RP_ACTION_ABORT:
-            s_end_session (self, action, now);
-            break;
-        case RP_ACTION_DROP:
-            rp_outbox_drop (&self->outbox, action->payload);
-            break;
-        case RP_ACTION_JOIN:
-            rp_outbox_join (&self->outbox, action->payload, action->other);
-            break;
-        case RP_ACTION_ADMIN:
-            s_answer (self, action, now);
-            break;
-        case RP_ACTION_LOG:
-            s_log (self, action, sender, now);
-            break;
-        case RP_ACTION_HISTORY:
-            if (rp_history_is_kept (&self->history))
-                rp_history_record (&self->history, now, action);
-            break;
-        case RP_ACTION_STOP:
-            self->ended = true;
-    }
-}
-
-static void s_carry_out (rp_server_t *self, rp_sender_t *sender, int64_t now)
-{
-    for (size_t index = 0; index < self->actions.count; index++)
-        s_carry_out_one (self, &self->actions.list[index], sender, now);
-    rp_actions_reset (&self->actions);
-}
-
-/*  Gives the core an event from a sender, and carries out the actions.  */
-static void s_handle (rp_server_t *self, const rp_event_t *event, rp_sender_t *sender, int64_t now)
-{
-    if (rp_history_is_kept (&self->history) && event->kind == RP_EVENT_MESSAGE)
-        rp_history_message (&self->history, now, event->session, event->head);
-    rp_dispatch_handle (self->core, event, now, &self->actions);
-    rp_payload_t **kept = rp_dispatch_kept (self->core);
-    if (kept)
-        rp_outbox_keep (&self->outbox, event->head, kept);
-    s_carry_out (self, sender, now);
-}
-
-/*  Gives the core an event without a sender.  */
-static void s_tell (rp_server_t *self, const rp_event_t *event, int64_t now)
-{
-    s_handle (self, event, &(rp_sender_t){0}, now);
-}
+/*  ---- Commands and signals ------------------------------------------------------------------ */
 
 /*  Ends the broker after an error; errno is the reason.  */
 static void s_fail (rp_server_t *self, const char *what, int64_t now)
@@ -419,40 +368,14 @@ static void s_fail (rp_server_t *self, const char *what, int64_t now)
     self->failed = self->ended = true;
 }
 
-/*  ---- Commands and signals ------------------------------------------------------------------ */
-
 static void s_read_commands (void *arg, int64_t now)
 {
     rp_server_t *self = arg;
-    uint64_t commands;
-    if (read (self->commands, &commands, sizeof commands) != (ssize_t) sizeof commands)
+    uint64_t commands = rp_bell_hear (self->commands);
+    if (commands == 0)
         return;
     rp_event_kind_t kind = commands >= S_COMMAND_STOP ? RP_EVENT_STOP : RP_EVENT_DRAIN;
-    s_tell (self, &(rp_event_t){.kind = kind}, now);
-}
-
-/*  Opens the history again, because its file was moved.  */
-static void s_reopen_history (rp_server_t *self, int64_t now)
-{
-    bool kept = rp_history_is_kept (&self->history);
-    if (rp_history_reopen (&self->history, self->history_path, now) == 0)
-        rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_BROKER, now, NULL,
-          "SIGHUP: the history goes on in %s%s", self->history_path,
-          kept ? "" : "; what happened since it ended is missing");
-    else
-        rp_log_write (&self->log, RP_LEVEL_ERROR, RP_TOPIC_BROKER, now, NULL,
-          "SIGHUP: cannot write %s: %s; %s, make it writable and send SIGHUP again",
-          self->history_path, strerror (errno),
-          kept ? "the history goes on in the file that was open" : "no history is kept");
-}
-
-/*  On SIGHUP. A place for reading settings again.  */
-static void s_reload (rp_server_t *self, int64_t now)
-{
-    if (self->history_path)
-        s_reopen_history (self, now);
-    rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_BROKER, now, NULL,
-      "SIGHUP: settings are read at the start only; restart the broker to change them");
+    rp_server_tell (self, &(rp_event_t){.kind = kind}, now);
 }
 
 static void s_read_signals (void *arg, int64_t now)
@@ -461,12 +384,12 @@ static void s_read_signals (void *arg, int64_t now)
     struct signalfd_siginfo info;
     while (read (self->signals, &info, sizeof info) == (ssize_t) sizeof info) {
         if (info.ssi_signo == SIGHUP) {
-            s_reload (self, now);
+            rp_server_reload (self, now);
             continue;
         }
         rp_notify ("STOPPING=1");
         rp_event_kind_t kind = self->signal_count++ ? RP_EVENT_STOP : RP_EVENT_DRAIN;
-        s_tell (self, &(rp_event_t){.kind = kind}, now);
+        rp_server_tell (self, &(rp_event_t){.kind = kind}, now);
     }
 }
 
@@ -483,8 +406,10 @@ static bool s_receive_batch (rp_server_t *self, rp_listener_t *listener, int64_t
         if (result == RP_RECEIVE_NOTHING)
             return false;
         if (result == RP_RECEIVE_EVENT)
-            s_handle (self, &self->receive.event, &self->receive.sender, *now);
-        else if (result == RP_RECEIVE_FAILED)
+            rp_server_handle (self, &self->receive.event, &self->receive.sender, *now);
+        if (self->asker.v)
+            rp_server_reload_for_asker (self, *now);
+        if (result == RP_RECEIVE_FAILED)
             s_fail (self, "receive", *now);
         if (rp_outbox_is_urgent (&self->outbox))
             rp_outbox_empty (&self->outbox);
@@ -496,8 +421,8 @@ static bool s_receive_batch (rp_server_t *self, rp_listener_t *listener, int64_t
 static bool s_receive_all (rp_server_t *self, int64_t *now)
 {
     bool more = false;
-    for (size_t index = 0; index < self->listener_count && !self->ended; index++)
-        more |= s_receive_batch (self, &self->listeners[index], now);
+    for (size_t index = 0; index < self->listeners.count && !self->ended; index++)
+        more |= s_receive_batch (self, &self->listeners.list[index], now);
     return more;
 }
 
@@ -506,8 +431,8 @@ static bool s_receive_all (rp_server_t *self, int64_t *now)
 static bool s_read_monitors (rp_server_t *self, int64_t now)
 {
     bool more = false;
-    for (size_t index = 0; index < self->listener_count; index++) {
-        rp_listener_t *listener = &self->listeners[index];
+    for (size_t index = 0; index < self->listeners.count; index++) {
+        rp_listener_t *listener = &self->listeners.list[index];
         if (listener->monitor_unread)
             rp_watch_read_monitor (&self->watch, listener, now);
         more |= listener->monitor_unread;
@@ -524,8 +449,8 @@ static bool s_read_monitors (rp_server_t *self, int64_t now)
 static void s_count_rep (void *arg, int64_t now)
 {
     rp_server_t *self = arg;
-    for (size_t index = 0; index < self->listener_count; index++) {
-        rp_listener_t *listener = &self->listeners[index];
+    for (size_t index = 0; index < self->listeners.count; index++) {
+        rp_listener_t *listener = &self->listeners.list[index];
         if (listener->kind == RP_LISTENER_BACK && listener->connected > 0
             && !rp_dispatch_is_draining (self->core))
             listener->recount = true;
@@ -555,7 +480,7 @@ static void s_relieve (rp_server_t *self, int64_t now)
       .full = true,
       .session = rp_routes_find_stalled (&self->connections.routes, now, &total)};
     if (total > most && event.session.v)
-        s_tell (self, &event, now);
+        rp_server_tell (self, &event, now);
 }
 
 /*  Reports sessions that lost their connection to the core. The probe that the core sends goes out
@@ -565,7 +490,7 @@ static void s_tell_lost (rp_server_t *self, int64_t now)
 {
     rp_event_t event = {.kind = RP_EVENT_SUSPECT};
     while (rp_connections_next_lost (&self->connections, &event.session))
-        s_tell (self, &event, now);
+        rp_server_tell (self, &event, now);
 }
 
 /*  Sends waiting messages, and reports to the core what could not be sent. True if a socket was
@@ -575,7 +500,7 @@ static bool s_settle (rp_server_t *self, int64_t now)
     rp_event_t event;
     bool any = rp_outbox_flush (&self->outbox);
     while (rp_outbox_next_event (&self->outbox, &event)) {
-        s_tell (self, &event, now);
+        rp_server_tell (self, &event, now);
         rp_outbox_flush (&self->outbox);
         any = true;
     }
@@ -585,15 +510,17 @@ static bool s_settle (rp_server_t *self, int64_t now)
 /*  Lets the core and the watch do what is due. True if the core had something to do.  */
 static bool s_tick (rp_server_t *self, int64_t now)
 {
+    bool any = rp_server_jobs_tick (self, now);
+    any |= rp_server_replays_tick (self, now);
     int64_t next = rp_dispatch_tick (self->core, now, &self->actions);
-    bool any = self->actions.count > 0;
-    s_carry_out (self, &(rp_sender_t){0}, now);
+    any |= self->actions.count > 0;
+    rp_server_carry_out (self, &(rp_sender_t){0}, now);
     rp_poller_set_deadline (&self->poller, &self->tick, next);
     rp_poller_set_deadline (&self->poller, &self->look, rp_watch_look (&self->watch, now));
     if (rp_history_is_kept (&self->history))
         rp_history_scrape (&self->history, now, rp_dispatch_stats (self->core));
-    for (size_t index = 0; index < self->listener_count; index++)
-        any |= self->listeners[index].recount; // marked after its batch
+    for (size_t index = 0; index < self->listeners.count; index++)
+        any |= self->listeners.list[index].recount; // marked after its batch
     return any;
 }
 
@@ -605,13 +532,34 @@ static void s_tell_of_history (rp_server_t *self, int64_t now)
           "cannot write the history: %s; it ends here, the broker goes on", strerror (error));
 }
 
+static void s_tell_of_spans (void *arg, int64_t now)
+{
+    rp_server_t *self = arg;
+    rp_otlp_news_t *news = rp_otlp_news (self->otlp);
+    if (news)
+        rp_log_write (&self->log, news->works ? RP_LEVEL_INFO : RP_LEVEL_WARNING, RP_TOPIC_BROKER,
+          now, NULL, "%s", news->text);
+    free (news);
+}
+
+/*  Counts a turn of the loop: from when it had waited until it waits again, which is how late it may look at
+    what comes meanwhile.  */
+static void s_count_turn (rp_server_t *self, int64_t began)
+{
+    int64_t took = rp_clock_us () - began;
+    self->busy += (uint64_t) took;
+    rp_spread_add (&self->turns, (uint32_t) (took < UINT32_MAX ? took : UINT32_MAX));
+}
+
 /*  The descriptor of a libzmq socket shows only what came after the socket said that it has no
     more. So no socket may be used between that answer and the wait.  */
 int rp_server_run (rp_server_t *self)
 {
     s_count_rep (self, rp_clock_us ());
+    int64_t called = 0;
     while (!self->ended) {
         int64_t now = rp_clock_us ();
+        const int64_t began = called ? called : now;
         bool busy = s_read_monitors (self, now);
         s_tell_lost (self, now);
         rp_dispatch_set_backlog (self->core, rp_outbox_backlog (&self->outbox));
@@ -620,9 +568,11 @@ int rp_server_run (rp_server_t *self)
         busy |= s_settle (self, now);
         busy |= s_tick (self, now);
         s_tell_of_history (self, now);
+        s_count_turn (self, began);
         if (!self->ended)
-            rp_poller_wait (&self->poller, !busy);
+            called = rp_poller_wait (&self->poller, !busy);
     }
+    rp_server_jobs_end (self);
     if (rp_history_is_kept (&self->history) && !self->failed)
         rp_history_end (&self->history, rp_clock_us ());
     rp_outbox_flush (&self->outbox);

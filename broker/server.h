@@ -15,8 +15,12 @@
 
 #include <stddef.h>
 
+#include "broker/auth/credentials.h"
 #include "broker/core/action.h"
 #include "broker/core/limits.h"
+#include "broker/log_lines.h"
+#include "broker/reload.h"
+#include "broker/store/store.h"
 
 /*  Messages received before the server looks at signals, broken connections and the time: about a
     millisecond's work.  */
@@ -30,12 +34,25 @@ typedef struct rp_server rp_server_t;
 typedef struct {
     rp_limits_t limits;
     rp_level_t log_level;
-    int log;     /* descriptor for the log */
+    rp_log_format_t log_format;
+    int log;     /* descriptor for the log, unless the format is journald */
     int history; /* descriptor for the history (broker/store/history.h); 0: none */
-    /*  path of the history, for SIGHUP; not copied; NULL: it is never opened again  */
+    /*  path of the history, for SIGHUP; NULL: it is never opened again  */
     const char *history_path;
+    /*  URL of the collector to which spans of requests are sent (broker/admin/otlp.h); NULL: none  */
+    const char *otlp;
     /*  a signalfd; -1: none. SIGHUP reloads; of other signals the first drains, the second stops  */
     int signals;
+    /*  who may come in and do what; held by the server; NULL: security is off  */
+    rp_credentials_t *credentials;
+    rp_store_t *store;   /* of jobs; the server's from now on; NULL: it keeps none */
+    unsigned io_threads; /* of libzmq; 0: one */
+    int ipc_mode;        /* permissions of ipc sockets; 0 or less: by the umask */
+    /*  reads everything again, on SIGHUP or for a request to riposte.reload; NULL: nothing can be read
+        again  */
+    rp_reload_fn *reload;
+    void *reload_arg;
+    rp_settings_t settings; /* to be shown; a reload may change them. table NULL: none */
 } rp_server_options_t;
 
 /*  Makes a server. NULL with errno: ENOMEM, EMFILE.  */
@@ -47,14 +64,32 @@ void rp_server_destroy (rp_server_t **self_p);
 /*  Binds one more endpoint. 0, or -1 with errno, for rp_endpoint_explain.  */
 int rp_server_bind (rp_server_t *self, const char *endpoint);
 
+/*  The same with the key that will replace the broker's own; once.  */
+int rp_server_bind_next (rp_server_t *self, const char *endpoint);
+
 /*  Binds one side of a plain service: its front is for REQ clients, its back for REP workers. At
     most once per side. 0, or -1 with errno; EMFILE when there are too many.  */
 typedef enum { RP_PLAIN_FRONT, RP_PLAIN_BACK } rp_plain_side_t;
 int rp_server_bind_plain (
   rp_server_t *self, const char *service, rp_plain_side_t side, const char *endpoint);
 
+/*  Serves metrics and pages of HTTP there: listen is ADDRESS:PORT; hosts, open: broker/admin/http.h. At
+    most once. 0, or -1 with errno. The texts must outlive the server.  */
+int rp_server_open_http (rp_server_t *self, const char *listen, const char *hosts, bool open);
+
+/*  Returns the port of HTTP; 0: off.  */
+unsigned rp_server_http_port (const rp_server_t *self);
+
 /*  Returns a bound endpoint, with its real port, in the order of binding; NULL behind the last.  */
 const char *rp_server_endpoint (const rp_server_t *self, size_t index);
+
+/*  Logs each line of a text, without the blanks that it begins with: at level warning if it then
+    begins with that word, otherwise at info.  */
+void rp_server_log (rp_server_t *self, const char *text);
+
+/*  Puts other credentials in force, which the server holds: who has lost the right to be here is cut, and
+    rules apply to the next request. Security was on from the start, with the same key of the broker.  */
+void rp_server_set_credentials (rp_server_t *self, rp_credentials_t *credentials, int64_t now);
 
 /*  Serves until the server was drained or stopped: 0. -1 after an error, which is logged.  */
 int rp_server_run (rp_server_t *self);

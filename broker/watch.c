@@ -24,7 +24,7 @@ static int s_descriptor_limit (void)
     return (int) (limit.rlim_cur - limit.rlim_cur / 10);
 }
 
-/*  Counts a REP worker off, whoever found out that its connection has ended.  */
+/*  A connection has ended: if it was that of a REP worker, one REP worker fewer is connected.  */
 static void s_ended (void *arg, rp_connection_t *connection)
 {
     rp_watch_t *self = arg;
@@ -47,9 +47,9 @@ void rp_watch_init (
 
 /*  ---- Monitors ------------------------------------------------------------------------------ */
 
-/*  Takes an accepted connection, or cuts it if too many descriptors are in use; by its own
-    descriptor, since there may be none left for a copy. It is pending only on the open listener,
-    whose peers speak first: REP workers do not, and REQ clients need not.  */
+/*  Takes an accepted connection. If too many descriptors are in use, cuts it by its own descriptor,
+    since there may be none left for a copy. It is pending only on the open listener, whose peers
+    must speak first: REP workers never do, and REQ clients may wait.  */
 static void s_accepted (rp_watch_t *self, rp_listener_t *listener, int descriptor, int64_t now)
 {
     if (descriptor >= self->descriptor_limit) {
@@ -60,38 +60,53 @@ static void s_accepted (rp_watch_t *self, rp_listener_t *listener, int descripto
         return;
     }
     rp_socket_accepted (descriptor);
-    rp_connection_t *connection = rp_connections_accept (
-      self->connections, descriptor, listener->number, listener->kind == RP_LISTENER_OPEN, now);
+    rp_connection_t *connection = rp_connections_accept (self->connections, descriptor,
+      listener->number, listener->kind == RP_LISTENER_OPEN, listener->secure, now);
     if (connection && listener->kind == RP_LISTENER_BACK)
         rp_listener_came (listener, connection);
 }
 
+/*  Returns what a failed handshake says of the peer, and the level at which to log it. failure: the
+    monitor's event; 0: none came, which is also how libzmq ends a connection over a frame that is
+    too large.  */
+static const char *s_explain_failure (const rp_listener_t *listener, rp_level_t *level)
+{
+    *level = RP_LEVEL_INFO;
+    if (listener->failure == 0) {
+        *level = RP_LEVEL_DEBUG;
+        return "its connection ended before it began a session";
+    }
+    if (listener->failure == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH) {
+        *level = RP_LEVEL_WARNING;
+        return "refused: its key is not authorized";
+    }
+    if (listener->failure != ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
+        return "it closed its connection before the handshake was done, as health probes do";
+    if (listener->failure_value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+        return listener->secure ? "refused: it came without a key"
+                                : "refused: it wants a key of the broker, "
+                                  "which has none";
+    if (listener->failure_value == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC)
+        return "refused: it knows another key than the broker's";
+    return "cut: it does not speak ZeroMQ, or speaks it wrongly";
+}
+
 /*  Logs why a connection ended without a session. The monitor does not tell whose handshake failed,
     so the connection that ends next is taken for it. For old peers libzmq reports a failure
-    whenever they disconnect, long after their handshake: then the connection is no longer in the
-    line of handshakes.  */
+    whenever they disconnect, long after their handshake: so nothing is logged of a connection that
+    has left the line of handshakes. Those of secure listeners are never in that line; of them
+    nothing is logged once a message has come.  */
 static void s_log_failure (
   rp_watch_t *self, rp_listener_t *listener, const rp_connection_t *connection, int64_t now)
 {
-    int failure = listener->failure;
+    rp_level_t level;
+    const char *why = s_explain_failure (listener, &level);
     listener->failure = 0;
-    if (!rp_handshakes_has (connection))
+    if (listener->secure ? connection->heard : !rp_handshakes_has (connection))
         return;
     char buffer[RP_ADDRESS_TEXT_MAX];
-    const char *address = rp_address_format (&connection->address, buffer);
-    if (failure == 0) // also how libzmq ends a connection over a frame that is too large
-        rp_log_write (self->log, RP_LEVEL_DEBUG, RP_TOPIC_HANDSHAKE, now, address,
-          "its connection ended before it began a session");
-    else if (failure == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL)
-        rp_log_write (self->log, RP_LEVEL_INFO, RP_TOPIC_HANDSHAKE, now, address,
-          "cut: it does not speak ZeroMQ, or speaks it wrongly (libzmq's code 0x%x)",
-          (unsigned) listener->failure_value);
-    else if (failure == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
-        rp_log_write (self->log, RP_LEVEL_WARNING, RP_TOPIC_HANDSHAKE, now, address,
-          "cut: its security handshake was refused (code %u)", (unsigned) listener->failure_value);
-    else
-        rp_log_write (self->log, RP_LEVEL_INFO, RP_TOPIC_HANDSHAKE, now, address,
-          "it closed its connection before the handshake was done, as health probes do");
+    rp_log_write (self->log, level, RP_TOPIC_HANDSHAKE, now,
+      rp_address_format (&connection->address, buffer), "%s", why);
 }
 
 /*  A connection that a message revealed before its accept was read is not the one that ended: an

@@ -144,9 +144,9 @@ size_t rp_call_prepare (const rp_call_t *self, rp_head_t *head)
     return large ? 0 : rp_wire_size (head) + inline_size;
 }
 
-void rp_call_write (const rp_call_t *self, const rp_head_t *head, uint8_t *at)
+void rp_call_write (const rp_call_t *self, const rp_head_t *head, uint8_t *at, size_t size)
 {
-    at += rp_wire_encode (head, at, rp_wire_size (head));
+    at += rp_wire_encode (head, at, size);
     if (head->flags & RP_FLAG_INLINE)
         memcpy (at, self->data + self->name_size, self->exchange.size);
 }
@@ -154,10 +154,11 @@ void rp_call_write (const rp_call_t *self, const rp_head_t *head, uint8_t *at)
 rp_message_t *rp_call_message (rp_call_t *self, const rp_head_t *head, rp_message_pool_t *messages)
 {
     size_t inline_size = head->flags & RP_FLAG_INLINE ? self->exchange.size : 0;
-    rp_message_t *message = rp_message_new (messages, rp_wire_size (head) + inline_size);
+    size_t size = rp_wire_size (head) + inline_size;
+    rp_message_t *message = rp_message_new (messages, size);
     if (!message)
         return NULL;
-    rp_call_write (self, head, zmq_msg_data (&message->first));
+    rp_call_write (self, head, zmq_msg_data (&message->first), size);
     if (s_has_large (self) && !s_add_large (self, message))
         rp_message_destroy (messages, &message);
     return message;
@@ -217,6 +218,31 @@ int rp_call_add_header (rp_call_t *self, const char *key, const char *value)
         return RP_TOO_LARGE;
     self->headers_size = (uint16_t) size;
     return RP_OK;
+}
+
+/*  Removes the first header with this key, unless it is the last of all.  */
+static void s_remove_earlier (rp_call_t *self, const char *key)
+{
+    rp_header_t header;
+    size_t size = strlen (key);
+    for (size_t start = 0, offset = 0;
+         rp_headers_next (self->headers, self->headers_size, &offset, &header); start = offset) {
+        if (header.key_size != size || memcmp (header.key, key, size) != 0)
+            continue;
+        if (offset < self->headers_size) {
+            memmove (self->headers + start, self->headers + offset, self->headers_size - offset);
+            self->headers_size = (uint16_t) (self->headers_size - (offset - start));
+        }
+        return;
+    }
+}
+
+int rp_call_put_header (rp_call_t *self, const char *key, const char *value)
+{
+    int rc = rp_call_add_header (self, key, value);
+    if (rc == RP_OK)
+        s_remove_earlier (self, key);
+    return rc;
 }
 
 void rp_call_set_trace (rp_call_t *self, bool trace)

@@ -44,11 +44,20 @@ static int s_make (rp_client_t *self, const char *endpoints)
     self->context = rp_context_acquire ();
     if (!self->context)
         return errno;
-    self->channel = rp_channel_new (self->context);
+    self->channel = rp_channel_new (self->context, &self->keys);
     if (!self->channel)
         return ENOMEM;
     self->pump = rp_pump_new (&s_owner, self);
     return self->pump ? 0 : errno;
+}
+
+static void s_free_rest (rp_client_t *self)
+{
+    if (self->event_fd >= 0)
+        close (self->event_fd);
+    rp_curve_forget (&self->keys);
+    free (self->endpoint_text);
+    free (self);
 }
 
 static void s_free (rp_client_t *self)
@@ -57,10 +66,7 @@ static void s_free (rp_client_t *self)
     rp_message_pool_clear (&self->messages);
     rp_client_core_clear (&self->core);
     rp_context_release (self->context);
-    if (self->event_fd >= 0)
-        close (self->event_fd);
-    free (self->endpoint_text);
-    free (self);
+    s_free_rest (self);
 }
 
 rp_client_t *rp_client_new (const char *endpoints)
@@ -141,10 +147,7 @@ static void s_destroy_inherited (rp_client_t *self)
         rp_pump_unlock_inherited (self->pump);
     }
     rp_pump_destroy (&self->pump);
-    if (self->event_fd >= 0)
-        close (self->event_fd);
-    free (self->endpoint_text);
-    free (self);
+    s_free_rest (self);
 }
 
 void rp_client_destroy (rp_client_t **self_p)
@@ -230,7 +233,40 @@ int rp_client_set_interruptible (rp_client_t *self, bool interruptible)
     return rc;
 }
 
+static int s_may_set (const rp_client_t *self)
+{
+    if (rp_pump_is_inherited (self->pump))
+        return RP_CLOSED;
+    return self->core.started ? RP_USAGE : RP_OK;
+}
+
+int rp_client_set_key_file (rp_client_t *self, const char *path)
+{
+    int rc = s_may_set (self);
+    return rc == RP_OK ? rp_curve_set_key_file (&self->keys, path) : rc;
+}
+
+int rp_client_set_server_key (rp_client_t *self, const char *key)
+{
+    int rc = s_may_set (self);
+    return rc == RP_OK ? rp_curve_set_server_key (&self->keys, key) : rc;
+}
+
+int rp_client_set_keys (
+  rp_client_t *self, const char *public_key, const char *secret_key, const char *server_key)
+{
+    int rc = s_may_set (self);
+    return rc == RP_OK ? rp_curve_set_keys (&self->keys, public_key, secret_key, server_key) : rc;
+}
+
 /*  ---- The connection ------------------------------------------------------------------------- */
+
+/*  With the lock held: what the first submit or connect needs beside the core. RP_OK, RP_USAGE,
+    RP_SYSTEM.  */
+static int s_prepare (rp_client_t *self)
+{
+    return self->core.started ? RP_OK : rp_curve_complete (&self->keys);
+}
 
 /*  With the lock held: waits. True if a signal came that has to end the wait.  */
 static bool s_wait_on (rp_client_t *self, const void *subject, int64_t until)
@@ -248,12 +284,17 @@ int rp_client_connect (rp_client_t *self, uint32_t timeout_ms)
     bool waited = false;
     if (!rp_pump_lock (self->pump))
         return RP_CLOSED;
-    rp_client_core_start (&self->core, now);
+    rc = s_prepare (self);
+    if (rc == RP_OK)
+        rp_client_core_start (&self->core, now);
+    uint64_t denials = self->core.denials;
     while (rc == RP_OK && self->core.link.state != RP_LINK_UP) {
         if (self->core.link.state == RP_LINK_REFUSED)
             rc = (int) self->core.refusal;
+        else if (self->core.denials != denials)
+            rc = RP_DENIED;
         else if (waited && rp_clock_us () >= until)
-            rc = RP_NO_BROKER;
+            rc = rp_link_is_shut_out (&self->core.link) ? RP_DENIED : RP_NO_BROKER;
         else if (s_wait_on (self, &self->core.link, until))
             rc = RP_INTERRUPTED;
         waited = true;
@@ -270,7 +311,8 @@ const char *rp_client_last_error (rp_client_t *self, char *buffer, size_t size)
         return buffer;
     }
     if (size > 0)
-        snprintf (buffer, size, "%s", rp_explain_trouble (&self->core));
+        snprintf (buffer, size, "%s",
+          self->keys.problem[0] ? self->keys.problem : rp_explain_trouble (&self->core));
     rp_pump_unlock_idle (self->pump);
     return buffer;
 }
@@ -292,10 +334,13 @@ static int s_accept (rp_client_t *self, rp_call_t *call, bool awaited, int64_t n
 {
     if (!call || (call->conversation && call->conversation->client != self))
         return RP_USAGE;
+    int rc = s_prepare (self);
+    if (rc != RP_OK)
+        return rc;
     if (!call->exchange.timeout_ms)
         call->exchange.timeout_ms = self->timeout_ms;
     if (!call->exchange.attempts)
-        call->exchange.attempts = self->attempts;
+        call->exchange.attempts = call->exchange.durable ? RP_JOB_ATTEMPTS : self->attempts;
     call->awaited = awaited;
     call->done = false;
     return rp_client_core_submit (&self->core, &call->exchange, now);
@@ -358,6 +403,17 @@ int rp_conversation_call (
     return rc;
 }
 
+/*  Sends what was submitted, unless it waits for more, and releases the lock.  */
+static void s_unlock_submitted (rp_client_t *self, bool more, int64_t now)
+{
+    if (self->core.link.state != RP_LINK_UP)
+        rp_pump_unlock (self->pump);
+    else if (!self->holds && rp_client_push (self, more, now))
+        rp_pump_unlock_sent (self->pump);
+    else
+        rp_pump_unlock_idle (self->pump);
+}
+
 int rp_client_submit (rp_client_t *self, rp_call_t **call_p, uint64_t *id)
 {
     rp_call_t *call = *call_p;
@@ -376,14 +432,25 @@ int rp_client_submit (rp_client_t *self, rp_call_t **call_p, uint64_t *id)
         rp_pump_set_background (self->pump);
     else
         self->uncollected++;
-    if (self->core.link.state == RP_LINK_UP) {
-        if (rp_client_push (self, !rp_list_is_empty (&self->ended), now))
-            rp_pump_unlock_sent (self->pump);
-        else
-            rp_pump_unlock_idle (self->pump);
-    }
-    else
-        rp_pump_unlock (self->pump);
+    s_unlock_submitted (self, !rp_list_is_empty (&self->ended), now);
+    return RP_OK;
+}
+
+int rp_client_hold (rp_client_t *self)
+{
+    if (!rp_pump_lock (self->pump))
+        return RP_CLOSED;
+    self->holds = true;
+    rp_pump_unlock_idle (self->pump);
+    return RP_OK;
+}
+
+int rp_client_flush (rp_client_t *self)
+{
+    if (!rp_pump_lock (self->pump))
+        return RP_CLOSED;
+    self->holds = false;
+    s_unlock_submitted (self, false, rp_clock_us ());
     return RP_OK;
 }
 

@@ -125,15 +125,25 @@ static void s_remember (rp_client_core_t *self, const char *reason)
     snprintf (self->error + used, sizeof self->error - used, "%s%s", used ? S_BETWEEN : "", entry);
 }
 
-void rp_client_core_failed (rp_client_core_t *self, const char *reason, int64_t now)
+/*  The connection is over; fail: the link's function for the cause. False: it was over before.  */
+static bool s_over (rp_client_core_t *self,
+  void (*fail) (rp_link_t *link, int64_t now, uint64_t random),
+  const char *reason,
+  int64_t now)
 {
     if (self->closed || self->link.state < RP_LINK_CONNECTING || self->link.state > RP_LINK_UP)
-        return;
+        return false;
     s_remember (self, reason);
     self->absence = rp_link_absence (&self->link, now);
-    rp_link_failed (&self->link, now, rp_client_core_random (self));
+    fail (&self->link, now, rp_client_core_random (self));
     self->orders |= S_ORDER_CLOSE;
     s_end_session (self, now);
+    return true;
+}
+
+void rp_client_core_failed (rp_client_core_t *self, const char *reason, int64_t now)
+{
+    (void) s_over (self, rp_link_failed, reason, now);
 }
 
 void rp_client_core_found (rp_client_core_t *self, const rp_addresses_t *found, int64_t now)
@@ -159,6 +169,14 @@ static void s_finish_all (
         if (exchange)
             rp_exchange_finish (self, exchange, status, end, now);
     }
+}
+
+void rp_client_core_denied (rp_client_core_t *self, const char *reason, int64_t now)
+{
+    if (!s_over (self, rp_link_denied, reason, now) || !rp_link_is_shut_out (&self->link))
+        return;
+    self->denials++;
+    s_finish_all (self, RP_DENIED, RP_END_REFUSED, now);
 }
 
 /*  The broker refused this client: no waiting request will ever be sent.  */
@@ -201,6 +219,14 @@ static uint64_t s_read_max_body (const rp_head_t *welcome)
     return rp_count_parse (text, &value, &reason) ? value : 0;
 }
 
+/*  True if WELCOME says so.  */
+static bool s_has (const rp_head_t *welcome, const char *name)
+{
+    rp_header_t header;
+    return rp_headers_find (welcome->headers, welcome->headers_size, name, &header)
+           && header.value_size == 1 && header.value[0] == '1';
+}
+
 static void s_welcome (rp_client_core_t *self, const rp_head_t *welcome, int64_t now)
 {
     if (!rp_link_welcomed (&self->link, welcome, now)) {
@@ -210,6 +236,8 @@ static void s_welcome (rp_client_core_t *self, const rp_head_t *welcome, int64_t
     self->sessions++;
     self->broker_open = welcome->max_open;
     self->max_body = s_read_max_body (welcome);
+    self->keeps_jobs = s_has (welcome, RP_WELCOME_JOBS);
+    self->remembers = s_has (welcome, RP_WELCOME_REPLAYS);
     self->next = now;
 }
 
@@ -240,6 +268,19 @@ static rp_exchange_t *s_reply (rp_client_core_t *self, const rp_head_t *reply, i
     return rp_exchange_replied (self, exchange, reply, now) ? exchange : NULL;
 }
 
+static rp_exchange_t *s_accepted (rp_client_core_t *self, const rp_head_t *accepted, int64_t now)
+{
+    rp_exchange_t *exchange = rp_slots_at (&self->slots, accepted->id);
+    if (!exchange || exchange->wire_id != accepted->id || exchange->state != RP_EXCHANGE_RUNNING) {
+        self->late++;
+        return NULL;
+    }
+    if (rp_exchange_accepted (self, exchange, now))
+        return exchange;
+    self->ignored++;
+    return NULL;
+}
+
 rp_exchange_t *rp_client_core_message (rp_client_core_t *self, const rp_head_t *head, int64_t now)
 {
     bool up = self->link.state == RP_LINK_UP;
@@ -249,6 +290,8 @@ rp_exchange_t *rp_client_core_message (rp_client_core_t *self, const rp_head_t *
 
     if (up && head->command == RP_COMMAND_REPLY)
         return s_reply (self, head, now);
+    if (up && head->command == RP_COMMAND_ACCEPTED)
+        return s_accepted (self, head, now);
     if (up && head->command == RP_COMMAND_HEARTBEAT) {
         if (rp_link_beat (&self->link, now))
             self->next = now;

@@ -19,6 +19,10 @@
     WAITING requests are sent in order, as soon as a session has room. Each request ends exactly
     once, at the latest RP_DEADLINE_GRACE_MS after its deadline.
 
+    A durable request ends with ACCEPTED, as others do with their REPLY. When it is lost and has a
+    key, it is sent again to the same endpoint as often as its deadline allows: the key makes one job
+    of all of them. Another endpoint may have another store, where the key is not known.
+
     Time is in microseconds.
     Thread-safety: none.
 */
@@ -73,9 +77,11 @@ typedef enum {
     RP_END_BUDGET,            /* UNKNOWN: the same, and the retry budget is used up */
     RP_END_SILENT,            /* UNKNOWN: no reply came by the deadline and the grace */
     RP_END_TOO_LARGE,         /* TOO_LARGE: over the limit that the broker stated */
-    RP_END_REFUSED,           /* DENIED, INVALID: a broker refused this client */
+    RP_END_REFUSED,           /* DENIED, INVALID: a broker refused this client, or its key */
     RP_END_WITHDRAWN,         /* CANCELLED before a worker could get it, or the client was closed */
     RP_END_CONVERSATION_OVER, /* CONVERSATION_LOST: the conversation was over before it was sent */
+    RP_END_NO_JOBS,           /* INVALID: durable, and the broker keeps no jobs */
+    RP_END_NO_REPLAYS,        /* INVALID: with a key, and the broker remembers no results */
 } rp_exchange_end_t;
 
 typedef struct rp_exchange rp_exchange_t;
@@ -99,10 +105,13 @@ struct rp_exchange {
     uint32_t wait_ms;
     uint8_t attempts;
     bool trace;
+    bool durable; /* it asks for a job, and ends with ACCEPTED */
+    bool keyed;   /* with an idempotency key: durable and sent twice, it is still one job */
 
     /*  Valid once the request has ended.  */
-    uint64_t id; /* for the application: its first id on the wire */
-    bool unseen; /* a broker had the request, and its outcome is not known: it may have run */
+    uint64_t id;   /* for the application: its first id on the wire */
+    bool unseen;   /* a broker had the request, and its outcome is not known: it may have run */
+    bool replayed; /* its reply is the result of another request with its key */
     int64_t submitted;
     int64_t ended;
     rp_status_t status;
@@ -110,9 +119,10 @@ struct rp_exchange {
 
     /*  Private to the core.  */
     rp_exchange_state_t state;
-    uint8_t attempts_left;
+    uint8_t attempts_left; /* durable: 1, or 2 if keyed; its attempts are the job's */
     uint8_t retries;
-    uint8_t asked; /* brokers of the list that were busy or had no worker */
+    uint8_t endpoint; /* durable: of the list, where it was sent last */
+    uint8_t asked;    /* brokers of the list that were busy or had no worker */
     bool cancelled;
     uint64_t wire_id;          /* of this attempt */
     uint64_t cancel;           /* the id for a CANCEL that is to be sent; 0: none */
@@ -170,13 +180,17 @@ typedef struct {
     unsigned orders; /* orders about the session, S_ORDER_… */
     bool started;
     bool closed;
-    bool draining;       /* the broker drains or turned a request away, and the list has another: it
-                      gets nothing new */
-    rp_status_t refusal; /* the status, in RP_LINK_REFUSED */
+    /*  the broker drains or turned a request away, and the list has another: it gets nothing
+        new  */
+    bool draining;
+    rp_status_t refusal;  /* the status, in RP_LINK_REFUSED */
     uint32_t broker_open; /* requests that the broker allows this client to have open; 0: not
                              stated */
     uint64_t max_body;    /* 0: not stated */
+    bool keeps_jobs;      /* the broker does */
+    bool remembers;       /* … results by their keys */
     uint64_t sessions;    /* sessions so far */
+    uint64_t denials;     /* how often an attempt found that no broker accepts this client's key */
     uint64_t last_key;
     uint64_t random;
     int64_t budget;          /* hundredths of a retry */
@@ -186,8 +200,8 @@ typedef struct {
     uint64_t ignored;        /* messages that were not valid in their state */
     uint64_t error_sessions; /* value of sessions when error was begun */
     int64_t absence; /* how long this process stood still before the last session ended, µs */
-    char error[RP_CLIENT_ERROR_MAX]; /* for each endpoint that failed since the last session began:
-                                     the last reason */
+    /*  for each endpoint that failed since the last session began: the last reason  */
+    char error[RP_CLIENT_ERROR_MAX];
 } rp_client_core_t;
 
 /*  seed: for the jitter.  */
@@ -206,6 +220,11 @@ void rp_client_core_found (rp_client_core_t *self, const rp_addresses_t *found, 
     clause for people.  */
 void rp_client_core_connected (rp_client_core_t *self, int64_t now);
 void rp_client_core_failed (rp_client_core_t *self, const char *reason, int64_t now);
+
+/*  The same: the broker did not accept this client's key. If no broker of the list does, the
+    requests that wait end with RP_DENIED; the client goes on trying, because the key may be
+    authorized at any time.  */
+void rp_client_core_denied (rp_client_core_t *self, const char *reason, int64_t now);
 
 /*  A message came. Returns the request that it ended with RP_END_REPLY, whose order ENDED follows;
     otherwise NULL.  */

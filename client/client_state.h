@@ -3,8 +3,8 @@
     SPDX-License-Identifier: MPL-2.0
 
     client.c creates, configures and serves a client; client_turn.c moves messages between core and
-    channel; call.c builds requests; reply.c reads replies; conversation.c holds conversations;
-    explain.c writes messages for people.
+    channel; call.c builds requests; job.c sends durable ones and asks for their results; reply.c
+    reads replies; conversation.c holds conversations; explain.c writes messages for people.
 
     Thread-safety: the pump's lock guards rp_client_t, except where a comment says otherwise.
 */
@@ -18,6 +18,7 @@
 
 #include "client/client_core.h"
 #include "common/io/channel.h"
+#include "common/io/curve.h"
 #include "common/io/message.h"
 #include "common/io/pump.h"
 
@@ -28,6 +29,8 @@
 /*  An application that submits again within this time, while results wait to be collected, will
     soon submit more, µs. A slower application gains nothing from waiting.  */
 #define RP_CLIENT_BUSY_US 50
+/*  Attempts of a job without a number of its own.  */
+#define RP_JOB_ATTEMPTS 5u
 /*  Bytes of requests that wait to be sent together, at most: with these, each costs little.  */
 #define RP_CLIENT_OUTBOX 16384u
 
@@ -38,6 +41,7 @@ struct rp_reply {
     uint32_t queue_us;
     uint32_t work_us;
     uint64_t id;
+    uint64_t job; /* the job that ACCEPTED named, or whose result this is; 0: none */
     uint64_t total_us;
     void *tag;
     const void *body;
@@ -94,6 +98,7 @@ struct rp_client {
     uint32_t timeout_ms;
     uint8_t attempts;
     bool interruptible;
+    rp_curve_t keys;
     void *context;
     rp_pump_t *pump;
 
@@ -107,6 +112,7 @@ struct rp_client {
     size_t undelivered;  /* callbacks that have to run or are running */
     bool delivering;     /* a callback is running */
     int64_t pushed;      /* time of the last submit */
+    bool holds;          /* from rp_client_hold to rp_client_flush */
 };
 
 /*  With the lock held: sends the core's orders. more: results wait to be collected, so the
@@ -121,12 +127,15 @@ void rp_client_deliver (void *owner);
 
 /*  Completes the head of a request. Returns the bytes of its frame; 0 if it has several frames.  */
 size_t rp_call_prepare (const rp_call_t *self, rp_head_t *head);
-/*  Writes the first frame of the request.  */
-void rp_call_write (const rp_call_t *self, const rp_head_t *head, uint8_t *at);
+/*  Writes the first frame of the request, of this size.  */
+void rp_call_write (const rp_call_t *self, const rp_head_t *head, uint8_t *at, size_t size);
 /*  Makes the message of the request. NULL when out of memory.  */
 rp_message_t *rp_call_message (rp_call_t *self, const rp_head_t *head, rp_message_pool_t *messages);
 /*  The request was sent: frees what is needed only to send it, if it will not be sent again.  */
 void rp_call_sent (rp_call_t *self);
+
+/*  Sets a header, in the place of one with the same key. Returns as rp_call_add_header.  */
+int rp_call_put_header (rp_call_t *self, const char *key, const char *value);
 
 /*  Frees a call that is not open.  */
 void rp_call_free (rp_call_t *self);

@@ -7,6 +7,7 @@
 #include <sys/eventfd.h>
 
 #include "client/client_state.h"
+#include "common/base/uninitialized.h"
 #include "common/wire/head.h"
 
 /*  Messages received in one turn, at most: a broker that floods must not hold up the timers.  */
@@ -73,12 +74,13 @@ static void s_send (rp_client_t *self, rp_client_order_t *order, int64_t now)
     size_t size = rp_call_prepare (call, &order->head);
     uint8_t *room = size ? rp_channel_room (self->channel, size) : NULL;
     if (room) {
-        rp_call_write (call, &order->head, room);
+        rp_call_write (call, &order->head, room, size);
         return;
     }
     rp_message_t *message = rp_call_message (call, &order->head, &self->messages);
     if (message && rp_channel_send (self->channel, &self->messages, &message) == 0) {
-        if (self->core.config.endpoint_count < 2) // with several brokers, it may be sent again
+        // With several brokers, it may be sent again; and after a signal, by its caller.
+        if (self->core.config.endpoint_count < 2 && !(call->awaited && self->interruptible))
             rp_call_sent (call);
         return;
     }
@@ -98,7 +100,7 @@ static void s_open (rp_client_t *self, const char *endpoint, int64_t now)
 static bool s_obey (rp_client_t *self, int64_t now)
 {
     bool used = false;
-    rp_client_order_t order;
+    RP_UNINITIALIZED rp_client_order_t order;
     while (rp_client_core_may_order (&self->core)
            && rp_client_core_next_order (&self->core, &order, now))
         switch (order.kind) {
@@ -130,7 +132,7 @@ static bool s_obey (rp_client_t *self, int64_t now)
 static void s_take_frame (
   rp_client_t *self, const uint8_t *frame, size_t size, rp_message_t *message, int64_t now)
 {
-    rp_head_t head;
+    RP_UNINITIALIZED rp_head_t head;
     if (rp_wire_decode (&head, frame, size) != RP_WIRE_ERROR_NONE) {
         self->core.ignored++;
         return;
@@ -187,7 +189,10 @@ static void s_take_events (rp_client_t *self, int64_t now)
             // Messages from before the end: replies, a BYE with its reason.
             while (s_receive (self, now))
                 ;
-            rp_client_core_failed (&self->core, reason, now);
+            if (event == RP_CHANNEL_DENIED)
+                rp_client_core_denied (&self->core, reason, now);
+            else
+                rp_client_core_failed (&self->core, reason, now);
             return;
         }
 }

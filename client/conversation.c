@@ -1,4 +1,5 @@
-/*  Conversations: requests that go to one worker, in order.
+/*  Conversations: the public functions that begin and end one. Its requests go to one worker, in
+    order.
 
     SPDX-License-Identifier: MPL-2.0
 */

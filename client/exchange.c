@@ -78,14 +78,32 @@ void rp_exchange_finish (rp_client_core_t *core,
 
 /*  ---- Trying again --------------------------------------------------------------------------- */
 
+/*  The request goes out again, under a new id.  */
+static void s_renew (rp_client_core_t *core, rp_exchange_t *exchange)
+{
+    if (!exchange->durable)
+        exchange->attempts_left--;
+    if (exchange->retries < UINT8_MAX)
+        exchange->retries++;
+    exchange->wire_id = rp_slots_renew (&core->slots, exchange->wire_id);
+}
+
 static bool s_take_retry (rp_client_core_t *core, rp_exchange_t *exchange)
 {
     if (core->budget < S_RETRY_COST)
         return false;
     core->budget -= S_RETRY_COST;
-    exchange->attempts_left--;
-    exchange->retries++;
-    exchange->wire_id = rp_slots_renew (&core->slots, exchange->wire_id);
+    s_renew (core, exchange);
+    return true;
+}
+
+/*  A lost job with a key is not charged to the budget: it runs once however often it is sent, and a
+    new session, which is paced, sends it once.  */
+static bool s_take_lost (rp_client_core_t *core, rp_exchange_t *exchange)
+{
+    if (!exchange->durable)
+        return s_take_retry (core, exchange);
+    s_renew (core, exchange);
     return true;
 }
 
@@ -105,7 +123,7 @@ void rp_exchange_lost (
     exchange->unseen = true;
     if (!rp_exchange_may_repeat (exchange) || exchange->cancelled || !s_may_move (exchange))
         rp_exchange_finish (core, exchange, RP_UNKNOWN, RP_END_LOST, now);
-    else if (!s_take_retry (core, exchange))
+    else if (!s_take_lost (core, exchange))
         rp_exchange_finish (core, exchange, RP_UNKNOWN, RP_END_BUDGET, now);
     else {
         s_leave (exchange);
@@ -130,11 +148,12 @@ static bool s_pause (rp_client_core_t *core, rp_exchange_t *exchange, int64_t no
 }
 
 /*  Sends the request to the next broker of the list, if the reply proves that it did not run: no
-    attempt is used up, and each broker is asked once. A broker that drains is not counted: it lets
-    nobody in again, and may have been started again before the next one drains. Other running
-    requests are left alone, so only a broker that drains is left while there are any. BUSY and
-    NO_WORKER are charged to the retry budget, so that a crowd of rejected requests does not run in
-    circles. True if the request waits for the next broker.  */
+    attempt is used up, and each broker is asked once. A broker that drains does not count as asked:
+    it lets nobody in again, and may have been started anew before the next one drains. To go to the
+    next broker ends the session with this one: while other requests run, that happens only because
+    this broker drains, and only when they have ended. BUSY and NO_WORKER are charged to the retry
+    budget, so that a crowd of rejected requests does not run in circles. True if the request waits
+    for the next broker.  */
 static bool s_ask_next (rp_client_core_t *core, rp_exchange_t *exchange, const rp_head_t *reply)
 {
     bool draining = reply->status == RP_DRAINING;
@@ -176,6 +195,7 @@ bool rp_exchange_replied (
   rp_client_core_t *core, rp_exchange_t *exchange, const rp_head_t *reply, int64_t now)
 {
     exchange->cancel = 0;
+    exchange->replayed = exchange->keyed && reply->flags & RP_FLAG_REPLAYED;
     if (exchange->conversation)
         s_teach_conversation (exchange->conversation, exchange, reply);
     if (s_ask_next (core, exchange, reply))
@@ -187,12 +207,23 @@ bool rp_exchange_replied (
     return exchange->end == RP_END_REPLY;
 }
 
+bool rp_exchange_accepted (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now)
+{
+    if (!exchange->durable)
+        return false;
+    exchange->cancel = 0;
+    rp_exchange_finish (core, exchange, RP_OK, RP_END_REPLY, now);
+    return true;
+}
+
 /*  ---- Time ----------------------------------------------------------------------------------- */
 
 static void s_expire (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now)
 {
     if (core->sessions > exchange->sessions_before)
         rp_exchange_finish (core, exchange, RP_EXPIRED, RP_END_HELD, now);
+    else if (rp_link_is_shut_out (&core->link))
+        rp_exchange_finish (core, exchange, RP_DENIED, RP_END_REFUSED, now);
     else
         rp_exchange_finish (core, exchange, RP_NO_BROKER, RP_END_UNREACHED, now);
 }
@@ -247,6 +278,38 @@ static bool s_conversation_is_over (const rp_exchange_t *exchange)
            || (exchange->conversation_key && exchange->conversation_key != conversation->key);
 }
 
+/*  Completes the head of a durable request. False if it ended instead.  */
+static bool s_make_durable (
+  rp_client_core_t *core, rp_exchange_t *exchange, rp_head_t *head, int64_t now)
+{
+    if (!core->keeps_jobs) {
+        rp_exchange_finish (core, exchange, RP_INVALID, RP_END_NO_JOBS, now);
+        return false;
+    }
+    if (exchange->unseen && exchange->endpoint != core->link.current) {
+        rp_exchange_finish (core, exchange, RP_UNKNOWN, RP_END_LOST, now);
+        return false;
+    }
+    exchange->endpoint = (uint8_t) core->link.current;
+    head->flags |= RP_FLAG_DURABLE;
+    head->attempts = exchange->attempts;
+    return true;
+}
+
+/*  The same of a durable request, or one with a key.  */
+static bool s_make_special (
+  rp_client_core_t *core, rp_exchange_t *exchange, rp_head_t *head, int64_t now)
+{
+    if (exchange->durable)
+        return s_make_durable (core, exchange, head, now);
+    if (!core->remembers) {
+        rp_exchange_finish (core, exchange, RP_INVALID, RP_END_NO_REPLAYS, now);
+        return false;
+    }
+    head->flags |= RP_FLAG_KEYED;
+    return true;
+}
+
 bool rp_exchange_send (
   rp_client_core_t *core, rp_exchange_t *exchange, rp_head_t *head, int64_t now)
 {
@@ -273,6 +336,8 @@ bool rp_exchange_send (
     };
     if (exchange->conversation)
         s_enter_conversation (core, exchange, head);
+    if ((exchange->durable || exchange->keyed) && !s_make_special (core, exchange, head, now))
+        return false;
     rp_list_remove (&exchange->node);
     rp_list_append (&core->running, &exchange->node);
     rp_exchange_set_state (core, exchange, RP_EXCHANGE_RUNNING);
@@ -286,6 +351,9 @@ static void s_prepare (rp_client_core_t *self, rp_exchange_t *exchange, int64_t 
     exchange->submitted = now;
     exchange->deadline = now + (int64_t) exchange->timeout_ms * S_US_PER_MS;
     exchange->attempts_left = exchange->attempts;
+    if (exchange->durable)
+        exchange->attempts_left = exchange->keyed ? 2 : 1;
+    exchange->replayed = false;
     exchange->retries = 0;
     exchange->asked = 0;
     exchange->cancelled = false;

@@ -52,6 +52,9 @@ void rp_exchange_lost (
 bool rp_exchange_replied (
   rp_client_core_t *core, rp_exchange_t *exchange, const rp_head_t *reply, int64_t now);
 
+/*  ACCEPTED came: the request is a job of the broker's now. True if it ended the request.  */
+bool rp_exchange_accepted (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now);
+
 /*  The timer fired.  */
 void rp_exchange_timed (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now);
 

@@ -42,6 +42,13 @@ static char *s_unreached (const rp_client_core_t *core, const char *time)
       advice ? advice : "check that riposte-broker runs there, or name another endpoint");
 }
 
+static char *s_refused (const rp_client_core_t *core)
+{
+    const char *why = s_error (core);
+    const char *advice = rp_reason_is_of_keys (why) ? rp_advice (why) : NULL;
+    return s_format ("%s; %s", why, advice ? advice : "check the endpoint and this client's name");
+}
+
 /*  Returns why the session ended, as the first half of a sentence.  */
 static const char *s_loss (const rp_client_core_t *core, char *text, size_t size)
 {
@@ -55,6 +62,38 @@ static const char *s_loss (const rp_client_core_t *core, char *text, size_t size
     return text;
 }
 
+/*  The same for what is only said of durable requests; NULL if there is nothing of the kind.  */
+static char *s_of_job (
+  const rp_client_core_t *core, const rp_exchange_t *exchange, const char *time)
+{
+    char loss[RP_CLIENT_ERROR_MAX + 64];
+    const char *next = exchange->keyed
+                         ? "send it again with the same key"
+                         : "find out, and give jobs a key, with which they may be sent again";
+    switch (exchange->end) {
+        case RP_END_NO_JOBS:
+            return s_format (
+              "the broker at %s keeps no jobs; start it with a store: riposte-broker --store FILE",
+              core->config.endpoints[core->link.current]);
+        case RP_END_LOST:
+            return s_format ("%s; it may have the job: %s", s_loss (core, loss, sizeof loss), next);
+        case RP_END_SILENT:
+            return s_format ("no answer came from the broker within %s and %u ms of grace; it may "
+                             "have the job: %s",
+              time, RP_DEADLINE_GRACE_MS, next);
+        default:
+            return NULL;
+    }
+}
+
+static char *s_no_replays (const rp_client_core_t *core)
+{
+    return s_format (
+      "the broker at %s remembers no results by their keys, so the request could run "
+      "twice; use another broker (replay_bytes not 0), or no key",
+      core->config.endpoints[core->link.current]);
+}
+
 char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
 {
     char size[RP_UNITS_TEXT_MAX];
@@ -63,6 +102,9 @@ char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
     char loss[RP_CLIENT_ERROR_MAX + 64];
     const rp_exchange_t *exchange = &call->exchange;
     rp_duration_format (time, (int64_t) exchange->timeout_ms * 1000);
+    char *of_job = exchange->durable ? s_of_job (core, exchange, time) : NULL;
+    if (of_job)
+        return of_job;
     switch (exchange->end) {
         case RP_END_UNREACHED:
             return s_unreached (core, time);
@@ -90,12 +132,15 @@ char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
               "max_body there",
               rp_size_format (size, exchange->size), rp_size_format (limit, core->max_body));
         case RP_END_REFUSED:
-            return s_format ("%s; check the endpoint and this client's name", s_error (core));
+            return s_refused (core);
         case RP_END_WITHDRAWN:
             return s_format ("withdrawn by the client");
         case RP_END_CONVERSATION_OVER:
             return s_format ("the conversation was over before this request was sent; the next "
                              "request begins anew");
+        case RP_END_NO_REPLAYS:
+            return s_no_replays (core);
+        case RP_END_NO_JOBS:
         case RP_END_REPLY:
             break;
     }
@@ -134,6 +179,8 @@ const char *rp_explain_status (rp_status_t status)
         case RP_CONVERSATION_LOST:
             return "the conversation and its state are gone with its worker; the next request "
                    "begins anew";
+        case RP_KEY_MISMATCH:
+            return "its key was used with another body, so it never ran; use another key";
         default:
             return rp_strerror ((int) status);
     }

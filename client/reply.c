@@ -1,4 +1,5 @@
-/*  Replies: what an application reads of the end of a request.
+/*  Replies: fills them in when a request ends, and has the functions with which an application
+    reads them.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -63,6 +64,7 @@ static void s_take_head (rp_reply_t *self, const rp_head_t *head, char *text)
     self->attempts = head->attempt;
     self->queue_us = head->queue_us;
     self->work_us = head->work_us;
+    self->job = head->job;
     if (head->headers_size) {
         self->headers = text + head->text_size;
         self->headers_size = head->headers_size;
@@ -187,6 +189,21 @@ uint32_t rp_reply_work_us (const rp_reply_t *self)
 uint64_t rp_reply_total_us (const rp_reply_t *self)
 {
     return self->total_us;
+}
+
+uint64_t rp_reply_job (const rp_reply_t *self)
+{
+    return self->job;
+}
+
+/*  A worker's reply, which a job's result is, may have a header of that name too.  */
+bool rp_reply_is_replayed (const rp_reply_t *self)
+{
+    const rp_call_t *call = RP_CONTAINER (self, rp_call_t, reply);
+    if (!call->exchange.durable)
+        return call->exchange.replayed;
+    const char *replayed = rp_reply_header (self, RP_JOB_REPLAYED);
+    return self->status == RP_OK && replayed && strcmp (replayed, "1") == 0;
 }
 
 const char *rp_reply_worker (const rp_reply_t *self)

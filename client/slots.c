@@ -13,10 +13,8 @@ void rp_slots_clear (rp_slots_t *self)
     *self = (rp_slots_t){0};
 }
 
-bool rp_slots_reserve (rp_slots_t *self)
+bool rp_slots_grow (rp_slots_t *self)
 {
-    if (self->spare_count)
-        return true;
     if (self->capacity == RP_SLOTS_MAX)
         return false;
     uint32_t capacity = self->capacity ? self->capacity * 2 : S_FIRST_CAPACITY;
@@ -46,11 +44,4 @@ uint64_t rp_slots_take (rp_slots_t *self, void *item)
 uint64_t rp_slots_renew (rp_slots_t *self, uint64_t id)
 {
     return ++self->serial << RP_SLOT_BITS | (id & (RP_SLOTS_MAX - 1));
-}
-
-void rp_slots_give (rp_slots_t *self, uint64_t id)
-{
-    uint32_t slot = (uint32_t) id & (RP_SLOTS_MAX - 1);
-    self->items[slot] = NULL;
-    self->spare[self->spare_count++] = slot;
 }

@@ -29,9 +29,14 @@ typedef struct {
 
 void rp_slots_clear (rp_slots_t *self);
 
-/*  Makes sure that the next take succeeds. False when out of memory, or all RP_SLOTS_MAX are
-    taken.  */
-bool rp_slots_reserve (rp_slots_t *self);
+/*  Makes room, when no slot is free. False when out of memory, or all RP_SLOTS_MAX are taken.  */
+bool rp_slots_grow (rp_slots_t *self);
+
+/*  Makes sure that the next take succeeds. False as rp_slots_grow.  */
+static inline bool rp_slots_reserve (rp_slots_t *self)
+{
+    return self->spare_count || rp_slots_grow (self);
+}
 
 /*  Puts an item (not NULL) into a free slot, after rp_slots_reserve. Returns its id.  */
 uint64_t rp_slots_take (rp_slots_t *self, void *item);
@@ -41,7 +46,12 @@ uint64_t rp_slots_take (rp_slots_t *self, void *item);
 uint64_t rp_slots_renew (rp_slots_t *self, uint64_t id);
 
 /*  Frees the slot of this id.  */
-void rp_slots_give (rp_slots_t *self, uint64_t id);
+static inline void rp_slots_give (rp_slots_t *self, uint64_t id)
+{
+    uint32_t slot = (uint32_t) id & (RP_SLOTS_MAX - 1);
+    self->items[slot] = NULL;
+    self->spare[self->spare_count++] = slot;
+}
 
 /*  Returns the item in the slot of this id, or NULL. The caller checks that the id is the item's
     own.  */

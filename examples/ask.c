@@ -24,7 +24,7 @@ int main (int argc, char **argv)
     }
     rp_reply_t *reply = NULL;
     int rc = rp_client_call (client, argv[1], argv[2], strlen (argv[2]), &reply);
-    if (rc == RP_OK) { // there is a reply; its status says what became of the request
+    if (rc == RP_OK) { // a reply has come; its status says how the request ended
         rc = (int) rp_reply_status (reply);
         fwrite (rp_reply_body (reply), 1, rp_reply_size (reply), stdout);
     }

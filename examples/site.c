@@ -87,7 +87,7 @@ static void __attribute__ ((format (printf, 2, 3))) add (page_t *page, const cha
         page->size = PAGE_MAX - 1;
 }
 
-/*  What a user wrote must not become markup.  */
+/*  A user's text must not become markup.  */
 static void add_field (page_t *page, const char *label, const char *value)
 {
     add (page, "<p>%s: ", label);
@@ -117,8 +117,8 @@ typedef struct {
     const char *status, *title, *location;
     const char *method, *path;
     bool open;         /* allowed without a login */
-    const char *field; /* that the form must have */
-    size_t member;     /* offset in the visit of the field's value */
+    const char *field; /* a field that the form must have */
+    size_t member;     /* offset of the field's value in the visit */
 } route_t;
 
 static const route_t routes[] = {
@@ -244,11 +244,27 @@ static void notice (const char *text, void *arg)
     fprintf (stderr, "site: %s\n", text);
 }
 
+/*  Uses the worker's key and the broker's that the environment names; without them it connects to a
+    broker without security.  */
+static int secure (rp_worker_t *self)
+{
+    const char *key_file = getenv ("RIPOSTE_KEY_FILE");
+    const char *server_key = getenv ("RIPOSTE_SERVER_KEY");
+    int rc = key_file ? rp_worker_set_key_file (self, key_file) : RP_OK;
+    return rc == RP_OK && server_key ? rp_worker_set_server_key (self, server_key) : rc;
+}
+
 static int run (const char *server, uint32_t slots, site_t *site)
 {
+    char why[256];
     worker = rp_worker_new (server, "site");
     if (!worker || rp_worker_set_slots (worker, slots) != RP_OK) {
         fprintf (stderr, "site: cannot serve at %s with %u slots\n", server, slots);
+        rp_worker_destroy (&worker);
+        return RP_USAGE;
+    }
+    if (secure (worker) != RP_OK) {
+        fprintf (stderr, "site: %s\n", rp_worker_last_error (worker, why, sizeof why));
         rp_worker_destroy (&worker);
         return RP_USAGE;
     }
@@ -257,10 +273,12 @@ static int run (const char *server, uint32_t slots, site_t *site)
     signal (SIGTERM, on_signal);
     signal (SIGINT, on_signal);
     int rc = rp_worker_run (worker, serve, site);
-    char why[256];
     if (rc != RP_OK)
         fprintf (stderr, "site: %s: %s\n", rp_strerror (rc),
           rp_worker_last_error (worker, why, sizeof why));
+    // From here on there is nothing to drain, and soon no worker that on_signal could ask to drain.
+    signal (SIGTERM, SIG_IGN);
+    signal (SIGINT, SIG_IGN);
     rp_worker_destroy (&worker);
     return rc;
 }

@@ -11,7 +11,7 @@ import sys
 
 
 def read_headers(stream):
-    """The "key: value" lines up to the empty one."""
+    """Reads "key: value" lines up to the empty one."""
     headers = {}
     while (line := stream.readline()) not in (b"\n", b""):
         key, _, value = line.decode().rstrip("\n").partition(": ")

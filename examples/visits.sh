@@ -1,6 +1,6 @@
 #!/bin/sh
-# A client without end: asks the services `site` and `upper` in rounds, and prints a line for each
-# round, whether or not it succeeded.
+# A client that runs for ever: calls the services `site` and `upper` in rounds, and prints a line
+# for each round, whether it succeeded or not.
 #
 # SPDX-License-Identifier: MPL-2.0
 #
@@ -31,7 +31,7 @@ visit ()
         printf '{"visit":%d,"user":"%s","talk":%d,"call":%d}\n' "$round" "$user" "$talk" "$call"
         return
     fi
-    # Its last line is the summary. Why something failed is on standard error already.
+    # The last line is the summary. The reason of a failure is on standard error already.
     said=${said##*"
 "}
     [ "$talk" -eq 0 ] || said="FAILED with exit code $talk; ${said:-no request sent}"

@@ -1,4 +1,5 @@
-/*  Answers: how an application ends a task.
+/*  Answers: the functions with which an application ends a task, with a reply or an error, or gives
+    it back undone; and the headers of an answer.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "common/wire/headers.h"
+#include "common/base/uninitialized.h"
 #include "worker/worker_state.h"
 
 int rp_task_add_header (rp_task_t *self, const char *key, const char *value)
@@ -256,7 +258,7 @@ static int s_answer (rp_task_t **task_p, s_answer_t *answer)
 
 int rp_task_reply (rp_task_t **task_p, const void *body, size_t size)
 {
-    s_answer_t answer;
+    RP_UNINITIALIZED s_answer_t answer;
     answer.status = RP_OK;
     answer.code = 0;
     answer.lost = 0;
@@ -292,6 +294,12 @@ static int s_give_up (rp_task_t **task_p, const char *message, uint32_t lost)
 }
 
 int rp_task_abandon (rp_task_t **task_p, const char *message)
+{
+    return s_give_up (task_p, message, 0);
+}
+
+/*  On the wire the same: the attempt failed, and what it did is not known.  */
+int rp_task_retry (rp_task_t **task_p, const char *message)
 {
     return s_give_up (task_p, message, 0);
 }

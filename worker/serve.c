@@ -24,7 +24,7 @@ static int s_make_channels (rp_worker_t *self)
         return errno == ENOMEM ? RP_NO_MEMORY : RP_SYSTEM;
     for (uint32_t index = 0; index < self->config.count; index++) {
         if (!self->channels[index])
-            self->channels[index] = rp_channel_new (self->context);
+            self->channels[index] = rp_channel_new (self->context, &self->keys);
         if (!self->channels[index])
             return RP_NO_MEMORY;
     }
@@ -34,7 +34,9 @@ static int s_make_channels (rp_worker_t *self)
 /*  With the lock held: makes what the first run or receive needs.  */
 static int s_start (rp_worker_t *self)
 {
-    int status = s_make_channels (self);
+    int status = rp_curve_complete (&self->keys);
+    if (status == RP_OK)
+        status = s_make_channels (self);
     if (status != RP_OK)
         return status;
     self->random = rp_clock_entropy ();

@@ -1,4 +1,5 @@
-/*  Tasks: what an application reads of a request.
+/*  Tasks: the functions with which an application reads a request and learns of its cancellation,
+    and the one that frees it.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -37,6 +38,17 @@ void rp_task_each_header (const rp_task_t *self, rp_header_fn *function, void *a
 const char *rp_task_header (const rp_task_t *self, const char *wanted)
 {
     return rp_headers_find_string (self->headers, self->headers_size, wanted);
+}
+
+const char *rp_task_key (const rp_task_t *self)
+{
+    return rp_task_header (self, RP_JOB_KEY);
+}
+
+bool rp_task_is_durable (const rp_task_t *self)
+{
+    const char *durable = rp_task_header (self, RP_JOB_DURABLE);
+    return durable && strcmp (durable, "1") == 0;
 }
 
 uint32_t rp_task_time_left_ms (const rp_task_t *self)

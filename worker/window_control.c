@@ -136,8 +136,9 @@ bool rp_window_control_tick (rp_window_control_t *self, rp_window_control_view_t
     }
     self->busy = self->busy && !self->hungry;
     self->hungry = false;
-    // Count only requests that began and were done in this span. An application that holds the
-    // whole window and asks for more answers later: what it has taken counts as done.
+    // Only requests that began and were done in this span count. But an application that holds the
+    // whole window and still asks for more answers later: then all that it has taken counts as
+    // done.
     uint32_t open = view.spent ? 0 : view.out + self->carried;
     if (ended && self->full && self->taken > open) {
         uint32_t work_us = s_work_us (self, self->taken - open);

@@ -7,10 +7,11 @@
     worker could begin. So the window is the number of requests that the application works on at
     once, plus those that it takes within RP_WINDOW_CONTROL_WAIT_US.
 
-    A stretch begins when a request comes and ends when the application asks for one in vain. The
-    length of a stretch, divided by the requests taken in it, is what a request takes: with one
-    handler thread the time of a job; with several, that divided among them; with an application
-    that takes all requests and answers later nearly nothing, so that it gets all its slots.
+    A stretch begins when a request comes and ends when the application asks for one in vain. What a
+    request takes is the length of a stretch, divided by the number of requests taken in it. With
+    one handler thread that is the time of a job; with several threads, the time of a job divided by
+    their number. An application that takes all requests and answers later needs nearly no time for
+    each, so it gets all its slots.
 
         grows      when it was full, or more requests than it holds were done in a span: at the end
                    of a stretch, or after RP_WINDOW_CONTROL_SPAN_US
@@ -52,7 +53,9 @@ typedef struct {
     bool hungry;          /* the application asked in vain, since the last tick */
     bool full;            /* the window was full in this stretch */
     bool busy;            /* in a stretch */
-    bool several; /* the application asks for more while it has some: its times are no job's */
+    /*  the application asks for more while it has some: what a request takes is not the time of a
+        job  */
+    bool several;
     int64_t idle; /* when the last stretch with a full window ended; 0: none */
     int64_t gap; /* shortest time from idle to the next stretch in this span: the way to a broker */
     int64_t gap_before; /* in the one before */

@@ -1,4 +1,7 @@
-/*  SPDX-License-Identifier: MPL-2.0  */
+/*  Workers: creates, configures, drains, stops and destroys them, and tells their last error.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
 
 #include <riposte/worker.h>
 
@@ -119,6 +122,15 @@ static void s_free_contents (rp_worker_t *self, void (*free_channel) (rp_channel
     rp_message_pool_clear (&self->messages);
 }
 
+static void s_free_rest (rp_worker_t *self)
+{
+    if (self->event_fd >= 0)
+        close (self->event_fd);
+    rp_curve_forget (&self->keys);
+    free (self->endpoint_text);
+    free (self);
+}
+
 /*  In a child of fork(): the threads and sockets belong to the parent. What a thread was changing
     at the time of fork() cannot be freed.  */
 static void s_destroy_inherited (rp_worker_t *self)
@@ -128,10 +140,7 @@ static void s_destroy_inherited (rp_worker_t *self)
         rp_pump_unlock_inherited (self->pump);
     }
     rp_pump_destroy (&self->pump);
-    if (self->event_fd >= 0)
-        close (self->event_fd);
-    free (self->endpoint_text);
-    free (self);
+    s_free_rest (self);
 }
 
 void rp_worker_destroy (rp_worker_t **self_p)
@@ -152,10 +161,7 @@ void rp_worker_destroy (rp_worker_t **self_p)
     rp_pump_destroy (&pump);
     s_free_contents (self, rp_channel_destroy);
     rp_context_release (self->context);
-    if (self->event_fd >= 0)
-        close (self->event_fd);
-    free (self->endpoint_text);
-    free (self);
+    s_free_rest (self);
 }
 
 /*  RP_OK before the start.  */
@@ -249,6 +255,27 @@ int rp_worker_on_notice (rp_worker_t *self, rp_worker_notice_fn *function, void 
     return status;
 }
 
+int rp_worker_set_key_file (rp_worker_t *self, const char *path)
+{
+    int status = s_may_set (self);
+    return status == RP_OK ? rp_curve_set_key_file (&self->keys, path) : status;
+}
+
+int rp_worker_set_server_key (rp_worker_t *self, const char *key)
+{
+    int status = s_may_set (self);
+    return status == RP_OK ? rp_curve_set_server_key (&self->keys, key) : status;
+}
+
+int rp_worker_set_keys (
+  rp_worker_t *self, const char *public_key, const char *secret_key, const char *server_key)
+{
+    int status = s_may_set (self);
+    if (status != RP_OK)
+        return status;
+    return rp_curve_set_keys (&self->keys, public_key, secret_key, server_key);
+}
+
 /*  ---- From anywhere -------------------------------------------------------------------------- */
 
 void rp_worker_drain (rp_worker_t *self)
@@ -283,7 +310,8 @@ const char *rp_worker_last_error (rp_worker_t *self, char *buffer, size_t size)
         return buffer;
     }
     if (size > 0)
-        snprintf (buffer, size, "%s", self->core.error);
+        snprintf (
+          buffer, size, "%s", self->keys.problem[0] ? self->keys.problem : self->core.error);
     rp_pump_unlock_idle (self->pump);
     return buffer;
 }

@@ -89,7 +89,8 @@ const rp_worker_order_t *rp_worker_core_next_order (rp_worker_core_t *self)
 }
 
 /*  "lost tcp://…: why, next try in 250 ms". Reported once until the session stands again, and only
-    when every address of a name was tried.  */
+    when every address of a name was tried. Trouble with keys is reported once more behind another
+    trouble: it does not pass by itself.  */
 static void s_trouble (rp_worker_core_t *self,
   uint32_t index,
   const char *what,
@@ -99,17 +100,20 @@ static void s_trouble (rp_worker_core_t *self,
 {
     rp_worker_session_t *session = &self->sessions[index];
     snprintf (self->error, sizeof self->error, "%s: %s", where, why);
-    if (session->told || session->link.address > 0)
+    bool of_keys = rp_reason_is_of_keys (why);
+    if ((of_keys ? session->told_of_keys : session->told) || session->link.address > 0)
         return;
     session->told = true;
+    session->told_of_keys |= of_keys;
+    const char *advice = of_keys ? rp_advice (why) : NULL;
     char next[48] = "";
     uint32_t pause = rp_link_retry_ms (&session->link, now);
     if (pause > 0)
         snprintf (next, sizeof next, ", next try in %u ms", (unsigned) pause);
     else if (session->link.state == RP_LINK_REST)
         snprintf (next, sizeof next, ", trying again");
-    snprintf (s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX, "%s %s: %s%s",
-      what, where, why, next);
+    snprintf (s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX,
+      "%s %s: %s%s%s%s", what, where, why, next, advice ? "; " : "", advice ? advice : "");
 }
 
 bool rp_worker_core_next_ended (rp_worker_core_t *self, uint64_t *conversation)
@@ -268,7 +272,7 @@ static void s_welcome (
     uint32_t asked = session->window;
     session->slots = head->window < asked ? head->window : self->config.slots;
     session->window = head->window;
-    session->told = false;
+    session->told = session->told_of_keys = false;
     snprintf (s_order (self, index, RP_WORKER_NOTICE)->notice, RP_WORKER_NOTICE_MAX,
       "registered with %s (%u slot%s)", session->endpoint, (unsigned) session->slots,
       session->slots == 1 ? "" : "s");

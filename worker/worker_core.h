@@ -93,6 +93,7 @@ typedef struct {
     rp_list_t conversations;
     rp_status_t refusal; /* in RP_LINK_REFUSED */
     bool told;           /* its present trouble was reported */
+    bool told_of_keys;   /* the same, of a trouble with keys */
 } rp_worker_session_t;
 
 typedef enum {
@@ -160,8 +161,8 @@ void rp_worker_core_clear (rp_worker_core_t *self);
 void rp_worker_core_found (
   rp_worker_core_t *self, uint32_t index, const rp_addresses_t *found, int64_t now);
 
-/*  The connection of the session with this index stands. It could not be made, it broke, or the
-    name does not resolve.  */
+/*  What happened to the connection of the session with this index. connected: it stands; failed: it
+    could not be made, it broke, or the name does not resolve.  */
 void rp_worker_core_connected (rp_worker_core_t *self, uint32_t index, int64_t now);
 void rp_worker_core_failed (
   rp_worker_core_t *self, uint32_t index, const char *reason, int64_t now, uint64_t random);

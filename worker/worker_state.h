@@ -2,9 +2,10 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    worker.c makes, sets and ends a worker; serve.c hands tasks to the application's threads; task.c
-    is how those read a task, answer.c how they end it; worker_turn.c moves messages between the
-    core and the channels. The pump's lock guards everything in rp_worker_t but what is marked.
+    worker.c creates, configures and destroys a worker; serve.c hands tasks to the application's
+    threads; task.c has the functions with which they read a task, answer.c those with which they
+    end it; worker_turn.c moves messages between the core and the channels. The pump's lock guards
+    everything in rp_worker_t but what is marked.
 */
 
 #ifndef RP_WORKER_STATE_H
@@ -16,6 +17,7 @@
 #include <riposte/worker.h>
 
 #include "common/io/channel.h"
+#include "common/io/curve.h"
 #include "common/io/message.h"
 #include "common/io/pump.h"
 #include "worker/worker_core.h"
@@ -95,6 +97,7 @@ struct rp_worker {
     void *on_end_arg;
     rp_worker_notice_fn *on_notice;
     void *on_notice_arg;
+    rp_curve_t keys;
     rp_pump_t *pump;
 
     atomic_int command; /* rp_worker_command_t; written by anyone */

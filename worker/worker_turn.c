@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 
 #include "common/io/clock.h"
+#include "common/base/uninitialized.h"
 #include "common/wire/bundle.h"
 #include "common/wire/headers.h"
 #include "worker/worker_state.h"
@@ -196,7 +197,7 @@ static void s_on_request (
 /*  Sets frame->message to NULL if a task keeps the message.  */
 static void s_on_frame (rp_worker_t *self, uint32_t session, s_frame_t *frame)
 {
-    rp_head_t head;
+    RP_UNINITIALIZED rp_head_t head;
     rp_wire_error_t error = rp_wire_decode (&head, frame->data, frame->size);
     if (error == RP_WIRE_ERROR_NONE && head.command == RP_COMMAND_REQUEST) {
         s_on_request (self, session, &head, frame);
@@ -289,6 +290,7 @@ static void s_take_events (rp_worker_t *self, uint32_t session)
                 rp_worker_core_connected (&self->core, session, self->now);
                 break;
             case RP_CHANNEL_FAILED:
+            case RP_CHANNEL_DENIED: // the key may be authorized at any time, so this goes on trying
                 s_receive (self, session); // first what came before the end: a BYE says more
                 if (rp_channel_is_open (self->channels[session]))
                     s_failed (self, session, reason);

@@ -4,244 +4,40 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jansson.h>
 #include <riposte/error.h>
 
-#include "common/base/utf8.h"
-#include "common/base/version.h"
-
-/*  Adds members without checks. jansson refuses a NULL member and takes ownership in any case, so
-    out of memory leaves an answer with a gap.  */
-static void s_set_number (json_t *object, const char *name, uint64_t value)
-{
-    (void) json_object_set_new (object, name, json_integer ((json_int_t) value));
-}
-
-/*  Escapes a peer's text: it need not be UTF-8, and could control a terminal or be invisible.  */
-static void s_set_text (json_t *object, const char *name, const char *value)
-{
-    char escaped[4 * UINT8_MAX + 1];
-    rp_utf8_escape (value, strlen (value), escaped, sizeof escaped);
-    (void) json_object_set_new (object, name, json_string (escaped));
-}
-
-static void s_set_bool (json_t *object, const char *name, bool value)
-{
-    (void) json_object_set_new (object, name, json_boolean (value));
-}
-
-/*  ---- riposte.status ------------------------------------------------------------------------ */
-
-static json_t *s_gauges (const rp_stats_t *stats)
-{
-    json_t *gauges = json_object ();
-    s_set_number (gauges, "waiting", stats->waiting);
-    s_set_number (gauges, "waiting_bytes", stats->waiting_bytes);
-    s_set_number (gauges, "running", stats->running);
-    s_set_number (gauges, "abandoned", stats->abandoned);
-    s_set_number (gauges, "open_bytes", stats->open_bytes);
-    s_set_number (gauges, "backlog_bytes", stats->backlog_bytes);
-    return gauges;
-}
-
-static json_t *s_counters (const rp_stats_t *stats)
-{
-    json_t *counters = json_object ();
-#define S_COUNTER(name, text) s_set_number (counters, #name, stats->name);
-    RP_COUNTER_MAP (S_COUNTER)
-#undef S_COUNTER
-    return counters;
-}
-
-static json_t *s_finals (const rp_stats_t *stats)
-{
-    json_t *finals = json_object ();
-    for (int status = 0; status < RP_FINAL_COUNT; status++)
-        s_set_number (finals, rp_status_name (status), stats->final[status]);
-    return finals;
-}
-
-static json_t *s_unanswered (const rp_stats_t *stats)
-{
-    json_t *unanswered = json_object ();
-    for (int status = 0; status < RP_FINAL_COUNT; status++)
-        if (stats->unanswered[status])
-            s_set_number (unanswered, rp_status_name (status), stats->unanswered[status]);
-    return unanswered;
-}
-
-static json_t *s_bad (const rp_stats_t *stats)
-{
-    json_t *bad = json_object ();
-#define S_BAD(name, text)                                                                          \
-    if (RP_WIRE_ERROR_##name != RP_WIRE_ERROR_NONE)                                                \
-        s_set_number (bad, #name, stats->bad[RP_WIRE_ERROR_##name]);
-    RP_WIRE_ERROR_MAP (S_BAD)
-#undef S_BAD
-    return bad;
-}
-
-static json_t *s_dialects (const uint64_t *sessions)
-{
-    json_t *object = json_object ();
-#define S_DIALECT(name, text)                                                                      \
-    if (RP_DIALECT_##name != RP_DIALECT_NATIVE)                                                    \
-        s_set_number (object, #name, sessions[RP_DIALECT_##name]);
-    RP_DIALECT_MAP (S_DIALECT)
-#undef S_DIALECT
-    return object;
-}
-
-static json_t *s_foreign (const rp_foreign_t *foreign)
-{
-    json_t *bad = json_object ();
-#define S_BAD(name, text)                                                                          \
-    if (RP_DIALECT_ERROR_##name != RP_DIALECT_ERROR_NONE)                                          \
-        s_set_number (bad, #name, foreign->bad[RP_DIALECT_ERROR_##name]);
-    RP_DIALECT_ERROR_MAP (S_BAD)
-#undef S_BAD
-    json_t *object = json_object ();
-    (void) json_object_set_new (object, "now", s_dialects (foreign->there));
-    (void) json_object_set_new (object, "ever", s_dialects (foreign->joined));
-    s_set_number (object, "envelopes", rp_envelopes_count (&foreign->envelopes));
-    s_set_number (object, "envelope_bytes", rp_envelopes_bytes (&foreign->envelopes));
-    (void) json_object_set_new (object, "bad", bad);
-    return object;
-}
-
-static json_t *s_limits (const rp_limits_t *limits)
-{
-    json_t *object = json_object ();
-#define S_LIMIT(kind, name, value, smallest, largest, why)                                         \
-    s_set_number (object, #name, limits->name);
-    RP_BROKER_LIMIT_MAP (S_LIMIT)
-#undef S_LIMIT
-    return object;
-}
-
-static json_t *s_status (const rp_admin_t *self, int64_t now)
-{
-    const rp_stats_t *stats = rp_dispatch_stats (self->core);
-    rp_dispatch_counts_t counts = rp_dispatch_counts (self->core);
-    json_t *status = json_object ();
-    s_set_text (status, "version", RP_VERSION);
-    s_set_number (status, "pid", (uint64_t) getpid ());
-    s_set_number (status, "uptime_us", (uint64_t) (now - self->started));
-    s_set_text (status, "instance", rp_dispatch_instance (self->core));
-    json_t *endpoints = json_array ();
-    for (size_t index = 0; index < self->endpoint_count; index++)
-        (void) json_array_append_new (endpoints, json_string (self->endpoints[index]));
-    (void) json_object_set_new (status, "endpoints", endpoints);
-    s_set_bool (status, "draining", rp_dispatch_is_draining (self->core));
-    s_set_number (status, "clients", counts.clients);
-    s_set_number (status, "workers", counts.workers);
-    s_set_number (status, "services", counts.services);
-    s_set_number (status, "conversations", counts.conversations);
-    (void) json_object_set_new (status, "gauges", s_gauges (stats));
-    json_t *counters = s_counters (stats);
-    s_set_number (counters, "copied_bytes", self->pool->copied);
-    (void) json_object_set_new (status, "counters", counters);
-    (void) json_object_set_new (status, "finals", s_finals (stats));
-    (void) json_object_set_new (status, "unanswered", s_unanswered (stats));
-    (void) json_object_set_new (status, "bad", s_bad (stats));
-    (void) json_object_set_new (status, "foreign", s_foreign (self->foreign));
-    (void) json_object_set_new (status, "limits", s_limits (rp_dispatch_limits (self->core)));
-    return status;
-}
-
-/*  ---- riposte.services, riposte.workers ----------------------------------------------------- */
-
-static void s_add_service (const rp_service_info_t *info, void *arg)
-{
-    json_t *service = json_object ();
-    s_set_text (service, "name", info->name);
-    s_set_number (service, "workers", info->workers);
-    s_set_number (service, "draining", info->draining);
-    s_set_number (service, "window", info->window);
-    s_set_number (service, "held", info->held);
-    s_set_number (service, "waiting", info->waiting);
-    s_set_number (service, "waiting_bytes", info->waiting_bytes);
-    s_set_number (service, "running", info->running);
-    s_set_number (service, "conversations", info->conversations);
-    s_set_number (service, "requests", info->requests);
-    s_set_number (service, "ended", info->ended);
-    s_set_number (service, "failed", info->failed);
-    s_set_number (service, "oldest_us", (uint64_t) info->oldest_us);
-    (void) json_array_append_new (arg, service);
-}
-
-static json_t *s_services (const rp_admin_t *self, int64_t now)
-{
-    json_t *services = json_array ();
-    rp_dispatch_each_service (self->core, now, s_add_service, services);
-    return json_pack ("{s:o}", "services", services);
-}
-
-/*  The state of a worker in one word. over: it has lowered its window and holds more.  */
-static const char *s_state (const rp_worker_info_t *info)
-{
-    if (info->draining)
-        return "draining";
-    if (info->window == 0)
-        return "unready";
-    return info->running + info->abandoned > info->window ? "over" : "ready";
-}
-
-typedef struct {
-    const rp_routes_t *routes;
-    json_t *workers;
-} s_add_worker_t;
-
-static void s_add_worker (const rp_worker_info_t *info, void *arg)
-{
-    const s_add_worker_t *add = arg;
-    char address[RP_ADDRESS_TEXT_MAX];
-    json_t *worker = json_object ();
-    s_set_text (worker, "name", info->name);
-    s_set_text (worker, "service", info->service);
-    s_set_text (worker, "address", rp_routes_address (add->routes, info->session, address));
-    s_set_text (worker, "state", s_state (info));
-    s_set_bool (worker, "draining", info->draining);
-    s_set_number (worker, "window", info->window);
-    s_set_number (worker, "running", info->running);
-    s_set_number (worker, "abandoned", info->abandoned);
-    s_set_number (worker, "conversations", info->conversations);
-    s_set_number (worker, "replies", info->replies);
-    s_set_number (worker, "age_us", (uint64_t) info->age_us);
-    s_set_number (worker, "silent_us", (uint64_t) info->silent_us);
-    s_set_number (worker, "oldest_us", (uint64_t) info->oldest_us);
-    (void) json_array_append_new (add->workers, worker);
-}
-
-static json_t *s_workers (const rp_admin_t *self, int64_t now)
-{
-    s_add_worker_t add = {.routes = self->routes, .workers = json_array ()};
-    rp_dispatch_each_worker (self->core, now, s_add_worker, &add);
-    return json_pack ("{s:o}", "workers", add.workers);
-}
+#include "broker/admin/json.h"
+#include "broker/admin/questions.h"
+#include "common/wire/name.h"
 
 /*  ---- Replies ------------------------------------------------------------------------------- */
 
 /*  Makes a reply with room for a body of size bytes, at *body.  */
-static rp_message_t *s_reply (const rp_admin_t *self, uint64_t id, size_t size, char **body)
+static rp_message_t *s_reply_with (
+  const rp_admin_t *self, const rp_head_t *head, size_t size, char **body)
 {
-    rp_head_t head = {
-      .command = RP_COMMAND_REPLY, .status = RP_OK, .flags = RP_FLAG_INLINE, .id = id};
-    size_t head_size = rp_wire_size (&head);
+    size_t head_size = rp_wire_size (head);
     rp_message_t *reply = rp_message_new (self->pool, head_size + size);
     if (!reply)
         return NULL;
     char *data = zmq_msg_data (&reply->first);
-    rp_wire_encode (&head, data, head_size);
+    rp_wire_encode (head, data, head_size);
     *body = data + head_size;
     return reply;
 }
 
+static rp_message_t *s_reply (const rp_admin_t *self, uint64_t id, size_t size, char **body)
+{
+    const rp_head_t head = {
+      .command = RP_COMMAND_REPLY, .status = RP_OK, .flags = RP_FLAG_INLINE, .id = id};
+    return s_reply_with (self, &head, size, body);
+}
+
 static rp_message_t *s_json_reply (const rp_admin_t *self, uint64_t id, json_t *json)
 {
-    const size_t flags = JSON_COMPACT;
+    const size_t flags = RP_JSON_FLAGS;
     char *body;
     size_t size = json ? json_dumpb (json, NULL, 0, flags) : 0;
     rp_message_t *reply = size ? s_reply (self, id, size, &body) : NULL;
@@ -269,22 +65,43 @@ static uint32_t s_taking (const rp_service_info_t *info)
     return info->workers - info->draining;
 }
 
-/*  Counts them for the service that the body of a request names.  */
-static uint32_t s_count_taking (
-  const rp_admin_t *self, const rp_head_t *head, rp_message_t *request, int64_t now)
+/*  True if the client may learn whether a service has workers.  */
+static bool s_may_see (
+  const rp_admin_t *self, rp_session_id_t client, const char *name, size_t size)
 {
-    const char *name = NULL;
-    size_t size = 0;
+    return rp_dispatch_allows (self->sources.core, client, RP_RULE_OBSERVE, NULL, 0)
+           || rp_dispatch_allows (self->sources.core, client, RP_RULE_CALL, name, size);
+}
+
+/*  The first part of a request's body; *size is 0 if there is none.  */
+static const char *s_body (const rp_head_t *head, rp_message_t *request, size_t *size)
+{
+    *size = 0;
     if (head->flags & RP_FLAG_INLINE) {
-        name = (const char *) zmq_msg_data (&request->first) + head->size;
-        size = zmq_msg_size (&request->first) - head->size;
+        *size = zmq_msg_size (&request->first) - head->size;
+        return (const char *) zmq_msg_data (&request->first) + head->size;
     }
-    else if (request->count > 1) {
-        name = zmq_msg_data (&request->rest[0]);
-        size = zmq_msg_size (&request->rest[0]);
-    }
+    if (request->count <= 1)
+        return NULL;
+    *size = zmq_msg_size (&request->rest[0]);
+    return zmq_msg_data (&request->rest[0]);
+}
+
+/*  Counts them for the service that the body of a request names. A service that the client may not
+    see has none.  */
+static uint32_t s_count_taking (const rp_admin_t *self,
+  rp_session_id_t client,
+  const rp_head_t *head,
+  rp_message_t *request,
+  int64_t now)
+{
+    size_t size;
+    const char *name = s_body (head, request, &size);
     rp_service_info_t info;
-    if (size == 0 || !rp_dispatch_find_service (self->core, now, name, size, &info))
+    if (self->sources.store && rp_name_is_titanic (name, size))
+        return 1; // the broker itself
+    if (size == 0 || !s_may_see (self, client, name, size)
+        || !rp_dispatch_find_service (self->sources.core, now, name, size, &info))
         return 0;
     return s_taking (&info);
 }
@@ -311,10 +128,10 @@ static void s_add_name (const rp_service_info_t *info, void *arg)
 static rp_message_t *s_mmi_services (const rp_admin_t *self, uint64_t id, int64_t now)
 {
     s_names_t names = {0};
-    rp_dispatch_each_service (self->core, now, s_add_name, &names);
+    rp_dispatch_each_service (self->sources.core, now, s_add_name, &names);
     rp_message_t *reply = s_reply (self, id, names.size, &names.at);
     if (reply)
-        rp_dispatch_each_service (self->core, now, s_add_name, &names);
+        rp_dispatch_each_service (self->sources.core, now, s_add_name, &names);
     return reply;
 }
 
@@ -323,18 +140,106 @@ static bool s_is (const rp_head_t *head, const char *name)
     return head->name_size == strlen (name) && memcmp (head->name, name, head->name_size) == 0;
 }
 
-static rp_message_t *s_mmi (
-  const rp_admin_t *self, const rp_head_t *head, rp_message_t *request, int64_t now)
+static rp_message_t *s_mmi (const rp_admin_t *self,
+  rp_session_id_t client,
+  const rp_head_t *head,
+  rp_message_t *request,
+  int64_t now)
 {
     if (s_is (head, "mmi.services"))
         return s_mmi_services (self, head->id, now);
     bool service = s_is (head, "mmi.service");
     if (!service && !s_is (head, "mmi.workers"))
         return s_text_reply (self, head->id, "501");
-    uint32_t workers = s_count_taking (self, head, request, now);
+    uint32_t workers = s_count_taking (self, client, head, request, now);
     char text[16];
     snprintf (text, sizeof text, "%u", workers > 0 && service ? 200 : workers > 0 ? workers : 404);
     return s_text_reply (self, head->id, text);
+}
+
+/*  ---- riposte.reload ------------------------------------------------------------------------ */
+
+bool rp_admin_is_reload (const rp_head_t *head)
+{
+    return s_is (head, "riposte.reload");
+}
+
+bool rp_admin_is_trace (const rp_head_t *head)
+{
+    return s_is (head, "riposte.trace");
+}
+
+rp_message_t *rp_admin_answer_reload (const rp_admin_t *self, uint64_t id, bool can)
+{
+    const rp_snapshot_reloads_t *reloads = self->sources.reloads;
+    if (can && reloads->ok)
+        return s_json_reply (self, id,
+          json_pack (
+            "{s:b, s:o}", "reloaded", 1, "needs_restart", rp_json_lines (reloads->restart)));
+    const char *text = !can                ? "this broker has nothing to read again\n"
+                       : reloads->problems ? reloads->problems
+                                           : "the broker has no memory to say what is wrong\n";
+    size_t size = strlen (text);
+    size_t first = strcspn (text, "\n");
+    const rp_head_t head = {.command = RP_COMMAND_REPLY,
+      .status = RP_APP_ERROR,
+      .flags = RP_FLAG_INLINE,
+      .id = id,
+      .text = text,
+      .text_size = (uint16_t) (first < RP_WIRE_TEXT_MAX ? first : RP_WIRE_TEXT_MAX)};
+    char *body;
+    rp_message_t *reply = s_reply_with (self, &head, size, &body);
+    if (reply)
+        memcpy (body, text, size);
+    return reply;
+}
+
+/*  ---- Questions ----------------------------------------------------------------------------- */
+
+/*  The part of a service's name behind "riposte.".  */
+static const char *s_question (const rp_head_t *head, size_t *size)
+{
+    static const char prefix[] = "riposte.";
+    size_t skip = sizeof prefix - 1;
+    if (head->name_size < skip || memcmp (head->name, prefix, skip) != 0)
+        return NULL;
+    *size = head->name_size - skip;
+    return head->name + skip;
+}
+
+static rp_message_t *s_refuse (const rp_admin_t *self, uint64_t id, const char *text)
+{
+    const rp_head_t head = {.command = RP_COMMAND_REPLY,
+      .status = RP_APP_ERROR,
+      .flags = RP_FLAG_INLINE,
+      .id = id,
+      .text = text,
+      .text_size = (uint16_t) strlen (text)};
+    char *body;
+    return s_reply_with (self, &head, 0, &body);
+}
+
+/*  The longest name of a service, escaped, and more. A body may be a thousand times as large, and the broker
+    would do nothing else for seconds while it read an object of so many members.  */
+#define S_PARAMS_MAX 8192u
+
+static rp_message_t *s_answer_question (const rp_admin_t *self,
+  const rp_head_t *head,
+  rp_message_t *request,
+  const char *name,
+  size_t size,
+  int64_t now)
+{
+    char wrong[RP_QUESTION_WRONG_MAX];
+    size_t text_size;
+    const char *text = s_body (head, request, &text_size);
+    if (text_size > S_PARAMS_MAX)
+        return s_refuse (self, head->id, "the parameters are over 8 KiB");
+    json_t *answer =
+      rp_question_answer_text (&self->sources, name, size, text, text_size, now, wrong);
+    if (answer)
+        return s_json_reply (self, head->id, answer);
+    return wrong[0] ? s_refuse (self, head->id, wrong) : NULL;
 }
 
 /*  ---- riposte.ping -------------------------------------------------------------------------- */
@@ -366,25 +271,36 @@ static rp_message_t *s_ping (
     return request;
 }
 
-rp_message_t *rp_admin_answer (
-  const rp_admin_t *self, const rp_head_t *head, rp_message_t **request_p, int64_t now)
+rp_message_t *rp_admin_answer (const rp_admin_t *self,
+  rp_session_id_t client,
+  const rp_head_t *head,
+  rp_message_t **request_p,
+  int64_t now)
 {
     static const struct {
         const char *name;
-        json_t *(*make) (const rp_admin_t *self, int64_t now);
+        json_t *(*make) (const rp_snapshot_t *snapshot);
     } services[] = {
-      {"riposte.status", s_status},
-      {"riposte.services", s_services},
-      {"riposte.workers", s_workers},
+      {"riposte.status", rp_json_status},
+      {"riposte.services", rp_json_services},
+      {"riposte.workers", rp_json_workers},
     };
     if (s_is (head, "riposte.ping"))
         return s_ping (self, head, request_p);
     rp_message_t *reply = NULL;
     for (size_t index = 0; index < sizeof services / sizeof *services; index++)
-        if (s_is (head, services[index].name))
-            reply = s_json_reply (self, head->id, services[index].make (self, now));
+        if (s_is (head, services[index].name)) {
+            rp_snapshot_t *snapshot = rp_snapshot_take (&self->sources, false, now);
+            if (snapshot)
+                reply = s_json_reply (self, head->id, services[index].make (snapshot));
+            rp_snapshot_destroy (&snapshot);
+        }
+    size_t size = 0;
+    const char *question = s_question (head, &size);
+    if (question && rp_question_is (question, size))
+        reply = s_answer_question (self, head, *request_p, question, size, now);
     if (memcmp (head->name, "mmi.", 4) == 0) // names of the broker's own are at least this long
-        reply = s_mmi (self, head, *request_p, now);
+        reply = s_mmi (self, client, head, *request_p, now);
     rp_message_destroy (self->pool, request_p);
     return reply;
 }

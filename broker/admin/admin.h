@@ -1,5 +1,5 @@
 /*  Admin: answers requests about the broker itself, as the services riposte.ping, riposte.status,
-    riposte.services, riposte.workers and mmi.*.
+    riposte.services, riposte.workers, riposte.reload, the questions (broker/admin/questions.h) and mmi.*.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -15,11 +15,19 @@
                   bad { by name of the wire error },
                   foreign { now { sessions by name of the dialect }, ever { likewise },
                   envelopes, envelope_bytes, bad { by name of the dialect error } },
-                  limits { of RP_BROKER_LIMIT_MAP }
+                  limits { of RP_BROKER_LIMIT_MAP },
+                  jobs { of RP_JOBS_FIGURE_MAP, commits, cleaned, queued, file_bytes, full } or null,
+                  security { on, keys }, handshakes { accepted, refused },
+                  principals [ { name, sessions, workers, open, open_bytes, denied, over_quota } ],
+                  reload { count, failed, ok, problems [ ], needs_restart [ ] }
         services  services [ { name, workers, draining, window, held, waiting, waiting_bytes,
-                  running, conversations, requests, ended, failed, oldest_us } ]
+                  running, conversations, requests, ended, failed, oldest_us,
+                  rate_per_s, failed_per_s (requests, of the last seconds; not integers),
+                  p50_us, p99_us (of the total time; 0: none has ended) } ]
         workers   workers [ { name, service, address, state, draining, window, running, abandoned,
-                  conversations, replies, age_us, silent_us, oldest_us } ]
+                  conversations, replies, age_us, silent_us, oldest_us, principal } ]
+        reload    reloaded (true), needs_restart [ ]; if anything is wrong, APP_ERROR instead, with a
+                  line of text for each mistake
 
     mmi.* answers with text, and counts only workers that take new requests (8/MMI, which has the
     first; the others are Riposte's own):
@@ -36,29 +44,36 @@
 #ifndef RP_ADMIN_H
 #define RP_ADMIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "broker/core/dispatch.h"
-#include "broker/protocol/foreign.h"
-#include "broker/transport/routes.h"
+#include "broker/admin/snapshot.h"
 #include "common/io/message.h"
 #include "common/wire/head.h"
 
 /*  Where the answers come from; owns none of it.  */
 typedef struct {
-    const rp_dispatch_t *core;
-    const rp_routes_t *routes;
-    const rp_foreign_t *foreign;
+    rp_snapshot_sources_t sources;
     rp_message_pool_t *pool;
-    char *const *endpoints;
-    size_t endpoint_count;
-    int64_t started; /* µs, on the clock of the core */
 } rp_admin_t;
 
-/*  Makes the REPLY to a request for one of these services, and takes *request_p. NULL when out of
-    memory.  */
-rp_message_t *rp_admin_answer (
-  const rp_admin_t *self, const rp_head_t *head, rp_message_t **request_p, int64_t now);
+/*  Makes the REPLY to a client's request for one of these services, and takes *request_p. NULL when
+    out of memory.  */
+rp_message_t *rp_admin_answer (const rp_admin_t *self,
+  rp_session_id_t client,
+  const rp_head_t *head,
+  rp_message_t **request_p,
+  int64_t now);
+
+/*  True if the request is for riposte.reload, which rp_admin_answer_reload answers.  */
+bool rp_admin_is_reload (const rp_head_t *head);
+
+/*  True if it is for riposte.trace, which the jobs answer, too, if there are any.  */
+bool rp_admin_is_trace (const rp_head_t *head);
+
+/*  Makes the REPLY to the request with this id, after a reload. can: the broker can reload. NULL when out
+    of memory.  */
+rp_message_t *rp_admin_answer_reload (const rp_admin_t *self, uint64_t id, bool can);
 
 #endif

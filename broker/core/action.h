@@ -15,8 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/core/store_op.h"
 #include "common/wire/head.h"
 #include "common/wire/ids.h"
+
+typedef struct rp_trace_ended rp_trace_ended_t;
 
 /*  A message of the shell, which the core passes on without looking into it.  */
 typedef struct rp_payload rp_payload_t;
@@ -26,13 +29,27 @@ typedef enum {
     RP_ACTION_SEND,  /* send head (and payload) to the session; 0: to the sender of this event */
     /*  unbind the session, which is over; keep: messages to it may still go out  */
     RP_ACTION_UNBIND,
-    RP_ACTION_ABORT,   /* unbind the session and abort its connection */
-    RP_ACTION_DROP,    /* free payload */
-    RP_ACTION_JOIN,    /* append the body of other to payload, which the core keeps; free other */
-    RP_ACTION_ADMIN,   /* answer a request for one of the broker's own services (head, payload) */
-    RP_ACTION_LOG,     /* log a line: level, topic, text */
+    RP_ACTION_ABORT, /* unbind the session and abort its connection */
+    RP_ACTION_DROP,  /* free payload */
+    RP_ACTION_JOIN,  /* append the body of other to payload, which the core keeps; free other */
+    RP_ACTION_ADMIN, /* answer a request for one of the broker's own services (head, payload) */
+    RP_ACTION_JOB, /* make a job of a durable request (head, payload), answer or CANCEL one about jobs */
+    /*  a request with an idempotency key (head, payload), or CANCEL of one that the core does not have  */
+    RP_ACTION_REPLAY,
+    /*  log a line: level, topic, head's text; name and key: service and request-id, or NULL, each with
+        a NUL behind it  */
+    RP_ACTION_LOG,
     RP_ACTION_HISTORY, /* write a journal record: note, token */
-    RP_ACTION_STOP,    /* every session has its BYE: end the broker */
+    /*  a request whose trace is exported has ended: export it, and free it. NULL: it is not known, since
+        there was no memory  */
+    RP_ACTION_EXPORT,
+    RP_ACTION_STOP, /* every session has its BYE: end the broker */
+    /*  of broker/jobs, START and WITHDRAW of broker/replay too:  */
+    RP_ACTION_STORE, /* submit op to the store; payload, its body, comes back with the result */
+    RP_ACTION_START, /* give the core an attempt, as its trusted client: payload, and of head id, attempt,
+                        attempts and deadline_ms; for broker/replay only id and deadline_ms */
+    RP_ACTION_WITHDRAW, /* cancel the attempt with head's id */
+    RP_ACTION_ROWS /* answer a question of session with the result of the store in hand: asked */
 } rp_action_kind_t;
 
 /*  Log topics. Each has its own rate limit.  */
@@ -45,6 +62,7 @@ typedef enum {
     RP_TOPIC_BAD,
     RP_TOPIC_HANDSHAKE,
     RP_TOPIC_UNANSWERED,
+    RP_TOPIC_DENIED,
     RP_TOPIC_COUNT
 } rp_topic_t;
 
@@ -87,6 +105,7 @@ typedef struct {
     rp_session_id_t worker;
     const char *name;
     const char *service;
+    const char *principal; /* JOIN; valid during the call that appended the action */
 } rp_record_t;
 
 typedef struct {
@@ -95,9 +114,11 @@ typedef struct {
     rp_level_t level;
     rp_topic_t topic;
     rp_session_id_t session;
-    union {                  // keeps an action at 128 bytes, two cache lines
-        rp_token_t token;    /* SEND of a REQUEST: comes back with RP_EVENT_UNSENT; HISTORY */
-        rp_payload_t *other; /* JOIN */
+    union {                      // keeps an action at 128 bytes, two cache lines
+        rp_token_t token;        /* SEND of a REQUEST: comes back with RP_EVENT_UNSENT; HISTORY */
+        rp_payload_t *other;     /* JOIN */
+        rp_trace_ended_t *ended; /* EXPORT; one block of malloc */
+        const char *principal;   /* JOB, once the shell has heard it; NULL: anonymous */
     };
     rp_payload_t *payload;
     union {
@@ -105,6 +126,11 @@ typedef struct {
             encode.  */
         rp_head_t head;
         rp_record_t note; /* HISTORY */
+        rp_store_op_t op; /* STORE */
+        struct {
+            uint64_t id; /* of the client's request */
+            int what;    /* rp_jobs_what_t */
+        } asked;         /* ROWS */
     };
 } rp_action_t;
 
@@ -144,11 +170,19 @@ void *rp_actions_room (rp_actions_t *self, size_t size);
 const char *rp_actions_format (rp_actions_t *self, const char *format, ...)
   __attribute__ ((format (printf, 2, 3)));
 
-/*  Appends a log line; text is already formatted.  */
-void rp_actions_log (rp_actions_t *self,
+/*  Appends a log line; text is already formatted. The line is valid until the next action.  */
+rp_action_t *rp_actions_log (rp_actions_t *self,
   rp_level_t level,
   rp_topic_t topic,
   rp_session_id_t session,
   const char *text);
+
+/*  Says which service a line of the log is about. The name is copied; without room in the buffer the
+    line goes without it.  */
+void rp_actions_log_service (
+  rp_actions_t *self, rp_action_t *line, const char *service, size_t size);
+
+/*  Says which request a line is about: its service, and the value of its header request-id.  */
+void rp_actions_log_request (rp_actions_t *self, rp_action_t *line, const rp_head_t *request);
 
 #endif

@@ -50,8 +50,8 @@ static rp_client_queue_t *s_find (rp_dispatch_t *self, rp_session_t *client, rp_
 rp_client_queue_t *rp_client_queue_open (
   rp_dispatch_t *self, rp_session_t *client, rp_service_t *service)
 {
-    // Without open requests the service may be gone and another one in its place: then that one is
-    // meant.
+    // A client queue without open requests may have the address of a service that is gone. If
+    // another service is there now, the client queue is taken over for it.
     rp_client_queue_t *client_queue = &client->client_queue;
     if (client_queue->service != service)
         client_queue = s_find (self, client, service);

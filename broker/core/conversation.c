@@ -75,6 +75,7 @@ static void s_go (
         rp_service_room_changed (self, worker);
         return;
     }
+    rp_request_set_wait (request, RP_WAIT_PINNED);
     rp_request_set_state (self, request, RP_REQUEST_PINNED);
     rp_list_append (&worker->pinned, &request->node);
 }
@@ -87,6 +88,7 @@ void rp_conversation_add (
         s_go (self, conversation, request);
         return;
     }
+    rp_request_set_wait (request, RP_WAIT_LINE);
     rp_request_set_state (self, request, RP_REQUEST_HELD);
     rp_list_append (&conversation->line, &request->node);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "broker/core/acl.h"
 #include "broker/core/conversation.h"
 #include "broker/core/ingress.h"
 #include "broker/core/request.h"
@@ -26,6 +27,9 @@
 #define S_QUIET_US 150000
 #define S_QUIET_MOST_US 1000000
 
+/*  Clients of the broker's own: for jobs, and for requests with keys.  */
+#define S_OWN_CLIENTS 2u
+
 static void s_write_welcome (rp_dispatch_t *self, const char *version, uint64_t instance)
 {
     char number[24];
@@ -34,6 +38,12 @@ static void s_write_welcome (rp_dispatch_t *self, const char *version, uint64_t 
     size_t capacity = sizeof self->welcome;
     (void) rp_headers_append (self->welcome, &self->welcome_size, capacity, "max-body", number);
     (void) rp_headers_append (self->welcome, &self->welcome_size, capacity, "version", version);
+    if (self->jobs)
+        (void) rp_headers_append (
+          self->welcome, &self->welcome_size, capacity, RP_WELCOME_JOBS, "1");
+    if (self->replays)
+        (void) rp_headers_append (
+          self->welcome, &self->welcome_size, capacity, RP_WELCOME_REPLAYS, "1");
 }
 
 rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
@@ -45,9 +55,13 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
     self->limits = *limits;
     self->seed = options->seed;
     self->history = options->history;
+    self->exports = options->exports;
+    self->jobs = options->jobs;
+    self->replays = options->replays;
+    self->rules = options->rules;
     uint32_t seed = (uint32_t) options->seed;
     rp_pool_init (&self->sessions, sizeof (rp_session_t),
-      (uint32_t) (limits->max_clients + limits->max_workers), seed);
+      (uint32_t) (limits->max_clients + limits->max_workers + S_OWN_CLIENTS), seed);
     rp_pool_init (&self->services, sizeof (rp_service_t), (uint32_t) limits->max_services, seed);
     rp_pool_init (&self->requests, sizeof (rp_request_t),
       // Abandoned requests are not open, but have a place here too.
@@ -56,13 +70,19 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
       (uint32_t) limits->max_conversations, seed);
     rp_pool_init (
       &self->client_queues, sizeof (rp_client_queue_t), (uint32_t) limits->total_queue, seed);
+    rp_pool_init (&self->principals, sizeof (rp_principal_t),
+      (uint32_t) (limits->max_clients + limits->max_workers + 1), seed);
     rp_table_init (&self->services_by_name);
     rp_table_init (&self->conversations_by_key);
     rp_table_init (&self->client_queues_by_pair);
+    rp_table_init (&self->principals_by_name);
     rp_heap_init (&self->timers);
     rp_heap_init (&self->due);
     rp_list_init (&self->dirty);
     rp_list_init (&self->ending);
+    rp_figures_init (&self->figures);
+    rp_trace_log_init (&self->trace, limits->trace_bytes);
+    self->refreshed = options->now;
     self->rejoin_until = options->now + (int64_t) limits->rejoin_grace * 1000;
     self->expected = RP_NEVER;
     s_write_welcome (self, options->version, options->instance);
@@ -97,11 +117,15 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
     rp_pool_clear (&self->requests);
     rp_pool_clear (&self->conversations);
     rp_pool_clear (&self->client_queues);
+    rp_pool_clear (&self->principals);
     rp_table_clear (&self->services_by_name);
     rp_table_clear (&self->conversations_by_key);
     rp_table_clear (&self->client_queues_by_pair);
+    rp_table_clear (&self->principals_by_name);
     rp_heap_clear (&self->timers);
     rp_heap_clear (&self->due);
+    rp_figures_clear (&self->figures);
+    rp_trace_log_clear (&self->trace);
     free (self);
 }
 
@@ -178,6 +202,32 @@ static void s_flush_running (rp_dispatch_t *self, rp_request_t *request)
       self, request, RP_WORKER_LOST, "the broker ended while a worker had the request");
 }
 
+static void s_count_open (rp_dispatch_t *self, rp_request_t *request)
+{
+    (void) self;
+    rp_acl_open (request->client_queue->client, request);
+}
+
+/*  Bars a worker that may not serve any more.  */
+static void s_recheck_worker (rp_dispatch_t *self, rp_session_t *session)
+{
+    if (session->role != RP_ROLE_WORKER || session->traits & RP_TRAIT_TRUSTED)
+        return;
+    const rp_service_t *service = session->service;
+    if (!rp_acl_allows (self, session->principal, RP_RULE_SERVE, service->name, service->name_size))
+        rp_session_bar (self, session);
+}
+
+static void s_change_rules (rp_dispatch_t *self, const rp_rules_t *rules)
+{
+    rp_acl_change (self, rules);
+    s_each_request (self, s_count_open);
+    if (!rules)
+        return;
+    s_each_peer (self, s_recheck_worker);
+    s_each_request (self, rp_request_recheck);
+}
+
 static void s_drain (rp_dispatch_t *self)
 {
     if (self->draining)
@@ -234,6 +284,13 @@ void rp_dispatch_handle (
             break;
         case RP_EVENT_DROPPED:
             rp_request_dropped (self, event);
+            break;
+        case RP_EVENT_REVOKED:
+            if ((session = rp_session_find (self, event->session)))
+                rp_session_revoke (self, session);
+            break;
+        case RP_EVENT_RULES:
+            s_change_rules (self, event->rules);
             break;
         case RP_EVENT_DRAIN:
             s_drain (self);
@@ -307,10 +364,23 @@ static int64_t s_stops_at (const rp_dispatch_t *self)
     return rp_earlier (quiet, limit);
 }
 
+static void s_refresh (rp_dispatch_t *self)
+{
+    self->refreshed = self->now;
+    rp_figures_refresh (&self->figures, self->limits.slow * 1000);
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->services); slot++) {
+        rp_service_t *service = rp_pool_at (&self->services, slot);
+        if (service->pooled.generation & 1)
+            rp_service_refresh (self, service);
+    }
+}
+
 int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *actions)
 {
     self->now = now;
     self->actions = actions;
+    if (now - self->refreshed >= RP_REFRESH_US)
+        s_refresh (self);
     if (self->expected != RP_NEVER && now > self->expected + S_STALL_US)
         self->grace_until = now + S_STALL_GRACE_US;
 
@@ -333,6 +403,11 @@ int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *action
     return next;
 }
 
+void rp_dispatch_set_limits (rp_dispatch_t *self, const rp_limits_t *limits)
+{
+    rp_limits_take (&self->limits, limits);
+}
+
 /*  ---- What people see ----------------------------------------------------------------------- */
 
 void rp_dispatch_set_backlog (rp_dispatch_t *self, uint64_t bytes)
@@ -353,6 +428,12 @@ const rp_limits_t *rp_dispatch_limits (const rp_dispatch_t *self)
 bool rp_dispatch_is_draining (const rp_dispatch_t *self)
 {
     return self->draining;
+}
+
+void rp_dispatch_count_cancel (rp_dispatch_t *self, bool known)
+{
+    self->stats.cancels += known;
+    self->stats.unknown_cancels += !known;
 }
 
 const char *rp_dispatch_instance (const rp_dispatch_t *self)
@@ -389,7 +470,8 @@ static int64_t s_oldest_running (const rp_session_t *worker, int64_t now)
     return node ? now - RP_CONTAINER (node, rp_request_t, node)->dispatched : 0;
 }
 
-static rp_service_info_t s_service_info (const rp_service_t *service, int64_t now)
+static rp_service_info_t s_service_info (
+  const rp_dispatch_t *self, const rp_service_t *service, int64_t now)
 {
     rp_service_info_t info = {.name = service->name,
       .workers = service->worker_count,
@@ -400,11 +482,22 @@ static rp_service_info_t s_service_info (const rp_service_t *service, int64_t no
       .requests = service->requests,
       .ended = service->ended,
       .failed = service->failed,
-      .oldest_us = s_oldest_waiting (service, now)};
+      .oldest_us = s_oldest_waiting (service, now),
+      .figures = service->figures == &self->figures.other ? NULL : service->figures,
+      .arrivals = rp_service_arrivals (service, now),
+      .failures = rp_service_failures (service, now),
+      .age_us = now - service->made};
     for (rp_list_node_t *node = rp_list_first (&service->workers); node;
          node = rp_list_next (&service->workers, node)) {
         const rp_session_t *worker = RP_CONTAINER (node, rp_session_t, service_node);
-        info.draining += worker->draining;
+        if (worker->draining)
+            info.draining++;
+        else if (worker->held)
+            info.busy++;
+        else if (worker->window)
+            info.idle++;
+        else
+            info.closed++;
         info.window += worker->window;
         info.held += worker->held;
     }
@@ -416,43 +509,147 @@ bool rp_dispatch_find_service (
 {
     const rp_service_t *service = rp_service_find (self, name, size);
     if (service)
-        *info = s_service_info (service, now);
+        *info = s_service_info (self, service, now);
     return service != NULL;
+}
+
+/*  Moves *place behind `most` more of all places. Returns where that is.  */
+static uint32_t s_move (uint32_t *place, uint32_t most, uint32_t all)
+{
+    uint32_t end = *place < all && most < all - *place ? *place + most : all;
+    *place = end;
+    return end;
+}
+
+bool rp_dispatch_some_services (const rp_dispatch_t *self,
+  int64_t now,
+  uint32_t *place,
+  uint32_t most,
+  rp_service_info_fn *function,
+  void *arg)
+{
+    uint32_t slot = *place;
+    for (uint32_t end = s_move (place, most, rp_pool_slots (&self->services)); slot < end; slot++) {
+        const rp_service_t *service = rp_pool_at (&self->services, slot);
+        if (!(service->pooled.generation & 1))
+            continue;
+        rp_service_info_t info = s_service_info (self, service, now);
+        function (&info, arg);
+    }
+    return *place < rp_pool_slots (&self->services);
 }
 
 void rp_dispatch_each_service (
   const rp_dispatch_t *self, int64_t now, rp_service_info_fn *function, void *arg)
 {
-    for (uint32_t slot = 0; slot < rp_pool_slots (&self->services); slot++) {
-        const rp_service_t *service = rp_pool_at (&self->services, slot);
-        if (!(service->pooled.generation & 1))
+    (void) rp_dispatch_some_services (self, now, &(uint32_t){0}, UINT32_MAX, function, arg);
+}
+
+static rp_worker_info_t s_worker_info (const rp_session_t *session, int64_t now)
+{
+    rp_worker_info_t info = {.session = rp_session_id (session),
+      .name = session->name,
+      .service = session->service->name,
+      .draining = session->draining,
+      .window = session->window,
+      .running = session->held - session->abandoned,
+      .abandoned = session->abandoned,
+      .replies = session->replies,
+      .age_us = now - session->joined,
+      .silent_us = now - session->heard,
+      .oldest_us = s_oldest_running (session, now),
+      .principal = session->principal->name};
+    for (rp_list_node_t *node = rp_list_first (&session->conversations); node;
+         node = rp_list_next (&session->conversations, node))
+        info.conversations++;
+    return info;
+}
+
+bool rp_dispatch_some_workers (const rp_dispatch_t *self,
+  int64_t now,
+  uint32_t *place,
+  uint32_t most,
+  rp_worker_info_fn *function,
+  void *arg)
+{
+    uint32_t slot = *place;
+    for (uint32_t end = s_move (place, most, rp_pool_slots (&self->sessions)); slot < end; slot++) {
+        const rp_session_t *session = rp_pool_at (&self->sessions, slot);
+        if (!(session->pooled.generation & 1) || session->role != RP_ROLE_WORKER)
             continue;
-        rp_service_info_t info = s_service_info (service, now);
+        rp_worker_info_t info = s_worker_info (session, now);
         function (&info, arg);
     }
+    return *place < rp_pool_slots (&self->sessions);
 }
 
 void rp_dispatch_each_worker (
   const rp_dispatch_t *self, int64_t now, rp_worker_info_fn *function, void *arg)
 {
-    for (uint32_t slot = 0; slot < rp_pool_slots (&self->sessions); slot++) {
-        const rp_session_t *session = rp_pool_at (&self->sessions, slot);
-        if (!(session->pooled.generation & 1) || session->role != RP_ROLE_WORKER)
+    (void) rp_dispatch_some_workers (self, now, &(uint32_t){0}, UINT32_MAX, function, arg);
+}
+
+bool rp_dispatch_some_figures (
+  const rp_dispatch_t *self, uint32_t *place, uint32_t most, rp_figures_fn *function, void *arg)
+{
+    uint32_t index = *place;
+    for (uint32_t end = s_move (place, most, self->figures.count + 1); index < end; index++)
+        function (
+          index < self->figures.count ? self->figures.list[index] : &self->figures.other, arg);
+    return *place <= self->figures.count;
+}
+
+void rp_dispatch_each_figures (const rp_dispatch_t *self, rp_figures_fn *function, void *arg)
+{
+    (void) rp_dispatch_some_figures (self, &(uint32_t){0}, UINT32_MAX, function, arg);
+}
+
+bool rp_dispatch_some_principals (const rp_dispatch_t *self,
+  uint32_t *place,
+  uint32_t most,
+  rp_principal_info_fn *function,
+  void *arg)
+{
+    uint32_t slot = *place;
+    for (uint32_t end = s_move (place, most, rp_pool_slots (&self->principals)); slot < end;
+         slot++) {
+        const rp_principal_t *principal = rp_pool_at (&self->principals, slot);
+        if (!(principal->pooled.generation & 1))
             continue;
-        rp_worker_info_t info = {.session = rp_session_id (session),
-          .name = session->name,
-          .service = session->service->name,
-          .draining = session->draining,
-          .window = session->window,
-          .running = session->held - session->abandoned,
-          .abandoned = session->abandoned,
-          .replies = session->replies,
-          .age_us = now - session->joined,
-          .silent_us = now - session->heard,
-          .oldest_us = s_oldest_running (session, now)};
-        for (rp_list_node_t *node = rp_list_first (&session->conversations); node;
-             node = rp_list_next (&session->conversations, node))
-            info.conversations++;
+        rp_principal_info_t info = {.name = principal->name,
+          .sessions = principal->sessions,
+          .workers = principal->workers,
+          .open = principal->open,
+          .open_bytes = principal->open_bytes,
+          .denied = principal->denied,
+          .over_quota = principal->over_quota};
         function (&info, arg);
     }
+    return *place < rp_pool_slots (&self->principals);
+}
+
+void rp_dispatch_each_principal (
+  const rp_dispatch_t *self, rp_principal_info_fn *function, void *arg)
+{
+    (void) rp_dispatch_some_principals (self, &(uint32_t){0}, UINT32_MAX, function, arg);
+}
+
+bool rp_dispatch_allows (
+  const rp_dispatch_t *self, rp_session_id_t session, rp_rule_t rule, const char *name, size_t size)
+{
+    const rp_session_t *found = rp_session_find (self, session);
+    return found && rp_acl_allows (self, found->principal, rule, name, size);
+}
+
+unsigned rp_dispatch_attempts (const rp_dispatch_t *self, rp_session_id_t session, uint64_t id)
+{
+    const rp_session_t *client = rp_session_find (self, session);
+    const rp_request_t *request = client ? rp_request_find (self, client, id) : NULL;
+    return request ? request->attempt : 0;
+}
+
+const rp_quota_t *rp_dispatch_quota (const rp_dispatch_t *self, rp_session_id_t session)
+{
+    const rp_session_t *found = rp_session_find (self, session);
+    return found ? &found->principal->quota : NULL;
 }

@@ -7,7 +7,7 @@
     in microseconds on any clock that only moves forward.
 
     Ownership: a payload passed in with an event belongs to the core until it comes out with an
-    action (SEND without keep, DROP, ADMIN, the other of JOIN); the shell passes back what it could
+    action (SEND without keep, DROP, ADMIN, JOB, REPLAY, the other of JOIN); the shell passes back what it could
     not send.
 
     Source: docs/PROTOCOL.md, sections 5 and 6; docs/CONTRACT.md.
@@ -22,8 +22,10 @@
 #include <stdint.h>
 
 #include "broker/core/action.h"
+#include "broker/core/figures.h"
 #include "broker/core/limits.h"
 #include "broker/core/stats.h"
+#include "common/access/rules.h"
 #include "common/wire/head.h"
 
 typedef struct rp_dispatch rp_dispatch_t;
@@ -40,6 +42,9 @@ typedef enum {
     /*  a request of `session` was dropped (why) before the core saw it, and its client cannot be
         told: count and log it  */
     RP_EVENT_DROPPED,
+    /*  the key of `session` is not authorized any more: end the session, abort its connection  */
+    RP_EVENT_REVOKED,
+    RP_EVENT_RULES, /* `rules` are in force from now on */
     RP_EVENT_DRAIN, /* take nothing new, finish what runs, then STOP */
     RP_EVENT_STOP,  /* end now                                                                   */
 } rp_event_kind_t;
@@ -59,9 +64,17 @@ typedef enum {
 #define RP_TRAIT_PARTS 0x08u
 /*  A client whose protocol has no word for a failure.  */
 #define RP_TRAIT_WORDLESS 0x10u
-/*  A client that states no deadline: the time of its requests counts only while they wait, not while
-    a worker has them. It does not know a limit on open requests either, so bytes bound them.  */
+/*  A client that states no deadline: the time of its requests counts only while they wait, not
+    while a worker has them. It does not know a limit on open requests either, so bytes bound
+    them.  */
 #define RP_TRAIT_UNTIMED 0x20u
+/*  A session that the shell vouches for: it needs no rule, and no quota holds for it. A client is the
+    broker's own, and has no place among the clients, nor the limit client_open. One is for executions of
+    requests with a key. The other is for the attempts of jobs; it has RP_TRAIT_UNTIMED too, so that others pay
+    nothing for it, but its requests have deadlines. Its REQUEST says which attempt it is (`attempt` have been
+    made, of `attempts`), and is delivered once; `key` of its REPLY is the name of the worker that had it
+    (NULL: none), which is valid as long as the list.  */
+#define RP_TRAIT_TRUSTED 0x40u
 
 typedef struct {
     rp_event_kind_t kind;
@@ -79,6 +92,11 @@ typedef struct {
     rp_wire_error_t error;
     const char *why; /* BAD: the reason in words, if error does not give it */
     rp_token_t token;
+    /*  MESSAGE without a session: the principal of its connection; valid during the call. NULL:
+        "anonymous"  */
+    const char *principal;
+    const rp_rules_t
+      *rules; /* RULES: not owned; must stand until the next RULES has been handled */
 } rp_event_t;
 
 typedef struct {
@@ -88,7 +106,15 @@ typedef struct {
     uint64_t instance;   /* fresh, not secret: names this run of the broker */
     const char *version; /* version of the software, for WELCOME; outlives the core */
     int64_t now;         /* the rejoin grace begins now */
-    bool history;        /* append RP_ACTION_HISTORY for every event of a session or request */
+    /*  in force from the start; not owned, as in an event. NULL: security is off, everybody may do
+        everything  */
+    const rp_rules_t *rules;
+    bool history; /* append RP_ACTION_HISTORY for every event of a session or request */
+    bool exports; /* append RP_ACTION_EXPORT for every request of a sampled trace that ends */
+    bool
+      jobs; /* pass durable requests, and CANCELs of what is not open here, on with RP_ACTION_JOB */
+    bool
+      replays; /* the same for requests with a key, and RP_ACTION_REPLAY; if both are on, CANCELs too */
 } rp_dispatch_options_t;
 
 /*  NULL when out of memory.  */
@@ -110,6 +136,10 @@ rp_payload_t **rp_dispatch_kept (rp_dispatch_t *self);
     each batch of events, and at that time.  */
 int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *actions);
 
+/*  Other limits hold from the next event on, of those that a running broker can take
+    (RP_BROKER_LIMIT_MAP). What was accepted stays, if it is over a limit now.  */
+void rp_dispatch_set_limits (rp_dispatch_t *self, const rp_limits_t *limits);
+
 /*  Sets the number of bytes that clients have not read yet; they count in total_queue_bytes.  */
 void rp_dispatch_set_backlog (rp_dispatch_t *self, uint64_t bytes);
 
@@ -119,8 +149,18 @@ const rp_stats_t *rp_dispatch_stats (const rp_dispatch_t *self);
 const rp_limits_t *rp_dispatch_limits (const rp_dispatch_t *self);
 bool rp_dispatch_is_draining (const rp_dispatch_t *self);
 
+/*  Counts a CANCEL that was passed on with RP_ACTION_JOB. known: what it names was open.  */
+void rp_dispatch_count_cancel (rp_dispatch_t *self, bool known);
+
 /*  Returns the name of this run of the broker, as in WELCOME.  */
 const char *rp_dispatch_instance (const rp_dispatch_t *self);
+
+/*  How many deliveries of an open request were made; 0 if it is not open.  */
+unsigned rp_dispatch_attempts (const rp_dispatch_t *self, rp_session_id_t session, uint64_t id);
+
+/*  The quota of a session's principal (UINT64_MAX: no limit), valid until the next event; NULL if there is no
+    such session.  */
+const rp_quota_t *rp_dispatch_quota (const rp_dispatch_t *self, rp_session_id_t session);
 
 typedef struct {
     size_t clients;
@@ -145,6 +185,14 @@ typedef struct {
     uint64_t ended;
     uint64_t failed;   /* ended with anything but OK and APP_ERROR */
     int64_t oldest_us; /* age of the oldest waiting request, 0 if none */
+    /*  its own figures; NULL: it shares those of _other  */
+    const rp_figures_t *figures;
+    uint32_t idle;     /* workers that hold nothing and take requests */
+    uint32_t busy;     /* workers that hold something; with idle, closed and draining: all */
+    uint32_t closed;   /* workers that hold nothing, with a window of 0 */
+    uint64_t arrivals; /* requests accepted in 1000 seconds, of late */
+    uint64_t failures; /* … that failed */
+    int64_t age_us;    /* since it appeared */
 } rp_service_info_t;
 
 typedef struct {
@@ -160,7 +208,19 @@ typedef struct {
     int64_t age_us;
     int64_t silent_us;
     int64_t oldest_us; /* age of the oldest delivery that the worker holds, 0 if none */
+    const char *principal;
 } rp_worker_info_t;
+
+typedef struct {
+    const char *name;  /* NUL-terminated */
+    uint32_t sessions; /* of clients and workers */
+    uint32_t workers;
+    /*  what counts against the quotas; 0 while security is off  */
+    uint64_t open;
+    uint64_t open_bytes;
+    uint64_t denied;     /* requests and workers that no rule allowed */
+    uint64_t over_quota; /* … that were over a quota */
+} rp_principal_info_t;
 
 /*  Finds a service by name; false if there is none. Pointers in info are valid until the next
     event.  */
@@ -169,11 +229,55 @@ bool rp_dispatch_find_service (
 
 typedef void (rp_service_info_fn) (const rp_service_info_t *info, void *arg);
 typedef void (rp_worker_info_fn) (const rp_worker_info_t *info, void *arg);
+typedef void (rp_principal_info_fn) (const rp_principal_info_t *info, void *arg);
+typedef void (rp_figures_fn) (const rp_figures_t *figures, void *arg);
 
 /*  Calls function for each service or worker. Pointers in info are valid during the call.  */
 void rp_dispatch_each_service (
   const rp_dispatch_t *self, int64_t now, rp_service_info_fn *function, void *arg);
 void rp_dispatch_each_worker (
   const rp_dispatch_t *self, int64_t now, rp_worker_info_fn *function, void *arg);
+
+/*  Calls function for the figures of each service that has its own, gone or not, and last for those of
+    _other. Pointers are valid until the next event or tick.  */
+void rp_dispatch_each_figures (const rp_dispatch_t *self, rp_figures_fn *function, void *arg);
+
+/*  Calls function for each principal that has a session, or had one since the rules were last
+    read.  */
+void rp_dispatch_each_principal (
+  const rp_dispatch_t *self, rp_principal_info_fn *function, void *arg);
+
+/*  The same in slices, between which there may be events: of those at `most` places from *place on, which moves
+    behind them; 0 at first. False at the end. What is there all the time comes once. What comes or goes meanwhile
+    may come, and a service that went and came again twice: age_us tells.  */
+bool rp_dispatch_some_services (const rp_dispatch_t *self,
+  int64_t now,
+  uint32_t *place,
+  uint32_t most,
+  rp_service_info_fn *function,
+  void *arg);
+bool rp_dispatch_some_workers (const rp_dispatch_t *self,
+  int64_t now,
+  uint32_t *place,
+  uint32_t most,
+  rp_worker_info_fn *function,
+  void *arg);
+bool rp_dispatch_some_figures (
+  const rp_dispatch_t *self, uint32_t *place, uint32_t most, rp_figures_fn *function, void *arg);
+bool rp_dispatch_some_principals (const rp_dispatch_t *self,
+  uint32_t *place,
+  uint32_t most,
+  rp_principal_info_fn *function,
+  void *arg);
+
+/*  True if the rules in force allow this to the principal of a session, or security is off. The
+    core has asked the rules for every request that it passes on, except mmi.service: its body,
+    which only the shell can read, names a service, and `observe`, or `call` for that service, is
+    enough. name: as in rp_rules_allow.  */
+bool rp_dispatch_allows (const rp_dispatch_t *self,
+  rp_session_id_t session,
+  rp_rule_t rule,
+  const char *name,
+  size_t size);
 
 #endif

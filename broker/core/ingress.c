@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "broker/core/acl.h"
 #include "broker/core/conversation.h"
 #include "broker/core/parts.h"
 #include "broker/core/record.h"
@@ -14,26 +15,127 @@
 
 /*  ---- REQUEST ------------------------------------------------------------------------------- */
 
-/*  True for names that the broker itself answers to.  */
-static bool s_is_admin (const rp_head_t *head)
+/*  A name that the broker itself answers to, and the rule that it needs.  */
+typedef struct {
+    const char *name;
+    bool free; /* everybody may ask */
+    rp_rule_t rule;
+} s_own_name_t;
+
+static const s_own_name_t *s_find_name (
+  const s_own_name_t *names, size_t count, const rp_head_t *head)
 {
-    static const char *const names[] = {
-      "riposte.ping", "riposte.status", "riposte.services", "riposte.workers"};
-    if (head->name_size >= 4 && memcmp (head->name, "mmi.", 4) == 0)
-        return true; // 8/MMI: the broker answers unknown names too
-    for (size_t index = 0; index < sizeof names / sizeof *names; index++)
-        if (head->name_size == strlen (names[index])
-            && memcmp (head->name, names[index], head->name_size) == 0)
-            return true;
-    return false;
+    for (size_t index = 0; index < count; index++)
+        if (head->name_size == strlen (names[index].name)
+            && memcmp (head->name, names[index].name, head->name_size) == 0)
+            return &names[index];
+    return NULL;
+}
+
+/*  The same of the names about jobs, of which everybody may see its own.  */
+static const s_own_name_t *s_jobs_name (const rp_head_t *head)
+{
+    static const s_own_name_t names[] = {
+      {"riposte.result", true, 0},
+      {"riposte.job", true, 0},
+      {"riposte.cancel", true, 0},
+      {"riposte.remove", true, 0},
+      {"riposte.jobs", false, RP_RULE_OBSERVE},
+      {"riposte.dead.list", false, RP_RULE_OBSERVE},
+      {"riposte.dead.retry", false, RP_RULE_ADMIN},
+      {"riposte.dead.purge", false, RP_RULE_ADMIN},
+    };
+    return s_find_name (names, sizeof names / sizeof *names, head);
+}
+
+/*  Returns what is known of one of the broker's own names; NULL: it answers to no such name.  */
+static const s_own_name_t *s_own_name (const rp_head_t *head)
+{
+    static const s_own_name_t names[] = {
+      {"riposte.ping", true, 0}, {"riposte.status", false, RP_RULE_OBSERVE},
+      {"riposte.services", false, RP_RULE_OBSERVE}, {"riposte.workers", false, RP_RULE_OBSERVE},
+      {"riposte.explain", false, RP_RULE_OBSERVE}, {"riposte.config", false, RP_RULE_OBSERVE},
+      {"riposte.slow", false, RP_RULE_OBSERVE}, {"riposte.trace", false, RP_RULE_OBSERVE},
+      {"riposte.events", false, RP_RULE_OBSERVE}, {"riposte.overview", false, RP_RULE_OBSERVE},
+      {"riposte.job_services", false, RP_RULE_OBSERVE}, {"riposte.reload", false, RP_RULE_ADMIN},
+      {"mmi.service", true, 0}, // the shell asks rp_dispatch_allows
+    };
+    static const s_own_name_t mmi = {"mmi.", false, RP_RULE_OBSERVE};
+    const s_own_name_t *found = s_find_name (names, sizeof names / sizeof *names, head);
+    if (!found && head->name_size >= 4 && memcmp (head->name, mmi.name, 4) == 0)
+        return &mmi; // 8/MMI: the broker answers unknown names too
+    return found;
+}
+
+/*  Refuses a request that no rule allows.  */
+static void s_deny (
+  rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event, rp_rule_t rule)
+{
+    rp_request_refuse (self, client, event, RP_DENIED,
+      rp_acl_deny (self, client->principal, rule, event->head, rp_session_id (client)));
+}
+
+/*  Hands over a request that is to be a job, or is about jobs: the shell answers. What a job may take is
+    the store's to say.  */
+static void s_hand_over (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
+{
+    if (!self->jobs) {
+        rp_request_refuse (self, client, event, RP_INVALID,
+          "this broker keeps no jobs: it was started without a store (--store FILE)");
+        return;
+    }
+    bool durable = event->head->flags & RP_FLAG_DURABLE;
+    if (durable && rp_name_is_titanic (event->head->name, event->head->name_size)) {
+        rp_request_refuse (self, client, event, RP_INVALID,
+          "titanic.request wants the name of a service as its first frame, and titanic.* is none");
+        return;
+    }
+    if (durable)
+        self->stats.durable_requests++;
+    else
+        self->stats.admin_requests++;
+    client->said = self->now;
+    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_JOB, rp_session_id (client));
+    action->head = *event->head;
+    action->payload = event->payload;
+}
+
+/*  Hands over a request that shares its execution with all that have its key.  */
+static void s_hand_over_keyed (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
+{
+    if (!self->replays) {
+        rp_request_refuse (self, client, event, RP_INVALID,
+          "this broker remembers no results by their keys (replay_bytes is 0)");
+        return;
+    }
+    self->stats.keyed_requests++;
+    client->said = self->now;
+    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_REPLAY, rp_session_id (client));
+    action->head = *event->head;
+    action->payload = event->payload;
 }
 
 /*  Handles a request for one of the broker's own names: the shell answers it, or it is refused.  */
 static void s_admin (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
 {
-    if (!s_is_admin (event->head)) {
+    const s_own_name_t *jobs = s_jobs_name (event->head);
+    const s_own_name_t *own = jobs ? jobs : s_own_name (event->head);
+    if (!own) {
         rp_request_refuse (
           self, client, event, RP_DENIED, "names beginning with riposte. belong to the broker");
+        return;
+    }
+    if (!own->free && !rp_acl_allows (self, client->principal, own->rule, NULL, 0)) {
+        s_deny (self, client, event, own->rule);
+        return;
+    }
+    if (jobs && event->head->flags & RP_FLAG_DURABLE) {
+        rp_request_refuse (
+          self, client, event, RP_INVALID, "a question about jobs cannot be a job");
+        return;
+    }
+    if (jobs) {
+        s_hand_over (self, client, event);
         return;
     }
     self->stats.admin_requests++;
@@ -69,7 +171,7 @@ static const char *s_door (
             return "the open requests of this client take too many bytes (limit "
                    "foreign_open_bytes)";
     }
-    else if (client->open >= self->limits.client_open) {
+    else if (client->open >= self->limits.client_open && !(client->traits & RP_TRAIT_TRUSTED)) {
         return "too many requests of this client are open (limit client_open)";
     }
     if (self->stats.waiting + self->stats.running >= self->limits.total_queue)
@@ -131,15 +233,48 @@ static bool s_may_wait (
     return false;
 }
 
-/*  Finds the service of a request; refuses the request, and returns NULL, if it can neither start
-    nor wait.  */
-static rp_service_t *s_find_service (
-  rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
+/*  True if a rule allows the client to send this request. service: NULL if there is none.  */
+static bool s_may_call (const rp_dispatch_t *self,
+  rp_session_t *client,
+  const rp_service_t *service,
+  const rp_head_t *head)
+{
+    return service
+             ? rp_acl_may_call (self, client, service)
+             : rp_acl_allows (self, client->principal, RP_RULE_CALL, head->name, head->name_size);
+}
+
+/*  True if the rules and the quota of its principal admit the request; otherwise refuses it.
+    service: NULL if there is none.  */
+static bool s_admit (
+  rp_dispatch_t *self, rp_session_t *client, const rp_service_t *service, const rp_event_t *event)
+{
+    size_t weight = rp_request_weight (event);
+    if (!s_may_call (self, client, service, event->head)) {
+        s_deny (self, client, event, RP_RULE_CALL);
+        return false;
+    }
+    if (self->draining || rp_acl_is_within_quota (self, client, weight))
+        return true;
+    rp_status_t status;
+    const char *refusal = rp_acl_refuse_request (self, client, weight, &status);
+    rp_request_refuse (self, client, event, status, refusal);
+    return false;
+}
+
+/*  Returns the service of a request, or makes it (service: NULL if there is none yet); refuses the
+    request, and returns NULL, if it can neither start nor wait.  */
+static rp_service_t *s_enter_service (
+  rp_dispatch_t *self, rp_session_t *client, rp_service_t *service, const rp_event_t *event)
 {
     const rp_head_t *head = event->head;
-    rp_service_t *service = rp_service_find (self, head->name, head->name_size);
-    bool waits = head->wait_ms > 0 || self->now < self->rejoin_until;
-    if (!service && waits) {
+    if (!service && self->jobs && rp_name_is_titanic (head->name, head->name_size)) {
+        rp_request_refuse (self, client, event, RP_INVALID,
+          "titanic.* is for clients of Majordomo; a client of Riposte makes a job, and asks for it "
+          "with riposte.result");
+        return NULL;
+    }
+    if (!service && (head->wait_ms > 0 || self->now < self->rejoin_until)) {
         service = rp_service_get (self, head->name, head->name_size);
         if (!service) {
             rp_request_refuse (
@@ -197,25 +332,26 @@ static bool s_conversation_is_gone (
            && !rp_conversation_find (self, client, head->conversation);
 }
 
-static void s_request (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
+/*  Handles a request for a service. A denial comes before anything that would tell whether the
+    service exists.  */
+static void s_route (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
 {
     const rp_head_t *head = event->head;
+    rp_service_t *service = rp_service_find (self, head->name, head->name_size);
     rp_status_t status;
     const char *refusal;
-    if (event->oversized) {
-        self->stats.too_large++;
-        rp_request_refuse (self, client, event, RP_TOO_LARGE,
-          rp_actions_format (self->actions,
-            "the body of %zu bytes is over the limit of %llu (max_body)", event->size,
-            (unsigned long long) self->limits.max_body));
-    }
-    else if (rp_name_is_reserved (head->name, head->name_size)) {
-        s_admin (self, client, event);
-    }
-    else if (self->draining) {
+    if (client->traits & RP_TRAIT_RULED && !s_admit (self, client, service, event))
+        return;
+    if (self->draining) {
         self->asked = self->now;
         rp_request_refuse (
           self, client, event, RP_DRAINING, "the broker is going away; try another");
+    }
+    else if (head->flags & (RP_FLAG_DURABLE | RP_FLAG_KEYED)) {
+        if (head->flags & RP_FLAG_DURABLE)
+            s_hand_over (self, client, event);
+        else
+            s_hand_over_keyed (self, client, event);
     }
     else if ((refusal = s_door (self, client, event, &status))) {
         rp_request_refuse (self, client, event, status, refusal);
@@ -226,7 +362,7 @@ static void s_request (rp_dispatch_t *self, rp_session_t *client, const rp_event
     }
     else {
         rp_dispatch_conversation_t *conversation;
-        rp_service_t *service = s_find_service (self, client, event);
+        service = s_enter_service (self, client, service, event);
         if (!service || !s_find_conversation (self, client, service, event, &conversation))
             return;
         rp_request_t *request = rp_request_accept (self, client, service, event);
@@ -239,10 +375,27 @@ static void s_request (rp_dispatch_t *self, rp_session_t *client, const rp_event
     }
 }
 
+static void s_request (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
+{
+    if (event->oversized) {
+        self->stats.too_large++;
+        rp_request_refuse (self, client, event, RP_TOO_LARGE,
+          rp_actions_format (self->actions,
+            "the body of %zu bytes is over the limit of %llu (max_body)", event->size,
+            (unsigned long long) self->limits.max_body));
+    }
+    else if (rp_name_is_reserved (event->head->name, event->head->name_size)) {
+        s_admin (self, client, event);
+    }
+    else {
+        s_route (self, client, event);
+    }
+}
+
 /*  ---- REPLY --------------------------------------------------------------------------------- */
 
-/*  A worker has answered, even if its client no longer waits: its conversation stays with that
-    worker, or is over.  */
+/*  Frees a request that its worker has answered, even if its client no longer waits. Its
+    conversation stays with that worker, or is over if the reply says so.  */
 static void s_complete (rp_dispatch_t *self, rp_request_t *request, const rp_head_t *reply)
 {
     rp_dispatch_conversation_t *conversation = request->conversation;
@@ -263,6 +416,7 @@ static void s_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event
     rp_record_request (
       self, RP_RECORD_ANSWER, request, excess ? RP_APP_ERROR : event->head->status);
     if (plain) {
+        rp_octaves_add (&request->worker->service->figures->reply_bytes, event->size);
         rp_request_answer (self, request, event->head, event->payload);
         return;
     }
@@ -288,7 +442,7 @@ static void s_close_window (rp_dispatch_t *self, rp_session_t *worker)
         return;
     worker->window = 0;
     rp_record_session (self, RP_RECORD_WINDOW, worker);
-    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_LOST, rp_session_id (worker),
+    rp_session_log (self, RP_LEVEL_WARNING, RP_TOPIC_LOST, worker,
       rp_actions_format (self->actions,
         "worker %s of \"%s\" could not begin a request, and gets none until its next CREDIT",
         worker->name, worker->service->name));
@@ -327,9 +481,10 @@ static void s_miss (rp_dispatch_t *self, rp_request_t *request)
     rp_request_answer (self, request, &reply, NULL);
 }
 
-/*  Refuses a reply to a request that the worker does not have, which may come late. But a foreign
-    worker that takes one request at a time and has none was never asked, unless the limit of an
-    attempt took its request: its session ends (7/MDP, 18/MDP: DISCONNECT).  */
+/*  Refuses a reply to a request that the worker does not have; mostly the reply is late. But a
+    foreign worker that takes one request at a time, and has none, was never asked: its session ends
+    (7/MDP, 18/MDP: DISCONNECT). An attempt limit may have taken its request; then it is late
+    too.  */
 static void s_refuse_reply (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t *event)
 {
     self->stats.late_replies++;
@@ -340,10 +495,22 @@ static void s_refuse_reply (rp_dispatch_t *self, rp_session_t *worker, const rp_
         rp_session_close_invalid (self, worker, "a REPLY from a worker that holds no request");
         return;
     }
-    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_BAD, rp_session_id (worker),
+    rp_session_log (self, RP_LEVEL_INFO, RP_TOPIC_BAD, worker,
       rp_actions_format (self->actions,
         "worker %s of \"%s\" replied to a request that it does not have", worker->name,
         worker->service->name));
+}
+
+/*  Takes a part of a reply; refuses what only the broker may say.  */
+static void s_reply_special (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
+{
+    if (event->head->flags & RP_FLAG_MORE) {
+        rp_parts_take (self, request, event);
+        return;
+    }
+    rp_actions_drop (self->actions, event->payload);
+    rp_session_close_invalid (
+      self, request->worker, "a REPLY with the flag REPLAYED, which only the broker sets");
 }
 
 static void s_reply (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t *event)
@@ -351,8 +518,8 @@ static void s_reply (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t
     const rp_head_t *head = event->head;
     rp_request_t *request = rp_pool_find (&self->requests, head->id);
     bool held = request && request->worker == worker;
-    if (held && head->flags & RP_FLAG_MORE) {
-        rp_parts_take (self, request, event);
+    if (held && head->flags & (RP_FLAG_MORE | RP_FLAG_REPLAYED)) {
+        s_reply_special (self, request, event);
         return;
     }
     if (held && !request->answered && self->now >= rp_request_deadline (request))
@@ -388,12 +555,17 @@ static void s_reply (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t
 static void s_cancel (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
 {
     rp_request_t *request = rp_request_find (self, client, event->head->id);
-    if (!request) {
-        self->stats.unknown_cancels++;
-        return;
+    if (request) {
+        self->stats.cancels++;
+        rp_request_cancel (self, request);
     }
-    self->stats.cancels++;
-    rp_request_cancel (self, request);
+    else if (self->replays || self->jobs) { // it may wait there, and the core knows nothing of it
+        rp_action_kind_t kind = self->replays ? RP_ACTION_REPLAY : RP_ACTION_JOB;
+        rp_actions_add (self->actions, kind, rp_session_id (client))->head = *event->head;
+    }
+    else {
+        self->stats.unknown_cancels++;
+    }
 }
 
 static void s_end (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
@@ -435,7 +607,7 @@ static void s_drain (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t
         return;
     worker->draining = true;
     rp_record_session (self, RP_RECORD_DRAIN, worker);
-    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_WORKER, rp_session_id (worker),
+    rp_session_log (self, RP_LEVEL_INFO, RP_TOPIC_WORKER, worker,
       rp_actions_format (
         self->actions, "worker %s of \"%s\" drains", worker->name, worker->service->name));
     rp_service_room_changed (self, worker);

@@ -53,6 +53,7 @@ static void s_pass_on (rp_dispatch_t *self, rp_request_t *request, const rp_even
     head.flags &= RP_FLAG_INLINE | RP_FLAG_MORE;
     rp_request_send_part (self, request, &head, event->payload);
     request->streamed = true;
+    request->worker->service->figures->reply_bytes.sum += event->size; // its last part counts it
 }
 
 const char *rp_parts_excess (
@@ -114,10 +115,13 @@ void rp_parts_take (rp_dispatch_t *self, rp_request_t *request, const rp_event_t
 
 void rp_parts_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
 {
+    rp_octaves_t *bytes = &request->worker->service->figures->reply_bytes;
     if (event->head->status != RP_OK) {
+        rp_octaves_add (bytes, event->size);
         rp_request_answer (self, request, event->head, event->payload);
         return;
     }
+    rp_octaves_add (bytes, event->size + s_bytes (request));
     // The head of the first part goes out, with the values of the last part's head.
     rp_head_t head = *event->head;
     head.flags &= (uint16_t) ~RP_FLAG_INLINE;

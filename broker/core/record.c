@@ -18,6 +18,7 @@ void rp_record_add_session (rp_dispatch_t *self, rp_record_kind_t kind, const rp
     note->window = session->window;
     note->name = session->name;
     note->service = session->service ? session->service->name : "";
+    note->principal = session->principal->name;
 }
 
 void rp_record_add_request (

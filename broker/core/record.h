@@ -1,4 +1,4 @@
-/*  Journal records: the core's decisions, in order, for the history.
+/*  Gives the history a journal record for each decision of the core, in order.
 
     SPDX-License-Identifier: MPL-2.0
 

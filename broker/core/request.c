@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "broker/core/acl.h"
 #include "broker/core/client_queue.h"
 #include "broker/core/conversation.h"
 #include "broker/core/parts.h"
@@ -42,20 +43,20 @@ static bool s_waits (unsigned state)
     return waits[state];
 }
 
-static void s_count (rp_dispatch_t *self, const rp_request_t *request, uint64_t one)
+static inline void s_count (rp_dispatch_t *self, const rp_request_t *request, uint64_t one)
 {
-    rp_service_t *service = rp_request_service (request);
-    if (s_waits (request->state)) {
+    if (request->state == RP_REQUEST_RUNNING) { // first, since every request does
+        self->stats.running += one;
+        rp_request_service (request)->running += one;
+    }
+    else if (s_waits (request->state)) {
+        rp_service_t *service = rp_request_service (request);
         self->stats.waiting += one;
         self->stats.waiting_bytes += one * request->bytes;
         service->waiting += one;
         if (request->untimed)
             service->untimed += one;
         service->waiting_bytes += one * request->bytes;
-    }
-    else if (request->state == RP_REQUEST_RUNNING) {
-        self->stats.running += one;
-        service->running += one;
     }
     else if (request->state == RP_REQUEST_ABANDONED) {
         self->stats.abandoned += one;
@@ -89,6 +90,34 @@ rp_request_t *rp_request_find (const rp_dispatch_t *self, const rp_session_t *cl
     return NULL;
 }
 
+/*  Counts an open request of a foreign client. Of a trusted one it is a later attempt.  */
+static __attribute__ ((noinline)) void s_charge_special (
+  rp_session_t *client, rp_request_t *request, const rp_head_t *head)
+{
+    if (client->traits & RP_TRAIT_TRUSTED) {
+        request->attempt = head->attempt & 15u;
+        return;
+    }
+    request->untimed = true;
+    client->open_bytes += request->bytes + RP_REQUEST_COST;
+}
+
+/*  Counts an open request against what holds for its client, and against quotas.  */
+static void s_charge (rp_session_t *client, rp_request_t *request, const rp_head_t *head)
+{
+    rp_acl_open (client, request);
+    if (!(client->traits & RP_TRAIT_UNTIMED))
+        return;
+    s_charge_special (client, request, head);
+}
+
+static void s_discharge (rp_session_t *client, const rp_request_t *request)
+{
+    rp_acl_close (client, request);
+    if (request->untimed)
+        client->open_bytes -= request->bytes + RP_REQUEST_COST;
+}
+
 rp_request_t *rp_request_accept (
   rp_dispatch_t *self, rp_session_t *client, rp_service_t *service, const rp_event_t *event)
 {
@@ -117,17 +146,18 @@ rp_request_t *rp_request_accept (
     request->bytes = (uint32_t) rp_request_weight (event);
     request->flags = head->flags;
     request->attempts = head->attempts & 15u;
-    request->wait = head->wait_ms;
+    uint32_t wait = head->wait_ms < RP_DEADLINE_MAX_MS ? head->wait_ms : RP_DEADLINE_MAX_MS;
+    request->wait = wait & 0xfffffffu;
     rp_list_append (&client->requests, &request->client_node);
     client->open++;
-    if (client->traits & RP_TRAIT_UNTIMED) {
-        request->untimed = true;
-        client->open_bytes += request->bytes + RP_REQUEST_COST;
-    }
+    if (client->traits & (RP_TRAIT_UNTIMED | RP_TRAIT_RULED))
+        s_charge (client, request, head);
     service->requests++;
     self->stats.requests++;
     self->stats.open_bytes += request->bytes;
     self->newest = rp_pool_handle (&request->pooled);
+    if (head->headers_size)
+        rp_trace_headers (self, request, head);
     rp_record_request (self, RP_RECORD_ACCEPT, request, 0);
     return request;
 }
@@ -135,21 +165,23 @@ rp_request_t *rp_request_accept (
 /*  Fits a time into 32 bits of µs; more than an hour stays more than an hour.  */
 static uint32_t s_us (int64_t time)
 {
-    return time < 0 ? 0 : time > UINT32_MAX ? UINT32_MAX : (uint32_t) time;
+    if (__builtin_expect ((uint64_t) time > UINT32_MAX, false))
+        return time < 0 ? 0 : UINT32_MAX;
+    return (uint32_t) time;
 }
 
 /*  Counts and logs a request that ends without its client being told. This is the only place that
-    does.  */
-static void s_count_unanswered (
+    does. Returns the line.  */
+static rp_action_t *s_count_unanswered (
   rp_dispatch_t *self, rp_session_id_t client, rp_status_t status, const char *text)
 {
     self->stats.unanswered[status]++;
-    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_UNANSWERED, client,
+    return rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_UNANSWERED, client,
       *text ? text : "a request ended, and its client is not told");
 }
 
-/*  Counts a final status that the client's protocol has no word for. A client that left by itself
-    does not wait for it.  */
+/*  Counts a final status that a foreign client's protocol has no word for. A client that left by
+    itself does not wait for it.  */
 static void s_note_unanswered (rp_dispatch_t *self,
   const rp_session_t *client,
   const char *service,
@@ -158,19 +190,22 @@ static void s_note_unanswered (rp_dispatch_t *self,
 {
     bool answered = reply->status == RP_OK || reply->status == RP_APP_ERROR;
     bool wordless = client->traits & RP_TRAIT_WORDLESS && !answered;
-    if (client->ending ? client->cut : wordless)
-        s_count_unanswered (self, rp_session_id (client), (rp_status_t) reply->status,
-          rp_actions_format (self->actions,
-            "a request for \"%.*s\" ended with %s (%.*s), and its client is not told: %s", size,
-            service, rp_status_name (reply->status), (int) reply->text_size,
-            reply->text_size ? reply->text : "",
-            client->ending ? "it is cut off"
-                           : "its protocol has no word for it, and foreign_errors is 0"));
+    if (client->ending ? client->cut : wordless) {
+        rp_action_t *line =
+          s_count_unanswered (self, rp_session_id (client), (rp_status_t) reply->status,
+            rp_actions_format (self->actions,
+              "a request for \"%.*s\" ended with %s (%.*s), and its client is not told: %s", size,
+              service, rp_status_name (reply->status), (int) reply->text_size,
+              reply->text_size ? reply->text : "",
+              client->ending ? "it is cut off"
+                             : "its protocol has no word for it, and foreign_errors is 0"));
+        rp_actions_log_service (self->actions, line, service, (size_t) size);
+    }
 }
 
 void rp_request_dropped (rp_dispatch_t *self, const rp_event_t *event)
 {
-    s_count_unanswered (self, event->session, self->draining ? RP_DRAINING : RP_BUSY,
+    (void) s_count_unanswered (self, event->session, self->draining ? RP_DRAINING : RP_BUSY,
       rp_actions_format (
         self->actions, "a request was dropped, and its client is not told: %s", event->why));
     rp_actions_drop (self->actions, event->payload);
@@ -180,22 +215,40 @@ void rp_request_reply_unsent (rp_dispatch_t *self, const rp_session_t *client, u
 {
     bool told = status == RP_OK || status == RP_APP_ERROR || !(client->traits & RP_TRAIT_WORDLESS);
     if (client->traits & RP_TRAIT_UNTIMED && told)
-        s_count_unanswered (self, rp_session_id (client), (rp_status_t) status,
+        (void) s_count_unanswered (self, rp_session_id (client), (rp_status_t) status,
           rp_actions_format (self->actions,
             "a reply with %s could not be sent, and its client, which is cut off, is not told",
             rp_status_name (status)));
 }
 
+/*  What a request has taken so far, us.  */
+typedef struct {
+    uint32_t queue;
+    uint32_t work; /* 0: no worker has it */
+    uint32_t total;
+    bool running;
+} s_times_t;
+
+static inline s_times_t s_times (const rp_dispatch_t *self, const rp_request_t *request)
+{
+    bool running = request->state == RP_REQUEST_RUNNING;
+    int64_t total = self->now - request->accepted;
+    int64_t work = running ? self->now - request->dispatched : 0;
+    return (s_times_t){s_us (total - work), s_us (work), s_us (total), running};
+}
+
 /*  Sends the client a reply, or a part of one.  */
-static inline void s_send_reply (
-  rp_dispatch_t *self, const rp_request_t *request, const rp_head_t *reply, rp_payload_t *payload)
+static inline void s_send_reply (rp_dispatch_t *self,
+  const rp_request_t *request,
+  const rp_head_t *reply,
+  rp_payload_t *payload,
+  s_times_t times)
 {
     rp_session_t *client = request->client_queue->client;
     if (client->ending) {
         rp_actions_drop (self->actions, payload);
         return;
     }
-    bool running = request->state == RP_REQUEST_RUNNING;
     rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SEND, rp_session_id (client));
     action->payload = payload;
     action->head = *reply;
@@ -203,15 +256,78 @@ static inline void s_send_reply (
     action->head.id = request->client_id;
     action->head.conversation = 0;
     action->head.attempt = request->attempt;
-    action->head.queue_us = s_us ((running ? request->dispatched : self->now) - request->accepted);
-    action->head.work_us = running ? s_us (self->now - request->dispatched) : 0;
+    action->head.queue_us = times.queue;
+    action->head.work_us = times.work;
     client->said = self->now;
 }
 
 void rp_request_send_part (
   rp_dispatch_t *self, const rp_request_t *request, const rp_head_t *part, rp_payload_t *payload)
 {
-    s_send_reply (self, request, part, payload);
+    s_send_reply (self, request, part, payload, s_times (self, request));
+}
+
+/*  Keeps what happened to a request that ends. An ordinary one is written here.  */
+static inline void s_trace (rp_dispatch_t *self,
+  rp_request_t *request,
+  const rp_figures_t *figures,
+  const rp_head_t *reply,
+  s_times_t times,
+  bool failed)
+{
+    bool slow = times.total > figures->slow_us;
+    if (failed | slow | request->noted) {
+        rp_trace_keep (self, request, reply, times.queue, times.work, slow);
+        return;
+    }
+    rp_trace_cell_t *cell = rp_trace_ring_take (&self->trace.ordinary, 1);
+    if (!cell)
+        return; // trace_bytes is 0
+    cell->session = rp_pool_handle (&request->client_queue->client->pooled);
+    cell->client_id = request->client_id;
+    cell->token = rp_pool_handle (&request->pooled);
+    cell->worker = rp_pool_handle (&request->worker->pooled);
+    cell->ended = self->now;
+    cell->queue_us = times.queue;
+    cell->work_us = times.work;
+    cell->kind = RP_TRACE_CELL_PLAIN;
+    cell->status = reply->status;
+    cell->attempt = request->attempt;
+    cell->figures = figures->index;
+    cell->wait = RP_WAIT_NOT;
+    if (request->waited != RP_WAIT_NOT) {
+        cell->wait = request->waited;
+        const rp_service_t *service = request->client_queue->service;
+        bool then = service->counted <= request->dispatched;
+        cell->workers = (uint16_t) (then ? service->worker_count : 0);
+    }
+}
+
+static inline void s_count_final (
+  rp_figures_t *figures, const rp_request_t *request, s_times_t times, unsigned status)
+{
+    figures->final[status]++;
+    rp_spread_add (&figures->queue, times.queue);
+    rp_spread_add (&figures->total, times.total);
+    if (times.running)
+        rp_spread_add (&figures->work, times.work);
+    rp_octaves_add (&figures->request_bytes, request->bytes);
+}
+
+/*  What a reply to a foreign or trusted client takes besides; returns the reply to send.  */
+static __attribute__ ((noinline)) const rp_head_t *s_reply_special (rp_dispatch_t *self,
+  const rp_request_t *request,
+  const rp_session_t *client,
+  const rp_head_t *reply)
+{
+    const rp_service_t *service = request->client_queue->service;
+    if (!(client->traits & RP_TRAIT_TRUSTED)) {
+        s_note_unanswered (self, client, service->name, service->name_size, reply);
+        return reply;
+    }
+    self->named = *reply;
+    self->named.key = request->worker ? request->worker->name : NULL;
+    return &self->named;
 }
 
 void rp_request_answer (
@@ -222,17 +338,22 @@ void rp_request_answer (
     rp_service_t *service = client_queue->service;
     bool failed = reply->status != RP_OK && reply->status != RP_APP_ERROR;
     rp_record_request (self, RP_RECORD_FINAL, request, reply->status);
+    s_times_t times = s_times (self, request);
     self->stats.final[reply->status]++;
+    rp_figures_t *figures = service->figures;
+    s_count_final (figures, request, times, reply->status);
+    s_trace (self, request, figures, reply, times, failed);
     service->ended++;
     service->failed += failed;
     rp_parts_drop (self, request);
-    if (client->traits & (RP_TRAIT_WORDLESS | RP_TRAIT_UNTIMED))
-        s_note_unanswered (self, client, service->name, service->name_size, reply);
-    s_send_reply (self, request, reply, payload);
+    if (client->traits & (RP_TRAIT_WORDLESS | RP_TRAIT_UNTIMED | RP_TRAIT_RULED)) {
+        if (client->traits & (RP_TRAIT_WORDLESS | RP_TRAIT_UNTIMED))
+            reply = s_reply_special (self, request, client, reply);
+        s_discharge (client, request);
+    }
+    s_send_reply (self, request, reply, payload, times);
     rp_list_remove (&request->client_node);
     client->open--;
-    if (request->untimed)
-        client->open_bytes -= request->bytes + RP_REQUEST_COST;
     rp_index_remove (&client->by_id, s_hash (self, request->client_id), request->pooled.slot);
     if (client->open == 0 && client->by_id.page_count > 1)
         rp_index_clear (&client->by_id); // free memory, so that many clients in turn do not add up
@@ -337,7 +458,10 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t 
 
     rp_record_request (self, RP_RECORD_DISPATCH, request, 0);
     self->stats.deliveries++;
-    self->stats.redeliveries += request->attempt > 1;
+    if (request->attempt > 1) {
+        self->stats.redeliveries++;
+        worker->service->figures->redeliveries++;
+    }
     worker->said = self->now;
     // Rounded up: if the worker's deadline passed before the broker's, a late answer of the worker
     // could arrive in time and count as the reply.
@@ -364,10 +488,41 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t 
     };
 }
 
-/*  Puts the request back to the front of its client queue; if its conversation is established, of
-    its worker's pinned line.  */
+/*  Ends a request that may not be given to a worker again, since its client may not call the
+    service any more.  */
+static void s_end_denied (rp_dispatch_t *self, rp_request_t *request)
+{
+    rp_session_t *client = request->client_queue->client;
+    const rp_service_t *service = request->client_queue->service;
+    const rp_head_t asked = {.name = service->name, .name_size = service->name_size};
+    const char *text =
+      rp_acl_deny (self, client->principal, RP_RULE_CALL, &asked, rp_session_id (client));
+    if (request->attempt > 0)
+        rp_request_finish (self, request, RP_WORKER_LOST,
+          "the worker that had the request was lost, and no rule allows another attempt");
+    else
+        rp_request_finish (self, request, RP_DENIED, text);
+}
+
+void rp_request_recheck (rp_dispatch_t *self, rp_request_t *request)
+{
+    const rp_client_queue_t *client_queue = request->client_queue;
+    if (request->state != RP_REQUEST_RUNNING && client_queue->client->traits & RP_TRAIT_RULED
+        && !rp_acl_may_call (self, client_queue->client, client_queue->service))
+        s_end_denied (self, request);
+}
+
+/*  Puts a request back to the front of its client queue or, if its conversation is established, to
+    the front of the pinned line of that conversation's worker. Ends it if no rule allows another
+    delivery any more.  */
 static void s_requeue (rp_dispatch_t *self, rp_request_t *request)
 {
+    const rp_client_queue_t *client_queue = request->client_queue;
+    if (client_queue->client->traits & RP_TRAIT_RULED
+        && !rp_acl_may_call (self, client_queue->client, client_queue->service)) {
+        s_end_denied (self, request);
+        return;
+    }
     rp_session_t *worker = request->worker;
     rp_dispatch_conversation_t *conversation = request->conversation;
     rp_parts_drop (self, request);
@@ -376,6 +531,7 @@ static void s_requeue (rp_dispatch_t *self, rp_request_t *request)
     if (request->untimed)
         request->accepted += self->now - request->dispatched;
     if (conversation && conversation->established) {
+        rp_request_set_wait (request, RP_WAIT_PINNED);
         rp_request_set_state (self, request, RP_REQUEST_PINNED);
         rp_list_prepend (&conversation->worker->pinned, &request->node);
         rp_request_watch (self, request);
@@ -383,29 +539,38 @@ static void s_requeue (rp_dispatch_t *self, rp_request_t *request)
     else {
         if (conversation)
             rp_conversation_unbind (self, conversation);
+        if (worker->ending && worker->service->worker_count == 1)
+            rp_request_set_wait (request, RP_WAIT_NO_WORKER); // the only one is on its way out
         rp_service_enqueue (self, rp_request_service (request), request, true);
     }
     rp_request_refill (self, worker);
 }
 
+/*  True of an attempt of a job, which the jobs make again themselves.  */
+static bool s_is_of_job (const rp_request_t *request)
+{
+    const unsigned both = RP_TRAIT_TRUSTED | RP_TRAIT_UNTIMED;
+    return (request->client_queue->client->traits & both) == both;
+}
+
 void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *text)
 {
-    bool bound = request->orphaned || (request->conversation && request->conversation->established);
+    bool bound = request->orphaned || (request->conversation && request->conversation->established)
+                 || s_is_of_job (request);
     if (request->attempt >= request->attempts || !request->payload || bound || request->streamed
         || self->draining) {
         rp_request_finish (self, request, RP_WORKER_LOST, text);
         return;
     }
+    rp_trace_lost (self, request, RP_TRACE_LOST, text);
     rp_parts_drop (self, request);
     request->excluded = rp_session_mark (request->worker);
     s_requeue (self, request);
 }
 
-/*  Takes back the count of a delivery that did not run.  */
-static void s_uncount (rp_dispatch_t *self, rp_request_t *request)
+/*  A delivery that did not run is no attempt. Counters keep it, since they never go down.  */
+static void s_uncount (rp_request_t *request)
 {
-    self->stats.deliveries--;
-    self->stats.redeliveries -= request->attempt > 1;
     request->attempt = (request->attempt - 1u) & 15u;
 }
 
@@ -428,7 +593,8 @@ void rp_request_unbegun (rp_dispatch_t *self, rp_request_t *request, const char 
         rp_request_free (self, request);
         return;
     }
-    s_uncount (self, request);
+    rp_trace_lost (self, request, RP_TRACE_RETURNED, text);
+    s_uncount (request);
     request->excluded = rp_session_mark (request->worker);
     bool bound = request->conversation && request->conversation->established;
     bool waits = request->payload && !request->orphaned
@@ -455,7 +621,8 @@ void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t
         rp_actions_drop (self->actions, payload);
     else
         request->payload = payload;
-    s_uncount (self, request);
+    rp_trace_lost (self, request, RP_TRACE_UNSENT, "");
+    s_uncount (request);
     if (request->orphaned)
         rp_request_finish (self, request,
           request->attempt > 0 ? RP_WORKER_LOST : RP_CONVERSATION_LOST,
@@ -512,9 +679,8 @@ static void s_overdue (rp_dispatch_t *self, rp_request_t *request)
       worker->service->name, (unsigned) request->attempt, (unsigned) request->attempts,
       (unsigned) worker->attempt_limit,
       worker->traits & RP_TRAIT_MUTE ? "foreign_attempt" : "mdp_attempt");
-    rp_actions_log ( // texts run out when very many are due at once
-      self->actions, RP_LEVEL_WARNING, RP_TOPIC_LOST, rp_session_id (worker),
-      *text
+    rp_session_log (self, RP_LEVEL_WARNING, RP_TOPIC_LOST, worker,
+      *text // texts run out when very many are due at once
         ? text
         : "a worker did not answer within the limit of an attempt (foreign_attempt, mdp_attempt)");
     if (!request->answered)
@@ -566,10 +732,14 @@ void rp_request_cancel (rp_dispatch_t *self, rp_request_t *request)
 void rp_request_refuse_with (
   rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event, const rp_head_t *reply)
 {
+    const rp_head_t *asked = event->head;
     self->stats.requests++;
     self->stats.final[reply->status]++;
+    rp_service_figures (self, asked->name, asked->name_size)->final[reply->status]++;
     rp_record_refusal (self, client, event->head->id, reply->status);
-    if (client->traits & (RP_TRAIT_WORDLESS | RP_TRAIT_UNTIMED))
+    // a foreign client's durable request is one of Titanic's, which has a word for it
+    if (client->traits & (RP_TRAIT_WORDLESS | RP_TRAIT_UNTIMED)
+        && !(asked->flags & RP_FLAG_DURABLE))
         s_note_unanswered (self, client, event->head->name, event->head->name_size, reply);
     rp_actions_drop (self->actions, event->payload);
     rp_head_t head = *reply;

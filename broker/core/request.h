@@ -37,8 +37,8 @@ void rp_request_set_state (rp_dispatch_t *self, rp_request_t *request, rp_reques
 /*  Handles RP_EVENT_DROPPED.  */
 void rp_request_dropped (rp_dispatch_t *self, const rp_event_t *event);
 
-/*  Handles RP_EVENT_UNSENT of a reply with this status. A client of the native protocol learns of the
-    loss by the end of its connection.  */
+/*  Handles RP_EVENT_UNSENT of a reply with this status. A client of the native protocol learns of
+    the loss by the end of its connection.  */
 void rp_request_reply_unsent (rp_dispatch_t *self, const rp_session_t *client, uint8_t status);
 
 /*  Sends the client a part of a reply; the payload goes with it.  */
@@ -75,6 +75,9 @@ void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *te
     goes to another worker. If there is none and the request does not wait for one to appear, it
     ends with NO_WORKER.  */
 void rp_request_unbegun (rp_dispatch_t *self, rp_request_t *request, const char *text);
+
+/*  The rules changed: ends a waiting request whose client may not call the service any more.  */
+void rp_request_recheck (rp_dispatch_t *self, rp_request_t *request);
 
 /*  The request could not be sent to its worker, so the attempt does not count.  */
 void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t *payload);

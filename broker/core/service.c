@@ -29,7 +29,13 @@ rp_service_t *rp_service_find (const rp_dispatch_t *self, const char *name, size
     return service;
 }
 
-/*  A service without workers: its requests wait until then, and rp_service_due ends them.  */
+rp_figures_t *rp_service_figures (rp_dispatch_t *self, const char *name, size_t size)
+{
+    return rp_figures_find (&self->figures, s_hash (self, name, size), name, size);
+}
+
+/*  Lets the requests of a service without workers wait until a time, when rp_service_due ends
+    them.  */
 static void s_linger (rp_dispatch_t *self, rp_service_t *service, int64_t until)
 {
     service->linger_until = until;
@@ -60,6 +66,8 @@ rp_service_t *rp_service_get (rp_dispatch_t *self, const char *name, size_t size
     s_linger (self, service, self->rejoin_until);
     service->name_size = (uint8_t) size;
     memcpy (service->name, name, size);
+    service->figures = rp_figures_find (&self->figures, service->hash, name, size);
+    service->newer.at = service->older.at = service->made = self->now;
     rp_service_touch (self, service);
     return service;
 }
@@ -83,6 +91,7 @@ void rp_service_touch (rp_dispatch_t *self, rp_service_t *service)
 void rp_service_enqueue (
   rp_dispatch_t *self, rp_service_t *service, rp_request_t *request, bool front)
 {
+    rp_request_set_wait (request, service->worker_count ? RP_WAIT_BUSY : RP_WAIT_NO_WORKER);
     rp_request_set_state (self, request, RP_REQUEST_QUEUED);
     rp_client_queue_put (request, front);
     rp_request_watch (self, request);
@@ -189,6 +198,9 @@ bool rp_service_join (rp_dispatch_t *self, rp_service_t *service, rp_session_t *
 {
     if (!rp_heap_reserve (&service->room, service->worker_count + 1))
         return false;
+    service->figures =
+      rp_figures_get (&self->figures, service->hash, service->name, service->name_size);
+    service->counted = self->now;
     worker->service = service;
     rp_list_append (&service->workers, &worker->service_node);
     service->worker_count++;
@@ -205,11 +217,46 @@ void rp_service_leave (rp_dispatch_t *self, rp_session_t *worker)
     rp_heap_remove (&service->room, &worker->room_node);
     rp_list_remove (&worker->service_node);
     service->worker_count--;
+    service->counted = self->now;
     if (service->worker_count == 0) {
         int64_t until = self->now + (int64_t) self->limits.service_linger * 1000;
         s_linger (self, service, until < self->rejoin_until ? self->rejoin_until : until);
     }
     rp_service_touch (self, service);
+}
+
+void rp_service_refresh (rp_dispatch_t *self, rp_service_t *service)
+{
+    // After a pause the time before it says nothing about now.
+    bool pause = self->now - service->newer.at > 2 * RP_REFRESH_US;
+    if (!pause)
+        service->older = service->newer;
+    service->newer.at = self->now;
+    service->newer.requests = service->requests;
+    service->newer.failed = service->failed;
+    if (pause)
+        service->older = service->newer;
+    if (service->waiting == 0)
+        service->waits_since = 0;
+    else if (service->waits_since == 0)
+        service->waits_since = self->now;
+}
+
+/*  How many in 1000 seconds. A first request is no rate.  */
+static uint64_t s_rate (const rp_service_t *service, int64_t now, uint64_t count)
+{
+    uint64_t time = (uint64_t) (now - service->older.at);
+    return count * UINT64_C (1000000000) / (time < 1000000 ? 1000000 : time);
+}
+
+uint64_t rp_service_arrivals (const rp_service_t *service, int64_t now)
+{
+    return s_rate (service, now, service->requests - service->older.requests);
+}
+
+uint64_t rp_service_failures (const rp_service_t *service, int64_t now)
+{
+    return s_rate (service, now, service->failed - service->older.failed);
 }
 
 /*  The order in which workers get requests, as a key: the time that a worker's requests will take

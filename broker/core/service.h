@@ -17,6 +17,9 @@ rp_service_t *rp_service_find (const rp_dispatch_t *self, const char *name, size
 /*  Finds a service by name, or makes it. NULL at the limit or when out of memory.  */
 rp_service_t *rp_service_get (rp_dispatch_t *self, const char *name, size_t size);
 
+/*  Returns the figures for a name, whether there is a service of it or not.  */
+rp_figures_t *rp_service_figures (rp_dispatch_t *self, const char *name, size_t size);
+
 /*  Marks a service to be scheduled before this call of the core returns.  */
 void rp_service_touch (rp_dispatch_t *self, rp_service_t *service);
 
@@ -34,6 +37,13 @@ void rp_service_enqueue (
 /*  The linger of a service has ended: ends waiting requests, but those that asked to wait
     longer.  */
 void rp_service_due (rp_dispatch_t *self, rp_service_t *service);
+
+/*  Looks again at what arrives, and whether requests wait; to be called every few seconds.  */
+void rp_service_refresh (rp_dispatch_t *self, rp_service_t *service);
+
+/*  Return how many requests were accepted, or failed, in 1000 seconds, by those of the last seconds.  */
+uint64_t rp_service_arrivals (const rp_service_t *service, int64_t now);
+uint64_t rp_service_failures (const rp_service_t *service, int64_t now);
 
 /*  Adds a worker to a service; removes it. Join returns false when out of memory.  */
 bool rp_service_join (rp_dispatch_t *self, rp_service_t *service, rp_session_t *worker);

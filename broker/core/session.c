@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/core/acl.h"
 #include "broker/core/conversation.h"
 #include "broker/core/record.h"
 #include "broker/core/request.h"
@@ -18,10 +19,10 @@
 static const int64_t s_probe_pauses_us[] = {2000, 10000, 50000, 250000};
 #define S_PROBES (sizeof s_probe_pauses_us / sizeof *s_probe_pauses_us)
 
-/*  How many moments of an interval heartbeats go out at.  */
+/*  Heartbeats go out only at this many moments of an interval.  */
 #define S_MOMENTS 4
-/*  How many sessions share a moment, and the time between the moments of two such groups: a group's
-    heartbeats take about a millisecond.  */
+/*  How many sessions make a group, which shares its moments; and how much later the moments of the
+    next group are: a group's heartbeats take about a millisecond.  */
 #define S_TOGETHER 128u
 #define S_APART_US 5000
 
@@ -48,6 +49,18 @@ static void s_bye (
         .text_size = (uint16_t) strlen (text)};
 }
 
+void rp_session_log (rp_dispatch_t *self,
+  rp_level_t level,
+  rp_topic_t topic,
+  const rp_session_t *session,
+  const char *text)
+{
+    rp_action_t *line = rp_actions_log (self->actions, level, topic, rp_session_id (session), text);
+    if (session->role == RP_ROLE_WORKER)
+        rp_actions_log_service (
+          self->actions, line, session->service->name, session->service->name_size);
+}
+
 /*  Refuses a HELLO. For a worker somebody has to act, so that is a warning; a client learns why,
     and tries again.  */
 static void s_refuse (
@@ -56,10 +69,12 @@ static void s_refuse (
     bool worker = (hello->flags & RP_FLAG_WORKER) != 0;
     self->stats.hellos_refused++;
     s_bye (self, (rp_session_id_t){0}, status, text);
-    rp_actions_log (self->actions, worker ? RP_LEVEL_WARNING : RP_LEVEL_DEBUG, RP_TOPIC_REFUSED,
-      (rp_session_id_t){0},
+    rp_action_t *line = rp_actions_log (self->actions, worker ? RP_LEVEL_WARNING : RP_LEVEL_DEBUG,
+      RP_TOPIC_REFUSED, (rp_session_id_t){0},
       rp_actions_format (
         self->actions, "a %s was refused: %s", worker ? "worker" : "client", text));
+    if (worker)
+        rp_actions_log_service (self->actions, line, hello->name, hello->name_size);
 }
 
 static uint32_t s_agree (const rp_dispatch_t *self, uint32_t proposed_ms)
@@ -87,9 +102,9 @@ static int64_t s_silent_at (const rp_dispatch_t *self, const rp_session_t *sessi
 
 /*  When to send the next heartbeat to a session. One moment per session would wake the process too
     often; one for all would hold up everything else. So sessions are in groups, and each group has
-    S_MOMENTS moments in an interval. The time is rounded down to a moment, and then one moment
-    further until it is the first of the group: after a few intervals all idle sessions of a group
-    meet there. A heartbeat is thus up to half an interval early.  */
+    S_MOMENTS moments in an interval. The time due is rounded down to a moment, and one moment
+    further unless that moment is the first: so after a few intervals all idle sessions of a group
+    speak at the first one. A heartbeat is thus up to half an interval early.  */
 static int64_t s_speak_at (const rp_session_t *session)
 {
     int64_t due = session->said + session->interval;
@@ -160,46 +175,83 @@ static void s_welcome (rp_dispatch_t *self, rp_session_t *session, const rp_head
     rp_session_tell (self, session, &welcome);
 }
 
-static void s_hello_client (rp_dispatch_t *self, const rp_event_t *event)
+/*  Returns what a log line says of whose a session is; nothing without rules.  */
+static const char *s_as (rp_dispatch_t *self, const rp_principal_t *principal)
+{
+    return self->rules ? rp_actions_format (self->actions, " as \"%s\"", principal->name) : "";
+}
+
+static void s_hello_client (rp_dispatch_t *self, const rp_event_t *event, rp_principal_t *principal)
 {
     const rp_head_t *hello = event->head;
+    bool trusted = (event->traits & RP_TRAIT_TRUSTED) != 0;
+    const char *refusal = trusted ? NULL : rp_acl_refuse_session (self, principal);
+    if (refusal) {
+        s_refuse (self, hello, RP_BUSY, refusal);
+        return;
+    }
     rp_session_t *session = NULL;
-    if (self->clients < self->limits.max_clients)
+    if (trusted || self->clients < self->limits.max_clients)
         session = s_admit (self, event, RP_ROLE_CLIENT);
     if (!session) {
         s_refuse (self, hello, RP_BUSY, "too many clients (limit max_clients); try again later");
         return;
     }
-    self->clients++;
-    self->stats.clients_joined++;
+    rp_acl_join (self, session, principal);
+    self->clients += !trusted;
+    self->stats.clients_joined += !trusted;
     s_welcome (self, session, hello);
-    rp_actions_log (self->actions, RP_LEVEL_DEBUG, RP_TOPIC_CLIENT, rp_session_id (session),
-      rp_actions_format (self->actions, "client %s joined", session->name));
+    rp_session_log (self, RP_LEVEL_DEBUG, RP_TOPIC_CLIENT, session,
+      rp_actions_format (
+        self->actions, "client %s joined%s", session->name, s_as (self, principal)));
 }
 
-static void s_hello_worker (rp_dispatch_t *self, const rp_event_t *event)
+/*  Refuses a worker that no rule allows to serve. The log has each such denial once.  */
+static void s_deny_worker (rp_dispatch_t *self, const rp_head_t *hello, rp_principal_t *principal)
+{
+    self->stats.hellos_refused++;
+    s_bye (self, (rp_session_id_t){0}, RP_DENIED,
+      rp_acl_deny (self, principal, RP_RULE_SERVE, hello, (rp_session_id_t){0}));
+}
+
+/*  Refuses a HELLO of a worker that may not be one; true if it did.  */
+static bool s_refuse_worker (
+  rp_dispatch_t *self, const rp_event_t *event, rp_principal_t *principal)
 {
     const rp_head_t *hello = event->head;
-    if (rp_name_is_reserved (hello->name, hello->name_size)) {
+    bool trusted = (event->traits & RP_TRAIT_TRUSTED) != 0;
+    const char *over;
+    if (rp_name_is_reserved (hello->name, hello->name_size))
         s_refuse (self, hello, RP_DENIED,
           "names beginning with riposte. and mmi. belong to the broker; choose another");
-        return;
-    }
-    if (hello->window > RP_WINDOW_MAX) {
+    else if (self->jobs && rp_name_is_titanic (hello->name, hello->name_size))
+        s_refuse (self, hello, RP_DENIED,
+          "titanic.* belongs to a broker with a store, which keeps jobs itself; run no Titanic "
+          "beside it");
+    else if (!trusted
+             && !rp_acl_allows (self, principal, RP_RULE_SERVE, hello->name, hello->name_size))
+        s_deny_worker (self, hello, principal);
+    else if (hello->window > RP_WINDOW_MAX)
         s_refuse (self, hello, RP_INVALID, "a window over 4096; ask for fewer requests at once");
-        return;
-    }
+    else if (!trusted && (over = rp_acl_refuse_session (self, principal)))
+        s_refuse (self, hello, RP_BUSY, over);
+    else
+        return false;
+    return true;
+}
+
+/*  Begins the session of a worker; NULL at a limit or when out of memory.  */
+static rp_session_t *s_admit_worker (rp_dispatch_t *self, const rp_event_t *event)
+{
+    const rp_head_t *hello = event->head;
     rp_service_t *service = NULL;
     rp_session_t *session = NULL;
     if (self->workers < self->limits.max_workers)
         service = rp_service_get (self, hello->name, hello->name_size);
     if (service)
         session = s_admit (self, event, RP_ROLE_WORKER);
-    if (!session) {
-        s_refuse (self, hello, RP_BUSY,
-          "too many workers or services (limits max_workers, max_services); try again later");
-        return;
-    }
+    if (!session)
+        return NULL;
     session->window = hello->window;
     session->attempt_limit = event->attempt_limit;
     rp_header_t header;
@@ -207,28 +259,45 @@ static void s_hello_worker (rp_dispatch_t *self, const rp_event_t *event)
       rp_headers_find (hello->headers, hello->headers_size, RP_HELLO_DECLINES, &header);
     // a foreign worker cannot give a request back
     session->unproven = event->traits == 0 && event->attempt_limit == 0;
-    if (!rp_service_join (self, service, session)) {
-        rp_timer_end (self, &session->timer);
-        rp_pool_give (&self->sessions, session);
-        s_refuse (self, hello, RP_BUSY, "the broker is out of memory; try again later");
+    if (rp_service_join (self, service, session))
+        return session;
+    rp_timer_end (self, &session->timer);
+    rp_pool_give (&self->sessions, session);
+    return NULL;
+}
+
+static void s_hello_worker (rp_dispatch_t *self, const rp_event_t *event, rp_principal_t *principal)
+{
+    if (s_refuse_worker (self, event, principal))
+        return;
+    rp_session_t *session = s_admit_worker (self, event);
+    if (!session) {
+        s_refuse (self, event->head, RP_BUSY,
+          "too many workers or services (limits max_workers, max_services); try again later");
         return;
     }
+    rp_acl_join (self, session, principal);
     self->workers++;
     self->stats.workers_joined++;
-    s_welcome (self, session, hello);
-    rp_actions_log (self->actions, RP_LEVEL_INFO, RP_TOPIC_WORKER, rp_session_id (session),
-      rp_actions_format (self->actions, "worker %s joined \"%s\" with a window of %u",
-        session->name, service->name, session->window));
+    s_welcome (self, session, event->head);
+    rp_session_log (self, RP_LEVEL_INFO, RP_TOPIC_WORKER, session,
+      rp_actions_format (self->actions, "worker %s joined \"%s\"%s with a window of %u",
+        session->name, session->service->name, s_as (self, principal), session->window));
 }
 
 void rp_session_hello (rp_dispatch_t *self, const rp_event_t *event)
 {
-    if (self->draining)
+    if (self->draining) {
         s_refuse (self, event->head, RP_DRAINING, "the broker is going away; try another");
+        return;
+    }
+    rp_principal_t *principal = rp_acl_principal (self, event->principal);
+    if (!principal)
+        s_refuse (self, event->head, RP_BUSY, "the broker is out of memory; try again later");
     else if (event->head->flags & RP_FLAG_WORKER)
-        s_hello_worker (self, event);
+        s_hello_worker (self, event, principal);
     else
-        s_hello_client (self, event);
+        s_hello_client (self, event, principal);
 }
 
 void rp_session_close_invalid (rp_dispatch_t *self, rp_session_t *session, const char *text)
@@ -236,7 +305,7 @@ void rp_session_close_invalid (rp_dispatch_t *self, rp_session_t *session, const
     if (session->ending)
         return;
     self->stats.protocol_errors++;
-    rp_actions_log (self->actions, RP_LEVEL_WARNING, RP_TOPIC_BAD, rp_session_id (session),
+    rp_session_log (self, RP_LEVEL_WARNING, RP_TOPIC_BAD, session,
       rp_actions_format (self->actions, "%s %s broke the protocol, its session ends: %s",
         session->role == RP_ROLE_WORKER ? "worker" : "client", session->name, text));
     s_bye (self, rp_session_id (session), RP_INVALID, text);
@@ -255,13 +324,15 @@ void rp_session_close_later (
     rp_list_append (&self->ending, &session->ending_node);
     if (session->role == RP_ROLE_WORKER)
         rp_service_room_changed (self, session);
-    if (session->role == RP_ROLE_WORKER)
+    if (session->role == RP_ROLE_WORKER) {
         self->stats.workers_lost++;
-    else
+        session->service->figures->workers_lost++;
+    }
+    else {
         self->stats.clients_lost++;
-    rp_actions_log (self->actions,
-      session->role == RP_ROLE_WORKER ? RP_LEVEL_WARNING : RP_LEVEL_DEBUG, RP_TOPIC_LOST,
-      rp_session_id (session),
+    }
+    rp_session_log (self, session->role == RP_ROLE_WORKER ? RP_LEVEL_WARNING : RP_LEVEL_DEBUG,
+      RP_TOPIC_LOST, session,
       session->role == RP_ROLE_WORKER
         ? rp_actions_format (self->actions, "worker %s of \"%s\" lost: %s; it held %u",
           session->name, session->service->name, why, session->held)
@@ -279,7 +350,7 @@ static void s_end_client (rp_dispatch_t *self, rp_session_t *client)
     while ((node = rp_list_first (&client->requests)))
         rp_request_cancel (self, RP_CONTAINER (node, rp_request_t, client_node));
     rp_index_clear (&client->by_id);
-    self->clients--;
+    self->clients -= !(client->traits & RP_TRAIT_TRUSTED);
 }
 
 static void s_end_worker (rp_dispatch_t *self, rp_session_t *worker)
@@ -317,6 +388,8 @@ void rp_session_end (rp_dispatch_t *self, rp_session_t *session, rp_action_kind_
     else
         s_end_client (self, session);
     rp_record_session (self, RP_RECORD_LEAVE, session);
+    rp_trace_session (self, session);
+    rp_acl_leave (session);
     rp_timer_end (self, &session->timer);
     rp_pool_give (&self->sessions, session);
 }
@@ -348,8 +421,8 @@ void rp_session_close (
 void rp_session_log_left (rp_dispatch_t *self, const rp_session_t *session, const char *why)
 {
     bool worker = session->role == RP_ROLE_WORKER;
-    rp_actions_log (self->actions, worker ? RP_LEVEL_INFO : RP_LEVEL_DEBUG,
-      worker ? RP_TOPIC_WORKER : RP_TOPIC_CLIENT, rp_session_id (session),
+    rp_session_log (self, worker ? RP_LEVEL_INFO : RP_LEVEL_DEBUG,
+      worker ? RP_TOPIC_WORKER : RP_TOPIC_CLIENT, session,
       worker ? rp_actions_format (self->actions, "worker %s of \"%s\" left: %s; it held %u",
         session->name, session->service->name, why, session->held)
              : rp_actions_format (self->actions, "client %s left: %s", session->name, why));
@@ -360,7 +433,39 @@ void rp_session_check_drained (rp_dispatch_t *self, rp_session_t *worker)
     if (!worker->draining || worker->ending || worker->held > 0
         || !rp_list_is_empty (&worker->conversations))
         return;
-    rp_session_close (self, worker, RP_OK, "drained");
+    if (worker->barred) {
+        const rp_head_t asked = {
+          .name = worker->service->name, .name_size = worker->service->name_size};
+        rp_session_close (self, worker, RP_DENIED,
+          rp_acl_deny (self, worker->principal, RP_RULE_SERVE, &asked, rp_session_id (worker)));
+    }
+    else
+        rp_session_close (self, worker, RP_OK, "drained");
+}
+
+void rp_session_bar (rp_dispatch_t *self, rp_session_t *worker)
+{
+    if (worker->barred || worker->ending)
+        return;
+    worker->barred = true;
+    rp_list_node_t *node;
+    while ((node = rp_list_first (&worker->conversations))) {
+        self->stats.conversations_lost++;
+        rp_conversation_end (self, RP_CONTAINER (node, rp_dispatch_conversation_t, worker_node),
+          RP_CONVERSATION_LOST, "the worker that held the conversation may not serve any more");
+    }
+    if (!worker->draining) {
+        worker->draining = true;
+        rp_record_session (self, RP_RECORD_DRAIN, worker);
+        rp_service_room_changed (self, worker);
+    }
+    rp_session_check_drained (self, worker);
+}
+
+void rp_session_revoke (rp_dispatch_t *self, rp_session_t *session)
+{
+    rp_session_close_later (self, session, "its key was revoked", true);
+    rp_session_end (self, session, RP_ACTION_ABORT);
 }
 
 void rp_session_probe (rp_dispatch_t *self, rp_session_t *session)

@@ -47,11 +47,25 @@ void rp_session_end_closing (rp_dispatch_t *self);
 void rp_session_close (
   rp_dispatch_t *self, rp_session_t *session, rp_status_t status, const char *text);
 
+/*  Logs a line about a session, with the service of a worker.  */
+void rp_session_log (rp_dispatch_t *self,
+  rp_level_t level,
+  rp_topic_t topic,
+  const rp_session_t *session,
+  const char *text);
+
 /*  Logs that a session left in good order, and why.  */
 void rp_session_log_left (rp_dispatch_t *self, const rp_session_t *session, const char *why);
 
-/*  Sends BYE to a draining worker that holds nothing any more.  */
+/*  Sends BYE to a draining or barred worker that holds nothing any more.  */
 void rp_session_check_drained (rp_dispatch_t *self, rp_session_t *worker);
+
+/*  Bars a worker that may not serve any more: its conversations end, it gets nothing new, and BYE
+    with DENIED when it holds nothing.  */
+void rp_session_bar (rp_dispatch_t *self, rp_session_t *worker);
+
+/*  Ends a session at once, because its key was revoked, and aborts its connection.  */
+void rp_session_revoke (rp_dispatch_t *self, rp_session_t *session);
 
 /*  Starts to probe whether a session's connection still stands.  */
 void rp_session_probe (rp_dispatch_t *self, rp_session_t *session);

@@ -19,6 +19,7 @@
 #define RP_STATE_H
 
 #include "broker/core/dispatch.h"
+#include "broker/core/trace_log.h"
 #include "common/base/heap.h"
 #include "common/base/index.h"
 #include "common/base/list.h"
@@ -29,6 +30,9 @@
 /*  The time of a timer that is not set.  */
 #define RP_NEVER INT64_MAX
 
+/*  How often figures and arrivals are looked at.  */
+#define RP_REFRESH_US INT64_C (5000000)
+
 typedef enum { RP_TIMER_SESSION, RP_TIMER_SERVICE, RP_TIMER_CONVERSATION } rp_timer_kind_t;
 
 typedef struct {
@@ -36,6 +40,7 @@ typedef struct {
     rp_timer_kind_t kind;
 } rp_timer_t;
 
+typedef struct rp_principal rp_principal_t;
 typedef struct rp_session rp_session_t;
 typedef struct rp_service rp_service_t;
 typedef struct rp_request rp_request_t;
@@ -52,12 +57,38 @@ typedef struct {
     uint32_t open; /* requests of the client for the service */
 } rp_client_queue_t;
 
+/*  Whom sessions belong to. It outlives its sessions, so that one that comes back at once has only
+    what is left of its rate.  */
+struct rp_principal {
+    rp_pooled_t pooled;
+    uint64_t hash;
+    rp_quota_t quota; /* UINT64_MAX: no limit */
+    uint32_t sessions;
+    uint32_t workers; /* how many of the sessions */
+    uint64_t open;    /* requests, while there are rules */
+    uint64_t open_bytes;
+    int64_t pause; /* between two requests at the rate, ns; 0: no limit */
+    int64_t paid;  /* the time up to which its requests have used the rate, ns */
+    uint64_t denied;
+    uint64_t over_quota;
+    char name[RP_PRINCIPAL_MAX + 1];
+};
+
+/*  How many services a client's permission to call is remembered for.  */
+#define RP_ACL_SERVICES 4u
+/*  How many denials are remembered, so that each is in the log once.  */
+#define RP_ACL_DENIALS 256u
+
 typedef enum { RP_ROLE_NONE, RP_ROLE_CLIENT, RP_ROLE_WORKER, RP_ROLE_COUNT } rp_role_t;
 
 /*  The number of gaps between HEARTBEATs from which the heartbeat interval is learned. A gap that
     is too long by chance, or because the broker stood still, counts until this many more have
     come.  */
 #define RP_SESSION_GAPS 4u
+
+/*  A trait beside RP_TRAIT_…, which the core sets: there are rules. It is a trait because a request
+    looks at some of the others anyway.  */
+#define RP_TRAIT_RULED 0x80u
 
 struct rp_session {
     rp_pooled_t pooled;
@@ -68,7 +99,9 @@ struct rp_session {
     /*  the broker cut it off, so its client may still wait for replies  */
     bool cut;
     bool draining;
+    bool barred; /* a worker that may not serve any more */
     rp_role_t role;
+    rp_principal_t *principal;
     uint8_t probes_left;
     uint8_t traits;
     bool slow;        /* it announced a longer interval */
@@ -90,6 +123,8 @@ struct rp_session {
     uint32_t open;
     uint64_t open_bytes;         /* bodies, and RP_REQUEST_COST for each request */
     uint32_t conversation_count; /* client */
+    /*  client: handles of services that the rules in force allow it to call, by their slots  */
+    uint64_t may_call[RP_ACL_SERVICES];
 
     rp_service_t *service; /* worker, as all members from here to replies */
     rp_list_node_t service_node;
@@ -136,19 +171,34 @@ struct rp_service {
     uint64_t ended;
     uint64_t failed;
     int64_t linger_until; /* without workers: requests wait for one until then */
+    rp_figures_t *figures;
+    int64_t counted;     /* when worker_count changed last */
+    int64_t waits_since; /* since when there have been waiting requests at each refresh; 0: none */
+    struct {
+        int64_t at;
+        uint64_t requests;
+        uint64_t failed;
+    } newer, older; /* at the latest refresh, and at the one before */
+    int64_t made;   /* when it appeared */
     uint8_t name_size;
     char name[RP_WIRE_NAME_MAX + 1];
 };
 
-/*  name, waits (counted in queues)  */
+/*  name, waits (counted in queues)
+
+        QUEUED      in its client queue
+        HELD        behind another request of its conversation
+        PINNED      its conversation's worker has no room
+        RUNNING     with a worker
+        ABANDONED   ended for the client, but still with a worker
+*/
 #define RP_REQUEST_STATE_MAP(X)                                                                    \
     X (NEW, false)                                                                                 \
-    X (QUEUED,                                                                                     \
-      true)        /* in its client queue                                                       */ \
-    X (HELD, true) /* behind another request of its conversation                        */         \
-    X (PINNED, true)     /* its conversation's worker has no room                             */   \
-    X (RUNNING, false)   /* with a worker                                                     */   \
-    X (ABANDONED, false) /* ended for the client, but still with a worker                     */   \
+    X (QUEUED, true)                                                                               \
+    X (HELD, true)                                                                                 \
+    X (PINNED, true)                                                                               \
+    X (RUNNING, false)                                                                             \
+    X (ABANDONED, false)                                                                           \
     X (DONE, false)
 
 typedef enum {
@@ -186,8 +236,10 @@ struct rp_request {
     uint64_t client_id;
     int64_t accepted; /* untimed: moved on by the time for which workers had the request */
     int64_t dispatched;
-    uint32_t time; /* ms from accepted until the deadline */
-    uint32_t wait; /* ms from accepted for which it may wait for a worker to appear */
+    uint32_t time;       /* ms from accepted until the deadline */
+    uint32_t wait : 28;  /* ms from accepted for which it may wait for a worker to appear */
+    uint32_t waited : 3; /* rp_wait_t: why it waits, or waited before its latest delivery */
+    uint32_t noted : 1;  /* there is a note about it */
     uint32_t bytes;
     union {
         uint32_t excluded;    /* mark of the worker that lost it last */
@@ -213,6 +265,7 @@ struct rp_dispatch_conversation {
 struct rp_dispatch {
     rp_limits_t limits;
     uint64_t seed;
+    const rp_rules_t *rules; /* NULL: security is off */
 
     int64_t now;           /* time of the event or tick in hand */
     rp_actions_t *actions; /* actions of the event or tick in hand */
@@ -222,9 +275,12 @@ struct rp_dispatch {
     rp_pool_t requests;
     rp_pool_t conversations;
     rp_pool_t client_queues;
+    rp_pool_t principals;
     rp_table_t services_by_name;
     rp_table_t conversations_by_key;
     rp_table_t client_queues_by_pair; /* client and service */
+    rp_table_t principals_by_name;
+    uint64_t denials[RP_ACL_DENIALS]; /* hashes of denials that are in the log */
     rp_heap_t timers;
     /*  deadlines of requests; a heap of their own saves each request a timer kind  */
     rp_heap_t due;
@@ -232,12 +288,19 @@ struct rp_dispatch {
     rp_list_t ending; /* sessions to be ended by the next tick */
 
     rp_stats_t stats;
+    rp_figures_set_t figures;
+    rp_trace_log_t trace;
+    int64_t refreshed; /* when figures and arrivals were last looked at */
     uint32_t clients;
     uint32_t workers;
     uint64_t uses; /* counts dispatches, to order workers by last use */
 
+    rp_head_t named; /* a reply to a trusted client, with its worker's name */
     uint64_t newest; /* handle of the request that the event in hand began; 0: none */
     bool history;
+    bool exports;
+    bool jobs;
+    bool replays;
     bool draining;
     bool stopped;
     int64_t drained; /* when the drain began */
@@ -294,6 +357,13 @@ static inline int64_t rp_request_deadline (const rp_request_t *request)
     if (request->untimed && request->state == RP_REQUEST_RUNNING)
         return RP_NEVER;
     return request->accepted + (int64_t) request->time * 1000;
+}
+
+/*  It begins to wait for this reason, unless it waits already.  */
+static inline void rp_request_set_wait (rp_request_t *request, rp_wait_t why)
+{
+    if (request->waited == RP_WAIT_NOT)
+        request->waited = (unsigned) why & 7u;
 }
 
 static inline void rp_request_set_due (rp_dispatch_t *self, rp_request_t *request, int64_t when)

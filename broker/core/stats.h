@@ -1,5 +1,5 @@
 /*  The broker's counters and gauges. At any moment, accepted requests = sum of finals + waiting +
-    running.
+    running. Counters never go down: a monitoring system would take that for a start of the broker.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -13,12 +13,12 @@
 
 #include "common/wire/head.h"
 
-#define RP_FINAL_COUNT (RP_CONVERSATION_LOST + 1)
+#define RP_FINAL_COUNT (RP_STATUS_LAST + 1)
 
 /*  name, what it counts  */
 #define RP_COUNTER_MAP(X)                                                                          \
     X (requests, "requests received, refused ones included")                                       \
-    X (deliveries, "requests given to a worker, redeliveries included")                            \
+    X (deliveries, "requests given to a worker, redeliveries and unbegun ones included")           \
     X (redeliveries, "requests given to another worker after one was lost")                        \
     X (late_replies, "replies that nobody asked for, or not any more")                             \
     X (unbegun, "requests that a worker gave back because it could not begin them")                \
@@ -26,11 +26,16 @@
     X (cancels, "CANCELs for an open request")                                                     \
     X (unknown_cancels, "CANCELs and ENDs for a request or conversation that is not open")         \
     X (admin_requests, "requests for the broker's own services, not in requests")                  \
+    X (durable_requests, "requests passed on to be jobs, not in requests; their attempts are")     \
+    X (keyed_requests,                                                                             \
+      "requests with a key, not in requests; their executions are, one for each key")              \
     X (clients_joined, "client sessions begun")                                                    \
     X (workers_joined, "worker sessions begun")                                                    \
     X (clients_lost, "client sessions that ended without BYE")                                     \
     X (workers_lost, "worker sessions that ended without BYE")                                     \
     X (hellos_refused, "HELLOs answered with BYE")                                                 \
+    X (denied, "requests and workers that no rule allows")                                         \
+    X (over_quota, "requests and HELLOs over a quota of their principal")                          \
     X (unknown_peers, "messages from peers without a session")                                     \
     X (protocol_errors, "sessions that ended because the peer broke the protocol")                 \
     X (too_many_frames, "messages with more frames than allowed")                                  \

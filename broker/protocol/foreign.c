@@ -9,6 +9,9 @@
 #include <riposte/error.h>
 
 #include "broker/core/dispatch.h"
+#include "broker/protocol/titanic.h"
+#include "common/base/uninitialized.h"
+#include "common/wire/name.h"
 
 void rp_foreign_init (
   rp_foreign_t *self, rp_message_pool_t *pool, const rp_limits_t *limits, uint64_t seed)
@@ -40,6 +43,7 @@ rp_foreign_session_t *rp_foreign_begin (rp_foreign_t *self, rp_dialect_t dialect
     rp_list_append (&self->sessions, &foreign_session->node);
     self->joined[dialect]++;
     self->there[dialect]++;
+    self->workers[dialect] += worker;
     return foreign_session;
 }
 
@@ -47,7 +51,9 @@ void rp_foreign_change (
   rp_foreign_t *self, rp_foreign_session_t *foreign_session, rp_dialect_t dialect, bool worker)
 {
     self->there[foreign_session->dialect]--;
+    self->workers[foreign_session->dialect] -= foreign_session->worker;
     self->there[dialect]++;
+    self->workers[dialect] += worker;
     foreign_session->dialect = dialect;
     foreign_session->worker = worker;
 }
@@ -61,6 +67,7 @@ void rp_foreign_end (rp_foreign_t *self, rp_foreign_session_t **session_p)
     rp_envelopes_drop_all (&self->envelopes, &foreign_session->envelopes);
     rp_list_remove (&foreign_session->node);
     self->there[foreign_session->dialect]--;
+    self->workers[foreign_session->dialect] -= foreign_session->worker;
     free (foreign_session);
 }
 
@@ -128,19 +135,36 @@ static bool s_fill_head (rp_foreign_t *self,
     return true;
 }
 
-/*  Replaces the frames before the body by one with the head.  */
-static bool s_replace_envelope (rp_message_t *message, const rp_head_t *head, uint32_t body)
+/*  Makes a request for Titanic of one for its services, or leaves the request as it is.  */
+static void s_read_titanic (const rp_foreign_message_t *foreign,
+  const rp_frame_t *frames,
+  uint32_t count,
+  rp_titanic_request_t *titanic,
+  rp_head_t *head)
+{
+    if (foreign->command == RP_COMMAND_REQUEST && rp_name_is_titanic (head->name, head->name_size))
+        rp_titanic_read (titanic, frames, count, foreign->body, head);
+}
+
+/*  Replaces the frames before the body by one with the head, and what is inlined behind it.  */
+static bool s_replace_envelope (rp_message_t *message,
+  const rp_head_t *head,
+  uint32_t body,
+  const char *inlined,
+  size_t inlined_size)
 {
     uint32_t kept = body < message->count ? message->count - body : 0;
     size_t size = rp_wire_size (head);
     zmq_msg_t *rest = kept ? malloc (kept * sizeof *rest) : NULL;
     zmq_msg_t first;
-    if ((kept && !rest) || zmq_msg_init_size (&first, size) != 0) {
+    if ((kept && !rest) || zmq_msg_init_size (&first, size + inlined_size) != 0) {
         free (rest);
         return false;
     }
     rp_wire_encode (head, zmq_msg_data (&first), size);
-    message->bytes = size;
+    if (inlined_size)
+        memcpy ((char *) zmq_msg_data (&first) + size, inlined, inlined_size);
+    message->bytes = size + inlined_size;
     for (uint32_t index = 0; index < kept; index++) {
         zmq_msg_init (&rest[index]);
         zmq_msg_move (&rest[index], rp_message_frame (message, body + index));
@@ -162,13 +186,18 @@ bool rp_foreign_take (rp_foreign_t *self,
   rp_message_t *message,
   rp_head_t *head)
 {
-    rp_frame_t frames[RP_FOREIGN_FRAMES_MAX];
+    RP_UNINITIALIZED rp_frame_t frames[RP_FOREIGN_FRAMES_MAX];
     rp_foreign_frames (message, frames);
     bool has_body = foreign->command == RP_COMMAND_REQUEST || foreign->command == RP_COMMAND_REPLY;
     uint32_t body = has_body ? foreign->body : message->count;
     if (!s_fill_head (self, foreign_session, foreign, frames, head))
         return false;
-    if (!s_replace_envelope (message, head, body)) {
+    RP_UNINITIALIZED rp_titanic_request_t titanic;
+    titanic.body = body;
+    titanic.inlined_size = 0;
+    if (self->titanic)
+        s_read_titanic (foreign, frames, message->count, &titanic, head);
+    if (!s_replace_envelope (message, head, titanic.body, titanic.inlined, titanic.inlined_size)) {
         if (foreign->command == RP_COMMAND_REQUEST)
             rp_envelopes_remove (&self->envelopes, head->id);
         return false;
@@ -181,11 +210,14 @@ bool rp_foreign_take (rp_foreign_t *self,
 
 /*  ---- Out ----------------------------------------------------------------------------------- */
 
+/*  An envelope, a prefix, a status of Titanic's with two frames for people, and a body.  */
+#define S_PARTS_MAX (RP_ENVELOPE_FRAMES_MAX + RP_PREFIX_FRAMES_MAX + 3 + 1 + RP_FRAMES_MAX)
+
 /*  The frames of a message to be made, in order. A frame with a source shares the source's
     content.  */
 typedef struct {
-    rp_frame_t frames[RP_ENVELOPE_FRAMES_MAX + RP_PREFIX_FRAMES_MAX + 1 + RP_FRAMES_MAX];
-    zmq_msg_t *sources[RP_ENVELOPE_FRAMES_MAX + RP_PREFIX_FRAMES_MAX + 1 + RP_FRAMES_MAX];
+    rp_frame_t frames[S_PARTS_MAX];
+    zmq_msg_t *sources[S_PARTS_MAX];
     uint32_t count;
 } s_parts_t;
 
@@ -207,7 +239,7 @@ static void s_add_body (
   rp_message_pool_t *pool, s_parts_t *self, rp_message_t *native, const rp_head_t *head)
 {
     size_t inline_size = rp_message_size (native) - head->size;
-    if (inline_size > 0 || native->count == 1)
+    if (head->flags & RP_FLAG_INLINE || native->count == 1)
         s_add (self, rp_message_data (native) + head->size, inline_size, NULL);
     pool->copied += inline_size;
     for (uint32_t index = 1; index < native->count; index++)
@@ -235,6 +267,25 @@ static bool s_add_outcome (
     s_add (parts, name, strlen (name), NULL);
     s_add (parts, head->text, head->text_size, NULL);
     return true;
+}
+
+/*  Adds what a client of Titanic gets of the answer.  */
+static void s_add_titanic (rp_message_pool_t *pool,
+  s_parts_t *parts,
+  const rp_titanic_answer_t *answer,
+  rp_message_t *native,
+  const rp_head_t *head)
+{
+    s_add (parts, answer->status, strlen (answer->status), NULL);
+    if (answer->uuid[0])
+        s_add (parts, answer->uuid, RP_TITANIC_UUID, NULL);
+    if (answer->told) {
+        const char *name = rp_status_name (head->status);
+        s_add (parts, name, strlen (name), NULL);
+        s_add (parts, head->text, head->text_size, NULL);
+    }
+    if (answer->body)
+        s_add_body (pool, parts, native, head);
 }
 
 static bool s_fill (zmq_msg_t *frame, const s_parts_t *parts, uint32_t index)
@@ -272,20 +323,30 @@ static rp_message_t *s_compose (rp_message_pool_t *pool, const s_parts_t *parts)
 static rp_message_t *s_to_client (
   rp_foreign_t *self, rp_dialect_t dialect, rp_message_t *native, rp_head_t *head)
 {
-    const rp_envelope_t *envelope =
-      head->command == RP_COMMAND_REPLY ? rp_envelopes_find (&self->envelopes, head->id) : NULL;
+    bool answers = head->command == RP_COMMAND_REPLY || head->command == RP_COMMAND_ACCEPTED;
+    const rp_envelope_t *envelope = answers ? rp_envelopes_find (&self->envelopes, head->id) : NULL;
     errno = 0;
     if (!envelope)
         return NULL;
     head->name = envelope->name;
     head->name_size = envelope->name_size;
+    RP_UNINITIALIZED rp_titanic_answer_t titanic;
+    bool is_titanic = self->titanic && rp_name_is_titanic (head->name, head->name_size);
+    if (is_titanic)
+        rp_titanic_write (&titanic, head->name, head->name_size, head);
+    head->command = RP_COMMAND_REPLY;
     rp_prefix_t prefix;
     s_parts_t parts = {.count = 0};
     rp_message_t *message = NULL;
+    bool told = true;
     s_add_frames (&parts, envelope->frames, envelope->count);
     if (rp_dialect_write (&prefix, dialect, false, head)) {
         s_add_frames (&parts, prefix.frames, prefix.count);
-        if (s_add_outcome (self, &parts, native, head))
+        if (is_titanic)
+            s_add_titanic (self->pool, &parts, &titanic, native, head);
+        else
+            told = s_add_outcome (self, &parts, native, head);
+        if (told)
             message = s_compose (self->pool, &parts);
     }
     int reason = message ? 0 : errno;

@@ -6,6 +6,9 @@
     On the way in, a foreign message gets a native head as its first frame; its body frames follow
     unchanged. On the way out, a foreign message is made from a native one.
 
+    A client's requests for Titanic are made into native ones about jobs (broker/protocol/titanic.h), where the
+    broker keeps jobs.
+
     A client's return envelope is kept here while its request is open; the id of the request is the
     id of the envelope. The client address that a worker sees is the core's token.
 
@@ -39,9 +42,11 @@ typedef struct {
     rp_list_t sessions;
     rp_message_pool_t *pool;   /* not owned */
     const rp_limits_t *limits; /* not owned; only the foreign_* limits */
+    bool titanic;              /* its services are the broker's own: it keeps jobs */
     uint64_t bad[RP_DIALECT_ERROR_COUNT];
-    uint64_t joined[RP_DIALECT_COUNT]; /* sessions so far */
-    uint64_t there[RP_DIALECT_COUNT];  /* sessions now */
+    uint64_t joined[RP_DIALECT_COUNT];  /* sessions so far */
+    uint64_t there[RP_DIALECT_COUNT];   /* sessions now */
+    uint64_t workers[RP_DIALECT_COUNT]; /* of those, of workers */
 } rp_foreign_t;
 
 void rp_foreign_init (

@@ -188,6 +188,7 @@ static void s_record_session (rp_history_t *self, const rp_action_t *action)
         s_add (self, "\trole=%s", note->worker.v ? "worker" : "client");
         s_text (self, "name", note->name, strlen (note->name));
         s_text (self, "service", note->service, strlen (note->service));
+        s_text (self, "principal", note->principal, strlen (note->principal));
     }
     if (note->worker.v && (note->kind == RP_RECORD_JOIN || note->kind == RP_RECORD_WINDOW))
         s_number (self, "window", note->window);

@@ -34,7 +34,7 @@ typedef struct {
     char *buffer;
     size_t used;
     int64_t scraped;
-    char party[32];
+    char party[32]; /* who writes the lines: "broker:" and the instance */
 } rp_history_t;
 
 /*  Opens a file for appending, and ends a line that a killed broker left torn. Returns a

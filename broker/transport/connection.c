@@ -36,6 +36,15 @@ static rp_address_t s_address (int descriptor)
     return address;
 }
 
+/*  The user whose process connected; nobody's number if that is not known.  */
+static uid_t s_user (int descriptor)
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    return getsockopt (descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? peer.uid
+                                                                               : (uid_t) -1;
+}
+
 const char *rp_address_format (const rp_address_t *self, char *buffer)
 {
     char ip[INET6_ADDRSTRLEN] = "?";
@@ -72,6 +81,7 @@ rp_connection_t *rp_connection_new (int descriptor, uint8_t listener)
     self->listener = listener;
     self->cookie = rp_connection_cookie (descriptor);
     self->address = s_address (descriptor);
+    self->user = self->address.family == AF_UNIX ? s_user (descriptor) : (uid_t) -1;
     return self;
 }
 

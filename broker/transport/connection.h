@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/base/list.h"
 #include "common/io/socket.h"
@@ -35,6 +36,8 @@ typedef struct {
     "?" if not known. Returns buffer.  */
 const char *rp_address_format (const rp_address_t *self, char *buffer);
 
+#define RP_CONNECTION_KEY 32u
+
 typedef struct rp_connection {
     int descriptor;
     uint8_t listener;        /* number of its listener */
@@ -46,6 +49,11 @@ typedef struct rp_connection {
     uint64_t cookie;         /* of the socket; 0: the socket was gone at the first look */
     rp_session_id_t session; /* the session on it; 0: none */
     rp_address_t address;
+    /*  The principal of its peer; NULL: not known, as before its first message, or if messages over
+        it seemed to come from two principals. Not owned; equal names have one address.  */
+    const char *principal;
+    uint8_t key[RP_CONNECTION_KEY]; /* over a secure listener, once the principal is known */
+    uid_t user; /* of its peer's process; only if the family of its address is AF_UNIX */
     /*  While its handshake is under way (broker/transport/handshakes.h):  */
     rp_list_node_t handshake_node;
     int64_t look;            /* time of the next look, µs; also while it is unheard */

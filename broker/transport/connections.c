@@ -108,7 +108,7 @@ static rp_connection_t *s_open (rp_connections_t *self, int descriptor, uint8_t 
 }
 
 rp_connection_t *rp_connections_accept (
-  rp_connections_t *self, int descriptor, uint8_t listener, bool speaks, int64_t now)
+  rp_connections_t *self, int descriptor, uint8_t listener, bool speaks, bool secure, int64_t now)
 {
     if (descriptor < 0)
         return NULL;
@@ -125,7 +125,7 @@ rp_connection_t *rp_connections_accept (
     connection->accepted_at = now;
     if (connection->cookie == 0) // its socket is gone, which the monitor reports next
         return connection;
-    if (!connection->heard)
+    if (!connection->heard && !secure)
         rp_handshakes_add (&self->handshakes, connection, now);
     if (speaks && connection->session.v == 0)
         rp_pending_add (&self->pending, connection, now);

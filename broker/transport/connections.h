@@ -55,13 +55,14 @@ void rp_connections_init (rp_connections_t *self, const rp_connections_options_t
 void rp_connections_clear (rp_connections_t *self);
 
 /*  A listener has accepted a connection. speaks: its peer must speak first, so the connection is
-    pending until then. Returns the connection; NULL when out of memory: then it is not watched.  */
+    pending until then. secure: libzmq itself limits the time of its handshake. Returns the
+    connection; NULL when out of memory: then it is not watched.  */
 rp_connection_t *rp_connections_accept (
-  rp_connections_t *self, int descriptor, uint8_t listener, bool speaks, int64_t now);
+  rp_connections_t *self, int descriptor, uint8_t listener, bool speaks, bool secure, int64_t now);
 
 /*  Returns the connection that a message came over. *first: this is its first message; first may be
-    NULL. NULL if the connection is not known (descriptor < 0), or when out of memory. Costs a system
-    call.  */
+    NULL. NULL if the connection is not known (descriptor < 0), or when out of memory. Costs a
+    system call.  */
 rp_connection_t *rp_connections_hear (
   rp_connections_t *self, int descriptor, uint8_t listener, bool *first);
 

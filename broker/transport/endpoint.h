@@ -1,4 +1,4 @@
-/*  Endpoints to bind: binds them, explains in words what went wrong, and tells whether other
+/*  Endpoints to bind: binds them, explains a failure in words, and tells whether other
     machines can reach them.
 
     SPDX-License-Identifier: MPL-2.0

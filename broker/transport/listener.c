@@ -6,6 +6,7 @@
 
 #include <zmq.h>
 
+#include "common/base/check.h"
 #include "common/io/socket.h"
 
 #define S_MONITOR_EVENTS                                                                           \
@@ -22,12 +23,15 @@ bool rp_listener_open (rp_listener_t *self,
   uint8_t number,
   const char *service,
   int64_t max_frame,
-  int backlog)
+  int backlog,
+  const rp_socket_security_t *security)
 {
-    *self = (rp_listener_t){.kind = kind, .number = number, .monitor_unread = true};
+    *self = (rp_listener_t){
+      .kind = kind, .number = number, .secure = security != NULL, .monitor_unread = true};
     memcpy (self->service, service, strlen (service) + 1);
-    self->socket = kind == RP_LISTENER_BACK ? rp_socket_backend (context, max_frame, backlog)
-                                            : rp_socket_router (context, max_frame, backlog);
+    self->socket = kind == RP_LISTENER_BACK
+                     ? rp_socket_backend (context, max_frame, backlog, security)
+                     : rp_socket_router (context, max_frame, backlog, security);
     if (self->socket)
         self->monitor = rp_socket_monitor (context, self->socket, S_MONITOR_EVENTS, number + 1u);
     return self->monitor != NULL;
@@ -113,9 +117,10 @@ bool rp_listener_saw (rp_listener_t *self, rp_connection_t *connection, bool old
     return true;
 }
 
-/*  Takes out an undecided connection. True if its handshake was counted, as far as can be seen: a
-    connection that ends at once, while others are undecided, was of the wrong type. If that is
-    wrong, one too many is counted until another one of them ends, or its handshake is done.  */
+/*  Takes out an undecided connection that has ended. True if it is taken for a REP worker that was
+    counted: a connection that ends at once is taken for a peer of the wrong type, unless more are
+    ready than are left. If that is wrong, one REP worker too many is counted until another
+    undecided connection ends, or its handshake is done.  */
 static bool s_take_out (rp_listener_t *self, rp_connection_t *connection, int64_t now)
 {
     bool at_once = now < connection->accepted_at + (int64_t) RP_SOCKET_HANDSHAKE_MS * 1000;
@@ -147,6 +152,7 @@ const void *rp_listener_key (const rp_listener_t *self,
   size_t *size,
   uint8_t buffer[RP_LISTENER_KEY_MAX])
 {
+    RP_CHECK (*size <= RP_LISTENER_ID_MAX);
     if (self->number == 0 && !s_is_prefixed (routing_id, *size))
         return routing_id;
     memcpy (buffer, s_prefix, sizeof s_prefix);

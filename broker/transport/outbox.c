@@ -130,6 +130,20 @@ static rp_message_t *s_prepare (rp_outbox_t *self, const rp_action_t *action, rp
     return message;
 }
 
+/*  Keeps a request that is to wait again. One that was made of a compact body has that body inline, which the
+    core does not know: it must not go on as a message, whose flags are the core's.  */
+static void s_keep_again (rp_outbox_t *self, rp_payload_t **payload_p)
+{
+    rp_message_t *message = rp_outbox_message (*payload_p);
+    rp_head_t head;
+    if (rp_wire_decode (&head, rp_message_data (message), rp_message_size (message))
+          == RP_WIRE_ERROR_NONE
+        && head.flags & RP_FLAG_INLINE)
+        rp_outbox_keep (self, &head, payload_p);
+    else
+        (void) rp_message_leave_bundle (self->pool, message);
+}
+
 /*  Reports a message that could not be sent. A request goes back to the core, unless the core kept
     it.  */
 static void s_report (
@@ -143,7 +157,7 @@ static void s_report (
       .status = waiting->status};
     if (waiting->token.v && !waiting->keep) {
         if (payload && !s_compact (payload)) // it waits again, and must not keep a bundle alive
-            (void) rp_message_leave_bundle (self->pool, rp_outbox_message (payload));
+            s_keep_again (self, &payload);
         event.payload = payload;
     }
     else {
@@ -157,7 +171,7 @@ void rp_outbox_report_dropped (rp_outbox_t *self, rp_session_id_t client, const 
     s_add_event (self, &(rp_event_t){.kind = RP_EVENT_DROPPED, .session = client, .why = why});
 }
 
-/*  Sends to whoever has a key. 0, or -1 with errno as rp_message_send.  */
+/*  Sends to the peer whose session has this key. 0, or -1 with errno as rp_message_send.  */
 static int s_send_to (rp_outbox_t *self, const void *key, size_t size, rp_message_t **message_p)
 {
     uint8_t listener = rp_listener_of_key (key, size);

@@ -103,6 +103,12 @@ void rp_outbox_init (rp_outbox_t *self,
   size_t backlog);
 void rp_outbox_clear (rp_outbox_t *self);
 
+/*  Changes how many bytes may wait for one session, for the next message.  */
+static inline void rp_outbox_set_backlog (rp_outbox_t *self, size_t backlog)
+{
+    self->backlog_max = backlog;
+}
+
 /*  Sets where foreign sessions and their listeners are.  */
 void rp_outbox_serve_foreign (rp_outbox_t *self, rp_foreign_t *foreign, rp_listener_t *listeners);
 
@@ -130,7 +136,8 @@ static inline bool rp_outbox_is_urgent (const rp_outbox_t *self)
     return self->large;
 }
 
-/*  Sends an answer of the broker's own to a session, as SEND does; takes *message_p in any case.  */
+/*  Sends an answer that the broker itself made to a session, as SEND does; takes *message_p in any
+    case.  */
 void rp_outbox_send (rp_outbox_t *self, rp_session_id_t session, rp_message_t **message_p);
 
 /*  Bytes that all sessions have not read yet.  */

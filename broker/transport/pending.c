@@ -4,12 +4,25 @@
 
 #include <stdbool.h>
 
+#include "common/base/earlier.h"
 #include "common/base/heap.h"
 
 void rp_pending_init (rp_pending_t *self, int64_t patience, uint64_t left_alone)
 {
     *self = (rp_pending_t){.patience = patience, .left_alone = left_alone};
     rp_list_init (&self->line);
+}
+
+void rp_pending_change (rp_pending_t *self, int64_t patience, uint64_t left_alone, int64_t now)
+{
+    self->patience = patience;
+    self->left_alone = left_alone;
+    // None is due later than one that comes now, so the line stays in order.
+    for (rp_list_node_t *node = rp_list_first (&self->line); node;
+         node = rp_list_next (&self->line, node)) {
+        rp_connection_t *connection = RP_CONTAINER (node, rp_connection_t, pending_node);
+        connection->pending_until = rp_earlier (connection->pending_until, now + patience);
+    }
 }
 
 void rp_pending_add (rp_pending_t *self, rp_connection_t *connection, int64_t now)

@@ -29,6 +29,9 @@ typedef struct {
 /*  patience: time limit, µs. left_alone: how many are never aborted.  */
 void rp_pending_init (rp_pending_t *self, int64_t patience, uint64_t left_alone);
 
+/*  Changes both, for the connections in the line too.  */
+void rp_pending_change (rp_pending_t *self, int64_t patience, uint64_t left_alone, int64_t now);
+
 /*  Puts a connection, which is new or whose session has ended, at the end of the line.  */
 void rp_pending_add (rp_pending_t *self, rp_connection_t *connection, int64_t now);
 

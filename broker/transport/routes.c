@@ -25,6 +25,7 @@ struct rp_route {
     rp_backlog_t *backlog;
     rp_connection_t *connection;
     rp_address_t address;
+    const char *principal;
     rp_reading_t reading;
     uint32_t mark;
     uint32_t small;
@@ -116,6 +117,7 @@ bool rp_routes_add (
     route->foreign = NULL;
     route->connection = NULL;
     route->address = (rp_address_t){0};
+    route->principal = NULL;
     route->reading = (rp_reading_t){0};
     route->lost = false;
     return true;
@@ -240,6 +242,7 @@ void rp_routes_set_connection (
         return;
     route->connection = connection;
     route->address = connection->address;
+    route->principal = connection->principal;
     route->lost = false;
 }
 
@@ -247,6 +250,12 @@ rp_connection_t *rp_routes_connection (const rp_routes_t *self, rp_session_id_t 
 {
     const rp_route_t *route = s_route (self, session);
     return route ? route->connection : NULL;
+}
+
+const char *rp_routes_principal (const rp_routes_t *self, rp_session_id_t session)
+{
+    const rp_route_t *route = s_route (self, session);
+    return route ? route->principal : NULL;
 }
 
 void rp_routes_lose_connection (const rp_routes_t *self, rp_session_id_t session)
@@ -272,9 +281,14 @@ bool rp_routes_stands (const rp_routes_t *self, rp_session_id_t session)
     return !route->connection || rp_connection_stands (route->connection);
 }
 
+rp_address_t rp_routes_whence (const rp_routes_t *self, rp_session_id_t session)
+{
+    const rp_route_t *route = s_last_route (self, session);
+    return route ? route->address : (rp_address_t){.family = AF_UNSPEC};
+}
+
 const char *rp_routes_address (const rp_routes_t *self, rp_session_id_t session, char *buffer)
 {
-    static const rp_address_t unknown = {.family = AF_UNSPEC};
-    const rp_route_t *route = s_last_route (self, session);
-    return rp_address_format (route ? &route->address : &unknown, buffer);
+    rp_address_t address = rp_routes_whence (self, session);
+    return rp_address_format (&address, buffer);
 }

@@ -7,7 +7,7 @@
     its id, common/base/pool.h) indexes an array. The connection is not known for peers older than
     ZMTP 3.0 and for REP workers, which are one session together: libzmq does not tell it.
 
-    Cost: a lookup by routing id takes one hash and nearly always one comparison; 128 bytes per
+    Cost: a lookup by routing id takes one hash and nearly always one comparison; 136 bytes per
     session. Thread-safety: none.
 */
 
@@ -90,12 +90,18 @@ void rp_routes_set_connection (
   const rp_routes_t *self, rp_session_id_t session, rp_connection_t *connection);
 rp_connection_t *rp_routes_connection (const rp_routes_t *self, rp_session_id_t session);
 
+/*  The principal of the connection on which the session began; NULL: not known.  */
+const char *rp_routes_principal (const rp_routes_t *self, rp_session_id_t session);
+
 /*  The session's connection is closed; tells whether it is.  */
 void rp_routes_lose_connection (const rp_routes_t *self, rp_session_id_t session);
 bool rp_routes_is_lost (const rp_routes_t *self, rp_session_id_t session);
 
 /*  True if the connection of a session still stands, as far as this machine knows.  */
 bool rp_routes_stands (const rp_routes_t *self, rp_session_id_t session);
+
+/*  Returns the address that a session came from.  */
+rp_address_t rp_routes_whence (const rp_routes_t *self, rp_session_id_t session);
 
 /*  Writes the address that a session came from, as rp_address_format does.  */
 const char *rp_routes_address (const rp_routes_t *self, rp_session_id_t session, char *buffer);

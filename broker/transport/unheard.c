@@ -65,8 +65,9 @@ bool rp_unheard_judge (rp_connection_t *connection, const rp_traffic_t *traffic,
            && now - connection->quiet_since >= RP_UNHEARD_QUIET_US;
 }
 
-/*  The length proves nothing if the peer is silent and has a longer routing id than was seen before.
-    Then this one abort was one too many, and the length does not count again.  */
+/*  Remembers the routing id that a peer has if it was silent during its handshake: it may have been
+    aborted only because that routing id is longer than those seen before. Then the next peer with
+    that length is left alone.  */
 static void s_learn (rp_unheard_t *self, const rp_connection_t *connection)
 {
     if (connection->spoke && connection->traffic.received <= S_SILENT + S_LONGEST)

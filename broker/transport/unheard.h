@@ -14,8 +14,9 @@
     way, its connection is to be aborted: a libzmq peer connects again by itself, and is heard if
     the first connection has ended. Only bytes can be seen. A peer has said something if more bytes
     came with its handshake than that takes with the longest routing id seen so far; or if bytes
-    came and nothing was sent since, so that they are no PING. The first proves nothing of a silent
-    peer with a longer routing id; so it counts once for each length.
+    came and nothing was sent since, so that they are no PING. A silent peer with a longer routing
+    id looks as if it had said something in the first way; so that way counts only once for each
+    length.
 
     TCP only: the kernel does not count the bytes of other connections. Cost: two system calls a
     second for each connection without a message. Thread-safety: none.

@@ -1,8 +1,10 @@
-/*  Writes the replies of `riposte call`, one after the other.
+/*  Writes the replies of `riposte call`, one after the other; and of `riposte send` the ids of the
+    jobs.
 
     SPDX-License-Identifier: MPL-2.0
 
-    As a table (the default) a reply is its body, byte for byte, and nothing else.
+    As a table (the default) a reply is its body, byte for byte, and nothing else; a job is its id on
+    a line. Of several jobs, one that was not accepted is "-", so that each input has its line.
 
     Thread-safety: none; for the main thread.
 */

@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    bench.c is the command, bench_load.c the clients, bench_mdp.c the clients of Majordomo,
-    bench_phase.c the phase that both run in, bench_workers.c the command's own workers,
-    bench_report.c the report, bench_plot.c the plot.
+    bench.c is the command; bench_load.c runs the phases, and has the native clients, bench_mdp.c
+    those of Majordomo; bench_phase.c has what both ask and count during a phase. bench_workers.c
+    has the command's own workers, bench_report.c the report, bench_plot.c the plot.
 
     A run has two phases: one to warm up, then the one that counts. Each client has a thread per
     phase, and a connection that both phases share. A phase ends when every request sent in it has

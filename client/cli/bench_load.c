@@ -1,4 +1,5 @@
-/*  riposte bench: the clients of the native protocol.
+/*  riposte bench: connects the clients of all protocols and runs their phases; the clients of the
+    native protocol.
 
     SPDX-License-Identifier: MPL-2.0
 

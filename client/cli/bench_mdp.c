@@ -33,6 +33,7 @@ typedef struct {
 } s_place_t;
 
 struct rp_bench_mdp {
+    rp_curve_t keys;
     void *context;
     rp_channel_t *channel;
     rp_message_pool_t messages;
@@ -70,13 +71,15 @@ static int s_connect (rp_bench_mdp_t *self, const rp_cli_options_t *options, con
     int64_t until = rp_clock_us () + options->wait_broker;
     while (opened && !rp_cli_interrupted ()) {
         int64_t now = rp_clock_us ();
-        switch (rp_channel_next_event (self->channel, why)) {
+        rp_channel_event_t event = rp_channel_next_event (self->channel, why);
+        switch (event) {
             case RP_CHANNEL_CONNECTED:
                 return RP_OK;
             case RP_CHANNEL_FOUND:
             case RP_CHANNEL_FAILED:
+            case RP_CHANNEL_DENIED:
                 if (next == found->count)
-                    return RP_NO_BROKER;
+                    return event == RP_CHANNEL_DENIED ? RP_DENIED : RP_NO_BROKER;
                 opened = rp_channel_open (self->channel, found->endpoints[next++], why) == 0;
                 continue;
             case RP_CHANNEL_NOTHING:
@@ -89,6 +92,17 @@ static int s_connect (rp_bench_mdp_t *self, const rp_cli_options_t *options, con
     return opened ? RP_INTERRUPTED : RP_SYSTEM;
 }
 
+/*  Returns 0, or the exit code after an error was written.  */
+static int s_take_keys (rp_curve_t *keys, const rp_cli_options_t *options)
+{
+    int rc = options->key_file ? rp_curve_set_key_file (keys, options->key_file) : RP_OK;
+    if (rc == RP_OK && options->server_key)
+        rc = rp_curve_set_server_key (keys, options->server_key);
+    if (rc == RP_OK)
+        rc = rp_curve_complete (keys);
+    return rc == RP_OK ? 0 : rp_cli_usage ("%s", keys->problem);
+}
+
 rp_bench_mdp_t *rp_bench_mdp_new (const rp_cli_t *cli, uint32_t inflight, int *code)
 {
     rp_bench_mdp_t *self = calloc (1, sizeof *self);
@@ -98,18 +112,20 @@ rp_bench_mdp_t *rp_bench_mdp_new (const rp_cli_t *cli, uint32_t inflight, int *c
     self->places = calloc (inflight, sizeof *self->places);
     self->spare = calloc (inflight, sizeof *self->spare);
     self->context = rp_context_acquire ();
-    self->channel = self->context ? rp_channel_new (self->context) : NULL;
+    self->channel = self->context ? rp_channel_new (self->context, &self->keys) : NULL;
     if (!self->places || !self->spare || !self->channel)
         rp_output_no_memory ();
     self->messages.largest = inflight;
     for (uint32_t index = 0; index < inflight; index++)
         self->spare[index] = index;
     const char *why = "no answer";
-    int rc = s_connect (self, &cli->options, &why);
+    *code = s_take_keys (&self->keys, &cli->options);
+    int rc = *code == 0 ? s_connect (self, &cli->options, &why) : RP_USAGE;
     if (rc == RP_OK)
         return self;
     rp_error_t error = {.status = rc, .why = why, .server = cli->options.server};
-    *code = rp_cli_tell (cli, &error);
+    if (*code == 0)
+        *code = rp_cli_tell (cli, &error);
     rp_bench_mdp_destroy (&self);
     return NULL;
 }
@@ -123,6 +139,7 @@ void rp_bench_mdp_destroy (rp_bench_mdp_t **self_p)
     rp_message_pool_clear (&self->messages);
     rp_channel_destroy (&self->channel);
     rp_context_release (self->context);
+    rp_curve_forget (&self->keys);
     free (self->spare);
     free (self->places);
     free (self);

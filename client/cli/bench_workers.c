@@ -70,11 +70,18 @@ static void *s_run (void *arg)
 }
 
 /*  Returns 0 or an errno.  */
-static int s_start (s_worker_t *self, const char *server, const char *service)
+static int s_start (s_worker_t *self, const rp_cli_options_t *options, const char *service)
 {
-    self->worker = rp_worker_new (server, service);
+    self->worker = rp_worker_new (options->server, service);
     if (!self->worker)
         return errno;
+    // The clients have taken the same keys, so a file can only have changed meanwhile.
+    if ((options->key_file && rp_worker_set_key_file (self->worker, options->key_file) != RP_OK)
+        || (options->server_key
+            && rp_worker_set_server_key (self->worker, options->server_key) != RP_OK)) {
+        rp_worker_destroy (&self->worker);
+        return EINVAL;
+    }
     (void) rp_worker_set_slots (self->worker, S_SLOTS);
     (void) rp_worker_on_notice (self->worker, s_notice, self);
     sigset_t all;
@@ -133,7 +140,7 @@ rp_bench_workers_t *rp_bench_workers_start (
     int error = 0;
     while (self->started < count && error == 0) {
         self->items[self->started].all = self;
-        error = s_start (&self->items[self->started], cli->options.server, service);
+        error = s_start (&self->items[self->started], &cli->options, service);
         self->started += error == 0;
     }
     int status = error ? RP_SYSTEM : s_wait (self, rp_clock_us () + cli->options.timeout);

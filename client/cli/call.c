@@ -1,4 +1,5 @@
-/*  riposte call: sends one request, or many, to one service.
+/*  riposte call: sends one request, or many, to one service. riposte send does the same with jobs,
+    whose answers are their ids.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -86,7 +87,7 @@ static int s_check_arguments (const rp_cli_t *self)
     return 0;
 }
 
-int rp_cli_call (rp_cli_t *self)
+int rp_cli_request (rp_cli_t *self)
 {
     const char *service = rp_cli_service (self);
     int code = service ? s_check_arguments (self) : rp_status_exit_code (RP_USAGE);
@@ -105,4 +106,10 @@ int rp_cli_call (rp_cli_t *self)
                                        : s_call_once (self, service, body, size);
     rp_input_free (&input);
     return code;
+}
+
+int rp_cli_call (rp_cli_t *self)
+{
+    int code = rp_cli_check_key (self);
+    return code == 0 ? rp_cli_request (self) : code;
 }

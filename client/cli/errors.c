@@ -27,6 +27,7 @@ static const s_entry_t s_entries[] = {
   {RP_EXPIRED, "no worker took %s", "see: riposte workers, or wait longer: --timeout 30s"},
   {RP_WORKER_LOST, "no reply from %s", "it may have run; if twice is harmless: --attempts 3"},
   {RP_DEADLINE, "no reply from %s", "it may have run; wait longer: --timeout 30s"},
+  {RP_KEY_MISMATCH, "%s was not taken", "use another key, or send what was sent with it"},
   {RP_CONVERSATION_LOST, "the conversation with %s is lost", "begin it again: --again 1"},
   {RP_UNKNOWN, "no reply from %s", "it may have run; if twice is harmless: --attempts 3"},
   {RP_FULL, "%s was not taken", "use a smaller --parallel"},
@@ -98,19 +99,47 @@ static void s_add_no_broker (s_line_t *line, const char *server, const char *why
         s_add (line, "%s", why);
         return;
     }
-    s_add (line, "no broker at %s", server);
+    s_add (line, "%s %s", rp_reason_is_of_keys (why) ? "no session with" : "no broker at", server);
     if (*why)
         s_add (line, " (%s)", of_server ? why + size + 2 : why);
     const char *advice = rp_advice (why);
     s_add (line, "; %s", advice ? advice : "start one: riposte-broker");
 }
 
+/*  The end of a job, or of a question about it.  */
+static void s_add_job (s_line_t *line, const rp_error_t *self, const char *why)
+{
+    bool dead = self->status == RP_WORKER_LOST || self->status == RP_DEADLINE;
+    const char *next = self->next;
+    if (self->asked)
+        s_add (line, "job %s: %s", self->job, *why ? why : rp_strerror (self->status));
+    else if (dead) {
+        s_add (line, "job %s is dead", self->job);
+        if (*why)
+            s_add (line, ": %s", why);
+        s_add (line, "; its attempts: riposte job %s; again: riposte dead retry %s", self->job,
+          self->job);
+    }
+    else {
+        s_add (line, "job %s ended with %s", self->job, rp_status_name (self->status));
+        if (*why)
+            s_add (line, ": %s", why);
+        if (self->code != 0)
+            s_add (line, " (code %u)", self->code);
+    }
+    if (next)
+        s_add (line, "; %s", next);
+}
+
 static void s_add_line (
   s_line_t *line, const rp_error_t *self, const char *service, const char *hint, const char *why)
 {
     const s_entry_t *entry = s_find (self->status);
-    if (self->status == RP_NO_BROKER)
+    bool denied_key = self->status == RP_DENIED && !service && rp_reason_is_of_keys (why);
+    if (self->status == RP_NO_BROKER || denied_key)
         s_add_no_broker (line, self->server, why);
+    else if (self->job)
+        s_add_job (line, self, why);
     else if (self->status == RP_NO_WORKER && !hint && *why && !strstr (why, "no worker offers")) {
         // A worker offers the service, and its text says why it could not begin.
         s_add (
@@ -163,6 +192,8 @@ json_t *rp_error_json (const rp_error_t *self)
     rp_output_set (error, "code", json_string (rp_status_name (self->status)));
     if (self->service)
         rp_output_set (error, "service", rp_output_text (self->service));
+    if (self->job)
+        rp_output_set (error, "job", json_string (self->job));
     if (self->hint)
         rp_output_set (error, "hint", rp_output_text (self->hint));
     rp_output_set (error, "message", rp_output_text (rp_error_line (self, line)));

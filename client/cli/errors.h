@@ -9,6 +9,7 @@
 #define RP_ERRORS_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +23,8 @@ typedef struct {
     const char *why;     /* "" if no reason is known */
     const char *server;  /* the endpoints */
     const char *next;    /* the next step; NULL: the usual one */
+    const char *job;     /* the id of the job that ended so, or was asked for; NULL: none */
+    bool asked;          /* it is the question about the job that ended so */
 } rp_error_t;
 
 /*  Makes an error of a reply. The error points into reply, service and server.  */
@@ -34,7 +37,7 @@ rp_error_t rp_error_of (const rp_reply_t *reply, const char *service, const char
     Text from a peer is escaped, so that it cannot control a terminal.  */
 const char *rp_error_line (const rp_error_t *self, char *buffer);
 
-/*  {"code": "NO_WORKER", "service": …, "hint": …, "message": …, "number": …}  */
+/*  {"code": "NO_WORKER", "service": …, "job": …, "hint": …, "message": …, "number": …}  */
 json_t *rp_error_json (const rp_error_t *self);
 
 #endif

@@ -3,9 +3,11 @@
 #include "client/cli/listing.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/cli/grid.h"
+#include "common/io/instant.h"
 #include "client/cli/text.h"
 #include "common/base/units.h"
 
@@ -20,25 +22,62 @@ json_t *rp_listing_ask (rp_cli_t *self, const char *service, int *code)
         return NULL;
     }
     *code = rp_cli_connect (self, 1);
-    rp_call_t *call = *code == 0 ? rp_cli_call_new (self, service, NULL, 0, code) : NULL;
-    rp_reply_t *reply = call ? rp_cli_perform (self, service, 0, &call, code) : NULL;
+    return *code == 0 ? rp_listing_ask_again (self, service, code) : NULL;
+}
+
+/*  Asks with parameters; "": none.  */
+static json_t *s_ask (rp_cli_t *self, const char *service, const char *params, int *code)
+{
+    size_t size = strlen (params);
+    rp_call_t *call = rp_cli_call_new (self, service, params, size, code);
+    rp_reply_t *reply = call ? rp_cli_perform (self, service, size, &call, code) : NULL;
     if (!reply)
         return NULL;
-
-    json_t *answer = NULL;
     rp_error_t error = rp_error_of (reply, service, self->options.server);
-    if (error.status == RP_OK) {
-        answer = json_loadb (rp_reply_body (reply), rp_reply_size (reply), 0, NULL);
-        if (!json_is_object (answer)) {
-            json_decref (answer);
-            answer = NULL;
-            error.status = RP_INVALID;
-            error.why = "its answer is not JSON that this program understands";
-        }
-    }
+    json_t *answer = rp_listing_answer (reply, &error);
     *code = answer ? 0 : rp_cli_tell (self, &error);
     rp_reply_destroy (&reply);
     return answer;
+}
+
+json_t *rp_listing_ask_again (rp_cli_t *self, const char *service, int *code)
+{
+    return s_ask (self, service, "", code);
+}
+
+json_t *rp_listing_ask_with (rp_cli_t *self, const char *service, json_t *params, int *code)
+{
+    char *text = params ? json_dumps (params, JSON_COMPACT) : NULL;
+    json_decref (params);
+    if (!text)
+        rp_output_no_memory ();
+    *code = rp_cli_connect (self, 1);
+    json_t *answer = *code == 0 ? s_ask (self, service, text, code) : NULL;
+    free (text);
+    return answer;
+}
+
+json_t *rp_listing_answer (const rp_reply_t *reply, rp_error_t *error)
+{
+    if (error->status != RP_OK)
+        return NULL;
+    json_t *answer = json_loadb (rp_reply_body (reply), rp_reply_size (reply), 0, NULL);
+    if (json_is_object (answer))
+        return answer;
+    json_decref (answer);
+    error->status = RP_INVALID;
+    error->why = "its answer is not JSON that this program understands";
+    return NULL;
+}
+
+static void s_format_rate (double rate, char *cell)
+{
+    if (rate >= 0.1)
+        rp_rate_format (cell, (uint64_t) (rate * 1000 + 0.5));
+    else if (rate > 0)
+        snprintf (cell, S_CELL_MAX, "%.2f/s", rate);
+    else
+        snprintf (cell, S_CELL_MAX, "-");
 }
 
 static void s_format_cell (const rp_column_t *column, const json_t *item, char *cell)
@@ -59,6 +98,16 @@ static void s_format_cell (const rp_column_t *column, const json_t *item, char *
             else
                 snprintf (cell, S_CELL_MAX, "-");
             break;
+        case RP_CELL_INSTANT:
+            rp_instant_format (cell, S_CELL_MAX, number);
+            break;
+        case RP_CELL_FLAG:
+            snprintf (cell, S_CELL_MAX, "%s",
+              json_is_true (json_object_get (item, column->field)) ? "yes" : "no");
+            break;
+        case RP_CELL_RATE:
+            s_format_rate (json_number_value (json_object_get (item, column->field)), cell);
+            break;
         case RP_CELL_TEXT:
         default:
             snprintf (cell, S_CELL_MAX, "%s", text ? text : "");
@@ -73,7 +122,7 @@ static void s_write_table (const rp_cli_t *self, const rp_listing_t *listing, co
     for (size_t at = 0; at < listing->column_count; at++) {
         rp_cell_t cell = listing->columns[at].cell;
         titles[at] = listing->columns[at].title;
-        right[at] = cell != RP_CELL_TEXT;
+        right[at] = cell != RP_CELL_TEXT && cell != RP_CELL_FLAG && cell != RP_CELL_INSTANT;
     }
     rp_grid_t *grid = rp_grid_new (titles, right, listing->column_count);
     size_t index;
@@ -102,7 +151,9 @@ static void s_write_csv_field (const json_t *item, const char *field)
         rp_text_csv (stdout, json_string_value (value), json_string_length (value));
     else if (json_is_boolean (value))
         fputs (json_is_true (value) ? "true" : "false", stdout);
-    else
+    else if (json_is_real (value))
+        printf ("%.3f", json_real_value (value));
+    else if (!json_is_null (value))
         printf ("%" JSON_INTEGER_FORMAT, json_integer_value (value));
 }
 
@@ -144,16 +195,21 @@ static void s_write (const rp_cli_t *self, const rp_listing_t *listing, const js
         fprintf (stderr, "%s\n", listing->empty);
 }
 
+void rp_listing_write (const rp_cli_t *self, const rp_listing_t *listing, json_t *answer)
+{
+    if (self->options.output == RP_OUTPUT_JSON)
+        rp_output_json (RP_OUTPUT_JSON, json_incref (answer));
+    else
+        s_write (self, listing, json_object_get (answer, listing->list));
+    json_decref (answer);
+}
+
 int rp_listing_run (rp_cli_t *self, const rp_listing_t *listing)
 {
     int code = 0;
     json_t *answer = rp_listing_ask (self, listing->service, &code);
     if (!answer)
         return code;
-    if (self->options.output == RP_OUTPUT_JSON)
-        rp_output_json (RP_OUTPUT_JSON, json_incref (answer));
-    else
-        s_write (self, listing, json_object_get (answer, listing->list));
-    json_decref (answer);
+    rp_listing_write (self, listing, answer);
     return 0;
 }

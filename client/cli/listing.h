@@ -17,6 +17,9 @@ typedef enum {
     RP_CELL_COUNT,
     RP_CELL_SHARE,    /* two numbers: "2/3" */
     RP_CELL_DURATION, /* microseconds; 0 is written as "-" */
+    RP_CELL_RATE,     /* a second; 0 is written as "-" */
+    RP_CELL_FLAG,     /* true or false: "yes" or "no" */
+    RP_CELL_INSTANT,  /* microseconds since 1970; 0 is written as "-" */
 } rp_cell_t;
 
 typedef struct {
@@ -29,7 +32,7 @@ typedef struct {
 #define RP_LISTING_COLUMNS_MAX 16u
 
 typedef struct {
-    const char *service;        /* "riposte.workers" */
+    const char *service;        /* "riposte.workers"; of rp_listing_run */
     const char *list;           /* the member of the answer with the list: "workers" */
     const char *empty;          /* the text for an empty list: what, and the next step */
     const rp_column_t *columns; /* at most RP_LISTING_COLUMNS_MAX */
@@ -39,6 +42,20 @@ typedef struct {
 /*  Connects, asks the broker and returns its answer, an object. NULL after an error was written;
     *code is the exit code.  */
 json_t *rp_listing_ask (rp_cli_t *self, const char *service, int *code);
+
+/*  Likewise, of a client that is connected.  */
+json_t *rp_listing_ask_again (rp_cli_t *self, const char *service, int *code);
+
+/*  As rp_listing_ask, with parameters, an object; whether there are arguments is the command's to check. Takes
+    over the reference; NULL means that there was no memory for them.  */
+json_t *rp_listing_ask_with (rp_cli_t *self, const char *service, json_t *params, int *code);
+
+/*  Reads the answer of a reply, whose error rp_error_of has made. NULL if it is not OK, or no JSON
+    object: error says which.  */
+json_t *rp_listing_answer (const rp_reply_t *reply, rp_error_t *error);
+
+/*  Writes the list of an answer in the format of the options. Takes over the reference.  */
+void rp_listing_write (const rp_cli_t *self, const rp_listing_t *listing, json_t *answer);
 
 /*  Runs a whole command: asks, and writes the list in the format of the options. Returns the exit
     code.  */

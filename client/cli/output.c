@@ -10,6 +10,7 @@
 
 #include <riposte/error.h>
 
+#include "client/cli/terminal.h"
 #include "client/cli/text.h"
 #include "common/io/writer.h"
 
@@ -37,6 +38,7 @@ size_t rp_output_width (int fd, size_t fallback)
 
 void rp_output_no_memory (void)
 {
+    rp_terminal_restore ();
     fputs ("riposte: out of memory\n", stderr);
     rp_writer_flush_stderr ();
     _exit (rp_status_exit_code (RP_NO_MEMORY));
@@ -134,7 +136,7 @@ static bool s_reader_is_gone (void)
     return poll (&item, 1, 0) == 1 && (item.revents & POLLERR) != 0;
 }
 
-int rp_output_finish (int code, bool (*interrupted) (void))
+int rp_output_finish (int code, int unwritten, bool (*interrupted) (void))
 {
     if (fflush (stdout) == 0 && !ferror (stdout))
         return code;
@@ -143,5 +145,5 @@ int rp_output_finish (int code, bool (*interrupted) (void))
     if (!s_reader_is_gone ())
         fputs ("riposte: cannot write all of the answer to standard output; is the disk full?\n",
           stderr);
-    return 1;
+    return unwritten;
 }

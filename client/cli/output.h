@@ -64,9 +64,9 @@ bool rp_output_has_begun (void);
 /*  The number at key; 0 if there is none.  */
 json_int_t rp_output_number (const json_t *object, const char *key);
 
-/*  Flushes standard output. Returns code; or 1, with one line on standard error, if something could
+/*  Flushes standard output. Returns code; or unwritten, with one line on standard error, if something could
     not be written. If the reader has closed its pipe, without that line. If a signal ended the
     write, the code for that signal, without a line.  */
-int rp_output_finish (int code, bool (*interrupted) (void));
+int rp_output_finish (int code, int unwritten, bool (*interrupted) (void));
 
 #endif

@@ -1,4 +1,8 @@
-/*  SPDX-License-Identifier: MPL-2.0  */
+/*  riposte: connects a command to the brokers, prepares and performs one request, and ends waits on
+    a signal.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
 
 #include "client/cli/cli.h"
 
@@ -142,6 +146,35 @@ static int s_wait_broker (rp_cli_t *self)
     return rp_cli_tell (self, &error);
 }
 
+/*  What went wrong with a key. Returns the exit code.  */
+static int s_tell_keys (const rp_cli_t *self, const char *option, int status, const char *why)
+{
+    if (status == RP_USAGE)
+        return rp_cli_usage ("%s: %s", option, why);
+    rp_error_t error = {.status = status, .why = why, .server = self->options.server};
+    return rp_cli_tell (self, &error);
+}
+
+static int s_set_keys (rp_cli_t *self)
+{
+    char why[S_WHY_MAX] = "";
+    const rp_cli_options_t *options = &self->options;
+    const char *option = "--key-file";
+    int rc = RP_OK;
+    if (options->key_file && !options->server_key)
+        return rp_cli_usage ("--key-file goes with --server-key, the key of the broker, which has "
+                             "to prove who it is");
+    if (options->key_file)
+        rc = rp_client_set_key_file (self->client, options->key_file);
+    if (rc == RP_OK && options->server_key) {
+        option = "--server-key";
+        rc = rp_client_set_server_key (self->client, options->server_key);
+    }
+    if (rc == RP_OK)
+        return 0;
+    return s_tell_keys (self, option, rc, rp_client_last_error (self->client, why, sizeof why));
+}
+
 int rp_cli_connect (rp_cli_t *self, uint32_t max_open)
 {
     const rp_cli_options_t *options = &self->options;
@@ -159,7 +192,8 @@ int rp_cli_connect (rp_cli_t *self, uint32_t max_open)
         rp_error_t error = {.status = rc, .why = "", .server = options->server};
         return rp_cli_tell (self, &error);
     }
-    return s_wait_broker (self);
+    int code = s_set_keys (self);
+    return code != 0 ? code : s_wait_broker (self);
 }
 
 const char *rp_cli_service (rp_cli_t *self)
@@ -201,14 +235,16 @@ static int s_add_header (rp_call_t *call, const char *text)
 int rp_cli_prepare (rp_cli_t *self, rp_call_t *call)
 {
     // The client's defaults have the timeout and the attempts.
+    self->made++;
     (void) rp_call_set_wait_worker_ms (call, s_milliseconds (self->options.wait_worker));
-    rp_call_set_trace (call, self->options.verbose || self->options.output != RP_OUTPUT_TABLE);
+    if (!self->sends)
+        rp_call_set_trace (call, self->options.verbose || self->options.output != RP_OUTPUT_TABLE);
     for (size_t index = 0; index < self->options.headers.count; index++) {
         int code = s_add_header (call, self->options.headers.items[index]);
         if (code != 0)
             return code;
     }
-    return 0;
+    return self->sends ? rp_cli_prepare_job (self, call) : rp_cli_prepare_key (self, call);
 }
 
 rp_call_t *rp_cli_call_new (
@@ -246,7 +282,7 @@ rp_reply_t *rp_cli_perform (
     // Nothing more is sent: a worker could start the request before the cancellation.
     if (rp_cli_interrupted ()) {
         rp_call_destroy (call_p);
-        *code = rp_status_exit_code (RP_INTERRUPTED);
+        *code = rp_cli_exit_code (RP_INTERRUPTED);
         return NULL;
     }
     int rc = rp_client_submit (self->client, call_p, &id);
@@ -263,6 +299,6 @@ rp_reply_t *rp_cli_perform (
     rp_error_t error = {
       .status = rc, .service = service, .why = "", .server = self->options.server};
     rp_cli_tell_line (self, "", &error); // never JSON: a list may be open
-    *code = rp_status_exit_code (rc);
+    *code = rp_cli_exit_code (rc);
     return NULL;
 }

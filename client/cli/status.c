@@ -58,6 +58,67 @@ static void s_write_endpoints (const json_t *endpoints)
     }
 }
 
+/*  Writes "on", and the groups of numbers that belong to it.  */
+static void s_write_security (json_t *status, size_t width, bool all)
+{
+    json_t *security = json_object_get (status, "security");
+    bool on = json_is_true (json_object_get (security, "on"));
+    if (!on && !all)
+        return;
+    printf ("%-*s  %s  keys %" JSON_INTEGER_FORMAT "\n", S_TITLE_WIDTH, "security",
+      on ? "on" : "off", rp_output_number (security, "keys"));
+    s_write_numbers ("handshakes", json_object_get (status, "handshakes"), width, true);
+}
+
+/*  Writes a line for each principal; none if everybody is anonymous.  */
+static void s_write_principals (const json_t *principals)
+{
+    size_t index;
+    json_t *principal;
+    const char *first = s_text (json_array_get (principals, 0), "name");
+    if (json_array_size (principals) == 0
+        || (json_array_size (principals) == 1 && strcmp (first, "anonymous") == 0))
+        return;
+    json_array_foreach (principals, index, principal)
+    {
+        const char *key;
+        json_t *value;
+        printf ("%-*s  \"%s\"", S_TITLE_WIDTH, index == 0 ? "principals" : "",
+          s_text (principal, "name"));
+        json_object_foreach (principal, key, value)
+        {
+            if (json_is_integer (value) && json_integer_value (value) != 0)
+                printf ("  %s %" JSON_INTEGER_FORMAT, key, json_integer_value (value));
+        }
+        putchar ('\n');
+    }
+}
+
+/*  Writes each text of a list on a line of its own.  */
+static void s_write_texts (const char *what, const json_t *texts)
+{
+    size_t index;
+    json_t *text;
+    json_array_foreach (texts, index, text)
+    {
+        const char *line = json_string_value (text);
+        printf ("%-*s  %s%s\n", S_TITLE_WIDTH, "", what, line ? line : "?");
+    }
+}
+
+static void s_write_reload (const json_t *reload, bool all)
+{
+    json_int_t count = rp_output_number (reload, "count");
+    const json_t *restart = json_object_get (reload, "needs_restart");
+    if (count == 0 && !all)
+        return;
+    printf ("%-*s  %s  count %" JSON_INTEGER_FORMAT "  failed %" JSON_INTEGER_FORMAT "\n",
+      S_TITLE_WIDTH, "reload", json_is_true (json_object_get (reload, "ok")) ? "ok" : "failed",
+      count, rp_output_number (reload, "failed"));
+    s_write_texts ("", json_object_get (reload, "problems"));
+    s_write_texts ("needs a restart: ", restart);
+}
+
 /*  Writes a group of numbers; a group inside it gets a line of its own.  */
 static void s_write_group (const char *title, json_t *group, size_t width, bool all)
 {
@@ -86,7 +147,11 @@ static void s_write_table (const rp_cli_t *self, json_t *status)
       json_is_true (json_object_get (status, "draining")) ? "  draining" : "");
     s_write_endpoints (json_object_get (status, "endpoints"));
 
-    static const char *const own_line[] = {"pid", "uptime_us"};
+    s_write_security (status, width, all);
+    s_write_principals (json_object_get (status, "principals"));
+    s_write_reload (json_object_get (status, "reload"), all);
+
+    static const char *const own_line[] = {"pid", "uptime_us", "security", "handshakes", "reload"};
     for (size_t index = 0; index < sizeof own_line / sizeof *own_line; index++)
         (void) json_object_del (status, own_line[index]);
     s_write_numbers ("peers", status, width, true);

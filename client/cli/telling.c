@@ -1,4 +1,7 @@
-/*  SPDX-License-Identifier: MPL-2.0  */
+/*  riposte: writes the errors of the commands, and with -v the course of a request.
+
+    SPDX-License-Identifier: MPL-2.0
+*/
 
 #include "client/cli/cli.h"
 
@@ -8,10 +11,16 @@
 #include <string.h>
 
 #include "client/cli/text.h"
+#include "client/cli/verdict.h"
 #include "common/base/units.h"
+#include "common/io/endpoint_list.h"
+#include "common/wire/limits.h"
 
-/*  The format of --output for usage errors, which are found in many places.  */
+/*  The format of --output for errors that are found in many places.  */
 static rp_output_t s_usage_format = RP_OUTPUT_TABLE;
+
+/*  Errors are for Nagios.  */
+static bool s_is_plugin;
 
 static bool s_is_json (rp_output_t format)
 {
@@ -23,25 +32,69 @@ void rp_cli_tell_usage_as (rp_output_t format)
     s_usage_format = format;
 }
 
-int rp_cli_usage (const char *format, ...)
+void rp_cli_tell_as_plugin (void)
+{
+    s_is_plugin = true;
+}
+
+int rp_cli_exit_code (int status)
+{
+    if (!s_is_plugin)
+        return rp_status_exit_code (status);
+    return status == RP_NO_BROKER || status == RP_DEADLINE ? RP_VERDICT_CRITICAL
+                                                           : RP_VERDICT_UNKNOWN;
+}
+
+int rp_cli_unwritten_code (void)
+{
+    return s_is_plugin ? RP_VERDICT_UNKNOWN : 1;
+}
+
+/*  Writes the line of a Nagios plugin, in which a vertical bar would begin the performance data.  */
+static void s_write_plugin (int status, char *line)
+{
+    for (char *bar = strchr (line, '|'); bar; bar = strchr (bar, '|'))
+        *bar = '/';
+    printf (
+      "RIPOSTE %s - %s\n", rp_verdict_name ((rp_verdict_state_t) rp_cli_exit_code (status)), line);
+}
+
+static int s_tell (int status, const char *format, va_list list)
 {
     char line[RP_ERROR_LINE_MAX];
-    va_list list;
-    va_start (list, format);
     vsnprintf (line, sizeof line, format, list);
-    va_end (list);
     // Not in a list that has begun: an object of another kind would not belong there.
     if (s_is_json (s_usage_format) && !rp_output_has_begun ()) {
         json_t *error = json_object ();
-        rp_output_set (error, "code", json_string (rp_status_name (RP_USAGE)));
+        rp_output_set (error, "code", json_string (rp_status_name (status)));
         rp_output_set (error, "message", rp_output_text (line));
         json_t *object = json_object ();
         rp_output_set (object, "error", error);
         rp_output_json (s_usage_format, object);
     }
+    else if (s_is_plugin)
+        s_write_plugin (status, line);
     else
         fprintf (stderr, "riposte: %s\n", line);
-    return rp_status_exit_code (RP_USAGE);
+    return rp_cli_exit_code (status);
+}
+
+int rp_cli_usage (const char *format, ...)
+{
+    va_list list;
+    va_start (list, format);
+    int code = s_tell (RP_USAGE, format, list);
+    va_end (list);
+    return code;
+}
+
+int rp_cli_fail (const char *format, ...)
+{
+    va_list list;
+    va_start (list, format);
+    int code = s_tell (RP_SYSTEM, format, list);
+    va_end (list);
+    return code;
 }
 
 bool rp_cli_writes_json (const rp_cli_t *self)
@@ -52,6 +105,11 @@ bool rp_cli_writes_json (const rp_cli_t *self)
 void rp_cli_tell_line (const rp_cli_t *self, const char *prefix, const rp_error_t *error)
 {
     char line[RP_ERROR_LINE_MAX];
+    if (s_is_plugin) {
+        rp_error_line (error, line);
+        s_write_plugin (error->status, line);
+        return;
+    }
     fprintf (stderr, "%sriposte:%s %s%s\n", self->err.red, self->err.reset, prefix,
       rp_error_line (error, line));
 }
@@ -65,7 +123,7 @@ int rp_cli_tell (const rp_cli_t *self, const rp_error_t *error)
     }
     else
         rp_cli_tell_line (self, "", error);
-    return rp_status_exit_code (error->status);
+    return rp_cli_exit_code (error->status);
 }
 
 /*  Adds the header as [key, value]: keys may repeat, and their order matters.  */
@@ -112,6 +170,8 @@ json_t *rp_cli_reply_json (const rp_cli_t *self, const rp_reply_t *reply, const 
     rp_output_set (object, "total_us", json_integer ((json_int_t) rp_reply_total_us (reply)));
     rp_output_set (object, "worker", rp_output_text (rp_reply_worker (reply)));
     rp_output_set (object, "headers", s_headers_json (reply));
+    if (self->options.key)
+        rp_output_set (object, "replayed", json_boolean (rp_reply_is_replayed (reply)));
     if (status != RP_OK) {
         rp_error_t error = rp_error_of (reply, service, self->options.server);
         rp_output_set (object, "error", rp_error_json (&error));
@@ -125,8 +185,10 @@ void rp_cli_tell_request (const rp_cli_t *self, const char *service, size_t size
         return;
     char bytes[RP_UNITS_TEXT_MAX];
     char deadline[RP_UNITS_TEXT_MAX];
-    fprintf (stderr, "%s→ %s %s  id %llu  deadline %s%s\n", self->err.dim, service,
-      rp_size_format (bytes, size), (unsigned long long) id,
+    char client[RP_PEER_NAME_MAX + 1];
+    rp_endpoint_list_name (client, sizeof client);
+    fprintf (stderr, "%s→ %s %s  id %s/%llu  deadline %s%s\n", self->err.dim, service,
+      rp_size_format (bytes, size), client, (unsigned long long) id,
       rp_duration_format (deadline, self->options.timeout), self->err.reset);
 }
 
@@ -160,6 +222,12 @@ void rp_cli_tell_reply (const rp_cli_t *self, const rp_reply_t *reply)
         fprintf (stderr, "  queue %s", rp_duration_format (text, rp_reply_queue_us (reply)));
         fprintf (stderr, "  work %s", rp_duration_format (text, rp_reply_work_us (reply)));
     }
+    if (rp_reply_job (reply) && self->options.key && !self->sends)
+        fprintf (stderr, "  execution keyed/%llu%s", (unsigned long long) rp_reply_job (reply),
+          rp_reply_is_replayed (reply) ? " (of an earlier request)" : "");
+    else if (rp_reply_job (reply))
+        fprintf (stderr, "  job %llu%s", (unsigned long long) rp_reply_job (reply),
+          rp_reply_is_replayed (reply) ? " (it was there already)" : "");
     fprintf (stderr, "  total %s%s\n",
       rp_duration_format (text, (int64_t) rp_reply_total_us (reply)), self->err.reset);
     rp_reply_each_header (reply, s_tell_header, (void *) self);

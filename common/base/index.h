@@ -13,8 +13,8 @@
     common/base/table.h, which is for few items known by address. The first page is small, and is
     doubled until it has the size of all others.
 
-    Cost: 11 to 22 bytes an item, at least some 90; nothing before the first item. The memory of
-    pages is freed with the index. Thread-safety: none.
+    Cost: 11 to 22 bytes for each item, but some 90 with the first; nothing before that. The memory
+    of pages is freed with the index. Thread-safety: none.
 */
 
 #ifndef RP_INDEX_H

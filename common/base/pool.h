@@ -74,7 +74,8 @@ static inline void *rp_pool_find (const rp_pool_t *self, uint64_t handle)
                                                                                            : NULL;
 }
 
-/*  One more than the highest slot there has been; for a walk over all items with rp_pool_at.  */
+/*  The number of slots, taken or not: a walk over all items calls rp_pool_at for each slot below
+    it.  */
 static inline uint32_t rp_pool_slots (const rp_pool_t *self)
 {
     return self->chunk_count * RP_POOL_CHUNK;

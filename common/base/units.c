@@ -280,3 +280,30 @@ const char *rp_size_write (char *buffer, uint64_t value)
 {
     return s_write (buffer, s_sizes, S_SIZES_WRITTEN, "0B", value);
 }
+
+const char *rp_count_format (char *buffer, uint64_t value)
+{
+    char digits[RP_UNITS_TEXT_MAX];
+    int length = snprintf (digits, sizeof digits, "%" PRIu64, value);
+    char *at = buffer;
+    for (int index = 0; index < length; index++) {
+        if (index > 0 && (length - index) % 3 == 0)
+            *at++ = ',';
+        *at++ = digits[index];
+    }
+    *at = '\0';
+    return buffer;
+}
+
+/*  One decimal below ten, unless it is 0.  */
+const char *rp_rate_format (char *buffer, uint64_t in_1000_s)
+{
+    uint64_t tenths = in_1000_s / 100 + (in_1000_s % 100 >= 50);
+    char count[RP_UNITS_TEXT_MAX];
+    if (tenths < 100 && tenths % 10 != 0)
+        snprintf (buffer, RP_UNITS_TEXT_MAX, "%" PRIu64 ".%" PRIu64 "/s", tenths / 10, tenths % 10);
+    else
+        snprintf (buffer, RP_UNITS_TEXT_MAX, "%.29s/s",
+          rp_count_format (count, in_1000_s / 1000 + (in_1000_s % 1000 >= 500)));
+    return buffer;
+}

@@ -37,6 +37,11 @@ bool rp_count_parse (const char *text, uint64_t *value, const char **reason);
 const char *rp_duration_format (char *buffer, int64_t value);
 const char *rp_size_format (char *buffer, uint64_t value);
 
+/*  The same for a count, exact ("31,200"), and for how often something happens, of a count in 1000 seconds
+    ("2.1/s", "31,200/s").  */
+const char *rp_count_format (char *buffer, uint64_t value);
+const char *rp_rate_format (char *buffer, uint64_t in_1000_s);
+
 /*  Exact, in the largest unit that leaves a whole number ("250ms", "36h", "64KiB", "0s"); never in
     days. The parsers read it back to the same value. Return buffer, of at least RP_UNITS_TEXT_MAX
     bytes.  */

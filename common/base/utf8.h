@@ -22,8 +22,9 @@ bool rp_utf8_is_control (uint32_t point);
 
 /*  Copies text to a buffer of room bytes (at least 1), so that it is safe to show and two different
     texts stay different: each byte of a control character, of an invisible character or of what is
-    not UTF-8 becomes "\x9b", and a backslash "\\". Text that does not fit is cut between two
-    characters. Ends with NUL; returns the number of bytes before the NUL.  */
+    not UTF-8 is written as an escape such as "\x9b", and a backslash as "\\". Text that does not
+    fit is cut between two characters. Ends with NUL; returns the number of bytes before the
+    NUL.  */
 size_t rp_utf8_escape (const void *data, size_t size, char *buffer, size_t room);
 
 #endif

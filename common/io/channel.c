@@ -13,6 +13,7 @@
 #include <zmq.h>
 
 #include "common/io/clock.h"
+#include "common/io/greeting.h"
 #include "common/io/resolver.h"
 #include "common/io/socket.h"
 #include "common/wire/advice.h"
@@ -24,8 +25,15 @@
       | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH                      \
       | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_CONNECT_RETRIED)
 
+/*  Longer than any literal address with a port; longer ones are no addresses.  */
+#define S_ADDRESS_MAX 128u
+
+/*  The status with which ZAP refuses a peer (ZeroMQ RFC 27).  */
+#define S_DENIED 400u
+
 struct rp_channel {
     void *context;
+    const rp_curve_t *keys; /* NULL: none */
     rp_resolver_t resolver;
     rp_lookup_t *lookup; /* the look-up that is waited for; NULL: none */
     bool by_name;        /* opened with a host name and not closed yet */
@@ -35,6 +43,10 @@ struct rp_channel {
     void *socket;                                              /* NULL when closed */
     void *monitor;
     int descriptors[2];
+    char address[S_ADDRESS_MAX]; /* of tcp; "" otherwise */
+    rp_greeting_t greeting;
+    bool greets;    /* the handshake ended without a reason; asks for the greeting */
+    bool secure;    /* the connection uses the keys */
     bool connected; /* the handshake succeeded and nothing broke since */
     bool failed;
     bool armed;
@@ -48,11 +60,13 @@ struct rp_channel {
     size_t outbox_count;
 };
 
-rp_channel_t *rp_channel_new (void *context)
+rp_channel_t *rp_channel_new (void *context, const rp_curve_t *keys)
 {
     rp_channel_t *self = calloc (1, sizeof *self);
-    if (self)
-        self->context = context;
+    if (!self)
+        return NULL;
+    self->context = context;
+    self->keys = keys;
     return self;
 }
 
@@ -94,11 +108,19 @@ static int s_look_up (rp_channel_t *self, const char *endpoint)
 /*  Returns 0, or -1 with errno (EINVAL: bad endpoint).  */
 static int s_connect (rp_channel_t *self, const char *endpoint)
 {
-    snprintf (self->path, sizeof self->path, "%s",
-      strncmp (endpoint, "ipc://", 6) == 0 ? endpoint + 6 : "");
+    bool is_path = strncmp (endpoint, "ipc://", 6) == 0;
+    snprintf (self->path, sizeof self->path, "%s", is_path ? endpoint + 6 : "");
+    snprintf (self->address, sizeof self->address, "%s", is_path ? "" : endpoint);
     self->socket = rp_socket_dealer (self->context);
     if (!self->socket)
         return -1;
+    self->secure = rp_curve_applies (self->keys, endpoint);
+    if (self->secure && rp_socket_use_curve (self->socket, self->keys) != 0) {
+        int error = errno;
+        rp_channel_close (self, 0);
+        errno = error;
+        return -1;
+    }
     // The number is random, so that it is unique among all channels of the context.
     self->monitor = rp_socket_monitor (self->context, self->socket, S_EVENTS, rp_clock_entropy ());
     if (self->monitor && rp_socket_connect (self->socket, endpoint) == 0
@@ -127,6 +149,9 @@ void rp_channel_close (rp_channel_t *self, int linger_ms)
 {
     self->lookup = NULL; // the look-up goes on: the next attempt may take its result
     self->by_name = false;
+    if (self->greets)
+        rp_greeting_end (&self->greeting);
+    self->greets = false;
     if (!self->socket)
         return;
     rp_channel_flush (self);
@@ -157,18 +182,55 @@ static const char *s_unreached (const char *path)
     return RP_REASON_UNREACHED;
 }
 
-static const char *s_failure (int event, bool connected, const char *path)
+#define S_NO_ZMTP "what listens there does not speak ZMTP, or hung up"
+
+static bool s_is_denied (int event, uint32_t value)
+{
+    return event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH && value == S_DENIED;
+}
+
+static const char *s_handshake_failure (const rp_channel_t *self, int event, uint32_t value)
+{
+    if (s_is_denied (event, value))
+        return !self->secure         ? "it does not accept peers without a key"
+               : self->keys->is_made ? RP_REASON_KEY_MADE
+                                     : RP_REASON_KEY_DENIED;
+    if (event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH)
+        return "it could not check who this is; see its log";
+    bool protocol = event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL;
+    if (protocol && value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH)
+        return self->secure ? RP_REASON_KEY_NEEDLESS : RP_REASON_KEY_MISSING;
+    bool sealed = value == ZMQ_PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC
+                  || value == ZMQ_PROTOCOL_ERROR_ZMTP_KEY_EXCHANGE;
+    return self->secure && protocol && sealed ? RP_REASON_KEY_WRONG : S_NO_ZMTP;
+}
+
+/*  Says why a handshake ended without a reason, by the security mechanism in the greeting that was
+    asked for afterwards.  */
+static rp_channel_event_t s_greeted (rp_channel_t *self, const char **reason)
+{
+    rp_greeting_result_t result = rp_greeting_look (&self->greeting);
+    if (result == RP_GREETING_WAITS)
+        return RP_CHANNEL_NOTHING;
+    self->greets = false;
+    if (result == RP_GREETING_CURVE)
+        *reason = self->secure ? RP_REASON_KEY_WRONG : RP_REASON_KEY_MISSING;
+    else
+        *reason = result == RP_GREETING_NULL && self->secure ? RP_REASON_KEY_NEEDLESS : S_NO_ZMTP;
+    return RP_CHANNEL_FAILED;
+}
+
+static const char *s_failure (const rp_channel_t *self, int event, uint32_t value)
 {
     switch (event) {
         case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH:
-            return "the broker did not accept this peer's credentials";
         case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
         case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-            return "what listens there does not speak ZMTP, or hung up";
+            return s_handshake_failure (self, event, value);
         case ZMQ_EVENT_DISCONNECTED:
-            return connected ? "the connection broke" : "what listens there hung up";
+            return self->connected ? "the connection broke" : "what listens there hung up";
         default:
-            return s_unreached (path);
+            return s_unreached (self->path);
     }
 }
 
@@ -192,6 +254,8 @@ rp_channel_event_t rp_channel_next_event (rp_channel_t *self, const char **reaso
     uint32_t value;
     if (self->lookup)
         return s_looked_up (self, reason);
+    if (self->greets)
+        return s_greeted (self, reason);
     for (int event; self->socket && (event = rp_socket_next_event (self->monitor, &value)) != 0;) {
         if (self->failed)
             continue; // the end of one connection brings several events
@@ -199,10 +263,14 @@ rp_channel_event_t rp_channel_next_event (rp_channel_t *self, const char **reaso
             self->connected = true;
             return RP_CHANNEL_CONNECTED;
         }
-        *reason = s_failure (event, self->connected, self->path);
+        *reason = s_failure (self, event, value);
         self->failed = true;
         self->connected = false;
-        return RP_CHANNEL_FAILED;
+        bool wordless = event == ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL && value != EAGAIN;
+        self->greets = wordless && rp_greeting_begin (&self->greeting, self->address);
+        if (self->greets)
+            return s_greeted (self, reason);
+        return s_is_denied (event, value) ? RP_CHANNEL_DENIED : RP_CHANNEL_FAILED;
     }
     return RP_CHANNEL_NOTHING;
 }
@@ -369,6 +437,10 @@ int rp_channel_event_descriptor (const rp_channel_t *self)
 
 int rp_channel_descriptors (const rp_channel_t *self, int *descriptors)
 {
+    if (self->greets) {
+        descriptors[0] = self->greeting.descriptor;
+        return 1;
+    }
     if (self->socket) {
         descriptors[0] = self->descriptors[0];
         descriptors[1] = self->descriptors[1];

@@ -8,6 +8,24 @@
     thread of its own (common/io/resolver.h); the owner then opens the channel again with an
     address.
 
+    What libzmq 4.3.4 reports of a handshake that fails, by the event of the DEALER's monitor and
+    its value, and what it means here; tried in tests/component/test_curve.c:
+
+        FAILED_AUTH 400       the broker does not accept the key: unknown, or revoked
+        FAILED_AUTH 500       the broker could not look the key up
+        FAILED_PROTOCOL 0x11000002 (mechanism mismatch)   one side has CURVE, and the other has not
+        FAILED_PROTOCOL 0x11000001, 0x10000003            what came was sealed with another key
+        FAILED_NO_DETAIL EPIPE    the other side closed the connection: this side knows another key
+                              than the broker has; or one side has CURVE and the other noticed first
+                              (three times in four); or the broker did not want to say why
+                              (ZAP 300); or it is no broker at all. So the channel asks for its
+                              greeting (common/io/greeting.h), which tells the first two from the
+                              others
+        FAILED_NO_DETAIL EAGAIN   nothing came within libzmq's own time for a handshake, 3 s
+
+    A connection that the broker cuts later, for example because the key was revoked, is
+    DISCONNECTED, and the next attempt tells why.
+
     If the broker reads bundles, small messages wait in an outbox until it is flushed, so that the
     messages of one turn travel together. The order is kept: a message that does not fit is sent
     after those that wait.
@@ -22,6 +40,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/io/curve.h"
 #include "common/io/message.h"
 #include "common/wire/address.h"
 #include "common/wire/head.h"
@@ -33,10 +52,12 @@ typedef enum {
     RP_CHANNEL_FOUND,     /* the name was looked up: see rp_channel_found */
     RP_CHANNEL_CONNECTED, /* the ZMTP handshake succeeded: send HELLO */
     RP_CHANNEL_FAILED,    /* the look-up or the attempt failed, or the connection broke */
+    RP_CHANNEL_DENIED,    /* the same: the broker does not accept this side's key */
 } rp_channel_event_t;
 
-/*  Makes a closed channel on a libzmq context. NULL when out of memory.  */
-rp_channel_t *rp_channel_new (void *context);
+/*  Makes a closed channel on a libzmq context. keys: of each connection; they outlive the channel;
+    NULL: none. NULL when out of memory.  */
+rp_channel_t *rp_channel_new (void *context, const rp_curve_t *keys);
 void rp_channel_destroy (rp_channel_t **self_p);
 /*  In a child of fork(): frees the channel and leaves the sockets alone, which belong to the
     parent.  */
@@ -52,9 +73,9 @@ void rp_channel_close (rp_channel_t *self, int linger_ms);
 
 bool rp_channel_is_open (const rp_channel_t *self);
 
-/*  Takes the next change of state. With FAILED, reason is a clause for people, valid until the next
-    event. FAILED comes once; messages that came before it can be received until the channel is
-    closed.  */
+/*  Takes the next change of state. With FAILED and DENIED, reason is a clause for people, valid
+    until the next event. Either comes once for each attempt; messages that came before can be
+    received until the channel is closed.  */
 rp_channel_event_t rp_channel_next_event (rp_channel_t *self, const char **reason);
 
 /*  The addresses of the last look-up.  */
@@ -105,7 +126,7 @@ bool rp_channel_is_armed (const rp_channel_t *self);
 int rp_channel_event_descriptor (const rp_channel_t *self);
 
 /*  Writes the descriptors that become readable when something happens. Returns how many: 0 when
-    closed, 1 during a look-up, otherwise 2.  */
+    closed, 1 during a look-up or while a greeting is asked for, otherwise 2.  */
 int rp_channel_descriptors (const rp_channel_t *self, int *descriptors);
 
 #endif

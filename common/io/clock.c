@@ -14,6 +14,14 @@ int64_t rp_clock_us (void)
     return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }
 
+int64_t rp_clock_wall_us (void)
+{
+    struct timespec now;
+    if (clock_gettime (CLOCK_REALTIME, &now) != 0)
+        abort (); // as above
+    return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
 uint64_t rp_clock_entropy (void)
 {
     uint64_t value = 0;

@@ -12,6 +12,9 @@
 /*  Microseconds on CLOCK_MONOTONIC: the wall clock may jump, this does not. Any thread.  */
 int64_t rp_clock_us (void);
 
+/*  Microseconds since 1970 by the wall clock, which may jump. Any thread.  */
+int64_t rp_clock_wall_us (void);
+
 /*  64 unpredictable bits from the kernel (getrandom). Any thread.  */
 uint64_t rp_clock_entropy (void);
 

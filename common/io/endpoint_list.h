@@ -1,6 +1,9 @@
-/*  What a new client or worker needs: its list of endpoints and its name.
+/*  Splits the text that lists the endpoints of a client or worker.
 
     SPDX-License-Identifier: MPL-2.0
+
+    It also has two things that both libraries need when a client or worker is made: the default
+    name, and the text for one that a child of fork() has inherited.
 
     Thread-safety: functions of their arguments; any thread.
 */

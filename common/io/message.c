@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/uninitialized.h"
 #include "common/wire/bundle.h"
 #include "common/wire/head.h"
 #include "common/wire/limits.h"
@@ -154,7 +155,7 @@ static bool s_keep_rest (rp_message_t *self, zmq_msg_t *frames, uint32_t count)
 static rp_received_t s_receive_rest (
   rp_message_t *self, void *socket, uint32_t max_frames, size_t max_bytes)
 {
-    zmq_msg_t frames[RP_FOREIGN_FRAMES_MAX];
+    RP_UNINITIALIZED zmq_msg_t frames[RP_FOREIGN_FRAMES_MAX];
     uint32_t count = 0;
     size_t bytes = self->bytes;
     rp_received_t result = RP_RECEIVED;

@@ -65,8 +65,8 @@ void rp_message_destroy (rp_message_pool_t *pool, rp_message_t **self_p);
     just received, with more to come.
 
     *self_p is set with RP_RECEIVED and RP_RECEIVED_BIG, otherwise NULL. At most max_frames frames
-    and max_bytes bytes are kept. With RP_RECEIVED_BIG the message's bytes tell the limit: they are
-    over max_bytes, unless the frames were too many.  */
+    and max_bytes bytes are kept. With RP_RECEIVED_BIG, self->bytes is over max_bytes if that limit
+    was broken; otherwise there were too many frames.  */
 rp_received_t rp_message_receive (rp_message_pool_t *pool,
   void *socket,
   uint32_t max_frames,

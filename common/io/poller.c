@@ -85,7 +85,7 @@ static void s_call (const rp_poller_callee_t *callee, int64_t now)
         callee->function (callee->arg, now);
 }
 
-void rp_poller_wait (rp_poller_t *self, bool wait)
+int64_t rp_poller_wait (rp_poller_t *self, bool wait)
 {
     static const struct timespec at_once = {0};
     struct timespec near;
@@ -94,7 +94,7 @@ void rp_poller_wait (rp_poller_t *self, bool wait)
     int ready = ppoll (self->polled, self->count, timeout, NULL);
     int64_t next = s_next_deadline (self);
     if (ready <= 0 && next == INT64_MAX)
-        return;
+        return 0;
     int64_t now = rp_clock_us ();
     for (size_t index = 0; ready > 0 && index < self->count; index++)
         if (self->polled[index].revents)
@@ -104,4 +104,5 @@ void rp_poller_wait (rp_poller_t *self, bool wait)
         rp_heap_remove (&self->deadlines, node);
         s_call (&RP_CONTAINER (node, rp_deadline_t, node)->callee, now);
     }
+    return now;
 }

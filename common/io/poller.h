@@ -63,7 +63,7 @@ bool rp_poller_add_deadline (
 void rp_poller_set_deadline (rp_poller_t *self, rp_deadline_t *deadline, int64_t when);
 
 /*  Waits until something happens (if wait is false: only looks), then calls the functions of all
-    that happened.  */
-void rp_poller_wait (rp_poller_t *self, bool wait);
+    that happened. Returns the time at which it began to call them; 0 if it had none to look at.  */
+int64_t rp_poller_wait (rp_poller_t *self, bool wait);
 
 #endif

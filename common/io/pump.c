@@ -114,7 +114,7 @@ static void s_wake (rp_pump_t *self, s_waiter_t *waiter)
     }
 }
 
-static void s_wake_called (rp_pump_t *self)
+static void __attribute__ ((noinline)) s_wake_called (rp_pump_t *self)
 {
     self->calls = false;
     for (rp_list_node_t *node = rp_list_first (&self->waiters); node;
@@ -147,7 +147,7 @@ static int64_t s_keeper_due (const rp_pump_t *self)
 }
 
 /*  No thread leads: appoints a follower as leader, or makes sure that the keeper comes.  */
-static void s_appoint (rp_pump_t *self)
+static void __attribute__ ((noinline)) s_appoint (rp_pump_t *self)
 {
     rp_list_node_t *node = self->background ? NULL : rp_list_first (&self->waiters);
     for (; node; node = rp_list_next (&self->waiters, node)) {
@@ -165,7 +165,7 @@ static void s_appoint (rp_pump_t *self)
 }
 
 /*  Another thread turned while the leader polls.  */
-static void s_correct_leader (rp_pump_t *self)
+static void __attribute__ ((noinline)) s_correct_leader (rp_pump_t *self)
 {
     self->changed = false;
     if (self->next < self->leader_until || s_descriptors_differ (self)
@@ -173,7 +173,8 @@ static void s_correct_leader (rp_pump_t *self)
         s_write (self->kick);
 }
 
-/*  Most often no thread leads or waits, and the keeper is due in time.  */
+/*  Most often no thread leads or waits, and the keeper is due in time. What is rare is not inlined,
+    so that this saves no registers.  */
 static void s_settle (rp_pump_t *self)
 {
     if (self->calls)

@@ -17,8 +17,9 @@
 #include "common/io/clock.h"
 #include "common/wire/advice.h"
 
-/*  An older result that nobody took is not used; the name is looked up again, µs. Longer than the
-    pause between two attempts, so that the next attempt finds the result of a slow look-up.  */
+/*  A result that nobody has taken for so long, µs, is dropped, and the name is looked up again.
+    Longer than the pause between two attempts, so that the next attempt finds the result of a slow
+    look-up.  */
 #define S_FRESH_US 10000000
 
 /*  Bytes of a host name with its NUL; longer names do not resolve.  */

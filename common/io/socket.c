@@ -110,7 +110,42 @@ static void *s_new_remote (void *context, int type, const s_option_t *options, s
     return s_set_all (socket, common, sizeof common / sizeof *common);
 }
 
-void *rp_socket_router (void *context, int64_t max_frame, int backlog)
+/*  zmq.h names this option in its draft part only; libzmq (4.3.4) takes it without drafts too.
+    Without it, a handshake goes on though nobody answers ZAP (libzmq#2711).  */
+#ifndef ZMQ_ZAP_ENFORCE_DOMAIN
+#define ZMQ_ZAP_ENFORCE_DOMAIN 93
+#endif
+
+/*  Sets what a socket needs to refuse unknown keys, and reads back that it does.  */
+static bool s_secure (void *socket, const rp_socket_security_t *security)
+{
+    const int yes = 1;
+    const int limit_ms = RP_SOCKET_HANDSHAKE_MS; // no peer older than ZMTP 3.0 gets in
+    int enforced = 0;
+    size_t size = sizeof enforced;
+    if (zmq_setsockopt (socket, ZMQ_CURVE_SERVER, &yes, sizeof yes) == 0
+        && zmq_setsockopt (socket, ZMQ_CURVE_SECRETKEY, security->secret_key, 32) == 0
+        && zmq_setsockopt (socket, ZMQ_ZAP_DOMAIN, security->domain, strlen (security->domain)) == 0
+        && zmq_setsockopt (socket, ZMQ_HANDSHAKE_IVL, &limit_ms, sizeof limit_ms) == 0
+        && zmq_setsockopt (socket, ZMQ_ZAP_ENFORCE_DOMAIN, &yes, sizeof yes) == 0
+        && zmq_getsockopt (socket, ZMQ_ZAP_ENFORCE_DOMAIN, &enforced, &size) == 0 && enforced == 1)
+        return true;
+    errno = ENOTSUP;
+    return false;
+}
+
+/*  Closes the socket if it cannot be made secure, and returns NULL then.  */
+static void *s_secured (void *socket, const rp_socket_security_t *security)
+{
+    if (!socket || !security || s_secure (socket, security))
+        return socket;
+    rp_socket_close (socket, NULL);
+    errno = ENOTSUP;
+    return NULL;
+}
+
+void *rp_socket_router (
+  void *context, int64_t max_frame, int backlog, const rp_socket_security_t *security)
 {
     const s_option_t options[] = {
       {ZMQ_ROUTER_MANDATORY, 1},   // a send to a peer that is gone or full fails, not vanishes
@@ -125,17 +160,20 @@ void *rp_socket_router (void *context, int64_t max_frame, int backlog)
     // libzmq draws the first routing id from rand(), which it seeds with the time: a peer that
     // predicts an id can claim it, and the ROUTER aborts.
     srand ((unsigned) rp_clock_entropy ());
-    return s_new_remote (context, ZMQ_ROUTER, options, sizeof options / sizeof *options);
+    return s_secured (
+      s_new_remote (context, ZMQ_ROUTER, options, sizeof options / sizeof *options), security);
 }
 
-void *rp_socket_backend (void *context, int64_t max_frame, int backlog)
+void *rp_socket_backend (
+  void *context, int64_t max_frame, int backlog, const rp_socket_security_t *security)
 {
     const s_option_t options[] = {
       {ZMQ_MAXMSGSIZE, max_frame}, {ZMQ_SNDHWM, backlog},
       {ZMQ_RCVHWM, 0}, // a full receive queue can abort the process (libzmq#4767)
       {ZMQ_LINGER, 0}, {ZMQ_BACKLOG, S_BACKLOG}, {ZMQ_HANDSHAKE_IVL, 0}, // as above
     };
-    return s_new_remote (context, ZMQ_DEALER, options, sizeof options / sizeof *options);
+    return s_secured (
+      s_new_remote (context, ZMQ_DEALER, options, sizeof options / sizeof *options), security);
 }
 
 void *rp_socket_dealer (void *context)
@@ -150,6 +188,15 @@ void *rp_socket_dealer (void *context)
       {ZMQ_HANDSHAKE_IVL, RP_SOCKET_HANDSHAKE_MS},
     };
     return s_new_remote (context, ZMQ_DEALER, options, sizeof options / sizeof *options);
+}
+
+int rp_socket_use_curve (void *socket, const rp_curve_t *keys)
+{
+    static const size_t size = RP_KEY_SIZE;
+    if (zmq_setsockopt (socket, ZMQ_CURVE_SERVERKEY, keys->server_key, size) != 0
+        || zmq_setsockopt (socket, ZMQ_CURVE_PUBLICKEY, keys->public_key, size) != 0)
+        return -1;
+    return zmq_setsockopt (socket, ZMQ_CURVE_SECRETKEY, keys->secret_key, size);
 }
 
 void *rp_socket_monitor (void *context, void *socket, int events, uint64_t number)
@@ -290,9 +337,20 @@ static bool s_begins_with (const char *text, size_t size, const char *prefix)
     return size >= length && memcmp (text, prefix, length) == 0;
 }
 
+/*  True for 127.0.0.0/8, and not for a name that begins like it ("127.example.org").  */
+static bool s_is_loopback_v4 (const char *endpoint)
+{
+    const char *const start = "tcp://127.";
+    size_t length = strlen (start);
+    return strncmp (endpoint, start, length) == 0
+           && endpoint[length + strspn (endpoint + length, "0123456789.")] == ':';
+}
+
 bool rp_socket_endpoint_is_loopback (const char *endpoint)
 {
-    static const char *const starts[] = {"tcp://127.", "tcp://localhost:", "tcp://[::1]:"};
+    static const char *const starts[] = {"tcp://localhost:", "tcp://[::1]:"};
+    if (s_is_loopback_v4 (endpoint))
+        return true;
     for (size_t index = 0; index < sizeof starts / sizeof *starts; index++)
         if (s_begins_with (endpoint, strlen (endpoint), starts[index]))
             return true;

@@ -1,4 +1,5 @@
-/*  Makes every libzmq socket of Riposte, so that socket options are set in one place.
+/*  Makes every libzmq socket of Riposte, so that socket options are set in one place; checks the
+    form of endpoints; reads how many bytes went over a connection.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -13,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/io/curve.h"
+
 /*  A connection whose handshake takes longer is aborted, ms: a silent one holds a descriptor.
     libzmq's own timer for this is set on a DEALER only (broker/transport/handshakes.h).  */
 #define RP_SOCKET_HANDSHAKE_MS 3000
@@ -23,17 +26,31 @@
     connections stall.  */
 #define RP_SOCKET_LOCAL_SEND_BUFFER 262144
 
+/*  How a socket of the broker asks its peers who they are: CURVE, with this secret key of 32 bytes,
+    and ZAP asked under this domain.  */
+typedef struct {
+    const uint8_t *secret_key;
+    const char *domain;
+} rp_socket_security_t;
+
 /*  Makes the broker's ROUTER: mandatory, no handover, with limits for backlog and frame size.
-    max_frame: bytes; backlog: messages waiting for one peer. Returns NULL with errno (EMFILE,
-    ETERM, ENOMEM …).  */
-void *rp_socket_router (void *context, int64_t max_frame, int backlog);
+    max_frame: bytes; backlog: messages waiting for one peer; security: NULL: none. Returns NULL
+    with errno (EMFILE, ETERM, ENOMEM …; ENOTSUP: libzmq lacks CURVE, or does not insist on
+    ZAP).  */
+void *rp_socket_router (
+  void *context, int64_t max_frame, int backlog, const rp_socket_security_t *security);
 
 /*  Makes the broker's DEALER for plain REP workers. Otherwise as rp_socket_router.  */
-void *rp_socket_backend (void *context, int64_t max_frame, int backlog);
+void *rp_socket_backend (
+  void *context, int64_t max_frame, int backlog, const rp_socket_security_t *security);
 
 /*  Makes a client's or worker's DEALER, not yet connected; it never reconnects by itself. Returns
     NULL with errno.  */
 void *rp_socket_dealer (void *context);
+
+/*  Makes a DEALER use CURVE, with these keys; to be called before it connects. 0, or -1 with errno
+    (EINVAL: libzmq has no CURVE).  */
+int rp_socket_use_curve (void *socket, const rp_curve_t *keys);
 
 /*  Opens a PAIR that receives the monitor events of a socket (those in the mask, ZMQ_EVENT_…),
     under an inproc name made from number, which must be unique in the context. Returns NULL with

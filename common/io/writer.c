@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +27,10 @@
 
 struct rp_writer {
     int descriptor;
+    char end;                   /* of a line: newline; NUL: each line is a datagram to address */
+    struct sockaddr_un address; /* with each datagram, so that the receiver may start again */
+    rp_writer_gap_fn *gap;      /* NULL: no line says how many are missing */
+    void *gap_arg;
     pthread_mutex_t lock;
     pthread_cond_t filled;
     pthread_t thread;
@@ -38,11 +44,16 @@ struct rp_writer {
     char queue[RP_WRITER_QUEUE];
 };
 
-static uint64_t s_count_lines (const char *bytes, size_t size)
+static bool s_is_datagrams (const rp_writer_t *self)
+{
+    return self->end == '\0';
+}
+
+static uint64_t s_count_lines (const rp_writer_t *self, const char *bytes, size_t size)
 {
     uint64_t count = 0;
     for (size_t at = 0; at < size; at++)
-        count += bytes[at] == '\n';
+        count += bytes[at] == self->end;
     return count;
 }
 
@@ -58,23 +69,38 @@ static void s_append (rp_writer_t *self, const char *bytes, size_t size)
 }
 
 /*  Takes whole lines if possible, at most PIPE_BUF bytes: a pipe does not mix those with the writes
-    of others.  */
+    of others. Takes one datagram.  */
 static size_t s_take (rp_writer_t *self, char *chunk)
 {
     size_t size = self->size < PIPE_BUF ? self->size : PIPE_BUF;
     size_t first = size < RP_WRITER_QUEUE - self->begin ? size : RP_WRITER_QUEUE - self->begin;
     memcpy (chunk, self->queue + self->begin, first);
     memcpy (chunk + first, self->queue, size - first);
-    const char *end = memrchr (chunk, '\n', size);
+    const char *end =
+      s_is_datagrams (self) ? memchr (chunk, '\0', size) : memrchr (chunk, '\n', size);
     size = end ? (size_t) (end - chunk) + 1 : size;
     self->begin = (self->begin + size) % RP_WRITER_QUEUE;
     self->size -= size;
     return size;
 }
 
-/*  Writes for as long as it takes. Returns how many bytes could not be written.  */
-static size_t s_write (int descriptor, const char *bytes, size_t size)
+/*  Sends a datagram, which ends before its NUL.  */
+static bool s_send (const rp_writer_t *self, const char *bytes, size_t size, int flags)
 {
+    ssize_t sent;
+    do
+        sent = sendto (self->descriptor, bytes, size - 1, flags,
+          (const struct sockaddr *) &self->address, sizeof self->address);
+    while (sent < 0 && errno == EINTR);
+    return sent >= 0;
+}
+
+/*  Writes for as long as it takes. Returns how many bytes could not be written.  */
+static size_t s_write (const rp_writer_t *self, const char *bytes, size_t size)
+{
+    int descriptor = self->descriptor;
+    if (s_is_datagrams (self))
+        return s_send (self, bytes, size, 0) ? 0 : size;
     while (size > 0) {
         ssize_t written = write (descriptor, bytes, size);
         if (written >= 0) {
@@ -93,6 +119,8 @@ static void s_free (rp_writer_t *self)
 {
     pthread_cond_destroy (&self->filled);
     pthread_mutex_destroy (&self->lock);
+    if (s_is_datagrams (self))
+        close (self->descriptor);
     free (self);
 }
 
@@ -108,9 +136,9 @@ static void *s_run (void *arg)
             break;
         size_t size = s_take (self, chunk);
         pthread_mutex_unlock (&self->lock);
-        size_t left = s_write (self->descriptor, chunk, size);
+        size_t left = s_write (self, chunk, size);
         pthread_mutex_lock (&self->lock);
-        self->lost += s_count_lines (chunk + size - left, left);
+        self->lost += s_count_lines (self, chunk + size - left, left);
         self->unwritten -= size;
     }
     bool abandoned = self->abandoned;
@@ -134,40 +162,80 @@ static bool s_start (rp_writer_t *self)
     return self->started;
 }
 
+/*  A rp_writer_gap_fn.  */
+static size_t s_tell_gap (void *arg, uint64_t lost, char buffer[RP_WRITER_GAP_MAX])
+{
+    (void) arg;
+    int size = snprintf (
+      buffer, RP_WRITER_GAP_MAX, "(%" PRIu64 " lines are missing here: nothing took them)\n", lost);
+    return size > 0 ? (size_t) size : 0;
+}
+
 rp_writer_t *rp_writer_new (int descriptor)
 {
     rp_writer_t *self = calloc (1, sizeof *self);
     if (!self)
         return NULL;
     self->descriptor = descriptor;
+    self->end = '\n';
+    self->gap = s_tell_gap;
     pthread_mutex_init (&self->lock, NULL);
     pthread_cond_init (&self->filled, NULL);
     return self;
 }
 
-/*  Without a thread: bytes that the descriptor does not take at once are lost.  */
-static bool s_write_now (int descriptor, const char *bytes, size_t size)
+rp_writer_t *rp_writer_new_datagrams (const char *path)
 {
-    struct pollfd ready = {.fd = descriptor, .events = POLLOUT};
+    size_t size = strlen (path);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (size >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        return NULL;
+    }
+    memcpy (address.sun_path, path, size);
+    int descriptor = socket (AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    rp_writer_t *self = descriptor >= 0 ? rp_writer_new (descriptor) : NULL;
+    if (!self) {
+        if (descriptor >= 0)
+            close (descriptor);
+        return NULL;
+    }
+    self->end = '\0';
+    self->address = address;
+    self->gap = NULL;
+    return self;
+}
+
+void rp_writer_set_gap (rp_writer_t *self, rp_writer_gap_fn *gap, void *arg)
+{
+    pthread_mutex_lock (&self->lock);
+    self->gap = gap ? gap : s_tell_gap;
+    self->gap_arg = arg;
+    pthread_mutex_unlock (&self->lock);
+}
+
+/*  Without a thread: bytes that the descriptor does not take at once are lost.  */
+static bool s_write_now (const rp_writer_t *self, const char *bytes, size_t size)
+{
+    struct pollfd ready = {.fd = self->descriptor, .events = POLLOUT};
+    if (s_is_datagrams (self))
+        return s_send (self, bytes, size, MSG_DONTWAIT);
     return poll (&ready, 1, 0) == 1 && ready.revents == POLLOUT
-           && write (descriptor, bytes, size) == (ssize_t) size;
+           && write (self->descriptor, bytes, size) == (ssize_t) size;
 }
 
 bool rp_writer_put (rp_writer_t *self, const char *bytes, size_t size)
 {
-    char gap[80];
+    char gap[RP_WRITER_GAP_MAX];
     pthread_mutex_lock (&self->lock);
     bool empty = self->unwritten == 0;
-    int gap_size = self->lost == 0
-                     ? 0
-                     : snprintf (gap, sizeof gap,
-                       "(%" PRIu64 " lines are missing here: nothing took them)\n", self->lost);
+    size_t gap_size = self->lost > 0 && self->gap ? self->gap (self->gap_arg, self->lost, gap) : 0;
     if (!s_start (self))
-        self->lost += s_write_now (self->descriptor, bytes, size) ? 0 : s_count_lines (bytes, size);
-    else if (size + (size_t) gap_size > RP_WRITER_QUEUE - self->size)
-        self->lost += s_count_lines (bytes, size);
+        self->lost += s_write_now (self, bytes, size) ? 0 : s_count_lines (self, bytes, size);
+    else if (size + gap_size > RP_WRITER_QUEUE - self->size)
+        self->lost += s_count_lines (self, bytes, size);
     else {
-        s_append (self, gap, (size_t) gap_size);
+        s_append (self, gap, gap_size);
         s_append (self, bytes, size);
         self->lost = 0;
     }

@@ -8,6 +8,9 @@
     room in the queue is lost; when there is room again, a line in its place says how many were
     lost.
 
+    A writer of datagrams takes lines that end with NUL, and sends each, without that, as a datagram
+    to a socket. Those that the socket cannot take are lost as well.
+
     Thread-safety: put and flush may be called by any thread.
 */
 
@@ -16,6 +19,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /*  Bytes that may wait: some hundred lines at once.  */
 #define RP_WRITER_QUEUE 65536u
@@ -27,6 +31,19 @@ typedef struct rp_writer rp_writer_t;
 
 /*  The descriptor stays the caller's, and may block. NULL when out of memory.  */
 rp_writer_t *rp_writer_new (int descriptor);
+
+/*  Makes a writer of datagrams to the Unix socket at path, which need not be there yet. NULL with
+    errno.  */
+rp_writer_t *rp_writer_new_datagrams (const char *path);
+
+/*  Writes the line, with its end, that says how many lines are missing. Returns its size. It may not
+    use the writer.  */
+#define RP_WRITER_GAP_MAX 4096u
+typedef size_t (rp_writer_gap_fn) (void *arg, uint64_t lost, char buffer[RP_WRITER_GAP_MAX]);
+
+/*  Sets the function for such lines, which put calls; NULL: the one that writes for people, as at
+    first. A writer of datagrams has none at first, and says nothing.  */
+void rp_writer_set_gap (rp_writer_t *self, rp_writer_gap_fn *gap, void *arg);
 
 /*  Queues the bytes whole, or loses them; never waits. True if the queue was empty before.  */
 bool rp_writer_put (rp_writer_t *self, const char *bytes, size_t size);

@@ -9,6 +9,8 @@
 #include "common/base/check.h"
 #include "common/base/units.h"
 #include "common/base/version.h"
+#include "common/tool/options_commands.h"
+#include "common/tool/options_complete.h"
 #include "common/tool/options_pages.h"
 #include "common/tool/settings_pages.h"
 #include "common/wire/name.h"
@@ -17,8 +19,6 @@
 #define S_FIRST_VALUE 256
 /*  The value of getopt_long for an argument that is no option.  */
 #define S_POSITIONAL 1
-/*  Most mistakes in typing are one or two letters.  */
-#define S_DISTANCE_MAX 2u
 /*  Longer messages are cut.  */
 #define S_MESSAGE_MAX 1024u
 
@@ -179,11 +179,6 @@ static int s_store (
 
 /*  ---- What getopt_long found ----------------------------------------------------------------  */
 
-static size_t s_distance_limit (size_t size)
-{
-    return size < 4 ? 1 : S_DISTANCE_MAX;
-}
-
 /*  Returns the only option that begins with these bytes; NULL if none or several do, and *count is
     their number.  */
 static const rp_option_t *s_find_prefixed (
@@ -203,7 +198,7 @@ static const rp_option_t *s_find_prefixed (
 static const rp_option_t *s_find_nearest (
   const rp_program_t *program, const char *name, size_t size)
 {
-    size_t best = s_distance_limit (size) + 1;
+    size_t best = rp_option_distance_limit (size) + 1;
     const rp_option_t *nearest = NULL;
     const rp_option_t *option;
     for (size_t index = 0; (option = rp_option_at (program, index)); index++) {
@@ -293,43 +288,45 @@ static int s_take (const s_parser_t *self, size_t entry)
     const rp_option_t *option = rp_option_at (self->program, entry);
     char source[64];
     snprintf (source, sizeof source, "--%s", option->name);
-    self->arguments->given |= UINT64_C (1) << entry;
+    self->arguments->given[entry] = true;
     return s_store (self, option, source, option->kind == RP_OPTION_FLAG ? "1" : optarg);
 }
 
-static const rp_option_command_t *s_find_command (const rp_program_t *program, const char *name)
+/*  Returns the exit code after a text was written.  */
+static int s_said (const s_parser_t *self, FILE *out)
 {
-    for (size_t index = 0; index < program->command_count; index++)
-        if (strcmp (program->commands[index].name, name) == 0)
-            return &program->commands[index];
-    return NULL;
+    if (fflush (out) == 0 && !ferror (out))
+        return 0;
+    s_complain (self, "cannot write the answer");
+    return 1;
 }
 
-/*  Writes what --help and the other standard options ask for. first: the first argument that is no
-    option, or the argument behind --help; NULL: none.  */
-static int s_say (const s_parser_t *self, size_t standard, const char *first, FILE *out)
+/*  Writes what --help and the other standard options ask for. items: the arguments before it that
+    are no options, or the arguments behind it.  */
+static int s_say (
+  const s_parser_t *self, size_t standard, char *const *items, size_t count, FILE *out)
 {
     const rp_program_t *program = self->program;
-    bool settings = program->settings && first && strcmp (first, "settings") == 0;
-    if (standard == RP_OPTION_COMPLETIONS && strcmp (optarg, "bash") != 0)
-        return s_complain (self, "--completions wants bash, not \"%s\"", optarg);
+    size_t words;
+    const rp_option_command_t *command = rp_option_command_find (program, items, count, &words);
+    const char *group = count > 0 && !command ? items[0] : NULL;
+    bool settings = program->settings && count > 0 && strcmp (items[0], "settings") == 0;
+    if (standard == RP_OPTION_COMPLETIONS)
+        return rp_options_script (program, optarg, out)
+                 ? s_said (self, out)
+                 : s_complain (self, "--completions wants bash, zsh or fish, not \"%s\"", optarg);
     if (standard == RP_OPTION_HELP && settings)
         rp_settings_help (program->settings, out);
     else if (standard == RP_OPTION_HELP)
-        rp_options_help (program, first ? s_find_command (program, first) : NULL, out);
+        rp_options_help (
+          program, command, rp_option_group_exists (program, group) ? group : NULL, out);
     else if (standard == RP_OPTION_VERSION)
         fprintf (out, "%s %s\n", program->name, RP_VERSION);
-    else if (standard == RP_OPTION_COMPLETIONS)
-        rp_options_bash (program, out);
     else if (settings)
         rp_settings_man (program->settings, out);
     else
         rp_options_man (program, out);
-    if (fflush (out) != 0 || ferror (out)) {
-        s_complain (self, "cannot write the answer");
-        return 1;
-    }
-    return 0;
+    return s_said (self, out);
 }
 
 /*  ---- The whole command line ----------------------------------------------------------------  */
@@ -383,10 +380,8 @@ static int s_read_line (const s_parser_t *self, int argc, char **argv, FILE *out
         size_t entry = s_entry (self->program, found);
         if (entry >= self->program->option_count)
             return s_say (self, entry - self->program->option_count,
-              arguments->count > 0 ? argv[1]
-              : optind < argc      ? argv[optind]
-                                   : NULL,
-              out);
+              argv + (arguments->count > 0 ? 1 : optind),
+              arguments->count > 0 ? arguments->count : (size_t) (argc - optind), out);
         int code = s_take (self, entry);
         if (code != RP_OPTIONS_GO_ON)
             return code;
@@ -399,53 +394,60 @@ static int s_read_line (const s_parser_t *self, int argc, char **argv, FILE *out
     return RP_OPTIONS_GO_ON;
 }
 
-static int s_take_command (const s_parser_t *self)
+/*  The first arguments name no command.  */
+static int s_complain_command (const s_parser_t *self)
 {
     const rp_program_t *program = self->program;
-    rp_arguments_t *arguments = self->arguments;
-    if (arguments->count == 0)
-        return s_complain (self, "a command is missing; see: %s --help", program->name);
-    const char *name = *arguments->items;
-    arguments->command = s_find_command (program, name);
-    if (arguments->command) {
-        arguments->items++;
-        arguments->count--;
-        if (arguments->after_dashes > arguments->count)
-            arguments->after_dashes = arguments->count;
-        return RP_OPTIONS_GO_ON;
-    }
-
-    size_t best = s_distance_limit (strlen (name)) + 1;
-    const char *nearest = NULL;
-    for (size_t index = 0; index < program->command_count; index++) {
-        const char *other = program->commands[index].name;
-        size_t distance = rp_name_distance (name, strlen (name), other, strlen (other), best - 1);
-        if (distance < best) {
-            best = distance;
-            nearest = other;
-        }
-    }
-    if (nearest)
-        return s_complain (self, "unknown command \"%s\" (did you mean \"%s\"?)", name, nearest);
-    return s_complain (self, "unknown command \"%s\"; see: %s --help", name, program->name);
+    char **items = self->arguments->items;
+    bool is_group = rp_option_group_exists (program, items[0]);
+    const char *group = is_group ? items[0] : NULL;
+    const char *word = is_group ? items[1] : items[0];
+    if (!word)
+        return s_complain (
+          self, "a command is missing behind %s; see: %s %s --help", group, program->name, group);
+    const rp_option_command_t *nearest = rp_option_command_nearest (program, group, word);
+    const char *first = group ? group : "";
+    const char *joint = group ? " " : "";
+    if (!nearest)
+        return s_complain (self, "unknown command \"%s%s%s\"; see: %s %s%s--help", first, joint,
+          word, program->name, first, joint);
+    int size = (int) (group ? strlen (nearest->name) : strcspn (nearest->name, " "));
+    return s_complain (self, "unknown command \"%s%s%s\" (did you mean \"%.*s\"?)", first, joint,
+      word, size, nearest->name);
 }
 
-/*  Refuses options that do not apply to the command; takes those that do apply and were not given
-    from the environment.  */
+static int s_take_command (const s_parser_t *self)
+{
+    rp_arguments_t *arguments = self->arguments;
+    size_t words;
+    if (arguments->count == 0)
+        return s_complain (self, "a command is missing; see: %s --help", self->program->name);
+    arguments->command =
+      rp_option_command_find (self->program, arguments->items, arguments->count, &words);
+    if (!arguments->command)
+        return s_complain_command (self);
+    arguments->items += words;
+    arguments->count -= words;
+    if (arguments->after_dashes > arguments->count)
+        arguments->after_dashes = arguments->count;
+    return RP_OPTIONS_GO_ON;
+}
+
+/*  Refuses options that do not apply to the command. Reads from the environment the options that
+    apply and are not on the command line.  */
 static int s_complete (const s_parser_t *self, char *(*lookup) (const char *name))
 {
     rp_arguments_t *arguments = self->arguments;
     for (size_t index = 0; index < self->program->option_count; index++) {
         const rp_option_t *option = &self->program->options[index];
-        uint64_t bit = UINT64_C (1) << index;
-        if (!rp_option_goes_with (option, arguments->command)) {
-            if (arguments->given & bit)
+        if (!rp_option_goes_with (option, arguments->command, NULL)) {
+            if (arguments->given[index])
                 return s_complain (self, "--%s does not go with %s; see: %s %s --help",
                   option->name, arguments->command->name, self->program->name,
                   arguments->command->name);
             continue;
         }
-        if ((arguments->given & bit) || !option->environment)
+        if (arguments->given[index] || !option->environment)
             continue;
         const char *text = lookup (option->environment);
         if (!text || *text == '\0')
@@ -453,7 +455,7 @@ static int s_complete (const s_parser_t *self, char *(*lookup) (const char *name
         int code = s_store (self, option, option->environment, text);
         if (code != RP_OPTIONS_GO_ON)
             return code;
-        arguments->given |= bit;
+        arguments->given[index] = true;
     }
     return RP_OPTIONS_GO_ON;
 }
@@ -470,6 +472,10 @@ int rp_options_parse (const rp_program_t *program,
     RP_CHECK (program->option_count <= RP_OPTIONS_MAX);
     *arguments = (rp_arguments_t){0};
     s_parser_t self = {.program = program, .options = options, .arguments = arguments, .err = err};
+    if (argc > 1 && strcmp (argv[1], RP_OPTIONS_COMPLETE) == 0) {
+        rp_options_complete (program, argv + 2, (size_t) argc - 2, out);
+        return s_said (&self, out);
+    }
     int code = s_read_line (&self, argc, argv, out);
     if (code == RP_OPTIONS_GO_ON && program->commands)
         code = s_take_command (&self);
@@ -484,6 +490,6 @@ bool rp_options_given (
     for (size_t index = 0; index < program->option_count; index++)
         if (program->options[index].kind != RP_OPTION_HEADING
             && strcmp (program->options[index].name, name) == 0)
-            return (arguments->given >> index) & 1;
+            return arguments->given[index];
     return false;
 }

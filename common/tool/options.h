@@ -1,10 +1,10 @@
-/*  The command line of a program, from one table.
+/*  Reads the command line of a program, and writes its help, from one table.
 
     SPDX-License-Identifier: MPL-2.0
 
     A program describes itself in an rp_program_t. This table reads the command line and the
-    environment, and makes --help, --version, the manual page (--man) and the completion for bash
-    (--completions bash), so that all of them agree.
+    environment, and makes --help, --version, the manual page (--man) and what shells complete
+    (--completions SHELL, options_complete.h), so that all of them agree.
 
         typedef struct { const char *server; int64_t timeout; bool quiet; } s_options_t;
 
@@ -72,10 +72,13 @@ typedef struct {
     uint64_t smallest, largest; /* range of DURATION (µs), SIZE, COUNT; largest 0: no bounds */
     const char *const *choices; /* CHOICE: ends with NULL; SETTING: for completions */
     const char *setting;        /* SETTING: its path, or a section with "/" at its end */
-    const char *commands;       /* "call talk": applies to these commands only; NULL: to all */
+    const char *commands;       /* "call keys-new keys": applies to these commands, or groups of
+                                   commands, only (options_commands.h); NULL: to all */
 } rp_option_t;
 
-/*  A command of a program that has several: its first argument ("call" of riposte).  */
+/*  A command of a program that has several: its first argument ("call" of riposte), or its first
+    two ("keys new"). Commands with the same first word are a group, and stand together in the
+    table.  */
 typedef struct {
     const char *name;
     const char *arguments; /* "SERVICE [BODY]"; NULL: none */
@@ -89,7 +92,7 @@ typedef struct {
 } rp_option_exit_t;
 
 /*  At most this many options and headings in one table.  */
-#define RP_OPTIONS_MAX 60u
+#define RP_OPTIONS_MAX 96u
 
 typedef struct {
     const char *name;
@@ -114,7 +117,8 @@ typedef struct {
     size_t count;
     bool has_dashes;     /* "--" was given */
     size_t after_dashes; /* the number of items, the last ones, that stood behind "--" */
-    uint64_t given;      /* a bit per option: set on the command line or by the environment */
+    /*  per option: set on the command line or by the environment; behind those of the program, the standard ones  */
+    bool given[RP_OPTIONS_MAX + 8];
     rp_setting_given_t settings[RP_OPTION_LIST_MAX]; /* values that options give for settings */
     size_t setting_count;
 } rp_arguments_t;

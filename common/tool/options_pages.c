@@ -7,12 +7,12 @@
 #include <riposte/error.h>
 
 #include "common/base/version.h"
+#include "common/tool/options_commands.h"
+#include "common/tool/options_complete.h"
 #include "common/tool/page.h"
 
 /*  Exit codes are sorted by trying every number up to this.  */
 #define S_EXIT_LARGEST 255
-
-static const char *const s_shells[] = {"bash", NULL};
 
 static const rp_option_t s_standard[RP_OPTION_STANDARD_COUNT] = {
   [RP_OPTION_STANDARD_HEADING] = {.kind = RP_OPTION_HEADING, .help = "Help"},
@@ -27,8 +27,8 @@ static const rp_option_t s_standard[RP_OPTION_STANDARD_COUNT] = {
   [RP_OPTION_COMPLETIONS] = {.name = "completions",
     .kind = RP_OPTION_CHOICE,
     .argument = "SHELL",
-    .choices = s_shells,
-    .help = "print completions for a shell (bash) and exit"},
+    .choices = rp_option_shells,
+    .help = "print completions for a shell (bash, zsh or fish) and exit"},
   [RP_OPTION_MAN] = {.name = "man",
     .kind = RP_OPTION_FLAG,
     .help = "print the manual page and exit"},
@@ -40,20 +40,6 @@ const rp_option_t *rp_option_at (const rp_program_t *program, size_t index)
         return &program->options[index];
     index -= program->option_count;
     return index < RP_OPTION_STANDARD_COUNT ? &s_standard[index] : NULL;
-}
-
-bool rp_option_goes_with (const rp_option_t *option, const rp_option_command_t *command)
-{
-    if (!option->commands || !command)
-        return true;
-    size_t size = strlen (command->name);
-    for (const char *at = option->commands; *at; at += strspn (at, " ")) {
-        size_t word = strcspn (at, " ");
-        if (word == size && memcmp (at, command->name, size) == 0)
-            return true;
-        at += word;
-    }
-    return false;
 }
 
 /*  Returns the variable with the same meaning as the option, or NULL.  */
@@ -127,12 +113,16 @@ static void s_exit_help (int code, const char *help, void *arg)
 }
 
 static void s_usage_help (
-  const rp_program_t *program, const rp_option_command_t *command, FILE *out)
+  const rp_program_t *program, const rp_option_command_t *command, const char *group, FILE *out)
 {
     if (command) {
         fprintf (out, "usage: %s %s [OPTION]...%s%s\n\n", program->name, command->name,
           command->arguments ? " " : "", command->arguments ? command->arguments : "");
         rp_page_wrap (out, command->help, 0, 0);
+        return;
+    }
+    if (group) {
+        fprintf (out, "usage: %s %s COMMAND [ARGUMENT]... [OPTION]...\n", program->name, group);
         return;
     }
     for (size_t index = 0; program->usage[index]; index++)
@@ -141,27 +131,34 @@ static void s_usage_help (
     fprintf (out, "\n%s %s\n", program->name, program->summary);
 }
 
-void rp_options_help (const rp_program_t *program, const rp_option_command_t *command, FILE *out)
+static void s_commands_help (const rp_program_t *program, const char *group, FILE *out)
 {
-    s_usage_help (program, command, out);
-    if (program->commands && !command) {
-        fputs ("\nCommands:\n", out);
-        for (size_t index = 0; index < program->command_count; index++) {
-            const rp_option_command_t *one = &program->commands[index];
-            char term[128];
-            snprintf (term, sizeof term, "%s%s%s", one->name, one->arguments ? " " : "",
-              one->arguments ? one->arguments : "");
-            rp_page_entry (out, term, one->help);
-        }
+    fputs ("\nCommands:\n", out);
+    for (size_t index = 0; index < program->command_count; index++) {
+        const rp_option_command_t *one = &program->commands[index];
+        char term[128];
+        if (!rp_option_is_in_group (one, group))
+            continue;
+        snprintf (term, sizeof term, "%s%s%s", one->name, one->arguments ? " " : "",
+          one->arguments ? one->arguments : "");
+        rp_page_entry (out, term, one->help);
     }
+}
+
+void rp_options_help (
+  const rp_program_t *program, const rp_option_command_t *command, const char *group, FILE *out)
+{
+    s_usage_help (program, command, group, out);
+    if (program->commands && !command)
+        s_commands_help (program, group, out);
 
     if (program->option_count == 0 || program->options[0].kind != RP_OPTION_HEADING)
         fputs ("\nOptions:\n", out);
     const rp_option_t *option;
     for (size_t index = 0; (option = rp_option_at (program, index)); index++)
-        if (rp_option_goes_with (option, command))
+        if (rp_option_goes_with (option, command, group))
             s_option_help (out, option);
-    if (command) {
+    if (command || group) {
         fprintf (out, "\nAll commands and exit codes: %s --help\n", program->name);
         return;
     }
@@ -232,7 +229,7 @@ static void s_synopsis_man (const rp_program_t *program, FILE *out)
     if (program->description)
         fputs (".SH DESCRIPTION\n", out);
     for (size_t index = 0; program->description && program->description[index]; index++) {
-        fputs (".PP\n", out);
+        fputs (index == 0 ? "" : ".PP\n", out);
         rp_page_roff (out, program->description[index]);
         fputc ('\n', out);
     }
@@ -280,81 +277,6 @@ void rp_options_man (const rp_program_t *program, FILE *out)
     if (program->settings) {
         fputs (".SH SEE ALSO\n", out);
         rp_page_bold (out, "", program->settings->program);
-        fputs (".conf(5)\n", out);
+        fputs (".cfg(5)\n", out);
     }
-}
-
-/*  ---- Completion for bash -------------------------------------------------------------------  */
-
-/*  Function names of the shell have no dash.  */
-static void s_function_name (FILE *out, const char *name)
-{
-    fputc ('_', out);
-    for (; *name; name++)
-        fputc (*name == '-' ? '_' : *name, out);
-}
-
-static void s_bash_value (FILE *out, const rp_option_t *option)
-{
-    fputs ("        ", out);
-    if (option->letter)
-        fprintf (out, "-%c | ", option->letter);
-    fprintf (out, "--%s) ", option->name);
-    if (option->choices) {
-        fputs ("COMPREPLY=($(compgen -W \"", out);
-        for (size_t index = 0; option->choices[index]; index++)
-            fprintf (out, "%s%s", index == 0 ? "" : " ", option->choices[index]);
-        fputs ("\" -- \"$cur\")) ;;\n", out);
-    }
-    else if (strstr (option->argument, "FILE"))
-        fputs ("COMPREPLY=($(compgen -f -- \"$cur\")) ;;\n", out);
-    else
-        fputs ("COMPREPLY=() ;;\n", out);
-}
-
-void rp_options_bash (const rp_program_t *program, FILE *out)
-{
-    const rp_option_t *option;
-    fprintf (out, "# bash completion for %s %s\n", program->name, RP_VERSION);
-    s_function_name (out, program->name);
-    fputs (" ()\n{\n"
-           "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} word\n"
-           "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-           "        if [[ $word == -- ]]; then\n"
-           "            COMPREPLY=($(compgen -c -f -- \"$cur\"))\n"
-           "            return\n"
-           "        fi\n"
-           "    done\n"
-           "    case $prev in\n",
-      out);
-    for (size_t index = 0; (option = rp_option_at (program, index)); index++)
-        if (option->kind != RP_OPTION_HEADING && option->kind != RP_OPTION_FLAG)
-            s_bash_value (out, option);
-    fputs ("        *)\n"
-           "            if [[ $cur == -* ]]; then\n"
-           "                COMPREPLY=($(compgen -W \"",
-      out);
-    const char *joint = "";
-    for (size_t index = 0; (option = rp_option_at (program, index)); index++)
-        if (option->kind != RP_OPTION_HEADING) {
-            fprintf (out, "%s--%s", joint, option->name);
-            joint = " ";
-        }
-    fputs ("\" -- \"$cur\"))\n", out);
-    if (program->commands) {
-        fputs ("            elif ((COMP_CWORD == 1)); then\n"
-               "                COMPREPLY=($(compgen -W \"",
-          out);
-        for (size_t index = 0; index < program->command_count; index++)
-            fprintf (out, "%s%s", index == 0 ? "" : " ", program->commands[index].name);
-        fputs ("\" -- \"$cur\"))\n", out);
-    }
-    fputs ("            else\n"
-           "                COMPREPLY=($(compgen -f -- \"$cur\"))\n"
-           "            fi ;;\n"
-           "    esac\n"
-           "}\ncomplete -o filenames -F ",
-      out);
-    s_function_name (out, program->name);
-    fprintf (out, " %s\n", program->name);
 }

@@ -1,4 +1,4 @@
-/*  Writes --help, the manual page and the completion, from the table of common/tool/options.h.
+/*  Writes --help and the manual page, from the table of common/tool/options.h.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -24,13 +24,11 @@ typedef enum {
     end.  */
 const rp_option_t *rp_option_at (const rp_program_t *program, size_t index);
 
-/*  True if the option applies to the command (NULL: to any command).  */
-bool rp_option_goes_with (const rp_option_t *option, const rp_option_command_t *command);
-
-/*  command: the command that help is wanted for, or NULL.  */
-void rp_options_help (const rp_program_t *program, const rp_option_command_t *command, FILE *out);
+/*  command: the command that help is wanted for, or NULL; group: the group of commands, or
+    NULL.  */
+void rp_options_help (
+  const rp_program_t *program, const rp_option_command_t *command, const char *group, FILE *out);
 void rp_options_man (const rp_program_t *program, FILE *out);
-void rp_options_bash (const rp_program_t *program, FILE *out);
 
 /*  Calls the function for each exit code of the program, in ascending order.  */
 typedef void (rp_option_exit_fn) (int code, const char *help, void *arg);

@@ -82,8 +82,8 @@ void rp_page_title (FILE *out, const char *program, const char *suffix, int sect
 {
     fputs (".TH \"", out);
     rp_page_roff (out, program);
-    fprintf (
-      out, "%s\" %d \"\" \"riposte %s\" \"Riposte\"\n.SH NAME\n", suffix, section, RP_VERSION);
+    fprintf (out, "%s\" %d \"%s\" \"riposte %s\" \"Riposte\"\n.SH NAME\n", suffix, section,
+      RP_VERSION_DATE, RP_VERSION);
     rp_page_roff (out, program);
     fprintf (out, "%s \\- ", suffix);
 }

@@ -17,8 +17,8 @@ void rp_page_wrap (FILE *out, const char *text, size_t column, size_t indent);
 /*  Writes a term at the left and its explanation at the right.  */
 void rp_page_entry (FILE *out, const char *term, const char *help);
 
-/*  Begins a page of man: its title, and the name that it explains. suffix: behind the program's name,
-    such as ".conf" or "".  */
+/*  Begins a page of man: its title, and the name that it explains. suffix: behind the program's
+    name, such as ".cfg" or "".  */
 void rp_page_title (FILE *out, const char *program, const char *suffix, int section);
 
 /*  Writes text so that roff changes no character.  */

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
-#include "common/tool/zpl.h"
+#include "common/base/zpl.h"
 #include "common/wire/name.h"
 
 #define S_MESSAGE_MAX 2048u
@@ -26,6 +26,13 @@ static void *s_at (const rp_setting_t *row, void *values)
 
 /*  ---- Errors --------------------------------------------------------------------------------  */
 
+static void s_blot_control (char *text)
+{
+    for (char *at = text; *at; at++)
+        if ((unsigned char) *at < 32 || *at == 127)
+            *at = '?';
+}
+
 void rp_settings_complain (rp_settings_reader_t *self, const char *format, ...)
 {
     char message[S_MESSAGE_MAX];
@@ -40,9 +47,7 @@ void rp_settings_complain (rp_settings_reader_t *self, const char *format, ...)
         vsnprintf (message, sizeof message, format, list);
         va_end (list);
     }
-    for (char *at = message; *at; at++)
-        if ((unsigned char) *at < 32 || *at == 127)
-            *at = '?';
+    s_blot_control (message);
     self->error (message, self->arg);
 }
 
@@ -278,6 +283,70 @@ size_t rp_settings_find (const rp_setting_table_t *table, const char *path)
     return index;
 }
 
+static const char *s_text_of (const rp_setting_t *row, const void *values)
+{
+    const char *text = *(char *const *) (const void *) ((const char *) values + row->offset);
+    return text ? text : "";
+}
+
+const char *rp_setting_text (
+  const rp_setting_t *row, const void *values, size_t index, char buffer[RP_SETTING_TEXT_MAX])
+{
+    if (row->kind == RP_SETTING_LIST)
+        return row->list->at (values, index, buffer);
+    if (index > 0)
+        return NULL;
+    if (row->kind != RP_SETTING_TEXT)
+        return rp_setting_write_number (row, rp_setting_number (row, values), buffer);
+    const char *text = s_text_of (row, values);
+    return *text ? text : NULL;
+}
+
+const char *rp_setting_default (const rp_setting_t *row, char buffer[RP_UNITS_TEXT_MAX])
+{
+    return s_is_text (row) ? row->text : rp_setting_write_number (row, row->initial, buffer);
+}
+
+static bool s_lists_differ (const rp_setting_t *row, const void *one, const void *other)
+{
+    char buffers[2][RP_SETTING_TEXT_MAX];
+    for (size_t index = 0;; index++) {
+        const char *left = row->list->at (one, index, buffers[0]);
+        const char *right = row->list->at (other, index, buffers[1]);
+        if (!left || !right)
+            return left != right;
+        if (strcmp (left, right) != 0)
+            return true;
+    }
+}
+
+bool rp_setting_differs (const rp_setting_t *row, const void *one, const void *other)
+{
+    if (row->kind == RP_SETTING_LIST)
+        return s_lists_differ (row, one, other);
+    if (row->kind == RP_SETTING_TEXT)
+        return strcmp (s_text_of (row, one), s_text_of (row, other)) != 0;
+    return rp_setting_number (row, one) != rp_setting_number (row, other);
+}
+
+bool rp_setting_copy (const rp_setting_t *row, void *to, const void *from)
+{
+    char buffer[RP_SETTING_TEXT_MAX];
+    char reason[RP_SETTING_REASON_MAX];
+    if (!s_is_text (row)) {
+        s_set_number (row, to, rp_setting_number (row, from));
+        return true;
+    }
+    if (row->kind == RP_SETTING_TEXT)
+        return s_store_text (row, to, s_text_of (row, from), reason);
+    row->list->clear (to);
+    const char *text;
+    for (size_t index = 0; (text = row->list->at (from, index, buffer)); index++)
+        if (!row->list->add (to, text, reason))
+            return false;
+    return true;
+}
+
 static bool s_is_section (const rp_setting_table_t *table, const char *path)
 {
     size_t size = strlen (path);
@@ -297,6 +366,23 @@ const char *rp_setting_variable (const char *path, char buffer[RP_SETTING_VARIAB
             *at = '_';
         else if (*at >= 'a' && *at <= 'z')
             *at = (char) (*at - 'a' + 'A');
+    return buffer;
+}
+
+const char *rp_setting_source_write (
+  const rp_setting_source_t *source, const char *path, char buffer[RP_SETTING_SOURCE_MAX])
+{
+    char variable[RP_SETTING_VARIABLE_MAX];
+    if (source->round == 0)
+        snprintf (buffer, RP_SETTING_SOURCE_MAX, "default");
+    else if (source->line > 0)
+        snprintf (buffer, RP_SETTING_SOURCE_MAX, "file %.1024s:%zu", source->name, source->line);
+    else if (source->name && *source->dashes)
+        snprintf (buffer, RP_SETTING_SOURCE_MAX, "option %s%.1024s", source->dashes, source->name);
+    else
+        snprintf (buffer, RP_SETTING_SOURCE_MAX, "environment %.1024s",
+          source->name ? source->name : rp_setting_variable (path, variable));
+    s_blot_control (buffer);
     return buffer;
 }
 

@@ -3,7 +3,7 @@
     SPDX-License-Identifier: MPL-2.0
 
     A setting is a row: path, kind, range, default, reason. Everything about settings is read from
-    the rows: the file (ZPL, common/tool/zpl.h), the environment, options such as --limit, and the
+    the rows: the file (ZPL, common/base/zpl.h), the environment, options such as --limit, and the
     texts of common/tool/settings_pages.h (--print-config, --help settings, the manual page of
     section 5). A new setting is a new row; a new section is a row whose path begins with it.
 
@@ -16,8 +16,8 @@
     an error the structure is not to be used. So a program that reads its settings again fills a new
     structure, and replaces the old one only if there was no error.
 
-    No column says whether a running program takes a new value, because none does: settings are read
-    at the start. A reload would add the column here.
+    The column reloadable says whether a running program takes a new value. With rp_setting_differs and
+    rp_setting_copy a reload keeps the values of all other rows.
 
     Thread-safety: pure functions of their arguments, except for the callbacks and the stream.
 */
@@ -73,6 +73,7 @@ typedef struct {
     const char *text;                    /* TEXT, LIST: default; NULL: none */
     const char *form;                    /* TEXT, LIST: for people, "SERVICE=FRONTEND,BACKEND" */
     const rp_setting_list_t *list;       /* LIST */
+    bool reloadable;                     /* a running program takes a new value */
     const char *why;                     /* a clause, without a full stop */
 } rp_setting_t;
 
@@ -102,6 +103,13 @@ typedef struct {
     bool names_setting; /* the name alone shows which setting it is */
     unsigned round;     /* 0: the default. Sources that belong together have the same round */
 } rp_setting_source_t;
+
+/*  Settings in force: the table, the structure of values, and for each row where its value came from.  */
+typedef struct {
+    const rp_setting_table_t *table;
+    const void *values;
+    const rp_setting_source_t *sources;
+} rp_settings_t;
 
 /*  Takes an error for people: one line without the newline, valid during the call.  */
 typedef void (rp_setting_error_fn) (const char *message, void *arg);
@@ -150,11 +158,34 @@ size_t rp_settings_find (const rp_setting_table_t *table, const char *path);
 /*  Returns the value of a row whose kind is a number.  */
 uint64_t rp_setting_number (const rp_setting_t *row, const void *values);
 
+/*  True if the two structures have different values for the row.  */
+bool rp_setting_differs (const rp_setting_t *row, const void *one, const void *other);
+
+/*  Replaces the row's value in one structure by that of another. False when out of memory: the value is
+    then empty.  */
+bool rp_setting_copy (const rp_setting_t *row, void *to, const void *from);
+
 /*  ---- For the texts about settings ---------------------------------------------------------- */
 
 /*  Writes a number in the form of the row's kind, or a choice. Returns buffer.  */
 const char *rp_setting_write_number (
   const rp_setting_t *row, uint64_t value, char buffer[RP_UNITS_TEXT_MAX]);
+
+/*  Returns text number index of a row's value, as a file has it but without quotes: a LIST has several texts,
+    a TEXT has none if it is empty, all others have one. NULL behind the last. The text is in buffer, or
+    belongs to values.  */
+const char *rp_setting_text (
+  const rp_setting_t *row, const void *values, size_t index, char buffer[RP_SETTING_TEXT_MAX]);
+
+/*  Returns the row's default in the same form; NULL if it has none.  */
+const char *rp_setting_default (const rp_setting_t *row, char buffer[RP_UNITS_TEXT_MAX]);
+
+/*  Writes where the value of the row with this path came from: "default", "file NAME:LINE", "environment
+    VARIABLE" or "option --NAME". The name of a file may be cut; control characters in it become "?". Returns
+    buffer.  */
+#define RP_SETTING_SOURCE_MAX 1200u
+const char *rp_setting_source_write (
+  const rp_setting_source_t *source, const char *path, char buffer[RP_SETTING_SOURCE_MAX]);
 
 /*  Writes the values that a row takes, in words: "1KiB to 1GiB", "error, warning, info or debug".
     Returns buffer.  */

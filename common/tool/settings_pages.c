@@ -14,8 +14,10 @@ static const char *const s_rules[] = {
   "spaces, as NAME = VALUE. A # begins a comment; a value with a # or with spaces at its ends is "
   "in "
   "quotes. In the environment a setting is the variable that stands beside it.",
-  "An option beats the environment, which beats the file, which beats the default. All of them are "
-  "read at the start, and every mistake is told at once.",
+  "An option beats the environment, which beats the file, which beats the default. Every mistake "
+  "is "
+  "told at once. A setting that is reloadable may be changed while the program runs (SIGHUP); of "
+  "the others the program says that they need a restart.",
 };
 #define S_RULE_COUNT (sizeof s_rules / sizeof *s_rules)
 
@@ -26,51 +28,50 @@ static size_t s_section (const char *path)
     return slash ? (size_t) (slash - path) : 0;
 }
 
-/*  Returns the row's default as written in a file.  */
+/*  Returns the row's default for a page.  */
 static const char *s_initial (const rp_setting_t *row, char buffer[RP_UNITS_TEXT_MAX])
 {
-    if (row->kind == RP_SETTING_TEXT || row->kind == RP_SETTING_LIST)
-        return row->text ? row->text : "none";
-    return rp_setting_write_number (row, row->initial, buffer);
+    const char *text = rp_setting_default (row, buffer);
+    return text ? text : "none";
 }
 
 /*  ---- --print-config ------------------------------------------------------------------------  */
 
-static void s_print_list (
+static void s_print_value (
   const rp_setting_t *row, const void *values, int indent, const char *name, FILE *out)
 {
+    bool quoted = row->kind == RP_SETTING_TEXT || row->kind == RP_SETTING_LIST;
+    const char *quote = quoted ? "\"" : "";
     char buffer[RP_SETTING_TEXT_MAX];
     const char *text;
     size_t count = 0;
-    for (; (text = row->list->at (values, count, buffer)); count++)
-        fprintf (out, "%*s%s = \"%s\"\n", indent, "", name, text);
-    if (count == 0)
+    for (; (text = rp_setting_text (row, values, count, buffer)); count++)
+        fprintf (out, "%*s%s = %s%s%s\n", indent, "", name, quote, text, quote);
+    if (count == 0 && row->kind == RP_SETTING_LIST)
         fprintf (out, "%*s# %s = \"%s\"\n", indent, "", name, row->form);
+    else if (count == 0)
+        fprintf (out, "%*s%s = \"\"\n", indent, "", name);
 }
 
-static void s_print_row (const rp_setting_t *row, const void *values, FILE *out)
+static void s_print_row (const rp_settings_t *settings, size_t index, FILE *out)
 {
+    const rp_setting_t *row = &settings->table->rows[index];
     size_t section = s_section (row->path);
     int indent = section > 0 ? S_INDENT : 0;
     const char *name = section > 0 ? row->path + section + 1 : row->path;
-    char number[RP_UNITS_TEXT_MAX];
     char range[RP_SETTING_REASON_MAX];
+    char source[RP_SETTING_SOURCE_MAX];
 
-    fprintf (out, "%*s# %s\n%*s# %s%s\n", indent, "", row->why, indent, "",
-      rp_setting_range (row, range), row->kind == RP_SETTING_LIST ? "; a line for each" : "");
-    if (row->kind == RP_SETTING_LIST)
-        s_print_list (row, values, indent, name, out);
-    else if (row->kind == RP_SETTING_TEXT) {
-        const char *text = *(char *const *) (const void *) ((const char *) values + row->offset);
-        fprintf (out, "%*s%s = \"%s\"\n", indent, "", name, text ? text : "");
-    }
-    else
-        fprintf (out, "%*s%s = %s\n", indent, "", name,
-          rp_setting_write_number (row, rp_setting_number (row, values), number));
+    fprintf (out, "%*s# %s\n%*s# %s%s%s; source: %s\n", indent, "", row->why, indent, "",
+      rp_setting_range (row, range), row->kind == RP_SETTING_LIST ? "; a line for each" : "",
+      row->reloadable ? "; reloadable" : "",
+      rp_setting_source_write (&settings->sources[index], row->path, source));
+    s_print_value (row, settings->values, indent, name, out);
 }
 
-void rp_settings_print (const rp_setting_table_t *table, const void *values, FILE *out)
+void rp_settings_print (const rp_settings_t *settings, FILE *out)
 {
+    const rp_setting_table_t *table = settings->table;
     fprintf (out, "# Settings of %s; it reads them with --config FILE.\n", table->program);
     const char *before = "";
     for (size_t index = 0; index < table->count; index++) {
@@ -79,7 +80,7 @@ void rp_settings_print (const rp_setting_table_t *table, const void *values, FIL
         fputc ('\n', out);
         if (section > 0 && strncmp (before, path, section + 1) != 0)
             fprintf (out, "%.*s\n", (int) section, path);
-        s_print_row (&table->rows[index], values, out);
+        s_print_row (settings, index, out);
         before = path;
     }
 }
@@ -101,9 +102,9 @@ void rp_settings_help (const rp_setting_table_t *table, FILE *out)
     fputc ('\n', out);
     for (size_t index = 0; index < table->count; index++) {
         const rp_setting_t *row = &table->rows[index];
-        snprintf (help, sizeof help, "%s (%s; default: %s) [%s]", row->why,
+        snprintf (help, sizeof help, "%s (%s; default: %s%s) [%s]", row->why,
           rp_setting_range (row, range), s_initial (row, number),
-          rp_setting_variable (row->path, variable));
+          row->reloadable ? "; reloadable" : "", rp_setting_variable (row->path, variable));
         rp_page_entry (out, row->path, help);
     }
 }
@@ -123,6 +124,7 @@ static void s_man_row (const rp_setting_t *row, FILE *out)
     rp_page_roff (out, row->why);
     fputs (" (default: ", out);
     rp_page_roff (out, s_initial (row, number));
+    fputs (row->reloadable ? "; reloadable" : "", out);
     fputs ("; in the environment: ", out);
     rp_page_bold (out, "", rp_setting_variable (row->path, variable));
     fputs (").\n", out);
@@ -130,12 +132,12 @@ static void s_man_row (const rp_setting_t *row, FILE *out)
 
 void rp_settings_man (const rp_setting_table_t *table, FILE *out)
 {
-    rp_page_title (out, table->program, ".conf", 5);
+    rp_page_title (out, table->program, ".cfg", 5);
     fputs ("settings of ", out);
     rp_page_roff (out, table->program);
     fputs ("\n.SH DESCRIPTION\n", out);
     for (size_t index = 0; index < S_RULE_COUNT; index++) {
-        fputs (".PP\n", out);
+        fputs (index == 0 ? "" : ".PP\n", out);
         rp_page_roff (out, s_rules[index]);
         fputc ('\n', out);
     }

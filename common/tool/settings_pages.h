@@ -10,14 +10,14 @@
 
 #include "common/tool/settings.h"
 
-/*  Writes a file with every setting, its reason and its range, which reads back to the same
-    values.  */
-void rp_settings_print (const rp_setting_table_t *table, const void *values, FILE *out);
+/*  Writes a file with every setting, its reason, its range and where its value came from. The file reads back
+    to the same values.  */
+void rp_settings_print (const rp_settings_t *settings, FILE *out);
 
 /*  For --help settings.  */
 void rp_settings_help (const rp_setting_table_t *table, FILE *out);
 
-/*  The manual page PROGRAM.conf(5).  */
+/*  The manual page PROGRAM.cfg(5).  */
 void rp_settings_man (const rp_setting_table_t *table, FILE *out);
 
 #endif

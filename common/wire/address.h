@@ -1,10 +1,11 @@
-/*  The addresses of an endpoint whose host is a name.
+/*  Makes from an endpoint whose host is a name one endpoint for each address of that name.
 
     SPDX-License-Identifier: MPL-2.0
 
     libzmq is given addresses only: it would look names up in the thread that moves the messages of
     all sockets, and try a single address of each. So names are looked up elsewhere
-    (common/io/resolver.h), and an endpoint with a name becomes one endpoint per address.
+    (common/io/resolver.h), and the link tries the endpoints made here one after the other
+    (common/wire/link.h).
 
     Thread-safety: pure functions of their arguments.
 */

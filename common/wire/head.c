@@ -63,16 +63,17 @@ static const s_shape_t s_shapes[RP_COMMAND_COUNT] = {
   [RP_COMMAND_WELCOME] = {{S_ALWAYS, S_TIME, S_VALUE, S_KEY, S_HEADERS}, RP_FLAG_BUNDLES},
   [RP_COMMAND_REQUEST] = {{S_ALWAYS, S_ID, S_CONVERSATION, S_TIME, S_VALUE, S_ATTEMPTS, S_NAME,
                             S_HEADERS},
-    RP_FLAG_INLINE | RP_FLAG_OPEN | RP_FLAG_TRACE},
-  [RP_COMMAND_REPLY] = {{S_ALWAYS, S_ID, S_TIME, S_VALUE, S_STATUS, S_ATTEMPTS, S_TEXT, S_HEADERS,
-                          S_CODE},
-    RP_FLAG_INLINE | RP_FLAG_LAST},
+    RP_FLAG_INLINE | RP_FLAG_OPEN | RP_FLAG_TRACE | RP_FLAG_DURABLE | RP_FLAG_KEYED},
+  [RP_COMMAND_REPLY] = {{S_ALWAYS, S_ID, S_CONVERSATION, S_TIME, S_VALUE, S_STATUS, S_ATTEMPTS,
+                          S_TEXT, S_HEADERS, S_CODE},
+    RP_FLAG_INLINE | RP_FLAG_LAST | RP_FLAG_REPLAYED},
   [RP_COMMAND_CANCEL] = {{S_ALWAYS, S_ID}, 0},
   [RP_COMMAND_CREDIT] = {{S_ALWAYS, S_TIME, S_VALUE}, 0},
   [RP_COMMAND_HEARTBEAT] = {{S_ALWAYS, S_TIME}, 0},
   [RP_COMMAND_DRAIN] = {{S_ALWAYS}, 0},
   [RP_COMMAND_BYE] = {{S_ALWAYS, S_STATUS, S_TEXT}, 0},
   [RP_COMMAND_END] = {{S_ALWAYS, S_CONVERSATION}, 0},
+  [RP_COMMAND_ACCEPTED] = {{S_ALWAYS, S_ID, S_CONVERSATION, S_HEADERS}, 0},
 };
 
 /*  True if every byte that is not zero belongs to a field of the shape.  */
@@ -115,11 +116,12 @@ static rp_wire_error_t s_check_command (const rp_head_t *head)
                 return RP_WIRE_ERROR_NAME;
             if (head->id == 0 || head->attempts == 0 || head->attempts > RP_ATTEMPTS_MAX
                 || head->deadline_ms > RP_DEADLINE_MAX_MS || head->wait_ms > RP_DEADLINE_MAX_MS
-                || (head->conversation == 0 && head->flags & RP_FLAG_OPEN))
+                || (head->conversation == 0 && head->flags & RP_FLAG_OPEN)
+                || (head->conversation != 0 && head->flags & (RP_FLAG_DURABLE | RP_FLAG_KEYED)))
                 return RP_WIRE_ERROR_FIELD;
             return RP_WIRE_ERROR_NONE;
         case RP_COMMAND_REPLY:
-            if (head->id == 0 || head->status > RP_CONVERSATION_LOST || head->attempts != 0)
+            if (head->id == 0 || head->status > RP_STATUS_LAST || head->attempts != 0)
                 return RP_WIRE_ERROR_FIELD;
             if (!s_text_is_clean (head->text, head->text_size))
                 return RP_WIRE_ERROR_NAME;
@@ -127,12 +129,14 @@ static rp_wire_error_t s_check_command (const rp_head_t *head)
         case RP_COMMAND_BYE:
             if (!s_text_is_clean (head->text, head->text_size))
                 return RP_WIRE_ERROR_NAME;
-            return head->status > RP_CONVERSATION_LOST ? RP_WIRE_ERROR_FIELD : RP_WIRE_ERROR_NONE;
+            return head->status > RP_STATUS_LAST ? RP_WIRE_ERROR_FIELD : RP_WIRE_ERROR_NONE;
         case RP_COMMAND_CANCEL:
             return head->id == 0 ? RP_WIRE_ERROR_FIELD : RP_WIRE_ERROR_NONE;
         case RP_COMMAND_HEARTBEAT:
             return head->interval_ms > RP_HEARTBEAT_MAX_MS ? RP_WIRE_ERROR_FIELD
                                                            : RP_WIRE_ERROR_NONE;
+        case RP_COMMAND_ACCEPTED:
+            return head->id == 0 || head->job == 0 ? RP_WIRE_ERROR_FIELD : RP_WIRE_ERROR_NONE;
         case RP_COMMAND_END:
             return head->conversation == 0 ? RP_WIRE_ERROR_FIELD : RP_WIRE_ERROR_NONE;
         default:

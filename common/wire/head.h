@@ -44,7 +44,8 @@
     X (HEARTBEAT, 7) /*  all: the sender is alive                                               */ \
     X (DRAIN, 8)     /*  all: the sender leaves: send it nothing new                            */ \
     X (BYE, 9)       /*  all: this session is over                                              */ \
-    X (END, 10)      /*  c b: the conversation is over                                          */
+    X (END, 10)      /*  c b: the conversation is over                                          */ \
+    X (ACCEPTED, 11) /*  b:   the request is a job from now on, and on disk                     */
 
 typedef enum {
 #define RP_COMMAND_ENUM(name, number) RP_COMMAND_##name = number,
@@ -59,13 +60,35 @@ typedef enum {
 #define RP_FLAG_OPEN 0x0004u   /* REQUEST: it may begin the conversation */
 #define RP_FLAG_LAST 0x0008u   /* REPLY: the conversation ends with it */
 #define RP_FLAG_TRACE 0x0010u  /* REQUEST: the worker adds its name to the reply */
-#define RP_FLAG_MORE 0x0020u   /* reserved for streaming; must be 0 in version 1 */
+#define RP_FLAG_MORE 0x0020u   /* must be 0 in version 1; in the broker: see broker/core/parts.h */
 #define RP_FLAG_BUNDLES                                                                            \
     0x0040u /* HELLO, WELCOME: the sender reads bundles (common/wire/bundle.h) */
+#define RP_FLAG_DURABLE                                                                            \
+    0x0080u /* REQUEST of a client: make it a job (docs/PROTOCOL.md, section 9) */
+/*  REQUEST of a client: one execution for all with its idempotency key. REPLY to it: the result of another
+    (docs/PROTOCOL.md, section 10).  */
+#define RP_FLAG_KEYED 0x0100u
+#define RP_FLAG_REPLAYED 0x0200u
 
 /*  The value of lost in a worker's REPLY with WORKER_LOST: the request never began at this
     worker.  */
 #define RP_LOST_UNBEGUN 1u
+/*  Headers of a job's REQUEST: numbers in decimal, times in ms, instants in µs since 1970.  */
+#define RP_JOB_KEY "idempotency-key"
+#define RP_JOB_DURABLE "durable" /* its value is 1: for the worker, which does not see the flag */
+#define RP_JOB_DELAY "job-delay"
+#define RP_JOB_NOT_BEFORE "job-not-before"
+#define RP_JOB_DEADLINE "job-deadline"
+#define RP_JOB_BACKOFF "job-backoff"
+#define RP_JOB_ATTEMPT "job-attempt"
+#define RP_JOB_KEEP "job-keep"
+/*  The header of ACCEPTED that says: the key has this job already. Its value is 1.  */
+#define RP_JOB_REPLAYED "replayed"
+/*  The header of WELCOME that says: this broker keeps jobs. Its value is 1.  */
+#define RP_WELCOME_JOBS "jobs"
+/*  The same: this broker remembers results by their keys.  */
+#define RP_WELCOME_REPLAYS "replays"
+
 /*  The header of a worker's HELLO that says: this worker may send RP_LOST_UNBEGUN at any time.  */
 #define RP_HELLO_DECLINES "declines"
 
@@ -100,7 +123,12 @@ typedef struct {
     };
     uint32_t code; /* REPLY: the application's number                                            */
     uint64_t id;   /* REQUEST, REPLY, CANCEL: the request                                        */
-    uint64_t conversation; /* REQUEST, END: 0 is none                                             */
+    union {
+        uint64_t conversation; /* REQUEST, END: 0 is none                                         */
+        uint64_t
+          job; /* ACCEPTED; REPLY to a client: it is the result of this job, or of this execution
+                  with its key, 0: of the request */
+    };
     const char *name;
     const char *key;
     const char *text;

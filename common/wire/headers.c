@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/cursor.h"
+#include "common/base/uninitialized.h"
 
 static bool s_key_is_valid (const char *key, size_t size)
 {
@@ -108,7 +109,7 @@ bool rp_headers_append (
 
 void rp_headers_make_strings (uint8_t *block, size_t size)
 {
-    rp_header_t header;
+    RP_UNINITIALIZED rp_header_t header;
     for (size_t offset = 0, start = 0; s_read (block, size, &offset, &header); start = offset) {
         // The value is written over only after its place and size have been read.
         uint8_t *at = block + start;

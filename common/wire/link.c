@@ -84,7 +84,11 @@ static int64_t s_share (int64_t time, size_t untried)
     return share > least ? share : least;
 }
 
-/*  How long the current attempt to connect may take.  */
+/*  How long the current attempt to connect may take: RP_CONNECT_MS at most.
+
+    With several endpoints or addresses, an attempt gets a share of that time in the first round, so
+    that one that does not answer leaves time for the others, and twice as long in each later round.
+    While a request waits for a session, the time left for it is shared too.  */
 static int64_t s_connect_patience (const rp_link_t *self, int64_t now)
 {
     int64_t most = (int64_t) RP_CONNECT_MS * S_US_PER_MS;
@@ -135,7 +139,7 @@ static bool s_next_address (rp_link_t *self, int64_t now)
     return true;
 }
 
-void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random)
+static void s_fail (rp_link_t *self, int64_t now, uint64_t random)
 {
     switch (self->state) {
         case RP_LINK_CONNECTING:
@@ -164,6 +168,34 @@ void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random)
         case RP_LINK_CLOSED:
             break; // the connection was over before
     }
+}
+
+static uint64_t s_bit (const rp_link_t *self)
+{
+    return UINT64_C (1) << self->current % 64;
+}
+
+void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random)
+{
+    bool connecting = self->state == RP_LINK_CONNECTING || self->state == RP_LINK_GREETING;
+    // Only the first address of an endpoint clears its denial: one address whose broker denies the
+    // key is enough, even if another address fails after it.
+    if (connecting && self->address == 0)
+        self->denied &= ~s_bit (self);
+    s_fail (self, now, random);
+}
+
+void rp_link_denied (rp_link_t *self, int64_t now, uint64_t random)
+{
+    if (self->state == RP_LINK_CONNECTING)
+        self->denied |= s_bit (self);
+    s_fail (self, now, random);
+}
+
+bool rp_link_is_shut_out (const rp_link_t *self)
+{
+    uint64_t all = self->count < 64 ? (UINT64_C (1) << self->count) - 1 : UINT64_MAX;
+    return self->count > 0 && (self->denied & all) == all;
 }
 
 /*  The interval that both sides use now.  */
@@ -252,7 +284,7 @@ static rp_link_order_t s_tick_up (rp_link_t *self, int64_t now, int64_t *next)
         return RP_LINK_LOST;
     bool due = self->prompted || now - self->said >= s_interval (self);
     if (due) {
-        self->said = now; // also if the owner cannot send: no repeat at once
+        self->said = now; // even if the owner cannot send it: no second order at once
         self->slow = self->idle && (self->slow || now - self->heard < 2 * self->interval);
         self->prompted = false;
     }
@@ -310,6 +342,7 @@ bool rp_link_welcomed (rp_link_t *self, const rp_head_t *welcome, int64_t now)
     self->interval = (int64_t) welcome->interval_ms * S_US_PER_MS;
     self->failures = 0;
     self->tried = 0;
+    self->denied = 0;
     self->since = now;
     self->planned = now + self->interval;
     self->heard = now;

@@ -18,6 +18,10 @@
     for the others. A host name is looked up each time its endpoint is tried, and each address found
     is tried like an endpoint of the list.
 
+    A broker that does not accept this side's key is tried again like a broker that cannot be
+    reached, because the key may be authorized at any time. Only when no broker of the list accepts
+    it, the link is shut out, so that its owner can end what waits.
+
     The link also keeps the agreed heartbeat interval, says when to send a heartbeat, and when the
     broker has been silent for too long. It owns no socket and reads no clock: its owner passes time
     and randomness in, and carries out the link's orders.
@@ -70,6 +74,7 @@ typedef struct {
     uint32_t proposed_ms;
     uint32_t idle_tenths; /* the interval while slow, in tenths of the agreed interval */
     size_t tried;         /* endpoints that failed in this round */
+    uint64_t denied;      /* a bit per endpoint: when last tried, it did not accept our key */
     uint32_t failures;    /* rounds in a row in which every endpoint failed; drives the backoff */
     uint32_t brief;       /* connections in a row that broke within one interval of WELCOME */
     int64_t
@@ -140,6 +145,14 @@ bool rp_link_welcomed (rp_link_t *self, const rp_head_t *welcome, int64_t now);
     already.  */
 void rp_link_failed (rp_link_t *self, int64_t now, uint64_t random);
 
+/*  Like rp_link_failed: the broker did not accept this side's key in the handshake. A list has at
+    most 64 endpoints.  */
+void rp_link_denied (rp_link_t *self, int64_t now, uint64_t random);
+
+/*  True if, when last tried, no endpoint of the list accepted this side's key. WELCOME, or another
+    failure of an endpoint, ends that.  */
+bool rp_link_is_shut_out (const rp_link_t *self);
+
 /*  BYE with DENIED or INVALID came as the answer to HELLO: the link does not try again. Does
     nothing outside GREETING.  */
 void rp_link_refused (rp_link_t *self);
@@ -162,7 +175,7 @@ static inline void rp_link_heard (rp_link_t *self, int64_t now)
 /*  HEARTBEAT came; call rp_link_heard as well. True if the next tick answers it.  */
 bool rp_link_beat (rp_link_t *self, int64_t now);
 
-/*  The agreed interval holds again.  */
+/*  Ends the longer interval of an idle link: the agreed interval holds again.  */
 void rp_link_wake (rp_link_t *self, int64_t now);
 
 /*  A message other than HEARTBEAT was sent. True if the next tick is now due earlier than

@@ -30,6 +30,17 @@ bool rp_name_is_reserved (const char *name, size_t size)
     return s_begins_with (name, size, "riposte.") || s_begins_with (name, size, "mmi.");
 }
 
+static bool s_is (const char *name, size_t size, const char *other)
+{
+    return size == strlen (other) && memcmp (name, other, size) == 0;
+}
+
+bool rp_name_is_titanic (const char *name, size_t size)
+{
+    return s_is (name, size, "titanic.request") || s_is (name, size, "titanic.reply")
+           || s_is (name, size, "titanic.close");
+}
+
 static char s_lower (char c)
 {
     return c >= 'A' && c <= 'Z' ? (char) (c - 'A' + 'a') : c;

@@ -1,4 +1,9 @@
-/*  SPDX-License-Identifier: MPL-2.0  */
+/*  The table of all statuses: name, number, exit code and text, made from RP_STATUS_MAP.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    <riposte/error.h> declares its functions, which applications call too.
+*/
 
 #include <riposte/error.h>
 
@@ -53,6 +58,7 @@ bool rp_status_is_safe_to_retry (int status)
         case RP_INVALID:
         case RP_TOO_LARGE:
         case RP_EXPIRED:
+        case RP_KEY_MISMATCH:
         case RP_NO_BROKER:
             return true;
         default:

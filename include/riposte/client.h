@@ -68,7 +68,8 @@ RP_EXPORT void rp_client_destroy (rp_client_t **self_p);
     the value is out of range.
 
     timeout_ms      deadline of a request without one of its own: 1 to 86,400,000; default 5,000
-    attempts        deliveries of a request without a number of its own: 1 to 10; default 1
+    attempts        deliveries of a request without a number of its own, unless it is durable: 1 to
+                    10; default 1
     heartbeat_ms    interval proposed to the broker: 50 to 60,000; default 2,000
     max_open        requests open at once; one more returns RP_FULL: 1 to 1,000,000; default 10,000
     retry_budget    retries per 100 requests (see rp_call_set_attempts): 0 to 1,000; default 20
@@ -85,17 +86,50 @@ RP_EXPORT int rp_client_set_retry_budget (rp_client_t *self, uint32_t percent);
 RP_EXPORT int rp_client_set_name (rp_client_t *self, const char *name);
 RP_EXPORT int rp_client_set_interruptible (rp_client_t *self, bool interruptible);
 
+/*  Keys, for a broker that lets in only whose key it knows. They are used for each connection over
+    tcp://, which is then encrypted, and stands only if the broker proves that it has the key that
+    is given here. A connection over ipc:// uses no keys: the rights of its path protect it. Without
+    any of these calls, no connection uses keys, and a broker with a key refuses this client.
+
+    To be called before the first submit or connect. Strings are copied. The secret key stays in
+    memory until the client is destroyed, and is then overwritten.
+
+    key_file     takes this client's own pair of keys from a certificate file in CZMQ's format that
+                 has a secret key (riposte keys new NAME makes NAME.key_secret). Others must not be
+                 able to read the file
+    server_key   takes the broker's public key: 40 characters of Z85, or the path of a certificate
+                 file. All brokers of a list have the same key. Without key_file, the client makes
+                 a pair for itself, which the broker accepts only if it accepts every key
+    keys         takes all three from memory, each as 40 characters of Z85; public_key must belong
+                 to secret_key
+
+    RP_OK; RP_USAGE, with the keys as they were: called too late, or a file or a key is wrong:
+    rp_client_last_error says what, and what to do. RP_CLOSED in a child of fork(). Later,
+    connect and submit return RP_USAGE if there is a key file and no key of the broker, and
+    RP_SYSTEM if libzmq has no CURVE.
+
+    While no broker of the list accepts the key, because it is unknown or was revoked, requests that
+    wait end with RP_DENIED; the client goes on trying, and a new request waits for the next
+    attempt.  */
+RP_EXPORT int rp_client_set_key_file (rp_client_t *self, const char *path);
+RP_EXPORT int rp_client_set_server_key (rp_client_t *self, const char *key);
+RP_EXPORT int rp_client_set_keys (
+  rp_client_t *self, const char *public_key, const char *secret_key, const char *server_key);
+
 /*  Waits until a broker has welcomed this client. Not needed before a call: a request waits for the
     connection until its deadline. Every broker of a list is tried within the client's timeout: a
     silent broker gets half a second at first, or its share of the timeout if that is less.
 
     RP_OK; RP_NO_BROKER when timeout_ms passed; RP_DENIED, RP_INVALID when a broker refused this
-    client for good (see rp_client_last_error); RP_INTERRUPTED (see rp_client_set_interruptible);
-    RP_USAGE in a callback; RP_CLOSED in a child of fork().  */
+    client for good; RP_DENIED also as soon as every broker of the list has refused its key, while
+    the client goes on trying (see rp_client_last_error); RP_INTERRUPTED (see
+    rp_client_set_interruptible); RP_USAGE in a callback, or with incomplete keys; RP_SYSTEM (see
+    rp_client_set_keys); RP_CLOSED in a child of fork().  */
 RP_EXPORT int rp_client_connect (rp_client_t *self, uint32_t timeout_ms);
 
 /*  Returns, for messages to people, why the last connection attempt failed or the last connection
-    ended; of a list, for each endpoint that failed since the last session. "" if none failed.
+    ended; of a list, for each endpoint that failed since the last session. "" if none failed. If
+    the last setter of a key failed, why.
     Copies at most size bytes, NUL-terminated, and returns buffer.  */
 RP_EXPORT const char *rp_client_last_error (rp_client_t *self, char *buffer, size_t size);
 
@@ -124,6 +158,12 @@ RP_EXPORT int rp_client_perform (rp_client_t *self, rp_call_t **call_p, rp_reply
     RP_OK: *call_p is NULL. Otherwise *call_p is untouched: RP_USAGE (it is NULL, or belongs to
     another client's conversation), RP_FULL, RP_NO_MEMORY, RP_CLOSED.  */
 RP_EXPORT int rp_client_submit (rp_client_t *self, rp_call_t **call_p, uint64_t *id);
+
+/*  From hold to flush, requests that are submitted wait, to travel together: for an application that
+    submits several at once, as an event loop does. A request may also go out before flush, and does
+    when its body is large. RP_OK; RP_CLOSED in a child of fork().  */
+RP_EXPORT int rp_client_hold (rp_client_t *self);
+RP_EXPORT int rp_client_flush (rp_client_t *self);
 
 /*  Takes the reply of the next request that ended, in the order in which they ended; waits up to
     timeout_ms.
@@ -199,9 +239,95 @@ RP_EXPORT int rp_call_set_callback (rp_call_t *self, rp_callback_fn *callback, v
 /*  Sets a pointer of the caller's own, which rp_reply_tag returns.  */
 RP_EXPORT void rp_call_set_tag (rp_call_t *self, void *tag);
 
+/*  ---- A job: a call that outlives every process that touches it ------------------------------ */
+
+/*  A broker that has a store (riposte-broker --store FILE) takes a durable call as a job: when it
+    has said ACCEPTED, the job is on disk, and it will have exactly one final, whatever is killed
+    meanwhile. The end of a durable call is its acceptance:
+
+        RP_OK           rp_reply_job is the job's id, with which any process may ask for its final
+                        (rp_client_result); the body is empty
+        RP_UNKNOWN      the broker was lost, or did not answer in time: it may have the job. Send it
+                        again with the same key; without a key, that may make a second job
+        RP_KEY_MISMATCH the key was used with another body; the broker took nothing
+        RP_INVALID      the broker keeps no jobs, or the terms make no sense
+        any other       the broker took nothing, for the reason of the message
+
+    The timeout of the call is for its acceptance only. Attempts are the job's, 5 if not set: an
+    attempt fails when its worker is lost or asks for another (rp_task_retry), and the next follows
+    after a pause. No worker has to be there. A job is at least once: give it a key, with which the
+    worker can make what it does single (rp_task_key).
+
+    With a key, the library sends the call again when the broker was lost before it answered, within
+    the timeout and to the same endpoint: the key makes one job of all of them. It does not go to
+    another broker of a list, which keeps other jobs.  */
+
+/*  Makes the call durable, or an ordinary one again. RP_OK; RP_USAGE in a conversation;
+    RP_TOO_LARGE, RP_NO_MEMORY as rp_call_add_header.  */
+RP_EXPORT int rp_call_set_durable (rp_call_t *self, bool durable);
+
+/*  Sets the idempotency key: 1 to 127 bytes without control characters. Calls of one principal to
+    one service with the same key and the same body make one job, as long as that is kept: each gets
+    its id.
+
+    Ordinary calls with the same key and the same body get one result, while the first one still runs
+    and as long as the broker remembers it: 10 minutes by default, less when its memory for results is
+    full (replay_keep, replay_bytes), and never beyond its end. Only RP_OK and RP_APP_ERROR are
+    remembered; after any other status the next call with the key runs anew. With another body a call
+    ends with RP_KEY_MISMATCH. The worker gets the key (rp_task_key), and a deadline that is a day
+    away, since others may come that wait longer; it is cancelled when nobody waits any more. A call
+    that was lost with its broker ends with RP_UNKNOWN, as any other; to ask again with the same key is
+    safe while the same broker runs.
+
+    A broker that remembers no results ends an ordinary call with a key with RP_INVALID: it would run
+    twice.
+    RP_OK; RP_USAGE, also in a conversation; RP_TOO_LARGE, RP_NO_MEMORY as rp_call_add_header.  */
+RP_EXPORT int rp_call_set_key (rp_call_t *self, const char *key);
+
+/*  The terms of a job; they mean nothing to an ordinary call. Returns as rp_call_set_key.
+
+    delay_ms            it does not begin before this time has passed: up to 366 days
+    not_before          nor before this instant, in µs since 1970
+    job_deadline        if no attempt has begun by this instant, the job ends with RP_EXPIRED
+    backoff_ms          the pause after the first failed attempt, which then doubles, up to 5
+                        minutes: 0 to 300,000; 1,000 if not set
+    attempt_timeout_ms  an attempt that takes longer has failed: 1 to 86,400,000; if not set, it
+                        may take a day
+    keep_ms             how long the final is kept: up to 366 days; a day if not set  */
+RP_EXPORT int rp_call_set_delay_ms (rp_call_t *self, uint64_t delay_ms);
+RP_EXPORT int rp_call_set_not_before (rp_call_t *self, int64_t unix_us);
+RP_EXPORT int rp_call_set_job_deadline (rp_call_t *self, int64_t unix_us);
+RP_EXPORT int rp_call_set_backoff_ms (rp_call_t *self, uint32_t backoff_ms);
+RP_EXPORT int rp_call_set_attempt_timeout_ms (rp_call_t *self, uint32_t timeout_ms);
+RP_EXPORT int rp_call_set_keep_ms (rp_call_t *self, uint64_t keep_ms);
+
+/*  Makes a call durable, sends it and waits until the broker has accepted the job.
+
+    RP_OK: *id is the job's id; id may be NULL. A final status of a request (RP_UNKNOWN, RP_BUSY,
+    RP_KEY_MISMATCH, …): it was not accepted, or that is not known, as above. In both cases *call_p
+    is NULL. rp_client_perform with a durable call does the same, and returns the reply, with its
+    message. Otherwise as rp_client_perform.  */
+RP_EXPORT int rp_client_send (rp_client_t *self, rp_call_t **call_p, uint64_t *id);
+
+/*  Asks for the final of a job, and waits for it up to wait_ms; any process that may use the
+    principal of the sender may ask, as often as it likes, until the final is no longer kept. While
+    it waits, a broker that goes away is asked again when it is back.
+
+    RP_OK: *reply_p is the caller's. If rp_reply_job is the id, it is the final: status, code,
+    message, headers and body are as the worker gave them, or the status says why there is no such
+    reply (RP_EXPIRED, RP_CANCELLED, RP_WORKER_LOST after the last attempt, …). If rp_reply_job is 0,
+    the question was not answered, and the job is as it was: RP_APP_ERROR (there is no such job, or
+    it is another principal's), RP_INVALID (the broker keeps no jobs), RP_NO_BROKER, RP_DENIED, ….
+    RP_TIMED_OUT: the job is not done yet; *reply_p is NULL, as with all of the following. RP_USAGE
+    (id is 0, or called in a callback), RP_FULL, RP_NO_MEMORY, RP_CLOSED, RP_INTERRUPTED.  */
+RP_EXPORT int rp_client_result (
+  rp_client_t *self, uint64_t id, uint32_t wait_ms, rp_reply_t **reply_p);
+
 /*  ---- A reply ------------------------------------------------------------------------------ */
 
+/*  Frees a reply and nulls *self_p; NULL is allowed.  */
 RP_EXPORT void rp_reply_destroy (rp_reply_t **self_p);
+/*  The request's final status.  */
 RP_EXPORT rp_status_t rp_reply_status (const rp_reply_t *self);
 /*  What went wrong and what to do next, in one line; "" with RP_OK.  */
 RP_EXPORT const char *rp_reply_message (const rp_reply_t *self);
@@ -229,6 +355,14 @@ RP_EXPORT uint32_t rp_reply_work_us (const rp_reply_t *self);
 RP_EXPORT uint64_t rp_reply_total_us (const rp_reply_t *self);
 /*  Name of the worker that replied, if the call asked for it (rp_call_set_trace); otherwise "".  */
 RP_EXPORT const char *rp_reply_worker (const rp_reply_t *self);
+
+/*  The id of the job: of a durable call that was accepted, or whose final this is
+    (rp_client_result). Of an ordinary call with a key: the number of the execution whose result this
+    is. Otherwise 0. Not to be mixed up with rp_reply_id, which ends with the client.  */
+RP_EXPORT uint64_t rp_reply_job (const rp_reply_t *self);
+/*  True of a durable call whose key had its job already: the reply names that job. True of an ordinary
+    call that got the result of another with its key.  */
+RP_EXPORT bool rp_reply_is_replayed (const rp_reply_t *self);
 
 /*  ---- A conversation ------------------------------------------------------------------------ */
 

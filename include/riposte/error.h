@@ -45,6 +45,7 @@ extern "C" {
     X (WORKER_LOST, 10, 9, "the worker was lost; the outcome was not seen")                        \
     X (DEADLINE, 11, 5, "the deadline passed while a worker had it; the outcome was not seen")     \
     X (CONVERSATION_LOST, 12, 9, "the conversation is gone, and its state with it")                \
+    X (KEY_MISMATCH, 13, 2, "its idempotency key has another body already; it never ran")          \
     /*  final statuses that only the client library gives  */                                      \
     X (NO_BROKER, 64, 3, "no broker was reached; it was never sent")                               \
     X (UNKNOWN, 65, 3, "the broker was lost or fell silent; the outcome is unknown")               \
@@ -62,6 +63,9 @@ typedef enum {
     RP_STATUS_MAP (RP_STATUS_ENUM)
 #undef RP_STATUS_ENUM
 } rp_status_t;
+
+/*  The last status that travels on the wire.  */
+#define RP_STATUS_LAST RP_KEY_MISMATCH
 
 /*  Returns the meaning of a status, a clause without a full stop. Never NULL: "unknown status" for
     an unknown number. The string is static.  */

@@ -90,6 +90,35 @@ RP_EXPORT int rp_worker_set_name (rp_worker_t *self, const char *name);
 RP_EXPORT int rp_worker_set_declines (rp_worker_t *self, bool declines);
 RP_EXPORT int rp_worker_set_interruptible (rp_worker_t *self, bool interruptible);
 
+/*  Keys, for a broker that lets in only whose key it knows. They are used for each connection over
+    tcp://, which is then encrypted, and stands only if the broker proves that it has the key that
+    is given here. A connection over ipc:// uses no keys: the rights of its path protect it. Without
+    any of these calls, no connection uses keys, and a broker with a key refuses this worker.
+
+    To be called before the first run or receive. Strings are copied. The secret key stays in
+    memory until the worker is destroyed, and is then overwritten.
+
+    key_file     takes this worker's own pair of keys from a certificate file in CZMQ's format that
+                 has a secret key (riposte keys new NAME makes NAME.key_secret). Others must not be
+                 able to read the file
+    server_key   takes the broker's public key: 40 characters of Z85, or the path of a certificate
+                 file. All brokers of a list have the same key. Without key_file, the worker makes
+                 a pair for itself, which the broker accepts only if it accepts every key
+    keys         takes all three from memory, each as 40 characters of Z85; public_key must belong
+                 to secret_key
+
+    RP_OK; RP_USAGE, with the keys as they were: called too late, or a file or a key is wrong:
+    rp_worker_last_error says what, and what to do. RP_CLOSED in a child of fork(). Later,
+    run and receive return RP_USAGE if there is a key file and no key of the broker, and RP_SYSTEM
+    if libzmq has no CURVE.
+
+    A worker whose key a broker does not accept goes on trying, because the key may be authorized at
+    any time; a notice says so once.  */
+RP_EXPORT int rp_worker_set_key_file (rp_worker_t *self, const char *path);
+RP_EXPORT int rp_worker_set_server_key (rp_worker_t *self, const char *key);
+RP_EXPORT int rp_worker_set_keys (
+  rp_worker_t *self, const char *public_key, const char *secret_key, const char *server_key);
+
 /*  Sets a function to free the state of a conversation. It is called when the conversation has
     ended (its client ended it or left, or the idle limit passed) or its connection was lost. It
     runs on a thread inside rp_worker_run or rp_worker_receive, never while the application has a
@@ -149,17 +178,20 @@ RP_EXPORT void rp_worker_drain (rp_worker_t *self);
     rp_worker_drain, drain_ms after the first of both calls. Async-signal-safe.  */
 RP_EXPORT void rp_worker_stop (rp_worker_t *self);
 
-/*  Returns why registration failed or a connection ended, for people. Copies at most size bytes,
+/*  Returns why registration failed or a connection ended, for people; if the last setter of a key
+    failed, why. Copies at most size bytes,
     NUL-terminated, and returns buffer.  */
 RP_EXPORT const char *rp_worker_last_error (rp_worker_t *self, char *buffer, size_t size);
 
 /*  ---- A task: one attempt of one request, held by this worker
     -----------------------------------  */
 
+/*  The service for which the request is: that of the worker.  */
 RP_EXPORT const char *rp_task_service (const rp_task_t *self);
 /*  The body; never NULL; valid until the task ends.  */
 RP_EXPORT const void *rp_task_body (const rp_task_t *self);
 RP_EXPORT size_t rp_task_size (const rp_task_t *self);
+/*  The value of a header; NULL if it is absent; valid until the task ends.  */
 RP_EXPORT const char *rp_task_header (const rp_task_t *self, const char *key);
 /*  Calls the function for each header, in order.  */
 typedef void (rp_header_fn) (const char *key, const char *value, void *arg);
@@ -168,6 +200,13 @@ RP_EXPORT void rp_task_each_header (const rp_task_t *self, rp_header_fn *functio
 RP_EXPORT uint32_t rp_task_time_left_ms (const rp_task_t *self);
 /*  1 for the first delivery. More: an earlier worker may have begun the request.  */
 RP_EXPORT uint32_t rp_task_attempt (const rp_task_t *self);
+/*  The idempotency key of its sender (rp_call_set_key); NULL if it has none. Every attempt of the
+    request has it, so a worker that notes it with what it does can tell what was done before.
+    Valid until the task ends.  */
+RP_EXPORT const char *rp_task_key (const rp_task_t *self);
+/*  True of a job: rp_task_retry then gives it another attempt after a pause, and nobody may wait
+    for the reply now.  */
+RP_EXPORT bool rp_task_is_durable (const rp_task_t *self);
 /*  Identifies the conversation at this worker; 0: none.  */
 RP_EXPORT uint64_t rp_task_conversation (const rp_task_t *self);
 /*  An id for logs, unique in this worker.  */
@@ -198,6 +237,13 @@ RP_EXPORT int rp_task_fail (
     broker redelivers the request, to another worker first; otherwise it ends with RP_WORKER_LOST.
     Otherwise as rp_task_reply.  */
 RP_EXPORT int rp_task_abandon (rp_task_t **task_p, const char *message);
+
+/*  Asks for another attempt, because this one failed for a reason that may pass: message says which,
+    cut at 1,024 bytes. The next attempt of a job (rp_task_is_durable) follows after its pause, at
+    this worker or another; after the last the job is dead, and kept for people to look at. An
+    ordinary request is given to another worker at once if attempts are left; otherwise it ends with
+    RP_WORKER_LOST. Otherwise as rp_task_reply.  */
+RP_EXPORT int rp_task_retry (rp_task_t **task_p, const char *message);
 
 /*  Gives back a request that has not begun: no part of it may have run. It is not charged an
     attempt, and goes to another worker; it ends with RP_NO_WORKER if there is none, or if the

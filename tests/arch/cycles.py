@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MPL-2.0
-"""Proves that no two files call each other, nor in a ring: who calls whose functions, by the objects.
+"""Proves that no files call each other in a cycle, by the functions that their objects use.
 
-cycles.py --objects FILE   checks the objects that FILE lists, but those of broker/core, whose files are
-                           one state machine
+cycles.py --objects FILE   checks the objects that FILE lists, except those of broker/core, whose
+                           files are one state machine
 cycles.py --self-check     checks that a cycle is caught
 """
 
@@ -17,7 +17,8 @@ from layers import compile_object, source_of
 
 
 def functions(path):
-    """The functions that an object offers to others, and the symbols that it wants of them."""
+    """Returns the functions that an object offers to others, and the symbols that it wants from
+    them."""
     output = subprocess.run(["nm", "--format=posix", path], check=True, capture_output=True,
                             text=True).stdout
     offered, wanted = set(), set()
@@ -31,7 +32,7 @@ def functions(path):
 
 
 def calls(paths):
-    """For each file, the files that it calls, each with one function that shows it."""
+    """Returns, for each file, the files that it calls, each with one function that shows it."""
     symbols = {source_of(path): functions(path) for path in paths
                if not source_of(path).startswith("broker/core/")}
     home = {name: source for source, (offered, _) in symbols.items() for name in offered}
@@ -42,7 +43,7 @@ def calls(paths):
 
 
 def way(graph, begin, end):
-    """A shortest way from one file over at least one call to another, or None."""
+    """Returns a shortest way of calls from one file to another, with at least one call, or None."""
     ways = [[begin]]
     seen = set()
     for path in ways:
@@ -56,7 +57,7 @@ def way(graph, begin, end):
 
 
 def cycles(graph):
-    """The sets of files of which each reaches each other."""
+    """Returns the sets of files in which each file reaches all others."""
     reached = {source: {other for other in graph if way(graph, source, other)} for source in graph}
     return {frozenset(other for other in reached[source] if source in reached[other])
             for source in graph if source in reached[source]}
@@ -76,7 +77,7 @@ def check(graph):
 
 
 def self_check():
-    """A chain of three files is none; its end closes it, in one step or in two."""
+    """Three files in a chain are no cycle; a call back, in one step or in two, makes one."""
     texts = {"broker/a.c": "int b (); int a () { return b (); }",
              "broker/b.c": "int c (); int table; int b () { return c (); }",
              "client/c.c": "extern int table; int c () { return table; }"}

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MPL-2.0
-"""What the scripts install and build: script/demo what it uses, script/test all. Programs that would change
-this machine are replaced by ones that note how they were called; to them no package is installed."""
+"""Checks what the scripts install and build: script/demo what it uses, script/test everything.
+Programs that would change this machine are replaced by ones that record how they were called, and
+that report no package as installed."""
 import os
 import pathlib
 import subprocess
@@ -9,14 +10,16 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = {"cmake", "ninja-build", "pkg-config", "libzmq3-dev", "libjansson-dev"}
+BUILD = {"cmake", "ninja-build", "pkg-config", "libzmq3-dev", "libjansson-dev", "libmd-dev", "libmicrohttpd-dev",
+         "libcurl4-openssl-dev", "libsqlite3-dev"}
 TEST = {"libcmocka-dev", "libczmq-dev", "python3-pytest", "python3-pytest-xdist", "python3-zmq", "valgrind",
-        "faketime", "iproute2", "iptables"}
+        "faketime", "iproute2", "iptables", "golang-go"}
 LINT = {"clang-format", "flake8", "shellcheck"}
 
 
 def run(script, directory):
-    """What a script asks apt-get to install, and how it calls cmake, which fails so that it ends there."""
+    """Returns what a script asks apt-get to install, and how it calls cmake, which fails so that
+    the script ends there."""
     stubs = {"dpkg-query": "exit 1", "sudo": 'exec "$@"', "cmake": f'echo "$@" >> {directory}/cmake; exit 1',
              "apt-get": f'echo "$@" >> {directory}/apt'}
     for name, command in stubs.items():
@@ -40,7 +43,7 @@ def check_demo(complain, directory):
 
 
 def check_show(complain, _):
-    """The show runs with what Python itself brings (-S: without Debian's modules)."""
+    """The demo runs with Python's own modules (-S: without Debian's)."""
     done = subprocess.run([sys.executable, "-S", "-B", "-c", "import demo"], cwd=ROOT / "script",
                           capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -51,7 +54,7 @@ def check_test(complain, directory):
     packages, cmake = run("test", directory)
     if missing := (BUILD | TEST | LINT) - packages:
         complain(f"script/test does not install {sorted(missing)}")
-    # The demo may have configured the same folder without them.
+    # script/demo may have configured the same folder without tests.
     if "-DRIPOSTE_TESTS=ON" not in cmake:
         complain("script/test builds no tests where script/demo has built before")
 

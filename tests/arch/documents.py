@@ -1,10 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MPL-2.0
-"""Holds the documents against what they speak of: settings, options, statuses, commands, states,
+"""Compares the documents with what they describe: settings, options, statuses, commands, states,
 links, files of recipes.
 
 RIPOSTE_BUILD: where the programs are."""
+import email.utils
 import glob
+import hashlib
 import os
 import re
 import subprocess
@@ -20,7 +22,7 @@ def read(path):
 
 
 def entries(text, map_name):
-    """The X (…) lines of one X-macro, as lists of arguments."""
+    """Returns the X (…) lines of one X-macro, as lists of arguments."""
     body = re.search(rf"#define {map_name}\(X\)(.*?)\n\n", text, re.S).group(1)
     body = re.sub(r"/\*.*?\*/", "", body, flags=re.S).replace("\\\n", " ")
     return [[part.strip() for part in re.split(r",(?=(?:[^\"]*\"[^\"]*\")*[^\"]*$)", inner)]
@@ -33,7 +35,7 @@ def rows(text):
 
 
 def ask(*options):
-    """What the broker says about itself, whatever the environment sets."""
+    """Returns the broker's output for these options; settings of the environment are left out."""
     environment = {name: value for name, value in os.environ.items()
                    if not name.startswith("RIPOSTE_")}
     return subprocess.run([BROKER, *options], env=environment, check=True, capture_output=True,
@@ -41,19 +43,23 @@ def ask(*options):
 
 
 def plain(text):
-    """Without what Markdown adds."""
+    """Removes Markdown's marks."""
     return re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", text).replace("`", "")
 
 
 def settings():
-    """Path: (default, range, reason), of each setting, as the manual page has them."""
+    """Returns {path: (default, range, reloadable, reason)} of all settings, from the manual
+    page."""
     page = ask("--man", "settings").replace("\\-", "-")
-    return {path: (default, values, why) for path, values, why, default in re.findall(
-        r"\.TP\n\\fB(.*)\\fR = \\fI(.*)\\fR\n(.*) \(default: (.*); in the environment: ", page)}
+    return {path: (default, values, "yes" if reloadable else "no", why)
+            for path, values, why, default, reloadable in re.findall(
+                r"\.TP\n\\fB(.*)\\fR = \\fI(.*)\\fR\n(.*) \(default: (.*?)(; reloadable)?"
+                r"; in the environment: ", page)}
 
 
 def check_settings(complain):
-    """Two tables have them: "Setting" all but limits, "Limit" those by their bare names."""
+    """There are two tables: "Setting" has all but limits, "Limit" has limits by their bare
+    names."""
     documented = {}
     prefix = None
     for row in rows(read("docs/OPERATIONS.md")):
@@ -72,7 +78,7 @@ def check_settings(complain):
 
 
 def check_options(complain):
-    """Options and variables of tables stand in --help, and an option's variable beside it."""
+    """Options and variables of the tables are in --help, each variable beside its option."""
     told = dict(re.findall(r"^  (?:-., |    )--([a-z-]+)(.*(?:\n {30}.*)*)", ask("--help"), re.M))
     for row in rows(read("docs/OPERATIONS.md")):
         for name in re.findall(r"`--([a-z-]+)", row[0]) if len(row) == 3 else []:
@@ -83,11 +89,20 @@ def check_options(complain):
                 complain(f"docs/OPERATIONS.md says {variable.group(1)} for --{name}, --help does not")
 
 
+def check_log_keys(complain):
+    documented = [tuple(plain(cell) for cell in row[:2]) for row in rows(
+        read("docs/OPERATIONS.md").partition("| Key | journald | What |\n")[2].partition("\n\n")[0])[1:]]
+    coded = [(key.strip('"'), field.strip('"') or "none")
+             for _, key, field in entries(read("broker/log_lines.h"), "RP_LOG_FIELD_MAP")]
+    if documented != coded:
+        complain(f"docs/OPERATIONS.md has the log's keys {documented}, the code {coded}")
+
+
 def check_statuses(complain):
     documented = {row[0].strip("`"): row for row in rows(read("docs/CONTRACT.md"))}
     for name, value, code, _ in entries(read("include/riposte/error.h"), "RP_STATUS_MAP"):
         if int(value) >= 96:
-            continue  # errors of functions, not statuses
+            continue  # errors of functions, which are no statuses
         row = documented.get(name)
         if not row:
             complain(f"docs/CONTRACT.md lacks {name}")
@@ -133,7 +148,8 @@ def check_links(complain):
 
 
 def check_recipes(complain):
-    """What CONTRIBUTING.md says to change is there; NAME stands for a name to choose."""
+    """The files that the recipes of CONTRIBUTING.md name exist; NAME stands for a name to
+    choose."""
     recipes = read("CONTRIBUTING.md").partition("## Recipes")[2].partition("\n## ")[0]
     if not recipes:
         complain("CONTRIBUTING.md has no recipes")
@@ -142,10 +158,53 @@ def check_recipes(complain):
             complain(f"CONTRIBUTING.md names {path}, which is not there")
 
 
+def check_tests(complain):
+    """The tests that docs/SECURITY.md names for threats exist, and it names some for each
+    threat."""
+    threats = read("docs/SECURITY.md").partition("## Threats\n")[2].partition("\n### Out of scope")[0]
+    for threat in threats.split("\n### ")[1:]:
+        title = threat.splitlines()[0]
+        named = re.findall(r"`(tests/[\w/.]+)`", threat.partition("*Tests*")[2])
+        if not named:
+            complain(f"docs/SECURITY.md names no test for \"{title}\"")
+        for path in named:
+            if not os.path.exists(os.path.join(ROOT, path)):
+                complain(f"docs/SECURITY.md names {path}, which is not there")
+
+
+def check_picture(complain):
+    """docs/dashboard.png was made of today's page (script/picture)."""
+    with open(os.path.join(ROOT, "docs/dashboard.png"), "rb") as file:
+        picture = file.read()
+    pages = [read(f"broker/admin/page/dashboard.{kind}") for kind in ("html", "css", "js")]
+    digest = hashlib.sha256("".join(pages).encode()).hexdigest()
+    if b"tEXtriposte-page\0" + digest.encode() not in picture:
+        complain("docs/dashboard.png is a picture of another page than today's; make it anew: script/picture")
+    if len(picture) > 200_000:
+        complain(f"docs/dashboard.png has {len(picture)} bytes, over 200000")
+    before, _, _ = read("README.md").partition("](docs/dashboard.png)")
+    if len(before) > len(read("README.md")) / 3:
+        complain("README.md has the picture of the dashboard behind its first third")
+
+
+def check_version(complain):
+    """debian/changelog begins with the version and the day that common/base/version.h has, and CHANGELOG.md with what
+    is not released, or with that version."""
+    version, date = re.findall(r'^#define RP_VERSION(?:_DATE)? "(.*)"$', read("common/base/version.h"), re.M)
+    packaged = re.match(r"riposte \((.*)-\d+\) ", read("debian/changelog"))[1]
+    stamp = re.search(r"^ -- .*>  (.*)$", read("debian/changelog"), re.M)[1]
+    day = email.utils.parsedate_to_datetime(stamp).date().isoformat()
+    if (packaged, day) != (version, date):
+        complain(f"debian/changelog begins with {packaged} of {day}, common/base/version.h with {version} of {date}")
+    newest = re.search(r"^## (.*)$", read("CHANGELOG.md"), re.M)[1]
+    if newest not in ("Unreleased", f"{version} - {date}"):
+        complain(f"CHANGELOG.md begins with {newest}, which is neither Unreleased nor {version} - {date}")
+
+
 def main():
     complaints = []
-    for check in (check_settings, check_options, check_statuses, check_commands, check_states,
-                  check_links, check_recipes):
+    for check in (check_settings, check_options, check_log_keys, check_statuses, check_commands, check_states,
+                  check_links, check_recipes, check_tests, check_picture, check_version):
         before = len(complaints)
         check(complaints.append)
         print(f"{check.__name__}: {'ok' if len(complaints) == before else 'FAILED'}")

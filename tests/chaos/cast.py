@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The processes of a chaos run, each with its history; and the run's own history, which says what was
-done to them."""
+"""The processes of a chaos run, each with its history; and the run's own history, which records
+what was done to them."""
 
 import argparse
 import json
@@ -14,12 +14,15 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 
+from books import http_port  # noqa: E402
 from support.process import Process  # noqa: E402
 from support.programs import BROKER, BUILD, PATIENCE  # noqa: E402
 from support.waiting import until  # noqa: E402
 
 LOAD = BUILD / "tests" / "chaos_load"
 WORKER = BUILD / "tests" / "chaos_worker"
+#: The same in Go, with one word before the options; it is there if go/check could build it.
+IN_GO = BUILD / "tests" / "chaos_go"
 PROXY = BUILD / "tests" / "chaos_proxy"
 MDP_LOAD = pathlib.Path(__file__).with_name("mdp_load.py")
 PYTHON = "/usr/bin/python3"
@@ -27,9 +30,9 @@ PYTHON = "/usr/bin/python3"
 WORKER_HEARTBEAT_MS = 250
 CLIENT_HEARTBEAT_MS = 500
 LIMITS = ("foreign_deadline=4s", "foreign_attempts=3", "foreign_heartbeat=500ms", "mdp_attempt=4s")
-#: Seconds by which what this program undoes may be late.
+#: Seconds by which this program may be late to undo a fault.
 SLACK = 0.5
-#: However a run was broken, every request has ended so long after the load was told to stop.
+#: Seconds after the end of the load in which every request must have ended, whatever the faults.
 LONGEST_REQUEST = 20
 
 
@@ -55,7 +58,8 @@ class Record:
         self._file.write(f"{now_us()}\tchaos\t{event}\tparty={party}{text}\n")
 
     def fault(self, kind, parties, seconds):
-        """These stand still, or their links do, from now on for so long at most."""
+        """Records that these parties, or their links, stand still from now on, for this long at
+        most."""
         until = now_us() + int(seconds * 1e6)
         for party in parties:
             self.write("fault", party, kind=kind, until=until)
@@ -65,7 +69,7 @@ class Record:
 
 
 class Actor(Process):
-    """A process, and by which parties the histories know it."""
+    """A process, with the parties by which the histories name it."""
 
     apart = True
     parties = ()
@@ -93,18 +97,21 @@ class Proxy:
 
 
 class Cast:
-    #: Whether all keep a history: in hours it would fill a disk.
+    #: Whether all processes write a history. In a run of hours these would fill a disk.
     keeps_histories = True
     worker_heartbeat_ms = WORKER_HEARTBEAT_MS
     client_heartbeat_ms = CLIENT_HEARTBEAT_MS
+    #: Parts whose processes are those in Go.
+    in_go = frozenset()
 
-    def __init__(self, directory, seed):
+    def __init__(self, directory, seed, security=None):
         self.directory = pathlib.Path(directory)
+        self.security = security
         self.histories = self.directory / "history"
         self.histories.mkdir(parents=True)
         self.seed = seed
         self.record = Record(self.histories / "run.hist")
-        self.actors = {}    # those that are up, by name
+        self.actors = {}    # running processes, by name
         self.troubles = []
         self.broker = None
         self.endpoint = "tcp://127.0.0.1:*"
@@ -113,11 +120,14 @@ class Cast:
     # ---- Starting -------------------------------------------------------------------------------
 
     def life(self, name):
-        """The name of the next process in this part: no two have the same."""
+        """Returns the name of the next process of this part of the run; no two have the same."""
         self._lives[name] = self._lives.get(name, 0) + 1
         return f"{name}.{self._lives[name]}"
 
     def start(self, name, command, parties=(), prefix=(), **more):
+        if self.security:
+            command = self.security.with_keys(command, name.partition(".")[0])
+            more["environment"] = self.security.environment(name.partition(".")[0])
         actor = Actor(name, (*prefix, *command), self.directory, **more)
         actor.parties = parties
         self.actors[name] = actor
@@ -132,20 +142,29 @@ class Cast:
         ports = self.directory / f"{name}.ports"
         port = self.endpoint.rsplit(":", 1)[1]
         command = [BROKER, "--bind", f"tcp://{address}:{port}", "--ports-file", ports]
+        if address == "127.0.0.1":
+            command += ["--http", "127.0.0.1:*"]
+        if address != "127.0.0.1":
+            command += ["--insecure"]  # only the test's own network reaches it
         for limit in LIMITS:
             command += ["--limit", limit]
         if self.keeps_histories:
             command += ["--history", self.history(name)]
+        if self.security:
+            command += self.security.of_broker()
         self.broker = self.start(name, command, prefix=prefix)
         until(lambda: ports.exists() and ports.read_text().endswith("\n"), 10,
               "the broker is ready", self.broker)
         self.endpoint = ports.read_text().splitlines()[0].strip()
         self.broker.parties = ("broker",)
+        #: The port of its HTTP; None: it has none.
+        self.broker.http = http_port(self.broker.pid, int(self.endpoint.rsplit(":", 1)[1]))
         return self.broker
 
     def start_worker(self, part, service, endpoint, prefix=()):
         name = self.life(part)
-        command = (WORKER, "--server", endpoint, "--service", service, "--name", name, "--history",
+        program = (IN_GO, "worker") if part in self.in_go else (WORKER,)
+        command = (*program, "--server", endpoint, "--service", service, "--name", name, "--history",
                    self.history(name), "--heartbeat", self.worker_heartbeat_ms)
         return self.start(name, command, (f"worker:{name}",), prefix)
 
@@ -157,7 +176,8 @@ class Cast:
 
     def start_load(self, part, endpoint, clients, rate, *options, prefix=()):
         name = self.life(part)
-        command = (LOAD, "--server", endpoint, "--name", name, "--history", self.history(name),
+        program = (IN_GO, "load") if part in self.in_go else (LOAD,)
+        command = (*program, "--server", endpoint, "--name", name, "--history", self.history(name),
                    "--clients", clients, "--rate", rate, "--seconds", 1000000, "--seed", self.seed,
                    "--heartbeat", self.client_heartbeat_ms, *options)
         parties = tuple(f"client:{name}-{number}" for number in range(clients))
@@ -180,7 +200,7 @@ class Cast:
     # ---- Hurting --------------------------------------------------------------------------------
 
     def named(self, part):
-        """The process that is up in this part, None if there is none."""
+        """Returns the running process of this part, or None."""
         return self.actors.get(f"{part}.{self._lives.get(part, 0)}")
 
     def kill(self, actor):
@@ -190,7 +210,7 @@ class Cast:
         self._bury(actor)
 
     def freeze(self, actor, seconds):
-        """Its clock goes on, so what it has to do is late by as much as this."""
+        """The process's clock goes on, so all that it has to do may be late by this much."""
         self.record.fault("freeze", actor.parties, seconds + SLACK)
         actor.freeze()
         actor.frozen = True
@@ -208,7 +228,7 @@ class Cast:
         del self.actors[actor.name]
 
     def watch(self):
-        """Notes what ended by itself: nothing in a run does."""
+        """Records processes that have ended by themselves, which none should."""
         for actor in list(self.actors.values()):
             if not actor.alive():
                 self.troubles.append(f"{actor.name} ended by itself, exit {actor.poll()}")
@@ -217,7 +237,7 @@ class Cast:
     # ---- The end --------------------------------------------------------------------------------
 
     def end_load(self):
-        """Has the clients stop asking and waits until every request has ended."""
+        """Has the clients send no more requests, and waits until every request has ended."""
         loads = [actor for actor in self.actors.values() if actor.parties
                  and actor.parties[0].startswith("client:")]
         for load in loads:
@@ -235,7 +255,7 @@ class Cast:
                 self.troubles.append(f"{load.name} saw something wrong (exit {load.poll()})")
 
     def end(self):
-        """Ends everything: whatever is still up."""
+        """Ends all processes that still run."""
         for actor in reversed(list(self.actors.values())):
             if actor.popen.stdin and not actor.popen.stdin.closed:
                 actor.popen.stdin.close()

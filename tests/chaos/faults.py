@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What is done to the processes of a chaos run, and when: a plan, drawn from a seed."""
+"""The faults of a chaos run and their times: a plan, drawn from a seed."""
 
 import heapq
 import itertools
@@ -8,25 +8,25 @@ import time
 
 from cast import now_us
 
-#: Parts of the run: name, service or protocol, whether through the proxy of the workers.
+#: Workers: name, service or protocol, and whether they connect through the workers' proxy.
 WORKERS = (("echo-1", "echo", False), ("echo-2", "echo", False), ("echo-3", "echo", False),
            ("echo-4", "echo", False), ("echo-5", "echo", True), ("echo-6", "echo", True),
            ("visit-1", "visit", False), ("visit-2", "visit", False), ("visit-3", "visit", True),
            ("mdp-1", "mdp01", False), ("mdp-2", "mdp02", False), ("mdp-3", "mdp02", True))
-#: Name, clients, requests a second of each, through the proxy of the clients, Majordomo. The first is
-#: never hurt itself: it is the one that tells how much gets through.
+#: Loads: name, clients, requests a second of each, whether through the clients' proxy, whether
+#: Majordomo. No fault ever hits the first load itself, so it shows the throughput.
 LOADS = (("steady", 8, 25, False, False), ("remote", 4, 25, True, False),
          ("victim-1", 2, 25, False, False), ("victim-2", 2, 25, False, False),
          ("foreign", 2, 15, False, True), ("foreign-remote", 2, 15, True, True))
 HURT_LOADS = ("victim-1", "victim-2", "foreign")
 
-#: How often a worker dies, in seconds; and how often something else happens.
+#: Seconds between the deaths of workers, and between other faults.
 KILL_EVERY = 1.0
 OTHER_EVERY = 1.5
-#: Two broker faults are so far apart, so that there is something in between.
+#: Seconds between two faults of the broker, so that it works in between.
 BROKER_PAUSE = 6.0
 
-#: Seconds after which what was under way when a link failed is under way no more.
+#: Seconds after which no message from before a link's failure is still on its way.
 LINK_SLACK = 0.5
 
 #: Kind: weight, shortest and longest duration in seconds.
@@ -36,11 +36,15 @@ OTHERS = {
     "cut": (4, 0, 0), "delay": (4, 0.5, 3.0), "throttle": (4, 0.5, 3.0),
     "partition": (6, 0.3, 4.0),
 }
+#: More kinds for a run with security: the victim's key is revoked, or its rules are removed.
+OF_SECURITY = {"revocation": (6, 1.5, 4.0), "rules": (6, 1.5, 4.0)}
 
 
-def plan(seed, begin, end):
-    """When what happens: a list of (second, kind, duration, number to choose with), by time."""
+def plan(seed, begin, end, secure=False):
+    """Returns a list of (second, kind, duration, number to choose with), by time: first each kind
+    once, so that even a short run has all of them, and then by weight."""
     chance = random.Random(seed)
+    others = {**OTHERS, **OF_SECURITY} if secure else OTHERS
     faults = []
     at = begin
     while at < end:
@@ -48,13 +52,16 @@ def plan(seed, begin, end):
                        chance.uniform(0.0, 0.4), chance.randrange(1 << 30)))
         at += KILL_EVERY
     at, broker_at = begin, begin
-    kinds, weights = list(OTHERS), [weight for weight, *_ in OTHERS.values()]
+    kinds, weights = list(others), [weight for weight, *_ in others.values()]
+    once = chance.sample(kinds, len(kinds))
     while (at := at + chance.uniform(0, 2 * OTHER_EVERY)) < end:
-        kind = chance.choices(kinds, weights)[0]
-        _, shortest, longest = OTHERS[kind]
+        is_first = bool(once)
+        kind = once.pop(0) if is_first else chance.choices(kinds, weights)[0]
+        _, shortest, longest = others[kind]
         duration = chance.uniform(shortest, longest)
         if kind.startswith("broker"):
             if at < broker_at or at > end - 5:
+                once += [kind] if is_first else []
                 continue
             broker_at = at + duration + BROKER_PAUSE
         faults.append((at, kind, duration, chance.randrange(1 << 30)))
@@ -62,14 +69,15 @@ def plan(seed, begin, end):
 
 
 class Injector:
-    """Does what the plan says, and undoes it in time."""
+    """Causes the faults of the plan, and undoes each in time."""
 
     def __init__(self, cast, proxies):
         self.cast = cast
         self.proxies = proxies      # name: Proxy
         self.counts = {}
-        self.healed = []            # µs, kind, whose throughput tells
-        self._troubled = set()      # proxies
+        self.stood_still = []       # (µs, µs) in which the broker stood still
+        self.healed = []            # (µs, kind, load whose throughput shows it)
+        self._troubled = set()      # names of proxies with a fault
         self._due = []
         self._order = itertools.count()
 
@@ -84,7 +92,7 @@ class Injector:
                                        (kind, duration, number)))
 
     def run(self, until):
-        """Until then, and until nothing is left to be undone."""
+        """Runs until this time, and until every fault is undone."""
         while self._due or time.monotonic() < until:
             at = min(self._due[0][0] if self._due else until, time.monotonic() + 0.5)
             time.sleep(max(0, at - time.monotonic()))
@@ -100,6 +108,7 @@ class Injector:
             "worker kill": self._kill_worker, "worker freeze": self._freeze_worker,
             "client kill": self._kill_client, "client freeze": self._freeze_client,
             "broker kill": self._kill_broker, "broker freeze": self._freeze_broker,
+            "revocation": self._revoke, "rules": self._deny,
         }.get(kind)
         struck = action(duration, number) if action else self._hurt_network(kind, duration, number)
         if struck:
@@ -166,12 +175,22 @@ class Injector:
     def _freeze_broker(self, duration, _):
         broker = self.cast.broker
         self.cast.freeze(broker, duration)
+        self.stood_still.append((now_us(), now_us() + int((duration + 1) * 1e6)))
         self.later(duration, self._thaw_broker, broker)
         return True
 
     def _thaw_broker(self, broker):
         self.cast.thaw(broker)
         self.healed.append((now_us(), "broker freeze", "steady"))
+
+    def _revoke(self, duration, _, by_key=True):
+        if not self.cast.security.shut_out(self.cast.broker, by_key):
+            return False
+        self.later(duration, lambda: self.cast.security.let_in(self.cast.broker))
+        return True
+
+    def _deny(self, duration, number):
+        return self._revoke(duration, number, by_key=False)
 
     def _hurt_network(self, kind, duration, number):
         name = ("clients", "workers")[number % 2]
@@ -189,7 +208,7 @@ class Injector:
         return True
 
     def _behind(self, name):
-        """The parties whose link this proxy is."""
+        """Returns the parties that connect through this proxy."""
         far = [part for part, _, is_far in WORKERS if is_far] if name == "workers" else \
             [part for part, _, _, is_far, _ in LOADS if is_far]
         actors = [self.cast.named(part) for part in far]

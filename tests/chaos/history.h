@@ -1,11 +1,12 @@
-/*  What a process of a chaos run did, written down as it does it: the lines that
+/*  The history of one process of a chaos run, written while it runs, in the lines that
     tests/history/check.py reads.
 
     SPDX-License-Identifier: MPL-2.0
 
     Each line is one write() to a file opened for appending, so that a kill -9 loses no line that
-    was begun and threads need no lock. What must be true when it is read later is written before it
-    is done (a start before the work, a reply before it is sent), and a final status after it came.
+    was begun and threads need no lock. An action is written before it is done (a start before the
+    work, a reply before it is sent), so that no effect can be without its line; a final status is
+    written after it came.
 */
 
 #ifndef RIPOSTE_CHAOS_HISTORY_H

@@ -1,5 +1,4 @@
-/*  The load of the chaos run: clients that ask for everything there is, and write down what became
-    of it.
+/*  The load of the chaos run: clients that send requests of every kind, and record how each ended.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -7,10 +6,10 @@
     [--seed N] [--heartbeat MS]
 
     Each client is an rp_client_t and a thread. It sends requests of the kinds in the table below,
-    at random times with a mean of --rate a second, as long as it has few open, and lets
-    conversations go on. After --seconds, or at SIGTERM, it sends no more, waits until every request
-    has its final status, and writes "end". Standard output then has a line of JSON: how many ended
-    with what.
+    at random times with a mean of --rate a second, unless too many are open, and continues
+    conversations. After --seconds, or at SIGTERM, it sends no more, waits until every request has
+    its final status, and writes "end". Then standard output gets a line of JSON: how many requests
+    ended with each status.
 */
 
 #include <inttypes.h>
@@ -34,8 +33,7 @@
 #define S_BODY_MAX (100 * 1024)
 #define S_ECHO "echo"
 
-/*  A kind of request: how often of a hundred, and what is in it. Times are drawn between their two
-    ends. attempts 0: those of a conversation.  */
+/*  A kind of request: its share in percent, and what is in it. Times are drawn from a range.  */
 typedef struct {
     unsigned weight;
     const char *service, *what;
@@ -65,8 +63,8 @@ typedef struct {
     rp_conversation_t *conversation;
     char name[S_NAME_MAX];
     unsigned asked, left, open;
-    unsigned count; /* of the worker's, in the last OK; 0: nothing is known */
-    bool ending;    /* a request of it went wrong: first let the others end */
+    unsigned count; /* the worker's count in the last OK; 0: not known */
+    bool ending;    /* a request failed: no more requests until all have ended */
 } s_visit_t;
 
 typedef struct {
@@ -93,14 +91,19 @@ typedef struct {
 } s_client_t;
 
 static struct {
-    const char *endpoints, *name, *history;
+    const char *endpoints, *name, *history, *key_file, *server_key;
     unsigned clients, seconds, rate, seed, heartbeat_ms;
-} s_options = {.clients = 4, .seconds = 10, .rate = 25, .seed = 1, .heartbeat_ms = 500};
+} s_options = {.key_file = "",
+  .server_key = "",
+  .clients = 4,
+  .seconds = 10,
+  .rate = 25,
+  .seed = 1,
+  .heartbeat_ms = 500};
 
 static atomic_bool s_ends;
 
-/*  ---- Chance
-    ----------------------------------------------------------------------------------  */
+/*  ---- Chance --------------------------------------------------------------------------------- */
 
 /*  splitmix64. A number of [0, bound).  */
 static unsigned s_draw (s_client_t *self, unsigned bound)
@@ -132,8 +135,7 @@ static const s_kind_t *s_draw_kind (s_client_t *self)
     return &s_visit_kind;
 }
 
-/*  ---- Sending
-    ---------------------------------------------------------------------------------  */
+/*  ---- Sending -------------------------------------------------------------------------------- */
 
 __attribute__ ((noreturn)) static void s_die (const char *what, int rc)
 {
@@ -141,14 +143,15 @@ __attribute__ ((noreturn)) static void s_die (const char *what, int rc)
     exit (2);
 }
 
-/*  The conversation that may go on, or a new one in a free place; NULL if all are busy. Some have
-    two requests open at once, of which the second waits for the first.  */
+/*  Returns a conversation that may have another request, or a new one in a free place; NULL if all
+    are busy. A conversation may have two open requests, of which the second waits for the
+    first.  */
 static s_visit_t *s_take_visit (s_client_t *self)
 {
     for (unsigned index = 0; index < S_VISITS; index++) {
         s_visit_t *visit = &self->visits[(self->sent + index) % S_VISITS];
         if (visit->conversation && visit->open == 0 && (visit->left == 0 || visit->ending)) {
-            // What follows a trouble is part of the contract too, so half of them go on.
+            // The contract also covers what follows a failure, so half of the conversations go on.
             if (visit->left > 0 && s_draw (self, 2) == 0)
                 visit->ending = false;
             else
@@ -182,7 +185,7 @@ static void s_check_rc (int rc)
         s_die ("a request could not be made", rc);
 }
 
-/*  Makes the body of a request and its call, all but what belongs to the kind.  */
+/*  Makes the body of a request and its call, without the limits of its kind.  */
 static rp_call_t *s_make (s_client_t *self, const s_kind_t *kind, s_slot_t *slot)
 {
     char number[16];
@@ -238,10 +241,9 @@ static void s_send (s_client_t *self)
     }
 }
 
-/*  ---- What comes back
-    -------------------------------------------------------------------------  */
+/*  ---- Replies -------------------------------------------------------------------------------- */
 
-/*  False if the reply is not to this request, or shows another conversation's state.  */
+/*  Returns false if the reply is not to this request, or shows another conversation's state.  */
 static bool s_is_right (s_slot_t *slot, const rp_reply_t *reply)
 {
     char text[512];
@@ -304,10 +306,9 @@ static void s_cancel_due (s_client_t *self, int64_t now)
     }
 }
 
-/*  ---- A client
-    --------------------------------------------------------------------------------  */
+/*  ---- A client ------------------------------------------------------------------------------- */
 
-/*  Takes what ended, for at most a few milliseconds.  */
+/*  Takes replies, for at most a few milliseconds.  */
 static void s_collect (s_client_t *self)
 {
     rp_reply_t *reply;
@@ -331,6 +332,10 @@ static void *s_run (void *arg)
     snprintf (name, sizeof name, "%.50s-%u", s_options.name, self->number);
     self->client = rp_client_new (s_options.endpoints);
     if (!self->client || rp_client_set_name (self->client, name) != RP_OK
+        || (*s_options.key_file
+            && rp_client_set_key_file (self->client, s_options.key_file) != RP_OK)
+        || (*s_options.server_key
+            && rp_client_set_server_key (self->client, s_options.server_key) != RP_OK)
         || rp_client_set_heartbeat_ms (self->client, s_options.heartbeat_ms) != RP_OK)
         s_die ("no client", RP_SYSTEM);
 
@@ -338,7 +343,7 @@ static void *s_run (void *arg)
     unsigned mean_us = 1000000 / s_options.rate;
     self->due = history_now ();
     for (int64_t now; (now = history_now ()) < until && !s_ends;) {
-        // What was due while this process stood still is not made up for.
+        // Requests that were due while this process stood still are never sent.
         if (now - self->due > 1000000)
             self->due = now;
         for (; self->due <= now; self->due += s_draw (self, 2 * mean_us + 1))
@@ -357,10 +362,9 @@ static void *s_run (void *arg)
     return NULL;
 }
 
-/*  ---- The program
-    -----------------------------------------------------------------------------  */
+/*  ---- The program ---------------------------------------------------------------------------- */
 
-/*  The second one does not wait for what is open.  */
+/*  A second signal ends the process without waiting for open requests.  */
 static void s_on_signal (int number)
 {
     (void) number;
@@ -375,6 +379,8 @@ static void s_parse (int argc, char **argv)
       {"server", &s_options.endpoints, NULL},
       {"name", &s_options.name, NULL},
       {"history", &s_options.history, NULL},
+      {"key-file", &s_options.key_file, NULL},
+      {"server-key", &s_options.server_key, NULL},
       {"clients", NULL, &s_options.clients},
       {"seconds", NULL, &s_options.seconds},
       {"rate", NULL, &s_options.rate},
@@ -386,7 +392,7 @@ static void s_parse (int argc, char **argv)
         s_options.rate = 1;
 }
 
-/*  Prints how many requests ended with what. Returns how many replies were wrong.  */
+/*  Prints how many requests ended with each status. Returns how many replies were wrong.  */
 static unsigned s_report (const s_client_t *clients)
 {
     unsigned long sums[RP_UNKNOWN + 1] = {0};

@@ -1,14 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MPL-2.0
-"""Clients and workers of Majordomo in the chaos run, on raw sockets: the peers of tests/interop, with
-a history.
+"""Clients and workers of Majordomo in the chaos run: the peers of tests/interop, with a history.
 
 mdp_load.py clients --server E --name N --history F [--clients N] [--seconds N] [--rate N] [--seed N]
 mdp_load.py worker  --server E --name N --history F --service S --protocol mdp01|mdp02
 
-They have no statuses. A client's history says OK for a reply, and UNKNOWN when it gave up, long after
-the broker's `foreign_deadline`; a reply that comes later is passed over. Requests and replies are those
-of load.c and worker.c, but that nothing has headers.
+Majordomo has no statuses. A client's history says OK for a reply, and UNKNOWN if the client gave
+up, long after the broker's `foreign_deadline`; a later reply is ignored. Requests and replies are
+those of load.c and worker.c, without headers.
 """
 
 import argparse
@@ -22,6 +21,7 @@ import time
 import zlib
 
 import zmq
+import zmq.auth
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "interop"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
@@ -29,8 +29,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 import peers  # noqa: E402
 
 PATIENCE = 6.0      # seconds after which a client gives up
-SILENCE = 1.5       # seconds without a word after which a worker connects anew
-HEARTBEAT = 0.25    # seconds between the words of a worker
+SILENCE = 1.5       # seconds of silence after which a worker reconnects
+HEARTBEAT = 0.25    # seconds between a worker's messages
 ATTEMPTS = 3        # the broker's foreign_attempts
 CLIENTS = ("dealer-mdp01", "mdp02")
 
@@ -38,7 +38,7 @@ ends = False
 
 
 def on_signal(*_):
-    """The second one does not wait for what is open."""
+    """A second signal ends the process without waiting for open requests."""
     global ends
     if ends:
         os._exit(1)
@@ -56,6 +56,15 @@ class History:
         os.write(self._file, line.encode())
 
 
+def curve():
+    """Returns the keys of a run with security, from the variables that Riposte's programs use."""
+    if "RIPOSTE_KEY_FILE" not in os.environ:
+        return {}
+    public, secret = zmq.auth.load_certificate(os.environ["RIPOSTE_KEY_FILE"])
+    server, _ = zmq.auth.load_certificate(os.environ["RIPOSTE_SERVER_KEY"])
+    return {"curve_publickey": public, "curve_secretkey": secret, "curve_serverkey": server}
+
+
 def crc(data):
     return f"{zlib.crc32(data):08x}"
 
@@ -64,14 +73,15 @@ def crc(data):
 
 
 class Client:
-    """Asks the services in turn, and has a few requests open at most."""
+    """Sends requests to random services, and has a few open at most."""
 
     def __init__(self, arguments, number):
         self.name = f"{arguments.name}-{number}"
         self.history = History(arguments.history, f"client:{self.name}")
         self.random = random.Random(f"{arguments.seed} {number}")
         self.mean = 1 / arguments.rate
-        self.peer = peers.CLIENTS[CLIENTS[number % len(CLIENTS)]](arguments.server)
+        self.peer = peers.CLIENTS[CLIENTS[number % len(CLIENTS)]](arguments.server, **curve())
+        self.peer.socket.sndtimeo = 0  # send must not wait while there is no connection
         self.open = {}  # request: when to give up, CRC of its body
         self.sent = 0
         self.due = time.monotonic()
@@ -89,7 +99,7 @@ class Client:
                            deadline=int(give_up * 1e6), attempts=ATTEMPTS, named=0)
         try:
             self.peer.request(service, body)
-        except zmq.Again:  # no broker has been there for long, and the socket holds no more
+        except zmq.Again:  # no broker is there, or none that accepts its key
             pass
         self.open[request] = give_up, crc(body)
 
@@ -110,7 +120,7 @@ class Client:
 
     def step(self, sends):
         now = time.monotonic()
-        self.due = max(self.due, now - 1)  # what was due while it stood still is not made up for
+        self.due = max(self.due, now - 1)  # requests that were due while it stood still are never sent
         while sends and self.due <= now:
             self.due += self.random.uniform(0, 2 * self.mean)
             if len(self.open) < 8:
@@ -156,7 +166,7 @@ class Worker:
         self.connect()
 
     def connect(self):
-        self.peer = self.kind(self.server)
+        self.peer = self.kind(self.server, **curve())
         self.peer.interval = HEARTBEAT
         self.peer.ready(self.service)
         self.heard = time.monotonic()

@@ -1,4 +1,4 @@
-/*  Command lines of the programs of a chaos run: options that take a value each.
+/*  The command lines of the programs of a chaos run: options, each with a value.
 
     SPDX-License-Identifier: MPL-2.0
 */

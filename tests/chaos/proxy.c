@@ -14,7 +14,7 @@
         cut              every connection passes on one half of what comes next, and ends
         blackhole WHICH  nothing passes: up (towards the target), down, or both; connections stand, as
                          they do when a network drops packets without a word
-        heal             all is well again; what a blackhole held up comes after all
+        heal             all faults end; bytes that a blackhole held up come after all
 
     Each command is answered by a line with its name once it is in force.
 */
@@ -35,7 +35,7 @@
 #define S_CHUNK 65536
 #define S_HELD_MAX (4 * 1024 * 1024) /* per direction; a sender that fills it has to wait */
 
-/*  Bytes that have come and may not leave before their time.  */
+/*  Bytes that have come and must not leave before their time.  */
 typedef struct s_chunk {
     int64_t due;
     size_t size, sent;
@@ -46,7 +46,7 @@ typedef struct s_chunk {
 typedef struct {
     s_chunk_t *first, **last;
     size_t held;
-    bool ended, half; /* the sender has closed; it closes after half of the next chunk */
+    bool ended, half; /* the sender has closed; the pair is closed after half of the next chunk */
 } s_direction_t;
 
 /*  Direction 0 is what came from the client and goes up; socket 1 is the target's.  */
@@ -85,8 +85,7 @@ __attribute__ ((noreturn)) static void s_die (const char *what)
     exit (1);
 }
 
-/*  ---- Connections
-    -----------------------------------------------------------------------------  */
+/*  ---- Connections ---------------------------------------------------------------------------- */
 
 static void s_watch (int socket, uint32_t events, void *what)
 {
@@ -102,7 +101,7 @@ static void s_close (s_pair_t *pair)
     pair->dead = true;
 }
 
-/*  Closes with RST, so that no end takes it for an orderly close.  */
+/*  Closes with RST, so that neither end takes it for an orderly close.  */
 static void s_reset (s_pair_t *pair)
 {
     struct linger linger = {.l_onoff = 1, .l_linger = 0};
@@ -111,7 +110,7 @@ static void s_reset (s_pair_t *pair)
     s_close (pair);
 }
 
-/*  A connection that was cut ends in good order: a reset might take back the half that was
+/*  Ends a broken pair. After a cut it is closed, since a reset might take back the half that was
     sent.  */
 static void s_break (s_pair_t *pair)
 {
@@ -153,7 +152,7 @@ static void s_accept (void)
     s_proxy.pairs = pair;
     for (int way = 0; way < 2; way++)
         pair->directions[way].last = &pair->directions[way].first;
-    // On loopback this does not wait: it stands, or is refused.
+    // On loopback connect does not wait: the connection is made or refused at once.
     if (connect (far, (struct sockaddr *) &s_proxy.target, sizeof s_proxy.target) != 0
         || fcntl (far, F_SETFL, O_NONBLOCK) != 0) {
         s_reset (pair);
@@ -165,10 +164,10 @@ static void s_accept (void)
     }
 }
 
-/*  ---- Passing on
-    ------------------------------------------------------------------------------  */
+/*  ---- Passing on ----------------------------------------------------------------------------- */
 
-/*  Reads what there is, unless too much is held already. False when the connection is broken.  */
+/*  Reads what there is, unless too much is held already. Returns false if the connection is
+    broken.  */
 static bool s_read (s_pair_t *pair, int way, int64_t now)
 {
     s_direction_t *direction = &pair->directions[way];
@@ -193,7 +192,7 @@ static bool s_read (s_pair_t *pair, int way, int64_t now)
     return true;
 }
 
-/*  Sends one chunk, or as much of it as may go. Returns bytes sent, -1 if the connection broke.  */
+/*  Sends one chunk, or as much of it as may go. Returns bytes sent; -1 if the connection broke.  */
 static ssize_t s_send_chunk (s_pair_t *pair, int way, s_chunk_t *chunk)
 {
     s_direction_t *direction = &pair->directions[way];
@@ -212,7 +211,7 @@ static ssize_t s_send_chunk (s_pair_t *pair, int way, s_chunk_t *chunk)
     return direction->half ? -1 : sent;
 }
 
-/*  Sends what is due. False when the connection is to be reset.  */
+/*  Sends what is due. Returns false if the connection is to be reset.  */
 static bool s_write (s_pair_t *pair, int way, int64_t now)
 {
     s_direction_t *direction = &pair->directions[way];
@@ -254,8 +253,7 @@ static void s_serve (s_pair_t *pair, int64_t now)
         s_close (pair);
 }
 
-/*  ---- Commands
-    --------------------------------------------------------------------------------  */
+/*  ---- Commands ------------------------------------------------------------------------------- */
 
 static void s_obey (const char *word, const char *argument)
 {
@@ -310,8 +308,7 @@ static void s_read_commands (void)
     memmove (buffer, line, size);
 }
 
-/*  ---- The program
-    -----------------------------------------------------------------------------  */
+/*  ---- The program ---------------------------------------------------------------------------- */
 
 static void s_open (uint16_t target)
 {
@@ -332,7 +329,8 @@ static void s_open (uint16_t target)
     fflush (stdout);
 }
 
-/*  What may be sent now, when there is a limit; at most a tenth of a second of it at once.  */
+/*  Adds the bytes that the limit, if there is one, allows by now; at most those of a tenth of a
+    second.  */
 static void s_fill_budgets (int64_t now)
 {
     int64_t gain = (now - s_proxy.filled_at) * s_proxy.rate / 1000000;
@@ -344,7 +342,7 @@ static void s_fill_budgets (int64_t now)
     s_proxy.filled_at = now;
 }
 
-/*  True if something is held that leaves by the clock, not by an event.  */
+/*  True if bytes are held, which leave by the clock and not by an event.  */
 static bool s_holds (void)
 {
     for (s_pair_t *pair = s_proxy.pairs; pair; pair = pair->next)

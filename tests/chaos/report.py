@@ -5,19 +5,19 @@ import bisect
 import collections
 import statistics
 
-#: What only a fault explains, beside UNKNOWN and NO_BROKER of the libraries.
+#: Statuses that only a fault explains; UNKNOWN and NO_BROKER come from the libraries.
 TROUBLES = {"WORKER_LOST", "CONVERSATION_LOST", "UNKNOWN", "NO_BROKER", "BUSY", "DRAINING", "INVALID"}
-WINDOW_US = 1_000_000   # throughput is that of a second
+WINDOW_US = 1_000_000   # throughput is measured over a second
 STEP_US = 20_000
 PATIENCE_US = 30_000_000
-#: A broker that does not know of a death after so long, does not know.
+#: A broker that has not noticed a death after this time has missed it.
 FORGOTTEN_US = 5_000_000
-ENOUGH = 0.95           # of what it was before any fault
+ENOUGH = 0.95           # share of the throughput before any fault
 
 
 def read(paths):
-    """Every line as (µs, party, event, fields). The last line may be torn: its process was killed, or is
-    about to write the rest, which must not pass for a line of its own."""
+    """Yields every line as (µs, party, event, fields). A file's last line is left out if it is
+    torn: its process was killed, or has not yet written the rest."""
     for path in paths:
         with open(path, encoding="utf-8", errors="replace") as file:
             for line in file:
@@ -31,12 +31,12 @@ def read(paths):
 
 
 def is_native_worker(party):
-    """One that the broker knows by its name: Majordomo has no names for workers."""
+    """True for a worker that the broker knows by name; Majordomo workers have no names."""
     return party.startswith("worker:") and not party.startswith("worker:mdp")
 
 
 class Histories:
-    """What the figures need of all the lines."""
+    """Collects from all lines what the figures need."""
 
     def __init__(self, paths):
         self.submits = 0
@@ -76,7 +76,7 @@ class Histories:
             self._fault(at, fields["kind"], fields["party"].partition(":")[2], int(fields["until"]))
 
     def _fault(self, at, kind, name, until):
-        """name is "" for the broker. Something that was thawed stood still no longer than that."""
+        """name: "" for the broker. A thaw ends the worker's freeze."""
         if kind == "thaw":
             self.thaws[name].append(at)
             return
@@ -108,24 +108,24 @@ class Histories:
         elif event == "dispatch" and int(fields["attempt"]) > 1:
             self.redeliveries += 1
 
-    # ---- Who is gone ----------------------------------------------------------------------------
+    # ---- Workers that are gone ------------------------------------------------------------------
 
     def session_at(self, at, name):
-        """The session of a worker that a broker believed in at this time: (joined, left, broker)."""
+        """Returns the worker's session that a broker had at this time: (joined, left, broker)."""
         for joined, left, broker in self.of_worker.get(name, ()):
             if joined < at and (left is None or left >= at) and self.ends[broker] >= at:
                 return joined, left, broker
         return None
 
     def is_disturbed(self, at, name):
-        """Whether the broker, or the link between it and this worker, was not itself at this time."""
+        """Returns whether the broker, or its link to this worker, had a fault at this time."""
         return any(begin - 1_000_000 <= at <= end for begin, end, whose in self.faults
                    if whose in ("", name))
 
     def detections(self):
-        """Microseconds from each kill -9 of a worker to when its broker knew; and those of whom it
-        never did. Those that no broker knew, or that died while it or the link was disturbed, are
-        left out."""
+        """Returns the µs from each kill -9 of a worker until its broker noticed, and the names of
+        those whose broker never did. Workers without a session, and those that died during a fault
+        of the broker or of the link, are left out."""
         found, missed = [], []
         for at, name in self.kills:
             session = self.session_at(at, name)
@@ -139,8 +139,8 @@ class Histories:
         return found, missed
 
     def missed_while_frozen(self):
-        """Microseconds from each SIGSTOP of a worker to when its broker gave it up, if that was before
-        SIGCONT."""
+        """Returns the µs from each SIGSTOP of a worker to the end of its session, if that came
+        before SIGCONT."""
         found = []
         for at, name in self.freezes:
             session = self.session_at(at, name)
@@ -152,15 +152,15 @@ class Histories:
     # ---- Throughput -----------------------------------------------------------------------------
 
     def rate(self, part, begin, end):
-        """OK replies a second."""
+        """Returns the OK replies a second."""
         times = self.done[part]
         count = bisect.bisect_left(times, (end,)) - bisect.bisect_left(times, (begin,))
         return count * 1e6 / (end - begin)
 
     def recovery(self, part, since, baseline, limit):
-        """Microseconds from `since` to the first second with enough of the baseline; None if there
-        is none before the limit. What had been asked before `since` and came all at once does not
-        count."""
+        """Returns the µs from `since` to the first second with enough of the baseline, or None if
+        there is none before the limit. Requests from before `since`, whose replies come all at
+        once, do not count."""
         limit = min(limit, since + PATIENCE_US)
         times = self.done[part]
         fresh = [at for at, submitted in times[bisect.bisect_left(times, (since,)):
@@ -176,14 +176,14 @@ class Histories:
 
 
 def _spread(values):
-    """A list of microseconds in words."""
+    """Returns a list of microseconds as text."""
     if not values:
         return "- (none seen)"
     return f"median {statistics.median(values) / 1000:.0f} ms, max {max(values) / 1000:.0f} ms"
 
 
 def figures(histories, injector, times):
-    """The figures as a dictionary that JSON can hold. times: µs of calm, faults, quiet, end."""
+    """Returns the figures as a dictionary for JSON. times: µs of calm, faults, quiet, end."""
     known, unnoticed = histories.detections()
     baseline = {part: histories.rate(part, times["calm"], times["faults"])
                 for part in ("steady", "remote")}
@@ -213,7 +213,7 @@ def figures(histories, injector, times):
 
 
 def text(seed, seconds, got):
-    """The report, for people."""
+    """Returns the report as text for people."""
     def counts(values):
         return ", ".join(f"{name} {count}" for name, count in values.items()) or "none"
 

@@ -16,7 +16,7 @@ BULK = bytes(range(256)) * 4096  # 1 MiB
 
 
 class Link:
-    """A connection through a proxy: near asks, far is what it reaches."""
+    """A connection through a proxy: near is the end that connects, far the one that is reached."""
 
     def __init__(self, directory):
         self.cast = Cast(directory, 1)
@@ -55,7 +55,7 @@ def _receive(one, size):
 
 
 def _hears(one, within=0.2):
-    """Whether anything comes in this time, be it the end."""
+    """Returns whether anything comes in this time, data or the end of the connection."""
     one.settimeout(within)
     try:
         return one.recv(1, socket.MSG_PEEK) is not None

@@ -1,16 +1,17 @@
-/*  A worker of the chaos run: does as each request says, and writes down what it did.
+/*  A worker of the chaos run: does as each request says, and records what it did.
 
     SPDX-License-Identifier: MPL-2.0
 
         chaos_worker --server ENDPOINTS --service NAME --name NAME --history FILE [--slots N]
+                     [--key-file FILE --server-key FILE]
                      [--threads N] [--heartbeat MS]
 
     The body of a request is "REQUEST WORK_US WHAT" and then padding: how long the work takes, and
     what to do then: "reply", "fail" (an APP_ERROR), or "abandon" (give the first attempt back as
     lost). The body of a reply is "REQUEST TASK CONVERSATION COUNT CRC", with the name that the
-    first request of the conversation stated and how many of its requests this worker has begun, and
-    the CRC of the request's body; so no two starts have the same reply, and no visitor another's
-    state unnoticed.
+    conversation's first request stated, how many of its requests this worker has begun, and the CRC
+    of the request's body. So no two starts have the same reply, and a reply with another visitor's
+    state is noticed.
 */
 
 #include <inttypes.h>
@@ -29,7 +30,7 @@
 
 #define S_NAME_MAX 96
 #define S_BUCKETS 256
-#define S_STEP_US 5000 /* between two looks at whether somebody still waits */
+#define S_STEP_US 5000 /* between two looks whether the request was cancelled */
 
 typedef struct s_visit {
     uint64_t conversation;
@@ -39,9 +40,9 @@ typedef struct s_visit {
 } s_visit_t;
 
 static struct {
-    const char *endpoints, *service, *name, *history;
+    const char *endpoints, *service, *name, *history, *key_file, *server_key;
     unsigned slots, threads, heartbeat_ms;
-} s_options = {.slots = 4, .threads = 4, .heartbeat_ms = 250};
+} s_options = {.key_file = "", .server_key = "", .slots = 4, .threads = 4, .heartbeat_ms = 250};
 
 static char s_party[S_NAME_MAX];
 static s_visit_t *s_visits[S_BUCKETS];
@@ -49,8 +50,7 @@ static pthread_mutex_t s_mutex = PTHREAD_MUTEX_INITIALIZER;
 static atomic_uint s_tasks;
 static rp_worker_t *s_worker; // for s_on_signal
 
-/*  ---- Conversations
-    ---------------------------------------------------------------------------  */
+/*  ---- Conversations -------------------------------------------------------------------------- */
 
 static s_visit_t **s_find (uint64_t conversation)
 {
@@ -89,8 +89,7 @@ static void s_forget (uint64_t conversation, void *arg)
     free (visit);
 }
 
-/*  ---- Requests
-    --------------------------------------------------------------------------------  */
+/*  ---- Requests ------------------------------------------------------------------------------- */
 
 typedef struct {
     char request[S_NAME_MAX];
@@ -112,7 +111,7 @@ static void s_read (const rp_task_t *task, s_job_t *job)
         fprintf (stderr, "chaos worker: a body of no meaning: %.60s\n", line);
         abort ();
     }
-    // A request of a protocol without headers names itself in its body only.
+    // A request of a protocol without headers has its name in the body only.
     const char *header = rp_task_header (task, "request-id");
     if (header && strcmp (header, job->request) != 0) {
         fprintf (stderr, "chaos worker: header %s with the body of %s\n", header, job->request);
@@ -124,7 +123,7 @@ static void s_read (const rp_task_t *task, s_job_t *job)
     job->crc = history_crc (rp_task_body (task), rp_task_size (task));
 }
 
-/*  False if nobody waits for the reply any more.  */
+/*  Works for this long. Returns false if the request is cancelled meanwhile.  */
 static bool s_work (const rp_task_t *task, unsigned work_us)
 {
     int64_t until = history_now () + work_us;
@@ -160,8 +159,8 @@ static void s_handle (rp_task_t **task_p, void *arg)
     bool fails = !awaited || strcmp (job.what, "fail") == 0;
     if (!awaited)
         history_write (s_party, "cancelled", "req=%s\ttask=%s", job.request, job.task);
-    // Whether anybody still waits is for the history to tell: a deadline that has passed here may
-    // be a moment away for a broker that read its clock a moment ago.
+    // Whether the client still waits is for the history to show: a deadline that has passed here
+    // may not have passed for a broker that read its clock a moment ago.
     history_write (s_party, "reply", "req=%s\ttask=%s\tstatus=%s\tbody=%08" PRIx32, job.request,
       job.task, fails ? "APP_ERROR" : "OK", history_crc (body, (size_t) size));
     if (fails)
@@ -170,10 +169,9 @@ static void s_handle (rp_task_t **task_p, void *arg)
         (void) rp_task_reply (task_p, body, (size_t) size);
 }
 
-/*  ---- The program
-    -----------------------------------------------------------------------------  */
+/*  ---- The program ---------------------------------------------------------------------------- */
 
-/*  The second one does not wait for conversations.  */
+/*  A second signal ends the process without waiting for conversations.  */
 static void s_on_signal (int number)
 {
     static volatile sig_atomic_t asked;
@@ -198,6 +196,8 @@ static void s_parse (int argc, char **argv)
       {"service", &s_options.service, NULL},
       {"name", &s_options.name, NULL},
       {"history", &s_options.history, NULL},
+      {"key-file", &s_options.key_file, NULL},
+      {"server-key", &s_options.server_key, NULL},
       {"slots", NULL, &s_options.slots},
       {"threads", NULL, &s_options.threads},
       {"heartbeat", NULL, &s_options.heartbeat_ms},
@@ -213,6 +213,9 @@ int main (int argc, char **argv)
     s_worker = rp_worker_new (s_options.endpoints, s_options.service);
     if (!s_worker || rp_worker_set_name (s_worker, s_options.name) != RP_OK
         || rp_worker_set_slots (s_worker, s_options.slots) != RP_OK
+        || (*s_options.key_file && rp_worker_set_key_file (s_worker, s_options.key_file) != RP_OK)
+        || (*s_options.server_key
+            && rp_worker_set_server_key (s_worker, s_options.server_key) != RP_OK)
         || rp_worker_set_threads (s_worker, s_options.threads) != RP_OK
         || rp_worker_set_heartbeat_ms (s_worker, s_options.heartbeat_ms) != RP_OK
         || rp_worker_on_conversation_end (s_worker, s_forget, NULL) != RP_OK

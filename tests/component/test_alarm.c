@@ -31,8 +31,8 @@ static int s_end (void **state)
     return 0;
 }
 
-/*  Polls as one is to that has called rp_alarm_set; returns how long that took. It rang, or did
-    not.  */
+/*  Polls with the timeout of rp_alarm_set; returns how long that took. rings: whether the alarm
+    must ring.  */
 static int64_t s_sleep (rp_alarm_t *alarm, int64_t until, bool rings)
 {
     struct timespec near;

@@ -1,7 +1,7 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
-    Bundles in the client library, against a broker that does what the test says. Its heartbeats are
-    a minute apart, so that nothing but the rule at hand sends what waits.
+    Bundles in the client library, against a broker that follows a script. Its heartbeats are a
+    minute apart, so that only the rule under test sends the requests that wait.
 */
 
 #include <setjmp.h>
@@ -18,11 +18,12 @@
 #include "common/io/clock.h"
 #include "tests/support/client_pair.h"
 
-/*  Longer than the library lets anything wait (RP_PUMP_IDLE_US), on a machine with other work; far
-    shorter than the heartbeats and deadlines that would send it too.  */
+/*  SOON_MS is longer than the library lets anything wait (RP_PUMP_IDLE_US), even on a busy machine,
+    and far shorter than the time to the heartbeats and deadlines, which would send it too.  */
 enum { SOON_MS = 1000, HAND = 200 };
 
-/*  Connects, has the first request answered, and then so many more, which stay at hand.  */
+/*  Connects, has one request answered, and then `count` more, whose results wait to be
+    collected.  */
 static void s_begin_with_results (client_pair_t *pair, unsigned count)
 {
     pair_begin (pair);
@@ -92,6 +93,31 @@ static void an_application_in_a_hot_loop_sends_bundles (void **state)
     pair_end (&pair);
 }
 
+static void what_is_held_goes_out_together_at_the_flush (void **state)
+{
+    (void) state;
+    client_pair_t pair;
+    s_begin_with_results (&pair, 0);
+    assert_true (rp_client_fd (pair.client) >= 0); // as an event loop would
+    for (unsigned round = 0; round < 3; round++) {
+        unsigned before = pair.broker->received;
+        assert_int_equal (rp_client_hold (pair.client), RP_OK);
+        for (unsigned index = 0; index < HAND; index++)
+            pair_submit (pair.client, "held");
+        assert_int_equal (rp_client_flush (pair.client), RP_OK);
+        for (unsigned index = 0; index < HAND; index++) {
+            puppet_expect (pair.broker, RP_COMMAND_REQUEST);
+            assert_string_equal (pair.broker->body, "held");
+        }
+        assert_in_range (pair.broker->received - before, 1, HAND / 10);
+    }
+    unsigned before = pair.broker->received;
+    pair_submit (pair.client, "alone");
+    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
+    assert_int_equal (pair.broker->received, before + 1);
+    pair_end (&pair);
+}
+
 static void a_lone_submit_goes_out_at_once (void **state)
 {
     (void) state;
@@ -109,7 +135,7 @@ static void a_lone_submit_goes_out_at_once (void **state)
     pair_end (&pair);
 }
 
-/*  Without results at hand nobody knows that more follows.  */
+/*  Without results that wait, the library cannot know that more requests follow.  */
 static void a_burst_without_results_at_hand_goes_out_at_once (void **state)
 {
     (void) state;
@@ -123,8 +149,8 @@ static void a_burst_without_results_at_hand_goes_out_at_once (void **state)
     pair_end (&pair);
 }
 
-/*  Submits a few with results at hand, so that some of them wait; the application then says nothing
-    any more.  */
+/*  Submits a few requests while results wait, so that some requests wait too; then the application
+    calls nothing.  */
 static void s_submit_and_be_silent (client_pair_t *pair)
 {
     enum { COUNT = 5 };
@@ -137,7 +163,7 @@ static void s_submit_and_be_silent (client_pair_t *pair)
     assert_in_range (rp_clock_us () - begin, 0, SOON_MS * 1000);
 }
 
-/*  Results at hand: one is waited for, so that the others have come with it.  */
+/*  Makes results wait: once one is collected, the others have come with it.  */
 static void s_begin_at_hand (client_pair_t *pair)
 {
     s_begin_with_results (pair, 10);
@@ -153,14 +179,14 @@ static void what_waits_is_sent_soon_though_the_application_is_silent (void **sta
     pair_end (&pair);
 }
 
-/*  The background thread polls by then, and does not know of what is submitted.  */
+/*  By then the background thread polls, and does not know of new requests.  */
 static void what_waits_is_sent_soon_though_the_background_thread_leads (void **state)
 {
     (void) state;
     client_pair_t pair;
     s_begin_at_hand (&pair);
     for (unsigned round = 0; round < 5; round++) {
-        usleep (100000); // it steps in after 20 ms
+        usleep (100000); // the background thread steps in after 20 ms
         s_submit_and_be_silent (&pair);
     }
     pair_end (&pair);
@@ -178,7 +204,7 @@ static void what_waits_is_sent_soon_though_another_thread_leads (void **state)
     assert_string_equal (pair.broker->body, "waits");
     rp_head_t reply = {.command = RP_COMMAND_REPLY, .id = pair.broker->head.id, .attempt = 1};
     for (unsigned round = 0; round < 5; round++) {
-        usleep (50000); // it polls by now
+        usleep (50000); // the background thread polls by now
         s_submit_and_be_silent (&pair);
     }
     puppet_send (pair.broker, reply, NULL, 0);
@@ -298,6 +324,7 @@ int main (void)
       cmocka_unit_test (replies_of_a_bundle_are_collected_one_by_one),
       cmocka_unit_test (a_reply_outlives_its_bundle_and_its_client),
       cmocka_unit_test (an_application_in_a_hot_loop_sends_bundles),
+      cmocka_unit_test (what_is_held_goes_out_together_at_the_flush),
       cmocka_unit_test (a_lone_submit_goes_out_at_once),
       cmocka_unit_test (a_burst_without_results_at_hand_goes_out_at_once),
       cmocka_unit_test (what_waits_is_sent_soon_though_the_application_is_silent),

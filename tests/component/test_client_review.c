@@ -1,4 +1,4 @@
-/*  What a hostile reading of the client library found.
+/*  Faults that a hostile review of the client library found.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -31,8 +31,8 @@ static void *s_call_and_take_fd (void *arg)
     return NULL;
 }
 
-/*  The one who leaves has just made the other the leader when it moves receiving to the background
-    thread.  */
+/*  A thread leaves, which makes the other one the leader, and at once moves receiving to the
+    background thread.  */
 static void s_one_round (void)
 {
     client_pair_t pair;
@@ -74,7 +74,7 @@ static void s_keep_reply (rp_reply_t *reply, void *arg)
     *(rp_reply_t **) arg = reply;
 }
 
-/*  docs/CONTRACT.md: CANCELLED with 0 attempts says that it never ran.  */
+/*  By docs/CONTRACT.md, CANCELLED with 0 attempts means that the request never ran.  */
 static void a_request_that_a_broker_had_is_not_said_to_have_never_run (void **state)
 {
     (void) state;
@@ -107,7 +107,8 @@ static void one_that_was_never_sent_is_said_to_have_never_run (void **state)
     pair_end (&pair);
 }
 
-/*  Submitted again after a broker was lost, and withdrawn: the first one may have had it run.  */
+/*  The request was submitted again after its broker was lost, and is withdrawn: it may have run at
+    the first broker.  */
 static void a_withdrawn_retry_is_not_said_to_have_never_run (void **state)
 {
     (void) state;
@@ -143,7 +144,7 @@ typedef struct {
     sem_t may_end;
 } s_listener_t;
 
-/*  Holds up the background thread, and so everything that the client receives.  */
+/*  Blocks the background thread, and so all that the client receives.  */
 static void s_hold (rp_reply_t *reply, void *arg)
 {
     s_listener_t *listener = arg;
@@ -161,7 +162,7 @@ static void s_submit_held (rp_client_t *client, s_listener_t *listener)
     assert_int_equal (rp_client_submit (client, &call, NULL), RP_OK);
 }
 
-/*  More of them than the client takes in one turn.  */
+/*  There are more replies than the client takes in one turn.  */
 static void replies_that_came_before_the_connection_broke_are_all_read (void **state)
 {
     (void) state;
@@ -188,13 +189,14 @@ static void replies_that_came_before_the_connection_broke_are_all_read (void **s
     }
     int linger = PUPPET_PATIENCE_MS;
     zmq_setsockopt (pair.broker->router, ZMQ_LINGER, &linger, sizeof linger);
-    puppet_destroy (&pair.broker); // when everything has been sent
-    // The I/O thread of this process serves both: once this one talks, the other's end was seen.
+    puppet_destroy (&pair.broker); // returns once all replies are sent
+    // One I/O thread serves both clients: once it serves this one, it has seen the other's end.
     client_pair_t other;
     pair_begin_connected (&other);
     pair_end (&other);
     sem_post (&listener.may_end);
-    // To collect is to receive: here the background thread is to find the end and the replies.
+    // Not rp_client_collect, which would receive: the background thread has to find the end and the
+    // replies.
     for (int tries = 0; tries < PUPPET_PATIENCE_MS && rp_client_open (pair.client) > 0; tries++)
         zmq_poll (NULL, 0, 1);
     for (int index = 0; index < BURST; index++)
@@ -206,7 +208,7 @@ static void replies_that_came_before_the_connection_broke_are_all_read (void **s
 
 /*  ---- What the broker says of itself --------------------------------------------------------- */
 
-/*  A list of many workers, from a broker that is set to small bodies.  */
+/*  The reply is a list of many workers, from a broker with a low limit for bodies.  */
 static void a_reply_over_the_limit_for_bodies_is_taken (void **state)
 {
     (void) state;

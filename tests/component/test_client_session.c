@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
-    The client library against a broker that does what the test says: connections, conversations.
+    The client library against a broker that follows a script: connections, conversations.
 */
 
 #include <setjmp.h>
@@ -112,7 +112,7 @@ static void a_broker_that_comes_back_gets_what_may_be_sent_again (void **state)
     pair_end (&pair);
 }
 
-/*  Bytes of its large body that a call which is open has.  */
+/*  Returns how many bytes of its large body an open call holds.  */
 static size_t s_kept (client_pair_t *pair, rp_call_t *call)
 {
     rp_pump_lock (pair->client->pump);

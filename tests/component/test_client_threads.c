@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
-    One client, many threads; for the thread sanitizer, too.
+    One client and many threads, also for the thread sanitizer.
 */
 
 #include <setjmp.h>
@@ -25,15 +25,14 @@
 
 enum { THREADS = 8, EACH = 150, HELD = 64 };
 
-/*  ---- A broker in a thread: echoes, but holds "hold" until it is cancelled
-    ---------------------  */
+/*  ---- A broker in a thread: echoes, but holds "hold" until it is cancelled ------------------- */
 
 typedef struct {
     puppet_t *puppet;
     pthread_t thread;
     atomic_bool stop;
     atomic_int held;
-    atomic_int restart; /* goes down and comes back when it is not 0 */
+    atomic_int restart; /* not 0: the broker ends and starts again */
 } s_broker_t;
 
 static void s_answer (s_broker_t *self)
@@ -77,8 +76,8 @@ static void *s_serve (void *arg)
 typedef struct {
     s_broker_t broker;
     rp_client_t *client;
-    atomic_int done;    /* requests that ended as they should */
-    atomic_int unknown; /* those that were lost with the broker */
+    atomic_int done;    /* requests that ended as expected */
+    atomic_int unknown; /* requests that were lost with the broker */
     atomic_int callbacks;
     atomic_bool seen[THREADS * EACH];
 } s_world_t;
@@ -101,7 +100,7 @@ static void s_end (s_world_t *world)
     puppet_destroy (&world->broker.puppet);
 }
 
-/*  Runs functions in threads of their own, several of each, until all have returned.  */
+/*  Runs functions in threads, several of each, until all have returned.  */
 typedef struct {
     s_world_t *world;
     int number;

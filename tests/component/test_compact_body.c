@@ -15,8 +15,8 @@
 
 static rp_message_pool_t s_pool = {.largest = 10};
 
-/*  A REQUEST with one header, as it came: with a body in the first frame (INLINE), in one of its
-    own, or none (NULL).  */
+/*  Returns a REQUEST with one header, as if received: with its body in the first frame (INLINE), in
+    a frame of its own, or without a body (NULL).  */
 static rp_message_t *s_came (rp_head_t *head, const char *body, bool inlined)
 {
     static uint8_t headers[64];
@@ -51,7 +51,7 @@ static rp_message_t *s_came (rp_head_t *head, const char *body, bool inlined)
     return message;
 }
 
-/*  What the core says of a delivery.  */
+/*  The head of a delivery, as the core orders it.  */
 static const rp_head_t s_delivery = {.command = RP_COMMAND_REQUEST,
   .flags = RP_FLAG_TRACE,
   .id = 77,
@@ -90,7 +90,7 @@ static void s_pack_and_open (const char *body, bool inlined)
     rp_compact_body_t *compact = rp_compact_body_new (&s_pool, &head, message);
     assert_non_null (compact);
     rp_message_destroy (&s_pool, &message);
-    for (unsigned attempt = 0; attempt < 2; attempt++) { // it can be opened again
+    for (unsigned attempt = 0; attempt < 2; attempt++) { // it can be opened twice
         message = rp_compact_body_open (compact, &s_pool, &s_delivery);
         s_assert_delivery (message, body);
         rp_message_destroy (&s_pool, &message);
@@ -105,7 +105,7 @@ static void s_headers_and_body_come_out_as_they_went_in (void **state)
     s_pack_and_open ("a body in the first frame", true);
     s_pack_and_open ("a body in a frame of its own", false);
     s_pack_and_open (NULL, false);
-    s_pack_and_open ("", true); // an empty body is not the same as none
+    s_pack_and_open ("", true); // an empty body differs from no body
 }
 
 static void s_what_is_large_or_has_several_frames_of_body_is_not_packed (void **state)
@@ -125,7 +125,7 @@ static void s_what_is_large_or_has_several_frames_of_body_is_not_packed (void **
     rp_message_destroy (&s_pool, &message);
 }
 
-/*  The core passes a compact body on like any payload.  */
+/*  The core passes on a compact body like any payload.  */
 static void s_the_outbox_takes_a_compact_for_the_message_that_it_was (void **state)
 {
     (void) state;
@@ -144,7 +144,7 @@ static void s_the_outbox_takes_a_compact_for_the_message_that_it_was (void **sta
       .head = s_delivery};
     rp_outbox_post (&outbox, &send);
     s_assert_delivery (outbox.waiting[0].message, "body");
-    send.keep = false; // and now it is gone
+    send.keep = false; // the second send does not keep it
     rp_outbox_post (&outbox, &send);
     s_assert_delivery (outbox.waiting[1].message, "body");
 

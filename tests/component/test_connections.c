@@ -1,4 +1,4 @@
-/*  Who is where, tried with real sockets.
+/*  Which session is on which connection, tried with real sockets.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -38,13 +38,13 @@ static int s_teardown (void **state)
     return 0;
 }
 
-/*  The id of a session by its number and how often that was used.  */
+/*  Makes the id of a session from its number and how often that number was used.  */
 static rp_session_id_t s_peer (uint32_t number, uint32_t use)
 {
     return (rp_session_id_t){((uint64_t) (2 * use + 1) << 32) | number};
 }
 
-/*  Who speaks over a descriptor; nobody knows who over -1.  */
+/*  Returns the connection of a message by its descriptor; -1 stands for an unknown one.  */
 static rp_connection_t *s_hear (int descriptor)
 {
     return rp_connections_hear (&s_peers, descriptor, 0, NULL);
@@ -56,14 +56,14 @@ static void s_bind (rp_session_id_t peer, const char *routing_id, int descriptor
       &s_peers, peer, routing_id, strlen (routing_id), s_hear (descriptor), false, 0));
 }
 
-/*  The session on a descriptor.  */
+/*  Returns the session on a descriptor.  */
 static uint64_t s_on (int descriptor)
 {
     const rp_connection_t *connection = rp_connections_at (&s_peers, descriptor);
     return connection ? connection->session.v : 0;
 }
 
-/*  The next session that has lost its connection.  */
+/*  Returns the next session that has lost its connection.  */
 static uint64_t s_lost (void)
 {
     rp_session_id_t session;
@@ -143,7 +143,7 @@ static void s_thousands_of_sessions_come_and_go (void **state)
     }
 }
 
-/*  Two connected sockets; the broker's end has the number that is given.  */
+/*  Makes two connected sockets; the broker's end gets this descriptor.  */
 static void s_pair_at (int descriptor, int pair[2])
 {
     assert_int_equal (socketpair (AF_UNIX, SOCK_STREAM, 0, pair), 0);
@@ -205,11 +205,11 @@ static void s_a_message_may_be_read_before_the_news_of_its_connection (void **st
     assert_int_equal (socketpair (AF_UNIX, SOCK_STREAM, 0, pair), 0);
     rp_connection_t *heard = rp_connections_hear (&s_peers, pair[0], 0, &first);
     assert_true (first);
-    assert_ptr_equal (rp_connections_accept (&s_peers, pair[0], 0, true, 1), heard);
+    assert_ptr_equal (rp_connections_accept (&s_peers, pair[0], 0, true, false, 1), heard);
     assert_ptr_equal (rp_connections_hear (&s_peers, pair[0], 0, &first), heard);
     assert_false (first);
     assert_int_equal (s_peers.pending.count, 1);
-    assert_false (rp_handshakes_has (heard)); // who has spoken is done
+    assert_false (rp_handshakes_has (heard)); // a connection that has sent a message is done
     assert_true (rp_connections_bind (&s_peers, s_peer (0, 0), "one", 3, heard, false, 2));
     assert_int_equal (s_peers.pending.count, 0);
     rp_connections_unbind (&s_peers, s_peer (0, 0), RP_UNBIND_TOLD, 3);
@@ -220,7 +220,7 @@ static void s_a_message_may_be_read_before_the_news_of_its_connection (void **st
     close (pair[1]);
 }
 
-/*  The monitor may report the end of a connection whose descriptor is another's by now.  */
+/*  The monitor may report an end when the descriptor already belongs to another connection.  */
 static void s_the_end_of_a_predecessor_does_not_end_a_connection_that_stands (void **state)
 {
     (void) state;
@@ -228,13 +228,14 @@ static void s_the_end_of_a_predecessor_does_not_end_a_connection_that_stands (vo
     s_pair_at (700, pair);
     s_bind (s_peer (0, 0), "one", 700);
     rp_connection_t *connection = rp_connections_at (&s_peers, 700);
-    assert_ptr_equal (rp_connections_accept (&s_peers, 700, 0, true, 1), connection);
+    assert_ptr_equal (rp_connections_accept (&s_peers, 700, 0, true, false, 1), connection);
     rp_connections_disconnect (&s_peers, connection);
-    assert_int_equal (s_lost (), s_peer (0, 0).v); // it is asked whether it lives
+    assert_int_equal (s_lost (), s_peer (0, 0).v); // the core must ask whether it is alive
     assert_ptr_equal (rp_connections_at (&s_peers, 700), connection);
     assert_true (rp_routes_stands (&s_peers.routes, s_peer (0, 0)));
-    assert_ptr_equal (rp_connections_accept (&s_peers, 700, 0, true, 2), connection);
-    assert_null (rp_connections_accept (&s_peers, 700, 0, true, 3)); // news of a predecessor
+    assert_ptr_equal (rp_connections_accept (&s_peers, 700, 0, true, false, 2), connection);
+    // A late event of the predecessor.
+    assert_null (rp_connections_accept (&s_peers, 700, 0, true, false, 3));
     assert_int_equal (s_on (700), s_peer (0, 0).v);
     close (700);
     rp_connections_disconnect (&s_peers, connection);
@@ -258,13 +259,13 @@ static void s_each_end_of_an_accepted_connection_is_told_once (void **state)
     s_ends = 0;
     s_peers.ended = s_ended;
     s_pair_at (700, first);
-    assert_non_null (rp_connections_accept (&s_peers, 700, 0, false, 1));
+    assert_non_null (rp_connections_accept (&s_peers, 700, 0, false, false, 1));
     s_pair_at (700, second);
-    assert_non_null (s_hear (700)); // the first one's end was not read yet
+    assert_non_null (s_hear (700)); // the first connection's end was not read yet
     assert_int_equal (s_ends, 1);
     close (700);
     rp_connections_disconnect (&s_peers, rp_connections_at (&s_peers, 700));
-    assert_int_equal (s_ends, 1); // never accepted
+    assert_int_equal (s_ends, 1); // the second was never accepted
     close (first[1]);
     close (second[1]);
 }
@@ -280,13 +281,13 @@ static void s_an_error_of_a_connection_is_told_at_each_power_of_ten (void **stat
         lines += said != 0;
     }
     assert_int_equal (lines, 4);
-    assert_int_equal (rp_connection_count_error (&connection, 2), 1); // another reason
+    assert_int_equal (rp_connection_count_error (&connection, 2), 1); // another reason counts anew
     assert_int_equal (rp_connection_count_error (&connection, 2), 0);
     rp_connection_t other = {.descriptor = 8};
     assert_int_equal (rp_connection_count_error (&other, 2), 1);
 }
 
-/*  True if the other end of a pair was shut down.  */
+/*  Returns whether the other end of a pair was shut down.  */
 static bool s_is_cut (int other_end)
 {
     char byte;
@@ -317,7 +318,7 @@ static void s_a_cut_never_hits_who_got_the_descriptor_later (void **state)
     assert_false (s_is_cut (second[1]));
     close (first[0]);
     (void) rp_connection_abort (
-      rp_routes_connection (&s_peers.routes, s_peer (0, 0))); // nothing is there any more
+      rp_routes_connection (&s_peers.routes, s_peer (0, 0))); // the connection has already gone
     close (first[1]);
     close (second[0]);
     close (second[1]);
@@ -329,13 +330,13 @@ static void s_a_session_stands_while_its_connection_does (void **state)
     int pair[2];
     assert_int_equal (socketpair (AF_UNIX, SOCK_STREAM, 0, pair), 0);
     s_bind (s_peer (0, 0), "one", pair[0]);
-    s_bind (s_peer (1, 0), "two", -1); // on no descriptor: nothing is known
+    s_bind (s_peer (1, 0), "two", -1); // without a descriptor nothing is known
     assert_true (rp_routes_stands (&s_peers.routes, s_peer (0, 0)));
     assert_true (rp_routes_stands (&s_peers.routes, s_peer (1, 0)));
     assert_int_equal (close (pair[0]), 0);
     assert_false (rp_routes_stands (&s_peers.routes, s_peer (0, 0)));
     rp_connections_unbind (&s_peers, s_peer (0, 0), RP_UNBIND_TOLD, 0);
-    // What it said may be read only when its connection has gone.
+    // A message may be read after its connection has gone.
     s_bind (s_peer (2, 0), "three", pair[0]);
     assert_false (rp_routes_stands (&s_peers.routes, s_peer (2, 0)));
     close (pair[1]);
@@ -376,7 +377,7 @@ static int s_accept (int family, int *client, char *expected)
     int listener = socket (family, SOCK_STREAM, 0);
     if (bind (listener, address, size) != 0) {
         close (listener);
-        return -1; // a machine without IPv6
+        return -1; // a machine may have no IPv6
     }
     assert_int_equal (listen (listener, 1), 0);
     assert_int_equal (getsockname (listener, address, &size), 0);
@@ -442,7 +443,7 @@ static void s_who_was_on_the_descriptor_that_a_session_moves_to_is_told (void **
     }
 }
 
-/*  A routing id of 255 bytes, behind what the broker puts before it.  */
+/*  A routing id of 255 bytes, after the bytes that the broker puts before it.  */
 static void s_the_longest_routing_id_is_found (void **state)
 {
     (void) state;

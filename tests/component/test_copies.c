@@ -1,4 +1,4 @@
-/*  What the broker copies of bodies, by its own counter: small ones, and no large one.
+/*  The bodies that the broker copies, by its own counter: small ones, and no large one.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -38,7 +38,7 @@ static int s_teardown (void **state)
     return 0;
 }
 
-/*  A head and a body in a frame of its own, as the libraries send large ones.  */
+/*  Sends a head and a body in a frame of its own, as the libraries send large bodies.  */
 static void s_send (test_peer_t *peer, const rp_head_t *head, size_t size)
 {
     uint8_t encoded[RP_WIRE_HEAD_MAX];
@@ -59,7 +59,7 @@ static void s_request (test_peer_t *client, uint64_t id, size_t size)
       size);
 }
 
-/*  Takes a request, whose body it sends back.  */
+/*  Takes a request and sends its body back.  */
 static void s_serve (test_peer_t *worker, size_t size)
 {
     const rp_head_t *request = test_peer_expect (worker, RP_COMMAND_REQUEST);
@@ -67,7 +67,8 @@ static void s_serve (test_peer_t *worker, size_t size)
     s_send (worker, &(rp_head_t){.command = RP_COMMAND_REPLY, .id = request->id}, size);
 }
 
-/*  With attempts left, so that the broker keeps it; the second waits for the first.  */
+/*  The requests have attempts left, so that the broker keeps them; the second waits for the
+    first.  */
 static void large_bodies_pass_uncopied (void **state)
 {
     (void) state;

@@ -1,4 +1,4 @@
-/*  What foreign peers say as native messages, and back, with messages made by hand.
+/*  Foreign messages as native ones, and native ones as foreign, with messages made by hand.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -21,7 +21,7 @@
 #include "broker/core/dispatch.h"
 #include "tests/support/frames.h"
 
-/*  As the bytes of a worker's client address: "c-3132333435363738".  */
+/*  The number in the client address "c-3132333435363738", as bytes.  */
 #define S_TOKEN UINT64_C (0x3132333435363738)
 
 static rp_message_pool_t s_pool;
@@ -69,7 +69,7 @@ static rp_message_t *s_message (const frames_t *frames)
     return message;
 }
 
-/*  A native one; body NULL: none. With RP_FLAG_INLINE the first frame of it lies behind the
+/*  Makes a native message; body NULL: none. With RP_FLAG_INLINE the body's first frame follows the
     head.  */
 static rp_message_t *s_native (const rp_head_t *head, const char *body)
 {
@@ -95,7 +95,7 @@ static rp_message_t *s_native (const rp_head_t *head, const char *body)
     return message;
 }
 
-/*  The frames from first on are those of the text.  */
+/*  Checks that the frames from first on are those of the text.  */
 static void s_expect_frames (rp_message_t *message, uint32_t first, const char *text)
 {
     frames_t frames = frames_of (text);
@@ -116,7 +116,7 @@ static void s_expect_frames (rp_message_t *message, uint32_t first, const char *
 
 /*  ---- In and out --------------------------------------------------------------------------- */
 
-/*  What a foreign peer says becomes a native message with this body (NULL: none). Returns its
+/*  Checks that a foreign message becomes a native one with this body (NULL: none). Returns its
     id.  */
 static uint64_t s_take (rp_foreign_session_t *session, const char *text, const char *body)
 {
@@ -153,8 +153,8 @@ static uint64_t s_take (rp_foreign_session_t *session, const char *text, const c
     return head.id;
 }
 
-/*  A native message is said to a foreign peer in these frames; NULL: it is not, for want of a
-    word.  */
+/*  Checks that a native message becomes these frames for a foreign peer; NULL: none, because the
+    dialect has no message for it.  */
 static void s_say (
   const rp_foreign_session_t *session, const rp_head_t *head, const char *body, const char *text)
 {
@@ -186,6 +186,34 @@ static rp_head_t s_reply (uint64_t id, rp_status_t status, const char *text)
       .text_size = (uint16_t) strlen (text)};
 }
 
+/*  Takes a request for Titanic, and checks the native one's name and body. Returns its head, of which only
+    what does not point anywhere may be used.  */
+static rp_head_t s_take_titanic (
+  rp_foreign_session_t *session, const char *text, const char *service, const char *body)
+{
+    frames_t said = frames_of (text);
+    rp_foreign_message_t foreign;
+    rp_dialect_read (&foreign, said.frames, said.count);
+    rp_message_t *message = s_message (&said);
+    rp_head_t head;
+    assert_true (rp_foreign_take (&s_foreign, session, &foreign, message, &head));
+    frames_free (&said);
+    assert_int_equal (head.name_size, strlen (service));
+    assert_memory_equal (head.name, service, head.name_size);
+    if (head.flags & RP_FLAG_INLINE) {
+        size_t size = rp_message_size (message) - head.size;
+        assert_int_equal (size, strlen (body));
+        assert_memory_equal (rp_message_data (message) + head.size, body, size);
+        assert_int_equal (message->bytes, head.size + size);
+        assert_int_equal (message->count, 1);
+    }
+    else {
+        s_expect_frames (message, 1, body);
+    }
+    rp_message_destroy (&s_pool, &message);
+    return head;
+}
+
 static uint32_t s_open (void)
 {
     return rp_envelopes_count (&s_foreign.envelopes);
@@ -203,7 +231,7 @@ static void s_each_client_gets_its_reply_as_it_asked (void **state)
     (void) state;
     static const struct {
         rp_dialect_t dialect;
-        const char *request; /* behind its return envelope, before the body */
+        const char *request; /* after its return envelope, before the body */
         const char *reply;
     } clients[] = {
       {RP_DIALECT_MDP01, "|MDPC01|echo|", "|MDPC01|echo|"},
@@ -217,7 +245,7 @@ static void s_each_client_gets_its_reply_as_it_asked (void **state)
         for (int way = 0; way < 4; way++) {
             bool has_envelope = way & 1 && clients[index].request[0] == '|';
             const char *envelope = has_envelope ? "one|two|" : "";
-            const char *body = way & 2 ? "a||b" : ""; // frames of a body may be empty
+            const char *body = way & 2 ? "a||b" : ""; // a body's frames may be empty
             char request[128], reply[128];
             snprintf (request, sizeof request, "%s%s%s", envelope, clients[index].request, body);
             snprintf (reply, sizeof reply, "%s%s%s", envelope, clients[index].reply, body);
@@ -226,7 +254,7 @@ static void s_each_client_gets_its_reply_as_it_asked (void **state)
             assert_int_equal (s_open (), 1);
             s_say (session, &head, body, reply);
             assert_int_equal (s_open (), 0);
-            s_say (session, &head, body, NULL); // the envelope is used up
+            s_say (session, &head, body, NULL); // the envelope was used for the first reply
             rp_foreign_end (&s_foreign, &session);
         }
 }
@@ -238,7 +266,7 @@ static void s_each_worker_gets_requests_and_replies_in_its_words (void **state)
         rp_dialect_t dialect;
         const char *request;
         const char *reply;
-        const char *heartbeat; /* NULL: it has none */
+        const char *heartbeat; /* NULL: the dialect has none */
     } workers[] = {
       {RP_DIALECT_MDP01, "|MDPW01|\2|", "|MDPW01|\3|", "|MDPW01|\4"},
       {RP_DIALECT_MDP02, "MDPW02|\2|", "MDPW02|\4|", "MDPW02|\5"},
@@ -288,6 +316,8 @@ static void s_an_inline_body_is_the_first_frame (void **state)
     rp_head_t head = s_reply (s_take (session, "|MDPC01|echo|a", "a"), RP_OK, "");
     head.flags = RP_FLAG_INLINE;
     s_say (session, &head, "in the head|b||", "|MDPC01|echo|in the head|b||");
+    head.id = s_take (session, "|MDPC01|echo|a", "a");
+    s_say (session, &head, "|b", "|MDPC01|echo||b"); // an empty one too
 }
 
 static void s_a_native_reply_without_body_has_an_empty_frame (void **state)
@@ -316,7 +346,7 @@ static void s_an_error_is_told_only_to_who_wants_it (void **state)
         rp_head_t head =
           s_reply (s_take (session, "|MDPC01|echo|a", "a"), RP_NO_WORKER, "there is none");
         s_say (session, &head, NULL, wanted ? "|MDPC01|echo|NO_WORKER|there is none" : NULL);
-        assert_int_equal (s_open (), 0); // in any case it has ended
+        assert_int_equal (s_open (), 0); // either way the request has ended
     }
 }
 
@@ -365,6 +395,49 @@ static void s_an_address_that_is_no_token_names_no_request (void **state)
     assert_int_equal (s_take (session, "some||a", "a"), 0);
 }
 
+static void s_requests_for_titanic_are_about_jobs_where_there_are_any (void **state)
+{
+    (void) state;
+    rp_foreign_session_t *session = s_begin (RP_DIALECT_MDP01, false);
+    rp_head_t head =
+      s_take_titanic (session, "|MDPC01|titanic.request|echo|a||b", "titanic.request", "echo|a||b");
+    assert_int_equal (
+      head.flags & RP_FLAG_DURABLE, 0); // without a store it is a name like any other
+    s_foreign.titanic = true;
+    head = s_take_titanic (session, "|MDPC01|titanic.request|echo|a||b", "echo", "a||b");
+    assert_int_not_equal (head.flags & RP_FLAG_DURABLE, 0);
+    static const char uuid[] = "0000000000000000000000000000004D";
+    static const char question[] = "{\"id\":\"77\"}";
+    char text[128];
+    snprintf (text, sizeof text, "|MDPC01|titanic.request|200|%s", uuid);
+    uint32_t open = s_open ();
+    s_say (
+      session, &(rp_head_t){.command = RP_COMMAND_ACCEPTED, .id = head.id, .job = 77}, NULL, text);
+    assert_int_equal (s_open (), open - 1);
+
+    snprintf (text, sizeof text, "|MDPC01|titanic.reply|%s", uuid);
+    head = s_reply (s_take_titanic (session, text, "riposte.result", question).id, RP_OK, "");
+    head.job = 77;
+    s_say (session, &head, "A||B", "|MDPC01|titanic.reply|200|A||B");
+    head = s_reply (s_take_titanic (session, text, "riposte.result", question).id, RP_OK, "");
+    s_say (session, &head, "{}", "|MDPC01|titanic.reply|300");
+    assert_int_equal (s_open (), open - 1);
+}
+
+/*  Whatever foreign_errors is.  */
+static void s_titanic_never_keeps_silent (void **state)
+{
+    (void) state;
+    s_foreign.titanic = true;
+    s_limits.foreign_errors = 0;
+    rp_foreign_session_t *session = s_begin (RP_DIALECT_MDP02, false);
+    rp_head_t head =
+      s_reply (s_take_titanic (session, "MDPC02|\1|titanic.request|echo|a", "echo", "a").id,
+        RP_BUSY, "full");
+    s_say (session, &head, NULL, "MDPC02|\3|titanic.request|500|BUSY|full");
+    assert_int_equal (s_open (), 0);
+}
+
 static void s_the_end_of_a_session_drops_its_envelopes (void **state)
 {
     (void) state;
@@ -382,7 +455,7 @@ static void s_the_end_of_a_session_drops_its_envelopes (void **state)
     assert_int_equal (rp_envelopes_bytes (&s_foreign.envelopes), 0);
 }
 
-/*  With an envelope of eight frames before it.  */
+/*  The reply has an envelope of eight frames.  */
 static void s_a_reply_of_as_many_frames_as_there_can_be_passes (void **state)
 {
     (void) state;
@@ -437,10 +510,13 @@ static void s_sessions_are_counted_now_and_ever (void **state)
     assert_int_equal (one->dialect, RP_DIALECT_MDP02);
     assert_int_equal (s_foreign.there[RP_DIALECT_MDP01], 1);
     assert_int_equal (s_foreign.there[RP_DIALECT_MDP02], 1);
+    assert_int_equal (s_foreign.workers[RP_DIALECT_MDP01], 1);
+    assert_int_equal (s_foreign.workers[RP_DIALECT_MDP02], 1);
     rp_foreign_end (&s_foreign, &one);
     rp_foreign_end (&s_foreign, &two);
     assert_int_equal (s_foreign.there[RP_DIALECT_MDP01], 0);
     assert_int_equal (s_foreign.there[RP_DIALECT_MDP02], 0);
+    assert_int_equal (s_foreign.workers[RP_DIALECT_MDP02], 0);
     assert_int_equal (s_foreign.joined[RP_DIALECT_MDP01], 2);
 }
 
@@ -458,6 +534,8 @@ int main (void)
       S_TEST (s_a_part_keeps_the_envelope_and_the_last_uses_it_up),
       S_TEST (s_a_part_from_a_worker_says_so),
       S_TEST (s_an_address_that_is_no_token_names_no_request),
+      S_TEST (s_requests_for_titanic_are_about_jobs_where_there_are_any),
+      S_TEST (s_titanic_never_keeps_silent),
       S_TEST (s_the_end_of_a_session_drops_its_envelopes),
       S_TEST (s_a_reply_of_as_many_frames_as_there_can_be_passes),
       S_TEST (s_the_hello_of_a_foreign_says_what_its_protocol_leaves_open),

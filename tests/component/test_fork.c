@@ -3,7 +3,7 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    What a child finds, it says by its exit status: 0, or the line where it was wrong.
+    A child reports by its exit status: 0, or the line of the check that failed.
 */
 
 #include <setjmp.h>
@@ -30,7 +30,7 @@
 
 enum { PATIENCE_S = 20 };
 
-/*  In the child.  */
+/*  A check in the child.  */
 #define CHECK(condition)                                                                           \
     do {                                                                                           \
         if (!(condition)) {                                                                        \
@@ -104,7 +104,7 @@ static void in_a_child_a_client_is_closed_and_the_parent_goes_on (void **state)
     puppet_send (pair.broker, first, "reply", 5);
     pair_collect_status (pair.client, RP_OK);
     pair_submit (pair.client, "second");
-    puppet_expect (pair.broker, RP_COMMAND_REQUEST); // and no BYE before it
+    puppet_expect (pair.broker, RP_COMMAND_REQUEST); // no BYE came before it
     puppet_reply (pair.broker, RP_OK, "again");
     pair_collect_status (pair.client, RP_OK);
     pair_end (&pair);
@@ -148,7 +148,7 @@ static void *s_hold (void *arg)
     return NULL;
 }
 
-/*  That thread is not in the child, and will never let go there.  */
+/*  That thread does not exist in the child, so it never releases the lock there.  */
 static void what_another_thread_held_when_fork_came_does_not_hang_the_child (void **state)
 {
     (void) state;
@@ -249,7 +249,7 @@ static void in_a_child_a_worker_is_closed_and_the_parent_goes_on (void **state)
     s_in_child (s_use_worker, &served);
 
     assert_int_equal (rp_task_reply (&served.task, "HELLO", 5), RP_OK);
-    fake_broker_expect_reply (broker, 1, RP_OK); // the one that there is
+    fake_broker_expect_reply (broker, 1, RP_OK); // the one task that there is
     fake_broker_request (broker, 2, "again");
     assert_int_equal (rp_worker_receive (served.worker, PATIENCE_S * 1000, &served.task), RP_OK);
     assert_int_equal (rp_task_reply (&served.task, "AGAIN", 5), RP_OK);
@@ -258,8 +258,8 @@ static void in_a_child_a_worker_is_closed_and_the_parent_goes_on (void **state)
     fake_broker_destroy (&broker);
 }
 
-/*  In the child, what the stacks of the parent's other threads point to looks leaked. The leak
-    sanitizer, where it is built in, asks this before it looks.  */
+/*  In the child, memory that only the stacks of the parent's other threads point to looks leaked.
+    The leak sanitizer calls this function before it checks.  */
 static bool s_is_child;
 __attribute__ ((visibility ("default"))) int __lsan_is_turned_off (void);
 int __lsan_is_turned_off (void)
@@ -267,7 +267,7 @@ int __lsan_is_turned_off (void)
     return s_is_child;
 }
 
-/*  fork() on a handler's thread: it returns in the child, too, where no other thread is.  */
+/*  Forks on a handler's thread; it also returns in the child, which has no other thread.  */
 static void s_handle_and_fork (rp_task_t **task_p, void *arg)
 {
     pid_t *child = arg;

@@ -1,4 +1,4 @@
-/*  What the bytes of a connection say of its handshake, and who is cut.
+/*  What the bytes of a connection tell about its handshake, and which connections are cut.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -43,7 +43,8 @@ static void s_peers_of_each_version_are_done_with_their_last_byte (void **state)
     assert_int_equal (s_state (14, 14), RP_HANDSHAKE_OLD);
     assert_int_equal (s_state (14, 40), RP_HANDSHAKE_OLD);
     assert_int_equal (s_state (107, 91), RP_HANDSHAKE_DONE);
-    assert_int_equal (s_state (200, 40), RP_HANDSHAKE_DONE); // it was answered
+    assert_int_equal (
+      s_state (200, 40), RP_HANDSHAKE_DONE); // the broker has sent more than its handshake
 }
 
 static void s_over_ipc_it_counts_whether_the_greeting_was_read (void **state)
@@ -135,8 +136,8 @@ static void s_who_has_a_session_or_is_gone_is_not_looked_at (void **state)
     s_nothing_until (S_PATIENCE, INT64_MAX);
 }
 
-/*  One over TCP that said more than an identity of ZMTP 1, while somebody may have begun a
-    session.  */
+/*  A TCP connection that sent more than an identity of ZMTP 1, while a session may have begun on
+    it.  */
 static rp_handshake_state_t s_end_of_noise (int64_t spoke)
 {
     struct sockaddr_in address = {
@@ -156,7 +157,7 @@ static rp_handshake_state_t s_end_of_noise (int64_t spoke)
     rp_connection_t *connection = rp_connection_new (accepted, 1);
     assert_non_null (connection);
     rp_handshakes_add (&s_line, connection, 1000);
-    rp_handshakes_spoke (&s_line, 0, 2000); // elsewhere
+    rp_handshakes_spoke (&s_line, 0, 2000); // of another connection
     rp_handshakes_spoke (&s_line, 1, spoke);
     int64_t next;
     rp_handshake_state_t end;

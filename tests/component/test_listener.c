@@ -1,4 +1,4 @@
-/*  Keys of routing ids, and how many REP workers there are, with events made by hand.
+/*  Keys of routing ids, and the number of REP workers, with events made by hand.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -15,7 +15,7 @@
 
 #include "common/io/socket.h"
 
-/*  By then a handshake is done, µs.  */
+/*  Time at which a handshake is done, µs.  */
 #define S_LATER ((int64_t) RP_SOCKET_HANDSHAKE_MS * 1000)
 
 static rp_listener_t s_listener (uint8_t number)
@@ -89,8 +89,8 @@ static void s_the_same_routing_id_has_another_key_at_each_listener (void **state
     }
 }
 
-/*  Nothing keeps a peer from choosing a routing id that is a key of another listener, or looks like
-    one of a listener that there is not.  */
+/*  A peer may choose a routing id that is a key of another listener, or that looks like one of a
+    listener that does not exist.  */
 static void s_a_routing_id_that_is_a_key_elsewhere_has_another_one (void **state)
 {
     (void) state;
@@ -158,7 +158,7 @@ static void s_many_come_and_go_in_any_order (void **state)
     rp_listener_close (&listener, 0);
 }
 
-/*  A socket of the wrong type comes and goes, again and again, without any other news of it.  */
+/*  A socket of the wrong type connects and goes, again and again, without any other event.  */
 static void s_peers_of_the_wrong_type_change_nothing (void **state)
 {
     (void) state;
@@ -172,7 +172,7 @@ static void s_peers_of_the_wrong_type_change_nothing (void **state)
     }
     s_came (&listener, 11, 0);
     s_came (&listener, 12, 0);
-    rp_listener_shook_hands (&listener); // that is 12
+    rp_listener_shook_hands (&listener); // the handshake of 12
     assert_int_equal (listener.connected, 2);
     assert_false (rp_listener_went (&listener, &s_connections[11], 1));
     assert_int_equal (listener.connected, 2);
@@ -186,7 +186,7 @@ static void s_a_failed_handshake_changes_nothing (void **state)
 {
     (void) state;
     rp_listener_t listener = s_listener (2);
-    s_came (&listener, 10, 0); // silent
+    s_came (&listener, 10, 0); // has sent nothing
     s_came (&listener, 11, 0);
     rp_listener_shook_hands (&listener);
     rp_listener_failed (&listener);
@@ -196,7 +196,7 @@ static void s_a_failed_handshake_changes_nothing (void **state)
     rp_listener_close (&listener, 0);
 }
 
-/*  Noise that looks like a peer of old may stay for ever without a handshake.  */
+/*  Noise that looks like a peer of old ZMTP may stay for ever without a handshake.  */
 static void s_a_worker_goes_while_noise_stays (void **state)
 {
     (void) state;
@@ -221,9 +221,9 @@ static void s_what_was_taken_for_the_wrong_type_is_put_right (void **state)
         rp_listener_t listener = s_listener (2);
         s_came (&listener, 10, 0);
         s_came (&listener, 11, 0);
-        rp_listener_shook_hands (&listener); // that is 11
+        rp_listener_shook_hands (&listener); // the handshake of 11
         rp_listener_went (&listener, &s_connections[11], 1);
-        assert_int_equal (listener.connected, 1); // one too many, until more is known of 10
+        assert_int_equal (listener.connected, 1); // one too many, until 10 is known better
         if (way == 0) {
             assert_false (rp_listener_shook_hands (&listener));
             assert_int_equal (listener.connected, 1);
@@ -243,10 +243,10 @@ static void s_an_old_peer_counts_once_it_was_seen (void **state)
     assert_true (rp_listener_saw (&listener, &s_connections[10], true));
     assert_false (rp_listener_saw (&listener, &s_connections[10], true));
     assert_int_equal (listener.connected, 1);
-    rp_listener_shook_hands (&listener); // that is 11
+    rp_listener_shook_hands (&listener); // the handshake of 11
     assert_false (rp_listener_saw (&listener, &s_connections[11], false));
     assert_int_equal (listener.connected, 2);
-    rp_listener_failed (&listener); // which libzmq says of each old peer that goes
+    rp_listener_failed (&listener); // as libzmq reports for each old peer that goes
     assert_true (rp_listener_went (&listener, &s_connections[10], S_LATER + 1));
     assert_true (rp_listener_went (&listener, &s_connections[11], S_LATER + 1));
     assert_int_equal (listener.connected, 0);

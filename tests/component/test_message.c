@@ -54,7 +54,7 @@ static void s_send_frames (void *socket, uint32_t count, size_t size)
     free (bytes);
 }
 
-/*  The ROUTER's envelope, as the broker takes it.  */
+/*  Receives the ROUTER's envelope, as the broker does.  */
 static void s_take_address (s_world_t *world)
 {
     s_await_input (world->router);
@@ -71,7 +71,7 @@ static rp_message_t *s_new (s_world_t *world, const char *text)
     return message;
 }
 
-/*  A message of two frames, the second of BIG bytes, received from the DEALER.  */
+/*  Returns a message of two frames, the second of BIG bytes, received from the DEALER.  */
 static rp_message_t *s_receive_two (s_world_t *world)
 {
     assert_int_equal (zmq_send (world->dealer, "head", 4, ZMQ_SNDMORE), 4);
@@ -99,14 +99,14 @@ static int s_set_up (void **state)
     memset (&world, 0, sizeof world);
     world.pool.largest = 4;
     world.context = zmq_ctx_new ();
-    world.router = rp_socket_router (world.context, -1, BACKLOG);
+    world.router = rp_socket_router (world.context, -1, BACKLOG, NULL);
     world.dealer = rp_socket_dealer (world.context);
     assert_non_null (world.dealer);
-    int one = 1; // so that the backlog is full soon: inproc adds both ends
+    int one = 1; // with it the backlog is full soon: inproc adds both ends
     zmq_setsockopt (world.dealer, ZMQ_RCVHWM, &one, sizeof one);
     assert_int_equal (zmq_bind (world.router, "inproc://broker"), 0);
     assert_int_equal (zmq_connect (world.dealer, "inproc://broker"), 0);
-    // the ROUTER knows a peer once it has heard of it
+    // The ROUTER knows a peer once the peer has sent something.
     s_send_frames (world.dealer, 1, 1);
     s_take_address (&world);
     rp_message_t *message = NULL;
@@ -152,10 +152,10 @@ static void an_empty_socket_gives_nothing_and_does_not_wait (void **state)
     assert_int_equal (
       rp_message_receive (&world->pool, world->dealer, 64, SIZE_MAX, &message), RP_RECEIVED_NONE);
     assert_null (message);
-    assert_int_equal (world->pool.count, 1); // it went back
+    assert_int_equal (world->pool.count, 1); // its message was given back
 }
 
-/*  Sends a message that is too big by a limit; it must be gone, and the next one whole.  */
+/*  Sends a message over a limit; it must be dropped, and the next one received whole.  */
 static void s_try_big (
   s_world_t *world, uint32_t frames, size_t size, uint32_t max_frames, size_t max_bytes)
 {
@@ -167,7 +167,7 @@ static void s_try_big (
       rp_message_receive (&world->pool, world->router, max_frames, max_bytes, &message),
       RP_RECEIVED_BIG);
     assert_int_equal (message->count, 1);
-    assert_int_equal (message->bytes > max_bytes, max_bytes != SIZE_MAX); // tells which limit
+    assert_int_equal (message->bytes > max_bytes, max_bytes != SIZE_MAX); // shows which limit
     assert_int_equal (zmq_msg_size (&message->first), size);
     assert_int_equal (*(char *) zmq_msg_data (&message->first), 'a');
     rp_message_destroy (&world->pool, &message);
@@ -185,12 +185,12 @@ static void a_message_over_a_cap_is_dropped_and_the_next_one_is_whole (void **st
     s_world_t *world = *state;
     s_try_big (world, RP_FRAMES_MAX + 1, 1, RP_FRAMES_MAX, SIZE_MAX); // one frame too many
     s_try_big (world, 5000, 1, RP_FRAMES_MAX, SIZE_MAX);
-    s_try_big (world, 5000, 1, 100000, SIZE_MAX); // RP_FRAMES_MAX holds whatever is asked for
+    s_try_big (world, 5000, 1, 100000, SIZE_MAX); // RP_FRAMES_MAX holds even if more are allowed
     s_try_big (world, 2, 1, 1, SIZE_MAX);
-    s_try_big (world, 1, 101, 64, 100); // the first frame alone
+    s_try_big (world, 1, 101, 64, 100); // the first frame alone is too large
     s_try_big (world, 5, 101, 64, 100);
-    s_try_big (world, 5, 30, 64, 100); // in the middle
-    s_try_big (world, 4, 30, 64, 119); // in the last
+    s_try_big (world, 5, 30, 64, 100); // too large in the middle
+    s_try_big (world, 4, 30, 64, 119); // too large with the last frame
 }
 
 static void caps_are_inclusive (void **state)
@@ -235,7 +235,7 @@ static void a_send_to_one_who_is_gone_leaves_the_message_whole (void **state)
     assert_int_equal (message->count, 2);
     assert_frame (message, 0, "head");
     assert_int_equal (zmq_msg_size (rp_message_frame (message, 1)), BIG);
-    // and nothing of it is left in the socket
+    // Nothing of it is left in the socket.
     assert_int_equal (
       rp_message_send (&world->pool, world->router, world->address, world->address_size, &message),
       0);
@@ -287,11 +287,12 @@ static void a_head_is_copied_before_it_is_changed_if_another_reads_it (void **st
 {
     s_world_t *world = *state;
     char text[101] = {0};
-    memset (text, 'x', sizeof text - 1); // more than what libzmq keeps inside a frame
+    memset (text, 'x', sizeof text - 1); // more than libzmq keeps inside a frame
     rp_message_t *message = s_new (world, text);
     void *own = zmq_msg_data (&message->first);
     assert_true (rp_message_own_head (&world->pool, message));
-    assert_ptr_equal (zmq_msg_data (&message->first), own); // nobody else: no copy
+    // No other message shares it, so it is not copied.
+    assert_ptr_equal (zmq_msg_data (&message->first), own);
 
     rp_message_t *other = rp_message_share (&world->pool, message);
     assert_non_null (other);
@@ -325,7 +326,7 @@ static void the_free_list_keeps_a_few_and_gives_the_rest_back (void **state)
 
 /*  ---- Bundles -------------------------------------------------------------------------------- */
 
-/*  A bundle of these texts, as if it had just been received.  */
+/*  Makes a bundle of these texts, as if just received.  */
 static rp_message_t *s_new_bundle (s_world_t *world, const char *const *texts, size_t count)
 {
     uint8_t bytes[1000];
@@ -380,7 +381,7 @@ static void a_bundle_lives_as_long_as_any_of_its_messages (void **state)
             assert_int_equal (bundle->shares, 3 - index);
             rp_message_destroy (&world->pool, &messages[orders[order][index]]);
         }
-        assert_int_equal (world->pool.count, 4); // the three, and the bundle
+        assert_int_equal (world->pool.count, 4); // three messages and the bundle
     }
 }
 
@@ -408,7 +409,7 @@ static void a_message_that_leaves_its_bundle_has_a_frame_of_its_own (void **stat
     assert_message (messages[1], "the second");
     assert_frame (messages[1], 0, "the second");
     assert_ptr_not_equal (rp_message_data (messages[1]), at);
-    assert_true (rp_message_leave_bundle (&world->pool, messages[1])); // which it has
+    assert_true (rp_message_leave_bundle (&world->pool, messages[1])); // it has left already
     assert_int_equal (messages[0]->bundle->shares, 2);
     assert_true (rp_message_leave_bundle (&world->pool, messages[0]));
     assert_null (messages[0]->bundle);
@@ -418,9 +419,9 @@ static void a_message_that_leaves_its_bundle_has_a_frame_of_its_own (void **stat
 }
 
 #define S_NEIGHBOURS 64
-#define S_FRAME_HEAD 2u // of a short frame on the wire, RFC 23
+#define S_FRAME_HEAD 2u // bytes before a short frame on the wire, RFC 23
 
-/*  Not in the buffer of 8 KiB in which libzmq read it, which would stay as long as any of them
+/*  Its memory is not libzmq's buffer of 8 KiB, which would stay as long as one of its messages
     waits.  */
 static void what_is_received_has_memory_of_its_own_size (void **state)
 {
@@ -463,7 +464,7 @@ static void of_a_shared_message_the_one_that_was_there_leaves_the_bundle (void *
     assert_non_null (sent);
     assert_null (kept->bundle);
     assert_non_null (sent->bundle);
-    // The one that is sent may be changed where it lies.
+    // A message that is sent may be changed in place.
     const uint8_t *at = rp_message_data (sent);
     assert_true (rp_message_own_head (&world->pool, sent));
     assert_ptr_equal (rp_message_data (sent), at);
@@ -500,7 +501,7 @@ static void a_message_that_lies_in_a_bundle_is_sent_alone (void **state)
 
 /*  ---- Joining -------------------------------------------------------------------------------- */
 
-/*  A message of this many frames of two bytes, received from the DEALER.  */
+/*  Returns a message of this many frames of two bytes, received from the DEALER.  */
 static rp_message_t *s_receive_frames (s_world_t *world, uint32_t count)
 {
     s_send_frames (world->dealer, count, 2);
@@ -512,7 +513,7 @@ static rp_message_t *s_receive_frames (s_world_t *world, uint32_t count)
     return message;
 }
 
-/*  The first bytes of the body's frames, in order: of frame n of a message, letter n.  */
+/*  Writes the first byte of each frame of the body to text: letter n for frame n of a message.  */
 static void s_read_body (rp_message_t *message, char *text)
 {
     for (uint32_t index = 1; index < message->count; index++) {
@@ -524,7 +525,7 @@ static void s_read_body (rp_message_t *message, char *text)
     *text = '\0';
 }
 
-/*  Returns the frames of what two messages are when joined.  */
+/*  Joins two messages; returns the frames of the result.  */
 static uint32_t s_try_join (s_world_t *world, uint32_t first, uint32_t second)
 {
     rp_message_t *self = s_receive_frames (world, first);
@@ -559,8 +560,7 @@ static void what_would_be_too_many_frames_is_put_together (void **state)
     assert_in_range (s_try_join (world, RP_FRAMES_MAX, RP_FRAMES_MAX), 2, RP_FRAMES_MAX);
 }
 
-/*  Joined one by one, a large body is not copied for each: else this would take minutes, not
-    seconds.  */
+/*  Each join must not copy the body so far: that would take minutes instead of seconds.  */
 static void a_body_of_very_many_parts_is_joined_in_time (void **state)
 {
     enum { PART = 1024, PARTS = 16384 };
@@ -583,7 +583,8 @@ static void messages_that_lie_in_a_bundle_can_be_joined (void **state)
     rp_message_t *messages[3];
     s_unbundle_three (world, messages);
     rp_message_t *body = s_receive_frames (world, 3);
-    assert_true (rp_message_join (&world->pool, messages[0], &messages[1])); // nothing to add
+    // The second has no body to add.
+    assert_true (rp_message_join (&world->pool, messages[0], &messages[1]));
     assert_message (messages[0], "one");
     assert_true (rp_message_join (&world->pool, messages[0], &body));
     assert_int_equal (messages[0]->bytes, 3 + 4);

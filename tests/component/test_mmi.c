@@ -1,4 +1,4 @@
-/*  What the broker answers to mmi.*, as the client library sees it (8/MMI).
+/*  The broker's answers to mmi.*, as the client library gets them (8/MMI).
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -50,7 +50,7 @@ static void s_expect (const char *service, const char *body, const char *answer)
     rp_reply_destroy (&reply);
 }
 
-/*  Until the broker has noticed.  */
+/*  Waits until the broker has noticed.  */
 static void s_await (const char *service, const char *body, const char *answer)
 {
     int64_t end = test_now_ms () + TEST_PATIENCE_MS;
@@ -72,7 +72,7 @@ static void s_a_service_is_there_while_it_has_a_worker (void **state)
     s_expect ("mmi.service", "upper", "200");
     s_expect ("mmi.service", "uppe", "404");
     s_expect ("mmi.service", "", "404");
-    test_peer_destroy (&worker); // as a crash does
+    test_peer_destroy (&worker); // as in a crash
     s_await ("mmi.service", "upper", "404");
 }
 
@@ -145,7 +145,7 @@ static void s_what_is_not_implemented_says_so (void **state)
     s_expect ("mmi.service.upper", "upper", "501");
 }
 
-/*  The name is the body's first frame, wherever that lies.  */
+/*  The name is the body's first frame, inside the first frame of the message or in its own.  */
 static void s_the_name_may_be_in_a_frame_of_its_own (void **state)
 {
     (void) state;
@@ -172,7 +172,7 @@ static void s_the_name_may_be_in_a_frame_of_its_own (void **state)
                              .name = "mmi.workers",
                              .name_size = 11},
       head, sizeof head);
-    test_peer_send_frame (client, head, size, false); // no body at all
+    test_peer_send_frame (client, head, size, false); // without a body
     test_peer_expect_reply (client, 2, RP_OK);
     assert_memory_equal (client->body, "404", 3);
     assert_int_equal (test_client_count (client, "counters", "admin_requests"), 3);

@@ -1,4 +1,4 @@
-/*  Outbox, on a real ROUTER, with actions made by hand.
+/*  The outbox, on a real ROUTER, with actions made by hand.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -44,7 +44,7 @@ static int s_setup (void **state)
 {
     (void) state;
     s_context = zmq_ctx_new ();
-    s_router = rp_socket_router (s_context, 1000000, 100);
+    s_router = rp_socket_router (s_context, 1000000, 100, NULL);
     assert_non_null (s_router);
     s_pool = (rp_message_pool_t){.largest = 10};
     rp_connections_init (&s_peers, &(rp_connections_options_t){.seed = 1});
@@ -69,7 +69,7 @@ static void s_admit (rp_session_id_t peer, const char *routing_id, bool bundles)
       rp_connections_bind (&s_peers, peer, routing_id, strlen (routing_id), NULL, bundles, 0));
 }
 
-/*  As the server does.  */
+/*  Carries out an action as the server does.  */
 static void s_carry_out (rp_action_t action)
 {
     if (action.kind == RP_ACTION_SEND) {
@@ -81,7 +81,7 @@ static void s_carry_out (rp_action_t action)
       &s_peers, action.session, action.keep ? RP_UNBIND_TOLD : RP_UNBIND_LEFT, 0);
 }
 
-/*  An encoded REQUEST, as if it had just been received.  */
+/*  Returns an encoded REQUEST, as if just received.  */
 static rp_payload_t *s_request (void)
 {
     rp_head_t head = {.command = RP_COMMAND_REQUEST,
@@ -109,7 +109,7 @@ static void s_a_request_that_cannot_be_sent_comes_back_with_its_token (void **st
     s_carry_out (
       (rp_action_t){.kind = RP_ACTION_SEND, .session = s_one, .token = {77}, .payload = request});
     rp_event_t event;
-    assert_false (rp_outbox_next_event (&s_outbox, &event)); // it waits in the outbox
+    assert_false (rp_outbox_next_event (&s_outbox, &event)); // the message waits in the outbox
     assert_true (rp_outbox_flush (&s_outbox));
     assert_false (rp_outbox_flush (&s_outbox));
     assert_true (rp_outbox_next_event (&s_outbox, &event));
@@ -120,6 +120,43 @@ static void s_a_request_that_cannot_be_sent_comes_back_with_its_token (void **st
     assert_ptr_equal (event.payload, request);
     assert_false (rp_outbox_next_event (&s_outbox, &event));
     s_drop (request);
+}
+
+/*  Its body had a frame of its own when it came, and is inline since it waited: the core does not know.  */
+static void s_a_request_that_waited_and_comes_back_keeps_its_body (void **state)
+{
+    (void) state;
+    s_admit (s_one, "nobody is connected", false);
+    rp_payload_t *request = s_request ();
+    rp_message_t *message = rp_outbox_message (request);
+    assert_true (rp_message_add_frames (message, 1));
+    assert_true (rp_message_fill_frame (message, 1, "the body", 8));
+    rp_head_t head;
+    assert_int_equal (rp_wire_decode (&head, rp_message_data (message), rp_message_size (message)),
+      RP_WIRE_ERROR_NONE);
+    rp_outbox_keep (&s_outbox, &head, &request);
+    rp_action_t send = {.kind = RP_ACTION_SEND,
+      .session = s_one,
+      .token = {77},
+      .payload = request,
+      .head = {
+        .command = RP_COMMAND_REQUEST, .id = 77, .attempts = 1, .name = "upper", .name_size = 5}};
+    s_carry_out (send);
+    assert_true (rp_outbox_flush (&s_outbox));
+    rp_event_t event;
+    assert_true (rp_outbox_next_event (&s_outbox, &event));
+    assert_int_equal (event.kind, RP_EVENT_UNSENT);
+    send.payload = event.payload; // to another worker
+    rp_outbox_post (&s_outbox, &send);
+    message = s_outbox.waiting[0].message;
+    assert_int_equal (rp_wire_decode (&head, rp_message_data (message), rp_message_size (message)),
+      RP_WIRE_ERROR_NONE);
+    assert_int_equal (head.flags, RP_FLAG_INLINE);
+    assert_int_equal (rp_message_size (message) - head.size, 8);
+    assert_memory_equal (rp_message_data (message) + head.size, "the body", 8);
+    rp_outbox_flush (&s_outbox);
+    assert_true (rp_outbox_next_event (&s_outbox, &event));
+    s_drop (event.payload);
 }
 
 static void s_a_request_that_was_kept_does_not_come_back (void **state)
@@ -177,7 +214,7 @@ static void s_what_concerned_a_session_ends_with_it (void **state)
     s_carry_out ((rp_action_t){.kind = RP_ACTION_UNBIND, .session = s_one});
     rp_event_t event;
     assert_false (rp_outbox_next_event (&s_outbox, &event));
-    // Sent after its end: neither an event nor a leak.
+    // A send after the session's end gives neither an event nor a leak.
     s_carry_out ((rp_action_t){.kind = RP_ACTION_SEND, .session = s_one, .payload = s_request ()});
     s_carry_out ((rp_action_t){
       .kind = RP_ACTION_SEND, .session = s_one, .head = {.command = RP_COMMAND_HEARTBEAT}});
@@ -194,13 +231,13 @@ static void s_nothing_leaves_before_the_journal_is_written (void **state)
     s_journal.appended = 7;
     s_carry_out ((rp_action_t){
       .kind = RP_ACTION_SEND, .session = s_one, .head = {.command = RP_COMMAND_HEARTBEAT}});
-    assert_int_equal (s_journal.written, 0); // it waits in the outbox
+    assert_int_equal (s_journal.written, 0); // the message waits in the outbox
     s_journal.appended = 8;
     rp_outbox_flush (&s_outbox);
     assert_int_equal (s_journal.written, 8);
     s_journal.appended = 9;
     rp_outbox_flush (&s_outbox);
-    assert_int_equal (s_journal.written, 8); // nothing left
+    assert_int_equal (s_journal.written, 8); // nothing is left
     rp_outbox_answer (&s_outbox,
       &(rp_action_t){.kind = RP_ACTION_SEND, .head = {.command = RP_COMMAND_BYE}},
       &(rp_sender_t){.routing_id = "nobody", .size = 6});
@@ -209,15 +246,15 @@ static void s_nothing_leaves_before_the_journal_is_written (void **state)
 
 /*  ---- Bundles -------------------------------------------------------------------------------- */
 
-/*  A DEALER that is connected to the ROUTER under a name, and a session that reads bundles or
-    not.  */
+/*  Connects a DEALER to the ROUTER under a name, with a session that may read bundles.  */
 static void *s_connect (rp_session_id_t peer, const char *routing_id, bool bundles)
 {
     void *dealer = rp_socket_dealer (s_context);
     assert_non_null (dealer);
     zmq_setsockopt (dealer, ZMQ_ROUTING_ID, routing_id, strlen (routing_id));
     assert_int_equal (zmq_connect (dealer, "inproc://outbox"), 0);
-    assert_true (zmq_send (dealer, "", 0, 0) >= 0); // the ROUTER knows who has been heard
+    // The ROUTER knows only peers that have sent something.
+    assert_true (zmq_send (dealer, "", 0, 0) >= 0);
     char bytes[100];
     for (int frame = 0; frame < 2; frame++)
         assert_true (zmq_recv (s_router, bytes, sizeof bytes, 0) >= 0);
@@ -231,14 +268,14 @@ static int s_setup_bound (void **state)
     return zmq_bind (s_router, "inproc://outbox");
 }
 
-/*  A CANCEL, which tests tell from others by its id.  */
+/*  Sends a CANCEL, which tests know by its id.  */
 static void s_send_small (rp_session_id_t peer, uint64_t id)
 {
     s_carry_out ((rp_action_t){
       .kind = RP_ACTION_SEND, .session = peer, .head = {.command = RP_COMMAND_CANCEL, .id = id}});
 }
 
-/*  A REPLY with a body of this size in its one frame, or behind it.  */
+/*  Sends a REPLY with a body of this size, in its only frame or in one after it.  */
 static void s_send_reply (rp_session_id_t peer, uint64_t id, size_t size, bool alone)
 {
     rp_head_t head = {.command = RP_COMMAND_REPLY, .id = id, .flags = alone ? 0 : RP_FLAG_INLINE};
@@ -271,7 +308,7 @@ static uint64_t s_id (const void *data, size_t size)
     return head.id;
 }
 
-/*  The next message: a bundle of messages with these ids, or one alone if there is one. Returns its
+/*  Expects a message with these ids: a bundle, or a single message for one id. Returns its
     frames.  */
 static uint32_t s_expect_some (void *dealer, const uint64_t *ids, size_t count)
 {
@@ -318,7 +355,7 @@ static void s_what_is_for_one_session_goes_as_one_bundle_in_order (void **state)
     assert_true (rp_outbox_flush (&s_outbox));
     s_expect_some (one, (uint64_t[]){1, 3, 5, 8}, 4);
     s_expect_some (two, (uint64_t[]){2, 4, 6}, 3);
-    // What comes later begins anew.
+    // Later messages begin a new bundle.
     s_send_small (s_two, 9);
     rp_outbox_flush (&s_outbox);
     s_expect_some (two, (uint64_t[]){9}, 1);
@@ -336,7 +373,7 @@ static void s_what_was_sent_on_the_way_is_told_by_the_next_flush (void **state)
     s_send_small (s_one, 1);
     s_carry_out ((rp_action_t){.kind = RP_ACTION_UNBIND, .session = s_two});
     s_expect_some (one, (uint64_t[]){1}, 1);
-    // The socket's wake-up may be gone with it.
+    // The socket's notification may have been used up.
     assert_true (rp_outbox_flush (&s_outbox));
     assert_false (rp_outbox_flush (&s_outbox));
     rp_socket_close (one, NULL);
@@ -386,7 +423,7 @@ static void s_what_is_large_is_not_to_wait_for_the_end_of_a_batch (void **state)
     assert_false (rp_outbox_is_urgent (&s_outbox));
     for (uint64_t id = 1; id <= 3; id++)
         s_expect_some (one, &id, 1);
-    assert_true (rp_outbox_flush (&s_outbox)); // the socket's wake-up may be gone with it
+    assert_true (rp_outbox_flush (&s_outbox)); // the socket's notification may have been used up
     assert_false (rp_outbox_flush (&s_outbox));
     rp_socket_close (one, NULL);
 }
@@ -438,7 +475,7 @@ static void s_what_must_not_come_later_goes_before_a_session_ends (void **state)
     rp_socket_close (one, NULL);
 }
 
-/*  Requests that came in a bundle, for a session to which nothing can be sent.  */
+/*  The requests came in a bundle, and the session cannot get anything.  */
 static void s_each_of_a_bundle_that_cannot_be_sent_is_reported_in_order (void **state)
 {
     (void) state;
@@ -478,7 +515,7 @@ static void s_each_of_a_bundle_that_cannot_be_sent_is_reported_in_order (void **
         assert_int_equal (event.token.v, count + 1);
         assert_false (event.full);
         assert_ptr_equal (event.payload, count == 1 ? NULL : requests[count]);
-        // It waits again, and the bundle that it came in must not.
+        // The request waits again, but must not keep the bundle that it came in.
         assert_null (rp_outbox_message (requests[count])->bundle);
         s_drop (requests[count]);
     }
@@ -486,8 +523,7 @@ static void s_each_of_a_bundle_that_cannot_be_sent_is_reported_in_order (void **
     assert_false (rp_outbox_next_event (&s_outbox, &event));
 }
 
-/*  ---- What waits is bounded in bytes
-    ----------------------------------------------------------  */
+/*  ---- What waits is bounded in bytes --------------------------------------------------------- */
 
 #define LARGE (BACKLOG / 3 - 1000)
 
@@ -558,7 +594,7 @@ static void s_bundles_count_for_what_is_in_them (void **state)
     rp_socket_close (one, NULL);
 }
 
-/*  They count in the books of the core.  */
+/*  The core limits these requests itself.  */
 static void s_requests_to_a_worker_are_not_bounded_here (void **state)
 {
     (void) state;
@@ -595,7 +631,7 @@ static void s_what_waits_for_a_session_that_is_gone_goes_with_its_connection (vo
     assert_int_equal (rp_outbox_backlog (&s_outbox), 0);
 }
 
-/*  Otherwise it could greet again on the same connection, and have as much more.  */
+/*  Otherwise it could greet again on the same connection, and have as many bytes waiting again.  */
 static void s_who_leaves_with_something_unread_is_cut_but_not_who_was_told_to_leave (void **state)
 {
     (void) state;
@@ -621,6 +657,7 @@ int main (void)
 #define S_TEST(name) cmocka_unit_test_setup_teardown (name, s_setup, s_teardown)
     const struct CMUnitTest tests[] = {
       S_TEST (s_a_request_that_cannot_be_sent_comes_back_with_its_token),
+      S_TEST (s_a_request_that_waited_and_comes_back_keeps_its_body),
       S_TEST (s_a_request_that_was_kept_does_not_come_back),
       S_TEST (s_of_a_reply_that_cannot_be_sent_the_core_is_told_its_status),
       S_TEST (s_the_core_is_told_of_a_dropped_request_though_its_client_has_left),

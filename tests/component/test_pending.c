@@ -1,4 +1,4 @@
-/*  Connections that do not greet, on the real broker.
+/*  Connections that never send a HELLO, on the real broker.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -35,7 +35,7 @@ static int s_start (uint64_t pending)
     limits.pending_connections = pending;
     s_broker = test_broker_start_with (&limits);
     s_context = zmq_ctx_new ();
-    s_channel = rp_channel_new (s_context);
+    s_channel = rp_channel_new (s_context, NULL);
     assert_non_null (s_channel);
     const char *reason;
     assert_int_equal (rp_channel_open (s_channel, test_broker_endpoint (s_broker), &reason), 0);
@@ -85,7 +85,7 @@ static void s_who_never_greets_is_cut_and_who_did_is_not (void **state)
     s_expect (RP_CHANNEL_CONNECTED);
     s_expect (RP_CHANNEL_FAILED);
     assert_true (test_now_ms () - begin >= S_GREETING_MS / 2);
-    // It came before the pending connection, whose time was over just now.
+    // This client came before the pending connection whose time has just ended.
     test_client_request (client, 1, "riposte.ping", "still here");
     test_peer_expect_reply (client, 1, RP_OK);
     test_peer_destroy (&client);
@@ -101,7 +101,7 @@ static void s_whose_session_ended_has_to_greet_again_or_is_cut (void **state)
     s_expect (RP_CHANNEL_FAILED);
 }
 
-/*  A second one is one too many, and the first is cut when its time is over.  */
+/*  A second one is over the number that is left alone, so the first is cut when its time ends.  */
 static void s_who_never_greets_is_left_alone_among_few (void **state)
 {
     (void) state;
@@ -154,7 +154,7 @@ static bool s_is_cut (int index)
     return recv (s_pairs[index][1], &byte, 1, MSG_DONTWAIT) == 0;
 }
 
-/*  All come, one after another, from 0 on.  */
+/*  All connections come, one after another, from 0 on.  */
 static void s_let_them_come (uint64_t left_alone)
 {
     rp_pending_init (&s_pending, S_PATIENCE, left_alone);
@@ -180,7 +180,19 @@ static void s_the_oldest_are_cut_when_there_are_too_many (void **state)
     assert_int_equal (s_tick (S_PATIENCE + 4, INT64_MAX), 1);
     assert_true (s_is_cut (1));
     for (int index = 2; index < S_MANY; index++)
-        assert_false (s_is_cut (index)); // though their time is over
+        assert_false (s_is_cut (index)); // their time has ended, but there are few
+}
+
+static void s_a_changed_limit_holds_for_those_that_wait (void **state)
+{
+    (void) state;
+    s_let_them_come (S_MANY);
+    rp_pending_change (&s_pending, S_PATIENCE / 2, 3, S_MANY);
+    assert_int_equal (s_tick (S_MANY + S_PATIENCE / 2 - 1, S_MANY + S_PATIENCE / 2), 0);
+    assert_int_equal (s_tick (S_MANY + S_PATIENCE / 2, INT64_MAX), 2);
+    assert_true (s_is_cut (0) && s_is_cut (1));
+    rp_pending_change (&s_pending, 2 * S_PATIENCE, 2, S_PATIENCE);
+    assert_int_equal (s_tick (S_PATIENCE, INT64_MAX), 1);
 }
 
 static void s_who_has_a_session_or_is_gone_does_not_count (void **state)
@@ -191,7 +203,7 @@ static void s_who_has_a_session_or_is_gone_does_not_count (void **state)
     rp_pending_remove (&s_pending, s_connections[1]);
     rp_pending_remove (&s_pending, s_connections[1]);
     assert_int_equal (s_tick (S_PATIENCE + 4, INT64_MAX), 0);
-    rp_pending_add (&s_pending, s_connections[4], S_PATIENCE + 4); // its session is over
+    rp_pending_add (&s_pending, s_connections[4], S_PATIENCE + 4); // as when its session has ended
     assert_int_equal (s_tick (S_PATIENCE + 4, INT64_MAX), 1);
     assert_true (s_is_cut (0));
 }
@@ -206,7 +218,7 @@ static void s_who_comes_again_on_a_descriptor_counts_once_and_anew (void **state
     assert_false (s_is_cut (0));
 }
 
-/*  The descriptor of one whose end was not read yet may be another's.  */
+/*  A connection whose end was not read yet may have lost its descriptor to another.  */
 static void s_who_got_the_descriptor_of_another_is_not_cut (void **state)
 {
     (void) state;
@@ -232,6 +244,7 @@ int main (void)
       cmocka_unit_test_setup_teardown (
         s_who_never_greets_is_left_alone_among_few, s_setup_few, s_teardown),
       S_TEST (s_the_oldest_are_cut_when_there_are_too_many),
+      S_TEST (s_a_changed_limit_holds_for_those_that_wait),
       S_TEST (s_who_has_a_session_or_is_gone_does_not_count),
       S_TEST (s_who_comes_again_on_a_descriptor_counts_once_and_anew),
       S_TEST (s_who_got_the_descriptor_of_another_is_not_cut),

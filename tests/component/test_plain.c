@@ -1,4 +1,4 @@
-/*  A plain service on the real broker, and peers at its endpoints that do what they should not.
+/*  A plain service on the real broker, with peers at its endpoints that break the rules.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -90,7 +90,7 @@ static void s_close (void *socket)
     zmq_close (socket);
 }
 
-/*  Frames, parted by bars.  */
+/*  Frames as text, separated by bars.  */
 static void s_send (void *socket, const char *text)
 {
     for (;;) {
@@ -142,7 +142,7 @@ static void s_await_workers (int64_t count)
     test_client_await_count (s_observer, NULL, "workers", count);
 }
 
-/*  A REP worker that the broker knows.  */
+/*  Makes a REP worker that the broker knows.  */
 static void *s_rep (void)
 {
     int64_t joined = s_count ("counters", "workers_joined");
@@ -160,7 +160,7 @@ static void s_a_service_is_there_while_a_worker_is_connected (void **state)
     for (int round = 0; round < 3; round++) {
         void *rep = s_rep ();
         void *second = s_socket (ZMQ_REP, S_BACK);
-        s_await_workers (1); // they are one session
+        s_await_workers (1); // both are one session
         s_close (rep);
         s_close (second);
         s_await_workers (0);
@@ -169,8 +169,8 @@ static void s_a_service_is_there_while_a_worker_is_connected (void **state)
     assert_int_equal (s_foreign ("ever", "PLAIN"), s_count ("counters", "workers_joined"));
 }
 
-/*  Connects, and waits until it was refused. libzmq gives a name back some time after the socket
-    has been closed, so each has its own.  */
+/*  Connects, and waits until it is refused. Each has a name of its own, since libzmq frees a name
+    only some time after its socket was closed.  */
 static void s_connect_wrong (int number)
 {
     char event[256];
@@ -203,7 +203,7 @@ static void s_sockets_of_the_wrong_type_do_not_drive_workers_away (void **state)
     assert_int_equal (s_count ("counters", "workers_joined"), 1);
 }
 
-/*  What it says is lost, and its request is tried again. All others go on.  */
+/*  The worker's reply is lost and its request is tried again. All others go on.  */
 static void s_a_reply_that_cannot_be_read_does_not_end_the_session (void **state)
 {
     (void) state;
@@ -214,14 +214,14 @@ static void s_a_reply_that_cannot_be_read_does_not_end_the_session (void **state
     for (unsigned frame = 0; frame < RP_FRAMES_MAX; frame++)
         assert_int_equal (zmq_send (rep, "", 0, ZMQ_SNDMORE), 0);
     s_send (rep, "b");
-    s_expect (rep, "a"); // once more
+    s_expect (rep, "a"); // the second attempt
     s_send (rep, "b");
     s_expect (req, "b");
     assert_int_equal (s_count ("counters", "workers_joined"), 1);
     assert_int_equal (s_count ("counters", "too_many_frames"), 1);
 }
 
-/*  A DEALER at the back can say anything.  */
+/*  A DEALER at the back may send anything.  */
 static void s_nonsense_from_a_worker_is_dropped_and_counted (void **state)
 {
     (void) state;
@@ -258,7 +258,7 @@ static void s_a_client_with_the_longest_routing_id_has_one_session (void **state
     assert_int_equal (s_foreign ("now", "PLAIN"), 2);
 }
 
-/*  Routing ids that look like the broker's own keys of sessions at other listeners.  */
+/*  The routing ids look like the broker's own keys of sessions at other listeners.  */
 static void s_a_routing_id_leads_to_nobody_else (void **state)
 {
     (void) state;
@@ -280,7 +280,7 @@ static void s_a_routing_id_leads_to_nobody_else (void **state)
     assert_int_equal (s_foreign ("now", "MDP01"), 2);
 }
 
-/*  By the chosen routing id it is the same client, on another connection.  */
+/*  With the same routing id it is the same client, on another connection.  */
 static void s_a_client_that_comes_back_is_served (void **state)
 {
     (void) state;
@@ -292,7 +292,7 @@ static void s_a_client_that_comes_back_is_served (void **state)
         s_send (rep, "b");
         s_expect (req, "b");
         s_close (req);
-        test_client_await_count (s_observer, NULL, "clients", 1); // who asks
+        test_client_await_count (s_observer, NULL, "clients", 1); // only the observer
     }
     assert_int_equal (s_foreign ("now", "PLAIN"), 1);
 }

@@ -84,7 +84,7 @@ static void a_descriptor_without_a_function_ends_the_wait (void **state)
     close (ends[1]);
 }
 
-/*  Near ones are a timeout, far ones the alarm.  */
+/*  A near deadline becomes a timeout, a far one uses the alarm.  */
 static void a_deadline_is_called_once_when_it_has_come (void **state)
 {
     (void) state;

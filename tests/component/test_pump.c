@@ -1,8 +1,8 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
-    The pump, over a transport of its own: bytes in a socket pair, so that the thread sanitizer sees
-    everything. Each byte is the number of a waiter whose reply has come. What other threads run
-    uses RP_CHECK, because cmocka's assertions are for the thread of the test.
+    The pump, over a simple transport: bytes in a socket pair, so that the thread sanitizer sees
+    everything. Each byte is the number of a waiter whose reply has come. Code on other threads uses
+    RP_CHECK, because cmocka's assertions work only on the test's thread.
 */
 
 #include <setjmp.h>
@@ -30,7 +30,7 @@
 
 enum { WAITERS = 8 };
 
-/*  What the lock guards, but for the atomics.  */
+/*  Guarded by the lock, except the atomics.  */
 typedef struct {
     rp_pump_t *pump;
     int near; /* the pump's end */
@@ -45,20 +45,20 @@ typedef struct {
     int undelivered;
     bool inside;
     atomic_int turns;
-    atomic_int keeper_turns; /* on a thread that the test did not make */
+    atomic_int keeper_turns; /* turns on a thread that the test did not make */
     atomic_int delivered;
     atomic_int echoing;
-    _Atomic (pthread_t) last; /* who turned last */
+    _Atomic (pthread_t) last; /* the thread of the latest turn */
 } s_owner_t;
 
-static _Thread_local bool s_is_mine; /* the keeper's is false */
+static _Thread_local bool s_is_mine; /* false on the pump's own thread */
 
 /*  ---- Vocabulary ----------------------------------------------------------------------------- */
 
 static int64_t s_turn (void *arg, int64_t now)
 {
     s_owner_t *owner = arg;
-    RP_CHECK (!owner->inside); // the lock holds
+    RP_CHECK (!owner->inside); // the lock is held
     owner->inside = true;
     atomic_fetch_add (&owner->turns, 1);
     atomic_store (&owner->last, pthread_self ());
@@ -80,7 +80,7 @@ static int64_t s_turn (void *arg, int64_t now)
         owner->asked = now + owner->period;
     owner->inside = false;
     if (!s_is_mine)
-        atomic_fetch_add (&owner->keeper_turns, 1); // now that it has what came before
+        atomic_fetch_add (&owner->keeper_turns, 1); // only now, when earlier bytes are counted
     if (count == sizeof numbers)
         return now;
     return owner->period ? owner->asked : INT64_MAX;
@@ -97,7 +97,7 @@ static void s_deliver (void *arg)
 {
     s_owner_t *owner = arg;
     RP_CHECK (!s_is_mine);
-    rp_pump_lock (owner->pump); // it would hang if the pump held it
+    rp_pump_lock (owner->pump); // would hang if the pump held the lock
     int count = owner->undelivered;
     owner->undelivered = 0;
     rp_pump_unlock_idle (owner->pump);
@@ -152,13 +152,13 @@ static void s_await (atomic_int *counter, int value)
     }
 }
 
-/*  A thread that waits for its number to come count times.  */
+/*  A thread that waits until its number has come `count` times.  */
 typedef struct {
     s_owner_t *owner;
     unsigned char number;
     int count;
-    bool sends;    /* asks for each by itself */
-    int64_t limit; /* µs for all */
+    bool sends;    /* sends a byte for each */
+    int64_t limit; /* µs for all together */
     int got;
     int error;
     int64_t took;
@@ -203,11 +203,11 @@ static void s_start (s_owner_t *owner, s_waiter_t *waiter, unsigned char number)
         waiter->limit = 60 * SECOND;
     assert_int_equal (pthread_create (&waiter->thread, NULL, s_wait, waiter), 0);
     s_await (&waiter->ready, 1);
-    rp_pump_lock (owner->pump); // it let go of the lock: it leads or follows
+    rp_pump_lock (owner->pump); // the waiter has released the lock, so it leads or follows
     rp_pump_unlock_idle (owner->pump);
 }
 
-/*  What it waited for must have come by being told, not by looking when its time was up.  */
+/*  The waiter must have been notified, instead of looking when its time was up.  */
 static void s_join (s_waiter_t *waiter)
 {
     assert_int_equal (pthread_join (waiter->thread, NULL), 0);
@@ -215,7 +215,7 @@ static void s_join (s_waiter_t *waiter)
         assert_in_range (waiter->took, 0, waiter->limit / 2);
 }
 
-/*  The broker at the far end: sends back what comes.  */
+/*  The broker at the far end: sends each byte back.  */
 static void *s_echo (void *arg)
 {
     s_owner_t *owner = arg;
@@ -309,7 +309,7 @@ static void waiters_are_woken_when_another_thread_changes_what_they_wait_for (vo
     s_start (owner, &leader, 1);
     s_start (owner, &follower, 2);
     rp_pump_lock (owner->pump);
-    owner->replies[1] = 1; // no descriptor tells of it
+    owner->replies[1] = 1; // no descriptor shows this
     owner->replies[2] = 1;
     rp_pump_notify (owner->pump);
     rp_pump_unlock_idle (owner->pump);
@@ -326,7 +326,7 @@ static void sending_turns_only_when_somebody_leads_or_waits (void **state)
     rp_pump_unlock_sent (owner->pump);
     assert_int_equal (atomic_load (&owner->turns), 0);
 
-    rp_pump_lock (owner->pump); // nobody waits yet, so this thread leads
+    rp_pump_lock (owner->pump); // no other thread waits, so this one leads
     s_write (owner->far, 1);
     s_waiter_t follower = {0};
     follower.owner = owner;
@@ -337,7 +337,7 @@ static void sending_turns_only_when_somebody_leads_or_waits (void **state)
     while (owner->replies[1] == 0 || !atomic_load (&follower.ready))
         rp_pump_wait_on (owner->pump, &owner->replies[1], rp_clock_us () + 10 * MS);
     int before = atomic_load (&owner->turns);
-    rp_pump_unlock_sent (owner->pump); // the follower is about to lead
+    rp_pump_unlock_sent (owner->pump); // the follower now becomes the leader
     assert_in_range (atomic_load (&owner->turns) - before, 1, 3);
     s_write (owner->far, 2);
     s_join (&follower);
@@ -356,7 +356,8 @@ static void waiting_ends_at_the_time_given (void **state)
         assert_in_range (waiters[index].took, waiters[index].limit, 5 * SECOND);
     }
     rp_pump_lock (owner->pump);
-    assert_int_equal (rp_pump_wait (owner->pump, 0), 0); // long past: a turn and back
+    // The limit is long past: one turn, then it returns.
+    assert_int_equal (rp_pump_wait (owner->pump, 0), 0);
     rp_pump_unlock_idle (owner->pump);
 }
 
@@ -374,7 +375,7 @@ static void a_signal_ends_the_wait_of_a_leader_and_of_a_follower (void **state)
     s_start (owner, &waiters[0], 0);
     s_start (owner, &waiters[1], 1);
     for (int index = 1; index >= 0; index--) {
-        // it may not sleep yet: again until it has gone
+        // The thread may not sleep yet, so the signal is sent until it has ended.
         while (pthread_tryjoin_np (waiters[index].thread, NULL) == EBUSY) {
             pthread_kill (waiters[index].thread, SIGUSR1);
             usleep (1000);
@@ -411,11 +412,11 @@ static void the_keeper_leads_when_nobody_does (void **state)
 static void the_keeper_keeps_the_time_that_a_turn_asked_for (void **state)
 {
     (void) state;
-    int64_t late = INT64_MAX; // at best: this machine may be busy
+    int64_t late = INT64_MAX; // the best of ten rounds, as this machine may be busy
     for (int round = 0; round < 10; round++) {
         s_owner_t owner;
         s_begin (&owner);
-        owner.period = 5 * MS; // less than the pause after which it steps in
+        owner.period = 5 * MS; // shorter than the pause after which the keeper steps in
         s_touch (&owner);
         s_await (&owner.keeper_turns, 1);
         rp_pump_lock (owner.pump);
@@ -432,7 +433,7 @@ static void a_leader_learns_that_another_thread_has_made_the_time_nearer (void *
     owner->period = 3600 * (int64_t) SECOND;
     s_touch (owner);
     s_write (owner->far, 0);
-    s_await (&owner->keeper_turns, 1); // it leads, for an hour
+    s_await (&owner->keeper_turns, 1); // the keeper leads, for an hour
     rp_pump_lock (owner->pump);
     owner->period = 5 * MS;
     owner->asked = 0;
@@ -446,11 +447,11 @@ static void a_waiter_takes_the_lead_from_the_keeper_and_gives_it_back (void **st
     owner->period = 3600 * (int64_t) SECOND;
     s_touch (owner);
     s_write (owner->far, 0);
-    s_await (&owner->keeper_turns, 1); // it leads
+    s_await (&owner->keeper_turns, 1); // the keeper leads
     rp_pump_lock (owner->pump);
     assert_int_equal (rp_pump_wait (owner->pump, rp_clock_us () + 50 * MS), 0);
     assert_true (pthread_equal (atomic_load (&owner->last), pthread_self ()));
-    // what the keeper's poll was begun with is out of date now
+    // The timeout with which the keeper began its poll is too long now.
     owner->period = 30 * MS;
     owner->asked = 0;
     rp_pump_unlock (owner->pump);
@@ -468,13 +469,13 @@ static void the_keeper_stays_out_of_the_way_of_a_busy_application (void **state)
     s_start (owner, &waiter, 0);
     s_join (&waiter);
     assert_int_equal (waiter.got, 3000);
-    // it may step in where this machine let nobody run for a while, not once per exchange
+    // The keeper may step in when the machine ran no thread for a while, but not for each exchange.
     assert_in_range (atomic_load (&owner->keeper_turns), 0, 500);
     shutdown (owner->far, SHUT_RDWR);
     pthread_join (echo, NULL);
 }
 
-/*  Fails if somebody turns or wakes up for nothing while this runs.  */
+/*  Fails if a thread turns or wakes up without a reason while this runs.  */
 static void s_idle (s_owner_t *owner, bool waiting)
 {
     struct rusage before;
@@ -497,7 +498,7 @@ static void an_idle_pump_costs_no_time (void **state)
 {
     s_owner_t *owner = *state;
     s_touch (owner);
-    s_idle (owner, true);  // the keeper looks after a while, and leaves the leader alone
+    s_idle (owner, true);  // the keeper looks after a while, and lets the leader lead
     s_idle (owner, false); // the keeper leads
     s_idle (owner, true);
     rp_pump_kick (owner->pump);
@@ -549,7 +550,7 @@ static void callbacks_run_on_the_keeper_without_the_lock (void **state)
 {
     s_owner_t *owner = *state;
     s_waiter_t waiter = {.count = 50};
-    s_start (owner, &waiter, 0); // leads, until the mode changes
+    s_start (owner, &waiter, 0); // this waiter leads until the mode changes
     rp_pump_lock (owner->pump);
     rp_pump_set_background (owner->pump);
     rp_pump_unlock (owner->pump);
@@ -558,7 +559,7 @@ static void callbacks_run_on_the_keeper_without_the_lock (void **state)
     s_join (&waiter);
     assert_int_equal (waiter.got, 50);
     s_await (&owner->delivered, 50);
-    // also for what another thread's turn received
+    // Also for replies that another thread's turn received.
     for (int index = 0; index < 50; index++) {
         rp_pump_lock (owner->pump);
         s_write (owner->far, 0);

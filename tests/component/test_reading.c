@@ -1,4 +1,4 @@
-/*  Who is taken for a reader, with figures made by hand.
+/*  Which clients count as readers, with figures made by hand.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -25,8 +25,8 @@ static int s_setup (void **state)
     return 0;
 }
 
-/*  Looks for a second, while so much waits and so much is sent in each look. Returns how often it
-    was found to be stalled.  */
+/*  Looks for a second, while `waits` bytes wait and `each` bytes are sent between looks. Returns
+    how often the client was found to be stalled.  */
 static unsigned s_second (size_t waits, size_t *sent, size_t each)
 {
     unsigned stalled = 0;
@@ -61,7 +61,7 @@ static void who_would_need_more_than_a_minute_is_stalled (void **state)
     assert_int_equal (s_second (60 * MIB, &sent, MIB / 11), 1);
     sent = 0;
     s_now += 10 * RP_READING_LOOK_US;
-    assert_int_equal (s_second (1000, &sent, 100), 0); // or takes hardly anything at all
+    assert_int_equal (s_second (1000, &sent, 100), 0); // or reads hardly anything
     assert_int_equal (s_second (1000, &sent, 100), 1);
 }
 
@@ -75,7 +75,7 @@ static void a_window_begins_anew_when_nobody_had_to_look (void **state)
     }
 }
 
-/*  Over ipc the kernel counts nothing.  */
+/*  Over ipc the kernel gives no counts.  */
 static void without_counts_it_reads_if_less_waits_or_all_that_was_written_is_read (void **state)
 {
     (void) state;

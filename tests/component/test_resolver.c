@@ -1,12 +1,12 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
-    Host names: looked up without making anybody wait, and each address tried in turn. This file has
-    a getaddrinfo of its own, which libzmq gets too:
+    Host names are looked up without blocking, and each address is tried in turn. This file has a
+    getaddrinfo of its own, which libzmq uses too:
 
         two.test      has 127.0.0.2, where nothing listens, and 127.0.0.1
         six.test      has ::1
-        slow.test     has 127.0.0.1, and takes until the test says so
-        anything else that is no address does not resolve
+        slow.test     has 127.0.0.1, and answers when the test lets it
+        any other name does not resolve
 */
 
 #include <setjmp.h>
@@ -47,13 +47,13 @@
 
 static pthread_mutex_t s_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t s_changed = PTHREAD_COND_INITIALIZER;
-static bool s_silent;       /* slow.test takes until it is not */
-static unsigned s_waiting;  /* look-ups of slow.test that have not ended */
+static bool s_silent;       /* slow.test answers once this is false */
+static unsigned s_waiting;  /* look-ups of slow.test that still run */
 static atomic_uint s_asked; /* look-ups of names */
-static bool s_scarce;       /* a look-up fails as it does without descriptors */
+static bool s_scarce;       /* look-ups fail as without descriptors */
 
 typedef struct {
-    struct addrinfo info; /* first: it is freed as one */
+    struct addrinfo info; /* first: its pointer is freed */
     struct sockaddr_storage address;
 } s_info_t;
 
@@ -138,7 +138,7 @@ static void s_set_silent (bool silent)
     pthread_mutex_unlock (&s_lock);
 }
 
-/*  Waits until so many look-ups of slow.test go on.  */
+/*  Waits until this many look-ups of slow.test run.  */
 static void s_await_waiting (unsigned count)
 {
     pthread_mutex_lock (&s_lock);
@@ -172,14 +172,14 @@ static void s_await (rp_lookup_t *lookup)
     assert_true (rp_lookup_is_over (lookup));
 }
 
-/*  tcp://HOST:PORT with the port of another endpoint.  */
+/*  Writes tcp://HOST:PORT with the port of another endpoint.  */
 static const char *s_at (char *buffer, const char *host, const char *endpoint)
 {
     snprintf (buffer, 128, "tcp://%s%s", host, strrchr (endpoint, ':'));
     return buffer;
 }
 
-/*  True if the text comes to be what the client says of its connection.  */
+/*  Waits until the client's error has this text; returns whether it did.  */
 static bool s_says (rp_client_t *client, const char *text)
 {
     char error[1024];
@@ -244,7 +244,8 @@ static void who_comes_back_finds_the_look_up_going_on_or_its_result (void **stat
     assert_ptr_equal (rp_resolver_begin (&resolver, "tcp://slow.test:5555"), lookup);
     assert_int_equal (atomic_load (&s_asked), 2);
     assert_true (rp_resolver_take (&resolver, &lookup, &found, why));
-    lookup = rp_resolver_begin (&resolver, "tcp://slow.test:5555"); // taken: it is looked up anew
+    // The former result was taken, so the name is looked up anew.
+    lookup = rp_resolver_begin (&resolver, "tcp://slow.test:5555");
     s_await (lookup);
     assert_int_equal (atomic_load (&s_asked), 3);
     rp_resolver_clear (&resolver);
@@ -258,7 +259,7 @@ static void leaving_a_look_up_does_not_wait_for_it (void **state)
     assert_non_null (rp_resolver_begin (&resolver, "tcp://slow.test:5555"));
     s_await_waiting (1);
     rp_resolver_clear (&resolver);
-    s_await_waiting (1); // it goes on, and ends in s_tear_down
+    s_await_waiting (1); // the look-up goes on, and ends in s_tear_down
 }
 
 /*  ---- The channel ---------------------------------------------------------------------------- */
@@ -284,7 +285,7 @@ static void a_channel_finds_addresses_and_opens_one (void **state)
     (void) state;
     puppet_t *broker = puppet_new ();
     void *context = rp_context_acquire ();
-    rp_channel_t *channel = rp_channel_new (context);
+    rp_channel_t *channel = rp_channel_new (context, NULL);
     char name[128];
     const char *reason = "";
     s_at (name, "two.test", broker->endpoint);
@@ -297,7 +298,7 @@ static void a_channel_finds_addresses_and_opens_one (void **state)
     assert_string_equal (reason, "nothing listens there, or it cannot be reached");
     assert_int_equal (rp_channel_open (channel, found->endpoints[1], &reason), 0);
     assert_int_equal (s_next_event (channel, &reason), RP_CHANNEL_CONNECTED);
-    assert_int_equal (atomic_load (&s_asked), 1); // and libzmq asked for none
+    assert_int_equal (atomic_load (&s_asked), 1); // libzmq has looked up no name
     rp_channel_destroy (&channel);
     rp_context_release (context);
     puppet_destroy (&broker);
@@ -307,7 +308,7 @@ static void a_channel_whose_name_does_not_resolve_fails_once_and_stays_open (voi
 {
     (void) state;
     void *context = rp_context_acquire ();
-    rp_channel_t *channel = rp_channel_new (context);
+    rp_channel_t *channel = rp_channel_new (context, NULL);
     const char *reason = "";
     int descriptors[2];
     assert_int_equal (rp_channel_open (channel, "tcp://nowhere.test:5555", &reason), 0);
@@ -350,7 +351,8 @@ static void a_worker_reaches_the_second_address_of_a_name (void **state)
     char name[128];
     rp_worker_t *worker = rp_worker_new (s_at (name, "two.test", broker->endpoint), "echo");
     rp_task_t *task = NULL;
-    assert_int_equal (rp_worker_receive (worker, 0, &task), RP_TIMED_OUT); // it begins
+    // The worker begins to connect.
+    assert_int_equal (rp_worker_receive (worker, 0, &task), RP_TIMED_OUT);
     fake_broker_welcome (broker, 1);
     rp_worker_destroy (&worker);
     fake_broker_destroy (&broker);
@@ -414,7 +416,7 @@ static void a_client_says_that_a_name_does_not_resolve (void **state)
     rp_client_t *client = rp_client_new ("tcp://nowhere.test:5555");
     assert_true (s_says (client,
       "tcp://nowhere.test:5555: host nowhere.test does not resolve: Name or service not known"));
-    assert_int_equal (rp_client_set_timeout_ms (client, 100), RP_USAGE); // it has begun
+    assert_int_equal (rp_client_set_timeout_ms (client, 100), RP_USAGE); // the client has begun
     rp_call_t *call = rp_call_new ("echo", NULL, 0);
     assert_int_equal (rp_call_set_timeout_ms (call, 50), RP_OK);
     rp_reply_t *reply = NULL;
@@ -467,10 +469,10 @@ static void a_child_of_fork_leaves_a_look_up_alone (void **state)
 
 /*  ---- The broker ----------------------------------------------------------------------------- */
 
-/*  What is bound for an endpoint; NULL with errno.  */
+/*  Binds a socket to an endpoint; returns the bound endpoint, or NULL with errno.  */
 static char *s_bind (void *context, void **router, const char *endpoint)
 {
-    *router = rp_socket_router (context, 1000, 1000);
+    *router = rp_socket_router (context, 1000, 1000, NULL);
     assert_non_null (*router);
     return rp_endpoint_bind (*router, endpoint);
 }
@@ -485,7 +487,7 @@ static void a_name_is_bound_at_its_first_address_that_is_here (void **state)
     assert_memory_equal (bound, "tcp://127.0.0.2:", 16);
     char again[128];
     assert_null (s_bind (context, &second, s_at (again, "two.test", bound)));
-    assert_int_equal (errno, EADDRINUSE); // and not at 127.0.0.1, where it is free
+    assert_int_equal (errno, EADDRINUSE); // not bound to 127.0.0.1 either, where the port is free
     free (bound);
     rp_socket_close (router, NULL);
     rp_socket_close (second, NULL);
@@ -501,7 +503,7 @@ static void an_interface_a_star_and_an_address_are_bound_as_ever (void **state)
     for (size_t index = 0; index < sizeof endpoints / sizeof *endpoints; index++) {
         void *router;
         char *bound = s_bind (context, &router, endpoints[index]);
-        if (!bound && !strchr (endpoints[index], '[')) // there are machines without IPv6
+        if (!bound && !strchr (endpoints[index], '[')) // a machine may have no IPv6
             fail_msg ("%s: %s", endpoints[index], strerror (errno));
         free (bound);
         rp_socket_close (router, NULL);

@@ -150,7 +150,7 @@ static void s_frames_of_a_body_pass_as_they_are (void **state)
     assert_memory_equal (zmq_msg_data (&worker->frames[2]), big, BIG);
     assert_memory_equal (zmq_msg_data (&worker->frames[3]), "end", 3);
 
-    // The worker is lost, and another gets the same.
+    // The worker is lost, and another worker gets the same request.
     test_peer_t *other = test_worker_new (s_endpoint, "upper", 10);
     test_peer_destroy (&worker);
     assert_int_equal (test_peer_expect (other, RP_COMMAND_REQUEST)->attempt, 2);
@@ -219,7 +219,7 @@ static void s_a_body_over_the_limit_is_refused_and_the_session_goes_on (void **s
     const rp_head_t *reply = test_peer_expect_reply (client, 1, RP_TOO_LARGE);
     assert_non_null (memmem (reply->text, reply->text_size, "max_body", 8));
 
-    // In frames that are each within the limit, and more in all than is kept.
+    // Each frame is within the limit, but all together are over what is kept.
     char head[RP_WIRE_HEAD_MAX];
     size_t size = rp_wire_encode (&(rp_head_t){.command = RP_COMMAND_REQUEST,
                                     .id = 2,
@@ -236,7 +236,7 @@ static void s_a_body_over_the_limit_is_refused_and_the_session_goes_on (void **s
     free (frame);
     test_peer_expect_reply (client, 2, RP_TOO_LARGE);
 
-    body[4096] = '\0'; // just within
+    body[4096] = '\0'; // exactly the limit
     test_client_request (client, 3, "upper", body);
     test_peer_expect_reply (client, 3, RP_NO_WORKER);
     assert_int_equal (test_client_count (client, "counters", "too_large"), 2);
@@ -266,10 +266,10 @@ static void s_a_reply_nobody_asked_for_is_dropped_and_counted (void **state)
 /*  A good REQUEST with some bytes overwritten.  */
 typedef struct {
     const char *error; /* its counter in the group "bad" */
-    size_t at;         /* where */
-    size_t size;       /* of what overwrites it */
+    size_t at;         /* where it is overwritten */
+    size_t size;       /* how many bytes are overwritten */
     const char *bytes;
-    size_t cut; /* if not 0: only so many bytes are sent */
+    size_t cut; /* if not 0: only this many bytes are sent */
     bool pending_gets_bye;
 } s_bad_t;
 
@@ -334,7 +334,7 @@ static void s_bad_heads_of_pending_are_answered_or_dropped_and_counted (void **s
         if (s_bads[index].pending_gets_bye)
             test_peer_expect_bye (pending, RP_INVALID);
         test_client_await_count (observer, "bad", s_bads[index].error, before + 1);
-        // Dropped means that nothing came before this.
+        // The next message shows that nothing came before it.
         test_peer_send (
           pending, &(rp_head_t){.command = RP_COMMAND_HELLO, .interval_ms = 1000}, NULL, 0);
         test_peer_expect (pending, RP_COMMAND_WELCOME);
@@ -382,7 +382,7 @@ static void s_an_empty_frame_is_not_of_this_protocol (void **state)
     (void) state;
     test_peer_t *observer = test_client_new (s_endpoint);
     test_peer_t *pending = test_peer_new (s_endpoint);
-    test_peer_send_frame (pending, "", 0, false); // the first one is ZMQ_PROBE_ROUTER's
+    test_peer_send_frame (pending, "", 0, false); // the first empty message is ZMQ_PROBE_ROUTER's
     test_peer_send_frame (pending, "", 0, false);
     test_client_await_count (observer, "bad", "NOT_NATIVE", 1);
     test_peer_send_frame (pending, "", 0, true);
@@ -453,8 +453,8 @@ static void s_an_idle_worker_that_died_is_known_within_a_second (void **state)
     test_peer_destroy (&client);
 }
 
-/*  Many at once, so that descriptors are reused while the news of their first owners is on its
-    way.  */
+/*  Many connect at once, so that descriptors are reused before the events of their first owners are
+    read.  */
 static void s_peers_that_come_and_go_in_crowds_leave_nothing_behind (void **state)
 {
     (void) state;
@@ -508,7 +508,7 @@ static void s_a_peer_that_does_not_read_is_cut_and_the_others_go_on (void **stat
     assert_non_null (body);
     memset (body, 'p', BODY);
     body[BODY] = '\0';
-    int at_once = 0; // once it is cut, it finds no room for more
+    int at_once = 0; // once the peer is cut, a send must not wait
     zmq_setsockopt (deaf->socket, ZMQ_SNDTIMEO, &at_once, sizeof at_once);
     char frame[RP_WIRE_HEAD_MAX + BODY];
     for (uint64_t id = 1; id <= REQUESTS; id++) {
@@ -536,7 +536,8 @@ lost:
     test_broker_stop (&broker);
 }
 
-/*  Connects without a word, and waits until the broker has accepted and greets.  */
+/*  Connects without sending anything, and waits until the broker has accepted and sent its
+    greeting.  */
 static int s_connect_mute (const char *endpoint)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
@@ -548,11 +549,11 @@ static int s_connect_mute (const char *endpoint)
     setsockopt (descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     assert_int_equal (connect (descriptor, (struct sockaddr *) &address, sizeof address), 0);
     char byte;
-    (void) recv (descriptor, &byte, 1, 0); // or it was cut before it could greet
+    (void) recv (descriptor, &byte, 1, 0); // it may also be cut before the greeting
     return descriptor;
 }
 
-/*  Reads until the other side has closed; false if it does not for long.  */
+/*  Reads until the other side has closed; returns false if that takes too long.  */
 static bool s_await_close (int descriptor)
 {
     char bytes[256];
@@ -562,7 +563,8 @@ static bool s_await_close (int descriptor)
     return size == 0 || errno == ECONNRESET;
 }
 
-/*  The broker's end of a connection: of this process's sockets, the one whose peer that is.  */
+/*  Returns the broker's end of a connection: the socket of this process whose peer is the
+    descriptor.  */
 static int s_other_end (int descriptor)
 {
     struct sockaddr_in own;
@@ -586,7 +588,7 @@ static void s_a_connection_from_this_machine_sends_through_a_small_buffer (void 
     int broker = s_other_end (client);
     int bytes = 0;
     int64_t end = test_now_ms () + TEST_PATIENCE_MS;
-    while (bytes != 2 * 262144 && test_now_ms () < end) { // as Linux counts
+    while (bytes != 2 * 262144 && test_now_ms () < end) { // Linux doubles the value that is set
         socklen_t size = sizeof bytes;
         assert_int_equal (getsockopt (broker, SOL_SOCKET, SO_SNDBUF, &bytes, &size), 0);
     }
@@ -608,16 +610,16 @@ static void s_connections_beyond_nine_tenths_of_the_descriptors_are_cut (void **
     test_peer_t *client = test_client_new (endpoint);
     int taken[DESCRIPTORS];
     unsigned count = 0;
-    do // most of them at once
+    do // uses up most descriptors at once
         assert_true ((taken[count] = dup (STDERR_FILENO)) >= 0);
     while (taken[count++] < CAP - 10);
     int last;
-    do // each takes two: ours and, after that, the broker's
+    do // each connection takes two: ours, and then the broker's
         last = taken[count++] = s_connect_mute (endpoint);
     while (last < CAP);
     int64_t began = test_now_ms ();
     assert_true (s_await_close (last));
-    assert_in_range (test_now_ms () - began, 0, 1500); // and not by the handshake's time limit
+    assert_in_range (test_now_ms () - began, 0, 1500); // not only after the handshake's time limit
     assert_int_equal (test_client_count (client, NULL, "clients"), 1);
     while (count > 0)
         close (taken[--count]);
@@ -652,7 +654,7 @@ static void s_a_drain_finishes_what_runs_refuses_what_comes_and_ends (void **sta
 
     uint64_t token = worker->head.id;
     test_peer_expect (worker, RP_COMMAND_DRAIN);
-    enum { LARGE = 6000000 }; // still on its way when the broker has ended
+    enum { LARGE = 6000000 }; // so large that it is still on its way when the broker has ended
     char *large = malloc (LARGE + 1);
     assert_non_null (large);
     memset (large, 'd', LARGE);
@@ -660,7 +662,7 @@ static void s_a_drain_finishes_what_runs_refuses_what_comes_and_ends (void **sta
     test_worker_reply (worker, token, large);
     free (large);
     test_broker_expect_end (broker);
-    test_broker_stop (&broker); // closes its sockets, for which the last words must not be lost
+    test_broker_stop (&broker); // closes its sockets, which must not lose the last messages
     test_peer_expect_reply (client, 1, RP_OK);
     assert_int_equal (client->body_size, LARGE);
     test_peer_expect_bye (client, RP_DRAINING);

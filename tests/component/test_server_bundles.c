@@ -60,7 +60,7 @@ static void s_send (test_peer_t *peer)
     s_bundle.size = 0;
 }
 
-/*  Takes a number of requests and answers each with its body.  */
+/*  Takes this many requests and answers each with its own body.  */
 static void s_serve (test_peer_t *worker, unsigned count)
 {
     for (; count > 0; count--) {
@@ -71,7 +71,7 @@ static void s_serve (test_peer_t *worker, unsigned count)
     }
 }
 
-/*  ---- What goes well ---------------------------------------------------------------------- */
+/*  ---- Good bundles ------------------------------------------------------------------------ */
 
 static void s_bundles_are_agreed_on_in_the_greeting (void **state)
 {
@@ -142,7 +142,7 @@ static void s_who_did_not_say_bundles_gets_none (void **state)
     test_peer_destroy (&worker);
 }
 
-/*  The core keeps it for a redelivery while the worker has it.  */
+/*  The core keeps the request for a redelivery while the worker has it.  */
 static void s_a_request_of_a_bundle_can_be_redelivered (void **state)
 {
     (void) state;
@@ -204,9 +204,10 @@ static void s_the_broker_answers_for_itself_in_a_bundle (void **state)
     test_peer_destroy (&client);
 }
 
-/*  ---- What does not ----------------------------------------------------------------------- */
+/*  ---- Bad bundles ------------------------------------------------------------------------- */
 
-/*  Sends bytes as a bundle of a session that reads them, which must be over then.  */
+/*  Sends bytes as a bundle from a session that may send bundles, and checks that the session
+    ends.  */
 static void s_try_bad (const void *bytes, size_t size, const char *error)
 {
     test_peer_t *observer = test_client_new (s_endpoint);
@@ -340,7 +341,7 @@ static void s_a_body_over_the_limit_in_a_bundle_is_refused_alone (void **state)
     test_broker_stop (&broker);
 }
 
-/*  More heartbeats than fit between two looks at the clock, from a peer that does nothing else.  */
+/*  The bundles hold more heartbeats than the server handles between two readings of its clock.  */
 static void s_bundles_full_of_small_messages_shut_nobody_out (void **state)
 {
     (void) state;

@@ -1,4 +1,4 @@
-/*  What a hostile reading of the server found: each test failed before.
+/*  Faults that a hostile review of the server found; each test failed before the fix.
 
     SPDX-License-Identifier: MPL-2.0
 */

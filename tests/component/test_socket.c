@@ -32,12 +32,12 @@ static int s_option (void *socket, int name)
     return value;
 }
 
-/*  What a peer could use against us is set, on the socket itself.  */
+/*  The options that protect against hostile peers are set on the socket itself.  */
 static void sockets_have_their_options (void **state)
 {
     (void) state;
     void *context = zmq_ctx_new ();
-    void *router = rp_socket_router (context, 4321, 17);
+    void *router = rp_socket_router (context, 4321, 17, NULL);
     void *dealer = rp_socket_dealer (context);
     assert_non_null (router);
     assert_non_null (dealer);
@@ -70,8 +70,8 @@ static void sockets_have_their_options (void **state)
 static uint32_t s_first_id (void)
 {
     void *context = zmq_ctx_new ();
-    srand (1); // as good as libzmq's own seed, the time
-    void *router = rp_socket_router (context, -1, 10);
+    srand (1); // a known seed: libzmq's own, the time, can be guessed too
+    void *router = rp_socket_router (context, -1, 10, NULL);
     void *dealer = rp_socket_dealer (context);
     assert_int_equal (zmq_bind (router, "inproc://ids"), 0);
     assert_int_equal (zmq_connect (dealer, "inproc://ids"), 0);
@@ -102,7 +102,7 @@ static void a_monitor_tells_of_connections_and_is_detached (void **state)
     (void) state;
     void *context = zmq_ctx_new ();
     for (uint64_t number = 1; number <= 2; number++) {
-        void *router = rp_socket_router (context, -1, 10);
+        void *router = rp_socket_router (context, -1, 10, NULL);
         void *monitor = rp_socket_monitor (context, router, ZMQ_EVENT_ACCEPTED, number);
         assert_non_null (monitor);
         uint32_t value = 0;
@@ -206,16 +206,16 @@ static void endpoints_are_checked (void **state)
     assert_form (path, false, false);
 }
 
-/*  What the form allows, libzmq takes.  */
+/*  libzmq binds and shows endpoints whose form is allowed.  */
 static void an_ipv6_address_can_be_bound_and_an_ipv4_address_is_shown_as_one (void **state)
 {
     (void) state;
     void *context = zmq_ctx_new ();
-    void *router = rp_socket_router (context, -1, 10);
+    void *router = rp_socket_router (context, -1, 10, NULL);
     char endpoint[100];
     size_t size = sizeof endpoint;
     assert_int_equal (rp_socket_prepare (router, "tcp://[::1]:*"), 0);
-    if (zmq_bind (router, "tcp://[::1]:*") == 0) { // not on a machine without IPv6
+    if (zmq_bind (router, "tcp://[::1]:*") == 0) { // a machine may have no IPv6
         assert_int_equal (zmq_getsockopt (router, ZMQ_LAST_ENDPOINT, endpoint, &size), 0);
         assert_memory_equal (endpoint, "tcp://[::1]:", 12);
     }
@@ -265,7 +265,7 @@ static struct sockaddr_in s_loopback (const char *address)
     return name;
 }
 
-/*  The send buffer of a connection that comes from an address, before and after.  */
+/*  Reads the send buffer of a connection from this address, before and after it is set.  */
 static void s_accept_from (const char *address, int *before, int *after)
 {
     struct sockaddr_in name = s_loopback ("127.0.0.1");
@@ -286,17 +286,17 @@ static void s_accept_from (const char *address, int *before, int *after)
     close (accepted);
     close (client);
     close (listener);
-    rp_socket_accepted (accepted); // which is closed
+    rp_socket_accepted (accepted); // the connection is closed by now
 }
 
-/*  As seen from 127.0.0.1, 127.0.0.2 is somewhere else.  */
+/*  Seen from 127.0.0.1, 127.0.0.2 counts as another machine.  */
 static void a_connection_from_this_machine_gets_a_small_send_buffer_and_no_other (void **state)
 {
     (void) state;
     int before = 0;
     int after = 0;
     s_accept_from ("127.0.0.1", &before, &after);
-    assert_int_equal (after, 2 * S_LOCAL); // as Linux counts, with what it needs itself
+    assert_int_equal (after, 2 * S_LOCAL); // Linux doubles the value that is set
     s_accept_from ("127.0.0.2", &before, &after);
     assert_int_equal (after, before);
     assert_int_not_equal (before, 2 * S_LOCAL);
@@ -326,6 +326,21 @@ static void too_few_descriptors_are_an_error_and_not_the_end (void **state)
     assert_int_equal (setrlimit (RLIMIT_NOFILE, &before), 0);
 }
 
+/*  A broker there cannot be reached from other machines, so it needs no key.  */
+static void only_addresses_of_this_machine_are_loopback (void **state)
+{
+    static const char *const own[] = {
+      "tcp://127.0.0.1:5555", "tcp://127.1.2.3:*", "tcp://localhost:5555", "tcp://[::1]:5555"};
+    static const char *const others[] = {"tcp://127.example.org:5555", "tcp://127.0.0.1.de:5555",
+      "tcp://localhost.example.org:5555", "tcp://*:5555", "tcp://0.0.0.0:5555", "tcp://[::]:5555",
+      "tcp://[::ffff:127.0.0.1]:5555", "tcp://10.127.0.1:5555", "ipc://127.0.0.1:5"};
+    (void) state;
+    for (size_t index = 0; index < sizeof own / sizeof *own; index++)
+        assert_true (rp_socket_endpoint_is_loopback (own[index]));
+    for (size_t index = 0; index < sizeof others / sizeof *others; index++)
+        assert_false (rp_socket_endpoint_is_loopback (others[index]));
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +352,7 @@ int main (void)
       cmocka_unit_test (an_ipv6_address_can_be_bound_and_an_ipv4_address_is_shown_as_one),
       cmocka_unit_test (a_socket_to_this_machine_sends_through_a_small_buffer_and_no_other),
       cmocka_unit_test (a_connection_from_this_machine_gets_a_small_send_buffer_and_no_other),
+      cmocka_unit_test (only_addresses_of_this_machine_are_loopback),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-/*  Who is taken for a peer that cannot be heard, with bytes made by hand.
+/*  Finds peers that cannot be heard, from made-up counts of bytes.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-/*  What a DEALER without a routing id sends until its handshake is done, and what it gets.  */
+/*  Bytes of the handshake of a DEALER without a routing id, and of the id's message.  */
 enum { S_HANDSHAKE = 107, S_ID = 10 };
 
 static rp_unheard_t s_unheard;
@@ -29,7 +29,7 @@ static int s_setup (void **state)
     return 0;
 }
 
-/*  So much came with the handshake.  */
+/*  Begins with a connection that has received so many bytes with its handshake.  */
 static void s_begin (uint64_t received)
 {
     rp_traffic_t traffic = {.counted = true, .sent = S_HANDSHAKE, .received = received};
@@ -64,7 +64,7 @@ static void heartbeats_of_libzmq_are_answered_and_say_nothing (void **state)
     s_begin (S_HANDSHAKE + S_ID);
     for (unsigned second = 1; second < 100; second++)
         assert_false (s_judge (second, S_HANDSHAKE + S_ID + second * 9, S_HANDSHAKE + second * 7));
-    // One look falls between a PING and its PONG.
+    // This look is between a PING and its PONG.
     assert_false (s_judge (100, S_HANDSHAKE + S_ID + 100 * 9, S_HANDSHAKE + 99 * 7));
     assert_false (s_judge (101, S_HANDSHAKE + S_ID + 101 * 9, S_HANDSHAKE + 101 * 7));
 }

@@ -36,7 +36,8 @@ static rp_worker_t *s_new_worker (const fake_broker_t *broker, uint32_t slots)
     return worker;
 }
 
-/*  Greets: the first receive connects, and the keeper goes on with it.  */
+/*  Registers the worker: the first receive connects, and the library's background thread keeps the
+    session.  */
 static rp_worker_t *s_register (fake_broker_t *broker, uint32_t slots)
 {
     rp_worker_t *worker = s_new_worker (broker, slots);
@@ -223,7 +224,7 @@ static uint64_t s_copied (rp_worker_t *worker)
     return copied;
 }
 
-/*  And one that is a part of it is copied.  */
+/*  The whole body is sent without a copy; a part of it is copied.  */
 static void a_large_body_that_is_the_request_s_own_is_not_copied (void **state)
 {
     (void) state;
@@ -321,7 +322,7 @@ static void a_reply_carries_headers_and_flags (void **state)
     assert_true (rp_headers_find (head->headers, head->headers_size, "worker", &header));
     assert_memory_equal (header.value, "bob", 3);
 
-    // The next task does not inherit them.
+    // The next task does not inherit these headers.
     fake_broker_request (broker, 2, "");
     task = s_receive (worker);
     assert_int_equal (rp_task_reply (&task, NULL, 0), RP_OK);
@@ -354,6 +355,61 @@ static void fail_and_abandon_say_why_in_one_line (void **state)
     assert_int_equal (rp_task_abandon (&task, endless), RP_OK);
     head = fake_broker_expect_reply (broker, 2, RP_WORKER_LOST);
     assert_int_equal (head->text_size, RP_WIRE_TEXT_MAX - 1);
+    s_end (&broker, &worker);
+}
+
+static void s_request_job (
+  fake_broker_t *broker, uint64_t token, const char *durable, const char *key)
+{
+    uint8_t headers[256];
+    size_t size = 0;
+    if (durable)
+        assert_true (rp_headers_append (headers, &size, sizeof headers, "durable", durable));
+    if (key)
+        assert_true (rp_headers_append (headers, &size, sizeof headers, "idempotency-key", key));
+    fake_broker_send (broker,
+      &(rp_head_t){.command = RP_COMMAND_REQUEST,
+        .id = token,
+        .deadline_ms = 5000,
+        .attempt = 1,
+        .attempts = 5,
+        .name = "upper",
+        .name_size = 5,
+        .headers = headers,
+        .headers_size = (uint16_t) size},
+      "hello", 5);
+}
+
+static void a_job_shows_its_key_and_may_be_retried (void **state)
+{
+    (void) state;
+    fake_broker_t *broker = fake_broker_new ();
+    rp_worker_t *worker = s_register (broker, 1);
+    s_request_job (broker, 1, "1", "order-4711");
+    rp_task_t *task = s_receive (worker);
+    assert_true (rp_task_is_durable (task));
+    assert_string_equal (rp_task_key (task), "order-4711");
+    assert_int_equal (rp_task_retry (&task, "the mail server is away"), RP_OK);
+    assert_null (task);
+    const rp_head_t *head = fake_broker_expect_reply (broker, 1, RP_WORKER_LOST);
+    assert_int_equal (head->lost, 0);
+    assert_int_equal (head->text_size, strlen ("the mail server is away"));
+    assert_memory_equal (head->text, "the mail server is away", head->text_size);
+
+    s_request_job (broker, 2, "1", NULL);
+    task = s_receive (worker);
+    assert_true (rp_task_is_durable (task));
+    assert_null (rp_task_key (task));
+    assert_int_equal (rp_task_reply (&task, "", 0), RP_OK);
+
+    const char *const others[] = {NULL, "0", "11"};
+    for (uint64_t index = 0; index < 3; index++) {
+        s_request_job (broker, 3 + index, others[index], "k");
+        task = s_receive (worker);
+        assert_false (rp_task_is_durable (task));
+        assert_string_equal (rp_task_key (task), "k");
+        assert_int_equal (rp_task_reply (&task, "", 0), RP_OK);
+    }
     s_end (&broker, &worker);
 }
 
@@ -683,7 +739,8 @@ static void s_remember_notice (const char *text, void *arg)
     snprintf (arg, RP_WORKER_NOTICE_MAX, "%s", text);
 }
 
-/*  A handler that does not return by itself; end is rp_worker_drain or rp_worker_stop.  */
+/*  Ends a worker whose handler does not return by itself; end is rp_worker_drain or
+    rp_worker_stop.  */
 static void s_leave_a_handler_behind (void (*end) (rp_worker_t *worker))
 {
     s_listener_t listener;
@@ -709,7 +766,7 @@ static void s_leave_a_handler_behind (void (*end) (rp_worker_t *worker))
     assert_non_null (
       strstr (error, "left behind 1 handler that did not return; it has request 1, for 1 s"));
     assert_string_equal (notice, error);
-    rp_worker_destroy (&worker); // does not wait, and the handler may still use its task
+    rp_worker_destroy (&worker); // does not wait; the handler may still use its task
     sem_post (&listener.go_on);
     s_wait (&listener.returned);
     fake_broker_destroy (&broker);
@@ -875,7 +932,7 @@ typedef struct {
 
 static void *s_send_signals (void *arg)
 {
-    // Again and again, because the first may come before the target waits.
+    // Sends the signal again and again, because the first may come before the target waits.
     s_sender_t *self = arg;
     while (!self->enough && pthread_kill (self->target, SIGUSR1) == 0)
         poll (NULL, 0, 5);
@@ -895,7 +952,7 @@ static void s_end_signals (s_sender_t *self)
     pthread_join (self->thread, NULL);
 }
 
-/*  Profilers and interval timers send them to whoever runs.  */
+/*  Profilers and interval timers send signals to any thread that runs.  */
 static void a_signal_that_nobody_asked_for_does_not_end_receive (void **state)
 {
     (void) state;
@@ -947,6 +1004,7 @@ int main (void)
       cmocka_unit_test (a_reply_over_the_broker_s_limit_becomes_an_error_that_says_so),
       cmocka_unit_test (a_reply_carries_headers_and_flags),
       cmocka_unit_test (fail_and_abandon_say_why_in_one_line),
+      cmocka_unit_test (a_job_shows_its_key_and_may_be_retried),
       cmocka_unit_test (a_cancelled_task_is_told_and_still_replied_to),
       cmocka_unit_test (one_that_waits_is_cancelled_without_being_handed_out),
       cmocka_unit_test (a_request_over_the_window_goes_back_at_once),

@@ -1,7 +1,7 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
-    Bundles in the worker library, against a broker that does what the test says. Its heartbeats are
-    a minute apart, so that nothing but the rule at hand sends what waits.
+    Bundles in the worker library, against a broker that follows a script. Its heartbeats are a
+    minute apart, so that only the rule under test sends the replies that wait.
 */
 
 #include <setjmp.h>
@@ -22,8 +22,8 @@
 #include "common/io/clock.h"
 #include "tests/support/fake_broker.h"
 
-/*  Longer than the library lets anything wait (RP_PUMP_IDLE_US), on a machine with other work; far
-    shorter than the heartbeat that would send it too.  */
+/*  SOON_MS is longer than the library lets anything wait (RP_PUMP_IDLE_US), even on a busy machine,
+    and far shorter than the time to the heartbeat, which would send it too.  */
 enum { PATIENCE_MS = 10000, SOON_MS = 1000, SLOTS = 400 };
 
 typedef struct {
@@ -51,7 +51,7 @@ static void s_end (s_world_t *world)
     fake_broker_destroy (&world->broker);
 }
 
-/*  A bundle of requests with tokens from first to last.  */
+/*  Sends a bundle of requests with tokens from first to last.  */
 static void s_request (s_world_t *world, uint64_t first, uint64_t last)
 {
     static bundle_t bundle;
@@ -86,7 +86,7 @@ static void s_serve (s_world_t *world, unsigned count)
     }
 }
 
-/*  Replies with tokens from first to last, soon.  */
+/*  Expects replies with tokens from first to last, soon.  */
 static void s_expect (s_world_t *world, uint64_t first, uint64_t last)
 {
     int64_t begin = rp_clock_us ();
@@ -173,7 +173,8 @@ static void a_lone_reply_goes_out_at_once (void **state)
     s_end (&world);
 }
 
-/*  Replies to a few, so that some wait, takes the next task, and is slow with it.  */
+/*  Replies to a few requests, so that some replies wait, then takes the next task and is slow with
+    it.  */
 static void s_reply_and_be_slow (s_world_t *world, uint64_t first)
 {
     enum { COUNT = 5 };
@@ -193,14 +194,14 @@ static void a_reply_does_not_wait_long_for_a_slow_handler (void **state)
     s_end (&world);
 }
 
-/*  The background thread polls by then, and does not know of what is replied.  */
+/*  By then the background thread polls, and does not know of new replies.  */
 static void a_reply_does_not_wait_long_though_the_background_thread_leads (void **state)
 {
     (void) state;
     s_world_t world = s_begin ();
     s_request (&world, 1, SLOTS);
     rp_task_t *task = s_receive (&world);
-    usleep (100000); // it steps in after 20 ms
+    usleep (100000); // the background thread steps in after 20 ms
     assert_int_equal (rp_task_reply (&task, "BODY", 4), RP_OK);
     s_expect (&world, 1, 1);
     for (unsigned round = 0; round < 5; round++) {
@@ -274,7 +275,7 @@ static void *s_run (void *arg)
     return NULL;
 }
 
-/*  Several threads answer tasks that lie in the same bundles.  */
+/*  Several threads answer tasks of the same bundles.  */
 static void handler_threads_share_bundles (void **state)
 {
     (void) state;

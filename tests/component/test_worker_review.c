@@ -1,4 +1,4 @@
-/*  What a hostile reading of the worker library found.
+/*  Faults that a hostile review of the worker library found.
 
     SPDX-License-Identifier: MPL-2.0
 */

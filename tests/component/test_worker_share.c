@@ -1,9 +1,9 @@
-/*  Workers of one service, with slots to spare: each gets what it can do.
+/*  Workers of one service that have slots to spare: each gets as many requests as it can serve.
 
     SPDX-License-Identifier: MPL-2.0
 
-    What is compared is what two workers did in the same time, so that a busy machine does not
-    matter.
+    The tests compare what two workers did in the same time, so that other load on the machine does
+    not matter.
 */
 
 #include <setjmp.h>
@@ -69,7 +69,7 @@ static void s_start (s_worker_t *self, const test_broker_t *broker, long job_us)
 
 static void s_stop (s_worker_t *self)
 {
-    rp_worker_drain (self->worker); // with what it holds
+    rp_worker_drain (self->worker); // the requests that it holds are served first
     assert_int_equal (pthread_join (self->thread, NULL), 0);
     rp_worker_destroy (&self->worker);
 }
@@ -83,7 +83,7 @@ static void s_submit (rp_client_t *client)
     assert_int_equal (rp_client_submit (client, &call, NULL), RP_OK);
 }
 
-/*  Keeps so many open until that many more have been answered.  */
+/*  Keeps S_OPEN requests open until this many more have been answered.  */
 static void s_load (rp_client_t *client, unsigned count)
 {
     while (rp_client_open (client) < S_OPEN)
@@ -97,7 +97,8 @@ static void s_load (rp_client_t *client, unsigned count)
     }
 }
 
-/*  What it does in the time in which the other does 100, from when it is registered.  */
+/*  Returns how many requests a new worker serves while the other serves 100, once it is
+    registered.  */
 static unsigned s_join (s_worker_t *other, rp_client_t *client, const test_broker_t *broker)
 {
     s_worker_t joins;
@@ -106,7 +107,7 @@ static unsigned s_join (s_worker_t *other, rp_client_t *client, const test_broke
     while (!joins.registered && test_now_ms () < until)
         s_load (client, 1);
     unsigned before = other->done;
-    while (other->done < before + 100) // which is 100 ms
+    while (other->done < before + 100) // 100 requests take 100 ms
         s_load (client, 1);
     unsigned done = joins.done;
     s_stop (&joins);
@@ -123,7 +124,7 @@ static void a_worker_that_joins_a_loaded_service_has_its_share_at_once (void **s
     s_start (&first, broker, 1000);
     s_load (client, 300);
     unsigned done = 0;
-    // A machine that is busy with something else may hold one up, but not each of them.
+    // A busy machine may hold up one attempt, but not all of them.
     for (unsigned times = 0; times < 5 && done < 50; times++)
         done = s_join (&first, client, broker);
     assert_true (done >= 50);
@@ -142,7 +143,7 @@ static void a_slow_worker_has_little_and_gives_nobody_a_long_wait (void **state)
     s_start (&slow, broker, 300000);
     s_start (&fast, broker, 1000);
     s_load (client, 1000);
-    // The slow one had two or three, in the time of a thousand; not a share.
+    // The slow worker got two or three of a thousand requests, instead of an equal share.
     assert_true (slow.done >= 1 && slow.done * 20 < fast.done);
     unsigned before = slow.done, fast_before = fast.done;
     while (rp_client_open (client) > 0) {
@@ -150,7 +151,7 @@ static void a_slow_worker_has_little_and_gives_nobody_a_long_wait (void **state)
         assert_int_equal (rp_client_collect (client, TEST_PATIENCE_MS, &reply), RP_OK);
         rp_reply_destroy (&reply);
     }
-    // What it held, and what it had beside the rest of the queue.
+    // It served the requests that it held, and a few while the rest of the queue was served.
     assert_true (slow.done - before <= 3 + (fast.done - fast_before) / 20);
     s_stop (&slow);
     s_stop (&fast);

@@ -59,7 +59,7 @@ static rp_worker_t *s_new_worker (const fake_broker_t *broker, uint32_t threads)
     return worker;
 }
 
-/*  Keeps the window full; each token is answered exactly once.  */
+/*  Keeps the window full, and checks that each token is answered exactly once.  */
 static void s_exchange (fake_broker_t *broker, uint64_t count)
 {
     unsigned char *answered = calloc (count + 1, 1);
@@ -105,7 +105,7 @@ static void every_request_is_answered_once_by_one_of_several_threads (void **sta
     fake_broker_destroy (&broker);
 }
 
-/*  Handlers that all wait until so many of them are inside.  */
+/*  Each handler waits until so many handlers are inside.  */
 typedef struct {
     pthread_barrier_t barrier;
 } s_meeting_t;

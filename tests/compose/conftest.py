@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Tests of docker-compose.yml: containers on networks of their own, under load, and hurt.
+"""Tests of docker-compose.yml: containers on networks of their own, under load and with faults.
 
 RIPOSTE_COMPOSE   the program to use (default: docker-compose, or docker compose)
 
-Without a Docker engine what needs one is not run, and the exit code is 77. Containers and networks
-are removed at the end; the images stay, as what is built stays elsewhere.
+Without a Docker engine the tests that need one do not run, and the exit code is 77. Containers and
+networks are removed at the end; the images stay, as build results do.
 """
 
 import pytest

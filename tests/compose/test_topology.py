@@ -1,25 +1,27 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The topology of docker-compose.yml, from its start to its end: each test goes on with what the one
-before has left, six workers that are well and clients that visit them without a pause."""
+"""The topology of docker-compose.yml, from its start to its end. Each test begins with the state
+that the one before left: six healthy workers, and clients that visit them without a pause."""
 
 import contextlib
 import time
 
 import pytest
 
-from topology import run, until
+from topology import KEYS, run, until
 from visits import failures
 
 CLIENTS = 6
 LARGEST_IMAGE = 100_000_000  # bytes
-SHORT = 2  # seconds in which a loss is told where a connection broke
-#: What a request may end with when its broker is gone.
+SECRET = ".key_secret"
+DENIED = 6  # the exit code
+SHORT = 2  # seconds within which a loss is reported when a connection breaks
+#: The statuses that a request may end with when its broker is gone.
 BROKER_GONE = {"NO_BROKER", "UNKNOWN", "NO_WORKER", "DRAINING", "CONVERSATION_LOST", "WORKER_LOST"}
 
 
 @pytest.fixture
 def load(topology):
-    """The clients have begun, and are well."""
+    """The topology with clients that have begun, and have seen no failure so far."""
     if not topology.clients:
         assert failures(topology.load(CLIENTS)) == []
     return topology
@@ -27,7 +29,7 @@ def load(topology):
 
 @contextlib.contextmanager
 def undone(undo, *arguments):
-    """Undoes a fault once, also when the test has failed before."""
+    """Undoes a fault once, even if the test fails before."""
     done = []
 
     def once():
@@ -48,11 +50,12 @@ def crash(container):
 
 
 def assert_only_of(lost, site=(), upper=()):
-    """Nothing failed but what these workers had."""
+    """Checks that only requests of these workers failed."""
     hosts = {one.host for one in site}
     for failure in lost:
         assert failure.status in ("WORKER_LOST", "CONVERSATION_LOST"), failure
-        # A loss does not say which worker it was: that of the conversation so far, if there is one.
+        # A loss does not name its worker; the worker is that of the conversation so far, if it has
+        # one.
         assert failure.worker in hosts or failure.worker is None, failure
     services = [failure.service for failure in lost]
     assert site or "site" not in services, lost
@@ -66,22 +69,55 @@ def test_its_last_line_says_what_to_try(topology):
     until(lambda: "round 2:" in client.logs(), "the client goes round")
     last = client.logs().splitlines()[-1]
     assert "5 of 5 requests answered" in last
-    command = last.split("try: docker-compose exec client ")[1].split()
-    assert client.execute(*command).count("site") == 3, "what it says works"
+    command = last.split("try: docker-compose exec broker ")[1].split()
+    workers = topology.broker().execute(*command).splitlines()
+    assert sum(" site " in line for line in workers) == 3, "what it says works"
 
 
 def test_all_become_healthy(topology):
     everyone = topology.containers()
-    assert len(everyone) == 1 + 3 + 3 + 1
+    assert len(everyone) == 1 + 3 + 3 + 1 + 1
     until(lambda: all(one.health() == "healthy" for one in everyone), "all are healthy")
 
 
 def test_they_run_with_few_rights(topology):
+    for one in topology.containers() + topology.containers(KEYS):
+        assert one.inspect("{{.Config.User}}") == "65532:65532"
+        assert one.inspect("{{.HostConfig.ReadonlyRootfs}}") == "true"
+        assert one.inspect("{{.HostConfig.CapDrop}}") == "[ALL]"
+        assert one.inspect("{{.HostConfig.SecurityOpt}}") == "[no-new-privileges:true]"
     for one in topology.containers():
         assert one.execute("id", "-u").strip() not in ("", "0")
-        assert one.inspect("{{.HostConfig.ReadonlyRootfs}}") == "true"
         assert one.attempt("touch", "/tmp/file") != 0
-        assert one.inspect("{{.HostConfig.CapDrop}}") == "[ALL]"
+        assert one.attempt("touch", "/etc/riposte/file") != 0
+
+
+def test_each_has_its_own_secret_key_only(topology):
+    for service, secrets in (("broker", {"broker", "ops"}), ("site", {"site"}), ("upper", {"upper"}),
+                             ("client", {"client"}), ("http", {"http"})):
+        for one in topology.containers(service):
+            files = one.execute("ls", "/etc/riposte").split()
+            assert {name[:-len(SECRET)] for name in files if name.endswith(SECRET)} == secrets, service
+
+
+def test_each_may_do_what_it_needs_and_no_more(topology):
+    (client,), site, upper = (topology.containers("client"), topology.containers("site")[0],
+                              topology.containers("upper")[0])
+    assert client.attempt("riposte", "call", "upper", "hi") == 0
+    assert client.attempt("riposte", "workers") == DENIED
+    assert client.attempt("riposte", "call", "elsewhere", "hi") == DENIED
+    for worker in (site, upper):
+        assert worker.attempt("riposte", "workers") == 0
+        assert worker.attempt("riposte", "call", "upper", "hi") == DENIED
+    assert topology.broker().attempt("riposte", "call", "upper", "hi") == DENIED
+    assert client.attempt("sh", "-c", "RIPOSTE_KEY_FILE= riposte ping --wait-broker 2s") != 0, "no key, no session"
+
+
+def test_keys_that_are_there_stay(topology):
+    broker = topology.broker()
+    keys = broker.execute("sh", "-c", "cat /etc/riposte/*.key /etc/riposte/authorized/*")
+    topology.up()
+    assert broker.execute("sh", "-c", "cat /etc/riposte/*.key /etc/riposte/authorized/*") == keys
 
 
 def test_clients_and_workers_do_not_see_each_other(topology):
@@ -132,7 +168,7 @@ def test_a_broker_that_stands_still_for_a_second_fails_nothing(load):
     then, broker = load.now(), load.broker()
     broker.pause()
     with undone(broker.unpause):
-        time.sleep(1)  # of the three that are allowed
+        time.sleep(1)  # of the three seconds that are allowed
     assert failures(load.after(then)) == []
 
 

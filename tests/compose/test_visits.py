@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The judge of the other tests here: what it must find, it finds. Needs no engine."""
+"""The judge of the other tests in this folder finds each fault. Needs no engine."""
 
 import json
 
@@ -14,7 +14,7 @@ def page(number, user, worker="a1-7", status="OK", **more):
 
 
 def lines(number=1, user="c-1", talk=None, call=None, talk_code=0, call_code=0):
-    """One round, by default a good one."""
+    """Returns the lines of one round, by default a good one."""
     talk = [page(n, user) for n in range(1, 6)] if talk is None else talk
     call = [{"status": "OK", "body": user.upper(), "worker": "b2-7"}] if call is None else call
     end = {"visit": number, "user": user, "talk": talk_code, "call": call_code}

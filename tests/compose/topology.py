@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: MPL-2.0
-"""docker-compose.yml as a project of its own, whose containers can be hurt, and its clients."""
+"""docker-compose.yml as a project of its own, with its clients; tests can do harm to its
+containers."""
 
+import fcntl
 import json
 import os
 import pathlib
 import secrets
 import shutil
 import subprocess
+import tempfile
 import time
 
 from visits import Account
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+KEYS = "keys"  # the service that makes the keys, and ends
 GRACE = 45  # seconds, stop_grace_period in docker-compose.yml
 BOUND = 60  # seconds; nothing waits for it to pass
 
@@ -40,7 +44,8 @@ def _works(*command):
 
 
 def compose_command():
-    """docker-compose 1.x or the v2 plugin, whichever is there; RIPOSTE_COMPOSE names another."""
+    """Returns docker-compose 1.x or the v2 plugin, whichever is there; RIPOSTE_COMPOSE names
+    another."""
     chosen = os.environ.get("RIPOSTE_COMPOSE", "").split()
     for command in [chosen] if chosen else [["docker-compose"], ["docker", "compose"]]:
         if _works(*command, "version"):
@@ -49,7 +54,7 @@ def compose_command():
 
 
 def why_not():
-    """Why these tests cannot run here, or None."""
+    """Returns why these tests cannot run here, or None."""
     if not shutil.which("docker"):
         return "docker is not installed"
     if not _works("docker", "version"):
@@ -89,7 +94,7 @@ class Container:
         run("docker", "start", self.id)
 
     def stop(self):
-        """By SIGTERM; returns the exit code."""
+        """Stops it with SIGTERM; returns the exit code."""
         run("docker", "stop", "--time", str(GRACE), self.id)
         return self.state()["ExitCode"]
 
@@ -97,7 +102,7 @@ class Container:
         run("docker", "kill", self.id)
 
     def crash(self):
-        """kill -9 of everything in it, which its restart policy is to answer."""
+        """Kills all its processes with SIGKILL; its restart policy must start it again."""
         self.attempt("sh", "-c", "kill -9 -1")
 
     def pause(self):
@@ -129,7 +134,7 @@ class Client:
         return self.account.visits
 
     def ended(self):
-        """Waits until all that it said before it ended has been read."""
+        """Waits until all lines that it printed before its end have been read."""
         self._follower.wait(BOUND)
         self.visits()
 
@@ -142,36 +147,43 @@ class Client:
 
 
 class Topology:
-    def __init__(self, directory):
+    def __init__(self, directory, profile=None):
+        """profile: of docker-compose.yml; None: none."""
         self.name = f"riposte-test-{secrets.token_hex(4)}"
         self.clients = []
         self._directory = directory
         self._compose = compose_command()
         self._environment = {name: value for name, value in os.environ.items()
                              if not name.startswith(("RIPOSTE_", "VISITS_", "COMPOSE_"))}
+        self._environment["PROMETHEUS_PORT"] = "0"  # any that is free
+        self._profile = ["--profile", profile] if profile else []
         self._scales = {}
 
     # ---- The whole ------------------------------------------------------------------------------
 
     def compose(self, *arguments, within=300):
         return run(*self._compose, "-f", str(SOURCE / "docker-compose.yml"), "-p", self.name,
-                   *arguments, within=within, cwd=SOURCE, env=self._environment)
+                   *self._profile, *arguments, within=within, cwd=SOURCE, env=self._environment)
 
     def build(self):
+        """Another that builds at the same time is waited for: its image is this one."""
         print(run(str(SOURCE / "script/base-image"), within=600))
-        self.compose("build", "--force-rm", within=600)
+        with open(f"{tempfile.gettempdir()}/riposte-image.lock", "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.compose("build", "--force-rm", within=600)
 
-    def up(self, **scales):
-        """Brings up what is missing; a scale stays until another is given."""
+    def up(self, *services, **scales):
+        """Starts what is missing, of these services and those that they need, or of all; a scale stays until
+        another is given."""
         self._scales.update(scales)
         numbers = [word for service, count in self._scales.items()
                    for word in ("--scale", f"{service}={count}")]
-        self.compose("up", "-d", "--no-build", *numbers)
+        self.compose("up", "-d", "--no-build", *numbers, *services)
 
     def load(self, count):
-        """Brings up that many clients, which visit without a pause and tell everything. Returns what
-        they have seen so far."""
-        self._environment.update(RIPOSTE_OUTPUT="jsonl", VISITS_PAUSE="0")
+        """Starts this many clients, which visit some times a second and report everything: without a pause they
+        would take all processors from other tests. Returns what they have seen so far."""
+        self._environment.update(RIPOSTE_OUTPUT="jsonl", VISITS_PAUSE="0.1")
         self.up(client=count)
         self.clients = [Client(one, self._directory) for one in self.containers("client")]
         return self.after([0] * count)
@@ -182,7 +194,7 @@ class Topology:
         for one in self.containers():
             if one.state()["Paused"]:
                 one.unpause()
-        self.compose("down", "--timeout", "5", "--remove-orphans")
+        self.compose("down", "--timeout", "5", "--remove-orphans", "--volumes")
         left = [run("docker", *kind, "--quiet", "--filter", self._label()).split()
                 for kind in (("ps", "--all"), ("network", "ls"), ("volume", "ls"))]
         assert left == [[], [], []], f"left behind: {left}"
@@ -191,11 +203,12 @@ class Topology:
         return f"label=com.docker.compose.project={self.name}"
 
     def containers(self, *services):
-        """Those of some services, in this order, or all."""
-        filters = [["--filter", f"label=com.docker.compose.service={one}"] for one in services]
-        return [Container(number) for more in filters or [[]]
-                for number in run("docker", "ps", "--all", "--quiet", "--no-trunc", "--filter",
-                                  self._label(), *more).split()]
+        """Returns the containers of some services, in this order, or of all services that stay."""
+        found = [line.split() for line in run(
+            "docker", "ps", "--all", "--no-trunc", "--filter", self._label(), "--format",
+            '{{.Label "com.docker.compose.service"}} {{.ID}}').splitlines()]
+        wanted = services or [service for service in dict(found) if service != KEYS]
+        return [Container(number) for one in wanted for service, number in found if service == one]
 
     def broker(self):
         (container,) = self.containers("broker")
@@ -216,19 +229,20 @@ class Topology:
         return json.loads(self.broker().execute("riposte", what, "-o", "json"))
 
     def workers(self):
-        """By the host of each, those that take new work."""
+        """Returns the workers that take new requests, by their hosts."""
         return {worker["name"].rsplit("-", 1)[0]: worker
                 for worker in self.ask("workers")["workers"] if not worker["draining"]}
 
     def wait_for_workers(self, containers=None):
-        """Waits until the broker has exactly those; by default, all that there are."""
+        """Waits until the broker has exactly the workers of these containers; by default, of
+        all."""
         hosts = {one.host for one in containers or self.containers("site", "upper")}
         until(lambda: set(self.workers()) == hosts, f"the workers are those of {hosts}")
 
     # ---- What its clients say -------------------------------------------------------------------
 
     def now(self):
-        """How far each client is."""
+        """Returns how many visits each client has made."""
         return [len(client.visits()) for client in self.clients]
 
     def since(self, then):
@@ -236,8 +250,8 @@ class Topology:
                 for visit in client.visits()[count:]]
 
     def after(self, then=None):
-        """What the clients saw since `then`, once each has begun and ended a good visit from now
-        on, and so ended all that it had begun before."""
+        """Returns what the clients saw since `then`, once each has begun and ended a good visit
+        after this call; so all that it had begun before has ended too."""
         now = self.now()
 
         def is_good(visit):

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What the clients say that they saw (examples/visits.sh with RIPOSTE_OUTPUT=jsonl), and what must
-be true of it whatever was killed, paused or cut off meanwhile."""
+"""The reports of the clients (examples/visits.sh with RIPOSTE_OUTPUT=jsonl), and what must be true
+of them whatever was killed, paused or cut off meanwhile."""
 
 import json
 from collections import namedtuple
 
-#: One round of one client: what it said, line by line, of its conversation and of its request.
+#: One round of one client: its lines about the conversation (talk) and about the request (call).
 Visit = namedtuple("Visit", "client number user talk call talk_code call_code")
-#: One request without the reply that was asked for; worker is None where no reply named one.
+#: One request that did not get its reply; worker is None if no reply named one.
 Failure = namedtuple("Failure", "visit service status worker")
 
 CONVERSATION = 5  # requests in examples/site.talk
@@ -22,7 +22,7 @@ class Account:
     def __init__(self, client):
         self.client = client
         self.visits = []
-        self.told = None  # how many rounds there were, by its last line
+        self.told = None  # how many rounds there were, from its last line
         self.complaints = []
         self._replies = []  # since the last round
 
@@ -53,7 +53,7 @@ class Account:
         self._replies = []
 
     def end(self):
-        """What is wrong with an account that is over."""
+        """Returns what is wrong with an account that has ended."""
         if self.told is None:
             return self.complaints + [f"{self.client} ended without a last line"]
         if self.told != len(self.visits) or self._replies:
@@ -63,18 +63,18 @@ class Account:
 
 
 def status_of(entry):
-    """The final status of one request; that of a broker which was not reached comes as an error."""
+    """Returns the final status of one request. If no broker was reached, it is in an error."""
     return entry.get("status") or entry.get("error", {}).get("code")
 
 
 def host_of(entry):
-    """The container whose worker replied. Workers are called HOST-PID."""
+    """Returns the container of the worker that replied; workers are named HOST-PID."""
     return entry.get("worker", "").rsplit("-", 1)[0] or None
 
 
 def wrong(visit):
-    """What must not be, whatever happened: a request without a final status, two for one, an exit
-    code that says something else, a reply of somebody else's conversation."""
+    """Returns what must never be, whatever happened: a request without a final status or with two,
+    an exit code that says something else, a reply of another client's conversation."""
     found = []
 
     def expect(condition, what):
@@ -107,7 +107,7 @@ def wrong(visit):
 
 
 def failures(visits):
-    """The requests that did not end with a reply."""
+    """Returns the requests that did not end with a reply."""
     found = []
     for visit in visits:
         for service, entries in (("site", visit.talk), ("upper", visit.call)):

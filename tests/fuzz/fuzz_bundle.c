@@ -1,4 +1,4 @@
-/*  Fuzzer of bundles: a valid one is taken apart without a gap, and none of it lies outside.
+/*  Fuzzer of bundles: a valid one is taken apart without a gap, and no message lies outside of it.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -20,7 +20,7 @@ static void s_require (int condition, const char *what)
     abort ();
 }
 
-/*  Takes a valid bundle apart, and writes another from what was in it.  */
+/*  Takes a valid bundle apart, and writes another bundle of its messages.  */
 static void s_copy (uint8_t *data, size_t size, uint8_t *copy)
 {
     uint8_t *end = rp_bundle_write_head (copy);

@@ -1,12 +1,13 @@
-/*  Fuzzer of the client's core: bytes are read as a sequence of events, with whatever a broker may
-   say.
+/*  Fuzzer of the client's core: bytes are read as a sequence of events, with anything that a broker
+    may send.
 
     SPDX-License-Identifier: MPL-2.0
 
-    After every event all orders are taken, and what CONTRACT promises a client is held against
-   them: each request ends exactly once and in time; what says that it never ran was never left with
-   a broker; attempts = 1 is sent once; an id is never used twice; nothing is sent without a
-   session.
+    After every event all orders are taken and checked against what CONTRACT promises a client: each
+    request ends exactly once and in time; a request with a status that proves that nothing ran was
+    never left with a broker; attempts = 1 is sent once, and so is a durable one without a key; an id
+    is never used twice; nothing is sent without a session, and nothing durable to a broker without
+    jobs.
 */
 
 #include <string.h>
@@ -25,14 +26,14 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 #define S_GRACE (RP_DEADLINE_GRACE_MS * S_MS)
 
 typedef struct {
-    rp_exchange_t exchange; /* first, so that an order leads here */
+    rp_exchange_t exchange; /* first, so that an order's exchange is also its request */
     bool open;
-    bool replied;        /* the last message ended it */
-    unsigned sent;       /* and not given back by unsent */
-    unsigned unanswered; /* of those: without a reply */
-    unsigned attempts;   /* that its last head allowed */
+    bool replied;        /* the last message ended the request */
+    unsigned sent;       /* times sent, less those that unsent took back */
+    unsigned unanswered; /* times sent without a reply */
+    unsigned attempts;   /* attempts that its last head allowed */
     unsigned refused;    /* replies that prove that nothing ran: another broker may be asked */
-    bool elsewhere;      /* … and the last one was such a reply */
+    bool elsewhere;      /* the latest reply was one of those */
     int64_t deadline;
 } s_request_t;
 
@@ -42,11 +43,11 @@ typedef struct {
     s_request_t requests[S_REQUESTS];
     rp_client_conversation_t conversations[S_CONVERSATIONS];
     uint64_t last_id;
-    uint64_t late[8]; /* ids that were once used */
+    uint64_t late[8]; /* ids of earlier requests */
     unsigned late_count;
     unsigned open;
-    bool connection; /* there is one */
-    bool greeted;    /* HELLO was sent over it */
+    bool connection; /* a connection is open */
+    bool greeted;    /* HELLO was sent over that connection */
     bool closed;
     int64_t now;
 } s_world_t;
@@ -56,7 +57,7 @@ static unsigned s_draw (s_world_t *self, unsigned below)
     return bytes_draw (&self->bytes, below);
 }
 
-/*  One of those that are open (or, if none is, any).  */
+/*  Draws an open request, or any if none is open.  */
 static s_request_t *s_draw_open (s_world_t *self)
 {
     unsigned first = s_draw (self, S_REQUESTS);
@@ -120,7 +121,16 @@ static void s_on_send (s_world_t *self, const rp_client_order_t *order)
     bytes_require (head->id == request->exchange.wire_id, "sent under another's id");
     bytes_require (
       head->attempts >= 1 && head->attempts <= request->exchange.attempts, "attempts from nowhere");
-    bytes_require (request->sent == 0 || request->elsewhere || head->attempts < request->attempts,
+    const rp_exchange_t *exchange = &request->exchange;
+    bool durable = head->flags & RP_FLAG_DURABLE;
+    bytes_require (durable == exchange->durable && (!durable || self->core.keeps_jobs),
+      "a durable request that is none, or that the broker does not know");
+    bool keyed = head->flags & RP_FLAG_KEYED;
+    bytes_require (keyed == (exchange->keyed && !durable && !exchange->conversation)
+                     && (!keyed || self->core.remembers),
+      "a key that is not there, or that the broker does not know");
+    bytes_require (request->sent == 0 || request->elsewhere || head->attempts < request->attempts
+                     || (durable && exchange->keyed),
       "another attempt for nothing");
     bytes_require (!self->core.broker_open || self->core.running_count <= self->core.broker_open,
       "more than the broker takes");
@@ -135,7 +145,8 @@ static void s_on_send (s_world_t *self, const rp_client_order_t *order)
     request->unanswered++;
     request->attempts = head->attempts;
     request->elsewhere = false;
-    bytes_require (request->sent <= request->exchange.attempts + request->refused,
+    bytes_require (request->sent <= (durable ? 1u : exchange->attempts) + request->refused
+                     || (durable && exchange->keyed),
       "sent more often than allowed");
     if (head->id > self->last_id)
         self->last_id = head->id;
@@ -227,13 +238,17 @@ static void s_submit (s_world_t *self)
     static const uint32_t timeouts[] = {0, 1, 20, 500, 3000, 3000, 60000, 60000};
     s_request_t *request = &self->requests[s_draw (self, S_REQUESTS)];
     unsigned conversation = s_draw (self, 2 * S_CONVERSATIONS);
+    unsigned kind = s_draw (self, 8); // 4 and 5 are durable, and from 5 on they have keys
     rp_exchange_t made = {
       .size = s_draw (self, 200),
-      .conversation = conversation < S_CONVERSATIONS && !self->conversations[conversation].over
-                        ? &self->conversations[conversation]
-                        : NULL,
+      .conversation =
+        kind < 4 && conversation < S_CONVERSATIONS && !self->conversations[conversation].over
+          ? &self->conversations[conversation]
+          : NULL,
       .timeout_ms = timeouts[s_draw (self, 8)],
-      .attempts = (uint8_t) (1 + s_draw (self, 4)),
+      .attempts = (uint8_t) (1 + kind % 4),
+      .durable = kind == 4 || kind == 5,
+      .keyed = kind >= 5,
     };
     if (request->open)
         return;
@@ -258,7 +273,10 @@ static void s_hear (s_world_t *self, rp_head_t head)
     if (!ended)
         return;
     s_request_t *request = (s_request_t *) ended;
-    bytes_require (head.command == RP_COMMAND_REPLY && request->open, "ended by another's reply");
+    bytes_require (head.command == RP_COMMAND_REPLY
+                     || (head.command == RP_COMMAND_ACCEPTED && request->exchange.durable),
+      "ended by what is no answer");
+    bytes_require (request->open, "ended by another's reply");
     bytes_require (request->exchange.wire_id == head.id, "ended by a reply to another id");
     request->replied = true;
 }
@@ -272,6 +290,9 @@ static void s_welcome (s_world_t *self)
     unsigned body = s_draw (self, 8);
     if (body < 5)
         (void) rp_headers_append (headers, &size, sizeof headers, "max-body", bodies[body]);
+    if (body >= 5)
+        (void) rp_headers_append (
+          headers, &size, sizeof headers, RP_WELCOME_JOBS, body == 5 ? "2" : "1");
     s_hear (self, (rp_head_t){.command = RP_COMMAND_WELCOME,
                     .interval_ms = times[s_draw (self, 8)],
                     .max_open = s_draw (self, 8),
@@ -285,15 +306,19 @@ static void s_reply (s_world_t *self)
     s_request_t *request = s_draw_open (self);
     unsigned kind = s_draw (self, 8);
     unsigned status = s_draw (self, 20);
-    rp_head_t head = {.command = RP_COMMAND_REPLY,
+    bool accepts = status == 19;
+    rp_head_t head = {.command = accepts ? RP_COMMAND_ACCEPTED : RP_COMMAND_REPLY,
       .id = kind < 6 ? request->exchange.wire_id : self->late[s_draw (self, 8)],
-      .status = status < 5 ? statuses[status] : (uint8_t) (status % (RP_CONVERSATION_LOST + 1)),
+      .status = accepts      ? RP_OK
+                : status < 5 ? statuses[status]
+                             : (uint8_t) (status % (RP_STATUS_LAST + 1)),
       .flags = s_draw (self, 8) == 7 ? RP_FLAG_LAST : 0};
     for (unsigned index = 0; index < S_REQUESTS; index++) {
         s_request_t *other = &self->requests[index];
         bool answered = other->open && other->exchange.state == RP_EXCHANGE_RUNNING
                         && other->exchange.wire_id == head.id && other->unanswered
-                        && self->core.link.state == RP_LINK_UP;
+                        && self->core.link.state == RP_LINK_UP
+                        && (!accepts || other->exchange.durable);
         bool proven =
           head.status == RP_BUSY || head.status == RP_DRAINING || head.status == RP_NO_WORKER;
         if (answered)
@@ -361,7 +386,7 @@ static void s_pass (s_world_t *self)
         s_tick (self);
 }
 
-/*  What was begun comes about: a name is looked up, or the connection stands.  */
+/*  Completes what was begun: a name is resolved, or a connection is open.  */
 static void s_connect (s_world_t *self)
 {
     static const char *const addresses[] = {"10.0.0.1", "::1", "10.0.0.2"};
@@ -372,11 +397,11 @@ static void s_connect (s_world_t *self)
     }
     for (unsigned count = 1 + s_draw (self, 3); found.count < count;)
         rp_addresses_add (&found, rp_link_endpoint (&self->core.link), addresses[found.count]);
-    self->connection = false; // there was none yet
+    self->connection = false; // it was only a name so far
     rp_client_core_found (&self->core, &found, self->now);
 }
 
-/*  From wherever it is to a session: otherwise chance seldom gets to a second one.  */
+/*  Leads from any state to a session: random events seldom reach a second one.  */
 static void s_meet (s_world_t *self)
 {
     self->now += 300 * S_MS;
@@ -385,7 +410,14 @@ static void s_meet (s_world_t *self)
         s_connect (self);
         s_obey (self);
     }
-    s_hear (self, (rp_head_t){.command = RP_COMMAND_WELCOME, .interval_ms = 500, .max_open = 4});
+    static const uint8_t keeps[] = "\x04jobs\x00\x01"
+                                   "1\x07replays\x00\x01"
+                                   "1";
+    s_hear (self, (rp_head_t){.command = RP_COMMAND_WELCOME,
+                    .interval_ms = 500,
+                    .max_open = 4,
+                    .headers = keeps,
+                    .headers_size = sizeof keeps - 1});
 }
 
 static void s_event (s_world_t *self)

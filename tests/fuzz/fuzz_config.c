@@ -29,12 +29,12 @@ static void s_try (const rp_config_sources_t *sources)
     RP_CHECK (good == (messages == 0));
     RP_CHECK (messages <= RP_SETTINGS_ERRORS_MAX + 1);
     RP_CHECK (config.bind_count >= 1 && config.bind_count <= RP_CONFIG_BIND_MAX);
-#define S_IN_RANGE(kind, name, value, smallest, largest, why)                                      \
+#define S_IN_RANGE(kind, name, value, smallest, largest, applies, why)                             \
     RP_CHECK (config.limits.name - (smallest) <= (uint64_t) (largest) - (smallest));
     RP_BROKER_LIMIT_MAP (S_IN_RANGE)
 #undef S_IN_RANGE
 
-    // What was accepted can be written, and read again.
+    // What was accepted can be written and read again.
     char *text = NULL;
     size_t text_size = 0;
     FILE *file = open_memstream (&text, &text_size);

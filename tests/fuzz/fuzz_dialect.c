@@ -3,8 +3,8 @@
     SPDX-License-Identifier: MPL-2.0
 
     The first byte chooses the port (all protocols, plain frontend, plain backend); then come
-    frames, each a byte of size and as many bytes. What was read must lie inside the message, and
-    what is written in answer must be read as it was meant.
+    frames, each a byte of size and as many bytes. The fields that are read must lie inside the
+    message, and the answer that is written must be read as it was meant.
 */
 
 #include <stdint.h>
@@ -123,7 +123,8 @@ static void s_check_prefix (const rp_prefix_t *prefix, const rp_head_t *head)
     }
 }
 
-/*  A request to this worker, whose address comes back where its own reply had one.  */
+/*  Writes a request to the worker that sent this reply; the same reply with that request's address
+    must be read as before.  */
 static void s_answer_reply (const rp_foreign_message_t *foreign, const frames_t *message)
 {
     rp_prefix_t prefix;
@@ -146,7 +147,7 @@ static void s_answer_reply (const rp_foreign_message_t *foreign, const frames_t 
       "a token makes another reply");
 }
 
-/*  A reply to this client. In MDP 0.1 it has the shape of a request.  */
+/*  Writes a reply to this client. In MDP 0.1 a reply has the shape of a request.  */
 static void s_answer_request (const rp_foreign_message_t *foreign)
 {
     rp_head_t head = {
@@ -184,8 +185,8 @@ static void s_run (unsigned port, const frames_t *message)
     rp_foreign_message_t foreign;
     memset (&foreign, 0xee, sizeof foreign);
     if (port == 0) {
-        // Of what can be read as a foreign peer's, only what is as long as a head may be taken for
-        // native.
+        // A message that can be read as a foreign peer's may be taken for native only if its first
+        // frame is as long as a native head.
         bool native = rp_dialect_is_native (message->frames, message->count);
         rp_dialect_read (&foreign, message->frames, message->count);
         s_require (!native || foreign.error != RP_DIALECT_ERROR_NONE

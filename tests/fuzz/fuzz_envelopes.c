@@ -1,10 +1,10 @@
-/*  Fuzzer of return envelopes: what is kept comes back as it was, under its own id, until it is
-   removed.
+/*  Fuzzer of return envelopes: an envelope comes back as it was added, under its own id, until it
+    is removed.
 
     SPDX-License-Identifier: MPL-2.0
 
-    The bytes choose what is added, looked for and removed; a plain list of what must be there is
-   held against it.
+    The bytes choose what is added, looked for and removed; the store is compared with a plain list
+    of what it must hold.
 */
 
 #include <string.h>
@@ -36,7 +36,7 @@ typedef struct {
     unsigned gone_count;
 } s_world_t;
 
-static char s_bytes[256][256]; /* of each value, a row */
+static char s_bytes[256][256]; /* a row of 256 bytes for each value */
 
 static void s_add (s_world_t *self)
 {

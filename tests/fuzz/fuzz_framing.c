@@ -1,4 +1,5 @@
-/*  The framing of persistent children: whatever a child says, the parser stays within its bytes.
+/*  Fuzzer of the framing of persistent children: whatever a child writes, the parser stays within
+    its bytes.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -23,7 +24,7 @@ static void s_check (bool holds)
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
-    // A copy without anything behind it, so that a read past the end is seen.
+    // A block of exactly this size, so that a sanitizer finds a read beyond its end.
     char *bytes = malloc (size ? size : 1);
     if (!bytes)
         return 0;
@@ -36,7 +37,7 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
         s_check (answer.size <= size && answer.body_size <= S_MAX_BODY);
         s_check (answer.body + answer.body_size == bytes + answer.size);
         s_check (rp_headers_are_valid (answer.headers, answer.headers_size));
-        // Less than the whole of it is never an answer, and never broken.
+        // A part of an answer is not an answer yet, and is not broken.
         size_t part = answer.size;
         while (part-- > 0)
             s_check (rp_framing_parse (bytes, part, S_MAX_BODY, &answer) == RP_FRAMING_MORE);

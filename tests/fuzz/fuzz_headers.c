@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
             s_rebuild (data, size);
         return 0;
     }
-    // Not valid: reading it all the same must end, inside the block.
+    // Reading a block that is not valid must also end, inside the block.
     size_t offset = 0;
     rp_header_t header;
     while (rp_headers_next (data, size, &offset, &header))

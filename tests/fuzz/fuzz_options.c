@@ -1,5 +1,5 @@
-/*  Fuzzer of the command line: words, and an environment, end in options within their ranges or in
-   one line that says what is wrong.
+/*  Fuzzer of the command line: words and an environment give options within their ranges, or one
+    line that says what is wrong.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -140,7 +140,7 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
         memcpy (text, data, size);
     text[size] = '\0';
     int count = s_split (text, size, words + 1);
-    // The first word is the environment's.
+    // The first word is for the environment.
     s_variable = words[1];
     if (count > 0)
         memmove (words + 1, words + 2, (size_t) count * sizeof *words);

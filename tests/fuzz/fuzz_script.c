@@ -1,9 +1,9 @@
-/*  Fuzzer of the scripts of `riposte talk`, and of what is done to show what came back.
+/*  Fuzzer of the scripts of `riposte talk`, and of the functions that show a peer's text.
 
     SPDX-License-Identifier: MPL-2.0
 
-    The bytes are a script, and a text from a peer. A script is read whole or told what is wrong, in
-   one line; a text that is shown steers no terminal.
+    The bytes are a script, and a text from a peer. A script is read whole, or one line says what is
+    wrong; a text that is shown has no bytes that control a terminal.
 */
 
 #include <string.h>

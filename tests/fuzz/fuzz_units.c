@@ -1,5 +1,5 @@
-/*  Fuzzer of durations, sizes and counts: what is read can be written, and is read again as the
-   same.
+/*  Fuzzer of durations, sizes and counts: a value that was read can be written, and is read again
+    as the same value.
 
     SPDX-License-Identifier: MPL-2.0
 */

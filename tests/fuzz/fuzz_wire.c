@@ -1,4 +1,4 @@
-/*  Fuzzer of the head's decoder: whatever it accepts must come back the same when it is encoded.
+/*  Fuzzer of the head's decoder: a head that it accepts must be the same after it is encoded again.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -21,7 +21,7 @@ static void s_require (int condition, const char *what)
     abort ();
 }
 
-/*  The broker patches heads that it passes on; nothing but the patched fields may change.  */
+/*  The broker patches heads that it passes on; no other field may change.  */
 static void s_patch (const rp_head_t *head, const uint8_t *data)
 {
     uint8_t bytes[RP_WIRE_HEAD_MAX];

@@ -1,12 +1,12 @@
-/*  Fuzzer of the worker's core: bytes are read as a sequence of events, with whatever brokers may
-   say and an application does in return.
+/*  Fuzzer of the worker's core: bytes are read as a sequence of events, with anything that brokers
+    may send and an application may do.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Held against it: what is handed out is in time, wanted and within the window; each work ends
-   once, and its reply goes to the session that it came from or to nobody; the application is told
-   of each conversation that it has seen once, when none of its requests is left; nothing is said
-   without a connection; a drain ends in time.
+    Checked: a work that is handed out is in time, not cancelled and within the window; each work
+    ends once, and its reply goes to the session that it came from or nowhere; the application is
+    told once of the end of each conversation that it has seen, when none of its requests is left;
+    nothing is sent without a connection; a drain ends in time.
 */
 
 #include <stdbool.h>
@@ -29,11 +29,11 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 typedef enum { S_FREE, S_HERE, S_OUT } s_where_t;
 
 typedef struct {
-    rp_work_t work; /* first, so that a work leads here */
+    rp_work_t work; /* first, so that a work is also its item */
     s_where_t where;
     uint32_t session;
-    unsigned life; /* of the session, when it came */
-    uint64_t wire; /* its conversation */
+    unsigned life; /* life of the session when the work came */
+    uint64_t wire; /* conversation on the wire */
     uint64_t local;
     int64_t deadline;
     bool cancelled;
@@ -47,11 +47,11 @@ typedef struct {
     bool greeted[S_SESSIONS];
     unsigned life[S_SESSIONS];
     unsigned out;
-    bool told[S_CONVERSATIONS]; /* that it has ended, by its local number */
+    bool told[S_CONVERSATIONS]; /* the application was told of the end, by local number */
     bool seen[S_CONVERSATIONS];
     bool stopped;
     bool drains;
-    int64_t drained; /* when at last */
+    int64_t drained; /* when a drain must be done */
     int64_t now;
 } s_world_t;
 
@@ -304,7 +304,7 @@ static void s_leave (s_world_t *self)
         rp_worker_core_leave (&self->core);
 }
 
-/*  What was begun comes about: a name is looked up, or the connection stands.  */
+/*  Completes what was begun: a name is resolved, or a connection is open.  */
 static void s_connect (s_world_t *self, uint32_t session)
 {
     static const char *const addresses[] = {"10.0.0.1", "::1", "10.0.0.2"};
@@ -316,11 +316,11 @@ static void s_connect (s_world_t *self, uint32_t session)
     }
     for (unsigned count = 1 + s_draw (self, 3); found.count < count;)
         rp_addresses_add (&found, rp_link_endpoint (link), addresses[found.count]);
-    self->connection[session] = false; // there was none yet
+    self->connection[session] = false; // it was only a name so far
     rp_worker_core_found (&self->core, session, &found, self->now);
 }
 
-/*  From wherever it is to a session: otherwise chance seldom gets to a second one.  */
+/*  Leads from any state to a session: random events seldom reach a second one.  */
 static void s_meet (s_world_t *self, uint32_t session)
 {
     self->now += 300 * S_MS;
@@ -384,7 +384,7 @@ static void s_check (const s_world_t *self)
     }
 }
 
-/*  Everything ends: what is out is replied to, and then nothing is left.  */
+/*  Ends everything: replies to all that is out; nothing may be left then.  */
 static void s_end (s_world_t *self)
 {
     rp_worker_core_stop (&self->core);

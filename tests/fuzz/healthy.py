@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Peers that keep to the rules, and call all the time while others do not.
+"""Peers that keep to the rules and call all the time, while hostile peers are at work.
 
 healthy.py ENDPOINT FRONT BACK: serves `healthy-mdp` (MDP 0.2) and the plain service behind BACK, and
 calls them and `healthy-native` (a worker of its own program) with clients of the native protocol, of
@@ -26,7 +26,7 @@ PAUSE, LIMIT = 0.002, 30 * PATIENCE
 
 
 class Native:
-    """A client of the native protocol, with the face of the others."""
+    """A client of the native protocol, with the interface of the others."""
 
     def __init__(self, endpoint):
         self.peer = Peer(endpoint)

@@ -1,22 +1,24 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MPL-2.0
-"""Throws malformed messages of every protocol at a real broker, and accounts for each of them.
+"""Sends malformed messages of every protocol to a real broker, and accounts for each of them.
 
-live.py [--count N] [--seed S] [--churn]   RIPOSTE_BUILD is the build to test; RIPOSTE_LONG=1 makes it
-a million messages, from a seed that chance picks. A seed gives the same messages on the same
-connections. With --churn they are short, and half of them are cut: what one leaves behind, in the
-broker and among the descriptors, meets the next (a tenth of the messages, for ports run out).
+live.py [--count N] [--seed S] [--churn]   RIPOSTE_BUILD is the build to test; RIPOSTE_LONG=1 makes
+it a million messages, from a random seed. A seed gives the same messages on the same connections.
+With --churn connections are short, and half of them are cut: what a connection leaves behind, in
+the broker and among the descriptors, meets the next one (only a tenth of the messages, because
+ports run out).
 
-What the broker is to count for each message is foretold (model.py) and added up. An orderly
-connection ends with a request that is answered, so that all it said has been read: what those said is
-in the counters to the last one. A connection that is cut may lose what it said last; of those, each
-counter may have all or nothing. Some connections are no messages at all: noise before or instead of
-a handshake, and frames over the largest. libzmq ends them, and they are numbered here only.
+The broker's counters are predicted for each message (model.py) and added up. A connection that ends
+in good order ends with a request that is answered, so the broker has read all that it sent, and its
+predicted counts must be there. A connection that is cut may lose its last messages, so of each
+count the broker may have all, a part or nothing. Some connections send no message at all: noise before or
+instead of a handshake, and frames over the largest size. libzmq ends those, and only their number
+is kept here.
 
-Beside it healthy peers call all the time (healthy.py), and every call has to be answered by its own
-reply. At the end the broker lives, nothing of the hostile peers is left in it, every request has its
-outcome, its memory has not grown by more than GROWTH since a tenth of the messages had been thrown,
-and its log has no more lines than its limit allows."""
+Meanwhile healthy peers call all the time (healthy.py), and every call must be answered by its own
+reply. At the end the broker lives and holds nothing of the hostile peers, every request has its
+final status, the broker's memory has not grown by more than GROWTH since the first tenth of the
+messages, and its log has no more lines than its limit allows."""
 
 import argparse
 import collections
@@ -44,22 +46,24 @@ from support.waiting import until  # noqa: E402
 from support.world import World  # noqa: E402
 
 MAX_BODY = 65536
-#: Long enough that no session ends by its silence while its connection is in use, whatever it asks
-#: for; short enough to wait for the end of those that nobody uses any more.
+#: Long enough that no session ends by silence while its connection is in use, whatever it sends;
+#: short enough to wait for the end of the sessions that are no longer used.
 BEAT = "6s" if programs.SANITIZED else "3s"
 LIMITS = {"max_body": "64KiB", "rejoin_grace": "0s", "heartbeat_min": BEAT, "heartbeat_max": BEAT,
           "foreign_heartbeat": BEAT}
 CONNECTIONS, FRONTS, BACKS = 48, 4, 2
-#: Connections that have said all, and wait for their last reply.
+#: Connections that have sent their last message, and wait for their last reply.
 LEAVING_MAX = 64
-#: How many messages a connection may say, and how many of the connections are cut.
+#: How many messages a connection sends, and the share of the connections that is cut.
 LIVES, CUT = (1, 5, 30, 300), 0.03
 CHURN_LIVES, CHURN_CUT = (1, 2, 5, 30), 0.5
-#: Of the broker's memory, bytes. A sanitizer keeps what is freed for a while.
+#: Bytes by which the broker's memory may grow. A sanitizer keeps freed memory for a while.
 GROWTH = (96 if programs.SANITIZED else 24) << 20
-#: Kinds of log lines, of which 20 pass at once and then one a second (common/tool/log_limit.h).
+#: Topics of log lines; of each, 20 lines pass at once and then one a second
+#: (common/tool/log_limit.h).
 TOPICS, BURST = 6, 20
-#: What is compared. "cancels" stands for unknown_cancels too, which it is with a number at random.
+#: The counters that are compared. "cancels" includes unknown_cancels, where a CANCEL of a
+#: random id is counted.
 COUNTERS = ("bad", "foreign.bad", "too_many_frames", "unknown_peers", "protocol_errors",
             "hellos_refused", "late_replies", "cancels", "too_large", "requests", "admin_requests",
             "clients_joined", "workers_joined")
@@ -83,14 +87,14 @@ class Connection:
                 f"{dict(self.side.counts)}, last said {said}, last heard {self.heard}")
 
     def send(self, frames):
-        """Returns whether it was wrong."""
+        """Returns whether the message is wrong."""
         wrong = self.side.say(frames)
         self.said.append(frames)
         self.socket.send_multipart(frames)
         return wrong
 
     def read(self):
-        """Takes what has come. True once the last reply was among it."""
+        """Reads what has come. Returns true once the last reply is among it."""
         try:
             while True:
                 self.heard = self.socket.recv_multipart(zmq.NOBLOCK)
@@ -100,7 +104,7 @@ class Connection:
             return False
 
     def leave(self, mark):
-        """Says something that has a reply, in words that fit its session."""
+        """Sends a request that is answered, in the protocol of its session."""
         side = self.side
         self.last = mark
         if side.listener == "front":
@@ -130,7 +134,8 @@ class Fuzzer:
     def _connect(self, listener):
         rng = self.rng
         routing_id = b""
-        if listener == "open" and rng.random() < 0.2:  # the protocol forbids it; some as the broker's own
+        # The protocol forbids a routing id; some of these look like the broker's own.
+        if listener == "open" and rng.random() < 0.2:
             routing_id = rng.choice((b"id", b"\0gate\0\0\1")) + rng.randbytes(rng.choice((16, 240)))
         one = Connection(self.context, self.endpoints[listener], listener, routing_id)
         one.left = rng.choice(self.lives)
@@ -138,7 +143,7 @@ class Fuzzer:
         return one
 
     def _end(self, one):
-        """Has a connection leave, or cuts it."""
+        """Ends a connection with a last request, or cuts it."""
         if self.rng.random() < self.cut:
             one.socket.close(linger=0)
             self._account(one, self.maybe)
@@ -149,7 +154,7 @@ class Fuzzer:
         self._part(LEAVING_MAX)
 
     def _part(self, left):
-        """Waits until no more than so many have not had their last reply."""
+        """Waits until at most this many connections wait for their last reply."""
         def parted():
             for one in list(self.leaving):
                 if one.read():
@@ -164,11 +169,12 @@ class Fuzzer:
 
     def _account(self, one, to):
         to.update(one.side.counts)
-        if one.side.listener == "front":  # healthy workers answer, perhaps after its session broke
+        # Healthy workers answer its requests, perhaps after its session has ended.
+        if one.side.listener == "front":
             self.maybe["late_replies"] += one.side.counts["requests"]
 
     def _no_message(self):
-        """Noise of which libzmq makes no message."""
+        """Sends noise of which libzmq makes no message."""
         rng = self.rng
         self.numbers["no messages"] += 1
         if rng.random() < 0.2:
@@ -200,7 +206,8 @@ class Fuzzer:
             if thrown % 2000 == 0:
                 self._no_message()
             one.left -= 1
-            if one.left <= 0 and listeners[at] != "back":  # those have no last reply, and stay
+            # A connection to a plain backend gets no last reply, so it stays.
+            if one.left <= 0 and listeners[at] != "back":
                 self._end(one)
                 connections[at] = self._connect(listeners[at])
             if wrong * 10 // self.count > self.numbers["tenths"]:
@@ -222,13 +229,13 @@ class Fuzzer:
 
 
 class Trial:
-    """The broker, and what it says about itself."""
+    """The broker, and what it reports about itself."""
 
     def __init__(self, world):
         self.world = world
         plain = [f"{name}={','.join(f'ipc://{world.directory}/{name}.{end}' for end in ends)}"
                  for name, ends in (("plain", ("front", "back")), ("odd", ("front", "back")))]
-        if programs.SANITIZED:  # or what is freed would be all that is seen
+        if programs.SANITIZED:  # otherwise the sanitizer's store of freed memory hides the rest
             old = world.environment.get("ASAN_OPTIONS", "")
             world.environment["ASAN_OPTIONS"] = f"{old}:quarantine_size_mb=16"
         self.broker = world.broker("--plain", plain[0], "--plain", plain[1], limits=LIMITS)
@@ -243,7 +250,8 @@ class Trial:
         return self.world.ask(self.broker, what)
 
     def count(self):
-        """The counters as the model has them, without this question and those before it."""
+        """The broker's counters with the names of the model, less what this program's own questions
+        add."""
         status = self.ask("status")
         counters = collections.Counter({
             name: value for name, value in status["counters"].items() if name in COUNTERS})
@@ -276,7 +284,8 @@ class Trial:
 
 
 def check_counters(trial, before, sure, maybe):
-    """Returns what was counted. What came last through a plain backend may still be on its way."""
+    """Returns a table of what was counted. The last messages of a plain backend may still be on
+    their way."""
     counted = None
 
     def settled():
@@ -299,7 +308,7 @@ def check_counters(trial, before, sure, maybe):
 
 
 def check_rest(trial):
-    """Nothing of the hostile peers is left, and every request has had its outcome."""
+    """Checks that nothing of the hostile peers is left, and every request has its final status."""
     def left():
         status = trial.ask("status")
         finals, gauges = sum(status["finals"].values()), status["gauges"]
@@ -322,13 +331,15 @@ def run(world, seed, count, churn):
     trial = Trial(world)
     healthy = trial.start_healthy()
     fuzzer = Fuzzer(seed, count, churn, trial.endpoints, trial.watch)
-    probe = fuzzer.context.socket(zmq.DEALER)  # the session of the REP workers exists before they speak
+    # With this one connected, the REP workers' session exists before the first message.
+    probe = fuzzer.context.socket(zmq.DEALER)
     probe.linger = 0
     probe.connect(trial.endpoints["back"])
     until(lambda: any(one["service"] == "odd" for one in trial.ask("workers")["workers"]), 5,
           "the plain backend has a session")
     before = trial.count()
-    before["requests"] = 0  # so far they are healthy ones, which are told at the end
+    # So far only healthy peers have sent requests; theirs are counted at the end.
+    before["requests"] = 0
     started = time.monotonic()
     fuzzer.run()
     seconds = time.monotonic() - started

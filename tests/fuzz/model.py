@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What a broker is to count for each message that it is sent, whatever that is: written from
-docs/PROTOCOL.md and docs/INTEROP.md, and held against `riposte status`.
+"""Predicts what a broker counts for each message that it gets, whatever the message is. The model
+is written from docs/PROTOCOL.md and docs/INTEROP.md; live.py compares it with `riposte status`.
 
-A Side is one connection as the broker has to see it. `say` takes the frames of a message, changes
-the state of the session as the broker does, and adds to `counts`. Where a message breaks more rules
-than one, which of them the broker names is its own affair: bad.* are one number here."""
+A Side is one connection as the broker must see it. `say` takes the frames of a message, changes the
+state of the session as the broker does, and adds to `counts`. Where a message breaks several rules,
+the broker may name any of them, so bad.* are one number here."""
 
 import collections
 import struct
@@ -16,16 +16,18 @@ HEARTBEAT_MAX_MS = 60000
 HELLO, WELCOME, REQUEST, REPLY, CANCEL, CREDIT, HEARTBEAT, DRAIN, BYE, END = range(1, 11)
 INLINE, WORKER, OPEN, LAST, TRACE, BUNDLES = 1, 2, 4, 8, 16, 64
 STATUSES = 13
-ADMIN = (b"riposte.ping", b"riposte.status", b"riposte.services", b"riposte.workers")
+ADMIN = (b"riposte.ping", b"riposte.status", b"riposte.services", b"riposte.workers", b"riposte.trace",
+         b"riposte.slow", b"riposte.explain", b"riposte.config", b"riposte.events", b"riposte.overview",
+         b"riposte.reload")
 
-#: A message that adds to one of these is wrong. Two of them may count the same message.
+#: A message that adds to one of these counts is wrong. Two of them may count the same message.
 WRONG = ("bad", "too_many_frames", "unknown_peers", "protocol_errors", "hellos_refused",
          "late_replies", "cancels", "too_large")
 
 _FIXED = struct.Struct(">2sBBHHQQIIBBBBBBHHHI")
 Head = collections.namedtuple("Head", "command size flags id conversation time value status name")
 
-#: Flags, and the fields that may be other than zero: section 4 of the protocol.
+#: The allowed flags, and the fields that may differ from zero: section 4 of the protocol.
 _SHAPES = {
     HELLO: (WORKER | BUNDLES, "time value name key headers"),
     WELCOME: (BUNDLES, "time value key headers"),
@@ -68,7 +70,7 @@ def _headers_are_good(block):
 
 
 def decode(frame):
-    """The head, or None if it is malformed."""
+    """Returns the head, or None if it is malformed."""
     if len(frame) < 48:
         return None
     signature, version, command, size, flags, *fields = _FIXED.unpack_from(frame)
@@ -106,7 +108,7 @@ def decode(frame):
 
 
 def unbundle(frame):
-    """The messages of a bundle, or None if it does not add up."""
+    """Returns the messages of a bundle, or None if its sizes do not add up."""
     if not 4 < len(frame) <= BUNDLE or frame[:4] != b"RB\1\0":
         return None
     messages, at = [], 4
@@ -122,7 +124,7 @@ def unbundle(frame):
 
 # ---- Foreign peers --------------------------------------------------------------------------------------
 
-#: What a foreign peer said. error: it is malformed; command 0 then.
+#: A foreign peer's message. error: why it is malformed; then command is 0.
 Said = collections.namedtuple("Said", "dialect worker command name body error")
 _UNKNOWN = Said(None, False, 0, b"", 0, "UNKNOWN")
 _WORKER = {1: HELLO, 3: REPLY, 4: REPLY, 5: HEARTBEAT, 6: BYE}
@@ -142,7 +144,7 @@ def _envelope_fits(frames):
 
 
 def _rest(dialect, worker, command, frames, at, name=None):
-    """What stands behind header and number; name: it stood in the header."""
+    """Reads what follows header and command. name: the service, if the header had it."""
     def said(error=None, body=0):
         return Said(dialect, worker, 0 if error else command, name or b"", body, error)
 
@@ -187,7 +189,7 @@ def _packed(frames):
 
 
 def read(frames):
-    """A message of MDP, of either version, or of one of their dialects."""
+    """Reads a message of MDP, of either version, or of one of their dialects."""
     first = frames[0]
     if len(first) > 7 and first[:2] == b"\xaa\xa4" and first[4:7] == b"MDP":
         return _packed(frames)
@@ -249,7 +251,7 @@ class Side:
         self.counts = collections.Counter()
         self.spoke = False
         self._end()
-        if listener == "back":  # all of them are one session, which does not end
+        if listener == "back":  # all connections to it are one session, which does not end
             self.role, self.dialect = "worker", "plain"
 
     def _end(self):
@@ -284,7 +286,7 @@ class Side:
         self._break()
 
     def _break(self):
-        """It is a pending connection's, or its session ends."""
+        """Counts a broken rule, which ends the session if there is one."""
         known = self.role and self.listener != "back"
         self.counts["protocol_errors" if known else "unknown_peers"] += 1
         self._end()
@@ -297,7 +299,7 @@ class Side:
             return
         for message in messages:
             if self.role is None:
-                break  # what follows in the bundle ends with the session
+                break  # the rest of the bundle is lost with the session
             self._native((message,), len(message), True)
 
     def _native(self, frames, size, whole):
@@ -384,7 +386,7 @@ class Side:
         elif said.command == REPLY:
             self.counts["late_replies"] += 1
             if self.listener != "back":
-                self._break()  # it has no request, and can have but one
+                self._break()  # it has no request, and its protocol allows one at a time
         elif said.command == BYE:
             self._end()
 

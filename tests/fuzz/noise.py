@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Messages that are malformed, or right but in the wrong place, of every protocol: from a seed.
+"""Makes messages of every protocol that are malformed, or right but in the wrong place, from a
+seed.
 
-No two hostile peers have anything to do with each other: what their clients ask for is offered by
-nobody, and what their workers offer nobody asks for. So what becomes of a message depends on nothing
-but what was said before on the same connection."""
+No two hostile peers can affect each other: nobody offers the services that their clients ask for,
+and nobody asks for those that their workers offer. So the effect of a message depends only on the
+earlier messages of the same connection."""
 
 import model
 from model import (BUNDLES, BYE, CANCEL, CREDIT, DRAIN, END, HEARTBEAT, HELLO, INLINE, OPEN, REPLY,
@@ -20,7 +21,7 @@ _WORDS_01 = (b"\1", b"\2", b"\3", b"\4", b"\5")
 _WORDS_02 = (*_WORDS_01, b"\6")
 _JUNK = (b"", b"\0", b"\xff" * 8, b"MDPC01", b"MDPW01", b"MDPC02", b"MDPW02", b"MDPC03", b"MDP", b"RP",
          b"RB", b"\xaa\xa4", b"GET / HTTP/1.1", b"x" * 127, b"n" * 128, b"a\nb", b"\1")
-#: Of the fixed part, bytes in which a change is no change of a length.
+#: Bytes of the fixed part in which a change does not change a length.
 _FIELDS = (*range(0, 4), *range(6, 36), *range(42, 48))
 
 
@@ -37,7 +38,7 @@ class Noise:
                         for command in set(_COMMANDS)}
         self.big = rng.randbytes(max_body + 1)
 
-    # ---- What is right ---------------------------------------------------------------------------
+    # ---- Valid messages --------------------------------------------------------------------------
 
     def _headers(self):
         rng = self.rng
@@ -47,7 +48,7 @@ class Noise:
                              for index in range(rng.choice((1, 2, 64)))])
 
     def _native(self, command):
-        """A head of this command that is in order."""
+        """Returns a valid head of this command."""
         rng = self.rng
         number, long = rng.getrandbits(64) or 1, rng.choice((60000, 0xffffffff))
         if command == HELLO:
@@ -82,12 +83,12 @@ class Noise:
             return (b"x",) * rng.choice((62, 63, 64, 65, 78, 79, 80, 81, 300))
         return (self.big,) * rng.choice((1, 17, 19))
 
-    # ---- What is wrong with it -------------------------------------------------------------------
+    # ---- Ways to spoil a message -----------------------------------------------------------------
 
     def _spoil_head(self, frame):
         rng = self.rng
         chance = rng.random()
-        if chance < 0.5:  # another value, or a field that is not this command's
+        if chance < 0.5:  # another value, or a field that this command does not have
             spoiled = bytearray(frame)
             for _ in range(rng.choice((1, 1, 2, 4))):
                 spoiled[_FIELDS[int(rng.random() * len(_FIELDS))]] = int(rng.random() * 256)
@@ -99,7 +100,7 @@ class Noise:
         spoiled = bytearray(frame)
         if chance < 0.9:  # a length
             spoiled[rng.choice((4, 5, 36, 37, 38, 39, 40, 41))] = int(rng.random() * 256)
-        else:  # a byte of what follows the fixed part
+        else:  # a byte after the fixed part
             spoiled[int(rng.random() * len(frame))] = rng.choice((0, 10, 127, 255))
         return bytes(spoiled)
 
@@ -129,7 +130,7 @@ class Noise:
         return (bytes(spoiled),)
 
     def _shake(self, frames):
-        """Frames that are missing, twice there, in another order, cut, or not what they were."""
+        """Returns frames of which some are missing, doubled, moved, cut, or changed."""
         rng = self.rng
         frames = list(frames)
         for _ in range(rng.choice((1, 1, 1, 2, 3))):
@@ -156,7 +157,7 @@ class Noise:
         return tuple(frames)
 
     def _foreign(self, dialect, worker):
-        """A message of MDP that is in order, if its number is one of this side's."""
+        """Returns a valid message of MDP, if this side may send its command."""
         rng = self.rng
         service = rng.choice(_OFFERED if worker else _ASKED)
         before = (b"",) if dialect in ("mdp01", "empty", "majortomo") else ()
@@ -198,7 +199,7 @@ class Noise:
         return tuple(rng.randbytes(rng.randrange(60)) for _ in range(rng.randrange(1, 4)))
 
     def front(self):
-        """For a plain frontend; a few of them are asked for, by workers that are healthy."""
+        """For a plain frontend. A few are valid requests, which healthy workers answer."""
         rng = self.rng
         chance = rng.random()
         if chance < 0.6:
@@ -209,17 +210,17 @@ class Noise:
         return (*envelope, b"", *self._body(), b"body")
 
     def back(self):
-        """For a plain backend: replies to nothing."""
+        """For a plain backend: replies to no request."""
         rng = self.rng
         frames = (rng.randbytes(rng.choice((8, 8, 5))), b"", *self._body(), b"body")
         return frames if rng.random() < 0.5 else self._shake(frames)
 
-    # ---- One that goes with what was said before -------------------------------------------------
+    # ---- A message for the present state of a session --------------------------------------------
 
     def next(self, side):
         while True:
             frames = self._next(side)
-            # It would end its session at a time that is not known.
+            # DRAIN would end the session at a time that cannot be predicted.
             drains = side.role == "worker" and not side.dialect and (
                 _says(frames[0], DRAIN) or any(_says(one, DRAIN)
                                                for one in model.unbundle(frames[0]) or ()))
@@ -231,7 +232,7 @@ class Noise:
         if side.listener != "open":
             return self.front() if side.listener == "front" else self.back()
         chance = rng.random()
-        if side.role is None and chance < 0.4:  # a session, so that there is one to break
+        if side.role is None and chance < 0.4:  # begins a session, so that there is one to break
             if rng.random() < 0.6:
                 return (rng.choice(self.natives[HELLO]),)
             worker = rng.random() < 0.5

@@ -4,8 +4,8 @@
 
     fuzz_NAME DIRECTORY...  runs every file of the directories as it is, cut at every length up to
     CUT_MAX bytes, and with every bit of its first FLIP_MAX bytes flipped. What a fuzzer has found
-    (script/fuzz --keep names it by its hash) runs as it is. Each input lies in a block of exactly its
-    size, so that the address sanitizer sees one byte too many.
+    (script/fuzz --keep names it by its hash) runs as it is. Each input lies in a block of exactly
+    its size, so that the address sanitizer finds a read beyond its end.
 */
 
 #include <dirent.h>
@@ -33,7 +33,7 @@ static void *s_allocate (size_t size)
     return block;
 }
 
-/*  flipped: number of the bit to flip, or SIZE_MAX.  */
+/*  flipped: number of the bit to flip; SIZE_MAX: none.  */
 static void s_run (const uint8_t *data, size_t size, size_t flipped)
 {
     uint8_t *copy = s_allocate (size);
@@ -84,7 +84,7 @@ static size_t s_replay_file (const char *path)
     return runs;
 }
 
-/*  Returns 0 if every file of the directory, one at least, was run.  */
+/*  Returns 0 if every file of the directory was run, and there was at least one.  */
 static int s_replay_directory (const char *name)
 {
     DIR *directory = opendir (name);

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What one life of a broker wrote, held against the rules of a broker, line by line.
+"""Checks what one life of a broker wrote against the rules for a broker, line by line.
 
-These need nobody else's word: 6 (the reply of the latest delivery), 7 (of the session that holds it),
-8 (no dispatch after the deadline), 10 (the books balance at every scrape, and are those that its own
-lines add up to), 11 (nothing waits while there is room), and its side of 1, 5, 9 and 12. What an event
-of the core brings about has one time, so a rule that holds between events is looked at when the time
-changes.
+These need no other history: 6 (the reply of the latest delivery), 7 (of the session that holds it),
+8 (no dispatch after the deadline), 10 (the books balance at every scrape, and agree with the
+broker's own lines), 11 (no request waits while there is room), and the broker's side of 1, 5, 9 and
+12. All lines of one event of the core have the same time, so a rule that holds between events is
+checked when the time changes.
 """
 
 from lines import Unreadable
@@ -15,12 +15,13 @@ NEVER_GIVEN = frozenset(("NO_WORKER", "BUSY", "DRAINING", "DENIED", "INVALID", "
 REPLIES = frozenset(("OK", "APP_ERROR"))
 GIVEN = frozenset(("WORKER_LOST", "DEADLINE"))
 ADMIN = ("riposte.", "mmi.")
-#: What a delivery says of the deadline of a request whose time stands still meanwhile.
+#: The deadline in a delivery of a request whose time does not count while a worker has it.
 NEVER = 2**63 - 1
 
 
 class Session:
-    __slots__ = ("role", "name", "service", "window", "held", "takes", "joined", "left", "place")
+    __slots__ = ("role", "name", "service", "principal", "window", "held", "takes", "joined", "left",
+                 "place")
 
 
 class Service:
@@ -32,8 +33,8 @@ class Service:
 
 
 class Call:
-    """A request as this broker knows it: one session's id."""
-    __slots__ = ("instance", "session", "request", "key", "time", "service", "deadline", "attempts",
+    """A request as this broker knows it: one id of one session."""
+    __slots__ = ("instance", "session", "request", "key", "time", "name", "service", "deadline", "attempts",
                  "untimed", "dispatched",
                  "accepted", "order", "token", "delivered", "dispatches", "answered", "final",
                  "final_time", "final_attempts", "places", "admin", "lost")
@@ -46,7 +47,7 @@ class Call:
         self.final = self.final_time = self.final_attempts = None
         self.accepted = self.admin = self.lost = False
         self.order = self.delivered = 0
-        self.dispatches = []  # of (attempt, time, worker's session), but for those that never left
+        self.dispatches = []  # (attempt, time, worker's session), without those that were never sent
         self.places = [place]
 
 
@@ -68,13 +69,13 @@ class Conversation:
 
 
 class Broker:
-    """One life of a broker. calls: those that name a request, by its name."""
+    """One life of a broker. calls: lists of Call, by the name of the request."""
 
     def __init__(self, name, problems, calls):
         self.name, self.problems, self.calls = name, problems, calls
         self.sessions, self.services, self.open, self.deliveries = {}, {}, {}, {}
         self.conversations = {}
-        self.named = {}  # sessions by the name of the peer
+        self.named = {}  # sessions by the peer's name
         self.accepted = self.finals = self.running = self.late = self.scrapes = 0
         self.began = self.time = None
         self.ended = False
@@ -95,7 +96,7 @@ class Broker:
                           [*(call.places if call else ()), *places])
 
     def settle(self, time, place):
-        """The event of the time before is over."""
+        """Checks what must hold now that the event of the former time is over."""
         if self.time is None:
             self.began = time
         elif time < self.time:
@@ -160,7 +161,7 @@ class Broker:
         return session.takes and session.role == "worker" and session.held < session.window
 
     def change(self, session, **values):
-        """Changes a worker's session, and what its service thinks of its room."""
+        """Changes a worker's session, and counts the workers with room of its service."""
         service = self.service(session.service)
         before = self.has_room(session)
         for name, value in values.items():
@@ -177,7 +178,7 @@ class Broker:
     def on_join(self, place, time, fields):
         session = Session()
         session.role, session.name = fields["role"], fields["name"]
-        session.service = fields["service"]
+        session.service, session.principal = fields["service"], fields.get("principal")
         session.window, session.held, session.takes = int(fields.get("window", 0)), 0, False
         session.joined, session.left, session.place = time, None, place
         if fields["session"] in self.sessions:
@@ -214,7 +215,8 @@ class Broker:
     def on_request(self, place, time, fields):
         key = fields["session"], fields["id"]
         call = Call(self, fields["session"], fields["req"], fields["conv"], time, place)
-        call.admin = fields["service"].startswith(ADMIN)
+        call.name = fields["service"]
+        call.admin = call.name.startswith(ADMIN)
         if call.request != "-":
             self.calls.setdefault(call.request, []).append(call)
         self.unanswered[key] = call
@@ -314,7 +316,7 @@ class Broker:
         call = delivery.call
         call.places.append(place)
         call.dispatches.pop()
-        if call.final is None:  # otherwise what was told stays told
+        if call.final is None:  # after the final status this stays as it was
             call.delivered -= 1
 
     def on_answer(self, place, time, fields):
@@ -346,7 +348,7 @@ class Broker:
         if delivery.conversation:
             delivery.conversation.running = None
         if call.final is None and call.token == fields["token"]:
-            call.token = None  # it waits again
+            call.token = None  # the request waits again
             if call.untimed:
                 call.deadline += time - call.dispatched
             self.running -= 1
@@ -391,7 +393,7 @@ class Broker:
     # ---- The end of its lines -------------------------------------------------------------------
 
     def finish(self, patience):
-        """patience: us after its deadline in which a request has to end."""
+        """patience: us after its deadline within which a request must have ended."""
         if not self.ended:
             for call in self.open.values():
                 if call.deadline + patience < self.time and not (call.untimed and call.token):

@@ -2,7 +2,7 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Each takes its chances a few times in a run, so that what comes of it is not lost among others.
+    Each strikes only a few times in a run, so that its effect is not lost among others.
 */
 
 #include <string.h>
@@ -27,15 +27,20 @@
     X (ACCEPT_LATE, "accept-late")                  /* a reply of an earlier delivery is taken */  \
     X (ACCEPT_FORGED, "accept-forged")              /* a reply is taken twice */                   \
     X (OTHER_CLIENT, "other-client")                /* a reply goes to another client */           \
-    X (AFTER_DEADLINE, "after-deadline")            /* deadlines are taken for longer */           \
-    X (WRONG_ATTEMPT, "wrong-attempt")              /* the worker is told another number */        \
+    X (AFTER_DEADLINE, "after-deadline")            /* deadlines are taken for later ones */       \
+    X (WRONG_ATTEMPT, "wrong-attempt")              /* the worker gets a wrong number */           \
     X (MISCOUNT_WAITING, "miscount-waiting")        /* one of those that wait is not counted */    \
-    X (MISCOUNT_FINALS, "miscount-finals")          /* an end is counted that was none */          \
+    X (MISCOUNT_FINALS, "miscount-finals")          /* an end that was none is counted */          \
     X (IDLE_WORKER, "idle-worker")                  /* a request waits while a worker has room */  \
     X (FORGET_TALK, "forget-conversation") /* a request is taken out of its conversation */        \
     X (MOVE_TALK, "move-conversation")     /* a request goes to a worker without its state */      \
     X (IGNORE_CANCEL, "ignore-cancel")     /* a cancel is read and forgotten */                    \
-    X (MADE_UP_ANSWER, "made-up-answer")   /* the broker answers by itself */
+    X (MADE_UP_ANSWER, "made-up-answer")   /* the broker answers by itself */                      \
+    X (IGNORE_RULE, "ignore-rule")         /* everybody may call everything */                     \
+    X (MADE_UP_DENIAL, "made-up-denial")   /* what is allowed is denied */                         \
+    X (OTHER_PRINCIPAL, "other-principal") /* a session gets that of another */                    \
+    X (KEEP_RULES, "keep-rules")           /* the former rules stay in force */                    \
+    X (KEEP_REVOKED, "keep-revoked")       /* a session outlives its key */
 
 typedef enum {
 #define S_BUG_ENUM(name, text) S_##name,
@@ -63,7 +68,7 @@ const char *world_bug_name (int bug)
     return bug < S_BUG_COUNT ? s_names[bug] : NULL;
 }
 
-/*  True a few times, when luck has it.  */
+/*  Returns true a few times, at random.  */
 static bool s_bites (world_t *self)
 {
     if (self->bites >= S_BITES || world_draw (self, 4) != 0)
@@ -77,9 +82,9 @@ static world_request_t *s_request (world_t *self, uint64_t id)
     return id > 0 && id <= self->id_count ? &self->requests[self->ids[id]] : NULL;
 }
 
-/*  ---- What comes to the core ----------------------------------------------------------------- */
+/*  ---- Events for the core -------------------------------------------------------------------- */
 
-/*  A reply of an earlier delivery becomes one of the latest.  */
+/*  Turns a reply of an earlier delivery into one of the latest.  */
 static void s_take_late (world_t *self, rp_event_t *event, rp_head_t *head)
 {
     const world_request_t *request =
@@ -120,10 +125,35 @@ static bool s_take_request (world_t *self, rp_head_t *head)
     return true;
 }
 
+/*  Gives a session the principal of another.  */
+static void s_take_hello (world_t *self, rp_event_t *event)
+{
+    if (self->bug == S_OTHER_PRINCIPAL && event->principal && s_bites (self))
+        event->principal = strcmp (event->principal, "ada") == 0 ? "bob" : "ada";
+}
+
+bool world_bug_allows (world_t *self, const char *rule, bool allowed)
+{
+    bool call = strcmp (rule, "call") == 0;
+    if (call && self->bug == S_IGNORE_RULE) {
+        self->bites++;
+        return true;
+    }
+    if (call && self->bug == S_MADE_UP_DENIAL && allowed && s_bites (self))
+        return false;
+    return allowed;
+}
+
 bool world_bug_event (world_t *self, rp_event_t *event, rp_head_t *head)
 {
+    if (event->kind == RP_EVENT_RULES && self->bug == S_KEEP_RULES)
+        return !s_bites (self);
+    if (event->kind == RP_EVENT_REVOKED && self->bug == S_KEEP_REVOKED)
+        return !s_bites (self);
     if (event->kind != RP_EVENT_MESSAGE)
         return true;
+    if (head->command == RP_COMMAND_HELLO)
+        s_take_hello (self, event);
     if (head->command == RP_COMMAND_REQUEST)
         return s_take_request (self, head);
     if (head->command == RP_COMMAND_CANCEL && self->bug == S_IGNORE_CANCEL) {
@@ -135,7 +165,7 @@ bool world_bug_event (world_t *self, rp_event_t *event, rp_head_t *head)
     return true;
 }
 
-/*  ---- What comes from it --------------------------------------------------------------------- */
+/*  ---- Actions from the core ------------------------------------------------------------------ */
 
 static void s_hold (world_t *self, const rp_action_t *action, int64_t pause)
 {
@@ -143,7 +173,7 @@ static void s_hold (world_t *self, const rp_action_t *action, int64_t pause)
       &(world_event_t){.kind = WORLD_ACTION, .instance = self->instance, .action = *action});
 }
 
-/*  Another peer of the same kind, if possible of the same service.  */
+/*  Returns another peer of the same kind, if possible of the same service.  */
 static rp_session_id_t s_other (const world_t *self, rp_session_id_t session)
 {
     rp_session_id_t found = {0};

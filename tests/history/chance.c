@@ -1,4 +1,4 @@
-/*  What comes next in the world, and by chance.
+/*  The world's random numbers, and its queue of events.
 
     SPDX-License-Identifier: MPL-2.0
 */

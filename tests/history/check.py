@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MPL-2.0
-"""Holds histories against the twelve invariants of docs/CONTRACT.md.
+"""Checks histories against the invariants of docs/CONTRACT.md.
 
 check.py [--slack MS] [--json] FILE...
 
@@ -25,7 +25,7 @@ SHOWN = 20  # problems that are printed
 
 class Check:
     def __init__(self, paths, slack=1000000):
-        """slack: us by which whoever waits for something may be late, on a busy machine."""
+        """slack: us by which a process may be late, on a busy machine."""
         self.files = Files(paths)
         self.slack = slack
         self.problems = Problems()
@@ -90,7 +90,7 @@ def tell(summary, out):
     out.write("{tries} tries, {starts} starts, {redeliveries} redeliveries, {late_replies} late "
               "replies, {cancels} cancels, {scrapes} scrapes\n".format(**summary))
     if not summary["brokers"]:
-        out.write("no broker's history: 6, 8, 10 and 11 are not looked at, others only in part\n")
+        out.write("no broker's history: 6, 8, 10, 11 and 14 to 16 are not looked at, others only in part\n")
     if summary["problems"]:
         broken = ", ".join(f"{key} ({count})" for key, count in summary["problems"].items())
         out.write(f"BROKEN: {broken}\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Histories to check: of the world around the core (world.c), good ones and those of a bug."""
+"""Histories to check, from the world around the core (world.c): good ones, and ones with a bug."""
 
 import os
 import pathlib
@@ -19,7 +19,7 @@ class World:
         self.directory = directory
 
     def run(self, seed, *bug):
-        """Returns the files, and how often the bug could do its worst."""
+        """Returns the files, and how often the bug struck."""
         place = self.directory / "-".join((str(seed), *bug))
         place.mkdir()
         done = subprocess.run([WORLD, str(seed), place, *bug], capture_output=True, text=True,

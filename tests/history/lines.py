@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Lines of histories: reading them, and finding those again that show what is wrong.
+"""Reads lines of histories, and finds the lines of a problem again.
 
 A line is `TIME PARTY EVENT KEY=VALUE...`, separated by tabs; docs/RELIABILITY.md describes them. A
 place is one number for file and line.
@@ -28,7 +28,7 @@ class Files:
         for line in file:
             place += 1
             if line[-1] != "\n" or line.endswith("\ttorn\n"):
-                self.torn += 1  # whoever wrote it was killed; only the last one can be
+                self.torn += 1  # its process was killed in the middle of the line, which is its last
                 continue
             self.count += 1
             try:
@@ -41,7 +41,7 @@ class Files:
             yield place, time, party, event, fields
 
     def find(self, places):
-        """The lines at these places, as (time, text), by time."""
+        """Returns the lines at these places, as (time, text), by time."""
         wanted = {}
         for place in places:
             wanted.setdefault(place >> FILE_SHIFT, set()).add(place & ((1 << FILE_SHIFT) - 1))
@@ -55,7 +55,8 @@ class Files:
 
 
 class Problem:
-    """What is wrong: which invariant (a number of docs/CONTRACT.md), of which request, seen where."""
+    """A problem: the invariant (a number of docs/CONTRACT.md), the request, and where it was
+    seen."""
 
     def __init__(self, invariant, text, request=None, places=()):
         self.invariant, self.text, self.request = invariant, text, request

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What clients and workers wrote, request by request, held against each other and against the brokers.
+"""Checks what clients and workers wrote, by request, against each other and against the brokers.
 
-What the lines prove: 1 and 3 `submit` and `final` of the client; 2 its `final` and a worker's `reply`;
-4 and 9 `submit`, `start`, and the brokers' `dispatch`; 5 `final` and `start`; 7 `final` of client and
-broker; 12 `submit` and `start`.
+The lines that prove each invariant: 1 and 3 `submit` and `final` of the client; 2 its `final` and a
+worker's `reply`; 4 and 9 `submit`, `start`, and the brokers' `dispatch`; 5 `final` and `start`; 7
+`final` of client and broker; 12 `submit` and `start`.
 """
 
+from access import Access
 from broker_view import GIVEN, NEVER_GIVEN, REPLIES
 
 GRACE = 1000000  # RP_DEADLINE_GRACE_MS of common/wire/limits.h, in us
-LOCAL = frozenset(("NO_BROKER",))  # with NEVER_GIVEN: no worker start, ever
+LOCAL = frozenset(("NO_BROKER",))  # as with NEVER_GIVEN, no worker has started it
 LOST = frozenset(("WORKER_LOST", "CONVERSATION_LOST", "UNKNOWN", "NO_BROKER"))
 
 
@@ -34,7 +35,7 @@ class Final:
 
 
 class Start:
-    """attempt: 0 where the worker's protocol does not say."""
+    """attempt: 0 if the worker's protocol does not tell it."""
     __slots__ = ("time", "party", "attempt", "task", "order", "place")
 
     def __init__(self, time, party, attempt, task, order, place):
@@ -47,13 +48,15 @@ class Peers:
         self.problems = problems
         self.requests = {}
         self.killed = set()
-        self.faults = []  # of (begin, end, party)
+        self.faults = []  # (begin, end, party)
         self.parties = set()
         self.starts = self.cancels = 0
+        self.access = access = Access(problems)
         self.handlers = {"submit": self.on_submit, "final": self.on_final, "start": self.on_start,
                          "reply": self.on_reply, "cancel": self.on_cancel, "kill": self.on_kill,
                          "fault": self.on_fault, "cancelled": self.on_nothing,
-                         "end": self.on_nothing}
+                         "rules": access.on_rules, "principal": access.on_principal,
+                         "revoked": access.on_revoked, "end": self.on_nothing}
 
     def line(self, place, time, party, event, fields):
         handler = self.handlers.get(event)
@@ -125,14 +128,15 @@ class Peers:
     def on_nothing(self, place, time, party, fields):
         pass
 
-    # ---- All of it ------------------------------------------------------------------------------
+    # ---- The end of the lines -------------------------------------------------------------------
 
     def finish(self, brokers, calls, slack):
         Judge(self, brokers, calls, slack).judge()
+        self.access.judge(brokers, calls)
 
 
 class Judge:
-    """Looks at every request once, and at every conversation once."""
+    """Looks at every request and at every conversation once."""
 
     def __init__(self, peers, brokers, calls, slack):
         self.peers, self.calls, self.slack = peers, calls, slack
@@ -164,7 +168,7 @@ class Judge:
             self.judge_talk(talk, requests)
 
     def faulty(self, begin, end, party=None):
-        """Whether there was a fault in this time; of this party, or of any."""
+        """Returns whether there was a fault in this time, of this party or, without one, of any."""
         for index in range(len(self.faults) - 1, -1, -1):
             if self.latest[index] < begin:
                 return False
@@ -188,11 +192,11 @@ class Judge:
                          request)
 
     def judge_starts(self, request, calls):
-        """4 and 9, and that every start is that of a delivery of its own."""
+        """4 and 9; and every start belongs to a delivery of its own."""
         submit, starts = request.submit, request.starts
         if submit.attempts == 1 and len(starts) > 1:
             self.problem(4, f"attempts = 1, and {len(starts)} starts", request)
-        # A try may come in after the one that followed it, when a link held it up.
+        # A slow link may delay a try, so that it comes in after the next one.
         accepted = sorted((call for call in calls if call.accepted), key=lambda call: -call.attempts)
         for number, call in enumerate(accepted):
             if call.attempts > submit.attempts - number:
@@ -218,7 +222,7 @@ class Judge:
                              *(place for call in calls for place in call.places))
 
     def judge_deadline(self, request, calls):
-        """8: the broker's deadline is the client's, but for the time on the way."""
+        """8: the broker's deadline is the client's, plus the time on the way."""
         submit = request.submit
         for call in calls:
             late = call.deadline - submit.deadline if call.accepted else 0
@@ -227,12 +231,14 @@ class Judge:
                              request, *call.places)
 
     def is_party(self, session, party):
-        """Whether this worker's session can be this party's; unnamed workers can be anybody's."""
+        """Returns whether this worker's session may be this party's; an unnamed one may be any
+        party's."""
         name = "worker:" + session.name if session else None
         return name not in self.peers.parties or name == party
 
     def judge_status(self, request, calls):
-        """2: the body is a worker's. 5: what proves that no worker had it."""
+        """2: the body is a worker's. 5: a status that says that no worker had the request is
+        true."""
         status = request.final.status
         body = request.final.body
         # A broker may end a request with APP_ERROR too, without a body: its reply was too large.
@@ -264,7 +270,7 @@ class Judge:
                      *(place for call in calls for place in call.places))
 
     def judge_word(self, request, calls):
-        """7: what the broker said reached the client, and nothing else did."""
+        """7: the client got the status that the broker sent, and no other."""
         final, submit = request.final, request.submit
         told = [call for call in calls if call.final]
         places = [place for call in calls for place in call.places]
@@ -291,8 +297,8 @@ class Judge:
         return name not in self.peers.parties or name == party
 
     def was_heard(self, call, submit, final):
-        """Whether the client must have heard what the broker said: the session went on for a while, and
-        nothing was wrong."""
+        """Returns whether the client must have got the broker's status: its session went on for a
+        while, and there was no fault."""
         session = call.instance.sessions.get(call.session)
         until = call.final_time + self.slack
         gone = session is None or (session.left is not None and session.left < until)
@@ -300,7 +306,8 @@ class Judge:
             and not self.faulty(submit.time, final.time)
 
     def judge_talk(self, talk, requests):
-        """12: in order at each worker; and on the worker that answered, until something is lost."""
+        """12: each worker gets the requests in order, and the worker that answered gets all, until
+        something is lost."""
         requests.sort(key=lambda request: request.submit.seq)
         latest = {}
         home = None

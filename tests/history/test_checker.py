@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The checker of histories: good ones pass, and whatever is wrong is found.
+"""The checker of histories: good ones pass, and every fault is found.
 
-What is wrong comes about in two ways: a core with a bug (bugs.c), and a good history in which a line
-was changed. A bug that is not found fails the suite.
+Wrong histories are made in two ways: by a core with a bug (bugs.c), and by changing a line of a
+good history. A bug that is not found fails the suite.
 """
 
 import re
@@ -16,7 +16,7 @@ from lines import Unreadable
 
 SLACK = 10000  # us; nothing in the world's own time is late by chance
 
-# What each bug of a core breaks, by the number of the invariant; any one of them is enough.
+# The invariants that each bug of a core breaks; it is enough to find one of them.
 BREAKS = {
     "drop-reply": {7}, "forget-final": {1}, "lose-request": {1}, "late-final": {7}, "swap-replies": {2},
     "reply-twice": {3}, "final-twice": {3}, "deliver-twice": {9}, "redeliver-attempts-1": {4},
@@ -24,6 +24,8 @@ BREAKS = {
     "other-client": {7}, "after-deadline": {8}, "wrong-attempt": {9}, "miscount-waiting": {10},
     "miscount-finals": {10}, "idle-worker": {11}, "forget-conversation": {12},
     "move-conversation": {12}, "ignore-cancel": {"cancel"}, "made-up-answer": {2},
+    "ignore-rule": {14}, "made-up-denial": {15}, "other-principal": {14}, "keep-rules": {14, 15},
+    "keep-revoked": {16},
 }
 
 
@@ -85,13 +87,13 @@ class Recording:
     def __init__(self, files):
         self.files = {file: file.read_text().splitlines(keepends=True) for file in files}
         self.peers = next(file for file in files if file.name == "peers.history")
-        # The last broker ended in good order, so everything of its is there.
+        # The last broker ended in good order, so its history is complete.
         self.broker = max((file for file in files if file != self.peers),
                           key=lambda file: (any("\tend\n" in line for line in self.files[file])))
         assert self.files[self.broker][-1].endswith("\tend\n")
 
     def find(self, file, pattern, where=None):
-        """Numbers of lines that match."""
+        """Returns the numbers of the lines that match."""
         expression = re.compile(pattern)
         return [number for number, line in enumerate(self.files[file])
                 if expression.search(line) and (where is None or where(line))]
@@ -114,7 +116,7 @@ class Recording:
         self.files[file].append(f"{int(time) + us}\t{rest}")
 
     def alone(self):
-        """A line of a client's end that was OK, whose request was started once."""
+        """Returns the line of a final status OK whose request was started once."""
         starts = {}
         for number in self.find(self.peers, "\tstart\t"):
             name = self.value(self.peers, number, "req")
@@ -279,7 +281,7 @@ def test_a_line_that_was_changed_is_found(world, change, invariant):
 
 
 def as_from_a_foreign(one):
-    """A request of a protocol that carries no header. Returns the line of its start."""
+    """Makes a request one of a protocol without headers. Returns the line of its start."""
     number = one.alone()
     start = one.start_of(number)
     name = one.value(one.peers, number, "req")
@@ -303,7 +305,7 @@ def test_requests_without_a_header_are_held_to_what_is_known_of_them(world):
     assert 4 in recording.check().problems.counts
 
 
-# ---- What is said -------------------------------------------------------------------------------
+# ---- The output ---------------------------------------------------------------------------------
 
 
 def run(*arguments):

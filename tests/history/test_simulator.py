@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What the simulator does to the core holds for the checker of histories as it does for the auditor."""
+"""The simulator's runs pass the checker of histories, as they pass the auditor."""
 
 import subprocess
 

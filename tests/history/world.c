@@ -13,9 +13,11 @@
 #include "common/wire/limits.h"
 
 #define S_MS 1000
+#define S_START INT64_C (1000000000)
 #define S_GRACE_US ((int64_t) RP_DEADLINE_GRACE_MS * S_MS)
 
 static const char *const s_services[] = {"a", "b"};
+static const char *const s_principals[] = {"ada", "bob"};
 
 static void s_need (bool condition, const char *what)
 {
@@ -27,7 +29,7 @@ static void s_need (bool condition, const char *what)
 
 /*  ---- Time ----------------------------------------------------------------------------------- */
 
-/*  How long a message is under way; it does not overtake the latest.  */
+/*  Draws how long a message is on its way; it does not overtake the one before it.  */
 static int64_t s_way (world_t *self, int64_t *latest)
 {
     int64_t arrival = self->now + 50 + (int64_t) world_draw (self, 300);
@@ -51,6 +53,52 @@ __attribute__ ((format (printf, 3, 4))) static void s_write (
     fputc ('\n', self->peers_file);
 }
 
+/*  ---- Rules ---------------------------------------------------------------------------------- */
+
+#define S_RULES_TEXT 1024u
+
+__attribute__ ((format (printf, 2, 3))) static void s_append (char *text, const char *format, ...)
+{
+    size_t used = strlen (text);
+    va_list arguments;
+    va_start (arguments, format);
+    vsnprintf (text + used, S_RULES_TEXT - used, format, arguments);
+    va_end (arguments);
+}
+
+static void s_mistake (const char *message, void *arg)
+{
+    (void) arg;
+    s_need (false, message);
+}
+
+/*  Draws which actions are allowed (nearly all), records them, and makes rules of them for the
+    core.  */
+static rp_rules_t *s_draw_rules (world_t *self)
+{
+    static const char *const words[] = {"call", "serve"};
+    char text[S_RULES_TEXT] = "";
+    char said[2][S_RULES_TEXT] = {"", ""};
+    for (unsigned principal = 0; principal < WORLD_PRINCIPALS; principal++) {
+        s_append (text, "principal = \"%s\"\n", s_principals[principal]);
+        for (unsigned cell = 0; cell < 2 * WORLD_SERVICES; cell++) {
+            const char *service = s_services[cell % WORLD_SERVICES];
+            unsigned word = cell / WORLD_SERVICES;
+            bool allowed = world_draw (self, 6) != 0;
+            if (allowed)
+                s_append (
+                  said[word], "%s%s:%s", *said[word] ? "," : "", s_principals[principal], service);
+            if (self->bug < 0 ? allowed : world_bug_allows (self, words[word], allowed))
+                s_append (text, "    %s = \"%s\"\n", words[word], service);
+        }
+    }
+    fprintf (self->peers_file, "%" PRId64 "\tchaos\trules\tcall=%s\tserve=%s\n", self->now, said[0],
+      said[1]);
+    rp_rules_t *rules = rp_rules_read (text, strlen (text), s_mistake, NULL);
+    s_need (rules != NULL, "read rules");
+    return rules;
+}
+
 static void s_begin_broker (world_t *self)
 {
     char path[4096];
@@ -61,7 +109,10 @@ static void s_begin_broker (world_t *self)
     limits.service_queue = 30;
     limits.rejoin_grace = 20;
     limits.service_linger = 50;
+    if (self->ruled && !self->rules)
+        self->rules = s_draw_rules (self);
     self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = limits,
+      .rules = self->rules,
       .seed = world_draw (self, UINT64_MAX),
       .instance = self->instance,
       .version = "0",
@@ -76,7 +127,7 @@ static void s_begin_broker (world_t *self)
           &(world_event_t){.kind = WORLD_JOIN, .peer = peer, .number = self->peers[peer].life});
 }
 
-/*  killed: in the middle of a line.  */
+/*  killed: the history ends in the middle of a line.  */
 static void s_end_broker (world_t *self, bool killed)
 {
     if (killed)
@@ -139,6 +190,11 @@ void world_do (world_t *self, const rp_action_t *action)
             self->peers[self->sender].session = action->session;
             break;
         case RP_ACTION_SEND:
+            if (action->session.v == 0 && self->now < S_START + 1000 * S_MS) // HELLO was denied
+                world_later (self, 20 * S_MS,
+                  &(world_event_t){.kind = WORLD_JOIN,
+                    .peer = self->sender,
+                    .number = self->peers[self->sender].life});
             s_send (self, action);
             break;
         case RP_ACTION_UNBIND:
@@ -171,7 +227,7 @@ static void s_carry_out (world_t *self)
 static void s_tick (world_t *self)
 {
     int64_t next = rp_dispatch_tick (self->core, self->now, &self->actions);
-    (void) next; // the world's own events are often enough
+    (void) next; // the world's own events come often enough
     s_carry_out (self);
     if (world_draw (self, 256) != 0)
         return;
@@ -182,7 +238,8 @@ static void s_tick (world_t *self)
     rp_history_scrape (&self->history, self->now, &stats);
 }
 
-static void s_tell (world_t *self, unsigned sender, rp_event_t *event)
+/*  Gives an event to the core. Returns false if a bug kept it back.  */
+static bool s_tell (world_t *self, unsigned sender, rp_event_t *event)
 {
     rp_head_t head = {0};
     if (event->head)
@@ -192,10 +249,11 @@ static void s_tell (world_t *self, unsigned sender, rp_event_t *event)
     if (event->kind == RP_EVENT_MESSAGE)
         rp_history_message (&self->history, self->now, event->session, &head);
     if (self->bug >= 0 && !world_bug_event (self, event, &head))
-        return;
+        return false;
     rp_dispatch_handle (self->core, event, self->now, &self->actions);
     s_carry_out (self);
     s_tick (self);
+    return true;
 }
 
 /*  ---- Clients -------------------------------------------------------------------------------- */
@@ -210,7 +268,7 @@ static rp_payload_t *s_payload (world_t *self, unsigned request)
     return payload;
 }
 
-/*  To the broker as it is now; if that is gone on arrival, so is this.  */
+/*  Sends a message to the present broker; it is lost if that broker is gone when it arrives.  */
 static void s_post (
   world_t *self, unsigned peer, const rp_head_t *head, rp_payload_t *payload, unsigned number)
 {
@@ -243,7 +301,8 @@ static void s_post_request (world_t *self, unsigned number)
     s_post (self, request->client, &head, s_payload (self, number), number);
 }
 
-/*  In its conversation, one at a time until somebody has answered.  */
+/*  Puts a request into its client's conversation, if it may: one at a time until a worker has
+    answered.  */
 static bool s_join_talk (world_t *self, world_peer_t *client, world_request_t *request)
 {
     if (!client->key) {
@@ -303,7 +362,8 @@ static void s_cancel (world_t *self, unsigned number)
       NULL, number);
 }
 
-/*  A client that believes whatever it is told: it writes down a second final status too.  */
+/*  Records a final status. This client believes every message, so it records a second status
+    too.  */
 static void s_final (world_t *self,
   unsigned peer,
   unsigned number,
@@ -329,7 +389,8 @@ static void s_final (world_t *self,
     }
 }
 
-/*  The broker is gone: sent again if that is allowed, otherwise nobody knows.  */
+/*  After the broker's death: a request that has attempts left stays open, to be sent again; any
+    other ends with UNKNOWN.  */
 static void s_lose_broker (world_t *self)
 {
     for (unsigned number = 0; number < self->request_count; number++) {
@@ -369,7 +430,7 @@ static void s_start (world_t *self, const world_event_t *event)
       &(world_event_t){.kind = WORLD_DONE, .number = number});
 }
 
-/*  A worker that the broker has lost meanwhile replies all the same, from its new session.  */
+/*  Replies to a task, from the worker's new session if the broker has lost it meanwhile.  */
 static void s_done (world_t *self, unsigned number)
 {
     world_task_t *task = &self->tasks[number];
@@ -388,8 +449,9 @@ static void s_done (world_t *self, unsigned number)
 
 /*  ---- Faults --------------------------------------------------------------------------------- */
 
-/*  The broker loses a session; killed: its process too, with what it has in hand.  */
-static void s_lose (world_t *self, unsigned number, bool killed)
+/*  Has the broker lose a session, or revokes its key. killed: the peer's process ends too, and its
+    tasks.  */
+static void s_lose (world_t *self, unsigned number, bool killed, rp_event_kind_t kind)
 {
     world_peer_t *peer = &self->peers[number];
     if (!peer->session.v)
@@ -404,24 +466,59 @@ static void s_lose (world_t *self, unsigned number, bool killed)
         else
             peer->dead = true;
     }
-    rp_event_t event = {.kind = RP_EVENT_UNSENT, .session = peer->session};
+    rp_event_t event = {.kind = kind, .session = peer->session};
     s_tell (self, number, &event);
+}
+
+static void s_revoke (world_t *self, unsigned number)
+{
+    const world_peer_t *peer = &self->peers[number];
+    if (!peer->session.v)
+        return;
+    fprintf (self->peers_file, "%" PRId64 "\tchaos\trevoked\tparty=%s:%s\n", self->now,
+      peer->worker ? "worker" : "client", peer->name);
+    s_lose (self, number, true, RP_EVENT_REVOKED);
+}
+
+/*  Changes the rules. If a bug keeps them from the core, the former rules stay.  */
+static void s_change_rules (world_t *self)
+{
+    rp_rules_t *rules = s_draw_rules (self);
+    rp_event_t event = {.kind = RP_EVENT_RULES, .rules = rules};
+    if (s_tell (self, 0, &event)) {
+        rp_rules_t *former = self->rules;
+        self->rules = rules;
+        rules = former;
+    }
+    rp_rules_destroy (&rules);
 }
 
 static void s_fault (world_t *self)
 {
+    unsigned change = self->ruled ? (unsigned) world_draw (self, 12) : 0;
+    if (change == 11) {
+        s_revoke (
+          self, world_draw (self, 4)
+                  ? WORLD_CLIENTS + (unsigned) world_draw (self, WORLD_PEERS - WORLD_CLIENTS)
+                  : 1);
+        return;
+    }
+    if (change > 6) {
+        s_change_rules (self);
+        return;
+    }
     unsigned kind = (unsigned) world_draw (self, 48);
     unsigned worker = WORLD_CLIENTS + (unsigned) world_draw (self, WORLD_PEERS - WORLD_CLIENTS);
     if (kind < 16) {
-        s_lose (self, worker, true);
+        s_lose (self, worker, true, RP_EVENT_UNSENT);
     }
     else if (kind < 44) {
-        s_lose (self, worker, false);
+        s_lose (self, worker, false, RP_EVENT_UNSENT);
     }
     else if (kind < 45) {
-        s_lose (self, 0, true); // a client that has many friends left
+        s_lose (self, 0, true, RP_EVENT_UNSENT); // a client; many others are left
     }
-    else if (kind < 47 && self->bug < 0) { // which would take a bug's traces along
+    else if (kind < 47 && self->bug < 0) { // it would remove the traces of a bug
         s_end_broker (self, true);
         for (unsigned peer = 0; peer < WORLD_PEERS; peer++)
             s_lose_session (&self->peers[peer]);
@@ -446,12 +543,17 @@ static void s_join (world_t *self, const world_event_t *event)
         hello.name_size = 1;
     }
     rp_event_t message = {.kind = RP_EVENT_MESSAGE, .head = &hello};
+    if (self->ruled) { // two principals have workers of each service
+        message.principal = s_principals[event->peer / 2 % WORLD_PRINCIPALS];
+        fprintf (self->peers_file, "%" PRId64 "\tchaos\tprincipal\tparty=%s:%s\tname=%s\n",
+          self->now, peer->worker ? "worker" : "client", peer->name, message.principal);
+    }
     s_tell (self, event->peer, &message);
     if (!peer->worker)
         s_send_again (self, event->peer);
 }
 
-/*  ---- All of it ------------------------------------------------------------------------------ */
+/*  ---- The whole run -------------------------------------------------------------------------- */
 
 static void s_to_broker (world_t *self, const world_event_t *event)
 {
@@ -559,7 +661,8 @@ int main (int argc, char **argv)
     s_need (argc < 4 || (world.bug = world_bug (argv[3])) >= 0, "find that bug");
     world.random = strtoull (argv[1], NULL, 0);
     world.directory = argv[2];
-    world.now = 1000000000;
+    world.now = S_START;
+    world.ruled = world.random % 2 == 0;
     char path[4096];
     snprintf (path, sizeof path, "%s/peers.history", argv[2]);
     world.peers_file = fopen (path, "w");
@@ -572,6 +675,7 @@ int main (int argc, char **argv)
         s_happen (&world, &event);
     }
     s_end_broker (&world, false);
+    rp_rules_destroy (&world.rules);
     rp_actions_clear (&world.actions);
     for (rp_payload_t *next; world.payloads; world.payloads = next) {
         next = world.payloads->next;
@@ -579,6 +683,6 @@ int main (int argc, char **argv)
     }
     free (world.queue);
     s_need (fclose (world.peers_file) == 0, "write");
-    printf ("%u\n", world.bites); // how often the bug could do its worst
+    printf ("%u\n", world.bites); // how often the bug struck
     return 0;
 }

@@ -2,11 +2,10 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Clients submit, cancel and hold conversations, workers work, both come and go, the broker is
-    killed and started again: all of it in a time of its own, from a seed, with the real core in the
-    middle. Everybody writes a history. Between the core and the rest sits a bug, if one is asked
-    for (bugs.c): it loses, doubles, swaps or holds back what passes, as a core would that had that
-    bug.
+    Clients submit, cancel and hold conversations, workers work, both come and go, and the broker is
+    killed and started again. Time is simulated, chance comes from a seed, and the core is the real
+    one. Every party writes a history. A bug may be put between the core and the rest (bugs.c): it
+    loses, doubles, swaps or holds back what passes, as a core with that bug would.
 */
 
 #ifndef WORLD_H
@@ -24,10 +23,12 @@
 #define WORLD_REQUESTS 1500u
 #define WORLD_IDS (WORLD_REQUESTS * 4u)
 #define WORLD_TASKS 16384u
+#define WORLD_PRINCIPALS 2u
+#define WORLD_SERVICES 2u
 
-/*  What a request or a reply carries.  */
+/*  The payload of a request or a reply.  */
 struct rp_payload {
-    struct rp_payload *next; /* all there are, until the end */
+    struct rp_payload *next; /* list of all payloads, which are freed at the end */
     unsigned request;
     char body[32];
 };
@@ -38,25 +39,25 @@ typedef struct {
     char name[24];
     const char *service;
     rp_session_id_t session; /* 0: none */
-    unsigned life;           /* goes up with every loss */
-    unsigned talk;           /* number of its conversation */
-    uint64_t key;            /* of that; 0: none */
+    unsigned life;           /* goes up when it loses a session */
+    unsigned talk;           /* number of its latest conversation */
+    uint64_t key;            /* of that conversation; 0: none */
     unsigned seq;
-    unsigned in_talk; /* requests of it that are open */
+    unsigned in_talk; /* open requests of that conversation */
     bool established;
-    int64_t there; /* when its latest message arrives; and the latest one for it */
+    int64_t there; /* when its latest message arrives; `here`: when the latest one for it does */
     int64_t here;
 } world_peer_t;
 
 typedef struct {
     unsigned client;
-    unsigned attempts; /* left */
+    unsigned attempts; /* attempts left */
     unsigned talk;
     uint64_t key;
-    uint64_t id; /* the latest */
+    uint64_t id; /* the latest id */
     int64_t deadline;
     bool open;
-    bool stale; /* of a conversation that is over by now */
+    bool stale; /* its conversation is over */
     const char *service;
     rp_token_t token; /* of the latest delivery */
     rp_session_id_t worker;
@@ -80,7 +81,7 @@ typedef enum {
     WORLD_TO_WORKER,
     WORLD_DONE,
     WORLD_GIVE_UP,
-    WORLD_ACTION, /* one that a bug held back */
+    WORLD_ACTION, /* an action that a bug held back */
 } world_kind_t;
 
 typedef struct {
@@ -112,14 +113,16 @@ typedef struct {
     world_peer_t peers[WORLD_PEERS];
     world_request_t requests[WORLD_REQUESTS];
     unsigned request_count;
-    unsigned ids[WORLD_IDS]; /* the request that an id is of */
+    unsigned ids[WORLD_IDS]; /* number of the request that has an id */
     unsigned id_count;
     world_task_t tasks[WORLD_TASKS];
     unsigned task_count;
     unsigned renamed;
-    unsigned sender; /* of the event at hand */
+    unsigned sender; /* the peer whose event is handled */
+    bool ruled;      /* rules are in force and change, and keys are revoked */
+    rp_rules_t *rules;
     rp_payload_t *payloads;
-    int bug; /* number, -1: none */
+    int bug; /* number of the bug; -1: none */
     unsigned bites;
     world_event_t held; /* what a bug put aside */
     bool holds;
@@ -127,22 +130,25 @@ typedef struct {
 } world_t;
 
 uint64_t world_draw (world_t *self, uint64_t below);
-/*  Something happens after a pause; the next that does.  */
+/*  Adds an event that happens after a pause; world_next takes the next event.  */
 void world_later (world_t *self, int64_t pause, const world_event_t *event);
 world_event_t world_next (world_t *self);
 void world_do (world_t *self, const rp_action_t *action);
-/*  The peer that has this session, or NULL.  */
+/*  Returns the peer that has this session, or NULL.  */
 world_peer_t *world_peer (world_t *self, rp_session_id_t session);
 
 /*  ---- Bugs ----------------------------------------------------------------------------------- */
 
-/*  The number of a bug by its name; -1 if there is none. Names by number; NULL behind the last.  */
+/*  Returns the number of a bug by its name, or -1; the name by number, or NULL after the last.  */
 int world_bug (const char *name);
 const char *world_bug_name (int bug);
 
-/*  What comes to the core, and what comes from it. False: it goes no further.  */
+/*  Changes an event for the core, or an action from it, as the bug does. False: it goes no
+    further.  */
 bool world_bug_event (world_t *self, rp_event_t *event, rp_head_t *head);
 bool world_bug_action (world_t *self, rp_action_t *action);
 void world_bug_stats (world_t *self, rp_stats_t *stats);
+/*  Returns what the core takes for allowed, which a bug may change.  */
+bool world_bug_allows (world_t *self, const char *rule, bool allowed);
 
 #endif

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """Interoperation: peers of other protocols, written from the RFCs (peers.py), against the real
-broker. What these tests share with the system tests is tests/system/support; RIPOSTE_BUILD and
-RIPOSTE_SLOW mean what they mean there."""
+broker. The parts that these tests share with the system tests are in tests/system/support;
+RIPOSTE_BUILD and RIPOSTE_SLOW have the same meaning there."""
 
 import pathlib
 import sys

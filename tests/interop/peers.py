@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MPL-2.0
 """Clients and workers of other protocols, on raw ZeroMQ sockets, written from the texts of the RFCs
-alone (7/MDP, 18/MDP, 28/REQREP) and from what is known on the wire of two implementations. None of
+alone (7/MDP, 18/MDP, 28/REQREP) and from what is known of two implementations' messages. None of
 Riposte's own code is in it.
 
-Nothing here has a thread or a clock of its own: a worker sends a heartbeat when its `interval` is
-set and somebody calls `step`, and every receive has a bound. Each peer checks every frame that it
-is sent, so that a broker which puts one frame too many fails here, not in a user's program.
+A peer has no thread: a worker sends a heartbeat when its `interval` is set and `step` is called,
+and every receive has a bound. Each peer checks every frame that it gets, so that a broker which
+sends one frame too many fails here and not in a user's program.
 
 As a program, `peers.py ROLE PROTOCOL ENDPOINT SERVICE` is a worker that echoes (ROLE `echo`), or
-that takes one request and never answers (`hold`); it says `ready` and `took BODY`.
+that takes one request and never answers (`hold`); it prints `ready` and `took BODY`.
 """
 
 import collections
@@ -18,16 +18,17 @@ import time
 
 import zmq
 
-#: A reply: the body's frames; more: a PARTIAL, its FINAL follows; tag: the frames of a DEALER's own.
+#: A reply: body: its frames; more: it is a PARTIAL, and a FINAL follows; tag: a DEALER's own
+#: frames.
 Reply = collections.namedtuple("Reply", "service body more tag")
-#: What a broker says to a worker.
+#: A message from the broker to a worker.
 Word = collections.namedtuple("Word", "command address body")
 
-PATIENCE = 1  # factor of every bound; the tests set it
+PATIENCE = 1  # factor of every bound, which the tests set
 
 
 class Peer:
-    """One socket in a context of its own, so that closing it is what a process's end would be."""
+    """One socket in a context of its own, so that closing it looks like the end of a process."""
 
     kind = zmq.DEALER
 
@@ -44,7 +45,7 @@ class Peer:
         self.socket.send_multipart(frames)
 
     def receive(self, within=5.0):
-        """The frames of the next message, None if there is none in time."""
+        """Returns the frames of the next message, or None if none comes in time."""
         if not self.socket.poll(max(0, int(within * PATIENCE * 1000))):
             return None
         return self.socket.recv_multipart()
@@ -65,16 +66,16 @@ class Peer:
 
 
 class Client(Peer):
-    streams = False    # is shown each PARTIAL
-    pipelines = False  # may ask again before it has its reply
-    named = True       # says which service it wants
+    streams = False    # gets each PARTIAL
+    pipelines = False  # may send a request before it has a reply
+    named = True       # its requests name the service
     names_back = True  # the reply names the service
 
     def request(self, service, *body):
         self.send(*self.pack(service, body))
 
     def reply(self, within=5.0):
-        """The next reply or part of one, None if there is none in time."""
+        """Returns the next reply or part of a reply, or None if none comes in time."""
         frames = self.receive(within)
         return frames and self.unpack(frames)
 
@@ -86,7 +87,7 @@ class Client(Peer):
         return reply
 
     def whole(self, within=5.0):
-        """A reply with its parts: a list of bodies, of which the last is the FINAL."""
+        """Returns a reply with its parts: a list of bodies, of which the last is the FINAL's."""
         parts = []
         while not parts or parts[-1].more:
             part = self.reply(within)
@@ -109,22 +110,23 @@ class Mdp01Client(Client):
 
 
 class Mdp01CorrelateClient(Mdp01Client):
-    """The socket puts a number of its own before the empty frame, and drops what does not echo it."""
+    """The socket puts a number of its own before the empty frame, and drops replies without that
+    number."""
 
     def __init__(self, endpoint, **options):
         super().__init__(endpoint, req_correlate=1, **options)
 
 
 class Mdp01RelaxedClient(Mdp01Client):
-    """The same, and it may ask again without having been answered."""
+    """The same, but the client may send a request before it has a reply."""
 
     def __init__(self, endpoint, **options):
         super().__init__(endpoint, req_correlate=1, req_relaxed=1, **options)
 
 
 class Mdp01DealerClient(Client):
-    """7/MDP over DEALER. `tag` is what it puts before the empty frame; by default a number, so that
-    it knows which of its requests a reply is to."""
+    """7/MDP over DEALER. `tag` is the frame before the empty one; by default a number, by which the
+    client knows which request a reply belongs to."""
 
     pipelines = True
 
@@ -171,8 +173,8 @@ class LibmdpClient(Mdp02Client):
 
 
 class MajortomoClient(Mdp02Client):
-    """majortomo (PyPI): the client uses the worker's numbers, behind an empty frame, and takes all
-    that follows the number of a reply as its body: no service."""
+    """majortomo (PyPI): the client uses the worker's command numbers, behind an empty frame, and
+    takes all frames after the number of a reply as its body: there is no service."""
 
     before = (b"",)
     names_back = False
@@ -180,14 +182,14 @@ class MajortomoClient(Mdp02Client):
 
 
 def packed(number, name, command, service=None):
-    """The one header frame of zeromq/majordomo: signature, number of the message, then the fields
-    of 0.2, strings behind a byte with their size."""
+    """The one header frame of zeromq/majordomo: signature, message number, then the fields of 0.2,
+    strings after a byte with their size."""
     frame = bytes([0xAA, 0xA4, number, len(name)]) + name + bytes([command])
     return frame if service is None else frame + bytes([len(service)]) + service
 
 
 def unpacked(frame):
-    """number, name, command, service (None if the frame ends before it)."""
+    """Returns number, name, command and service (None if the frame ends before it)."""
     assert frame[:2] == b"\xAA\xA4", frame
     number, size = frame[2], frame[3]
     name, command, rest = frame[4:4 + size], frame[4 + size], frame[5 + size:]
@@ -210,7 +212,7 @@ class PackedClient(Client):
 
 
 class PlainReq(Client):
-    """A REQ socket, and nothing else. Its endpoint stands for the service."""
+    """A REQ socket and nothing else. Its endpoint stands for the service."""
 
     kind = zmq.REQ
     named = names_back = False
@@ -223,7 +225,7 @@ class PlainReq(Client):
 
 
 class PlainDealer(Mdp01DealerClient):
-    """A DEALER that does as REQ does, with frames of its own before the empty one."""
+    """A DEALER that sends what REQ sends, with frames of its own before the empty one."""
 
     named = names_back = False
 
@@ -243,7 +245,7 @@ class Worker(Peer):
     streams = False
     names = True       # registers for a service
     heartbeats = True
-    interval = None    # seconds between heartbeats of its own; None: it sends none
+    interval = None    # seconds between its heartbeats; None: it sends none
 
     def __init__(self, endpoint, **options):
         super().__init__(endpoint, **options)
@@ -272,12 +274,13 @@ class Worker(Peer):
         self.send(*self.pack("PARTIAL", word.address, body))
 
     def step(self):
-        """Sends a heartbeat if one is due. To be called again and again."""
+        """Sends a heartbeat if one is due. Must be called often."""
         if self.interval and time.monotonic() - self.said >= self.interval:
             self.heartbeat()
 
     def next(self, within=5.0):
-        """What the broker says next, None if nothing in time. Heartbeats go on meanwhile."""
+        """Returns the broker's next message, or None if none comes in time. Heartbeats are sent
+        meanwhile."""
         end = time.monotonic() + within * PATIENCE
         while True:
             self.step()
@@ -289,7 +292,8 @@ class Worker(Peer):
                 return None
 
     def hears(self, command, within=5.0):
-        """Whether the broker says this within the bound. What else it says is passed over."""
+        """Returns whether this command comes from the broker within the bound. Other messages are
+        ignored."""
         end = time.monotonic() + within * PATIENCE
         while (left := end - time.monotonic()) > 0:
             word = self.next(left / PATIENCE)
@@ -298,7 +302,7 @@ class Worker(Peer):
         return None
 
     def job(self, within=5.0):
-        """The next request. Heartbeats are passed over, DISCONNECT is not expected."""
+        """Returns the next request. Heartbeats are ignored, DISCONNECT is an error."""
         end = time.monotonic() + within * PATIENCE
         while True:
             word = self.next((end - time.monotonic()) / PATIENCE)
@@ -308,7 +312,7 @@ class Worker(Peer):
                 return word
 
     def serve(self, count=1, answer=lambda body: body):
-        """Answers so many requests; returns their bodies."""
+        """Answers this many requests; returns their bodies."""
         bodies = []
         for _ in range(count):
             job = self.job()
@@ -398,7 +402,7 @@ class PlainRep(Worker):
         self.send(*body)
 
 
-#: name: class. The names are those of tests/interop/README.md.
+#: Each client and worker by its name in tests/interop/README.md.
 CLIENTS = {
     "req-mdp01": Mdp01Client,
     "req-mdp01-correlate": Mdp01CorrelateClient,

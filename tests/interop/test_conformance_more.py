@@ -63,7 +63,7 @@ def test_17_when_heartbeats_stop_the_worker_leaves_every_list(stage, worker, bus
 
 @pytest.mark.parametrize("worker", MDP_WORKERS)
 def test_17_a_worker_that_was_silent_at_work_is_missed_when_it_is_idle(stage, worker):
-    """While it works, its silence says nothing: see 24."""
+    """While a worker has a request, its silence proves nothing: see 24."""
     broker = stage.interop_broker(**FAST)
     silent, asking = stage.offer(broker, worker), stage.client(broker, "mdp02")
     asking.request(b"svc", b"work")
@@ -77,7 +77,7 @@ def test_17_a_worker_that_was_silent_at_work_is_missed_when_it_is_idle(stage, wo
 
 @pytest.mark.parametrize("worker", MDP_WORKERS)
 def test_17_the_interval_that_a_worker_keeps_is_learned(stage, worker):
-    """One that speaks more often than the first interval is missed sooner."""
+    """A worker that sends more often than the first interval is missed sooner."""
     broker = stage.interop_broker(foreign_heartbeat="20s")
     quick = stage.offer(broker, worker, interval=INTERVAL)
     stage.pass_time([quick], 10 * INTERVAL)
@@ -93,7 +93,7 @@ def test_17_the_interval_that_a_worker_keeps_is_learned(stage, worker):
 @pytest.mark.parametrize("worker", MDP_WORKERS)
 def test_18_final_or_partial_from_the_unregistered_draws_disconnect(stage, worker, command):
     if command == "PARTIAL" and worker not in STREAMING:
-        command = "FINAL"  # 0.1 has one word for both
+        command = "FINAL"  # 0.1 has one command for both
     broker = stage.interop_broker()
     healthy, asking = stage.offer(broker, worker), stage.client(broker, "mdp02")
     asking.request(b"svc", b"work")
@@ -209,7 +209,7 @@ def test_22_after_a_restart_a_heartbeat_from_an_unknown_worker_draws_disconnect(
     broker = stage.restart(broker, limits=FAST)
     assert serving.hears("DISCONNECT"), "so that it registers again"
     assert not stage.workers(broker)
-    fresh = stage.offer(broker, worker)  # on a new socket, as the RFC has it
+    fresh = stage.offer(broker, worker)  # on a new socket, as the RFC wants it
     asking = stage.client(broker, "mdp02")
     asking.request(b"svc", b"hello again")
     assert fresh.serve() == [(b"hello again",)]
@@ -250,7 +250,8 @@ def test_22_after_a_restart_clients_go_on_with_the_socket_they_have(stage, clien
 @pytest.mark.parametrize("worker", [name for name in WORKERS if name != "native"])
 @pytest.mark.parametrize("client", [name for name in CLIENTS if name != "native"])
 def test_23_a_client_never_sees_a_late_reply(stage, client, worker):
-    """The limit of attempts has passed and the client was told; what the worker says then goes nowhere."""
+    """The attempt's limit has passed and the client got an error; the worker's reply then reaches
+    no client."""
     broker = stage.interop_broker(plain=pair(client, worker), foreign_attempt="300ms",
                                   mdp_attempt="300ms", foreign_attempts=1, foreign_errors=1)
     serving, asking = stage.offer(broker, worker), stage.client(broker, client)
@@ -266,7 +267,7 @@ def test_23_a_client_never_sees_a_late_reply(stage, client, worker):
 
 
 def test_23_the_native_client_discards_a_reply_to_another_id(stage):
-    """Against a broker that is none: it answers a request which nobody made, and then the real one."""
+    """A false broker answers a request that was never sent, and then the real one."""
     context = zmq.Context()
     router = context.socket(zmq.ROUTER)
     router.linger = 1000
@@ -300,8 +301,8 @@ def test_23_the_native_client_discards_a_reply_to_another_id(stage):
 @pytest.mark.parametrize("worker", WORKERS)
 def test_24_a_worker_whose_job_takes_longer_than_the_limit_stays_alive(
         stage, worker, silent):
-    """silent: as programs of one thread are, which work or heartbeat, but not both. (REP never says
-    so, a native worker always.)"""
+    """silent: without heartbeats during work, as with programs of one thread. (A REP socket never
+    sends heartbeats, a native worker always does.)"""
     broker = stage.interop_broker(plain=pair(worker), **FAST)
     asking = stage.client(broker, "mdp02")
     if worker == "native":
@@ -354,7 +355,7 @@ def test_25_when_a_client_closes_its_running_request_is_cancelled(stage, client)
 @pytest.mark.parametrize("worker", [name for name in WORKERS if name != "native"])
 @pytest.mark.parametrize("client", [name for name in CLIENTS if name != "native"])
 def test_25_a_client_that_closed_gets_nothing_more(stage, client, worker):
-    """The worker cannot be told; what it says goes nowhere, and it serves on."""
+    """The worker cannot be told; its reply is dropped, and it serves the next request."""
     broker = stage.interop_broker(plain=pair(client, worker))
     serving, closing = stage.offer(broker, worker), stage.client(broker, client)
     closing.request(b"svc", b"unwanted")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What a client without statuses gets when its request fails: nothing, as the RFCs have it, or, with
-foreign_errors = 1, a reply whose body is the status's name and a sentence. The same for every protocol.
+"""The answer to a client without statuses when its request fails: nothing, as in the RFCs, or, with
+foreign_errors = 1, a reply whose body is the status's name and a sentence. It is the same for every
+protocol.
 """
 
 import json
@@ -15,7 +16,7 @@ FOREIGN = [name for name in CLIENTS if name != "native"]
 
 
 def _told(client, status, service=b"svc"):
-    """The reply of two frames; and the socket is good for another request."""
+    """Checks the reply of two frames, and that it comes once."""
     reply = client.reply()
     assert reply is not None, f"nothing came, {status} was due"
     assert len(reply.body) == 2, reply
@@ -41,8 +42,8 @@ def _ended(stage, broker, status, count=1):
 @pytest.mark.parametrize("errors", [0, 1])
 @pytest.mark.parametrize("client", [name for name in FOREIGN if not name.startswith("plain-")])
 def test_no_worker_comes(stage, client, errors):
-    """The request waits for one, as the RFCs have it, until its deadline. Then it never ran: EXPIRED
-    says that as well as NO_WORKER, and which of both it is depends on what ended the wait."""
+    """The request waits for a worker, as in the RFCs, until its deadline. It ends with EXPIRED or
+    NO_WORKER, which depends on what ended the wait; both say that it never ran."""
     broker = stage.interop_broker(foreign_deadline="300ms", foreign_errors=errors)
     asking = stage.client(broker, client)
     asking.request(b"nobody", b"hello")
@@ -73,7 +74,7 @@ def test_no_rep_worker_comes(stage, client, errors):
 
 @pytest.mark.parametrize("client", FOREIGN)
 def test_a_request_waits_for_a_worker_that_comes_later(stage, client):
-    """Longer than the rejoin grace and the linger, which are about other clients."""
+    """It waits longer than the rejoin grace and the linger, which are for other clients."""
     broker = stage.interop_broker(plain=pair(client), rejoin_grace="0s", service_linger="0s")
     asking = stage.client(broker, client)
     asking.request(b"svc", b"patient")
@@ -110,7 +111,7 @@ def test_no_worker_has_room_before_the_deadline(stage, client, errors):
 @pytest.mark.parametrize("worker", [name for name in WORKERS if name != "native"])
 @pytest.mark.parametrize("client", FOREIGN)
 def test_a_worker_that_lives_may_take_as_long_as_it_likes(stage, client, worker):
-    """Time stands still while a worker has the request, however often one died with it."""
+    """While a worker has the request, its time does not count."""
     broker = stage.interop_broker(plain=pair(client, worker), foreign_deadline="300ms")
     serving, asking = stage.offer(broker, worker), stage.client(broker, client)
     asking.request(b"svc", b"slow")
@@ -143,7 +144,8 @@ def test_a_worker_is_over_the_limit_of_attempts(stage, client, errors):
 @pytest.mark.parametrize("errors", [0, 1])
 @pytest.mark.parametrize("client", FOREIGN)
 def test_the_queue_is_full(stage, client, errors):
-    """Clients that are told of no bound are bounded by bytes only, so `service_queue` is not asked."""
+    """These clients know of no limit, so only their bytes are limited, and `service_queue` does not
+    count."""
     broker = stage.interop_broker(
         plain=pair(client), service_queue=1, service_queue_bytes="1KiB", foreign_errors=errors)
     serving = stage.offer(broker, "mdp01")
@@ -214,7 +216,7 @@ def test_a_foreign_has_three_attempts_by_default(stage):
 
 @pytest.mark.parametrize("worker", [name for name in MDP_WORKERS if name != "mdp01"])
 def test_a_stream_that_broke_is_not_begun_again(stage, worker):
-    """Its client has seen a part, and could not tell a second beginning from more of the first."""
+    """The client has got a part, and could not tell a new beginning from more of the first."""
     broker = stage.interop_broker(foreign_errors=1)
     dying, asking = stage.offer(broker, worker), stage.client(broker, "mdp02")
     asking.request(b"svc", b"count")
@@ -271,7 +273,8 @@ def test_the_broker_drains(stage, client, errors):
 @pytest.mark.parametrize("errors", [0, 1])
 @pytest.mark.parametrize("client", FOREIGN)
 def test_an_app_error_is_a_reply(stage, client, errors):
-    """Its body is delivered; if it has none, its text. The worker ran it, so this is its reply."""
+    """Its body is delivered, or its text if it has no body. The worker ran the request, so this is
+    its reply."""
     broker = stage.interop_broker(plain=pair(client), foreign_errors=errors)
     worker, asking = stage.peer(broker), stage.client(broker, client)
     worker.register(b"svc")

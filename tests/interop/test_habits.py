@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What programs in use do although no RFC says so, and other brokers take."""
+"""Habits of programs in use that no RFC describes, and that other brokers accept."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from stage import MDP_CLIENTS
 
 
 class Unseparated(peers.Mdp01Worker):
-    """The guide's worker in PHP: in its reply no empty frame follows the client's address."""
+    """The guide's worker in PHP: its reply has no empty frame after the client's address."""
 
     def answer(self, word, *body):
         self.send(*self.pack("FINAL")[:3], word.address, *body)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Peers that break the rules of 7/MDP, 18/MDP, their dialects and REQ/REP. Around each attack there is
-the same scene: a healthy service, and a client whose request a worker holds, which is what a forged
-reply would be for. After it the broker lives and serves, nobody got what was not theirs, a counter
-moved, and the log has one line for each thing that was wrong."""
+"""Peers that break the rules of 7/MDP, 18/MDP, their dialects and REQ/REP. Each attack happens in
+the same scene: a healthy service, and a client whose request a worker holds, which a forged reply
+would aim at. Afterwards the broker lives and serves, no peer got a message that was not for it, a
+counter has risen, and the log has one line for each fault."""
 
 import pytest
 
@@ -26,12 +26,13 @@ class Scene:
         self.mark()
 
     def mark(self):
-        """What was wrong up to here is not counted."""
+        """Forgets the faults so far."""
         self.log, self.wrongs = self.broker.log(), self.stage.wrongs(self.broker)
 
     def told(self, count=1, unanswered=0):
-        """So many things were counted, and logged: one line for one, no more than that for many; and one
-        for each request that thereby ends without a word to its client."""
+        """Checks that this many faults were counted, and logged in no more lines, but at least one;
+        and that one more line was logged for each request that ends without an answer to its
+        client."""
         until(lambda: self.stage.wrongs(self.broker) >= self.wrongs + count, 5, "it is counted")
         lines = until(lambda: self.logged(1 + unanswered), 5, "it is logged")
         assert sum("its client is not told" in line for line in lines) == unanswered, lines
@@ -39,7 +40,7 @@ class Scene:
         self.mark()
 
     def logged(self, least):
-        """The lines since the mark, if there are so many."""
+        """Returns the lines since the mark, or None if there are fewer than least."""
         lines = self.stage.lines(self.broker, self.log)
         return lines if len(lines) >= least else None
 
@@ -66,7 +67,8 @@ def plain_scene(stage):
     scene.end()
 
 
-LONG = b"n" * 128  # a name has 127 bytes at most
+# A name has 127 bytes at most.
+LONG = b"n" * 128
 CLIENT = {
     "mdp01: no service": (b"", b"MDPC01"),
     "mdp01: no body": (b"", b"MDPC01", b"healthy"),
@@ -130,7 +132,8 @@ def test_a_client_that_says_it_wrong(scene, what):
 
 
 def _wrong_words(name):
-    """What a worker of this protocol may say at no time, by what is wrong with it."""
+    """Returns messages that a worker of this protocol must never send, by what is wrong with
+    them."""
     with peers.WORKERS[name]("inproc://nobody") as one:
         ready, beat = one.pack("READY", service=b"wrong"), one.pack("HEARTBEAT")
         final = one.pack("FINAL", b"address", (b"x",))
@@ -212,7 +215,8 @@ def test_a_worker_that_registers_again(scene, worker, service):
 @pytest.mark.parametrize("worker", MDP_WORKERS)
 @pytest.mark.parametrize("client", ["dealer-mdp01", "mdp02", "libmdp", "majortomo", "packed"])
 def test_a_client_that_turns_worker_on_the_same_socket(scene, client, worker):
-    """It may be one or the other. What it asked for is not answered on a worker's socket."""
+    """A peer is either a client or a worker. Its open request is not answered on a worker's
+    socket."""
     turning = scene.stage.client(scene.broker, client)
     assert turning.call(b"healthy", b"x").body == (b"x",)
     turning.request(b"held", b"mine")
@@ -250,7 +254,7 @@ def test_a_worker_that_changes_its_protocol(scene, worker):
 
 @pytest.mark.parametrize("worker", MDP_WORKERS)
 def test_forged_replies_reach_nobody(scene, worker):
-    """From a worker with work of its own; an idle one is disconnected (statement 4)."""
+    """The forger is a worker that has a request; an idle one is disconnected (statement 4)."""
     stage, broker = scene.stage, scene.broker
     forger, bob = stage.offer(broker, worker, b"hostile"), stage.client(broker, "req-mdp01")
     bob.request(b"hostile", b"mine")
@@ -340,7 +344,7 @@ def test_a_flood_of_workers_that_are_refused(scene, worker):
 
 
 def _on(scene, end):
-    """A raw DEALER on one end of the pair: 0 for clients, 1 for workers."""
+    """Makes a raw DEALER at one end of the pair: 0 for clients, 1 for workers."""
     return scene.stage.own(peers.Peer(scene.stage.pair(b"plain")[end]))
 
 
@@ -358,14 +362,14 @@ PLAIN_CLIENT = {
 @pytest.mark.parametrize("what", PLAIN_CLIENT)
 def test_a_plain_client_that_says_it_wrong(plain_scene, what):
     peer = _on(plain_scene, 0)
-    peer.send(b"")  # as ZMQ_PROBE_ROUTER does: nobody minds, but only the first
+    peer.send(b"")  # as ZMQ_PROBE_ROUTER does, which is allowed once
     peer.send(*PLAIN_CLIENT[what])
     plain_scene.told()
     assert peer.receive(within=0.05) is None
 
 
 def test_a_rep_worker_that_answers_twice(plain_scene):
-    """REP sockets cannot, programs that look like one can."""
+    """A REP socket cannot do this, but a program that looks like one can."""
     stage, broker = plain_scene.stage, plain_scene.broker
     worker, bob = _on(plain_scene, 1), stage.client(broker, "plain-req", b"plain")
     bob.request(b"plain", b"one")
@@ -409,7 +413,7 @@ def test_a_rep_worker_that_says_it_wrong(plain_scene, what):
 
 
 def test_a_rep_worker_that_names_the_request_of_an_mdp_worker(plain_scene):
-    """plain_scene.job is held by a worker of MDP 0.1; its token is not the pair's to answer."""
+    """A worker of MDP 0.1 holds plain_scene.job; a worker of the pair may not answer its token."""
     worker = _on(plain_scene, 1)
     worker.send(plain_scene.job.address, b"", b"stolen")
     plain_scene.told()

@@ -26,7 +26,7 @@ def test_bodies_pass_frame_by_frame(stage, client, worker):
         asking.request(b"svc", *body)
         seen = serving.serve()
         reply = asking.reply()
-        if "native" in (client, worker):  # these programs have pieces of bytes, not frames
+        if "native" in (client, worker):  # these programs handle a body as one piece
             assert b"".join(reply.body) == b"".join(body), what
             continue
         assert seen == [body], what
@@ -48,7 +48,7 @@ def test_ten_requests_at_once(stage, client, worker):
     replies = [asking.reply() for _ in asked]
     assert sorted(reply.body[0] for reply in replies) == sorted(asked)
     for reply in replies:
-        if reply.tag:  # numbers from 1 on
+        if reply.tag:  # the numbers begin with 1
             assert reply.body[0] == asked[int(reply.tag[0]) - 1], "it is the reply to that one"
 
 
@@ -105,7 +105,7 @@ def test_a_dealers_own_frames_come_back_as_they_were(stage, client, tag):
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_client_is_answered_a_hundred_times(stage, client):
-    """One after the other, by a worker of each protocol in turn as they come."""
+    """One request after the other."""
     broker = stage.interop_broker(plain=pair(client))
     serving, asking = stage.offer(broker, "native"), stage.client(broker, client)
     for number in range(100 if client != "native" else 10):
@@ -143,7 +143,7 @@ def test_mmi_service_says_200_while_there_is_a_worker_and_404_otherwise(stage, c
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_mmi_service_knows_workers_of_every_protocol(stage, worker):
-    """Of a REP worker it knows nothing before it has answered: the listener pair stands for it."""
+    """A REP worker is not known before it has answered: the listener pair stands for it."""
     broker = stage.interop_broker(plain=pair(worker))
     serving, asking = stage.offer(broker, worker), stage.client(broker, "mdp02")
     if worker == "plain-rep":

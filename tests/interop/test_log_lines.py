@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What the log says of connections that come to nothing: one line each, with address and reason."""
+"""The log's lines about connections that fail: one each, with address and reason."""
 
 import socket
 
@@ -25,7 +25,7 @@ def _told(broker, address, reason):
 def test_a_probe_of_health_has_a_line_with_its_address(stage):
     broker = stage.broker()
     one, address = _connect(broker)
-    stage.status(broker)  # it was seen to come
+    stage.status(broker)  # by then the broker has seen the connection
     one.close()
     _told(broker, address, "it closed its connection before the handshake was done")
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Peers older than ZMTP 3.0 (JeroMQ 0.3, NetMQ 4.0, libzmq 2 and 3), on plain TCP sockets: they have no
-security handshake, and libzmq's timer for it once cut them after 3 s."""
+"""Peers older than ZMTP 3.0 (JeroMQ 0.3, NetMQ 4.0, libzmq 2 and 3), on plain TCP sockets. They
+have no security handshake, and libzmq's timer for it once cut them after 3 s."""
 
 import socket
 import threading
@@ -11,7 +11,7 @@ import pytest
 from support.programs import PATIENCE
 from support.waiting import until
 
-#: Longer than any handshake may take.
+#: Seconds that a request takes: longer than any handshake may.
 JOB = 5.0
 
 GREETINGS = {1: b"\1\0", 2: bytes.fromhex("ff00000000000000017f01") + b"%c" + b"\0\0"}
@@ -81,7 +81,7 @@ class Beating:
 
 
 def _job(worker):
-    """The next request, heartbeats left out: its address and body."""
+    """Returns the next request, without heartbeats: its address and body."""
     while True:
         frames = worker.receive()
         if frames[2] == b"\2":

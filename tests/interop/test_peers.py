@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The peers themselves, without Riposte: against a textbook broker, and through zmq_proxy."""
+"""Tests the peers themselves, without Riposte: against a textbook broker, and through zmq_proxy."""
 
 import threading
 
@@ -10,7 +10,7 @@ import peers
 from textbook import Textbook
 
 BODIES = [(b"one",), (b"several", b"frames", b"here"), (b"",), (b"x" * (1 << 20),)]
-# The textbook does not keep a client's envelope, as statement 11 has it: no CORRELATE, no tags.
+# The textbook broker does not keep a client's envelope (statement 11): no CORRELATE, no tags.
 TEXTBOOK_CLIENTS = ["req-mdp01", "mdp02", "libmdp"]
 TEXTBOOK_WORKERS = ["mdp01", "mdp02", "libmdp"]
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Plain REQ and REP sockets: programs that change nothing but an address. (That every client reaches
-every worker, plain ones too, is in test_interop.py.)"""
+"""Plain REQ and REP sockets: programs in which only an address changes. (test_interop.py shows that
+every client reaches every worker, plain ones too.)"""
 
 import time
 
@@ -14,7 +14,8 @@ from support.waiting import until
 
 
 def test_req_and_rep_need_nothing_but_their_addresses(stage):
-    """On TCP, ports chosen by the system; the ports file lists --bind first, then each pair."""
+    """On TCP, with ports that the system chooses; the ports file lists --bind first, then each
+    pair."""
     broker = stage.broker("--plain", "svc=tcp://127.0.0.1:*,tcp://127.0.0.1:*")
     ports = (stage.directory / "ports-1").read_text().split()
     assert len(ports) == 3 and ports[0] == broker.endpoint
@@ -89,7 +90,7 @@ def test_a_request_of_a_killed_rep_worker_goes_to_a_worker_of_another_kind(stage
 
 
 def test_a_rep_worker_that_hangs_loses_its_request_to_another(stage):
-    """It lives, but is over foreign_attempt. Its reply comes too late, and goes nowhere."""
+    """The worker lives, but is over foreign_attempt. Its reply comes too late and is dropped."""
     broker = stage.interop_broker(plain=("svc",), foreign_attempt="1s")
     slow, asking = stage.offer(broker, "plain-rep"), stage.client(broker, "plain-req")
     asking.request(b"svc", b"work")
@@ -103,8 +104,8 @@ def test_a_rep_worker_that_hangs_loses_its_request_to_another(stage):
     asking.request(b"svc", b"next")
 
     def serve_all():
-        """Another attempt of the first may still wait in the slow one's socket: a DEALER deals in
-        turn, and cannot take back what it dealt."""
+        """Another attempt of the first request may still wait in the slow worker's socket: a DEALER
+        sends to its peers in turn, and cannot take a message back."""
         for one in (slow, quick):
             if one.socket.poll(0):
                 one.serve()
@@ -141,7 +142,7 @@ def test_a_rep_worker_that_dies_every_time_spends_the_attempts(stage):
 
 
 def _most_at_once(clients, workers):
-    """Each client asks once; how many workers had a request at the same time."""
+    """Each client sends a request; returns how many workers had one at the same time."""
     for client in clients:
         client.request(b"svc", b"work")
     held, most, answered = {}, 0, 0
@@ -162,7 +163,8 @@ def _most_at_once(clients, workers):
 
 
 def test_two_rep_workers_share(stage):
-    """Nobody knows that a REP socket is there before it is connected, so the first may get two."""
+    """The broker does not know of a REP socket before it is connected, so the first may get both
+    requests."""
     broker = stage.interop_broker(plain=("svc",))
     workers = [stage.offer(broker, "plain-rep") for _ in range(2)]
     clients = [stage.client(broker, "plain-req") for _ in range(2)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""ZMQ_PROBE_ROUTER: a socket that says with an empty message that it is there, at each connection."""
+"""ZMQ_PROBE_ROUTER: a socket sends an empty message on each connection, to announce itself."""
 
 import pytest
 import zmq

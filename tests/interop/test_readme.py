@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""README.md says which test proves what: the tests are there, and no cell is empty."""
+"""README.md names the tests that prove each point: they exist, and no cell is empty."""
 
 import pathlib
 import re
@@ -11,12 +11,12 @@ README = (HERE / "README.md").read_text()
 TESTS = {name for path in HERE.glob("test_*.py")
          for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)}
 
-#: Has every client in one case, whose name is the worker's.
+#: Tests with every client in each case; a case has the worker's name.
 WITH_ALL = {"test_clients_of_all_protocols_share_one_worker"}
 
 
 def _rows():
-    """The cells of every row of every table, without the lines below the headings."""
+    """Returns the cells of every row of every table, without the lines below the headings."""
     rows = [[cell.strip() for cell in line.strip("|").split("|")]
             for line in README.splitlines() if line.startswith("|")]
     return [row for row in rows if not set("".join(row)) <= set("-: ")]
@@ -36,7 +36,7 @@ def test_every_abbreviation_is_explained_and_used():
 
 
 def test_what_a_row_names_runs_with_its_protocol():
-    """By the names of the tests' parameters. `req-mdp01` may be a case of "mdp01" as well."""
+    """Looks at the names of the tests' parameters. `req-mdp01` also counts as a case of "mdp01"."""
     told = dict(re.findall(r"^- \*\*(\w+)\*\*: `(test_\w+)`", README, re.M))
     listing = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", HERE],
@@ -52,7 +52,7 @@ def test_what_a_row_names_runs_with_its_protocol():
         for test in (told[short] for short in re.findall(r"\[(\w+)\]", " ".join(row))):
             about = {"native": "native", "plain": "plain|rep"}.get(protocol.split("-")[0])
             if about and re.search(f"_({about})_", test):
-                continue  # it is about nothing else
+                continue  # the test is for this protocol alone
             assert test in WITH_ALL or any(
                 case == "" or any(word in case for word in words) for case in cases[test]), \
                 f"{test} does not run with {protocol}"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
-"""A Majordomo broker as the textbook has it, for 0.1 and 0.2, to hold the peers of these tests
-against something that is not Riposte. It has the textbook's faults too: no heartbeats, no expiry,
-no request id.
+"""A Majordomo broker as in the textbook, for 0.1 and 0.2, so that the peers of these tests are also
+tested against a broker that is not Riposte. It has the textbook's faults too: no heartbeats, no
+expiry, no request id.
 
 As a program, `textbook.py ENDPOINT`."""
 
@@ -21,10 +21,10 @@ class Textbook:
         self.waiting = collections.defaultdict(collections.deque)  # service: (client, body)
         self.idle = collections.defaultdict(collections.deque)     # service: workers
         self.service = {}  # worker: its service
-        self.before = {}   # peer: the frames up to and with its protocol's name
+        self.before = {}   # peer: the frames up to and including its protocol's name
 
     def turn(self, within=0.0):
-        """Handles one message, if one comes in time; true if one did."""
+        """Handles one message, if one comes in time. Returns whether one came."""
         if not self.socket.poll(int(within * 1000)):
             return False
         sender, *frames = self.socket.recv_multipart()

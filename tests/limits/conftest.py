@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Limits hold: what a broker does when there is too much of something.
+"""Limits hold: what a broker does when there are too many connections, requests or bytes.
 
 RIPOSTE_BUILD   the build to test (default: build/)
 RIPOSTE_LONG=1  a million requests wait, and a client does not read for ten minutes

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Who makes the load, and what is measured of it."""
+"""Load for the tests of limits, and measurements of the broker under it."""
 
 import os
+import statistics
 import threading
 import time
 
@@ -16,22 +17,40 @@ CROWD = BUILD / "tests" / "crowd"
 
 
 def crowd(world, *words, within=120):
-    """Starts a crowd, and waits until all of it is there; None if it could not be."""
+    """Starts a crowd of peers, and waits until all of it is connected."""
     one = world.start("crowd", CROWD, *words)
     one.handles_sigterm = False
     until(lambda: "ready" in one.log(), within, "the crowd is there", one)
     return one
 
 
+def costs_little(without, beside, turns):
+    """Takes two figures in turn, without() and beside(), and says whether the second is at most 1.2 times the first;
+    returns the two lists, too. In the long form, the medians are compared. A few turns are mostly noise: in the short
+    form the second may not be more in nearly every pair, and while it is, turns are added, up to four times as many."""
+    pairs = []
+
+    def little():
+        one, other = zip(*pairs)
+        if LONG:
+            return statistics.median(other) <= 1.2 * statistics.median(one)
+        return sum(b > 1.2 * a for a in one for b in other) < 0.95 * len(pairs) ** 2
+
+    while len(pairs) < turns or (not LONG and len(pairs) < 4 * turns and not little()):
+        pairs.append((without(), beside()))
+    return little(), *zip(*pairs)
+
+
 def cpu_percent(process, seconds):
-    """Of one core, over that time."""
+    """The percentage of one core that the process uses, over that time."""
     before, begin = process.cpu_seconds(), time.monotonic()
     time.sleep(seconds)
     return (process.cpu_seconds() - before) / (time.monotonic() - begin) * 100
 
 
 class Thread(threading.Thread):
-    """Runs step() again and again until it is stopped; what goes wrong is told by stop()."""
+    """Runs step() again and again until it is stopped; stop() raises the exception that it ended
+    with."""
 
     def __init__(self):
         super().__init__(daemon=True)
@@ -42,7 +61,7 @@ class Thread(threading.Thread):
         try:
             while not self._stopped.is_set():
                 self.step()
-        except Exception as trouble:  # whatever it is, stop() tells
+        except Exception as trouble:  # stop() raises it, whatever it is
             self._trouble = trouble
         finally:
             self.finish()
@@ -83,8 +102,8 @@ class BigWorker(Thread):
 
 
 class Asker(Thread):
-    """A client that asks in a steady rhythm, and either reads or never does; it comes again after
-    so many requests, or when it was cut off."""
+    """A client that sends requests at a steady rate, and either reads or never does. It connects
+    anew after `life` requests, or when it was cut off."""
 
     def __init__(self, endpoint, service, life, pause, reads):
         super().__init__()
@@ -108,8 +127,8 @@ class Asker(Thread):
 
 
 class Flood(Thread):
-    """A client that asks as fast as it can, and counts how its requests end. If it reads too slowly
-    beside that, and is cut off, it comes again."""
+    """A client that sends requests as fast as it can, and counts how they end. If it reads too
+    slowly meanwhile and is cut off, it connects again."""
 
     def __init__(self, endpoint, service, size):
         super().__init__()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Too many connections, requests or bytes: the broker goes on serving those whom it can serve, and
-tells the others."""
+"""Too many connections, requests or bytes: the broker goes on serving those that it can serve, and
+refuses the others."""
 
 import resource
 import socket
@@ -9,13 +9,13 @@ import time
 
 import pytest
 
-from load import LONG, Asker, BigWorker, Flood, cpu_percent, crowd
+from load import LONG, Asker, BigWorker, Flood, costs_little, cpu_percent, crowd
 from support.peer import REPLY, REQUEST, Peer
 from support.programs import PATIENCE
 from support.waiting import until
 
 MIB = 1 << 20
-#: As docs/OPERATIONS.md recommends for 256 MiB.
+#: The limits that docs/OPERATIONS.md recommends for 256 MiB.
 SMALL = {"max_body": "1MiB", "total_queue_bytes": "64MiB", "service_queue_bytes": "48MiB",
          "total_queue": 50000, "service_queue": 40000, "connection_backlog_bytes": "8MiB",
          "connection_backlog": 4096}
@@ -32,7 +32,7 @@ CROWD = 10000
 
 
 def _descriptors():
-    """Raises the limit, and returns what it is."""
+    """Raises the limit of descriptors as far as it goes, and returns it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (1 << 16, max(hard, 1 << 16)))
@@ -69,13 +69,13 @@ def _connect(broker, count):
     for _ in range(count):
         one = socket.socket()
         one.setblocking(False)
-        one.connect_ex((host, int(port)))  # which may wait in the backlog
+        one.connect_ex((host, int(port)))  # it may wait in the backlog of listen()
         made.append(one)
     return made
 
 
 def test_more_connections_than_descriptors_harm_nobody(world):
-    """Bursts arrive, of more than there can be, and stay."""
+    """Bursts of connections arrive, more than there are descriptors, and stay."""
     broker = world.broker(prefix=("prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}"),
                           limits={"pending_connections": 1000, "pending_timeout": "10m"})
     world.builtin(broker, "echo", "--slots", "8")
@@ -103,18 +103,18 @@ def test_more_connections_than_descriptors_harm_nobody(world):
 
 # ---- A client that does not read ------------------------------------------------------------------
 
-#: 5 MiB a second, so that it is not the bytes themselves that others feel, and cut off after 1.6 s.
+#: A rate of 5 MiB a second, which alone does not slow others; the client is cut off after 1.6 s.
 BIG, PAUSE, BACKLOG = MIB // 4, 0.05, 8 * MIB
-#: Of each kind, one after the other; seconds.
-ROUNDS, ROUND = (150, 4) if LONG else (8, 2)
+#: Turns of each kind, one after the other; seconds of a turn.
+ROUNDS, ROUND = (150, 4) if LONG else (4, 2)
 
 
-#: What the broker, and libzmq, take beside what waits.
+#: Memory that the broker and libzmq take beside the replies that wait.
 SLACK = 24 * MIB
 
 
 def test_a_client_that_does_not_read_is_cut_off_before_it_fills_the_memory(world):
-    """It asks for 1.6 GB."""
+    """The client asks for 1.6 GB."""
     size, backlog = 4 * MIB, 64 * MIB
     broker = world.broker("--log-level", "debug")
     big = BigWorker(broker.endpoint, b"big", size)
@@ -146,9 +146,8 @@ def _p99(world, broker):
 
 
 def test_a_client_that_does_not_read_costs_others_nothing(world):
-    """It asks, is cut off, comes again and asks on. The p99 of others is at most 1.2 times what it is
-    beside the same client that reads: over ten minutes as medians of the turns; over a few turns, whose
-    medians are the noise of the machine, it is not more in nearly every pair."""
+    """The client sends requests, is cut off, connects again and goes on. The p99 of others is at most
+    1.2 times its value beside the same client that reads."""
     broker = world.broker("--log-level", "debug",
                           limits={"connection_backlog_bytes": f"{BACKLOG >> 20}MiB"})
     world.builtin(broker, "echo", "--slots", "64")
@@ -167,22 +166,20 @@ def test_a_client_that_does_not_read_costs_others_nothing(world):
         lives += 0 if reads else asker.lives
         return p99
 
-    heard, deaf = zip(*((turn(True), turn(False)) for _ in range(ROUNDS)))
+    little, heard, deaf = costs_little(lambda: turn(True), lambda: turn(False), ROUNDS)
     big.stop()
     cut = broker.log().count("it does not read what is sent to it")
     print(f"p99 of others beside a client that reads: {statistics.median(heard)} µs (up to "
           f"{max(heard)}), that does not: {statistics.median(deaf)} µs (up to {max(deaf)}); "
           f"memory: up to {max(memory) >> 20} MiB more; {lives} connections, {cut} cut off")
     assert cut >= ROUNDS // 2
-    if LONG:
-        assert statistics.median(deaf) <= 1.2 * statistics.median(heard)
-    assert sum(d > 1.2 * h for d in deaf for h in heard) < 0.95 * len(deaf) * len(heard)
+    assert little
     assert max(memory) < BACKLOG + SLACK, memory
     until(lambda: world.status(broker)["gauges"]["backlog_bytes"] == 0, 10, "nothing waits for it")
 
 
 def test_clients_that_do_not_read_cannot_together_keep_others_out(world):
-    """None of them has too much waiting; all of them have more than there may be."""
+    """For none of them too many bytes wait; for all of them together, more than the limit."""
     broker = world.broker("--log-level", "debug", limits=SMALL)
     world.builtin(broker, "echo", "--slots", "8")
     for _ in range(10):
@@ -195,7 +192,8 @@ def test_clients_that_do_not_read_cannot_together_keep_others_out(world):
 
 
 def test_clients_that_read_are_not_cut_off_however_much_waits_for_them(world):
-    """Six replies of 15 MiB at once, over a link that takes 5 s for them: more than there may be."""
+    """Six replies of 15 MiB at once, over a link that takes 5 s for them: more bytes than the
+    limit."""
     size = 15 * MIB
     broker = world.broker("--log-level", "debug", limits={
         **SMALL, "max_body": "16MiB", "connection_backlog_bytes": "32MiB"})
@@ -206,7 +204,7 @@ def test_clients_that_read_are_not_cut_off_however_much_waits_for_them(world):
     for client in clients:
         client.hello(heartbeat_ms=60000)
         client.request(b"big", time_ms=60000)
-    jobs = [worker.expect(REQUEST) for _ in clients]  # all of them are accepted before anything waits
+    jobs = [worker.expect(REQUEST) for _ in clients]  # all requests are accepted before any reply waits
     for job in jobs:
         worker.reply(job.id, b"b" * size)
     most = 0
@@ -228,8 +226,8 @@ def test_clients_that_read_are_not_cut_off_however_much_waits_for_them(world):
 
 @pytest.mark.parametrize("window", [1, 4])
 def test_a_flood_of_one_client_lets_others_have_their_turn(world, window):
-    """In the order in which the worker sees them: of the flood at most one request between another's
-    arrival and its start."""
+    """Between the arrival and the start of another client's request, the worker gets at most one
+    request of the flood."""
     flood, turns = 10000, 25
     broker = world.broker()
     worker, first, second = (world.peer(broker) for _ in range(3))
@@ -240,11 +238,10 @@ def test_a_flood_of_one_client_lets_others_have_their_turn(world, window):
         first.request(b"slow", b"flood", time_ms=600000)
     world.wait_for_waiting(broker, flood - window, within=20)
     held = [worker.expect(REQUEST) for _ in range(window)]
-    for _ in range(turns):
-        first.request(b"slow", b"flood", time_ms=600000)  # so that it has as many open as it may
-        waiting = world.status(broker)["gauges"]["waiting"]
+    for turn in range(1, turns + 1):
+        first.request(b"slow", b"flood", time_ms=600000)  # keeps as many open as it may
         second.request(b"slow", b"single", time_ms=600000)
-        world.wait_for_waiting(broker, waiting + 1)
+        until(lambda: world.status(broker)["counters"]["requests"] == flood + 2 * turn, 5, "both have arrived")
         before = 0
         while True:
             worker.reply(held.pop(0).id, b"done")
@@ -257,12 +254,12 @@ def test_a_flood_of_one_client_lets_others_have_their_turn(world, window):
 
 # ---- Requests that wait ---------------------------------------------------------------------------
 
-#: Just below a power of two, where tables and arrays, which double, are as full as they will be.
+#: Just below a power of two, where arrays and tables that double are fullest.
 QUEUED = 1000000 if LONG else 130000
-#: Clients that come one after the other, so that little of it waits in libzmq at any time.
+#: The requests come from this many clients in turn, so that few wait in libzmq at any time.
 CLIENTS = 10
 BODY = 64
-#: Bytes beside the body that a waiting request may take; a short queue has what libzmq took, too.
+#: Bytes beside the body that a waiting request may take; a short queue also bears what libzmq took.
 EACH = 200 if LONG else 240
 
 
@@ -275,22 +272,22 @@ def test_a_long_queue_takes_little_memory(world):
         crowd(world, "queue", broker.endpoint, QUEUED // CLIENTS, BODY, "nobody")
         world.wait_for_waiting(broker, QUEUED // CLIENTS * client, within=60)
         memory.append(broker.resident_bytes())
-    # Without those of the first, which also brings what the broker takes once.
+    # The first client's requests do not count: with them comes what the broker takes only once.
     each = (memory[-1] - memory[0]) / (QUEUED - QUEUED // CLIENTS) - BODY
     print(f"{QUEUED} requests of {BODY} bytes: {each:.0f} bytes each beside the body")
-    broker.kill()  # to end a million requests takes seconds
+    broker.kill()  # an orderly end of a million requests takes seconds
     assert each <= EACH
 
 
 # ---- Little memory --------------------------------------------------------------------------------
 
 MEMORY = 256 * MIB
-FLOOD_S = 60 if LONG else 5
+FLOOD_S = 60 if LONG else 3
 
 
 def test_with_little_memory_the_broker_says_busy_and_lives(world):
-    """RLIMIT_AS, which also counts what is only reserved: the stacks and arenas of libzmq's threads. A
-    limit of a control group, which counts what is used, is reached later."""
+    """RLIMIT_AS also counts reserved memory: the stacks and arenas of libzmq's threads. The limit
+    of a control group, which counts used memory, would be reached later."""
     broker = world.broker(prefix=("prlimit", f"--as={MEMORY}"), limits=SMALL)
     assert "warning: it may take" not in broker.log(), "it is enough"
     world.builtin(broker, "echo", "--slots", "8")
@@ -319,5 +316,5 @@ def test_with_little_memory_the_broker_says_busy_and_lives(world):
 
 def test_a_broker_with_less_memory_than_its_limits_allow_says_so(world):
     broker = world.broker(prefix=("prlimit", f"--as={1024 * MIB}"))
-    broker.wait_for("warning: it may take 1.8 GiB, but this process may use 1 GiB of memory")
+    broker.wait_for("warning: it may take 1.9 GiB, but this process may use 1 GiB of memory")
     assert "total_queue_bytes" in broker.log()

@@ -3,9 +3,9 @@
 
 RIPOSTE_BUILD   the build to test (default: build/)
 RIPOSTE_LONG=1  links are also gone for 30 s
-RIPOSTE_SLOW=1  bounds are five times as long, for a busy machine
+RIPOSTE_SLOW=1  bounds are five times as wide, for a busy machine
 
-Where network namespaces are not allowed nothing is run, and the exit code is 77.
+Where network namespaces are not allowed no test runs, and the exit code is 77.
 """
 
 import pathlib

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MPL-2.0
 """Several machines on one: network namespaces, each with an address of its own, on a bridge in one
-more. Nothing outside of them is touched; their names carry this process's id."""
+more namespace. Nothing outside of them is changed; their names contain this process's id."""
 
 import os
 import shutil
 import subprocess
 
 NET = "10.77.0"
-#: Where ip keeps the names of namespaces.
+#: The directory in which ip keeps the names of namespaces.
 NAMES = "/run/netns"
 
 
@@ -17,14 +17,15 @@ def _run(*command):
 
 
 def mounts():
-    """What is mounted for namespaces: each, and the folder itself, which ip makes a mount of."""
+    """Returns the mount points for namespaces: one for each, and the directory itself, which ip
+    mounts."""
     with open("/proc/self/mountinfo", encoding="utf-8") as file:
         points = [line.split()[4] for line in file]
     return [point for point in points if (point + "/").startswith(f"{NAMES}/")]
 
 
 def why_not():
-    """Why namespaces cannot be had here, or None."""
+    """Returns why namespaces cannot be used here, or None."""
     for program in ("ip", "iptables"):
         if not shutil.which(program):
             return f"there is no {program}"
@@ -55,7 +56,7 @@ class Network:
         _run("ip", "-n", name, "link", "set", "lo", "up")
 
     def add(self, machine, number):
-        """A machine with an address, and a cable to the switch."""
+        """Makes a machine with an address and a cable to the switch."""
         if not self._spaces:
             self._space(self._switch)
             _run("ip", "-n", self._switch, "link", "add", "bridge", "type", "bridge")
@@ -70,12 +71,12 @@ class Network:
         _run("ip", "-n", name, "link", "set", "eth0", "up")
 
     def inside(self, machine):
-        """What to put before a command that is to run on this machine."""
+        """Returns the words that go before a command that is to run on this machine."""
         return ("ip", "netns", "exec", f"{self._prefix}-{machine}")
 
     def hurt(self, machine, how):
         """how: unplugged (at the switch), down (its own interface), deaf (nothing comes in), dumb
-        (nothing goes out), or silent (both), the last three without a word to anybody."""
+        (nothing goes out), or silent (both). Of the last three neither end is told."""
         if how == "unplugged":
             _run("ip", "-n", self._switch, "link", "set", machine, "down")
         elif how == "down":
@@ -94,5 +95,6 @@ class Network:
         for name in reversed(self._spaces):
             subprocess.run(("ip", "netns", "del", name), capture_output=True, timeout=20, check=False)
         self._spaces.clear()
-        if not self._was_mounted and mounts() == [NAMES]:  # nobody else has come meanwhile
+        # No other process has added a namespace meanwhile.
+        if not self._was_mounted and mounts() == [NAMES]:
             subprocess.run(("umount", NAMES), capture_output=True, timeout=20, check=False)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What the networks of these tests leave behind: nothing."""
+"""The networks of these tests leave nothing behind."""
 
 import json
 import pathlib
 import subprocess
 import sys
 
-#: In mounts of its own, without what others have left: says before, during and after what is mounted.
+#: Runs in mounts of its own, without those of others; prints the mounts before, during and after.
 SCRIPT = """
 import json
 import network

@@ -11,7 +11,7 @@
 #include "common/wire/headers.h"
 #include "common/wire/name.h"
 
-/*  A time without a tick that is longer than this is one in which nobody got to run.  */
+/*  A longer time without a tick is recorded as one in which no process ran.  */
 #define S_STILL_US 100000
 
 bool record_begin (record_t *self, sequence_t *sequence, const char *directory, uint64_t seed)
@@ -78,7 +78,7 @@ static void s_take_request (record_t *self, const rp_event_t *event, const audit
     named.headers_size = (uint16_t) size;
     rp_history_message (&self->history, s_now (self), event->session, &named);
     if (rp_name_is_reserved (head->name, head->name_size))
-        return; // which the broker's shell answers
+        return; // the broker's shell answers this request
     s_request (self, "client", event->session, "submit", request->sequence);
     fprintf (self->peers, "\tservice=%.*s\tdeadline=%" PRId64 "\tattempts=%u\tconv=-\tseq=0\n",
       (int) head->name_size, head->name, s_now (self) + (int64_t) head->deadline_ms * 1000,
@@ -89,10 +89,10 @@ static void s_take_reply (record_t *self, const rp_event_t *event)
 {
     record_start_t *start = s_start (self, event->head->id);
     if (!start || event->session.v == 0 || start->worker.v != event->session.v)
-        return; // it never had it, and would not say so
+        return; // this worker never had the request, so it would not send this
     bool unbegun = event->head->status == RP_WORKER_LOST && event->head->lost == RP_LOST_UNBEGUN;
     if (unbegun && !start->told) {
-        start->worker.v = 0; // nothing started there
+        start->worker.v = 0; // the request did not start there
         return;
     }
     if (!start->told) {
@@ -116,7 +116,7 @@ void record_event (record_t *self, const rp_event_t *event)
     rp_history_scrape (&self->history, s_now (self), rp_dispatch_stats (audit->core));
     record_start_t *start = event->kind == RP_EVENT_UNSENT ? s_start (self, event->token.v) : NULL;
     if (start)
-        start->worker.v = 0; // nobody's
+        start->worker.v = 0; // no worker has it
     if (event->kind != RP_EVENT_MESSAGE)
         return;
     if (event->head->command == RP_COMMAND_REQUEST && audit->arriving)

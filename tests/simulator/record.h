@@ -2,9 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A peer is named by its session. Workers write down a start together with its reply, since only
-    that shows that the delivery reached them. What makes nobody keep a promise is written down too:
-    clients that are gone, and times at which nobody got to run.
+    A peer is named by its session. A worker's start is recorded together with its reply, since only
+    the reply shows that the delivery reached the worker. Events that excuse a broken promise are
+    recorded too: clients that are gone, and times in which no process ran.
 */
 
 #ifndef RECORD_H
@@ -35,13 +35,15 @@ typedef struct {
     unsigned start_count;
 } record_t;
 
-/*  Begins the files DIRECTORY/SEED.broker and DIRECTORY/SEED.peers. False with errno.  */
+/*  Begins the files DIRECTORY/SEED.broker and DIRECTORY/SEED.peers. Returns false and sets errno if
+    it cannot.  */
 bool record_begin (record_t *self, sequence_t *sequence, const char *directory, uint64_t seed);
 
-/*  Everybody has been told. False if not all of it could be written.  */
+/*  Ends the files, after every client has its final status. Returns false if not all could be
+    written.  */
 bool record_end (record_t *self);
 
-/*  What happens: before the core sees it, and what it wants done.  */
+/*  Records an event before the core gets it, and an action that the core orders.  */
 void record_event (record_t *self, const rp_event_t *event);
 void record_action (record_t *self, const rp_action_t *action, const rp_payload_t *message);
 

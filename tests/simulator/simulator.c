@@ -5,8 +5,8 @@
     simulator SEED [COUNT [DIRECTORY]]   runs COUNT seeds (1), from SEED on. DIRECTORY: writes the
     histories of each there, for tests/history/check.py.
 
-    A seed that fails is printed, with what was wrong; run with it alone, it does the same again.
-    Exit code 0: nothing was wrong; 1: something was; 2: wrong usage.
+    A seed that fails is printed with its fault; run alone, it fails in the same way again.
+    Exit code 0: no fault; 1: a fault; 2: wrong usage.
 */
 
 #include <errno.h>
@@ -16,9 +16,10 @@
 #include <time.h>
 
 #include "tests/simulator/record.h"
+#include "tests/simulator/timeline.h"
 
-/*  Steps of one seed: enough for every queue to fill and drain, and for sessions to come and
-    go.  */
+/*  Steps of one seed: enough for every queue to fill and drain, and for sessions to begin and
+    end.  */
 #define S_STEPS_MIN 20u
 #define S_STEPS_MAX 500u
 
@@ -28,13 +29,14 @@ static record_t s_record;
 typedef struct {
     uint64_t random;
     record_t *record; /* NULL: none */
+    audit_t *audit;
 } s_simulation_t;
 
 static void s_fail (const char *text)
 {
     printf ("seed %" PRIu64 ": %s\nagain: simulator %" PRIu64 "\n", s_seed, text, s_seed);
     if (s_record.peers)
-        record_end (&s_record); // up to here
+        record_end (&s_record); // saves the histories so far
     exit (1);
 }
 
@@ -56,6 +58,7 @@ static void s_before (const rp_event_t *event, void *arg)
 static void s_observe (const rp_action_t *action, rp_payload_t *message, void *arg)
 {
     s_simulation_t *self = arg;
+    timeline_action (self->audit, action);
     if (self->record)
         record_action (self->record, action, message);
 }
@@ -63,8 +66,10 @@ static void s_observe (const rp_action_t *action, rp_payload_t *message, void *a
 static void s_run (const char *directory)
 {
     static sequence_t sequence;
-    // Seeds next to each other have nothing in common.
+    // Gives neighbouring seeds different sequences.
     s_simulation_t self = {.random = s_seed * 0xd1342543de82ef95u};
+    timeline_begin ();
+    self.audit = &sequence.audit;
     sequence_begin (&sequence, s_draw, s_observe, &self, s_fail);
     if (directory) {
         if (!record_begin (&s_record, &sequence, directory, s_seed))
@@ -75,7 +80,8 @@ static void s_run (const char *directory)
     unsigned steps = S_STEPS_MIN + s_draw (S_STEPS_MAX - S_STEPS_MIN, &self);
     while (steps-- > 0)
         sequence_step (&sequence);
-    if (directory) { // everybody is told, so that every request has its end
+    // Ends all requests, so that each has its final status in the history.
+    if (directory) {
         audit_tick (&sequence.audit, sequence.audit.now);
         audit_stop (&sequence.audit);
         audit_tick (&sequence.audit, sequence.audit.now);

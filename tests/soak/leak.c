@@ -1,5 +1,5 @@
-/*  What a leak looks like: preloaded into a broker (tests/soak/run.py --preload), it loses a block
-   of memory with every message that is received.
+/*  An example of a leak: preloaded into a broker (tests/soak/run.py --preload), it loses a block of
+    memory with every message that is received.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -12,7 +12,7 @@
 
 #define S_BLOCK 1000u
 
-static char *volatile s_last; // or the compiler sees that nobody wants it
+static char *volatile s_last; // without it the compiler sees that the block is never used
 
 __attribute__ ((visibility ("default"))) int zmq_msg_recv (zmq_msg_t *msg, void *socket, int flags)
 {

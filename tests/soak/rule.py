@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: MPL-2.0
-"""When a series of samples is flat.
+"""Decides whether a series of samples is flat.
 
-A straight line is laid through the samples of the second half (least squares): the first half is there
-to warm up. What the line rises by within that half is the rise. It is flat if the rise is no more than
-what the quantity is allowed, and three times what chance alone makes of such scattered samples
-(the standard error of the rise). What falls is flat.
+A straight line is fitted to the samples of the second half (least squares); the first half is for
+warming up. The rise is how much the line rises within that half. The series is flat if the rise is
+no more than the allowed value plus three times the rise that chance alone makes of samples with
+this scatter (the standard error of the rise). A falling series is flat.
 
-A leak rises by the same again in each such time, while what is allowed stays and chance counts less and
-less: the longer a soak, the smaller the leak that it finds.
+A leak rises by the same amount in each period, while the allowed value stays and chance counts less
+and less: the longer a soak, the smaller the leak that it finds.
 """
 
 import dataclasses
 import math
 
 SIGMAS = 3
-#: Fewer samples in the second half say nothing.
+#: With fewer samples in the second half there is no verdict.
 FEWEST = 4
 
 
@@ -24,7 +24,7 @@ class Line:
     per_hour: float
     rise: float
     chance: float   # standard error of the rise
-    allowed: float  # without chance
+    allowed: float  # without the part for chance
     flat: bool
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The soak: mixed load for hours, without a fault, while what broker, worker and client take is sampled.
-script/soak builds what it needs; rule.py says what is flat."""
+"""The soak: mixed load for hours, without faults, while the resources of broker, worker and client
+are sampled. script/soak builds what it needs; rule.py defines flat."""
 
 import argparse
 import collections
@@ -25,53 +25,54 @@ WORKERS = (("echo-1", "echo"), ("echo-2", "echo"), ("echo-3", "echo"), ("echo-4"
            ("visit-1", "visit"), ("visit-2", "visit"), ("mdp-1", "mdp01"), ("mdp-2", "mdp02"))
 #: Name, clients, requests a second of each, Majordomo. The first stays for the whole run.
 LOADS = (("steady", 8, 25, False), ("passing", 4, 25, False), ("foreign", 2, 25, True))
-#: Who is replaced by its like, one after the other: the new one comes, the old one goes in order.
+#: These are replaced in turn by a process of the same kind: the new one starts, then the old one
+#: leaves in good order.
 TURNS = ("passing", "echo-2", "passing", "visit-1", "passing", "mdp-1", "passing", "echo-3",
          "passing", "visit-2", "passing", "mdp-2", "passing", "echo-4", "foreign")
 TURN = 5            # seconds
-LEAVE = 60          # seconds after which who was asked to go must have gone
-ANSWER = "30s"      # for the broker to say how it is, on however busy a machine
+LEAVE = 60          # seconds in which a process that was asked to leave must be gone
+ANSWER = "30s"      # time for the broker to report its status, even on a busy machine
 SETTLE = 1.5        # seconds that interpreters take to start
 FINE = 100          # samples at least, if the run is that long
-SELDOM = 5          # seconds between two samples at most
-#: Without a fault no request ends with these. (NO_BROKER: a client that has just begun asks sooner than
-#: it is connected, and may have few milliseconds.)
+SELDOM = 5          # most seconds between two samples
+#: Statuses that no request may end with, as there are no faults. (NO_BROKER may occur: a new client
+#: sends requests before it is connected, and some have only milliseconds.)
 NEVER = ("BUSY", "DRAINING", "DENIED", "INVALID", "TOO_LARGE", "WORKER_LOST", "CONVERSATION_LOST",
          "UNKNOWN")
-#: A Majordomo client is not told that the broker's deadline for foreign peers has passed. On a busy machine it
-#: may; of so many of theirs at most.
+#: A Majordomo client is not told when the broker's deadline for foreign peers has passed. On a busy
+#: machine it may pass, but for no larger share of their requests than this.
 NO_REPLY = 0.001
 
 MIB = 1 << 20
-#: By how much a line may rise within the second half (rule.py). A sanitizer keeps what was freed; how
-#: many requests are under way, with up to 100 KiB each, depends on what else the machine does.
+#: How much a line may rise within the second half (rule.py). A sanitizer keeps freed memory; how
+#: many requests are open, with up to 100 KiB each, depends on what else the machine does.
 ALLOWED = {"rss_bytes": (8 if SANITIZED else 3) * MIB, "descriptors": 2, "threads": 1, "clients": 8,
            "workers": 2, "services": 1, "foreign": 4, "conversations": 30, "waiting": 200, "running": 30,
            "abandoned": 30, "envelopes": 30, "waiting_bytes": 8 * MIB, "open_bytes": 8 * MIB,
            "envelope_bytes": MIB, "backlog_bytes": 8 * MIB}
-#: What the broker has when nobody wants anything any more: the client is who asks, the foreign peers are
-#: workers.
+#: The broker's figures once nothing is requested any more: the client is the one that asks for the
+#: status, the foreign peers are workers.
 AT_REST = {"waiting": 0, "waiting_bytes": 0, "running": 0, "abandoned": 0, "open_bytes": 0, "clients": 1,
            "conversations": 0, "foreign": 2, "envelopes": 0, "envelope_bytes": 0, "backlog_bytes": 0}
 
 
 class Soak(Cast):
     keeps_histories = False
-    #: The machine may be busy, and nobody is to be held for dead.
+    #: Long, since the machine may be busy and no peer must be taken for dead.
     worker_heartbeat_ms = 2000
     client_heartbeat_ms = 2000
 
     def __init__(self, directory, seed):
         super().__init__(directory, seed)
-        self.samples = collections.defaultdict(list)    # of each series: seconds, value
+        self.samples = collections.defaultdict(list)    # series: (seconds, value)
         self.statuses = collections.Counter()
-        self.foreign = collections.Counter()     # of Majordomo clients
+        self.foreign = collections.Counter()     # statuses of Majordomo clients
         self.replaced = collections.Counter()
-        self.leaving = []   # when it must have gone, actor
-        self.ended = 0      # requests, as the broker counts
+        self.leaving = []   # (when it must have left, actor)
+        self.ended = 0      # requests, as the broker counts them
         self.lost = 0       # workers
 
-    # ---- Who is there ---------------------------------------------------------------------------
+    # ---- Processes ------------------------------------------------------------------------------
 
     def begin(self, preload):
         self.start_broker(("env", f"LD_PRELOAD={preload}") if preload else ())
@@ -101,7 +102,7 @@ class Soak(Cast):
         self.replaced[part] += 1
 
     def send_away(self, actor):
-        """It may go, and take its time for what it has."""
+        """Asks a process to leave; it may finish what it has."""
         actor.terminate()
         del self.actors[actor.name]
         self.leaving.append((time.monotonic() + LEAVE * PATIENCE, actor))
@@ -124,14 +125,14 @@ class Soak(Cast):
             self.troubles += [trouble] if trouble else []
 
     def _count(self, load, said):
-        """What a load says when it ends."""
+        """Takes the summary that a load writes when it ends."""
         said = json.loads(said or '{"wrong": 1, "statuses": {}}')
         foreign = any(load.name.startswith(f"{name}.") for name, *_, foreign in LOADS if foreign)
         (self.foreign if foreign else self.statuses).update(said["statuses"])
         if said["wrong"]:
             self.troubles.append(f"{load.name} saw something wrong")
 
-    # ---- What there is --------------------------------------------------------------------------
+    # ---- Samples --------------------------------------------------------------------------------
 
     def status(self):
         said = subprocess.run((CLI, "status", "-o", "json", "--server", self.endpoint, "--timeout",
@@ -154,7 +155,7 @@ class Soak(Cast):
             self.samples[f"broker {name}"].append((at, value))
 
     def run(self, seconds, preload):
-        """Until then, or Ctrl-C. Returns how long it was."""
+        """Runs for so many seconds, or until Ctrl-C. Returns how long it ran."""
         self.begin(preload)
         every = min(SELDOM, max(0.5, seconds / FINE))
         begin = time.monotonic()
@@ -175,7 +176,7 @@ class Soak(Cast):
         return time.monotonic() - begin
 
     def rest(self):
-        """Everybody stops asking. Then the broker keeps nothing of what was asked."""
+        """Ends all clients. Then the broker must keep nothing of their requests."""
         for actor in list(self.actors.values()):
             if actor.parties and actor.parties[0].startswith("client:"):
                 self.send_away(actor)
@@ -197,7 +198,7 @@ class Soak(Cast):
 
 
 def judge(soak):
-    """The line of each series, None where there are too few samples."""
+    """Returns the line of each series, None where there are too few samples."""
     return {name: rule.judge(points, ALLOWED[name.split()[1]])
             for name, points in soak.samples.items()}
 

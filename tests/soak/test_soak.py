@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The rule of the soak, held against series whose truth is known; and a broker that leaks."""
+"""The rule of the soak, tested with series whose truth is known; and a broker that leaks."""
 
 import json
 import math
@@ -52,7 +52,7 @@ def test_what_goes_up_and_down_as_clients_come_and_go_is_flat():
 @pytest.mark.parametrize("kind", ("smooth", "in steps", "scattered", "now and then"))
 def test_a_leak_is_not_flat(kind):
     chance = random.Random(2)
-    leak = 4 * MIB / 1000  # a second: 4 MiB in the second half
+    leak = 4 * MIB / 1000  # bytes a second: 4 MiB in the second half
     value = {
         "smooth": lambda t: 30 * MIB + leak * t,
         "in steps": lambda t: 30 * MIB + leak * t // 132096 * 132096,

@@ -136,9 +136,11 @@ void audit_request_close (audit_t *self, audit_request_t *request)
 
 /*  ---- Life ----------------------------------------------------------------------------------- */
 
-void audit_init (audit_t *self, const rp_limits_t *limits, int64_t now, audit_fail_fn *fail)
+void audit_init (
+  audit_t *self, const rp_limits_t *limits, rp_rules_t **rules_p, int64_t now, audit_fail_fn *fail)
 {
-    *self = (audit_t){.fail = fail, .now = now};
+    *self = (audit_t){.fail = fail, .now = now, .rules = *rules_p};
+    *rules_p = NULL;
     rp_actions_init (&self->actions);
     rp_list_init (&self->peers);
     rp_list_init (&self->requests);
@@ -146,11 +148,14 @@ void audit_init (audit_t *self, const rp_limits_t *limits, int64_t now, audit_fa
     rp_list_init (&self->conversations);
     rp_list_init (&self->inside);
     rp_list_init (&self->served);
+    rp_list_init (&self->rates);
     self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = *limits,
       .seed = 0x5eed5eed12345678u,
       .version = "0.0.0",
       .now = now,
-      .history = true});
+      .rules = self->rules,
+      .history = true,
+      .exports = true});
     if (!self->core)
         abort ();
     audit_tick (self, now);
@@ -178,6 +183,8 @@ void audit_clear (audit_t *self)
         free (RP_CONTAINER (node, audit_conversation_t, node));
     }
     audit_turns_forget (self, (rp_session_id_t){0});
+    audit_access_clear (self);
+    rp_rules_destroy (&self->rules);
     while ((node = rp_list_first (&self->peers))) {
         rp_list_remove (node);
         free (RP_CONTAINER (node, audit_peer_t, node));
@@ -186,7 +193,7 @@ void audit_clear (audit_t *self)
 
 /*  ---- Events --------------------------------------------------------------------------------- */
 
-/*  A part that was neither passed on nor joined to others is the first of those that are kept.  */
+/*  A part that was neither passed on nor joined to others is the first kept part of its reply.  */
 static void s_keep_part (audit_t *self, rp_payload_t *payload)
 {
     audit_request_t *request = self->part;
@@ -208,6 +215,8 @@ static void s_handle (audit_t *self, const rp_event_t *event)
     rp_dispatch_handle (self->core, event, self->now, &self->actions);
     audit_take_actions (self);
     s_keep_part (self, event->payload);
+    if (self->arriving && !self->arriving->client->over) // otherwise its refusal is not sent
+        audit_access_accept (self, self->arriving);
     audit_check (self);
     self->event = NULL;
     self->sender = NULL;
@@ -236,7 +245,7 @@ static void s_record_request (
     payload->request = request;
 }
 
-/*  Part of a reply: its delivery goes on.  */
+/*  A part of a reply does not end its delivery.  */
 static void s_note_part (
   audit_t *self, audit_delivery_t *delivery, const rp_head_t *head, size_t size)
 {
@@ -249,7 +258,7 @@ static void s_note_part (
         request->parts_size += size;
 }
 
-/*  A reply from the worker that holds the delivery: its place is free from now on.  */
+/*  A reply from the worker that holds the delivery ends it, so that worker has room again.  */
 static void s_note_reply (
   audit_t *self, audit_peer_t *worker, const rp_head_t *head, rp_payload_t *payload)
 {
@@ -263,7 +272,7 @@ static void s_note_reply (
     }
     bool wanted = delivery->request && self->now < audit_request_deadline (delivery->request);
     if (head->status > RP_APP_ERROR && head->status != RP_WORKER_LOST && wanted)
-        return; // its session ends for it, and what it held is lost
+        return; // this ends the worker's session, which loses its deliveries
     bool answer = head->status != RP_WORKER_LOST;
     self->answered = delivery->request;
     if (self->answered && !answer) {
@@ -283,8 +292,8 @@ static void s_note_reply (
     audit_delivery_close (self, delivery);
 }
 
-/*  A client may announce that it is silent for longer, until it says anything else. A worker may,
-    too, but not for so long that it is given more time.  */
+/*  A client may announce that it will be silent for longer, until its next other message. A worker
+    may do so too, but gets no more time than before.  */
 static void s_note_life (audit_peer_t *peer, const rp_head_t *head, int64_t now)
 {
     peer->heard = now;
@@ -321,8 +330,10 @@ void audit_message (
         if (head->command == RP_COMMAND_DRAIN)
             peer->draining = true;
     }
+    // A session's principal is that of its HELLO, whatever its later events say.
     s_handle (self, &(rp_event_t){.kind = RP_EVENT_MESSAGE,
                       .session = sender,
+                      .principal = peer ? "mallory" : self->principal,
                       .head = head,
                       .payload = payload,
                       .size = size,
@@ -331,9 +342,11 @@ void audit_message (
 
 void audit_foreign (audit_t *self, const rp_head_t *hello, uint8_t traits, uint32_t attempt_limit)
 {
-    s_handle (self,
-      &(rp_event_t){
-        .kind = RP_EVENT_MESSAGE, .head = hello, .traits = traits, .attempt_limit = attempt_limit});
+    s_handle (self, &(rp_event_t){.kind = RP_EVENT_MESSAGE,
+                      .head = hello,
+                      .principal = self->principal,
+                      .traits = traits,
+                      .attempt_limit = attempt_limit});
 }
 
 void audit_bad (audit_t *self, rp_session_id_t sender, rp_wire_error_t error, bool too_many_frames)
@@ -350,6 +363,25 @@ void audit_bad (audit_t *self, rp_session_id_t sender, rp_wire_error_t error, bo
 void audit_suspect (audit_t *self, rp_session_id_t peer)
 {
     s_handle (self, &(rp_event_t){.kind = RP_EVENT_SUSPECT, .session = peer});
+}
+
+void audit_change_rules (audit_t *self, rp_rules_t **rules_p)
+{
+    rp_rules_t *former = self->rules;
+    self->rules = *rules_p;
+    *rules_p = NULL;
+    audit_access_change (self);
+    s_handle (self, &(rp_event_t){.kind = RP_EVENT_RULES, .rules = self->rules});
+    rp_rules_destroy (&former);
+}
+
+void audit_revoke (audit_t *self, rp_session_id_t id)
+{
+    audit_peer_t *peer = audit_find_peer (self, id);
+    if (peer)
+        peer->over = peer->closing = true;
+    s_handle (self, &(rp_event_t){.kind = RP_EVENT_REVOKED, .session = id});
+    AUDIT_REQUIRE (self, !audit_find_peer (self, id), "a session with a revoked key is kept");
 }
 
 void audit_drain (audit_t *self)
@@ -380,7 +412,7 @@ void audit_unsent (audit_t *self, rp_session_id_t id, audit_delivery_t *delivery
         }
         audit_delivery_close (self, delivery);
     }
-    else { // a reply, or a request whose delivery is over by now
+    else { // a reply, or a request whose delivery has ended
         event.payload = audit_payload_new (self, "?", 1);
         audit_payload_enter (self, event.payload);
     }
@@ -404,7 +436,7 @@ void audit_dropped (audit_t *self, rp_session_id_t id, const char *why)
     s_handle (self, &(rp_event_t){.kind = RP_EVENT_DROPPED, .session = id, .why = why});
 }
 
-/*  Between the two, nobody but the core can tell which of the deliveries that are due are lost.  */
+/*  From here to the tick's end only the core can tell which of the overdue deliveries are lost.  */
 static void s_begin_overdue (audit_t *self)
 {
     for (rp_list_node_t *node = rp_list_first (&self->deliveries); node;

@@ -2,12 +2,11 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    The auditor keeps a model of its own, made of nothing but what went in and what came out: who
-    has a session, which requests are open, who holds which delivery, where each payload is. So it
-    finds what the core itself does not know to be wrong. Trace tests and the fuzzer stand on it.
+    The auditor keeps a model of its own, made only of the core's events and actions: which peer has
+    a session, which requests are open, which worker holds which delivery, where each payload is. So
+    it finds faults that the core itself cannot see. Trace tests and the fuzzer use it.
 
-    What is checked is listed in audit_check.c, audit_actions.c and audit_turns.c, next to the code
-    that does it.
+    The checks are in audit_check.c, audit_actions.c and audit_turns.c.
 */
 
 #ifndef AUDIT_H
@@ -22,9 +21,9 @@
 struct rp_payload {
     rp_list_node_t node;
     bool inside;                   /* the core owns it */
-    struct audit_request *request; /* whose body, or kept part of a reply, it is */
-    rp_token_t answers;            /* a reply: to which delivery */
-    size_t body;                   /* bytes that come behind the head */
+    struct audit_request *request; /* of whose body or kept reply it is */
+    rp_token_t answers;            /* a reply: the delivery that it answers */
+    size_t body;                   /* bytes after the head */
     size_t size;
     uint8_t bytes[]; /* the encoded head */
 };
@@ -34,8 +33,8 @@ typedef struct {
     rp_session_id_t id;
     bool worker;
     bool draining;
-    bool over;    /* BYE was sent to it, or a send to it failed: it gets nothing any more */
-    bool closing; /* a send to it failed: what it is owed is not told any more */
+    bool over;    /* BYE was sent to it, or a send to it failed: it must get nothing more */
+    bool closing; /* a send to it failed: nothing it is owed is sent any more */
     uint8_t traits;
     uint32_t attempt_limit;
     int64_t agreed;   /* interval, us */
@@ -43,11 +42,13 @@ typedef struct {
     int64_t heard;
     uint32_t window;
     uint32_t held;
-    uint32_t work_us; /* as its latest CREDIT says */
-    bool declines;    /* its HELLO says that it may give back at any time */
-    bool unproven;    /* it has answered nothing since it came, or since it gave something back */
+    uint32_t work_us; /* as in its latest CREDIT */
+    bool declines;    /* its HELLO says that it may give back a request at any time */
+    bool unproven;    /* it has answered no request since it came, or since it gave one back */
+    bool barred;      /* a worker that lost its serve rule */
     char service[RP_WIRE_NAME_MAX + 1];
     char name[RP_PEER_NAME_MAX + 1];
+    char principal[RP_PRINCIPAL_MAX + 1];
 } audit_peer_t;
 
 /*  An open request: sent by a client, without a final status so far.  */
@@ -55,19 +56,19 @@ typedef struct audit_request {
     rp_list_node_t node;
     audit_peer_t *client;
     uint64_t id;
-    uint64_t key;      /* of its conversation */
+    uint64_t key;      /* its conversation */
     uint64_t sequence; /* order of arrival */
-    uint64_t queued;   /* turns there had been when it began to wait */
-    uint64_t loser;    /* the worker that lost it last */
-    int64_t deadline;  /* of an untimed one: later by the time for which workers had it */
+    uint64_t queued;   /* number of turns when it began to wait */
+    uint64_t loser;    /* the worker that lost it most recently */
+    int64_t deadline;  /* of an untimed request: later by the time for which workers had it */
     bool untimed;      /* RP_TRAIT_UNTIMED */
-    size_t size;       /* of body and headers */
+    size_t size;       /* body and headers */
     unsigned attempts;
-    bool kept; /* the core has a copy of what was delivered last */
+    bool kept; /* the core has a copy of the latest delivery */
     unsigned starts;
-    struct audit_delivery *delivery; /* the one under way */
+    struct audit_delivery *delivery; /* the present delivery */
     rp_payload_t *parts;             /* kept by the core */
-    size_t parts_size;               /* of those that came with this delivery */
+    size_t parts_size;               /* size of the parts that came with this delivery */
     bool streamed;                   /* its client has seen a part */
     struct audit_conversation *conversation;
     char service[RP_WIRE_NAME_MAX + 1];
@@ -78,18 +79,18 @@ typedef struct audit_delivery {
     rp_list_node_t node;
     rp_token_t token;
     audit_peer_t *worker;
-    audit_request_t *request; /* NULL once its client has a final status */
+    audit_request_t *request; /* NULL once its client has got a final status */
     struct audit_conversation *conversation;
     rp_payload_t *message;
-    size_t size;    /* of the request */
-    bool cancelled; /* the worker was told */
+    size_t size;    /* the request's */
+    bool cancelled; /* the worker was told of it */
     bool begun;     /* a part of its reply came */
-    bool overdue;   /* its limit has passed: the tick under way takes it from its worker */
-    int64_t due;    /* when that is; INT64_MAX: never */
-    int64_t given;  /* when it was given out */
+    bool overdue;   /* its limit has passed: the current tick takes it from its worker */
+    int64_t due;    /* when its limit passes; INT64_MAX: never */
+    int64_t given;  /* when the worker got it */
 } audit_delivery_t;
 
-/*  A conversation that a worker was told of.  */
+/*  A conversation of which a worker was told.  */
 typedef struct audit_conversation {
     rp_list_node_t node;
     uint64_t number;
@@ -102,14 +103,23 @@ typedef struct audit_conversation {
     unsigned running;
 } audit_conversation_t;
 
+/*  When requests of a principal were accepted, since the rules last changed.  */
+#define AUDIT_TIMES 32u
+typedef struct {
+    rp_list_node_t node;
+    char name[RP_PRINCIPAL_MAX + 1];
+    int64_t times[AUDIT_TIMES]; /* a ring */
+    unsigned count;
+} audit_rate_t;
+
 /*  A client that a service has served.  */
 typedef struct {
     rp_list_node_t node;
     rp_session_id_t client;
     char service[RP_WIRE_NAME_MAX + 1];
-    uint64_t turn;   /* the latest with a request outside conversations */
-    uint64_t latest; /* the latest of all */
-    bool returned;   /* it came to nothing, so the next one is no second turn */
+    uint64_t turn;   /* the latest turn with a request outside conversations */
+    uint64_t latest; /* the latest turn of all */
+    bool returned;   /* the latest turn delivered nothing, so the next is no second turn */
 } audit_served_t;
 
 typedef struct audit audit_t;
@@ -133,43 +143,53 @@ struct audit {
     rp_list_t conversations;
     rp_list_t inside; /* payloads that the core owns */
     rp_list_t served;
+    rp_list_t rates;
+    rp_rules_t *rules;     /* the rules in force; NULL: security is off */
+    const char *principal; /* of the connection of the next HELLO; may be NULL */
     uint64_t turns;
     uint64_t sequence;
+    rp_stats_t counted; /* the counters before the event */
     bool stopped;
 
-    /*  of the event being handled  */
+    /*  about the current event  */
     const rp_event_t *event;
     audit_peer_t *sender;
     audit_request_t *arriving; /* the request that the event brought, until it is answered */
     audit_request_t *answered; /* the request whose delivery the event's REPLY ends */
-    audit_request_t *part; /* the request of which it is a part, until that is where it belongs */
-    bool joined;           /* the event's payload is now behind another */
+    audit_request_t *part; /* the request of whose reply it is a part, until the part is placed */
+    bool joined;           /* the event's payload was joined to another */
     bool dropped;
 };
 
-void audit_init (audit_t *self, const rp_limits_t *limits, int64_t now, audit_fail_fn *fail);
+/*  Takes *rules_p, which may be NULL.  */
+void audit_init (
+  audit_t *self, const rp_limits_t *limits, rp_rules_t **rules_p, int64_t now, audit_fail_fn *fail);
 
 /*  Destroys the core and checks that it gives everything back.  */
 void audit_clear (audit_t *self);
 
-/*  Events. `sender` 0 is somebody without a session. A body of size bytes comes with REQUEST and
-    REPLY, and with others if size > 0.  */
+/*  Events. `sender` 0 is a peer without a session. REQUEST and REPLY have a body of size bytes;
+    other commands have one if size > 0.  */
 void audit_message (
   audit_t *self, rp_session_id_t sender, const rp_head_t *head, size_t size, bool oversized);
 void audit_bad (audit_t *self, rp_session_id_t sender, rp_wire_error_t error, bool too_many_frames);
-/*  HELLO of a session of another protocol.  */
+/*  HELLO of a session of a foreign protocol.  */
 void audit_foreign (audit_t *self, const rp_head_t *hello, uint8_t traits, uint32_t attempt_limit);
 void audit_suspect (audit_t *self, rp_session_id_t peer);
+/*  Puts other rules in force; takes *rules_p, which may be NULL.  */
+void audit_change_rules (audit_t *self, rp_rules_t **rules_p);
+/*  Revokes the key of a session.  */
+void audit_revoke (audit_t *self, rp_session_id_t peer);
 void audit_drain (audit_t *self);
 void audit_stop (audit_t *self);
 
-/*  A send to this peer failed: of this delivery if there is one, otherwise of something else.  */
+/*  A send to this peer failed: this delivery's, if one is given, otherwise another message's.  */
 void audit_unsent (audit_t *self, rp_session_id_t peer, audit_delivery_t *delivery, bool full);
 
 /*  The reply to a request could not be sent to a client that does not read.  */
 void audit_unsent_reply (audit_t *self, rp_session_id_t client, rp_status_t status);
 
-/*  The shell dropped a request of this client's.  */
+/*  The shell dropped a request of this client.  */
 void audit_dropped (audit_t *self, rp_session_id_t client, const char *why);
 
 /*  Lets time pass up to `now`, with a tick whenever the core wants one; or one tick, if late.  */
@@ -180,7 +200,7 @@ audit_peer_t *audit_find_peer (const audit_t *self, rp_session_id_t id);
 audit_delivery_t *audit_find_delivery (const audit_t *self, rp_token_t token);
 audit_request_t *audit_find_request (const audit_t *self, const audit_peer_t *client, uint64_t id);
 
-/*  Says what is wrong (formatted) and does not return, or what fail does.  */
+/*  Reports a fault (formatted) and does not return, or does what fail does.  */
 void audit_fail (audit_t *self, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
 #define AUDIT_REQUIRE(self, condition, ...)                                                        \
     do {                                                                                           \
@@ -188,24 +208,36 @@ void audit_fail (audit_t *self, const char *format, ...) __attribute__ ((format 
             audit_fail ((self), __VA_ARGS__);                                                      \
     } while (0)
 
-/*  Parts of the auditor: what one action means for the model, and what holds between events.  */
+/*  Parts of the auditor: the effects of actions on the model, and the checks between events.  */
 void audit_take_actions (audit_t *self);
 void audit_check (audit_t *self);
 void audit_check_tick (audit_t *self);
 
-/*  Turns of clients: one starts; one came to nothing; a client is gone (0: all are).  */
+/*  Turns of clients: one begins; one delivered nothing; a client is gone (0: all are).  */
 void audit_turn_taken (audit_t *self, const audit_request_t *request);
 void audit_turn_lost (audit_t *self, audit_request_t *request);
 void audit_turns_forget (audit_t *self, rp_session_id_t client);
 void audit_check_client_queues (audit_t *self);
 
+/*  Access: the effects of an action or event, and the checks between events.  */
+void audit_access_admit (audit_t *self, const audit_peer_t *peer);
+void audit_access_accept (audit_t *self, const audit_request_t *request);
+void audit_access_deliver (
+  audit_t *self, const audit_request_t *request, const audit_peer_t *worker);
+void audit_access_answer (audit_t *self, const audit_request_t *request, const rp_head_t *head);
+void audit_access_bye (audit_t *self, const audit_peer_t *peer, const rp_head_t *head);
+void audit_access_change (audit_t *self);
+void audit_check_access (audit_t *self);
+void audit_access_clear (audit_t *self);
+
 rp_payload_t *audit_payload_new (audit_t *self, const void *bytes, size_t size);
 void audit_payload_enter (audit_t *self, rp_payload_t *payload);
 void audit_payload_leave (audit_t *self, rp_payload_t *payload);
 void audit_delivery_close (audit_t *self, audit_delivery_t *delivery);
-/*  When the request ends at the latest as things are; INT64_MAX while its time stands still.  */
+/*  Returns the latest time at which the request ends, as things are; INT64_MAX while its time does
+    not count.  */
 int64_t audit_request_deadline (const audit_request_t *request);
-/*  The same, and another worker comes first for its request.  */
+/*  The same, and another worker has precedence for its request.  */
 void audit_delivery_lose (audit_t *self, audit_delivery_t *delivery);
 void audit_request_close (audit_t *self, audit_request_t *request);
 

@@ -1,4 +1,4 @@
-/*  What one action means: who may get what, and when.
+/*  The effect of each action on the model, and the check that the action is allowed.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -11,7 +11,7 @@
 #include "common/base/heap.h"
 #include "common/wire/headers.h"
 
-/*  The message as it goes on the wire: the shell's way, then read again as the receiver would.  */
+/*  Encodes the message as the shell does, and decodes it as the receiver would.  */
 static rp_head_t s_on_the_wire (audit_t *self, const rp_action_t *action, uint8_t *bytes)
 {
     size_t size;
@@ -24,7 +24,7 @@ static rp_head_t s_on_the_wire (audit_t *self, const rp_action_t *action, uint8_
         AUDIT_REQUIRE (self, (head.flags & RP_FLAG_INLINE) == (action->head.flags & RP_FLAG_INLINE),
           "INLINE says something else than the payload");
         head = action->head;
-        head.flags &= (uint16_t) ~RP_FLAG_MORE; // which only foreign peers can read
+        head.flags &= (uint16_t) ~RP_FLAG_MORE; // only foreign peers can read this flag
         rp_wire_patch (bytes, &head);
     }
     else {
@@ -64,7 +64,7 @@ static audit_conversation_t *s_conversation (
     return conversation;
 }
 
-/*  One at a time, in order, on one worker once it has answered.  */
+/*  A conversation's requests run one at a time, in order, on one worker once it has answered.  */
 static audit_conversation_t *s_check_conversation (audit_t *self,
   uint64_t number,
   const audit_request_t *request,
@@ -85,7 +85,7 @@ static audit_conversation_t *s_check_conversation (audit_t *self,
       self, request->sequence >= conversation->latest, "a conversation out of its order");
     AUDIT_REQUIRE (self, !conversation->established || conversation->worker.v == worker->id.v,
       "a conversation moved to another worker");
-    // An opener that comes a second time brings its conversation along.
+    // If the request that opens a conversation is delivered again, the conversation moves with it.
     *bound = conversation->worker.v == worker->id.v
              && (conversation->established || request->sequence != conversation->latest);
     conversation->latest = request->sequence;
@@ -94,7 +94,7 @@ static audit_conversation_t *s_check_conversation (audit_t *self,
     return conversation;
 }
 
-/*  What a worker may hold at least: the tick under way takes the rest from it.  */
+/*  Returns how much a worker holds at least: the current tick may take the rest from it.  */
 static uint32_t s_held_at_least (const audit_t *self, const audit_peer_t *worker)
 {
     uint32_t held = worker->held;
@@ -106,7 +106,7 @@ static uint32_t s_held_at_least (const audit_t *self, const audit_peer_t *worker
     return held;
 }
 
-/*  A delivery that is overdue is lost by now if what happens could not happen otherwise.  */
+/*  Takes an overdue delivery for lost if the action would not be possible otherwise.  */
 static void s_lose_overdue (audit_t *self, const audit_request_t *request, uint64_t conversation)
 {
     for (rp_list_node_t *node = rp_list_first (&self->deliveries), *next; node; node = next) {
@@ -118,7 +118,7 @@ static void s_lose_overdue (audit_t *self, const audit_request_t *request, uint6
     }
 }
 
-/*  Whether it may be lost by its silence.  */
+/*  Returns whether the peer may be lost by its silence.  */
 static bool s_is_silent (const audit_t *self, const audit_peer_t *peer)
 {
     bool learned = (peer->traits & RP_TRAIT_LEARN) != 0;
@@ -127,9 +127,8 @@ static bool s_is_silent (const audit_t *self, const audit_peer_t *peer)
     return self->now >= peer->heard + (learned ? shortest : peer->patience);
 }
 
-/*  Whether a worker must come before another (docs/PROTOCOL.md, section 6.1); the other may hold
-    less than it seems. Workers whose time is known come in steps of 128 us, and large ones
-    roughly.  */
+/*  Returns whether a worker must come before another (docs/PROTOCOL.md, section 6.1); the other may
+    hold less than it seems. Known times come in steps of 128 us, and large ones are rough.  */
 static bool s_comes_before (const audit_peer_t *one, const audit_peer_t *other, uint32_t other_held)
 {
     uint64_t steps = (uint64_t) one->work_us * (one->held + 1) / 128;
@@ -143,7 +142,8 @@ static bool s_comes_before (const audit_peer_t *one, const audit_peer_t *other, 
     return one->window - one->held > other->window - other_held;
 }
 
-/*  No other worker came first; and not the one that has just lost it, if there was another.  */
+/*  Checks that no other worker came first, and that the worker which lost the request gets it again
+    only if there is no other.  */
 static void s_check_choice (
   audit_t *self, const audit_request_t *request, const audit_peer_t *chosen)
 {
@@ -154,7 +154,7 @@ static void s_check_choice (
             || other->held >= other->window || strcmp (other->service, chosen->service) != 0)
             continue;
         if (!self->event && s_is_silent (self, other))
-            continue; // the tick under way may have lost it, which is told at its end
+            continue; // the current tick may have lost it, which shows at its end
         AUDIT_REQUIRE (
           self, chosen->id.v != request->loser, "redelivered to the worker that has just lost it");
         AUDIT_REQUIRE (self,
@@ -193,7 +193,8 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
       self, head->id == action->token.v && head->id != 0, "the token and the id differ");
     AUDIT_REQUIRE (
       self, !audit_find_delivery (self, action->token), "one token for two deliveries");
-    bool bound = false; // to this worker, by its conversation
+    audit_access_deliver (self, request, worker);
+    bool bound = false; // its conversation binds it to this worker
     audit_conversation_t *conversation =
       s_check_conversation (self, head->conversation, request, worker, &bound);
     AUDIT_REQUIRE (self, !worker->draining || bound, "a draining worker gets something new");
@@ -225,7 +226,7 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
 
 /*  ---- REPLY to a client ---------------------------------------------------------------------- */
 
-/*  The contract: these prove that no worker was given it; those, that one was.  */
+/*  By the contract some statuses prove that no worker got the request, and others that one did.  */
 static void s_check_status (audit_t *self, const audit_request_t *request, const rp_head_t *head)
 {
     const char *name = rp_status_name (head->status);
@@ -233,6 +234,7 @@ static void s_check_status (audit_t *self, const audit_request_t *request, const
       request->starts, head->attempt);
     if (rp_status_is_safe_to_retry (head->status))
         AUDIT_REQUIRE (self, request->starts == 0, "%s, though a worker was given it", name);
+    audit_access_answer (self, request, head);
     switch (head->status) {
         case RP_OK:
         case RP_APP_ERROR:
@@ -265,7 +267,7 @@ static void s_take_part (
     self->part = NULL;
 }
 
-/*  The body is what the worker that was asked last has said, all of it.  */
+/*  Checks that the body is all that the latest worker has sent for it.  */
 static void s_check_body (
   audit_t *self, const rp_action_t *action, const audit_request_t *request, const rp_head_t *head)
 {
@@ -311,7 +313,7 @@ static void s_take_cancel (audit_t *self, const rp_action_t *action, const rp_he
     delivery->cancelled = true;
     if (!delivery->request)
         return;
-    // Without a REPLY to its client: then that must be about to end.
+    // Without a REPLY to its client, the client's session must be about to end.
     audit_peer_t *client = delivery->request->client;
     AUDIT_REQUIRE (self, client->over || !self->event, "CANCEL of what is wanted");
     client->over = client->closing = true;
@@ -340,6 +342,7 @@ static void s_take_send (audit_t *self, const rp_action_t *action)
     if (action->session.v == 0) {
         AUDIT_REQUIRE (self, self->event && !self->sender && head.command == RP_COMMAND_BYE,
           "something other than BYE for a peer without a session");
+        audit_access_bye (self, NULL, &head);
         return;
     }
     audit_peer_t *peer = audit_find_peer (self, action->session);
@@ -360,6 +363,7 @@ static void s_take_send (audit_t *self, const rp_action_t *action)
             s_take_end (self, action, &head);
             break;
         case RP_COMMAND_BYE:
+            audit_access_bye (self, peer, &head);
             peer->over = true;
             break;
         default:
@@ -399,10 +403,15 @@ static void s_take_admit (audit_t *self, const rp_action_t *action)
         memcpy (peer->service, hello->name, hello->name_size);
     if (hello->key_size)
         memcpy (peer->name, hello->key, hello->key_size);
+    if (self->principal)
+        memcpy (peer->principal, self->principal, strlen (self->principal));
+    else
+        memcpy (peer->principal, RP_PRINCIPAL_ANONYMOUS, sizeof RP_PRINCIPAL_ANONYMOUS);
     rp_list_append (&self->peers, &peer->node);
+    audit_access_admit (self, peer);
 }
 
-/*  A session that is cut, though nothing was wrong with its connection, was silent for too
+/*  Checks that a session which is ended without a fault of its connection was silent for too
     long.  */
 static void s_check_silence (audit_t *self, const audit_peer_t *peer)
 {
@@ -413,7 +422,7 @@ static void s_check_silence (audit_t *self, const audit_peer_t *peer)
       "a busy worker is lost by its silence");
 }
 
-/*  The session is over: nobody is told anything any more, and it holds nothing.  */
+/*  The session is over: its peer gets nothing more, and it holds nothing.  */
 static void s_take_forget (audit_t *self, const rp_action_t *action)
 {
     audit_peer_t *peer = audit_find_peer (self, action->session);
@@ -445,7 +454,7 @@ static void s_take_forget (audit_t *self, const rp_action_t *action)
     free (peer);
 }
 
-/*  What came joins what is kept of the same reply.  */
+/*  Joins the event's part to the kept parts of the same reply.  */
 static void s_take_join (audit_t *self, const rp_action_t *action)
 {
     rp_payload_t *other = action->other;
@@ -463,7 +472,7 @@ static void s_take_join (audit_t *self, const rp_action_t *action)
     free (other);
 }
 
-/*  Parts that are kept are dropped when their request ends, or is to be delivered again.  */
+/*  Kept parts are dropped when their request ends, or is to be delivered again.  */
 static void s_take_drop (audit_t *self, const rp_payload_t *payload)
 {
     self->dropped = self->dropped || (self->event && payload == self->event->payload);
@@ -485,8 +494,10 @@ static void s_take (audit_t *self, const rp_action_t *action)
             s_take_forget (self, action);
             break;
         case RP_ACTION_ADMIN:
-            AUDIT_REQUIRE (
-              self, self->arriving && action->payload, "an administrative request from nowhere");
+        case RP_ACTION_JOB:
+        case RP_ACTION_REPLAY:
+            AUDIT_REQUIRE (self, self->arriving && action->payload, "a request from nowhere");
+            audit_access_accept (self, self->arriving);
             audit_request_close (self, self->arriving);
             break;
         case RP_ACTION_STOP:
@@ -499,9 +510,17 @@ static void s_take (audit_t *self, const rp_action_t *action)
         case RP_ACTION_DROP:
             s_take_drop (self, action->payload);
             break;
-        case RP_ACTION_LOG:
-        case RP_ACTION_HISTORY: // tests/history/check.py
+        case RP_ACTION_EXPORT:
+            free (action->ended);
             break;
+        case RP_ACTION_LOG:
+        case RP_ACTION_HISTORY: // tests/history/check.py checks these
+            break;
+        case RP_ACTION_STORE:
+        case RP_ACTION_START:
+        case RP_ACTION_WITHDRAW:
+        case RP_ACTION_ROWS:
+            AUDIT_REQUIRE (self, false, "an action that only jobs have");
     }
 }
 

@@ -1,4 +1,4 @@
-/*  What holds between any two events.
+/*  The checks that hold between any two events.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -16,7 +16,7 @@ typedef struct {
     size_t waiting_bytes;
     size_t open_bytes;
     size_t abandoned;
-    bool certain; /* no session is about to end, whose requests end without a word */
+    bool certain; /* no session is about to end, whose requests would end without a reply */
 } s_census_t;
 
 static s_census_t s_take_census (const audit_t *self)
@@ -50,7 +50,7 @@ static s_census_t s_take_census (const audit_t *self)
     return census;
 }
 
-/*  Accepted = finals + waiting + running; and the gauges are what the model knows.  */
+/*  Checks that accepted = finals + waiting + running, and that the gauges equal the model's.  */
 static void s_check_counts (audit_t *self)
 {
     const rp_stats_t *stats = rp_dispatch_stats (self->core);
@@ -71,6 +71,39 @@ static void s_check_counts (audit_t *self)
       stats->waiting_bytes == census.waiting_bytes && stats->open_bytes == census.open_bytes,
       "bytes of waiting or open requests are off");
     AUDIT_REQUIRE (self, stats->abandoned == census.abandoned, "abandoned deliveries are off");
+}
+
+typedef struct {
+    uint64_t workers_lost;
+    uint64_t redeliveries;
+    uint64_t final[RP_FINAL_COUNT];
+} s_sum_t;
+
+static void s_sum_figures (const rp_figures_t *figures, void *arg)
+{
+    s_sum_t *sum = arg;
+    sum->workers_lost += figures->workers_lost;
+    sum->redeliveries += figures->redeliveries;
+    for (size_t status = 0; status < RP_FINAL_COUNT; status++)
+        sum->final[status] += figures->final[status];
+}
+
+/*  Checks that no counter goes down, which a monitoring system would take for a start of the broker, and
+    that those of the services add up.  */
+static void s_check_counters (audit_t *self)
+{
+    const rp_stats_t *stats = rp_dispatch_stats (self->core);
+#define S_COUNTER(name, text)                                                                      \
+    AUDIT_REQUIRE (self, stats->name >= self->counted.name, "the counter " #name " goes down");
+    RP_COUNTER_MAP (S_COUNTER)
+#undef S_COUNTER
+    self->counted = *stats;
+    s_sum_t sum = {0};
+    rp_dispatch_each_figures (self->core, s_sum_figures, &sum);
+    AUDIT_REQUIRE (self,
+      sum.workers_lost == stats->workers_lost && sum.redeliveries == stats->redeliveries
+        && memcmp (sum.final, stats->final, sizeof sum.final) == 0,
+      "the counters of the services do not add up to the broker's");
 }
 
 static void s_sum_service (const rp_service_info_t *info, void *arg)
@@ -96,7 +129,7 @@ static void s_check_worker (const rp_worker_info_t *info, void *arg)
       info->window, worker->held, worker->window);
 }
 
-/*  What people see is true: lists agree with the counters and with the model.  */
+/*  Checks that the lists that people see agree with the counters and with the model.  */
 static void s_check_lists (audit_t *self)
 {
     rp_service_info_t sum = {0};
@@ -117,7 +150,8 @@ static void s_check_lists (audit_t *self)
       "the services do not add up to the whole");
 }
 
-/*  Every payload inside belongs to an open request; one that waits has its own.  */
+/*  Checks that every payload in the core belongs to an open request, and each waiting one has
+    a payload.  */
 static void s_check_payloads (audit_t *self)
 {
     size_t inside = 0;
@@ -138,7 +172,7 @@ static void s_check_payloads (audit_t *self)
         AUDIT_REQUIRE (self, inside == expected, "%zu payloads inside, not %zu", inside, expected);
 }
 
-/*  A worker that holds what nobody waits for any more was told so.  */
+/*  Checks that a worker was told to cancel each delivery that no client waits for.  */
 static void s_check_cancelled (audit_t *self)
 {
     for (rp_list_node_t *node = rp_list_first (&self->deliveries); node;
@@ -164,7 +198,7 @@ static bool s_has_room (const audit_t *self, const audit_request_t *request)
     return false;
 }
 
-/*  Nothing waits while there is room for it.  */
+/*  Checks that no request waits while a worker has room for it.  */
 static void s_check_idle (audit_t *self)
 {
     for (rp_list_node_t *node = rp_list_first (&self->requests); node;
@@ -177,7 +211,7 @@ static void s_check_idle (audit_t *self)
     }
 }
 
-/*  What the event brought has had its effect.  */
+/*  Checks that a worker's reply, if the event was one, has ended its request.  */
 static void s_check_event (audit_t *self)
 {
     bool sender_listens = self->sender && !self->sender->over;
@@ -190,15 +224,17 @@ static void s_check_event (audit_t *self)
 void audit_check (audit_t *self)
 {
     s_check_counts (self);
+    s_check_counters (self);
     s_check_lists (self);
     s_check_payloads (self);
     s_check_cancelled (self);
     s_check_idle (self);
     s_check_event (self);
     audit_check_client_queues (self);
+    audit_check_access (self);
 }
 
-/*  After a tick, nothing is overdue.  */
+/*  Checks that nothing is overdue after a tick.  */
 void audit_check_tick (audit_t *self)
 {
     AUDIT_REQUIRE (self, self->next > self->now, "the core wants a tick at a time that has passed");

@@ -1,10 +1,10 @@
-/*  Turns: clients that wait for one service are served in turn; and the client queues that the core
-    keeps for that hold the requests that wait, each once.
+/*  Turns: clients that wait for one service are served in turn; and the core's client queues hold
+    each waiting request once.
 
     SPDX-License-Identifier: MPL-2.0
 
-    The client queues are the one thing that the auditor looks at inside the core: one left behind
-    would show from outside only after a long time.
+    The client queues are the only part inside the core that the auditor looks at: a queue that is
+    left behind would show from outside only after a long time.
 */
 
 #include "tests/support/audit.h"
@@ -27,7 +27,7 @@ static audit_served_t *s_find (const audit_t *self, rp_session_id_t client, cons
     return NULL;
 }
 
-/*  Whoever waited at the client's last turn has had one since.  */
+/*  Checks that each client that waited at this client's last turn has had a turn since.  */
 static void s_check_turn (
   audit_t *self, const audit_request_t *request, const audit_served_t *served)
 {
@@ -55,7 +55,7 @@ void audit_turn_taken (audit_t *self, const audit_request_t *request)
         rp_list_append (&self->served, &served->node);
     }
     served->latest = ++self->turns;
-    if (request->key) // in its worker's line, perhaps
+    if (request->key) // it may wait in its worker's queue
         return;
     if (served->turn && !served->returned)
         s_check_turn (self, request, served);
@@ -109,8 +109,8 @@ static void s_check_client_queue (audit_t *self,
     }
 }
 
-/*  The client queues in the queues, and what all client queues that are in use say of
-    themselves.  */
+/*  Sums up the requests in the client queues of all services, and the counts that all client queues
+    in use have.  */
 static s_sum_t s_look_at_client_queues (audit_t *self)
 {
     const rp_dispatch_t *core = self->core;

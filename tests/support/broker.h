@@ -2,7 +2,7 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Every function fails the running cmocka test when something does not go as it should.
+    Every function fails the running cmocka test when something is wrong.
 */
 
 #ifndef TEST_BROKER_H
@@ -15,7 +15,7 @@
 #include "broker/core/action.h"
 #include "broker/core/limits.h"
 
-/*  How long anything that must happen may take, ms. Generous: only a failing test waits for it.  */
+/*  Bound for everything that must happen, ms. It is generous: only a failing test waits for it.  */
 #define TEST_PATIENCE_MS 10000
 
 typedef struct test_broker test_broker_t;
@@ -27,19 +27,22 @@ rp_limits_t test_broker_limits (void);
 test_broker_t *test_broker_start (void);
 test_broker_t *test_broker_start_with (const rp_limits_t *limits);
 
-/*  Likewise, with a plain service: its frontend and its backend are endpoints 1 and 2.  */
+/*  The same, with a plain service, whose frontend and backend are endpoints 1 and 2.  */
 test_broker_t *test_broker_start_plain (const rp_limits_t *limits, const char *service);
 
-/*  Stops it unless it has ended, and checks that it ended well.  */
+/*  The same as the first, with HTTP at a free port.  */
+test_broker_t *test_broker_start_http (unsigned *port);
+
+/*  Stops it unless it has ended, and checks that it ended without a fault.  */
 void test_broker_stop (test_broker_t **self_p);
 
 const char *test_broker_endpoint (const test_broker_t *self);
 const char *test_broker_endpoint_at (const test_broker_t *self, size_t index);
 
-/*  What SIGTERM does.  */
+/*  Drains it, as SIGTERM does.  */
 void test_broker_drain (test_broker_t *self);
 
-/*  What a second SIGTERM does.  */
+/*  Ends it at once, as a second SIGTERM does.  */
 void test_broker_end_now (test_broker_t *self);
 
 /*  Waits until it has ended by itself.  */

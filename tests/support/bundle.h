@@ -1,8 +1,8 @@
-/*  Bundles for peers and brokers that tests play: written by hand, read one by one.
+/*  Bundles for the peers and brokers that tests play: written by hand, read message by message.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Every function fails the running cmocka test when something does not go as it should.
+    Every function fails the running cmocka test when something is wrong.
 */
 
 #ifndef TEST_BUNDLE_H
@@ -19,17 +19,17 @@
 
 /*  A bundle that is being written; all zero is an empty one.  */
 typedef struct {
-    uint8_t bytes[2 * RP_BUNDLE_MAX]; /* so that one over the limit can be made */
+    uint8_t bytes[2 * RP_BUNDLE_MAX]; /* large enough for a bundle over the limit */
     size_t size;
 } bundle_t;
 
 /*  Adds bytes as they are.  */
 void bundle_add (bundle_t *self, const void *message, size_t size);
 
-/*  Adds a message of a head and, if body is not NULL, a text behind it.  */
+/*  Adds a message of a head and, if body is not NULL, a text after it.  */
 void bundle_add_message (bundle_t *self, rp_head_t head, const char *body);
 
-/*  A bundle that is being read; all zero is none.  */
+/*  A bundle that is being read; all zero is an empty one.  */
 typedef struct {
     zmq_msg_t frame;
     size_t offset;
@@ -37,11 +37,11 @@ typedef struct {
     unsigned count; /* bundles that were read */
 } unbundler_t;
 
-/*  Replaces a frame by the next message of the bundle at hand. False if there is none.  */
+/*  Replaces a frame by the next message of the current bundle. Returns false if there is none.  */
 bool unbundle_next (unbundler_t *self, zmq_msg_t *frame);
 
-/*  A frame that was received: if it is a bundle, it becomes the one at hand, and the frame its
-    first message.  */
+/*  Takes a received frame: if it is a bundle, it becomes the current one, and the frame its first
+    message.  */
 void unbundle (unbundler_t *self, zmq_msg_t *frame);
 
 #endif

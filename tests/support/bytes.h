@@ -1,4 +1,4 @@
-/*  A fuzzer's bytes as a source of choices, and what it says when something is broken.
+/*  A fuzzer's bytes as a source of choices, and the report of a fault.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -16,7 +16,7 @@ typedef struct {
     size_t left;
 } bytes_t;
 
-/*  A number below this, which is at most 256; 0 when the bytes are used up.  */
+/*  Returns a number below `below`, which is at most 256; 0 when the bytes are used up.  */
 static inline unsigned bytes_draw (bytes_t *self, unsigned below)
 {
     if (self->left == 0)

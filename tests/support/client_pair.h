@@ -1,8 +1,8 @@
-/*  A client and a broker that does what the test says, for tests of the client library.
+/*  A client and a scripted broker, for tests of the client library.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Every function fails the running cmocka test when something does not go as it should.
+    Every function fails the running cmocka test when something is wrong.
 */
 
 #ifndef TEST_CLIENT_PAIR_H
@@ -34,7 +34,7 @@ uint64_t pair_submit (rp_client_t *client, const char *body);
 rp_reply_t *pair_collect (rp_client_t *client);
 void pair_collect_status (rp_client_t *client, rp_status_t status);
 
-/*  An endpoint where nobody listens.  */
+/*  Writes an endpoint where nothing listens.  */
 void pair_dead_endpoint (char *endpoint, size_t size);
 
 /*  A blocking call in a thread of its own, so that the test can play the broker.  */
@@ -49,7 +49,7 @@ typedef struct {
 
 void caller_start (caller_t *self, rp_client_t *client, rp_call_t *call);
 
-/*  Waits until it has returned, with RP_OK. The reply is the test's.  */
+/*  Waits until the call has returned RP_OK. The caller owns the reply.  */
 rp_reply_t *caller_end (caller_t *self);
 
 #endif

@@ -65,8 +65,12 @@ void world_take_orders (client_world_t *world)
                     s_add (world, "r%d%sk%u>", s_number (world, order.exchange),
                       order.head.flags & RP_FLAG_OPEN ? "+" : ".",
                       (unsigned) order.head.conversation);
+                else if (order.head.flags & RP_FLAG_DURABLE)
+                    s_add (world, "r%d*%u>", s_number (world, order.exchange),
+                      (unsigned) order.head.attempts);
                 else
-                    s_add (world, "r%d>", s_number (world, order.exchange));
+                    s_add (world, order.head.flags & RP_FLAG_KEYED ? "r%d^>" : "r%d>",
+                      s_number (world, order.exchange));
                 break;
             case RP_CLIENT_ENDED:
                 s_add (world, "r%d=%s", s_number (world, order.exchange),
@@ -75,7 +79,7 @@ void world_take_orders (client_world_t *world)
         }
 }
 
-/*  Lets time pass, waking the core whenever it asked for it.  */
+/*  Lets time pass, and ticks whenever the core asked for it.  */
 void world_pass (client_world_t *world, int64_t us)
 {
     int64_t end = world->now + us;
@@ -205,7 +209,7 @@ void world_welcome (client_world_t *world, uint32_t open)
                        });
 }
 
-/*  From rest to a session, whatever it says meanwhile.  */
+/*  Brings the client from rest to a session, and ignores the trace meanwhile.  */
 void world_connect (client_world_t *world)
 {
     rp_client_core_start (&world->core, world->now);

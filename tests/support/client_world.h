@@ -1,14 +1,15 @@
-/*  The client's core in a world that a test makes up, as traces: what happens goes in, the orders
-    come out as one line.
+/*  The client's core in a simulated world, as traces: events go in, and the orders come out as one
+    line.
 
     SPDX-License-Identifier: MPL-2.0
 
         open(a) close close(orderly) HELLO HEARTBEAT BYE CANCEL(r1)
         r1>           request r1 is sent
         r1+k1>        the same, in conversation 1, with the flag OPEN; r1.k1> without it
+        r1*5>         the same, durable, with five attempts
         r1=OK         request r1 ended
 
-    Every function fails the running cmocka test when something does not go as it should.
+    Every function fails the running cmocka test when something is wrong.
 */
 
 #ifndef TEST_CLIENT_WORLD_H
@@ -37,14 +38,14 @@ typedef struct {
 void world_begin (client_world_t *world, size_t endpoints);
 /*  The same, with a session: 10 requests open, bodies of 1000 bytes.  */
 void world_begin_connected (client_world_t *world, size_t endpoints);
-/*  Closes it, and checks that nothing is left.  */
+/*  Closes the client, and checks that nothing is left.  */
 void world_end (client_world_t *world);
 
-/*  Adds the orders there are to the trace.  */
+/*  Adds the pending orders to the trace.  */
 void world_take_orders (client_world_t *world);
-/*  Lets time pass, waking the core whenever it asked for it.  */
+/*  Lets time pass, and ticks whenever the core asked for it.  */
 void world_pass (client_world_t *world, int64_t us);
-/*  The trace since the last time must be this.  */
+/*  Checks the trace since the last call.  */
 void world_expect (client_world_t *world, const char *trace);
 
 /*  Submits request number, of 100 bytes and 5 seconds.  */
@@ -53,7 +54,7 @@ void world_submit_with (
   client_world_t *world, int number, uint8_t attempts, rp_client_conversation_t *conversation);
 bool world_cancel (client_world_t *world, int number);
 
-/*  What the broker says. True if the message ended a request.  */
+/*  A message from the broker. Returns true if it ended a request.  */
 bool world_hear (client_world_t *world, rp_head_t head);
 bool world_reply_with (client_world_t *world, int number, rp_status_t status, uint16_t flags);
 void world_reply (client_world_t *world, int number, rp_status_t status);
@@ -61,10 +62,10 @@ void world_say (client_world_t *world, rp_command_t command);
 void world_bye (client_world_t *world, rp_status_t status, const char *text);
 void world_welcome (client_world_t *world, uint32_t open);
 
-/*  The connection stands; breaks, or could not be made.  */
+/*  The connection is up; it broke, or could not be made.  */
 void world_connect_only (client_world_t *world);
 void world_fail (client_world_t *world);
-/*  From rest to a session, whatever it says meanwhile.  */
+/*  Brings the client from rest to a session, and ignores the trace meanwhile.  */
 void world_connect (client_world_t *world);
 
 #endif

@@ -12,7 +12,7 @@
 
 #include "common/wire/headers.h"
 
-/*  How long anything that must happen may take, ms.  */
+/*  Bound for everything that must happen, ms.  */
 #define S_PATIENCE_MS 10000
 
 fake_broker_t *fake_broker_new (void)
@@ -51,7 +51,7 @@ void fake_broker_destroy (fake_broker_t **self_p)
     *self_p = NULL;
 }
 
-/*  False when nothing came.  */
+/*  Returns false if nothing came.  */
 static bool s_receive_frames (fake_broker_t *self, long wait_ms)
 {
     if (self->frame_count == 1 && unbundle_next (&self->unbundler, &self->frames[0]))
@@ -92,7 +92,7 @@ static bool s_receive (fake_broker_t *self, long wait_ms)
     return true;
 }
 
-/*  What may come between: a worker changes its window when it likes, and with 0 it stops.  */
+/*  Messages that may come at any time: a worker may change its window, and 0 stops requests.  */
 static bool s_is_aside (const rp_head_t *head, rp_command_t command)
 {
     if (head->command == RP_COMMAND_CREDIT)

@@ -1,10 +1,10 @@
-/*  A scripted broker: a ROUTER in the test's own thread that says what the test tells it to, well
-    or badly.
+/*  A scripted broker: a ROUTER in the test's own thread that sends what the test tells it, right or
+    wrong.
 
     SPDX-License-Identifier: MPL-2.0
 
-    It answers to the peer that it heard last. Every function fails the running cmocka test when
-    something does not go as it should.
+    It sends to the peer that it heard last. Every function fails the running cmocka test when
+    something is wrong.
 */
 
 #ifndef TEST_FAKE_BROKER_H
@@ -21,8 +21,8 @@
 #include "common/wire/limits.h"
 #include "tests/support/bundle.h"
 
-/*  The interval that WELCOME agrees on unless told otherwise, ms: the fake broker sends no
-    heartbeats, so it has to outlast the test.  */
+/*  The interval that WELCOME agrees on by default, ms: the fake broker sends no heartbeats, so the
+    interval must be longer than the test.  */
 #define FAKE_BROKER_INTERVAL_MS 30000u
 
 typedef struct {
@@ -34,23 +34,23 @@ typedef struct {
     void *context;
     void *socket;
     char endpoint[128];
-    fake_peer_t peer; /* who was heard last; may be set by the test */
+    fake_peer_t peer; /* the peer heard last; the test may set it */
     zmq_msg_t frames[RP_FRAMES_MAX];
     size_t frame_count;
     unbundler_t unbundler; /* messages of a bundle are received one by one */
-    unsigned received;     /* messages as ZeroMQ has them: a bundle is one; HEARTBEATs included */
-    unsigned aside;        /* of a worker's own: HEARTBEATs and CREDITs that nobody expected */
-    rp_head_t head;        /* of the message received last; points into frames */
+    unsigned received;     /* messages of ZeroMQ, of which a bundle is one; HEARTBEATs included */
+    unsigned aside;        /* HEARTBEATs and CREDITs that came unasked */
+    rp_head_t head;        /* of the latest message; points into frames */
     const char *body;
-    size_t body_size; /* of its first body frame, wherever that was */
+    size_t body_size; /* of its first body frame, inline or not */
 } fake_broker_t;
 
 fake_broker_t *fake_broker_new (void);
 /*  Closes every connection at once.  */
 void fake_broker_destroy (fake_broker_t **self_p);
 
-/*  Receives the next message, which must be this command. HEARTBEATs are passed over unless one is
-    what is expected.  */
+/*  Receives the next message, which must be this command. HEARTBEATs are ignored unless one is
+    expected.  */
 const rp_head_t *fake_broker_expect (fake_broker_t *self, rp_command_t command);
 
 /*  The same, for the REPLY to a token.  */
@@ -71,8 +71,8 @@ void fake_broker_welcome (fake_broker_t *self, uint32_t window);
 void fake_broker_welcome_with (
   fake_broker_t *self, uint32_t window, uint32_t interval_ms, const char *max_body);
 
-/*  The same, as a broker that reads bundles, with heartbeats so rare that nothing happens by
-    itself.  */
+/*  The same, as a broker that reads bundles, with heartbeats so rare that nothing is sent because
+    of them.  */
 void fake_broker_welcome_with_bundles (fake_broker_t *self, uint32_t window);
 
 /*  Sends a bundle.  */

@@ -1,9 +1,9 @@
-/*  Frames of a message, out of text.
+/*  Makes the frames of a message from text.
 
     SPDX-License-Identifier: MPL-2.0
 
-    In text, frames are parted by bars: "|MDPC01|echo|a" has four, of which the first is empty. Each
-    lies in a block of exactly its size, so that a sanitizer sees a byte too many.
+    In text, bars separate frames: "|MDPC01|echo|a" has four, of which the first is empty. Each lies
+    in a block of exactly its size, so that a sanitizer finds a read beyond its end.
 */
 
 #ifndef FRAMES_H
@@ -17,7 +17,7 @@ typedef struct {
     uint32_t count;
 } frames_t;
 
-/*  A message; of NULL, one without any frame. Free it with frames_free.  */
+/*  Returns a message; without any frame if text is NULL. Free it with frames_free.  */
 frames_t frames_of (const char *text);
 
 void frames_add (frames_t *self, const void *bytes, size_t size);

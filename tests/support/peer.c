@@ -12,7 +12,7 @@
 
 #include "tests/support/broker.h"
 
-/*  Ids of requests that the helpers make, away from those that tests choose.  */
+/*  The id of the helpers' own requests, which differs from those that tests choose.  */
 #define S_STATUS_ID UINT64_C (0xfeedfacecafe)
 
 test_peer_t *test_peer_new (const char *endpoint)
@@ -83,7 +83,7 @@ static void s_receive_frames (test_peer_t *self)
     unbundle (&self->unbundler, &self->frames[0]);
 }
 
-/*  Receives one message whole, and checks that its head is well-formed.  */
+/*  Receives a whole message, and checks that its head is well-formed.  */
 static void s_receive (test_peer_t *self)
 {
     s_receive_frames (self);

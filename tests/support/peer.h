@@ -1,9 +1,9 @@
-/*  A raw peer: a DEALER that speaks the protocol by hand, well or badly.
+/*  A raw peer: a DEALER that sends messages of the protocol by hand, right or wrong.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Uses the codec of common/wire/head.h and nothing of the client or worker library. Every function
-    fails the running cmocka test when something does not go as it should.
+    It uses the codec of common/wire/head.h and nothing of the client or worker library. Every
+    function fails the running cmocka test when something is wrong.
 */
 
 #ifndef TEST_PEER_H
@@ -21,19 +21,19 @@
 #include "common/wire/limits.h"
 #include "tests/support/bundle.h"
 
-/*  The heartbeat interval that test peers ask for unless told otherwise, ms: they never send one,
-    so it has to outlast the test.  */
+/*  The heartbeat interval that test peers ask for by default, ms: they never send one, so the
+    interval must be longer than the test.  */
 #define TEST_PEER_INTERVAL_MS 30000u
 
 typedef struct {
     void *context;
-    void *socket;                    /* for whatever the functions below do not do */
-    zmq_msg_t frames[RP_FRAMES_MAX]; /* of the message received last */
+    void *socket;                    /* for all that the functions below do not do */
+    zmq_msg_t frames[RP_FRAMES_MAX]; /* of the latest message */
     size_t frame_count;
     unbundler_t unbundler; /* messages of a bundle are received one by one */
     rp_head_t head;        /* likewise; points into frames */
     const char *body;
-    size_t body_size; /* of its first body frame, wherever that was */
+    size_t body_size; /* of its first body frame, inline or not */
 } test_peer_t;
 
 /*  Makes a peer and begins to connect. Destroying it closes the connection without BYE, as a crash
@@ -41,11 +41,11 @@ typedef struct {
 test_peer_t *test_peer_new (const char *endpoint);
 void test_peer_destroy (test_peer_t **self_p);
 
-/*  The same, and greets: returns when WELCOME is there.  */
+/*  The same with HELLO: returns once WELCOME has come.  */
 test_peer_t *test_client_new (const char *endpoint);
 test_peer_t *test_worker_new (const char *endpoint, const char *service, uint32_t window);
 
-/*  The same, of peers that read bundles.  */
+/*  The same, as peers that read bundles.  */
 test_peer_t *test_client_new_with_bundles (const char *endpoint);
 test_peer_t *test_worker_new_with_bundles (
   const char *endpoint, const char *service, uint32_t window);
@@ -79,7 +79,7 @@ json_t *test_client_status (test_peer_t *self);
 /*  A number of the status, by the path of its member ("counters", "probes"); group may be NULL.  */
 int64_t test_client_count (test_peer_t *self, const char *group, const char *name);
 
-/*  Waits until that number is what it should be.  */
+/*  Waits until that number has the expected value.  */
 void test_client_await_count (
   test_peer_t *self, const char *group, const char *name, int64_t value);
 

@@ -45,7 +45,7 @@ void puppet_start (puppet_t *self)
     zmq_setsockopt (self->router, ZMQ_LINGER, &value, sizeof value);
     zmq_setsockopt (self->router, ZMQ_SNDHWM, &value, sizeof value);
     zmq_setsockopt (self->router, ZMQ_RCVHWM, &value, sizeof value);
-    // libzmq frees the port in its own time after a stop.
+    // libzmq frees the port only some time after a stop.
     int rc = -1;
     for (int tries = 0; tries < PUPPET_PATIENCE_MS && rc != 0; tries++) {
         rc = zmq_bind (self->router, self->endpoint);

@@ -2,6 +2,11 @@
 
 #include "tests/support/sequence.h"
 
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "common/base/heap.h"
 
 static unsigned s_draw (sequence_t *self, unsigned below)
@@ -35,7 +40,7 @@ static audit_peer_t *s_draw_peer (sequence_t *self)
     return node ? RP_CONTAINER (node, audit_peer_t, node) : NULL;
 }
 
-/*  Mostly of the role that the event is for; sometimes of the other, or nobody.  */
+/*  Chooses a peer: mostly of the role that the event is for, sometimes of the other, or none.  */
 static rp_session_id_t s_draw_role (sequence_t *self, bool worker)
 {
     if (s_draw (self, 32) == 31)
@@ -61,6 +66,8 @@ static void s_observe (const rp_action_t *action, rp_payload_t *message, void *a
 /*  ---- Events --------------------------------------------------------------------------------- */
 
 static const char *const s_services[] = {"a", "bb", "abc", "riposte.ping", "mmi.x"};
+static const char *const s_own_names[] = {
+  "riposte.ping", "riposte.status", "riposte.reload", "mmi.service"};
 
 static void s_name (rp_head_t *head, const char *name)
 {
@@ -70,8 +77,18 @@ static void s_name (rp_head_t *head, const char *name)
         head->name_size++;
 }
 
+/*  NULL: anonymous.  */
+static const char *const s_principals[] = {"ada", "bob", NULL};
+
+static void s_choose_principal (sequence_t *self)
+{
+    if (self->ruled)
+        self->audit.principal = s_principals[s_draw (self, 3)];
+}
+
 static void s_hello (sequence_t *self, bool worker)
 {
+    s_choose_principal (self);
     static const unsigned intervals[] = {60000, 60000, 1000, 50, 0};
     rp_head_t head = {.command = RP_COMMAND_HELLO, .interval_ms = intervals[s_draw (self, 5)]};
     if (worker) {
@@ -83,11 +100,12 @@ static void s_hello (sequence_t *self, bool worker)
     audit_message (&self->audit, (rp_session_id_t){0}, &head, 0, s_draw (self, 64) == 63);
 }
 
-/*  Of another protocol: any traits, and perhaps a limit of attempts.  */
+/*  HELLO of a foreign protocol: any traits, and perhaps a limit of attempts.  */
 static void s_foreign (sequence_t *self)
 {
     static const unsigned intervals[] = {60000, 60000, 1000, 50};
     static const uint32_t limits[] = {0, 1, 20, 700};
+    s_choose_principal (self);
     bool worker = s_draw (self, 2);
     rp_head_t head = {.command = RP_COMMAND_HELLO, .interval_ms = intervals[s_draw (self, 4)]};
     if (worker) {
@@ -96,6 +114,8 @@ static void s_foreign (sequence_t *self)
         s_name (&head, s_services[s_draw (self, 3)]);
     }
     unsigned traits = s_draw (self, 64);
+    if (worker && self->ruled && s_draw (self, 8) == 7)
+        traits |= RP_TRAIT_TRUSTED;
     audit_foreign (&self->audit, &head, (uint8_t) traits, limits[s_draw (self, 4)]);
 }
 
@@ -112,7 +132,10 @@ static void s_request (sequence_t *self)
       .deadline_ms = times[s_draw (self, 8)],
       .wait_ms = waits[s_draw (self, 6)],
       .attempts = (uint8_t) (1 + s_draw (self, 3))};
-    s_name (&head, s_services[service < 30 ? service % 3 : service - 27]);
+    if (self->ruled && service >= 30)
+        s_name (&head, s_own_names[s_draw (self, 4)]);
+    else
+        s_name (&head, s_services[service < 30 ? service % 3 : service - 27]);
     audit_message (
       &self->audit, s_draw_role (self, false), &head, s_draw (self, 200), s_draw (self, 64) == 63);
 }
@@ -127,17 +150,17 @@ static void s_reply (sequence_t *self)
     head.flags = s_draw (self, 8) == 7 ? RP_FLAG_LAST : 0;
     rp_list_node_t *node = s_draw_node (self, &self->audit.deliveries);
     rp_session_id_t sender = s_draw_role (self, true);
-    if (kind < 13 && node) { // what it holds
+    if (kind < 13 && node) { // a request that it holds
         const audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
         head.id = delivery->token.v;
         sender = delivery->worker->id;
         if (head.status == RP_WORKER_LOST && kind % 4 == 0 && !delivery->begun)
             head.lost = RP_LOST_UNBEGUN;
     }
-    else if (kind == 13 && node) { // what another holds
+    else if (kind == 13 && node) { // a request that another one holds
         head.id = RP_CONTAINER (node, audit_delivery_t, node)->token.v;
     }
-    else { // what it held once
+    else { // a request that it once held
         head.id = self->late[s_draw (self, SEQUENCE_LATE)].v;
     }
     if (head.id == 0)
@@ -145,7 +168,7 @@ static void s_reply (sequence_t *self)
     audit_message (&self->audit, sender, &head, s_draw (self, 100), s_draw (self, 64) == 63);
 }
 
-/*  Part of a reply, or a last one with a body that counts.  */
+/*  Sends a part of a reply, or a last part with a body that counts.  */
 static void s_part (sequence_t *self)
 {
     rp_list_node_t *node = s_draw_node (self, &self->audit.deliveries);
@@ -180,7 +203,7 @@ static void s_cancel (sequence_t *self)
     audit_message (&self->audit, sender, &head, 0, false);
 }
 
-/*  Any of the small commands, from a peer for whom it may be out of place.  */
+/*  Any of the small commands, from a peer that may not be allowed to send it.  */
 static void s_small (sequence_t *self)
 {
     static const uint8_t commands[] = {RP_COMMAND_CREDIT, RP_COMMAND_CREDIT, RP_COMMAND_CREDIT,
@@ -245,14 +268,14 @@ static void s_time (sequence_t *self)
             audit_tick (&self->audit, to);
             break;
         default:
-            if (to > self->audit.now + 5000000) // hours of heartbeats teach nothing
+            if (to > self->audit.now + 5000000) // hours of heartbeats show nothing new
                 to = self->audit.now + 5000000;
             audit_pass (&self->audit, to);
             break;
     }
 }
 
-/*  Whoever listens says that it is there, so that sessions last.  */
+/*  Each peer that listens sends a sign of life, so that sessions last.  */
 static void s_heartbeats (sequence_t *self)
 {
     rp_session_id_t ids[64];
@@ -266,8 +289,80 @@ static void s_heartbeats (sequence_t *self)
               &self->audit, ids[index], &(rp_head_t){.command = RP_COMMAND_HEARTBEAT}, 0, false);
 }
 
+/*  ---- Rules ---------------------------------------------------------------------------------- */
+
+#define S_RULES_TEXT 2048u
+
+static void s_append (char *text, const char *format, ...) __attribute__ ((format (printf, 2, 3)));
+static void s_append (char *text, const char *format, ...)
+{
+    size_t used = strlen (text);
+    va_list arguments;
+    va_start (arguments, format);
+    vsnprintf (text + used, S_RULES_TEXT - used, format, arguments);
+    va_end (arguments);
+}
+
+static void s_mistake (const char *message, void *arg)
+{
+    sequence_t *self = arg;
+    self->audit.fail (message);
+}
+
+/*  Draws the lines of a principal: three rules files of four have a given permission, and few have
+    one for all services.  */
+static void s_draw_principal (sequence_t *self, char *text, const char *name)
+{
+    static const char *const services[] = {"a", "bb", "abc", "*"};
+    static const char *const quotas[] = {"sessions", "open", "open_bytes", "rate"};
+    static const unsigned most[] = {8, 12, 200, 8};
+    s_append (text, "principal = \"%s\"\n", name);
+    for (unsigned index = 0; index < 8; index++) {
+        unsigned chance = s_draw (self, 16);
+        bool all = index % 4 == 3;
+        if (all ? chance == 15 : chance < 12)
+            s_append (text, "    %s = \"%s\"\n", index < 4 ? "call" : "serve", services[index % 4]);
+    }
+    unsigned more = s_draw (self, 64);
+    s_append (text, "%s%s", more & 1 ? "    observe = 1\n" : "", more & 2 ? "    admin = 1\n" : "");
+    for (unsigned index = 0; index < 4; index++)
+        if (more >> 2 >> index & 1)
+            s_append (text, "    %s = %u\n", quotas[index],
+              1 + s_draw (self, most[index]) * (index == 2 ? 5 : 1));
+}
+
+static rp_rules_t *s_draw_rules (sequence_t *self)
+{
+    char text[S_RULES_TEXT] = "";
+    for (unsigned index = 0; index < 3; index++)
+        if (s_draw (self, 16) < 15)
+            s_draw_principal (
+              self, text, s_principals[index] ? s_principals[index] : RP_PRINCIPAL_ANONYMOUS);
+    rp_rules_t *rules = rp_rules_read (text, strlen (text), s_mistake, self);
+    if (!rules)
+        abort ();
+    return rules;
+}
+
+/*  Changes the rules, or takes them away for a while; or revokes a key.  */
+static void s_change (sequence_t *self)
+{
+    if (s_draw (self, 2)) {
+        audit_revoke (&self->audit, s_draw_role (self, s_draw (self, 2)));
+        return;
+    }
+    rp_rules_t *rules = s_draw (self, 16) == 15 ? NULL : s_draw_rules (self);
+    audit_change_rules (&self->audit, &rules);
+}
+
+/*  ---- All of it ------------------------------------------------------------------------------ */
+
 static void s_event (sequence_t *self)
 {
+    if (self->ruled && s_draw (self, 32) == 31) {
+        s_change (self);
+        return;
+    }
     unsigned kind = s_draw (self, 256);
     if (kind >= 240) {
         s_part (self);
@@ -311,7 +406,7 @@ static void s_event (sequence_t *self)
 static rp_limits_t s_draw_limits (sequence_t *self)
 {
     rp_limits_t limits = RP_LIMITS_DEFAULT;
-    limits.max_body = 250; // for parts, whose sum the core looks at
+    limits.max_body = 250; // for parts, whose sum the core limits
     limits.max_clients = 1 + s_draw (self, 6);
     limits.max_workers = 1 + s_draw (self, 8);
     limits.max_services = 1 + s_draw (self, 4);
@@ -324,7 +419,9 @@ static rp_limits_t s_draw_limits (sequence_t *self)
     limits.rejoin_grace = s_draw (self, 4) == 3 ? 1000 : 0;
     limits.service_linger = s_draw (self, 2) ? 500 : 0;
     limits.conversation_idle = s_draw (self, 2) ? 400 : 600000;
-    limits.drain_limit = s_draw (self, 2) ? 1000 : 0;
+    unsigned last = s_draw (self, 4);
+    limits.drain_limit = last % 2 ? 1000 : 0;
+    self->ruled = last / 2;
     return limits;
 }
 
@@ -336,7 +433,8 @@ void sequence_begin (sequence_t *self,
 {
     *self = (sequence_t){.draw = draw, .observe = observe, .arg = arg};
     rp_limits_t limits = s_draw_limits (self);
-    audit_init (&self->audit, &limits, 1000000000, fail);
+    rp_rules_t *rules = self->ruled ? s_draw_rules (self) : NULL;
+    audit_init (&self->audit, &limits, &rules, 1000000000, fail);
     self->audit.observe = s_observe;
     self->audit.arg = self;
 }
@@ -350,5 +448,8 @@ void sequence_step (sequence_t *self)
 
 void sequence_end (sequence_t *self)
 {
+    rp_list_node_t *node;
+    while ((node = rp_list_first (&self->audit.peers)))
+        audit_revoke (&self->audit, RP_CONTAINER (node, audit_peer_t, node)->id);
     audit_clear (&self->audit);
 }

@@ -1,10 +1,10 @@
-/*  A random sequence of events for the broker's core, under the auditor's eyes.
+/*  A random sequence of events for the broker's core, checked by the auditor.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Whoever begins it says where chance comes from: the fuzzer's bytes, the simulator's seed. The
-    first draws choose small limits, so that they are hit; then each step takes one for its kind and
-    a few for its details. Any sequence is allowed: replies that are late or forged, sends that
+    The caller chooses the source of chance: the fuzzer's bytes, or the simulator's seed. The first
+    draws choose small limits, so that they are reached; each step then takes one draw for its kind
+    and a few for its details. Any sequence is allowed: replies that are late or forged, sends that
     fail, clocks that jump.
 */
 
@@ -13,7 +13,7 @@
 
 #include "tests/support/audit.h"
 
-/*  A number below this.  */
+/*  Returns a number below `below`.  */
 typedef unsigned (sequence_draw_fn) (unsigned below, void *arg);
 
 #define SEQUENCE_LATE 16u
@@ -23,11 +23,12 @@ typedef struct {
     sequence_draw_fn *draw;
     audit_observe_fn *observe;
     void *arg;
-    rp_token_t late[SEQUENCE_LATE]; /* of deliveries past and present */
+    rp_token_t late[SEQUENCE_LATE]; /* tokens of past and present deliveries */
     unsigned late_count;
+    bool ruled; /* rules are in force and change, and keys are revoked */
 } sequence_t;
 
-/*  observe sees what the core wants done, and may be NULL; fail is told what is wrong, and does not
+/*  observe sees each action of the core, and may be NULL; fail gets the fault, and does not
     return.  */
 void sequence_begin (sequence_t *self,
   sequence_draw_fn *draw,
@@ -35,10 +36,10 @@ void sequence_begin (sequence_t *self,
   void *arg,
   audit_fail_fn *fail);
 
-/*  One event, and mostly a tick.  */
+/*  Makes one event and, mostly, a tick.  */
 void sequence_step (sequence_t *self);
 
-/*  Ends the core and everything else.  */
+/*  Ends all sessions, then the core and everything else.  */
 void sequence_end (sequence_t *self);
 
 #endif

@@ -30,7 +30,7 @@ typedef struct {
     rp_session_id_t id;
 } s_name_t;
 
-/*  Each delivery there ever was.  */
+/*  All deliveries so far.  */
 typedef struct {
     rp_list_node_t node;
     rp_session_id_t worker;
@@ -44,7 +44,7 @@ typedef struct {
     rp_limits_t limits;
     char text[S_TEXT];
     size_t size;
-    const char *sender; /* of the event being handled */
+    const char *sender; /* of the current event */
     rp_list_t names;
     rp_list_t tokens;
     s_copy_t answer;
@@ -54,6 +54,11 @@ typedef struct {
     size_t answer_size;
     uint64_t delivered;
     unsigned logged[RP_TOPIC_COUNT];
+    char last_logged[RP_WIRE_TEXT_MAX + 1];
+    char joined_as[RP_PRINCIPAL_MAX + 1];
+    unsigned exports;
+    rp_trace_ended_t *exported; /* a copy */
+    rp_rules_t *rules;          /* until the core is started */
 } s_trace_t;
 
 static s_trace_t *s_trace;
@@ -224,6 +229,18 @@ static void s_print_send (const rp_action_t *action, rp_payload_t *payload)
     }
 }
 
+static void s_keep_export (const rp_trace_ended_t *ended)
+{
+    s_trace->exports++;
+    free (s_trace->exported);
+    s_trace->exported = NULL;
+    if (!ended)
+        return;
+    s_trace->exported = malloc (rp_trace_ended_size (ended));
+    assert_non_null (s_trace->exported);
+    memcpy (s_trace->exported, ended, rp_trace_ended_size (ended));
+}
+
 static void s_observe (const rp_action_t *action, rp_payload_t *payload, void *arg)
 {
     (void) arg;
@@ -240,15 +257,37 @@ static void s_observe (const rp_action_t *action, rp_payload_t *payload, void *a
         case RP_ACTION_ADMIN:
             s_print ("admin:%.*s", action->head.name_size, action->head.name);
             break;
+        case RP_ACTION_JOB:
+            s_print ("job:%.*s", action->head.name_size, action->head.name);
+            break;
+        case RP_ACTION_REPLAY:
+            s_print ("replay:%s:%.*s", rp_command_name (action->head.command),
+              action->head.name_size, action->head.name);
+            break;
+        case RP_ACTION_STORE: // only jobs have these
+        case RP_ACTION_START:
+        case RP_ACTION_WITHDRAW:
+        case RP_ACTION_ROWS:
+            assert_true (false);
+            break;
         case RP_ACTION_STOP:
             s_print ("stop");
             break;
         case RP_ACTION_LOG:
             assert_true (action->topic < RP_TOPIC_COUNT && action->head.text_size > 0);
             s_trace->logged[action->topic]++;
+            snprintf (s_trace->last_logged, sizeof s_trace->last_logged, "%.*s",
+              action->head.text_size, action->head.text);
+            break;
+        case RP_ACTION_HISTORY:
+            if (action->note.kind == RP_RECORD_JOIN)
+                snprintf (
+                  s_trace->joined_as, sizeof s_trace->joined_as, "%s", action->note.principal);
+            break;
+        case RP_ACTION_EXPORT:
+            s_keep_export (action->ended);
             break;
         case RP_ACTION_UNBIND:
-        case RP_ACTION_HISTORY:
         case RP_ACTION_DROP:
         case RP_ACTION_JOIN:
             break;
@@ -284,6 +323,8 @@ int trace_teardown (void **state)
         rp_list_remove (node);
         free (RP_CONTAINER (node, s_token_t, node));
     }
+    rp_rules_destroy (&s_trace->rules);
+    free (s_trace->exported);
     free (s_trace);
     s_trace = NULL;
     return 0;
@@ -298,11 +339,34 @@ rp_limits_t *limits (void)
 audit_t *audit (void)
 {
     if (!s_trace->started) {
-        audit_init (&s_trace->audit, &s_trace->limits, S_START, s_fail);
+        audit_init (&s_trace->audit, &s_trace->limits, &s_trace->rules, S_START, s_fail);
         s_trace->audit.observe = s_observe;
         s_trace->started = true;
     }
     return &s_trace->audit;
+}
+
+/*  ---- Access --------------------------------------------------------------------------------- */
+
+static void s_mistake (const char *text, void *arg)
+{
+    (void) arg;
+    fail_msg ("rules:%s", text);
+}
+
+void rules (const char *text)
+{
+    rp_rules_t *read = text ? rp_rules_read (text, strlen (text), s_mistake, NULL) : NULL;
+    assert_true (read != NULL || !text);
+    if (s_trace->started)
+        audit_change_rules (&s_trace->audit, &read);
+    else
+        s_trace->rules = read;
+}
+
+void revoke (const char *peer)
+{
+    audit_revoke (audit (), s_peer (peer));
 }
 
 /*  ---- Events --------------------------------------------------------------------------------- */
@@ -332,7 +396,7 @@ void hello (const char *peer, const rp_head_t *head)
     s_hello (peer, head, 0, 0);
 }
 
-/*  Takes "PEER<welcome" off the text.  */
+/*  Removes "PEER<welcome" from the text.  */
 static void s_expect_welcome (const char *peer)
 {
     char welcome[64];
@@ -600,4 +664,24 @@ rp_dispatch_counts_t counts (void)
 unsigned logged (rp_topic_t topic)
 {
     return s_trace->logged[topic];
+}
+
+const char *last_logged (void)
+{
+    return s_trace->last_logged;
+}
+
+unsigned export_count (void)
+{
+    return s_trace->exports;
+}
+
+const rp_trace_ended_t *last_export (void)
+{
+    return s_trace->exported;
+}
+
+const char *joined_as (void)
+{
+    return s_trace->joined_as;
 }

@@ -1,4 +1,4 @@
-/*  Who greets how, and parts of replies: said with the events of trace.c.
+/*  HELLOs of all kinds, and parts of replies, sent as events of trace.c.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -63,4 +63,23 @@ void part (const char *worker, const char *name, size_t size)
 void last_part (const char *worker, const char *name, size_t size)
 {
     reply_sized (worker, name, &(rp_head_t){0}, size, false);
+}
+
+void as (const char *principal)
+{
+    audit ()->principal = principal;
+}
+
+static void s_find_principal (const rp_principal_info_t *info, void *arg)
+{
+    rp_principal_info_t *found = arg;
+    if (strcmp (info->name, found->name) == 0)
+        *found = *info;
+}
+
+rp_principal_info_t principal (const char *name)
+{
+    rp_principal_info_t info = {.name = name};
+    rp_dispatch_each_principal (audit ()->core, s_find_principal, &info);
+    return info;
 }

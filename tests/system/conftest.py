@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MPL-2.0
-"""System tests: real processes, looked at from outside.
+"""System tests: real processes, seen from outside.
 
 RIPOSTE_BUILD   the build to test (default: build/)
-RIPOSTE_SLOW=1  bounds are five times as wide; on by itself for a build with a sanitizer
+RIPOSTE_SLOW=1  bounds are five times as wide; set by itself for a build with a sanitizer
 RIPOSTE_ROUNDS  how often the exchange of a hundred clients is repeated (default: 1)
 RIPOSTE_LONG=1  the same as RIPOSTE_ROUNDS=20
 """
@@ -12,8 +12,8 @@ import pytest
 from support.fixtures import (  # noqa: F401
     pytest_runtest_makereport, pytest_sessionstart, world)
 
-#: What measures time, and what keeps processors busy. With --dist loadgroup these run one after the other, beside
-#: tests that mostly wait.
+#: Tests that measure time, or keep processors busy. With --dist loadgroup these run one after the
+#: other, beside tests that mostly wait.
 BUSY = {f"test_{name}.py" for name in ("bench", "death", "drain", "endurance", "failover", "history",
                                        "hundred_clients", "rolling")}
 

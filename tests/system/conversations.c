@@ -1,13 +1,13 @@
-/*  Many clients at once, each in the ten-step exchange with the service "site", each under a name
-    of its own; checks that each sees its own data, and tells in a line of JSON what became of them.
+/*  Many clients at once, each in the ten-step exchange with the service "site" under a name of its
+    own. Checks that each sees its own data, and reports the results as a line of JSON.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Each client is an rp_client_t and a thread, on the public library alone. A step that ends with
-    anything but OK is sent again; after CONVERSATION_LOST the conversation begins anew with its
-    first step. With --hold N every client stops before its Nth request: the program says "holding"
-    on standard error, and goes on when a line comes on standard input, so that a test can kill
-    something when it knows where everybody stands.
+    Each client is an rp_client_t with a thread; it uses the public library alone. A step that does
+    not end with OK is sent again; after CONVERSATION_LOST the conversation begins anew with its
+    first step. With --hold N every client stops before its Nth request: the program writes
+    "holding" to standard error, and goes on after a line on standard input, so that a test can kill
+    a process when every client is at a known step.
 */
 
 #include <getopt.h>
@@ -23,8 +23,8 @@
 #include <riposte/client.h>
 
 #define S_STEPS 5
-/*  A visitor's name and what step 4 writes; both begin with a word that nothing else uses, so that
-    another's data cannot go unnoticed.  */
+/*  Beginnings of a visitor's name and of the text that step 4 writes; nothing else uses these
+    words, so that data of another visitor is noticed.  */
 #define S_VISITOR "visitor-"
 #define S_NAME_MAX 64
 /*  Troubles of one conversation, as text ("WORKER_LOST CONVERSATION_LOST").  */
@@ -39,7 +39,7 @@ typedef struct {
     unsigned pause_ms;
     unsigned timeout_ms;
     unsigned heartbeat_ms;
-    unsigned patience_ms; /* for one conversation, all its beginnings together */
+    unsigned patience_ms; /* for one conversation, with all its new beginnings */
     unsigned hold;        /* 0: none */
 } s_options_t;
 
@@ -65,7 +65,7 @@ typedef struct {
     size_t trouble_count;
     int64_t longest_call_us;
     int64_t longest_trouble_us;
-    char example[512]; /* of what was wrong with a page */
+    char example[512]; /* a wrong page */
 } s_run_t;
 
 typedef struct {
@@ -73,7 +73,7 @@ typedef struct {
     unsigned number;
     rp_client_t *client;
     rp_conversation_t *conversation;
-    /*  of the conversation at hand  */
+    /*  about the current conversation  */
     char name[S_NAME_MAX];
     char trouble[S_TROUBLE_MAX];
     int64_t trouble_since; /* 0: none */
@@ -94,7 +94,7 @@ static void s_sleep_ms (unsigned ms)
     nanosleep (&pause, NULL);
 }
 
-/*  ---- What is asked and what must come ------------------------------------------------------- */
+/*  ---- The requests, and their right pages ---------------------------------------------------- */
 
 static void s_request (const s_visitor_t *self, unsigned step, char *body, size_t size)
 {
@@ -117,7 +117,7 @@ static void s_request (const s_visitor_t *self, unsigned step, char *body, size_
     }
 }
 
-/*  True if every visitor named in the page is this one.  */
+/*  Returns whether every visitor that the page names is this one.  */
 static bool s_names_nobody_else (const s_visitor_t *self, const char *page)
 {
     size_t size = strlen (self->name);
@@ -263,13 +263,23 @@ static void s_converse (s_visitor_t *self, unsigned round)
     pthread_mutex_unlock (&run->mutex);
 }
 
+/*  Sets the keys that the environment names, with the variables of riposte.  */
+static bool s_take_keys (rp_client_t *client)
+{
+    const char *key_file = getenv ("RIPOSTE_KEY_FILE");
+    const char *server_key = getenv ("RIPOSTE_SERVER_KEY");
+    return (!key_file || rp_client_set_key_file (client, key_file) == RP_OK)
+           && (!server_key || rp_client_set_server_key (client, server_key) == RP_OK);
+}
+
 static void *s_visit (void *arg)
 {
     s_visitor_t *self = arg;
     const s_options_t *options = &self->run->options;
     self->client = rp_client_new (options->endpoints);
     if (!self->client || rp_client_set_timeout_ms (self->client, options->timeout_ms) != RP_OK
-        || rp_client_set_heartbeat_ms (self->client, options->heartbeat_ms) != RP_OK) {
+        || rp_client_set_heartbeat_ms (self->client, options->heartbeat_ms) != RP_OK
+        || !s_take_keys (self->client)) {
         perror ("conversations: no client");
         exit (1);
     }
@@ -313,7 +323,7 @@ static void s_report (const s_run_t *run, int64_t took_us)
         fprintf (stderr, "conversations: wrong page: %s\n", run->example);
 }
 
-/*  Waits until every client stands before the step to hold at, and then for a line.  */
+/*  Waits until every client is before the step to hold at, and then for a line.  */
 static void s_wait_for_release (s_run_t *run)
 {
     char line[16];
@@ -362,7 +372,7 @@ static void s_parse (s_options_t *options, int argc, char **argv)
         if (letter == -1)
             break;
         if (entry >= 0 && strcspn (token + 2, "=") != strlen (table[entry].name))
-            letter = '?'; // a part of a name
+            letter = '?'; // a shortened name is refused
         if (letter == 's')
             options->endpoints = optarg;
         else if (letter == 'S')

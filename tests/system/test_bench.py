@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""riposte bench: what it sends, what it measures, and what it says about it."""
+"""riposte bench: what it sends and measures, and what it reports."""
 
 import os
 import shutil
@@ -22,12 +22,12 @@ def bench(world, broker, *arguments, **more):
 
 
 def accepted(world, broker):
-    """How many requests the broker has taken, its own not counted."""
+    """How many requests the broker has accepted, without its own services'."""
     return world.status(broker)["counters"]["requests"]
 
 
 def hdr_rows(path):
-    """Value, percentile and count of each line."""
+    """Returns value, percentile and count of each line."""
     lines = path.read_text().splitlines()
     assert lines[0].split() == ["Value", "Percentile", "TotalCount", "1/(1-Percentile)"]
     return [(float(words[0]), float(words[1]), int(words[2]))
@@ -153,7 +153,7 @@ def test_an_open_loop_does_not_hide_a_stall(world):
     assert said["requests"] == 1000, "what was due during the stall was asked for as well"
     assert said["rate"] >= 400
     assert said["latency_us"]["max"] >= 250000
-    # A closed loop would have asked for next to nothing meanwhile: one request in a thousand.
+    # A closed loop would have sent almost nothing during the stall: one request in a thousand.
     assert said["latency_us"]["p90"] >= 50000, "15% of the requests were due during the stall"
 
 
@@ -272,12 +272,12 @@ def test_its_help_shows_its_options(world):
 
 
 def read_all(terminal):
-    """What was written to a terminal whose other end is closed; it may come in pieces."""
+    """Reads all that was written to a terminal whose other end is closed; it may come in pieces."""
     shown = b""
     try:
         while True:
             shown += terminal.read(65536)
-    except OSError:  # EIO: that was all
+    except OSError:  # EIO: there is no more
         return shown
 
 

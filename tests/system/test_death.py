@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""How soon the broker knows that a worker is gone: at once when it died, after three heartbeat
-intervals when it only fell silent; and who must not be taken for dead."""
+"""How soon the broker knows that a worker is gone: at once if it died, after three heartbeat
+intervals if it only became silent; and which peers must not be taken for dead."""
 
 import time
 
@@ -14,7 +14,7 @@ FAST = ("--heartbeat", "200ms")
 
 
 def _seconds_until_gone(world, broker, since):
-    """How long it took until `riposte workers` showed none."""
+    """Waits until `riposte workers` shows none; returns the seconds since `since`."""
     until(lambda: not world.workers(broker), 10, "the worker is gone from the list")
     return time.monotonic() - since
 
@@ -41,7 +41,7 @@ def test_a_busy_worker_killed_is_gone_within_a_second_and_its_request_ends(world
 
 
 def test_a_killed_client_leaves_nothing_behind(world):
-    """What it waited for is withdrawn, what ran is cancelled."""
+    """The dead client's waiting requests are withdrawn, and its running ones are cancelled."""
     broker = world.broker()
     worker = world.worker(broker, "slow", "sleep", "60")
     running, waiting = (world.start_cli(broker, "call", "slow", "--timeout", "60s")
@@ -96,7 +96,7 @@ def test_a_worker_at_work_for_long_stays_alive(world):
 
 
 def test_a_frozen_broker_loses_nobody_who_was_alive(world):
-    """It reads the heartbeats that are waiting before it judges."""
+    """The broker reads the heartbeats that wait before it judges."""
     broker = world.broker()
     peers = []
     for number in range(3):
@@ -106,7 +106,8 @@ def test_a_frozen_broker_loses_nobody_who_was_alive(world):
     for _ in range(5):
         broker.freeze()
         end = time.monotonic() + 0.4
-        while time.monotonic() < end:  # as live peers do, they go on saying so
+        # The peers send heartbeats all the time, as live peers do.
+        while time.monotonic() < end:
             for peer in peers:
                 peer.send(head(HEARTBEAT))
             time.sleep(0.05)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Going away in good order: the broker and the workers on SIGTERM."""
+"""Leaving in good order: the broker and the workers on SIGTERM."""
 
 import time
 

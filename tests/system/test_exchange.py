@@ -64,7 +64,7 @@ def test_the_same_as_csv(world):
 
 
 def test_requests_from_a_pipe_are_answered_as_they_come(world):
-    """So that it serves as a coprocess: what is asked next may hang on the answer."""
+    """A program may use it as a coprocess, whose next request depends on the last answer."""
     broker = world.broker()
     site = world.site(broker)
     talk = world.start_cli(broker, "talk", "site", "-o", "jsonl", stdin=subprocess.PIPE)
@@ -186,7 +186,7 @@ def test_the_site_forgets_a_visit_when_its_client_is_killed(world):
 
 
 def test_the_worker_is_told_when_a_conversation_is_over(world):
-    """Whether its client ended it or was killed: END, with the number that the requests had."""
+    """The worker gets END, with the conversation's number, when its client ends it or is killed."""
     broker = world.broker()
     worker = world.peer(broker)
     worker.register(b"site", window=2)

@@ -43,7 +43,7 @@ def test_a_client_takes_the_next_broker_of_its_list(world):
 
 
 def test_a_broker_that_says_nothing_does_not_make_the_list_useless(world):
-    """A stopped broker: the kernel accepts for it, and nobody answers."""
+    """A stopped broker: the kernel accepts connections for it, but nothing answers."""
     silent, good = world.broker(), world.broker()
     world.builtin(good, "echo")
     silent.freeze()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""riposte-broker --history: what became of each request, for people and for the checker."""
+"""riposte-broker --history: how each request ended, for people and for the checker."""
 
 import collections
 import os
@@ -12,12 +12,13 @@ from support import programs
 from support.programs import BRIEFLY, SOURCE
 from support.waiting import until
 
-#: Every 100 kB of history are a rotation; the rest is more of the same, and has to be checked too.
+#: Each 100 kB of history is a rotation; a longer load only adds more lines, which must be checked
+#: too.
 LOAD = "3s" if os.environ.get("RIPOSTE_LONG") else "1s"
 
 
 def events(path, name):
-    """What the history says of a request, by event."""
+    """Returns the history's records of a request, as events with their fields."""
     lines = [line.split("\t") for line in path.read_text().splitlines()]
     lines = [(line[2], dict(pair.split("=", 1) for pair in line[3:])) for line in lines
              if line[-1] != "torn"]
@@ -83,7 +84,7 @@ def test_a_broker_that_was_killed_leaves_its_history_and_the_next_one_goes_on(wo
     broker.kill()
     assert events(path, "one")[-1][0] == "final", "it is written before the client is told"
     with open(path, "ab") as file:
-        file.write(b"1234\tbroker:00")  # it was in the middle of a line
+        file.write(b"1234\tbroker:00")  # a broken line, as if the broker had died while it wrote it
     again = world.restart(broker, "--history", path)
     until(lambda: world.cli(again, "call", "--header", "request-id:two", "echo").code == 0, 10,
           "the worker is back")
@@ -111,7 +112,7 @@ def test_a_limit_of_file_sizes_ends_the_history_and_not_the_broker(world):
 
 
 def rotate(broker, path, number):
-    """What logrotate does. Returns where the file lies now."""
+    """Renames the file as logrotate does, and returns its new path."""
     moved = path.with_name(f"{path.name}.{number}")
     path.rename(moved)
     broker.signal(signal.SIGHUP)

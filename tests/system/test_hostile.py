@@ -19,7 +19,7 @@ ADDRESS = re.compile(r"127\.0\.0\.1:\d+")
 
 @pytest.fixture
 def broker(world):
-    """A broker with a worker and a client that must not notice anything."""
+    """A broker with a worker and a client that hostile peers must not disturb."""
     broker = world.broker(limits={"max_body": "4KiB", "rejoin_grace": "0s"})
     world.builtin(broker, "echo")
     yield broker
@@ -30,7 +30,7 @@ def broker(world):
 
 
 def _bad(world, broker):
-    """Everything the broker counts of what should not be, as one number."""
+    """The sum of all the broker's counters of faults."""
     status = world.status(broker)
     names = ("late_replies", "unknown_cancels", "unknown_peers", "protocol_errors",
              "too_many_frames", "too_large", "hellos_refused")
@@ -42,7 +42,8 @@ def _new_lines(broker, before):
 
 
 def _refused(world, broker, *frames, session=None):
-    """Sends frames, and expects: BYE with INVALID, one line with the address, one counter up."""
+    """Sends frames, and expects BYE with INVALID, one log line with the address, and a counter that
+    rises."""
     peer = world.peer(broker)
     if session == "client":
         peer.hello()
@@ -62,7 +63,7 @@ def _refused(world, broker, *frames, session=None):
 
 REQUEST_X = dict(name=b"echo", id=1, time=1000, attempts=1)
 
-# What is wrong with the head, wherever it comes.
+# Heads that are wrong in any state of a session.
 BAD_HEADS = {
     "unknown version": head(REQUEST, version=2, **REQUEST_X),
     "version 0": head(REQUEST, version=0, **REQUEST_X),
@@ -271,7 +272,7 @@ def test_more_requests_open_than_allowed_are_busy(world):
 
 
 def test_unknown_service_names_do_not_grow_the_broker(world):
-    """A flood of names is bounded, and ends with a status each."""
+    """The number of names is bounded, and each request ends with a status."""
     broker = world.broker(limits={"max_services": 50, "rejoin_grace": "0s"})
     client = world.peer(broker)
     client.hello()
@@ -310,11 +311,11 @@ def test_other_protocols_on_the_port_harm_nobody(world, broker, what):
                 while outsider.recv(4096):
                     pass
             except OSError:
-                pass  # it was cut before it could finish, which is as good
+                pass  # the broker cut the connection before that, which is right too
 
 
 def test_half_open_connections_are_dropped(world, broker):
-    """Who connects and says nothing does not hold a descriptor for long."""
+    """A peer that connects and sends nothing does not hold a descriptor for long."""
     before = broker.descriptors()
     silent = [_connect(broker) for _ in range(50)]
     until(lambda: broker.descriptors() >= before + 50, 5, "they are accepted")
@@ -325,7 +326,7 @@ def test_half_open_connections_are_dropped(world, broker):
 
 
 def test_noise_after_the_greeting_of_a_peer_harms_nobody(world, broker):
-    """Random heads, most of them nearly right."""
+    """Sends random heads, most of them almost right."""
     state = int.from_bytes(os.urandom(4), "big")
     print(f"seed {state}")
     good = [head(HELLO, key=b"x", time=1000), head(REQUEST, **REQUEST_X), head(HEARTBEAT),
@@ -337,7 +338,8 @@ def test_noise_after_the_greeting_of_a_peer_harms_nobody(world, broker):
         data[(state >> 8) % len(data)] ^= 1 << ((state >> 4) % 8)
         peer.send(bytes(data))
         if number % 100 == 99:
-            peer.close(linger_ms=5000)  # what was sent may not even be connected yet
+            # Messages may still wait for the connection to be made.
+            peer.close(linger_ms=5000)
             peer = type(peer)(broker.endpoint)
     peer.close()
     until(lambda: _bad(world, broker) > 100, 5, "it was read")
@@ -353,7 +355,8 @@ def test_a_flood_of_bad_messages_is_counted_but_does_not_flood_the_log(world, br
 
 
 def test_a_peer_that_never_reads_is_cut_off(world):
-    """What waits for it is bounded; then it is lost, and nobody else waits for it."""
+    """The replies that wait for it are bounded; then it is cut off, and no other peer has to
+    wait."""
     broker = world.broker("--log-level", "debug", limits={"connection_backlog": 1000})
     world.builtin(broker, "echo")
     deaf = world.peer(broker, deaf=True)
@@ -365,7 +368,7 @@ def test_a_peer_that_never_reads_is_cut_off(world):
             for _ in range(1000):
                 deaf.request(b"riposte.ping", b"x" * 4096)
         except zmq.Again:
-            pass  # the broker does not take more, for now or for good
+            pass  # the broker has stopped reading, for a while or for ever
         return "it does not read what is sent to it" in broker.log()
 
     until(is_cut, 20, "it is cut off")

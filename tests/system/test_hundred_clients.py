@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MPL-2.0
-"""One hundred clients at once, three site workers, each client with a name of its own: every client
-sees its own data at step 10, in every run, whoever is killed in the middle.
+"""One hundred clients at once, three site workers, each client with a name of its own. Every client
+sees its own data at step 10, in every run, whichever process is killed on the way.
 
-RIPOSTE_ROUNDS=20 repeats each scenario that often.
+RIPOSTE_ROUNDS=20 repeats each scenario 20 times.
 """
 
 import os
@@ -15,7 +15,7 @@ ROUNDS = int(os.environ.get("RIPOSTE_ROUNDS")
              or (20 if os.environ.get("RIPOSTE_LONG") == "1" else 1))
 CLIENTS = 100
 EVERY_ROUND = pytest.mark.parametrize("round_number", range(1, ROUNDS + 1))
-# Of the contract's table, what a request may end with when a worker or the broker was killed.
+# The statuses of the contract's table that are possible after a worker or the broker was killed.
 OF_A_LOST_WORKER = {"OK", "WORKER_LOST", "CONVERSATION_LOST"}
 OF_A_LOST_BROKER = {"OK", "UNKNOWN", "NO_BROKER", "CONVERSATION_LOST"}
 
@@ -47,7 +47,8 @@ def test_all_is_well(world, round_number):
 
 @EVERY_ROUND
 def test_a_worker_killed_between_requests(world, round_number):
-    """Its conversations get CONVERSATION_LOST, once each; the others notice nothing."""
+    """The conversations of the killed worker get CONVERSATION_LOST, once each; the others are not
+    disturbed."""
     broker = world.broker()
     sites = world.sites(broker)
     conversations = world.conversations(broker.endpoint, "--hold", "4")
@@ -65,8 +66,9 @@ def test_a_worker_killed_between_requests(world, round_number):
 
 @EVERY_ROUND
 def test_a_worker_killed_with_requests_in_its_hands(world, round_number):
-    """What it held ends with WORKER_LOST, and the next request with CONVERSATION_LOST; what waited
-    for it with CONVERSATION_LOST; the others notice nothing."""
+    """A request that the worker held ends with WORKER_LOST, and the conversation's next one with
+    CONVERSATION_LOST. A request that waited for it ends with CONVERSATION_LOST. The others are not
+    disturbed."""
     broker = world.broker()
     sites = world.sites(broker)
     conversations = world.conversations(broker.endpoint, "--hold", "4")
@@ -76,7 +78,8 @@ def test_a_worker_killed_with_requests_in_its_hands(world, round_number):
     _release(conversations)
 
     def fill():
-        """What it has, once that is all that its window, of which it has told before, lets it have."""
+        """Returns the number of requests that the frozen worker holds, once its window or its
+        conversations allow no more."""
         worker = world.worker_of(broker, sites[0])
         return worker["running"] == min(hers, worker["window"]) and worker["running"]
 
@@ -94,7 +97,8 @@ def test_a_worker_killed_with_requests_in_its_hands(world, round_number):
 
 @EVERY_ROUND
 def test_a_worker_killed_at_any_moment(world, round_number):
-    """As above, in the midst of it: how many notice is not known before, what they may see is."""
+    """Kills a worker in the middle of the load: how many clients are disturbed is not known, only
+    which statuses they may get."""
     broker = world.broker()
     sites = world.sites(broker)
     conversations = world.conversations(broker.endpoint, "--rounds", "4", "--pause", "20")
@@ -106,14 +110,15 @@ def test_a_worker_killed_at_any_moment(world, round_number):
     assert set(report["statuses"]) <= OF_A_LOST_WORKER
     assert set(report["troubles"]) <= {
         "CONVERSATION_LOST", "WORKER_LOST CONVERSATION_LOST",
-        "WORKER_LOST"}  # of a conversation's first request: there was no state to be lost
+        # WORKER_LOST alone: a conversation's first request, when there was no state to lose.
+        "WORKER_LOST"}
     assert 0 < report["disturbed"] <= CLIENTS
 
 
 @EVERY_ROUND
 def test_the_broker_killed_and_started_again(world, round_number):
-    """Clients and workers come back by themselves, every call ends with a status of the contract,
-    and the next ones work."""
+    """Clients and workers reconnect by themselves, every call ends with a status of the contract,
+    and the next calls succeed."""
     broker = world.broker()
     world.sites(broker)
     conversations = world.conversations(broker.endpoint, "--rounds", "3", "--pause", "20")
@@ -132,7 +137,7 @@ def test_the_broker_killed_and_started_again(world, round_number):
 
 @EVERY_ROUND
 def test_the_broker_killed_while_all_wait(world, round_number):
-    """Nobody has a request open: the next one says that the conversation is gone, once."""
+    """No client has a request open; the next one reports once that the conversation is lost."""
     broker = world.broker()
     world.sites(broker)
     conversations = world.conversations(broker.endpoint, "--hold", "3")

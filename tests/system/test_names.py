@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Endpoints with host names. Each program runs in a mount namespace with its own /etc/hosts and name
-servers, so nothing of the machine's is asked or changed."""
+"""Endpoints with host names. Each program runs in a mount namespace with its own /etc/hosts and
+name servers, so the machine's own are neither asked nor changed."""
 
 import os
 import shutil
@@ -21,7 +21,8 @@ HOSTS = """127.0.0.1 localhost
 192.0.2.1 elsewhere
 """
 FILES = ("hosts", "nsswitch.conf", "resolv.conf")
-SILENT = ("127.0.53.1", 53)
+#: Each worker of pytest-xdist has its own address, so that none skips because another one uses it.
+SILENT = (f"127.0.53.{1 + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0')[2:])}", 53)
 
 
 class Names:
@@ -36,7 +37,8 @@ class Names:
         self.prefix = ("unshare", "-m", "sh", "-c", f'{mounts} && exec "$@"', "sh")
 
     def write(self, name, text):
-        (self.directory / name).write_text(text)  # the same file, so that those who run see it
+        # Writes into the same file, so that running programs see the change.
+        (self.directory / name).write_text(text)
 
 
 @pytest.fixture(name="names")
@@ -52,7 +54,7 @@ def fixture_names(tmp_path):
 
 @pytest.fixture(name="silent_name_server")
 def fixture_silent_name_server(names):
-    """Takes questions, and never answers."""
+    """A name server that reads queries and never answers."""
     names.write("nsswitch.conf", "hosts: files dns\n")
     server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
@@ -74,7 +76,7 @@ def fixture_six():
 
 
 def endpoints(world):
-    """Where the broker of the world listens."""
+    """The endpoints on which the world's broker listens."""
     return (world.directory / "ports-1").read_text().split()
 
 
@@ -87,7 +89,7 @@ def cli(world, names, server, *arguments):
 
 
 def serves(world, names, broker, name):
-    """A worker and a client reach the broker by this name."""
+    """Checks that a worker and a client reach the broker by this name."""
     worker = world.start("worker", *names.prefix, programs.WORKER, "-s", name, "echo",
                          "--builtin", "echo")
     world.wait_for_worker(broker, worker, "echo")
@@ -176,9 +178,10 @@ def test_behind_a_silent_name_server_the_other_brokers_are_served(world, names, 
 # ---- Binding ---------------------------------------------------------------------------------------
 
 def bind(world, names, *options):
-    """A broker that is told nothing else, and what it wrote of where it listens."""
+    """Starts a broker without other endpoints; returns it and the endpoints that it reports."""
     ports = world.directory / "ports"
-    broker = world.start("broker", *names.prefix, programs.BROKER, "--ports-file", ports, *options)
+    broker = world.start("broker", *names.prefix, programs.BROKER, "--ports-file", ports, "--insecure",
+                         *options)
     until(lambda: ports.exists() and ports.read_text().endswith("\n"), 5, "the broker is ready", broker)
     return broker, ports.read_text().split()
 
@@ -196,7 +199,7 @@ def test_a_name_is_bound_and_the_log_says_which_address(world, names):
 
 def test_a_name_of_which_another_broker_has_the_port_is_not_bound_elsewhere(world, names):
     _, (bound,) = bind(world, names, "--bind", "tcp://two:*")
-    result = world.run(*names.prefix, programs.BROKER, "--bind", f"tcp://two:{port(bound)}")
+    result = world.run(*names.prefix, programs.BROKER, "--bind", f"tcp://two:{port(bound)}", "--insecure")
     assert result.code == 1
     assert "the port is in use" in result.error()
 
@@ -206,7 +209,7 @@ def test_a_name_of_which_another_broker_has_the_port_is_not_bound_elsewhere(worl
     ("elsewhere", "this machine does not have that address"),
 ])
 def test_a_name_that_cannot_be_bound_is_told_with_the_reason(world, names, name, told):
-    result = world.run(*names.prefix, programs.BROKER, "--bind", f"tcp://{name}:5555")
+    result = world.run(*names.prefix, programs.BROKER, "--bind", f"tcp://{name}:5555", "--insecure")
     assert result.code == 1
     assert told in result.error()
 
@@ -216,3 +219,17 @@ def test_a_star_an_interface_and_ipv6_are_bound_as_ever(world, names, six, endpo
     _, (bound,) = bind(world, names, "--bind", endpoint)
     assert cli(world, names, f"tcp://{'[::1]' if '[' in endpoint else '127.0.0.1'}:{port(bound)}",
                "ping").code == 0
+
+
+def test_a_collector_whose_name_server_is_silent_holds_nothing_up(world, names, silent_name_server):
+    broker = world.broker("--otlp", "http://collector.example:4318/v1/traces", prefix=names.prefix)
+    world.builtin(broker, "echo")
+    header = "traceparent:00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    assert world.cli(broker, "call", "--header", header, "echo", "x").code == 0
+    silent_name_server.settimeout(10 * PATIENCE)
+    assert b"collector" in silent_name_server.recv(512)  # the broker asks, and waits
+    assert world.cli(broker, "call", "--header", header, "echo", "x").code == 0
+    since = time.monotonic()
+    broker.terminate()
+    assert broker.wait(10) == 0
+    assert time.monotonic() - since < 1 + 1 + 1.5 * PATIENCE

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""A request whose worker dies: given to another where its attempts allow it, and only there."""
+"""A request whose worker dies is given to another worker if its attempts allow it, and only
+then."""
 
 from support.peer import CANCEL, REQUEST, WORKER_LOST
 from support.waiting import until
@@ -16,7 +17,7 @@ def _start(world, broker, attempts):
 
 
 def _kill_holder(world, broker, workers):
-    """Kills the worker that has a request, and takes it from the list."""
+    """Kills the worker that has a request, and removes it from the list."""
     def holder():
         for one in workers:
             if world.worker_of(broker, one)["running"] and one.children():
@@ -95,7 +96,7 @@ def test_what_a_worker_gave_back_goes_to_another_even_if_it_has_less_room(world)
 
 
 def test_a_reply_that_comes_after_its_request_ended_is_dropped(world):
-    """The client saw DEADLINE; what the worker then says reaches nobody and costs it nothing."""
+    """After the client's DEADLINE the worker's late reply reaches nobody, and the worker stays."""
     broker = world.broker()
     worker, client = world.peer(broker), world.peer(broker)
     worker.register(b"slow")

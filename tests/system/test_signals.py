@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Signals that are not meant to end a program do not end it, nor the requests in it."""
+"""Signals that are not meant to end a program end neither it nor its requests."""
 
 import signal
 
@@ -8,31 +8,32 @@ import pytest
 from support import programs
 from support.waiting import until
 
-#: What users, timers and limits send; the default action of each is the end of the process.
+#: Signals that users, timers and limits send; the default action of each ends the process.
 STRAYS = [signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF,
           signal.SIGPOLL, signal.SIGPWR, signal.SIGSTKFLT, signal.SIGPIPE, signal.SIGXFSZ,
           signal.SIGRTMIN, signal.SIGRTMAX]
-#: glibc's own, which posix_spawn leaves ignored.
+#: glibc's own signals, which posix_spawn leaves ignored.
 LIBC = {32, 33}
 
 
 @pytest.fixture(autouse=True)
 def without_nohup():
-    """These tests say themselves who ignores SIGHUP, also when nohup runs them."""
+    """The tests themselves decide which process ignores SIGHUP, even when nohup runs them."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)
 
 
 def is_ignored(pid, number):
-    """True if the process that runs as pid ignores it, by proc(5)."""
+    """True if the process ignores the signal, by proc(5)."""
     with open(f"/proc/{pid}/status", encoding="utf-8") as file:
         mask = next(line.split()[1] for line in file if line.startswith("SigIgn:"))
     return bool(int(mask, 16) >> number - 1 & 1)
 
 
 def hold_a_request(world, broker, prefix=()):
-    """A worker that has a request, the call that waits for it, and what lets it go on."""
+    """Returns a worker that has a request, the call that waits for it, and the gate that lets it go
+    on."""
     gate = world.gate()
     worker = world.start("worker", *prefix, programs.WORKER, "-s", broker.endpoint, "held", "--",
                          *gate.command)

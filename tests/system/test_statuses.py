@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""One test per row of the contract's status table, with real programs: what the caller sees (exit
-code, one line, JSON), and that nothing was given to a worker where the contract says so."""
+"""One test for each row of the contract's status table, with real programs: what the caller sees
+(exit code, one line, JSON), and that no worker got the request where the contract says so."""
 
 import json
 import subprocess
@@ -78,7 +78,7 @@ def test_busy_names_the_limit_and_spares_the_worker(world):
 
 
 def test_draining_takes_nothing_new(world):
-    """Who is connected gets the status; who comes now is sent away."""
+    """A connected client gets the status; a new one is refused."""
     broker = world.broker()
     gate = world.gate()
     world.worker(broker, "held", *gate.command)
@@ -119,7 +119,7 @@ def test_denied_for_names_of_the_brokers_own(world):
 
 
 def test_invalid_is_what_a_broken_message_draws(world):
-    """The library sends nothing invalid, so an independent peer has to."""
+    """The library never sends an invalid message, so an independent peer sends it."""
     broker = world.broker()
     world.builtin(broker, "sleep")
     with world.peer(broker) as client:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What services, workers, status and ping say agrees with what is running."""
+"""The output of services, workers, status and ping agrees with the processes that run."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ def test_workers_and_services_agree_with_what_runs(world):
     until(lambda: len(world.workers(broker)) == 4, 1, "all four are there within a heartbeat")
     services = world.services(broker)
     assert {name: one["workers"] for name, one in services.items()} == {"echo": 3, "upper": 1}
-    # One that works on one at a time begins with one, whatever slots it has.
+    # A worker that runs one request at a time begins with a window of 1, whatever its slots.
     assert (services["echo"]["window"], services["upper"]["window"]) == (3, 1)
     assert {one["name"].rsplit("-", 1)[1] for one in world.workers(broker, "echo")} \
         == {str(echo.pid) for echo in echoes}
@@ -114,7 +114,7 @@ def test_a_client_that_stood_still_says_so(world):
 
 
 def test_the_books_balance(world):
-    """accepted = final + waiting + running, at every look (invariant 10)."""
+    """accepted = final + waiting + running, whenever the status is read (invariant 10)."""
     broker = world.broker(limits={"rejoin_grace": "0s"})
     gate = world.gate()
     world.worker(broker, "held", *gate.command)
@@ -193,8 +193,9 @@ def test_the_verbose_line_tells_the_id_as_the_history_does(world):
     broker = world.broker("--history", path)
     world.builtin(broker, "upper")
     result = world.cli(broker, "call", "-v", "upper", "hi")
-    number = result.err.decode().split("  id ")[1].split()[0]
+    client, number = result.err.decode().split("  id ")[1].split()[0].split("/")
     until(lambda: f"\tid={number}\t" in path.read_text(), 5, "it is written")
+    assert f"\trole=client\tname={client}\t" in path.read_text()
 
 
 def test_the_verbose_line_tells_where_the_time_went(world):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Pipes that nobody reads: what is written for people holds no program up; an answer waits for its reader, and
-SIGTERM ends the program nevertheless."""
+"""Pipes that nobody reads: text for people never holds a program up; an answer waits for its
+reader, and SIGTERM still ends the program."""
 
 import os
 import pathlib
@@ -18,7 +18,7 @@ SECOND = 1 * PATIENCE
 
 @pytest.fixture
 def unread():
-    """The writing end of a pipe that is full, and stays so."""
+    """The writing end of a full pipe that nobody reads."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     try:
@@ -34,7 +34,7 @@ def unread():
 
 @pytest.fixture
 def start(world):
-    """Starts a program with its own streams; what still runs at the end is killed."""
+    """Starts a program with its own streams; a program that still runs at the end is killed."""
     started = []
 
     def start(*command, **streams):
@@ -97,7 +97,7 @@ def test_a_client_whose_stderr_nobody_reads_goes_on(world, start, unread, code, 
 
 
 def is_held_up(process):
-    """True while it writes to its standard output and waits there, by proc(5)."""
+    """True while the program waits in a write to its standard output, by proc(5)."""
     return pathlib.Path(f"/proc/{process.pid}/syscall").read_text().split()[:2] == ["1", "0x1"]
 
 
@@ -123,7 +123,7 @@ def test_an_answer_that_nobody_reads_waits_and_sigterm_ends_the_client(world, st
                    stderr=subprocess.PIPE)
     until(lambda: is_held_up(client), 10, "it waits for its reader")
     if name in ("call", "lines", "talk", "ping"):
-        time.sleep(SECOND)  # ten heartbeats, of which three would be missed
+        time.sleep(SECOND)  # ten heartbeats; three missed ones would end the session
         assert world.status(broker)["clients"] == 2, "it is held for alive, beside the one that asks"
     assert stops_on_sigterm(client) == 130
     assert client.stderr.read().count(b"\n") <= 1, "one line at most"

@@ -30,8 +30,16 @@ def test_the_child_sees_the_request_in_its_environment(world):
     assert world.cli(broker, "call", "env", "-H", "tenant: blue").out == b"env 1 blue"
 
 
+def test_status_75_of_an_ordinary_request_is_an_error_like_any(world):
+    broker = world.broker()
+    world.worker(broker, "busy", "sh", "-c", 'printf "%s,%s" "$RIPOSTE_DURABLE" "$RIPOSTE_KEY"; exit 75')
+    result = world.cli(broker, "call", "busy", "--exit-code-from-worker", "--attempts", "3")
+    assert (result.code, result.out) == (75, b"0,")
+
+
 def test_a_command_that_cannot_be_started_is_said(world):
-    """It was there when the worker began, and is not any more. Nothing ran, so it may be tried again."""
+    """The command exists when the worker begins, and is deleted later. Nothing ran, so the request
+    may be tried again."""
     broker = world.broker()
     program = world.script()
     worker = world.worker(broker, "none", program)
@@ -64,7 +72,8 @@ def test_a_worker_that_cannot_start_its_command_takes_nothing_from_a_healthy_one
 def test_what_a_worker_holds_when_its_command_vanishes_goes_to_another(world):
     broker = world.broker()
     program = world.directory / "program"
-    shutil.copy("/bin/sleep", program)  # no script, which its shell opens only after it was started
+    # A script would not do: its shell opens it only after it was started.
+    shutil.copy("/bin/sleep", program)
     sick = world.worker(broker, "both", program, "0.02", options=("--slots", "4"))
     assert world.cli(broker, "call", "both", "x").code == 0, "it has answered before"
     batch = world.start_cli(broker, "call", "both", "x", "--count", "200", "--parallel", "20", "-o", "jsonl",

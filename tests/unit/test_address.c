@@ -1,6 +1,7 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
-    Which hosts are names, and what the addresses of one become.
+    Endpoints with host names: which hosts are names, and the endpoints that the addresses of a name
+    give.
 */
 
 #include <setjmp.h>
@@ -25,7 +26,7 @@ static void an_address_a_path_and_a_star_are_no_names (void **state)
       {"tcp://broker.example.org:5555", true},
       {"tcp://10-0-0-1.example.org:5555", true},
       {"tcp://eth0:5555", true},
-      {"tcp://127.1:5555", true}, // the system knows what that is
+      {"tcp://127.1:5555", true}, // the system's resolver reads it
       {"tcp://1.2.3.4.5:5555", true},
       {"tcp://1.2.3.256:5555", true},
       {"tcp://1.2..4:5555", true},

@@ -14,7 +14,7 @@
 
 enum { FIRST = 50000, LARGEST = 2000000 };
 
-/*  With random bits that draw the last value of the range.  */
+/*  Returns the pause for random bits that draw the last value of its range.  */
 static int64_t s_longest (uint32_t failures, int64_t whole)
 {
     uint64_t values = (uint64_t) (whole - whole / 2 + 1);
@@ -51,7 +51,7 @@ static void any_random_number_stays_between_half_and_whole (void **state)
         smallest = pause < smallest ? pause : smallest;
         largest = pause > largest ? pause : largest;
     }
-    // the jitter uses its range: peers of a broker that died do not come back in step
+    // the jitter uses its whole range, so that peers of a dead broker do not come back in step
     assert_true (smallest < 101000);
     assert_true (largest > 199000);
 }

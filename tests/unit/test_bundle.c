@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-/*  A bundle that is being written, in a block larger than any may be.  */
+/*  A bundle that is being written, in a block larger than the largest bundle.  */
 typedef struct {
     uint8_t bytes[2 * RP_BUNDLE_MAX];
     size_t size;
@@ -30,7 +30,8 @@ static void s_add (s_bundle_t *self, const void *message, size_t size)
     self->size = (size_t) (at - self->bytes) + size;
 }
 
-/*  Asks about a copy of exactly this size, so that a sanitizer sees a byte too many.  */
+/*  Checks a copy in a block of exactly this size, so that a sanitizer finds a read beyond its
+    end.  */
 static bool s_is_valid (const void *bytes, size_t size)
 {
     uint8_t *copy = malloc (size ? size : 1);
@@ -103,14 +104,14 @@ static void s_what_does_not_add_up_is_refused (void **state)
     S_REFUSED ("RB\1\0\0\0\0\2x");
     S_REFUSED ("RB\1\0\0\0\0\0"); // an empty message
     S_REFUSED ("RB\1\0\0\0\0\1x\0\0\0\0");
-    S_REFUSED ("RB\1\0\0\0\0\1xx"); // bytes that trail
+    S_REFUSED ("RB\1\0\0\0\0\1xx"); // trailing bytes
     S_REFUSED ("RB\1\0\0\0\0\1x\0\0\0");
-    S_REFUSED ("RB\1\0\0\0\0\1x\0\0\0\2x"); // the second lies
+    S_REFUSED ("RB\1\0\0\0\0\1x\0\0\0\2x"); // the second size is too large
     S_REFUSED ("RB\1\0\377\377\377\377x");  // sizes that might wrap around
     S_REFUSED ("RB\1\0\0\0\0\1x\377\377\377\373\0\0\0");
     S_REFUSED ("RB\0\0\0\0\0\1x"); // other versions
     S_REFUSED ("RB\2\0\0\0\0\1x");
-    S_REFUSED ("RB\1\1\0\0\0\1x"); // what is reserved
+    S_REFUSED ("RB\1\1\0\0\0\1x"); // a reserved byte that is not 0
     S_REFUSED ("RP\1\0\0\0\0\1x");
     assert_true (s_is_valid ("RB\1\0\0\0\0\1x", 9));
 }

@@ -52,7 +52,7 @@ static void after_conversation_lost_the_next_request_begins_anew_once (void **st
     world_submit_with (&world, 3, 1, &world.conversation);
     world_reply (&world, 2, RP_CONVERSATION_LOST);
     world_submit_with (&world, 4, 1, &world.conversation);
-    world_reply (&world, 3, RP_CONVERSATION_LOST); // of the old one: says nothing about the new
+    world_reply (&world, 3, RP_CONVERSATION_LOST); // about the old one; the new one goes on
     world_submit_with (&world, 5, 1, &world.conversation);
     world_expect (
       &world, "r1+k1> r1=OK r2.k1> r3.k1> r2=CONVERSATION_LOST r4+k2> r3=CONVERSATION_LOST r5.k2>");

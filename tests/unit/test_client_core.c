@@ -1,7 +1,7 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
     The client's core: sessions, and what ends a request. The other parts: test_client_retry.c,
-    test_client_talk.c.
+    test_client_conversation.c.
 */
 
 #include <setjmp.h>
@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "common/wire/advice.h"
 #include "tests/support/client_world.h"
 
 /*  ---- The session ---------------------------------------------------------------------------- */
@@ -78,7 +79,7 @@ static void an_idle_session_sends_heartbeats_and_a_silent_broker_is_lost (void *
     world_say (&world, RP_COMMAND_HEARTBEAT);
     world_pass (&world, 2100 * MS);
     world_expect (&world, "HEARTBEAT");
-    world_pass (&world, 3800 * MS); // 5.9 s since the broker's last word: under three intervals
+    world_pass (&world, 3800 * MS); // 5.9 s since the broker's last message: under three intervals
     assert_int_equal (world.core.link.state, RP_LINK_UP);
     world_pass (&world, 200 * MS);
     assert_int_equal (world.core.link.state, RP_LINK_CONNECTING);
@@ -145,7 +146,7 @@ static void of_a_list_that_is_down_each_has_its_cause (void **state)
     world_pass (&world, 0);
     for (int round = 0; round < 2; round++) {
         world_fail (&world);
-        world_pass (&world, 1000 * MS); // b says nothing
+        world_pass (&world, 1000 * MS); // b does not answer
     }
     assert_string_equal (
       world.core.error, "a: connection refused; b: no connection within 1000 ms");
@@ -167,7 +168,7 @@ static void of_a_name_each_address_has_its_cause_until_it_is_looked_up_again (vo
     rp_client_core_found (&world.core, &found, world.now);
     world_pass (&world, 0);
     world_fail (&world);
-    world_pass (&world, 1000 * MS); // ::1 says nothing
+    world_pass (&world, 1000 * MS); // ::1 does not answer
     world_expect (&world,
       "open(tcp://name:1) open(tcp://10.0.0.1:1) close open(tcp://[::1]:1) close "
       "open(tcp://name:1)");
@@ -277,7 +278,7 @@ static void a_session_that_waits_for_nothing_is_quiet_until_it_asks_again (void 
     world_expect (&world, "HEARTBEAT(20000)");
     world_pass (&world, 15 * SECOND);
     world_submit (&world, 1);
-    world_pass (&world, 4900 * MS); // since it asked
+    world_pass (&world, 4900 * MS); // since the request
     world_expect (&world, "r1> HEARTBEAT HEARTBEAT");
     world_pass (&world, 100 * MS);
     world_expect (&world, "");
@@ -458,6 +459,76 @@ static void a_request_that_the_transport_did_not_take_is_sent_a_little_later (vo
     world_end (&world);
 }
 
+/*  ---- Keys ----------------------------------------------------------------------------------- */
+
+static void s_deny (client_world_t *world)
+{
+    rp_client_core_denied (&world->core, RP_REASON_KEY_DENIED, world->now);
+    world_take_orders (world);
+}
+
+static void what_waits_ends_when_no_broker_accepts_the_key (void **state)
+{
+    (void) state;
+    client_world_t world;
+    world_begin (&world, 2);
+    world_submit (&world, 1);
+    world_pass (&world, 0);
+    s_deny (&world);
+    world_expect (&world, "open(a) close open(b)");
+    s_deny (&world);
+    world_expect (&world, "close r1=DENIED");
+    assert_int_equal (world.exchanges[1].end, RP_END_REFUSED);
+    assert_string_equal (world.core.error, "a: " RP_REASON_KEY_DENIED "; b: " RP_REASON_KEY_DENIED);
+    world_end (&world);
+}
+
+static void a_client_whose_key_is_authorized_later_gets_in (void **state)
+{
+    (void) state;
+    client_world_t world;
+    world_begin (&world, 1);
+    world_submit (&world, 1);
+    world_pass (&world, 0);
+    s_deny (&world);
+    world_expect (&world, "open(a) close r1=DENIED");
+    world_submit (&world, 2); // the request waits for the next attempt
+    world_expect (&world, "");
+    world_pass (&world, SECOND);
+    world_connect (&world);
+    world_expect (&world, "open(a) HELLO r2>");
+    world_end (&world);
+}
+
+static void a_deadline_before_the_next_attempt_is_denied_too (void **state)
+{
+    (void) state;
+    client_world_t world;
+    world_begin (&world, 1);
+    rp_client_core_start (&world.core, world.now);
+    world_pass (&world, 0);
+    s_deny (&world);
+    world_submit (&world, 1);
+    world.core.link.due = world.now + 10 * SECOND;
+    world_pass (&world, 6 * SECOND);
+    world_expect (&world, "open(a) close r1=DENIED");
+    world_end (&world);
+}
+
+static void a_request_that_may_have_run_is_not_denied (void **state)
+{
+    (void) state;
+    client_world_t world;
+    world_begin_connected (&world, 1);
+    world_submit_with (&world, 1, 2, NULL);
+    world_expect (&world, "r1>");
+    world_fail (&world); // the key was revoked, and its sessions were ended
+    world_pass (&world, SECOND);
+    s_deny (&world);
+    world_expect (&world, "close open(a) close r1=UNKNOWN");
+    world_end (&world);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -487,6 +558,10 @@ int main (void)
       cmocka_unit_test (a_foreign_reply_is_dropped_and_counted),
       cmocka_unit_test (ids_are_never_zero_and_never_used_again),
       cmocka_unit_test (a_request_that_the_transport_did_not_take_is_sent_a_little_later),
+      cmocka_unit_test (what_waits_ends_when_no_broker_accepts_the_key),
+      cmocka_unit_test (a_client_whose_key_is_authorized_later_gets_in),
+      cmocka_unit_test (a_deadline_before_the_next_attempt_is_denied_too),
+      cmocka_unit_test (a_request_that_may_have_run_is_not_denied),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

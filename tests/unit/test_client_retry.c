@@ -160,7 +160,7 @@ static void the_retry_budget_is_a_reserve_and_what_requests_earn (void **state)
     (void) state;
     client_world_t world;
     world_begin_connected (&world, 1);
-    // Each of these earns a fifth of a retry: ten in reserve, and two more.
+    // Each of these requests earns a fifth of a retry: two retries, beside the ten in reserve.
     for (int number = 0; number < 10; number++)
         world_submit_with (&world, number, 10, NULL);
     unsigned sent = 0;

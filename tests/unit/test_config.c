@@ -38,7 +38,7 @@ static size_t s_read (rp_config_t *config, const char *text)
     return count;
 }
 
-/*  Makes the settings anew from sources that are good.  */
+/*  Reads sources that have no mistake into fresh settings.  */
 static void s_reads (rp_config_t *config, const rp_config_sources_t *sources)
 {
     size_t count = 0;
@@ -181,7 +181,7 @@ static void settings_that_do_not_go_together_are_refused (void **state)
     s_accepts ("limits\n    heartbeat_min = 1s\n    heartbeat_max = 1s\n    rejoin_grace = 0\n"
                "    service_queue = 10\n    total_queue = 10\n");
     s_accepts ("limits\n    rejoin_grace = 2001ms\n");
-    // One reply of the largest size waits for its client in half of what there is.
+    // Half of total_queue_bytes must hold the largest reply, which waits there for its client.
     s_refuses ("limits\n    max_body = 64MiB\n    total_queue_bytes = 64MiB\n"
                "    service_queue_bytes = 64MiB\n    connection_backlog_bytes = 32MiB\n",
       "f:2:16: limits/max_body (64MiB) must not be more than half of "
@@ -207,10 +207,94 @@ static void an_endpoint_that_cannot_be_bound_is_refused (void **state)
             fail_msg ("%s: %s", bad[index], s_messages);
         rp_config_clear (&config);
     }
-    s_accepts ("bind = tcp://127.0.0.1:*\nbind = tcp://*:5555\n");
+    s_accepts ("bind = tcp://127.0.0.1:*\nbind = ipc:///tmp/x\n");
     s_refuses ("bind = tcp://127.0.0.1:1\nbind = tcp://127.0.0.1:1\n",
       "f:2:8: bind: \"tcp://127.0.0.1:1\" is there already\n");
     s_refuses ("bind = 'ipc:///tmp/a\"b'\n", "f:1:8: bind: \"ipc:///tmp/a\"b\" has a quote\n");
+}
+
+static void an_endpoint_that_others_reach_wants_a_key (void **state)
+{
+    (void) state;
+    static const char *const open[] = {"bind = tcp://*:5555\n", "bind = tcp://10.0.0.1:5555\n",
+      "bind = tcp://[::]:5555\n", "plain = a=tcp://127.0.0.1:1,tcp://*:2\n",
+      "plain = a=tcp://*:1,tcp://127.0.0.1:2\n"};
+    for (size_t index = 0; index < sizeof open / sizeof *open; index++) {
+        char text[256];
+        rp_config_t config;
+        assert_int_equal (s_read (&config, open[index]), 1);
+        assert_non_null (strstr (s_messages, "riposte keys new broker --dir K"));
+        assert_non_null (strstr (s_messages, "--insecure"));
+        rp_config_clear (&config);
+        snprintf (text, sizeof text, "%ssecurity\n    insecure = 1\n", open[index]);
+        s_accepts (text);
+        snprintf (text, sizeof text, "%ssecurity\n    key_file = k\n    rules = r\n", open[index]);
+        s_accepts (text);
+    }
+}
+
+static void a_next_key_has_an_endpoint_of_its_own (void **state)
+{
+    (void) state;
+    static const char *const bad[] = {"    next_key_file = n\n", "    next_bind = tcp://*:1\n",
+      "    next_key_file = n\n    next_bind = nonsense\n",
+      "    next_key_file = n\n    next_bind = ipc:///tmp/x\n"};
+    for (size_t index = 0; index < sizeof bad / sizeof *bad; index++) {
+        char text[256];
+        rp_config_t config;
+        snprintf (text, sizeof text, "security\n    key_file = k\n    rules = r\n%s", bad[index]);
+        assert_int_equal (s_read (&config, text), 1);
+        rp_config_clear (&config);
+    }
+    s_accepts ("security\n    key_file = k\n    rules = r\n    next_key_file = n\n    next_bind = "
+               "tcp://*:1\n");
+}
+
+static void permissions_of_ipc_sockets_are_octal (void **state)
+{
+    (void) state;
+    static const char *const bad[] = {"0680", "66", "06600", "rw-rw----", "1660"};
+    for (size_t index = 0; index < sizeof bad / sizeof *bad; index++) {
+        char text[64];
+        rp_config_t config;
+        snprintf (text, sizeof text, "security\n    ipc_mode = %s\n", bad[index]);
+        assert_int_equal (s_read (&config, text), 1);
+        rp_config_clear (&config);
+    }
+    rp_config_t config;
+    assert_int_equal (s_read (&config, "security\n    ipc_mode = 0660\n"), 0);
+    assert_int_equal (rp_config_ipc_mode (&config), 0660);
+    rp_config_clear (&config);
+    assert_int_equal (s_read (&config, "security\n    ipc_mode = 700\n"), 0);
+    assert_int_equal (rp_config_ipc_mode (&config), 0700);
+    rp_config_clear (&config);
+}
+
+static void spans_go_to_a_url_of_http (void **state)
+{
+    (void) state;
+    static const char *const bad[][2] = {{"collector:4318/v1/traces", "is no URL"},
+      {"http://h:99999/v1/traces", "is no URL"},
+      {"grpc://h:4317/v1/traces", "wants http:// or https://"},
+      {"http://h:4318", "wants a path; that of a collector is /v1/traces"},
+      {"http://h:4318/", "wants a path"}, {"http://h?x=/v1/traces", "wants a path"},
+      {"http://a@h/v1/traces", "must not have a user"},
+      {"https://a:b@h/v1/traces", "must not have a user"},
+      {"http://h/v1/traces#x", "must not have a fragment"}};
+    for (size_t index = 0; index < sizeof bad / sizeof *bad; index++) {
+        char text[128];
+        rp_config_t config;
+        snprintf (text, sizeof text, "otlp = \"%s\"\n", bad[index][0]);
+        assert_int_equal (s_read (&config, text), 1);
+        if (!strstr (s_messages, bad[index][1]))
+            fail_msg ("%s: %s", bad[index][0], s_messages);
+        rp_config_clear (&config);
+    }
+    s_accepts ("otlp = \"http://127.0.0.1:4318/v1/traces\"\n");
+    s_accepts ("otlp = \"https://[::1]/x\"\n");
+    s_accepts ("otlp = off\nlimits\n    trace_bytes = 0\n");
+    s_refuses ("otlp = \"http://h/v1/traces\"\nlimits\n    trace_bytes = 0\n",
+      "f:1:8: otlp needs limits/trace_bytes, since spans are made of traces\n");
 }
 
 static void endpoints_are_bounded_in_number (void **state)
@@ -228,7 +312,7 @@ static void a_plain_service_has_a_name_and_two_endpoints (void **state)
     rp_config_t config;
     assert_int_equal (
       s_read (&config, "plain = \"hello=tcp://127.0.0.1:5559,tcp://127.0.0.1:5560\"\n"
-                       "plain = 'a b=ipc:///tmp/a b,tcp://*:*'\n"),
+                       "plain = 'a b=ipc:///tmp/a b,tcp://127.0.0.1:*'\n"),
       0);
     assert_int_equal (config.plain_count, 2);
     assert_string_equal (config.plain[0].service, "hello");
@@ -236,7 +320,7 @@ static void a_plain_service_has_a_name_and_two_endpoints (void **state)
     assert_string_equal (config.plain[0].back, "tcp://127.0.0.1:5560");
     assert_string_equal (config.plain[1].service, "a b");
     assert_string_equal (config.plain[1].front, "ipc:///tmp/a b");
-    assert_string_equal (config.plain[1].back, "tcp://*:*");
+    assert_string_equal (config.plain[1].back, "tcp://127.0.0.1:*");
     assert_int_equal (config.bind_count, 1); // the default stays
     rp_config_clear (&config);
     assert_int_equal (config.plain_count, 0);
@@ -457,12 +541,12 @@ static void what_is_printed_reads_back_to_the_same_settings (void **state)
     assert_null (again.ports_file);
     assert_memory_equal (&again.limits, &config.limits, sizeof config.limits);
 
-#define S_IS_PRINTED(kind, name, value, smallest, largest, why)                                    \
+#define S_IS_PRINTED(kind, name, value, smallest, largest, applies, why)                           \
     assert_non_null (strstr (text, "    # " why "\n"));                                            \
     assert_non_null (strstr (text, "\n    " #name " = "));
     RP_BROKER_LIMIT_MAP (S_IS_PRINTED)
 #undef S_IS_PRINTED
-    assert_non_null (strstr (text, "    # 1KiB to 1GiB\n    max_body = 1025B\n"));
+    assert_non_null (strstr (text, "    # 1KiB to 1GiB; source: file f:8\n    max_body = 1025B\n"));
     free (text);
     rp_config_clear (&again);
     rp_config_clear (&config);
@@ -513,6 +597,41 @@ static void a_file_is_loaded_or_says_why_not (void **state)
     rp_config_clear (&config);
 }
 
+static void a_restart_is_for_what_sockets_pools_and_the_start_depend_on (void **state)
+{
+    (void) state;
+    static const char *const restart[] = {"bind", "plain", "history", "store", "ports_file", "http",
+      "http_hosts", "http_open", "otlp", "io_threads", "security/key_file",
+      "security/next_key_file", "security/next_bind", "security/insecure", "security/ipc_mode",
+      "limits/max_body", "limits/max_clients", "limits/max_workers", "limits/max_services",
+      "limits/max_conversations", "limits/total_queue", "limits/connection_backlog",
+      "limits/rejoin_grace", "limits/jobs", "limits/replay_bytes", "limits/trace_bytes"};
+    size_t next = 0;
+    for (size_t index = 0; index < rp_config_table.count; index++)
+        if (!rp_config_table.rows[index].reloadable) {
+            assert_true (next < sizeof restart / sizeof *restart);
+            assert_string_equal (rp_config_table.rows[index].path, restart[next++]);
+        }
+    assert_int_equal (next, sizeof restart / sizeof *restart);
+}
+
+static void settings_of_two_sources_are_checked_together (void **state)
+{
+    (void) state;
+    rp_config_t config;
+    size_t count = 0;
+    s_messages[0] = '\0';
+    assert_true (rp_config_init (&config));
+    rp_config_check (&config, s_collect, &count);
+    assert_int_equal (count, 0);
+    config.limits.total_queue_bytes = 16777216;
+    rp_config_check (&config, s_collect, &count);
+    assert_non_null (
+      strstr (s_messages, "limits/max_body (16MiB) must not be more than half of "
+                          "limits/total_queue_bytes (16MiB): beyond it clients are cut off\n"));
+    rp_config_clear (&config);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -523,7 +642,11 @@ int main (void)
       cmocka_unit_test (a_setting_is_given_once),
       cmocka_unit_test (settings_that_do_not_go_together_are_refused),
       cmocka_unit_test (an_endpoint_that_cannot_be_bound_is_refused),
+      cmocka_unit_test (spans_go_to_a_url_of_http),
       cmocka_unit_test (endpoints_are_bounded_in_number),
+      cmocka_unit_test (an_endpoint_that_others_reach_wants_a_key),
+      cmocka_unit_test (a_next_key_has_an_endpoint_of_its_own),
+      cmocka_unit_test (permissions_of_ipc_sockets_are_octal),
       cmocka_unit_test (a_plain_service_has_a_name_and_two_endpoints),
       cmocka_unit_test (a_plain_service_that_cannot_be_is_refused),
       cmocka_unit_test (plain_services_are_bounded_in_number),
@@ -537,6 +660,8 @@ int main (void)
       cmocka_unit_test (what_is_printed_reads_back_to_the_same_settings),
       cmocka_unit_test (a_printer_that_is_full_is_told),
       cmocka_unit_test (a_file_is_loaded_or_says_why_not),
+      cmocka_unit_test (a_restart_is_for_what_sockets_pools_and_the_start_depend_on),
+      cmocka_unit_test (settings_of_two_sources_are_checked_together),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
-    The client's timers, held against a search through all of them.
+    The client's timers, compared with a search through all of them.
 */
 
 #include <setjmp.h>

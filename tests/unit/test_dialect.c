@@ -14,7 +14,7 @@
 
 typedef void (s_read_fn) (rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count);
 
-/*  What a good message must be read as.  */
+/*  A good message, and what it must be read as.  */
 typedef struct {
     const char *text;
     rp_dialect_t dialect;
@@ -254,7 +254,7 @@ static void s_a_message_of_64_frames_is_read (void **state)
     }
 }
 
-/*  The guide's worker in PHP leaves it out.  */
+/*  The guide's worker in PHP leaves the empty frame out.  */
 static void s_a_reply_of_mdp01_may_lack_its_empty_frame (void **state)
 {
     (void) state;
@@ -301,7 +301,7 @@ static void s_a_native_message_is_told_by_its_head (void **state)
         frames_t message = {.count = 0};
         frames_add (&message, bytes, rp_wire_encode (&head, bytes, sizeof bytes));
         assert_true (rp_dialect_is_native (message.frames, message.count));
-        frames_add_text (&message, "|MDPC01|echo|a"); // a body
+        frames_add_text (&message, "|MDPC01|echo|a"); // a body that looks like a message of MDP
         assert_true (rp_dialect_is_native (message.frames, message.count));
         frames_free (&message);
     }
@@ -314,10 +314,10 @@ static void s_an_envelope_with_the_native_signature_is_not_native (void **state)
         const char *text;
         bool native;
     } rows[] = {
-      {"RP\x01\x01||MDPC01|echo|a", false}, // a REQ socket's number
-      {"RPC-7||MDPC02|\x02|echo|a", false}, // a routing id
+      {"RP\x01\x01||MDPC01|echo|a", false}, // the number that a REQ socket puts in front
+      {"RPC-7||MDPC02|\x02|echo|a", false}, // a routing id as part of the envelope
       {"RPC-7|id||MDPC01|echo|a", false},
-      {"RP", true}, // a native head that is cut, or of another version
+      {"RP", true}, // a native head that is cut short, or of another version
       {"RP\x01\x01", true},
       {"RP\x01\x01|a", true},
       {"RP\x01\x01|", true},

@@ -14,7 +14,7 @@
 
 typedef void (s_read_fn) (rp_foreign_message_t *foreign, const rp_frame_t *frames, uint32_t count);
 
-/*  What a bad message is told to be. Nothing else of it is.  */
+/*  A bad message and the error that it must give. All fields that are not here must be empty.  */
 typedef struct {
     const char *text; /* NULL: no frame at all */
     rp_dialect_error_t error;
@@ -145,7 +145,8 @@ static void s_frames_that_are_missing_are_told (void **state)
     S_REFUSE (rp_dialect_read, rows);
 }
 
-/*  Every number of a byte that the sender's side has no word for, and numbers of other sizes.  */
+/*  Tries each one-byte command number that the sender's side does not have, and numbers of other
+    sizes.  */
 static void s_unknown_command_numbers_are_told (void **state)
 {
     (void) state;

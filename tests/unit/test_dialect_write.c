@@ -17,7 +17,7 @@
 #define S_ADDRESS "c-544f4b454e2d3031"
 #define S_TOKEN 0x544f4b454e2d3031u
 
-/*  expected: NULL when there is no word for it.  */
+/*  expected: NULL if the dialect has no message for this head.  */
 static void s_expect (
   rp_dialect_t dialect, bool worker, const rp_head_t *head, const char *expected)
 {
@@ -136,7 +136,7 @@ static void s_the_longest_name_is_written (void **state)
     free (prefix);
 }
 
-/*  What a worker gets, it sends back: the address that comes with its reply is the token.  */
+/*  A worker sends back the address that it got, so its reply brings the token back.  */
 static void s_a_token_comes_back_in_every_dialect (void **state)
 {
     (void) state;
@@ -172,8 +172,8 @@ static void s_a_token_comes_back_in_every_dialect (void **state)
         }
 }
 
-/*  Programs in C++, PHP and Perl keep it as text: a NUL would cut it, and the guide's read an @
-    before 32 hexadecimal digits as an address in bytes.  */
+/*  Programs in C++, PHP and Perl keep the address as text: a NUL would cut it, and the guide's
+    programs take an @ before 32 hexadecimal digits for an address in binary.  */
 static void s_a_client_address_is_printable_text (void **state)
 {
     (void) state;

@@ -1,4 +1,5 @@
-/*  Attempts that a limit ends, and windows that change at any time: workers that cannot say much.
+/*  Workers whose protocol says little: attempts that a limit ends, and windows that change at any
+    time.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -18,7 +19,7 @@ static void s_see_worker (const rp_worker_info_t *info, void *arg)
     *(rp_worker_info_t *) arg = *info;
 }
 
-/*  The one worker there is.  */
+/*  Returns the only worker.  */
 static rp_worker_info_t s_worker (void)
 {
     rp_worker_info_t info = {0};
@@ -128,9 +129,9 @@ static void s_a_late_reply_to_what_waits_or_has_ended_is_refused_and_counted (vo
     request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     credit ("w1", 0);
     pass (1000);
-    reply ("w1", "r1", RP_OK); // it waits
+    reply ("w1", "r1", RP_OK); // the request waits again
     cancel ("c1", "r1");
-    reply ("w1", "r1", RP_OK); // it has ended
+    reply ("w1", "r1", RP_OK); // the request has ended
     expect ("w1<r1 c1<r1:CANCELLED");
     assert_int_equal (stats ()->late_replies, 2);
 }
@@ -144,7 +145,7 @@ static void s_the_deadline_comes_before_a_later_limit (void **state)
     request ("c1", "r2", "upper");
     pass (999);
     expect ("w1<r1 c1<r1:DEADLINE w1<cancel:r1");
-    pass (1); // its place is free, though it never replied
+    pass (1); // w1 has room again, though it never replied
     expect ("w1<r2");
     assert_int_equal (stats ()->abandoned, 0);
 }

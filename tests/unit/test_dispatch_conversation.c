@@ -10,7 +10,7 @@
 
 #include "tests/support/trace.h"
 
-/*  k1 of c1 lives on w1, and has answered once.  */
+/*  Makes conversation k1 of c1 on w1, with one request that was answered.  */
 static void s_established (void)
 {
     hello_worker ("w1", "site", 2);

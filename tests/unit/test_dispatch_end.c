@@ -344,7 +344,7 @@ static void s_at_the_deadline_it_counts_whether_a_worker_offers_the_service (voi
     limits ()->rejoin_grace = 3000;
     limits ()->service_linger = 3000;
     hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t){.time_ms = 1000}); // within the grace
+    request_with ("c1", "r1", "upper", (with_t){.time_ms = 1000}); // within the rejoin grace
     pass (1000);
     expect ("c1<r1:NO_WORKER");
     hello_worker ("w1", "upper", 0);
@@ -352,7 +352,7 @@ static void s_at_the_deadline_it_counts_whether_a_worker_offers_the_service (voi
     pass (1000);
     expect ("c1<r2:EXPIRED");
     request_with ("c1", "r3", "upper", (with_t){.time_ms = 1000});
-    bye ("w1"); // it lingers
+    bye ("w1"); // the service lingers
     pass (1000);
     expect ("c1<r3:NO_WORKER");
 }

@@ -1,4 +1,4 @@
-/*  Clients that wait for one service take turns, whatever each of them has waiting.
+/*  Clients that wait for one service take turns, however many requests each of them has waiting.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -15,7 +15,7 @@
 #include "broker/core/state.h"
 #include "tests/support/trace.h"
 
-/*  Requests rFIRST to rLAST of one client.  */
+/*  Sends requests rFIRST to rLAST of one client.  */
 static void s_requests (const char *client, const char *service, unsigned first, unsigned last)
 {
     for (unsigned id = first; id <= last; id++) {
@@ -124,7 +124,7 @@ static void s_what_opens_a_conversation_waits_its_turn (void **state)
     expect ("w1<r1 w1<r4");
 }
 
-/*  ---- Out of the middle ---------------------------------------------------------------------- */
+/*  ---- Leaving from the middle of a queue ----------------------------------------------------- */
 
 static void s_a_cancelled_request_leaves_its_line_wherever_it_is (void **state)
 {
@@ -314,7 +314,8 @@ static void s_each_service_has_turns_of_its_own (void **state)
         s_requests ("c1", services[index], 10 * index + 1, 10 * index + 3);
         s_requests ("c2", services[index], 10 * index + 5, 10 * index + 6);
     }
-    assert_int_equal (audit ()->core->client_queues.count, 6); // one of each client's is its own
+    // Eight pairs of client and service, less two: each client's first queue lies in its session.
+    assert_int_equal (audit ()->core->client_queues.count, 6);
     credit ("w2", 9);
     expect ("w2<r11 w2<r15 w2<r12 w2<r16 w2<r13");
     credit ("w4", 3);
@@ -402,14 +403,14 @@ static void s_the_oldest_of_all_lines_is_the_one_that_people_see (void **state)
     s_requests ("c1", "upper", 1, 2);
     pass (5);
     request ("c2", "r3", "upper");
-    credit ("w1", 1); // and it is c2's turn
+    credit ("w1", 1); // now it is c2's turn
     expect ("w1<r1");
     pass (3);
     rp_dispatch_each_service (audit ()->core, audit ()->now, s_note_oldest, &oldest);
     assert_int_equal (oldest, 8000);
 }
 
-/*  ---- Anything ------------------------------------------------------------------------------- */
+/*  ---- Random events -------------------------------------------------------------------------- */
 
 #define S_EVENTS 100000u
 
@@ -446,7 +447,7 @@ static rp_list_node_t *s_draw_node (s_storm_t *self, const rp_list_t *list)
     return node;
 }
 
-/*  A client or a worker; nobody if chance finds none.  */
+/*  Draws a client or a worker; returns no session if none is found in a few tries.  */
 static rp_session_id_t s_draw_peer (s_storm_t *self, bool worker)
 {
     for (unsigned tries = 0; tries < 8; tries++) {
@@ -564,7 +565,8 @@ static void s_any_sequence_of_events_keeps_lines_and_turns (void **state)
     limits.rejoin_grace = 0;
     limits.service_linger = 20;
     limits.conversation_idle = 200;
-    audit_init (&storm.audit, &limits, 1000000000, s_fail);
+    rp_rules_t *rules = NULL;
+    audit_init (&storm.audit, &limits, &rules, 1000000000, s_fail);
     for (unsigned event = 0; event < S_EVENTS; event++)
         s_storm_step (&storm);
     const rp_stats_t *stats = rp_dispatch_stats (storm.audit.core);

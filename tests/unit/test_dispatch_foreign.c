@@ -1,5 +1,5 @@
-/*  Sessions of other protocols: who may be silent, and what is learned from them. Limits of
-    attempts are in test_dispatch_attempt.c, replies in parts in test_dispatch_parts.c.
+/*  Sessions of foreign protocols: which peers may be silent, and what the core learns from them.
+    Limits of attempts are in test_dispatch_attempt.c, replies in parts in test_dispatch_parts.c.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -14,15 +14,15 @@
 
 #include "tests/support/trace.h"
 
-/*  A worker of MDP: its interval is not known, and one thread does its work and its heartbeats.  */
+/*  Registers a worker of MDP: its interval is not known, and a single thread does both its work and
+    its heartbeats.  */
 static void s_hello_mdp_worker (const char *peer, unsigned guess_ms)
 {
     hello_foreign_worker (peer, "upper",
       (foreign_t){.traits = RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN, .interval_ms = guess_ms});
 }
 
-/*  Lets time pass in which a peer beats at this interval; what the broker says is not looked
-    at.  */
+/*  Lets time pass while a peer sends heartbeats at this interval, and ignores the trace.  */
 static void s_beat (const char *peer, unsigned count, unsigned interval_ms)
 {
     while (count-- > 0) {
@@ -110,7 +110,7 @@ static void s_a_client_whose_time_counts_while_it_waits (const char *peer)
     hello_foreign_client (peer, RP_TRAIT_MUTE | RP_TRAIT_UNTIMED | RP_TRAIT_WORDLESS, 60000);
 }
 
-/*  Time passes, in which a peer beats every second.  */
+/*  Lets time pass while a peer sends a heartbeat every second.  */
 static void s_live (const char *peer, unsigned ms)
 {
     for (unsigned passed = 0; passed < ms; passed += 1000) {
@@ -169,7 +169,7 @@ static void s_a_reply_that_it_does_not_take_is_logged_and_counted (void **state)
     s_a_client_whose_time_counts_while_it_waits ("c1");
     unsent_reply ("c1", RP_OK);
     unsent_reply ("c1", RP_APP_ERROR);
-    unsent_reply ("c1", RP_BUSY); // of which it is told nothing anyway
+    unsent_reply ("c1", RP_BUSY); // this client is never told BUSY, so it misses nothing
     assert_int_equal (stats ()->unanswered[RP_OK], 1);
     assert_int_equal (stats ()->unanswered[RP_APP_ERROR], 1);
     assert_int_equal (logged (RP_TOPIC_UNANSWERED), 2);
@@ -312,7 +312,7 @@ static void s_a_quick_heart_is_told_often_at_once_and_lost_soon_when_it_is_known
     s_beat ("w1", 2, 200);
     expect (NOTHING);
     pass (1000);
-    expect ("w1<beat w1<beat w1<beat w1<beat w1<beat w1<beat"); // the first had been put off
+    expect ("w1<beat w1<beat w1<beat w1<beat w1<beat w1<beat"); // seven: the first was overdue
     s_beat ("w1", 5, 200);
     forget ();
     pass (599);
@@ -341,7 +341,7 @@ static void s_what_is_learned_stays_within_the_brokers_range (void **state)
     limits ()->heartbeat_max = 4000;
     s_hello_mdp_worker ("w1", 2500);
     heartbeat ("w1");
-    slip (7000); // nobody has noticed yet
+    slip (7000); // a late tick: the core has not seen this time pass
     heartbeat ("w1");
     pass (11999);
     assert_true (is_there ("w1"));
@@ -385,7 +385,7 @@ static void s_gaps_in_which_its_work_was_lost_teach_nothing (void **state)
     hello_client ("c1");
     heartbeat ("w1");
     request ("c1", "r1", "upper");
-    pass (10000); // it has nothing any more, and does not know
+    pass (10000); // the attempt has ended, but the worker does not know
     heartbeat ("w1");
     forget ();
     pass (3000);
@@ -444,7 +444,7 @@ static void s_an_idle_workers_reply_ends_its_session_and_dispatches_nothing_twic
     request ("c1", "r1", "upper");
     reply ("w1", "r1", RP_OK);
     request ("c1", "r2", "upper");
-    reply ("w1", "r1", RP_OK); // it has r2, and may keep that
+    reply ("w1", "r1", RP_OK); // a late reply; r2, which it holds, stays with it
     expect ("w1<r1 c1<r1:OK w1<r2");
     reply ("w1", "r2", RP_OK);
     reply ("w1", "r2", RP_OK);

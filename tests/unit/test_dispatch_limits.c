@@ -11,7 +11,7 @@
 
 #include "tests/support/trace.h"
 
-/*  Requests r1 to rCOUNT of one client.  */
+/*  Sends requests rFIRST to rLAST of one client.  */
 static void s_requests (const char *client, const char *service, unsigned first, unsigned last)
 {
     for (unsigned id = first; id <= last; id++) {
@@ -82,6 +82,47 @@ static void s_requests_of_a_wordless_client_that_is_cut_are_counted (void **stat
     assert_int_equal (logged (RP_TOPIC_UNANSWERED), 3);
 }
 
+static void s_a_lower_limit_holds_from_the_next_request_and_ends_nothing (void **state)
+{
+    (void) state;
+    hello_worker ("w1", "upper", 1);
+    hello_client ("c1");
+    s_requests ("c1", "upper", 1, 3);
+    expect ("w1<r1");
+    rp_limits_t lower = *rp_dispatch_limits (audit ()->core);
+    lower.client_open = lower.service_queue = 1;
+    lower.max_clients = 1;
+    lower.max_body = 1;
+    rp_dispatch_set_limits (audit ()->core, &lower);
+    request ("c1", "r4", "upper");
+    expect ("c1<r4:BUSY");
+    assert_true (answer_says ("r4", "client_open"));
+    for (unsigned id = 1; id <= 3; id++) {
+        char name[16];
+        snprintf (name, sizeof name, "r%u", id);
+        reply ("w1", name, RP_OK);
+    }
+    expect ("c1<r1:OK w1<r2 c1<r2:OK w1<r3 c1<r3:OK");
+    // Limits that need a restart do not change.
+    assert_int_equal (rp_dispatch_limits (audit ()->core)->max_clients, 100000);
+    hello_client ("c2");
+}
+
+static void s_a_higher_limit_holds_from_the_next_request (void **state)
+{
+    (void) state;
+    limits ()->service_queue = 1;
+    hello_worker ("w1", "upper", 1);
+    hello_client ("c1");
+    s_requests ("c1", "upper", 1, 3);
+    expect ("w1<r1 c1<r3:BUSY");
+    rp_limits_t higher = *rp_dispatch_limits (audit ()->core);
+    higher.service_queue = 2;
+    rp_dispatch_set_limits (audit ()->core, &higher);
+    s_requests ("c1", "upper", 4, 5);
+    expect ("c1<r5:BUSY");
+}
+
 static void s_the_limit_of_open_requests_is_in_the_welcome (void **state)
 {
     (void) state;
@@ -121,7 +162,8 @@ static void s_a_request_that_a_worker_has_room_for_never_meets_the_queue (void *
     expect (NOTHING);
 }
 
-/*  Asking again could never help: told so, with the limit to raise or the body to cut.  */
+/*  Another attempt could never help, so the text names the limit to raise or says that the body is
+    too large.  */
 static void s_what_could_never_wait_is_too_large_and_not_busy (void **state)
 {
     (void) state;
@@ -444,6 +486,8 @@ int main (void)
       S_TEST (s_who_is_told_of_no_bound_is_bounded_by_bytes),
       S_TEST (s_its_requests_take_no_place_of_others_in_the_queue),
       S_TEST (s_requests_of_a_wordless_client_that_is_cut_are_counted),
+      S_TEST (s_a_lower_limit_holds_from_the_next_request_and_ends_nothing),
+      S_TEST (s_a_higher_limit_holds_from_the_next_request),
       S_TEST (s_the_limit_of_open_requests_is_in_the_welcome),
       S_TEST (s_a_full_service_queue_refuses_and_the_caller_keeps_the_request),
       S_TEST (s_a_request_that_a_worker_has_room_for_never_meets_the_queue),

@@ -12,8 +12,8 @@
 
 #include "broker/core/state.h"
 
-/*  200 bytes beside the body, for a body of 40 that a block of 64 holds: 24 of malloc and of the
-    compact body, 22 of the index, 16 of the heap.  */
+/*  A request with a body of 40 bytes may take 200 bytes beside the body. The block of the body has
+    64 bytes, of which 24 are malloc's and the compact body's; the index takes 22, the heap 16.  */
 static void s_a_request_leaves_room_for_what_else_it_costs (void **state)
 {
     (void) state;
@@ -88,7 +88,7 @@ static void s_what_is_put_in_the_place_of_a_payload_that_waits_goes_to_the_worke
 
     s_request (&world, client, 1, first);
     assert_ptr_equal (world.sent, first);
-    assert_null (rp_dispatch_kept (world.core)); // it is on its way
+    assert_null (rp_dispatch_kept (world.core)); // the payload is on its way to the worker
 
     s_request (&world, client, 2, second);
     rp_payload_t **kept = rp_dispatch_kept (world.core);
@@ -107,7 +107,7 @@ static void s_what_is_put_in_the_place_of_a_payload_that_waits_goes_to_the_worke
     rp_actions_clear (&world.actions);
 }
 
-/*  A payload may be kept in a form that lacks what the core knows.  */
+/*  The shell may keep a payload without what the core knows, such as the service's name.  */
 static void s_a_delivery_says_the_name_of_the_service (void **state)
 {
     (void) state;

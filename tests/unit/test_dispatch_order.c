@@ -24,7 +24,7 @@ static void s_requests (unsigned first, unsigned last)
     }
 }
 
-/*  A worker that has said how long a request takes.  */
+/*  Registers a worker that has said how long a request takes there.  */
 static void s_worker (const char *name, unsigned window, uint32_t time)
 {
     hello_worker (name, "upper", window);
@@ -74,7 +74,7 @@ static void s_a_slow_worker_gets_one_when_the_others_would_take_as_long (void **
     s_worker ("w2", 9, 5 * S_MS);
     hello_client ("c1");
     s_requests (1, 6);
-    // At 20 ms they are equal; the one that was used less recently gets it.
+    // At 20 ms both are equal, and the worker that was used less recently gets the request.
     expect ("w2<r1 w2<r2 w2<r3 w1<r4 w2<r5 w2<r6");
 }
 

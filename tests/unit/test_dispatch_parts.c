@@ -25,7 +25,7 @@ static void s_see_replies (const rp_worker_info_t *info, void *arg)
     *(uint64_t *) arg = info->replies;
 }
 
-/*  Of the one worker there is.  */
+/*  Returns how many replies the only worker has sent.  */
 static uint64_t s_replies (void)
 {
     uint64_t replies = 0;
@@ -122,7 +122,7 @@ static void s_a_part_over_the_limit_ends_the_request_with_an_error (void **state
     s_hello_streaming_client ("c1");
     request ("c1", "r1", "upper");
     part ("w1", "r1", 900);
-    part ("w1", "r1", 900); // only each of them is bounded
+    part ("w1", "r1", 900); // the limit is for each part, not for their sum
     reply_sized ("w1", "r1", &(rp_head_t){.flags = RP_FLAG_MORE}, 1001, true);
     expect ("w1<r1 c1<r1:part c1<r1:part c1<r1:APP_ERROR w1<cancel:r1");
     assert_true (answer_says ("r1", "limit of 1000 (max_body)"));
@@ -150,7 +150,7 @@ static void s_parts_are_joined_for_a_client_that_takes_none (void **state)
     expect ("c1<r1:OK");
     assert_int_equal (answer_size ("r1"), 60);
     assert_int_equal (answer_to ("r1")->attempt, 1);
-    assert_int_equal (answer_to ("r1")->flags, RP_FLAG_INLINE); // as the first part has it
+    assert_int_equal (answer_to ("r1")->flags, RP_FLAG_INLINE); // the flags of the first part
     assert_int_equal (stats ()->open_bytes, 0);
 }
 
@@ -212,12 +212,12 @@ static void s_parts_whose_sum_is_over_the_limit_end_the_request_with_an_error (v
     expect (NOTHING);
     assert_int_equal (stats ()->late_replies, 1);
     request ("c1", "r2", "upper");
-    expect (NOTHING); // it still has the first
+    expect (NOTHING); // the worker still has r1
     last_part ("w1", "r1", 5);
     expect ("w1<r2");
     assert_int_equal (stats ()->too_large, 1);
     assert_int_equal (stats ()->final[RP_APP_ERROR], 1);
-    assert_int_equal (s_replies (), 1); // the one that was too large
+    assert_int_equal (s_replies (), 1); // the reply that was too large
 }
 
 static void s_a_last_part_over_the_limit_ends_the_request_with_an_error (void **state)
@@ -247,7 +247,7 @@ static void s_parts_that_the_broker_has_no_room_for_end_the_request_with_an_erro
     part ("w1", "r2", 501);
     expect ("w1<r1 w1<r2 c1<r2:APP_ERROR w1<cancel:r2");
     assert_true (answer_says ("r2", "total_queue_bytes"));
-    last_part ("w1", "r1", 1500); // which is not kept
+    last_part ("w1", "r1", 1500); // the last part needs no room: it is sent at once
     expect ("c1<r1:OK");
     assert_int_equal (answer_size ("r1"), 3000);
 }
@@ -266,7 +266,7 @@ static void s_an_error_at_the_end_goes_alone (void **state)
     assert_int_equal (stats ()->open_bytes, 0);
 }
 
-/*  ---- Parts that nobody waits for ------------------------------------------------------------ */
+/*  ---- Parts for which no client waits -------------------------------------------------------- */
 
 static void s_a_deadline_drops_the_parts_and_the_rest_is_late (void **state)
 {
@@ -344,7 +344,7 @@ static void s_parts_inside_a_broker_that_ends_are_given_back (void **state)
     request ("c1", "r1", "upper");
     part ("w1", "r1", 10);
     part ("w1", "r1", 10);
-    expect ("w1<r1"); // the auditor looks when it destroys the core
+    expect ("w1<r1"); // the auditor finds lost payloads when it destroys the core
 }
 
 static void s_a_part_by_a_worker_that_does_not_hold_the_request_is_late (void **state)

@@ -78,7 +78,8 @@ static void s_a_second_hello_ends_the_session_and_fails_what_it_held (void **sta
 
 typedef enum { OUTSIDER, CLIENT, WORKER, DRAINING, ROLES } s_role_t;
 
-/*  What a message draws, in words: "" is nothing; the sessions are c1, w1 (serves a), x.  */
+/*  What the core sends for a message, by the sender's role ("": nothing). The sessions are c1, w1
+    (which serves a) and x.  */
 typedef struct {
     uint8_t command;
     const char *drawn[ROLES];
@@ -99,6 +100,7 @@ static const s_cell_t s_cells[] = {
   {RP_COMMAND_DRAIN, {S_UNKNOWN, "", "", ""}},
   {RP_COMMAND_BYE, {"", "", "", ""}},
   {RP_COMMAND_END, {S_UNKNOWN, "", S_NOT_WORKER, S_NOT_WORKER}},
+  {RP_COMMAND_ACCEPTED, {S_UNKNOWN, S_NOT_CLIENT, S_NOT_WORKER, S_NOT_WORKER}},
 };
 
 static rp_head_t s_message_for (uint8_t command)
@@ -131,7 +133,7 @@ static void s_check_cell (const s_cell_t *cell, s_role_t role)
     bool ends = strstr (cell->drawn[role], "bye") || cell->command == RP_COMMAND_BYE;
     char text[100] = "";
     strcpy (text, cell->drawn[role]);
-    if (role == CLIENT && ends) // its session is over: so is what it asked for
+    if (role == CLIENT && ends) // its session is over, and so are its requests
         strcat (text, *text ? " w1<end:k1 w1<cancel:r1" : "w1<end:k1 w1<cancel:r1");
     if (role >= WORKER && ends)
         strcat (text, *text ? " c1<r1:WORKER_LOST" : "c1<r1:WORKER_LOST");
@@ -299,7 +301,7 @@ static void s_a_quiet_session_gets_heartbeats_busy_or_idle (void **state)
 
 static void s_sessions_of_one_interval_are_told_at_the_same_moment (void **state)
 {
-    (void) state; // in any order
+    (void) state; // the order of the heartbeats does not matter
     pass (100);
     hello_worker_beating ("w1", "a", 1, 1000);
     pass (140);
@@ -316,7 +318,7 @@ static void s_sessions_of_one_interval_are_told_at_the_same_moment (void **state
 
 static void s_wherever_they_begin_sessions_meet_after_a_few_intervals (void **state)
 {
-    (void) state; // never told more than half an interval too soon
+    (void) state; // no heartbeat comes more than half an interval too soon
     pass (100);
     hello_worker_beating ("w1", "a", 1, 1000);
     pass (600);
@@ -339,12 +341,13 @@ static void s_a_client_is_waited_for_as_long_as_it_announced (void **state)
     hello_client_beating ("c1", 1000);
     announce ("c1", 10000);
     pass (4000);
-    announce ("c1", 10000); // sooner than it said: it waits for the broker's word as long as before
+    announce ("c1", 10000); // sent early: the time until the broker's heartbeat stays as long
     pass (5999);
     expect ("");
     pass (1);
     expect ("c1<beat");
-    pass (13999); // two of those announced
+    // Here c1 has been silent for almost two of the intervals that it announced.
+    pass (13999);
     assert_true (is_there ("c1"));
     pass (1);
     assert_false (is_there ("c1"));
@@ -380,8 +383,10 @@ static void s_a_worker_announces_one_and_a_half_and_is_lost_after_three_all_the_
 {
     (void) state;
     hello_worker_beating ("w1", "a", 1, 1000);
-    announce ("w1", 60000); // no more than one and a half is granted
-    pass (874);             // up to half of that too soon, towards where its group meets
+    announce ("w1", 60000); // one and a half intervals are granted at most
+    // The broker may send its heartbeat up to half an interval early, to meet those of other
+    // sessions.
+    pass (874);
     expect ("");
     pass (1);
     expect ("w1<beat");

@@ -49,7 +49,7 @@ static void s_prepare (s_world_t *world, unsigned state)
     world->worker.abandoned = state == RP_REQUEST_ABANDONED;
 }
 
-/*  Our own bug ends the process, so it is tried in another one.  */
+/*  Runs the change in a child process, because a bug of our own ends the process.  */
 static bool s_ends_the_process (s_world_t *world, unsigned to)
 {
     pid_t child = fork ();

@@ -102,7 +102,7 @@ static void s_an_id_is_never_0_and_finds_nothing_once_removed (void **state)
         assert_true (rp_envelopes_remove (&s_store, id));
         assert_null (rp_envelopes_find (&s_store, id));
         assert_false (rp_envelopes_remove (&s_store, id));
-        uint64_t next = s_add (&s_one, "echo"); // in the same place
+        uint64_t next = s_add (&s_one, "echo"); // in the same slot
         assert_true (next != id && (uint32_t) next == (uint32_t) id);
         assert_null (rp_envelopes_find (&s_store, id));
         assert_true (rp_envelopes_remove (&s_store, next));

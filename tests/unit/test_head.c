@@ -15,7 +15,7 @@
 
 #include "common/wire/limits.h"
 
-/*  A head of each command with every field that it may have.  */
+/*  Returns a head of this command with every field that it may have.  */
 static rp_head_t s_full (unsigned command)
 {
     static const uint8_t headers[] = {1, 'k', 0, 2, 'v', 'w'};
@@ -73,6 +73,10 @@ static rp_head_t s_full (unsigned command)
         case RP_COMMAND_END:
             head.conversation = 6;
             break;
+        case RP_COMMAND_ACCEPTED:
+            head.id = 5;
+            head.job = 6;
+            break;
         default:
             break;
     }
@@ -83,7 +87,7 @@ static rp_head_t s_full (unsigned command)
     return head;
 }
 
-/*  Encodes into a block of exactly its size, so that a sanitizer sees a byte too many.  */
+/*  Encodes into a block of exactly its size, so that a sanitizer finds a write beyond its end.  */
 static uint8_t *s_encode (const rp_head_t *head, size_t *size)
 {
     *size = rp_wire_size (head);
@@ -292,24 +296,24 @@ static void s_a_field_that_a_command_does_not_have_is_refused (void **state)
 {
     (void) state;
     // One row per field, one column per command: HELLO WELCOME REQUEST REPLY CANCEL CREDIT
-    // HEARTBEAT DRAIN BYE END.
+    // HEARTBEAT DRAIN BYE END ACCEPTED.
     static const struct {
         s_set_fn *set;
         const char *allowed;
     } rows[] = {
-      {s_set_id, "..xxx....."},
-      {s_set_conversation, "..x......x"},
-      {s_set_time, "xxxx.xx..."},
-      {s_set_value, "xxxx.x...."},
-      {s_set_status, "...x....x."},
-      {s_set_attempt, "..xx......"},
-      {s_set_attempts, "..x......."},
-      {s_set_priority, ".........."},
-      {s_set_name, "x.x......."},
-      {s_set_key, "xx........"},
-      {s_set_text, "...x....x."},
-      {s_set_headers, "xxxx......"},
-      {s_set_code, "...x......"},
+      {s_set_id, "..xxx.....x"},
+      {s_set_conversation, "..xx.....xx"},
+      {s_set_time, "xxxx.xx...."},
+      {s_set_value, "xxxx.x....."},
+      {s_set_status, "...x....x.."},
+      {s_set_attempt, "..xx......."},
+      {s_set_attempts, "..x........"},
+      {s_set_priority, "..........."},
+      {s_set_name, "x.x........"},
+      {s_set_key, "xx........."},
+      {s_set_text, "...x....x.."},
+      {s_set_headers, "xxxx......x"},
+      {s_set_code, "...x......."},
     };
     for (size_t row = 0; row < sizeof rows / sizeof *rows; row++)
         for (unsigned command = 1; command < RP_COMMAND_COUNT; command++) {
@@ -326,12 +330,17 @@ static void s_a_flag_that_a_command_does_not_have_is_refused (void **state)
     static const uint16_t allowed[RP_COMMAND_COUNT] = {
       [RP_COMMAND_HELLO] = RP_FLAG_WORKER | RP_FLAG_BUNDLES,
       [RP_COMMAND_WELCOME] = RP_FLAG_BUNDLES,
-      [RP_COMMAND_REQUEST] = RP_FLAG_INLINE | RP_FLAG_OPEN | RP_FLAG_TRACE,
-      [RP_COMMAND_REPLY] = RP_FLAG_INLINE | RP_FLAG_LAST};
+      [RP_COMMAND_REQUEST] =
+        RP_FLAG_INLINE | RP_FLAG_OPEN | RP_FLAG_TRACE | RP_FLAG_DURABLE | RP_FLAG_KEYED,
+      [RP_COMMAND_REPLY] = RP_FLAG_INLINE | RP_FLAG_LAST | RP_FLAG_REPLAYED};
     for (unsigned command = 1; command < RP_COMMAND_COUNT; command++)
         for (unsigned bit = 0; bit < 16; bit++) {
             rp_head_t head = s_full (command);
             head.flags |= (uint16_t) (1u << bit);
+            if (head.flags & (RP_FLAG_DURABLE | RP_FLAG_KEYED)) { // not in a conversation
+                head.conversation = 0;
+                head.flags &= (uint16_t) ~RP_FLAG_OPEN;
+            }
             assert_int_equal (s_round (&head),
               allowed[command] & 1u << bit ? RP_WIRE_ERROR_NONE : RP_WIRE_ERROR_FLAGS);
         }
@@ -371,7 +380,7 @@ static void s_numbers_out_of_their_range_are_refused (void **state)
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
     head.wait_ms--;
     head.conversation = 0;
-    assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD); // OPEN of nothing
+    assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD); // OPEN without a conversation
     head.flags = 0;
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_NONE);
     head.id = 0;
@@ -385,12 +394,24 @@ static void s_numbers_out_of_their_range_are_refused (void **state)
     }
     head = (rp_head_t){.command = RP_COMMAND_END};
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
+    head = (rp_head_t){.command = RP_COMMAND_ACCEPTED, .id = 5};
+    assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
+    head = (rp_head_t){.command = RP_COMMAND_ACCEPTED, .job = 6};
+    assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
+    head = s_full (RP_COMMAND_REQUEST);
+    head.attempts = 1;
+    head.flags = RP_FLAG_DURABLE;
+    assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD); // in a conversation
+    head.flags = RP_FLAG_KEYED;
+    assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
+    head.conversation = 0;
+    assert_int_equal (s_round (&head), RP_WIRE_ERROR_NONE);
     static const uint8_t with_status[] = {RP_COMMAND_REPLY, RP_COMMAND_BYE};
     for (size_t index = 0; index < 2; index++) {
         head = s_full (with_status[index]);
-        head.status = RP_CONVERSATION_LOST;
+        head.status = RP_STATUS_LAST;
         assert_int_equal (s_round (&head), RP_WIRE_ERROR_NONE);
-        head.status = RP_CONVERSATION_LOST + 1;
+        head.status = RP_STATUS_LAST + 1;
         assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
     }
     head = (rp_head_t){.command = RP_COMMAND_HELLO, .window = 1};

@@ -94,10 +94,10 @@ static void s_sizes_are_bounded (void **state)
     static s_block_t block;
     block.size = 0;
     memset (text, 'x', sizeof text - 1);
-    assert_false (s_append (&block, "k", text)); // 4097
+    assert_false (s_append (&block, "k", text)); // 4097 bytes, one too many
     assert_false (s_append (&block, "", "v"));
     text[64] = 0;
-    assert_false (s_append (&block, text, "v")); // a key of 64
+    assert_false (s_append (&block, text, "v")); // a key of 64 bytes, one too many
     text[63] = 0;
     assert_true (s_append (&block, text, "v"));
     memset (text, 'x', sizeof text - 1);
@@ -166,7 +166,7 @@ static void s_a_block_becomes_strings_where_it_lies (void **state)
     memset (longest, 'v', RP_HEADER_VALUE_MAX);
     assert_true (s_append (&block, "one", "1") && s_append (&block, "two", ""));
     assert_true (s_append (&block, "one", "again") && s_append (&block, "four", longest));
-    uint8_t *exact = malloc (block.size); // so that a byte too far is seen
+    uint8_t *exact = malloc (block.size); // so that a sanitizer finds a read beyond the end
     assert_non_null (exact);
     memcpy (exact, block.bytes, block.size);
     rp_headers_make_strings (exact, block.size);

@@ -1,7 +1,7 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
-    The histogram: its error for every kind of value, percentiles of distributions that are known,
-    merging, its end, and the text it writes.
+    The histogram: its error for every kind of value, percentiles of known distributions, merging,
+    its largest value, and the text that it writes.
 */
 
 #include <setjmp.h>
@@ -36,7 +36,7 @@ static int s_teardown (void **state)
     return 0;
 }
 
-/*  What is read back for a value that is not the largest one recorded.  */
+/*  Records a value and a larger one; returns the value that is read back for the first.  */
 static uint64_t s_read_back (uint64_t value)
 {
     s_one = (rp_histogram_t){0};
@@ -183,7 +183,8 @@ static const char *s_write (void)
     return s_text;
 }
 
-/*  As HdrHistogram prints the same values, recorded with two digits, at five ticks.  */
+/*  The text is that of HdrHistogram for the same values, recorded with two digits, at five
+    ticks.  */
 static void the_text_is_that_of_hdrhistogram (void **state)
 {
     (void) state;
@@ -228,7 +229,7 @@ static void the_text_ends_however_large_the_counts (void **state)
 {
     (void) state;
     s_one.count = UINT64_MAX;
-    s_one.buckets[1] = UINT64_MAX - 1; // as a double, this is all of them
+    s_one.buckets[1] = UINT64_MAX - 1; // as a double, this equals the count
     s_one.buckets[2] = 1;
     s_one.max = 2;
     assert_non_null (strstr (s_write (), "       2.000 1.000000000000 "));

@@ -39,8 +39,8 @@ static bool s_finds (const rp_index_t *index, uint32_t number)
     return false;
 }
 
-/*  Hashes from a small range share places, so that runs collide, wrap around and are cut; those of
-    a large one fill pages until they are split.  */
+/*  Hashes from a small range share places, so that runs collide, wrap around and are cut; hashes
+    from a large range fill pages until they are split.  */
 static void s_churn (uint64_t seed, uint64_t hashes)
 {
     rp_index_t index;
@@ -100,7 +100,8 @@ static void s_no_insert_moves_more_than_one_page (void **state)
         assert_true (rp_index_insert (&index, hash, number));
         assert_in_range (index.page_count - pages, 0, 1);
     }
-    // Three quarters full at most, and three eighths at least when all have just been split.
+    // A page is at most three quarters full, and at least three eighths when all have just been
+    // split.
     assert_in_range (index.page_count, 100000 / 384, 100000 / 192 + 1);
     rp_index_clear (&index);
 }
@@ -131,7 +132,7 @@ static void s_more_than_a_page_of_one_hash_is_refused_and_costs_little (void **s
     assert_in_range (number, 100, 512);
     assert_false (rp_index_reserve (&index, 7));
     assert_in_range (index.page_count, 1, 20);
-    assert_true (rp_index_insert (&index, ~7u, number)); // others go on
+    assert_true (rp_index_insert (&index, ~7u, number)); // another hash still has room
     assert_int_equal (index.count, number + 1);
     rp_index_clear (&index);
 }

@@ -1,5 +1,5 @@
-/*  When a process that stays is started, and when it may have a request; and when a command is
-    tried again.
+/*  The life of a persistent process: when it is started, when it may have a request; and when a
+    command is tried again.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -29,7 +29,7 @@ static void a_process_that_says_nothing_is_offered_when_it_has_lived_for_a_while
     assert_false (rp_life_is_offered (&life, S_NOW));
     assert_int_equal (rp_life_next (&life, S_NOW), S_NOW + RP_LIFE_SETTLE);
     assert_true (rp_life_is_offered (&life, S_NOW + RP_LIFE_SETTLE));
-    // Nobody asked it anything, so it is late with nothing.
+    // It has no request, so it cannot be late.
     assert_int_equal (rp_life_next (&life, S_NOW + RP_LIFE_SETTLE), RP_LIFE_NEVER);
     assert_false (rp_life_is_late (&life, S_NOW + 3600 * (int64_t) S_SECOND));
 }
@@ -66,7 +66,7 @@ static void one_that_fails_again_and_again_has_to_live_longer_before_it_is_offer
     assert_true (rp_life_is_offered (&life, S_NOW + 2 * RP_LIFE_SETTLE));
     rp_life_answered (&life);
     rp_life_ended (&life, true, S_NOW, 0);
-    assert_int_equal (life.start_at, S_NOW); // no fault of its own: at once
+    assert_int_equal (life.start_at, S_NOW); // it did not fail: started again at once
     rp_life_started (&life, S_NOW);
     assert_true (rp_life_is_offered (&life, S_NOW)); // its program has served before
 }
@@ -107,12 +107,12 @@ static void one_that_may_still_load_outlives_its_first_request_and_owes_the_answ
     assert_true (rp_life_outlives_request (&life));
     assert_false (rp_life_is_offered (&life, S_NOW + 10 * S_SECOND));
     rp_life_said_ready (&life);
-    assert_false (rp_life_is_offered (&life, S_NOW + 10 * S_SECOND)); // it has still to answer
+    assert_false (rp_life_is_offered (&life, S_NOW + 10 * S_SECOND)); // it has not answered
     assert_false (rp_life_is_late (&life, S_NOW + 60 * S_SECOND));
     assert_true (rp_life_is_late (&life, S_NOW + 61 * S_SECOND));
     rp_life_answered (&life);
     assert_true (rp_life_is_offered (&life, S_NOW + 10 * S_SECOND));
-    assert_false (rp_life_outlives_request (&life)); // the next one ends it
+    assert_false (rp_life_outlives_request (&life)); // the next request ends it
 }
 
 /*  ---- A command ------------------------------------------------------------------------------ */

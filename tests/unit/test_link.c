@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0
 
-    The link, as traces: what it orders, and when, for what it is told.
+    The link, as traces: what it orders, and when, for the events that it gets.
 
         open(a)@0     at millisecond 0 it wants a connection to endpoint a
         beat@500      it wants a heartbeat sent
@@ -92,7 +92,7 @@ static void s_run_until (s_world_t *world, int64_t until)
     world->now = until;
 }
 
-/*  The process is stopped: time passes and nobody ticks.  */
+/*  Lets time pass without a tick, as when the process is stopped.  */
 static void s_stop_until (s_world_t *world, int64_t until)
 {
     world->now = until;
@@ -101,6 +101,11 @@ static void s_stop_until (s_world_t *world, int64_t until)
 static void s_fail (s_world_t *world)
 {
     rp_link_failed (&world->link, world->now * MS, world->random);
+}
+
+static void s_deny (s_world_t *world)
+{
+    rp_link_denied (&world->link, world->now * MS, world->random);
 }
 
 static void s_connect (s_world_t *world)
@@ -119,7 +124,7 @@ static void s_hear (s_world_t *world)
     rp_link_heard (&world->link, world->now * MS);
 }
 
-/*  Up with the first endpoint at time 0.  */
+/*  Begins with a session at the first endpoint at time 0.  */
 static void s_begin_up (s_world_t *world, size_t endpoints)
 {
     s_begin (world, endpoints);
@@ -163,7 +168,7 @@ static void the_pause_is_drawn_with_the_random_bits_given (void **state)
     s_world_t world;
     s_begin (&world, 1);
     s_tick (&world);
-    world.random = 25000; // the 25,001 values from 25 to 50 ms; this one is the last
+    world.random = 25000; // of the 25,001 values from 25 to 50 ms this is the last
     s_fail (&world);
     assert_int_equal (world.link.due, 50 * MS);
     assert_int_equal (rp_link_retry_ms (&world.link, 0), 50);
@@ -206,7 +211,7 @@ static void every_endpoint_is_tried_within_the_time_there_is (void **state)
       &world, "open(a)@0 lost@100 open(b)@100 lost@200 open(c)@200 lost@300 open(a)@325");
     s_begin (&world, 3);
     s_run_until (&world, 100);
-    world.link.wanted = 500 * MS; // something came that has less time than was thought
+    world.link.wanted = 500 * MS; // a request came whose deadline is sooner
     s_run_until (&world, 499);
     assert_trace (&world,
       "open(a)@0 lost@200 open(b)@200 lost@300 open(c)@300 lost@400 open(a)@425 "
@@ -221,7 +226,7 @@ static void s_begin_named (s_world_t *world, size_t endpoints)
     s_tick (world);
 }
 
-/*  The name has so many addresses: 10.0.0.1, 10.0.0.2, …  */
+/*  Reports so many addresses for the name: 10.0.0.1, 10.0.0.2, …  */
 static void s_find (s_world_t *world, unsigned count)
 {
     rp_addresses_t found = {0};
@@ -314,9 +319,9 @@ static void a_name_that_is_not_found_is_a_failure_like_another (void **state)
     (void) state;
     s_world_t world;
     s_begin_named (&world, 2);
-    s_fail (&world); // does not resolve
+    s_fail (&world); // "name" does not resolve
     s_run_until (&world, 499);
-    s_find (&world, 2); // the second after the first was refused
+    s_find (&world, 2); // "other" has two addresses, which both refuse
     s_fail (&world);
     s_tick (&world);
     s_fail (&world);
@@ -326,7 +331,7 @@ static void a_name_that_is_not_found_is_a_failure_like_another (void **state)
                           "open(tcp://10.0.0.2:1)@499 open(tcp://name:1)@524");
 
     s_begin_named (&world, 2);
-    s_run_until (&world, 600); // no answer of the name server
+    s_run_until (&world, 600); // the name server does not answer
     assert_trace (&world, "open(tcp://name:1)@0 lost@500 open(tcp://other:1)@500");
 }
 
@@ -374,7 +379,7 @@ static void a_welcome_nobody_waits_for_or_out_of_range_is_refused (void **state)
     assert_false (rp_link_welcomed (&world.link, &reply, 0));
     assert_true (s_welcome (&world, RP_HEARTBEAT_MIN_MS));
     assert_int_equal (world.link.interval, RP_HEARTBEAT_MIN_MS * MS);
-    assert_false (s_welcome (&world, INTERVAL_MS)); // a second one
+    assert_false (s_welcome (&world, INTERVAL_MS)); // a second WELCOME
 }
 
 /*  ---- Up ------------------------------------------------------------------------------------- */
@@ -420,7 +425,7 @@ static void whoever_waits_for_nothing_announces_a_longer_interval (void **state)
     s_run_until (&world, 15399);
     assert_trace (&world, "beat@500 beat@5500 beat@10500");
     s_run_until (&world, 15400);
-    assert_int_equal (world.link.state, RP_LINK_CONNECTING); // two of the longer ones were silent
+    assert_int_equal (world.link.state, RP_LINK_CONNECTING); // silent for two long intervals
 }
 
 static void what_it_says_brings_the_shorter_interval_back (void **state)
@@ -433,7 +438,7 @@ static void what_it_says_brings_the_shorter_interval_back (void **state)
     s_hear (&world);
     s_run_until (&world, 4000);
     world.link.idle = false;
-    assert_true (rp_link_said (&world.link, 4000 * MS)); // the next tick is sooner than was said
+    assert_true (rp_link_said (&world.link, 4000 * MS)); // sooner than it had announced
     assert_false (rp_link_said (&world.link, 4000 * MS));
     assert_int_equal (rp_link_announced (&world.link), 0);
     s_tick (&world);
@@ -443,7 +448,7 @@ static void what_it_says_brings_the_shorter_interval_back (void **state)
     assert_trace (&world, "beat@500 beat@4500 beat@5000 lost@5500 open(a)@5500");
 }
 
-/*  Up, waiting for nothing, and heard at 300 ms.  */
+/*  Begins with a session that waits for nothing, and was heard at 300 ms.  */
 static void s_begin_idle (s_world_t *world)
 {
     s_begin_up (world, 1);
@@ -541,7 +546,7 @@ static void a_process_that_was_stopped_reads_before_it_judges (void **state)
     s_tick (&world);
     assert_trace (&world, "beat@10000");
     s_run_until (&world, 10200);
-    s_hear (&world); // what was waiting in the socket
+    s_hear (&world); // a message that waited in the socket
     s_run_until (&world, 11000);
     assert_int_equal (world.link.state, RP_LINK_UP);
 }
@@ -567,7 +572,7 @@ static void ticks_that_come_a_little_late_are_no_stop (void **state)
     for (world.now = 0; world.now < 1700; world.now = world.next + 200)
         s_tick (&world);
     s_tick (&world);
-    assert_non_null (strstr (world.trace, "lost@1700")); // it was to be at 1500
+    assert_non_null (strstr (world.trace, "lost@1700")); // 200 ms late, as the ticks are
 }
 
 /*  ---- Down ----------------------------------------------------------------------------------- */
@@ -585,9 +590,9 @@ static void the_first_failure_after_having_been_up_retries_at_once (void **state
     s_connect (&world);
     assert_true (s_welcome (&world, INTERVAL_MS));
     s_run_until (&world, 200);
-    s_fail (&world); // was up: at once
+    s_fail (&world); // it had a session: retried at once
     s_tick (&world);
-    s_fail (&world); // was not: the pauses begin anew
+    s_fail (&world); // it had none: the pauses begin anew
     s_run_until (&world, 250);
     assert_trace (&world, "open(a)@0 open(b)@0 open(a)@125 open(b)@200 open(a)@225");
 }
@@ -605,7 +610,7 @@ static void a_broker_that_welcomes_and_drops_us_is_not_tried_without_pause (void
     }
     assert_trace (&world, "open(a)@0 open(a)@0 open(a)@25 open(a)@75 open(a)@175 open(a)@375");
 
-    // one that holds for an interval makes up for it
+    // A session that holds for an interval makes up for the short ones.
     s_run_until (&world, world.link.due / MS);
     s_connect (&world);
     assert_true (s_welcome (&world, INTERVAL_MS));
@@ -643,6 +648,86 @@ static void a_draining_broker_is_left_only_when_there_is_another (void **state)
     assert_true (rp_link_move (&world.link, world.now * MS, 0));
     s_tick (&world);
     assert_trace (&world, "open(b)@500");
+}
+
+/*  ---- Keys ----------------------------------------------------------------------------------- */
+
+static void a_key_that_is_denied_is_tried_again_like_a_broker_that_is_not_there (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin (&world, 2);
+    for (int attempt = 0; attempt < 4; attempt++) {
+        s_run_until (&world, world.link.state == RP_LINK_REST ? world.link.due / MS : world.now);
+        s_deny (&world);
+    }
+    assert_trace (&world, "open(a)@0 open(b)@0 open(a)@25 open(b)@25");
+    assert_int_equal (world.link.state, RP_LINK_REST);
+}
+
+static void shut_out_is_who_no_broker_of_the_list_accepts (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin (&world, 2);
+    assert_false (rp_link_is_shut_out (&world.link));
+    s_tick (&world);
+    s_deny (&world);
+    assert_false (rp_link_is_shut_out (&world.link)); // b has not been asked
+    s_tick (&world);
+    s_deny (&world);
+    assert_true (rp_link_is_shut_out (&world.link));
+    s_run_until (&world, 25);
+    // a cannot be reached now, so nothing is known of what it would answer.
+    s_fail (&world);
+    assert_false (rp_link_is_shut_out (&world.link));
+}
+
+static void a_session_ends_being_shut_out (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin (&world, 1);
+    s_tick (&world);
+    s_deny (&world);
+    assert_true (rp_link_is_shut_out (&world.link));
+    s_run_until (&world, 25);
+    s_connect (&world);
+    assert_true (s_welcome (&world, INTERVAL_MS));
+    assert_false (rp_link_is_shut_out (&world.link));
+    s_fail (&world); // the broker ends the session, as it does when a key is revoked
+    assert_false (rp_link_is_shut_out (&world.link));
+    s_tick (&world);
+    s_deny (&world);
+    assert_true (rp_link_is_shut_out (&world.link));
+}
+
+static void of_a_name_one_address_that_denies_is_enough (void **state)
+{
+    (void) state;
+    s_world_t world;
+    memset (&world, 0, sizeof world);
+    rp_link_init (&world.link, s_names, 1, INTERVAL_MS, 100);
+    s_tick (&world);
+    rp_addresses_t found = {.count = 2};
+    snprintf (found.endpoints[0], sizeof found.endpoints[0], "tcp://10.0.0.1:1");
+    snprintf (found.endpoints[1], sizeof found.endpoints[1], "tcp://10.0.0.2:1");
+    rp_link_found (&world.link, &found, 0);
+    s_tick (&world);
+    s_deny (&world);
+    s_tick (&world);
+    s_fail (&world); // the second address cannot be reached
+    assert_true (rp_link_is_shut_out (&world.link));
+}
+
+static void news_of_a_key_after_the_end_change_nothing (void **state)
+{
+    (void) state;
+    s_world_t world;
+    s_begin (&world, 1);
+    s_deny (&world);
+    assert_false (rp_link_is_shut_out (&world.link));
+    assert_int_equal (world.link.failures, 0);
 }
 
 static void refused_and_closed_are_final (void **state)
@@ -702,6 +787,11 @@ int main (void)
       cmocka_unit_test (a_broker_that_welcomes_and_drops_us_is_not_tried_without_pause),
       cmocka_unit_test (late_news_of_a_connection_that_is_over_changes_nothing),
       cmocka_unit_test (a_draining_broker_is_left_only_when_there_is_another),
+      cmocka_unit_test (a_key_that_is_denied_is_tried_again_like_a_broker_that_is_not_there),
+      cmocka_unit_test (shut_out_is_who_no_broker_of_the_list_accepts),
+      cmocka_unit_test (a_session_ends_being_shut_out),
+      cmocka_unit_test (of_a_name_one_address_that_denies_is_enough),
+      cmocka_unit_test (news_of_a_key_after_the_end_change_nothing),
       cmocka_unit_test (refused_and_closed_are_final),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);

@@ -45,6 +45,18 @@ static void s_names_of_the_broker_begin_with_its_prefixes (void **state)
     assert_false (s_reserved ("MMI.service") || s_reserved ("Riposte.ping"));
 }
 
+static void s_titanic_has_three_names (void **state)
+{
+    (void) state;
+    static const char *const names[] = {"titanic.request", "titanic.reply", "titanic.close"};
+    for (int index = 0; index < 3; index++) {
+        assert_true (rp_name_is_titanic (names[index], strlen (names[index])));
+        assert_false (rp_name_is_titanic (names[index], strlen (names[index]) - 1));
+    }
+    assert_false (rp_name_is_titanic ("titanic.status", 14) || rp_name_is_titanic (NULL, 0));
+    assert_false (rp_name_is_titanic ("Titanic.reply", 13) || rp_name_is_titanic ("titanic.", 8));
+}
+
 static size_t s_distance (const char *one, const char *other, size_t limit)
 {
     size_t there = rp_name_distance (one, strlen (one), other, strlen (other), limit);
@@ -95,6 +107,7 @@ int main (void)
       cmocka_unit_test (s_a_name_has_1_to_127_bytes),
       cmocka_unit_test (s_a_name_has_no_control_characters),
       cmocka_unit_test (s_names_of_the_broker_begin_with_its_prefixes),
+      cmocka_unit_test (s_titanic_has_three_names),
       cmocka_unit_test (s_each_kind_of_slip_counts_one),
       cmocka_unit_test (s_case_counts_for_nothing),
       cmocka_unit_test (s_what_is_farther_than_the_limit_is_limit_plus_one),

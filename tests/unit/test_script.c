@@ -12,7 +12,8 @@
 
 #include "client/cli/script.h"
 
-/*  Reads one line with user=ada and empty= set; gives the body, "-" for nothing, or "!reason".  */
+/*  Reads one line with user=ada and empty= set; returns the body, "-" for nothing, or
+    "!reason".  */
 static const char *s_line (const char *text, size_t size)
 {
     static char result[RP_SCRIPT_REASON_MAX + 1024];
@@ -22,7 +23,7 @@ static const char *s_line (const char *text, size_t size)
     assert_true (rp_script_variable ("empty=", &items[1]));
     rp_script_variables_t variables = {.items = items, .count = 2};
     rp_script_request_t request;
-    // Behind the last byte of the copy nothing may be read.
+    // A sanitizer finds a read beyond the copy's last byte.
     char *copy = malloc (size + 1);
     assert_non_null (copy);
     memcpy (copy + 1, text, size);

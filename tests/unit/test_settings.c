@@ -91,6 +91,7 @@ static const rp_setting_t s_rows[] = {
     .initial = 4,
     .smallest = 1,
     .largest = 12,
+    .reloadable = true,
     .why = "how many"},
 };
 
@@ -142,7 +143,7 @@ static void s_option (const char *path, const char *name, const char *text)
     rp_settings_read_given (&s_reader, &given, 1);
 }
 
-/*  What was told since the last time.  */
+/*  Checks the messages since the last call.  */
 static void s_tells (const char *messages)
 {
     assert_string_equal (s_messages, messages);
@@ -329,7 +330,7 @@ static void two_that_do_not_go_together_are_told_at_the_one_said_last (void **st
     s_tells ("--size: spills\n");
 }
 
-/*  The pages, written by function.  */
+/*  Returns the page that a function writes.  */
 static char *s_page (void (*function) (const rp_setting_table_t *, FILE *))
 {
     char *text = NULL;
@@ -343,27 +344,32 @@ static char *s_page (void (*function) (const rp_setting_table_t *, FILE *))
 
 static void s_print (const rp_setting_table_t *table, FILE *out)
 {
-    rp_settings_print (table, &s_tea, out);
+    const rp_settings_t settings = {.table = table, .values = &s_tea, .sources = s_reader.sources};
+    rp_settings_print (&settings, out);
 }
 
-static void the_printed_file_has_each_setting_with_reason_and_range (void **state)
+static void the_printed_file_has_each_setting_with_reason_range_and_source (void **state)
 {
     (void) state;
     s_file ("friend = bob\nfriend = \"the queen\"\nsize\n    pot = 1025\n");
     char *text = s_page (s_print);
-    assert_string_equal (text, "# Settings of tea; it reads them with --config FILE.\n"
-                               "\n# who comes\n# NAME; a line for each\n"
-                               "friend = \"bob\"\nfriend = \"the queen\"\n"
-                               "\n# what is on the tin\n# TEXT\nlabel = \"\"\n"
-                               "\nbrew\n    # what is in the pot\n    # green, black or mint\n"
-                               "    leaf = black\n"
-                               "\n    # how long\n    # 1s to 10m\n    steep = 3m\n"
-                               "\nsize\n    # how much\n    # 1KiB to 1MiB\n    pot = 1025B\n"
-                               "\n    # how many\n    # 1 to 12\n    cups = 4\n");
+    assert_string_equal (text,
+      "# Settings of tea; it reads them with --config FILE.\n"
+      "\n# who comes\n# NAME; a line for each; source: file f:2\n"
+      "friend = \"bob\"\nfriend = \"the queen\"\n"
+      "\n# what is on the tin\n# TEXT; source: default\nlabel = \"\"\n"
+      "\nbrew\n    # what is in the pot\n"
+      "    # green, black or mint; source: default\n    leaf = black\n"
+      "\n    # how long\n    # 1s to 10m; source: default\n    steep = 3m\n"
+      "\nsize\n    # how much\n    # 1KiB to 1MiB; source: file f:4\n"
+      "    pot = 1025B\n"
+      "\n    # how many\n    # 1 to 12; reloadable; source: default\n"
+      "    cups = 4\n");
     free (text);
     s_clear_friends (&s_tea);
     text = s_page (s_print);
-    assert_non_null (strstr (text, "# NAME; a line for each\n# friend = \"NAME\"\n\n"));
+    assert_non_null (
+      strstr (text, "# NAME; a line for each; source: file f:2\n# friend = \"NAME\"\n\n"));
     free (text);
 }
 
@@ -379,7 +385,9 @@ static void the_pages_have_each_setting_with_range_default_and_variable (void **
       strstr (help, "\n  size/pot                    how much (1KiB to 1MiB; default: "
                     "2KiB)\n                              [RIPOSTE_SIZE_POT]\n"));
     assert_non_null (strstr (help, "(TEXT; default: none)"));
-    assert_non_null (strstr (man, ".TH \"tea.conf\" 5 "));
+    assert_non_null (strstr (help, "how many (1 to 12; default: 4; reloadable)"));
+    assert_non_null (strstr (man, "how many (default: 4; reloadable; in the environment: "));
+    assert_non_null (strstr (man, ".TH \"tea.cfg\" 5 "));
     assert_non_null (strstr (man, ".TP\n\\fBbrew/leaf\\fR = \\fIgreen, black or mint\\fR\n"
                                   "what is in the pot (default: black; in the environment: "
                                   "\\fBRIPOSTE_BREW_LEAF\\fR).\n"));
@@ -389,6 +397,85 @@ static void the_pages_have_each_setting_with_range_default_and_variable (void **
     }
     free (man);
     free (help);
+}
+
+static void two_structures_differ_in_the_rows_whose_values_do_and_a_copy_ends_that (void **state)
+{
+    (void) state;
+    s_tea_t other = {0};
+    assert_true (rp_settings_init (&s_table, &other));
+    for (size_t index = 0; index < s_table.count; index++)
+        assert_false (rp_setting_differs (&s_rows[index], &s_tea, &other));
+    s_file ("friend = alice\nfriend = bob\nlabel = tin\nbrew\n    leaf = mint\n    steep = 1m\n"
+            "size\n    pot = 1KiB\n    cups = 2\n");
+    s_tells ("");
+    for (size_t index = 0; index < s_table.count; index++) {
+        assert_true (rp_setting_differs (&s_rows[index], &s_tea, &other));
+        assert_true (rp_setting_copy (&s_rows[index], &other, &s_tea));
+        assert_false (rp_setting_differs (&s_rows[index], &s_tea, &other));
+    }
+    assert_string_equal (other.friends[1], "bob");
+    assert_string_equal (other.label, "tin");
+    assert_ptr_not_equal (other.label, s_tea.label);
+    rp_settings_clear (&s_table, &other);
+}
+
+/*  Checks where the value of the setting with this path came from.  */
+static void s_is_from (const char *path, const char *source)
+{
+    char text[RP_SETTING_SOURCE_MAX];
+    size_t row = rp_settings_find (&s_table, path);
+    assert_string_equal (rp_setting_source_write (&s_reader.sources[row], path, text), source);
+}
+
+static void each_value_says_where_it_came_from (void **state)
+{
+    (void) state;
+    const rp_setting_given_t variable = {"size/", "", "TEA_SIZE", "pot=1MiB"};
+    s_file ("label = tin\nsize\n    cups = 2\n    pot = 2KiB\n");
+    s_is_from ("label", "file f:1");
+    s_is_from ("size/pot", "file f:4");
+    s_is_from ("brew/leaf", "default");
+    rp_settings_read_environment (&s_reader, s_lookup);
+    s_is_from ("size/cups", "environment RIPOSTE_SIZE_CUPS");
+    rp_settings_read_given (&s_reader, &variable, 1);
+    s_is_from ("size/pot", "environment TEA_SIZE");
+    s_option ("size/", "size", "pot=1KiB");
+    s_is_from ("size/pot", "option --size");
+}
+
+static void the_source_of_a_value_is_one_line_of_bounded_size (void **state)
+{
+    (void) state;
+    char longer[RP_SETTING_SOURCE_MAX + 1];
+    char text[RP_SETTING_SOURCE_MAX];
+    memset (longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    longer[1] = '\n';
+    const rp_setting_source_t source = {.name = longer, .line = 7, .round = 1};
+    rp_setting_source_write (&source, "label", text);
+    assert_int_equal (strlen (text), strlen ("file :7") + 1024);
+    assert_non_null (strstr (text, "file x?xxx"));
+    assert_string_equal (text + strlen (text) - 3, "x:7");
+}
+
+static void a_value_and_a_default_are_written_as_a_file_has_them (void **state)
+{
+    (void) state;
+    static const char *const values[] = {"bob", NULL, "black", "90s", "1536B", "4"};
+    static const char *const defaults[] = {"alice", NULL, "black", "3m", "2KiB", "4"};
+    s_file ("friend = bob\nfriend = carol\nbrew\n    steep = 90s\nsize\n    pot = 1.5KiB\n");
+    for (size_t index = 0; index < s_table.count; index++) {
+        const rp_setting_t *row = &s_rows[index];
+        char buffer[RP_SETTING_TEXT_MAX];
+        const char *value = rp_setting_text (row, &s_tea, 0, buffer);
+        assert_string_equal (value ? value : "none", values[index] ? values[index] : "none");
+        value = rp_setting_default (row, buffer);
+        assert_string_equal (value ? value : "none", defaults[index] ? defaults[index] : "none");
+        value = rp_setting_text (row, &s_tea, 1, buffer);
+        assert_string_equal (value ? value : "none", index == 0 ? "carol" : "none");
+        assert_null (rp_setting_text (row, &s_tea, 2, buffer));
+    }
 }
 
 #define S_TEST(name) cmocka_unit_test_setup_teardown (name, s_begin, s_end)
@@ -407,8 +494,12 @@ int main (void)
       S_TEST (each_setting_has_a_variable_and_an_empty_one_says_nothing),
       S_TEST (an_option_beats_the_variable_of_another_that_sets_the_same),
       S_TEST (two_that_do_not_go_together_are_told_at_the_one_said_last),
-      S_TEST (the_printed_file_has_each_setting_with_reason_and_range),
+      S_TEST (the_printed_file_has_each_setting_with_reason_range_and_source),
+      S_TEST (each_value_says_where_it_came_from),
+      S_TEST (the_source_of_a_value_is_one_line_of_bounded_size),
+      S_TEST (a_value_and_a_default_are_written_as_a_file_has_them),
       S_TEST (the_pages_have_each_setting_with_range_default_and_variable),
+      S_TEST (two_structures_differ_in_the_rows_whose_values_do_and_a_copy_ends_that),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -54,8 +54,8 @@ static const char *const s_life_allowed[RP_LIFE_STATE_COUNT] = {
   [RP_LIFE_READY] = "x....",
 };
 
-/*  Puts something into one state, and then, with the setter, into another, which it returns the
-    state after. Counters must follow.  */
+/*  Puts an object into one state, changes it to another with the setter, and returns the state that
+    it has then. The counters must agree.  */
 typedef unsigned s_move_fn (unsigned from, unsigned to);
 
 static unsigned s_move_link (unsigned from, unsigned to)
@@ -91,7 +91,7 @@ static unsigned s_move_life (unsigned from, unsigned to)
     return life.state;
 }
 
-/*  Our own bug ends the process, so it is tried in another one.  */
+/*  Runs the change in a child process, because a bug of our own ends the process.  */
 static bool s_ends_the_process (s_move_fn *move, unsigned from, unsigned to)
 {
     pid_t child = fork ();

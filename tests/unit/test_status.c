@@ -30,6 +30,7 @@ static const struct {
   {10, "WORKER_LOST", 9, false},
   {11, "DEADLINE", 5, false},
   {12, "CONVERSATION_LOST", 9, false},
+  {13, "KEY_MISMATCH", 2, true},
   {64, "NO_BROKER", 3, true},
   {65, "UNKNOWN", 3, false},
   {96, "USAGE", 2, false},
@@ -71,7 +72,7 @@ static void s_only_what_no_worker_was_given_is_safe_to_try_again (void **state)
 static void s_an_unknown_number_is_told_as_such (void **state)
 {
     (void) state;
-    assert_string_equal (rp_strerror (13), "unknown status");
+    assert_string_equal (rp_strerror (14), "unknown status");
     assert_string_equal (rp_strerror (-1), "unknown status");
     assert_string_equal (rp_status_name (1000), "?");
     assert_int_equal (rp_status_exit_code (1000), 1);

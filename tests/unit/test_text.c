@@ -40,7 +40,7 @@ static void bytes_that_are_not_utf8_take_a_column_each (void **state)
     assert_int_equal (s_width ("a\xc3"), 2);            // cut short
     assert_int_equal (s_width ("\xc0\xaf"), 2);         // overlong
     assert_int_equal (s_width ("\xed\xa0\x80"), 3);     // a surrogate
-    assert_int_equal (s_width ("\xf5\x80\x80\x80"), 4); // past the last one
+    assert_int_equal (s_width ("\xf5\x80\x80\x80"), 4); // beyond the last code point
 }
 
 static void fitting_never_cuts_a_character (void **state)
@@ -67,8 +67,8 @@ static void what_could_steer_a_terminal_is_made_visible (void **state)
     s_shows ("a\x1b[2Jb", 6, "a\\x1b[2Jb");
     s_shows ("a\0b", 3, "a\\x00b");
     s_shows ("\x7f", 1, "\\x7f");
-    s_shows ("\xc2\x9b", 2, "\\xc2\\x9b");          // C1: also begins a sequence
-    s_shows ("\xe2\x80\xae", 3, "\\xe2\\x80\\xae"); // turns the direction of text
+    s_shows ("\xc2\x9b", 2, "\\xc2\\x9b");          // a C1 control: it also begins a sequence
+    s_shows ("\xe2\x80\xae", 3, "\\xe2\\x80\\xae"); // reverses the direction of text
     s_shows ("\xff", 1, "\\xff");
     s_shows ("a\tb", 3, "a    b");
     s_shows ("grün 日本 🎉", strlen ("grün 日本 🎉"), "grün 日本 🎉");

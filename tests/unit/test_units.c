@@ -244,6 +244,23 @@ static void what_is_written_reads_back_to_the_same_value (void **state)
     }
 }
 
+static void people_read_counts_and_rates (void **state)
+{
+    (void) state;
+    char buffer[RP_UNITS_TEXT_MAX];
+    assert_string_equal (rp_count_format (buffer, 0), "0");
+    assert_string_equal (rp_count_format (buffer, 999), "999");
+    assert_string_equal (rp_count_format (buffer, 1000), "1,000");
+    assert_string_equal (rp_count_format (buffer, 1234567), "1,234,567");
+    assert_string_equal (rp_count_format (buffer, UINT64_MAX), "18,446,744,073,709,551,615");
+    assert_string_equal (rp_rate_format (buffer, 0), "0/s");
+    assert_string_equal (rp_rate_format (buffer, 2149), "2.1/s");
+    assert_string_equal (rp_rate_format (buffer, 3000), "3/s");
+    assert_string_equal (rp_rate_format (buffer, 9950), "10/s");
+    assert_string_equal (rp_rate_format (buffer, 31200400), "31,200/s");
+    assert_string_equal (rp_rate_format (buffer, UINT64_MAX), "18,446,744,073,709,552/s");
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +271,7 @@ int main (void)
       cmocka_unit_test (a_count_is_digits_and_nothing_else),
       cmocka_unit_test (people_read_durations_rounded),
       cmocka_unit_test (people_read_sizes_rounded),
+      cmocka_unit_test (people_read_counts_and_rates),
       cmocka_unit_test (what_is_written_reads_back_to_the_same_value),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);

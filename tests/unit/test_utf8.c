@@ -1,4 +1,4 @@
-/*  How names of others are shown.
+/*  How names that peers chose are shown.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -48,8 +48,8 @@ static void s_different_names_stay_different (void **state)
     s_shows ("\x81", "\\x81");
     s_shows ("\\x80", "\\\\x80");
     s_shows ("\xe2\x80", "\\xe2\\x80");
-    s_shows ("up\xe2\x80\x8bper", "up\\xe2\\x80\\x8bper"); // a blank of no width
-    s_shows ("\xed\xa0\x80", "\\xed\\xa0\\x80");           // half a surrogate
+    s_shows ("up\xe2\x80\x8bper", "up\\xe2\\x80\\x8bper"); // a space of no width
+    s_shows ("\xed\xa0\x80", "\\xed\\xa0\\x80");           // a surrogate
 }
 
 static void s_what_does_not_fit_is_cut_between_characters (void **state)

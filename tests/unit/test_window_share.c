@@ -1,10 +1,10 @@
-/*  What the broker's core and those of its workers make of their windows together: who gets how
-    much of the work, and how long it waits.
+/*  The windows of the broker's core and of the workers' cores together: how the requests are shared
+    out, and how long they wait.
 
     SPDX-License-Identifier: MPL-2.0
 
-    One client, and workers that work on one request and ask for the next, with the same way from
-    each to the broker; all in time that is made up.
+    There is one client. Each worker works on one request at a time, then asks for the next;
+    messages take equally long between broker and each worker. Time is simulated.
 */
 
 #include <setjmp.h>
@@ -21,11 +21,11 @@
 
 #define S_MS 1000
 #define S_SECOND 1000000
-#define S_WAY 100 /* us, unless told */
+#define S_WAY 100 /* us, by default */
 #define S_WORKERS 4u
 #define S_SLOTS 256u
-#define S_MESSAGES 8192u  /* that are on their way at once, at most */
-#define S_REQUESTS 65536u /* that a test may ask for */
+#define S_MESSAGES 8192u  /* on their way at once, at most */
+#define S_REQUESTS 65536u /* that a test may send */
 
 static const char *const s_endpoints[] = {"tcp://127.0.0.1:1"};
 
@@ -33,19 +33,20 @@ typedef struct {
     rp_worker_core_t core;
     rp_work_t works[S_SLOTS];
     bool used[S_SLOTS];
-    rp_work_t *out; /* what it works on */
+    rp_work_t *out; /* the request that it works on */
     rp_session_id_t id;
-    int64_t job;  /* us that one takes */
-    int64_t done; /* when that one is */
+    int64_t job;  /* us that a request takes */
+    int64_t done; /* when the current request is done */
     int64_t next; /* when the core wants its tick */
     uint64_t served;
 } s_worker_t;
 
-/*  All are on their way for as long, so they arrive in the order in which they left.  */
+/*  A message on its way. All take equally long, so they arrive in the order in which they were
+    sent.  */
 typedef struct {
     int64_t at;
     s_worker_t *worker;
-    bool to_worker; /* otherwise from it */
+    bool to_worker; /* otherwise from the worker */
     rp_head_t head;
 } s_message_t;
 
@@ -59,8 +60,8 @@ typedef struct {
     uint64_t sent, arrived;
     int64_t now;
     int64_t way;   /* us, from broker to worker */
-    int64_t every; /* us from one request to the next; 0: as many as `open` are always open */
-    int64_t due;   /* the next request, if there is an `every` */
+    int64_t every; /* us from one request to the next; 0: `open` requests are always open */
+    int64_t due;   /* when the next request comes, unless `every` is 0 */
     uint64_t open;
     uint64_t asked, ended;
     int64_t begun[S_REQUESTS];
@@ -72,7 +73,7 @@ static void s_send (s_world_t *self, s_worker_t *worker, bool to_worker, const r
     assert_true (self->sent - self->arrived < S_MESSAGES);
     s_message_t *message = &self->messages[self->sent++ % S_MESSAGES];
     *message = (s_message_t){self->now + self->way, worker, to_worker, *head};
-    message->head.headers_size = message->head.text_size = 0; // what they point to does not live on
+    message->head.headers_size = message->head.text_size = 0; // these soon dangle
 }
 
 /*  ---- The broker ----------------------------------------------------------------------------- */
@@ -94,7 +95,7 @@ static void s_answered (s_world_t *self, const rp_head_t *reply)
     self->took[self->ended++] = self->now - self->begun[reply->id];
 }
 
-/*  Does what the core says; *sender is who has just said something.  */
+/*  Carries out the core's actions; *sender becomes the session that was admitted, if one was.  */
 static void s_obey (s_world_t *self, rp_session_id_t *sender)
 {
     for (size_t index = 0; index < self->actions.count; index++) {
@@ -193,7 +194,7 @@ static s_worker_t *s_join (s_world_t *self, unsigned number, int64_t job)
       .seed = 42};
     assert_true (rp_worker_core_init (&worker->core, &config));
     worker->job = job;
-    s_tick (self, worker); // which opens the connection
+    s_tick (self, worker); // this opens the connection
     rp_worker_core_connected (&worker->core, 0, self->now);
     s_tick (self, worker);
     return worker;
@@ -230,7 +231,7 @@ static int64_t s_least (int64_t one, int64_t other)
     return one < other ? one : other;
 }
 
-/*  When something happens next.  */
+/*  Returns when something happens next.  */
 static int64_t s_next (const s_world_t *self)
 {
     int64_t next = self->every ? s_least (self->next, self->due) : self->next;
@@ -291,7 +292,8 @@ typedef struct {
     int64_t most;
 } s_latency_t;
 
-/*  Of requests that come at three fifths of what the workers can do, in 30 seconds.  */
+/*  Measures, for 30 s, requests that come at three fifths of the rate that the workers can
+    serve.  */
 static s_latency_t s_measure (const int64_t *jobs)
 {
     s_world_t *self = s_begin ();
@@ -314,7 +316,7 @@ static s_latency_t s_measure (const int64_t *jobs)
     return latency;
 }
 
-/*  Three take 5 ms and one 500 ms, or four the same with the same capacity.  */
+/*  Three workers take 5 ms and one takes 500 ms; the four even ones have the same capacity.  */
 static void a_slow_worker_among_fast_ones_costs_nobody_but_whom_it_serves (void **state)
 {
     (void) state;
@@ -323,12 +325,13 @@ static void a_slow_worker_among_fast_ones_costs_nobody_but_whom_it_serves (void 
     s_latency_t one = s_measure (skewed), other = s_measure (even);
     print_message ("p99 %lld us, at most %lld; even %lld, %lld\n", (long long) one.p99,
       (long long) one.most, (long long) other.p99, (long long) other.most);
-    assert_true (other.p99 < 2 * even[0]); // at three fifths nobody need wait
+    assert_true (other.p99 < 2 * even[0]); // at three fifths of the capacity no request need wait
     assert_true (one.p99 <= other.p99 * 12 / 10);
-    assert_true (one.most < 510 * S_MS); // nothing waits for what it does
+    assert_true (one.most < 510 * S_MS); // no request waits behind the slow worker's
 }
 
-/*  While there is always more to do than all can: as much as others, and all that it can.  */
+/*  With more requests than all can serve, a late worker gets as many as the others and all that it
+    can serve.  */
 static void s_check_share (int64_t job, uint64_t open)
 {
     s_world_t *self = s_begin ();
@@ -357,8 +360,8 @@ static void a_new_worker_has_its_share_within_100_ms (void **state)
     s_check_share (50, 256);
 }
 
-/*  Requests follow replies one by one, so that the worker never has more than one of them at
-    once.  */
+/*  The simulated client sends a request for each reply, so requests reach the worker one by
+    one.  */
 static void a_worker_that_is_some_way_off_is_kept_busy (void **state)
 {
     (void) state;

@@ -1,4 +1,4 @@
-/*  The worker's core, as traces: what it is told, and what it orders.
+/*  The worker's core, as traces: the events that it gets, and its orders.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/wire/advice.h"
 #include "common/wire/headers.h"
 #include "worker/worker_core.h"
 
@@ -71,7 +72,7 @@ static void s_note (s_fixture_t *self, const char *format, ...)
     va_end (arguments);
 }
 
-/*  Takes the orders; notices as "!" and their first word.  */
+/*  Adds the orders to the trace, a notice as "!" and its first word.  */
 static void s_take_orders (s_fixture_t *self)
 {
     for (const rp_worker_order_t *order; (order = rp_worker_core_next_order (&self->core));) {
@@ -286,7 +287,7 @@ static void a_name_is_trouble_once_all_its_addresses_were_tried (void **state)
     s_tick (self);
     s_expect (self, "0:close 0:open");
     assert_string_equal (rp_link_where (&self->core.sessions[0].link), "tcp://[::1]:1");
-    s_pass (self, 500 * S_MS); // the second says nothing
+    s_pass (self, 500 * S_MS); // the second address does not answer
     s_expect (self, "0:close 0!cannot");
     assert_string_equal (self->core.error, "tcp://name:1 at [::1]: no answer");
     s_free (self);
@@ -326,7 +327,7 @@ static void who_holds_nothing_speaks_less_often_but_loses_the_broker_as_soon (vo
     s_expect (self, "0<HEARTBEAT in 1500");
     s_pass (self, 1499 * S_MS);
     s_expect (self, "");
-    s_pass (self, 1 * S_MS); // three of those agreed after its last word
+    s_pass (self, 1 * S_MS); // three agreed intervals after its last message
     s_expect (self, "0:close 0!lost 0:open");
     s_free (self);
 }
@@ -561,7 +562,8 @@ static void s_expect_ended (s_fixture_t *self, uint64_t conversation)
     assert_false (rp_worker_core_next_ended (&self->core, &ended));
 }
 
-/*  One request of a conversation, answered; returns what the application knows it by.  */
+/*  Has one request of a conversation answered; returns the application's number of the
+    conversation.  */
 static uint64_t s_exchange (s_fixture_t *self, uint32_t session, uint64_t token, uint64_t wire)
 {
     rp_work_t *work = s_request_in (self, session, token, wire);
@@ -791,7 +793,7 @@ static void stop_during_a_drain_keeps_the_drain_s_limit (void **state)
     s_free (self);
 }
 
-/*  One may have answered and not returned: only its thread knows.  */
+/*  A handler may have answered and not returned, which only its thread knows.  */
 static void it_gives_up_even_if_nothing_was_out (void **state)
 {
     (void) state;
@@ -823,8 +825,7 @@ static void a_draining_broker_is_come_back_to_after_its_bye (void **state)
     s_free (self);
 }
 
-/*  ---- What the application can take
-    -----------------------------------------------------------  */
+/*  ---- What the application can take ---------------------------------------------------------- */
 
 static const rp_worker_order_t *s_credit_ordered (s_fixture_t *self)
 {
@@ -844,11 +845,11 @@ static void an_application_that_is_not_ready_closes_the_window (void **state)
     assert_int_equal (order->head.window, 0);
     self->trace[0] = '\0';
     rp_worker_core_set_ready (&self->core, 0, self->now);
-    s_expect (self, ""); // nothing new
+    s_expect (self, ""); // nothing has changed
     rp_worker_core_set_ready (&self->core, 1, self->now);
     assert_int_equal (s_credit_ordered (self)->head.window, 1);
     rp_worker_core_set_ready (&self->core, 100, self->now);
-    assert_int_equal (s_credit_ordered (self)->head.window, 2); // its slots
+    assert_int_equal (s_credit_ordered (self)->head.window, 2); // no more than its slots
     s_free (self);
 }
 
@@ -867,6 +868,43 @@ static void one_that_is_not_ready_yet_greets_with_a_closed_window (void **state)
     self->trace[0] = '\0';
     rp_worker_core_set_ready (&self->core, 2, self->now);
     assert_int_equal (s_credit_ordered (self)->head.window, 2);
+    s_free (self);
+}
+
+/*  ---- Keys ----------------------------------------------------------------------------------- */
+
+static void a_worker_whose_key_is_denied_goes_on_trying_and_says_so_once (void **state)
+{
+    (void) state;
+    s_fixture_t *self = s_make (1);
+    s_tick (self);
+    s_expect (self, "0:open");
+    for (int attempt = 0; attempt < 3; attempt++) {
+        rp_worker_core_failed (&self->core, 0, RP_REASON_KEY_DENIED, self->now, 7);
+        s_expect (self, attempt == 0 ? "0:close 0!cannot" : "0:close");
+        s_pass (self, 2 * S_SECOND);
+        s_expect (self, "0:open");
+    }
+    int status;
+    assert_false (rp_worker_core_is_over (&self->core, &status));
+    s_up (self, 0);
+    s_expect (self, "0<HELLO 0!registered");
+    s_free (self);
+}
+
+static void trouble_with_a_key_is_told_behind_another_trouble (void **state)
+{
+    (void) state;
+    s_fixture_t *self = s_make (1);
+    s_tick (self);
+    rp_worker_core_failed (&self->core, 0, RP_REASON_UNREACHED, self->now, 7);
+    s_expect (self, "0:open 0:close 0!cannot");
+    s_pass (self, 2 * S_SECOND);
+    rp_worker_core_failed (&self->core, 0, RP_REASON_KEY_MISSING, self->now, 7);
+    s_expect (self, "0:open 0:close 0!cannot");
+    s_pass (self, 2 * S_SECOND);
+    rp_worker_core_failed (&self->core, 0, RP_REASON_UNREACHED, self->now, 7);
+    s_expect (self, "0:open 0:close");
     s_free (self);
 }
 
@@ -909,6 +947,8 @@ int main (void)
       cmocka_unit_test (stop_during_a_drain_keeps_the_drain_s_limit),
       cmocka_unit_test (it_gives_up_even_if_nothing_was_out),
       cmocka_unit_test (a_draining_broker_is_come_back_to_after_its_bye),
+      cmocka_unit_test (a_worker_whose_key_is_denied_goes_on_trying_and_says_so_once),
+      cmocka_unit_test (trouble_with_a_key_is_told_behind_another_trouble),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

@@ -2,9 +2,8 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A broker of the simplest kind fills the window of a worker's core as long as there is work, half
-    a round trip away in each direction; an application takes and answers. All in time that is made
-    up.
+    A simple broker, half a round trip away, fills the window of a worker's core while there are
+    requests; an application takes and answers them. Time is simulated.
 */
 
 #include <setjmp.h>
@@ -22,7 +21,7 @@
 #define S_MS 1000
 #define S_SECOND 1000000
 #define S_WORKS 256u
-#define S_WAY 100 /* us, from the broker to the worker, unless told */
+#define S_WAY 100 /* us, from the broker to the worker, by default */
 
 static const char *const s_endpoints[] = {"tcp://127.0.0.1:1"};
 
@@ -32,17 +31,17 @@ typedef struct {
     bool used[S_WORKS];
     int64_t now;
     int64_t next;     /* when the core wants its tick */
-    int64_t job;      /* us that one takes */
+    int64_t job;      /* us that a request takes */
     int64_t way;      /* us, from the broker to the worker */
-    uint32_t at_once; /* that the application works on; 0: it takes all there is */
+    uint32_t at_once; /* requests that the application works on; 0: all there are */
     int64_t done_at[S_WORKS];
-    int64_t taken_at; /* latest, by an application that takes slowly */
-    int64_t taking;   /* us that it takes to take one */
+    int64_t taken_at; /* when a slow application took the latest request */
+    int64_t taking;   /* us that a slow application needs to take a request */
     uint32_t window;  /* as the broker knows it */
     uint32_t time;
     uint32_t held; /* as the broker knows it */
     int64_t credit_at;
-    rp_head_t credit; /* on its way */
+    rp_head_t credit; /* the credit that is on its way */
     unsigned credits;
     uint64_t token;
     uint64_t answered;
@@ -67,7 +66,7 @@ static void s_take_orders (s_world_t *self)
 static void s_tick (s_world_t *self)
 {
     self->next = rp_worker_core_tick (&self->core, self->now, 7);
-    assert_true (self->next > self->now); // or its thread would never rest
+    assert_true (self->next > self->now); // otherwise its thread would never rest
     s_take_orders (self);
 }
 
@@ -146,7 +145,7 @@ static void s_finish (s_world_t *self)
     }
 }
 
-/*  Returns whether it asked in vain.  */
+/*  Takes requests. Returns true if the application asked and there was none.  */
 static bool s_take (s_world_t *self)
 {
     while (self->at_once == 0 || self->core.out < self->at_once) {
@@ -161,8 +160,8 @@ static bool s_take (s_world_t *self)
     return false;
 }
 
-/*  Lets time pass. What the broker sends takes a round trip from the reply that made room for it:
-    so it comes only every so often.  */
+/*  Lets time pass. The broker sends once in a round trip, since a request can follow only the reply
+    that made room for it.  */
 static void s_pass (s_world_t *self, int64_t time)
 {
     int64_t step = self->job < 2 * S_WAY ? 5 : S_WAY;
@@ -211,8 +210,8 @@ static void a_worker_of_long_jobs_holds_no_more_than_it_works_on (void **state)
     s_free (self);
 }
 
-/*  Replies of those that are done make a turn, in which the span ends; then it asks for more in
-    vain.  */
+/*  Replies to the requests that are done, which ends the span; then asks for more, and there is
+    none.  */
 static void s_answer_and_ask (s_world_t *self)
 {
     s_finish (self);
@@ -270,7 +269,7 @@ static void threads_are_all_given_work (void **state)
 static void jobs_of_milliseconds_have_a_window_of_a_few (void **state)
 {
     (void) state;
-    s_world_t *self = s_make (256, 1, 1900); // and a moment until the next is here
+    s_world_t *self = s_make (256, 1, 1900); // with a short wait before the next request
     s_pass (self, 2 * S_SECOND);
     assert_true (self->window >= 2 && self->window <= 6);
     assert_true (self->time > 1 * S_MS && self->time < 4 * S_MS);
@@ -290,7 +289,7 @@ static void the_window_shrinks_when_jobs_turn_slow_and_grows_again (void **state
     s_pass (self, 50 * S_MS);
     assert_int_equal (self->window, 1);
     assert_true (self->time >= 10 * S_MS);
-    s_pass (self, 110 * (int64_t) S_SECOND); // until what it held is done
+    s_pass (self, 110 * (int64_t) S_SECOND); // until the requests that it held are done
     assert_int_equal (self->held, 1);
     assert_true (self->time > 200 * S_MS);
     self->job = 5;
@@ -367,7 +366,7 @@ static void far_from_the_broker_the_window_covers_the_way (void **state)
     s_pass (self, 5 * (int64_t) S_SECOND);
     uint64_t before = self->answered;
     s_pass (self, S_SECOND);
-    assert_true (self->answered - before > 300); // it sends once in 50 ms; a window of 4 does 80
+    assert_true (self->answered - before > 300); // a window of 4, sent every 50 ms, would give 80
     s_free (self);
 }
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/tool/zpl.h"
+#include "common/base/zpl.h"
 
 /*  What a text reads as, in one line: "section; path=value@line:column; !line:column message".  */
 typedef struct {
@@ -44,18 +44,31 @@ static void s_error (rp_zpl_place_t place, const char *message, void *arg)
     s_append (arg, "!%zu:%zu %s; ", place.line, place.column, message);
 }
 
-static void s_reads_sized (const char *text, size_t size, const char *expected)
+typedef void (s_read_fn) (
+  const char *text, size_t size, rp_zpl_item_fn *item, rp_zpl_error_fn *error, void *arg);
+
+static void s_reads_by (s_read_fn *read, const char *text, size_t size, const char *expected)
 {
     s_trace_t trace = {0};
-    // A block of exactly this size shows the address sanitizer a byte too many.
+    // In a block of exactly this size the address sanitizer finds a read beyond the end.
     char *copy = malloc (size + 1);
     assert_non_null (copy);
     memcpy (copy, text, size);
     copy = realloc (copy, size > 0 ? size : 1);
     assert_non_null (copy);
-    rp_zpl_read (copy, size, s_item, s_error, &trace);
+    read (copy, size, s_item, s_error, &trace);
     free (copy);
     assert_string_equal (trace.text, expected);
+}
+
+static void s_reads_sized (const char *text, size_t size, const char *expected)
+{
+    s_reads_by (rp_zpl_read, text, size, expected);
+}
+
+static void s_reads_named (const char *text, const char *expected)
+{
+    s_reads_by (rp_zpl_read_named, text, strlen (text), expected);
 }
 
 static void s_reads (const char *text, const char *expected)
@@ -193,6 +206,41 @@ static void sizes_are_bounded (void **state)
                         "!9:33 sections nested too deep; ");
 }
 
+static void a_named_section_is_a_value_with_lines_inside (void **state)
+{
+    (void) state;
+    s_reads_named ("role = 'a'\n    call = x\n    call = y\nrole = b\n\nlog\n    level = 1\n",
+      "role=a@1:8; role/call=x@2:12; role/call=y@3:12; role=b@4:8; log@6:1; log/level=1@7:13; ");
+    s_reads_named ("a = 1\n    b = 2\n        c = 3\n    d = 4\n",
+      "a=1@1:5; a/b=2@2:9; a/b/c=3@3:13; a/d=4@4:9; ");
+    s_reads_named ("a = 1\n        b = 2\n", "a=1@1:5; !2:9 indented without a section above it; ");
+}
+
+static void what_is_inside_a_wrong_named_section_is_left_out_with_it (void **state)
+{
+    (void) state;
+    s_reads_named ("role = 'a\n    call = x\nrole =\n    call = y\nrole = b\n    call = z\n",
+      "!1:8 a quote that is not closed on its line; !3:7 a value is missing; an empty one is "
+      "written "
+      "\"\"; role=b@5:8; role/call=z@6:12; ");
+}
+
+static void named_sections_are_bounded_in_depth (void **state)
+{
+    (void) state;
+    s_trace_t deep = {0};
+    s_trace_t path = {0};
+    s_trace_t expected = {0};
+    for (int depth = 0; depth <= (int) RP_ZPL_DEPTH_MAX; depth++) {
+        s_append (&deep, "%*sa=1\n", depth * 4, "");
+        s_append (&path, depth > 0 ? "/a" : "a");
+        s_append (&expected, "%s=1@%d:%d; ", path.text, depth + 1, depth * 4 + 3);
+    }
+    s_append (&deep, "%*sa=1\n", (int) (RP_ZPL_DEPTH_MAX + 1) * 4, "");
+    s_append (&expected, "!10:37 indented without a section above it; ");
+    s_reads_named (deep.text, expected.text);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -205,6 +253,9 @@ int main (void)
       cmocka_unit_test (what_is_inside_a_wrong_section_is_left_out_with_it),
       cmocka_unit_test (zeros_in_the_text_are_mistakes),
       cmocka_unit_test (sizes_are_bounded),
+      cmocka_unit_test (a_named_section_is_a_value_with_lines_inside),
+      cmocka_unit_test (what_is_inside_a_wrong_named_section_is_left_out_with_it),
+      cmocka_unit_test (named_sections_are_bounded_in_depth),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

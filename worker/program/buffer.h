@@ -1,4 +1,5 @@
-/*  Bytes that grow at the end and are used up at the front.
+/*  A byte buffer: bytes are added at the end and consumed from the front. It holds what a child
+    process has still to read, and what it has written.
 
     SPDX-License-Identifier: MPL-2.0
 

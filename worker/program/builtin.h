@@ -1,4 +1,5 @@
-/*  Services that need no program: echo, upper, sleep, fail.
+/*  The services that riposte-worker answers itself, without a child process: echo, upper, sleep,
+    fail. They are for tests, demonstrations and measurements.
 
     SPDX-License-Identifier: MPL-2.0
 */

@@ -160,7 +160,8 @@ int rp_child_reap (rp_child_t *self)
         return -1;
     if (self->kill_at)
         rp_child_kill (self);
-    int status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+    self->signalled = info.si_code != CLD_EXITED;
+    int status = self->signalled ? 128 + info.si_status : info.si_status;
     (void) waitpid (self->pid, NULL, WNOHANG);
     self->pid = 0;
     return status;

@@ -28,6 +28,7 @@ typedef struct {
     int errors;
     int64_t kill_at; /* when KILL follows TERM; 0: it was not told to end */
     bool killed;     /* KILL was sent */
+    bool signalled;  /* a signal ended it */
     char tail[RP_CHILD_ERRORS_MAX];
     size_t tail_size;
 } rp_child_t;
@@ -57,7 +58,7 @@ void rp_child_end (rp_child_t *self, int64_t now, int64_t kill_after);
 /*  Sends KILL to the process group.  */
 void rp_child_kill (rp_child_t *self);
 
-/*  If it has exited: its exit status, or 128 + the signal that ended it, and pid is 0. Otherwise
+/*  If it has exited: its exit status, or 128 + the signal that ended it (signalled), and pid is 0. Otherwise
     -1. If the child was told to end, the rest of its process group is killed.  */
 int rp_child_reap (rp_child_t *self);
 

@@ -12,7 +12,7 @@
 #include "common/wire/headers.h"
 
 /*  Variables that are set besides the headers.  */
-#define S_FIXED 5u
+#define S_FIXED 7u
 
 typedef struct {
     char **items;
@@ -80,6 +80,8 @@ char **rp_environment_new (const rp_task_t *task)
     s_set (&builder, "RIPOSTE_ATTEMPT=%" PRIu32, rp_task_attempt (task));
     s_set (&builder, "RIPOSTE_TIME_LEFT_MS=%" PRIu32, rp_task_time_left_ms (task));
     s_set (&builder, "RIPOSTE_CONVERSATION=%" PRIu64, rp_task_conversation (task));
+    s_set (&builder, "RIPOSTE_DURABLE=%d", rp_task_is_durable (task) ? 1 : 0);
+    s_set (&builder, "RIPOSTE_KEY=%s", rp_task_key (task) ? rp_task_key (task) : "");
     rp_task_each_header (task, s_set_header, &builder);
     if (builder.failed)
         rp_environment_destroy (&builder.items);

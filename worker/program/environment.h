@@ -3,8 +3,9 @@
     SPDX-License-Identifier: MPL-2.0
 
     The environment of this process, and RIPOSTE_SERVICE, RIPOSTE_ID, RIPOSTE_ATTEMPT,
-    RIPOSTE_TIME_LEFT_MS, RIPOSTE_CONVERSATION, and RIPOSTE_HEADER_KEY for each header (upper
-    case, "-" and "." as "_"; of equal names the last).
+    RIPOSTE_TIME_LEFT_MS, RIPOSTE_CONVERSATION, RIPOSTE_DURABLE (1 of a job, otherwise 0),
+    RIPOSTE_KEY (empty if there is none), and RIPOSTE_HEADER_NAME for each header (upper case, "-"
+    and "." as "_"; of equal names the last).
 */
 
 #ifndef RP_ENVIRONMENT_H

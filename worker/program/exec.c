@@ -96,9 +96,30 @@ static void s_output (rp_loop_t *loop, rp_slot_t *slot, rp_child_read_t how)
     rp_child_end (&slot->child, loop->now, loop->settings->kill_after);
 }
 
+/*  Ends a request whose command failed. A signal is no answer: of a job, another attempt is asked for.  */
+static void s_failed (rp_loop_t *loop, rp_slot_t *slot, int status)
+{
+    char said[RP_CHILD_ERRORS_MAX];
+    char how[64];
+    char line[512];
+    rp_exec_describe (status, how, sizeof how);
+    rp_child_last_line (&slot->child, said, sizeof said);
+    const char *text = said[0] ? said : how;
+    snprintf (line, sizeof line, "request %" PRIu64 " failed: %s: %.300s", rp_task_id (slot->task),
+      how, text);
+    rp_loop_complain (loop, line);
+    bool again = slot->child.signalled && rp_task_is_durable (slot->task);
+    if (again) {
+        snprintf (line, sizeof line, "%s%s%.300s", how, said[0] ? ": " : "", said);
+        text = line;
+    }
+    rp_loop_fail_or_retry (loop, slot, again ? RP_LOOP_RETRY : (uint32_t) status, text,
+      rp_buffer_data (&slot->output), rp_buffer_size (&slot->output));
+}
+
 static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
 {
-    char text[RP_CHILD_ERRORS_MAX];
+    char text[128];
     char limit[RP_UNITS_TEXT_MAX];
     const char *body = rp_buffer_data (&slot->output);
     size_t size = rp_buffer_size (&slot->output);
@@ -117,17 +138,8 @@ static void s_exited (rp_loop_t *loop, rp_slot_t *slot, int status)
         rp_loop_abandon (loop, &slot->task, "the worker was stopped");
     else if (status == 0)
         rp_loop_reply (loop, slot, body, size);
-    else {
-        rp_child_last_line (&slot->child, text, sizeof text);
-        if (text[0] == '\0')
-            rp_exec_describe (status, text, sizeof text);
-        char line[512];
-        char how[64];
-        snprintf (line, sizeof line, "request %" PRIu64 " failed: %s: %.300s",
-          rp_task_id (slot->task), rp_exec_describe (status, how, sizeof how), text);
-        rp_loop_complain (loop, line);
-        rp_loop_fail (loop, slot, code, text, body, size);
-    }
+    else
+        s_failed (loop, slot, status);
 }
 
 const rp_runner_t rp_exec_runner = {

@@ -1,6 +1,10 @@
-/*  A process per request: body on stdin, reply from stdout, exit status 0 or an error.
+/*  The runner that starts a process for each request: body on stdin, reply from stdout, and an
+    error for any exit status but 0. It also says in words how a process ended, for this runner and
+    persistent.c.
 
     SPDX-License-Identifier: MPL-2.0
+
+    Thread-safety: none; for the loop's thread.
 */
 
 #ifndef RP_EXEC_H

@@ -1,8 +1,10 @@
-/*  The framing between riposte-worker and a persistent child, as pure functions of bytes.
+/*  Parses what a persistent child writes to riposte-worker: answers, and the line that it can
+    serve.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Source: docs/WORKER.md, "A process that stays". A request to the child is
+    Source: docs/WORKER.md, "A process that stays". A request, which persistent.c writes to the
+    child, is
 
         RP/1 REQUEST id size time-left-ms attempt conversation
         key: value
@@ -15,8 +17,8 @@
         RP/1 ERROR id size [code [message]]
 
     (or RP/1 READY, which says that it can serve) followed by headers, an empty line and the body
-    likewise. RP/1 END conversation, followed by an empty line, tells the child that a
-    conversation is over; the child does not answer it.
+    likewise. RP/1 END conversation, followed by an empty line, which persistent.c writes too, tells
+    the child that a conversation is over; the child does not answer it.
 
     Thread-safety: pure functions of their arguments.
 */

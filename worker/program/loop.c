@@ -80,6 +80,15 @@ void rp_loop_fail (
         rp_loop_abandon (loop, &slot->task, "the worker is out of memory");
 }
 
+void rp_loop_fail_or_retry (
+  rp_loop_t *loop, rp_slot_t *slot, uint32_t code, const char *text, const void *body, size_t size)
+{
+    if (code != RP_LOOP_RETRY || !rp_task_is_durable (slot->task))
+        rp_loop_fail (loop, slot, code, text, body, size);
+    else if (rp_task_retry (&slot->task, text) == RP_NO_MEMORY)
+        rp_loop_abandon (loop, &slot->task, "the worker is out of memory");
+}
+
 /*  True when nothing new begins.  */
 static bool s_is_leaving (const rp_loop_t *loop)
 {

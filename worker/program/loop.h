@@ -103,13 +103,22 @@ void rp_loop_fail (
   rp_loop_t *loop, rp_slot_t *slot, uint32_t code, const char *text, const void *body, size_t size);
 void rp_loop_abandon (rp_loop_t *loop, rp_task_t **task_p, const char *text);
 
+/*  The exit status of a command, and the number of an error, that asks for another attempt of a job:
+    EX_TEMPFAIL of sysexits.h. To other requests it is an error like any.  */
+#define RP_LOOP_RETRY 75u
+
+/*  Ends slot->task with an error of the application; or, of a job, with another attempt if code is
+    RP_LOOP_RETRY.  */
+void rp_loop_fail_or_retry (
+  rp_loop_t *loop, rp_slot_t *slot, uint32_t code, const char *text, const void *body, size_t size);
+
 /*  Gives back a task that never began: its broker gives it to another worker.  */
 void rp_loop_decline (rp_loop_t *loop, rp_task_t **task_p, const char *text);
 
 /*  One line about something that failed, at a bounded rate.  */
 void rp_loop_complain (rp_loop_t *loop, const char *text);
 
-/*  With -q too: says why the worker could not serve.  */
+/*  Only with -q: says why the worker could not serve. Without -q, a notice has said it.  */
 void rp_loop_refused (const rp_worker_options_t *settings, rp_worker_t *worker);
 
 /*  One line on stderr, unless -q was given.  */

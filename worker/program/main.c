@@ -1,4 +1,6 @@
-/*  riposte-worker: makes any program a worker.
+/*  riposte-worker: makes any program a worker. Reads the options, checks them against each other,
+    connects, and chooses what answers the requests: a process for each (exec.c), processes that
+    stay (persistent.c), or a service of its own (builtin.c).
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -13,6 +15,7 @@
 
 #include <riposte/worker.h>
 
+#include "common/io/contexts.h"
 #include "common/io/signals.h"
 #include "common/io/socket.h"
 #include "common/io/writer.h"
@@ -39,6 +42,25 @@ static const rp_option_t s_table[] = {
     .environment = "RIPOSTE_SERVER",
     .offset = offsetof (rp_worker_options_t, server),
     .help = "brokers to register with, all at once (tcp://127.0.0.1:5555)"},
+  {.name = "key-file",
+    .kind = RP_OPTION_STRING,
+    .argument = "FILE",
+    .environment = "RIPOSTE_KEY_FILE",
+    .offset = offsetof (rp_worker_options_t, key_file),
+    .help = "this worker's own key, NAME.key_secret; make one: riposte keys new NAME"},
+  {.name = "server-key",
+    .kind = RP_OPTION_STRING,
+    .argument = "KEY|FILE",
+    .environment = "RIPOSTE_SERVER_KEY",
+    .offset = offsetof (rp_worker_options_t, server_key),
+    .help = "the brokers' public key, or a file that has it: no other broker is talked to"},
+  {.name = "context",
+    .kind = RP_OPTION_STRING,
+    .argument = "NAME",
+    .environment = "RIPOSTE_CONTEXT",
+    .offset = offsetof (rp_worker_options_t, context),
+    .help =
+      "take brokers and keys that are not given otherwise from this context of riposte context"},
   {.name = "slots",
     .kind = RP_OPTION_COUNT,
     .argument = "N",
@@ -141,9 +163,11 @@ static const char *const s_description[] = {
   "Offers SERVICE to the brokers and runs COMMAND for each request: the body on its standard "
   "input, the reply from its standard output. Exit status 0 is a reply; any other is an error with "
   "that "
-  "number, and the last line of standard error is its message.",
+  "number, and the last line of standard error is its message. Of a job (riposte send), 75 asks "
+  "for another attempt after a pause.",
   "COMMAND finds RIPOSTE_SERVICE, RIPOSTE_ID, RIPOSTE_ATTEMPT, RIPOSTE_TIME_LEFT_MS, "
-  "RIPOSTE_CONVERSATION and RIPOSTE_HEADER_NAME for each header in its environment. It is ended "
+  "RIPOSTE_CONVERSATION, RIPOSTE_DURABLE (1 of a job), RIPOSTE_KEY (the idempotency key, or empty) "
+  "and RIPOSTE_HEADER_NAME for each header in its environment. It is ended "
   "with SIGTERM, later SIGKILL, and its process group with it, when the request is cancelled or "
   "past its deadline.",
   "SIGTERM or SIGINT drains: no new requests, and the end when what runs has ended. A second one "
@@ -179,6 +203,29 @@ static int s_wrong (const char *format, const char *detail)
     fprintf (stderr, format, detail);
     fputs ("; see riposte-worker --help\n", stderr);
     return rp_status_exit_code (RP_USAGE);
+}
+
+/*  Sets brokers and keys that were not given from the context that was. A worker takes none that is
+    merely in use: it serves wherever its command line says.  */
+static int s_take_context (rp_worker_options_t *settings, const rp_arguments_t *arguments)
+{
+    static rp_contexts_t contexts; // the settings point into it until the end of the program
+    char why[RP_CONTEXTS_REASON_MAX];
+    const char **places[] = {[RP_CONTEXT_SERVER] = &settings->server,
+      [RP_CONTEXT_KEY_FILE] = &settings->key_file,
+      [RP_CONTEXT_SERVER_KEY] = &settings->server_key};
+    if (!settings->context)
+        return RP_OPTIONS_GO_ON;
+    if (!rp_contexts_load (&contexts, why))
+        return s_wrong ("%s", why);
+    const rp_named_context_t *item = rp_contexts_find (&contexts, settings->context);
+    if (!item)
+        return s_wrong ("there is no context \"%s\"", settings->context);
+    for (size_t index = 0; index < sizeof places / sizeof *places; index++)
+        if (item->values[index][0]
+            && !rp_options_given (&s_program, arguments, rp_context_value_names[index]))
+            *places[index] = item->values[index];
+    return RP_OPTIONS_GO_ON;
 }
 
 /*  ---- Checking ------------------------------------------------------------------------------- */
@@ -224,6 +271,9 @@ static int s_check (rp_worker_options_t *settings, const rp_arguments_t *argumen
         && (strlen (settings->name) > RP_PEER_NAME_MAX
             || !rp_name_is_valid (settings->name, strlen (settings->name))))
         return s_wrong ("%s", "--name wants 1 to 63 bytes without control characters");
+    if (settings->key_file && !settings->server_key)
+        return s_wrong ("%s", "--key-file goes with --server-key, the key of the broker, which has "
+                              "to prove who it is");
     return s_check_endpoints (settings->server);
 }
 
@@ -249,6 +299,25 @@ static void s_raise_limit (uint64_t slots)
 static void s_notice (const char *text, void *arg)
 {
     rp_loop_say (arg, "%s", text);
+}
+
+/*  Says what is wrong with a key. Returns the exit code, or RP_OPTIONS_GO_ON.  */
+static int s_set_keys (const rp_worker_options_t *settings, rp_worker_t *worker)
+{
+    char why[512];
+    const char *option = "--key-file";
+    int status = RP_OK;
+    if (settings->key_file)
+        status = rp_worker_set_key_file (worker, settings->key_file);
+    if (status == RP_OK && settings->server_key) {
+        option = "--server-key";
+        status = rp_worker_set_server_key (worker, settings->server_key);
+    }
+    if (status == RP_OK)
+        return RP_OPTIONS_GO_ON;
+    fprintf (
+      stderr, "riposte-worker: %s: %s\n", option, rp_worker_last_error (worker, why, sizeof why));
+    return rp_status_exit_code (status);
 }
 
 static rp_worker_t *s_new_worker (const rp_worker_options_t *settings)
@@ -316,6 +385,8 @@ int main (int argc, char **argv)
     int code =
       rp_options_parse (&s_program, argc, argv, getenv, &settings, &arguments, stdout, stderr);
     if (code == RP_OPTIONS_GO_ON)
+        code = s_take_context (&settings, &arguments);
+    if (code == RP_OPTIONS_GO_ON)
         code = s_check (&settings, &arguments);
     if (code != RP_OPTIONS_GO_ON)
         return code;
@@ -329,7 +400,9 @@ int main (int argc, char **argv)
           few ? "; " : "", few ? rp_advice (RP_REASON_DESCRIPTORS) : "");
         return rp_status_exit_code (errno == EINVAL ? RP_USAGE : RP_SYSTEM);
     }
-    code = s_run (&settings, worker, signal_fd);
+    code = s_set_keys (&settings, worker);
+    if (code == RP_OPTIONS_GO_ON)
+        code = s_run (&settings, worker, signal_fd);
     rp_worker_destroy (&worker);
     close (signal_fd);
     return code;

@@ -293,7 +293,7 @@ static void s_answer (rp_loop_t *loop, rp_slot_t *slot, const rp_framing_answer_
     else {
         char text[RP_WIRE_TEXT_MAX + 1];
         snprintf (text, sizeof text, "%.*s", (int) answer->message_size, answer->message);
-        rp_loop_fail (loop, slot, answer->code, text[0] ? text : "the service said ERROR",
+        rp_loop_fail_or_retry (loop, slot, answer->code, text[0] ? text : "the service said ERROR",
           answer->body, answer->body_size);
     }
     rp_life_answered (&slot->life);

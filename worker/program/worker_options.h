@@ -1,4 +1,5 @@
-/*  What the command line of riposte-worker says.
+/*  The settings of riposte-worker, as read from its command line. main.c fills the structure in;
+    the loop and the built-in services read it.
 
     SPDX-License-Identifier: MPL-2.0
 */
@@ -19,7 +20,10 @@ typedef enum {
 
 typedef struct {
     const char *server;
-    const char *name; /* NULL: the library's default */
+    const char *key_file;   /* NULL: none */
+    const char *server_key; /* NULL: none */
+    const char *context;    /* NULL: none */
+    const char *name;       /* NULL: the library's default */
     const char *service;
     char **command; /* ends with NULL */
     uint64_t slots;

@@ -1,4 +1,4 @@
-/*  A program of somebody else: it sees the installed headers and libriposte, nothing more.
+/*  A user's program: it has the installed headers and libriposte, and nothing else of Riposte.
 
     SPDX-License-Identifier: MPL-2.0
 */

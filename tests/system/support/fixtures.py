@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""What every folder of tests with real processes takes into its conftest.py."""
+"""The fixtures that every folder of tests with real processes imports into its conftest.py."""
 
 import pytest
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""A peer of the broker written from docs/PROTOCOL.md alone: none of Riposte's own code is in it, so
-that it can also say what no library of ours would."""
+"""A peer of the broker, written from docs/PROTOCOL.md alone. It has none of Riposte's own code, so
+it can also send what our libraries never send."""
 
 import itertools
 import struct
@@ -10,10 +10,12 @@ import zmq
 
 from support.programs import PATIENCE
 
-HELLO, WELCOME, REQUEST, REPLY, CANCEL, CREDIT, HEARTBEAT, DRAIN, BYE, END = range(1, 11)
+HELLO, WELCOME, REQUEST, REPLY, CANCEL, CREDIT, HEARTBEAT, DRAIN, BYE, END, ACCEPTED = range(1, 12)
 INLINE, WORKER, OPEN, LAST, TRACE, MORE = (1 << bit for bit in range(6))
+DURABLE = 1 << 7
+KEYED, REPLAYED = 1 << 8, 1 << 9
 STATUSES = ("OK", "APP_ERROR", "NO_WORKER", "BUSY", "DRAINING", "DENIED", "INVALID", "TOO_LARGE",
-            "EXPIRED", "CANCELLED", "WORKER_LOST", "DEADLINE", "CONVERSATION_LOST")
+            "EXPIRED", "CANCELLED", "WORKER_LOST", "DEADLINE", "CONVERSATION_LOST", "KEY_MISMATCH")
 WORKER_LOST = STATUSES.index("WORKER_LOST")
 
 _FIXED = struct.Struct(">2sBBHHQQIIBBBBBBHHHI")
@@ -68,16 +70,20 @@ class Message:
 
 
 class Peer:
-    """One connection: a DEALER without a routing id."""
+    """One connection: a DEALER without a routing id. curve: its public and secret key, and the
+    broker's public key. reconnect_ms: the pause between attempts to connect."""
 
-    def __init__(self, endpoint, deaf=False):
+    def __init__(self, endpoint, deaf=False, curve=None, reconnect_ms=100):
         self.context = zmq.Context()
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.linger = 0
-        if deaf:  # what it does not receive stays with who sent it
+        self.socket.reconnect_ivl = reconnect_ms
+        if deaf:  # messages that it does not receive stay with their sender
             self.socket.rcvhwm = 1
             self.socket.rcvbuf = 4096
             self.socket.sndtimeo = 100
+        if curve:
+            self.socket.curve_publickey, self.socket.curve_secretkey, self.socket.curve_serverkey = curve
         self.socket.connect(endpoint)
         self.ids = itertools.count(1)
 
@@ -137,6 +143,24 @@ class Peer:
         assert reply is not None and reply.command == REPLY and reply.id == number, \
             f"no reply to {number} but {reply and vars(reply)}"
         return reply
+
+    def ask(self, service, within=20):
+        """The answer of one of the broker's own services, in a session of its own, which ends with it."""
+        def expect(command):
+            message = self.receive(within)
+            while message is not None and message.command == DRAIN:
+                message = self.receive(within)
+            assert message is not None and message.command == command, f"{service}: {message and vars(message)}"
+            return message
+
+        self.send(head(HELLO, key=b"test", time=1000))
+        expect(WELCOME)
+        self.request(service.encode())
+        reply = expect(REPLY)
+        assert reply.status == 0, f"{service}: {reply.status_name()} {reply.text}"
+        self.send(head(BYE))
+        self.close(linger_ms=1000)
+        return reply.body
 
     def reply(self, token, body=b"", **fields):
         self.send(head(REPLY, id=token, **fields), body)

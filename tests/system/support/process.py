@@ -13,7 +13,7 @@ from support.waiting import until
 class Process:
     """A program whose standard error (and output, unless it is piped) goes to a file."""
 
-    #: Whether Ctrl-C is for whoever started it alone.
+    #: True: the program gets a session of its own, so Ctrl-C in the terminal does not reach it.
     apart = False
 
     def __init__(self, name, command, directory, environment=None, stdin=subprocess.DEVNULL,
@@ -43,13 +43,13 @@ class Process:
             os.kill(self.pid, number)
 
     def kill(self):
-        """kill -9, and it is gone when this returns."""
+        """Sends SIGKILL; returns when the process has ended."""
         self.expected_to_die = True
         self.signal(signal.SIGKILL)
         self.popen.wait(5)
 
     def freeze(self):
-        """SIGSTOP, and it stands still when this returns."""
+        """Sends SIGSTOP; returns when the process is stopped."""
         self.signal(signal.SIGSTOP)
         until(lambda: self.state() == "T", what=f"{self.name} stands still")
 
@@ -70,7 +70,7 @@ class Process:
             raise AssertionError(f"{self.name} still runs after {within * PATIENCE} s") from None
 
     def wait_for(self, text, within=5.0):
-        """Waits until the log has `text`."""
+        """Waits until the log contains `text`."""
         until(lambda: text in self.log(), within, f'{self.name} says "{text}"', self)
 
     def state(self):
@@ -93,12 +93,12 @@ class Process:
         raise AssertionError(f"{self.name} has no {field}")
 
     def cpu_seconds(self):
-        """What all its threads have used so far."""
+        """The CPU time that all its threads have used so far."""
         fields = self._proc("stat").rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def children(self):
-        """Pids of the processes it started and that still run."""
+        """Pids of its children that still run."""
         found = []
         for entry in os.listdir("/proc"):
             if not entry.isdigit():
@@ -118,13 +118,14 @@ class Process:
         """Asks it to end, then makes it. Returns what was wrong with how it ended, or None."""
         trouble = None
         if self.alive():
-            if self.state() == "T":  # SIGCONT takes back the SIGSTOP with which a leak check at exit begins
+            # A leak check at exit begins with SIGSTOP, which SIGCONT ends.
+            if self.state() == "T":
                 self.thaw()
             self.terminate()
             try:
                 self.popen.wait(0.5 * PATIENCE)
             except subprocess.TimeoutExpired:
-                self.terminate()  # the second one means now
+                self.terminate()  # a second SIGTERM ends it at once
             try:
                 self.popen.wait(5 * PATIENCE)
             except subprocess.TimeoutExpired:

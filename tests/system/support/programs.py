@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Where the programs under test lie, and how patient to be with them."""
+"""The paths of the programs under test, and the bounds for waiting."""
 
 import os
 import pathlib
@@ -24,5 +24,5 @@ def _is_sanitized():
 SANITIZED = _is_sanitized()
 #: Bounds are multiplied by this. Nothing waits for a bound to pass, so patience costs no time.
 PATIENCE = 5 if SANITIZED or os.environ.get("RIPOSTE_SLOW") == "1" else 1
-#: A deadline that is to pass, but not before the request has reached the broker.
+#: A deadline that passes soon, but not before the request has reached the broker.
 BRIEFLY = f"{250 * PATIENCE}ms"

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""A TCP proxy that can stop passing bytes on: a partition, as both ends see one. Connections stay
-open and accept, but nothing comes through, and nothing tells either end why."""
+"""A TCP proxy that can stop passing bytes on, which both ends see as a partition: connections are
+accepted and stay open, but nothing comes through, and no error tells either end why."""
 
 import selectors
 import socket
@@ -10,7 +10,7 @@ import time
 
 class Proxy:
     def __init__(self, endpoint, rate=None):
-        """rate: bytes a second of all connections together, at most."""
+        """rate: bytes a second at most, for all connections together."""
         self._rate = rate
         host, port = endpoint.removeprefix("tcp://").rsplit(":", 1)
         self._target = (host, int(port))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MPL-2.0
-"""`riposte talk`, typed by hand: its standard input is a terminal."""
+"""`riposte talk` with a terminal as its standard input, as if it were typed by hand."""
 
 import os
 import pty
@@ -31,7 +31,7 @@ class Talk:
         os.write(self._terminal, text + b"\n")
 
     def wait(self):
-        """Returns what is shown for it, once all of it is."""
+        """Returns the output for the latest request, once it is complete."""
         self._answers += 1
         self._wait_for_prompts(self._answers + 1)
         return self._process.log().split(self._prompt)[self._answers]
@@ -41,7 +41,7 @@ class Talk:
         return self.wait()
 
     def end(self):
-        """Ctrl-D; returns the program's exit code."""
+        """Types Ctrl-D; returns the program's exit code."""
         os.write(self._terminal, b"\x04")
         code = self._process.wait(5)
         os.close(self._terminal)

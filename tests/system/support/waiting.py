@@ -7,8 +7,8 @@ from support.programs import PATIENCE
 
 
 def until(condition, within=5.0, what=None, process=None):
-    """Returns the first true value of condition. Fails after `within` seconds (times the patience
-    that a sanitizer needs), or at once when `process` ends before it."""
+    """Returns the first true value of condition. Fails after `within` seconds (longer with a
+    sanitizer, by PATIENCE), or at once when `process` ends before it."""
     begin = time.monotonic()
     while True:
         value = condition()
@@ -20,4 +20,4 @@ def until(condition, within=5.0, what=None, process=None):
             raise AssertionError(f"{process.name} ended ({process.poll()}) before: {what}")
         if passed > within * PATIENCE:
             raise AssertionError(f"not within {passed:.1f} s: {what}")
-        time.sleep(0.005)
+        time.sleep(min(max(0.005, passed / 4), 0.1))  # most conditions cost a process, and others wait, too

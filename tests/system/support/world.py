@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MPL-2.0
-"""The small vocabulary of the system tests: brokers, workers, clients, all of them real processes
+"""The helpers of the system tests: brokers, workers and clients, all of them real processes
 on ports of their own, ended by their pid when the test is over."""
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -13,14 +14,16 @@ from support.programs import PATIENCE
 from support.proxy import Proxy
 from support.waiting import until
 
+PEERS = importlib.util.find_spec("zmq") is not None  # script/demo goes without
+
 
 class Broker(Process):
-    """endpoint is where it listens, once it said so."""
+    """endpoint: the address that the broker reports; None until then."""
 
     endpoint = None
 
     def ready_ms(self):
-        """How long it took to be ready, by its own words."""
+        """The time to readiness, as the broker's log reports it."""
         until(lambda: "ready in " in self.log(), 5, "it says that it is ready", self)
         value, unit = self.log().split("ready in ")[1].split()[:2]
         return float(value) * {"µs": 0.001, "ms": 1, "s": 1000}[unit]
@@ -28,7 +31,8 @@ class Broker(Process):
 
 class Gate:
     """A command for riposte-worker that does not end before the gate is open, so that a test
-    decides how long a request runs. It notes each start, and answers which delivery it was."""
+    decides how long a request runs. It records each start, and answers with the number of the
+    delivery."""
 
     def __init__(self, directory, number):
         self._open = directory / f"gate-{number}"
@@ -45,7 +49,7 @@ class Gate:
 
 
 class Result:
-    """What a run of a program gave."""
+    """The result of a run of a program."""
 
     def __init__(self, code, out, err):
         self.code, self.out, self.err = code, out, err
@@ -70,10 +74,12 @@ class World:
         self._others = []
         self._gates = []
         self._names = {}
-        # A test is not to depend on who runs it.
+        # A test must not depend on the environment of the user who runs it.
         self.environment = {name: value for name, value in os.environ.items()
-                            if not name.startswith(("RIPOSTE_", "ZSYS_"))}
+                            if not name.startswith(("RIPOSTE_", "ZSYS_")) and not name.lower().endswith("_proxy")}
         self.environment["NO_COLOR"] = "1"
+        self.environment["RIPOSTE_HTTP"] = "off"  # where it is not what is tested: its port is one for all
+        self.environment["XDG_CONFIG_HOME"] = str(self.directory / "own-config")
 
     # ---- Starting -------------------------------------------------------------------------------
 
@@ -87,8 +93,8 @@ class World:
         return one
 
     def broker(self, *options, port="*", limits=None, prefix=()):
-        """Starts a broker, on a free port unless told, and waits until it says that it is ready.
-        prefix: a command that becomes it."""
+        """Starts a broker, by default on a free port, and waits until it reports that it is ready.
+        prefix: a command that then runs the broker."""
         number = self._names.get("broker", 0) + 1
         ports = self.directory / f"ports-{number}"
         if limits:
@@ -101,11 +107,11 @@ class World:
         until(lambda: ports.exists() and ports.read_text().endswith("\n"), 5,
               "the broker has written its ports file", broker)
         broker.endpoint = ports.read_text().splitlines()[0].strip()
-        until(lambda: "security off" in broker.log(), 5, "the broker has said that it is ready", broker)
+        until(lambda: "security o" in broker.log(), 5, "the broker has said that it is ready", broker)
         return broker
 
     def restart(self, broker, *options, **more):
-        """Starts a broker in the place of one that is gone."""
+        """Starts a broker at the endpoint of one that has ended."""
         return self.broker(*options, port=broker.endpoint.rsplit(":", 1)[1], **more)
 
     def worker(self, broker, service, *command, options=(), ready=True, endpoint=None):
@@ -158,7 +164,7 @@ class World:
         return peer
 
     def script(self, body=""):
-        """A program that the shell runs; a test may take it away, and make it again."""
+        """Writes a shell script; a test may delete it and write it again."""
         program = self.directory / "program"
         program.write_text(f"#!/bin/sh\n{body}")
         program.chmod(0o755)
@@ -200,27 +206,32 @@ class World:
         return self.start("cli", *self.cli_command(broker, *arguments), stdin=stdin, piped=True)
 
     def finish(self, cli, within=20):
-        """Waits for what start_cli started."""
+        """Waits for the end of a program that start_cli started."""
         try:
             out, _ = cli.popen.communicate(timeout=within * PATIENCE)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"{cli.name} hangs") from None
         return Result(cli.poll(), out, cli.path.read_bytes())
 
-    # ---- What the broker says -------------------------------------------------------------------
+    # ---- The broker's answers about itself ------------------------------------------------------
 
     def ask(self, broker, what):
-        """services, workers or status, as JSON."""
-        result = self.cli(broker, what, "-o", "json")
-        assert result.code == 0, result
-        return result.json()
+        """services, workers or status, as JSON. A peer asks, as riposte does, since a process for each question
+        would be most of what these tests cost; riposte itself does where a key is needed, or python3-zmq is missing."""
+        if "RIPOSTE_KEY_FILE" in self.environment or not PEERS:
+            result = self.cli(broker, what, "-o", "json")
+            assert result.code == 0, result
+            return result.json()
+        from support.peer import Peer
+        with Peer(broker if isinstance(broker, str) else broker.endpoint) as peer:
+            return json.loads(peer.ask(f"riposte.{what}"))
 
     def workers(self, broker, service=None):
         return [worker for worker in self.ask(broker, "workers")["workers"]
                 if service in (None, worker["service"])]
 
     def worker_of(self, broker, process):
-        """What the broker says about the worker that is this process; None if nothing."""
+        """The row of this process in the broker's list of workers; None if there is none."""
         for worker in self.workers(broker):
             if worker["name"].endswith(f"-{process.pid}"):
                 return worker
@@ -247,19 +258,19 @@ class World:
     # ---- The end --------------------------------------------------------------------------------
 
     def end(self):
-        """Ends everything, clients first; returns what was wrong with how it ended."""
+        """Ends all processes, clients first; returns the faults in how they ended."""
         failures = []
         for gate in self._gates:
-            gate.open()  # a process whose worker was killed ends by itself
+            gate.open()  # the process of a worker that was killed ends by itself now
         for other in self._others:
             try:
                 other.close()
-            except Exception as failure:  # whatever it is, the processes still have to end
+            except Exception as failure:  # the other processes must end too
                 failures.append(f"{other}: {failure}")
         return failures + [trouble for one in reversed(self.processes) if (trouble := one.end())]
 
     def logs(self):
-        """What every process said, for a report of failure."""
+        """The logs of all processes, for a report of failure."""
         parts = []
         for one in self.processes:
             text = one.log() if one.path.exists() else ""
@@ -270,5 +281,5 @@ class World:
 
 
 def clean_words(data):
-    """Bytes as text with runs of blanks made one, for looking at tables."""
+    """Bytes as text, with each run of blanks as one; for tables."""
     return " ".join(data.decode().split())

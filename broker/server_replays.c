@@ -1,0 +1,77 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "broker/server_replays.h"
+
+#include "broker/server_client.h"
+#include "common/io/clock.h"
+
+/*  ---- Carrying out --------------------------------------------------------------------------- */
+
+static void s_carry_out_one (rp_server_t *self, const rp_action_t *action, int64_t now)
+{
+    switch (action->kind) {
+        case RP_ACTION_START: { // the rest of its head is as its first client sent it
+            rp_head_t head = rp_server_head_to_start (action);
+            rp_server_start (self, self->replays.client, action->payload, &head, now);
+            break;
+        }
+        case RP_ACTION_WITHDRAW:
+            rp_server_withdraw (self, self->replays.client, action->head.id, now);
+            break;
+        case RP_ACTION_SEND:
+            rp_outbox_post (&self->outbox, action);
+            break;
+        case RP_ACTION_DROP:
+            rp_outbox_drop (&self->outbox, action->payload);
+            break;
+        default: // of the core only
+            break;
+    }
+}
+
+bool rp_server_replays_tick (rp_server_t *self, int64_t now)
+{
+    if (!self->replays.replays)
+        return false;
+    rp_actions_t *wanted = &self->replays.wanted;
+    int64_t due = rp_replays_tick (self->replays.replays, now, wanted);
+    bool any = wanted->count > 0;
+    // Nothing that the core answers wants more done here, so the list stays as it is.
+    for (size_t index = 0; index < wanted->count; index++)
+        s_carry_out_one (self, &wanted->list[index], now);
+    rp_actions_reset (wanted);
+    rp_poller_set_deadline (&self->poller, &self->replays.due, due);
+    return any;
+}
+
+/*  ---- Making --------------------------------------------------------------------------------- */
+
+bool rp_server_replays_begin (rp_server_t *self, int64_t now)
+{
+    if (self->limits.replay_bytes == 0)
+        return true;
+    if (!rp_poller_add_deadline (&self->poller, &self->replays.due, NULL, NULL))
+        return false;
+    self->replays.client = rp_server_join_core (self, "keyed", 0, now);
+    if (self->replays.client.v == 0)
+        return false;
+    self->replays.replays = rp_replays_new (&(rp_replays_options_t){.core = self->core,
+      .limits = &self->limits,
+      .client = self->replays.client,
+      .seed = rp_clock_entropy ()});
+    return self->replays.replays != NULL;
+}
+
+void rp_server_replays_clear (rp_server_t *self)
+{
+    rp_actions_t *wanted = &self->replays.wanted;
+    for (size_t index = 0; index < wanted->count; index++) // what is kept is dropped below
+        if (!wanted->list[index].keep)
+            rp_outbox_drop (&self->outbox, wanted->list[index].payload);
+    rp_actions_reset (wanted);
+    rp_replays_destroy (&self->replays.replays, wanted);
+    for (size_t index = 0; index < wanted->count; index++)
+        rp_outbox_drop (&self->outbox, wanted->list[index].payload);
+    rp_actions_clear (wanted);
+    rp_actions_clear (&self->replays.told);
+}

@@ -1,0 +1,82 @@
+/*  Backends: how the store's thread keeps jobs in one kind of database. A new one is one more file.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    All functions are called by one thread at a time and may wait for a disk. Operations are run
+    within a transaction: begin, run for each, commit or roll back. What reads sees what was run
+    before it.
+
+    Thread-safety: none.
+*/
+
+#ifndef RP_STORE_BACKEND_H
+#define RP_STORE_BACKEND_H
+
+#include "broker/core/store_op.h"
+
+/*  Bytes of a text about what went wrong, with NUL.  */
+#define RP_STORE_TEXT 512u
+
+typedef struct {
+    const char *path;
+    /*  for tests: */
+    const char
+      *vfs;         /* of SQLite: what to put in the place of the operating system; NULL: nothing */
+    bool unsynced;  /* nothing is synced, so a power loss loses jobs */
+    uint64_t pages; /* the file is full at so many pages; 0: no limit */
+} rp_store_settings_t;
+
+/*  What came of a call.  */
+typedef enum {
+    RP_BACKEND_OK,
+    RP_BACKEND_FULL,   /* no space; roll back */
+    RP_BACKEND_BROKEN, /* the database has failed: roll back, and use it no more */
+} rp_backend_result_t;
+
+/*  Figures that change with each transaction.  */
+typedef struct {
+    uint64_t file_bytes;
+    uint64_t free_bytes;
+} rp_backend_size_t;
+
+/*  An operation with its body.  */
+typedef struct {
+    const rp_store_op_t *op;
+    const rp_store_span_t *frames;
+    size_t count;
+} rp_store_work_t;
+
+typedef struct rp_backend rp_backend_t;
+
+/*  The functions of a kind of backend.  */
+typedef struct {
+    void (*close) (rp_backend_t *self);
+    rp_backend_result_t (*begin) (rp_backend_t *self);
+    /*  Runs an operation. With OK, result has outcome, id, count, more, due and rows (its other
+        fields are the caller's): SAFE is true when the transaction is committed.  */
+    rp_backend_result_t (*run) (
+      rp_backend_t *self, const rp_store_work_t *work, rp_stored_t *result);
+    /*  Commits, and syncs if anything was written.  */
+    rp_backend_result_t (*commit) (rp_backend_t *self);
+    void (*roll_back) (rp_backend_t *self);
+    /*  Removes a batch of jobs whose time has passed, in a transaction of its own; *cleaned: how
+        many. *more: there are further ones.  */
+    rp_backend_result_t (*clean) (rp_backend_t *self, int64_t now, uint64_t *cleaned, bool *more);
+    /*  Does other work that is due between transactions. *did: it took time; idle: nothing waits.  */
+    rp_backend_result_t (*tidy) (rp_backend_t *self, bool idle, bool *did);
+    void (*size) (rp_backend_t *self, rp_backend_size_t *size);
+    /*  What it was given when the store was made; it never changes.  */
+    const rp_store_secret_t *(*secret) (const rp_backend_t *self);
+    /*  What went wrong last: valid until the next call.  */
+    const char *(*trouble) (const rp_backend_t *self);
+} rp_backend_class_t;
+
+/*  The beginning of every backend.  */
+struct rp_backend {
+    const rp_backend_class_t *functions;
+};
+
+/*  Opens or makes a file of SQLite. NULL on failure, with text (RP_STORE_TEXT bytes).  */
+rp_backend_t *rp_sqlite_open (const rp_store_settings_t *settings, char *text);
+
+#endif

@@ -1,0 +1,233 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "gateway/answer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "common/base/utf8.h"
+
+bool rp_answer_header (struct MHD_Response *response, const char *name, const char *value)
+{
+    return MHD_add_response_header (response, name, value) == MHD_YES;
+}
+
+/*  Adds the header if it can be one; the response is good without it.  */
+static void s_add (struct MHD_Response *response, const char *name, const char *value)
+{
+    (void) rp_answer_header (response, name, value);
+}
+
+static void s_set_text (json_t *object, const char *name, const char *value)
+{
+    char escaped[4 * 1024];
+    rp_utf8_escape (value, strlen (value), escaped, sizeof escaped);
+    (void) json_object_set_new (object, name, json_string (escaped));
+}
+
+/*  Makes a response of an object, which it takes.  */
+static struct MHD_Response *s_problem (json_t *problem)
+{
+    char *text = problem ? json_dumps (problem, JSON_COMPACT) : NULL;
+    json_decref (problem);
+    struct MHD_Response *response =
+      text ? MHD_create_response_from_buffer (strlen (text), text, MHD_RESPMEM_MUST_FREE) : NULL;
+    if (!response) {
+        free (text);
+        return NULL;
+    }
+    s_add (response, "Content-Type", "application/problem+json");
+    return response;
+}
+
+static json_t *s_members (unsigned http_status, int status, const char *title, const char *detail)
+{
+    char type[64] = "about:blank";
+    json_t *problem = json_object ();
+    if (status)
+        snprintf (type, sizeof type, "urn:riposte:status:%s", rp_status_name (status));
+    s_set_text (problem, "type", type);
+    s_set_text (problem, "title", title);
+    (void) json_object_set_new (problem, "status", json_integer (http_status));
+    if (*detail)
+        s_set_text (problem, "detail", detail);
+    if (status)
+        s_set_text (problem, "riposte_status", rp_status_name (status));
+    return problem;
+}
+
+static void s_add_status (struct MHD_Response *response, int status)
+{
+    const char *retry = rp_http_retry_after (status);
+    s_add (response, "Riposte-Status", rp_status_name (status));
+    if (retry)
+        s_add (response, "Retry-After", retry);
+}
+
+struct MHD_Response *rp_answer_problem (
+  unsigned http_status, int status, const char *title, const char *detail, const char *service)
+{
+    json_t *problem =
+      s_members (http_status, status, status ? rp_strerror (status) : title, detail);
+    if (service && *service)
+        s_set_text (problem, "service", service);
+    struct MHD_Response *response = s_problem (problem);
+    if (response && status)
+        s_add_status (response, status);
+    return response;
+}
+
+struct MHD_Response *rp_answer_text (const char *text, size_t size, const char *type)
+{
+    struct MHD_Response *response =
+      MHD_create_response_from_buffer (size, (void *) text, MHD_RESPMEM_PERSISTENT);
+    if (response)
+        s_add (response, "Content-Type", type);
+    return response;
+}
+
+/*  ---- Replies -------------------------------------------------------------------------------- */
+
+static void s_free_reply (void *arg)
+{
+    rp_reply_t *reply = arg;
+    rp_reply_destroy (&reply);
+}
+
+/*  The headers of a reply on their way to the response.  */
+typedef struct {
+    struct MHD_Response *response;
+    bool has_type; /* it has a Content-Type, and cannot have two */
+} s_passing_t;
+
+static void s_pass_header (const char *key, const char *value, void *arg)
+{
+    char name[128];
+    s_passing_t *self = arg;
+    bool is_type = strcmp (key, "content-type") == 0;
+    if (!is_type || !self->has_type)
+        s_add (self->response, rp_header_name (key, name, sizeof name), value);
+    self->has_type |= is_type;
+}
+
+/*  Writes what Server-Timing says, which counts in milliseconds.  */
+static void s_timing (const rp_reply_t *reply, char *text, size_t size)
+{
+    snprintf (text, size, "queue;dur=%.3f, work;dur=%.3f, total;dur=%.3f",
+      rp_reply_queue_us (reply) / 1e3, rp_reply_work_us (reply) / 1e3,
+      (double) rp_reply_total_us (reply) / 1e3);
+}
+
+static void s_add_number (struct MHD_Response *response, const char *name, uint64_t number)
+{
+    char text[24];
+    snprintf (text, sizeof text, "%" PRIu64, number);
+    s_add (response, name, text);
+}
+
+static struct MHD_Response *s_of_reply (const rp_reply_t *reply, const char *service)
+{
+    int status = (int) rp_reply_status (reply);
+    json_t *problem =
+      s_members (rp_http_status (status), status, rp_strerror (status), rp_reply_message (reply));
+    if (*service)
+        s_set_text (problem, "service", service);
+    (void) json_object_set_new (problem, "attempts", json_integer (rp_reply_attempts (reply)));
+    const char *hint = rp_reply_header (reply, "hint");
+    if (hint)
+        s_set_text (problem, "hint", hint);
+    if (status == RP_APP_ERROR)
+        (void) json_object_set_new (problem, "code", json_integer (rp_reply_code (reply)));
+    return s_problem (problem);
+}
+
+/*  What every response to a reply has but its status. Takes *reply_p.  */
+static struct MHD_Response *s_reply (rp_reply_t **reply_p, const char *service, const char *type)
+{
+    rp_reply_t *reply = *reply_p;
+    int status = (int) rp_reply_status (reply);
+    size_t size = rp_reply_size (reply);
+    bool has_body = status == RP_OK || (status == RP_APP_ERROR && size > 0);
+    struct MHD_Response *response = has_body
+                                      ? MHD_create_response_from_buffer_with_free_callback_cls (
+                                        size, (void *) rp_reply_body (reply), s_free_reply, reply)
+                                      : s_of_reply (reply, service);
+    if (!response)
+        return NULL;
+    *reply_p = NULL;
+    s_add_number (response, "Riposte-Attempts", rp_reply_attempts (reply));
+    if (status == RP_APP_ERROR)
+        s_add_number (response, "Riposte-Code", rp_reply_code (reply));
+    s_passing_t passing = {.response = response, .has_type = !has_body};
+    rp_reply_each_header (reply, s_pass_header, &passing);
+    if (!passing.has_type)
+        s_add (response, "Content-Type", type);
+    s_add (response, "X-Content-Type-Options", "nosniff"); // a worker's words are nobody's page
+    if (!has_body)
+        rp_reply_destroy (&reply);
+    return response;
+}
+
+struct MHD_Response *rp_answer_reply (rp_reply_t **reply_p, const char *service, const char *type)
+{
+    rp_reply_t *reply = *reply_p;
+    int status = (int) rp_reply_status (reply);
+    char timing[128];
+    s_timing (reply, timing, sizeof timing);
+    bool replayed = rp_reply_is_replayed (reply);
+    struct MHD_Response *response = s_reply (reply_p, service, type);
+    if (!response)
+        return NULL;
+    s_add_status (response, status);
+    s_add (response, "Server-Timing", timing);
+    if (replayed)
+        s_add (response, "Idempotency-Replayed", "true");
+    return response;
+}
+
+/*  ---- Jobs ----------------------------------------------------------------------------------- */
+
+struct MHD_Response *rp_answer_final (rp_reply_t **reply_p)
+{
+    int status = (int) rp_reply_status (*reply_p);
+    uint64_t job = rp_reply_job (*reply_p);
+    struct MHD_Response *response = s_reply (reply_p, "", "application/octet-stream");
+    if (!response)
+        return NULL;
+    s_add (response, "Riposte-Status", rp_status_name (status)); // asking again changes nothing
+    s_add_number (response, "Riposte-Job", job);
+    return response;
+}
+
+struct MHD_Response *rp_answer_json (rp_reply_t **reply_p)
+{
+    rp_reply_t *reply = *reply_p;
+    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls (
+      rp_reply_size (reply), (void *) rp_reply_body (reply), s_free_reply, reply);
+    if (!response)
+        return NULL;
+    *reply_p = NULL;
+    s_add (response, "Content-Type", "application/json");
+    return response;
+}
+
+struct MHD_Response *rp_answer_accepted (const rp_reply_t *reply)
+{
+    char text[64];
+    char place[64];
+    int size = snprintf (text, sizeof text, "{\"id\":\"%" PRIu64 "\"}", rp_reply_job (reply));
+    struct MHD_Response *response =
+      MHD_create_response_from_buffer ((size_t) size, text, MHD_RESPMEM_MUST_COPY);
+    if (!response)
+        return NULL;
+    snprintf (place, sizeof place, "/jobs/%" PRIu64, rp_reply_job (reply));
+    s_add (response, "Content-Type", "application/json");
+    s_add (response, "Location", place);
+    if (rp_reply_is_replayed (reply))
+        s_add (response, "Idempotency-Replayed", "true");
+    return response;
+}

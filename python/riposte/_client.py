@@ -1,0 +1,409 @@
+# SPDX-License-Identifier: MPL-2.0
+"""The client for programs with threads."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import json
+import random
+import threading
+import time
+import weakref
+from collections import deque
+from types import TracebackType
+from typing import Any, Deque, Dict, Generator, Iterable, Optional, Sequence, Tuple, Type, Union
+
+from riposte import _sockets
+from riposte._client_core import CallState, ClientCore, ConversationState, Reply
+from riposte._loop import Loop
+from riposte._status import NotDone
+
+Body = Union[bytes, bytearray, memoryview, str]
+HeaderList = Union[Sequence[Tuple[str, str]], Dict[str, str]]
+
+RESULT_WAIT = 30.0  #: seconds of one question for a job's final; the protocol allows 60
+_TEND_OPEN = 0.05   # how often an open call is looked after while nobody waits
+
+
+def body_of(body: Body) -> bytes:
+    """A text becomes UTF-8."""
+    if isinstance(body, str):
+        return body.encode()
+    if not isinstance(body, (bytes, bytearray, memoryview)):  # bytes (7) would be seven zeros
+        raise TypeError(f"a body is bytes or a text, not {type(body).__name__}")
+    return bytes(body)
+
+
+def pairs_of(headers: Optional[HeaderList]) -> Sequence[Tuple[str, str]]:
+    if not headers:
+        return ()
+    return list(headers.items()) if isinstance(headers, dict) else headers
+
+
+def terms_of(key: Optional[str], delay: float, not_before: Optional[float], deadline: Optional[float],
+             backoff: Optional[float], attempt_timeout: Optional[float], keep: Optional[float],
+             headers: Optional[HeaderList]) -> Sequence[Tuple[str, str]]:
+    """The headers that state what holds for a job (docs/PROTOCOL.md, 9)."""
+    pairs = [("durable", "1")]
+    if key is not None:
+        pairs.append(("idempotency-key", key))
+    for name, value, unit in (("job-delay", delay or None, 1e3), ("job-not-before", not_before, 1e6),
+                              ("job-deadline", deadline, 1e6), ("job-backoff", backoff, 1e3),
+                              ("job-attempt", attempt_timeout, 1e3), ("job-keep", keep, 1e3)):
+        if value is not None:
+            pairs.append((name, str(int(value * unit))))
+    return [*pairs, *pairs_of(headers)]
+
+
+class Call:
+    """A request that was submitted. Any thread may use it."""
+
+    __slots__ = ("_client", "_state")
+
+    def __init__(self, client: "Client", state: CallState) -> None:
+        self._client = client
+        self._state = state
+
+    @property
+    def id(self) -> int:
+        """Its number as traces show it; 0 until it is sent."""
+        return self._state.id
+
+    def done(self) -> bool:
+        """Whether it has ended. Does not wait."""
+        return self._client._wait(self._state, 0.0)
+
+    def wait(self, timeout: Optional[float] = None) -> Optional[Reply]:
+        """How it ended, whatever its status; None after `timeout` seconds. Without one it waits to its end."""
+        return self._state.reply if self._client._wait(self._state, timeout) else None
+
+    def reply(self, timeout: Optional[float] = None) -> Reply:
+        """The reply. Raises what its status says (riposte.Error); TimeoutError after `timeout` seconds, and it goes
+        on."""
+        if not self._client._wait(self._state, timeout):
+            raise TimeoutError(f"not answered within {timeout} s")
+        return outcome(self._state)
+
+    def cancel(self) -> None:
+        """Withdraws it. It ends with CANCELLED, or with what overtook it."""
+        self._client._cancel(self._state)
+
+
+def outcome(state: CallState) -> Reply:
+    reply = state.reply
+    assert reply is not None
+    if reply._fields[4]:
+        error = reply.error()
+        assert error is not None
+        raise error
+    return reply
+
+
+class Conversation:
+    """Requests that one worker answers in order, with state of its own. Made by Client.conversation."""
+
+    def __init__(self, client: "Client", service: str) -> None:
+        self._client = client
+        self._state: ConversationState = client._core.conversation()
+        self.service = service
+
+    def call(self, body: Body = b"", **options: Any) -> Reply:
+        """As Client.call. ConversationLost: the worker's state is gone; the next call begins anew."""
+        return self._client.call(self.service, body, _conversation=self._state, **options)
+
+    def submit(self, body: Body = b"", **options: Any) -> Call:
+        """As Client.submit."""
+        return self._client.submit(self.service, body, _conversation=self._state, **options)
+
+    def end(self) -> None:
+        """Tells the worker that it is over. The next call would begin another."""
+        client = self._client
+        with client._lock:
+            client._core.end_conversation(self._state, time.monotonic())
+            client._loop.turn()
+
+    def __enter__(self) -> "Conversation":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+
+class Client:
+    """A client of the first broker of a list that answers; where it is lost, of the next.
+
+    Any number of threads may use one client at once. One thread of its own, a daemon, says the heartbeats between
+    calls; while a thread waits for a reply, that thread itself reads and writes. A client does not survive os.fork.
+
+    servers: "tcp://HOST:PORT" or "ipc://PATH", several as a list or with commas; by default RIPOSTE_SERVER of the
+    environment, or tcp://127.0.0.1:5555. name: for people, by default HOST-PID. timeout: seconds until the deadline of
+    a call. attempts: how often a request may be given to a worker, 1 to 10; more than 1 only if it may run twice.
+    wait_worker: seconds that a request waits for a worker to appear where none offers its service.
+    key_file: this side's certificate (NAME.key_secret). server_key: the broker's public key, or a file that has it. By
+    default RIPOSTE_KEY_FILE and RIPOSTE_SERVER_KEY. Used over tcp:// only.
+
+    Raises ValueError for what may not be. No broker need be there yet.
+    """
+
+    def __init__(self, servers: _sockets.Servers = None, *, name: Optional[str] = None, timeout: float = 5.0,
+                 attempts: int = 1, wait_worker: float = 0.0, key_file: Optional[str] = None,
+                 server_key: Optional[str] = None) -> None:
+        keys = _sockets.Keys(key_file, server_key)
+        self.timeout = timeout
+        self.attempts = attempts
+        self.wait_worker = wait_worker
+        self._leader_call: Optional[CallState] = None
+        self._waiters: Dict[int, threading.Event] = {}
+        self._core = ClientCore(_sockets.endpoints_of(servers), name or _sockets.own_name(), random.random,
+                                time.monotonic())
+        self._loop = Loop(self._core, keys)
+        self._lock = self._loop.lock
+        with self._lock:
+            self._loop.turn()
+        self._stop = threading.Event()
+        self._tender = threading.Thread(target=_tend, args=(weakref.ref(self), self._stop), daemon=True,
+                                        name="riposte-client")
+        self._tender.start()
+        _open_clients.add(self)
+
+    # ---- Calls ------------------------------------------------------------------------------------
+
+    def submit(self, service: str, body: Body = b"", *, timeout: Optional[float] = None, attempts: Optional[int] = None,
+               wait_worker: Optional[float] = None, headers: Optional[HeaderList] = None, trace: bool = False,
+               key: Optional[str] = None, _conversation: Optional[ConversationState] = None) -> Call:
+        """Sends a request and returns at once. Arguments as for `call`."""
+        with self._lock:
+            call = self._submit(service, body, timeout, attempts, wait_worker, headers, trace, _conversation, key=key)
+            self._loop.turn()
+        return Call(self, call)
+
+    def call(self, service: str, body: Body = b"", *, timeout: Optional[float] = None, attempts: Optional[int] = None,
+             wait_worker: Optional[float] = None, headers: Optional[HeaderList] = None, trace: bool = False,
+             key: Optional[str] = None, _conversation: Optional[ConversationState] = None) -> Reply:
+        """Asks a service, and returns the reply.
+
+        timeout: seconds until its deadline. attempts, wait_worker: see Client. headers: pairs of texts, or a dict;
+        names of a-z 0-9 - _ . trace: the reply has the header `worker`, the worker's name. key: its idempotency key: of
+        all requests with one key and body one runs, and all get its reply (Invalid if the broker remembers none).
+
+        Raises a subclass of riposte.Error for each status but OK, one second after the deadline at the latest;
+        ValueError for arguments that may not travel. When it is interrupted (KeyboardInterrupt), the request is
+        withdrawn.
+        """
+        with self._lock:
+            call = self._submit(service, body, timeout, attempts, wait_worker, headers, trace, _conversation, key=key)
+        try:
+            self._wait(call, None)
+        except BaseException:
+            self._cancel(call)
+            raise
+        return outcome(call)
+
+    def map(self, service: str, bodies: Iterable[Body], *, parallel: int = 16, return_errors: bool = False,
+            timeout: Optional[float] = None, attempts: Optional[int] = None, wait_worker: Optional[float] = None,
+            headers: Optional[HeaderList] = None) -> Generator[Reply, None, None]:
+        """Asks once for each body, `parallel` at a time, and yields the replies in the order of the bodies.
+
+        The timeout is that of each request, from when it is sent. Raises at the first that does not end with OK, and
+        withdraws what is open; with return_errors it yields them as replies with their status instead.
+        """
+        if parallel < 1:
+            raise ValueError(f"parallel is 1 or more, not {parallel}")
+        calls: Deque[CallState] = deque()
+        source = iter(bodies)
+        try:
+            while True:
+                for body in itertools.islice(source, parallel - len(calls)):
+                    with self._lock:
+                        calls.append(self._submit(service, body, timeout, attempts, wait_worker, headers, False, None))
+                if not calls:
+                    return
+                call = calls[0]
+                if call.reply is None:
+                    self._wait(call, None)
+                calls.popleft()
+                assert call.reply is not None
+                yield call.reply if return_errors else outcome(call)
+        finally:
+            if calls:
+                for call in calls:
+                    self._cancel(call)
+
+    def conversation(self, service: str) -> Conversation:
+        """A conversation with one worker of a service; the first call begins it. Leaving `with` ends it."""
+        return Conversation(self, service)
+
+    # ---- Jobs -------------------------------------------------------------------------------------
+
+    def send(self, service: str, body: Body = b"", *, key: Optional[str] = None, delay: float = 0.0,
+             not_before: Optional[float] = None, deadline: Optional[float] = None, attempts: int = 5,
+             backoff: Optional[float] = None, attempt_timeout: Optional[float] = None, keep: Optional[float] = None,
+             headers: Optional[HeaderList] = None, timeout: Optional[float] = None) -> Reply:
+        """Has the broker keep a request as a job. When it returns, the job is on disk: reply.job is its number.
+
+        key: its idempotency key; with the same key and body there is one job, and reply.replayed says that it was
+        there. delay: seconds after which it may begin; not_before: a time as of time.time(), likewise. deadline: a time
+        at which it expires if it was not begun. backoff: seconds after the first attempt that failed. attempt_timeout,
+        keep: seconds. timeout: seconds to wait for the broker. Raises KeyMismatch, Busy, Invalid (it keeps no jobs), or
+        Unknown: it may have been taken; with a key, send it again.
+        """
+        terms = terms_of(key, delay, not_before, deadline, backoff, attempt_timeout, keep, headers)
+        with self._lock:
+            call = self._submit(service, body, timeout, attempts, None, terms, False, None, durable=True)
+        self._wait(call, None)
+        return outcome(call)
+
+    def result(self, job: int, *, wait: float = 0.0) -> Reply:
+        """The final of a job: its worker's reply. Raises NotDone if it has none within `wait` seconds, what its status
+        says (riposte.Error), and AppError if there is no such job."""
+        end = time.monotonic() + wait
+        while True:
+            left = min(max(0.0, end - time.monotonic()), RESULT_WAIT)
+            question = json.dumps({"id": str(job), "wait_ms": int(left * 1000)})
+            reply = self.call("riposte.result", question, timeout=left + self.timeout, attempts=10)
+            if reply.job:
+                return reply
+            if time.monotonic() >= end:
+                raise NotDone(job)
+
+    def cancel_job(self, job: int) -> Dict[str, Any]:
+        """Ends a job, unless it has ended; returns what the broker says of it."""
+        found: Dict[str, Any] = json.loads(self.call("riposte.cancel", json.dumps({"id": str(job)})).body)
+        return found
+
+    def job(self, job: int) -> Dict[str, Any]:
+        """What the broker says of a job, with its attempts. AppError: there is none."""
+        found: Dict[str, Any] = json.loads(self.call("riposte.job", json.dumps({"id": str(job)})).body)
+        return found
+
+    # ---- The end ----------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Ends the session. Open calls end with CANCELLED. Takes a second at most."""
+        with self._lock:
+            if self._loop.closed:
+                return
+            self._stop.set()
+            self._core.close(time.monotonic())
+            self._loop.close()
+            for event in self._waiters.values():
+                event.set()
+        _open_clients.discard(self)
+        if threading.current_thread() is not self._tender:
+            self._tender.join(5)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                 trace: Optional[TracebackType]) -> None:
+        self.close()
+
+    # ---- Inside -----------------------------------------------------------------------------------
+    # The lock is held wherever core and sockets are touched. One of the threads that wait for replies, the leader,
+    # polls the descriptors without it; the others sleep until their call has ended, or they are to lead.
+
+    def _submit(self, service: str, body: Body, timeout: Optional[float], attempts: Optional[int],
+                wait_worker: Optional[float], headers: Optional[HeaderList], trace: bool,
+                conversation: Optional[ConversationState], durable: bool = False,
+                key: Optional[str] = None) -> CallState:
+        if self._loop.closed:
+            raise RuntimeError("this client is closed")
+        now = time.monotonic()
+        call = CallState(service, body if type(body) is bytes else body_of(body),
+                         now + (self.timeout if timeout is None else timeout),
+                         attempts=self.attempts if attempts is None else attempts,
+                         wait=self.wait_worker if wait_worker is None else wait_worker,
+                         headers=pairs_of(headers) if headers else (), conversation=conversation, durable=durable,
+                         trace=trace, key=key, ended=self._ended)
+        self._core.submit(call, now)
+        return call
+
+    def _cancel(self, call: CallState) -> None:
+        with self._lock:
+            if not self._loop.closed and call.reply is None:
+                self._core.cancel(call, time.monotonic())
+                self._loop.turn()
+
+    def _ended(self, call: CallState) -> None:
+        if call.owner is not None:
+            for event in call.owner:
+                event.set()
+        if call is self._leader_call and self._loop.leader != threading.get_ident():
+            self._loop.wake()
+
+    def _wait(self, call: CallState, timeout: Optional[float]) -> bool:
+        """Waits for the end of a call, and drives the sockets meanwhile. Returns False after `timeout` seconds."""
+        if call.reply is not None:
+            return True
+        loop = self._loop
+        end = None if timeout is None else time.monotonic() + timeout
+        with self._lock:
+            try:
+                while True:
+                    loop.turn()
+                    if call.reply is not None:
+                        return True
+                    left = None if end is None else end - time.monotonic()
+                    if left is not None and left <= 0:
+                        return False
+                    if loop.leader:
+                        self._follow(call, left)
+                    else:
+                        self._leader_call = call
+                        try:
+                            loop.lead(left)
+                        finally:
+                            self._leader_call = None
+            finally:
+                if self._waiters and not loop.leader:
+                    next(iter(self._waiters.values())).set()  # somebody else is to lead, however this wait ended
+
+    def _follow(self, call: CallState, left: Optional[float]) -> None:
+        event = threading.Event()
+        if call.owner is None:
+            call.owner = []  # several threads may wait for one call
+        call.owner.append(event)
+        self._waiters[id(event)] = event
+        self._lock.release()
+        try:
+            event.wait(left)
+        finally:
+            self._lock.acquire()
+            del self._waiters[id(event)]
+            call.owner.remove(event)
+            if not call.owner:
+                call.owner = None
+
+    def _tend(self) -> float:
+        """What is due while no thread waits. Returns seconds until the next time."""
+        with self._lock:
+            if self._loop.closed:
+                return 60.0
+            if self._loop.leader:
+                return 0.5
+            self._loop.turn()
+            wait = max(0.0, self._core.due() - time.monotonic())
+            return min(wait, 0.5 if self._core.is_up and not self._core.open_calls else _TEND_OPEN)
+
+
+def _tend(reference: "weakref.ReferenceType[Client]", stop: threading.Event) -> None:
+    wait = 0.001
+    while not stop.wait(wait):
+        client = reference()
+        if client is None:
+            return
+        wait = max(0.001, client._tend())
+        del client
+
+
+_open_clients: "weakref.WeakSet[Client]" = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for client in list(_open_clients):
+        client.close()
+
+
+atexit.register(_close_all)

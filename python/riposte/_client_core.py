@@ -1,0 +1,630 @@
+# SPDX-License-Identifier: MPL-2.0
+"""The client's rules, pure: time is an argument, and what a shell is to do is appended to `actions` (see _link).
+
+A shell calls `submit`, `cancel`, `end_conversation` and `close` for its user, `receive`, `connected`, `failed` and
+`resolved` for its sockets, `tick` when `due` says so, and `flush` when it has nothing more to add at that moment.
+Each call ends exactly once: `call.reply` is set, and `ended` is called with it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import struct
+from collections import deque
+from operator import index
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
+
+from riposte import _wire as wire
+from riposte._link import CLOSED, GREETING, REFUSED, REST, UP, Action, Link
+from riposte._status import CLASSES, AppError, Error, Status, ran
+
+GRACE = 1.0  #: seconds after its deadline at which a call ends though its broker is silent
+
+# The retry budget: RETRY_RESERVE at first, RETRY_SHARE more with each call that is submitted, RETRY_MOST at most. What
+# is sent again takes RETRY_COST, so that a broker which comes back is not met by all that was ever open.
+RETRY_COST = 100
+RETRY_RESERVE = 10 * RETRY_COST
+RETRY_SHARE = 20
+RETRY_MOST = 1000 * RETRY_COST
+RETRY_PAUSE = (0.05, 2.0)  #: seconds before a retry at a broker that is busy: the first, which doubles, and the longest
+
+_WAITING, _RUNNING, _PAUSED, _ENDED = range(4)
+_INLINE_MAX = 16384  # a longer body goes in a frame of its own, which is not copied
+
+
+class Reply:
+    """How a request ended, and what was answered.
+
+    service, body: bytes. headers: pairs of texts, in order. code, text: the application's own number and message. last:
+    the worker ended the conversation with it. replayed: the key had that job, or that result, already.
+    """
+
+    # What most replies lack is the class's, and what a message says stays as it was read: one is made for each request.
+    headers: wire.Headers = ()
+    code = 0
+    text = ""
+    last = False
+    replayed = False
+    _ran: Optional[bool] = None
+
+    def __init__(self, service: str, body: bytes, fields: Tuple[Any, ...]) -> None:
+        self.service = service
+        self.body = body
+        self._fields = fields  # id, job, µs in the queue, µs of work, status, attempt
+
+    @property
+    def id(self) -> int:
+        """The request's, as traces show it; 0: it was never sent."""
+        return int(self._fields[0])
+
+    @property
+    def job(self) -> int:
+        """The number of the job that was accepted, or whose final this is; of a call with a key, of its execution."""
+        return int(self._fields[1])
+
+    @property
+    def queue_time(self) -> float:
+        """Seconds in the broker's queue."""
+        return float(self._fields[2] / 1e6)
+
+    @property
+    def work_time(self) -> float:
+        """Seconds from dispatch to reply."""
+        return float(self._fields[3] / 1e6)
+
+    @property
+    def status(self) -> Status:
+        return _STATUSES.get(self._fields[4], Status.UNKNOWN)
+
+    @property
+    def attempt(self) -> int:
+        """Deliveries made; 0: it was never given to a worker."""
+        return int(self._fields[5])
+
+    @property
+    def may_have_run(self) -> bool:
+        """False if it is certain that no worker began it."""
+        return ran(self.status, self.attempt) if self._ran is None else self._ran
+
+    def header(self, name: str, default: Optional[str] = None) -> Optional[str]:
+        """The last header of that name."""
+        return dict(self.headers).get(name, default)
+
+    def error(self) -> Optional[Error]:
+        """The exception that this is; None if it is OK."""
+        status = self.status
+        if status == Status.OK:
+            return None
+        if status == Status.APP_ERROR:
+            return AppError(self.text, code=self.code, body=self.body, headers=self.headers, id=self.id,
+                            attempt=self.attempt, service=self.service)
+        return CLASSES.get(status, Error)(self.text, status=status, id=self.id, attempt=self.attempt,
+                                          service=self.service, may_have_run=self.may_have_run)
+
+    def __repr__(self) -> str:
+        return f"<Reply {self.status.name} of {self.service!r}, {len(self.body)} bytes, id {self.id}>"
+
+
+class ConversationState:
+    """What a client knows of one of its conversations."""
+
+    __slots__ = ("number", "answered")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.answered = False  #: requests may no longer begin it: there is state to lose
+
+
+class CallState:
+    """One request of the user's, which may be sent under several ids."""
+
+    # What most requests leave as it is, is the class's.
+    attempts = 1
+    wait_ms = 0
+    headers = b""
+    conversation: Optional[ConversationState] = None
+    flags = 0
+    id = 0
+    number = 0          # of the conversation in which it was sent first
+    link: Optional[Link] = None
+    state = _WAITING
+    was_sent = False    # to a broker that may have given it to a worker
+    asked = 0           # brokers that proved that it did not run
+    retries = 0
+    reply: Optional[Reply] = None
+    owner: Any = None   # the shell's
+
+    def __init__(self, service: str, body: bytes, deadline: float, *, attempts: int = 1, wait: float = 0.0,
+                 headers: Sequence[Tuple[str, str]] = (), conversation: Optional[ConversationState] = None,
+                 durable: bool = False, trace: bool = False, key: Optional[str] = None,
+                 ended: Optional[Callable[["CallState"], None]] = None) -> None:
+        """Raises ValueError for a name, a header or a number that may not travel."""
+        self.service = service
+        self.name = _names.get(service) or _check_name(service)
+        self.body = body
+        if not -_NEVER < deadline < _NEVER:  # not a number, too
+            raise ValueError("a timeout is a finite number of seconds; a day is 86400")
+        self.deadline = deadline
+        self.ended = ended
+        if attempts != 1:
+            attempts = index(attempts)
+            if not 1 <= attempts <= wire.ATTEMPTS_MAX:
+                raise ValueError(f"attempts are 1 to {wire.ATTEMPTS_MAX}, not {attempts}")
+            self.attempts = attempts
+        if wait:
+            self.wait_ms = _ms(wait)
+        if key is not None:
+            if not key or len(key.encode(errors="surrogateescape")) > wire.KEY_MAX:
+                raise ValueError(f"a key has 1 to {wire.KEY_MAX} bytes")
+            if conversation is not None:
+                raise ValueError("a request with a key is outside conversations")
+            headers = [("idempotency-key", key), *headers]
+        if headers:
+            self.headers = wire.pack_headers(headers)
+        if conversation is not None:
+            self.conversation = conversation
+        if durable:
+            self.flags = wire.DURABLE
+        elif key is not None:
+            self.flags = wire.KEYED
+        if trace:
+            self.flags |= wire.TRACE
+
+
+_NEVER = float("inf")
+
+_names: Dict[str, bytes] = {}  # of services, checked; bounded
+
+
+def _check_name(service: str) -> bytes:
+    name = wire.text_of(service, "the name of a service", wire.NAME_MAX)
+    if not name:
+        raise ValueError("the name of a service is empty")
+    if len(_names) >= 1000:
+        _names.clear()
+    _names[service] = name
+    return name
+
+
+def _ms(seconds: float) -> int:
+    return int(max(0, min(seconds * 1000, wire.TIME_MAX_MS)))
+
+
+class ClientCore:
+    """`random` returns a number from 0 to 1. `name` is the client's, for people."""
+
+    def __init__(self, endpoints: Sequence[str], name: str, random: Callable[[], float], now: float) -> None:
+        self.actions: List[Action] = []
+        self._endpoints = list(endpoints)
+        self._random = random
+        self._numbers = 0
+        self._ids = 0
+        self._name = wire.text_of(name, "the client's name", wire.PEER_NAME_MAX)
+        self._calls: Dict[int, CallState] = {}     # that run, by id
+        self._waiting: Deque[CallState] = deque()  # for a session, or for room in it
+        self._deadlines: List[Tuple[float, int, CallState]] = []
+        self._order = 0
+        self._conversations = 0
+        self._budget = RETRY_RESERVE
+        self._leaving: List[Link] = []  # with brokers that drain; calls end there
+        self._link = self._new_link()
+        self._link.start(now)
+
+    # ---- The user's side ------------------------------------------------------------------------
+
+    def submit(self, call: CallState, now: float) -> None:
+        self._order += 1
+        heapq.heappush(self._deadlines, (call.deadline, self._order, call))
+        if len(self._deadlines) > 64 + 4 * (len(self._calls) + len(self._waiting)):
+            self._forget_ended()
+        if self._budget < RETRY_MOST:
+            self._budget += RETRY_SHARE
+        link = self._link
+        if self._waiting or link.state != UP or not self._send(link, call, now):
+            self._wait(call, now)
+
+    def cancel(self, call: CallState, now: float) -> None:
+        """Withdraws a call. One that was sent ends when its broker says how."""
+        if call.state in (_WAITING, _PAUSED):
+            self._end(call, Status.CANCELLED, "")
+        elif call.state == _RUNNING and call.link is not None:
+            call.link.send([wire.head(wire.CANCEL, id=call.id)], now)
+
+    def abandon(self, call: CallState, now: float) -> None:
+        """As cancel, but ends it at once, since nobody waits for it any more."""
+        self.cancel(call, now)
+        if call.state != _ENDED:
+            self._calls.pop(call.id, None)
+            self._end(call, Status.CANCELLED, "")
+
+    def conversation(self) -> ConversationState:
+        return ConversationState(self._new_number())
+
+    def _new_number(self) -> int:
+        self._conversations += 1
+        return self._conversations
+
+    def end_conversation(self, conversation: ConversationState, now: float) -> None:
+        if self._link.state == UP:
+            self._link.send([wire.head(wire.END, conversation=conversation.number)], now)
+        self._forget(conversation)
+
+    def _forget(self, conversation: ConversationState) -> None:
+        """What it has sent so far ends as it will; its next request begins another."""
+        conversation.number = self._new_number()
+        conversation.answered = False
+
+    def close(self, now: float) -> None:
+        """Ends all sessions. Open calls end with CANCELLED."""
+        for call in [*self._waiting, *self._calls.values(), *(one[2] for one in self._deadlines)]:
+            self._end(call, Status.CANCELLED, "the client was closed")
+        self._waiting.clear()
+        self._calls.clear()
+        for link in [*self._leaving, self._link]:
+            link.close(now)
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no session, for people; empty if there is one."""
+        return self._link.trouble
+
+    @property
+    def is_up(self) -> bool:
+        return self._link.state == UP
+
+    @property
+    def open_calls(self) -> int:
+        return len(self._calls) + len(self._waiting)
+
+    # ---- The sockets' side ----------------------------------------------------------------------
+
+    def receive(self, number: int, frames: Sequence[bytes], now: float) -> None:
+        """A message came over DEALER `number`."""
+        link = self._link if self._link.number == number else self._link_of(number)
+        if link is None:
+            return
+        data = frames[0]
+        try:
+            if data[:2] == b"RB":
+                link.heard(now)
+                for begin, end in wire.entries(frames):
+                    if link.number != number:
+                        break
+                    if not self._quick(link, data, begin, end, now):
+                        self._message(link, wire.decode((data[begin:end],)), now)
+            elif len(frames) > 1 or not self._quick(link, data, 0, len(data), now):
+                self._message(link, wire.decode(frames), now)
+        except wire.WireError:
+            link.ignored += 1
+
+    def connected(self, number: int, now: float) -> None:
+        link = self._link_of(number)
+        if link is not None:
+            link.connected(number, now)
+
+    def failed(self, number: int, why: str, now: float, status: Optional[Status] = None) -> None:
+        """The connection of DEALER `number` failed or broke. status: DENIED if the broker did not accept the key."""
+        link = self._link_of(number)
+        if link is None:
+            return
+        if link.failed(number, why, now, status):
+            self._lost(link, now)
+        elif link.state == REST and link.trouble_status == Status.DENIED:
+            self._refuse_waiting(Status.DENIED)
+
+    def resolved(self, endpoint: str, addresses: Sequence[str], trouble: str, now: float) -> None:
+        if self._link.endpoint == endpoint:
+            self._link.resolved(addresses, trouble, now)
+
+    def tick(self, now: float) -> None:
+        """What is due by now. Before it, all messages that wait must have been received."""
+        for link in [self._link, *self._leaving]:
+            if link.tick(now):
+                self._lost(link, now)
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, order, call = heapq.heappop(self._deadlines)
+            if call.state == _PAUSED:
+                self._wait(call, now)
+                if self._link.state == UP:
+                    self._send_waiting(now)
+            elif call.state == _WAITING:
+                if call.was_sent:
+                    self._end(call, Status.UNKNOWN, "the broker was lost, and no other was reached in time")
+                elif self._link.state == UP:
+                    self._end(call, Status.EXPIRED, "as many requests are open as the broker allows"
+                              if len(self._calls) >= self._link.window else "the deadline passed before it was sent")
+                else:
+                    self._end(call, Status.NO_BROKER, self._link.trouble or "no broker was reached in time")
+            elif call.state == _RUNNING:
+                if call.deadline + GRACE <= now:
+                    self._calls.pop(call.id, None)
+                    self.cancel(call, now)
+                    self._end(call, Status.UNKNOWN, "the broker did not say how it ended")
+                else:
+                    heapq.heappush(self._deadlines, (call.deadline + GRACE, order, call))
+        if self._waiting:
+            self._send_waiting(now)  # what has ended now stood before the others
+        if self._leaving:
+            self._leave(now)
+
+    def due(self) -> float:
+        """When `tick` is to be called next."""
+        due = self._link.due()
+        if self._leaving:
+            due = min(due, *(link.due() for link in self._leaving))
+        if self._deadlines and self._deadlines[0][0] < due:
+            due = self._deadlines[0][0]
+        return due
+
+    def flush(self) -> None:
+        self._link.flush()
+        for link in self._leaving:
+            link.flush()
+
+    # ---- Inside ---------------------------------------------------------------------------------
+
+    def _new_link(self) -> Link:
+        return Link(self._endpoints, self._random, self._hello, self._next_number, self.actions)
+
+    def _next_number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def _hello(self) -> bytes:
+        return wire.head(wire.HELLO, wire.BUNDLES, time=1000, key=self._name)
+
+    def _link_of(self, number: int) -> Optional[Link]:
+        if self._link.number == number:
+            return self._link
+        return next((link for link in self._leaving if link.number == number), None)
+
+    def _quick(self, link: Link, data: bytes, begin: int, end: int, now: float) -> bool:
+        """Does what `_message` would, for OK outside conversations with nothing but a body: nearly every message.
+        Returns False if it is another."""
+        if data[begin:begin + 8] != _QUICK_BEGIN or data[begin + 34:begin + 48] != _QUICK_END:
+            return False
+        fields = _QUICK_FIELDS(data, begin + 8)
+        id = fields[0]
+        call = self._calls.get(id)
+        if call is None or fields[4] or call.conversation is not None or call.link is not link:
+            return False
+        del self._calls[id]
+        link.heard(now)
+        call.state = _ENDED
+        call.reply = Reply(call.service, data[begin + 48:end], fields)
+        if call.ended is not None:
+            call.ended(call)
+        if self._waiting:
+            self._send_waiting(now)
+        return True
+
+    def _message(self, link: Link, message: wire.Message, now: float) -> None:
+        command = message.command
+        if command == wire.REPLY:
+            link.heard(now)
+            call = self._calls.get(message.id)
+            if call is None or call.link is not link:
+                link.ignored += 1
+                return
+            self._replied(link, call, message, now)
+        elif link.state == GREETING:
+            if link.welcome(message, now):
+                self._send_waiting(now)
+            elif command == wire.BYE:
+                link.bye(message, now)
+                if link.state == REFUSED:
+                    self._refuse_waiting(link.trouble_status or Status.DENIED)
+        elif link.state != UP:
+            link.ignored += 1
+        elif command == wire.HEARTBEAT:
+            link.heard(now)
+            link.heartbeat(now, answer=True)
+        elif command == wire.ACCEPTED:
+            link.heard(now)
+            call = self._calls.pop(message.id, None)
+            if call is not None:
+                reply = Reply(call.service, b"", (message.id, message.conversation, 0, 0, Status.OK, 0))
+                reply.replayed = dict(message.headers).get("replayed") == "1"
+                self._finish(call, reply)
+                self._send_waiting(now)
+        elif command == wire.DRAIN:
+            link.heard(now)
+            if len(self._endpoints) > 1 and link is self._link:
+                self._change(now)
+        elif command == wire.BYE:
+            if link.bye(message, now):
+                self._lost(link, now)
+        else:
+            link.ignored += 1
+
+    def _replied(self, link: Link, call: CallState, message: wire.Message, now: float) -> None:
+        del self._calls[message.id]
+        number = message.status
+        status = _STATUSES.get(number, Status.UNKNOWN)
+        conversation = call.conversation
+        if conversation is not None and conversation.number == call.number:
+            if status == Status.CONVERSATION_LOST or message.flags & wire.LAST:
+                self._forget(conversation)
+            elif number <= 1:  # OK, APP_ERROR
+                conversation.answered = True
+        if number > 1 and number in _MAY_BE_ASKED_AGAIN and self._ask_again(link, call, status, now):
+            return
+        body = message.body
+        reply = Reply(call.service, body[0] if len(body) == 1 else b"".join(body), (
+            message.id, message.conversation, message.time, message.value, number, message.attempt))
+        reply.headers = message.headers
+        reply.code = message.code
+        reply.text = message.text.decode(errors="surrogateescape")
+        reply.last = bool(message.flags & wire.LAST)
+        reply.replayed = bool(message.flags & wire.REPLAYED)
+        self._finish(call, reply)
+        if self._waiting:
+            self._send_waiting(now)
+
+    def _send(self, link: Link, call: CallState, now: float) -> bool:
+        """Returns False if it must wait. It may end at once instead of being sent."""
+        left = int((call.deadline - now) * 1000)
+        if left <= 0:
+            return False  # the tick ends it
+        body = call.body
+        size = len(body)
+        if link.max_body and size > link.max_body:
+            self._end(call, Status.TOO_LARGE, f"the body has {size} bytes; the broker takes {link.max_body}")
+            return True
+        if len(self._calls) >= link.window:
+            return False
+        flags = call.flags
+        if flags & wire.DURABLE:
+            if not link.jobs:
+                self._end(call, Status.INVALID, f"{link.endpoint}: this broker keeps no jobs")
+                return True
+            left = 0
+        elif flags & wire.KEYED and not link.replays:
+            self._end(call, Status.INVALID, f"{link.endpoint}: this broker remembers no results, so it might run twice")
+            return True
+        elif call.conversation is not None:
+            if not call.number:
+                call.number = call.conversation.number
+            if not call.conversation.answered and call.number == call.conversation.number:
+                flags |= wire.OPEN
+        self._ids += 1
+        call.id = id = self._ids
+        call.link = link
+        call.state = _RUNNING
+        call.was_sent = True
+        self._calls[id] = call
+        name, headers = call.name, call.headers
+        inline = size <= _INLINE_MAX
+        first = wire.pack_fixed(
+            b"RP", 1, wire.REQUEST, wire.HEAD_MIN + len(name) + len(headers), flags | wire.INLINE if inline else flags,
+            id, call.number, left if left < wire.TIME_MAX_MS else wire.TIME_MAX_MS, call.wait_ms, 0, 0, call.attempts,
+            0, len(name), 0, 0, len(headers), 0, 0) + name + headers
+        link.send([first + body] if inline else [first, body], now)
+        return True
+
+    def _wait(self, call: CallState, now: float) -> None:
+        if call.state == _ENDED:
+            return
+        call.state = _WAITING
+        call.link = None
+        self._waiting.append(call)
+        if self._link.state == REFUSED:
+            self._refuse_waiting(self._link.trouble_status or Status.DENIED)
+        elif self._link.state == CLOSED:
+            self._end(call, Status.CANCELLED, "the client was closed")
+
+    def _send_waiting(self, now: float) -> None:
+        while self._waiting and self._link.state == UP:
+            call = self._waiting[0]
+            if call.state == _WAITING and not self._send(self._link, call, now):
+                return
+            self._waiting.popleft()
+
+    def _lost(self, link: Link, now: float) -> None:
+        """Its session ended: what ran there ends, or is submitted again."""
+        for call in [call for call in self._calls.values() if call.link is link]:
+            del self._calls[call.id]
+            if call.flags & wire.DURABLE:
+                # With a key it is the same job at the same broker, however often it is sent.
+                again = len(self._endpoints) == 1 and b"\x0fidempotency-key" in call.headers and call.deadline > now
+            else:
+                again = self._may_move(call) and self._take_retry(call, now)
+            if again:
+                self._wait(call, now)
+            else:
+                self._end(call, Status.UNKNOWN, link.trouble)
+        if link in self._leaving:
+            link.close(now)
+            self._leaving.remove(link)
+
+    @staticmethod
+    def _may_move(call: CallState) -> bool:
+        """Whether it may be sent again elsewhere: no worker has state of its conversation."""
+        conversation = call.conversation
+        return conversation is None or (not conversation.answered and conversation.number == call.number)
+
+    def _take_retry(self, call: CallState, now: float) -> bool:
+        if call.attempts <= 1 or call.deadline <= now or self._budget < RETRY_COST:
+            return False
+        self._budget -= RETRY_COST
+        call.attempts -= 1
+        call.retries += 1
+        return True
+
+    def _ask_again(self, link: Link, call: CallState, status: Status, now: float) -> bool:
+        """Sends a call again whose reply proves that it did not run: to the next broker of the list at once, where it
+        uses up no attempt; or, with attempts left, after a pause. To go to the next broker ends the session with this
+        one, so for a broker that only is busy it is done where nothing else runs there."""
+        if call.flags & wire.DURABLE or not self._may_move(call):
+            return False
+        if not call.retries:
+            call.was_sent = False  # nothing ran so far
+        others = len(self._endpoints) > 1
+        if status == Status.DRAINING and others:
+            self._wait(call, now)
+            return True
+        if others and link is self._link and call.asked + 1 < len(self._endpoints) and not self._calls \
+                and self._budget >= RETRY_COST:
+            self._budget -= RETRY_COST
+            call.asked += 1
+            self._change(now)
+            self._wait(call, now)
+            return True
+        if status == Status.NO_WORKER:
+            return False
+        first, most = RETRY_PAUSE
+        pause = min(most, first * float(1 << min(call.retries, 10))) * (0.5 + self._random() / 2)
+        if now + pause >= call.deadline or not self._take_retry(call, now):
+            return False
+        call.state = _PAUSED
+        call.link = None
+        self._order += 1
+        heapq.heappush(self._deadlines, (now + pause, self._order, call))
+        return True
+
+    def _change(self, now: float) -> None:
+        """Begins a session with the next broker; the present one ends when its calls have."""
+        link = self._link
+        self._leaving.append(link)
+        self._link = self._new_link()
+        self._link.start(now, link._turn)
+
+    def _leave(self, now: float) -> None:
+        """Says BYE to brokers that drain, once they have answered everything."""
+        busy = {id(call.link) for call in self._calls.values()}
+        for link in [link for link in self._leaving if id(link) not in busy]:
+            link.close(now)
+            self._leaving.remove(link)
+
+    def _refuse_waiting(self, status: Status) -> None:
+        while self._waiting:
+            call = self._waiting.popleft()
+            if call.state == _WAITING:
+                self._end(call, Status.UNKNOWN if call.was_sent else status, self._link.trouble)
+
+    def _end(self, call: CallState, status: Status, text: str) -> None:
+        attempt = 1 if status == Status.CANCELLED and call.was_sent else 0
+        reply = Reply(call.service, b"", (call.id, 0, 0, 0, status, attempt))
+        reply.text = text
+        reply._ran = call.was_sent and ran(status, 1)
+        self._finish(call, reply)
+
+    def _finish(self, call: CallState, reply: Reply) -> None:
+        if call.state == _ENDED:
+            return
+        call.state = _ENDED
+        call.reply = reply
+        if call.ended is not None:
+            call.ended(call)
+
+    def _forget_ended(self) -> None:
+        self._deadlines = [one for one in self._deadlines if one[2].state != _ENDED]
+        heapq.heapify(self._deadlines)
+
+
+_QUICK_BEGIN = b"RP\x01\x04\x00\x30\x00\x01"  # a REPLY whose head has no variable part, INLINE
+_QUICK_END = bytes(14)                           # no attempts, sizes and code
+_QUICK_FIELDS: Callable[[bytes, int], Tuple[Any, ...]] = struct.Struct(">QQIIBB").unpack_from
+
+_MAY_BE_ASKED_AGAIN = frozenset({Status.DRAINING, Status.BUSY, Status.NO_WORKER})
+_STATUSES = {int(status): status for status in Status}

@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Where the cores meet libzmq: contexts, DEALERs and their monitors, endpoint lists and keys. No thread, no loop."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import stat
+import struct
+import threading
+from typing import Any, Callable, Dict, Iterable, List, Optional, Protocol, Sequence, Tuple, Union
+
+import zmq
+
+from riposte import _link
+from riposte._status import Status
+
+DEFAULT_SERVER = "tcp://127.0.0.1:5555"
+DAY_MS = 86400000
+LINGER_MS = 1000  #: how long a closed socket may take to get rid of what was sent
+
+Servers = Union[str, Sequence[str], None]
+
+
+# ---- What the user and the environment give --------------------------------------------------------
+
+
+def endpoints_of(servers: Servers) -> List[str]:
+    """A list of endpoints, or one text with commas; None: RIPOSTE_SERVER, or the default. Raises ValueError."""
+    if servers is None:
+        servers = os.environ.get("RIPOSTE_SERVER") or DEFAULT_SERVER
+    if isinstance(servers, str):
+        servers = servers.split(",")
+    endpoints = [one.strip() for one in servers if one.strip()]
+    if not endpoints:
+        raise ValueError("no endpoint is given: tcp://HOST:PORT or ipc://PATH")
+    for one in endpoints:
+        _link.split_endpoint(one)
+    return endpoints
+
+
+def own_name() -> str:
+    """HOST-PID, the name of a peer for people."""
+    host = "".join(char for char in socket.gethostname().split(".")[0] if 32 < ord(char) < 127)
+    return f"{host[:40]}-{os.getpid()}"
+
+
+class Keys:
+    """CURVE keys; `server` is None without security. Raises ValueError or OSError for files that do not serve."""
+
+    def __init__(self, key_file: Optional[str], server_key: Optional[str]) -> None:
+        key_file = key_file if key_file is not None else os.environ.get("RIPOSTE_KEY_FILE") or None
+        server_key = server_key if server_key is not None else os.environ.get("RIPOSTE_SERVER_KEY") or None
+        self.server: Optional[bytes] = None
+        self.public = self.secret = b""
+        if key_file and not server_key:
+            raise ValueError(f"the key in {key_file} is of no use without the broker's public key (server_key)")
+        if not server_key:
+            return
+        if len(server_key) == 40 and not os.path.exists(server_key):
+            self.server = server_key.encode()
+        else:
+            self.server = _certificate(server_key)["public-key"]
+        if not key_file:
+            self.public, self.secret = zmq.curve_keypair()
+            return
+        if os.stat(key_file).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise ValueError(f"{key_file}: others may read this secret key; chmod 600 {key_file}")
+        values = _certificate(key_file)
+        if "secret-key" not in values:
+            raise ValueError(f"{key_file} has no secret key; give the file that ends in .key_secret")
+        self.public, self.secret = values["public-key"], values["secret-key"]
+
+
+def _certificate(path: str) -> Dict[str, bytes]:
+    """The keys in a certificate of CZMQ, pyzmq or `riposte keys`."""
+    with open(path, encoding="utf-8", errors="replace") as file:
+        found = re.findall(r'^\s*(public-key|secret-key)\s*=\s*(["\'])(.{40})\2\s*$', file.read(), re.M)
+    values = {name: key.encode() for name, _, key in found}
+    if "public-key" not in values:
+        raise ValueError(f"{path} is no certificate: it has no public-key")
+    return values
+
+
+def addresses_of(infos: Iterable[Tuple[Any, ...]], endpoint: str) -> List[str]:
+    """What getaddrinfo says, as endpoints that have no name, in its order."""
+    _, _, port = _link.split_endpoint(endpoint)
+    hosts = dict.fromkeys(f"[{info[4][0]}]" if info[0] == socket.AF_INET6 else str(info[4][0]) for info in infos)
+    return [f"tcp://{host}:{port}" for host in hosts]
+
+
+# ---- One context for a process ---------------------------------------------------------------------
+
+_context_lock = threading.Lock()
+_context: Optional["zmq.Context[zmq.Socket[bytes]]"] = None
+_context_users = 0
+_context_pid = 0
+
+
+def acquire_context() -> "zmq.Context[zmq.Socket[bytes]]":
+    """The context that all clients and workers of a process share: made with the first, ended with the last."""
+    global _context, _context_users, _context_pid
+    with _context_lock:
+        if _context is None or _context_pid != os.getpid():
+            _context, _context_users, _context_pid = zmq.Context(), 0, os.getpid()
+            _context.set(zmq.MAX_SOCKETS, 65535)
+        _context_users += 1
+        return _context
+
+
+def release_context() -> None:
+    """Ending it waits LINGER_MS at most for what was sent."""
+    global _context, _context_users
+    with _context_lock:
+        _context_users -= 1
+        ended = _context if _context_users == 0 else None
+        if ended is not None:
+            _context = None
+    if ended is not None:
+        ended.term()
+
+
+# ---- DEALERs -----------------------------------------------------------------------------------------
+
+_EVENTS = (zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+           | zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED | zmq.EVENT_CONNECT_RETRIED)
+_FAILURES: Dict[int, Tuple[str, Optional[Status]]] = {
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH: ("it does not accept this key", Status.DENIED),
+    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: ("it ended the handshake", None),
+    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: ("it ended the handshake: one side has keys and the other has none", None),
+    zmq.EVENT_DISCONNECTED: ("the connection broke", None),
+    zmq.EVENT_CLOSED: ("connection refused", None),
+    zmq.EVENT_CONNECT_RETRIED: ("connection refused", None),
+}
+
+
+class Dealer:
+    """One DEALER socket, which connects once, and its monitor."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str, keys: Keys) -> None:
+        self.socket = context.socket(zmq.DEALER)
+        try:
+            self._set_options(address, keys)
+            self.monitor: "zmq.Socket[bytes]" = self.socket.get_monitor_socket(_EVENTS)
+            self.socket.connect(address)
+        except BaseException:
+            self.close(0)
+            raise
+        self.fd = int(self.socket.getsockopt(zmq.FD))
+        self.monitor_fd = int(self.monitor.getsockopt(zmq.FD))
+
+    def _set_options(self, address: str, keys: Keys) -> None:
+        dealer = self.socket
+        dealer.setsockopt(zmq.LINGER, LINGER_MS)
+        # Both are bounded by the number of open requests. A full receive queue lets a peer abort libzmq (libzmq#3937).
+        dealer.setsockopt(zmq.SNDHWM, 0)
+        dealer.setsockopt(zmq.RCVHWM, 0)
+        # A connection is one session, so libzmq must not make another. Not -1, with which libzmq 4.3.4 drops messages
+        # that came just before the end of a connection.
+        dealer.setsockopt(zmq.RECONNECT_IVL, DAY_MS)
+        dealer.setsockopt(zmq.TCP_KEEPALIVE, 1)
+        dealer.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 15)
+        dealer.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 5)
+        dealer.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
+        if address.startswith("tcp://["):
+            dealer.setsockopt(zmq.IPV6, 1)
+        if keys.server is not None and address.startswith("tcp://"):
+            dealer.curve_serverkey = keys.server
+            dealer.curve_publickey = keys.public
+            dealer.curve_secretkey = keys.secret
+
+    def events(self) -> List[int]:
+        """What the monitor has reported since."""
+        events = []
+        try:
+            while True:
+                first, _ = self.monitor.recv_multipart(zmq.NOBLOCK)
+                events.append(struct.unpack("=HI", first)[0])
+        except zmq.ZMQError:
+            pass
+        return events
+
+    def close(self, linger: Optional[int] = None) -> None:
+        try:
+            self.socket.disable_monitor()
+        except (zmq.ZMQError, AttributeError):
+            pass
+        self.socket.close(linger)
+
+
+class Core(Protocol):
+    """What both cores offer to their sockets."""
+
+    actions: List[_link.Action]
+
+    def receive(self, number: int, frames: Sequence[bytes], now: float) -> None: ...
+    def connected(self, number: int, now: float) -> None: ...
+    def failed(self, number: int, why: str, now: float, status: Optional[Status] = None) -> None: ...
+    def resolved(self, endpoint: str, addresses: Sequence[str], trouble: str, now: float) -> None: ...
+    def tick(self, now: float) -> None: ...
+    def due(self) -> float: ...
+    def flush(self) -> None: ...
+
+
+class Hub:
+    """The DEALERs of one core. `watch` and `unwatch` are called with descriptors that are to be polled, or no longer;
+    `resolve` with an endpoint whose host is a name."""
+
+    def __init__(self, core: Core, keys: Keys, watch: Callable[[int], Any], unwatch: Callable[[int], Any],
+                 resolve: Callable[[str], Any], other: Callable[[_link.Action], None],
+                 clock: Callable[[], float]) -> None:
+        self._core = core
+        self._keys = keys
+        self._watch = watch
+        self._unwatch = unwatch
+        self._resolve = resolve
+        self._other = other
+        self._clock = clock
+        self._context = acquire_context()
+        self._dealers: Dict[int, Dealer] = {}
+        self._closed = False
+
+    def turn(self) -> None:
+        """Sends what is to be sent, reads all that is there, and does what is due. Its last word to each socket is a
+        read that found nothing, so that the next message makes its descriptor readable."""
+        core = self._core
+        now = self._clock()
+        while True:
+            core.flush()
+            if core.actions:
+                self._carry_out(now)
+            self._read(now)
+            if now >= core.due():
+                core.tick(now)
+            core.flush()
+            if not core.actions:
+                return
+
+    def _read(self, now: float) -> None:
+        receive = self._core.receive
+        for number, dealer in list(self._dealers.items()):
+            # The monitor first: what it reports as broken has left all of its messages in the socket.
+            events = dealer.events()
+            if zmq.EVENT_HANDSHAKE_SUCCEEDED in events:
+                self._core.connected(number, now)
+            recv = dealer.socket.recv
+            more = dealer.socket.getsockopt
+            try:
+                while True:
+                    frames = [recv(zmq.NOBLOCK)]
+                    while more(zmq.RCVMORE):
+                        frames.append(recv(zmq.NOBLOCK))
+                    receive(number, frames, now)
+            except zmq.Again:
+                pass
+            for event in events:
+                if event in _FAILURES:
+                    self._core.failed(number, _FAILURES[event][0], now, _FAILURES[event][1])
+
+    def _carry_out(self, now: float) -> None:
+        core = self._core
+        actions = core.actions[:]
+        core.actions.clear()
+        for action in actions:
+            kind = action[0]
+            if kind == "send":
+                dealer = self._dealers.get(action[1])
+                if dealer is not None:
+                    frames = action[2]
+                    send = dealer.socket.send
+                    try:
+                        for frame in frames[:-1]:
+                            send(frame, zmq.SNDMORE | zmq.NOBLOCK)
+                        send(frames[-1], zmq.NOBLOCK)
+                    except zmq.ZMQError as error:  # its connection is gone; half a message goes with the socket
+                        core.failed(action[1], f"nothing can be sent: {error}", now)
+            elif kind == "connect":
+                try:
+                    dealer = Dealer(self._context, action[2], self._keys)
+                except zmq.ZMQError as error:
+                    core.failed(action[1], str(error), now)
+                    continue
+                self._dealers[action[1]] = dealer
+                self._watch(dealer.fd)
+                self._watch(dealer.monitor_fd)
+            elif kind == "close":
+                dealer = self._dealers.pop(action[1], None)
+                if dealer is not None:
+                    self._drop(dealer, None if action[2] else 0)
+            elif kind == "resolve":
+                self._resolve(action[1])
+            else:
+                self._other(action)
+
+    def _drop(self, dealer: Dealer, linger: Optional[int]) -> None:
+        self._unwatch(dealer.fd)
+        self._unwatch(dealer.monitor_fd)
+        dealer.close(linger)
+
+    def close(self) -> None:
+        """Sends what is to be sent, and closes the sockets. Waits LINGER_MS at most."""
+        if self._closed:
+            return
+        self._closed = True
+        self._core.flush()
+        self._carry_out(self._clock())
+        for dealer in self._dealers.values():
+            self._drop(dealer, None)
+        self._dealers.clear()
+        release_context()

@@ -1,0 +1,301 @@
+# SPDX-License-Identifier: MPL-2.0
+"""The worker's rules, pure: time is an argument, and what a shell is to do is appended to `actions` (see _link).
+
+Beside the actions of a link:
+
+    ("begin", task)          run the handler, and answer by `answer`
+    ("cancelled", task)      nobody wants the answer any more; it is still to be given
+    ("ended", number)        that conversation is over
+    ("stopped", reason)      the worker has drained, or was refused: reason is None or a text; nothing follows
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+from riposte import _wire as wire
+from riposte._link import GREETING, REFUSED, UP, Action, Link
+from riposte._status import Status
+
+_INLINE_MAX = 16384
+
+
+class TaskState:
+    """One request that this worker holds."""
+
+    __slots__ = ("token", "seat", "session", "body", "headers", "attempt", "attempts", "conversation", "deadline",
+                 "trace", "cancelled", "owner")
+
+    def __init__(self, message: wire.Message, seat: "_Seat", session: int, now: float) -> None:
+        self.token = message.id
+        self.seat = seat
+        self.session = session  # number of the DEALER that it came over
+        body = message.body
+        self.body = body[0] if len(body) == 1 else b"".join(body)
+        self.headers = message.headers
+        self.attempt = message.attempt
+        self.attempts = message.attempts
+        #: unique in this worker: brokers draw their numbers at random
+        self.conversation = message.conversation
+        self.deadline = now + message.time / 1000
+        self.trace = bool(message.flags & wire.TRACE)
+        self.cancelled = False
+        self.owner: Any = None  # the shell's
+
+
+class _Seat:
+    """This worker at one broker of the list."""
+
+    __slots__ = ("link", "tasks", "orphans", "stated", "conversations", "over")
+
+    def __init__(self) -> None:
+        self.link: Link
+        self.tasks: Dict[int, TaskState] = {}  # of this session, by token
+        self.orphans = 0                       # tasks of earlier sessions whose handlers still run
+        self.stated = 0                        # the window that the broker knows
+        self.conversations: Dict[int, None] = {}
+        self.over = False
+
+
+class WorkerCore:
+    """`slots`: how many requests it holds at once, of each broker. `random` returns a number from 0 to 1."""
+
+    def __init__(self, endpoints: Sequence[str], service: str, slots: int, name: str, random: Callable[[], float],
+                 now: float) -> None:
+        """Raises ValueError for a name or a number that may not travel."""
+        if not 1 <= slots <= wire.WINDOW_MAX:
+            raise ValueError(f"slots are 1 to {wire.WINDOW_MAX}, not {slots}")
+        self.actions: List[Action] = []
+        self.draining = False
+        self.stopped = False
+        self._service = wire.text_of(service, "the name of a service", wire.NAME_MAX)
+        if not self._service:
+            raise ValueError("the name of a service is empty")
+        self._name = wire.text_of(name, "the worker's name", wire.PEER_NAME_MAX)
+        self._slots = slots
+        self._numbers = 0
+        self._refusal = ""
+        self._seats = [self._new_seat(endpoint, random) for endpoint in endpoints]
+        for seat in self._seats:
+            seat.link.start(now)
+
+    @property
+    def running(self) -> int:
+        return sum(len(seat.tasks) + seat.orphans for seat in self._seats)
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no session with some of the brokers, for people; empty if there is one with each."""
+        return "; ".join(seat.link.trouble for seat in self._seats if seat.link.trouble)
+
+    # ---- The handler's side ---------------------------------------------------------------------
+
+    def answer(self, task: TaskState, status: Status, body: bytes = b"", *, headers: Sequence[Tuple[str, str]] = (),
+               code: int = 0, text: str = "", last: bool = False, now: float) -> None:
+        """Gives a task back. Raises WireError for headers that may not travel; the task is then still held."""
+        packed = b""
+        if task.trace:
+            headers = [*headers, ("worker", self._name.decode(errors="surrogateescape"))]
+        if headers:
+            packed = wire.pack_headers(headers)
+        seat = task.seat
+        link = seat.link
+        if task.session != link.number or seat.tasks.pop(task.token, None) is None:
+            seat.orphans = max(0, seat.orphans - 1)
+            self._restate(seat, now)
+            self._leave_if_done(seat, now)
+            return
+        if link.max_body and len(body) > link.max_body:
+            status, body = Status.APP_ERROR, b""
+            text = f"the reply is over {link.max_body} bytes"
+        flags = wire.LAST if last and task.conversation else 0
+        raw_text = clean_text(text) if text else b""
+        if len(body) <= _INLINE_MAX:
+            frames = [wire.head(wire.REPLY, flags | wire.INLINE, task.token, 0, 0, 0, int(status), 0, 0, code, b"", b"",
+                                raw_text, packed) + body]
+        else:
+            frames = [wire.head(wire.REPLY, flags, task.token, 0, 0, 0, int(status), 0, 0, code, b"", b"", raw_text,
+                                packed), body]
+        link.send(frames, now)
+        if flags & wire.LAST:
+            self._end(seat, task.conversation)
+
+    def drain(self, now: float) -> None:
+        """Takes no new requests, except in conversations that are here; stops when all have ended."""
+        if self.draining:
+            return
+        self.draining = True
+        for seat in self._seats:
+            if seat.link.state == UP:
+                seat.link.send([wire.head(wire.DRAIN)], now)
+            self._leave_if_done(seat, now)
+
+    def stop(self, now: float, reason: Optional[str] = None) -> None:
+        """Leaves at once. What it holds is the brokers' to redeliver."""
+        if self.stopped:
+            return
+        self.stopped = True
+        for seat in self._seats:
+            seat.over = True
+            seat.link.close(now)
+        self.actions.append(("stopped", reason))
+
+    # ---- The sockets' side ----------------------------------------------------------------------
+
+    def receive(self, number: int, frames: Sequence[bytes], now: float) -> None:
+        seat = self._seat_of(number)
+        if seat is None:
+            return
+        try:
+            if frames[0][:2] == b"RB":
+                for message in wire.unbundle(frames):
+                    if seat.link.number != number:
+                        break
+                    self._message(seat, wire.decode((message,)), now)
+            else:
+                self._message(seat, wire.decode(frames), now)
+        except wire.WireError:
+            seat.link.ignored += 1
+
+    def connected(self, number: int, now: float) -> None:
+        seat = self._seat_of(number)
+        if seat is not None:
+            seat.link.connected(number, now)
+
+    def failed(self, number: int, why: str, now: float, status: Optional[Status] = None) -> None:
+        seat = self._seat_of(number)
+        if seat is not None and seat.link.failed(number, why, now, status):
+            self._lost(seat, now)
+
+    def resolved(self, endpoint: str, addresses: Sequence[str], trouble: str, now: float) -> None:
+        for seat in self._seats:
+            if seat.link.endpoint == endpoint:
+                seat.link.resolved(addresses, trouble, now)
+
+    def tick(self, now: float) -> None:
+        """What is due by now. Before it, all messages that wait must have been received."""
+        for seat in self._seats:
+            if not seat.over and seat.link.tick(now):
+                self._lost(seat, now)
+
+    def due(self) -> float:
+        return min(seat.link.due() for seat in self._seats)
+
+    def flush(self) -> None:
+        for seat in self._seats:
+            seat.link.flush()
+
+    # ---- Inside ---------------------------------------------------------------------------------
+
+    def _new_seat(self, endpoint: str, random: Callable[[], float]) -> _Seat:
+        seat = _Seat()
+        seat.link = Link([endpoint], random, lambda: self._hello(seat), self._next_number, self.actions)
+        return seat
+
+    def _next_number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    def _seat_of(self, number: int) -> Optional[_Seat]:
+        for seat in self._seats:
+            if seat.link.number == number:
+                return seat
+        return None
+
+    def _hello(self, seat: _Seat) -> bytes:
+        seat.stated = max(0, self._slots - seat.orphans)
+        return wire.head(wire.HELLO, wire.WORKER | wire.BUNDLES, time=1000, value=seat.stated, name=self._service,
+                         key=self._name)
+
+    def _restate(self, seat: _Seat, now: float) -> None:
+        """Tells the broker of slots that requests of an earlier session have left."""
+        window = max(0, self._slots - seat.orphans)
+        if seat.link.state == UP and window != seat.stated:
+            seat.stated = window
+            seat.link.send([wire.head(wire.CREDIT, value=window)], now)
+
+    def _message(self, seat: _Seat, message: wire.Message, now: float) -> None:
+        link = seat.link
+        command = message.command
+        if link.state == GREETING:
+            if link.welcome(message, now):
+                self._restate(seat, now)
+                if self.draining:
+                    link.send([wire.head(wire.DRAIN)], now)
+            elif command == wire.BYE:
+                link.bye(message, now)
+                if link.state == REFUSED:
+                    self._refused(seat, now)
+            return
+        if link.state != UP:
+            link.ignored += 1
+            return
+        link.heard(now)
+        if command == wire.REQUEST:
+            task = TaskState(message, seat, link.number, now)
+            seat.tasks[task.token] = task
+            if task.conversation:
+                seat.conversations[task.conversation] = None
+            self.actions.append(("begin", task))
+        elif command == wire.CANCEL:
+            held = seat.tasks.get(message.id)
+            if held is not None and not held.cancelled:
+                held.cancelled = True
+                self.actions.append(("cancelled", held))
+        elif command == wire.END:
+            self._end(seat, message.conversation)
+        elif command == wire.HEARTBEAT:
+            link.heartbeat(now, answer=True)
+        elif command == wire.BYE:
+            link.bye(message, now)
+            self._lost(seat, now)
+            if message.status == Status.DENIED:
+                link.close(now)
+                self._refused(seat, now)
+        elif command != wire.DRAIN:
+            link.ignored += 1
+
+    def _end(self, seat: _Seat, conversation: int) -> None:
+        if conversation in seat.conversations:
+            del seat.conversations[conversation]
+            self.actions.append(("ended", conversation))
+
+    def _lost(self, seat: _Seat, now: float) -> None:
+        """Its session ended: nobody waits for what runs, and its conversations are over."""
+        for task in seat.tasks.values():
+            if not task.cancelled:
+                task.cancelled = True
+                self.actions.append(("cancelled", task))
+        seat.orphans += len(seat.tasks)
+        seat.tasks.clear()
+        for number in list(seat.conversations):
+            self._end(seat, number)
+        if self.draining:
+            seat.link.close(now)  # it does not come again
+        self._leave_if_done(seat, now)
+
+    def _leave_if_done(self, seat: _Seat, now: float) -> None:
+        """A worker that drains without a session has nobody to say goodbye to."""
+        if self.draining and seat.link.state != UP and not seat.tasks and not seat.orphans:
+            self._over(seat, now)
+
+    def _refused(self, seat: _Seat, now: float) -> None:
+        """That broker never lets it serve. If none does, it ends."""
+        self._refusal = seat.link.trouble
+        self._over(seat, now, self._refusal)
+
+    def _over(self, seat: _Seat, now: float, reason: Optional[str] = None) -> None:
+        if not seat.over:
+            seat.over = True
+            seat.link.close(now)
+        if all(one.over for one in self._seats):
+            self.stop(now, reason)
+
+
+def clean_text(text: str) -> bytes:
+    """A text of the application's as it may travel: one line, at most 1024 bytes."""
+    raw = text.encode(errors="replace").translate(_BLANKS)
+    return raw[:wire.TEXT_MAX].decode(errors="ignore").encode()
+
+
+_BLANKS = bytes.maketrans(bytes(range(32)) + b"\x7f", b" " * 33)

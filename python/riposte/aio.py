@@ -1,0 +1,418 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Client and worker as coroutines, with the names and the rules of `riposte`. They make no thread: sockets are read by
+the event loop of the task that uses them. (A broker given by a host's name is looked up by `loop.getaddrinfo`, for
+which asyncio itself uses a thread; addresses need none.)
+
+    async with riposte.aio.Client() as client:
+        reply = await client.call("upper", b"hello", timeout=5)
+
+Where a task that waits for a reply is cancelled, its request is withdrawn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import itertools
+import json
+import logging
+import random
+import socket
+import threading
+import time
+from collections import deque
+from types import TracebackType
+from typing import (
+    Any, AsyncIterator, Awaitable, Callable, Deque, Dict, Iterable, List, Optional, Sequence, Set, Type, TypeVar, Union,
+    cast)
+
+from riposte import _link, _sockets
+from riposte._client import RESULT_WAIT, Body, HeaderList, body_of, outcome, pairs_of, terms_of
+from riposte._client_core import CallState, ClientCore, ConversationState, Reply
+from riposte._status import Denied, NotDone
+from riposte._worker import (
+    SIGNALS, Answer, Outcome, Result, Retry, Task, answer, end_conversation, outcome_of, outcome_of_error)
+from riposte._status import AppError
+from riposte._worker_core import TaskState, WorkerCore
+
+__all__ = ["Answer", "Client", "Conversation", "Reply", "Retry", "Task", "Worker"]
+
+_log = logging.getLogger("riposte")
+
+
+class _Driver:
+    """A core's sockets in an event loop. `turn` does all there is to do; `soon` has it done once, when the loop has run
+    what is ready, so that what many tasks submit travels together."""
+
+    def __init__(self, core: _sockets.Core, keys: _sockets.Keys,
+                 other: Optional[Callable[[_link.Action], None]] = None) -> None:
+        self.closed = False
+        self._core = core
+        self._loop = asyncio.get_running_loop()
+        self._timer: Optional[asyncio.TimerHandle] = None
+        self._timer_at = 0.0
+        self._soon = False
+        self._tasks: List["asyncio.Task[None]"] = []
+        self._hub = _sockets.Hub(core, keys, self._watch, self._loop.remove_reader, self._resolve,
+                                 other or (lambda action: None), time.monotonic)
+        self.turn()
+
+    def turn(self) -> None:
+        self._soon = False
+        if self.closed:
+            return
+        self._hub.turn()
+        due = self._core.due()
+        # A timer that is early only costs a turn, so it is not moved for every call.
+        if self._timer is None or due < self._timer_at or self._timer_at <= time.monotonic():
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            if due != float("inf"):
+                self._timer_at = due
+                self._timer = self._loop.call_later(max(0.0, due - time.monotonic()), self._on_timer)
+
+    def soon(self) -> None:
+        if not self._soon:
+            self._soon = True
+            self._loop.call_soon(self.turn)
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        self._hub.close()
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.turn()
+
+    def _watch(self, fd: int) -> None:
+        self._loop.add_reader(fd, self.turn)
+
+    def _resolve(self, endpoint: str) -> None:
+        self._tasks = [task for task in self._tasks if not task.done()]
+        self._tasks.append(self._loop.create_task(self._look_up(endpoint)))
+
+    async def _look_up(self, endpoint: str) -> None:
+        _, host, port = _link.split_endpoint(endpoint)
+        addresses: Sequence[str] = ()
+        trouble = ""
+        try:
+            infos = await self._loop.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+            addresses = _sockets.addresses_of(infos, endpoint)
+        except (OSError, UnicodeError) as error:
+            trouble = f"host {host} does not resolve: {getattr(error, 'strerror', '') or error}"
+        self._core.resolved(endpoint, addresses, trouble, time.monotonic())
+        self.turn()
+
+
+class Conversation:
+    """See riposte.Conversation. Made by Client.conversation."""
+
+    def __init__(self, client: "Client", service: str) -> None:
+        self._client = client
+        self._state: Optional[ConversationState] = None
+        self.service = service
+
+    async def call(self, body: Body = b"", **options: Any) -> Reply:
+        """As Client.call. ConversationLost: the worker's state is gone; the next call begins anew."""
+        if self._state is None:
+            self._state = self._client._start().conversation()
+        return await self._client.call(self.service, body, _conversation=self._state, **options)
+
+    async def end(self) -> None:
+        """Tells the worker that it is over. The next call would begin another."""
+        if self._state is not None and self._client._core is not None and self._client._driver is not None:
+            self._client._core.end_conversation(self._state, time.monotonic())
+            self._client._driver.soon()
+
+    async def __aenter__(self) -> "Conversation":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.end()
+
+
+class Client:
+    """See riposte.Client, for the arguments and what they raise. It belongs to the event loop in which it is first
+    used."""
+
+    def __init__(self, servers: _sockets.Servers = None, *, name: Optional[str] = None, timeout: float = 5.0,
+                 attempts: int = 1, wait_worker: float = 0.0, key_file: Optional[str] = None,
+                 server_key: Optional[str] = None) -> None:
+        self.timeout = timeout
+        self.attempts = attempts
+        self.wait_worker = wait_worker
+        self._endpoints = _sockets.endpoints_of(servers)
+        self._keys = _sockets.Keys(key_file, server_key)
+        self._name = name or _sockets.own_name()
+        self._closed = False
+        self._core: Optional[ClientCore] = None
+        self._driver: Optional[_Driver] = None
+
+    async def call(self, service: str, body: Body = b"", *, timeout: Optional[float] = None,
+                   attempts: Optional[int] = None, wait_worker: Optional[float] = None,
+                   headers: Optional[HeaderList] = None, trace: bool = False, key: Optional[str] = None,
+                   _conversation: Optional[ConversationState] = None) -> Reply:
+        """Asks a service, and returns the reply; see riposte.Client.call. When its task is cancelled, the request is
+        withdrawn."""
+        return await self._call(service, body, timeout, attempts, wait_worker, headers, trace, _conversation, False,
+                                key)
+
+    async def map(self, service: str, bodies: Iterable[Body], *, parallel: int = 16, return_errors: bool = False,
+                  timeout: Optional[float] = None, attempts: Optional[int] = None, wait_worker: Optional[float] = None,
+                  headers: Optional[HeaderList] = None) -> AsyncIterator[Reply]:
+        """See riposte.Client.map; `async for reply in client.map(…)`."""
+        if parallel < 1:
+            raise ValueError(f"parallel is 1 or more, not {parallel}")
+        core = self._start()
+        calls: Deque[CallState] = deque()
+        source = iter(bodies)
+        try:
+            while True:
+                for body in itertools.islice(source, parallel - len(calls)):
+                    calls.append(self._submit(core, service, body, timeout, attempts, wait_worker, headers, False, None,
+                                              False))
+                if not calls:
+                    return
+                call = calls[0]
+                if call.reply is None:
+                    await self._ended(call)
+                calls.popleft()
+                assert call.reply is not None
+                yield call.reply if return_errors else outcome(call)
+        finally:
+            for call in calls:
+                self._withdraw(call)
+
+    def conversation(self, service: str) -> Conversation:
+        """A conversation with one worker of a service; leaving `async with` ends it."""
+        return Conversation(self, service)
+
+    async def send(self, service: str, body: Body = b"", *, key: Optional[str] = None, delay: float = 0.0,
+                   not_before: Optional[float] = None, deadline: Optional[float] = None, attempts: int = 5,
+                   backoff: Optional[float] = None, attempt_timeout: Optional[float] = None,
+                   keep: Optional[float] = None, headers: Optional[HeaderList] = None,
+                   timeout: Optional[float] = None) -> Reply:
+        """Has the broker keep a request as a job; see riposte.Client.send."""
+        terms = terms_of(key, delay, not_before, deadline, backoff, attempt_timeout, keep, headers)
+        return await self._call(service, body, timeout, attempts, None, terms, False, None, True)
+
+    async def result(self, job: int, *, wait: float = 0.0) -> Reply:
+        """The final of a job; see riposte.Client.result."""
+        end = time.monotonic() + wait
+        while True:
+            left = min(max(0.0, end - time.monotonic()), RESULT_WAIT)
+            question = json.dumps({"id": str(job), "wait_ms": int(left * 1000)})
+            reply = await self.call("riposte.result", question, timeout=left + self.timeout, attempts=10)
+            if reply.job:
+                return reply
+            if time.monotonic() >= end:
+                raise NotDone(job)
+
+    async def cancel_job(self, job: int) -> Dict[str, Any]:
+        """Ends a job, unless it has ended; returns what the broker says of it."""
+        found: Dict[str, Any] = json.loads((await self.call("riposte.cancel", json.dumps({"id": str(job)}))).body)
+        return found
+
+    async def job(self, job: int) -> Dict[str, Any]:
+        """What the broker says of a job, with its attempts. AppError: there is none."""
+        found: Dict[str, Any] = json.loads((await self.call("riposte.job", json.dumps({"id": str(job)}))).body)
+        return found
+
+    async def close(self) -> None:
+        """Ends the session. Open calls end with CANCELLED."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._core is not None and self._driver is not None:
+            self._core.close(time.monotonic())
+            self._driver.close()
+
+    async def __aenter__(self) -> "Client":
+        self._start()
+        return self
+
+    async def __aexit__(self, kind: Optional[Type[BaseException]], error: Optional[BaseException],
+                        trace: Optional[TracebackType]) -> None:
+        await self.close()
+
+    def _start(self) -> ClientCore:
+        if self._closed:
+            raise RuntimeError("this client is closed")
+        if self._core is None:
+            self._core = ClientCore(self._endpoints, self._name, random.random, time.monotonic())
+            self._driver = _Driver(self._core, self._keys)
+        return self._core
+
+    def _submit(self, core: ClientCore, service: str, body: Body, timeout: Optional[float], attempts: Optional[int],
+                wait_worker: Optional[float], headers: Optional[HeaderList], trace: bool,
+                conversation: Optional[ConversationState], durable: bool, key: Optional[str] = None) -> CallState:
+        now = time.monotonic()
+        call = CallState(service, body if type(body) is bytes else body_of(body),
+                         now + (self.timeout if timeout is None else timeout),
+                         attempts=self.attempts if attempts is None else attempts,
+                         wait=self.wait_worker if wait_worker is None else wait_worker,
+                         headers=pairs_of(headers) if headers else (), conversation=conversation, durable=durable,
+                         trace=trace, key=key, ended=_on_ended)
+        core.submit(call, now)
+        assert self._driver is not None
+        self._driver.soon()
+        return call
+
+    async def _call(self, service: str, body: Body, timeout: Optional[float], attempts: Optional[int],
+                    wait_worker: Optional[float], headers: Optional[HeaderList], trace: bool,
+                    conversation: Optional[ConversationState], durable: bool, key: Optional[str] = None) -> Reply:
+        call = self._submit(self._start(), service, body, timeout, attempts, wait_worker, headers, trace, conversation,
+                            durable, key)
+        if call.reply is None:
+            try:
+                await self._ended(call)
+            except asyncio.CancelledError:
+                self._withdraw(call)
+                raise
+        return outcome(call)
+
+    @staticmethod
+    def _ended(call: CallState) -> "asyncio.Future[None]":
+        future = call.owner = asyncio.get_running_loop().create_future()
+        return future
+
+    def _withdraw(self, call: CallState) -> None:
+        if call.reply is None and not self._closed and self._core is not None and self._driver is not None:
+            self._core.cancel(call, time.monotonic())
+            self._driver.soon()
+
+
+def _on_ended(call: CallState) -> None:
+    future = call.owner
+    if future is not None and not future.done():
+        future.set_result(None)
+
+
+AsyncResult = Union[Awaitable[Result], Result]
+Handler = TypeVar("Handler", bound=Callable[[Task], AsyncResult])
+EndHandler = TypeVar("EndHandler", bound=Callable[[int], None])
+
+
+class Worker:
+    """See riposte.Worker. The handler is a coroutine function; up to `slots` of them run at once, in the event loop. A
+    plain function does, too, but nothing else runs meanwhile, heartbeats included. The coroutine of a request that is
+    cancelled is cancelled."""
+
+    def __init__(self, servers: _sockets.Servers, service: str, *, slots: int = 1, drain_limit: float = 30.0,
+                 name: Optional[str] = None, key_file: Optional[str] = None, server_key: Optional[str] = None) -> None:
+        self.service = service
+        self.slots = slots
+        self.drain_limit = drain_limit
+        self._endpoints = _sockets.endpoints_of(servers)
+        self._keys = _sockets.Keys(key_file, server_key)
+        self._name = name or _sockets.own_name()
+        self._handler: Optional[Callable[[Task], AsyncResult]] = None
+        self._on_end: Optional[Callable[[int], None]] = None
+        self._states: Dict[int, Dict[str, Any]] = {}
+        self._tasks: Set["asyncio.Task[None]"] = set()
+        WorkerCore(self._endpoints, service, slots, self._name, random.random, 0.0)  # raises ValueError here
+        self._core: Optional[WorkerCore] = None
+        self._driver: Optional[_Driver] = None
+        self._ended: Optional["asyncio.Future[Optional[str]]"] = None
+        self._end_timer: Optional[asyncio.TimerHandle] = None
+
+    def handler(self, function: Handler) -> Handler:
+        """Decorator: the coroutine function that answers requests; see riposte.Worker.handler."""
+        self._handler = function
+        return function
+
+    def on_end(self, function: EndHandler) -> EndHandler:
+        """Decorator: a function that is called with the number of each conversation that is over."""
+        self._on_end = function
+        return function
+
+    def drain(self) -> None:
+        """Takes no new requests, except in conversations that are here; `run` returns when all have ended."""
+        if self._core is not None and self._driver is not None and not self._core.draining:
+            self._core.drain(time.monotonic())
+            self._end_timer = asyncio.get_running_loop().call_later(self.drain_limit, self.stop)
+            self._driver.soon()
+
+    def stop(self) -> None:
+        """Leaves at once: what runs is given back, and its coroutines are cancelled."""
+        if self._core is not None and self._driver is not None:
+            self._core.stop(time.monotonic())
+            self._driver.turn()
+
+    async def run(self) -> None:
+        """Serves until it has drained. In the main thread, SIGTERM or SIGINT drains, and a second one stops it at once.
+        When its task is cancelled, it stops at once. Raises Denied if the broker does not let it serve."""
+        if self._handler is None:
+            raise RuntimeError("the worker has no handler")
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        core = self._core = WorkerCore(self._endpoints, self.service, self.slots, self._name, random.random,
+                                       time.monotonic())
+        driver = self._driver = _Driver(core, self._keys, self._act)
+        watched = SIGNALS if threading.current_thread() is threading.main_thread() else ()
+        for number in watched:
+            loop.add_signal_handler(number, self._on_signal)
+        try:
+            reason = await self._ended
+        finally:
+            if self._end_timer is not None:
+                self._end_timer.cancel()
+            core.stop(time.monotonic())
+            driver.close()
+            for number in watched:
+                loop.remove_signal_handler(number)
+            self._core = self._driver = None
+            for task in self._tasks:
+                task.cancel()
+        if reason is not None:
+            raise Denied(reason, service=self.service)
+
+    def _on_signal(self) -> None:
+        if self._core is not None and self._core.draining:
+            self.stop()
+        else:
+            self.drain()
+
+    def _act(self, action: _link.Action) -> None:
+        kind, what = action
+        if kind == "begin":
+            task = asyncio.get_running_loop().create_task(self._do(what))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif kind == "cancelled":
+            if what.owner is not None:
+                what.owner.cancel()
+        elif kind == "ended":
+            end_conversation(self._states, self._on_end, what)
+        elif kind == "stopped" and self._ended is not None and not self._ended.done():
+            self._ended.set_result(what)
+
+    async def _do(self, held: TaskState) -> None:
+        assert self._handler is not None
+        core, driver = self._core, self._driver
+        state: Dict[str, Any] = {}
+        if held.conversation:
+            state = self._states.setdefault(held.conversation, state)
+        done: Outcome
+        try:
+            if held.cancelled:
+                raise asyncio.CancelledError
+            held.owner = asyncio.current_task()  # not before: a task that is cancelled before it begins never answers
+            result = self._handler(Task(held, state))
+            done = outcome_of(cast(Result, await result if inspect.isawaitable(result) else result))
+        except asyncio.CancelledError:
+            done = outcome_of_error(RuntimeError("it was cancelled"))
+        except Exception as error:
+            if not isinstance(error, (Retry, AppError)):
+                _log.exception("the handler failed")
+            done = outcome_of_error(error)
+        if core is not None and driver is not None and not driver.closed and not core.stopped:
+            answer(core, held, done)
+            driver.soon()

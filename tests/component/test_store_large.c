@@ -1,0 +1,193 @@
+/*  The store of jobs with very many of them: 50,000; with RIPOSTE_LONG=1 a million.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    The disk is one that syncs at once, so that its time is left out; and the bounds are of CPU time, which
+    other work of the machine does not change.
+*/
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include <riposte/error.h>
+
+#include "broker/store/page_sums.h"
+#include "common/io/clock.h"
+#include "tests/support/disk.h"
+#include "tests/support/shelf.h"
+
+#define S_BATCH 2000
+#define S_SERVICES 50
+#define S_BODY "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+/*  The longest that anybody may wait for one put while others are cleaned up, µs.  */
+#define S_PAUSE_US 50000
+/*  The longest that it may take to open a store and list its services, µs.  */
+#define S_LIST_US 5000000
+
+static test_shelf_t s_shelf;
+static test_shelf_t *const shelf = &s_shelf;
+
+static int s_setup (void **state)
+{
+    (void) state;
+    test_disk_reset ();
+    test_shelf_init (shelf);
+    shelf->settings.vfs = TEST_DISK;
+    test_shelf_open (shelf);
+    return 0;
+}
+
+static int s_teardown (void **state)
+{
+    (void) state;
+    test_shelf_clear (shelf);
+    return 0;
+}
+
+/*  CPU time of all threads, µs.  */
+static int64_t s_cpu_us (void)
+{
+    struct timespec now;
+    assert_int_equal (clock_gettime (CLOCK_PROCESS_CPUTIME_ID, &now), 0);
+    return (int64_t) now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static unsigned s_count (void)
+{
+    return getenv ("RIPOSTE_LONG") ? 1000000 : 50000;
+}
+
+/*  Puts jobs for some services, and ends them if they are to be.  */
+static void s_fill (unsigned count, bool ended)
+{
+    static uint64_t ids[S_BATCH];
+    char name[16];
+    rp_store_job_t job = test_job ();
+    rp_stored_t result;
+    for (unsigned done = 0; done < count; done += S_BATCH) {
+        for (unsigned index = 0; index < S_BATCH; index++) {
+            snprintf (name, sizeof name, "service-%u", index % S_SERVICES);
+            job.service = test_span (name);
+            job.not_before = 1000 + done + index;
+            test_shelf_submit (shelf, test_put (&job), S_BODY);
+        }
+        for (unsigned index = 0; index < S_BATCH; index++) {
+            assert_true (test_shelf_take (shelf, &result));
+            assert_int_equal (result.outcome, RP_STORED_SAFE);
+            ids[index] = result.id;
+        }
+        for (unsigned index = 0; ended && index < S_BATCH; index++)
+            test_shelf_submit (shelf, test_final (ids[index], RP_OK), S_BODY);
+        for (unsigned index = 0; ended && index < S_BATCH; index++) {
+            assert_true (test_shelf_take (shelf, &result));
+            assert_int_equal (result.outcome, RP_STORED_SAFE);
+        }
+    }
+}
+
+static void test_cleaning_up_pauses_nobody (void **state)
+{
+    (void) state;
+    unsigned count = s_count ();
+    s_fill (count, true);
+    test_shelf_close (shelf);
+    sqlite3 *db;
+    assert_int_equal (
+      sqlite3_open_v2 (shelf->path, &db, SQLITE_OPEN_READWRITE, rp_page_sums_vfs (TEST_DISK)),
+      SQLITE_OK);
+    assert_int_equal (
+      sqlite3_exec (
+        db, "PRAGMA locking_mode = EXCLUSIVE; UPDATE finals SET until = id", NULL, NULL, NULL),
+      SQLITE_OK);
+    sqlite3_close (db);
+    test_shelf_open (shelf);
+    rp_store_job_t job = test_job ();
+    rp_store_figures_t figures;
+    int64_t worst = 0;
+    int64_t worst_cpu = 0;
+    unsigned puts = 0;
+    int64_t begun = rp_clock_us ();
+    do {
+        int64_t before = rp_clock_us ();
+        int64_t cpu = s_cpu_us ();
+        test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), S_BODY);
+        int64_t took = rp_clock_us () - before;
+        cpu = s_cpu_us () - cpu;
+        worst = took > worst ? took : worst;
+        worst_cpu = cpu > worst_cpu ? cpu : worst_cpu;
+        puts++;
+        rp_store_figures (shelf->store, &figures);
+    } while (figures.cleaned < count);
+    print_message (
+      "%u jobs cleaned up in %.1f s, beside %u puts: the slowest took %.1f ms, and %.1f ms "
+      "of CPU time\n",
+      count, (double) (rp_clock_us () - begun) / 1e6, puts, (double) worst / 1e3,
+      (double) worst_cpu / 1e3);
+    assert_true (worst_cpu < S_PAUSE_US);
+}
+
+static void test_open_jobs_are_listed_in_time (void **state)
+{
+    (void) state;
+    unsigned count = s_count ();
+    s_fill (count, false);
+    test_shelf_close (shelf);
+    int64_t cpu = s_cpu_us ();
+    int64_t begun = rp_clock_us ();
+    test_shelf_open (shelf);
+    int64_t opened = rp_clock_us ();
+    rp_stored_t services = test_shelf_do (shelf, (rp_store_op_t){.kind = RP_STORE_SERVICES}, NULL);
+    int64_t listed = rp_clock_us ();
+    int64_t list_cpu = s_cpu_us () - cpu;
+    uint64_t waiting = 0;
+    size_t loaded = 0;
+    assert_int_equal (services.rows->service_count, S_SERVICES);
+    for (size_t index = 0; index < services.rows->service_count; index++) {
+        const rp_store_service_t *service = &services.rows->services[index];
+        waiting += service->waiting;
+        rp_store_op_t op = {.kind = RP_STORE_LOAD,
+          .text = service->service.data,
+          .text_size = (uint16_t) service->service.size,
+          .before = RP_STORE_NEVER};
+        for (bool more = true; more;) {
+            rp_stored_t rows = test_shelf_do (shelf, op, NULL);
+            const rp_store_row_t *last = &rows.rows->jobs[rows.rows->count - 1];
+            loaded += rows.rows->count;
+            op.after = last->due;
+            op.id = last->id;
+            more = rows.more;
+            rp_stored_clear (&rows);
+        }
+    }
+    rp_stored_clear (&services);
+    int64_t ended = rp_clock_us ();
+    cpu = s_cpu_us () - cpu;
+    print_message (
+      "%u open jobs: opened in %.1f ms, listed by service in %.1f ms, loaded in %.2f s; "
+      "%.2f s of CPU time\n",
+      count, (double) (opened - begun) / 1e3, (double) (listed - opened) / 1e3,
+      (double) (ended - listed) / 1e6, (double) cpu / 1e6);
+    assert_int_equal (waiting, count);
+    assert_int_equal (loaded, count);
+    assert_true (list_cpu < S_LIST_US);
+}
+
+int main (void)
+{
+#define S_TEST(name) cmocka_unit_test_setup_teardown (name, s_setup, s_teardown)
+    const struct CMUnitTest tests[] = {
+      S_TEST (test_cleaning_up_pauses_nobody),
+      S_TEST (test_open_jobs_are_listed_in_time),
+    };
+    return cmocka_run_group_tests (tests, NULL, NULL);
+}

@@ -1,0 +1,4 @@
+role = a
+    call = x
+principal = ada
+    role = a

@@ -1,0 +1,10 @@
+role = "caller"
+    call = "upper"
+    call = "billing.*"
+principal = "ada"
+    role = "caller"
+    serve = "resize"
+    open = 100
+principal = "ops"
+    observe = 1
+    admin = 1

@@ -1,0 +1,14 @@
+principal = uid:1000
+    role = a
+    role = b
+    open_bytes = 1.5MiB
+    rate = 10
+role = a
+    call = "*"
+    sessions = 2
+role = b
+    serve = a.b.*
+    serve = a.*
+    serve = a.
+principal = anonymous
+    call = hello # all

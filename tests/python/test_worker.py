@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: MPL-2.0
+"""The workers for threads and for asyncio over a real broker, beyond what tests/languages asks of every language."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import os
+import sys
+import threading
+import time
+
+import pytest
+
+import riposte
+import riposte.aio
+from support.waiting import until
+
+
+@pytest.fixture(scope="module")
+def client(stage):
+    with riposte.Client(stage.shared.endpoint, timeout=10.0, wait_worker=5.0) as one:
+        yield one
+
+
+@contextlib.contextmanager
+def serving(worker):
+    """Runs a worker in a thread."""
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.drain()
+        thread.join(15)
+        assert not thread.is_alive()
+
+
+def burn(task):
+    """Computes in Python, which holds the interpreter's lock."""
+    end = time.monotonic() + float(task.body)
+    while time.monotonic() < end:
+        pass
+    return str(os.getpid())
+
+
+def count(task):
+    task.state["count"] = task.state.get("count", 0) + 1
+    return str(task.state["count"])
+
+
+def die(task):
+    os._exit(3)
+
+
+def die_or_wait(task):
+    if task.body == b"live":
+        return b"alive"
+    time.sleep(0.3 if task.body else 20.0)
+    os._exit(3)
+
+
+def leave(task):
+    sys.exit("not here")
+
+
+def test_what_a_handler_returns_and_raises_is_what_the_client_gets(stage, client):
+    worker = riposte.Worker(stage.shared.endpoint, "kinds")
+
+    @worker.handler
+    def kinds(task):
+        what = task.body.decode()
+        if what == "nothing":
+            return None
+        if what == "text":
+            return "Zürich"
+        if what == "answer":
+            return riposte.Answer(b"body", headers={"k": "v"}, code=5, text="noted")
+        if what == "app":
+            raise riposte.AppError("no such page", code=404, body=b"page", headers=[("k", "v")])
+        if what == "retry":
+            task.retry("not now")
+        if what == "wrong":
+            return riposte.Answer(b"", headers={"Not A Name": "v"})
+        if what == "odd":
+            return 7
+        if what == "exit":
+            sys.exit("not here")
+        if what == "cancelled":
+            raise asyncio.CancelledError
+        raise KeyError("boom")
+
+    with serving(worker):
+        assert client.call("kinds", "nothing").body == b""
+        assert client.call("kinds", "text").body == "Zürich".encode()
+        reply = client.call("kinds", "answer")
+        assert (reply.body, reply.headers, reply.code, reply.text) == (b"body", (("k", "v"),), 5, "noted")
+        with pytest.raises(riposte.AppError) as caught:
+            client.call("kinds", "app")
+        error = caught.value
+        assert (error.code, error.text, error.body, error.headers) == (404, "no such page", b"page", (("k", "v"),))
+        with pytest.raises(riposte.WorkerLost, match="not now"):
+            client.call("kinds", "retry")
+        with pytest.raises(riposte.AppError, match="may not travel"):
+            client.call("kinds", "wrong")
+        with pytest.raises(riposte.AppError):
+            client.call("kinds", "odd")
+        with pytest.raises(riposte.AppError, match="not here"):
+            client.call("kinds", "exit")
+        with pytest.raises(riposte.AppError, match="CancelledError"):
+            client.call("kinds", "cancelled")
+        with pytest.raises(riposte.AppError, match="boom"):
+            client.call("kinds", "raise")
+
+
+def test_a_task_knows_its_deadline_and_sees_it_pass(stage, client):
+    worker = riposte.Worker(stage.shared.endpoint, "waits", slots=2)
+    seen = []
+
+    @worker.handler
+    def waits(task):
+        seen.append(task.time_left)
+        seen.append(task.wait_cancelled(20))
+
+    with serving(worker):
+        with pytest.raises(riposte.Deadline):
+            client.call("waits", timeout=1.0)
+        until(lambda: len(seen) == 2, 5)
+    assert 0 < seen[0] <= 1.0 and seen[1] is True
+
+
+def test_slots_run_at_once_and_no_more(stage, client):
+    worker = riposte.Worker(stage.shared.endpoint, "at-once", slots=3)
+    lock, now, most = threading.Lock(), [0], [0]
+
+    @worker.handler
+    def at_once(task):
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        task.wait_cancelled(0.1)
+        with lock:
+            now[0] -= 1
+
+    with serving(worker):
+        list(client.map("at-once", [b""] * 9, parallel=9))
+    assert most == [3]
+
+
+def test_an_answer_does_not_wait_for_the_handler_after_it(stage, client):
+    worker = riposte.Worker(stage.shared.endpoint, "queue", slots=16, workers=1)
+    finish = threading.Event()
+
+    @worker.handler
+    def queue(task):
+        if task.body == b"slow":
+            finish.wait(20)
+        return task.body
+
+    with serving(worker):
+        client.call("queue")
+        bodies = [b"%d" % at for at in range(8)] + [b"slow", b"behind"]  # they travel together
+        replies = client.map("queue", bodies, parallel=len(bodies), timeout=5)
+        try:
+            assert [next(replies).body for _ in range(8)] == bodies[:8]
+        finally:
+            finish.set()
+        assert [reply.body for reply in replies] == bodies[8:]
+
+
+@pytest.mark.parametrize("pool", ["threads", "processes"])
+def test_heartbeats_go_on_while_handlers_compute(stage, client, pool):
+    # The broker grants 500 ms at most: after three of them without a word it would take the worker for lost.
+    worker = riposte.Worker(stage.shared.endpoint, f"burn-{pool}", workers=2, pool=pool)
+    worker.handler(burn)
+    with serving(worker):
+        replies = list(client.map(f"burn-{pool}", [b"2.0", b"0.1"], parallel=2))
+    pids = {int(reply.body) for reply in replies}
+    assert all(reply.attempt == 1 for reply in replies)
+    assert pids == {os.getpid()} if pool == "threads" else (len(pids) == 2 and os.getpid() not in pids)
+
+
+@pytest.mark.parametrize("pool", ["threads", "processes"])
+def test_a_conversation_has_its_state_and_its_end_is_told(stage, client, pool):
+    worker = riposte.Worker(stage.shared.endpoint, f"count-{pool}", slots=2, pool=pool)
+    worker.handler(count)
+    over = []
+    worker.on_end(over.append)
+    with serving(worker):
+        with client.conversation(f"count-{pool}") as one, client.conversation(f"count-{pool}") as two:
+            assert [one.call().body, one.call().body, two.call().body, one.call().body] == [b"1", b"2", b"1", b"3"]
+        until(lambda: len(over) == 2, 5, "both ends are told")
+        assert not worker._states
+
+
+def test_a_process_that_dies_is_WORKER_LOST_and_the_pool_goes_on(stage, client):
+    worker = riposte.Worker(stage.shared.endpoint, "dies", pool="processes")
+    worker.handler(die)
+    with serving(worker):
+        for _ in range(2):
+            with pytest.raises(riposte.WorkerLost, match="process was lost"):
+                client.call("dies")
+
+
+def test_a_pool_that_broke_under_several_requests_is_renewed_once(stage, client):
+    worker = riposte.Worker(stage.shared.endpoint, "breaks", slots=2, pool="processes")
+    worker.handler(die_or_wait)
+    before = len(multiprocessing.active_children())
+    with serving(worker):
+        calls = [client.submit("breaks", body) for body in (b"", b"die")]
+        for call in calls:
+            assert call.wait().status == riposte.Status.WORKER_LOST
+        assert client.call("breaks", b"live").body == b"alive"
+        assert len(multiprocessing.active_children()) == before + 2
+
+
+def test_a_handler_that_exits_in_a_process_is_APP_ERROR_and_the_worker_goes_on(stage, client):
+    worker = riposte.Worker(stage.shared.endpoint, "exits", pool="processes")
+    worker.handler(leave)
+    with serving(worker):
+        for _ in range(2):
+            with pytest.raises(riposte.AppError, match="not here"):
+                client.call("exits")
+
+
+def test_a_worker_that_drains_while_its_broker_dies_ends_with_its_handler(stage, monkeypatch):
+    broker = stage.broker()
+    worker = riposte.Worker(broker.endpoint, "late", slots=2)
+    begun, go_on, troubles = threading.Event(), threading.Event(), []
+    monkeypatch.setattr(threading, "excepthook", troubles.append)
+
+    @worker.handler
+    def late(task):
+        begun.set()
+        go_on.wait(10)
+    with serving(worker), riposte.Client(broker.endpoint, wait_worker=5.0) as one:
+        one.submit("late")
+        assert begun.wait(10)
+        worker.drain()
+        until(lambda: worker._core.draining, 10)
+        broker.kill()
+        until(lambda: worker._core.due() == float("inf"), 10)
+        worker._loop.wake()  # the thread that polls looks again, with nothing due
+        until(lambda: troubles or worker._loop.leader, 10)
+        go_on.set()
+    assert not troubles
+
+
+def test_a_worker_without_a_handler_and_wrong_settings_are_refused(stage):
+    with pytest.raises(RuntimeError):
+        riposte.Worker(stage.shared.endpoint, "none").run()
+    for wrong in ({"slots": 5000}, {"pool": "fibres"}, {"key_file": "/no/such/file", "server_key": "x" * 40}):
+        with pytest.raises((ValueError, OSError)):
+            riposte.Worker(stage.shared.endpoint, "x", **wrong)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        riposte.Worker(stage.shared.endpoint, "x")
+    assert len(os.listdir("/proc/self/fd")) < before + 5
+    with pytest.raises(riposte.Denied):
+        worker = riposte.Worker(stage.shared.endpoint, "riposte.mine")
+        worker.handler(count)
+        worker.run()
+
+
+def test_asyncio_runs_as_many_coroutines_as_slots_and_drains(stage, client):
+    async def run():
+        worker = riposte.aio.Worker(stage.shared.endpoint, "aio", slots=8)
+        over = []
+        worker.on_end(over.append)
+
+        @worker.handler
+        async def naps(task):
+            if task.conversation:
+                return count(task)
+            await asyncio.sleep(0.2)
+            if task.body == b"fail":
+                raise ValueError("it failed")
+            return task.body.upper()
+        before = threading.active_count()
+        serving = asyncio.create_task(worker.run())
+        async with riposte.aio.Client(stage.shared.endpoint, wait_worker=5.0) as one:
+            await one.call("aio", b"first")
+            begin = time.monotonic()
+            replies = [reply.body async for reply in one.map("aio", [b"x"] * 8, parallel=8)]
+            assert replies == [b"X"] * 8 and time.monotonic() - begin < 8 * 0.2
+            with pytest.raises(riposte.AppError, match="it failed"):
+                await one.call("aio", b"fail")
+            async with one.conversation("aio") as talk:
+                assert [(await talk.call()).body for _ in range(2)] == [b"1", b"2"]
+            while not over:
+                await asyncio.sleep(0.01)
+            last = asyncio.create_task(one.call("aio", b"last"))
+            while not worker._tasks:
+                await asyncio.sleep(0.01)
+            worker.drain()
+            await asyncio.wait_for(serving, 10)
+            assert (await last).body == b"LAST"
+        assert threading.active_count() <= before
+    asyncio.run(run())
