@@ -206,12 +206,12 @@ void rp_replay_remember (
     rp_list_append (&self->results, &replay->aged);
     self->figures.results++;
     rp_replay_grow (self, replay, bytes);
-    while (self->figures.bytes > most && s_largest (self))
-        s_evict (self, s_largest (self));
 }
 
-int64_t rp_replay_age (rp_replays_t *self)
+int64_t rp_replay_tidy (rp_replays_t *self)
 {
+    while (self->figures.bytes > self->options.limits->replay_bytes && s_largest (self))
+        s_evict (self, s_largest (self));
     int64_t keep = (int64_t) self->options.limits->replay_keep * 1000;
     rp_list_node_t *node;
     while ((node = rp_list_first (&self->results))) {

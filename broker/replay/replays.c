@@ -411,7 +411,7 @@ int64_t rp_replays_tick (rp_replays_t *self, int64_t now, rp_actions_t *actions)
     rp_heap_node_t *node;
     while ((node = rp_heap_first (&self->due, &due)) && (int64_t) due <= now)
         s_expire (self, RP_CONTAINER (node, rp_replay_waiter_t, due));
-    int64_t next = rp_replay_age (self);
+    int64_t next = rp_replay_tidy (self);
     return node ? rp_earlier (next, (int64_t) due) : next;
 }
 

@@ -72,7 +72,8 @@ bool rp_replays_cancel (rp_replays_t *self,
   rp_actions_t *actions);
 
 /*  The core has answered an execution: head is that of its REPLY, bytes the memory that payload takes. Only SEND
-    and DROP follow. Without a payload no answer is remembered.  */
+    and DROP follow, of this payload: they may be carried out before what was wanted earlier. Without a payload no
+    answer is remembered.  */
 void rp_replays_answered (rp_replays_t *self,
   const rp_head_t *head,
   rp_payload_t *payload,

@@ -129,14 +129,15 @@ rp_replay_t *rp_replay_new (rp_replays_t *self,
 /*  Takes the execution's key away: the next request with it begins another.  */
 void rp_replay_forget_key (rp_replays_t *self, rp_replay_t *replay);
 
-/*  Remembers a result, and forgets what there is no room for; maybe itself.  */
+/*  Remembers a result, unless there is no room even for it alone. Others that have to go for it go with
+    rp_replay_tidy, since one of them may be wanted, and not sent yet.  */
 void rp_replay_remember (
   rp_replays_t *self, rp_replay_t *replay, rp_payload_t *result, uint64_t bytes);
 
 /*  Frees an execution for which nobody waits, with its result.  */
 void rp_replay_free (rp_replays_t *self, rp_replay_t *replay);
 
-/*  Forgets results whose time has come. Returns when the next one's has.  */
-int64_t rp_replay_age (rp_replays_t *self);
+/*  Forgets results for which there is no room, and those whose time has come. Returns when the next one's has.  */
+int64_t rp_replay_tidy (rp_replays_t *self);
 
 #endif

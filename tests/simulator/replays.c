@@ -445,6 +445,17 @@ static void s_check_memory (void)
         s_fail ("a result was forgotten, and there was room");
 }
 
+/*  True if nothing is wanted but to send results that are remembered.  */
+static bool s_has_results_only (const replays_world_t *world)
+{
+    for (size_t index = 0; index < world->wanted.count; index++) {
+        const rp_action_t *action = &world->wanted.list[index];
+        if (action->kind != RP_ACTION_DROP && (action->kind != RP_ACTION_SEND || !action->keep))
+            return false;
+    }
+    return world->wanted.count > 0;
+}
+
 static void s_step (void)
 {
     replays_world_t *world = &s_self.world;
@@ -463,7 +474,7 @@ static void s_step (void)
         replays_world_pass (world, (int64_t) s_draw (s_draw (8) ? 100 : 5000) * S_MS);
     if (s_bites (S_FORGET_EARLY)) {
         world->now += S_KEEP_MS * S_MS;
-        (void) rp_replay_age ((world->replays->now = world->now, world->replays));
+        (void) rp_replay_tidy ((world->replays->now = world->now, world->replays));
         world->now -= S_KEEP_MS * S_MS;
     }
     for (size_t index = 0; index < world->wanted.count; index++)
@@ -471,6 +482,8 @@ static void s_step (void)
             world->wanted.list[index--] = world->wanted.list[--world->wanted.count];
     if (s_bites (S_LEAK))
         world->replays->figures.bytes++;
+    if (s_has_results_only (world) && s_draw (2))
+        return; // more is read before the turn
     replays_world_turn (world);
     s_check_memory ();
 }

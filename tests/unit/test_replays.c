@@ -475,6 +475,24 @@ static void s_a_crowd_that_runs_pushes_out_nobody_smaller (void **state)
     assert_int_equal (s_figures ().evicted, 0);
 }
 
+/*  The turn that sends a result comes after all that was read with the request for it.  */
+static void s_a_result_that_is_on_its_way_is_not_forgotten_before (void **state)
+{
+    (void) state;
+    s_world.limits.replay_bytes = 100000;
+    s_begin ();
+    s_remember (0, "k", 60000);
+    (void) s_ask (0, "large", 1);
+    uint64_t again = replays_world_submit (
+      &s_world, 1, &(replays_request_t){.service = "a", .key = "k", .body = 1});
+    replays_world_reply (&s_world, 0, RP_OK, 43, 60000);
+    replays_world_turn (&s_world);
+    s_expect (again, RP_OK, 1, true);
+    assert_true (s_figures ().bytes <= 100000);
+    assert_int_equal (s_figures ().evicted, 1);
+    assert_true (s_is_remembered (0, "large"));
+}
+
 static void s_the_end_gives_every_payload_back (void **state)
 {
     (void) state;
@@ -515,6 +533,7 @@ int main (void)
       S_TEST (s_who_takes_the_most_loses_its_oldest_result),
       S_TEST (s_a_result_that_has_no_room_forgets_no_other),
       S_TEST (s_a_crowd_that_runs_pushes_out_nobody_smaller),
+      S_TEST (s_a_result_that_is_on_its_way_is_not_forgotten_before),
       S_TEST (s_the_end_gives_every_payload_back),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
