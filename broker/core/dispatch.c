@@ -641,6 +641,12 @@ bool rp_dispatch_allows (
     return found && rp_acl_allows (self, found->principal, rule, name, size);
 }
 
+bool rp_dispatch_allows_principal (
+  const rp_dispatch_t *self, const char *principal, rp_rule_t rule, const char *name, size_t size)
+{
+    return !self->rules || rp_rules_allow (self->rules, principal, rule, name, size);
+}
+
 unsigned rp_dispatch_attempts (const rp_dispatch_t *self, rp_session_id_t session, uint64_t id)
 {
     const rp_session_t *client = rp_session_find (self, session);

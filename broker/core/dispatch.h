@@ -280,4 +280,8 @@ bool rp_dispatch_allows (const rp_dispatch_t *self,
   const char *name,
   size_t size);
 
+/*  The same of a principal by its name, which may have no session any more.  */
+bool rp_dispatch_allows_principal (
+  const rp_dispatch_t *self, const char *principal, rp_rule_t rule, const char *name, size_t size);
+
 #endif

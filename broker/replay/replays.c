@@ -373,17 +373,16 @@ static void s_expire (rp_replays_t *self, rp_replay_waiter_t *waiter)
         s_end (self, waiter, RP_NO_WORKER, "no worker offers its service");
 }
 
-/*  Ends an execution that no rule allows any more, unless a worker has had it.  */
+/*  Ends an execution that no rule allows any more, unless a worker has had it. The rules of its principal count, since
+    some who wait may have gone.  */
 static void s_recheck (rp_replays_t *self, rp_replay_t *replay)
 {
     const rp_dispatch_t *core = self->options.core;
-    rp_list_node_t *node = rp_list_first (&replay->waiters);
-    if (replay->result || !node
-        || rp_dispatch_attempts (core, self->options.client, rp_pool_handle (&replay->pooled)) > 0)
-        return;
-    rp_replay_waiter_t *waiter = RP_CONTAINER (node, rp_replay_waiter_t, node);
-    if (rp_dispatch_allows (
-          core, waiter->client->session, RP_RULE_CALL, replay->name, replay->service_size))
+    rp_list_node_t *node;
+    if (replay->result
+        || rp_dispatch_attempts (core, self->options.client, rp_pool_handle (&replay->pooled)) > 0
+        || rp_dispatch_allows_principal (
+          core, replay->owner->name, RP_RULE_CALL, replay->name, replay->service_size))
         return;
     while ((node = rp_list_first (&replay->waiters)))
         s_end (self, RP_CONTAINER (node, rp_replay_waiter_t, node), RP_DENIED,

@@ -390,6 +390,29 @@ static void s_rules_that_shrink_end_what_has_not_begun (void **state)
     rp_rules_destroy (&rules);
 }
 
+static void s_a_principal_keeps_what_rules_allow_it_though_its_client_has_gone (void **state)
+{
+    (void) state;
+    static const char text[] = "principal = \"worker\"\n    serve = \"*\"\n"
+                               "principal = \"ada\"\n    call = \"*\"\n";
+    rp_rules_t *rules = rp_rules_read (text, sizeof text - 1, NULL, NULL);
+    assert_non_null (rules);
+    s_begin ();
+    replays_world_lose_worker (&s_world, 0);
+    (void) replays_world_join_worker (&s_world, "a", 1);
+    (void) s_ask (2, "other", 1);
+    (void) s_ask (0, "k", 1);
+    uint64_t second = s_ask (1, "k", 1);
+    replays_world_lose_client (&s_world, 0);
+    replays_world_rules (&s_world, rules);
+    s_expect_nothing (second);
+    s_reply (RP_OK, 41);
+    s_reply (RP_OK, 42);
+    s_expect (second, RP_OK, 42, true);
+    replays_world_rules (&s_world, NULL);
+    rp_rules_destroy (&rules);
+}
+
 /*  ---- Memory --------------------------------------------------------------------------------- */
 
 static void s_a_result_is_forgotten_after_its_time (void **state)
@@ -529,6 +552,7 @@ int main (void)
       S_TEST (s_a_client_has_no_more_open_than_its_limit),
       S_TEST (s_a_quota_holds_for_requests_with_keys),
       S_TEST (s_rules_that_shrink_end_what_has_not_begun),
+      S_TEST (s_a_principal_keeps_what_rules_allow_it_though_its_client_has_gone),
       S_TEST (s_a_result_is_forgotten_after_its_time),
       S_TEST (s_who_takes_the_most_loses_its_oldest_result),
       S_TEST (s_a_result_that_has_no_room_forgets_no_other),
