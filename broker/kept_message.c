@@ -41,7 +41,8 @@ void rp_kept_digest (rp_message_t *message, const rp_head_t *head, uint8_t *dige
 rp_message_t *rp_kept_message (
   rp_message_pool_t *pool, rp_head_t *head, const rp_store_span_t *frames, size_t count)
 {
-    bool inlined = count > 0 && frames[0].size <= RP_INLINE_MAX;
+    // A body of the most frames leaves none for the head.
+    bool inlined = count > 0 && (frames[0].size <= RP_INLINE_MAX || count == RP_FRAMES_MAX);
     if (inlined)
         head->flags |= RP_FLAG_INLINE;
     size_t size = rp_wire_size (head);

@@ -22,8 +22,8 @@ size_t rp_kept_frames (rp_message_t *message, const rp_head_t *head, rp_store_sp
     ends counts.  */
 void rp_kept_digest (rp_message_t *message, const rp_head_t *head, uint8_t *digest, size_t size);
 
-/*  Makes a message of a head and the frames of a body, of which the first is inlined if it is small. NULL when out of
-    memory.  */
+/*  Makes a message of a head and the frames of a body, of which the first is inlined if it is small, or if the message
+    had too many frames otherwise. NULL when out of memory.  */
 rp_message_t *rp_kept_message (
   rp_message_pool_t *pool, rp_head_t *head, const rp_store_span_t *frames, size_t count);
 
