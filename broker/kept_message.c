@@ -15,6 +15,15 @@ bool rp_kept_read (rp_message_pool_t *pool, rp_message_t *message, rp_head_t *he
                 == RP_WIRE_ERROR_NONE;
 }
 
+bool rp_kept_read_reply (
+  rp_message_pool_t *pool, rp_message_t *message, const rp_head_t *said, rp_head_t *head)
+{
+    if (!rp_message_leave_bundle (pool, message))
+        return false;
+    rp_wire_patch (rp_message_data (message), said);
+    return rp_kept_read (pool, message, head);
+}
+
 size_t rp_kept_frames (rp_message_t *message, const rp_head_t *head, rp_store_span_t *frames)
 {
     size_t count = 0;

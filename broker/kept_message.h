@@ -14,6 +14,11 @@
 /*  Takes a message out of the bundle that it came in, if it did, and reads its head. False when out of memory.  */
 bool rp_kept_read (rp_message_pool_t *pool, rp_message_t *message, rp_head_t *head);
 
+/*  The same of a reply that the core has given to a client of the broker's own: writes over its head what the core says,
+    as to any client. A reply that came in parts has the head of the first, which is none.  */
+bool rp_kept_read_reply (
+  rp_message_pool_t *pool, rp_message_t *message, const rp_head_t *said, rp_head_t *head);
+
 /*  Writes where the frames of its body are, and returns how many; frames has room for RP_FRAMES_MAX. The message lies in
     no bundle, and head was read from it.  */
 size_t rp_kept_frames (rp_message_t *message, const rp_head_t *head, rp_store_span_t *frames);

@@ -536,7 +536,7 @@ static void s_hear (rp_server_t *self, const rp_action_t *action, int64_t now)
         return;
     }
     rp_head_t decoded;
-    if (message && !rp_kept_read (&self->pool, message, &decoded)) {
+    if (message && !rp_kept_read_reply (&self->pool, message, &head, &decoded)) {
         // As if the worker had been lost: its reply cannot be kept.
         rp_message_destroy (&self->pool, &message);
         head.status = RP_WORKER_LOST;

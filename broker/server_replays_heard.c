@@ -61,7 +61,7 @@ void rp_server_replays_answered (rp_server_t *self, const rp_action_t *action, i
     if (answer && !message && (head.status == RP_OK || head.status == RP_APP_ERROR))
         message =
           rp_kept_message (&self->pool, &head, NULL, 0); // the core's own: a reply over max_body
-    if (message && (!answer || !rp_kept_read (&self->pool, message, &read)))
+    if (message && (!answer || !rp_kept_read_reply (&self->pool, message, &action->head, &read)))
         rp_message_destroy (&self->pool, &message);
     if (!answer) // WELCOME, heartbeats, BYE
         return;

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from stage import MDP_CLIENTS
+from stage import MDP_CLIENTS, STREAMING
 from support import peer as native
 from support.waiting import until
 
@@ -87,6 +87,38 @@ def test_without_a_body_a_worker_gets_an_empty_frame(stage):
     uuid = titanic.request(b"echo")
     assert worker.serve() == [(b"",)]
     assert titanic.result(uuid) == (b"200", b"")
+
+
+def _answer_in_parts(worker):
+    job = worker.job()
+    worker.partial(job, b"one")
+    worker.partial(job, b"two")
+    worker.answer(job, b"three")
+
+
+@pytest.mark.parametrize("protocol", STREAMING)
+def test_a_reply_in_parts_is_one_result(stage, protocol):
+    broker = _broker(stage)
+    worker = stage.offer(broker, protocol, b"echo")
+    titanic = _titanic(stage, broker)
+    uuid = titanic.request(b"echo", b"x")
+    _answer_in_parts(worker)
+    assert titanic.result(uuid, worker.step) == (b"200", b"one", b"two", b"three")
+
+
+@pytest.mark.parametrize("protocol", STREAMING)
+def test_a_reply_in_parts_is_remembered_by_a_key(stage, protocol):
+    broker = _broker(stage)
+    worker = stage.offer(broker, protocol, b"echo")
+    key = native.pack_headers([(b"idempotency-key", b"k")])
+    with native.Peer(broker.endpoint) as client:
+        client.hello()
+        client.request(b"echo", b"x", flags=native.KEYED, headers=key)
+        _answer_in_parts(worker)
+        first = client.expect(native.REPLY)
+        again = client.call(b"echo", b"x", flags=native.KEYED, headers=key)
+    assert [(reply.status_name(), reply.body) for reply in (first, again)] == 2 * [("OK", b"onetwothree")]
+    assert again.flags & native.REPLAYED
 
 
 # ---- The four faults -----------------------------------------------------------------------------
