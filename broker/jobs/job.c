@@ -220,7 +220,8 @@ static void s_return (rp_jobs_t *self, rp_job_t *job)
     rp_job_write_park (self, job);
 }
 
-static void s_read_reply (rp_jobs_t *self, rp_job_t *job, const rp_head_t *head, bool answered)
+static void s_read_reply (
+  rp_jobs_t *self, rp_job_t *job, const rp_head_t *head, const rp_payload_t *reply)
 {
     job->status = head->status;
     job->code = head->code;
@@ -230,7 +231,7 @@ static void s_read_reply (rp_jobs_t *self, rp_job_t *job, const rp_head_t *head,
     job->headers = head->headers;
     job->headers_size = head->headers_size;
     job->worker[0] = 0;
-    if (!answered) { // the text is the core's, which may use its place before this is written
+    if (!reply) { // the text is the core's, which may use its place before this is written
         job->text = rp_actions_format (self->actions, "%.*s", (int) head->text_size, head->text);
         job->text_size = (uint16_t) strlen (job->text);
         if (job->text_size == 0) // or the list has no room for it
@@ -260,7 +261,7 @@ void rp_jobs_answered (rp_jobs_t *self,
     }
     self->figures.running--;
     bool answered = head->status == RP_OK || head->status == RP_APP_ERROR;
-    s_read_reply (self, job, head, answered);
+    s_read_reply (self, job, head, answered ? payload : NULL);
     if (answered)
         job->payload = payload;
     else

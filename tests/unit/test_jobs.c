@@ -1044,6 +1044,31 @@ static void s_a_job_that_is_parked_is_cancelled (void **state)
     assert_int_equal (s_told (50)->state, RP_JOB_DONE);
 }
 
+/*  As of a reply over max_body: it has no payload, and a text that is gone once the broker's actions are reset.  */
+static void s_an_answer_of_the_cores_own_keeps_its_text (void **state)
+{
+    (void) state;
+    char text[] = "the reply is over the limit";
+    s_begin ();
+    jobs_world_join (&s_world, "upper", 1);
+    const rp_job_t *job = rp_job_find (s_world.jobs, s_accept (1, NULL));
+    assert_non_null (job);
+    rp_jobs_answered (s_world.jobs,
+      &(rp_head_t){.command = RP_COMMAND_REPLY,
+        .status = RP_APP_ERROR,
+        .attempt = 1,
+        .id = rp_job_handle (job),
+        .text = text,
+        .text_size = sizeof text - 1},
+      NULL, (rp_jobs_time_t){.now = s_world.now, .wall = s_world.wall}, s_world.wanted);
+    memset (text, 'x', sizeof text);
+    jobs_world_settle (&s_world);
+    s_expect_final (1, RP_APP_ERROR);
+    const model_row_t *row = s_row (1);
+    assert_int_equal (row->text.size, sizeof text - 1);
+    assert_memory_equal (row->text.data, "the reply is over the limit", sizeof text - 1);
+}
+
 static void s_a_job_that_has_ended_stays_as_it_is (void **state)
 {
     (void) state;
@@ -1763,6 +1788,7 @@ int main (void)
       S_TEST (s_a_job_that_runs_is_cancelled),
       S_TEST (s_a_job_whose_attempt_is_being_written_is_cancelled),
       S_TEST (s_a_job_that_is_parked_is_cancelled),
+      S_TEST (s_an_answer_of_the_cores_own_keeps_its_text),
       S_TEST (s_a_job_that_has_ended_stays_as_it_is),
       S_TEST (s_nobody_cancels_the_jobs_of_others),
       S_TEST (s_all_who_wait_get_the_final),
