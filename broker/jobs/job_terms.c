@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #include "broker/core/store_op.h"
+#include "common/base/earlier.h"
 #include "common/wire/headers.h"
 #include "common/wire/limits.h"
 
@@ -57,6 +58,9 @@ const char *rp_job_terms_read (rp_job_terms_t *self, const rp_head_t *head, int6
     self->deadline = deadline ? (int64_t) deadline : INT64_MAX;
     if (self->deadline <= self->not_before)
         return "the job's deadline is before it may begin";
+    self->not_before = rp_earlier (self->not_before, RP_JOB_INSTANT_MAX);
+    if (self->deadline > RP_JOB_INSTANT_MAX)
+        self->deadline = INT64_MAX;
     self->attempt_ms = (uint32_t) attempt;
     self->backoff_ms = (uint32_t) backoff;
     self->keep_ms = keep;

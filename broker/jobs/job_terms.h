@@ -19,6 +19,8 @@
 #define RP_JOB_KEEP_MS UINT64_C (86400000)        /* a day */
 #define RP_JOB_KEEP_DEAD_MS UINT64_C (1209600000) /* 14 days */
 #define RP_JOB_KEEP_MAX_MS UINT64_C (31622400000) /* 366 days */
+/*  An instant behind this one never comes; with how far clocks are set added to it, it is still a time.  */
+#define RP_JOB_INSTANT_MAX (INT64_MAX / 2)
 
 typedef struct {
     const char *key;  /* not NUL-terminated */

@@ -94,6 +94,17 @@ static void s_a_deadline_is_after_the_beginning (void **state)
     assert_null (s_read_one (RP_JOB_DEADLINE, "1700000001000001"));
 }
 
+static void s_an_instant_that_never_comes_is_one_that_can_be_added_to (void **state)
+{
+    (void) state;
+    s_add (RP_JOB_NOT_BEFORE, "9223372036854775805");
+    assert_null (s_read_one (RP_JOB_DEADLINE, "9223372036854775806"));
+    assert_true (s_terms.not_before == RP_JOB_INSTANT_MAX && s_terms.instant);
+    assert_true (s_terms.deadline == INT64_MAX);
+    s_add (RP_JOB_NOT_BEFORE, "9223372036854775806");
+    assert_non_null (s_read_one (RP_JOB_DEADLINE, "9223372036854775806"));
+}
+
 static void s_a_number_is_digits_within_its_bound (void **state)
 {
     (void) state;
@@ -146,6 +157,7 @@ int main (void)
       cmocka_unit_test (s_a_key_has_1_to_127_bytes),
       cmocka_unit_test (s_of_delay_and_instant_the_later_counts),
       cmocka_unit_test (s_a_deadline_is_after_the_beginning),
+      cmocka_unit_test (s_an_instant_that_never_comes_is_one_that_can_be_added_to),
       cmocka_unit_test (s_a_number_is_digits_within_its_bound),
       cmocka_unit_test (s_pauses_double_up_to_five_minutes_and_differ_by_a_quarter),
     };

@@ -561,6 +561,28 @@ static void s_an_instant_is_one_of_the_wall_clock (void **state)
         assert_int_equal (s_row (content)->attempt_count, 0);
 }
 
+/*  Where the jobs' clock is ahead, a time that late is after the last one that there is.  */
+static void s_the_last_instant_that_there_is_does_not_come (void **state)
+{
+    (void) state;
+    s_begin ();
+    jobs_world_join (&s_world, "upper", 9);
+    int64_t last = (INT64_MAX - s_world.wall) / 1000;
+    s_accept (1, &(jobs_terms_t){.instant_ms = last - 1, .deadline_ms = last});
+    s_world.wall -= S_HOUR;
+    last = (INT64_MAX - s_world.wall) / 1000;
+    s_accept (2, &(jobs_terms_t){.instant_ms = last - 1, .deadline_ms = last});
+    s_accept (3, &(jobs_terms_t){.deadline_ms = last});
+    jobs_world_pass (&s_world, 5 * S_SECOND);
+    assert_int_equal (s_world.task_count, 1);
+    s_end (3, RP_OK, 3);
+    jobs_world_crash (&s_world);
+    s_begin ();
+    jobs_world_join (&s_world, "upper", 9);
+    jobs_world_pass (&s_world, 5 * S_SECOND);
+    assert_int_equal (s_world.task_count, 0);
+}
+
 static void s_a_broker_that_starts_knows_how_the_clock_was_set_back (void **state)
 {
     (void) state;
@@ -1765,6 +1787,7 @@ int main (void)
       S_TEST (s_a_full_page_and_a_clock_that_jumps_back),
       S_TEST (s_pauses_are_as_long_as_they_are_whatever_the_clock_does),
       S_TEST (s_an_instant_is_one_of_the_wall_clock),
+      S_TEST (s_the_last_instant_that_there_is_does_not_come),
       S_TEST (s_a_broker_that_starts_knows_how_the_clock_was_set_back),
       S_TEST (s_thousands_of_jobs_are_rows),
       S_TEST (s_what_is_written_during_a_load_is_not_lost),
