@@ -23,6 +23,7 @@ typedef struct {
     rp_store_rows_t rows;
     size_t job_room;
     size_t service_room;
+    size_t bytes;      /* of chunks */
     s_chunk_t *chunks; /* the first one has room */
 } s_rows_t;
 
@@ -105,6 +106,7 @@ void *rp_rows_room (rp_store_rows_t *self, size_t size)
         chunk = s_chunk_new (large ? size : S_CHUNK);
         if (!chunk)
             return NULL;
+        s_of (self)->bytes += chunk->size;
         s_chunk_t **place = large && *chunks ? &(*chunks)->next : chunks;
         chunk->next = *place;
         *place = chunk;
@@ -112,6 +114,11 @@ void *rp_rows_room (rp_store_rows_t *self, size_t size)
     void *room = chunk->bytes + chunk->used;
     chunk->used += size;
     return room;
+}
+
+size_t rp_rows_bytes (rp_store_rows_t *self)
+{
+    return self ? s_of (self)->bytes : 0;
 }
 
 bool rp_rows_copy (rp_store_rows_t *self, const void *data, size_t size, rp_store_span_t *copy)

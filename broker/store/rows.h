@@ -23,6 +23,9 @@ rp_store_service_t *rp_rows_add_service (rp_store_rows_t *self);
 /*  Takes zeroed memory that lives as long as the rows. NULL when out of memory.  */
 void *rp_rows_room (rp_store_rows_t *self, size_t size);
 
+/*  Returns how many bytes of such memory there are, with what is left of them. NULL is allowed.  */
+size_t rp_rows_bytes (rp_store_rows_t *self);
+
 /*  Copies bytes, with a NUL behind them, into *copy. False when out of memory.  */
 bool rp_rows_copy (rp_store_rows_t *self, const void *data, size_t size, rp_store_span_t *copy);
 

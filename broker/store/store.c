@@ -53,8 +53,9 @@ struct rp_store {
 
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t filled;
-    rp_list_t queue; /* submitted */
-    rp_list_t done;  /* with result */
+    rp_list_t queue;   /* submitted */
+    rp_list_t done;    /* with result */
+    size_t done_bytes; /* of their rows */
     bool ending;
     rp_store_figures_t figures;
     char trouble[RP_STORE_TEXT];
@@ -106,9 +107,22 @@ static void s_reset_result (s_item_t *item, rp_stored_outcome_t outcome)
       .kept = item->result.kept};
 }
 
-/*  Runs the group in one transaction.  */
+/*  Gives what is behind an operation back to the queue, which had it before all others.  */
+static void s_postpone (rp_store_t *self, rp_list_t *group, const rp_list_node_t *last)
+{
+    rp_list_node_t *node;
+    s_lock (self);
+    while ((node = rp_list_last (group)) != last) {
+        rp_list_remove (node);
+        rp_list_prepend (&self->queue, node);
+    }
+    s_unlock (self);
+}
+
+/*  Runs the group in one transaction, or as much of it as may be read at once.  */
 static rp_backend_result_t s_run_pass (rp_store_t *self, rp_list_t *group, s_pass_t pass)
 {
+    size_t bytes = 0;
     rp_backend_t *backend = self->backend;
     const rp_backend_class_t *functions = backend->functions;
     rp_backend_result_t rc = functions->begin (backend);
@@ -121,6 +135,9 @@ static rp_backend_result_t s_run_pass (rp_store_t *self, rp_list_t *group, s_pas
             rc = functions->run (backend,
               &(rp_store_work_t){.op = &item->op, .frames = item->frames, .count = item->count},
               &item->result);
+        bytes += rp_rows_bytes (item->result.rows);
+        if (bytes >= RP_STORE_READ_BYTES)
+            s_postpone (self, group, node);
     }
     if (rc == RP_BACKEND_OK)
         rc = functions->commit (backend);
@@ -179,10 +196,18 @@ static void s_run_group (rp_store_t *self, rp_list_t *group)
     s_unlock (self);
 }
 
+/*  True if the owner first has to take what was read.  */
+static bool s_is_ahead (const rp_store_t *self)
+{
+    return self->done_bytes >= RP_STORE_READ_BYTES && !self->ending;
+}
+
 /*  Moves the first operations of the queue into a group.  */
 static void s_take_group (rp_store_t *self, rp_list_t *group)
 {
     size_t bytes = 0;
+    if (s_is_ahead (self))
+        return;
     for (size_t count = 0; count < RP_STORE_GROUP_OPS && bytes < RP_STORE_GROUP_BYTES; count++) {
         rp_list_node_t *node = rp_list_first (&self->queue);
         if (!node)
@@ -203,6 +228,7 @@ static void s_give_results (rp_store_t *self, rp_list_t *group)
         s_item_t *item = s_item_of (node);
         rp_list_remove (node);
         rp_list_append (&self->done, node);
+        self->done_bytes += rp_rows_bytes (item->result.rows);
         self->figures.ops[item->result.kind]++;
         self->figures.outcomes[item->result.outcome]++;
         self->figures.queued--;
@@ -288,7 +314,8 @@ static void s_keep_up (rp_store_t *self, s_upkeep_t *upkeep, bool idle)
 /*  Waits for operations until the time of the next upkeep. The lock is held.  */
 static void s_wait (rp_store_t *self, const s_upkeep_t *upkeep)
 {
-    while (rp_list_is_empty (&self->queue) && !self->ending && !upkeep->more) {
+    while (
+      (rp_list_is_empty (&self->queue) || s_is_ahead (self)) && !self->ending && !upkeep->more) {
         if (upkeep->at == INT64_MAX) {
             pthread_cond_wait (&self->filled, &self->lock);
             continue;
@@ -515,10 +542,15 @@ bool rp_store_take (rp_store_t *self, rp_stored_t *result)
     uint64_t counted;
     s_lock (self);
     rp_list_node_t *node = rp_list_first (&self->done);
-    if (node)
+    bool ahead = s_is_ahead (self);
+    if (node) {
         rp_list_remove (node);
+        self->done_bytes -= rp_rows_bytes (s_item_of (node)->result.rows);
+    }
     else // with the lock: results that come now make it readable again
         (void) !read (self->descriptor, &counted, sizeof counted);
+    if (ahead && !s_is_ahead (self))
+        pthread_cond_signal (&self->filled);
     s_unlock (self);
     if (!node)
         return false;

@@ -36,6 +36,10 @@
 #define RP_STORE_GROUP_OPS 4096u
 #define RP_STORE_GROUP_BYTES (16u << 20)
 
+/*  Bytes of rows that a transaction reads before it ends, and those that wait to be taken before another one begins:
+    one large body may be asked for thousands of times at once. What is read last may go beyond.  */
+#define RP_STORE_READ_BYTES (16u << 20)
+
 typedef struct rp_store rp_store_t;
 
 /*  What the store has done since it was opened. Times in µs.  */

@@ -776,6 +776,35 @@ static void test_too_much_draws_busy_but_ends_are_taken (void **state)
     assert_int_equal (result.outcome, RP_STORED_SAFE);
 }
 
+/*  Whoever has one job with a large body may ask for it thousands of times at once.  */
+static void test_what_is_read_and_not_taken_is_bounded (void **state)
+{
+    (void) state;
+    static char body[4 << 20];
+    memset (body, 'x', sizeof body - 1);
+    const uint64_t count = 40, most = 2 * (RP_STORE_READ_BYTES / (sizeof body - 1) + 1);
+    rp_store_op_t op = {.kind = RP_STORE_FIND, .id = s_put (body)};
+    uint64_t before = shelf->number;
+    for (uint64_t index = 0; index < count; index++)
+        test_shelf_submit (shelf, op, NULL);
+    rp_store_job_t job = test_job ();
+    test_shelf_submit (shelf, test_put (&job), "behind them");
+    rp_stored_t result;
+    for (uint64_t taken = 0; taken < count; taken++) {
+        rp_store_figures_t figures;
+        assert_true (test_shelf_take (shelf, &result));
+        rp_store_figures (shelf->store, &figures);
+        assert_true (figures.ops[RP_STORE_FIND] - taken <= most);
+        assert_int_equal (result.number, before + 1 + taken);
+        assert_int_equal (result.outcome, RP_STORED_SAFE);
+        assert_int_equal (result.rows->jobs[0].body[0].size, sizeof body - 1);
+        rp_stored_clear (&result);
+    }
+    assert_true (test_shelf_take (shelf, &result));
+    assert_int_equal (result.outcome, RP_STORED_SAFE);
+    assert_int_equal (result.kind, RP_STORE_PUT);
+}
+
 static void test_a_body_that_no_row_can_have_is_refused (void **state)
 {
     (void) state;
@@ -911,6 +940,7 @@ int main (void)
       S_TEST (test_results_come_in_order_and_share_syncs),
       S_TEST (test_closing_finishes_what_was_submitted),
       S_TEST (test_too_much_draws_busy_but_ends_are_taken),
+      S_TEST (test_what_is_read_and_not_taken_is_bounded),
       S_TEST (test_a_body_that_no_row_can_have_is_refused),
       S_TEST (test_a_full_disk_refuses_and_comes_back),
       S_TEST (test_a_full_file_still_takes_ends),
