@@ -383,6 +383,8 @@ class Worker:
             with self._renewing:
                 if self._processes is pool:  # all that ran there come here, and the first renews it
                     _log.error("a process of the pool was lost; the pool is started anew")
+                    for process in list((pool._processes or {}).values()):  # the pool's SIGTERM is ignored there
+                        process.kill()
                     self._start_processes()
             return Status.WORKER_LOST, b"", (), 0, "its process was lost", False
         except Exception as error:  # it cannot be pickled
