@@ -9,37 +9,19 @@ cycles.py --self-check     checks that a cycle is caught
 
 import argparse
 import pathlib
-import subprocess
 import sys
 import tempfile
 
-from layers import compile_object, source_of
-
-
-def functions(path):
-    """Returns the functions that an object offers to others, and the symbols that it wants from
-    them."""
-    output = subprocess.run(["nm", "--format=posix", path], check=True, capture_output=True,
-                            text=True).stdout
-    offered, wanted = set(), set()
-    for line in output.splitlines():
-        name, kind = line.split()[:2]
-        if kind in "TW":
-            offered.add(name)
-        elif kind == "U":
-            wanted.add(name)
-    return offered, wanted
+from layers import compile_object, source_of, symbols
 
 
 def calls(paths):
     """Returns, for each file, the files that it calls, each with one function that shows it."""
-    symbols = {source_of(path): functions(path) for path in paths
-               if not source_of(path).startswith("broker/core/")}
-    home = {name: source for source, (offered, _) in symbols.items() for name in offered}
-    graph = {}
-    for source, (_, wanted) in symbols.items():
-        graph[source] = {home[name]: name for name in sorted(wanted) if name in home}
-    return graph
+    kinds = {source_of(path): kinds for path, kinds in symbols(paths).items()
+             if not source_of(path).startswith("broker/core/")}
+    home = {name: source for source, of in kinds.items() for name, kind in of.items() if kind in "TW"}
+    return {source: {home[name]: name for name in sorted(of) if of[name] == "U" and name in home}
+            for source, of in kinds.items()}
 
 
 def way(graph, begin, end):
@@ -56,9 +38,19 @@ def way(graph, begin, end):
     return None
 
 
+def reach(graph, begin):
+    """Returns the files that a file reaches, with at least one call."""
+    reached, ahead = set(), [begin]
+    while ahead:
+        new = graph[ahead.pop()].keys() - reached
+        reached |= new
+        ahead += new
+    return reached
+
+
 def cycles(graph):
     """Returns the sets of files in which each file reaches all others."""
-    reached = {source: {other for other in graph if way(graph, source, other)} for source in graph}
+    reached = {source: reach(graph, source) for source in graph}
     return {frozenset(other for other in reached[source] if source in reached[other])
             for source in graph if source in reached[source]}
 

@@ -61,6 +61,8 @@ PATTERNS = [(re.compile(rf"(?<![a-zA-Z]){word}(?![a-zA-Z])", re.IGNORECASE), ins
             for word, instead in WORDS.items()]
 PATTERNS += [(re.compile(rf"(?<![a-zA-Z]){name}(?![a-zA-Z])"), instead)
              for name, instead in NAMES.items()]
+#: Finds a line with any of them, much faster than each of them alone.
+ANY = re.compile(rf"(?<![a-zA-Z])(?:{'|'.join([*WORDS, *NAMES])})(?![a-zA-Z])", re.IGNORECASE)
 
 
 def problems_of(name, text):
@@ -68,7 +70,7 @@ def problems_of(name, text):
     if allowed == "all":
         return []
     found = []
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(text.split("\n") if ANY.search(text) else (), 1):
         for pattern, instead in PATTERNS:
             for word in pattern.findall(line):
                 if word.lower() not in allowed:
