@@ -123,11 +123,14 @@ size_t rp_rows_bytes (rp_store_rows_t *self)
 
 bool rp_rows_copy (rp_store_rows_t *self, const void *data, size_t size, rp_store_span_t *copy)
 {
+    if (size == 0) { // most rows have several
+        *copy = (rp_store_span_t){.data = "", .size = 0};
+        return true;
+    }
     char *bytes = rp_rows_room (self, size + 1);
     if (!bytes)
         return false;
-    if (size > 0)
-        memcpy (bytes, data, size);
+    memcpy (bytes, data, size);
     *copy = (rp_store_span_t){.data = bytes, .size = size};
     return true;
 }

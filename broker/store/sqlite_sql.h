@@ -51,13 +51,10 @@
     X (FIND_ATTEMPTS,                                                                              \
       "SELECT number, started, ended, status, worker, text FROM attempts WHERE job = ?1"           \
       " ORDER BY place")                                                                           \
-    X (LOAD_SAME,                                                                                  \
-      "SELECT " RP_SQLITE_JOB RP_SQLITE_CONTENT " FROM open o JOIN jobs j ON j.id = o.id"          \
-      " LEFT JOIN finals f ON f.id = 0"                                                            \
-      " WHERE o.listed AND o.service = ?1 AND o.due = ?2 AND o.id > ?3 ORDER BY o.id")             \
+    X (LOAD_SAME, "SELECT " RP_SQLITE_WAITING " FROM open o CROSS JOIN jobs j ON j.id = o.id"      \
+                  " WHERE o.listed AND o.service = ?1 AND o.due = ?2 AND o.id > ?3 ORDER BY o.id") \
     X (LOAD,                                                                                       \
-      "SELECT " RP_SQLITE_JOB RP_SQLITE_CONTENT " FROM open o JOIN jobs j ON j.id = o.id"          \
-      " LEFT JOIN finals f ON f.id = 0"                                                            \
+      "SELECT " RP_SQLITE_WAITING " FROM open o CROSS JOIN jobs j ON j.id = o.id"                  \
       " WHERE o.listed AND o.service = ?1 AND o.due > ?2 AND o.due <= ?3 ORDER BY o.due, o.id")    \
     X (NEXT_DUE, "SELECT min (due) FROM open WHERE listed AND service = ?1 AND due > ?2")          \
     X (LIST, "SELECT " RP_SQLITE_JOB RP_SQLITE_JOIN " WHERE j.id > ?1 ORDER BY j.id")              \

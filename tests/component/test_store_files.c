@@ -167,6 +167,8 @@ static void s_make_old (void)
       sqlite3_open_v2 (shelf->path, &db, SQLITE_OPEN_READWRITE, "riposte-sums-unix"), SQLITE_OK);
     assert_int_equal (sqlite3_exec (db,
                         "PRAGMA locking_mode = EXCLUSIVE; DROP TABLE secret;"
+                        "DROP INDEX open_due;"
+                        "CREATE INDEX open_due ON open (service, due) WHERE listed;"
                         "PRAGMA user_version = 1",
                         NULL, NULL, NULL),
       SQLITE_OK);
