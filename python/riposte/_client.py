@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Deque, Dict, Generator, Iterable, Optional, Sequence, Tuple, Type, Union
 
 from riposte import _sockets
-from riposte._client_core import CallState, ClientCore, ConversationState, Reply
+from riposte._client_core import CallState, ClientCore, ConversationState, Reply, terms_for
 from riposte._loop import Loop
 from riposte._status import NotDone
 
@@ -212,15 +212,21 @@ class Client:
             raise ValueError(f"parallel is 1 or more, not {parallel}")
         calls: Deque[CallState] = deque()
         source = iter(bodies)
+        unsent, most = 0, parallel // 2 or 2  # half travels together while the other half is with the broker
         try:
             while True:
                 for body in itertools.islice(source, parallel - len(calls)):
                     with self._lock:
                         calls.append(self._submit(service, body, timeout, attempts, wait_worker, headers, False, None))
+                        unsent += 1
+                        if unsent == most:
+                            unsent = 0
+                            self._loop.turn()
                 if not calls:
                     return
                 call = calls[0]
                 if call.reply is None:
+                    unsent = 0
                     self._wait(call, None)
                 calls.popleft()
                 assert call.reply is not None
@@ -311,12 +317,11 @@ class Client:
         if self._loop.closed:
             raise RuntimeError("this client is closed")
         now = time.monotonic()
-        call = CallState(service, body if type(body) is bytes else body_of(body),
-                         now + (self.timeout if timeout is None else timeout),
-                         attempts=self.attempts if attempts is None else attempts,
-                         wait=self.wait_worker if wait_worker is None else wait_worker,
-                         headers=pairs_of(headers) if headers else (), conversation=conversation, durable=durable,
-                         trace=trace, key=key, ended=self._ended)
+        call = CallState(terms_for(service, self.attempts if attempts is None else attempts,
+                                   self.wait_worker if wait_worker is None else wait_worker,
+                                   pairs_of(headers) if headers else (), durable, trace, key),
+                         body if type(body) is bytes else body_of(body),
+                         now + (self.timeout if timeout is None else timeout), conversation)
         self._core.submit(call, now)
         return call
 
@@ -340,6 +345,7 @@ class Client:
         loop = self._loop
         end = None if timeout is None else time.monotonic() + timeout
         with self._lock:
+            call.ended = self._ended
             try:
                 while True:
                     loop.turn()
@@ -383,7 +389,7 @@ class Client:
                 return 60.0
             if self._loop.leader:
                 return 0.5
-            self._loop.turn()
+            self._loop.turn(monitors=True)
             wait = max(0.0, self._core.due() - time.monotonic())
             return min(wait, 0.5 if self._core.is_up and not self._core.open_calls else _TEND_OPEN)
 

@@ -115,15 +115,63 @@ class ConversationState:
         self.answered = False  #: requests may no longer begin it: there is state to lose
 
 
+class Terms:
+    """What many requests may have in common: all but body and deadline, checked, with the bytes of their heads."""
+
+    __slots__ = ("service", "attempts", "headers", "flags", "wait_ms", "begin", "end", "_name")
+
+    def __init__(self, service: str, attempts: int = 1, wait: float = 0.0, headers: Sequence[Tuple[str, str]] = (),
+                 durable: bool = False, trace: bool = False, key: Optional[str] = None) -> None:
+        """Raises ValueError for a name, a header or a number that may not travel."""
+        self.service = service
+        self._name = wire.text_of(service, "the name of a service", wire.NAME_MAX)
+        if not self._name:
+            raise ValueError("the name of a service is empty")
+        self.attempts = attempts if attempts == 1 else index(attempts)
+        if not 1 <= self.attempts <= wire.ATTEMPTS_MAX:
+            raise ValueError(f"attempts are 1 to {wire.ATTEMPTS_MAX}, not {attempts}")
+        self.wait_ms = int(max(0, min(wait * 1000, wire.TIME_MAX_MS)))
+        if key is not None:
+            if not key or len(key.encode(errors="surrogateescape")) > wire.KEY_MAX:
+                raise ValueError(f"a key has 1 to {wire.KEY_MAX} bytes")
+            headers = [("idempotency-key", key), *headers]
+        self.headers = wire.pack_headers(headers) if headers else b""
+        self.flags = (wire.DURABLE if durable else wire.KEYED if key is not None else 0) | (wire.TRACE if trace else 0)
+        self.begin, self.end = self.around(self.flags | wire.INLINE, self.attempts)
+
+    def around(self, flags: int, attempts: int) -> Tuple[bytes, bytes]:
+        """What stands before and behind _BETWEEN in a head."""
+        first = wire.head(wire.REQUEST, flags, value=self.wait_ms, attempts=attempts, name=self._name,
+                          headers=self.headers)
+        return first[:_BETWEEN_AT], first[_BETWEEN_AT + _BETWEEN.size:]
+
+
+_BETWEEN = struct.Struct(">QQI")  # id, conversation and time of a head: what differs between requests of the same terms
+_BETWEEN_AT = 8
+_between = _BETWEEN.pack
+
+_plain: Dict[Tuple[str, int, float], Terms] = {}  # terms that were used, without headers, key and flags; bounded
+
+
+def terms_for(service: str, attempts: int, wait: float, headers: Sequence[Tuple[str, str]] = (), durable: bool = False,
+              trace: bool = False, key: Optional[str] = None) -> Terms:
+    """As Terms, and raises the same; made once for what is asked again and again."""
+    if headers or durable or trace or key is not None:
+        return Terms(service, attempts, wait, headers, durable, trace, key)
+    asked = service, attempts, wait
+    terms = _plain.get(asked)
+    if terms is None:
+        if len(_plain) >= 1000:
+            _plain.clear()
+        terms = _plain[asked] = Terms(service, attempts, wait)
+    return terms
+
+
 class CallState:
     """One request of the user's, which may be sent under several ids."""
 
     # What most requests leave as it is, is the class's.
-    attempts = 1
-    wait_ms = 0
-    headers = b""
     conversation: Optional[ConversationState] = None
-    flags = 0
     id = 0
     number = 0          # of the conversation in which it was sent first
     link: Optional[Link] = None
@@ -131,63 +179,26 @@ class CallState:
     was_sent = False    # to a broker that may have given it to a worker
     asked = 0           # brokers that proved that it did not run
     retries = 0
+    spent = 0           # of the attempts: retries of this library
     reply: Optional[Reply] = None
+    ended: Optional[Callable[["CallState"], None]] = None  #: the shell's, called when there is a reply
     owner: Any = None   # the shell's
 
-    def __init__(self, service: str, body: bytes, deadline: float, *, attempts: int = 1, wait: float = 0.0,
-                 headers: Sequence[Tuple[str, str]] = (), conversation: Optional[ConversationState] = None,
-                 durable: bool = False, trace: bool = False, key: Optional[str] = None,
-                 ended: Optional[Callable[["CallState"], None]] = None) -> None:
-        """Raises ValueError for a name, a header or a number that may not travel."""
-        self.service = service
-        self.name = _names.get(service) or _check_name(service)
+    def __init__(self, terms: Terms, body: bytes, deadline: float,
+                 conversation: Optional[ConversationState] = None) -> None:
+        """Raises ValueError for a deadline that is no time, and for a key in a conversation."""
+        self.terms = terms
         self.body = body
         if not -_NEVER < deadline < _NEVER:  # not a number, too
             raise ValueError("a timeout is a finite number of seconds; a day is 86400")
         self.deadline = deadline
-        self.ended = ended
-        if attempts != 1:
-            attempts = index(attempts)
-            if not 1 <= attempts <= wire.ATTEMPTS_MAX:
-                raise ValueError(f"attempts are 1 to {wire.ATTEMPTS_MAX}, not {attempts}")
-            self.attempts = attempts
-        if wait:
-            self.wait_ms = _ms(wait)
-        if key is not None:
-            if not key or len(key.encode(errors="surrogateescape")) > wire.KEY_MAX:
-                raise ValueError(f"a key has 1 to {wire.KEY_MAX} bytes")
-            if conversation is not None:
-                raise ValueError("a request with a key is outside conversations")
-            headers = [("idempotency-key", key), *headers]
-        if headers:
-            self.headers = wire.pack_headers(headers)
         if conversation is not None:
+            if terms.flags & wire.KEYED:
+                raise ValueError("a request with a key is outside conversations")
             self.conversation = conversation
-        if durable:
-            self.flags = wire.DURABLE
-        elif key is not None:
-            self.flags = wire.KEYED
-        if trace:
-            self.flags |= wire.TRACE
 
 
 _NEVER = float("inf")
-
-_names: Dict[str, bytes] = {}  # of services, checked; bounded
-
-
-def _check_name(service: str) -> bytes:
-    name = wire.text_of(service, "the name of a service", wire.NAME_MAX)
-    if not name:
-        raise ValueError("the name of a service is empty")
-    if len(_names) >= 1000:
-        _names.clear()
-    _names[service] = name
-    return name
-
-
-def _ms(seconds: float) -> int:
-    return int(max(0, min(seconds * 1000, wire.TIME_MAX_MS)))
 
 
 class ClientCore:
@@ -284,18 +295,29 @@ class ClientCore:
         if link is None:
             return
         data = frames[0]
+        calls = self._calls
         try:
-            if data[:2] == b"RB":
-                link.heard(now)
-                for begin, end in wire.entries(frames):
-                    if link.number != number:
-                        break
-                    if not self._quick(link, data, begin, end, now):
-                        self._message(link, wire.decode((data[begin:end],)), now)
-            elif len(frames) > 1 or not self._quick(link, data, 0, len(data), now):
-                self._message(link, wire.decode(frames), now)
+            for begin, end in wire.entries(frames) if data[:2] == b"RB" else ((0, len(data)),):
+                if link.number != number:
+                    break  # the message before ended the session
+                # Nearly every message is OK outside conversations with nothing but a body: what `_message` would do.
+                if data[begin:begin + 8] == _QUICK_BEGIN and data[begin + 34:begin + 48] == _QUICK_END \
+                        and len(frames) == 1:
+                    fields = _QUICK_FIELDS(data, begin + 8)
+                    call = calls.get(fields[0])
+                    if call is not None and not fields[4] and call.conversation is None and call.link is link:
+                        del calls[fields[0]]
+                        link.heard(now)
+                        call.state = _ENDED
+                        call.reply = Reply(call.terms.service, data[begin + 48:end], fields)
+                        if call.ended is not None:
+                            call.ended(call)
+                        continue
+                self._message(link, wire.decode(frames if end - begin == len(data) else (data[begin:end],)), now)
         except wire.WireError:
             link.ignored += 1
+        if self._waiting:
+            self._send_waiting(now)
 
     def connected(self, number: int, now: float) -> None:
         link = self._link_of(number)
@@ -378,26 +400,6 @@ class ClientCore:
             return self._link
         return next((link for link in self._leaving if link.number == number), None)
 
-    def _quick(self, link: Link, data: bytes, begin: int, end: int, now: float) -> bool:
-        """Does what `_message` would, for OK outside conversations with nothing but a body: nearly every message.
-        Returns False if it is another."""
-        if data[begin:begin + 8] != _QUICK_BEGIN or data[begin + 34:begin + 48] != _QUICK_END:
-            return False
-        fields = _QUICK_FIELDS(data, begin + 8)
-        id = fields[0]
-        call = self._calls.get(id)
-        if call is None or fields[4] or call.conversation is not None or call.link is not link:
-            return False
-        del self._calls[id]
-        link.heard(now)
-        call.state = _ENDED
-        call.reply = Reply(call.service, data[begin + 48:end], fields)
-        if call.ended is not None:
-            call.ended(call)
-        if self._waiting:
-            self._send_waiting(now)
-        return True
-
     def _message(self, link: Link, message: wire.Message, now: float) -> None:
         command = message.command
         if command == wire.REPLY:
@@ -423,7 +425,7 @@ class ClientCore:
             link.heard(now)
             call = self._calls.pop(message.id, None)
             if call is not None:
-                reply = Reply(call.service, b"", (message.id, message.conversation, 0, 0, Status.OK, 0))
+                reply = Reply(call.terms.service, b"", (message.id, message.conversation, 0, 0, Status.OK, 0))
                 reply.replayed = dict(message.headers).get("replayed") == "1"
                 self._finish(call, reply)
                 self._send_waiting(now)
@@ -450,7 +452,7 @@ class ClientCore:
         if number > 1 and number in _MAY_BE_ASKED_AGAIN and self._ask_again(link, call, status, now):
             return
         body = message.body
-        reply = Reply(call.service, body[0] if len(body) == 1 else b"".join(body), (
+        reply = Reply(call.terms.service, body[0] if len(body) == 1 else b"".join(body), (
             message.id, message.conversation, message.time, message.value, number, message.attempt))
         reply.headers = message.headers
         reply.code = message.code
@@ -473,7 +475,8 @@ class ClientCore:
             return True
         if len(self._calls) >= link.window:
             return False
-        flags = call.flags
+        terms = call.terms
+        flags = terms.flags
         if flags & wire.DURABLE:
             if not link.jobs:
                 self._end(call, Status.INVALID, f"{link.endpoint}: this broker keeps no jobs")
@@ -493,13 +496,15 @@ class ClientCore:
         call.state = _RUNNING
         call.was_sent = True
         self._calls[id] = call
-        name, headers = call.name, call.headers
-        inline = size <= _INLINE_MAX
-        first = wire.pack_fixed(
-            b"RP", 1, wire.REQUEST, wire.HEAD_MIN + len(name) + len(headers), flags | wire.INLINE if inline else flags,
-            id, call.number, left if left < wire.TIME_MAX_MS else wire.TIME_MAX_MS, call.wait_ms, 0, 0, call.attempts,
-            0, len(name), 0, 0, len(headers), 0, 0) + name + headers
-        link.send([first + body] if inline else [first, body], now)
+        between = _between(id, call.number, left if left < wire.TIME_MAX_MS else wire.TIME_MAX_MS)
+        if size > _INLINE_MAX:
+            before, behind = terms.around(flags, terms.attempts - call.spent)
+            link.send([b"".join((before, between, behind)), body], now)
+        elif flags == terms.flags and not call.spent:
+            link.send([b"".join((terms.begin, between, terms.end, body))], now)
+        else:
+            before, behind = terms.around(flags | wire.INLINE, terms.attempts - call.spent)
+            link.send([b"".join((before, between, behind, body))], now)
         return True
 
     def _wait(self, call: CallState, now: float) -> None:
@@ -524,9 +529,9 @@ class ClientCore:
         """Its session ended: what ran there ends, or is submitted again."""
         for call in [call for call in self._calls.values() if call.link is link]:
             del self._calls[call.id]
-            if call.flags & wire.DURABLE:
+            if call.terms.flags & wire.DURABLE:
                 # With a key it is the same job at the same broker, however often it is sent.
-                again = len(self._endpoints) == 1 and b"\x0fidempotency-key" in call.headers and call.deadline > now
+                again = len(self._endpoints) == 1 and b"\x0fidempotency-key" in call.terms.headers and call.deadline > now
             else:
                 again = self._may_move(call) and self._take_retry(call, now)
             if again:
@@ -544,10 +549,10 @@ class ClientCore:
         return conversation is None or (not conversation.answered and conversation.number == call.number)
 
     def _take_retry(self, call: CallState, now: float) -> bool:
-        if call.attempts <= 1 or call.deadline <= now or self._budget < RETRY_COST:
+        if call.terms.attempts - call.spent <= 1 or call.deadline <= now or self._budget < RETRY_COST:
             return False
         self._budget -= RETRY_COST
-        call.attempts -= 1
+        call.spent += 1
         call.retries += 1
         return True
 
@@ -555,7 +560,7 @@ class ClientCore:
         """Sends a call again whose reply proves that it did not run: to the next broker of the list at once, where it
         uses up no attempt; or, with attempts left, after a pause. To go to the next broker ends the session with this
         one, so for a broker that only is busy it is done where nothing else runs there."""
-        if call.flags & wire.DURABLE or not self._may_move(call):
+        if call.terms.flags & wire.DURABLE or not self._may_move(call):
             return False
         if not call.retries:
             call.was_sent = False  # nothing ran so far
@@ -604,7 +609,7 @@ class ClientCore:
 
     def _end(self, call: CallState, status: Status, text: str) -> None:
         attempt = 1 if status == Status.CANCELLED and call.was_sent else 0
-        reply = Reply(call.service, b"", (call.id, 0, 0, 0, status, attempt))
+        reply = Reply(call.terms.service, b"", (call.id, 0, 0, 0, status, attempt))
         reply.text = text
         reply._ran = call.was_sent and ran(status, 1)
         self._finish(call, reply)

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 import weakref
-from typing import Callable, List, Optional
+from typing import Callable, List, Optional, Set
 
 from riposte import _link, _sockets
 
@@ -25,16 +25,20 @@ class Loop:
         self.closed = False
         self._core = core
         self._polls_until = 0.0
+        self._monitors: Set[int] = set()  # descriptors
+        self._reported = False            # one of them is readable
         self._poll = select.poll()
         self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll.register(self._wake_out, select.POLLIN)
-        self._hub = _sockets.Hub(core, keys, self._watch, self._poll.unregister, self._resolve,
+        self._hub = _sockets.Hub(core, keys, self._watch, self._unwatch, self._resolve,
                                  other or (lambda action: None), time.monotonic)
 
-    def turn(self) -> None:
-        """Sends, reads and does what is due; does not wait."""
+    def turn(self, monitors: bool = False) -> None:
+        """Sends, reads and does what is due; does not wait. monitors: since nobody polls, they are to be asked, too."""
         if not self.closed:
-            self._hub.turn()
+            if self._reported:
+                self._reported, monitors = False, True
+            self._hub.turn(monitors)
             if self.leader and self._core.due() < self._polls_until:
                 self.wake()
 
@@ -60,6 +64,8 @@ class Loop:
                     os.read(fd, 4096)
                 except BlockingIOError:
                     pass
+            elif fd in self._monitors:
+                self._reported = True
 
     def wake(self) -> None:
         """Ends the leader's wait. For any thread, and for signal handlers."""
@@ -80,10 +86,17 @@ class Loop:
             if fd >= 0:
                 os.close(fd)
 
-    def _watch(self, fd: int) -> None:
+    def _watch(self, fd: int, is_monitor: bool) -> None:
         self._poll.register(fd, select.POLLIN)
+        if is_monitor:
+            self._monitors.add(fd)
         if self.leader:
             self.wake()
+
+    def _unwatch(self, fd: int, is_monitor: bool) -> None:
+        self._poll.unregister(fd)
+        if is_monitor:
+            self._monitors.discard(fd)
 
     def _resolve(self, endpoint: str) -> None:
         """Looks a name up in a thread, since the system may take long."""

@@ -123,8 +123,12 @@ def release_context() -> None:
 
 # ---- DEALERs -----------------------------------------------------------------------------------------
 
-_EVENTS = (zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-           | zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED | zmq.EVENT_CONNECT_RETRIED)
+# Looked up once. Whether there is something to read is asked for: an EAGAIN, an exception in Python, takes three times
+# as long.
+_EVENTS, _MORE, _POLLIN = int(zmq.EVENTS), int(zmq.RCVMORE), int(zmq.POLLIN)
+_NOBLOCK, _SNDMORE = int(zmq.NOBLOCK), int(zmq.SNDMORE | zmq.NOBLOCK)
+_REPORTED = (zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+             | zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED | zmq.EVENT_CONNECT_RETRIED)
 _FAILURES: Dict[int, Tuple[str, Optional[Status]]] = {
     zmq.EVENT_HANDSHAKE_FAILED_AUTH: ("it does not accept this key", Status.DENIED),
     zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: ("it ended the handshake", None),
@@ -142,7 +146,7 @@ class Dealer:
         self.socket = context.socket(zmq.DEALER)
         try:
             self._set_options(address, keys)
-            self.monitor: "zmq.Socket[bytes]" = self.socket.get_monitor_socket(_EVENTS)
+            self.monitor: "zmq.Socket[bytes]" = self.socket.get_monitor_socket(_REPORTED)
             self.socket.connect(address)
         except BaseException:
             self.close(0)
@@ -173,12 +177,10 @@ class Dealer:
     def events(self) -> List[int]:
         """What the monitor has reported since."""
         events = []
-        try:
-            while True:
-                first, _ = self.monitor.recv_multipart(zmq.NOBLOCK)
-                events.append(struct.unpack("=HI", first)[0])
-        except zmq.ZMQError:
-            pass
+        get: Callable[[int], Any] = self.monitor.getsockopt
+        while get(_EVENTS) & _POLLIN:
+            first, _ = self.monitor.recv_multipart(zmq.NOBLOCK)
+            events.append(struct.unpack("=HI", first)[0])
         return events
 
     def close(self, linger: Optional[int] = None) -> None:
@@ -204,10 +206,10 @@ class Core(Protocol):
 
 
 class Hub:
-    """The DEALERs of one core. `watch` and `unwatch` are called with descriptors that are to be polled, or no longer;
-    `resolve` with an endpoint whose host is a name."""
+    """The DEALERs of one core. `watch` and `unwatch` are called with descriptors that are to be polled, or no longer, and
+    with whether they are monitors'; `resolve` with an endpoint whose host is a name."""
 
-    def __init__(self, core: Core, keys: Keys, watch: Callable[[int], Any], unwatch: Callable[[int], Any],
+    def __init__(self, core: Core, keys: Keys, watch: Callable[[int, bool], Any], unwatch: Callable[[int, bool], Any],
                  resolve: Callable[[str], Any], other: Callable[[_link.Action], None],
                  clock: Callable[[], float]) -> None:
         self._core = core
@@ -219,44 +221,46 @@ class Hub:
         self._clock = clock
         self._context = acquire_context()
         self._dealers: Dict[int, Dealer] = {}
+        self._has_new = False
         self._closed = False
 
-    def turn(self) -> None:
-        """Sends what is to be sent, reads all that is there, and does what is due. Its last word to each socket is a
-        read that found nothing, so that the next message makes its descriptor readable."""
+    def turn(self, monitors: bool) -> None:
+        """Sends what is to be sent, reads all that is there, and does what is due. Its last word to each socket is that
+        there is nothing to read, so that the next message makes its descriptor readable. The monitors are looked at only
+        if `monitors`: one of their descriptors is readable, or nobody has polled them; and once when they are new, since a
+        descriptor reports nothing before."""
         core = self._core
         now = self._clock()
         while True:
             core.flush()
             if core.actions:
                 self._carry_out(now)
-            self._read(now)
+            self._read(now, monitors or self._has_new)
             if now >= core.due():
                 core.tick(now)
             core.flush()
             if not core.actions:
                 return
 
-    def _read(self, now: float) -> None:
-        receive = self._core.receive
+    def _read(self, now: float, monitors: bool) -> None:
+        core = self._core
+        receive = core.receive
+        self._has_new = False
         for number, dealer in list(self._dealers.items()):
             # The monitor first: what it reports as broken has left all of its messages in the socket.
-            events = dealer.events()
+            events = dealer.events() if monitors else ()
             if zmq.EVENT_HANDSHAKE_SUCCEEDED in events:
-                self._core.connected(number, now)
+                core.connected(number, now)
             recv = dealer.socket.recv
-            more = dealer.socket.getsockopt
-            try:
-                while True:
-                    frames = [recv(zmq.NOBLOCK)]
-                    while more(zmq.RCVMORE):
-                        frames.append(recv(zmq.NOBLOCK))
-                    receive(number, frames, now)
-            except zmq.Again:
-                pass
+            get: Callable[[int], Any] = dealer.socket.getsockopt
+            while get(_EVENTS) & _POLLIN:
+                frames = [recv(_NOBLOCK)]
+                while get(_MORE):
+                    frames.append(recv(_NOBLOCK))
+                receive(number, frames, now)
             for event in events:
                 if event in _FAILURES:
-                    self._core.failed(number, _FAILURES[event][0], now, _FAILURES[event][1])
+                    core.failed(number, _FAILURES[event][0], now, _FAILURES[event][1])
 
     def _carry_out(self, now: float) -> None:
         core = self._core
@@ -271,8 +275,8 @@ class Hub:
                     send = dealer.socket.send
                     try:
                         for frame in frames[:-1]:
-                            send(frame, zmq.SNDMORE | zmq.NOBLOCK)
-                        send(frames[-1], zmq.NOBLOCK)
+                            send(frame, _SNDMORE)
+                        send(frames[-1], _NOBLOCK)
                     except zmq.ZMQError as error:  # its connection is gone; half a message goes with the socket
                         core.failed(action[1], f"nothing can be sent: {error}", now)
             elif kind == "connect":
@@ -282,8 +286,9 @@ class Hub:
                     core.failed(action[1], str(error), now)
                     continue
                 self._dealers[action[1]] = dealer
-                self._watch(dealer.fd)
-                self._watch(dealer.monitor_fd)
+                self._has_new = True
+                self._watch(dealer.fd, False)
+                self._watch(dealer.monitor_fd, True)
             elif kind == "close":
                 dealer = self._dealers.pop(action[1], None)
                 if dealer is not None:
@@ -294,8 +299,8 @@ class Hub:
                 self._other(action)
 
     def _drop(self, dealer: Dealer, linger: Optional[int]) -> None:
-        self._unwatch(dealer.fd)
-        self._unwatch(dealer.monitor_fd)
+        self._unwatch(dealer.fd, False)
+        self._unwatch(dealer.monitor_fd, True)
         dealer.close(linger)
 
     def close(self) -> None:

@@ -282,7 +282,7 @@ class Worker:
                 elif "drain" in self._wants and not core.draining:
                     core.drain(now)
                     end = now + self.drain_limit
-                loop.turn()
+                loop.turn(monitors=not loop.leader)
                 if core.trouble != said:
                     said = core.trouble
                     if said and not core.draining:

@@ -28,7 +28,7 @@ from typing import (
 
 from riposte import _link, _sockets
 from riposte._client import RESULT_WAIT, Body, HeaderList, body_of, outcome, pairs_of, terms_of
-from riposte._client_core import CallState, ClientCore, ConversationState, Reply
+from riposte._client_core import CallState, ClientCore, ConversationState, Reply, terms_for
 from riposte._status import Denied, NotDone
 from riposte._worker import (
     SIGNALS, Answer, Outcome, Result, Retry, Task, answer, end_conversation, outcome_of, outcome_of_error)
@@ -53,15 +53,15 @@ class _Driver:
         self._timer_at = 0.0
         self._soon = False
         self._tasks: List["asyncio.Task[None]"] = []
-        self._hub = _sockets.Hub(core, keys, self._watch, self._loop.remove_reader, self._resolve,
+        self._hub = _sockets.Hub(core, keys, self._watch, lambda fd, _: self._loop.remove_reader(fd), self._resolve,
                                  other or (lambda action: None), time.monotonic)
         self.turn()
 
-    def turn(self) -> None:
+    def turn(self, monitors: bool = False) -> None:
         self._soon = False
         if self.closed:
             return
-        self._hub.turn()
+        self._hub.turn(monitors)
         due = self._core.due()
         # A timer that is early only costs a turn, so it is not moved for every call.
         if self._timer is None or due < self._timer_at or self._timer_at <= time.monotonic():
@@ -91,8 +91,8 @@ class _Driver:
         self._timer = None
         self.turn()
 
-    def _watch(self, fd: int) -> None:
-        self._loop.add_reader(fd, self.turn)
+    def _watch(self, fd: int, is_monitor: bool) -> None:
+        self._loop.add_reader(fd, self.turn, is_monitor)
 
     def _resolve(self, endpoint: str) -> None:
         self._tasks = [task for task in self._tasks if not task.done()]
@@ -173,15 +173,21 @@ class Client:
         core = self._start()
         calls: Deque[CallState] = deque()
         source = iter(bodies)
+        unsent, most = 0, parallel // 2 or 2
         try:
             while True:
                 for body in itertools.islice(source, parallel - len(calls)):
                     calls.append(self._submit(core, service, body, timeout, attempts, wait_worker, headers, False, None,
                                               False))
+                    unsent += 1
+                    if unsent == most and self._driver is not None:
+                        unsent = 0
+                        self._driver.turn()
                 if not calls:
                     return
                 call = calls[0]
                 if call.reply is None:
+                    unsent = 0
                     await self._ended(call)
                 calls.popleft()
                 assert call.reply is not None
@@ -254,12 +260,11 @@ class Client:
                 wait_worker: Optional[float], headers: Optional[HeaderList], trace: bool,
                 conversation: Optional[ConversationState], durable: bool, key: Optional[str] = None) -> CallState:
         now = time.monotonic()
-        call = CallState(service, body if type(body) is bytes else body_of(body),
-                         now + (self.timeout if timeout is None else timeout),
-                         attempts=self.attempts if attempts is None else attempts,
-                         wait=self.wait_worker if wait_worker is None else wait_worker,
-                         headers=pairs_of(headers) if headers else (), conversation=conversation, durable=durable,
-                         trace=trace, key=key, ended=_on_ended)
+        call = CallState(terms_for(service, self.attempts if attempts is None else attempts,
+                                   self.wait_worker if wait_worker is None else wait_worker,
+                                   pairs_of(headers) if headers else (), durable, trace, key),
+                         body if type(body) is bytes else body_of(body),
+                         now + (self.timeout if timeout is None else timeout), conversation)
         core.submit(call, now)
         assert self._driver is not None
         self._driver.soon()
@@ -281,6 +286,7 @@ class Client:
     @staticmethod
     def _ended(call: CallState) -> "asyncio.Future[None]":
         future = call.owner = asyncio.get_running_loop().create_future()
+        call.ended = _on_ended
         return future
 
     def _withdraw(self, call: CallState) -> None:

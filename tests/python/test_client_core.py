@@ -4,7 +4,7 @@
 import pytest
 
 from riposte import _wire as wire
-from riposte._client_core import CallState, ClientCore
+from riposte._client_core import CallState, ClientCore, Terms
 from riposte._status import Status
 
 from peers import Puppet
@@ -14,8 +14,8 @@ class Client(Puppet):
     def __init__(self, *endpoints):
         super().__init__(lambda now: ClientCore(endpoints or ("tcp://127.0.0.1:5555",), "me", lambda: 1.0, now))
 
-    def call(self, body=b"x", timeout=5.0, **options):
-        call = CallState("echo", body, self.now + timeout, **options)
+    def call(self, body=b"x", timeout=5.0, conversation=None, **options):
+        call = CallState(Terms("echo", **options), body, self.now + timeout, conversation)
         self.core.submit(call, self.now)
         return call
 
@@ -392,17 +392,17 @@ def test_close_says_BYE_and_ends_every_call():
 @pytest.mark.parametrize("options", [{"attempts": 0}, {"attempts": 11}, {"headers": [("Bad Name", "x")]}])
 def test_what_may_not_travel_is_refused_before_it_is_submitted(options):
     with pytest.raises(ValueError):
-        CallState("echo", b"", 1.0, **options)
+        Terms("echo", **options)
     for service in ("", "x" * 128, "two\nlines"):
         with pytest.raises(ValueError):
-            CallState(service, b"", 1.0)
+            Terms(service)
 
 
 @pytest.mark.parametrize("seconds", [float("inf"), float("-inf"), float("nan")])
 def test_a_deadline_that_no_head_can_state_is_refused_and_a_long_wait_is_cut(seconds):
     with pytest.raises(ValueError, match="finite"):
-        CallState("echo", b"", 1.0 + seconds)
-    assert CallState("echo", b"", 1.0, wait=float("inf")).wait_ms == wire.TIME_MAX_MS
+        CallState(Terms("echo"), b"", 1.0 + seconds)
+    assert Terms("echo", wait=float("inf")).wait_ms == wire.TIME_MAX_MS
 
 
 def test_a_head_states_no_more_than_a_day_and_whole_attempts():
