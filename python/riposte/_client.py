@@ -15,14 +15,17 @@ from types import TracebackType
 from typing import Any, Deque, Dict, Generator, Iterable, Optional, Sequence, Tuple, Type, Union
 
 from riposte import _sockets
-from riposte._client_core import CallState, ClientCore, ConversationState, Reply, terms_for
+from riposte._client_core import (
+    DAY, FOREVER, CallState, ClientCore, ConversationState, Reply, check_attempts, check_seconds, check_whole,
+    terms_for)
 from riposte._loop import Loop
-from riposte._status import NotDone
+from riposte._status import MAY_PASS, NotDone
 
 Body = Union[bytes, bytearray, memoryview, str]
 HeaderList = Union[Sequence[Tuple[str, str]], Dict[str, str]]
 
-RESULT_WAIT = 30.0  #: seconds of one question for a job's final; the protocol allows 60
+RESULT_WAIT = 60.0  #: seconds of one question for a job's final: what the protocol allows
+RESULT_PAUSE = 0.1  #: before the next, so that a broker that answers at once is not flooded
 _TEND_OPEN = 0.05   # how often an open call is looked after while nobody waits
 
 
@@ -36,9 +39,17 @@ def body_of(body: Body) -> bytes:
 
 
 def pairs_of(headers: Optional[HeaderList]) -> Sequence[Tuple[str, str]]:
+    """Raises TypeError for what are no pairs of texts."""
     if not headers:
         return ()
-    return list(headers.items()) if isinstance(headers, dict) else headers
+    if isinstance(headers, dict):
+        headers = list(headers.items())
+    if not isinstance(headers, (list, tuple)):
+        raise TypeError(f"headers are a list of pairs of texts, or a dict of texts, not {type(headers).__name__}")
+    for pair in headers:
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not all(isinstance(one, str) for one in pair):
+            raise TypeError(f"a header is a pair of texts, not {pair!r}")
+    return headers
 
 
 def terms_of(key: Optional[str], delay: float, not_before: Optional[float], deadline: Optional[float],
@@ -52,8 +63,36 @@ def terms_of(key: Optional[str], delay: float, not_before: Optional[float], dead
                               ("job-deadline", deadline, 1e6), ("job-backoff", backoff, 1e3),
                               ("job-attempt", attempt_timeout, 1e3), ("job-keep", keep, 1e3)):
         if value is not None:
+            check_seconds(value, f"the {name[4:]} of a job", most=FOREVER)
             pairs.append((name, str(int(value * unit))))
     return [*pairs, *pairs_of(headers)]
+
+
+def check_parallel(parallel: int) -> None:
+    if check_whole(parallel, "parallel") < 1:
+        raise ValueError(f"parallel is 1 or more, not {parallel}")
+
+
+def question_of(job: int, end: float) -> Tuple[float, str]:
+    """How long one question for the final of a job is to wait, seconds, and its body."""
+    if check_whole(job, "the number of a job") < 1:
+        raise ValueError(f"the number of a job is 1 or more, not {job}")
+    left = min(max(0.0, end - time.monotonic()), RESULT_WAIT)
+    return left, json.dumps({"id": str(job), "wait_ms": int(left * 1000)})
+
+
+def final_of(job: int, reply: Optional[Reply], is_over: bool) -> Optional[Reply]:
+    """What a question for the final of a job drew; None: to be asked again. Raises what the job ended with, or why the
+    question has no answer: NotDone, or an Error that does not pass."""
+    assert reply is not None
+    error = reply.error()
+    if error is not None and (reply.job == job or is_over or error.status not in MAY_PASS):
+        raise error
+    if reply.job == job:
+        return reply
+    if is_over:
+        raise NotDone(job)
+    return None
 
 
 class Call:
@@ -143,16 +182,17 @@ class Client:
     key_file: this side's certificate (NAME.key_secret). server_key: the broker's public key, or a file that has it. By
     default RIPOSTE_KEY_FILE and RIPOSTE_SERVER_KEY. Used over tcp:// only.
 
-    Raises ValueError for what may not be. No broker need be there yet.
+    Raises ValueError for what may not be, TypeError for what is of a wrong type; so do all methods. No broker need be
+    there yet.
     """
 
     def __init__(self, servers: _sockets.Servers = None, *, name: Optional[str] = None, timeout: float = 5.0,
                  attempts: int = 1, wait_worker: float = 0.0, key_file: Optional[str] = None,
                  server_key: Optional[str] = None) -> None:
         keys = _sockets.Keys(key_file, server_key)
-        self.timeout = timeout
-        self.attempts = attempts
-        self.wait_worker = wait_worker
+        self.timeout = check_seconds(timeout, "a timeout")
+        self.attempts = check_attempts(attempts)
+        self.wait_worker = check_seconds(wait_worker, "a wait for a worker")
         self._leader_call: Optional[CallState] = None
         self._waiters: Dict[int, threading.Event] = {}
         self._core = ClientCore(_sockets.endpoints_of(servers), name or _sockets.own_name(), random.random,
@@ -191,14 +231,7 @@ class Client:
         ValueError for arguments that may not travel. When it is interrupted (KeyboardInterrupt), the request is
         withdrawn.
         """
-        with self._lock:
-            call = self._submit(service, body, timeout, attempts, wait_worker, headers, trace, _conversation, key=key)
-        try:
-            self._wait(call, None)
-        except BaseException:
-            self._cancel(call)
-            raise
-        return outcome(call)
+        return outcome(self._ask(service, body, timeout, attempts, wait_worker, headers, trace, _conversation, key=key))
 
     def map(self, service: str, bodies: Iterable[Body], *, parallel: int = 16, return_errors: bool = False,
             timeout: Optional[float] = None, attempts: Optional[int] = None, wait_worker: Optional[float] = None,
@@ -208,8 +241,7 @@ class Client:
         The timeout is that of each request, from when it is sent. Raises at the first that does not end with OK, and
         withdraws what is open; with return_errors it yields them as replies with their status instead.
         """
-        if parallel < 1:
-            raise ValueError(f"parallel is 1 or more, not {parallel}")
+        check_parallel(parallel)
         calls: Deque[CallState] = deque()
         source = iter(bodies)
         unsent, most = 0, parallel // 2 or 2  # half travels together while the other half is with the broker
@@ -255,23 +287,20 @@ class Client:
         Unknown: it may have been taken; with a key, send it again.
         """
         terms = terms_of(key, delay, not_before, deadline, backoff, attempt_timeout, keep, headers)
-        with self._lock:
-            call = self._submit(service, body, timeout, attempts, None, terms, False, None, durable=True)
-        self._wait(call, None)
-        return outcome(call)
+        return outcome(self._ask(service, body, timeout, attempts, None, terms, False, None, durable=True))
 
     def result(self, job: int, *, wait: float = 0.0) -> Reply:
         """The final of a job: its worker's reply. Raises NotDone if it has none within `wait` seconds, what its status
         says (riposte.Error), and AppError if there is no such job."""
-        end = time.monotonic() + wait
+        end = time.monotonic() + check_seconds(wait, "a wait", most=FOREVER)
         while True:
-            left = min(max(0.0, end - time.monotonic()), RESULT_WAIT)
-            question = json.dumps({"id": str(job), "wait_ms": int(left * 1000)})
-            reply = self.call("riposte.result", question, timeout=left + self.timeout, attempts=10)
-            if reply.job:
+            left, question = question_of(job, end)
+            call = self._ask("riposte.result", question, min(left + self.timeout, DAY), 1, None, None, False, None)
+            now = time.monotonic()
+            reply = final_of(job, call.reply, now >= end)
+            if reply is not None:
                 return reply
-            if time.monotonic() >= end:
-                raise NotDone(job)
+            time.sleep(min(RESULT_PAUSE, end - now))
 
     def cancel_job(self, job: int) -> Dict[str, Any]:
         """Ends a job, unless it has ended; returns what the broker says of it."""
@@ -321,8 +350,19 @@ class Client:
                                    self.wait_worker if wait_worker is None else wait_worker,
                                    pairs_of(headers) if headers else (), durable, trace, key),
                          body if type(body) is bytes else body_of(body),
-                         now + (self.timeout if timeout is None else timeout), conversation)
+                         self.timeout if timeout is None else timeout, now, conversation)
         self._core.submit(call, now)
+        return call
+
+    def _ask(self, *arguments: Any, **more: Any) -> CallState:
+        """Submits a request, and waits for its end. When it is interrupted, the request is withdrawn."""
+        with self._lock:
+            call = self._submit(*arguments, **more)
+        try:
+            self._wait(call, None)
+        except BaseException:
+            self._cancel(call)
+            raise
         return call
 
     def _cancel(self, call: CallState) -> None:

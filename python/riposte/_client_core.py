@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import heapq
 import struct
+import sys
 from collections import deque
+from numbers import Real
 from operator import index
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
+from riposte import _explain as explain
 from riposte import _wire as wire
 from riposte._link import CLOSED, GREETING, REFUSED, REST, UP, Action, Link
 from riposte._status import CLASSES, AppError, Error, Status, ran
@@ -115,6 +118,32 @@ class ConversationState:
         self.answered = False  #: requests may no longer begin it: there is state to lose
 
 
+FOREVER = sys.float_info.max
+DAY = 86400  #: seconds; no request may take longer
+
+
+def check_seconds(value: float, what: str, most: float = DAY) -> float:
+    """Raises TypeError for what is no number, ValueError for more than `most`. Less than 0 is in the past."""
+    if not isinstance(value, Real):
+        raise TypeError(f"{what} is a number of seconds, not {type(value).__name__}")
+    if not -FOREVER <= value <= most:
+        raise ValueError(f"{what} is a finite number of seconds, of a request at most a day (86400), not {value}")
+    return value
+
+
+def check_whole(value: int, what: str) -> int:
+    try:
+        return index(value)
+    except TypeError:
+        raise TypeError(f"{what} is a whole number, not {type(value).__name__}") from None
+
+
+def check_attempts(attempts: int) -> int:
+    if not 1 <= check_whole(attempts, "the number of attempts") <= wire.ATTEMPTS_MAX:
+        raise ValueError(f"attempts are 1 to {wire.ATTEMPTS_MAX}, not {attempts}")
+    return index(attempts)
+
+
 class Terms:
     """What many requests may have in common: all but body and deadline, checked, with the bytes of their heads."""
 
@@ -122,17 +151,15 @@ class Terms:
 
     def __init__(self, service: str, attempts: int = 1, wait: float = 0.0, headers: Sequence[Tuple[str, str]] = (),
                  durable: bool = False, trace: bool = False, key: Optional[str] = None) -> None:
-        """Raises ValueError for a name, a header or a number that may not travel."""
+        """Raises ValueError for a name, a header or a number that may not travel, TypeError for one of a wrong type."""
         self.service = service
         self._name = wire.text_of(service, "the name of a service", wire.NAME_MAX)
         if not self._name:
             raise ValueError("the name of a service is empty")
-        self.attempts = attempts if attempts == 1 else index(attempts)
-        if not 1 <= self.attempts <= wire.ATTEMPTS_MAX:
-            raise ValueError(f"attempts are 1 to {wire.ATTEMPTS_MAX}, not {attempts}")
-        self.wait_ms = int(max(0, min(wait * 1000, wire.TIME_MAX_MS)))
+        self.attempts = check_attempts(attempts)
+        self.wait_ms = int(1000 * max(0.0, check_seconds(wait, "a wait for a worker")))
         if key is not None:
-            if not key or len(key.encode(errors="surrogateescape")) > wire.KEY_MAX:
+            if not 1 <= len(wire.text_of(key, "a key", wire.KEY_MAX)):
                 raise ValueError(f"a key has 1 to {wire.KEY_MAX} bytes")
             headers = [("idempotency-key", key), *headers]
         self.headers = wire.pack_headers(headers) if headers else b""
@@ -159,7 +186,10 @@ def terms_for(service: str, attempts: int, wait: float, headers: Sequence[Tuple[
     if headers or durable or trace or key is not None:
         return Terms(service, attempts, wait, headers, durable, trace, key)
     asked = service, attempts, wait
-    terms = _plain.get(asked)
+    try:
+        terms = _plain.get(asked)
+    except TypeError:  # one of them has no hash, so it is of a wrong type
+        return Terms(service, attempts, wait)
     if terms is None:
         if len(_plain) >= 1000:
             _plain.clear()
@@ -184,21 +214,23 @@ class CallState:
     ended: Optional[Callable[["CallState"], None]] = None  #: the shell's, called when there is a reply
     owner: Any = None   # the shell's
 
-    def __init__(self, terms: Terms, body: bytes, deadline: float,
+    def __init__(self, terms: Terms, body: bytes, timeout: float, now: float,
                  conversation: Optional[ConversationState] = None) -> None:
-        """Raises ValueError for a deadline that is no time, and for a key in a conversation."""
+        """Raises TypeError or ValueError for a timeout that is none, ValueError for a key in a conversation."""
         self.terms = terms
         self.body = body
-        if not -_NEVER < deadline < _NEVER:  # not a number, too
-            raise ValueError("a timeout is a finite number of seconds; a day is 86400")
-        self.deadline = deadline
+        self.submitted = now
+        if type(timeout) is not float or not -FOREVER <= timeout <= DAY:
+            check_seconds(timeout, "a timeout")
+        self.deadline = now + timeout
         if conversation is not None:
             if terms.flags & wire.KEYED:
                 raise ValueError("a request with a key is outside conversations")
             self.conversation = conversation
 
-
-_NEVER = float("inf")
+    @property
+    def is_keyed(self) -> bool:
+        return b"\x0fidempotency-key" in self.terms.headers
 
 
 class ClientCore:
@@ -237,7 +269,7 @@ class ClientCore:
     def cancel(self, call: CallState, now: float) -> None:
         """Withdraws a call. One that was sent ends when its broker says how."""
         if call.state in (_WAITING, _PAUSED):
-            self._end(call, Status.CANCELLED, "")
+            self._end(call, Status.CANCELLED, explain.withdrawn())
         elif call.state == _RUNNING and call.link is not None:
             call.link.send([wire.head(wire.CANCEL, id=call.id)], now)
 
@@ -246,7 +278,7 @@ class ClientCore:
         self.cancel(call, now)
         if call.state != _ENDED:
             self._calls.pop(call.id, None)
-            self._end(call, Status.CANCELLED, "")
+            self._end(call, Status.CANCELLED, explain.withdrawn())
 
     def conversation(self) -> ConversationState:
         return ConversationState(self._new_number())
@@ -268,7 +300,7 @@ class ClientCore:
     def close(self, now: float) -> None:
         """Ends all sessions. Open calls end with CANCELLED."""
         for call in [*self._waiting, *self._calls.values(), *(one[2] for one in self._deadlines)]:
-            self._end(call, Status.CANCELLED, "the client was closed")
+            self._end(call, Status.CANCELLED, explain.withdrawn())
         self._waiting.clear()
         self._calls.clear()
         for link in [*self._leaving, self._link]:
@@ -350,18 +382,22 @@ class ClientCore:
                 if self._link.state == UP:
                     self._send_waiting(now)
             elif call.state == _WAITING:
+                timeout = call.deadline - call.submitted
                 if call.was_sent:
-                    self._end(call, Status.UNKNOWN, "the broker was lost, and no other was reached in time")
+                    self._end(call, Status.UNKNOWN, self._loss(call))
+                elif timeout <= 0:
+                    self._end(call, Status.EXPIRED if self._link.state == UP else Status.NO_BROKER, explain.past())
                 elif self._link.state == UP:
-                    self._end(call, Status.EXPIRED, "as many requests are open as the broker allows"
-                              if len(self._calls) >= self._link.window else "the deadline passed before it was sent")
+                    self._end(call, Status.EXPIRED, explain.held(timeout, self._why(), self._link.window))
                 else:
-                    self._end(call, Status.NO_BROKER, self._link.trouble or "no broker was reached in time")
+                    self._end(call, Status.NO_BROKER, explain.unreached(timeout, self._why()))
             elif call.state == _RUNNING:
                 if call.deadline + GRACE <= now:
                     self._calls.pop(call.id, None)
                     self.cancel(call, now)
-                    self._end(call, Status.UNKNOWN, "the broker did not say how it ended")
+                    timeout = call.deadline - call.submitted
+                    self._end(call, Status.UNKNOWN, explain.job_silent(timeout, call.is_keyed)
+                              if call.terms.flags & wire.DURABLE else explain.silent(timeout))
                 else:
                     heapq.heappush(self._deadlines, (call.deadline + GRACE, order, call))
         if self._waiting:
@@ -456,7 +492,7 @@ class ClientCore:
             message.id, message.conversation, message.time, message.value, number, message.attempt))
         reply.headers = message.headers
         reply.code = message.code
-        reply.text = message.text.decode(errors="surrogateescape")
+        reply.text = message.text.decode(errors="surrogateescape") if message.text else explain.MEANINGS.get(status, "")
         reply.last = bool(message.flags & wire.LAST)
         reply.replayed = bool(message.flags & wire.REPLAYED)
         self._finish(call, reply)
@@ -471,7 +507,7 @@ class ClientCore:
         body = call.body
         size = len(body)
         if link.max_body and size > link.max_body:
-            self._end(call, Status.TOO_LARGE, f"the body has {size} bytes; the broker takes {link.max_body}")
+            self._end(call, Status.TOO_LARGE, explain.too_large(size, link.max_body))
             return True
         if len(self._calls) >= link.window:
             return False
@@ -479,11 +515,11 @@ class ClientCore:
         flags = terms.flags
         if flags & wire.DURABLE:
             if not link.jobs:
-                self._end(call, Status.INVALID, f"{link.endpoint}: this broker keeps no jobs")
+                self._end(call, Status.INVALID, explain.no_jobs(link.endpoint))
                 return True
             left = 0
         elif flags & wire.KEYED and not link.replays:
-            self._end(call, Status.INVALID, f"{link.endpoint}: this broker remembers no results, so it might run twice")
+            self._end(call, Status.INVALID, explain.no_replays(link.endpoint))
             return True
         elif call.conversation is not None:
             if not call.number:
@@ -516,7 +552,7 @@ class ClientCore:
         if self._link.state == REFUSED:
             self._refuse_waiting(self._link.trouble_status or Status.DENIED)
         elif self._link.state == CLOSED:
-            self._end(call, Status.CANCELLED, "the client was closed")
+            self._end(call, Status.CANCELLED, explain.withdrawn())
 
     def _send_waiting(self, now: float) -> None:
         while self._waiting and self._link.state == UP:
@@ -531,13 +567,13 @@ class ClientCore:
             del self._calls[call.id]
             if call.terms.flags & wire.DURABLE:
                 # With a key it is the same job at the same broker, however often it is sent.
-                again = len(self._endpoints) == 1 and b"\x0fidempotency-key" in call.terms.headers and call.deadline > now
+                again = call.is_keyed and len(self._endpoints) == 1 and call.deadline > now
             else:
                 again = self._may_move(call) and self._take_retry(call, now)
             if again:
                 self._wait(call, now)
             else:
-                self._end(call, Status.UNKNOWN, link.trouble)
+                self._end(call, Status.UNKNOWN, self._loss(call))
         if link in self._leaving:
             link.close(now)
             self._leaving.remove(link)
@@ -605,7 +641,20 @@ class ClientCore:
         while self._waiting:
             call = self._waiting.popleft()
             if call.state == _WAITING:
-                self._end(call, Status.UNKNOWN if call.was_sent else status, self._link.trouble)
+                if call.was_sent:
+                    self._end(call, Status.UNKNOWN, self._loss(call))
+                else:
+                    self._end(call, status, explain.refused(self._why()))
+
+    def _why(self) -> str:
+        return self._link.trouble or self._endpoints[0]
+
+    def _loss(self, call: CallState) -> str:
+        """What is said of a call whose session was lost."""
+        if call.terms.flags & wire.DURABLE:
+            return explain.job_lost(self._why(), call.is_keyed)
+        spent = call.terms.attempts - call.spent > 1 and self._budget < RETRY_COST and self._may_move(call)
+        return explain.budget_spent(self._why()) if spent else explain.lost(self._why())
 
     def _end(self, call: CallState, status: Status, text: str) -> None:
         attempt = 1 if status == Status.CANCELLED and call.was_sent else 0

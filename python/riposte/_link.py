@@ -13,8 +13,9 @@ Times are seconds of one monotonic clock.
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+from riposte import _explain as explain
 from riposte import _wire as wire
 from riposte._status import Status
 
@@ -69,6 +70,8 @@ class Link:
         self._hello = hello
         self._numbers = numbers
         self._actions = actions
+        self._troubles: Dict[str, str] = {}  # why each endpoint was not reached since the last session
+        self._opened = 0.0      # when the attempt began
         self._turn = -1         # index of the endpoint that is tried
         self._addresses: List[str] = []  # of a name, not yet tried
         self._round = 1
@@ -89,7 +92,7 @@ class Link:
             return
         self._addresses = list(addresses)
         if not self._addresses:
-            self._failed(trouble or "it does not resolve", now)
+            self._failed(trouble or f"{self.endpoint} {explain.UNRESOLVED}", now)
         else:
             self._connect(self._addresses.pop(0), now)
 
@@ -120,6 +123,7 @@ class Link:
             return False
         self.state = UP
         self.trouble, self.trouble_status = "", None
+        self._troubles.clear()
         self._round = 1
         self._addresses = []
         self._interval = max(message.time, 1) / 1000
@@ -136,13 +140,14 @@ class Link:
         """The broker ended the session. Returns True if it had been up."""
         status = Status(message.status) if message.status in Status._value2member_map_ else Status.INVALID
         text = message.text.decode(errors="replace")
-        why = f"the broker said BYE with {status.name}" + (f": {text}" if text else "")
         was_up = self.state == UP
+        refused = self.state == GREETING and status in (Status.DENIED, Status.INVALID)
+        why = f"the broker {'refused' if refused else 'said BYE'} with {status.name}" + (f": {text}" if text else "")
         if was_up:
             self.lose(now, why)
         elif self.state == GREETING:
             self.trouble_status = status
-            if status in (Status.DENIED, Status.INVALID):
+            if refused:
                 self._drop(why)
                 self.state = REFUSED
             else:
@@ -154,10 +159,10 @@ class Link:
         if self.state == REST and now >= self._at:
             self._next(now)
         elif self.state in (LOOKUP, CONNECTING, GREETING) and now >= self._at:
-            self._failed("no answer", now)
+            self._failed(self._missed(now), now)
         elif self.state == UP:
             if now >= self._heard + 3 * self._interval:
-                self.lose(now, "it fell silent")
+                self.lose(now, "the broker said nothing for too long")
                 return True
             if now >= self._sent + self._interval:
                 self.heartbeat(now)
@@ -209,11 +214,20 @@ class Link:
 
     def _drop(self, why: str, linger: bool = False) -> None:
         if why:
-            self.trouble = f"{self.endpoint}: {why}"
+            self._troubles.pop(self.endpoint, None)
+            self._troubles[self.endpoint] = why
+            self.trouble = "; ".join(f"{endpoint}: {reason}" for endpoint, reason in self._troubles.items())
         self.bundler = wire.Bundler()
         if self.number:
             self._actions.append(("close", self.number, linger))
             self.number = 0
+
+    def _missed(self, now: float) -> str:
+        """What did not happen in time."""
+        if self.state == LOOKUP:
+            return explain.UNANSWERED
+        what = "connected, but no WELCOME came" if self.state == GREETING else "no connection"
+        return f"{what} within {int((now - self._opened) * 1000)} ms"
 
     def _failed(self, why: str, now: float) -> None:
         self._drop(why)
@@ -244,6 +258,7 @@ class Link:
         return min(PATIENCE, FIRST_PATIENCE * float(1 << min(self._round - 1, 10)))
 
     def _connect(self, address: str, now: float) -> None:
+        self._opened = now
         self.number = self._numbers()
         self.state = CONNECTING
         self._at = now + self._patience()

@@ -12,6 +12,7 @@ import time
 import weakref
 from typing import Callable, List, Optional, Set
 
+from riposte import _explain as explain
 from riposte import _link, _sockets
 
 
@@ -78,7 +79,7 @@ class Loop:
         """Sends what is to be sent, and closes the sockets."""
         if not self.closed:
             self.closed = True
-            self._hub.close()
+            self._hub.close(may_wait=True)
             self.wake()
 
     def __del__(self) -> None:
@@ -118,7 +119,7 @@ def _look_up(reference: "weakref.ReferenceType[Loop]", endpoint: str) -> None:
     try:
         addresses = _sockets.addresses_of(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), endpoint)
     except (OSError, UnicodeError) as error:  # a label that is empty or too long has no form in the DNS
-        trouble = f"host {host} does not resolve: {getattr(error, 'strerror', '') or error}"
+        trouble = f"host {host} {explain.UNRESOLVED}: {getattr(error, 'strerror', '') or error}"
     loop = reference()
     if loop is not None:
         loop.resolved(endpoint, addresses, trouble)

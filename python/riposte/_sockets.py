@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import socket
@@ -13,6 +14,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Protocol, Sequ
 
 import zmq
 
+from riposte import _explain as explain
 from riposte import _link
 from riposte._status import Status
 
@@ -32,6 +34,8 @@ def endpoints_of(servers: Servers) -> List[str]:
         servers = os.environ.get("RIPOSTE_SERVER") or DEFAULT_SERVER
     if isinstance(servers, str):
         servers = servers.split(",")
+    if not isinstance(servers, (list, tuple)) or not all(isinstance(one, str) for one in servers):
+        raise TypeError(f"endpoints are a text, or a list of texts, not {servers!r}")
     endpoints = [one.strip() for one in servers if one.strip()]
     if not endpoints:
         raise ValueError("no endpoint is given: tcp://HOST:PORT or ipc://PATH")
@@ -54,6 +58,7 @@ class Keys:
         server_key = server_key if server_key is not None else os.environ.get("RIPOSTE_SERVER_KEY") or None
         self.server: Optional[bytes] = None
         self.public = self.secret = b""
+        self.is_made = False  #: for want of a key file
         if key_file and not server_key:
             raise ValueError(f"the key in {key_file} is of no use without the broker's public key (server_key)")
         if not server_key:
@@ -64,6 +69,7 @@ class Keys:
             self.server = _certificate(server_key)["public-key"]
         if not key_file:
             self.public, self.secret = zmq.curve_keypair()
+            self.is_made = True
             return
         if os.stat(key_file).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise ValueError(f"{key_file}: others may read this secret key; chmod 600 {key_file}")
@@ -109,16 +115,27 @@ def acquire_context() -> "zmq.Context[zmq.Socket[bytes]]":
         return _context
 
 
-def release_context() -> None:
-    """Ending it waits LINGER_MS at most for what was sent."""
-    global _context, _context_users
+def release_context(may_wait: bool) -> None:
+    """The last user ends it, which waits LINGER_MS at most for what was sent; one that may not wait leaves that to the
+    end of the next, or of the process."""
+    global _context_users
     with _context_lock:
         _context_users -= 1
-        ended = _context if _context_users == 0 else None
+    if may_wait:
+        _end_context()
+
+
+def _end_context() -> None:
+    global _context
+    with _context_lock:
+        ended = _context if _context_users == 0 and _context_pid == os.getpid() else None
         if ended is not None:
             _context = None
     if ended is not None:
         ended.term()
+
+
+atexit.register(_end_context)
 
 
 # ---- DEALERs -----------------------------------------------------------------------------------------
@@ -129,14 +146,9 @@ _EVENTS, _MORE, _POLLIN = int(zmq.EVENTS), int(zmq.RCVMORE), int(zmq.POLLIN)
 _NOBLOCK, _SNDMORE = int(zmq.NOBLOCK), int(zmq.SNDMORE | zmq.NOBLOCK)
 _REPORTED = (zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
              | zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED | zmq.EVENT_CONNECT_RETRIED)
-_FAILURES: Dict[int, Tuple[str, Optional[Status]]] = {
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH: ("it does not accept this key", Status.DENIED),
-    zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL: ("it ended the handshake", None),
-    zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL: ("it ended the handshake: one side has keys and the other has none", None),
-    zmq.EVENT_DISCONNECTED: ("the connection broke", None),
-    zmq.EVENT_CLOSED: ("connection refused", None),
-    zmq.EVENT_CONNECT_RETRIED: ("connection refused", None),
-}
+_MECHANISM_MISMATCH, _CRYPTOGRAPHIC, _KEY_EXCHANGE = 0x11000001, 0x11000002, 0x10000015  # ZMQ_PROTOCOL_ERROR_ZMTP_…
+_DENIED = 400  # with which ZAP refuses a peer
+_NO_ZMTP = "what listens there does not speak ZMTP, or hung up"
 
 
 class Dealer:
@@ -144,8 +156,11 @@ class Dealer:
 
     def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", address: str, keys: Keys) -> None:
         self.socket = context.socket(zmq.DEALER)
+        self._keys = keys if keys.server is not None and address.startswith("tcp://") else None
+        self._path = address[6:] if address.startswith("ipc:///") else ""
+        self._connected = False
         try:
-            self._set_options(address, keys)
+            self._set_options(address)
             self.monitor: "zmq.Socket[bytes]" = self.socket.get_monitor_socket(_REPORTED)
             self.socket.connect(address)
         except BaseException:
@@ -154,7 +169,7 @@ class Dealer:
         self.fd = int(self.socket.getsockopt(zmq.FD))
         self.monitor_fd = int(self.monitor.getsockopt(zmq.FD))
 
-    def _set_options(self, address: str, keys: Keys) -> None:
+    def _set_options(self, address: str) -> None:
         dealer = self.socket
         dealer.setsockopt(zmq.LINGER, LINGER_MS)
         # Both are bounded by the number of open requests. A full receive queue lets a peer abort libzmq (libzmq#3937).
@@ -169,19 +184,47 @@ class Dealer:
         dealer.setsockopt(zmq.TCP_KEEPALIVE_CNT, 3)
         if address.startswith("tcp://["):
             dealer.setsockopt(zmq.IPV6, 1)
-        if keys.server is not None and address.startswith("tcp://"):
-            dealer.curve_serverkey = keys.server
-            dealer.curve_publickey = keys.public
-            dealer.curve_secretkey = keys.secret
+        if self._keys is not None:
+            dealer.curve_serverkey = self._keys.server
+            dealer.curve_publickey = self._keys.public
+            dealer.curve_secretkey = self._keys.secret
 
-    def events(self) -> List[int]:
-        """What the monitor has reported since."""
-        events = []
+    def news(self) -> List[Tuple[str, Optional[Status]]]:
+        """What the monitor has reported since: ("", None) where the handshake is done, otherwise why there is no
+        connection, and DENIED if it did not accept the key."""
+        news: List[Tuple[str, Optional[Status]]] = []
         get: Callable[[int], Any] = self.monitor.getsockopt
         while get(_EVENTS) & _POLLIN:
             first, _ = self.monitor.recv_multipart(zmq.NOBLOCK)
-            events.append(struct.unpack("=HI", first)[0])
-        return events
+            event, value = struct.unpack("=HI", first)
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._connected = True
+                news.append(("", None))
+            else:
+                denied = event == zmq.EVENT_HANDSHAKE_FAILED_AUTH and value == _DENIED
+                news.append((self._failure(event, value), Status.DENIED if denied else None))
+        return news
+
+    def _failure(self, event: int, value: int) -> str:
+        keys = self._keys
+        if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+            if value != _DENIED:
+                return "it could not check who this is; see its log"
+            if keys is None:
+                return "it does not accept peers without a key"
+            return explain.KEY_MADE if keys.is_made else explain.KEY_DENIED
+        if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+            if value == _MECHANISM_MISMATCH:
+                return explain.KEY_MISSING if keys is None else explain.KEY_NEEDLESS
+            return explain.KEY_WRONG if keys is not None and value in (_CRYPTOGRAPHIC, _KEY_EXCHANGE) else _NO_ZMTP
+        if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+            # The C library connects once more to tell by the greeting.
+            return _NO_ZMTP if keys is None else f"{explain.KEY_WRONG}, or it does not speak ZMTP"
+        if event == zmq.EVENT_DISCONNECTED:
+            return "the connection broke" if self._connected else "what listens there hung up"
+        if self._path and os.path.exists(self._path) and not os.access(self._path, os.W_OK):
+            return explain.FORBIDDEN
+        return explain.UNREACHED
 
     def close(self, linger: Optional[int] = None) -> None:
         try:
@@ -206,8 +249,8 @@ class Core(Protocol):
 
 
 class Hub:
-    """The DEALERs of one core. `watch` and `unwatch` are called with descriptors that are to be polled, or no longer, and
-    with whether they are monitors'; `resolve` with an endpoint whose host is a name."""
+    """The DEALERs of one core. `watch` and `unwatch` are called with a descriptor that is to be polled, or no longer,
+    and whether it is a monitor's; `resolve` with an endpoint whose host is a name."""
 
     def __init__(self, core: Core, keys: Keys, watch: Callable[[int, bool], Any], unwatch: Callable[[int, bool], Any],
                  resolve: Callable[[str], Any], other: Callable[[_link.Action], None],
@@ -225,9 +268,9 @@ class Hub:
         self._closed = False
 
     def turn(self, monitors: bool) -> None:
-        """Sends what is to be sent, reads all that is there, and does what is due. Its last word to each socket is that
-        there is nothing to read, so that the next message makes its descriptor readable. The monitors are looked at only
-        if `monitors`: one of their descriptors is readable, or nobody has polled them; and once when they are new, since a
+        """Sends what is to be sent, reads all that is there, and does what is due. Each socket is read until it has
+        nothing more, so that its next message makes its descriptor readable. The monitors are asked only
+        if `monitors`: one of their descriptors is readable, or nobody polls them; and once when they are new, because a
         descriptor reports nothing before."""
         core = self._core
         now = self._clock()
@@ -248,8 +291,8 @@ class Hub:
         self._has_new = False
         for number, dealer in list(self._dealers.items()):
             # The monitor first: what it reports as broken has left all of its messages in the socket.
-            events = dealer.events() if monitors else ()
-            if zmq.EVENT_HANDSHAKE_SUCCEEDED in events:
+            news = dealer.news() if monitors else ()
+            if ("", None) in news:
                 core.connected(number, now)
             recv = dealer.socket.recv
             get: Callable[[int], Any] = dealer.socket.getsockopt
@@ -258,9 +301,9 @@ class Hub:
                 while get(_MORE):
                     frames.append(recv(_NOBLOCK))
                 receive(number, frames, now)
-            for event in events:
-                if event in _FAILURES:
-                    core.failed(number, _FAILURES[event][0], now, _FAILURES[event][1])
+            for why, status in news:
+                if why:
+                    core.failed(number, why, now, status)
 
     def _carry_out(self, now: float) -> None:
         core = self._core
@@ -303,8 +346,8 @@ class Hub:
         self._unwatch(dealer.monitor_fd, True)
         dealer.close(linger)
 
-    def close(self) -> None:
-        """Sends what is to be sent, and closes the sockets. Waits LINGER_MS at most."""
+    def close(self, may_wait: bool) -> None:
+        """Sends what is to be sent, and closes the sockets. Waits LINGER_MS at most, or not at all."""
         if self._closed:
             return
         self._closed = True
@@ -313,4 +356,4 @@ class Hub:
         for dealer in self._dealers.values():
             self._drop(dealer, None)
         self._dealers.clear()
-        release_context()
+        release_context(may_wait)

@@ -34,6 +34,10 @@ NEVER_RAN = frozenset({Status.NO_WORKER, Status.BUSY, Status.DRAINING, Status.DE
                        Status.NO_BROKER})
 
 
+#: Statuses of a question about a job which say that it may be answered later.
+MAY_PASS = frozenset({Status.UNKNOWN, Status.NO_BROKER, Status.BUSY, Status.DRAINING, Status.EXPIRED, Status.DEADLINE})
+
+
 class Error(Exception):
     """The base of all that this package raises about requests.
 

@@ -306,5 +306,7 @@ class Bundler:
 
 
 def text_of(value: Optional[str], what: str, most: int) -> bytes:
-    """A text of the user's as octets. Raises WireError for what may not travel."""
+    """A text of the user's as octets. Raises WireError for what may not travel, TypeError for what is no text."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{what} is a text, not {type(value).__name__}")
     return check_text((value or "").encode(errors="surrogateescape"), what, most)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import random
 import select
@@ -12,14 +11,14 @@ import signal
 import threading
 import time
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from types import FrameType
-from typing import Any, Callable, Deque, Dict, List, NoReturn, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Any, Callable, Deque, Dict, List, NoReturn, Optional, Sequence, Tuple, TypeVar, Union, cast
 
 from riposte import _link, _sockets
 from riposte._client import Body, HeaderList, body_of, pairs_of
+from riposte._client_core import check_seconds, check_whole
 from riposte._loop import Loop
+from riposte._processes import Lost, NurseryLost, Pool
 from riposte._status import AppError, Denied, Status
 from riposte._wire import WireError
 from riposte._worker_core import TaskState, WorkerCore
@@ -143,6 +142,12 @@ def run_handler(handler: Callable[[Task], Result], task: Task) -> Outcome:
         return outcome_of_error(error)
 
 
+def check_callable(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    if not callable(function):
+        raise TypeError(f"a handler is a function, not {type(function).__name__}")
+    return function
+
+
 Handler = TypeVar("Handler", bound=Callable[[Task], Result])
 EndHandler = TypeVar("EndHandler", bound=Callable[[int], None])
 
@@ -160,12 +165,13 @@ class Worker:
 
     slots: requests that it holds at once, 1 to 4096. workers: how many of them run at once, each in a thread of its
     own; by default as many as slots. pool: "threads", or "processes": each runs in a process of its own, so that what
-    computes in Python does not wait for the others. Those are forked when `run` begins: handlers must be functions of a
-    module, and what a conversation keeps in task.state must be picklable. Heartbeats go on while handlers run; a
-    handler in C code that keeps the interpreter's lock for seconds needs a process.
+    computes in Python does not wait for the others. Those have what is there when `run` begins: handlers must be
+    functions of a module, and what a conversation keeps in task.state must be picklable. One that dies ends its request
+    with WORKER_LOST, and is replaced. Heartbeats go on while handlers run; a handler in C code that keeps the
+    interpreter's lock for seconds needs a process.
     drain_limit: seconds that a drain may take. servers, name, key_file, server_key: see Client.
 
-    Raises ValueError for what may not be.
+    Raises ValueError for what may not be, TypeError for what is of a wrong type.
     """
 
     def __init__(self, servers: _sockets.Servers, service: str, *, slots: Optional[int] = None,
@@ -174,15 +180,19 @@ class Worker:
         if pool not in ("threads", "processes"):
             raise ValueError(f'pool is "threads" or "processes", not {pool!r}')
         self.service = service
-        self.slots = slots or workers or 1
-        self.workers = workers or self.slots
-        self.drain_limit = drain_limit
+        if workers is not None:
+            workers = check_whole(workers, "workers")
+        self.slots = check_whole(slots, "slots") if slots is not None else workers or 1
+        self.workers = self.slots if workers is None else workers
+        if self.workers < 1:
+            raise ValueError(f"workers are 1 or more, not {workers}")
+        self.drain_limit = check_seconds(drain_limit, "drain_limit")
         self._endpoints = _sockets.endpoints_of(servers)
         self._keys = _sockets.Keys(key_file, server_key)
         self._name = name or _sockets.own_name()
         self._in_processes = pool == "processes"
-        self._processes: Optional[ProcessPoolExecutor] = None
-        self._renewing = threading.Lock()
+        self._processes: Optional[Pool] = None
+        self._has_run = False
         self._handler: Optional[Callable[[Task], Result]] = None
         self._on_end: Optional[Callable[[int], None]] = None
         self._ready: Deque[TaskState] = deque()
@@ -201,12 +211,12 @@ class Worker:
         """Decorator: the function that answers requests. It takes a Task, and returns the body, an Answer, or None for
         an empty body. An exception is APP_ERROR with its text; AppError has a number and a body, too; Retry gives it
         back."""
-        self._handler = function
+        self._handler = check_callable(function)
         return function
 
     def on_end(self, function: EndHandler) -> EndHandler:
         """Decorator: a function that is called with the number of each conversation that is over."""
-        self._on_end = function
+        self._on_end = check_callable(function)
         return function
 
     def drain(self) -> None:
@@ -221,12 +231,15 @@ class Worker:
     def run(self) -> None:
         """Serves until it has drained. In the main thread, SIGTERM or SIGINT drains, and a second one stops it at once.
 
-        Raises Denied if the broker does not let it serve.
+        Raises Denied if the broker does not let it serve, RuntimeError the second time: make another worker.
         """
         if self._handler is None:
             raise RuntimeError("the worker has no handler")
+        if self._has_run:
+            raise RuntimeError("a worker runs once; make another")
+        self._has_run = True
         if self._in_processes:
-            self._start_processes()
+            self._processes = Pool(_run_there, SIGNALS)  # before there are sockets
         before: Dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
@@ -237,7 +250,7 @@ class Worker:
             for number, handler in before.items():
                 signal.signal(number, handler)
             if self._processes is not None:
-                self._processes.shutdown(wait=False, cancel_futures=True)
+                self._processes.close()
         if self._reason is not None:
             raise Denied(self._reason, service=self.service)
 
@@ -370,34 +383,24 @@ class Worker:
 
     def _run_one(self, task: Task) -> Outcome:
         assert self._handler is not None
-        pool = self._processes
-        if pool is None:
+        if self._processes is None:
             return run_handler(self._handler, task)
         held, task._held = task._held, None  # it does not travel
         try:
-            outcome, state = pool.submit(_run_there, self._handler, task).result()
+            outcome, state = self._processes.do(self._handler, task)
             task.state.clear()
             task.state.update(state)
-            return outcome
-        except BrokenProcessPool:
-            with self._renewing:
-                if self._processes is pool:  # all that ran there come here, and the first renews it
-                    _log.error("a process of the pool was lost; the pool is started anew")
-                    for process in list((pool._processes or {}).values()):  # the pool's SIGTERM is ignored there
-                        process.kill()
-                    self._start_processes()
-            return Status.WORKER_LOST, b"", (), 0, "its process was lost", False
+            return cast(Outcome, outcome)
+        except Lost as error:
+            if isinstance(error, NurseryLost):
+                _log.error("the process that starts the others was lost, so this worker leaves")
+                self.stop()
+            return Status.WORKER_LOST, b"", (), 0, str(error) or "its process was lost", False
         except Exception as error:  # it cannot be pickled
             _log.exception("the handler failed")
             return outcome_of_error(error)
         finally:
             task._held = held
-
-    def _start_processes(self) -> None:
-        # Forked before the sockets exist: libzmq does not survive a fork.
-        pool = ProcessPoolExecutor(self.workers, multiprocessing.get_context("fork"), _begin_there, (os.getpid(),))
-        pool.submit(os.getpid).result()
-        self._processes = pool
 
 
 def answer(core: WorkerCore, held: TaskState, outcome: Outcome) -> None:
@@ -423,15 +426,3 @@ def end_conversation(states: Dict[int, Dict[str, Any]], on_end: Optional[Callabl
 
 def _run_there(handler: Callable[[Task], Result], task: Task) -> Tuple[Outcome, Dict[str, Any]]:
     return run_handler(handler, task), task.state
-
-
-def _begin_there(parent: int) -> None:
-    """In a process of the pool: signals are the parent's, and it ends with the parent, however that ended."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-    threading.Thread(target=watch, daemon=True).start()

@@ -26,12 +26,17 @@ from typing import (
     Any, AsyncIterator, Awaitable, Callable, Deque, Dict, Iterable, List, Optional, Sequence, Set, Type, TypeVar, Union,
     cast)
 
+from riposte import _explain as explain
 from riposte import _link, _sockets
-from riposte._client import RESULT_WAIT, Body, HeaderList, body_of, outcome, pairs_of, terms_of
-from riposte._client_core import CallState, ClientCore, ConversationState, Reply, terms_for
-from riposte._status import Denied, NotDone
+from riposte._client import (
+    RESULT_PAUSE, Body, HeaderList, body_of, check_parallel, final_of, outcome, pairs_of, question_of, terms_of)
+from riposte._client_core import (
+    DAY, FOREVER, CallState, ClientCore, ConversationState, Reply, check_attempts, check_seconds, check_whole,
+    terms_for)
+from riposte._status import Denied
 from riposte._worker import (
-    SIGNALS, Answer, Outcome, Result, Retry, Task, answer, end_conversation, outcome_of, outcome_of_error)
+    SIGNALS, Answer, Outcome, Result, Retry, Task, answer, check_callable, end_conversation, outcome_of,
+    outcome_of_error)
 from riposte._status import AppError
 from riposte._worker_core import TaskState, WorkerCore
 
@@ -85,7 +90,7 @@ class _Driver:
             self._timer.cancel()
         for task in self._tasks:
             task.cancel()
-        self._hub.close()
+        self._hub.close(may_wait=False)
 
     def _on_timer(self) -> None:
         self._timer = None
@@ -106,7 +111,7 @@ class _Driver:
             infos = await self._loop.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
             addresses = _sockets.addresses_of(infos, endpoint)
         except (OSError, UnicodeError) as error:
-            trouble = f"host {host} does not resolve: {getattr(error, 'strerror', '') or error}"
+            trouble = f"host {host} {explain.UNRESOLVED}: {getattr(error, 'strerror', '') or error}"
         self._core.resolved(endpoint, addresses, trouble, time.monotonic())
         self.turn()
 
@@ -145,9 +150,9 @@ class Client:
     def __init__(self, servers: _sockets.Servers = None, *, name: Optional[str] = None, timeout: float = 5.0,
                  attempts: int = 1, wait_worker: float = 0.0, key_file: Optional[str] = None,
                  server_key: Optional[str] = None) -> None:
-        self.timeout = timeout
-        self.attempts = attempts
-        self.wait_worker = wait_worker
+        self.timeout = check_seconds(timeout, "a timeout")
+        self.attempts = check_attempts(attempts)
+        self.wait_worker = check_seconds(wait_worker, "a wait for a worker")
         self._endpoints = _sockets.endpoints_of(servers)
         self._keys = _sockets.Keys(key_file, server_key)
         self._name = name or _sockets.own_name()
@@ -161,15 +166,14 @@ class Client:
                    _conversation: Optional[ConversationState] = None) -> Reply:
         """Asks a service, and returns the reply; see riposte.Client.call. When its task is cancelled, the request is
         withdrawn."""
-        return await self._call(service, body, timeout, attempts, wait_worker, headers, trace, _conversation, False,
-                                key)
+        return outcome(await self._ask(service, body, timeout, attempts, wait_worker, headers, trace, _conversation,
+                                       False, key))
 
     async def map(self, service: str, bodies: Iterable[Body], *, parallel: int = 16, return_errors: bool = False,
                   timeout: Optional[float] = None, attempts: Optional[int] = None, wait_worker: Optional[float] = None,
                   headers: Optional[HeaderList] = None) -> AsyncIterator[Reply]:
         """See riposte.Client.map; `async for reply in client.map(…)`."""
-        if parallel < 1:
-            raise ValueError(f"parallel is 1 or more, not {parallel}")
+        check_parallel(parallel)
         core = self._start()
         calls: Deque[CallState] = deque()
         source = iter(bodies)
@@ -207,19 +211,20 @@ class Client:
                    timeout: Optional[float] = None) -> Reply:
         """Has the broker keep a request as a job; see riposte.Client.send."""
         terms = terms_of(key, delay, not_before, deadline, backoff, attempt_timeout, keep, headers)
-        return await self._call(service, body, timeout, attempts, None, terms, False, None, True)
+        return outcome(await self._ask(service, body, timeout, attempts, None, terms, False, None, True))
 
     async def result(self, job: int, *, wait: float = 0.0) -> Reply:
         """The final of a job; see riposte.Client.result."""
-        end = time.monotonic() + wait
+        end = time.monotonic() + check_seconds(wait, "a wait", most=FOREVER)
         while True:
-            left = min(max(0.0, end - time.monotonic()), RESULT_WAIT)
-            question = json.dumps({"id": str(job), "wait_ms": int(left * 1000)})
-            reply = await self.call("riposte.result", question, timeout=left + self.timeout, attempts=10)
-            if reply.job:
+            left, question = question_of(job, end)
+            call = await self._ask("riposte.result", question, min(left + self.timeout, DAY), 1, None, None, False,
+                                   None, False)
+            now = time.monotonic()
+            reply = final_of(job, call.reply, now >= end)
+            if reply is not None:
                 return reply
-            if time.monotonic() >= end:
-                raise NotDone(job)
+            await asyncio.sleep(min(RESULT_PAUSE, end - now))
 
     async def cancel_job(self, job: int) -> Dict[str, Any]:
         """Ends a job, unless it has ended; returns what the broker says of it."""
@@ -264,24 +269,21 @@ class Client:
                                    self.wait_worker if wait_worker is None else wait_worker,
                                    pairs_of(headers) if headers else (), durable, trace, key),
                          body if type(body) is bytes else body_of(body),
-                         now + (self.timeout if timeout is None else timeout), conversation)
+                         self.timeout if timeout is None else timeout, now, conversation)
         core.submit(call, now)
         assert self._driver is not None
         self._driver.soon()
         return call
 
-    async def _call(self, service: str, body: Body, timeout: Optional[float], attempts: Optional[int],
-                    wait_worker: Optional[float], headers: Optional[HeaderList], trace: bool,
-                    conversation: Optional[ConversationState], durable: bool, key: Optional[str] = None) -> Reply:
-        call = self._submit(self._start(), service, body, timeout, attempts, wait_worker, headers, trace, conversation,
-                            durable, key)
+    async def _ask(self, *arguments: Any) -> CallState:
+        call = self._submit(self._start(), *arguments)
         if call.reply is None:
             try:
                 await self._ended(call)
             except asyncio.CancelledError:
                 self._withdraw(call)
                 raise
-        return outcome(call)
+        return call
 
     @staticmethod
     def _ended(call: CallState) -> "asyncio.Future[None]":
@@ -314,8 +316,8 @@ class Worker:
     def __init__(self, servers: _sockets.Servers, service: str, *, slots: int = 1, drain_limit: float = 30.0,
                  name: Optional[str] = None, key_file: Optional[str] = None, server_key: Optional[str] = None) -> None:
         self.service = service
-        self.slots = slots
-        self.drain_limit = drain_limit
+        self.slots = check_whole(slots, "slots")
+        self.drain_limit = check_seconds(drain_limit, "drain_limit")
         self._endpoints = _sockets.endpoints_of(servers)
         self._keys = _sockets.Keys(key_file, server_key)
         self._name = name or _sockets.own_name()
@@ -328,19 +330,22 @@ class Worker:
         self._driver: Optional[_Driver] = None
         self._ended: Optional["asyncio.Future[Optional[str]]"] = None
         self._end_timer: Optional[asyncio.TimerHandle] = None
+        self._has_run = False
+        self._wants = ""  # "drain", "stop": asked for before it runs
 
     def handler(self, function: Handler) -> Handler:
         """Decorator: the coroutine function that answers requests; see riposte.Worker.handler."""
-        self._handler = function
+        self._handler = check_callable(function)
         return function
 
     def on_end(self, function: EndHandler) -> EndHandler:
         """Decorator: a function that is called with the number of each conversation that is over."""
-        self._on_end = function
+        self._on_end = check_callable(function)
         return function
 
     def drain(self) -> None:
         """Takes no new requests, except in conversations that are here; `run` returns when all have ended."""
+        self._wants = self._wants or "drain"
         if self._core is not None and self._driver is not None and not self._core.draining:
             self._core.drain(time.monotonic())
             self._end_timer = asyncio.get_running_loop().call_later(self.drain_limit, self.stop)
@@ -348,15 +353,20 @@ class Worker:
 
     def stop(self) -> None:
         """Leaves at once: what runs is given back, and its coroutines are cancelled."""
+        self._wants = "stop"
         if self._core is not None and self._driver is not None:
             self._core.stop(time.monotonic())
             self._driver.turn()
 
     async def run(self) -> None:
         """Serves until it has drained. In the main thread, SIGTERM or SIGINT drains, and a second one stops it at once.
-        When its task is cancelled, it stops at once. Raises Denied if the broker does not let it serve."""
+        When its task is cancelled, it stops at once. Raises Denied if the broker does not let it serve, RuntimeError
+        the second time: make another worker."""
         if self._handler is None:
             raise RuntimeError("the worker has no handler")
+        if self._has_run:
+            raise RuntimeError("a worker runs once; make another")
+        self._has_run = True
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         core = self._core = WorkerCore(self._endpoints, self.service, self.slots, self._name, random.random,
@@ -365,6 +375,8 @@ class Worker:
         watched = SIGNALS if threading.current_thread() is threading.main_thread() else ()
         for number in watched:
             loop.add_signal_handler(number, self._on_signal)
+        if self._wants:
+            getattr(self, self._wants)()
         try:
             reason = await self._ended
         finally:

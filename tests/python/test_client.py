@@ -15,6 +15,7 @@ import pytest
 
 import riposte
 import riposte.aio
+from riposte import _sockets
 from support.programs import PATIENCE, SOURCE
 from support.waiting import until
 
@@ -48,6 +49,74 @@ def test_an_error_has_status_id_and_whether_it_may_have_run(client):
 def test_every_status_but_OK_has_a_class_of_its_own():
     classes = {one.status for one in riposte.Error.__subclasses__()}
     assert classes == set(riposte.Status) - {riposte.Status.OK}
+
+
+@pytest.mark.parametrize("wrong, words", [
+    ({"service": 5}, "the name of a service is a text, not int"), ({"body": 7}, "a body is bytes or a text, not int"),
+    ({"timeout": "5"}, "a timeout is a number of seconds, not str"),
+    ({"attempts": "2"}, "the number of attempts is a whole number, not str"),
+    ({"attempts": [2]}, "the number of attempts is a whole number, not list"),
+    ({"wait_worker": "1"}, "a wait for a worker is a number of seconds, not str"),
+    ({"headers": "ab"}, "headers are a list of pairs of texts, or a dict of texts, not str"),
+    ({"headers": {"a": 1}}, "a header is a pair of texts, not .'a', 1."), ({"headers": ["ab"]}, "a header is a pair"),
+    ({"key": 5}, "a key is a text, not int")])
+def test_an_argument_of_a_wrong_type_is_named_at_once(client, wrong, words):
+    with pytest.raises(TypeError, match=words):
+        client.call(**{"service": "x", **wrong})
+
+    async def run():
+        async with riposte.aio.Client("tcp://127.0.0.1:1") as one:
+            with pytest.raises(TypeError, match=words):
+                await one.call(**{"service": "x", **wrong})
+    asyncio.run(run())
+
+
+def test_wrong_arguments_of_other_methods_are_named_at_once(client):
+    for call, words in ((lambda: client.result("1"), "number of a job is a whole number"),
+                        (lambda: client.result(1, wait="x"), "a wait is a number of seconds"),
+                        (lambda: client.send("x", delay="1"), "the delay of a job is a number of seconds"),
+                        (lambda: list(client.map("x", [], parallel="4")), "parallel is a whole number"),
+                        (lambda: riposte.Client(5555), "endpoints are a text"),
+                        (lambda: riposte.Client(name=5), "name is a text"),
+                        (lambda: riposte.Client(timeout="5"), "a timeout is a number of seconds")):
+        with pytest.raises(TypeError, match=words):
+            call()
+    with pytest.raises(ValueError, match="1 or more"):
+        client.result(0)
+
+
+def test_a_timeout_of_more_than_a_day_is_refused_and_one_that_has_passed_says_so(stage, client):
+    for wrong in (86401, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="86400"):
+            client.call("upper", timeout=wrong)
+        with pytest.raises(ValueError, match="86400"):
+            riposte.Client(stage.shared.endpoint, timeout=wrong)
+    with pytest.raises(riposte.Expired, match="had passed before the request was submitted"):
+        client.call("upper", timeout=-1)
+
+
+def test_an_error_says_what_to_do_next(stage):
+    with riposte.Client("tcp://127.0.0.1:1,tcp://127.0.0.1:2", timeout=0.2) as nowhere:
+        with pytest.raises(riposte.NoBroker) as caught:
+            nowhere.call("upper")
+    reason = "nothing listens there, or it cannot be reached"
+    assert caught.value.text in [f"no broker was reached within 200 ms ({reasons}); check that riposte-broker runs there, "
+                                 "or name another endpoint" for reasons in (
+                                     f"tcp://127.0.0.1:1: {reason}; tcp://127.0.0.1:2: {reason}",
+                                     f"tcp://127.0.0.1:2: {reason}; tcp://127.0.0.1:1: {reason}")]
+
+
+def test_closing_for_asyncio_does_not_wait_for_libzmq(stage, monkeypatch):
+    ended = []
+    monkeypatch.setattr(_sockets, "_end_context", lambda: ended.append(1))
+
+    async def run():
+        async with riposte.aio.Client(stage.shared.endpoint, wait_worker=5.0) as one:
+            await one.call("upper", b"x")
+    asyncio.run(run())
+    assert not ended
+    riposte.Client(stage.shared.endpoint).close()
+    assert ended
 
 
 @pytest.mark.parametrize("servers", ["", "127.0.0.1:5555", "tcp://127.0.0.1", "tcp://:1", "udp://a:1", "tcp://a:70000"])

@@ -3,8 +3,10 @@
 
 import asyncio
 import contextlib
-import multiprocessing
 import os
+import pathlib
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -53,10 +55,17 @@ def die(task):
 
 
 def die_or_wait(task):
-    if task.body == b"live":
-        return b"alive"
-    time.sleep(0.3 if task.body else 20.0)
-    os._exit(3)
+    if task.body == b"die":
+        os._exit(3)
+    name, _, path = task.body.decode().partition(" ")
+    if name == "wait":
+        until(lambda: os.path.exists(path), 20)
+    links = (os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if fd_exists(fd))
+    return f"{os.getpid()} {sum(link.startswith('socket:') for link in links)}"
+
+
+def fd_exists(fd):
+    return os.path.exists(f"/proc/self/fd/{fd}") or os.path.islink(f"/proc/self/fd/{fd}")
 
 
 def leave(task):
@@ -201,21 +210,56 @@ def test_a_process_that_dies_is_WORKER_LOST_and_the_pool_goes_on(stage, client):
                 client.call("dies")
 
 
-def test_a_pool_that_broke_under_several_requests_is_renewed_once(stage, client, caplog):
-    def processes():
-        return {one.pid for one in multiprocessing.active_children()}
-
+def test_a_process_that_dies_leaves_the_others_alone_and_is_replaced_by_one_without_the_workers_sockets(
+        stage, client, tmp_path):
     worker = riposte.Worker(stage.shared.endpoint, "breaks", slots=2, pool="processes")
     worker.handler(die_or_wait)
-    before = processes()  # pools of other tests may be about to end
     with serving(worker):
-        calls = [client.submit("breaks", body) for body in (b"", b"die")]
-        for call in calls:
-            assert call.wait().status == riposte.Status.WORKER_LOST
-        assert client.call("breaks", b"live").body == b"alive"
-        until(lambda: len(processes() - before) == 2, 10, "the pool is the new one alone: what ran on has been killed")
-        assert [record.message for record in caplog.records if "started anew" in record.message] \
-            == ["a process of the pool was lost; the pool is started anew"]
+        first, sockets = client.call("breaks", b"look").body.split()
+        beside = client.submit("breaks", f"wait {tmp_path}/go", timeout=30)
+        for _ in range(2):
+            with pytest.raises(riposte.WorkerLost, match="process was lost"):
+                client.call("breaks", b"die")
+        later = client.call("breaks", b"look").body.split()
+        (tmp_path / "go").touch()
+        beside = beside.reply().body.split()
+        assert len({first, later[0], beside[0]} | {str(os.getpid())}) >= 3
+        assert later[1] == beside[1] == sockets
+
+
+def test_the_processes_end_with_the_worker_however_it_ended(stage, client):
+    lines = ("import sys, os, time", f"sys.path.insert(0, {str(pathlib.Path(riposte.__file__).parents[1])!r})",
+             "import riposte", f"worker = riposte.Worker({stage.shared.endpoint!r}, 'orphans', pool='processes')", "@worker.handler",
+             "def orphans(task):", "    if task.body: time.sleep(60)", "    return str(os.getpid())", "worker.run()")
+    process = subprocess.Popen([sys.executable, "-c", "\n".join(lines)])
+    try:
+        pid = client.call("orphans").body.decode()
+        call = client.submit("orphans", b"sleep", timeout=60)
+        until(lambda: state_of(pid) == "S" and not call.done(), 5)
+    finally:
+        process.kill()
+        process.wait()
+    until(lambda: state_of(pid) in ("", "Z"), 10, "the process of the pool is gone")
+    assert call.wait().status == riposte.Status.WORKER_LOST
+
+
+def state_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return ""
+
+
+def test_a_worker_that_lost_the_process_which_starts_others_leaves(stage, client):
+    worker = riposte.Worker(stage.shared.endpoint, "childless", pool="processes")
+    worker.handler(die_or_wait)
+    with serving(worker):
+        client.call("childless", b"look")
+        os.kill(worker._processes._pid, signal.SIGKILL)
+        for _ in range(2):
+            with contextlib.suppress(riposte.WorkerLost, riposte.NoWorker):
+                client.call("childless", b"die", wait_worker=0)
+        until(lambda: worker._stopped, 10, "it has left")
 
 
 def test_a_handler_that_exits_in_a_process_is_APP_ERROR_and_the_worker_goes_on(stage, client):
@@ -248,6 +292,38 @@ def test_a_worker_that_drains_while_its_broker_dies_ends_with_its_handler(stage,
         until(lambda: troubles or worker._loop.leader, 10)
         go_on.set()
     assert not troubles
+
+
+@pytest.mark.parametrize("wrong, words", [
+    ({"slots": "4"}, "slots is a whole number, not str"), ({"workers": 1.5}, "workers is a whole number, not float"),
+    ({"drain_limit": "1"}, "drain_limit is a number of seconds, not str"), ({"name": 5}, "name is a text, not int"),
+    ({"servers": 5555}, "endpoints are a text"), ({"service": b"x"}, "service is a text, not bytes")])
+def test_an_argument_of_a_wrong_type_is_named(stage, wrong, words):
+    with pytest.raises(TypeError, match=words):
+        riposte.Worker(**{"servers": stage.shared.endpoint, "service": "x", **wrong})
+    if "workers" not in wrong:
+        with pytest.raises(TypeError, match=words):
+            riposte.aio.Worker(**{"servers": stage.shared.endpoint, "service": "x", **wrong})
+    with pytest.raises(TypeError, match="a handler is a function, not str"):
+        riposte.Worker(stage.shared.endpoint, "x").handler("x")
+
+
+def test_a_worker_runs_once(stage):
+    worker = riposte.Worker(stage.shared.endpoint, "once")
+    worker.handler(count)
+    worker.drain()  # before it runs: it takes nothing
+    worker.run()
+    with pytest.raises(RuntimeError, match="runs once; make another"):
+        worker.run()
+
+    async def run():
+        other = riposte.aio.Worker(stage.shared.endpoint, "once")
+        other.handler(count)
+        other.drain()
+        await asyncio.wait_for(other.run(), 15)
+        with pytest.raises(RuntimeError, match="runs once; make another"):
+            await other.run()
+    asyncio.run(run())
 
 
 def test_a_worker_without_a_handler_and_wrong_settings_are_refused(stage):
