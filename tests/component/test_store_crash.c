@@ -234,7 +234,7 @@ static unsigned s_kill_and_count (unsigned runs, unsigned words)
 static void test_a_killed_process_loses_nothing (void **state)
 {
     (void) state;
-    assert_int_equal (s_kill_and_count (s_runs (10, 300), 1500), 0);
+    assert_int_equal (s_kill_and_count (s_runs (6, 300), 1500), 0);
 }
 
 static void test_a_power_loss_loses_nothing (void **state)
@@ -242,7 +242,7 @@ static void test_a_power_loss_loses_nothing (void **state)
     (void) state;
     shelf->settings.vfs = TEST_DISK;
     test_disk.forgetful = true;
-    assert_int_equal (s_kill_and_count (s_runs (15, 500), 3000), 0);
+    assert_int_equal (s_kill_and_count (s_runs (6, 500), 2000), 0);
 }
 
 /*  A broker that has been killed answers ordinary requests while its store takes in the log: that waits for
@@ -414,7 +414,7 @@ static void test_no_fault_of_the_disk_is_told_wrongly (void **state)
     (void) state;
     unsigned outcomes[3] = {0};
     uint64_t calls = s_run_with_fault (0, TEST_DISK_EIO, outcomes);
-    uint64_t step = s_runs (61, 1);
+    uint64_t step = s_runs (151, 1);
     unsigned runs = 0;
     for (test_disk_fault_t fault = TEST_DISK_EIO; fault < TEST_DISK_FAULTS; fault++)
         for (uint64_t fails = 1 + s_chance (step); fails <= calls; fails += step, runs++)

@@ -2,8 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    fuzz_NAME DIRECTORY...  runs every file of the directories as it is, cut at every length up to
-    CUT_MAX bytes, and with every bit of its first FLIP_MAX bytes flipped. What a fuzzer has found
+    fuzz_NAME [--every N] DIRECTORY...  runs every file of the directories as it is, cut at every
+    length up to CUT_MAX bytes, and with every bit of its first FLIP_MAX bytes flipped; --every N:
+    at each Nth length, and each Nth bit, unless RIPOSTE_LONG is set. What a fuzzer has found
     (script/fuzz --keep names it by its hash) runs as it is. Each input lies in a block of exactly
     its size, so that the address sanitizer finds a read beyond its end.
 */
@@ -22,6 +23,8 @@
 #define HASH_SIZE 40u
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
+
+static size_t s_every = 1;
 
 static void *s_allocate (size_t size)
 {
@@ -57,9 +60,10 @@ static size_t s_replay (const uint8_t *data, size_t size, bool found)
     s_run (data, size, SIZE_MAX);
     if (found)
         return runs;
-    for (size_t cut = 0; cut < size && cut <= CUT_MAX; cut++, runs++)
+    for (size_t cut = 0; cut < size && cut <= CUT_MAX; cut += s_every, runs++)
         s_run (data, cut, SIZE_MAX);
-    for (size_t bit = 0; bit / 8 < size && bit / 8 < FLIP_MAX; bit++, runs++)
+    for (size_t bit = 0; bit / 8 < size && bit / 8 < FLIP_MAX;
+         bit += s_every, runs++)
         s_run (data, size, bit);
     return runs;
 }
@@ -114,8 +118,14 @@ static int s_replay_directory (const char *name)
 
 int main (int argc, char **argv)
 {
-    int rc = argc < 2;
-    for (int index = 1; index < argc; index++)
+    int first = 1;
+    if (argc > 3 && strcmp (argv[1], "--every") == 0) {
+        first = 3;
+        if (!getenv ("RIPOSTE_LONG"))
+            s_every = strtoul (argv[2], NULL, 10);
+    }
+    int rc = argc <= first || s_every == 0;
+    for (int index = first; index < argc && s_every > 0; index++)
         rc |= s_replay_directory (argv[index]);
     return rc;
 }

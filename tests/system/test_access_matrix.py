@@ -98,6 +98,9 @@ ALLOWED = {
 #: Names of keys that do not even pass the handshake.
 UNAUTHORIZED = ("unknown", "revoked", "expired")
 
+#: All in one process, which makes keys and brokers once.
+pytestmark = pytest.mark.xdist_group("matrix")
+
 
 class Cast:
     """A broker, and the programs that connect to it. who: a kind of connection and a name."""

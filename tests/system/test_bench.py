@@ -287,7 +287,7 @@ def test_progress_is_shown_on_a_terminal(world):
     with open(master, "rb", buffering=0) as terminal:
         cli = subprocess.Popen(
             [str(word) for word in world.cli_command(
-                broker, "bench", "echo", "--workers", "1", "--duration", "500ms", "-o", "json")],
+                broker, "bench", "echo", "--workers", "1", "--duration", "500ms", "--rate", "200", "-o", "json")],
             stdout=subprocess.PIPE, stderr=slave, env=world.environment)
         os.close(slave)
         out, _ = cli.communicate(timeout=20 * programs.PATIENCE)

@@ -125,7 +125,7 @@ def test_a_rotation_under_load_neither_loses_a_line_nor_writes_it_twice(world):
     broker = world.broker("--history", path)
     world.builtin(broker, "echo", "--slots", "64")
     load = world.start_cli(broker, "bench", "echo", "--clients", "4", "--inflight", "16",
-                           "--duration", LOAD, "--warmup", "0s", "-o", "json")
+                           "--rate", "4000", "--duration", LOAD, "--warmup", "0s", "-o", "json")
     files = []
     while until(lambda: path.stat().st_size > 100000 or not load.alive(), 5, "it is written to") and load.alive():
         files.append(rotate(broker, path, len(files)))

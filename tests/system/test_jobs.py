@@ -335,7 +335,7 @@ def test_a_key_has_one_job_and_one_body(world, store):
 
 def test_a_broker_that_dies_while_jobs_are_sent_costs_none_that_have_a_key(world, store):
     broker = _broker(world, store)
-    world.worker(broker, "cat", "cat")
+    world.builtin(broker, "echo", service="cat")
     lines = "".join(f"{number}\n" for number in range(3000)).encode()
     sending = world.start_cli(broker, "send", "cat", "-n", "--parallel", "50", "--key", "k", "--timeout", "30s",
                               stdin=subprocess.PIPE)
@@ -359,7 +359,7 @@ def test_a_broker_that_dies_while_jobs_are_sent_costs_none_that_have_a_key(world
 
 def test_a_thousand_lines_become_a_thousand_jobs_in_their_order(world, store):
     broker = _broker(world, store)
-    world.worker(broker, "upper", "tr", "a-z", "A-Z")
+    world.builtin(broker, "upper")
     lines = "".join(f"line {number}\n" for number in range(1000)).encode()
     sent = world.cli(broker, "send", "upper", "-n", "--parallel", "64", stdin=lines, within=60)
     ids = sent.out.decode().split()

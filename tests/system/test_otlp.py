@@ -12,7 +12,7 @@ import pytest
 
 from support import programs
 from support.collector import Collector, attributes
-from support.programs import PATIENCE
+from support.programs import PATIENCE, SANITIZED
 from support.waiting import until
 
 
@@ -242,12 +242,13 @@ TROUBLES = ["is silent", "has no time", "is not there"]
 
 
 def _p99(world, broker):
-    result = call(world, broker, parent()[0], "echo", "x", "--count", "1000", "-o", "jsonl")
+    result = call(world, broker, parent()[0], "echo", "x", "--count", "300", "-o", "jsonl")
     assert result.code == 0
     times = sorted(json.loads(line)["total_us"] for line in result.out.splitlines())
     return times[len(times) * 99 // 100]
 
 
+@pytest.mark.skipif(SANITIZED, reason="it measures time")
 @pytest.mark.xdist_group("busy")
 @pytest.mark.parametrize("kind", TROUBLES)
 def test_a_collector_in_trouble_slows_no_call(world, collector, kind):

@@ -7,13 +7,14 @@ import threading
 
 import pytest
 
-from support.programs import SANITIZED
 from support.waiting import until
 
 #: Restarts, of one broker after the other.
 RESTARTS = 6
-#: A client's start takes some ten times as long with a sanitizer.
-CALLS = 100 if SANITIZED and not os.environ.get("RIPOSTE_LONG") else 400
+#: Calls at least, of all callers together.
+CALLS = 400 if os.environ.get("RIPOSTE_LONG") else 100
+#: Seconds between a batch's calls.
+PAUSE = 0.01
 
 
 class Caller(threading.Thread):
@@ -50,7 +51,7 @@ class Batch(threading.Thread):
         reader = threading.Thread(target=self._read)
         reader.start()
         with self._cli.popen.stdin as lines:
-            while not self._over.wait(0.001):
+            while not self._over.wait(PAUSE):
                 lines.write(b"hi\n")
                 lines.flush()
         reader.join()

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import signal
 import subprocess
 
 from support import programs
@@ -21,6 +22,15 @@ class Broker(Process):
     """endpoint: the address that the broker reports; None until then."""
 
     endpoint = None
+    hangups = 0
+
+    def lines(self):
+        """The log's lines of all that the broker has done. A thread of its own writes them, so the line about a SIGHUP,
+        which is left out, is waited for. Beyond twenty at once the broker holds such lines back, one a second."""
+        self.hangups += 1
+        self.signal(signal.SIGHUP)
+        until(lambda: self.log().count(" SIGHUP: ") >= self.hangups, 10, "the log is complete", self)
+        return [line for line in self.log().splitlines() if " SIGHUP: " not in line]
 
     def ready_ms(self):
         """The time to readiness, as the broker's log reports it."""
