@@ -13,7 +13,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "system"))
 from support import programs  # noqa: E402
 
 import peers  # noqa: E402
-from stage import Stage  # noqa: E402
+from stage import Shared, Stage  # noqa: E402
 
 peers.PATIENCE = programs.PATIENCE
 
@@ -33,9 +33,17 @@ def pytest_runtest_makereport(item, call):
         report.sections.append(("what the processes said", stage.logs()))
 
 
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory):
+    shared = Shared(lambda: tmp_path_factory.mktemp("shared"))
+    yield shared
+    troubles = shared.end()
+    assert not troubles, troubles
+
+
 @pytest.fixture
-def stage(request, tmp_path):
-    stage = Stage(tmp_path)
+def stage(request, tmp_path, shared):
+    stage = Stage(tmp_path, shared)
     request.node.stage = stage
     yield stage
     troubles = stage.end()

@@ -83,40 +83,82 @@ class NativeWorker:
         pass
 
 
+class Shared:
+    """Brokers that several tests use, one after the other: one for each set of listener pairs and limits."""
+
+    def __init__(self, place):
+        self._place = place  # makes a directory
+        self._stages = {}
+
+    def take(self, plain, limits):
+        """Returns a broker and its pairs, once the peers of the test before have gone."""
+        key = (plain, *sorted(limits.items()))
+        if key not in self._stages:
+            stage = Stage(self._place())
+            self._stages[key] = stage, stage.interop_broker(plain=plain, **limits)
+        stage, broker = self._stages[key]
+        until(lambda: self._is_alone(stage.status(broker)), 10, "the peers of earlier tests have gone", broker)
+        return broker, stage.pairs
+
+    @staticmethod
+    def _is_alone(status):
+        gauges = status["gauges"]  # the one client is who asks
+        return (status["clients"], status["workers"], gauges["waiting"], gauges["running"]) == (1, 0, 0, 0)
+
+    def end(self):
+        return [trouble for stage, _ in self._stages.values() for trouble in stage.end()]
+
+
 class Stage(World):
-    def __init__(self, directory):
+    def __init__(self, directory, shared=None):
         super().__init__(directory)
-        self._pairs = {}
+        self.pairs = {}
+        self._shared = shared
 
     def interop_broker(self, *options, plain=(), **limits):
         """Starts a broker with a listener pair for each service named in plain."""
         for service in plain:
             front, back = (f"ipc://{self.directory}/{service}.{end}" for end in ("front", "back"))
-            self._pairs[service.encode()] = front, back
+            self.pairs[service.encode()] = front, back
             options += ("--plain", f"{service}={front},{back}")
         return self.broker(*options, limits=limits or None)
 
+    def shared_broker(self, plain=(), **limits):
+        """Likewise, a broker that other tests have used. Its counters do not begin at 0, and nothing may stay behind."""
+        broker, pairs = self._shared.take(plain, limits)
+        self.pairs.update(pairs)
+        return broker
+
     def pair(self, service):
         """Returns the endpoints of a service's listener pair: for REQ, for REP."""
-        return self._pairs[service]
+        return self.pairs[service]
 
     def own(self, peer):
         """Closes the peer at the end of the test."""
         self._others.append(peer)
         return peer
 
+    def peers(self):
+        return list(self._others)
+
+    def close_all_but(self, these):
+        for peer in self._others:
+            if peer not in these:
+                peer.close()
+        self._others = list(these)
+
     def client(self, broker, protocol, service=b"svc", **options):
         """Makes a client. service is for plain clients only, whose endpoint stands for it."""
         if protocol == "native":
             return self.own(NativeClient(self, broker))
         kind = peers.CLIENTS[protocol]
-        endpoint = broker.endpoint if kind.named else self._pairs[service][0]
+        endpoint = broker.endpoint if kind.named else self.pairs[service][0]
         return self.own(kind(endpoint, **options))
 
     def unready(self, broker, protocol, service=b"svc", **options):
         """Makes a worker that has not sent a message yet."""
         kind = peers.WORKERS[protocol]
-        endpoint = broker.endpoint if kind.names else self._pairs[service][1]
+        endpoint = broker.endpoint if kind.names else self.pairs[service][1]
         return self.own(kind(endpoint, **options))
 
     def offer(self, broker, protocol, service=b"svc", interval=None, **options):
@@ -138,7 +180,7 @@ class Stage(World):
     def process(self, broker, role, protocol, service=b"svc"):
         """Starts a worker as a process of its own, which a test may kill. role: echo or hold."""
         kind = peers.WORKERS[protocol]
-        endpoint = broker.endpoint if kind.names else self._pairs[service][1]
+        endpoint = broker.endpoint if kind.names else self.pairs[service][1]
         known = self.addresses(broker, service)
         worker = self.start(protocol, sys.executable, pathlib.Path(peers.__file__), role, protocol,
                             endpoint, service.decode())

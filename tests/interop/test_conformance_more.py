@@ -252,8 +252,8 @@ def test_22_after_a_restart_clients_go_on_with_the_socket_they_have(stage, clien
 def test_23_a_client_never_sees_a_late_reply(stage, client, worker):
     """The attempt's limit has passed and the client got an error; the worker's reply then reaches
     no client."""
-    broker = stage.interop_broker(plain=pair(client, worker), foreign_attempt="300ms",
-                                  mdp_attempt="300ms", foreign_attempts=1, foreign_errors=1)
+    broker = stage.shared_broker(plain=pair(client, worker), foreign_attempt="300ms",
+                                 mdp_attempt="300ms", foreign_attempts=1, foreign_errors=1)
     serving, asking = stage.offer(broker, worker), stage.client(broker, client)
     asking.request(b"svc", b"slow")
     job = serving.job()
@@ -325,7 +325,7 @@ def test_24_a_worker_whose_job_takes_longer_than_the_limit_stays_alive(
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_25_when_a_client_closes_its_queued_requests_are_withdrawn(stage, client):
-    broker = stage.interop_broker(plain=pair(client))
+    broker = stage.shared_broker(plain=pair(client))
     serving, asking = stage.offer(broker, "mdp02"), stage.client(broker, "mdp02")
     asking.request(b"svc", b"first")
     job = serving.job()
@@ -342,7 +342,7 @@ def test_25_when_a_client_closes_its_queued_requests_are_withdrawn(stage, client
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_25_when_a_client_closes_its_running_request_is_cancelled(stage, client):
-    broker = stage.interop_broker(plain=pair(client))
+    broker = stage.shared_broker(plain=pair(client))
     worker = stage.worker(broker, "svc", "sleep", "60")
     closing = stage.client(broker, client)
     closing.request(b"svc", b"unwanted")
@@ -356,7 +356,7 @@ def test_25_when_a_client_closes_its_running_request_is_cancelled(stage, client)
 @pytest.mark.parametrize("client", [name for name in CLIENTS if name != "native"])
 def test_25_a_client_that_closed_gets_nothing_more(stage, client, worker):
     """The worker cannot be told; its reply is dropped, and it serves the next request."""
-    broker = stage.interop_broker(plain=pair(client, worker))
+    broker = stage.shared_broker(plain=pair(client, worker))
     serving, closing = stage.offer(broker, worker), stage.client(broker, client)
     closing.request(b"svc", b"unwanted")
     job = serving.job()

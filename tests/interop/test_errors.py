@@ -75,7 +75,7 @@ def test_no_rep_worker_comes(stage, client, errors):
 @pytest.mark.parametrize("client", FOREIGN)
 def test_a_request_waits_for_a_worker_that_comes_later(stage, client):
     """It waits longer than the rejoin grace and the linger, which are for other clients."""
-    broker = stage.interop_broker(plain=pair(client), rejoin_grace="0s", service_linger="0s")
+    broker = stage.shared_broker(plain=pair(client), rejoin_grace="0s", service_linger="0s")
     asking = stage.client(broker, client)
     asking.request(b"svc", b"patient")
     stage.wait_for_waiting(broker, 1)
@@ -112,7 +112,7 @@ def test_no_worker_has_room_before_the_deadline(stage, client, errors):
 @pytest.mark.parametrize("client", FOREIGN)
 def test_a_worker_that_lives_may_take_as_long_as_it_likes(stage, client, worker):
     """While a worker has the request, its time does not count."""
-    broker = stage.interop_broker(plain=pair(client, worker), foreign_deadline="300ms")
+    broker = stage.shared_broker(plain=pair(client, worker), foreign_deadline="300ms")
     serving, asking = stage.offer(broker, worker), stage.client(broker, client)
     asking.request(b"svc", b"slow")
     job = serving.job()
@@ -275,7 +275,7 @@ def test_the_broker_drains(stage, client, errors):
 def test_an_app_error_is_a_reply(stage, client, errors):
     """Its body is delivered, or its text if it has no body. The worker ran the request, so this is
     its reply."""
-    broker = stage.interop_broker(plain=pair(client), foreign_errors=errors)
+    broker = stage.shared_broker(plain=pair(client), foreign_errors=errors)
     worker, asking = stage.peer(broker), stage.client(broker, client)
     worker.register(b"svc")
     failed = native.STATUSES.index("APP_ERROR")

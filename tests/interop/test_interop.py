@@ -20,7 +20,7 @@ NAMED_CLIENTS = [*MDP_CLIENTS, "native"]
 @pytest.mark.parametrize("worker", WORKERS)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_bodies_pass_frame_by_frame(stage, client, worker):
-    broker = stage.interop_broker(plain=pair(client, worker))
+    broker = stage.shared_broker(plain=pair(client, worker))
     serving, asking = stage.offer(broker, worker), stage.client(broker, client)
     for what, body in BODIES.items():
         asking.request(b"svc", *body)
@@ -39,7 +39,7 @@ def test_bodies_pass_frame_by_frame(stage, client, worker):
 @pytest.mark.parametrize("worker", WORKERS)
 @pytest.mark.parametrize("client", [*PIPELINING, "native"])
 def test_ten_requests_at_once(stage, client, worker):
-    broker = stage.interop_broker(plain=pair(client, worker))
+    broker = stage.shared_broker(plain=pair(client, worker))
     serving, asking = stage.offer(broker, worker), stage.client(broker, client)
     asked = [b"request %d" % number for number in range(10)]
     for body in asked:
@@ -55,7 +55,7 @@ def test_ten_requests_at_once(stage, client, worker):
 @pytest.mark.parametrize("worker", STREAMING)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_stream_arrives_in_parts_or_as_one(stage, client, worker):
-    broker = stage.interop_broker(plain=pair(client))
+    broker = stage.shared_broker(plain=pair(client))
     serving, asking = stage.offer(broker, worker), stage.client(broker, client)
     for final in ((b"end",), (b"end", b"of it"), (b"",)):
         asking.request(b"svc", b"count")
@@ -75,7 +75,7 @@ def test_a_stream_arrives_in_parts_or_as_one(stage, client, worker):
 
 @pytest.mark.parametrize("worker", STREAMING)
 def test_streams_of_two_clients_do_not_mix(stage, worker):
-    broker = stage.interop_broker()
+    broker = stage.shared_broker()
     first, second = (stage.offer(broker, worker) for _ in range(2))
     clients = {name: stage.client(broker, "mdp02") for name in (b"a", b"b")}
     for name, client in clients.items():
@@ -95,7 +95,7 @@ def test_streams_of_two_clients_do_not_mix(stage, worker):
                          ids=["none", "one", "three", "1000 bytes", "eight"])
 @pytest.mark.parametrize("client", ["dealer-mdp01", "plain-dealer"])
 def test_a_dealers_own_frames_come_back_as_they_were(stage, client, tag):
-    broker = stage.interop_broker(plain=pair(client))
+    broker = stage.shared_broker(plain=pair(client))
     serving, asking = stage.offer(broker, "mdp01"), stage.client(broker, client)
     asking.request(b"svc", b"body", tag=tag)
     assert serving.serve() == [(b"body",)], "they are nothing to the worker"
@@ -106,7 +106,7 @@ def test_a_dealers_own_frames_come_back_as_they_were(stage, client, tag):
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_client_is_answered_a_hundred_times(stage, client):
     """One request after the other."""
-    broker = stage.interop_broker(plain=pair(client))
+    broker = stage.shared_broker(plain=pair(client))
     serving, asking = stage.offer(broker, "native"), stage.client(broker, client)
     for number in range(100 if client != "native" else 10):
         assert asking.call(b"svc", b"%d" % number).body == (b"%d" % number,)
@@ -115,7 +115,7 @@ def test_a_client_is_answered_a_hundred_times(stage, client):
 
 @pytest.mark.parametrize("worker", WORKERS)
 def test_clients_of_all_protocols_share_one_worker(stage, worker):
-    broker = stage.interop_broker(plain=("svc",))
+    broker = stage.shared_broker(plain=("svc",))
     serving = stage.offer(broker, worker)
     clients = {name: stage.client(broker, name) for name in CLIENTS}
     for name, client in clients.items():
@@ -130,7 +130,7 @@ def test_clients_of_all_protocols_share_one_worker(stage, worker):
 
 @pytest.mark.parametrize("client", NAMED_CLIENTS)
 def test_mmi_service_says_200_while_there_is_a_worker_and_404_otherwise(stage, client):
-    broker = stage.interop_broker()
+    broker = stage.shared_broker()
     asking = stage.client(broker, client)
     assert asking.call(b"mmi.service", b"svc").body == (b"404",)
     serving = stage.offer(broker, "mdp01")
@@ -144,7 +144,7 @@ def test_mmi_service_says_200_while_there_is_a_worker_and_404_otherwise(stage, c
 @pytest.mark.parametrize("worker", WORKERS)
 def test_mmi_service_knows_workers_of_every_protocol(stage, worker):
     """A REP worker is not known before it has answered: the listener pair stands for it."""
-    broker = stage.interop_broker(plain=pair(worker))
+    broker = stage.shared_broker(plain=pair(worker))
     serving, asking = stage.offer(broker, worker), stage.client(broker, "mdp02")
     if worker == "plain-rep":
         asking.request(b"svc", b"hello")
@@ -156,7 +156,7 @@ def test_mmi_service_knows_workers_of_every_protocol(stage, worker):
 @pytest.mark.parametrize("name", [b"mmi.foo", b"mmi.", b"mmi.servicex", b"mmi.Service"])
 @pytest.mark.parametrize("client", NAMED_CLIENTS)
 def test_other_names_of_mmi_are_not_implemented(stage, client, name):
-    broker = stage.interop_broker()
+    broker = stage.shared_broker()
     assert stage.client(broker, client).call(name, b"svc").body == (b"501",)
 
 
@@ -164,14 +164,14 @@ def test_other_names_of_mmi_are_not_implemented(stage, client, name):
                                           (b"mmi.foo", b"501"), (b"mmi.services", b"svc\n")])
 @pytest.mark.parametrize("client", NAMED_CLIENTS)
 def test_a_question_without_a_body_is_answered(stage, client, name, answer):
-    broker = stage.interop_broker()
+    broker = stage.shared_broker()
     stage.offer(broker, "mdp01")
     assert stage.client(broker, client).call(name).body == (answer,)
 
 
 @pytest.mark.parametrize("client", NAMED_CLIENTS)
 def test_mmi_workers_counts_the_workers_of_a_service(stage, client):
-    broker = stage.interop_broker()
+    broker = stage.shared_broker()
     asking = stage.client(broker, client)
     assert asking.call(b"mmi.workers", b"svc").body == (b"404",), "none"
     for count, worker in enumerate(("mdp01", "mdp02", "native"), 1):
@@ -181,7 +181,7 @@ def test_mmi_workers_counts_the_workers_of_a_service(stage, client):
 
 @pytest.mark.parametrize("client", NAMED_CLIENTS)
 def test_mmi_services_lists_the_services_that_have_workers(stage, client):
-    broker = stage.interop_broker()
+    broker = stage.shared_broker()
     asking = stage.client(broker, client)
     assert asking.call(b"mmi.services", b"").body[0].split() == []
     stage.offer(broker, "mdp01", b"one")
@@ -192,7 +192,7 @@ def test_mmi_services_lists_the_services_that_have_workers(stage, client):
 
 
 def test_mmi_questions_of_a_pipelining_client_keep_their_tags(stage):
-    broker = stage.interop_broker()
+    broker = stage.shared_broker()
     asking = stage.client(broker, "dealer-mdp01")
     for name in (b"mmi.service", b"mmi.foo"):
         asking.request(name, b"svc", tag=(name,))
