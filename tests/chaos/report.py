@@ -15,15 +15,19 @@ FORGOTTEN_US = 5_000_000
 ENOUGH = 0.95           # share of the throughput before any fault
 
 
-def read(paths):
+def read(paths, taken=None):
     """Yields every line as (µs, party, event, fields). A file's last line is left out if it is
-    torn: its process was killed, or has not yet written the rest."""
+    torn: its process was killed, or has not yet written the rest. taken: how many bytes of each
+    path to leave out; those that are read are added."""
+    taken = {} if taken is None else taken
     for path in paths:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, "rb") as file:
+            file.seek(taken.setdefault(path, 0))
             for line in file:
-                if not line.endswith("\n"):
+                if not line.endswith(b"\n"):
                     break
-                parts = line.rstrip("\n").split("\t")
+                taken[path] += len(line)
+                parts = line.decode(errors="replace").rstrip("\n").split("\t")
                 if len(parts) < 3:
                     continue
                 yield (int(parts[0]), parts[1], parts[2],
@@ -38,7 +42,8 @@ def is_native_worker(party):
 class Histories:
     """Collects from all lines what the figures need."""
 
-    def __init__(self, paths):
+    def __init__(self, paths=()):
+        self._taken = {}
         self.submits = 0
         self.foreign_submits = 0
         self.finals = collections.Counter()             # of native clients
@@ -53,7 +58,11 @@ class Histories:
         self.faults = []                                # (µs, µs of its end, name of a worker or "")
         self.sessions = {}                              # (broker, session): [name, joined, left]
         self.ends = {}                                  # broker: µs of its last line
-        for line in read(paths):
+        self.read(paths)
+
+    def read(self, paths):
+        """Takes what these files have now, and had not when they were read last."""
+        for line in read(paths, self._taken):
             self._take(*line)
         for times in self.done.values():
             times.sort()
