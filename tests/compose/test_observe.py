@@ -19,18 +19,18 @@ def topology(tmp_path_factory):
     try:
         one.build()
         one.up("prometheus", "upper", "http", upper=1)
+        one.page = one.compose("port", "prometheus", "9090").strip()  # the port that this machine reaches
         yield one
     finally:
         one.down()
 
 
 def _get(topology, path):
-    """Asks Prometheus, at the port that this machine reaches."""
-    address = topology.compose("port", "prometheus", "9090").strip()
+    """Asks Prometheus."""
     try:
-        with urllib.request.urlopen(f"http://{address}/api/v1/{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{topology.page}/api/v1/{path}", timeout=10) as answer:
             return json.load(answer)["data"]
-    except urllib.error.URLError:
+    except (urllib.error.URLError, ConnectionError):
         return None  # it is not up yet
 
 
@@ -49,7 +49,7 @@ def test_prometheus_reads_the_broker_with_its_token(topology):
 
 
 def test_the_port_of_prometheus_is_this_machines_only(topology):
-    assert topology.compose("port", "prometheus", "9090").startswith("127.0.0.1:")
+    assert topology.page.startswith("127.0.0.1:")
 
 
 def test_all_alerts_are_loaded_and_none_is_on(topology):

@@ -18,14 +18,16 @@ SOURCE = pathlib.Path(__file__).resolve().parents[2]
 KEYS = "keys"  # the service that makes the keys, and ends
 GRACE = 45  # seconds, stop_grace_period in docker-compose.yml
 BOUND = 60  # seconds; nothing waits for it to pass
+LONG = bool(os.environ.get("RIPOSTE_LONG"))
 
 
 def until(condition, what, within=BOUND):
-    """Returns the first true value of condition."""
-    end = time.monotonic() + within
+    """Returns the first true value of condition. Most conditions cost some processes, so the pauses grow."""
+    begin = time.monotonic()
     while not (value := condition()):
-        assert time.monotonic() < end, f"not within {within} s: {what}"
-        time.sleep(0.1)
+        passed = time.monotonic() - begin
+        assert passed < within, f"not within {within} s: {what}"
+        time.sleep(min(max(0.1, passed / 4), 1))
     return value
 
 
@@ -64,13 +66,18 @@ def why_not():
     return None
 
 
+def inspect(containers, template):
+    """Returns what the engine says of each of these containers: one process for all."""
+    return run("docker", "inspect", "--format", template, *(one.id for one in containers)).splitlines()
+
+
 class Container:
     def __init__(self, number):
         self.id = number
         self.host = number[:12]  # its host name, by which its worker is known
 
     def inspect(self, template):
-        return run("docker", "inspect", "--format", template, self.id).strip()
+        return inspect([self], template)[0].strip()
 
     def state(self):
         return json.loads(self.inspect("{{json .State}}"))
@@ -158,6 +165,7 @@ class Topology:
         self._environment["PROMETHEUS_PORT"] = "0"  # any that is free
         self._profile = ["--profile", profile] if profile else []
         self._scales = {}
+        self._broker = None
 
     # ---- The whole ------------------------------------------------------------------------------
 
@@ -181,9 +189,9 @@ class Topology:
         self.compose("up", "-d", "--no-build", *numbers, *services)
 
     def load(self, count):
-        """Starts this many clients, which visit some times a second and report everything: without a pause they
-        would take all processors from other tests. Returns what they have seen so far."""
-        self._environment.update(RIPOSTE_OUTPUT="jsonl", VISITS_PAUSE="0.1")
+        """Starts this many clients, which visit about once a second and report everything: each visit is six processes,
+        and without a pause they would take all processors from other tests. Returns what they have seen so far."""
+        self._environment.update(RIPOSTE_OUTPUT="jsonl", VISITS_PAUSE="0.1" if LONG else "0.4")
         self.up(client=count)
         self.clients = [Client(one, self._directory) for one in self.containers("client")]
         return self.after([0] * count)
@@ -211,8 +219,10 @@ class Topology:
         return [Container(number) for one in wanted for service, number in found if service == one]
 
     def broker(self):
-        (container,) = self.containers("broker")
-        return container
+        """Returns its container, which stays the same when it is restarted."""
+        if not self._broker:
+            (self._broker,) = self.containers("broker")
+        return self._broker
 
     # ---- Its networks ---------------------------------------------------------------------------
 
