@@ -296,6 +296,7 @@ void rp_jobs_tell_waiters (rp_jobs_t *self, const rp_job_t *job, rp_payload_t *r
     while (waiter) {
         bool told = waiter->question.job == job->id && waiter->found;
         if (told && (waiter->question.what != RP_JOBS_RESULT || !reply)) {
+            waiter->found = false; // it is passed again below, and looked for once
             rp_jobs_find_for (self, waiter);
         }
         else if (told) {

@@ -1367,6 +1367,28 @@ static void s_who_asks_while_the_final_is_written_gets_it_once_and_only_its_own 
     assert_false (jobs_world_told (&s_world, 1, 51)->has_content);
 }
 
+static void s_a_final_has_each_who_wants_to_see_the_job_asked_for_once (void **state)
+{
+    (void) state;
+    const uint64_t each = 100;
+    s_begin ();
+    jobs_world_join (&s_world, "upper", 1);
+    uint64_t job = s_accept (1, NULL);
+    for (uint64_t index = 0; index < each; index++)
+        s_ask (RP_JOBS_CANCEL, 2000 + index, job, 0);
+    for (uint64_t index = 0; index < each; index++)
+        s_ask (RP_JOBS_RESULT, 1000 + index, job, 60000);
+    jobs_world_reply (&s_world, 0, RP_OK, 9); // as they are on their way
+    uint64_t before = s_world.jobs->number;
+    jobs_world_settle (&s_world);
+    assert_true (s_world.jobs->number - before <= 2 * each + 10);
+    for (uint64_t index = 0; index < each; index++) {
+        assert_int_equal (s_told (1000 + index)->content, 9);
+        assert_int_equal (s_told (2000 + index)->state, RP_JOB_DONE);
+        assert_int_equal (jobs_world_told_times (&s_world, 0, 2000 + index), 1);
+    }
+}
+
 static void s_a_final_is_there_for_who_comes_later (void **state)
 {
     (void) state;
@@ -1821,6 +1843,7 @@ int main (void)
       S_TEST (s_a_client_that_is_gone_waits_for_nothing),
       S_TEST (s_who_waits_is_told_only_when_the_final_is_on_disk),
       S_TEST (s_who_asks_while_the_final_is_written_gets_it_once_and_only_its_own),
+      S_TEST (s_a_final_has_each_who_wants_to_see_the_job_asked_for_once),
       S_TEST (s_a_final_is_there_for_who_comes_later),
       S_TEST (s_who_waits_for_a_dead_job_gets_its_final),
       S_TEST (s_who_has_waited_long_enough_learns_how_it_is),
