@@ -8,6 +8,8 @@
 #ifndef RP_SERVER_JOBS_H
 #define RP_SERVER_JOBS_H
 
+#include <string.h>
+
 #include "broker/admin/asking.h"
 #include "broker/jobs/jobs.h"
 #include "broker/store/store.h"
@@ -65,9 +67,14 @@ static inline void rp_server_jobs_hear (
     *heard = *action;
     if (action->kind == RP_ACTION_JOB)
         heard->principal = principal;
-    if (!action->payload && action->head.text_size > 0) // it is valid as long as the core's actions
-        heard->head.text =
-          rp_actions_format (&self->heard, "%.*s", (int) action->head.text_size, action->head.text);
+    if (action->kind != RP_ACTION_SEND || action->payload)
+        return;
+    // What follows is valid as long as the core's actions, and its sessions.
+    heard->head.text = rp_actions_format (&self->heard, "%.*s", (int) action->head.text_size,
+      action->head.text_size ? action->head.text : "");
+    heard->head.text_size = (uint16_t) strlen (heard->head.text);
+    if (action->head.command == RP_COMMAND_REPLY && action->head.key)
+        heard->head.key = rp_actions_format (&self->heard, "%s", action->head.key);
 }
 
 /*  True if a question over HTTP is about jobs.  */
