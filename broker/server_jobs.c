@@ -85,6 +85,8 @@ static void s_send (rp_server_t *self, rp_session_id_t session, rp_message_t *me
         rp_outbox_report_dropped (&self->outbox, session, "the broker has no memory to answer it");
 }
 
+static const char s_no_memory[] = "the broker is out of memory";
+
 static void s_refuse (
   rp_server_t *self, rp_session_id_t session, uint64_t id, rp_status_t status, const char *text)
 {
@@ -464,7 +466,7 @@ static void s_answer_trace (rp_server_t *self, const rp_action_t *action, int64_
     rp_message_t *request = rp_outbox_message (action->payload);
     rp_head_t head;
     if (!rp_kept_read (&self->pool, request, &head))
-        s_send (self, action->session, NULL);
+        s_refuse (self, action->session, action->head.id, RP_BUSY, s_no_memory);
     else if (!s_ask_trace (self, action, &head, request, now))
         s_send (self, action->session,
           rp_admin_answer (&self->admin, action->session, &head, &request, now));
@@ -473,18 +475,19 @@ static void s_answer_trace (rp_server_t *self, const rp_action_t *action, int64_
 
 /*  ---- Questions of clients ------------------------------------------------------------------- */
 
-/*  Answers a question about jobs.  */
-static void s_answer (rp_server_t *self, const rp_action_t *action, int64_t now)
+/*  Answers a question about jobs, of which the body is read.  */
+static void s_answer_read (rp_server_t *self,
+  const rp_action_t *action,
+  rp_message_t *request,
+  const rp_head_t *head,
+  int64_t now)
 {
     static const char prefix[] = "riposte.";
     const size_t skip = sizeof prefix - 1;
-    const s_name_t *name = s_find_name (action->head.name + skip, action->head.name_size - skip);
+    const s_name_t *name = s_find_name (head->name + skip, head->name_size - skip);
     RP_CHECK (name != NULL); // the core passes on no other names
-    rp_message_t *request = rp_outbox_message (action->payload);
     rp_store_span_t frames[RP_FRAMES_MAX];
-    rp_head_t head;
-    size_t count =
-      rp_kept_read (&self->pool, request, &head) ? rp_kept_frames (request, &head, frames) : 0;
+    size_t count = rp_kept_frames (request, head, frames);
     rp_json_jobs_question_t question;
     const char *wrong = rp_json_jobs_read_text (
       &question, count > 0 ? frames[0].data : NULL, count > 0 ? frames[0].size : 0);
@@ -499,6 +502,16 @@ static void s_answer (rp_server_t *self, const rp_action_t *action, int64_t now)
         s_refuse (self, action->session, action->head.id, RP_APP_ERROR, wrong);
     else
         s_put (self, &asker, name, &question, now);
+}
+
+static void s_answer (rp_server_t *self, const rp_action_t *action, int64_t now)
+{
+    rp_message_t *request = rp_outbox_message (action->payload);
+    rp_head_t head;
+    if (rp_kept_read (&self->pool, request, &head))
+        s_answer_read (self, action, request, &head, now);
+    else // without its body it would be another question
+        s_refuse (self, action->session, action->head.id, RP_BUSY, s_no_memory);
     rp_message_destroy (&self->pool, &request);
 }
 
@@ -509,7 +522,7 @@ static void s_submit (rp_server_t *self, const rp_action_t *action, int64_t now)
     rp_message_t *message = rp_outbox_message (action->payload);
     rp_head_t head;
     if (!rp_kept_read (&self->pool, message, &head)) {
-        s_refuse (self, action->session, action->head.id, RP_BUSY, "the broker is out of memory");
+        s_refuse (self, action->session, action->head.id, RP_BUSY, s_no_memory);
         rp_message_destroy (&self->pool, &message);
         return;
     }

@@ -44,17 +44,22 @@ static void *s_run (void *arg)
     return NULL;
 }
 
-static test_broker_t *s_new (const rp_limits_t *limits)
+static test_broker_t *s_new_with_store (const rp_limits_t *limits, rp_store_t *store)
 {
     test_broker_t *self = calloc (1, sizeof *self);
     assert_non_null (self);
     // RIPOSTE_TEST_LOG=1 shows the broker's log, for the search for a fault.
     rp_level_t level = getenv ("RIPOSTE_TEST_LOG") ? RP_LEVEL_DEBUG : RP_LEVEL_ERROR;
     self->server = rp_server_new (&(rp_server_options_t){
-      .limits = *limits, .log_level = level, .log = STDERR_FILENO, .signals = -1});
+      .limits = *limits, .log_level = level, .log = STDERR_FILENO, .signals = -1, .store = store});
     assert_non_null (self->server);
     assert_int_equal (rp_server_bind (self->server, "tcp://127.0.0.1:*"), 0);
     return self;
+}
+
+static test_broker_t *s_new (const rp_limits_t *limits)
+{
+    return s_new_with_store (limits, NULL);
 }
 
 static test_broker_t *s_start (test_broker_t *self)
@@ -81,6 +86,14 @@ test_broker_t *test_broker_start (void)
 {
     rp_limits_t limits = test_broker_limits ();
     return test_broker_start_with (&limits);
+}
+
+test_broker_t *test_broker_start_store (rp_store_t **store_p)
+{
+    rp_limits_t limits = test_broker_limits ();
+    test_broker_t *self = s_new_with_store (&limits, *store_p);
+    *store_p = NULL;
+    return s_start (self);
 }
 
 test_broker_t *test_broker_start_http (unsigned *port)

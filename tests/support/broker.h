@@ -14,6 +14,7 @@
 
 #include "broker/core/action.h"
 #include "broker/core/limits.h"
+#include "broker/store/store.h"
 
 /*  Bound for everything that must happen, ms. It is generous: only a failing test waits for it.  */
 #define TEST_PATIENCE_MS 10000
@@ -29,6 +30,9 @@ test_broker_t *test_broker_start_with (const rp_limits_t *limits);
 
 /*  The same, with a plain service, whose frontend and backend are endpoints 1 and 2.  */
 test_broker_t *test_broker_start_plain (const rp_limits_t *limits, const char *service);
+
+/*  The same as the first, with a store of jobs, which it takes.  */
+test_broker_t *test_broker_start_store (rp_store_t **store_p);
 
 /*  The same as the first, with HTTP at a free port.  */
 test_broker_t *test_broker_start_http (unsigned *port);
