@@ -24,6 +24,11 @@ bool rp_kept_read_reply (
     return rp_kept_read (pool, message, head);
 }
 
+size_t rp_kept_bytes (const rp_message_t *message)
+{
+    return message->bytes + (size_t) (message->count - 1) * RP_STORE_FRAME;
+}
+
 size_t rp_kept_frames (rp_message_t *message, const rp_head_t *head, rp_store_span_t *frames)
 {
     size_t count = 0;

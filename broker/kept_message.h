@@ -19,6 +19,9 @@ bool rp_kept_read (rp_message_pool_t *pool, rp_message_t *message, rp_head_t *he
 bool rp_kept_read_reply (
   rp_message_pool_t *pool, rp_message_t *message, const rp_head_t *said, rp_head_t *head);
 
+/*  Returns what a message takes in memory: a body of many small frames takes more than their bytes.  */
+size_t rp_kept_bytes (const rp_message_t *message);
+
 /*  Writes where the frames of its body are, and returns how many; frames has room for RP_FRAMES_MAX. The message lies in
     no bundle, and head was read from it.  */
 size_t rp_kept_frames (rp_message_t *message, const rp_head_t *head, rp_store_span_t *frames);

@@ -534,7 +534,7 @@ static void s_submit (rp_server_t *self, const rp_action_t *action, int64_t now)
       &(rp_jobs_request_t){.session = action->session,
         .head = &head,
         .payload = action->payload,
-        .bytes = message->bytes,
+        .bytes = rp_kept_bytes (message),
         .principal = s_who (action),
         .digest = digest},
       s_time (now), self->jobs.wanted);

@@ -82,7 +82,7 @@ void rp_server_replays_answered (rp_server_t *self, const rp_action_t *action, i
     }
     rp_actions_t *told = &self->replays.told;
     rp_replays_answered (self->replays.replays, &head, rp_outbox_payload (message),
-      message ? message->bytes : 0, now, told);
+      message ? rp_kept_bytes (message) : 0, now, told);
     for (size_t index = 0; index < told->count; index++) {
         if (told->list[index].kind == RP_ACTION_SEND)
             rp_outbox_post (&self->outbox, &told->list[index]);

@@ -30,6 +30,9 @@
 #define RP_STORE_ROWS_MAX 10000u
 /*  Bytes of a body, of all frames: no row of SQLite may have 10^9.  */
 #define RP_STORE_BODY_MAX (768u << 20)
+/*  What each frame of a body but the first takes in memory beside its bytes: libzmq's message, and often a block of
+    its own.  */
+#define RP_STORE_FRAME 128u
 /*  A time that never comes.  */
 #define RP_STORE_NEVER INT64_MAX
 

@@ -64,7 +64,7 @@ typedef struct {
     rp_session_id_t session;
     const rp_head_t *head;
     rp_payload_t *payload;
-    size_t bytes; /* of head and body */
+    size_t bytes; /* that payload takes */
     const char *principal;
     const uint8_t *digest;
 } rp_jobs_request_t;

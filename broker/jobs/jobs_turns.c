@@ -35,7 +35,7 @@ static uint32_t s_bytes (const rp_store_row_t *row)
 {
     uint64_t bytes = row->job.headers.size;
     for (size_t index = 0; index < row->body_count; index++)
-        bytes += row->body[index].size;
+        bytes += row->body[index].size + (index > 0 ? RP_STORE_FRAME : 0);
     return bytes < UINT32_MAX ? (uint32_t) bytes : UINT32_MAX;
 }
 

@@ -67,11 +67,30 @@ static void s_a_body_of_the_most_frames_makes_no_message_with_more (void **state
     s_make_and_read (frames, RP_FRAMES_MAX - 1);
 }
 
+/*  As many as a peer may send, all empty, take kilobytes.  */
+static void s_frames_count_beside_their_bytes (void **state)
+{
+    (void) state;
+    rp_store_span_t frames[RP_FRAMES_MAX];
+    for (size_t index = 0; index < RP_FRAMES_MAX; index++)
+        frames[index] = (rp_store_span_t){"", 0};
+    rp_head_t head = {.command = RP_COMMAND_REPLY, .id = 1};
+    rp_message_t *message = rp_kept_message (&s_pool, &head, frames, 1);
+    assert_non_null (message);
+    assert_int_equal (rp_kept_bytes (message), message->bytes);
+    rp_message_destroy (&s_pool, &message);
+    message = rp_kept_message (&s_pool, &head, frames, RP_FRAMES_MAX);
+    assert_non_null (message);
+    assert_true (rp_kept_bytes (message) >= (RP_FRAMES_MAX - 1) * sizeof (zmq_msg_t));
+    rp_message_destroy (&s_pool, &message);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
       cmocka_unit_test (s_the_frames_of_a_body_come_back),
       cmocka_unit_test (s_a_body_of_the_most_frames_makes_no_message_with_more),
+      cmocka_unit_test (s_frames_count_beside_their_bytes),
     };
     int failed = cmocka_run_group_tests (tests, NULL, NULL);
     rp_message_pool_clear (&s_pool);
