@@ -159,11 +159,16 @@ void rp_replay_free (rp_replays_t *self, rp_replay_t *replay)
 
 /*  ---- Memory --------------------------------------------------------------------------------- */
 
+static rp_replay_t *s_oldest (const rp_replay_owner_t *owner)
+{
+    return RP_CONTAINER (rp_list_first (&owner->results), rp_replay_t, owned);
+}
+
 /*  Forgets the oldest result of an owner before its time.  */
 static void s_evict (rp_replays_t *self, rp_replay_owner_t *owner)
 {
     self->figures.evicted++;
-    rp_replay_free (self, RP_CONTAINER (rp_list_first (&owner->results), rp_replay_t, owned));
+    rp_replay_free (self, s_oldest (owner));
 }
 
 static rp_replay_owner_t *s_largest (const rp_replays_t *self)
@@ -206,6 +211,11 @@ void rp_replay_remember (
     rp_list_append (&self->results, &replay->aged);
     self->figures.results++;
     rp_replay_grow (self, replay, bytes);
+    // What is still to be sent in this turn, or is being sent, stays until the next.
+    rp_replay_owner_t *largest;
+    while (self->figures.bytes > most && (largest = s_largest (self))
+           && self->turn - s_oldest (largest)->wanted > 1)
+        s_evict (self, largest);
 }
 
 int64_t rp_replay_tidy (rp_replays_t *self)

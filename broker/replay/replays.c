@@ -264,6 +264,7 @@ static void s_submit (
           "this idempotency key belongs to a request with another body");
     }
     else if (replay->result) {
+        replay->wanted = self->turn;
         s_replay (self, replay, request->session, head->id, true);
         rp_actions_drop (self->actions, request->payload);
     }
@@ -406,6 +407,7 @@ int64_t rp_replays_tick (rp_replays_t *self, int64_t now, rp_actions_t *actions)
 {
     self->now = now;
     self->actions = actions;
+    self->turn++;
     uint64_t due;
     rp_heap_node_t *node;
     while ((node = rp_heap_first (&self->due, &due)) && (int64_t) due <= now)
@@ -427,6 +429,7 @@ rp_replays_t *rp_replays_new (const rp_replays_options_t *options)
     if (!self)
         return NULL;
     self->options = *options;
+    self->turn = 2;
     uint32_t seed = (uint32_t) options->seed;
     rp_pool_init (&self->owners, sizeof (rp_replay_owner_t), UINT32_MAX / 2, seed);
     rp_pool_init (&self->replays, sizeof (rp_replay_t), UINT32_MAX / 2, seed);

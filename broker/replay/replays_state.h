@@ -46,6 +46,7 @@ typedef struct {
     uint64_t hash;
     uint64_t bytes; /* that it counts for */
     int64_t ended;
+    uint64_t wanted; /* a result: the turn in which it was last; 0: never */
     uint32_t queue_us;
     uint32_t work_us;
     uint16_t flags;
@@ -95,6 +96,7 @@ struct rp_replays {
     rp_heap_t due;     /* waiters, by deadline */
     rp_list_t results; /* the oldest first */
     rp_replays_figures_t figures;
+    uint64_t turn; /* from 2 on */
     int64_t now;
     rp_actions_t *actions;
 };
@@ -129,8 +131,8 @@ rp_replay_t *rp_replay_new (rp_replays_t *self,
 /*  Takes the execution's key away: the next request with it begins another.  */
 void rp_replay_forget_key (rp_replays_t *self, rp_replay_t *replay);
 
-/*  Remembers a result, unless there is no room even for it alone. Others that have to go for it go with
-    rp_replay_tidy, since one of them may be wanted, and not sent yet.  */
+/*  Remembers a result, unless there is no room even for it alone, and forgets others for it, unless one of them is
+    wanted, and not sent yet: then rp_replay_tidy does.  */
 void rp_replay_remember (
   rp_replays_t *self, rp_replay_t *replay, rp_payload_t *result, uint64_t bytes);
 

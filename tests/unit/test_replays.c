@@ -516,6 +516,24 @@ static void s_a_result_that_is_on_its_way_is_not_forgotten_before (void **state)
     assert_true (s_is_remembered (0, "large"));
 }
 
+static void s_results_of_one_turn_are_within_the_limit (void **state)
+{
+    (void) state;
+    s_world.limits.replay_bytes = 100000;
+    s_begin ();
+    for (unsigned number = 0; number < 5; number++) {
+        char key[16];
+        snprintf (key, sizeof key, "k%u", number);
+        (void) s_ask (0, key, 1);
+    }
+    for (unsigned number = 0; number < 5; number++) {
+        replays_world_reply (&s_world, 0, RP_OK, 43, 60000);
+        assert_true (s_figures ().bytes <= 100000);
+    }
+    replays_world_turn (&s_world);
+    assert_int_equal (s_figures ().evicted, 4);
+}
+
 static void s_the_end_gives_every_payload_back (void **state)
 {
     (void) state;
@@ -558,6 +576,7 @@ int main (void)
       S_TEST (s_a_result_that_has_no_room_forgets_no_other),
       S_TEST (s_a_crowd_that_runs_pushes_out_nobody_smaller),
       S_TEST (s_a_result_that_is_on_its_way_is_not_forgotten_before),
+      S_TEST (s_results_of_one_turn_are_within_the_limit),
       S_TEST (s_the_end_gives_every_payload_back),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
