@@ -17,9 +17,13 @@ rp_session_id_t rp_server_join_core (
       .traits = (uint8_t) (RP_TRAIT_MUTE | RP_TRAIT_TRUSTED | traits),
       .principal = "riposte"};
     rp_dispatch_handle (self->core, &event, now, &self->actions);
-    for (size_t index = 0; index < self->actions.count; index++)
-        if (self->actions.list[index].kind == RP_ACTION_ADMIT)
-            client = self->actions.list[index].session;
+    for (size_t index = 0; index < self->actions.count; index++) {
+        const rp_action_t *action = &self->actions.list[index];
+        if (action->kind == RP_ACTION_ADMIT)
+            client = action->session;
+        if (action->kind == RP_ACTION_HISTORY && rp_history_is_kept (&self->history))
+            rp_history_record (&self->history, now, action);
+    }
     rp_actions_reset (&self->actions);
     return client;
 }

@@ -176,6 +176,8 @@ void rp_history_message (
         s_text (self, "req", name.value, name.value_size);
         s_text (self, "service", head->name, head->name_size);
         s_number (self, "conv", head->conversation);
+        if (head->flags & RP_FLAG_KEYED)
+            s_number (self, "keyed", 1);
     }
     s_end_line (self);
 }

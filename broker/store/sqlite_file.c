@@ -52,8 +52,8 @@ static const char *const s_steps[] = {
   "CREATE TABLE last (id INTEGER NOT NULL) STRICT;"
   "INSERT INTO last VALUES (0);",
   "CREATE TABLE secret (key BLOB NOT NULL, plain INTEGER NOT NULL) STRICT;",
-  "DROP INDEX open_due;"
-  "CREATE INDEX open_due ON open (service, due, id, attempt, started, worker) WHERE listed;",
+  ("DROP INDEX open_due;"
+   "CREATE INDEX open_due ON open (service, due, id, attempt, started, worker) WHERE listed;"),
 };
 #define S_VERSION ((int) (sizeof s_steps / sizeof *s_steps))
 /*  From this version on there is a secret.  */

@@ -152,14 +152,14 @@ class Cast:
             command += ["--history", self.history(name)]
         if self.security:
             command += self.security.of_broker()
-        self.broker = self.start(name, command, prefix=prefix)
-        until(lambda: ports.exists() and ports.read_text().endswith("\n"), 10,
-              "the broker is ready", self.broker)
+        broker = self.start(name, command, prefix=prefix)
+        until(lambda: ports.exists() and ports.read_text().endswith("\n"), 10, "the broker is ready", broker)
         self.endpoint = ports.read_text().splitlines()[0].strip()
-        self.broker.parties = ("broker",)
+        broker.parties = ("broker",)
         #: The port of its HTTP; None: it has none.
-        self.broker.http = http_port(self.broker.pid, int(self.endpoint.rsplit(":", 1)[1]))
-        return self.broker
+        broker.http = http_port(broker.pid, int(self.endpoint.rsplit(":", 1)[1]))
+        self.broker = broker  # whole: other threads use it
+        return broker
 
     def start_worker(self, part, service, endpoint, prefix=()):
         name = self.life(part)

@@ -7,7 +7,8 @@
 
     Each client is an rp_client_t and a thread. It sends requests of the kinds in the table below,
     at random times with a mean of --rate a second, unless too many are open, and continues
-    conversations. After --seconds, or at SIGTERM, it sends no more, waits until every request has
+    conversations. Some requests have an idempotency key that other clients of the process use, too, a few of
+    them with another body. After --seconds, or at SIGTERM, it sends no more, waits until every request has
     its final status, and writes "end". Then standard output gets a line of JSON: how many requests
     ended with each status.
 */
@@ -58,6 +59,10 @@ static const s_kind_t s_kinds[] = {
   {10, "mdp", "reply", {0, 5000}, 200, {3000, 6000}, 3, false},
 };
 static const s_kind_t s_visit_kind = {12, "visit", "reply", {0, 5000}, 80, {3000, 5000}, 1, false};
+/*  With an idempotency key, which says how long the work takes.  */
+static const s_kind_t s_keyed_kind = {6, S_ECHO, "reply", {0, 60000}, 80, {3000, 6000}, 3, false};
+/*  Keys in use at a time.  */
+#define S_KEYS 4u
 
 typedef struct {
     rp_conversation_t *conversation;
@@ -70,7 +75,9 @@ typedef struct {
 typedef struct {
     uint64_t id;
     char request[S_NAME_MAX];
-    int64_t cancel_at; /* 0: never */
+    char word[S_NAME_MAX]; /* the first of the body: the request, or its key */
+    char key[S_NAME_MAX];  /* "": none */
+    int64_t cancel_at;     /* 0: never */
     s_visit_t *visit;
     uint32_t crc; /* of the request's body */
     bool used;
@@ -102,6 +109,7 @@ static struct {
   .heartbeat_ms = 500};
 
 static atomic_bool s_ends;
+static atomic_uint s_keys; /* how many there were */
 
 /*  ---- Chance --------------------------------------------------------------------------------- */
 
@@ -125,14 +133,14 @@ static const s_kind_t *s_draw_kind (s_client_t *self)
     unsigned total = 0;
     for (unsigned index = 0; index < count; index++)
         total += s_kinds[index].weight;
-    total += s_visit_kind.weight;
+    total += s_visit_kind.weight + s_keyed_kind.weight;
     unsigned at = s_draw (self, total);
     for (unsigned index = 0; index < count; index++) {
         if (at < s_kinds[index].weight)
             return &s_kinds[index];
         at -= s_kinds[index].weight;
     }
-    return &s_visit_kind;
+    return at < s_visit_kind.weight ? &s_visit_kind : &s_keyed_kind;
 }
 
 /*  ---- Sending -------------------------------------------------------------------------------- */
@@ -185,14 +193,32 @@ static void s_check_rc (int rc)
         s_die ("a request could not be made", rc);
 }
 
+/*  Draws the idempotency key of a request, which says what is in its body: mostly one that was used a moment
+    ago. Returns the time of the work.  */
+static unsigned s_draw_key (s_client_t *self, s_slot_t *slot)
+{
+    unsigned number = atomic_load (&s_keys);
+    if (number == 0 || s_draw (self, 3) == 0)
+        number = atomic_fetch_add (&s_keys, 1) + 1;
+    else if (number > S_KEYS)
+        number -= s_draw (self, S_KEYS);
+    const char *end = s_draw (self, 8) ? "" : "-other";
+    snprintf (slot->key, sizeof slot->key, "%s-k%u", s_options.name, number);
+    snprintf (slot->word, sizeof slot->word, "%s-k%u%s", s_options.name, number, end);
+    return number * 7919 % s_keyed_kind.work_us[1];
+}
+
 /*  Makes the body of a request and its call, without the limits of its kind.  */
 static rp_call_t *s_make (s_client_t *self, const s_kind_t *kind, s_slot_t *slot)
 {
     char number[16];
     snprintf (
       slot->request, sizeof slot->request, "%s-%u-%u", s_options.name, self->number, self->sent++);
-    int size = snprintf (self->body, sizeof self->body, "%s %u %s ", slot->request,
-      s_between (self, kind->work_us), kind->what);
+    memcpy (slot->word, slot->request, sizeof slot->word);
+    unsigned work_us =
+      kind == &s_keyed_kind ? s_draw_key (self, slot) : s_between (self, kind->work_us);
+    int size =
+      snprintf (self->body, sizeof self->body, "%s %u %s ", slot->word, work_us, kind->what);
     memset (self->body + size, '.', sizeof self->body - (size_t) size);
     size_t whole = kind->size > (unsigned) size ? kind->size : (size_t) size;
     slot->crc = history_crc (self->body, whole);
@@ -206,6 +232,8 @@ static rp_call_t *s_make (s_client_t *self, const s_kind_t *kind, s_slot_t *slot
         snprintf (number, sizeof number, "%u", slot->visit->asked);
         s_check_rc (rp_call_add_header (call, "seq", number));
     }
+    if (*slot->key)
+        s_check_rc (rp_call_set_key (call, slot->key));
     rp_call_set_tag (call, slot);
     return call;
 }
@@ -225,9 +253,9 @@ static void s_send (s_client_t *self)
     if (kind->attempts > 1 && s_draw (self, 2) == 0)
         s_check_rc (rp_call_set_wait_worker_ms (call, 2000));
     history_write (self->party, "submit",
-      "req=%s\tservice=%s\tdeadline=%" PRId64 "\tattempts=%u\tconv=%s\tseq=%u", slot->request,
+      "req=%s\tservice=%s\tdeadline=%" PRId64 "\tattempts=%u\tconv=%s\tseq=%u%s%s", slot->request,
       kind->service, history_now () + (int64_t) timeout_ms * 1000, kind->attempts,
-      visit ? visit->name : "-", visit ? visit->asked : 0);
+      visit ? visit->name : "-", visit ? visit->asked : 0, *slot->key ? "\tkey=" : "", slot->key);
     int rc = rp_client_submit (self->client, &call, &slot->id);
     if (rc != RP_OK)
         s_die ("a request was not taken", rc);
@@ -253,7 +281,7 @@ static bool s_is_right (s_slot_t *slot, const rp_reply_t *reply)
     snprintf (
       text, sizeof text, "%.*s", (int) rp_reply_size (reply), (const char *) rp_reply_body (reply));
     if (sscanf (text, "%95s %*s %95s %u %" SCNx32, request, conversation, &count, &crc) != 4
-        || strcmp (request, slot->request) != 0 || crc != slot->crc)
+        || strcmp (request, slot->word) != 0 || crc != slot->crc)
         return false;
     s_visit_t *visit = slot->visit;
     if (!visit)
@@ -272,8 +300,9 @@ static void s_take (s_client_t *self, rp_reply_t *reply)
         snprintf (crc, sizeof crc, "%08" PRIx32,
           history_crc (rp_reply_body (reply), rp_reply_size (reply)));
     history_write (self->party, "final",
-      "req=%s\tstatus=%s\tmade=%" PRIu32 "\tbody=%s\ttext=%.300s", slot->request,
-      rp_status_name ((int) status), rp_reply_attempts (reply), crc, rp_reply_message (reply));
+      "req=%s\tstatus=%s\tmade=%" PRIu32 "\tbody=%s\treplayed=%d\ttext=%.300s", slot->request,
+      rp_status_name ((int) status), rp_reply_attempts (reply), crc, rp_reply_is_replayed (reply),
+      rp_reply_message (reply));
     self->statuses[status]++;
     s_visit_t *visit = slot->visit;
     if (visit) {

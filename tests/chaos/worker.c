@@ -6,8 +6,9 @@
                      [--key-file FILE --server-key FILE]
                      [--threads N] [--heartbeat MS]
 
-    The body of a request is "REQUEST WORK_US WHAT" and then padding: how long the work takes, and
-    what to do then: "reply", "fail" (an APP_ERROR), or "abandon" (give the first attempt back as
+    The body of a request is "REQUEST WORK_US WHAT" and then padding, with an idempotency key that key (and
+    maybe more) instead of REQUEST, since all requests with one have one body: how long the work takes, and what
+    to do then: "reply", "fail" (an APP_ERROR), or "abandon" (give the first attempt back as
     lost). The body of a reply is "REQUEST TASK CONVERSATION COUNT CRC", with the name that the
     conversation's first request stated, how many of its requests this worker has begun, and the CRC
     of the request's body. So no two starts have the same reply, and a reply with another visitor's
@@ -93,6 +94,7 @@ static void s_forget (uint64_t conversation, void *arg)
 
 typedef struct {
     char request[S_NAME_MAX];
+    char word[S_NAME_MAX]; /* the first of the body: the request, or its idempotency key */
     char what[16];
     char task[S_NAME_MAX + 16];
     char conversation[S_NAME_MAX];
@@ -107,16 +109,20 @@ static void s_read (const rp_task_t *task, s_job_t *job)
     size = size < sizeof line ? size : sizeof line - 1;
     memcpy (line, rp_task_body (task), size);
     line[size] = '\0';
-    if (sscanf (line, "%95s %u %15s", job->request, &job->work_us, job->what) != 3) {
+    if (sscanf (line, "%95s %u %15s", job->word, &job->work_us, job->what) != 3) {
         fprintf (stderr, "chaos worker: a body of no meaning: %.60s\n", line);
         abort ();
     }
     // A request of a protocol without headers has its name in the body only.
     const char *header = rp_task_header (task, "request-id");
-    if (header && strcmp (header, job->request) != 0) {
-        fprintf (stderr, "chaos worker: header %s with the body of %s\n", header, job->request);
+    const char *key = rp_task_key (task);
+    if (key ? strncmp (job->word, key, strlen (key)) != 0
+            : header && strcmp (header, job->word) != 0) {
+        fprintf (
+          stderr, "chaos worker: header %s with the body of %s\n", key ? key : header, job->word);
         abort ();
     }
+    snprintf (job->request, sizeof job->request, "%s", header ? header : job->word);
     header = rp_task_header (task, "conversation");
     snprintf (job->conversation, sizeof job->conversation, "%s", header ? header : "-");
     snprintf (job->task, sizeof job->task, "%s/%u", s_options.name, atomic_fetch_add (&s_tasks, 1));
@@ -154,7 +160,7 @@ static void s_handle (rp_task_t **task_p, void *arg)
         return;
     }
     char body[512];
-    int size = snprintf (body, sizeof body, "%s %s %s %u %08" PRIx32, job.request, job.task,
+    int size = snprintf (body, sizeof body, "%s %s %s %u %08" PRIx32, job.word, job.task,
       job.conversation, job.count, job.crc);
     bool fails = !awaited || strcmp (job.what, "fail") == 0;
     if (!awaited)

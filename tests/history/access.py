@@ -33,14 +33,14 @@ class Access:
     def on_revoked(self, place, time, party, fields):
         self.revoked.append((time, fields["party"], place))
 
-    def judge(self, brokers, calls):
+    def judge(self, brokers, calls, requests):
         for broker in brokers:
             self.judge_sessions(broker)
             self.judge_revoked(broker)
         if self.changes:
             for of_one in calls.values():
                 for call in of_one:
-                    self.judge_call(call)
+                    self.judge_call(call, requests.get(call.request))
 
     def at(self, time):
         """Returns the rules in force at this time; at the time of a change, those before and after
@@ -52,9 +52,14 @@ class Access:
                 found.append(rules)
         return found
 
-    def judge_call(self, call):
+    def judge_call(self, call, request):
+        """An execution for a key is a delivery to those who asked; what runs may finish."""
         client = self.whose(call.instance, call.session)
-        for _, time, worker, _ in call.dispatches:
+        dispatches = call.dispatches
+        if request and request.submit and request.submit.key and not call.keyed:
+            client = self.principals.get(request.submit.party)
+            dispatches = dispatches[:1]
+        for _, time, worker, _ in dispatches:
             server = self.whose(call.instance, worker)
             service = call.service.name
             if not any({("call", client, service), ("serve", server, service)} <= rules.allowed

@@ -33,15 +33,16 @@ class Service:
 
 
 class Call:
-    """A request as this broker knows it: one id of one session."""
+    """A request as this broker knows it: one id of one session. keyed: it has an idempotency key, so it waits
+    for an execution, which is a request of the broker's own client."""
     __slots__ = ("instance", "session", "request", "key", "time", "name", "service", "deadline", "attempts",
                  "untimed", "dispatched",
                  "accepted", "order", "token", "delivered", "dispatches", "answered", "final",
-                 "final_time", "final_attempts", "places", "admin", "lost")
+                 "final_time", "final_attempts", "places", "admin", "lost", "keyed")
 
-    def __init__(self, instance, session, request, key, time, place):
+    def __init__(self, instance, session, request, key, time, place, keyed=False):
         self.instance, self.session, self.request = instance, session, request
-        self.key, self.time = key, time
+        self.key, self.time, self.keyed = key, time, keyed
         self.service = self.deadline = self.attempts = self.token = self.answered = None
         self.untimed, self.dispatched = False, None
         self.final = self.final_time = self.final_attempts = None
@@ -108,7 +109,7 @@ class Broker:
             self.unsettled = set()
         if self.unanswered:
             for call in self.unanswered.values():
-                if not call.admin and self.listens(call.session):
+                if not call.admin and not call.keyed and self.listens(call.session):
                     self.problem(1, "a request came in, and was neither accepted nor refused", call)
             self.unanswered = {}
         if self.uncancelled:
@@ -214,7 +215,7 @@ class Broker:
 
     def on_request(self, place, time, fields):
         key = fields["session"], fields["id"]
-        call = Call(self, fields["session"], fields["req"], fields["conv"], time, place)
+        call = Call(self, fields["session"], fields["req"], fields["conv"], time, place, "keyed" in fields)
         call.name = fields["service"]
         call.admin = call.name.startswith(ADMIN)
         if call.request != "-":

@@ -40,7 +40,10 @@
     X (MADE_UP_DENIAL, "made-up-denial")   /* what is allowed is denied */                         \
     X (OTHER_PRINCIPAL, "other-principal") /* a session gets that of another */                    \
     X (KEEP_RULES, "keep-rules")           /* the former rules stay in force */                    \
-    X (KEEP_REVOKED, "keep-revoked")       /* a session outlives its key */
+    X (KEEP_REVOKED, "keep-revoked")       /* a session outlives its key */                        \
+    X (FORGET_RESULT, "forget-result")     /* a result is not remembered for its key */            \
+    X (OTHER_REPLAY, "other-replay")       /* a replay is of another key */                        \
+    X (RUN_MISMATCH, "run-mismatch")       /* what ran draws KEY_MISMATCH */
 
 typedef enum {
 #define S_BUG_ENUM(name, text) S_##name,
@@ -150,7 +153,7 @@ bool world_bug_event (world_t *self, rp_event_t *event, rp_head_t *head)
         return !s_bites (self);
     if (event->kind == RP_EVENT_REVOKED && self->bug == S_KEEP_REVOKED)
         return !s_bites (self);
-    if (event->kind != RP_EVENT_MESSAGE)
+    if (event->kind != RP_EVENT_MESSAGE || (self->keyed.v && event->session.v == self->keyed.v))
         return true;
     if (head->command == RP_COMMAND_HELLO)
         s_take_hello (self, event);
@@ -302,8 +305,34 @@ static bool s_note (world_t *self, rp_action_t *action)
     return true;
 }
 
+void world_bug_keyed (world_t *self, rp_replays_request_t *request)
+{
+    if (self->bug == S_FORGET_RESULT && s_bites (self))
+        request->principal = "nobody"; // of whom there is no result
+}
+
+void world_bug_told (world_t *self, rp_action_t *action)
+{
+    const world_request_t *request = s_request (self, action->head.id);
+    if (self->bug == S_OTHER_REPLAY && action->head.flags & RP_FLAG_REPLAYED) {
+        rp_payload_t *payload = action->payload;
+        if (self->kept
+            && strcmp (self->requests[self->kept->request].idempotency, request->idempotency) != 0
+            && s_bites (self))
+            action->payload = self->kept;
+        self->kept = payload;
+    }
+    if (self->bug == S_RUN_MISMATCH && action->head.status == RP_OK
+        && !(action->head.flags & RP_FLAG_REPLAYED) && s_bites (self)) {
+        action->head.status = RP_KEY_MISMATCH;
+        action->payload = NULL;
+    }
+}
+
 bool world_bug_action (world_t *self, rp_action_t *action)
 {
+    if (action->session.v == self->keyed.v && self->keyed.v)
+        return true; // executions for keys, which have bugs of their own
     if (action->kind == RP_ACTION_HISTORY)
         return s_note (self, action);
     if (action->kind != RP_ACTION_SEND)

@@ -62,6 +62,7 @@ class Check:
             "lines": self.files.count, "torn": self.files.torn,
             "requests": len(self.peers.requests), "finals": dict(sorted(finals.items())),
             "starts": self.peers.starts, "cancels": self.peers.cancels,
+            "replays": sum(1 for one in self.peers.requests.values() if one.final and one.final.replayed),
             "killed": len(self.peers.killed), "brokers": len(self.brokers),
             "brokers_killed": sum(not broker.ended for broker in self.brokers.values()),
             "tries": len(calls), "redeliveries": redelivered,
@@ -88,7 +89,7 @@ def tell(summary, out):
     finals = ", ".join(f"{count} {status}" for status, count in summary["finals"].items())
     out.write(f"{summary['requests']} requests: {finals or 'none'}\n")
     out.write("{tries} tries, {starts} starts, {redeliveries} redeliveries, {late_replies} late "
-              "replies, {cancels} cancels, {scrapes} scrapes\n".format(**summary))
+              "replies, {replays} replays, {cancels} cancels, {scrapes} scrapes\n".format(**summary))
     if not summary["brokers"]:
         out.write("no broker's history: 6, 8, 10, 11 and 14 to 16 are not looked at, others only in part\n")
     if summary["problems"]:

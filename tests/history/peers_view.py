@@ -8,6 +8,7 @@ worker's `reply`; 4 and 9 `submit`, `start`, and the brokers' `dispatch`; 5 `fin
 
 from access import Access
 from broker_view import GIVEN, NEVER_GIVEN, REPLIES
+from keys import Keys
 
 GRACE = 1000000  # RP_DEADLINE_GRACE_MS of common/wire/limits.h, in us
 LOCAL = frozenset(("NO_BROKER",))  # as with NEVER_GIVEN, no worker has started it
@@ -26,12 +27,13 @@ class Request:
 
 
 class Submit:
-    """named: the broker knows the name; it does not if the protocol has no headers (MDP)."""
-    __slots__ = ("time", "party", "service", "deadline", "attempts", "talk", "seq", "named")
+    """named: the broker knows the name; it does not if the protocol has no headers (MDP). key: stands for
+    principal, service and idempotency key; None: it has none."""
+    __slots__ = ("time", "party", "service", "deadline", "attempts", "talk", "seq", "named", "key")
 
 
 class Final:
-    __slots__ = ("time", "party", "status", "made", "body", "place")
+    __slots__ = ("time", "party", "status", "made", "body", "replayed", "place")
 
 
 class Start:
@@ -86,6 +88,7 @@ class Peers:
         submit.time, submit.party, submit.service = time, party, fields["service"]
         submit.deadline, submit.attempts = int(fields["deadline"]), int(fields["attempts"])
         submit.named = fields.get("named", "1") == "1"
+        submit.key = fields.get("key")
         talk = fields.get("conv", "-")
         submit.talk = None if talk in ("-", "0", "") else talk
         submit.seq = int(fields.get("seq") or 0) if submit.talk else 0
@@ -102,6 +105,7 @@ class Peers:
         made = fields.get("made", "-")
         final.made = int(made) if made.isdigit() else None
         final.body, final.place = fields.get("body", "-"), place
+        final.replayed = fields.get("replayed") == "1"
 
     def on_start(self, place, time, party, fields):
         request = self.request(fields["req"], place)
@@ -132,7 +136,7 @@ class Peers:
 
     def finish(self, brokers, calls, slack):
         Judge(self, brokers, calls, slack).judge()
-        self.access.judge(brokers, calls)
+        self.access.judge(brokers, calls, self.requests)
 
 
 class Judge:
@@ -143,6 +147,7 @@ class Judge:
         self.problem = peers.problem
         self.brokers = brokers
         self.talks = {}
+        self.keys = Keys(self)
         self.faults = sorted(peers.faults)
         self.latest = []  # the latest end of the faults so far
         for _, end, _ in self.faults:
@@ -156,6 +161,9 @@ class Judge:
                 continue
             self.judge_end(request)
             self.judge_starts(request, calls)
+            if request.submit.key:
+                self.keys.add(request)
+                continue
             if request.final:
                 self.judge_status(request, calls)
                 if self.brokers and request.submit.named:
@@ -166,6 +174,7 @@ class Judge:
                 self.talks.setdefault(talk, []).append(request)
         for talk, requests in self.talks.items():
             self.judge_talk(talk, requests)
+        self.keys.judge()
 
     def faulty(self, begin, end, party=None):
         """Returns whether there was a fault in this time, of this party or, without one, of any."""
@@ -247,7 +256,7 @@ class Judge:
             if not mine:
                 self.problem(2, f"the body {body} is no worker's reply to it", request)
             elif self.brokers and request.submit.named:
-                self.judge_replier(request, calls, mine)
+                self.judge_replier(request, request, mine)
         elif status in NEVER_GIVEN or status in LOCAL:
             if request.starts:
                 self.problem(5, f"{status}, and a worker started it", request)
@@ -255,9 +264,11 @@ class Judge:
                 and not any(call.delivered for call in calls):
             self.problem(5, f"{status}, and no worker was given it", request)
 
-    def judge_replier(self, request, calls, replies):
-        """6: it is the reply of the delivery whose reply was committed."""
-        attempts = {(start.party, start.task): start.attempt for start in request.starts}
+    def judge_replier(self, request, begun, replies):
+        """6: it is the reply of the delivery whose reply was committed. begun: the request by whose name a worker
+        was given it; another one if both have one key."""
+        calls = self.calls.get(begun.name, ())
+        attempts = {(start.party, start.task): start.attempt for start in begun.starts}
         for call in calls:
             if call.answered == request.final.status and call.dispatches:
                 attempt, _, worker, _ = call.dispatches[-1]

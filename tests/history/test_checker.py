@@ -25,7 +25,7 @@ BREAKS = {
     "miscount-finals": {10}, "idle-worker": {11}, "forget-conversation": {12},
     "move-conversation": {12}, "ignore-cancel": {"cancel"}, "made-up-answer": {2},
     "ignore-rule": {14}, "made-up-denial": {15}, "other-principal": {14}, "keep-rules": {14, 15},
-    "keep-revoked": {16},
+    "keep-revoked": {16}, "forget-result": {17}, "other-replay": {2}, "run-mismatch": {5},
 }
 
 
@@ -43,6 +43,7 @@ def test_a_good_history_holds(world, seed):
     summary = one.summary()
     assert summary["requests"] > 1000 and summary["redeliveries"] > 5
     assert summary["finals"]["OK"] > 500 and summary["finals"]["CONVERSATION_LOST"] > 5
+    assert summary["finals"]["KEY_MISMATCH"] > 0 and summary["replays"] > 10
 
 
 def test_lives_of_a_broker_that_was_killed_are_told_apart(world):
@@ -258,6 +259,13 @@ def redeliver_although_none_is_left(one):
     one.change(one.broker, number, "attempt", "4")
 
 
+def leave_a_replay_unmarked(one):
+    begun = {one.value(one.peers, number, "req") for number in one.find(one.peers, "\tstart\t")}
+    number = one.first(one.peers, "\tfinal\t.*replayed=1",
+                       lambda line: line.split("req=")[1].split("\t")[0] not in begun)
+    one.change(one.peers, number, "replayed", "0")
+
+
 CHANGES = [
     (lose_a_final, 1), (end_too_late, 1), (end_twice, 3), (change_a_body, 2),
     (take_the_body_of_another, 2), (start_twice, 9), (say_that_it_never_ran, 5),
@@ -266,7 +274,7 @@ CHANGES = [
     (commit_to_another_delivery, 6), (commit_of_another_worker, 7), (commit_twice, 6),
     (dispatch_after_the_deadline, 8), (count_wrong, 10), (count_both_sides_wrong, 10),
     (leave_a_late_reply_out, 10), (forget_an_end_in_the_broker, 1),
-    (redeliver_although_none_is_left, 9),
+    (redeliver_although_none_is_left, 9), (leave_a_replay_unmarked, 17),
 ]
 
 

@@ -99,29 +99,55 @@ static rp_rules_t *s_draw_rules (world_t *self)
     return rules;
 }
 
+/*  The broker's own client, whose requests are the executions for idempotency keys.  */
+static void s_begin_replays (world_t *self)
+{
+    rp_head_t hello = {.command = RP_COMMAND_HELLO,
+      .interval_ms = RP_HEARTBEAT_MAX_MS,
+      .key = "keyed",
+      .key_size = 5};
+    self->sender = WORLD_PEERS;
+    rp_dispatch_handle (self->core,
+      &(rp_event_t){.kind = RP_EVENT_MESSAGE,
+        .head = &hello,
+        .traits = RP_TRAIT_MUTE | RP_TRAIT_TRUSTED,
+        .principal = "riposte"},
+      self->now, &self->actions);
+    for (size_t index = 0; index < self->actions.count; index++)
+        world_do (self, &self->actions.list[index]);
+    rp_actions_reset (&self->actions);
+    self->replays = rp_replays_new (&(rp_replays_options_t){.core = self->core,
+      .limits = &self->limits,
+      .client = self->keyed,
+      .seed = world_draw (self, UINT64_MAX)});
+    s_need (self->keyed.v && self->replays, "begin");
+}
+
 static void s_begin_broker (world_t *self)
 {
     char path[4096];
     snprintf (path, sizeof path, "%s/broker-%u.history", self->directory, ++self->instance);
     int descriptor = rp_history_open (path);
     s_need (descriptor > 0, "open a history");
-    rp_limits_t limits = RP_LIMITS_DEFAULT;
-    limits.service_queue = 30;
-    limits.rejoin_grace = 20;
-    limits.service_linger = 50;
+    self->limits = (rp_limits_t) RP_LIMITS_DEFAULT;
+    self->limits.service_queue = 30;
+    self->limits.rejoin_grace = 20;
+    self->limits.service_linger = 50;
     if (self->ruled && !self->rules)
         self->rules = s_draw_rules (self);
-    self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = limits,
+    self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = self->limits,
       .rules = self->rules,
       .seed = world_draw (self, UINT64_MAX),
       .instance = self->instance,
       .version = "0",
       .now = self->now,
-      .history = true});
+      .history = true,
+      .replays = true});
     s_need (self->core
               && rp_history_begin (
                 &self->history, descriptor, rp_dispatch_instance (self->core), self->now),
       "begin");
+    s_begin_replays (self);
     for (unsigned peer = 0; peer < WORLD_PEERS; peer++)
         world_later (self, s_way (self, &self->peers[peer].there),
           &(world_event_t){.kind = WORLD_JOIN, .peer = peer, .number = self->peers[peer].life});
@@ -138,8 +164,11 @@ static void s_end_broker (world_t *self, bool killed)
         s_need (write (self->history.descriptor, "12345\tbro", 9) == 9, "write");
     close (self->history.descriptor);
     rp_history_clear (&self->history);
+    rp_replays_destroy (&self->replays, &self->actions);
     rp_dispatch_destroy (&self->core, &self->actions);
     rp_actions_reset (&self->actions);
+    rp_actions_reset (&self->wanted);
+    self->keyed.v = 0;
     self->holds = false;
 }
 
@@ -182,14 +211,70 @@ static void s_send (world_t *self, const rp_action_t *action)
     world_later (self, s_way (self, &peer->here), &event);
 }
 
+/*  ---- Idempotency keys ------------------------------------------------------------------------ */
+
+/*  A request with a key, or a cancel of what the core does not have.  */
+static void s_take_keyed (world_t *self, const rp_action_t *action)
+{
+    if (action->head.command == RP_COMMAND_CANCEL) {
+        bool known = rp_replays_cancel (
+          self->replays, action->session, action->head.id, self->now, &self->wanted);
+        rp_dispatch_count_cancel (self->core, known);
+        return;
+    }
+    const world_peer_t *peer = world_peer (self, action->session);
+    const uint8_t digest[RP_REPLAYS_DIGEST] = {self->requests[action->payload->request].other};
+    rp_replays_request_t request = {.session = action->session,
+      .head = &action->head,
+      .payload = action->payload,
+      .bytes = 1,
+      .principal = peer && peer->principal ? peer->principal : RP_PRINCIPAL_ANONYMOUS,
+      .quota = rp_dispatch_quota (self->core, action->session),
+      .digest = digest};
+    if (self->bug >= 0)
+        world_bug_keyed (self, &request);
+    rp_replays_submit (self->replays, &request, self->now, &self->wanted);
+}
+
+/*  Tells a client what the replays have for it.  */
+static void s_tell_keyed (world_t *self, const rp_action_t *wanted)
+{
+    rp_action_t action = *wanted;
+    if (self->bug >= 0)
+        world_bug_told (self, &action);
+    s_send (self, &action);
+}
+
+/*  The core has answered an execution.  */
+static void s_answered (world_t *self, const rp_action_t *action)
+{
+    if (action->head.command != RP_COMMAND_REPLY)
+        return;
+    rp_replays_answered (self->replays, &action->head, action->payload, 1, self->now, &self->told);
+    for (size_t index = 0; index < self->told.count; index++)
+        if (self->told.list[index].kind == RP_ACTION_SEND)
+            s_tell_keyed (self, &self->told.list[index]);
+    rp_actions_reset (&self->told);
+}
+
 void world_do (world_t *self, const rp_action_t *action)
 {
     world_peer_t *peer = world_peer (self, action->session);
     switch (action->kind) {
         case RP_ACTION_ADMIT:
-            self->peers[self->sender].session = action->session;
+            if (self->sender == WORLD_PEERS)
+                self->keyed = action->session;
+            else
+                self->peers[self->sender].session = action->session;
+            break;
+        case RP_ACTION_REPLAY:
+            s_take_keyed (self, action);
             break;
         case RP_ACTION_SEND:
+            if (self->keyed.v && action->session.v == self->keyed.v) {
+                s_answered (self, action);
+                break;
+            }
             if (action->session.v == 0 && self->now < S_START + 1000 * S_MS) // HELLO was denied
                 world_later (self, 20 * S_MS,
                   &(world_event_t){.kind = WORLD_JOIN,
@@ -224,8 +309,61 @@ static void s_carry_out (world_t *self)
     rp_actions_reset (&self->actions);
 }
 
+static bool s_tell (world_t *self, unsigned sender, rp_event_t *event);
+
+static size_t s_headers (const world_t *self, unsigned number, uint8_t headers[128])
+{
+    char name[16];
+    size_t size = 0;
+    const char *key = self->requests[number].idempotency;
+    snprintf (name, sizeof name, "q%u", number);
+    s_need (rp_headers_append (headers, &size, 128, RP_HISTORY_HEADER, name), "add");
+    if (*key)
+        s_need (rp_headers_append (headers, &size, 128, RP_JOB_KEY, key), "add");
+    return size;
+}
+
+/*  Begins an execution in the core, or withdraws it.  */
+static void s_execute (world_t *self, const rp_action_t *action)
+{
+    uint8_t headers[128];
+    rp_head_t head = {.command = RP_COMMAND_CANCEL, .id = action->head.id};
+    if (action->kind == RP_ACTION_START) {
+        const world_request_t *request = &self->requests[action->payload->request];
+        head.command = RP_COMMAND_REQUEST;
+        head.deadline_ms = action->head.deadline_ms;
+        head.attempts = (uint8_t) request->attempts;
+        head.name = request->service;
+        head.name_size = 1;
+        head.headers = headers;
+        head.headers_size = (uint16_t) s_headers (self, action->payload->request, headers);
+    }
+    s_tell (self, WORLD_PEERS,
+      &(rp_event_t){.kind = RP_EVENT_MESSAGE,
+        .session = self->keyed,
+        .head = &head,
+        .payload = action->payload,
+        .size = action->payload ? 1 : 0});
+}
+
+static void s_turn_replays (world_t *self)
+{
+    rp_actions_t wanted = self->wanted;
+    rp_actions_init (&self->wanted);
+    (void) rp_replays_tick (self->replays, self->now, &wanted);
+    for (size_t index = 0; index < wanted.count; index++) {
+        const rp_action_t *action = &wanted.list[index];
+        if (action->kind == RP_ACTION_SEND)
+            s_tell_keyed (self, action);
+        else if (action->kind != RP_ACTION_DROP)
+            s_execute (self, action);
+    }
+    rp_actions_clear (&wanted);
+}
+
 static void s_tick (world_t *self)
 {
+    s_turn_replays (self);
     int64_t next = rp_dispatch_tick (self->core, self->now, &self->actions);
     (void) next; // the world's own events come often enough
     s_carry_out (self);
@@ -291,7 +429,9 @@ static void s_post_request (world_t *self, unsigned number)
     self->ids[request->id] = number;
     int64_t left = (request->deadline - self->now) / S_MS;
     rp_head_t head = {.command = RP_COMMAND_REQUEST,
-      .flags = request->key && !client->established ? RP_FLAG_OPEN : 0,
+      .flags = *request->idempotency                  ? RP_FLAG_KEYED
+               : request->key && !client->established ? RP_FLAG_OPEN
+                                                      : 0,
       .id = request->id,
       .conversation = request->key,
       .deadline_ms = left > 0 ? (uint32_t) left : 1,
@@ -321,6 +461,20 @@ static bool s_join_talk (world_t *self, world_peer_t *client, world_request_t *r
     return true;
 }
 
+/*  Gives a request an idempotency key that others have, too, and sometimes another body.  */
+static void s_submit_keyed (world_t *self, const world_peer_t *client, unsigned number)
+{
+    world_request_t *request = &self->requests[number];
+    snprintf (request->idempotency, sizeof request->idempotency, "k%u",
+      number / WORLD_KEYS_EVERY * WORLD_KEYS + (unsigned) world_draw (self, WORLD_KEYS));
+    request->other = world_draw (self, 5) == 0;
+    s_write (self, client,
+      "submit\treq=q%u\tservice=%s\tdeadline=%" PRId64 "\tattempts=%u\tconv=-\tseq=0\tkey=%s/%s/%s",
+      number, request->service, request->deadline, request->attempts,
+      client->principal ? client->principal : RP_PRINCIPAL_ANONYMOUS, request->service,
+      request->idempotency);
+}
+
 static void s_submit (world_t *self, unsigned peer)
 {
     static const int64_t times[] = {8, 40, 300, 3000};
@@ -340,6 +494,8 @@ static void s_submit (world_t *self, unsigned peer)
           "submit\treq=q%u\tservice=%s\tdeadline=%" PRId64 "\tattempts=%u\tconv=%s/%u\tseq=%u",
           number, request->service, request->deadline, request->attempts, client->name,
           request->talk, client->seq);
+    else if (world_draw (self, 5) == 0)
+        s_submit_keyed (self, client, number);
     else
         s_write (self, client,
           "submit\treq=q%u\tservice=%s\tdeadline=%" PRId64 "\tattempts=%u\tconv=-\tseq=0", number,
@@ -369,12 +525,14 @@ static void s_final (world_t *self,
   unsigned number,
   rp_status_t status,
   unsigned made,
-  const char *body)
+  const char *body,
+  bool replayed)
 {
     world_request_t *request = &self->requests[number];
     world_peer_t *client = &self->peers[peer];
-    s_write (self, client, "final\treq=q%u\tstatus=%s\tmade=%u\tbody=%s\ttext=", number,
-      rp_status_name ((int) status), made, body);
+    s_write (self, client,
+      "final\treq=q%u\tstatus=%s\tmade=%u\tbody=%s\treplayed=%d\ttext=", number,
+      rp_status_name ((int) status), made, body, replayed);
     if (!request->open)
         return;
     request->open = false;
@@ -400,7 +558,7 @@ static void s_lose_broker (world_t *self)
         if (request->attempts > 1 && !request->key && request->deadline > self->now + 100 * S_MS)
             request->attempts--;
         else
-            s_final (self, request->client, number, RP_UNKNOWN, 1, "-");
+            s_final (self, request->client, number, RP_UNKNOWN, 1, "-", false);
     }
 }
 
@@ -490,6 +648,7 @@ static void s_change_rules (world_t *self)
         self->rules = rules;
         rules = former;
     }
+    rp_replays_recheck (self->replays, self->now, &self->wanted);
     rp_rules_destroy (&rules);
 }
 
@@ -544,7 +703,7 @@ static void s_join (world_t *self, const world_event_t *event)
     }
     rp_event_t message = {.kind = RP_EVENT_MESSAGE, .head = &hello};
     if (self->ruled) { // two principals have workers of each service
-        message.principal = s_principals[event->peer / 2 % WORLD_PRINCIPALS];
+        peer->principal = message.principal = s_principals[event->peer / 2 % WORLD_PRINCIPALS];
         fprintf (self->peers_file, "%" PRId64 "\tchaos\tprincipal\tparty=%s:%s\tname=%s\n",
           self->now, peer->worker ? "worker" : "client", peer->name, message.principal);
     }
@@ -561,15 +720,11 @@ static void s_to_broker (world_t *self, const world_event_t *event)
     rp_session_id_t session = peer->worker ? peer->session : event->session;
     if (event->instance != self->instance || !session.v || session.v != peer->session.v)
         return;
-    uint8_t headers[64];
-    char name[16];
-    size_t size = 0;
+    uint8_t headers[128];
     rp_head_t head = event->head;
     if (head.command == RP_COMMAND_REQUEST) {
-        snprintf (name, sizeof name, "q%u", event->number);
-        s_need (rp_headers_append (headers, &size, sizeof headers, RP_HISTORY_HEADER, name), "add");
         head.headers = headers;
-        head.headers_size = (uint16_t) size;
+        head.headers_size = (uint16_t) s_headers (self, event->number, headers);
     }
     rp_event_t message = {.kind = RP_EVENT_MESSAGE,
       .session = session,
@@ -604,7 +759,8 @@ static void s_happen (world_t *self, world_event_t *event)
         case WORLD_TO_CLIENT:
             if (reached && event->head.command == RP_COMMAND_REPLY)
                 s_final (self, event->peer, self->ids[event->head.id], event->head.status,
-                  event->head.attempt, event->payload ? event->payload->body : "-");
+                  event->head.attempt, event->payload ? event->payload->body : "-",
+                  event->head.flags & RP_FLAG_REPLAYED);
             break;
         case WORLD_TO_WORKER:
             if (reached && event->head.command == RP_COMMAND_REQUEST)
@@ -616,8 +772,8 @@ static void s_happen (world_t *self, world_event_t *event)
         case WORLD_GIVE_UP:
             if (self->requests[event->number].open
                 && !self->peers[self->requests[event->number].client].dead)
-                s_final (
-                  self, self->requests[event->number].client, event->number, RP_UNKNOWN, 1, "-");
+                s_final (self, self->requests[event->number].client, event->number, RP_UNKNOWN, 1,
+                  "-", false);
             break;
         case WORLD_ACTION:
             if (event->instance == self->instance)
@@ -668,6 +824,8 @@ int main (int argc, char **argv)
     world.peers_file = fopen (path, "w");
     s_need (world.peers_file != NULL, "open a history");
     rp_actions_init (&world.actions);
+    rp_actions_init (&world.wanted);
+    rp_actions_init (&world.told);
     s_begin (&world);
     while (world.count > 0) {
         world_event_t event = world_next (&world);
@@ -677,6 +835,8 @@ int main (int argc, char **argv)
     s_end_broker (&world, false);
     rp_rules_destroy (&world.rules);
     rp_actions_clear (&world.actions);
+    rp_actions_clear (&world.wanted);
+    rp_actions_clear (&world.told);
     for (rp_payload_t *next; world.payloads; world.payloads = next) {
         next = world.payloads->next;
         free (world.payloads);

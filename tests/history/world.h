@@ -16,6 +16,7 @@
 #include <stdio.h>
 
 #include "broker/core/dispatch.h"
+#include "broker/replay/replays.h"
 #include "broker/store/history.h"
 
 #define WORLD_PEERS 12u
@@ -25,6 +26,9 @@
 #define WORLD_TASKS 16384u
 #define WORLD_PRINCIPALS 2u
 #define WORLD_SERVICES 2u
+/*  Idempotency keys in use at a time, and how many requests later there are others.  */
+#define WORLD_KEYS 3u
+#define WORLD_KEYS_EVERY 40u
 
 /*  The payload of a request or a reply.  */
 struct rp_payload {
@@ -38,6 +42,7 @@ typedef struct {
     bool dead; /* a client that was killed; it does not come back */
     char name[24];
     const char *service;
+    const char *principal;
     rp_session_id_t session; /* 0: none */
     unsigned life;           /* goes up when it loses a session */
     unsigned talk;           /* number of its latest conversation */
@@ -56,6 +61,8 @@ typedef struct {
     uint64_t key;
     uint64_t id; /* the latest id */
     int64_t deadline;
+    char idempotency[16]; /* its idempotency key; "": none */
+    bool other;           /* with another body than others with the key */
     bool open;
     bool stale; /* its conversation is over */
     const char *service;
@@ -100,6 +107,11 @@ typedef struct {
 typedef struct {
     rp_dispatch_t *core;
     rp_actions_t actions;
+    rp_limits_t limits;
+    rp_replays_t *replays;
+    rp_session_id_t keyed; /* the session of the executions for keys */
+    rp_actions_t wanted;   /* of the replays, until their turn */
+    rp_actions_t told;     /* the same of an answer, at once */
     rp_history_t history;
     unsigned instance;
     FILE *peers_file;
@@ -147,6 +159,9 @@ const char *world_bug_name (int bug);
     further.  */
 bool world_bug_event (world_t *self, rp_event_t *event, rp_head_t *head);
 bool world_bug_action (world_t *self, rp_action_t *action);
+/*  Changes a request with an idempotency key for the replays, or what they tell a client.  */
+void world_bug_keyed (world_t *self, rp_replays_request_t *request);
+void world_bug_told (world_t *self, rp_action_t *action);
 void world_bug_stats (world_t *self, rp_stats_t *stats);
 /*  Returns what the core takes for allowed, which a bug may change.  */
 bool world_bug_allows (world_t *self, const char *rule, bool allowed);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Load and workers of the chaos run in Go: "chaos load" and "chaos worker" take the options of tests/chaos/load.c and
-// tests/chaos/worker.c, do the same, and write the same histories.
+// tests/chaos/worker.c, do the same, and write the same histories; only this load has no idempotency keys.
 package main
 
 import (
@@ -397,13 +397,18 @@ func orDash(text string) string {
 }
 
 func (h *host) serve(task *riposte.Task) ([]byte, error) {
-	var request, what string
+	var word, what string
 	var work int
-	if n, _ := fmt.Sscanf(string(task.Body), "%s %d %s", &request, &work, &what); n != 3 {
+	if n, _ := fmt.Sscanf(string(task.Body), "%s %d %s", &word, &work, &what); n != 3 {
 		die("a body of no meaning", errors.New(string(task.Body[:60])))
 	}
-	if id := task.Header("request-id"); id != "" && id != request {
-		die("another header", errors.New(id+" with the body of "+request))
+	request := task.Header("request-id")
+	if request == "" {
+		request = word
+	}
+	// All requests with one idempotency key have one body, which begins with it.
+	if task.Key != "" && !strings.HasPrefix(word, task.Key) || task.Key == "" && request != word {
+		die("another header", errors.New(request+" with the body of "+word))
 	}
 	stated := orDash(task.Header("conversation"))
 	name := fmt.Sprintf("%s/%d", *name, atomic.AddInt64(&h.tasks, 1))
@@ -419,7 +424,7 @@ func (h *host) serve(task *riposte.Task) ([]byte, error) {
 	if awaited && what == "abandon" && task.Attempt == 1 {
 		return nil, fmt.Errorf("as it was told: %w", riposte.ErrRetry)
 	}
-	body := fmt.Sprintf("%s %s %s %d %08x", request, name, conversation, count, crc32.ChecksumIEEE(task.Body))
+	body := fmt.Sprintf("%s %s %s %d %08x", word, name, conversation, count, crc32.ChecksumIEEE(task.Body))
 	status := "OK"
 	if !awaited {
 		write(h.party, "cancelled", "req=%s\ttask=%s", request, name)
