@@ -7,7 +7,7 @@
     simulator_jobs --bugs COUNT   runs seeds with each bug that it knows until one is caught; COUNT seeds at
                                   most
 
-    Clients submit jobs, ask for results and cancel; workers answer, fail, decline, are slow and are lost; the
+    Clients submit jobs, ask for results, cancel, and remove what is done; dead ones are purged; workers answer, fail, decline, are slow and are lost; the
     store is full or busy; the clock of the wall jumps; the broker is lost between any two commits, and begins again
     over the same store. Then all is well for a while, and what docs/CONTRACT.md promises is checked.
 
@@ -57,7 +57,11 @@
     X (DEAF_CANCEL, "cancel-unheard")         /* a question that is cancelled goes on waiting */   \
     X (REPLAY_REFUSED, "refuse-a-replay")     /* a key that has a job finds no room */             \
     X (JUMP_CUTS, "pause-cut-by-a-jump")      /* a pause ends when the clock is set forward */     \
-    X (JUMP_WAITS, "wait-for-the-clock")      /* what is due waits when the clock is set back */
+    X (JUMP_WAITS, "wait-for-the-clock")      /* what is due waits when the clock is set back */   \
+    X (REMOVE_DEAD, "remove-a-dead-job")      /* which only a purge may */                         \
+    X (REMOVE_OTHER, "remove-another")        /* than the one that was asked for */                \
+    X (KEEP_REMOVED, "keep-what-is-removed")  /* a job is said to be removed, and is not */        \
+    X (PURGE_DONE, "purge-a-done-job")        /* a purge takes what is not dead */
 
 typedef enum {
 #define S_BUG_ENUM(name, text) S_##name,
@@ -99,7 +103,20 @@ typedef struct {
     unsigned answers;
     bool waits;
     bool withdrawn;
+    bool foreign; /* about a job of another principal */
+    bool late;    /* asked after somebody was told that the job is removed */
 } s_asked_t;
+
+/*  A job as it was before the latest operation that removes any.  */
+typedef struct {
+    rp_job_state_t state;
+    uint64_t content;
+    uint64_t reply;
+    bool has_reply;
+    bool asked;   /* its principal has asked for its removal */
+    bool removed; /* it is not on disk any more */
+    bool told;    /* that it is removed */
+} s_gone_t;
 
 typedef struct {
     uint64_t random;
@@ -119,6 +136,8 @@ typedef struct {
     unsigned count;
     uint64_t request;           /* of questions */
     s_asked_t asked[S_REPLIES]; /* by request of a question */
+    s_gone_t gone[S_JOBS + 1];  /* by job; each is a submission that was written */
+    uint64_t purges;
     uint64_t turn;
     int64_t last_due[S_SERVICES];      /* of jobs that have begun: the latest */
     uint64_t last_claimed[S_SERVICES]; /* the turn in which that was ordered */
@@ -235,9 +254,67 @@ static void s_spoil_final (jobs_world_t *world, const model_row_t *row)
           &(jobs_task_t){.job = row->id, .content = s_content (row), .attempt = row->attempt});
 }
 
+/*  Notes the jobs before an operation that removes some.  */
+static void s_note_jobs (void)
+{
+    for (uint64_t id = 1; id <= S_JOBS; id++) {
+        const model_row_t *row = model_store_row (&s_self.world.store, id);
+        s_gone_t *gone = &s_self.gone[id];
+        if (!row)
+            continue;
+        gone->state = row->state;
+        gone->content = s_content (row);
+        gone->has_reply = row->has_reply;
+        gone->reply = s_reply_of (row);
+    }
+}
+
+/*  A bug: a job vanishes that should not.  */
+static void s_spoil_removal (jobs_world_t *world, const rp_store_op_t *op)
+{
+    for (uint64_t id = 1; id <= S_JOBS; id++) {
+        const model_row_t *row = model_store_row (&world->store, id);
+        bool dead = row && row->state == RP_JOB_DEAD && id == op->id && op->kind == RP_STORE_REMOVE
+                    && s_bites (S_REMOVE_DEAD);
+        bool done =
+          row && row->state == RP_JOB_DONE && op->kind == RP_STORE_PURGE && s_bites (S_PURGE_DONE);
+        if (dead || done)
+            world->store.rows[id] = NULL;
+    }
+}
+
+/*  Checks what an operation has removed.  */
+static void s_see_removal (jobs_world_t *world, const rp_store_op_t *op, const rp_stored_t *result)
+{
+    uint64_t count = 0;
+    s_spoil_removal (world, op);
+    for (uint64_t id = 1; id <= S_JOBS; id++) {
+        s_gone_t *gone = &s_self.gone[id];
+        if (gone->content == 0 || gone->removed || model_store_row (&world->store, id))
+            continue;
+        const s_job_t *job = s_job (gone->content);
+        gone->removed = true;
+        count++;
+        bool removes = op->kind == RP_STORE_REMOVE && op->id == id && gone->asked;
+        bool purges = op->kind == RP_STORE_PURGE
+                      && (op->id ? op->id == id : *op->text == *s_services[job->service]);
+        if (!removes && !purges)
+            s_fail ("job %" PRIu64 " is removed, and nobody asked for that", id);
+        if (gone->state != (removes ? RP_JOB_DONE : RP_JOB_DEAD))
+            s_fail ("job %" PRIu64 " is removed, and is not %s", id, removes ? "done" : "dead");
+    }
+    uint64_t said = result->outcome != RP_STORED_SAFE ? 0
+                    : op->kind == RP_STORE_PURGE      ? result->count
+                                                      : 1;
+    if (count != said)
+        s_fail ("%" PRIu64 " jobs are said to be removed, and %" PRIu64 " are", said, count);
+}
+
 static void s_see_commit (
   jobs_world_t *world, const rp_store_op_t *op, const rp_stored_t *result, const model_row_t *row)
 {
+    if (op->kind == RP_STORE_REMOVE || op->kind == RP_STORE_PURGE)
+        s_see_removal (world, op, result);
     if (result->outcome != RP_STORED_SAFE || !row)
         return;
     s_job_t *job = s_job (s_content (row));
@@ -305,9 +382,10 @@ static void s_see_accepted (jobs_world_t *world, uint64_t content, uint64_t id)
 {
     s_job_t *job = s_job (content);
     const model_row_t *row = model_store_row (&world->store, id);
-    if (!job || !row)
+    bool removed = id <= S_JOBS && s_self.gone[id].removed; // since it was looked up
+    if (!job || (!row && !removed))
         s_fail ("%" PRIu64 " is accepted as job %" PRIu64 ", which is not on disk", content, id);
-    const s_job_t *kept = s_job (s_content (row));
+    const s_job_t *kept = s_job (row ? s_content (row) : s_self.gone[id].content);
     if (kept != job
         && (!kept || job->key == 0 || kept->key != job->key || kept->body != job->body
             || kept->client != job->client || kept->service != job->service))
@@ -325,11 +403,28 @@ static bool s_find_kept (uint64_t content)
     const s_job_t *job = s_job (content);
     for (uint64_t earlier = 1; job && job->key && earlier < content; earlier++) {
         const s_job_t *other = s_job (earlier);
-        if (other->accepted && other->known < job->begun && other->key == job->key
-            && other->client == job->client && other->service == job->service)
+        if (other->accepted && !s_self.gone[other->accepted].removed && other->known < job->begun
+            && other->key == job->key && other->client == job->client
+            && other->service == job->service)
             return true;
     }
     return false;
+}
+
+/*  A client is told that its job is removed, or that there is none.  */
+static void s_see_gone (
+  const jobs_world_t *world, const s_asked_t *question, const jobs_told_t *told)
+{
+    bool kept = model_store_row (&world->store, question->job) != NULL;
+    s_gone_t *gone = &s_self.gone[question->job];
+    if (told->head.status == RP_OK && question->foreign)
+        s_fail ("job %" PRIu64 " is removed for another principal", question->job);
+    if (told->head.status == RP_OK && kept)
+        s_fail ("job %" PRIu64 " is said to be removed, and is on disk", question->job);
+    gone->told |= told->head.status == RP_OK;
+    if (told->head.status == RP_APP_ERROR && strstr (told->text, "no such job") && kept
+        && !question->foreign)
+        s_fail ("job %" PRIu64 " is said not to be there, and is on disk", question->job);
 }
 
 static bool s_see_told (jobs_world_t *world, jobs_told_t *told)
@@ -347,6 +442,8 @@ static bool s_see_told (jobs_world_t *world, jobs_told_t *told)
         s_fail ("a client gets two answers to one question");
     if (question && question->withdrawn && told->head.status != RP_CANCELLED)
         s_fail ("a client gets an answer to a question that it has cancelled");
+    if (question && !told->rows && told->head.job == 0)
+        s_see_gone (world, question, told);
     if (told->head.job == 0)
         return true;
     if (told->has_content && !told->rows && s_self.bug == S_SWAP_RESULTS) {
@@ -357,14 +454,18 @@ static bool s_see_told (jobs_world_t *world, jobs_told_t *told)
         }
         s_self.held_content = content;
     }
-    const model_row_t *row = model_store_row (&world->store, told->head.job);
-    if (!row || !question || question->job != row->id)
+    if (!question || question->job != told->head.job || question->foreign)
         s_fail ("a client gets the result of another job");
-    if (!s_ended (row))
+    const s_gone_t *gone = &s_self.gone[question->job];
+    const model_row_t *row = model_store_row (&world->store, question->job);
+    if (!row && (!gone->removed || question->late))
+        s_fail ("a client gets a result of job %" PRIu64 ", which is gone", question->job);
+    if (row && !s_ended (row))
         s_fail ("a client gets a result that is not on disk");
-    if (told->has_content != row->has_reply
-        || (row->has_reply && told->content != s_reply_of (row)))
-        s_fail ("a client gets another result of job %" PRIu64, row->id);
+    bool has_reply = row ? row->has_reply : gone->has_reply;
+    if (told->has_content != has_reply
+        || (has_reply && told->content != (row ? s_reply_of (row) : gone->reply)))
+        s_fail ("a client gets another result of job %" PRIu64, question->job);
     return true;
 }
 
@@ -402,6 +503,10 @@ static bool s_see_submit (jobs_world_t *world, rp_store_op_t *op, rp_payload_t *
         case RP_STORE_PARK:
             s_see_park (world, op);
             break;
+        case RP_STORE_REMOVE:
+            if (op->id > 1 && s_bites (S_REMOVE_OTHER))
+                op->id--;
+            break;
         case RP_STORE_LOAD:
             if (op->after > 0 && s_bites (S_HORIZON)) {
                 op->after++;
@@ -425,6 +530,9 @@ static void s_see_result (jobs_world_t *world, rp_stored_t *result)
     if (result->kind == RP_STORE_KEY && result->outcome == RP_STORED_KNOWN
         && s_bites (S_REPLAY_REFUSED))
         result->outcome = RP_STORED_ABSENT;
+    if (result->kind == RP_STORE_REMOVE && result->outcome == RP_STORED_ABSENT
+        && s_bites (S_KEEP_REMOVED))
+        result->outcome = RP_STORED_SAFE;
     if (count == 0)
         return;
     if (result->kind == RP_STORE_LIST && rows->jobs[0].state == RP_JOB_RUNNING
@@ -450,6 +558,8 @@ static rp_stored_outcome_t s_outcome (const rp_store_op_t *op, void *arg)
 {
     (void) arg;
     bool writes = op->kind <= RP_STORE_PURGE;
+    if (op->kind == RP_STORE_REMOVE || op->kind == RP_STORE_PURGE)
+        s_note_jobs ();
     if (!s_self.fulls || s_self.healed || op->number == 1)
         return RP_STORED_SAFE;
     if (writes && s_draw (12) == 0)
@@ -499,19 +609,45 @@ static void s_submit (void)
     jobs_world_submit (world, s_services[job->service], content, &job->terms);
 }
 
+static void s_ask_for (s_job_t *job, rp_jobs_what_t what)
+{
+    if (!job->accepted || s_self.request == S_REPLIES)
+        return;
+    uint32_t wait_ms = s_draw (2) ? (uint32_t) s_draw (20000) : 0;
+    s_gone_t *gone = &s_self.gone[job->accepted];
+    s_asked_t *question = &s_self.asked[s_self.request];
+    *question = (s_asked_t){.job = job->accepted,
+      .client = job->client,
+      .waits = what == RP_JOBS_RESULT && wait_ms > 0,
+      .foreign = what == RP_JOBS_REMOVE && s_draw (6) == 0,
+      .late = gone->told};
+    if (question->foreign)
+        question->client = (job->client + 1) % S_CLIENTS;
+    gone->asked |= what == RP_JOBS_REMOVE && !question->foreign;
+    jobs_world_ask (&s_self.world, what, question->client, 100000 + s_self.request++, job->accepted,
+      wait_ms, s_principals[question->client]);
+}
+
 static void s_ask (void)
 {
-    s_job_t *job = s_self.count > 0 ? s_job (1 + s_draw (s_self.count)) : NULL;
-    if (!job || !job->accepted || s_self.request == S_REPLIES)
+    if (s_self.count == 0)
         return;
-    rp_jobs_what_t what = s_draw (12) == 0 ? RP_JOBS_CANCEL
-                          : s_draw (4)     ? RP_JOBS_RESULT
-                                           : RP_JOBS_STATE;
-    uint32_t wait_ms = s_draw (2) ? (uint32_t) s_draw (20000) : 0;
-    s_self.asked[s_self.request] = (s_asked_t){
-      .job = job->accepted, .client = job->client, .waits = what == RP_JOBS_RESULT && wait_ms > 0};
-    jobs_world_ask (&s_self.world, what, job->client, 100000 + s_self.request++, job->accepted,
-      wait_ms, s_principals[job->client]);
+    s_ask_for (s_job (1 + s_draw (s_self.count)), s_draw (12) == 0   ? RP_JOBS_CANCEL
+                                                  : s_draw (30) == 0 ? RP_JOBS_REMOVE
+                                                  : s_draw (4)       ? RP_JOBS_RESULT
+                                                                     : RP_JOBS_STATE);
+}
+
+/*  Removes a dead job, or all of a service.  */
+static void s_purge (void)
+{
+    jobs_world_t *world = &s_self.world;
+    rp_store_op_t op = {
+      .kind = RP_STORE_PURGE, .text = s_services[s_draw (S_SERVICES)], .text_size = 1};
+    if (s_draw (3))
+        op.id = 1 + s_draw (S_JOBS);
+    rp_jobs_browse (
+      world->jobs, (rp_session_id_t){1}, 200000 + s_self.purges++, &op, world->wanted);
 }
 
 /*  Cancels a question, or all of a client that leaves.  */
@@ -625,8 +761,10 @@ static void s_step (void)
         s_submit ();
     else if (what < 40)
         s_answer (false);
-    else if (what < 48)
+    else if (what < 47)
         s_ask ();
+    else if (what < 48)
+        s_purge ();
     else if (what < 50)
         s_withdraw ();
     else if (what < 65)
@@ -649,6 +787,29 @@ static void s_step (void)
 
 /*  ---- A seed --------------------------------------------------------------------------------- */
 
+/*  Most jobs have ended: clients remove some and ask for others, dead ones are purged, and the broker is lost
+    meanwhile.  */
+static void s_tidy_up (void)
+{
+    jobs_world_t *world = &s_self.world;
+    s_self.healed = false;
+    for (uint64_t steps = s_self.count; steps > 0; steps--) {
+        uint64_t what = s_draw (40);
+        s_job_t *job = s_job (1 + s_draw (s_self.count));
+        if (what < 20)
+            s_ask_for (job, what < 14 ? RP_JOBS_REMOVE : RP_JOBS_RESULT);
+        else if (what < 22)
+            s_purge ();
+        else if (what < 38)
+            (void) (what % 2 ? model_store_commit (&world->store) : jobs_world_take (world));
+        else if (what < 39 && !s_self.jumps)
+            s_crash ();
+        jobs_world_turn (world);
+    }
+    s_self.healed = true;
+    jobs_world_settle (world);
+}
+
 /*  All is well from now on; every job that was accepted has its final within 30 s.  */
 static void s_heal (void)
 {
@@ -670,11 +831,15 @@ static void s_heal (void)
             s_answer (true);
     }
     jobs_world_settle (world);
+    s_tidy_up ();
     for (uint64_t content = 1; content <= s_self.count; content++) {
         const s_job_t *job = s_job (content);
         const model_row_t *row = model_store_row (&world->store, job->accepted);
-        if (job->accepted && (!row || !s_ended (row)))
+        const s_gone_t *gone = &s_self.gone[job->accepted];
+        if (job->accepted && !gone->removed && (!row || !s_ended (row)))
             s_fail ("job %" PRIu64 " was accepted, and has no final", job->accepted);
+        if (row && gone->told)
+            s_fail ("job %" PRIu64 " is there, and was said to be removed", job->accepted);
     }
     rp_jobs_figures_t figures = jobs_world_figures (world);
     if (figures.open || figures.running || figures.loaded || world->payloads)
