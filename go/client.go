@@ -30,8 +30,10 @@ type Reply struct {
 	Attempts int
 	// Queue and Work are how long it waited at the broker, and how long its worker took, as the broker measured them.
 	Queue, Work time.Duration
-	// Job is the number of the job whose final this is; 0: of none.
+	// Job is the number of the job whose final this is, or of the one execution of all requests with this key; 0: of none.
 	Job uint64
+	// Replayed: the broker knew the result by the key, and nothing ran for this request.
+	Replayed bool
 }
 
 // Header returns the value of the first header with this key, or "".
@@ -145,6 +147,7 @@ func (c *Client) Connect(ctx context.Context) error {
 		ctx, cancel = context.WithTimeout(ctx, c.config.timeout)
 		defer cancel()
 	}
+	begin := clock()
 	c.mu.Lock()
 	denials := c.core.Denials()
 	c.core.Start(clock())
@@ -172,13 +175,13 @@ func (c *Client) Connect(ctx context.Context) error {
 			trouble = c.config.endpoints[0]
 		}
 		if status != wire.NoBroker {
-			return &Error{Status: Status(status), Service: "connect", Text: trouble}
+			return &Error{Status: Status(status), Service: "connect", Text: refused(trouble)}
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return &Error{Status: StatusNoBroker, Service: "connect", cause: ctx.Err(),
-				Text: fmt.Sprintf("no broker was reached (%s); check that riposte-broker runs there", trouble)}
+				Text: unreached(clock()-begin, trouble)}
 		}
 		c.mu.Lock()
 	}
@@ -243,7 +246,10 @@ func (c *Client) prepare(k *call, options []CallOption) error {
 	if len(k.body) > wire.InlineMax { // a small one is copied behind the head
 		k.body = append([]byte(nil), k.body...)
 	}
-	k.exchange.Keyed = k.exchange.Durable && k.keyed
+	k.exchange.Keyed = k.keyed
+	if k.keyed && k.exchange.Conversation != nil {
+		return usage("a request with a key is outside conversations")
+	}
 	k.exchange.Size = len(k.body)
 	k.exchange.Owner = k
 	k.done = make(chan struct{})
@@ -263,8 +269,8 @@ func (c *Client) perform(ctx context.Context, k *call) error {
 			k.exchange.Timeout, k.byContext = left, true
 		}
 	}
-	if k.exchange.Timeout > 24*time.Hour {
-		k.exchange.Timeout = 24 * time.Hour
+	if k.exchange.Timeout > dayMost {
+		k.exchange.Timeout = dayMost
 	}
 	c.mu.Lock()
 	err := c.core.Submit(&k.exchange, clock())
@@ -318,6 +324,7 @@ func (k *call) result(c *Client, ctx context.Context) (*Reply, error) {
 		reply.Queue = time.Duration(k.reply.Time) * time.Microsecond
 		reply.Work = time.Duration(k.reply.Value) * time.Microsecond
 		reply.Job = k.reply.Conversation
+		reply.Replayed = k.reply.Flags&wire.Replayed != 0
 		for _, header := range k.reply.Headers {
 			reply.Headers = append(reply.Headers, Header(header))
 		}
@@ -334,7 +341,7 @@ func (k *call) result(c *Client, ctx context.Context) (*Reply, error) {
 	if !k.replied {
 		err.Text = c.explain(x)
 	} else if err.Text == "" {
-		err.Text = statuses[err.Status].meaning
+		err.Text = meanings[err.Status]
 	}
 	switch {
 	case x.Status == wire.Cancelled && ctx.Err() == context.Canceled:
@@ -351,40 +358,13 @@ func (k *call) result(c *Client, ctx context.Context) (*Reply, error) {
 // explain says why the library itself ended a request.
 func (c *Client) explain(x *core.Exchange) string {
 	c.mu.Lock()
-	trouble := c.core.Trouble()
+	why, endpoint := c.core.Trouble(), c.core.Tried()
 	open, body := c.core.Limit()
 	c.mu.Unlock()
-	if trouble == "" {
-		trouble = c.config.endpoints[0]
+	if why == "" {
+		why = c.config.endpoints[0]
 	}
-	timeout := x.Timeout.Round(time.Millisecond)
-	mayHave := "it may have run: find out, or allow more attempts if running it twice does no harm"
-	if x.Durable {
-		mayHave = "the broker may have the job: send it again with the same key"
-	}
-	switch x.End {
-	case core.EndUnreached:
-		return fmt.Sprintf("no broker was reached within %v (%s); check that riposte-broker runs there", timeout, trouble)
-	case core.EndHeld:
-		return fmt.Sprintf("not sent within %v: the broker was lost (%s), or held its limit of %d requests of this client",
-			timeout, trouble, open)
-	case core.EndLost:
-		return fmt.Sprintf("the broker was lost before the reply came (%s); %s", trouble, mayHave)
-	case core.EndBudget:
-		return fmt.Sprintf("the broker was lost (%s), and the retry budget is spent; %s", trouble, mayHave)
-	case core.EndSilent:
-		return fmt.Sprintf("no reply came from the broker within %v and %v of grace; %s", timeout, core.Grace, mayHave)
-	case core.EndTooLarge:
-		return fmt.Sprintf("the body of %d bytes is over the broker's limit of %d; send less at once, or raise max_body there",
-			x.Size, body)
-	case core.EndRefused:
-		return trouble
-	case core.EndConversationOver:
-		return "the conversation was over before this request was sent; the next request begins anew"
-	case core.EndNoJobs:
-		return "the broker keeps no jobs; start it with a store: riposte-broker --store FILE"
-	}
-	return "withdrawn by the client"
+	return explain(x, why, endpoint, open, body)
 }
 
 // turn carries out what the core wants, and sets the timer. c.mu is held.
@@ -601,9 +581,9 @@ func (c *Client) Send(ctx context.Context, service string, body []byte, options 
 
 const (
 	// resultStep is the longest that one question waits at the broker.
-	resultStep = 30 * time.Second
-	// resultPause is the time between two questions when the broker cannot answer.
-	resultPause = 200 * time.Millisecond
+	resultStep = 60 * time.Second
+	// resultPause is the time before the next, so that a broker that answers at once is not flooded.
+	resultPause = 100 * time.Millisecond
 )
 
 // Result asks for the final of a job, and waits up to wait for it, or to the deadline of ctx. While it waits, a broker
@@ -653,7 +633,11 @@ func (c *Client) ask(ctx context.Context, job uint64, wait time.Duration) (*Repl
 	if err != nil {
 		return nil, err
 	}
-	return c.Call(ctx, "riposte.result", question, WithTimeout(wait+c.config.timeout), WithAttempts(1))
+	timeout := wait + c.config.timeout
+	if timeout > dayMost {
+		timeout = dayMost
+	}
+	return c.Call(ctx, "riposte.result", question, WithTimeout(timeout), WithAttempts(1))
 }
 
 // mayPass says whether the same question may have an answer later.

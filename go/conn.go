@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/riposte-broker/riposte/go/internal/wire"
@@ -91,7 +92,7 @@ func (c *conn) run(endpoint string, security *zmtp.Keys, made bool) {
 	defer c.end()
 	socket, err := dial(c.ctx, endpoint)
 	if err != nil {
-		c.owner.connFailed(c, false, "nothing listens there, or it cannot be reached ("+short(err)+")")
+		c.owner.connFailed(c, false, whyUnreached(err))
 		return
 	}
 	if !c.adopt(socket) {
@@ -102,7 +103,7 @@ func (c *conn) run(endpoint string, security *zmtp.Keys, made bool) {
 		socket.Close()
 		reason := short(err)
 		if made && errors.Is(err, zmtp.ErrKeyDenied) {
-			reason = "it does not accept the key that was made for want of a key file"
+			reason = reasonKeyMade
 		}
 		c.owner.connFailed(c, isOfKeys(err), reason)
 		return
@@ -121,6 +122,16 @@ func (c *conn) run(endpoint string, security *zmtp.Keys, made bool) {
 		}
 		c.owner.connReceived(c, frames)
 	}
+}
+
+func whyUnreached(err error) string {
+	switch {
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+		return reasonDescriptors
+	case errors.Is(err, syscall.EACCES):
+		return reasonForbidden
+	}
+	return reasonUnreached
 }
 
 // adopt keeps the socket, so that close can end what waits for it. False: the connection was closed meanwhile.

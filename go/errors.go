@@ -33,32 +33,25 @@ const (
 )
 
 var statuses = map[Status]struct {
-	name    string
-	meaning string
-	err     error
+	name string
+	err  error
 }{
-	StatusOK:       {"OK", "a worker ran it and replied", nil},
-	StatusAppError: {"APP_ERROR", "the worker replied with an error and no message; see its log", ErrAppError},
-	StatusNoWorker: {"NO_WORKER", "no worker offers the service; start one, or list them: riposte services", ErrNoWorker},
-	StatusBusy:     {"BUSY", "a queue or a limit is full; try again later, or start more workers", ErrBusy},
-	StatusDraining: {"DRAINING", "the broker is shutting down; try again later, or at another endpoint", ErrDraining},
-	StatusDenied:   {"DENIED", "the broker does not allow it", ErrDenied},
-	StatusInvalid:  {"INVALID", "the broker says that the request breaks the protocol; check versions", ErrInvalid},
-	StatusTooLarge: {"TOO_LARGE", "the body is over the broker's limit; send less at once, or raise max_body there",
-		ErrTooLarge},
-	StatusExpired: {"EXPIRED", "the deadline passed before a worker had room, so it never ran; allow more time",
-		ErrExpired},
-	StatusCancelled: {"CANCELLED", "withdrawn by the client", ErrCancelled},
-	StatusWorkerLost: {"WORKER_LOST", "the worker was lost while it had the request; it may have run: find out, or " +
-		"allow more attempts", ErrWorkerLost},
-	StatusDeadline: {"DEADLINE", "the deadline passed while a worker had the request; it may have run: allow more time",
-		ErrDeadline},
-	StatusConversationLost: {"CONVERSATION_LOST", "the conversation and its state are gone; the next request begins anew",
-		ErrConversationLost},
-	StatusKeyMismatch: {"KEY_MISMATCH", "its key was used with another body, so it never ran; use another key",
-		ErrKeyMismatch},
-	StatusNoBroker: {"NO_BROKER", "no broker was reached", ErrNoBroker},
-	StatusUnknown:  {"UNKNOWN", "the broker was lost; it may have run", ErrUnknown},
+	StatusOK:               {"OK", nil},
+	StatusAppError:         {"APP_ERROR", ErrAppError},
+	StatusNoWorker:         {"NO_WORKER", ErrNoWorker},
+	StatusBusy:             {"BUSY", ErrBusy},
+	StatusDraining:         {"DRAINING", ErrDraining},
+	StatusDenied:           {"DENIED", ErrDenied},
+	StatusInvalid:          {"INVALID", ErrInvalid},
+	StatusTooLarge:         {"TOO_LARGE", ErrTooLarge},
+	StatusExpired:          {"EXPIRED", ErrExpired},
+	StatusCancelled:        {"CANCELLED", ErrCancelled},
+	StatusWorkerLost:       {"WORKER_LOST", ErrWorkerLost},
+	StatusDeadline:         {"DEADLINE", ErrDeadline},
+	StatusConversationLost: {"CONVERSATION_LOST", ErrConversationLost},
+	StatusKeyMismatch:      {"KEY_MISMATCH", ErrKeyMismatch},
+	StatusNoBroker:         {"NO_BROKER", ErrNoBroker},
+	StatusUnknown:          {"UNKNOWN", ErrUnknown},
 }
 
 // String is the name of the status as documents write it, for example NO_WORKER.

@@ -141,11 +141,14 @@ func Keys(public, secret, server string) Option {
 	return option(func(c *config) error { return c.keys.take(public, secret, server) })
 }
 
+// dayMost is the longest that a request may take.
+const dayMost = 24 * time.Hour
+
 // DefaultTimeout is the deadline of a request whose context has none, 1 ms to a day. It is 5 s if not set.
 func DefaultTimeout(timeout time.Duration) ClientOption {
 	return clientOption(func(c *config) error {
 		c.timeout = timeout
-		return inRange("a timeout", timeout, time.Millisecond, 24*time.Hour)
+		return inRange("a timeout", timeout, time.Millisecond, dayMost)
 	})
 }
 
@@ -204,7 +207,7 @@ func Slots(slots int) WorkerOption {
 func DrainLimit(limit time.Duration) WorkerOption {
 	return workerOption(func(c *config) error {
 		c.drain = limit
-		return inRange("a drain limit", limit, 0, 24*time.Hour)
+		return inRange("a drain limit", limit, 0, dayMost)
 	})
 }
 
@@ -234,7 +237,7 @@ type CallOption func(*call) error
 func WithTimeout(timeout time.Duration) CallOption {
 	return func(c *call) error {
 		c.exchange.Timeout, c.limited = timeout, true
-		return inRange("a timeout", timeout, time.Millisecond, 24*time.Hour)
+		return inRange("a timeout", timeout, time.Millisecond, dayMost)
 	}
 }
 
@@ -259,7 +262,7 @@ func WithAttempts(attempts int) CallOption {
 func WithWorkerWait(wait time.Duration) CallOption {
 	return func(c *call) error {
 		c.exchange.Wait = wait
-		return inRange("a wait for workers", wait, 0, 24*time.Hour)
+		return inRange("a wait for workers", wait, 0, dayMost)
 	}
 }
 
@@ -283,7 +286,9 @@ func WithTrace() CallOption {
 }
 
 // WithKey sets the idempotency key: 1 to 127 bytes without control characters. Jobs of one principal for one service
-// with the same key and body are one job. The worker sees the key: Task.Key.
+// with the same key and body are one job. Of all calls with the same key and body one runs, and all get its result, as
+// long as the broker remembers it (Reply.Replayed); with another body a call ends with ErrKeyMismatch, and with
+// ErrInvalid where the broker remembers none. The worker sees the key: Task.Key. Not in conversations.
 func WithKey(key string) CallOption {
 	return func(c *call) error {
 		if key == "" || len(key) > wire.KeyMax {
@@ -344,7 +349,7 @@ func WithBackoff(pause time.Duration) CallOption {
 
 // WithAttemptTimeout is how long one attempt of a job may take: 1 ms to a day, which it is if not set.
 func WithAttemptTimeout(timeout time.Duration) CallOption {
-	return ofJob("job-attempt", "an attempt's timeout", timeout, time.Millisecond, 24*time.Hour)
+	return ofJob("job-attempt", "an attempt's timeout", timeout, time.Millisecond, dayMost)
 }
 
 // WithKeep is how long the final of a job is kept: up to 366 days; a day if not set.

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/riposte-broker/riposte/go/internal/core"
 	"github.com/riposte-broker/riposte/go/internal/wire"
 )
 
@@ -184,7 +185,7 @@ func TestWithoutABrokerACallEndsAtItsDeadlineAndAtOnceWhenItIsCancelled(t *testi
 	_, err = client.Call(ctx, "upper", nil)
 	var failure *Error
 	if !errors.As(err, &failure) || failure.Status != StatusNoBroker || failure.MayHaveRun || failure.ID == 0 ||
-		!errors.Is(err, context.DeadlineExceeded) || !strings.Contains(failure.Text, "refused") {
+		!errors.Is(err, context.DeadlineExceeded) || !strings.Contains(failure.Text, "nothing listens there") {
 		t.Errorf("%+v", err)
 	}
 	ctx, cancel = context.WithCancel(context.Background())
@@ -227,6 +228,58 @@ func TestAWorkerWithoutABrokerDrainsAtOnce(t *testing.T) {
 	}
 	if err := worker.Run(ctx); !errors.Is(err, ErrUsage) {
 		t.Errorf("a second time: %v", err)
+	}
+}
+
+func TestWhatTheApplicationIsToldMayUseTheWorker(t *testing.T) {
+	var worker *Worker
+	var told []string
+	worker, err := NewWorker("tcp://127.0.0.1:1", "upper", func(*Task) ([]byte, error) { return nil, nil },
+		Log(func(line string) {
+			worker.SetReady(len(told)) // takes the mutex
+			told = append(told, line)
+		}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker.mu.Lock()
+	for _, text := range []string{"one", "two", "three"} {
+		worker.obey(core.WorkerOrder{Kind: core.WorkerNotice, Text: text})
+	}
+	worker.unlock()
+	if got := strings.Join(told, " "); got != "one two three" {
+		t.Errorf("told %q", got)
+	}
+}
+
+func TestNumbersForPeopleAreWrittenAsInC(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0 µs", 300 * time.Microsecond: "300 µs", 300 * time.Millisecond: "300 ms",
+		999600 * time.Microsecond: "1 s", 1250 * time.Millisecond: "1.3 s", 59960 * time.Millisecond: "1 m",
+		150 * time.Second: "2 m 30 s", 5430 * time.Second: "1 h 30 m", 24 * time.Hour: "24 h"} {
+		if got := duration(d); got != want {
+			t.Errorf("%v: %q, not %q", d, got, want)
+		}
+	}
+	for bytes, want := range map[uint64]string{0: "0 B", 1000: "1000 B", 1024: "1 KiB", 1536: "1.5 KiB", 1 << 20: "1 MiB",
+		1<<20 + 1: "1 MiB", 5 << 30: "5 GiB"} {
+		if got := size(bytes); got != want {
+			t.Errorf("%d: %q, not %q", bytes, got, want)
+		}
+	}
+}
+
+func TestACallWhoseContextIsPastSaysSo(t *testing.T) {
+	client, err := NewClient("tcp://127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), -time.Second)
+	defer cancel()
+	_, err = client.Call(ctx, "upper", nil)
+	if !errors.Is(err, ErrNoBroker) || !strings.Contains(err.Error(), "had passed before the request was submitted") {
+		t.Error(err)
 	}
 }
 

@@ -117,7 +117,10 @@ type Worker struct {
 	conns []*conn
 	timer *time.Timer
 	ran   bool
-	over  chan struct{} // closed when nothing is left to serve
+	// what the application is still to be told; one goroutine at a time tells it
+	news    []func()
+	telling bool
+	over    chan struct{} // closed when nothing is left to serve
 
 	handlers sync.WaitGroup
 }
@@ -163,12 +166,12 @@ func NewWorker(endpoints, service string, handler Handler, options ...WorkerOpti
 func (w *Worker) Run(ctx context.Context) error {
 	w.mu.Lock()
 	if w.ran {
-		w.mu.Unlock()
+		w.unlock()
 		return usage("a worker runs once; make another")
 	}
 	w.ran = true
 	w.turn()
-	w.mu.Unlock()
+	w.unlock()
 
 	select {
 	case <-w.over:
@@ -178,7 +181,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		limit := time.NewTimer(w.config.drain + core.WorkerGrace)
 		defer limit.Stop()
 		w.turn()
-		w.mu.Unlock()
+		w.unlock()
 		<-w.over
 		if !w.handlersEnd(limit.C) {
 			return fmt.Errorf("%w: handlers had not returned", ErrDrainLimit)
@@ -186,7 +189,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlock()
 	if w.timer != nil {
 		w.timer.Stop()
 	}
@@ -238,6 +241,36 @@ func (w *Worker) turn() {
 	}
 }
 
+// unlock lets others have the worker, and tells the application what has happened, in order, without the mutex: what it
+// is told may use the worker.
+func (w *Worker) unlock() {
+	for !w.telling && len(w.news) > 0 {
+		tell := w.news[0]
+		w.news = w.news[1:]
+		w.telling = true
+		w.mu.Unlock()
+		tell()
+		w.mu.Lock()
+		w.telling = false
+	}
+	w.mu.Unlock()
+}
+
+// SetReady says how many requests this worker can take from now on, up to its slots: 0 closes its window. No more
+// requests come then, except those on their way; those of conversations wait at the broker. Until it is called, it is all
+// slots. It may be called at any time, by handlers too.
+func (w *Worker) SetReady(ready int) {
+	if ready < 0 {
+		ready = 0
+	}
+	w.mu.Lock()
+	defer w.unlock()
+	w.core.SetReady(uint32(ready), clock())
+	if w.ran {
+		w.turn()
+	}
+}
+
 func (w *Worker) end() {
 	select {
 	case <-w.over:
@@ -248,7 +281,7 @@ func (w *Worker) end() {
 
 func (w *Worker) tick() {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlock()
 	w.turn()
 }
 
@@ -279,12 +312,12 @@ func (w *Worker) obey(order core.WorkerOrder) {
 	case core.WorkerCancel:
 		order.Work.Owner.(*Task).cancel()
 	case core.WorkerEnded:
-		if w.config.conversationEnd != nil {
-			w.config.conversationEnd(order.Conversation)
+		if tell := w.config.conversationEnd; tell != nil {
+			w.news = append(w.news, func() { tell(order.Conversation) })
 		}
 	case core.WorkerNotice:
-		if w.config.log != nil {
-			w.config.log(order.Text)
+		if tell := w.config.log; tell != nil {
+			w.news = append(w.news, func() { tell(order.Text) })
 		}
 	}
 }
@@ -339,7 +372,7 @@ func (w *Worker) answer(task *Task, head wire.Head, body []byte) {
 	}
 
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlock()
 	if most := w.core.MaxBody(task.work.Session); most > 0 && uint64(len(body)) > most {
 		head.Status, head.Code = wire.AppError, 0
 		head.Text = fmt.Sprintf("the reply of %d bytes is over the broker's limit of %d", len(body), most)
@@ -385,7 +418,7 @@ func (w *Worker) sessionOf(c *conn) int {
 
 func (w *Worker) connFound(from *conn, endpoints []string) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlock()
 	if i := w.sessionOf(from); i >= 0 {
 		w.conns[i] = nil
 		w.core.Found(i, endpoints, clock())
@@ -395,7 +428,7 @@ func (w *Worker) connFound(from *conn, endpoints []string) {
 
 func (w *Worker) connConnected(from *conn) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlock()
 	if i := w.sessionOf(from); i >= 0 {
 		w.core.Connected(i, clock())
 		w.turn()
@@ -404,7 +437,7 @@ func (w *Worker) connConnected(from *conn) {
 
 func (w *Worker) connFailed(from *conn, denied bool, reason string) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlock()
 	if i := w.sessionOf(from); i >= 0 {
 		w.core.Failed(i, denied, reason, clock())
 		w.turn()
@@ -413,7 +446,7 @@ func (w *Worker) connFailed(from *conn, denied bool, reason string) {
 
 func (w *Worker) connReceived(from *conn, frames [][]byte) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	defer w.unlock()
 	i := w.sessionOf(from)
 	if i < 0 {
 		return

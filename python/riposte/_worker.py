@@ -12,7 +12,7 @@ import threading
 import time
 from collections import deque
 from types import FrameType
-from typing import Any, Callable, Deque, Dict, List, NoReturn, Optional, Sequence, Tuple, TypeVar, Union, cast
+from typing import Any, Callable, Deque, Dict, NoReturn, Optional, Sequence, Set, Tuple, TypeVar, Union, cast
 
 from riposte import _link, _sockets
 from riposte._client import Body, HeaderList, body_of, pairs_of
@@ -148,6 +148,12 @@ def check_callable(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return function
 
 
+def check_ready(ready: int) -> int:
+    if check_whole(ready, "ready") < 0:
+        raise ValueError(f"ready is 0 or more, not {ready}")
+    return ready
+
+
 Handler = TypeVar("Handler", bound=Callable[[Task], Result])
 EndHandler = TypeVar("EndHandler", bound=Callable[[int], None])
 
@@ -199,7 +205,8 @@ class Worker:
         self._states: Dict[int, Dict[str, Any]] = {}
         self._idle = 0              # threads that wait for the leader
         self._swift = False         # more tasks wait than run, so answers may be held for HOLD
-        self._wants: List[str] = []  # "drain", "stop": asked for from outside
+        self._wants: Set[str] = set()  # "drain", "stop": asked for from outside
+        self._ready_slots: Optional[int] = None
         self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         # Raises ValueError here rather than in `run`.
         WorkerCore(self._endpoints, service, self.slots, self._name, random.random, 0.0)
@@ -218,6 +225,12 @@ class Worker:
         """Decorator: a function that is called with the number of each conversation that is over."""
         self._on_end = check_callable(function)
         return function
+
+    def set_ready(self, ready: int) -> None:
+        """Says how many requests this worker can take from now on, up to its slots: 0 closes its window. No more
+        requests come then, except those on their way; those of conversations wait at the broker. For any thread."""
+        self._ready_slots = check_ready(ready)
+        self._wake()
 
     def drain(self) -> None:
         """Takes no new requests, except in conversations that are here; `run` returns when all have ended. For any
@@ -264,10 +277,14 @@ class Worker:
     # runs what it has read itself. The thread of `run` only does what is due, and what signals want.
 
     def _on_signal(self, number: int, frame: Optional[FrameType]) -> None:
-        self._want("stop" if self._wants else "drain")
+        self._want("stop" if "drain" in self._wants else "drain")
 
     def _want(self, what: str) -> None:
-        self._wants.append(what)
+        self._wants.add(what)
+        self._wake()
+
+    def _wake(self) -> None:
+        """Has the thread of `run` look."""
         try:
             os.write(self._wake_in, b"!")
         except BlockingIOError:
@@ -295,6 +312,9 @@ class Worker:
                 elif "drain" in self._wants and not core.draining:
                     core.drain(now)
                     end = now + self.drain_limit
+                ready, self._ready_slots = self._ready_slots, None
+                if ready is not None:
+                    core.set_ready(ready, now)
                 loop.turn(monitors=not loop.leader)
                 if core.trouble != said:
                     said = core.trouble
@@ -327,7 +347,7 @@ class Worker:
             end_conversation(self._states, self._on_end, what)
         elif kind == "stopped":
             self._stopped, self._reason = True, what
-            self._want("")
+            self._wake()
 
     def _call_one(self) -> None:
         """One more thread is to look for tasks."""
@@ -378,7 +398,7 @@ class Worker:
             # The answer does not wait for the next handler. Under load answers travel together: then the thread of
             # `run` sends them when HOLD has passed, if nothing has before.
             self._swift = True
-            self._want("")
+            self._wake()
             loop.turn()
 
     def _run_one(self, task: Task) -> Outcome:

@@ -73,6 +73,7 @@ class WorkerCore:
             raise ValueError("the name of a service is empty")
         self._name = wire.text_of(name, "the worker's name", wire.PEER_NAME_MAX)
         self._slots = slots
+        self._ready = slots  # how many the application can take
         self._numbers = 0
         self._refusal = ""
         self._seats = [self._new_seat(endpoint, random) for endpoint in endpoints]
@@ -119,6 +120,12 @@ class WorkerCore:
         link.send(frames, now)
         if flags & wire.LAST:
             self._end(seat, task.conversation)
+
+    def set_ready(self, ready: int, now: float) -> None:
+        """States how many requests the application can take from now on."""
+        self._ready = ready
+        for seat in self._seats:
+            self._restate(seat, now)
 
     def drain(self, now: float) -> None:
         """Takes no new requests, except in conversations that are here; stops when all have ended."""
@@ -203,13 +210,16 @@ class WorkerCore:
         return None
 
     def _hello(self, seat: _Seat) -> bytes:
-        seat.stated = max(0, self._slots - seat.orphans)
+        seat.stated = self._window(seat)
         return wire.head(wire.HELLO, wire.WORKER | wire.BUNDLES, time=1000, value=seat.stated, name=self._service,
                          key=self._name)
 
+    def _window(self, seat: _Seat) -> int:
+        return max(0, min(self._ready, self._slots - seat.orphans))
+
     def _restate(self, seat: _Seat, now: float) -> None:
-        """Tells the broker of slots that requests of an earlier session have left."""
-        window = max(0, self._slots - seat.orphans)
+        """Tells the broker of slots that requests of an earlier session have left, or the application cannot take."""
+        window = self._window(seat)
         if seat.link.state == UP and window != seat.stated:
             seat.stated = window
             seat.link.send([wire.head(wire.CREDIT, value=window)], now)

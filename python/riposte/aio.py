@@ -35,8 +35,8 @@ from riposte._client_core import (
     terms_for)
 from riposte._status import Denied
 from riposte._worker import (
-    SIGNALS, Answer, Outcome, Result, Retry, Task, answer, check_callable, end_conversation, outcome_of,
-    outcome_of_error)
+    SIGNALS, Answer, Outcome, Result, Retry, Task, answer, check_callable, check_ready,
+    end_conversation, outcome_of, outcome_of_error)
 from riposte._status import AppError
 from riposte._worker_core import TaskState, WorkerCore
 
@@ -331,6 +331,7 @@ class Worker:
         self._ended: Optional["asyncio.Future[Optional[str]]"] = None
         self._end_timer: Optional[asyncio.TimerHandle] = None
         self._has_run = False
+        self._ready: Optional[int] = None
         self._wants = ""  # "drain", "stop": asked for before it runs
 
     def handler(self, function: Handler) -> Handler:
@@ -342,6 +343,13 @@ class Worker:
         """Decorator: a function that is called with the number of each conversation that is over."""
         self._on_end = check_callable(function)
         return function
+
+    def set_ready(self, ready: int) -> None:
+        """See riposte.Worker.set_ready."""
+        self._ready = check_ready(ready)
+        if self._core is not None and self._driver is not None:
+            self._core.set_ready(ready, time.monotonic())
+            self._driver.soon()
 
     def drain(self) -> None:
         """Takes no new requests, except in conversations that are here; `run` returns when all have ended."""
@@ -375,6 +383,8 @@ class Worker:
         watched = SIGNALS if threading.current_thread() is threading.main_thread() else ()
         for number in watched:
             loop.add_signal_handler(number, self._on_signal)
+        if self._ready is not None:
+            self.set_ready(self._ready)
         if self._wants:
             getattr(self, self._wants)()
         try:

@@ -140,12 +140,13 @@ static void s_say_final (json_int_t n, rp_reply_t *reply)
     json_t *headers = json_array ();
     rp_reply_each_header (reply, s_add_header, headers);
     rp_status_t status = rp_reply_status (reply);
-    s_say (json_pack ("{s:I, s:s, s:I, s:I, s:b, s:I, s:s, s:o, s:o}", "n", n, "status",
+    s_say (json_pack ("{s:I, s:s, s:I, s:I, s:b, s:I, s:s, s:o, s:o, s:b}", "n", n, "status",
       rp_status_name (status), "id", (json_int_t) rp_reply_id (reply), "attempt",
       (json_int_t) rp_reply_attempts (reply), "may_have_run",
       s_may_have_run (status, rp_reply_attempts (reply)), "code",
       (json_int_t) rp_reply_code (reply), "text", rp_reply_message (reply), "body",
-      s_encoded (rp_reply_body (reply), rp_reply_size (reply)), "headers", headers));
+      s_encoded (rp_reply_body (reply), rp_reply_size (reply)), "headers", headers, "replayed",
+      rp_reply_is_replayed (reply)));
 }
 
 static void s_on_reply (rp_reply_t *reply, void *n)

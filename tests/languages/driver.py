@@ -30,7 +30,7 @@ def final(number, reply):
     """A reply or an error."""
     say(n=number, status=reply.status.name, id=reply.id, attempt=reply.attempt, may_have_run=reply.may_have_run,
         code=getattr(reply, "code", 0), text=reply.text, body=base64.b64encode(getattr(reply, "body", b"")).decode(),
-        headers=getattr(reply, "headers", ()))
+        headers=getattr(reply, "headers", ()), replayed=getattr(reply, "replayed", False))
 
 
 def options(command, *names):
@@ -48,7 +48,7 @@ def body_of(command):
     return base64.b64decode(command.get("body", ""))
 
 
-CALL = ("timeout", "attempts", "wait_worker", "headers")
+CALL = ("timeout", "attempts", "wait_worker", "headers", "key")
 SEND = ("key", "attempts", "delay", "timeout")
 
 

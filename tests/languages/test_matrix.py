@@ -60,6 +60,14 @@ def test_NO_WORKER_where_nobody_offers_the_service(stage):
     check(stage.client.call("nobody", b"x"), "NO_WORKER", attempt=0)
 
 
+def test_what_the_library_says_of_its_own_ends_is_the_same_in_every_language(world, language):  # noqa: F811
+    client = Client(world, language, "tcp://127.0.0.1:1")
+    answer = check(client.call("x", timeout_ms=300), "NO_BROKER", attempt=0)
+    assert answer["text"] == ("no broker was reached within 300 ms (tcp://127.0.0.1:1: nothing listens there, or it cannot "
+                              "be reached); check that riposte-broker runs there, or name another endpoint")
+    client.close()
+
+
 def test_DENIED_for_a_name_of_the_broker(stage):
     check(stage.client.call("riposte.nonsense"), "DENIED", attempt=0)
 
@@ -151,6 +159,15 @@ def test_a_job_is_tried_again_until_its_worker_answers(stage):
     check(stage.client.answer(waits, within=20), "OK", body=b"done at attempt 3")
     assert [(start["attempt"], start["durable"]) for start in worker.starts()] == [(1, True), (2, True), (3, True)]
     check(stage.client.do("result", job="999999", wait_ms=0), "APP_ERROR")
+
+
+def test_calls_with_one_key_run_once_and_another_body_is_KEY_MISMATCH(stage):
+    worker = stage.worker("echo")
+    first = check(stage.call("echo", b"order", key="once"), "OK", body=b"order")
+    assert not first["replayed"]
+    assert check(stage.call("echo", b"order", key="once"), "OK", body=b"order")["replayed"]
+    check(stage.client.call("echo", b"other", key="once"), "KEY_MISMATCH")
+    assert [start["key"] for start in worker.starts() if start["key"] == "once"] == ["once"]
 
 
 def test_KEY_MISMATCH_for_another_body_and_the_same_job_for_the_same(stage):

@@ -308,6 +308,37 @@ def test_an_argument_of_a_wrong_type_is_named(stage, wrong, words):
         riposte.Worker(stage.shared.endpoint, "x").handler("x")
 
 
+def test_a_worker_that_is_not_ready_gets_nothing_until_it_is(stage, client):
+    worker = riposte.Worker(stage.shared.endpoint, "unready", slots=2)
+    worker.handler(count)
+    worker.set_ready(0)
+    with serving(worker):
+        until(lambda: worker._core and worker._core._seats[0].link.state == "up", 10)
+        with pytest.raises(riposte.Expired):
+            client.call("unready", timeout=0.3)
+        worker.set_ready(1)
+        assert client.call("unready").body == b"1"
+        worker.set_ready(0)
+        until(lambda: worker._core._seats[0].stated == 0, 10)
+        with pytest.raises(riposte.Expired):
+            client.call("unready", timeout=0.3)
+        call = client.submit("unready")
+        worker.set_ready(100)  # no more than its slots
+        assert call.reply().body == b"1"
+    with pytest.raises(ValueError, match="0 or more"):
+        worker.set_ready(-1)
+
+
+def test_the_first_signal_drains_whatever_woke_the_worker_before(stage):
+    worker = riposte.Worker(stage.shared.endpoint, "calm")
+    for _ in range(3):
+        worker._wake()  # as answers that are held do
+    worker._on_signal(signal.SIGTERM, None)
+    assert worker._wants == {"drain"}
+    worker._on_signal(signal.SIGTERM, None)
+    assert worker._wants == {"drain", "stop"}
+
+
 def test_a_worker_runs_once(stage):
     worker = riposte.Worker(stage.shared.endpoint, "once")
     worker.handler(count)

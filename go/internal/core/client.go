@@ -73,6 +73,7 @@ type Client struct {
 	brokerOpen uint32 // requests that the broker allows this client; 0: not stated
 	maxBody    uint64 // 0: not stated
 	keepsJobs  bool
+	remembers  bool // results of requests with a key
 	sessions   uint64
 	denials    uint64
 
@@ -141,6 +142,9 @@ func (c *Client) Endpoint() string {
 	}
 	return c.link.endpoint()
 }
+
+// Tried is the endpoint of the session, or of the last attempt at one.
+func (c *Client) Tried() string { return c.link.endpoint() }
 
 // Refusal is the status with which this client was refused for good; OK if it was not.
 func (c *Client) Refusal() wire.Status { return c.refusal }
@@ -340,6 +344,8 @@ func (c *Client) welcome(welcome *wire.Head, now time.Duration) {
 	c.maxBody = maxBody(welcome)
 	jobs, _ := welcome.Find("jobs")
 	c.keepsJobs = jobs == "1"
+	replays, _ := welcome.Find("replays")
+	c.remembers = replays == "1"
 	c.next = now
 }
 

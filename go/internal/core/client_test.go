@@ -378,6 +378,20 @@ func TestAJobForABrokerThatKeepsNoneIsINVALID(t *testing.T) {
 	s.check(x, wire.Invalid, EndNoJobs)
 }
 
+func TestARequestWithAKeyIsKEYEDAndINVALIDWhereResultsAreNotRemembered(t *testing.T) {
+	s := newStage(t)
+	s.up()
+	x := s.submit(&Exchange{Timeout: time.Second, Attempts: 1, Keyed: true})
+	s.expect("end 1 6")
+	s.check(x, wire.Invalid, EndNoReplays)
+	s.client.remembers = true
+	s.submit(&Exchange{Timeout: time.Second, Attempts: 1, Keyed: true})
+	s.expect("send 2")
+	if head := s.heads[len(s.heads)-1]; head.Flags != wire.Keyed {
+		t.Errorf("flags %#x", head.Flags)
+	}
+}
+
 func TestAnIdleClientAnnouncesTenIntervalsAndWakesWithARequest(t *testing.T) {
 	s := newStage(t)
 	s.up()

@@ -38,6 +38,7 @@ const (
 	EndWithdrawn                   // withdrawn before a worker could get it, or the client was closed
 	EndConversationOver            // the conversation was over before it was sent
 	EndNoJobs                      // durable, and the broker keeps no jobs
+	EndNoReplays                   // keyed, not durable, and the broker remembers no results
 )
 
 type exchangeState uint8
@@ -69,7 +70,7 @@ type Exchange struct {
 	Attempts     uint8
 	Trace        bool
 	Durable      bool // it asks for a job, and ends with ACCEPTED
-	Keyed        bool // durable with an idempotency key: sent twice, it is still one job
+	Keyed        bool // it has an idempotency key: a durable one that is sent twice is still one job
 	Owner        interface{}
 
 	// Valid once it has ended.
@@ -334,6 +335,9 @@ func (c *Client) send(x *Exchange, now time.Duration) bool {
 	case x.Durable && !c.keepsJobs:
 		c.finish(x, wire.Invalid, EndNoJobs, now)
 		return false
+	case x.Keyed && !x.Durable && !c.remembers:
+		c.finish(x, wire.Invalid, EndNoReplays, now)
+		return false
 	// Another endpoint may have another store, where the key is not known.
 	case x.Durable && x.Unseen && x.endpoint != c.link.current:
 		c.finish(x, wire.Unknown, EndLost, now)
@@ -348,6 +352,8 @@ func (c *Client) send(x *Exchange, now time.Duration) bool {
 		head.Flags |= wire.Durable
 		head.Attempts = x.Attempts
 		x.endpoint = c.link.current
+	} else if x.Keyed {
+		head.Flags |= wire.Keyed
 	}
 	if t != nil {
 		if t.key == 0 {

@@ -101,6 +101,7 @@ type Worker struct {
 	sessions []workerSession
 	ready    []*Work
 	running  map[*Work]struct{}
+	window   uint32 // how many requests the application can take, up to its slots
 	orders   []WorkerOrder
 	random   uint64
 
@@ -117,7 +118,7 @@ type Worker struct {
 
 // NewWorker returns a worker whose first Tick connects it.
 func NewWorker(config WorkerConfig) *Worker {
-	w := &Worker{config: config, running: map[*Work]struct{}{}, random: config.Seed}
+	w := &Worker{config: config, running: map[*Work]struct{}{}, random: config.Seed, window: config.Slots}
 	for i := range config.Endpoints {
 		w.sessions = append(w.sessions, workerSession{
 			link:          newLink(config.Endpoints[i:i+1], config.Heartbeat, IdleTenthsWorker),
@@ -275,7 +276,7 @@ func (w *Worker) Connected(session int, now time.Duration) {
 	}
 	w.order(WorkerOrder{Kind: WorkerSay, Session: session, Head: wire.Head{Command: wire.Hello,
 		Flags: wire.Worker | wire.Bundles, Time: uint32(s.link.proposed / time.Millisecond),
-		Value: w.config.Slots, Name: w.config.Service, Key: w.config.Name}})
+		Value: w.window, Name: w.config.Service, Key: w.config.Name}})
 }
 
 func (w *Worker) closeSession(session int, now time.Duration) {
@@ -457,6 +458,25 @@ func (w *Worker) Finish(work *Work, answered bool, now time.Duration) bool {
 	}
 	w.startNext(now)
 	return alive
+}
+
+// SetReady states the window anew.
+func (w *Worker) SetReady(ready uint32, now time.Duration) {
+	if ready > w.config.Slots {
+		ready = w.config.Slots
+	}
+	if ready == w.window {
+		return
+	}
+	w.window = ready
+	for i := range w.sessions {
+		if s := &w.sessions[i]; s.link.state == Up {
+			w.say(i, wire.Head{Command: wire.Credit, Value: ready}, now)
+			if s.slots < ready {
+				s.slots = ready // a worker that greeted with less was granted no more
+			}
+		}
+	}
 }
 
 // Drain takes nothing new, except in open conversations, and leaves when these and what is held have ended, or at the

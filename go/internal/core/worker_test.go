@@ -141,6 +141,27 @@ func TestWhatIsOverTheWindowOrHeldAlreadyGoesBack(t *testing.T) {
 	b.expect("start 1", fmt.Sprint("return 2 ", wire.WorkerLost))
 }
 
+func TestSetReadyStatesTheWindowUpToTheSlots(t *testing.T) {
+	b := newBench(t, 4)
+	b.worker.SetReady(0, b.now)
+	b.expect("open 0")
+	b.worker.Connected(0, b.now)
+	b.expect("HELLO 0")
+	if b.heads[0].Value != 0 {
+		t.Errorf("a window of %d", b.heads[0].Value)
+	}
+	b.hear(0, wire.Head{Command: wire.Welcome, Time: 1000})
+	b.worker.SetReady(9, b.now)
+	b.expect("CREDIT 0")
+	b.worker.SetReady(4, b.now) // it is that already
+	b.expect()
+	if b.heads[1].Value != 4 {
+		t.Errorf("a window of %d", b.heads[1].Value)
+	}
+	b.request(0, 1, 0)
+	b.expect("start 1") // though it was granted 0 at first
+}
+
 func TestADeadlineThatPassedBeforeItBeganIsNoStart(t *testing.T) {
 	b := newBench(t, 1, "tcp://127.0.0.1:1", "tcp://127.0.0.1:2")
 	b.up(1)

@@ -103,7 +103,7 @@ func (c *command) options() []riposte.CallOption {
 func final(number int, reply *riposte.Reply, err error) answer {
 	a := answer{N: number, Status: "OK", MayHaveRun: true}
 	if reply != nil {
-		a.ID, a.Attempt, a.Body = reply.ID, reply.Attempts, reply.Body
+		a.ID, a.Attempt, a.Body, a.Replayed = reply.ID, reply.Attempts, reply.Body, reply.Replayed
 		for _, header := range reply.Headers {
 			a.Headers = append(a.Headers, [2]string{header.Key, header.Value})
 		}

@@ -65,6 +65,9 @@ const (
 	Trace   = 0x0010
 	Bundles = 0x0040
 	Durable = 0x0080
+	Keyed   = 0x0100
+	// Replayed: the result was remembered by its key.
+	Replayed = 0x0200
 )
 
 // Status is a final status, by its number in docs/CONTRACT.md.
@@ -162,9 +165,9 @@ var shapes = [...]struct {
 	Hello:   {hasTime | hasValue | hasName | hasKey | hasHeaders, Worker | Bundles},
 	Welcome: {hasTime | hasValue | hasKey | hasHeaders, Bundles},
 	Request: {hasID | hasConversation | hasTime | hasValue | hasAttempt | hasAttempts | hasName | hasHeaders,
-		Inline | Open | Trace | Durable},
+		Inline | Open | Trace | Durable | Keyed},
 	Reply: {hasID | hasConversation | hasTime | hasValue | hasStatus | hasAttempt | hasText | hasHeaders | hasCode,
-		Inline | Last},
+		Inline | Last | Replayed},
 	Cancel:    {hasID, 0},
 	Credit:    {hasTime | hasValue, 0},
 	Heartbeat: {hasTime, 0},
