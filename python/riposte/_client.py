@@ -14,7 +14,7 @@ from collections import deque
 from types import TracebackType
 from typing import Any, Deque, Dict, Generator, Iterable, Optional, Sequence, Tuple, Type, Union
 
-from riposte import _sockets
+from riposte import _link, _sockets
 from riposte._client_core import (
     DAY, FOREVER, CallState, ClientCore, ConversationState, Reply, check_attempts, check_seconds, check_whole,
     terms_for)
@@ -180,7 +180,8 @@ class Client:
     a call. attempts: how often a request may be given to a worker, 1 to 10; more than 1 only if it may run twice.
     wait_worker: seconds that a request waits for a worker to appear where none offers its service.
     key_file: this side's certificate (NAME.key_secret). server_key: the broker's public key, or a file that has it. By
-    default RIPOSTE_KEY_FILE and RIPOSTE_SERVER_KEY. Used over tcp:// only.
+    default RIPOSTE_KEY_FILE and RIPOSTE_SERVER_KEY. Used over tcp:// only. heartbeat: seconds between the signs of life
+    that are proposed to the broker, 0.05 to 60.
 
     Raises ValueError for what may not be, TypeError for what is of a wrong type; so do all methods. No broker need be
     there yet.
@@ -188,7 +189,7 @@ class Client:
 
     def __init__(self, servers: _sockets.Servers = None, *, name: Optional[str] = None, timeout: float = 5.0,
                  attempts: int = 1, wait_worker: float = 0.0, key_file: Optional[str] = None,
-                 server_key: Optional[str] = None) -> None:
+                 server_key: Optional[str] = None, heartbeat: float = _link.HEARTBEAT) -> None:
         keys = _sockets.Keys(key_file, server_key)
         self.timeout = check_seconds(timeout, "a timeout")
         self.attempts = check_attempts(attempts)
@@ -196,7 +197,7 @@ class Client:
         self._leader_call: Optional[CallState] = None
         self._waiters: Dict[int, threading.Event] = {}
         self._core = ClientCore(_sockets.endpoints_of(servers), name or _sockets.own_name(), random.random,
-                                time.monotonic())
+                                time.monotonic(), heartbeat)
         self._loop = Loop(self._core, keys)
         self._lock = self._loop.lock
         with self._lock:

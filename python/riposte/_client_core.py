@@ -18,7 +18,7 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
 from riposte import _explain as explain
 from riposte import _wire as wire
-from riposte._link import CLOSED, GREETING, REFUSED, REST, UP, Action, Link
+from riposte._link import CLOSED, GREETING, HEARTBEAT, REFUSED, REST, UP, Action, Link, check_heartbeat
 from riposte._status import CLASSES, AppError, Error, Status, ran
 
 GRACE = 1.0  #: seconds after its deadline at which a call ends though its broker is silent
@@ -236,7 +236,9 @@ class CallState:
 class ClientCore:
     """`random` returns a number from 0 to 1. `name` is the client's, for people."""
 
-    def __init__(self, endpoints: Sequence[str], name: str, random: Callable[[], float], now: float) -> None:
+    def __init__(self, endpoints: Sequence[str], name: str, random: Callable[[], float], now: float,
+                 heartbeat: float = HEARTBEAT) -> None:
+        self._heartbeat_ms = check_heartbeat(heartbeat)
         self.actions: List[Action] = []
         self._endpoints = list(endpoints)
         self._random = random
@@ -429,7 +431,7 @@ class ClientCore:
         return self._numbers
 
     def _hello(self) -> bytes:
-        return wire.head(wire.HELLO, wire.BUNDLES, time=1000, key=self._name)
+        return wire.head(wire.HELLO, wire.BUNDLES, time=self._heartbeat_ms, key=self._name)
 
     def _link_of(self, number: int) -> Optional[Link]:
         if self._link.number == number:

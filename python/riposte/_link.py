@@ -13,6 +13,7 @@ Times are seconds of one monotonic clock.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from riposte import _explain as explain
@@ -27,6 +28,15 @@ PATIENCE = 3.0   #: for a handshake and a greeting
 FIRST_PATIENCE = 0.5  #: of each endpoint of several, in the first round
 
 Action = Tuple[Any, ...]
+
+
+def check_heartbeat(seconds: float) -> int:
+    """An interval in ms."""
+    if not isinstance(seconds, Real):
+        raise TypeError(f"heartbeat is a number of seconds, not {type(seconds).__name__}")
+    if not 0.05 <= seconds <= wire.HEARTBEAT_MAX_MS / 1000:
+        raise ValueError(f"heartbeat is 0.05 to 60 seconds, not {seconds}")
+    return int(seconds * 1000)
 
 
 def split_endpoint(endpoint: str) -> Tuple[str, str, str]:

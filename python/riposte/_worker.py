@@ -175,14 +175,15 @@ class Worker:
     functions of a module, and what a conversation keeps in task.state must be picklable. One that dies ends its request
     with WORKER_LOST, and is replaced. Heartbeats go on while handlers run; a handler in C code that keeps the
     interpreter's lock for seconds needs a process.
-    drain_limit: seconds that a drain may take. servers, name, key_file, server_key: see Client.
+    drain_limit: seconds that a drain may take. servers, name, key_file, server_key, heartbeat: see Client.
 
     Raises ValueError for what may not be, TypeError for what is of a wrong type.
     """
 
     def __init__(self, servers: _sockets.Servers, service: str, *, slots: Optional[int] = None,
                  workers: Optional[int] = None, pool: str = "threads", drain_limit: float = 30.0,
-                 name: Optional[str] = None, key_file: Optional[str] = None, server_key: Optional[str] = None) -> None:
+                 name: Optional[str] = None, key_file: Optional[str] = None, server_key: Optional[str] = None,
+                 heartbeat: float = _link.HEARTBEAT) -> None:
         if pool not in ("threads", "processes"):
             raise ValueError(f'pool is "threads" or "processes", not {pool!r}')
         self.service = service
@@ -196,6 +197,7 @@ class Worker:
         self._endpoints = _sockets.endpoints_of(servers)
         self._keys = _sockets.Keys(key_file, server_key)
         self._name = name or _sockets.own_name()
+        self._heartbeat = heartbeat
         self._in_processes = pool == "processes"
         self._processes: Optional[Pool] = None
         self._has_run = False
@@ -209,7 +211,7 @@ class Worker:
         self._ready_slots: Optional[int] = None
         self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         # Raises ValueError here rather than in `run`.
-        WorkerCore(self._endpoints, service, self.slots, self._name, random.random, 0.0)
+        WorkerCore(self._endpoints, service, self.slots, self._name, random.random, 0.0, heartbeat)
         self._core: Optional[WorkerCore] = None
         self._stopped = False
         self._reason: Optional[str] = None
@@ -292,7 +294,7 @@ class Worker:
 
     def _run(self) -> None:
         core = self._core = WorkerCore(self._endpoints, self.service, self.slots, self._name, random.random,
-                                       time.monotonic())
+                                       time.monotonic(), self._heartbeat)
         loop = self._loop = Loop(core, self._keys, self._act)
         self._changed = threading.Condition(loop.lock)
         self._stopped, self._reason = False, None

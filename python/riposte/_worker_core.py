@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from riposte import _wire as wire
-from riposte._link import GREETING, REFUSED, UP, Action, Link
+from riposte._link import GREETING, HEARTBEAT, REFUSED, UP, Action, Link, check_heartbeat
 from riposte._status import Status
 
 _INLINE_MAX = 16384
@@ -61,10 +61,11 @@ class WorkerCore:
     """`slots`: how many requests it holds at once, of each broker. `random` returns a number from 0 to 1."""
 
     def __init__(self, endpoints: Sequence[str], service: str, slots: int, name: str, random: Callable[[], float],
-                 now: float) -> None:
+                 now: float, heartbeat: float = HEARTBEAT) -> None:
         """Raises ValueError for a name or a number that may not travel."""
         if not 1 <= slots <= wire.WINDOW_MAX:
             raise ValueError(f"slots are 1 to {wire.WINDOW_MAX}, not {slots}")
+        self._heartbeat_ms = check_heartbeat(heartbeat)
         self.actions: List[Action] = []
         self.draining = False
         self.stopped = False
@@ -211,8 +212,8 @@ class WorkerCore:
 
     def _hello(self, seat: _Seat) -> bytes:
         seat.stated = self._window(seat)
-        return wire.head(wire.HELLO, wire.WORKER | wire.BUNDLES, time=1000, value=seat.stated, name=self._service,
-                         key=self._name)
+        return wire.head(wire.HELLO, wire.WORKER | wire.BUNDLES, time=self._heartbeat_ms, value=seat.stated,
+                         name=self._service, key=self._name)
 
     def _window(self, seat: _Seat) -> int:
         return max(0, min(self._ready, self._slots - seat.orphans))

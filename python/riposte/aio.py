@@ -149,13 +149,15 @@ class Client:
 
     def __init__(self, servers: _sockets.Servers = None, *, name: Optional[str] = None, timeout: float = 5.0,
                  attempts: int = 1, wait_worker: float = 0.0, key_file: Optional[str] = None,
-                 server_key: Optional[str] = None) -> None:
+                 server_key: Optional[str] = None, heartbeat: float = _link.HEARTBEAT) -> None:
         self.timeout = check_seconds(timeout, "a timeout")
         self.attempts = check_attempts(attempts)
         self.wait_worker = check_seconds(wait_worker, "a wait for a worker")
         self._endpoints = _sockets.endpoints_of(servers)
         self._keys = _sockets.Keys(key_file, server_key)
         self._name = name or _sockets.own_name()
+        self._heartbeat = heartbeat
+        _link.check_heartbeat(heartbeat)
         self._closed = False
         self._core: Optional[ClientCore] = None
         self._driver: Optional[_Driver] = None
@@ -257,7 +259,7 @@ class Client:
         if self._closed:
             raise RuntimeError("this client is closed")
         if self._core is None:
-            self._core = ClientCore(self._endpoints, self._name, random.random, time.monotonic())
+            self._core = ClientCore(self._endpoints, self._name, random.random, time.monotonic(), self._heartbeat)
             self._driver = _Driver(self._core, self._keys)
         return self._core
 
@@ -314,18 +316,20 @@ class Worker:
     cancelled is cancelled."""
 
     def __init__(self, servers: _sockets.Servers, service: str, *, slots: int = 1, drain_limit: float = 30.0,
-                 name: Optional[str] = None, key_file: Optional[str] = None, server_key: Optional[str] = None) -> None:
+                 name: Optional[str] = None, key_file: Optional[str] = None, server_key: Optional[str] = None,
+                 heartbeat: float = _link.HEARTBEAT) -> None:
         self.service = service
         self.slots = check_whole(slots, "slots")
         self.drain_limit = check_seconds(drain_limit, "drain_limit")
         self._endpoints = _sockets.endpoints_of(servers)
         self._keys = _sockets.Keys(key_file, server_key)
         self._name = name or _sockets.own_name()
+        self._heartbeat = heartbeat
         self._handler: Optional[Callable[[Task], AsyncResult]] = None
         self._on_end: Optional[Callable[[int], None]] = None
         self._states: Dict[int, Dict[str, Any]] = {}
         self._tasks: Set["asyncio.Task[None]"] = set()
-        WorkerCore(self._endpoints, service, slots, self._name, random.random, 0.0)  # raises ValueError here
+        WorkerCore(self._endpoints, service, slots, self._name, random.random, 0.0, heartbeat)  # raises ValueError here
         self._core: Optional[WorkerCore] = None
         self._driver: Optional[_Driver] = None
         self._ended: Optional["asyncio.Future[Optional[str]]"] = None
@@ -378,7 +382,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         core = self._core = WorkerCore(self._endpoints, self.service, self.slots, self._name, random.random,
-                                       time.monotonic())
+                                       time.monotonic(), self._heartbeat)
         driver = self._driver = _Driver(core, self._keys, self._act)
         watched = SIGNALS if threading.current_thread() is threading.main_thread() else ()
         for number in watched:

@@ -23,6 +23,8 @@ LOAD = BUILD / "tests" / "chaos_load"
 WORKER = BUILD / "tests" / "chaos_worker"
 #: The same in Go, with one word before the options; it is there if go/check could build it.
 IN_GO = BUILD / "tests" / "chaos_go"
+#: The same in Python.
+IN_PYTHON = ("/usr/bin/python3", pathlib.Path(__file__).with_name("riposte_load.py"))
 PROXY = BUILD / "tests" / "chaos_proxy"
 MDP_LOAD = pathlib.Path(__file__).with_name("mdp_load.py")
 PYTHON = "/usr/bin/python3"
@@ -101,8 +103,8 @@ class Cast:
     keeps_histories = True
     worker_heartbeat_ms = WORKER_HEARTBEAT_MS
     client_heartbeat_ms = CLIENT_HEARTBEAT_MS
-    #: Parts whose processes are those in Go.
-    in_go = frozenset()
+    #: Parts whose processes are those in Go, in Python.
+    in_go = in_python = frozenset()
 
     def __init__(self, directory, seed, security=None):
         self.directory = pathlib.Path(directory)
@@ -163,10 +165,15 @@ class Cast:
 
     def start_worker(self, part, service, endpoint, prefix=()):
         name = self.life(part)
-        program = (IN_GO, "worker") if part in self.in_go else (WORKER,)
+        program = self._program(part, "worker", WORKER)
         command = (*program, "--server", endpoint, "--service", service, "--name", name, "--history",
                    self.history(name), "--heartbeat", self.worker_heartbeat_ms)
-        return self.start(name, command, (f"worker:{name}",), prefix)
+        return self._interpreted(self.start(name, command, (f"worker:{name}",), prefix), part in self.in_python)
+
+    def _program(self, part, what, in_c):
+        if part in self.in_go:
+            return IN_GO, what
+        return (*IN_PYTHON, what) if part in self.in_python else (in_c,)
 
     def start_mdp_worker(self, part, protocol, endpoint, prefix=()):
         name = self.life(part)
@@ -176,12 +183,12 @@ class Cast:
 
     def start_load(self, part, endpoint, clients, rate, *options, prefix=()):
         name = self.life(part)
-        program = (IN_GO, "load") if part in self.in_go else (LOAD,)
+        program = self._program(part, "load", LOAD)
         command = (*program, "--server", endpoint, "--name", name, "--history", self.history(name),
                    "--clients", clients, "--rate", rate, "--seconds", 1000000, "--seed", self.seed,
                    "--heartbeat", self.client_heartbeat_ms, *options)
         parties = tuple(f"client:{name}-{number}" for number in range(clients))
-        return self.start(name, command, parties, prefix, piped=True)
+        return self._interpreted(self.start(name, command, parties, prefix, piped=True), part in self.in_python)
 
     def start_mdp_load(self, part, endpoint, clients, rate, prefix=()):
         name = self.life(part)
@@ -192,9 +199,9 @@ class Cast:
         return self._interpreted(self.start(name, command, parties, prefix, piped=True))
 
     @staticmethod
-    def _interpreted(actor):
+    def _interpreted(actor, is_so=True):
         """An interpreter takes some time until it handles signals."""
-        actor.handles_sigterm = False
+        actor.handles_sigterm = actor.handles_sigterm and not is_so
         return actor
 
     # ---- Hurting --------------------------------------------------------------------------------

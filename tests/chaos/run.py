@@ -26,6 +26,8 @@ SETTLE = 1.5    # seconds before those, in which processes connect
 QUIET = 10      # seconds after the last fault
 #: Workers and loads in Go, where that is built, beside those in C; some of each are behind a proxy, and are killed.
 GO_PARTS = frozenset(("echo-3", "echo-6", "visit-2", "remote", "victim-2"))
+#: The same in Python; its loads are threads and asyncio, half each.
+PYTHON_PARTS = frozenset(("echo-2", "echo-5", "visit-1", "victim-1"))
 QUIET_ENOUGH = 0.9  # share of the first throughput that there must be at the end
 
 
@@ -112,6 +114,7 @@ def main():
     directory = arguments.keep or pathlib.Path(tempfile.mkdtemp(prefix="riposte-chaos-"))
     security = Security(directory) if arguments.secure else None
     cast = Cast(directory, arguments.seed, security)
+    cast.in_python = PYTHON_PARTS
     if IN_GO.exists():
         cast.in_go = GO_PARTS
     else:

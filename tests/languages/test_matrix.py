@@ -63,8 +63,8 @@ def test_NO_WORKER_where_nobody_offers_the_service(stage):
 def test_what_the_library_says_of_its_own_ends_is_the_same_in_every_language(world, language):  # noqa: F811
     client = Client(world, language, "tcp://127.0.0.1:1")
     answer = check(client.call("x", timeout_ms=300), "NO_BROKER", attempt=0)
-    assert answer["text"] == ("no broker was reached within 300 ms (tcp://127.0.0.1:1: nothing listens there, or it cannot "
-                              "be reached); check that riposte-broker runs there, or name another endpoint")
+    assert answer["text"] == ("no broker was reached within 300 ms (tcp://127.0.0.1:1: nothing listens there, or it "
+                              "cannot be reached); check that riposte-broker runs there, or name another endpoint")
     client.close()
 
 

@@ -65,7 +65,8 @@ def test_the_sentences_are_those_of_C(found):
 
 @pytest.mark.parametrize("seconds, text", [
     (0.0000005, "0 µs"), (0.0003, "300 µs"), (0.3, "300 ms"), (0.9994, "999 ms"), (0.9996, "1 s"), (1.25, "1.3 s"),
-    (5, "5 s"), (59.94, "59.9 s"), (59.96, "1 m"), (150, "2 m 30 s"), (3600, "1 h"), (86400, "24 h"), (5430, "1 h 30 m")])
+    (5, "5 s"), (59.94, "59.9 s"), (59.96, "1 m"), (150, "2 m 30 s"), (3600, "1 h"), (86400, "24 h"),
+    (5430, "1 h 30 m")])
 def test_durations_are_written_as_in_C(seconds, text):
     assert explain.duration(seconds) == text
 

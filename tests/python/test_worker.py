@@ -229,8 +229,9 @@ def test_a_process_that_dies_leaves_the_others_alone_and_is_replaced_by_one_with
 
 def test_the_processes_end_with_the_worker_however_it_ended(stage, client):
     lines = ("import sys, os, time", f"sys.path.insert(0, {str(pathlib.Path(riposte.__file__).parents[1])!r})",
-             "import riposte", f"worker = riposte.Worker({stage.shared.endpoint!r}, 'orphans', pool='processes')", "@worker.handler",
-             "def orphans(task):", "    if task.body: time.sleep(60)", "    return str(os.getpid())", "worker.run()")
+             "import riposte", f"worker = riposte.Worker({stage.shared.endpoint!r}, 'orphans', pool='processes')",
+             "@worker.handler", "def orphans(task):", "    if task.body: time.sleep(60)", "    return str(os.getpid())",
+             "worker.run()")
     process = subprocess.Popen([sys.executable, "-c", "\n".join(lines)])
     try:
         pid = client.call("orphans").body.decode()
@@ -297,7 +298,8 @@ def test_a_worker_that_drains_while_its_broker_dies_ends_with_its_handler(stage,
 @pytest.mark.parametrize("wrong, words", [
     ({"slots": "4"}, "slots is a whole number, not str"), ({"workers": 1.5}, "workers is a whole number, not float"),
     ({"drain_limit": "1"}, "drain_limit is a number of seconds, not str"), ({"name": 5}, "name is a text, not int"),
-    ({"servers": 5555}, "endpoints are a text"), ({"service": b"x"}, "service is a text, not bytes")])
+    ({"heartbeat": "1"}, "heartbeat is a number of seconds, not str"), ({"servers": 5555}, "endpoints are a text"),
+    ({"service": b"x"}, "service is a text, not bytes")])
 def test_an_argument_of_a_wrong_type_is_named(stage, wrong, words):
     with pytest.raises(TypeError, match=words):
         riposte.Worker(**{"servers": stage.shared.endpoint, "service": "x", **wrong})
