@@ -9,14 +9,14 @@ import subprocess
 
 import pytest
 
-from support.programs import PATIENCE
+from support.programs import PATIENCE, SANITIZED
 from support.waiting import until
 
 from test_faults import connections
 
 LONG = os.environ.get("RIPOSTE_LONG") == "1"
 #: Calls of a run, and how often the broker is killed meanwhile.
-CALLS, KILLS = (1000000, 20) if LONG else (100000, 2)
+CALLS, KILLS = (1000000, 20) if LONG else (10000 if SANITIZED else 30000, 2)
 CONNECTIONS = 64
 #: What a call may end with while there is no broker, or because it was killed.
 EXPECTED = {200, 429, 502, 503, 504}

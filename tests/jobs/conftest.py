@@ -2,7 +2,7 @@
 """Jobs survive: brokers and workers are killed, frozen and drained, disks are full, power is lost.
 
 RIPOSTE_BUILD   the build to test (default: build/)
-RIPOSTE_LONG=1  200 kills of the broker within 1,000,000 jobs, instead of 10 within 50,000
+RIPOSTE_LONG=1  250 kills of the broker within 1,000,000 jobs, instead of 5 within 20,000
 RIPOSTE_SEED=N  another order of faults
 """
 

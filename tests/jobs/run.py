@@ -16,15 +16,11 @@ from support import programs
 from support.peer import REPLY, STATUSES
 from support.process import Process
 from support.programs import PATIENCE
+from support.web import free_port
 
 LONG = os.environ.get("RIPOSTE_LONG") == "1"
 SEED = int(os.environ.get("RIPOSTE_SEED", "1"))
 CLIENTS = 4
-
-
-def free_port():
-    with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
-        return socket.bind_to_random_port("tcp://127.0.0.1")
 
 
 def ping(endpoint, within=10.0, process=None):

@@ -8,7 +8,7 @@ from support import programs
 FORGETFUL = programs.BUILD / "tests" / "jobs_broker"
 
 
-SCALE = 20 if LONG else 1
+SCALE = 50 if LONG else 1
 
 
 def check(run):
@@ -18,8 +18,8 @@ def check(run):
 
 
 def test_what_was_accepted_survives_kills_freezes_and_drains(world):
-    run = Run(world, 50_000 * SCALE)
-    run.go(kills=10 * SCALE, freezes=4 * SCALE, drains=2 * SCALE, workers=10 * SCALE, within=200 * SCALE)
+    run = Run(world, 20_000 * SCALE)
+    run.go(kills=5 * SCALE, freezes=2 * SCALE, drains=2 * SCALE, workers=5 * SCALE, within=200 * SCALE)
     check(run)
     run.check_ready()
     assert run.counts["started more than once"] > 0, "nothing was interrupted"

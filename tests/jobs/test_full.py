@@ -129,7 +129,7 @@ def test_jobs_accepted_before_a_full_disk_survive_a_kill_on_it(world):
 
 
 def test_a_store_full_of_waiting_jobs_delays_no_start(world):
-    count = 1_000_000 if LONG else 20_000
+    count = 1_000_000 if LONG else 5_000
     run = Run(world, count)
     assert run.begin_broker(), run.broker.log()
     with Peer(run.endpoint) as peer:

@@ -11,6 +11,9 @@ from support.waiting import until
 INTERVAL = 0.2
 SILENCE = 3 * INTERVAL
 FAST = ("--heartbeat", "200ms")
+#: Seconds in which a worker is gone whose connection has ended: milliseconds, but the machine may be busy; without that
+#: the broker would wait for three heartbeats, three seconds.
+SOON = 2.5 * PATIENCE
 
 
 def _seconds_until_gone(world, broker, since):
@@ -19,16 +22,16 @@ def _seconds_until_gone(world, broker, since):
     return time.monotonic() - since
 
 
-def test_an_idle_worker_killed_is_gone_within_a_second(world):
+def test_an_idle_worker_killed_is_gone_at_once(world):
     broker = world.broker()
     worker = world.builtin(broker, "echo")
     since = time.monotonic()
     worker.kill()
-    assert _seconds_until_gone(world, broker, since) < 1 * PATIENCE
+    assert _seconds_until_gone(world, broker, since) < SOON
     assert world.status(broker)["counters"]["workers_lost"] == 1
 
 
-def test_a_busy_worker_killed_is_gone_within_a_second_and_its_request_ends(world):
+def test_a_busy_worker_killed_is_gone_at_once_and_its_request_ends(world):
     broker = world.broker()
     worker = world.builtin(broker, "sleep")
     call = world.start_cli(broker, "call", "sleep", "60s", "--timeout", "60s")
@@ -36,8 +39,7 @@ def test_a_busy_worker_killed_is_gone_within_a_second_and_its_request_ends(world
     since = time.monotonic()
     worker.kill()
     assert world.finish(call, within=5).code == 9
-    assert time.monotonic() - since < 1 * PATIENCE
-    assert _seconds_until_gone(world, broker, since) < 1.5 * PATIENCE
+    assert _seconds_until_gone(world, broker, since) < SOON
 
 
 def test_a_killed_client_leaves_nothing_behind(world):
@@ -63,7 +65,7 @@ def test_a_frozen_worker_is_lost_after_three_intervals(world):
     worker.freeze()
     took = _seconds_until_gone(world, broker, since)
     assert took > SILENCE - INTERVAL, "it was given its three intervals"
-    assert took < SILENCE + (2 * INTERVAL + 0.3) * PATIENCE
+    assert took < SILENCE + 2 * PATIENCE
     worker.thaw()
     world.wait_for_worker(broker, worker, "echo")
     assert world.cli(broker, "call", "echo", "again").out == b"again"
@@ -78,7 +80,7 @@ def test_a_partition_is_noticed_at_both_ends_and_heals(world):
     since = time.monotonic()
     proxy.cut()
     assert world.finish(call).code == 9, "WORKER_LOST"
-    assert time.monotonic() - since < SILENCE + (2 * INTERVAL + 0.3) * PATIENCE
+    assert time.monotonic() - since < SILENCE + 2 * PATIENCE
     worker.wait_for("lost ")
     proxy.heal()
     world.wait_for_worker(broker, worker, "sleep", within=10)
@@ -89,9 +91,9 @@ def test_a_partition_is_noticed_at_both_ends_and_heals(world):
 def test_a_worker_at_work_for_long_stays_alive(world):
     """Heartbeats do not depend on the handler."""
     broker = world.broker()
-    worker = world.builtin(broker, "sleep", *FAST)
-    assert world.cli(broker, "call", "sleep", "1500ms").code == 0
-    assert world.worker_of(broker, worker)["age_us"] > 1_500_000
+    worker = world.builtin(broker, "sleep", "--heartbeat", "500ms")
+    assert world.cli(broker, "call", "sleep", "3s").code == 0
+    assert world.worker_of(broker, worker)["age_us"] > 3_000_000
     assert world.status(broker)["counters"]["workers_lost"] == 0
 
 
@@ -101,11 +103,11 @@ def test_a_frozen_broker_loses_nobody_who_was_alive(world):
     peers = []
     for number in range(3):
         peer = world.peer(broker)
-        peer.register(b"patient", name=b"patient-%d" % number, heartbeat_ms=100)
+        peer.register(b"patient", name=b"patient-%d" % number, heartbeat_ms=400)
         peers.append(peer)
-    for _ in range(5):
+    for _ in range(3):
         broker.freeze()
-        end = time.monotonic() + 0.4
+        end = time.monotonic() + 1.5
         # The peers send heartbeats all the time, as live peers do.
         while time.monotonic() < end:
             for peer in peers:

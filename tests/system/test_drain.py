@@ -49,7 +49,7 @@ def test_the_drain_limit_ends_it_with_worker_lost(world):
     broker.terminate()
     assert world.finish(running).json()["status"] == "WORKER_LOST"
     assert broker.wait(3) == 0
-    assert 0.3 <= time.monotonic() - since < 0.3 + 1.5 * PATIENCE
+    assert 0.3 <= time.monotonic() - since < 0.3 + 5 * PATIENCE
 
 
 def test_a_second_sigterm_ends_the_broker_now(world):

@@ -21,16 +21,11 @@ import pytest
 from support import programs
 from support.keys import Keys
 from support.waiting import until
-
-
-def _free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+from support.web import free_port
 
 
 def _broker(world, *options, **more):
-    port = _free_port()
+    port = free_port()
     broker = world.broker("--http", f"127.0.0.1:{port}", *options, **more)
     broker.http = port
     return broker

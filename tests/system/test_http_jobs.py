@@ -5,23 +5,17 @@ may."""
 import http.client
 import json
 import re
-import socket
 
 import pytest
 
 from support import programs
 from support.keys import Keys
 from support.waiting import until
-
-
-def _free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+from support.web import free_port
 
 
 def _broker(world, *options):
-    port = _free_port()
+    port = free_port()
     broker = world.broker("--http", f"127.0.0.1:{port}", *options)
     broker.http = port
     return broker
@@ -161,9 +155,9 @@ def test_with_keys_it_needs_a_token_with_admin(world):
     assert [_ask(broker, path + "?body=9", **headers)[0] for headers in ({}, bearer["watcher"], bearer["chief"])] \
         == [401, 403, 200]
     assert [_ask(broker, path, **headers)[0] for headers in ({}, bearer["watcher"])] == [200, 200]
-    assert "the dead job" not in broker.log()
+    assert not any("the dead job" in line for line in broker.lines())
     assert _change(broker, "retry", {"id": dead}, **bearer["chief"])[0] == 200
-    assert f"p-chief retries the dead job {dead}\n" in broker.log()
+    broker.wait_for(f"p-chief retries the dead job {dead}\n")
 
 
 def test_services_say_why_their_jobs_wait_or_died(world):

@@ -56,7 +56,7 @@ def test_a_worker_killed_between_requests(world, round_number):
     hers = world.worker_of(broker, sites[0])["conversations"]
     assert 0 < hers < CLIENTS
     sites[0].kill()
-    until(lambda: len(world.workers(broker)) == 2, 1, "the broker knows")
+    until(lambda: len(world.workers(broker)) == 2, 2.5, "the broker knows")
     _release(conversations)
     report = world.report(conversations)
     _all_saw_their_own(report)

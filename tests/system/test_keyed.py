@@ -5,6 +5,7 @@ import pytest
 
 from support.peer import (
     BYE, CANCEL, KEYED, REPLAYED, REPLY, REQUEST, WORKER_LOST, head, pack_headers)
+from support.programs import BRIEFLY
 from support.waiting import until
 
 
@@ -115,7 +116,7 @@ def test_an_interrupt_withdraws_one_and_not_the_other(world, slow):
 
 
 def test_a_deadline_is_that_of_one(world, slow):
-    hasty = slow.begin("x", "--timeout", "300ms")
+    hasty = slow.begin("x", "--timeout", BRIEFLY)
     patient = slow.begin()
     assert world.finish(hasty).code == 5
     slow.open()

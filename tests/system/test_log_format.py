@@ -32,7 +32,7 @@ def _documented():
 
 
 def _lines(broker):
-    return [json.loads(line) for line in broker.log().splitlines()]
+    return [json.loads(line) for line in broker.lines()]
 
 
 def _logfmt(line):
@@ -93,7 +93,7 @@ def test_every_line_is_json_with_documented_keys(hall):
 def test_every_line_is_logfmt_with_documented_keys(hall):
     broker = hall.broker(*hall.keys.of_broker, "--log-format", "logfmt")
     _go_through_everything(hall, broker)
-    lines = [_logfmt(line) for line in broker.log().splitlines()]
+    lines = [_logfmt(line) for line in broker.lines()]
     assert all({"time", "level", "topic", "message"} <= set(line) for line in lines)
     assert set().union(*lines) == set(_documented())
     denied = next(line for line in lines if line["topic"] == "denied")
@@ -109,7 +109,7 @@ def test_a_warning_at_the_start_is_a_line_with_its_level(world):
 def test_text_is_the_default_outside_the_journal(world):
     broker = world.broker()
     world.builtin(broker, "echo")
-    line = next(line for line in broker.log().splitlines() if "joined" in line)
+    line = next(line for line in broker.lines() if "joined" in line)
     assert re.fullmatch(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info 127\.0\.0\.1:\d+: worker \S+ joined "echo" '
                         r"with a window of \d+", line), line
 

@@ -95,8 +95,8 @@ def serves(world, names, broker, name):
     world.wait_for_worker(broker, worker, "echo")
     result = cli(world, names, name, "call", "echo", "hello")
     assert (result.code, result.out) == (0, b"hello"), result
+    worker.wait_for(f"registered with {name}")
     assert "cannot reach" not in worker.log()
-    assert f"registered with {name}" in worker.log()
 
 
 def test_a_name_with_an_ipv6_address_only_is_reached(world, names, six):
@@ -154,7 +154,7 @@ def test_a_silent_name_server_holds_nobody_up(world, names, silent_name_server):
     begin = time.monotonic()
     result = cli(world, names, "tcp://slow.test:5555", "--timeout", "1s", "--wait-broker", "1s", "ping")
     assert result.code == 3
-    assert time.monotonic() - begin < 3 * PATIENCE
+    assert time.monotonic() - begin < 5 * PATIENCE
     assert "tcp://slow.test:5555" in result.error()
     assert result.error().endswith(
         "no name server answered; check the name servers, or write an address in the place of the name")
@@ -192,7 +192,7 @@ def test_a_name_is_bound_and_the_log_says_which_address(world, names):
         "--plain", "hello=tcp://localhost:*,tcp://two:*")
     for endpoint in (bound, front, back):
         assert endpoint.startswith("tcp://127.0.0.")
-    until(lambda: "security off (loopback only)" in broker.log(), 5, "it says that it is ready")
+    broker.wait_for("security off (loopback only)")
     assert bound in broker.log()
     assert cli(world, names, f"tcp://localhost:{port(bound)}", "ping").code == 0
 
@@ -232,4 +232,4 @@ def test_a_collector_whose_name_server_is_silent_holds_nothing_up(world, names, 
     since = time.monotonic()
     broker.terminate()
     assert broker.wait(10) == 0
-    assert time.monotonic() - since < 1 + 1 + 1.5 * PATIENCE
+    assert time.monotonic() - since < 1 + 1 + 3 * PATIENCE

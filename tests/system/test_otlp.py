@@ -5,7 +5,6 @@ import json
 import re
 import secrets
 import signal
-import socket
 import time
 
 import pytest
@@ -14,6 +13,7 @@ from support import programs
 from support.collector import Collector, attributes
 from support.programs import PATIENCE, SANITIZED
 from support.waiting import until
+from support.web import free_port
 
 
 @pytest.fixture(name="collector")
@@ -185,7 +185,8 @@ def test_what_a_collector_refuses_is_counted_and_told_once(world, collector):
     for failed in (3, 5):
         call(world, broker, parent()[0], "echo", "x")
         until(lambda: counts(world, broker)["failed"] == failed, 20, "a batch was refused")
-    told = [line for line in broker.log().splitlines() if "spans:" in line]
+    broker.wait_for("spans:")
+    told = [line for line in broker.lines() if "spans:" in line]
     assert len(told) == 1 and "status 400" in told[0] and collector.url in told[0], told
     collector.status, collector.answer = 200, b"{}"
     call(world, broker, parent()[0], "echo", "x")
@@ -201,7 +202,7 @@ def test_a_collector_that_has_no_time_gets_them_again(world, collector, status):
     header, trace, _ = parent()
     call(world, broker, header, "echo", "x")
     until(lambda: len(collector.requests) >= 2, 20, "it was asked again")
-    assert f"it answers with status {status}" in broker.log()
+    broker.wait_for(f"it answers with status {status}")
     collector.status = 200
     assert {span["traceId"] for span in arrived(collector, 2)} == {trace}
     broker.wait_for("takes them again; lost meanwhile: 0")
@@ -210,9 +211,7 @@ def test_a_collector_that_has_no_time_gets_them_again(world, collector, status):
 
 
 def test_a_collector_that_comes_later_gets_what_has_waited(world):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     broker = world.broker("--otlp", f"http://127.0.0.1:{port}/v1/traces")
     world.builtin(broker, "echo")
     header, trace, _ = parent()
@@ -233,9 +232,7 @@ def _trouble(collector, kind):
     collector.status = 503 if kind == "has no time" else 200
     if kind != "is not there":
         return collector.url
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}/v1/traces"
+    return f"http://127.0.0.1:{free_port()}/v1/traces"
 
 
 TROUBLES = ["is silent", "has no time", "is not there"]
@@ -285,7 +282,7 @@ def test_the_end_waits_a_second_for_a_collector_in_trouble(world, collector, kin
     since = time.monotonic()
     broker.signal(signal.SIGTERM)
     assert broker.wait(10) == 0
-    assert time.monotonic() - since < 1 + 1 + 1.5 * PATIENCE  # the drain's quiet, the export, and slack
+    assert time.monotonic() - since < 1 + 1 + 3 * PATIENCE  # the drain's quiet, the export, and slack
     assert "spans: 2 were dropped at the end" in broker.log()
 
 

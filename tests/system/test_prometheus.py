@@ -5,7 +5,6 @@ Prometheus finds something to show in each panel."""
 import json
 import re
 import shutil
-import socket
 import subprocess
 import urllib.parse
 import urllib.request
@@ -14,6 +13,7 @@ import pytest
 
 from support import programs
 from support.waiting import until
+from support.web import free_port
 
 FOLDER = programs.SOURCE / "packaging/prometheus"
 BOARD = json.loads((FOLDER / "grafana-riposte.json").read_text())
@@ -41,12 +41,6 @@ def _alerts():
                      if not re.match(r"\s*(#|summary|description|- alert|- name)", line))
 
 
-def _free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 def _there(broker):
     """Returns the names of the metrics that a broker has."""
     with urllib.request.urlopen(f"http://127.0.0.1:{broker.http}/metrics", timeout=10) as answer:
@@ -60,7 +54,7 @@ def _wants(program):
 
 @pytest.fixture
 def broker(world):
-    port = _free_port()
+    port = free_port()
     one = world.broker("--http", f"127.0.0.1:{port}", "--store", world.directory / "jobs.db")
     one.http = port
     world.builtin(one, "echo")
@@ -133,7 +127,7 @@ class Prometheus:
     """A real one, which reads a broker twice a second."""
 
     def __init__(self, world, broker):
-        self.port = _free_port()
+        self.port = free_port()
         config = world.directory / "prometheus.yml"
         config.write_text(f"""\
 global: {{scrape_interval: 500ms, evaluation_interval: 500ms}}

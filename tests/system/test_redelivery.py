@@ -34,7 +34,7 @@ def test_with_attempts_left_another_worker_answers(world):
     gate, workers = _gate_and_workers(world, broker, 2)
     call = _start(world, broker, 3)
     _kill_holder(world, broker, workers)
-    until(lambda: gate.starts() == ["1", "2"], 2, "the other worker has it")
+    until(lambda: gate.starts() == ["1", "2"], 5, "the other worker has it")
     gate.open()
     result = world.finish(call)
     assert result.code == 0

@@ -72,7 +72,7 @@ def test_a_revoked_worker_gets_nothing_more_and_its_requests_have_an_end(world):
     until(lambda: len(world.workers(broker, "echo")) == 2, 10, "the other worker is there", broker)
     keys.revoke("worker")
     assert world.cli(broker, "reload").code == 0
-    until(lambda: [worker["principal"] for worker in world.workers(broker, "echo")] == ["other"], 1,
+    until(lambda: [worker["principal"] for worker in world.workers(broker, "echo")] == ["other"], 2.5,
           "the revoked worker is gone", broker)
     report = json.loads(bob.popen.communicate(timeout=30)[0])
     assert set(report["failed"]) <= {"WORKER_LOST"}, report

@@ -48,7 +48,7 @@ def test_a_command_that_cannot_be_started_is_said(world):
     assert result.code == 4
     assert f"cannot start {program}" in result.error()
     assert "may have run" not in result.error()
-    assert f"cannot start {program}" in worker.log()
+    worker.wait_for(f"cannot start {program}")
 
 
 def _window(world, broker, worker):
@@ -63,7 +63,7 @@ def test_a_worker_that_cannot_start_its_command_takes_nothing_from_a_healthy_one
     world.worker(broker, "both", "cat")
     for number in range(30):
         assert world.cli(broker, "call", "both", str(number)).out == b"%d" % number
-    assert "takes no requests, next try in" in sick.log()
+    sick.wait_for("takes no requests, next try in")
     assert _window(world, broker, sick) == 0
     world.script("cat\n")
     until(lambda: _window(world, broker, sick) > 0, 15, "it is found to be there again")
@@ -84,7 +84,7 @@ def test_what_a_worker_holds_when_its_command_vanishes_goes_to_another(world):
     result = world.finish(batch, within=60)
     statuses = {json.loads(line)["status"] for line in result.out.splitlines()}
     assert (result.code, statuses) == (0, {"OK"})
-    assert "takes no requests" in sick.log()
+    sick.wait_for("takes no requests")
 
 
 def test_a_persistent_program_that_ends_at_once_takes_nothing_from_a_healthy_one(world):
@@ -131,8 +131,8 @@ def test_a_persistent_program_that_loads_for_longer_than_its_callers_wait_comes_
     worker = world.worker(broker, "slow", *_loading(world, 3), options=("--persistent",))
     until(lambda: _window(world, broker, worker) == 1, 5, "it is offered once")
     children = worker.children()
-    assert world.cli(broker, "call", "slow", "x", "--timeout", "300ms").code == 5
-    until(lambda: _window(world, broker, worker) == 0, 2, "it owes an answer, and gets nothing more")
+    assert world.cli(broker, "call", "slow", "x", "--timeout", BRIEFLY).code == 5
+    until(lambda: _window(world, broker, worker) == 0, 5, "it owes an answer, and gets nothing more")
     assert world.cli(broker, "call", "slow", "y", "--timeout", "30s").out == b"y"
     assert worker.children() == children, "the deadline did not end it"
 
@@ -143,7 +143,7 @@ def test_a_program_that_announces_itself_gets_nothing_before(world):
     wait = f'import os\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)\nprint("RP/1 READY\\n", flush=True)'
     worker = world.worker(broker, "slow", *_loading(world, 0, wait),
                           options=("--persistent", "--wait-ready"))
-    assert world.cli(broker, "call", "slow", "x", "--timeout", "500ms").code == 5
+    assert world.cli(broker, "call", "slow", "x", "--timeout", BRIEFLY).code == 5
     assert world.worker_of(broker, worker)["window"] == 0
     go.touch()
     assert world.cli(broker, "call", "slow", "y", "--timeout", "30s").out == b"y"

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: MPL-2.0
 """Keys, rules and a broker that uses them, made with riposte's own commands."""
 
+#: Files that a command has made once, by their names; the same again is written without a process, which most tests with
+#: keys would have half a dozen of.
+_pairs = {}
+_authorized = {}
+
 
 class Keys:
     """A directory with keys and the broker's key, a directory of authorized keys, and a rules
@@ -11,7 +16,7 @@ class Keys:
         self.directory = world.directory / name
         self.authorized = self.directory / "authorized"
         self.rules_file = self.directory / "rules"
-        self._run("keys", "new", "broker", "--dir", self.directory)
+        self.new("broker")
         self.authorized.mkdir(mode=0o700, exist_ok=True)
         self.rules("")
 
@@ -25,8 +30,16 @@ class Keys:
 
     def new(self, name):
         """Makes a key that is not authorized."""
-        self._run("keys", "new", name, "--dir", self.directory)
-        return self.secret(name)
+        public, secret = self.directory / f"{name}.key", self.secret(name)
+        if name in _pairs:
+            self.directory.mkdir(mode=0o700, exist_ok=True)
+            secret.touch(mode=0o600)
+            public.write_bytes(_pairs[name][0])
+            secret.write_bytes(_pairs[name][1])
+        else:
+            self._run("keys", "new", name, "--dir", self.directory)
+            _pairs[name] = public.read_bytes(), secret.read_bytes()
+        return secret
 
     def secret(self, name):
         return self.directory / f"{name}.key_secret"
@@ -35,8 +48,14 @@ class Keys:
         """Makes a key and authorizes it, by default for a principal of the same name."""
         if not self.secret(name).exists():
             self.new(name)
-        self._run("keys", "authorize", self.directory / f"{name}.key", "--principal",
-                  principal or name, "--into", self.authorized, *options)
+        principal = principal or name
+        file = self.authorized / f"{name}.key"
+        if (name, principal, *options) in _authorized and not file.exists():
+            file.write_bytes(_authorized[name, principal, *options])
+        else:
+            self._run("keys", "authorize", self.directory / f"{name}.key", "--principal", principal,
+                      "--into", self.authorized, *options)
+            _authorized[name, principal, *options] = file.read_bytes()
 
     def revoke(self, name):
         self._run("keys", "revoke", name, "--from", self.authorized)

@@ -3,6 +3,7 @@
 
 import http.client
 import json
+import random
 import socket
 import threading
 
@@ -10,9 +11,15 @@ from support.programs import PATIENCE
 
 
 def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    """A port that no connection is given by chance, as those are that the kernel chooses."""
+    while True:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as one:
+            try:
+                one.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 def broker_with_http(world, *options, **more):

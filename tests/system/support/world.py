@@ -27,10 +27,12 @@ class Broker(Process):
     def lines(self):
         """The log's lines of all that the broker has done. A thread of its own writes them, so the line about a SIGHUP,
         which is left out, is waited for. Beyond twenty at once the broker holds such lines back, one a second."""
+        word = "SIGHUP: reloaded settings"
+        said = self.log().count(word)
         self.hangups += 1
         self.signal(signal.SIGHUP)
-        until(lambda: self.log().count(" SIGHUP: ") >= self.hangups, 10, "the log is complete", self)
-        return [line for line in self.log().splitlines() if " SIGHUP: " not in line]
+        until(lambda: self.log().count(word) > said, 10, "the log is complete", self)
+        return [line for line in self.log().splitlines() if word not in line]
 
     def ready_ms(self):
         """The time to readiness, as the broker's log reports it."""
