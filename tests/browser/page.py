@@ -8,6 +8,8 @@ import socket
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
+from support.peer import REPLY, Peer
+from support.programs import PATIENCE
 from support.waiting import until
 
 #: Members of riposte.services that the table has as they are.
@@ -61,6 +63,14 @@ class Page:
         """Starts the broker."""
         self.broker = self.world.broker("--http", f"127.0.0.1:{self.port}", *options, **more)
         return self.broker
+
+    def expire(self, service):
+        """A request to a worker that sleeps, whose deadline passes. Its session is there before, so that only the
+        worker has to begin within that time."""
+        with Peer(self.broker.endpoint) as peer:
+            peer.hello(heartbeat_ms=60000)
+            peer.request(service.encode(), b"9s", time_ms=300 * PATIENCE)
+            assert peer.expect(REPLY, within=5).status_name() == "DEADLINE"
 
     def open(self, hash=""):
         self.driver.get(self.url + hash)
