@@ -281,6 +281,7 @@ static void s_ask (rp_server_t *self,
         .request = asker->id,
         .job = rp_job_id_read (s_secret (self), question->id),
         .wait_ms = question->wait_ms < S_WAIT_MAX_MS ? question->wait_ms : S_WAIT_MAX_MS,
+        .body = question->body > 0 && asker->session.v == self->jobs.client.v,
         .principal = asker->principal},
       s_time (now), self->jobs.wanted);
 }

@@ -48,7 +48,7 @@
         PURGE     removes dead jobs
         LOAD      jobs of a service that wait, and those that ran when the store was opened, with
                   bodies, by (due, id)
-        FIND      one job, with its attempts, body and final
+        FIND      one job, with its attempts, and body and final unless they are left out
         LIST      jobs by id, without bodies
         SERVICES  services with open jobs. After the opening of a store, before the first LOAD
         KEY       whether the key of a job has one already: as PUT, but for another key ABSENT
@@ -117,6 +117,13 @@ typedef enum {
     RP_JOB_OVERDUE, /* as a filter of LIST: WAITING, and its deadline is `before` or earlier */
 } rp_job_state_t;
 
+/*  What FIND leaves out, where it is not wanted, since it may be large: the frames of the body, and of the final too.  */
+typedef enum {
+    RP_STORE_LEAVE_NOTHING,
+    RP_STORE_LEAVE_BODY,
+    RP_STORE_LEAVE_FRAMES
+} rp_store_leave_t;
+
 /*  Flags of a job. Its not_before is an instant by the wall clock; and, from this bit on, by how many seconds the
     times at which jobs are due were ahead of that clock when it was accepted (broker/jobs/jobs_state.h).  */
 #define RP_JOB_FLAG_INSTANT 1u
@@ -168,7 +175,8 @@ typedef struct {
     bool dead;      /* FINAL: the job is dead */
     /*  PARK: the attempt is not listed, because it never began  */
     bool unbegun;
-    uint16_t rows; /* LOAD, LIST, PURGE: at most so many; 0: RP_STORE_ROWS_MAX */
+    uint8_t leaves; /* FIND: an rp_store_leave_t */
+    uint16_t rows;  /* LOAD, LIST, PURGE: at most so many; 0: RP_STORE_ROWS_MAX */
     /*  the job; PURGE: 0 is all dead ones of the service. LIST, LOAD: after this id (and `after`)  */
     uint64_t id;
     union {
@@ -220,7 +228,7 @@ typedef struct {
     uint8_t attempt; /* attempts that count, with the one that runs */
     int64_t due;     /* open */
     uint64_t body_bytes;
-    /*  frames of the body; not in LIST. A body of no frames has 0  */
+    /*  frames of the body; not in LIST, nor where FIND leaves it out. A body of no frames has 0  */
     rp_store_span_t *body;
     uint32_t body_count;
     uint32_t reply_count;

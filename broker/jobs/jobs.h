@@ -87,6 +87,7 @@ typedef struct {
     uint64_t request; /* the client's id of the question */
     uint64_t job;
     uint32_t wait_ms;      /* RESULT: how long to wait for the final */
+    bool body;             /* STATE: with the job's body */
     const char *principal; /* only its own jobs are there; NULL: all are */
 } rp_jobs_question_t;
 

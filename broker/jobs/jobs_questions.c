@@ -104,6 +104,9 @@ void rp_jobs_find_for (rp_jobs_t *self, const rp_jobs_waiter_t *waiter)
     rp_store_op_t *op = rp_jobs_store (
       self, RP_STORE_FIND, NULL, (rp_jobs_pending_t){.waiter = rp_pool_handle (&waiter->pooled)});
     op->id = waiter->question.job;
+    if (!waiter->question.body)
+        op->leaves =
+          waiter->question.what == RP_JOBS_RESULT ? RP_STORE_LEAVE_BODY : RP_STORE_LEAVE_FRAMES;
 }
 
 static size_t s_count_waiters (const rp_jobs_t *self, uint64_t job)

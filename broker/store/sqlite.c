@@ -213,9 +213,13 @@ static rp_backend_result_t s_begin_rows (s_sqlite_t *self, rp_stored_t *result)
 }
 
 /*  Adds the job to the rows of a result, with its content; ABSENT if there is none.  */
-static rp_backend_result_t s_add_found (s_sqlite_t *self, uint64_t id, rp_stored_t *result)
+static rp_backend_result_t s_add_found (
+  s_sqlite_t *self, uint64_t id, rp_store_leave_t leaves, rp_stored_t *result)
 {
-    sqlite3_stmt *statement = s_use (self, S_FIND);
+    static const s_statement_t statements[] = {[RP_STORE_LEAVE_NOTHING] = S_FIND,
+      [RP_STORE_LEAVE_BODY] = S_FIND_FINAL,
+      [RP_STORE_LEAVE_FRAMES] = S_FIND_STATE};
+    sqlite3_stmt *statement = s_use (self, statements[leaves]);
     s_number (statement, 1, (int64_t) id);
     int rc = sqlite3_step (statement);
     if (rc == SQLITE_DONE)
@@ -243,7 +247,7 @@ static rp_backend_result_t s_look_key (
         return rc;
     result->id = (uint64_t) id;
     if ((rc = s_begin_rows (self, result)) == RP_BACKEND_OK)
-        rc = s_add_found (self, result->id, result);
+        rc = s_add_found (self, result->id, RP_STORE_LEAVE_NOTHING, result);
     if (rc != RP_BACKEND_OK)
         return rc;
     if (result->rows->count == 1
@@ -502,7 +506,7 @@ static rp_backend_result_t s_run_retry (
         rc = s_do_for (self, S_COPY_OPEN, id);
     if (rc == RP_BACKEND_OK)
         rc = s_begin_rows (self, result);
-    return rc == RP_BACKEND_OK ? s_add_found (self, id, result) : rc;
+    return rc == RP_BACKEND_OK ? s_add_found (self, id, RP_STORE_LEAVE_NOTHING, result) : rc;
 }
 
 /*  Removes a job that has ended, with everything about it.  */
@@ -583,7 +587,7 @@ static rp_backend_result_t s_run_find (
 {
     rp_backend_result_t rc = s_begin_rows (self, result);
     if (rc == RP_BACKEND_OK)
-        rc = s_add_found (self, work->op->id, result);
+        rc = s_add_found (self, work->op->id, (rp_store_leave_t) work->op->leaves, result);
     if (rc != RP_BACKEND_OK || result->outcome != RP_STORED_SAFE)
         return rc;
     sqlite3_stmt *statement = s_use (self, S_FIND_ATTEMPTS);

@@ -48,6 +48,11 @@
                  " (SELECT key, service, principal FROM jobs WHERE id = ?1)")                      \
     X (RETRIED, "UPDATE finals SET dead = 0, child = ?2 WHERE id = ?1")                            \
     X (FIND, "SELECT " RP_SQLITE_JOB RP_SQLITE_CONTENT RP_SQLITE_JOIN " WHERE j.id = ?1")          \
+    X (FIND_FINAL,                                                                                 \
+      "SELECT " RP_SQLITE_JOB                                                                      \
+      ", j.headers, NULL, NULL, f.headers, f.frames, f.body" RP_SQLITE_JOIN " WHERE j.id = ?1")    \
+    X (FIND_STATE, "SELECT " RP_SQLITE_JOB                                                         \
+                   ", j.headers, NULL, NULL, NULL, NULL, NULL" RP_SQLITE_JOIN " WHERE j.id = ?1")  \
     X (FIND_ATTEMPTS,                                                                              \
       "SELECT number, started, ended, status, worker, text FROM attempts WHERE job = ?1"           \
       " ORDER BY place")                                                                           \

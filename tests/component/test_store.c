@@ -776,6 +776,24 @@ static void test_too_much_draws_busy_but_ends_are_taken (void **state)
     assert_int_equal (result.outcome, RP_STORED_SAFE);
 }
 
+static void test_what_is_large_is_left_out_where_it_is_not_wanted (void **state)
+{
+    (void) state;
+    uint64_t id = s_put ("body");
+    test_shelf_want (shelf, RP_STORED_SAFE, test_final (id, RP_OK), "reply");
+    for (uint8_t leaves = RP_STORE_LEAVE_NOTHING; leaves <= RP_STORE_LEAVE_FRAMES; leaves++) {
+        rp_stored_t result = test_shelf_do (
+          shelf, (rp_store_op_t){.kind = RP_STORE_FIND, .id = id, .leaves = leaves}, NULL);
+        const rp_store_row_t *row = &result.rows->jobs[0];
+        assert_int_equal (row->state, RP_JOB_DONE);
+        assert_int_equal (row->body_bytes, 4);
+        assert_int_equal (row->reply_bytes, 5);
+        assert_int_equal (row->body_count, leaves == RP_STORE_LEAVE_NOTHING);
+        assert_int_equal (row->reply_count, leaves != RP_STORE_LEAVE_FRAMES);
+        rp_stored_clear (&result);
+    }
+}
+
 /*  Whoever has one job with a large body may ask for it thousands of times at once.  */
 static void test_what_is_read_and_not_taken_is_bounded (void **state)
 {
@@ -940,6 +958,7 @@ int main (void)
       S_TEST (test_results_come_in_order_and_share_syncs),
       S_TEST (test_closing_finishes_what_was_submitted),
       S_TEST (test_too_much_draws_busy_but_ends_are_taken),
+      S_TEST (test_what_is_large_is_left_out_where_it_is_not_wanted),
       S_TEST (test_what_is_read_and_not_taken_is_bounded),
       S_TEST (test_a_body_that_no_row_can_have_is_refused),
       S_TEST (test_a_full_disk_refuses_and_comes_back),

@@ -442,6 +442,10 @@ static void s_find (model_store_t *self, model_op_t *op)
     }
     s_show (op, row, true);
     rp_store_row_t *shown = &op->result.rows->jobs[0];
+    if (op->op.leaves != RP_STORE_LEAVE_NOTHING)
+        shown->body_count = 0;
+    if (op->op.leaves == RP_STORE_LEAVE_FRAMES)
+        shown->reply_count = 0;
     shown->attempts = s_alloc ((row->attempt_count + 1) * sizeof *shown->attempts);
     shown->attempt_count = row->attempt_count;
     memcpy (shown->attempts, row->attempts, row->attempt_count * sizeof *shown->attempts);

@@ -1389,6 +1389,22 @@ static void s_a_final_has_each_who_wants_to_see_the_job_asked_for_once (void **s
     }
 }
 
+/*  Bodies and finals may be large, and thousands may ask.  */
+static void s_a_question_reads_what_it_wants_only (void **state)
+{
+    (void) state;
+    s_begin ();
+    uint64_t job = s_accept (1, NULL);
+    for (int what = RP_JOBS_RESULT; what <= RP_JOBS_RETRY; what++) {
+        s_ask ((rp_jobs_what_t) what, 50, job, 0);
+        const rp_store_op_t *op = &s_world.wanted->list[s_world.wanted->count - 1].op;
+        assert_int_equal (op->kind, RP_STORE_FIND);
+        assert_int_equal (
+          op->leaves, what == RP_JOBS_RESULT ? RP_STORE_LEAVE_BODY : RP_STORE_LEAVE_FRAMES);
+        jobs_world_settle (&s_world);
+    }
+}
+
 static void s_a_final_is_there_for_who_comes_later (void **state)
 {
     (void) state;
@@ -1844,6 +1860,7 @@ int main (void)
       S_TEST (s_who_waits_is_told_only_when_the_final_is_on_disk),
       S_TEST (s_who_asks_while_the_final_is_written_gets_it_once_and_only_its_own),
       S_TEST (s_a_final_has_each_who_wants_to_see_the_job_asked_for_once),
+      S_TEST (s_a_question_reads_what_it_wants_only),
       S_TEST (s_a_final_is_there_for_who_comes_later),
       S_TEST (s_who_waits_for_a_dead_job_gets_its_final),
       S_TEST (s_who_has_waited_long_enough_learns_how_it_is),
