@@ -78,7 +78,7 @@ typedef enum {
 
         SAFE      done, and on disk if it writes
         KNOWN     PUT, KEY: the key has a job with the same digest. Nothing was written. PUT: one row, that
-                  job with its body and, if it has ended, its final
+                  job as by FIND, without what that may leave out
         MISMATCH  PUT, KEY: the key has a job with another digest. Nothing was written. `id` is that job's
         ALREADY   ATTEMPT, PARK, FINAL: the job has ended before. Nothing was written
         ABSENT    no such job, or it is not dead (RETRY, PURGE) or done (REMOVE), or none has the key (KEY).

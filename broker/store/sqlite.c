@@ -247,7 +247,7 @@ static rp_backend_result_t s_look_key (
         return rc;
     result->id = (uint64_t) id;
     if ((rc = s_begin_rows (self, result)) == RP_BACKEND_OK)
-        rc = s_add_found (self, result->id, RP_STORE_LEAVE_NOTHING, result);
+        rc = s_add_found (self, result->id, RP_STORE_LEAVE_FRAMES, result);
     if (rc != RP_BACKEND_OK)
         return rc;
     if (result->rows->count == 1
