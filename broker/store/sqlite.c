@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "broker/store/backend.h"
+#include "broker/store/sqlite_copy.h"
 #include "broker/store/sqlite_file.h"
 #include "broker/store/sqlite_rows.h"
 #include "broker/store/sqlite_sql.h"
@@ -32,6 +33,8 @@
     in steps, while nothing waits.  */
 #define S_FREE_PAGES 4096
 #define S_FREE_STEP 256
+/*  How often it is looked whether somebody wants a copy of the file, µs.  */
+#define S_COPY_US 500000
 
 typedef enum {
 #define S_ENUM(name, sql) S_##name,
@@ -58,6 +61,9 @@ typedef struct {
     bool took_in; /* the log that was left by the broker before this one */
     int log_pages;
     bool kept; /* the file cannot be made smaller */
+    const char *vfs;
+    rp_sqlite_copy_t *copy; /* that is being made; NULL: none */
+    int64_t copy_at;        /* when to look whether one is wanted */
     bool broken;
     char trouble[RP_STORE_TEXT];
 } s_sqlite_t;
@@ -878,6 +884,20 @@ static int64_t s_pragma (s_sqlite_t *self, s_statement_t which)
     return value;
 }
 
+/*  Goes on with a copy of the file, or looks whether one is wanted. True if it took time.  */
+static bool s_copy (s_sqlite_t *self)
+{
+    int64_t now = rp_clock_us ();
+    if (!self->copy && now >= self->copy_at) {
+        self->copy = rp_sqlite_copy_begin (self->db, self->vfs);
+        self->copy_at = now + S_COPY_US;
+    }
+    if (!self->copy)
+        return false;
+    (void) rp_sqlite_copy_step (&self->copy);
+    return true;
+}
+
 /*  Only the log's pages are counted while others wait, since that costs nothing.  */
 static rp_backend_result_t s_tidy (rp_backend_t *backend, bool idle, bool *did)
 {
@@ -891,7 +911,8 @@ static rp_backend_result_t s_tidy (rp_backend_t *backend, bool idle, bool *did)
         self->log_pages = 0; // also when full: the next commit tells
         return s_result (self, rc);
     }
-    if (!idle)
+    *did = s_copy (self);
+    if (*did || !idle)
         return RP_BACKEND_OK;
     int64_t spare = s_pragma (self, S_SPARE);
     if (self->kept || spare < S_FREE_PAGES || spare < s_pragma (self, S_PAGES) / 4)
@@ -926,6 +947,7 @@ static const char *s_trouble (const rp_backend_t *backend)
 static void s_close (rp_backend_t *backend)
 {
     s_sqlite_t *self = s_of (backend);
+    rp_sqlite_copy_break (&self->copy);
     for (size_t index = 0; index < S_COUNT; index++)
         (void) sqlite3_finalize (self->statements[index]);
     rp_sqlite_file_close (self->db, !self->broken);
@@ -1000,6 +1022,7 @@ rp_backend_t *rp_sqlite_open (const rp_store_settings_t *settings, char *text)
         return NULL;
     }
     self->backend.functions = &s_class;
+    self->vfs = settings->vfs;
     self->db = rp_sqlite_file_open (settings, true, text);
     if (!self->db) {
         free (self);

@@ -332,6 +332,8 @@ sqlite3 *rp_sqlite_file_open (const rp_store_settings_t *settings, bool create, 
         s_refuse (db, rc, settings->path, text);
     else if (s_know (db, settings, create, text))
         return db;
+    bool busy = (sqlite3_errcode (db) & 0xff) == SQLITE_BUSY;
     rp_sqlite_file_close (db, false);
+    errno = busy ? EBUSY : EIO;
     return NULL;
 }

@@ -18,7 +18,7 @@
 /*  Opens the file and locks it for this process: another broker, or `riposte store`, is refused. create:
     makes the file if it is not there, and brings an older one up to date. The write-ahead log that a
     killed broker left is looked at, and to be taken in before anything is written. NULL on failure: text
-    says what is wrong and what to do; the file is unchanged then.  */
+    says what is wrong and what to do; the file is unchanged then. errno is EBUSY if another process has it.  */
 sqlite3 *rp_sqlite_file_open (const rp_store_settings_t *settings, bool create, char *text);
 
 /*  Takes in the log, which waits for the disk. Returns SQLite's code; without space the log stays.  */

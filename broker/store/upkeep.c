@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker/store/sqlite_copy.h"
 #include "broker/store/sqlite_file.h"
 
 /*  What the tables have to agree on: SQL that counts what does not, and what that is.  */
@@ -125,55 +126,67 @@ static bool s_sync_folder (const char *path)
     return synced;
 }
 
-static bool s_copy (sqlite3 *db, const char *part)
+static bool s_copy (sqlite3 *db, const char *path, const char *part, char *text)
 {
     sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v2 (db, "VACUUM INTO ?1", -1, &statement, NULL) != SQLITE_OK)
+    if (sqlite3_prepare_v2 (db, "VACUUM INTO ?1", -1, &statement, NULL) == SQLITE_OK) {
+        (void) sqlite3_bind_text (statement, 1, part, -1, SQLITE_STATIC);
+        (void) sqlite3_step (statement);
+        if (sqlite3_finalize (statement) == SQLITE_OK)
+            return true;
+    }
+    s_say_error (db, path, text);
+    return false;
+}
+
+/*  Copies to a new file: itself, or by way of the broker that has the store.  */
+static bool s_copy_any (const char *path, const char *part, char *text)
+{
+    const rp_store_settings_t settings = {.path = path};
+    errno = 0;
+    sqlite3 *db = rp_sqlite_file_open (&settings, false, text);
+    if (!db) // a broker that copies reads pages, and not whether they agree
+        return errno == EBUSY && rp_sqlite_copy_ask (path, part, text)
+               && rp_upkeep_check (part, text);
+    bool copied = s_copy (db, path, part, text);
+    rp_sqlite_file_close (db, true);
+    return copied;
+}
+
+/*  Says how many jobs a new copy has. False with text.  */
+static bool s_count_copied (const char *path, const char *part, const char *target, char *text)
+{
+    const rp_store_settings_t settings = {.path = part};
+    sqlite3 *db = rp_sqlite_file_open (&settings, false, text);
+    if (!db)
         return false;
-    (void) sqlite3_bind_text (statement, 1, part, -1, SQLITE_STATIC);
-    (void) sqlite3_step (statement);
-    return sqlite3_finalize (statement) == SQLITE_OK;
+    snprintf (text, RP_STORE_TEXT, "%s is a copy of %s: %" PRId64 " jobs", target, path,
+      s_count (db, "SELECT count(*) FROM jobs"));
+    rp_sqlite_file_close (db, true);
+    return true;
 }
 
 /*  Copies under another name, and gives the copy its name when it is on disk.  */
-static bool s_backup (sqlite3 *db, const char *path, const char *target, char *text)
+bool rp_upkeep_backup (const char *path, const char *target, char *text)
 {
     char part[PATH_MAX];
+    struct stat status;
     if ((size_t) snprintf (part, sizeof part, "%s.part", target) >= sizeof part) {
         snprintf (text, RP_STORE_TEXT, "the path of the backup is too long");
         return false;
     }
-    (void) unlink (part); // of a backup that was broken off
-    bool copied = s_copy (db, part);
-    if (!copied) {
-        s_say_error (db, path, text);
-    }
-    else {
-        // link, not rename: it does not take the place of a file.
-        copied = s_sync (part) && link (part, target) == 0 && s_sync_folder (target);
-        if (!copied)
-            snprintf (text, RP_STORE_TEXT, "%s: %s", target, strerror (errno));
-    }
-    (void) unlink (part);
-    return copied;
-}
-
-bool rp_upkeep_backup (const char *path, const char *target, char *text)
-{
-    const rp_store_settings_t settings = {.path = path};
-    struct stat status;
     if (lstat (target, &status) == 0) {
         snprintf (text, RP_STORE_TEXT, "%s is there already; give another file", target);
         return false;
     }
-    sqlite3 *db = rp_sqlite_file_open (&settings, false, text);
-    if (!db)
-        return false;
-    bool copied = s_backup (db, path, target, text);
-    if (copied)
-        snprintf (text, RP_STORE_TEXT, "%s is a copy of %s: %" PRId64 " jobs", target, path,
-          s_count (db, "SELECT count(*) FROM jobs"));
-    rp_sqlite_file_close (db, true);
+    (void) unlink (part); // of a backup that was broken off
+    bool copied = s_copy_any (path, part, text) && s_count_copied (path, part, target, text);
+    // link, not rename: it does not take the place of a file.
+    if (copied && (!s_sync (part) || link (part, target) != 0 || !s_sync_folder (target))) {
+        snprintf (text, RP_STORE_TEXT, "%s: %s", target, strerror (errno));
+        copied = false;
+    }
+    (void) unlink (part);
     return copied;
 }
 

@@ -1,8 +1,9 @@
-/*  Upkeep: what people do with a store that no broker has open: check, backup, compact.
+/*  Upkeep: what people do with a store: check, backup, compact.
 
     SPDX-License-Identifier: MPL-2.0
 
-    Each takes the store's lock, so it is refused while a broker has the file, as a broker is meanwhile.
+    Each takes the store's lock, so it is refused while a broker has the file, as a broker is meanwhile; only
+    backup then has that broker make the copy.
     text (RP_STORE_TEXT bytes) says what was found or done, or what is wrong and what to do: a clause
     without a full stop.
 

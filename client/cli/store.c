@@ -1,5 +1,5 @@
-/*  riposte store: checks the file of a broker's jobs, copies it, or makes it small. No broker has it open
-    meanwhile.
+/*  riposte store: checks the file of a broker's jobs, copies it, or makes it small. A broker may have it open
+    only for a copy.
 
     SPDX-License-Identifier: MPL-2.0
 */

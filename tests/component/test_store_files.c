@@ -7,6 +7,7 @@
 */
 
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -26,10 +27,12 @@
 
 #include "broker/store/store.h"
 #include "broker/store/upkeep.h"
+#include "common/io/clock.h"
 #include "tests/support/disk.h"
 #include "tests/support/shelf.h"
 
 #define S_JOBS 80
+#define S_BEFORE_COPY 1000
 
 static test_shelf_t s_shelf;
 static test_shelf_t *const shelf = &s_shelf;
@@ -301,11 +304,8 @@ static void test_a_file_in_use_is_refused (void **state)
     close (ready[0]);
     assert_null (rp_store_open (&shelf->settings, s_text));
     assert_non_null (strstr (s_text, "is in use by another process"));
-    char copy[128];
-    snprintf (copy, sizeof copy, "%s/copy", shelf->folder);
     assert_false (rp_upkeep_check (shelf->path, s_text));
     assert_non_null (strstr (s_text, "is in use"));
-    assert_false (rp_upkeep_backup (shelf->path, copy, s_text));
     assert_false (rp_upkeep_compact (shelf->path, s_text));
     assert_int_equal (kill (child, SIGKILL), 0);
     assert_int_equal (waitpid (child, NULL, 0), child);
@@ -533,6 +533,101 @@ static void test_a_backup_has_everything (void **state)
     assert_int_equal (s_read_all (), S_WHOLE);
 }
 
+/*  Puts jobs, and ends each, until the pipe is closed; after so many the other one gets a byte.  */
+static void s_go_on (int told, int until)
+{
+    rp_store_job_t job = test_job ();
+    rp_stored_t result;
+    struct pollfd closed = {.fd = until, .events = POLLIN};
+    for (uint64_t place = S_JOBS + 1; poll (&closed, 1, 0) == 0; place++) {
+        rp_store_span_t body = s_body (place);
+        rp_store_op_t ops[] = {test_put (&job), test_final (place, RP_OK)};
+        for (unsigned step = 0; step < 2; step++) {
+            ops[step].number = ++shelf->number;
+            if (!rp_store_submit (shelf->store, &ops[step], &body, 1, NULL)
+                || !test_shelf_take (shelf, &result) || result.outcome != RP_STORED_SAFE)
+                return;
+        }
+        if (place == S_JOBS + S_BEFORE_COPY && write (told, "", 1) != 1)
+            return;
+    }
+}
+
+/*  A process that has the store and writes to it. *until: to be closed at its end. Returns when it has put so
+    many jobs.  */
+static pid_t s_begin_writer (int *until)
+{
+    int told[2], stop[2];
+    char byte;
+    assert_int_equal (pipe (told), 0);
+    assert_int_equal (pipe (stop), 0);
+    pid_t child = fork ();
+    assert_true (child >= 0);
+    if (child == 0) {
+        close (stop[1]);
+        shelf->store = rp_store_open (&shelf->settings, s_text);
+        if (!shelf->store || !s_fill ())
+            _exit (1);
+        s_go_on (told[1], stop[0]);
+        rp_store_close (&shelf->store);
+        _exit (0);
+    }
+    close (told[1]);
+    close (stop[0]);
+    assert_int_equal (read (told[0], &byte, 1), 1);
+    close (told[0]);
+    *until = stop[1];
+    return child;
+}
+
+static void test_a_backup_is_made_while_the_store_is_written (void **state)
+{
+    (void) state;
+    char copy[128];
+    int until, status;
+    snprintf (copy, sizeof copy, "%s/copy", shelf->folder);
+    shelf->settings.unsynced = true;
+    pid_t child = s_begin_writer (&until);
+    assert_true (rp_upkeep_backup (shelf->path, copy, s_text));
+    close (until);
+    assert_int_equal (waitpid (child, &status, 0), child);
+    assert_int_equal (status, 0);
+    assert_true (rp_upkeep_check (shelf->path, s_text));
+    assert_true (rp_upkeep_check (copy, s_text));
+    shelf->settings.path = copy;
+    assert_int_equal (s_read_all (), S_WHOLE);
+    test_shelf_open (shelf);
+    rp_stored_t result;
+    const rp_store_row_t *row;
+    uint64_t place = S_JOBS + 1;
+    for (; (row = test_shelf_find (shelf, place, &result)); place++) {
+        assert_true (s_is_body (row->body, row->body_count, place));
+        rp_stored_clear (&result);
+    }
+    assert_true (place > S_JOBS + S_BEFORE_COPY);
+}
+
+/*  Waits until there is no such file.  */
+static void s_want_gone (const char *path)
+{
+    for (int64_t end = rp_clock_us () + INT64_C (1000) * TEST_SHELF_MS; access (path, F_OK) == 0;) {
+        assert_true (rp_clock_us () < end);
+        usleep (10000);
+    }
+}
+
+static void test_a_backup_that_nobody_waits_for_is_not_made (void **state)
+{
+    (void) state;
+    char asked[128], copied[128];
+    snprintf (asked, sizeof asked, "%s-copy", shelf->path);
+    snprintf (copied, sizeof copied, "%s-copied", shelf->path);
+    test_shelf_open (shelf);
+    close (open (asked, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+    s_want_gone (asked);
+    assert_int_equal (access (copied, F_OK), -1);
+}
+
 static void test_compacting_frees_space (void **state)
 {
     (void) state;
@@ -575,6 +670,8 @@ int main (void)
       S_TEST (test_a_whole_store_passes_the_check),
       S_TEST (test_the_check_finds_tables_that_disagree),
       S_TEST (test_a_backup_has_everything),
+      S_TEST (test_a_backup_is_made_while_the_store_is_written),
+      S_TEST (test_a_backup_that_nobody_waits_for_is_not_made),
       S_TEST (test_compacting_frees_space),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
