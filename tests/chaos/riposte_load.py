@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MPL-2.0
-"""Load and workers of the chaos run in Python: "load" and "worker" take the options of load.c and worker.c, do the same, and
-write the same histories. Of the clients, those with even numbers are riposte.Client, each used by many threads; the others
+"""Load and workers of the chaos run in Python: "load" and "worker" take the options of load.c and worker.c, do the same,
+and write the same histories. Of the clients, those with even numbers are riposte.Client, each used by many threads; the others
 are riposte.aio.Client, which cancels nothing, because a task that is cancelled does not hear how its request ended.
 
 riposte_load.py load   --server E --name N --history F [--clients N] [--seconds N] [--rate N] [--seed N] [--heartbeat MS]
@@ -279,7 +279,8 @@ def worker(options):
     def serve(task):
         request, work, what = task.body[:200].decode().split()[:3]
         if task.header("request-id", request) != request:
-            print(f"riposte_load: the header of {task.header('request-id')} with the body of {request}", file=sys.stderr)
+            print(f"riposte_load: the header of {task.header('request-id')} with the body of {request}",
+                  file=sys.stderr)
             os._exit(2)
         stated = task.header("conversation") or "-"
         name = f"{options.name}/{next(tasks)}"
@@ -295,7 +296,8 @@ def worker(options):
         if cancelled:
             history.write("cancelled", req=request, task=name)
         fails = cancelled or what == "fail"
-        history.write("reply", req=request, task=name, status="APP_ERROR" if fails else "OK", body=f"{zlib.crc32(body):08x}")
+        history.write("reply", req=request, task=name, status="APP_ERROR" if fails else "OK",
+                      body=f"{zlib.crc32(body):08x}")
         if fails:
             raise riposte.AppError("as it was told", code=7, body=body)
         return body

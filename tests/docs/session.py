@@ -77,6 +77,10 @@ class Session:
         self.until(f"riposte call {keys} {service} hi > /dev/null 2>&1" if keys else
                    f"riposte services | grep -q '^{service} '")
 
+    def offered_by_name(self, service):
+        """The same of a service that answers nothing."""
+        self.until(f"riposte workers | grep -q ' {service} '")
+
     def until(self, condition):
         code, _ = self.command(f"for i in $(seq 100); do {condition} && break; sleep 0.1; done; {condition}")
         assert code == 0, f"never true: {condition}\n{self._text()}"
