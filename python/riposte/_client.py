@@ -389,7 +389,7 @@ class Client:
             call.ended = self._ended
             try:
                 while True:
-                    loop.turn()
+                    loop.turn(until=call)
                     if call.reply is not None:
                         return True
                     left = None if end is None else end - time.monotonic()

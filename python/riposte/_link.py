@@ -180,11 +180,10 @@ class Link:
 
     def due(self) -> float:
         """When `tick` is to be called next."""
-        if self.state in (REFUSED, CLOSED):
-            return float("inf")
         if self.state == UP:
-            return min(self._heard + 3 * self._interval, self._sent + self._interval)
-        return self._at
+            lost, silent = self._heard + 3 * self._interval, self._sent + self._interval
+            return lost if lost < silent else silent
+        return self._at if self.state not in (REFUSED, CLOSED) else float("inf")
 
     # ---- What the owner does --------------------------------------------------------------------
 
@@ -194,6 +193,8 @@ class Link:
         self.bundler.add(frames)
 
     def flush(self) -> None:
+        if self.bundler.is_empty:
+            return
         for frames in self.bundler.take():
             self._actions.append(("send", self.number, frames))
 

@@ -34,12 +34,13 @@ class Loop:
         self._hub = _sockets.Hub(core, keys, self._watch, self._unwatch, self._resolve,
                                  other or (lambda action: None), time.monotonic)
 
-    def turn(self, monitors: bool = False) -> None:
-        """Sends, reads and does what is due; does not wait. monitors: since nobody polls, they are to be asked, too."""
+    def turn(self, monitors: bool = False, until: Optional[_sockets.Waiter] = None) -> None:
+        """Sends, reads and does what is due; does not wait. monitors: since nobody polls, they are to be asked, too.
+        until: see Hub.turn."""
         if not self.closed:
             if self._reported:
                 self._reported, monitors = False, True
-            self._hub.turn(monitors)
+            self._hub.turn(monitors, until)
             if self.leader and self._core.due() < self._polls_until:
                 self.wake()
 

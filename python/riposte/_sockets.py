@@ -248,6 +248,12 @@ class Core(Protocol):
     def flush(self) -> None: ...
 
 
+class Waiter(Protocol):
+    """What a thread waits for."""
+
+    reply: Any
+
+
 class Hub:
     """The DEALERs of one core. `watch` and `unwatch` are called with a descriptor that is to be polled, or no longer,
     and whether it is a monitor's; `resolve` with an endpoint whose host is a name."""
@@ -267,9 +273,10 @@ class Hub:
         self._has_new = False
         self._closed = False
 
-    def turn(self, monitors: bool) -> None:
+    def turn(self, monitors: bool, until: Optional[Waiter] = None) -> None:
         """Sends what is to be sent, reads all that is there, and does what is due. Each socket is read until it has
-        nothing more, so that its next message makes its descriptor readable. The monitors are asked only
+        nothing more, so that its next message makes its descriptor readable; but once `until` has its reply, what is
+        left is for the next turn, which must come before a poll. The monitors are asked only
         if `monitors`: one of their descriptors is readable, or nobody polls them; and once when they are new, because a
         descriptor reports nothing before."""
         core = self._core
@@ -278,14 +285,14 @@ class Hub:
             core.flush()
             if core.actions:
                 self._carry_out(now)
-            self._read(now, monitors or self._has_new)
+            self._read(now, monitors or self._has_new, until)
             if now >= core.due():
                 core.tick(now)
             core.flush()
             if not core.actions:
                 return
 
-    def _read(self, now: float, monitors: bool) -> None:
+    def _read(self, now: float, monitors: bool, until: Optional[Waiter]) -> None:
         core = self._core
         receive = core.receive
         self._has_new = False
@@ -301,6 +308,8 @@ class Hub:
                 while get(_MORE):
                     frames.append(recv(_NOBLOCK))
                 receive(number, frames, now)
+                if until is not None and until.reply is not None and not news:
+                    return
             for why, status in news:
                 if why:
                     core.failed(number, why, now, status)

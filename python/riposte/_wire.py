@@ -276,11 +276,13 @@ class Bundler:
 
     def __init__(self) -> None:
         self.bundles = False  #: agreed with the other side
+        self.is_empty = True
         self._held: List[bytes] = []
         self._size = len(_BUNDLE_HEAD)
         self._ready: List[List[bytes]] = []
 
     def add(self, frames: List[bytes]) -> None:
+        self.is_empty = False
         size = len(frames[0]) + 4
         if not self.bundles or len(frames) > 1 or size > BUNDLE_MAX // 4:
             self._close()
@@ -299,6 +301,7 @@ class Bundler:
 
     def take(self) -> List[List[bytes]]:
         """What is to be sent now, and no longer held."""
+        self.is_empty = True
         if self._held:
             self._close()
         ready, self._ready = self._ready, []

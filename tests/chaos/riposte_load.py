@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MPL-2.0
-"""Load and workers of the chaos run in Python: "load" and "worker" take the options of load.c and worker.c, do the same,
-and write the same histories. Of the clients, those with even numbers are riposte.Client, each used by many threads; the others
-are riposte.aio.Client, which cancels nothing, because a task that is cancelled does not hear how its request ended.
+"""Load and workers of the chaos run in Python: "load" and "worker" take the options of load.c and worker.c, do the
+same, and write the same histories. Of the clients, those with even numbers are riposte.Client, each used by many
+threads; the others are riposte.aio.Client, which cancels nothing, because a task that is cancelled does not hear how
+its request ended.
 
-riposte_load.py load   --server E --name N --history F [--clients N] [--seconds N] [--rate N] [--seed N] [--heartbeat MS]
+riposte_load.py load --server E --name N --history F [--clients N] [--seconds N] [--rate N] [--seed N] [--heartbeat MS]
 riposte_load.py worker --server E --name N --history F --service S [--slots N] [--heartbeat MS]
 """
 

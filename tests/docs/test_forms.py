@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Blocks that cannot be run as they stand: what they show is made for the purpose, their lines are looked at one by one, or
-they are compared with what they are about."""
+"""Blocks that cannot be run as they stand: what they show is made for the purpose, their lines are looked at one by
+one, or they are compared with what they are about."""
 
 import json
 import re
@@ -103,7 +103,8 @@ def test_go_for_zmq4_is_go(tmp_path):
 @pytest.mark.skipif(not shutil.which("node"), reason="no node")
 def test_javascript_for_zeromq_is_javascript(tmp_path):
     (tmp_path / "a.mjs").write_text(interop("zeromq, version 6").text, encoding="utf-8")
-    done = subprocess.run(["node", "--check", tmp_path / "a.mjs"], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(["node", "--check", tmp_path / "a.mjs"], capture_output=True, text=True, timeout=60,
+                          check=False)
     assert done.returncode == 0, done.stderr
 
 
