@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MPL-2.0
 """Load and workers of the chaos run in Python: "load" and "worker" take the options of load.c and worker.c, do the
-same, and write the same histories. Of the clients, those with even numbers are riposte.Client, each used by many
-threads; the others are riposte.aio.Client, which cancels nothing, because a task that is cancelled does not hear how
-its request ended.
+same, and write the same histories; only this load has no idempotency keys. Of the clients, those with even numbers are
+riposte.Client, each used by many threads; the others are riposte.aio.Client, which cancels nothing, because a task that
+is cancelled does not hear how its request ended.
 
 riposte_load.py load --server E --name N --history F [--clients N] [--seconds N] [--rate N] [--seed N] [--heartbeat MS]
 riposte_load.py worker --server E --name N --history F --service S [--slots N] [--heartbeat MS]
@@ -278,10 +278,11 @@ def worker(options):
 
     @one.handler
     def serve(task):
-        request, work, what = task.body[:200].decode().split()[:3]
-        if task.header("request-id", request) != request:
-            print(f"riposte_load: the header of {task.header('request-id')} with the body of {request}",
-                  file=sys.stderr)
+        word, work, what = task.body[:200].decode().split()[:3]
+        request = task.header("request-id", word)
+        # All requests with one idempotency key have one body, which begins with it.
+        if not word.startswith(task.key) if task.key else request != word:
+            print(f"riposte_load: the header of {request} with the body of {word}", file=sys.stderr)
             os._exit(2)
         stated = task.header("conversation") or "-"
         name = f"{options.name}/{next(tasks)}"
@@ -293,7 +294,7 @@ def worker(options):
         cancelled = task.wait_cancelled(int(work) / 1e6)
         if not cancelled and what == "abandon" and task.attempt == 1:
             task.retry("as it was told")
-        body = f"{request} {name} {conversation} {count} {zlib.crc32(task.body):08x}".encode()
+        body = f"{word} {name} {conversation} {count} {zlib.crc32(task.body):08x}".encode()
         if cancelled:
             history.write("cancelled", req=request, task=name)
         fails = cancelled or what == "fail"

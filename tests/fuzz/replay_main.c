@@ -62,8 +62,7 @@ static size_t s_replay (const uint8_t *data, size_t size, bool found)
         return runs;
     for (size_t cut = 0; cut < size && cut <= CUT_MAX; cut += s_every, runs++)
         s_run (data, cut, SIZE_MAX);
-    for (size_t bit = 0; bit / 8 < size && bit / 8 < FLIP_MAX;
-         bit += s_every, runs++)
+    for (size_t bit = 0; bit / 8 < size && bit / 8 < FLIP_MAX; bit += s_every, runs++)
         s_run (data, size, bit);
     return runs;
 }

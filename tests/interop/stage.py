@@ -124,7 +124,7 @@ class Stage(World):
         return self.broker(*options, limits=limits or None)
 
     def shared_broker(self, plain=(), **limits):
-        """Likewise, a broker that other tests have used. Its counters do not begin at 0, and nothing may stay behind."""
+        """Likewise, a broker that other tests have used, so its counters do not begin at 0."""
         broker, pairs = self._shared.take(plain, limits)
         self.pairs.update(pairs)
         return broker

@@ -9,8 +9,6 @@ import statistics
 import subprocess
 import time
 
-import zmq
-
 from peers import DELAY_MS, SPAWN, Shared, is_cancelled, open_peer, run_client, run_worker, terms
 from support import programs
 from support.peer import REPLY, STATUSES

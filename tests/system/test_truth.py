@@ -25,7 +25,7 @@ def test_workers_and_services_agree_with_what_runs(world):
     assert {one["name"].rsplit("-", 1)[1] for one in world.workers(broker, "echo")} \
         == {str(echo.pid) for echo in echoes}
     echoes[0].kill()
-    until(lambda: world.services(broker)["echo"]["workers"] == 2, 2.5, "two are left, before three heartbeats")
+    until(lambda: world.services(broker)["echo"]["workers"] == 2, 2.5, "two are left")
     echoes[1].terminate()
     assert echoes[1].wait() == 0
     until(lambda: world.services(broker)["echo"]["workers"] == 1, 2.5, "one is left")

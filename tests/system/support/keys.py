@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MPL-2.0
 """Keys, rules and a broker that uses them, made with riposte's own commands."""
 
-#: Files that a command has made once, by their names; the same again is written without a process, which most tests with
-#: keys would have half a dozen of.
+#: Files that a command has made once, by their names. The same again is written without a process, of which most tests
+#: with keys would have half a dozen.
 _pairs = {}
 _authorized = {}
 
