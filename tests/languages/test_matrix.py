@@ -21,7 +21,7 @@ NEVER_RAN = {"NO_WORKER", "BUSY", "DRAINING", "DENIED", "INVALID", "TOO_LARGE", 
 
 def check(answer, status, **members):
     """The status, what follows from it, and more."""
-    assert answer["status"] == status, answer
+    assert answer["status"] == status, str(answer)
     if status != "CANCELLED":
         assert answer["may_have_run"] == (status not in NEVER_RAN), answer
     for name, value in members.items():
@@ -270,8 +270,9 @@ def test_keys_are_those_of_the_environment(world, language):  # noqa: F811
 def test_many_clients_at_once_each_get_their_own(stage):
     worker = Worker(stage.world, stage.language, stage.broker, "crowd", "site", slots=MANY)
     clients = []
-    for _ in range(0, MANY, 4):  # a hundred interpreters that start at once leave none the time for its heartbeats
-        fresh = [Client(stage.world, stage.language, stage.broker.endpoint, ready=False) for _ in range(min(4, MANY))]
+    while len(clients) < MANY:  # a hundred interpreters that start at once leave none the time for its heartbeats
+        fresh = [Client(stage.world, stage.language, stage.broker.endpoint, ready=False)
+                 for _ in range(min(4, MANY - len(clients)))]
         for client in fresh:
             client.answer("ready", within=20)
         clients += fresh

@@ -24,6 +24,9 @@ BACK = 5.0      # seconds after which throughput must be back
 #: busy.
 SLACK_US = 250_000 * PATIENCE
 
+#: Clients of the core that are the broker itself, and lose no link.
+BROKERS_OWN = ("jobs", "keyed")
+
 LINKS = [("workers", "unplugged", 1), ("workers", "silent", 1), ("clients", "silent", 1),
          ("workers", "unplugged", 5), ("workers", "down", 5), ("workers", "deaf", 5),
          ("workers", "dumb", 5), ("workers", "silent", 5), ("clients", "deaf", 5),
@@ -79,7 +82,7 @@ class World:
         joins, leaves = {}, {}
         for at, event, fields in self.sessions():
             if event == "join" and fields["role"] == kind and at < since \
-                    and not fields["name"].startswith("MDP"):
+                    and not fields["name"].startswith("MDP") and fields["name"] not in BROKERS_OWN:
                 joins[fields["session"]] = fields["name"]
             elif event == "leave":
                 leaves[fields["session"]] = at
