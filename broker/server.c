@@ -119,6 +119,8 @@ static bool s_make (rp_server_t *self, const rp_server_options_t *options, int64
             && !rp_history_begin (
               &self->history, options->history, rp_dispatch_instance (self->core), now)))
         return false;
+    if (options->history > 0)
+        rp_history_ages (&self->history, now, options->limits.age_step);
     return s_open_poller (self) && s_open_otlp (self, options->otlp)
            && (self->context = rp_context_new ())
            && zmq_ctx_set (self->context, ZMQ_IO_THREADS,

@@ -11,6 +11,7 @@
 #include "broker/admin/json.h"
 #include "broker/admin/json_jobs.h"
 #include "broker/jobs/job_id.h"
+#include "broker/jobs/job_terms.h"
 #include "broker/kept_message.h"
 #include "broker/server_client.h"
 #include "common/base/check.h"
@@ -576,6 +577,7 @@ static void s_start (rp_server_t *self, const rp_action_t *action, int64_t now)
     head.attempt = action->head.attempt;
     head.attempts = action->head.attempts;
     head.wait_ms = 0;
+    head.priority = rp_job_terms_priority (&head);
     rp_server_start (self, self->jobs.client, action->payload, &head, now);
 }
 

@@ -38,6 +38,8 @@ static void s_write_welcome (rp_dispatch_t *self, const char *version, uint64_t 
     size_t capacity = sizeof self->welcome;
     (void) rp_headers_append (self->welcome, &self->welcome_size, capacity, "max-body", number);
     (void) rp_headers_append (self->welcome, &self->welcome_size, capacity, "version", version);
+    (void) rp_headers_append (
+      self->welcome, &self->welcome_size, capacity, RP_WELCOME_PRIORITIES, "1");
     if (self->jobs)
         (void) rp_headers_append (
           self->welcome, &self->welcome_size, capacity, RP_WELCOME_JOBS, "1");
@@ -74,7 +76,7 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
       (uint32_t) (limits->max_clients + limits->max_workers + 1), seed);
     rp_table_init (&self->services_by_name);
     rp_table_init (&self->conversations_by_key);
-    rp_table_init (&self->client_queues_by_pair);
+    rp_table_init (&self->client_queues_by_user);
     rp_table_init (&self->principals_by_name);
     rp_heap_init (&self->timers);
     rp_heap_init (&self->due);
@@ -120,7 +122,7 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
     rp_pool_clear (&self->principals);
     rp_table_clear (&self->services_by_name);
     rp_table_clear (&self->conversations_by_key);
-    rp_table_clear (&self->client_queues_by_pair);
+    rp_table_clear (&self->client_queues_by_user);
     rp_table_clear (&self->principals_by_name);
     rp_heap_clear (&self->timers);
     rp_heap_clear (&self->due);
@@ -453,9 +455,8 @@ rp_dispatch_counts_t rp_dispatch_counts (const rp_dispatch_t *self)
 static int64_t s_oldest_waiting (const rp_service_t *service, int64_t now)
 {
     int64_t oldest = now;
-    for (rp_list_node_t *node = rp_list_first (&service->queue); node;
-         node = rp_list_next (&service->queue, node)) {
-        const rp_client_queue_t *client_queue = RP_CONTAINER (node, rp_client_queue_t, node);
+    for (const rp_client_queue_t *client_queue = rp_queue_first (&service->queue); client_queue;
+         client_queue = rp_queue_after (&service->queue, client_queue)) {
         const rp_request_t *request =
           RP_CONTAINER (rp_list_first (&client_queue->requests), rp_request_t, node);
         if (request->accepted < oldest)

@@ -201,7 +201,7 @@ static bool s_goes_at_once (const rp_dispatch_t *self,
         return false;
     if (conversation && conversation->worker)
         return rp_worker_has_room (conversation->worker);
-    return rp_heap_first (&service->room, NULL) && rp_list_is_empty (&service->queue);
+    return rp_heap_first (&service->room, NULL) && rp_queue_is_empty (&service->queue);
 }
 
 /*  True if the service has no room for another waiting request.  */

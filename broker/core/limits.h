@@ -33,6 +33,9 @@
       "requests that may wait for one service")                                                    \
     X (BYTES, service_queue_bytes, 268435456, 1024, 1099511627776, RELOAD,                         \
       "bytes that may wait for one service; a larger body that has to wait draws TOO_LARGE")       \
+    X (TIME, age_step, 1000, 1, 86400000, RELOAD,                                                  \
+      "a client that waits this long for its turn at a service rises by one priority, so that "    \
+      "none waits for ever; 9 is the highest")                                                     \
     X (COUNT, total_queue, 1000000, 1, 100000000, RESTART, "requests open in the whole broker")    \
     X (BYTES, total_queue_bytes, 1073741824, 1024, 1099511627776, RELOAD,                          \
       "bytes of all open requests, and of replies that wait for clients to read them; keep it "    \

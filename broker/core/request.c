@@ -133,7 +133,8 @@ rp_request_t *rp_request_accept (
     }
     uint32_t hash = s_hash (self, head->id);
     if (!rp_index_reserve (&client->by_id, hash)
-        || !(request->client_queue = rp_client_queue_open (self, client, service))) {
+        || !(request->client_queue =
+               rp_client_queue_open (self, client, service, rp_wire_priority (head)))) {
         rp_heap_remove (&self->due, &request->due);
         rp_pool_give (&self->requests, request);
         return NULL;

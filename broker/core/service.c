@@ -60,7 +60,7 @@ rp_service_t *rp_service_get (rp_dispatch_t *self, const char *name, size_t size
         rp_pool_give (&self->services, service);
         return NULL;
     }
-    rp_list_init (&service->queue);
+    rp_queue_init (&service->queue);
     rp_list_init (&service->workers);
     rp_heap_init (&service->room);
     s_linger (self, service, self->rejoin_until);
@@ -93,7 +93,7 @@ void rp_service_enqueue (
 {
     rp_request_set_wait (request, service->worker_count ? RP_WAIT_BUSY : RP_WAIT_NO_WORKER);
     rp_request_set_state (self, request, RP_REQUEST_QUEUED);
-    rp_client_queue_put (request, front);
+    rp_client_queue_put (request, front, self->now);
     rp_request_watch (self, request);
     rp_service_touch (self, service);
 }
@@ -116,7 +116,7 @@ static rp_session_t *s_choose (const rp_service_t *service, const rp_request_t *
 
 void rp_service_submit (rp_dispatch_t *self, rp_service_t *service, rp_request_t *request)
 {
-    rp_session_t *worker = rp_list_is_empty (&service->queue) ? s_choose (service, request) : NULL;
+    rp_session_t *worker = rp_queue_is_empty (&service->queue) ? s_choose (service, request) : NULL;
     if (!worker) {
         rp_service_enqueue (self, service, request, false);
         return;
@@ -127,19 +127,17 @@ void rp_service_submit (rp_dispatch_t *self, rp_service_t *service, rp_request_t
 
 static void s_schedule (rp_dispatch_t *self, rp_service_t *service)
 {
-    rp_list_node_t *node;
-    while ((node = rp_list_first (&service->queue))) {
-        rp_client_queue_t *client_queue = RP_CONTAINER (node, rp_client_queue_t, node);
+    while (!rp_queue_is_empty (&service->queue) && rp_heap_first (&service->room, NULL)) {
+        rp_client_queue_t *client_queue =
+          rp_queue_next (&service->queue, self->now, self->limits.age_step);
         rp_request_t *request = rp_client_queue_next (client_queue);
-        rp_session_t *worker = s_choose (service, request);
-        if (!worker)
-            return;
         if (self->now >= rp_request_deadline (request)) {
             rp_request_due (self, request);
             continue; // this was not a turn
         }
+        rp_session_t *worker = s_choose (service, request);
         rp_request_start (self, request, worker);
-        rp_client_queue_end_turn (client_queue);
+        rp_client_queue_end_turn (client_queue, self->now);
         rp_service_room_changed (self, worker);
     }
 }
@@ -187,9 +185,11 @@ void rp_service_due (rp_dispatch_t *self, rp_service_t *service)
     rp_timer_set (self, &service->timer, RP_NEVER);
     if (service->worker_count)
         return;
-    for (rp_list_node_t *node = rp_list_first (&service->queue), *next; node; node = next) {
-        next = rp_list_next (&service->queue, node);
-        s_end_impatient (self, RP_CONTAINER (node, rp_client_queue_t, node));
+    rp_client_queue_t *client_queue = rp_queue_first (&service->queue);
+    while (client_queue) {
+        rp_client_queue_t *next = rp_queue_after (&service->queue, client_queue);
+        s_end_impatient (self, client_queue);
+        client_queue = next;
     }
     rp_service_touch (self, service);
 }

@@ -19,6 +19,7 @@
 #define RP_STATE_H
 
 #include "broker/core/dispatch.h"
+#include "broker/core/queue.h"
 #include "broker/core/trace_log.h"
 #include "common/base/heap.h"
 #include "common/base/index.h"
@@ -46,16 +47,18 @@ typedef struct rp_service rp_service_t;
 typedef struct rp_request rp_request_t;
 typedef struct rp_dispatch_conversation rp_dispatch_conversation_t;
 
-/*  A client queue. It exists for each client and service with open requests, waiting or not, so
-    that an accepted request can always be queued again.  */
-typedef struct {
+/*  A client queue. It exists for each client, service and priority with open requests, waiting or not,
+    so that an accepted request can always be queued again.  */
+struct rp_client_queue {
     rp_pooled_t pooled;
     rp_list_node_t node; /* in the service's queue while requests is not empty */
     rp_list_t requests;  /* QUEUED, next first */
     rp_session_t *client;
     rp_service_t *service;
-    uint32_t open; /* requests of the client for the service */
-} rp_client_queue_t;
+    int64_t since;    /* in the service's queue: when it began to wait for its turn */
+    uint32_t open;    /* requests of the client for the service with the priority */
+    uint8_t priority; /* 0 to RP_PRIORITY_MAX */
+};
 
 /*  Whom sessions belong to. It outlives its sessions, so that one that comes back at once has only
     what is left of its rate.  */
@@ -118,7 +121,7 @@ struct rp_session {
     /*  client: open requests by id; one index per client, so that a client with very many slows no
         other  */
     rp_index_t by_id;
-    /*  client: for one service; further client queues come from the pool  */
+    /*  client: for one service and priority; further client queues come from the pool  */
     rp_client_queue_t client_queue;
     uint32_t open;
     uint64_t open_bytes;         /* bodies, and RP_REQUEST_COST for each request */
@@ -158,7 +161,7 @@ struct rp_service {
     rp_list_node_t dirty_node;
     bool dirty;
     uint64_t hash;
-    rp_list_t queue; /* client queues in which requests wait, by turn */
+    rp_queue_t queue; /* client queues in which requests wait */
     rp_list_t workers;
     rp_heap_t room; /* workers with room that take new work, by turn */
     uint32_t worker_count;
@@ -278,7 +281,7 @@ struct rp_dispatch {
     rp_pool_t principals;
     rp_table_t services_by_name;
     rp_table_t conversations_by_key;
-    rp_table_t client_queues_by_pair; /* client and service */
+    rp_table_t client_queues_by_user; /* client, service and priority */
     rp_table_t principals_by_name;
     uint64_t denials[RP_ACL_DENIALS]; /* hashes of denials that are in the log */
     rp_heap_t timers;

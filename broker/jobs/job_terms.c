@@ -37,7 +37,7 @@ const char *rp_job_terms_read (rp_job_terms_t *self, const rp_head_t *head, int6
         self->key = header.value;
         self->key_size = (uint8_t) header.value_size;
     }
-    uint64_t delay = 0, not_before = 0, deadline = 0, attempt = 0;
+    uint64_t delay = 0, not_before = 0, deadline = 0, attempt = 0, priority = 0;
     uint64_t backoff = RP_JOB_BACKOFF_MS, keep = RP_JOB_KEEP_MS;
     if (!s_number (head, RP_JOB_DELAY, RP_JOB_KEEP_MAX_MS, &delay))
         return "job-delay is a number of ms, at most 366 days";
@@ -51,6 +51,8 @@ const char *rp_job_terms_read (rp_job_terms_t *self, const rp_head_t *head, int6
         return "job-attempt is a number of ms, at most a day";
     if (!s_number (head, RP_JOB_KEEP, RP_JOB_KEEP_MAX_MS, &keep))
         return "job-keep is a number of ms, at most 366 days";
+    if (!s_number (head, RP_JOB_PRIORITY, RP_PRIORITY_MAX, &priority))
+        return "job-priority is a number from 0 to 9";
     self->not_before = wall + (int64_t) delay * 1000;
     self->instant = (int64_t) not_before > self->not_before;
     if (self->instant)
@@ -65,6 +67,14 @@ const char *rp_job_terms_read (rp_job_terms_t *self, const rp_head_t *head, int6
     self->backoff_ms = (uint32_t) backoff;
     self->keep_ms = keep;
     return NULL;
+}
+
+uint8_t rp_job_terms_priority (const rp_head_t *head)
+{
+    uint64_t priority = RP_PRIORITY_DEFAULT;
+    if (!s_number (head, RP_JOB_PRIORITY, RP_PRIORITY_MAX, &priority))
+        priority = RP_PRIORITY_DEFAULT; // a store of an older broker may hold anything
+    return rp_wire_stated_priority ((unsigned) priority);
 }
 
 uint32_t rp_job_pause (uint32_t backoff_ms, unsigned attempts, uint64_t chance)

@@ -38,6 +38,9 @@ typedef struct {
     static text for the client.  */
 const char *rp_job_terms_read (rp_job_terms_t *self, const rp_head_t *head, int64_t wall);
 
+/*  The priority of a job's attempts, as a head states it, by the job's headers.  */
+uint8_t rp_job_terms_priority (const rp_head_t *head);
+
 /*  The pause after this many failed attempts, ms: doubled each time, at most five minutes, and a quarter
     more or less by chance, a number of any kind.  */
 uint32_t rp_job_pause (uint32_t backoff_ms, unsigned attempts, uint64_t chance);

@@ -178,7 +178,16 @@ void rp_history_message (
         s_number (self, "conv", head->conversation);
         if (head->flags & RP_FLAG_KEYED)
             s_number (self, "keyed", 1);
+        if (head->priority)
+            s_number (self, "priority", rp_wire_priority (head));
     }
+    s_end_line (self);
+}
+
+void rp_history_ages (rp_history_t *self, int64_t now, uint64_t age_step_ms)
+{
+    s_begin (self, now, "ages");
+    s_number (self, "step", age_step_ms * 1000);
     s_end_line (self);
 }
 

@@ -53,6 +53,9 @@ int rp_history_reopen (rp_history_t *self, const char *path, int64_t now);
 /*  Appends that the broker ended in good order, as the last line.  */
 void rp_history_end (rp_history_t *self, int64_t now);
 
+/*  Records how long a step of ageing takes from now on (limit age_step).  */
+void rp_history_ages (rp_history_t *self, int64_t now, uint64_t age_step_ms);
+
 /*  Frees the buffer; lines in it are lost.  */
 void rp_history_clear (rp_history_t *self);
 

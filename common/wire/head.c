@@ -45,6 +45,7 @@ enum {
 #define S_VALUE S_BYTES (AT_VALUE, 4)
 #define S_STATUS S_BYTES (AT_STATUS, 1)
 #define S_ATTEMPTS S_BYTES (AT_ATTEMPT, 2)
+#define S_PRIORITY S_BYTES (AT_PRIORITY, 1)
 #define S_NAME S_BYTES (AT_NAME_SIZE, 1)
 #define S_KEY S_BYTES (AT_KEY_SIZE, 1)
 #define S_TEXT S_BYTES (AT_TEXT_SIZE, 2)
@@ -61,8 +62,8 @@ static const s_shape_t s_shapes[RP_COMMAND_COUNT] = {
   [RP_COMMAND_HELLO] = {{S_ALWAYS, S_TIME, S_VALUE, S_NAME, S_KEY, S_HEADERS},
     RP_FLAG_WORKER | RP_FLAG_BUNDLES},
   [RP_COMMAND_WELCOME] = {{S_ALWAYS, S_TIME, S_VALUE, S_KEY, S_HEADERS}, RP_FLAG_BUNDLES},
-  [RP_COMMAND_REQUEST] = {{S_ALWAYS, S_ID, S_CONVERSATION, S_TIME, S_VALUE, S_ATTEMPTS, S_NAME,
-                            S_HEADERS},
+  [RP_COMMAND_REQUEST] = {{S_ALWAYS, S_ID, S_CONVERSATION, S_TIME, S_VALUE, S_ATTEMPTS, S_PRIORITY,
+                            S_NAME, S_HEADERS},
     RP_FLAG_INLINE | RP_FLAG_OPEN | RP_FLAG_TRACE | RP_FLAG_DURABLE | RP_FLAG_KEYED},
   [RP_COMMAND_REPLY] = {{S_ALWAYS, S_ID, S_CONVERSATION, S_TIME, S_VALUE, S_STATUS, S_ATTEMPTS,
                           S_TEXT, S_HEADERS, S_CODE},
@@ -115,7 +116,8 @@ static rp_wire_error_t s_check_command (const rp_head_t *head)
             if (!rp_name_is_valid (head->name, head->name_size))
                 return RP_WIRE_ERROR_NAME;
             if (head->id == 0 || head->attempts == 0 || head->attempts > RP_ATTEMPTS_MAX
-                || head->deadline_ms > RP_DEADLINE_MAX_MS || head->wait_ms > RP_DEADLINE_MAX_MS
+                || head->priority > RP_PRIORITY_MAX + 1 || head->deadline_ms > RP_DEADLINE_MAX_MS
+                || head->wait_ms > RP_DEADLINE_MAX_MS
                 || (head->conversation == 0 && head->flags & RP_FLAG_OPEN)
                 || (head->conversation != 0 && head->flags & (RP_FLAG_DURABLE | RP_FLAG_KEYED)))
                 return RP_WIRE_ERROR_FIELD;
@@ -226,13 +228,13 @@ size_t rp_wire_head_size (const void *data)
 void rp_wire_patch (void *data, const rp_head_t *head)
 {
     uint8_t *at = data;
+    const uint8_t small[] = {head->status, head->attempt, head->attempts, head->priority};
+    memcpy (at + AT_STATUS, small, sizeof small);
     rp_put_u16 (at + AT_FLAGS, head->flags);
     rp_put_u64 (at + AT_ID, head->id);
     rp_put_u64 (at + AT_CONVERSATION, head->conversation);
     rp_put_u32 (at + AT_TIME, head->time);
     rp_put_u32 (at + AT_VALUE, head->value);
-    at[AT_STATUS] = head->status;
-    at[AT_ATTEMPT] = head->attempt;
 }
 
 static uint8_t *s_append (uint8_t *at, const void *bytes, size_t size)
@@ -253,8 +255,6 @@ size_t rp_wire_encode (const rp_head_t *head, void *data, size_t capacity)
     at[AT_COMMAND] = head->command;
     rp_put_u16 (at + AT_HEAD_SIZE, (uint16_t) size);
     rp_wire_patch (at, head);
-    at[AT_ATTEMPTS] = head->attempts;
-    at[AT_PRIORITY] = head->priority;
     at[AT_NAME_SIZE] = head->name_size;
     at[AT_KEY_SIZE] = head->key_size;
     rp_put_u16 (at + AT_TEXT_SIZE, head->text_size);

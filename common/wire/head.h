@@ -8,7 +8,7 @@
     when RP_FLAG_INLINE is set.
 
     The fields that a broker changes in a message that it passes on (id, conversation, time, value,
-    attempt) have a fixed place and size: rp_wire_patch rewrites them in place, and the body is
+    attempt, priority) have a fixed place and size: rp_wire_patch rewrites them in place, and the body is
     never copied.
 
     Thread-safety: pure functions of their arguments.
@@ -20,6 +20,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "common/wire/limits.h"
 
 #define RP_WIRE_SIGNATURE 0x5250u /* "RP" */
 #define RP_WIRE_VERSION 1u
@@ -82,12 +84,16 @@ typedef enum {
 #define RP_JOB_BACKOFF "job-backoff"
 #define RP_JOB_ATTEMPT "job-attempt"
 #define RP_JOB_KEEP "job-keep"
+#define RP_JOB_PRIORITY "job-priority"
 /*  The header of ACCEPTED that says: the key has this job already. Its value is 1.  */
 #define RP_JOB_REPLAYED "replayed"
 /*  The header of WELCOME that says: this broker keeps jobs. Its value is 1.  */
 #define RP_WELCOME_JOBS "jobs"
 /*  The same: this broker remembers results by their keys.  */
 #define RP_WELCOME_REPLAYS "replays"
+
+/*  The same: REQUEST may state a priority.  */
+#define RP_WELCOME_PRIORITIES "priorities"
 
 /*  The header of a worker's HELLO that says: this worker may send RP_LOST_UNBEGUN at any time.  */
 #define RP_HELLO_DECLINES "declines"
@@ -98,8 +104,8 @@ typedef struct {
     uint8_t command;
     uint8_t status;  /* REPLY, BYE: an rp_status_t                                              */
     uint8_t attempt; /* REQUEST to a worker: 1, 2, …  REPLY: attempts made                      */
-    uint8_t attempts;  /* REQUEST: attempts allowed, 1 to RP_ATTEMPTS_MAX                         */
-    uint8_t priority;  /* reserved, 0                                                             */
+    uint8_t attempts; /* REQUEST: attempts allowed, 1 to RP_ATTEMPTS_MAX                         */
+    uint8_t priority; /* REQUEST: 0 is none stated, otherwise the priority and 1 (RP_PRIORITY_…) */
     uint8_t name_size; /* REQUEST: service. HELLO of a worker: service                            */
     uint8_t key_size;  /* HELLO: the peer's name for people. REQUEST: reserved (idempotency), 0   */
     uint16_t flags;
@@ -172,6 +178,17 @@ static inline size_t rp_wire_size (const rp_head_t *head)
            + head->headers_size;
 }
 
+/*  The priority of a request, 0 to RP_PRIORITY_MAX; and how a head states it.  */
+static inline unsigned rp_wire_priority (const rp_head_t *head)
+{
+    return (head->priority ? head->priority : RP_PRIORITY_DEFAULT + 1) - 1;
+}
+
+static inline uint8_t rp_wire_stated_priority (unsigned priority)
+{
+    return (uint8_t) (priority == RP_PRIORITY_DEFAULT ? 0 : priority + 1);
+}
+
 /*  Encodes a head, which must be one that rp_wire_decode accepts, into at least rp_wire_size bytes.
     Returns the bytes written; 0 when capacity is too small.  */
 size_t rp_wire_encode (const rp_head_t *head, void *data, size_t capacity);
@@ -179,8 +196,8 @@ size_t rp_wire_encode (const rp_head_t *head, void *data, size_t capacity);
 /*  Returns the size that an encoded head states; data has at least RP_WIRE_FIXED bytes.  */
 size_t rp_wire_head_size (const void *data);
 
-/*  Rewrites id, conversation, time, value, attempt, status and flags of an encoded head in place.
-    data holds a head that was decoded before.  */
+/*  Rewrites id, conversation, time, value, status, attempt, attempts, priority and flags of an encoded
+    head in place. data holds a head that was decoded before.  */
 void rp_wire_patch (void *data, const rp_head_t *head);
 
 /*  Returns a static string such as "HELLO"; "?" for an unknown number.  */

@@ -12,6 +12,10 @@
 #define RP_PEER_NAME_MAX 63u
 /*  More attempts than this is a loop, not a retry.  */
 #define RP_ATTEMPTS_MAX 10u
+/*  Priorities of requests, from 0 on, and that of a request that states none. Ten tell apart all that
+    people do, and fit in one figure.  */
+#define RP_PRIORITY_MAX 9u
+#define RP_PRIORITY_DEFAULT 4u
 /*  One day, in ms. A request that waits longer needs durable storage, which no broker has.  */
 #define RP_DEADLINE_MAX_MS 86400000u
 /*  How long after its deadline a client still waits for the broker's reply, ms.  */

@@ -11,7 +11,7 @@ import struct
 
 FRAMES, FOREIGN_FRAMES = 64, 80
 BUNDLE, SLACK = 65536, 1 << 20
-WINDOW, ATTEMPTS, DAY_MS = 4096, 10, 86400000
+WINDOW, ATTEMPTS, PRIORITIES, DAY_MS = 4096, 10, 10, 86400000
 HEARTBEAT_MAX_MS = 60000
 HELLO, WELCOME, REQUEST, REPLY, CANCEL, CREDIT, HEARTBEAT, DRAIN, BYE, END = range(1, 11)
 INLINE, WORKER, OPEN, LAST, TRACE, BUNDLES = 1, 2, 4, 8, 16, 64
@@ -32,7 +32,7 @@ _SHAPES = {
     HELLO: (WORKER | BUNDLES, "time value name key headers"),
     WELCOME: (BUNDLES, "time value key headers"),
     REQUEST: (INLINE | OPEN | TRACE,
-              "id conversation time value attempt attempts name headers"),
+              "id conversation time value attempt attempts priority name headers"),
     REPLY: (INLINE | LAST, "id time value status attempt attempts text headers code"),
     CANCEL: (0, "id"), CREDIT: (0, "time value"), HEARTBEAT: (0, "time"), DRAIN: (0, ""),
     BYE: (0, "status text"), END: (0, "conversation")}
@@ -76,7 +76,7 @@ def decode(frame):
     signature, version, command, size, flags, *fields = _FIXED.unpack_from(frame)
     if signature != b"RP" or version != 1 or command not in _SHAPES:
         return None
-    (number, conversation, time, value, status, _, attempts, _, name_size, key_size, text_size,
+    (number, conversation, time, value, status, _, attempts, priority, name_size, key_size, text_size,
      headers_size, _, _) = fields
     if size > len(frame) or size != 48 + name_size + key_size + text_size + headers_size \
             or name_size > 127 or key_size > 127 or text_size > 1024 or headers_size > 8192:
@@ -95,7 +95,8 @@ def decode(frame):
         good = (name_is_good(name) if flags & WORKER else not name and not value) \
             and key_size <= 63 and _clean(key, _CONTROL_BUT_TAB)
     elif command == REQUEST:
-        good = name_is_good(name) and number and 0 < attempts <= ATTEMPTS and time <= DAY_MS \
+        good = name_is_good(name) and number and 0 < attempts <= ATTEMPTS and priority <= PRIORITIES \
+            and time <= DAY_MS \
             and value <= DAY_MS and (conversation or not flags & OPEN)
     elif command in (REPLY, BYE):
         good = status < STATUSES and _clean(text, _CONTROL_BUT_TAB) \

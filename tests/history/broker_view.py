@@ -3,9 +3,9 @@
 
 These need no other history: 6 (the reply of the latest delivery), 7 (of the session that holds it),
 8 (no dispatch after the deadline), 10 (the books balance at every scrape, and agree with the
-broker's own lines), 11 (no request waits while there is room), and the broker's side of 1, 5, 9 and
-12. All lines of one event of the core have the same time, so a rule that holds between events is
-checked when the time changes.
+broker's own lines), 11 (no request waits while there is room), 18 and 19 (by class, and within one by how
+long it has waited), and the broker's side of 1, 5, 9 and 12. All lines of one event of the core have the
+same time, so a rule that holds between events is checked when the time changes.
 """
 
 from lines import Unreadable
@@ -17,6 +17,8 @@ GIVEN = frozenset(("WORKER_LOST", "DEADLINE"))
 ADMIN = ("riposte.", "mmi.")
 #: The deadline in a delivery of a request whose time does not count while a worker has it.
 NEVER = 2**63 - 1
+#: The priority of a request that states none, and the highest class.
+PRIORITY, HIGHEST = "4", 9
 
 
 class Session:
@@ -26,17 +28,27 @@ class Session:
 
 class Service:
     """waiting: requests outside conversations; room: workers that would take one."""
-    __slots__ = ("name", "waiting", "room", "example")
+    __slots__ = ("name", "waiting", "room", "example", "queues", "prioritised")
 
     def __init__(self, name):
         self.name, self.waiting, self.room, self.example = name, 0, 0, None
+        self.queues, self.prioritised = {}, False  # by session and priority
+
+
+class Queue:
+    """What waits of one client with one priority, with the time since when. began: it has waited for its turn
+    since then, or since later; latest: it had a turn then; returned: that delivered nothing."""
+    __slots__ = ("priority", "calls", "began", "latest", "returned")
+
+    def __init__(self, priority, time):
+        self.priority, self.calls, self.began, self.latest, self.returned = int(priority), {}, time, 0, False
 
 
 class Call:
     """A request as this broker knows it: one id of one session. keyed: it has an idempotency key, so it waits
     for an execution, which is a request of the broker's own client."""
-    __slots__ = ("instance", "session", "request", "key", "time", "name", "service", "deadline", "attempts",
-                 "untimed", "dispatched",
+    __slots__ = ("instance", "session", "request", "key", "time", "name", "service", "priority", "deadline",
+                 "attempts", "untimed", "dispatched",
                  "accepted", "order", "token", "delivered", "dispatches", "answered", "final",
                  "final_time", "final_attempts", "places", "admin", "lost", "keyed")
 
@@ -78,7 +90,7 @@ class Broker:
         self.conversations = {}
         self.named = {}  # sessions by the peer's name
         self.accepted = self.finals = self.running = self.late = self.scrapes = 0
-        self.began = self.time = None
+        self.began = self.time = self.age_step = None
         self.ended = False
         self.unsettled, self.unanswered, self.uncancelled = set(), {}, {}
         self.handlers = {name[3:]: getattr(self, name) for name in dir(self) if name.startswith("on_")}
@@ -131,6 +143,9 @@ class Broker:
     def on_gap(self, place, time, fields):
         raise Unreadable(f"lines of {self.name} are missing: its history ended, because it could not be "
                          "written, and began again; nothing can be said of it")
+
+    def on_ages(self, place, time, fields):
+        self.age_step = int(fields["step"])
 
     def on_end(self, place, time, fields):
         self.ended = True
@@ -216,7 +231,7 @@ class Broker:
     def on_request(self, place, time, fields):
         key = fields["session"], fields["id"]
         call = Call(self, fields["session"], fields["req"], fields["conv"], time, place, "keyed" in fields)
-        call.name = fields["service"]
+        call.name, call.priority = fields["service"], fields.get("priority", PRIORITY)
         call.admin = call.name.startswith(ADMIN)
         if call.request != "-":
             self.calls.setdefault(call.request, []).append(call)
@@ -242,6 +257,7 @@ class Broker:
         call.deadline, call.attempts = int(fields["deadline"]), int(fields["attempts"])
         self.open[key] = call
         self.waits(call, 1)
+        self.queue_of(call, time).calls[call] = time
 
     def on_refuse(self, place, time, fields):
         call = self.unanswered.pop((fields["session"], fields["id"]), None)
@@ -261,6 +277,49 @@ class Broker:
         call.service.waiting += change
         call.service.example = call
         self.look(call.service)
+
+    def queue_of(self, call, time):
+        service = call.service
+        service.prioritised = service.prioritised or call.priority != PRIORITY
+        queue = service.queues.get((call.session, call.priority))
+        if queue is None:
+            queue = service.queues[call.session, call.priority] = Queue(call.priority, time)
+        return queue
+
+    def leaves_queue(self, call):
+        queue = call.service.queues.get((call.session, call.priority))
+        if queue and queue.calls.pop(call, None) is not None and not queue.calls:
+            del call.service.queues[call.session, call.priority]
+
+    def takes_turn(self, call, time):
+        queue = self.queue_of(call, time)
+        if call.key == "0" and call.service.prioritised and self.age_step and not queue.returned:
+            self.check_class(call, queue, time)
+        queue.latest = time
+        if call.key == "0":  # otherwise it may have waited for its own worker
+            queue.began, queue.returned = time, False
+        self.leaves_queue(call)
+
+    def age(self, queue, since, time):
+        return min(HIGHEST, queue.priority + (time - since) // self.age_step)
+
+    def check_class(self, call, queue, time):
+        """Compares the most that the class of this request can be with the least that those of others are."""
+        most = self.age(queue, queue.began, time)
+        for other in call.service.queues.values():
+            for waiting, queued in other.calls.items():
+                if waiting is call or waiting.key != "0" or waiting.deadline <= time \
+                        or not self.listens(waiting.session):
+                    continue
+                since = max(queued, other.latest)
+                least = self.age(other, since, time)
+                if most < least:
+                    self.problem(18, f"a request of class {most} is given out while one of class {least} waits",
+                                 call, *waiting.places)
+                elif most == least and since < queue.began:
+                    self.problem(19, "a request is given out while one of its class has waited longer", call,
+                                 *waiting.places)
+                break
 
     def on_dispatch(self, place, time, fields):
         call = self.open.get((fields["session"], fields["id"]))
@@ -284,6 +343,7 @@ class Broker:
         if worker.role != "worker" or worker.service != call.service.name:
             self.problem(7, "a request is given to a worker of another service", call, worker.place)
         if not call.token:
+            self.takes_turn(call, time)
             self.waits(call, -1)
             self.running += 1
         call.token, call.delivered, call.dispatched = fields["token"], attempt, time
@@ -354,6 +414,8 @@ class Broker:
                 call.deadline += time - call.dispatched
             self.running -= 1
             self.waits(call, 1)
+            queue = self.queue_of(call, time)
+            queue.calls[call], queue.returned = time, True
 
     def on_final(self, place, time, fields):
         key = fields["session"], fields["id"]
@@ -370,6 +432,7 @@ class Broker:
             self.running -= 1
         else:
             self.waits(call, -1)
+            self.leaves_queue(call)
         if cancelled and status != "CANCELLED":
             self.problem("cancel", f"a cancelled request ended with {status}", call)
         if call.final_attempts != call.delivered:

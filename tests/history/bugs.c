@@ -43,7 +43,11 @@
     X (KEEP_REVOKED, "keep-revoked")       /* a session outlives its key */                        \
     X (FORGET_RESULT, "forget-result")     /* a result is not remembered for its key */            \
     X (OTHER_REPLAY, "other-replay")       /* a replay is of another key */                        \
-    X (RUN_MISMATCH, "run-mismatch")       /* what ran draws KEY_MISMATCH */
+    X (RUN_MISMATCH, "run-mismatch")       /* what ran draws KEY_MISMATCH */                          \
+    X (INVERT_PRIORITY, "invert-priority") /* the highest comes last */                            \
+    X (IGNORE_PRIORITY, "ignore-priority") /* all have the same */                                 \
+    X (NEVER_AGE, "never-age")             /* who waits does not rise */                           \
+    X (AGE_AT_ONCE, "age-at-once")         /* who waits rises at once */
 
 typedef enum {
 #define S_BUG_ENUM(name, text) S_##name,
@@ -118,6 +122,14 @@ static bool s_take_request (world_t *self, rp_head_t *head)
             head->deadline_ms += 2500;
             self->bites++;
             break;
+        case S_INVERT_PRIORITY:
+            self->bites += head->priority != 0;
+            head->priority = (uint8_t) (RP_PRIORITY_MAX + 1 - rp_wire_priority (head));
+            break;
+        case S_IGNORE_PRIORITY:
+            self->bites += head->priority != 0;
+            head->priority = 0;
+            break;
         case S_FORGET_TALK:
             if (head->conversation && !(head->flags & RP_FLAG_OPEN) && s_bites (self))
                 head->conversation = 0;
@@ -133,6 +145,14 @@ static void s_take_hello (world_t *self, rp_event_t *event)
 {
     if (self->bug == S_OTHER_PRINCIPAL && event->principal && s_bites (self))
         event->principal = strcmp (event->principal, "ada") == 0 ? "bob" : "ada";
+}
+
+uint64_t world_bug_age_step (world_t *self, uint64_t age_step)
+{
+    if (self->bug != S_NEVER_AGE && self->bug != S_AGE_AT_ONCE)
+        return age_step;
+    self->bites += self->prioritised;
+    return self->bug == S_NEVER_AGE ? 3600000 : 1;
 }
 
 bool world_bug_allows (world_t *self, const char *rule, bool allowed)

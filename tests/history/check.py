@@ -91,7 +91,7 @@ def tell(summary, out):
     out.write("{tries} tries, {starts} starts, {redeliveries} redeliveries, {late_replies} late "
               "replies, {replays} replays, {cancels} cancels, {scrapes} scrapes\n".format(**summary))
     if not summary["brokers"]:
-        out.write("no broker's history: 6, 8, 10, 11 and 14 to 16 are not looked at, others only in part\n")
+        out.write("no broker's history: 6, 8, 10, 11, 14 to 16, 18 and 19 are not looked at, others only in part\n")
     if summary["problems"]:
         broken = ", ".join(f"{key} ({count})" for key, count in summary["problems"].items())
         out.write(f"BROKEN: {broken}\n")

@@ -26,6 +26,8 @@ BREAKS = {
     "move-conversation": {12}, "ignore-cancel": {"cancel"}, "made-up-answer": {2},
     "ignore-rule": {14}, "made-up-denial": {15}, "other-principal": {14}, "keep-rules": {14, 15},
     "keep-revoked": {16}, "forget-result": {17}, "other-replay": {2}, "run-mismatch": {5},
+    "invert-priority": {18}, "ignore-priority": {18}, "never-age": {18},
+    "age-at-once": {18},
 }
 
 

@@ -14,6 +14,7 @@
 
 #define S_MS 1000
 #define S_START INT64_C (1000000000)
+#define S_AGE_STEP 5u /* ms */
 #define S_GRACE_US ((int64_t) RP_DEADLINE_GRACE_MS * S_MS)
 
 static const char *const s_services[] = {"a", "b"};
@@ -133,6 +134,7 @@ static void s_begin_broker (world_t *self)
     self->limits.service_queue = 30;
     self->limits.rejoin_grace = 20;
     self->limits.service_linger = 50;
+    self->limits.age_step = world_bug_age_step (self, S_AGE_STEP);
     if (self->ruled && !self->rules)
         self->rules = s_draw_rules (self);
     self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = self->limits,
@@ -147,6 +149,7 @@ static void s_begin_broker (world_t *self)
               && rp_history_begin (
                 &self->history, descriptor, rp_dispatch_instance (self->core), self->now),
       "begin");
+    rp_history_ages (&self->history, self->now, S_AGE_STEP);
     s_begin_replays (self);
     for (unsigned peer = 0; peer < WORLD_PEERS; peer++)
         world_later (self, s_way (self, &self->peers[peer].there),
@@ -436,6 +439,7 @@ static void s_post_request (world_t *self, unsigned number)
       .conversation = request->key,
       .deadline_ms = left > 0 ? (uint32_t) left : 1,
       .attempts = (uint8_t) request->attempts,
+      .priority = request->priority,
       .name = request->service,
       .name_size = 1};
     s_post (self, request->client, &head, s_payload (self, number), number);
@@ -487,6 +491,7 @@ static void s_submit (world_t *self, unsigned peer)
       .attempts = 1 + (unsigned) world_draw (self, 3),
       .deadline = self->now + times[world_draw (self, 4)] * S_MS,
       .open = true,
+      .priority = (uint8_t) (self->prioritised ? number % (RP_PRIORITY_MAX + 2) : 0),
       .service = s_services[world_draw (self, 2)]};
     bool talks = world_draw (self, 3) == 0 && s_join_talk (self, client, request);
     if (talks)
@@ -819,6 +824,7 @@ int main (int argc, char **argv)
     world.directory = argv[2];
     world.now = S_START;
     world.ruled = world.random % 2 == 0;
+    world.prioritised = world.random % 4 == 3;
     char path[4096];
     snprintf (path, sizeof path, "%s/peers.history", argv[2]);
     world.peers_file = fopen (path, "w");

@@ -59,7 +59,8 @@ typedef struct {
     unsigned attempts; /* attempts left */
     unsigned talk;
     uint64_t key;
-    uint64_t id; /* the latest id */
+    uint64_t id;      /* the latest id */
+    uint8_t priority; /* as in a head */
     int64_t deadline;
     char idempotency[16]; /* its idempotency key; "": none */
     bool other;           /* with another body than others with the key */
@@ -130,8 +131,9 @@ typedef struct {
     world_task_t tasks[WORLD_TASKS];
     unsigned task_count;
     unsigned renamed;
-    unsigned sender; /* the peer whose event is handled */
-    bool ruled;      /* rules are in force and change, and keys are revoked */
+    unsigned sender;  /* the peer whose event is handled */
+    bool ruled;       /* rules are in force and change, and keys are revoked */
+    bool prioritised; /* requests have priorities of all kinds */
     rp_rules_t *rules;
     rp_payload_t *payloads;
     int bug; /* number of the bug; -1: none */
@@ -163,6 +165,8 @@ bool world_bug_action (world_t *self, rp_action_t *action);
 void world_bug_keyed (world_t *self, rp_replays_request_t *request);
 void world_bug_told (world_t *self, rp_action_t *action);
 void world_bug_stats (world_t *self, rp_stats_t *stats);
+/*  Returns how long a step of ageing is for the core, ms.  */
+uint64_t world_bug_age_step (world_t *self, uint64_t age_step);
 /*  Returns what the core takes for allowed, which a bug may change.  */
 bool world_bug_allows (world_t *self, const char *rule, bool allowed);
 

@@ -27,7 +27,11 @@ bool record_begin (record_t *self, sequence_t *sequence, const char *directory, 
     int descriptor = self->peers ? rp_history_open (path) : -1;
     char name[24];
     snprintf (name, sizeof name, "%" PRIu64, seed);
-    return descriptor > 0 && rp_history_begin (&self->history, descriptor, name, self->seen);
+    if (descriptor <= 0 || !rp_history_begin (&self->history, descriptor, name, self->seen))
+        return false;
+    rp_history_ages (
+      &self->history, self->seen, rp_dispatch_limits (sequence->audit.core)->age_step);
+    return true;
 }
 
 static int64_t s_now (const record_t *self)

@@ -4,16 +4,20 @@
 
     simulator SEED [COUNT [DIRECTORY]]   runs COUNT seeds (1), from SEED on. DIRECTORY: writes the
     histories of each there, for tests/history/check.py.
+    simulator --bugs COUNT   runs seeds with each bug that the auditor knows until it is caught; COUNT seeds
+    at most.
 
     A seed that fails is printed with its fault; run alone, it fails in the same way again.
-    Exit code 0: no fault; 1: a fault; 2: wrong usage.
+    Exit code 0: no fault (--bugs: each was caught); 1: a fault; 2: wrong usage.
 */
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "tests/simulator/record.h"
 #include "tests/simulator/timeline.h"
@@ -25,6 +29,7 @@
 
 static uint64_t s_seed;
 static record_t s_record;
+static audit_bug_t s_bug;
 
 typedef struct {
     uint64_t random;
@@ -34,6 +39,11 @@ typedef struct {
 
 static void s_fail (const char *text)
 {
+    if (s_bug != AUDIT_BUG_NONE) {
+        printf (" caught with seed %" PRIu64 ": %s\n", s_seed, text);
+        fflush (stdout);
+        _exit (0);
+    }
     printf ("seed %" PRIu64 ": %s\nagain: simulator %" PRIu64 "\n", s_seed, text, s_seed);
     if (s_record.peers)
         record_end (&s_record); // saves the histories so far
@@ -71,6 +81,7 @@ static void s_run (const char *directory)
     timeline_begin ();
     self.audit = &sequence.audit;
     sequence_begin (&sequence, s_draw, s_observe, &self, s_fail);
+    audit_set_bug (&sequence.audit, s_bug);
     if (directory) {
         if (!record_begin (&s_record, &sequence, directory, s_seed))
             s_fail (strerror (errno));
@@ -92,6 +103,41 @@ static void s_run (const char *directory)
     sequence_end (&sequence);
 }
 
+/*  Runs seeds with a bug until it is caught, in a process of its own, which ends there.  */
+static bool s_is_caught (uint64_t most)
+{
+    fflush (stdout);
+    pid_t child = fork ();
+    if (child == 0) {
+        for (s_seed = 1; s_seed <= most; s_seed++)
+            s_run (NULL);
+        printf (" not caught in %" PRIu64 " seeds\n", most);
+        fflush (stdout);
+        _exit (1);
+    }
+    int status = 0;
+    if (child < 0 || waitpid (child, &status, 0) != child) {
+        perror ("simulator");
+        exit (2);
+    }
+    return WIFEXITED (status) && WEXITSTATUS (status) == 0;
+}
+
+static int s_run_bugs (uint64_t most)
+{
+    static const char *const names[] = {"",
+#define S_BUG_NAME(name, text) text,
+      AUDIT_BUG_MAP (S_BUG_NAME)
+#undef S_BUG_NAME
+    };
+    int missed = 0;
+    for (s_bug = 1; s_bug < AUDIT_BUG_COUNT; s_bug++) {
+        printf ("%s:", names[s_bug]);
+        missed += !s_is_caught (most);
+    }
+    return missed > 0;
+}
+
 static bool s_number (const char *text, uint64_t *number)
 {
     char *end;
@@ -103,11 +149,15 @@ static bool s_number (const char *text, uint64_t *number)
 int main (int argc, char **argv)
 {
     uint64_t first, count = 1;
-    if (argc < 2 || argc > 4 || !s_number (argv[1], &first)
+    bool bugs = argc == 3 && strcmp (argv[1], "--bugs") == 0;
+    if (argc < 2 || argc > 4 || (!bugs && !s_number (argv[1], &first))
         || (argc > 2 && !s_number (argv[2], &count))) {
-        fprintf (stderr, "usage: simulator SEED [COUNT [DIRECTORY]]\n");
+        fprintf (
+          stderr, "usage: simulator SEED [COUNT [DIRECTORY]]\n       simulator --bugs COUNT\n");
         return 2;
     }
+    if (bugs)
+        return s_run_bugs (count);
     clock_t begin = clock ();
     for (s_seed = first; s_seed - first < count; s_seed++)
         s_run (argc > 3 ? argv[3] : NULL);

@@ -139,7 +139,8 @@ void audit_request_close (audit_t *self, audit_request_t *request)
 void audit_init (
   audit_t *self, const rp_limits_t *limits, rp_rules_t **rules_p, int64_t now, audit_fail_fn *fail)
 {
-    *self = (audit_t){.fail = fail, .now = now, .rules = *rules_p};
+    *self = (audit_t){
+      .fail = fail, .now = now, .age_step = (int64_t) limits->age_step * 1000, .rules = *rules_p};
     *rules_p = NULL;
     rp_actions_init (&self->actions);
     rp_list_init (&self->peers);
@@ -159,6 +160,25 @@ void audit_init (
     if (!self->core)
         abort ();
     audit_tick (self, now);
+}
+
+void audit_set_bug (audit_t *self, audit_bug_t bug)
+{
+    self->bug = bug;
+    if (bug != AUDIT_BUG_NEVER_AGE && bug != AUDIT_BUG_AGE_AT_ONCE)
+        return;
+    rp_limits_t limits = *rp_dispatch_limits (self->core);
+    limits.age_step = bug == AUDIT_BUG_NEVER_AGE ? 3600000 : 1;
+    rp_dispatch_set_limits (self->core, &limits);
+}
+
+/*  Changes what a request says to the core, as the bug does.  */
+static void s_bend (const audit_t *self, rp_head_t *head)
+{
+    if (head->command == RP_COMMAND_REQUEST && self->bug == AUDIT_BUG_INVERT_PRIORITY)
+        head->priority = (uint8_t) (RP_PRIORITY_MAX + 1 - rp_wire_priority (head));
+    if (head->command == RP_COMMAND_REQUEST && self->bug == AUDIT_BUG_IGNORE_PRIORITY)
+        head->priority = 0;
 }
 
 void audit_clear (audit_t *self)
@@ -239,7 +259,10 @@ static void s_record_request (
     request->untimed = (client->traits & RP_TRAIT_UNTIMED) != 0;
     request->size = size + head->headers_size;
     request->attempts = head->attempts;
+    request->priority = rp_wire_priority (head);
+    request->queued_at = self->now;
     memcpy (request->service, head->name, head->name_size);
+    audit_turn_awaited (self, request);
     rp_list_append (&self->requests, &request->node);
     self->arriving = request;
     payload->request = request;
@@ -330,11 +353,13 @@ void audit_message (
         if (head->command == RP_COMMAND_DRAIN)
             peer->draining = true;
     }
+    rp_head_t told = *head;
+    s_bend (self, &told);
     // A session's principal is that of its HELLO, whatever its later events say.
     s_handle (self, &(rp_event_t){.kind = RP_EVENT_MESSAGE,
                       .session = sender,
                       .principal = peer ? "mallory" : self->principal,
-                      .head = head,
+                      .head = &told,
                       .payload = payload,
                       .size = size,
                       .oversized = oversized});

@@ -59,10 +59,12 @@ typedef struct audit_request {
     uint64_t key;      /* its conversation */
     uint64_t sequence; /* order of arrival */
     uint64_t queued;   /* number of turns when it began to wait */
-    uint64_t loser;    /* the worker that lost it most recently */
-    int64_t deadline;  /* of an untimed request: later by the time for which workers had it */
-    bool untimed;      /* RP_TRAIT_UNTIMED */
-    size_t size;       /* body and headers */
+    int64_t queued_at; /* when that was */
+    unsigned priority;
+    uint64_t loser;   /* the worker that lost it most recently */
+    int64_t deadline; /* of an untimed request: later by the time for which workers had it */
+    bool untimed;     /* RP_TRAIT_UNTIMED */
+    size_t size;      /* body and headers */
     unsigned attempts;
     bool kept; /* the core has a copy of the latest delivery */
     unsigned starts;
@@ -112,15 +114,34 @@ typedef struct {
     unsigned count;
 } audit_rate_t;
 
-/*  A client that a service has served.  */
+/*  A client that has asked a service, with one priority.  */
 typedef struct {
     rp_list_node_t node;
     rp_session_id_t client;
+    unsigned priority;
     char service[RP_WIRE_NAME_MAX + 1];
-    uint64_t turn;   /* the latest turn with a request outside conversations */
-    uint64_t latest; /* the latest turn of all */
-    bool returned;   /* the latest turn delivered nothing, so the next is no second turn */
+    uint64_t turn;     /* the latest turn with a request outside conversations */
+    uint64_t latest;   /* the latest turn of all */
+    int64_t latest_at; /* when that was */
+    int64_t began;     /* it waits for its turn since then, or since later */
+    bool returned;     /* the latest turn delivered nothing, so the next is no second turn */
 } audit_served_t;
+
+/*  Bugs that a core could have, between it and the auditor, which must find them.
+    name, what it does  */
+#define AUDIT_BUG_MAP(X)                                                                           \
+    X (INVERT_PRIORITY, "invert-priority") /* the highest comes last */                            \
+    X (IGNORE_PRIORITY, "ignore-priority") /* all have the same */                                 \
+    X (NEVER_AGE, "never-age")             /* who waits does not rise */                           \
+    X (AGE_AT_ONCE, "age-at-once")         /* who waits rises at once */
+
+typedef enum {
+    AUDIT_BUG_NONE,
+#define AUDIT_BUG_ENUM(name, text) AUDIT_BUG_##name,
+    AUDIT_BUG_MAP (AUDIT_BUG_ENUM)
+#undef AUDIT_BUG_ENUM
+      AUDIT_BUG_COUNT
+} audit_bug_t;
 
 typedef struct audit audit_t;
 typedef void (audit_fail_fn) (const char *text);
@@ -149,6 +170,8 @@ struct audit {
     uint64_t turns;
     uint64_t sequence;
     rp_stats_t counted; /* the counters before the event */
+    int64_t age_step;
+    audit_bug_t bug;
     bool stopped;
 
     /*  about the current event  */
@@ -164,6 +187,9 @@ struct audit {
 /*  Takes *rules_p, which may be NULL.  */
 void audit_init (
   audit_t *self, const rp_limits_t *limits, rp_rules_t **rules_p, int64_t now, audit_fail_fn *fail);
+
+/*  The core has this bug from now on. To be called before the first request.  */
+void audit_set_bug (audit_t *self, audit_bug_t bug);
 
 /*  Destroys the core and checks that it gives everything back.  */
 void audit_clear (audit_t *self);
@@ -213,7 +239,8 @@ void audit_take_actions (audit_t *self);
 void audit_check (audit_t *self);
 void audit_check_tick (audit_t *self);
 
-/*  Turns of clients: one begins; one delivered nothing; a client is gone (0: all are).  */
+/*  Turns of clients: a request comes, one begins; one delivered nothing; a client is gone (0: all are).  */
+void audit_turn_awaited (audit_t *self, const audit_request_t *request);
 void audit_turn_taken (audit_t *self, const audit_request_t *request);
 void audit_turn_lost (audit_t *self, audit_request_t *request);
 void audit_turns_forget (audit_t *self, rp_session_id_t client);

@@ -1,5 +1,5 @@
-/*  Turns: clients that wait for one service are served in turn; and the core's client queues hold
-    each waiting request once.
+/*  Turns: clients that wait for one service are served in turn, by priority and by how long they have
+    waited; and the core's client queues hold each waiting request once.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -16,15 +16,72 @@
 
 /*  ---- From outside --------------------------------------------------------------------------- */
 
-static audit_served_t *s_find (const audit_t *self, rp_session_id_t client, const char *service)
+static audit_served_t *s_find (const audit_t *self, const audit_request_t *request)
 {
+    rp_session_id_t client = request->client->id;
     for (rp_list_node_t *node = rp_list_first (&self->served); node;
          node = rp_list_next (&self->served, node)) {
         audit_served_t *served = RP_CONTAINER (node, audit_served_t, node);
-        if (served->client.v == client.v && strcmp (served->service, service) == 0)
+        if (served->client.v == client.v && served->priority == request->priority
+            && strcmp (served->service, request->service) == 0)
             return served;
     }
     return NULL;
+}
+
+static bool s_waits (const audit_request_t *request)
+{
+    return !request->delivery && !request->client->over;
+}
+
+void audit_turn_awaited (audit_t *self, const audit_request_t *request)
+{
+    audit_served_t *served = s_find (self, request);
+    if (!served) {
+        served = calloc (1, sizeof *served);
+        if (!served)
+            abort ();
+        served->client = request->client->id;
+        served->priority = request->priority;
+        memcpy (served->service, request->service, sizeof served->service);
+        rp_list_append (&self->served, &served->node);
+    }
+    for (rp_list_node_t *node = rp_list_first (&self->requests); node;
+         node = rp_list_next (&self->requests, node)) {
+        const audit_request_t *other = RP_CONTAINER (node, audit_request_t, node);
+        if (s_waits (other) && s_find (self, other) == served)
+            return;
+    }
+    served->began = self->now;
+}
+
+/*  The class of what has waited for its turn since then.  */
+static uint64_t s_class (const audit_t *self, unsigned priority, int64_t since)
+{
+    uint64_t class = priority + (uint64_t) ((self->now - since) / self->age_step);
+    return class < RP_PRIORITY_MAX ? class : RP_PRIORITY_MAX;
+}
+
+/*  Checks that no client waits whose class is higher for certain, or the same and who has waited longer
+    for certain.  */
+static void s_check_class (
+  audit_t *self, const audit_request_t *request, const audit_served_t *served)
+{
+    uint64_t most = s_class (self, request->priority, served->began);
+    for (rp_list_node_t *node = rp_list_first (&self->requests); node;
+         node = rp_list_next (&self->requests, node)) {
+        const audit_request_t *other = RP_CONTAINER (node, audit_request_t, node);
+        if (!s_waits (other) || other == request || other->key || other->deadline <= self->now
+            || strcmp (other->service, request->service) != 0)
+            continue;
+        const audit_served_t *theirs = s_find (self, other);
+        int64_t since = theirs->latest_at > other->queued_at ? theirs->latest_at : other->queued_at;
+        uint64_t least = s_class (self, other->priority, since);
+        AUDIT_REQUIRE (
+          self, most >= least, "a request is started while one of a higher class waits");
+        AUDIT_REQUIRE (self, most > least || served->began <= since,
+          "a request is started while one of its class waits that has waited longer");
+    }
 }
 
 /*  Checks that each client that waited at this client's last turn has had a turn since.  */
@@ -35,9 +92,10 @@ static void s_check_turn (
          node = rp_list_next (&self->requests, node)) {
         const audit_request_t *other = RP_CONTAINER (node, audit_request_t, node);
         if (other->delivery || other->key || other->client == request->client || other->client->over
-            || other->queued >= served->turn || strcmp (other->service, request->service) != 0)
+            || other->queued >= served->turn || other->priority != request->priority
+            || strcmp (other->service, request->service) != 0)
             continue;
-        const audit_served_t *theirs = s_find (self, other->client->id, other->service);
+        const audit_served_t *theirs = s_find (self, other);
         AUDIT_REQUIRE (self, theirs && theirs->latest > served->turn,
           "a client has a second turn while another waits for its first");
     }
@@ -45,30 +103,25 @@ static void s_check_turn (
 
 void audit_turn_taken (audit_t *self, const audit_request_t *request)
 {
-    audit_served_t *served = s_find (self, request->client->id, request->service);
-    if (!served) {
-        served = calloc (1, sizeof *served);
-        if (!served)
-            abort ();
-        served->client = request->client->id;
-        memcpy (served->service, request->service, sizeof served->service);
-        rp_list_append (&self->served, &served->node);
-    }
+    audit_served_t *served = s_find (self, request);
     served->latest = ++self->turns;
+    served->latest_at = self->now;
     if (request->key) // it may wait in its worker's queue
         return;
     if (served->turn && !served->returned)
         s_check_turn (self, request, served);
+    if (!served->returned)
+        s_check_class (self, request, served);
     served->turn = served->latest;
+    served->began = self->now;
     served->returned = false;
 }
 
 void audit_turn_lost (audit_t *self, audit_request_t *request)
 {
     request->queued = self->turns;
-    audit_served_t *served = s_find (self, request->client->id, request->service);
-    if (served)
-        served->returned = true;
+    request->queued_at = self->now;
+    s_find (self, request)->returned = true;
 }
 
 void audit_turns_forget (audit_t *self, rp_session_id_t client)
@@ -119,10 +172,9 @@ static s_sum_t s_look_at_client_queues (audit_t *self)
         const rp_service_t *service = rp_pool_at (&core->services, slot);
         if (!(service->pooled.generation & 1))
             continue;
-        for (rp_list_node_t *node = rp_list_first (&service->queue); node;
-             node = rp_list_next (&service->queue, node))
-            s_check_client_queue (
-              self, service, RP_CONTAINER (node, rp_client_queue_t, node), &sum);
+        for (const rp_client_queue_t *client_queue = rp_queue_first (&service->queue); client_queue;
+             client_queue = rp_queue_after (&service->queue, client_queue))
+            s_check_client_queue (self, service, client_queue, &sum);
     }
     for (uint32_t slot = 0; slot < rp_pool_slots (&core->sessions); slot++) {
         const rp_session_t *peer = rp_pool_at (&core->sessions, slot);
@@ -136,8 +188,9 @@ static s_sum_t s_look_at_client_queues (audit_t *self)
         AUDIT_REQUIRE (self, client_queue->open > 0, "a client queue is kept that nobody needs");
         AUDIT_REQUIRE (self,
           client_queue->client->client_queue.open == 0
-            || client_queue->client->client_queue.service != client_queue->service,
-          "a client has two client queues in one service");
+            || client_queue->client->client_queue.service != client_queue->service
+            || client_queue->client->client_queue.priority != client_queue->priority,
+          "a client has two client queues of a priority in one service");
         sum.open += client_queue->open;
     }
     return sum;
@@ -159,6 +212,6 @@ void audit_check_client_queues (audit_t *self)
       "%zu requests are queued and %zu are in client queues", sum.queued, in_client_queues.queued);
     AUDIT_REQUIRE (self, sum.open == in_client_queues.open,
       "%zu requests are open and %zu have client queues", sum.open, in_client_queues.open);
-    AUDIT_REQUIRE (self, core->client_queues.count == core->client_queues_by_pair.count,
+    AUDIT_REQUIRE (self, core->client_queues.count == core->client_queues_by_user.count,
       "client queues and their table differ");
 }

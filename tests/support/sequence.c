@@ -131,7 +131,8 @@ static void s_request (sequence_t *self)
       .flags = (uint16_t) (talk >= 4 && s_draw (self, 4) ? RP_FLAG_OPEN : 0),
       .deadline_ms = times[s_draw (self, 8)],
       .wait_ms = waits[s_draw (self, 6)],
-      .attempts = (uint8_t) (1 + s_draw (self, 3))};
+      .attempts = (uint8_t) (1 + s_draw (self, 3)),
+      .priority = (uint8_t) (self->prioritised ? s_draw (self, RP_PRIORITY_MAX + 2) : 0)};
     if (self->ruled && service >= 30)
         s_name (&head, s_own_names[s_draw (self, 4)]);
     else
@@ -422,6 +423,9 @@ static rp_limits_t s_draw_limits (sequence_t *self)
     unsigned last = s_draw (self, 4);
     limits.drain_limit = last % 2 ? 1000 : 0;
     self->ruled = last / 2;
+    static const uint32_t steps[] = {1, 50, 1000};
+    limits.age_step = steps[s_draw (self, 3)];
+    self->prioritised = s_draw (self, 2);
     return limits;
 }
 

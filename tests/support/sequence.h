@@ -25,7 +25,8 @@ typedef struct {
     void *arg;
     rp_token_t late[SEQUENCE_LATE]; /* tokens of past and present deliveries */
     unsigned late_count;
-    bool ruled; /* rules are in force and change, and keys are revoked */
+    bool ruled;       /* rules are in force and change, and keys are revoked */
+    bool prioritised; /* requests have priorities of all kinds */
 } sequence_t;
 
 /*  observe sees each action of the core, and may be NULL; fail gets the fault, and does not

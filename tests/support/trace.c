@@ -434,6 +434,7 @@ void request_with (const char *client, const char *name, const char *service, wi
                                     : 60000,
       .wait_ms = with.wait_ms,
       .attempts = (uint8_t) (with.attempts ? with.attempts : 1),
+      .priority = (uint8_t) with.priority,
       .name = service,
       .name_size = (uint8_t) strlen (service)};
     if (with.oversized) {

@@ -84,6 +84,8 @@ typedef struct {
     const char *conversation; /* with `open` the request may begin it */
     bool open;
     bool overdue; /* its time is 0 */
+    /*  its priority and 1, as in the head; 0: none is stated  */
+    unsigned priority;
     bool oversized;
 } with_t;
 

@@ -308,7 +308,7 @@ static void s_a_field_that_a_command_does_not_have_is_refused (void **state)
       {s_set_status, "...x....x.."},
       {s_set_attempt, "..xx......."},
       {s_set_attempts, "..x........"},
-      {s_set_priority, "..........."},
+      {s_set_priority, "..x........"},
       {s_set_name, "x.x........"},
       {s_set_key, "xx........."},
       {s_set_text, "...x....x.."},
@@ -533,7 +533,6 @@ static void s_patching_changes_what_it_says_and_nothing_else (void **state)
       .value = 0xc1c2c3c4,
       .status = RP_OK,
       .attempt = 9,
-      .attempts = 9,
       .code = 1};
     rp_wire_patch (bytes, &patch);
     rp_head_t got;
@@ -544,6 +543,37 @@ static void s_patching_changes_what_it_says_and_nothing_else (void **state)
     assert_true (got.status == RP_OK && got.attempt == 9 && got.attempts == 0);
     assert_true (got.code == 0xdeadbeef);
     assert_memory_equal (got.text, head.text, head.text_size);
+    free (bytes);
+}
+
+static void s_a_priority_is_0_to_9_or_none (void **state)
+{
+    (void) state;
+    rp_head_t head = s_full (RP_COMMAND_REQUEST);
+    head.priority = 0;
+    assert_int_equal (rp_wire_priority (&head), RP_PRIORITY_DEFAULT);
+    for (unsigned priority = 0; priority <= RP_PRIORITY_MAX; priority++) {
+        head.priority = rp_wire_stated_priority (priority);
+        assert_int_equal (rp_wire_priority (&head), priority);
+        assert_int_equal (s_round (&head), RP_WIRE_ERROR_NONE);
+    }
+    assert_int_equal (rp_wire_stated_priority (RP_PRIORITY_DEFAULT), 0);
+    head.priority = RP_PRIORITY_MAX + 2;
+    assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
+}
+
+static void s_patching_takes_the_priority_out (void **state)
+{
+    (void) state;
+    rp_head_t head = s_full (RP_COMMAND_REQUEST);
+    head.priority = RP_PRIORITY_MAX + 1;
+    size_t size;
+    uint8_t *bytes = s_encode (&head, &size);
+    rp_head_t got, patch = head;
+    patch.priority = 0;
+    rp_wire_patch (bytes, &patch);
+    assert_int_equal (rp_wire_decode (&got, bytes, size), RP_WIRE_ERROR_NONE);
+    assert_true (got.priority == 0 && got.attempts == head.attempts);
     free (bytes);
 }
 
@@ -597,6 +627,8 @@ int main (void)
       cmocka_unit_test (s_the_largest_head_fits_and_a_larger_one_does_not),
       cmocka_unit_test (s_encoding_into_too_little_room_writes_nothing),
       cmocka_unit_test (s_patching_changes_what_it_says_and_nothing_else),
+      cmocka_unit_test (s_a_priority_is_0_to_9_or_none),
+      cmocka_unit_test (s_patching_takes_the_priority_out),
       cmocka_unit_test (s_what_was_understood_of_a_bad_head_is_told),
       cmocka_unit_test (s_names_for_people_exist_for_everything),
     };

@@ -1,0 +1,55 @@
+/*  The queue of a service: whose turn it is among the client queues in which requests wait.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Internal to the core. A queue has a ring of client queues for each priority, in which they take turns:
+    each turn takes one request, and puts the client queue behind the others of its ring; so a client that
+    floods a service delays only itself. Which ring is next depends on how long its first client queue has
+    been without a turn: its class is its priority, and one more for each age_step. The highest class is
+    next; of equal ones, that which has waited longest (docs/adr/0040).
+
+    A ring is in the order in which its client queues began to wait for their turns, so its first one has
+    the highest class of it, and nothing has to be moved when time passes. With one priority this is a
+    plain ring.
+
+    Cost: everything O(1); the number of priorities is a constant.
+*/
+
+#ifndef RP_QUEUE_H
+#define RP_QUEUE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/list.h"
+#include "common/wire/limits.h"
+
+typedef struct rp_client_queue rp_client_queue_t;
+
+typedef struct {
+    rp_list_t rings[RP_PRIORITY_MAX + 1];
+    unsigned used; /* a bit for each ring that is not empty */
+} rp_queue_t;
+
+void rp_queue_init (rp_queue_t *self);
+
+static inline bool rp_queue_is_empty (const rp_queue_t *self)
+{
+    return self->used == 0;
+}
+
+/*  Puts a client queue behind the others of its priority, to wait from now on; or before them, to have
+    waited since then, or as long as they.  */
+void rp_queue_append (rp_queue_t *self, rp_client_queue_t *client_queue, int64_t now);
+void rp_queue_prepend (rp_queue_t *self, rp_client_queue_t *client_queue, int64_t since);
+
+void rp_queue_remove (rp_queue_t *self, rp_client_queue_t *client_queue);
+
+/*  Returns the client queue whose turn it is; the queue is not empty. age_step: ms.  */
+rp_client_queue_t *rp_queue_next (const rp_queue_t *self, int64_t now, uint64_t age_step);
+
+/*  Walks over all client queues: the first (NULL: none), the one behind another.  */
+rp_client_queue_t *rp_queue_first (const rp_queue_t *self);
+rp_client_queue_t *rp_queue_after (const rp_queue_t *self, const rp_client_queue_t *client_queue);
+
+#endif
