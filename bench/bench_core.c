@@ -5,9 +5,10 @@
     bench_core [-o json]   prints ns of CPU time per request (median of RUNS runs) for some
                            numbers of requests in flight and of workers, and how many allocations
                            a request costs once everything has grown. Exit status 1 if any.
-    bench_core COUNT IN_FLIGHT WORKERS [rules]
+    bench_core COUNT IN_FLIGHT WORKERS [MODE]
                            only does COUNT requests, for bench/instructions. rules: with rules that
-                           allow them, and every quota.
+                           allow them, and every quota. wait: ten clients, and half of the requests wait;
+                           priorities: each of these clients has its own.
 
     One request here is two events (REQUEST, REPLY), their actions, and the tick that follows each
     batch of 64 events; no socket, no codec. Payloads are pointers that are never read.
@@ -27,6 +28,9 @@
 #define WARM_UP 20000u
 #define BATCH 64u
 #define IN_FLIGHT_MAX 512u
+#define CLIENTS 10u
+/*  Between two events, so that who waits rises by some priorities: a step is 1 ms then.  */
+#define AGEING_US 50
 
 static const char s_rules[] = "role = \"caller\"\n"
                               "    call = \"echo\"\n"
@@ -74,13 +78,17 @@ typedef struct {
     rp_token_t token;
 } s_delivery_t;
 
+typedef enum { PLAIN, RULES, WAIT, PRIORITIES } s_mode_t;
+
 typedef struct {
     rp_dispatch_t *core;
     rp_rules_t *rules;
     rp_actions_t actions;
     int64_t now;
     unsigned batched;
-    rp_session_id_t client;
+    rp_session_id_t clients[CLIENTS];
+    unsigned client_count;
+    bool priorities;
     rp_session_id_t admitted;
     uint64_t id;
     uint64_t replies;
@@ -114,7 +122,7 @@ static void s_carry_out (s_load_t *self)
 static void s_event (s_load_t *self, rp_session_id_t peer, const rp_head_t *head)
 {
     bool body = head->command == RP_COMMAND_REQUEST || head->command == RP_COMMAND_REPLY;
-    self->now++;
+    self->now += self->priorities ? AGEING_US : 1;
     rp_dispatch_handle (self->core,
       &(rp_event_t){.kind = RP_EVENT_MESSAGE,
         .session = peer,
@@ -132,9 +140,11 @@ static void s_event (s_load_t *self, rp_session_id_t peer, const rp_head_t *head
 
 static void s_submit (s_load_t *self)
 {
-    s_event (self, self->client,
+    unsigned client = (unsigned) (self->id % self->client_count);
+    s_event (self, self->clients[client],
       &(rp_head_t){.command = RP_COMMAND_REQUEST,
         .id = ++self->id,
+        .priority = (uint8_t) (self->priorities ? client + 1 : 0),
         .deadline_ms = 5000,
         .attempts = 1,
         .name = s_service,
@@ -162,28 +172,36 @@ static void s_mistake (const char *message, void *arg)
     fprintf (stderr, "bench_core: rules:%s\n", message);
 }
 
-static bool s_begin (s_load_t *self, unsigned workers, unsigned in_flight, bool rules)
+static bool s_begin (s_load_t *self, unsigned workers, unsigned in_flight, s_mode_t mode)
 {
     memset (self, 0, sizeof *self);
     self->now = 1000000;
     rp_actions_init (&self->actions);
-    if (rules)
+    self->client_count = mode == WAIT || mode == PRIORITIES ? CLIENTS : 1;
+    self->priorities = mode == PRIORITIES;
+    if (mode == RULES)
         self->rules = rp_rules_read (s_rules, sizeof s_rules - 1, s_mistake, NULL);
-    if (rules && !self->rules)
+    if (mode == RULES && !self->rules)
         return false;
-    self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = RP_LIMITS_DEFAULT,
+    rp_limits_t limits = RP_LIMITS_DEFAULT;
+    if (self->priorities)
+        limits.age_step = 1;
+    self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = limits,
       .seed = 0x1234567890abcdefu,
       .version = "0",
       .now = self->now,
       .rules = self->rules});
     if (!self->core)
         return false;
-    self->client = s_greet (self, &(rp_head_t){.command = RP_COMMAND_HELLO, .interval_ms = 60000});
+    for (unsigned client = 0; client < self->client_count; client++)
+        self->clients[client] =
+          s_greet (self, &(rp_head_t){.command = RP_COMMAND_HELLO, .interval_ms = 60000});
+    unsigned windows = self->client_count > 1 ? in_flight / 2 : in_flight;
     for (unsigned worker = 0; worker < workers; worker++)
         s_greet (self, &(rp_head_t){.command = RP_COMMAND_HELLO,
                          .flags = RP_FLAG_WORKER,
                          .interval_ms = 60000,
-                         .window = (in_flight + workers - 1) / workers,
+                         .window = (windows + workers - 1) / workers,
                          .name = s_service,
                          .name_size = sizeof s_service - 1});
     for (unsigned open = 0; open < in_flight; open++)
@@ -228,7 +246,7 @@ static bool s_measure (s_result_t *result)
     double times[RUNS];
     uint64_t allocations = 0;
     for (unsigned run = 0; run < RUNS; run++) {
-        if (!s_begin (&load, result->workers, result->in_flight, result->rules))
+        if (!s_begin (&load, result->workers, result->in_flight, result->rules ? RULES : PLAIN))
             return false;
         for (unsigned request = 0; request < WARM_UP; request++) {
             s_reply (&load);
@@ -268,10 +286,10 @@ static void s_print (const s_result_t *result, bool json, bool last)
           result->allocations);
 }
 
-static int s_only (uint64_t count, unsigned in_flight, unsigned workers, bool rules)
+static int s_only (uint64_t count, unsigned in_flight, unsigned workers, s_mode_t mode)
 {
     static s_load_t load;
-    if (in_flight > IN_FLIGHT_MAX || !s_begin (&load, workers, in_flight, rules))
+    if (in_flight > IN_FLIGHT_MAX || !s_begin (&load, workers, in_flight, mode))
         return 1;
     for (uint64_t request = 0; request < count; request++) {
         s_reply (&load);
@@ -283,13 +301,16 @@ static int s_only (uint64_t count, unsigned in_flight, unsigned workers, bool ru
 
 int main (int argc, char **argv)
 {
-    bool rules = argc == 5 && strcmp (argv[4], "rules") == 0;
-    if (argc == 4 || rules)
-        return s_only (strtoull (argv[1], NULL, 10), (unsigned) atoi (argv[2]),
-          (unsigned) atoi (argv[3]), rules);
+    static const char *const modes[] = {"", "rules", "wait", "priorities"};
+    s_mode_t mode = PLAIN;
+    while (argc == 5 && mode < PRIORITIES && strcmp (argv[4], modes[mode]) != 0)
+        mode++;
+    if (argc == 4 || (argc == 5 && strcmp (argv[4], modes[mode]) == 0))
+        return s_only (
+          strtoull (argv[1], NULL, 10), (unsigned) atoi (argv[2]), (unsigned) atoi (argv[3]), mode);
     bool json = argc == 3 && strcmp (argv[1], "-o") == 0 && strcmp (argv[2], "json") == 0;
     if (argc != 1 && !json) {
-        fprintf (stderr, "usage: %s [-o json | COUNT IN_FLIGHT WORKERS [rules]]\n", argv[0]);
+        fprintf (stderr, "usage: %s [-o json | COUNT IN_FLIGHT WORKERS [MODE]]\n", argv[0]);
         return 2;
     }
     s_result_t results[] = {{64, 1, false, 0, 0}, {64, 64, false, 0, 0}, {512, 1, false, 0, 0},

@@ -238,6 +238,7 @@ static void s_welcome (rp_client_core_t *self, const rp_head_t *welcome, int64_t
     self->max_body = s_read_max_body (welcome);
     self->keeps_jobs = s_has (welcome, RP_WELCOME_JOBS);
     self->remembers = s_has (welcome, RP_WELCOME_REPLAYS);
+    self->prioritises = s_has (welcome, RP_WELCOME_PRIORITIES);
     self->next = now;
 }
 

@@ -104,6 +104,7 @@ struct rp_exchange {
     uint32_t timeout_ms;
     uint32_t wait_ms;
     uint8_t attempts;
+    uint8_t priority; /* as a head states it */
     bool trace;
     bool durable; /* it asks for a job, and ends with ACCEPTED */
     bool keyed;   /* with an idempotency key: durable and sent twice, it is still one job */
@@ -189,6 +190,7 @@ typedef struct {
     uint64_t max_body;    /* 0: not stated */
     bool keeps_jobs;      /* the broker does */
     bool remembers;       /* … results by their keys */
+    bool prioritises;     /* … knows priorities */
     uint64_t sessions;    /* sessions so far */
     uint64_t denials;     /* how often an attempt found that no broker accepts this client's key */
     uint64_t last_key;

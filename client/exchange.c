@@ -333,6 +333,7 @@ bool rp_exchange_send (
       .deadline_ms = left ? (uint32_t) left : 1,
       .wait_ms = exchange->wait_ms,
       .attempts = exchange->attempts_left,
+      .priority = core->prioritises ? exchange->priority : 0,
     };
     if (exchange->conversation)
         s_enter_conversation (core, exchange, head);

@@ -37,6 +37,21 @@ static int s_put_number (
     return rp_call_put_header (self, key, text);
 }
 
+/*  Writes the header that states the priority of a job.  */
+static int s_state_priority (rp_call_t *self)
+{
+    rp_head_t head = {.priority = self->exchange.priority};
+    return s_put_number (self, RP_JOB_PRIORITY, rp_wire_priority (&head), 0, RP_PRIORITY_MAX);
+}
+
+int rp_call_set_priority (rp_call_t *self, uint8_t priority)
+{
+    if (priority > RP_PRIORITY_MAX)
+        return RP_USAGE;
+    self->exchange.priority = rp_wire_stated_priority (priority);
+    return self->exchange.durable ? s_state_priority (self) : RP_OK;
+}
+
 int rp_call_set_durable (rp_call_t *self, bool durable)
 {
     if (durable && self->conversation)
@@ -44,6 +59,8 @@ int rp_call_set_durable (rp_call_t *self, bool durable)
     if (durable == self->exchange.durable)
         return RP_OK;
     int rc = rp_call_put_header (self, RP_JOB_DURABLE, durable ? "1" : "0");
+    if (rc == RP_OK && durable && self->exchange.priority)
+        rc = s_state_priority (self);
     if (rc == RP_OK)
         self->exchange.durable = durable;
     return rc;

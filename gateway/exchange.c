@@ -185,17 +185,23 @@ static bool s_set_options (rp_http_exchange_t *self, s_headers_t *headers)
         return true; // it has all that it needs
     const char *timeout = s_header (self, "Riposte-Timeout");
     const char *attempts = s_header (self, "Riposte-Attempts");
+    const char *priority = s_header (self, "Riposte-Priority");
+    uint8_t rank = RP_PRIORITY_DEFAULT;
     uint32_t ms = (uint32_t) (self->gateway->options->timeout / 1000);
     uint8_t count = (uint8_t) self->gateway->options->attempts;
     if (timeout && !rp_timeout_parse (timeout, &ms, &reason))
         snprintf (headers->fault, sizeof headers->fault, "Riposte-Timeout %s", reason);
     else if (attempts && !rp_attempts_parse (attempts, &count, &reason))
         snprintf (headers->fault, sizeof headers->fault, "Riposte-Attempts %s", reason);
+    else if (priority && !rp_priority_parse (priority, &rank, &reason))
+        snprintf (headers->fault, sizeof headers->fault, "Riposte-Priority %s", reason);
     else if (is_job)
         (void) rp_http_job_set_terms (self, headers->call, headers->fault, sizeof headers->fault);
     if (headers->fault[0])
         return false;
     (void) rp_call_set_timeout_ms (headers->call, ms); // in range
+    if (priority && rp_call_set_priority (headers->call, rank) != RP_OK)
+        snprintf (headers->fault, sizeof headers->fault, "Riposte-Priority finds no room");
     if (attempts || !is_job)
         (void) rp_call_set_attempts (headers->call, count);
     (void) MHD_get_connection_values (self->connection, MHD_HEADER_KIND, s_take_header, headers);

@@ -263,6 +263,19 @@ bool rp_attempts_parse (const char *text, uint8_t *attempts, const char **reason
     return true;
 }
 
+bool rp_priority_parse (const char *text, uint8_t *priority, const char **reason)
+{
+    uint64_t value;
+    if (!rp_count_parse (text, &value, reason))
+        return false;
+    if (value > RP_PRIORITY_MAX) {
+        *reason = "wants 0 to 9";
+        return false;
+    }
+    *priority = (uint8_t) value;
+    return true;
+}
+
 bool rp_bearer_parse (const char *value, char token[RP_TOKEN_TEXT])
 {
     static const char scheme[] = "bearer ";

@@ -72,6 +72,9 @@ bool rp_timeout_parse (const char *text, uint32_t *ms, const char **reason);
 /*  Reads the value of Riposte-Attempts (1 to 10). False with a reason for people.  */
 bool rp_attempts_parse (const char *text, uint8_t *attempts, const char **reason);
 
+/*  Reads a priority, 0 to 9. False with a reason, a clause for people.  */
+bool rp_priority_parse (const char *text, uint8_t *priority, const char **reason);
+
 /*  Bytes of an idempotency key, and its NUL.  */
 #define RP_IDEMPOTENCY_KEY_TEXT 128u
 

@@ -257,6 +257,25 @@ func WithAttempts(attempts int) CallOption {
 	}
 }
 
+// WithPriority sets the priority, 0 to 9; 4 if not set. Where requests wait for workers of a service, those of a higher
+// priority go first, and clients take turns within one; a client that waits for its turn rises. For Send it is that of the
+// job's attempts.
+func WithPriority(priority int) CallOption {
+	return func(c *call) error {
+		if priority < 0 || priority > wire.PriorityMax {
+			return usage("a priority of %d; 0 to 9 are allowed", priority)
+		}
+		c.exchange.Priority = uint8(priority + 1)
+		if priority == wire.PriorityDefault {
+			c.exchange.Priority = 0
+		}
+		if c.exchange.Durable {
+			c.put("job-priority", fmt.Sprint(priority))
+		}
+		return nil
+	}
+}
+
 // WithWorkerWait lets the request wait so long, up to a day, while no worker offers the service. Without it, it ends
 // with NO_WORKER at once.
 func WithWorkerWait(wait time.Duration) CallOption {

@@ -48,6 +48,7 @@ func TestWrongArgumentsAreRefusedWithWhatWouldBeRight(t *testing.T) {
 	}
 	defer client.Close()
 	for name, option := range map[string]CallOption{
+		"priority": WithPriority(10), "none": WithPriority(-1),
 		"timeout": WithTimeout(0), "deadline": WithDeadline(time.Now().Add(-time.Second)), "attempts": WithAttempts(0),
 		"wait": WithWorkerWait(25 * time.Hour), "header": WithHeaders(Header{"UPPER", ""}), "key": WithKey(""),
 		"keyed": WithKey("a\n"), "delay": WithDelay(-1), "keep": WithKeep(367 * 24 * time.Hour),

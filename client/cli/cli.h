@@ -36,6 +36,7 @@ typedef struct {
     bool no_color;
     int64_t timeout;
     uint64_t attempts;
+    uint64_t priority;
     int64_t wait_broker;
     int64_t wait_worker;
     /*  call  */

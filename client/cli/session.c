@@ -237,6 +237,7 @@ int rp_cli_prepare (rp_cli_t *self, rp_call_t *call)
     // The client's defaults have the timeout and the attempts.
     self->made++;
     (void) rp_call_set_wait_worker_ms (call, s_milliseconds (self->options.wait_worker));
+    (void) rp_call_set_priority (call, (uint8_t) self->options.priority); // in range
     if (!self->sends)
         rp_call_set_trace (call, self->options.verbose || self->options.output != RP_OUTPUT_TABLE);
     for (size_t index = 0; index < self->options.headers.count; index++) {

@@ -216,6 +216,13 @@ RP_EXPORT int rp_call_set_timeout_ms (rp_call_t *self, uint32_t timeout_ms);
     the broker is busy or has no worker, if it holds no other request of this client.  */
 RP_EXPORT int rp_call_set_attempts (rp_call_t *self, uint8_t attempts);
 
+/*  Sets the priority: 0 to 9, the highest; 4 if not set. It counts where requests wait for workers of
+    one service: those of a higher priority are given out first, and clients take turns within one. A
+    client that waits for its turn rises by one priority with each second (the broker's age_step), so
+    that none waits for ever. A broker that knows no priorities treats all alike. RP_OK; RP_USAGE above
+    9; of a durable call also what rp_call_add_header returns.  */
+RP_EXPORT int rp_call_set_priority (rp_call_t *self, uint8_t priority);
+
 /*  Sets how long the broker may hold the request while no worker offers the service: up to
     86,400,000 ms; 0 (the default) ends it with RP_NO_WORKER at once. RP_OK; RP_USAGE outside the
     range.  */

@@ -212,31 +212,36 @@ class Client:
 
     def submit(self, service: str, body: Body = b"", *, timeout: Optional[float] = None, attempts: Optional[int] = None,
                wait_worker: Optional[float] = None, headers: Optional[HeaderList] = None, trace: bool = False,
-               key: Optional[str] = None, _conversation: Optional[ConversationState] = None) -> Call:
+               key: Optional[str] = None, priority: Optional[int] = None,
+               _conversation: Optional[ConversationState] = None) -> Call:
         """Sends a request and returns at once. Arguments as for `call`."""
         with self._lock:
-            call = self._submit(service, body, timeout, attempts, wait_worker, headers, trace, _conversation, key=key)
+            call = self._submit(service, body, timeout, attempts, wait_worker, headers, trace, _conversation, key=key,
+                                priority=priority)
             self._loop.turn()
         return Call(self, call)
 
     def call(self, service: str, body: Body = b"", *, timeout: Optional[float] = None, attempts: Optional[int] = None,
              wait_worker: Optional[float] = None, headers: Optional[HeaderList] = None, trace: bool = False,
-             key: Optional[str] = None, _conversation: Optional[ConversationState] = None) -> Reply:
+             key: Optional[str] = None, priority: Optional[int] = None,
+             _conversation: Optional[ConversationState] = None) -> Reply:
         """Asks a service, and returns the reply.
 
         timeout: seconds until its deadline. attempts, wait_worker: see Client. headers: pairs of texts, or a dict;
         names of a-z 0-9 - _ . trace: the reply has the header `worker`, the worker's name. key: its idempotency key: of
         all requests with one key and body one runs, and all get its reply (Invalid if the broker remembers none).
+        priority: 0 to 9, 4 if not given: where requests wait for a worker, the highest goes first.
 
         Raises a subclass of riposte.Error for each status but OK, one second after the deadline at the latest;
         ValueError for arguments that may not travel. When it is interrupted (KeyboardInterrupt), the request is
         withdrawn.
         """
-        return outcome(self._ask(service, body, timeout, attempts, wait_worker, headers, trace, _conversation, key=key))
+        return outcome(self._ask(service, body, timeout, attempts, wait_worker, headers, trace, _conversation, key=key,
+                                 priority=priority))
 
     def map(self, service: str, bodies: Iterable[Body], *, parallel: int = 16, return_errors: bool = False,
             timeout: Optional[float] = None, attempts: Optional[int] = None, wait_worker: Optional[float] = None,
-            headers: Optional[HeaderList] = None) -> Generator[Reply, None, None]:
+            headers: Optional[HeaderList] = None, priority: Optional[int] = None) -> Generator[Reply, None, None]:
         """Asks once for each body, `parallel` at a time, and yields the replies in the order of the bodies.
 
         The timeout is that of each request, from when it is sent. Raises at the first that does not end with OK, and
@@ -250,7 +255,8 @@ class Client:
             while True:
                 for body in itertools.islice(source, parallel - len(calls)):
                     with self._lock:
-                        calls.append(self._submit(service, body, timeout, attempts, wait_worker, headers, False, None))
+                        calls.append(self._submit(service, body, timeout, attempts, wait_worker, headers, False, None,
+                                                  priority=priority))
                         unsent += 1
                         if unsent == most:
                             unsent = 0
@@ -278,17 +284,19 @@ class Client:
     def send(self, service: str, body: Body = b"", *, key: Optional[str] = None, delay: float = 0.0,
              not_before: Optional[float] = None, deadline: Optional[float] = None, attempts: int = 5,
              backoff: Optional[float] = None, attempt_timeout: Optional[float] = None, keep: Optional[float] = None,
-             headers: Optional[HeaderList] = None, timeout: Optional[float] = None) -> Reply:
+             headers: Optional[HeaderList] = None, timeout: Optional[float] = None,
+             priority: Optional[int] = None) -> Reply:
         """Has the broker keep a request as a job. When it returns, the job is on disk: reply.job is its number.
 
         key: its idempotency key; with the same key and body there is one job, and reply.replayed says that it was
         there. delay: seconds after which it may begin; not_before: a time as of time.time(), likewise. deadline: a time
         at which it expires if it was not begun. backoff: seconds after the first attempt that failed. attempt_timeout,
-        keep: seconds. timeout: seconds to wait for the broker. Raises KeyMismatch, Busy, Invalid (it keeps no jobs), or
-        Unknown: it may have been taken; with a key, send it again.
+        keep: seconds. timeout: seconds to wait for the broker. priority: that of its attempts, see call. Raises
+        KeyMismatch, Busy, Invalid (it keeps no jobs), or Unknown: it may have been taken; with a key, send it again.
         """
         terms = terms_of(key, delay, not_before, deadline, backoff, attempt_timeout, keep, headers)
-        return outcome(self._ask(service, body, timeout, attempts, None, terms, False, None, durable=True))
+        return outcome(self._ask(service, body, timeout, attempts, None, terms, False, None, durable=True,
+                                 priority=priority))
 
     def result(self, job: int, *, wait: float = 0.0) -> Reply:
         """The final of a job: its worker's reply. Raises NotDone if it has none within `wait` seconds, what its status
@@ -343,13 +351,13 @@ class Client:
     def _submit(self, service: str, body: Body, timeout: Optional[float], attempts: Optional[int],
                 wait_worker: Optional[float], headers: Optional[HeaderList], trace: bool,
                 conversation: Optional[ConversationState], durable: bool = False,
-                key: Optional[str] = None) -> CallState:
+                key: Optional[str] = None, priority: Optional[int] = None) -> CallState:
         if self._loop.closed:
             raise RuntimeError("this client is closed")
         now = time.monotonic()
         call = CallState(terms_for(service, self.attempts if attempts is None else attempts,
                                    self.wait_worker if wait_worker is None else wait_worker,
-                                   pairs_of(headers) if headers else (), durable, trace, key),
+                                   pairs_of(headers) if headers else (), durable, trace, key, priority),
                          body if type(body) is bytes else body_of(body),
                          self.timeout if timeout is None else timeout, now, conversation)
         self._core.submit(call, now)

@@ -138,6 +138,12 @@ def check_whole(value: int, what: str) -> int:
         raise TypeError(f"{what} is a whole number, not {type(value).__name__}") from None
 
 
+def check_priority(priority: int) -> int:
+    if not 0 <= check_whole(priority, "a priority") <= wire.PRIORITY_MAX:
+        raise ValueError(f"a priority is 0 to {wire.PRIORITY_MAX}, not {priority}")
+    return index(priority)
+
+
 def check_attempts(attempts: int) -> int:
     if not 1 <= check_whole(attempts, "the number of attempts") <= wire.ATTEMPTS_MAX:
         raise ValueError(f"attempts are 1 to {wire.ATTEMPTS_MAX}, not {attempts}")
@@ -147,10 +153,11 @@ def check_attempts(attempts: int) -> int:
 class Terms:
     """What many requests may have in common: all but body and deadline, checked, with the bytes of their heads."""
 
-    __slots__ = ("service", "attempts", "headers", "flags", "wait_ms", "begin", "end", "_name")
+    __slots__ = ("service", "attempts", "priority", "headers", "flags", "wait_ms", "begin", "end", "_name")
 
     def __init__(self, service: str, attempts: int = 1, wait: float = 0.0, headers: Sequence[Tuple[str, str]] = (),
-                 durable: bool = False, trace: bool = False, key: Optional[str] = None) -> None:
+                 durable: bool = False, trace: bool = False, key: Optional[str] = None,
+                 priority: Optional[int] = None) -> None:
         """Raises ValueError for a name, a header or a number that may not travel, TypeError for one of a wrong type."""
         self.service = service
         self._name = wire.text_of(service, "the name of a service", wire.NAME_MAX)
@@ -162,14 +169,20 @@ class Terms:
             if not 1 <= len(wire.text_of(key, "a key", wire.KEY_MAX)):
                 raise ValueError(f"a key has 1 to {wire.KEY_MAX} bytes")
             headers = [("idempotency-key", key), *headers]
+        self.priority = 0  # as a head states it
+        if priority is not None and check_priority(priority) != wire.PRIORITY_DEFAULT:
+            self.priority = index(priority) + 1
+        if priority is not None and durable:
+            headers = [*headers, ("job-priority", str(index(priority)))]
+            self.priority = 0
         self.headers = wire.pack_headers(headers) if headers else b""
         self.flags = (wire.DURABLE if durable else wire.KEYED if key is not None else 0) | (wire.TRACE if trace else 0)
         self.begin, self.end = self.around(self.flags | wire.INLINE, self.attempts)
 
-    def around(self, flags: int, attempts: int) -> Tuple[bytes, bytes]:
+    def around(self, flags: int, attempts: int, priority: int = 0) -> Tuple[bytes, bytes]:
         """What stands before and behind _BETWEEN in a head."""
         first = wire.head(wire.REQUEST, flags, value=self.wait_ms, attempts=attempts, name=self._name,
-                          headers=self.headers)
+                          headers=self.headers, priority=priority)
         return first[:_BETWEEN_AT], first[_BETWEEN_AT + _BETWEEN.size:]
 
 
@@ -177,14 +190,14 @@ _BETWEEN = struct.Struct(">QQI")  # id, conversation and time of a head: what di
 _BETWEEN_AT = 8
 _between = _BETWEEN.pack
 
-_plain: Dict[Tuple[str, int, float], Terms] = {}  # terms that were used, without headers, key and flags; bounded
+_plain: Dict[Tuple[str, int, float], Terms] = {}  # without headers, key, flags and priority; bounded
 
 
 def terms_for(service: str, attempts: int, wait: float, headers: Sequence[Tuple[str, str]] = (), durable: bool = False,
-              trace: bool = False, key: Optional[str] = None) -> Terms:
+              trace: bool = False, key: Optional[str] = None, priority: Optional[int] = None) -> Terms:
     """As Terms, and raises the same; made once for what is asked again and again."""
-    if headers or durable or trace or key is not None:
-        return Terms(service, attempts, wait, headers, durable, trace, key)
+    if headers or durable or trace or key is not None or priority is not None:
+        return Terms(service, attempts, wait, headers, durable, trace, key, priority)
     asked = service, attempts, wait
     try:
         terms = _plain.get(asked)
@@ -535,13 +548,14 @@ class ClientCore:
         call.was_sent = True
         self._calls[id] = call
         between = _between(id, call.number, left if left < wire.TIME_MAX_MS else wire.TIME_MAX_MS)
+        priority = terms.priority if link.priorities else 0
         if size > _INLINE_MAX:
-            before, behind = terms.around(flags, terms.attempts - call.spent)
+            before, behind = terms.around(flags, terms.attempts - call.spent, priority)
             link.send([b"".join((before, between, behind)), body], now)
-        elif flags == terms.flags and not call.spent:
+        elif flags == terms.flags and not call.spent and not priority:
             link.send([b"".join((terms.begin, between, terms.end, body))], now)
         else:
-            before, behind = terms.around(flags | wire.INLINE, terms.attempts - call.spent)
+            before, behind = terms.around(flags | wire.INLINE, terms.attempts - call.spent, priority)
             link.send([b"".join((before, between, behind, body))], now)
         return True
 

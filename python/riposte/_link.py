@@ -70,6 +70,7 @@ class Link:
         self.instance = b""     #: the broker's, from WELCOME
         self.jobs = False
         self.replays = False
+        self.priorities = False
         self.max_body = 0
         self.window = 0
         self.endpoint = ""      #: of the list, in use or tried last
@@ -142,6 +143,7 @@ class Link:
         headers = dict(message.headers)
         self.jobs = headers.get("jobs") == "1"
         self.replays = headers.get("replays") == "1"
+        self.priorities = headers.get("priorities") == "1"
         self.max_body = int(headers["max-body"]) if headers.get("max-body", "").isdigit() else 0
         self.bundler.bundles = bool(message.flags & wire.BUNDLES)
         return True

@@ -22,6 +22,7 @@ PEER_NAME_MAX = 63
 FRAMES_MAX = 64
 BUNDLE_MAX = 65536
 ATTEMPTS_MAX = 10
+PRIORITY_MAX, PRIORITY_DEFAULT = 9, 4
 WINDOW_MAX = 4096
 HEARTBEAT_MAX_MS = 60000
 TIME_MAX_MS = 86400000  # of a request's deadline and wait
@@ -42,7 +43,7 @@ _SHAPES: Dict[int, Tuple[int, Set[str]]] = {
     HELLO: (WORKER | BUNDLES, {"time", "value", "key", "name", "headers"}),
     WELCOME: (BUNDLES, {"time", "value", "key", "headers"}),
     REQUEST: (INLINE | OPEN | TRACE | DURABLE | KEYED,
-              {"id", "conversation", "time", "value", "attempt", "attempts", "name", "headers"}),
+              {"id", "conversation", "time", "value", "attempt", "attempts", "priority", "name", "headers"}),
     REPLY: (INLINE | LAST | REPLAYED,
             {"id", "conversation", "time", "value", "status", "attempt", "text", "headers", "code"}),
     CANCEL: (0, {"id"}),
@@ -53,7 +54,7 @@ _SHAPES: Dict[int, Tuple[int, Set[str]]] = {
     END: (0, {"conversation"}),
     ACCEPTED: (0, {"id", "conversation", "headers"}),
 }
-_FIELDS = ("id", "conversation", "time", "value", "status", "attempt", "attempts", "name", "key", "text",
+_FIELDS = ("id", "conversation", "time", "value", "status", "attempt", "attempts", "priority", "name", "key", "text",
            "headers", "code")
 
 
@@ -73,11 +74,11 @@ class Message:
     """One message. `name`, `key` and `text` are bytes; `headers` are pairs of texts; `body` is a list of frames."""
 
     __slots__ = ("command", "flags", "id", "conversation", "time", "value", "status", "attempt", "attempts",
-                 "code", "name", "key", "text", "headers", "body")
+                 "priority", "code", "name", "key", "text", "headers", "body")
 
     def __init__(self, command: int, *, flags: int = 0, id: int = 0, conversation: int = 0, time: int = 0,
-                 value: int = 0, status: int = 0, attempt: int = 0, attempts: int = 0, code: int = 0,
-                 name: bytes = b"", key: bytes = b"", text: bytes = b"", headers: Headers = (),
+                 value: int = 0, status: int = 0, attempt: int = 0, attempts: int = 0, priority: int = 0,
+                 code: int = 0, name: bytes = b"", key: bytes = b"", text: bytes = b"", headers: Headers = (),
                  body: Sequence[bytes] = ()) -> None:
         self.command = command
         self.flags = flags
@@ -88,6 +89,7 @@ class Message:
         self.status = status
         self.attempt = attempt
         self.attempts = attempts
+        self.priority = priority
         self.code = code
         self.name = name
         self.key = key
@@ -152,18 +154,18 @@ def unpack_headers(data: bytes) -> Headers:
 
 def head(command: int, flags: int = 0, id: int = 0, conversation: int = 0, time: int = 0, value: int = 0,
          status: int = 0, attempt: int = 0, attempts: int = 0, code: int = 0, name: bytes = b"", key: bytes = b"",
-         text: bytes = b"", headers: bytes = b"") -> bytes:
+         text: bytes = b"", headers: bytes = b"", priority: int = 0) -> bytes:
     """The bytes of a head. `headers` are packed. The caller has checked names, texts and headers."""
     variable = name + key + text + headers
     return _FIXED.pack(b"RP", 1, command, HEAD_MIN + len(variable), flags, id, conversation, time, value, status,
-                       attempt, attempts, 0, len(name), len(key), len(text), len(headers), 0, code) + variable
+                       attempt, attempts, priority, len(name), len(key), len(text), len(headers), 0, code) + variable
 
 
 def encode(message: Message) -> List[bytes]:
     """The frames of a message; a body goes as its flag INLINE says."""
     first = head(message.command, message.flags, message.id, message.conversation, message.time, message.value,
                  message.status, message.attempt, message.attempts, message.code, message.name, message.key,
-                 message.text, pack_headers(message.headers))
+                 message.text, pack_headers(message.headers), message.priority)
     body = list(message.body)
     if message.flags & INLINE:
         first += body.pop(0)
@@ -187,7 +189,7 @@ def decode(frames: Sequence[bytes]) -> Message:
         raise WireError("flags")
     if size != HEAD_MIN + name_size + key_size + text_size + headers_size or size > len(first):
         raise WireError("sizes")
-    if priority or reserved:
+    if priority > PRIORITY_MAX + 1 or reserved:
         raise WireError("reserved")
     if len(frames) > FRAMES_MAX:
         raise WireError("frames")
@@ -200,6 +202,7 @@ def decode(frames: Sequence[bytes]) -> Message:
     message.status = status
     message.attempt = attempt
     message.attempts = attempts
+    message.priority = priority
     message.code = code
     if size != HEAD_MIN:
         at = HEAD_MIN + name_size

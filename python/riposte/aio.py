@@ -165,15 +165,15 @@ class Client:
     async def call(self, service: str, body: Body = b"", *, timeout: Optional[float] = None,
                    attempts: Optional[int] = None, wait_worker: Optional[float] = None,
                    headers: Optional[HeaderList] = None, trace: bool = False, key: Optional[str] = None,
-                   _conversation: Optional[ConversationState] = None) -> Reply:
+                   priority: Optional[int] = None, _conversation: Optional[ConversationState] = None) -> Reply:
         """Asks a service, and returns the reply; see riposte.Client.call. When its task is cancelled, the request is
         withdrawn."""
         return outcome(await self._ask(service, body, timeout, attempts, wait_worker, headers, trace, _conversation,
-                                       False, key))
+                                       False, key, priority))
 
     async def map(self, service: str, bodies: Iterable[Body], *, parallel: int = 16, return_errors: bool = False,
                   timeout: Optional[float] = None, attempts: Optional[int] = None, wait_worker: Optional[float] = None,
-                  headers: Optional[HeaderList] = None) -> AsyncIterator[Reply]:
+                  headers: Optional[HeaderList] = None, priority: Optional[int] = None) -> AsyncIterator[Reply]:
         """See riposte.Client.map; `async for reply in client.map(…)`."""
         check_parallel(parallel)
         core = self._start()
@@ -184,7 +184,7 @@ class Client:
             while True:
                 for body in itertools.islice(source, parallel - len(calls)):
                     calls.append(self._submit(core, service, body, timeout, attempts, wait_worker, headers, False, None,
-                                              False))
+                                              False, None, priority))
                     unsent += 1
                     if unsent == most and self._driver is not None:
                         unsent = 0
@@ -210,10 +210,11 @@ class Client:
                    not_before: Optional[float] = None, deadline: Optional[float] = None, attempts: int = 5,
                    backoff: Optional[float] = None, attempt_timeout: Optional[float] = None,
                    keep: Optional[float] = None, headers: Optional[HeaderList] = None,
-                   timeout: Optional[float] = None) -> Reply:
+                   timeout: Optional[float] = None, priority: Optional[int] = None) -> Reply:
         """Has the broker keep a request as a job; see riposte.Client.send."""
         terms = terms_of(key, delay, not_before, deadline, backoff, attempt_timeout, keep, headers)
-        return outcome(await self._ask(service, body, timeout, attempts, None, terms, False, None, True))
+        return outcome(await self._ask(service, body, timeout, attempts, None, terms, False, None, True, None,
+                                       priority))
 
     async def result(self, job: int, *, wait: float = 0.0) -> Reply:
         """The final of a job; see riposte.Client.result."""
@@ -265,11 +266,12 @@ class Client:
 
     def _submit(self, core: ClientCore, service: str, body: Body, timeout: Optional[float], attempts: Optional[int],
                 wait_worker: Optional[float], headers: Optional[HeaderList], trace: bool,
-                conversation: Optional[ConversationState], durable: bool, key: Optional[str] = None) -> CallState:
+                conversation: Optional[ConversationState], durable: bool, key: Optional[str] = None,
+                priority: Optional[int] = None) -> CallState:
         now = time.monotonic()
         call = CallState(terms_for(service, self.attempts if attempts is None else attempts,
                                    self.wait_worker if wait_worker is None else wait_worker,
-                                   pairs_of(headers) if headers else (), durable, trace, key),
+                                   pairs_of(headers) if headers else (), durable, trace, key, priority),
                          body if type(body) is bytes else body_of(body),
                          self.timeout if timeout is None else timeout, now, conversation)
         core.submit(call, now)

@@ -80,6 +80,8 @@ static void a_durable_call_carries_its_terms (void **state)
     assert_int_equal (rp_call_set_backoff_ms (call, 20), RP_OK);
     assert_int_equal (rp_call_set_attempt_timeout_ms (call, 7000), RP_OK);
     assert_int_equal (rp_call_set_keep_ms (call, UINT64_C (31622400000)), RP_OK);
+    assert_int_equal (rp_call_set_priority (call, 9), RP_OK);
+    assert_int_equal (rp_call_set_priority (call, 4), RP_OK); // the default is stated, too
     caller_t caller;
     caller_start (&caller, pair.client, call);
 
@@ -96,12 +98,61 @@ static void a_durable_call_carries_its_terms (void **state)
     s_expect_header (pair.broker, "job-backoff", "20");
     s_expect_header (pair.broker, "job-attempt", "7000");
     s_expect_header (pair.broker, "job-keep", "31622400000");
+    s_expect_header (pair.broker, "job-priority", "4");
     s_accept (pair.broker, UINT64_C (9007199254740993), true);
     rp_reply_t *reply = caller_end (&caller);
     assert_int_equal (rp_reply_status (reply), RP_OK);
     assert_true (rp_reply_job (reply) == UINT64_C (9007199254740993));
     assert_true (rp_reply_is_replayed (reply));
     assert_int_equal (rp_reply_size (reply), 0);
+    rp_reply_destroy (&reply);
+    pair_end (&pair);
+}
+
+static void a_priority_goes_to_a_broker_that_knows_priorities_only (void **state)
+{
+    (void) state;
+    static const struct {
+        const char *header;
+        uint8_t stated;
+    } brokers[] = {{RP_WELCOME_PRIORITIES, 10}, {"something-else", 0}};
+    for (size_t index = 0; index < sizeof brokers / sizeof *brokers; index++) {
+        client_pair_t pair;
+        pair_begin (&pair);
+        rp_call_t *call = rp_call_new ("upper", "hello", 5);
+        assert_int_equal (rp_call_set_priority (call, 9), RP_OK);
+        caller_t caller;
+        caller_start (&caller, pair.client, call);
+        s_greet_with (pair.broker, brokers[index].header, "1");
+        puppet_expect (pair.broker, RP_COMMAND_REQUEST);
+        assert_int_equal (pair.broker->head.priority, brokers[index].stated);
+        puppet_send (pair.broker,
+          (rp_head_t){.command = RP_COMMAND_REPLY, .id = pair.broker->head.id, .attempt = 1}, NULL,
+          0);
+        rp_reply_t *reply = caller_end (&caller);
+        assert_int_equal (rp_reply_status (reply), RP_OK);
+        rp_reply_destroy (&reply);
+        pair_end (&pair);
+    }
+}
+
+static void a_job_that_had_its_priority_before_it_was_one_states_it (void **state)
+{
+    (void) state;
+    client_pair_t pair;
+    pair_begin (&pair);
+    rp_call_t *call = rp_call_new ("upper", "hello", 5);
+    assert_int_equal (rp_call_set_priority (call, 0), RP_OK);
+    assert_int_equal (rp_call_set_durable (call, true), RP_OK);
+    caller_t caller;
+    caller_start (&caller, pair.client, call);
+    s_greet (pair.broker, "1");
+    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
+    assert_int_equal (pair.broker->head.priority, 0);
+    s_expect_header (pair.broker, "job-priority", "0");
+    s_accept (pair.broker, 17, false);
+    rp_reply_t *reply = caller_end (&caller);
+    assert_true (rp_reply_job (reply) == 17);
     rp_reply_destroy (&reply);
     pair_end (&pair);
 }
@@ -125,6 +176,7 @@ static void terms_outside_their_range_are_refused (void **state)
     assert_int_equal (rp_call_set_backoff_ms (call, 300001), RP_USAGE);
     assert_int_equal (rp_call_set_attempt_timeout_ms (call, 0), RP_USAGE);
     assert_int_equal (rp_call_set_keep_ms (call, UINT64_C (31622400001)), RP_USAGE);
+    assert_int_equal (rp_call_set_priority (call, 10), RP_USAGE);
     rp_call_destroy (&call);
 
     client_pair_t pair;
@@ -465,6 +517,8 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
       cmocka_unit_test (a_durable_call_carries_its_terms),
+      cmocka_unit_test (a_priority_goes_to_a_broker_that_knows_priorities_only),
+      cmocka_unit_test (a_job_that_had_its_priority_before_it_was_one_states_it),
       cmocka_unit_test (terms_outside_their_range_are_refused),
       cmocka_unit_test (send_gives_the_id_of_the_job),
       cmocka_unit_test (send_says_why_a_job_was_not_accepted),

@@ -172,6 +172,15 @@ def test_attempts_allow_another_worker(house):
     assert (answer.status, answer.body) == (200, b"delivery 2") or answer.body == b"delivery 1"
 
 
+@pytest.mark.parametrize("value, status", [("0", 200), ("9", 200), ("10", 400), ("high", 400)])
+def test_a_priority_is_0_to_9(house, value, status):
+    http = house.start()
+    house.world.builtin(house.broker, "upper")
+    answer = http.call("upper", b"hello", Riposte_Priority=value)
+    assert answer.status == status
+    assert status == 200 or "Riposte-Priority wants" in answer.problem()["detail"]
+
+
 def test_no_broker_is_503_and_not_ready(house):
     house.broker = house.world.broker()
     endpoint = house.broker.endpoint

@@ -48,8 +48,8 @@ def body_of(command):
     return base64.b64decode(command.get("body", ""))
 
 
-CALL = ("timeout", "attempts", "wait_worker", "headers", "key")
-SEND = ("key", "attempts", "delay", "timeout")
+CALL = ("timeout", "attempts", "wait_worker", "headers", "key", "priority")
+SEND = ("key", "attempts", "delay", "timeout", "priority")
 
 
 # ---- Threads -----------------------------------------------------------------------------------------

@@ -85,6 +85,11 @@ class Client:
         self._answers[number] = {**answer, "body": base64.b64encode(answer["body"]).decode()}
         return answer
 
+    def answered(self):
+        """The numbers of the commands that were answered, in this order."""
+        with self._changed:
+            return list(self._answers)
+
     def do(self, do, within=15, **members):
         return self.answer(self.ask(do, **members), within)
 

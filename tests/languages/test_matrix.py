@@ -101,6 +101,20 @@ def test_EXPIRED_and_BUSY_behind_a_worker_that_has_no_room_and_DEADLINE_with_it(
     assert len(worker.starts()) == 1
 
 
+def test_the_highest_priority_goes_first(world, language):  # noqa: F811
+    broker = world.broker()
+    Worker(world, language, broker, "line", "sleep")
+    client = Client(world, language, broker.endpoint)
+    held = client.submit("line", LONG, timeout_ms=60000)
+    world.wait_for_running(broker, 1)
+    low, high = [client.submit("line", "1", timeout_ms=60000, priority=priority) for priority in (3, 7)]
+    world.wait_for_waiting(broker, 2)
+    assert client.do("cancel", of=held)["status"] == "OK"
+    check(client.answer(low), "OK")
+    check(client.answer(high), "OK")
+    assert [number for number in client.answered() if number in (low, high)] == [high, low]
+
+
 def test_WORKER_LOST_at_once_when_it_is_killed(stage):
     worker = Worker(stage.world, stage.language, stage.broker, "killed", "sleep")
     number = stage.client.submit(worker.service, LONG, timeout_ms=60000)

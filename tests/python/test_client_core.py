@@ -320,6 +320,27 @@ def test_a_key_is_sent_only_to_a_broker_that_remembers_results():
             client.call(key=key)
 
 
+def test_a_priority_is_sent_only_to_a_broker_that_knows_priorities():
+    for headers, sent in ((), 0), ((("priorities", "1"),), 9):
+        client = Client()
+        client.up(headers=headers)
+        client.call(priority=8)
+        assert client.one(wire.REQUEST).priority == sent
+    client.call(priority=4)
+    assert client.one(wire.REQUEST).priority == 0, "the default is not stated"
+    for priority in (-1, 10):
+        with pytest.raises(ValueError):
+            client.call(priority=priority)
+
+
+def test_a_job_states_its_priority_in_a_header():
+    client = Client()
+    client.up(headers=(("priorities", "1"), ("jobs", "1")))
+    client.call(durable=True, priority=0)
+    request = client.one(wire.REQUEST)
+    assert (request.priority, dict(request.headers)) == (0, {"job-priority": "0"})
+
+
 def test_BYE_with_DENIED_in_the_greeting_ends_what_waits_and_what_comes():
     client = Client()
     before = client.call()

@@ -70,12 +70,13 @@ type Client struct {
 	draining bool // the broker is left once nothing runs, and gets nothing new
 	refusal  wire.Status
 
-	brokerOpen uint32 // requests that the broker allows this client; 0: not stated
-	maxBody    uint64 // 0: not stated
-	keepsJobs  bool
-	remembers  bool // results of requests with a key
-	sessions   uint64
-	denials    uint64
+	brokerOpen  uint32 // requests that the broker allows this client; 0: not stated
+	maxBody     uint64 // 0: not stated
+	keepsJobs   bool
+	remembers   bool // results of requests with a key
+	prioritises bool
+	sessions    uint64
+	denials     uint64
 
 	lastID           uint64
 	lastConversation uint64
@@ -346,6 +347,8 @@ func (c *Client) welcome(welcome *wire.Head, now time.Duration) {
 	c.keepsJobs = jobs == "1"
 	replays, _ := welcome.Find("replays")
 	c.remembers = replays == "1"
+	priorities, _ := welcome.Find("priorities")
+	c.prioritises = priorities == "1"
 	c.next = now
 }
 

@@ -370,6 +370,17 @@ func TestAJobEndsWithACCEPTEDAndOneWithAKeyIsSentAgainToTheSameBrokerOnly(t *tes
 	s.check(keyed, wire.Unknown, EndLost)
 }
 
+func TestAPriorityIsSentOnlyToABrokerThatKnowsPriorities(t *testing.T) {
+	for want, headers := range map[uint8][]wire.Header{0: nil, 9: {{Key: "priorities", Value: "1"}}} {
+		s := newStage(t)
+		s.up(headers...)
+		s.submit(&Exchange{Timeout: time.Second, Attempts: 1, Priority: 9})
+		if head := s.heads[len(s.heads)-1]; head.Priority != want {
+			t.Errorf("%d, not %d", head.Priority, want)
+		}
+	}
+}
+
 func TestAJobForABrokerThatKeepsNoneIsINVALID(t *testing.T) {
 	s := newStage(t)
 	s.up()

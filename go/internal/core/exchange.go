@@ -68,6 +68,7 @@ type Exchange struct {
 	Timeout      time.Duration
 	Wait         time.Duration // for a worker to appear
 	Attempts     uint8
+	Priority     uint8 // as a head states it
 	Trace        bool
 	Durable      bool // it asks for a job, and ends with ACCEPTED
 	Keyed        bool // it has an idempotency key: a durable one that is sent twice is still one job
@@ -345,6 +346,9 @@ func (c *Client) send(x *Exchange, now time.Duration) bool {
 	}
 	head := wire.Head{Command: wire.Request, ID: x.wireID, Time: milliseconds(x.deadline - now),
 		Value: uint32(x.Wait / time.Millisecond), Attempts: x.attemptsLeft}
+	if c.prioritises {
+		head.Priority = x.Priority
+	}
 	if x.Trace {
 		head.Flags |= wire.Trace
 	}

@@ -49,6 +49,7 @@ type command struct {
 	Body         []byte      `json:"body"`
 	Timeout      *int64      `json:"timeout_ms"`
 	Attempts     *int        `json:"attempts"`
+	Priority     *int        `json:"priority"`
 	WorkerWait   *int64      `json:"wait_worker_ms"`
 	Headers      [][2]string `json:"headers"`
 	Conversation string      `json:"conversation"`
@@ -83,6 +84,9 @@ func (c *command) options() []riposte.CallOption {
 	}
 	if c.Attempts != nil {
 		options = append(options, riposte.WithAttempts(*c.Attempts))
+	}
+	if c.Priority != nil {
+		options = append(options, riposte.WithPriority(*c.Priority))
 	}
 	if c.WorkerWait != nil {
 		options = append(options, riposte.WithWorkerWait(milliseconds(*c.WorkerWait)))

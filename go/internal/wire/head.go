@@ -29,6 +29,9 @@ const (
 	InlineMax = 4096
 	// AttemptsMax is the most attempts of a request.
 	AttemptsMax = 10
+	// PriorityMax is the highest priority, PriorityDefault that of a request that states none.
+	PriorityMax     = 9
+	PriorityDefault = 4
 	// DeadlineMaxMS is the longest deadline, ms: a day.
 	DeadlineMaxMS = 86400000
 	// HeartbeatMinMS and HeartbeatMaxMS are the range of the interval, ms.
@@ -118,6 +121,7 @@ type Head struct {
 	Status       Status
 	Attempt      uint8
 	Attempts     uint8
+	Priority     uint8 // of a request: 0 is none, otherwise the priority and 1
 	Code         uint32
 	Name         string
 	Key          string
@@ -151,6 +155,7 @@ const (
 	hasStatus
 	hasAttempt
 	hasAttempts
+	hasPriority
 	hasName
 	hasKey
 	hasText
@@ -164,8 +169,8 @@ var shapes = [...]struct {
 }{
 	Hello:   {hasTime | hasValue | hasName | hasKey | hasHeaders, Worker | Bundles},
 	Welcome: {hasTime | hasValue | hasKey | hasHeaders, Bundles},
-	Request: {hasID | hasConversation | hasTime | hasValue | hasAttempt | hasAttempts | hasName | hasHeaders,
-		Inline | Open | Trace | Durable | Keyed},
+	Request: {hasID | hasConversation | hasTime | hasValue | hasAttempt | hasAttempts | hasPriority | hasName |
+		hasHeaders, Inline | Open | Trace | Durable | Keyed},
 	Reply: {hasID | hasConversation | hasTime | hasValue | hasStatus | hasAttempt | hasText | hasHeaders | hasCode,
 		Inline | Last | Replayed},
 	Cancel:    {hasID, 0},
@@ -192,7 +197,7 @@ func (h *Head) check() error {
 	}{
 		{hasID, h.ID == 0}, {hasConversation, h.Conversation == 0}, {hasTime, h.Time == 0}, {hasValue, h.Value == 0},
 		{hasStatus, h.Status == 0}, {hasAttempt, h.Attempt == 0}, {hasAttempts, h.Attempts == 0},
-		{hasName, h.Name == ""}, {hasKey, h.Key == ""}, {hasText, h.Text == ""}, {hasHeaders, len(h.Headers) == 0},
+		{hasPriority, h.Priority == 0}, {hasName, h.Name == ""}, {hasKey, h.Key == ""}, {hasText, h.Text == ""}, {hasHeaders, len(h.Headers) == 0},
 		{hasCode, h.Code == 0},
 	} {
 		if !field.empty && shape.fields&field.has == 0 {
@@ -216,6 +221,9 @@ func (h *Head) check() error {
 	case Request:
 		if h.Attempts == 0 || h.Attempts > AttemptsMax {
 			return malformed("%d attempts; 1 to %d are allowed", h.Attempts, AttemptsMax)
+		}
+		if h.Priority > PriorityMax+1 {
+			return malformed("a priority of %d; 0 to %d are allowed", h.Priority-1, PriorityMax)
 		}
 		if h.Time > DeadlineMaxMS || h.Value > DeadlineMaxMS {
 			return malformed("a time of over a day")
@@ -303,7 +311,7 @@ func (h *Head) Append(to []byte) []byte {
 	to = binary.BigEndian.AppendUint64(to, h.Conversation)
 	to = binary.BigEndian.AppendUint32(to, h.Time)
 	to = binary.BigEndian.AppendUint32(to, h.Value)
-	to = append(to, byte(h.Status), h.Attempt, h.Attempts, 0, byte(len(h.Name)), byte(len(h.Key)))
+	to = append(to, byte(h.Status), h.Attempt, h.Attempts, h.Priority, byte(len(h.Name)), byte(len(h.Key)))
 	to = binary.BigEndian.AppendUint16(to, uint16(len(h.Text)))
 	to = append(to, 0, 0, 0, 0)
 	to = binary.BigEndian.AppendUint32(to, h.Code)
@@ -341,7 +349,7 @@ func Decode(frame []byte) (head Head, rest []byte, err error) {
 		keySize > KeyMax || textSize > TextMax || headersSize > HeadersMax {
 		return head, nil, malformed("sizes that do not add up")
 	}
-	if frame[35] != 0 || frame[42] != 0 || frame[43] != 0 {
+	if frame[42] != 0 || frame[43] != 0 {
 		return head, nil, malformed("reserved bytes that are not 0")
 	}
 	head = Head{
@@ -354,6 +362,7 @@ func Decode(frame []byte) (head Head, rest []byte, err error) {
 		Status:       Status(frame[32]),
 		Attempt:      frame[33],
 		Attempts:     frame[34],
+		Priority:     frame[35],
 		Code:         binary.BigEndian.Uint32(frame[44:]),
 	}
 	at := Fixed
