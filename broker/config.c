@@ -125,6 +125,43 @@ static const char *s_plain_at (const void *values, size_t index, char buffer[RP_
     return buffer;
 }
 
+/*  ---- service, a list of terms -------------------------------------------------------------- */
+
+static void s_clear_services (void *values)
+{
+    rp_config_t *self = values;
+    free (self->services.list);
+    self->services = (rp_terms_list_t){0};
+}
+
+static bool s_add_service (void *values, const char *text, char reason[RP_SETTING_REASON_MAX])
+{
+    rp_config_t *self = values;
+    rp_terms_list_t *all = &self->services;
+    rp_terms_t terms;
+    if (!rp_terms_parse (&terms, text, reason, RP_SETTING_REASON_MAX))
+        return false;
+    const char *fault = rp_terms_find (all, terms.name, terms.name_size)
+                          ? "is of a service that has terms already"
+                        : all->count == RP_CONFIG_SERVICES_MAX ? "is one service too many"
+                                                               : NULL;
+    rp_terms_t *list = fault ? NULL : realloc (all->list, (all->count + 1) * sizeof *list);
+    if (!list) {
+        snprintf (reason, RP_SETTING_REASON_MAX, "%s", fault ? fault : "does not fit into memory");
+        return false;
+    }
+    all->list = list;
+    all->list[all->count++] = terms;
+    return true;
+}
+
+static const char *s_service_at (const void *values, size_t index, char buffer[RP_SETTING_TEXT_MAX])
+{
+    const rp_config_t *self = values;
+    return index < self->services.count ? rp_terms_write (&self->services.list[index], true, buffer)
+                                        : NULL;
+}
+
 /*  ---- The table ----------------------------------------------------------------------------- */
 
 const char *const rp_config_levels[] = {"error", "warning", "info", "debug", NULL};
@@ -132,6 +169,7 @@ const char *const rp_config_formats[] = {"text", "logfmt", "json", "journald", "
 
 static const rp_setting_list_t s_bind = {s_add_bind, s_clear_bind, s_bind_at};
 static const rp_setting_list_t s_plain = {s_add_plain, s_clear_plain, s_plain_at};
+static const rp_setting_list_t s_services = {s_add_service, s_clear_services, s_service_at};
 
 /*  How each kind of setting uses the columns value, from and to of its row.  */
 #define S_NUMBER(value, from, to) .initial = (value), .smallest = (from), .largest = (to)
@@ -171,7 +209,15 @@ static const rp_setting_t s_rows[] = {S_ROW (LIST,
   &s_plain,
   RESTART,
   "let plain REQ clients reach a service at one endpoint and plain REP workers offer it at another")
-    RP_CONFIG_MAP (S_ROW) RP_BROKER_LIMIT_MAP (S_LIMIT)};
+    S_ROW (LIST,
+      services,
+      "service",
+      NULL,
+      "SERVICE: TERM=VALUE [TERM=VALUE...]",
+      &s_services,
+      RELOAD,
+      "terms of a service: concurrency, rate (a second), queue; deadline and attempts of requests "
+      "whose protocol states none") RP_CONFIG_MAP (S_ROW) RP_BROKER_LIMIT_MAP (S_LIMIT)};
 
 /*  Old names of settings, each with the new one for the error message.  */
 static const char *const s_renamed[][2] = {

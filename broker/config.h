@@ -6,6 +6,7 @@
 
         bind = "tcp://127.0.0.1:5555"       # may be repeated
         plain = "hello=tcp://127.0.0.1:5559,tcp://127.0.0.1:5560"   # likewise
+        service = "resize: concurrency=4 rate=100"                  # likewise (broker/core/terms.h)
         log
             level = info
         limits                              # RP_BROKER_LIMIT_MAP of broker/core/limits.h
@@ -32,12 +33,14 @@
 
 #include "broker/core/action.h"
 #include "broker/core/limits.h"
+#include "broker/core/terms.h"
 #include "broker/log_lines.h"
 #include "common/tool/settings.h"
 
 #define RP_CONFIG_BIND_DEFAULT "tcp://127.0.0.1:5555"
 #define RP_CONFIG_BIND_MAX 16u
 #define RP_CONFIG_PLAIN_MAX 16u
+#define RP_CONFIG_SERVICES_MAX 1000u
 /*  The largest file, bytes.  */
 #define RP_CONFIG_FILE_MAX (1u << 20)
 
@@ -103,6 +106,7 @@ typedef struct {
     size_t bind_count;
     rp_config_plain_t plain[RP_CONFIG_PLAIN_MAX];
     size_t plain_count;
+    rp_terms_list_t services; /* terms of services */
 #define RP_CONFIG_MEMBER(kind, member, path, value, from, to, applies, why)                        \
     RP_CONFIG_TYPE_##kind member;
     RP_CONFIG_MAP (RP_CONFIG_MEMBER)
@@ -111,7 +115,7 @@ typedef struct {
     rp_setting_source_t origins[RP_SETTINGS_MAX]; /* where each value came from, by row */
 } rp_config_t;
 
-/*  The table: bind, plain, RP_CONFIG_MAP, and RP_BROKER_LIMIT_MAP as the section "limits".  */
+/*  The table: bind, plain, service, RP_CONFIG_MAP, and RP_BROKER_LIMIT_MAP as the section "limits".  */
 extern const rp_setting_table_t rp_config_table;
 
 /*  Where settings are read from, the weakest source first. A member that does not apply is

@@ -449,6 +449,7 @@ static int s_serve (rp_reload_t *reload, int signals, int64_t started)
         return EXIT_FAILURE;
     reload->credentials = &credentials;
     rp_server_t *server = rp_server_new (&(rp_server_options_t){.limits = config->limits,
+      .services = config->services,
       .credentials = credentials,
       .io_threads = (unsigned) config->io_threads,
       .ipc_mode = rp_config_ipc_mode (config),

@@ -123,6 +123,7 @@ bool rp_reload_read (void *arg, rp_reloaded_t *result)
     rp_credentials_release (self->credentials);
     *self->credentials = credentials;
     result->limits = fresh.limits;
+    result->services = fresh.services;
     result->log_level = (rp_level_t) fresh.log_level;
     result->log_format = (rp_log_format_t) fresh.log_format;
     result->credentials = credentials;

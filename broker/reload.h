@@ -28,6 +28,7 @@ typedef struct {
 /*  What a reload read. The one who asked clears it.  */
 typedef struct {
     rp_limits_t limits;
+    rp_terms_list_t services; /* of the settings in force, until the next reload */
     rp_level_t log_level;
     rp_log_format_t log_format;
     rp_credentials_t

@@ -109,6 +109,7 @@ static bool s_make (rp_server_t *self, const rp_server_options_t *options, int64
       .version = RP_VERSION,
       .now = now,
       .rules = options->credentials ? rp_credentials_rules (options->credentials) : NULL,
+      .terms = options->services,
       .history = options->history > 0,
       .exports = options->otlp != NULL,
       .jobs = options->store != NULL,
@@ -121,6 +122,8 @@ static bool s_make (rp_server_t *self, const rp_server_options_t *options, int64
         return false;
     if (options->history > 0)
         rp_history_ages (&self->history, now, options->limits.age_step);
+    if (options->history > 0)
+        rp_history_terms (&self->history, now, &options->services);
     return s_open_poller (self) && s_open_otlp (self, options->otlp)
            && (self->context = rp_context_new ())
            && zmq_ctx_set (self->context, ZMQ_IO_THREADS,

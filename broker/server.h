@@ -33,6 +33,7 @@ typedef struct rp_server rp_server_t;
 
 typedef struct {
     rp_limits_t limits;
+    rp_terms_list_t services; /* not owned */
     rp_level_t log_level;
     rp_log_format_t log_format;
     int log;     /* descriptor for the log, unless the format is journald */

@@ -88,8 +88,11 @@ static void s_apply (rp_server_t *self, const rp_reloaded_t *fresh, int64_t now)
 {
     rp_limits_take (&self->limits, &fresh->limits);
     rp_dispatch_set_limits (self->core, &fresh->limits);
-    if (rp_history_is_kept (&self->history))
+    rp_server_tell (self, &(rp_event_t){.kind = RP_EVENT_TERMS, .terms = &fresh->services}, now);
+    if (rp_history_is_kept (&self->history)) {
         rp_history_ages (&self->history, now, self->limits.age_step);
+        rp_history_terms (&self->history, now, &fresh->services);
+    }
     rp_pending_change (&self->connections.pending, (int64_t) self->limits.pending_timeout * 1000,
       self->limits.pending_connections, now);
     rp_outbox_set_backlog (&self->outbox, (size_t) self->limits.connection_backlog_bytes);

@@ -268,6 +268,8 @@ json_t *rp_json_service (const rp_snapshot_service_t *self)
     s_set_rate (service, "failed_per_s", info->failures);
     s_set_number (service, "p50_us", self->p50_us);
     s_set_number (service, "p99_us", self->p99_us);
+    char terms[RP_TERMS_TEXT_MAX];
+    s_set_text (service, "terms", rp_terms_write (&info->terms, false, terms));
     return service;
 }
 

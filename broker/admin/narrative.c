@@ -323,6 +323,15 @@ static void s_say_lost (s_words_t *words, uint64_t count)
       count == 1 ? "it" : "them");
 }
 
+static void s_say_terms (s_words_t *words, uint64_t count)
+{
+    s_say (words,
+      "%" PRIu64
+      " request%s wait%s, though workers have room: the broker's setting \"service\" says "
+      "how many may run, or start",
+      count, s_plural (count), s_verb (count));
+}
+
 /*  Says why jobs wait, or that some have died.  */
 static void s_say_jobs (s_words_t *words, const rp_cause_t *cause)
 {
@@ -367,6 +376,9 @@ const char *rp_narrative_cause (const rp_cause_t *cause, char buffer[RP_NARRATIV
             break;
         case RP_CAUSE_BUSY:
             s_say_busy (&words, cause);
+            break;
+        case RP_CAUSE_TERMS:
+            s_say_terms (&words, weight);
             break;
         case RP_CAUSE_PINNED:
             s_say_pinned (&words, cause);

@@ -57,6 +57,7 @@ static s_state_t s_severity (const rp_cause_t *cause)
                    : cause->more == 0 || cause->since_us < S_GROWS_US ? S_WARN
                                                                       : S_BAD;
         case RP_CAUSE_STOPPING:
+        case RP_CAUSE_TERMS:
         case RP_CAUSE_PINNED:
         case RP_CAUSE_JOBS_DEAD:
             return S_WARN;

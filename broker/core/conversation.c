@@ -70,7 +70,9 @@ static void s_go (
     }
     // Requests that wait for this worker go first, or one long line would block them.
     if (rp_worker_has_room (worker) && rp_list_is_empty (&worker->pinned)
-        && self->now < rp_request_deadline (request)) {
+        && self->now < rp_request_deadline (request)
+        && (!rp_terms_throttle (conversation->service->terms)
+            || rp_service_pass (self, conversation->service))) {
         rp_request_start (self, request, worker);
         rp_service_room_changed (self, worker);
         return;

@@ -61,6 +61,7 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
     self->jobs = options->jobs;
     self->replays = options->replays;
     self->rules = options->rules;
+    self->terms = options->terms;
     uint32_t seed = (uint32_t) options->seed;
     rp_pool_init (&self->sessions, sizeof (rp_session_t),
       (uint32_t) (limits->max_clients + limits->max_workers + S_OWN_CLIENTS), seed);
@@ -230,6 +231,22 @@ static void s_change_rules (rp_dispatch_t *self, const rp_rules_t *rules)
     s_each_request (self, rp_request_recheck);
 }
 
+/*  Calls function for every service.  */
+static void s_each_service (rp_dispatch_t *self, void (*function) (rp_dispatch_t *, rp_service_t *))
+{
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->services); slot++) {
+        rp_service_t *service = rp_pool_at (&self->services, slot);
+        if (service->pooled.generation & 1)
+            function (self, service);
+    }
+}
+
+static void s_change_terms (rp_dispatch_t *self, rp_service_t *service)
+{
+    rp_service_take_terms (self, service);
+    rp_service_touch (self, service);
+}
+
 static void s_drain (rp_dispatch_t *self)
 {
     if (self->draining)
@@ -293,6 +310,10 @@ void rp_dispatch_handle (
             break;
         case RP_EVENT_RULES:
             s_change_rules (self, event->rules);
+            break;
+        case RP_EVENT_TERMS:
+            self->terms = *event->terms;
+            s_each_service (self, s_change_terms);
             break;
         case RP_EVENT_DRAIN:
             s_drain (self);
@@ -408,6 +429,7 @@ int64_t rp_dispatch_tick (rp_dispatch_t *self, int64_t now, rp_actions_t *action
 void rp_dispatch_set_limits (rp_dispatch_t *self, const rp_limits_t *limits)
 {
     rp_limits_take (&self->limits, limits);
+    s_each_service (self, rp_service_take_terms);
 }
 
 /*  ---- What people see ----------------------------------------------------------------------- */
@@ -487,7 +509,8 @@ static rp_service_info_t s_service_info (
       .figures = service->figures == &self->figures.other ? NULL : service->figures,
       .arrivals = rp_service_arrivals (service, now),
       .failures = rp_service_failures (service, now),
-      .age_us = now - service->made};
+      .age_us = now - service->made,
+      .terms = service->terms ? *service->terms : (rp_terms_t){0}};
     for (rp_list_node_t *node = rp_list_first (&service->workers); node;
          node = rp_list_next (&service->workers, node)) {
         const rp_session_t *worker = RP_CONTAINER (node, rp_session_t, service_node);

@@ -25,6 +25,7 @@
 #include "broker/core/figures.h"
 #include "broker/core/limits.h"
 #include "broker/core/stats.h"
+#include "broker/core/terms.h"
 #include "common/access/rules.h"
 #include "common/wire/head.h"
 
@@ -45,6 +46,7 @@ typedef enum {
     /*  the key of `session` is not authorized any more: end the session, abort its connection  */
     RP_EVENT_REVOKED,
     RP_EVENT_RULES, /* `rules` are in force from now on */
+    RP_EVENT_TERMS, /* `terms` of services hold from now on; what was accepted stays */
     RP_EVENT_DRAIN, /* take nothing new, finish what runs, then STOP */
     RP_EVENT_STOP,  /* end now                                                                   */
 } rp_event_kind_t;
@@ -97,6 +99,7 @@ typedef struct {
     const char *principal;
     const rp_rules_t
       *rules; /* RULES: not owned; must stand until the next RULES has been handled */
+    const rp_terms_list_t *terms; /* TERMS: likewise; of them only the list is kept */
 } rp_event_t;
 
 typedef struct {
@@ -109,7 +112,8 @@ typedef struct {
     /*  in force from the start; not owned, as in an event. NULL: security is off, everybody may do
         everything  */
     const rp_rules_t *rules;
-    bool history; /* append RP_ACTION_HISTORY for every event of a session or request */
+    rp_terms_list_t terms; /* of services, from the start; as in an event */
+    bool history;          /* append RP_ACTION_HISTORY for every event of a session or request */
     bool exports; /* append RP_ACTION_EXPORT for every request of a sampled trace that ends */
     bool
       jobs; /* pass durable requests, and CANCELs of what is not open here, on with RP_ACTION_JOB */
@@ -193,6 +197,7 @@ typedef struct {
     uint64_t arrivals; /* requests accepted in 1000 seconds, of late */
     uint64_t failures; /* … that failed */
     int64_t age_us;    /* since it appeared */
+    rp_terms_t terms;  /* all 0: none */
 } rp_service_info_t;
 
 typedef struct {

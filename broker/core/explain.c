@@ -8,7 +8,7 @@
 const char *rp_cause_name (rp_cause_kind_t kind)
 {
     static const char *const names[RP_CAUSE_COUNT] = {"stopping", "no_worker", "draining", "closed",
-      "busy", "pinned", "rules", "lost", "jobs_unserved", "jobs_wait", "jobs_dead"};
+      "busy", "terms", "pinned", "rules", "lost", "jobs_unserved", "jobs_wait", "jobs_dead"};
     return names[kind];
 }
 
@@ -60,6 +60,8 @@ static rp_cause_t s_queue (const rp_explain_facts_t *facts)
           .weight = queued,
           .concerned = facts->closed,
           .worker = facts->closed_worker};
+    if (facts->throttled && facts->full < serving)
+        return (rp_cause_t){.kind = RP_CAUSE_TERMS, .weight = facts->waiting};
     return (rp_cause_t){.kind = RP_CAUSE_BUSY,
       .weight = facts->full >= serving ? queued : 0, // otherwise they go out at once
       .concerned = facts->full,
@@ -162,7 +164,8 @@ size_t rp_dispatch_explain_service (const rp_dispatch_t *self,
       .waiting = service->waiting,
       .oldest_us = info->oldest_us,
       .waiting_us = service->waits_since ? now - service->waits_since : 0,
-      .arrivals = info->arrivals};
+      .arrivals = info->arrivals,
+      .throttled = rp_terms_throttle (service->terms)};
     // Workers that serve are a reason only while something waits for them.
     rp_list_node_t *node =
       service->waiting || info->draining ? rp_list_first (&service->workers) : NULL;

@@ -27,6 +27,7 @@ typedef struct {
     uint64_t window;           /* of the workers that take requests, sum */
     uint64_t held;             /* of the same */
     uint64_t waiting;          /* requests */
+    bool throttled;            /* terms of the service say when a request may start */
     uint64_t pinned;           /* of these, in a conversation that a worker holds */
     int64_t oldest_us;         /* age of the oldest that waits */
     int64_t waiting_us;        /* how long there have been some without a pause */
@@ -46,6 +47,7 @@ typedef enum {
     RP_CAUSE_DRAINING,  /* all workers leave: concerned */
     RP_CAUSE_CLOSED, /* workers cannot start requests, so their windows are 0: concerned, worker */
     RP_CAUSE_BUSY,   /* all workers that take requests are full: concerned, us, arrivals, more */
+    RP_CAUSE_TERMS,  /* the service's terms keep requests back, though workers have room */
     RP_CAUSE_PINNED, /* conversations wait for the worker that holds them: worker */
     RP_CAUSE_RULES,  /* no rule allows clients to call, or workers (concerned) to serve */
     RP_CAUSE_LOST,   /* workers were lost while they had requests */

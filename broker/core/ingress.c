@@ -201,7 +201,7 @@ static bool s_goes_at_once (const rp_dispatch_t *self,
         return false;
     if (conversation && conversation->worker)
         return rp_worker_has_room (conversation->worker);
-    return rp_heap_first (&service->room, NULL) && rp_queue_is_empty (&service->queue);
+    return rp_heap_first (&service->room, NULL) && rp_queue_is_open (&service->queue);
 }
 
 /*  True if the service has no room for another waiting request.  */
@@ -212,8 +212,8 @@ static bool s_is_full (const rp_dispatch_t *self,
 {
     if (service->waiting_bytes + rp_request_weight (event) > self->limits.service_queue_bytes)
         return true;
-    return service->waiting >= self->limits.service_queue && !(client->traits & RP_TRAIT_UNTIMED)
-           && service->waiting - service->untimed >= self->limits.service_queue;
+    return service->waiting >= service->most && !(client->traits & RP_TRAIT_UNTIMED)
+           && service->waiting - service->untimed >= service->most;
 }
 
 /*  True if the request may wait in the queue of the service; otherwise refuses it.  */
@@ -225,6 +225,11 @@ static bool s_may_wait (
     if (weight > most)
         rp_request_refuse (self, client, event, RP_TOO_LARGE,
           s_never_fits (self, weight, most, "service_queue_bytes"));
+    else if (s_is_full (self, client, service, event) && service->terms && service->terms->queue)
+        rp_request_refuse (self, client, event, RP_BUSY,
+          rp_actions_format (self->actions,
+            "the queue of the service is full (setting service, %s: queue=%llu)", service->name,
+            (unsigned long long) service->most));
     else if (s_is_full (self, client, service, event))
         rp_request_refuse (self, client, event, RP_BUSY,
           "the queue of the service is full (limits service_queue, service_queue_bytes)");

@@ -54,7 +54,7 @@ static uint64_t s_class (const rp_client_queue_t *client_queue, int64_t now, uin
 
 rp_client_queue_t *rp_queue_next (const rp_queue_t *self, int64_t now, uint64_t age_step)
 {
-    unsigned rings = self->used;
+    unsigned rings = self->used & ~RP_QUEUE_THROTTLED;
     rp_client_queue_t *next = s_lowest (self, rings);
     if ((rings &= rings - 1) == 0)
         return next;
@@ -72,7 +72,7 @@ rp_client_queue_t *rp_queue_next (const rp_queue_t *self, int64_t now, uint64_t 
 
 rp_client_queue_t *rp_queue_first (const rp_queue_t *self)
 {
-    return self->used ? s_lowest (self, self->used) : NULL;
+    return rp_queue_is_empty (self) ? NULL : s_lowest (self, self->used);
 }
 
 rp_client_queue_t *rp_queue_after (const rp_queue_t *self, const rp_client_queue_t *client_queue)
@@ -81,6 +81,6 @@ rp_client_queue_t *rp_queue_after (const rp_queue_t *self, const rp_client_queue
       rp_list_next (&self->rings[client_queue->priority], &client_queue->node);
     if (node)
         return RP_CONTAINER (node, rp_client_queue_t, node);
-    unsigned rings = self->used & ~((2u << client_queue->priority) - 1);
+    unsigned rings = self->used & ~RP_QUEUE_THROTTLED & ~((2u << client_queue->priority) - 1);
     return rings ? s_lowest (self, rings) : NULL;
 }

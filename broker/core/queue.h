@@ -28,14 +28,34 @@ typedef struct rp_client_queue rp_client_queue_t;
 
 typedef struct {
     rp_list_t rings[RP_PRIORITY_MAX + 1];
-    unsigned used; /* a bit for each ring that is not empty */
+    unsigned used; /* a bit for each ring that is not empty, and RP_QUEUE_THROTTLED */
 } rp_queue_t;
+
+/*  Nothing may pass by the queue, not even while it is empty: its service has terms that say when a
+    request may start.  */
+#define RP_QUEUE_THROTTLED (1u << 31)
 
 void rp_queue_init (rp_queue_t *self);
 
 static inline bool rp_queue_is_empty (const rp_queue_t *self)
 {
+    return (self->used & ~RP_QUEUE_THROTTLED) == 0;
+}
+
+/*  True if a request that can start need not wait for a turn.  */
+static inline bool rp_queue_is_open (const rp_queue_t *self)
+{
     return self->used == 0;
+}
+
+static inline bool rp_queue_is_throttled (const rp_queue_t *self)
+{
+    return (self->used & RP_QUEUE_THROTTLED) != 0;
+}
+
+static inline void rp_queue_set_throttled (rp_queue_t *self, bool throttled)
+{
+    self->used = (self->used & ~RP_QUEUE_THROTTLED) | (throttled ? RP_QUEUE_THROTTLED : 0);
 }
 
 /*  Puts a client queue behind the others of its priority, to wait from now on; or before them, to have

@@ -90,6 +90,19 @@ rp_request_t *rp_request_find (const rp_dispatch_t *self, const rp_session_t *cl
     return NULL;
 }
 
+/*  Takes what the terms of the service say of a request whose protocol does not. Its timer is set when it
+    starts or waits.  */
+static void s_take_terms (rp_request_t *request)
+{
+    const rp_terms_t *terms = request->client_queue->service->terms;
+    if (terms && terms->attempts)
+        request->attempts = terms->attempts & 15u;
+    if (!terms || !terms->deadline)
+        return;
+    request->time = (uint32_t) terms->deadline;
+    request->wait = request->time & 0xfffffffu;
+}
+
 /*  Counts an open request of a foreign client. Of a trusted one it is a later attempt.  */
 static __attribute__ ((noinline)) void s_charge_special (
   rp_session_t *client, rp_request_t *request, const rp_head_t *head)
@@ -99,6 +112,7 @@ static __attribute__ ((noinline)) void s_charge_special (
         return;
     }
     request->untimed = true;
+    s_take_terms (request);
     client->open_bytes += request->bytes + RP_REQUEST_COST;
 }
 
@@ -381,16 +395,26 @@ static void s_detach (rp_dispatch_t *self, rp_request_t *request)
     rp_record_request (self, RP_RECORD_FREE, request, 0);
 }
 
+/*  Starts a request that waits for this worker only, or ends it if it is too late. False if the terms of
+    the service keep it back.  */
+static __attribute__ ((noinline)) bool s_unpin (
+  rp_dispatch_t *self, rp_request_t *request, rp_session_t *worker)
+{
+    if (self->now >= rp_request_deadline (request))
+        rp_request_due (self, request);
+    else if (rp_terms_throttle (worker->service->terms) && !rp_service_pass (self, worker->service))
+        return false;
+    else
+        rp_request_start (self, request, worker);
+    return true;
+}
+
 void rp_request_refill (rp_dispatch_t *self, rp_session_t *worker)
 {
     rp_list_node_t *node;
-    while (rp_worker_has_room (worker) && (node = rp_list_first (&worker->pinned))) {
-        rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
-        if (self->now < rp_request_deadline (request))
-            rp_request_start (self, request, worker);
-        else
-            rp_request_due (self, request);
-    }
+    while (rp_worker_has_room (worker) && (node = rp_list_first (&worker->pinned)))
+        if (!s_unpin (self, RP_CONTAINER (node, rp_request_t, node), worker))
+            break;
     rp_service_room_changed (self, worker);
     rp_session_check_drained (self, worker);
 }
@@ -536,6 +560,7 @@ static void s_requeue (rp_dispatch_t *self, rp_request_t *request)
         rp_request_set_state (self, request, RP_REQUEST_PINNED);
         rp_list_prepend (&conversation->worker->pinned, &request->node);
         rp_request_watch (self, request);
+        rp_service_touch (self, worker->service); // its terms may let another start
     }
     else {
         if (conversation)

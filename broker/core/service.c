@@ -9,6 +9,7 @@
 #include "common/wire/headers.h"
 #include "common/wire/name.h"
 
+#define S_NS_PER_S INT64_C (1000000000)
 /*  How many names a search for a suggestion looks at, which bounds its cost.  */
 #define S_NEAREST_SERVICES 256u
 /*  How many edits apart two names may be to count as near.  */
@@ -66,10 +67,19 @@ rp_service_t *rp_service_get (rp_dispatch_t *self, const char *name, size_t size
     s_linger (self, service, self->rejoin_until);
     service->name_size = (uint8_t) size;
     memcpy (service->name, name, size);
+    rp_service_take_terms (self, service);
     service->figures = rp_figures_find (&self->figures, service->hash, name, size);
     service->newer.at = service->older.at = service->made = self->now;
     rp_service_touch (self, service);
     return service;
+}
+
+void rp_service_take_terms (rp_dispatch_t *self, rp_service_t *service)
+{
+    const rp_terms_t *terms = rp_terms_find (&self->terms, service->name, service->name_size);
+    service->terms = terms;
+    service->most = terms && terms->queue ? terms->queue : self->limits.service_queue;
+    rp_queue_set_throttled (&service->queue, rp_terms_throttle (terms));
 }
 
 static void s_remove (rp_dispatch_t *self, rp_service_t *service)
@@ -114,9 +124,48 @@ static rp_session_t *s_choose (const rp_service_t *service, const rp_request_t *
     return worker;
 }
 
+/*  How many requests the workers of a service have, those that nobody waits for any more included.  */
+static uint64_t s_held (const rp_service_t *service)
+{
+    uint64_t held = 0;
+    for (rp_list_node_t *node = rp_list_first (&service->workers); node;
+         node = rp_list_next (&service->workers, node))
+        held += RP_CONTAINER (node, rp_session_t, service_node)->held;
+    return held;
+}
+
+bool rp_service_pass (rp_dispatch_t *self, rp_service_t *service)
+{
+    const rp_terms_t *terms = service->terms;
+    if (terms->concurrency && s_held (service) >= terms->concurrency)
+        return false;
+    if (terms->rate == 0)
+        return true;
+    int64_t now = self->now * 1000, pause = S_NS_PER_S / (int64_t) terms->rate;
+    int64_t paid = service->paid > now - S_NS_PER_S ? service->paid : now - S_NS_PER_S;
+    if (paid + pause > now) {
+        rp_timer_set (self, &service->timer, (paid + pause) / 1000 + 1);
+        return false;
+    }
+    service->paid = paid + pause;
+    return true;
+}
+
+/*  Starts what waits for workers that have its conversations, as far as the terms of the service let it:
+    the place that has become free may have been another worker's.  */
+static void s_refill_all (rp_dispatch_t *self, rp_service_t *service)
+{
+    for (rp_list_node_t *node = rp_list_first (&service->workers), *next; node; node = next) {
+        next = rp_list_next (&service->workers, node);
+        rp_session_t *worker = RP_CONTAINER (node, rp_session_t, service_node);
+        if (!rp_list_is_empty (&worker->pinned))
+            rp_request_refill (self, worker);
+    }
+}
+
 void rp_service_submit (rp_dispatch_t *self, rp_service_t *service, rp_request_t *request)
 {
-    rp_session_t *worker = rp_queue_is_empty (&service->queue) ? s_choose (service, request) : NULL;
+    rp_session_t *worker = rp_queue_is_open (&service->queue) ? s_choose (service, request) : NULL;
     if (!worker) {
         rp_service_enqueue (self, service, request, false);
         return;
@@ -125,21 +174,45 @@ void rp_service_submit (rp_dispatch_t *self, rp_service_t *service, rp_request_t
     rp_service_room_changed (self, worker);
 }
 
+/*  Gives a waiting request to a worker; there are both.  */
+static inline void s_serve (rp_dispatch_t *self, rp_service_t *service)
+{
+    rp_client_queue_t *client_queue =
+      rp_queue_next (&service->queue, self->now, self->limits.age_step);
+    rp_request_t *request = rp_client_queue_next (client_queue);
+    if (self->now >= rp_request_deadline (request)) {
+        rp_request_due (self, request); // this was not a turn
+        return;
+    }
+    rp_session_t *worker = s_choose (service, request);
+    rp_request_start (self, request, worker);
+    rp_client_queue_end_turn (client_queue, self->now);
+    rp_service_room_changed (self, worker);
+}
+
+/*  The same as s_schedule, of a service whose terms say when a request may start.  */
+static __attribute__ ((noinline)) void s_schedule_throttled (
+  rp_dispatch_t *self, rp_service_t *service)
+{
+    s_refill_all (self, service);
+    while (!rp_queue_is_empty (&service->queue) && rp_heap_first (&service->room, NULL)) {
+        const rp_client_queue_t *next =
+          rp_queue_next (&service->queue, self->now, self->limits.age_step);
+        bool expired = self->now >= rp_request_deadline (rp_client_queue_next (next));
+        if (!expired && !rp_service_pass (self, service))
+            return;
+        s_serve (self, service);
+    }
+}
+
 static void s_schedule (rp_dispatch_t *self, rp_service_t *service)
 {
-    while (!rp_queue_is_empty (&service->queue) && rp_heap_first (&service->room, NULL)) {
-        rp_client_queue_t *client_queue =
-          rp_queue_next (&service->queue, self->now, self->limits.age_step);
-        rp_request_t *request = rp_client_queue_next (client_queue);
-        if (self->now >= rp_request_deadline (request)) {
-            rp_request_due (self, request);
-            continue; // this was not a turn
-        }
-        rp_session_t *worker = s_choose (service, request);
-        rp_request_start (self, request, worker);
-        rp_client_queue_end_turn (client_queue, self->now);
-        rp_service_room_changed (self, worker);
+    if (rp_queue_is_throttled (&service->queue)) {
+        s_schedule_throttled (self, service);
+        return;
     }
+    while (!rp_queue_is_empty (&service->queue) && rp_heap_first (&service->room, NULL))
+        s_serve (self, service);
 }
 
 static bool s_is_needed (const rp_dispatch_t *self, const rp_service_t *service)
@@ -183,8 +256,10 @@ static void s_end_impatient (rp_dispatch_t *self, rp_client_queue_t *client_queu
 void rp_service_due (rp_dispatch_t *self, rp_service_t *service)
 {
     rp_timer_set (self, &service->timer, RP_NEVER);
-    if (service->worker_count)
+    if (service->worker_count) {
+        rp_service_touch (self, service);
         return;
+    }
     rp_client_queue_t *client_queue = rp_queue_first (&service->queue);
     while (client_queue) {
         rp_client_queue_t *next = rp_queue_after (&service->queue, client_queue);

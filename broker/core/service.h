@@ -34,8 +34,14 @@ void rp_service_submit (rp_dispatch_t *self, rp_service_t *service, rp_request_t
 void rp_service_enqueue (
   rp_dispatch_t *self, rp_service_t *service, rp_request_t *request, bool front);
 
-/*  The linger of a service has ended: ends waiting requests, but those that asked to wait
-    longer.  */
+/*  The limits or the terms have changed: takes those that hold for a service.  */
+void rp_service_take_terms (rp_dispatch_t *self, rp_service_t *service);
+
+/*  True if the terms of a service that has some let a request start now, which is counted then.  */
+bool rp_service_pass (rp_dispatch_t *self, rp_service_t *service);
+
+/*  The timer of a service: its rate lets another request start; or its linger has ended: ends waiting
+    requests, but those that asked to wait longer.  */
 void rp_service_due (rp_dispatch_t *self, rp_service_t *service);
 
 /*  Looks again at what arrives, and whether requests wait; to be called every few seconds.  */

@@ -20,6 +20,7 @@
 
 #include "broker/core/dispatch.h"
 #include "broker/core/queue.h"
+#include "broker/core/terms.h"
 #include "broker/core/trace_log.h"
 #include "common/base/heap.h"
 #include "common/base/index.h"
@@ -161,7 +162,10 @@ struct rp_service {
     rp_list_node_t dirty_node;
     bool dirty;
     uint64_t hash;
-    rp_queue_t queue; /* client queues in which requests wait */
+    rp_queue_t queue;        /* client queues in which requests wait */
+    const rp_terms_t *terms; /* NULL: none */
+    uint64_t most;           /* requests that may wait */
+    int64_t paid;            /* the time up to which starts have used the rate of the terms, ns */
     rp_list_t workers;
     rp_heap_t room; /* workers with room that take new work, by turn */
     uint32_t worker_count;
@@ -269,6 +273,7 @@ struct rp_dispatch {
     rp_limits_t limits;
     uint64_t seed;
     const rp_rules_t *rules; /* NULL: security is off */
+    rp_terms_list_t terms;   /* not owned */
 
     int64_t now;           /* time of the event or tick in hand */
     rp_actions_t *actions; /* actions of the event or tick in hand */

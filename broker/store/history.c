@@ -184,6 +184,18 @@ void rp_history_message (
     s_end_line (self);
 }
 
+void rp_history_terms (rp_history_t *self, int64_t now, const rp_terms_list_t *terms)
+{
+    for (size_t index = 0; index < terms->count; index++) {
+        const rp_terms_t *each = &terms->list[index];
+        if (!rp_terms_throttle (each))
+            continue;
+        s_begin (self, now, "throttled");
+        s_text (self, "service", each->name, each->name_size);
+        s_end_line (self);
+    }
+}
+
 void rp_history_ages (rp_history_t *self, int64_t now, uint64_t age_step_ms)
 {
     s_begin (self, now, "ages");

@@ -21,6 +21,7 @@
 
 #include "broker/core/action.h"
 #include "broker/core/stats.h"
+#include "broker/core/terms.h"
 #include "broker/store/journal.h"
 
 /*  The header whose value names a request in the histories of all brokers.  */
@@ -52,6 +53,9 @@ int rp_history_reopen (rp_history_t *self, const char *path, int64_t now);
 
 /*  Appends that the broker ended in good order, as the last line.  */
 void rp_history_end (rp_history_t *self, int64_t now);
+
+/*  Records which services have terms that may keep a request back though a worker has room.  */
+void rp_history_terms (rp_history_t *self, int64_t now, const rp_terms_list_t *terms);
 
 /*  Records how long a step of ageing takes from now on (limit age_step).  */
 void rp_history_ages (rp_history_t *self, int64_t now, uint64_t age_step_ms);

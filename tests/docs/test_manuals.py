@@ -33,6 +33,8 @@ def etc(session):
 def test_a_file_of_settings(session):
     (session.directory / "broker.cfg").write_text(operations('bind = "ipc:///run').text, encoding="utf-8")
     assert session.command("riposte-broker --config broker.cfg --check-config")[0] == 0
+    (session.directory / "terms.cfg").write_text(operations('service = "resize').text, encoding="utf-8")
+    assert session.command("riposte-broker --config terms.cfg --check-config")[0] == 0
 
 
 def test_rules(session, etc):

@@ -28,11 +28,12 @@ class Session:
 
 class Service:
     """waiting: requests outside conversations; room: workers that would take one."""
-    __slots__ = ("name", "waiting", "room", "example", "queues", "prioritised")
+    __slots__ = ("name", "waiting", "room", "example", "queues", "prioritised", "throttled")
 
     def __init__(self, name):
         self.name, self.waiting, self.room, self.example = name, 0, 0, None
         self.queues, self.prioritised = {}, False  # by session and priority
+        self.throttled = False  # its terms may keep requests back
 
 
 class Queue:
@@ -147,6 +148,9 @@ class Broker:
     def on_ages(self, place, time, fields):
         self.age_step = int(fields["step"])
 
+    def on_throttled(self, place, time, fields):
+        self.service(fields["service"]).throttled = True
+
     def on_end(self, place, time, fields):
         self.ended = True
         for call in self.open.values():
@@ -186,7 +190,7 @@ class Broker:
         self.look(service)
 
     def look(self, service):
-        if service.waiting and service.room:
+        if service.waiting and service.room and not service.throttled:
             self.unsettled.add(service)
         elif self.unsettled:
             self.unsettled.discard(service)

@@ -43,7 +43,7 @@
     X (KEEP_REVOKED, "keep-revoked")       /* a session outlives its key */                        \
     X (FORGET_RESULT, "forget-result")     /* a result is not remembered for its key */            \
     X (OTHER_REPLAY, "other-replay")       /* a replay is of another key */                        \
-    X (RUN_MISMATCH, "run-mismatch")       /* what ran draws KEY_MISMATCH */                          \
+    X (RUN_MISMATCH, "run-mismatch")       /* what ran draws KEY_MISMATCH */                       \
     X (INVERT_PRIORITY, "invert-priority") /* the highest comes last */                            \
     X (IGNORE_PRIORITY, "ignore-priority") /* all have the same */                                 \
     X (NEVER_AGE, "never-age")             /* who waits does not rise */                           \

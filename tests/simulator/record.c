@@ -85,8 +85,7 @@ static void s_take_request (record_t *self, const rp_event_t *event, const audit
         return; // the broker's shell answers this request
     s_request (self, "client", event->session, "submit", request->sequence);
     fprintf (self->peers, "\tservice=%.*s\tdeadline=%" PRId64 "\tattempts=%u\tconv=-\tseq=0\n",
-      (int) head->name_size, head->name, s_now (self) + (int64_t) head->deadline_ms * 1000,
-      head->attempts);
+      (int) head->name_size, head->name, request->deadline, request->attempts);
 }
 
 static void s_take_reply (record_t *self, const rp_event_t *event)
@@ -121,6 +120,8 @@ void record_event (record_t *self, const rp_event_t *event)
     record_start_t *start = event->kind == RP_EVENT_UNSENT ? s_start (self, event->token.v) : NULL;
     if (start)
         start->worker.v = 0; // no worker has it
+    if (event->kind == RP_EVENT_TERMS)
+        rp_history_terms (&self->history, s_now (self), event->terms);
     if (event->kind != RP_EVENT_MESSAGE)
         return;
     if (event->head->command == RP_COMMAND_REQUEST && audit->arriving)

@@ -150,6 +150,7 @@ void audit_init (
     rp_list_init (&self->inside);
     rp_list_init (&self->served);
     rp_list_init (&self->rates);
+    rp_list_init (&self->paces);
     self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = *limits,
       .seed = 0x5eed5eed12345678u,
       .version = "0.0.0",
@@ -204,6 +205,7 @@ void audit_clear (audit_t *self)
     }
     audit_turns_forget (self, (rp_session_id_t){0});
     audit_access_clear (self);
+    audit_terms_clear (self);
     rp_rules_destroy (&self->rules);
     while ((node = rp_list_first (&self->peers))) {
         rp_list_remove (node);
@@ -259,6 +261,12 @@ static void s_record_request (
     request->untimed = (client->traits & RP_TRAIT_UNTIMED) != 0;
     request->size = size + head->headers_size;
     request->attempts = head->attempts;
+    const rp_terms_t *terms = rp_terms_find (&self->terms, head->name, head->name_size);
+    bool unstated = request->untimed && !(client->traits & RP_TRAIT_TRUSTED);
+    if (terms && unstated && terms->attempts)
+        request->attempts = (unsigned) terms->attempts;
+    if (terms && unstated && terms->deadline)
+        request->deadline = self->now + (int64_t) terms->deadline * 1000;
     request->priority = rp_wire_priority (head);
     request->queued_at = self->now;
     memcpy (request->service, head->name, head->name_size);
@@ -400,6 +408,22 @@ void audit_change_rules (audit_t *self, rp_rules_t **rules_p)
     rp_rules_destroy (&former);
 }
 
+void audit_change_terms (audit_t *self, rp_terms_list_t terms)
+{
+    self->terms = terms;
+    rp_terms_list_t told = terms;
+    if (terms.count) {
+        self->bent = *terms.list;
+        if (self->bug == AUDIT_BUG_IGNORE_CONCURRENCY)
+            self->bent.concurrency = 0;
+        if (self->bug == AUDIT_BUG_IGNORE_RATE)
+            self->bent.rate = 0;
+        told.list = &self->bent;
+    }
+    self->terms_since = self->now;
+    s_handle (self, &(rp_event_t){.kind = RP_EVENT_TERMS, .terms = &told});
+}
+
 void audit_revoke (audit_t *self, rp_session_id_t id)
 {
     audit_peer_t *peer = audit_find_peer (self, id);
@@ -485,6 +509,7 @@ void audit_tick (audit_t *self, int64_t now)
 {
     self->now = now;
     s_begin_overdue (self);
+    self->ticked = now;
     self->next = rp_dispatch_tick (self->core, now, &self->actions);
     audit_take_actions (self);
     s_end_overdue (self);

@@ -114,6 +114,15 @@ typedef struct {
     unsigned count;
 } audit_rate_t;
 
+/*  When a service has given out requests.  */
+#define AUDIT_STARTS 64u
+typedef struct {
+    rp_list_node_t node;
+    char service[RP_WIRE_NAME_MAX + 1];
+    int64_t starts[AUDIT_STARTS]; /* a ring */
+    unsigned count;
+} audit_pace_t;
+
 /*  A client that has asked a service, with one priority.  */
 typedef struct {
     rp_list_node_t node;
@@ -130,10 +139,12 @@ typedef struct {
 /*  Bugs that a core could have, between it and the auditor, which must find them.
     name, what it does  */
 #define AUDIT_BUG_MAP(X)                                                                           \
-    X (INVERT_PRIORITY, "invert-priority") /* the highest comes last */                            \
-    X (IGNORE_PRIORITY, "ignore-priority") /* all have the same */                                 \
-    X (NEVER_AGE, "never-age")             /* who waits does not rise */                           \
-    X (AGE_AT_ONCE, "age-at-once")         /* who waits rises at once */
+    X (INVERT_PRIORITY, "invert-priority")       /* the highest comes last */                      \
+    X (IGNORE_PRIORITY, "ignore-priority")       /* all have the same */                           \
+    X (NEVER_AGE, "never-age")                   /* who waits does not rise */                     \
+    X (AGE_AT_ONCE, "age-at-once")               /* who waits rises at once */                     \
+    X (IGNORE_CONCURRENCY, "ignore-concurrency") /* the terms say nothing of it */                 \
+    X (IGNORE_RATE, "ignore-rate")               /* likewise */
 
 typedef enum {
     AUDIT_BUG_NONE,
@@ -156,7 +167,8 @@ struct audit {
     audit_before_fn *before;   /* sees each event, before the core does; may be NULL */
     void *arg;
     int64_t now;
-    int64_t next; /* when the core wants the next tick */
+    int64_t ticked; /* when the latest tick was */
+    int64_t next;   /* when the core wants the next tick */
 
     rp_list_t peers;
     rp_list_t requests;
@@ -171,6 +183,10 @@ struct audit {
     uint64_t sequence;
     rp_stats_t counted; /* the counters before the event */
     int64_t age_step;
+    rp_terms_list_t terms; /* of one service, or none */
+    rp_terms_t bent;       /* what the core has of them, if it has a bug */
+    int64_t terms_since;
+    rp_list_t paces;
     audit_bug_t bug;
     bool stopped;
 
@@ -204,6 +220,8 @@ void audit_foreign (audit_t *self, const rp_head_t *hello, uint8_t traits, uint3
 void audit_suspect (audit_t *self, rp_session_id_t peer);
 /*  Puts other rules in force; takes *rules_p, which may be NULL.  */
 void audit_change_rules (audit_t *self, rp_rules_t **rules_p);
+/*  Other terms of services hold from now on; the list must stand.  */
+void audit_change_terms (audit_t *self, rp_terms_list_t terms);
 /*  Revokes the key of a session.  */
 void audit_revoke (audit_t *self, rp_session_id_t peer);
 void audit_drain (audit_t *self);
@@ -245,6 +263,11 @@ void audit_turn_taken (audit_t *self, const audit_request_t *request);
 void audit_turn_lost (audit_t *self, audit_request_t *request);
 void audit_turns_forget (audit_t *self, rp_session_id_t client);
 void audit_check_client_queues (audit_t *self);
+
+/*  Terms of services: a request is given out; whether the terms may keep one back; the end.  */
+void audit_terms_start (audit_t *self, const char *service);
+bool audit_terms_hold (const audit_t *self, const char *service);
+void audit_terms_clear (audit_t *self);
 
 /*  Access: the effects of an action or event, and the checks between events.  */
 void audit_access_admit (audit_t *self, const audit_peer_t *peer);

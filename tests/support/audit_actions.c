@@ -201,6 +201,7 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
     if (!bound)
         s_check_choice (self, request, worker);
     audit_turn_taken (self, request);
+    audit_terms_start (self, request->service);
 
     audit_delivery_t *delivery = calloc (1, sizeof *delivery);
     if (!delivery)

@@ -356,12 +356,33 @@ static void s_change (sequence_t *self)
     audit_change_rules (&self->audit, &rules);
 }
 
+/*  ---- Terms ---------------------------------------------------------------------------------- */
+
+/*  Draws terms of a service, or none.  */
+static void s_change_terms (sequence_t *self)
+{
+    static const char service[] = "bb";
+    self->terms = (rp_terms_t){.name_size = sizeof service - 1};
+    memcpy (self->terms.name, service, sizeof service);
+    unsigned which = s_draw (self, 8);
+    self->terms.concurrency = which & 1 ? 1 + s_draw (self, 3) : 0;
+    self->terms.rate = which & 2 ? 1 + s_draw (self, 20) : 0;
+    self->terms.queue = which & 4 ? 1 + s_draw (self, 10) : 0;
+    self->terms.deadline = which & 4 ? 1 + s_draw (self, 1000) : 0;
+    self->terms.attempts = which & 4 ? 1 + s_draw (self, 3) : 0;
+    audit_change_terms (&self->audit, (rp_terms_list_t){&self->terms, which ? 1 : 0});
+}
+
 /*  ---- All of it ------------------------------------------------------------------------------ */
 
 static void s_event (sequence_t *self)
 {
     if (self->ruled && s_draw (self, 32) == 31) {
         s_change (self);
+        return;
+    }
+    if (self->throttled && s_draw (self, 32) == 31) {
+        s_change_terms (self);
         return;
     }
     unsigned kind = s_draw (self, 256);
@@ -426,6 +447,7 @@ static rp_limits_t s_draw_limits (sequence_t *self)
     static const uint32_t steps[] = {1, 50, 1000};
     limits.age_step = steps[s_draw (self, 3)];
     self->prioritised = s_draw (self, 2);
+    self->throttled = s_draw (self, 2);
     return limits;
 }
 

@@ -26,6 +26,8 @@ typedef struct {
     rp_token_t late[SEQUENCE_LATE]; /* tokens of past and present deliveries */
     unsigned late_count;
     bool ruled;       /* rules are in force and change, and keys are revoked */
+    rp_terms_t terms; /* of a service, or none */
+    bool throttled;   /* it has some, which change */
     bool prioritised; /* requests have priorities of all kinds */
 } sequence_t;
 

@@ -364,6 +364,15 @@ void rules (const char *text)
         s_trace->rules = read;
 }
 
+void terms (const char *text)
+{
+    static rp_terms_t parsed; // what the core has points to it
+    char reason[256];
+    if (text && !rp_terms_parse (&parsed, text, reason, sizeof reason))
+        fail_msg ("terms: \"%s\" %s", text, reason);
+    audit_change_terms (audit (), (rp_terms_list_t){&parsed, text ? 1 : 0});
+}
+
 void revoke (const char *peer)
 {
     audit_revoke (audit (), s_peer (peer));

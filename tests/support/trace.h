@@ -44,6 +44,8 @@ rp_limits_t *limits (void);
 /*  Sets the text of a rules file, or NULL for none: from the start, if nothing has happened yet,
     otherwise from now on.  */
 void rules (const char *text);
+/*  Sets the terms of a service, as in the setting; NULL: no service has any.  */
+void terms (const char *text);
 /*  HELLOs from now on come from connections of this principal; NULL: of no principal.  */
 void as (const char *principal);
 /*  Revokes the key of this peer.  */

@@ -323,6 +323,9 @@ static const s_cause_row_t s_causes[] = {
     "the one worker is leaving, and 1 request waits for another"},
   {{.kind = RP_CAUSE_DRAINING, .weight = 5, .waiting = 5, .workers = 2, .concerned = 2},
     "all 2 workers are leaving, and 5 requests wait for another"},
+  {{.kind = RP_CAUSE_TERMS, .weight = 1, .waiting = 1},
+    "1 request waits, though workers have room: the broker's setting \"service\" says how many may "
+    "run, or start"},
   {{.kind = RP_CAUSE_CLOSED, .weight = 5, .workers = 1, .concerned = 1, .worker = "host-812"},
     "the one worker, host-812, takes no requests: window 0; look at its log"},
   {{.kind = RP_CAUSE_CLOSED, .weight = 5, .workers = 3, .concerned = 1, .worker = "host-812"},

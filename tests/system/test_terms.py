@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Terms of services, as a broker's settings state them and a reload changes them."""
+
+import signal
+
+from support.waiting import until
+
+
+def _broker(world, *services):
+    config = world.directory / "terms.conf"
+    config.write_text("".join(f'service = "{service}"\n' for service in services))
+    return world.broker("--config", config), config
+
+
+def _held(world, broker):
+    return world.services(broker)["held"]
+
+
+def test_concurrency_holds_and_a_reload_changes_it(world):
+    broker, config = _broker(world, "held: concurrency=1 queue=2")
+    gate = world.gate()
+    for _ in range(2):
+        world.worker(broker, "held", *gate.command)
+    calls = [world.start_cli(broker, "call", "held", "--timeout", "30s") for _ in range(3)]
+    world.wait_for_waiting(broker, 2)
+    assert _held(world, broker)["running"] == 1
+    assert _held(world, broker)["terms"] == "concurrency=1 queue=2"
+    refused = world.cli(broker, "call", "held")
+    assert refused.code == 7 and "setting service, held: queue=2" in refused.err.decode()
+    assert "\"service\"" in world.cli(broker, "explain", "held").out.decode()
+    config.write_text('service = "held: concurrency=2"\n')
+    broker.signal(signal.SIGHUP)
+    until(lambda: _held(world, broker)["running"] == 2, 5, "another request has begun", broker)
+    assert _held(world, broker)["terms"] == "concurrency=2"
+    gate.open()
+    assert [world.finish(call).code for call in calls] == [0, 0, 0]
+
+
+def test_a_mistake_in_a_reload_changes_nothing(world):
+    broker, config = _broker(world, "held: rate=5")
+    world.builtin(broker, "upper", service="held")
+    config.write_text('service = "held: rate=0"\n')
+    broker.signal(signal.SIGHUP)
+    until(lambda: "wants rate=1 to 1000000" in broker.log(), 5, "the mistake is logged", broker)
+    assert _held(world, broker)["terms"] == "rate=5"
+
+
+def test_the_settings_read_back_as_they_are_printed(world):
+    broker, _ = _broker(world, "a b: concurrency=3", "c: deadline=5s attempts=2")
+    printed = world.cli(broker, "config").out.decode()
+    assert "a b: concurrency=3" in printed and "c: deadline=5000ms attempts=2" in printed
