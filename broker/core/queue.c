@@ -4,7 +4,6 @@
 
 #include <stddef.h>
 
-#include "broker/core/state.h"
 #include "common/base/earlier.h"
 
 void rp_queue_init (rp_queue_t *self)
@@ -12,13 +11,6 @@ void rp_queue_init (rp_queue_t *self)
     for (unsigned priority = 0; priority <= RP_PRIORITY_MAX; priority++)
         rp_list_init (&self->rings[priority]);
     self->used = 0;
-}
-
-void rp_queue_append (rp_queue_t *self, rp_client_queue_t *client_queue, int64_t now)
-{
-    client_queue->since = now;
-    rp_list_append (&self->rings[client_queue->priority], &client_queue->node);
-    self->used |= 1u << client_queue->priority;
 }
 
 void rp_queue_prepend (rp_queue_t *self, rp_client_queue_t *client_queue, int64_t since)
@@ -29,13 +21,6 @@ void rp_queue_prepend (rp_queue_t *self, rp_client_queue_t *client_queue, int64_
       first ? rp_earlier (since, RP_CONTAINER (first, rp_client_queue_t, node)->since) : since;
     rp_list_prepend (ring, &client_queue->node);
     self->used |= 1u << client_queue->priority;
-}
-
-void rp_queue_remove (rp_queue_t *self, rp_client_queue_t *client_queue)
-{
-    rp_list_remove (&client_queue->node);
-    if (rp_list_is_empty (&self->rings[client_queue->priority]))
-        self->used &= ~(1u << client_queue->priority);
 }
 
 /*  Returns the first client queue of the lowest ring of a set, which is not empty.  */
@@ -52,14 +37,12 @@ static uint64_t s_class (const rp_client_queue_t *client_queue, int64_t now, uin
     return class < RP_PRIORITY_MAX ? class : RP_PRIORITY_MAX;
 }
 
-rp_client_queue_t *rp_queue_next (const rp_queue_t *self, int64_t now, uint64_t age_step)
+rp_client_queue_t *rp_queue_choose (const rp_queue_t *self, int64_t now, uint64_t age_step)
 {
     unsigned rings = self->used & ~RP_QUEUE_THROTTLED;
     rp_client_queue_t *next = s_lowest (self, rings);
-    if ((rings &= rings - 1) == 0)
-        return next;
     uint64_t highest = s_class (next, now, age_step);
-    for (; rings; rings &= rings - 1) {
+    while (rings &= rings - 1) {
         rp_client_queue_t *other = s_lowest (self, rings);
         uint64_t class = s_class (other, now, age_step);
         if (class < highest || (class == highest && other->since > next->since))

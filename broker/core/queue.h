@@ -21,10 +21,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/heap.h"
 #include "common/base/list.h"
+#include "common/base/pool.h"
 #include "common/wire/limits.h"
 
-typedef struct rp_client_queue rp_client_queue_t;
+typedef struct rp_session rp_session_t;
+typedef struct rp_service rp_service_t;
+
+/*  A client queue. It exists for each client, service and priority with open requests, waiting or not,
+    so that an accepted request can always be queued again.  */
+typedef struct {
+    rp_pooled_t pooled;
+    rp_list_node_t node; /* in the service's queue while requests is not empty */
+    rp_list_t requests;  /* QUEUED, next first */
+    rp_session_t *client;
+    rp_service_t *service;
+    int64_t since;    /* in the service's queue: when it began to wait for its turn */
+    uint32_t open;    /* requests of the client for the service with the priority */
+    uint8_t priority; /* 0 to RP_PRIORITY_MAX */
+} rp_client_queue_t;
 
 typedef struct {
     rp_list_t rings[RP_PRIORITY_MAX + 1];
@@ -60,13 +76,34 @@ static inline void rp_queue_set_throttled (rp_queue_t *self, bool throttled)
 
 /*  Puts a client queue behind the others of its priority, to wait from now on; or before them, to have
     waited since then, or as long as they.  */
-void rp_queue_append (rp_queue_t *self, rp_client_queue_t *client_queue, int64_t now);
+static inline void rp_queue_append (rp_queue_t *self, rp_client_queue_t *client_queue, int64_t now)
+{
+    client_queue->since = now;
+    rp_list_append (&self->rings[client_queue->priority], &client_queue->node);
+    self->used |= 1u << client_queue->priority;
+}
+
 void rp_queue_prepend (rp_queue_t *self, rp_client_queue_t *client_queue, int64_t since);
 
-void rp_queue_remove (rp_queue_t *self, rp_client_queue_t *client_queue);
+static inline void rp_queue_remove (rp_queue_t *self, rp_client_queue_t *client_queue)
+{
+    rp_list_remove (&client_queue->node);
+    if (rp_list_is_empty (&self->rings[client_queue->priority]))
+        self->used &= ~(1u << client_queue->priority);
+}
+
+/*  The part of rp_queue_next for several priorities.  */
+rp_client_queue_t *rp_queue_choose (const rp_queue_t *self, int64_t now, uint64_t age_step);
 
 /*  Returns the client queue whose turn it is; the queue is not empty. age_step: ms.  */
-rp_client_queue_t *rp_queue_next (const rp_queue_t *self, int64_t now, uint64_t age_step);
+static inline rp_client_queue_t *rp_queue_next (
+  const rp_queue_t *self, int64_t now, uint64_t age_step)
+{
+    unsigned rings = self->used & ~RP_QUEUE_THROTTLED;
+    if (rings & (rings - 1))
+        return rp_queue_choose (self, now, age_step);
+    return RP_CONTAINER (self->rings[__builtin_ctz (rings)].ring.next, rp_client_queue_t, node);
+}
 
 /*  Walks over all client queues: the first (NULL: none), the one behind another.  */
 rp_client_queue_t *rp_queue_first (const rp_queue_t *self);

@@ -48,19 +48,6 @@ typedef struct rp_service rp_service_t;
 typedef struct rp_request rp_request_t;
 typedef struct rp_dispatch_conversation rp_dispatch_conversation_t;
 
-/*  A client queue. It exists for each client, service and priority with open requests, waiting or not,
-    so that an accepted request can always be queued again.  */
-struct rp_client_queue {
-    rp_pooled_t pooled;
-    rp_list_node_t node; /* in the service's queue while requests is not empty */
-    rp_list_t requests;  /* QUEUED, next first */
-    rp_session_t *client;
-    rp_service_t *service;
-    int64_t since;    /* in the service's queue: when it began to wait for its turn */
-    uint32_t open;    /* requests of the client for the service with the priority */
-    uint8_t priority; /* 0 to RP_PRIORITY_MAX */
-};
-
 /*  Whom sessions belong to. It outlives its sessions, so that one that comes back at once has only
     what is left of its rate.  */
 struct rp_principal {
