@@ -87,8 +87,9 @@ static void s_reopen_history (rp_server_t *self, int64_t now)
 static void s_apply (rp_server_t *self, const rp_reloaded_t *fresh, int64_t now)
 {
     rp_limits_take (&self->limits, &fresh->limits);
-    rp_dispatch_set_limits (self->core, &fresh->limits);
+    // First, because the terms that the core has until then were those of the old settings.
     rp_server_tell (self, &(rp_event_t){.kind = RP_EVENT_TERMS, .terms = &fresh->services}, now);
+    rp_dispatch_set_limits (self->core, &fresh->limits);
     if (rp_history_is_kept (&self->history)) {
         rp_history_ages (&self->history, now, self->limits.age_step);
         rp_history_terms (&self->history, now, &fresh->services);
