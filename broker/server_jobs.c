@@ -713,11 +713,29 @@ static bool s_take_heard (rp_server_t *self, int64_t now)
     return index > 0;
 }
 
+/*  Tells the jobs whether the store is reachable, and the log when that changes.  */
+static void s_look_away (rp_server_t *self, int64_t now)
+{
+    bool away = rp_store_is_away (self->jobs.store);
+    if (away == self->jobs.away)
+        return;
+    self->jobs.away = away;
+    rp_jobs_set_away (self->jobs.jobs, away);
+    if (away)
+        rp_log_write (&self->log, RP_LEVEL_ERROR, RP_TOPIC_BROKER, now, NULL,
+          "the store of jobs is not reachable, so jobs are refused until it is: %s",
+          rp_store_trouble (self->jobs.store));
+    else
+        rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_BROKER, now, NULL,
+          "the store of jobs is reachable again");
+}
+
 bool rp_server_jobs_tick (rp_server_t *self, int64_t now)
 {
     if (!self->jobs.jobs)
         return false;
     bool any = false;
+    s_look_away (self, now);
     while (
       s_take_heard (self, now) || s_settle (self, now) || (!self->failed && s_take (self, now)))
         any = true;

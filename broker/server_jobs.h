@@ -48,6 +48,7 @@ typedef struct {
     uint64_t asked_id;  /* of the latest of them */
     uint64_t submitted; /* operations */
     uint64_t taken;     /* results */
+    bool away;          /* the store is not reachable */
     rp_deadline_t due;
 } rp_server_jobs_t;
 

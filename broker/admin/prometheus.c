@@ -474,14 +474,20 @@ static void s_jobs (rp_exposition_t *out, const rp_snapshot_t *snapshot)
     uint64_t counts[RP_SPREAD_BOUNDS];
     uint64_t all = rp_spread_cumulate (&store->commit_us, counts);
     s_write_bounds (&bounds, rp_spread_bounds, RP_SPREAD_BOUNDS, 1e6);
-    s_buckets (out, "riposte_store_commit_seconds", "backend=\"sqlite\"", counts, all, &bounds);
+    char backend[32];
+    snprintf (backend, sizeof backend, "backend=\"%s\"", snapshot->store_kind);
+    s_buckets (out, "riposte_store_commit_seconds", backend, counts, all, &bounds);
     rp_exposition_end_seconds (out, store->commit_us.sum);
     rp_exposition_head (out, "riposte_store_errors_total", "counter",
       "Operations of the store that came to nothing.");
     rp_sheet_print (&out->sheet,
-      "riposte_store_errors_total{backend=\"sqlite\",kind=\"full\"} %" PRIu64 "\n"
-      "riposte_store_errors_total{backend=\"sqlite\",kind=\"busy\"} %" PRIu64 "\n",
-      store->outcomes[RP_STORED_FULL], store->outcomes[RP_STORED_BUSY]);
+      "riposte_store_errors_total{%s,kind=\"full\"} %" PRIu64 "\n"
+      "riposte_store_errors_total{%s,kind=\"away\"} %" PRIu64 "\n"
+      "riposte_store_errors_total{%s,kind=\"busy\"} %" PRIu64 "\n",
+      backend, store->outcomes[RP_STORED_FULL], backend, store->outcomes[RP_STORED_AWAY], backend,
+      store->outcomes[RP_STORED_BUSY]);
+    rp_exposition_single (out, "riposte_store_reachable", "gauge",
+      "1 if the store's database can be reached, as a file always can.", !store->away);
     rp_exposition_single (out, "riposte_store_bytes", "gauge",
       "Size of the store, without its log.", store->file_bytes);
     rp_exposition_single (out, "riposte_store_cleaned_total", "counter",

@@ -237,6 +237,7 @@ static void s_take_broker (rp_snapshot_taking_t *taking)
         self->keeps_jobs = true;
         rp_jobs_figures (sources->jobs, &self->jobs);
         rp_store_figures (sources->store, &self->store);
+        self->store_kind = rp_store_kind (sources->store);
     }
     if (sources->replays) {
         self->remembers = true;

@@ -116,6 +116,7 @@ typedef struct {
     bool remembers;
     rp_replays_figures_t replays;
     rp_store_figures_t store;
+    const char *store_kind; /* constant */
     uint64_t copied_bytes;
     uint64_t busy_us;
     rp_spread_t turns;

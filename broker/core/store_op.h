@@ -84,6 +84,7 @@ typedef enum {
         ABSENT    no such job, or it is not dead (RETRY, PURGE) or done (REMOVE), or none has the key (KEY).
                   Nothing was written
         FULL      no space on the disk. Nothing was written; the same operation may be submitted again
+        AWAY      the database is not reachable. Nothing was written; the same operation may be submitted again
         BUSY      too much waits to be written. Nothing was written; only for PUT and what reads
         TOO_LARGE PUT, FINAL: the body is over RP_STORE_BODY_MAX. Nothing was written
         BROKEN    the disk has failed. Whether it was written shows at the next start. All operations
@@ -96,6 +97,7 @@ typedef enum {
     X (ALREADY, "already")                                                                         \
     X (ABSENT, "absent")                                                                           \
     X (FULL, "full")                                                                               \
+    X (AWAY, "away")                                                                               \
     X (BUSY, "busy")                                                                               \
     X (TOO_LARGE, "too large")                                                                     \
     X (BROKEN, "broken")
@@ -106,6 +108,12 @@ typedef enum {
 #undef RP_STORED_ENUM
       RP_STORED_COUNT
 } rp_stored_outcome_t;
+
+/*  True if nothing was written, and the same operation may be submitted again after a pause.  */
+static inline bool rp_stored_is_for_later (rp_stored_outcome_t outcome)
+{
+    return outcome == RP_STORED_FULL || outcome == RP_STORED_AWAY;
+}
 
 /*  WAITING and RUNNING are open. Any: as a filter of LIST.  */
 typedef enum {

@@ -379,6 +379,8 @@ static rp_job_t *s_make (rp_jobs_t *self, const rp_jobs_request_t *request, rp_j
     rp_jobs_put_t *put = NULL;
     if (wrong)
         rp_jobs_refuse (self, request->session, head->id, RP_INVALID, wrong);
+    else if (self->away)
+        rp_jobs_refuse (self, request->session, head->id, RP_BUSY, RP_JOBS_AWAY);
     else if (over)
         s_refuse_or_replay (self, request, terms, over);
     else if (!(put = rp_pool_take (&self->puts))

@@ -118,6 +118,11 @@ void rp_jobs_drain (rp_jobs_t *self)
     self->draining = true;
 }
 
+void rp_jobs_set_away (rp_jobs_t *self, bool away)
+{
+    self->away = away;
+}
+
 void rp_jobs_figures (const rp_jobs_t *self, rp_jobs_figures_t *figures)
 {
     *figures = self->figures;

@@ -127,6 +127,10 @@ void rp_jobs_answered (rp_jobs_t *self,
 /*  Begins no further attempt.  */
 void rp_jobs_drain (rp_jobs_t *self);
 
+/*  Says whether the store is reachable. While it is not, submissions and questions are refused with BUSY at
+    once, since it may be long before their operations have a result.  */
+void rp_jobs_set_away (rp_jobs_t *self, bool away);
+
 /*  Does what is due, and returns when to call again at the latest, by `now` (INT64_MAX: never). To be
     called after each batch of the calls above.  */
 int64_t rp_jobs_tick (rp_jobs_t *self, rp_jobs_time_t time, rp_actions_t *actions);

@@ -138,7 +138,7 @@ void rp_jobs_ask (
 {
     rp_jobs_set_time (self, time);
     self->actions = actions;
-    const char *refusal = s_over_limit (self, question);
+    const char *refusal = self->away ? RP_JOBS_AWAY : s_over_limit (self, question);
     rp_jobs_waiter_t *waiter = refusal ? NULL : s_add_waiter (self, question);
     if (!waiter) {
         rp_jobs_reply (self, question->session, question->request, RP_BUSY,
@@ -241,9 +241,10 @@ void rp_jobs_found (rp_jobs_t *self, rp_jobs_waiter_t *waiter, const rp_stored_t
       stored->outcome == RP_STORED_SAFE && stored->rows ? &stored->rows->jobs[0] : NULL;
     bool ended = row && (row->state == RP_JOB_DONE || row->state == RP_JOB_DEAD);
     bool ends = question->what == RP_JOBS_CANCEL || question->what == RP_JOBS_REMOVE;
-    if (stored->outcome == RP_STORED_BUSY || stored->outcome == RP_STORED_FULL) {
+    if (stored->outcome == RP_STORED_BUSY || rp_stored_is_for_later (stored->outcome)) {
         rp_jobs_reply (self, question->session, question->request, RP_BUSY,
-          "too much waits for the store of jobs");
+          stored->outcome == RP_STORED_AWAY ? RP_JOBS_AWAY
+                                            : "too much waits for the store of jobs");
     }
     else if (!row || !s_is_own (waiter, row)) {
         rp_jobs_reply (
@@ -286,8 +287,8 @@ void rp_jobs_removed (rp_jobs_t *self, rp_jobs_waiter_t *waiter, rp_stored_outco
         rp_jobs_reply (self, question->session, question->request, RP_APP_ERROR,
           "the job is gone, or dead, and dead ones are kept until they are purged");
     else
-        rp_jobs_reply (
-          self, question->session, question->request, RP_BUSY, "the store is full; ask again");
+        rp_jobs_reply (self, question->session, question->request, RP_BUSY,
+          outcome == RP_STORED_AWAY ? RP_JOBS_AWAY : "the store is full; ask again");
     s_drop_waiter (self, waiter);
 }
 
@@ -328,6 +329,10 @@ void rp_jobs_browse (rp_jobs_t *self,
   rp_actions_t *actions)
 {
     self->actions = actions;
+    if (self->away) {
+        rp_jobs_reply (self, session, request, RP_BUSY, RP_JOBS_AWAY);
+        return;
+    }
     rp_store_op_t *own = rp_jobs_store (self, (rp_store_kind_t) op->kind, NULL,
       (rp_jobs_pending_t){.session = session, .request = request});
     uint64_t number = own->number;

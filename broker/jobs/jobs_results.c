@@ -23,7 +23,7 @@ static rp_jobs_pending_t s_next_pending (rp_jobs_t *self)
     return pending;
 }
 
-/*  No space: the same is written again later.  */
+/*  No space, or no database: the same is written again later.  */
 static void s_write_later (rp_jobs_t *self, rp_job_t *job)
 {
     if (rp_list_is_empty (&self->again))
@@ -69,6 +69,8 @@ static void s_put (
     else if (stored->outcome == RP_STORED_FULL)
         rp_jobs_refuse_or_replay (
           self, pending->session, pending->request, &put->job, "the store is full");
+    else if (stored->outcome == RP_STORED_AWAY)
+        rp_jobs_refuse (self, pending->session, pending->request, RP_BUSY, RP_JOBS_AWAY);
     else if (stored->outcome == RP_STORED_BUSY)
         rp_jobs_refuse (
           self, pending->session, pending->request, RP_BUSY, "too many jobs wait to be written");
@@ -116,7 +118,7 @@ static void s_leave_ended (rp_jobs_t *self, rp_job_t *job)
 static void s_claimed (rp_jobs_t *self, rp_job_t *job, const rp_stored_t *stored)
 {
     rp_jobs_service_t *service = job->service;
-    if (stored->outcome == RP_STORED_FULL) {
+    if (rp_stored_is_for_later (stored->outcome)) {
         job->attempt--;
         if (job->cancelled) {
             s_write_cancelled (self, job);
@@ -145,7 +147,7 @@ static void s_claimed (rp_jobs_t *self, rp_job_t *job, const rp_stored_t *stored
 
 static void s_parked (rp_jobs_t *self, rp_job_t *job, const rp_stored_t *stored)
 {
-    if (stored->outcome == RP_STORED_FULL) {
+    if (rp_stored_is_for_later (stored->outcome)) {
         s_write_later (self, job);
         return;
     }
@@ -163,7 +165,7 @@ static void s_parked (rp_jobs_t *self, rp_job_t *job, const rp_stored_t *stored)
 
 static void s_finished (rp_jobs_t *self, rp_job_t *job, const rp_stored_t *stored)
 {
-    if (stored->outcome == RP_STORED_FULL) {
+    if (rp_stored_is_for_later (stored->outcome)) {
         job->payload = stored->kept;
         s_write_later (self, job);
         return;
@@ -247,7 +249,7 @@ static void s_recover (rp_jobs_t *self, const rp_stored_t *stored)
         self->recovered = stored->id; // the store may have looked at others only
     if (stored->more)
         rp_jobs_list_running (self);
-    else if (stored->outcome == RP_STORED_BUSY)
+    else if (stored->outcome != RP_STORED_SAFE)
         self->recovery = self->time.now + S_AGAIN_US;
 }
 
@@ -258,6 +260,7 @@ static void s_browsed (rp_jobs_t *self, const rp_jobs_pending_t *pending, const 
         rp_jobs_reply (self, pending->session, pending->request, absent ? RP_APP_ERROR : RP_BUSY,
           absent                              ? "there is no such dead job"
           : stored->outcome == RP_STORED_FULL ? "the store is full"
+          : stored->outcome == RP_STORED_AWAY ? RP_JOBS_AWAY
                                               : "too much waits for the store of jobs");
         return;
     }

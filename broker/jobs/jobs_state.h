@@ -224,6 +224,7 @@ struct rp_jobs {
     int64_t latest_due;      /* so that jobs without delay keep their order */
     bool begun;              /* it is known which services have jobs */
     bool draining;
+    bool away; /* the store is not reachable */
     rp_jobs_figures_t figures;
     rp_job_deaths_t deaths;
     rp_jobs_time_t time;
@@ -233,6 +234,9 @@ struct rp_jobs {
     uint32_t jump_count;
     rp_actions_t *actions;
 };
+
+/*  What is said while the store is not reachable.  */
+#define RP_JOBS_AWAY "the store is not reachable"
 
 /*  Sets the time, and with it the jobs' own clock.  */
 void rp_jobs_set_time (rp_jobs_t *self, rp_jobs_time_t time);

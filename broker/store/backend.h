@@ -4,7 +4,8 @@
 
     All functions are called by one thread at a time and may wait for a disk. Operations are run
     within a transaction: begin, run for each, commit or roll back. What reads sees what was run
-    before it.
+    before it. A backend may run them all when it commits, so what run was given must be valid until
+    then, and a result is known once commit has returned OK.
 
     Thread-safety: none.
 */
@@ -29,8 +30,10 @@ typedef struct {
 /*  What came of a call.  */
 typedef enum {
     RP_BACKEND_OK,
-    RP_BACKEND_FULL,   /* no space; roll back */
-    RP_BACKEND_BROKEN, /* the database has failed: roll back, and use it no more */
+    RP_BACKEND_FULL,    /* no space; roll back */
+    RP_BACKEND_AWAY,    /* the database is not reachable, and nothing was written; roll back */
+    RP_BACKEND_UNKNOWN, /* of commit: it was sent, and no answer came; ask resolve */
+    RP_BACKEND_BROKEN,  /* the database has failed: roll back, and use it no more */
 } rp_backend_result_t;
 
 /*  Figures that change with each transaction.  */
@@ -50,14 +53,20 @@ typedef struct rp_backend rp_backend_t;
 
 /*  The functions of a kind of backend.  */
 typedef struct {
+    const char *name; /* in metrics */
     void (*close) (rp_backend_t *self);
     rp_backend_result_t (*begin) (rp_backend_t *self);
     /*  Runs an operation. With OK, result has outcome, id, count, more, due and rows (its other
         fields are the caller's): SAFE is true when the transaction is committed.  */
     rp_backend_result_t (*run) (
       rp_backend_t *self, const rp_store_work_t *work, rp_stored_t *result);
+    /*  Bytes of rows that the transaction has read so far, as far as it is known.  */
+    size_t (*held) (const rp_backend_t *self);
     /*  Commits, and syncs if anything was written.  */
     rp_backend_result_t (*commit) (rp_backend_t *self);
+    /*  Finds out what became of the latest commit: OK, it was done; AWAY, it was not; UNKNOWN, ask
+        again. NULL if no commit of this backend is ever unknown.  */
+    rp_backend_result_t (*resolve) (rp_backend_t *self);
     void (*roll_back) (rp_backend_t *self);
     /*  Removes a batch of jobs whose time has passed, in a transaction of its own; *cleaned: how
         many. *more: there are further ones.  */

@@ -56,6 +56,7 @@ typedef struct {
     rp_store_secret_t secret;
     uint64_t last;  /* the last id that was given */
     uint64_t begun; /* the same when the transaction began */
+    size_t held;    /* bytes of rows that the transaction has read */
     bool listed; /* jobs whose broker ended before this one are listed; in a transaction: listing */
     bool listing;
     bool took_in; /* the log that was left by the broker before this one */
@@ -167,42 +168,8 @@ static rp_backend_result_t s_ask (
 
 /*  ---- Bodies ---------------------------------------------------------------------------------- */
 
-/*  Frames as they are bound: one lies where it is; several are joined, with their sizes beside.  */
-typedef struct {
-    uint8_t *joined; /* sizes, then bytes; NULL: none */
-    size_t sizes;
-    const void *data;
-    size_t size;
-} s_body_t;
-
-static bool s_body_join (s_body_t *self, const rp_store_span_t *frames, size_t count)
-{
-    *self = (s_body_t){.joined = NULL};
-    if (count == 1) {
-        self->data = frames[0].data ? frames[0].data : "";
-        self->size = frames[0].size;
-    }
-    if (count < 2)
-        return true;
-    for (size_t index = 0; index < count; index++)
-        self->size += frames[index].size;
-    self->sizes = 4 * count;
-    self->joined = malloc (self->sizes + self->size);
-    if (!self->joined)
-        return false;
-    rp_sqlite_rows_put_sizes (frames, count, self->joined);
-    uint8_t *at = self->joined + self->sizes;
-    self->data = at;
-    for (size_t index = 0; index < count; index++) {
-        if (frames[index].size > 0)
-            memcpy (at, frames[index].data, frames[index].size);
-        at += frames[index].size;
-    }
-    return true;
-}
-
 /*  Binds sizes and bytes to two parameters, if there are any.  */
-static void s_body_bind (const s_body_t *self, sqlite3_stmt *statement, int index)
+static void s_body_bind (const rp_columns_body_t *self, sqlite3_stmt *statement, int index)
 {
     if (self->joined)
         s_blob (statement, index, self->joined, self->sizes);
@@ -267,7 +234,7 @@ static rp_backend_result_t s_look_key (
 }
 
 static rp_backend_result_t s_put_job (
-  s_sqlite_t *self, const rp_store_work_t *work, const s_body_t *body, uint64_t id)
+  s_sqlite_t *self, const rp_store_work_t *work, const rp_columns_body_t *body, uint64_t id)
 {
     const rp_store_job_t *job = work->op->job;
     sqlite3_stmt *statement = s_use (self, S_PUT_JOB);
@@ -324,8 +291,8 @@ static rp_backend_result_t s_run_put (
         if (rc != RP_BACKEND_OK || result->outcome != RP_STORED_SAFE)
             return rc;
     }
-    s_body_t body;
-    if (!s_body_join (&body, work->frames, work->count))
+    rp_columns_body_t body;
+    if (!rp_columns_join (&body, work->frames, work->count))
         return s_no_memory (self);
     uint64_t id = ++self->last;
     rc = s_put_job (self, work, &body, id);
@@ -445,8 +412,8 @@ static rp_backend_result_t s_run_final (
         return rc;
     if (!is_open)
         return s_not_open (self, op->id, result);
-    s_body_t body;
-    if (!s_body_join (&body, work->frames, work->count)) {
+    rp_columns_body_t body;
+    if (!rp_columns_join (&body, work->frames, work->count)) {
         (void) s_end (self, open, SQLITE_OK);
         return s_no_memory (self);
     }
@@ -625,10 +592,10 @@ static rp_backend_result_t s_load_some (
     int rc;
     while ((rc = sqlite3_step (statement)) == SQLITE_ROW) {
         bool first = result->rows->count == 0;
-        uint64_t bytes = (uint64_t) sqlite3_column_int64 (statement, 14);
+        uint64_t bytes = (uint64_t) sqlite3_column_int64 (statement, RP_COLUMN_BODY_BYTES);
         if (!first && (room->rows == 0 || bytes > room->bytes)) {
             room->ended = result->more = true;
-            result->due = sqlite3_column_int64 (statement, 15);
+            result->due = sqlite3_column_int64 (statement, RP_COLUMN_DUE);
             break;
         }
         rp_store_row_t *row = rp_sqlite_rows_read (result->rows, statement, true);
@@ -688,16 +655,18 @@ static rp_backend_result_t s_run_load (
 /*  True if a row is of the service and in the state that are asked for.  */
 static bool s_is_listed (const rp_store_op_t *op, sqlite3_stmt *statement)
 {
-    bool open = sqlite3_column_type (statement, 15) != SQLITE_NULL;
-    bool runs = sqlite3_column_type (statement, 17) != SQLITE_NULL;
-    bool dead = sqlite3_column_int (statement, 24) != 0;
+    bool open = sqlite3_column_type (statement, RP_COLUMN_DUE) != SQLITE_NULL;
+    bool runs = sqlite3_column_type (statement, RP_COLUMN_OPEN_STARTED) != SQLITE_NULL;
+    bool dead = sqlite3_column_int (statement, RP_COLUMN_DEAD) != 0;
     rp_job_state_t state =
       open ? (runs ? RP_JOB_RUNNING : RP_JOB_WAITING) : (dead ? RP_JOB_DEAD : RP_JOB_DONE);
     if (op->state != RP_JOB_ANY && op->state != RP_JOB_OVERDUE && op->state != state)
         return false;
     return op->text_size == 0
-           || (sqlite3_column_bytes (statement, 1) == (int) op->text_size
-               && memcmp (sqlite3_column_blob (statement, 1), op->text, op->text_size) == 0);
+           || (sqlite3_column_bytes (statement, RP_COLUMN_SERVICE) == (int) op->text_size
+               && memcmp (
+                    sqlite3_column_blob (statement, RP_COLUMN_SERVICE), op->text, op->text_size)
+                    == 0);
 }
 
 /*  A list of jobs that run has looked at open ones only: says how far, and whether there are more.  */
@@ -807,7 +776,13 @@ static rp_backend_result_t s_run (
     rp_backend_result_t rc = s_runs[work->op->kind](s_of (backend), work, result);
     if (rc != RP_BACKEND_OK || result->outcome == RP_STORED_ABSENT)
         rp_rows_destroy (&result->rows);
+    s_of (backend)->held += rp_rows_bytes (result->rows);
     return rc;
+}
+
+static size_t s_held (const rp_backend_t *backend)
+{
+    return RP_CONTAINER (backend, const s_sqlite_t, backend)->held;
 }
 
 /*  ---- Transactions ---------------------------------------------------------------------------- */
@@ -822,6 +797,7 @@ static rp_backend_result_t s_begin (rp_backend_t *backend)
 {
     s_sqlite_t *self = s_of (backend);
     self->begun = self->last;
+    self->held = 0;
     rp_backend_result_t rc = self->took_in ? RP_BACKEND_OK : s_take_in (self);
     if (rc != RP_BACKEND_OK)
         return rc;
@@ -955,9 +931,11 @@ static void s_close (rp_backend_t *backend)
 }
 
 static const rp_backend_class_t s_class = {
+  .name = "sqlite",
   .close = s_close,
   .begin = s_begin,
   .run = s_run,
+  .held = s_held,
   .commit = s_commit,
   .roll_back = s_roll_back,
   .clean = s_clean,

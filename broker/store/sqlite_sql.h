@@ -47,35 +47,35 @@
     X (MOVE_KEY, "UPDATE keys SET job = ?2 WHERE job = ?1 AND (key, service, principal) ="         \
                  " (SELECT key, service, principal FROM jobs WHERE id = ?1)")                      \
     X (RETRIED, "UPDATE finals SET dead = 0, child = ?2 WHERE id = ?1")                            \
-    X (FIND, "SELECT " RP_SQLITE_JOB RP_SQLITE_CONTENT RP_SQLITE_JOIN " WHERE j.id = ?1")          \
+    X (FIND, "SELECT " RP_COLUMNS_JOB RP_COLUMNS_CONTENT RP_SQLITE_JOIN " WHERE j.id = ?1")        \
     X (FIND_FINAL,                                                                                 \
-      "SELECT " RP_SQLITE_JOB                                                                      \
+      "SELECT " RP_COLUMNS_JOB                                                                     \
       ", j.headers, NULL, NULL, f.headers, f.frames, f.body" RP_SQLITE_JOIN " WHERE j.id = ?1")    \
-    X (FIND_STATE, "SELECT " RP_SQLITE_JOB                                                         \
+    X (FIND_STATE, "SELECT " RP_COLUMNS_JOB                                                        \
                    ", j.headers, NULL, NULL, NULL, NULL, NULL" RP_SQLITE_JOIN " WHERE j.id = ?1")  \
     X (FIND_ATTEMPTS,                                                                              \
       "SELECT number, started, ended, status, worker, text FROM attempts WHERE job = ?1"           \
       " ORDER BY place")                                                                           \
-    X (LOAD_SAME, "SELECT " RP_SQLITE_WAITING " FROM open o CROSS JOIN jobs j ON j.id = o.id"      \
+    X (LOAD_SAME, "SELECT " RP_COLUMNS_WAITING " FROM open o CROSS JOIN jobs j ON j.id = o.id"     \
                   " WHERE o.listed AND o.service = ?1 AND o.due = ?2 AND o.id > ?3 ORDER BY o.id") \
     X (LOAD,                                                                                       \
-      "SELECT " RP_SQLITE_WAITING " FROM open o CROSS JOIN jobs j ON j.id = o.id"                  \
+      "SELECT " RP_COLUMNS_WAITING " FROM open o CROSS JOIN jobs j ON j.id = o.id"                 \
       " WHERE o.listed AND o.service = ?1 AND o.due > ?2 AND o.due <= ?3 ORDER BY o.due, o.id")    \
     X (NEXT_DUE, "SELECT min (due) FROM open WHERE listed AND service = ?1 AND due > ?2")          \
-    X (LIST, "SELECT " RP_SQLITE_JOB RP_SQLITE_JOIN " WHERE j.id > ?1 ORDER BY j.id")              \
-    X (LIST_OPEN, "SELECT " RP_SQLITE_JOB " FROM open o CROSS JOIN jobs j ON j.id = o.id"          \
+    X (LIST, "SELECT " RP_COLUMNS_JOB RP_SQLITE_JOIN " WHERE j.id > ?1 ORDER BY j.id")             \
+    X (LIST_OPEN, "SELECT " RP_COLUMNS_JOB " FROM open o CROSS JOIN jobs j ON j.id = o.id"         \
                   " LEFT JOIN finals f ON f.id = 0 WHERE o.id > ?1 ORDER BY o.id")                 \
     X (LIST_RUNNING,                                                                               \
-      "SELECT " RP_SQLITE_JOB " FROM (SELECT * FROM open WHERE id > ?1 ORDER BY id"                \
+      "SELECT " RP_COLUMNS_JOB " FROM (SELECT * FROM open WHERE id > ?1 ORDER BY id"               \
       " LIMIT ?2) o CROSS JOIN jobs j ON j.id = o.id LEFT JOIN finals f ON f.id = 0"               \
       " WHERE o.started IS NOT NULL ORDER BY o.id")                                                \
     X (OPEN_BEHIND, "SELECT id FROM open WHERE id > ?1 ORDER BY id LIMIT 1 OFFSET ?2")             \
-    X (LIST_OVERDUE, "SELECT " RP_SQLITE_JOB " FROM open o CROSS JOIN jobs j ON j.id = o.id"       \
+    X (LIST_OVERDUE, "SELECT " RP_COLUMNS_JOB " FROM open o CROSS JOIN jobs j ON j.id = o.id"      \
                      " LEFT JOIN finals f ON f.id = 0 WHERE o.deadline <= ?1"                      \
                      " AND o.started IS NULL ORDER BY o.deadline")                                 \
-    X (LIST_DEAD, "SELECT " RP_SQLITE_JOB " FROM finals f CROSS JOIN jobs j ON j.id = f.id"        \
+    X (LIST_DEAD, "SELECT " RP_COLUMNS_JOB " FROM finals f CROSS JOIN jobs j ON j.id = f.id"       \
                   " LEFT JOIN open o ON o.id = 0 WHERE f.dead AND f.id > ?1 ORDER BY f.id")        \
-    X (LIST_DONE, "SELECT " RP_SQLITE_JOB " FROM finals f CROSS JOIN jobs j ON j.id = f.id"        \
+    X (LIST_DONE, "SELECT " RP_COLUMNS_JOB " FROM finals f CROSS JOIN jobs j ON j.id = f.id"       \
                   " LEFT JOIN open o ON o.id = 0 WHERE f.id > ?1 ORDER BY f.id")                   \
     X (LOST, "UPDATE open SET listed = 1 WHERE started IS NOT NULL AND NOT listed")                \
     X (SERVICES,                                                                                   \

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,8 @@
 
 /*  How often the thread looks for jobs to clean up, and at the size of the file.  */
 #define S_LOOK_US 1000000
+/*  How often it looks for a database that is not reachable.  */
+#define S_AGAIN_US 200000
 
 static bool s_has_job (const rp_store_op_t *op)
 {
@@ -50,6 +53,7 @@ struct rp_store {
     rp_backend_t *backend;
     int descriptor;
     pthread_t thread;
+    atomic_bool away;
 
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t filled;
@@ -107,6 +111,58 @@ static void s_reset_result (s_item_t *item, rp_stored_outcome_t outcome)
       .kept = item->result.kept};
 }
 
+static void s_wake (rp_store_t *self)
+{
+    const uint64_t one = 1;
+    RP_CHECK (write (self->descriptor, &one, sizeof one) == sizeof one);
+}
+
+/*  Notes how the latest transaction ended.  */
+static void s_note (rp_store_t *self, rp_backend_result_t rc)
+{
+    bool away = rc == RP_BACKEND_AWAY || rc == RP_BACKEND_UNKNOWN;
+    s_lock (self);
+    bool changed = self->figures.away != away;
+    self->figures.full = rc == RP_BACKEND_FULL;
+    self->figures.away = away;
+    if (rc == RP_BACKEND_BROKEN)
+        self->figures.broken = true;
+    snprintf (self->trouble, sizeof self->trouble, "%s",
+      rc == RP_BACKEND_OK ? "" : self->backend->functions->trouble (self->backend));
+    s_unlock (self);
+    if (!changed)
+        return;
+    atomic_store (&self->away, away);
+    s_wake (self);
+}
+
+/*  Waits before the database is looked for again. False if the store is to be closed.  */
+static bool s_pause (rp_store_t *self)
+{
+    struct timespec until = rp_clock_timespec (rp_clock_us () + S_AGAIN_US);
+    int rc = 0;
+    s_lock (self);
+    while (!self->ending && rc != ETIMEDOUT)
+        rc = pthread_cond_timedwait (&self->filled, &self->lock, &until);
+    bool ending = self->ending;
+    s_unlock (self);
+    return !ending;
+}
+
+/*  Finds out what a commit without an answer has done. Whether it did is not guessed: when the store is
+    closed before it is known, the operations are BROKEN, and are read at the next start.  */
+static rp_backend_result_t s_resolve (rp_store_t *self)
+{
+    rp_backend_result_t rc = RP_BACKEND_UNKNOWN;
+    while (rc == RP_BACKEND_UNKNOWN) {
+        s_note (self, rc);
+        if (!s_pause (self))
+            return RP_BACKEND_BROKEN;
+        rc = self->backend->functions->resolve (self->backend);
+    }
+    return rc;
+}
+
 /*  Gives what is behind an operation back to the queue, which had it before all others.  */
 static void s_postpone (rp_store_t *self, rp_list_t *group, const rp_list_node_t *last)
 {
@@ -122,7 +178,6 @@ static void s_postpone (rp_store_t *self, rp_list_t *group, const rp_list_node_t
 /*  Runs the group in one transaction, or as much of it as may be read at once.  */
 static rp_backend_result_t s_run_pass (rp_store_t *self, rp_list_t *group, s_pass_t pass)
 {
-    size_t bytes = 0;
     rp_backend_t *backend = self->backend;
     const rp_backend_class_t *functions = backend->functions;
     rp_backend_result_t rc = functions->begin (backend);
@@ -135,12 +190,13 @@ static rp_backend_result_t s_run_pass (rp_store_t *self, rp_list_t *group, s_pas
             rc = functions->run (backend,
               &(rp_store_work_t){.op = &item->op, .frames = item->frames, .count = item->count},
               &item->result);
-        bytes += rp_rows_bytes (item->result.rows);
-        if (bytes >= RP_STORE_READ_BYTES)
+        if (rc == RP_BACKEND_OK && functions->held (backend) >= RP_STORE_READ_BYTES)
             s_postpone (self, group, node);
     }
     if (rc == RP_BACKEND_OK)
         rc = functions->commit (backend);
+    if (rc == RP_BACKEND_UNKNOWN)
+        rc = s_resolve (self);
     if (rc != RP_BACKEND_OK)
         functions->roll_back (backend);
     return rc;
@@ -151,18 +207,6 @@ static void s_spread_add (rp_spread_t *spread, int64_t us)
     rp_spread_add (spread, us < UINT32_MAX ? (uint32_t) us : UINT32_MAX);
 }
 
-/*  Notes how the latest transaction ended.  */
-static void s_note (rp_store_t *self, rp_backend_result_t rc)
-{
-    s_lock (self);
-    self->figures.full = rc == RP_BACKEND_FULL;
-    if (rc == RP_BACKEND_BROKEN)
-        self->figures.broken = true;
-    snprintf (self->trouble, sizeof self->trouble, "%s",
-      rc == RP_BACKEND_OK ? "" : self->backend->functions->trouble (self->backend));
-    s_unlock (self);
-}
-
 static bool s_is_broken (rp_store_t *self)
 {
     s_lock (self);
@@ -171,23 +215,39 @@ static bool s_is_broken (rp_store_t *self)
     return broken;
 }
 
+/*  True if the group has the question with which the owner begins. It is asked until there is an answer.  */
+static bool s_begins (rp_list_t *group)
+{
+    rp_list_node_t *node = rp_list_first (group);
+    while (node && s_item_of (node)->op.kind != RP_STORE_SERVICES)
+        node = rp_list_next (group, node);
+    return node != NULL;
+}
+
+/*  Runs the group, or as much of it as finds space.  */
+static rp_backend_result_t s_run_passes (rp_store_t *self, rp_list_t *group)
+{
+    s_pass_t pass = S_ALL;
+    rp_backend_result_t first = s_run_pass (self, group, pass);
+    rp_backend_result_t rc = first;
+    while (rc == RP_BACKEND_FULL && pass < S_NOTHING)
+        rc = s_run_pass (self, group, ++pass);
+    s_note (self, rc == RP_BACKEND_OK ? first : rc);
+    return rc;
+}
+
 /*  Gives every operation of the group its result.  */
 static void s_run_group (rp_store_t *self, rp_list_t *group)
 {
     int64_t begun = rp_clock_us ();
-    rp_backend_result_t first = RP_BACKEND_BROKEN;
-    rp_backend_result_t rc = RP_BACKEND_BROKEN;
-    if (!s_is_broken (self)) {
-        s_pass_t pass = S_ALL;
-        first = rc = s_run_pass (self, group, pass);
-        while (rc == RP_BACKEND_FULL && pass < S_NOTHING)
-            rc = s_run_pass (self, group, ++pass);
-        s_note (self, rc == RP_BACKEND_OK ? first : rc);
-    }
+    rp_backend_result_t rc = s_is_broken (self) ? RP_BACKEND_BROKEN : s_run_passes (self, group);
+    while (rc == RP_BACKEND_AWAY && s_begins (group) && s_pause (self))
+        rc = s_run_passes (self, group);
     if (rc != RP_BACKEND_OK) // also FULL, should even an empty transaction find no space
         for (rp_list_node_t *node = rp_list_first (group); node; node = rp_list_next (group, node))
-            s_reset_result (
-              s_item_of (node), rc == RP_BACKEND_FULL ? RP_STORED_FULL : RP_STORED_BROKEN);
+            s_reset_result (s_item_of (node), rc == RP_BACKEND_FULL   ? RP_STORED_FULL
+                                              : rc == RP_BACKEND_AWAY ? RP_STORED_AWAY
+                                                                      : RP_STORED_BROKEN);
     s_lock (self);
     if (rc == RP_BACKEND_OK) {
         self->figures.commits++;
@@ -235,8 +295,7 @@ static void s_give_results (rp_store_t *self, rp_list_t *group)
         self->figures.queued_bytes -= item->bytes;
     }
     s_unlock (self);
-    const uint64_t one = 1;
-    RP_CHECK (write (self->descriptor, &one, sizeof one) == sizeof one);
+    s_wake (self);
 }
 
 /*  ---- Upkeep, by the store's thread ------------------------------------------------------------ */
@@ -255,7 +314,7 @@ static bool s_clean (rp_store_t *self)
     bool more = false;
     rp_backend_result_t rc =
       self->backend->functions->clean (self->backend, s_wall_us (), &cleaned, &more);
-    if (rc != RP_BACKEND_OK)
+    if (rc != RP_BACKEND_OK || rp_store_is_away (self))
         s_note (self, rc);
     s_lock (self);
     self->figures.cleaned += cleaned;
@@ -269,7 +328,7 @@ static bool s_tidy (rp_store_t *self, bool idle)
     bool did = false;
     int64_t begun = rp_clock_us ();
     rp_backend_result_t rc = self->backend->functions->tidy (self->backend, idle, &did);
-    if (rc != RP_BACKEND_OK)
+    if (rc != RP_BACKEND_OK || rp_store_is_away (self))
         s_note (self, rc);
     s_lock (self);
     if (did)
@@ -306,7 +365,7 @@ static void s_keep_up (rp_store_t *self, s_upkeep_t *upkeep, bool idle)
     more = s_tidy (self, idle && (look || upkeep->more)) || more;
     if (look) {
         s_look_size (self);
-        upkeep->at = rp_clock_us () + S_LOOK_US;
+        upkeep->at = rp_clock_us () + (rp_store_is_away (self) ? S_AGAIN_US : S_LOOK_US);
     }
     upkeep->more = more;
 }
@@ -425,6 +484,16 @@ void rp_store_close (rp_store_t **self_p)
     close (self->descriptor);
     free (self);
     *self_p = NULL;
+}
+
+bool rp_store_is_away (const rp_store_t *self)
+{
+    return atomic_load (&self->away);
+}
+
+const char *rp_store_kind (const rp_store_t *self)
+{
+    return self->backend->functions->name;
 }
 
 const rp_store_secret_t *rp_store_secret (const rp_store_t *self)

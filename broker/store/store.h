@@ -13,6 +13,10 @@
     or not, and no later sync can tell. So that one and all later operations draw BROKEN, until
     another process opens the file and reads what is there.
 
+    While a database of another process is not reachable, operations draw AWAY. What a commit without an
+    answer has done is found out before anything that follows it is told: until then no result comes,
+    so the owner looks at rp_store_is_away, and submits no more than it has to.
+
     The thread also removes jobs whose final has been kept long enough, in small batches between
     transactions.
 
@@ -53,6 +57,7 @@ typedef struct {
     uint64_t file_bytes;   /* now, with free pages, without the write-ahead log */
     uint64_t free_bytes;   /* of these; they are used again first */
     bool full;             /* the latest transaction found no space */
+    bool away;             /* the database is not reachable */
     bool broken;
     rp_spread_t commit_us; /* of a transaction: from its first operation to the end of its sync */
     rp_spread_t checkpoint_us;
@@ -94,7 +99,13 @@ void rp_stored_clear (rp_stored_t *result);
     descriptor is readable.  */
 bool rp_store_wait (const rp_store_t *self, unsigned ms);
 
-/*  Why the store is broken, or found no space; "" if it is well. The text is valid until the next
+/*  True while the database is not reachable. The descriptor becomes readable when that changes.  */
+bool rp_store_is_away (const rp_store_t *self);
+
+/*  The name of its kind of database.  */
+const char *rp_store_kind (const rp_store_t *self);
+
+/*  Why the store is broken, not reachable, or found no space; "" if it is well. The text is valid until the next
     call.  */
 const char *rp_store_trouble (rp_store_t *self);
 

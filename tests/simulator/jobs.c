@@ -563,9 +563,11 @@ static rp_stored_outcome_t s_outcome (const rp_store_op_t *op, void *arg)
     if (!s_self.fulls || s_self.healed || op->number == 1)
         return RP_STORED_SAFE;
     if (writes && s_draw (12) == 0)
-        return RP_STORED_FULL;
+        return s_draw (2) ? RP_STORED_FULL : RP_STORED_AWAY;
     bool may_be_busy = !writes || op->kind == RP_STORE_PUT;
-    return may_be_busy && s_draw (12) == 0 ? RP_STORED_BUSY : RP_STORED_SAFE;
+    if (may_be_busy && s_draw (12) == 0)
+        return RP_STORED_BUSY;
+    return !writes && s_draw (24) == 0 ? RP_STORED_AWAY : RP_STORED_SAFE;
 }
 
 /*  ---- Events --------------------------------------------------------------------------------- */

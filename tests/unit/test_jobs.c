@@ -1583,6 +1583,53 @@ static void s_overdue_jobs_and_a_full_store_keep_nobody_busy (void **state)
     assert_int_equal (jobs_world_figures (&s_world).open, 0);
 }
 
+/*  ---- A store that is not reachable ----------------------------------------------------------- */
+
+static void s_a_store_that_is_away_takes_no_jobs (void **state)
+{
+    (void) state;
+    s_begin ();
+    uint64_t job = s_accept (1, NULL);
+    model_store_order (&s_world.store, RP_STORE_PUT, RP_STORED_AWAY, 1);
+    s_submit (2, NULL);
+    jobs_world_settle (&s_world);
+    s_expect_refusal (2, RP_BUSY);
+    assert_string_equal (s_told (2)->text, "the store is not reachable");
+    uint64_t before = s_world.store.number;
+    rp_jobs_set_away (s_world.jobs, true);
+    s_submit (3, NULL);
+    s_ask (RP_JOBS_RESULT, 50, job, 1000);
+    jobs_world_settle (&s_world);
+    s_expect_refusal (3, RP_BUSY);
+    s_expect_refusal (50, RP_BUSY);
+    assert_string_equal (s_told (50)->text, "the store is not reachable");
+    assert_int_equal (s_world.store.number, before); // nothing waits for it
+    rp_jobs_set_away (s_world.jobs, false);
+    s_accept (4, NULL);
+    assert_int_equal (jobs_world_figures (&s_world).open, 2);
+    assert_int_equal (s_world.jobs->waiters.count, 0);
+}
+
+static void s_an_attempt_and_a_final_wait_for_the_store_to_come_back (void **state)
+{
+    (void) state;
+    s_begin ();
+    uint64_t job = s_accept (1, NULL);
+    model_store_order (&s_world.store, RP_STORE_LOAD, RP_STORED_AWAY, 2);
+    model_store_order (&s_world.store, RP_STORE_ATTEMPT, RP_STORED_AWAY, 2);
+    jobs_world_join (&s_world, "upper", 1);
+    jobs_world_pass (&s_world, 5 * S_SECOND);
+    assert_int_equal (s_world.task_count, 1);
+    s_ask (RP_JOBS_RESULT, 50, job, 60000);
+    jobs_world_settle (&s_world);
+    model_store_order (&s_world.store, RP_STORE_FINAL, RP_STORED_AWAY, 3);
+    s_end (1, RP_OK, 9);
+    assert_null (jobs_world_told (&s_world, 0, 50));
+    jobs_world_pass (&s_world, 3 * S_SECOND);
+    s_expect_final (1, RP_OK);
+    assert_int_equal (s_told (50)->content, 9);
+}
+
 /*  ---- Rows at rest --------------------------------------------------------------------------- */
 
 static void s_browse (rp_store_kind_t kind, uint64_t request, uint64_t job, rp_job_state_t filter)
@@ -1871,6 +1918,8 @@ int main (void)
       S_TEST (s_a_final_waits_for_space),
       S_TEST (s_a_pause_waits_for_space),
       S_TEST (s_overdue_jobs_and_a_full_store_keep_nobody_busy),
+      S_TEST (s_a_store_that_is_away_takes_no_jobs),
+      S_TEST (s_an_attempt_and_a_final_wait_for_the_store_to_come_back),
       S_TEST (s_a_dead_job_is_retried_as_another),
       S_TEST (s_a_dead_job_is_retried_within_the_limits_of_jobs),
       S_TEST (s_questions_about_rows_are_passed_on),
