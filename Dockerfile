@@ -7,7 +7,7 @@ FROM debian:bookworm-slim AS build
 RUN apt-get update -q \
  && apt-get install -q -y --no-install-recommends \
         gcc libc6-dev cmake ninja-build pkg-config libzmq3-dev libjansson-dev libmd-dev \
-        libmicrohttpd-dev libcurl4-openssl-dev libsqlite3-dev \
+        libmicrohttpd-dev libcurl4-openssl-dev libsqlite3-dev libpq-dev \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb
 WORKDIR /source
 COPY . .
@@ -27,7 +27,7 @@ RUN script/build /build -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_LIBDIR=lib \
 FROM debian:bookworm-slim
 RUN apt-get update -q \
  && apt-get install -q -y --no-install-recommends libzmq5 libjansson4 libmd0 libmicrohttpd12 libcurl4 \
-        libsqlite3-0 \
+        libsqlite3-0 libpq5 \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb /var/cache/apt/*.bin /var/log/*
 COPY --from=build /image /
 RUN ldconfig

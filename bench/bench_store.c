@@ -2,8 +2,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    bench_store FOLDER [SIZE [WAITING]]
-        makes a store in a new folder in FOLDER, which is removed at the end. SIZE: bytes of a body and
+    bench_store FOLDER|URL [SIZE [WAITING]]
+        makes a store in a new folder in FOLDER, which is removed at the end; or takes an empty one in
+        PostgreSQL, in which its jobs stay (syncs are those of the working directory's disk then). SIZE: bytes of a body and
         of a reply, 64 as it comes. WAITING: jobs that wait there meanwhile, 20,000
         at least. With more, a second store with 20,000 takes turns with it at the end, and the
         ratio of their rates is printed.
@@ -243,18 +244,22 @@ int main (int argc, char **argv)
 {
     static char body[SIZE_MAX_BYTES];
     char folder[200];
-    char path[256];
+    char path[512];
     char few_path[256];
     unsigned long size = argc > 2 ? strtoul (argv[2], NULL, 10) : 64;
     unsigned long waiting = argc > 3 ? strtoul (argv[3], NULL, 10) : 0;
     if (argc < 2 || size > sizeof body) {
-        fprintf (stderr, "usage: bench_store FOLDER [SIZE [WAITING]]\n");
+        fprintf (stderr, "usage: bench_store FOLDER|URL [SIZE [WAITING]]\n");
         return 2;
     }
-    snprintf (folder, sizeof folder, "%s/bench-store-XXXXXX", argv[1]);
+    bool in_postgres = rp_postgres_is_url (argv[1]);
+    snprintf (folder, sizeof folder, "%s/bench-store-XXXXXX", in_postgres ? "." : argv[1]);
     if (!mkdtemp (folder))
         s_fail (strerror (errno));
-    snprintf (path, sizeof path, "%s/jobs.db", folder);
+    if (in_postgres)
+        snprintf (path, sizeof path, "%s", argv[1]);
+    else
+        snprintf (path, sizeof path, "%s/jobs.db", folder);
     snprintf (few_path, sizeof few_path, "%s/few.db", folder);
     if (waiting < WARM_UP)
         waiting = WARM_UP;
@@ -277,7 +282,8 @@ int main (int argc, char **argv)
         unlink (few_path);
     }
     rp_store_close (&self.store);
-    unlink (path);
+    if (!in_postgres)
+        unlink (path);
     rmdir (folder);
     return 0;
 }

@@ -55,7 +55,7 @@ extern const char *const rp_config_formats[];
 #define RP_CONFIG_MAP(X)                                                                           \
     X (TEXT, history, "history", NULL, "FILE", 0, RESTART,                                         \
       "append a line there for each thing that happens to a request")                              \
-    X (TEXT, store, "store", NULL, "FILE or none", 0, RESTART,                                     \
+    X (TEXT, store, "store", NULL, "FILE, postgresql://HOST/DATABASE or none", 0, RESTART,         \
       "keep jobs there: requests that outlive this broker; without it: none")                      \
     X (TEXT, ports_file, "ports_file", NULL, "FILE", 0, RESTART,                                   \
       "once ready, write the real endpoints there, one per line")                                  \

@@ -103,9 +103,11 @@ static const rp_option_t s_table[] = {
     .help = "append a line there for each thing that happens to a request"},
   {.name = "store",
     .kind = RP_OPTION_SETTING,
-    .argument = "FILE",
+    .argument = "FILE|URL",
     .setting = "store",
-    .help = "keep jobs there: requests that outlive this broker, or none (default: none)"},
+    .help =
+      "keep jobs there: requests that outlive this broker; a file, postgresql://HOST/DATABASE, "
+      "or none (default: none)"},
   {.name = "http",
     .kind = RP_OPTION_SETTING,
     .argument = "ADDRESS:PORT",
@@ -431,7 +433,9 @@ static bool s_open_files (const rp_config_t *config, int *history, rp_store_t **
     }
     if (!config->store || strcmp (config->store, "none") == 0)
         return true;
-    *store = rp_store_open (&(rp_store_settings_t){.path = config->store}, trouble);
+    *store = rp_store_open (&(rp_store_settings_t){.path = config->store,
+                              .endpoints = config->bind_count ? config->bind[0] : NULL},
+      trouble);
     if (!*store)
         s_complain ("%s", trouble);
     return *store != NULL;

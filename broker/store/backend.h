@@ -18,13 +18,23 @@
 /*  Bytes of a text about what went wrong, with NUL.  */
 #define RP_STORE_TEXT 512u
 
+/*  Bugs that tests want in a store in PostgreSQL.  */
+typedef enum {
+    RP_STORE_BUG_NONE,
+    RP_STORE_BUG_NO_FENCE,        /* commits without a look at the epoch */
+    RP_STORE_BUG_UNKNOWN_IS_DONE, /* takes a commit without an answer for done */
+    RP_STORE_BUG_UNKNOWN_IS_NOT,  /* takes it for not done */
+} rp_store_bug_t;
+
 typedef struct {
-    const char *path;
+    const char *path;      /* of a file; or a URL: postgresql://… */
+    const char *endpoints; /* of the broker, for people who look for it; may be NULL */
     /*  for tests: */
     const char
       *vfs;         /* of SQLite: what to put in the place of the operating system; NULL: nothing */
     bool unsynced;  /* nothing is synced, so a power loss loses jobs */
     uint64_t pages; /* the file is full at so many pages; 0: no limit */
+    rp_store_bug_t bug;
 } rp_store_settings_t;
 
 /*  What came of a call.  */
@@ -87,5 +97,15 @@ struct rp_backend {
 
 /*  Opens or makes a file of SQLite. NULL on failure, with text (RP_STORE_TEXT bytes).  */
 rp_backend_t *rp_sqlite_open (const rp_store_settings_t *settings, char *text);
+
+/*  Opens the store in a database of PostgreSQL, which may take some seconds. NULL on failure, with text.  */
+rp_backend_t *rp_postgres_open (const rp_store_settings_t *settings, char *text);
+
+/*  What `riposte store` does with it. text says what was found or done, or what is wrong.  */
+bool rp_postgres_check (const char *url, char *text);
+bool rp_postgres_migrate (const char *url, bool make, char *text);
+
+/*  True if the store is to be in PostgreSQL.  */
+bool rp_postgres_is_url (const char *path);
 
 #endif

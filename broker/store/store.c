@@ -444,7 +444,8 @@ rp_store_t *rp_store_open (const rp_store_settings_t *settings, char *text)
     }
     rp_list_init (&self->queue);
     rp_list_init (&self->done);
-    self->backend = rp_sqlite_open (settings, text);
+    self->backend = rp_postgres_is_url (settings->path) ? rp_postgres_open (settings, text)
+                                                        : rp_sqlite_open (settings, text);
     if (!self->backend) {
         free (self);
         return NULL;

@@ -96,6 +96,8 @@ static bool s_check (sqlite3 *db, const char *path, char *text)
 
 bool rp_upkeep_check (const char *path, char *text)
 {
+    if (rp_postgres_is_url (path))
+        return rp_postgres_check (path, text);
     const rp_store_settings_t settings = {.path = path};
     sqlite3 *db = rp_sqlite_file_open (&settings, false, text);
     if (!db)
@@ -166,11 +168,21 @@ static bool s_count_copied (const char *path, const char *part, const char *targ
     return true;
 }
 
+/*  What PostgreSQL has its own tools for. Always false.  */
+static bool s_leave_it (const char *what, char *text)
+{
+    snprintf (text, RP_STORE_TEXT, "a store in PostgreSQL is kept by PostgreSQL: %s", what);
+    return false;
+}
+
 /*  Copies under another name, and gives the copy its name when it is on disk.  */
 bool rp_upkeep_backup (const char *path, const char *target, char *text)
 {
     char part[PATH_MAX];
     struct stat status;
+    if (rp_postgres_is_url (path))
+        return s_leave_it (
+          "copy it with the database's own tools, such as: pg_dump --schema=riposte", text);
     if ((size_t) snprintf (part, sizeof part, "%s.part", target) >= sizeof part) {
         snprintf (text, RP_STORE_TEXT, "the path of the backup is too long");
         return false;
@@ -193,6 +205,10 @@ bool rp_upkeep_backup (const char *path, const char *target, char *text)
 bool rp_upkeep_compact (const char *path, char *text)
 {
     const rp_store_settings_t settings = {.path = path};
+    if (rp_postgres_is_url (path))
+        return s_leave_it (
+          "its autovacuum frees space; VACUUM FULL gives it back, and stops the jobs meanwhile",
+          text);
     sqlite3 *db = rp_sqlite_file_open (&settings, false, text);
     if (!db)
         return false;
@@ -206,4 +222,26 @@ bool rp_upkeep_compact (const char *path, char *text)
         s_say_error (db, path, text);
     rp_sqlite_file_close (db, sound);
     return sound;
+}
+
+bool rp_upkeep_init (const char *url, char *text)
+{
+    if (rp_postgres_is_url (url))
+        return rp_postgres_migrate (url, true, text);
+    snprintf (text, RP_STORE_TEXT,
+      "\"%s\" is no URL, such as postgresql://host/database; a file is made by the broker that "
+      "opens it",
+      url);
+    return false;
+}
+
+bool rp_upkeep_migrate (const char *url, char *text)
+{
+    if (rp_postgres_is_url (url))
+        return rp_postgres_migrate (url, false, text);
+    snprintf (text, RP_STORE_TEXT,
+      "\"%s\" is no URL, such as postgresql://host/database; a file is brought up to date by the "
+      "broker that opens it",
+      url);
+    return false;
 }

@@ -139,6 +139,8 @@ int rp_cli_bench (rp_cli_t *cli);
 int rp_cli_store_check (rp_cli_t *cli);
 int rp_cli_store_backup (rp_cli_t *cli);
 int rp_cli_store_compact (rp_cli_t *cli);
+int rp_cli_store_init (rp_cli_t *cli);
+int rp_cli_store_migrate (rp_cli_t *cli);
 int rp_cli_rules_check (rp_cli_t *cli);
 int rp_cli_rules_explain (rp_cli_t *cli);
 int rp_cli_keys_new (rp_cli_t *cli);

@@ -1,10 +1,11 @@
 /*  riposte store: checks the file of a broker's jobs, copies it, or makes it small. A broker may have it open
-    only for a copy.
+    only for a copy. Makes the tables of a store in PostgreSQL, and checks them.
 
     SPDX-License-Identifier: MPL-2.0
 */
 
 #include <stdio.h>
+#include <string.h>
 
 #include "broker/store/upkeep.h"
 #include "client/cli/cli.h"
@@ -15,8 +16,9 @@ static int s_tell (const rp_cli_t *cli, const char *file, bool good, const char 
     if (!good)
         return rp_cli_fail ("%s", text);
     if (rp_cli_writes_json (cli)) {
+        bool is_url = strstr (file, "://") != NULL;
         json_t *object = json_object ();
-        rp_output_set (object, "file", rp_output_text (file));
+        rp_output_set (object, is_url ? "url" : "file", rp_output_text (file));
         rp_output_set (object, "result", rp_output_text (text));
         rp_output_json ((rp_output_t) cli->options.output, object);
     }
@@ -37,7 +39,8 @@ static bool s_has (const rp_cli_t *cli, size_t count, const char *wanted, int *c
 int rp_cli_store_check (rp_cli_t *cli)
 {
     int code;
-    if (!s_has (cli, 1, "store check takes the file of a store", &code))
+    if (!s_has (
+          cli, 1, "store check takes the file of a store, or the URL of one in PostgreSQL", &code))
         return code;
     char text[RP_STORE_TEXT];
     const char *file = cli->arguments.items[0];
@@ -65,4 +68,26 @@ int rp_cli_store_compact (rp_cli_t *cli)
     const char *file = cli->arguments.items[0];
     bool good = rp_upkeep_compact (file, text);
     return s_tell (cli, file, good, text);
+}
+
+int rp_cli_store_init (rp_cli_t *cli)
+{
+    int code;
+    if (!s_has (cli, 1, "store init takes the URL of a database of PostgreSQL", &code))
+        return code;
+    char text[RP_STORE_TEXT];
+    const char *url = cli->arguments.items[0];
+    bool good = rp_upkeep_init (url, text);
+    return s_tell (cli, url, good, text);
+}
+
+int rp_cli_store_migrate (rp_cli_t *cli)
+{
+    int code;
+    if (!s_has (cli, 1, "store migrate takes the URL of a store in PostgreSQL", &code))
+        return code;
+    char text[RP_STORE_TEXT];
+    const char *url = cli->arguments.items[0];
+    bool good = rp_upkeep_migrate (url, text);
+    return s_tell (cli, url, good, text);
 }

@@ -11,9 +11,9 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = {"cmake", "ninja-build", "pkg-config", "libzmq3-dev", "libjansson-dev", "libmd-dev", "libmicrohttpd-dev",
-         "libcurl4-openssl-dev", "libsqlite3-dev"}
+         "libcurl4-openssl-dev", "libsqlite3-dev", "libpq-dev"}
 TEST = {"libcmocka-dev", "libczmq-dev", "python3-pytest", "python3-pytest-xdist", "python3-zmq", "valgrind",
-        "faketime", "iproute2", "iptables", "golang-go"}
+        "faketime", "iproute2", "iptables", "golang-go", "postgresql"}
 LINT = {"clang-format", "flake8", "shellcheck"}
 
 

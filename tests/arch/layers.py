@@ -76,6 +76,7 @@ LIBRARY_HEADERS = {
     "microhttpd.h": {"broker/admin", "common/http", "gateway"},
     "curl/curl.h": {"broker/admin"},
     "sqlite3.h": {"broker/store"},
+    "libpq-fe.h": {"broker/store"},
     "sha2.h": {"common/access"},
     "czmq.h": set(),
 }

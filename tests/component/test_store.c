@@ -695,6 +695,7 @@ static void test_ids_are_never_given_again (void **state)
 static void test_a_file_gives_space_back (void **state)
 {
     (void) state;
+    test_shelf_only_in_a_file (shelf);
     static char body[1 << 20];
     memset (body, 'x', sizeof body - 1);
     rp_store_figures_t figures;
@@ -849,6 +850,7 @@ static void test_a_body_that_no_row_can_have_is_refused (void **state)
 static void test_a_full_disk_refuses_and_comes_back (void **state)
 {
     (void) state;
+    test_shelf_only_in_a_file (shelf);
     uint64_t id = s_put ("body");
     test_shelf_close (shelf);
     shelf->settings.vfs = TEST_DISK;
@@ -877,6 +879,7 @@ static void test_a_full_disk_refuses_and_comes_back (void **state)
 static void test_a_full_file_still_takes_ends (void **state)
 {
     (void) state;
+    test_shelf_only_in_a_file (shelf);
     static char body[1 << 16];
     memset (body, 'x', sizeof body - 1);
     test_shelf_close (shelf);
@@ -905,6 +908,7 @@ static void test_a_full_file_still_takes_ends (void **state)
 static void test_a_failed_sync_ends_the_store (void **state)
 {
     (void) state;
+    test_shelf_only_in_a_file (shelf);
     test_shelf_close (shelf);
     shelf->settings.vfs = TEST_DISK;
     test_shelf_open (shelf);

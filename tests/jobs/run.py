@@ -37,12 +37,14 @@ def ping(endpoint, within=10.0, process=None):
 
 class Run:
     """special: the words that start the broker instead of riposte-broker; its store and endpoint are
-    appended."""
+    appended. store: a URL; otherwise it is a file. others: further faults, functions that return whether it goes
+    on."""
 
-    def __init__(self, world, jobs, special=None):
+    def __init__(self, world, jobs, special=None, store=None, others=()):
         self.world = world
         self.directory = pathlib.Path(world.directory)
-        self.store = self.directory / "jobs.db"
+        self.store = store or self.directory / "jobs.db"
+        self.others = list(others)
         self.endpoint = f"tcp://127.0.0.1:{free_port()}"
         self.special = special
         self.jobs = jobs
@@ -143,7 +145,8 @@ class Run:
                 daemon=True)
             client.start()
             self.clients.append(client)
-        faults = [self.kill] * kills + [self.freeze] * freezes + [self.drain] * drains + [self.kill_worker] * workers
+        faults = [self.kill] * kills + [self.freeze] * freezes + [self.drain] * drains + [self.kill_worker] * workers \
+            + self.others
         self.chance.shuffle(faults)
         goes_on = True
         for at, fault in enumerate(faults):

@@ -13,13 +13,41 @@
 
 #include <cmocka.h>
 
+#include "broker/store/upkeep.h"
+
+/*  Makes an empty store of the database.  */
+static void s_empty (const char *url)
+{
+    char command[1024];
+    char text[RP_STORE_TEXT];
+    if (!rp_upkeep_init (url, text))
+        fail_msg ("%s", text);
+    snprintf (command, sizeof command,
+      "exec psql -q '%s' -c 'DELETE FROM riposte.jobs; DELETE FROM riposte.open;"
+      " DELETE FROM riposte.attempts; DELETE FROM riposte.finals; DELETE FROM riposte.keys;"
+      " UPDATE riposte.brokers SET epoch = 0, lease_until = now(), instance = $$$$,"
+      " process = $$$$, commits = 0, last = 0'",
+      url);
+    assert_int_equal (system (command), 0);
+}
+
 void test_shelf_init (test_shelf_t *self)
 {
     *self = (test_shelf_t){.store = NULL};
     snprintf (self->folder, sizeof self->folder, "/tmp/riposte-store-XXXXXX");
     assert_non_null (mkdtemp (self->folder));
     snprintf (self->path, sizeof self->path, "%s/jobs.db", self->folder);
-    self->settings.path = self->path;
+    const char *url = getenv (TEST_SHELF_URL);
+    self->in_postgres = url != NULL;
+    self->settings.path = url ? url : self->path;
+    if (url)
+        s_empty (url);
+}
+
+void test_shelf_only_in_a_file (const test_shelf_t *self)
+{
+    if (self->in_postgres)
+        skip ();
 }
 
 void test_shelf_clear (test_shelf_t *self)

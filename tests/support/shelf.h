@@ -14,7 +14,11 @@
 /*  Bound for everything that must happen, ms.  */
 #define TEST_SHELF_MS 30000
 
+/*  The environment's variable that names a database: the store is in PostgreSQL then.  */
+#define TEST_SHELF_URL "RIPOSTE_TEST_POSTGRES"
+
 typedef struct {
+    bool in_postgres;
     char folder[64];
     char path[96];
     rp_store_settings_t settings;
@@ -25,6 +29,9 @@ typedef struct {
 
 /*  Makes the folder. The store is opened by test_shelf_open.  */
 void test_shelf_init (test_shelf_t *self);
+
+/*  Skips the test if the store is in PostgreSQL.  */
+void test_shelf_only_in_a_file (const test_shelf_t *self);
 
 /*  Closes the store, removes the folder.  */
 void test_shelf_clear (test_shelf_t *self);

@@ -1,0 +1,550 @@
+/*  The backend for a database of PostgreSQL, or of another engine that speaks its protocol and SQL.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Source: docs/adr/0030-jobs-in-postgresql.md.
+*/
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "broker/store/backend.h"
+#include "broker/store/postgres_items.h"
+#include "broker/store/postgres_lease.h"
+#include "broker/store/postgres_schema.h"
+#include "broker/store/rows.h"
+#include "common/base/heap.h"
+#include "common/io/clock.h"
+
+/*  How often the database is looked for at most while it is not reachable, and after it has refused a statement,
+    µs.  */
+#define S_TRY_US 100000
+#define S_TRY_REFUSED_US 800000
+/*  A lease is renewed when nothing has been written for so long, µs.  */
+#define S_RENEW_US 1000000
+/*  How often the size of the tables is asked for, µs.  */
+#define S_SIZE_US 10000000
+/*  What is read at once, as s_reads counts: four bodies.  */
+#define S_READ_MOST 16u
+/*  How often a transaction is run again that conflicts with another, and the first pause, ns.  */
+#define S_AGAIN_MOST 8u
+#define S_AGAIN_NS 1000000L
+
+typedef struct {
+    rp_backend_t backend;
+    rp_postgres_t postgres;
+    char *url;
+    rp_postgres_lease_t lease;
+    rp_store_secret_t secret;
+    rp_store_bug_t bug;
+    rp_postgres_item_t *items; /* of the transaction */
+    size_t count;
+    size_t room;
+    bool writes;
+    uint64_t last;   /* the last id that was given */
+    uint64_t begun;  /* the same when the transaction began */
+    int64_t mark;    /* `commits` of the store after the latest transaction that was sent */
+    bool listed;     /* jobs whose broker ended before this one are listed */
+    bool sent;       /* the latest commit was sent, and not answered */
+    bool open;       /* BEGIN was sent */
+    size_t done;     /* items of the transaction that have a result */
+    size_t read;     /* items since then that may read a body, and what they count for */
+    size_t held;     /* bytes of rows that the transaction has read */
+    bool lost;       /* another broker has the store */
+    int64_t again;   /* when the database may be looked for again */
+    int64_t written; /* when the lease was renewed last */
+    int64_t sized;
+    rp_backend_size_t size;
+    char trouble[RP_STORE_TEXT];
+} s_postgres_t;
+
+static s_postgres_t *s_of (rp_backend_t *backend)
+{
+    return RP_CONTAINER (backend, s_postgres_t, backend);
+}
+
+static void s_keep_trouble (s_postgres_t *self)
+{
+    snprintf (self->trouble, sizeof self->trouble, "%s", self->postgres.trouble);
+}
+
+/*  ---- The connection -------------------------------------------------------------------------- */
+
+/*  Ends the connection, and for so long does not try again.  */
+static rp_backend_result_t s_leave (s_postgres_t *self, int64_t us)
+{
+    s_keep_trouble (self);
+    rp_postgres_disconnect (&self->postgres);
+    self->again = rp_clock_us () + us;
+    return RP_BACKEND_AWAY;
+}
+
+/*  Another broker has the store. That never changes for this process.  */
+static rp_backend_result_t s_lose (s_postgres_t *self)
+{
+    snprintf (self->trouble, sizeof self->trouble,
+      "another broker has taken the store over, because this one could not be heard");
+    rp_postgres_disconnect (&self->postgres);
+    self->lost = true;
+    return RP_BACKEND_BROKEN;
+}
+
+/*  Sees to it that there is a connection, and that the store is ours.  */
+static rp_backend_result_t s_reach (s_postgres_t *self)
+{
+    rp_postgres_t *postgres = &self->postgres;
+    if (self->lost)
+        return RP_BACKEND_BROKEN;
+    if (rp_postgres_is_alive (postgres))
+        return RP_BACKEND_OK;
+    if (rp_clock_us () < self->again)
+        return RP_BACKEND_AWAY;
+    if (!rp_postgres_connect (postgres, self->url))
+        return s_leave (self, S_TRY_US);
+    rp_postgres_answer_t answer = rp_postgres_lease_take_again (postgres, &self->lease);
+    if (answer == RP_POSTGRES_FENCED && self->bug != RP_STORE_BUG_NO_FENCE)
+        return s_lose (self);
+    if (answer == RP_POSTGRES_WRONG || answer == RP_POSTGRES_LOST
+        || !rp_postgres_items_prepare (postgres))
+        return s_leave (self, S_TRY_US);
+    self->written = rp_clock_us ();
+    return RP_BACKEND_OK;
+}
+
+/*  ---- A transaction --------------------------------------------------------------------------- */
+
+/*  Sends the statement that fails unless the store is still ours.  */
+static bool s_send_fence (s_postgres_t *self)
+{
+    rp_postgres_values_t values = {.count = 0};
+    rp_postgres_add_number (&values, RP_POSTGRES_BROKER);
+    rp_postgres_add_number (&values, self->lease.epoch);
+    rp_postgres_add_number (&values, self->mark);
+    rp_postgres_add_number (&values, (int64_t) self->last);
+    return rp_postgres_send (&self->postgres, "FENCE", &values);
+}
+
+/*  Gives the jobs of the transaction their ids, in the order of their operations. It does so again for each
+    part that is sent, with the same ids.  */
+static void s_number (s_postgres_t *self)
+{
+    self->last = self->begun;
+    for (size_t index = 0; index < self->count; index++)
+        if (self->items[index].kind == RP_STORE_PUT || self->items[index].kind == RP_STORE_RETRY)
+            self->items[index].id = ++self->last;
+}
+
+static bool s_fences (const s_postgres_t *self)
+{
+    return self->writes && self->bug != RP_STORE_BUG_NO_FENCE;
+}
+
+/*  Sends the items that have no result yet, and if it is the end of what writes, the look at the epoch: so its lock
+    is held for no longer than the commit takes. With the sync, the database knows when it waits for us. False with
+    trouble.  */
+static bool s_send (s_postgres_t *self, bool end)
+{
+    rp_postgres_t *postgres = &self->postgres;
+    const rp_postgres_values_t none = {.count = 0};
+    bool begins = !self->open && (self->writes || !end);
+    bool sent = !begins || rp_postgres_send (postgres, "BEGIN", &none);
+    for (size_t index = self->done; sent && index < self->count; index++)
+        sent = rp_postgres_item_send (postgres, &self->items[index]);
+    return sent && (!end || !s_fences (self) || s_send_fence (self)) && rp_postgres_sync (postgres);
+}
+
+/*  Notes the first answer that is not DONE.  */
+static void s_note (rp_postgres_answer_t *first, rp_postgres_answer_t answer)
+{
+    if (*first == RP_POSTGRES_DONE || answer == RP_POSTGRES_LOST)
+        *first = answer;
+}
+
+static void s_clear (const s_postgres_t *self, PGresult *result)
+{
+    if (result)
+        self->postgres.pq->PQclear (result);
+}
+
+/*  Takes the answer to a statement whose rows nobody needs.  */
+static void s_take (s_postgres_t *self, rp_postgres_answer_t *first)
+{
+    PGresult *result;
+    s_note (first, rp_postgres_take (&self->postgres, &result));
+    s_clear (self, result);
+}
+
+/*  Takes the answers to an item, and reads its result if all is well so far.  */
+static void s_take_item (
+  s_postgres_t *self, const rp_postgres_item_t *item, rp_postgres_answer_t *first)
+{
+    PGresult *answers[RP_POSTGRES_STATEMENTS] = {NULL};
+    for (unsigned place = 0; place < item->places && *first != RP_POSTGRES_LOST; place++)
+        s_note (first, rp_postgres_take (&self->postgres, &answers[place]));
+    if (*first == RP_POSTGRES_DONE) {
+        rp_stored_t *result = item->result;
+        rp_rows_destroy (&result->rows); // of a transaction that is run again
+        result->outcome = RP_STORED_SAFE;
+        result->id = item->work.op ? item->work.op->id : 0;
+        if (!rp_postgres_item_read (&self->postgres, item, answers))
+            *first = RP_POSTGRES_WRONG;
+        self->held += rp_rows_bytes (result->rows);
+    }
+    for (unsigned place = 0; place < item->places; place++)
+        s_clear (self, answers[place]);
+}
+
+/*  Runs one more statement by itself, such as COMMIT. *done: the database did that.  */
+static rp_postgres_answer_t s_finish (s_postgres_t *self, const char *name, bool *done)
+{
+    const rp_postgres_values_t none = {.count = 0};
+    PGresult *result = NULL;
+    *done = false;
+    if (!rp_postgres_send (&self->postgres, name, &none) || !rp_postgres_sync (&self->postgres))
+        return RP_POSTGRES_LOST;
+    rp_postgres_answer_t answer = rp_postgres_take (&self->postgres, &result);
+    if (answer == RP_POSTGRES_DONE)
+        *done = strcmp (self->postgres.pq->PQcmdStatus (result), name) == 0;
+    s_clear (self, result);
+    // When it was answered, it is done, whatever becomes of the connection.
+    if (answer != RP_POSTGRES_LOST && !rp_postgres_take_sync (&self->postgres) && !*done)
+        answer = RP_POSTGRES_LOST;
+    return answer;
+}
+
+/*  Commits. An error is of a transaction that was rolled back only where it says so.  */
+static rp_postgres_answer_t s_commit_sent (s_postgres_t *self)
+{
+    bool done;
+    self->sent = self->writes;
+    rp_postgres_answer_t answer = s_finish (self, "COMMIT", &done);
+    if (done || answer == RP_POSTGRES_AGAIN || answer == RP_POSTGRES_FULL
+        || answer == RP_POSTGRES_DONE) // ROLLBACK, it says
+        self->sent = false;
+    if (answer == RP_POSTGRES_DONE && !done) {
+        snprintf (self->postgres.trouble, sizeof self->postgres.trouble,
+          "the database has rolled the transaction back");
+        return RP_POSTGRES_WRONG;
+    }
+    return answer;
+}
+
+/*  Takes the answers to that.  */
+static rp_postgres_answer_t s_take_all (s_postgres_t *self, bool end)
+{
+    rp_postgres_answer_t first = RP_POSTGRES_DONE;
+    if (!self->open && (self->writes || !end))
+        s_take (self, &first); // BEGIN
+    self->open = self->open || self->writes || !end;
+    for (; self->done < self->count && first != RP_POSTGRES_LOST; self->done++)
+        s_take_item (self, &self->items[self->done], &first);
+    self->read = 0;
+    if (end && s_fences (self))
+        s_take (self, &first);
+    return rp_postgres_take_sync (&self->postgres) ? first : RP_POSTGRES_LOST;
+}
+
+/*  Sends what has gathered, and takes the answers. After an error the transaction is rolled back, and is as if
+    nothing of it had been sent. What only reads may be a transaction by itself, up to the sync.  */
+static rp_postgres_answer_t s_exchange (s_postgres_t *self, bool end)
+{
+    rp_postgres_t *postgres = &self->postgres;
+    s_number (self);
+    self->mark = self->lease.commits + s_fences (self);
+    if (!s_send (self, end))
+        return postgres->connection ? RP_POSTGRES_WRONG : RP_POSTGRES_LOST;
+    rp_postgres_answer_t first = s_take_all (self, end);
+    if (first == RP_POSTGRES_DONE)
+        return first;
+    char trouble[RP_STORE_TEXT];
+    bool done;
+    memcpy (trouble, postgres->trouble, sizeof trouble);
+    if (self->open && first != RP_POSTGRES_LOST
+        && s_finish (self, "ROLLBACK", &done) == RP_POSTGRES_LOST && first == RP_POSTGRES_AGAIN)
+        first = RP_POSTGRES_LOST; // nothing of it was committed
+    memcpy (postgres->trouble, trouble, sizeof trouble);
+    self->open = false;
+    self->done = self->held = 0;
+    return first;
+}
+
+/*  Runs the transaction, or the rest of it, to its end.  */
+static rp_postgres_answer_t s_run_once (s_postgres_t *self)
+{
+    rp_postgres_answer_t first = s_exchange (self, true);
+    if (first != RP_POSTGRES_DONE || !self->open)
+        return first;
+    self->open = false;
+    return s_commit_sent (self);
+}
+
+/*  Makes of the answer what the store does about it.  */
+static rp_backend_result_t s_result (s_postgres_t *self, rp_postgres_answer_t answer)
+{
+    switch (answer) {
+        case RP_POSTGRES_DONE:
+            self->lease.commits = self->mark;
+            self->written = self->writes ? rp_clock_us () : self->written;
+            return RP_BACKEND_OK;
+        case RP_POSTGRES_FULL:
+            s_keep_trouble (self);
+            return RP_BACKEND_FULL;
+        case RP_POSTGRES_FENCED:
+            return s_lose (self);
+        default: // a new connection is a new beginning, whatever was wrong
+            (void) s_leave (self, answer == RP_POSTGRES_LOST ? S_TRY_US : S_TRY_REFUSED_US);
+            return self->sent ? RP_BACKEND_UNKNOWN : RP_BACKEND_AWAY;
+    }
+}
+
+static rp_backend_result_t s_run_items (s_postgres_t *self)
+{
+    rp_postgres_answer_t answer = s_run_once (self);
+    for (unsigned time = 0; answer == RP_POSTGRES_AGAIN && time < S_AGAIN_MOST; time++) {
+        long most = S_AGAIN_NS << time;
+        long pause = most / 2 + (long) (rp_clock_entropy () % (uint64_t) (most / 2));
+        (void) nanosleep (&(struct timespec){.tv_nsec = pause}, NULL);
+        answer = s_run_once (self);
+    }
+    return s_result (self, answer);
+}
+
+static bool s_add (s_postgres_t *self, const rp_postgres_item_t *item)
+{
+    if (self->count == self->room) {
+        size_t room = self->room ? 2 * self->room : 64;
+        rp_postgres_item_t *items = realloc (self->items, room * sizeof *items);
+        if (!items) {
+            snprintf (self->trouble, sizeof self->trouble, "out of memory");
+            return false;
+        }
+        self->items = items;
+        self->room = room;
+    }
+    self->items[self->count++] = *item;
+    self->writes = self->writes || rp_postgres_item_writes (item);
+    return true;
+}
+
+/*  ---- The port -------------------------------------------------------------------------------- */
+
+static rp_backend_result_t s_begin (rp_backend_t *backend)
+{
+    s_postgres_t *self = s_of (backend);
+    self->count = self->done = self->read = self->held = 0;
+    self->writes = self->sent = self->open = false;
+    self->begun = self->last;
+    self->postgres.silent_us = RP_POSTGRES_SILENT_US;
+    return s_reach (self);
+}
+
+/*  What an operation counts for that may read a body, in parts of S_READ_MOST.  */
+static size_t s_reads (const rp_store_op_t *op)
+{
+    bool has_key = op->kind == RP_STORE_PUT && op->job->key.size > 0;
+    return op->kind == RP_STORE_FIND || op->kind == RP_STORE_LOAD ? S_READ_MOST / 4
+           : has_key || op->kind == RP_STORE_RETRY                ? S_READ_MOST / 16
+                                                                  : 0;
+}
+
+/*  Everything is sent when it is committed: then all of it takes one round trip. But bodies are read a few at a time,
+    since nobody knows yet how large they are.  */
+static rp_backend_result_t s_run (
+  rp_backend_t *backend, const rp_store_work_t *work, rp_stored_t *result)
+{
+    s_postgres_t *self = s_of (backend);
+    const rp_postgres_item_t item = {
+      .kind = work->op->kind, .work = *work, .result = result, .first = !self->listed};
+    if (!s_add (self, &item))
+        return RP_BACKEND_BROKEN;
+    self->read += s_reads (work->op);
+    if (self->read < S_READ_MOST)
+        return RP_BACKEND_OK;
+    rp_postgres_answer_t answer = s_exchange (self, false);
+    // After a conflict, all of it is run again at the end.
+    return answer == RP_POSTGRES_DONE || answer == RP_POSTGRES_AGAIN ? RP_BACKEND_OK
+                                                                     : s_result (self, answer);
+}
+
+static size_t s_held (const rp_backend_t *backend)
+{
+    return RP_CONTAINER (backend, const s_postgres_t, backend)->held;
+}
+
+static rp_backend_result_t s_commit (rp_backend_t *backend)
+{
+    s_postgres_t *self = s_of (backend);
+    rp_backend_result_t rc = s_run_items (self);
+    for (size_t index = 0; index < self->count && rc == RP_BACKEND_OK; index++)
+        self->listed = self->listed || self->items[index].kind == RP_STORE_SERVICES;
+    return rc;
+}
+
+/*  A new epoch is taken, so the commit is either in the row or will never be.  */
+static rp_backend_result_t s_resolve (rp_backend_t *backend)
+{
+    s_postgres_t *self = s_of (backend);
+    if (self->bug == RP_STORE_BUG_UNKNOWN_IS_DONE || self->bug == RP_STORE_BUG_UNKNOWN_IS_NOT) {
+        return self->bug == RP_STORE_BUG_UNKNOWN_IS_DONE ? RP_BACKEND_OK : RP_BACKEND_AWAY;
+    }
+    rp_backend_result_t rc = s_reach (self);
+    if (rc != RP_BACKEND_OK)
+        return rc == RP_BACKEND_AWAY ? RP_BACKEND_UNKNOWN : rc;
+    self->sent = false;
+    return self->lease.commits == self->mark ? RP_BACKEND_OK : RP_BACKEND_AWAY;
+}
+
+static void s_roll_back (rp_backend_t *backend)
+{
+    s_postgres_t *self = s_of (backend);
+    self->last = self->begun;
+    self->count = 0;
+}
+
+static rp_backend_result_t s_clean (
+  rp_backend_t *backend, int64_t now, uint64_t *cleaned, bool *more)
+{
+    s_postgres_t *self = s_of (backend);
+    rp_stored_t result = {.rows = NULL};
+    PGresult *past = NULL;
+    *cleaned = 0;
+    *more = false;
+    rp_backend_result_t rc = s_begin (backend);
+    if (rc != RP_BACKEND_OK)
+        return rc;
+    rp_postgres_values_t values = {.count = 0};
+    rp_postgres_add_number (&values, now);
+    if (!rp_postgres_send (&self->postgres, "PAST", &values) || !rp_postgres_sync (&self->postgres)
+        || rp_postgres_take (&self->postgres, &past) != RP_POSTGRES_DONE
+        || !rp_postgres_take_sync (&self->postgres)) {
+        s_clear (self, past);
+        return s_leave (self, S_TRY_US);
+    }
+    bool any = self->postgres.pq->PQntuples (past) > 0;
+    s_clear (self, past);
+    const rp_postgres_item_t item = {.kind = RP_POSTGRES_CLEAN, .result = &result, .now = now};
+    if (!any)
+        return RP_BACKEND_OK;
+    rc = s_add (self, &item) ? s_run_items (self) : RP_BACKEND_BROKEN;
+    if (rc == RP_BACKEND_OK) {
+        *cleaned = result.count;
+        *more = result.count == RP_POSTGRES_CLEAN_JOBS;
+    }
+    // Whether it was done need not be known: what is left is removed next time. The mark is read again.
+    return rc == RP_BACKEND_UNKNOWN ? RP_BACKEND_AWAY : rc;
+}
+
+/*  Renews the lease, unless what was written has done so.  */
+static rp_backend_result_t s_tidy (rp_backend_t *backend, bool idle, bool *did)
+{
+    s_postgres_t *self = s_of (backend);
+    (void) idle;
+    *did = false;
+    if (self->postgres.connection && rp_clock_us () - self->written < S_RENEW_US)
+        return RP_BACKEND_OK;
+    rp_backend_result_t rc = s_begin (backend);
+    if (rc != RP_BACKEND_OK)
+        return rc;
+    self->writes = true;
+    rc = s_run_items (self);
+    return rc == RP_BACKEND_UNKNOWN ? RP_BACKEND_AWAY : rc; // likewise
+}
+
+static void s_size (rp_backend_t *backend, rp_backend_size_t *size)
+{
+    s_postgres_t *self = s_of (backend);
+    if (rp_postgres_is_alive (&self->postgres)
+        && (self->sized == 0 || rp_clock_us () - self->sized > S_SIZE_US)) {
+        PGresult *result;
+        self->sized = rp_clock_us ();
+        if (rp_postgres_run (&self->postgres,
+              "SELECT coalesce (sum (pg_total_relation_size (c.oid)), 0)::bigint FROM pg_class c"
+              " JOIN pg_namespace n ON n.oid = c.relnamespace"
+              " WHERE n.nspname = 'riposte' AND c.relkind = 'r'",
+              0, NULL, &result)
+            == RP_POSTGRES_DONE) // not every engine knows it
+            self->size.file_bytes = (uint64_t) rp_postgres_number (&self->postgres, result, 0, 0);
+        s_clear (self, result);
+    }
+    *size = self->size;
+}
+
+static const rp_store_secret_t *s_secret (const rp_backend_t *backend)
+{
+    return &RP_CONTAINER (backend, const s_postgres_t, backend)->secret;
+}
+
+static const char *s_trouble (const rp_backend_t *backend)
+{
+    return RP_CONTAINER (backend, const s_postgres_t, backend)->trouble;
+}
+
+static void s_close (rp_backend_t *backend)
+{
+    s_postgres_t *self = s_of (backend);
+    if (self->postgres.connection && self->lease.epoch)
+        rp_postgres_lease_end (&self->postgres, &self->lease);
+    rp_postgres_disconnect (&self->postgres);
+    free (self->items);
+    free (self->url);
+    free (self);
+}
+
+static const rp_backend_class_t s_class = {
+  .name = "postgresql",
+  .close = s_close,
+  .begin = s_begin,
+  .run = s_run,
+  .held = s_held,
+  .commit = s_commit,
+  .resolve = s_resolve,
+  .roll_back = s_roll_back,
+  .clean = s_clean,
+  .tidy = s_tidy,
+  .size = s_size,
+  .secret = s_secret,
+  .trouble = s_trouble,
+};
+
+/*  Connects and takes the store. False with text.  */
+static bool s_begin_first (s_postgres_t *self, const rp_store_settings_t *settings, char *text)
+{
+    rp_postgres_t *postgres = &self->postgres;
+    if (!rp_postgres_check_url (self->url, text))
+        return false;
+    if (!rp_postgres_connect (postgres, self->url)) {
+        snprintf (text, RP_STORE_TEXT, "the store cannot be reached: %.400s", postgres->trouble);
+        return false;
+    }
+    if (!rp_postgres_schema_read (postgres, &self->secret, text)
+        || !rp_postgres_lease_take (postgres, &self->lease, settings->endpoints, text))
+        return false;
+    if (!rp_postgres_items_prepare (postgres)) {
+        snprintf (text, RP_STORE_TEXT, "the store cannot be used: %.400s", postgres->trouble);
+        return false;
+    }
+    self->last = self->begun = (uint64_t) self->lease.last;
+    self->written = rp_clock_us ();
+    return true;
+}
+
+rp_backend_t *rp_postgres_open (const rp_store_settings_t *settings, char *text)
+{
+    s_postgres_t *self = calloc (1, sizeof *self);
+    if (self) {
+        self->backend.functions = &s_class;
+        self->bug = settings->bug;
+        self->url = strdup (settings->path);
+    }
+    if (!self || !self->url) {
+        free (self);
+        snprintf (text, RP_STORE_TEXT, "out of memory");
+        return NULL;
+    }
+    if (s_begin_first (self, settings, text))
+        return &self->backend;
+    s_close (&self->backend);
+    return NULL;
+}

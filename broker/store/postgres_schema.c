@@ -1,0 +1,173 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "broker/store/postgres_schema.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/io/clock.h"
+
+/*  Each brings a store from the version that is its index to the next; statements end with ";".
+
+    The tables are those of SQLite (broker/store/sqlite_file.c says why they are as they are). What peers have
+    named is bytes, so that no encoding or collation of a database refuses it, or sorts it otherwise after an
+    upgrade. brokers: `instance` is a process, drawn at random; `process` is how one on the same machine finds out
+    whether it still runs; `commits` and `last` are written by each transaction (postgres_sql.h).  */
+static const char *const s_steps[] = {
+  "CREATE SCHEMA IF NOT EXISTS riposte;"
+  "CREATE TABLE riposte.store (id bigint PRIMARY KEY, version bigint NOT NULL,"
+  " secret bytea NOT NULL, plain bigint NOT NULL);"
+  "CREATE TABLE riposte.brokers (id bigint PRIMARY KEY, epoch bigint NOT NULL,"
+  " lease_until timestamptz NOT NULL, endpoints text NOT NULL, instance text NOT NULL,"
+  " process text NOT NULL, commits bigint NOT NULL, last bigint NOT NULL);"
+  "CREATE TABLE riposte.jobs (id bigint PRIMARY KEY, service bytea NOT NULL,"
+  " principal bytea NOT NULL, accepted bigint NOT NULL, not_before bigint NOT NULL,"
+  " deadline bigint NOT NULL, attempts bigint NOT NULL, attempt_timeout bigint NOT NULL,"
+  " backoff bigint NOT NULL, keep bigint NOT NULL, flags bigint NOT NULL, parent bigint NOT NULL,"
+  " key bytea, digest bytea, headers bytea, frames bytea, body bytea);"
+  "CREATE TABLE riposte.open (id bigint PRIMARY KEY, service bytea NOT NULL, due bigint NOT NULL,"
+  " attempt bigint NOT NULL, listed boolean NOT NULL, started bigint, worker bytea,"
+  " deadline bigint);"
+  "CREATE INDEX open_due ON riposte.open (service, due, id) WHERE listed;"
+  "CREATE INDEX open_deadline ON riposte.open (deadline) WHERE deadline IS NOT NULL;"
+  "CREATE TABLE riposte.attempts (job bigint NOT NULL, place bigint NOT NULL,"
+  " number bigint NOT NULL, started bigint NOT NULL, ended bigint NOT NULL,"
+  " status bigint NOT NULL, worker bytea, text bytea, PRIMARY KEY (job, place));"
+  "CREATE TABLE riposte.finals (id bigint PRIMARY KEY, until bigint NOT NULL,"
+  " ended bigint NOT NULL, status bigint NOT NULL, code bigint NOT NULL, attempt bigint NOT NULL,"
+  " dead boolean NOT NULL, child bigint NOT NULL, started bigint, worker bytea, text bytea,"
+  " headers bytea, frames bytea, body bytea);"
+  "CREATE INDEX finals_until ON riposte.finals (until);"
+  "CREATE INDEX finals_dead ON riposte.finals (id) WHERE dead;"
+  "CREATE TABLE riposte.keys (key bytea NOT NULL, service bytea NOT NULL,"
+  " principal bytea NOT NULL, job bigint NOT NULL, PRIMARY KEY (key, service, principal));"
+  "INSERT INTO riposte.brokers VALUES (1, 0, now(), '', '', '', 0, 0);",
+};
+#define S_VERSION ((int64_t) (sizeof s_steps / sizeof *s_steps))
+#define S_STATEMENT_MAX 1024u
+
+/*  Runs one statement without rows. False with trouble.  */
+static bool s_do (rp_postgres_t *postgres, const char *sql, int count, const char *const *values)
+{
+    PGresult *result;
+    rp_postgres_answer_t answer = rp_postgres_run (postgres, sql, count, values, &result);
+    if (result)
+        postgres->pq->PQclear (result);
+    return answer == RP_POSTGRES_DONE;
+}
+
+static bool s_step (rp_postgres_t *postgres, const char *step)
+{
+    char sql[S_STATEMENT_MAX];
+    for (const char *at = step; *at;) {
+        size_t size = strcspn (at, ";");
+        snprintf (sql, sizeof sql, "%.*s", (int) size, at);
+        if (size >= sizeof sql || !s_do (postgres, sql, 0, NULL))
+            return false;
+        at += size + (at[size] == ';');
+    }
+    return true;
+}
+
+/*  Returns the version; 0: there is no store; -1: it cannot be read, with trouble.  */
+static int64_t s_read_version (rp_postgres_t *postgres)
+{
+    PGresult *result;
+    int64_t version = 0;
+    rp_postgres_answer_t answer =
+      rp_postgres_run (postgres, "SELECT version FROM riposte.store", 0, NULL, &result);
+    if (answer == RP_POSTGRES_DONE && postgres->pq->PQntuples (result) == 1)
+        version = rp_postgres_number (postgres, result, 0, 0);
+    if (result)
+        postgres->pq->PQclear (result);
+    bool absent = strcmp (postgres->state, "42P01") == 0 || strcmp (postgres->state, "3F000") == 0;
+    return answer == RP_POSTGRES_DONE || (answer == RP_POSTGRES_WRONG && absent) ? version : -1;
+}
+
+/*  Says why a store cannot be used. Always false.  */
+static bool s_refuse (const rp_postgres_t *postgres, int64_t version, char *text)
+{
+    if (version < 0)
+        snprintf (text, RP_STORE_TEXT, "the store cannot be read: %.300s", postgres->trouble);
+    else if (version == 0)
+        snprintf (text, RP_STORE_TEXT,
+          "this database has no store of jobs; make one with: riposte store init URL");
+    else if (version < S_VERSION)
+        snprintf (text, RP_STORE_TEXT,
+          "the store is of an older riposte (version %" PRId64
+          "); bring it up to date with: riposte store migrate URL",
+          version);
+    else
+        snprintf (text, RP_STORE_TEXT,
+          "the store is of a newer riposte (version %" PRId64 "; this one knows up to %" PRId64
+          "); install that one",
+          version, S_VERSION);
+    return false;
+}
+
+/*  Draws the secret, and notes the version that the tables have now.  */
+static bool s_note_version (rp_postgres_t *postgres, int64_t before)
+{
+    char version[24];
+    char secret[33];
+    snprintf (version, sizeof version, "%" PRId64, S_VERSION);
+    snprintf (
+      secret, sizeof secret, "%016" PRIx64 "%016" PRIx64, rp_clock_entropy (), rp_clock_entropy ());
+    const char *const values[] = {version, secret};
+    return before == 0
+             ? s_do (postgres,
+               "INSERT INTO riposte.store VALUES (1, $1::bigint, decode ($2, 'hex'), 0)", 2, values)
+             : s_do (postgres, "UPDATE riposte.store SET version = $1::bigint", 1, values);
+}
+
+bool rp_postgres_schema_migrate (rp_postgres_t *postgres, bool make, char *text)
+{
+    int64_t before = s_read_version (postgres);
+    if (before < 0 || before > S_VERSION || (before == 0 && !make))
+        return s_refuse (postgres, before, text);
+    if (before == S_VERSION) {
+        snprintf (text, RP_STORE_TEXT,
+          "the store is there, of version %" PRId64 "; there is nothing to do", before);
+        return true;
+    }
+    bool done = s_do (postgres, "BEGIN", 0, NULL);
+    for (int64_t step = before; done && step < S_VERSION; step++)
+        done = s_step (postgres, s_steps[step]);
+    done = done && s_note_version (postgres, before) && s_do (postgres, "COMMIT", 0, NULL);
+    if (!done) {
+        snprintf (text, RP_STORE_TEXT, "the tables cannot be made: %.300s; nothing was changed",
+          postgres->trouble);
+        return false;
+    }
+    snprintf (text, RP_STORE_TEXT,
+      before == 0 ? "the store is made, of version %" PRId64
+                  : "the store is up to date, of version %" PRId64,
+      S_VERSION);
+    return true;
+}
+
+bool rp_postgres_schema_read (rp_postgres_t *postgres, rp_store_secret_t *secret, char *text)
+{
+    int64_t version = s_read_version (postgres);
+    PGresult *result = NULL;
+    if (version == S_VERSION
+        && rp_postgres_run (postgres, "SELECT secret, plain FROM riposte.store", 0, NULL, &result)
+             != RP_POSTGRES_DONE)
+        version = -1;
+    if (version != S_VERSION) {
+        if (result)
+            postgres->pq->PQclear (result);
+        return s_refuse (postgres, version, text);
+    }
+    rp_store_span_t key = rp_postgres_bytes (postgres, result, 0, 0);
+    *secret = (rp_store_secret_t){.plain = (uint64_t) rp_postgres_number (postgres, result, 0, 1)};
+    bool whole = key.size == sizeof secret->key;
+    for (size_t index = 0; whole && index < key.size; index++)
+        secret->key[index / 4] |= (uint32_t) ((const uint8_t *) key.data)[index]
+                                  << 8 * (3 - index % 4);
+    postgres->pq->PQclear (result);
+    if (!whole)
+        snprintf (text, RP_STORE_TEXT, "the store has no secret; restore a backup");
+    return whole;
+}

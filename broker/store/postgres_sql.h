@@ -1,0 +1,180 @@
+/*  The statements of the backend for PostgreSQL, within what CockroachDB and YugabyteDB take too. Each says by
+    itself what came of it, since all of a transaction are sent before the first is answered.
+
+    SPDX-License-Identifier: MPL-2.0
+
+    Source: the tables are in broker/store/postgres_schema.c.
+*/
+
+#ifndef RP_POSTGRES_SQL_H
+#define RP_POSTGRES_SQL_H
+
+#include "broker/store/columns.h"
+
+/*  How long a broker has the store after its latest sign of life, s.  */
+#define RP_POSTGRES_LEASE "5 s"
+
+/*  Open jobs, or others, that one LIST looks at.  */
+#define RP_POSTGRES_LOOKS "4000"
+
+#define RP_POSTGRES_ALL                                                                            \
+    "SELECT " RP_COLUMNS_JOB RP_COLUMNS_CONTENT " FROM riposte.jobs j"                             \
+    " LEFT JOIN riposte.open o ON o.id = j.id LEFT JOIN riposte.finals f ON f.id = j.id"
+
+/*  What came of the statement that changes an open job: 0, it was one; 1, it has ended; 2, there is none.  */
+#define RP_POSTGRES_CAME(changed)                                                                  \
+    "SELECT (CASE WHEN EXISTS (SELECT 1 FROM " changed                                             \
+    ") THEN 0 WHEN EXISTS (SELECT 1 FROM riposte.finals WHERE id = $1) THEN 1 ELSE 2 END)::bigint"
+
+/*  Removes jobs that have ended, with everything about them; says how many.  */
+#define RP_POSTGRES_REMOVE(victims)                                                                \
+    "WITH gone AS (DELETE FROM riposte.finals WHERE id IN (" victims ") RETURNING id),"            \
+    " k AS (DELETE FROM riposte.keys WHERE job IN (SELECT id FROM gone)"                           \
+    " AND (key, service, principal) IN (SELECT key, service, principal FROM riposte.jobs"          \
+    " WHERE key IS NOT NULL AND id IN (SELECT id FROM gone)) RETURNING job),"                      \
+    " a AS (DELETE FROM riposte.attempts WHERE job IN (SELECT id FROM gone) RETURNING job),"       \
+    " j AS (DELETE FROM riposte.jobs WHERE id IN (SELECT id FROM gone) RETURNING id)"              \
+    " SELECT count(*) FROM gone"
+
+/*  A page of jobs by id: of so many candidates, those of a service and in a state. $1: after this id; $2: the
+    service, or ''; $3: how many. And the last of so many candidates, with a second row if there are more.  */
+#define RP_POSTGRES_PAGE(candidates, state)                                                        \
+    "SELECT " RP_COLUMNS_JOB " FROM (" candidates " ORDER BY id LIMIT " RP_POSTGRES_LOOKS          \
+    ") c JOIN riposte.jobs j ON j.id = c.id LEFT JOIN riposte.open o ON o.id = j.id"               \
+    " LEFT JOIN riposte.finals f ON f.id = j.id"                                                   \
+    " WHERE (length ($2) = 0 OR j.service = $2) AND " state " ORDER BY j.id LIMIT $3"
+#define RP_POSTGRES_BEHIND(candidates)                                                             \
+    "SELECT id FROM (" candidates " ORDER BY id LIMIT " RP_POSTGRES_LOOKS                          \
+    " + 1) c ORDER BY id OFFSET " RP_POSTGRES_LOOKS " - 1"
+
+#define RP_POSTGRES_OF_JOBS "SELECT id FROM riposte.jobs WHERE id > $1"
+#define RP_POSTGRES_OF_OPEN "SELECT id FROM riposte.open WHERE id > $1"
+#define RP_POSTGRES_OF_FINALS "SELECT id FROM riposte.finals WHERE id > $1"
+#define RP_POSTGRES_OF_DEAD "SELECT id FROM riposte.finals WHERE dead AND id > $1"
+
+/*  Statements: name, types of the parameters (n: number, b: bytes), SQL.
+
+    FENCE fails, by a division by zero, unless the broker's epoch is still that; its row stays locked until
+    the transaction ends. `commits` is the mark by which a commit without an answer is found out about.
+
+    LOAD: $4 due at the latest, $5 rows, $6 bytes. The first row that does not fit comes with those that do.  */
+#define RP_POSTGRES_MAP(X)                                                                         \
+    X (BEGIN, "", "BEGIN")                                                                         \
+    X (COMMIT, "", "COMMIT")                                                                       \
+    X (ROLLBACK, "", "ROLLBACK")                                                                   \
+    X (FENCE, "nnnn",                                                                              \
+      "WITH own AS (UPDATE riposte.brokers SET commits = $3, last = $4, lease_until = now() +"     \
+      " interval '" RP_POSTGRES_LEASE "' WHERE id = $1 AND epoch = $2 RETURNING id)"               \
+      " SELECT 1 / (SELECT count(*) FROM own)")                                                    \
+    X (PUT_JOB, "nbbnnnnnnnnnbbbbb",                                                               \
+      "INSERT INTO riposte.jobs (id, service, principal, accepted, not_before, deadline, "         \
+      "attempts,"                                                                                  \
+      " attempt_timeout, backoff, keep, flags, parent, key, digest, headers, frames, body)"        \
+      " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)")      \
+    X (PUT_OPEN, "nbnnnbn",                                                                        \
+      "INSERT INTO riposte.open (id, service, due, attempt, listed, started, worker, deadline)"    \
+      " VALUES ($1, $2, $3, $4, $5 IS NULL, $5, $6, $7)")                                          \
+    X (PUT_KEY, "bbbn",                                                                            \
+      "INSERT INTO riposte.keys (key, service, principal, job) VALUES ($1, $2, $3, $4)"            \
+      " ON CONFLICT (key, service, principal) DO NOTHING")                                         \
+    X (PUT_JOB_WITH_KEY, "nbbnnnnnnnnnbbbbb",                                                      \
+      "INSERT INTO riposte.jobs (id, service, principal, accepted, not_before, deadline, "         \
+      "attempts,"                                                                                  \
+      " attempt_timeout, backoff, keep, flags, parent, key, digest, headers, frames, body)"        \
+      " SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17"         \
+      " WHERE EXISTS (SELECT 1 FROM riposte.keys WHERE key = $13 AND service = $2"                 \
+      " AND principal = $3 AND job = $1)")                                                         \
+    X (PUT_OPEN_WITH_KEY, "nbnnnbn",                                                               \
+      "INSERT INTO riposte.open (id, service, due, attempt, listed, started, worker, deadline)"    \
+      " SELECT $1, $2, $3, $4, $5 IS NULL, $5, $6, $7"                                             \
+      " WHERE EXISTS (SELECT 1 FROM riposte.jobs WHERE id = $1)")                                  \
+    X (KNOWN, "bbbn",                                                                              \
+      RP_POSTGRES_ALL " WHERE j.id = (SELECT job FROM riposte.keys WHERE key = $1"                 \
+                      " AND service = $2 AND principal = $3 AND job <> $4)")                       \
+    X (KEY, "bbb",                                                                                 \
+      "SELECT k.job, j.digest FROM riposte.keys k JOIN riposte.jobs j ON j.id = k.job"             \
+      " WHERE k.key = $1 AND k.service = $2 AND k.principal = $3")                                 \
+    X (ATTEMPT, "nnnb",                                                                            \
+      "WITH u AS (UPDATE riposte.open SET attempt = $2, started = $3, worker = $4, listed = false" \
+      " WHERE id = $1 RETURNING id) " RP_POSTGRES_CAME ("u"))                                      \
+    X (PARK, "nnnnnbb",                                                                            \
+      "WITH a AS (INSERT INTO riposte.attempts (job, place, number, started, ended, status,"       \
+      " worker, text) SELECT id, (SELECT coalesce (max (place), 0) + 1 FROM riposte.attempts"      \
+      " WHERE job = $1), attempt, started, $4, $5, coalesce ($6, worker), $7 FROM riposte.open"    \
+      " WHERE id = $1 AND started IS NOT NULL RETURNING job), u AS (UPDATE riposte.open"           \
+      " SET due = $2, attempt = $3, started = NULL, worker = NULL, listed = true WHERE id = $1"    \
+      " RETURNING id) " RP_POSTGRES_CAME ("u"))                                                    \
+    X (PARK_UNBEGUN, "nnn",                                                                        \
+      "WITH u AS (UPDATE riposte.open SET due = $2, attempt = $3, started = NULL, worker = NULL,"  \
+      " listed = true WHERE id = $1 RETURNING id) " RP_POSTGRES_CAME ("u"))                        \
+    X (FINAL, "nnnnnnnbbbbb",                                                                      \
+      "WITH d AS (DELETE FROM riposte.open WHERE id = $1 RETURNING id, started, worker),"          \
+      " f AS (INSERT INTO riposte.finals (id, until, ended, status, code, attempt, dead, child,"   \
+      " started, worker, text, headers, frames, body) SELECT id, $2, $3, $4, $5, $6, $7 <> 0, 0,"  \
+      " started, coalesce ($8, worker), $9, $10, $11, $12 FROM d RETURNING "                       \
+      "id) " RP_POSTGRES_CAME ("d"))                                                               \
+    X (RETRY_FINAL, "nn",                                                                          \
+      "UPDATE riposte.finals SET dead = false, child = $2 WHERE id = $1 AND dead")                 \
+    X (RETRY_JOB, "nnnnn",                                                                         \
+      "INSERT INTO riposte.jobs (id, service, principal, accepted, not_before, deadline, "         \
+      "attempts,"                                                                                  \
+      " attempt_timeout, backoff, keep, flags, parent, key, digest, headers, frames, body)"        \
+      " SELECT $2, service, principal, $3, $4, CASE WHEN deadline > 4611686018427387904"           \
+      " THEN deadline ELSE deadline - accepted + $3 END, CASE WHEN $5 = 0 THEN attempts ELSE $5"   \
+      " END, attempt_timeout, backoff, keep, flags, id, key, digest, headers, frames, body"        \
+      " FROM riposte.jobs WHERE id = $1"                                                           \
+      " AND EXISTS (SELECT 1 FROM riposte.finals WHERE id = $1 AND child = $2)")                   \
+    X (RETRY_OPEN, "n",                                                                            \
+      "INSERT INTO riposte.open (id, service, due, attempt, listed, started, worker, deadline)"    \
+      " SELECT id, service, greatest (not_before, accepted), 0, true, NULL, NULL, CASE"            \
+      " WHEN deadline > 4611686018427387904 THEN NULL ELSE deadline END FROM riposte.jobs"         \
+      " WHERE id = $1")                                                                            \
+    X (RETRY_KEY, "nn",                                                                            \
+      "UPDATE riposte.keys SET job = $2 WHERE job = $1 AND (key, service, principal) IN"           \
+      " (SELECT key, service, principal FROM riposte.jobs WHERE id = $2 AND key IS NOT NULL)")     \
+    X (FIND, "n", RP_POSTGRES_ALL " WHERE j.id = $1")                                              \
+    X (FIND_ATTEMPTS, "n",                                                                         \
+      "SELECT number, started, ended, status, worker, text FROM riposte.attempts WHERE job = $1"   \
+      " ORDER BY place")                                                                           \
+    X (REMOVE, "nn",                                                                               \
+      RP_POSTGRES_REMOVE ("SELECT id FROM riposte.finals WHERE id = $1 AND dead = ($2 <> 0)"))     \
+    X (PURGE, "bn",                                                                                \
+      RP_POSTGRES_REMOVE (                                                                         \
+        "SELECT f.id FROM riposte.finals f JOIN riposte.jobs j ON j.id = f.id"                     \
+        " WHERE f.dead AND (length ($1) = 0 OR j.service = $1) ORDER BY f.id LIMIT $2"))           \
+    X (CLEAN, "nn",                                                                                \
+      RP_POSTGRES_REMOVE (                                                                         \
+        "SELECT id FROM riposte.finals WHERE until <= $1 ORDER BY until LIMIT $2"))                \
+    X (PAST, "n", "SELECT id FROM riposte.finals WHERE until <= $1 ORDER BY until LIMIT 1")        \
+    X (LOAD, "bnnnnn",                                                                             \
+      "SELECT " RP_COLUMNS_JOB RP_COLUMNS_CONTENT " FROM (SELECT id, due, weight,"                 \
+      " sum (weight) OVER (ORDER BY due, id) AS upto FROM (SELECT o.id, o.due,"                    \
+      " least (greatest (coalesce (length (j.body), 0) + coalesce (length (j.headers), 0), 1),"    \
+      " $6) AS weight FROM riposte.open o JOIN riposte.jobs j ON j.id = o.id WHERE o.listed"       \
+      " AND o.service = $1 AND (o.due, o.id) > ($2, $3) AND o.due <= $4 ORDER BY o.due, o.id"      \
+      " LIMIT $5) c) w JOIN riposte.open o ON o.id = w.id JOIN riposte.jobs j ON j.id = o.id"      \
+      " LEFT JOIN riposte.finals f ON f.id = 0 WHERE w.upto - w.weight <= $6"                      \
+      " ORDER BY w.due, w.id")                                                                     \
+    X (LOAD_DUE, "bn",                                                                             \
+      "SELECT min (due) FROM riposte.open WHERE listed AND service = $1 AND due > $2")             \
+    X (LIST, "nbn", RP_POSTGRES_PAGE (RP_POSTGRES_OF_JOBS, "true"))                                \
+    X (LIST_WAITING, "nbn", RP_POSTGRES_PAGE (RP_POSTGRES_OF_OPEN, "o.started IS NULL"))           \
+    X (LIST_RUNNING, "nbn", RP_POSTGRES_PAGE (RP_POSTGRES_OF_OPEN, "o.started IS NOT NULL"))       \
+    X (LIST_DONE, "nbn", RP_POSTGRES_PAGE (RP_POSTGRES_OF_FINALS, "NOT f.dead"))                   \
+    X (LIST_DEAD, "nbn", RP_POSTGRES_PAGE (RP_POSTGRES_OF_DEAD, "f.dead"))                         \
+    X (LIST_OVERDUE, "nbn",                                                                        \
+      "SELECT " RP_COLUMNS_JOB " FROM riposte.open o JOIN riposte.jobs j ON j.id = o.id"           \
+      " LEFT JOIN riposte.finals f ON f.id = 0 WHERE o.deadline <= $1 AND o.started IS NULL"       \
+      " AND (length ($2) = 0 OR j.service = $2) ORDER BY o.deadline LIMIT $3")                     \
+    X (BEHIND_JOBS, "n", RP_POSTGRES_BEHIND (RP_POSTGRES_OF_JOBS))                                 \
+    X (BEHIND_OPEN, "n", RP_POSTGRES_BEHIND (RP_POSTGRES_OF_OPEN))                                 \
+    X (BEHIND_FINALS, "n", RP_POSTGRES_BEHIND (RP_POSTGRES_OF_FINALS))                             \
+    X (BEHIND_DEAD, "n", RP_POSTGRES_BEHIND (RP_POSTGRES_OF_DEAD))                                 \
+    X (LOST, "", "UPDATE riposte.open SET listed = true WHERE started IS NOT NULL AND NOT listed") \
+    X (LAST_FLAGS, "", "SELECT flags FROM riposte.jobs ORDER BY id DESC LIMIT 1")                  \
+    X (SERVICES, "",                                                                               \
+      "SELECT service, count(*) FILTER (WHERE started IS NULL), count(*) FILTER (WHERE started"    \
+      " IS NOT NULL), min (due) FILTER (WHERE listed) FROM riposte.open GROUP BY service"          \
+      " ORDER BY service")
+
+#endif

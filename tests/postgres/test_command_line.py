@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MPL-2.0
+"""What people do with a store in PostgreSQL, and what they are told when something is wrong with it."""
+
+import re
+
+from support import programs
+from test_jobs import result, send
+
+
+def store(world, *words, code=0):
+    done = world.run(programs.CLI, "store", *words)
+    assert done.code == code, done
+    return done.error() if code else done.out.decode()
+
+
+def test_a_store_is_made_once_and_checked(world, server):
+    url = server.url(server.new(made=False))
+    assert "riposte store init URL" in store(world, "check", url, code=1)
+    assert "riposte store init URL" in store(world, "migrate", url, code=1)
+    refused = world.run(programs.BROKER, "--store", url)
+    assert refused.code == 1 and "riposte store init URL" in refused.error(), refused
+    assert "the store is made, of version 1" in store(world, "init", url)
+    assert "nothing to do" in store(world, "init", url)
+    assert "nothing to do" in store(world, "migrate", url)
+    assert "the store is whole: 0 waiting" in store(world, "check", url)
+
+
+def test_the_check_finds_tables_that_disagree(world, server, database):
+    server.sql("INSERT INTO riposte.open VALUES (7, 's', 0, 0, true, NULL, NULL, NULL)", database)
+    assert "1 open jobs without content; restore a backup" in store(world, "check", server.url(database), code=1)
+
+
+def test_another_version_is_refused(world, server, database):
+    server.sql("UPDATE riposte.store SET version = 99", database)
+    for command in ("check", "migrate", "init"):
+        assert "of a newer riposte (version 99" in store(world, command, server.url(database), code=1)
+    refused = world.run(programs.BROKER, "--store", server.url(database))
+    assert "of a newer riposte (version 99" in refused.error(), refused
+
+
+def test_copies_are_left_to_the_database(world, server, database):
+    assert "pg_dump" in store(world, "backup", server.url(database), world.directory / "copy", code=1)
+    assert "autovacuum" in store(world, "compact", server.url(database), code=1)
+    assert "no URL" in store(world, "init", "jobs.db", code=1)
+
+
+def test_a_wrong_url_is_said_in_one_line(world, server):
+    wrong = {
+        "postgresql://user:secret@/jobs": "has a password, which everybody on this machine could read",
+        "postgresql:///jobs?password=secret": "has a password",
+        "postgresql:///jobs?nonsense=1": "the URL of the store is wrong",
+        server.url("absent"): 'database "absent" does not exist',
+        "postgresql:///jobs?host=/nowhere": "cannot be reached",
+        "postgresql://127.0.0.1:1,127.0.0.1:2/jobs": "cannot be reached",
+    }
+    for url, text in wrong.items():
+        said = store(world, "check", url, code=1)
+        assert text in said and "secret" not in said, said
+    refused = world.run(programs.BROKER, "--store", "postgresql://user:secret@/jobs")
+    assert refused.code == 1 and "has a password" in refused.error() and b"secret" not in refused.err, refused
+
+
+def test_a_broker_needs_few_rights(world, server, database):
+    """Those of docs/OPERATIONS.md."""
+    text = (programs.SOURCE / "docs" / "OPERATIONS.md").read_text()
+    grants = re.search(r"```sql\n(CREATE ROLE riposte.*?)```", text, re.DOTALL).group(1)
+    server.sql(grants.replace("riposte_broker", f"broker_of_{database}"), database)
+    broker = world.broker("--store", server.url(database, f"broker_of_{database}"))
+    world.builtin(broker, "echo")
+    job = send(world, broker, "echo", "hello", "--keep", "1s")
+    assert result(world, broker, job).out == b"hello"
+    server.sql(f"SET ROLE broker_of_{database}; SELECT count(*) FROM riposte.store", database)
