@@ -402,8 +402,11 @@ static bool s_read_purge (
 
 static bool s_send_find (rp_postgres_t *postgres, rp_postgres_item_t *item)
 {
+    static const char *const statements[] = {[RP_STORE_LEAVE_NOTHING] = "FIND",
+      [RP_STORE_LEAVE_BODY] = "FIND_FINAL",
+      [RP_STORE_LEAVE_FRAMES] = "FIND_STATE"};
     rp_postgres_values_t values = s_one (item->work.op->id);
-    return s_send (postgres, item, "FIND", &values)
+    return s_send (postgres, item, statements[item->work.op->leaves], &values)
            && s_send (postgres, item, "FIND_ATTEMPTS", &values);
 }
 

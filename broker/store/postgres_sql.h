@@ -17,9 +17,13 @@
 /*  Open jobs, or others, that one LIST looks at.  */
 #define RP_POSTGRES_LOOKS "4000"
 
-#define RP_POSTGRES_ALL                                                                            \
-    "SELECT " RP_COLUMNS_JOB RP_COLUMNS_CONTENT " FROM riposte.jobs j"                             \
+#define RP_POSTGRES_JOIN                                                                           \
+    " FROM riposte.jobs j"                                                                         \
     " LEFT JOIN riposte.open o ON o.id = j.id LEFT JOIN riposte.finals f ON f.id = j.id"
+
+/*  A job without the frames of its body and of its final.  */
+#define RP_POSTGRES_STATE                                                                          \
+    "SELECT " RP_COLUMNS_JOB ", j.headers, NULL, NULL, NULL, NULL, NULL" RP_POSTGRES_JOIN
 
 /*  What came of the statement that changes an open job: 0, it was one; 1, it has ended; 2, there is none.  */
 #define RP_POSTGRES_CAME(changed)                                                                  \
@@ -89,8 +93,8 @@
       " SELECT $1, $2, $3, $4, $5 IS NULL, $5, $6, $7"                                             \
       " WHERE EXISTS (SELECT 1 FROM riposte.jobs WHERE id = $1)")                                  \
     X (KNOWN, "bbbn",                                                                              \
-      RP_POSTGRES_ALL " WHERE j.id = (SELECT job FROM riposte.keys WHERE key = $1"                 \
-                      " AND service = $2 AND principal = $3 AND job <> $4)")                       \
+      RP_POSTGRES_STATE " WHERE j.id = (SELECT job FROM riposte.keys WHERE key = $1"               \
+                        " AND service = $2 AND principal = $3 AND job <> $4)")                     \
     X (KEY, "bbb",                                                                                 \
       "SELECT k.job, j.digest FROM riposte.keys k JOIN riposte.jobs j ON j.id = k.job"             \
       " WHERE k.key = $1 AND k.service = $2 AND k.principal = $3")                                 \
@@ -132,7 +136,11 @@
     X (RETRY_KEY, "nn",                                                                            \
       "UPDATE riposte.keys SET job = $2 WHERE job = $1 AND (key, service, principal) IN"           \
       " (SELECT key, service, principal FROM riposte.jobs WHERE id = $2 AND key IS NOT NULL)")     \
-    X (FIND, "n", RP_POSTGRES_ALL " WHERE j.id = $1")                                              \
+    X (FIND, "n", "SELECT " RP_COLUMNS_JOB RP_COLUMNS_CONTENT RP_POSTGRES_JOIN " WHERE j.id = $1") \
+    X (FIND_FINAL, "n",                                                                            \
+      "SELECT " RP_COLUMNS_JOB                                                                     \
+      ", j.headers, NULL, NULL, f.headers, f.frames, f.body" RP_POSTGRES_JOIN " WHERE j.id = $1")  \
+    X (FIND_STATE, "n", RP_POSTGRES_STATE " WHERE j.id = $1")                                      \
     X (FIND_ATTEMPTS, "n",                                                                         \
       "SELECT number, started, ended, status, worker, text FROM riposte.attempts WHERE job = $1"   \
       " ORDER BY place")                                                                           \
