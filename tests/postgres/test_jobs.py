@@ -132,7 +132,7 @@ def test_a_store_has_one_broker_and_passes_to_the_next(world, server, database):
     assert refused.code == 1, refused
     assert "the store is in use by another broker, at tcp://127.0.0.1:" in refused.error(), refused
     first.freeze()
-    second = world.broker("--store", server.url(database))  # once the lease has ended
+    second = world.broker("--store", server.url(database), within=30)  # once the lease of 5 s has ended
     assert send(world, second, "nobody", "more")
     first.thaw()
     until(lambda: not first.alive(), 10, "the first one sees that it has lost the store")

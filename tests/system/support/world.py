@@ -104,9 +104,9 @@ class World:
         self.processes.append(one)
         return one
 
-    def broker(self, *options, port="*", limits=None, prefix=()):
+    def broker(self, *options, port="*", limits=None, prefix=(), within=5):
         """Starts a broker, by default on a free port, and waits until it reports that it is ready.
-        prefix: a command that then runs the broker."""
+        prefix: a command that then runs the broker. within: s until it has its sockets."""
         number = self._names.get("broker", 0) + 1
         ports = self.directory / f"ports-{number}"
         if limits:
@@ -116,7 +116,7 @@ class World:
             options = ("--config", config, *options)
         broker = self.start("broker", *prefix, programs.BROKER, "--bind", f"tcp://127.0.0.1:{port}",
                             "--ports-file", ports, *options, process=Broker)
-        until(lambda: ports.exists() and ports.read_text().endswith("\n"), 5,
+        until(lambda: ports.exists() and ports.read_text().endswith("\n"), within,
               "the broker has written its ports file", broker)
         broker.endpoint = ports.read_text().splitlines()[0].strip()
         until(lambda: "security o" in broker.log(), 5, "the broker has said that it is ready", broker)
