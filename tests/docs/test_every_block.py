@@ -15,6 +15,9 @@ READERS = {"readme": "README.md", "interop": "docs/INTEROP.md", "operations": "d
 #: (document, words of its block, who looks at it, or why nobody can)
 NOT_RUN = [
     ("README.md", "apt install ./riposte-", "changes the system: tests/packages does it, in a root of its own"),
+    ("docs/OPERATIONS.md", "riposte store init postgresql://db1,db2/jobs",
+     "run by tests/postgres, with a server of its own"),
+    ("docs/OPERATIONS.md", "CREATE ROLE riposte_broker LOGIN;", "run as it stands by tests/postgres"),
     *(("docs/HTTP.md", words, "run by tests/gateway/test_document.py, with a broker of its own") for words in
       ("call/uper", "/conversations/upper", "/jobs/upper", "keys token")),
     *(("docs/INTEROP.md", words, "run by tests/interop/test_snippets.py") for words in
