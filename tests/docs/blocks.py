@@ -22,7 +22,7 @@ class Block(typing.NamedTuple):
 
 def documents():
     """The documents whose blocks are tested."""
-    return ["README.md", *sorted(f"docs/{path.name}" for path in (SOURCE / "docs").glob("*.md")),
+    return ["README.md", "RELEASING.md", *sorted(f"docs/{path.name}" for path in (SOURCE / "docs").glob("*.md")),
             "python/README.md", "go/README.md"]
 
 

@@ -14,6 +14,8 @@ READERS = {"readme": "README.md", "interop": "docs/INTEROP.md", "operations": "d
            "protocol": "docs/PROTOCOL.md", "python": "python/README.md", "go": "go/README.md"}
 #: (document, words of its block, who looks at it, or why nobody can)
 NOT_RUN = [
+    *(("RELEASING.md", words, "run by tests/packages/test_release.py, with keys of its own") for words in
+      ("gpg --import", "git verify-tag vVERSION\n")),
     ("README.md", "apt install ./riposte-", "changes the system: tests/packages does it, in a root of its own"),
     ("docs/OPERATIONS.md", "riposte store init postgresql://db1,db2/jobs",
      "run by tests/postgres, with a server of its own"),
