@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -175,9 +176,8 @@ static bool s_wait (
     while (!s_is_same (descriptor, done)) {
         if (fstat (descriptor, &status) != 0 || status.st_nlink == 0) {
             snprintf (text, RP_STORE_TEXT,
-              "the broker could not copy %.300s: there is no space beside it, or it is damaged, or "
-              "the "
-              "broker ended; see its log",
+              "the broker could not copy %.300s: there is no space left beside it, or it is "
+              "damaged, or the broker ended; make room, or see the broker's log",
               path);
             return false;
         }
@@ -185,14 +185,38 @@ static bool s_wait (
             (void) unlink (asked);
             snprintf (text, RP_STORE_TEXT,
               "%.300s is in use by another process, which does not copy it; a broker of this "
-              "version "
-              "does",
+              "version does",
               path);
             return false;
         }
         usleep (S_LOOK_US);
     }
     return true;
+}
+
+/*  Looks whether there is space for a copy beside the store, so that the broker does not use up the last of its disk in
+    finding out. It has the pages of the file and, at most, all of its log. False with text.  */
+static bool s_has_space (const char *path, char *text)
+{
+    struct stat file, log;
+    struct statvfs disk;
+    char name[PATH_MAX];
+    if (!s_name (name, path, "-wal") || stat (name, &log) != 0)
+        log.st_size = 0;
+    if (stat (path, &file) != 0 || statvfs (path, &disk) != 0) {
+        snprintf (text, RP_STORE_TEXT, "%.300s: %s", path, strerror (errno));
+        return false;
+    }
+    double space = (double) disk.f_bavail * (double) disk.f_frsize;
+    double size = (double) file.st_size + (double) log.st_size;
+    if (space >= size)
+        return true;
+    snprintf (text, RP_STORE_TEXT,
+      "the broker makes the copy beside %.300s, which may take %.1f MB, and there is space for "
+      "%.1f MB; "
+      "make room, or end the broker to copy straight to another disk",
+      path, size / 1e6, space / 1e6);
+    return false;
 }
 
 /*  Copies the bytes of a file to a new one. False with errno.  */
@@ -202,19 +226,19 @@ static bool s_carry (int from, const char *target)
     int to = open (target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (to < 0)
         return false;
-    ssize_t size;
+    ssize_t size, done = 0;
     off_t at = 0;
-    bool good = true;
-    while (good && (size = pread (from, bytes, sizeof bytes, at)) != 0) {
-        good = size > 0 && write (to, bytes, (size_t) size) == size;
-        at += size;
+    while (done >= 0 && (size = pread (from, bytes, sizeof bytes, at)) != 0) {
+        done = size > 0 ? write (to, bytes, (size_t) size) : -1;
+        at += done; // a disk that is nearly full takes a part, and says why with the next write
     }
-    int error = errno;
-    good = close (to) == 0 && good;
-    if (!good)
+    int error = done < 0 ? errno : 0;
+    if (close (to) != 0 && error == 0)
+        error = errno;
+    if (error != 0)
         (void) unlink (target);
     errno = error;
-    return good;
+    return error == 0;
 }
 
 bool rp_sqlite_copy_ask (const char *path, const char *target, char *text)
@@ -224,6 +248,8 @@ bool rp_sqlite_copy_ask (const char *path, const char *target, char *text)
         snprintf (text, RP_STORE_TEXT, "the path of the store is too long");
         return false;
     }
+    if (!s_has_space (path, text))
+        return false;
     int descriptor = s_make (path, asked);
     if (descriptor < 0) {
         snprintf (text, RP_STORE_TEXT, "the broker cannot be asked for a copy: %.300s: %s", asked,
@@ -235,7 +261,9 @@ bool rp_sqlite_copy_ask (const char *path, const char *target, char *text)
         // Another file system, most likely.
         copied = s_carry (descriptor, target);
         if (!copied)
-            snprintf (text, RP_STORE_TEXT, "%.300s: %s", target, strerror (errno));
+            snprintf (text, RP_STORE_TEXT,
+              "%.300s cannot be written: %s; make room, or give another file", target,
+              strerror (errno));
         (void) unlink (done);
     }
     close (descriptor);

@@ -4,6 +4,7 @@ space again. And a store full of jobs that wait, which nobody has to wait for.""
 
 import json
 import os
+import pathlib
 import statistics
 import time
 
@@ -126,6 +127,63 @@ def test_jobs_accepted_before_a_full_disk_survive_a_kill_on_it(world):
     finally:
         os.kill(second, 9)
         until(lambda: not shell.alive(), 5, "the shell has ended")
+
+
+def backup(world, store, copy, *words):
+    """Makes a copy beside a running broker. Returns how it went, and the files that are beside the copy then."""
+    script = '"$@"; code=$?; ls -A "${0%/*}" >&2; exit $code'
+    said = world.run(*words, "sh", "-c", script, copy, programs.CLI, "store", "backup", store, copy)
+    line, *files = said.err.decode().splitlines() if said.code else ["", *said.err.decode().split()]
+    return said.code, line, files
+
+
+def test_a_backup_onto_a_full_disk_leaves_nothing_there(world):
+    words, why = private_disk("1m")
+    if not words:
+        pytest.skip(f"no file system of its own: {why}")
+    disk = world.directory / "disk"
+    disk.mkdir()
+    broker = world.broker("--store", world.directory / "jobs.db")
+    peer = world.peer(broker)
+    peer.hello(heartbeat_ms=60_000)
+    ids, refused = submit(peer, b"echo", BODY, 400)
+    assert refused is None
+    code, line, files = backup(world, world.directory / "jobs.db", disk / "copy.db", *words, disk)
+    assert (code, files) == (1, []), (code, line, files)
+    assert "copy.db" in line and "No space left on device" in line and "another file" in line, line
+    assert sorted(file.name for file in world.directory.glob("jobs.db*")) == ["jobs.db", "jobs.db-wal"]
+    world.builtin(broker, "echo")
+    assert len(results(peer, ids + submit(peer, b"echo", BODY, 1)[0])) == 401
+    code, line, files = backup(world, world.directory / "jobs.db", disk / "copy.db")
+    assert (code, files) == (0, ["copy.db"]), (code, line, files)
+
+
+def test_a_backup_for_which_the_store_has_no_space_beside_it_is_refused(world):
+    words, why = private_disk("24m")
+    if not words:
+        pytest.skip(f"no file system of its own: {why}")
+    disk = world.directory / "disk"
+    disk.mkdir()
+    broker = world.broker("--store", disk / "jobs.db", prefix=(*words, disk))
+    peer = world.peer(broker)
+    peer.hello(heartbeat_ms=60_000)
+    ids, refused = submit(peer, b"echo", BODY, 400)
+    assert refused is None
+    inside = pathlib.Path(f"/proc/{broker.pid}/root{disk}")
+    room = os.statvfs(inside)
+    size = sum(file.stat().st_size for file in inside.glob("jobs.db*"))
+    with open(inside / "filler", "wb") as file:
+        file.write(b"x" * (room.f_bavail * room.f_frsize - size // 2))
+    enter = ("nsenter", "--mount", "--target", str(broker.pid))
+    code, line, files = backup(world, disk / "jobs.db", disk / "copy.db", *enter)
+    assert code == 1 and files == ["filler", "jobs.db", "jobs.db-wal"], (code, line, files)
+    assert "there is space for" in line and "make room" in line, line
+    ids += submit(peer, b"echo", BODY, 1)[0]
+    os.unlink(inside / "filler")
+    world.builtin(broker, "echo")
+    assert len(results(peer, ids)) == 401
+    code, line, files = backup(world, disk / "jobs.db", disk / "copy.db", *enter)
+    assert code == 0 and "copy.db" in files, (code, line, files)
 
 
 def test_a_store_full_of_waiting_jobs_delays_no_start(world):
