@@ -248,6 +248,10 @@ static const char *s_check (
     if (question->id && name->kind == RP_STORE_PURGE
         && rp_job_id_read (s_secret (self), question->id) == 0)
         return "there is no such dead job"; // 0 would be all of them
+    if (name->kind == RP_STORE_PURGE
+        && (question->id != 0) + (*question->service != '\0') + question->all != 1)
+        return "the question wants the \"id\" of a dead job, the \"service\" of all that are to "
+               "go, or \"all\": true";
     return NULL;
 }
 
@@ -396,9 +400,6 @@ bool rp_server_jobs_ask (rp_server_t *self, rp_asking_question_t *question, int6
           "this broker keeps no jobs: it was started without a store (--store FILE)");
     if (!wrong)
         wrong = s_check (self, name, &read);
-    if (!wrong && name->kind == RP_STORE_PURGE && read.id == 0 && !*read.service)
-        wrong =
-          "the question wants the \"id\" of a dead job, or the \"service\" of all that are to go";
     if (wrong)
         return s_turn_away (question, RP_ASKING_BAD, wrong);
     rp_server_jobs_asked_t *place = s_place (self, true);

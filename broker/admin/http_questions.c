@@ -26,7 +26,7 @@ static const struct {
   {"jobs/", "job", (const char *const[]){"id", "body", NULL}, false},
   {"dead", "dead.list", (const char *const[]){"service", "id", "most", NULL}, false},
   {"dead/retry", "dead.retry", (const char *const[]){"id", NULL}, true},
-  {"dead/purge", "dead.purge", (const char *const[]){"id", "service", NULL}, true},
+  {"dead/purge", "dead.purge", (const char *const[]){"id", "service", "all", NULL}, true},
 };
 
 static bool s_find_job (rp_http_question_t *self, const char *path)

@@ -237,6 +237,7 @@ const char *rp_json_jobs_read (rp_json_jobs_question_t *self, json_t *object)
     *self = (rp_json_jobs_question_t){.most = 100};
     json_t *service = json_object_get (object, "service");
     json_t *state = json_object_get (object, "state");
+    json_t *all = json_object_get (object, "all");
     const char *name = json_string_value (service);
     if (!s_read_id (json_object_get (object, "id"), &self->id))
         return "\"id\" is the number of a job";
@@ -250,11 +251,14 @@ const char *rp_json_jobs_read (rp_json_jobs_question_t *self, json_t *object)
         return "\"state\" is waiting, running, done or dead";
     if (service && (!name || strlen (name) >= sizeof self->service))
         return "\"service\" is the name of a service";
+    if (all && !json_is_true (all))
+        return "\"all\" is true, or left out";
     if (name)
         memcpy (self->service, name, strlen (name) + 1);
     self->wait_ms = (uint32_t) wait_ms;
     self->most = (uint16_t) most;
     self->body = (uint16_t) body;
+    self->all = all != NULL;
     return NULL;
 }
 

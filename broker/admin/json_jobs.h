@@ -15,6 +15,7 @@
 #ifndef RP_JSON_JOBS_H
 #define RP_JSON_JOBS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,7 @@ typedef struct {
     uint16_t most; /* jobs to list, 1 to 1000; 100 if it is not stated */
     uint16_t body; /* bytes of it that are wanted */
     uint8_t state; /* rp_job_state_t */
+    bool all;      /* all of them are meant, and no id or service left out by mistake */
     char service[RP_WIRE_NAME_MAX + 1];
 } rp_json_jobs_question_t;
 

@@ -207,7 +207,7 @@ static json_t *s_purge_params (rp_cli_t *self)
         return NULL;
     }
     if (!name)
-        return json_object ();
+        return json_pack ("{s:b}", "all", 1);
     if (rp_job_id_is_valid (name))
         return json_pack ("{s:s}", "id", name);
     name = rp_cli_service (self);

@@ -99,10 +99,12 @@ def test_a_dead_job_is_retried_and_purged(world):
     assert _change(broker, "purge", {"id": gone}) == (200, b'{"purged":1,"more":false}')
     assert _ask(broker, f"/api/jobs/{gone}") == (404, b"there is no such job\n")
     assert _change(broker, "purge", {"service": "later"}) == (200, b'{"purged":0,"more":false}')
+    assert _change(broker, "purge", {"all": True}) == (200, b'{"purged":0,"more":false}')
     events = [event["text"] for event in json.loads(_ask(broker, "/api/events")[1])["events"]]
     assert [text for text in events if "dead job" in text] == [
         f"anonymous retries the dead job {dead}", f"anonymous retries the dead job {dead}",
-        f"anonymous purges the dead job {gone}", 'anonymous purges dead jobs of "later"']
+        f"anonymous purges the dead job {gone}", 'anonymous purges dead jobs of "later"',
+        "anonymous purges dead jobs of all services"]
 
 
 @pytest.mark.parametrize("params", ["", "[]", "{", "{}", '{"id": -1}', '{"id": "x"}', '{"id": 1, "id": 2}',

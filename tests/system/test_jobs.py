@@ -286,6 +286,22 @@ def test_dead_jobs_are_removed(world, store):
     assert gone.code == 1 and "there is no such job" in gone.error()
 
 
+def test_a_purge_says_what_it_means(world, store):
+    broker = _broker(world, store)
+    world.worker(broker, "mail", "sh", "-c", "exit 75")
+    job = _send(world, broker, "mail", "x", "--attempts", "1")
+    assert _result(world, broker, job).code == 9
+    with Peer(broker.endpoint) as client:
+        client.hello()
+        for meant in (b"", b"{}", b'{"service":""}', b'{"all":false}', b'{"all":1}', b'{"all":true,"service":"mail"}',
+                      b'{"id":"%s","service":"mail"}' % job.encode(), b'{"id":0}', b'{"most":10}'):
+            refused = client.call(b"riposte.dead.purge", meant)
+            assert refused.status_name() == "APP_ERROR" and not refused.body, (meant, refused.text)
+        assert _job(world, broker, job)["state"] == "dead"
+        answer = client.call(b"riposte.dead.purge", b'{"all":true}')
+        assert (answer.status_name(), json.loads(answer.body)) == ("OK", {"purged": 1, "more": False})
+
+
 # ---- Cancel ----------------------------------------------------------------------------------------
 
 
