@@ -217,6 +217,8 @@ static void s_return (rp_jobs_t *self, rp_job_t *job)
     job->attempt--;
     job->unbegun = true;
     job->due = self->clock + S_RETURN_US;
+    if (job->status == RP_BUSY)
+        rp_jobs_hold_back (self, job->service);
     rp_job_write_park (self, job);
 }
 
@@ -422,7 +424,7 @@ void rp_jobs_submit (
     service->open++;
     self->figures.open++;
     // The first attempt is noted with the job, unless others are before it.
-    if (terms.not_before <= time.wall && self->begun
+    if (terms.not_before <= time.wall && self->begun && service->share == 0
         && (service->whole || job->due < service->horizon.due) && service->loaded == 0
         && service->coming == 0 && rp_jobs_room (self, service) > 0) {
         job->attempt = 1;

@@ -11,6 +11,8 @@
 #define S_ACTIVE_MAX 4096u
 /*  How long what is known of a service's workers holds, µs.  */
 #define S_ROOM_US 20000
+/*  The pause of a service for whose attempts the core had no room, µs.  */
+#define S_HELD_US 100000
 
 /*  ---- Services ------------------------------------------------------------------------------- */
 
@@ -88,6 +90,22 @@ uint32_t rp_jobs_room (rp_jobs_t *self, rp_jobs_service_t *service)
         }
     }
     return service->room > service->active ? service->room - service->active : 0;
+}
+
+void rp_jobs_hold_back (rp_jobs_t *self, rp_jobs_service_t *service)
+{
+    service->share = 1;
+    service->shared = 0;
+    service->pause = rp_later (service->pause, self->time.now + S_HELD_US);
+}
+
+void rp_jobs_share (rp_jobs_t *self, rp_jobs_service_t *service)
+{
+    if (++service->shared < service->share)
+        return;
+    service->shared = 0;
+    service->share = service->share < S_ACTIVE_MAX ? service->share * 2 : 0;
+    service->pause = rp_later (service->pause, self->time.now + S_HELD_US);
 }
 
 void rp_jobs_leave_behind (rp_jobs_t *self, rp_jobs_service_t *service, rp_job_key_t key)

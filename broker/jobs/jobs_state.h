@@ -83,13 +83,17 @@ typedef struct {
     rp_heap_node_t look; /* in self->looks */
     rp_heap_t waiting;   /* by due */
     uint64_t hash;
-    uint64_t open;        /* jobs without a final, in memory or not */
-    uint32_t loaded;      /* WAITING */
-    uint32_t coming;      /* PUTTING without an attempt */
-    uint32_t active;      /* CLAIMING to FINISHING, and PUTTING with an attempt */
-    uint32_t room;        /* attempts that may be active, as of `asked` */
-    int64_t asked;        /* now */
-    int64_t pause;        /* now: an attempt found no space, so none is written before */
+    uint64_t open;   /* jobs without a final, in memory or not */
+    uint32_t loaded; /* WAITING */
+    uint32_t coming; /* PUTTING without an attempt */
+    uint32_t active; /* CLAIMING to FINISHING, and PUTTING with an attempt */
+    uint32_t room;   /* attempts that may be active, as of `asked` */
+    int64_t asked;   /* now */
+    int64_t
+      pause; /* now: an attempt found no space, or no room in the core, so none is written before */
+    uint32_t
+      share; /* once the core had no room: attempts that may be written before the next pause; 0: all */
+    uint32_t shared;      /* … and are */
     rp_job_key_t horizon; /* unless whole: every row up to it is in memory */
     rp_job_key_t passed;  /* while it loads: the first row that was written and not kept */
     int64_t next_due;     /* unless whole: of the first row behind the horizon, or earlier */
@@ -337,6 +341,13 @@ bool rp_job_end_row (
 
 /*  Puts a job that waits off, until this time.  */
 void rp_job_put_off (rp_jobs_t *self, rp_job_t *job, int64_t due);
+
+/*  The core had no room for an attempt of the service, which wrote it for nothing: from now on few are tried at a
+    time, twice as many after each pause in which none was refused.  */
+void rp_jobs_hold_back (rp_jobs_t *self, rp_jobs_service_t *service);
+
+/*  An attempt of the service is written while it is held back.  */
+void rp_jobs_share (rp_jobs_t *self, rp_jobs_service_t *service);
 
 /*  Notes the next attempt of a job that waits.  */
 void rp_job_claim (rp_jobs_t *self, rp_job_t *job);

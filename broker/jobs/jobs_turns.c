@@ -152,8 +152,11 @@ void rp_jobs_serve (rp_jobs_t *self, rp_jobs_service_t *service)
         int64_t true_due = rp_job_true_due (self, job);
         if (true_due > clock && job->deadline > wall)
             rp_job_put_off (self, job, true_due);
-        else
+        else {
+            if (service->share > 0)
+                rp_jobs_share (self, service);
             rp_job_claim (self, job);
+        }
     }
     if (!service->whole && !service->loads
         && (behind || service->loaded <= self->options.page / 2)) {

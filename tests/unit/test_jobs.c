@@ -774,6 +774,39 @@ static void s_one_body_larger_than_all_memory_for_them_runs (void **state)
     s_end (2, RP_OK, 2);
 }
 
+static uint64_t s_tries;
+
+static void s_count_tries (
+  jobs_world_t *world, const rp_store_op_t *op, const rp_stored_t *result, const model_row_t *row)
+{
+    (void) world, (void) result, (void) row;
+    s_tries += op->kind == RP_STORE_ATTEMPT || (op->kind == RP_STORE_PUT && op->attempt > 0);
+}
+
+static void s_attempts_that_find_no_room_in_the_core_are_tried_a_few_at_a_time (void **state)
+{
+    (void) state;
+    s_world.hooks.commit = s_count_tries;
+    s_begin ();
+    jobs_world_join (&s_world, "upper", 100);
+    rp_dispatch_set_backlog (s_world.core, s_world.limits.total_queue_bytes);
+    for (uint64_t content = 1; content <= 500; content++)
+        s_submit (content, NULL);
+    jobs_world_pass (&s_world, S_SECOND);
+    s_tries = 0;
+    jobs_world_pass (&s_world, 10 * S_SECOND);
+    assert_in_range (s_tries, 10, 110); // with two windows each 100 ms there were 20000
+    assert_int_equal (s_world.task_count, 0);
+    rp_dispatch_set_backlog (s_world.core, 0);
+    jobs_world_pass (&s_world, S_SECOND);
+    assert_int_equal (s_world.task_count, 100);
+    while (s_world.task_count > 0) {
+        jobs_world_reply (&s_world, 0, RP_OK, 1);
+        jobs_world_pass (&s_world, S_SECOND / 100);
+    }
+    assert_int_equal (jobs_world_figures (&s_world).open, 0);
+}
+
 static void s_jobs_for_too_many_services_are_refused (void **state)
 {
     (void) state;
@@ -1882,6 +1915,7 @@ int main (void)
       S_TEST (s_a_waiting_job_takes_little_memory),
       S_TEST (s_bodies_that_wait_take_little_memory),
       S_TEST (s_one_body_larger_than_all_memory_for_them_runs),
+      S_TEST (s_attempts_that_find_no_room_in_the_core_are_tried_a_few_at_a_time),
       S_TEST (s_jobs_for_too_many_services_are_refused),
       S_TEST (s_services_without_jobs_take_none),
       S_TEST (s_services_are_seen_with_what_waits_runs_and_died),
