@@ -200,6 +200,7 @@ static void s_carry_out_one (
         case RP_ACTION_STORE: // of the jobs and replays (broker/server_jobs.c, server_replays.c)
         case RP_ACTION_START:
         case RP_ACTION_WITHDRAW:
+        case RP_ACTION_BAR:
         case RP_ACTION_ROWS:
             break;
     }

@@ -59,3 +59,10 @@ void rp_server_withdraw (rp_server_t *self, rp_session_id_t client, uint64_t id,
     rp_event_t event = {.kind = RP_EVENT_MESSAGE, .session = client, .head = &head};
     rp_server_tell (self, &event, now);
 }
+
+void rp_server_bar (rp_server_t *self, rp_session_id_t client, uint64_t id, int64_t now)
+{
+    rp_head_t head = {.id = id};
+    rp_event_t event = {.kind = RP_EVENT_BAR, .session = client, .head = &head};
+    rp_server_tell (self, &event, now);
+}

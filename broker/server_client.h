@@ -30,4 +30,7 @@ void rp_server_start (rp_server_t *self,
 /*  Withdraws the client's request with this id, and carries out what follows.  */
 void rp_server_withdraw (rp_server_t *self, rp_session_id_t client, uint64_t id, int64_t now);
 
+/*  Tells the core that no rule allows the client's request with this id any more, and carries out what follows.  */
+void rp_server_bar (rp_server_t *self, rp_session_id_t client, uint64_t id, int64_t now);
+
 #endif

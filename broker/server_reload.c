@@ -48,6 +48,8 @@ void rp_server_set_credentials (rp_server_t *self, rp_credentials_t *credentials
         if (listener->secure && listener->kind == RP_LISTENER_BACK)
             lost_server[index] = rp_admission_lost_server (before, credentials, listener->service);
     }
+    (void) rp_server_replays_tick (
+      self, now); // what was taken by the rules of before begins by them
     rp_admission_change (&self->admission, credentials);
     rp_server_tell (self,
       &(rp_event_t){.kind = RP_EVENT_RULES, .rules = rp_credentials_rules (credentials)}, now);

@@ -18,6 +18,9 @@ static void s_carry_out_one (rp_server_t *self, const rp_action_t *action, int64
         case RP_ACTION_WITHDRAW:
             rp_server_withdraw (self, self->replays.client, action->head.id, now);
             break;
+        case RP_ACTION_BAR:
+            rp_server_bar (self, self->replays.client, action->head.id, now);
+            break;
         case RP_ACTION_SEND:
             rp_outbox_post (&self->outbox, action);
             break;
@@ -42,6 +45,14 @@ bool rp_server_replays_tick (rp_server_t *self, int64_t now)
     rp_actions_reset (wanted);
     rp_poller_set_deadline (&self->poller, &self->replays.due, due);
     return any;
+}
+
+void rp_server_replays_recheck (rp_server_t *self, int64_t now)
+{
+    if (!self->replays.replays)
+        return;
+    rp_replays_recheck (self->replays.replays, &self->replays.wanted);
+    (void) rp_server_replays_tick (self, now);
 }
 
 /*  ---- Making --------------------------------------------------------------------------------- */

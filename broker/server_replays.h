@@ -33,7 +33,8 @@ void rp_server_replays_take (rp_server_t *self, const rp_action_t *action, int64
     done next: it may be to end their sessions.  */
 void rp_server_replays_answered (rp_server_t *self, const rp_action_t *action, int64_t now);
 
-/*  Other rules are in force.  */
+/*  Other rules are in force: at once, no worker gets what they do not allow. To be called before anything else is
+    read, and after a tick by the rules of before, so that nothing waits to be begun.  */
 void rp_server_replays_recheck (rp_server_t *self, int64_t now);
 
 /*  Carries out what the replays want done, and what is due. To be called after each batch. True if there was

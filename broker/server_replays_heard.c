@@ -91,9 +91,3 @@ void rp_server_replays_answered (rp_server_t *self, const rp_action_t *action, i
     }
     rp_actions_reset (told);
 }
-
-void rp_server_replays_recheck (rp_server_t *self, int64_t now)
-{
-    if (self->replays.replays)
-        rp_replays_recheck (self->replays.replays, now, &self->replays.wanted);
-}

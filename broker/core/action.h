@@ -49,6 +49,7 @@ typedef enum {
     RP_ACTION_START, /* give the core an attempt, as its trusted client: payload, and of head id, attempt,
                         attempts and deadline_ms; for broker/replay only id and deadline_ms */
     RP_ACTION_WITHDRAW, /* cancel the attempt with head's id */
+    RP_ACTION_BAR, /* of broker/replay: tell the core that no rule allows the execution with head's id */
     RP_ACTION_ROWS /* answer a question of session with the result of the store in hand: asked */
 } rp_action_kind_t;
 

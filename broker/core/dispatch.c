@@ -231,6 +231,14 @@ static void s_change_rules (rp_dispatch_t *self, const rp_rules_t *rules)
     s_each_request (self, rp_request_recheck);
 }
 
+static void s_bar (rp_dispatch_t *self, const rp_event_t *event)
+{
+    const rp_session_t *client = rp_session_find (self, event->session);
+    rp_request_t *request = client ? rp_request_find (self, client, event->head->id) : NULL;
+    if (request)
+        rp_request_bar (self, request);
+}
+
 /*  Calls function for every service.  */
 static void s_each_service (rp_dispatch_t *self, void (*function) (rp_dispatch_t *, rp_service_t *))
 {
@@ -310,6 +318,9 @@ void rp_dispatch_handle (
             break;
         case RP_EVENT_RULES:
             s_change_rules (self, event->rules);
+            break;
+        case RP_EVENT_BAR:
+            s_bar (self, event);
             break;
         case RP_EVENT_TERMS:
             self->terms = *event->terms;

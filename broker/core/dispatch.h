@@ -46,6 +46,9 @@ typedef enum {
     /*  the key of `session` is not authorized any more: end the session, abort its connection  */
     RP_EVENT_REVOKED,
     RP_EVENT_RULES, /* `rules` are in force from now on */
+    /*  no rule allows the request of the trusted client `session` with head's id any more: give it to no
+        worker again  */
+    RP_EVENT_BAR,
     RP_EVENT_TERMS, /* `terms` of services hold from now on; what was accepted stays */
     RP_EVENT_DRAIN, /* take nothing new, finish what runs, then STOP */
     RP_EVENT_STOP,  /* end now                                                                   */

@@ -100,7 +100,7 @@ static void s_take_terms (rp_request_t *request)
     if (!terms || !terms->deadline)
         return;
     request->time = (uint32_t) terms->deadline;
-    request->wait = request->time & 0xfffffffu;
+    request->wait = request->time & 0x7ffffffu;
 }
 
 /*  Counts an open request of a foreign client. Of a trusted one it is a later attempt.  */
@@ -162,7 +162,7 @@ rp_request_t *rp_request_accept (
     request->flags = head->flags;
     request->attempts = head->attempts & 15u;
     uint32_t wait = head->wait_ms < RP_DEADLINE_MAX_MS ? head->wait_ms : RP_DEADLINE_MAX_MS;
-    request->wait = wait & 0xfffffffu;
+    request->wait = wait & 0x7ffffffu;
     rp_list_append (&client->requests, &request->client_node);
     client->open++;
     if (client->traits & (RP_TRAIT_UNTIMED | RP_TRAIT_RULED))
@@ -520,8 +520,9 @@ static void s_end_denied (rp_dispatch_t *self, rp_request_t *request)
     rp_session_t *client = request->client_queue->client;
     const rp_service_t *service = request->client_queue->service;
     const rp_head_t asked = {.name = service->name, .name_size = service->name_size};
-    const char *text =
-      rp_acl_deny (self, client->principal, RP_RULE_CALL, &asked, rp_session_id (client));
+    const char *text = request->barred ? "no rule allows this to its principal any more"
+                                       : rp_acl_deny (self, client->principal, RP_RULE_CALL, &asked,
+                                         rp_session_id (client));
     if (request->attempt > 0)
         rp_request_finish (self, request, RP_WORKER_LOST,
           "the worker that had the request was lost, and no rule allows another attempt");
@@ -529,12 +530,25 @@ static void s_end_denied (rp_dispatch_t *self, rp_request_t *request)
         rp_request_finish (self, request, RP_DENIED, text);
 }
 
+/*  True if no rule allows another delivery of a request.  */
+static bool s_is_denied (const rp_dispatch_t *self, const rp_request_t *request)
+{
+    rp_client_queue_t *client_queue = request->client_queue;
+    return request->barred
+           || (client_queue->client->traits & RP_TRAIT_RULED
+               && !rp_acl_may_call (self, client_queue->client, client_queue->service));
+}
+
 void rp_request_recheck (rp_dispatch_t *self, rp_request_t *request)
 {
-    const rp_client_queue_t *client_queue = request->client_queue;
-    if (request->state != RP_REQUEST_RUNNING && client_queue->client->traits & RP_TRAIT_RULED
-        && !rp_acl_may_call (self, client_queue->client, client_queue->service))
+    if (request->state != RP_REQUEST_RUNNING && s_is_denied (self, request))
         s_end_denied (self, request);
+}
+
+void rp_request_bar (rp_dispatch_t *self, rp_request_t *request)
+{
+    request->barred = true;
+    rp_request_recheck (self, request);
 }
 
 /*  Puts a request back to the front of its client queue or, if its conversation is established, to
@@ -542,9 +556,7 @@ void rp_request_recheck (rp_dispatch_t *self, rp_request_t *request)
     delivery any more.  */
 static void s_requeue (rp_dispatch_t *self, rp_request_t *request)
 {
-    const rp_client_queue_t *client_queue = request->client_queue;
-    if (client_queue->client->traits & RP_TRAIT_RULED
-        && !rp_acl_may_call (self, client_queue->client, client_queue->service)) {
+    if (s_is_denied (self, request)) {
         s_end_denied (self, request);
         return;
     }

@@ -79,6 +79,9 @@ void rp_request_unbegun (rp_dispatch_t *self, rp_request_t *request, const char 
 /*  The rules changed: ends a waiting request whose client may not call the service any more.  */
 void rp_request_recheck (rp_dispatch_t *self, rp_request_t *request);
 
+/*  No rule allows the request of a trusted client any more: it is not given to a worker again, and ends if it waits.  */
+void rp_request_bar (rp_dispatch_t *self, rp_request_t *request);
+
 /*  The request could not be sent to its worker, so the attempt does not count.  */
 void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t *payload);
 

@@ -231,9 +231,10 @@ struct rp_request {
     int64_t accepted; /* untimed: moved on by the time for which workers had the request */
     int64_t dispatched;
     uint32_t time;       /* ms from accepted until the deadline */
-    uint32_t wait : 28;  /* ms from accepted for which it may wait for a worker to appear */
+    uint32_t wait : 27;  /* ms from accepted for which it may wait for a worker to appear */
     uint32_t waited : 3; /* rp_wait_t: why it waits, or waited before its latest delivery */
     uint32_t noted : 1;  /* there is a note about it */
+    uint32_t barred : 1; /* no rule allows another delivery of a request of a trusted client */
     uint32_t bytes;
     union {
         uint32_t excluded;    /* mark of the worker that lost it last */

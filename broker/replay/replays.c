@@ -374,28 +374,22 @@ static void s_expire (rp_replays_t *self, rp_replay_waiter_t *waiter)
         s_end (self, waiter, RP_NO_WORKER, "no worker offers its service");
 }
 
-/*  Ends an execution that no rule allows any more, unless a worker has had it. The rules of its principal count, since
-    some who wait may have gone.  */
-static void s_recheck (rp_replays_t *self, rp_replay_t *replay)
+/*  Has the core give an execution to no worker again, if no rule allows it any more. The rules of its principal count,
+    since some who wait may have gone.  */
+static void s_recheck (rp_replays_t *self, const rp_replay_t *replay)
 {
-    const rp_dispatch_t *core = self->options.core;
-    rp_list_node_t *node;
-    if (replay->result
-        || rp_dispatch_attempts (core, self->options.client, rp_pool_handle (&replay->pooled)) > 0
-        || rp_dispatch_allows_principal (
-          core, replay->owner->name, RP_RULE_CALL, replay->name, replay->service_size))
-        return;
-    while ((node = rp_list_first (&replay->waiters)))
-        s_end (self, RP_CONTAINER (node, rp_replay_waiter_t, node), RP_DENIED,
-          "no rule allows this to its principal any more");
+    if (!replay->result
+        && !rp_dispatch_allows_principal (self->options.core, replay->owner->name, RP_RULE_CALL,
+          replay->name, replay->service_size))
+        rp_actions_add (self->actions, RP_ACTION_BAR, (rp_session_id_t){0})->head.id =
+          rp_pool_handle (&replay->pooled);
 }
 
-void rp_replays_recheck (rp_replays_t *self, int64_t now, rp_actions_t *actions)
+void rp_replays_recheck (rp_replays_t *self, rp_actions_t *actions)
 {
-    self->now = now;
     self->actions = actions;
     for (uint32_t slot = 0; slot < rp_pool_slots (&self->replays); slot++) {
-        rp_replay_t *replay = rp_pool_at (&self->replays, slot);
+        const rp_replay_t *replay = rp_pool_at (&self->replays, slot);
         if (replay->pooled.generation & 1)
             s_recheck (self, replay);
     }

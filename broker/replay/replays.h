@@ -81,8 +81,9 @@ void rp_replays_answered (rp_replays_t *self,
   int64_t now,
   rp_actions_t *actions);
 
-/*  Other rules are in force: what they do not allow, and no worker has had, ends.  */
-void rp_replays_recheck (rp_replays_t *self, int64_t now, rp_actions_t *actions);
+/*  Other rules are in force: what they do not allow, no worker gets again. What was wanted before has to be carried
+    out.  */
+void rp_replays_recheck (rp_replays_t *self, rp_actions_t *actions);
 
 /*  Does what is due, and returns when to call again at the latest (INT64_MAX: never). To be called after each
     batch of the calls above.  */

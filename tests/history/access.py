@@ -53,13 +53,11 @@ class Access:
         return found
 
     def judge_call(self, call, request):
-        """An execution for a key is a delivery to those who asked; what runs may finish."""
+        """An execution for a key is a delivery to those who asked."""
         client = self.whose(call.instance, call.session)
-        dispatches = call.dispatches
         if request and request.submit and request.submit.key and not call.keyed:
             client = self.principals.get(request.submit.party)
-            dispatches = dispatches[:1]
-        for _, time, worker, _ in dispatches:
+        for _, time, worker, _ in call.dispatches:
             server = self.whose(call.instance, worker)
             service = call.service.name
             if not any({("call", client, service), ("serve", server, service)} <= rules.allowed

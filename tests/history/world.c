@@ -326,7 +326,7 @@ static size_t s_headers (const world_t *self, unsigned number, uint8_t headers[1
     return size;
 }
 
-/*  Begins an execution in the core, or withdraws it.  */
+/*  Begins an execution in the core, withdraws it, or says that no rule allows it any more.  */
 static void s_execute (world_t *self, const rp_action_t *action)
 {
     uint8_t headers[128];
@@ -342,7 +342,7 @@ static void s_execute (world_t *self, const rp_action_t *action)
         head.headers_size = (uint16_t) s_headers (self, action->payload->request, headers);
     }
     s_tell (self, WORLD_PEERS,
-      &(rp_event_t){.kind = RP_EVENT_MESSAGE,
+      &(rp_event_t){.kind = action->kind == RP_ACTION_BAR ? RP_EVENT_BAR : RP_EVENT_MESSAGE,
         .session = self->keyed,
         .head = &head,
         .payload = action->payload,
@@ -646,6 +646,7 @@ static void s_revoke (world_t *self, unsigned number)
 /*  Changes the rules. If a bug keeps them from the core, the former rules stay.  */
 static void s_change_rules (world_t *self)
 {
+    s_turn_replays (self); // what was taken by the rules of before begins by them
     rp_rules_t *rules = s_draw_rules (self);
     rp_event_t event = {.kind = RP_EVENT_RULES, .rules = rules};
     if (s_tell (self, 0, &event)) {
@@ -653,7 +654,8 @@ static void s_change_rules (world_t *self)
         self->rules = rules;
         rules = former;
     }
-    rp_replays_recheck (self->replays, self->now, &self->wanted);
+    rp_replays_recheck (self->replays, &self->wanted);
+    s_turn_replays (self);
     rp_rules_destroy (&rules);
 }
 

@@ -49,6 +49,7 @@
     X (FORGET_EARLY, "forget-early")            /* a result is forgotten before its time */        \
     X (KEEP_LONG, "remember-too-long")          /* … or after */                                 \
     X (NO_WITHDRAW, "run-for-nobody")           /* what nobody waits for goes on */                \
+    X (NO_BAR, "run-without-a-rule")            /* a rule that has gone keeps nothing back */      \
     X (LEAK, "leak-a-result")                   /* memory that is not given back */
 
 typedef enum {
@@ -95,10 +96,12 @@ typedef struct {
     s_request_t requests[S_REQUESTS + 1];
     unsigned count;
     unsigned principals[S_CLIENTS]; /* of the world's clients */
+    const char *forbidden;          /* the principal that no rule allows anything; NULL: none */
 } s_simulation_t;
 
 static s_simulation_t s_self;
 static bool s_quiet;
+static rp_rules_t *s_rules[2]; /* of all but this principal */
 
 __attribute__ ((noreturn, format (printf, 1, 2))) static void s_fail (const char *format, ...)
 {
@@ -230,6 +233,19 @@ static void s_see_withdraw (replays_world_t *world, uint64_t execution)
           s_content (first));
 }
 
+/*  True if no rule allows the request now.  */
+static bool s_is_forbidden (const s_request_t *request)
+{
+    return s_self.forbidden == s_principals[request->principal];
+}
+
+/*  False if the core is not told that an execution lost its rule.  */
+static bool s_see_bar (replays_world_t *world)
+{
+    (void) world;
+    return !s_bites (S_NO_BAR);
+}
+
 static void s_see_task (replays_world_t *world, const replays_task_t *task)
 {
     s_request_t *first = s_request (task->content);
@@ -239,6 +255,8 @@ static void s_see_task (replays_world_t *world, const replays_task_t *task)
         s_fail ("a worker gets request %" PRIu64 ", which has ended", task->content);
     if (!s_is_wanted (world, first))
         s_fail ("a worker gets request %" PRIu64 ", and nobody waits", task->content);
+    if (s_is_forbidden (first))
+        s_fail ("a worker gets request %" PRIu64 ", which no rule allows", task->content);
     if (++first->starts > first->attempts || task->attempt != first->starts)
         s_fail ("request %" PRIu64 " begins too often", task->content);
 }
@@ -317,6 +335,10 @@ static void s_check_failure (
         case RP_CANCELLED:
             if (!request->cancelled)
                 s_fail ("request %" PRIu64 " was not cancelled", told->request);
+            break;
+        case RP_DENIED:
+            if (!s_is_forbidden (request) || (first && first->starts > 0))
+                s_fail ("request %" PRIu64 " is denied, and was allowed or began", told->request);
             break;
         case RP_KEY_MISMATCH:
             for (unsigned content = 1; content <= s_self.count; content++) {
@@ -435,6 +457,14 @@ static void s_change_workers (void)
         (void) replays_world_join_worker (world, s_services[s_draw (2)], 1 + (unsigned) s_draw (3));
 }
 
+/*  Other rules: of everybody, or of all but one principal.  */
+static void s_change_rules (void)
+{
+    unsigned which = (unsigned) s_draw (3);
+    s_self.forbidden = which < 2 ? s_principals[which] : NULL;
+    replays_world_rules (&s_self.world, which < 2 ? s_rules[which] : NULL);
+}
+
 static void s_check_memory (void)
 {
     const replays_world_t *world = &s_self.world;
@@ -470,6 +500,8 @@ static void s_step (void)
         s_go ();
     else if (what < 74)
         s_change_workers ();
+    else if (what < 76)
+        s_change_rules ();
     else
         replays_world_pass (world, (int64_t) s_draw (s_draw (8) ? 100 : 5000) * S_MS);
     if (s_bites (S_FORGET_EARLY)) {
@@ -495,6 +527,8 @@ static void s_heal (void)
 {
     replays_world_t *world = &s_self.world;
     s_self.healed = true;
+    s_self.forbidden = NULL;
+    replays_world_rules (world, NULL);
     for (unsigned index = 0; index < 2; index++)
         (void) replays_world_join_worker (world, s_services[index], 100);
     for (unsigned round = 0; round < 40; round++) {
@@ -528,6 +562,7 @@ static void s_run (uint64_t seed, int bug)
     world->hooks = (replays_hooks_t){.submit = s_see_submit,
       .start = s_see_start,
       .withdraw = s_see_withdraw,
+      .bar = s_see_bar,
       .task = s_see_task,
       .answer = s_see_answer,
       .told = s_see_told};
@@ -589,6 +624,9 @@ static bool s_number (const char *text, uint64_t *number)
 int main (int argc, char **argv)
 {
     uint64_t first, count = 1;
+    static const char *const texts[] = {
+      "principal = \"worker\"\n    serve = \"*\"\nprincipal = \"bob\"\n    call = \"*\"\n",
+      "principal = \"worker\"\n    serve = \"*\"\nprincipal = \"ada\"\n    call = \"*\"\n"};
     bool bugs = argc == 3 && strcmp (argv[1], "--bugs") == 0;
     if (argc < 2 || argc > 3 || (!bugs && !s_number (argv[1], &first))
         || (argc > 2 && !s_number (argv[2], &count))) {
@@ -596,6 +634,9 @@ int main (int argc, char **argv)
           stderr, "usage: simulator_replays SEED [COUNT]\n       simulator_replays --bugs COUNT\n");
         return 2;
     }
+    for (unsigned index = 0; index < 2; index++)
+        if (!(s_rules[index] = rp_rules_read (texts[index], strlen (texts[index]), NULL, NULL)))
+            return 2;
     if (bugs)
         return s_run_bugs (count) > 0;
     clock_t begin = clock ();
@@ -603,5 +644,7 @@ int main (int argc, char **argv)
         s_run (seed, -1);
     printf ("%" PRIu64 " seeds, nothing wrong, %.1f s\n", count,
       (double) (clock () - begin) / CLOCKS_PER_SEC);
+    for (unsigned index = 0; index < 2; index++)
+        rp_rules_destroy (&s_rules[index]);
     return 0;
 }

@@ -520,6 +520,7 @@ static void s_take (audit_t *self, const rp_action_t *action)
         case RP_ACTION_STORE:
         case RP_ACTION_START:
         case RP_ACTION_WITHDRAW:
+        case RP_ACTION_BAR:
         case RP_ACTION_ROWS:
             AUDIT_REQUIRE (self, false, "an action that only jobs have");
     }

@@ -248,6 +248,12 @@ static void s_carry_out (replays_world_t *self, const rp_action_t *action)
             s_tell_head (self, self->client,
               &(rp_head_t){.command = RP_COMMAND_CANCEL, .id = action->head.id});
             break;
+        case RP_ACTION_BAR:
+            if (!self->hooks.bar || self->hooks.bar (self))
+                s_tell_core (self, &(rp_event_t){.kind = RP_EVENT_BAR,
+                                     .session = self->client,
+                                     .head = &(rp_head_t){.id = action->head.id}});
+            break;
         case RP_ACTION_SEND:
             s_tell (self, action);
             break;
@@ -449,8 +455,9 @@ void replays_world_reply (
 
 void replays_world_rules (replays_world_t *self, const rp_rules_t *rules)
 {
+    replays_world_turn (self);
     s_tell_core (self, &(rp_event_t){.kind = RP_EVENT_RULES, .rules = rules});
-    rp_replays_recheck (self->replays, self->now, &self->wanted);
+    rp_replays_recheck (self->replays, &self->wanted);
     replays_world_turn (self);
 }
 

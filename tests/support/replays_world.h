@@ -60,6 +60,7 @@ typedef struct {
     bool (*submit) (replays_world_t *world, rp_replays_request_t *request);
     bool (*start) (replays_world_t *world, rp_action_t *action);
     void (*withdraw) (replays_world_t *world, uint64_t execution);
+    bool (*bar) (replays_world_t *world);
     void (*task) (replays_world_t *world, const replays_task_t *task);
     void (*answer) (replays_world_t *world, rp_head_t *head, rp_payload_t **payload);
     bool (*told) (replays_world_t *world, replays_told_t *told);

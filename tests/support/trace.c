@@ -267,6 +267,7 @@ static void s_observe (const rp_action_t *action, rp_payload_t *payload, void *a
         case RP_ACTION_STORE: // only jobs have these
         case RP_ACTION_START:
         case RP_ACTION_WITHDRAW:
+        case RP_ACTION_BAR:
         case RP_ACTION_ROWS:
             assert_true (false);
             break;

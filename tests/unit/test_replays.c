@@ -390,6 +390,50 @@ static void s_rules_that_shrink_end_what_has_not_begun (void **state)
     rp_rules_destroy (&rules);
 }
 
+static void s_what_no_rule_allows_any_more_goes_to_no_other_worker (void **state)
+{
+    (void) state;
+    static const char text[] = "principal = \"worker\"\n    serve = \"*\"\n";
+    rp_rules_t *rules = rp_rules_read (text, sizeof text - 1, NULL, NULL);
+    assert_non_null (rules);
+    s_begin ();
+    (void) replays_world_join_worker (&s_world, "a", 10);
+    uint64_t runs =
+      s_ask_with (0, &(replays_request_t){.service = "a", .key = "k", .body = 1, .attempts = 2});
+    unsigned holder = s_world.tasks[0].worker.v == s_world.workers[0].session.v ? 0 : 1;
+    replays_world_rules (&s_world, rules);
+    s_expect_nothing (runs); // what runs may finish
+    replays_world_lose_worker (&s_world, holder);
+    replays_world_turn (&s_world);
+    assert_int_equal (s_world.task_count, 0);
+    s_expect (runs, RP_WORKER_LOST, 0, false);
+    assert_non_null (strstr (s_told (runs)->text, "no rule allows another attempt"));
+    replays_world_rules (&s_world, NULL);
+    rp_rules_destroy (&rules);
+}
+
+static void s_what_waits_for_another_attempt_ends_with_its_rule (void **state)
+{
+    (void) state;
+    static const char text[] = "principal = \"worker\"\n    serve = \"*\"\n"
+                               "principal = \"bob\"\n    call = \"*\"\n";
+    rp_rules_t *rules = rp_rules_read (text, sizeof text - 1, NULL, NULL);
+    assert_non_null (rules);
+    s_begin ();
+    replays_request_t twice = {.service = "a", .key = "k", .body = 1, .attempts = 2};
+    uint64_t waits = s_ask_with (0, &twice);
+    uint64_t allowed = s_ask_with (2, &twice);
+    (void) replays_world_join_worker (&s_world, "a", 0);
+    replays_world_lose_worker (&s_world, 0);
+    replays_world_turn (&s_world);
+    s_expect_nothing (waits);
+    replays_world_rules (&s_world, rules);
+    s_expect (waits, RP_WORKER_LOST, 0, false);
+    s_expect_nothing (allowed);
+    replays_world_rules (&s_world, NULL);
+    rp_rules_destroy (&rules);
+}
+
 static void s_a_principal_keeps_what_rules_allow_it_though_its_client_has_gone (void **state)
 {
     (void) state;
@@ -570,6 +614,8 @@ int main (void)
       S_TEST (s_a_client_has_no_more_open_than_its_limit),
       S_TEST (s_a_quota_holds_for_requests_with_keys),
       S_TEST (s_rules_that_shrink_end_what_has_not_begun),
+      S_TEST (s_what_no_rule_allows_any_more_goes_to_no_other_worker),
+      S_TEST (s_what_waits_for_another_attempt_ends_with_its_rule),
       S_TEST (s_a_principal_keeps_what_rules_allow_it_though_its_client_has_gone),
       S_TEST (s_a_result_is_forgotten_after_its_time),
       S_TEST (s_who_takes_the_most_loses_its_oldest_result),
