@@ -233,6 +233,14 @@ int rp_client_set_interruptible (rp_client_t *self, bool interruptible)
     return rc;
 }
 
+int rp_client_set_spread (rp_client_t *self, bool spread)
+{
+    uint32_t value = self->core.config.spread;
+    int rc = s_set (self, &value, spread, 0, 1);
+    self->core.config.spread = value != 0;
+    return rc;
+}
+
 static int s_may_set (const rp_client_t *self)
 {
     if (rp_pump_is_inherited (self->pump))

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "client/exchange.h"
+#include "common/base/shuffle.h"
 #include "common/base/units.h"
 #include "common/wire/advice.h"
 #include "common/wire/headers.h"
@@ -52,6 +53,9 @@ void rp_client_core_start (rp_client_core_t *self, int64_t now)
     self->started = true;
     self->next = now;
     self->budget += self->config.retry_percent ? RP_RETRY_RESERVE * 100 : 0;
+    if (self->config.spread)
+        rp_shuffle ((void *) self->config.endpoints, self->config.endpoint_count,
+          sizeof *self->config.endpoints, rp_client_core_random (self));
     rp_link_init (&self->link, self->config.endpoints, self->config.endpoint_count,
       self->config.heartbeat_ms, RP_IDLE_TENTHS_CLIENT);
     self->link.within = (int64_t) self->config.timeout_ms * 1000;
@@ -148,7 +152,11 @@ void rp_client_core_failed (rp_client_core_t *self, const char *reason, int64_t 
 
 void rp_client_core_found (rp_client_core_t *self, const rp_addresses_t *found, int64_t now)
 {
-    rp_link_found (&self->link, found, now);
+    rp_addresses_t order = *found;
+    if (self->config.spread)
+        rp_shuffle (
+          order.endpoints, order.count, sizeof *order.endpoints, rp_client_core_random (self));
+    rp_link_found (&self->link, &order, now);
     self->next = now;
 }
 

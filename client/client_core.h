@@ -160,8 +160,10 @@ typedef struct {
 
 /*  The shell may change it until the first submit or start.  */
 typedef struct {
-    const char *const *endpoints; /* outlive the core */
+    const char **endpoints; /* outlive the core, which shuffles them if spread is set */
     size_t endpoint_count;
+    bool
+      spread; /* endpoints, and addresses of a name, are tried in a random order of this client's */
     uint32_t timeout_ms; /* the default; the link tries every endpoint within it; 0: no limit */
     uint32_t heartbeat_ms;
     uint32_t max_open;

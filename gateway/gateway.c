@@ -178,6 +178,8 @@ static bool s_make_client (rp_gateway_t *self)
     // Each connection has one request open at most.
     int rc = rp_client_set_max_open (self->client, (uint32_t) options->connections);
     if (rc == RP_OK)
+        rc = rp_client_set_spread (self->client, options->spread);
+    if (rc == RP_OK)
         rc = s_set_keys (self->client, options);
     if (rc == RP_OK)
         rc = rp_client_connect (self->client, 1); // /readyz tells when it is

@@ -18,6 +18,7 @@
 typedef struct {
     const char *listen;     /* ADDRESS:PORT */
     const char *server;     /* the brokers */
+    bool spread;            /* begin with a random one of them */
     const char *key_file;   /* NULL: none */
     const char *server_key; /* NULL: none */
     const char *context;    /* for the program: a name of riposte context; NULL: that in use */

@@ -52,6 +52,12 @@ static const rp_option_t s_table[] = {
     .environment = "RIPOSTE_SERVER",
     .offset = offsetof (rp_gateway_options_t, server),
     .help = "the brokers, first choice first (tcp://127.0.0.1:5555)"},
+  {.name = "spread",
+    .kind = RP_OPTION_FLAG,
+    .environment = "RIPOSTE_SPREAD",
+    .offset = offsetof (rp_gateway_options_t, spread),
+    .help = "begin with a random one of the brokers, and of the addresses of a name, so that many "
+            "gateways share them"},
   {.name = "key-file",
     .kind = RP_OPTION_STRING,
     .argument = "FILE",

@@ -110,6 +110,7 @@ func NewClient(endpoints string, options ...ClientOption) (*Client, error) {
 		MaxOpen:      config.maxOpen,
 		RetryPercent: config.retryBudget,
 		Seed:         seed,
+		Spread:       config.spread,
 	})
 	return c, nil
 }

@@ -23,6 +23,7 @@ type config struct {
 	attempts    uint8
 	maxOpen     int
 	retryBudget int64
+	spread      bool
 
 	slots           uint32
 	drain           time.Duration
@@ -186,6 +187,15 @@ func RetryBudget(percent int) ClientOption {
 		if percent < 0 || percent > 1000 {
 			return usage("a retry budget of %d %%; 0 to 1,000 are allowed", percent)
 		}
+		return nil
+	})
+}
+
+// Spread begins with a random one of the brokers, and of the addresses of a name, so that many clients share them. Without
+// it, they are tried in the order of the list, which has the first choice first.
+func Spread() ClientOption {
+	return clientOption(func(c *config) error {
+		c.spread = true
 		return nil
 	})
 }

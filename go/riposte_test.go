@@ -66,6 +66,21 @@ func TestWrongArgumentsAreRefusedWithWhatWouldBeRight(t *testing.T) {
 	}
 }
 
+func TestClientsThatSpreadBeginWithAnyBrokerOfTheList(t *testing.T) {
+	begun := map[string]bool{}
+	for i := 0; i < 100; i++ {
+		client, err := NewClient("tcp://127.0.0.1:1,tcp://127.0.0.1:2", Spread())
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun[client.core.Tried()] = true
+		client.Close()
+	}
+	if len(begun) != 2 {
+		t.Errorf("all begin with one: %v", begun)
+	}
+}
+
 func TestTheOptionsOfAJobAreItsHeaders(t *testing.T) {
 	k := &call{service: "a"}
 	for _, option := range []CallOption{WithKey("one"), WithKey("two"), WithDelay(90 * time.Second), WithBackoff(0),

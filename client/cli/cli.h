@@ -27,6 +27,7 @@
 
 typedef struct {
     const char *server;
+    bool spread;
     const char *key_file;   /* NULL: none */
     const char *server_key; /* NULL: none */
     const char *context;    /* NULL: the one in use */

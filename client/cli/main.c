@@ -57,6 +57,13 @@ static const rp_option_t s_options[] = {
     .environment = "RIPOSTE_SERVER",
     S_AT (server),
     .help = "the brokers, first choice first (tcp://127.0.0.1:5555)"},
+  {.name = "spread",
+    .kind = RP_OPTION_FLAG,
+    .environment = "RIPOSTE_SPREAD",
+    .commands = S_CONNECTING,
+    S_AT (spread),
+    .help = "begin with a random one of the brokers, and of the addresses of a name, so that many "
+            "clients share them"},
   {.name = "key-file",
     .kind = RP_OPTION_STRING,
     .argument = "FILE",

@@ -188,6 +188,8 @@ int rp_cli_connect (rp_cli_t *self, uint32_t max_open)
         rc = rp_client_set_max_open (self->client, max_open);
     if (rc == RP_OK)
         rc = rp_client_set_interruptible (self->client, true);
+    if (rc == RP_OK)
+        rc = rp_client_set_spread (self->client, options->spread);
     if (rc != RP_OK) {
         rp_error_t error = {.status = rc, .why = "", .server = options->server};
         return rp_cli_tell (self, &error);

@@ -77,7 +77,10 @@ RP_EXPORT void rp_client_destroy (rp_client_t **self_p);
     interruptible   true: a signal handled in a waiting thread ends the wait with
                     RP_INTERRUPTED, with or without SA_RESTART; a signal just before the wait
                     does not. Default false: waits go on, so that profilers and interval timers
-                    do no harm  */
+                    do no harm
+    spread          true: the endpoints of the list are tried in an order that this client draws at
+                    random, and so are the addresses of a name, so that many clients share the brokers.
+                    Default false: in the order of the list, which has the first choice first  */
 RP_EXPORT int rp_client_set_timeout_ms (rp_client_t *self, uint32_t timeout_ms);
 RP_EXPORT int rp_client_set_attempts (rp_client_t *self, uint8_t attempts);
 RP_EXPORT int rp_client_set_heartbeat_ms (rp_client_t *self, uint32_t heartbeat_ms);
@@ -85,6 +88,7 @@ RP_EXPORT int rp_client_set_max_open (rp_client_t *self, uint32_t max_open);
 RP_EXPORT int rp_client_set_retry_budget (rp_client_t *self, uint32_t percent);
 RP_EXPORT int rp_client_set_name (rp_client_t *self, const char *name);
 RP_EXPORT int rp_client_set_interruptible (rp_client_t *self, bool interruptible);
+RP_EXPORT int rp_client_set_spread (rp_client_t *self, bool spread);
 
 /*  Keys, for a broker that lets in only whose key it knows. They are used for each connection over
     tcp://, which is then encrypted, and stands only if the broker proves that it has the key that

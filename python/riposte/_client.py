@@ -181,7 +181,8 @@ class Client:
     wait_worker: seconds that a request waits for a worker to appear where none offers its service.
     key_file: this side's certificate (NAME.key_secret). server_key: the broker's public key, or a file that has it. By
     default RIPOSTE_KEY_FILE and RIPOSTE_SERVER_KEY. Used over tcp:// only. heartbeat: seconds between the signs of life
-    that are proposed to the broker, 0.05 to 60.
+    that are proposed to the broker, 0.05 to 60. spread: begin with a random one of the brokers, and of the addresses of
+    a name, so that many clients share them.
 
     Raises ValueError for what may not be, TypeError for what is of a wrong type; so do all methods. No broker need be
     there yet.
@@ -189,7 +190,7 @@ class Client:
 
     def __init__(self, servers: _sockets.Servers = None, *, name: Optional[str] = None, timeout: float = 5.0,
                  attempts: int = 1, wait_worker: float = 0.0, key_file: Optional[str] = None,
-                 server_key: Optional[str] = None, heartbeat: float = _link.HEARTBEAT) -> None:
+                 server_key: Optional[str] = None, heartbeat: float = _link.HEARTBEAT, spread: bool = False) -> None:
         keys = _sockets.Keys(key_file, server_key)
         self.timeout = check_seconds(timeout, "a timeout")
         self.attempts = check_attempts(attempts)
@@ -197,7 +198,7 @@ class Client:
         self._leader_call: Optional[CallState] = None
         self._waiters: Dict[int, threading.Event] = {}
         self._core = ClientCore(_sockets.endpoints_of(servers), name or _sockets.own_name(), random.random,
-                                time.monotonic(), heartbeat)
+                                time.monotonic(), heartbeat, spread)
         self._loop = Loop(self._core, keys)
         self._lock = self._loop.lock
         with self._lock:

@@ -247,14 +247,16 @@ class CallState:
 
 
 class ClientCore:
-    """`random` returns a number from 0 to 1. `name` is the client's, for people."""
+    """`random` returns a number from 0 to 1. `name` is for people. spread: endpoints, and the addresses of
+    a name, are tried in an order of its own."""
 
     def __init__(self, endpoints: Sequence[str], name: str, random: Callable[[], float], now: float,
-                 heartbeat: float = HEARTBEAT) -> None:
+                 heartbeat: float = HEARTBEAT, spread: bool = False) -> None:
         self._heartbeat_ms = check_heartbeat(heartbeat)
         self.actions: List[Action] = []
-        self._endpoints = list(endpoints)
         self._random = random
+        self._spread = spread
+        self._endpoints = self._order_of(endpoints)
         self._numbers = 0
         self._ids = 0
         self._name = wire.text_of(name, "the client's name", wire.PEER_NAME_MAX)
@@ -267,6 +269,9 @@ class ClientCore:
         self._leaving: List[Link] = []  # with brokers that drain; calls end there
         self._link = self._new_link()
         self._link.start(now)
+
+    def _order_of(self, places: Sequence[str]) -> List[str]:
+        return sorted(places, key=lambda _: self._random()) if self._spread else list(places)
 
     # ---- The user's side ------------------------------------------------------------------------
 
@@ -383,7 +388,7 @@ class ClientCore:
 
     def resolved(self, endpoint: str, addresses: Sequence[str], trouble: str, now: float) -> None:
         if self._link.endpoint == endpoint:
-            self._link.resolved(addresses, trouble, now)
+            self._link.resolved(self._order_of(addresses), trouble, now)
 
     def tick(self, now: float) -> None:
         """What is due by now. Before it, all messages that wait must have been received."""

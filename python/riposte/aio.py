@@ -149,7 +149,7 @@ class Client:
 
     def __init__(self, servers: _sockets.Servers = None, *, name: Optional[str] = None, timeout: float = 5.0,
                  attempts: int = 1, wait_worker: float = 0.0, key_file: Optional[str] = None,
-                 server_key: Optional[str] = None, heartbeat: float = _link.HEARTBEAT) -> None:
+                 server_key: Optional[str] = None, heartbeat: float = _link.HEARTBEAT, spread: bool = False) -> None:
         self.timeout = check_seconds(timeout, "a timeout")
         self.attempts = check_attempts(attempts)
         self.wait_worker = check_seconds(wait_worker, "a wait for a worker")
@@ -157,6 +157,7 @@ class Client:
         self._keys = _sockets.Keys(key_file, server_key)
         self._name = name or _sockets.own_name()
         self._heartbeat = heartbeat
+        self._spread = spread
         _link.check_heartbeat(heartbeat)
         self._closed = False
         self._core: Optional[ClientCore] = None
@@ -260,7 +261,8 @@ class Client:
         if self._closed:
             raise RuntimeError("this client is closed")
         if self._core is None:
-            self._core = ClientCore(self._endpoints, self._name, random.random, time.monotonic(), self._heartbeat)
+            self._core = ClientCore(self._endpoints, self._name, random.random, time.monotonic(), self._heartbeat,
+                                    self._spread)
             self._driver = _Driver(self._core, self._keys)
         return self._core
 

@@ -50,6 +50,17 @@ def test_an_authorized_key(session):
     assert code == 0 and re.search(r"^ada +ada +caller,ops +2027-01-31 ", out, re.M), out
 
 
+def test_several_brokers(session):
+    """The brokers of the example, at their addresses."""
+    for number in (1, 2, 3):
+        session.command(f"ip addr add 10.0.0.{number}/8 dev lo")
+        session.command(f"riposte-broker --insecure --bind tcp://10.0.0.{number}:5555 > /dev/null 2>&1 &")
+        session.until(f"riposte -s tcp://10.0.0.{number}:5555 ping > /dev/null 2>&1")
+    (worker, _), (call, _) = steps(operations("--spread call upper"))
+    session.command(f"{worker} > /dev/null 2>&1 &")
+    assert session.command(call.replace("call", "call --wait-worker 20s")) == (0, "HI")
+
+
 def test_settings_that_differ(session, etc):
     """The broker of the example: its address, its file with the level in line 4, its environment."""
     session.command("ip addr add 10.0.0.2/8 dev lo")

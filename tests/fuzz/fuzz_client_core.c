@@ -460,7 +460,7 @@ static void s_event (s_world_t *self)
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
 {
-    static const char *const endpoints[] = {"a", "tcp://b:1"};
+    static const char *endpoints[] = {"a", "tcp://b:1"};
     static const uint32_t retries[] = {20, 0, 100, 20};
     static s_world_t world;
     memset (&world, 0, sizeof world);

@@ -51,6 +51,25 @@ def test_every_status_but_OK_has_a_class_of_its_own():
     assert classes == set(riposte.Status) - {riposte.Status.OK}
 
 
+def test_clients_that_spread_begin_with_either_broker_of_a_list(stage):
+    """Forty of each kind begin with the same one once in 5 * 10 ** 11 runs."""
+    brokers = [stage.shared, stage.broker()]
+    servers = [broker.endpoint for broker in brokers]
+    for _ in range(40):
+        with riposte.Client(servers, spread=True) as one:
+            one.call("riposte.ping", timeout=10.0)
+    joined = [stage.status(broker)["counters"]["clients_joined"] for broker in brokers]
+    assert joined[1] > 1, "beside the one that asks"
+
+    async def ask():
+        for _ in range(40):
+            async with riposte.aio.Client(servers, spread=True) as one:
+                await one.call("riposte.ping", timeout=10.0)
+
+    asyncio.run(ask())
+    assert stage.status(brokers[1])["counters"]["clients_joined"] > joined[1] + 1
+
+
 @pytest.mark.parametrize("wrong, words", [
     ({"service": 5}, "the name of a service is a text, not int"), ({"body": 7}, "a body is bytes or a text, not int"),
     ({"timeout": "5"}, "a timeout is a number of seconds, not str"),

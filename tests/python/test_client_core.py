@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MPL-2.0
 """The client's rules without a socket."""
 
+import random
+
 import pytest
 
 from riposte import _wire as wire
@@ -436,3 +438,15 @@ def test_a_head_states_a_day_and_whole_attempts():
     assert (request.time, request.value) == (86400000, 86400000)
     with pytest.raises(TypeError):
         client.call(attempts=2.5)
+
+
+def test_clients_that_spread_share_the_brokers_of_a_list_and_the_addresses_of_a_name():
+    places = [f"tcp://10.0.0.{number}:1" for number in range(3)]
+    chance = random.Random(1)
+    for endpoints in (places, ["tcp://brokers:1"]):
+        begun = {place: 0 for place in places}
+        for _ in range(300):
+            core = ClientCore(endpoints, "me", chance.random, 0.0, spread=True)
+            core.resolved(endpoints[0], places, "", 0.0)
+            begun[core.actions[-1][2]] += 1
+        assert all(60 <= count <= 150 for count in begun.values()), begun

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const s_endpoints[] = {"a", "b"};
+static const char *s_endpoints[] = {"a", "b"};
 
 static void s_add (client_world_t *world, const char *format, ...)
 {

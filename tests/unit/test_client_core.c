@@ -156,7 +156,7 @@ static void of_a_list_that_is_down_each_has_its_cause (void **state)
 static void of_a_name_each_address_has_its_cause_until_it_is_looked_up_again (void **state)
 {
     (void) state;
-    static const char *const names[] = {"tcp://name:1"};
+    static const char *names[] = {"tcp://name:1"};
     rp_addresses_t found = {0};
     rp_addresses_add (&found, names[0], "10.0.0.1");
     rp_addresses_add (&found, names[0], "::1");

@@ -22,7 +22,8 @@ type ClientConfig struct {
 	Heartbeat    time.Duration
 	MaxOpen      int
 	RetryPercent int64  // retries earned per 100 requests
-	Seed         uint64 // of the jitter
+	Seed         uint64 // of the jitter, and of the order
+	Spread       bool   // endpoints, and the addresses of a name, are tried in a random order of this client's
 }
 
 // ClientOrderKind is what the shell has to do.
@@ -95,7 +96,7 @@ type trouble struct{ endpoint, reason string }
 
 // NewClient returns a client that has not begun.
 func NewClient(config ClientConfig) *Client {
-	return &Client{
+	c := &Client{
 		config:  config,
 		open:    map[*Exchange]struct{}{},
 		byID:    map[uint64]*Exchange{},
@@ -103,8 +104,22 @@ func NewClient(config ClientConfig) *Client {
 		running: list.New(),
 		random:  config.Seed,
 		next:    Never,
-		link:    newLink(config.Endpoints, config.Heartbeat, IdleTenthsClient),
 	}
+	c.link = newLink(c.inOrder(config.Endpoints), config.Heartbeat, IdleTenthsClient)
+	return c
+}
+
+// inOrder returns places in the order in which this client tries them.
+func (c *Client) inOrder(places []string) []string {
+	if !c.config.Spread {
+		return places
+	}
+	shuffled := append([]string(nil), places...)
+	for left := len(shuffled); left > 1; left-- {
+		at := c.draw() % uint64(left)
+		shuffled[left-1], shuffled[at] = shuffled[at], shuffled[left-1]
+	}
+	return shuffled
 }
 
 // draw returns 64 random bits (splitmix64).
@@ -275,7 +290,7 @@ func (c *Client) Denied(reason string, now time.Duration) { c.over(true, reason,
 
 // Found takes the endpoints that a name stands for.
 func (c *Client) Found(endpoints []string, now time.Duration) {
-	c.link.foundAddresses(endpoints, now)
+	c.link.foundAddresses(c.inOrder(endpoints), now)
 	c.next = now
 	c.proceed(now)
 }

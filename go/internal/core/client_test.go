@@ -522,3 +522,24 @@ func TestCloseSaysBYEAndEndsEverything(t *testing.T) {
 		t.Error("there is something to do")
 	}
 }
+
+func TestClientsThatSpreadShareTheBrokersOfAListAndTheAddressesOfAName(t *testing.T) {
+	places := []string{"tcp://10.0.0.1:1", "tcp://10.0.0.2:1", "tcp://10.0.0.3:1"}
+	for _, endpoints := range [][]string{places, {"tcp://brokers:1"}} {
+		begun := map[string]int{}
+		for seed := uint64(1); seed <= 300; seed++ {
+			c := NewClient(ClientConfig{Endpoints: endpoints, Heartbeat: time.Second, Seed: seed, Spread: true})
+			c.Start(0)
+			c.Tick(0)
+			c.Found(places, 0)
+			c.Tick(0)
+			orders := c.TakeOrders()
+			begun[orders[len(orders)-1].Endpoint]++
+		}
+		for _, place := range places {
+			if begun[place] < 60 || begun[place] > 150 {
+				t.Errorf("of 300 clients: %v", begun)
+			}
+		}
+	}
+}
