@@ -59,7 +59,7 @@ typedef struct {
     int64_t wait;
     /*  jobs  */
     int state; /* counts only if it was given */
-    /*  dead purge  */
+    /*  dead purge: every job; status, services, workers, jobs: every broker  */
     bool all;
     /*  talk  */
     rp_option_list_t variables;
@@ -174,6 +174,11 @@ bool rp_cli_interrupted (void);
 /*  Creates the client and waits for a broker, at most --wait-broker. max_open: requests that the
     command will have open at once. Returns 0, or the exit code after an error was written.  */
 int rp_cli_connect (rp_cli_t *self, uint32_t max_open);
+
+/*  The two halves of rp_cli_connect: creates the client; waits for a broker, where the limit counts from
+    the time begun, µs. Each returns 0, or the exit code after an error was written.  */
+int rp_cli_begin (rp_cli_t *self, uint32_t max_open);
+int rp_cli_await (rp_cli_t *self, int64_t begun);
 
 /*  Creates a call with the values of the options. NULL after an error was written; *code is the
     exit code.  */

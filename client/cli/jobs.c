@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/cli/every.h"
 #include "client/cli/job_question.h"
 #include "client/cli/listing.h"
 
@@ -17,6 +18,7 @@
 /*  ---- Lists ---------------------------------------------------------------------------------- */
 
 static const rp_column_t s_columns[] = {
+  {"BROKER", RP_CELL_TEXT, "broker", NULL}, // the first, since a table of one broker is without it
   {"ID", RP_CELL_TEXT, "id", NULL},
   {"SERVICE", RP_CELL_TEXT, "service", NULL},
   {"STATE", RP_CELL_TEXT, "state", NULL},
@@ -27,55 +29,79 @@ static const rp_column_t s_columns[] = {
   {"STATUS", RP_CELL_TEXT, "status", NULL},
 };
 
-/*  Takes the answer's jobs over into all, at most so many. With jsonl they are written instead.  */
-static void s_take (const rp_cli_t *self, const json_t *answer, json_t *all, uint64_t *left)
+/*  A list that is being read, of one broker after the other.  */
+typedef struct {
+    const rp_cli_t *cli;
+    const char *what;     /* is asked */
+    const json_t *params; /* of the first question to each broker */
+    json_t *jobs;         /* so far; with jsonl they are written instead */
+    uint64_t left;        /* jobs to be read, at most */
+    bool answered;        /* a broker has */
+    bool more;            /* a broker has more */
+} s_list_t;
+
+/*  Takes the jobs of an answer over. broker: NULL if only one is asked.  */
+static void s_take (s_list_t *self, const json_t *answer, const char *broker)
 {
     size_t index;
     json_t *job;
     json_array_foreach (json_object_get (answer, "jobs"), index, job)
     {
-        if (*left == 0)
+        if (self->left == 0)
             return;
-        --*left;
-        if (self->options.output == RP_OUTPUT_JSONL)
+        self->left--;
+        if (broker)
+            rp_output_set (job, "broker", rp_output_text (broker));
+        if (self->cli->options.output == RP_OUTPUT_JSONL)
             rp_output_json (RP_OUTPUT_JSONL, json_incref (job));
-        else if (json_array_append (all, job) != 0)
+        else if (json_array_append (self->jobs, job) != 0)
             rp_output_no_memory ();
     }
 }
 
-/*  Writes page after page. Returns the exit code.  */
-static int s_write_pages (
-  rp_cli_t *self, const rp_listing_t *listing, json_t *params, uint64_t left, const char *what)
+/*  Reads page after page of one broker. Returns the exit code.  */
+static int s_read_pages (rp_cli_t *one, s_list_t *self)
 {
     int code = 0;
     bool more = true;
-    json_t *all = json_array ();
-    if (!all)
-        rp_output_no_memory ();
-    while (more && left > 0) {
-        json_t *answer = rp_job_ask (self, what, json_copy (params), NULL, &code);
-        if (!answer) {
-            json_decref (all);
-            return code;
-        }
-        s_take (self, answer, all, &left);
+    json_t *params = json_copy ((json_t *) self->params);
+    while (more && self->left > 0) {
+        json_t *answer = rp_job_ask (one, self->what, json_copy (params), NULL, &code);
+        if (!answer)
+            break;
+        self->answered = true;
+        s_take (self, answer, self->cli->options.all ? one->options.server : NULL);
         json_t *next = json_object_get (answer, "next");
         more = json_is_true (json_object_get (answer, "more")) && json_is_string (next);
         if (more)
             rp_output_set (params, "id", json_incref (next));
         json_decref (answer);
     }
-    if (self->options.output == RP_OUTPUT_JSONL)
-        json_decref (all);
-    else
-        rp_listing_write (self, listing, json_pack ("{s:o}", "jobs", all));
-    if (more && !self->options.quiet)
-        fprintf (stderr, "there are more; all of them: -o jsonl, or --count N\n");
-    return 0;
+    self->more |= more && code == 0;
+    json_decref (params);
+    return code;
 }
 
-static int s_list (rp_cli_t *self, const char *what, const char *state, const char *empty)
+static int s_read_broker (rp_cli_t *one, json_t *status, void *arg)
+{
+    (void) status;
+    return s_read_pages (one, arg);
+}
+
+static void s_write_list (const s_list_t *self, const char *empty)
+{
+    bool all = self->cli->options.all;
+    const rp_listing_t listing = {.list = "jobs",
+      .empty = empty,
+      .columns = s_columns + !all,
+      .column_count = sizeof s_columns / sizeof *s_columns - !all};
+    if (self->cli->options.output != RP_OUTPUT_JSONL)
+        rp_listing_write (self->cli, &listing, json_pack ("{s:O}", "jobs", self->jobs));
+    if (self->more && !self->cli->options.quiet)
+        fprintf (stderr, "there are more; all of them: -o jsonl, or --count N\n");
+}
+
+static int s_run (rp_cli_t *self, const char *what, const char *state, const char *empty)
 {
     const rp_arguments_t *arguments = &self->arguments;
     if (arguments->count > 1)
@@ -84,11 +110,11 @@ static int s_list (rp_cli_t *self, const char *what, const char *state, const ch
     const char *service = arguments->count > 0 ? rp_cli_service (self) : NULL;
     if (arguments->count > 0 && !service)
         return rp_status_exit_code (RP_USAGE);
-    int code = rp_cli_connect (self, 1);
+    int code = self->options.all ? 0 : rp_cli_connect (self, 1);
     if (code != 0)
         return code;
-    bool all = self->options.output == RP_OUTPUT_JSONL;
-    uint64_t left = self->options.count > 0 ? self->options.count : all ? UINT64_MAX : S_PAGE;
+    bool endless = self->options.output == RP_OUTPUT_JSONL;
+    uint64_t left = self->options.count > 0 ? self->options.count : endless ? UINT64_MAX : S_PAGE;
     json_t *params = json_object ();
     if (service)
         rp_output_set (params, "service", rp_output_text (service));
@@ -96,11 +122,15 @@ static int s_list (rp_cli_t *self, const char *what, const char *state, const ch
         rp_output_set (params, "state", json_string (state));
     rp_output_set (
       params, "most", json_integer (left < S_PAGE ? (json_int_t) left : (json_int_t) S_PAGE));
-    const rp_listing_t listing = {.list = "jobs",
-      .empty = empty,
-      .columns = s_columns,
-      .column_count = sizeof s_columns / sizeof *s_columns};
-    code = s_write_pages (self, &listing, params, left, what);
+    s_list_t list = {
+      .cli = self, .what = what, .params = params, .jobs = json_array (), .left = left};
+    if (!list.jobs)
+        rp_output_no_memory ();
+    code =
+      self->options.all ? rp_every_ask (self, s_read_broker, &list) : s_read_pages (self, &list);
+    if (code == 0 || (self->options.all && list.answered))
+        s_write_list (&list, empty);
+    json_decref (list.jobs);
     json_decref (params);
     return code;
 }
@@ -109,13 +139,13 @@ int rp_cli_jobs (rp_cli_t *self)
 {
     static const char *const states[] = {"waiting", "running", "done", "dead"};
     bool given = rp_options_given (self->program, &self->arguments, "state");
-    return s_list (self, "riposte.jobs", given ? states[self->options.state] : NULL,
+    return s_run (self, "riposte.jobs", given ? states[self->options.state] : NULL,
       "no such jobs; send one: riposte send SERVICE BODY");
 }
 
 int rp_cli_dead_list (rp_cli_t *self)
 {
-    return s_list (self, "riposte.dead.list", NULL, "no dead jobs");
+    return s_run (self, "riposte.dead.list", NULL, "no dead jobs");
 }
 
 /*  ---- Cancel, retry -------------------------------------------------------------------------- */

@@ -14,14 +14,19 @@
 /*  A name, or two numbers with a slash.  */
 #define S_CELL_MAX 256u
 
+int rp_listing_check (const rp_cli_t *self)
+{
+    if (self->arguments.count == 0)
+        return 0;
+    return rp_cli_usage (
+      "%s takes no argument, not \"%s\"", self->arguments.command->name, self->arguments.items[0]);
+}
+
 json_t *rp_listing_ask (rp_cli_t *self, const char *service, int *code)
 {
-    if (self->arguments.count > 0) {
-        *code = rp_cli_usage ("%s takes no argument, not \"%s\"", self->arguments.command->name,
-          self->arguments.items[0]);
-        return NULL;
-    }
-    *code = rp_cli_connect (self, 1);
+    *code = rp_listing_check (self);
+    if (*code == 0)
+        *code = rp_cli_connect (self, 1);
     return *code == 0 ? rp_listing_ask_again (self, service, code) : NULL;
 }
 

@@ -39,6 +39,9 @@ typedef struct {
     size_t column_count;
 } rp_listing_t;
 
+/*  For a command without arguments. Returns 0, or the exit code after an error was written.  */
+int rp_listing_check (const rp_cli_t *self);
+
 /*  Connects, asks the broker and returns its answer, an object. NULL after an error was written;
     *code is the exit code.  */
 json_t *rp_listing_ask (rp_cli_t *self, const char *service, int *code);

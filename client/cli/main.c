@@ -132,6 +132,13 @@ static const rp_option_t s_options[] = {
     S_AT (wait_broker),
     .help = "how long to try when no broker can be reached (1s, or --timeout if that is less); a "
             "broker that is only slow gets --timeout"},
+  {.name = "all",
+    .kind = RP_OPTION_FLAG,
+    .commands = "services workers status jobs dead-purge",
+    S_AT (all),
+    .help =
+      "ask every broker of the list, and every address of a name; numbers are added up. Of dead "
+      "purge: every dead job"},
   {.name = "no-color",
     .kind = RP_OPTION_FLAG,
     .environment = "RIPOSTE_NO_COLOR",
@@ -277,11 +284,6 @@ static const rp_option_t s_options[] = {
     .choices = s_states,
     S_AT (state),
     .help = "only jobs that are waiting, running, done or dead"},
-  {.name = "all",
-    .kind = RP_OPTION_FLAG,
-    .commands = "dead-purge",
-    S_AT (all),
-    .help = "every dead job"},
 
   {.kind = RP_OPTION_HEADING,
     .commands = "check",

@@ -117,22 +117,20 @@ static void s_explain_timeout (const rp_cli_t *self, char *why, size_t size)
       advice ? advice : "allow more time: --timeout 5s");
 }
 
-/*  Waits for a broker. If every broker has failed, the limit is --wait-broker; while one has not
-    failed yet, because it or this machine is slow, the limit is --timeout.  */
-static int s_wait_broker (rp_cli_t *self)
+/*  If every broker has failed, the limit is --wait-broker; while one has not failed yet, because it or this
+    machine is slow, the limit is --timeout.  */
+int rp_cli_await (rp_cli_t *self, int64_t begun)
 {
     char why[S_WHY_MAX] = "";
-    int64_t begin = rp_clock_us ();
     int rc = RP_NO_BROKER;
-    while (rc == RP_NO_BROKER && !rp_cli_interrupted ()) {
+    uint32_t left = 1;
+    while (rc == RP_NO_BROKER && left > 0 && !rp_cli_interrupted ()) {
         bool failed =
           s_all_failed (self->options.server, rp_client_last_error (self->client, why, sizeof why));
         int64_t limit = self->options.wait_broker;
         if (!failed && limit < self->options.timeout)
             limit = self->options.timeout;
-        uint32_t left = s_milliseconds (limit - (rp_clock_us () - begin));
-        if (left == 0)
-            break;
+        left = s_milliseconds (limit - (rp_clock_us () - begun));
         rc = rp_client_connect (self->client, left < S_SLICE_MS ? left : S_SLICE_MS);
     }
     if (rc == RP_OK)
@@ -175,7 +173,7 @@ static int s_set_keys (rp_cli_t *self)
     return s_tell_keys (self, option, rc, rp_client_last_error (self->client, why, sizeof why));
 }
 
-int rp_cli_connect (rp_cli_t *self, uint32_t max_open)
+int rp_cli_begin (rp_cli_t *self, uint32_t max_open)
 {
     const rp_cli_options_t *options = &self->options;
     self->client = rp_client_new (options->server);
@@ -194,8 +192,13 @@ int rp_cli_connect (rp_cli_t *self, uint32_t max_open)
         rp_error_t error = {.status = rc, .why = "", .server = options->server};
         return rp_cli_tell (self, &error);
     }
-    int code = s_set_keys (self);
-    return code != 0 ? code : s_wait_broker (self);
+    return s_set_keys (self);
+}
+
+int rp_cli_connect (rp_cli_t *self, uint32_t max_open)
+{
+    int code = rp_cli_begin (self, max_open);
+    return code != 0 ? code : rp_cli_await (self, rp_clock_us ());
 }
 
 const char *rp_cli_service (rp_cli_t *self)

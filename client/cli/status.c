@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/every.h"
 #include "client/cli/listing.h"
 #include "client/cli/text.h"
 #include "common/base/units.h"
@@ -194,9 +195,112 @@ static void s_write_csv (const json_t *value, const char *path)
     putchar ('\n');
 }
 
+/*  ---- Of every broker ------------------------------------------------------------------------ */
+
+/*  What of a status can be added up: numbers, and groups of them.  */
+static const char *const s_additive[] = {
+  "clients", "workers", "conversations", "gauges", "counters", "finals", "unanswered"};
+
+static void s_add_number (json_t *sum, const char *key, const json_t *value)
+{
+    if (json_is_integer (value))
+        rp_output_set (
+          sum, key, json_integer (rp_output_number (sum, key) + json_integer_value (value)));
+}
+
+static void s_add_up (json_t *total, const json_t *status)
+{
+    for (size_t index = 0; index < sizeof s_additive / sizeof *s_additive; index++) {
+        const char *key = s_additive[index];
+        const char *name;
+        json_t *number;
+        json_t *value = json_object_get (status, key);
+        s_add_number (total, key, value);
+        if (json_is_object (value) && !json_object_get (total, key))
+            rp_output_set (total, key, json_object ());
+        json_object_foreach (value, name, number)
+          s_add_number (json_object_get (total, key), name, number);
+    }
+}
+
+/*  Makes a row of a table.  */
+static json_t *s_row (const json_t *status)
+{
+    static const char *const kept[] = {
+      "broker", "version", "draining", "uptime_us", "clients", "workers", "conversations"};
+    json_t *row = json_object ();
+    for (size_t index = 0; index < sizeof kept / sizeof *kept; index++)
+        if (json_object_get (status, kept[index]))
+            rp_output_set (row, kept[index], json_incref (json_object_get (status, kept[index])));
+    const json_t *gauges = json_object_get (status, "gauges");
+    const json_t *counters = json_object_get (status, "counters");
+    rp_output_set (row, "waiting", json_integer (rp_output_number (gauges, "waiting")));
+    rp_output_set (row, "running", json_integer (rp_output_number (gauges, "running")));
+    rp_output_set (row, "requests", json_integer (rp_output_number (counters, "requests")));
+    return row;
+}
+
+static int s_take_status (rp_cli_t *one, json_t *status, void *arg)
+{
+    rp_output_set (status, "broker", rp_output_text (one->options.server));
+    if (json_array_append (arg, status) != 0)
+        rp_output_no_memory ();
+    return 0;
+}
+
+static int s_run_all (rp_cli_t *self)
+{
+    static const rp_column_t columns[] = {
+      {"BROKER", RP_CELL_TEXT, "broker", NULL},
+      {"VERSION", RP_CELL_TEXT, "version", NULL},
+      {"DRAINING", RP_CELL_FLAG, "draining", NULL},
+      {"UP", RP_CELL_DURATION, "uptime_us", NULL},
+      {"CLIENTS", RP_CELL_COUNT, "clients", NULL},
+      {"WORKERS", RP_CELL_COUNT, "workers", NULL},
+      {"CONVERSATIONS", RP_CELL_COUNT, "conversations", NULL},
+      {"WAITING", RP_CELL_COUNT, "waiting", NULL},
+      {"RUNNING", RP_CELL_COUNT, "running", NULL},
+      {"REQUESTS", RP_CELL_COUNT, "requests", NULL},
+    };
+    static const rp_listing_t listing = {
+      .list = "brokers", .columns = columns, .column_count = sizeof columns / sizeof *columns};
+    size_t index;
+    json_t *status;
+    int code = rp_listing_check (self);
+    if (code != 0)
+        return code;
+    rp_output_t output = (rp_output_t) self->options.output;
+    bool whole = output == RP_OUTPUT_JSON || output == RP_OUTPUT_JSONL;
+    json_t *brokers = json_array ();
+    json_t *rows = json_array ();
+    json_t *total = json_object ();
+    if (!brokers || !rows || !total)
+        rp_output_no_memory ();
+    code = rp_every_ask (self, s_take_status, brokers);
+    json_array_foreach (brokers, index, status)
+    {
+        s_add_up (total, status);
+        (void) json_array_append_new (rows, whole ? json_incref (status) : s_row (status));
+    }
+    if (output == RP_OUTPUT_TABLE && json_array_size (rows) > 0) {
+        rp_output_set (total, "broker", json_string ("total"));
+        (void) json_array_append_new (rows, s_row (total));
+    }
+    json_t *answer = json_pack ("{s:o, s:o}", "brokers", rows, "total", total);
+    if (!answer)
+        rp_output_no_memory ();
+    if (json_array_size (brokers) > 0)
+        rp_listing_write (self, &listing, json_incref (answer));
+    json_decref (answer);
+    json_decref (brokers);
+    return code;
+}
+
 int rp_cli_status (rp_cli_t *self)
 {
     int code = 0;
+    if (self->options.all)
+        return s_run_all (self);
     json_t *status = rp_listing_ask (self, "riposte.status", &code);
     if (!status)
         return code;

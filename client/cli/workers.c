@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "client/cli/every.h"
 #include "client/cli/listing.h"
 
 /*  Who has no key.  */
@@ -27,6 +28,8 @@ static bool s_has_principals (const json_t *answer)
 int rp_cli_workers (rp_cli_t *self)
 {
     static const rp_column_t columns[] = {
+      {"BROKER", RP_CELL_TEXT, "broker",
+        NULL}, // the first, since a table of one broker is without it
       {"WORKER", RP_CELL_TEXT, "name", NULL}, {"SERVICE", RP_CELL_TEXT, "service", NULL},
       {"STATE", RP_CELL_TEXT, "state", NULL}, {"RUNNING", RP_CELL_SHARE, "running", "window"},
       {"OLDEST", RP_CELL_DURATION, "oldest_us", NULL},
@@ -41,11 +44,16 @@ int rp_cli_workers (rp_cli_t *self)
       .columns = columns,
       .column_count = sizeof columns / sizeof *columns};
     int code = 0;
-    json_t *answer = rp_listing_ask (self, listing.service, &code);
+    if (!self->options.all) {
+        listing.columns++;
+        listing.column_count--;
+    }
+    json_t *answer = self->options.all ? rp_every_list (self, listing.service, listing.list, &code)
+                                       : rp_listing_ask (self, listing.service, &code);
     if (!answer)
         return code;
     if (self->options.output == RP_OUTPUT_TABLE && !s_has_principals (answer))
         listing.column_count--;
     rp_listing_write (self, &listing, answer);
-    return 0;
+    return code;
 }

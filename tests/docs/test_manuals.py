@@ -56,9 +56,11 @@ def test_several_brokers(session):
         session.command(f"ip addr add 10.0.0.{number}/8 dev lo")
         session.command(f"riposte-broker --insecure --bind tcp://10.0.0.{number}:5555 > /dev/null 2>&1 &")
         session.until(f"riposte -s tcp://10.0.0.{number}:5555 ping > /dev/null 2>&1")
-    (worker, _), (call, _) = steps(operations("--spread call upper"))
+    (worker, _), (call, _), (look, _) = steps(operations("--spread call upper"))
     session.command(f"{worker} > /dev/null 2>&1 &")
     assert session.command(call.replace("call", "call --wait-worker 20s")) == (0, "HI")
+    code, out = session.command(look)
+    assert code == 0 and out.splitlines()[-1].startswith("total "), out
 
 
 def test_settings_that_differ(session, etc):
