@@ -150,6 +150,50 @@ def test_a_name_is_looked_up_anew_for_each_attempt(world, names):
     world.wait_for_worker(broker, worker, "echo")
 
 
+def test_a_client_looks_a_name_up_again_when_all_its_addresses_have_failed(world, names):
+    broker = world.broker()
+    moved = f"tcp://moved:{port(broker.endpoint)}"
+    names.write("hosts", HOSTS + "127.0.0.2 moved\n127.0.0.3 moved\n")
+    with socket.create_server(("127.0.0.3", int(port(broker.endpoint)))) as former:
+        former.settimeout(10 * PATIENCE)
+        ping = world.start("ping", *names.prefix, programs.CLI, "-s", moved, "ping", "--count", "1",
+                           "--wait-broker", "30s")
+        former.accept()[0].close()  # the other address has nobody
+        names.write("hosts", HOSTS + "127.0.0.1 moved\n")
+    assert ping.wait(20) == 0
+
+
+@pytest.fixture(name="three")
+def fixture_three(world, names):
+    """Three brokers behind one name, of which one is behind an address of IPv6 too, and the name."""
+    brokers = [world.broker()]
+    number = port(brokers[0].endpoint)
+    brokers.append(world.broker("--bind", f"tcp://127.0.0.2:{number}", "--bind", f"tcp://[::1]:{number}"))
+    brokers.append(world.broker("--bind", f"tcp://127.0.0.3:{number}"))
+    names.write("hosts", HOSTS + "".join(f"{one} three\n" for one in ("127.0.0.1", "127.0.0.2", "127.0.0.3", "::1")))
+    for broker in brokers:
+        world.builtin(broker, "echo")
+    return brokers, f"tcp://three:{number}"
+
+
+def test_clients_that_spread_share_the_addresses_of_a_name(world, names, six, three):
+    brokers, name = three
+    result = cli(world, names, name, "bench", "echo", "--clients", "100", "--count", "100", "--spread")
+    assert result.code == 0, result
+    joined = [world.status(broker)["counters"]["clients_joined"] for broker in brokers]
+    assert sum(joined) >= 100 and min(joined) >= 10, joined  # of four addresses, one broker has two
+
+
+def test_all_asks_every_address_of_a_name_and_a_broker_with_two_once(world, names, six, three):
+    brokers, name = three
+    result = cli(world, names, name, "status", "--all", "-o", "json")
+    assert (result.code, result.err) == (0, b""), result
+    assert sorted(one["pid"] for one in result.json()["brokers"]) == sorted(broker.pid for broker in brokers)
+    result = cli(world, names, "tcp://nowhere:5555," + name, "workers", "--all", "-o", "json")
+    assert result.code == 3 and len(result.json()["workers"]) == 3
+    assert "no broker at tcp://nowhere:5555 (host nowhere does not resolve: " in result.error()
+
+
 def test_a_silent_name_server_holds_nobody_up(world, names, silent_name_server):
     begin = time.monotonic()
     result = cli(world, names, "tcp://slow.test:5555", "--timeout", "1s", "--wait-broker", "1s", "ping")
