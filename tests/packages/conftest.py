@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MPL-2.0
 """The packages that script/package builds, once for all tests, and a root of its own to install them in.
 
-RIPOSTE_PACKAGES   a directory of packages to test, instead of building them"""
+RIPOSTE_PACKAGES   a directory of packages to test, instead of building them
+RIPOSTE_EARLIER    the same of those that are upgraded; otherwise those of the last release are built, or of the first
+                   commit that had any"""
 
 import os
 import pathlib
@@ -11,6 +13,7 @@ import subprocess
 import pytest
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
+EARLIER = "0.0.9-1"  # the version that packages of an earlier commit get
 LONG = os.environ.get("RIPOSTE_LONG") == "1"
 
 
@@ -58,6 +61,37 @@ def packages(tmp_path_factory):
     directory = tmp_path_factory.mktemp("dist") / "dist"
     print(run(SOURCE / "script/package", "--no-install", directory, within=900))
     return Packages(directory)
+
+
+def earlier_commit():
+    """The last release before this commit, or the first commit that made packages; None: it is not there."""
+    def say(*command):
+        done = subprocess.run(["git", "-C", SOURCE, *command], capture_output=True, text=True, check=False)
+        return done.stdout.split()
+    found = say("describe", "--tags", "--abbrev=0", "--match", "v*", "HEAD^") or \
+        say("log", "--diff-filter=A", "--format=%H", "--", "script/package")[-1:]
+    return found[0] if found else None
+
+
+@pytest.fixture(scope="session")
+def earlier(tmp_path_factory):
+    """The packages of an earlier commit, made as it made them, under a version that is older than today's."""
+    directory = tmp_path_factory.mktemp("earlier")
+    if "RIPOSTE_EARLIER" in os.environ:
+        built = Packages(pathlib.Path(os.environ["RIPOSTE_EARLIER"]).resolve())
+    else:
+        commit = earlier_commit()
+        if not LONG or not commit:
+            pytest.skip("they take two minutes: RIPOSTE_LONG=1" if commit else "git has no commit that made packages")
+        # A clone, since script/archive asks git what there is.
+        clone = directory / "clone"
+        run("git", "clone", "-q", "--no-checkout", SOURCE, clone)
+        run("git", "checkout", "-q", commit, cwd=clone)
+        run("script/package", "--no-install", directory / "dist", cwd=clone, within=1800)
+        built = Packages(directory / "dist")
+        shutil.rmtree(clone)
+    (directory / "older").mkdir()
+    return built.of_version(EARLIER, directory / "older")
 
 
 class Root:

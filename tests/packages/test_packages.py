@@ -5,18 +5,19 @@ They are installed over this machine's own root, which stays as it is. With RIPO
 debootstrap has just made, with their dependencies from Debian's mirror."""
 
 import os
+import pathlib
 import re
 import time
 
 import pytest
 
-from conftest import LONG, Root, run
+from conftest import EARLIER, LONG, SOURCE, Root, run
 
+PARSER = pathlib.Path("/usr/sbin/apparmor_parser")
 NAMES = ["libriposte-dev", "libriposte0", "python3-riposte", "riposte-broker", "riposte-doc", "riposte-tools"]
 # What dpkg, and what it calls for every package, write for themselves.
 OTHERS = re.compile(r"/var/(lib/dpkg|log|cache|backups|lib/apt)/|/etc/(ld\.so\.cache|(passwd|group|shadow|gshadow)-?)$"
                     r"|/etc/\.pwd\.lock$|/run/|/tmp/|/var/lib/systemd/deb-systemd-helper-masked$")
-OLDER = "0.0.9-1"
 PYTHON = """\
 import riposte, riposte.aio
 with riposte.Client("tcp://127.0.0.1:5555") as client:
@@ -54,6 +55,18 @@ def test_what_cmake_installs_is_in_one_package(packages, tmp_path):
     assert missing == set()
 
 
+@pytest.mark.skipif(not PARSER.exists(), reason="no apparmor_parser: Debian's package apparmor")
+def test_the_profile_for_apparmor_can_be_read():
+    run(PARSER, "--skip-kernel-load", "--skip-cache", SOURCE / "debian/apparmor/riposte-broker")
+
+
+def until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
 def call(root):
     """Makes the first call, as the README does; systemd starts the broker where it runs."""
     root.start("riposte-broker")
@@ -84,21 +97,44 @@ def test_installed_they_answer_a_call_and_purged_they_leave_nothing(packages, ro
             and "/var/backups" not in path] == []
 
 
-def test_an_upgrade_keeps_settings_and_jobs_and_a_purge_keeps_keys(packages, root, tmp_path_factory):
+def test_an_upgrade_keeps_settings_and_jobs_and_a_purge_keeps_keys(packages, earlier, root):
+    """From the packages of an earlier commit, with a store of then: a job that waits, one that is done, a dead one."""
     store = "/var/lib/riposte/jobs.db"
-    root.do("dpkg", "--install", *root.put(packages.of_version(OLDER, tmp_path_factory.mktemp("older"))))
+    patient = ("--wait-broker", "20s", "--timeout", "20s")
+
+    def send(service, body, *options):
+        return root.do("riposte", "send", *patient, *options, service, body).strip()
+
+    def result(job):
+        return root.do("riposte", "result", job, "--wait", "30s", *patient)
+
+    root.do("dpkg", "--install", *root.put(earlier))
+    versions = root.do("dpkg-query", "-W", "-f", "${Version}\n", *packages.names())
+    assert set(versions.split()) == {EARLIER}
     root.do("sed", "-i", f's|^#store = .*|store = "{store}"|', "/etc/riposte/broker.cfg")
     root.do("install", "-d", "/var/lib/riposte")
     root.start("riposte-broker", "--config", "/etc/riposte/broker.cfg")
-    job = root.do("riposte", "send", "--wait-broker", "20s", "--timeout", "20s", "upper", "hello").strip()
+    root.start("riposte-worker", "reverse", "--", "rev")
+    root.start("riposte-worker", "fails", "--", "sh", "-c", "exit 75")
+    waits, done = send("upper", "hello"), send("reverse", "hello")
+    dead = send("fails", "again", "--attempts", "1")
+    assert result(done) == "olleh"
+    until(lambda: dead in root.do("riposte", "dead", "list"))
     root.stop()
-    root.do("dpkg", "--install", *root.put(packages))
+    # The settings have been edited, and the new package may have others: apt asks, or is told to keep them.
+    root.do("dpkg", "--force-confdef", "--force-confold", "--install", *root.put(packages))
     assert f'store = "{store}"' in root.do("cat", "/etc/riposte/broker.cfg")
-    assert OLDER not in root.do("dpkg-query", "-W", "-f", "${Version}\n", *packages.names())
+    versions = root.do("dpkg-query", "-W", "-f", "${Version}\n", *packages.names())
+    assert EARLIER not in versions
     root.start("riposte-broker", "--config", "/etc/riposte/broker.cfg")
     root.start("riposte-worker", "upper", "--", "tr", "a-z", "A-Z")
-    assert root.do("riposte", "result", job, "--wait", "30s", "--wait-broker", "20s", "--timeout", "20s") == "HELLO"
+    root.start("riposte-worker", "fails", "--", "cat")
+    assert (result(waits), result(done)) == ("HELLO", "olleh")
+    assert dead in root.do("riposte", "dead", "list")
+    again = re.search(r"^\d+$", root.do("riposte", "dead", "retry", dead), re.M)[0]
+    assert again != dead and result(again) == "again"
     root.stop()
+    root.do("riposte", "store", "check", store)
     root.do("riposte", "keys", "new", "ada")
     root.do("dpkg", "--purge", *packages.names())
     assert root.do("ls", "/etc/riposte") == "ada.key\nada.key_secret\n"
@@ -114,8 +150,9 @@ def test_from_a_blank_debian_it_takes_three_commands_and_a_minute(packages, tmp_
     try:
         root.put(packages)
         root.do("apt-get", "update", "-q")
+        install, = re.findall(r"^# (apt install \./riposte-.*)$", (SOURCE / "README.md").read_text(), re.M)
         begin = time.monotonic()
-        root.do("sh", "-c", "apt-get install -q -y /tmp/debs/riposte-*.deb", within=600)
+        root.do("sh", "-c", install.replace("install ./", "install -q -y /tmp/debs/"), within=600)
         call(root)
         root.stop()
         took = time.monotonic() - begin
