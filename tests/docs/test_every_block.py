@@ -1,35 +1,29 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Every block of the documents is run by a test here, or named below with the reason why not."""
+"""Every block of the documents is run by a test here, or named below with the test elsewhere that runs it."""
 
 import ast
 import pathlib
 
 import pytest
 
-from blocks import block_with, documents, every_block
+from blocks import SOURCE, block_with, documents, every_block
 
 #: What tests call to read a block, and of which document.
 READERS = {"readme": "README.md", "interop": "docs/INTEROP.md", "operations": "docs/OPERATIONS.md",
            "metrics": "docs/METRICS.md", "http": "docs/HTTP.md", "architecture": "docs/ARCHITECTURE.md",
            "protocol": "docs/PROTOCOL.md", "python": "python/README.md", "go": "go/README.md"}
-#: (document, words of its block, who looks at it, or why nobody can)
-NOT_RUN = [
-    *(("RELEASING.md", words, "run by tests/packages/test_release.py, with keys of its own") for words in
-      ("gpg --import", "git verify-tag vVERSION\n")),
-    ("README.md", "apt install ./riposte-", "changes the system: tests/packages does it, in a root of its own"),
-    ("docs/OPERATIONS.md", "riposte store init postgresql://db1,db2/jobs",
-     "run by tests/postgres, with a server of its own"),
-    ("docs/OPERATIONS.md", "CREATE ROLE riposte_broker LOGIN;", "run as it stands by tests/postgres"),
-    *(("docs/HTTP.md", words, "run by tests/gateway/test_document.py, with a broker of its own") for words in
+#: (document, words of its block, the test that runs it, words by which it finds the block or the document)
+ELSEWHERE = [
+    ("RELEASING.md", "gpg --import", "packages/test_release.py", 'releasing("gpg --import")'),
+    ("RELEASING.md", "git verify-tag vVERSION\n", "packages/test_release.py", 'releasing("git verify-tag")'),
+    ("README.md", "apt install ./riposte-", "packages/test_packages.py", "README.md"),
+    ("docs/OPERATIONS.md", "riposte store init postgresql:", "postgres/test_command_line.py", "riposte store init"),
+    ("docs/OPERATIONS.md", "CREATE ROLE riposte_broker LOGIN;", "postgres/test_command_line.py", "CREATE ROLE riposte"),
+    *(("docs/HTTP.md", words, "gateway/test_document.py", "examples(DOCUMENT)") for words in
       ("call/uper", "/conversations/upper", "/jobs/upper", "keys token")),
-    *(("docs/INTEROP.md", words, "run by tests/interop/test_snippets.py") for words in
-      ('principal = "ada"', "# secure_ask.py", "# secure_upper.py", "/* secure_ask.c", "/* secure_upper.c")),
-    ("docs/INTEROP.md", "$ riposte-broker --plain", "the same line is run in the README's session"),
-    ("docs/INTEROP.md", "/* hwserver.c */", "run in the README's session, and by tests/interop/test_snippets.py"),
-    ("docs/INTEROP.md", "/* hwclient.c */", "run in the README's session, and by tests/interop/test_snippets.py"),
-    ("docs/INTEROP.md", "# upper.py", "run in the README's session, and by tests/interop/test_snippets.py"),
-    ("docs/INTEROP.md", "# ask.py", "run in the README's session, and by tests/interop/test_snippets.py"),
-    ("docs/INTEROP.md", "org.zeromq:jeromq", "needs JeroMQ, and nothing here says whether Java is Java without it"),
+    *(("docs/INTEROP.md", words, "interop/test_snippets.py", name) for words, name in
+      (('principal = "ada"', "principal"), ("# secure_ask.py", "secure_ask.py"), ("/* secure_ask.c", "secure_ask.c"),
+       ("# secure_upper.py", "secure_upper.py"), ("/* secure_upper.c", "secure_upper.c"))),
 ]
 
 
@@ -43,11 +37,13 @@ def read_by_tests():
 
 
 def test_every_block_is_run_or_named_with_a_reason():
-    known = {block_with(*found) for found in read_by_tests()} | {block_with(*entry[:2]) for entry in NOT_RUN}
+    known = {block_with(*found) for found in read_by_tests()} | {block_with(*entry[:2]) for entry in ELSEWHERE}
     assert not [str(block) for block in every_block() if block not in known]
 
 
-@pytest.mark.parametrize("document, words, reason", NOT_RUN)
-def test_what_is_not_run_is_there_once_and_has_a_reason(document, words, reason):
-    assert document in documents() and len(reason) > 10
+@pytest.mark.parametrize("document, words, test, by", ELSEWHERE)
+def test_what_is_run_elsewhere_is_there_once_and_read_there(document, words, test, by):
+    assert document in documents()
     block_with(document, words)
+    text = (SOURCE / "tests" / test).read_text(encoding="utf-8")
+    assert pathlib.Path(document).name in text and by in text

@@ -3,6 +3,7 @@
 one, or they are compared with what they are about."""
 
 import json
+import pathlib
 import re
 import shutil
 import struct
@@ -106,6 +107,25 @@ def test_javascript_for_zeromq_is_javascript(tmp_path):
     done = subprocess.run(["node", "--check", tmp_path / "a.mjs"], capture_output=True, text=True, timeout=60,
                           check=False)
     assert done.returncode == 0, done.stderr
+
+
+#: Debian's, which is older than the text: there the kinds of sockets are numbers of another class.
+JEROMQ = pathlib.Path("/usr/share/java/jeromq.jar")
+KINDS = "package org.zeromq; public interface SocketType { int REQ = ZMQ.REQ; }"
+
+
+@pytest.mark.skipif(not (shutil.which("javac") and JEROMQ.exists()), reason="no JeroMQ: libjeromq-java, and a JDK")
+def test_java_for_jeromq_gets_an_answer(session):
+    (session.directory / "org/zeromq").mkdir(parents=True)
+    (session.directory / "org/zeromq/SocketType.java").write_text(KINDS, encoding="utf-8")
+    (session.directory / "Ask.java").write_text(
+        "import org.zeromq.*;\nclass Ask { public static void main (String[] words) throws Exception {\n"
+        + interop("org.zeromq:jeromq").text + "}}\n", encoding="utf-8")
+    session.play_text("riposte-broker")
+    session.play_text("riposte-worker upper -- tr a-z A-Z")
+    code, out = session.command(f"javac -cp {JEROMQ} Ask.java org/zeromq/SocketType.java && java -cp {JEROMQ}:. Ask",
+                                patience=60)
+    assert (code, out.strip()) == (0, "HELLO"), out
 
 
 # ---- Houses with a history, made small --------------------------------------------------------------------

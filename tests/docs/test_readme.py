@@ -61,13 +61,15 @@ def test_secure_it(session):
 
 
 def test_bring_your_own_zeromq_program(session):
-    for name in ("upper.py", "ask.py"):
-        (session.directory / name).write_text(interop(f"# {name}\n"), encoding="utf-8")
-    for name in ("hwserver", "hwclient"):
+    for name, text in (("upper.py", interop("# upper.py\n")), ("ask.py", interop("# ask.py\n"))):
+        (session.directory / name).write_text(text, encoding="utf-8")
+    for name, text in (("hwserver", interop("/* hwserver.c */")), ("hwclient", interop("/* hwclient.c */"))):
         source = session.directory / f"{name}.c"
-        source.write_text(interop(f"/* {name}.c */"), encoding="utf-8")
+        source.write_text(text, encoding="utf-8")
         subprocess.run(["cc", source, "-o", session.directory / name, "-lzmq"], check=True, timeout=60)
-    session.play(readme("--plain hello="))
+    block = readme("--plain hello=")
+    assert interop("$ riposte-broker --plain") in block.text  # as the guide says it
+    session.play(block)
 
 
 def test_the_programs_in_c(session, prefix):

@@ -25,6 +25,19 @@ def test_a_store_is_made_once_and_checked(world, server):
     assert "the store is whole: 0 waiting" in store(world, "check", url)
 
 
+def test_the_two_lines_of_the_handbook_begin_a_store(world, server):
+    """Those of docs/OPERATIONS.md, with a server that is there."""
+    text = (programs.SOURCE / "docs" / "OPERATIONS.md").read_text()
+    init, broker = re.search(r"```\n(riposte store init .*)\n(riposte-broker .*)\n```", text).groups()
+    url = server.url(server.new(made=False))
+    init, broker = (line.replace("postgresql://db1,db2/jobs", url).split() for line in (init, broker))
+    assert init[-1] == broker[-1] == url
+    assert world.run(programs.CLI, *init[1:]).code == 0
+    started = world.broker(*broker[1:])
+    world.builtin(started, "echo")
+    assert result(world, started, send(world, started, "echo", "hello")).out == b"hello"
+
+
 def test_the_check_finds_tables_that_disagree(world, server, database):
     server.sql("INSERT INTO riposte.open VALUES (7, 's', 0, 0, true, NULL, NULL, NULL)", database)
     assert "1 open jobs without content; restore a backup" in store(world, "check", server.url(database), code=1)
