@@ -240,3 +240,22 @@ def test_a_storm_of_hangups_under_load_loses_nothing(world):
     status = stage.status()
     assert status["limits"]["client_open"] == 42
     assert status["reload"]["count"] > 20 and status["reload"]["failed"] > 0
+
+
+def test_a_request_with_a_key_that_lost_its_rule_goes_to_no_other_worker(world):
+    """The broker asks for it itself, in its client's name."""
+    stage = Stage(world, keys=True)
+    rules = RULES.replace("    observe = 1\n", '    observe = 1\n    serve = "echo"\n')
+    stage.rules(rules)
+    assert stage.reload().code == 0
+    starts = world.directory / "starts"
+    workers = [world.worker(stage.broker, "echo", "sh", "-c", f"echo >> {starts}; exec sleep 60") for _ in range(2)]
+    call = world.start_cli(stage.broker, *map(str, stage.keys.of("ada")), "call", "echo", "x", "--key", "k",
+                           "--attempts", "2", "--timeout", "30s")
+    until(starts.exists, 5, "it runs", call)
+    stage.rules(rules.replace('principal = "ada"\n    call = "echo"\n', 'principal = "ada"\n    call = "other"\n'))
+    assert stage.reload().code == 0
+    next(worker for worker in workers if world.worker_of(stage.broker, worker)["running"]).kill()
+    result = world.finish(call)
+    assert result.code == 9 and b"no rule allows another attempt" in result.err, result
+    assert starts.read_text() == "\n"
