@@ -77,6 +77,7 @@ class Reply:
 
     @property
     def status(self) -> Status:
+        """How the request ended; a number that this version does not know is UNKNOWN."""
         return _STATUSES.get(self._fields[4], Status.UNKNOWN)
 
     @property

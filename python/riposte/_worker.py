@@ -82,10 +82,12 @@ class Task:
 
     @property
     def key(self) -> str:
+        """Its idempotency key; "" if it has none. To others with this key the same result is told."""
         return self.header("idempotency-key") or ""
 
     @property
     def is_durable(self) -> bool:
+        """True of an attempt of a job: Retry has it tried again later."""
         return self.header("durable") == "1"
 
     @property

@@ -2,6 +2,7 @@
 """The clients for threads and for asyncio over a real broker, beyond what tests/languages asks of every language."""
 
 import asyncio
+import inspect
 import os
 import re
 import shutil
@@ -351,7 +352,24 @@ def test_asyncio_keeps_an_idle_session(stage):
     asyncio.run(run())
 
 
+def public(module):
+    """Yields (name, object) of what a module offers, and of its classes."""
+    for name in module.__all__:
+        one = getattr(module, name)
+        if inspect.isclass(one) or inspect.isroutine(one):
+            yield name, one
+        if inspect.isclass(one):
+            yield from ((f"{name}.{member}", getattr(one, member)) for member, found in vars(one).items()
+                        if not member.startswith("_") and (inspect.isfunction(found) or isinstance(found, property)))
+
+
 # ---- The package ------------------------------------------------------------------------------------
+
+def test_everything_public_says_what_it_does():
+    found = [*public(riposte), *public(riposte.aio)]
+    assert len(found) > 100
+    assert [name for name, one in found if not inspect.getdoc(one)] == []
+
 
 def test_its_types_are_strict():
     done = subprocess.run([sys.executable, "-m", "mypy", "--strict", "--cache-dir", os.devnull, "riposte"],
