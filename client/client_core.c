@@ -153,7 +153,7 @@ void rp_client_core_failed (rp_client_core_t *self, const char *reason, int64_t 
 void rp_client_core_found (rp_client_core_t *self, const rp_addresses_t *found, int64_t now)
 {
     rp_addresses_t order = *found;
-    if (self->config.spread)
+    if (self->config.spread && !rp_address_is_srv (rp_link_endpoint (&self->link)))
         rp_shuffle (
           order.endpoints, order.count, sizeof *order.endpoints, rp_client_core_random (self));
     rp_link_found (&self->link, &order, now);

@@ -162,8 +162,9 @@ typedef struct {
 typedef struct {
     const char **endpoints; /* outlive the core, which shuffles them if spread is set */
     size_t endpoint_count;
-    bool
-      spread; /* endpoints, and addresses of a name, are tried in a random order of this client's */
+    /*  endpoints, and the addresses of a name, but not those of SRV records, are tried in a random order of
+        this client's  */
+    bool spread;
     uint32_t timeout_ms; /* the default; the link tries every endpoint within it; 0: no limit */
     uint32_t heartbeat_ms;
     uint32_t max_open;

@@ -3,6 +3,7 @@
 #include "client/exchange.h"
 
 #include "common/base/backoff.h"
+#include "common/base/random.h"
 
 /*  The cost of one retry; each request earns config.retry_percent of it.  */
 #define S_RETRY_COST INT64_C (100)
@@ -11,10 +12,7 @@
 
 uint64_t rp_client_core_random (rp_client_core_t *core)
 {
-    uint64_t value = core->random += 0x9e3779b97f4a7c15u;
-    value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9u;
-    value = (value ^ (value >> 27)) * 0x94d049bb133111ebu;
-    return value ^ (value >> 31);
+    return rp_random (&core->random);
 }
 
 /*  Allowed transitions: from row to column.  */

@@ -82,8 +82,8 @@ type call struct {
 }
 
 // NewClient makes a client for a comma-separated list of endpoints: tcp://HOST:PORT or ipc://PATH. They are tried in
-// turn; a host name is looked up for each attempt, and its addresses are tried like endpoints of the list. The client
-// connects with its first request, or with Connect. An error is ErrUsage.
+// turn; a host name is looked up for each attempt, and its addresses are tried like endpoints of the list, and so are those
+// of SRV records (RFC 2782), by priority and weight: srv:_riposte._tcp.example.org. The client connects with its first request, or with Connect. An error is ErrUsage.
 func NewClient(endpoints string, options ...ClientOption) (*Client, error) {
 	config, err := newConfig(endpoints, 2*time.Second)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/riposte-broker/riposte/go/internal/core"
 	"github.com/riposte-broker/riposte/go/internal/wire"
 	"github.com/riposte-broker/riposte/go/internal/zmtp"
 )
@@ -64,16 +66,24 @@ func openConn(owner connOwner, endpoint string, lookup bool, security *zmtp.Keys
 }
 
 func (c *conn) lookUp(endpoint string) {
-	host, port, err := net.SplitHostPort(strings.TrimPrefix(endpoint, "tcp://"))
+	hosts := []string{strings.TrimPrefix(endpoint, "tcp://")}
+	if strings.HasPrefix(endpoint, core.SRV) {
+		// In the order in which they are to be tried, by priority and weight. Of an error there may be records all the same.
+		_, records, _ := net.DefaultResolver.LookupSRV(c.ctx, "", "", strings.TrimPrefix(endpoint, core.SRV))
+		hosts = nil
+		for _, record := range records {
+			hosts = append(hosts, net.JoinHostPort(record.Target, fmt.Sprint(record.Port)))
+		}
+	}
 	var found []string
-	if err == nil {
-		var addresses []string
-		addresses, err = net.DefaultResolver.LookupHost(c.ctx, host)
+	for _, hostPort := range hosts {
+		host, port, _ := net.SplitHostPort(hostPort)
+		addresses, _ := net.DefaultResolver.LookupHost(c.ctx, host)
 		for _, address := range addresses {
 			found = append(found, "tcp://"+net.JoinHostPort(address, port))
 		}
 	}
-	if err != nil || len(found) == 0 {
+	if len(found) == 0 {
 		c.owner.connFailed(c, false, "does not resolve")
 		return
 	}

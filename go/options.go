@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
+	"github.com/riposte-broker/riposte/go/internal/core"
 	"github.com/riposte-broker/riposte/go/internal/wire"
 	"github.com/riposte-broker/riposte/go/internal/zmtp"
 )
@@ -78,9 +80,16 @@ func defaultName() string {
 	return host + suffix
 }
 
+var srvName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
 func checkEndpoint(endpoint string) error {
 	switch {
 	case strings.HasPrefix(endpoint, "ipc://") && len(endpoint) > len("ipc://"):
+		return nil
+	case strings.HasPrefix(endpoint, core.SRV):
+		if !srvName.MatchString(strings.TrimPrefix(endpoint, core.SRV)) {
+			return usage("the endpoint %q: no SRV record has that name; as in srv:_riposte._tcp.example.org", endpoint)
+		}
 		return nil
 	case strings.HasPrefix(endpoint, "tcp://"):
 		host, port, err := net.SplitHostPort(strings.TrimPrefix(endpoint, "tcp://"))

@@ -33,6 +33,8 @@ func TestWrongArgumentsAreRefusedWithWhatWouldBeRight(t *testing.T) {
 		"budget":         func() error { _, err := NewClient("ipc://a", RetryBudget(-1)); return err },
 		"key file":       func() error { _, err := NewClient("ipc://a", KeyFile("/nowhere")); return err },
 		"server key":     func() error { _, err := NewClient("ipc://a", ServerKey("abc")); return err },
+		"no record":      func() error { _, err := NewClient("srv:a b"); return err },
+		"records":        func() error { _, err := NewWorker("srv:_riposte._tcp.example.org", "a", handler); return err },
 		"service":        func() error { _, err := NewWorker("ipc://a", "", handler); return err },
 		"handler":        func() error { _, err := NewWorker("ipc://a", "a", nil); return err },
 		"slots":          func() error { _, err := NewWorker("ipc://a", "a", handler, Slots(4097)); return err },
@@ -42,7 +44,7 @@ func TestWrongArgumentsAreRefusedWithWhatWouldBeRight(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	client, err := NewClient("tcp://127.0.0.1:1,tcp://[::1]:1,ipc:///run/riposte,tcp://broker:5555")
+	client, err := NewClient("tcp://127.0.0.1:1,tcp://[::1]:1,ipc:///run/riposte,tcp://broker:5555,srv:_riposte._tcp.a")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -132,6 +132,11 @@ func NewWorker(endpoints, service string, handler Handler, options ...WorkerOpti
 	if err != nil {
 		return nil, err
 	}
+	for _, endpoint := range config.endpoints {
+		if strings.HasPrefix(endpoint, core.SRV) {
+			return nil, usage("the endpoint %q: it is for clients, which use one broker; name each broker of a worker", endpoint)
+		}
+	}
 	if err := wire.CheckName(service); err != nil {
 		return nil, usage("%v", err)
 	}

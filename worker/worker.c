@@ -14,6 +14,7 @@
 #include "common/io/clock.h"
 #include "common/io/context.h"
 #include "common/io/endpoint_list.h"
+#include "common/wire/address.h"
 #include "common/wire/name.h"
 #include "worker/worker_state.h"
 
@@ -60,6 +61,9 @@ rp_worker_t *rp_worker_new (const char *endpoints, const char *service)
     self->config.count = (uint32_t) rp_endpoint_list_endpoints (
       self->endpoint_text, self->endpoints, RP_WORKER_ENDPOINTS_MAX);
     int error = self->config.count ? 0 : EINVAL;
+    for (uint32_t index = 0; index < self->config.count; index++)
+        if (rp_address_is_srv (self->endpoints[index]))
+            error = EINVAL; // it would register with one of the brokers only
     if (!error) {
         self->pump = rp_pump_new (&s_owner, self);
         error = self->pump ? 0 : errno;

@@ -8,8 +8,9 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "common/io/clock.h"
+#include "common/base/random.h"
 #include "common/base/uninitialized.h"
+#include "common/io/clock.h"
 #include "common/wire/bundle.h"
 #include "common/wire/headers.h"
 #include "worker/worker_state.h"
@@ -19,20 +20,11 @@
 #define S_BUDGET 1024
 #define S_PASSES 4
 
-/*  splitmix64: jitter needs no secrets, and no system call per turn.  */
-static uint64_t s_random (rp_worker_t *self)
-{
-    uint64_t word = self->random += 0x9e3779b97f4a7c15u;
-    word = (word ^ (word >> 30)) * 0xbf58476d1ce4e5b9u;
-    word = (word ^ (word >> 27)) * 0x94d049bb133111ebu;
-    return word ^ (word >> 31);
-}
-
 /*  ---- Sending -------------------------------------------------------------------------------- */
 
 static void s_failed (rp_worker_t *self, uint32_t session, const char *reason)
 {
-    rp_worker_core_failed (&self->core, session, reason, self->now, s_random (self));
+    rp_worker_core_failed (&self->core, session, reason, self->now, rp_random (&self->random));
 }
 
 static void s_send_failed (rp_worker_t *self, uint32_t session)
@@ -209,7 +201,7 @@ static void s_on_frame (rp_worker_t *self, uint32_t session, s_frame_t *frame)
     if (error != RP_WIRE_ERROR_NONE)
         self->core.ignored++;
     else
-        rp_worker_core_message (&self->core, session, &head, self->now, s_random (self));
+        rp_worker_core_message (&self->core, session, &head, self->now, rp_random (&self->random));
 }
 
 /*  The task gets a copy where the message would hold too much memory: the first message of a bundle
@@ -332,7 +324,7 @@ static int64_t s_pass (rp_worker_t *self)
         s_receive (self, session);
     }
     s_flush_returned (self);
-    int64_t next = rp_worker_core_tick (&self->core, self->now, s_random (self));
+    int64_t next = rp_worker_core_tick (&self->core, self->now, rp_random (&self->random));
     rp_worker_obey (self);
     s_flush_returned (self);
     s_flush (self);

@@ -9,6 +9,7 @@
 
 #include "client/cli/output.h"
 #include "client/cli/text.h"
+#include "common/wire/address.h"
 #include "common/wire/advice.h"
 
 typedef struct {
@@ -94,7 +95,8 @@ static void s_add_no_broker (s_line_t *line, const char *server, const char *why
 {
     size_t size = strlen (server);
     bool of_server = strncmp (why, server, size) == 0 && strncmp (why + size, ": ", 2) == 0;
-    bool of_endpoint = strncmp (why, "tcp://", 6) == 0 || strncmp (why, "ipc://", 6) == 0;
+    bool of_endpoint =
+      strncmp (why, "tcp://", 6) == 0 || strncmp (why, "ipc://", 6) == 0 || rp_address_is_srv (why);
     if (strchr (why, ';') && !of_endpoint) {
         s_add (line, "%s", why);
         return;

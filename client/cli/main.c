@@ -56,7 +56,8 @@ static const rp_option_t s_options[] = {
     .argument = "ENDPOINT[,…]",
     .environment = "RIPOSTE_SERVER",
     S_AT (server),
-    .help = "the brokers, first choice first (tcp://127.0.0.1:5555)"},
+    .help = "the brokers, first choice first, or srv:NAME, the name of SRV records in the DNS "
+            "(tcp://127.0.0.1:5555)"},
   {.name = "spread",
     .kind = RP_OPTION_FLAG,
     .environment = "RIPOSTE_SPREAD",

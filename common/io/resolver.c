@@ -4,7 +4,9 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
+#include <resolv.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,11 +18,15 @@
 
 #include "common/io/clock.h"
 #include "common/wire/advice.h"
+#include "common/wire/srv.h"
 
 /*  A result that nobody has taken for so long, µs, is dropped, and the name is looked up again.
     Longer than the pause between two attempts, so that the next attempt finds the result of a slow
     look-up.  */
 #define S_FRESH_US 10000000
+
+/*  Bytes of the longest answer of a name server.  */
+#define S_ANSWER_MAX 65535u
 
 /*  Bytes of a host name with its NUL; longer names do not resolve.  */
 #define S_HOST_MAX 256
@@ -49,7 +55,8 @@ static void s_add (rp_addresses_t *found, const char *endpoint, const struct add
         rp_addresses_add (found, endpoint, address);
 }
 
-bool rp_resolver_wait (const char *endpoint, rp_addresses_t *found, char *why)
+/*  Looks up the host of tcp://HOST:PORT, and adds its addresses.  */
+static bool s_look_up_host (const char *endpoint, rp_addresses_t *found, char *why)
 {
     // Both families: an address that this machine cannot reach is refused at once, and the next is
     // tried.
@@ -59,7 +66,6 @@ bool rp_resolver_wait (const char *endpoint, rp_addresses_t *found, char *why)
     size_t size;
     const char *at = rp_address_host (endpoint, &size);
     snprintf (host, sizeof host, "%.*s", (int) size, at);
-    *found = (rp_addresses_t){0};
     int code = getaddrinfo (host, NULL, &hints, &list);
     int reason = errno;
     for (const struct addrinfo *info = list; code == 0 && info; info = info->ai_next)
@@ -71,6 +77,69 @@ bool rp_resolver_wait (const char *endpoint, rp_addresses_t *found, char *why)
     snprintf (why, RP_RESOLVER_TEXT_MAX, "host %s " RP_REASON_UNRESOLVED ": %s", host,
       code == EAI_SYSTEM ? strerror (reason) : gai_strerror (code ? code : EAI_NONAME));
     return false;
+}
+
+/*  Says why a name has no SRV records.  */
+static const char *s_srv_reason (int code)
+{
+    switch (code) {
+        case HOST_NOT_FOUND:
+            return "there is no such name";
+        case TRY_AGAIN:
+            return RP_REASON_UNANSWERED;
+        case NO_DATA:
+            return "it has no SRV record that names a host";
+        default:
+            return "the name server refuses, or its answer makes no sense";
+    }
+}
+
+/*  Asks the name servers for SRV records. Returns 0, or why there are none, as h_errno has it.  */
+static int s_ask_srv (const char *name, rp_srv_t *srv)
+{
+    struct __res_state state;
+    memset (&state, 0, sizeof state);
+    uint8_t *answer = malloc (S_ANSWER_MAX);
+    if (!answer || res_ninit (&state) != 0) {
+        free (answer);
+        return NO_RECOVERY;
+    }
+    int size = res_nsearch (&state, name, RP_SRV_CLASS, RP_SRV_TYPE, answer, S_ANSWER_MAX);
+    int code = state.res_h_errno;
+    res_nclose (&state);
+    bool read = size >= 0 && size <= (int) S_ANSWER_MAX && rp_srv_read (srv, answer, (size_t) size);
+    free (answer);
+    if (size < 0)
+        return code == NETDB_INTERNAL ? TRY_AGAIN : code;
+    return !read ? NO_RECOVERY : srv->count == 0 ? NO_DATA : 0;
+}
+
+/*  Finds the brokers that SRV records name.  */
+static bool s_look_up_srv (const char *endpoint, rp_addresses_t *found, char *why)
+{
+    rp_srv_t srv;
+    const char *name = endpoint + strlen (RP_ADDRESS_SRV);
+    int code = s_ask_srv (name, &srv);
+    if (code != 0) {
+        snprintf (why, RP_RESOLVER_TEXT_MAX, "%.253s " RP_REASON_UNRESOLVED ": %s", name,
+          s_srv_reason (code));
+        return false;
+    }
+    rp_srv_order (&srv, rp_clock_entropy ());
+    for (size_t index = 0; index < srv.count; index++) {
+        char host[RP_SRV_HOST_MAX + sizeof "tcp://:65535"];
+        const rp_srv_record_t *record = &srv.records[index];
+        snprintf (host, sizeof host, "tcp://%s:%u", record->host, (unsigned) record->port);
+        (void) s_look_up_host (host, found, why); // why: of the last one, if none has an address
+    }
+    return found->count > 0;
+}
+
+bool rp_resolver_wait (const char *endpoint, rp_addresses_t *found, char *why)
+{
+    *found = (rp_addresses_t){0};
+    return rp_address_is_srv (endpoint) ? s_look_up_srv (endpoint, found, why)
+                                        : s_look_up_host (endpoint, found, why);
 }
 
 static void s_release (rp_lookup_t *self)

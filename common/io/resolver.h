@@ -1,4 +1,4 @@
-/*  Looks up the addresses of host names, without making any thread of the owner wait.
+/*  Looks up the addresses of host names, and of SRV records, without making any thread of the owner wait.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -9,6 +9,9 @@
     An endpoint has one look-up at a time: an owner that gives up and asks again gets the one that
     goes on, or its result. So a silent name server holds one thread per name, and a name that takes
     longer than an attempt to connect is still found.
+
+    Of SRV records, which glibc's resolver looks up as it does names (adr 0035), the hosts are looked up in
+    their turn, one after the other; their addresses come in the order in which the brokers are to be tried.
 
     In a child of fork(), look-ups are left as they are: their threads are the parent's.
 

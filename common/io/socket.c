@@ -21,6 +21,7 @@
 #include <zmq.h>
 
 #include "common/io/clock.h"
+#include "common/wire/address.h"
 #include "common/wire/head.h"
 #include "common/wire/limits.h"
 
@@ -428,6 +429,20 @@ static const char *s_ipc_fault (const char *path, size_t size)
     return NULL;
 }
 
+static const char *s_srv_fault (const char *name, size_t size)
+{
+    if (size == 0)
+        return "has no name; it looks like srv:_riposte._tcp.example.org";
+    for (size_t index = 0; index < size; index++) {
+        bool plain = (name[index] >= '0' && name[index] <= '9')
+                     || (name[index] >= 'a' && name[index] <= 'z')
+                     || (name[index] >= 'A' && name[index] <= 'Z');
+        if (!plain && (name[index] == '\0' || !strchr (".-_", name[index])))
+            return "has a character in its name that no SRV record has; the port is the record's";
+    }
+    return NULL;
+}
+
 static int s_is_valid (const char *endpoint, size_t size, bool bind, const char **reason)
 {
     if (size > S_ENDPOINT_MAX)
@@ -436,6 +451,8 @@ static int s_is_valid (const char *endpoint, size_t size, bool bind, const char 
         *reason = s_tcp_fault (endpoint + 6, size - 6, bind);
     else if (s_begins_with (endpoint, size, "ipc://"))
         *reason = s_ipc_fault (endpoint + 6, size - 6);
+    else if (!bind && s_begins_with (endpoint, size, RP_ADDRESS_SRV))
+        *reason = s_srv_fault (endpoint + 4, size - 4);
     else
         *reason = "does not begin with tcp:// or ipc://";
     return *reason == NULL;

@@ -94,7 +94,7 @@ bool rp_socket_traffic (int descriptor, rp_traffic_t *traffic);
     clause that follows the endpoint ("has no port").  */
 int rp_socket_endpoint_is_valid (const char *endpoint, size_t size, const char **reason);
 
-/*  The same for an endpoint to connect to, which has no *.  */
+/*  The same for an endpoint to connect to, which has no *, and may be srv:NAME, the name of SRV records.  */
 int rp_socket_peer_endpoint_is_valid (const char *endpoint, size_t size, const char **reason);
 
 /*  True if a valid endpoint is TCP on the loopback interface.  */

@@ -41,8 +41,15 @@ static bool s_is_dotted (const char *host, size_t size)
     return numbers == 4 && digits > 0;
 }
 
+bool rp_address_is_srv (const char *endpoint)
+{
+    return strncmp (endpoint, RP_ADDRESS_SRV, strlen (RP_ADDRESS_SRV)) == 0;
+}
+
 bool rp_address_is_name (const char *endpoint)
 {
+    if (rp_address_is_srv (endpoint))
+        return true;
     if (strncmp (endpoint, S_TCP, strlen (S_TCP)) != 0)
         return false;
     size_t size;

@@ -27,7 +27,14 @@ typedef struct {
     char endpoints[RP_ADDRESSES_MAX][RP_ADDRESS_MAX]; /* "tcp://127.0.0.1:5555" */
 } rp_addresses_t;
 
-/*  True if the host of a valid endpoint is a name. False for addresses, for * and for ipc.  */
+/*  What an endpoint begins with that names SRV records: "srv:_riposte._tcp.example.org".  */
+#define RP_ADDRESS_SRV "srv:"
+
+/*  True if a valid endpoint names SRV records.  */
+bool rp_address_is_srv (const char *endpoint);
+
+/*  True if a valid endpoint has to be looked up: its host is a name, or it names SRV records. False for
+    addresses, for * and for ipc.  */
 bool rp_address_is_name (const char *endpoint);
 
 /*  Returns where the host begins in a TCP endpoint; *size is its size.  */

@@ -62,7 +62,11 @@ const char *rp_link_label (const rp_link_t *self, char *buffer)
 {
     size_t size = 0;
     const char *address = "";
-    if (self->found.count > 1)
+    if (self->found.count > 0 && rp_address_is_srv (rp_link_endpoint (self))) {
+        address = rp_address_host (rp_link_where (self), &size);
+        size = strlen (address); // with the port, which the name does not tell
+    }
+    else if (self->found.count > 1)
         address = rp_address_host (rp_link_where (self), &size);
     snprintf (buffer, RP_LINK_LABEL_MAX, "%s%s%.*s", rp_link_endpoint (self), size ? " at " : "",
       (int) size, address);

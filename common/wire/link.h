@@ -114,7 +114,7 @@ const char *rp_link_where (const rp_link_t *self);
 bool rp_link_looks_up (const rp_link_t *self);
 
 /*  Returns rp_link_where for people: "tcp://broker:5555 at 10.0.0.2" if the name has several
-    addresses. Writes to buffer, of RP_LINK_LABEL_MAX bytes.  */
+    addresses, "srv:_riposte._tcp.example.org at 10.0.0.2:5555". Writes to buffer, of RP_LINK_LABEL_MAX bytes.  */
 const char *rp_link_label (const rp_link_t *self, char *buffer);
 
 /*  Returns what is due at this time; *next is when to call again. Call it until it returns

@@ -53,7 +53,8 @@ typedef struct rp_conversation rp_conversation_t;
 /*  Creates a client for a comma-separated list of endpoints ("tcp://10.0.0.1:5555,tcp://…"; also
     ipc://). They are tried in order; when one fails, the next. A host name is looked up for each
     attempt, and its IPv4 and IPv6 addresses are tried like endpoints of the list; the look-up
-    blocks no thread of the application. The client connects in the background, from the first
+    blocks no thread of the application. "srv:_riposte._tcp.example.org" names SRV records (RFC 2782): hosts and
+    ports of brokers, which are tried by priority and weight. The client connects in the background, from the first
     submit or rp_client_connect on.
 
     Returns NULL with errno EINVAL (an endpoint is not valid), ENOMEM or EMFILE.  */
@@ -79,7 +80,8 @@ RP_EXPORT void rp_client_destroy (rp_client_t **self_p);
                     does not. Default false: waits go on, so that profilers and interval timers
                     do no harm
     spread          true: the endpoints of the list are tried in an order that this client draws at
-                    random, and so are the addresses of a name, so that many clients share the brokers.
+                    random, and so are the addresses of a name, so that many clients share the brokers;
+                    SRV records say themselves how they are shared.
                     Default false: in the order of the list, which has the first choice first  */
 RP_EXPORT int rp_client_set_timeout_ms (rp_client_t *self, uint32_t timeout_ms);
 RP_EXPORT int rp_client_set_attempts (rp_client_t *self, uint8_t attempts);

@@ -52,7 +52,8 @@ typedef struct rp_task rp_task_t;
     each attempt to connect, and its IPv4 and IPv6 addresses are tried in turn. The worker connects
     from the first run or receive on.
 
-    Returns NULL with errno EINVAL (endpoint or service name), ENOMEM or EMFILE.  */
+    Returns NULL with errno EINVAL (endpoint or service name; also SRV records, srv:NAME, which are for
+    clients), ENOMEM or EMFILE.  */
 RP_EXPORT rp_worker_t *rp_worker_new (const char *endpoints, const char *service);
 
 /*  Ends the worker at once, with BYE to every broker. Open tasks must have been ended before. Nulls

@@ -19,6 +19,7 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 from riposte import _explain as explain
 from riposte import _wire as wire
 from riposte._link import CLOSED, GREETING, HEARTBEAT, REFUSED, REST, UP, Action, Link, check_heartbeat
+from riposte._srv import is_srv
 from riposte._status import CLASSES, AppError, Error, Status, ran
 
 GRACE = 1.0  #: seconds after its deadline at which a call ends though its broker is silent
@@ -389,7 +390,8 @@ class ClientCore:
 
     def resolved(self, endpoint: str, addresses: Sequence[str], trouble: str, now: float) -> None:
         if self._link.endpoint == endpoint:
-            self._link.resolved(self._order_of(addresses), trouble, now)
+            # Those of SRV records are in the order that the records say.
+            self._link.resolved(addresses if is_srv(endpoint) else self._order_of(addresses), trouble, now)
 
     def tick(self, now: float) -> None:
         """What is due by now. Before it, all messages that wait must have been received."""

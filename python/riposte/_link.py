@@ -13,11 +13,13 @@ Times are seconds of one monotonic clock.
 
 from __future__ import annotations
 
+import re
 from numbers import Real
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from riposte import _explain as explain
 from riposte import _wire as wire
+from riposte._srv import PREFIX, is_srv
 from riposte._status import Status
 
 REST, LOOKUP, CONNECTING, GREETING, UP, REFUSED, CLOSED = (
@@ -40,7 +42,9 @@ def check_heartbeat(seconds: float) -> int:
 
 
 def split_endpoint(endpoint: str) -> Tuple[str, str, str]:
-    """Returns (scheme, host, port); of ipc:// the path is the host. Raises ValueError."""
+    """Returns (scheme, host, port); of ipc:// the path is the host, of srv: the name. Raises ValueError."""
+    if is_srv(endpoint) and re.fullmatch(r"[A-Za-z0-9._-]+", endpoint[len(PREFIX):]):
+        return "srv", endpoint[len(PREFIX):], ""
     scheme, mark, rest = endpoint.partition("://")
     if scheme == "ipc" and mark and rest:
         return scheme, rest, ""
@@ -258,7 +262,7 @@ class Link:
         self._turn = (self._turn + 1) % len(self.endpoints)
         self.endpoint = self.endpoints[self._turn]
         scheme, host, port = split_endpoint(self.endpoint)
-        if scheme == "ipc" or is_address(host):
+        if scheme == "ipc" or (scheme == "tcp" and is_address(host)):
             self._connect(self.endpoint, now)
         else:
             self.state = LOOKUP

@@ -6,13 +6,11 @@ from __future__ import annotations
 
 import os
 import select
-import socket
 import threading
 import time
 import weakref
 from typing import Callable, List, Optional, Set
 
-from riposte import _explain as explain
 from riposte import _link, _sockets
 
 
@@ -114,13 +112,7 @@ class Loop:
 
 
 def _look_up(reference: "weakref.ReferenceType[Loop]", endpoint: str) -> None:
-    addresses: List[str] = []
-    trouble = ""
-    _, host, port = _link.split_endpoint(endpoint)
-    try:
-        addresses = _sockets.addresses_of(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), endpoint)
-    except (OSError, UnicodeError) as error:  # a label that is empty or too long has no form in the DNS
-        trouble = f"host {host} {explain.UNRESOLVED}: {getattr(error, 'strerror', '') or error}"
+    addresses, trouble = _sockets.look_up(endpoint)
     loop = reference()
     if loop is not None:
         loop.resolved(endpoint, addresses, trouble)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import random
 import re
 import socket
 import stat
@@ -15,7 +16,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Protocol, Sequ
 import zmq
 
 from riposte import _explain as explain
-from riposte import _link
+from riposte import _link, _srv
 from riposte._status import Status
 
 DEFAULT_SERVER = "tcp://127.0.0.1:5555"
@@ -89,11 +90,31 @@ def _certificate(path: str) -> Dict[str, bytes]:
     return values
 
 
-def addresses_of(infos: Iterable[Tuple[Any, ...]], endpoint: str) -> List[str]:
+def addresses_of(infos: Iterable[Tuple[Any, ...]], port: object) -> List[str]:
     """What getaddrinfo says, as endpoints that have no name, in its order."""
-    _, _, port = _link.split_endpoint(endpoint)
     hosts = dict.fromkeys(f"[{info[4][0]}]" if info[0] == socket.AF_INET6 else str(info[4][0]) for info in infos)
     return [f"tcp://{host}:{port}" for host in hosts]
+
+
+def look_up(endpoint: str) -> Tuple[List[str], str]:
+    """The addresses of an endpoint's name, or of the hosts that its SRV records name, and why there are none. Waits for
+    the name servers."""
+    addresses: List[str] = []
+    trouble = ""
+    _, name, number = _link.split_endpoint(endpoint)
+    hosts: List[Tuple[str, object]] = [(name, number)]
+    if _srv.is_srv(endpoint):
+        try:
+            hosts = [(one.host, one.port) for one in _srv.order(_srv.ask(name), random.random)]
+        except OSError as error:
+            return [], f"{name} {explain.UNRESOLVED}: {error.strerror}"
+    for host, port in hosts:
+        try:
+            infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            addresses += [one for one in addresses_of(infos, port) if one not in addresses]
+        except (OSError, UnicodeError) as error:  # a label that is empty or too long has no form in the DNS
+            trouble = f"host {host} {explain.UNRESOLVED}: {getattr(error, 'strerror', '') or error}"
+    return addresses, trouble
 
 
 # ---- One context for a process ---------------------------------------------------------------------

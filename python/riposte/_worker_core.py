@@ -15,6 +15,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from riposte import _wire as wire
 from riposte._link import GREETING, HEARTBEAT, REFUSED, UP, Action, Link, check_heartbeat
+from riposte._srv import is_srv
 from riposte._status import Status
 
 _INLINE_MAX = 16384
@@ -65,6 +66,9 @@ class WorkerCore:
         """Raises ValueError for a name or a number that may not travel."""
         if not 1 <= slots <= wire.WINDOW_MAX:
             raise ValueError(f"slots are 1 to {wire.WINDOW_MAX}, not {slots}")
+        for endpoint in endpoints:
+            if is_srv(endpoint):
+                raise ValueError(f"{endpoint!r} is for clients, which use one broker; name each broker of a worker")
         self._heartbeat_ms = check_heartbeat(heartbeat)
         self.actions: List[Action] = []
         self.draining = False

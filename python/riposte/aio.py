@@ -17,16 +17,14 @@ import itertools
 import json
 import logging
 import random
-import socket
 import threading
 import time
 from collections import deque
 from types import TracebackType
 from typing import (
-    Any, AsyncIterator, Awaitable, Callable, Deque, Dict, Iterable, List, Optional, Sequence, Set, Type, TypeVar, Union,
+    Any, AsyncIterator, Awaitable, Callable, Deque, Dict, Iterable, List, Optional, Set, Type, TypeVar, Union,
     cast)
 
-from riposte import _explain as explain
 from riposte import _link, _sockets
 from riposte._client import (
     RESULT_PAUSE, Body, HeaderList, body_of, check_parallel, final_of, outcome, pairs_of, question_of, terms_of)
@@ -104,14 +102,7 @@ class _Driver:
         self._tasks.append(self._loop.create_task(self._look_up(endpoint)))
 
     async def _look_up(self, endpoint: str) -> None:
-        _, host, port = _link.split_endpoint(endpoint)
-        addresses: Sequence[str] = ()
-        trouble = ""
-        try:
-            infos = await self._loop.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
-            addresses = _sockets.addresses_of(infos, endpoint)
-        except (OSError, UnicodeError) as error:
-            trouble = f"host {host} {explain.UNRESOLVED}: {getattr(error, 'strerror', '') or error}"
+        addresses, trouble = await self._loop.run_in_executor(None, _sockets.look_up, endpoint)
         self._core.resolved(endpoint, addresses, trouble, time.monotonic())
         self.turn()
 

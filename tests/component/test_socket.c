@@ -197,6 +197,9 @@ static void endpoints_are_checked (void **state)
         assert_form (for_bind[index], true, false);
     for (size_t index = 0; index < sizeof bad / sizeof *bad; index++)
         assert_form (bad[index], false, false);
+    assert_form ("srv:_riposte._tcp.example.org", false, true);
+    assert_form ("srv:", false, false);
+    assert_form ("srv:_riposte._tcp.example.org:5555", false, false);
     const char *reason;
     assert_false (rp_socket_endpoint_is_valid ("tcp://a\0b:5555", 14, &reason));
     char path[200] = "ipc://";

@@ -27,6 +27,11 @@ class Worker(Puppet):
         return [kind for kind, _ in self.others if kind != "begin"]
 
 
+def test_SRV_records_are_refused_since_it_would_register_with_one_of_their_brokers():
+    with pytest.raises(ValueError, match="for clients"):
+        WorkerCore(["tcp://127.0.0.1:1", "srv:_riposte._tcp.example.org"], "echo", 1, "me", lambda: 1.0, 0.0)
+
+
 def test_it_states_its_service_and_its_window():
     hello = Worker(slots=7).up()
     assert (hello.name, hello.key, hello.value) == (b"echo", b"me", 7) and hello.flags & wire.WORKER

@@ -39,6 +39,7 @@ static void an_address_a_path_and_a_star_are_no_names (void **state)
       {"tcp://*:*", false},
       {"ipc:///run/riposte.sock", false},
       {"ipc://@riposte", false},
+      {"srv:_riposte._tcp.example.org", true},
     };
     for (size_t index = 0; index < sizeof cases / sizeof *cases; index++)
         if (rp_address_is_name (cases[index].endpoint) != cases[index].name)

@@ -20,6 +20,7 @@
 #include "common/io/socket.h"
 #include "common/io/writer.h"
 #include "common/tool/options.h"
+#include "common/wire/address.h"
 #include "common/wire/advice.h"
 #include "common/wire/limits.h"
 #include "common/wire/name.h"
@@ -239,6 +240,13 @@ static int s_check_endpoints (const char *endpoints)
             fprintf (stderr,
               "riposte-worker: endpoint \"%.*s\" %s; give tcp://HOST:PORT or ipc://PATH\n",
               (int) size, at, reason);
+            return rp_status_exit_code (RP_USAGE);
+        }
+        if (rp_address_is_srv (at)) {
+            fprintf (stderr,
+              "riposte-worker: endpoint \"%.*s\" is for clients, which use one broker; name each "
+              "broker, with which this worker is to register: tcp://HOST:PORT,…\n",
+              (int) size, at);
             return rp_status_exit_code (RP_USAGE);
         }
         if (at[size] == '\0')

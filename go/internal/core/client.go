@@ -290,7 +290,10 @@ func (c *Client) Denied(reason string, now time.Duration) { c.over(true, reason,
 
 // Found takes the endpoints that a name stands for.
 func (c *Client) Found(endpoints []string, now time.Duration) {
-	c.link.foundAddresses(c.inOrder(endpoints), now)
+	if !strings.HasPrefix(c.link.endpoint(), SRV) { // their records say in which order
+		endpoints = c.inOrder(endpoints)
+	}
+	c.link.foundAddresses(endpoints, now)
 	c.next = now
 	c.proceed(now)
 }

@@ -110,8 +110,14 @@ func (l *Link) where() string {
 	return l.endpoint()
 }
 
-// IsName says whether the host of an endpoint must be looked up.
+// SRV is what an endpoint begins with that names SRV records: srv:_riposte._tcp.example.org.
+const SRV = "srv:"
+
+// IsName says whether an endpoint must be looked up: its host is a name, or it names SRV records.
 func IsName(endpoint string) bool {
+	if strings.HasPrefix(endpoint, SRV) {
+		return true
+	}
 	if !strings.HasPrefix(endpoint, "tcp://") {
 		return false
 	}
