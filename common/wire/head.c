@@ -64,10 +64,11 @@ static const s_shape_t s_shapes[RP_COMMAND_COUNT] = {
   [RP_COMMAND_WELCOME] = {{S_ALWAYS, S_TIME, S_VALUE, S_KEY, S_HEADERS}, RP_FLAG_BUNDLES},
   [RP_COMMAND_REQUEST] = {{S_ALWAYS, S_ID, S_CONVERSATION, S_TIME, S_VALUE, S_ATTEMPTS, S_PRIORITY,
                             S_NAME, S_HEADERS},
-    RP_FLAG_INLINE | RP_FLAG_OPEN | RP_FLAG_TRACE | RP_FLAG_DURABLE | RP_FLAG_KEYED},
+    RP_FLAG_INLINE | RP_FLAG_OPEN | RP_FLAG_TRACE | RP_FLAG_MORE | RP_FLAG_DURABLE | RP_FLAG_KEYED
+      | RP_FLAG_STREAM},
   [RP_COMMAND_REPLY] = {{S_ALWAYS, S_ID, S_CONVERSATION, S_TIME, S_VALUE, S_STATUS, S_ATTEMPTS,
                           S_TEXT, S_HEADERS, S_CODE},
-    RP_FLAG_INLINE | RP_FLAG_LAST | RP_FLAG_REPLAYED},
+    RP_FLAG_INLINE | RP_FLAG_LAST | RP_FLAG_MORE | RP_FLAG_REPLAYED},
   [RP_COMMAND_CANCEL] = {{S_ALWAYS, S_ID}, 0},
   [RP_COMMAND_CREDIT] = {{S_ALWAYS, S_TIME, S_VALUE}, 0},
   [RP_COMMAND_HEARTBEAT] = {{S_ALWAYS, S_TIME}, 0},
@@ -75,6 +76,8 @@ static const s_shape_t s_shapes[RP_COMMAND_COUNT] = {
   [RP_COMMAND_BYE] = {{S_ALWAYS, S_STATUS, S_TEXT}, 0},
   [RP_COMMAND_END] = {{S_ALWAYS, S_CONVERSATION}, 0},
   [RP_COMMAND_ACCEPTED] = {{S_ALWAYS, S_ID, S_CONVERSATION, S_HEADERS}, 0},
+  [RP_COMMAND_PART] = {{S_ALWAYS, S_ID}, RP_FLAG_INLINE | RP_FLAG_MORE},
+  [RP_COMMAND_GRANT] = {{S_ALWAYS, S_ID, S_CONVERSATION}, 0},
 };
 
 /*  True if every byte that is not zero belongs to a field of the shape.  */
@@ -99,6 +102,15 @@ static bool s_text_is_clean (const char *text, size_t size)
     return true;
 }
 
+/*  True if the request's flags contradict each other, or its conversation.  */
+static bool s_flags_clash (const rp_head_t *head)
+{
+    unsigned kept = head->flags & (RP_FLAG_DURABLE | RP_FLAG_KEYED);
+    if (head->conversation == 0 ? head->flags & RP_FLAG_OPEN : kept)
+        return true;
+    return kept && head->flags & (RP_FLAG_STREAM | RP_FLAG_MORE);
+}
+
 /*  Checks the ranges that hold for one command only.  */
 static rp_wire_error_t s_check_command (const rp_head_t *head)
 {
@@ -117,9 +129,7 @@ static rp_wire_error_t s_check_command (const rp_head_t *head)
                 return RP_WIRE_ERROR_NAME;
             if (head->id == 0 || head->attempts == 0 || head->attempts > RP_ATTEMPTS_MAX
                 || head->priority > RP_PRIORITY_MAX + 1 || head->deadline_ms > RP_DEADLINE_MAX_MS
-                || head->wait_ms > RP_DEADLINE_MAX_MS
-                || (head->conversation == 0 && head->flags & RP_FLAG_OPEN)
-                || (head->conversation != 0 && head->flags & (RP_FLAG_DURABLE | RP_FLAG_KEYED)))
+                || head->wait_ms > RP_DEADLINE_MAX_MS || s_flags_clash (head))
                 return RP_WIRE_ERROR_FIELD;
             return RP_WIRE_ERROR_NONE;
         case RP_COMMAND_REPLY:
@@ -133,12 +143,15 @@ static rp_wire_error_t s_check_command (const rp_head_t *head)
                 return RP_WIRE_ERROR_NAME;
             return head->status > RP_STATUS_LAST ? RP_WIRE_ERROR_FIELD : RP_WIRE_ERROR_NONE;
         case RP_COMMAND_CANCEL:
+        case RP_COMMAND_PART:
             return head->id == 0 ? RP_WIRE_ERROR_FIELD : RP_WIRE_ERROR_NONE;
         case RP_COMMAND_HEARTBEAT:
             return head->interval_ms > RP_HEARTBEAT_MAX_MS ? RP_WIRE_ERROR_FIELD
                                                            : RP_WIRE_ERROR_NONE;
         case RP_COMMAND_ACCEPTED:
-            return head->id == 0 || head->job == 0 ? RP_WIRE_ERROR_FIELD : RP_WIRE_ERROR_NONE;
+        case RP_COMMAND_GRANT:
+            return head->id == 0 || head->conversation == 0 ? RP_WIRE_ERROR_FIELD
+                                                            : RP_WIRE_ERROR_NONE;
         case RP_COMMAND_END:
             return head->conversation == 0 ? RP_WIRE_ERROR_FIELD : RP_WIRE_ERROR_NONE;
         default:

@@ -47,7 +47,9 @@
     X (DRAIN, 8)     /*  all: the sender leaves: send it nothing new                            */ \
     X (BYE, 9)       /*  all: this session is over                                              */ \
     X (END, 10)      /*  c b: the conversation is over                                          */ \
-    X (ACCEPTED, 11) /*  b:   the request is a job from now on, and on disk                     */
+    X (ACCEPTED, 11) /*  b:   the request is a job from now on, and on disk                     */ \
+    X (PART, 12)     /*  c b: more of the body of a request                                     */ \
+    X (GRANT, 13)    /*  all: how much of a body in parts its writer may have written           */
 
 typedef enum {
 #define RP_COMMAND_ENUM(name, number) RP_COMMAND_##name = number,
@@ -62,7 +64,7 @@ typedef enum {
 #define RP_FLAG_OPEN 0x0004u   /* REQUEST: it may begin the conversation */
 #define RP_FLAG_LAST 0x0008u   /* REPLY: the conversation ends with it */
 #define RP_FLAG_TRACE 0x0010u  /* REQUEST: the worker adds its name to the reply */
-#define RP_FLAG_MORE 0x0020u   /* must be 0 in version 1; in the broker: see broker/core/parts.h */
+#define RP_FLAG_MORE 0x0020u   /* REPLY, REQUEST, PART: more of this body follows */
 #define RP_FLAG_BUNDLES                                                                            \
     0x0040u /* HELLO, WELCOME: the sender reads bundles (common/wire/bundle.h) */
 #define RP_FLAG_DURABLE                                                                            \
@@ -71,6 +73,8 @@ typedef enum {
     (docs/PROTOCOL.md, section 10).  */
 #define RP_FLAG_KEYED 0x0100u
 #define RP_FLAG_REPLAYED 0x0200u
+/*  REQUEST: its client reads the reply in parts (docs/PROTOCOL.md, section 11).  */
+#define RP_FLAG_STREAM 0x0400u
 
 /*  The value of lost in a worker's REPLY with WORKER_LOST: the request never began at this
     worker.  */
@@ -94,6 +98,17 @@ typedef enum {
 
 /*  The same: REQUEST may state a priority.  */
 #define RP_WELCOME_PRIORITIES "priorities"
+
+/*  The header of WELCOME and of a worker's HELLO that says: this broker, this worker knows bodies in parts.
+    Its value is 1.  */
+#define RP_WELCOME_STREAMS "streams"
+#define RP_HELLO_STREAMS "streams"
+/*  A header of WELCOME: the largest number of bytes that may be granted beyond what was passed on.  */
+#define RP_WELCOME_STREAM_WINDOW "stream-window"
+/*  Headers of REQUEST with a body in parts, either way: bytes of the reply granted from the start, with STREAM; and
+    the longest silence of both sides, ms, 0 or without it: none. In decimal.  */
+#define RP_STREAM_WINDOW "stream-window"
+#define RP_STREAM_IDLE "stream-idle"
 
 /*  The header of a worker's HELLO that says: this worker may send RP_LOST_UNBEGUN at any time.  */
 #define RP_HELLO_DECLINES "declines"
@@ -128,12 +143,13 @@ typedef struct {
         uint32_t lost;     /* REPLY of a worker with WORKER_LOST: RP_LOST_UNBEGUN, or 0           */
     };
     uint32_t code; /* REPLY: the application's number                                            */
-    uint64_t id;   /* REQUEST, REPLY, CANCEL: the request                                        */
+    uint64_t id;   /* REQUEST, REPLY, CANCEL, PART, GRANT: the request                           */
     union {
         uint64_t conversation; /* REQUEST, END: 0 is none                                         */
         uint64_t
           job; /* ACCEPTED; REPLY to a client: it is the result of this job, or of this execution
                   with its key, 0: of the request */
+        uint64_t granted; /* GRANT: bytes in all since the body began; 1 or more                  */
     };
     const char *name;
     const char *key;
@@ -187,6 +203,12 @@ static inline unsigned rp_wire_priority (const rp_head_t *head)
 static inline uint8_t rp_wire_stated_priority (unsigned priority)
 {
     return (uint8_t) (priority == RP_PRIORITY_DEFAULT ? 0 : priority + 1);
+}
+
+/*  What a part takes of a grant, bytes. size: of its body and headers.  */
+static inline uint64_t rp_wire_part_cost (uint64_t size)
+{
+    return size + RP_PART_COST;
 }
 
 /*  Encodes a head, which must be one that rp_wire_decode accepts, into at least rp_wire_size bytes.

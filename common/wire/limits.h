@@ -16,6 +16,10 @@
     people do, and fit in one figure.  */
 #define RP_PRIORITY_MAX 9u
 #define RP_PRIORITY_DEFAULT 4u
+/*  What a part of a body takes of a grant beside its bytes, so that empty parts are bounded too; and the smallest
+    window, with which a part of one byte passes.  */
+#define RP_PART_COST 64u
+#define RP_STREAM_WINDOW_MIN (RP_PART_COST + 1u)
 /*  One day, in ms. A request that waits longer needs durable storage, which no broker has.  */
 #define RP_DEADLINE_MAX_MS 86400000u
 /*  How long after its deadline a client still waits for the broker's reply, ms.  */

@@ -6,9 +6,9 @@ from __future__ import annotations
 import struct
 from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
-HELLO, WELCOME, REQUEST, REPLY, CANCEL, CREDIT, HEARTBEAT, DRAIN, BYE, END, ACCEPTED = range(1, 12)
+HELLO, WELCOME, REQUEST, REPLY, CANCEL, CREDIT, HEARTBEAT, DRAIN, BYE, END, ACCEPTED, PART, GRANT = range(1, 14)
 
-INLINE, WORKER, OPEN, LAST, TRACE, MORE, BUNDLES, DURABLE, KEYED, REPLAYED = (1 << bit for bit in range(10))
+INLINE, WORKER, OPEN, LAST, TRACE, MORE, BUNDLES, DURABLE, KEYED, REPLAYED, STREAM = (1 << bit for bit in range(11))
 
 HEAD_MIN = 48
 NAME_MAX = 127
@@ -24,6 +24,7 @@ BUNDLE_MAX = 65536
 ATTEMPTS_MAX = 10
 PRIORITY_MAX, PRIORITY_DEFAULT = 9, 4
 WINDOW_MAX = 4096
+PART_COST = 64  # what a part takes of a grant beside its bytes
 HEARTBEAT_MAX_MS = 60000
 TIME_MAX_MS = 86400000  # of a request's deadline and wait
 
@@ -42,9 +43,9 @@ _CONTROL_BUT_TAB = _CONTROL.replace(b"\t", b"")
 _SHAPES: Dict[int, Tuple[int, Set[str]]] = {
     HELLO: (WORKER | BUNDLES, {"time", "value", "key", "name", "headers"}),
     WELCOME: (BUNDLES, {"time", "value", "key", "headers"}),
-    REQUEST: (INLINE | OPEN | TRACE | DURABLE | KEYED,
+    REQUEST: (INLINE | OPEN | TRACE | MORE | DURABLE | KEYED | STREAM,
               {"id", "conversation", "time", "value", "attempt", "attempts", "priority", "name", "headers"}),
-    REPLY: (INLINE | LAST | REPLAYED,
+    REPLY: (INLINE | LAST | MORE | REPLAYED,
             {"id", "conversation", "time", "value", "status", "attempt", "text", "headers", "code"}),
     CANCEL: (0, {"id"}),
     CREDIT: (0, {"value", "time"}),
@@ -53,6 +54,8 @@ _SHAPES: Dict[int, Tuple[int, Set[str]]] = {
     BYE: (0, {"status", "text"}),
     END: (0, {"conversation"}),
     ACCEPTED: (0, {"id", "conversation", "headers"}),
+    PART: (INLINE | MORE, {"id"}),
+    GRANT: (0, {"id", "conversation"}),
 }
 _FIELDS = ("id", "conversation", "time", "value", "status", "attempt", "attempts", "priority", "name", "key", "text",
            "headers", "code")
@@ -226,10 +229,10 @@ def decode(frames: Sequence[bytes]) -> Message:
     elif size != len(first):
         raise WireError("sizes")
     elif len(frames) > 1:
-        if command not in (REQUEST, REPLY):
+        if command not in (REQUEST, REPLY, PART):
             raise WireError("body")
         message.body = list(frames[1:])
-    if not id and command in (REQUEST, REPLY, CANCEL, ACCEPTED):
+    if not id and command in (REQUEST, REPLY, CANCEL, ACCEPTED, PART, GRANT):
         raise WireError("id")
     return message
 

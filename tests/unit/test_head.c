@@ -77,6 +77,14 @@ static rp_head_t s_full (unsigned command)
             head.id = 5;
             head.job = 6;
             break;
+        case RP_COMMAND_PART:
+            head.flags = RP_FLAG_INLINE | RP_FLAG_MORE;
+            head.id = 5;
+            break;
+        case RP_COMMAND_GRANT:
+            head.id = 5;
+            head.granted = UINT64_MAX;
+            break;
         default:
             break;
     }
@@ -296,24 +304,24 @@ static void s_a_field_that_a_command_does_not_have_is_refused (void **state)
 {
     (void) state;
     // One row per field, one column per command: HELLO WELCOME REQUEST REPLY CANCEL CREDIT
-    // HEARTBEAT DRAIN BYE END ACCEPTED.
+    // HEARTBEAT DRAIN BYE END ACCEPTED PART GRANT.
     static const struct {
         s_set_fn *set;
         const char *allowed;
     } rows[] = {
-      {s_set_id, "..xxx.....x"},
-      {s_set_conversation, "..xx.....xx"},
-      {s_set_time, "xxxx.xx...."},
-      {s_set_value, "xxxx.x....."},
-      {s_set_status, "...x....x.."},
-      {s_set_attempt, "..xx......."},
-      {s_set_attempts, "..x........"},
-      {s_set_priority, "..x........"},
-      {s_set_name, "x.x........"},
-      {s_set_key, "xx........."},
-      {s_set_text, "...x....x.."},
-      {s_set_headers, "xxxx......x"},
-      {s_set_code, "...x......."},
+      {s_set_id, "..xxx.....xxx"},
+      {s_set_conversation, "..xx.....xx.x"},
+      {s_set_time, "xxxx.xx......"},
+      {s_set_value, "xxxx.x......."},
+      {s_set_status, "...x....x...."},
+      {s_set_attempt, "..xx........."},
+      {s_set_attempts, "..x.........."},
+      {s_set_priority, "..x.........."},
+      {s_set_name, "x.x.........."},
+      {s_set_key, "xx..........."},
+      {s_set_text, "...x....x...."},
+      {s_set_headers, "xxxx......x.."},
+      {s_set_code, "...x........."},
     };
     for (size_t row = 0; row < sizeof rows / sizeof *rows; row++)
         for (unsigned command = 1; command < RP_COMMAND_COUNT; command++) {
@@ -330,9 +338,10 @@ static void s_a_flag_that_a_command_does_not_have_is_refused (void **state)
     static const uint16_t allowed[RP_COMMAND_COUNT] = {
       [RP_COMMAND_HELLO] = RP_FLAG_WORKER | RP_FLAG_BUNDLES,
       [RP_COMMAND_WELCOME] = RP_FLAG_BUNDLES,
-      [RP_COMMAND_REQUEST] =
-        RP_FLAG_INLINE | RP_FLAG_OPEN | RP_FLAG_TRACE | RP_FLAG_DURABLE | RP_FLAG_KEYED,
-      [RP_COMMAND_REPLY] = RP_FLAG_INLINE | RP_FLAG_LAST | RP_FLAG_REPLAYED};
+      [RP_COMMAND_REQUEST] = RP_FLAG_INLINE | RP_FLAG_OPEN | RP_FLAG_TRACE | RP_FLAG_MORE
+                             | RP_FLAG_DURABLE | RP_FLAG_KEYED | RP_FLAG_STREAM,
+      [RP_COMMAND_REPLY] = RP_FLAG_INLINE | RP_FLAG_LAST | RP_FLAG_MORE | RP_FLAG_REPLAYED,
+      [RP_COMMAND_PART] = RP_FLAG_INLINE | RP_FLAG_MORE};
     for (unsigned command = 1; command < RP_COMMAND_COUNT; command++)
         for (unsigned bit = 0; bit < 16; bit++) {
             rp_head_t head = s_full (command);
@@ -358,6 +367,23 @@ static void s_reserved_bytes_are_zero (void **state)
     bytes[43] = 1;
     assert_int_equal (s_decode (bytes, size), RP_WIRE_ERROR_FIELD);
     free (bytes);
+}
+
+static void s_what_the_broker_keeps_has_no_body_in_parts (void **state)
+{
+    (void) state;
+    static const uint16_t kept[] = {RP_FLAG_DURABLE, RP_FLAG_KEYED};
+    static const uint16_t parted[] = {RP_FLAG_STREAM, RP_FLAG_MORE};
+    rp_head_t head = s_full (RP_COMMAND_REQUEST);
+    head.flags = RP_FLAG_OPEN | RP_FLAG_STREAM | RP_FLAG_MORE; // a conversation may have them
+    assert_int_equal (s_round (&head), RP_WIRE_ERROR_NONE);
+    head.conversation = 0;
+    for (size_t index = 0; index < 4; index++) {
+        head.flags = parted[index / 2];
+        assert_int_equal (s_round (&head), RP_WIRE_ERROR_NONE);
+        head.flags |= kept[index % 2];
+        assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
+    }
 }
 
 static void s_numbers_out_of_their_range_are_refused (void **state)
@@ -386,8 +412,9 @@ static void s_numbers_out_of_their_range_are_refused (void **state)
     head.id = 0;
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
 
-    static const uint8_t with_id[] = {RP_COMMAND_REPLY, RP_COMMAND_CANCEL};
-    for (size_t index = 0; index < 2; index++) {
+    static const uint8_t with_id[] = {
+      RP_COMMAND_REPLY, RP_COMMAND_CANCEL, RP_COMMAND_PART, RP_COMMAND_GRANT};
+    for (size_t index = 0; index < sizeof with_id; index++) {
         head = s_full (with_id[index]);
         head.id = 0;
         assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
@@ -395,6 +422,8 @@ static void s_numbers_out_of_their_range_are_refused (void **state)
     head = (rp_head_t){.command = RP_COMMAND_END};
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
     head = (rp_head_t){.command = RP_COMMAND_ACCEPTED, .id = 5};
+    assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
+    head = (rp_head_t){.command = RP_COMMAND_GRANT, .id = 5}; // nothing granted
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
     head = (rp_head_t){.command = RP_COMMAND_ACCEPTED, .job = 6};
     assert_int_equal (s_round (&head), RP_WIRE_ERROR_FIELD);
@@ -620,6 +649,7 @@ int main (void)
       cmocka_unit_test (s_a_field_that_a_command_does_not_have_is_refused),
       cmocka_unit_test (s_a_flag_that_a_command_does_not_have_is_refused),
       cmocka_unit_test (s_reserved_bytes_are_zero),
+      cmocka_unit_test (s_what_the_broker_keeps_has_no_body_in_parts),
       cmocka_unit_test (s_numbers_out_of_their_range_are_refused),
       cmocka_unit_test (s_names_and_texts_have_no_control_characters),
       cmocka_unit_test (s_names_are_there_where_they_must_and_no_longer_than_they_may),

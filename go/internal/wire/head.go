@@ -37,6 +37,8 @@ const (
 	// HeartbeatMinMS and HeartbeatMaxMS are the range of the interval, ms.
 	HeartbeatMinMS = 50
 	HeartbeatMaxMS = 60000
+	// PartCost is what a part of a body takes of a grant beside its bytes.
+	PartCost = 64
 	// WindowMax is the most requests that a worker may hold.
 	WindowMax = 4096
 )
@@ -57,6 +59,8 @@ const (
 	Bye
 	End
 	Accepted
+	Part
+	Grant
 )
 
 // The flags of section 3.2.
@@ -66,11 +70,14 @@ const (
 	Open    = 0x0004
 	Last    = 0x0008
 	Trace   = 0x0010
+	More    = 0x0020
 	Bundles = 0x0040
 	Durable = 0x0080
 	Keyed   = 0x0100
 	// Replayed: the result was remembered by its key.
 	Replayed = 0x0200
+	// Stream: the client reads the reply in parts.
+	Stream = 0x0400
 )
 
 // Status is a final status, by its number in docs/CONTRACT.md.
@@ -170,9 +177,9 @@ var shapes = [...]struct {
 	Hello:   {hasTime | hasValue | hasName | hasKey | hasHeaders, Worker | Bundles},
 	Welcome: {hasTime | hasValue | hasKey | hasHeaders, Bundles},
 	Request: {hasID | hasConversation | hasTime | hasValue | hasAttempt | hasAttempts | hasPriority | hasName |
-		hasHeaders, Inline | Open | Trace | Durable | Keyed},
+		hasHeaders, Inline | Open | Trace | More | Durable | Keyed | Stream},
 	Reply: {hasID | hasConversation | hasTime | hasValue | hasStatus | hasAttempt | hasText | hasHeaders | hasCode,
-		Inline | Last | Replayed},
+		Inline | Last | More | Replayed},
 	Cancel:    {hasID, 0},
 	Credit:    {hasTime | hasValue, 0},
 	Heartbeat: {hasTime, 0},
@@ -180,6 +187,8 @@ var shapes = [...]struct {
 	Bye:       {hasStatus | hasText, 0},
 	End:       {hasConversation, 0},
 	Accepted:  {hasID | hasConversation | hasHeaders, 0},
+	Part:      {hasID, Inline | More},
+	Grant:     {hasID | hasConversation, 0},
 }
 
 // check refuses what a command does not have, and values out of their range.
@@ -228,17 +237,19 @@ func (h *Head) check() error {
 		if h.Time > DeadlineMaxMS || h.Value > DeadlineMaxMS {
 			return malformed("a time of over a day")
 		}
-		if h.Conversation == 0 && h.Flags&Open != 0 || h.Conversation != 0 && h.Flags&Durable != 0 {
-			return malformed("a flag that does not go with the conversation")
+		kept := h.Flags&(Durable|Keyed) != 0
+		if h.Conversation == 0 && h.Flags&Open != 0 || h.Conversation != 0 && kept ||
+			kept && h.Flags&(Stream|More) != 0 {
+			return malformed("flags that do not go together, or with the conversation")
 		}
 		return CheckName(h.Name)
 	case Heartbeat:
 		if h.Time > HeartbeatMaxMS {
 			return malformed("an interval of %d ms", h.Time)
 		}
-	case End, Accepted:
+	case End, Accepted, Grant:
 		if h.Conversation == 0 {
-			return malformed("no conversation or job")
+			return malformed("no conversation, job or grant")
 		}
 	}
 	return nil
