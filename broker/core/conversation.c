@@ -5,6 +5,7 @@
 #include "broker/core/request.h"
 #include "broker/core/service.h"
 #include "broker/core/session.h"
+#include "broker/core/stream.h"
 
 static uint64_t s_hash (const rp_dispatch_t *self, const rp_session_t *client, uint64_t key)
 {
@@ -68,12 +69,13 @@ static void s_go (
         rp_service_enqueue (self, conversation->service, request, false);
         return;
     }
-    // Requests that wait for this worker go first, or one long line would block them.
-    if (rp_worker_has_room (worker) && rp_list_is_empty (&worker->pinned)
-        && self->now < rp_request_deadline (request)
+    // Requests that wait for this worker go first, or one long line would block them. Of one that it cannot read the
+    // refill disposes, where a line of many is a loop.
+    if (rp_stream_fits (request, worker) && rp_worker_has_room (worker)
+        && rp_list_is_empty (&worker->pinned) && self->now < rp_request_deadline (request)
         && (!rp_terms_throttle (conversation->service->terms)
             || rp_service_pass (self, conversation->service))) {
-        rp_request_start (self, request, worker);
+        (void) rp_request_start (self, request, worker);
         rp_service_room_changed (self, worker);
         return;
     }

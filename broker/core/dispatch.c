@@ -12,6 +12,7 @@
 #include "broker/core/service.h"
 #include "broker/core/session.h"
 #include "broker/core/state.h"
+#include "broker/core/stream.h"
 #include "common/base/earlier.h"
 #include "common/wire/headers.h"
 
@@ -40,6 +41,11 @@ static void s_write_welcome (rp_dispatch_t *self, const char *version, uint64_t 
     (void) rp_headers_append (self->welcome, &self->welcome_size, capacity, "version", version);
     (void) rp_headers_append (
       self->welcome, &self->welcome_size, capacity, RP_WELCOME_PRIORITIES, "1");
+    (void) rp_headers_append (
+      self->welcome, &self->welcome_size, capacity, RP_WELCOME_STREAMS, "1");
+    snprintf (number, sizeof number, "%llu", (unsigned long long) self->limits.stream_window);
+    (void) rp_headers_append (
+      self->welcome, &self->welcome_size, capacity, RP_WELCOME_STREAM_WINDOW, number);
     if (self->jobs)
         (void) rp_headers_append (
           self->welcome, &self->welcome_size, capacity, RP_WELCOME_JOBS, "1");
@@ -69,6 +75,7 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
     rp_pool_init (&self->requests, sizeof (rp_request_t),
       // Abandoned requests are not open, but have a place here too.
       (uint32_t) (limits->total_queue + limits->max_workers * 64), seed);
+    rp_pool_init (&self->streams, sizeof (rp_stream_t), (uint32_t) limits->total_queue, seed);
     rp_pool_init (&self->conversations, sizeof (rp_dispatch_conversation_t),
       (uint32_t) limits->max_conversations, seed);
     rp_pool_init (
@@ -103,7 +110,8 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
         if (!(request->pooled.generation & 1))
             continue;
         rp_actions_drop (actions, request->payload);
-        rp_actions_drop (actions, request->parts);
+        if (request->stream)
+            rp_actions_drop (actions, request->stream->kept);
     }
     for (uint32_t slot = 0; slot < rp_pool_slots (&self->sessions); slot++) {
         rp_session_t *session = rp_pool_at (&self->sessions, slot);
@@ -120,6 +128,7 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
     rp_pool_clear (&self->requests);
     rp_pool_clear (&self->conversations);
     rp_pool_clear (&self->client_queues);
+    rp_pool_clear (&self->streams);
     rp_pool_clear (&self->principals);
     rp_table_clear (&self->services_by_name);
     rp_table_clear (&self->conversations_by_key);

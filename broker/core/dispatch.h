@@ -64,8 +64,8 @@ typedef enum {
 /*  The heartbeat interval is not known: the time in HELLO is a first guess, and the gaps between
     HEARTBEATs correct it.  */
 #define RP_TRAIT_LEARN 0x04u
-/*  A client that takes a reply in parts: REPLYs with RP_FLAG_MORE, then one without. For other
-    clients the core joins the parts.  */
+/*  A client that takes a reply in parts (REPLYs with RP_FLAG_MORE, then one without), or a worker that
+    sends such; neither knows grants. See broker/core/stream.h.  */
 #define RP_TRAIT_PARTS 0x08u
 /*  A client whose protocol has no word for a failure.  */
 #define RP_TRAIT_WORDLESS 0x10u

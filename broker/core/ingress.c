@@ -6,11 +6,11 @@
 
 #include "broker/core/acl.h"
 #include "broker/core/conversation.h"
-#include "broker/core/parts.h"
 #include "broker/core/record.h"
 #include "broker/core/request.h"
 #include "broker/core/service.h"
 #include "broker/core/session.h"
+#include "broker/core/stream.h"
 #include "common/wire/name.h"
 
 /*  ---- REQUEST ------------------------------------------------------------------------------- */
@@ -127,6 +127,11 @@ static void s_admin (rp_dispatch_t *self, rp_session_t *client, const rp_event_t
     }
     if (!own->free && !rp_acl_allows (self, client->principal, own->rule, NULL, 0)) {
         s_deny (self, client, event, own->rule);
+        return;
+    }
+    if (event->head->flags & RP_FLAG_MORE) {
+        rp_request_refuse (
+          self, client, event, RP_INVALID, "the broker itself reads no request in parts");
         return;
     }
     if (jobs && event->head->flags & RP_FLAG_DURABLE) {
@@ -337,6 +342,24 @@ static bool s_conversation_is_gone (
            && !rp_conversation_find (self, client, head->conversation);
 }
 
+/*  Handles the flags that few requests have. True if that was the end of it: it was handed over, or refused.  */
+static bool s_special (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
+{
+    const char *refusal;
+    if (event->head->flags & RP_FLAG_DURABLE)
+        s_hand_over (self, client, event);
+    else if (event->head->flags & RP_FLAG_KEYED)
+        s_hand_over_keyed (self, client, event);
+    else if ((refusal = rp_stream_refuse (self, event->head)))
+        rp_request_refuse (self, client, event, RP_INVALID, refusal);
+    else
+        return false;
+    return true;
+}
+
+#define S_SPECIAL (RP_FLAG_DURABLE | RP_FLAG_KEYED | RP_FLAG_STREAM | RP_FLAG_MORE)
+#define S_IN_PARTS (RP_FLAG_STREAM | RP_FLAG_MORE)
+
 /*  Handles a request for a service. A denial comes before anything that would tell whether the
     service exists.  */
 static void s_route (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
@@ -352,11 +375,8 @@ static void s_route (rp_dispatch_t *self, rp_session_t *client, const rp_event_t
         rp_request_refuse (
           self, client, event, RP_DRAINING, "the broker is going away; try another");
     }
-    else if (head->flags & (RP_FLAG_DURABLE | RP_FLAG_KEYED)) {
-        if (head->flags & RP_FLAG_DURABLE)
-            s_hand_over (self, client, event);
-        else
-            s_hand_over_keyed (self, client, event);
+    else if (head->flags & S_SPECIAL && s_special (self, client, event)) {
+        return;
     }
     else if ((refusal = s_door (self, client, event, &status))) {
         rp_request_refuse (self, client, event, status, refusal);
@@ -373,6 +393,8 @@ static void s_route (rp_dispatch_t *self, rp_session_t *client, const rp_event_t
         rp_request_t *request = rp_request_accept (self, client, service, event);
         if (!request)
             rp_request_refuse (self, client, event, RP_BUSY, "the broker is out of memory");
+        else if (head->flags & S_IN_PARTS && !rp_stream_open (self, request, head))
+            rp_request_finish (self, request, RP_BUSY, "the broker is out of memory");
         else if (conversation)
             rp_conversation_add (self, conversation, request);
         else
@@ -414,8 +436,8 @@ static void s_complete (rp_dispatch_t *self, rp_request_t *request, const rp_hea
 
 static void s_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
 {
-    bool plain = !event->oversized && !request->parts;
-    const char *excess = plain ? NULL : rp_parts_excess (self, request, event);
+    bool plain = !event->oversized && !request->stream;
+    const char *excess = plain ? NULL : rp_stream_excess (self, request, event);
     request->worker->replies++;
     request->worker->unproven = request->worker->declines;
     rp_record_request (
@@ -426,7 +448,7 @@ static void s_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event
         return;
     }
     if (!excess) {
-        rp_parts_answer (self, request, event);
+        rp_stream_answer (self, request, event);
         return;
     }
     rp_actions_drop (self->actions, event->payload);
@@ -458,7 +480,8 @@ static void s_close_window (rp_dispatch_t *self, rp_session_t *worker)
 static void s_give_up (rp_dispatch_t *self, rp_request_t *request, const rp_head_t *head)
 {
     rp_dispatch_conversation_t *conversation = request->conversation;
-    bool begun = head->lost != RP_LOST_UNBEGUN || request->streamed || request->parts;
+    bool begun =
+      head->lost != RP_LOST_UNBEGUN || request->begun || (request->stream && request->stream->kept);
     const char *what = begun ? "the worker gave it up" : "its worker could not begin it";
     const char *text = head->text_size ? rp_actions_format (
                          self->actions, "%s: %.*s", what, (int) head->text_size, head->text)
@@ -510,7 +533,7 @@ static void s_refuse_reply (rp_dispatch_t *self, rp_session_t *worker, const rp_
 static void s_reply_special (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
 {
     if (event->head->flags & RP_FLAG_MORE) {
-        rp_parts_take (self, request, event);
+        rp_stream_take (self, request, event);
         return;
     }
     rp_actions_drop (self->actions, event->payload);
@@ -640,6 +663,9 @@ static s_handler_fn *const s_handlers[RP_COMMAND_COUNT][RP_ROLE_COUNT] = {
   [RP_COMMAND_DRAIN] = {[RP_ROLE_CLIENT] = s_heartbeat, [RP_ROLE_WORKER] = s_drain},
   [RP_COMMAND_BYE] = {[RP_ROLE_CLIENT] = s_bye, [RP_ROLE_WORKER] = s_bye},
   [RP_COMMAND_END] = {[RP_ROLE_CLIENT] = s_end},
+  [RP_COMMAND_PART] = {[RP_ROLE_CLIENT] = rp_stream_part},
+  [RP_COMMAND_GRANT] =
+    {[RP_ROLE_CLIENT] = rp_stream_grant, [RP_ROLE_WORKER] = rp_stream_grant_body},
 };
 
 static void s_close_pending (rp_dispatch_t *self, const char *text)
@@ -667,6 +693,9 @@ static void s_pending (rp_dispatch_t *self, const rp_event_t *event)
     s_close_pending (self, "say HELLO first");
 }
 
+/*  The commands with a body, a bit each.  */
+#define S_WITH_BODY (1u << RP_COMMAND_REQUEST | 1u << RP_COMMAND_REPLY | 1u << RP_COMMAND_PART)
+
 void rp_ingress_message (rp_dispatch_t *self, const rp_event_t *event)
 {
     rp_session_t *session = rp_session_find (self, event->session);
@@ -681,7 +710,7 @@ void rp_ingress_message (rp_dispatch_t *self, const rp_event_t *event)
     if (session->slow && (command != RP_COMMAND_HEARTBEAT || event->head->interval_ms == 0))
         rp_session_wake (self, session);
     s_handler_fn *handler = command < RP_COMMAND_COUNT ? s_handlers[command][session->role] : NULL;
-    bool has_body = command == RP_COMMAND_REQUEST || command == RP_COMMAND_REPLY;
+    bool has_body = command < RP_COMMAND_COUNT && S_WITH_BODY >> command & 1;
     if (!has_body || !handler)
         rp_actions_drop (self->actions, event->payload);
     if (handler && (has_body || event->size == 0))

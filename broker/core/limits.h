@@ -33,6 +33,8 @@
       "requests that may wait for one service")                                                    \
     X (BYTES, service_queue_bytes, 268435456, 1024, 1099511627776, RELOAD,                         \
       "bytes that may wait for one service; a larger body that has to wait draws TOO_LARGE")       \
+    X (BYTES, stream_window, 1048576, 65, 1073741824, RESTART,                                     \
+      "bytes that the reader of a body in parts may grant beyond what was passed on to it")        \
     X (TIME, age_step, 1000, 1, 86400000, RELOAD,                                                  \
       "a client that waits this long for its turn at a service rises by one priority, so that "    \
       "none waits for ever; 9 is the highest")                                                     \

@@ -7,11 +7,12 @@
 #include "broker/core/acl.h"
 #include "broker/core/client_queue.h"
 #include "broker/core/conversation.h"
-#include "broker/core/parts.h"
 #include "broker/core/record.h"
 #include "broker/core/service.h"
 #include "broker/core/session.h"
+#include "broker/core/stream.h"
 #include "common/base/check.h"
+#include "common/base/earlier.h"
 
 /*  The allowed transitions, from row to column.  */
 static const bool s_allowed[RP_REQUEST_STATE_COUNT][RP_REQUEST_STATE_COUNT] = {
@@ -340,9 +341,9 @@ static __attribute__ ((noinline)) const rp_head_t *s_reply_special (rp_dispatch_
         s_note_unanswered (self, client, service->name, service->name_size, reply);
         return reply;
     }
-    self->named = *reply;
-    self->named.key = request->worker ? request->worker->name : NULL;
-    return &self->named;
+    self->changed = *reply;
+    self->changed.key = request->worker ? request->worker->name : NULL;
+    return &self->changed;
 }
 
 void rp_request_answer (
@@ -360,7 +361,8 @@ void rp_request_answer (
     s_trace (self, request, figures, reply, times, failed);
     service->ended++;
     service->failed += failed;
-    rp_parts_drop (self, request);
+    if (request->stream)
+        reply = rp_stream_close (self, request, reply);
     if (client->traits & (RP_TRAIT_WORDLESS | RP_TRAIT_UNTIMED | RP_TRAIT_RULED)) {
         if (client->traits & (RP_TRAIT_WORDLESS | RP_TRAIT_UNTIMED))
             reply = s_reply_special (self, request, client, reply);
@@ -405,7 +407,7 @@ static __attribute__ ((noinline)) bool s_unpin (
     else if (rp_terms_throttle (worker->service->terms) && !rp_service_pass (self, worker->service))
         return false;
     else
-        rp_request_start (self, request, worker);
+        (void) rp_request_start (self, request, worker);
     return true;
 }
 
@@ -465,7 +467,7 @@ void rp_request_abandon (
       &(rp_head_t){.command = RP_COMMAND_CANCEL, .id = rp_pool_handle (&request->pooled)});
 }
 
-void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t *worker)
+static inline void s_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t *worker)
 {
     s_detach (self, request);
     request->worker = worker;
@@ -500,7 +502,7 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t 
         request->payload = NULL;
     action->head = (rp_head_t){
       .command = RP_COMMAND_REQUEST,
-      .flags = request->flags,
+      .flags = request->flags & worker->reads,
       .id = action->token.v,
       .conversation = request->conversation ? rp_pool_handle (&request->conversation->pooled) : 0,
       .deadline_ms = left < 1                    ? 1
@@ -511,6 +513,30 @@ void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t 
       .name = service->name,
       .name_size = service->name_size,
     };
+}
+
+/*  The same of a request with a body in parts. False, and the request has ended, if the worker cannot read it.  */
+static __attribute__ ((noinline)) bool s_start_stream (
+  rp_dispatch_t *self, rp_request_t *request, rp_session_t *worker)
+{
+    if (!rp_stream_fits (request, worker)) {
+        rp_request_finish (self, request, request->attempt > 0 ? RP_WORKER_LOST : RP_NO_WORKER,
+          "the worker whose turn it was does not read a request in parts; it is too old");
+        return false;
+    }
+    s_start (self, request, worker);
+    rp_stream_start (self, request);
+    int64_t due = rp_earlier (rp_request_deadline (request), s_limit_end (request));
+    rp_request_set_due (self, request, rp_earlier (due, rp_stream_due (request)));
+    return true;
+}
+
+bool rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t *worker)
+{
+    if (request->stream)
+        return s_start_stream (self, request, worker);
+    s_start (self, request, worker);
+    return true;
 }
 
 /*  Ends a request that may not be given to a worker again, since its client may not call the
@@ -562,7 +588,7 @@ static void s_requeue (rp_dispatch_t *self, rp_request_t *request)
     }
     rp_session_t *worker = request->worker;
     rp_dispatch_conversation_t *conversation = request->conversation;
-    rp_parts_drop (self, request);
+    rp_stream_restart (self, request);
     s_detach (self, request);
     request->worker = NULL;
     if (request->untimed)
@@ -595,13 +621,12 @@ void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *te
 {
     bool bound = request->orphaned || (request->conversation && request->conversation->established)
                  || s_is_of_job (request);
-    if (request->attempt >= request->attempts || !request->payload || bound || request->streamed
+    if (request->attempt >= request->attempts || !request->payload || bound || request->begun
         || self->draining) {
         rp_request_finish (self, request, RP_WORKER_LOST, text);
         return;
     }
     rp_trace_lost (self, request, RP_TRACE_LOST, text);
-    rp_parts_drop (self, request);
     request->excluded = rp_session_mark (request->worker);
     s_requeue (self, request);
 }
@@ -660,6 +685,11 @@ void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t
     else
         request->payload = payload;
     rp_trace_lost (self, request, RP_TRACE_UNSENT, "");
+    if (request->begun) { // by a GRANT of a worker that guessed its token
+        rp_request_finish (
+          self, request, RP_WORKER_LOST, "its worker granted what it was never given");
+        return;
+    }
     s_uncount (request);
     if (request->orphaned)
         rp_request_finish (self, request,
@@ -704,6 +734,22 @@ void rp_request_watch (rp_dispatch_t *self, rp_request_t *request)
     rp_request_set_due (self, request, due);
 }
 
+/*  The timer of a running request came before its deadline. True if it was that of its stream, whose silence
+    ends the request.  */
+static bool s_stream_was_due (rp_dispatch_t *self, rp_request_t *request)
+{
+    int64_t silent = rp_stream_due (request), limit = s_limit_end (request);
+    if (silent == RP_NEVER || self->now >= limit)
+        return false;
+    if (self->now < silent)
+        rp_request_set_due (
+          self, request, rp_earlier (silent, rp_earlier (limit, rp_request_deadline (request))));
+    else
+        rp_request_abandon (self, request, RP_DEADLINE,
+          "no part and no grant came for longer than the request allows (stream-idle)");
+    return true;
+}
+
 /*  The worker did not answer within the limit of the attempt. Its place is free again; an answer
     would be late, since the next delivery has another token.  */
 static void s_overdue (rp_dispatch_t *self, rp_request_t *request)
@@ -732,7 +778,8 @@ void rp_request_due (rp_dispatch_t *self, rp_request_t *request)
     bool running = request->state == RP_REQUEST_RUNNING;
     int64_t deadline = rp_request_deadline (request);
     if (request->answered || (running && self->now < deadline)) {
-        s_overdue (self, request);
+        if (request->answered || !s_stream_was_due (self, request))
+            s_overdue (self, request);
         return;
     }
     if (self->now < deadline) { // its wait for a worker may be over

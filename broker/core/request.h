@@ -64,8 +64,9 @@ void rp_request_finish (
 void rp_request_abandon (
   rp_dispatch_t *self, rp_request_t *request, rp_status_t status, const char *text);
 
-/*  Gives a waiting request, whose deadline has not passed, to a worker with room.  */
-void rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t *worker);
+/*  Gives a waiting request, whose deadline has not passed, to a worker with room. False if it has ended instead,
+    since that worker cannot read it.  */
+bool rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t *worker);
 
 /*  A worker lost the request: redelivers it if its attempts allow that, otherwise ends it with
     WORKER_LOST.  */

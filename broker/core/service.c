@@ -170,7 +170,7 @@ void rp_service_submit (rp_dispatch_t *self, rp_service_t *service, rp_request_t
         rp_service_enqueue (self, service, request, false);
         return;
     }
-    rp_request_start (self, request, worker);
+    (void) rp_request_start (self, request, worker);
     rp_service_room_changed (self, worker);
 }
 
@@ -185,7 +185,8 @@ static inline void s_serve (rp_dispatch_t *self, rp_service_t *service)
         return;
     }
     rp_session_t *worker = s_choose (service, request);
-    rp_request_start (self, request, worker);
+    if (!rp_request_start (self, request, worker))
+        return; // likewise
     rp_client_queue_end_turn (client_queue, self->now);
     rp_service_room_changed (self, worker);
 }

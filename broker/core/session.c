@@ -257,6 +257,8 @@ static rp_session_t *s_admit_worker (rp_dispatch_t *self, const rp_event_t *even
     rp_header_t header;
     session->declines =
       rp_headers_find (hello->headers, hello->headers_size, RP_HELLO_DECLINES, &header);
+    bool streams = rp_headers_find (hello->headers, hello->headers_size, RP_HELLO_STREAMS, &header);
+    session->reads = streams ? UINT16_MAX : (uint16_t) ~(RP_FLAG_STREAM | RP_FLAG_MORE);
     // a foreign worker cannot give a request back
     session->unproven = event->traits == 0 && event->attempt_limit == 0;
     if (rp_service_join (self, service, session))

@@ -46,6 +46,7 @@ typedef struct rp_principal rp_principal_t;
 typedef struct rp_session rp_session_t;
 typedef struct rp_service rp_service_t;
 typedef struct rp_request rp_request_t;
+typedef struct rp_stream rp_stream_t;
 typedef struct rp_dispatch_conversation rp_dispatch_conversation_t;
 
 /*  Whom sessions belong to. It outlives its sessions, so that one that comes back at once has only
@@ -127,6 +128,7 @@ struct rp_session {
     uint32_t work_us; /* time that a request takes there; 0: not known */
     uint32_t abandoned;
     uint32_t attempt_limit; /* ms, 0: none */
+    uint16_t reads;         /* flags of REQUEST that it knows */
     /*  it may give back, at any time, a request that it did not begin: so the core keeps all
         payloads  */
     bool declines;
@@ -214,8 +216,7 @@ struct rp_request {
     bool untimed : 1;        /* its time counts only while it waits (RP_TRAIT_UNTIMED) */
     bool answered : 1;       /* it has its final status */
     bool orphaned : 1;       /* its conversation ended while a worker had it */
-    bool streamed : 1;       /* its client has seen part of the reply */
-    bool inlined : 1;        /* the first of parts has RP_FLAG_INLINE */
+    bool begun : 1;          /* its client has seen part of the reply, or a GRANT of its worker */
     rp_list_node_t node;
     rp_list_node_t client_node;
     union {
@@ -225,8 +226,7 @@ struct rp_request {
     rp_session_t *worker; /* RUNNING, ABANDONED */
     rp_dispatch_conversation_t *conversation;
     rp_payload_t *payload; /* NULL while the only copy is on its way */
-    /*  parts of the reply so far, joined, for a client that does not take parts  */
-    rp_payload_t *parts;
+    rp_stream_t *stream;   /* if one of its bodies comes in parts */
     uint64_t client_id;
     int64_t accepted; /* untimed: moved on by the time for which workers had the request */
     int64_t dispatched;
@@ -236,10 +236,7 @@ struct rp_request {
     uint32_t noted : 1;  /* there is a note about it */
     uint32_t barred : 1; /* no rule allows another delivery of a request of a trusted client */
     uint32_t bytes;
-    union {
-        uint32_t excluded;    /* mark of the worker that lost it last */
-        uint32_t parts_bytes; /* while parts != NULL */
-    };
+    uint32_t excluded; /* mark of the worker that lost it last */
 };
 
 struct rp_dispatch_conversation {
@@ -271,6 +268,7 @@ struct rp_dispatch {
     rp_pool_t requests;
     rp_pool_t conversations;
     rp_pool_t client_queues;
+    rp_pool_t streams;
     rp_pool_t principals;
     rp_table_t services_by_name;
     rp_table_t conversations_by_key;
@@ -291,8 +289,8 @@ struct rp_dispatch {
     uint32_t workers;
     uint64_t uses; /* counts dispatches, to order workers by last use */
 
-    rp_head_t named; /* a reply to a trusted client, with its worker's name */
-    uint64_t newest; /* handle of the request that the event in hand began; 0: none */
+    rp_head_t changed; /* a reply that differs from what its worker or the core said */
+    uint64_t newest;   /* handle of the request that the event in hand began; 0: none */
     bool history;
     bool exports;
     bool jobs;

@@ -21,6 +21,10 @@
     X (deliveries, "requests given to a worker, redeliveries and unbegun ones included")           \
     X (redeliveries, "requests given to another worker after one was lost")                        \
     X (late_replies, "replies that nobody asked for, or not any more")                             \
+    X (streams, "requests accepted with a body in parts, one way or both")                         \
+    X (parts, "parts of bodies passed on, either way")                                             \
+    X (part_bytes, "bytes of these parts")                                                         \
+    X (late_parts, "PARTs and GRANTs for a request that is over or unknown")                       \
     X (unbegun, "requests that a worker gave back because it could not begin them")                \
     X (overdue_attempts, "deliveries that were not answered within their worker's limit")          \
     X (cancels, "CANCELs for an open request")                                                     \

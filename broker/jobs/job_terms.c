@@ -9,22 +9,9 @@
 #include "common/wire/headers.h"
 #include "common/wire/limits.h"
 
-/*  Reads a header that is a number. False if it is there and is none, or is over most.  */
 static bool s_number (const rp_head_t *head, const char *name, uint64_t most, uint64_t *value)
 {
-    rp_header_t header;
-    if (!rp_headers_find (head->headers, head->headers_size, name, &header))
-        return true;
-    uint64_t number = 0;
-    if (header.value_size == 0 || header.value_size > 19)
-        return false;
-    for (uint16_t index = 0; index < header.value_size; index++) {
-        if (header.value[index] < '0' || header.value[index] > '9')
-            return false;
-        number = number * 10 + (uint64_t) (header.value[index] - '0');
-    }
-    *value = number;
-    return number <= most;
+    return rp_headers_number (head->headers, head->headers_size, name, most, value);
 }
 
 const char *rp_job_terms_read (rp_job_terms_t *self, const rp_head_t *head, int64_t wall)

@@ -100,12 +100,12 @@ void rp_foreign_hello (
 
 uint8_t rp_foreign_traits (const rp_foreign_t *self, const rp_foreign_message_t *foreign)
 {
-    if (foreign->worker)
-        return foreign->dialect == RP_DIALECT_PLAIN ? RP_TRAIT_MUTE
-                                                    : RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN;
-    bool parts = foreign->dialect != RP_DIALECT_MDP01 && foreign->dialect != RP_DIALECT_PLAIN;
+    bool plain = foreign->dialect == RP_DIALECT_PLAIN;
+    bool parts = foreign->dialect != RP_DIALECT_MDP01 && !plain;
     uint8_t traits = RP_TRAIT_MUTE | RP_TRAIT_UNTIMED;
-    if (!self->limits->foreign_errors)
+    if (foreign->worker)
+        traits = plain ? RP_TRAIT_MUTE : RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN;
+    else if (!self->limits->foreign_errors)
         traits |= RP_TRAIT_WORDLESS;
     return parts ? traits | RP_TRAIT_PARTS : traits;
 }

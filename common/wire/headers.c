@@ -80,6 +80,24 @@ bool rp_headers_find (const uint8_t *block, size_t size, const char *key, rp_hea
     return false;
 }
 
+bool rp_headers_number (
+  const uint8_t *block, size_t size, const char *key, uint64_t most, uint64_t *value)
+{
+    rp_header_t header;
+    if (!rp_headers_find (block, size, key, &header))
+        return true;
+    uint64_t number = 0;
+    if (header.value_size == 0 || header.value_size > 19)
+        return false;
+    for (uint16_t index = 0; index < header.value_size; index++) {
+        if (header.value[index] < '0' || header.value[index] > '9')
+            return false;
+        number = number * 10 + (uint64_t) (header.value[index] - '0');
+    }
+    *value = number;
+    return number <= most;
+}
+
 bool rp_headers_append (
   uint8_t *block, size_t *size, size_t capacity, const char *key, const char *value)
 {

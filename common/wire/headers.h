@@ -36,6 +36,11 @@ bool rp_headers_next (const uint8_t *block, size_t size, size_t *offset, rp_head
 /*  Finds the first pair with this key in a valid block. False if there is none.  */
 bool rp_headers_find (const uint8_t *block, size_t size, const char *key, rp_header_t *header);
 
+/*  Reads the first pair with this key as a number in decimal. Without one, *value stays. False if it is
+    no number, or is over most, which is at most INT64_MAX.  */
+bool rp_headers_number (
+  const uint8_t *block, size_t size, const char *key, uint64_t most, uint64_t *value);
+
 /*  Appends a pair to a block that holds *size of at most capacity bytes. False, and nothing
     changed, when the pair is not allowed or does not fit.  */
 bool rp_headers_append (

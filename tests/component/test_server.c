@@ -281,7 +281,7 @@ static const s_bad_t s_bads[] = {
   {"TRUNCATED", 0, 0, "", 20, true},
   {"TRUNCATED", 0, 0, "", 50, true},
   {"SIZES", 36, 1, "\xff", 0, true},
-  {"FLAGS", 6, 2, "\x00\x20", 0, true},
+  {"FLAGS", 6, 2, "\x00\x02", 0, true},
   {"FIELD", 35, 1, "\x0b", 0, true},
   {"FIELD", 8, 8, "\0\0\0\0\0\0\0\0", 0, true},
   {"NAME", 48, 1, "\n", 0, true},

@@ -14,7 +14,8 @@ BUNDLE, SLACK = 65536, 1 << 20
 WINDOW, ATTEMPTS, PRIORITIES, DAY_MS = 4096, 10, 10, 86400000
 HEARTBEAT_MAX_MS = 60000
 HELLO, WELCOME, REQUEST, REPLY, CANCEL, CREDIT, HEARTBEAT, DRAIN, BYE, END = range(1, 11)
-INLINE, WORKER, OPEN, LAST, TRACE, BUNDLES = 1, 2, 4, 8, 16, 64
+PART, GRANT = 12, 13
+INLINE, WORKER, OPEN, LAST, TRACE, MORE, BUNDLES, STREAM = 1, 2, 4, 8, 16, 32, 64, 1024
 STATUSES = 13
 ADMIN = (b"riposte.ping", b"riposte.status", b"riposte.services", b"riposte.workers", b"riposte.trace",
          b"riposte.slow", b"riposte.explain", b"riposte.config", b"riposte.events", b"riposte.overview",
@@ -22,7 +23,7 @@ ADMIN = (b"riposte.ping", b"riposte.status", b"riposte.services", b"riposte.work
 
 #: A message that adds to one of these counts is wrong. Two of them may count the same message.
 WRONG = ("bad", "too_many_frames", "unknown_peers", "protocol_errors", "hellos_refused",
-         "late_replies", "cancels", "too_large")
+         "late_replies", "cancels", "too_large", "late_parts")
 
 _FIXED = struct.Struct(">2sBBHHQQIIBBBBBBHHHI")
 Head = collections.namedtuple("Head", "command size flags id conversation time value status name")
@@ -31,11 +32,12 @@ Head = collections.namedtuple("Head", "command size flags id conversation time v
 _SHAPES = {
     HELLO: (WORKER | BUNDLES, "time value name key headers"),
     WELCOME: (BUNDLES, "time value key headers"),
-    REQUEST: (INLINE | OPEN | TRACE,
+    REQUEST: (INLINE | OPEN | TRACE | MORE | STREAM,
               "id conversation time value attempt attempts priority name headers"),
-    REPLY: (INLINE | LAST, "id time value status attempt attempts text headers code"),
+    REPLY: (INLINE | LAST | MORE, "id time value status attempt attempts text headers code"),
     CANCEL: (0, "id"), CREDIT: (0, "time value"), HEARTBEAT: (0, "time"), DRAIN: (0, ""),
-    BYE: (0, "status text"), END: (0, "conversation")}
+    BYE: (0, "status text"), END: (0, "conversation"), PART: (INLINE | MORE, "id"),
+    GRANT: (0, "id conversation")}
 _NAMES = ("id", "conversation", "time", "value", "status", "attempt", "attempts", "priority", "name",
           "key", "text", "headers", "reserved", "code")
 _ZERO = {command: tuple(index for index, name in enumerate(_NAMES) if name not in fields.split())
@@ -102,7 +104,8 @@ def decode(frame):
         good = status < STATUSES and _clean(text, _CONTROL_BUT_TAB) \
             and (command == BYE or (number and not attempts))
     else:
-        good = (command != CANCEL or number) and (command != END or conversation) \
+        good = (command not in (CANCEL, PART, GRANT) or number) \
+            and (command not in (END, GRANT) or conversation) \
             and (command != HEARTBEAT or time <= HEARTBEAT_MAX_MS)
     return Head(command, size, flags, number, conversation, time, value, status, name) if good \
         else None
@@ -312,7 +315,7 @@ class Side:
         body = size - head.size
         if self.role is None:
             self._greet(head, body)
-        elif head.command not in (REQUEST, REPLY) and body:
+        elif head.command not in (REQUEST, REPLY, PART) and body:
             self._break()
         elif self.role == "client":
             self._client(head, body)
@@ -342,6 +345,8 @@ class Side:
             self._request(head.name, body)
         elif head.command in (CANCEL, END):
             self.counts["cancels"] += 1
+        elif head.command in (PART, GRANT):
+            self.counts["late_parts"] += 1
         elif head.command == BYE:
             self._end()
         elif head.command not in (HEARTBEAT, DRAIN):
@@ -350,6 +355,8 @@ class Side:
     def _worker(self, head):
         if head.command == REPLY:
             self.counts["late_replies"] += 1
+        elif head.command == GRANT:
+            self.counts["late_parts"] += 1
         elif head.command == BYE:
             self._end()
         elif head.command == CREDIT and head.value <= WINDOW:

@@ -7,13 +7,13 @@ and nobody asks for those that their workers offer. So the effect of a message d
 earlier messages of the same connection."""
 
 import model
-from model import (BUNDLES, BYE, CANCEL, CREDIT, DRAIN, END, HEARTBEAT, HELLO, INLINE, OPEN, REPLY,
-                   REQUEST, TRACE, WELCOME, WORKER)
+from model import (BUNDLES, BYE, CANCEL, CREDIT, DRAIN, END, GRANT, HEARTBEAT, HELLO, INLINE, MORE, OPEN, PART,
+                   REPLY, REQUEST, STREAM, TRACE, WELCOME, WORKER)
 from support.peer import head, pack_headers
 
 _TEMPLATES = 400
 _COMMANDS = (HELLO, HELLO, HELLO, WELCOME, REQUEST, REQUEST, REQUEST, REPLY, REPLY, CANCEL, CREDIT,
-             HEARTBEAT, DRAIN, BYE, END)
+             HEARTBEAT, DRAIN, BYE, END, PART, GRANT)
 _ASKED = (b"asked", b"asked-twice", b"asked\xff\xfe", b"mmi.service", b"mmi.nothing", b"riposte.ping",
           b"riposte.nothing", b"a" * 127)
 _OFFERED = (b"offered", b"offered-too", b"o\xcc\x80", b"mmi.service", b"riposte.ping", b"o" * 127)
@@ -60,15 +60,16 @@ class Noise:
         if command == REQUEST:
             talk = rng.choice((0, 0, rng.getrandbits(64) or 1))
             return head(REQUEST, name=rng.choice(_ASKED), id=number, conversation=talk,
-                        flags=rng.choice((0, INLINE, TRACE)) | (OPEN if talk else 0),
+                        flags=rng.choice((0, INLINE, TRACE, STREAM, MORE)) | (OPEN if talk else 0),
                         time=rng.choice((0, 1, 50, 1000)), value=rng.choice((0, 0, 1, 50)),
                         attempts=rng.randrange(1, 11), headers=self._headers())
         if command == REPLY:
             return head(REPLY, id=number, status=rng.randrange(13), text=b"text" * rng.randrange(3),
-                        flags=rng.choice((0, INLINE)), code=rng.choice((0, 7)), headers=self._headers())
+                        flags=rng.choice((0, INLINE, MORE)), code=rng.choice((0, 7)), headers=self._headers())
         fields = {WELCOME: {"time": long, "value": 5, "key": b"me"}, CANCEL: {"id": number},
                   CREDIT: {"time": rng.choice((0, 1, 50, long)), "value": rng.choice((0, 1, 4096, 4097))},
-                  END: {"conversation": number},
+                  END: {"conversation": number}, GRANT: {"id": number, "conversation": number},
+                  PART: {"id": number, "flags": rng.choice((0, INLINE, MORE))},
                   BYE: {"status": rng.randrange(13), "text": b"bye"}}
         return head(command, **fields.get(command, {}))
 

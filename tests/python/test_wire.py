@@ -63,7 +63,7 @@ def test_headers_that_may_not_travel_are_refused(headers):
 
 
 @pytest.mark.parametrize("flags, fields", [
-    (wire.MORE, {}), (wire.WORKER, {}), (0, {"key": b"k"}), (0, {"status": 1}), (0, {"id": 0})])
+    (wire.BUNDLES, {}), (wire.WORKER, {}), (0, {"key": b"k"}), (0, {"status": 1}), (0, {"id": 0})])
 def test_a_request_with_what_it_may_not_have_is_refused(flags, fields):
     good = dict(id=1, time=1000, attempts=1, name=b"echo")
     wire.decode(wire.encode(wire.Message(wire.REQUEST, **good)))

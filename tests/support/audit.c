@@ -180,6 +180,8 @@ static void s_bend (const audit_t *self, rp_head_t *head)
         head->priority = (uint8_t) (RP_PRIORITY_MAX + 1 - rp_wire_priority (head));
     if (head->command == RP_COMMAND_REQUEST && self->bug == AUDIT_BUG_IGNORE_PRIORITY)
         head->priority = 0;
+    if (head->command == RP_COMMAND_GRANT && self->bug == AUDIT_BUG_IGNORE_GRANT)
+        *head = (rp_head_t){.command = RP_COMMAND_HEARTBEAT};
 }
 
 void audit_clear (audit_t *self)
@@ -221,8 +223,7 @@ static void s_keep_part (audit_t *self, rp_payload_t *payload)
     audit_request_t *request = self->part;
     if (!request || (request->client->over && self->dropped))
         return;
-    AUDIT_REQUIRE (self,
-      !self->dropped && !request->parts && !(request->client->traits & RP_TRAIT_PARTS),
+    AUDIT_REQUIRE (self, !self->dropped && !request->parts && !self->passes,
       "a part of a reply is not where it belongs");
     request->parts = payload;
     payload->request = request;
@@ -234,6 +235,7 @@ static void s_handle (audit_t *self, const rp_event_t *event)
     self->joined = self->dropped = false;
     if (self->before)
         self->before (event, self->arg);
+    audit_bugs_spoil (self);
     rp_dispatch_handle (self->core, event, self->now, &self->actions);
     audit_take_actions (self);
     s_keep_part (self, event->payload);
@@ -245,6 +247,7 @@ static void s_handle (audit_t *self, const rp_event_t *event)
     self->arriving = NULL;
     self->answered = NULL;
     self->part = NULL;
+    self->passes = false;
 }
 
 /*  A request from a client: open until its final status comes out.  */
@@ -271,6 +274,7 @@ static void s_record_request (
     request->queued_at = self->now;
     memcpy (request->service, head->name, head->name_size);
     audit_turn_awaited (self, request);
+    audit_stream_begin (self, request, head);
     rp_list_append (&self->requests, &request->node);
     self->arriving = request;
     payload->request = request;
@@ -278,27 +282,32 @@ static void s_record_request (
 
 /*  A part of a reply does not end its delivery.  */
 static void s_note_part (
-  audit_t *self, audit_delivery_t *delivery, const rp_head_t *head, size_t size)
+  audit_t *self, audit_delivery_t *delivery, const rp_head_t *head, size_t size, bool oversized)
 {
     audit_request_t *request = delivery->request;
+    const audit_peer_t *worker = delivery->worker;
     delivery->begun = true;
-    if (!request || self->now >= audit_request_deadline (request) || head->status != RP_OK)
+    if (!request || self->now >= audit_request_deadline (request) || head->status != RP_OK
+        || head->text_size || head->code || head->flags & RP_FLAG_LAST)
         return;
-    self->answered = self->part = request;
-    if (!(request->client->traits & RP_TRAIT_PARTS))
+    self->answered = request;
+    self->passes = !oversized && audit_stream_passes (request, worker, head, size);
+    if (self->passes || worker->traits & RP_TRAIT_PARTS)
+        self->part = request; // otherwise it ends the worker's session
+    if (!self->passes)
         request->parts_size += size;
 }
 
 /*  A reply from the worker that holds the delivery ends it, so that worker has room again.  */
 static void s_note_reply (
-  audit_t *self, audit_peer_t *worker, const rp_head_t *head, rp_payload_t *payload)
+  audit_t *self, audit_peer_t *worker, const rp_head_t *head, rp_payload_t *payload, bool oversized)
 {
     payload->answers = (rp_token_t){head->id};
     audit_delivery_t *delivery = audit_find_delivery (self, payload->answers);
     if (!delivery || delivery->worker != worker)
         return;
     if (head->flags & RP_FLAG_MORE) {
-        s_note_part (self, delivery, head, payload->body);
+        s_note_part (self, delivery, head, payload->body, oversized);
         return;
     }
     bool wanted = delivery->request && self->now < audit_request_deadline (delivery->request);
@@ -339,7 +348,8 @@ void audit_message (
 {
     uint8_t bytes[RP_WIRE_HEAD_MAX];
     size_t head_size = rp_wire_encode (head, bytes, sizeof bytes);
-    bool body = head->command == RP_COMMAND_REQUEST || head->command == RP_COMMAND_REPLY || size;
+    bool body = head->command == RP_COMMAND_REQUEST || head->command == RP_COMMAND_REPLY
+                || head->command == RP_COMMAND_PART || size;
     rp_payload_t *payload = body ? audit_payload_new (self, bytes, head_size) : NULL;
     audit_peer_t *peer = audit_find_peer (self, sender);
     if (payload) {
@@ -352,7 +362,9 @@ void audit_message (
     if (peer && !peer->worker && head->command == RP_COMMAND_REQUEST)
         s_record_request (self, peer, head, size, payload);
     if (peer && peer->worker && head->command == RP_COMMAND_REPLY)
-        s_note_reply (self, peer, head, payload);
+        s_note_reply (self, peer, head, payload, oversized);
+    if (peer)
+        audit_stream_hear (self, peer, head, size, oversized);
     if (peer && peer->worker && size == 0) {
         if (head->command == RP_COMMAND_CREDIT && head->window <= RP_WINDOW_MAX) {
             peer->window = head->window;
@@ -510,6 +522,7 @@ void audit_tick (audit_t *self, int64_t now)
     self->now = now;
     s_begin_overdue (self);
     self->ticked = now;
+    audit_bugs_spoil (self);
     self->next = rp_dispatch_tick (self->core, now, &self->actions);
     audit_take_actions (self);
     s_end_overdue (self);

@@ -44,12 +44,21 @@ typedef struct {
     uint32_t held;
     uint32_t work_us; /* as in its latest CREDIT */
     bool declines;    /* its HELLO says that it may give back a request at any time */
+    bool streams;     /* its HELLO says that it knows bodies in parts */
     bool unproven;    /* it has answered no request since it came, or since it gave one back */
     bool barred;      /* a worker that lost its serve rule */
     char service[RP_WIRE_NAME_MAX + 1];
     char name[RP_PEER_NAME_MAX + 1];
     char principal[RP_PRINCIPAL_MAX + 1];
 } audit_peer_t;
+
+/*  A body in parts.  */
+typedef struct {
+    uint64_t granted; /* by its reader, as costs */
+    uint64_t passed;
+    uint64_t count;
+    bool over;
+} audit_flow_t;
 
 /*  An open request: sent by a client, without a final status so far.  */
 typedef struct audit_request {
@@ -71,7 +80,15 @@ typedef struct audit_request {
     struct audit_delivery *delivery; /* the present delivery */
     rp_payload_t *parts;             /* kept by the core */
     size_t parts_size;               /* size of the parts that came with this delivery */
-    bool streamed;                   /* its client has seen a part */
+    bool streamed;                   /* its client has seen a part, or a GRANT */
+    bool stream;                     /* RP_FLAG_STREAM */
+    bool more;                       /* RP_FLAG_MORE */
+    uint64_t window;                 /* granted from the start */
+    int64_t idle;                    /* how long its streams may be silent, us; 0: for ever */
+    int64_t moved;                   /* when something of them was passed on last */
+    audit_flow_t reply;
+    audit_flow_t body;
+    uint64_t told; /* what its client knows of body.granted */
     struct audit_conversation *conversation;
     char service[RP_WIRE_NAME_MAX + 1];
 } audit_request_t;
@@ -86,7 +103,10 @@ typedef struct audit_delivery {
     rp_payload_t *message;
     size_t size;    /* the request's */
     bool cancelled; /* the worker was told of it */
-    bool begun;     /* a part of its reply came */
+    bool begun;     /* a part of its reply came, or a GRANT */
+    uint64_t told;  /* what its worker knows of reply.granted */
+    uint64_t parts; /* PARTs that its worker got */
+    bool body_over; /* … the last of them, too */
     bool overdue;   /* its limit has passed: the current tick takes it from its worker */
     int64_t due;    /* when its limit passes; INT64_MAX: never */
     int64_t given;  /* when the worker got it */
@@ -144,7 +164,13 @@ typedef struct {
     X (NEVER_AGE, "never-age")                   /* who waits does not rise */                     \
     X (AGE_AT_ONCE, "age-at-once")               /* who waits rises at once */                     \
     X (IGNORE_CONCURRENCY, "ignore-concurrency") /* the terms say nothing of it */                 \
-    X (IGNORE_RATE, "ignore-rate")               /* likewise */
+    X (IGNORE_RATE, "ignore-rate")               /* likewise */                                    \
+    X (IGNORE_GRANT, "ignore-grant")             /* a client's is not passed on */                 \
+    X (PASS_UNGRANTED, "pass-ungranted")         /* parts go out beyond what is granted */         \
+    X (PART_BEHIND_END, "part-behind-end")       /* … behind the end of the body */              \
+    X (PART_ASTRAY, "part-astray")               /* … to another stream */                       \
+    X (REDELIVER_BEGUN, "redeliver-begun")       /* though its client has seen a part */           \
+    X (NEVER_SILENT, "never-silent")             /* a stream may be silent */
 
 typedef enum {
     AUDIT_BUG_NONE,
@@ -197,6 +223,7 @@ struct audit {
     audit_request_t *answered; /* the request whose delivery the event's REPLY ends */
     audit_request_t *part; /* the request of whose reply it is a part, until the part is placed */
     bool joined;           /* the event's payload was joined to another */
+    bool passes;           /* … is a part that is to be passed on */
     bool dropped;
 };
 
@@ -268,6 +295,27 @@ void audit_check_client_queues (audit_t *self);
 void audit_terms_start (audit_t *self, const char *service);
 bool audit_terms_hold (const audit_t *self, const char *service);
 void audit_terms_clear (audit_t *self);
+
+/*  Makes the core forget of its streams what it would need to have no bug.  */
+void audit_bugs_spoil (audit_t *self);
+/*  Changes an action of the core, as the bug does.  */
+void audit_bugs_bend (audit_t *self, rp_action_t *action);
+
+/*  Bodies in parts: a request comes; a message of a peer comes; whether a part of a reply may be passed on; a
+    request is given out; the effects of actions.  */
+void audit_stream_begin (audit_t *self, audit_request_t *request, const rp_head_t *head);
+void audit_stream_hear (
+  audit_t *self, const audit_peer_t *peer, const rp_head_t *head, size_t size, bool oversized);
+bool audit_stream_passes (
+  const audit_request_t *request, const audit_peer_t *worker, const rp_head_t *head, size_t size);
+void audit_stream_start (
+  audit_t *self, audit_delivery_t *delivery, audit_request_t *request, const rp_head_t *head);
+void audit_stream_reply (
+  audit_t *self, const rp_action_t *action, audit_request_t *request, const rp_head_t *head);
+void audit_stream_body (audit_t *self, const rp_action_t *action, const rp_head_t *head);
+void audit_stream_grant (audit_t *self, const rp_action_t *action, const rp_head_t *head);
+bool audit_stream_is_silent (const audit_t *self, const audit_request_t *request);
+void audit_check_streams (audit_t *self);
 
 /*  Access: the effects of an action or event, and the checks between events.  */
 void audit_access_admit (audit_t *self, const audit_peer_t *peer);

@@ -15,7 +15,6 @@
 static rp_head_t s_on_the_wire (audit_t *self, const rp_action_t *action, uint8_t *bytes)
 {
     size_t size;
-    bool more = (action->head.flags & RP_FLAG_MORE) != 0;
     if (action->payload) {
         size = action->payload->size;
         memcpy (bytes, action->payload->bytes, size);
@@ -23,12 +22,11 @@ static rp_head_t s_on_the_wire (audit_t *self, const rp_action_t *action, uint8_
         (void) rp_wire_decode (&head, bytes, size);
         AUDIT_REQUIRE (self, (head.flags & RP_FLAG_INLINE) == (action->head.flags & RP_FLAG_INLINE),
           "INLINE says something else than the payload");
-        head = action->head;
-        head.flags &= (uint16_t) ~RP_FLAG_MORE; // only foreign peers can read this flag
-        rp_wire_patch (bytes, &head);
+        rp_wire_patch (bytes, &action->head);
     }
     else {
-        AUDIT_REQUIRE (self, !more, "a part of a reply without a payload");
+        AUDIT_REQUIRE (
+          self, !(action->head.flags & RP_FLAG_MORE), "a part of a body without a payload");
         size = rp_wire_encode (&action->head, bytes, RP_WIRE_HEAD_MAX);
         AUDIT_REQUIRE (
           self, !(action->head.flags & RP_FLAG_INLINE), "INLINE in a message without a body");
@@ -38,8 +36,6 @@ static rp_head_t s_on_the_wire (audit_t *self, const rp_action_t *action, uint8_
     AUDIT_REQUIRE (self, error == RP_WIRE_ERROR_NONE, "the broker sends a %s with %s",
       rp_command_name (action->head.command), rp_wire_error_text (error));
     AUDIT_REQUIRE (self, head.command == action->head.command, "the wrong message goes out");
-    if (more)
-        head.flags |= RP_FLAG_MORE;
     return head;
 }
 
@@ -220,6 +216,7 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
     delivery->message->request = request;
     request->delivery = delivery;
     request->parts_size = 0;
+    audit_stream_start (self, delivery, request, head);
     request->conversation = conversation;
     worker->held++;
     rp_list_append (&self->deliveries, &delivery->node);
@@ -241,8 +238,13 @@ static void s_check_status (audit_t *self, const audit_request_t *request, const
         case RP_APP_ERROR:
             AUDIT_REQUIRE (self, self->answered == request, "%s without a worker's reply", name);
             break;
-        case RP_WORKER_LOST:
         case RP_DEADLINE:
+            AUDIT_REQUIRE (self,
+              self->now >= audit_request_deadline (request)
+                || audit_stream_is_silent (self, request),
+              "%s too early", name);
+            // fall through
+        case RP_WORKER_LOST:
             AUDIT_REQUIRE (self, request->starts > 0, "%s of one that never started", name);
             break;
         case RP_CONVERSATION_LOST:
@@ -252,20 +254,6 @@ static void s_check_status (audit_t *self, const audit_request_t *request, const
         default:
             break;
     }
-}
-
-/*  A client that takes parts gets the part that came, and its request goes on.  */
-static void s_take_part (
-  audit_t *self, const rp_action_t *action, audit_request_t *request, const rp_head_t *head)
-{
-    AUDIT_REQUIRE (
-      self, request->client->traits & RP_TRAIT_PARTS, "a part for a client that takes none");
-    AUDIT_REQUIRE (self, self->part == request && action->payload == self->event->payload,
-      "a part that is another request's");
-    AUDIT_REQUIRE (
-      self, head->status == RP_OK && head->attempt == request->starts, "a part with a status");
-    request->streamed = true;
-    self->part = NULL;
 }
 
 /*  Checks that the body is all that the latest worker has sent for it.  */
@@ -294,7 +282,7 @@ static void s_take_reply (audit_t *self, const rp_action_t *action, const rp_hea
         request = audit_find_request (self, client, head->id);
     AUDIT_REQUIRE (self, request != NULL, "a second final status, or one that nobody asked for");
     if (head->flags & RP_FLAG_MORE) {
-        s_take_part (self, action, request, head);
+        audit_stream_reply (self, action, request, head);
         return;
     }
     s_check_status (self, request, head);
@@ -363,6 +351,12 @@ static void s_take_send (audit_t *self, const rp_action_t *action)
         case RP_COMMAND_END:
             s_take_end (self, action, &head);
             break;
+        case RP_COMMAND_PART:
+            audit_stream_body (self, action, &head);
+            break;
+        case RP_COMMAND_GRANT:
+            audit_stream_grant (self, action, &head);
+            break;
         case RP_COMMAND_BYE:
             audit_access_bye (self, peer, &head);
             peer->over = true;
@@ -390,6 +384,8 @@ static void s_take_admit (audit_t *self, const rp_action_t *action)
     rp_header_t header;
     peer->declines =
       rp_headers_find (hello->headers, hello->headers_size, RP_HELLO_DECLINES, &header);
+    peer->streams =
+      rp_headers_find (hello->headers, hello->headers_size, RP_HELLO_STREAMS, &header);
     peer->unproven = self->event->traits == 0 && self->event->attempt_limit == 0;
     peer->traits = self->event->traits;
     peer->attempt_limit = self->event->attempt_limit;
@@ -531,6 +527,7 @@ void audit_take_actions (audit_t *self)
     for (size_t index = 0; index < self->actions.count; index++) {
         rp_action_t *action = &self->actions.list[index];
         rp_payload_t *payload = action->payload;
+        audit_bugs_bend (self, action);
         AUDIT_REQUIRE (self, !payload || payload->inside, "a payload of nobody's, or used twice");
         AUDIT_REQUIRE (
           self, action->kind != RP_ACTION_DROP || payload, "DROP without anything to drop");

@@ -233,6 +233,7 @@ void audit_check (audit_t *self)
     s_check_event (self);
     audit_check_client_queues (self);
     audit_check_access (self);
+    audit_check_streams (self);
 }
 
 /*  Checks that nothing is overdue after a tick.  */
@@ -248,6 +249,8 @@ void audit_check_tick (audit_t *self)
         const audit_request_t *request = RP_CONTAINER (node, audit_request_t, node);
         AUDIT_REQUIRE (
           self, self->now < audit_request_deadline (request), "a request outlives its deadline");
+        AUDIT_REQUIRE (
+          self, !audit_stream_is_silent (self, request), "a stream outlives its silence");
         AUDIT_REQUIRE (self,
           !request->key || request->delivery || !request->conversation
             || !request->conversation->over,

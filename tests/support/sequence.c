@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/base/heap.h"
+#include "common/wire/headers.h"
 
 static unsigned s_draw (sequence_t *self, unsigned below)
 {
@@ -97,6 +98,12 @@ static void s_hello (sequence_t *self, bool worker)
         head.window = s_draw (self, 64) == 63 ? 5000 : s_draw (self, 4);
         s_name (&head, s_services[service < 14 ? service % 3 : service - 11]);
     }
+    uint8_t headers[32];
+    size_t size = 0;
+    if (worker && self->streams && s_draw (self, 4))
+        (void) rp_headers_append (headers, &size, sizeof headers, RP_HELLO_STREAMS, "1");
+    head.headers = headers;
+    head.headers_size = (uint16_t) size;
     audit_message (&self->audit, (rp_session_id_t){0}, &head, 0, s_draw (self, 64) == 63);
 }
 
@@ -119,6 +126,24 @@ static void s_foreign (sequence_t *self)
     audit_foreign (&self->audit, &head, (uint8_t) traits, limits[s_draw (self, 4)]);
 }
 
+/*  Lets the bodies of a request come in parts: its own, the reply's, or both; with a window that may be too
+    small, or too large.  */
+static void s_put_in_parts (sequence_t *self, rp_head_t *head, uint8_t *headers)
+{
+    static const uint16_t flags[] = {
+      RP_FLAG_STREAM, RP_FLAG_STREAM, RP_FLAG_MORE, RP_FLAG_STREAM | RP_FLAG_MORE};
+    char number[16];
+    size_t size = 0;
+    head->flags |= flags[s_draw (self, 4)];
+    snprintf (number, sizeof number, "%u", 60 + s_draw (self, 450));
+    (void) rp_headers_append (headers, &size, SEQUENCE_HEADERS, RP_STREAM_WINDOW, number);
+    snprintf (number, sizeof number, "%u", s_draw (self, 100));
+    if (s_draw (self, 4) == 3)
+        (void) rp_headers_append (headers, &size, SEQUENCE_HEADERS, RP_STREAM_IDLE, number);
+    head->headers = headers;
+    head->headers_size = (uint16_t) size;
+}
+
 static void s_request (sequence_t *self)
 {
     static const unsigned times[] = {0, 1, 20, 500, 3000, 60000, 60000, 60000};
@@ -133,6 +158,9 @@ static void s_request (sequence_t *self)
       .wait_ms = waits[s_draw (self, 6)],
       .attempts = (uint8_t) (1 + s_draw (self, 3)),
       .priority = (uint8_t) (self->prioritised ? s_draw (self, RP_PRIORITY_MAX + 2) : 0)};
+    uint8_t headers[SEQUENCE_HEADERS];
+    if (self->streams && s_draw (self, 4))
+        s_put_in_parts (self, &head, headers);
     if (self->ruled && service >= 30)
         s_name (&head, s_own_names[s_draw (self, 4)]);
     else
@@ -174,6 +202,7 @@ static void s_part (sequence_t *self)
 {
     rp_list_node_t *node = s_draw_node (self, &self->audit.deliveries);
     unsigned kind = s_draw (self, 16);
+    size_t size = s_draw (self, 100);
     rp_head_t head = {.command = RP_COMMAND_REPLY,
       .flags = kind < 11 ? RP_FLAG_MORE : 0,
       .status = (uint8_t) (kind == 10 ? 1 + s_draw (self, RP_WORKER_LOST) : RP_OK),
@@ -183,12 +212,75 @@ static void s_part (sequence_t *self)
         const audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
         head.id = delivery->token.v;
         sender = delivery->worker->id;
+        // Of parts that nobody granted few are sent: each ends a session.
+        if (head.flags & RP_FLAG_MORE && head.status == RP_OK
+            && !(delivery->worker->traits & RP_TRAIT_PARTS) && s_draw (self, 16)
+            && !(delivery->request
+                 && audit_stream_passes (delivery->request, delivery->worker, &head, size)))
+            return;
     }
     if (head.id == 0)
         head.id = 77;
     if (s_draw (self, 2))
         head.flags |= RP_FLAG_INLINE;
-    audit_message (&self->audit, sender, &head, s_draw (self, 100), s_draw (self, 64) == 63);
+    audit_message (&self->audit, sender, &head, size, s_draw (self, 64) == 63);
+}
+
+/*  Returns a grant: mostly a little more than before, sometimes less, or far too much.  */
+static uint64_t s_draw_grant (sequence_t *self, const audit_flow_t *flow)
+{
+    uint64_t step = s_draw (self, 200);
+    switch (s_draw (self, 32)) {
+        case 0:
+            return flow->granted > step ? flow->granted - step : 1;
+        case 1:
+            return flow->granted + 10000 + (step << 56);
+        default:
+            return flow->granted + 1 + step;
+    }
+}
+
+/*  A worker that holds a request, or its client, grants more of what it reads.  */
+static void s_grant (sequence_t *self)
+{
+    rp_list_node_t *node = s_draw_node (self, &self->audit.requests);
+    audit_request_t *request = node ? RP_CONTAINER (node, audit_request_t, node) : NULL;
+    rp_head_t head = {.command = RP_COMMAND_GRANT, .id = 99, .granted = 1 + s_draw (self, 400)};
+    bool strict = s_draw (self, 16);
+    rp_session_id_t sender = s_draw_role (self, s_draw (self, 2));
+    if (request && request->delivery && (request->more || !strict) && s_draw (self, 2)) {
+        head.id = request->delivery->token.v;
+        head.granted = s_draw_grant (self, &request->body);
+        sender = request->delivery->worker->id;
+    }
+    else if (request && (request->stream || !strict)) {
+        head.id = request->id;
+        head.granted = s_draw_grant (self, &request->reply);
+        sender = request->client->id;
+    }
+    audit_message (&self->audit, sender, &head, s_draw (self, 128) == 127, false);
+}
+
+/*  Sends a PART of a request: mostly what its worker has granted.  */
+static void s_body_part (sequence_t *self)
+{
+    rp_list_node_t *node = s_draw_node (self, &self->audit.requests);
+    audit_request_t *request = node ? RP_CONTAINER (node, audit_request_t, node) : NULL;
+    rp_head_t head = {.command = RP_COMMAND_PART,
+      .flags = (uint16_t) ((s_draw (self, 8) ? RP_FLAG_MORE : 0)
+                           | (s_draw (self, 2) ? RP_FLAG_INLINE : 0)),
+      .id = 99};
+    rp_session_id_t sender = s_draw_role (self, false);
+    size_t size = s_draw (self, 100);
+    bool strict = s_draw (self, 16);
+    uint64_t left = request ? request->body.granted - request->body.passed : 0;
+    if (request && (!strict || (request->more && left >= RP_PART_COST && !request->body.over))) {
+        head.id = request->id;
+        sender = request->client->id;
+        if (strict && rp_wire_part_cost (size) > left)
+            size = left - RP_PART_COST;
+    }
+    audit_message (&self->audit, sender, &head, size, s_draw (self, 64) == 63);
 }
 
 static void s_cancel (sequence_t *self)
@@ -385,6 +477,16 @@ static void s_event (sequence_t *self)
         s_change_terms (self);
         return;
     }
+    unsigned stream = self->streams ? s_draw (self, 16) : 0;
+    if (stream >= 12) {
+        if (stream < 14)
+            s_grant (self);
+        else if (stream < 15)
+            s_body_part (self);
+        else
+            s_part (self);
+        return;
+    }
     unsigned kind = s_draw (self, 256);
     if (kind >= 240) {
         s_part (self);
@@ -448,6 +550,8 @@ static rp_limits_t s_draw_limits (sequence_t *self)
     limits.age_step = steps[s_draw (self, 3)];
     self->prioritised = s_draw (self, 2);
     self->throttled = s_draw (self, 2);
+    self->streams = s_draw (self, 2);
+    limits.stream_window = 500;
     return limits;
 }
 

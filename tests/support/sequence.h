@@ -17,6 +17,8 @@
 typedef unsigned (sequence_draw_fn) (unsigned below, void *arg);
 
 #define SEQUENCE_LATE 16u
+/*  Room for the headers of a request.  */
+#define SEQUENCE_HEADERS 64u
 
 typedef struct {
     audit_t audit;
@@ -29,6 +31,7 @@ typedef struct {
     rp_terms_t terms; /* of a service, or none */
     bool throttled;   /* it has some, which change */
     bool prioritised; /* requests have priorities of all kinds */
+    bool streams;     /* bodies come in parts, whose readers grant */
 } sequence_t;
 
 /*  observe sees each action of the core, and may be NULL; fail gets the fault, and does not

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "common/base/heap.h"
+#include "common/wire/headers.h"
 
 #define S_START INT64_C (1000000000)
 #define S_TEXT 65536u
@@ -214,6 +215,17 @@ static void s_print_send (const rp_action_t *action, rp_payload_t *payload)
         case RP_COMMAND_END:
             s_print ("%s<end:k%llu", peer, (unsigned long long) s_key_of (head->conversation));
             break;
+        case RP_COMMAND_PART:
+            s_print ("%s<r%llu:%s", peer, (unsigned long long) s_request_of (head->id),
+              head->flags & RP_FLAG_MORE ? "more" : "end");
+            break;
+        case RP_COMMAND_GRANT: {
+            uint64_t request = s_request_of (head->id);
+            s_print ("%s<r%llu:grant=%llu", peer,
+              (unsigned long long) (request ? request : head->id),
+              (unsigned long long) head->granted);
+            break;
+        }
         case RP_COMMAND_HEARTBEAT:
             s_print ("%s<beat", peer);
             break;
@@ -433,10 +445,26 @@ void hello_foreign (
     s_expect_welcome (peer);
 }
 
+/*  Appends a header with a number, unless that is 0.  */
+static void s_state (uint8_t *headers, size_t *size, const char *key, size_t number)
+{
+    char text[24];
+    snprintf (text, sizeof text, "%zu", number);
+    if (number)
+        assert_true (rp_headers_append (headers, size, S_COPY, key, text));
+}
+
 void request_with (const char *client, const char *name, const char *service, with_t with)
 {
+    uint8_t headers[S_COPY];
+    size_t size = 0;
+    s_state (headers, &size, RP_STREAM_WINDOW, with.window);
+    s_state (headers, &size, RP_STREAM_IDLE, with.idle_ms);
     rp_head_t head = {.command = RP_COMMAND_REQUEST,
-      .flags = with.open ? RP_FLAG_OPEN : 0,
+      .flags = (uint16_t) ((with.open ? RP_FLAG_OPEN : 0) | (with.window ? RP_FLAG_STREAM : 0)
+                           | (with.more ? RP_FLAG_MORE : 0)),
+      .headers = headers,
+      .headers_size = (uint16_t) size,
       .id = s_number (name),
       .conversation = with.conversation ? s_number (with.conversation) : 0,
       .deadline_ms = with.overdue   ? 0
@@ -497,6 +525,34 @@ void reply_as (const char *worker, const char *other, const char *name, rp_statu
 {
     reply_with (
       worker, name, &(rp_head_t){.status = (uint8_t) status, .id = s_token (other, name).v}, false);
+}
+
+void body_part (const char *client, const char *name, size_t size)
+{
+    message (client,
+      &(rp_head_t){
+        .command = RP_COMMAND_PART, .flags = RP_FLAG_INLINE | RP_FLAG_MORE, .id = s_number (name)},
+      size);
+}
+
+void end_body (const char *client, const char *name, size_t size)
+{
+    message (client,
+      &(rp_head_t){.command = RP_COMMAND_PART, .flags = RP_FLAG_INLINE, .id = s_number (name)},
+      size);
+}
+
+void grant (const char *client, const char *name, uint64_t bytes)
+{
+    message (client,
+      &(rp_head_t){.command = RP_COMMAND_GRANT, .id = s_number (name), .granted = bytes}, 0);
+}
+
+void grant_body (const char *worker, const char *name, uint64_t bytes)
+{
+    message (worker,
+      &(rp_head_t){.command = RP_COMMAND_GRANT, .id = s_token (worker, name).v, .granted = bytes},
+      0);
 }
 
 void cancel (const char *client, const char *name)

@@ -14,6 +14,8 @@
 
         w1<r1          request r1 goes to w1         w1<r1#2     … for the second time
         c1<r1:OK       its final status              c1<r1:part   part of its reply
+        w1<r1:more     a PART of its body            w1<r1:end    the last one
+        w1<r1:grant=9  a GRANT of its client         c1<r1:grant=9   of its worker
         w1<cancel:r1
         w1<end:k1      conversation k1 is over       w1<beat     heartbeat
         w1<drain       w1<bye:OK   w1<welcome        x<bye:DENIED   to x, which has no session
@@ -62,6 +64,8 @@ void hello_worker (const char *peer, const char *service, unsigned window);
 void hello_client_beating (const char *peer, unsigned interval_ms);
 void hello_worker_beating (
   const char *peer, const char *service, unsigned window, unsigned interval_ms);
+/*  The same of a worker that knows bodies in parts.  */
+void hello_streaming_worker (const char *peer, const char *service, unsigned window);
 /*  Sends HELLO, and expects no particular answer.  */
 void hello (const char *peer, const rp_head_t *head);
 
@@ -89,6 +93,9 @@ typedef struct {
     /*  its priority and 1, as in the head; 0: none is stated  */
     unsigned priority;
     bool oversized;
+    size_t window; /* STREAM, and this stream-window; 0: without */
+    unsigned idle_ms;
+    bool more;
 } with_t;
 
 void request (const char *client, const char *name, const char *service);
@@ -108,6 +115,12 @@ void give_back (const char *worker, const char *name);
     which is the reply.  */
 void part (const char *worker, const char *name, size_t size);
 void last_part (const char *worker, const char *name, size_t size);
+/*  The client sends a PART of a request with so many bytes; end_body the last one.  */
+void body_part (const char *client, const char *name, size_t size);
+void end_body (const char *client, const char *name, size_t size);
+/*  The client grants so many bytes of the reply in all; the worker, of the request.  */
+void grant (const char *client, const char *name, uint64_t bytes);
+void grant_body (const char *worker, const char *name, uint64_t bytes);
 /*  The worker replies with the token of another worker.  */
 void reply_as (const char *worker, const char *other, const char *name, rp_status_t status);
 

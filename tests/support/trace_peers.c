@@ -5,7 +5,10 @@
 
 #include "tests/support/trace.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "common/wire/headers.h"
 
 void hello_foreign_client (const char *peer, uint8_t traits, unsigned interval_ms)
 {
@@ -48,6 +51,22 @@ void hello_client (const char *peer)
 void hello_worker (const char *peer, const char *service, unsigned window)
 {
     hello_worker_beating (peer, service, window, RP_HEARTBEAT_MAX_MS);
+}
+
+void hello_streaming_worker (const char *peer, const char *service, unsigned window)
+{
+    uint8_t headers[32];
+    size_t size = 0;
+    (void) rp_headers_append (headers, &size, sizeof headers, RP_HELLO_STREAMS, "1");
+    hello_foreign (peer,
+      &(rp_head_t){.flags = RP_FLAG_WORKER,
+        .interval_ms = RP_HEARTBEAT_MAX_MS,
+        .window = window,
+        .name = service,
+        .name_size = (uint8_t) strlen (service),
+        .headers = headers,
+        .headers_size = (uint16_t) size},
+      0, 0);
 }
 
 void reply_with (const char *worker, const char *name, const rp_head_t *head, bool oversized)

@@ -604,8 +604,9 @@ static void a_restart_is_for_what_sockets_pools_and_the_start_depend_on (void **
       "http_hosts", "http_open", "otlp", "io_threads", "security/key_file",
       "security/next_key_file", "security/next_bind", "security/insecure", "security/ipc_mode",
       "limits/max_body", "limits/max_clients", "limits/max_workers", "limits/max_services",
-      "limits/max_conversations", "limits/total_queue", "limits/connection_backlog",
-      "limits/rejoin_grace", "limits/jobs", "limits/replay_bytes", "limits/trace_bytes"};
+      "limits/max_conversations", "limits/stream_window", "limits/total_queue",
+      "limits/connection_backlog", "limits/rejoin_grace", "limits/jobs", "limits/replay_bytes",
+      "limits/trace_bytes"};
     size_t next = 0;
     for (size_t index = 0; index < rp_config_table.count; index++)
         if (!rp_config_table.rows[index].reloadable) {

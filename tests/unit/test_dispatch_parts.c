@@ -18,6 +18,12 @@ static void s_hello_streaming_client (const char *peer)
     hello_foreign_client (peer, RP_TRAIT_MUTE | RP_TRAIT_PARTS, RP_HEARTBEAT_MAX_MS);
 }
 
+/*  A worker that sends parts and knows no grants.  */
+static void s_hello_parts_worker (const char *peer, const char *service, unsigned window)
+{
+    hello_foreign_worker (peer, service, (foreign_t){.traits = RP_TRAIT_PARTS, .window = window});
+}
+
 /*  ---- To a client that takes them ------------------------------------------------------------ */
 
 static void s_see_replies (const rp_worker_info_t *info, void *arg)
@@ -36,7 +42,7 @@ static uint64_t s_replies (void)
 static void s_a_client_that_takes_parts_gets_each_as_it_comes (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     s_hello_streaming_client ("c1");
     request ("c1", "r1", "upper");
     slip (5);
@@ -56,7 +62,7 @@ static void s_a_client_that_takes_parts_gets_each_as_it_comes (void **state)
 static void s_parts_do_not_free_the_worker_and_the_last_one_does (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     s_hello_streaming_client ("c1");
     request ("c1", "r1", "upper");
     request ("c1", "r2", "upper");
@@ -70,11 +76,11 @@ static void s_parts_do_not_free_the_worker_and_the_last_one_does (void **state)
 static void s_a_request_whose_client_saw_a_part_is_not_redelivered (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     s_hello_streaming_client ("c1");
     request_with ("c1", "r1", "upper", (with_t){.attempts = 3});
     part ("w1", "r1", 10);
-    hello_worker ("w2", "upper", 1);
+    s_hello_parts_worker ("w2", "upper", 1);
     bye ("w1");
     expect ("w1<r1 c1<r1:part c1<r1:WORKER_LOST");
 }
@@ -82,10 +88,10 @@ static void s_a_request_whose_client_saw_a_part_is_not_redelivered (void **state
 static void s_a_request_whose_client_saw_no_part_is_redelivered (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     s_hello_streaming_client ("c1");
     request_with ("c1", "r1", "upper", (with_t){.attempts = 3});
-    hello_worker ("w2", "upper", 1);
+    s_hello_parts_worker ("w2", "upper", 1);
     bye ("w1");
     part ("w2", "r1", 10);
     expect ("w1<r1 w2<r1#2 c1<r1:part");
@@ -94,7 +100,7 @@ static void s_a_request_whose_client_saw_no_part_is_redelivered (void **state)
 static void s_a_worker_that_gives_up_after_a_part_ends_the_request (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     s_hello_streaming_client ("c1");
     request_with ("c1", "r1", "upper", (with_t){.attempts = 3});
     part ("w1", "r1", 10);
@@ -105,8 +111,8 @@ static void s_a_worker_that_gives_up_after_a_part_ends_the_request (void **state
 static void s_a_limit_that_passes_after_a_part_ends_the_request (void **state)
 {
     (void) state;
-    hello_foreign_worker (
-      "w1", "upper", (foreign_t){.traits = RP_TRAIT_MUTE, .attempt_limit_ms = 1000});
+    hello_foreign_worker ("w1", "upper",
+      (foreign_t){.traits = RP_TRAIT_MUTE | RP_TRAIT_PARTS, .attempt_limit_ms = 1000});
     s_hello_streaming_client ("c1");
     request_with ("c1", "r1", "upper", (with_t){.attempts = 3});
     part ("w1", "r1", 10);
@@ -118,7 +124,7 @@ static void s_a_part_over_the_limit_ends_the_request_with_an_error (void **state
 {
     (void) state;
     limits ()->max_body = 1000;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     s_hello_streaming_client ("c1");
     request ("c1", "r1", "upper");
     part ("w1", "r1", 900);
@@ -138,7 +144,7 @@ static void s_a_part_over_the_limit_ends_the_request_with_an_error (void **state
 static void s_parts_are_joined_for_a_client_that_takes_none (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     hello_client ("c1");
     request ("c1", "r1", "upper");
     uint64_t open = stats ()->open_bytes;
@@ -157,7 +163,7 @@ static void s_parts_are_joined_for_a_client_that_takes_none (void **state)
 static void s_where_the_first_part_begins_stays_as_it_is (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     hello_client ("c1");
     request ("c1", "r1", "upper");
     reply_sized ("w1", "r1", &(rp_head_t){.flags = RP_FLAG_MORE}, 10, false);
@@ -170,7 +176,7 @@ static void s_where_the_first_part_begins_stays_as_it_is (void **state)
 static void s_an_empty_last_part_brings_what_came_before (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     hello_client ("c1");
     request ("c1", "r1", "upper");
     part ("w1", "r1", 10);
@@ -182,11 +188,11 @@ static void s_an_empty_last_part_brings_what_came_before (void **state)
 static void s_a_redelivery_begins_with_no_parts (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     hello_client ("c1");
     request_with ("c1", "r1", "upper", (with_t){.attempts = 2});
     part ("w1", "r1", 10);
-    hello_worker ("w2", "upper", 1);
+    s_hello_parts_worker ("w2", "upper", 1);
     bye ("w1");
     part ("w2", "r1", 100);
     last_part ("w2", "r1", 100);
@@ -198,7 +204,7 @@ static void s_parts_whose_sum_is_over_the_limit_end_the_request_with_an_error (v
 {
     (void) state;
     limits ()->max_body = 1000;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     hello_client ("c1");
     request ("c1", "r1", "upper");
     part ("w1", "r1", 600);
@@ -224,7 +230,7 @@ static void s_a_last_part_over_the_limit_ends_the_request_with_an_error (void **
 {
     (void) state;
     limits ()->max_body = 1000;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     hello_client ("c1");
     request ("c1", "r1", "upper");
     part ("w1", "r1", 600);
@@ -239,7 +245,7 @@ static void s_parts_that_the_broker_has_no_room_for_end_the_request_with_an_erro
 {
     (void) state;
     limits ()->total_queue_bytes = 2000;
-    hello_worker ("w1", "upper", 2);
+    s_hello_parts_worker ("w1", "upper", 2);
     hello_client ("c1");
     request ("c1", "r1", "upper");
     request ("c1", "r2", "upper");
@@ -255,7 +261,7 @@ static void s_parts_that_the_broker_has_no_room_for_end_the_request_with_an_erro
 static void s_an_error_at_the_end_goes_alone (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     hello_client ("c1");
     request ("c1", "r1", "upper");
     part ("w1", "r1", 10);
@@ -271,7 +277,7 @@ static void s_an_error_at_the_end_goes_alone (void **state)
 static void s_a_deadline_drops_the_parts_and_the_rest_is_late (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     hello_client ("c1");
     request_with ("c1", "r1", "upper", (with_t){.time_ms = 100});
     part ("w1", "r1", 10);
@@ -288,7 +294,7 @@ static void s_a_deadline_drops_the_parts_and_the_rest_is_late (void **state)
 static void s_a_part_after_the_deadline_is_late_though_no_tick_has_come (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     hello_client ("c1");
     request_with ("c1", "r1", "upper", (with_t){.time_ms = 100});
     slip (100);
@@ -300,7 +306,7 @@ static void s_a_part_after_the_deadline_is_late_though_no_tick_has_come (void **
 static void s_a_cancel_drops_the_parts (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     hello_client ("c1");
     request ("c1", "r1", "upper");
     part ("w1", "r1", 10);
@@ -314,7 +320,7 @@ static void s_a_cancel_drops_the_parts (void **state)
 static void s_a_client_that_leaves_lets_go_of_the_parts (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     hello_client ("c1");
     request ("c1", "r1", "upper");
     part ("w1", "r1", 10);
@@ -327,7 +333,7 @@ static void s_a_client_that_leaves_lets_go_of_the_parts (void **state)
 static void s_parts_for_a_client_that_is_about_to_end_are_dropped (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     s_hello_streaming_client ("c1");
     request ("c1", "r1", "upper");
     unsent ("c1", NULL, true);
@@ -339,7 +345,7 @@ static void s_parts_for_a_client_that_is_about_to_end_are_dropped (void **state)
 static void s_parts_inside_a_broker_that_ends_are_given_back (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     hello_client ("c1");
     request ("c1", "r1", "upper");
     part ("w1", "r1", 10);
@@ -350,8 +356,8 @@ static void s_parts_inside_a_broker_that_ends_are_given_back (void **state)
 static void s_a_part_by_a_worker_that_does_not_hold_the_request_is_late (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
-    hello_worker ("w2", "lower", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w2", "lower", 1);
     hello_client ("c1");
     request ("c1", "r1", "upper");
     reply_with (
@@ -373,7 +379,7 @@ static void s_a_part_from_nobody_draws_bye (void **state)
 static void s_a_part_with_a_status_ends_the_workers_session (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     hello_client ("c1");
     request ("c1", "r1", "upper");
     reply_with ("w1", "r1", &(rp_head_t){.flags = RP_FLAG_MORE, .status = RP_APP_ERROR}, false);
@@ -385,12 +391,12 @@ static void s_a_part_with_a_status_ends_the_workers_session (void **state)
 static void s_only_the_last_part_answers_in_a_conversation (void **state)
 {
     (void) state;
-    hello_worker ("w1", "upper", 1);
+    s_hello_parts_worker ("w1", "upper", 1);
     hello_client ("c1");
     request_with ("c1", "r1", "upper", (with_t){.conversation = "k1", .open = true, .attempts = 2});
     part ("w1", "r1", 10);
     next_in ("c1", "r2", "upper", "k1");
-    hello_worker ("w2", "upper", 1);
+    s_hello_parts_worker ("w2", "upper", 1);
     bye ("w1");
     expect ("w1<r1 w2<r1#2");
     part ("w2", "r1", 10);

@@ -101,6 +101,8 @@ static const s_cell_t s_cells[] = {
   {RP_COMMAND_BYE, {"", "", "", ""}},
   {RP_COMMAND_END, {S_UNKNOWN, "", S_NOT_WORKER, S_NOT_WORKER}},
   {RP_COMMAND_ACCEPTED, {S_UNKNOWN, S_NOT_CLIENT, S_NOT_WORKER, S_NOT_WORKER}},
+  {RP_COMMAND_PART, {S_UNKNOWN, "", S_NOT_WORKER, S_NOT_WORKER}},
+  {RP_COMMAND_GRANT, {S_UNKNOWN, "", "", ""}},
 };
 
 static rp_head_t s_message_for (uint8_t command)
@@ -109,9 +111,10 @@ static rp_head_t s_message_for (uint8_t command)
     if (command == RP_COMMAND_REQUEST)
         head = (rp_head_t){
           .command = command, .id = 7, .time = 1000, .attempts = 1, .name = "b", .name_size = 1};
-    if (command == RP_COMMAND_REPLY || command == RP_COMMAND_CANCEL)
+    if (command == RP_COMMAND_REPLY || command == RP_COMMAND_CANCEL || command == RP_COMMAND_PART
+        || command == RP_COMMAND_GRANT)
         head.id = 7;
-    if (command == RP_COMMAND_END)
+    if (command == RP_COMMAND_END || command == RP_COMMAND_GRANT)
         head.conversation = 7;
     return head;
 }
