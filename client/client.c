@@ -276,8 +276,7 @@ static int s_prepare (rp_client_t *self)
     return self->core.started ? RP_OK : rp_curve_complete (&self->keys);
 }
 
-/*  With the lock held: waits. True if a signal came that has to end the wait.  */
-static bool s_wait_on (rp_client_t *self, const void *subject, int64_t until)
+bool rp_client_wait_on (rp_client_t *self, const void *subject, int64_t until)
 {
     return rp_pump_wait_on (self->pump, subject, until) != 0 && self->interruptible;
 }
@@ -303,7 +302,7 @@ int rp_client_connect (rp_client_t *self, uint32_t timeout_ms)
             rc = RP_DENIED;
         else if (waited && rp_clock_us () >= until)
             rc = rp_link_is_shut_out (&self->core.link) ? RP_DENIED : RP_NO_BROKER;
-        else if (s_wait_on (self, &self->core.link, until))
+        else if (rp_client_wait_on (self, &self->core.link, until))
             rc = RP_INTERRUPTED;
         waited = true;
     }
@@ -337,16 +336,16 @@ const char *rp_client_broker (rp_client_t *self, char *buffer, size_t size)
 
 /*  ---- Requests ------------------------------------------------------------------------------- */
 
-/*  With the lock held: gives a call to the core.  */
-static int s_accept (rp_client_t *self, rp_call_t *call, bool awaited, int64_t now)
+int rp_client_accept (rp_client_t *self, rp_call_t *call, bool awaited, int64_t now)
 {
-    if (!call || (call->conversation && call->conversation->client != self))
+    if (!call || (call->conversation && call->conversation->client != self)
+        || (call->streams && !call->exchange.stream))
         return RP_USAGE;
     int rc = s_prepare (self);
     if (rc != RP_OK)
         return rc;
     if (!call->exchange.timeout_ms)
-        call->exchange.timeout_ms = self->timeout_ms;
+        call->exchange.timeout_ms = call->exchange.stream ? RP_DEADLINE_MAX_MS : self->timeout_ms;
     if (!call->exchange.attempts)
         call->exchange.attempts = call->exchange.durable ? RP_JOB_ATTEMPTS : self->attempts;
     call->awaited = awaited;
@@ -371,13 +370,13 @@ int rp_client_perform (rp_client_t *self, rp_call_t **call_p, rp_reply_t **reply
         return RP_USAGE;
     if (!rp_pump_lock (self->pump))
         return RP_CLOSED;
-    int rc = s_accept (self, call, true, rp_clock_us ());
+    int rc = rp_client_accept (self, call, true, rp_clock_us ());
     if (rc != RP_OK) {
         rp_pump_unlock_idle (self->pump);
         return rc;
     }
     while (!call->done)
-        if (s_wait_on (self, call, INT64_MAX) && !call->done) {
+        if (rp_client_wait_on (self, call, INT64_MAX) && !call->done) {
             s_abandon (self, call);
             return RP_INTERRUPTED;
         }
@@ -428,7 +427,7 @@ int rp_client_submit (rp_client_t *self, rp_call_t **call_p, uint64_t *id)
     if (!rp_pump_lock (self->pump))
         return RP_CLOSED;
     int64_t now = rp_clock_us ();
-    int rc = s_accept (self, call, false, now);
+    int rc = rp_client_accept (self, call, false, now);
     if (rc != RP_OK) {
         rp_pump_unlock_idle (self->pump);
         return rc;
@@ -490,7 +489,7 @@ int rp_client_collect (rp_client_t *self, uint32_t timeout_ms, rp_reply_t **repl
             rc = RP_CLOSED;
         else if (waited && rp_clock_us () >= until)
             rc = RP_TIMED_OUT;
-        else if (s_wait_on (self, &self->ended, until))
+        else if (rp_client_wait_on (self, &self->ended, until))
             rc = RP_INTERRUPTED;
         else
             call = s_take_ended (self);

@@ -213,13 +213,14 @@ static void s_bye (rp_client_core_t *self, const rp_head_t *bye, int64_t now)
     s_refused (self, (rp_status_t) bye->status, now);
 }
 
-static uint64_t s_read_max_body (const rp_head_t *welcome)
+/*  The number that WELCOME states under this name; 0: none.  */
+static uint64_t s_read (const rp_head_t *welcome, const char *name)
 {
     rp_header_t header;
     char text[RP_UNITS_TEXT_MAX];
     uint64_t value = 0;
     const char *reason = NULL;
-    if (!rp_headers_find (welcome->headers, welcome->headers_size, "max-body", &header)
+    if (!rp_headers_find (welcome->headers, welcome->headers_size, name, &header)
         || header.value_size >= sizeof text)
         return 0;
     memcpy (text, header.value, header.value_size);
@@ -243,10 +244,12 @@ static void s_welcome (rp_client_core_t *self, const rp_head_t *welcome, int64_t
     }
     self->sessions++;
     self->broker_open = welcome->max_open;
-    self->max_body = s_read_max_body (welcome);
+    self->max_body = s_read (welcome, "max-body");
     self->keeps_jobs = s_has (welcome, RP_WELCOME_JOBS);
     self->remembers = s_has (welcome, RP_WELCOME_REPLAYS);
     self->prioritises = s_has (welcome, RP_WELCOME_PRIORITIES);
+    self->streams = s_has (welcome, RP_WELCOME_STREAMS);
+    self->stream_window = s_read (welcome, RP_WELCOME_STREAM_WINDOW);
     self->next = now;
 }
 
@@ -274,6 +277,11 @@ static rp_exchange_t *s_reply (rp_client_core_t *self, const rp_head_t *reply, i
         self->late++;
         return NULL;
     }
+    if (reply->flags & RP_FLAG_MORE) {
+        bool taken = rp_exchange_part (exchange, reply);
+        self->ignored += !taken;
+        return taken ? exchange : NULL;
+    }
     return rp_exchange_replied (self, exchange, reply, now) ? exchange : NULL;
 }
 
@@ -285,6 +293,19 @@ static rp_exchange_t *s_accepted (rp_client_core_t *self, const rp_head_t *accep
         return NULL;
     }
     if (rp_exchange_accepted (self, exchange, now))
+        return exchange;
+    self->ignored++;
+    return NULL;
+}
+
+static rp_exchange_t *s_granted (rp_client_core_t *self, const rp_head_t *grant)
+{
+    rp_exchange_t *exchange = rp_slots_at (&self->slots, grant->id);
+    if (!exchange || exchange->wire_id != grant->id || exchange->state != RP_EXCHANGE_RUNNING) {
+        self->late++;
+        return NULL;
+    }
+    if (rp_exchange_granted (exchange, grant))
         return exchange;
     self->ignored++;
     return NULL;
@@ -306,6 +327,8 @@ rp_exchange_t *rp_client_core_message (rp_client_core_t *self, const rp_head_t *
             self->next = now;
         return NULL;
     }
+    if (up && head->command == RP_COMMAND_GRANT)
+        return s_granted (self, head);
     if (greeting && head->command == RP_COMMAND_WELCOME)
         s_welcome (self, head, now);
     else if ((up || greeting) && head->command == RP_COMMAND_BYE)
@@ -435,7 +458,16 @@ s_session_order (rp_client_core_t *self, rp_client_order_t *order, int64_t now)
     }
 }
 
-/*  Takes the next order about a single request: CANCEL first, then ENDED.  */
+/*  True if GRANT is to be sent; it is then.  */
+static bool s_grants (const rp_client_core_t *self, rp_exchange_t *exchange)
+{
+    if (!exchange->stream || !exchange->stream->grants)
+        return false;
+    exchange->stream->grants = false;
+    return exchange->state == RP_EXCHANGE_RUNNING && self->link.state == RP_LINK_UP;
+}
+
+/*  Takes the next order about a single request: CANCEL or GRANT first, then ENDED.  */
 static bool s_todo_order (rp_client_core_t *self, rp_client_order_t *order, int64_t now)
 {
     for (rp_list_node_t *node; (node = rp_list_first (&self->todo));) {
@@ -445,6 +477,12 @@ static bool s_todo_order (rp_client_core_t *self, rp_client_order_t *order, int6
         if (cancel && self->link.state == RP_LINK_UP)
             return s_say (
               self, order, &(rp_head_t){.command = RP_COMMAND_CANCEL, .id = cancel}, now);
+        if (s_grants (self, exchange))
+            return s_say (self, order,
+              &(rp_head_t){.command = RP_COMMAND_GRANT,
+                .id = exchange->wire_id,
+                .granted = exchange->stream->reader.granted},
+              now);
         rp_list_remove (node);
         if (exchange->state == RP_EXCHANGE_ENDED) {
             rp_exchange_set_state (self, exchange, RP_EXCHANGE_IDLE);

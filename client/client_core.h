@@ -19,6 +19,9 @@
     WAITING requests are sent in order, as soon as a session has room. Each request ends exactly
     once, at the latest RP_DEADLINE_GRACE_MS after its deadline.
 
+    A request with a stream gets parts before its reply, and may write some (docs/PROTOCOL.md, section 11). Once
+    one has come or gone, the request is not sent again.
+
     A durable request ends with ACCEPTED, as others do with their REPLY. When it is lost and has a
     key, it is sent again to the same endpoint as often as its deadline allows: the key makes one job
     of all of them. Another endpoint may have another store, where the key is not known.
@@ -39,6 +42,7 @@
 #include "client/deadlines.h"
 #include "client/slots.h"
 #include "common/base/list.h"
+#include "common/wire/flow.h"
 #include "common/wire/head.h"
 #include "common/wire/limits.h"
 #include "common/wire/link.h"
@@ -82,6 +86,7 @@ typedef enum {
     RP_END_CONVERSATION_OVER, /* CONVERSATION_LOST: the conversation was over before it was sent */
     RP_END_NO_JOBS,           /* INVALID: durable, and the broker keeps no jobs */
     RP_END_NO_REPLAYS,        /* INVALID: with a key, and the broker remembers no results */
+    RP_END_NO_STREAMS,        /* INVALID: with a stream, and the broker knows none */
 } rp_exchange_end_t;
 
 typedef struct rp_exchange rp_exchange_t;
@@ -96,11 +101,26 @@ typedef struct {
     bool over;             /* destroyed by its owner */
 } rp_client_conversation_t;
 
+/*  The bodies of a request in parts.  */
+typedef struct {
+    /*  Set by the shell, before submit.  */
+    uint64_t window; /* that the reader asks for */
+    bool writes;     /* more of the request's body follows */
+
+    /*  Private to the core, but flows may be read.  */
+    rp_flow_reader_t reader; /* of the reply */
+    rp_flow_writer_t writer; /* of the request */
+    bool passed;             /* a part came or went */
+    bool written;            /* the end of the request's body went */
+    bool grants;             /* GRANT is to be sent */
+} rp_exchange_stream_t;
+
 /*  One request.  */
 struct rp_exchange {
     /*  Set by the shell, before submit.  */
     size_t size;                            /* of the body */
     rp_client_conversation_t *conversation; /* NULL: none */
+    rp_exchange_stream_t *stream;           /* NULL: none */
     uint32_t timeout_ms;
     uint32_t wait_ms;
     uint8_t attempts;
@@ -138,7 +158,7 @@ struct rp_exchange {
 /*  False: once sent, the request is never sent again, whatever its outcome.  */
 static inline bool rp_exchange_may_repeat (const rp_exchange_t *self)
 {
-    return self->attempts_left > 1;
+    return self->attempts_left > 1 && !(self->stream && self->stream->passed);
 }
 
 typedef enum {
@@ -187,15 +207,17 @@ typedef struct {
     /*  the broker drains or turned a request away, and the list has another: it gets nothing
         new  */
     bool draining;
-    rp_status_t refusal;  /* the status, in RP_LINK_REFUSED */
-    uint32_t broker_open; /* requests that the broker allows this client to have open; 0: not
+    rp_status_t refusal;    /* the status, in RP_LINK_REFUSED */
+    uint32_t broker_open;   /* requests that the broker allows this client to have open; 0: not
                              stated */
-    uint64_t max_body;    /* 0: not stated */
-    bool keeps_jobs;      /* the broker does */
-    bool remembers;       /* … results by their keys */
-    bool prioritises;     /* … knows priorities */
-    uint64_t sessions;    /* sessions so far */
-    uint64_t denials;     /* how often an attempt found that no broker accepts this client's key */
+    uint64_t max_body;      /* 0: not stated */
+    bool keeps_jobs;        /* the broker does */
+    bool remembers;         /* … results by their keys */
+    bool prioritises;       /* … knows priorities */
+    bool streams;           /* … knows bodies in parts */
+    uint64_t stream_window; /* the largest that it allows; 0: not stated */
+    uint64_t sessions;      /* sessions so far */
+    uint64_t denials; /* how often an attempt found that no broker accepts this client's key */
     uint64_t last_key;
     uint64_t random;
     int64_t budget;          /* hundredths of a retry */
@@ -231,8 +253,8 @@ void rp_client_core_failed (rp_client_core_t *self, const char *reason, int64_t 
     authorized at any time.  */
 void rp_client_core_denied (rp_client_core_t *self, const char *reason, int64_t now);
 
-/*  A message came. Returns the request that it ended with RP_END_REPLY, whose order ENDED follows;
-    otherwise NULL.  */
+/*  A message came. Returns the request that it ended with RP_END_REPLY, whose order ENDED follows; or that
+    it brought a part (a REPLY with MORE) or a GRANT. Otherwise NULL.  */
 rp_exchange_t *rp_client_core_message (rp_client_core_t *self, const rp_head_t *head, int64_t now);
 
 /*  Does what is due. Returns when to call again; an earlier call costs one comparison.  */
@@ -252,6 +274,18 @@ bool rp_client_core_cancel (rp_client_core_t *self, uint64_t id, int64_t now);
 /*  Ends an open request at once with RP_CANCELLED. CANCEL is sent, but its reply is not
     awaited.  */
 void rp_client_core_abandon (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now);
+
+/*  The application took a part of the reply, of so many bytes: GRANT may follow.  */
+void rp_client_core_took (rp_client_core_t *self, rp_exchange_t *exchange, uint64_t size);
+
+/*  More of the request's body is to go, size bytes: fills in the head of a PART, which the shell sends with
+    the first bytes. Returns how many; 0: it has to wait, or the request does not run.  */
+size_t rp_client_core_write (
+  rp_client_core_t *self, rp_exchange_t *exchange, size_t size, rp_head_t *head, int64_t now);
+
+/*  The same at the body's end, without bytes. False: it has to wait, or the request does not run.  */
+bool rp_client_core_write_end (
+  rp_client_core_t *self, rp_exchange_t *exchange, rp_head_t *head, int64_t now);
 
 /*  The owner destroys its conversation. True: the shell sends *head. The memory of the conversation
     must stay until its last request has ended.  */

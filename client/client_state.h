@@ -3,7 +3,7 @@
     SPDX-License-Identifier: MPL-2.0
 
     client.c creates, configures and serves a client; client_turn.c moves messages between core and
-    channel; call.c builds requests; job.c sends durable ones and asks for their results; reply.c
+    channel; call.c builds requests; stream.c has requests whose bodies come in parts; job.c sends durable ones and asks for their results; reply.c
     reads replies; conversation.c holds conversations; explain.c writes messages for people.
 
     Thread-safety: the pump's lock guards rp_client_t, except where a comment says otherwise.
@@ -20,6 +20,7 @@
 #include "common/io/channel.h"
 #include "common/io/curve.h"
 #include "common/io/message.h"
+#include "common/io/part.h"
 #include "common/io/pump.h"
 
 /*  Endpoints in one list; more are a mistake.  */
@@ -69,7 +70,10 @@ struct rp_call {
     uint8_t *headers; /* a block of headers; NULL: none */
     uint16_t headers_size;
     uint8_t name_size;
-    bool awaited;    /* a thread waits for this call */
+    bool streams;    /* only to be submitted as a stream */
+    bool more;       /* more of its body follows */
+    uint32_t window; /* of a stream; 0: the default */
+    bool awaited;    /* a thread waits for this call, or a stream has it */
     bool done;       /* that thread's wait is over */
     size_t capacity; /* bytes of data */
     rp_reply_t reply;
@@ -81,6 +85,18 @@ struct rp_call {
 
 /*  Bytes in a call beyond those of the request: room for the head of a reply.  */
 #define RP_CALL_SPARE 64u
+
+/*  A stream has its call until both are freed.  */
+struct rp_stream {
+    rp_exchange_stream_t flows; /* first: the core's pointer to it is cast to the stream */
+    rp_client_t *client;
+    rp_call_t *call;
+    rp_list_t parts;    /* that came and were not read */
+    rp_part_t *reading; /* the part that the application has */
+    int event_fd;       /* -1 until rp_stream_fd */
+    bool lost;          /* there was no memory for a part */
+    bool finished;      /* the body of the reply was read */
+};
 
 struct rp_conversation {
     rp_client_t *client;
@@ -119,6 +135,13 @@ struct rp_client {
     application will probably submit again at once; small requests then wait for the next ones, and
     the next turn sends them at the latest. True if the socket was used.  */
 bool rp_client_push (rp_client_t *self, bool more, int64_t now);
+
+/*  With the lock held: gives a call to the core. awaited: by a thread, or by a stream. Returns as
+    rp_client_submit.  */
+int rp_client_accept (rp_client_t *self, rp_call_t *call, bool awaited, int64_t now);
+
+/*  With the lock held: waits. True if a signal came that has to end the wait.  */
+bool rp_client_wait_on (rp_client_t *self, const void *subject, int64_t until);
 
 /*  The pump's owner functions.  */
 int64_t rp_client_turn (void *owner, int64_t now);

@@ -3,6 +3,8 @@
     SPDX-License-Identifier: MPL-2.0
 */
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
@@ -16,6 +18,15 @@
 /*  Bytes of a reply, at most. Replies of the broker itself may be over its limit for bodies.  */
 #define S_REPLY_MAX ((size_t) 0x40000000u + RP_WIRE_HEAD_MAX)
 
+/*  Tells the thread that waits for a call, or has its stream, that something came.  */
+static void s_notify (rp_client_t *self, rp_call_t *call)
+{
+    const rp_stream_t *stream = (rp_stream_t *) call->exchange.stream;
+    rp_pump_notify_on (self->pump, call);
+    if (stream && stream->event_fd >= 0)
+        eventfd_write (stream->event_fd, 1);
+}
+
 /*  ---- Ends ----------------------------------------------------------------------------------- */
 
 /*  Gives an ended call to the thread that waits for it, to its callback, or to collect.  */
@@ -23,7 +34,7 @@ static void s_hand_over (rp_client_t *self, rp_call_t *call)
 {
     if (call->awaited) {
         call->done = true;
-        rp_pump_notify_on (self->pump, call);
+        s_notify (self, call);
     }
     else if (call->callback) {
         self->undelivered++;
@@ -68,9 +79,23 @@ static void s_say (rp_client_t *self, rp_head_t *head, int64_t now)
         rp_client_core_failed (&self->core, "the transport did not take HELLO", now);
 }
 
+/*  Corrects the window in a stream's headers where the broker allows less. Without memory for that, the broker
+    refuses the request, and says why.  */
+static void s_state_window (rp_call_t *call)
+{
+    const rp_exchange_stream_t *stream = call->exchange.stream;
+    char text[24];
+    if (stream->reader.window == stream->window)
+        return;
+    snprintf (text, sizeof text, "%" PRIu64, stream->reader.window);
+    (void) rp_call_put_header (call, RP_STREAM_WINDOW, text);
+}
+
 static void s_send (rp_client_t *self, rp_client_order_t *order, int64_t now)
 {
     rp_call_t *call = (rp_call_t *) order->exchange;
+    if (call->exchange.stream)
+        s_state_window (call);
     size_t size = rp_call_prepare (call, &order->head);
     uint8_t *room = size ? rp_channel_room (self->channel, size) : NULL;
     if (room) {
@@ -128,9 +153,28 @@ static bool s_obey (rp_client_t *self, int64_t now)
 
 /*  ---- Receiving ------------------------------------------------------------------------------ */
 
-/*  message is NULL if the frame lies in a bundle.  */
+/*  Takes a part or a GRANT for a stream. A part that cannot be kept ends the request.  */
+static void s_take_part (rp_client_t *self,
+  rp_call_t *call,
+  const uint8_t *frame,
+  size_t size,
+  const rp_head_t *head,
+  rp_message_t **message_p,
+  int64_t now)
+{
+    rp_stream_t *stream = (rp_stream_t *) call->exchange.stream;
+    if (head->command == RP_COMMAND_REPLY && !stream->lost) {
+        rp_part_t *part = rp_part_add (&stream->parts, frame, size, head->size, message_p);
+        stream->lost = !part || !rp_flow_came (&stream->flows.reader, part->size);
+        if (stream->lost)
+            rp_client_core_cancel (&self->core, call->exchange.id, now);
+    }
+    s_notify (self, call);
+}
+
+/*  message_p is NULL if the frame lies in a bundle.  */
 static void s_take_frame (
-  rp_client_t *self, const uint8_t *frame, size_t size, rp_message_t *message, int64_t now)
+  rp_client_t *self, const uint8_t *frame, size_t size, rp_message_t **message_p, int64_t now)
 {
     RP_UNINITIALIZED rp_head_t head;
     if (rp_wire_decode (&head, frame, size) != RP_WIRE_ERROR_NONE) {
@@ -142,8 +186,12 @@ static void s_take_frame (
     rp_call_t *call = (rp_call_t *) rp_client_core_message (&self->core, &head, now);
     if (!call)
         return;
-    bool taken = message ? rp_reply_fill (&call->reply, message, &head)
-                         : rp_reply_copy (&call->reply, frame, size, &head);
+    if (head.flags & RP_FLAG_MORE || head.command == RP_COMMAND_GRANT) {
+        s_take_part (self, call, frame, size, &head, message_p, now);
+        return;
+    }
+    bool taken = message_p ? rp_reply_fill (&call->reply, *message_p, &head)
+                           : rp_reply_copy (&call->reply, frame, size, &head);
     if (!taken) {
         call->reply.status = RP_UNKNOWN;
         call->reply.text = "a reply came, but there was no memory for it";
@@ -168,7 +216,8 @@ static bool s_receive (rp_client_t *self, int64_t now)
         if (received == RP_RECEIVED_NONE || received == RP_RECEIVED_ERROR)
             return false;
         if (received == RP_RECEIVED)
-            s_take_frame (self, rp_message_data (message), rp_message_size (message), message, now);
+            s_take_frame (
+              self, rp_message_data (message), rp_message_size (message), &message, now);
         else
             self->core.ignored++;
         rp_message_destroy (&self->messages, &message);

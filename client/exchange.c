@@ -214,6 +214,66 @@ bool rp_exchange_accepted (rp_client_core_t *core, rp_exchange_t *exchange, int6
     return true;
 }
 
+/*  ---- Parts ---------------------------------------------------------------------------------- */
+
+bool rp_exchange_part (rp_exchange_t *exchange, const rp_head_t *head)
+{
+    if (!exchange->stream || head->status != RP_OK)
+        return false;
+    exchange->stream->passed = true;
+    return true;
+}
+
+bool rp_exchange_granted (rp_exchange_t *exchange, const rp_head_t *head)
+{
+    return exchange->stream && exchange->stream->writes
+           && rp_flow_granted (&exchange->stream->writer, head->granted);
+}
+
+void rp_client_core_took (rp_client_core_t *self, rp_exchange_t *exchange, uint64_t size)
+{
+    rp_exchange_stream_t *stream = exchange->stream;
+    if (!rp_flow_took (&stream->reader, size) || exchange->state != RP_EXCHANGE_RUNNING)
+        return;
+    stream->grants = true;
+    if (!exchange->todo.next)
+        rp_list_append (&self->todo, &exchange->todo);
+}
+
+/*  Fills in the head of a PART. False if none may go now.  */
+static bool s_write (
+  rp_client_core_t *core, rp_exchange_t *exchange, bool last, rp_head_t *head, int64_t now)
+{
+    rp_exchange_stream_t *stream = exchange->stream;
+    if (exchange->state != RP_EXCHANGE_RUNNING || exchange->cancelled || stream->writer.granted == 0
+        || stream->written)
+        return false;
+    *head = (rp_head_t){
+      .command = RP_COMMAND_PART, .flags = last ? 0 : RP_FLAG_MORE, .id = exchange->wire_id};
+    stream->passed = true;
+    stream->written = last;
+    if (rp_link_said (&core->link, now))
+        core->next = now;
+    return true;
+}
+
+size_t rp_client_core_write (
+  rp_client_core_t *self, rp_exchange_t *exchange, size_t size, rp_head_t *head, int64_t now)
+{
+    rp_flow_writer_t *writer = &exchange->stream->writer;
+    size_t piece = rp_flow_piece (writer, size, self->max_body);
+    if (piece == 0 || !s_write (self, exchange, false, head, now))
+        return 0;
+    rp_flow_wrote (writer, piece);
+    return piece;
+}
+
+bool rp_client_core_write_end (
+  rp_client_core_t *self, rp_exchange_t *exchange, rp_head_t *head, int64_t now)
+{
+    return s_write (self, exchange, true, head, now);
+}
+
 /*  ---- Time ----------------------------------------------------------------------------------- */
 
 static void s_expire (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now)
@@ -294,10 +354,27 @@ static bool s_make_durable (
     return true;
 }
 
-/*  The same of a durable request, or one with a key.  */
+/*  The same of a request with a stream, which begins anew each time it is sent.  */
+static bool s_make_stream (
+  rp_client_core_t *core, rp_exchange_t *exchange, rp_head_t *head, int64_t now)
+{
+    rp_exchange_stream_t *stream = exchange->stream;
+    if (!core->streams) {
+        rp_exchange_finish (core, exchange, RP_INVALID, RP_END_NO_STREAMS, now);
+        return false;
+    }
+    rp_flow_begin (&stream->reader, rp_flow_window (stream->window, core->stream_window));
+    stream->writer = (rp_flow_writer_t){0};
+    head->flags |= (uint16_t) (RP_FLAG_STREAM | (stream->writes ? RP_FLAG_MORE : 0u));
+    return true;
+}
+
+/*  The same of a durable request, one with a key, or one with a stream.  */
 static bool s_make_special (
   rp_client_core_t *core, rp_exchange_t *exchange, rp_head_t *head, int64_t now)
 {
+    if (exchange->stream)
+        return s_make_stream (core, exchange, head, now);
     if (exchange->durable)
         return s_make_durable (core, exchange, head, now);
     if (!core->remembers) {
@@ -335,7 +412,8 @@ bool rp_exchange_send (
     };
     if (exchange->conversation)
         s_enter_conversation (core, exchange, head);
-    if ((exchange->durable || exchange->keyed) && !s_make_special (core, exchange, head, now))
+    bool special = exchange->durable || exchange->keyed || exchange->stream;
+    if (special && !s_make_special (core, exchange, head, now))
         return false;
     rp_list_remove (&exchange->node);
     rp_list_append (&core->running, &exchange->node);
@@ -408,7 +486,8 @@ bool rp_client_core_cancel (rp_client_core_t *self, uint64_t id, int64_t now)
     else if (!exchange->cancelled) {
         exchange->cancelled = true;
         exchange->cancel = exchange->wire_id;
-        rp_list_append (&self->todo, &exchange->todo);
+        if (!exchange->todo.next)
+            rp_list_append (&self->todo, &exchange->todo);
     }
     return true;
 }

@@ -55,6 +55,10 @@ bool rp_exchange_replied (
 /*  ACCEPTED came: the request is a job of the broker's now. True if it ended the request.  */
 bool rp_exchange_accepted (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now);
 
+/*  A part of the reply, or a GRANT, came. False if it makes no sense.  */
+bool rp_exchange_part (rp_exchange_t *exchange, const rp_head_t *head);
+bool rp_exchange_granted (rp_exchange_t *exchange, const rp_head_t *head);
+
 /*  The timer fired.  */
 void rp_exchange_timed (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now);
 

@@ -94,10 +94,23 @@ static char *s_no_replays (const rp_client_core_t *core)
       core->config.endpoints[core->link.current]);
 }
 
-char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
+static char *s_no_streams (const rp_client_core_t *core)
+{
+    return s_format ("the broker at %s knows no streams; use a newer one, or call without a stream",
+      core->config.endpoints[core->link.current]);
+}
+
+static char *s_too_large (const rp_client_core_t *core, size_t bytes)
 {
     char size[RP_UNITS_TEXT_MAX];
     char limit[RP_UNITS_TEXT_MAX];
+    return s_format ("the body of %s is over the broker's limit of %s; send less at once, or raise "
+                     "max_body there",
+      rp_size_format (size, bytes), rp_size_format (limit, core->max_body));
+}
+
+char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
+{
     char time[RP_UNITS_TEXT_MAX];
     char loss[RP_CLIENT_ERROR_MAX + 64];
     const rp_exchange_t *exchange = &call->exchange;
@@ -127,10 +140,7 @@ char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
               "find out before trying again",
               time, RP_DEADLINE_GRACE_MS);
         case RP_END_TOO_LARGE:
-            return s_format (
-              "the body of %s is over the broker's limit of %s; send less at once, or raise "
-              "max_body there",
-              rp_size_format (size, exchange->size), rp_size_format (limit, core->max_body));
+            return s_too_large (core, exchange->size);
         case RP_END_REFUSED:
             return s_refused (core);
         case RP_END_WITHDRAWN:
@@ -140,6 +150,8 @@ char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
                              "request begins anew");
         case RP_END_NO_REPLAYS:
             return s_no_replays (core);
+        case RP_END_NO_STREAMS:
+            return s_no_streams (core);
         case RP_END_NO_JOBS:
         case RP_END_REPLY:
             break;

@@ -256,6 +256,25 @@ static int s_answer (rp_task_t **task_p, s_answer_t *answer)
     return result;
 }
 
+/*  Puts the parts that were kept for the client before the body of its reply. False when out of memory.  */
+static bool s_join (rp_task_t *self, s_answer_t *answer)
+{
+    rp_task_stream_t *stream = self->stream;
+    if (stream->kept_size == 0 || (!answer->body && answer->size))
+        return true;
+    size_t size = stream->kept_size + answer->size;
+    char *kept = realloc (stream->kept, size);
+    if (!kept)
+        return false;
+    if (answer->size)
+        memcpy (kept + stream->kept_size, answer->body, answer->size);
+    stream->kept = kept;
+    stream->kept_capacity = size;
+    answer->body = kept;
+    answer->size = size;
+    return true;
+}
+
 int rp_task_reply (rp_task_t **task_p, const void *body, size_t size)
 {
     RP_UNINITIALIZED s_answer_t answer;
@@ -265,6 +284,8 @@ int rp_task_reply (rp_task_t **task_p, const void *body, size_t size)
     answer.text_size = 0;
     answer.body = body;
     answer.size = size;
+    if (*task_p && (*task_p)->stream && !s_join (*task_p, &answer))
+        return RP_NO_MEMORY;
     return s_answer (task_p, &answer);
 }
 

@@ -108,6 +108,23 @@ bool rp_task_join_frames (rp_task_t *self)
     return true;
 }
 
+bool rp_task_need_stream (rp_task_t *self)
+{
+    if (!self->stream && (self->stream = calloc (1, sizeof *self->stream)))
+        rp_list_init (&self->stream->parts);
+    return self->stream != NULL;
+}
+
+static void s_free_stream (rp_task_t *self)
+{
+    rp_message_pool_t *messages = &self->worker->messages;
+    rp_part_clear (messages, &self->stream->parts);
+    rp_part_destroy (messages, &self->stream->reading);
+    free (self->stream->kept);
+    free (self->stream);
+    self->stream = NULL;
+}
+
 void rp_task_free (rp_task_t **self_p)
 {
     rp_task_t *self = *self_p;
@@ -118,6 +135,8 @@ void rp_task_free (rp_task_t **self_p)
     if (self->joined)
         free (self->joined);
     self->joined = NULL;
+    if (self->stream)
+        s_free_stream (self);
     self->next_free = worker->free_tasks;
     worker->free_tasks = self;
 }

@@ -223,6 +223,14 @@ int rp_worker_set_name (rp_worker_t *self, const char *name)
     return RP_OK;
 }
 
+int rp_worker_set_streams (rp_worker_t *self, bool streams)
+{
+    int status = s_may_set (self);
+    if (status == RP_OK)
+        self->config.streams = streams;
+    return status;
+}
+
 int rp_worker_set_declines (rp_worker_t *self, bool declines)
 {
     int status = s_may_set (self);

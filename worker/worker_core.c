@@ -35,6 +35,9 @@ bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *conf
     if (config->declines)
         RP_CHECK (rp_headers_append (
           self->hello, &self->hello_size, sizeof self->hello, RP_HELLO_DECLINES, "1"));
+    if (config->streams)
+        RP_CHECK (rp_headers_append (
+          self->hello, &self->hello_size, sizeof self->hello, RP_HELLO_STREAMS, "1"));
     rp_list_init (&self->ready);
     rp_list_init (&self->returned);
     rp_list_init (&self->ended);
@@ -243,11 +246,11 @@ static void s_credit (rp_worker_core_t *self, uint32_t index, int64_t now)
     rp_link_said (&session->link, now);
 }
 
-/*  The largest body that the broker takes, by its WELCOME; S_BODY_LARGEST if that does not say.  */
-static uint64_t s_max_body (const rp_head_t *head)
+/*  The number of bytes in this header, at most S_BODY_LARGEST; that if there is none.  */
+static uint64_t s_read_bytes (const rp_head_t *head, const char *name)
 {
     rp_header_t header;
-    if (!rp_headers_find (head->headers, head->headers_size, "max-body", &header))
+    if (!rp_headers_find (head->headers, head->headers_size, name, &header))
         return S_BODY_LARGEST;
     uint64_t value = 0;
     for (uint16_t index = 0; index < header.value_size; index++) {
@@ -267,7 +270,8 @@ static void s_welcome (
         rp_worker_core_failed (self, index, "its greeting makes no sense", now, random);
         return;
     }
-    session->max_body = s_max_body (head);
+    session->max_body = s_read_bytes (head, "max-body");
+    session->stream_window = s_read_bytes (head, RP_WELCOME_STREAM_WINDOW);
     // A broker that grants less than the window asked for has a limit of its own: ask for no more.
     uint32_t asked = session->window;
     session->slots = head->window < asked ? head->window : self->config.slots;
@@ -321,6 +325,90 @@ void rp_worker_core_message (
         (void) rp_link_beat (&session->link, now);
     else
         self->ignored++;
+}
+
+/*  ---- Bodies in parts ------------------------------------------------------------------------ */
+
+void rp_work_stream_begin (rp_work_stream_t *self, const rp_head_t *request)
+{
+    *self = (rp_work_stream_t){
+      .reads = (request->flags & RP_FLAG_STREAM) != 0,
+      .more = (request->flags & RP_FLAG_MORE) != 0,
+    };
+    if (self->reads)
+        rp_flow_granted (&self->writer, s_read_bytes (request, RP_STREAM_WINDOW));
+}
+
+/*  True if the part belongs to the body that this worker asked for.  */
+static bool s_takes (rp_work_stream_t *stream, const rp_head_t *part, uint64_t size)
+{
+    if (!stream->more || stream->ended || stream->reader.window == 0)
+        return false;
+    stream->ended = !(part->flags & RP_FLAG_MORE);
+    return stream->ended || rp_flow_came (&stream->reader, size);
+}
+
+rp_work_t *rp_worker_core_part (
+  rp_worker_core_t *self, uint32_t index, const rp_head_t *head, uint64_t size, int64_t now)
+{
+    rp_worker_session_t *session = &self->sessions[index];
+    rp_link_heard (&session->link, now);
+    rp_work_t *work =
+      session->link.state == RP_LINK_UP ? rp_worker_works_find (self, index, head->id) : NULL;
+    rp_work_stream_t *stream = work ? work->stream : NULL;
+    bool granted = head->command == RP_COMMAND_GRANT;
+    if (stream
+        && (granted ? stream->reads && rp_flow_granted (&stream->writer, head->granted)
+                    : s_takes (stream, head, size)))
+        return work;
+    self->ignored++; // our reply and this crossed
+    return NULL;
+}
+
+/*  True if the broker still has the request of a work.  */
+static bool s_is_wanted (const rp_worker_core_t *self, const rp_work_t *work)
+{
+    const rp_worker_session_t *session = &self->sessions[work->session];
+    return !work->cancelled && work->epoch == session->epoch && session->link.state == RP_LINK_UP;
+}
+
+size_t rp_worker_core_write (
+  rp_worker_core_t *self, rp_work_t *work, size_t size, rp_head_t *head, int64_t now)
+{
+    rp_worker_session_t *session = &self->sessions[work->session];
+    rp_flow_writer_t *writer = &work->stream->writer;
+    size_t piece = s_is_wanted (self, work) ? rp_flow_piece (writer, size, session->max_body) : 0;
+    if (piece == 0)
+        return 0;
+    rp_flow_wrote (writer, piece);
+    *head = (rp_head_t){.command = RP_COMMAND_REPLY, .id = work->token, .flags = RP_FLAG_MORE};
+    rp_link_said (&session->link, now);
+    return piece;
+}
+
+static void s_grant (rp_worker_core_t *self, const rp_work_t *work, int64_t now)
+{
+    s_send (self, work->session,
+      (rp_head_t){
+        .command = RP_COMMAND_GRANT, .id = work->token, .granted = work->stream->reader.granted});
+    rp_link_said (&self->sessions[work->session].link, now);
+}
+
+void rp_worker_core_read (rp_worker_core_t *self, rp_work_t *work, int64_t now)
+{
+    rp_flow_reader_t *reader = &work->stream->reader;
+    if (reader->window || !s_is_wanted (self, work))
+        return;
+    uint64_t limit = self->sessions[work->session].stream_window;
+    rp_flow_begin (reader, rp_flow_window (RP_FLOW_WINDOW, limit));
+    s_grant (self, work, now);
+}
+
+void rp_worker_core_took (rp_worker_core_t *self, rp_work_t *work, uint64_t size, int64_t now)
+{
+    rp_work_stream_t *stream = work->stream;
+    if (rp_flow_took (&stream->reader, size) && !stream->ended && s_is_wanted (self, work))
+        s_grant (self, work, now);
 }
 
 /*  ---- Leaving and time ----------------------------------------------------------------------- */

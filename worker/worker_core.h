@@ -32,6 +32,7 @@
 #include "common/base/check.h"
 #include "common/base/list.h"
 #include "common/base/table.h"
+#include "common/wire/flow.h"
 #include "common/wire/head.h"
 #include "common/wire/limits.h"
 #include "common/wire/link.h"
@@ -64,12 +65,22 @@ typedef enum {
 
 #define RP_WORK_STATE_COUNT (RP_WORK_RETURNED + 1u)
 
+/*  The bodies of a request in parts (docs/PROTOCOL.md, section 11).  */
+typedef struct {
+    bool reads;              /* the client reads the reply in parts */
+    bool more;               /* the request's body is not over with the REQUEST */
+    bool ended;              /* its end came */
+    rp_flow_writer_t writer; /* of the reply */
+    rp_flow_reader_t reader; /* of the request */
+} rp_work_stream_t;
+
 /*  One request held.  */
 typedef struct {
     rp_list_node_t queue; /* READY or RETURNED: in the list of its state */
     rp_list_node_t held;  /* in its session's list, while is_held */
     rp_worker_conversation_t *conversation;
-    const char *text; /* RETURNED: what the reply says */
+    rp_work_stream_t *stream; /* the shell's; NULL: no bodies in parts */
+    const char *text;         /* RETURNED: what the reply says */
     uint64_t token;
     uint64_t hash; /* of session and token */
     uint64_t epoch;
@@ -86,6 +97,7 @@ typedef struct {
     const char *endpoint;
     uint64_t epoch;
     uint64_t max_body;
+    uint64_t stream_window; /* the largest that it allows; 0: not stated */
     uint32_t slots; /* most that may be held: what the broker granted, even while window is lower */
     uint32_t window; /* as last told to the broker */
     uint32_t held_count;
@@ -118,6 +130,7 @@ typedef struct {
     uint32_t slots;   /* the most to be held at once */
     uint32_t threads; /* that work on requests at once; 0 is 1 */
     bool declines;    /* it may give back requests that never began */
+    bool streams;     /* it reads requests in parts */
     uint32_t heartbeat_ms;
     int64_t drain_us;
     uint64_t seed; /* of the hash tables; secret */
@@ -127,7 +140,7 @@ typedef struct {
     rp_worker_config_t config;
     rp_worker_session_t *sessions;      /* config.count */
     rp_window_control_t window_control; /* the window in all of them */
-    uint8_t hello[16];                  /* headers of HELLO */
+    uint8_t hello[32];                  /* headers of HELLO */
     size_t hello_size;
     uint32_t able; /* requests that the application can take now, at most */
     rp_worker_order_t *orders;
@@ -180,6 +193,24 @@ bool rp_worker_core_request (rp_worker_core_t *self,
   rp_work_t *work,
   const char *why_not,
   int64_t now);
+
+/*  Begins the bodies of a request in parts, as its REQUEST says. The shell sets rp_work_t.stream.  */
+void rp_work_stream_begin (rp_work_stream_t *self, const rp_head_t *request);
+
+/*  A PART with so many bytes of body, or a GRANT, came. Returns the work that it is for, which keeps the part; NULL:
+    ignored.  */
+rp_work_t *rp_worker_core_part (
+  rp_worker_core_t *self, uint32_t index, const rp_head_t *head, uint64_t size, int64_t now);
+
+/*  More of the reply, size bytes, is to go: fills in the head of a part, which the shell sends with the first bytes.
+    Returns how many; 0: it has to wait, or nobody wants it (cancelled).  */
+size_t rp_worker_core_write (
+  rp_worker_core_t *self, rp_work_t *work, size_t size, rp_head_t *head, int64_t now);
+
+/*  The application begins to read the rest of the request's body, or took a part of it, of so many bytes. An order for
+    GRANT may follow.  */
+void rp_worker_core_read (rp_worker_core_t *self, rp_work_t *work, int64_t now);
+void rp_worker_core_took (rp_worker_core_t *self, rp_work_t *work, uint64_t size, int64_t now);
 
 /*  Does what is due. Returns when to be called again.  */
 int64_t rp_worker_core_tick (rp_worker_core_t *self, int64_t now, uint64_t random);

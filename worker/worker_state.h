@@ -3,7 +3,7 @@
     SPDX-License-Identifier: MPL-2.0
 
     worker.c creates, configures and destroys a worker; serve.c hands tasks to the application's
-    threads; task.c has the functions with which they read a task, answer.c those with which they
+    threads; stream.c has the functions for bodies in parts; task.c has the functions with which they read a task, answer.c those with which they
     end it; worker_turn.c moves messages between the core and the channels. The pump's lock guards
     everything in rp_worker_t but what is marked.
 */
@@ -19,6 +19,7 @@
 #include "common/io/channel.h"
 #include "common/io/curve.h"
 #include "common/io/message.h"
+#include "common/io/part.h"
 #include "common/io/pump.h"
 #include "worker/worker_core.h"
 
@@ -39,6 +40,16 @@ typedef enum {
     RP_WORKER_COMMAND_STOP,
 } rp_worker_command_t;
 
+/*  What a task has for bodies in parts; most have none.  */
+typedef struct {
+    rp_work_stream_t flows;
+    rp_list_t parts;    /* of the request, that came and were not read */
+    rp_part_t *reading; /* the part that the application has */
+    char *kept;         /* parts of the reply, for a client that reads none */
+    size_t kept_size;
+    size_t kept_capacity;
+} rp_task_stream_t;
+
 struct rp_task {
     rp_work_t work; /* first, so that the core's pointer is the task's */
     rp_worker_t *worker;
@@ -53,7 +64,8 @@ struct rp_task {
     void *joined;  /* body of several frames, as one; NULL if it was one */
     char *headers; /* in the message or the copy, made strings */
     size_t headers_size;
-    uint8_t *reply_headers; /* NULL until the first; RP_WIRE_HEADERS_MAX bytes */
+    rp_task_stream_t *stream; /* NULL: none */
+    uint8_t *reply_headers;   /* NULL until the first; RP_WIRE_HEADERS_MAX bytes */
     size_t reply_headers_size;
     uint8_t attempt;
     bool trace;
@@ -114,6 +126,8 @@ struct rp_worker {
     rp_worker_core_t core;
     rp_message_pool_t messages;
     rp_task_t *free_tasks;
+    bool flowed;        /* a part or a grant came since the last turn */
+    uint32_t streaming; /* threads that wait for parts or grants */
     uint64_t last_id;
     uint64_t random;
     int64_t now;      /* of the last turn */
@@ -131,9 +145,17 @@ void rp_worker_obey (rp_worker_t *self);
     follow at once: then the next turn sends it at the latest. True if the socket was used.  */
 bool rp_worker_push (rp_worker_t *self, uint32_t session);
 
+/*  With the lock held: sends a part at once. The session is lost if that fails.  */
+void rp_worker_send_part (
+  rp_worker_t *self, uint32_t session, rp_head_t *head, const void *data, size_t size);
+
 /*  With the lock held: sends a message over a session, and takes it. The session is lost if that
     fails, or if there was no memory for the message (NULL).  */
 void rp_worker_send (rp_worker_t *self, uint32_t session, rp_message_t **message_p);
+
+/*  Gives a task what it needs for bodies in parts, unless it has it. False when out of memory. Needs no lock if
+    the task is the caller's.  */
+bool rp_task_need_stream (rp_task_t *self);
 
 /*  With the lock held: puts an ended task into the list of free ones.  */
 void rp_task_free (rp_task_t **self_p);

@@ -62,6 +62,16 @@ void rp_worker_send (rp_worker_t *self, uint32_t session, rp_message_t **message
     rp_message_destroy (&self->messages, message_p);
 }
 
+void rp_worker_send_part (
+  rp_worker_t *self, uint32_t session, rp_head_t *head, const void *data, size_t size)
+{
+    rp_channel_t *channel = self->channels[session];
+    if (rp_part_send (channel, &self->messages, head, data, size) != 0)
+        s_send_failed (self, session);
+    else
+        rp_channel_flush (channel);
+}
+
 static void s_open (rp_worker_t *self, uint32_t session)
 {
     const char *where = rp_link_where (&self->core.sessions[session].link);
@@ -163,6 +173,10 @@ static void s_fill_task (
     task->last = false;
     task->reply_headers_size = 0;
     task->headers_size = head->headers_size;
+    if (task->stream) {
+        rp_work_stream_begin (&task->stream->flows, head);
+        task->work.stream = &task->stream->flows;
+    }
 
     task->body = at + head->size;
     task->size = frame->size - head->size;
@@ -174,7 +188,8 @@ static void s_on_request (
   rp_worker_t *self, uint32_t session, const rp_head_t *head, s_frame_t *frame)
 {
     rp_task_t *task = s_new_task (self);
-    if (!task || !s_reserve (task, frame)) {
+    bool streams = (head->flags & (RP_FLAG_STREAM | RP_FLAG_MORE)) != 0;
+    if (!task || !s_reserve (task, frame) || (streams && !rp_task_need_stream (task))) {
         if (task)
             rp_task_free (&task);
         s_failed (self, session, "out of memory"); // the broker gives its requests to others
@@ -186,6 +201,24 @@ static void s_on_request (
         rp_task_free (&task);
 }
 
+/*  Takes a part of a request, or a GRANT.  */
+static void s_on_part (rp_worker_t *self, uint32_t session, const rp_head_t *head, s_frame_t *frame)
+{
+    rp_message_t *message = frame->message;
+    size_t size = (message ? message->bytes : frame->size) - head->size;
+    rp_task_t *task =
+      (rp_task_t *) rp_worker_core_part (&self->core, session, head, size, self->now);
+    if (!task)
+        return;
+    self->flowed = true;
+    rp_pump_notify_on (self->pump, task);
+    bool is_part = head->command == RP_COMMAND_PART && (size > 0 || head->flags & RP_FLAG_MORE);
+    if (is_part
+        && !rp_part_add (&task->stream->parts, frame->data, frame->size, head->size,
+          message ? &frame->message : NULL))
+        s_failed (self, session, "out of memory"); // a body with a hole must not reach its end
+}
+
 /*  Sets frame->message to NULL if a task keeps the message.  */
 static void s_on_frame (rp_worker_t *self, uint32_t session, s_frame_t *frame)
 {
@@ -193,6 +226,11 @@ static void s_on_frame (rp_worker_t *self, uint32_t session, s_frame_t *frame)
     rp_wire_error_t error = rp_wire_decode (&head, frame->data, frame->size);
     if (error == RP_WIRE_ERROR_NONE && head.command == RP_COMMAND_REQUEST) {
         s_on_request (self, session, &head, frame);
+        return;
+    }
+    if (error == RP_WIRE_ERROR_NONE
+        && (head.command == RP_COMMAND_PART || head.command == RP_COMMAND_GRANT)) {
+        s_on_part (self, session, &head, frame);
         return;
     }
     if (error == RP_WIRE_ERROR_NONE && head.command == RP_COMMAND_WELCOME
@@ -302,9 +340,12 @@ static void s_announce (rp_worker_t *self)
                      || rp_worker_core_is_over (&self->core, &status);
     if (something)
         rp_pump_notify (self->pump);
-    if (self->event_fd >= 0 && !self->signalled && (something || self->core.cancelled))
+    bool news = something || self->core.cancelled || self->flowed;
+    if (self->event_fd >= 0 && !self->signalled && news)
         self->signalled = eventfd_write (self->event_fd, 1) == 0;
-    self->core.cancelled = false;
+    if (self->core.cancelled && self->streaming)
+        rp_pump_notify (self->pump);
+    self->core.cancelled = self->flowed = false;
     if (self->core.given_up && self->crew)
         sem_post (&self->crew->bell);
 }

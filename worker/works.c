@@ -165,9 +165,14 @@ static void s_cancel (rp_worker_core_t *self, rp_work_t *work, rp_status_t statu
         self->cancelled = true;
 }
 
+rp_work_t *rp_worker_works_find (const rp_worker_core_t *self, uint32_t session, uint64_t token)
+{
+    return s_find (self, s_hash (self, session, token), session, token);
+}
+
 bool rp_worker_works_cancel (rp_worker_core_t *self, uint32_t session, uint64_t token)
 {
-    rp_work_t *work = s_find (self, s_hash (self, session, token), session, token);
+    rp_work_t *work = rp_worker_works_find (self, session, token);
     if (work)
         s_cancel (self, work, RP_APP_ERROR, "cancelled before it began");
     return work != NULL;

@@ -37,6 +37,9 @@ void rp_worker_works_return (
 /*  CANCEL came. False if no work with this token is held.  */
 bool rp_worker_works_cancel (rp_worker_core_t *self, uint32_t session, uint64_t token);
 
+/*  The work that is held under this token; NULL: none.  */
+rp_work_t *rp_worker_works_find (const rp_worker_core_t *self, uint32_t session, uint64_t token);
+
 /*  The session is over: what is ready returns, what is out is cancelled, and every place in the
     window is free.  */
 void rp_worker_works_end_all (rp_worker_core_t *self, uint32_t session);

@@ -47,6 +47,7 @@ typedef struct rp_client rp_client_t;
 typedef struct rp_call rp_call_t;
 typedef struct rp_reply rp_reply_t;
 typedef struct rp_conversation rp_conversation_t;
+typedef struct rp_stream rp_stream_t;
 
 /*  ---- The client ------------------------------------------------------------------------- */
 
@@ -335,6 +336,106 @@ RP_EXPORT int rp_client_send (rp_client_t *self, rp_call_t **call_p, uint64_t *i
     (id is 0, or called in a callback), RP_FULL, RP_NO_MEMORY, RP_CLOSED, RP_INTERRUPTED.  */
 RP_EXPORT int rp_client_result (
   rp_client_t *self, uint64_t id, uint32_t wait_ms, rp_reply_t **reply_p);
+
+/*  ---- A stream: bodies in parts -------------------------------------------------------------- */
+
+/*  The reply of a stream comes in parts, as its worker writes them, for as long as the deadline allows;
+    and the body of its request may be written in parts, at the same time. Parts keep their order. Only as
+    much is under way as the reader has room for: a reader that stops makes its writer wait, and takes no
+    memory but its window. The request is one request: one worker, one final status, cancelled as any.
+
+        rp_call_t *call = rp_call_new ("log", "", 0);
+        rp_stream_t *stream = NULL;
+        const void *part;
+        size_t size;
+        int rc = rp_client_stream (client, &call, &stream);
+        while (rc == RP_OK && (rc = rp_stream_read (stream, 86400000, &part, &size)) == RP_OK)
+            fwrite (part, 1, size, stdout);
+        if (rc == RP_CLOSED)
+            puts (rp_reply_message (rp_stream_reply (stream)));
+        rp_stream_destroy (&stream);
+
+    A worker that writes no parts answers with one reply, whose body is then the only part. Once a part
+    has come or gone, the request is sent to no other worker or broker: when those it has are lost, it ends
+    with RP_WORKER_LOST or RP_UNKNOWN, whatever its attempts. A broker that knows no streams is not asked:
+    the request ends with RP_INVALID. A stream is no job and has no idempotency key.
+
+    Thread-safety: one thread may read a stream while another writes it. A stream must be destroyed before
+    its client. In a child of fork(), its functions return RP_CLOSED, and rp_stream_destroy frees what the
+    child has of it.  */
+
+/*  Sets how a stream is read.
+
+    window_bytes  what the worker may write before the application has read it; each part counts its
+                  bytes and 64 more: 65 to 1,073,741,824; 0: the default, 262,144. A broker with a
+                  smaller limit (stream_window) gets that
+    idle_ms       ends the request with RP_DEADLINE when a worker has had it for so long and neither
+                  side passed anything on: up to 86,400,000; 0 (the default): never
+
+    RP_OK; RP_USAGE outside the ranges; RP_TOO_LARGE, RP_NO_MEMORY as rp_call_add_header.  */
+RP_EXPORT int rp_call_set_stream (rp_call_t *self, uint32_t window_bytes, uint32_t idle_ms);
+
+/*  Says that more of the body follows: that of rp_call_new is its first part, and rp_stream_write and
+    rp_stream_write_end send the rest. It is given to workers only that read parts.  */
+RP_EXPORT void rp_call_set_more (rp_call_t *self, bool more);
+
+/*  Submits a call as a stream, and returns at once. Its deadline is a day away, if the call has none of
+    its own (rp_call_set_timeout_ms); it holds for the whole stream.
+
+    RP_OK: *call_p is NULL, and the caller owns *stream_p. Otherwise *call_p is untouched and *stream_p is
+    NULL: RP_USAGE (it is NULL, belongs to another client's conversation, is durable, or has a key or a
+    callback), RP_FULL, RP_NO_MEMORY, RP_CLOSED.  */
+RP_EXPORT int rp_client_stream (rp_client_t *self, rp_call_t **call_p, rp_stream_t **stream_p);
+
+/*  Performs a call as a stream: calls the function with each part, in the calling thread, and returns
+    the reply that ended it. If the function returns false, the request is cancelled. data is valid until it
+    returns. Returns as rp_client_perform; on RP_INTERRUPTED, parts may have come.  */
+typedef bool (rp_part_fn) (const void *data, size_t size, void *arg);
+RP_EXPORT int rp_client_perform_parts (
+  rp_client_t *self, rp_call_t **call_p, rp_part_fn *function, void *arg, rp_reply_t **reply_p);
+
+/*  Takes the next part; waits up to timeout_ms. The body of a reply with RP_OK is the last part, if it is
+    not empty.
+
+    RP_OK: *data and *size are the part, valid until the next read or destroy. Otherwise they are NULL
+    and 0: RP_CLOSED: the stream has ended, and rp_stream_reply says how; RP_TIMED_OUT; RP_INTERRUPTED;
+    RP_NO_MEMORY (a part was lost: the request is cancelled); RP_USAGE: in a callback, with a timeout.  */
+RP_EXPORT int rp_stream_read (
+  rp_stream_t *self, uint32_t timeout_ms, const void **data, size_t *size);
+
+/*  Writes more of the request's body; waits up to timeout_ms until the worker has room for it. A write of
+    at most half of the worker's window is one part, if the broker takes such a body; a longer one becomes
+    several. A write of nothing does nothing.
+
+    RP_OK: sent. RP_TIMED_OUT, RP_INTERRUPTED: *written (may be NULL) says how many bytes were sent, 0 if
+    the write is at most half of the window. RP_CLOSED: the request has ended. RP_USAGE: the call had no
+    rp_call_set_more, the body has ended, or in a callback, with a timeout. RP_NO_MEMORY.  */
+RP_EXPORT int rp_stream_write (
+  rp_stream_t *self, const void *data, size_t size, uint32_t timeout_ms, size_t *written);
+
+/*  Ends the request's body. Waits up to timeout_ms until a worker has begun to read. Returns as
+    rp_stream_write.  */
+RP_EXPORT int rp_stream_write_end (rp_stream_t *self, uint32_t timeout_ms);
+
+/*  Returns a descriptor that is readable when rp_stream_read (self, 0, …) has a result, or there is more
+    room to write; -1 with errno when none could be made. To clear it, call rp_stream_read until
+    RP_TIMED_OUT. The descriptor is the stream's: only poll it. The first call moves all receiving of the
+    client to its background thread.  */
+RP_EXPORT int rp_stream_fd (rp_stream_t *self);
+
+/*  The id of the request, for logs; never 0.  */
+RP_EXPORT uint64_t rp_stream_id (const rp_stream_t *self);
+
+/*  Cancels the request. Parts that came before can still be read; then it ends with RP_CANCELLED, or with
+    the status that came first. RP_OK; RP_USAGE if it has ended; RP_CLOSED.  */
+RP_EXPORT int rp_stream_cancel (rp_stream_t *self);
+
+/*  The reply that ended the stream; NULL before. It is the stream's, valid until destroy.  */
+RP_EXPORT const rp_reply_t *rp_stream_reply (rp_stream_t *self);
+
+/*  Frees the stream. An open request is cancelled, without waiting for its end. Nulls *self_p; NULL is
+    allowed.  */
+RP_EXPORT void rp_stream_destroy (rp_stream_t **self_p);
 
 /*  ---- A reply ------------------------------------------------------------------------------ */
 

@@ -76,6 +76,8 @@ RP_EXPORT void rp_worker_destroy (rp_worker_t **self_p);
                     any other
     drain_ms        limit of rp_worker_drain and rp_worker_stop: 0 to 86,400,000; default 30,000
     name            shown to people: up to 63 bytes; default HOST-PID
+    streams         true: the application reads requests whose bodies come in parts (rp_task_more), so
+                    brokers may give it such. Parts of a reply may be written in any case. Default false
     declines        true: the application may call rp_task_decline at any time, so brokers keep each
                     request until this worker has answered it, for another worker. Default false: of
                     a last attempt, a broker may keep nothing once the worker has answered a request
@@ -88,6 +90,7 @@ RP_EXPORT int rp_worker_set_threads (rp_worker_t *self, uint32_t threads);
 RP_EXPORT int rp_worker_set_heartbeat_ms (rp_worker_t *self, uint32_t heartbeat_ms);
 RP_EXPORT int rp_worker_set_drain_ms (rp_worker_t *self, uint32_t drain_ms);
 RP_EXPORT int rp_worker_set_name (rp_worker_t *self, const char *name);
+RP_EXPORT int rp_worker_set_streams (rp_worker_t *self, bool streams);
 RP_EXPORT int rp_worker_set_declines (rp_worker_t *self, bool declines);
 RP_EXPORT int rp_worker_set_interruptible (rp_worker_t *self, bool interruptible);
 
@@ -220,6 +223,41 @@ RP_EXPORT bool rp_task_cancelled (const rp_task_t *self);
 RP_EXPORT int rp_task_add_header (rp_task_t *self, const char *key, const char *value);
 /*  Makes the conversation end with this reply; the client's next request begins it anew.  */
 RP_EXPORT void rp_task_end_conversation (rp_task_t *self);
+
+/*  ---- Bodies in parts. One thread may read a task while another writes it; both have returned before the
+    task is ended.  */
+
+/*  Writes a part of the reply; waits up to timeout_ms until the client has room for it. The part goes out
+    at once, and rp_task_reply ends the reply, with a last part. A client that reads no parts gets them
+    joined: they are kept here until rp_task_reply, and dropped by any other end. A write of at most half of
+    the client's window is one part, if the broker takes such a body; a longer one becomes several. A write
+    of nothing does nothing.
+
+    RP_OK: written. RP_TIMED_OUT, RP_INTERRUPTED: *written (may be NULL) says how many bytes were sent, 0 if
+    the write is at most half of the window. RP_CANCELLED: nothing more is wanted (rp_task_cancelled): end
+    the task. RP_TOO_LARGE: the joined parts would be over the broker's limit. RP_CLOSED in a child of
+    fork(). RP_USAGE (data is NULL and size is not 0), RP_NO_MEMORY.  */
+RP_EXPORT int rp_task_write (
+  rp_task_t *self, const void *data, size_t size, uint32_t timeout_ms, size_t *written);
+
+/*  Returns how many bytes rp_task_write writes at once, without waiting; 0: the client's window is full.
+    rp_worker_fd becomes readable when there is more room.  */
+RP_EXPORT size_t rp_task_room (rp_task_t *self);
+
+/*  True if the client reads the reply in parts.  */
+RP_EXPORT bool rp_task_streams (const rp_task_t *self);
+
+/*  True if the request's body is not over with rp_task_body: rp_task_read has the rest. Only of a worker
+    that said so (rp_worker_set_streams).  */
+RP_EXPORT bool rp_task_more (const rp_task_t *self);
+
+/*  Takes the next part of the request's body, after rp_task_body; waits up to timeout_ms. The first call asks
+    the client for it; from then on the request is given to no other worker.
+
+    RP_OK: *data and *size are the part, valid until the next read or the task's end. Otherwise they are
+    NULL and 0: RP_CLOSED: the body is over; RP_TIMED_OUT; RP_INTERRUPTED; RP_CANCELLED: as rp_task_write.
+    rp_worker_fd becomes readable when a part has come.  */
+RP_EXPORT int rp_task_read (rp_task_t *self, uint32_t timeout_ms, const void **data, size_t *size);
 
 /*  Ends the task with a reply and frees it; *task_p is NULL afterwards. body is copied; but a body
     over 4 KiB that rp_task_body returned is passed on, if it came in one frame.

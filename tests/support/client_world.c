@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,12 +37,15 @@ static void s_add_head (client_world_t *world, const rp_head_t *head)
         s_add (world, "HEARTBEAT(%u)", (unsigned) head->interval_ms);
         return;
     }
-    if (head->command != RP_COMMAND_CANCEL) {
+    bool grants = head->command == RP_COMMAND_GRANT;
+    if (!grants && head->command != RP_COMMAND_CANCEL) {
         s_add (world, "%s", rp_command_name (head->command));
         return;
     }
     for (int number = 0; number < CLIENT_WORLD_REQUESTS; number++)
-        if (world->exchanges[number].wire_id == head->id)
+        if (world->exchanges[number].wire_id == head->id && grants)
+            s_add (world, "GRANT(r%d,%" PRIu64 ")", number, head->granted);
+        else if (world->exchanges[number].wire_id == head->id)
             s_add (world, "CANCEL(r%d)", number);
 }
 
@@ -65,6 +69,9 @@ void world_take_orders (client_world_t *world)
                     s_add (world, "r%d%sk%u>", s_number (world, order.exchange),
                       order.head.flags & RP_FLAG_OPEN ? "+" : ".",
                       (unsigned) order.head.conversation);
+                else if (order.head.flags & RP_FLAG_STREAM)
+                    s_add (world, order.head.flags & RP_FLAG_MORE ? "r%d~+>" : "r%d~>",
+                      s_number (world, order.exchange));
                 else if (order.head.flags & RP_FLAG_DURABLE)
                     s_add (world, "r%d*%u>", s_number (world, order.exchange),
                       (unsigned) order.head.attempts);

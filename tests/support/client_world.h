@@ -7,6 +7,8 @@
         r1>           request r1 is sent
         r1+k1>        the same, in conversation 1, with the flag OPEN; r1.k1> without it
         r1*5>         the same, durable, with five attempts
+        r1~>          the same, with a stream; r1~+> if more of its body follows
+        GRANT(r1,90)  bytes of r1's reply that may have been written in all
         r1=OK         request r1 ended
 
     Every function fails the running cmocka test when something is wrong.
