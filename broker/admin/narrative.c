@@ -136,6 +136,15 @@ static void s_say_of_job (s_words_t *words, const rp_trace_event_t *event)
     }
 }
 
+static void s_say_of_delivery (s_words_t *words, const rp_trace_event_t *event)
+{
+    const char *what = event->kind == RP_TRACE_LOST       ? "lost after "
+                       : event->kind == RP_TRACE_RETURNED ? "handed back after "
+                                                          : "still running after ";
+    s_say_duration (words, what, event->us);
+    s_say_why (words, event->text);
+}
+
 const char *rp_narrative_event (
   const rp_trace_t *trace, size_t index, char buffer[RP_NARRATIVE_MAX])
 {
@@ -156,12 +165,9 @@ const char *rp_narrative_event (
             s_say (&words, " (attempt %u)", event->attempt);
             break;
         case RP_TRACE_LOST:
-            s_say_duration (&words, "lost after ", event->us);
-            s_say_why (&words, event->text);
-            break;
         case RP_TRACE_RETURNED:
-            s_say_duration (&words, "handed back after ", event->us);
-            s_say_why (&words, event->text);
+        case RP_TRACE_HEDGED:
+            s_say_of_delivery (&words, event);
             break;
         case RP_TRACE_UNSENT:
             s_say (&words, "did not reach ");
@@ -191,7 +197,8 @@ const char *rp_narrative_event (
 
 static bool s_came_to_nothing (rp_trace_kind_t kind)
 {
-    return kind == RP_TRACE_LOST || kind == RP_TRACE_RETURNED || kind == RP_TRACE_UNSENT;
+    return kind == RP_TRACE_LOST || kind == RP_TRACE_RETURNED || kind == RP_TRACE_UNSENT
+           || kind == RP_TRACE_HEDGED;
 }
 
 /*  The event behind which losses are omitted: the last that came to nothing.  */

@@ -88,6 +88,7 @@ void rp_conversation_add (
   rp_dispatch_t *self, rp_dispatch_conversation_t *conversation, rp_request_t *request)
 {
     request->conversation = conversation;
+    rp_request_set_due (self, request, rp_request_deadline (request)); // terms may have changed it
     if (!conversation->current) {
         s_go (self, conversation, request);
         return;

@@ -7,6 +7,7 @@
 
 #include "broker/core/acl.h"
 #include "broker/core/conversation.h"
+#include "broker/core/hedge.h"
 #include "broker/core/ingress.h"
 #include "broker/core/request.h"
 #include "broker/core/service.h"
@@ -46,6 +47,8 @@ static void s_write_welcome (rp_dispatch_t *self, const char *version, uint64_t 
     snprintf (number, sizeof number, "%llu", (unsigned long long) self->limits.stream_window);
     (void) rp_headers_append (
       self->welcome, &self->welcome_size, capacity, RP_WELCOME_STREAM_WINDOW, number);
+    (void) rp_headers_append (
+      self->welcome, &self->welcome_size, capacity, RP_WELCOME_HEDGING, "1");
     if (self->jobs)
         (void) rp_headers_append (
           self->welcome, &self->welcome_size, capacity, RP_WELCOME_JOBS, "1");
@@ -82,6 +85,7 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
       &self->client_queues, sizeof (rp_client_queue_t), (uint32_t) limits->total_queue, seed);
     rp_pool_init (&self->principals, sizeof (rp_principal_t),
       (uint32_t) (limits->max_clients + limits->max_workers + 1), seed);
+    rp_hedge_init (self);
     rp_table_init (&self->services_by_name);
     rp_table_init (&self->conversations_by_key);
     rp_table_init (&self->client_queues_by_user);
@@ -120,8 +124,10 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
     }
     for (uint32_t slot = 0; slot < rp_pool_slots (&self->services); slot++) {
         rp_service_t *service = rp_pool_at (&self->services, slot);
-        if (service->pooled.generation & 1)
-            rp_heap_clear (&service->room);
+        if (!(service->pooled.generation & 1))
+            continue;
+        rp_heap_clear (&service->room);
+        free (service->hedging);
     }
     rp_pool_clear (&self->sessions);
     rp_pool_clear (&self->services);
@@ -130,6 +136,7 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
     rp_pool_clear (&self->client_queues);
     rp_pool_clear (&self->streams);
     rp_pool_clear (&self->principals);
+    rp_hedge_clear (self);
     rp_table_clear (&self->services_by_name);
     rp_table_clear (&self->conversations_by_key);
     rp_table_clear (&self->client_queues_by_user);

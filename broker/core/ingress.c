@@ -6,6 +6,7 @@
 
 #include "broker/core/acl.h"
 #include "broker/core/conversation.h"
+#include "broker/core/hedge.h"
 #include "broker/core/record.h"
 #include "broker/core/request.h"
 #include "broker/core/service.h"
@@ -343,21 +344,25 @@ static bool s_conversation_is_gone (
 }
 
 /*  Handles the flags that few requests have. True if that was the end of it: it was handed over, or refused.  */
-static bool s_special (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
+static __attribute__ ((noinline)) bool s_special (
+  rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
 {
-    const char *refusal;
-    if (event->head->flags & RP_FLAG_DURABLE)
-        s_hand_over (self, client, event);
-    else if (event->head->flags & RP_FLAG_KEYED)
-        s_hand_over_keyed (self, client, event);
-    else if ((refusal = rp_stream_refuse (self, event->head)))
+    unsigned flags = event->head->flags;
+    const char *refusal = flags & RP_FLAG_HEDGE ? rp_hedge_refuse (event->head) : NULL;
+    if (!refusal)
+        refusal = rp_stream_refuse (self, event->head);
+    if (refusal)
         rp_request_refuse (self, client, event, RP_INVALID, refusal);
+    else if (flags & RP_FLAG_DURABLE)
+        s_hand_over (self, client, event);
+    else if (flags & RP_FLAG_KEYED)
+        s_hand_over_keyed (self, client, event);
     else
         return false;
     return true;
 }
 
-#define S_SPECIAL (RP_FLAG_DURABLE | RP_FLAG_KEYED | RP_FLAG_STREAM | RP_FLAG_MORE)
+#define S_SPECIAL (RP_FLAG_DURABLE | RP_FLAG_KEYED | RP_FLAG_STREAM | RP_FLAG_MORE | RP_FLAG_HEDGE)
 #define S_IN_PARTS (RP_FLAG_STREAM | RP_FLAG_MORE)
 
 /*  Handles a request for a service. A denial comes before anything that would tell whether the
@@ -498,7 +503,7 @@ static void s_give_up (rp_dispatch_t *self, rp_request_t *request, const rp_head
     else if (!request->answered)
         rp_request_lost (self, request, text);
     else
-        rp_request_free (self, request);
+        rp_request_let_go (self, request, true);
 }
 
 /*  Ends a request whose reply came after its deadline, but before its timer was handled.  */
@@ -541,28 +546,37 @@ static void s_reply_special (rp_dispatch_t *self, rp_request_t *request, const r
       self, request->worker, "a REPLY with the flag REPLAYED, which only the broker sets");
 }
 
-static void s_reply (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t *event)
+/*  Takes a reply for which its client no longer waits.  */
+static __attribute__ ((noinline)) void s_reply_late (
+  rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
+{
+    self->stats.late_replies++;
+    rp_record_late (self, request->worker, event->head->id);
+    rp_actions_drop (self->actions, event->payload);
+    if (event->head->status == RP_WORKER_LOST)
+        s_give_up (self, request, event->head);
+    else
+        s_complete (self, request, event->head);
+}
+
+static void s_refuse_status (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
+{
+    rp_actions_drop (self->actions, event->payload);
+    rp_session_close_invalid (
+      self, request->worker, "a REPLY with a status that only the broker gives");
+}
+
+/*  Takes a reply for which its client waits.  */
+static inline void s_reply_awaited (
+  rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
 {
     const rp_head_t *head = event->head;
-    rp_request_t *request = rp_pool_find (&self->requests, head->id);
-    bool held = request && request->worker == worker;
-    if (held && head->flags & (RP_FLAG_MORE | RP_FLAG_REPLAYED)) {
+    if (head->flags & (RP_FLAG_MORE | RP_FLAG_REPLAYED)) {
         s_reply_special (self, request, event);
-        return;
     }
-    if (held && !request->answered && self->now >= rp_request_deadline (request))
+    else if (self->now >= rp_request_deadline (request)) {
         s_miss (self, request);
-    if (!held) {
-        s_refuse_reply (self, worker, event);
-    }
-    else if (request->answered) {
-        self->stats.late_replies++;
-        rp_record_late (self, worker, head->id);
-        rp_actions_drop (self->actions, event->payload);
-        if (head->status == RP_WORKER_LOST)
-            s_give_up (self, request, head);
-        else
-            s_complete (self, request, head);
+        s_reply_late (self, request, event);
     }
     else if (head->status == RP_WORKER_LOST) {
         rp_actions_drop (self->actions, event->payload);
@@ -573,9 +587,48 @@ static void s_reply (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t
         s_complete (self, request, head);
     }
     else {
-        rp_actions_drop (self->actions, event->payload);
-        rp_session_close_invalid (self, worker, "a REPLY with a status that only the broker gives");
+        s_refuse_status (self, request, event);
     }
+}
+
+static void s_reply (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t *event);
+
+/*  Takes a reply of a delivery that has no client: its client waits at the other one of a hedge, or not any
+    more.  */
+static __attribute__ ((noinline)) void s_reply_apart (
+  rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
+{
+    const rp_head_t *head = event->head;
+    bool answer =
+      head->status == RP_OK || (head->status == RP_APP_ERROR && !(head->flags & RP_FLAG_MORE));
+    if (request->hedged && answer && !(head->flags & RP_FLAG_REPLAYED)) {
+        rp_hedge_win (self, request);
+        s_reply (self, request->worker, event);
+    }
+    else if (head->flags & (RP_FLAG_MORE | RP_FLAG_REPLAYED)) {
+        s_reply_special (self, request, event);
+    }
+    else if (!request->hedged) {
+        s_reply_late (self, request, event);
+    }
+    else if (head->status == RP_WORKER_LOST) {
+        rp_actions_drop (self->actions, event->payload);
+        s_give_up (self, request, head);
+    }
+    else {
+        s_refuse_status (self, request, event);
+    }
+}
+
+static void s_reply (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t *event)
+{
+    rp_request_t *request = rp_pool_find (&self->requests, event->head->id);
+    if (!request || request->worker != worker)
+        s_refuse_reply (self, worker, event);
+    else if (request->answered)
+        s_reply_apart (self, request, event);
+    else
+        s_reply_awaited (self, request, event);
 }
 
 /*  ---- The rest ------------------------------------------------------------------------------ */

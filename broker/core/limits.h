@@ -63,6 +63,8 @@
       "how long requests wait for a service that has just lost its last worker")                   \
     X (TIME, conversation_idle, 600000, 100, 86400000, RELOAD,                                     \
       "a conversation without a request for this long has ended")                                  \
+    X (COUNT, hedge_share, 5, 0, 100, RELOAD,                                                      \
+      "hedges of a service for each hundred of its requests, at most; 0: none is made")            \
     X (TIME, drain_limit, 30000, 0, 86400000, RELOAD,                                              \
       "how long SIGTERM waits for running requests before they end with WORKER_LOST")              \
     X (TIME, foreign_deadline, 60000, 100, 86400000, RELOAD,                                       \

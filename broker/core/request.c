@@ -7,6 +7,7 @@
 #include "broker/core/acl.h"
 #include "broker/core/client_queue.h"
 #include "broker/core/conversation.h"
+#include "broker/core/hedge.h"
 #include "broker/core/record.h"
 #include "broker/core/service.h"
 #include "broker/core/session.h"
@@ -31,7 +32,7 @@ static const bool s_allowed[RP_REQUEST_STATE_COUNT][RP_REQUEST_STATE_COUNT] = {
     [RP_REQUEST_PINNED] = true,
     [RP_REQUEST_ABANDONED] = true,
     [RP_REQUEST_DONE] = true},
-  [RP_REQUEST_ABANDONED] = {[RP_REQUEST_DONE] = true},
+  [RP_REQUEST_ABANDONED] = {[RP_REQUEST_RUNNING] = true, [RP_REQUEST_DONE] = true},
 };
 
 static bool s_waits (unsigned state)
@@ -133,6 +134,15 @@ static void s_discharge (rp_session_t *client, const rp_request_t *request)
         client->open_bytes -= request->bytes + RP_REQUEST_COST;
 }
 
+/*  Takes what headers say of a request to its broker.  */
+static __attribute__ ((noinline)) void s_take_headers (
+  rp_dispatch_t *self, rp_request_t *request, const rp_head_t *head)
+{
+    rp_trace_headers (self, request, head);
+    if (head->flags & RP_FLAG_HEDGE)
+        rp_hedge_accept (self, request, head);
+}
+
 rp_request_t *rp_request_accept (
   rp_dispatch_t *self, rp_session_t *client, rp_service_t *service, const rp_event_t *event)
 {
@@ -173,7 +183,7 @@ rp_request_t *rp_request_accept (
     self->stats.open_bytes += request->bytes;
     self->newest = rp_pool_handle (&request->pooled);
     if (head->headers_size)
-        rp_trace_headers (self, request, head);
+        s_take_headers (self, request, head);
     rp_record_request (self, RP_RECORD_ACCEPT, request, 0);
     return request;
 }
@@ -292,7 +302,9 @@ static inline void s_trace (rp_dispatch_t *self,
   bool failed)
 {
     bool slow = times.total > figures->slow_us;
-    if (failed | slow | request->noted) {
+    if (failed | slow | (request->noted || request->hedged)) {
+        if (request->hedged)
+            rp_hedge_end (self, request, reply->status);
         rp_trace_keep (self, request, reply, times.queue, times.work, slow);
         return;
     }
@@ -383,6 +395,18 @@ void rp_request_answer (
     request->payload = NULL;
 }
 
+void rp_request_move_client (rp_dispatch_t *self, rp_request_t *from, rp_request_t *to)
+{
+    rp_session_t *client = from->client_queue->client;
+    uint32_t hash = s_hash (self, from->client_id);
+    to->client_queue = from->client_queue;
+    rp_list_insert_before (&from->client_node, &to->client_node);
+    rp_list_remove (&from->client_node);
+    // A place in the index becomes free before it is taken again, so the second cannot fail.
+    rp_index_remove (&client->by_id, hash, from->pooled.slot);
+    (void) rp_index_insert (&client->by_id, hash, to->pooled.slot);
+}
+
 /*  Takes the request out of its list, if it is in one, and counts it off its worker.  */
 static void s_detach (rp_dispatch_t *self, rp_request_t *request)
 {
@@ -439,6 +463,13 @@ void rp_request_free (rp_dispatch_t *self, rp_request_t *request)
         rp_request_refill (self, worker);
 }
 
+void rp_request_let_go (rp_dispatch_t *self, rp_request_t *request, bool begun)
+{
+    if (request->hedged)
+        rp_hedge_leave (self, request, begun);
+    rp_request_free (self, request);
+}
+
 void rp_request_finish (
   rp_dispatch_t *self, rp_request_t *request, rp_status_t status, const char *text)
 {
@@ -448,13 +479,6 @@ void rp_request_finish (
     rp_request_free (self, request);
 }
 
-/*  When the limit of the attempt ends.  */
-static int64_t s_limit_end (const rp_request_t *request)
-{
-    uint32_t limit = request->worker->attempt_limit;
-    return limit ? request->dispatched + (int64_t) limit * 1000 : RP_NEVER;
-}
-
 void rp_request_abandon (
   rp_dispatch_t *self, rp_request_t *request, rp_status_t status, const char *text)
 {
@@ -462,7 +486,7 @@ void rp_request_abandon (
       .status = (uint8_t) status, .text = text, .text_size = (uint16_t) strlen (text)};
     rp_request_answer (self, request, &reply, NULL);
     rp_request_set_state (self, request, RP_REQUEST_ABANDONED);
-    rp_request_set_due (self, request, s_limit_end (request));
+    rp_request_set_due (self, request, rp_request_limit_end (request));
     rp_session_tell (self, request->worker,
       &(rp_head_t){.command = RP_COMMAND_CANCEL, .id = rp_pool_handle (&request->pooled)});
 }
@@ -479,7 +503,7 @@ static inline void s_start (rp_dispatch_t *self, rp_request_t *request, rp_sessi
     worker->held++;
     if (request->conversation && !request->conversation->worker)
         rp_conversation_bind (self, request->conversation, worker);
-    int64_t limit_end = s_limit_end (request);
+    int64_t limit_end = rp_request_limit_end (request);
     int64_t deadline = rp_request_deadline (request);
     rp_request_set_due (self, request, deadline < limit_end ? deadline : limit_end);
 
@@ -500,6 +524,8 @@ static inline void s_start (rp_dispatch_t *self, rp_request_t *request, rp_sessi
     action->keep = request->attempt < request->attempts || worker->unproven;
     if (!action->keep)
         request->payload = NULL;
+    else if (request->hedged)
+        rp_hedge_await (self, request);
     action->head = (rp_head_t){
       .command = RP_COMMAND_REQUEST,
       .flags = request->flags & worker->reads,
@@ -526,7 +552,7 @@ static __attribute__ ((noinline)) bool s_start_stream (
     }
     s_start (self, request, worker);
     rp_stream_start (self, request);
-    int64_t due = rp_earlier (rp_request_deadline (request), s_limit_end (request));
+    int64_t due = rp_earlier (rp_request_deadline (request), rp_request_limit_end (request));
     rp_request_set_due (self, request, rp_earlier (due, rp_stream_due (request)));
     return true;
 }
@@ -619,6 +645,8 @@ static bool s_is_of_job (const rp_request_t *request)
 
 void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *text)
 {
+    if (request->hedged && rp_hedge_survive (self, request, RP_TRACE_LOST, text))
+        return;
     bool bound = request->orphaned || (request->conversation && request->conversation->established)
                  || s_is_of_job (request);
     if (request->attempt >= request->attempts || !request->payload || bound || request->begun
@@ -653,9 +681,11 @@ void rp_request_unbegun (rp_dispatch_t *self, rp_request_t *request, const char 
 {
     rp_record_request (self, RP_RECORD_UNSENT, request, 0);
     if (request->answered) {
-        rp_request_free (self, request);
+        rp_request_let_go (self, request, false);
         return;
     }
+    if (request->hedged && rp_hedge_survive (self, request, RP_TRACE_RETURNED, text))
+        return;
     rp_trace_lost (self, request, RP_TRACE_RETURNED, text);
     s_uncount (request);
     request->excluded = rp_session_mark (request->worker);
@@ -677,13 +707,15 @@ void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t
     rp_record_request (self, RP_RECORD_UNSENT, request, 0);
     if (request->state == RP_REQUEST_ABANDONED) {
         rp_actions_drop (self->actions, payload);
-        rp_request_free (self, request);
+        rp_request_let_go (self, request, false);
         return;
     }
     if (request->payload)
         rp_actions_drop (self->actions, payload);
     else
         request->payload = payload;
+    if (request->hedged && rp_hedge_survive (self, request, RP_TRACE_UNSENT, ""))
+        return;
     rp_trace_lost (self, request, RP_TRACE_UNSENT, "");
     if (request->begun) { // by a GRANT of a worker that guessed its token
         rp_request_finish (
@@ -738,7 +770,7 @@ void rp_request_watch (rp_dispatch_t *self, rp_request_t *request)
     ends the request.  */
 static bool s_stream_was_due (rp_dispatch_t *self, rp_request_t *request)
 {
-    int64_t silent = rp_stream_due (request), limit = s_limit_end (request);
+    int64_t silent = rp_stream_due (request), limit = rp_request_limit_end (request);
     if (silent == RP_NEVER || self->now >= limit)
         return false;
     if (self->now < silent)
@@ -770,7 +802,7 @@ static void s_overdue (rp_dispatch_t *self, rp_request_t *request)
     if (!request->answered)
         rp_request_lost (self, request, "the worker did not answer within the limit of an attempt");
     else
-        rp_request_free (self, request);
+        rp_request_let_go (self, request, true);
 }
 
 void rp_request_due (rp_dispatch_t *self, rp_request_t *request)
@@ -778,6 +810,8 @@ void rp_request_due (rp_dispatch_t *self, rp_request_t *request)
     bool running = request->state == RP_REQUEST_RUNNING;
     int64_t deadline = rp_request_deadline (request);
     if (request->answered || (running && self->now < deadline)) {
+        if (!request->answered && request->hedged && rp_hedge_due (self, request))
+            return;
         if (request->answered || !s_stream_was_due (self, request))
             s_overdue (self, request);
         return;

@@ -51,9 +51,24 @@ void rp_request_send_part (
 void rp_request_answer (
   rp_dispatch_t *self, rp_request_t *request, const rp_head_t *reply, rp_payload_t *payload);
 
+/*  Gives the client of a request, and its place among its client's, to another delivery of it, for which there is
+    no client so far. Neither is in a list of its service then.  */
+void rp_request_move_client (rp_dispatch_t *self, rp_request_t *from, rp_request_t *to);
+
+/*  When the limit of the attempt ends; RP_NEVER if there is none.  */
+static inline int64_t rp_request_limit_end (const rp_request_t *request)
+{
+    uint32_t limit = request->worker->attempt_limit;
+    return limit ? request->dispatched + (int64_t) limit * 1000 : RP_NEVER;
+}
+
 /*  Frees an answered request: takes it out of its list, gives its worker's place back, and lets its
     conversation go on.  */
 void rp_request_free (rp_dispatch_t *self, rp_request_t *request);
+
+/*  Frees an abandoned one, with which another delivery of the request may go on (hedge.h). begun: it counts as an
+    attempt.  */
+void rp_request_let_go (rp_dispatch_t *self, rp_request_t *request, bool begun);
 
 /*  Ends a request with a status of the broker's own; text from rp_actions_format, or static.  */
 void rp_request_finish (

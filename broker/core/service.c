@@ -2,6 +2,7 @@
 
 #include "broker/core/service.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "broker/core/client_queue.h"
@@ -87,6 +88,7 @@ static void s_remove (rp_dispatch_t *self, rp_service_t *service)
     rp_timer_end (self, &service->timer);
     rp_table_remove (&self->services_by_name, service->hash, service);
     rp_heap_clear (&service->room);
+    free (service->hedging);
     rp_pool_give (&self->services, service);
 }
 
@@ -122,6 +124,14 @@ static rp_session_t *s_choose (const rp_service_t *service, const rp_request_t *
             worker = RP_CONTAINER (node, rp_session_t, room_node);
     }
     return worker;
+}
+
+rp_session_t *rp_service_other (const rp_service_t *service, const rp_session_t *worker)
+{
+    rp_heap_node_t *node = rp_heap_first (&service->room, NULL);
+    if (node == &worker->room_node)
+        node = rp_heap_second (&service->room);
+    return node ? RP_CONTAINER (node, rp_session_t, room_node) : NULL;
 }
 
 /*  How many requests the workers of a service have, those that nobody waits for any more included.  */

@@ -26,6 +26,9 @@ void rp_service_touch (rp_dispatch_t *self, rp_service_t *service);
 /*  Schedules all marked services, and frees those that are not needed any more.  */
 void rp_service_settle (rp_dispatch_t *self);
 
+/*  Returns the worker that would get the next request, other than this one; NULL if no other has room.  */
+rp_session_t *rp_service_other (const rp_service_t *service, const rp_session_t *worker);
+
 /*  Takes a new request, whose deadline has not passed. It goes to a worker at once if no request
     waits and a worker has room; otherwise it is queued, the last of its client.  */
 void rp_service_submit (rp_dispatch_t *self, rp_service_t *service, rp_request_t *request);

@@ -362,7 +362,7 @@ static void s_end_worker (rp_dispatch_t *self, rp_session_t *worker)
     while ((node = rp_list_last (&worker->running))) {
         rp_request_t *request = RP_CONTAINER (node, rp_request_t, node);
         if (request->state == RP_REQUEST_ABANDONED)
-            rp_request_free (self, request);
+            rp_request_let_go (self, request, true);
         else
             rp_request_lost (self, request, "the worker was lost while it had the request");
     }

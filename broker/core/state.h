@@ -47,6 +47,7 @@ typedef struct rp_session rp_session_t;
 typedef struct rp_service rp_service_t;
 typedef struct rp_request rp_request_t;
 typedef struct rp_stream rp_stream_t;
+typedef struct rp_hedging rp_hedging_t;
 typedef struct rp_dispatch_conversation rp_dispatch_conversation_t;
 
 /*  Whom sessions belong to. It outlives its sessions, so that one that comes back at once has only
@@ -168,7 +169,8 @@ struct rp_service {
     uint64_t failed;
     int64_t linger_until; /* without workers: requests wait for one until then */
     rp_figures_t *figures;
-    int64_t counted;     /* when worker_count changed last */
+    rp_hedging_t *hedging; /* owned; NULL: no request asked for it so far */
+    int64_t counted;       /* when worker_count changed last */
     int64_t waits_since; /* since when there have been waiting requests at each refresh; 0: none */
     struct {
         int64_t at;
@@ -235,6 +237,7 @@ struct rp_request {
     uint32_t waited : 3; /* rp_wait_t: why it waits, or waited before its latest delivery */
     uint32_t noted : 1;  /* there is a note about it */
     uint32_t barred : 1; /* no rule allows another delivery of a request of a trusted client */
+    uint32_t hedged : 1; /* there is a hedge of it (hedge.h) */
     uint32_t bytes;
     uint32_t excluded; /* mark of the worker that lost it last */
 };
@@ -270,10 +273,12 @@ struct rp_dispatch {
     rp_pool_t client_queues;
     rp_pool_t streams;
     rp_pool_t principals;
+    rp_pool_t hedges;
     rp_table_t services_by_name;
     rp_table_t conversations_by_key;
     rp_table_t client_queues_by_user; /* client, service and priority */
     rp_table_t principals_by_name;
+    rp_table_t hedges_by_slot;        /* of both their deliveries */
     uint64_t denials[RP_ACL_DENIALS]; /* hashes of denials that are in the log */
     rp_heap_t timers;
     /*  deadlines of requests; a heap of their own saves each request a timer kind  */

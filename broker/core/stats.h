@@ -19,7 +19,10 @@
 #define RP_COUNTER_MAP(X)                                                                          \
     X (requests, "requests received, refused ones included")                                       \
     X (deliveries, "requests given to a worker, redeliveries and unbegun ones included")           \
-    X (redeliveries, "requests given to another worker after one was lost")                        \
+    X (redeliveries, "requests given to another worker, after one was lost or beside it")          \
+    X (hedges, "of redeliveries, those to a second worker while the first still had the request")  \
+    X (                                                                                            \
+      hedges_withheld, "hedges that were not made because the share of their service was used up") \
     X (late_replies, "replies that nobody asked for, or not any more")                             \
     X (streams, "requests accepted with a body in parts, one way or both")                         \
     X (parts, "parts of bodies passed on, either way")                                             \

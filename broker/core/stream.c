@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "broker/core/hedge.h"
 #include "broker/core/record.h"
 #include "broker/core/request.h"
 #include "broker/core/session.h"
@@ -230,6 +231,8 @@ void rp_stream_take (rp_dispatch_t *self, rp_request_t *request, const rp_event_
         rp_actions_drop (self->actions, event->payload);
         return;
     }
+    if (request->hedged)
+        rp_hedge_settle (self, request);
     const char *fault = s_fault (event->head), *excess;
     if (fault) {
         rp_actions_drop (self->actions, event->payload);

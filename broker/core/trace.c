@@ -10,7 +10,7 @@
 const char *rp_trace_kind_name (rp_trace_kind_t kind)
 {
     static const char *const names[RP_TRACE_EVENT_COUNT] = {"accepted", "waited", "given", "lost",
-      "returned", "unsent", "ended", "waits", "runs", "failed", "died", "retried"};
+      "returned", "unsent", "hedged", "ended", "waits", "runs", "failed", "died", "retried"};
     return names[kind];
 }
 
@@ -74,8 +74,10 @@ static int64_t s_add_losses (s_story_t *story)
     for (uint32_t index = 0; index < story->loss_count; index++) {
         const s_loss_t *lost = &story->losses[index];
         const rp_trace_loss_t *loss = &lost->loss;
-        s_add_wait (trace, since, loss->given, (rp_wait_t) loss->wait, loss->workers);
-        s_add_given (trace, loss->given, loss->attempt, lost->worker);
+        if (index == 0 || loss->given >= since) { // otherwise it was hedged, and given before
+            s_add_wait (trace, since, loss->given, (rp_wait_t) loss->wait, loss->workers);
+            s_add_given (trace, loss->given, loss->attempt, lost->worker);
+        }
         rp_trace_event_t *event = s_add (trace, (rp_trace_kind_t) loss->kind, loss->lost);
         event->us = loss->lost - loss->given;
         event->attempt = loss->attempt;
@@ -110,7 +112,7 @@ static void s_finish (s_story_t *story)
     int64_t until = story->given ? story->dispatched : trace->ended;
     if (story->given || !trace->open)
         s_add_wait (trace, since, until, story->wait, story->workers);
-    if (story->given)
+    if (story->given && (story->loss_count == 0 || story->dispatched >= since))
         s_add_given (trace, story->dispatched, trace->attempt, trace->worker);
     if (trace->open) {
         s_add_now (story, since);

@@ -45,9 +45,10 @@ typedef enum {
     RP_TRACE_LOST,     /* by worker, after `us`: text says why */
     RP_TRACE_RETURNED, /* by worker, after `us`, which had not begun it: text says why */
     RP_TRACE_UNSENT,   /* it never reached worker */
-    RP_TRACE_ENDED,    /* status; after `us` at a worker, if it had it; text: the broker's reason */
-    RP_TRACE_WAITS,    /* open: it waits, since `us`: wait, workers */
-    RP_TRACE_RUNS,     /* open: a worker has it, since `us` */
+    RP_TRACE_HEDGED, /* worker has had it for `us`, and still has it: text says what another one does */
+    RP_TRACE_ENDED, /* status; after `us` at a worker, if it had it; text: the broker's reason */
+    RP_TRACE_WAITS, /* open: it waits, since `us`: wait, workers */
+    RP_TRACE_RUNS,  /* open: a worker has it, since `us` */
     /*  of jobs (broker/admin/job_trace)  */
     RP_TRACE_FAILED,  /* the attempt came to nothing, after `us`: text says why */
     RP_TRACE_DIED,    /* that was the last attempt */

@@ -209,6 +209,18 @@ void rp_trace_lost (
     s_copy (loss->text, sizeof loss->text, kind == RP_TRACE_LOST ? s_why (request, text) : text);
 }
 
+void rp_trace_move (rp_dispatch_t *self, rp_request_t *from, rp_request_t *to)
+{
+    rp_trace_note_t *note = from->noted ? rp_trace_note (self, from->pooled.slot) : NULL;
+    if (!note)
+        return;
+    rp_table_remove (&self->trace.notes_by_slot, s_hash (self, note->slot), note);
+    from->noted = false;
+    note->slot = to->pooled.slot;
+    // Never fails: a place has just become free.
+    to->noted = rp_table_insert (&self->trace.notes_by_slot, s_hash (self, note->slot), note);
+}
+
 /*  ---- Records -------------------------------------------------------------------------------- */
 
 typedef struct {

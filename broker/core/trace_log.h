@@ -153,6 +153,9 @@ void rp_trace_headers (rp_dispatch_t *self, struct rp_request *request, const rp
 void rp_trace_lost (
   rp_dispatch_t *self, struct rp_request *request, rp_trace_kind_t kind, const char *text);
 
+/*  Another delivery has the client of a request from now on, and its note.  */
+void rp_trace_move (rp_dispatch_t *self, struct rp_request *from, struct rp_request *to);
+
 /*  Keeps a request that ends and is not ordinary, and drops its note.  */
 void rp_trace_keep (rp_dispatch_t *self,
   struct rp_request *request,

@@ -178,6 +178,8 @@ void rp_history_message (
         s_number (self, "conv", head->conversation);
         if (head->flags & RP_FLAG_KEYED)
             s_number (self, "keyed", 1);
+        if (head->flags & RP_FLAG_HEDGE)
+            s_number (self, "hedge", 1);
         if (head->priority)
             s_number (self, "priority", rp_wire_priority (head));
     }

@@ -75,6 +75,8 @@ typedef enum {
 #define RP_FLAG_REPLAYED 0x0200u
 /*  REQUEST: its client reads the reply in parts (docs/PROTOCOL.md, section 11).  */
 #define RP_FLAG_STREAM 0x0400u
+/*  REQUEST of a client: it may be given to a second worker when the first takes long (docs/PROTOCOL.md, section 12).  */
+#define RP_FLAG_HEDGE 0x1000u
 
 /*  The value of lost in a worker's REPLY with WORKER_LOST: the request never began at this
     worker.  */
@@ -109,6 +111,11 @@ typedef enum {
     the longest silence of both sides, ms, 0 or without it: none. In decimal.  */
 #define RP_STREAM_WINDOW "stream-window"
 #define RP_STREAM_IDLE "stream-idle"
+
+/*  The same: REQUEST may ask for a hedge.  */
+#define RP_WELCOME_HEDGING "hedging"
+/*  The header of REQUEST that says when (common/wire/hedge.h).  */
+#define RP_REQUEST_HEDGE "hedge"
 
 /*  The header of a worker's HELLO that says: this worker may send RP_LOST_UNBEGUN at any time.  */
 #define RP_HELLO_DECLINES "declines"

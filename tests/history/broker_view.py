@@ -47,15 +47,17 @@ class Queue:
 
 class Call:
     """A request as this broker knows it: one id of one session. keyed: it has an idempotency key, so it waits
-    for an execution, which is a request of the broker's own client."""
+    for an execution, which is a request of the broker's own client. token, other: of its deliveries under way, of
+    which there are two if it was hedged; token is the later one."""
     __slots__ = ("instance", "session", "request", "key", "time", "name", "service", "priority", "deadline",
                  "attempts", "untimed", "dispatched",
-                 "accepted", "order", "token", "delivered", "dispatches", "answered", "final",
-                 "final_time", "final_attempts", "places", "admin", "lost", "keyed")
+                 "accepted", "order", "token", "other", "delivered", "dispatches", "answered", "final",
+                 "final_time", "final_attempts", "places", "admin", "lost", "keyed", "hedge")
 
-    def __init__(self, instance, session, request, key, time, place, keyed=False):
+    def __init__(self, instance, session, request, key, time, place, keyed=False, hedge=False):
         self.instance, self.session, self.request = instance, session, request
-        self.key, self.time, self.keyed = key, time, keyed
+        self.key, self.time, self.keyed, self.hedge = key, time, keyed, hedge
+        self.other = None
         self.service = self.deadline = self.attempts = self.token = self.answered = None
         self.untimed, self.dispatched = False, None
         self.final = self.final_time = self.final_attempts = None
@@ -234,7 +236,8 @@ class Broker:
 
     def on_request(self, place, time, fields):
         key = fields["session"], fields["id"]
-        call = Call(self, fields["session"], fields["req"], fields["conv"], time, place, "keyed" in fields)
+        call = Call(self, fields["session"], fields["req"], fields["conv"], time, place, "keyed" in fields,
+                    "hedge" in fields)
         call.name, call.priority = fields["service"], fields.get("priority", PRIORITY)
         call.admin = call.name.startswith(ADMIN)
         if call.request != "-":
@@ -333,8 +336,11 @@ class Broker:
             return
         call.places.append(place)
         attempt = int(fields["attempt"])
-        if call.token:
-            self.problem(9, "a request is given to a second worker while one has it", call)
+        hedge = call.token is not None
+        if hedge and (not call.hedge or call.other):
+            self.problem(40 if call.hedge else 9, "a request is given to a second worker while one has it", call)
+        elif hedge and self.deliveries[call.token].worker == fields["worker"]:
+            self.problem(40, "a hedge goes to the worker that has the request", call)
         call.untimed = int(fields["deadline"]) == NEVER
         if not call.untimed and int(fields["deadline"]) != call.deadline:
             self.problem(8, "the deadline of a request moves", call)
@@ -346,10 +352,11 @@ class Broker:
                          f"{attempt}.", call)
         if worker.role != "worker" or worker.service != call.service.name:
             self.problem(7, "a request is given to a worker of another service", call, worker.place)
-        if not call.token:
+        if not hedge:
             self.takes_turn(call, time)
             self.waits(call, -1)
             self.running += 1
+        call.other = call.token
         call.token, call.delivered, call.dispatched = fields["token"], attempt, time
         call.dispatches.append((attempt, time, fields["worker"], place))
         self.change(worker, held=worker.held + 1)
@@ -380,7 +387,10 @@ class Broker:
             return
         call = delivery.call
         call.places.append(place)
-        call.dispatches.pop()
+        for number, one in enumerate(call.dispatches):
+            if one[2] == delivery.worker and one[3] == delivery.place:
+                del call.dispatches[number]
+                break
         if call.final is None:  # after the final status this stays as it was
             call.delivered -= 1
 
@@ -392,7 +402,7 @@ class Broker:
                          delivery.call if delivery else None, place)
             return
         call.places.append(place)
-        if not delivery or delivery.call is not call or call.token != fields["token"]:
+        if not delivery or delivery.call is not call or fields["token"] not in (call.token, call.other):
             self.problem(6, "a reply is committed that is not the latest delivery's", call)
         elif delivery.worker != fields["worker"]:
             self.problem(7, "a reply is taken from a worker that does not hold the delivery", call)
@@ -412,7 +422,10 @@ class Broker:
         self.change(worker, held=worker.held - 1)
         if delivery.conversation:
             delivery.conversation.running = None
-        if call.final is None and call.token == fields["token"]:
+        if call.final is None and fields["token"] in (call.token, call.other) and call.other:
+            call.token = call.other if call.token == fields["token"] else call.token
+            call.other = None
+        elif call.final is None and call.token == fields["token"]:
             call.token = None  # the request waits again
             if call.untimed:
                 call.deadline += time - call.dispatched

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "common/base/heap.h"
+#include "common/wire/headers.h"
+#include "common/wire/hedge.h"
 
 static void *s_new (size_t size)
 {
@@ -91,8 +93,10 @@ void audit_delivery_close (audit_t *self, audit_delivery_t *delivery)
     if (delivery->conversation)
         delivery->conversation->running--;
     audit_request_t *request = delivery->request;
+    if (request && request->delivery == delivery)
+        request->delivery = request->other;
     if (request)
-        request->delivery = NULL;
+        request->other = NULL;
     if (request && request->untimed)
         request->deadline += self->now - delivery->given;
     free (delivery->message);
@@ -107,7 +111,7 @@ int64_t audit_request_deadline (const audit_request_t *request)
 
 void audit_delivery_lose (audit_t *self, audit_delivery_t *delivery)
 {
-    if (delivery->request) {
+    if (delivery->request && !delivery->request->other) {
         delivery->request->loser = delivery->worker->id.v;
         audit_turn_lost (self, delivery->request);
     }
@@ -118,6 +122,8 @@ void audit_request_close (audit_t *self, audit_request_t *request)
 {
     if (request->delivery)
         request->delivery->request = NULL;
+    if (request->other)
+        request->other->request = NULL;
     if (self->arriving == request)
         self->arriving = NULL;
     if (self->answered == request)
@@ -139,8 +145,11 @@ void audit_request_close (audit_t *self, audit_request_t *request)
 void audit_init (
   audit_t *self, const rp_limits_t *limits, rp_rules_t **rules_p, int64_t now, audit_fail_fn *fail)
 {
-    *self = (audit_t){
-      .fail = fail, .now = now, .age_step = (int64_t) limits->age_step * 1000, .rules = *rules_p};
+    *self = (audit_t){.fail = fail,
+      .now = now,
+      .age_step = (int64_t) limits->age_step * 1000,
+      .hedge_share = limits->hedge_share,
+      .rules = *rules_p};
     *rules_p = NULL;
     rp_actions_init (&self->actions);
     rp_list_init (&self->peers);
@@ -151,6 +160,7 @@ void audit_init (
     rp_list_init (&self->served);
     rp_list_init (&self->rates);
     rp_list_init (&self->paces);
+    rp_list_init (&self->earned);
     self->core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = *limits,
       .seed = 0x5eed5eed12345678u,
       .version = "0.0.0",
@@ -166,12 +176,20 @@ void audit_init (
 void audit_set_bug (audit_t *self, audit_bug_t bug)
 {
     self->bug = bug;
+    if (bug == AUDIT_BUG_HEDGE_ALWAYS) {
+        rp_limits_t limits = *rp_dispatch_limits (self->core);
+        limits.hedge_share = 100;
+        rp_dispatch_set_limits (self->core, &limits);
+    }
     if (bug != AUDIT_BUG_NEVER_AGE && bug != AUDIT_BUG_AGE_AT_ONCE)
         return;
     rp_limits_t limits = *rp_dispatch_limits (self->core);
     limits.age_step = bug == AUDIT_BUG_NEVER_AGE ? 3600000 : 1;
     rp_dispatch_set_limits (self->core, &limits);
 }
+
+/*  The header of a hedge after 1 ms, of the same size as the one of sequences.  */
+static const uint8_t s_early[] = {5, 'h', 'e', 'd', 'g', 'e', 0, 2, '0', '1'};
 
 /*  Changes what a request says to the core, as the bug does.  */
 static void s_bend (const audit_t *self, rp_head_t *head)
@@ -182,6 +200,10 @@ static void s_bend (const audit_t *self, rp_head_t *head)
         head->priority = 0;
     if (head->command == RP_COMMAND_GRANT && self->bug == AUDIT_BUG_IGNORE_GRANT)
         *head = (rp_head_t){.command = RP_COMMAND_HEARTBEAT};
+    if (head->command == RP_COMMAND_REQUEST && self->bug == AUDIT_BUG_HEDGE_EARLY
+        && head->headers_size == sizeof s_early) {
+        head->headers = s_early;
+    }
 }
 
 void audit_clear (audit_t *self)
@@ -208,6 +230,7 @@ void audit_clear (audit_t *self)
     audit_turns_forget (self, (rp_session_id_t){0});
     audit_access_clear (self);
     audit_terms_clear (self);
+    audit_hedge_clear (self);
     rp_rules_destroy (&self->rules);
     while ((node = rp_list_first (&self->peers))) {
         rp_list_remove (node);
@@ -257,6 +280,7 @@ static void s_record_request (
     audit_request_t *request = s_new (sizeof *request);
     request->client = client;
     request->id = head->id;
+    memcpy (request->service, head->name, head->name_size);
     request->key = head->conversation;
     request->sequence = ++self->sequence;
     request->queued = self->turns;
@@ -271,8 +295,16 @@ static void s_record_request (
     if (terms && unstated && terms->deadline)
         request->deadline = self->now + (int64_t) terms->deadline * 1000;
     request->priority = rp_wire_priority (head);
+    rp_header_t header;
+    rp_hedge_terms_t hedge;
+    request->hedge =
+      head->flags & RP_FLAG_HEDGE
+      && rp_headers_find (head->headers, head->headers_size, RP_REQUEST_HEDGE, &header)
+      && rp_hedge_read (&hedge, header.value, header.value_size);
+    if (request->hedge)
+        request->hedge_after = (int64_t) hedge.ms * 1000;
+    audit_hedge_earn (self, request);
     request->queued_at = self->now;
-    memcpy (request->service, head->name, head->name_size);
     audit_turn_awaited (self, request);
     audit_stream_begin (self, request, head);
     rp_list_append (&self->requests, &request->node);
@@ -316,8 +348,10 @@ static void s_note_reply (
     bool answer = head->status != RP_WORKER_LOST;
     self->answered = delivery->request;
     if (self->answered && !answer) {
-        self->answered->loser = worker->id.v;
-        audit_turn_lost (self, self->answered);
+        if (!self->answered->other) {
+            self->answered->loser = worker->id.v;
+            audit_turn_lost (self, self->answered);
+        }
         if (head->lost == RP_LOST_UNBEGUN && !delivery->begun && wanted)
             self->answered->starts--;
     }
@@ -469,7 +503,10 @@ void audit_unsent (audit_t *self, rp_session_id_t id, audit_delivery_t *delivery
         audit_payload_enter (self, event.payload);
         if (delivery->request) {
             delivery->request->starts--;
-            audit_turn_lost (self, delivery->request);
+            if (!delivery->request->other)
+                audit_turn_lost (self, delivery->request);
+            else if (delivery == delivery->request->delivery)
+                delivery->request->kept = true;
         }
         audit_delivery_close (self, delivery);
     }

@@ -77,7 +77,11 @@ typedef struct audit_request {
     unsigned attempts;
     bool kept; /* the core has a copy of the latest delivery */
     unsigned starts;
-    struct audit_delivery *delivery; /* the present delivery */
+    struct audit_delivery *delivery; /* the present delivery; of two, the later one */
+    struct audit_delivery *other;    /* the earlier one of a hedged request */
+    bool hedge;                      /* it asks for a hedge */
+    int64_t hedge_after;             /* the time that it states, us; 0: a percentile */
+    bool ending;                     /* one of its deliveries was cancelled, so it ends */
     rp_payload_t *parts;             /* kept by the core */
     size_t parts_size;               /* size of the parts that came with this delivery */
     bool streamed;                   /* its client has seen a part, or a GRANT */
@@ -143,6 +147,13 @@ typedef struct {
     unsigned count;
 } audit_pace_t;
 
+/*  What requests of a service have earned, by which they may be hedged.  */
+typedef struct {
+    rp_list_node_t node;
+    char service[RP_WIRE_NAME_MAX + 1];
+    uint64_t earned; /* hundredths of a hedge */
+} audit_earned_t;
+
 /*  A client that has asked a service, with one priority.  */
 typedef struct {
     rp_list_node_t node;
@@ -170,7 +181,10 @@ typedef struct {
     X (PART_BEHIND_END, "part-behind-end")       /* … behind the end of the body */              \
     X (PART_ASTRAY, "part-astray")               /* … to another stream */                       \
     X (REDELIVER_BEGUN, "redeliver-begun")       /* though its client has seen a part */           \
-    X (NEVER_SILENT, "never-silent")             /* a stream may be silent */
+    X (NEVER_SILENT, "never-silent")             /* a stream may be silent */                      \
+    X (KEEP_LOSER, "keep-loser")                 /* a hedge's loser is not cancelled */            \
+    X (HEDGE_EARLY, "hedge-early")               /* before the time that was asked for */          \
+    X (HEDGE_ALWAYS, "hedge-always")             /* whatever share is allowed */
 
 typedef enum {
     AUDIT_BUG_NONE,
@@ -213,6 +227,8 @@ struct audit {
     rp_terms_t bent;       /* what the core has of them, if it has a bug */
     int64_t terms_since;
     rp_list_t paces;
+    rp_list_t earned;
+    uint64_t hedge_share;
     audit_bug_t bug;
     bool stopped;
 
@@ -316,6 +332,12 @@ void audit_stream_body (audit_t *self, const rp_action_t *action, const rp_head_
 void audit_stream_grant (audit_t *self, const rp_action_t *action, const rp_head_t *head);
 bool audit_stream_is_silent (const audit_t *self, const audit_request_t *request);
 void audit_check_streams (audit_t *self);
+
+/*  Hedges: a request comes, a worker joins its service; a second delivery is made; the end.  */
+void audit_hedge_earn (audit_t *self, const audit_request_t *request);
+void audit_hedge_join (audit_t *self, const audit_peer_t *worker);
+void audit_hedge_start (audit_t *self, const audit_request_t *request, const audit_peer_t *worker);
+void audit_hedge_clear (audit_t *self);
 
 /*  Access: the effects of an action or event, and the checks between events.  */
 void audit_access_admit (audit_t *self, const audit_peer_t *peer);

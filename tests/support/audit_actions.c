@@ -143,6 +143,8 @@ static bool s_comes_before (const audit_peer_t *one, const audit_peer_t *other, 
 static void s_check_choice (
   audit_t *self, const audit_request_t *request, const audit_peer_t *chosen)
 {
+    // That of a hedge goes to any other worker than the first.
+    uint64_t excluded = request->delivery ? request->delivery->worker->id.v : request->loser;
     for (rp_list_node_t *node = rp_list_first (&self->peers); node;
          node = rp_list_next (&self->peers, node)) {
         const audit_peer_t *other = RP_CONTAINER (node, audit_peer_t, node);
@@ -152,9 +154,9 @@ static void s_check_choice (
         if (!self->event && s_is_silent (self, other))
             continue; // the current tick may have lost it, which shows at its end
         AUDIT_REQUIRE (
-          self, chosen->id.v != request->loser, "redelivered to the worker that has just lost it");
+          self, chosen->id.v != excluded, "redelivered to the worker that has just lost it");
         AUDIT_REQUIRE (self,
-          other->id.v == request->loser
+          other->id.v == excluded
             || !s_comes_before (other, chosen, s_held_at_least (self, chosen)),
           "another worker came first");
     }
@@ -168,7 +170,9 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
     AUDIT_REQUIRE (self, request != NULL && action->payload->answers.v == 0,
       "a request that is over is delivered, or a reply instead of it");
     s_lose_overdue (self, request, head->conversation);
-    AUDIT_REQUIRE (self, request->delivery == NULL, "one request with two workers at a time");
+    bool hedge = request->delivery != NULL;
+    if (hedge)
+        audit_hedge_start (self, request, worker);
     AUDIT_REQUIRE (
       self, s_held_at_least (self, worker) < worker->window, "a worker gets more than its window");
     AUDIT_REQUIRE (
@@ -196,7 +200,8 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
     AUDIT_REQUIRE (self, !worker->draining || bound, "a draining worker gets something new");
     if (!bound)
         s_check_choice (self, request, worker);
-    audit_turn_taken (self, request);
+    if (!hedge)
+        audit_turn_taken (self, request);
     audit_terms_start (self, request->service);
 
     audit_delivery_t *delivery = calloc (1, sizeof *delivery);
@@ -214,6 +219,7 @@ static void s_take_request (audit_t *self, const rp_action_t *action, const rp_h
     delivery->conversation = conversation;
     delivery->message = audit_payload_new (self, action->payload->bytes, action->payload->size);
     delivery->message->request = request;
+    request->other = request->delivery;
     request->delivery = delivery;
     request->parts_size = 0;
     audit_stream_start (self, delivery, request, head);
@@ -299,9 +305,21 @@ static void s_take_cancel (audit_t *self, const rp_action_t *action, const rp_he
     AUDIT_REQUIRE (self, delivery && delivery->worker->id.v == action->session.v,
       "CANCEL of something that the worker does not hold");
     AUDIT_REQUIRE (self, !delivery->cancelled, "CANCEL twice");
-    delivery->cancelled = true;
-    if (!delivery->request)
+    audit_request_t *request = delivery->request;
+    if (self->bug == AUDIT_BUG_KEEP_LOSER && request
+        && (request->other || self->answered == request))
         return;
+    delivery->cancelled = true;
+    if (!request)
+        return;
+    if (!request->client->over && (request->other || self->answered == request)) { // of a hedge
+        request->ending = !self->part;
+        if (request->delivery == delivery)
+            request->delivery = request->other;
+        request->other = NULL;
+        delivery->request = NULL;
+        return;
+    }
     // Without a REPLY to its client, the client's session must be about to end.
     audit_peer_t *client = delivery->request->client;
     AUDIT_REQUIRE (self, client->over || !self->event, "CANCEL of what is wanted");
@@ -405,6 +423,8 @@ static void s_take_admit (audit_t *self, const rp_action_t *action)
     else
         memcpy (peer->principal, RP_PRINCIPAL_ANONYMOUS, sizeof RP_PRINCIPAL_ANONYMOUS);
     rp_list_append (&self->peers, &peer->node);
+    if (peer->worker)
+        audit_hedge_join (self, peer);
     audit_access_admit (self, peer);
 }
 

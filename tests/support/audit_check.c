@@ -44,8 +44,9 @@ static s_census_t s_take_census (const audit_t *self)
     for (rp_list_node_t *node = rp_list_first (&self->deliveries); node;
          node = rp_list_next (&self->deliveries, node)) {
         const audit_delivery_t *delivery = RP_CONTAINER (node, audit_delivery_t, node);
-        census.abandoned += !delivery->request;
-        census.open_bytes += delivery->request ? 0 : delivery->size;
+        bool apart = !delivery->request || delivery->request->other == delivery;
+        census.abandoned += apart;
+        census.open_bytes += apart ? delivery->size : 0;
     }
     return census;
 }
@@ -167,6 +168,7 @@ static void s_check_payloads (audit_t *self)
         const audit_request_t *request = RP_CONTAINER (node, audit_request_t, node);
         expected += !request->delivery || request->kept;
         expected += request->parts != NULL;
+        AUDIT_REQUIRE (self, !request->ending, "a hedge's loser is cancelled while none has won");
     }
     if (s_take_census (self).certain)
         AUDIT_REQUIRE (self, inside == expected, "%zu payloads inside, not %zu", inside, expected);

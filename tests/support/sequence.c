@@ -148,6 +148,8 @@ static void s_request (sequence_t *self)
 {
     static const unsigned times[] = {0, 1, 20, 500, 3000, 60000, 60000, 60000};
     static const unsigned waits[] = {0, 0, 0, 10, 1000, 70000};
+    // after 20 ms; a percentile is never known here
+    static const uint8_t hedge[] = {5, 'h', 'e', 'd', 'g', 'e', 0, 2, '2', '0'};
     unsigned service = s_draw (self, 32);
     unsigned talk = s_draw (self, 8);
     rp_head_t head = {.command = RP_COMMAND_REQUEST,
@@ -161,6 +163,12 @@ static void s_request (sequence_t *self)
     uint8_t headers[SEQUENCE_HEADERS];
     if (self->streams && s_draw (self, 4))
         s_put_in_parts (self, &head, headers);
+    if (self->hedging && head.conversation == 0 && s_draw (self, 2)) {
+        head.flags |= RP_FLAG_HEDGE;
+        head.headers = hedge;
+        head.headers_size = s_draw (self, 32) ? sizeof hedge : 0;
+        head.attempts = (uint8_t) (head.attempts + (s_draw (self, 4) > 0));
+    }
     if (self->ruled && service >= 30)
         s_name (&head, s_own_names[s_draw (self, 4)]);
     else
@@ -552,6 +560,9 @@ static rp_limits_t s_draw_limits (sequence_t *self)
     self->throttled = s_draw (self, 2);
     self->streams = s_draw (self, 2);
     limits.stream_window = 500;
+    static const uint32_t shares[] = {0, 5, 50, 100};
+    limits.hedge_share = shares[s_draw (self, 4)];
+    self->hedging = s_draw (self, 2);
     return limits;
 }
 

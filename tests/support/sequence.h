@@ -30,6 +30,7 @@ typedef struct {
     bool ruled;       /* rules are in force and change, and keys are revoked */
     rp_terms_t terms; /* of a service, or none */
     bool throttled;   /* it has some, which change */
+    bool hedging;     /* many requests ask for hedges */
     bool prioritised; /* requests have priorities of all kinds */
     bool streams;     /* bodies come in parts, whose readers grant */
 } sequence_t;

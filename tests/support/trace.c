@@ -460,9 +460,12 @@ void request_with (const char *client, const char *name, const char *service, wi
     size_t size = 0;
     s_state (headers, &size, RP_STREAM_WINDOW, with.window);
     s_state (headers, &size, RP_STREAM_IDLE, with.idle_ms);
+    if (with.hedge)
+        assert_true (
+          rp_headers_append (headers, &size, sizeof headers, RP_REQUEST_HEDGE, with.hedge));
     rp_head_t head = {.command = RP_COMMAND_REQUEST,
       .flags = (uint16_t) ((with.open ? RP_FLAG_OPEN : 0) | (with.window ? RP_FLAG_STREAM : 0)
-                           | (with.more ? RP_FLAG_MORE : 0)),
+                           | (with.more ? RP_FLAG_MORE : 0) | (with.hedge ? RP_FLAG_HEDGE : 0)),
       .headers = headers,
       .headers_size = (uint16_t) size,
       .id = s_number (name),

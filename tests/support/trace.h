@@ -96,6 +96,7 @@ typedef struct {
     size_t window; /* STREAM, and this stream-window; 0: without */
     unsigned idle_ms;
     bool more;
+    const char *hedge; /* the value of its header hedge; NULL: it asks for none */
 } with_t;
 
 void request (const char *client, const char *name, const char *service);

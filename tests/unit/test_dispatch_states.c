@@ -20,7 +20,7 @@ static const char *const s_allowed[RP_REQUEST_STATE_COUNT] = {
   [RP_REQUEST_HELD] = ".x.xx.x",
   [RP_REQUEST_PINNED] = "....x.x",
   [RP_REQUEST_RUNNING] = ".x.x.xx",
-  [RP_REQUEST_ABANDONED] = "......x",
+  [RP_REQUEST_ABANDONED] = "....x.x",
   [RP_REQUEST_DONE] = ".......",
 };
 

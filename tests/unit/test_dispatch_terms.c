@@ -178,6 +178,18 @@ static void s_a_queue_may_be_longer_than_that_of_others (void **state)
 
 /*  ---- Deadline, attempts --------------------------------------------------------------------- */
 
+static void s_one_behind_another_of_its_conversation_has_it_too (void **state)
+{
+    (void) state;
+    terms ("upper: deadline=50ms");
+    hello_worker ("w1", "upper", 1);
+    hello_foreign_client ("c1", RP_TRAIT_MUTE | RP_TRAIT_UNTIMED, 1000);
+    open_in ("c1", "r1", "upper", "k1");
+    next_in ("c1", "r2", "upper", "k1");
+    pass (50);
+    expect ("w1<r1 c1<r2:EXPIRED");
+}
+
 static void s_a_request_without_a_deadline_of_its_own_has_that_of_the_terms (void **state)
 {
     (void) state;
@@ -255,6 +267,7 @@ int main (void)
       T (a_full_queue_names_its_setting),
       T (a_queue_may_be_longer_than_that_of_others),
       T (a_request_without_a_deadline_of_its_own_has_that_of_the_terms),
+      T (one_behind_another_of_its_conversation_has_it_too),
       T (a_request_without_attempts_of_its_own_has_those_of_the_terms),
       T (changed_terms_hold_at_once),
       T (people_see_the_terms_and_why_requests_wait),

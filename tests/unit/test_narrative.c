@@ -68,6 +68,8 @@ static const s_event_row_t s_events[] = {
     "lost after 1 µs: died: " S_ESCAPED},
   {"resize", {.kind = RP_TRACE_RETURNED, .us = 3 * S_MS, .text = "its worker could not begin it"},
     "handed back after 3 ms: its worker could not begin it"},
+  {"resize", {.kind = RP_TRACE_HEDGED, .us = 20 * S_MS, .text = "another one gets it, too"},
+    "still running after 20 ms: another one gets it, too"},
   {"resize", {.kind = RP_TRACE_UNSENT, .worker = "host-812"}, "did not reach host-812"},
   {"resize", {.kind = RP_TRACE_UNSENT}, "did not reach the worker"},
   {"resize", {.kind = RP_TRACE_ENDED, .us = 311 * S_MS, .status = RP_OK, .worker = "host-815"},
