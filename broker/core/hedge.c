@@ -12,16 +12,25 @@
 #include "common/wire/hedge.h"
 #include "common/wire/headers.h"
 
-/*  A hedge that a request asked for, from acceptance to final status.  */
+typedef struct s_hedge s_hedge_t;
+
+/*  Leads from a delivery to its hedge. A table has each of its items once.  */
 typedef struct {
+    s_hedge_t *hedge;
+    rp_request_t *delivery; /* NULL: the place is free */
+} s_place_t;
+
+/*  A hedge that a request asked for, from acceptance to final status.  */
+struct s_hedge {
     rp_pooled_t pooled;
+    s_place_t places[2];
     rp_request_t *request; /* the delivery that has the client; or it waits */
     rp_request_t *other;   /* NULL: there is none */
     rp_hedge_terms_t terms;
     int64_t first; /* when the first of the deliveries under way began */
     int64_t pause; /* from there to the hedge, us; RP_NEVER: not known */
     int64_t at;    /* when the hedge is to be made */
-} s_hedge_t;
+};
 
 /*  What is known of the requests of a service that ask for hedges. After so many the older ones count half, so
     that their times follow what the service does now.  */
@@ -54,16 +63,30 @@ static s_hedge_t *s_find (const rp_dispatch_t *self, const rp_request_t *request
 {
     uint64_t hash = s_hash (self, request);
     rp_table_cursor_t cursor;
-    s_hedge_t *hedge = rp_table_first (&self->hedges_by_slot, hash, &cursor);
-    while (hedge && hedge->request != request && hedge->other != request)
-        hedge = rp_table_next (&self->hedges_by_slot, hash, &cursor);
-    return hedge;
+    const s_place_t *place = rp_table_first (&self->hedges_by_slot, hash, &cursor);
+    while (place->delivery != request) // a delivery that is hedged is there
+        place = rp_table_next (&self->hedges_by_slot, hash, &cursor);
+    return place->hedge;
 }
 
-static void s_unlink (rp_dispatch_t *self, s_hedge_t *hedge, rp_request_t *request)
+/*  False when out of memory.  */
+static bool s_link (rp_dispatch_t *self, s_hedge_t *hedge, rp_request_t *delivery)
 {
-    rp_table_remove (&self->hedges_by_slot, s_hash (self, request), hedge);
-    request->hedged = false;
+    s_place_t *place = &hedge->places[hedge->places[0].delivery != NULL];
+    if (!rp_table_insert (&self->hedges_by_slot, s_hash (self, delivery), place))
+        return false;
+    place->hedge = hedge;
+    place->delivery = delivery;
+    delivery->hedged = true;
+    return true;
+}
+
+static void s_unlink (rp_dispatch_t *self, s_hedge_t *hedge, rp_request_t *delivery)
+{
+    s_place_t *place = &hedge->places[hedge->places[0].delivery != delivery];
+    rp_table_remove (&self->hedges_by_slot, s_hash (self, delivery), place);
+    place->delivery = NULL;
+    delivery->hedged = false;
 }
 
 /*  ---- When ----------------------------------------------------------------------------------- */
@@ -191,12 +214,11 @@ static rp_request_t *s_new_delivery (rp_dispatch_t *self, s_hedge_t *hedge)
         rp_pool_give (&self->requests, delivery);
         return NULL;
     }
-    if (!rp_table_insert (&self->hedges_by_slot, s_hash (self, delivery), hedge)) {
+    if (!s_link (self, hedge, delivery)) {
         rp_heap_remove (&self->due, &delivery->due);
         rp_pool_give (&self->requests, delivery);
         return NULL;
     }
-    delivery->hedged = true;
     return delivery;
 }
 
@@ -359,10 +381,7 @@ void rp_hedge_accept (rp_dispatch_t *self, rp_request_t *request, const rp_head_
         return;
     hedge->request = request;
     hedge->at = hedge->pause = RP_NEVER;
-    request->hedged = rp_table_insert (&self->hedges_by_slot, s_hash (self, request), hedge);
-    if (!request->hedged || !s_read_terms (&hedge->terms, head)) {
-        if (request->hedged)
-            s_unlink (self, hedge, request);
+    (void) s_read_terms (&hedge->terms, head); // they were read at the door
+    if (!s_link (self, hedge, request))
         rp_pool_give (&self->hedges, hedge);
-    }
 }

@@ -93,7 +93,7 @@ static void s_hello (sequence_t *self, bool worker)
     static const unsigned intervals[] = {60000, 60000, 1000, 50, 0};
     rp_head_t head = {.command = RP_COMMAND_HELLO, .interval_ms = intervals[s_draw (self, 5)]};
     if (worker) {
-        unsigned service = s_draw (self, 16);
+        unsigned service = self->hedging ? 0 : s_draw (self, 16); // so that there is another worker
         head.flags = RP_FLAG_WORKER;
         head.window = s_draw (self, 64) == 63 ? 5000 : s_draw (self, 4);
         s_name (&head, s_services[service < 14 ? service % 3 : service - 11]);
@@ -150,7 +150,7 @@ static void s_request (sequence_t *self)
     static const unsigned waits[] = {0, 0, 0, 10, 1000, 70000};
     // after 20 ms; a percentile is never known here
     static const uint8_t hedge[] = {5, 'h', 'e', 'd', 'g', 'e', 0, 2, '2', '0'};
-    unsigned service = s_draw (self, 32);
+    unsigned service = self->hedging ? 30 * (s_draw (self, 16) == 15) : s_draw (self, 32);
     unsigned talk = s_draw (self, 8);
     rp_head_t head = {.command = RP_COMMAND_REQUEST,
       .id = 1 + s_draw (self, 250),
@@ -163,7 +163,8 @@ static void s_request (sequence_t *self)
     uint8_t headers[SEQUENCE_HEADERS];
     if (self->streams && s_draw (self, 4))
         s_put_in_parts (self, &head, headers);
-    if (self->hedging && head.conversation == 0 && s_draw (self, 2)) {
+    if (self->hedging && head.conversation == 0 && s_draw (self, 4)
+        && !(head.flags & (RP_FLAG_STREAM | RP_FLAG_MORE))) {
         head.flags |= RP_FLAG_HEDGE;
         head.headers = hedge;
         head.headers_size = s_draw (self, 32) ? sizeof hedge : 0;
@@ -562,7 +563,7 @@ static rp_limits_t s_draw_limits (sequence_t *self)
     limits.stream_window = 500;
     static const uint32_t shares[] = {0, 5, 50, 100};
     limits.hedge_share = shares[s_draw (self, 4)];
-    self->hedging = s_draw (self, 2);
+    self->hedging = s_draw (self, 4) == 3;
     return limits;
 }
 

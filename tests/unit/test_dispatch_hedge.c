@@ -199,6 +199,35 @@ static void s_there_is_one_hedge_however_long_it_takes (void **state)
     expect ("w1<r1 w2<r1#2");
 }
 
+static void s_many_are_hedged_at_once (void **state)
+{
+    (void) state;
+    limits ()->hedge_share = 100;
+    hello_worker ("w1", "upper", 64);
+    hello_client ("c1");
+    char name[8];
+    for (unsigned round = 0; round < 9; round++) {
+        for (unsigned number = 1; number <= RP_HEDGES_FREE; number++) {
+            snprintf (name, sizeof name, "r%u", number);
+            request_with ("c1", name, "upper", s_after_20_ms);
+        }
+        if (round == 0)
+            hello_worker ("w2", "upper", 64);
+        pass (20);
+        for (unsigned number = 1; number <= RP_HEDGES_FREE; number++) {
+            snprintf (name, sizeof name, "r%u", number);
+            reply (number % 3 ? "w1" : "w2", name, RP_OK);
+        }
+        assert_int_equal (stats ()->final[RP_OK], RP_HEDGES_FREE * (round + 1));
+        bye ("w2");
+        hello_worker ("w2", "upper", 64);
+        bye ("w1");
+        hello_worker ("w1", "upper", 64);
+    }
+    assert_int_equal (stats ()->hedges, 9 * RP_HEDGES_FREE);
+    forget ();
+}
+
 static void s_what_waits_comes_before_a_hedge (void **state)
 {
     (void) state;
@@ -425,6 +454,7 @@ int main (void)
       S_TEST (s_its_client_leaves),
       S_TEST (s_without_another_worker_with_room_it_waits_as_long_again),
       S_TEST (s_there_is_one_hedge_however_long_it_takes),
+      S_TEST (s_many_are_hedged_at_once),
       S_TEST (s_what_waits_comes_before_a_hedge),
       S_TEST (s_a_part_of_the_reply_decides),
       S_TEST (s_once_a_part_has_come_there_is_no_hedge),
