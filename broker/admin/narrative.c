@@ -111,7 +111,21 @@ static void s_say_wait (s_words_t *words, const char *service, const rp_trace_ev
     }
 }
 
-static void s_say_end (s_words_t *words, const rp_trace_event_t *event)
+/*  Says how much of a stream was passed on.  */
+static void s_say_parts (s_words_t *words, const rp_trace_t *trace)
+{
+    char bytes[RP_UNITS_TEXT_MAX], count[RP_UNITS_TEXT_MAX];
+    if (trace->reply.parts)
+        s_say (words, "; %s part%s of its reply (%s) passed on",
+          rp_count_format (count, trace->reply.parts), s_plural (trace->reply.parts),
+          rp_size_format (bytes, trace->reply.bytes));
+    if (trace->body.parts)
+        s_say (words, "; %s part%s of the request (%s) passed on",
+          rp_count_format (count, trace->body.parts), s_plural (trace->body.parts),
+          rp_size_format (bytes, trace->body.bytes));
+}
+
+static void s_say_end (s_words_t *words, const rp_trace_t *trace, const rp_trace_event_t *event)
 {
     bool replied = event->status == RP_OK || event->status == RP_APP_ERROR;
     s_say (words, "%s %s", replied ? "replied" : "ended with", rp_status_name (event->status));
@@ -119,6 +133,7 @@ static void s_say_end (s_words_t *words, const rp_trace_event_t *event)
         s_say_duration (words, " after ", event->us);
     if (!replied)
         s_say_why (words, *event->text ? event->text : rp_strerror (event->status));
+    s_say_parts (words, trace);
 }
 
 /*  Says what happens to jobs only.  */
@@ -174,7 +189,7 @@ const char *rp_narrative_event (
             s_say_name (&words, event->worker, "the worker");
             break;
         case RP_TRACE_ENDED:
-            s_say_end (&words, event);
+            s_say_end (&words, trace, event);
             break;
         case RP_TRACE_WAITS:
             s_say_duration (&words, "waiting for ", event->us);
@@ -182,6 +197,7 @@ const char *rp_narrative_event (
             break;
         case RP_TRACE_RUNS:
             s_say_duration (&words, "running for ", event->us);
+            s_say_parts (&words, trace);
             break;
         case RP_TRACE_FAILED:
         case RP_TRACE_DIED:
@@ -476,6 +492,10 @@ json_t *rp_narrative_trace_json (const rp_trace_t *trace, int64_t now)
     s_set_number (object, "queue_us", trace->queue_us);
     s_set_number (object, "work_us", trace->work_us);
     s_set_text (object, "worker", trace->worker);
+    s_set_number (object, "reply_parts", trace->reply.parts);
+    s_set_number (object, "reply_part_bytes", trace->reply.bytes);
+    s_set_number (object, "request_parts", trace->body.parts);
+    s_set_number (object, "request_part_bytes", trace->body.bytes);
     s_set_number (object, "omitted", trace->omitted);
     json_t *events = json_array ();
     for (size_t index = 0; index < trace->count; index++)

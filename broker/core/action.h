@@ -106,6 +106,8 @@ typedef struct {
     rp_session_id_t worker;
     const char *name;
     const char *service;
+    uint64_t parts; /* FINAL: of the reply, passed on before; and their bytes */
+    uint64_t part_bytes;
     const char *principal; /* JOIN; valid during the call that appended the action */
 } rp_record_t;
 

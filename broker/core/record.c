@@ -2,6 +2,8 @@
 
 #include "broker/core/record.h"
 
+#include "broker/core/stream.h"
+
 static rp_action_t *s_add (rp_dispatch_t *self, rp_record_kind_t kind, rp_session_id_t session)
 {
     rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_HISTORY, session);
@@ -39,6 +41,8 @@ void rp_record_add_request (
     action->note.deadline = rp_request_deadline (request);
     action->note.conversation = conversation ? rp_pool_handle (&conversation->pooled) : 0;
     action->note.service = rp_request_service (request)->name;
+    action->note.parts = rp_stream_reply_total (request).parts;
+    action->note.part_bytes = rp_stream_reply_total (request).bytes;
 }
 
 void rp_record_add_refusal (

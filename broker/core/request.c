@@ -299,10 +299,10 @@ static inline void s_trace (rp_dispatch_t *self,
   const rp_figures_t *figures,
   const rp_head_t *reply,
   s_times_t times,
-  bool failed)
+  bool special)
 {
     bool slow = times.total > figures->slow_us;
-    if (failed | slow | (request->noted || request->hedged)) {
+    if (special | slow | (request->noted || request->hedged)) {
         if (request->hedged)
             rp_hedge_end (self, request, reply->status);
         rp_trace_keep (self, request, reply, times.queue, times.work, slow);
@@ -370,7 +370,7 @@ void rp_request_answer (
     self->stats.final[reply->status]++;
     rp_figures_t *figures = service->figures;
     s_count_final (figures, request, times, reply->status);
-    s_trace (self, request, figures, reply, times, failed);
+    s_trace (self, request, figures, reply, times, failed || request->stream);
     service->ended++;
     service->failed += failed;
     if (request->stream)

@@ -96,7 +96,7 @@ const rp_head_t *rp_stream_close (
     if (failed && request->flags & RP_FLAG_STREAM)
         text = rp_actions_format (self->actions, "%.*s; %llu bytes of the reply had been passed on",
           (int) reply->text_size, reply->text_size ? reply->text : "",
-          (unsigned long long) stream->bytes);
+          (unsigned long long) stream->reply.total.bytes);
     if (*text) {
         self->changed = *reply;
         self->changed.text = text;
@@ -135,6 +135,18 @@ static void s_keep (rp_dispatch_t *self, rp_stream_t *stream, const rp_event_t *
     self->stats.open_bytes += event->size;
 }
 
+/*  Counts a part that is passed on.  */
+static void s_count (
+  rp_dispatch_t *self, rp_stream_t *stream, rp_flow_t *flow, size_t size, uint64_t cost)
+{
+    flow->passed += cost;
+    flow->total.parts++;
+    flow->total.bytes += size;
+    stream->moved = self->now;
+    self->stats.parts++;
+    self->stats.part_bytes += size;
+}
+
 static void s_pass_on (
   rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event, uint64_t cost)
 {
@@ -143,12 +155,7 @@ static void s_pass_on (
     head.flags &= RP_FLAG_INLINE | RP_FLAG_MORE;
     rp_request_send_part (self, request, &head, event->payload);
     request->begun = true;
-    stream->reply.passed += cost;
-    stream->bytes += event->size;
-    stream->parts++;
-    stream->moved = self->now;
-    self->stats.parts++;
-    self->stats.part_bytes += event->size;
+    s_count (self, stream, &stream->reply, event->size, cost);
     request->worker->service->figures->reply_bytes.sum += event->size; // its last part counts it
 }
 
@@ -310,11 +317,8 @@ void rp_stream_part (rp_dispatch_t *self, rp_session_t *client, const rp_event_t
     }
     rp_session_t *worker = request->worker; // that has granted it, so it has the request
     rp_stream_t *stream = request->stream;
-    stream->body.passed += cost;
+    s_count (self, stream, &stream->body, event->size, cost);
     stream->body_ended = !more;
-    stream->moved = self->now;
-    self->stats.parts++;
-    self->stats.part_bytes += event->size;
     if (worker->ending) {
         rp_actions_drop (self->actions, event->payload);
         return;

@@ -25,6 +25,7 @@
 typedef struct {
     uint64_t granted;
     uint64_t passed;
+    rp_trace_parts_t total; /* passed on so far */
 } rp_flow_t;
 
 /*  What a request has beside rp_request_t, if one of its bodies comes in parts.  */
@@ -33,8 +34,6 @@ struct rp_stream {
     rp_flow_t reply;
     rp_flow_t body;
     rp_payload_t *kept; /* parts of the reply so far, joined */
-    uint64_t bytes;     /* of the parts of the reply that were passed on */
-    uint64_t parts;     /* how many these are */
     int64_t moved;      /* when something was passed on last, or its worker got the request */
     uint32_t kept_bytes;
     uint32_t window;  /* granted at the start */
@@ -83,6 +82,17 @@ void rp_stream_grant_body (rp_dispatch_t *self, rp_session_t *worker, const rp_e
 
 /*  A worker lost the request, which is to be given to another: drops the kept parts.  */
 void rp_stream_restart (rp_dispatch_t *self, rp_request_t *request);
+
+/*  What was passed on of a reply, or of a request, in parts.  */
+static inline rp_trace_parts_t rp_stream_reply_total (const rp_request_t *request)
+{
+    return request->stream ? request->stream->reply.total : (rp_trace_parts_t){0};
+}
+
+static inline rp_trace_parts_t rp_stream_body_total (const rp_request_t *request)
+{
+    return request->stream ? request->stream->body.total : (rp_trace_parts_t){0};
+}
 
 /*  The request has its final status: frees the stream. Returns the reply to send: if it is a failure, it
     says in addition how much was passed on.  */

@@ -6,6 +6,7 @@
 
 #include "broker/core/request.h"
 #include "broker/core/state.h"
+#include "broker/core/stream.h"
 
 const char *rp_trace_kind_name (rp_trace_kind_t kind)
 {
@@ -185,6 +186,8 @@ static void s_read_full (const rp_trace_cell_t *cell, s_story_t *story)
     memcpy (&tail, at, sizeof tail);
     at += sizeof tail;
     trace->accepted = tail.accepted;
+    trace->reply = tail.reply;
+    trace->body = tail.body;
     trace->omitted = tail.omitted;
     trace->service = s_take_string (&at);
     trace->client = s_take_string (&at);
@@ -277,6 +280,8 @@ static void s_read_open (
       .request_id = note ? note->request_id : "",
       .trace_id = note ? note->trace_id : "",
       .parent_id = note ? note->parent_id : "",
+      .reply = rp_stream_reply_total (request),
+      .body = rp_stream_body_total (request),
       .omitted = note ? note->omitted : 0};
     trace->queue_us = s_us ((story->given ? request->dispatched : now) - request->accepted);
     trace->work_us = story->given ? s_us (now - request->dispatched) : 0;

@@ -73,6 +73,12 @@ typedef struct {
     const char *text;
 } rp_trace_event_t;
 
+/*  Parts of a body that were passed on, and the bytes in them.  */
+typedef struct {
+    uint64_t parts;
+    uint64_t bytes;
+} rp_trace_parts_t;
+
 #define RP_TRACE_LOSSES_MAX 16u
 #define RP_TRACE_EVENTS_MAX (RP_TRACE_LOSSES_MAX * 3 + 5)
 
@@ -94,8 +100,10 @@ typedef struct {
     const char *worker;     /* of the latest delivery */
     const char *request_id; /* "": it had none */
     const char *trace_id;
-    const char *parent_id; /* of an exported one: the parent's span; "" otherwise */
-    uint32_t omitted;      /* losses beyond RP_TRACE_LOSSES_MAX, which are not in events */
+    const char *parent_id;  /* of an exported one: the parent's span; "" otherwise */
+    rp_trace_parts_t reply; /* of streams; otherwise 0 */
+    rp_trace_parts_t body;
+    uint32_t omitted; /* losses beyond RP_TRACE_LOSSES_MAX, which are not in events */
     size_t count;
     rp_trace_event_t events[RP_TRACE_EVENTS_MAX];
 } rp_trace_t;

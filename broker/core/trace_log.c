@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "broker/core/state.h"
+#include "broker/core/stream.h"
 #include "common/base/uninitialized.h"
 #include "common/wire/headers.h"
 
@@ -275,6 +276,8 @@ static void s_write_tail (
     s_put (tail,
       &(rp_trace_tail_t){.accepted = note ? note->accepted : request->accepted,
         .dispatched = request->dispatched,
+        .reply = rp_stream_reply_total (request),
+        .body = rp_stream_body_total (request),
         .omitted = note ? note->omitted : 0,
         .losses = note ? note->count : 0},
       sizeof (rp_trace_tail_t));

@@ -58,6 +58,8 @@ typedef struct {
 typedef struct {
     int64_t accepted;
     int64_t dispatched;
+    rp_trace_parts_t reply;
+    rp_trace_parts_t body;
     uint32_t omitted;
     uint32_t losses;
 } rp_trace_tail_t;

@@ -241,6 +241,10 @@ static void s_record_request (rp_history_t *self, const rp_action_t *action)
     if (note->kind == RP_RECORD_REFUSE || note->kind == RP_RECORD_ANSWER
         || note->kind == RP_RECORD_FINAL)
         s_status (self, note->status);
+    if (note->kind == RP_RECORD_FINAL && note->parts) {
+        s_number (self, "parts", note->parts);
+        s_number (self, "part_bytes", note->part_bytes);
+    }
 }
 
 void rp_history_record (rp_history_t *self, int64_t now, const rp_action_t *action)

@@ -193,6 +193,24 @@ static void s_a_timeline_is_one_sentence (void **state)
     free (text);
 }
 
+static void s_what_was_passed_on_of_a_stream_is_told (void **state)
+{
+    (void) state;
+    char buffer[RP_NARRATIVE_MAX];
+    rp_trace_t trace = s_redelivered ();
+    trace.reply = (rp_trace_parts_t){.parts = 12, .bytes = 3072};
+    trace.body = (rp_trace_parts_t){.parts = 1, .bytes = 5};
+    assert_string_equal (rp_narrative_event (&trace, 5, buffer),
+      "replied OK after 311 ms; 12 parts of its reply (3 KiB) passed on; 1 part of the request (5 "
+      "B) passed on");
+    json_t *object = rp_narrative_trace_json (&trace, trace.ended);
+    assert_int_equal (json_integer_value (json_object_get (object, "reply_parts")), 12);
+    assert_int_equal (json_integer_value (json_object_get (object, "reply_part_bytes")), 3072);
+    assert_int_equal (json_integer_value (json_object_get (object, "request_parts")), 1);
+    assert_int_equal (json_integer_value (json_object_get (object, "request_part_bytes")), 5);
+    json_decref (object);
+}
+
 static void s_losses_that_are_not_kept_are_counted_behind_the_last_one (void **state)
 {
     (void) state;
@@ -240,7 +258,7 @@ static void s_a_trace_as_json_has_times_from_its_acceptance_and_ids_as_text (voi
     (void) state;
     rp_trace_t trace = s_redelivered ();
     json_t *object = rp_narrative_trace_json (&trace, trace.ended + 7);
-    assert_int_equal (json_object_size (object), 20);
+    assert_int_equal (json_object_size (object), 24);
     assert_string_equal (s_member (object, "id"), "18446744073709551615");
     assert_string_equal (s_member (object, "client"), "host-1");
     assert_string_equal (s_member (object, "client_request"), "4294967296");
@@ -258,6 +276,10 @@ static void s_a_trace_as_json_has_times_from_its_acceptance_and_ids_as_text (voi
     assert_int_equal (s_number (object, "queue_us"), 2138 * S_MS);
     assert_int_equal (s_number (object, "work_us"), 311 * S_MS);
     assert_string_equal (s_member (object, "worker"), "host-815");
+    assert_int_equal (s_number (object, "reply_parts"), 0);
+    assert_int_equal (s_number (object, "reply_part_bytes"), 0);
+    assert_int_equal (s_number (object, "request_parts"), 0);
+    assert_int_equal (s_number (object, "request_part_bytes"), 0);
     assert_int_equal (s_number (object, "omitted"), 0);
     assert_non_null (strstr (s_member (object, "text"), "accepted · waited 38 ms"));
 
@@ -473,6 +495,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
       cmocka_unit_test (s_each_event_has_its_words),
       cmocka_unit_test (s_a_timeline_is_one_sentence),
+      cmocka_unit_test (s_what_was_passed_on_of_a_stream_is_told),
       cmocka_unit_test (s_losses_that_are_not_kept_are_counted_behind_the_last_one),
       cmocka_unit_test (s_the_longest_names_and_texts_fit),
       cmocka_unit_test (s_a_trace_as_json_has_times_from_its_acceptance_and_ids_as_text),

@@ -92,6 +92,47 @@ static void s_a_request_that_goes_out_at_once_has_no_waiting (void **state)
     assert_string_equal (s_trace ("0/1"), "upper: accepted given:#1 ended311:OK");
 }
 
+static rp_trace_t s_seen;
+
+static void s_keep_trace (const rp_trace_t *trace, void *arg)
+{
+    (void) arg;
+    s_seen = *trace;
+}
+
+static void s_look (uint64_t client_id)
+{
+    rp_trace_query_t query = {.by_client = true, .client_id = client_id};
+    assert_int_equal (
+      rp_trace_find (audit ()->core, audit ()->now, &query, 1, s_keep_trace, NULL), 1);
+}
+
+static void s_what_a_stream_has_passed_on_is_known_while_it_is_open_and_after (void **state)
+{
+    (void) state;
+    hello_client ("c1");
+    hello_streaming_worker ("w1", "upper", 2);
+    request_with ("c1", "r1", "upper", (with_t){.window = 1000, .more = true});
+    part ("w1", "r1", 10);
+    part ("w1", "r1", 20);
+    grant_body ("w1", "r1", 1000);
+    body_part ("c1", "r1", 5);
+    forget ();
+    s_look (1);
+    assert_true (s_seen.open && s_seen.reply.parts == 2 && s_seen.reply.bytes == 30);
+    assert_true (s_seen.body.parts == 1 && s_seen.body.bytes == 5);
+    last_part ("w1", "r1", 100);
+    expect ("c1<r1:OK");
+    s_look (1);
+    assert_true (!s_seen.open && s_seen.reply.parts == 2 && s_seen.reply.bytes == 30);
+    assert_true (s_seen.body.parts == 1 && s_seen.body.bytes == 5);
+    request ("c1", "r2", "upper");
+    reply ("w1", "r2", RP_OK);
+    expect ("w1<r2 c1<r2:OK");
+    s_look (2);
+    assert_true (s_seen.reply.parts == 0 && s_seen.body.parts == 0);
+}
+
 static void s_waiting_says_how_many_workers_were_busy (void **state)
 {
     (void) state;
@@ -492,6 +533,7 @@ int main (void)
 {
     const struct CMUnitTest tests[] = {
       S_TEST (s_a_request_that_goes_out_at_once_has_no_waiting),
+      S_TEST (s_what_a_stream_has_passed_on_is_known_while_it_is_open_and_after),
       S_TEST (s_waiting_says_how_many_workers_were_busy),
       S_TEST (s_a_loss_is_in_the_timeline_with_its_reason),
       S_TEST (s_a_request_lost_with_its_worker_says_what_became_of_the_worker),
