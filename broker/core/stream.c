@@ -333,10 +333,13 @@ void rp_stream_part (rp_dispatch_t *self, rp_session_t *client, const rp_event_t
 
 /*  ---- Grants -------------------------------------------------------------------------------- */
 
-/*  Takes a larger grant. False, and the sender's session ends, if it is over the limit.  */
+/*  Takes a grant. False if it means nothing, or is over the limit, which ends its sender's session. Without the
+    smallest step a reader could fill its writer's memory with grants of a byte.  */
 static bool s_grant (
   rp_dispatch_t *self, rp_session_t *sender, rp_flow_t *flow, const rp_head_t *head)
 {
+    if (head->granted <= flow->granted)
+        return false;
     if (head->granted - flow->passed > self->limits.stream_window) {
         rp_session_close_invalid (self, sender,
           rp_actions_format (self->actions,
@@ -344,6 +347,8 @@ static bool s_grant (
             (unsigned long long) self->limits.stream_window));
         return false;
     }
+    if (head->granted - flow->granted < RP_PART_COST)
+        return false;
     flow->granted = head->granted;
     return true;
 }
@@ -360,8 +365,7 @@ void rp_stream_grant (rp_dispatch_t *self, rp_session_t *client, const rp_event_
         return;
     }
     rp_stream_t *stream = request->stream;
-    if (event->head->granted <= stream->reply.granted
-        || !s_grant (self, client, &stream->reply, event->head))
+    if (!s_grant (self, client, &stream->reply, event->head))
         return;
     stream->moved = self->now;
     const rp_session_t *worker = request->worker;
@@ -388,8 +392,7 @@ void rp_stream_grant_body (rp_dispatch_t *self, rp_session_t *worker, const rp_e
         s_late (self, NULL);
         return;
     }
-    if (event->head->granted <= stream->body.granted
-        || !s_grant (self, worker, &stream->body, event->head))
+    if (!s_grant (self, worker, &stream->body, event->head))
         return;
     request->begun = true;
     stream->moved = self->now;

@@ -40,7 +40,7 @@ bool audit_stream_is_silent (const audit_t *self, const audit_request_t *request
 /*  True if this grant means anything, and is not over the limit.  */
 static bool s_grant (audit_t *self, audit_flow_t *flow, const rp_head_t *head)
 {
-    if (head->granted <= flow->granted
+    if (head->granted <= flow->granted || head->granted - flow->granted < RP_PART_COST
         || head->granted - flow->passed > rp_dispatch_limits (self->core)->stream_window)
         return false;
     flow->granted = head->granted;

@@ -69,15 +69,17 @@ static void s_a_grant_lets_the_worker_write_more (void **state)
     expect ("c1<r1:part w1<r1:grant=328 c1<r1:part");
 }
 
-static void s_a_grant_that_is_not_larger_means_nothing (void **state)
+static void s_a_grant_of_less_than_64_more_means_nothing (void **state)
 {
     (void) state;
     s_begin ((with_t){.window = 500});
     grant ("c1", "r1", 500);
     grant ("c1", "r1", 1);
+    grant ("c1", "r1", 563);
     expect (NOTHING);
-    part ("w1", "r1", 500 - RP_PART_COST);
-    expect ("c1<r1:part");
+    grant ("c1", "r1", 564);
+    part ("w1", "r1", 564 - RP_PART_COST);
+    expect ("w1<r1:grant=564 c1<r1:part");
 }
 
 static void s_the_last_part_needs_no_grant (void **state)
@@ -240,13 +242,13 @@ static void s_silence_ends_a_stream_and_whatever_is_passed_on_breaks_it (void **
     pass (99);
     part ("w1", "r1", 1);
     pass (99);
-    grant ("c1", "r1", 1001);
+    grant ("c1", "r1", 1064);
     pass (99);
     grant_body ("w1", "r1", 1000);
     pass (99);
     body_part ("c1", "r1", 1);
     pass (99);
-    expect ("c1<r1:part w1<r1:grant=1001 c1<r1:grant=1000 w1<r1:more");
+    expect ("c1<r1:part w1<r1:grant=1064 c1<r1:grant=1000 w1<r1:more");
     pass (1);
     expect ("c1<r1:DEADLINE w1<cancel:r1");
     assert_true (answer_says ("r1", "stream-idle"));
@@ -525,7 +527,7 @@ int main (void)
       S_TEST (s_parts_come_in_order_and_the_last_one_ends_the_request),
       S_TEST (s_a_worker_may_write_what_was_granted_and_no_byte_more),
       S_TEST (s_a_grant_lets_the_worker_write_more),
-      S_TEST (s_a_grant_that_is_not_larger_means_nothing),
+      S_TEST (s_a_grant_of_less_than_64_more_means_nothing),
       S_TEST (s_the_last_part_needs_no_grant),
       S_TEST (s_headers_of_a_part_count_in_its_cost),
       S_TEST (s_a_grant_over_the_limit_ends_the_clients_session),
