@@ -498,6 +498,14 @@ static void s_the_hello_of_a_foreign_says_what_its_protocol_leaves_open (void **
     foreign.dialect = RP_DIALECT_MDP01;
     assert_int_equal (rp_foreign_traits (&s_foreign, &foreign),
       RP_TRAIT_MUTE | RP_TRAIT_UNTIMED | RP_TRAIT_WORDLESS);
+    foreign.worker = true;
+    assert_int_equal (
+      rp_foreign_traits (&s_foreign, &foreign), RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN);
+    foreign.dialect = RP_DIALECT_MDP02;
+    assert_int_equal (rp_foreign_traits (&s_foreign, &foreign),
+      RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN | RP_TRAIT_PARTS);
+    foreign.dialect = RP_DIALECT_PLAIN;
+    assert_int_equal (rp_foreign_traits (&s_foreign, &foreign), RP_TRAIT_MUTE);
 }
 
 static void s_sessions_are_counted_now_and_ever (void **state)

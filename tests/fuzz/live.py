@@ -65,8 +65,8 @@ TOPICS, BURST = 6, 20
 #: The counters that are compared. "cancels" includes unknown_cancels, where a CANCEL of a
 #: random id is counted.
 COUNTERS = ("bad", "foreign.bad", "too_many_frames", "unknown_peers", "protocol_errors",
-            "hellos_refused", "late_replies", "late_parts", "cancels", "too_large", "requests", "admin_requests",
-            "clients_joined", "workers_joined")
+            "hellos_refused", "late_replies", "late_parts", "cancels", "too_large", "requests",
+            "admin_requests", "clients_joined", "workers_joined")
 
 
 class Connection:
