@@ -12,12 +12,12 @@ import time
 import weakref
 from collections import deque
 from types import TracebackType
-from typing import Any, Deque, Dict, Generator, Iterable, Optional, Sequence, Tuple, Type, Union
+from typing import Any, Callable, Deque, Dict, Generator, Iterable, Optional, Sequence, Tuple, Type, Union, cast
 
 from riposte import _link, _sockets
 from riposte._client_core import (
-    DAY, FOREVER, CallState, ClientCore, ConversationState, Reply, check_attempts, check_seconds, check_whole,
-    terms_for)
+    DAY, FOREVER, CallState, ClientCore, ConversationState, Reply, StreamState, Terms, check_attempts, check_seconds,
+    check_whole, terms_for)
 from riposte._loop import Loop
 from riposte._status import MAY_PASS, NotDone
 
@@ -137,6 +137,92 @@ def outcome(state: CallState) -> Reply:
         assert error is not None
         raise error
     return reply
+
+
+class Stream:
+    """A request whose reply comes in parts, and whose body may go in parts. Made by Client.stream. Iterate over it for
+    the parts; leaving `with` withdraws the request, unless it has ended. One thread may read it while another writes
+    it."""
+
+    def __init__(self, client: "Client", state: CallState) -> None:
+        self._client = client
+        self._state = state
+        self._said = False  # the reply's body was its last part
+
+    @property
+    def id(self) -> int:
+        """Its number as traces show it; 0 until it is sent."""
+        return self._state.id
+
+    @property
+    def reply(self) -> Optional[Reply]:
+        """How it ended; None before. Its body is the last part."""
+        return self._state.reply
+
+    def read(self, timeout: Optional[float] = None) -> Optional[bytes]:
+        """The next part; None at the end. Raises what its status says (riposte.Error), after the last part that came;
+        TimeoutError after `timeout` seconds."""
+        part = self._client._read(self._state, timeout)
+        if part is None and not self._said:
+            self._said = True
+            part = last_part(self._state)
+        return part
+
+    def write(self, data: Body, timeout: Optional[float] = None) -> None:
+        """Sends more of the request's body, when the worker has room for it. Raises TimeoutError after `timeout`
+        seconds, when some of it may have been sent; RuntimeError when the request has ended, or its body."""
+        self._client._write(self._state, body_of(data), timeout)
+
+    def end(self, timeout: Optional[float] = None) -> None:
+        """Ends the request's body. Raises as `write`."""
+        self._client._write(self._state, None, timeout)
+
+    def close(self) -> None:
+        """Withdraws the request, unless it has ended."""
+        self._client._cancel(self._state)
+
+    def __iter__(self) -> "Stream":
+        return self
+
+    def __next__(self) -> bytes:
+        part = self.read()
+        if part is None:
+            raise StopIteration
+        return part
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if self._state.reply is None:
+            self._client._forget(self._state)
+
+
+def write_some(core: ClientCore, call: CallState, data: memoryview) -> int:
+    """Sends what there is room for. Returns how many bytes."""
+    at = 0
+    while at < len(data):
+        piece = core.write(call, data[at:], time.monotonic())
+        if not piece:
+            break
+        at += piece
+    return at
+
+
+def last_part(state: CallState) -> Optional[bytes]:
+    """The body of the reply that ended a stream; None if it is empty. Raises what the status says."""
+    stream = state.stream
+    if stream is not None and stream.lost:
+        raise RuntimeError("the broker sent more than was granted, so a part is missing")
+    return outcome(state).body or None
+
+
+def check_writable(state: CallState) -> None:
+    if state.stream is None or not state.stream.more or state.reply is not None:
+        raise RuntimeError("the request has ended, or its body, or it was made without more=True")
 
 
 class Conversation:
@@ -276,6 +362,23 @@ class Client:
                 for call in calls:
                     self._cancel(call)
 
+    def stream(self, service: str, body: Body = b"", *, timeout: float = DAY, idle_timeout: Optional[float] = None,
+               window: Optional[int] = None, more: bool = False, attempts: Optional[int] = None,
+               wait_worker: Optional[float] = None, headers: Optional[HeaderList] = None, trace: bool = False,
+               priority: Optional[int] = None) -> Stream:
+        """Asks a service for a reply in parts: `for part in client.stream("log"): …`. Returns at once.
+
+        timeout: seconds for all of it. idle_timeout: it ends with DEADLINE when a worker has had it for so many seconds
+        and nothing came or went. window: bytes that the worker may write before they are read, each part 64 more than
+        its own; by default 262144, or what the broker allows. more: Stream.write sends more of the body, and Stream.end
+        its end. Other arguments as for `call`. Once a part came or went, no other worker gets the request.
+        """
+        with self._lock:
+            call = self._submit(service, body, timeout, attempts, wait_worker, headers, trace, None, priority=priority,
+                                stream=lambda terms: StreamState(terms, window, idle_timeout, more))
+            self._loop.turn()
+        return Stream(self, call)
+
     def conversation(self, service: str) -> Conversation:
         """A conversation with one worker of a service; the first call begins it. Leaving `with` ends it."""
         return Conversation(self, service)
@@ -352,7 +455,8 @@ class Client:
     def _submit(self, service: str, body: Body, timeout: Optional[float], attempts: Optional[int],
                 wait_worker: Optional[float], headers: Optional[HeaderList], trace: bool,
                 conversation: Optional[ConversationState], durable: bool = False,
-                key: Optional[str] = None, priority: Optional[int] = None) -> CallState:
+                key: Optional[str] = None, priority: Optional[int] = None,
+                stream: Optional[Callable[[Terms], StreamState]] = None) -> CallState:
         if self._loop.closed:
             raise RuntimeError("this client is closed")
         now = time.monotonic()
@@ -361,6 +465,8 @@ class Client:
                                    pairs_of(headers) if headers else (), durable, trace, key, priority),
                          body if type(body) is bytes else body_of(body),
                          self.timeout if timeout is None else timeout, now, conversation)
+        if stream is not None:
+            call.stream = stream(call.terms)
         self._core.submit(call, now)
         return call
 
@@ -388,8 +494,48 @@ class Client:
         if call is self._leader_call and self._loop.leader != threading.get_ident():
             self._loop.wake()
 
-    def _wait(self, call: CallState, timeout: Optional[float]) -> bool:
-        """Waits for the end of a call, and drives the sockets meanwhile. Returns False after `timeout` seconds."""
+    def _read(self, call: CallState, timeout: Optional[float]) -> Optional[bytes]:
+        """The next part of a stream; None at its end."""
+        assert call.stream is not None
+        reader = call.stream.reader
+        while True:
+            with self._lock:
+                granted = reader.granted
+                part = self._core.take(call, time.monotonic())
+                if reader.granted != granted:
+                    self._loop.turn()
+                if part is not None or call.reply is not None:
+                    return part
+            if not self._wait(call, timeout, lambda: bool(reader.parts)):
+                raise TimeoutError(f"no part came within {timeout} s")
+
+    def _write(self, call: CallState, data: Optional[bytes], timeout: Optional[float]) -> None:
+        """Sends more of a body, or (None) its end."""
+        stream = cast(StreamState, call.stream)
+        end = None if timeout is None else time.monotonic() + timeout
+        rest = memoryview(data or b"")
+        while True:
+            with self._lock:
+                check_writable(call)
+                granted = stream.writer.granted
+                rest = rest[write_some(self._core, call, rest):]
+                done = not rest and (data is not None or self._core.end_body(call, time.monotonic()))
+                self._loop.turn()
+            if done:
+                return
+            if not self._wait(call, None if end is None else end - time.monotonic(),
+                              lambda: stream.writer.granted > granted):
+                raise TimeoutError(f"the worker had no room for it within {timeout} s")
+
+    def _forget(self, call: CallState) -> None:
+        """Nobody has the stream any more. Whoever turns next says so: this may be inside a turn."""
+        with self._lock:
+            if not self._loop.closed and call.reply is None:
+                self._core.cancel(call, time.monotonic())
+
+    def _wait(self, call: CallState, timeout: Optional[float], enough: Optional[Callable[[], bool]] = None) -> bool:
+        """Waits for the end of a call, or until that is enough, and drives the sockets meanwhile. Returns False after
+        `timeout` seconds."""
         if call.reply is not None:
             return True
         loop = self._loop
@@ -399,7 +545,7 @@ class Client:
             try:
                 while True:
                     loop.turn(until=call)
-                    if call.reply is not None:
+                    if call.reply is not None or (enough is not None and enough()):
                         return True
                     left = None if end is None else end - time.monotonic()
                     if left is not None and left <= 0:

@@ -17,6 +17,7 @@ from operator import index
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
 
 from riposte import _explain as explain
+from riposte import _flow as flow
 from riposte import _wire as wire
 from riposte._link import CLOSED, GREETING, HEARTBEAT, REFUSED, REST, UP, Action, Link, check_heartbeat
 from riposte._srv import is_srv
@@ -187,6 +188,41 @@ class Terms:
                           headers=self.headers, priority=priority)
         return first[:_BETWEEN_AT], first[_BETWEEN_AT + _BETWEEN.size:]
 
+    def stating(self, name: str, value: int) -> "Terms":
+        """The same with one more header, before the others. Its begin and end are not made anew."""
+        terms = Terms.__new__(Terms)
+        for slot in Terms.__slots__:
+            setattr(terms, slot, getattr(self, slot))
+        terms.headers = wire.pack_headers([(name, str(value))]) + self.headers
+        return terms
+
+
+class StreamState:
+    """The bodies of a request in parts. more: that of the request is not over with it."""
+
+    __slots__ = ("reader", "writer", "more", "passed", "lost", "terms")
+
+    def __init__(self, terms: Terms, window: Optional[int] = None, idle: Optional[float] = None,
+                 more: bool = False) -> None:
+        """Raises ValueError or TypeError for what may not be. idle: seconds."""
+        self.reader = flow.Reader(flow.WINDOW if window is None else flow.check_window(window))
+        self.writer = flow.Writer()
+        self.more = more
+        self.passed = False  # a part came or went: it is not sent again
+        self.lost = False    # a part was not granted
+        self.terms = terms   # without the window
+        if idle is not None:
+            self.terms = terms.stating("stream-idle", int(1000 * max(0.0, check_seconds(idle, "idle_timeout"))))
+
+    def begin(self, link: Link) -> Terms:
+        """It is sent. Returns the terms, with the window that the broker allows."""
+        window = self.reader.window
+        if 0 < link.stream_window < window:
+            window = link.stream_window
+        self.reader.begin(window)
+        self.writer = flow.Writer()
+        return self.terms.stating("stream-window", window)
+
 
 _BETWEEN = struct.Struct(">QQI")  # id, conversation and time of a head: what differs between requests of the same terms
 _BETWEEN_AT = 8
@@ -217,6 +253,7 @@ class CallState:
 
     # What most requests leave as it is, is the class's.
     conversation: Optional[ConversationState] = None
+    stream: Optional[StreamState] = None
     id = 0
     number = 0          # of the conversation in which it was sent first
     link: Optional[Link] = None
@@ -226,7 +263,8 @@ class CallState:
     retries = 0
     spent = 0           # of the attempts: retries of this library
     reply: Optional[Reply] = None
-    ended: Optional[Callable[["CallState"], None]] = None  #: the shell's, called when there is a reply
+    #: the shell's, called when there is a reply; of a stream, also when a part or a grant came
+    ended: Optional[Callable[["CallState"], None]] = None
     owner: Any = None   # the shell's
 
     def __init__(self, terms: Terms, body: bytes, timeout: float, now: float,
@@ -301,6 +339,36 @@ class ClientCore:
         if call.state != _ENDED:
             self._calls.pop(call.id, None)
             self._end(call, Status.CANCELLED, explain.withdrawn())
+
+    def take(self, call: CallState, now: float) -> Optional[bytes]:
+        """The next part of a stream that came; None: there is none now."""
+        stream = call.stream
+        if stream is None or not stream.reader.parts:
+            return None
+        part = stream.reader.parts.popleft()
+        if stream.reader.took(part) and call.state == _RUNNING and call.link is not None:
+            call.link.send([wire.head(wire.GRANT, id=call.id, conversation=stream.reader.granted)], now)
+        return part
+
+    def write(self, call: CallState, data: memoryview, now: float) -> int:
+        """Sends the first bytes of more of a request's body. Returns how many; 0: it has to wait, or it has ended."""
+        stream, link = call.stream, call.link
+        if stream is None or not stream.more or call.state != _RUNNING or link is None:
+            return 0
+        piece = stream.writer.piece(len(data), link.max_body)
+        if piece:
+            stream.passed = True
+            link.send([wire.head(wire.PART, wire.MORE, id=call.id), bytes(data[:piece])], now)
+        return piece
+
+    def end_body(self, call: CallState, now: float) -> bool:
+        """Ends a request's body. False: it has to wait, or it has ended."""
+        stream, link = call.stream, call.link
+        if stream is None or not stream.more or call.state != _RUNNING or link is None or not stream.writer.granted:
+            return False
+        stream.more, stream.passed = False, True
+        link.send([wire.head(wire.PART, id=call.id)], now)
+        return True
 
     def conversation(self) -> ConversationState:
         return ConversationState(self._new_number())
@@ -467,7 +535,18 @@ class ClientCore:
             if call is None or call.link is not link:
                 link.ignored += 1
                 return
-            self._replied(link, call, message, now)
+            if message.flags & wire.MORE:
+                self._part(link, call, message, now)
+            else:
+                self._replied(link, call, message, now)
+        elif command == wire.GRANT and link.state == UP:
+            link.heard(now)
+            call = self._calls.get(message.id)
+            stream = call.stream if call is not None and call.link is link else None
+            if call is None or stream is None or not stream.more or not stream.writer.grant(message.conversation):
+                link.ignored += 1
+            elif call.ended is not None:
+                call.ended(call)
         elif link.state == GREETING:
             if link.welcome(message, now):
                 self._send_waiting(now)
@@ -522,6 +601,18 @@ class ClientCore:
         if self._waiting:
             self._send_waiting(now)
 
+    def _part(self, link: Link, call: CallState, message: wire.Message, now: float) -> None:
+        stream = call.stream
+        if stream is None or message.status:
+            link.ignored += 1
+            return
+        stream.passed = True
+        if not stream.lost and not stream.reader.add(b"".join(message.body)):
+            stream.lost = True  # the body has a hole
+            self.cancel(call, now)
+        if call.ended is not None:
+            call.ended(call)
+
     def _send(self, link: Link, call: CallState, now: float) -> bool:
         """Returns False if it must wait. It may end at once instead of being sent."""
         left = int((call.deadline - now) * 1000)
@@ -541,10 +632,16 @@ class ClientCore:
                 self._end(call, Status.INVALID, explain.no_jobs(link.endpoint))
                 return True
             left = 0
+        elif call.stream is not None:
+            if not link.streams:
+                self._end(call, Status.INVALID, explain.no_streams(link.endpoint))
+                return True
+            terms = call.terms = call.stream.begin(link)
+            flags |= wire.STREAM | (wire.MORE if call.stream.more else 0)
         elif flags & wire.KEYED and not link.replays:
             self._end(call, Status.INVALID, explain.no_replays(link.endpoint))
             return True
-        elif call.conversation is not None:
+        if call.conversation is not None:
             if not call.number:
                 call.number = call.conversation.number
             if not call.conversation.answered and call.number == call.conversation.number:
@@ -604,7 +701,9 @@ class ClientCore:
 
     @staticmethod
     def _may_move(call: CallState) -> bool:
-        """Whether it may be sent again elsewhere: no worker has state of its conversation."""
+        """Whether it may be sent again elsewhere: no worker has state of its conversation, nor had a part of it."""
+        if call.stream is not None and call.stream.passed:
+            return False
         conversation = call.conversation
         return conversation is None or (not conversation.answered and conversation.number == call.number)
 

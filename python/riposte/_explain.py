@@ -127,6 +127,10 @@ def no_replays(endpoint: str) -> str:
             "twice; use another broker (replay_bytes not 0), or no key")
 
 
+def no_streams(endpoint: str) -> str:
+    return f"the broker at {endpoint} knows no streams; use a newer one, or call without a stream"
+
+
 GRACE_MS = 1000
 
 

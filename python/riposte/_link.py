@@ -62,6 +62,12 @@ def is_address(host: str) -> bool:
     return len(parts) == 4 and all(part.isdigit() for part in parts)
 
 
+def number_of(headers: Dict[str, str], name: str) -> int:
+    """The number in a header; 0 if there is none."""
+    text = headers.get(name, "")
+    return int(text) if text.isdigit() and len(text) < 19 else 0
+
+
 class Link:
     """One session after the other, with the endpoints of a list. `random` returns a number from 0 to 1."""
 
@@ -75,6 +81,8 @@ class Link:
         self.jobs = False
         self.replays = False
         self.priorities = False
+        self.streams = False
+        self.stream_window = 0  #: the largest that the broker allows; 0: not stated
         self.max_body = 0
         self.window = 0
         self.endpoint = ""      #: of the list, in use or tried last
@@ -148,7 +156,9 @@ class Link:
         self.jobs = headers.get("jobs") == "1"
         self.replays = headers.get("replays") == "1"
         self.priorities = headers.get("priorities") == "1"
-        self.max_body = int(headers["max-body"]) if headers.get("max-body", "").isdigit() else 0
+        self.streams = headers.get("streams") == "1"
+        self.stream_window = number_of(headers, "stream-window")
+        self.max_body = number_of(headers, "max-body")
         self.bundler.bundles = bool(message.flags & wire.BUNDLES)
         return True
 

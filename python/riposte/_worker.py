@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import random
@@ -12,14 +13,14 @@ import threading
 import time
 from collections import deque
 from types import FrameType
-from typing import Any, Callable, Deque, Dict, NoReturn, Optional, Sequence, Set, Tuple, TypeVar, Union, cast
+from typing import Any, Callable, Deque, Dict, Generator, NoReturn, Optional, Sequence, Set, Tuple, TypeVar, Union, cast
 
 from riposte import _link, _sockets
 from riposte._client import Body, HeaderList, body_of, pairs_of
 from riposte._client_core import check_seconds, check_whole
 from riposte._loop import Loop
 from riposte._processes import Lost, NurseryLost, Pool
-from riposte._status import AppError, Denied, Status
+from riposte._status import AppError, Cancelled, Denied, Status
 from riposte._wire import WireError
 from riposte._worker_core import TaskState, WorkerCore
 
@@ -54,6 +55,7 @@ class Answer:
 
 
 Result = Union[Body, Answer, None]
+AnyResult = Union[Result, Generator[Body, None, Result]]
 
 
 class Task:
@@ -62,19 +64,21 @@ class Task:
     body: bytes. headers: pairs of texts. attempt: 1, or more when a worker before this one may have begun it.
     conversation: a number, 0 outside of one. state: a dict of the conversation's own, empty at its first request; what
     a handler keeps there it finds at the next request in that conversation. key: the sender's idempotency key, empty if
-    there is none. is_durable: it is a job.
+    there is none. is_durable: it is a job. streams: its client reads the reply in parts.
     """
 
-    __slots__ = ("body", "headers", "attempt", "conversation", "state", "_deadline", "_held")
+    __slots__ = ("body", "headers", "attempt", "conversation", "state", "streams", "_deadline", "_held", "_worker")
 
-    def __init__(self, held: TaskState, state: Dict[str, Any]) -> None:
+    def __init__(self, held: TaskState, state: Dict[str, Any], worker: Optional["Worker"] = None) -> None:
         self.body: bytes = held.body
         self.headers = held.headers
         self.attempt = held.attempt
         self.conversation = held.conversation
         self.state = state
         self._deadline = held.deadline
+        self.streams = held.writer is not None
         self._held: Optional[TaskState] = held  # None in a process of a pool
+        self._worker = worker                   # None there, and in asyncio
 
     def header(self, name: str, default: Optional[str] = None) -> Optional[str]:
         """The last header of that name."""
@@ -112,6 +116,24 @@ class Task:
                 told.wait(left)
         return self.cancelled
 
+    def write(self, data: Body) -> None:
+        """Sends a part of the reply, when its client has room for it; what the handler returns is the last part. A
+        client that reads no parts gets them joined. Raises Cancelled when nobody wants it any more. A handler that is a
+        generator yields its parts instead; one in a process or a coroutine has to."""
+        if self._worker is None or self._held is None:
+            raise RuntimeError("a handler in a process, or a coroutine, yields its parts")
+        self._worker._write(self._held, memoryview(body_of(data)))
+
+    def parts(self) -> Generator[bytes, None, None]:
+        """The request's body in parts, as they come: `body`, then the rest of a request that is sent in parts, which a
+        worker gets only with streams=True or a handler that is a generator. Raises Cancelled."""
+        yield self.body
+        while self._worker is not None and self._held is not None:
+            part = self._worker._read(self._held)
+            if part is None:
+                return
+            yield part
+
     def retry(self, reason: str = "") -> NoReturn:
         """Gives this attempt back; see Retry."""
         raise Retry(reason)
@@ -135,11 +157,26 @@ def outcome_of_error(error: BaseException) -> Outcome:
     return Status.APP_ERROR, b"", (), 0, str(error) or type(error).__name__, False
 
 
-def run_handler(handler: Callable[[Task], Result], task: Task) -> Outcome:
+def write_parts(parts: Generator[Body, None, Result], task: Task) -> Result:
+    """Runs a handler that is a generator. Returns what it does."""
     try:
-        return outcome_of(handler(task))
+        if task._worker is None:  # in a process
+            joined = b"".join(body_of(part) for part in parts)
+            return joined
+        while True:
+            task.write(next(parts))
+    except StopIteration as end:
+        return cast(Result, end.value)
+    finally:
+        parts.close()
+
+
+def run_handler(handler: Callable[[Task], AnyResult], task: Task) -> Outcome:
+    try:
+        result = handler(task)
+        return outcome_of(write_parts(result, task) if inspect.isgenerator(result) else cast(Result, result))
     except BaseException as error:  # SystemExit, too: it would end this thread in silence, and its request never
-        if not isinstance(error, (Retry, AppError)):
+        if not isinstance(error, (Retry, AppError, Cancelled)):
             _log.exception("the handler failed")
         return outcome_of_error(error)
 
@@ -156,7 +193,7 @@ def check_ready(ready: int) -> int:
     return ready
 
 
-Handler = TypeVar("Handler", bound=Callable[[Task], Result])
+Handler = TypeVar("Handler", bound=Callable[[Task], AnyResult])
 EndHandler = TypeVar("EndHandler", bound=Callable[[int], None])
 
 
@@ -177,6 +214,7 @@ class Worker:
     functions of a module, and what a conversation keeps in task.state must be picklable. One that dies ends its request
     with WORKER_LOST, and is replaced. Heartbeats go on while handlers run; a handler in C code that keeps the
     interpreter's lock for seconds needs a process.
+    streams: its handler reads requests whose bodies come in parts (Task.parts), as one that is a generator is taken to.
     drain_limit: seconds that a drain may take. servers, name, key_file, server_key, heartbeat: see Client.
 
     Raises ValueError for what may not be, TypeError for what is of a wrong type.
@@ -184,8 +222,8 @@ class Worker:
 
     def __init__(self, servers: _sockets.Servers, service: str, *, slots: Optional[int] = None,
                  workers: Optional[int] = None, pool: str = "threads", drain_limit: float = 30.0,
-                 name: Optional[str] = None, key_file: Optional[str] = None, server_key: Optional[str] = None,
-                 heartbeat: float = _link.HEARTBEAT) -> None:
+                 streams: bool = False, name: Optional[str] = None, key_file: Optional[str] = None,
+                 server_key: Optional[str] = None, heartbeat: float = _link.HEARTBEAT) -> None:
         if pool not in ("threads", "processes"):
             raise ValueError(f'pool is "threads" or "processes", not {pool!r}')
         self.service = service
@@ -201,13 +239,17 @@ class Worker:
         self._name = name or _sockets.own_name()
         self._heartbeat = heartbeat
         self._in_processes = pool == "processes"
+        if streams and self._in_processes:
+            raise ValueError("streams=True is for threads")
+        self._streams = streams
         self._processes: Optional[Pool] = None
         self._has_run = False
-        self._handler: Optional[Callable[[Task], Result]] = None
+        self._handler: Optional[Callable[[Task], AnyResult]] = None
         self._on_end: Optional[Callable[[int], None]] = None
         self._ready: Deque[TaskState] = deque()
         self._states: Dict[int, Dict[str, Any]] = {}
         self._idle = 0              # threads that wait for the leader
+        self._flowing = 0           # threads that wait for parts or room
         self._swift = False         # more tasks wait than run, so answers may be held for HOLD
         self._wants: Set[str] = set()  # "drain", "stop": asked for from outside
         self._ready_slots: Optional[int] = None
@@ -220,8 +262,8 @@ class Worker:
 
     def handler(self, function: Handler) -> Handler:
         """Decorator: the function that answers requests. It takes a Task, and returns the body, an Answer, or None for
-        an empty body. An exception is APP_ERROR with its text; AppError has a number and a body, too; Retry gives it
-        back."""
+        an empty body; a generator yields parts of the body first. An exception is APP_ERROR with its text; AppError has
+        a number and a body, too; Retry gives it back."""
         self._handler = check_callable(function)
         return function
 
@@ -295,10 +337,12 @@ class Worker:
             pass
 
     def _run(self) -> None:
+        streams = self._streams or (inspect.isgeneratorfunction(self._handler) and not self._in_processes)
         core = self._core = WorkerCore(self._endpoints, self.service, self.slots, self._name, random.random,
-                                       time.monotonic(), self._heartbeat)
+                                       time.monotonic(), self._heartbeat, streams)
         loop = self._loop = Loop(core, self._keys, self._act)
         self._changed = threading.Condition(loop.lock)
+        self._flowed = threading.Condition(loop.lock)
         self._stopped, self._reason = False, None
         threads = [threading.Thread(target=self._serve, daemon=True, name=f"riposte-worker-{number}")
                    for number in range(self.workers)]
@@ -333,6 +377,7 @@ class Worker:
         with loop.lock:
             loop.close()
             self._changed.notify_all()
+            self._flowed.notify_all()
             left = core.running
         for thread in threads:
             thread.join(0.0 if left else 5.0)
@@ -344,9 +389,13 @@ class Worker:
             self._ready.append(what)
             if len(self._ready) > 1 or self._loop.leader:
                 self._call_one()
+        elif kind == "flowed":
+            self._flowed.notify_all()
         elif kind == "cancelled":
             if what.owner is not None:
                 what.owner.set()
+            if self._flowing:
+                self._flowed.notify_all()
         elif kind == "ended":
             end_conversation(self._states, self._on_end, what)
         elif kind == "stopped":
@@ -384,12 +433,12 @@ class Worker:
         state: Dict[str, Any] = {}
         if held.conversation:
             state = self._states.setdefault(held.conversation, state)
-        task = Task(held, state)
+        task = Task(held, state, self)
         if held.cancelled:
             outcome = outcome_of_error(RuntimeError("it was cancelled before it began"))
         else:
-            if self._idle and not loop.leader:
-                self._changed.notify()  # somebody else is to read meanwhile
+            if not loop.leader:
+                self._hand_on()  # somebody else is to read meanwhile
             loop.lock.release()
             try:
                 outcome = self._run_one(task)
@@ -405,10 +454,74 @@ class Worker:
             self._wake()
             loop.turn()
 
+    def _hand_on(self) -> None:
+        """Another thread is to lead, if one waits."""
+        if self._idle:
+            self._changed.notify()
+        elif self._flowing:
+            self._flowed.notify()
+
+    # What a handler's thread waits for, it reads itself if nobody else does.
+
+    def _wait(self, held: TaskState, news: Callable[[], bool]) -> None:
+        """With the lock: waits for something that flows. Raises Cancelled when nobody wants it any more."""
+        loop = self._loop
+        self._flowing += 1
+        try:
+            while not news():
+                left = held.deadline - time.monotonic()
+                if held.cancelled or left <= 0 or self._stopped:
+                    raise Cancelled("nobody waits for it any more", id=held.token, attempt=held.attempt,
+                                    service=self.service, may_have_run=True)
+                loop.turn()
+                if news() or held.cancelled or self._stopped:
+                    continue
+                if loop.leader:
+                    self._flowed.wait(left)
+                else:
+                    loop.lead(left)
+        finally:
+            self._flowing -= 1
+            if not loop.leader:
+                self._hand_on()
+
+    def _write(self, held: TaskState, data: memoryview) -> None:
+        core, loop = cast(WorkerCore, self._core), self._loop
+
+        def some() -> bool:
+            nonlocal data
+            while data:
+                piece = core.write(held, data, time.monotonic())
+                if not piece:
+                    break
+                data = data[piece:]
+            return not data
+
+        with loop.lock:
+            if data:
+                self._wait(held, some)
+                loop.turn()
+
+    def _read(self, held: TaskState) -> Optional[bytes]:
+        core, loop = cast(WorkerCore, self._core), self._loop
+        part: Optional[bytes] = None
+
+        def some() -> bool:
+            nonlocal part
+            if part is None:
+                part = core.take(held, time.monotonic())
+            return part is not None or not held.more
+
+        with loop.lock:
+            self._wait(held, some)
+            loop.turn()
+        return part
+
     def _run_one(self, task: Task) -> Outcome:
         assert self._handler is not None
         if self._processes is None:
             return run_handler(self._handler, task)
+        task._worker = None
         held, task._held = task._held, None  # it does not travel
         try:
             outcome, state = self._processes.do(self._handler, task)
@@ -448,5 +561,5 @@ def end_conversation(states: Dict[int, Dict[str, Any]], on_end: Optional[Callabl
             _log.exception("the handler of ended conversations failed")
 
 
-def _run_there(handler: Callable[[Task], Result], task: Task) -> Tuple[Outcome, Dict[str, Any]]:
+def _run_there(handler: Callable[[Task], AnyResult], task: Task) -> Tuple[Outcome, Dict[str, Any]]:
     return run_handler(handler, task), task.state

@@ -5,6 +5,7 @@ Beside the actions of a link:
 
     ("begin", task)          run the handler, and answer by `answer`
     ("cancelled", task)      nobody wants the answer any more; it is still to be given
+    ("flowed", task)         a part of its request came, or there is more room for parts of its reply
     ("ended", number)        that conversation is over
     ("stopped", reason)      the worker has drained, or was refused: reason is None or a text; nothing follows
 """
@@ -13,8 +14,9 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+from riposte import _flow as flow
 from riposte import _wire as wire
-from riposte._link import GREETING, HEARTBEAT, REFUSED, UP, Action, Link, check_heartbeat
+from riposte._link import GREETING, HEARTBEAT, REFUSED, UP, Action, Link, check_heartbeat, number_of
 from riposte._srv import is_srv
 from riposte._status import Status
 
@@ -25,7 +27,7 @@ class TaskState:
     """One request that this worker holds."""
 
     __slots__ = ("token", "seat", "session", "body", "headers", "attempt", "attempts", "conversation", "deadline",
-                 "trace", "cancelled", "owner")
+                 "trace", "cancelled", "owner", "writer", "reader", "more", "kept")
 
     def __init__(self, message: wire.Message, seat: "_Seat", session: int, now: float) -> None:
         self.token = message.id
@@ -42,6 +44,14 @@ class TaskState:
         self.trace = bool(message.flags & wire.TRACE)
         self.cancelled = False
         self.owner: Any = None  # the shell's
+        self.writer: Optional[flow.Writer] = None  #: of the reply, for a client that reads parts
+        self.reader: Optional[flow.Reader] = None  #: of the request, once it is read
+        self.more = False                          #: of its body comes
+        self.kept = bytearray()                    #: parts of the reply, for a client that reads none
+        if message.flags & (wire.STREAM | wire.MORE):
+            self.more = bool(message.flags & wire.MORE)
+            if message.flags & wire.STREAM:
+                self.writer = flow.Writer(number_of(dict(message.headers), "stream-window"))
 
 
 class _Seat:
@@ -62,8 +72,8 @@ class WorkerCore:
     """`slots`: how many requests it holds at once, of each broker. `random` returns a number from 0 to 1."""
 
     def __init__(self, endpoints: Sequence[str], service: str, slots: int, name: str, random: Callable[[], float],
-                 now: float, heartbeat: float = HEARTBEAT) -> None:
-        """Raises ValueError for a name or a number that may not travel."""
+                 now: float, heartbeat: float = HEARTBEAT, streams: bool = False) -> None:
+        """streams: its handlers read and write parts. Raises ValueError for a name or a number that may not travel."""
         if not 1 <= slots <= wire.WINDOW_MAX:
             raise ValueError(f"slots are 1 to {wire.WINDOW_MAX}, not {slots}")
         for endpoint in endpoints:
@@ -77,6 +87,7 @@ class WorkerCore:
         if not self._service:
             raise ValueError("the name of a service is empty")
         self._name = wire.text_of(name, "the worker's name", wire.PEER_NAME_MAX)
+        self._streams = wire.pack_headers([("streams", "1")]) if streams else b""
         self._slots = slots
         self._ready = slots  # how many the application can take
         self._numbers = 0
@@ -100,6 +111,8 @@ class WorkerCore:
                code: int = 0, text: str = "", last: bool = False, now: float) -> None:
         """Gives a task back. Raises WireError for headers that may not travel; the task is then still held."""
         packed = b""
+        if task.kept and status == Status.OK:
+            body = bytes(task.kept) + body
         if task.trace:
             headers = [*headers, ("worker", self._name.decode(errors="surrogateescape"))]
         if headers:
@@ -125,6 +138,36 @@ class WorkerCore:
         link.send(frames, now)
         if flags & wire.LAST:
             self._end(seat, task.conversation)
+
+    def write(self, task: TaskState, data: memoryview, now: float) -> int:
+        """Sends the first bytes of more of a reply. Returns how many; 0: it has to wait, or nobody wants it. Raises
+        ValueError where a client that reads no parts would get too many bytes."""
+        link = task.seat.link
+        if task.cancelled or task.session != link.number:
+            return 0
+        if task.writer is None:
+            if link.max_body and len(task.kept) + len(data) > link.max_body:
+                raise ValueError(f"the reply is over {link.max_body} bytes")
+            task.kept += data
+            return len(data)
+        piece = task.writer.piece(len(data), link.max_body)
+        if piece:
+            link.send([wire.head(wire.REPLY, wire.MORE, task.token), bytes(data[:piece])], now)
+        return piece
+
+    def take(self, task: TaskState, now: float) -> Optional[bytes]:
+        """The next part of a request's body; None: there is none now. The first asks the client for it."""
+        link = task.seat.link
+        wanted = not task.cancelled and task.session == link.number
+        if task.reader is None and task.more and wanted:
+            task.reader = flow.Reader(min(flow.WINDOW, link.stream_window or flow.WINDOW))
+            link.send([wire.head(wire.GRANT, id=task.token, conversation=task.reader.granted)], now)
+        if task.reader is None or not task.reader.parts:
+            return None
+        part = task.reader.parts.popleft()
+        if task.reader.took(part) and task.more and wanted:
+            link.send([wire.head(wire.GRANT, id=task.token, conversation=task.reader.granted)], now)
+        return part
 
     def set_ready(self, ready: int, now: float) -> None:
         """States how many requests the application can take from now on."""
@@ -217,7 +260,7 @@ class WorkerCore:
     def _hello(self, seat: _Seat) -> bytes:
         seat.stated = self._window(seat)
         return wire.head(wire.HELLO, wire.WORKER | wire.BUNDLES, time=self._heartbeat_ms, value=seat.stated,
-                         name=self._service, key=self._name)
+                         name=self._service, key=self._name, headers=self._streams)
 
     def _window(self, seat: _Seat) -> int:
         return max(0, min(self._ready, self._slots - seat.orphans))
@@ -257,6 +300,12 @@ class WorkerCore:
             if held is not None and not held.cancelled:
                 held.cancelled = True
                 self.actions.append(("cancelled", held))
+        elif command in (wire.PART, wire.GRANT):
+            held = seat.tasks.get(message.id)
+            if held is not None and _flow(held, message):
+                self.actions.append(("flowed", held))
+            else:
+                link.ignored += 1
         elif command == wire.END:
             self._end(seat, message.conversation)
         elif command == wire.HEARTBEAT:
@@ -305,6 +354,21 @@ class WorkerCore:
             seat.link.close(now)
         if all(one.over for one in self._seats):
             self.stop(now, reason)
+
+
+def _flow(task: TaskState, message: wire.Message) -> bool:
+    """Takes a PART or a GRANT. False if it makes no sense."""
+    if message.command == wire.GRANT:
+        return task.writer is not None and task.writer.grant(message.conversation)
+    if not task.more or task.reader is None:
+        return False
+    part = b"".join(message.body)
+    if message.flags & wire.MORE:
+        return task.reader.add(part)
+    task.more = False
+    if part:  # the last has no cost
+        task.reader.parts.append(part)
+    return True
 
 
 def clean_text(text: str) -> bytes:

@@ -22,15 +22,16 @@ import time
 from collections import deque
 from types import TracebackType
 from typing import (
-    Any, AsyncIterator, Awaitable, Callable, Deque, Dict, Iterable, List, Optional, Set, Type, TypeVar, Union,
-    cast)
+    Any, AsyncGenerator, AsyncIterator, Awaitable, Callable, Deque, Dict, Iterable, List, Optional, Set, Type, TypeVar,
+    Union, cast)
 
 from riposte import _link, _sockets
 from riposte._client import (
-    RESULT_PAUSE, Body, HeaderList, body_of, check_parallel, final_of, outcome, pairs_of, question_of, terms_of)
+    RESULT_PAUSE, Body, HeaderList, body_of, check_parallel, check_writable, final_of, last_part, outcome, pairs_of,
+    question_of, terms_of, write_some)
 from riposte._client_core import (
-    DAY, FOREVER, CallState, ClientCore, ConversationState, Reply, check_attempts, check_seconds, check_whole,
-    terms_for)
+    DAY, FOREVER, CallState, ClientCore, ConversationState, Reply, StreamState, Terms, check_attempts, check_seconds,
+    check_whole, terms_for)
 from riposte._status import Denied
 from riposte._worker import (
     SIGNALS, Answer, Outcome, Result, Retry, Task, answer, check_callable, check_ready,
@@ -38,7 +39,7 @@ from riposte._worker import (
 from riposte._status import AppError
 from riposte._worker_core import TaskState, WorkerCore
 
-__all__ = ["Answer", "Client", "Conversation", "Reply", "Retry", "Task", "Worker"]
+__all__ = ["Answer", "Client", "Conversation", "Reply", "Retry", "Stream", "Task", "Worker"]
 
 _log = logging.getLogger("riposte")
 
@@ -105,6 +106,72 @@ class _Driver:
         addresses, trouble = await self._loop.run_in_executor(None, _sockets.look_up, endpoint)
         self._core.resolved(endpoint, addresses, trouble, time.monotonic())
         self.turn()
+
+
+class Stream:
+    """See riposte.Stream: `async for part in client.stream("log"): …`. Made by Client.stream."""
+
+    def __init__(self, client: "Client", state: CallState) -> None:
+        self._client = client
+        self._state = state
+        self._said = False
+
+    @property
+    def id(self) -> int:
+        """Its number as traces show it; 0 until it is sent."""
+        return self._state.id
+
+    @property
+    def reply(self) -> Optional[Reply]:
+        """How it ended; None before. Its body is the last part."""
+        return self._state.reply
+
+    async def read(self) -> Optional[bytes]:
+        """The next part; None at the end. Raises what its status says, after the last part that came."""
+        stream = self._state.stream
+        assert stream is not None
+        while True:
+            part = self._client._take(self._state)
+            if part is not None:
+                return part
+            if self._state.reply is not None:
+                break
+            await self._client._ended(self._state)
+        if not self._said:
+            self._said = True
+            return last_part(self._state)
+        return None
+
+    async def write(self, data: Body) -> None:
+        """Sends more of the request's body, when the worker has room for it. Raises RuntimeError when the request has
+        ended, or its body."""
+        await self._client._write(self._state, body_of(data))
+
+    async def end(self) -> None:
+        """Ends the request's body. Raises as `write`."""
+        await self._client._write(self._state, None)
+
+    def close(self) -> None:
+        """Withdraws the request, unless it has ended."""
+        self._client._withdraw(self._state)
+
+    def __aiter__(self) -> "Stream":
+        return self
+
+    async def __anext__(self) -> bytes:
+        part = await self.read()
+        if part is None:
+            raise StopAsyncIteration
+        return part
+
+    async def __aenter__(self) -> "Stream":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 class Conversation:
@@ -194,6 +261,16 @@ class Client:
             for call in calls:
                 self._withdraw(call)
 
+    def stream(self, service: str, body: Body = b"", *, timeout: float = DAY, idle_timeout: Optional[float] = None,
+               window: Optional[int] = None, more: bool = False, attempts: Optional[int] = None,
+               wait_worker: Optional[float] = None, headers: Optional[HeaderList] = None, trace: bool = False,
+               priority: Optional[int] = None) -> Stream:
+        """Asks a service for a reply in parts; see riposte.Client.stream. Leaving `async with` withdraws the request.
+        One task may read it while another writes it."""
+        call = self._submit(self._start(), service, body, timeout, attempts, wait_worker, headers, trace, None, False,
+                            None, priority, lambda terms: StreamState(terms, window, idle_timeout, more))
+        return Stream(self, call)
+
     def conversation(self, service: str) -> Conversation:
         """A conversation with one worker of a service; leaving `async with` ends it."""
         return Conversation(self, service)
@@ -260,13 +337,16 @@ class Client:
     def _submit(self, core: ClientCore, service: str, body: Body, timeout: Optional[float], attempts: Optional[int],
                 wait_worker: Optional[float], headers: Optional[HeaderList], trace: bool,
                 conversation: Optional[ConversationState], durable: bool, key: Optional[str] = None,
-                priority: Optional[int] = None) -> CallState:
+                priority: Optional[int] = None,
+                stream: Optional[Callable[[Terms], StreamState]] = None) -> CallState:
         now = time.monotonic()
         call = CallState(terms_for(service, self.attempts if attempts is None else attempts,
                                    self.wait_worker if wait_worker is None else wait_worker,
                                    pairs_of(headers) if headers else (), durable, trace, key, priority),
                          body if type(body) is bytes else body_of(body),
                          self.timeout if timeout is None else timeout, now, conversation)
+        if stream is not None:
+            call.stream = stream(call.terms)
         core.submit(call, now)
         assert self._driver is not None
         self._driver.soon()
@@ -284,9 +364,35 @@ class Client:
 
     @staticmethod
     def _ended(call: CallState) -> "asyncio.Future[None]":
+        """Done when the call has ended, or of a stream when something came."""
+        if call.stream is not None and call.owner is not None and not call.owner.done():
+            future: "asyncio.Future[None]" = call.owner  # one task reads it, another writes it
+            return asyncio.shield(future)
         future = call.owner = asyncio.get_running_loop().create_future()
         call.ended = _on_ended
-        return future
+        return future if call.stream is None else asyncio.shield(future)
+
+    def _take(self, call: CallState) -> Optional[bytes]:
+        stream = call.stream
+        if stream is None or self._core is None or self._driver is None:
+            return None
+        granted = stream.reader.granted
+        part = self._core.take(call, time.monotonic())
+        if stream.reader.granted != granted:
+            self._driver.soon()
+        return part
+
+    async def _write(self, call: CallState, data: Optional[bytes]) -> None:
+        rest = memoryview(data or b"")
+        while True:
+            check_writable(call)
+            assert self._core is not None and self._driver is not None
+            rest = rest[write_some(self._core, call, rest):]
+            done = not rest and (data is not None or self._core.end_body(call, time.monotonic()))
+            self._driver.soon()
+            if done:
+                return
+            await self._ended(call)
 
     def _withdraw(self, call: CallState) -> None:
         if call.reply is None and not self._closed and self._core is not None and self._driver is not None:
@@ -300,14 +406,15 @@ def _on_ended(call: CallState) -> None:
         future.set_result(None)
 
 
-AsyncResult = Union[Awaitable[Result], Result]
+AsyncResult = Union[Awaitable[Result], AsyncGenerator[Body, None], Result]
 Handler = TypeVar("Handler", bound=Callable[[Task], AsyncResult])
 EndHandler = TypeVar("EndHandler", bound=Callable[[int], None])
 
 
 class Worker:
-    """See riposte.Worker. The handler is a coroutine function; up to `slots` of them run at once, in the event loop. A
-    plain function does, too, but nothing else runs meanwhile, heartbeats included. The coroutine of a request that is
+    """See riposte.Worker. The handler is a coroutine function, or an asynchronous generator, which yields parts of its
+    reply (a body that comes in parts is joined before it begins); up to `slots` of them run at once, in the event loop.
+    A plain function does, too, but nothing else runs meanwhile, heartbeats included. The coroutine of a request that is
     cancelled is cancelled."""
 
     def __init__(self, servers: _sockets.Servers, service: str, *, slots: int = 1, drain_limit: float = 30.0,
@@ -324,6 +431,7 @@ class Worker:
         self._on_end: Optional[Callable[[int], None]] = None
         self._states: Dict[int, Dict[str, Any]] = {}
         self._tasks: Set["asyncio.Task[None]"] = set()
+        self._flowing: Dict[TaskState, "asyncio.Future[None]"] = {}  # tasks that wait for parts or room
         WorkerCore(self._endpoints, service, slots, self._name, random.random, 0.0, heartbeat)  # raises ValueError here
         self._core: Optional[WorkerCore] = None
         self._driver: Optional[_Driver] = None
@@ -377,7 +485,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._ended = loop.create_future()
         core = self._core = WorkerCore(self._endpoints, self.service, self.slots, self._name, random.random,
-                                       time.monotonic(), self._heartbeat)
+                                       time.monotonic(), self._heartbeat, inspect.isasyncgenfunction(self._handler))
         driver = self._driver = _Driver(core, self._keys, self._act)
         watched = SIGNALS if threading.current_thread() is threading.main_thread() else ()
         for number in watched:
@@ -413,6 +521,8 @@ class Worker:
             task = asyncio.get_running_loop().create_task(self._do(what))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+        elif kind == "flowed":
+            self._flow(what)
         elif kind == "cancelled":
             if what.owner is not None:
                 what.owner.cancel()
@@ -420,6 +530,53 @@ class Worker:
             end_conversation(self._states, self._on_end, what)
         elif kind == "stopped" and self._ended is not None and not self._ended.done():
             self._ended.set_result(what)
+
+    def _flow(self, held: TaskState) -> None:
+        future = self._flowing.pop(held, None)
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    async def _flowed(self, held: TaskState) -> None:
+        """Waits for a part, or for room. The task that waits is cancelled where nobody wants it any more."""
+        future = self._flowing[held] = asyncio.get_running_loop().create_future()
+        try:
+            await asyncio.wait_for(future, max(0.0, held.deadline - time.monotonic()))
+        except asyncio.TimeoutError:
+            raise asyncio.CancelledError from None
+        finally:
+            self._flowing.pop(held, None)
+
+    async def _write_parts(self, held: TaskState, parts: AsyncGenerator[Body, None]) -> None:
+        try:
+            async for part in parts:
+                rest = memoryview(body_of(part))
+                while rest:
+                    assert self._core is not None and self._driver is not None
+                    piece = self._core.write(held, rest, time.monotonic())
+                    rest = rest[piece:]
+                    self._driver.soon()
+                    if not piece:
+                        await self._flowed(held)
+        finally:
+            await parts.aclose()
+
+    async def _join(self, held: TaskState) -> None:
+        """Reads a request's body that comes in parts to its end."""
+        joined = bytearray(held.body)
+        most = held.seat.link.max_body
+        while True:
+            assert self._core is not None and self._driver is not None
+            part = self._core.take(held, time.monotonic())
+            self._driver.soon()
+            if part is not None:
+                joined += part
+                if most and len(joined) > most:
+                    raise AppError(f"the body in parts is over {most} bytes; this worker joins it")
+            elif held.more:
+                await self._flowed(held)
+            else:
+                break
+        held.body = bytes(joined)
 
     async def _do(self, held: TaskState) -> None:
         assert self._handler is not None
@@ -432,7 +589,12 @@ class Worker:
             if held.cancelled:
                 raise asyncio.CancelledError
             held.owner = asyncio.current_task()  # not before: a task that is cancelled before it begins never answers
+            if held.more:
+                await self._join(held)
             result = self._handler(Task(held, state))
+            if inspect.isasyncgen(result):
+                await self._write_parts(held, result)
+                result = None
             done = outcome_of(cast(Result, await result if inspect.isawaitable(result) else result))
         except asyncio.CancelledError:
             done = outcome_of_error(RuntimeError("it was cancelled"))
