@@ -45,16 +45,6 @@ static int s_read_body (const s_source_t *source, rp_input_t *input)
       source->path, rp_input_reason (outcome));
 }
 
-/*  An exit status has eight bits, and 0 would mean success.  */
-static int s_exit_code (const rp_cli_t *self, const rp_reply_t *reply)
-{
-    int status = (int) rp_reply_status (reply);
-    uint32_t code = rp_reply_code (reply);
-    if (!self->options.exit_code_from_worker || status != RP_APP_ERROR || code == 0)
-        return rp_status_exit_code (status);
-    return code < 255 ? (int) code : 255;
-}
-
 static int s_call_once (rp_cli_t *self, const char *service, const void *body, size_t size)
 {
     int code = rp_cli_connect (self, 1);
@@ -66,9 +56,28 @@ static int s_call_once (rp_cli_t *self, const char *service, const void *body, s
     rp_answers_begin (&answers, self, service, false);
     rp_answers_add (&answers, reply);
     rp_answers_end (&answers);
-    code = s_exit_code (self, reply);
+    code = rp_cli_reply_exit_code (self, reply);
     rp_reply_destroy (&reply);
     return code;
+}
+
+static int s_check_stream (const rp_cli_t *self)
+{
+    const rp_cli_options_t *options = &self->options;
+    if (!options->stream && options->stream_body)
+        return rp_cli_usage ("--stream-body goes with --stream");
+    if (!options->stream && options->idle_timeout)
+        return rp_cli_usage ("--idle-timeout goes with --stream");
+    if (!options->stream)
+        return 0;
+    if (options->lines || options->count > 0 || options->key)
+        return rp_cli_usage ("--stream is for one call, without --lines, --count or --key");
+    if (options->output == RP_OUTPUT_JSON || options->output == RP_OUTPUT_CSV)
+        return rp_cli_usage ("--stream writes parts as they come: say -o jsonl, or leave -o out");
+    if (options->stream_body && self->arguments.count > 1)
+        return rp_cli_usage (
+          "--stream-body sends standard input, not \"%s\"", self->arguments.items[1]);
+    return 0;
 }
 
 static int s_check_arguments (const rp_cli_t *self)
@@ -84,7 +93,7 @@ static int s_check_arguments (const rp_cli_t *self)
         return rp_cli_usage ("--lines and --count do not go together");
     if (self->options.exit_code_from_worker && (self->options.lines || self->options.count > 0))
         return rp_cli_usage ("--exit-code-from-worker is for one call, without --lines or --count");
-    return 0;
+    return s_check_stream (self);
 }
 
 int rp_cli_request (rp_cli_t *self)
@@ -95,6 +104,8 @@ int rp_cli_request (rp_cli_t *self)
         return code;
     if (self->options.lines)
         return rp_cli_batch (self, service, NULL, 0);
+    if (self->options.stream_body)
+        return rp_cli_stream (self, service, NULL, 0);
 
     s_source_t source = s_source (self);
     rp_input_t input = {0};
@@ -103,6 +114,7 @@ int rp_cli_request (rp_cli_t *self)
     size_t size = source.data ? strlen (source.data) : input.size;
     if (code == 0)
         code = self->options.count > 0 ? rp_cli_batch (self, service, body ? body : "", size)
+               : self->options.stream  ? rp_cli_stream (self, service, body, size)
                                        : s_call_once (self, service, body, size);
     rp_input_free (&input);
     return code;

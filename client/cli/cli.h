@@ -44,6 +44,9 @@ typedef struct {
     rp_option_list_t headers;
     bool lines;
     bool exit_code_from_worker;
+    bool stream;
+    bool stream_body;
+    int64_t idle_timeout; /* 0: none */
     uint64_t parallel;
     /*  call, send, ping, top, slow, bench  */
     uint64_t count;
@@ -191,6 +194,9 @@ int rp_cli_prepare (rp_cli_t *self, rp_call_t *call);
 /*  The arguments of call and send: one request, --lines or --count. Returns the exit code.  */
 int rp_cli_request (rp_cli_t *self);
 
+/*  The call of --stream, with this body, or its beginning. Returns the exit code.  */
+int rp_cli_stream (rp_cli_t *cli, const char *service, const void *body, size_t size);
+
 /*  Checks the options of send. Returns 0, or the exit code after an error was written.  */
 int rp_cli_check_terms (const rp_cli_t *self);
 
@@ -226,6 +232,9 @@ void rp_cli_tell_as_plugin (void);
 
 /*  Returns the exit code of this command for a status.  */
 int rp_cli_exit_code (int status);
+
+/*  Returns the exit code for a reply: with --exit-code-from-worker, the number of the worker's error.  */
+int rp_cli_reply_exit_code (const rp_cli_t *self, const rp_reply_t *reply);
 
 /*  Returns its exit code if standard output could not be written, by a full disk for example.  */
 int rp_cli_unwritten_code (void);

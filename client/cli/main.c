@@ -203,6 +203,25 @@ static const rp_option_t s_options[] = {
     S_AT (exit_code_from_worker),
     .help =
       "exit with the number of the worker's error, such as a command's exit status, instead of 1"},
+  {.name = "stream",
+    .kind = RP_OPTION_FLAG,
+    .commands = "call",
+    S_AT (stream),
+    .help = "write the reply part by part, as it comes; --timeout is for all of it (24h)"},
+  {.name = "stream-body",
+    .kind = RP_OPTION_FLAG,
+    .commands = "call",
+    S_AT (stream_body),
+    .help = "with --stream: send standard input part by part, as it comes"},
+  {.name = "idle-timeout",
+    .kind = RP_OPTION_DURATION,
+    .argument = "DURATION",
+    .commands = "call",
+    .smallest = 1000,
+    .largest = S_LONGEST_US,
+    S_AT (idle_timeout),
+    .help = "with --stream: end with DEADLINE when a worker has it and nothing came or went for so "
+            "long (never)"},
   {.name = "set",
     .kind = RP_OPTION_LIST,
     .argument = "NAME=VALUE",
@@ -633,6 +652,9 @@ static const char *const s_description[] = {
   "or -. Only the reply's body goes to standard output, byte for byte.",
   "With --lines or --count, replies are written in the order of their requests, and the exit "
   "code is 8 if any of them failed.",
+  "With --stream, each part of the reply is written as it comes, and taken only as fast as it is "
+  "read: a slow reader makes the worker wait. The end of the pipe, such as head's, cancels the "
+  "request. With -o jsonl there is a line for each part and one for the end.",
   "send writes a job's id as soon as the broker has it on disk (riposte-broker --store FILE); from "
   "then on it outlives every process, waits for a worker if there is none, and is tried again when "
   "a worker is lost. --timeout is for that acceptance. With --lines or --count there is a line for "
@@ -678,6 +700,7 @@ static const char *const s_description[] = {
 static const char *const s_examples[] = {"echo hello | riposte call upper",
   "riposte call -v upper hi", "riposte call resize @photo.jpg > small.jpg",
   "riposte call lookup -n --parallel 64 < names.txt",
+  "riposte call --stream log /var/log/syslog | head -1",
   "riposte send mail @letter.eml --key order-4711 --deadline 2h",
   "riposte send report now --at 2027-01-01T06:00:00+01:00",
   "riposte send resize -n --parallel 64 --key batch-7 < names.txt > ids",

@@ -45,6 +45,16 @@ int rp_cli_exit_code (int status)
                                                            : RP_VERDICT_UNKNOWN;
 }
 
+/*  An exit status has eight bits, and 0 would mean success.  */
+int rp_cli_reply_exit_code (const rp_cli_t *self, const rp_reply_t *reply)
+{
+    int status = (int) rp_reply_status (reply);
+    uint32_t code = rp_reply_code (reply);
+    if (!self->options.exit_code_from_worker || status != RP_APP_ERROR || code == 0)
+        return rp_status_exit_code (status);
+    return code < 255 ? (int) code : 255;
+}
+
 int rp_cli_unwritten_code (void)
 {
     return s_is_plugin ? RP_VERDICT_UNKNOWN : 1;

@@ -46,6 +46,7 @@ def test_five_minutes_by_hand(session):
     code, out = session.command("riposte workers")
     assert code == 0 and "-" in out
     session.play(readme("--key order-4711 nap 2s &"))
+    session.play(readme("riposte call --stream ticks"))
     session.play(readme("build/examples/site &"))
 
 

@@ -202,6 +202,23 @@ rp_child_read_t rp_child_read (rp_child_t *self, rp_buffer_t *into, size_t limit
     return RP_CHILD_END;
 }
 
+rp_child_read_t rp_child_read_some (rp_child_t *self, rp_buffer_t *into, size_t most)
+{
+    if (self->output < 0)
+        return RP_CHILD_END;
+    if (most > S_CHUNK)
+        most = S_CHUNK;
+    if (!rp_buffer_reserve (into, most))
+        return RP_CHILD_FULL;
+    ssize_t size = most ? read (self->output, into->bytes + into->end, most) : -1;
+    if (size > 0)
+        into->end += (size_t) size;
+    if (size > 0 || most == 0 || (size < 0 && (errno == EAGAIN || errno == EINTR)))
+        return RP_CHILD_MORE;
+    s_close (&self->output);
+    return RP_CHILD_END;
+}
+
 static void s_keep_tail (rp_child_t *self, const char *bytes, size_t size)
 {
     if (size > sizeof self->tail) {

@@ -68,6 +68,9 @@ void rp_child_write (rp_child_t *self, rp_buffer_t *from);
 /*  Reads stdout, at most limit bytes in the buffer.  */
 rp_child_read_t rp_child_read (rp_child_t *self, rp_buffer_t *into, size_t limit);
 
+/*  The same once, and at most so many bytes.  */
+rp_child_read_t rp_child_read_some (rp_child_t *self, rp_buffer_t *into, size_t most);
+
 /*  Reads stderr and keeps its end; with echo, writes it to the stderr of this process too.  */
 void rp_child_read_errors (rp_child_t *self, bool echo);
 

@@ -45,6 +45,32 @@ static uint32_t s_ready (const rp_loop_t *loop, bool *fails)
     return rp_trial_ready (&loop->trial, (uint32_t) loop->settings->slots, loop->now);
 }
 
+static void s_close_input (rp_slot_t *slot)
+{
+    if (slot->child.input >= 0)
+        close (slot->child.input);
+    slot->child.input = -1;
+}
+
+/*  stdin has taken what there was: gives it the next parts of the body, or its end.  */
+static void s_feed (rp_loop_t *loop, rp_slot_t *slot)
+{
+    while (slot->task && slot->child.input >= 0 && rp_buffer_size (&slot->input) == 0) {
+        const void *data;
+        size_t size;
+        int rc = rp_task_more (slot->task) ? rp_task_read (slot->task, 0, &data, &size) : RP_CLOSED;
+        if (rc == RP_CLOSED)
+            s_close_input (slot);
+        if (rc != RP_OK)
+            return;
+        if (!rp_buffer_append (&slot->input, data, size)) {
+            loop->broken = true; // without it, the command would take half of a body for the whole
+            return;
+        }
+        rp_child_write (&slot->child, &slot->input);
+    }
+}
+
 /*  After a pause, looks for the command before it asks for a request, which a missing command would
     fail.  */
 static void s_tick (rp_loop_t *loop, rp_slot_t *slot)
@@ -53,14 +79,8 @@ static void s_tick (rp_loop_t *loop, rp_slot_t *slot)
       loop->trial.failures > 0 && loop->ready == 0 && !rp_trial_pauses (&loop->trial, loop->now);
     if (due && slot->child.pid == 0 && !rp_child_is_found (loop->settings->command[0]))
         s_cannot_start (loop, "it is not there, or may not be run");
-}
-
-static void s_close_input (rp_loop_t *loop, rp_slot_t *slot)
-{
-    (void) loop;
-    if (slot->child.input >= 0)
-        close (slot->child.input);
-    slot->child.input = -1;
+    if (loop->settings->stream && slot->child.pid != 0)
+        s_feed (loop, slot); // a part may have come
 }
 
 static void s_begin (rp_loop_t *loop, rp_slot_t *slot)
@@ -83,12 +103,28 @@ static void s_begin (rp_loop_t *loop, rp_slot_t *slot)
     }
     rp_trial_worked (&loop->trial);
     rp_child_write (&slot->child, &slot->input);
-    if (rp_buffer_size (&slot->input) == 0)
-        s_close_input (loop, slot);
+    s_feed (loop, slot);
+}
+
+/*  True if output is sent as it comes.  */
+static bool s_streams (const rp_loop_t *loop, const rp_slot_t *slot)
+{
+    return loop->settings->stream && slot->task && rp_task_streams (slot->task);
+}
+
+static size_t s_room (const rp_loop_t *loop, const rp_slot_t *slot)
+{
+    return s_streams (loop, slot) ? rp_task_room (slot->task) : SIZE_MAX;
 }
 
 static void s_output (rp_loop_t *loop, rp_slot_t *slot, rp_child_read_t how)
 {
+    size_t size = rp_buffer_size (&slot->output);
+    if (size > 0 && s_streams (loop, slot) && slot->child.pid != 0) {
+        size_t written;
+        (void) rp_task_write (slot->task, rp_buffer_data (&slot->output), size, 0, &written);
+        rp_buffer_use (&slot->output, written);
+    }
     if (how != RP_CHILD_FULL)
         return;
     slot->broke = true;
@@ -146,7 +182,8 @@ const rp_runner_t rp_exec_runner = {
   .suits = s_suits,
   .begin = s_begin,
   .output = s_output,
-  .written = s_close_input,
+  .room = s_room,
+  .written = s_feed,
   .exited = s_exited,
   .ready = s_ready,
   .tick = s_tick,

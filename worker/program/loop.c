@@ -176,10 +176,17 @@ static void s_conversation_ended (uint64_t conversation, void *arg)
 
 /*  ---- Children ------------------------------------------------------------------------------- */
 
-static void s_read_output (rp_loop_t *loop, rp_slot_t *slot)
+static size_t s_room (const rp_loop_t *loop, const rp_slot_t *slot)
+{
+    return loop->runner->room ? loop->runner->room (loop, slot) : SIZE_MAX;
+}
+
+/*  room: SIZE_MAX for all that there is.  */
+static void s_read_output (rp_loop_t *loop, rp_slot_t *slot, size_t room)
 {
     size_t limit = loop->output_limit + loop->runner->output_extra;
-    rp_child_read_t how = rp_child_read (&slot->child, &slot->output, limit);
+    rp_child_read_t how = room == SIZE_MAX ? rp_child_read (&slot->child, &slot->output, limit)
+                                           : rp_child_read_some (&slot->child, &slot->output, room);
     loop->runner->output (loop, slot, how);
 }
 
@@ -191,7 +198,7 @@ static void s_reap (rp_loop_t *loop)
         if (status < 0)
             continue;
         if (slot->child.output >= 0)
-            s_read_output (loop, slot);
+            s_read_output (loop, slot, SIZE_MAX);
         rp_child_read_errors (&slot->child, loop->settings->verbose);
         rp_child_close (&slot->child);
         loop->runner->exited (loop, slot, status);
@@ -293,7 +300,7 @@ static void s_fill_poll (const rp_loop_t *loop, struct pollfd *entries)
         struct pollfd *own = &entries[S_OWN + S_PER_SLOT * index];
         bool writes = rp_buffer_size (&slot->input) > 0;
         s_set_poll (&own[0], writes ? slot->child.input : -1, POLLOUT);
-        s_set_poll (&own[1], slot->child.output, POLLIN);
+        s_set_poll (&own[1], s_room (loop, slot) ? slot->child.output : -1, POLLIN);
         s_set_poll (&own[2], slot->child.errors, POLLIN);
     }
 }
@@ -311,7 +318,7 @@ static void s_serve_slots (rp_loop_t *loop, const struct pollfd *entries)
         if (own[2].revents)
             rp_child_read_errors (&slot->child, loop->settings->verbose);
         if (own[1].revents && slot->child.output >= 0)
-            s_read_output (loop, slot);
+            s_read_output (loop, slot, s_room (loop, slot));
     }
 }
 

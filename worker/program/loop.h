@@ -45,6 +45,9 @@ typedef struct {
     void (*begin) (rp_loop_t *loop, rp_slot_t *slot);
     /*  stdout has given something, or has ended.  */
     void (*output) (rp_loop_t *loop, rp_slot_t *slot, rp_child_read_t how);
+    /*  How many bytes of stdout may be read now, SIZE_MAX: to the limit of a reply; may be NULL: the same. What the
+        child has written before it exited is read in any case.  */
+    size_t (*room) (const rp_loop_t *loop, const rp_slot_t *slot);
     /*  stdin has taken all of slot->input.  */
     void (*written) (rp_loop_t *loop, rp_slot_t *slot);
     /*  The child has exited; everything it said was read.  */

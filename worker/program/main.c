@@ -102,6 +102,13 @@ static const rp_option_t s_table[] = {
     .help =
       "serve without a program: echo, upper, sleep (the body says how long) or fail (the body "
       "is the code)"},
+  {.name = "stream",
+    .kind = RP_OPTION_FLAG,
+    .environment = "RIPOSTE_STREAM",
+    .offset = offsetof (rp_worker_options_t, stream),
+    .help =
+      "send what the command writes as it comes, to clients that read it so, and give it what "
+      "they send as it comes"},
   {.name = "persistent",
     .kind = RP_OPTION_FLAG,
     .environment = "RIPOSTE_PERSISTENT",
@@ -137,7 +144,7 @@ static const rp_option_t s_table[] = {
     .offset = offsetof (rp_worker_options_t, max_output),
     .smallest = 1,
     .largest = 1073741824,
-    .help = "largest reply of a process (16MiB)"},
+    .help = "largest reply of a process, unless its client reads a stream (16MiB)"},
   {.kind = RP_OPTION_HEADING, .help = "What it says"},
   {.name = "quiet",
     .letter = 'q',
@@ -165,7 +172,10 @@ static const char *const s_description[] = {
   "input, the reply from its standard output. Exit status 0 is a reply; any other is an error with "
   "that "
   "number, and the last line of standard error is its message. Of a job (riposte send), 75 asks "
-  "for another attempt after a pause.",
+  "for another attempt after a pause. With --stream, a client that asks for a stream (riposte call "
+  "--stream) gets the output as it is written; while it does not read, COMMAND waits. A body that "
+  "is "
+  "sent in parts (--stream-body) reaches standard input as it comes.",
   "COMMAND finds RIPOSTE_SERVICE, RIPOSTE_ID, RIPOSTE_ATTEMPT, RIPOSTE_TIME_LEFT_MS, "
   "RIPOSTE_CONVERSATION, RIPOSTE_DURABLE (1 of a job), RIPOSTE_KEY (the idempotency key, or empty) "
   "and RIPOSTE_HEADER_NAME for each header in its environment. It is ended "
@@ -178,8 +188,8 @@ static const char *const s_description[] = {
 
 static const char *const s_examples[] = {
   "riposte-worker upper -- tr a-z A-Z",
-  "riposte-worker --slots 4 -s tcp://10.0.0.1:5555,tcp://10.0.0.2:5555 resize -- convert - -resize "
-  "50% -",
+  "riposte-worker --slots 4 -s tcp://a:5555,tcp://b:5555 resize -- convert - -resize 50% -",
+  "riposte-worker --stream log -- xargs tail -n +1 -f",
   "riposte-worker --builtin echo echo",
   NULL,
 };
@@ -271,6 +281,10 @@ static int s_check (rp_worker_options_t *settings, const rp_arguments_t *argumen
         return s_wrong ("%s", "a service is 1 to 127 bytes without control characters");
     if (builtin && (settings->persistent || arguments->after_dashes > 0))
         return s_wrong ("%s", "--builtin goes without a command and without --persistent");
+    if (settings->stream && (builtin || settings->persistent))
+        return s_wrong ("%s",
+          "--stream goes with a command for each request, without --builtin and "
+          "--persistent");
     if (!builtin && arguments->after_dashes == 0)
         return s_wrong ("no command: say  riposte-worker %s -- COMMAND", settings->service);
     if (!builtin && !rp_child_is_found (settings->command[0]))
@@ -340,6 +354,7 @@ static rp_worker_t *s_new_worker (const rp_worker_options_t *settings)
     uint32_t threads = !parallel ? 1 : slots < 256 ? slots : 256;
     if (rp_worker_set_slots (worker, slots) != RP_OK
         || rp_worker_set_threads (worker, threads) != RP_OK
+        || rp_worker_set_streams (worker, settings->stream) != RP_OK
         || rp_worker_set_declines (worker, settings->builtin == RP_BUILTIN_NONE) != RP_OK
         || rp_worker_set_heartbeat_ms (worker, (uint32_t) (settings->heartbeat / 1000)) != RP_OK
         || rp_worker_set_drain_ms (worker, (uint32_t) (settings->drain / 1000)) != RP_OK

@@ -35,6 +35,7 @@ typedef struct {
     int builtin;         /* rp_builtin_t */
     bool persistent;
     bool wait_ready;
+    bool stream;
     bool quiet;
     bool verbose;
 } rp_worker_options_t;
