@@ -105,10 +105,12 @@ static bool s_take_lost (rp_client_core_t *core, rp_exchange_t *exchange)
     return true;
 }
 
-/*  False if a worker may have state of the conversation: sent again, the request would meet another
-    state.  */
+/*  False if a worker may have state of the conversation, or parts came or went: sent again, the request would meet
+    another state, or another reply.  */
 static bool s_may_move (const rp_exchange_t *exchange)
 {
+    if (exchange->stream && exchange->stream->passed)
+        return false;
     const rp_client_conversation_t *conversation = exchange->conversation;
     return !conversation
            || (!conversation->established && conversation->key == exchange->conversation_key);

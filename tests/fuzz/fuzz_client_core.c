@@ -35,6 +35,7 @@ typedef struct {
     unsigned refused;    /* replies that prove that nothing ran: another broker may be asked */
     bool elsewhere;      /* the latest reply was one of those */
     int64_t deadline;
+    rp_exchange_stream_t stream; /* of one that has a stream */
 } s_request_t;
 
 typedef struct {
@@ -81,11 +82,11 @@ static void s_on_say (s_world_t *self, const rp_head_t *head)
     }
     bytes_require (self->greeted, "something is said before HELLO");
     bytes_require (head->command == RP_COMMAND_HEARTBEAT || head->command == RP_COMMAND_BYE
-                     || head->command == RP_COMMAND_CANCEL,
+                     || head->command == RP_COMMAND_CANCEL || head->command == RP_COMMAND_GRANT,
       "a command that no client says");
-    if (head->command == RP_COMMAND_CANCEL)
+    if (head->command == RP_COMMAND_CANCEL || head->command == RP_COMMAND_GRANT)
         bytes_require (
-          head->id != 0 && head->id <= self->last_id, "a CANCEL of what was never sent");
+          head->id != 0 && head->id <= self->last_id, "a CANCEL or GRANT of what was never sent");
 }
 
 static void s_check_conversation (
@@ -126,6 +127,10 @@ static void s_on_send (s_world_t *self, const rp_client_order_t *order)
     bytes_require (durable == exchange->durable && (!durable || self->core.keeps_jobs),
       "a durable request that is none, or that the broker does not know");
     bool keyed = head->flags & RP_FLAG_KEYED;
+    bool streams = head->flags & RP_FLAG_STREAM;
+    bytes_require (streams == (exchange->stream != NULL) && (!streams || self->core.streams),
+      "a stream that is none, or that the broker does not know");
+    bytes_require (!streams || !exchange->stream->passed, "sent again after a part");
     bytes_require (keyed == (exchange->keyed && !durable && !exchange->conversation)
                      && (!keyed || self->core.remembers),
       "a key that is not there, or that the broker does not know");
@@ -254,6 +259,9 @@ static void s_submit (s_world_t *self)
         return;
     *request =
       (s_request_t){.exchange = made, .deadline = self->now + (int64_t) made.timeout_ms * S_MS};
+    request->stream = (rp_exchange_stream_t){.window = 300, .writes = made.size & 1};
+    if (kind == 3)
+        request->exchange.stream = &request->stream;
     bool full = self->open >= self->core.config.max_open;
     int rc = rp_client_core_submit (&self->core, &request->exchange, self->now);
     bytes_require (rc
@@ -267,12 +275,35 @@ static void s_submit (s_world_t *self)
     }
 }
 
+/*  A part or a grant came: takes the part, and writes what the grant allows.  */
+static void s_flow (s_world_t *self, s_request_t *request, const rp_head_t *came)
+{
+    rp_head_t head;
+    const rp_flow_writer_t *writer = &request->stream.writer;
+    bytes_require (request->open && request->exchange.stream, "a part for what is no stream");
+    bytes_require (request->exchange.wire_id == came->id, "a part of another's body");
+    if (came->command == RP_COMMAND_REPLY) {
+        rp_client_core_took (&self->core, &request->exchange, s_draw (self, 100));
+        return;
+    }
+    bytes_require (request->stream.writes, "a grant for what is not written");
+    while (rp_client_core_write (&self->core, &request->exchange, 10, &head, self->now))
+        bytes_require (
+          head.id == came->id && writer->written <= writer->granted, "written too much");
+    if (s_draw (self, 4) == 3)
+        (void) rp_client_core_write_end (&self->core, &request->exchange, &head, self->now);
+}
+
 static void s_hear (s_world_t *self, rp_head_t head)
 {
     rp_exchange_t *ended = rp_client_core_message (&self->core, &head, self->now);
     if (!ended)
         return;
     s_request_t *request = (s_request_t *) ended;
+    if (head.flags & RP_FLAG_MORE || head.command == RP_COMMAND_GRANT) {
+        s_flow (self, request, &head);
+        return;
+    }
     bytes_require (head.command == RP_COMMAND_REPLY
                      || (head.command == RP_COMMAND_ACCEPTED && request->exchange.durable),
       "ended by what is no answer");
@@ -313,11 +344,15 @@ static void s_reply (s_world_t *self)
                 : status < 5 ? statuses[status]
                              : (uint8_t) (status % (RP_STATUS_LAST + 1)),
       .flags = s_draw (self, 8) == 7 ? RP_FLAG_LAST : 0};
+    if (status == 18)
+        head = (rp_head_t){.command = RP_COMMAND_GRANT, .id = head.id, .granted = 1 + kind * 40};
+    else if (status == 17)
+        head.flags = RP_FLAG_MORE;
     for (unsigned index = 0; index < S_REQUESTS; index++) {
         s_request_t *other = &self->requests[index];
         bool answered = other->open && other->exchange.state == RP_EXCHANGE_RUNNING
                         && other->exchange.wire_id == head.id && other->unanswered
-                        && self->core.link.state == RP_LINK_UP
+                        && self->core.link.state == RP_LINK_UP && status != 17 && status != 18
                         && (!accepts || other->exchange.durable);
         bool proven =
           head.status == RP_BUSY || head.status == RP_DRAINING || head.status == RP_NO_WORKER;
@@ -412,7 +447,9 @@ static void s_meet (s_world_t *self)
     }
     static const uint8_t keeps[] = "\x04jobs\x00\x01"
                                    "1\x07replays\x00\x01"
-                                   "1";
+                                   "1\x07streams\x00\x01"
+                                   "1\x0dstream-window\x00\x03"
+                                   "250";
     s_hear (self, (rp_head_t){.command = RP_COMMAND_WELCOME,
                     .interval_ms = 500,
                     .max_open = 4,

@@ -37,6 +37,7 @@ typedef struct {
     uint64_t local;
     int64_t deadline;
     bool cancelled;
+    rp_work_stream_t stream; /* of one with bodies in parts */
 } s_item_t;
 
 typedef struct {
@@ -83,7 +84,8 @@ static void s_on_send (s_world_t *self, uint32_t session, const rp_head_t *head)
     }
     bytes_require (self->greeted[session], "something is said before HELLO");
     bytes_require (head->command == RP_COMMAND_HEARTBEAT || head->command == RP_COMMAND_BYE
-                     || head->command == RP_COMMAND_DRAIN || head->command == RP_COMMAND_CREDIT,
+                     || head->command == RP_COMMAND_DRAIN || head->command == RP_COMMAND_CREDIT
+                     || head->command == RP_COMMAND_GRANT,
       "a command that no worker says unasked");
 }
 
@@ -192,6 +194,14 @@ static void s_request (s_world_t *self, uint32_t session)
       .deadline_ms = times[s_draw (self, 8)],
       .conversation = s_draw (self, 2) ? s_draw (self, 4) : 0,
     };
+    static const uint8_t window[] = "\x0dstream-window\x00\x03"
+                                    "300";
+    bool streams = head.id % 3 == 0;
+    if (streams) {
+        head.flags = RP_FLAG_STREAM | RP_FLAG_MORE;
+        head.headers = window;
+        head.headers_size = sizeof window - 1;
+    }
     const char *why_not = s_draw (self, 16) == 15 ? "not this one" : NULL;
     if (!item || self->core.last_local + 1 >= S_CONVERSATIONS)
         return;
@@ -201,6 +211,10 @@ static void s_request (s_world_t *self, uint32_t session)
       "a request without a session");
     if (!taken)
         return;
+    if (streams) {
+        rp_work_stream_begin (&item->stream, &head);
+        item->work.stream = &item->stream;
+    }
     item->where = S_HERE;
     item->session = session;
     item->life = self->life[session];
@@ -224,6 +238,38 @@ static void s_cancel (s_world_t *self, uint32_t session)
             other->cancelled = true;
     }
     rp_worker_core_message (&self->core, session, &head, self->now, S_RANDOM);
+}
+
+/*  A part or a grant comes, or the application writes and reads one of its streams.  */
+static void s_flow (s_world_t *self, uint32_t session)
+{
+    s_item_t *item = &self->items[s_draw (self, S_WORKS)];
+    unsigned what = s_draw (self, 8);
+    rp_head_t head = {
+      .command = what & 1 ? RP_COMMAND_PART : RP_COMMAND_GRANT, .id = item->work.token};
+    if (what < 4 && head.id != 0) {
+        if (head.command == RP_COMMAND_PART)
+            head.flags = s_draw (self, 4) ? RP_FLAG_MORE : 0;
+        else
+            head.granted = 1 + s_draw (self, 200) * 4;
+        rp_work_t *work = rp_worker_core_part (&self->core, session, &head, 50, self->now);
+        s_item_t *found = (s_item_t *) work;
+        bytes_require (!work
+                         || (work->stream == &found->stream && found->where != S_FREE
+                             && found->session == session && work->token == head.id),
+          "a part of another's body");
+        return;
+    }
+    if (item->where != S_OUT || !item->work.stream)
+        return;
+    rp_flow_writer_t *writer = &item->stream.writer;
+    size_t size = rp_worker_core_write (&self->core, &item->work, what * 50, &head, self->now);
+    bytes_require (size == 0 || (!item->cancelled && item->life == self->life[item->session]),
+      "written for nobody");
+    bytes_require (writer->written <= writer->granted, "written too much");
+    rp_worker_core_read (&self->core, &item->work, self->now);
+    if (item->stream.reader.taken < item->stream.reader.came)
+        rp_worker_core_took (&self->core, &item->work, 50, self->now);
 }
 
 /*  ---- Events --------------------------------------------------------------------------------- */
@@ -349,8 +395,10 @@ static void s_event (s_world_t *self)
         s_take (self);
     else if (kind < 92)
         s_application (self);
-    else if (kind < 98)
+    else if (kind < 95)
         s_cancel (self, session);
+    else if (kind < 98)
+        s_flow (self, session);
     else if (kind < 106)
         s_small (self, session);
     else if (kind < 109)
