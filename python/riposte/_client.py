@@ -261,10 +261,11 @@ class Client:
     Any number of threads may use one client at once. One thread of its own, a daemon, says the heartbeats between
     calls; while a thread waits for a reply, that thread itself reads and writes. A client does not survive os.fork.
 
-    servers: "tcp://HOST:PORT", "ipc://PATH" or "srv:NAME", several as a list or with commas; by default RIPOSTE_SERVER
-    of the environment, or tcp://127.0.0.1:5555. name: for people, by default HOST-PID. timeout: seconds until the deadline of
-    a call. attempts: how often a request may be given to a worker, 1 to 10; more than 1 only if it may run twice.
-    wait_worker: seconds that a request waits for a worker to appear where none offers its service.
+    servers: "tcp://HOST:PORT", "ipc://PATH" or "srv:NAME", several as a list or with commas; by default
+    RIPOSTE_SERVER of the environment, or tcp://127.0.0.1:5555. name: for people, by default HOST-PID. timeout:
+    seconds until the deadline of a call. attempts: how often a request may be given to a worker, 1 to 10; more than 1
+    only if it may run twice. wait_worker: seconds that a request waits for a worker to appear where none offers its
+    service.
     key_file: this side's certificate (NAME.key_secret). server_key: the broker's public key, or a file that has it. By
     default RIPOSTE_KEY_FILE and RIPOSTE_SERVER_KEY. Used over tcp:// only. heartbeat: seconds between the signs of life
     that are proposed to the broker, 0.05 to 60. spread: begin with a random one of the brokers, and of the addresses of
