@@ -269,6 +269,8 @@ static int s_take_context (rp_gateway_options_t *options, const rp_arguments_t *
         if (item->values[index][0]
             && !rp_options_given (&s_program, arguments, rp_context_value_names[index]))
             *places[index] = item->values[index];
+    if (!rp_options_given (&s_program, arguments, "spread"))
+        options->spread = rp_context_flag (item, RP_CONTEXT_SPREAD);
     const char *timeout = item->values[RP_CONTEXT_TIMEOUT];
     int64_t value = options->timeout;
     if (!*timeout || rp_options_given (&s_program, arguments, "timeout"))

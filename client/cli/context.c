@@ -90,6 +90,8 @@ int rp_cli_take_context (rp_cli_t *cli)
         if (item->values[index][0]
             && !rp_options_given (cli->program, &cli->arguments, rp_context_value_names[index]))
             *places[index] = item->values[index];
+    if (!rp_options_given (cli->program, &cli->arguments, "spread"))
+        options->spread = rp_context_flag (item, RP_CONTEXT_SPREAD);
     return s_take_timeout (cli, item);
 }
 
@@ -153,7 +155,8 @@ int rp_cli_context_add (rp_cli_t *cli)
     const char *const values[] = {[RP_CONTEXT_SERVER] = options->server,
       [RP_CONTEXT_KEY_FILE] = options->key_file,
       [RP_CONTEXT_SERVER_KEY] = options->server_key,
-      [RP_CONTEXT_TIMEOUT] = rp_duration_write (timeout, options->timeout)};
+      [RP_CONTEXT_TIMEOUT] = rp_duration_write (timeout, options->timeout),
+      [RP_CONTEXT_SPREAD] = options->spread ? RP_CONTEXT_YES : "no"};
     for (size_t index = 0; index < RP_CONTEXT_VALUES && code == 0; index++)
         code = s_put (cli, item, (rp_context_value_t) index, values[index]);
     if (code == 0)

@@ -61,7 +61,7 @@ static const rp_option_t s_options[] = {
   {.name = "spread",
     .kind = RP_OPTION_FLAG,
     .environment = "RIPOSTE_SPREAD",
-    .commands = S_CONNECTING,
+    .commands = S_CONNECTING " context-add",
     S_AT (spread),
     .help = "begin with a random one of the brokers, and of the addresses of a name, so that many "
             "clients share them"},
@@ -589,7 +589,7 @@ static const rp_option_command_t s_commands[] = {
     .help = "make a token for HTTP; it is shown once, and its SHA-256 is kept"},
   {.name = "context add",
     .arguments = "NAME",
-    .help = "keep --server, --key-file, --server-key and --timeout under a name"},
+    .help = "keep --server, --spread, --key-file, --server-key and --timeout under a name"},
   {.name = "context use", .arguments = "NAME", .help = "use a context without --context"},
   {.name = "context list", .help = "list the contexts"},
   {.name = "context remove", .arguments = "NAME", .help = "remove a context"},

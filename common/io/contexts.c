@@ -20,6 +20,7 @@ const char *const rp_context_value_names[RP_CONTEXT_VALUES] = {
   [RP_CONTEXT_KEY_FILE] = "key-file",
   [RP_CONTEXT_SERVER_KEY] = "server-key",
   [RP_CONTEXT_TIMEOUT] = "timeout",
+  [RP_CONTEXT_SPREAD] = "spread",
 };
 
 bool rp_context_name_is_valid (const char *name)
@@ -27,6 +28,11 @@ bool rp_context_name_is_valid (const char *name)
     size_t size =
       strspn (name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.");
     return size > 0 && size <= RP_CONTEXT_NAME_MAX && name[size] == '\0';
+}
+
+bool rp_context_flag (const rp_named_context_t *item, rp_context_value_t flag)
+{
+    return strcmp (item->values[flag], RP_CONTEXT_YES) == 0;
 }
 
 bool rp_context_value_is_valid (const char *value)

@@ -12,6 +12,7 @@
             key-file = "/home/ada/.config/riposte/ada.key_secret"
             server-key = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID"
             timeout = "30s"
+            spread = "yes"
 
     Thread-safety: none; the functions that read and write the file use the environment.
 */
@@ -33,9 +34,12 @@ typedef enum {
     RP_CONTEXT_KEY_FILE,
     RP_CONTEXT_SERVER_KEY,
     RP_CONTEXT_TIMEOUT,
+    RP_CONTEXT_SPREAD, /* RP_CONTEXT_YES, or "no" */
 } rp_context_value_t;
 
-#define RP_CONTEXT_VALUES (RP_CONTEXT_TIMEOUT + 1u)
+#define RP_CONTEXT_VALUES (RP_CONTEXT_SPREAD + 1u)
+/*  A flag that is set.  */
+#define RP_CONTEXT_YES "yes"
 
 /*  "server", "key-file" …  */
 extern const char *const rp_context_value_names[RP_CONTEXT_VALUES];
@@ -53,6 +57,9 @@ typedef struct {
 
 /*  A name has 1 to 63 of letters, digits, - _ and ".".  */
 bool rp_context_name_is_valid (const char *name);
+
+/*  True if a flag of a context is set.  */
+bool rp_context_flag (const rp_named_context_t *item, rp_context_value_t flag);
 
 /*  A value can be written to the file: 1 to 1,023 bytes without quotes and control characters.  */
 bool rp_context_value_is_valid (const char *value);

@@ -31,12 +31,12 @@ def secure_broker(world):
 
 def test_a_context_has_all_that_a_command_line_needs(world, secure):
     context(world, "add", "prod", "-s", secure.endpoint, "--key-file", "ada.key_secret", "--server-key",
-            "broker.key", "--timeout", "30s")
+            "broker.key", "--timeout", "30s", "--spread")
     (world.directory / "elsewhere").mkdir()
     result = world.run("sh", "-c", f"cd elsewhere && {CLI} call upper hi --context prod")
     assert (result.code, result.out) == (0, b"HI"), result
     shown = context(world, "show", "prod", "-o", "json").json()
-    assert shown == {"name": "prod", "used": False, "server": secure.endpoint, "timeout": "30s",
+    assert shown == {"name": "prod", "used": False, "server": secure.endpoint, "timeout": "30s", "spread": "yes",
                      "key-file": str(secure.ada.secret_file), "server-key": str(secure.keys.file)}
 
 
@@ -83,6 +83,19 @@ def test_the_timeout_of_a_context_is_a_default(world):
     result = world.run(CLI, "call", "slow", "x", "--context", "short")
     assert result.code == 5
     assert "deadline" in result.error().lower()
+
+
+def test_whether_a_client_spreads_is_a_value_of_its_context(world):
+    brokers = [world.broker() for _ in range(2)]
+    context(world, "add", "both", "-s", ",".join(broker.endpoint for broker in brokers), "--spread")
+    assert "spread = yes" in context(world, "show", "both").out.decode()
+
+    result = world.run(CLI, "bench", "riposte.ping", "--context", "both", "--clients", "40", "--count", "40")
+    assert result.code == 0, result
+    joined = [world.status(broker)["counters"]["clients_joined"] for broker in brokers]
+    assert min(joined) > 1, "beside the one that asks; all choose the same once in 5 * 10 ** 11 runs"
+    context(world, "add", "first", "-s", brokers[1].endpoint)
+    assert "spread" not in context(world, "show", "first").out.decode()
 
 
 def test_contexts_are_listed_and_removed(world):

@@ -39,6 +39,7 @@ static void what_is_written_is_read_again (void **state)
     strcpy (two->values[RP_CONTEXT_SERVER_KEY], "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hI#");
     strcpy (two->values[RP_CONTEXT_KEY_FILE], "/a b/it's mine.key_secret");
     strcpy (two->values[RP_CONTEXT_TIMEOUT], "30s");
+    strcpy (two->values[RP_CONTEXT_SPREAD], RP_CONTEXT_YES);
     strcpy (s_contexts.use, "two.test");
     size_t size;
     char *text = rp_contexts_format (&s_contexts, &size);
