@@ -8,12 +8,19 @@
 */
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "client/client_state.h"
+#include "common/base/units.h"
 #include "common/wire/headers.h"
+#include "common/wire/hedge.h"
+#include "common/wire/limits.h"
 #include "common/wire/name.h"
+
+#define S_US_PER_MS INT64_C (1000)
 
 static bool s_has_large (const rp_call_t *self)
 {
@@ -242,6 +249,29 @@ int rp_call_put_header (rp_call_t *self, const char *key, const char *value)
     int rc = rp_call_add_header (self, key, value);
     if (rc == RP_OK)
         s_remove_earlier (self, key);
+    return rc;
+}
+
+int rp_call_set_hedge (rp_call_t *self, const char *when)
+{
+    rp_hedge_terms_t terms;
+    const char *reason;
+    int64_t time;
+    char ms[24];
+    if (!when || self->conversation)
+        return RP_USAGE;
+    if (rp_duration_parse (when, &time, &reason)) {
+        if (time < S_US_PER_MS || time > RP_DEADLINE_MAX_MS * S_US_PER_MS)
+            return RP_USAGE;
+        snprintf (ms, sizeof ms, "%" PRId64, time / S_US_PER_MS);
+        when = ms;
+    }
+    else if (!rp_hedge_read (&terms, when, strlen (when)) || terms.ms) {
+        return RP_USAGE;
+    }
+    int rc = rp_call_put_header (self, RP_REQUEST_HEDGE, when);
+    if (rc == RP_OK)
+        self->exchange.hedged = true;
     return rc;
 }
 

@@ -128,6 +128,7 @@ struct rp_exchange {
     bool trace;
     bool durable; /* it asks for a job, and ends with ACCEPTED */
     bool keyed;   /* with an idempotency key: durable and sent twice, it is still one job */
+    bool hedged;  /* it asks for a hedge; its header says when */
 
     /*  Valid once the request has ended.  */
     uint64_t id;   /* for the application: its first id on the wire */
@@ -215,6 +216,7 @@ typedef struct {
     bool remembers;         /* … results by their keys */
     bool prioritises;       /* … knows priorities */
     bool streams;           /* … knows bodies in parts */
+    bool hedges;            /* … makes hedges */
     uint64_t stream_window; /* the largest that it allows; 0: not stated */
     uint64_t sessions;      /* sessions so far */
     uint64_t denials; /* how often an attempt found that no broker accepts this client's key */

@@ -371,14 +371,21 @@ static bool s_make_stream (
     return true;
 }
 
-/*  The same of a durable request, one with a key, or one with a stream.  */
+/*  The same of a durable request, one with a key or a stream, or one that asks for a hedge. That is a preference: a
+    broker that makes none gets the request without it; so does one that has it as its last attempt, after another was
+    lost.  */
 static bool s_make_special (
   rp_client_core_t *core, rp_exchange_t *exchange, rp_head_t *head, int64_t now)
 {
     if (exchange->stream)
         return s_make_stream (core, exchange, head, now);
+    bool again = exchange->attempts_left < exchange->attempts;
+    if (exchange->hedged && core->hedges && !(again && exchange->attempts_left < 2))
+        head->flags |= RP_FLAG_HEDGE;
     if (exchange->durable)
         return s_make_durable (core, exchange, head, now);
+    if (!exchange->keyed)
+        return true;
     if (!core->remembers) {
         rp_exchange_finish (core, exchange, RP_INVALID, RP_END_NO_REPLAYS, now);
         return false;
@@ -414,7 +421,8 @@ bool rp_exchange_send (
     };
     if (exchange->conversation)
         s_enter_conversation (core, exchange, head);
-    bool special = exchange->durable || exchange->keyed || exchange->stream;
+    bool special =
+      exchange->durable || exchange->keyed || exchange->stream || exchange->hedged;
     if (special && !s_make_special (core, exchange, head, now))
         return false;
     rp_list_remove (&exchange->node);

@@ -186,6 +186,7 @@ static bool s_set_options (rp_http_exchange_t *self, s_headers_t *headers)
     const char *timeout = s_header (self, "Riposte-Timeout");
     const char *attempts = s_header (self, "Riposte-Attempts");
     const char *priority = s_header (self, "Riposte-Priority");
+    const char *hedge = is_job ? NULL : s_header (self, "Riposte-Hedge");
     uint8_t rank = RP_PRIORITY_DEFAULT;
     uint32_t ms = (uint32_t) (self->gateway->options->timeout / 1000);
     uint8_t count = (uint8_t) self->gateway->options->attempts;
@@ -202,6 +203,9 @@ static bool s_set_options (rp_http_exchange_t *self, s_headers_t *headers)
     (void) rp_call_set_timeout_ms (headers->call, ms); // in range
     if (priority && rp_call_set_priority (headers->call, rank) != RP_OK)
         snprintf (headers->fault, sizeof headers->fault, "Riposte-Priority finds no room");
+    if (hedge && rp_call_set_hedge (headers->call, hedge) != RP_OK)
+        snprintf (headers->fault, sizeof headers->fault,
+          "Riposte-Hedge wants a time such as 20ms, or a percentile such as 95%%");
     if (attempts || !is_job)
         (void) rp_call_set_attempts (headers->call, count);
     (void) MHD_get_connection_values (self->connection, MHD_HEADER_KIND, s_take_header, headers);

@@ -4,9 +4,11 @@ package riposte
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -293,6 +295,39 @@ func WithPriority(priority int) CallOption {
 		}
 		return nil
 	}
+}
+
+// WithHedge gives the request to a second worker, too, when the first takes longer than this, 1 ms to a day. The first
+// answer is the reply; the other worker is cancelled. For requests that may run twice: it wants WithAttempts of 2 or more, and
+// goes with no key and no conversation. The broker bounds how many of a service's requests are hedged.
+func WithHedge(after time.Duration) CallOption {
+	return func(c *call) error {
+		if err := inRange("a hedge", after, time.Millisecond, dayMost); err != nil {
+			return err
+		}
+		return c.hedge(fmt.Sprint(after.Milliseconds()))
+	}
+}
+
+// WithHedgePercentile is WithHedge at the time that so many percent of the service's requests with hedges do not exceed,
+// above 0 and below 100, to three decimals.
+func WithHedgePercentile(percent float64) CallOption {
+	return func(c *call) error {
+		text := strconv.FormatFloat(math.Round(percent*1000)/1000, 'f', -1, 64)
+		if !(percent > 0 && percent < 100) || text == "0" || text == "100" {
+			return usage("a percentile of %v for a hedge; above 0 and below 100 are allowed", percent)
+		}
+		return c.hedge(text + "%")
+	}
+}
+
+func (c *call) hedge(when string) error {
+	if c.exchange.Conversation != nil {
+		return usage("a hedge in a conversation; its state is with one worker")
+	}
+	c.exchange.Hedged = true
+	c.put("hedge", when)
+	return nil
 }
 
 // WithWorkerWait lets the request wait so long, up to a day, while no worker offers the service. Without it, it ends

@@ -51,6 +51,7 @@ func TestWrongArgumentsAreRefusedWithWhatWouldBeRight(t *testing.T) {
 	defer client.Close()
 	for name, option := range map[string]CallOption{
 		"priority": WithPriority(10), "none": WithPriority(-1),
+		"hedge": WithHedge(0), "percentile": WithHedgePercentile(100), "low": WithHedgePercentile(0.0001),
 		"timeout": WithTimeout(0), "deadline": WithDeadline(time.Now().Add(-time.Second)), "attempts": WithAttempts(0),
 		"wait": WithWorkerWait(25 * time.Hour), "header": WithHeaders(Header{"UPPER", ""}), "key": WithKey(""),
 		"keyed": WithKey("a\n"), "delay": WithDelay(-1), "keep": WithKeep(367 * 24 * time.Hour),

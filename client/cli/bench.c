@@ -24,6 +24,18 @@ typedef struct {
     int plot;  /* -1: none */
 } s_files_t;
 
+/*  Finds out whether the options can be applied to calls. Returns 0, or the exit code after an error was
+    written.  */
+static int s_try_terms (const rp_cli_t *cli)
+{
+    rp_call_t *call = rp_call_new ("-", NULL, 0);
+    if (!call)
+        rp_output_no_memory ();
+    int code = rp_cli_set_terms (cli, call);
+    rp_call_destroy (&call);
+    return code;
+}
+
 /*  Sets the options that were not given. Returns 0, or the exit code after an error was
     written.  */
 static int s_complete (rp_cli_t *cli)
@@ -52,7 +64,7 @@ static int s_complete (rp_cli_t *cli)
         options->duration = S_DURATION_US;
     if (options->inflight == 0)
         options->inflight = options->rate > 0 ? S_INFLIGHT_OPEN : S_INFLIGHT;
-    return 0;
+    return s_try_terms (cli);
 }
 
 static int s_tell_unwritable (const char *path)

@@ -49,8 +49,8 @@ static void s_submit (rp_bench_client_t *self, int64_t start, rp_callback_fn *ca
     const rp_bench_t *bench = self->bench;
     rp_call_t *call = rp_call_new (bench->service, bench->body, bench->size);
     if (!call)
-        rp_output_no_memory (); // rp_cli_service has checked the name
-    (void) rp_call_set_wait_worker_ms (call, (uint32_t) (bench->cli->options.wait_worker / 1000));
+        rp_output_no_memory ();                 // rp_cli_service has checked the name
+    (void) rp_cli_set_terms (bench->cli, call); // they were looked at
     rp_call_set_tag (call, (void *) (uintptr_t) (start - bench->begin));
     if (callback)
         (void) rp_call_set_callback (call, callback, self);

@@ -38,6 +38,7 @@ typedef struct {
     int64_t timeout;
     uint64_t attempts;
     uint64_t priority;
+    const char *hedge; /* NULL: not given */
     int64_t wait_broker;
     int64_t wait_worker;
     /*  call  */
@@ -187,6 +188,9 @@ int rp_cli_await (rp_cli_t *self, int64_t begun);
     exit code.  */
 rp_call_t *rp_cli_call_new (
   rp_cli_t *self, const char *service, const void *body, size_t size, int *code);
+
+/*  Applies the options that say how a request is given to a worker. Returns as rp_cli_prepare.  */
+int rp_cli_set_terms (const rp_cli_t *self, rp_call_t *call);
 
 /*  Applies the options to a call. Returns 0, or the exit code after an error was written.  */
 int rp_cli_prepare (rp_cli_t *self, rp_call_t *call);

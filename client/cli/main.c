@@ -171,6 +171,15 @@ static const rp_option_t s_options[] = {
     .largest = RP_PRIORITY_MAX,
     S_AT (priority),
     .help = "where requests wait for a worker, those of a higher priority go first: 0 to 9 (4)"},
+  {.name = "hedge",
+    .kind = RP_OPTION_STRING,
+    .argument = "WHEN",
+    .commands = "call bench",
+    S_AT (hedge),
+    .help =
+      "with --attempts of 2 or more: give the request to a second worker, too, when the first "
+      "takes longer than WHEN, a time (20ms) or what so many requests of the service take "
+      "(95%); the first answer counts"},
   {.name = "lines",
     .letter = 'n',
     .kind = RP_OPTION_FLAG,

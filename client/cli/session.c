@@ -237,12 +237,30 @@ static int s_add_header (rp_call_t *call, const char *text)
     return 0;
 }
 
-int rp_cli_prepare (rp_cli_t *self, rp_call_t *call)
+int rp_cli_set_terms (const rp_cli_t *self, rp_call_t *call)
 {
     // The client's defaults have the timeout and the attempts.
+    const rp_cli_options_t *options = &self->options;
+    (void) rp_call_set_wait_worker_ms (call, s_milliseconds (options->wait_worker));
+    (void) rp_call_set_priority (call, (uint8_t) options->priority); // in range
+    if (!options->hedge)
+        return 0;
+    if (rp_call_set_hedge (call, options->hedge) != RP_OK)
+        return rp_cli_usage (
+          "--hedge wants a time of 1ms to 24h, or a percentile such as 95%%, not \"%s\"",
+          options->hedge);
+    if (options->attempts < 2)
+        return rp_cli_usage (
+          "--hedge may run a request twice, so it wants --attempts of 2 or more");
+    return 0;
+}
+
+int rp_cli_prepare (rp_cli_t *self, rp_call_t *call)
+{
     self->made++;
-    (void) rp_call_set_wait_worker_ms (call, s_milliseconds (self->options.wait_worker));
-    (void) rp_call_set_priority (call, (uint8_t) self->options.priority); // in range
+    int fault = rp_cli_set_terms (self, call);
+    if (fault != 0)
+        return fault;
     if (!self->sends)
         rp_call_set_trace (call, self->options.verbose || self->options.output != RP_OUTPUT_TABLE);
     for (size_t index = 0; index < self->options.headers.count; index++) {

@@ -230,6 +230,17 @@ RP_EXPORT int rp_call_set_attempts (rp_call_t *self, uint8_t attempts);
     9; of a durable call also what rp_call_add_header returns.  */
 RP_EXPORT int rp_call_set_priority (rp_call_t *self, uint8_t priority);
 
+/*  Lets the broker give the request to a second worker when the first takes long: a hedge, for work
+    that may run twice. The first answer is the reply; the other worker is cancelled. when: a time, as
+    in "20ms" (1 ms to 24 h), or a percentile, as in "95%" or "99.9%": longer than so many of a hundred
+    requests of the service that asked for hedges took (none are made before a hundred of them were
+    answered). A hedge is an attempt, so the call needs two at least, or it ends with RP_INVALID, as a
+    durable or keyed one does. The broker makes hedges of a stated share of a service's requests at
+    most (its hedge_share), and none while requests wait; one that makes none treats the request like any other. The
+    value is a header, `hedge`, which the worker sees. RP_OK; RP_USAGE if when is neither, or the call is in
+    a conversation; also what rp_call_add_header returns.  */
+RP_EXPORT int rp_call_set_hedge (rp_call_t *self, const char *when);
+
 /*  Sets how long the broker may hold the request while no worker offers the service: up to
     86,400,000 ms; 0 (the default) ends it with RP_NO_WORKER at once. RP_OK; RP_USAGE outside the
     range.  */

@@ -300,18 +300,18 @@ class Client:
 
     def submit(self, service: str, body: Body = b"", *, timeout: Optional[float] = None, attempts: Optional[int] = None,
                wait_worker: Optional[float] = None, headers: Optional[HeaderList] = None, trace: bool = False,
-               key: Optional[str] = None, priority: Optional[int] = None,
+               key: Optional[str] = None, priority: Optional[int] = None, hedge: Union[str, float, None] = None,
                _conversation: Optional[ConversationState] = None) -> Call:
         """Sends a request and returns at once. Arguments as for `call`."""
         with self._lock:
             call = self._submit(service, body, timeout, attempts, wait_worker, headers, trace, _conversation, key=key,
-                                priority=priority)
+                                priority=priority, hedge=hedge)
             self._loop.turn()
         return Call(self, call)
 
     def call(self, service: str, body: Body = b"", *, timeout: Optional[float] = None, attempts: Optional[int] = None,
              wait_worker: Optional[float] = None, headers: Optional[HeaderList] = None, trace: bool = False,
-             key: Optional[str] = None, priority: Optional[int] = None,
+             key: Optional[str] = None, priority: Optional[int] = None, hedge: Union[str, float, None] = None,
              _conversation: Optional[ConversationState] = None) -> Reply:
         """Asks a service, and returns the reply.
 
@@ -319,17 +319,20 @@ class Client:
         names of a-z 0-9 - _ . trace: the reply has the header `worker`, the worker's name. key: its idempotency key: of
         all requests with one key and body one runs, and all get its reply (Invalid if the broker remembers none).
         priority: 0 to 9, 4 if not given: where requests wait for a worker, the highest goes first.
+        hedge: with attempts of 2 or more: when its worker takes longer than that (seconds, or a percentile such as
+        "95%" of the service's requests that asked for hedges), another gets it, too; the first answer counts.
 
         Raises a subclass of riposte.Error for each status but OK, one second after the deadline at the latest;
         ValueError for arguments that may not travel. When it is interrupted (KeyboardInterrupt), the request is
         withdrawn.
         """
         return outcome(self._ask(service, body, timeout, attempts, wait_worker, headers, trace, _conversation, key=key,
-                                 priority=priority))
+                                 priority=priority, hedge=hedge))
 
     def map(self, service: str, bodies: Iterable[Body], *, parallel: int = 16, return_errors: bool = False,
             timeout: Optional[float] = None, attempts: Optional[int] = None, wait_worker: Optional[float] = None,
-            headers: Optional[HeaderList] = None, priority: Optional[int] = None) -> Generator[Reply, None, None]:
+            headers: Optional[HeaderList] = None, priority: Optional[int] = None,
+            hedge: Union[str, float, None] = None) -> Generator[Reply, None, None]:
         """Asks once for each body, `parallel` at a time, and yields the replies in the order of the bodies.
 
         The timeout is that of each request, from when it is sent. Raises at the first that does not end with OK, and
@@ -344,7 +347,7 @@ class Client:
                 for body in itertools.islice(source, parallel - len(calls)):
                     with self._lock:
                         calls.append(self._submit(service, body, timeout, attempts, wait_worker, headers, False, None,
-                                                  priority=priority))
+                                                  priority=priority, hedge=hedge))
                         unsent += 1
                         if unsent == most:
                             unsent = 0
@@ -457,13 +460,14 @@ class Client:
                 wait_worker: Optional[float], headers: Optional[HeaderList], trace: bool,
                 conversation: Optional[ConversationState], durable: bool = False,
                 key: Optional[str] = None, priority: Optional[int] = None,
+                hedge: Union[str, float, None] = None,
                 stream: Optional[Callable[[Terms], StreamState]] = None) -> CallState:
         if self._loop.closed:
             raise RuntimeError("this client is closed")
         now = time.monotonic()
         call = CallState(terms_for(service, self.attempts if attempts is None else attempts,
                                    self.wait_worker if wait_worker is None else wait_worker,
-                                   pairs_of(headers) if headers else (), durable, trace, key, priority),
+                                   pairs_of(headers) if headers else (), durable, trace, key, priority, hedge),
                          body if type(body) is bytes else body_of(body),
                          self.timeout if timeout is None else timeout, now, conversation)
         if stream is not None:

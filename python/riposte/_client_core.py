@@ -9,12 +9,13 @@ Each call ends exactly once: `call.reply` is set, and `ended` is called with it.
 from __future__ import annotations
 
 import heapq
+import re
 import struct
 import sys
 from collections import deque
 from numbers import Real
 from operator import index
-from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple, Union
 
 from riposte import _explain as explain
 from riposte import _flow as flow
@@ -34,6 +35,7 @@ RETRY_MOST = 1000 * RETRY_COST
 RETRY_PAUSE = (0.05, 2.0)  #: seconds before a retry at a broker that is busy: the first, which doubles, and the longest
 
 _WAITING, _RUNNING, _PAUSED, _ENDED = range(4)
+_PERCENTILE = re.compile(r"[0-9]{1,2}(\.[0-9]{1,3})?%", re.ASCII)
 _INLINE_MAX = 16384  # a longer body goes in a frame of its own, which is not copied
 
 
@@ -153,6 +155,18 @@ def check_attempts(attempts: int) -> int:
     return index(attempts)
 
 
+def hedge_of(hedge: Union[str, float]) -> str:
+    """The value of the header for a hedge after so many seconds, or at a percentile ("95%")."""
+    if isinstance(hedge, str):
+        if not _PERCENTILE.fullmatch(hedge) or not float(hedge[:-1]):
+            raise ValueError(f"a hedge is a number of seconds, or a percentile such as '95%', not {hedge!r}")
+        return hedge
+    ms = round(1000 * check_seconds(hedge, "a hedge"))
+    if not 1 <= ms <= wire.TIME_MAX_MS:
+        raise ValueError(f"a hedge is made after 1 ms to a day, not {hedge} s")
+    return str(ms)
+
+
 class Terms:
     """What many requests may have in common: all but body and deadline, checked, with the bytes of their heads."""
 
@@ -160,7 +174,7 @@ class Terms:
 
     def __init__(self, service: str, attempts: int = 1, wait: float = 0.0, headers: Sequence[Tuple[str, str]] = (),
                  durable: bool = False, trace: bool = False, key: Optional[str] = None,
-                 priority: Optional[int] = None) -> None:
+                 priority: Optional[int] = None, hedge: Union[str, float, None] = None) -> None:
         """Raises ValueError for a name, a header or a number that may not travel, TypeError for one of a wrong type."""
         self.service = service
         self._name = wire.text_of(service, "the name of a service", wire.NAME_MAX)
@@ -178,8 +192,13 @@ class Terms:
         if priority is not None and durable:
             headers = [*headers, ("job-priority", str(index(priority)))]
             self.priority = 0
+        if hedge is not None:
+            if self.attempts < 2 or key is not None:
+                raise ValueError("a hedge may run a request twice: it wants attempts of 2 or more, and no key")
+            headers = [("hedge", hedge_of(hedge)), *headers]
         self.headers = wire.pack_headers(headers) if headers else b""
         self.flags = (wire.DURABLE if durable else wire.KEYED if key is not None else 0) | (wire.TRACE if trace else 0)
+        self.flags |= wire.HEDGE if hedge is not None else 0
         self.begin, self.end = self.around(self.flags | wire.INLINE, self.attempts)
 
     def around(self, flags: int, attempts: int, priority: int = 0) -> Tuple[bytes, bytes]:
@@ -228,14 +247,15 @@ _BETWEEN = struct.Struct(">QQI")  # id, conversation and time of a head: what di
 _BETWEEN_AT = 8
 _between = _BETWEEN.pack
 
-_plain: Dict[Tuple[str, int, float], Terms] = {}  # without headers, key, flags and priority; bounded
+_plain: Dict[Tuple[str, int, float], Terms] = {}  # without headers, key, flags, priority and hedge; bounded
 
 
 def terms_for(service: str, attempts: int, wait: float, headers: Sequence[Tuple[str, str]] = (), durable: bool = False,
-              trace: bool = False, key: Optional[str] = None, priority: Optional[int] = None) -> Terms:
+              trace: bool = False, key: Optional[str] = None, priority: Optional[int] = None,
+              hedge: Union[str, float, None] = None) -> Terms:
     """As Terms, and raises the same; made once for what is asked again and again."""
-    if headers or durable or trace or key is not None or priority is not None:
-        return Terms(service, attempts, wait, headers, durable, trace, key, priority)
+    if headers or durable or trace or key is not None or priority is not None or hedge is not None:
+        return Terms(service, attempts, wait, headers, durable, trace, key, priority, hedge)
     asked = service, attempts, wait
     try:
         terms = _plain.get(asked)
@@ -277,8 +297,8 @@ class CallState:
             check_seconds(timeout, "a timeout")
         self.deadline = now + timeout
         if conversation is not None:
-            if terms.flags & wire.KEYED:
-                raise ValueError("a request with a key is outside conversations")
+            if terms.flags & (wire.KEYED | wire.HEDGE):
+                raise ValueError("a request with a key, or with a hedge, is outside conversations")
             self.conversation = conversation
 
     @property
@@ -627,6 +647,8 @@ class ClientCore:
             return False
         terms = call.terms
         flags = terms.flags
+        if flags & wire.HEDGE and not (link.hedging and terms.attempts - call.spent > 1):
+            flags &= ~wire.HEDGE  # a preference; and its last attempt is one
         if flags & wire.DURABLE:
             if not link.jobs:
                 self._end(call, Status.INVALID, explain.no_jobs(link.endpoint))

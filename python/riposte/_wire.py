@@ -9,6 +9,7 @@ from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 HELLO, WELCOME, REQUEST, REPLY, CANCEL, CREDIT, HEARTBEAT, DRAIN, BYE, END, ACCEPTED, PART, GRANT = range(1, 14)
 
 INLINE, WORKER, OPEN, LAST, TRACE, MORE, BUNDLES, DURABLE, KEYED, REPLAYED, STREAM = (1 << bit for bit in range(11))
+HEDGE = 0x1000
 
 HEAD_MIN = 48
 NAME_MAX = 127
@@ -43,7 +44,7 @@ _CONTROL_BUT_TAB = _CONTROL.replace(b"\t", b"")
 _SHAPES: Dict[int, Tuple[int, Set[str]]] = {
     HELLO: (WORKER | BUNDLES, {"time", "value", "key", "name", "headers"}),
     WELCOME: (BUNDLES, {"time", "value", "key", "headers"}),
-    REQUEST: (INLINE | OPEN | TRACE | MORE | DURABLE | KEYED | STREAM,
+    REQUEST: (INLINE | OPEN | TRACE | MORE | DURABLE | KEYED | STREAM | HEDGE,
               {"id", "conversation", "time", "value", "attempt", "attempts", "priority", "name", "headers"}),
     REPLY: (INLINE | LAST | MORE | REPLAYED,
             {"id", "conversation", "time", "value", "status", "attempt", "text", "headers", "code"}),

@@ -224,15 +224,17 @@ class Client:
     async def call(self, service: str, body: Body = b"", *, timeout: Optional[float] = None,
                    attempts: Optional[int] = None, wait_worker: Optional[float] = None,
                    headers: Optional[HeaderList] = None, trace: bool = False, key: Optional[str] = None,
-                   priority: Optional[int] = None, _conversation: Optional[ConversationState] = None) -> Reply:
+                   priority: Optional[int] = None, hedge: Union[str, float, None] = None,
+                   _conversation: Optional[ConversationState] = None) -> Reply:
         """Asks a service, and returns the reply; see riposte.Client.call. When its task is cancelled, the request is
         withdrawn."""
         return outcome(await self._ask(service, body, timeout, attempts, wait_worker, headers, trace, _conversation,
-                                       False, key, priority))
+                                       False, key, priority, hedge))
 
     async def map(self, service: str, bodies: Iterable[Body], *, parallel: int = 16, return_errors: bool = False,
                   timeout: Optional[float] = None, attempts: Optional[int] = None, wait_worker: Optional[float] = None,
-                  headers: Optional[HeaderList] = None, priority: Optional[int] = None) -> AsyncIterator[Reply]:
+                  headers: Optional[HeaderList] = None, priority: Optional[int] = None,
+                  hedge: Union[str, float, None] = None) -> AsyncIterator[Reply]:
         """See riposte.Client.map; `async for reply in client.map(…)`."""
         check_parallel(parallel)
         core = self._start()
@@ -243,7 +245,7 @@ class Client:
             while True:
                 for body in itertools.islice(source, parallel - len(calls)):
                     calls.append(self._submit(core, service, body, timeout, attempts, wait_worker, headers, False, None,
-                                              False, None, priority))
+                                              False, None, priority, hedge))
                     unsent += 1
                     if unsent == most and self._driver is not None:
                         unsent = 0
@@ -337,12 +339,12 @@ class Client:
     def _submit(self, core: ClientCore, service: str, body: Body, timeout: Optional[float], attempts: Optional[int],
                 wait_worker: Optional[float], headers: Optional[HeaderList], trace: bool,
                 conversation: Optional[ConversationState], durable: bool, key: Optional[str] = None,
-                priority: Optional[int] = None,
+                priority: Optional[int] = None, hedge: Union[str, float, None] = None,
                 stream: Optional[Callable[[Terms], StreamState]] = None) -> CallState:
         now = time.monotonic()
         call = CallState(terms_for(service, self.attempts if attempts is None else attempts,
                                    self.wait_worker if wait_worker is None else wait_worker,
-                                   pairs_of(headers) if headers else (), durable, trace, key, priority),
+                                   pairs_of(headers) if headers else (), durable, trace, key, priority, hedge),
                          body if type(body) is bytes else body_of(body),
                          self.timeout if timeout is None else timeout, now, conversation)
         if stream is not None:

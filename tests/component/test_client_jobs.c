@@ -136,6 +136,42 @@ static void a_priority_goes_to_a_broker_that_knows_priorities_only (void **state
     }
 }
 
+static void a_hedge_is_asked_of_a_broker_that_makes_hedges_only (void **state)
+{
+    (void) state;
+    static const struct {
+        const char *header;
+        uint16_t flags;
+    } brokers[] = {{RP_WELCOME_HEDGING, RP_FLAG_HEDGE}, {"something-else", 0}};
+    for (size_t index = 0; index < sizeof brokers / sizeof *brokers; index++) {
+        client_pair_t pair;
+        pair_begin (&pair);
+        rp_call_t *call = rp_call_new ("upper", "hello", 5);
+        assert_int_equal (rp_call_set_attempts (call, 2), RP_OK);
+        assert_int_equal (rp_call_set_hedge (call, "95%"), RP_OK);
+        assert_int_equal (rp_call_set_hedge (call, "1.5s"), RP_OK); // the last one counts
+        caller_t caller;
+        caller_start (&caller, pair.client, call);
+        s_greet_with (pair.broker, brokers[index].header, "1");
+        puppet_expect (pair.broker, RP_COMMAND_REQUEST);
+        assert_int_equal (pair.broker->head.flags & RP_FLAG_HEDGE, brokers[index].flags);
+        s_expect_header (pair.broker, RP_REQUEST_HEDGE, "1500");
+        puppet_send (pair.broker,
+          (rp_head_t){.command = RP_COMMAND_REPLY, .id = pair.broker->head.id, .attempt = 1}, NULL,
+          0);
+        rp_reply_t *reply = caller_end (&caller);
+        assert_int_equal (rp_reply_status (reply), RP_OK);
+        rp_reply_destroy (&reply);
+        pair_end (&pair);
+    }
+    rp_call_t *call = rp_call_new ("upper", "hello", 5);
+    static const char *const wrong[] = {"", "0", "95", "100%", "0%", "soon", "25h", "10us"};
+    for (size_t index = 0; index < sizeof wrong / sizeof *wrong; index++)
+        assert_int_equal (rp_call_set_hedge (call, wrong[index]), RP_USAGE);
+    assert_int_equal (rp_call_set_hedge (call, NULL), RP_USAGE);
+    rp_call_destroy (&call);
+}
+
 static void a_job_that_had_its_priority_before_it_was_one_states_it (void **state)
 {
     (void) state;
@@ -518,6 +554,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
       cmocka_unit_test (a_durable_call_carries_its_terms),
       cmocka_unit_test (a_priority_goes_to_a_broker_that_knows_priorities_only),
+      cmocka_unit_test (a_hedge_is_asked_of_a_broker_that_makes_hedges_only),
       cmocka_unit_test (a_job_that_had_its_priority_before_it_was_one_states_it),
       cmocka_unit_test (terms_outside_their_range_are_refused),
       cmocka_unit_test (send_gives_the_id_of_the_job),

@@ -181,6 +181,16 @@ def test_a_priority_is_0_to_9(house, value, status):
     assert status == 200 or "Riposte-Priority wants" in answer.problem()["detail"]
 
 
+@pytest.mark.parametrize("value, attempts, status", [("95%", "2", 200), ("20ms", "2", 200), ("95%", "1", 400),
+                                                     ("soon", "2", 400)])
+def test_a_hedge_is_a_time_or_a_percentile(house, value, attempts, status):
+    http = house.start()
+    house.world.builtin(house.broker, "upper")
+    answer = http.call("upper", b"hello", Riposte_Hedge=value, Riposte_Attempts=attempts)
+    assert answer.status == status, answer
+    assert status == 200 or "hedge" in answer.problem()["detail"].lower()
+
+
 def test_no_broker_is_503_and_not_ready(house):
     house.broker = house.world.broker()
     endpoint = house.broker.endpoint

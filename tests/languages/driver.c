@@ -217,6 +217,11 @@ static void s_submit (s_driver_t *self, json_t *command, json_int_t n, bool dura
         rc |= rp_call_set_attempts (call, (uint8_t) s_number (command, "attempts"));
     if (json_object_get (command, "priority"))
         rc |= rp_call_set_priority (call, (uint8_t) s_number (command, "priority"));
+    if (json_object_get (command, "hedge_ms")) {
+        char hedge[24];
+        snprintf (hedge, sizeof hedge, "%ums", s_number (command, "hedge_ms"));
+        rc |= rp_call_set_hedge (call, hedge);
+    }
     rc |= rp_call_set_wait_worker_ms (call, s_number (command, "wait_worker_ms"));
     if (s_number (command, "delay_ms"))
         rc |= rp_call_set_delay_ms (call, s_number (command, "delay_ms"));

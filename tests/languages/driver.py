@@ -48,7 +48,7 @@ def body_of(command):
     return base64.b64decode(command.get("body", ""))
 
 
-CALL = ("timeout", "attempts", "wait_worker", "headers", "key", "priority")
+CALL = ("timeout", "attempts", "wait_worker", "headers", "key", "priority", "hedge")
 SEND = ("key", "attempts", "delay", "timeout", "priority")
 
 

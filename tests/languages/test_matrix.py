@@ -115,6 +115,17 @@ def test_the_highest_priority_goes_first(world, language):  # noqa: F811
     assert [number for number in client.answered() if number in (low, high)] == [high, low]
 
 
+def test_a_hedge_gets_the_answer_of_the_faster_worker(world, language):  # noqa: F811
+    broker = world.broker()
+    slow = Worker(world, language, broker, "hedged", "sleep")
+    client = Client(world, language, broker.endpoint)
+    number = client.submit("hedged", LONG, timeout_ms=60000, attempts=2, hedge_ms=100)
+    slow.wait_for_start()
+    Worker(world, language, broker, "hedged", "echo")
+    check(client.answer(number), "OK", body=LONG.encode(), attempt=2)
+    until(lambda: slow.events("cancelled"), 10, "the slow worker is told to cancel")
+
+
 def test_WORKER_LOST_at_once_when_it_is_killed(stage):
     worker = Worker(stage.world, stage.language, stage.broker, "killed", "sleep")
     number = stage.client.submit(worker.service, LONG, timeout_ms=60000)

@@ -335,6 +335,23 @@ def test_a_priority_is_sent_only_to_a_broker_that_knows_priorities():
             client.call(priority=priority)
 
 
+def test_a_hedge_is_asked_of_a_broker_that_makes_hedges():
+    for headers, flags in ((), 0), ((("hedging", "1"),), wire.HEDGE):
+        client = Client()
+        client.up(headers=headers)
+        client.call(attempts=2, hedge="99.9%")
+        request = client.one(wire.REQUEST)
+        assert request.flags & wire.HEDGE == flags and dict(request.headers)["hedge"] == "99.9%"
+    client.call(attempts=2, hedge=0.02)
+    assert dict(client.one(wire.REQUEST).headers)["hedge"] == "20"
+    for hedge in ("100%", "0%", "1.2345%", "20ms", 0, 86401, float("nan")):
+        with pytest.raises(ValueError):
+            client.call(attempts=2, hedge=hedge)
+    for more in {"attempts": 1}, {"attempts": 2, "key": "k"}:
+        with pytest.raises(ValueError):
+            client.call(hedge="95%", **more)
+
+
 def test_a_job_states_its_priority_in_a_header():
     client = Client()
     client.up(headers=(("priorities", "1"), ("jobs", "1")))

@@ -76,6 +76,7 @@ type Client struct {
 	keepsJobs   bool
 	remembers   bool // results of requests with a key
 	prioritises bool
+	hedges      bool
 	sessions    uint64
 	denials     uint64
 
@@ -367,6 +368,8 @@ func (c *Client) welcome(welcome *wire.Head, now time.Duration) {
 	c.remembers = replays == "1"
 	priorities, _ := welcome.Find("priorities")
 	c.prioritises = priorities == "1"
+	hedging, _ := welcome.Find("hedging")
+	c.hedges = hedging == "1"
 	c.next = now
 }
 

@@ -381,6 +381,17 @@ func TestAPriorityIsSentOnlyToABrokerThatKnowsPriorities(t *testing.T) {
 	}
 }
 
+func TestAHedgeIsAskedOfABrokerThatMakesHedges(t *testing.T) {
+	for want, headers := range map[uint16][]wire.Header{0: nil, wire.Hedge: {{Key: "hedging", Value: "1"}}} {
+		s := newStage(t)
+		s.up(headers...)
+		s.submit(&Exchange{Timeout: time.Second, Attempts: 2, Hedged: true})
+		if head := s.heads[len(s.heads)-1]; head.Flags != want {
+			t.Errorf("%#x, not %#x", head.Flags, want)
+		}
+	}
+}
+
 func TestAJobForABrokerThatKeepsNoneIsINVALID(t *testing.T) {
 	s := newStage(t)
 	s.up()

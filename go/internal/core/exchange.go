@@ -70,6 +70,7 @@ type Exchange struct {
 	Attempts     uint8
 	Priority     uint8 // as a head states it
 	Trace        bool
+	Hedged       bool // a second worker may get it; its header says when
 	Durable      bool // it asks for a job, and ends with ACCEPTED
 	Keyed        bool // it has an idempotency key: a durable one that is sent twice is still one job
 	Owner        interface{}
@@ -351,6 +352,10 @@ func (c *Client) send(x *Exchange, now time.Duration) bool {
 	}
 	if x.Trace {
 		head.Flags |= wire.Trace
+	}
+	// A preference: a broker that makes no hedges gets the request without it, and so does its last attempt.
+	if x.Hedged && c.hedges && (x.attemptsLeft > 1 || x.attemptsLeft == x.Attempts) {
+		head.Flags |= wire.Hedge
 	}
 	if x.Durable {
 		head.Flags |= wire.Durable

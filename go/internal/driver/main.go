@@ -50,6 +50,7 @@ type command struct {
 	Timeout      *int64      `json:"timeout_ms"`
 	Attempts     *int        `json:"attempts"`
 	Priority     *int        `json:"priority"`
+	Hedge        *int64      `json:"hedge_ms"`
 	WorkerWait   *int64      `json:"wait_worker_ms"`
 	Headers      [][2]string `json:"headers"`
 	Conversation string      `json:"conversation"`
@@ -87,6 +88,9 @@ func (c *command) options() []riposte.CallOption {
 	}
 	if c.Priority != nil {
 		options = append(options, riposte.WithPriority(*c.Priority))
+	}
+	if c.Hedge != nil {
+		options = append(options, riposte.WithHedge(milliseconds(*c.Hedge)))
 	}
 	if c.WorkerWait != nil {
 		options = append(options, riposte.WithWorkerWait(milliseconds(*c.WorkerWait)))

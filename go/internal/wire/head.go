@@ -78,6 +78,8 @@ const (
 	Replayed = 0x0200
 	// Stream: the client reads the reply in parts.
 	Stream = 0x0400
+	// Hedge: a second worker may get the request when the first takes long.
+	Hedge = 0x1000
 )
 
 // Status is a final status, by its number in docs/CONTRACT.md.
@@ -177,7 +179,7 @@ var shapes = [...]struct {
 	Hello:   {hasTime | hasValue | hasName | hasKey | hasHeaders, Worker | Bundles},
 	Welcome: {hasTime | hasValue | hasKey | hasHeaders, Bundles},
 	Request: {hasID | hasConversation | hasTime | hasValue | hasAttempt | hasAttempts | hasPriority | hasName |
-		hasHeaders, Inline | Open | Trace | More | Durable | Keyed | Stream},
+		hasHeaders, Inline | Open | Trace | More | Durable | Keyed | Stream | Hedge},
 	Reply: {hasID | hasConversation | hasTime | hasValue | hasStatus | hasAttempt | hasText | hasHeaders | hasCode,
 		Inline | Last | More | Replayed},
 	Cancel:    {hasID, 0},
@@ -237,7 +239,7 @@ func (h *Head) check() error {
 		if h.Time > DeadlineMaxMS || h.Value > DeadlineMaxMS {
 			return malformed("a time of over a day")
 		}
-		kept := h.Flags&(Durable|Keyed) != 0
+		kept := h.Flags&(Durable|Keyed|Hedge) != 0
 		if h.Conversation == 0 && h.Flags&Open != 0 || h.Conversation != 0 && kept ||
 			kept && h.Flags&(Stream|More) != 0 {
 			return malformed("flags that do not go together, or with the conversation")
