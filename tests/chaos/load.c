@@ -255,6 +255,8 @@ static void s_send (s_client_t *self)
         s_check_rc (rp_call_set_wait_worker_ms (call, 2000));
     if (s_draw (self, 4) == 0)
         s_check_rc (rp_call_set_priority (call, (uint8_t) s_draw (self, RP_PRIORITY_MAX + 1)));
+    if (kind->attempts > 1 && !visit && !*slot->key && s_draw (self, 4) == 0)
+        s_check_rc (rp_call_set_hedge (call, s_draw (self, 2) ? "5ms" : "90%"));
     history_write (self->party, "submit",
       "req=%s\tservice=%s\tdeadline=%" PRId64 "\tattempts=%u\tconv=%s\tseq=%u%s%s", slot->request,
       kind->service, history_now () + (int64_t) timeout_ms * 1000, kind->attempts,

@@ -52,12 +52,13 @@ class Call:
     __slots__ = ("instance", "session", "request", "key", "time", "name", "service", "priority", "deadline",
                  "attempts", "untimed", "dispatched",
                  "accepted", "order", "token", "other", "delivered", "dispatches", "answered", "final",
-                 "final_time", "final_attempts", "places", "admin", "lost", "keyed", "hedge")
+                 "final_time", "final_attempts", "places", "admin", "lost", "keyed", "hedge",
+                 "committed")
 
     def __init__(self, instance, session, request, key, time, place, keyed=False, hedge=False):
         self.instance, self.session, self.request = instance, session, request
         self.key, self.time, self.keyed, self.hedge = key, time, keyed, hedge
-        self.other = None
+        self.other = self.committed = None  # committed: of dispatches, that whose reply was taken
         self.service = self.deadline = self.attempts = self.token = self.answered = None
         self.untimed, self.dispatched = False, None
         self.final = self.final_time = self.final_attempts = None
@@ -381,16 +382,17 @@ class Broker:
         one.running = Delivery(call, one.worker, one, place)
         return one
 
+    @staticmethod
+    def dispatch_of(delivery):
+        return next((one for one in delivery.call.dispatches if one[3] == delivery.place), None) if delivery else None
+
     def on_unsent(self, place, time, fields):
         delivery = self.deliveries.get(fields["token"])
         if not delivery:
             return
         call = delivery.call
         call.places.append(place)
-        for number, one in enumerate(call.dispatches):
-            if one[2] == delivery.worker and one[3] == delivery.place:
-                del call.dispatches[number]
-                break
+        call.dispatches.remove(self.dispatch_of(delivery))
         if call.final is None:  # after the final status this stays as it was
             call.delivered -= 1
 
@@ -411,6 +413,7 @@ class Broker:
         if call.answered:
             self.problem(6, "two replies are committed", call)
         call.answered = fields["status"]
+        call.committed = self.dispatch_of(delivery)
 
     def on_free(self, place, time, fields):
         delivery = self.deliveries.pop(fields["token"], None)

@@ -270,8 +270,8 @@ class Judge:
         calls = self.calls.get(begun.name, ())
         attempts = {(start.party, start.task): start.attempt for start in begun.starts}
         for call in calls:
-            if call.answered == request.final.status and call.dispatches:
-                attempt, _, worker, _ = call.dispatches[-1]
+            if call.answered == request.final.status and call.committed:
+                attempt, _, worker, _ = call.committed
                 session = call.instance.sessions.get(worker)
                 if any(self.is_party(session, party)
                        and attempts.get((party, task)) in (0, None, attempt)
