@@ -217,7 +217,8 @@ static const rp_setting_t s_rows[] = {S_ROW (LIST,
       &s_services,
       RELOAD,
       "terms of a service: concurrency, rate (a second), queue; deadline and attempts of requests "
-      "whose protocol states none") RP_CONFIG_MAP (S_ROW) RP_BROKER_LIMIT_MAP (S_LIMIT)};
+      "whose protocol states none; overload, admission") RP_CONFIG_MAP (S_ROW)
+      RP_BROKER_LIMIT_MAP (S_LIMIT)};
 
 /*  Old names of settings, each with the new one for the error message.  */
 static const char *const s_renamed[][2] = {

@@ -124,6 +124,10 @@ static bool s_make (rp_server_t *self, const rp_server_options_t *options, int64
         rp_history_ages (&self->history, now, options->limits.age_step);
     if (options->history > 0)
         rp_history_terms (&self->history, now, &options->services);
+    const rp_rules_t *rules =
+      options->credentials ? rp_credentials_rules (options->credentials) : NULL;
+    if (options->history > 0 && rules && rp_rules_has_weight (rules))
+        rp_history_weights (&self->history, now);
     return s_open_poller (self) && s_open_otlp (self, options->otlp)
            && (self->context = rp_context_new ())
            && zmq_ctx_set (self->context, ZMQ_IO_THREADS,

@@ -18,7 +18,7 @@
                   limits { of RP_BROKER_LIMIT_MAP },
                   jobs { of RP_JOBS_FIGURE_MAP, commits, cleaned, queued, file_bytes, full } or null,
                   security { on, keys }, handshakes { accepted, refused },
-                  principals [ { name, sessions, workers, open, open_bytes, denied, over_quota } ],
+                  principals [ { name, sessions, workers, open, open_bytes, denied, over_quota, weight } ],
                   reload { count, failed, ok, problems [ ], needs_restart [ ] }
         services  services [ { name, workers, draining, window, held, waiting, waiting_bytes,
                   running, conversations, requests, ended, failed, oldest_us,

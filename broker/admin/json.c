@@ -157,6 +157,7 @@ json_t *rp_json_principal (const rp_principal_info_t *info)
     s_set_number (principal, "open_bytes", info->open_bytes);
     s_set_number (principal, "denied", info->denied);
     s_set_number (principal, "over_quota", info->over_quota);
+    s_set_number (principal, "weight", info->weight);
     return principal;
 }
 

@@ -346,6 +346,16 @@ static void s_say_lost (s_words_t *words, uint64_t count)
       count == 1 ? "it" : "them");
 }
 
+static void s_say_draining (s_words_t *words, const rp_cause_t *cause)
+{
+    if (cause->concerned == 1)
+        s_say (words, "the one worker is leaving");
+    else
+        s_say (words, "all %" PRIu32 " workers are leaving", cause->concerned);
+    s_say (words, ", and %" PRIu64 " request%s wait%s for another", cause->weight,
+      s_plural (cause->weight), s_verb (cause->weight));
+}
+
 static void s_say_terms (s_words_t *words, uint64_t count)
 {
     s_say (words,
@@ -353,6 +363,15 @@ static void s_say_terms (s_words_t *words, uint64_t count)
       " request%s wait%s, though workers have room: the broker's setting \"service\" says "
       "how many may run, or start",
       count, s_plural (count), s_verb (count));
+}
+
+static void s_say_overload (s_words_t *words, uint64_t count)
+{
+    s_say (words,
+      "%" PRIu64
+      " request%s ended with EXPIRED or BUSY of late, since more came than workers take: the "
+      "broker's setting \"service\" says which (admission, overload)",
+      count, s_plural (count));
 }
 
 /*  Says why jobs wait, or that some have died.  */
@@ -387,12 +406,7 @@ const char *rp_narrative_cause (const rp_cause_t *cause, char buffer[RP_NARRATIV
             s_say_no_worker (&words, cause);
             break;
         case RP_CAUSE_DRAINING:
-            if (cause->concerned == 1)
-                s_say (&words, "the one worker is leaving");
-            else
-                s_say (&words, "all %" PRIu32 " workers are leaving", cause->concerned);
-            s_say (&words, ", and %" PRIu64 " request%s wait%s for another", weight,
-              s_plural (weight), s_verb (weight));
+            s_say_draining (&words, cause);
             break;
         case RP_CAUSE_CLOSED:
             s_say_closed (&words, cause);
@@ -402,6 +416,9 @@ const char *rp_narrative_cause (const rp_cause_t *cause, char buffer[RP_NARRATIV
             break;
         case RP_CAUSE_TERMS:
             s_say_terms (&words, weight);
+            break;
+        case RP_CAUSE_OVERLOAD:
+            s_say_overload (&words, weight);
             break;
         case RP_CAUSE_PINNED:
             s_say_pinned (&words, cause);

@@ -58,6 +58,7 @@ static s_state_t s_severity (const rp_cause_t *cause)
                                                                       : S_BAD;
         case RP_CAUSE_STOPPING:
         case RP_CAUSE_TERMS:
+        case RP_CAUSE_OVERLOAD:
         case RP_CAUSE_PINNED:
         case RP_CAUSE_JOBS_DEAD:
             return S_WARN;

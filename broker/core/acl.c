@@ -21,7 +21,8 @@ static void s_set_quota (const rp_dispatch_t *self, rp_principal_t *principal)
     principal->quota = (rp_quota_t){.sessions = s_limit (quota.sessions),
       .open = s_limit (quota.open),
       .open_bytes = s_limit (quota.open_bytes),
-      .rate = s_limit (quota.rate)};
+      .rate = s_limit (quota.rate),
+      .weight = quota.weight ? quota.weight : 1};
     principal->pause = 0;
     if (quota.rate)
         principal->pause =
@@ -77,20 +78,31 @@ rp_principal_t *rp_acl_principal (rp_dispatch_t *self, const char *name)
     return principal ? principal : s_make (self, name, size, hash);
 }
 
-/*  Marks a session if there are rules, and forgets what earlier rules allowed it.  */
+void rp_acl_mark_measured (rp_dispatch_t *self, rp_session_t *session)
+{
+    if (session->role != RP_ROLE_CLIENT)
+        return;
+    session->traits &= (uint8_t) ~RP_TRAIT_MEASURED;
+    if (self->measured)
+        session->traits |= RP_TRAIT_MEASURED;
+}
+
+/*  Marks a session if there are rules, takes its weight, and forgets what earlier rules allowed it.  */
 static void s_set_ruled (const rp_dispatch_t *self, rp_session_t *session)
 {
     session->traits &= (uint8_t) ~RP_TRAIT_RULED;
     bool trusted_client = session->role == RP_ROLE_CLIENT && session->traits & RP_TRAIT_TRUSTED;
     if (self->rules && !trusted_client)
         session->traits |= RP_TRAIT_RULED;
+    session->weight = trusted_client ? 1 : (uint8_t) session->principal->quota.weight;
     memset (session->may_call, 0, sizeof session->may_call);
 }
 
-void rp_acl_join (const rp_dispatch_t *self, rp_session_t *session, rp_principal_t *principal)
+void rp_acl_join (rp_dispatch_t *self, rp_session_t *session, rp_principal_t *principal)
 {
-    s_set_ruled (self, session);
     session->principal = principal;
+    s_set_ruled (self, session);
+    rp_acl_mark_measured (self, session);
     principal->sessions++;
     principal->workers += session->role == RP_ROLE_WORKER;
 }
@@ -233,6 +245,7 @@ const char *rp_acl_refuse_request (
 void rp_acl_change (rp_dispatch_t *self, const rp_rules_t *rules)
 {
     self->rules = rules;
+    self->weighed = rules && rp_rules_has_weight (rules);
     memset (self->denials, 0, sizeof self->denials);
     s_forget_unused (self);
     for (uint32_t slot = 0; slot < rp_pool_slots (&self->principals); slot++) {

@@ -41,8 +41,11 @@ const char *rp_acl_refuse_request (
   rp_dispatch_t *self, const rp_session_t *client, size_t bytes, rp_status_t *status);
 
 /*  Counts a session that begins, or ends.  */
-void rp_acl_join (const rp_dispatch_t *self, rp_session_t *session, rp_principal_t *principal);
+void rp_acl_join (rp_dispatch_t *self, rp_session_t *session, rp_principal_t *principal);
 void rp_acl_leave (rp_session_t *session);
+
+/*  Marks a client if work is measured.  */
+void rp_acl_mark_measured (rp_dispatch_t *self, rp_session_t *session);
 
 /*  Puts other rules in force (NULL: security is off): forgets decisions, sets quotas, and frees
     principals without sessions. Open requests are to be counted anew with rp_acl_open.  */

@@ -25,6 +25,7 @@ static void s_begin (
     client_queue->client = client;
     client_queue->service = service;
     client_queue->priority = (uint8_t) priority;
+    client_queue->work_us = 0;
 }
 
 /*  Takes a client queue from the pool, for a client that uses several services or priorities at a
@@ -44,10 +45,11 @@ static rp_client_queue_t *s_take (
     return client_queue;
 }
 
-/*  Finds or begins a client queue, if the one in the session is another. Not inline: most requests do
-    without it.  */
-static __attribute__ ((noinline)) rp_client_queue_t *s_find (
-  rp_dispatch_t *self, rp_session_t *client, rp_service_t *service, unsigned priority)
+/*  Finds a client queue that is not the one in the session; NULL if there is none.  */
+static rp_client_queue_t *s_look_up (const rp_dispatch_t *self,
+  const rp_session_t *client,
+  const rp_service_t *service,
+  unsigned priority)
 {
     uint64_t hash = s_hash (self, client, service, priority);
     rp_table_cursor_t cursor;
@@ -55,6 +57,26 @@ static __attribute__ ((noinline)) rp_client_queue_t *s_find (
     while (
       client_queue && (client_queue->client != client || !s_is (client_queue, service, priority)))
         client_queue = rp_table_next (&self->client_queues_by_user, hash, &cursor);
+    return client_queue;
+}
+
+uint32_t rp_client_queue_waiting (const rp_dispatch_t *self,
+  const rp_session_t *client,
+  const rp_service_t *service,
+  unsigned priority)
+{
+    const rp_client_queue_t *client_queue = &client->client_queue;
+    if (client_queue->open == 0 || !s_is (client_queue, service, priority))
+        client_queue = s_look_up (self, client, service, priority);
+    return client_queue ? client_queue->waiting : 0;
+}
+
+/*  Finds or begins a client queue, if the one in the session is another. Not inline: most requests do
+    without it.  */
+static __attribute__ ((noinline)) rp_client_queue_t *s_find (
+  rp_dispatch_t *self, rp_session_t *client, rp_service_t *service, unsigned priority)
+{
+    rp_client_queue_t *client_queue = s_look_up (self, client, service, priority);
     if (client_queue)
         return client_queue;
     if (client->client_queue.open > 0)
@@ -90,14 +112,17 @@ void rp_client_queue_put (rp_request_t *request, bool front, int64_t now)
 {
     rp_client_queue_t *client_queue = request->client_queue;
     rp_queue_t *queue = &client_queue->service->queue;
-    bool idle = rp_list_is_empty (&client_queue->requests);
+    bool idle = client_queue->waiting++ == 0;
     if (front)
         rp_list_prepend (&client_queue->requests, &request->node);
     else
         rp_list_append (&client_queue->requests, &request->node);
-    if (idle && front)
+    if (!idle)
+        return;
+    client_queue->credit = 0; // who had nothing to start has saved nothing
+    if (front)
         rp_queue_prepend (queue, client_queue, request->accepted);
-    else if (idle)
+    else
         rp_queue_append (queue, client_queue, now);
 }
 
@@ -105,7 +130,7 @@ void rp_client_queue_take (rp_request_t *request)
 {
     rp_client_queue_t *client_queue = request->client_queue;
     rp_list_remove (&request->node);
-    if (rp_list_is_empty (&client_queue->requests))
+    if (--client_queue->waiting == 0)
         rp_queue_remove (&client_queue->service->queue, client_queue);
 }
 

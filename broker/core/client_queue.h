@@ -19,6 +19,12 @@
 rp_client_queue_t *rp_client_queue_open (
   rp_dispatch_t *self, rp_session_t *client, rp_service_t *service, unsigned priority);
 
+/*  Returns how many requests of a client wait for the service with this priority.  */
+uint32_t rp_client_queue_waiting (const rp_dispatch_t *self,
+  const rp_session_t *client,
+  const rp_service_t *service,
+  unsigned priority);
+
 /*  Counts one open request less. That request must not be in the client queue.  */
 void rp_client_queue_close (rp_dispatch_t *self, rp_client_queue_t *client_queue);
 

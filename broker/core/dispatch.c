@@ -57,6 +57,15 @@ static void s_write_welcome (rp_dispatch_t *self, const char *version, uint64_t 
           self->welcome, &self->welcome_size, capacity, RP_WELCOME_REPLAYS, "1");
 }
 
+/*  True if weights or estimates are made of what requests take.  */
+static bool s_measures (const rp_dispatch_t *self)
+{
+    bool measures = self->weighed;
+    for (size_t index = 0; index < self->terms.count; index++)
+        measures = measures || rp_terms_estimate (&self->terms.list[index]);
+    return measures;
+}
+
 rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
 {
     rp_dispatch_t *self = calloc (1, sizeof *self);
@@ -70,7 +79,9 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
     self->jobs = options->jobs;
     self->replays = options->replays;
     self->rules = options->rules;
+    self->weighed = self->rules && rp_rules_has_weight (self->rules);
     self->terms = options->terms;
+    self->measured = s_measures (self);
     uint32_t seed = (uint32_t) options->seed;
     rp_pool_init (&self->sessions, sizeof (rp_session_t),
       (uint32_t) (limits->max_clients + limits->max_workers + S_OWN_CLIENTS), seed);
@@ -237,16 +248,6 @@ static void s_recheck_worker (rp_dispatch_t *self, rp_session_t *session)
         rp_session_bar (self, session);
 }
 
-static void s_change_rules (rp_dispatch_t *self, const rp_rules_t *rules)
-{
-    rp_acl_change (self, rules);
-    s_each_request (self, s_count_open);
-    if (!rules)
-        return;
-    s_each_peer (self, s_recheck_worker);
-    s_each_request (self, rp_request_recheck);
-}
-
 static void s_bar (rp_dispatch_t *self, const rp_event_t *event)
 {
     const rp_session_t *client = rp_session_find (self, event->session);
@@ -265,10 +266,30 @@ static void s_each_service (rp_dispatch_t *self, void (*function) (rp_dispatch_t
     }
 }
 
-static void s_change_terms (rp_dispatch_t *self, rp_service_t *service)
+static void s_take_terms (rp_dispatch_t *self, rp_service_t *service)
 {
     rp_service_take_terms (self, service);
     rp_service_touch (self, service);
+}
+
+/*  Takes other terms, or the same when there may be weights now.  */
+static void s_change_terms (rp_dispatch_t *self, const rp_terms_list_t *terms)
+{
+    self->terms = *terms;
+    self->measured = s_measures (self);
+    s_each_peer (self, rp_acl_mark_measured);
+    s_each_service (self, s_take_terms);
+}
+
+static void s_change_rules (rp_dispatch_t *self, const rp_rules_t *rules)
+{
+    rp_acl_change (self, rules);
+    s_change_terms (self, &self->terms);
+    s_each_request (self, s_count_open);
+    if (!rules)
+        return;
+    s_each_peer (self, s_recheck_worker);
+    s_each_request (self, rp_request_recheck);
 }
 
 static void s_drain (rp_dispatch_t *self)
@@ -339,8 +360,7 @@ void rp_dispatch_handle (
             s_bar (self, event);
             break;
         case RP_EVENT_TERMS:
-            self->terms = *event->terms;
-            s_each_service (self, s_change_terms);
+            s_change_terms (self, event->terms);
             break;
         case RP_EVENT_DRAIN:
             s_drain (self);
@@ -673,7 +693,8 @@ bool rp_dispatch_some_principals (const rp_dispatch_t *self,
           .open = principal->open,
           .open_bytes = principal->open_bytes,
           .denied = principal->denied,
-          .over_quota = principal->over_quota};
+          .over_quota = principal->over_quota,
+          .weight = principal->quota.weight};
         function (&info, arg);
     }
     return *place < rp_pool_slots (&self->principals);

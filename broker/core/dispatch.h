@@ -228,6 +228,7 @@ typedef struct {
     uint64_t open_bytes;
     uint64_t denied;     /* requests and workers that no rule allowed */
     uint64_t over_quota; /* … that were over a quota */
+    uint64_t weight;     /* of the turns of its clients */
 } rp_principal_info_t;
 
 /*  Finds a service by name; false if there is none. Pointers in info are valid until the next

@@ -8,7 +8,8 @@
 const char *rp_cause_name (rp_cause_kind_t kind)
 {
     static const char *const names[RP_CAUSE_COUNT] = {"stopping", "no_worker", "draining", "closed",
-      "busy", "terms", "pinned", "rules", "lost", "jobs_unserved", "jobs_wait", "jobs_dead"};
+      "busy", "terms", "overload", "pinned", "rules", "lost", "jobs_unserved", "jobs_wait",
+      "jobs_dead"};
     return names[kind];
 }
 
@@ -85,6 +86,11 @@ size_t rp_explain (const rp_explain_facts_t *facts, rp_cause_t causes[RP_CAUSE_C
               facts->closed ? (facts->waiting - facts->pinned) * facts->closed / facts->workers : 0,
             .concerned = facts->closed,
             .worker = facts->closed_worker});
+    count = s_add (causes, count, facts,
+      (rp_cause_t){.kind = RP_CAUSE_OVERLOAD,
+        .weight = facts->shed,
+        .arrivals = facts->arrivals,
+        .p50_us = facts->p50_us});
     count = s_add (causes, count, facts,
       (rp_cause_t){
         .kind = RP_CAUSE_PINNED, .weight = facts->pinned, .worker = facts->pinned_worker});
@@ -173,6 +179,8 @@ size_t rp_dispatch_explain_service (const rp_dispatch_t *self,
         s_see_worker (&facts, RP_CONTAINER (node, rp_session_t, service_node));
     if (info->figures)
         s_see_figures (&facts, info->figures);
+    if (info->figures && rp_terms_sheds (service->terms))
+        facts.shed = s_recent (info->figures, RP_EXPIRED) + s_recent (info->figures, RP_BUSY);
     return rp_explain (&facts, causes);
 }
 

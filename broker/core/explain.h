@@ -28,6 +28,7 @@ typedef struct {
     uint64_t held;             /* of the same */
     uint64_t waiting;          /* requests */
     bool throttled;            /* terms of the service say when a request may start */
+    uint64_t shed;             /* by its terms: requests that ended with EXPIRED or BUSY, of late */
     uint64_t pinned;           /* of these, in a conversation that a worker holds */
     int64_t oldest_us;         /* age of the oldest that waits */
     int64_t waiting_us;        /* how long there have been some without a pause */
@@ -48,6 +49,7 @@ typedef enum {
     RP_CAUSE_CLOSED, /* workers cannot start requests, so their windows are 0: concerned, worker */
     RP_CAUSE_BUSY,   /* all workers that take requests are full: concerned, us, arrivals, more */
     RP_CAUSE_TERMS,  /* the service's terms keep requests back, though workers have room */
+    RP_CAUSE_OVERLOAD, /* more arrive than workers take, and the terms say what becomes of them: arrivals */
     RP_CAUSE_PINNED, /* conversations wait for the worker that holds them: worker */
     RP_CAUSE_RULES,  /* no rule allows clients to call, or workers (concerned) to serve */
     RP_CAUSE_LOST,   /* workers were lost while they had requests */

@@ -7,6 +7,7 @@
 #include "broker/core/acl.h"
 #include "broker/core/conversation.h"
 #include "broker/core/hedge.h"
+#include "broker/core/overload.h"
 #include "broker/core/record.h"
 #include "broker/core/request.h"
 #include "broker/core/service.h"
@@ -210,37 +211,52 @@ static bool s_goes_at_once (const rp_dispatch_t *self,
     return rp_heap_first (&service->room, NULL) && rp_queue_is_open (&service->queue);
 }
 
-/*  True if the service has no room for another waiting request.  */
-static bool s_is_full (const rp_dispatch_t *self,
+/*  True if the service has no room for another waiting request, of which so many may wait.  */
+static inline bool s_is_full (const rp_dispatch_t *self,
   const rp_session_t *client,
   const rp_service_t *service,
-  const rp_event_t *event)
+  const rp_event_t *event,
+  uint64_t most)
 {
     if (service->waiting_bytes + rp_request_weight (event) > self->limits.service_queue_bytes)
         return true;
-    return service->waiting >= service->most && !(client->traits & RP_TRAIT_UNTIMED)
-           && service->waiting - service->untimed >= service->most;
+    return service->waiting >= most && !(client->traits & RP_TRAIT_UNTIMED)
+           && service->waiting - service->untimed >= most;
+}
+
+/*  True if there is room for another waiting request, or is made by the terms of the service.  */
+static bool s_find_room (
+  rp_dispatch_t *self, const rp_session_t *client, rp_service_t *service, const rp_event_t *event)
+{
+    uint64_t most = rp_service_most (self, service);
+    while (s_is_full (self, client, service, event, most))
+        if (!rp_overload_drop_oldest (self, service, rp_wire_priority (event->head)))
+            return false;
+    return true;
 }
 
 /*  True if the request may wait in the queue of the service; otherwise refuses it.  */
 static bool s_may_wait (
-  rp_dispatch_t *self, rp_session_t *client, const rp_service_t *service, const rp_event_t *event)
+  rp_dispatch_t *self, rp_session_t *client, rp_service_t *service, const rp_event_t *event)
 {
     size_t weight = rp_request_weight (event);
     uint64_t most = self->limits.service_queue_bytes;
+    const char *late;
     if (weight > most)
         rp_request_refuse (self, client, event, RP_TOO_LARGE,
           s_never_fits (self, weight, most, "service_queue_bytes"));
-    else if (s_is_full (self, client, service, event) && service->terms && service->terms->queue)
+    else if ((late = rp_overload_forecast (self, client, service, event->head)))
+        rp_request_refuse (self, client, event, RP_EXPIRED, late);
+    else if (s_find_room (self, client, service, event))
+        return true;
+    else if (service->terms && service->terms->queue)
         rp_request_refuse (self, client, event, RP_BUSY,
           rp_actions_format (self->actions,
             "the queue of the service is full (setting service, %s: queue=%llu)", service->name,
-            (unsigned long long) service->most));
-    else if (s_is_full (self, client, service, event))
+            (unsigned long long) service->terms->queue));
+    else
         rp_request_refuse (self, client, event, RP_BUSY,
           "the queue of the service is full (limits service_queue, service_queue_bytes)");
-    else
-        return true;
     return false;
 }
 
@@ -301,7 +317,8 @@ static rp_service_t *s_enter_service (
         rp_request_refuse_with (self, client, event, &reply);
         return NULL;
     }
-    if (s_is_full (self, client, service, event) && !s_goes_at_once (self, client, service, head)
+    if (s_is_full (self, client, service, event, service->most)
+        && !s_goes_at_once (self, client, service, head)
         && !s_may_wait (self, client, service, event))
         return NULL;
     return service;

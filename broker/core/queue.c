@@ -3,6 +3,7 @@
 #include "broker/core/queue.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "common/base/earlier.h"
 
@@ -10,6 +11,7 @@ void rp_queue_init (rp_queue_t *self)
 {
     for (unsigned priority = 0; priority <= RP_PRIORITY_MAX; priority++)
         rp_list_init (&self->rings[priority]);
+    memset (self->sizes, 0, sizeof self->sizes);
     self->used = 0;
 }
 
@@ -20,6 +22,7 @@ void rp_queue_prepend (rp_queue_t *self, rp_client_queue_t *client_queue, int64_
     client_queue->since =
       first ? rp_earlier (since, RP_CONTAINER (first, rp_client_queue_t, node)->since) : since;
     rp_list_prepend (ring, &client_queue->node);
+    self->sizes[client_queue->priority]++;
     self->used |= 1u << client_queue->priority;
 }
 
@@ -39,7 +42,7 @@ static uint64_t s_class (const rp_client_queue_t *client_queue, int64_t now, uin
 
 rp_client_queue_t *rp_queue_choose (const rp_queue_t *self, int64_t now, uint64_t age_step)
 {
-    unsigned rings = self->used & ~RP_QUEUE_THROTTLED;
+    unsigned rings = self->used & ~RP_QUEUE_SPECIAL;
     rp_client_queue_t *next = s_lowest (self, rings);
     uint64_t highest = s_class (next, now, age_step);
     while (rings &= rings - 1) {
@@ -64,6 +67,6 @@ rp_client_queue_t *rp_queue_after (const rp_queue_t *self, const rp_client_queue
       rp_list_next (&self->rings[client_queue->priority], &client_queue->node);
     if (node)
         return RP_CONTAINER (node, rp_client_queue_t, node);
-    unsigned rings = self->used & ~RP_QUEUE_THROTTLED & ~((2u << client_queue->priority) - 1);
+    unsigned rings = self->used & ~RP_QUEUE_SPECIAL & ~((2u << client_queue->priority) - 1);
     return rings ? s_lowest (self, rings) : NULL;
 }

@@ -38,24 +38,28 @@ typedef struct {
     rp_session_t *client;
     rp_service_t *service;
     int64_t since;    /* in the service's queue: when it began to wait for its turn */
+    uint64_t credit;  /* in the service's queue, where weights hold: work that it may start, us */
     uint32_t open;    /* requests of the client for the service with the priority */
+    uint32_t waiting; /* how many are in requests */
+    uint32_t work_us; /* where work is measured: what one of them takes; 0: not known */
     uint8_t priority; /* 0 to RP_PRIORITY_MAX */
 } rp_client_queue_t;
 
 typedef struct {
     rp_list_t rings[RP_PRIORITY_MAX + 1];
-    unsigned used; /* a bit for each ring that is not empty, and RP_QUEUE_THROTTLED */
+    uint32_t sizes[RP_PRIORITY_MAX + 1]; /* client queues in each ring */
+    unsigned used; /* a bit for each ring that is not empty, and RP_QUEUE_SPECIAL */
 } rp_queue_t;
 
-/*  Nothing may pass by the queue, not even while it is empty: its service has terms that say when a
-    request may start.  */
-#define RP_QUEUE_THROTTLED (1u << 31)
+/*  Nothing may pass by the queue, not even while it is empty: terms of its service, or weights of clients,
+    have a say in which request starts, and when.  */
+#define RP_QUEUE_SPECIAL (1u << 31)
 
 void rp_queue_init (rp_queue_t *self);
 
 static inline bool rp_queue_is_empty (const rp_queue_t *self)
 {
-    return (self->used & ~RP_QUEUE_THROTTLED) == 0;
+    return (self->used & ~RP_QUEUE_SPECIAL) == 0;
 }
 
 /*  True if a request that can start need not wait for a turn.  */
@@ -64,14 +68,14 @@ static inline bool rp_queue_is_open (const rp_queue_t *self)
     return self->used == 0;
 }
 
-static inline bool rp_queue_is_throttled (const rp_queue_t *self)
+static inline bool rp_queue_is_special (const rp_queue_t *self)
 {
-    return (self->used & RP_QUEUE_THROTTLED) != 0;
+    return (self->used & RP_QUEUE_SPECIAL) != 0;
 }
 
-static inline void rp_queue_set_throttled (rp_queue_t *self, bool throttled)
+static inline void rp_queue_set_special (rp_queue_t *self, bool special)
 {
-    self->used = (self->used & ~RP_QUEUE_THROTTLED) | (throttled ? RP_QUEUE_THROTTLED : 0);
+    self->used = (self->used & ~RP_QUEUE_SPECIAL) | (special ? RP_QUEUE_SPECIAL : 0);
 }
 
 /*  Puts a client queue behind the others of its priority, to wait from now on; or before them, to have
@@ -80,6 +84,7 @@ static inline void rp_queue_append (rp_queue_t *self, rp_client_queue_t *client_
 {
     client_queue->since = now;
     rp_list_append (&self->rings[client_queue->priority], &client_queue->node);
+    self->sizes[client_queue->priority]++;
     self->used |= 1u << client_queue->priority;
 }
 
@@ -88,7 +93,7 @@ void rp_queue_prepend (rp_queue_t *self, rp_client_queue_t *client_queue, int64_
 static inline void rp_queue_remove (rp_queue_t *self, rp_client_queue_t *client_queue)
 {
     rp_list_remove (&client_queue->node);
-    if (rp_list_is_empty (&self->rings[client_queue->priority]))
+    if (--self->sizes[client_queue->priority] == 0)
         self->used &= ~(1u << client_queue->priority);
 }
 
@@ -99,7 +104,7 @@ rp_client_queue_t *rp_queue_choose (const rp_queue_t *self, int64_t now, uint64_
 static inline rp_client_queue_t *rp_queue_next (
   const rp_queue_t *self, int64_t now, uint64_t age_step)
 {
-    unsigned rings = self->used & ~RP_QUEUE_THROTTLED;
+    unsigned rings = self->used & ~RP_QUEUE_SPECIAL;
     if (rings & (rings - 1))
         return rp_queue_choose (self, now, age_step);
     return RP_CONTAINER (self->rings[__builtin_ctz (rings)].ring.next, rp_client_queue_t, node);

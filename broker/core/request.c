@@ -342,13 +342,18 @@ static inline void s_count_final (
     rp_octaves_add (&figures->request_bytes, request->bytes);
 }
 
-/*  What a reply to a foreign or trusted client takes besides; returns the reply to send.  */
+/*  What a reply to a foreign, trusted or measured client takes besides; returns the reply to send.  */
 static __attribute__ ((noinline)) const rp_head_t *s_reply_special (rp_dispatch_t *self,
   const rp_request_t *request,
   const rp_session_t *client,
   const rp_head_t *reply)
 {
     const rp_service_t *service = request->client_queue->service;
+    if (client->traits & RP_TRAIT_MEASURED && request->state == RP_REQUEST_RUNNING)
+        rp_service_learn (request->client_queue, s_us (self->now - request->dispatched),
+          reply->status == RP_OK || reply->status == RP_APP_ERROR);
+    if (!(client->traits & (RP_TRAIT_WORDLESS | RP_TRAIT_UNTIMED)))
+        return reply;
     if (!(client->traits & RP_TRAIT_TRUSTED)) {
         s_note_unanswered (self, client, service->name, service->name_size, reply);
         return reply;
@@ -375,8 +380,9 @@ void rp_request_answer (
     service->failed += failed;
     if (request->stream)
         reply = rp_stream_close (self, request, reply);
-    if (client->traits & (RP_TRAIT_WORDLESS | RP_TRAIT_UNTIMED | RP_TRAIT_RULED)) {
-        if (client->traits & (RP_TRAIT_WORDLESS | RP_TRAIT_UNTIMED))
+    const unsigned special = RP_TRAIT_WORDLESS | RP_TRAIT_UNTIMED | RP_TRAIT_MEASURED;
+    if (client->traits & (special | RP_TRAIT_RULED)) {
+        if (client->traits & special)
             reply = s_reply_special (self, request, client, reply);
         s_discharge (client, request);
     }

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "broker/core/client_queue.h"
+#include "broker/core/overload.h"
 #include "broker/core/request.h"
+#include "broker/core/share.h"
 #include "common/wire/headers.h"
 #include "common/wire/name.h"
 
@@ -79,8 +81,28 @@ void rp_service_take_terms (rp_dispatch_t *self, rp_service_t *service)
 {
     const rp_terms_t *terms = rp_terms_find (&self->terms, service->name, service->name_size);
     service->terms = terms;
-    service->most = terms && terms->queue ? terms->queue : self->limits.service_queue;
-    rp_queue_set_throttled (&service->queue, rp_terms_throttle (terms));
+    // 0: whether a request may wait is asked for each.
+    service->most = rp_terms_admit (terms) ? 0 : rp_service_most (self, service);
+    rp_queue_set_special (
+      &service->queue, self->weighed || rp_terms_throttle (terms) || rp_terms_estimate (terms));
+}
+
+uint64_t rp_service_most (const rp_dispatch_t *self, const rp_service_t *service)
+{
+    const rp_terms_t *terms = service->terms;
+    return terms && terms->queue ? terms->queue : self->limits.service_queue;
+}
+
+void rp_service_learn (rp_client_queue_t *client_queue, uint32_t work_us, bool finished)
+{
+    // What was not finished takes that long at least.
+    if (finished || work_us > client_queue->work_us)
+        rp_share_learn (&client_queue->work_us, work_us);
+    rp_service_t *service = client_queue->service;
+    if (finished || work_us > service->work_us)
+        rp_share_learn (&service->work_us, work_us);
+    if (service->unit_us == 0)
+        service->unit_us = service->work_us;
 }
 
 static void s_remove (rp_dispatch_t *self, rp_service_t *service)
@@ -105,7 +127,7 @@ void rp_service_enqueue (
 {
     rp_request_set_wait (request, service->worker_count ? RP_WAIT_BUSY : RP_WAIT_NO_WORKER);
     rp_request_set_state (self, request, RP_REQUEST_QUEUED);
-    rp_client_queue_put (request, front, self->now);
+    rp_client_queue_put (request, front || rp_overload_goes_first (self, request), self->now);
     rp_request_watch (self, request);
     rp_service_touch (self, service);
 }
@@ -201,25 +223,49 @@ static inline void s_serve (rp_dispatch_t *self, rp_service_t *service)
     rp_service_room_changed (self, worker);
 }
 
-/*  The same as s_schedule, of a service whose terms say when a request may start.  */
-static __attribute__ ((noinline)) void s_schedule_throttled (
+/*  The same as s_serve, with weights and estimates. Returns false if the terms keep the request back.  */
+static bool s_serve_special (rp_dispatch_t *self, rp_service_t *service)
+{
+    rp_queue_t *queue = &service->queue;
+    uint64_t age_step = self->limits.age_step;
+    rp_client_queue_t *client_queue =
+      self->weighed ? rp_share_next (queue, self->now, age_step, service->unit_us)
+                    : rp_queue_next (queue, self->now, age_step);
+    rp_request_t *request = rp_client_queue_next (client_queue);
+    if (self->now >= rp_request_deadline (request)) {
+        rp_request_due (self, request); // this was not a turn
+        return true;
+    }
+    if (rp_overload_is_too_late (self, request))
+        return true; // nor was this
+    if (rp_terms_throttle (service->terms) && !rp_service_pass (self, service))
+        return false;
+    rp_session_t *worker = s_choose (service, request);
+    rp_request_start (self, request, worker);
+    if (self->weighed)
+        rp_share_started (queue, client_queue, self->now, service->unit_us);
+    else
+        rp_client_queue_end_turn (client_queue, self->now);
+    rp_overload_started (service, self->now);
+    rp_service_room_changed (self, worker);
+    return true;
+}
+
+/*  The same as s_schedule, of a service whose queue is special.  */
+static __attribute__ ((noinline)) void s_schedule_special (
   rp_dispatch_t *self, rp_service_t *service)
 {
-    s_refill_all (self, service);
-    while (!rp_queue_is_empty (&service->queue) && rp_heap_first (&service->room, NULL)) {
-        const rp_client_queue_t *next =
-          rp_queue_next (&service->queue, self->now, self->limits.age_step);
-        bool expired = self->now >= rp_request_deadline (rp_client_queue_next (next));
-        if (!expired && !rp_service_pass (self, service))
+    if (rp_terms_throttle (service->terms))
+        s_refill_all (self, service);
+    while (!rp_queue_is_empty (&service->queue) && rp_heap_first (&service->room, NULL))
+        if (!s_serve_special (self, service))
             return;
-        s_serve (self, service);
-    }
 }
 
 static void s_schedule (rp_dispatch_t *self, rp_service_t *service)
 {
-    if (rp_queue_is_throttled (&service->queue)) {
-        s_schedule_throttled (self, service);
+    if (rp_queue_is_special (&service->queue)) {
+        s_schedule_special (self, service);
         return;
     }
     while (!rp_queue_is_empty (&service->queue) && rp_heap_first (&service->room, NULL))
@@ -317,6 +363,8 @@ void rp_service_refresh (rp_dispatch_t *self, rp_service_t *service)
     bool pause = self->now - service->newer.at > 2 * RP_REFRESH_US;
     if (!pause)
         service->older = service->newer;
+    service->unit_us =
+      service->work_us; // not at each request: turns of one round are worth the same
     service->newer.at = self->now;
     service->newer.requests = service->requests;
     service->newer.failed = service->failed;

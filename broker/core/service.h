@@ -33,12 +33,19 @@ rp_session_t *rp_service_other (const rp_service_t *service, const rp_session_t 
     waits and a worker has room; otherwise it is queued, the last of its client.  */
 void rp_service_submit (rp_dispatch_t *self, rp_service_t *service, rp_request_t *request);
 
-/*  Queues a request, the last of its client; front: the next of its client.  */
+/*  Queues a request, the last of its client; front: the next of its client. It may be that anyway, by the terms of the
+    service.  */
 void rp_service_enqueue (
   rp_dispatch_t *self, rp_service_t *service, rp_request_t *request, bool front);
 
 /*  The limits or the terms have changed: takes those that hold for a service.  */
 void rp_service_take_terms (rp_dispatch_t *self, rp_service_t *service);
+
+/*  Returns how many requests may wait for a service.  */
+uint64_t rp_service_most (const rp_dispatch_t *self, const rp_service_t *service);
+
+/*  A worker has had a request for so long, us; finished: until it was done with it.  */
+void rp_service_learn (rp_client_queue_t *client_queue, uint32_t work_us, bool finished);
 
 /*  True if the terms of a service that has some let a request start now, which is counted then.  */
 bool rp_service_pass (rp_dispatch_t *self, rp_service_t *service);

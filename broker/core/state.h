@@ -82,6 +82,9 @@ typedef enum { RP_ROLE_NONE, RP_ROLE_CLIENT, RP_ROLE_WORKER, RP_ROLE_COUNT } rp_
 /*  A trait beside RP_TRAIT_…, which the core sets: there are rules. It is a trait because a request
     looks at some of the others anyway.  */
 #define RP_TRAIT_RULED 0x80u
+/*  Likewise, of a client: what its requests take is measured, since there are weights, or terms that estimate
+    how long a request waits. It has the bit of a trait that only workers have.  */
+#define RP_TRAIT_MEASURED RP_TRAIT_BUSY_MUTE
 
 struct rp_session {
     rp_pooled_t pooled;
@@ -96,6 +99,7 @@ struct rp_session {
     rp_role_t role;
     rp_principal_t *principal;
     uint8_t probes_left;
+    uint8_t weight; /* client: what its turns are worth, where weights hold */
     uint8_t traits;
     bool slow;        /* it announced a longer interval */
     uint32_t agreed;  /* the interval in WELCOME, ms */
@@ -156,6 +160,11 @@ struct rp_service {
     const rp_terms_t *terms; /* NULL: none */
     uint64_t most;           /* requests that may wait */
     int64_t paid;            /* the time up to which starts have used the rate of the terms, ns */
+    int64_t pace_since;   /* there have been waiting requests at each start since then; 0: none */
+    uint32_t pace_starts; /* since then */
+    uint32_t gap_us;      /* between two starts while requests wait; 0: not known */
+    uint32_t work_us;     /* where work is measured: what a request takes; 0: not known */
+    uint32_t unit_us;     /* the same as it was at the latest refresh: the unit of weights */
     rp_list_t workers;
     rp_heap_t room; /* workers with room that take new work, by turn */
     uint32_t worker_count;
@@ -261,6 +270,8 @@ struct rp_dispatch {
     rp_limits_t limits;
     uint64_t seed;
     const rp_rules_t *rules; /* NULL: security is off */
+    bool weighed;            /* the rules state weights */
+    bool measured;           /* clients have RP_TRAIT_MEASURED */
     rp_terms_list_t terms;   /* not owned */
 
     int64_t now;           /* time of the event or tick in hand */

@@ -48,6 +48,9 @@
     X (too_many_frames, "messages with more frames than allowed")                                  \
     X (too_large, "messages with a body over the limit")                                           \
     X (probes, "heartbeats sent because a connection looked broken")                               \
+    X (dropped, "waiting requests that made room for others (overload=drop_oldest)")               \
+    X (put_first, "requests put first, since they would have waited too long (overload=lifo)")     \
+    X (not_admitted, "requests refused or ended, since they would have been late (admission=on)")  \
     X (conversations, "conversations begun")                                                       \
     X (conversations_lost, "conversations that ended because their worker was lost")
 

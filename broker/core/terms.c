@@ -9,7 +9,14 @@
 #include "common/base/units.h"
 #include "common/wire/name.h"
 
-typedef enum { S_COUNT, S_TIME } s_kind_t;
+typedef enum { S_COUNT, S_TIME, S_OVERLOAD, S_SWITCH, S_KINDS } s_kind_t;
+
+#define S_WORDS_MAX 3u
+static const char *const s_words[S_KINDS][S_WORDS_MAX] = {
+  [S_OVERLOAD] = {"refuse", "drop_oldest", "lifo"}, [S_SWITCH] = {"off", "on"}};
+/*  What such a term wants, in words.  */
+static const char *const s_choices[S_KINDS] = {
+  [S_OVERLOAD] = "refuse, drop_oldest or lifo", [S_SWITCH] = "on or off"};
 
 typedef struct {
     const char *name;
@@ -30,6 +37,15 @@ static uint64_t *s_value (rp_terms_t *self, const s_term_t *term)
     return (uint64_t *) (void *) ((char *) self + term->offset);
 }
 
+/*  Returns which word of its kind this is, from 1 on; 0 if it is none.  */
+static uint64_t s_find_word (s_kind_t kind, const char *text)
+{
+    for (unsigned index = 0; index < S_WORDS_MAX && s_words[kind][index]; index++)
+        if (strcmp (text, s_words[kind][index]) == 0)
+            return index + 1;
+    return 0;
+}
+
 /*  Reads the value of a term. False if it is none, or out of the term's range.  */
 static bool s_read_value (const s_term_t *term, const char *text, uint64_t *value)
 {
@@ -41,6 +57,8 @@ static bool s_read_value (const s_term_t *term, const char *text, uint64_t *valu
         return false;
     if (term->kind == S_TIME)
         *value = us < 0 ? 0 : (uint64_t) us / 1000;
+    if (s_choices[term->kind])
+        *value = s_find_word (term->kind, text);
     return *value >= 1 && *value <= term->largest;
 }
 
@@ -61,8 +79,8 @@ static bool s_read_term (rp_terms_t *self, char *word, char *reason, size_t reas
     const s_term_t *term = s_find_term (word);
     if (!equals || !term) {
         snprintf (reason, reason_size,
-          "has \"%.40s\", but wants concurrency, rate, queue, deadline or attempts, each with "
-          "=VALUE",
+          "has \"%.40s\", but wants concurrency, rate, queue, deadline, attempts, overload or "
+          "admission, each with =VALUE",
           word);
         return false;
     }
@@ -70,13 +88,15 @@ static bool s_read_term (rp_terms_t *self, char *word, char *reason, size_t reas
         snprintf (reason, reason_size, "has %s twice", term->name);
         return false;
     }
-    if (!s_read_value (term, equals + 1, s_value (self, term))) {
+    if (s_read_value (term, equals + 1, s_value (self, term)))
+        return true;
+    if (s_choices[term->kind])
+        snprintf (reason, reason_size, "wants %s=%s", term->name, s_choices[term->kind]);
+    else
         snprintf (reason, reason_size,
           term->kind == S_TIME ? "wants %s=1ms to 24h" : "wants %s=1 to %" PRIu64, term->name,
           term->largest);
-        return false;
-    }
-    return true;
+    return false;
 }
 
 static const char *s_name_fault (const char *name, size_t size)
@@ -117,9 +137,20 @@ bool rp_terms_parse (rp_terms_t *self, const char *text, char *reason, size_t re
             return false;
         word = next;
     }
+    bool both = rp_terms_admit (self) && rp_terms_overload (self, RP_OVERLOAD_LIFO);
     if (count == 0)
         snprintf (reason, reason_size, "says nothing of the service");
-    return count > 0;
+    else if (both)
+        snprintf (reason, reason_size,
+          "has overload=lifo and admission=on, but what is refused does not wait; choose one");
+    return count > 0 && !both;
+}
+
+static size_t s_write_value (const s_term_t *term, uint64_t value, char *text, size_t size)
+{
+    if (s_choices[term->kind])
+        return (size_t) snprintf (text, size, "%s", s_words[term->kind][value - 1]);
+    return (size_t) snprintf (text, size, "%" PRIu64 "%s", value, term->kind == S_TIME ? "ms" : "");
 }
 
 const char *rp_terms_write (const rp_terms_t *self, bool name, char text[RP_TERMS_TEXT_MAX])
@@ -132,8 +163,9 @@ const char *rp_terms_write (const rp_terms_t *self, bool name, char text[RP_TERM
         uint64_t value = *s_value ((rp_terms_t *) self, &s_terms[index]);
         if (value == 0)
             continue;
-        used += (size_t) snprintf (text + used, RP_TERMS_TEXT_MAX - used, "%s%s=%" PRIu64 "%s",
-          used ? " " : "", s_terms[index].name, value, s_terms[index].kind == S_TIME ? "ms" : "");
+        used += (size_t) snprintf (
+          text + used, RP_TERMS_TEXT_MAX - used, "%s%s=", used ? " " : "", s_terms[index].name);
+        used += s_write_value (&s_terms[index], value, text + used, RP_TERMS_TEXT_MAX - used);
     }
     return text;
 }

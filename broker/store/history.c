@@ -190,12 +190,23 @@ void rp_history_terms (rp_history_t *self, int64_t now, const rp_terms_list_t *t
 {
     for (size_t index = 0; index < terms->count; index++) {
         const rp_terms_t *each = &terms->list[index];
-        if (!rp_terms_throttle (each))
-            continue;
-        s_begin (self, now, "throttled");
-        s_text (self, "service", each->name, each->name_size);
-        s_end_line (self);
+        if (rp_terms_throttle (each)) {
+            s_begin (self, now, "throttled");
+            s_text (self, "service", each->name, each->name_size);
+            s_end_line (self);
+        }
+        if (rp_terms_overload (each, RP_OVERLOAD_LIFO)) {
+            s_begin (self, now, "unordered");
+            s_text (self, "service", each->name, each->name_size);
+            s_end_line (self);
+        }
     }
+}
+
+void rp_history_weights (rp_history_t *self, int64_t now)
+{
+    s_begin (self, now, "unordered");
+    s_end_line (self);
 }
 
 void rp_history_ages (rp_history_t *self, int64_t now, uint64_t age_step_ms)

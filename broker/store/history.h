@@ -54,8 +54,11 @@ int rp_history_reopen (rp_history_t *self, const char *path, int64_t now);
 /*  Appends that the broker ended in good order, as the last line.  */
 void rp_history_end (rp_history_t *self, int64_t now);
 
-/*  Records which services have terms that may keep a request back though a worker has room.  */
+/*  Records which services have terms that may keep a request back though a worker has room, or put one first.  */
 void rp_history_terms (rp_history_t *self, int64_t now, const rp_terms_list_t *terms);
+
+/*  Records that there are weights from now on, so that who comes first is not a matter of time alone.  */
+void rp_history_weights (rp_history_t *self, int64_t now);
 
 /*  Records how long a step of ageing takes from now on (limit age_step).  */
 void rp_history_ages (rp_history_t *self, int64_t now, uint64_t age_step_ms);

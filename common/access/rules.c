@@ -336,8 +336,18 @@ rp_quota_t rp_rules_quota (const rp_rules_t *self, const char *principal)
         quota.open = s_smaller (quota.open, other->open);
         quota.open_bytes = s_smaller (quota.open_bytes, other->open_bytes);
         quota.rate = s_smaller (quota.rate, other->rate);
+        if (set->quota.weight == 0 && other->weight > quota.weight)
+            quota.weight = other->weight;
     }
     return quota;
+}
+
+bool rp_rules_has_weight (const rp_rules_t *self)
+{
+    for (const rp_rule_set_t *set = self->sets; set; set = set->next)
+        if (set->quota.weight)
+            return true;
+    return false;
 }
 
 rp_rules_counts_t rp_rules_count (const rp_rules_t *self)

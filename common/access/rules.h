@@ -22,7 +22,7 @@
     which matches "billing.x" and "billing.x.y", not "billing." itself), or "*". Rules: call, serve
     (patterns); observe, admin (1). The broker's own names (riposte.*, mmi.*) are in no pattern, not
     even in "*". Quotas, of all sessions of a principal together: sessions, open (requests),
-    open_bytes, rate (requests a second).
+    open_bytes, rate (requests a second). weight (1 to 100): what the turns of each of its clients are worth.
 
     Thread-safety: rules that nobody changes any more may be read by any thread. Pure: no clock, no
     file.
@@ -42,6 +42,7 @@
 /*  Largest quotas: large enough for anybody, and small enough to be multiplied by microseconds.  */
 #define RP_QUOTA_MAX UINT64_C (1000000000)
 #define RP_QUOTA_BYTES_MAX (UINT64_C (1) << 50)
+#define RP_WEIGHT_MAX UINT64_C (100)
 
 /*  name, whether it has a pattern, what it allows  */
 #define RP_RULE_MAP(X)                                                                             \
@@ -63,6 +64,7 @@ typedef struct {
     uint64_t open;       /* requests */
     uint64_t open_bytes; /* bodies and headers of open requests */
     uint64_t rate;       /* requests a second; a burst of one second is allowed */
+    uint64_t weight;     /* of its clients' turns; 0: not stated, which is 1 */
 } rp_quota_t;
 
 typedef struct rp_rules rp_rules_t;
@@ -102,8 +104,12 @@ bool rp_rules_explain (const rp_rules_t *self,
   char *text,
   size_t text_size);
 
-/*  Returns a principal's quota; of its own and its roles' limits, the smallest of each.  */
+/*  Returns a principal's quota; of its own and its roles' limits, the smallest of each. Its weight is its own, or
+    without one the largest of its roles.  */
 rp_quota_t rp_rules_quota (const rp_rules_t *self, const char *principal);
+
+/*  True if a line states a weight.  */
+bool rp_rules_has_weight (const rp_rules_t *self);
 
 typedef struct {
     size_t principals;

@@ -31,6 +31,7 @@ static const struct {
   {"open", offsetof (rp_quota_t, open), rp_count_parse, RP_QUOTA_MAX},
   {"open_bytes", offsetof (rp_quota_t, open_bytes), rp_size_parse, RP_QUOTA_BYTES_MAX},
   {"rate", offsetof (rp_quota_t, rate), rp_count_parse, RP_QUOTA_MAX},
+  {"weight", offsetof (rp_quota_t, weight), rp_count_parse, RP_WEIGHT_MAX},
 };
 #define S_QUOTAS (sizeof s_quotas / sizeof *s_quotas)
 
@@ -203,8 +204,9 @@ static void s_take_quota (s_reader_t *self, const rp_zpl_item_t *item, size_t in
     if (!s_quotas[index].parse (item->value, &value, &reason))
         s_complain (self, item->value_at, "%s %s, not \"%s\"", word, reason, item->value);
     else if (value == 0)
-        s_complain (
-          self, item->value_at, "%s wants at least 1; without the line there is no limit", word);
+        s_complain (self, item->value_at, "%s wants at least 1; without the line %s", word,
+          s_quotas[index].offset == offsetof (rp_quota_t, weight) ? "it is 1"
+                                                                  : "there is no limit");
     else if (value > s_quotas[index].largest)
         s_complain (
           self, item->value_at, "%s wants at most %" PRIu64, word, s_quotas[index].largest);
@@ -245,8 +247,8 @@ static void s_take_line (s_reader_t *self, const rp_zpl_item_t *item, const char
     else if (!is_rule && !is_role && quota == S_QUOTAS)
         s_complain (self, item->name_at,
           "unknown word \"%s\"; wants role, call, serve, observe, admin, sessions, open, "
-          "open_bytes "
-          "or rate",
+          "open_bytes, rate "
+          "or weight",
           word);
     else if (!item->value)
         s_complain (self, item->name_at, "%s wants a value", word);

@@ -28,12 +28,13 @@ class Session:
 
 class Service:
     """waiting: requests outside conversations; room: workers that would take one."""
-    __slots__ = ("name", "waiting", "room", "example", "queues", "prioritised", "throttled")
+    __slots__ = ("name", "waiting", "room", "example", "queues", "prioritised", "throttled", "unordered")
 
     def __init__(self, name):
         self.name, self.waiting, self.room, self.example = name, 0, 0, None
         self.queues, self.prioritised = {}, False  # by session and priority
         self.throttled = False  # its terms may keep requests back
+        self.unordered = False  # its terms may put one first
 
 
 class Queue:
@@ -96,6 +97,7 @@ class Broker:
         self.accepted = self.finals = self.running = self.late = self.scrapes = 0
         self.began = self.time = self.age_step = None
         self.ended = False
+        self.unordered = False  # there are weights, or were: 18 and 19 are not of each request
         self.unsettled, self.unanswered, self.uncancelled = set(), {}, {}
         self.handlers = {name[3:]: getattr(self, name) for name in dir(self) if name.startswith("on_")}
 
@@ -153,6 +155,12 @@ class Broker:
 
     def on_throttled(self, place, time, fields):
         self.service(fields["service"]).throttled = True
+
+    def on_unordered(self, place, time, fields):
+        if "service" in fields:
+            self.service(fields["service"]).unordered = True
+        else:
+            self.unordered = True
 
     def on_end(self, place, time, fields):
         self.ended = True
@@ -301,7 +309,8 @@ class Broker:
 
     def takes_turn(self, call, time):
         queue = self.queue_of(call, time)
-        if call.key == "0" and call.service.prioritised and self.age_step and not queue.returned:
+        ordered = not self.unordered and not call.service.unordered
+        if call.key == "0" and ordered and call.service.prioritised and self.age_step and not queue.returned:
             self.check_class(call, queue, time)
         queue.latest = time
         if call.key == "0":  # otherwise it may have waited for its own worker

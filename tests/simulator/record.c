@@ -31,6 +31,8 @@ bool record_begin (record_t *self, sequence_t *sequence, const char *directory, 
         return false;
     rp_history_ages (
       &self->history, self->seen, rp_dispatch_limits (sequence->audit.core)->age_step);
+    if (sequence->audit.weighed)
+        rp_history_weights (&self->history, self->seen);
     return true;
 }
 
@@ -122,6 +124,8 @@ void record_event (record_t *self, const rp_event_t *event)
         start->worker.v = 0; // no worker has it
     if (event->kind == RP_EVENT_TERMS)
         rp_history_terms (&self->history, s_now (self), event->terms);
+    if (event->kind == RP_EVENT_RULES && event->rules && rp_rules_has_weight (event->rules))
+        rp_history_weights (&self->history, s_now (self));
     if (event->kind != RP_EVENT_MESSAGE)
         return;
     if (event->head->command == RP_COMMAND_REQUEST && audit->arriving)

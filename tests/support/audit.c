@@ -170,6 +170,7 @@ void audit_init (
       .exports = true});
     if (!self->core)
         abort ();
+    audit_shares_change (self);
     audit_tick (self, now);
 }
 
@@ -259,6 +260,8 @@ static void s_handle (audit_t *self, const rp_event_t *event)
     if (self->before)
         self->before (event, self->arg);
     audit_bugs_spoil (self);
+    if (self->bug == AUDIT_BUG_IGNORE_WEIGHT)
+        audit_shares_bend (self);
     rp_dispatch_handle (self->core, event, self->now, &self->actions);
     audit_take_actions (self);
     s_keep_part (self, event->payload);
@@ -304,7 +307,7 @@ static void s_record_request (
     if (request->hedge)
         request->hedge_after = (int64_t) hedge.ms * 1000;
     audit_hedge_earn (self, request);
-    request->queued_at = self->now;
+    request->queued_at = request->accepted = self->now;
     audit_turn_awaited (self, request);
     audit_stream_begin (self, request, head);
     rp_list_append (&self->requests, &request->node);
@@ -450,6 +453,7 @@ void audit_change_rules (audit_t *self, rp_rules_t **rules_p)
     self->rules = *rules_p;
     *rules_p = NULL;
     audit_access_change (self);
+    audit_shares_change (self);
     s_handle (self, &(rp_event_t){.kind = RP_EVENT_RULES, .rules = self->rules});
     rp_rules_destroy (&former);
 }
@@ -459,11 +463,16 @@ void audit_change_terms (audit_t *self, rp_terms_list_t terms)
     self->terms = terms;
     rp_terms_list_t told = terms;
     if (terms.count) {
+        self->loose = self->loose || rp_terms_overload (terms.list, RP_OVERLOAD_LIFO);
         self->bent = *terms.list;
         if (self->bug == AUDIT_BUG_IGNORE_CONCURRENCY)
             self->bent.concurrency = 0;
         if (self->bug == AUDIT_BUG_IGNORE_RATE)
             self->bent.rate = 0;
+        if (self->bug == AUDIT_BUG_DROP_UNASKED && self->bent.overload != RP_OVERLOAD_LIFO)
+            self->bent.overload = RP_OVERLOAD_DROP_OLDEST;
+        if (self->bug == AUDIT_BUG_EXPIRE_UNASKED && self->bent.overload != RP_OVERLOAD_LIFO)
+            self->bent.admission = RP_SWITCH_ON;
         told.list = &self->bent;
     }
     self->terms_since = self->now;

@@ -6,7 +6,8 @@
     a session, which requests are open, which worker holds which delivery, where each payload is. So
     it finds faults that the core itself cannot see. Trace tests and the fuzzer use it.
 
-    The checks are in audit_check.c, audit_actions.c and audit_turns.c.
+    The checks are in audit_check.c, audit_actions.c, audit_turns.c, audit_shares.c, audit_terms.c and
+    audit_access.c.
 */
 
 #ifndef AUDIT_H
@@ -69,6 +70,7 @@ typedef struct audit_request {
     uint64_t sequence; /* order of arrival */
     uint64_t queued;   /* number of turns when it began to wait */
     int64_t queued_at; /* when that was */
+    int64_t accepted;  /* when it came */
     unsigned priority;
     uint64_t loser;   /* the worker that lost it most recently */
     int64_t deadline; /* of an untimed request: later by the time for which workers had it */
@@ -165,7 +167,15 @@ typedef struct {
     int64_t latest_at; /* when that was */
     int64_t began;     /* it waits for its turn since then, or since later */
     bool returned;     /* the latest turn delivered nothing, so the next is no second turn */
+    uint64_t shares;   /* it has waited without a pause since this turn, while weights held */
 } audit_served_t;
+
+/*  The latest turns, and what each was worth, us by weight.  */
+#define AUDIT_TURNS 1024u
+typedef struct {
+    const audit_served_t *served;
+    double worth;
+} audit_turn_t;
 
 /*  Bugs that a core could have, between it and the auditor, which must find them.
     name, what it does  */
@@ -176,6 +186,9 @@ typedef struct {
     X (AGE_AT_ONCE, "age-at-once")               /* who waits rises at once */                     \
     X (IGNORE_CONCURRENCY, "ignore-concurrency") /* the terms say nothing of it */                 \
     X (IGNORE_RATE, "ignore-rate")               /* likewise */                                    \
+    X (IGNORE_WEIGHT, "ignore-weight")           /* all have the same */                           \
+    X (DROP_UNASKED, "drop-unasked")             /* drops the oldest, though no terms say so */    \
+    X (EXPIRE_UNASKED, "expire-unasked")         /* asks for admission, though no terms say so */  \
     X (IGNORE_GRANT, "ignore-grant")             /* a client's is not passed on */                 \
     X (PASS_UNGRANTED, "pass-ungranted")         /* parts go out beyond what is granted */         \
     X (PART_BEHIND_END, "part-behind-end")       /* … behind the end of the body */              \
@@ -230,6 +243,10 @@ struct audit {
     rp_list_t earned;
     uint64_t hedge_share;
     audit_bug_t bug;
+    bool loose;   /* there were weights, or terms with lifo: the order is not by turns alone */
+    bool weighed; /* the rules in force state weights */
+    uint32_t units[64];            /* of weights, by the slot of a service */
+    audit_turn_t log[AUDIT_TURNS]; /* a ring, by turn */
     bool stopped;
 
     /*  about the current event  */
@@ -305,11 +322,20 @@ void audit_turn_awaited (audit_t *self, const audit_request_t *request);
 void audit_turn_taken (audit_t *self, const audit_request_t *request);
 void audit_turn_lost (audit_t *self, audit_request_t *request);
 void audit_turns_forget (audit_t *self, rp_session_id_t client);
+audit_served_t *audit_turn_find (const audit_t *self, const audit_request_t *request);
 void audit_check_client_queues (audit_t *self);
+
+/*  Weights: other rules are in force; a turn begins; the check between events; what a bug does to the core.  */
+void audit_shares_change (audit_t *self);
+void audit_share_taken (audit_t *self, const audit_request_t *request, audit_served_t *served);
+void audit_check_shares (audit_t *self);
+void audit_shares_bend (const audit_t *self);
 
 /*  Terms of services: a request is given out; whether the terms may keep one back; the end.  */
 void audit_terms_start (audit_t *self, const char *service);
 bool audit_terms_hold (const audit_t *self, const char *service);
+/*  … whether they let a request that came end with this status.  */
+void audit_terms_answer (audit_t *self, const audit_request_t *request, int status);
 void audit_terms_clear (audit_t *self);
 
 /*  Makes the core forget of its streams what it would need to have no bug.  */

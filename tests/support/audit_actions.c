@@ -239,6 +239,7 @@ static void s_check_status (audit_t *self, const audit_request_t *request, const
     if (rp_status_is_safe_to_retry (head->status))
         AUDIT_REQUIRE (self, request->starts == 0, "%s, though a worker was given it", name);
     audit_access_answer (self, request, head);
+    audit_terms_answer (self, request, head->status);
     switch (head->status) {
         case RP_OK:
         case RP_APP_ERROR:

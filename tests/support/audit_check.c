@@ -226,6 +226,7 @@ static void s_check_event (audit_t *self)
 
 void audit_check (audit_t *self)
 {
+    audit_check_shares (self);
     s_check_counts (self);
     s_check_counters (self);
     s_check_lists (self);

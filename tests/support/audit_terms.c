@@ -90,6 +90,35 @@ bool audit_terms_hold (const audit_t *self, const char *service)
            && s_starts_since (s_find (self, service), self->now - S_SECOND - 2) + 1 >= terms->rate;
 }
 
+/*  Checks that the request which made room for another is the one that had waited longest, of those that may.  */
+static void s_check_dropped (audit_t *self, const audit_request_t *request)
+{
+    const rp_terms_t *terms = s_terms (self, request->service);
+    AUDIT_REQUIRE (self, rp_terms_overload (terms, RP_OVERLOAD_DROP_OLDEST) && self->arriving,
+      "a request that waits is dropped, though no terms say so");
+    for (rp_list_node_t *node = rp_list_first (&self->requests); node;
+         node = rp_list_next (&self->requests, node)) {
+        const audit_request_t *other = RP_CONTAINER (node, audit_request_t, node);
+        if (other->delivery || other->client->over || other->key || other->starts > 0
+            || other->untimed || other->client->traits & RP_TRAIT_TRUSTED || other == self->arriving
+            || other->priority > self->arriving->priority
+            || strcmp (other->service, request->service) != 0)
+            continue;
+        AUDIT_REQUIRE (self, other->accepted >= request->accepted,
+          "a request is dropped while another has waited longer");
+    }
+}
+
+void audit_terms_answer (audit_t *self, const audit_request_t *request, int status)
+{
+    if (status == RP_BUSY && request != self->arriving)
+        s_check_dropped (self, request);
+    bool overdue = request == self->arriving && self->event->head->deadline_ms == 0;
+    if (status == RP_EXPIRED && self->now < request->deadline && !overdue)
+        AUDIT_REQUIRE (self, rp_terms_admit (s_terms (self, request->service)),
+          "a request expires before its deadline, though no terms say so");
+}
+
 void audit_terms_clear (audit_t *self)
 {
     rp_list_node_t *node;

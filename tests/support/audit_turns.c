@@ -16,7 +16,7 @@
 
 /*  ---- From outside --------------------------------------------------------------------------- */
 
-static audit_served_t *s_find (const audit_t *self, const audit_request_t *request)
+audit_served_t *audit_turn_find (const audit_t *self, const audit_request_t *request)
 {
     rp_session_id_t client = request->client->id;
     for (rp_list_node_t *node = rp_list_first (&self->served); node;
@@ -36,7 +36,7 @@ static bool s_waits (const audit_request_t *request)
 
 void audit_turn_awaited (audit_t *self, const audit_request_t *request)
 {
-    audit_served_t *served = s_find (self, request);
+    audit_served_t *served = audit_turn_find (self, request);
     if (!served) {
         served = calloc (1, sizeof *served);
         if (!served)
@@ -44,12 +44,13 @@ void audit_turn_awaited (audit_t *self, const audit_request_t *request)
         served->client = request->client->id;
         served->priority = request->priority;
         memcpy (served->service, request->service, sizeof served->service);
+        served->shares = self->turns;
         rp_list_append (&self->served, &served->node);
     }
     for (rp_list_node_t *node = rp_list_first (&self->requests); node;
          node = rp_list_next (&self->requests, node)) {
         const audit_request_t *other = RP_CONTAINER (node, audit_request_t, node);
-        if (s_waits (other) && s_find (self, other) == served)
+        if (s_waits (other) && audit_turn_find (self, other) == served)
             return;
     }
     served->began = self->now;
@@ -62,19 +63,45 @@ static uint64_t s_class (const audit_t *self, unsigned priority, int64_t since)
     return class < RP_PRIORITY_MAX ? class : RP_PRIORITY_MAX;
 }
 
+/*  The same where weights or terms have a say in whose turn it is within a priority: it has the class of who
+    has waited longest with that priority, and who could not pay has none but its priority for certain.  */
+static void s_check_class_loosely (
+  audit_t *self, const audit_request_t *request, const audit_served_t *served)
+{
+    int64_t since = served->began;
+    unsigned least = 0;
+    for (rp_list_node_t *node = rp_list_first (&self->requests); node;
+         node = rp_list_next (&self->requests, node)) {
+        const audit_request_t *other = RP_CONTAINER (node, audit_request_t, node);
+        if (!s_waits (other) || other == request || strcmp (other->service, request->service) != 0)
+            continue;
+        const audit_served_t *theirs = audit_turn_find (self, other);
+        if (other->priority == request->priority && theirs->began < since)
+            since = theirs->began;
+        if (other->priority > least && !other->key && other->deadline > self->now)
+            least = other->priority;
+    }
+    AUDIT_REQUIRE (self, s_class (self, request->priority, since) >= least,
+      "a request is started while one of a higher priority waits");
+}
+
 /*  Checks that no client waits whose class is higher for certain, or the same and who has waited longer
     for certain.  */
 static void s_check_class (
   audit_t *self, const audit_request_t *request, const audit_served_t *served)
 {
     uint64_t most = s_class (self, request->priority, served->began);
+    if (self->loose) {
+        s_check_class_loosely (self, request, served);
+        return;
+    }
     for (rp_list_node_t *node = rp_list_first (&self->requests); node;
          node = rp_list_next (&self->requests, node)) {
         const audit_request_t *other = RP_CONTAINER (node, audit_request_t, node);
         if (!s_waits (other) || other == request || other->key || other->deadline <= self->now
             || strcmp (other->service, request->service) != 0)
             continue;
-        const audit_served_t *theirs = s_find (self, other);
+        const audit_served_t *theirs = audit_turn_find (self, other);
         int64_t since = theirs->latest_at > other->queued_at ? theirs->latest_at : other->queued_at;
         uint64_t least = s_class (self, other->priority, since);
         AUDIT_REQUIRE (
@@ -95,7 +122,7 @@ static void s_check_turn (
             || other->queued >= served->turn || other->priority != request->priority
             || strcmp (other->service, request->service) != 0)
             continue;
-        const audit_served_t *theirs = s_find (self, other);
+        const audit_served_t *theirs = audit_turn_find (self, other);
         AUDIT_REQUIRE (self, theirs && theirs->latest > served->turn,
           "a client has a second turn while another waits for its first");
     }
@@ -103,12 +130,13 @@ static void s_check_turn (
 
 void audit_turn_taken (audit_t *self, const audit_request_t *request)
 {
-    audit_served_t *served = s_find (self, request);
+    audit_served_t *served = audit_turn_find (self, request);
     served->latest = ++self->turns;
     served->latest_at = self->now;
+    audit_share_taken (self, request, served);
     if (request->key) // it may wait in its worker's queue
         return;
-    if (served->turn && !served->returned)
+    if (served->turn && !served->returned && !self->loose)
         s_check_turn (self, request, served);
     if (!served->returned)
         s_check_class (self, request, served);
@@ -121,7 +149,9 @@ void audit_turn_lost (audit_t *self, audit_request_t *request)
 {
     request->queued = self->turns;
     request->queued_at = self->now;
-    s_find (self, request)->returned = true;
+    audit_served_t *served = audit_turn_find (self, request);
+    served->returned = true;
+    served->shares = self->turns; // it goes first, whatever it has been given
 }
 
 void audit_turns_forget (audit_t *self, rp_session_id_t client)
@@ -131,6 +161,9 @@ void audit_turns_forget (audit_t *self, rp_session_id_t client)
         audit_served_t *served = RP_CONTAINER (node, audit_served_t, node);
         if (client.v && served->client.v != client.v)
             continue;
+        for (unsigned turn = 0; turn < AUDIT_TURNS; turn++)
+            if (self->log[turn].served == served)
+                self->log[turn].served = NULL;
         rp_list_remove (node);
         free (served);
     }

@@ -96,7 +96,7 @@ static void s_hello (sequence_t *self, bool worker)
         unsigned service = self->hedging ? 0 : s_draw (self, 16); // so that there is another worker
         head.flags = RP_FLAG_WORKER;
         head.window = s_draw (self, 64) == 63 ? 5000 : s_draw (self, 4);
-        s_name (&head, s_services[service < 14 ? service % 3 : service - 11]);
+        s_name (&head, s_services[self->weighed ? 0 : service < 14 ? service % 3 : service - 11]);
     }
     uint8_t headers[32];
     size_t size = 0;
@@ -176,6 +176,20 @@ static void s_request (sequence_t *self)
         s_name (&head, s_services[service < 30 ? service % 3 : service - 27]);
     audit_message (
       &self->audit, s_draw_role (self, false), &head, s_draw (self, 200), s_draw (self, 64) == 63);
+}
+
+/*  Sends several requests of one client for one service, so that shares show.  */
+static void s_burst (sequence_t *self)
+{
+    rp_session_id_t client = s_draw_role (self, false);
+    for (unsigned count = 1 + s_draw (self, 40); count > 0; count--) {
+        rp_head_t head = {.command = RP_COMMAND_REQUEST,
+          .id = 1000 + s_draw (self, 1000),
+          .deadline_ms = 60000,
+          .attempts = 1};
+        s_name (&head, s_services[0]);
+        audit_message (&self->audit, client, &head, 1, false);
+    }
 }
 
 static void s_reply (sequence_t *self)
@@ -422,15 +436,17 @@ static void s_draw_principal (sequence_t *self, char *text, const char *name)
     for (unsigned index = 0; index < 8; index++) {
         unsigned chance = s_draw (self, 16);
         bool all = index % 4 == 3;
-        if (all ? chance == 15 : chance < 12)
+        if (all ? chance == 15 : chance < 12 || (self->weighed && index % 4 == 0))
             s_append (text, "    %s = \"%s\"\n", index < 4 ? "call" : "serve", services[index % 4]);
     }
     unsigned more = s_draw (self, 64);
     s_append (text, "%s%s", more & 1 ? "    observe = 1\n" : "", more & 2 ? "    admin = 1\n" : "");
     for (unsigned index = 0; index < 4; index++)
-        if (more >> 2 >> index & 1)
+        if (more >> 2 >> index & 1 && !self->weighed)
             s_append (text, "    %s = %u\n", quotas[index],
               1 + s_draw (self, most[index]) * (index == 2 ? 5 : 1));
+    if (self->weighed)
+        s_append (text, "    weight = %u\n", 1 + s_draw (self, 10));
 }
 
 static rp_rules_t *s_draw_rules (sequence_t *self)
@@ -465,12 +481,15 @@ static void s_change_terms (sequence_t *self)
     static const char service[] = "bb";
     self->terms = (rp_terms_t){.name_size = sizeof service - 1};
     memcpy (self->terms.name, service, sizeof service);
-    unsigned which = s_draw (self, 8);
+    unsigned which = s_draw (self, 16);
     self->terms.concurrency = which & 1 ? 1 + s_draw (self, 3) : 0;
     self->terms.rate = which & 2 ? 1 + s_draw (self, 20) : 0;
     self->terms.queue = which & 4 ? 1 + s_draw (self, 10) : 0;
     self->terms.deadline = which & 4 ? 1 + s_draw (self, 1000) : 0;
     self->terms.attempts = which & 4 ? 1 + s_draw (self, 3) : 0;
+    self->terms.overload = which & 8 ? s_draw (self, RP_OVERLOAD_LIFO + 1) : 0;
+    if (which & 8 && self->terms.overload != RP_OVERLOAD_LIFO)
+        self->terms.admission = s_draw (self, RP_SWITCH_ON + 1);
     audit_change_terms (&self->audit, (rp_terms_list_t){&self->terms, which ? 1 : 0});
 }
 
@@ -480,6 +499,16 @@ static void s_event (sequence_t *self)
 {
     if (self->ruled && s_draw (self, 32) == 31) {
         s_change (self);
+        return;
+    }
+    unsigned shared = self->weighed ? s_draw (self, 16) : 0;
+    if (shared >= 4) {
+        if (shared == 4)
+            s_hello (self, s_draw (self, 2));
+        else if (shared < 7)
+            s_burst (self);
+        else
+            s_reply (self);
         return;
     }
     if (self->throttled && s_draw (self, 32) == 31) {
@@ -555,6 +584,10 @@ static rp_limits_t s_draw_limits (sequence_t *self)
     unsigned last = s_draw (self, 4);
     limits.drain_limit = last % 2 ? 1000 : 0;
     self->ruled = last / 2;
+    self->weighed = self->ruled && s_draw (self, 2);
+    if (self->weighed) // otherwise no two clients have requests waiting for long
+        limits.client_open = limits.service_queue = limits.total_queue =
+          limits.service_queue_bytes = limits.total_queue_bytes = 4000;
     static const uint32_t steps[] = {1, 50, 1000};
     limits.age_step = steps[s_draw (self, 3)];
     self->prioritised = s_draw (self, 2);

@@ -29,6 +29,7 @@ typedef struct {
     unsigned late_count;
     bool ruled;       /* rules are in force and change, and keys are revoked */
     rp_terms_t terms; /* of a service, or none */
+    bool weighed;     /* with rules: they state weights */
     bool throttled;   /* it has some, which change */
     bool hedging;     /* many requests ask for hedges */
     bool prioritised; /* requests have priorities of all kinds */

@@ -350,6 +350,10 @@ static const s_cause_row_t s_causes[] = {
   {{.kind = RP_CAUSE_TERMS, .weight = 1, .waiting = 1},
     "1 request waits, though workers have room: the broker's setting \"service\" says how many may "
     "run, or start"},
+  {{.kind = RP_CAUSE_OVERLOAD, .weight = 12, .waiting = 3},
+    "12 requests ended with EXPIRED or BUSY of late, since more came than workers take: the "
+    "broker's "
+    "setting \"service\" says which (admission, overload)"},
   {{.kind = RP_CAUSE_CLOSED, .weight = 5, .workers = 1, .concerned = 1, .worker = "host-812"},
     "the one worker, host-812, takes no requests: window 0; look at its log"},
   {{.kind = RP_CAUSE_CLOSED, .weight = 5, .workers = 3, .concerned = 1, .worker = "host-812"},

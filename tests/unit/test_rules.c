@@ -314,6 +314,23 @@ static void quotas_are_the_smallest_of_the_principal_and_its_roles (void **state
     rp_rules_destroy (&rules);
 }
 
+static void a_weight_is_the_principals_own_or_the_largest_of_its_roles (void **state)
+{
+    (void) state;
+    rp_rules_t *rules = s_read ("role = light\n    weight = 2\nrole = heavy\n    weight = 50\n"
+                                "principal = ada\n    role = heavy\n    role = light\n"
+                                "principal = bob\n    role = heavy\n    weight = 3\n"
+                                "principal = cyd\n    call = x\n");
+    assert_int_equal (rp_rules_quota (rules, "ada").weight, 50);
+    assert_int_equal (rp_rules_quota (rules, "bob").weight, 3);
+    assert_int_equal (rp_rules_quota (rules, "cyd").weight, 0);
+    assert_true (rp_rules_has_weight (rules));
+    rp_rules_destroy (&rules);
+    rules = s_read ("principal = cyd\n    call = x\n");
+    assert_false (rp_rules_has_weight (rules));
+    rp_rules_destroy (&rules);
+}
+
 /*  ---- Explanations -------------------------------------------------------------------------- */
 
 static void an_explanation_names_the_line_that_decides (void **state)
@@ -370,7 +387,8 @@ static void s_refuses_line (const char *line, const char *mistake)
     " wants the name of a service (1 to 127 bytes), a prefix such as \"billing.*\", or \"*\""
 #define S_RESERVED                                                                                 \
     ": names that begin with riposte. or mmi. belong to the broker; see observe and admin"
-#define S_WORDS "wants role, call, serve, observe, admin, sessions, open, open_bytes or rate"
+#define S_WORDS                                                                                    \
+    "wants role, call, serve, observe, admin, sessions, open, open_bytes, rate or weight"
 #define S_NAME " wants a name: 1 to 63 printable characters without spaces, quotes and #"
 
 static void patterns_of_other_forms_are_mistakes (void **state)
@@ -430,6 +448,8 @@ static void quotas_are_numbers_from_one (void **state)
     s_refuses_line ("open = \"\"", "12: open wants a plain number such as 100, not \"\"");
     s_refuses_line (
       "open_bytes = x", "18: open_bytes wants a size such as 64KiB or 100B, not \"x\"");
+    s_refuses_line ("weight = 0", "14: weight wants at least 1; without the line it is 1");
+    s_refuses_line ("weight = 101", "14: weight wants at most 100");
     s_refuses_line ("open_bytes = 1025TiB", "18: open_bytes wants at most 1125899906842624");
 }
 
@@ -552,6 +572,7 @@ int main (void)
       cmocka_unit_test (a_role_that_the_rules_do_not_name_allows_nothing),
       cmocka_unit_test (many_principals_and_patterns_stay_apart),
       cmocka_unit_test (quotas_are_the_smallest_of_the_principal_and_its_roles),
+      cmocka_unit_test (a_weight_is_the_principals_own_or_the_largest_of_its_roles),
       cmocka_unit_test (an_explanation_names_the_line_that_decides),
       cmocka_unit_test (patterns_of_other_forms_are_mistakes),
       cmocka_unit_test (names_of_the_broker_are_no_pattern),

@@ -23,6 +23,9 @@ static void s_what_is_read_is_written_again (void **state)
       {"a:  queue=7   attempts=10 ", "a: queue=7 attempts=10"},
       {"a: attempts=1 concurrency=2", "a: concurrency=2 attempts=1"},
       {"a: deadline=24h", "a: deadline=86400000ms"},
+      {"a: queue=10 overload=drop_oldest admission=on", NULL},
+      {"a: overload=lifo admission=off", NULL},
+      {"a: overload=refuse", NULL},
     };
     for (size_t index = 0; index < sizeof texts / sizeof *texts; index++) {
         rp_terms_t terms;
@@ -44,10 +47,16 @@ static void s_what_makes_no_sense_is_refused_with_the_reason (void **state)
       {": rate=1", "has no good name: 1 to 127 bytes without control characters"},
       {"riposte.ping: rate=1",
         "has a name that belongs to the broker, as all that begin with riposte. or mmi. do"},
-      {"a: rate", "has \"rate\", but wants concurrency, rate, queue, deadline or attempts, each "
-                  "with =VALUE"},
-      {"a: speed=1", "has \"speed\", but wants concurrency, rate, queue, deadline or attempts, "
-                     "each with =VALUE"},
+      {"a: rate",
+        "has \"rate\", but wants concurrency, rate, queue, deadline, attempts, overload or "
+        "admission, each with =VALUE"},
+      {"a: speed=1",
+        "has \"speed\", but wants concurrency, rate, queue, deadline, attempts, overload "
+        "or admission, each with =VALUE"},
+      {"a: overload=fifo", "wants overload=refuse, drop_oldest or lifo"},
+      {"a: admission=1", "wants admission=on or off"},
+      {"a: admission=on overload=lifo",
+        "has overload=lifo and admission=on, but what is refused does not wait; choose one"},
       {"a: rate=0", "wants rate=1 to 1000000"},
       {"a: rate=-1", "wants rate=1 to 1000000"},
       {"a: rate=1000001", "wants rate=1 to 1000000"},
