@@ -101,8 +101,8 @@ void rp_service_learn (rp_client_queue_t *client_queue, uint32_t work_us, bool f
     rp_service_t *service = client_queue->service;
     if (finished || work_us > service->work_us)
         rp_share_learn (&service->work_us, work_us);
-    if (service->unit_us == 0)
-        service->unit_us = service->work_us;
+    if (service->unit_us == 0 || service->work_us < service->unit_us / 2)
+        service->unit_us = service->work_us; // the first ones may have been slow
 }
 
 static void s_remove (rp_dispatch_t *self, rp_service_t *service)

@@ -54,6 +54,8 @@ rp_client_queue_t *rp_share_next (
             s_advance (&self->rings[next->priority], unit);
         if (next->credit < cost)
             next->credit += s_grant (next, unit);
+        else if (next->credit > cost + s_grant (next, unit))
+            next->credit = cost + s_grant (next, unit); // it was given when requests seemed longer
         if (next->credit >= cost)
             return next;
         if (!poor[next->priority])

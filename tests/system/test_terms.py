@@ -49,3 +49,35 @@ def test_the_settings_read_back_as_they_are_printed(world):
     broker, _ = _broker(world, "a b: concurrency=3", "c: deadline=5s attempts=2")
     printed = world.cli(broker, "config").out.decode()
     assert "a b: concurrency=3" in printed and "c: deadline=5000ms attempts=2" in printed
+
+
+def test_a_full_queue_may_drop_what_has_waited_longest(world):
+    broker, _ = _broker(world, "held: queue=1 overload=drop_oldest")
+    gate = world.gate()
+    world.worker(broker, "held", *gate.command, options=("--slots", "1"))
+    calls = []
+    for waiting in (0, 1, 1):
+        calls.append(world.start_cli(broker, "call", "held", "--timeout", "30s"))
+        if len(calls) < 3:
+            world.wait_for_waiting(broker, waiting)
+            world.wait_for_running(broker, 1)
+    dropped = world.finish(calls[1])
+    assert dropped.code == 7 and "overload=drop_oldest" in dropped.error()
+    assert _held(world, broker)["terms"] == "queue=1 overload=drop_oldest"
+    gate.open()
+    assert [world.finish(calls[index]).code for index in (0, 2)] == [0, 0]
+    assert world.status(broker)["counters"]["dropped"] == 1
+
+
+def test_what_would_be_late_is_refused_at_once(world):
+    broker, _ = _broker(world, "held: admission=on")
+    world.worker(broker, "held", "sh", "-c", "sleep 0.05", options=("--slots", "1"))
+    flood = world.start_cli(broker, "bench", "held", "--clients", "4", "--inflight", "20", "--count", "200",
+                            "--timeout", "1s", "-o", "json")
+    until(lambda: world.status(broker)["counters"]["not_admitted"], 10, "one was refused", broker)
+    refused = world.cli(broker, "call", "held", "--timeout", "20ms")
+    assert refused.code == 5, refused
+    assert "admission=on" in refused.error()
+    (service,) = world.cli(broker, "explain", "held", "-o", "json").json()["services"]
+    assert "overload" in [cause["kind"] for cause in service["causes"]]
+    world.finish(flood)
