@@ -71,6 +71,9 @@ bool rp_overload_is_too_late (rp_dispatch_t *self, rp_request_t *request)
 {
     const rp_service_t *service = request->client_queue->service;
     int64_t left = rp_request_deadline (request) - self->now;
+    if (self->now
+        == request->accepted) // a worker is free: if all were refused, nothing new would be learned
+        return false;
     if (!rp_terms_admit (service->terms) || left >= service->work_us || request->attempt > 0
         || request->client_queue->client->traits & (RP_TRAIT_UNTIMED | RP_TRAIT_TRUSTED))
         return false;

@@ -71,13 +71,12 @@ def test_a_full_queue_may_drop_what_has_waited_longest(world):
 
 def test_what_would_be_late_is_refused_at_once(world):
     broker, _ = _broker(world, "held: admission=on")
-    world.worker(broker, "held", "sh", "-c", "sleep 0.05", options=("--slots", "1"))
-    flood = world.start_cli(broker, "bench", "held", "--clients", "4", "--inflight", "20", "--count", "200",
-                            "--timeout", "1s", "-o", "json")
+    world.worker(broker, "held", "sh", "-c", "sleep 0.3", options=("--slots", "1"))
+    world.start_cli(broker, "bench", "held", "--clients", "8", "--inflight", "20", "--timeout", "10s",
+                    "--duration", "1m")
     until(lambda: world.status(broker)["counters"]["not_admitted"], 10, "one was refused", broker)
-    refused = world.cli(broker, "call", "held", "--timeout", "20ms")
+    refused = world.cli(broker, "call", "held", "--timeout", "1s")  # its turn is the ninth
     assert refused.code == 5, refused
     assert "admission=on" in refused.error()
     (service,) = world.cli(broker, "explain", "held", "-o", "json").json()["services"]
     assert "overload" in [cause["kind"] for cause in service["causes"]]
-    world.finish(flood)

@@ -185,6 +185,24 @@ static void s_what_is_too_late_at_its_turn_ends_then (void **state)
     assert_true (answer_says ("r2", "at its turn it had 5 ms left and would take 20 ms"));
 }
 
+/*  If nothing ran, it would never be learned that requests take less now.  */
+static void s_a_free_worker_gets_what_seems_too_long_for_it (void **state)
+{
+    (void) state;
+    terms ("upper: admission=on");
+    hello_worker ("w1", "upper", 1);
+    hello_client ("c1");
+    s_ask ("c1", 1, 1, 60000);
+    pass (10000);
+    reply ("w1", "r1", RP_OK);
+    forget ();
+    s_ask ("c1", 2, 3, 1000); // r3 would have to wait
+    expect ("w1<r2 c1<r3:EXPIRED");
+    pass (20);
+    reply ("w1", "r2", RP_OK);
+    expect ("c1<r2:OK");
+}
+
 static void s_a_bound_of_the_queue_holds_beside_it (void **state)
 {
     (void) state;
@@ -292,6 +310,7 @@ int main (void)
       T (a_flood_of_another_client_is_not_in_the_way),
       T (nothing_is_refused_before_anything_is_known),
       T (what_is_too_late_at_its_turn_ends_then),
+      T (a_free_worker_gets_what_seems_too_long_for_it),
       T (a_bound_of_the_queue_holds_beside_it),
       T (who_states_no_deadline_is_admitted),
       T (what_would_be_late_at_the_end_goes_first),
