@@ -650,6 +650,21 @@ static bool s_settle (rp_server_t *self, int64_t now)
     return any;
 }
 
+/*  Tells the log that this broker's jobs are another's.  */
+static void s_look_lost (rp_server_t *self, const rp_stored_t *stored, int64_t now)
+{
+    bool begins = stored->kind == RP_STORE_SERVICES && stored->outcome == RP_STORED_SAFE;
+    if (stored->outcome == RP_STORED_LOST && !self->jobs.lost) {
+        self->jobs.lost = true;
+        rp_log_write (&self->log, RP_LEVEL_ERROR, RP_TOPIC_BROKER, now, NULL,
+          "another broker has taken over the jobs of this one, which could not be heard for too "
+          "long; it begins "
+          "again without them");
+    }
+    else if (begins)
+        self->jobs.lost = false;
+}
+
 /*  Takes a result of the store. False if there is none.  */
 static bool s_take (rp_server_t *self, int64_t now)
 {
@@ -657,6 +672,7 @@ static bool s_take (rp_server_t *self, int64_t now)
     if (!rp_store_take (self->jobs.store, &stored))
         return false;
     self->jobs.taken++;
+    s_look_lost (self, &stored, now);
     if (stored.outcome == RP_STORED_BROKEN) {
         rp_message_t *body = stored.kept;
         rp_message_destroy (&self->pool, &body);
@@ -731,17 +747,32 @@ static void s_look_away (rp_server_t *self, int64_t now)
           "the store of jobs is reachable again");
 }
 
+/*  Tells the jobs, and the log, when jobs of other brokers have been taken over.  */
+static void s_look_news (rp_server_t *self, int64_t now)
+{
+    char taken[RP_STORE_TEXT];
+    if (!rp_store_take_news (self->jobs.store, taken))
+        return;
+    rp_jobs_hear_news (self->jobs.jobs, s_time (now), self->jobs.wanted);
+    if (*taken)
+        rp_log_write (&self->log, RP_LEVEL_INFO, RP_TOPIC_BROKER, now, NULL,
+          "this broker has the jobs now of broker %s, which is gone or cannot be heard", taken);
+}
+
 bool rp_server_jobs_tick (rp_server_t *self, int64_t now)
 {
     if (!self->jobs.jobs)
         return false;
     bool any = false;
     s_look_away (self, now);
+    s_look_news (self, now);
     while (
       s_take_heard (self, now) || s_settle (self, now) || (!self->failed && s_take (self, now)))
         any = true;
-    if (rp_dispatch_is_draining (self->core))
+    if (rp_dispatch_is_draining (self->core)) {
         rp_jobs_drain (self->jobs.jobs);
+        rp_store_leave (self->jobs.store);
+    }
     int64_t due = rp_jobs_tick (self->jobs.jobs, s_time (now), self->jobs.wanted);
     while (s_settle (self, now) || s_take_heard (self, now))
         any = true;

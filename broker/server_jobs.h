@@ -49,6 +49,7 @@ typedef struct {
     uint64_t submitted; /* operations */
     uint64_t taken;     /* results */
     bool away;          /* the store is not reachable */
+    bool lost;          /* another broker has the jobs that were here, and it has not begun again */
     rp_deadline_t due;
 } rp_server_jobs_t;
 

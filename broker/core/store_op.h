@@ -46,11 +46,12 @@
                   deadline as long after `at`. One row: the new job with its body
         REMOVE    removes a job that is done, with its final
         PURGE     removes dead jobs
-        LOAD      jobs of a service that wait, and those that ran when the store was opened, with
+        LOAD      this broker's jobs of a service that wait, and those that ran when the store was opened, with
                   bodies, by (due, id)
         FIND      one job, with its attempts, and body and final unless they are left out
         LIST      jobs by id, without bodies
-        SERVICES  services with open jobs. After the opening of a store, before the first LOAD
+        SERVICES  services with open jobs. After the opening of a store, before the first LOAD. With `news`:
+                  only of jobs that were another broker's, and have been taken over since the last one
         KEY       whether the key of a job has one already: as PUT, but for another key ABSENT
 */
 #define RP_STORE_MAP(X)                                                                            \
@@ -83,6 +84,9 @@ typedef enum {
         ALREADY   ATTEMPT, PARK, FINAL: the job has ended before. Nothing was written
         ABSENT    no such job, or it is not dead (RETRY, PURGE) or done (REMOVE), or none has the key (KEY).
                   Nothing was written
+        LOST      what this broker had is another's, since it could not be heard for too long. Nothing was
+                  written. All operations draw it up to a SERVICES without `news`, with which the owner
+                  begins again
         FULL      no space on the disk. Nothing was written; the same operation may be submitted again
         AWAY      the database is not reachable. Nothing was written; the same operation may be submitted again
         BUSY      too much waits to be written. Nothing was written; only for PUT and what reads
@@ -96,6 +100,7 @@ typedef enum {
     X (MISMATCH, "mismatch")                                                                       \
     X (ALREADY, "already")                                                                         \
     X (ABSENT, "absent")                                                                           \
+    X (LOST, "lost")                                                                               \
     X (FULL, "full")                                                                               \
     X (AWAY, "away")                                                                               \
     X (BUSY, "busy")                                                                               \
@@ -184,7 +189,11 @@ typedef struct {
     /*  PARK: the attempt is not listed, because it never began  */
     bool unbegun;
     uint8_t leaves; /* FIND: an rp_store_leave_t */
-    uint16_t rows;  /* LOAD, LIST, PURGE: at most so many; 0: RP_STORE_ROWS_MAX */
+    union {
+        bool own;  /* LIST: only jobs of this broker; those that are overdue are always */
+        bool news; /* SERVICES */
+    };
+    uint16_t rows; /* LOAD, LIST, PURGE: at most so many; 0: RP_STORE_ROWS_MAX */
     /*  the job; PURGE: 0 is all dead ones of the service. LIST, LOAD: after this id (and `after`)  */
     uint64_t id;
     union {
@@ -235,6 +244,8 @@ typedef struct {
     rp_job_state_t state;
     uint8_t attempt; /* attempts that count, with the one that runs */
     int64_t due;     /* open */
+    uint64_t
+      elsewhere; /* FIND: open, and of another broker, of which this is the number; otherwise 0 */
     uint64_t body_bytes;
     /*  frames of the body; not in LIST, nor where FIND leaves it out. A body of no frames has 0  */
     rp_store_span_t *body;

@@ -298,6 +298,10 @@ bool rp_job_end_row (
         return false;
     }
     service->active++;
+    if (row->elsewhere) { // as long as it is here
+        service->open++;
+        self->figures.open++;
+    }
     job->keep_ms = row->job.keep_ms;
     job->attempt = row->attempt;
     job->attempts = row->job.attempts;

@@ -58,6 +58,9 @@ void rp_jobs_destroy (rp_jobs_t **self_p, rp_actions_t *actions);
 /*  Begins: asks the store for what is open.  */
 void rp_jobs_begin (rp_jobs_t *self, rp_jobs_time_t time, rp_actions_t *actions);
 
+/*  The store has news: of jobs that have been taken over from another broker, or by one.  */
+void rp_jobs_hear_news (rp_jobs_t *self, rp_jobs_time_t time, rp_actions_t *actions);
+
 /*  A request that is to be a job. The principal is NUL-terminated. digest: RP_STORE_DIGEST bytes of the
     body's digest; may be NULL if it has no idempotency key.  */
 typedef struct {

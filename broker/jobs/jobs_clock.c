@@ -28,7 +28,7 @@ void rp_jobs_set_time (rp_jobs_t *self, rp_jobs_time_t time)
 
 void rp_jobs_set_ahead (rp_jobs_t *self, uint32_t flags)
 {
-    self->ahead += (int64_t) (flags / RP_JOB_FLAG_AHEAD) * S_SECOND;
+    self->ahead = rp_later (self->ahead, (int64_t) (flags / RP_JOB_FLAG_AHEAD) * S_SECOND);
     self->clock = self->time.wall + self->ahead;
 }
 

@@ -4,6 +4,9 @@
 
 #include "broker/jobs/jobs_state.h"
 
+/*  How often a job that another broker has is looked at for those who wait for its final, µs.  */
+#define S_ELSEWHERE_US 200000
+
 /*  ---- Questions ------------------------------------------------------------------------------ */
 
 static uint64_t s_waiter_hash (const rp_jobs_t *self, uint64_t job)
@@ -82,6 +85,7 @@ static rp_jobs_waiter_t *s_add_waiter (rp_jobs_t *self, const rp_jobs_question_t
     uint64_t by_request = s_request_hash (self, question->session, question->request);
     rp_heap_node_init (&waiter->due);
     waiter->question = *question;
+    waiter->until = until;
     waiter->asker = asker;
     bool timed = rp_heap_push (&self->patience, &waiter->due, (uint64_t) until);
     bool named = timed && rp_table_insert (&self->waiters_by_job, by_job, waiter);
@@ -215,6 +219,14 @@ static bool s_cancel (rp_jobs_t *self, const rp_store_row_t *row)
     return true;
 }
 
+/*  Has another broker's job looked at again: nobody says here when it ends.  */
+static void s_look_later (rp_jobs_t *self, rp_jobs_waiter_t *waiter)
+{
+    int64_t look = self->time.now + S_ELSEWHERE_US;
+    if (look < waiter->until)
+        rp_heap_update (&self->patience, &waiter->due, (uint64_t) look);
+}
+
 /*  Retries a job, whose row is in hand, or says why not.  */
 static void s_retry (rp_jobs_t *self, const rp_jobs_question_t *question, const rp_store_row_t *row)
 {
@@ -241,6 +253,10 @@ void rp_jobs_found (rp_jobs_t *self, rp_jobs_waiter_t *waiter, const rp_stored_t
       stored->outcome == RP_STORED_SAFE && stored->rows ? &stored->rows->jobs[0] : NULL;
     bool ended = row && (row->state == RP_JOB_DONE || row->state == RP_JOB_DEAD);
     bool ends = question->what == RP_JOBS_CANCEL || question->what == RP_JOBS_REMOVE;
+    if (stored->outcome == RP_STORED_LOST) {
+        rp_jobs_find_for (self, waiter);
+        return;
+    }
     if (stored->outcome == RP_STORED_BUSY || rp_stored_is_for_later (stored->outcome)) {
         rp_jobs_reply (self, question->session, question->request, RP_BUSY,
           stored->outcome == RP_STORED_AWAY ? RP_JOBS_AWAY
@@ -263,6 +279,8 @@ void rp_jobs_found (rp_jobs_t *self, rp_jobs_waiter_t *waiter, const rp_stored_t
     else if (question->what == RP_JOBS_RESULT && !ended && question->wait_ms > 0
              && !waiter->found) {
         waiter->found = true;
+        if (row->elsewhere)
+            s_look_later (self, waiter);
         return;
     }
     else if (question->what == RP_JOBS_REMOVE && ended) {
@@ -288,7 +306,9 @@ void rp_jobs_removed (rp_jobs_t *self, rp_jobs_waiter_t *waiter, rp_stored_outco
           "the job is gone, or dead, and dead ones are kept until they are purged");
     else
         rp_jobs_reply (self, question->session, question->request, RP_BUSY,
-          outcome == RP_STORED_AWAY ? RP_JOBS_AWAY : "the store is full; ask again");
+          outcome == RP_STORED_AWAY   ? RP_JOBS_AWAY
+          : outcome == RP_STORED_LOST ? RP_JOBS_LOST
+                                      : "the store is full; ask again");
     s_drop_waiter (self, waiter);
 }
 
@@ -346,9 +366,14 @@ void rp_jobs_end_patience (rp_jobs_t *self)
     rp_heap_node_t *node;
     while ((node = rp_heap_first (&self->patience, &due)) && (int64_t) due <= self->time.now) {
         rp_jobs_waiter_t *waiter = RP_CONTAINER (node, rp_jobs_waiter_t, due);
-        rp_heap_update (&self->patience, &waiter->due, (uint64_t) RP_JOBS_NEVER);
-        waiter->question.wait_ms = 0; // if the store answers later
-        if (waiter->found && waiter->question.what == RP_JOBS_RESULT)
-            rp_jobs_find_for (self, waiter);
+        bool looks = waiter->until > self->time.now;
+        rp_heap_update (
+          &self->patience, &waiter->due, (uint64_t) (looks ? waiter->until : RP_JOBS_NEVER));
+        if (!looks)
+            waiter->question.wait_ms = 0; // if the store answers later
+        if (!waiter->found || waiter->question.what != RP_JOBS_RESULT)
+            continue;
+        waiter->found = !looks; // it may wait again
+        rp_jobs_find_for (self, waiter);
     }
 }

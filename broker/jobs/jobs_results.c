@@ -10,7 +10,6 @@
     µs.  */
 #define S_EXPIRY_US 1000000
 #define S_AGAIN_US 500000
-#define S_ROWS 1000u
 
 /*  ---- Results of the store ------------------------------------------------------------------- */
 
@@ -71,6 +70,8 @@ static void s_put (
           self, pending->session, pending->request, &put->job, "the store is full");
     else if (stored->outcome == RP_STORED_AWAY)
         rp_jobs_refuse (self, pending->session, pending->request, RP_BUSY, RP_JOBS_AWAY);
+    else if (stored->outcome == RP_STORED_LOST)
+        rp_jobs_refuse (self, pending->session, pending->request, RP_BUSY, RP_JOBS_LOST);
     else if (stored->outcome == RP_STORED_BUSY)
         rp_jobs_refuse (
           self, pending->session, pending->request, RP_BUSY, "too many jobs wait to be written");
@@ -192,16 +193,6 @@ static void s_finished (rp_jobs_t *self, rp_job_t *job, const rp_stored_t *store
     rp_job_leave (self, job);
 }
 
-void rp_jobs_list_running (rp_jobs_t *self)
-{
-    self->recovery = RP_JOBS_NEVER;
-    rp_store_op_t *op = rp_jobs_store (
-      self, RP_STORE_LIST, NULL, (rp_jobs_pending_t){.purpose = RP_JOBS_FOR_RECOVER});
-    op->id = self->recovered;
-    op->state = RP_JOB_RUNNING;
-    op->rows = S_ROWS;
-}
-
 /*  Ends the jobs of a page whose deadline has passed before a worker had them.  */
 static void s_expire (rp_jobs_t *self, const rp_stored_t *stored)
 {
@@ -225,6 +216,10 @@ static void s_expire (rp_jobs_t *self, const rp_stored_t *stored)
 /*  A page of the jobs that ran when the broker ended: their attempts are lost.  */
 static void s_recover (rp_jobs_t *self, const rp_stored_t *stored)
 {
+    if (stored->outcome != RP_STORED_SAFE) {
+        self->recovery = self->time.now + S_AGAIN_US;
+        return;
+    }
     size_t count = stored->rows ? stored->rows->count : 0;
     for (size_t index = 0; index < count; index++) {
         const rp_store_row_t *row = &stored->rows->jobs[index];
@@ -249,8 +244,8 @@ static void s_recover (rp_jobs_t *self, const rp_stored_t *stored)
         self->recovered = stored->id; // the store may have looked at others only
     if (stored->more)
         rp_jobs_list_running (self);
-    else if (stored->outcome != RP_STORED_SAFE)
-        self->recovery = self->time.now + S_AGAIN_US;
+    else
+        self->recovers = false;
 }
 
 static void s_browsed (rp_jobs_t *self, const rp_jobs_pending_t *pending, const rp_stored_t *stored)
@@ -261,6 +256,7 @@ static void s_browsed (rp_jobs_t *self, const rp_jobs_pending_t *pending, const 
           absent                              ? "there is no such dead job"
           : stored->outcome == RP_STORED_FULL ? "the store is full"
           : stored->outcome == RP_STORED_AWAY ? RP_JOBS_AWAY
+          : stored->outcome == RP_STORED_LOST ? RP_JOBS_LOST
                                               : "too much waits for the store of jobs");
         return;
     }
@@ -280,6 +276,8 @@ static void s_browsed (rp_jobs_t *self, const rp_jobs_pending_t *pending, const 
 
 static void s_take_services (rp_jobs_t *self, const rp_stored_t *stored)
 {
+    if (stored->outcome != RP_STORED_SAFE) // LOST
+        return;
     self->begun = true;
     rp_jobs_set_ahead (self, stored->flags);
     size_t count = stored->rows ? stored->rows->service_count : 0;
@@ -290,20 +288,40 @@ static void s_take_services (rp_jobs_t *self, const rp_stored_t *stored)
         RP_CHECK (service != NULL); // there is no memory to begin with
         service->open += row->waiting + row->running;
         self->figures.open += row->waiting + row->running;
-        service->whole = false;
-        service->horizon = (rp_job_key_t){INT64_MIN, 0};
-        service->next_due = row->due;
-        rp_jobs_look_at (self, service, self->clock);
+        if (row->due != RP_STORE_NEVER)
+            rp_jobs_leave_behind (self, service, (rp_job_key_t){row->due, 1});
     }
 }
 
-void rp_jobs_begin (rp_jobs_t *self, rp_jobs_time_t time, rp_actions_t *actions)
+/*  Takes what was another broker's.  */
+static void s_take_news (rp_jobs_t *self, const rp_stored_t *stored)
 {
-    rp_jobs_set_time (self, time);
-    self->actions = actions;
-    (void) rp_jobs_store (
-      self, RP_STORE_SERVICES, NULL, (rp_jobs_pending_t){.purpose = RP_JOBS_FOR_BEGIN});
+    s_take_services (self, stored);
+    if (!stored->rows || stored->rows->service_count == 0)
+        return;
+    self->recovered = 0;
     rp_jobs_list_running (self);
+}
+
+/*  What was listed, or browsed.  */
+static void s_listed (rp_jobs_t *self, const rp_jobs_pending_t *pending, const rp_stored_t *stored)
+{
+    switch (pending->purpose) {
+        case RP_JOBS_FOR_BEGIN:
+            s_take_services (self, stored);
+            break;
+        case RP_JOBS_FOR_NEWS:
+            s_take_news (self, stored);
+            break;
+        case RP_JOBS_FOR_RECOVER:
+            s_recover (self, stored);
+            break;
+        case RP_JOBS_FOR_EXPIRE:
+            s_expire (self, stored);
+            break;
+        case RP_JOBS_FOR_BROWSE:
+            s_browsed (self, pending, stored);
+    }
 }
 
 void rp_jobs_stored (rp_jobs_t *self,
@@ -316,9 +334,15 @@ void rp_jobs_stored (rp_jobs_t *self,
     self->actions = actions;
     rp_jobs_pending_t pending = s_next_pending (self);
     RP_CHECK (pending.kind == stored->kind);
+    if (stored->outcome == RP_STORED_LOST)
+        rp_jobs_lose (self);
     rp_job_t *job = pending.job ? rp_pool_find (&self->jobs, pending.job) : NULL;
     rp_jobs_waiter_t *waiter =
       pending.waiter ? rp_pool_find (&self->waiters, pending.waiter) : NULL;
+    if (pending.job && !job) { // it has been lost meanwhile
+        rp_actions_drop (actions, stored->kept);
+        return;
+    }
     switch (pending.kind) {
         case RP_STORE_PUT:
             s_put (self, &pending, job, stored);
@@ -347,19 +371,7 @@ void rp_jobs_stored (rp_jobs_t *self,
                 rp_jobs_removed (self, waiter, stored->outcome);
             break;
         default:
-            switch (pending.purpose) {
-                case RP_JOBS_FOR_BEGIN:
-                    s_take_services (self, stored);
-                    break;
-                case RP_JOBS_FOR_RECOVER:
-                    s_recover (self, stored);
-                    break;
-                case RP_JOBS_FOR_EXPIRE:
-                    s_expire (self, stored);
-                    break;
-                case RP_JOBS_FOR_BROWSE:
-                    s_browsed (self, &pending, stored);
-            }
+            s_listed (self, &pending, stored);
     }
 }
 

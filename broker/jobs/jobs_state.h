@@ -12,6 +12,7 @@
     job.c               the way of one job
     jobs_turns.c        which jobs are in memory, and which one is next
     jobs_questions.c    who asks for a job, and waits for its final
+    jobs_others.c       what was another broker's, or has become that
     jobs_results.c      what follows from each result of the store
     jobs_explain.c      what people see of services
     jobs.c              making, and what is due
@@ -173,16 +174,19 @@ typedef struct {
     rp_list_node_t node; /* in asker->waiters */
     rp_jobs_asker_t *asker;
     rp_heap_node_t due; /* in self->patience, by now */
+    int64_t
+      until; /* now: how long it waits; it may be due before, to look at another broker's job */
     rp_jobs_question_t question;
     char principal[RP_PRINCIPAL_MAX + 1];
     bool found; /* the job is there, and its own */
 } rp_jobs_waiter_t;
 
-/*  Why rows are listed: somebody wants to see them; for services with jobs at the start, and the jobs that
-    ran when the broker ended; to end those whose deadline has passed.  */
+/*  Why rows are listed: somebody wants to see them; for services with jobs at the start, or that were another
+    broker's, and the jobs that ran when that ended; to end those whose deadline has passed.  */
 typedef enum {
     RP_JOBS_FOR_BROWSE,
     RP_JOBS_FOR_BEGIN,
+    RP_JOBS_FOR_NEWS,
     RP_JOBS_FOR_RECOVER,
     RP_JOBS_FOR_EXPIRE
 } rp_jobs_purpose_t;
@@ -227,6 +231,7 @@ struct rp_jobs {
     uint64_t number;         /* of the latest operation */
     int64_t latest_due;      /* so that jobs without delay keep their order */
     bool begun;              /* it is known which services have jobs */
+    bool recovers;           /* not all that ran before the start have been listed */
     bool draining;
     bool away; /* the store is not reachable */
     rp_jobs_figures_t figures;
@@ -241,11 +246,14 @@ struct rp_jobs {
 
 /*  What is said while the store is not reachable.  */
 #define RP_JOBS_AWAY "the store is not reachable"
+/*  And when it turns out that another broker has taken over.  */
+#define RP_JOBS_LOST "another broker has taken over the jobs of this one; ask again"
 
 /*  Sets the time, and with it the jobs' own clock.  */
 void rp_jobs_set_time (rp_jobs_t *self, rp_jobs_time_t time);
 
-/*  At the start: sets the clock ahead as it was when the last job was accepted, which has these flags.  */
+/*  Sets the clock ahead at least as it was when a job was accepted that has these flags: the last one, of this broker or
+    of one whose jobs have been taken over.  */
 void rp_jobs_set_ahead (rp_jobs_t *self, uint32_t flags);
 
 /*  Returns the flags of a job that is accepted now.  */
@@ -384,6 +392,9 @@ void rp_jobs_serve (rp_jobs_t *self, rp_jobs_service_t *service);
 
 /*  Ends the wait of those who have waited long enough: they learn how the job is.  */
 void rp_jobs_end_patience (rp_jobs_t *self);
+
+/*  What this broker had is another's: forgets it, and begins again. Questions that wait go on waiting.  */
+void rp_jobs_lose (rp_jobs_t *self);
 
 /*  Asks for jobs that ran when the broker ended, behind those that have been listed.  */
 void rp_jobs_list_running (rp_jobs_t *self);

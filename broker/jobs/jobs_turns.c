@@ -6,10 +6,24 @@
 
 /*  How many bytes one LOAD brings.  */
 #define S_LOAD_BYTES (4u << 20)
+/*  Jobs that ran and are listed at once.  */
+#define S_ROWS 1000u
 /*  How often a service with jobs that are due looks whether workers have come, µs.  */
 #define S_LOOK_US 200000
 
 /*  ---- Loading -------------------------------------------------------------------------------- */
+
+void rp_jobs_list_running (rp_jobs_t *self)
+{
+    self->recovery = RP_JOBS_NEVER;
+    self->recovers = true;
+    rp_store_op_t *op = rp_jobs_store (
+      self, RP_STORE_LIST, NULL, (rp_jobs_pending_t){.purpose = RP_JOBS_FOR_RECOVER});
+    op->id = self->recovered;
+    op->state = RP_JOB_RUNNING;
+    op->own = true;
+    op->rows = S_ROWS;
+}
 
 static void s_load (rp_jobs_t *self, rp_jobs_service_t *service)
 {
@@ -71,6 +85,16 @@ static bool s_take_row (
     return true;
 }
 
+/*  Every open job is in memory. There may be fewer than there were: any broker of the store may cancel a job.  */
+static void s_count_again (rp_jobs_t *self, rp_jobs_service_t *service)
+{
+    uint64_t open = (uint64_t) service->loaded + service->coming + service->active;
+    if (open < service->open) {
+        self->figures.open -= service->open - open;
+        service->open = open;
+    }
+}
+
 void rp_jobs_loaded (rp_jobs_t *self,
   const rp_jobs_pending_t *pending,
   const rp_stored_t *stored,
@@ -80,7 +104,7 @@ void rp_jobs_loaded (rp_jobs_t *self,
     RP_CHECK (service != NULL); // it is kept while it loads
     service->loads = false;
     self->bytes -= service->load_bytes;
-    if (stored->outcome != RP_STORED_SAFE) { // BUSY
+    if (stored->outcome != RP_STORED_SAFE) { // BUSY, AWAY, LOST
         rp_jobs_look_at (self, service, self->clock + S_LOOK_US);
         return;
     }
@@ -108,6 +132,8 @@ void rp_jobs_loaded (rp_jobs_t *self,
     }
     if (service->passed.id != UINT64_MAX)
         rp_jobs_leave_behind (self, service, service->passed);
+    if (service->whole && !self->recovers)
+        s_count_again (self, service);
     rp_jobs_look_at (self, service, self->clock);
     rp_jobs_leave_service (self, service);
 }

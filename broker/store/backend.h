@@ -43,7 +43,8 @@ typedef enum {
     RP_BACKEND_FULL,    /* no space; roll back */
     RP_BACKEND_AWAY,    /* the database is not reachable, and nothing was written; roll back */
     RP_BACKEND_UNKNOWN, /* of commit: it was sent, and no answer came; ask resolve */
-    RP_BACKEND_BROKEN,  /* the database has failed: roll back, and use it no more */
+    RP_BACKEND_LOST, /* what was this broker's is another's, and nothing was written; roll back, and rejoin */
+    RP_BACKEND_BROKEN, /* the database has failed: roll back, and use it no more */
 } rp_backend_result_t;
 
 /*  Figures that change with each transaction.  */
@@ -77,6 +78,10 @@ typedef struct {
     /*  Finds out what became of the latest commit: OK, it was done; AWAY, it was not; UNKNOWN, ask
         again. NULL if no commit of this backend is ever unknown.  */
     rp_backend_result_t (*resolve) (rp_backend_t *self);
+    /*  Begins again after LOST: OK, or AWAY. NULL if nothing is ever LOST.  */
+    rp_backend_result_t (*rejoin) (rp_backend_t *self);
+    /*  True once if jobs of others have become this broker's; trouble says of which. NULL if that never happens.  */
+    bool (*has_news) (rp_backend_t *self);
     void (*roll_back) (rp_backend_t *self);
     /*  Removes a batch of jobs whose time has passed, in a transaction of its own; *cleaned: how
         many. *more: there are further ones.  */
@@ -93,6 +98,7 @@ typedef struct {
 /*  The beginning of every backend.  */
 struct rp_backend {
     const rp_backend_class_t *functions;
+    bool leaves; /* the broker is about to end: jobs of others are not taken over any more */
 };
 
 /*  Opens or makes a file of SQLite. NULL on failure, with text (RP_STORE_TEXT bytes).  */

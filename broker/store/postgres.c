@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "broker/store/backend.h"
+#include "broker/store/membership.h"
 #include "broker/store/postgres_items.h"
 #include "broker/store/postgres_lease.h"
 #include "broker/store/postgres_schema.h"
@@ -22,8 +23,12 @@
     µs.  */
 #define S_TRY_US 100000
 #define S_TRY_REFUSED_US 800000
-/*  A lease is renewed when nothing has been written for so long, µs.  */
-#define S_RENEW_US 1000000
+/*  How many ids of jobs are taken from the store at once, and how few may be left when a transaction begins: more
+    than it has operations.  */
+#define S_IDS 65536u
+#define S_IDS_LEAST 8192u
+/*  How often brokers that are long gone are forgotten, µs.  */
+#define S_FORGET_US 60000000
 /*  How often the size of the tables is asked for, µs.  */
 #define S_SIZE_US 10000000
 /*  What is read at once, as s_reads counts: four bodies.  */
@@ -43,18 +48,22 @@ typedef struct {
     size_t count;
     size_t room;
     bool writes;
-    uint64_t last;   /* the last id that was given */
-    uint64_t begun;  /* the same when the transaction began */
-    int64_t mark;    /* `commits` of the store after the latest transaction that was sent */
-    bool listed;     /* jobs whose broker ended before this one are listed */
-    bool sent;       /* the latest commit was sent, and not answered */
-    bool open;       /* BEGIN was sent */
-    size_t done;     /* items of the transaction that have a result */
-    size_t read;     /* items since then that may read a body, and what they count for */
-    size_t held;     /* bytes of rows that the transaction has read */
-    bool lost;       /* another broker has the store */
-    int64_t again;   /* when the database may be looked for again */
-    int64_t written; /* when the lease was renewed last */
+    uint64_t last;  /* the last id that was given */
+    uint64_t end;   /* the last that may be given */
+    uint64_t begun; /* the same when the transaction began */
+    int64_t mark;   /* `commits` of the store after the latest transaction that was sent */
+    bool sent;      /* the latest commit was sent, and not answered */
+    bool open;      /* BEGIN was sent */
+    size_t done;    /* items of the transaction that have a result */
+    size_t read;    /* items since then that may read a body, and what they count for */
+    size_t held;    /* bytes of rows that the transaction has read */
+    bool lost;      /* another broker has taken over; not rejoined yet */
+    bool news;      /* jobs of others have become this broker's */
+    char taken[RP_STORE_TEXT]; /* of which brokers */
+    char *endpoints;           /* NULL: not known */
+    int64_t again;             /* when the database may be looked for again */
+    rp_membership_t membership;
+    int64_t forgot; /* when brokers that are long gone were */
     int64_t sized;
     rp_backend_size_t size;
     char trouble[RP_STORE_TEXT];
@@ -81,36 +90,83 @@ static rp_backend_result_t s_leave (s_postgres_t *self, int64_t us)
     return RP_BACKEND_AWAY;
 }
 
-/*  Another broker has the store. That never changes for this process.  */
+/*  Another broker has taken over.  */
 static rp_backend_result_t s_lose (s_postgres_t *self)
 {
     snprintf (self->trouble, sizeof self->trouble,
-      "another broker has taken the store over, because this one could not be heard");
-    rp_postgres_disconnect (&self->postgres);
+      "another broker has taken over, because this one could not be heard");
     self->lost = true;
-    return RP_BACKEND_BROKEN;
+    return RP_BACKEND_LOST;
 }
 
-/*  Sees to it that there is a connection, and that the store is ours.  */
-static rp_backend_result_t s_reach (s_postgres_t *self)
+/*  Sees to it that there is a connection. *made: there was none, and it is not known whether the jobs are ours.  */
+static rp_backend_result_t s_connect (s_postgres_t *self, bool *made)
 {
     rp_postgres_t *postgres = &self->postgres;
-    if (self->lost)
-        return RP_BACKEND_BROKEN;
-    if (rp_postgres_is_alive (postgres))
+    *made = !rp_postgres_is_alive (postgres);
+    if (!*made)
         return RP_BACKEND_OK;
     if (rp_clock_us () < self->again)
         return RP_BACKEND_AWAY;
-    if (!rp_postgres_connect (postgres, self->url))
-        return s_leave (self, S_TRY_US);
-    rp_postgres_answer_t answer = rp_postgres_lease_take_again (postgres, &self->lease);
+    return rp_postgres_connect (postgres, self->url) && rp_postgres_items_prepare (postgres)
+             ? RP_BACKEND_OK
+             : s_leave (self, S_TRY_US);
+}
+
+/*  Sees to it that there is a connection, and that the jobs are ours.  */
+static rp_backend_result_t s_reach (s_postgres_t *self)
+{
+    bool made;
+    if (self->lost)
+        return RP_BACKEND_LOST;
+    rp_backend_result_t rc = s_connect (self, &made);
+    if (rc != RP_BACKEND_OK || !made)
+        return rc;
+    rp_postgres_answer_t answer = rp_postgres_lease_take_again (&self->postgres, &self->lease);
     if (answer == RP_POSTGRES_FENCED && self->bug != RP_STORE_BUG_NO_FENCE)
         return s_lose (self);
-    if (answer == RP_POSTGRES_WRONG || answer == RP_POSTGRES_LOST
-        || !rp_postgres_items_prepare (postgres))
+    if (answer == RP_POSTGRES_WRONG || answer == RP_POSTGRES_LOST)
         return s_leave (self, S_TRY_US);
-    self->written = rp_clock_us ();
+    self->membership.renewed = rp_clock_us ();
+    self->news = true; // whether the latest take-over was committed is not known
     return RP_BACKEND_OK;
+}
+
+/*  Takes over the jobs of brokers that are gone.  */
+static rp_backend_result_t s_adopt (s_postgres_t *self)
+{
+    self->membership.looked = rp_clock_us ();
+    rp_postgres_answer_t answer =
+      rp_postgres_lease_adopt (&self->postgres, &self->lease, self->taken);
+    self->news = self->news || self->taken[0];
+    if (answer == RP_POSTGRES_DONE && rp_clock_us () - self->forgot >= S_FORGET_US) {
+        self->forgot = rp_clock_us ();
+        answer = rp_postgres_lease_forget (&self->postgres, &self->lease);
+    }
+    return answer == RP_POSTGRES_FENCED ? s_lose (self)
+           : answer == RP_POSTGRES_LOST
+             ? s_leave (self, S_TRY_US)
+             : RP_BACKEND_OK; // what was refused is tried again at the next look
+}
+
+/*  Sees to it that there are ids for a transaction. Those that are left over are never given.  */
+static rp_backend_result_t s_reserve (s_postgres_t *self)
+{
+    if (self->end - self->last >= S_IDS_LEAST)
+        return RP_BACKEND_OK;
+    PGresult *result;
+    char count[24];
+    snprintf (count, sizeof count, "%u", S_IDS);
+    rp_postgres_answer_t answer = rp_postgres_run (&self->postgres,
+      "UPDATE riposte.counters SET ids = ids + $1::bigint RETURNING ids", 1,
+      (const char *const[]){count}, &result);
+    if (answer == RP_POSTGRES_DONE) {
+        self->end = (uint64_t) rp_postgres_number (&self->postgres, result, 0, 0);
+        self->last = self->begun = self->end - S_IDS;
+    }
+    if (result)
+        self->postgres.pq->PQclear (result);
+    return answer == RP_POSTGRES_DONE ? RP_BACKEND_OK : s_leave (self, S_TRY_US);
 }
 
 /*  ---- A transaction --------------------------------------------------------------------------- */
@@ -119,10 +175,9 @@ static rp_backend_result_t s_reach (s_postgres_t *self)
 static bool s_send_fence (s_postgres_t *self)
 {
     rp_postgres_values_t values = {.count = 0};
-    rp_postgres_add_number (&values, RP_POSTGRES_BROKER);
+    rp_postgres_add_number (&values, self->lease.id);
     rp_postgres_add_number (&values, self->lease.epoch);
     rp_postgres_add_number (&values, self->mark);
-    rp_postgres_add_number (&values, (int64_t) self->last);
     return rp_postgres_send (&self->postgres, "FENCE", &values);
 }
 
@@ -286,7 +341,8 @@ static rp_backend_result_t s_result (s_postgres_t *self, rp_postgres_answer_t an
     switch (answer) {
         case RP_POSTGRES_DONE:
             self->lease.commits = self->mark;
-            self->written = self->writes ? rp_clock_us () : self->written;
+            if (self->writes)
+                self->membership.renewed = rp_clock_us ();
             return RP_BACKEND_OK;
         case RP_POSTGRES_FULL:
             s_keep_trouble (self);
@@ -337,7 +393,8 @@ static rp_backend_result_t s_begin (rp_backend_t *backend)
     self->writes = self->sent = self->open = false;
     self->begun = self->last;
     self->postgres.silent_us = RP_POSTGRES_SILENT_US;
-    return s_reach (self);
+    rp_backend_result_t rc = s_reach (self);
+    return rc == RP_BACKEND_OK ? s_reserve (self) : rc;
 }
 
 /*  What an operation counts for that may read a body, in parts of S_READ_MOST.  */
@@ -356,7 +413,7 @@ static rp_backend_result_t s_run (
 {
     s_postgres_t *self = s_of (backend);
     const rp_postgres_item_t item = {
-      .kind = work->op->kind, .work = *work, .result = result, .first = !self->listed};
+      .kind = work->op->kind, .work = *work, .result = result, .broker = self->lease.id};
     if (!s_add (self, &item))
         return RP_BACKEND_BROKEN;
     self->read += s_reads (work->op);
@@ -375,14 +432,10 @@ static size_t s_held (const rp_backend_t *backend)
 
 static rp_backend_result_t s_commit (rp_backend_t *backend)
 {
-    s_postgres_t *self = s_of (backend);
-    rp_backend_result_t rc = s_run_items (self);
-    for (size_t index = 0; index < self->count && rc == RP_BACKEND_OK; index++)
-        self->listed = self->listed || self->items[index].kind == RP_STORE_SERVICES;
-    return rc;
+    return s_run_items (s_of (backend));
 }
 
-/*  A new epoch is taken, so the commit is either in the row or will never be.  */
+/*  A new epoch is taken, by this broker or by another one, so the commit is either in the row or will never be.  */
 static rp_backend_result_t s_resolve (rp_backend_t *backend)
 {
     s_postgres_t *self = s_of (backend);
@@ -390,10 +443,43 @@ static rp_backend_result_t s_resolve (rp_backend_t *backend)
         return self->bug == RP_STORE_BUG_UNKNOWN_IS_DONE ? RP_BACKEND_OK : RP_BACKEND_AWAY;
     }
     rp_backend_result_t rc = s_reach (self);
-    if (rc != RP_BACKEND_OK)
-        return rc == RP_BACKEND_AWAY ? RP_BACKEND_UNKNOWN : rc;
+    if (rc == RP_BACKEND_AWAY)
+        return RP_BACKEND_UNKNOWN;
     self->sent = false;
-    return self->lease.commits == self->mark ? RP_BACKEND_OK : RP_BACKEND_AWAY;
+    if (rc == RP_BACKEND_LOST && self->lease.gone) {
+        snprintf (self->trouble, sizeof self->trouble,
+          "this broker was away for so long that nobody knows what became of its latest commit");
+        return RP_BACKEND_BROKEN;
+    }
+    if (self->lease.commits == self->mark)
+        return RP_BACKEND_OK;
+    return rc == RP_BACKEND_LOST ? rc : RP_BACKEND_AWAY;
+}
+
+/*  What this broker had is another's. Whoever is gone is looked for at once: it may be the only broker.  */
+static rp_backend_result_t s_rejoin (rp_backend_t *backend)
+{
+    s_postgres_t *self = s_of (backend);
+    bool made;
+    rp_backend_result_t rc = s_connect (self, &made);
+    if (rc != RP_BACKEND_OK)
+        return rc;
+    if (rp_postgres_lease_join (&self->postgres, &self->lease, self->endpoints) != RP_POSTGRES_DONE)
+        return s_leave (self, S_TRY_US);
+    self->lost = false;
+    self->membership.renewed = rp_clock_us ();
+    return s_adopt (self);
+}
+
+static bool s_has_news (rp_backend_t *backend)
+{
+    s_postgres_t *self = s_of (backend);
+    bool news = self->news;
+    if (news)
+        snprintf (self->trouble, sizeof self->trouble, "%s", self->taken);
+    self->news = false;
+    self->taken[0] = 0;
+    return news;
 }
 
 static void s_roll_back (rp_backend_t *backend)
@@ -436,19 +522,24 @@ static rp_backend_result_t s_clean (
     return rc == RP_BACKEND_UNKNOWN ? RP_BACKEND_AWAY : rc;
 }
 
-/*  Renews the lease, unless what was written has done so.  */
+/*  Renews the lease, unless what was written has done so, and looks at the other brokers.  */
 static rp_backend_result_t s_tidy (rp_backend_t *backend, bool idle, bool *did)
 {
     s_postgres_t *self = s_of (backend);
     (void) idle;
     *did = false;
-    if (self->postgres.connection && rp_clock_us () - self->written < S_RENEW_US)
+    int64_t now = rp_clock_us ();
+    bool looks = !backend->leaves && rp_membership_looks (&self->membership, now);
+    bool renews = !self->postgres.connection || rp_membership_renews (&self->membership, now);
+    if (!renews && !looks)
         return RP_BACKEND_OK;
     rp_backend_result_t rc = s_begin (backend);
-    if (rc != RP_BACKEND_OK)
-        return rc;
-    self->writes = true;
-    rc = s_run_items (self);
+    if (rc == RP_BACKEND_OK && renews) {
+        self->writes = true;
+        rc = s_run_items (self);
+    }
+    if (rc == RP_BACKEND_OK && looks)
+        rc = s_adopt (self);
     return rc == RP_BACKEND_UNKNOWN ? RP_BACKEND_AWAY : rc; // likewise
 }
 
@@ -484,10 +575,11 @@ static const char *s_trouble (const rp_backend_t *backend)
 static void s_close (rp_backend_t *backend)
 {
     s_postgres_t *self = s_of (backend);
-    if (self->postgres.connection && self->lease.epoch)
+    if (self->postgres.connection && self->lease.epoch && !self->lost)
         rp_postgres_lease_end (&self->postgres, &self->lease);
     rp_postgres_disconnect (&self->postgres);
     free (self->items);
+    free (self->endpoints);
     free (self->url);
     free (self);
 }
@@ -500,6 +592,8 @@ static const rp_backend_class_t s_class = {
   .held = s_held,
   .commit = s_commit,
   .resolve = s_resolve,
+  .rejoin = s_rejoin,
+  .has_news = s_has_news,
   .roll_back = s_roll_back,
   .clean = s_clean,
   .tidy = s_tidy,
@@ -508,8 +602,8 @@ static const rp_backend_class_t s_class = {
   .trouble = s_trouble,
 };
 
-/*  Connects and takes the store. False with text.  */
-static bool s_begin_first (s_postgres_t *self, const rp_store_settings_t *settings, char *text)
+/*  Connects, joins the brokers of the store, and takes over what those that are gone have left. False with text.  */
+static bool s_begin_first (s_postgres_t *self, char *text)
 {
     rp_postgres_t *postgres = &self->postgres;
     if (!rp_postgres_check_url (self->url, text))
@@ -518,15 +612,13 @@ static bool s_begin_first (s_postgres_t *self, const rp_store_settings_t *settin
         snprintf (text, RP_STORE_TEXT, "the store cannot be reached: %.400s", postgres->trouble);
         return false;
     }
-    if (!rp_postgres_schema_read (postgres, &self->secret, text)
-        || !rp_postgres_lease_take (postgres, &self->lease, settings->endpoints, text))
+    if (!rp_postgres_schema_read (postgres, &self->secret, text))
         return false;
-    if (!rp_postgres_items_prepare (postgres)) {
+    if (!rp_postgres_items_prepare (postgres) || s_rejoin (&self->backend) != RP_BACKEND_OK
+        || s_reserve (self) != RP_BACKEND_OK) {
         snprintf (text, RP_STORE_TEXT, "the store cannot be used: %.400s", postgres->trouble);
         return false;
     }
-    self->last = self->begun = (uint64_t) self->lease.last;
-    self->written = rp_clock_us ();
     return true;
 }
 
@@ -537,13 +629,16 @@ rp_backend_t *rp_postgres_open (const rp_store_settings_t *settings, char *text)
         self->backend.functions = &s_class;
         self->bug = settings->bug;
         self->url = strdup (settings->path);
+        self->endpoints = settings->endpoints ? strdup (settings->endpoints) : NULL;
     }
-    if (!self || !self->url) {
+    if (!self || !self->url || (settings->endpoints && !self->endpoints)) {
+        if (self)
+            free (self->url);
         free (self);
         snprintf (text, RP_STORE_TEXT, "out of memory");
         return NULL;
     }
-    if (s_begin_first (self, settings, text))
+    if (s_begin_first (self, text))
         return &self->backend;
     s_close (&self->backend);
     return NULL;

@@ -210,6 +210,7 @@ static bool s_send_put_open (rp_postgres_t *postgres, rp_postgres_item_t *item, 
         rp_postgres_add_number (&values, job->deadline);
     else
         rp_postgres_add_null (&values);
+    rp_postgres_add_number (&values, item->broker);
     return s_send (postgres, item, name, &values);
 }
 
@@ -340,9 +341,10 @@ static bool s_send_retry (rp_postgres_t *postgres, rp_postgres_item_t *item)
     rp_postgres_add_number (&job, op->due > op->at ? op->due : 0);
     rp_postgres_add_number (&job, op->attempt);
     rp_postgres_values_t child = s_one (item->id);
+    rp_postgres_values_t open = s_two (item->id, (uint64_t) item->broker);
     return s_send (postgres, item, "RETRY_FINAL", &both)
            && s_send (postgres, item, "RETRY_JOB", &job)
-           && s_send (postgres, item, "RETRY_OPEN", &child)
+           && s_send (postgres, item, "RETRY_OPEN", &open)
            && s_send (postgres, item, "RETRY_KEY", &both)
            && s_send (postgres, item, "FIND", &child);
 }
@@ -424,6 +426,10 @@ static bool s_read_find (
         if (!rp_columns_read_attempt (rows, &rows->jobs[0], &columns.columns, &attempts))
             return s_no_memory (postgres);
     rp_columns_set_attempts (&rows->jobs[0], &attempts);
+    if (rows->jobs[0].state == RP_JOB_WAITING || rows->jobs[0].state == RP_JOB_RUNNING) {
+        int64_t holder = rp_postgres_number (postgres, answers[0], 0, RP_POSTGRES_HOLDER_COLUMN);
+        rows->jobs[0].elsewhere = holder != item->broker ? (uint64_t) holder : 0;
+    }
     return true;
 }
 
@@ -450,7 +456,9 @@ static bool s_send_load (rp_postgres_t *postgres, rp_postgres_item_t *item)
     rp_postgres_add_number (&values, op->before);
     rp_postgres_add_number (&values, (int64_t) s_rows (op) + 1);
     rp_postgres_add_number (&values, s_load_bytes (op));
+    rp_postgres_add_number (&values, item->broker);
     rp_postgres_add_number (&due, op->before);
+    rp_postgres_add_number (&due, item->broker);
     return s_send (postgres, item, "LOAD", &values) && s_send (postgres, item, "LOAD_DUE", &due);
 }
 
@@ -503,7 +511,11 @@ static bool s_send_list (rp_postgres_t *postgres, rp_postgres_item_t *item)
     rp_postgres_values_t behind = values;
     rp_postgres_add_bytes (&values, op->text, op->text_size);
     rp_postgres_add_number (&values, (int64_t) s_rows (op) + 1);
-    return s_send (postgres, item, by_state[op->state].page, &values)
+    bool own = by_time || (op->own && op->state == RP_JOB_RUNNING);
+    if (own)
+        rp_postgres_add_number (&values, item->broker);
+    return s_send (postgres, item, own && !by_time ? "LIST_OWN_RUNNING" : by_state[op->state].page,
+             &values)
            && (by_time || s_send (postgres, item, by_state[op->state].behind, &behind));
 }
 
@@ -532,19 +544,19 @@ static bool s_read_list (
 
 static bool s_send_services (rp_postgres_t *postgres, rp_postgres_item_t *item)
 {
-    rp_postgres_values_t none = {.count = 0};
+    rp_postgres_values_t self = s_one ((uint64_t) item->broker);
+    rp_postgres_values_t told = s_two ((uint64_t) item->broker, item->work.op->news);
     postgres->silent_us = RP_POSTGRES_SILENT_LONG_US;
-    return (!item->first || s_send (postgres, item, "LOST", &none))
-           && s_send (postgres, item, "LAST_FLAGS", &none)
-           && s_send (postgres, item, "SERVICES", &none);
+    return s_send (postgres, item, "LOST", &told) && s_send (postgres, item, "LAST_FLAGS", &told)
+           && s_send (postgres, item, "SERVICES", &told) && s_send (postgres, item, "TOLD", &self);
 }
 
 static bool s_read_services (
   rp_postgres_t *postgres, const rp_postgres_item_t *item, PGresult *const *answers)
 {
     rp_stored_t *result = item->result;
-    const PGresult *flags = answers[item->places - 2];
-    const PGresult *services = answers[item->places - 1];
+    const PGresult *flags = answers[1];
+    const PGresult *services = answers[2];
     if (!s_begin_rows (postgres, item))
         return false;
     if (s_count (postgres, flags) > 0)
@@ -599,7 +611,7 @@ bool rp_postgres_item_writes (const rp_postgres_item_t *item)
 #undef S_WRITES
         true, // CLEAN
     };
-    return writes[item->kind] || (item->kind == RP_STORE_SERVICES && item->first);
+    return writes[item->kind] || item->kind == RP_STORE_SERVICES;
 }
 
 bool rp_postgres_item_send (rp_postgres_t *postgres, rp_postgres_item_t *item)

@@ -24,7 +24,7 @@ typedef struct {
     rp_stored_t *result;
     uint64_t id;     /* PUT, RETRY: of the new job */
     int64_t now;     /* CLEAN */
-    bool first;      /* SERVICES: jobs of the broker before are to be listed */
+    int64_t broker;  /* the number of this one */
     unsigned places; /* statements that were sent */
 } rp_postgres_item_t;
 

@@ -12,12 +12,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "broker/store/postgres_sql.h"
+#include "broker/store/membership.h"
 #include "common/io/clock.h"
 
-/*  How often a lease is looked at that another process has.  */
-#define S_LOOK_NS 100000000
-
+/*  Brokers that are looked at at once; the others are when some of them are gone.  */
+#define S_MEMBERS 256u
+/*  How long what is known of a broker is kept that has left no open job. Longer than anybody may ask what became of its
+    latest commit, and short enough for people to read the list.  */
+#define S_KEPT "1 hour"
 /*  ---- Processes ------------------------------------------------------------------------------- */
 
 /*  Reads the first line of a file; "" if there is none.  */
@@ -112,35 +114,12 @@ static bool s_has_ended (const char *process)
     return start[0] && (strlen (start) != started || strncmp (start, end + 1, started) != 0);
 }
 
-/*  ---- Epochs ---------------------------------------------------------------------------------- */
+/*  ---- Sessions -------------------------------------------------------------------------------- */
 
-/*  NONE: the store has another instance than was seen.  */
-typedef enum { S_TAKEN, S_NONE, S_FAILED } s_take_t;
-
-/*  Takes the next epoch, if the store still has the instance that was seen. The row is locked by each transaction,
-    so this waits for one that runs.  */
-static s_take_t s_take_epoch (
-  rp_postgres_t *postgres, rp_postgres_lease_t *self, const char *seen, const char *endpoints)
+static void s_clear (const rp_postgres_t *postgres, PGresult *result)
 {
-    const char *const values[] = {seen, self->instance, self->process, endpoints};
-    PGresult *result;
-    s_take_t taken = S_FAILED;
-    rp_postgres_answer_t answer = rp_postgres_run (postgres,
-      "UPDATE riposte.brokers SET epoch = epoch + 1, instance = $2, process = $3,"
-      " endpoints = coalesce ($4, endpoints), lease_until = now() + interval '" RP_POSTGRES_LEASE
-      "' WHERE id = 1 AND instance = $1 RETURNING epoch, commits, last",
-      4, values, &result);
-    if (answer == RP_POSTGRES_DONE) {
-        taken = postgres->pq->PQntuples (result) == 1 ? S_TAKEN : S_NONE;
-    }
-    if (taken == S_TAKEN) {
-        self->epoch = rp_postgres_number (postgres, result, 0, 0);
-        self->commits = rp_postgres_number (postgres, result, 0, 1);
-        self->last = rp_postgres_number (postgres, result, 0, 2);
-    }
     if (result)
         postgres->pq->PQclear (result);
-    return taken;
 }
 
 /*  Ends what connections the instance had. It may be held up within a transaction, whose locks would be waited for.
@@ -154,8 +133,7 @@ static void s_end_sessions (rp_postgres_t *postgres, const char *instance)
           "SELECT pg_terminate_backend (pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid ()"
           " AND application_name = 'riposte ' || $1",
           1, values, &result);
-    if (result)
-        postgres->pq->PQclear (result);
+    s_clear (postgres, result);
 }
 
 /*  Has the database know by which instance this connection is.  */
@@ -165,116 +143,238 @@ static void s_name_session (rp_postgres_t *postgres, const char *instance)
     PGresult *result;
     (void) rp_postgres_run (postgres,
       "SELECT set_config ('application_name', 'riposte ' || $1, false)", 1, values, &result);
-    if (result)
-        postgres->pq->PQclear (result);
+    s_clear (postgres, result);
 }
 
-/*  Takes the store from the instance that was seen.  */
-static s_take_t s_take (
-  rp_postgres_t *postgres, rp_postgres_lease_t *self, const char *seen, const char *endpoints)
+/*  ---- Joining --------------------------------------------------------------------------------- */
+
+/*  Numbers as text, for parameters.  */
+#define S_NUMBER 24u
+static const char *s_text (char room[S_NUMBER], int64_t number)
 {
-    s_name_session (postgres, self->instance);
-    s_end_sessions (postgres, seen);
-    return s_take_epoch (postgres, self, seen, endpoints);
+    snprintf (room, S_NUMBER, "%" PRId64, number);
+    return room;
 }
 
-/*  Who has the store.  */
-typedef struct {
-    char instance[RP_POSTGRES_INSTANCE];
-    char process[RP_POSTGRES_PROCESS];
-    char endpoints[128];
-    char until[64];
-    bool valid; /* the lease has not ended */
-} s_holder_t;
-
-static bool s_look (rp_postgres_t *postgres, s_holder_t *holder)
+/*  Runs a statement that finds a row or none. Returns whether it did; NULL answer: it is not asked for.  */
+static bool s_finds (rp_postgres_t *postgres,
+  const char *sql,
+  int count,
+  const char *const *values,
+  rp_postgres_answer_t *answer)
 {
     PGresult *result;
-    bool seen = rp_postgres_run (postgres,
-                  "SELECT instance, process, endpoints, lease_until::text,"
-                  " (CASE WHEN lease_until > now() THEN 1 ELSE 0 END)::bigint"
-                  " FROM riposte.brokers WHERE id = 1",
-                  0, NULL, &result)
-                == RP_POSTGRES_DONE;
-    if (seen && postgres->pq->PQntuples (result) != 1) {
-        snprintf (postgres->trouble, sizeof postgres->trouble, "it has no row of a broker");
-        seen = false;
-    }
-    if (seen) {
-        snprintf (
-          holder->instance, sizeof holder->instance, "%s", postgres->pq->PQgetvalue (result, 0, 0));
-        snprintf (
-          holder->process, sizeof holder->process, "%s", postgres->pq->PQgetvalue (result, 0, 1));
-        snprintf (holder->endpoints, sizeof holder->endpoints, "%s",
-          postgres->pq->PQgetvalue (result, 0, 2));
-        snprintf (
-          holder->until, sizeof holder->until, "%s", postgres->pq->PQgetvalue (result, 0, 3));
-        holder->valid = rp_postgres_number (postgres, result, 0, 4) != 0;
-    }
-    if (result)
-        postgres->pq->PQclear (result);
-    return seen;
+    *answer = rp_postgres_run (postgres, sql, count, values, &result);
+    bool found = *answer == RP_POSTGRES_DONE && postgres->pq->PQntuples (result) > 0;
+    s_clear (postgres, result);
+    return found;
 }
 
-/*  The last word of `process` is the host.  */
-static void s_refuse (const s_holder_t *holder, char *text)
+rp_postgres_answer_t rp_postgres_lease_join (
+  rp_postgres_t *postgres, rp_postgres_lease_t *self, const char *endpoints)
 {
-    const char *host = strrchr (holder->process, ' ');
-    snprintf (text, RP_STORE_TEXT,
-      "the store is in use by another broker, at %.120s on %.60s; each broker needs a database of "
-      "its own",
-      holder->endpoints[0] ? holder->endpoints : "an unknown endpoint", host ? host + 1 : "?");
-}
-
-bool rp_postgres_lease_take (
-  rp_postgres_t *postgres, rp_postgres_lease_t *self, const char *endpoints, char *text)
-{
-    s_holder_t first = {.valid = false};
-    s_holder_t holder;
     snprintf (self->instance, sizeof self->instance, "%016" PRIx64 "%016" PRIx64,
       rp_clock_entropy (), rp_clock_entropy ());
     s_describe (self->process, sizeof self->process);
-    while (s_look (postgres, &holder)) {
-        if (first.until[0]
-            && (strcmp (first.until, holder.until) != 0
-                || strcmp (first.instance, holder.instance) != 0)) {
-            s_refuse (&holder, text);
-            return false;
-        }
-        if (!holder.valid || s_has_ended (holder.process)) {
-            s_take_t taken = s_take (postgres, self, holder.instance, endpoints);
-            if (taken == S_TAKEN)
-                return true;
-            if (taken == S_FAILED)
-                break;
-        }
-        first = holder;
-        (void) nanosleep (&(struct timespec){.tv_nsec = S_LOOK_NS}, NULL);
+    s_name_session (postgres, self->instance);
+    const char *const values[] = {self->instance, self->process, endpoints};
+    PGresult *result;
+    rp_postgres_answer_t answer = rp_postgres_run (postgres,
+      "WITH next AS (UPDATE riposte.counters SET joined = joined + 1 RETURNING joined)"
+      " INSERT INTO riposte.brokers (id, epoch, lease_until, endpoints, instance, process, commits,"
+      " holder, listed) SELECT joined, 1, now() + interval '" RP_MEMBERSHIP_LEASE
+      "', coalesce ($3, ''), $1, $2, 0, joined, true FROM next RETURNING id",
+      3, values, &result);
+    if (answer == RP_POSTGRES_DONE) {
+        self->id = rp_postgres_number (postgres, result, 0, 0);
+        self->epoch = 1;
+        self->commits = 0;
     }
-    snprintf (text, RP_STORE_TEXT, "the store cannot be taken: %.300s", postgres->trouble);
-    return false;
+    s_clear (postgres, result);
+    return answer;
+}
+
+/*  Reads what became of the commits of an epoch that is over.  */
+static rp_postgres_answer_t s_read_commits (rp_postgres_t *postgres, rp_postgres_lease_t *self)
+{
+    char id[S_NUMBER];
+    const char *const values[] = {s_text (id, self->id)};
+    PGresult *result;
+    rp_postgres_answer_t answer = rp_postgres_run (
+      postgres, "SELECT commits FROM riposte.brokers WHERE id = $1::bigint", 1, values, &result);
+    self->gone = answer == RP_POSTGRES_DONE && postgres->pq->PQntuples (result) == 0;
+    if (answer == RP_POSTGRES_DONE && !self->gone)
+        self->commits = rp_postgres_number (postgres, result, 0, 0);
+    s_clear (postgres, result);
+    return answer;
 }
 
 rp_postgres_answer_t rp_postgres_lease_take_again (
   rp_postgres_t *postgres, rp_postgres_lease_t *self)
 {
-    s_take_t taken = s_take (postgres, self, self->instance, NULL);
-    if (taken == S_TAKEN)
-        return RP_POSTGRES_DONE;
-    if (taken == S_FAILED)
-        return postgres->connection ? RP_POSTGRES_WRONG : RP_POSTGRES_LOST;
-    snprintf (postgres->trouble, sizeof postgres->trouble,
-      "another broker has taken the store over, because this one could not be heard");
-    return RP_POSTGRES_FENCED;
+    char id[S_NUMBER];
+    const char *const values[] = {s_text (id, self->id), self->instance};
+    PGresult *result;
+    s_name_session (postgres, self->instance);
+    s_end_sessions (postgres, self->instance);
+    rp_postgres_answer_t answer = rp_postgres_run (postgres,
+      "UPDATE riposte.brokers SET epoch = epoch + 1, lease_until = now() + interval"
+      " '" RP_MEMBERSHIP_LEASE "' WHERE id = $1::bigint AND holder = id AND instance = $2"
+      " RETURNING epoch, commits",
+      2, values, &result);
+    bool own = answer == RP_POSTGRES_DONE && postgres->pq->PQntuples (result) == 1;
+    if (own) {
+        self->epoch = rp_postgres_number (postgres, result, 0, 0);
+        self->commits = rp_postgres_number (postgres, result, 0, 1);
+    }
+    s_clear (postgres, result);
+    if (answer != RP_POSTGRES_DONE || own)
+        return answer;
+    answer = s_read_commits (postgres, self);
+    return answer == RP_POSTGRES_DONE ? RP_POSTGRES_FENCED : answer;
 }
 
 void rp_postgres_lease_end (rp_postgres_t *postgres, const rp_postgres_lease_t *self)
 {
-    const char *const values[] = {self->instance};
+    char id[S_NUMBER], epoch[S_NUMBER];
+    const char *const values[] = {s_text (id, self->id), s_text (epoch, self->epoch)};
     PGresult *result;
     (void) rp_postgres_run (postgres,
-      "UPDATE riposte.brokers SET lease_until = now() WHERE id = 1 AND instance = $1", 1, values,
-      &result);
-    if (result)
-        postgres->pq->PQclear (result);
+      "UPDATE riposte.brokers SET lease_until = now() WHERE id = $1::bigint"
+      " AND epoch = $2::bigint",
+      2, values, &result);
+    s_clear (postgres, result);
+}
+
+/*  ---- Others ---------------------------------------------------------------------------------- */
+
+/*  What is known of those that were looked at.  */
+typedef struct {
+    size_t count;
+    rp_member_t members[S_MEMBERS];
+    char instances[S_MEMBERS][RP_POSTGRES_INSTANCE];
+    char names[S_MEMBERS][RP_POSTGRES_NAME];
+} s_view_t;
+
+/*  Writes how people know a broker. The last word of `process` is the host.  */
+static void s_name (char *name, int64_t id, const char *endpoints, const char *process)
+{
+    const char *host = strrchr (process, ' ');
+    snprintf (name, RP_POSTGRES_NAME, "%" PRId64 " (%.120s on %.60s)", id,
+      *endpoints ? endpoints : "an unknown endpoint", host ? host + 1 : "?");
+}
+
+/*  Looks at the brokers that hold jobs.  */
+static rp_postgres_answer_t s_look (
+  rp_postgres_t *postgres, const rp_postgres_lease_t *self, s_view_t *view)
+{
+    char id[S_NUMBER];
+    const char *const values[] = {s_text (id, self->id)};
+    PGresult *result;
+    rp_postgres_answer_t answer = rp_postgres_run (postgres,
+      "SELECT id, epoch, holder, (CASE WHEN lease_until > now() THEN 1 ELSE 0 END)::bigint, "
+      "instance,"
+      " process, endpoints FROM riposte.brokers WHERE holder = id AND id <> $1::bigint"
+      " ORDER BY lease_until LIMIT 256",
+      1, values, &result);
+    size_t count = answer == RP_POSTGRES_DONE ? (size_t) postgres->pq->PQntuples (result) : 0;
+    view->count = count < S_MEMBERS ? count : S_MEMBERS;
+    for (size_t place = 0; place < view->count; place++) {
+        int row = (int) place;
+        rp_member_t *member = &view->members[place];
+        const char *process = postgres->pq->PQgetvalue (result, row, 5);
+        *member = (rp_member_t){.id = rp_postgres_number (postgres, result, row, 0),
+          .epoch = rp_postgres_number (postgres, result, row, 1),
+          .holder = rp_postgres_number (postgres, result, row, 2),
+          .valid = rp_postgres_number (postgres, result, row, 3) != 0};
+        member->ended = member->valid && s_has_ended (process);
+        snprintf (view->instances[place], RP_POSTGRES_INSTANCE, "%s",
+          postgres->pq->PQgetvalue (result, row, 4));
+        s_name (view->names[place], member->id, postgres->pq->PQgetvalue (result, row, 6), process);
+    }
+    s_clear (postgres, result);
+    return answer;
+}
+
+/*  Takes the jobs of one over, and those that it had taken over, in one transaction: if this broker still has its
+    own, and the other shows no sign of life since it was seen. Its row is locked by each of its transactions, so
+    this waits for one that runs, and no later one is committed.  */
+static rp_postgres_answer_t s_adopt (
+  rp_postgres_t *postgres, const rp_postgres_lease_t *self, const rp_member_t *member, bool *taken)
+{
+    char id[S_NUMBER], epoch[S_NUMBER], other[S_NUMBER], seen[S_NUMBER];
+    const char *const own[] = {s_text (id, self->id), s_text (epoch, self->epoch)};
+    const char *const both[] = {id, s_text (other, member->id), s_text (seen, member->epoch)};
+    rp_postgres_answer_t answer, last;
+    *taken = false;
+    (void) s_finds (postgres, "BEGIN", 0, NULL, &answer);
+    if (answer != RP_POSTGRES_DONE)
+        return answer;
+    bool whole = s_finds (postgres,
+      "UPDATE riposte.brokers SET lease_until = now() + interval '" RP_MEMBERSHIP_LEASE
+      "' WHERE id = $1::bigint AND epoch = $2::bigint RETURNING id",
+      2, own, &answer);
+    bool fenced = answer == RP_POSTGRES_DONE && !whole;
+    bool adopted =
+      whole
+      && s_finds (postgres,
+        member->ended
+          ? "UPDATE riposte.brokers SET epoch = epoch + 1, holder = $1::bigint, listed = false,"
+            " adopted = now(), lease_until = now() WHERE id = $2::bigint AND epoch = $3::bigint"
+            " AND holder = id RETURNING id"
+          : "UPDATE riposte.brokers SET epoch = epoch + 1, holder = $1::bigint, listed = false,"
+            " adopted = now() WHERE id = $2::bigint AND epoch = $3::bigint"
+            " AND holder = id AND lease_until <= now() RETURNING id",
+        3, both, &answer);
+    if (adopted)
+        (void) s_finds (postgres,
+          "UPDATE riposte.brokers SET holder = $1::bigint, listed = false WHERE holder = "
+          "$2::bigint",
+          2, both, &answer);
+    adopted = adopted && answer == RP_POSTGRES_DONE;
+    (void) s_finds (postgres, adopted ? "COMMIT" : "ROLLBACK", 0, NULL, &last);
+    *taken = adopted && last == RP_POSTGRES_DONE;
+    return fenced ? RP_POSTGRES_FENCED : answer != RP_POSTGRES_DONE ? answer : last;
+}
+
+rp_postgres_answer_t rp_postgres_lease_adopt (
+  rp_postgres_t *postgres, const rp_postgres_lease_t *self, char *taken)
+{
+    s_view_t *view = malloc (sizeof *view);
+    if (!view)
+        return RP_POSTGRES_DONE; // at the next look
+    rp_postgres_answer_t answer = s_look (postgres, self, view);
+    size_t place = 0;
+    for (; answer == RP_POSTGRES_DONE
+           && (place = rp_membership_choose (view->members, view->count, place, self->id))
+                < view->count;
+         place++) {
+        bool done;
+        s_end_sessions (postgres, view->instances[place]);
+        answer = s_adopt (postgres, self, &view->members[place], &done);
+        if (answer == RP_POSTGRES_AGAIN) // another one adopts it too
+            answer = RP_POSTGRES_DONE;
+        size_t size = strlen (taken);
+        if (done)
+            snprintf (
+              taken + size, RP_STORE_TEXT - size, "%s%s", size > 0 ? ", " : "", view->names[place]);
+    }
+    free (view);
+    return answer;
+}
+
+rp_postgres_answer_t rp_postgres_lease_forget (
+  rp_postgres_t *postgres, const rp_postgres_lease_t *self)
+{
+    char id[S_NUMBER];
+    const char *const values[] = {s_text (id, self->id)};
+    rp_postgres_answer_t answer;
+    (void) s_finds (postgres,
+      "DELETE FROM riposte.brokers b WHERE id <> $1::bigint"
+      " AND lease_until < now() - interval '" S_KEPT
+      "' AND NOT EXISTS (SELECT 1 FROM riposte.brokers WHERE holder = b.id AND id <> b.id)"
+      " AND NOT EXISTS (SELECT 1 FROM riposte.open WHERE listed AND owner = b.id)"
+      " AND NOT EXISTS (SELECT 1 FROM riposte.open WHERE NOT listed AND owner = b.id)",
+      1, values, &answer);
+    return answer;
 }

@@ -12,8 +12,12 @@
 
     The tables are those of SQLite (broker/store/sqlite_file.c says why they are as they are). What peers have
     named is bytes, so that no encoding or collation of a database refuses it, or sorts it otherwise after an
-    upgrade. brokers: `instance` is a process, drawn at random; `process` is how one on the same machine finds out
-    whether it still runs; `commits` and `last` are written by each transaction (postgres_sql.h).  */
+    upgrade. brokers: a row for each broker that has joined, with a number that is never given again; `instance` is
+    drawn at random; `process` is how another on the same machine finds out whether it still runs; `commits` is
+    written by each transaction (postgres_sql.h). `holder` is who has its jobs: itself, or a broker that has taken
+    them over, which changes a row for each broker and none of its jobs; `listed`: the holder knows of them.
+    open: `owner` is the broker that has accepted the job. counters: what was given to brokers last, numbers and ids of
+    jobs; a table by itself, since brokers need no right to change `store`.  */
 static const char *const s_steps[] = {
   "CREATE SCHEMA IF NOT EXISTS riposte;"
   "CREATE TABLE riposte.store (id bigint PRIMARY KEY, version bigint NOT NULL,"
@@ -43,6 +47,22 @@ static const char *const s_steps[] = {
   "CREATE TABLE riposte.keys (key bytea NOT NULL, service bytea NOT NULL,"
   " principal bytea NOT NULL, job bigint NOT NULL, PRIMARY KEY (key, service, principal));"
   "INSERT INTO riposte.brokers VALUES (1, 0, now(), '', '', '', 0, 0);",
+  // A broker of the version before loses its store.
+  "CREATE TABLE riposte.counters (id bigint PRIMARY KEY, joined bigint NOT NULL, ids bigint NOT "
+  "NULL);"
+  "INSERT INTO riposte.counters SELECT 1, (CASE WHEN max (epoch) > 0 THEN 1 ELSE 0 END),"
+  " max (last) FROM riposte.brokers;"
+  "ALTER TABLE riposte.brokers DROP COLUMN last;"
+  "ALTER TABLE riposte.brokers ADD COLUMN holder bigint NOT NULL DEFAULT 1;"
+  "ALTER TABLE riposte.brokers ADD COLUMN listed boolean NOT NULL DEFAULT false;"
+  "ALTER TABLE riposte.brokers ADD COLUMN joined timestamptz NOT NULL DEFAULT now();"
+  "ALTER TABLE riposte.brokers ADD COLUMN adopted timestamptz;"
+  "DELETE FROM riposte.brokers WHERE epoch = 0;"
+  "UPDATE riposte.brokers SET epoch = epoch + 1, instance = '';"
+  "ALTER TABLE riposte.open ADD COLUMN owner bigint NOT NULL DEFAULT 1;"
+  "DROP INDEX riposte.open_due;"
+  "CREATE INDEX open_due ON riposte.open (owner, service, due, id) WHERE listed;"
+  "CREATE INDEX open_unlisted ON riposte.open (owner) WHERE NOT listed;",
 };
 #define S_VERSION ((int64_t) (sizeof s_steps / sizeof *s_steps))
 #define S_STATEMENT_MAX 1024u

@@ -10,9 +10,7 @@
 #define RP_POSTGRES_SQL_H
 
 #include "broker/store/columns.h"
-
-/*  How long a broker has the store after its latest sign of life, s.  */
-#define RP_POSTGRES_LEASE "5 s"
+#include "broker/store/membership.h"
 
 /*  Open jobs, or others, that one LIST looks at.  */
 #define RP_POSTGRES_LOOKS "4000"
@@ -24,6 +22,15 @@
 /*  A job without the frames of its body and of its final.  */
 #define RP_POSTGRES_STATE                                                                          \
     "SELECT " RP_COLUMNS_JOB ", j.headers, NULL, NULL, NULL, NULL, NULL" RP_POSTGRES_JOIN
+
+/*  Who has an open job now, behind the columns of a job with content.  */
+#define RP_POSTGRES_HOLDER ", (SELECT b.holder FROM riposte.brokers b WHERE b.id = o.owner)"
+#define RP_POSTGRES_HOLDER_COLUMN 36
+
+/*  The brokers whose jobs are this one's: its own, and those of brokers from which it has taken them over.  */
+#define RP_POSTGRES_HELD(self) "SELECT id FROM riposte.brokers WHERE holder = " self
+/*  Those of them that SERVICES tells of. $1: this broker; $2: 0, of all; 1, of news.  */
+#define RP_POSTGRES_TOLD RP_POSTGRES_HELD ("$1") " AND ($2 = 0 OR NOT listed)"
 
 /*  What came of the statement that changes an open job: 0, it was one; 1, it has ended; 2, there is none.  */
 #define RP_POSTGRES_CAME(changed)                                                                  \
@@ -66,18 +73,18 @@
     X (BEGIN, "", "BEGIN")                                                                         \
     X (COMMIT, "", "COMMIT")                                                                       \
     X (ROLLBACK, "", "ROLLBACK")                                                                   \
-    X (FENCE, "nnnn",                                                                              \
-      "WITH own AS (UPDATE riposte.brokers SET commits = $3, last = $4, lease_until = now() +"     \
-      " interval '" RP_POSTGRES_LEASE "' WHERE id = $1 AND epoch = $2 RETURNING id)"               \
+    X (FENCE, "nnn",                                                                               \
+      "WITH own AS (UPDATE riposte.brokers SET commits = $3, lease_until = now() +"                \
+      " interval '" RP_MEMBERSHIP_LEASE "' WHERE id = $1 AND epoch = $2 RETURNING id)"             \
       " SELECT 1 / (SELECT count(*) FROM own)")                                                    \
     X (PUT_JOB, "nbbnnnnnnnnnbbbbb",                                                               \
       "INSERT INTO riposte.jobs (id, service, principal, accepted, not_before, deadline, "         \
       "attempts,"                                                                                  \
       " attempt_timeout, backoff, keep, flags, parent, key, digest, headers, frames, body)"        \
       " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)")      \
-    X (PUT_OPEN, "nbnnnbn",                                                                        \
-      "INSERT INTO riposte.open (id, service, due, attempt, listed, started, worker, deadline)"    \
-      " VALUES ($1, $2, $3, $4, $5 IS NULL, $5, $6, $7)")                                          \
+    X (PUT_OPEN, "nbnnnbnn",                                                                       \
+      "INSERT INTO riposte.open (id, service, due, attempt, listed, started, worker, deadline,"    \
+      " owner) VALUES ($1, $2, $3, $4, $5 IS NULL, $5, $6, $7, $8)")                               \
     X (PUT_KEY, "bbbn",                                                                            \
       "INSERT INTO riposte.keys (key, service, principal, job) VALUES ($1, $2, $3, $4)"            \
       " ON CONFLICT (key, service, principal) DO NOTHING")                                         \
@@ -88,9 +95,9 @@
       " SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17"         \
       " WHERE EXISTS (SELECT 1 FROM riposte.keys WHERE key = $13 AND service = $2"                 \
       " AND principal = $3 AND job = $1)")                                                         \
-    X (PUT_OPEN_WITH_KEY, "nbnnnbn",                                                               \
-      "INSERT INTO riposte.open (id, service, due, attempt, listed, started, worker, deadline)"    \
-      " SELECT $1, $2, $3, $4, $5 IS NULL, $5, $6, $7"                                             \
+    X (PUT_OPEN_WITH_KEY, "nbnnnbnn",                                                              \
+      "INSERT INTO riposte.open (id, service, due, attempt, listed, started, worker, deadline,"    \
+      " owner) SELECT $1, $2, $3, $4, $5 IS NULL, $5, $6, $7, $8"                                  \
       " WHERE EXISTS (SELECT 1 FROM riposte.jobs WHERE id = $1)")                                  \
     X (KNOWN, "bbbn",                                                                              \
       RP_POSTGRES_STATE " WHERE j.id = (SELECT job FROM riposte.keys WHERE key = $1"               \
@@ -128,19 +135,25 @@
       " END, attempt_timeout, backoff, keep, flags, id, key, digest, headers, frames, body"        \
       " FROM riposte.jobs WHERE id = $1"                                                           \
       " AND EXISTS (SELECT 1 FROM riposte.finals WHERE id = $1 AND child = $2)")                   \
-    X (RETRY_OPEN, "n",                                                                            \
-      "INSERT INTO riposte.open (id, service, due, attempt, listed, started, worker, deadline)"    \
-      " SELECT id, service, greatest (not_before, accepted), 0, true, NULL, NULL, CASE"            \
-      " WHEN deadline > 4611686018427387904 THEN NULL ELSE deadline END FROM riposte.jobs"         \
+    X (RETRY_OPEN, "nn",                                                                           \
+      "INSERT INTO riposte.open (id, service, due, attempt, listed, started, worker, deadline,"    \
+      " owner) SELECT id, service, greatest (not_before, accepted), 0, true, NULL, NULL, CASE"     \
+      " WHEN deadline > 4611686018427387904 THEN NULL ELSE deadline END, $2 FROM riposte.jobs"     \
       " WHERE id = $1")                                                                            \
     X (RETRY_KEY, "nn",                                                                            \
       "UPDATE riposte.keys SET job = $2 WHERE job = $1 AND (key, service, principal) IN"           \
       " (SELECT key, service, principal FROM riposte.jobs WHERE id = $2 AND key IS NOT NULL)")     \
-    X (FIND, "n", "SELECT " RP_COLUMNS_JOB RP_COLUMNS_CONTENT RP_POSTGRES_JOIN " WHERE j.id = $1") \
+    X (FIND, "n",                                                                                  \
+      "SELECT " RP_COLUMNS_JOB RP_COLUMNS_CONTENT RP_POSTGRES_HOLDER RP_POSTGRES_JOIN              \
+      " WHERE j.id = $1")                                                                          \
     X (FIND_FINAL, "n",                                                                            \
       "SELECT " RP_COLUMNS_JOB                                                                     \
-      ", j.headers, NULL, NULL, f.headers, f.frames, f.body" RP_POSTGRES_JOIN " WHERE j.id = $1")  \
-    X (FIND_STATE, "n", RP_POSTGRES_STATE " WHERE j.id = $1")                                      \
+      ", j.headers, NULL, NULL, f.headers, f.frames, f.body" RP_POSTGRES_HOLDER RP_POSTGRES_JOIN   \
+      " WHERE j.id = $1")                                                                          \
+    X (FIND_STATE, "n",                                                                            \
+      "SELECT " RP_COLUMNS_JOB                                                                     \
+      ", j.headers, NULL, NULL, NULL, NULL, NULL" RP_POSTGRES_HOLDER RP_POSTGRES_JOIN              \
+      " WHERE j.id = $1")                                                                          \
     X (FIND_ATTEMPTS, "n",                                                                         \
       "SELECT number, started, ended, status, worker, text FROM riposte.attempts WHERE job = $1"   \
       " ORDER BY place")                                                                           \
@@ -154,35 +167,48 @@
       RP_POSTGRES_REMOVE (                                                                         \
         "SELECT id FROM riposte.finals WHERE until <= $1 ORDER BY until LIMIT $2"))                \
     X (PAST, "n", "SELECT id FROM riposte.finals WHERE until <= $1 ORDER BY until LIMIT 1")        \
-    X (LOAD, "bnnnnn",                                                                             \
+    X (LOAD, "bnnnnnn",                                                                            \
       "SELECT " RP_COLUMNS_JOB RP_COLUMNS_CONTENT " FROM (SELECT id, due, weight,"                 \
       " sum (weight) OVER (ORDER BY due, id) AS upto FROM (SELECT o.id, o.due,"                    \
       " least (greatest (coalesce (length (j.body), 0) + coalesce (length (j.headers), 0), 1),"    \
-      " $6) AS weight FROM riposte.open o JOIN riposte.jobs j ON j.id = o.id WHERE o.listed"       \
-      " AND o.service = $1 AND (o.due, o.id) > ($2, $3) AND o.due <= $4 ORDER BY o.due, o.id"      \
-      " LIMIT $5) c) w JOIN riposte.open o ON o.id = w.id JOIN riposte.jobs j ON j.id = o.id"      \
+      " $6) AS weight FROM riposte.brokers b CROSS JOIN LATERAL (SELECT id, due FROM riposte.open" \
+      " WHERE listed AND owner = b.id AND service = $1 AND (due, id) > ($2, $3) AND due <= $4"     \
+      " ORDER BY due, id LIMIT $5) o JOIN riposte.jobs j ON j.id = o.id WHERE b.holder = $7"       \
+      " AND b.listed ORDER BY o.due, o.id LIMIT $5) c) w"                                          \
+      " JOIN riposte.open o ON o.id = w.id JOIN riposte.jobs j ON j.id = o.id"                     \
       " LEFT JOIN riposte.finals f ON f.id = 0 WHERE w.upto - w.weight <= $6"                      \
       " ORDER BY w.due, w.id")                                                                     \
-    X (LOAD_DUE, "bn",                                                                             \
-      "SELECT min (due) FROM riposte.open WHERE listed AND service = $1 AND due > $2")             \
+    X (LOAD_DUE, "bnn",                                                                            \
+      "SELECT min (o.due) FROM riposte.brokers b CROSS JOIN LATERAL (SELECT min (due) AS due"      \
+      " FROM riposte.open WHERE listed AND owner = b.id AND service = $1 AND due > $2) o"          \
+      " WHERE b.holder = $3 AND b.listed")                                                         \
     X (LIST, "nbn", RP_POSTGRES_PAGE (RP_POSTGRES_OF_JOBS, "true"))                                \
     X (LIST_WAITING, "nbn", RP_POSTGRES_PAGE (RP_POSTGRES_OF_OPEN, "o.started IS NULL"))           \
     X (LIST_RUNNING, "nbn", RP_POSTGRES_PAGE (RP_POSTGRES_OF_OPEN, "o.started IS NOT NULL"))       \
     X (LIST_DONE, "nbn", RP_POSTGRES_PAGE (RP_POSTGRES_OF_FINALS, "NOT f.dead"))                   \
     X (LIST_DEAD, "nbn", RP_POSTGRES_PAGE (RP_POSTGRES_OF_DEAD, "f.dead"))                         \
-    X (LIST_OVERDUE, "nbn",                                                                        \
+    X (LIST_OWN_RUNNING, "nbnn",                                                                   \
+      RP_POSTGRES_PAGE (RP_POSTGRES_OF_OPEN,                                                       \
+        "o.started IS NOT NULL AND o.owner IN (" RP_POSTGRES_HELD ("$4") ")"))                     \
+    X (LIST_OVERDUE, "nbnn",                                                                       \
       "SELECT " RP_COLUMNS_JOB " FROM riposte.open o JOIN riposte.jobs j ON j.id = o.id"           \
       " LEFT JOIN riposte.finals f ON f.id = 0 WHERE o.deadline <= $1 AND o.started IS NULL"       \
-      " AND (length ($2) = 0 OR j.service = $2) ORDER BY o.deadline LIMIT $3")                     \
+      " AND (length ($2) = 0 OR j.service = $2) AND o.owner IN (" RP_POSTGRES_HELD (               \
+        "$4") ") ORDER BY o.deadline LIMIT $3")                                                    \
     X (BEHIND_JOBS, "n", RP_POSTGRES_BEHIND (RP_POSTGRES_OF_JOBS))                                 \
     X (BEHIND_OPEN, "n", RP_POSTGRES_BEHIND (RP_POSTGRES_OF_OPEN))                                 \
     X (BEHIND_FINALS, "n", RP_POSTGRES_BEHIND (RP_POSTGRES_OF_FINALS))                             \
     X (BEHIND_DEAD, "n", RP_POSTGRES_BEHIND (RP_POSTGRES_OF_DEAD))                                 \
-    X (LOST, "", "UPDATE riposte.open SET listed = true WHERE started IS NOT NULL AND NOT listed") \
-    X (LAST_FLAGS, "", "SELECT flags FROM riposte.jobs ORDER BY id DESC LIMIT 1")                  \
-    X (SERVICES, "",                                                                               \
+    X (LOST, "nn",                                                                                 \
+      "UPDATE riposte.open SET listed = true WHERE NOT listed AND owner IN (" RP_POSTGRES_TOLD     \
+      ")")                                                                                         \
+    X (LAST_FLAGS, "nn",                                                                           \
+      "SELECT flags FROM riposte.jobs WHERE id = (SELECT max (id) FROM riposte.open"               \
+      " WHERE owner IN (" RP_POSTGRES_TOLD "))")                                                   \
+    X (SERVICES, "nn",                                                                             \
       "SELECT service, count(*) FILTER (WHERE started IS NULL), count(*) FILTER (WHERE started"    \
-      " IS NOT NULL), min (due) FILTER (WHERE listed) FROM riposte.open GROUP BY service"          \
-      " ORDER BY service")
+      " IS NOT NULL), min (due) FILTER (WHERE listed) FROM riposte.open"                           \
+      " WHERE owner IN (" RP_POSTGRES_TOLD ") GROUP BY service ORDER BY service")                  \
+    X (TOLD, "n", "UPDATE riposte.brokers SET listed = true WHERE holder = $1 AND NOT listed")
 
 #endif

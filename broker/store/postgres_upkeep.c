@@ -60,15 +60,17 @@ static bool s_check (rp_postgres_t *postgres, char *text)
         if (count != 0)
             return false;
     }
+    int64_t brokers = s_count (postgres, "riposte.brokers WHERE lease_until > now()");
     snprintf (text, RP_STORE_TEXT,
       "the store is whole: %" PRId64 " waiting, %" PRId64 " running, %" PRId64 " ended, %" PRId64
-      " dead; %s",
+      " dead; %.0" PRId64 "%s",
       s_count (postgres, "riposte.open WHERE started IS NULL"),
       s_count (postgres, "riposte.open WHERE started IS NOT NULL"),
       s_count (postgres, "riposte.finals WHERE NOT dead"),
-      s_count (postgres, "riposte.finals WHERE dead"),
-      s_count (postgres, "riposte.brokers WHERE lease_until > now()") > 0 ? "a broker has it"
-                                                                          : "no broker has it");
+      s_count (postgres, "riposte.finals WHERE dead"), brokers > 1 ? brokers : 0,
+      brokers > 1    ? " brokers have it"
+      : brokers == 1 ? "a broker has it"
+                     : "no broker has it");
     return true;
 }
 

@@ -46,7 +46,7 @@ typedef struct {
     rp_store_span_t *frames;
     size_t count;
     size_t bytes;
-    rp_stored_outcome_t refused; /* BUSY or TOO_LARGE: it is not run; SAFE: it is */
+    rp_stored_outcome_t refused; /* BUSY, TOO_LARGE or LOST: it is not run; SAFE: it is */
 } s_item_t;
 
 struct rp_store {
@@ -54,6 +54,8 @@ struct rp_store {
     int descriptor;
     pthread_t thread;
     atomic_bool away;
+    atomic_bool news;
+    atomic_bool leaves;
 
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t filled;
@@ -64,6 +66,7 @@ struct rp_store {
     rp_store_figures_t figures;
     char trouble[RP_STORE_TEXT];
     char trouble_copy[RP_STORE_TEXT]; /* the owner's */
+    char taken[RP_STORE_TEXT];        /* from whom jobs have been taken over */
 };
 
 static void s_lock (rp_store_t *self)
@@ -134,6 +137,25 @@ static void s_note (rp_store_t *self, rp_backend_result_t rc)
         return;
     atomic_store (&self->away, away);
     s_wake (self);
+}
+
+/*  Tells the owner that SERVICES has something to tell.  */
+static void s_tell_news (rp_store_t *self)
+{
+    if (!atomic_exchange (&self->news, true))
+        s_wake (self);
+}
+
+/*  The same if jobs have been taken over.  */
+static void s_look_for_news (rp_store_t *self)
+{
+    const rp_backend_class_t *functions = self->backend->functions;
+    if (!functions->has_news || !functions->has_news (self->backend))
+        return;
+    s_lock (self);
+    snprintf (self->taken, sizeof self->taken, "%s", functions->trouble (self->backend));
+    s_unlock (self);
+    s_tell_news (self);
 }
 
 /*  Waits before the database is looked for again. False if the store is to be closed.  */
@@ -224,6 +246,34 @@ static bool s_begins (rp_list_t *group)
     return node != NULL;
 }
 
+/*  Of a broker that has lost what it had: what is before its new beginning is not run. False if that is not among
+    the group.  */
+static bool s_skip_to_begin (rp_list_t *group)
+{
+    rp_list_node_t *node = rp_list_first (group);
+    for (; node; node = rp_list_next (group, node)) {
+        s_item_t *item = s_item_of (node);
+        if (item->op.kind == RP_STORE_SERVICES && !item->op.news)
+            return true;
+        item->refused = RP_STORED_LOST;
+    }
+    return false;
+}
+
+/*  Begins again. False if the owner does not, or the store is to be closed.  */
+static bool s_rejoin (rp_store_t *self, rp_list_t *group)
+{
+    if (!s_skip_to_begin (group))
+        return false;
+    rp_backend_result_t rc;
+    while ((rc = self->backend->functions->rejoin (self->backend)) == RP_BACKEND_AWAY) {
+        s_note (self, rc);
+        if (!s_pause (self))
+            return false;
+    }
+    return rc == RP_BACKEND_OK;
+}
+
 /*  Runs the group, or as much of it as finds space.  */
 static rp_backend_result_t s_run_passes (rp_store_t *self, rp_list_t *group)
 {
@@ -241,12 +291,14 @@ static void s_run_group (rp_store_t *self, rp_list_t *group)
 {
     int64_t begun = rp_clock_us ();
     rp_backend_result_t rc = s_is_broken (self) ? RP_BACKEND_BROKEN : s_run_passes (self, group);
-    while (rc == RP_BACKEND_AWAY && s_begins (group) && s_pause (self))
+    while ((rc == RP_BACKEND_AWAY && s_begins (group) && s_pause (self))
+           || (rc == RP_BACKEND_LOST && s_rejoin (self, group)))
         rc = s_run_passes (self, group);
     if (rc != RP_BACKEND_OK) // also FULL, should even an empty transaction find no space
         for (rp_list_node_t *node = rp_list_first (group); node; node = rp_list_next (group, node))
             s_reset_result (s_item_of (node), rc == RP_BACKEND_FULL   ? RP_STORED_FULL
                                               : rc == RP_BACKEND_AWAY ? RP_STORED_AWAY
+                                              : rc == RP_BACKEND_LOST ? RP_STORED_LOST
                                                                       : RP_STORED_BROKEN);
     s_lock (self);
     if (rc == RP_BACKEND_OK) {
@@ -327,9 +379,13 @@ static bool s_tidy (rp_store_t *self, bool idle)
 {
     bool did = false;
     int64_t begun = rp_clock_us ();
+    self->backend->leaves = atomic_load (&self->leaves);
     rp_backend_result_t rc = self->backend->functions->tidy (self->backend, idle, &did);
     if (rc != RP_BACKEND_OK || rp_store_is_away (self))
         s_note (self, rc);
+    if (rc == RP_BACKEND_LOST)
+        s_tell_news (self);
+    s_look_for_news (self);
     s_lock (self);
     if (did)
         s_spread_add (&self->figures.checkpoint_us, rp_clock_us () - begun);
@@ -490,6 +546,22 @@ void rp_store_close (rp_store_t **self_p)
 bool rp_store_is_away (const rp_store_t *self)
 {
     return atomic_load (&self->away);
+}
+
+bool rp_store_take_news (rp_store_t *self, char *taken)
+{
+    if (!atomic_exchange (&self->news, false))
+        return false;
+    s_lock (self);
+    memcpy (taken, self->taken, sizeof self->taken);
+    self->taken[0] = 0;
+    s_unlock (self);
+    return true;
+}
+
+void rp_store_leave (rp_store_t *self)
+{
+    atomic_store (&self->leaves, true);
 }
 
 const char *rp_store_kind (const rp_store_t *self)

@@ -17,6 +17,10 @@
     answer has done is found out before anything that follows it is told: until then no result comes,
     so the owner looks at rp_store_is_away, and submits no more than it has to.
 
+    A database may be that of several brokers, each with jobs of its own. Those of one that is not heard are taken over
+    by another, which is news: SERVICES tells of them. If it is this one that was not heard, its operations draw
+    LOST until it begins again, with nothing.
+
     The thread also removes jobs whose final has been kept long enough, in small batches between
     transactions.
 
@@ -101,6 +105,13 @@ bool rp_store_wait (const rp_store_t *self, unsigned ms);
 
 /*  True while the database is not reachable. The descriptor becomes readable when that changes.  */
 bool rp_store_is_away (const rp_store_t *self);
+
+/*  True once if there is news, of jobs that have been taken over or lost: SERVICES with `news` tells which. taken
+    (RP_STORE_TEXT bytes): from which brokers, for people, or "". The descriptor becomes readable when there is.  */
+bool rp_store_take_news (rp_store_t *self, char *taken);
+
+/*  Takes over no jobs of other brokers from now on, since this one is about to end.  */
+void rp_store_leave (rp_store_t *self);
 
 /*  The name of its kind of database.  */
 const char *rp_store_kind (const rp_store_t *self);

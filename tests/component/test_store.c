@@ -641,8 +641,7 @@ static void test_a_job_that_is_done_is_removed (void **state)
     test_shelf_want (
       shelf, RP_STORED_ABSENT, (rp_store_op_t){.kind = RP_STORE_FIND, .id = done}, NULL);
     test_shelf_want_state (shelf, dead, RP_JOB_DEAD);
-    assert_int_equal (
-      s_put_with_key (RP_STORED_SAFE, "key", "other"), alive + 1); // the key is free
+    assert_true (s_put_with_key (RP_STORED_SAFE, "key", "other") > alive); // the key is free
 }
 
 /*  ---- Cleaning --------------------------------------------------------------------------------- */
@@ -689,7 +688,7 @@ static void test_ids_are_never_given_again (void **state)
     s_end_past (last);
     s_wait_cleaned (1);
     test_shelf_reopen (shelf);
-    assert_int_equal (s_put ("body"), last + 1);
+    assert_true (s_put ("body") > last);
 }
 
 static void test_a_file_gives_space_back (void **state)

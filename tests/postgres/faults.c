@@ -207,23 +207,180 @@ static void test_the_first_question_is_asked_until_there_is_an_answer (void **st
     rp_stored_clear (&result);
 }
 
-/*  ---- Another broker -------------------------------------------------------------------------- */
+/*  ---- Several brokers ------------------------------------------------------------------------ */
 
-/*  A second broker takes the store while the first one is held up. True if the first then tells that a job of its
-    own is kept.  */
+/*  Ends the lease of the broker that joined first.  */
+static void s_end_lease (void)
+{
+    s_sql ("UPDATE riposte.brokers SET lease_until = now() WHERE id = 1");
+}
+
+static const rp_store_op_t s_begin = {.kind = RP_STORE_SERVICES};
+static const rp_store_op_t s_hear = {.kind = RP_STORE_SERVICES, .news = true};
+
+/*  Opens the store as one more broker.  */
+static void s_join (test_shelf_t *other, rp_store_bug_t bug)
+{
+    *other = (test_shelf_t){.settings = {.path = getenv (TEST_SHELF_URL), .bug = bug}};
+    test_shelf_open (other);
+    test_shelf_want (other, RP_STORED_SAFE, s_begin, NULL);
+}
+
+/*  Returns how many jobs the news tells of.  */
+static uint64_t s_count_news (test_shelf_t *self)
+{
+    rp_stored_t result = test_shelf_do (self, s_hear, NULL);
+    assert_int_equal (result.outcome, RP_STORED_SAFE);
+    uint64_t jobs = 0;
+    for (size_t index = 0; index < result.rows->service_count; index++)
+        jobs += result.rows->services[index].waiting + result.rows->services[index].running;
+    rp_stored_clear (&result);
+    return jobs;
+}
+
+/*  Waits for news, and returns how many jobs it tells of; taken: of which brokers.  */
+static uint64_t s_wait_news (test_shelf_t *self, char *taken)
+{
+    int turn = 0;
+    while (!rp_store_take_news (self->store, taken) && turn++ < TEST_SHELF_MS)
+        usleep (1000);
+    assert_true (turn < TEST_SHELF_MS);
+    return s_count_news (self);
+}
+
+/*  Returns how many jobs LOAD gives.  */
+static size_t s_load (test_shelf_t *self)
+{
+    rp_stored_t result = test_shelf_do (self,
+      (rp_store_op_t){.kind = RP_STORE_LOAD,
+        .text = "s",
+        .text_size = 1,
+        .after = INT64_MIN,
+        .before = RP_STORE_NEVER - 1},
+      NULL);
+    assert_int_equal (result.outcome, RP_STORED_SAFE);
+    size_t count = result.rows->count;
+    rp_stored_clear (&result);
+    return count;
+}
+
+/*  Returns which broker has a job, by what this one says.  */
+static uint64_t s_elsewhere (test_shelf_t *self, uint64_t id)
+{
+    rp_stored_t result;
+    const rp_store_row_t *row = test_shelf_find (self, id, &result);
+    assert_non_null (row);
+    uint64_t elsewhere = row->elsewhere;
+    rp_stored_clear (&result);
+    return elsewhere;
+}
+
+static void test_each_broker_has_the_jobs_that_it_accepted (void **state)
+{
+    (void) state;
+    rp_store_job_t job = test_job ();
+    test_shelf_t other;
+    test_shelf_open (shelf);
+    test_shelf_want (shelf, RP_STORED_SAFE, s_begin, NULL);
+    uint64_t first = test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "body");
+    s_join (&other, RP_STORE_BUG_NONE);
+    uint64_t second = test_shelf_want (&other, RP_STORED_SAFE, test_put (&job), "body");
+    uint64_t third = test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "body");
+    assert_true (first != second && second != third);
+    assert_int_equal (s_load (shelf), 2);
+    assert_int_equal (s_load (&other), 1);
+    assert_int_equal (s_elsewhere (shelf, second), 2);
+    assert_int_equal (s_elsewhere (&other, first), 1);
+    assert_int_equal (s_elsewhere (&other, second), 0);
+    // Any broker may end one, and the other learns of it.
+    test_shelf_want (&other, RP_STORED_SAFE, test_final (first, RP_CANCELLED), NULL);
+    test_shelf_want (
+      shelf, RP_STORED_ALREADY, (rp_store_op_t){.kind = RP_STORE_ATTEMPT, .id = first}, NULL);
+    test_shelf_close (&other);
+}
+
+static void test_a_broker_that_is_not_heard_loses_its_jobs_to_one_other (void **state)
+{
+    (void) state;
+    rp_store_job_t job = test_job ();
+    test_shelf_t others[3];
+    char taken[RP_STORE_TEXT];
+    uint64_t jobs = 0;
+    shelf->settings.endpoints = "tcp://10.0.0.1:5555";
+    test_shelf_open (shelf);
+    uint64_t waits = test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "body");
+    rp_store_op_t op = test_put (&job);
+    op.attempt = 1;
+    uint64_t ran = test_shelf_want (shelf, RP_STORED_SAFE, op, "body");
+    for (size_t index = 0; index < 3; index++)
+        s_join (&others[index], RP_STORE_BUG_NONE);
+    test_relay_set (TEST_RELAY_HOLD);
+    s_end_lease ();
+    size_t who = 0;
+    while (!rp_store_take_news (others[who].store, taken)) {
+        usleep (1000);
+        who = (who + 1) % 3;
+    }
+    assert_non_null (strstr (taken, "1 (tcp://10.0.0.1:5555 on "));
+    rp_stored_t result = test_shelf_do (&others[who], s_hear, NULL);
+    assert_int_equal (result.rows->service_count, 1);
+    assert_int_equal (result.rows->services[0].waiting, 1);
+    assert_int_equal (result.rows->services[0].running, 1);
+    rp_stored_clear (&result);
+    usleep (1500000); // the others look at it too, and have nothing
+    for (size_t index = 0; index < 3; index++) {
+        assert_false (rp_store_take_news (others[index].store, taken));
+        jobs += s_load (&others[index]);
+        assert_int_equal (s_elsewhere (&others[index], waits) == 0, index == who);
+    }
+    assert_int_equal (jobs, 2);
+    test_shelf_want (&others[who], RP_STORED_SAFE, test_final (ran, RP_OK), NULL);
+    // It wakes, is told, and begins again with nothing.
+    test_relay_set (TEST_RELAY_PASS);
+    do // its connection was ended
+        result = test_shelf_do (shelf, test_final (waits, RP_OK), NULL);
+    while (result.outcome == RP_STORED_AWAY);
+    assert_int_equal (result.outcome, RP_STORED_LOST);
+    test_shelf_want (shelf, RP_STORED_LOST, test_put (&job), "body");
+    test_shelf_want (shelf, RP_STORED_LOST, s_hear, NULL);
+    test_shelf_want (shelf, RP_STORED_SAFE, s_begin, NULL);
+    assert_int_equal (s_load (shelf), 0);
+    uint64_t again = test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "body");
+    assert_true (again > ran);
+    assert_int_equal (s_load (shelf), 1);
+    // What was taken over goes on with whoever took it.
+    test_shelf_close (&others[who]);
+    uint64_t heard = 0;
+    for (int turn = 0; turn < TEST_SHELF_MS && heard == 0; turn++) {
+        for (size_t index = 0; index < 3; index++)
+            if (index != who && rp_store_take_news (others[index].store, taken))
+                heard = s_count_news (&others[index]);
+        if (rp_store_take_news (shelf->store, taken))
+            heard = s_count_news (shelf);
+        usleep (1000);
+    }
+    assert_int_equal (heard, 1);
+    for (size_t index = 0; index < 3; index++)
+        if (index != who)
+            test_shelf_close (&others[index]);
+}
+
+/*  A second broker takes over while the first one is held up. True if the first then tells that a job of its own is
+    kept.  */
 static bool s_commits_after_all (rp_store_bug_t bug)
 {
     rp_store_job_t job = test_job ();
     rp_stored_t result;
     test_shelf_t other;
+    char taken[RP_STORE_TEXT];
     shelf->settings.bug = bug;
     test_shelf_open (shelf);
     test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "body");
     test_relay_set (TEST_RELAY_HOLD);
     test_shelf_submit (shelf, test_put (&job), "late");
-    s_sql ("UPDATE riposte.brokers SET lease_until = now()");
-    other = (test_shelf_t){.settings = {.path = getenv (TEST_SHELF_URL)}};
-    test_shelf_open (&other);
+    s_join (&other, RP_STORE_BUG_NONE);
+    s_end_lease ();
+    assert_int_equal (s_wait_news (&other, taken), 1);
     test_shelf_want (&other, RP_STORED_SAFE, test_final (1, RP_OK), NULL);
     test_relay_set (TEST_RELAY_PASS);
     assert_true (test_shelf_take (shelf, &result));
@@ -233,7 +390,7 @@ static bool s_commits_after_all (rp_store_bug_t bug)
     }
     bool committed = result.outcome == RP_STORED_SAFE;
     if (!committed) {
-        assert_int_equal (result.outcome, RP_STORED_BROKEN);
+        assert_int_equal (result.outcome, RP_STORED_LOST);
         assert_non_null (strstr (rp_store_trouble (shelf->store), "another broker has taken"));
         rp_stored_t none;
         assert_null (test_shelf_find (&other, 2, &none));
@@ -243,7 +400,7 @@ static bool s_commits_after_all (rp_store_bug_t bug)
     return committed;
 }
 
-static void test_a_broker_that_lost_the_store_commits_nothing (void **state)
+static void test_a_broker_that_lost_its_jobs_commits_nothing (void **state)
 {
     (void) state;
     assert_false (s_commits_after_all (RP_STORE_BUG_NONE));
@@ -255,14 +412,84 @@ static void test_a_commit_without_a_look_at_the_epoch_is_noticed (void **state)
     assert_true (s_commits_after_all (RP_STORE_BUG_NO_FENCE));
 }
 
-static void test_a_store_that_a_broker_has_is_refused (void **state)
+/*  Another broker takes over while it is not known what became of a commit; returns the outcome.  */
+static rp_stored_outcome_t s_outcome_after_loss (test_relay_fault_t fault)
+{
+    rp_store_job_t job = test_job ();
+    rp_stored_t result, found;
+    test_shelf_t other;
+    char taken[RP_STORE_TEXT];
+    test_shelf_open (shelf);
+    test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "before");
+    test_relay_set (fault);
+    test_shelf_submit (shelf, test_put (&job), "body");
+    for (int turn = 0; turn < TEST_SHELF_MS && test_relay_get () == fault; turn++)
+        usleep (1000);
+    test_relay_set (TEST_RELAY_CUT);
+    s_join (&other, RP_STORE_BUG_NONE);
+    s_end_lease ();
+    uint64_t jobs = s_wait_news (&other, taken);
+    test_relay_set (TEST_RELAY_PASS);
+    assert_true (test_shelf_take (shelf, &result));
+    bool kept = test_shelf_find (&other, 2, &found) != NULL;
+    assert_int_equal (jobs, kept ? 2 : 1);
+    if (kept)
+        rp_stored_clear (&found);
+    assert_int_equal (kept, result.outcome == RP_STORED_SAFE);
+    test_shelf_want (shelf, RP_STORED_LOST, test_put (&job), "next");
+    test_shelf_close (&other);
+    return result.outcome;
+}
+
+static void test_a_commit_is_found_out_about_after_the_jobs_were_lost (void **state)
 {
     (void) state;
-    char text[RP_STORE_TEXT];
-    shelf->settings.endpoints = "tcp://10.0.0.1:5555";
+    assert_int_equal (s_outcome_after_loss (TEST_RELAY_CUT_AFTER), RP_STORED_SAFE);
+}
+
+static void test_a_commit_that_did_not_arrive_is_lost_with_the_jobs (void **state)
+{
+    (void) state;
+    assert_int_equal (s_outcome_after_loss (TEST_RELAY_CUT_BEFORE), RP_STORED_LOST);
+}
+
+static void test_a_broker_ends_when_nobody_knows_what_it_has_committed (void **state)
+{
+    (void) state;
+    rp_store_job_t job = test_job ();
+    rp_stored_t result;
     test_shelf_open (shelf);
-    assert_null (rp_store_open (&(rp_store_settings_t){.path = getenv (TEST_SHELF_URL)}, text));
-    assert_non_null (strstr (text, "in use by another broker, at tcp://10.0.0.1:5555 on "));
+    test_relay_set (TEST_RELAY_CUT_AFTER);
+    test_shelf_submit (shelf, test_put (&job), "body");
+    s_until_away (true);
+    s_sql ("DELETE FROM riposte.brokers");
+    test_relay_set (TEST_RELAY_PASS);
+    assert_true (test_shelf_take (shelf, &result));
+    assert_int_equal (result.outcome, RP_STORED_BROKEN);
+    assert_non_null (strstr (rp_store_trouble (shelf->store), "away for so long"));
+}
+
+static void test_brokers_that_are_long_gone_are_forgotten_once_their_jobs_have_ended (void **state)
+{
+    (void) state;
+    rp_store_job_t job = test_job ();
+    test_shelf_open (shelf);
+    uint64_t id = test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "body");
+    test_shelf_reopen (shelf);
+    test_shelf_want (shelf, RP_STORED_SAFE, s_begin, NULL);
+    test_shelf_reopen (shelf);
+    test_shelf_want (shelf, RP_STORED_SAFE, s_begin, NULL);
+    assert_int_equal (s_load (shelf), 1);
+    s_sql (
+      "UPDATE riposte.brokers SET lease_until = lease_until - interval $$2 hours$$ WHERE id < 3");
+    test_shelf_reopen (shelf); // forgets the second
+    test_shelf_want (shelf, RP_STORED_SAFE, s_begin, NULL);
+    assert_int_equal (s_load (shelf), 1);
+    s_sql ("DO $$ BEGIN ASSERT (SELECT string_agg (id::text, $d$ $d$ ORDER BY id)"
+           " FROM riposte.brokers) = $d$1 3 4$d$; END $$");
+    test_shelf_want (shelf, RP_STORED_SAFE, test_final (id, RP_OK), NULL);
+    test_shelf_reopen (shelf);
+    s_sql ("DO $$ BEGIN ASSERT (SELECT min (id) FROM riposte.brokers) = 3; END $$");
 }
 
 /*  ---- What a server says ---------------------------------------------------------------------- */
@@ -359,9 +586,14 @@ int main (int argc, char **argv)
       S_TEST (test_closing_does_not_wait_for_a_server_that_is_gone),
       S_TEST (test_a_server_that_is_away_is_said_and_comes_back),
       S_TEST (test_the_first_question_is_asked_until_there_is_an_answer),
-      S_TEST (test_a_broker_that_lost_the_store_commits_nothing),
+      S_TEST (test_each_broker_has_the_jobs_that_it_accepted),
+      S_TEST (test_a_broker_that_is_not_heard_loses_its_jobs_to_one_other),
+      S_TEST (test_a_broker_that_lost_its_jobs_commits_nothing),
       S_TEST (test_a_commit_without_a_look_at_the_epoch_is_noticed),
-      S_TEST (test_a_store_that_a_broker_has_is_refused),
+      S_TEST (test_a_commit_is_found_out_about_after_the_jobs_were_lost),
+      S_TEST (test_a_commit_that_did_not_arrive_is_lost_with_the_jobs),
+      S_TEST (test_a_broker_ends_when_nobody_knows_what_it_has_committed),
+      S_TEST (test_brokers_that_are_long_gone_are_forgotten_once_their_jobs_have_ended),
       S_TEST (test_a_transaction_that_conflicts_is_run_again),
       S_TEST (test_a_full_disk_takes_ends_but_no_jobs),
       S_TEST (test_a_statement_that_is_refused_is_not_taken_for_done),

@@ -19,7 +19,7 @@ def test_a_store_is_made_once_and_checked(world, server):
     assert "riposte store init URL" in store(world, "migrate", url, code=1)
     refused = world.run(programs.BROKER, "--store", url)
     assert refused.code == 1 and "riposte store init URL" in refused.error(), refused
-    assert "the store is made, of version 1" in store(world, "init", url)
+    assert "the store is made, of version 2" in store(world, "init", url)
     assert "nothing to do" in store(world, "init", url)
     assert "nothing to do" in store(world, "migrate", url)
     assert "the store is whole: 0 waiting" in store(world, "check", url)
@@ -83,3 +83,33 @@ def test_a_broker_needs_few_rights(world, server, database):
     job = send(world, broker, "echo", "hello", "--keep", "1s")
     assert result(world, broker, job).out == b"hello"
     server.sql(f"SET ROLE broker_of_{database}; SELECT count(*) FROM riposte.store", database)
+
+
+#: Makes of a store what version 1 made, with one broker for all.
+VERSION_1 = """
+ALTER TABLE riposte.brokers DROP COLUMN holder, DROP COLUMN listed, DROP COLUMN joined, DROP COLUMN adopted,
+  ADD COLUMN last bigint NOT NULL DEFAULT 0;
+UPDATE riposte.brokers SET last = (SELECT max (id) FROM riposte.jobs);
+ALTER TABLE riposte.open DROP COLUMN owner;
+CREATE INDEX open_due ON riposte.open (service, due, id) WHERE listed;
+DROP TABLE riposte.counters;
+UPDATE riposte.store SET version = 1;
+"""
+
+
+def test_what_version_1_kept_goes_on(world, server, database):
+    url = server.url(database)
+    broker = world.broker("--store", url)
+    job = send(world, broker, "echo", "hello")
+    broker.terminate()
+    assert broker.wait() == 0
+    server.sql(VERSION_1, database)
+    refused = world.run(programs.BROKER, "--store", url)
+    assert refused.code == 1 and "riposte store migrate" in refused.error(), refused
+    assert "the store is up to date, of version 2" in store(world, "migrate", url)
+    broker = world.broker("--store", url)
+    world.builtin(broker, "echo")
+    other = send(world, broker, "echo", "other")
+    assert result(world, broker, job).out == b"hello"
+    assert result(world, broker, other).out == b"other"
+    assert server.sql("SELECT count(*), min (id) FROM riposte.jobs", database) == "2|1"

@@ -123,20 +123,3 @@ def test_a_broker_starts_at_once_after_one_that_was_killed(world, server, databa
     assert time.monotonic() - begin < 4, "it waits for no lease"
     world.builtin(broker, "echo", service="nobody")
     assert result(world, broker, job).out == b"waits"
-
-
-def test_a_store_has_one_broker_and_passes_to_the_next(world, server, database):
-    first = world.broker("--store", server.url(database))
-    job = send(world, first, "nobody", "waits")
-    refused = world.run(programs.BROKER, "--bind", "tcp://127.0.0.1:*", "--store", server.url(database))
-    assert refused.code == 1, refused
-    assert "the store is in use by another broker, at tcp://127.0.0.1:" in refused.error(), refused
-    first.freeze()
-    second = world.broker("--store", server.url(database), within=30)  # once the lease of 5 s has ended
-    assert send(world, second, "nobody", "more")
-    first.thaw()
-    until(lambda: not first.alive(), 10, "the first one sees that it has lost the store")
-    assert first.wait() == 1 and "another broker has taken the store over" in first.log()
-    first.expected_to_die = True
-    world.builtin(second, "echo", service="nobody")
-    assert result(world, second, job).out == b"waits"

@@ -359,7 +359,8 @@ void jobs_world_check (const jobs_world_t *self)
         return;
     for (uint64_t id = 1; id <= self->store.last; id++) {
         const model_row_t *row = self->store.rows[id];
-        if (!row || row->state != RP_JOB_WAITING || rp_job_find (self->jobs, id))
+        if (!row || row->state != RP_JOB_WAITING || row->elsewhere || row->news
+            || rp_job_find (self->jobs, id))
             continue;
         const rp_jobs_service_t *service =
           rp_jobs_get_service (self->jobs, row->service.data, row->service.size);

@@ -403,6 +403,12 @@ static int s_compare (const void *one, const void *other)
     return s_is_before (a->due, a->id, b->due, b->id) ? -1 : 1;
 }
 
+/*  Open, and not another broker's.  */
+static bool s_is_own (const model_row_t *row)
+{
+    return s_is_open (row) && row->elsewhere == 0;
+}
+
 static void s_load (model_store_t *self, model_op_t *op)
 {
     model_row_t **found = s_alloc ((self->last + 1) * sizeof (model_row_t *));
@@ -411,7 +417,7 @@ static void s_load (model_store_t *self, model_op_t *op)
     op->result.due = RP_STORE_NEVER;
     for (uint64_t id = 1; id <= self->last; id++) {
         model_row_t *row = self->rows[id];
-        if (row && s_is_open (row) && s_is_of (row, op)
+        if (row && s_is_own (row) && !row->news && s_is_of (row, op)
             && s_is_before (op->op.after, op->op.id, row->due, row->id))
             found[count++] = row;
     }
@@ -442,6 +448,7 @@ static void s_find (model_store_t *self, model_op_t *op)
     }
     s_show (op, row, true);
     rp_store_row_t *shown = &op->result.rows->jobs[0];
+    shown->elsewhere = s_is_open (row) ? row->elsewhere : 0;
     if (op->op.leaves != RP_STORE_LEAVE_NOTHING)
         shown->body_count = 0;
     if (op->op.leaves == RP_STORE_LEAVE_FRAMES)
@@ -457,6 +464,8 @@ static void s_list (model_store_t *self, model_op_t *op)
     for (uint64_t id = op->op.id + 1; id <= self->last; id++) {
         const model_row_t *row = self->rows[id];
         if (!row || !s_is_of (row, op))
+            continue;
+        if ((op->op.own || op->op.state == RP_JOB_OVERDUE) && !s_is_own (row))
             continue;
         if (op->op.state == RP_JOB_OVERDUE
               ? row->state != RP_JOB_WAITING || row->job.deadline > op->op.before
@@ -480,9 +489,10 @@ static void s_services (model_store_t *self, model_op_t *op)
             break;
         }
     for (uint64_t id = 1; id <= self->last; id++) {
-        const model_row_t *row = self->rows[id];
-        if (!row || !s_is_open (row))
+        model_row_t *row = self->rows[id];
+        if (!row || !s_is_own (row) || (op->op.news && !row->news))
             continue;
+        row->news = false;
         size_t index = 0;
         while (
           index < rows->service_count && !s_same (rows->services[index].service, row->job.service))
@@ -520,6 +530,27 @@ static void s_run (model_store_t *self, model_op_t *op)
       [RP_STORE_KEY] = s_key,
     };
     runs[op->op.kind](self, op);
+}
+
+/*  ---- Other brokers -------------------------------------------------------------------------- */
+
+void model_store_lose (model_store_t *self, uint64_t to)
+{
+    self->lost = true;
+    for (uint64_t id = 1; id <= self->last; id++)
+        if (self->rows[id] && s_is_own (self->rows[id]))
+            self->rows[id]->elsewhere = to;
+}
+
+void model_store_adopt (model_store_t *self)
+{
+    for (uint64_t id = 1; id <= self->last; id++) {
+        model_row_t *row = self->rows[id];
+        if (row && s_is_open (row) && row->elsewhere) {
+            row->elsewhere = 0;
+            row->news = true;
+        }
+    }
 }
 
 /*  ---- In and out ----------------------------------------------------------------------------- */
@@ -579,6 +610,9 @@ bool model_store_commit (model_store_t *self)
     else if (self->outcome) {
         op->result.outcome = self->outcome (&op->op, self->arg);
     }
+    self->lost = self->lost && (op->op.kind != RP_STORE_SERVICES || op->op.news);
+    if (self->lost)
+        op->result.outcome = RP_STORED_LOST;
     if (op->result.outcome == RP_STORED_SAFE)
         s_run (self, op);
     rp_list_append (&self->results, &op->node);

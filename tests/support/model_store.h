@@ -40,6 +40,8 @@ typedef struct {
     model_blob_t text, reply, reply_headers;
     bool has_reply;
     uint64_t child;
+    uint64_t elsewhere; /* the broker that has the job, while it is open; 0: the one of the test */
+    bool news;          /* it was another one's, and SERVICES has not told of it */
 } model_row_t;
 
 /*  An operation that waits, with its result once it is committed.  */
@@ -77,6 +79,7 @@ struct model_store {
     unsigned ordered_count[RP_STORE_KIND_COUNT];
     uint64_t number;        /* of the last operation that was submitted */
     bool keys_of_everybody; /* a bug: keys have no principal */
+    bool lost;              /* what the broker had is another's, and it has not begun again */
 };
 
 void model_store_init (model_store_t *self);
@@ -85,6 +88,11 @@ void model_store_clear (model_store_t *self);
 /*  The next `count` operations of a kind come out so.  */
 void model_store_order (
   model_store_t *self, rp_store_kind_t kind, rp_stored_outcome_t outcome, unsigned count);
+
+/*  Open jobs become another broker's: from then on operations are LOST, until the broker begins again. Or all open ones
+    become this one's, which is news.  */
+void model_store_lose (model_store_t *self, uint64_t to);
+void model_store_adopt (model_store_t *self);
 
 /*  Everything is copied.  */
 void model_store_submit (model_store_t *self,

@@ -1663,6 +1663,163 @@ static void s_an_attempt_and_a_final_wait_for_the_store_to_come_back (void **sta
     assert_int_equal (s_told (50)->content, 9);
 }
 
+/*  ---- Other brokers -------------------------------------------------------------------------- */
+
+static void s_hear_news (void)
+{
+    rp_jobs_hear_news (
+      s_world.jobs, (rp_jobs_time_t){.now = s_world.now, .wall = s_world.wall}, s_world.wanted);
+    jobs_world_settle (&s_world);
+}
+
+static void s_jobs_that_were_taken_over_run (void **state)
+{
+    (void) state;
+    s_begin ();
+    jobs_world_join (&s_world, "upper", 1);
+    s_accept (1, NULL);
+    s_accept (2, NULL); // waits behind it
+    uint64_t delayed = s_accept (3, &(jobs_terms_t){.delay_ms = 60000});
+    // As if others had accepted these, one of them having run there.
+    for (uint64_t content = 2; content <= 3; content++)
+        jobs_world_row (&s_world, content)->elsewhere = 0;
+    rp_store_job_t job = jobs_world_row (&s_world, 2)->job;
+    uint64_t content = 11;
+    uint64_t waited = model_store_put (&s_world.store, &job, &content, sizeof content);
+    content = 12;
+    uint64_t ran = model_store_put (&s_world.store, &job, &content, sizeof content);
+    model_row_t *row = model_store_row (&s_world.store, ran);
+    row->state = RP_JOB_RUNNING;
+    row->attempt = 1;
+    row->elsewhere = model_store_row (&s_world.store, waited)->elsewhere = 2;
+    s_hear_news (); // of none of them
+    assert_int_equal (jobs_world_figures (&s_world).open, 3);
+    model_store_adopt (&s_world.store);
+    s_hear_news ();
+    s_hear_news (); // it is told once
+    assert_int_equal (jobs_world_figures (&s_world).open, 5);
+    assert_true (s_runs (1)); // it goes on
+    s_end (1, RP_OK, 1);
+    for (unsigned turn = 0; turn < 3; turn++) {
+        jobs_world_pass (&s_world, 2 * S_SECOND);
+        assert_int_equal (s_world.task_count, 1);
+        uint64_t which = s_world.tasks[0].content;
+        assert_int_equal (s_world.tasks[0].attempt, which == 12 ? 2 : 1);
+        s_end (which, RP_OK, which);
+    }
+    assert_int_equal (model_store_row (&s_world.store, waited)->state, RP_JOB_DONE);
+    assert_int_equal (model_store_row (&s_world.store, ran)->state, RP_JOB_DONE);
+    assert_int_equal (model_store_row (&s_world.store, ran)->attempt_count, 1);
+    assert_int_equal (model_store_row (&s_world.store, delayed)->state, RP_JOB_WAITING);
+    assert_int_equal (jobs_world_figures (&s_world).open, 1);
+}
+
+static void s_what_was_lost_is_dropped_and_what_is_new_goes_on (void **state)
+{
+    (void) state;
+    s_begin ();
+    jobs_world_join (&s_world, "upper", 1);
+    uint64_t runs = s_accept (1, NULL);
+    uint64_t waits = s_accept (2, NULL);
+    uint64_t delayed = s_accept (3, &(jobs_terms_t){.delay_ms = 60000});
+    assert_true (s_runs (1));
+    s_ask (RP_JOBS_RESULT, 50, runs, 60000);
+    jobs_world_settle (&s_world);
+    model_store_lose (&s_world.store, 2);
+    s_submit (4, NULL);
+    jobs_world_settle (&s_world);
+    s_expect_refusal (4, RP_BUSY);
+    assert_non_null (strstr (s_told (4)->text, "another broker has taken over"));
+    assert_true (s_task (1).cancelled);
+    s_end (1, RP_OK, 1); // too late
+    assert_int_equal (model_store_row (&s_world.store, runs)->state, RP_JOB_RUNNING);
+    assert_int_equal (jobs_world_figures (&s_world).open, 0);
+    assert_int_equal (jobs_world_figures (&s_world).loaded, 0);
+    assert_int_equal (jobs_world_figures (&s_world).running, 0);
+    // It has jobs again.
+    s_accept (5, NULL);
+    assert_true (s_runs (5));
+    s_end (5, RP_OK, 5);
+    s_expect_final (5, RP_OK);
+    jobs_world_pass (&s_world, 90 * S_SECOND / 2);
+    assert_int_equal (s_world.task_count, 0);
+    assert_int_equal (model_store_row (&s_world.store, waits)->state, RP_JOB_RUNNING); // noted
+    assert_int_equal (model_store_row (&s_world.store, delayed)->state, RP_JOB_WAITING);
+    // Who waits goes on waiting, for what the other broker does.
+    assert_null (jobs_world_told (&s_world, 0, 50));
+    model_store_row (&s_world.store, runs)->state = RP_JOB_DONE;
+    jobs_world_pass (&s_world, S_SECOND / 4);
+    assert_int_equal (s_told (50)->job, runs);
+    assert_int_equal (s_told (50)->state, RP_JOB_DONE);
+    // And it may get its jobs back.
+    model_store_adopt (&s_world.store);
+    s_hear_news ();
+    jobs_world_pass (&s_world, 2 * S_SECOND);
+    assert_true (s_runs (2));
+    s_end (2, RP_OK, 2);
+    assert_int_equal (jobs_world_figures (&s_world).open, 1);
+}
+
+/*  Whatever was on its way to the store when the jobs were lost.  */
+static void s_nothing_of_what_was_lost_is_written (void **state)
+{
+    (void) state;
+    s_begin ();
+    jobs_world_join (&s_world, "upper", 1);
+    uint64_t first = s_accept (1, NULL);
+    uint64_t second = s_accept (2, NULL);
+    jobs_world_reply (&s_world, jobs_world_task (&s_world, 1), RP_OK, 1); // FINAL
+    jobs_world_turn (&s_world);
+    s_submit (3, NULL); // PUT
+    s_ask (RP_JOBS_CANCEL, 50, second, 0);
+    s_ask (RP_JOBS_STATE, 51, second, 0);
+    model_store_lose (&s_world.store, 2);
+    jobs_world_settle (&s_world);
+    s_expect_refusal (3, RP_BUSY);
+    assert_int_equal (model_store_row (&s_world.store, first)->state, RP_JOB_RUNNING);
+    // A question is asked again; a cancel does what any broker may.
+    assert_int_equal (s_told (51)->job, second);
+    assert_int_equal (model_store_row (&s_world.store, second)->status, RP_CANCELLED);
+    assert_int_equal (s_told (50)->state, RP_JOB_DONE);
+    assert_int_equal (jobs_world_figures (&s_world).open, 0);
+    assert_int_equal (s_world.jobs->waiters.count, 0);
+}
+
+static void s_a_job_of_another_broker_is_looked_at_until_it_ends (void **state)
+{
+    (void) state;
+    s_begin ();
+    uint64_t job = s_accept (1, NULL);
+    model_store_row (&s_world.store, job)->elsewhere = 2;
+    s_ask (RP_JOBS_RESULT, 50, job, 10000);
+    s_ask (RP_JOBS_RESULT, 51, job, 1000);
+    jobs_world_settle (&s_world);
+    uint64_t before = s_world.store.number;
+    jobs_world_pass (&s_world, 2 * S_SECOND);
+    assert_null (jobs_world_told (&s_world, 0, 50));
+    assert_int_equal (s_told (51)->state, RP_JOB_WAITING); // it has waited long enough
+    assert_in_range (s_world.store.number - before, 8, 24);
+    model_store_row (&s_world.store, job)->state = RP_JOB_DONE;
+    jobs_world_pass (&s_world, S_SECOND / 4);
+    assert_int_equal (s_told (50)->what, RP_JOBS_RESULT);
+    assert_int_equal (s_world.jobs->waiters.count, 0);
+}
+
+static void s_a_job_that_another_broker_has_ended_is_counted_no_more (void **state)
+{
+    (void) state;
+    s_begin ();
+    uint64_t waits = s_accept (1, NULL);
+    uint64_t delayed = s_accept (2, &(jobs_terms_t){.delay_ms = 60000});
+    assert_int_equal (jobs_world_figures (&s_world).open, 2);
+    model_store_row (&s_world.store, waits)->state = RP_JOB_DONE;
+    model_store_row (&s_world.store, delayed)->state = RP_JOB_DONE;
+    jobs_world_join (&s_world, "upper", 1);
+    jobs_world_pass (&s_world, 90 * S_SECOND);
+    assert_int_equal (s_world.task_count, 0);
+    assert_int_equal (jobs_world_figures (&s_world).open, 0);
+}
+
 /*  ---- Rows at rest --------------------------------------------------------------------------- */
 
 static void s_browse (rp_store_kind_t kind, uint64_t request, uint64_t job, rp_job_state_t filter)
@@ -1954,6 +2111,11 @@ int main (void)
       S_TEST (s_overdue_jobs_and_a_full_store_keep_nobody_busy),
       S_TEST (s_a_store_that_is_away_takes_no_jobs),
       S_TEST (s_an_attempt_and_a_final_wait_for_the_store_to_come_back),
+      S_TEST (s_jobs_that_were_taken_over_run),
+      S_TEST (s_what_was_lost_is_dropped_and_what_is_new_goes_on),
+      S_TEST (s_nothing_of_what_was_lost_is_written),
+      S_TEST (s_a_job_of_another_broker_is_looked_at_until_it_ends),
+      S_TEST (s_a_job_that_another_broker_has_ended_is_counted_no_more),
       S_TEST (s_a_dead_job_is_retried_as_another),
       S_TEST (s_a_dead_job_is_retried_within_the_limits_of_jobs),
       S_TEST (s_questions_about_rows_are_passed_on),

@@ -1,0 +1,79 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "broker/jobs/jobs_state.h"
+
+/*  ---- Other brokers' jobs --------------------------------------------------------------------- */
+
+/*  Asks for services with jobs, and for those that ran.  */
+static void s_begin (rp_jobs_t *self)
+{
+    (void) rp_jobs_store (
+      self, RP_STORE_SERVICES, NULL, (rp_jobs_pending_t){.purpose = RP_JOBS_FOR_BEGIN});
+    self->recovered = 0;
+    rp_jobs_list_running (self);
+}
+
+void rp_jobs_begin (rp_jobs_t *self, rp_jobs_time_t time, rp_actions_t *actions)
+{
+    rp_jobs_set_time (self, time);
+    self->actions = actions;
+    s_begin (self);
+}
+
+void rp_jobs_hear_news (rp_jobs_t *self, rp_jobs_time_t time, rp_actions_t *actions)
+{
+    rp_jobs_set_time (self, time);
+    self->actions = actions;
+    if (!self->begun) // the answer to the first question tells it too
+        return;
+    rp_jobs_store (self, RP_STORE_SERVICES, NULL, (rp_jobs_pending_t){.purpose = RP_JOBS_FOR_NEWS})
+      ->news = true;
+}
+
+/*  Takes a job out of memory that is another broker's now.  */
+static void s_drop (rp_jobs_t *self, rp_job_t *job)
+{
+    if (job->state == RP_STEP_RUNNING) {
+        self->figures.running--;
+        rp_actions_add (self->actions, RP_ACTION_WITHDRAW, (rp_session_id_t){0})->head.id =
+          rp_job_handle (job);
+    }
+    if (job->state != RP_STEP_WAITING)
+        job->service->active--;
+    job->service->open--;
+    self->figures.open--;
+    rp_job_forget (self, job);
+}
+
+void rp_jobs_lose (rp_jobs_t *self)
+{
+    if (!self->begun) // it has been lost before
+        return;
+    self->begun = false;
+    rp_list_init (&self->again);
+    self->again_at = RP_JOBS_NEVER;
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->jobs); slot++) {
+        rp_job_t *job = rp_pool_at (&self->jobs, slot);
+        if (job->pooled.generation & 1
+            && job->state != RP_STEP_PUTTING) // they have a result to come
+            s_drop (self, job);
+    }
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->services); slot++) {
+        rp_jobs_service_t *service = rp_pool_at (&self->services, slot);
+        if (!(service->pooled.generation & 1))
+            continue;
+        self->figures.open -= service->open - service->coming - service->active; // rows
+        service->open = service->coming + service->active;
+        service->whole = true;
+        service->next_due = RP_JOBS_NEVER;
+        rp_jobs_look_at (self, service, self->clock);
+    }
+    s_begin (self);
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->waiters); slot++) {
+        rp_jobs_waiter_t *waiter = rp_pool_at (&self->waiters, slot);
+        if (waiter->pooled.generation & 1 && waiter->found) {
+            waiter->found = false;
+            rp_jobs_find_for (self, waiter);
+        }
+    }
+}
