@@ -225,6 +225,7 @@ static const s_name_t s_names[] = {
   {"cancel", RP_STORE_FIND, RP_JOBS_CANCEL, RP_JOB_ANY},
   {"remove", RP_STORE_FIND, RP_JOBS_REMOVE, RP_JOB_ANY},
   {"jobs", RP_STORE_LIST, RP_JOBS_STATE, RP_JOB_ANY},
+  {"brokers", RP_STORE_BROKERS, RP_JOBS_STATE, RP_JOB_ANY},
   {"dead.list", RP_STORE_LIST, RP_JOBS_STATE, RP_JOB_DEAD},
   {"dead.retry", RP_STORE_FIND, RP_JOBS_RETRY, RP_JOB_ANY},
   {"dead.purge", RP_STORE_PURGE, RP_JOBS_STATE, RP_JOB_ANY},

@@ -164,12 +164,38 @@ static json_t *s_whole_job (const rp_store_row_t *row, const rp_json_jobs_manner
     return object;
 }
 
+static json_t *s_brokers (const rp_store_rows_t *rows)
+{
+    json_t *list = json_array ();
+    for (size_t index = 0; rows && index < rows->broker_count; index++) {
+        const rp_store_broker_t *broker = &rows->brokers[index];
+        json_t *object = json_object ();
+        s_set_number (object, "id", (int64_t) broker->id);
+        s_set_span (object, "endpoints", broker->endpoints);
+        s_set_span (object, "host", broker->host);
+        (void) json_object_set_new (
+          object, "state", json_string (broker->alive ? "alive" : "gone"));
+        (void) json_object_set_new (object, "self", json_boolean (broker->self));
+        s_set_number (object, "epoch", (int64_t) broker->epoch);
+        s_set_number (object, "joined_us", broker->joined);
+        s_set_number (object, "lease_until_us", broker->lease_until);
+        s_set_number (object, "jobs", (int64_t) broker->jobs);
+        s_set_number (object, "holder", (int64_t) broker->holder);
+        if (broker->adopted)
+            s_set_number (object, "adopted_us", broker->adopted);
+        (void) json_array_append_new (list, object);
+    }
+    return json_pack ("{s:o}", "brokers", list);
+}
+
 json_t *rp_json_jobs (const rp_stored_t *stored, const rp_json_jobs_manner_t *manner)
 {
     const rp_store_rows_t *rows = stored->rows;
     bool one = stored->kind == RP_STORE_FIND || stored->kind == RP_STORE_RETRY;
     if (one)
         return s_whole_job (&rows->jobs[0], manner);
+    if (stored->kind == RP_STORE_BROKERS)
+        return s_brokers (rows);
     if (stored->kind == RP_STORE_PURGE)
         return json_pack (
           "{s:I, s:b}", "purged", (json_int_t) stored->count, "more", (int) stored->more);

@@ -43,6 +43,7 @@ static const s_own_name_t *s_jobs_name (const rp_head_t *head)
       {"riposte.cancel", true, 0},
       {"riposte.remove", true, 0},
       {"riposte.jobs", false, RP_RULE_OBSERVE},
+      {"riposte.brokers", false, RP_RULE_OBSERVE},
       {"riposte.dead.list", false, RP_RULE_OBSERVE},
       {"riposte.dead.retry", false, RP_RULE_ADMIN},
       {"riposte.dead.purge", false, RP_RULE_ADMIN},

@@ -53,6 +53,7 @@
         SERVICES  services with open jobs. After the opening of a store, before the first LOAD. With `news`:
                   only of jobs that were another broker's, and have been taken over since the last one
         KEY       whether the key of a job has one already: as PUT, but for another key ABSENT
+        BROKERS   those that have the database, or had it of late; of a file none
 */
 #define RP_STORE_MAP(X)                                                                            \
     X (PUT, true, "put")                                                                           \
@@ -66,7 +67,8 @@
     X (FIND, false, "find")                                                                        \
     X (LIST, false, "list")                                                                        \
     X (SERVICES, false, "services")                                                                \
-    X (KEY, false, "key")
+    X (KEY, false, "key")                                                                          \
+    X (BROKERS, false, "brokers")
 
 typedef enum {
 #define RP_STORE_ENUM(name, writes, text) RP_STORE_##name,
@@ -273,12 +275,29 @@ typedef struct {
     int64_t due; /* of the first that LOAD gives; RP_STORE_NEVER: none */
 } rp_store_service_t;
 
+/*  A broker that has the database, as that tells: instants by the database's clock.  */
+typedef struct {
+    uint64_t id;
+    uint64_t epoch;
+    uint64_t holder;           /* the broker that has its jobs */
+    uint64_t jobs;             /* that it accepted and that are open; counted up to some limit */
+    rp_store_span_t endpoints; /* of size 0: not known */
+    rp_store_span_t host;
+    int64_t joined;
+    int64_t lease_until;
+    int64_t adopted; /* when its jobs were taken over; 0: never */
+    bool alive;      /* its lease has not ended */
+    bool self;       /* who was asked */
+} rp_store_broker_t;
+
 /*  Rows of a result, with everything that they point to.  */
 typedef struct rp_store_rows {
     size_t count; /* of jobs */
     rp_store_row_t *jobs;
     size_t service_count;
     rp_store_service_t *services;
+    size_t broker_count;
+    rp_store_broker_t *brokers;
 } rp_store_rows_t;
 
 typedef struct {
@@ -292,7 +311,7 @@ typedef struct {
         after `before` otherwise; RP_STORE_NEVER if there is none. LIST: ask on after `id`  */
     bool more;
     int64_t due;
-    rp_store_rows_t *rows; /* KNOWN, RETRY, FIND, LOAD, LIST, SERVICES; otherwise NULL */
+    rp_store_rows_t *rows; /* KNOWN, RETRY, FIND, LOAD, LIST, SERVICES, BROKERS; otherwise NULL */
     void *kept;            /* what came with rp_store_submit */
 } rp_stored_t;
 

@@ -568,6 +568,50 @@ static bool s_read_services (
     return true;
 }
 
+static bool s_send_brokers (rp_postgres_t *postgres, rp_postgres_item_t *item)
+{
+    rp_postgres_values_t none = {.count = 0};
+    return s_send (postgres, item, "BROKERS", &none);
+}
+
+/*  The last word of `process` is the host.  */
+static rp_store_span_t s_host (rp_store_span_t process)
+{
+    const char *text = process.data;
+    size_t at = process.size;
+    while (at > 0 && text[at - 1] != ' ')
+        at--;
+    return (rp_store_span_t){text + at, process.size - at};
+}
+
+static bool s_read_brokers (
+  rp_postgres_t *postgres, const rp_postgres_item_t *item, PGresult *const *answers)
+{
+    if (!s_begin_rows (postgres, item))
+        return false;
+    rp_store_rows_t *rows = item->result->rows;
+    s_columns_t columns = s_columns (postgres, answers[0]);
+    const rp_columns_t *row = &columns.columns;
+    for (; columns.row < s_count (postgres, answers[0]); columns.row++) {
+        rp_store_broker_t *broker = rp_rows_add_broker (rows);
+        rp_store_span_t endpoints = s_bytes (row, 3);
+        rp_store_span_t host = s_host (s_bytes (row, 4));
+        if (!broker || !rp_rows_copy (rows, endpoints.data, endpoints.size, &broker->endpoints)
+            || !rp_rows_copy (rows, host.data, host.size, &broker->host))
+            return s_no_memory (postgres);
+        broker->id = (uint64_t) s_number (row, 0);
+        broker->epoch = (uint64_t) s_number (row, 1);
+        broker->holder = (uint64_t) s_number (row, 2);
+        broker->joined = s_number (row, 5);
+        broker->lease_until = s_number (row, 6);
+        broker->adopted = s_number (row, 7);
+        broker->alive = s_number (row, 8) != 0;
+        broker->jobs = (uint64_t) s_number (row, 9);
+        broker->self = broker->id == (uint64_t) item->broker;
+    }
+    return true;
+}
+
 static bool s_send_clean (rp_postgres_t *postgres, rp_postgres_item_t *item)
 {
     rp_postgres_values_t values = s_two ((uint64_t) item->now, RP_POSTGRES_CLEAN_JOBS);
@@ -600,6 +644,7 @@ static const struct {
   [RP_STORE_LIST] = {s_send_list, s_read_list},
   [RP_STORE_SERVICES] = {s_send_services, s_read_services},
   [RP_STORE_KEY] = {s_send_key, s_read_key},
+  [RP_STORE_BROKERS] = {s_send_brokers, s_read_brokers},
   [RP_POSTGRES_CLEAN] = {s_send_clean, s_read_clean},
 };
 

@@ -32,6 +32,11 @@
 /*  Those of them that SERVICES tells of. $1: this broker; $2: 0, of all; 1, of news.  */
 #define RP_POSTGRES_TOLD RP_POSTGRES_HELD ("$1") " AND ($2 = 0 OR NOT listed)"
 
+/*  How many open jobs of a broker `b` there are, up to a number that takes no time to count.  */
+#define RP_POSTGRES_OPEN_OF(which)                                                                 \
+    "(SELECT count(*) FROM (SELECT 1 FROM riposte.open WHERE owner = b.id AND " which              \
+    " LIMIT 100000) c)"
+
 /*  What came of the statement that changes an open job: 0, it was one; 1, it has ended; 2, there is none.  */
 #define RP_POSTGRES_CAME(changed)                                                                  \
     "SELECT (CASE WHEN EXISTS (SELECT 1 FROM " changed                                             \
@@ -209,6 +214,14 @@
       "SELECT service, count(*) FILTER (WHERE started IS NULL), count(*) FILTER (WHERE started"    \
       " IS NOT NULL), min (due) FILTER (WHERE listed) FROM riposte.open"                           \
       " WHERE owner IN (" RP_POSTGRES_TOLD ") GROUP BY service ORDER BY service")                  \
+    X (BROKERS, "",                                                                                \
+      "SELECT id, epoch, holder, endpoints, process,"                                              \
+      " (extract (epoch FROM joined) * 1000000)::bigint,"                                          \
+      " (extract (epoch FROM lease_until) * 1000000)::bigint,"                                     \
+      " coalesce ((extract (epoch FROM adopted) * 1000000)::bigint, 0),"                           \
+      " (CASE WHEN lease_until > now() THEN 1 ELSE 0 END)::bigint, " RP_POSTGRES_OPEN_OF (         \
+        "listed") " + " RP_POSTGRES_OPEN_OF ("NOT listed") " FROM riposte.brokers b"               \
+                                                           " ORDER BY id DESC LIMIT 1000")         \
     X (TOLD, "n", "UPDATE riposte.brokers SET listed = true WHERE holder = $1 AND NOT listed")
 
 #endif

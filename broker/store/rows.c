@@ -23,6 +23,7 @@ typedef struct {
     rp_store_rows_t rows;
     size_t job_room;
     size_t service_room;
+    size_t broker_room;
     size_t bytes;      /* of chunks */
     s_chunk_t *chunks; /* the first one has room */
 } s_rows_t;
@@ -50,6 +51,7 @@ void rp_rows_destroy (rp_store_rows_t **self_p)
     }
     free (self->rows.jobs);
     free (self->rows.services);
+    free (self->rows.brokers);
     free (self);
     *self_p = NULL;
 }
@@ -86,6 +88,17 @@ rp_store_service_t *rp_rows_add_service (rp_store_rows_t *self)
     self->services = services;
     services[self->service_count] = (rp_store_service_t){.waiting = 0};
     return &services[self->service_count++];
+}
+
+rp_store_broker_t *rp_rows_add_broker (rp_store_rows_t *self)
+{
+    rp_store_broker_t *brokers =
+      s_grown (self->brokers, self->broker_count, &s_of (self)->broker_room, sizeof *brokers);
+    if (!brokers)
+        return NULL;
+    self->brokers = brokers;
+    brokers[self->broker_count] = (rp_store_broker_t){.id = 0};
+    return &brokers[self->broker_count++];
 }
 
 static s_chunk_t *s_chunk_new (size_t size)

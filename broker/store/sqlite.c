@@ -752,6 +752,14 @@ static rp_backend_result_t s_run_services (
 typedef rp_backend_result_t (s_run_fn) (
   s_sqlite_t *self, const rp_store_work_t *work, rp_stored_t *result);
 
+/*  A file is one broker's.  */
+static rp_backend_result_t s_run_brokers (
+  s_sqlite_t *self, const rp_store_work_t *work, rp_stored_t *result)
+{
+    (void) work;
+    return s_begin_rows (self, result);
+}
+
 static s_run_fn *const s_runs[] = {
   [RP_STORE_PUT] = s_run_put,
   [RP_STORE_ATTEMPT] = s_run_attempt,
@@ -765,6 +773,7 @@ static s_run_fn *const s_runs[] = {
   [RP_STORE_LIST] = s_run_list,
   [RP_STORE_SERVICES] = s_run_services,
   [RP_STORE_KEY] = s_run_key,
+  [RP_STORE_BROKERS] = s_run_brokers,
 };
 
 static rp_backend_result_t s_run (

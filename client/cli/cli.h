@@ -123,6 +123,7 @@ int rp_cli_result (rp_cli_t *self);
 int rp_cli_jobs (rp_cli_t *self);
 int rp_cli_job (rp_cli_t *self);
 int rp_cli_cancel (rp_cli_t *self);
+int rp_cli_brokers (rp_cli_t *self);
 int rp_cli_dead_list (rp_cli_t *self);
 int rp_cli_dead_show (rp_cli_t *self);
 int rp_cli_dead_retry (rp_cli_t *self);

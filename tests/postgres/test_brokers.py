@@ -38,6 +38,10 @@ def states(world, broker):
     return {str(job["id"]): job["state"] for job in listed}
 
 
+def listed(world, broker):
+    return json.loads(world.cli(broker, "-o", "json", "brokers").out)["brokers"]
+
+
 def check_whole(world, server, database, text):
     said = world.run(programs.CLI, "store", "check", server.url(database))
     assert said.code == 0 and text.encode() in said.out, said
@@ -46,6 +50,12 @@ def check_whole(world, server, database, text):
 def test_any_broker_answers_for_all_jobs(world, server, database):
     one, two = brokers(world, server, database, 2)
     check_whole(world, server, database, "2 brokers have it")
+    there = listed(world, two)
+    assert [(row["id"], row["holder"], row["epoch"], row["self"]) for row in there] \
+        == [(2, 2, 1, True), (1, 1, 1, False)], there
+    assert there[0]["endpoints"].startswith("tcp://127.0.0.1:") and there[0]["host"], there
+    table = world.cli(two, "brokers")
+    assert table.code == 0 and b"HOLDER" in table.out and table.out.count(b"alive") == 2, table
     job = send(world, one, "echo", "hello", "--key", "k")
     waits = world.start_cli(two, "result", job, "--wait", "20s")
     world.builtin(two, "echo")
@@ -92,9 +102,14 @@ def test_the_jobs_of_a_broker_that_was_killed_go_on_with_another(world, server, 
     until(lambda: states(world, two)[ran] == "running", 10, "it runs")
     jobs = [send(world, one, "echo", str(number)) for number in range(20)]
     forget_processes(server, database)
+    assert [(one["id"], one["state"], one["jobs"]) for one in listed(world, two)] \
+        == [(3, "alive", 0), (2, "alive", 0), (1, "alive", 21)]
     one.kill()
     until(lambda: adopted(server, database, 1) != 1, 5 + ADOPTED, "another broker has its jobs")
     check_lease(server, database, 1)
+    killed = listed(world, three)[2]
+    assert killed["state"] == "gone" and killed["holder"] in (2, 3) and killed["jobs"] == 21, killed
+    assert killed["lease_until_us"] <= killed["adopted_us"], killed
     for broker in two, three:
         world.builtin(broker, "echo")
         world.builtin(broker, "echo", service="slow")

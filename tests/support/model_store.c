@@ -513,6 +513,12 @@ static void s_services (model_store_t *self, model_op_t *op)
     }
 }
 
+static void s_brokers (model_store_t *self, model_op_t *op)
+{
+    (void) self;
+    s_begin_rows (op);
+}
+
 static void s_run (model_store_t *self, model_op_t *op)
 {
     static void (*const runs[RP_STORE_KIND_COUNT]) (model_store_t *, model_op_t *) = {
@@ -528,6 +534,7 @@ static void s_run (model_store_t *self, model_op_t *op)
       [RP_STORE_LIST] = s_list,
       [RP_STORE_SERVICES] = s_services,
       [RP_STORE_KEY] = s_key,
+      [RP_STORE_BROKERS] = s_brokers,
     };
     runs[op->op.kind](self, op);
 }

@@ -504,11 +504,12 @@ def test_a_question_about_jobs_is_no_job(world, store):
     broker = _broker(world, store)
     with Peer(broker.endpoint) as client:
         client.hello(heartbeat_ms=60000)
-        for name in (b"riposte.result", b"riposte.job", b"riposte.cancel", b"riposte.jobs", b"riposte.dead.list",
-                     b"riposte.dead.retry", b"riposte.dead.purge", b"riposte.remove"):
+        for name in (b"riposte.result", b"riposte.job", b"riposte.cancel", b"riposte.jobs", b"riposte.brokers",
+                     b"riposte.dead.list", b"riposte.dead.retry", b"riposte.dead.purge", b"riposte.remove"):
             reply = client.call(name, b'{"id":"1"}', flags=DURABLE)
             assert reply.status_name() == "INVALID", name
         assert json.loads(client.call(b"riposte.jobs", b"{}").body) == {"jobs": [], "more": False}
+        assert json.loads(client.call(b"riposte.brokers", b"{}").body) == {"brokers": []}
 
 
 def test_a_job_is_removed_with_its_result(world, store):
