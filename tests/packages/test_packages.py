@@ -28,7 +28,7 @@ with riposte.Client("tcp://127.0.0.1:5555") as client:
 def test_all_packages_are_built_and_lintian_has_no_objection(packages):
     assert packages.names() == NAMES
     found = run("lintian", "--fail-on", "error,warning,info,pedantic", "--display-info", "--pedantic",
-                "--allow-root", packages.source, *packages.debs)
+                "--allow-root", packages.source, *packages.debs, within=900)
     assert found == ""
 
 
