@@ -174,14 +174,14 @@
     X (PAST, "n", "SELECT id FROM riposte.finals WHERE until <= $1 ORDER BY until LIMIT 1")        \
     X (LOAD, "bnnnnnn",                                                                            \
       "SELECT " RP_COLUMNS_JOB RP_COLUMNS_CONTENT " FROM (SELECT id, due, weight,"                 \
-      " sum (weight) OVER (ORDER BY due, id) AS upto FROM (SELECT o.id, o.due,"                    \
+      " sum (weight) OVER (ORDER BY due, id) AS total FROM (SELECT o.id, o.due,"                   \
       " least (greatest (coalesce (length (j.body), 0) + coalesce (length (j.headers), 0), 1),"    \
       " $6) AS weight FROM riposte.brokers b CROSS JOIN LATERAL (SELECT id, due FROM riposte.open" \
       " WHERE listed AND owner = b.id AND service = $1 AND (due, id) > ($2, $3) AND due <= $4"     \
       " ORDER BY due, id LIMIT $5) o JOIN riposte.jobs j ON j.id = o.id WHERE b.holder = $7"       \
       " AND b.listed ORDER BY o.due, o.id LIMIT $5) c) w"                                          \
       " JOIN riposte.open o ON o.id = w.id JOIN riposte.jobs j ON j.id = o.id"                     \
-      " LEFT JOIN riposte.finals f ON f.id = 0 WHERE w.upto - w.weight <= $6"                      \
+      " LEFT JOIN riposte.finals f ON f.id = 0 WHERE w.total - w.weight <= $6"                      \
       " ORDER BY w.due, w.id")                                                                     \
     X (LOAD_DUE, "bnn",                                                                            \
       "SELECT min (o.due) FROM riposte.brokers b CROSS JOIN LATERAL (SELECT min (due) AS due"      \
