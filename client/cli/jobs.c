@@ -35,6 +35,7 @@ typedef struct {
     const char *what;     /* is asked */
     const json_t *params; /* of the first question to each broker */
     json_t *jobs;         /* so far; with jsonl they are written instead */
+    json_t *seen;         /* their ids, if several brokers are asked: these may share a store */
     uint64_t left;        /* jobs to be read, at most */
     bool answered;        /* a broker has */
     bool more;            /* a broker has more */
@@ -47,11 +48,16 @@ static void s_take (s_list_t *self, const json_t *answer, const char *broker)
     json_t *job;
     json_array_foreach (json_object_get (answer, "jobs"), index, job)
     {
+        const char *id = json_string_value (json_object_get (job, "id"));
         if (self->left == 0)
             return;
-        self->left--;
-        if (broker)
+        if (broker && id) {
+            if (json_object_get (self->seen, id))
+                continue;
+            rp_output_set (self->seen, id, json_true ());
             rp_output_set (job, "broker", rp_output_text (broker));
+        }
+        self->left--;
         if (self->cli->options.output == RP_OUTPUT_JSONL)
             rp_output_json (RP_OUTPUT_JSONL, json_incref (job));
         else if (json_array_append (self->jobs, job) != 0)
@@ -122,15 +128,20 @@ static int s_run (rp_cli_t *self, const char *what, const char *state, const cha
         rp_output_set (params, "state", json_string (state));
     rp_output_set (
       params, "most", json_integer (left < S_PAGE ? (json_int_t) left : (json_int_t) S_PAGE));
-    s_list_t list = {
-      .cli = self, .what = what, .params = params, .jobs = json_array (), .left = left};
-    if (!list.jobs)
+    s_list_t list = {.cli = self,
+      .what = what,
+      .params = params,
+      .jobs = json_array (),
+      .seen = json_object (),
+      .left = left};
+    if (!list.jobs || !list.seen)
         rp_output_no_memory ();
     code =
       self->options.all ? rp_every_ask (self, s_read_broker, &list) : s_read_pages (self, &list);
     if (code == 0 || (self->options.all && list.answered))
         s_write_list (&list, empty);
     json_decref (list.jobs);
+    json_decref (list.seen);
     json_decref (params);
     return code;
 }

@@ -68,6 +68,8 @@ def test_any_broker_answers_for_all_jobs(world, server, database):
     other = send(world, two, "echo", "other")
     assert result(world, one, other).out == b"other"
     assert set(states(world, one)) == {job, other}
+    every = world.cli(f"{one.endpoint},{two.endpoint}", "jobs", "--all", "-o", "json")
+    assert every.code == 0 and sorted(row["id"] for row in every.json()["jobs"]) == sorted([job, other]), every
 
 
 def test_any_broker_ends_and_retries_all_jobs(world, server, database):
