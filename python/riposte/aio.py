@@ -270,7 +270,8 @@ class Client:
         """Asks a service for a reply in parts; see riposte.Client.stream. Leaving `async with` withdraws the request.
         One task may read it while another writes it."""
         call = self._submit(self._start(), service, body, timeout, attempts, wait_worker, headers, trace, None, False,
-                            None, priority, lambda terms: StreamState(terms, window, idle_timeout, more))
+                            None, priority,
+                            stream=lambda terms: StreamState(terms, window, idle_timeout, more))
         return Stream(self, call)
 
     def conversation(self, service: str) -> Conversation:
