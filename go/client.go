@@ -75,6 +75,10 @@ type call struct {
 	// its deadline is that of the context
 	byContext bool
 	done      chan struct{}
+	window    int           // of a stream; 0: the default
+	streamed  bool          // an option says that it is one
+	parts     [][]byte      // of a stream, that came and were not taken
+	came      chan struct{} // has an element when parts came
 
 	reply    wire.Head // of the broker, if that ended it
 	replied  bool
@@ -248,6 +252,12 @@ func (c *Client) prepare(k *call, options []CallOption) error {
 		k.body = append([]byte(nil), k.body...)
 	}
 	k.exchange.Keyed = k.keyed
+	if k.streamed && k.exchange.Stream == nil {
+		return usage("WithWindow and WithIdleTimeout are for Stream")
+	}
+	if k.keyed && k.exchange.Stream != nil {
+		return usage("a stream has no key")
+	}
 	if k.keyed && k.exchange.Conversation != nil {
 		return usage("a request with a key is outside conversations")
 	}
@@ -265,6 +275,14 @@ func (c *Client) prepare(k *call, options []CallOption) error {
 
 // perform submits a request and waits for its end.
 func (c *Client) perform(ctx context.Context, k *call) error {
+	if err := c.submit(ctx, k); err != nil {
+		return err
+	}
+	c.await(ctx, k)
+	return nil
+}
+
+func (c *Client) submit(ctx context.Context, k *call) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		if left := time.Until(deadline); !k.limited || left < k.exchange.Timeout {
 			k.exchange.Timeout, k.byContext = left, true
@@ -286,16 +304,21 @@ func (c *Client) perform(ctx context.Context, k *call) error {
 	case core.ErrClosed:
 		return ErrClosed
 	}
+	return nil
+}
+
+// await waits for the end of a request, and withdraws it when ctx is cancelled.
+func (c *Client) await(ctx context.Context, k *call) {
 	select {
 	case <-k.done:
-		return nil
+		return
 	case <-ctx.Done():
 	}
 	// At its deadline the core ends it, with the broker's word or without. When it was cancelled, the broker's word is
 	// waited for as long.
 	if ctx.Err() != context.Canceled {
 		<-k.done
-		return nil
+		return
 	}
 	c.mu.Lock()
 	c.core.Cancel(&k.exchange, clock())
@@ -305,7 +328,7 @@ func (c *Client) perform(ctx context.Context, k *call) error {
 	defer grace.Stop()
 	select {
 	case <-k.done:
-		return nil
+		return
 	case <-grace.C:
 	}
 	c.mu.Lock()
@@ -313,7 +336,6 @@ func (c *Client) perform(ctx context.Context, k *call) error {
 	c.turn()
 	c.mu.Unlock()
 	<-k.done
-	return nil
 }
 
 // result is what Call returns for a request that has ended.
@@ -425,6 +447,10 @@ func (c *Client) obey(order core.ClientOrder) {
 	case core.ClientSend:
 		k := order.Exchange.Owner.(*call)
 		order.Head.Name, order.Head.Headers = k.service, k.headers
+		if s := order.Exchange.Stream; s != nil {
+			order.Head.Headers = append([]wire.Header{{Key: "stream-window", Value: strconv.FormatUint(s.Window, 10)}},
+				k.headers...)
+		}
 		c.conn.send(messageFrames(&order.Head, k.body)...)
 	case core.ClientEnded:
 		close(order.Exchange.Owner.(*call).done)
@@ -479,7 +505,11 @@ func (c *Client) connReceived(from *conn, frames [][]byte) {
 		}
 		if x := c.core.Message(head, clock()); x != nil {
 			k := x.Owner.(*call)
-			k.reply, k.replied, k.received = *head, true, body
+			if head.Flags&wire.More != 0 {
+				c.part(k, body)
+			} else {
+				k.reply, k.replied, k.received = *head, true, body
+			}
 		}
 		for _, order := range c.core.TakeOrders() {
 			c.obey(order)

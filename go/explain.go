@@ -143,6 +143,8 @@ func explain(x *core.Exchange, why, endpoint string, open uint32, body uint64) s
 	case core.EndNoReplays:
 		return fmt.Sprintf("the broker at %s remembers no results by their keys, so the request could run "+
 			"twice; use another broker (replay_bytes not 0), or no key", endpoint)
+	case core.EndNoStreams:
+		return fmt.Sprintf("the broker at %s knows no streams; use a newer one, or call without a stream", endpoint)
 	}
 	return meanings[StatusCancelled]
 }

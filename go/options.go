@@ -373,6 +373,27 @@ func WithKey(key string) CallOption {
 	}
 }
 
+// WithWindow sets how many bytes the worker of a stream may write before they are read, where a part counts 64 more than
+// its own: 65 bytes to 1 GiB; 256 KiB if not set. A broker with a smaller limit gets that.
+func WithWindow(bytes int) CallOption {
+	return func(c *call) error {
+		c.window, c.streamed = bytes, true
+		if bytes <= wire.PartCost || bytes > 1<<30 {
+			return usage("a window of %d bytes; 65 to 1073741824 are allowed", bytes)
+		}
+		return nil
+	}
+}
+
+// WithIdleTimeout ends a stream with ErrDeadline when a worker has had it for so long and nothing came or went.
+func WithIdleTimeout(silence time.Duration) CallOption {
+	return func(c *call) error {
+		c.streamed = true
+		c.put("stream-idle", fmt.Sprint(silence.Milliseconds()))
+		return inRange("an idle timeout", silence, time.Millisecond, dayMost)
+	}
+}
+
 func (c *call) put(key, value string) {
 	for i := range c.headers {
 		if c.headers[i].Key == key {

@@ -54,7 +54,8 @@ func TestWrongArgumentsAreRefusedWithWhatWouldBeRight(t *testing.T) {
 		"hedge": WithHedge(0), "percentile": WithHedgePercentile(100), "low": WithHedgePercentile(0.0001),
 		"timeout": WithTimeout(0), "deadline": WithDeadline(time.Now().Add(-time.Second)), "attempts": WithAttempts(0),
 		"wait": WithWorkerWait(25 * time.Hour), "header": WithHeaders(Header{"UPPER", ""}), "key": WithKey(""),
-		"keyed": WithKey("a\n"), "delay": WithDelay(-1), "keep": WithKeep(367 * 24 * time.Hour),
+		"keyed": WithKey("a\n"), "delay": WithDelay(-1), "keep": WithKeep(367 * 24 * time.Hour), "window": WithWindow(64), "no stream": WithWindow(1000),
+		"silence": WithIdleTimeout(-1),
 		"backoff": WithBackoff(time.Hour), "attempt": WithAttemptTimeout(0), "instant": WithNotBefore(time.Time{}),
 	} {
 		if _, err := client.Call(context.Background(), "upper", nil, option); !errors.Is(err, ErrUsage) {

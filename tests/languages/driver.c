@@ -281,6 +281,46 @@ static void s_result (s_driver_t *self, json_t *command, json_int_t n)
     pthread_detach (thread);
 }
 
+/*  The parts of a stream.  */
+typedef struct {
+    char *bytes;
+    size_t size;
+    unsigned count;
+} s_parts_t;
+
+static bool s_on_part (const void *data, size_t size, void *arg)
+{
+    s_parts_t *parts = arg;
+    parts->bytes = realloc (parts->bytes, parts->size + size + 1);
+    s_require (parts->bytes != NULL, "no memory");
+    memcpy (parts->bytes + parts->size, data, size);
+    parts->size += size;
+    parts->count++;
+    return true;
+}
+
+static void s_stream (s_driver_t *self, json_t *command, json_int_t n)
+{
+    size_t size;
+    unsigned char *body = s_body (command, &size);
+    rp_call_t *call = rp_call_new (s_text (command, "service"), body, size);
+    free (body);
+    s_require (call != NULL, "a call that cannot be");
+    int rc = rp_call_set_stream (
+      call, s_number (command, "window"), s_number (command, "idle_timeout_ms"));
+    rc |= rp_call_set_wait_worker_ms (call, s_number (command, "wait_worker_ms"));
+    s_require (rc == RP_OK, "an option that cannot be");
+    s_parts_t parts = {0};
+    rp_reply_t *reply;
+    rc = rp_client_perform_parts (self->client, &call, s_on_part, &parts, &reply);
+    s_require (rc == RP_OK, "a stream that was not performed");
+    s_say (json_pack ("{s:I, s:s, s:I, s:o}", "n", n, "status",
+      rp_status_name ((int) rp_reply_status (reply)), "parts", (json_int_t) parts.count, "body",
+      s_encoded (parts.bytes ? parts.bytes : "", parts.size)));
+    free (parts.bytes);
+    rp_reply_destroy (&reply);
+}
+
 static void s_cancel (s_driver_t *self, json_int_t of)
 {
     for (size_t at = 0; at < S_NAMES; at++)
@@ -309,6 +349,8 @@ static int s_client (const char *endpoints)
         json_int_t n = json_integer_value (json_object_get (command, "n"));
         if (strcmp (what, "call") == 0 || strcmp (what, "send") == 0)
             s_submit (&self, command, n, what[0] == 's');
+        else if (strcmp (what, "stream") == 0)
+            s_stream (&self, command, n);
         else if (strcmp (what, "result") == 0)
             s_result (&self, command, n);
         else if (strcmp (what, "cancel") == 0) {

@@ -49,7 +49,14 @@ def body_of(command):
 
 
 CALL = ("timeout", "attempts", "wait_worker", "headers", "key", "priority", "hedge")
+STREAM = ("timeout", "attempts", "wait_worker", "idle_timeout", "window")
 SEND = ("key", "attempts", "delay", "timeout", "priority")
+
+
+def streamed(number, parts, error=None):
+    """The parts of a stream, and how it ended."""
+    say(n=number, status=error.status.name if error else "OK", parts=len(parts),
+        body=base64.b64encode(b"".join(parts)).decode())
 
 
 # ---- Threads -----------------------------------------------------------------------------------------
@@ -78,6 +85,15 @@ def client(servers):
         except riposte.Error as error:
             final(command["n"], error)
 
+    def stream(command):
+        parts = []
+        try:
+            for part in one.stream(command["service"], body_of(command), **options(command, *STREAM)):
+                parts.append(part)
+            streamed(command["n"], parts)
+        except riposte.Error as error:
+            streamed(command["n"], parts, error)
+
     say(ready=True)
     closing = None
     for line in sys.stdin:
@@ -99,8 +115,8 @@ def client(servers):
         elif what == "end":
             conversations.pop(command["conversation"]).end()
             say(n=number, status="OK")
-        elif what == "send":
-            threads.append(threading.Thread(target=send, args=(command,)))
+        elif what in ("send", "stream"):
+            threads.append(threading.Thread(target=send if what == "send" else stream, args=(command,)))
             threads[-1].start()
         elif what == "result":
             aside(number, functools.partial(one.result, int(command["job"]), wait=command.get("wait_ms", 0) / 1000))
@@ -184,6 +200,15 @@ async def aio_client(servers):
         except riposte.Error as error:
             final(command["n"], error)
 
+    async def stream(command):
+        parts = []
+        try:
+            async for part in one.stream(command["service"], body_of(command), **options(command, *STREAM)):
+                parts.append(part)
+            streamed(command["n"], parts)
+        except riposte.Error as error:
+            streamed(command["n"], parts, error)
+
     say(ready=True)
     async with one:
         while line := await lines.readline():
@@ -204,8 +229,8 @@ async def aio_client(servers):
             elif what == "end":
                 await conversations.pop(command["conversation"]).end()
                 say(n=number, status="OK")
-            elif what == "send":
-                calls[number] = asyncio.create_task(send(command))
+            elif what in ("send", "stream"):
+                calls[number] = asyncio.create_task(send(command) if what == "send" else stream(command))
             elif what == "result":
                 calls[number] = asyncio.create_task(finish(
                     number, one.result(int(command["job"]), wait=command.get("wait_ms", 0) / 1000)))

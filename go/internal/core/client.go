@@ -77,8 +77,11 @@ type Client struct {
 	remembers   bool // results of requests with a key
 	prioritises bool
 	hedges      bool
-	sessions    uint64
-	denials     uint64
+	streams     bool // it knows bodies in parts
+	// streamWindow is the largest that it allows; 0: not stated
+	streamWindow uint64
+	sessions     uint64
+	denials      uint64
 
 	lastID           uint64
 	lastConversation uint64
@@ -344,9 +347,9 @@ func (c *Client) bye(bye *wire.Head, now time.Duration) {
 	c.finishAll(bye.Status, EndRefused, now)
 }
 
-// maxBody is the largest body by WELCOME, bytes; 0 if it does not say.
-func maxBody(welcome *wire.Head) uint64 {
-	text, _ := welcome.Find("max-body")
+// numberOf is the number of bytes that WELCOME states under a name; 0 if it does not say.
+func numberOf(welcome *wire.Head, name string) uint64 {
+	text, _ := welcome.Find(name)
 	value, err := strconv.ParseUint(text, 10, 63)
 	if err != nil {
 		return 0
@@ -361,7 +364,7 @@ func (c *Client) welcome(welcome *wire.Head, now time.Duration) {
 	}
 	c.sessions++
 	c.brokerOpen = welcome.Value
-	c.maxBody = maxBody(welcome)
+	c.maxBody = numberOf(welcome, "max-body")
 	jobs, _ := welcome.Find("jobs")
 	c.keepsJobs = jobs == "1"
 	replays, _ := welcome.Find("replays")
@@ -370,6 +373,9 @@ func (c *Client) welcome(welcome *wire.Head, now time.Duration) {
 	c.prioritises = priorities == "1"
 	hedging, _ := welcome.Find("hedging")
 	c.hedges = hedging == "1"
+	streams, _ := welcome.Find("streams")
+	c.streams = streams == "1"
+	c.streamWindow = numberOf(welcome, "stream-window")
 	c.next = now
 }
 
@@ -378,8 +384,8 @@ func Bundles(head *wire.Head) bool {
 	return head.Command == wire.Welcome && head.Flags&wire.Bundles != 0
 }
 
-// Message takes a message of the broker. It returns the request that ended with it, for ClientEnded to follow;
-// otherwise nil.
+// Message takes a message of the broker. It returns the request that ended with it, for ClientEnded to follow, or whose
+// part it is (a REPLY with More); otherwise nil.
 func (c *Client) Message(head *wire.Head, now time.Duration) *Exchange {
 	up, greeting := c.link.state == Up, c.link.state == Greeting
 	if !up && !greeting {
@@ -396,6 +402,10 @@ func (c *Client) Message(head *wire.Head, now time.Duration) *Exchange {
 			c.Late++
 		case head.Command == wire.Accepted && !x.Durable:
 			c.Ignored++
+		case head.Flags&wire.More != 0 && !x.part(head):
+			c.Ignored++
+		case head.Flags&wire.More != 0:
+			done = x
 		case head.Command == wire.Accepted:
 			c.finish(x, wire.OK, EndReply, now)
 			done = x

@@ -39,6 +39,7 @@ const (
 	EndConversationOver            // the conversation was over before it was sent
 	EndNoJobs                      // durable, and the broker keeps no jobs
 	EndNoReplays                   // keyed, not durable, and the broker remembers no results
+	EndNoStreams                   // with a stream, and the broker knows none
 )
 
 type exchangeState uint8
@@ -65,6 +66,7 @@ type Exchange struct {
 	// Set before Submit.
 	Size         int // of the body
 	Conversation *Conversation
+	Stream       *Stream // nil: its reply comes whole
 	Timeout      time.Duration
 	Wait         time.Duration // for a worker to appear
 	Attempts     uint8
@@ -195,8 +197,12 @@ func (c *Client) renew(x *Exchange) {
 	x.wireID = c.newID()
 }
 
-// mayMove is false if a worker may have state of the conversation: sent again, it would meet another state.
+// mayMove is false if a worker may have state of the conversation, or a part of the reply came: sent again, it would meet
+// another state, or another reply.
 func (x *Exchange) mayMove() bool {
+	if x.Stream != nil && x.Stream.passed {
+		return false
+	}
 	t := x.Conversation
 	return t == nil || !t.established && t.key == x.conversationKey
 }
@@ -223,7 +229,7 @@ func (c *Client) lost(x *Exchange, mark *list.Element, now time.Duration) {
 
 // pause puts it aside before another attempt. False: there is none.
 func (c *Client) pause(x *Exchange, now time.Duration) bool {
-	if x.attemptsLeft <= 1 || x.cancelled || c.budget < retryCost {
+	if x.attemptsLeft <= 1 || x.cancelled || c.budget < retryCost || x.Stream != nil && x.Stream.passed {
 		return false
 	}
 	pause := backoff(x.retries+1, retryFirst, retryMost, c.draw())
@@ -337,6 +343,9 @@ func (c *Client) send(x *Exchange, now time.Duration) bool {
 	case x.Durable && !c.keepsJobs:
 		c.finish(x, wire.Invalid, EndNoJobs, now)
 		return false
+	case x.Stream != nil && !c.streams:
+		c.finish(x, wire.Invalid, EndNoStreams, now)
+		return false
 	case x.Keyed && !x.Durable && !c.remembers:
 		c.finish(x, wire.Invalid, EndNoReplays, now)
 		return false
@@ -352,6 +361,10 @@ func (c *Client) send(x *Exchange, now time.Duration) bool {
 	}
 	if x.Trace {
 		head.Flags |= wire.Trace
+	}
+	if x.Stream != nil {
+		x.Stream.begin(c.streamWindow)
+		head.Flags |= wire.Stream
 	}
 	// A preference: a broker that makes no hedges gets the request without it, and so does its last attempt.
 	if x.Hedged && c.hedges && (x.attemptsLeft > 1 || x.attemptsLeft == x.Attempts) {

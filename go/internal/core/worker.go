@@ -324,7 +324,7 @@ func (w *Worker) welcome(session int, head *wire.Head, now time.Duration) {
 		w.Failed(session, false, "its WELCOME makes no sense", now)
 		return
 	}
-	s.maxBody = maxBody(head)
+	s.maxBody = numberOf(head, "max-body")
 	s.slots = head.Value
 	s.told = false
 	w.notice(session, "registered with %s, a window of %d", s.link.endpoint(), s.slots)

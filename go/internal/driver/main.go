@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strconv"
@@ -59,6 +60,8 @@ type command struct {
 	Delay        *int64      `json:"delay_ms"`
 	Job          string      `json:"job"`
 	Wait         int64       `json:"wait_ms"`
+	Idle         int64       `json:"idle_timeout_ms"`
+	Window       int         `json:"window"`
 }
 
 // answer is what a command drew.
@@ -74,6 +77,7 @@ type answer struct {
 	Headers    [][2]string `json:"headers,omitempty"`
 	Job        string      `json:"job,omitempty"`
 	Replayed   bool        `json:"replayed"`
+	Parts      int         `json:"parts,omitempty"`
 }
 
 func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
@@ -183,6 +187,39 @@ func (d *driver) send(c *command) {
 	say(a)
 }
 
+// stream answers with the parts, joined, and how it ended.
+func (d *driver) stream(c *command) {
+	defer d.open.Done()
+	options := c.options()
+	if c.Idle > 0 {
+		options = append(options, riposte.WithIdleTimeout(milliseconds(c.Idle)))
+	}
+	if c.Window > 0 {
+		options = append(options, riposte.WithWindow(c.Window))
+	}
+	stream, err := d.client.Stream(context.Background(), c.Service, c.Body, options...)
+	if err != nil {
+		fatal(err)
+	}
+	var joined []byte
+	parts := 0
+	for {
+		part, err := stream.Recv()
+		if err != nil && err != io.EOF {
+			a := final(c.N, nil, err)
+			a.Body, a.Parts = joined, parts
+			say(a)
+			return
+		}
+		if err != nil {
+			say(answer{N: c.N, Status: "OK", Body: joined, Parts: parts})
+			return
+		}
+		joined = append(joined, part...)
+		parts++
+	}
+}
+
 func (d *driver) result(c *command) {
 	defer d.open.Done()
 	number, err := strconv.ParseUint(c.Job, 10, 64)
@@ -242,6 +279,9 @@ func runClient(servers string) {
 		case "send":
 			d.open.Add(1)
 			go d.send(c)
+		case "stream":
+			d.open.Add(1)
+			go d.stream(c)
 		case "result":
 			d.open.Add(1)
 			go d.result(c)
