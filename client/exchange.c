@@ -421,8 +421,7 @@ bool rp_exchange_send (
     };
     if (exchange->conversation)
         s_enter_conversation (core, exchange, head);
-    bool special =
-      exchange->durable || exchange->keyed || exchange->stream || exchange->hedged;
+    bool special = exchange->durable || exchange->keyed || exchange->stream || exchange->hedged;
     if (special && !s_make_special (core, exchange, head, now))
         return false;
     rp_list_remove (&exchange->node);
