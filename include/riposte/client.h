@@ -235,7 +235,7 @@ RP_EXPORT int rp_call_set_priority (rp_call_t *self, uint8_t priority);
     in "20ms" (1 ms to 24 h), or a percentile, as in "95%" or "99.9%": longer than so many of a hundred
     requests of the service that asked for hedges took (none are made before a hundred of them were
     answered). A hedge is an attempt, so the call needs two at least, or it ends with RP_INVALID, as a
-    durable or keyed one does. The broker makes hedges of a stated share of a service's requests at
+    durable or keyed one does, and one with a body in parts. The broker makes hedges of a stated share of a service's requests at
     most (its hedge_share), and none while requests wait; one that makes none treats the request like any other. The
     value is a header, `hedge`, which the worker sees. RP_OK; RP_USAGE if when is neither, or the call is in
     a conversation; also what rp_call_add_header returns.  */
