@@ -91,6 +91,16 @@ def test_the_grammar_of_bundles_is_the_codecs():
     assert wire.bundle([b"x"]) == b"RB\x01\x00\x00\x00\x00\x01x"
 
 
+def test_the_grammar_of_streams_is_whole_and_its_messages_are_the_codecs():
+    text = protocol("reply-stream   = ").text
+    rules = {name: rule.partition(";") for name, rule in re.findall(r"^([a-z-]+)\s*= (\S.*)$", text, re.M)}
+    used = {word for rule, _, _ in rules.values() for word in re.findall(r"[a-z]+(?:-[a-z]+)*", rule)}
+    assert used - set(rules) == {"message"}
+    words = {word for _, _, comment in rules.values() for word in re.findall(r"\b[A-Z]{3,}\b", comment)}
+    assert words == {"STREAM", "REQUEST", "GRANT", "REPLY", "MORE", "PART"}
+    assert all(hasattr(wire, word) for word in words)
+
+
 # ---- Programs in languages whose libraries are not here -------------------------------------------------
 
 @pytest.mark.skipif(not shutil.which("gofmt"), reason="no gofmt")
