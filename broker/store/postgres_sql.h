@@ -181,7 +181,7 @@
       " ORDER BY due, id LIMIT $5) o JOIN riposte.jobs j ON j.id = o.id WHERE b.holder = $7"       \
       " AND b.listed ORDER BY o.due, o.id LIMIT $5) c) w"                                          \
       " JOIN riposte.open o ON o.id = w.id JOIN riposte.jobs j ON j.id = o.id"                     \
-      " LEFT JOIN riposte.finals f ON f.id = 0 WHERE w.total - w.weight <= $6"                      \
+      " LEFT JOIN riposte.finals f ON f.id = 0 WHERE w.total - w.weight <= $6"                     \
       " ORDER BY w.due, w.id")                                                                     \
     X (LOAD_DUE, "bnn",                                                                            \
       "SELECT min (o.due) FROM riposte.brokers b CROSS JOIN LATERAL (SELECT min (due) AS due"      \
