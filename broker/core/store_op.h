@@ -244,10 +244,9 @@ typedef struct {
     uint64_t id;
     rp_store_job_t job;
     rp_job_state_t state;
-    uint8_t attempt; /* attempts that count, with the one that runs */
-    int64_t due;     /* open */
-    uint64_t
-      elsewhere; /* FIND: open, and of another broker, of which this is the number; otherwise 0 */
+    uint8_t attempt;    /* attempts that count, with the one that runs */
+    int64_t due;        /* open */
+    uint64_t elsewhere; /* FIND: open, and of another broker, or not told of as news; otherwise 0 */
     uint64_t body_bytes;
     /*  frames of the body; not in LIST, nor where FIND leaves it out. A body of no frames has 0  */
     rp_store_span_t *body;

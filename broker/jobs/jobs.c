@@ -38,7 +38,7 @@ rp_jobs_t *rp_jobs_new (const rp_jobs_options_t *options)
     rp_heap_init (&self->looks);
     rp_heap_init (&self->patience);
     rp_list_init (&self->again);
-    self->again_at = self->recovery = RP_JOBS_NEVER;
+    self->again_at = self->recovery = self->services_at = RP_JOBS_NEVER;
     return self;
 }
 
@@ -88,6 +88,8 @@ int64_t rp_jobs_tick (rp_jobs_t *self, rp_jobs_time_t time, rp_actions_t *action
     self->actions = actions;
     if (time.now >= self->again_at)
         rp_jobs_write_again (self);
+    if (time.now >= self->services_at)
+        rp_jobs_list_services (self);
     if (time.now >= self->recovery)
         rp_jobs_list_running (self);
     rp_jobs_end_patience (self);
@@ -103,7 +105,7 @@ int64_t rp_jobs_tick (rp_jobs_t *self, rp_jobs_time_t time, rp_actions_t *action
     rp_heap_node_t *node;
     while ((node = rp_heap_first (&self->looks, &due)) && (int64_t) due <= self->clock)
         rp_jobs_serve (self, RP_CONTAINER (node, rp_jobs_service_t, look));
-    int64_t next = rp_earlier (self->again_at, self->recovery);
+    int64_t next = rp_earlier (rp_earlier (self->again_at, self->recovery), self->services_at);
     if (self->figures.open > 0)
         next = rp_earlier (next, self->expiry);
     if (node && (int64_t) due != RP_JOBS_NEVER)

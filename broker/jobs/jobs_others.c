@@ -4,11 +4,14 @@
 
 /*  ---- Other brokers' jobs --------------------------------------------------------------------- */
 
-/*  Asks for services with jobs, and for those that ran.  */
-static void s_begin (rp_jobs_t *self)
+void rp_jobs_list_services (rp_jobs_t *self)
 {
-    (void) rp_jobs_store (
-      self, RP_STORE_SERVICES, NULL, (rp_jobs_pending_t){.purpose = RP_JOBS_FOR_BEGIN});
+    self->services_at = RP_JOBS_NEVER;
+    rp_jobs_store (self, RP_STORE_SERVICES, NULL,
+      (rp_jobs_pending_t){.purpose = self->begun ? RP_JOBS_FOR_NEWS : RP_JOBS_FOR_BEGIN})
+      ->news = self->begun;
+    if (self->begun) // then news tells whether any ran
+        return;
     self->recovered = 0;
     rp_jobs_list_running (self);
 }
@@ -17,15 +20,14 @@ void rp_jobs_begin (rp_jobs_t *self, rp_jobs_time_t time, rp_actions_t *actions)
 {
     rp_jobs_set_time (self, time);
     self->actions = actions;
-    s_begin (self);
+    rp_jobs_list_services (self);
 }
 
 void rp_jobs_hear_news (rp_jobs_t *self, rp_jobs_time_t time, rp_actions_t *actions)
 {
     rp_jobs_set_time (self, time);
     self->actions = actions;
-    if (!self->begun) // the answer to the first question tells it too
-        return;
+    // The answer to the first question may be on its way, and not tell it.
     rp_jobs_store (self, RP_STORE_SERVICES, NULL, (rp_jobs_pending_t){.purpose = RP_JOBS_FOR_NEWS})
       ->news = true;
 }
@@ -68,7 +70,7 @@ void rp_jobs_lose (rp_jobs_t *self)
         service->next_due = RP_JOBS_NEVER;
         rp_jobs_look_at (self, service, self->clock);
     }
-    s_begin (self);
+    rp_jobs_list_services (self);
     for (uint32_t slot = 0; slot < rp_pool_slots (&self->waiters); slot++) {
         rp_jobs_waiter_t *waiter = rp_pool_at (&self->waiters, slot);
         if (waiter->pooled.generation & 1 && waiter->found) {

@@ -92,7 +92,8 @@ static void s_looked (rp_jobs_t *self, const rp_jobs_pending_t *pending, const r
     else if (stored->outcome == RP_STORED_MISMATCH)
         s_refuse_key (self, pending);
     else
-        rp_jobs_refuse (self, pending->session, pending->request, RP_BUSY, look->refusal);
+        rp_jobs_refuse (self, pending->session, pending->request, RP_BUSY,
+          stored->outcome == RP_STORED_LOST ? RP_JOBS_LOST : look->refusal);
     rp_pool_give (&self->looks_at_keys, look);
 }
 
@@ -216,6 +217,7 @@ static void s_expire (rp_jobs_t *self, const rp_stored_t *stored)
 /*  A page of the jobs that ran when the broker ended: their attempts are lost.  */
 static void s_recover (rp_jobs_t *self, const rp_stored_t *stored)
 {
+    self->listings--;
     if (stored->outcome != RP_STORED_SAFE) {
         self->recovery = self->time.now + S_AGAIN_US;
         return;
@@ -244,8 +246,6 @@ static void s_recover (rp_jobs_t *self, const rp_stored_t *stored)
         self->recovered = stored->id; // the store may have looked at others only
     if (stored->more)
         rp_jobs_list_running (self);
-    else
-        self->recovers = false;
 }
 
 static void s_browsed (rp_jobs_t *self, const rp_jobs_pending_t *pending, const rp_stored_t *stored)
@@ -276,8 +276,12 @@ static void s_browsed (rp_jobs_t *self, const rp_jobs_pending_t *pending, const 
 
 static void s_take_services (rp_jobs_t *self, const rp_stored_t *stored)
 {
-    if (stored->outcome != RP_STORED_SAFE) // LOST
+    if (stored->outcome == RP_STORED_LOST)
         return;
+    if (stored->outcome != RP_STORED_SAFE) {
+        self->services_at = self->time.now + S_AGAIN_US;
+        return;
+    }
     self->begun = true;
     rp_jobs_set_ahead (self, stored->flags);
     size_t count = stored->rows ? stored->rows->service_count : 0;
@@ -296,6 +300,8 @@ static void s_take_services (rp_jobs_t *self, const rp_stored_t *stored)
 /*  Takes what was another broker's.  */
 static void s_take_news (rp_jobs_t *self, const rp_stored_t *stored)
 {
+    if (!self->begun) // which is still to come, and tells of all
+        return;
     s_take_services (self, stored);
     if (!stored->rows || stored->rows->service_count == 0)
         return;

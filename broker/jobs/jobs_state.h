@@ -223,6 +223,7 @@ struct rp_jobs {
     int64_t again_at;           /* now */
     int64_t recovery;           /* when to go on listing what ran before the start; now */
     uint64_t recovered;         /* the last of these */
+    int64_t services_at;        /* when to ask again which services have jobs; now */
     int64_t expiry;             /* when to look for overdue jobs next; now */
     rp_jobs_pending_t *pending; /* a ring */
     size_t pending_first;
@@ -231,7 +232,7 @@ struct rp_jobs {
     uint64_t number;         /* of the latest operation */
     int64_t latest_due;      /* so that jobs without delay keep their order */
     bool begun;              /* it is known which services have jobs */
-    bool recovers;           /* not all that ran before the start have been listed */
+    uint32_t listings;       /* LISTs of jobs that ran, without a result so far */
     bool draining;
     bool away; /* the store is not reachable */
     rp_jobs_figures_t figures;
@@ -395,6 +396,10 @@ void rp_jobs_end_patience (rp_jobs_t *self);
 
 /*  What this broker had is another's: forgets it, and begins again. Questions that wait go on waiting.  */
 void rp_jobs_lose (rp_jobs_t *self);
+
+/*  Asks which services have jobs: at the beginning all that do, and for jobs that ran; then those that were another
+    broker's.  */
+void rp_jobs_list_services (rp_jobs_t *self);
 
 /*  Asks for jobs that ran when the broker ended, behind those that have been listed.  */
 void rp_jobs_list_running (rp_jobs_t *self);

@@ -23,14 +23,18 @@
 #define RP_POSTGRES_STATE                                                                          \
     "SELECT " RP_COLUMNS_JOB ", j.headers, NULL, NULL, NULL, NULL, NULL" RP_POSTGRES_JOIN
 
-/*  Who has an open job now, behind the columns of a job with content.  */
-#define RP_POSTGRES_HOLDER ", (SELECT b.holder FROM riposte.brokers b WHERE b.id = o.owner)"
+/*  Who has an open job now, behind the columns of a job with content. Until its holder knows of it, it is the broker's
+    that accepted it.  */
+#define RP_POSTGRES_HOLDER                                                                         \
+    ", (SELECT CASE WHEN b.listed THEN b.holder ELSE b.id END FROM riposte.brokers b"              \
+    " WHERE b.id = o.owner)"
 #define RP_POSTGRES_HOLDER_COLUMN 36
 
-/*  The brokers whose jobs are this one's: its own, and those of brokers from which it has taken them over.  */
-#define RP_POSTGRES_HELD(self) "SELECT id FROM riposte.brokers WHERE holder = " self
-/*  Those of them that SERVICES tells of. $1: this broker; $2: 0, of all; 1, of news.  */
-#define RP_POSTGRES_TOLD RP_POSTGRES_HELD ("$1") " AND ($2 = 0 OR NOT listed)"
+/*  The brokers whose jobs are this one's, and known to it: its own, and those that it has taken over and been told of.  */
+#define RP_POSTGRES_HELD(self) "SELECT id FROM riposte.brokers WHERE listed AND holder = " self
+/*  Those of which SERVICES tells. $1: this broker; $2: 0, of all; 1, of news.  */
+#define RP_POSTGRES_TOLD                                                                           \
+    "SELECT id FROM riposte.brokers WHERE holder = $1 AND ($2 = 0 OR NOT listed)"
 
 /*  How many open jobs of a broker `b` there are, up to a number that takes no time to count.  */
 #define RP_POSTGRES_OPEN_OF(which)                                                                 \

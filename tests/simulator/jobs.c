@@ -32,6 +32,7 @@
 #define S_HOUR (3600 * S_SECOND)
 #define S_JOBS 160u
 #define S_CLIENTS 3u
+#define S_OTHER 2u /* the number of another broker */
 #define S_SERVICES 2u
 #define S_REPLIES 4096u
 /*  A reply's content: of which job, and which of its replies.  */
@@ -61,7 +62,10 @@
     X (REMOVE_DEAD, "remove-a-dead-job")      /* which only a purge may */                         \
     X (REMOVE_OTHER, "remove-another")        /* than the one that was asked for */                \
     X (KEEP_REMOVED, "keep-what-is-removed")  /* a job is said to be removed, and is not */        \
-    X (PURGE_DONE, "purge-a-done-job")        /* a purge takes what is not dead */
+    X (PURGE_DONE, "purge-a-done-job")        /* a purge takes what is not dead */                 \
+    X (NO_FENCE, "commit-without-epoch")      /* a broker that was not heard goes on writing */    \
+    X (DEAF_TO_NEWS, "adopt-and-forget")      /* jobs that were taken over are not begun */        \
+    X (DEAF_TO_LOSS, "keep-what-was-lost")    /* a broker takes a loss for an outage */
 
 typedef enum {
 #define S_BUG_ENUM(name, text) S_##name,
@@ -128,6 +132,7 @@ typedef struct {
     bool
       astray; /* and a broker that began after it may not know it, if it had accepted no job since */
     bool fulls;
+    bool shared;  /* other brokers have the store too */
     bool bad;     /* workers mostly fail */
     bool crowded; /* few jobs may be open */
     bool healed;
@@ -320,6 +325,10 @@ static void s_see_commit (
     s_job_t *job = s_job (s_content (row));
     if (!job)
         return;
+    bool runs = op->kind == RP_STORE_ATTEMPT || op->kind == RP_STORE_PARK
+                || (op->kind == RP_STORE_FINAL && op->status != RP_CANCELLED);
+    if (runs && row->elsewhere)
+        s_fail ("job %" PRIu64 " is another broker's, and is written", row->id);
     switch ((rp_store_kind_t) op->kind) {
         case RP_STORE_PUT:
         case RP_STORE_ATTEMPT:
@@ -524,6 +533,11 @@ static void s_see_result (jobs_world_t *world, rp_stored_t *result)
     (void) world;
     rp_store_rows_t *rows = result->rows;
     size_t count = rows ? rows->count : 0;
+    if (result->outcome == RP_STORED_LOST && result->kind != RP_STORE_SERVICES
+        && s_bites (S_DEAF_TO_LOSS))
+        result->outcome = RP_STORED_AWAY;
+    if (result->kind == RP_STORE_SERVICES && rows && result->number > 1 && s_bites (S_DEAF_TO_NEWS))
+        rows->service_count = 0;
     if (result->kind == RP_STORE_PUT && result->outcome == RP_STORED_KNOWN && result->id > 1
         && s_bites (S_REPLAY_OTHER))
         result->id--;
@@ -755,6 +769,64 @@ static void s_jump (void)
         world->jobs->time.wall += S_HOUR; // as if it had not jumped
 }
 
+/*  Forgets what was expected of the jobs that one broker has, as far as it goes with that broker.  */
+static void s_change_hands (uint64_t from)
+{
+    for (uint64_t id = 1; id <= s_self.world.store.last; id++) {
+        const model_row_t *row = model_store_row (&s_self.world.store, id);
+        if (!row || row->elsewhere != from)
+            continue;
+        s_job_t *job = s_job (s_content (row));
+        job->given_back = job->clean = false;
+        job->failed_at = 0;
+    }
+    for (unsigned service = 0; service < S_SERVICES; service++)
+        s_self.last_due[service] = INT64_MIN;
+}
+
+/*  Another broker has given some of its jobs to workers.  */
+static void s_run_elsewhere (void)
+{
+    for (uint64_t id = 1; id <= s_self.world.store.last; id++) {
+        model_row_t *row = model_store_row (&s_self.world.store, id);
+        if (!row || !row->elsewhere || row->state != RP_JOB_WAITING
+            || row->attempt >= row->job.attempts || s_draw (3) != 0)
+            continue;
+        row->state = RP_JOB_RUNNING;
+        row->attempt++;
+        s_job (s_content (row))->spent++;
+    }
+}
+
+static void s_hear_news (void)
+{
+    jobs_world_t *world = &s_self.world;
+    rp_jobs_hear_news (
+      world->jobs, (rp_jobs_time_t){.now = world->now, .wall = world->wall}, world->wanted);
+}
+
+static void s_adopt (void)
+{
+    jobs_world_t *world = &s_self.world;
+    s_run_elsewhere ();
+    s_change_hands (S_OTHER);
+    model_store_adopt (&world->store);
+    s_hear_news ();
+}
+
+/*  The broker loses its jobs to another one, or gets those of another one, once it has begun again.  */
+static void s_share (void)
+{
+    if (s_self.world.store.lost)
+        return;
+    if (s_draw (2)) {
+        s_adopt ();
+        return;
+    }
+    s_change_hands (0);
+    model_store_lose (&s_self.world.store, S_OTHER);
+}
+
 static void s_step (void)
 {
     jobs_world_t *world = &s_self.world;
@@ -779,6 +851,8 @@ static void s_step (void)
         jobs_world_slip (world, (int64_t) s_draw (s_draw (6) ? 60 : 3000) * S_MS);
     else if (what < 98)
         s_crash ();
+    else if (s_self.shared && s_draw (2))
+        s_share ();
     else if (s_self.jumps)
         s_jump ();
     if (world->jobs->clock > s_self.clock_most)
@@ -827,6 +901,13 @@ static void s_heal (void)
             jobs_world_lose (world, index);
     for (unsigned service = 0; service < S_SERVICES; service++)
         jobs_world_join (world, s_services[service], 4);
+    if (s_self.shared) {
+        s_hear_news (); // of a loss, too
+        jobs_world_settle (world);
+        if (world->store.lost)
+            s_fail ("the broker does not begin again");
+        s_adopt ();
+    }
     for (int64_t until = world->now + 30 * S_SECOND; world->now < until;) {
         jobs_world_pass (world, 250 * S_MS);
         while (world->task_count > 0)
@@ -862,6 +943,7 @@ static void s_run (uint64_t seed, int bug)
     s_self.fulls = s_draw (3) == 0;
     s_self.bad = s_draw (3) == 0 || bug == S_JUMP_CUTS;
     s_self.crowded = !s_self.fulls && s_draw (3) == 0;
+    s_self.shared = s_draw (2) == 0;
     jobs_world_t *world = &s_self.world;
     jobs_world_init (world);
     world->page = 1 + (uint32_t) s_draw (12);
@@ -875,6 +957,7 @@ static void s_run (uint64_t seed, int bug)
       .commit = s_see_commit};
     world->store.outcome = s_outcome;
     world->store.keys_of_everybody = bug == S_SHARED_KEYS;
+    world->store.unfenced = bug == S_NO_FENCE;
     s_begin ();
     for (uint64_t steps = 100 + s_draw (900); steps > 0; steps--)
         s_step ();

@@ -355,8 +355,16 @@ bool jobs_world_take (jobs_world_t *self)
 
 void jobs_world_check (const jobs_world_t *self)
 {
-    if (self->store.queued + self->store.result_count + self->wanted->count + self->heard.count > 0)
+    uint64_t open = 0;
+    if (self->store.queued + self->store.result_count + self->wanted->count + self->heard.count > 0
+        || self->store.lost || !self->jobs->begun)
         return;
+    for (uint64_t id = 1; id <= self->store.last; id++) {
+        const model_row_t *row = self->store.rows[id];
+        open += row && (row->state == RP_JOB_WAITING || row->state == RP_JOB_RUNNING)
+                && !row->elsewhere && !row->news;
+    }
+    RP_CHECK (jobs_world_figures (self).open >= open); // others may have ended some
     for (uint64_t id = 1; id <= self->store.last; id++) {
         const model_row_t *row = self->store.rows[id];
         if (!row || row->state != RP_JOB_WAITING || row->elsewhere || row->news

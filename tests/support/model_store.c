@@ -409,6 +409,12 @@ static bool s_is_own (const model_row_t *row)
     return s_is_open (row) && row->elsewhere == 0;
 }
 
+/*  The same, and the broker has been told of it.  */
+static bool s_is_told (const model_row_t *row)
+{
+    return s_is_own (row) && !row->news;
+}
+
 static void s_load (model_store_t *self, model_op_t *op)
 {
     model_row_t **found = s_alloc ((self->last + 1) * sizeof (model_row_t *));
@@ -417,7 +423,7 @@ static void s_load (model_store_t *self, model_op_t *op)
     op->result.due = RP_STORE_NEVER;
     for (uint64_t id = 1; id <= self->last; id++) {
         model_row_t *row = self->rows[id];
-        if (row && s_is_own (row) && !row->news && s_is_of (row, op)
+        if (row && s_is_told (row) && s_is_of (row, op)
             && s_is_before (op->op.after, op->op.id, row->due, row->id))
             found[count++] = row;
     }
@@ -448,7 +454,7 @@ static void s_find (model_store_t *self, model_op_t *op)
     }
     s_show (op, row, true);
     rp_store_row_t *shown = &op->result.rows->jobs[0];
-    shown->elsewhere = s_is_open (row) ? row->elsewhere : 0;
+    shown->elsewhere = s_is_told (row) || !s_is_open (row) ? 0 : row->elsewhere + row->news;
     if (op->op.leaves != RP_STORE_LEAVE_NOTHING)
         shown->body_count = 0;
     if (op->op.leaves == RP_STORE_LEAVE_FRAMES)
@@ -465,7 +471,7 @@ static void s_list (model_store_t *self, model_op_t *op)
         const model_row_t *row = self->rows[id];
         if (!row || !s_is_of (row, op))
             continue;
-        if ((op->op.own || op->op.state == RP_JOB_OVERDUE) && !s_is_own (row))
+        if ((op->op.own || op->op.state == RP_JOB_OVERDUE) && !s_is_told (row))
             continue;
         if (op->op.state == RP_JOB_OVERDUE
               ? row->state != RP_JOB_WAITING || row->job.deadline > op->op.before
@@ -618,7 +624,7 @@ bool model_store_commit (model_store_t *self)
         op->result.outcome = self->outcome (&op->op, self->arg);
     }
     self->lost = self->lost && (op->op.kind != RP_STORE_SERVICES || op->op.news);
-    if (self->lost)
+    if (self->lost && !self->unfenced)
         op->result.outcome = RP_STORED_LOST;
     if (op->result.outcome == RP_STORED_SAFE)
         s_run (self, op);

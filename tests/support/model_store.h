@@ -80,6 +80,7 @@ struct model_store {
     uint64_t number;        /* of the last operation that was submitted */
     bool keys_of_everybody; /* a bug: keys have no principal */
     bool lost;              /* what the broker had is another's, and it has not begun again */
+    bool unfenced;          /* a bug: it goes on writing nevertheless */
 };
 
 void model_store_init (model_store_t *self);

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -40,9 +41,188 @@ static void s_a_lease_is_renewed_long_before_it_ends (void **state)
     assert_true (3 * RP_MEMBERSHIP_RENEW_US < RP_MEMBERSHIP_LEASE_US);
 }
 
+/*  ---- Many brokers, from seeds ---------------------------------------------------------------- */
+
+/*  The database's rows, its clock, and brokers that are killed, frozen and woken; each has a clock of its own, which is
+    ahead or behind. A broker that finds itself fenced joins again with a new number.  */
+#define S_BROKERS 6u
+#define S_ROWS 400u
+#define S_STEPS 3000u
+#define S_STEP_US 100000
+
+typedef enum { S_RIGHT, S_NO_LEASE, S_NO_FENCE } s_bug_t;
+
+typedef struct {
+    rp_membership_t membership;
+    int64_t id; /* 0: it is not running */
+    int64_t epoch;
+    int64_t ahead; /* its clock, of the database's */
+    bool frozen;
+} s_broker_t;
+
+static struct {
+    uint64_t random;
+    s_bug_t bug;
+    int64_t now; /* of the database */
+    size_t count;
+    rp_member_t rows[S_ROWS];
+    int64_t until[S_ROWS];
+    unsigned adoptions[S_ROWS]; /* of the epochs of a row that its own broker had */
+    s_broker_t brokers[S_BROKERS];
+    unsigned broken; /* rules */
+} s_sim;
+
+static uint64_t s_draw (uint64_t below)
+{
+    s_sim.random = s_sim.random * 6364136223846793005u + 1442695040888963407u;
+    return (s_sim.random >> 33) % below;
+}
+
+static void s_join (s_broker_t *broker)
+{
+    assert_true (s_sim.count < S_ROWS);
+    size_t place = s_sim.count++;
+    broker->id = (int64_t) place + 1;
+    broker->epoch = 1;
+    broker->membership.renewed = s_sim.now + broker->ahead;
+    s_sim.rows[place] = (rp_member_t){.id = broker->id, .epoch = 1, .holder = broker->id};
+    s_sim.until[place] = s_sim.now + RP_MEMBERSHIP_LEASE_US;
+}
+
+/*  A transaction. False: it is refused, since the broker has lost its jobs.  */
+static bool s_commit (s_broker_t *broker)
+{
+    rp_member_t *row = &s_sim.rows[broker->id - 1];
+    if (row->epoch != broker->epoch && s_sim.bug != S_NO_FENCE)
+        return false;
+    s_sim.broken += row->holder != broker->id; // two write the same jobs
+    s_sim.until[broker->id - 1] = s_sim.now + RP_MEMBERSHIP_LEASE_US;
+    broker->membership.renewed = s_sim.now + broker->ahead;
+    return true;
+}
+
+/*  The conditional update: of what was seen, which may have changed since.  */
+static void s_adopt (const s_broker_t *broker, const rp_member_t *seen)
+{
+    rp_member_t *row = &s_sim.rows[seen->id - 1];
+    bool ended = s_sim.until[seen->id - 1] <= s_sim.now;
+    if (row->epoch != seen->epoch || row->holder != row->id || (!ended && s_sim.bug != S_NO_LEASE))
+        return;
+    s_sim.broken += !ended; // from a broker that may be well
+    s_sim.broken += ++s_sim.adoptions[seen->id - 1] > 1;
+    row->epoch++;
+    for (size_t place = 0; place < s_sim.count; place++)
+        if (s_sim.rows[place].holder == seen->id)
+            s_sim.rows[place].holder = broker->id;
+}
+
+static void s_look (s_broker_t *broker)
+{
+    static rp_member_t view[S_ROWS];
+    broker->membership.looked = s_sim.now + broker->ahead;
+    for (size_t place = 0; place < s_sim.count; place++) {
+        view[place] = s_sim.rows[place];
+        view[place].valid = s_sim.until[place] > s_sim.now && s_sim.bug != S_NO_LEASE;
+    }
+    size_t place = 0;
+    while ((place = rp_membership_choose (view, s_sim.count, place, broker->id)) < s_sim.count) {
+        if (!s_commit (broker)) // in the same transaction
+            return;
+        s_adopt (broker, &view[place++]);
+    }
+}
+
+static void s_turn (s_broker_t *broker)
+{
+    int64_t now = s_sim.now + broker->ahead;
+    if (broker->id == 0 || broker->frozen)
+        return;
+    bool well = !rp_membership_renews (&broker->membership, now) || s_commit (broker);
+    if (!well)
+        s_join (broker);
+    if (rp_membership_looks (&broker->membership, now))
+        s_look (broker);
+}
+
+static void s_disturb (void)
+{
+    s_broker_t *broker = &s_sim.brokers[s_draw (S_BROKERS)];
+    if (broker->id == 0)
+        s_join (broker);
+    else if (s_draw (3) == 0)
+        broker->id = 0, broker->frozen = false;
+    else
+        broker->frozen = !broker->frozen;
+}
+
+/*  Returns how many rules were broken.  */
+static unsigned s_simulate (uint64_t seed, s_bug_t bug)
+{
+    memset (&s_sim, 0, sizeof s_sim);
+    s_sim.random = seed;
+    s_sim.bug = bug;
+    for (size_t index = 0; index < S_BROKERS; index++)
+        s_sim.brokers[index].ahead = (int64_t) s_draw (UINT64_C (7200000000));
+    for (unsigned step = 0; step < S_STEPS && s_sim.broken == 0; step++) {
+        s_sim.now += S_STEP_US;
+        if (s_draw (20) == 0)
+            s_disturb ();
+        for (size_t index = 0; index < S_BROKERS; index++)
+            s_turn (&s_sim.brokers[(index + step) % S_BROKERS]);
+    }
+    // One is well from now on: within a lease and a look it has what all that are gone have left.
+    for (size_t index = 1; index < S_BROKERS; index++)
+        s_sim.brokers[index].frozen = true;
+    s_broker_t *last = &s_sim.brokers[0];
+    last->frozen = false;
+    if (last->id == 0)
+        s_join (last);
+    for (int64_t passed = 0; passed < RP_MEMBERSHIP_LEASE_US + 3 * RP_MEMBERSHIP_LOOK_US;
+         passed += S_STEP_US) {
+        s_sim.now += S_STEP_US;
+        s_turn (last);
+    }
+    for (size_t place = 0; place < s_sim.count; place++)
+        s_sim.broken += s_sim.rows[place].holder != last->id;
+    return s_sim.broken;
+}
+
+#define S_SEEDS 300u
+
+static void s_each_lease_that_ends_has_one_heir_and_nobody_else_writes (void **state)
+{
+    (void) state;
+    for (uint64_t seed = 1; seed <= S_SEEDS; seed++)
+        if (s_simulate (seed, S_RIGHT) > 0)
+            fail_msg ("seed %u", (unsigned) seed);
+}
+
+static void s_find (s_bug_t bug)
+{
+    uint64_t seed = 1;
+    while (seed <= S_SEEDS && s_simulate (seed, bug) == 0)
+        seed++;
+    assert_true (seed <= S_SEEDS);
+}
+
+static void s_to_take_over_before_the_lease_ends_is_found (void **state)
+{
+    (void) state;
+    s_find (S_NO_LEASE);
+}
+
+static void s_to_commit_without_a_look_at_the_epoch_is_found (void **state)
+{
+    (void) state;
+    s_find (S_NO_FENCE);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
+      cmocka_unit_test (s_each_lease_that_ends_has_one_heir_and_nobody_else_writes),
+      cmocka_unit_test (s_to_take_over_before_the_lease_ends_is_found),
+      cmocka_unit_test (s_to_commit_without_a_look_at_the_epoch_is_found),
       cmocka_unit_test (s_only_brokers_that_are_gone_lose_their_jobs),
       cmocka_unit_test (s_a_lease_is_renewed_long_before_it_ends),
     };
