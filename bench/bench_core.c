@@ -8,7 +8,8 @@
     bench_core COUNT IN_FLIGHT WORKERS [MODE]
                            only does COUNT requests, for bench/instructions. rules: with rules that
                            allow them, and every quota. wait: ten clients, and half of the requests wait;
-                           priorities: each of these clients has its own.
+                           priorities: each of these clients has its own. weights: they wait with those
+                           rules, which state a weight.
 
     One request here is two events (REQUEST, REPLY), their actions, and the tick that follows each
     batch of 64 events; no socket, no codec. Payloads are pointers that are never read.
@@ -40,7 +41,10 @@ static const char s_rules[] = "role = \"caller\"\n"
                               "    sessions = 1000\n"
                               "    open = 10000\n"
                               "    open_bytes = 1000000000\n"
-                              "    rate = 100000000\n";
+                              "    rate = 100000000\n"
+                              "    weight = 2\n";
+/*  The size of those without the weight.  */
+#define UNWEIGHED (sizeof s_rules - sizeof "    weight = 2\n")
 
 /*  ---- Allocations, counted by standing in for the allocator ---------------------------------- */
 
@@ -78,7 +82,7 @@ typedef struct {
     rp_token_t token;
 } s_delivery_t;
 
-typedef enum { PLAIN, RULES, WAIT, PRIORITIES } s_mode_t;
+typedef enum { PLAIN, RULES, WAIT, PRIORITIES, WEIGHTS } s_mode_t;
 
 typedef struct {
     rp_dispatch_t *core;
@@ -177,11 +181,13 @@ static bool s_begin (s_load_t *self, unsigned workers, unsigned in_flight, s_mod
     memset (self, 0, sizeof *self);
     self->now = 1000000;
     rp_actions_init (&self->actions);
-    self->client_count = mode == WAIT || mode == PRIORITIES ? CLIENTS : 1;
+    self->client_count = mode >= WAIT ? CLIENTS : 1;
     self->priorities = mode == PRIORITIES;
-    if (mode == RULES)
-        self->rules = rp_rules_read (s_rules, sizeof s_rules - 1, s_mistake, NULL);
-    if (mode == RULES && !self->rules)
+    bool ruled = mode == RULES || mode == WEIGHTS;
+    if (ruled)
+        self->rules = rp_rules_read (
+          s_rules, mode == WEIGHTS ? sizeof s_rules - 1 : UNWEIGHED, s_mistake, NULL);
+    if (ruled && !self->rules)
         return false;
     rp_limits_t limits = RP_LIMITS_DEFAULT;
     if (self->priorities)
@@ -301,9 +307,9 @@ static int s_only (uint64_t count, unsigned in_flight, unsigned workers, s_mode_
 
 int main (int argc, char **argv)
 {
-    static const char *const modes[] = {"", "rules", "wait", "priorities"};
+    static const char *const modes[] = {"", "rules", "wait", "priorities", "weights"};
     s_mode_t mode = PLAIN;
-    while (argc == 5 && mode < PRIORITIES && strcmp (argv[4], modes[mode]) != 0)
+    while (argc == 5 && mode < WEIGHTS && strcmp (argv[4], modes[mode]) != 0)
         mode++;
     if (argc == 4 || (argc == 5 && strcmp (argv[4], modes[mode]) == 0))
         return s_only (

@@ -74,7 +74,7 @@ bool rp_overload_is_too_late (rp_dispatch_t *self, rp_request_t *request)
     if (self->now
         == request->accepted) // a worker is free: if all were refused, nothing new would be learned
         return false;
-    if (!rp_terms_admit (service->terms) || left >= service->work_us || request->attempt > 0
+    if (left >= service->work_us || request->attempt > 0
         || request->client_queue->client->traits & (RP_TRAIT_UNTIMED | RP_TRAIT_TRUSTED))
         return false;
     self->stats.not_admitted++;
@@ -128,7 +128,7 @@ bool rp_overload_goes_first (rp_dispatch_t *self, const rp_request_t *request)
 {
     const rp_client_queue_t *client_queue = request->client_queue;
     const rp_service_t *service = client_queue->service;
-    if (!rp_terms_overload (service->terms, RP_OVERLOAD_LIFO) || service->worker_count == 0)
+    if (service->worker_count == 0)
         return false;
     int64_t wait = s_wait (service, client_queue->waiting, client_queue->priority);
     if (self->now + wait + service->work_us <= rp_request_deadline (request))

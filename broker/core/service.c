@@ -67,6 +67,7 @@ rp_service_t *rp_service_get (rp_dispatch_t *self, const char *name, size_t size
     rp_queue_init (&service->queue);
     rp_list_init (&service->workers);
     rp_heap_init (&service->room);
+    service->unit_us = 1;
     s_linger (self, service, self->rejoin_until);
     service->name_size = (uint8_t) size;
     memcpy (service->name, name, size);
@@ -95,13 +96,12 @@ uint64_t rp_service_most (const rp_dispatch_t *self, const rp_service_t *service
 
 void rp_service_learn (rp_client_queue_t *client_queue, uint32_t work_us, bool finished)
 {
-    // What was not finished takes that long at least.
-    if (finished || work_us > client_queue->work_us)
-        rp_share_learn (&client_queue->work_us, work_us);
+    if (!finished && work_us <= client_queue->work_us)
+        return; // it would have taken longer
     rp_service_t *service = client_queue->service;
-    if (finished || work_us > service->work_us)
-        rp_share_learn (&service->work_us, work_us);
-    if (service->unit_us == 0 || service->work_us < service->unit_us / 2)
+    rp_share_learn (&client_queue->work_us, work_us);
+    rp_share_learn (&service->work_us, work_us);
+    if (service->unit_us == 1 || service->work_us < service->unit_us / 2)
         service->unit_us = service->work_us; // the first ones may have been slow
 }
 
@@ -127,7 +127,10 @@ void rp_service_enqueue (
 {
     rp_request_set_wait (request, service->worker_count ? RP_WAIT_BUSY : RP_WAIT_NO_WORKER);
     rp_request_set_state (self, request, RP_REQUEST_QUEUED);
-    rp_client_queue_put (request, front || rp_overload_goes_first (self, request), self->now);
+    front = front
+            || (rp_terms_overload (service->terms, RP_OVERLOAD_LIFO)
+                && rp_overload_goes_first (self, request));
+    rp_client_queue_put (request, front, self->now);
     rp_request_watch (self, request);
     rp_service_touch (self, service);
 }
@@ -236,7 +239,7 @@ static bool s_serve_special (rp_dispatch_t *self, rp_service_t *service)
         rp_request_due (self, request); // this was not a turn
         return true;
     }
-    if (rp_overload_is_too_late (self, request))
+    if (rp_terms_admit (service->terms) && rp_overload_is_too_late (self, request))
         return true; // nor was this
     if (rp_terms_throttle (service->terms) && !rp_service_pass (self, service))
         return false;
@@ -246,7 +249,8 @@ static bool s_serve_special (rp_dispatch_t *self, rp_service_t *service)
         rp_share_started (queue, client_queue, self->now, service->unit_us);
     else
         rp_client_queue_end_turn (client_queue, self->now);
-    rp_overload_started (service, self->now);
+    if (rp_terms_estimate (service->terms))
+        rp_overload_started (service, self->now);
     rp_service_room_changed (self, worker);
     return true;
 }
@@ -363,8 +367,8 @@ void rp_service_refresh (rp_dispatch_t *self, rp_service_t *service)
     bool pause = self->now - service->newer.at > 2 * RP_REFRESH_US;
     if (!pause)
         service->older = service->newer;
-    service->unit_us =
-      service->work_us; // not at each request: turns of one round are worth the same
+    // Not at each request: turns of one round are worth the same.
+    service->unit_us = service->work_us ? service->work_us : 1;
     service->newer.at = self->now;
     service->newer.requests = service->requests;
     service->newer.failed = service->failed;

@@ -4,9 +4,6 @@
 
 #include "broker/core/state.h"
 
-/*  The mean follows what requests take by one part in so many.  */
-#define S_LEARN 8
-
 /*  What the next request of a client queue is thought to take, us.  */
 static uint64_t s_cost (const rp_client_queue_t *client_queue, uint64_t unit)
 {
@@ -42,32 +39,44 @@ static void s_advance (const rp_list_t *ring, uint64_t unit)
     }
 }
 
-rp_client_queue_t *rp_share_next (
-  rp_queue_t *self, int64_t now, uint64_t age_step, uint32_t unit_us)
+/*  A turn comes to a client queue: gives it its credit. True if it can pay for its next request.  */
+static bool s_begin_turn (rp_client_queue_t *client_queue, uint64_t unit)
 {
-    uint64_t unit = unit_us ? unit_us : 1;
+    uint64_t cost = s_cost (client_queue, unit), grant = s_grant (client_queue, unit);
+    if (client_queue->credit < cost)
+        client_queue->credit += grant;
+    else if (client_queue->credit > cost + grant)
+        client_queue->credit = cost + grant; // it was given when requests seemed longer
+    return client_queue->credit >= cost;
+}
+
+/*  The part of rp_share_next for when the next client queue cannot pay.  */
+static __attribute__ ((noinline)) rp_client_queue_t *s_search (
+  rp_queue_t *self, rp_client_queue_t *next, int64_t now, uint64_t age_step, uint64_t unit)
+{
     const rp_client_queue_t *poor[RP_PRIORITY_MAX + 1] = {NULL}; // the first that could not pay
-    while (true) {
-        rp_client_queue_t *next = rp_queue_next (self, now, age_step);
-        uint64_t cost = s_cost (next, unit);
-        if (next == poor[next->priority])
-            s_advance (&self->rings[next->priority], unit);
-        if (next->credit < cost)
-            next->credit += s_grant (next, unit);
-        else if (next->credit > cost + s_grant (next, unit))
-            next->credit = cost + s_grant (next, unit); // it was given when requests seemed longer
-        if (next->credit >= cost)
-            return next;
+    do {
         if (!poor[next->priority])
             poor[next->priority] = next;
         s_end_turn (self, next, now);
-    }
+        next = rp_queue_next (self, now, age_step);
+        if (next == poor[next->priority])
+            s_advance (&self->rings[next->priority], unit);
+    } while (!s_begin_turn (next, unit));
+    return next;
+}
+
+rp_client_queue_t *rp_share_next (
+  rp_queue_t *self, int64_t now, uint64_t age_step, uint32_t unit_us)
+{
+    rp_client_queue_t *next = rp_queue_next (self, now, age_step);
+    return s_begin_turn (next, unit_us) ? next : s_search (self, next, now, age_step, unit_us);
 }
 
 void rp_share_started (
   rp_queue_t *self, rp_client_queue_t *client_queue, int64_t now, uint32_t unit_us)
 {
-    uint64_t cost = s_cost (client_queue, unit_us ? unit_us : 1);
+    uint64_t cost = s_cost (client_queue, unit_us);
     client_queue->credit -= cost;
     if (client_queue->waiting == 0)
         return;
@@ -77,11 +86,4 @@ void rp_share_started (
     }
     rp_queue_remove (self, client_queue);
     rp_queue_prepend (self, client_queue, now);
-}
-
-void rp_share_learn (uint32_t *mean, uint32_t work_us)
-{
-    int64_t more = (int64_t) work_us - *mean;
-    uint32_t learned = *mean ? (uint32_t) (*mean + more / S_LEARN) : work_us;
-    *mean = learned ? learned : 1;
 }

@@ -23,7 +23,7 @@
 #include "broker/core/queue.h"
 
 /*  Returns the client queue that starts the next request; the queue is not empty. age_step: ms; unit_us: what
-    a request of the service takes, 0: not known. It may change, but not so often that it differs from turn to turn
+    a request of the service takes, at least 1. It may change, but not so often that it differs from turn to turn
     of a round: that would favour those whose turns come after long requests.  */
 rp_client_queue_t *rp_share_next (
   rp_queue_t *self, int64_t now, uint64_t age_step, uint32_t unit_us);
@@ -33,7 +33,11 @@ rp_client_queue_t *rp_share_next (
 void rp_share_started (
   rp_queue_t *self, rp_client_queue_t *client_queue, int64_t now, uint32_t unit_us);
 
-/*  Takes the time of another request into a mean, us. The first one is the mean.  */
-void rp_share_learn (uint32_t *mean, uint32_t work_us);
+/*  Takes the time of another request into a mean, us, which follows it by an eighth. The first one is the mean.  */
+static inline void rp_share_learn (uint32_t *mean, uint32_t work_us)
+{
+    uint32_t learned = *mean ? (uint32_t) ((UINT64_C (7) * *mean + work_us) / 8) : work_us;
+    *mean = learned ? learned : 1;
+}
 
 #endif

@@ -164,7 +164,8 @@ struct rp_service {
     uint32_t pace_starts; /* since then */
     uint32_t gap_us;      /* between two starts while requests wait; 0: not known */
     uint32_t work_us;     /* where work is measured: what a request takes; 0: not known */
-    uint32_t unit_us;     /* the same as it was at the latest refresh: the unit of weights */
+    uint32_t
+      unit_us; /* the same as it was at the latest refresh, the unit of weights; 1: not known */
     rp_list_t workers;
     rp_heap_t room; /* workers with room that take new work, by turn */
     uint32_t worker_count;

@@ -150,6 +150,7 @@ static void s_check_quota (rp_quota_t quota)
 {
     RP_CHECK (quota.sessions <= RP_QUOTA_MAX && quota.open <= RP_QUOTA_MAX);
     RP_CHECK (quota.rate <= RP_QUOTA_MAX && quota.open_bytes <= RP_QUOTA_BYTES_MAX);
+    RP_CHECK (quota.weight <= RP_WEIGHT_MAX);
 }
 
 static void s_try (rp_rules_t *rules, const char *text, size_t size)
