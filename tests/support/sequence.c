@@ -135,7 +135,7 @@ static void s_put_in_parts (sequence_t *self, rp_head_t *head, uint8_t *headers)
     char number[16];
     size_t size = 0;
     head->flags |= flags[s_draw (self, 4)];
-    snprintf (number, sizeof number, "%u", 60 + s_draw (self, 450));
+    snprintf (number, sizeof number, "%u", 60 + s_draw (self, 950));
     (void) rp_headers_append (headers, &size, SEQUENCE_HEADERS, RP_STREAM_WINDOW, number);
     snprintf (number, sizeof number, "%u", s_draw (self, 100));
     if (s_draw (self, 4) == 3)
@@ -258,16 +258,34 @@ static uint64_t s_draw_grant (sequence_t *self, const audit_flow_t *flow)
             return flow->granted > step ? flow->granted - step : 1;
         case 1:
             return flow->granted + 10000 + (step << 56);
-        default:
+        case 2:
             return flow->granted + 1 + step;
+        default: // what the limit allows
+            step += flow->granted + RP_PART_COST;
+            return step < flow->passed + SEQUENCE_GRANT ? step : flow->passed + SEQUENCE_GRANT;
     }
+}
+
+/*  Draws a request: mostly one with a body in parts that a worker has; granted: and of which it has granted some.
+    NULL if there is none at all.  */
+static audit_request_t *s_draw_stream (sequence_t *self, bool granted)
+{
+    audit_request_t *request = NULL;
+    for (unsigned tries = 0; tries < 12; tries++) {
+        rp_list_node_t *node = s_draw_node (self, &self->audit.requests);
+        request = node ? RP_CONTAINER (node, audit_request_t, node) : NULL;
+        if (!request
+            || (granted ? request->body.granted > 0
+                        : request->delivery && (request->stream || request->more)))
+            break;
+    }
+    return request;
 }
 
 /*  A worker that holds a request, or its client, grants more of what it reads.  */
 static void s_grant (sequence_t *self)
 {
-    rp_list_node_t *node = s_draw_node (self, &self->audit.requests);
-    audit_request_t *request = node ? RP_CONTAINER (node, audit_request_t, node) : NULL;
+    audit_request_t *request = s_draw_stream (self, false);
     rp_head_t head = {.command = RP_COMMAND_GRANT, .id = 99, .granted = 1 + s_draw (self, 400)};
     bool strict = s_draw (self, 16);
     rp_session_id_t sender = s_draw_role (self, s_draw (self, 2));
@@ -287,21 +305,22 @@ static void s_grant (sequence_t *self)
 /*  Sends a PART of a request: mostly what its worker has granted.  */
 static void s_body_part (sequence_t *self)
 {
-    rp_list_node_t *node = s_draw_node (self, &self->audit.requests);
-    audit_request_t *request = node ? RP_CONTAINER (node, audit_request_t, node) : NULL;
+    audit_request_t *request = s_draw_stream (self, true);
     rp_head_t head = {.command = RP_COMMAND_PART,
       .flags = (uint16_t) ((s_draw (self, 8) ? RP_FLAG_MORE : 0)
                            | (s_draw (self, 2) ? RP_FLAG_INLINE : 0)),
       .id = 99};
     rp_session_id_t sender = s_draw_role (self, false);
     size_t size = s_draw (self, 100);
-    bool strict = s_draw (self, 16);
+    bool strict = s_draw (self, 16) && !(request && request->body.over && s_draw (self, 4) == 3);
     uint64_t left = request ? request->body.granted - request->body.passed : 0;
     if (request && (!strict || (request->more && left >= RP_PART_COST && !request->body.over))) {
         head.id = request->id;
         sender = request->client->id;
         if (strict && rp_wire_part_cost (size) > left)
             size = left - RP_PART_COST;
+        if (request->body.over) // it costs nothing, so the end alone forbids it
+            head.flags &= (uint16_t) ~RP_FLAG_MORE;
     }
     audit_message (&self->audit, sender, &head, size, s_draw (self, 64) == 63);
 }
@@ -516,10 +535,10 @@ static void s_event (sequence_t *self)
         return;
     }
     unsigned stream = self->streams ? s_draw (self, 16) : 0;
-    if (stream >= 12) {
-        if (stream < 14)
+    if (stream >= 8) {
+        if (stream < 10)
             s_grant (self);
-        else if (stream < 15)
+        else if (stream < 13)
             s_body_part (self);
         else
             s_part (self);
@@ -593,7 +612,7 @@ static rp_limits_t s_draw_limits (sequence_t *self)
     self->prioritised = s_draw (self, 2);
     self->throttled = s_draw (self, 2);
     self->streams = s_draw (self, 2);
-    limits.stream_window = 500;
+    limits.stream_window = SEQUENCE_GRANT;
     static const uint32_t shares[] = {0, 5, 50, 100};
     limits.hedge_share = shares[s_draw (self, 4)];
     self->hedging = s_draw (self, 4) == 3;

@@ -17,6 +17,8 @@
 typedef unsigned (sequence_draw_fn) (unsigned below, void *arg);
 
 #define SEQUENCE_LATE 16u
+/*  The limit stream_window.  */
+#define SEQUENCE_GRANT 1000u
 /*  Room for the headers of a request.  */
 #define SEQUENCE_HEADERS 64u
 
