@@ -73,6 +73,19 @@ static void s_observe (const rp_action_t *action, rp_payload_t *message, void *a
         record_action (self->record, action, message);
 }
 
+/*  With a bug, each sequence has what the bug is about, and not what would only make that rarer.  */
+static void s_focus (sequence_t *self)
+{
+    self->streams = s_bug >= AUDIT_BUG_IGNORE_GRANT && s_bug <= AUDIT_BUG_NEVER_SILENT;
+    self->hedging = s_bug >= AUDIT_BUG_KEEP_LOSER;
+    if (s_bug <= AUDIT_BUG_AGE_AT_ONCE)
+        self->prioritised = true;
+    if (s_bug == AUDIT_BUG_IGNORE_CONCURRENCY || s_bug == AUDIT_BUG_IGNORE_RATE)
+        self->throttled = true;
+    else if (s_bug <= AUDIT_BUG_AGE_AT_ONCE)
+        self->throttled = false;
+}
+
 static void s_run (const char *directory)
 {
     static sequence_t sequence;
@@ -82,6 +95,8 @@ static void s_run (const char *directory)
     self.audit = &sequence.audit;
     sequence_begin (&sequence, s_draw, s_observe, &self, s_fail);
     audit_set_bug (&sequence.audit, s_bug);
+    if (s_bug != AUDIT_BUG_NONE)
+        s_focus (&sequence);
     if (directory) {
         if (!record_begin (&s_record, &sequence, directory, s_seed))
             s_fail (strerror (errno));
