@@ -30,6 +30,11 @@ HISTORY = """\
 660 broker:b unsent session=0 id=7 token=71 worker=9 attempt=2
 900 broker:b accept session=1 id=8 service=echo attempts=1 deadline=9999
 950 broker:b dispatch session=1 id=8 token=80 worker=9 attempt=1 conv=0 deadline=9999
+960 broker:b accept session=1 id=9 service=echo attempts=2 deadline=9999
+960 broker:b dispatch session=1 id=9 token=90 worker=8 attempt=1 conv=0 deadline=9999
+970 broker:b dispatch session=1 id=9 token=91 worker=9 attempt=2 conv=0 deadline=9999
+980 broker:b answer session=1 id=9 token=90 worker=8 attempt=1 status=OK
+980 broker:b final session=1 id=9 attempts=2 status=OK
 """
 
 
@@ -45,6 +50,9 @@ ENDED = {
         _event("waited", 200, us=50), _event("given", 200, worker="w2", attempt=2), _event("ended", 400, status="OK")]}
 RUNNING = {**ENDED, "id": "80", "client_request": "8", "open": True, "status": "", "attempts": 1, "events": [
     _event("accepted", 0), _event("given", 50, worker="w2", attempt=1), _event("runs", 70)]}
+HEDGED = {**ENDED, "id": "90", "client_request": "9", "attempts": 2, "events": [
+    _event("accepted", 0), _event("given", 0, worker="w1", attempt=1), _event("hedged", 10),
+    _event("given", 10, worker="w2", attempt=2), _event("ended", 20, status="OK")]}
 WAITING = {**RUNNING, "id": "79", "events": [_event("accepted", 0), _event("waits", 30)]}
 
 
@@ -62,6 +70,9 @@ def _compare(life, trace, asked=2000, request=None):
 
 def test_the_truth_is_no_lie(life):
     assert _compare(life, ENDED) == []
+    assert _compare(life, HEDGED) == [], "the first of two deliveries was answered"
+    assert _compare(life, {**HEDGED, "id": "91"}) == [], "the second was"
+    assert _compare(life, {**HEDGED, "id": "80"}) != []
     assert _compare(life, RUNNING) == []
     assert _compare(life, {**ENDED, "attempts": 0}) == [], "an ordinary one that ended long ago"
 
@@ -105,5 +116,5 @@ def test_open_ones_and_those_with_several_deliveries_are_drawn():
     lines = HISTORY.replace(" ", "\t").split("\n")
     drawn = {draw(lines, random.Random(seed)) for seed in range(200)}
     assert drawn == {(("1", "7"), text) for text in ("1/7", "r7", "70", "71")} \
-        | {(("1", "8"), text) for text in ("1/8", "80")}
+        | {(("1", "8"), text) for text in ("1/8", "80")} | {(("1", "9"), text) for text in ("1/9", "90", "91")}
     assert draw(lines[:4], random.Random(1)) is None

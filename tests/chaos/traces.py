@@ -174,7 +174,9 @@ def _is_of(answer, trace, used):
             return False
         recorded = recorded[:len(told)]
     tokens = [event[4] for event in used if event[1] == "given"][:sum(event[1] == "given" for event in told)]
-    return told == recorded and (not tokens or trace["id"] == tokens[-1]) \
+    # A hedge is named by the delivery that was answered, which may be the first of the two.
+    hedged = any(event["kind"] == "hedged" for event in trace["events"])
+    return told == recorded and (not tokens or trace["id"] in tokens[-2 if hedged else -1:]) \
         and trace["attempts"] in (0, used[0][3])
 
 
