@@ -10,7 +10,7 @@ import socket
 import pytest
 import zmq
 
-from support.peer import (BYE, CANCEL, CREDIT, DRAIN, END, HEARTBEAT, HELLO, INLINE, LAST, MORE,
+from support.peer import (BYE, CANCEL, CREDIT, DRAIN, DURABLE, END, HEARTBEAT, HELLO, INLINE, LAST, MORE,
                           OPEN, REPLY, REQUEST, TRACE, WELCOME, WORKER, head, pack_headers)
 from support.programs import PATIENCE
 from support.waiting import until
@@ -121,7 +121,7 @@ BAD_HEADS = {
     "unknown command": head(99, id=1),
     "command 0": head(0),
     "reserved field": head(REQUEST, reserved=1, **REQUEST_X),
-    "reserved flag": head(REQUEST, flags=MORE, **REQUEST_X),
+    "flags that exclude each other": head(REQUEST, flags=DURABLE | MORE, **REQUEST_X),
     "unknown flag": head(REQUEST, flags=0x8000, **REQUEST_X),
     "a flag of another command": head(REQUEST, flags=LAST, **REQUEST_X),
     "a priority over 9": head(REQUEST, priority=11, **REQUEST_X),
