@@ -58,21 +58,26 @@ rp_dispatch_conversation_t *rp_conversation_begin (
     return conversation;
 }
 
-/*  Makes a request the current one, and starts, pins or queues it.  */
+/*  Makes a request the current one, and starts, pins or queues it. Ends it instead, and none is the current one, if
+    the worker of the conversation cannot read it.  */
 static void s_go (
   rp_dispatch_t *self, rp_dispatch_conversation_t *conversation, rp_request_t *request)
 {
     rp_session_t *worker = conversation->worker;
+    if (worker && !rp_stream_fits (request, worker)) {
+        request->conversation = NULL; // so that its end does not advance it, once per one in line
+        rp_request_unread (self, request);
+        return;
+    }
     conversation->current = request;
     rp_timer_set (self, &conversation->timer, RP_NEVER);
     if (!worker) {
         rp_service_enqueue (self, conversation->service, request, false);
         return;
     }
-    // Requests that wait for this worker go first, or one long line would block them. Of one that it cannot read the
-    // refill disposes, where a line of many is a loop.
-    if (rp_stream_fits (request, worker) && rp_worker_has_room (worker)
-        && rp_list_is_empty (&worker->pinned) && self->now < rp_request_deadline (request)
+    // Requests that wait for this worker go first, or one long line would block them.
+    if (rp_worker_has_room (worker) && rp_list_is_empty (&worker->pinned)
+        && self->now < rp_request_deadline (request)
         && (!rp_terms_throttle (conversation->service->terms)
             || rp_service_pass (self, conversation->service))) {
         (void) rp_request_start (self, request, worker);
@@ -101,13 +106,13 @@ void rp_conversation_add (
 void rp_conversation_advance (rp_dispatch_t *self, rp_dispatch_conversation_t *conversation)
 {
     conversation->current = NULL;
-    rp_list_node_t *node = rp_list_first (&conversation->line);
-    if (!node) {
-        s_set_idle (self, conversation);
-        return;
+    rp_list_node_t *node;
+    while (!conversation->current && (node = rp_list_first (&conversation->line))) {
+        rp_list_remove (node);
+        s_go (self, conversation, RP_CONTAINER (node, rp_request_t, node));
     }
-    rp_list_remove (node);
-    s_go (self, conversation, RP_CONTAINER (node, rp_request_t, node));
+    if (!conversation->current)
+        s_set_idle (self, conversation);
 }
 
 void rp_conversation_bind (

@@ -547,13 +547,18 @@ static inline void s_start (rp_dispatch_t *self, rp_request_t *request, rp_sessi
     };
 }
 
+void rp_request_unread (rp_dispatch_t *self, rp_request_t *request)
+{
+    rp_request_finish (self, request, request->attempt > 0 ? RP_WORKER_LOST : RP_NO_WORKER,
+      "the worker whose turn it was does not read a request in parts; it is too old");
+}
+
 /*  The same of a request with a body in parts. False, and the request has ended, if the worker cannot read it.  */
 static __attribute__ ((noinline)) bool s_start_stream (
   rp_dispatch_t *self, rp_request_t *request, rp_session_t *worker)
 {
     if (!rp_stream_fits (request, worker)) {
-        rp_request_finish (self, request, request->attempt > 0 ? RP_WORKER_LOST : RP_NO_WORKER,
-          "the worker whose turn it was does not read a request in parts; it is too old");
+        rp_request_unread (self, request);
         return false;
     }
     s_start (self, request, worker);

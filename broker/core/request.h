@@ -83,6 +83,9 @@ void rp_request_abandon (
     since that worker cannot read it.  */
 bool rp_request_start (rp_dispatch_t *self, rp_request_t *request, rp_session_t *worker);
 
+/*  Ends a waiting request, since the worker that it is for cannot read it (rp_stream_fits).  */
+void rp_request_unread (rp_dispatch_t *self, rp_request_t *request);
+
 /*  A worker lost the request: redelivers it if its attempts allow that, otherwise ends it with
     WORKER_LOST.  */
 void rp_request_lost (rp_dispatch_t *self, rp_request_t *request, const char *text);

@@ -472,6 +472,47 @@ static void s_a_line_of_requests_that_a_worker_cannot_read_ends (void **state)
     expect ("c1<r1:OK c1<r2:NO_WORKER c1<r3:NO_WORKER c1<r4:NO_WORKER w1<r5");
 }
 
+static void s_a_conversation_with_an_idle_worker_that_cannot_read_a_request_goes_on (void **state)
+{
+    (void) state;
+    hello_worker ("w1", "upper", 1);
+    hello_client ("c1");
+    hello_client ("c2");
+    open_in ("c1", "r1", "upper", "k1");
+    reply ("w1", "r1", RP_OK);
+    open_in ("c2", "r2", "upper", "k2");
+    reply ("w1", "r2", RP_OK);
+    forget ();
+    request_with ("c1", "r3", "upper", (with_t){.more = true, .conversation = "k1"});
+    expect ("c1<r3:NO_WORKER");
+    assert_true (answer_says ("r3", "too old"));
+    next_in ("c2", "r4", "upper", "k2");
+    next_in ("c1", "r5", "upper", "k1");
+    expect ("w1<r4");
+    reply ("w1", "r4", RP_OK);
+    expect ("c2<r4:OK w1<r5");
+}
+
+static void s_a_line_that_a_worker_cannot_read_ends_behind_a_cancelled_request_too (void **state)
+{
+    (void) state;
+    hello_worker ("w1", "upper", 1);
+    hello_client ("c1");
+    open_in ("c1", "r1", "upper", "k1");
+    reply ("w1", "r1", RP_OK);
+    credit ("w1", 0);
+    forget ();
+    next_in ("c1", "r2", "upper", "k1");
+    request_with ("c1", "r3", "upper", (with_t){.more = true, .conversation = "k1"});
+    request_with ("c1", "r4", "upper", (with_t){.more = true, .conversation = "k1"});
+    expect (NOTHING);
+    cancel ("c1", "r2");
+    expect ("c1<r2:CANCELLED c1<r3:NO_WORKER c1<r4:NO_WORKER");
+    next_in ("c1", "r5", "upper", "k1");
+    credit ("w1", 1);
+    expect ("w1<r5");
+}
+
 static void s_parts_of_a_foreign_worker_are_passed_on_while_granted_and_then_joined (void **state)
 {
     (void) state;
@@ -556,6 +597,8 @@ int main (void)
       S_TEST (s_an_older_worker_gets_the_request_without_the_flag),
       S_TEST (s_an_older_worker_gets_no_request_in_parts),
       S_TEST (s_a_line_of_requests_that_a_worker_cannot_read_ends),
+      S_TEST (s_a_conversation_with_an_idle_worker_that_cannot_read_a_request_goes_on),
+      S_TEST (s_a_line_that_a_worker_cannot_read_ends_behind_a_cancelled_request_too),
       S_TEST (s_parts_of_a_foreign_worker_are_passed_on_while_granted_and_then_joined),
       S_TEST (s_the_broker_says_that_it_knows_streams_and_how_much_may_be_granted),
       S_TEST (s_the_broker_itself_reads_no_request_in_parts),
