@@ -28,7 +28,6 @@ struct s_hedge {
     rp_request_t *other;   /* NULL: there is none */
     rp_hedge_terms_t terms;
     int64_t first; /* when the first of the deliveries under way began */
-    int64_t pause; /* from there to the hedge, us; RP_NEVER: not known */
     int64_t at;    /* when the hedge is to be made */
 };
 
@@ -261,8 +260,9 @@ bool rp_hedge_due (rp_dispatch_t *self, rp_request_t *request)
         s_make (self, hedge);
     if (hedge->other)
         return true;
-    if (can) // no worker has room, or the share is used up
-        hedge->at = self->now + rp_later (hedge->pause, 1000);
+    // If no worker has room, or the share is used up. The time waited doubles, so that tries stay few.
+    if (can)
+        hedge->at = self->now + rp_later (self->now - hedge->first, 1000);
     int64_t due = rp_earlier (rp_request_deadline (request), limit_end);
     rp_request_set_due (self, request, rp_earlier (due, hedge->at));
     return true;
@@ -275,12 +275,12 @@ void rp_hedge_await (rp_dispatch_t *self, rp_request_t *request)
     if (hedge->other || !s_may_be_hedged (request))
         return;
     hedge->first = self->now;
-    hedge->pause = hedge->terms.ms ? (int64_t) hedge->terms.ms * 1000
-                                   : s_percentile (request->client_queue->service->hedging,
-                                     hedge->terms.thousandths);
-    if (hedge->pause == RP_NEVER)
+    int64_t pause = hedge->terms.ms ? (int64_t) hedge->terms.ms * 1000
+                                    : s_percentile (request->client_queue->service->hedging,
+                                      hedge->terms.thousandths);
+    if (pause == RP_NEVER)
         return;
-    hedge->at = self->now + hedge->pause;
+    hedge->at = self->now + pause;
     int64_t due = rp_earlier (rp_request_deadline (request), rp_request_limit_end (request));
     rp_request_set_due (self, request, rp_earlier (due, hedge->at));
 }
@@ -382,7 +382,7 @@ void rp_hedge_accept (rp_dispatch_t *self, rp_request_t *request, const rp_head_
     if (!hedge)
         return;
     hedge->request = request;
-    hedge->at = hedge->pause = RP_NEVER;
+    hedge->at = RP_NEVER;
     (void) s_read_terms (&hedge->terms, head); // they were read at the door
     if (!s_link (self, hedge, request))
         rp_pool_give (&self->hedges, hedge);

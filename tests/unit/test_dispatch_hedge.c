@@ -187,6 +187,22 @@ static void s_without_another_worker_with_room_it_waits_as_long_again (void **st
     expect ("w2<r1#2");
 }
 
+/*  Or a request of an hour with a percentile of 1 ms would keep the broker busy.  */
+static void s_a_hedge_that_cannot_be_made_is_tried_less_and_less_often (void **state)
+{
+    (void) state;
+    limits ()->hedge_share = 0;
+    hello_worker ("w1", "upper", 1);
+    hello_worker ("w2", "upper", 1);
+    hello_client ("c1");
+    request_with ("c1", "r1", "upper", s_after_20_ms);
+    pass (320);
+    assert_int_equal (stats ()->hedges_withheld, 1 + 4); // 20, 40, 80, 160 and 320 ms
+    pass (320);
+    assert_int_equal (stats ()->hedges_withheld, 1 + 5);
+    expect ("w1<r1");
+}
+
 static void s_there_is_one_hedge_however_long_it_takes (void **state)
 {
     (void) state;
@@ -465,6 +481,7 @@ int main (void)
       S_TEST (s_an_answer_after_the_deadline_ends_with_DEADLINE),
       S_TEST (s_its_client_leaves),
       S_TEST (s_without_another_worker_with_room_it_waits_as_long_again),
+      S_TEST (s_a_hedge_that_cannot_be_made_is_tried_less_and_less_often),
       S_TEST (s_there_is_one_hedge_however_long_it_takes),
       S_TEST (s_many_are_hedged_at_once),
       S_TEST (s_what_waits_comes_before_a_hedge),
