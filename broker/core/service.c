@@ -9,6 +9,7 @@
 #include "broker/core/overload.h"
 #include "broker/core/request.h"
 #include "broker/core/share.h"
+#include "broker/core/stream.h"
 #include "common/wire/headers.h"
 #include "common/wire/name.h"
 
@@ -241,10 +242,12 @@ static bool s_serve_special (rp_dispatch_t *self, rp_service_t *service)
     }
     if (rp_terms_admit (service->terms) && rp_overload_is_too_late (self, request))
         return true; // nor was this
-    if (rp_terms_throttle (service->terms) && !rp_service_pass (self, service))
-        return false;
     rp_session_t *worker = s_choose (service, request);
-    rp_request_start (self, request, worker);
+    if (rp_terms_throttle (service->terms) && rp_stream_fits (request, worker)
+        && !rp_service_pass (self, service))
+        return false;
+    if (!rp_request_start (self, request, worker))
+        return true; // nor this
     if (self->weighed)
         rp_share_started (queue, client_queue, self->now, service->unit_us);
     else

@@ -152,6 +152,34 @@ static void s_a_request_that_waits_for_the_rate_expires (void **state)
     expect ("c1<r2:EXPIRED");
 }
 
+static void s_a_request_that_its_worker_cannot_read_takes_nothing_of_the_rate (void **state)
+{
+    (void) state;
+    terms ("upper: rate=1");
+    hello_worker ("w1", "upper", 100);
+    hello_client ("c1");
+    pass (1000);
+    request_with ("c1", "r1", "upper", (with_t){.more = true});
+    request ("c1", "r2", "upper");
+    expect ("c1<r1:NO_WORKER w1<r2");
+    reply ("w1", "r2", RP_OK);
+    expect ("c1<r2:OK");
+}
+
+static void s_a_request_that_its_worker_cannot_read_takes_no_turn (void **state)
+{
+    (void) state;
+    terms ("upper: concurrency=1");
+    hello_worker ("w1", "upper", 0);
+    hello_client ("c1");
+    hello_client ("c2");
+    request_with ("c1", "r1", "upper", (with_t){.more = true});
+    request ("c1", "r2", "upper");
+    request ("c2", "r3", "upper");
+    credit ("w1", 1);
+    expect ("c1<r1:NO_WORKER w1<r2");
+}
+
 /*  ---- Queue ---------------------------------------------------------------------------------- */
 
 static void s_a_full_queue_names_its_setting (void **state)
@@ -264,6 +292,8 @@ int main (void)
       T (a_lost_worker_gives_its_places_back),
       T (after_a_burst_of_a_second_starts_are_paced),
       T (a_request_that_waits_for_the_rate_expires),
+      T (a_request_that_its_worker_cannot_read_takes_nothing_of_the_rate),
+      T (a_request_that_its_worker_cannot_read_takes_no_turn),
       T (a_full_queue_names_its_setting),
       T (a_queue_may_be_longer_than_that_of_others),
       T (a_request_without_a_deadline_of_its_own_has_that_of_the_terms),
