@@ -361,6 +361,7 @@ void rp_dispatch_handle (
             break;
         case RP_EVENT_TERMS:
             s_change_terms (self, event->terms);
+            s_each_service (self, rp_service_refill); // the terms before may have held some back
             break;
         case RP_EVENT_DRAIN:
             s_drain (self);

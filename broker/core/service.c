@@ -187,9 +187,7 @@ bool rp_service_pass (rp_dispatch_t *self, rp_service_t *service)
     return true;
 }
 
-/*  Starts what waits for workers that have its conversations, as far as the terms of the service let it:
-    the place that has become free may have been another worker's.  */
-static void s_refill_all (rp_dispatch_t *self, rp_service_t *service)
+void rp_service_refill (rp_dispatch_t *self, rp_service_t *service)
 {
     for (rp_list_node_t *node = rp_list_first (&service->workers), *next; node; node = next) {
         next = rp_list_next (&service->workers, node);
@@ -262,8 +260,9 @@ static bool s_serve_special (rp_dispatch_t *self, rp_service_t *service)
 static __attribute__ ((noinline)) void s_schedule_special (
   rp_dispatch_t *self, rp_service_t *service)
 {
+    // The place that has become free may have been another worker's.
     if (rp_terms_throttle (service->terms))
-        s_refill_all (self, service);
+        rp_service_refill (self, service);
     while (!rp_queue_is_empty (&service->queue) && rp_heap_first (&service->room, NULL))
         if (!s_serve_special (self, service))
             return;

@@ -263,6 +263,29 @@ static void s_changed_terms_hold_at_once (void **state)
     expect ("w1<r4");
 }
 
+static void s_what_waits_in_conversations_starts_when_the_terms_are_gone (void **state)
+{
+    (void) state;
+    static const char *const each[] = {"upper: concurrency=1", "upper: rate=1"};
+    hello_worker ("w1", "upper", 10);
+    hello_client ("c1");
+    open_in ("c1", "r1", "upper", "k1");
+    reply ("w1", "r1", RP_OK);
+    forget ();
+    for (size_t index = 0; index < 2; index++) {
+        pass (2000);
+        terms (each[index]);
+        request ("c1", "r2", "upper");
+        next_in ("c1", "r3", "upper", "k1");
+        expect ("w1<r2");
+        terms ("upper: queue=5");
+        expect ("w1<r3");
+        reply ("w1", "r2", RP_OK);
+        reply ("w1", "r3", RP_OK);
+        forget ();
+    }
+}
+
 static void s_people_see_the_terms_and_why_requests_wait (void **state)
 {
     (void) state;
@@ -300,6 +323,7 @@ int main (void)
       T (one_behind_another_of_its_conversation_has_it_too),
       T (a_request_without_attempts_of_its_own_has_those_of_the_terms),
       T (changed_terms_hold_at_once),
+      T (what_waits_in_conversations_starts_when_the_terms_are_gone),
       T (people_see_the_terms_and_why_requests_wait),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
