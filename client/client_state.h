@@ -93,6 +93,7 @@ struct rp_stream {
     rp_call_t *call;
     rp_list_t parts;    /* that came and were not read */
     rp_part_t *reading; /* the part that the application has */
+    uint64_t stated;    /* the window in the call's headers */
     int event_fd;       /* -1 until rp_stream_fd */
     bool lost;          /* there was no memory for a part */
     bool finished;      /* the body of the reply was read */

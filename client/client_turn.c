@@ -79,16 +79,20 @@ static void s_say (rp_client_t *self, rp_head_t *head, int64_t now)
         rp_client_core_failed (&self->core, "the transport did not take HELLO", now);
 }
 
-/*  Corrects the window in a stream's headers where the broker allows less. Without memory for that, the broker
-    refuses the request, and says why.  */
+/*  States in a stream's headers the window that this broker allows: another may have allowed less, or more. If there is
+    no memory for that, the window stays the one stated; a broker that allows less refuses the request, and says why.  */
 static void s_state_window (rp_call_t *call)
 {
-    const rp_exchange_stream_t *stream = call->exchange.stream;
+    rp_stream_t *stream = (rp_stream_t *) call->exchange.stream;
+    rp_flow_reader_t *reader = &stream->flows.reader;
     char text[24];
-    if (stream->reader.window == stream->window)
+    if (reader->window == stream->stated)
         return;
-    snprintf (text, sizeof text, "%" PRIu64, stream->reader.window);
-    (void) rp_call_put_header (call, RP_STREAM_WINDOW, text);
+    snprintf (text, sizeof text, "%" PRIu64, reader->window);
+    if (rp_call_put_header (call, RP_STREAM_WINDOW, text) == RP_OK)
+        stream->stated = reader->window;
+    else
+        rp_flow_begin (reader, stream->stated);
 }
 
 static void s_send (rp_client_t *self, rp_client_order_t *order, int64_t now)

@@ -64,7 +64,7 @@ static rp_stream_t *s_new (rp_client_t *client, rp_call_t *call)
     rp_stream_t *self = calloc (1, sizeof *self);
     if (!self)
         return NULL;
-    self->flows.window = call->window ? call->window : RP_FLOW_WINDOW;
+    self->flows.window = self->stated = call->window ? call->window : RP_FLOW_WINDOW;
     self->flows.writes = call->more;
     self->client = client;
     self->call = call;

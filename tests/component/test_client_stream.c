@@ -46,6 +46,7 @@ static rp_stream_t *s_begin (client_pair_t *pair, uint32_t window, bool more)
     pair_begin (pair);
     rp_call_t *call = rp_call_new ("log", "hello", 5);
     assert_int_equal (rp_call_set_stream (call, window, 2000), RP_OK);
+    assert_int_equal (rp_call_set_attempts (call, 2), RP_OK);
     rp_call_set_more (call, more);
     assert_int_equal (rp_client_stream (pair->client, &call, &stream), RP_OK);
     assert_null (call);
@@ -133,6 +134,19 @@ static void a_window_over_the_brokers_is_made_as_small_as_that (void **state)
     client_pair_t pair;
     rp_stream_t *stream = s_begin (&pair, 0, false); // 262144
     s_expect_header (&pair.broker->head, RP_STREAM_WINDOW, "65536");
+    s_end (&pair, &stream);
+}
+
+static void a_broker_that_allows_more_gets_the_window_that_was_wanted (void **state)
+{
+    (void) state;
+    client_pair_t pair;
+    rp_stream_t *stream = s_begin (&pair, 0, false);
+    puppet_stop (pair.broker);
+    puppet_start (pair.broker);
+    s_greet (&pair, "1048576", 0);
+    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
+    s_expect_header (&pair.broker->head, RP_STREAM_WINDOW, "262144");
     s_end (&pair, &stream);
 }
 
@@ -505,6 +519,7 @@ int main (void)
     const struct CMUnitTest tests[] = {
       cmocka_unit_test (a_stream_states_its_window_and_its_limit_of_silence),
       cmocka_unit_test (a_window_over_the_brokers_is_made_as_small_as_that),
+      cmocka_unit_test (a_broker_that_allows_more_gets_the_window_that_was_wanted),
       cmocka_unit_test (parts_are_read_in_order_and_the_reply_is_the_last),
       cmocka_unit_test (the_body_of_an_error_is_no_part),
       cmocka_unit_test (large_parts_of_several_frames_are_read_whole),
