@@ -277,7 +277,7 @@ bool rp_client_core_cancel (rp_client_core_t *self, uint64_t id, int64_t now);
     awaited.  */
 void rp_client_core_abandon (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now);
 
-/*  The application took a part of the reply, of so many bytes: GRANT may follow.  */
+/*  The application took a part of the reply; size: of its body and headers. GRANT may follow.  */
 void rp_client_core_took (rp_client_core_t *self, rp_exchange_t *exchange, uint64_t size);
 
 /*  More of the request's body is to go, size bytes: fills in the head of a PART, which the shell sends with

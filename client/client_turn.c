@@ -168,8 +168,8 @@ static void s_take_part (rp_client_t *self,
 {
     rp_stream_t *stream = (rp_stream_t *) call->exchange.stream;
     if (head->command == RP_COMMAND_REPLY && !stream->lost) {
-        rp_part_t *part = rp_part_add (&stream->parts, frame, size, head->size, message_p);
-        stream->lost = !part || !rp_flow_came (&stream->flows.reader, part->size);
+        rp_part_t *part = rp_part_add (&stream->parts, frame, size, head, message_p);
+        stream->lost = !part || !rp_flow_came (&stream->flows.reader, part->weight);
         if (stream->lost)
             rp_client_core_cancel (&self->core, call->exchange.id, now);
     }

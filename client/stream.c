@@ -185,7 +185,7 @@ static int s_take (rp_stream_t *self, const void **data, size_t *size)
     if (part) {
         *data = part->body;
         *size = part->size;
-        rp_client_core_took (&self->client->core, &self->call->exchange, part->size);
+        rp_client_core_took (&self->client->core, &self->call->exchange, part->weight);
         return RP_OK;
     }
     if (!self->call->done)

@@ -77,7 +77,7 @@ type call struct {
 	done      chan struct{}
 	window    int           // of a stream; 0: the default
 	streamed  bool          // an option says that it is one
-	parts     [][]byte      // of a stream, that came and were not taken
+	parts     []part        // of a stream, that came and were not taken
 	came      chan struct{} // has an element when parts came
 
 	reply    wire.Head // of the broker, if that ended it
@@ -506,7 +506,7 @@ func (c *Client) connReceived(from *conn, frames [][]byte) {
 		if x := c.core.Message(head, clock()); x != nil {
 			k := x.Owner.(*call)
 			if head.Flags&wire.More != 0 {
-				c.part(k, body)
+				c.part(k, head, body)
 			} else {
 				k.reply, k.replied, k.received = *head, true, body
 			}

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/riposte-broker/riposte/go/internal/core"
+	"github.com/riposte-broker/riposte/go/internal/wire"
 )
 
 // Stream is a reply that comes in parts. It is for one goroutine at a time, but Close may be called by any.
@@ -48,16 +49,23 @@ func (c *Client) Stream(ctx context.Context, service string, body []byte, option
 	return s, nil
 }
 
+// part is one of a reply in parts.
+type part struct {
+	body   []byte
+	weight int // bytes of body and headers: what a grant counts
+}
+
 // part takes a part that came. c.mu is held.
-func (c *Client) part(k *call, body []byte) {
+func (c *Client) part(k *call, head *wire.Head, body []byte) {
 	if k.exchange.Stream.Lost() {
 		return
 	}
-	if !k.exchange.Stream.Came(len(body)) {
+	weight := len(body) + wire.HeadersSize(head.Headers)
+	if !k.exchange.Stream.Came(weight) {
 		c.core.Cancel(&k.exchange, clock())
 		return
 	}
-	k.parts = append(k.parts, body)
+	k.parts = append(k.parts, part{body, weight})
 	select {
 	case k.came <- struct{}{}:
 	default:
@@ -91,12 +99,12 @@ func (s *Stream) take() ([]byte, bool) {
 	if len(k.parts) == 0 {
 		return nil, false
 	}
-	part := k.parts[0]
-	k.parts[0] = nil
+	first := k.parts[0]
+	k.parts[0].body = nil
 	k.parts = k.parts[1:]
-	c.core.Took(&k.exchange, len(part), clock())
+	c.core.Took(&k.exchange, first.weight, clock())
 	c.turn()
-	return part, true
+	return first.body, true
 }
 
 // end returns the last part, which is the body of the reply, and then how it ended.

@@ -149,7 +149,7 @@ static int s_read (s_step_t *step)
     rp_worker_core_read (&worker->core, &task->work, now);
     stream->reading = rp_part_take (&stream->parts);
     if (stream->reading)
-        rp_worker_core_took (&worker->core, &task->work, stream->reading->size, now);
+        rp_worker_core_took (&worker->core, &task->work, stream->reading->weight, now);
     rp_worker_obey (worker); // GRANT
     if (!stream->reading)
         return stream->flows.ended ? RP_CLOSED : RP_TIMED_OUT;

@@ -214,8 +214,8 @@ static void s_on_part (rp_worker_t *self, uint32_t session, const rp_head_t *hea
     rp_pump_notify_on (self->pump, task);
     bool is_part = head->command == RP_COMMAND_PART && (size > 0 || head->flags & RP_FLAG_MORE);
     if (is_part
-        && !rp_part_add (&task->stream->parts, frame->data, frame->size, head->size,
-          message ? &frame->message : NULL))
+        && !rp_part_add (
+          &task->stream->parts, frame->data, frame->size, head, message ? &frame->message : NULL))
         s_failed (self, session, "out of memory"); // a body with a hole must not reach its end
 }
 

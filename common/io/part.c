@@ -48,16 +48,18 @@ static rp_part_t *s_keep (rp_message_t **message_p, size_t head_size)
 rp_part_t *rp_part_add (rp_list_t *list,
   const uint8_t *frame,
   size_t frame_size,
-  size_t head_size,
+  const rp_head_t *head,
   rp_message_t **message_p)
 {
     rp_message_t *message = message_p ? *message_p : NULL;
     bool one = message && !rp_message_is_to_copy (message)
-               && (message->count == 1 || (message->count == 2 && frame_size == head_size));
+               && (message->count == 1 || (message->count == 2 && frame_size == head->size));
     rp_part_t *self =
-      one ? s_keep (message_p, head_size) : s_copy (frame, frame_size, head_size, message);
-    if (self)
-        rp_list_append (list, &self->node);
+      one ? s_keep (message_p, head->size) : s_copy (frame, frame_size, head->size, message);
+    if (!self)
+        return NULL;
+    self->weight = self->size + head->headers_size;
+    rp_list_append (list, &self->node);
     return self;
 }
 

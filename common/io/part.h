@@ -24,16 +24,17 @@ typedef struct {
     rp_message_t *message; /* that has the body; NULL: data has it */
     const void *body;
     size_t size;
+    size_t weight; /* of body and headers: what a grant counts */
     char data[];
 } rp_part_t;
 
-/*  Makes a part of the message whose first frame this is, with a head of so many bytes, and puts it behind the
+/*  Makes a part of the message whose first frame this is, with this head, and puts it behind the
     others. message_p: NULL if the message lies in a bundle; otherwise *message_p is NULL afterwards if the part keeps
     the message. NULL when out of memory.  */
 rp_part_t *rp_part_add (rp_list_t *list,
   const uint8_t *frame,
   size_t frame_size,
-  size_t head_size,
+  const rp_head_t *head,
   rp_message_t **message_p);
 
 /*  Sends a part: head, and a body that the caller keeps. 0, or -1 with errno, as rp_channel_send; ENOMEM.  */

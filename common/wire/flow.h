@@ -2,7 +2,7 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    Source: docs/PROTOCOL.md, section 11. Both count in costs, a part's bytes and RP_PART_COST, from the start of
+    Source: docs/PROTOCOL.md, section 11. Both count in costs, a part's bytes with its headers and RP_PART_COST, from the start of
     the body. The reader lets its window be written beyond what the application has taken; it grants again when
     half of the window was taken, so that a GRANT is rare and the writer need not stop meanwhile.
 
@@ -43,7 +43,7 @@ static inline uint64_t rp_flow_window (uint64_t wanted, uint64_t limit)
     return limit && limit < wanted ? limit : wanted;
 }
 
-/*  A part came. False if it was not granted.  */
+/*  A part came; size: of its body and headers. False if it was not granted.  */
 static inline bool rp_flow_came (rp_flow_reader_t *self, uint64_t size)
 {
     self->came += rp_wire_part_cost (size);

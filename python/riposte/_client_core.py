@@ -365,8 +365,8 @@ class ClientCore:
         stream = call.stream
         if stream is None or not stream.reader.parts:
             return None
-        part = stream.reader.parts.popleft()
-        if stream.reader.took(part) and call.state == _RUNNING and call.link is not None:
+        part, grants = stream.reader.take()
+        if grants and call.state == _RUNNING and call.link is not None:
             call.link.send([wire.head(wire.GRANT, id=call.id, conversation=stream.reader.granted)], now)
         return part
 
@@ -627,7 +627,8 @@ class ClientCore:
             link.ignored += 1
             return
         stream.passed = True
-        if not stream.lost and not stream.reader.add(b"".join(message.body)):
+        headers = len(wire.pack_headers(message.headers))
+        if not stream.lost and not stream.reader.add(b"".join(message.body), headers):
             stream.lost = True  # the body has a hole
             self.cancel(call, now)
         if call.ended is not None:

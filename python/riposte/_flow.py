@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Flow control of bodies in parts (docs/PROTOCOL.md, 11), pure. Both sides count costs: the bytes of a part, and 64."""
+"""Flow control of bodies in parts (docs/PROTOCOL.md, 11), pure. Both sides count costs: the bytes of a part with its
+headers, and 64."""
 
 from __future__ import annotations
 
 from collections import deque
 from operator import index
-from typing import Deque
+from typing import Deque, Tuple
 
 from riposte._wire import PART_COST
 
@@ -30,29 +31,31 @@ class Reader:
     __slots__ = ("parts", "window", "granted", "came", "taken")
 
     def __init__(self, window: int) -> None:
-        self.parts: Deque[bytes] = deque()  #: that came and were not taken
+        self.parts: Deque[Tuple[bytes, int]] = deque()  #: that came and were not taken, with what each cost
         self.begin(window)
 
     def begin(self, window: int) -> None:
         self.window = self.granted = window
         self.came = self.taken = 0
 
-    def add(self, part: bytes) -> bool:
-        """A part came. False if it was not granted: it is not kept."""
-        self.came += len(part) + PART_COST
+    def add(self, part: bytes, headers: int = 0) -> bool:
+        """A part came, with so many bytes of headers. False if it was not granted: it is not kept."""
+        cost = len(part) + headers + PART_COST
+        self.came += cost
         if self.came > self.granted:
             return False
-        self.parts.append(part)
+        self.parts.append((part, cost))
         return True
 
-    def took(self, part: bytes) -> bool:
-        """The application took a part. True if `granted` has risen, and is to be sent."""
-        self.taken += len(part) + PART_COST
+    def take(self) -> Tuple[bytes, bool]:
+        """The application takes the first part. True if `granted` has risen, and is to be sent."""
+        part, cost = self.parts.popleft()
+        self.taken += cost
         grant = self.taken + self.window
         if grant - self.granted < (self.window + 1) // 2:
-            return False
+            return part, False
         self.granted = grant
-        return True
+        return part, True
 
 
 class Writer:

@@ -164,8 +164,8 @@ class WorkerCore:
             link.send([wire.head(wire.GRANT, id=task.token, conversation=task.reader.granted)], now)
         if task.reader is None or not task.reader.parts:
             return None
-        part = task.reader.parts.popleft()
-        if task.reader.took(part) and task.more and wanted:
+        part, grants = task.reader.take()
+        if grants and task.more and wanted:
             link.send([wire.head(wire.GRANT, id=task.token, conversation=task.reader.granted)], now)
         return part
 
@@ -367,7 +367,7 @@ def _flow(task: TaskState, message: wire.Message) -> bool:
         return task.reader.add(part)
     task.more = False
     if part:  # the last has no cost
-        task.reader.parts.append(part)
+        task.reader.parts.append((part, 0))
     return True
 
 

@@ -222,6 +222,31 @@ static void a_reader_grants_as_it_takes_parts_and_not_before (void **state)
     s_end (&pair, &stream);
 }
 
+static void the_headers_of_a_part_are_counted_too (void **state)
+{
+    (void) state;
+    client_pair_t pair;
+    uint8_t headers[64];
+    size_t headers_size = 0;
+    rp_stream_t *stream = s_begin (&pair, 300, false);
+    assert_true (rp_headers_append (
+      headers, &headers_size, sizeof headers, "key", "012345678901234567890123456789012"));
+    assert_int_equal (headers_size, 39);
+    puppet_send (pair.broker,
+      (rp_head_t){.command = RP_COMMAND_REPLY,
+        .flags = RP_FLAG_MORE,
+        .id = rp_stream_id (stream),
+        .headers = headers,
+        .headers_size = (uint16_t) headers_size},
+      "012345678901234567890123456789012345678901234567", 48); // 151
+    const void *data;
+    size_t size;
+    assert_int_equal (rp_stream_read (stream, PATIENCE_MS, &data, &size), RP_OK);
+    puppet_expect (pair.broker, RP_COMMAND_GRANT);
+    assert_int_equal (pair.broker->head.granted, 451);
+    s_end (&pair, &stream);
+}
+
 static void a_broker_that_sends_more_than_was_granted_loses_the_request (void **state)
 {
     (void) state;
@@ -524,6 +549,7 @@ int main (void)
       cmocka_unit_test (the_body_of_an_error_is_no_part),
       cmocka_unit_test (large_parts_of_several_frames_are_read_whole),
       cmocka_unit_test (a_reader_grants_as_it_takes_parts_and_not_before),
+      cmocka_unit_test (the_headers_of_a_part_are_counted_too),
       cmocka_unit_test (a_broker_that_sends_more_than_was_granted_loses_the_request),
       cmocka_unit_test (a_read_waits_no_longer_than_it_may),
       cmocka_unit_test (destroying_an_open_stream_cancels_it),

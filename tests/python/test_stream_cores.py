@@ -56,7 +56,7 @@ def up(peer):
 def test_a_reader_grants_when_half_of_its_window_was_taken():
     reader = flow.Reader(1000)
     assert all(reader.add(b"x" * 100) for _ in range(6))
-    assert [reader.took(b"x" * 100) for _ in range(4)] == [False, False, False, True]
+    assert [reader.take()[1] for _ in range(4)] == [False, False, False, True]
     assert reader.granted == 1656
 
 
@@ -77,7 +77,7 @@ def test_a_writer_and_a_reader_are_never_stuck(window):
             continue
         assert reader.parts
         while reader.parts:
-            if reader.took(reader.parts.popleft()):
+            if reader.take()[1]:
                 assert writer.grant(reader.granted)
 
 
@@ -122,6 +122,17 @@ def test_parts_are_granted_as_they_are_taken():
     client.core.take(call, client.now)
     grant = client.one(wire.GRANT)
     assert (grant.id, grant.conversation) == (call.id, 1728)
+
+
+def test_the_headers_of_a_part_are_counted_too():
+    client = Client()
+    up(client)
+    call = client.stream()
+    headers = (("key", "x" * 294),)  # 300 bytes
+    client.say(wire.REPLY, id=call.id, flags=wire.MORE, headers=headers, body=[b"x" * 140])
+    assert not client.take(wire.GRANT)
+    client.core.take(call, client.now)
+    assert client.one(wire.GRANT).conversation == 1504
 
 
 def test_a_broker_that_knows_no_streams_is_not_asked():

@@ -11,8 +11,8 @@ import (
 // StreamWindow is the window of a reader that asks for none.
 const StreamWindow = 262144
 
-// Stream is a reply in parts (docs/PROTOCOL.md, 11). Both sides count costs, a part's bytes and wire.PartCost. Its reader
-// lets its window be written beyond what was taken, and grants again when half of it was.
+// Stream is a reply in parts (docs/PROTOCOL.md, 11). Both sides count costs, a part's bytes with its headers and
+// wire.PartCost. Its reader lets its window be written beyond what was taken, and grants again when half of it was.
 type Stream struct {
 	Window uint64 // that is asked for; once sent, that which the broker allows
 
@@ -28,7 +28,7 @@ func (s *Stream) begin(limit uint64) {
 	s.granted, s.came, s.taken = s.Window, 0, 0
 }
 
-// Came takes note of a part of so many bytes. False: it was not granted, and the body has a hole.
+// Came takes note of a part; size: of its body and headers. False: it was not granted, and the body has a hole.
 func (s *Stream) Came(size int) bool {
 	s.came += uint64(size) + wire.PartCost
 	s.lost = s.lost || s.came > s.granted
@@ -38,7 +38,7 @@ func (s *Stream) Came(size int) bool {
 // Lost says whether parts are missing.
 func (s *Stream) Lost() bool { return s.lost }
 
-// Took: the application took a part of so many bytes. More may be granted.
+// Took: the application took a part; size: of its body and headers. More may be granted.
 func (c *Client) Took(x *Exchange, size int, now time.Duration) {
 	s := x.Stream
 	s.taken += uint64(size) + wire.PartCost

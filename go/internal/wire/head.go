@@ -278,19 +278,26 @@ func CheckName(name string) error {
 	return nil
 }
 
+// HeadersSize is how many bytes headers take in a head.
+func HeadersSize(headers []Header) int {
+	size := 0
+	for _, header := range headers {
+		size += 3 + len(header.Key) + len(header.Value)
+	}
+	return size
+}
+
 // CheckHeaders refuses what cannot travel in a head.
 func CheckHeaders(headers []Header) error {
 	if len(headers) > 64 {
 		return malformed("%d headers; 64 are allowed", len(headers))
 	}
-	size := 0
 	for _, header := range headers {
 		if err := checkHeader(header); err != nil {
 			return err
 		}
-		size += 3 + len(header.Key) + len(header.Value)
 	}
-	if size > HeadersMax {
+	if size := HeadersSize(headers); size > HeadersMax {
 		return malformed("headers of %d bytes; %d are allowed", size, HeadersMax)
 	}
 	return nil
