@@ -108,6 +108,16 @@ def test_a_log_is_followed(world):
     world.wait_for_running(broker, 0, "log")
 
 
+def test_all_that_was_written_comes_though_the_command_stays(world):
+    """What did not fit into the window goes when there is room, not with the next output."""
+    broker = world.broker("--limit", "stream_window=1000")
+    _stream_worker(world, broker, "some", "sh", "-c", "head -c 936 /dev/zero; exec sleep 1000")  # two parts, 64 bytes
+    client = world.start_cli(broker, "call", "--stream", "some")
+    _read_until(client.popen.stdout, bytes(936))
+    client.popen.stdout.close()
+    until(lambda: client.poll() is not None, 10, "the client has ended")
+
+
 def test_a_closed_pipe_is_noticed_though_nothing_comes(world):
     broker = world.broker()
     _stream_worker(world, broker, "silent", "sh", "-c", "echo first; exec sleep 1000")

@@ -71,6 +71,33 @@ static void s_feed (rp_loop_t *loop, rp_slot_t *slot)
     }
 }
 
+/*  True if output is sent as it comes.  */
+static bool s_streams (const rp_loop_t *loop, const rp_slot_t *slot)
+{
+    return loop->settings->stream && slot->task && rp_task_streams (slot->task);
+}
+
+/*  The rest of what was read is sent first: a part takes more room than its bytes, so not all of it may have gone.  */
+static size_t s_room (const rp_loop_t *loop, const rp_slot_t *slot)
+{
+    if (!s_streams (loop, slot))
+        return SIZE_MAX;
+    size_t room = rp_task_room (slot->task);
+    size_t rest = rp_buffer_size (&slot->output);
+    return room > rest ? room - rest : 0;
+}
+
+/*  Sends what there is room for.  */
+static void s_send_output (rp_loop_t *loop, rp_slot_t *slot)
+{
+    size_t size = rp_buffer_size (&slot->output);
+    size_t written;
+    if (size == 0 || slot->child.pid == 0 || !s_streams (loop, slot))
+        return;
+    (void) rp_task_write (slot->task, rp_buffer_data (&slot->output), size, 0, &written);
+    rp_buffer_use (&slot->output, written);
+}
+
 /*  After a pause, looks for the command before it asks for a request, which a missing command would
     fail.  */
 static void s_tick (rp_loop_t *loop, rp_slot_t *slot)
@@ -79,8 +106,10 @@ static void s_tick (rp_loop_t *loop, rp_slot_t *slot)
       loop->trial.failures > 0 && loop->ready == 0 && !rp_trial_pauses (&loop->trial, loop->now);
     if (due && slot->child.pid == 0 && !rp_child_is_found (loop->settings->command[0]))
         s_cannot_start (loop, "it is not there, or may not be run");
-    if (loop->settings->stream && slot->child.pid != 0)
-        s_feed (loop, slot); // a part may have come
+    if (loop->settings->stream && slot->child.pid != 0) {
+        s_feed (loop, slot);        // a part may have come
+        s_send_output (loop, slot); // or a grant
+    }
 }
 
 static void s_begin (rp_loop_t *loop, rp_slot_t *slot)
@@ -106,25 +135,9 @@ static void s_begin (rp_loop_t *loop, rp_slot_t *slot)
     s_feed (loop, slot);
 }
 
-/*  True if output is sent as it comes.  */
-static bool s_streams (const rp_loop_t *loop, const rp_slot_t *slot)
-{
-    return loop->settings->stream && slot->task && rp_task_streams (slot->task);
-}
-
-static size_t s_room (const rp_loop_t *loop, const rp_slot_t *slot)
-{
-    return s_streams (loop, slot) ? rp_task_room (slot->task) : SIZE_MAX;
-}
-
 static void s_output (rp_loop_t *loop, rp_slot_t *slot, rp_child_read_t how)
 {
-    size_t size = rp_buffer_size (&slot->output);
-    if (size > 0 && s_streams (loop, slot) && slot->child.pid != 0) {
-        size_t written;
-        (void) rp_task_write (slot->task, rp_buffer_data (&slot->output), size, 0, &written);
-        rp_buffer_use (&slot->output, written);
-    }
+    s_send_output (loop, slot);
     if (how != RP_CHILD_FULL)
         return;
     slot->broke = true;
