@@ -13,6 +13,8 @@
 #define S_LABEL_MAX 63u
 /*  Of a name, more is a ring.  */
 #define S_JUMPS_MAX 64u
+/*  Bytes of a name at most, its labels' sizes and its end included (RFC 1035, section 2.3.4).  */
+#define S_NAME_MAX 255u
 
 typedef struct {
     const uint8_t *data;
@@ -69,6 +71,7 @@ static void s_name (s_reader_t *self, char *name)
     s_reader_t reader = *self;
     bool host = name != NULL;
     size_t size = 0;
+    size_t bytes = 1;
     unsigned jumps = 0;
     if (name)
         *name = '\0';
@@ -83,11 +86,15 @@ static void s_name (s_reader_t *self, char *name)
             reader.good =
               reader.good && label >= 0xc0 && place < reader.size && jumps <= S_JUMPS_MAX;
             reader.at = reader.good ? place : reader.at;
+            if (!name)
+                break;
             continue;
         }
         reader.at++;
         if (label == 0)
             break;
+        bytes += 1 + label;
+        reader.good = bytes <= S_NAME_MAX;
         if (!s_has (&reader, label))
             break;
         if (host)

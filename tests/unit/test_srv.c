@@ -122,6 +122,35 @@ static void a_part_of_a_name_may_stand_elsewhere_but_not_in_a_ring (void **state
     assert_false (rp_srv_read (&srv, message.data, message.size));
 }
 
+static void a_name_that_is_skipped_is_not_followed_elsewhere (void **state)
+{
+    (void) state;
+    s_message_t message;
+    rp_srv_t srv;
+    s_begin (&message);
+    size_t begin = message.size;
+    s_add (&message, RP_SRV_TYPE, 0, 0, 1, "b");
+    message.data[begin + 1] = (uint8_t) begin; // its owner's name is a ring
+    assert_true (rp_srv_read (&srv, message.data, message.size));
+    assert_int_equal (srv.count, 1);
+}
+
+static void a_name_over_255_bytes_is_refused (void **state)
+{
+    (void) state;
+    char name[4 * 64 + 1];
+    rp_srv_t srv;
+    for (size_t size = 253; size < 255; size++) { // with the size of the first label, and the end
+        s_message_t message;
+        memset (name, 'x', sizeof name);
+        name[63] = name[127] = name[191] = '.';
+        name[size] = '\0';
+        s_begin (&message);
+        s_add (&message, RP_SRV_TYPE, 0, 0, 1, name);
+        assert_int_equal (rp_srv_read (&srv, message.data, message.size), size == 253);
+    }
+}
+
 static void more_records_than_there_is_room_for_are_left_out (void **state)
 {
     (void) state;
@@ -175,6 +204,8 @@ int main (void)
     const struct CMUnitTest tests[] = {
       cmocka_unit_test (the_records_of_an_answer_are_read_and_others_left_out),
       cmocka_unit_test (a_part_of_a_name_may_stand_elsewhere_but_not_in_a_ring),
+      cmocka_unit_test (a_name_that_is_skipped_is_not_followed_elsewhere),
+      cmocka_unit_test (a_name_over_255_bytes_is_refused),
       cmocka_unit_test (more_records_than_there_is_room_for_are_left_out),
       cmocka_unit_test (the_lowest_priority_comes_first_and_weights_share),
       cmocka_unit_test (without_weights_all_are_alike),
