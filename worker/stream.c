@@ -131,7 +131,8 @@ size_t rp_task_room (rp_task_t *self)
     if (!rp_pump_lock (self->worker->pump))
         return 0;
     uint64_t most = self->worker->core.sessions[self->work.session].max_body;
-    uint64_t room = self->stream ? most - self->stream->kept_size : most;
+    uint64_t kept = self->stream ? self->stream->kept_size : 0;
+    uint64_t room = kept < most ? most - kept : 0; // a new session may allow less
     if (rp_task_streams (self))
         room = rp_flow_room (&self->work.stream->writer);
     rp_pump_unlock_idle (self->worker->pump);

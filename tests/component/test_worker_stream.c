@@ -164,6 +164,23 @@ static void joined_parts_are_no_larger_than_a_body (void **state)
     s_end (&self);
 }
 
+static void where_a_new_session_allows_less_than_was_kept_there_is_no_room (void **state)
+{
+    (void) state;
+    s_fixture_t self;
+    static char body[600000];
+    s_begin (&self, 0, NULL);
+    assert_true (rp_worker_fd (self.worker) >= 0); // it receives in the background
+    assert_int_equal (rp_task_write (self.task, body, sizeof body, 0, NULL), RP_OK);
+    fake_broker_bye (self.broker, RP_DRAINING);
+    fake_broker_welcome_with (self.broker, 1, 2000, "1000");
+    for (unsigned waited = 0; waited < S_PATIENCE_MS && rp_task_room (self.task) == 400000;
+         waited++)
+        poll (NULL, 0, 1);
+    assert_int_equal (rp_task_room (self.task), 0);
+    s_end (&self);
+}
+
 static void a_write_waits_for_the_grant (void **state)
 {
     (void) state;
@@ -303,6 +320,7 @@ int main (void)
       cmocka_unit_test (a_client_that_reads_no_parts_gets_them_joined),
       cmocka_unit_test (what_was_kept_is_dropped_with_an_error),
       cmocka_unit_test (joined_parts_are_no_larger_than_a_body),
+      cmocka_unit_test (where_a_new_session_allows_less_than_was_kept_there_is_no_room),
       cmocka_unit_test (a_write_waits_for_the_grant),
       cmocka_unit_test (a_long_write_goes_in_pieces),
       cmocka_unit_test (cancel_ends_a_write_that_waits),
