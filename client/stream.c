@@ -234,15 +234,16 @@ int rp_stream_read (rp_stream_t *self, uint32_t timeout_ms, const void **data, s
 
 /*  ---- Writing -------------------------------------------------------------------------------- */
 
-/*  With the lock held: sends a PART. RP_OK also if the connection broke, which ends the request. Without memory the
-    body would have a hole, so the request is cancelled.  */
+/*  With the lock held: sends a PART. Without it the body would have a hole, so a failure cancels the request. RP_OK
+    also if the connection broke, which ends the request in any case.  */
 static int s_send (rp_stream_t *self, rp_head_t *head, const void *data, size_t size, int64_t now)
 {
     rp_client_t *client = self->client;
-    if (rp_part_send (client->channel, &client->messages, head, data, size) == 0 || errno != ENOMEM)
+    if (rp_part_send (client->channel, &client->messages, head, data, size) == 0)
         return RP_OK;
+    int reason = errno;
     rp_client_core_cancel (&client->core, self->call->exchange.id, now);
-    return RP_NO_MEMORY;
+    return reason == ENOMEM ? RP_NO_MEMORY : RP_OK;
 }
 
 /*  With the lock held: writes what can be written now of the rest of a body, or (data is NULL) its end. RP_TIMED_OUT
