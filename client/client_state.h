@@ -96,6 +96,7 @@ struct rp_stream {
     uint64_t stated;    /* the window in the call's headers */
     int event_fd;       /* -1 until rp_stream_fd */
     bool lost;          /* there was no memory for a part */
+    bool excess;        /* a part came that was not granted: it and those behind it are dropped */
     bool finished;      /* the body of the reply was read */
 };
 

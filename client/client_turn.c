@@ -54,6 +54,7 @@ static void s_hand_over (rp_client_t *self, rp_call_t *call)
 static void s_end (rp_client_t *self, rp_call_t *call)
 {
     const rp_exchange_t *exchange = &call->exchange;
+    const rp_stream_t *stream = (rp_stream_t *) exchange->stream;
     rp_reply_t *reply = &call->reply;
     reply->id = exchange->id;
     reply->tag = call->tag;
@@ -64,6 +65,10 @@ static void s_end (rp_client_t *self, rp_call_t *call)
         reply->attempts = 1; // 0 would mean that it never ran
     if (exchange->end != RP_END_REPLY)
         reply->text = reply->own_text = rp_explain_end (&self->core, call);
+    if (stream && stream->excess) { // however the broker ended it
+        reply->status = RP_UNKNOWN;
+        reply->text = "the broker sent more than was granted, so a part is missing";
+    }
     s_hand_over (self, call);
 }
 
@@ -157,7 +162,7 @@ static bool s_obey (rp_client_t *self, int64_t now)
 
 /*  ---- Receiving ------------------------------------------------------------------------------ */
 
-/*  Takes a part or a GRANT for a stream. A part that cannot be kept ends the request.  */
+/*  Takes a part or a GRANT for a stream. A part that was not granted, or cannot be kept, ends the request.  */
 static void s_take_part (rp_client_t *self,
   rp_call_t *call,
   const uint8_t *frame,
@@ -167,10 +172,13 @@ static void s_take_part (rp_client_t *self,
   int64_t now)
 {
     rp_stream_t *stream = (rp_stream_t *) call->exchange.stream;
-    if (head->command == RP_COMMAND_REPLY && !stream->lost) {
-        rp_part_t *part = rp_part_add (&stream->parts, frame, size, head, message_p);
-        stream->lost = !part || !rp_flow_came (&stream->flows.reader, part->weight);
-        if (stream->lost)
+    if (head->command == RP_COMMAND_REPLY && !stream->lost && !stream->excess) {
+        uint64_t weight =
+          (message_p ? (*message_p)->bytes : size) - head->size + head->headers_size;
+        stream->excess = !rp_flow_came (&stream->flows.reader, weight);
+        stream->lost =
+          !stream->excess && !rp_part_add (&stream->parts, frame, size, head, message_p);
+        if (stream->excess || stream->lost)
             rp_client_core_cancel (&self->core, call->exchange.id, now);
     }
     s_notify (self, call);
