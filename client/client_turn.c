@@ -113,8 +113,9 @@ static void s_send (rp_client_t *self, rp_client_order_t *order, int64_t now)
     }
     rp_message_t *message = rp_call_message (call, &order->head, &self->messages);
     if (message && rp_channel_send (self->channel, &self->messages, &message) == 0) {
-        // With several brokers, it may be sent again; and after a signal, by its caller.
-        if (self->core.config.endpoint_count < 2 && !(call->awaited && self->interruptible))
+        // With several brokers, it may be sent again; and after a signal, or when a part was lost, by its caller.
+        bool given_back = call->exchange.stream || (call->awaited && self->interruptible);
+        if (self->core.config.endpoint_count < 2 && !given_back)
             rp_call_sent (call);
         return;
     }

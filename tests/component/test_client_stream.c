@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/client_state.h"
 #include "common/wire/headers.h"
 #include "tests/support/client_pair.h"
 
@@ -259,6 +260,24 @@ static void a_broker_that_sends_more_than_was_granted_loses_the_request (void **
     s_expect_read (stream, "0123456789");
     s_expect_end (stream, RP_UNKNOWN);
     assert_non_null (strstr (rp_reply_message (rp_stream_reply (stream)), "more than was granted"));
+    s_end (&pair, &stream);
+}
+
+static void a_large_body_is_kept_for_a_call_that_may_be_given_back (void **state)
+{
+    (void) state;
+    client_pair_t pair;
+    rp_stream_t *stream;
+    static char large[100000];
+    pair_begin (&pair);
+    rp_call_t *call = rp_call_new ("log", large, sizeof large);
+    assert_int_equal (rp_client_stream (pair.client, &call, &stream), RP_OK);
+    s_greet (&pair, "65536", 0);
+    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
+    assert_true (rp_pump_lock (pair.client->pump));
+    size_t kept = zmq_msg_size (&stream->call->large);
+    rp_pump_unlock (pair.client->pump);
+    assert_int_equal (kept, sizeof large);
     s_end (&pair, &stream);
 }
 
@@ -549,6 +568,7 @@ int main (void)
       cmocka_unit_test (a_reader_grants_as_it_takes_parts_and_not_before),
       cmocka_unit_test (the_headers_of_a_part_are_counted_too),
       cmocka_unit_test (a_broker_that_sends_more_than_was_granted_loses_the_request),
+      cmocka_unit_test (a_large_body_is_kept_for_a_call_that_may_be_given_back),
       cmocka_unit_test (a_read_waits_no_longer_than_it_may),
       cmocka_unit_test (destroying_an_open_stream_cancels_it),
       cmocka_unit_test (a_cancelled_stream_is_read_to_its_end),
