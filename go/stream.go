@@ -28,6 +28,9 @@ type Stream struct {
 // The deadline is that of ctx or WithTimeout, and otherwise a day; WithIdleTimeout ends it when nothing comes for so long.
 // When ctx is cancelled, the request is withdrawn. Once a part came, no other worker gets it. The error is ErrUsage (a
 // stream has no key), ErrFull or ErrClosed.
+//
+// A client of several brokers leaves one that drains once nothing of it runs there, and what it sends until then waits in the
+// client. So give streams that last long a client of their own.
 func (c *Client) Stream(ctx context.Context, service string, body []byte, options ...CallOption) (*Stream, error) {
 	k := &call{service: service, body: append([]byte(nil), body...), came: make(chan struct{}, 1)}
 	k.exchange.Stream = &core.Stream{}

@@ -371,6 +371,9 @@ RP_EXPORT int rp_client_result (
     with RP_WORKER_LOST or RP_UNKNOWN, whatever its attempts. A broker that knows no streams is not asked:
     the request ends with RP_INVALID. A stream is no job and has no idempotency key.
 
+    A client of several brokers leaves one that drains once nothing of it runs there, and what it submits until
+    then waits in the client. So give streams that last long a client of their own: their end may be far away.
+
     Thread-safety: one thread may read a stream while another writes it. A stream must be destroyed before
     its client. In a child of fork(), its functions return RP_CLOSED, and rp_stream_destroy frees what the
     child has of it.  */
