@@ -35,6 +35,16 @@ func full() []Head {
 	}
 }
 
+func TestHeadersAreMeasuredAsTheyAreEncoded(t *testing.T) {
+	for _, head := range full() {
+		without := head
+		without.Headers = nil
+		if got, want := HeadersSize(head.Headers), len(head.Append(nil))-len(without.Append(nil)); got != want {
+			t.Errorf("%d bytes of headers for %d", got, want)
+		}
+	}
+}
+
 func TestAHeadIsDecodedAsItWasEncoded(t *testing.T) {
 	for _, head := range full() {
 		got, rest, err := Decode(head.Append(nil))
