@@ -90,8 +90,10 @@ int64_t rp_jobs_tick (rp_jobs_t *self, rp_jobs_time_t time, rp_actions_t *action
         rp_jobs_write_again (self);
     if (time.now >= self->services_at)
         rp_jobs_list_services (self);
-    if (time.now >= self->recovery)
-        rp_jobs_list_running (self);
+    if (time.now >= self->recovery) {
+        self->recovery = RP_JOBS_NEVER;
+        rp_jobs_list_running (self, self->recovered);
+    }
     rp_jobs_end_patience (self);
     if (time.now >= self->expiry && self->figures.open > 0) {
         self->expiry = RP_JOBS_NEVER; // until its result

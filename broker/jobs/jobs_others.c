@@ -12,8 +12,7 @@ void rp_jobs_list_services (rp_jobs_t *self)
       ->news = self->begun;
     if (self->begun) // then news tells whether any ran
         return;
-    self->recovered = 0;
-    rp_jobs_list_running (self);
+    rp_jobs_list_running (self, 0);
 }
 
 void rp_jobs_begin (rp_jobs_t *self, rp_jobs_time_t time, rp_actions_t *actions)

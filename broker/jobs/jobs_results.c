@@ -214,18 +214,25 @@ static void s_expire (rp_jobs_t *self, const rp_stored_t *stored)
     self->expiry = self->time.now + (stored->more && ended > 0 ? 0 : S_EXPIRY_US);
 }
 
+/*  The store was busy: what ran behind this job is listed again later, and with it all that is listed from there on.  */
+static void s_recover_later (rp_jobs_t *self, uint64_t after)
+{
+    if (self->recovery == RP_JOBS_NEVER || after < self->recovered)
+        self->recovered = after;
+    self->recovery = self->time.now + S_AGAIN_US;
+}
+
 /*  A page of the jobs that ran when the broker ended: their attempts are lost.  */
-static void s_recover (rp_jobs_t *self, const rp_stored_t *stored)
+static void s_recover (rp_jobs_t *self, const rp_jobs_pending_t *pending, const rp_stored_t *stored)
 {
     self->listings--;
     if (stored->outcome != RP_STORED_SAFE) {
-        self->recovery = self->time.now + S_AGAIN_US;
+        s_recover_later (self, pending->after);
         return;
     }
     size_t count = stored->rows ? stored->rows->count : 0;
     for (size_t index = 0; index < count; index++) {
         const rp_store_row_t *row = &stored->rows->jobs[index];
-        self->recovered = row->id;
         if (rp_job_find (self, row->id))
             continue; // it runs since then, or is being ended
         rp_jobs_service_t *service =
@@ -242,10 +249,8 @@ static void s_recover (rp_jobs_t *self, const rp_stored_t *stored)
         rp_job_set_text (job, "the broker ended while a worker had it");
         rp_job_fail (self, job);
     }
-    if (stored->id > self->recovered)
-        self->recovered = stored->id; // the store may have looked at others only
     if (stored->more)
-        rp_jobs_list_running (self);
+        rp_jobs_list_running (self, stored->id);
 }
 
 static void s_browsed (rp_jobs_t *self, const rp_jobs_pending_t *pending, const rp_stored_t *stored)
@@ -305,8 +310,7 @@ static void s_take_news (rp_jobs_t *self, const rp_stored_t *stored)
     s_take_services (self, stored);
     if (!stored->rows || stored->rows->service_count == 0)
         return;
-    self->recovered = 0;
-    rp_jobs_list_running (self);
+    rp_jobs_list_running (self, 0);
 }
 
 /*  What was listed, or browsed.  */
@@ -320,7 +324,7 @@ static void s_listed (rp_jobs_t *self, const rp_jobs_pending_t *pending, const r
             s_take_news (self, stored);
             break;
         case RP_JOBS_FOR_RECOVER:
-            s_recover (self, stored);
+            s_recover (self, pending, stored);
             break;
         case RP_JOBS_FOR_EXPIRE:
             s_expire (self, stored);

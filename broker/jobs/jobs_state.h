@@ -199,6 +199,7 @@ typedef struct {
     uint64_t request; /* PUT, KEY, and what is browsed */
     uint64_t service; /* LOAD: handle */
     uint64_t look;    /* KEY: handle */
+    uint64_t after;   /* LIST of what ran: the jobs behind this one */
     rp_store_kind_t kind;
     rp_jobs_purpose_t purpose; /* LIST, SERVICES, RETRY, PURGE */
 } rp_jobs_pending_t;
@@ -221,8 +222,8 @@ struct rp_jobs {
     uint64_t bytes;             /* of jobs that wait in memory, and of what LOADs may bring */
     rp_list_t again;            /* jobs whose operation found no space */
     int64_t again_at;           /* now */
-    int64_t recovery;           /* when to go on listing what ran before the start; now */
-    uint64_t recovered;         /* the last of these */
+    int64_t recovery;           /* when to list again what ran, where the store was busy; now */
+    uint64_t recovered;         /* behind this job */
     int64_t services_at;        /* when to ask again which services have jobs; now */
     int64_t expiry;             /* when to look for overdue jobs next; now */
     rp_jobs_pending_t *pending; /* a ring */
@@ -401,8 +402,9 @@ void rp_jobs_lose (rp_jobs_t *self);
     broker's.  */
 void rp_jobs_list_services (rp_jobs_t *self);
 
-/*  Asks for jobs that ran when the broker ended, behind those that have been listed.  */
-void rp_jobs_list_running (rp_jobs_t *self);
+/*  Asks for a page of the jobs behind this one that ran when the broker ended, or another that had them. Several lists
+    may be on their way at once: a job that is in memory already is not taken twice.  */
+void rp_jobs_list_running (rp_jobs_t *self, uint64_t after);
 
 /*  What found no space is written again.  */
 void rp_jobs_write_again (rp_jobs_t *self);

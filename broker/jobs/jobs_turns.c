@@ -13,13 +13,12 @@
 
 /*  ---- Loading -------------------------------------------------------------------------------- */
 
-void rp_jobs_list_running (rp_jobs_t *self)
+void rp_jobs_list_running (rp_jobs_t *self, uint64_t after)
 {
-    self->recovery = RP_JOBS_NEVER;
     self->listings++;
-    rp_store_op_t *op = rp_jobs_store (
-      self, RP_STORE_LIST, NULL, (rp_jobs_pending_t){.purpose = RP_JOBS_FOR_RECOVER});
-    op->id = self->recovered;
+    rp_store_op_t *op = rp_jobs_store (self, RP_STORE_LIST, NULL,
+      (rp_jobs_pending_t){.purpose = RP_JOBS_FOR_RECOVER, .after = after});
+    op->id = after;
     op->state = RP_JOB_RUNNING;
     op->own = true;
     op->rows = S_ROWS;

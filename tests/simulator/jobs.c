@@ -958,6 +958,7 @@ static void s_run (uint64_t seed, int bug)
     world->store.outcome = s_outcome;
     world->store.keys_of_everybody = bug == S_SHARED_KEYS;
     world->store.unfenced = bug == S_NO_FENCE;
+    world->store.looks = 1 + s_draw (40);
     s_begin ();
     for (uint64_t steps = 100 + s_draw (900); steps > 0; steps--)
         s_step ();

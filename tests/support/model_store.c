@@ -469,6 +469,11 @@ static void s_list (model_store_t *self, model_op_t *op)
     s_begin_rows (op);
     for (uint64_t id = op->op.id + 1; id <= self->last; id++) {
         const model_row_t *row = self->rows[id];
+        if (op->op.own && self->looks && id - op->op.id > self->looks) {
+            op->result.more = true;
+            op->result.id = id - 1;
+            return;
+        }
         if (!row || !s_is_of (row, op))
             continue;
         if ((op->op.own || op->op.state == RP_JOB_OVERDUE) && !s_is_told (row))

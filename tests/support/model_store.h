@@ -81,6 +81,7 @@ struct model_store {
     bool keys_of_everybody; /* a bug: keys have no principal */
     bool lost;              /* what the broker had is another's, and it has not begun again */
     bool unfenced;          /* a bug: it goes on writing nevertheless */
+    uint64_t looks;         /* ids that a LIST of the broker's own jobs looks at, at most; 0: all */
 };
 
 void model_store_init (model_store_t *self);

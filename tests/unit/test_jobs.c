@@ -1714,6 +1714,36 @@ static void s_jobs_that_were_taken_over_run (void **state)
     assert_int_equal (jobs_world_figures (&s_world).open, 1);
 }
 
+/*  Another broker ends while the jobs of one that ended before are still listed.  */
+static void s_jobs_of_brokers_that_end_in_turn_run (void **state)
+{
+    (void) state;
+    s_begin ();
+    rp_store_job_t job = model_store_row (&s_world.store, s_accept (1, NULL))->job;
+    s_world.store.looks = 1;
+    for (uint64_t content = 2; content <= 9; content++) {
+        model_row_t *row = model_store_row (
+          &s_world.store, model_store_put (&s_world.store, &job, &content, sizeof content));
+        row->state = RP_JOB_RUNNING;
+        row->attempt = 1;
+        row->news = content != 2;
+        row->elsewhere = content == 2 ? 2 : 0; // of the one that ends last
+    }
+    rp_jobs_hear_news (
+      s_world.jobs, (rp_jobs_time_t){.now = s_world.now, .wall = s_world.wall}, s_world.wanted);
+    for (unsigned round = 0; round < 5; round++) {
+        jobs_world_turn (&s_world);
+        while (model_store_commit (&s_world.store)) {
+        }
+        while (jobs_world_take (&s_world)) {
+        }
+    }
+    model_store_adopt (&s_world.store);
+    s_hear_news ();
+    for (uint64_t id = 2; id <= 9; id++)
+        assert_int_equal (model_store_row (&s_world.store, id)->attempt_count, 1);
+}
+
 static void s_what_was_lost_is_dropped_and_what_is_new_goes_on (void **state)
 {
     (void) state;
@@ -2112,6 +2142,7 @@ int main (void)
       S_TEST (s_a_store_that_is_away_takes_no_jobs),
       S_TEST (s_an_attempt_and_a_final_wait_for_the_store_to_come_back),
       S_TEST (s_jobs_that_were_taken_over_run),
+      S_TEST (s_jobs_of_brokers_that_end_in_turn_run),
       S_TEST (s_what_was_lost_is_dropped_and_what_is_new_goes_on),
       S_TEST (s_nothing_of_what_was_lost_is_written),
       S_TEST (s_a_job_of_another_broker_is_looked_at_until_it_ends),
