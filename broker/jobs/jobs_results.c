@@ -226,6 +226,10 @@ static void s_recover_later (rp_jobs_t *self, uint64_t after)
 static void s_recover (rp_jobs_t *self, const rp_jobs_pending_t *pending, const rp_stored_t *stored)
 {
     self->listings--;
+    if (
+      !self
+         ->begun) // their services are not known; the beginning, which is still to come, lists them again
+        return;
     if (stored->outcome != RP_STORED_SAFE) {
         s_recover_later (self, pending->after);
         return;

@@ -1999,6 +1999,26 @@ static void s_a_last_attempt_that_the_broker_took_with_it_kills_the_job (void **
     assert_int_equal (s_row (1)->status, RP_WORKER_LOST);
 }
 
+/*  The store cannot say at once which services have jobs, but lists those that ran.  */
+static void s_what_ran_is_taken_up_only_when_it_is_counted (void **state)
+{
+    (void) state;
+    s_begin ();
+    jobs_world_join (&s_world, "upper", 2);
+    s_accept (1, &(jobs_terms_t){.attempts = 1});
+    s_accept (2, NULL);
+    jobs_world_crash (&s_world);
+    jobs_world_begin (&s_world);
+    model_store_order (&s_world.store, RP_STORE_SERVICES, RP_STORED_FULL, 1);
+    jobs_world_settle (&s_world);
+    assert_int_equal (s_row (1)->state, RP_JOB_RUNNING);
+    assert_int_equal (jobs_world_figures (&s_world).open, 0);
+    jobs_world_pass (&s_world, S_SECOND);
+    assert_int_equal (s_row (1)->state, RP_JOB_DEAD);
+    assert_int_equal (s_row (2)->state, RP_JOB_WAITING);
+    assert_int_equal (jobs_world_figures (&s_world).open, 1);
+}
+
 /*  More than one page of jobs ran; meanwhile clients come and workers too.  */
 static void s_begin_over_many_that_ran (rp_stored_outcome_t outcome)
 {
@@ -2157,6 +2177,7 @@ int main (void)
       S_TEST (s_a_broker_that_drains_begins_nothing),
       S_TEST (s_what_was_accepted_survives_the_broker),
       S_TEST (s_a_last_attempt_that_the_broker_took_with_it_kills_the_job),
+      S_TEST (s_what_ran_is_taken_up_only_when_it_is_counted),
       S_TEST (s_thousands_may_have_run),
       S_TEST (s_a_busy_store_forgets_none_that_ran),
       S_TEST (s_the_end_gives_every_payload_back),
