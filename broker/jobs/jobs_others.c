@@ -48,8 +48,11 @@ static void s_drop (rp_jobs_t *self, rp_job_t *job)
 
 void rp_jobs_lose (rp_jobs_t *self)
 {
-    if (!self->begun) // it has been lost before
+    if (self->lost)
         return;
+    self->lost = true;
+    // Otherwise the beginning is on its way, or was lost itself.
+    bool begins = self->begun || self->services_at != RP_JOBS_NEVER;
     self->begun = false;
     rp_list_init (&self->again);
     self->again_at = RP_JOBS_NEVER;
@@ -69,7 +72,8 @@ void rp_jobs_lose (rp_jobs_t *self)
         service->next_due = RP_JOBS_NEVER;
         rp_jobs_look_at (self, service, self->clock);
     }
-    rp_jobs_list_services (self);
+    if (begins)
+        rp_jobs_list_services (self);
     for (uint32_t slot = 0; slot < rp_pool_slots (&self->waiters); slot++) {
         rp_jobs_waiter_t *waiter = rp_pool_at (&self->waiters, slot);
         if (waiter->pooled.generation & 1 && waiter->found) {

@@ -253,11 +253,14 @@ void rp_jobs_found (rp_jobs_t *self, rp_jobs_waiter_t *waiter, const rp_stored_t
       stored->outcome == RP_STORED_SAFE && stored->rows ? &stored->rows->jobs[0] : NULL;
     bool ended = row && (row->state == RP_JOB_DONE || row->state == RP_JOB_DEAD);
     bool ends = question->what == RP_JOBS_CANCEL || question->what == RP_JOBS_REMOVE;
-    if (stored->outcome == RP_STORED_LOST) {
-        rp_jobs_find_for (self, waiter);
+    if (stored->outcome == RP_STORED_LOST && self->services_at == RP_JOBS_NEVER) {
+        rp_jobs_find_for (self, waiter); // behind the new beginning, which is on its way
         return;
     }
-    if (stored->outcome == RP_STORED_BUSY || rp_stored_is_for_later (stored->outcome)) {
+    if (stored->outcome == RP_STORED_LOST) {
+        rp_jobs_reply (self, question->session, question->request, RP_BUSY, RP_JOBS_LOST);
+    }
+    else if (stored->outcome == RP_STORED_BUSY || rp_stored_is_for_later (stored->outcome)) {
         rp_jobs_reply (self, question->session, question->request, RP_BUSY,
           stored->outcome == RP_STORED_AWAY ? RP_JOBS_AWAY
                                             : "too much waits for the store of jobs");

@@ -285,8 +285,6 @@ static void s_browsed (rp_jobs_t *self, const rp_jobs_pending_t *pending, const 
 
 static void s_take_services (rp_jobs_t *self, const rp_stored_t *stored)
 {
-    if (stored->outcome == RP_STORED_LOST)
-        return;
     if (stored->outcome != RP_STORED_SAFE) {
         self->services_at = self->time.now + S_AGAIN_US;
         return;
@@ -322,6 +320,7 @@ static void s_listed (rp_jobs_t *self, const rp_jobs_pending_t *pending, const r
 {
     switch (pending->purpose) {
         case RP_JOBS_FOR_BEGIN:
+            self->lost = stored->outcome == RP_STORED_LOST;
             s_take_services (self, stored);
             break;
         case RP_JOBS_FOR_NEWS:

@@ -233,6 +233,7 @@ struct rp_jobs {
     uint64_t number;         /* of the latest operation */
     int64_t latest_due;      /* so that jobs without delay keep their order */
     bool begun;              /* it is known which services have jobs */
+    bool lost;               /* what was there is another broker's, and it has not begun again */
     uint32_t listings;       /* LISTs of jobs that ran, without a result so far */
     bool draining;
     bool away; /* the store is not reachable */

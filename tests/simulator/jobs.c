@@ -574,6 +574,9 @@ static rp_stored_outcome_t s_outcome (const rp_store_op_t *op, void *arg)
     bool writes = op->kind <= RP_STORE_PURGE;
     if (op->kind == RP_STORE_REMOVE || op->kind == RP_STORE_PURGE)
         s_note_jobs ();
+    if (s_self.world.store.lost && !s_self.healed && op->kind == RP_STORE_SERVICES
+        && s_draw (4) == 0)
+        return RP_STORED_LOST;
     if (!s_self.fulls || s_self.healed || op->number == 1)
         return RP_STORED_SAFE;
     if (writes && s_draw (12) == 0)
@@ -903,7 +906,7 @@ static void s_heal (void)
         jobs_world_join (world, s_services[service], 4);
     if (s_self.shared) {
         s_hear_news (); // of a loss, too
-        jobs_world_settle (world);
+        jobs_world_pass (world, S_SECOND);
         if (world->store.lost)
             s_fail ("the broker does not begin again");
         s_adopt ();

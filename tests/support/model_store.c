@@ -628,7 +628,10 @@ bool model_store_commit (model_store_t *self)
     else if (self->outcome) {
         op->result.outcome = self->outcome (&op->op, self->arg);
     }
-    self->lost = self->lost && (op->op.kind != RP_STORE_SERVICES || op->op.news);
+    self->lost =
+      self->lost
+      && (op->op.kind != RP_STORE_SERVICES || op->op.news
+          || op->result.outcome == RP_STORED_LOST); // lost again, at the beginning itself
     if (self->lost && !self->unfenced)
         op->result.outcome = RP_STORED_LOST;
     if (op->result.outcome == RP_STORED_SAFE)

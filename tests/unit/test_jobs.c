@@ -1790,6 +1790,52 @@ static void s_what_was_lost_is_dropped_and_what_is_new_goes_on (void **state)
     assert_int_equal (jobs_world_figures (&s_world).open, 1);
 }
 
+static void s_what_was_accepted_before_the_beginning_is_lost_too (void **state)
+{
+    (void) state;
+    jobs_world_begin (&s_world);
+    model_store_order (&s_world.store, RP_STORE_SERVICES, RP_STORED_BUSY, 1);
+    jobs_world_join (&s_world, "upper", 1);
+    s_accept (1, NULL);
+    assert_true (s_runs (1));
+    model_store_lose (&s_world.store, 2);
+    s_submit (2, NULL);
+    jobs_world_settle (&s_world);
+    s_expect_refusal (2, RP_BUSY);
+    assert_true (s_task (1).cancelled);
+    assert_int_equal (jobs_world_figures (&s_world).open, 0);
+    assert_int_equal (jobs_world_figures (&s_world).loaded, 0);
+    assert_true (s_world.jobs->begun);
+}
+
+/*  The new row of a broker may be taken over before it is used.  */
+static void s_a_beginning_that_is_lost_too_is_made_again (void **state)
+{
+    (void) state;
+    s_begin ();
+    uint64_t job = s_accept (1, NULL);
+    s_ask (RP_JOBS_RESULT, 50, job, 60000);
+    jobs_world_settle (&s_world);
+    model_store_lose (&s_world.store, 2);
+    model_store_order (&s_world.store, RP_STORE_SERVICES, RP_STORED_LOST, 1);
+    s_ask (RP_JOBS_STATE, 51, job, 0);
+    uint64_t before = s_world.store.number;
+    jobs_world_settle (&s_world); // who asks keeps nobody busy meanwhile
+    assert_true (s_world.store.lost);
+    assert_in_range (s_world.store.number - before, 1, 10);
+    assert_false (rp_jobs_is_writing (s_world.jobs));
+    s_expect_refusal (51, RP_BUSY);
+    s_ask (RP_JOBS_STATE, 52, job, 0);
+    jobs_world_settle (&s_world);
+    s_expect_refusal (52, RP_BUSY);
+    jobs_world_pass (&s_world, S_SECOND);
+    assert_false (s_world.store.lost);
+    s_accept (2, NULL);
+    s_ask (RP_JOBS_STATE, 53, job, 0);
+    jobs_world_settle (&s_world);
+    assert_int_equal (s_told (53)->state, RP_JOB_WAITING);
+}
+
 /*  Whatever was on its way to the store when the jobs were lost.  */
 static void s_nothing_of_what_was_lost_is_written (void **state)
 {
@@ -2164,6 +2210,8 @@ int main (void)
       S_TEST (s_jobs_that_were_taken_over_run),
       S_TEST (s_jobs_of_brokers_that_end_in_turn_run),
       S_TEST (s_what_was_lost_is_dropped_and_what_is_new_goes_on),
+      S_TEST (s_what_was_accepted_before_the_beginning_is_lost_too),
+      S_TEST (s_a_beginning_that_is_lost_too_is_made_again),
       S_TEST (s_nothing_of_what_was_lost_is_written),
       S_TEST (s_a_job_of_another_broker_is_looked_at_until_it_ends),
       S_TEST (s_a_job_that_another_broker_has_ended_is_counted_no_more),
