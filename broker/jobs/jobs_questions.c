@@ -4,8 +4,10 @@
 
 #include "broker/jobs/jobs_state.h"
 
-/*  How often a job that another broker has is looked at for those who wait for its final, µs.  */
-#define S_ELSEWHERE_US 200000
+/*  When a job that another broker has is looked at for those who wait for its final: after the first pause, then after
+    one twice as long each time, up to the longest, µs.  */
+#define S_LOOK_US 200000
+#define S_LOOK_MOST_US 2000000
 
 /*  ---- Questions ------------------------------------------------------------------------------ */
 
@@ -57,6 +59,30 @@ static void s_leave_asker (rp_jobs_t *self, rp_jobs_asker_t *asker)
     rp_pool_give (&self->askers, asker);
 }
 
+/*  Has a job that another broker has looked at after the waiter's pause: nobody says here when it ends.  */
+static void s_look_after_pause (rp_jobs_t *self, rp_jobs_waiter_t *waiter)
+{
+    int64_t look = self->time.now + waiter->pause;
+    if (look < waiter->until)
+        rp_heap_update (&self->patience, &waiter->due, (uint64_t) look);
+}
+
+/*  Who has looked for all is gone: one of the others does.  */
+static void s_hand_on_look (rp_jobs_t *self, uint64_t job, uint32_t pause)
+{
+    uint64_t hash = s_waiter_hash (self, job);
+    rp_table_cursor_t cursor;
+    rp_jobs_waiter_t *waiter = rp_table_first (&self->waiters_by_job, hash, &cursor);
+    while (
+      waiter
+      && (waiter->question.job != job || waiter->question.what != RP_JOBS_RESULT || !waiter->found))
+        waiter = rp_table_next (&self->waiters_by_job, hash, &cursor);
+    if (!waiter) // or each is asked for, and looks if there is need
+        return;
+    waiter->pause = pause;
+    s_look_after_pause (self, waiter);
+}
+
 static void s_drop_waiter (rp_jobs_t *self, rp_jobs_waiter_t *waiter)
 {
     const rp_jobs_question_t *question = &waiter->question;
@@ -67,6 +93,8 @@ static void s_drop_waiter (rp_jobs_t *self, rp_jobs_waiter_t *waiter)
     rp_list_remove (&waiter->node);
     waiter->asker->count--;
     s_leave_asker (self, waiter->asker);
+    if (waiter->pause > 0)
+        s_hand_on_look (self, question->job, waiter->pause);
     rp_pool_give (&self->waiters, waiter);
 }
 
@@ -219,12 +247,40 @@ static bool s_cancel (rp_jobs_t *self, const rp_store_row_t *row)
     return true;
 }
 
-/*  Has another broker's job looked at again: nobody says here when it ends.  */
+/*  True if somebody looks at another broker's job for all who wait for it.  */
+static bool s_is_looked_at (const rp_jobs_t *self, uint64_t job)
+{
+    uint64_t hash = s_waiter_hash (self, job);
+    rp_table_cursor_t cursor;
+    const rp_jobs_waiter_t *waiter = rp_table_first (&self->waiters_by_job, hash, &cursor);
+    while (waiter && (waiter->question.job != job || waiter->pause == 0))
+        waiter = rp_table_next (&self->waiters_by_job, hash, &cursor);
+    return waiter != NULL;
+}
+
+/*  A question goes on waiting for another broker's job.  */
 static void s_look_later (rp_jobs_t *self, rp_jobs_waiter_t *waiter)
 {
-    int64_t look = self->time.now + S_ELSEWHERE_US;
-    if (look < waiter->until)
-        rp_heap_update (&self->patience, &waiter->due, (uint64_t) look);
+    if (waiter->pause == 0 && s_is_looked_at (self, waiter->question.job))
+        return;
+    waiter->pause = waiter->pause == 0                   ? S_LOOK_US
+                    : waiter->pause < S_LOOK_MOST_US / 2 ? waiter->pause * 2
+                                                         : S_LOOK_MOST_US;
+    s_look_after_pause (self, waiter);
+}
+
+/*  A job that was looked at for all who wait is not open any more: each has it read as it wants to.  */
+static void s_find_for_all (rp_jobs_t *self, uint64_t job)
+{
+    uint64_t hash = s_waiter_hash (self, job);
+    rp_table_cursor_t cursor;
+    for (rp_jobs_waiter_t *waiter = rp_table_first (&self->waiters_by_job, hash, &cursor); waiter;
+         waiter = rp_table_next (&self->waiters_by_job, hash, &cursor))
+        if (waiter->question.job == job && waiter->question.what == RP_JOBS_RESULT
+            && waiter->found) {
+            waiter->found = false;
+            rp_jobs_find_for (self, waiter);
+        }
 }
 
 /*  Retries a job, whose row is in hand, or says why not.  */
@@ -253,6 +309,8 @@ void rp_jobs_found (rp_jobs_t *self, rp_jobs_waiter_t *waiter, const rp_stored_t
       stored->outcome == RP_STORED_SAFE && stored->rows ? &stored->rows->jobs[0] : NULL;
     bool ended = row && (row->state == RP_JOB_DONE || row->state == RP_JOB_DEAD);
     bool ends = question->what == RP_JOBS_CANCEL || question->what == RP_JOBS_REMOVE;
+    if (waiter->pause > 0 && (ended || stored->outcome == RP_STORED_ABSENT))
+        s_find_for_all (self, question->job);
     if (stored->outcome == RP_STORED_LOST && self->services_at == RP_JOBS_NEVER) {
         rp_jobs_find_for (self, waiter); // behind the new beginning, which is on its way
         return;
@@ -284,6 +342,8 @@ void rp_jobs_found (rp_jobs_t *self, rp_jobs_waiter_t *waiter, const rp_stored_t
         waiter->found = true;
         if (row->elsewhere)
             s_look_later (self, waiter);
+        else
+            waiter->pause = 0; // its final is told here
         return;
     }
     else if (question->what == RP_JOBS_REMOVE && ended) {

@@ -178,6 +178,8 @@ typedef struct {
       until; /* now: how long it waits; it may be due before, to look at another broker's job */
     rp_jobs_question_t question;
     char principal[RP_PRINCIPAL_MAX + 1];
+    /*  After this time, µs, it looks at another broker's job, for all who wait for it; 0: it does not  */
+    uint32_t pause;
     bool found; /* the job is there, and its own */
 } rp_jobs_waiter_t;
 
