@@ -78,7 +78,7 @@ typedef struct {
     /*  Finds out what became of the latest commit: OK, it was done; AWAY, it was not; UNKNOWN, ask
         again. NULL if no commit of this backend is ever unknown.  */
     rp_backend_result_t (*resolve) (rp_backend_t *self);
-    /*  Begins again after LOST: OK, or AWAY. NULL if nothing is ever LOST.  */
+    /*  Begins again after LOST: OK, AWAY, or once more LOST. NULL if nothing is ever LOST.  */
     rp_backend_result_t (*rejoin) (rp_backend_t *self);
     /*  True once if jobs of others have become this broker's; trouble says of which. NULL if that never happens.  */
     bool (*has_news) (rp_backend_t *self);

@@ -122,12 +122,14 @@ static rp_backend_result_t s_reach (s_postgres_t *self)
     rp_backend_result_t rc = s_connect (self, &made);
     if (rc != RP_BACKEND_OK || !made)
         return rc;
+    int64_t asked = rp_clock_us ();
     rp_postgres_answer_t answer = rp_postgres_lease_take_again (&self->postgres, &self->lease);
     if (answer == RP_POSTGRES_FENCED && self->bug != RP_STORE_BUG_NO_FENCE)
         return s_lose (self);
-    if (answer == RP_POSTGRES_WRONG || answer == RP_POSTGRES_LOST)
-        return s_leave (self, S_TRY_US);
-    self->membership.renewed = rp_clock_us ();
+    // Without an epoch of its own, this connection does not know what became of the latest commit.
+    if (answer != RP_POSTGRES_DONE && answer != RP_POSTGRES_FENCED)
+        return s_leave (self, answer == RP_POSTGRES_LOST ? S_TRY_US : S_TRY_REFUSED_US);
+    self->membership.renewed = asked;
     self->news = true; // whether the latest take-over was committed is not known
     return RP_BACKEND_OK;
 }
@@ -243,8 +245,9 @@ static void s_take_item (
         rp_rows_destroy (&result->rows); // of a transaction that is run again
         result->outcome = RP_STORED_SAFE;
         result->id = item->work.op ? item->work.op->id : 0;
-        if (!rp_postgres_item_read (&self->postgres, item, answers))
-            *first = RP_POSTGRES_WRONG;
+        *first = rp_postgres_item_read (&self->postgres, item, answers) ? RP_POSTGRES_DONE
+                 : result->outcome == RP_STORED_ABSENT                  ? RP_POSTGRES_AGAIN
+                                                                        : RP_POSTGRES_WRONG;
         self->held += rp_rows_bytes (result->rows);
     }
     for (unsigned place = 0; place < item->places; place++)
@@ -464,11 +467,14 @@ static rp_backend_result_t s_rejoin (rp_backend_t *backend)
     rp_backend_result_t rc = s_connect (self, &made);
     if (rc != RP_BACKEND_OK)
         return rc;
+    int64_t asked = rp_clock_us ();
     if (rp_postgres_lease_join (&self->postgres, &self->lease, self->endpoints) != RP_POSTGRES_DONE)
         return s_leave (self, S_TRY_US);
     self->lost = false;
-    self->membership.renewed = rp_clock_us ();
-    return s_adopt (self);
+    self->membership.renewed = asked;
+    if (!backend->leaves)
+        (void) s_adopt (self); // it has joined, whatever comes of this; the next look is soon
+    return self->lost ? RP_BACKEND_LOST : RP_BACKEND_OK;
 }
 
 static bool s_has_news (rp_backend_t *backend)

@@ -37,8 +37,9 @@ bool rp_postgres_item_writes (const rp_postgres_item_t *item);
 /*  Sends it. False if the connection is lost, or without memory, with trouble.  */
 bool rp_postgres_item_send (rp_postgres_t *postgres, rp_postgres_item_t *item);
 
-/*  Reads the result; answers: of its statements, all DONE. False with trouble: without memory, or the tables
-    contradict each other.  */
+/*  Reads the result; answers: of its statements, all DONE. False with trouble: without memory; or, with the outcome
+    ABSENT, the answers contradict each other. Another transaction may have been committed between two of them,
+    so that is to be run again, and only if it stays so is the store damaged.  */
 bool rp_postgres_item_read (
   rp_postgres_t *postgres, const rp_postgres_item_t *item, PGresult *const *answers);
 

@@ -237,11 +237,17 @@ static bool s_is_broken (rp_store_t *self)
     return broken;
 }
 
-/*  True if the group has the question with which the owner begins. It is asked until there is an answer.  */
+/*  True of the question with which the owner begins, without whose answer it does nothing.  */
+static bool s_is_begin (const s_item_t *item)
+{
+    return item->op.kind == RP_STORE_SERVICES && !item->op.news;
+}
+
+/*  True if the group has that question. It is asked until there is an answer.  */
 static bool s_begins (rp_list_t *group)
 {
     rp_list_node_t *node = rp_list_first (group);
-    while (node && s_item_of (node)->op.kind != RP_STORE_SERVICES)
+    while (node && !s_is_begin (s_item_of (node)))
         node = rp_list_next (group, node);
     return node != NULL;
 }
@@ -251,22 +257,20 @@ static bool s_begins (rp_list_t *group)
 static bool s_skip_to_begin (rp_list_t *group)
 {
     rp_list_node_t *node = rp_list_first (group);
-    for (; node; node = rp_list_next (group, node)) {
-        s_item_t *item = s_item_of (node);
-        if (item->op.kind == RP_STORE_SERVICES && !item->op.news)
-            return true;
-        item->refused = RP_STORED_LOST;
-    }
-    return false;
+    for (; node && !s_is_begin (s_item_of (node)); node = rp_list_next (group, node))
+        s_item_of (node)->refused = RP_STORED_LOST;
+    return node != NULL;
 }
 
-/*  Begins again. False if the owner does not, or the store is to be closed.  */
+/*  Begins again, also if the new beginning is lost at once. False if the owner does not, or the store is to be
+    closed.  */
 static bool s_rejoin (rp_store_t *self, rp_list_t *group)
 {
     if (!s_skip_to_begin (group))
         return false;
     rp_backend_result_t rc;
-    while ((rc = self->backend->functions->rejoin (self->backend)) == RP_BACKEND_AWAY) {
+    while ((rc = self->backend->functions->rejoin (self->backend)) == RP_BACKEND_AWAY
+           || rc == RP_BACKEND_LOST) {
         s_note (self, rc);
         if (!s_pause (self))
             return false;

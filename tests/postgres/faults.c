@@ -68,6 +68,26 @@ static void s_until_away (bool away)
     assert_int_equal (rp_store_is_away (shelf->store), away);
 }
 
+/*  Has such an event fail with an SQLSTATE, so many times; -1: until it is changed.  */
+static void s_fail (const char *event, const char *state, int times)
+{
+    char sql[1024];
+    snprintf (sql, sizeof sql,
+      "DROP SEQUENCE IF EXISTS turns; CREATE SEQUENCE turns;"
+      " CREATE OR REPLACE FUNCTION fails () RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN"
+      " IF nextval ($$turns$$) <= %d OR %d < 0 THEN"
+      " RAISE EXCEPTION USING ERRCODE = $$%s$$, MESSAGE = $$as told$$; END IF; RETURN NEW; END $f$;"
+      " CREATE OR REPLACE TRIGGER fails BEFORE %s FOR EACH ROW"
+      " EXECUTE FUNCTION fails ()",
+      times, times, state, event);
+    s_sql (sql);
+}
+
+static void s_fail_no_more (void)
+{
+    s_sql ("DROP FUNCTION fails CASCADE");
+}
+
 /*  ---- Commits without an answer --------------------------------------------------------------- */
 
 /*  Puts a job whose COMMIT meets the fault. True if what was told of it is what is in the store.  */
@@ -114,6 +134,17 @@ static void test_a_commit_that_did_not_arrive_is_found_not_to_be_done (void **st
     assert_false (kept);
     rp_store_job_t job = test_job ();
     assert_int_equal (test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "next"), 2);
+}
+
+static void test_nobody_guesses_about_a_commit_while_no_epoch_is_given (void **state)
+{
+    (void) state;
+    bool kept;
+    s_fail ("UPDATE OF epoch ON riposte.brokers", "53100", 3);
+    assert_true (s_tells_the_truth (TEST_RELAY_CUT_AFTER, RP_STORE_BUG_NONE, &kept));
+    assert_true (kept);
+    rp_store_job_t job = test_job ();
+    assert_int_equal (test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "next"), 3);
 }
 
 static void test_to_take_an_unknown_commit_for_failed_is_noticed (void **state)
@@ -205,6 +236,23 @@ static void test_the_first_question_is_asked_until_there_is_an_answer (void **st
     assert_int_equal (result.outcome, RP_STORED_SAFE);
     assert_int_equal (result.rows->service_count, 1);
     rp_stored_clear (&result);
+}
+
+static void test_what_asks_for_news_does_not_keep_others_waiting (void **state)
+{
+    (void) state;
+    rp_store_job_t job = test_job ();
+    test_shelf_open (shelf);
+    test_relay_set (TEST_RELAY_CUT);
+    test_shelf_submit (shelf, (rp_store_op_t){.kind = RP_STORE_SERVICES, .news = true}, NULL);
+    test_shelf_submit (shelf, test_put (&job), "body");
+    for (int turn = 0; turn < 2; turn++) {
+        rp_stored_t result;
+        assert_true (test_shelf_take (shelf, &result));
+        assert_int_equal (result.outcome, RP_STORED_AWAY);
+    }
+    test_relay_set (TEST_RELAY_PASS);
+    s_until_away (false);
 }
 
 /*  ---- Several brokers ------------------------------------------------------------------------ */
@@ -453,6 +501,25 @@ static void test_a_commit_that_did_not_arrive_is_lost_with_the_jobs (void **stat
     assert_int_equal (s_outcome_after_loss (TEST_RELAY_CUT_BEFORE), RP_STORED_LOST);
 }
 
+static void test_a_new_beginning_that_is_lost_at_once_is_begun_again (void **state)
+{
+    (void) state;
+    rp_store_job_t job = test_job ();
+    test_shelf_open (shelf);
+    test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "body");
+    s_sql ("UPDATE riposte.brokers SET epoch = epoch + 1");
+    test_shelf_want (shelf, RP_STORED_LOST, test_put (&job), "body");
+    // The next row is taken over while it adopts what the first one left.
+    s_sql ("UPDATE riposte.brokers SET lease_until = lease_until - interval $$1 minute$$;"
+           " CREATE FUNCTION fails () RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN"
+           " NEW.epoch := 7; RETURN NEW; END $f$;"
+           " CREATE TRIGGER fails BEFORE INSERT ON riposte.brokers FOR EACH ROW WHEN (NEW.id = 2)"
+           " EXECUTE FUNCTION fails ()");
+    test_shelf_want (shelf, RP_STORED_SAFE, s_begin, NULL);
+    test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "body");
+    s_sql ("DO $$ BEGIN ASSERT (SELECT max (id) FROM riposte.brokers) = 3; END $$");
+}
+
 static void test_a_broker_ends_when_nobody_knows_what_it_has_committed (void **state)
 {
     (void) state;
@@ -494,40 +561,54 @@ static void test_brokers_that_are_long_gone_are_forgotten_once_their_jobs_have_e
 
 /*  ---- What a server says ---------------------------------------------------------------------- */
 
-/*  Has inserts into the table fail with an SQLSTATE, so many times; -1: until it is changed.  */
-static void s_fail (const char *table, const char *state, int times)
-{
-    char sql[1024];
-    snprintf (sql, sizeof sql,
-      "DROP SEQUENCE IF EXISTS turns; CREATE SEQUENCE turns;"
-      " CREATE OR REPLACE FUNCTION fails () RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN"
-      " IF nextval ($$turns$$) <= %d OR %d < 0 THEN"
-      " RAISE EXCEPTION USING ERRCODE = $$%s$$, MESSAGE = $$as told$$; END IF; RETURN NEW; END $f$;"
-      " CREATE OR REPLACE TRIGGER fails BEFORE INSERT ON riposte.%s FOR EACH ROW"
-      " EXECUTE FUNCTION fails ()",
-      times, times, state, table);
-    s_sql (sql);
-}
-
-static void s_fail_no_more (const char *table)
-{
-    char sql[128];
-    snprintf (sql, sizeof sql, "DROP TRIGGER fails ON riposte.%s", table);
-    s_sql (sql);
-}
-
 static void test_a_transaction_that_conflicts_is_run_again (void **state)
 {
     (void) state;
     rp_store_job_t job = test_job ();
     test_shelf_open (shelf);
-    s_fail ("jobs", "40001", 3);
+    s_fail ("INSERT ON riposte.jobs", "40001", 3);
     assert_int_equal (test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "body"), 1);
-    s_fail ("jobs", "40001", -1);
+    s_fail ("INSERT ON riposte.jobs", "40001", -1);
     test_shelf_want (shelf, RP_STORED_AWAY, test_put (&job), "body");
-    s_fail_no_more ("jobs");
+    s_fail_no_more ();
     s_until_away (false);
     assert_int_equal (test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "body"), 2);
+}
+
+/*  Has a key be there, of a job that is not, until so many transactions have met it.  */
+static void s_leave_key (int turns)
+{
+    char sql[1024];
+    snprintf (sql, sizeof sql,
+      "DROP SEQUENCE IF EXISTS turns; CREATE SEQUENCE turns;"
+      " INSERT INTO riposte.keys VALUES ($$k$$, $$s$$, $$p$$, 999);"
+      " CREATE FUNCTION fails () RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN"
+      " IF nextval ($$turns$$) > %d THEN DELETE FROM riposte.keys WHERE job = 999; END IF;"
+      " RETURN NEW; END $f$;"
+      " CREATE TRIGGER fails BEFORE INSERT ON riposte.keys FOR EACH ROW EXECUTE FUNCTION fails ()",
+      turns);
+    s_sql (sql);
+}
+
+static void test_a_key_whose_job_has_just_been_removed_is_no_damage (void **state)
+{
+    (void) state;
+    rp_store_job_t job = test_job ();
+    job.key = test_span ("k");
+    test_shelf_open (shelf);
+    s_leave_key (1);
+    test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "body");
+}
+
+static void test_a_key_that_stays_without_its_job_is_damage (void **state)
+{
+    (void) state;
+    rp_store_job_t job = test_job ();
+    job.key = test_span ("k");
+    test_shelf_open (shelf);
+    s_leave_key (1000);
+    test_shelf_want (shelf, RP_STORED_AWAY, test_put (&job), "body");
+    assert_non_null (strstr (rp_store_trouble (shelf->store), "riposte store check"));
 }
 
 static void test_a_full_disk_takes_ends_but_no_jobs (void **state)
@@ -537,7 +618,7 @@ static void test_a_full_disk_takes_ends_but_no_jobs (void **state)
     rp_stored_t result;
     test_shelf_open (shelf);
     uint64_t id = test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "body");
-    s_fail ("jobs", "53100", -1);
+    s_fail ("INSERT ON riposte.jobs", "53100", -1);
     test_shelf_submit (shelf, test_put (&job), "body");
     test_shelf_submit (shelf, test_final (id, RP_OK), NULL);
     test_shelf_submit (shelf, (rp_store_op_t){.kind = RP_STORE_FIND, .id = id}, NULL);
@@ -549,7 +630,7 @@ static void test_a_full_disk_takes_ends_but_no_jobs (void **state)
     assert_int_equal (result.rows->jobs[0].state, RP_JOB_DONE);
     rp_stored_clear (&result);
     assert_false (rp_store_is_away (shelf->store));
-    s_fail_no_more ("jobs");
+    s_fail_no_more ();
     assert_int_equal (test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "body"), id + 1);
 }
 
@@ -558,10 +639,10 @@ static void test_a_statement_that_is_refused_is_not_taken_for_done (void **state
     (void) state;
     rp_store_job_t job = test_job ();
     test_shelf_open (shelf);
-    s_fail ("open", "P0001", -1);
+    s_fail ("INSERT ON riposte.open", "P0001", -1);
     test_shelf_want (shelf, RP_STORED_AWAY, test_put (&job), "body");
     assert_non_null (strstr (rp_store_trouble (shelf->store), "as told"));
-    s_fail_no_more ("open");
+    s_fail_no_more ();
     s_until_away (false);
     rp_stored_t none;
     assert_null (test_shelf_find (shelf, 1, &none));
@@ -580,21 +661,26 @@ int main (int argc, char **argv)
     const struct CMUnitTest tests[] = {
       S_TEST (test_a_commit_that_arrived_is_found_to_be_done),
       S_TEST (test_a_commit_that_did_not_arrive_is_found_not_to_be_done),
+      S_TEST (test_nobody_guesses_about_a_commit_while_no_epoch_is_given),
       S_TEST (test_to_take_an_unknown_commit_for_failed_is_noticed),
       S_TEST (test_to_take_an_unknown_commit_for_done_is_noticed),
       S_TEST (test_nothing_is_told_of_a_commit_that_is_not_known),
       S_TEST (test_closing_does_not_wait_for_a_server_that_is_gone),
       S_TEST (test_a_server_that_is_away_is_said_and_comes_back),
       S_TEST (test_the_first_question_is_asked_until_there_is_an_answer),
+      S_TEST (test_what_asks_for_news_does_not_keep_others_waiting),
       S_TEST (test_each_broker_has_the_jobs_that_it_accepted),
       S_TEST (test_a_broker_that_is_not_heard_loses_its_jobs_to_one_other),
       S_TEST (test_a_broker_that_lost_its_jobs_commits_nothing),
       S_TEST (test_a_commit_without_a_look_at_the_epoch_is_noticed),
       S_TEST (test_a_commit_is_found_out_about_after_the_jobs_were_lost),
       S_TEST (test_a_commit_that_did_not_arrive_is_lost_with_the_jobs),
+      S_TEST (test_a_new_beginning_that_is_lost_at_once_is_begun_again),
       S_TEST (test_a_broker_ends_when_nobody_knows_what_it_has_committed),
       S_TEST (test_brokers_that_are_long_gone_are_forgotten_once_their_jobs_have_ended),
       S_TEST (test_a_transaction_that_conflicts_is_run_again),
+      S_TEST (test_a_key_whose_job_has_just_been_removed_is_no_damage),
+      S_TEST (test_a_key_that_stays_without_its_job_is_damage),
       S_TEST (test_a_full_disk_takes_ends_but_no_jobs),
       S_TEST (test_a_statement_that_is_refused_is_not_taken_for_done),
     };
