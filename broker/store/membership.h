@@ -27,10 +27,18 @@
 #define RP_MEMBERSHIP_RENEW_US 1000000
 #define RP_MEMBERSHIP_LOOK_US 1000000
 
-/*  When this broker has last written, and looked.  */
+/*  Brokers that are looked at at once; the others are when some of them are gone.  */
+#define RP_MEMBERSHIP_MEMBERS 256u
+
+/*  When this broker has last asked for its lease, and looked; and which leases had ended then.  */
 typedef struct {
     int64_t renewed;
     int64_t looked;
+    size_t count;
+    struct {
+        int64_t id;
+        int64_t until;
+    } ended[RP_MEMBERSHIP_MEMBERS];
 } rp_membership_t;
 
 static inline bool rp_membership_renews (const rp_membership_t *self, int64_t now)
@@ -48,9 +56,16 @@ typedef struct {
     int64_t id;
     int64_t epoch;
     int64_t holder; /* who has its jobs */
-    bool valid;     /* its lease has not ended, by the database's clock */
-    bool ended;     /* its process was on this machine, and is gone: no lease need be waited for */
+    int64_t until;  /* its lease, by the database's clock, µs */
+    bool valid;     /* that has not ended, by that clock */
+    bool silent;    /* it had ended already at the look before */
+    bool ended;     /* so it said, or its process is known to have: no lease need be waited for */
 } rp_member_t;
+
+/*  Notes which leases have ended, and sets `silent` of those that had at the look before. One look is not enough: when
+    the database itself has stood still, all leases have ended, of those too that are about to renew theirs. Of
+    more than RP_MEMBERSHIP_MEMBERS, the rest are as if they were seen for the first time.  */
+void rp_membership_see (rp_membership_t *self, rp_member_t *members, size_t count);
 
 /*  Returns the place of the next broker whose jobs `self` should take over, from `from` on; count: none.  */
 size_t rp_membership_choose (const rp_member_t *members, size_t count, size_t from, int64_t self);

@@ -52,6 +52,7 @@ typedef struct {
     uint64_t end;   /* the last that may be given */
     uint64_t begun; /* the same when the transaction began */
     int64_t mark;   /* `commits` of the store after the latest transaction that was sent */
+    int64_t asked;  /* when the latest was: the lease is no younger */
     bool sent;      /* the latest commit was sent, and not answered */
     bool open;      /* BEGIN was sent */
     size_t done;    /* items of the transaction that have a result */
@@ -139,7 +140,7 @@ static rp_backend_result_t s_adopt (s_postgres_t *self)
 {
     self->membership.looked = rp_clock_us ();
     rp_postgres_answer_t answer =
-      rp_postgres_lease_adopt (&self->postgres, &self->lease, self->taken);
+      rp_postgres_lease_adopt (&self->postgres, &self->lease, &self->membership, self->taken);
     self->news = self->news || self->taken[0];
     if (answer == RP_POSTGRES_DONE && rp_clock_us () - self->forgot >= S_FORGET_US) {
         self->forgot = rp_clock_us ();
@@ -331,6 +332,7 @@ static rp_postgres_answer_t s_exchange (s_postgres_t *self, bool end)
 /*  Runs the transaction, or the rest of it, to its end.  */
 static rp_postgres_answer_t s_run_once (s_postgres_t *self)
 {
+    self->asked = rp_clock_us ();
     rp_postgres_answer_t first = s_exchange (self, true);
     if (first != RP_POSTGRES_DONE || !self->open)
         return first;
@@ -345,7 +347,7 @@ static rp_backend_result_t s_result (s_postgres_t *self, rp_postgres_answer_t an
         case RP_POSTGRES_DONE:
             self->lease.commits = self->mark;
             if (self->writes)
-                self->membership.renewed = rp_clock_us ();
+                self->membership.renewed = self->asked;
             return RP_BACKEND_OK;
         case RP_POSTGRES_FULL:
             s_keep_trouble (self);

@@ -87,7 +87,8 @@ bool rp_postgres_check_url (const char *url, char *text)
 
 /*  What is set for our connections, where the database has such a setting. Commits are synced. Plans are those
     that stay good while tables grow from nothing, whose statistics are always late: by indexes. A connection
-    of which we have gone without a word does not keep its locks.  */
+    of which we have gone without a word does not keep its locks, nor does a thread wait for another broker's
+    so long that its own lease ends.  */
 static const char s_settings[] =
   "SELECT set_config (s.name, s.value, false) FROM (VALUES"
   " ('synchronous_commit', CASE current_setting ('synchronous_commit', true)"
@@ -95,7 +96,7 @@ static const char s_settings[] =
   " ('default_transaction_isolation', 'read committed'),"
   " ('enable_seqscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off'),"
   " ('jit', 'off'), ('plan_cache_mode', 'force_generic_plan'),"
-  " ('idle_in_transaction_session_timeout', '10000'),"
+  " ('idle_in_transaction_session_timeout', '2000'), ('lock_timeout', '1000'),"
   " ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '2'), ('tcp_keepalives_count', '3'),"
   " ('tcp_user_timeout', '10000')"
   ") s (name, value) WHERE current_setting (s.name, true) IS NOT NULL";
@@ -254,7 +255,7 @@ static rp_postgres_answer_t s_classify (rp_postgres_t *self, const PGresult *res
     snprintf (self->state, sizeof self->state, "%s", state ? state : "");
     if (!state) // libpq's own: the connection is gone
         return RP_POSTGRES_LOST;
-    if (s_is (state, "40001") || s_is (state, "40P01"))
+    if (s_is (state, "40001") || s_is (state, "40P01") || s_is (state, "55P03")) // a lock's time
         return RP_POSTGRES_AGAIN;
     if (s_is (state, "53100"))
         return RP_POSTGRES_FULL;

@@ -31,8 +31,8 @@ typedef struct {
 /*  What an answer means for the store.  */
 typedef enum {
     RP_POSTGRES_DONE,
-    RP_POSTGRES_AGAIN, /* it conflicts with another transaction; roll back, and run the same again */
-    RP_POSTGRES_FULL,  /* no space */
+    RP_POSTGRES_AGAIN,  /* another transaction is in its way; roll back, and run the same again */
+    RP_POSTGRES_FULL,   /* no space */
     RP_POSTGRES_FENCED, /* the statement that looks at the epoch has failed */
     RP_POSTGRES_WRONG,  /* it was refused; trouble says why */
     RP_POSTGRES_LOST,   /* there is no connection any more */

@@ -15,8 +15,6 @@
 #include "broker/store/membership.h"
 #include "common/io/clock.h"
 
-/*  Brokers that are looked at at once; the others are when some of them are gone.  */
-#define S_MEMBERS 256u
 /*  How long what is known of a broker is kept that has left no open job. Longer than anybody may ask what became of its
     latest commit, and short enough for people to read the list.  */
 #define S_KEPT "1 hour"
@@ -182,7 +180,7 @@ rp_postgres_answer_t rp_postgres_lease_join (
     rp_postgres_answer_t answer = rp_postgres_run (postgres,
       "WITH next AS (UPDATE riposte.counters SET joined = joined + 1 RETURNING joined)"
       " INSERT INTO riposte.brokers (id, epoch, lease_until, endpoints, instance, process, commits,"
-      " holder, listed) SELECT joined, 1, now() + interval '" RP_MEMBERSHIP_LEASE
+      " holder, listed) SELECT joined, 1, clock_timestamp() + interval '" RP_MEMBERSHIP_LEASE
       "', coalesce ($3, ''), $1, $2, 0, joined, true FROM next RETURNING id",
       3, values, &result);
     if (answer == RP_POSTGRES_DONE) {
@@ -218,7 +216,7 @@ rp_postgres_answer_t rp_postgres_lease_take_again (
     s_name_session (postgres, self->instance);
     s_end_sessions (postgres, self->instance);
     rp_postgres_answer_t answer = rp_postgres_run (postgres,
-      "UPDATE riposte.brokers SET epoch = epoch + 1, lease_until = now() + interval"
+      "UPDATE riposte.brokers SET epoch = epoch + 1, lease_until = clock_timestamp() + interval"
       " '" RP_MEMBERSHIP_LEASE "' WHERE id = $1::bigint AND holder = id AND instance = $2"
       " RETURNING epoch, commits",
       2, values, &result);
@@ -240,7 +238,7 @@ void rp_postgres_lease_end (rp_postgres_t *postgres, const rp_postgres_lease_t *
     const char *const values[] = {s_text (id, self->id), s_text (epoch, self->epoch)};
     PGresult *result;
     (void) rp_postgres_run (postgres,
-      "UPDATE riposte.brokers SET lease_until = now() WHERE id = $1::bigint"
+      "UPDATE riposte.brokers SET lease_until = now(), instance = '' WHERE id = $1::bigint"
       " AND epoch = $2::bigint",
       2, values, &result);
     s_clear (postgres, result);
@@ -251,9 +249,9 @@ void rp_postgres_lease_end (rp_postgres_t *postgres, const rp_postgres_lease_t *
 /*  What is known of those that were looked at.  */
 typedef struct {
     size_t count;
-    rp_member_t members[S_MEMBERS];
-    char instances[S_MEMBERS][RP_POSTGRES_INSTANCE];
-    char names[S_MEMBERS][RP_POSTGRES_NAME];
+    rp_member_t members[RP_MEMBERSHIP_MEMBERS];
+    char instances[RP_MEMBERSHIP_MEMBERS][RP_POSTGRES_INSTANCE];
+    char names[RP_MEMBERSHIP_MEMBERS][RP_POSTGRES_NAME];
 } s_view_t;
 
 /*  Writes how people know a broker. The last word of `process` is the host.  */
@@ -272,13 +270,13 @@ static rp_postgres_answer_t s_look (
     const char *const values[] = {s_text (id, self->id)};
     PGresult *result;
     rp_postgres_answer_t answer = rp_postgres_run (postgres,
-      "SELECT id, epoch, holder, (CASE WHEN lease_until > now() THEN 1 ELSE 0 END)::bigint, "
-      "instance,"
-      " process, endpoints FROM riposte.brokers WHERE holder = id AND id <> $1::bigint"
+      "SELECT id, epoch, holder, (CASE WHEN lease_until > now() THEN 1 ELSE 0 END)::bigint,"
+      " instance, process, endpoints, (extract (epoch FROM lease_until) * 1000000)::bigint"
+      " FROM riposte.brokers WHERE holder = id AND id <> $1::bigint"
       " ORDER BY lease_until LIMIT 256",
       1, values, &result);
     size_t count = answer == RP_POSTGRES_DONE ? (size_t) postgres->pq->PQntuples (result) : 0;
-    view->count = count < S_MEMBERS ? count : S_MEMBERS;
+    view->count = count < RP_MEMBERSHIP_MEMBERS ? count : RP_MEMBERSHIP_MEMBERS;
     for (size_t place = 0; place < view->count; place++) {
         int row = (int) place;
         rp_member_t *member = &view->members[place];
@@ -287,9 +285,10 @@ static rp_postgres_answer_t s_look (
           .epoch = rp_postgres_number (postgres, result, row, 1),
           .holder = rp_postgres_number (postgres, result, row, 2),
           .valid = rp_postgres_number (postgres, result, row, 3) != 0};
-        member->ended = member->valid && s_has_ended (process);
-        snprintf (view->instances[place], RP_POSTGRES_INSTANCE, "%s",
-          postgres->pq->PQgetvalue (result, row, 4));
+        const char *instance = postgres->pq->PQgetvalue (result, row, 4);
+        member->until = rp_postgres_number (postgres, result, row, 7);
+        member->ended = !*instance || s_has_ended (process);
+        snprintf (view->instances[place], RP_POSTGRES_INSTANCE, "%s", instance);
         s_name (view->names[place], member->id, postgres->pq->PQgetvalue (result, row, 6), process);
     }
     s_clear (postgres, result);
@@ -311,7 +310,7 @@ static rp_postgres_answer_t s_adopt (
     if (answer != RP_POSTGRES_DONE)
         return answer;
     bool whole = s_finds (postgres,
-      "UPDATE riposte.brokers SET lease_until = now() + interval '" RP_MEMBERSHIP_LEASE
+      "UPDATE riposte.brokers SET lease_until = clock_timestamp() + interval '" RP_MEMBERSHIP_LEASE
       "' WHERE id = $1::bigint AND epoch = $2::bigint RETURNING id",
       2, own, &answer);
     bool fenced = answer == RP_POSTGRES_DONE && !whole;
@@ -320,7 +319,8 @@ static rp_postgres_answer_t s_adopt (
       && s_finds (postgres,
         member->ended
           ? "UPDATE riposte.brokers SET epoch = epoch + 1, holder = $1::bigint, listed = false,"
-            " adopted = now(), lease_until = now() WHERE id = $2::bigint AND epoch = $3::bigint"
+            " adopted = now(), lease_until = least (lease_until, now())"
+            " WHERE id = $2::bigint AND epoch = $3::bigint"
             " AND holder = id RETURNING id"
           : "UPDATE riposte.brokers SET epoch = epoch + 1, holder = $1::bigint, listed = false,"
             " adopted = now() WHERE id = $2::bigint AND epoch = $3::bigint"
@@ -337,23 +337,28 @@ static rp_postgres_answer_t s_adopt (
     return fenced ? RP_POSTGRES_FENCED : answer != RP_POSTGRES_DONE ? answer : last;
 }
 
-rp_postgres_answer_t rp_postgres_lease_adopt (
-  rp_postgres_t *postgres, const rp_postgres_lease_t *self, char *taken)
+rp_postgres_answer_t rp_postgres_lease_adopt (rp_postgres_t *postgres,
+  const rp_postgres_lease_t *self,
+  rp_membership_t *membership,
+  char *taken)
 {
     s_view_t *view = malloc (sizeof *view);
     if (!view)
         return RP_POSTGRES_DONE; // at the next look
     rp_postgres_answer_t answer = s_look (postgres, self, view);
+    rp_membership_see (membership, view->members, view->count);
     size_t place = 0;
     for (; answer == RP_POSTGRES_DONE
            && (place = rp_membership_choose (view->members, view->count, place, self->id))
                 < view->count;
          place++) {
         bool done;
-        s_end_sessions (postgres, view->instances[place]);
         answer = s_adopt (postgres, self, &view->members[place], &done);
-        if (answer == RP_POSTGRES_AGAIN) // another one adopts it too
+        if (answer == RP_POSTGRES_AGAIN) {
+            // Its own transaction holds its row, or another one adopts it too. The next look is soon.
+            s_end_sessions (postgres, view->instances[place]);
             answer = RP_POSTGRES_DONE;
+        }
         size_t size = strlen (taken);
         if (done)
             snprintf (

@@ -16,6 +16,7 @@
 #ifndef RP_POSTGRES_LEASE_H
 #define RP_POSTGRES_LEASE_H
 
+#include "broker/store/membership.h"
 #include "broker/store/postgres_connection.h"
 
 #define RP_POSTGRES_INSTANCE 33u
@@ -41,16 +42,18 @@ rp_postgres_answer_t rp_postgres_lease_join (
 rp_postgres_answer_t rp_postgres_lease_take_again (
   rp_postgres_t *postgres, rp_postgres_lease_t *self);
 
-/*  Takes over the jobs of brokers whose lease has ended, and appends their names to taken (RP_STORE_TEXT bytes): SERVICES
-    tells of their jobs. FENCED: this broker's own have been taken over.  */
-rp_postgres_answer_t rp_postgres_lease_adopt (
-  rp_postgres_t *postgres, const rp_postgres_lease_t *self, char *taken);
+/*  Looks at the other brokers, takes over the jobs of those that are gone, and appends their names to taken
+    (RP_STORE_TEXT bytes): SERVICES tells of their jobs. FENCED: this broker's own have been taken over.  */
+rp_postgres_answer_t rp_postgres_lease_adopt (rp_postgres_t *postgres,
+  const rp_postgres_lease_t *self,
+  rp_membership_t *membership,
+  char *taken);
 
 /*  Removes what is known of brokers that are long gone, and whose jobs have all ended.  */
 rp_postgres_answer_t rp_postgres_lease_forget (
   rp_postgres_t *postgres, const rp_postgres_lease_t *self);
 
-/*  Ends the lease, so that its jobs are taken over at once.  */
+/*  Says in the row that this broker has ended, so that its jobs are taken over at once.  */
 void rp_postgres_lease_end (rp_postgres_t *postgres, const rp_postgres_lease_t *self);
 
 #endif

@@ -75,7 +75,8 @@
 /*  Statements: name, types of the parameters (n: number, b: bytes), SQL.
 
     FENCE fails, by a division by zero, unless the broker's epoch is still that; its row stays locked until
-    the transaction ends. `commits` is the mark by which a commit without an answer is found out about.
+    the transaction ends. `commits` is the mark by which a commit without an answer is found out about. The lease
+    runs from then on, which may be long after now (), the beginning of the transaction.
 
     LOAD: $4 due at the latest, $5 rows, $6 bytes. The first row that does not fit comes with those that do.  */
 #define RP_POSTGRES_MAP(X)                                                                         \
@@ -83,7 +84,7 @@
     X (COMMIT, "", "COMMIT")                                                                       \
     X (ROLLBACK, "", "ROLLBACK")                                                                   \
     X (FENCE, "nnn",                                                                               \
-      "WITH own AS (UPDATE riposte.brokers SET commits = $3, lease_until = now() +"                \
+      "WITH own AS (UPDATE riposte.brokers SET commits = $3, lease_until = clock_timestamp() +"    \
       " interval '" RP_MEMBERSHIP_LEASE "' WHERE id = $1 AND epoch = $2 RETURNING id)"             \
       " SELECT 1 / (SELECT count(*) FROM own)")                                                    \
     X (PUT_JOB, "nbbnnnnnnnnnbbbbb",                                                               \

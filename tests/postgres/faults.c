@@ -413,6 +413,43 @@ static void test_a_broker_that_is_not_heard_loses_its_jobs_to_one_other (void **
             test_shelf_close (&others[index]);
 }
 
+static void test_a_lease_begins_when_a_long_transaction_ends (void **state)
+{
+    (void) state;
+    rp_store_job_t job = test_job ();
+    test_shelf_open (shelf);
+    s_sql (
+      "DROP TABLE IF EXISTS noted; CREATE TABLE noted (at timestamptz);"
+      " CREATE FUNCTION fails () RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN"
+      " PERFORM pg_sleep (1); INSERT INTO noted VALUES (clock_timestamp ()); RETURN NEW; END $f$;"
+      " CREATE TRIGGER fails BEFORE INSERT ON riposte.jobs FOR EACH ROW EXECUTE FUNCTION fails ()");
+    test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "body");
+    s_sql ("DO $$ BEGIN ASSERT (SELECT lease_until FROM riposte.brokers)"
+           " >= (SELECT at + interval $d$5 s$d$ FROM noted); END $$");
+}
+
+/*  While one is frozen that has nearly committed a key, another is given the same; a third would see if the other
+    stood still for it.  */
+static void test_a_frozen_broker_does_not_cost_another_one_its_lease (void **state)
+{
+    (void) state;
+    rp_store_job_t job = test_job ();
+    test_shelf_t other, third;
+    job.key = test_span ("k");
+    test_shelf_open (shelf);
+    s_join (&other, RP_STORE_BUG_NONE);
+    s_join (&third, RP_STORE_BUG_NONE);
+    test_relay_set (TEST_RELAY_HOLD_BEFORE);
+    test_shelf_submit (shelf, test_put (&job), "body");
+    for (int turn = 0; turn < TEST_SHELF_MS && test_relay_get () != TEST_RELAY_HOLD; turn++)
+        usleep (1000);
+    test_shelf_want (&other, RP_STORED_SAFE, test_put (&job), "body");
+    s_sql ("DO $$ BEGIN ASSERT (SELECT holder FROM riposte.brokers WHERE id = 2) = 2; END $$");
+    test_relay_set (TEST_RELAY_PASS);
+    test_shelf_close (&other);
+    test_shelf_close (&third);
+}
+
 /*  A second broker takes over while the first one is held up. True if the first then tells that a job of its own is
     kept.  */
 static bool s_commits_after_all (rp_store_bug_t bug)
@@ -671,6 +708,8 @@ int main (int argc, char **argv)
       S_TEST (test_what_asks_for_news_does_not_keep_others_waiting),
       S_TEST (test_each_broker_has_the_jobs_that_it_accepted),
       S_TEST (test_a_broker_that_is_not_heard_loses_its_jobs_to_one_other),
+      S_TEST (test_a_lease_begins_when_a_long_transaction_ends),
+      S_TEST (test_a_frozen_broker_does_not_cost_another_one_its_lease),
       S_TEST (test_a_broker_that_lost_its_jobs_commits_nothing),
       S_TEST (test_a_commit_without_a_look_at_the_epoch_is_noticed),
       S_TEST (test_a_commit_is_found_out_about_after_the_jobs_were_lost),

@@ -98,6 +98,10 @@ static bool s_pass (s_connection_t *connection, bool up)
             atomic_store (&s_self.fault, TEST_RELAY_PASS);
             return false;
         }
+        if (fault == TEST_RELAY_HOLD_BEFORE) {
+            atomic_store (&s_self.fault, TEST_RELAY_HOLD);
+            return true;
+        }
         connection->waits = fault == TEST_RELAY_CUT_AFTER;
     }
     if (!up && connection->waits) {

@@ -11,8 +11,9 @@
 
 typedef enum {
     TEST_RELAY_PASS,
-    TEST_RELAY_HOLD, /* nothing passes; connections stand */
-    TEST_RELAY_CUT,  /* connections are broken, and new ones too */
+    TEST_RELAY_HOLD,        /* nothing passes; connections stand */
+    TEST_RELAY_HOLD_BEFORE, /* the next COMMIT does not arrive; then HOLD */
+    TEST_RELAY_CUT,         /* connections are broken, and new ones too */
     TEST_RELAY_CUT_BEFORE, /* the connection is broken with the next COMMIT, which does not arrive; then PASS */
     TEST_RELAY_CUT_AFTER, /* the next COMMIT arrives, its answer does not; then CUT */
 } test_relay_fault_t;

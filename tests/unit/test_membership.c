@@ -14,19 +14,41 @@ static void s_only_brokers_that_are_gone_lose_their_jobs (void **state)
 {
     (void) state;
     const rp_member_t members[] = {
-      {.id = 1, .holder = 1, .valid = true},
-      {.id = 2, .holder = 2, .valid = false},                // not heard
-      {.id = 3, .holder = 2, .valid = false},                // its jobs come with those of 2
+      {.id = 1, .holder = 1, .valid = true}, {.id = 2, .holder = 2, .silent = true}, // not heard
+      {.id = 3, .holder = 2, .silent = true},                // its jobs come with those of 2
       {.id = 4, .holder = 4, .valid = true, .ended = true},  // of this machine
-      {.id = 5, .holder = 5, .valid = false, .ended = true}, // this broker itself
-      {.id = 6, .holder = 6, .valid = false},
+      {.id = 5, .holder = 5, .silent = true, .ended = true}, // this broker itself
+      {.id = 6, .holder = 6, .silent = true},
+      {.id = 7,
+        .holder = 7,
+        .valid = false}, // its lease has ended, but perhaps it is about to renew it
     };
     assert_int_equal (rp_membership_choose (members, 6, 0, 5), 1);
     assert_int_equal (rp_membership_choose (members, 6, 2, 5), 3);
     assert_int_equal (rp_membership_choose (members, 6, 4, 5), 5);
-    assert_int_equal (rp_membership_choose (members, 6, 6, 5), 6);
+    assert_int_equal (rp_membership_choose (members, 7, 6, 5), 7);
     assert_int_equal (rp_membership_choose (members, 1, 0, 5), 1);
     assert_int_equal (rp_membership_choose (NULL, 0, 0, 5), 0);
+}
+
+static void s_a_lease_is_over_for_others_at_the_second_look (void **state)
+{
+    (void) state;
+    rp_membership_t self = {.count = 0};
+    rp_member_t members[] = {{.id = 1, .holder = 1, .until = 10},
+      {.id = 2, .holder = 2, .until = 20}, {.id = 3, .holder = 3, .until = 30}};
+    members[2].valid = true;
+    rp_membership_see (&self, members, 3);
+    assert_false (members[0].silent || members[1].silent || members[2].silent);
+    members[1].until = 25; // it was renewed, and has ended again
+    members[2].valid = false;
+    rp_membership_see (&self, members, 3);
+    assert_true (members[0].silent);
+    assert_false (members[1].silent || members[2].silent);
+    members[1].valid = true;
+    rp_membership_see (&self, members, 3);
+    assert_true (members[0].silent && members[2].silent);
+    assert_false (members[1].silent);
 }
 
 static void s_a_lease_is_renewed_long_before_it_ends (void **state)
@@ -43,14 +65,15 @@ static void s_a_lease_is_renewed_long_before_it_ends (void **state)
 
 /*  ---- Many brokers, from seeds ---------------------------------------------------------------- */
 
-/*  The database's rows, its clock, and brokers that are killed, frozen and woken; each has a clock of its own, which is
+/*  The database's rows, its clock, and brokers that are killed, frozen and woken; all of them stand still when the
+    database does, for longer than a lease. Each has a clock of its own, which is
     ahead or behind. A broker that finds itself fenced joins again with a new number.  */
 #define S_BROKERS 6u
 #define S_ROWS 400u
 #define S_STEPS 3000u
 #define S_STEP_US 100000
 
-typedef enum { S_RIGHT, S_NO_LEASE, S_NO_FENCE } s_bug_t;
+typedef enum { S_RIGHT, S_NO_LEASE, S_NO_FENCE, S_ONE_LOOK } s_bug_t;
 
 typedef struct {
     rp_membership_t membership;
@@ -58,6 +81,8 @@ typedef struct {
     int64_t epoch;
     int64_t ahead; /* its clock, of the database's */
     bool frozen;
+    bool
+      well; /* it had a turn since it joined or woke, and the database was all that stood still since */
 } s_broker_t;
 
 static struct {
@@ -109,6 +134,8 @@ static void s_adopt (const s_broker_t *broker, const rp_member_t *seen)
     if (row->epoch != seen->epoch || row->holder != row->id || (!ended && s_sim.bug != S_NO_LEASE))
         return;
     s_sim.broken += !ended; // from a broker that may be well
+    for (size_t index = 0; index < S_BROKERS; index++)
+        s_sim.broken += s_sim.brokers[index].id == seen->id && s_sim.brokers[index].well;
     s_sim.broken += ++s_sim.adoptions[seen->id - 1] > 1;
     row->epoch++;
     for (size_t place = 0; place < s_sim.count; place++)
@@ -122,8 +149,13 @@ static void s_look (s_broker_t *broker)
     broker->membership.looked = s_sim.now + broker->ahead;
     for (size_t place = 0; place < s_sim.count; place++) {
         view[place] = s_sim.rows[place];
+        view[place].until = s_sim.until[place];
         view[place].valid = s_sim.until[place] > s_sim.now && s_sim.bug != S_NO_LEASE;
     }
+    rp_membership_see (&broker->membership, view, s_sim.count);
+    if (s_sim.bug == S_ONE_LOOK)
+        for (size_t place = 0; place < s_sim.count; place++)
+            view[place].silent = !view[place].valid;
     size_t place = 0;
     while ((place = rp_membership_choose (view, s_sim.count, place, broker->id)) < s_sim.count) {
         if (!s_commit (broker)) // in the same transaction
@@ -142,11 +174,15 @@ static void s_turn (s_broker_t *broker)
         s_join (broker);
     if (rp_membership_looks (&broker->membership, now))
         s_look (broker);
+    broker->well = true;
 }
 
 static void s_disturb (void)
 {
     s_broker_t *broker = &s_sim.brokers[s_draw (S_BROKERS)];
+    broker->well = false;
+    if (s_draw (10) == 0)
+        s_sim.now += RP_MEMBERSHIP_LEASE_US + S_STEP_US;
     if (broker->id == 0)
         s_join (broker);
     else if (s_draw (3) == 0)
@@ -172,7 +208,7 @@ static unsigned s_simulate (uint64_t seed, s_bug_t bug)
     }
     // One is well from now on: within a lease and a look it has what all that are gone have left.
     for (size_t index = 1; index < S_BROKERS; index++)
-        s_sim.brokers[index].frozen = true;
+        s_sim.brokers[index].frozen = true, s_sim.brokers[index].well = false;
     s_broker_t *last = &s_sim.brokers[0];
     last->frozen = false;
     if (last->id == 0)
@@ -211,6 +247,12 @@ static void s_to_take_over_before_the_lease_ends_is_found (void **state)
     s_find (S_NO_LEASE);
 }
 
+static void s_to_take_over_at_the_first_look_is_found (void **state)
+{
+    (void) state;
+    s_find (S_ONE_LOOK);
+}
+
 static void s_to_commit_without_a_look_at_the_epoch_is_found (void **state)
 {
     (void) state;
@@ -222,8 +264,10 @@ int main (void)
     const struct CMUnitTest tests[] = {
       cmocka_unit_test (s_each_lease_that_ends_has_one_heir_and_nobody_else_writes),
       cmocka_unit_test (s_to_take_over_before_the_lease_ends_is_found),
+      cmocka_unit_test (s_to_take_over_at_the_first_look_is_found),
       cmocka_unit_test (s_to_commit_without_a_look_at_the_epoch_is_found),
       cmocka_unit_test (s_only_brokers_that_are_gone_lose_their_jobs),
+      cmocka_unit_test (s_a_lease_is_over_for_others_at_the_second_look),
       cmocka_unit_test (s_a_lease_is_renewed_long_before_it_ends),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
