@@ -51,7 +51,7 @@ static const char *const s_steps[] = {
   "CREATE TABLE riposte.counters (id bigint PRIMARY KEY, joined bigint NOT NULL, ids bigint NOT "
   "NULL);"
   "INSERT INTO riposte.counters SELECT 1, (CASE WHEN max (epoch) > 0 THEN 1 ELSE 0 END),"
-  " max (last) FROM riposte.brokers;"
+  " greatest (max (last), (SELECT max (id) FROM riposte.jobs)) FROM riposte.brokers;"
   "ALTER TABLE riposte.brokers DROP COLUMN last;"
   "ALTER TABLE riposte.brokers ADD COLUMN holder bigint NOT NULL DEFAULT 1;"
   "ALTER TABLE riposte.brokers ADD COLUMN listed boolean NOT NULL DEFAULT false;"
@@ -66,6 +66,8 @@ static const char *const s_steps[] = {
 };
 #define S_VERSION ((int64_t) (sizeof s_steps / sizeof *s_steps))
 #define S_STATEMENT_MAX 1024u
+/*  How long the database may be silent meanwhile, µs: an index of all open jobs takes its time.  */
+#define S_MIGRATE_US INT64_C (3600000000)
 
 /*  Runs one statement without rows. False with trouble.  */
 static bool s_do (rp_postgres_t *postgres, const char *sql, int count, const char *const *values)
@@ -141,6 +143,27 @@ static bool s_note_version (rp_postgres_t *postgres, int64_t before)
              : s_do (postgres, "UPDATE riposte.store SET version = $1::bigint", 1, values);
 }
 
+/*  Has no broker write until the transaction ends, once none has the store. False with text.  */
+static bool s_claim (rp_postgres_t *postgres, char *text)
+{
+    PGresult *result = NULL;
+    bool read =
+      s_do (postgres, "LOCK TABLE riposte.brokers IN ACCESS EXCLUSIVE MODE", 0, NULL)
+      && rp_postgres_run (postgres,
+           "SELECT count(*) FROM riposte.brokers WHERE lease_until > now()", 0, NULL, &result)
+           == RP_POSTGRES_DONE;
+    bool free = read && rp_postgres_number (postgres, result, 0, 0) == 0;
+    if (result)
+        postgres->pq->PQclear (result);
+    if (!read)
+        snprintf (text, RP_STORE_TEXT, "the store cannot be claimed: %.300s; nothing was changed",
+          postgres->trouble);
+    else if (!free)
+        snprintf (text, RP_STORE_TEXT,
+          "a broker has the store; stop it, wait some seconds if it was killed, and try again");
+    return free;
+}
+
 bool rp_postgres_schema_migrate (rp_postgres_t *postgres, bool make, char *text)
 {
     int64_t before = s_read_version (postgres);
@@ -151,10 +174,22 @@ bool rp_postgres_schema_migrate (rp_postgres_t *postgres, bool make, char *text)
           "the store is there, of version %" PRId64 "; there is nothing to do", before);
         return true;
     }
-    bool done = s_do (postgres, "BEGIN", 0, NULL);
+    postgres->silent_us = S_MIGRATE_US;
+    // Autovacuum takes a while to yield.
+    bool done = s_do (postgres, "BEGIN", 0, NULL)
+                && s_do (postgres, "SET LOCAL lock_timeout = '1min'", 0, NULL);
+    if (done && before > 0 && !s_claim (postgres, text))
+        return false;
     for (int64_t step = before; done && step < S_VERSION; step++)
         done = s_step (postgres, s_steps[step]);
-    done = done && s_note_version (postgres, before) && s_do (postgres, "COMMIT", 0, NULL);
+    bool made = done && s_note_version (postgres, before);
+    done = made && s_do (postgres, "COMMIT", 0, NULL);
+    if (made && !postgres->connection) {
+        snprintf (text, RP_STORE_TEXT,
+          "the database has not said whether the tables are made: %.300s; ask again",
+          postgres->trouble);
+        return false;
+    }
     if (!done) {
         snprintf (text, RP_STORE_TEXT, "the tables cannot be made: %.300s; nothing was changed",
           postgres->trouble);

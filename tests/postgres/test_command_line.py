@@ -106,6 +106,9 @@ def test_what_version_1_kept_goes_on(world, server, database):
     server.sql(VERSION_1, database)
     refused = world.run(programs.BROKER, "--store", url)
     assert refused.code == 1 and "riposte store migrate" in refused.error(), refused
+    server.sql("UPDATE riposte.brokers SET last = 0, lease_until = now() + interval '1 hour'", database)
+    assert "a broker has the store; stop it" in store(world, "migrate", url, code=1)
+    server.sql("UPDATE riposte.brokers SET lease_until = now()", database)
     assert "the store is up to date, of version 2" in store(world, "migrate", url)
     broker = world.broker("--store", url)
     world.builtin(broker, "echo")
