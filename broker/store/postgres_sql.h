@@ -36,10 +36,17 @@
 #define RP_POSTGRES_TOLD                                                                           \
     "SELECT id FROM riposte.brokers WHERE holder = $1 AND ($2 = 0 OR NOT listed)"
 
+/*  Their open jobs, by the indexes, which each have one half of a broker's.  */
+#define RP_POSTGRES_OPEN_TOLD                                                                      \
+    " FROM (" RP_POSTGRES_TOLD ") b CROSS JOIN LATERAL"                                            \
+    " (SELECT id, service, started, due AS listed_due FROM riposte.open"                           \
+    " WHERE listed AND owner = b.id UNION ALL SELECT id, service, started, NULL FROM riposte.open" \
+    " WHERE NOT listed AND owner = b.id) o"
+
 /*  How many open jobs of a broker `b` there are, up to a number that takes no time to count.  */
 #define RP_POSTGRES_OPEN_OF(which)                                                                 \
     "(SELECT count(*) FROM (SELECT 1 FROM riposte.open WHERE owner = b.id AND " which              \
-    " LIMIT 100000) c)"
+    " LIMIT 10000) c)"
 
 /*  What came of the statement that changes an open job: 0, it was one; 1, it has ended; 2, there is none.  */
 #define RP_POSTGRES_CAME(changed)                                                                  \
@@ -213,12 +220,11 @@
       "UPDATE riposte.open SET listed = true WHERE NOT listed AND owner IN (" RP_POSTGRES_TOLD     \
       ")")                                                                                         \
     X (LAST_FLAGS, "nn",                                                                           \
-      "SELECT flags FROM riposte.jobs WHERE id = (SELECT max (id) FROM riposte.open"               \
-      " WHERE owner IN (" RP_POSTGRES_TOLD "))")                                                   \
+      "SELECT flags FROM riposte.jobs WHERE id = (SELECT max (o.id)" RP_POSTGRES_OPEN_TOLD ")")    \
     X (SERVICES, "nn",                                                                             \
       "SELECT service, count(*) FILTER (WHERE started IS NULL), count(*) FILTER (WHERE started"    \
-      " IS NOT NULL), min (due) FILTER (WHERE listed) FROM riposte.open"                           \
-      " WHERE owner IN (" RP_POSTGRES_TOLD ") GROUP BY service ORDER BY service")                  \
+      " IS NOT NULL), min (listed_due)" RP_POSTGRES_OPEN_TOLD                                      \
+      " GROUP BY service ORDER BY service")                                                        \
     X (BROKERS, "",                                                                                \
       "SELECT id, epoch, holder, endpoints, process,"                                              \
       " (extract (epoch FROM joined) * 1000000)::bigint,"                                          \
