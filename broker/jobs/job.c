@@ -298,7 +298,7 @@ bool rp_job_end_row (
         return false;
     }
     service->active++;
-    if (row->elsewhere) { // as long as it is here
+    if (row->elsewhere || !self->begun) { // not counted, so it is as long as it is here
         service->open++;
         self->figures.open++;
     }

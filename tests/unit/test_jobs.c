@@ -2090,6 +2090,23 @@ static void s_what_ran_is_taken_up_only_when_it_is_counted (void **state)
     assert_int_equal (jobs_world_figures (&s_world).open, 1);
 }
 
+static void s_a_row_that_is_not_counted_yet_is_cancelled (void **state)
+{
+    (void) state;
+    s_begin ();
+    uint64_t job = s_accept (1, &(jobs_terms_t){.delay_ms = 60000});
+    jobs_world_crash (&s_world);
+    jobs_world_begin (&s_world);
+    model_store_order (&s_world.store, RP_STORE_SERVICES, RP_STORED_FULL, 1);
+    s_ask (RP_JOBS_CANCEL, 50, job, 0);
+    jobs_world_settle (&s_world);
+    s_expect_final (1, RP_CANCELLED);
+    assert_int_equal (jobs_world_figures (&s_world).open, 0);
+    jobs_world_pass (&s_world, S_SECOND);
+    assert_int_equal (jobs_world_figures (&s_world).open, 0);
+    assert_int_equal (s_world.jobs->services.count, 0);
+}
+
 /*  More than one page of jobs ran; meanwhile clients come and workers too.  */
 static void s_begin_over_many_that_ran (rp_stored_outcome_t outcome)
 {
@@ -2252,6 +2269,7 @@ int main (void)
       S_TEST (s_what_was_accepted_survives_the_broker),
       S_TEST (s_a_last_attempt_that_the_broker_took_with_it_kills_the_job),
       S_TEST (s_what_ran_is_taken_up_only_when_it_is_counted),
+      S_TEST (s_a_row_that_is_not_counted_yet_is_cancelled),
       S_TEST (s_thousands_may_have_run),
       S_TEST (s_a_busy_store_forgets_none_that_ran),
       S_TEST (s_the_end_gives_every_payload_back),
