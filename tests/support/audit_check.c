@@ -239,6 +239,23 @@ void audit_check (audit_t *self)
     audit_check_streams (self);
 }
 
+/*  Checks that a request does not wait if it is the turn of its conversation, whose worker has room.  */
+static void s_check_pinned (audit_t *self, const audit_request_t *request)
+{
+    for (rp_list_node_t *node = rp_list_first (&self->conversations); node;
+         node = rp_list_next (&self->conversations, node)) {
+        const audit_conversation_t *conversation = RP_CONTAINER (node, audit_conversation_t, node);
+        if (conversation->client.v != request->client->id.v || conversation->key != request->key
+            || conversation->over || !conversation->established || conversation->running > 0)
+            continue;
+        const audit_peer_t *worker = audit_find_peer (self, conversation->worker);
+        AUDIT_REQUIRE (self,
+          !worker || worker->over || worker->closing || worker->held >= worker->window
+            || audit_terms_hold (self, request->service),
+          "a request of a conversation waits while its worker has room");
+    }
+}
+
 /*  Checks that nothing is overdue after a tick.  */
 void audit_check_tick (audit_t *self)
 {
@@ -258,5 +275,7 @@ void audit_check_tick (audit_t *self)
           !request->key || request->delivery || !request->conversation
             || !request->conversation->over,
           "a request waits in a conversation that is over");
+        if (request->key && !request->delivery && !request->client->over)
+            s_check_pinned (self, request);
     }
 }
