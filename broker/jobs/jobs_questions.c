@@ -302,6 +302,17 @@ static void s_retry (rp_jobs_t *self, const rp_jobs_question_t *question, const 
     }
 }
 
+/*  Why the store did not answer, and may do so later; NULL if it did.  */
+static const char *s_why_later (rp_stored_outcome_t outcome)
+{
+    if (outcome == RP_STORED_LOST)
+        return RP_JOBS_LOST;
+    if (outcome == RP_STORED_AWAY)
+        return RP_JOBS_AWAY;
+    bool later = outcome == RP_STORED_BUSY || rp_stored_is_for_later (outcome);
+    return later ? "too much waits for the store of jobs" : NULL;
+}
+
 void rp_jobs_found (rp_jobs_t *self, rp_jobs_waiter_t *waiter, const rp_stored_t *stored)
 {
     const rp_jobs_question_t *question = &waiter->question;
@@ -315,13 +326,9 @@ void rp_jobs_found (rp_jobs_t *self, rp_jobs_waiter_t *waiter, const rp_stored_t
         rp_jobs_find_for (self, waiter); // behind the new beginning, which is on its way
         return;
     }
-    if (stored->outcome == RP_STORED_LOST) {
-        rp_jobs_reply (self, question->session, question->request, RP_BUSY, RP_JOBS_LOST);
-    }
-    else if (stored->outcome == RP_STORED_BUSY || rp_stored_is_for_later (stored->outcome)) {
-        rp_jobs_reply (self, question->session, question->request, RP_BUSY,
-          stored->outcome == RP_STORED_AWAY ? RP_JOBS_AWAY
-                                            : "too much waits for the store of jobs");
+    const char *later = s_why_later (stored->outcome);
+    if (later) {
+        rp_jobs_reply (self, question->session, question->request, RP_BUSY, later);
     }
     else if (!row || !s_is_own (waiter, row)) {
         rp_jobs_reply (

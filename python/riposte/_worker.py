@@ -336,6 +336,13 @@ class Worker:
         except BlockingIOError:
             pass
 
+    def _restate(self, now: float) -> None:
+        """Tells the core what `set_ready` has said since."""
+        assert self._core is not None
+        ready, self._ready_slots = self._ready_slots, None
+        if ready is not None:
+            self._core.set_ready(ready, now)
+
     def _run(self) -> None:
         streams = self._streams or (inspect.isgeneratorfunction(self._handler) and not self._in_processes)
         core = self._core = WorkerCore(self._endpoints, self.service, self.slots, self._name, random.random,
@@ -344,6 +351,7 @@ class Worker:
         self._changed = threading.Condition(loop.lock)
         self._flowed = threading.Condition(loop.lock)
         self._stopped, self._reason = False, None
+        self._restate(time.monotonic())  # before a thread says HELLO
         threads = [threading.Thread(target=self._serve, daemon=True, name=f"riposte-worker-{number}")
                    for number in range(self.workers)]
         for thread in threads:
@@ -360,9 +368,7 @@ class Worker:
                 elif "drain" in self._wants and not core.draining:
                     core.drain(now)
                     end = now + self.drain_limit
-                ready, self._ready_slots = self._ready_slots, None
-                if ready is not None:
-                    core.set_ready(ready, now)
+                self._restate(now)
                 loop.turn(monitors=not loop.leader)
                 if core.trouble != said:
                     said = core.trouble
