@@ -107,7 +107,8 @@ def test_the_highest_priority_goes_first(world, language):  # noqa: F811
     client = Client(world, language, broker.endpoint)
     held = client.submit("line", LONG, timeout_ms=60000)
     world.wait_for_running(broker, 1)
-    low, high = [client.submit("line", "1", timeout_ms=60000, priority=priority) for priority in (3, 7)]
+    # So long that their answers do not come at once.
+    low, high = [client.submit("line", "100", timeout_ms=60000, priority=priority) for priority in (3, 7)]
     world.wait_for_waiting(broker, 2)
     assert client.do("cancel", of=held)["status"] == "OK"
     check(client.answer(low), "OK")

@@ -56,7 +56,7 @@ def test_the_next_broker_is_tried_when_one_is_down_and_the_next_priority_when_al
     result = cli(world, names, SERVER, "status", "-o", "json")
     assert (result.code, result.json()["pid"]) == (0, brokers[2].pid), result
     brokers[2].kill()
-    error = cli(world, names, SERVER, "ping", "--wait-broker", "300ms").error()
+    error = cli(world, names, SERVER, "ping", "--wait-broker", "2s").error()
     for broker in brokers:
         assert f"{SERVER} at 127.0.0.1:{port(broker.endpoint)}: nothing listens there" in error, error
     assert error.endswith("; start one: riposte-broker")
