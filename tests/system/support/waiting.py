@@ -11,12 +11,13 @@ def until(condition, within=5.0, what=None, process=None):
     sanitizer, by PATIENCE), or at once when `process` ends before it."""
     begin = time.monotonic()
     while True:
+        ended = process is not None and process.poll() is not None  # before the condition, which may be its end
         value = condition()
         if value:
             return value
         passed = time.monotonic() - begin
         what = what or getattr(condition, "__name__", "the condition")
-        if process is not None and process.poll() is not None:
+        if ended:
             raise AssertionError(f"{process.name} ended ({process.poll()}) before: {what}")
         if passed > within * PATIENCE:
             raise AssertionError(f"not within {passed:.1f} s: {what}")
