@@ -252,24 +252,31 @@ int rp_call_put_header (rp_call_t *self, const char *key, const char *value)
     return rc;
 }
 
-int rp_call_set_hedge (rp_call_t *self, const char *when)
+int rp_call_put_number (rp_call_t *self, const char *key, uint64_t value)
+{
+    char text[24];
+    snprintf (text, sizeof text, "%" PRIu64, value);
+    return rp_call_put_header (self, key, text);
+}
+
+/*  Sets the header that says when to hedge. Returns as rp_call_put_header.  */
+static int s_put_hedge (rp_call_t *self, const char *when)
 {
     rp_hedge_terms_t terms;
     const char *reason;
     int64_t time;
-    char ms[24];
-    if (!when || self->conversation)
+    if (rp_duration_parse (when, &time, &reason))
+        return time < S_US_PER_MS || time > RP_DEADLINE_MAX_MS * S_US_PER_MS
+                 ? RP_USAGE
+                 : rp_call_put_number (self, RP_REQUEST_HEDGE, (uint64_t) (time / S_US_PER_MS));
+    if (!rp_hedge_read (&terms, when, strlen (when)) || terms.ms)
         return RP_USAGE;
-    if (rp_duration_parse (when, &time, &reason)) {
-        if (time < S_US_PER_MS || time > RP_DEADLINE_MAX_MS * S_US_PER_MS)
-            return RP_USAGE;
-        snprintf (ms, sizeof ms, "%" PRId64, time / S_US_PER_MS);
-        when = ms;
-    }
-    else if (!rp_hedge_read (&terms, when, strlen (when)) || terms.ms) {
-        return RP_USAGE;
-    }
-    int rc = rp_call_put_header (self, RP_REQUEST_HEDGE, when);
+    return rp_call_put_header (self, RP_REQUEST_HEDGE, when);
+}
+
+int rp_call_set_hedge (rp_call_t *self, const char *when)
+{
+    int rc = !when || self->conversation ? RP_USAGE : s_put_hedge (self, when);
     if (rc == RP_OK)
         self->exchange.hedged = true;
     return rc;

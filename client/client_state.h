@@ -161,6 +161,7 @@ void rp_call_sent (rp_call_t *self);
 
 /*  Sets a header, in the place of one with the same key. Returns as rp_call_add_header.  */
 int rp_call_put_header (rp_call_t *self, const char *key, const char *value);
+int rp_call_put_number (rp_call_t *self, const char *key, uint64_t value);
 
 /*  Frees a call that is not open.  */
 void rp_call_free (rp_call_t *self);

@@ -3,8 +3,6 @@
     SPDX-License-Identifier: MPL-2.0
 */
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 
@@ -90,11 +88,9 @@ static void s_state_window (rp_call_t *call)
 {
     rp_stream_t *stream = (rp_stream_t *) call->exchange.stream;
     rp_flow_reader_t *reader = &stream->flows.reader;
-    char text[24];
     if (reader->window == stream->stated)
         return;
-    snprintf (text, sizeof text, "%" PRIu64, reader->window);
-    if (rp_call_put_header (call, RP_STREAM_WINDOW, text) == RP_OK)
+    if (rp_call_put_number (call, RP_STREAM_WINDOW, reader->window) == RP_OK)
         stream->stated = reader->window;
     else
         rp_flow_begin (reader, stream->stated);

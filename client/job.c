@@ -30,11 +30,7 @@
 static int s_put_number (
   rp_call_t *self, const char *key, uint64_t value, uint64_t least, uint64_t most)
 {
-    char text[24];
-    if (value < least || value > most)
-        return RP_USAGE;
-    snprintf (text, sizeof text, "%" PRIu64, value);
-    return rp_call_put_header (self, key, text);
+    return value < least || value > most ? RP_USAGE : rp_call_put_number (self, key, value);
 }
 
 /*  Writes the header that states the priority of a job.  */

@@ -7,8 +7,6 @@
 */
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -22,20 +20,12 @@
 
 /*  ---- The call ------------------------------------------------------------------------------- */
 
-/*  Sets a header with a number. Returns as rp_call_put_header.  */
-static int s_put (rp_call_t *call, const char *key, uint64_t value)
-{
-    char text[24];
-    snprintf (text, sizeof text, "%" PRIu64, value);
-    return rp_call_put_header (call, key, text);
-}
-
 int rp_call_set_stream (rp_call_t *self, uint32_t window_bytes, uint32_t idle_ms)
 {
     if ((window_bytes && window_bytes < RP_STREAM_WINDOW_MIN) || window_bytes > S_WINDOW_MAX
         || idle_ms > RP_DEADLINE_MAX_MS)
         return RP_USAGE;
-    int rc = s_put (self, RP_STREAM_IDLE, idle_ms);
+    int rc = rp_call_put_number (self, RP_STREAM_IDLE, idle_ms);
     if (rc != RP_OK)
         return rc;
     self->window = window_bytes;
@@ -87,7 +77,8 @@ int rp_client_stream (rp_client_t *self, rp_call_t **call_p, rp_stream_t **strea
     *stream_p = NULL;
     if (!call || call->callback || call->exchange.durable || call->exchange.keyed)
         return RP_USAGE;
-    int rc = s_put (call, RP_STREAM_WINDOW, call->window ? call->window : RP_FLOW_WINDOW);
+    int rc =
+      rp_call_put_number (call, RP_STREAM_WINDOW, call->window ? call->window : RP_FLOW_WINDOW);
     if (rc != RP_OK)
         return rc;
     if (!rp_pump_lock (self->pump))
