@@ -169,7 +169,7 @@ static void s_change_over (rp_dispatch_t *self, s_hedge_t *hedge)
     s_move (self, hedge, to);
     rp_request_set_state (self, to, RP_REQUEST_RUNNING);
     rp_request_set_due (self, from, rp_request_limit_end (from));
-    rp_request_set_due (self, to, rp_earlier (rp_request_deadline (to), rp_request_limit_end (to)));
+    rp_request_set_due (self, to, rp_request_run_end (to));
 }
 
 /*  Tells the worker of the other delivery that nobody waits for it any more.  */
@@ -252,8 +252,7 @@ bool rp_hedge_due (rp_dispatch_t *self, rp_request_t *request)
     if (hedge->request != request || self->now < hedge->at)
         return false;
     hedge->at = RP_NEVER;
-    int64_t limit_end = rp_request_limit_end (request);
-    if (self->now >= limit_end)
+    if (self->now >= rp_request_limit_end (request))
         return false;
     bool can = s_may_be_hedged (request);
     if (can)
@@ -263,8 +262,7 @@ bool rp_hedge_due (rp_dispatch_t *self, rp_request_t *request)
     // If no worker has room, or the share is used up. The time waited doubles, so that tries stay few.
     if (can)
         hedge->at = self->now + rp_later (self->now - hedge->first, 1000);
-    int64_t due = rp_earlier (rp_request_deadline (request), limit_end);
-    rp_request_set_due (self, request, rp_earlier (due, hedge->at));
+    rp_request_set_due (self, request, rp_earlier (rp_request_run_end (request), hedge->at));
     return true;
 }
 
@@ -281,8 +279,7 @@ void rp_hedge_await (rp_dispatch_t *self, rp_request_t *request)
     if (pause == RP_NEVER)
         return;
     hedge->at = self->now + pause;
-    int64_t due = rp_earlier (rp_request_deadline (request), rp_request_limit_end (request));
-    rp_request_set_due (self, request, rp_earlier (due, hedge->at));
+    rp_request_set_due (self, request, rp_earlier (rp_request_run_end (request), hedge->at));
 }
 
 void rp_hedge_win (rp_dispatch_t *self, rp_request_t *request)

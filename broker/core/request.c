@@ -563,8 +563,8 @@ static __attribute__ ((noinline)) bool s_start_stream (
     }
     s_start (self, request, worker);
     rp_stream_start (self, request);
-    int64_t due = rp_earlier (rp_request_deadline (request), rp_request_limit_end (request));
-    rp_request_set_due (self, request, rp_earlier (due, rp_stream_due (request)));
+    rp_request_set_due (
+      self, request, rp_earlier (rp_request_run_end (request), rp_stream_due (request)));
     return true;
 }
 
@@ -781,12 +781,11 @@ void rp_request_watch (rp_dispatch_t *self, rp_request_t *request)
     ends the request.  */
 static bool s_stream_was_due (rp_dispatch_t *self, rp_request_t *request)
 {
-    int64_t silent = rp_stream_due (request), limit = rp_request_limit_end (request);
-    if (silent == RP_NEVER || self->now >= limit)
+    int64_t silent = rp_stream_due (request);
+    if (silent == RP_NEVER || self->now >= rp_request_limit_end (request))
         return false;
     if (self->now < silent)
-        rp_request_set_due (
-          self, request, rp_earlier (silent, rp_earlier (limit, rp_request_deadline (request))));
+        rp_request_set_due (self, request, rp_earlier (silent, rp_request_run_end (request)));
     else
         rp_request_abandon (self, request, RP_DEADLINE,
           "no part and no grant came for longer than the request allows (stream-idle)");

@@ -9,6 +9,7 @@
 #define RP_REQUEST_H
 
 #include "broker/core/state.h"
+#include "common/base/earlier.h"
 
 /*  The bytes of a request that count in limits: body and headers, since headers can outweigh the
     body many times.  */
@@ -60,6 +61,12 @@ static inline int64_t rp_request_limit_end (const rp_request_t *request)
 {
     uint32_t limit = request->worker->attempt_limit;
     return limit ? request->dispatched + (int64_t) limit * 1000 : RP_NEVER;
+}
+
+/*  When the request ends, or its attempt, if its worker does not answer.  */
+static inline int64_t rp_request_run_end (const rp_request_t *request)
+{
+    return rp_earlier (rp_request_deadline (request), rp_request_limit_end (request));
 }
 
 /*  Frees an answered request: takes it out of its list, gives its worker's place back, and lets its
