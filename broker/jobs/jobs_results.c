@@ -226,9 +226,8 @@ static void s_recover_later (rp_jobs_t *self, uint64_t after)
 static void s_recover (rp_jobs_t *self, const rp_jobs_pending_t *pending, const rp_stored_t *stored)
 {
     self->listings--;
-    if (
-      !self
-         ->begun) // their services are not known; the beginning, which is still to come, lists them again
+    // Before the beginning their services are not known, and it lists them again.
+    if (!self->begun)
         return;
     if (stored->outcome != RP_STORED_SAFE) {
         s_recover_later (self, pending->after);

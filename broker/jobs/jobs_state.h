@@ -90,11 +90,11 @@ typedef struct {
     uint32_t active; /* CLAIMING to FINISHING, and PUTTING with an attempt */
     uint32_t room;   /* attempts that may be active, as of `asked` */
     int64_t asked;   /* now */
-    int64_t
-      pause; /* now: an attempt found no space, or no room in the core, so none is written before */
-    uint32_t
-      share; /* once the core had no room: attempts that may be written before the next pause; 0: all */
-    uint32_t shared;      /* … and are */
+    /*  now: an attempt found no space, or no room in the core, so none is written before  */
+    int64_t pause;
+    /*  once the core had no room: attempts that may be written before the next pause, 0: all; and that are  */
+    uint32_t share;
+    uint32_t shared;
     rp_job_key_t horizon; /* unless whole: every row up to it is in memory */
     rp_job_key_t passed;  /* while it loads: the first row that was written and not kept */
     int64_t next_due;     /* unless whole: of the first row behind the horizon, or earlier */
@@ -174,8 +174,8 @@ typedef struct {
     rp_list_node_t node; /* in asker->waiters */
     rp_jobs_asker_t *asker;
     rp_heap_node_t due; /* in self->patience, by now */
-    int64_t
-      until; /* now: how long it waits; it may be due before, to look at another broker's job */
+    /*  now: how long it waits; it may be due before, to look at another broker's job  */
+    int64_t until;
     rp_jobs_question_t question;
     char principal[RP_PRINCIPAL_MAX + 1];
     /*  After this time, µs, it looks at another broker's job, for all who wait for it; 0: it does not  */
