@@ -13,16 +13,7 @@ WORKDIR /source
 COPY . .
 RUN script/build /build -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_LIBDIR=lib \
         -DRIPOSTE_TESTS=OFF -DRIPOSTE_BENCH=OFF \
- && DESTDIR=/install cmake --install /build --strip > /dev/null \
- && mkdir -p /image/usr/local/bin /image/usr/local/lib /image/usr/local/share/riposte \
- && cp /install/usr/local/bin/* /image/usr/local/bin \
- && cp -P /install/usr/local/lib/libriposte.so.* /image/usr/local/lib \
- && install -s /build/examples/site /image/usr/local/bin \
- && install examples/visits.sh /image/usr/local/bin/visits \
- && install examples/topology-keys.sh /image/usr/local/bin/topology-keys \
- && cp examples/site.talk examples/topology.rules /image/usr/local/share/riposte \
- && install -d -m 700 -o 65532 -g 65532 /image/etc/riposte /image/keys/broker /image/keys/site /image/keys/upper \
-        /image/keys/client /image/keys/http /image/keys/prometheus
+ && script/image-tree /build /image
 
 FROM debian:bookworm-slim
 RUN apt-get update -q \
@@ -30,10 +21,11 @@ RUN apt-get update -q \
         libsqlite3-0 libpq5 \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb /var/cache/apt/*.bin /var/log/*
 COPY --from=build /image /
-RUN ldconfig
-
-# A number, so that it can be seen not to be root. Nothing is written, not even in /tmp, but keys: /etc/riposte and
-# what is in /keys are its own, and so are the volumes that begin there.
+# A number, so that the user can be seen not to be root. Nothing is written, not even in /tmp, but keys: /etc/riposte
+# and what is in /keys are its own, and so are the volumes that begin there.
+RUN ldconfig \
+ && install -d -m 700 -o 65532 -g 65532 /etc/riposte /keys/broker /keys/site /keys/upper /keys/client /keys/http \
+        /keys/prometheus
 USER 65532:65532
 # Other containers reach that address, so the broker wants a key (RIPOSTE_SECURITY_KEY_FILE and _RULES).
 ENV RIPOSTE_BIND=tcp://0.0.0.0:5555

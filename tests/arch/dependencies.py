@@ -59,9 +59,16 @@ def check_test(complain, directory):
         complain("script/test builds no tests where script/demo has built before")
 
 
+def check_image(complain, _):
+    """The compiling stage of the Dockerfile runs only with RIPOSTE_LONG=1; here it has the packages that it needs."""
+    words = set((ROOT / "Dockerfile").read_text(encoding="utf-8").split(" AS build\n")[1].split("\nFROM ")[0].split())
+    if missing := BUILD - words:
+        complain(f"the Dockerfile does not install {sorted(missing)}, which the build needs")
+
+
 def main():
     complaints = []
-    for check in (check_demo, check_show, check_test):
+    for check in (check_demo, check_show, check_test, check_image):
         with tempfile.TemporaryDirectory() as directory:
             check(complaints.append, pathlib.Path(directory))
     for complaint in complaints:
