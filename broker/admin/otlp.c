@@ -13,8 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <curl/curl.h>
-
+#include "broker/admin/libcurl.h"
 #include "broker/admin/span_batches.h"
 #include "broker/admin/span_json.h"
 #include "broker/admin/span_queue.h"
@@ -52,6 +51,7 @@ struct rp_otlp {
     char *body; /* of the batch; NULL: it was not sent yet */
     size_t body_size;
     uint64_t lost_before; /* spans that were lost when it began to fail */
+    const rp_libcurl_t *curl;
     CURLM *multi;
     CURL *easy;
     struct curl_slist *headers;
@@ -62,14 +62,14 @@ struct rp_otlp {
 
 /*  ---- URLs ----------------------------------------------------------------------------------- */
 
-static const char *s_part_fault (CURLU *url)
+static const char *s_part_fault (const rp_libcurl_t *curl, CURLU *url)
 {
     char *scheme = NULL, *user = NULL, *path = NULL, *fragment = NULL;
     const char *fault = NULL;
-    (void) curl_url_get (url, CURLUPART_SCHEME, &scheme, 0); // absent parts stay NULL
-    (void) curl_url_get (url, CURLUPART_USER, &user, 0);
-    (void) curl_url_get (url, CURLUPART_PATH, &path, 0);
-    (void) curl_url_get (url, CURLUPART_FRAGMENT, &fragment, 0);
+    (void) curl->url_get (url, CURLUPART_SCHEME, &scheme, 0); // absent parts stay NULL
+    (void) curl->url_get (url, CURLUPART_USER, &user, 0);
+    (void) curl->url_get (url, CURLUPART_PATH, &path, 0);
+    (void) curl->url_get (url, CURLUPART_FRAGMENT, &fragment, 0);
     if (!scheme || (strcmp (scheme, "http") != 0 && strcmp (scheme, "https") != 0))
         fault = "wants http:// or https://";
     else if (user)
@@ -78,23 +78,26 @@ static const char *s_part_fault (CURLU *url)
         fault = "wants a path; that of a collector is /v1/traces";
     else if (fragment)
         fault = "must not have a fragment";
-    curl_free (scheme);
-    curl_free (user);
-    curl_free (path);
-    curl_free (fragment);
+    curl->free (scheme);
+    curl->free (user);
+    curl->free (path);
+    curl->free (fragment);
     return fault;
 }
 
 const char *rp_otlp_fault (const char *url)
 {
-    CURLU *parsed = curl_url ();
+    const rp_libcurl_t *curl = rp_libcurl ();
+    if (!curl)
+        return "needs libcurl, of version 7.87 or newer; install it: apt-get install libcurl4";
+    CURLU *parsed = curl->url ();
     if (!parsed)
         return "does not fit into memory";
     // without a scheme libcurl would guess one
-    CURLUcode code = curl_url_set (parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
-    const char *fault =
-      code == CURLUE_OK ? s_part_fault (parsed) : "is no URL; one is http://HOST:4318/v1/traces";
-    curl_url_cleanup (parsed);
+    CURLUcode code = curl->url_set (parsed, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
+    const char *fault = code == CURLUE_OK ? s_part_fault (curl, parsed)
+                                          : "is no URL; one is http://HOST:4318/v1/traces";
+    curl->url_cleanup (parsed);
     return fault;
 }
 
@@ -190,7 +193,7 @@ static void s_wait (rp_otlp_t *self, int64_t until)
     struct curl_waitfd wake = {.fd = self->wake, .events = CURL_WAIT_POLLIN};
     int64_t now = rp_clock_us ();
     int64_t ms = until <= now ? 0 : (until - now) / 1000 + 1;
-    (void) curl_multi_poll (self->multi, &wake, 1, ms > 60000 ? 60000 : (int) ms, NULL);
+    (void) self->curl->multi_poll (self->multi, &wake, 1, ms > 60000 ? 60000 : (int) ms, NULL);
     if (wake.revents)
         (void) rp_bell_hear (self->wake);
 }
@@ -205,14 +208,14 @@ static void s_check_ending (rp_otlp_t *self)
 static CURLcode s_transfer (rp_otlp_t *self)
 {
     int running = 1;
-    while (curl_multi_perform (self->multi, &running) == CURLM_OK && running > 0) {
+    while (self->curl->multi_perform (self->multi, &running) == CURLM_OK && running > 0) {
         s_check_ending (self);
         if (rp_clock_us () >= self->batches.end)
             return CURLE_OPERATION_TIMEDOUT;
         s_wait (self, self->batches.end);
     }
     int left;
-    const CURLMsg *message = curl_multi_info_read (self->multi, &left);
+    const CURLMsg *message = self->curl->multi_info_read (self->multi, &left);
     return message && message->msg == CURLMSG_DONE ? message->data.result : CURLE_OUT_OF_MEMORY;
 }
 
@@ -222,12 +225,12 @@ static rp_span_result_t s_read_answer (rp_otlp_t *self, CURLcode code, char *why
     long status = 0;
     curl_off_t seconds = 0;
     if (code != CURLE_OK) {
-        snprintf (
-          why, CURL_ERROR_SIZE, "%s", *self->error ? self->error : curl_easy_strerror (code));
+        snprintf (why, CURL_ERROR_SIZE, "%s",
+          *self->error ? self->error : self->curl->easy_strerror (code));
         return RP_SPAN_AGAIN;
     }
-    (void) curl_easy_getinfo (self->easy, CURLINFO_RESPONSE_CODE, &status);
-    (void) curl_easy_getinfo (self->easy, CURLINFO_RETRY_AFTER, &seconds);
+    (void) self->curl->easy_getinfo (self->easy, CURLINFO_RESPONSE_CODE, &status);
+    (void) self->curl->easy_getinfo (self->easy, CURLINFO_RETRY_AFTER, &seconds);
     *wanted = seconds > 0 && seconds < 86400 ? (int64_t) seconds * 1000000 : 0;
     snprintf (why, CURL_ERROR_SIZE, "it answers with status %ld", status);
     if (status == 429 || status == 502 || status == 503 || status == 504)
@@ -240,12 +243,14 @@ static rp_span_result_t s_post (rp_otlp_t *self, char *why, int64_t *wanted)
     self->answer_size = 0;
     self->error[0] = '\0';
     CURLcode code = CURLE_OUT_OF_MEMORY;
-    if (s_write (self) && curl_easy_setopt (self->easy, CURLOPT_POSTFIELDS, self->body) == CURLE_OK
-        && curl_easy_setopt (self->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) self->body_size)
+    if (s_write (self)
+        && self->curl->easy_setopt (self->easy, CURLOPT_POSTFIELDS, self->body) == CURLE_OK
+        && self->curl->easy_setopt (
+             self->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) self->body_size)
              == CURLE_OK
-        && curl_multi_add_handle (self->multi, self->easy) == CURLM_OK) {
+        && self->curl->multi_add_handle (self->multi, self->easy) == CURLM_OK) {
         code = s_transfer (self);
-        (void) curl_multi_remove_handle (self->multi, self->easy);
+        (void) self->curl->multi_remove_handle (self->multi, self->easy);
     }
     return s_read_answer (self, code, why, wanted);
 }
@@ -317,22 +322,23 @@ static void *s_run (void *arg)
 
 static bool s_set_up (rp_otlp_t *self)
 {
+    const rp_libcurl_t *curl = self->curl;
     CURL *easy = self->easy;
-    self->headers = curl_slist_append (NULL, "Content-Type: application/json");
-    struct curl_slist *more = curl_slist_append (self->headers, "Expect:"); // no wait for 100
-    return self->headers && more && curl_easy_setopt (easy, CURLOPT_URL, self->url) == CURLE_OK
-           && curl_easy_setopt (easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK
-           && curl_easy_setopt (easy, CURLOPT_HTTPHEADER, self->headers) == CURLE_OK
-           && curl_easy_setopt (easy, CURLOPT_USERAGENT, "riposte-broker/" RP_VERSION) == CURLE_OK
-           && curl_easy_setopt (easy, CURLOPT_POST, 1L) == CURLE_OK
-           && curl_easy_setopt (easy, CURLOPT_WRITEFUNCTION, s_on_answer) == CURLE_OK
-           && curl_easy_setopt (easy, CURLOPT_WRITEDATA, self) == CURLE_OK
-           && curl_easy_setopt (easy, CURLOPT_ERRORBUFFER, self->error) == CURLE_OK
-           && curl_easy_setopt (easy, CURLOPT_TIMEOUT_MS, S_TIMEOUT_MS) == CURLE_OK
-           && curl_easy_setopt (easy, CURLOPT_CONNECTTIMEOUT_MS, S_CONNECT_MS) == CURLE_OK
-           && curl_easy_setopt (easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK
+    self->headers = curl->slist_append (NULL, "Content-Type: application/json");
+    struct curl_slist *more = curl->slist_append (self->headers, "Expect:"); // no wait for 100
+    return self->headers && more && curl->easy_setopt (easy, CURLOPT_URL, self->url) == CURLE_OK
+           && curl->easy_setopt (easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK
+           && curl->easy_setopt (easy, CURLOPT_HTTPHEADER, self->headers) == CURLE_OK
+           && curl->easy_setopt (easy, CURLOPT_USERAGENT, "riposte-broker/" RP_VERSION) == CURLE_OK
+           && curl->easy_setopt (easy, CURLOPT_POST, 1L) == CURLE_OK
+           && curl->easy_setopt (easy, CURLOPT_WRITEFUNCTION, s_on_answer) == CURLE_OK
+           && curl->easy_setopt (easy, CURLOPT_WRITEDATA, self) == CURLE_OK
+           && curl->easy_setopt (easy, CURLOPT_ERRORBUFFER, self->error) == CURLE_OK
+           && curl->easy_setopt (easy, CURLOPT_TIMEOUT_MS, S_TIMEOUT_MS) == CURLE_OK
+           && curl->easy_setopt (easy, CURLOPT_CONNECTTIMEOUT_MS, S_CONNECT_MS) == CURLE_OK
+           && curl->easy_setopt (easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK
            // a name server that does not answer must not hold up the end
-           && curl_easy_setopt (easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
+           && curl->easy_setopt (easy, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK;
 }
 
 /*  Starts the thread with every signal blocked: signals are for the server's thread.  */
@@ -354,9 +360,11 @@ static void s_free (rp_otlp_t *self)
     int reason = errno;
     s_let_go (self);
     rp_span_queue_clear (&self->queue);
-    curl_easy_cleanup (self->easy);
-    (void) curl_multi_cleanup (self->multi);
-    curl_slist_free_all (self->headers);
+    if (self->curl) {
+        self->curl->easy_cleanup (self->easy);
+        (void) self->curl->multi_cleanup (self->multi);
+        self->curl->slist_free_all (self->headers);
+    }
     if (self->wake >= 0)
         close (self->wake);
     if (self->told >= 0)
@@ -380,9 +388,10 @@ rp_otlp_t *rp_otlp_new (const char *url, const char *instance)
     if (made) {
         errno = ENOMEM;
         made = rp_span_queue_init (&self->queue) && (self->url = strdup (url))
-               && curl_global_init (CURL_GLOBAL_DEFAULT) == CURLE_OK
-               && (self->multi = curl_multi_init ()) && (self->easy = curl_easy_init ())
-               && s_set_up (self);
+               && (self->curl = rp_libcurl ())
+               && self->curl->global_init (CURL_GLOBAL_DEFAULT) == CURLE_OK
+               && (self->multi = self->curl->multi_init ())
+               && (self->easy = self->curl->easy_init ()) && s_set_up (self);
     }
     if (made && s_start (self))
         return self;

@@ -2,15 +2,11 @@
 
 #include "broker/store/libpq.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "broker/store/backend.h"
-
-#define S_NAME "libpq.so.5"
+#include "common/io/library.h"
 
 static rp_libpq_t s_libpq;
 static char s_wrong[RP_STORE_TEXT]; /* "": it is loaded */
@@ -23,25 +19,14 @@ static void s_load (void)
       RP_LIBPQ_MAP (S_STRING)
 #undef S_STRING
     };
-    void **fields = (void **) (void *) &s_libpq; // as dlsym's results, of one size
     _Static_assert(sizeof s_libpq == sizeof names, "one field for each name");
-    void *library = dlopen (S_NAME, RTLD_NOW | RTLD_LOCAL);
-    if (!library) {
+    char why[256];
+    if (!rp_library_load ("libpq.so.5", names, (void **) (void *) &s_libpq,
+          sizeof names / sizeof *names, why, sizeof why))
         snprintf (s_wrong, sizeof s_wrong,
-          "a store in PostgreSQL needs its client library (%.200s); install it: apt-get install "
-          "libpq5",
-          dlerror ());
-        return;
-    }
-    for (size_t index = 0; index < sizeof names / sizeof *names; index++) {
-        fields[index] = dlsym (library, names[index]);
-        if (!fields[index]) {
-            snprintf (s_wrong, sizeof s_wrong,
-              S_NAME " is too old: it has no %s; install that of PostgreSQL 14 or newer",
-              names[index]);
-            return;
-        }
-    }
+          "a store in PostgreSQL needs its client library, of version 14 or newer (%s): "
+          "apt-get install libpq5",
+          why);
 }
 
 const rp_libpq_t *rp_libpq (char *text)
