@@ -10,6 +10,7 @@
 #include <jansson.h>
 
 #include "common/base/utf8.h"
+#include "gateway/event_text.h"
 
 bool rp_answer_header (struct MHD_Response *response, const char *name, const char *value)
 {
@@ -129,7 +130,8 @@ static void s_add_number (struct MHD_Response *response, const char *name, uint6
     s_add (response, name, text);
 }
 
-static struct MHD_Response *s_of_reply (const rp_reply_t *reply, const char *service)
+/*  What a reply without a body of its own says.  */
+static json_t *s_of_reply (const rp_reply_t *reply, const char *service)
 {
     int status = (int) rp_reply_status (reply);
     json_t *problem =
@@ -142,23 +144,20 @@ static struct MHD_Response *s_of_reply (const rp_reply_t *reply, const char *ser
         s_set_text (problem, "hint", hint);
     if (status == RP_APP_ERROR)
         (void) json_object_set_new (problem, "code", json_integer (rp_reply_code (reply)));
-    return s_problem (problem);
+    return problem;
 }
 
-/*  What every response to a reply has but its status. Takes *reply_p.  */
-static struct MHD_Response *s_reply (rp_reply_t **reply_p, const char *service, const char *type)
+static bool s_has_body (const rp_reply_t *reply)
 {
-    rp_reply_t *reply = *reply_p;
-    int status = (int) rp_reply_status (reply);
-    size_t size = rp_reply_size (reply);
-    bool has_body = status == RP_OK || (status == RP_APP_ERROR && size > 0);
-    struct MHD_Response *response = has_body
-                                      ? MHD_create_response_from_buffer_with_free_callback_cls (
-                                        size, (void *) rp_reply_body (reply), s_free_reply, reply)
-                                      : s_of_reply (reply, service);
-    if (!response)
-        return NULL;
-    *reply_p = NULL;
+    rp_status_t status = rp_reply_status (reply);
+    return status == RP_OK || (status == RP_APP_ERROR && rp_reply_size (reply) > 0);
+}
+
+/*  Adds what every response to a reply has but its status.  */
+static void s_dress (struct MHD_Response *response, const rp_reply_t *reply, const char *type)
+{
+    rp_status_t status = rp_reply_status (reply);
+    bool has_body = s_has_body (reply);
     s_add_number (response, "Riposte-Attempts", rp_reply_attempts (reply));
     if (status == RP_APP_ERROR)
         s_add_number (response, "Riposte-Code", rp_reply_code (reply));
@@ -167,6 +166,21 @@ static struct MHD_Response *s_reply (rp_reply_t **reply_p, const char *service, 
     if (!passing.has_type)
         s_add (response, "Content-Type", type);
     s_add (response, "X-Content-Type-Options", "nosniff"); // a worker's words are nobody's page
+}
+
+/*  What every response to a reply has but its status. Takes *reply_p.  */
+static struct MHD_Response *s_reply (rp_reply_t **reply_p, const char *service, const char *type)
+{
+    rp_reply_t *reply = *reply_p;
+    bool has_body = s_has_body (reply);
+    struct MHD_Response *response =
+      has_body ? MHD_create_response_from_buffer_with_free_callback_cls (
+        rp_reply_size (reply), (void *) rp_reply_body (reply), s_free_reply, reply)
+               : s_problem (s_of_reply (reply, service));
+    if (!response)
+        return NULL;
+    *reply_p = NULL;
+    s_dress (response, reply, type);
     if (!has_body)
         rp_reply_destroy (&reply);
     return response;
@@ -187,6 +201,63 @@ struct MHD_Response *rp_answer_reply (rp_reply_t **reply_p, const char *service,
     if (replayed)
         s_add (response, "Idempotency-Replayed", "true");
     return response;
+}
+
+/*  ---- Replies in parts ----------------------------------------------------------------------- */
+
+struct MHD_Response *rp_answer_copy (const rp_reply_t *reply, const char *service)
+{
+    char timing[128];
+    struct MHD_Response *response = s_has_body (reply)
+                                      ? MHD_create_response_from_buffer (rp_reply_size (reply),
+                                        (void *) rp_reply_body (reply), MHD_RESPMEM_MUST_COPY)
+                                      : s_problem (s_of_reply (reply, service));
+    if (!response)
+        return NULL;
+    s_timing (reply, timing, sizeof timing);
+    s_dress (response, reply, "application/octet-stream");
+    s_add_status (response, (int) rp_reply_status (reply));
+    s_add (response, "Server-Timing", timing);
+    return response;
+}
+
+static void s_set_base64 (json_t *object, const char *name, const uint8_t *data, size_t size)
+{
+    size_t digits = (size + 2) / 3 * 4;
+    char *text = malloc (digits + 1);
+    if (!text)
+        return;
+    for (size_t at = 0; at < size; at += 3)
+        rp_event_text_base64 (data + at, size - at < 3 ? size - at : 3, text + at / 3 * 4);
+    (void) json_object_set_new (object, name, json_stringn (text, digits));
+    free (text);
+}
+
+static void s_set_header (const char *key, const char *value, void *arg)
+{
+    s_set_text (arg, key, value);
+}
+
+char *rp_answer_end (const rp_reply_t *reply, const char *service)
+{
+    size_t size = rp_reply_size (reply);
+    const void *body = rp_reply_body (reply);
+    json_t *end = s_of_reply (reply, service);
+    if (rp_reply_status (reply) == RP_OK) // which is no problem
+        (void) json_object_del (end, "type");
+    s_set_text (end, "riposte_status", rp_status_name ((int) rp_reply_status (reply)));
+    json_t *headers = json_object ();
+    rp_reply_each_header (reply, s_set_header, headers);
+    if (json_object_size (headers) > 0)
+        (void) json_object_set (end, "headers", headers);
+    json_decref (headers);
+    if (rp_reply_status (reply) == RP_APP_ERROR && rp_event_text_is_text (body, size))
+        (void) json_object_set_new (end, "body", json_stringn (body, size));
+    else if (rp_reply_status (reply) == RP_APP_ERROR)
+        s_set_base64 (end, "body_base64", body, size);
+    char *text = end ? json_dumps (end, JSON_COMPACT) : NULL;
+    json_decref (end);
+    return text;
 }
 
 /*  ---- Jobs ----------------------------------------------------------------------------------- */

@@ -21,6 +21,13 @@
     content-type of its own.  */
 struct MHD_Response *rp_answer_reply (rp_reply_t **reply_p, const char *service, const char *type);
 
+/*  The same of a reply that stays the caller's, which is copied.  */
+struct MHD_Response *rp_answer_copy (const rp_reply_t *reply, const char *service);
+
+/*  The last event of a reply in parts: JSON with the members of a problem, whatever the status; its
+    headers; and the body of an APP_ERROR. From malloc.  */
+char *rp_answer_end (const rp_reply_t *reply, const char *service);
+
 /*  The final of a job, by its own path. Takes *reply_p. It comes with Riposte-Job, by which it is told from
     what went wrong with the question.  */
 struct MHD_Response *rp_answer_final (rp_reply_t **reply_p);

@@ -14,10 +14,25 @@
 #include "gateway/answer.h"
 #include "gateway/jobs.h"
 #include "gateway/openapi.h"
+#include "gateway/parts.h"
 #include "gateway/peers.h"
+
+/*  Notes that a request of its conversation has ended, if it has one.  */
+static void s_leave_conversation (rp_http_exchange_t *self, int64_t now)
+{
+    // it may have ended meanwhile
+    rp_held_t *held = self->held_id[0]
+                        ? rp_held_find (&self->gateway->held, self->resource.service, self->held_id)
+                        : NULL;
+    if (held)
+        rp_held_leave (&self->gateway->held, held, now);
+}
 
 static void s_free (rp_http_exchange_t *self)
 {
+    if (self->parts)
+        s_leave_conversation (self, rp_clock_us ());
+    rp_http_parts_destroy (self);
     self->gateway->bytes -= self->counted;
     self->gateway->busy -= self->is_submitted;
     rp_reply_destroy (&self->reply);
@@ -31,7 +46,7 @@ static void s_count_bytes (rp_http_exchange_t *self, size_t bytes)
     self->counted = bytes;
 }
 
-static void s_suspend (rp_http_exchange_t *self)
+void rp_http_exchange_suspend (rp_http_exchange_t *self)
 {
     rp_http_peer_rest (self->peer);
     self->peer->open = self;
@@ -44,7 +59,10 @@ void rp_http_exchange_resume (rp_http_exchange_t *self)
     rp_list_remove (&self->node);
     self->peer->open = NULL;
     rp_http_peer_await (self->gateway, self->peer);
-    rp_http_daemon_resume (self->connection, self->gateway->idle_s);
+    if (rp_http_parts_have_begun (self))
+        MHD_resume_connection (self->connection); // it is asked for the body, not called as handler
+    else
+        rp_http_daemon_resume (self->connection, self->gateway->idle_s);
 }
 
 /*  Keeps a reply, or drops one for which no room is left: only requests are refused before they run.  */
@@ -84,12 +102,7 @@ void rp_http_exchange_take (rp_http_exchange_t *self, rp_reply_t *reply, int64_t
     self->id = 0;
     s_keep_reply (self, reply);
     gateway->open--;
-    // it may have ended meanwhile
-    rp_held_t *held = self->held_id[0]
-                        ? rp_held_find (&gateway->held, self->resource.service, self->held_id)
-                        : NULL;
-    if (held)
-        rp_held_leave (&gateway->held, held, now);
+    s_leave_conversation (self, now);
     if (!self->connection)
         s_free (self);
     else if (!rp_http_job_goes_on (self, now) || !s_ask_again (self))
@@ -134,7 +147,8 @@ static enum MHD_Result s_refuse_as (rp_http_exchange_t *self, const rp_refusal_t
 typedef struct {
     rp_call_t *call;
     bool has_key;
-    bool is_held;    /* it belongs to a conversation */
+    bool is_held; /* it belongs to a conversation */
+    bool wants_parts;
     char fault[256]; /* "": nothing */
 } s_headers_t;
 
@@ -147,6 +161,8 @@ static void s_take_key (s_headers_t *headers, const char *value)
         reason = "is there twice";
     else if (headers->is_held)
         reason = "is not for conversations, whose requests run once, in order";
+    else if (headers->wants_parts)
+        reason = "is not for replies in parts, which nobody keeps";
     else if (rp_idempotency_key_parse (value, key, &reason))
         reason = rp_call_set_key (headers->call, key) == RP_OK ? NULL : "cannot be passed on";
     headers->has_key = true;
@@ -198,9 +214,12 @@ static bool s_set_options (rp_http_exchange_t *self, s_headers_t *headers)
         snprintf (headers->fault, sizeof headers->fault, "Riposte-Priority %s", reason);
     else if (is_job)
         (void) rp_http_job_set_terms (self, headers->call, headers->fault, sizeof headers->fault);
+    else if (self->wants_parts)
+        (void) rp_http_parts_set_terms (self, headers->call, headers->fault, sizeof headers->fault);
     if (headers->fault[0])
         return false;
-    (void) rp_call_set_timeout_ms (headers->call, ms); // in range
+    if (timeout || !self->wants_parts)                     // parts may come for a day
+        (void) rp_call_set_timeout_ms (headers->call, ms); // in range
     if (priority && rp_call_set_priority (headers->call, rank) != RP_OK)
         snprintf (headers->fault, sizeof headers->fault, "Riposte-Priority finds no room");
     if (hedge && rp_call_set_hedge (headers->call, hedge) != RP_OK)
@@ -212,10 +231,23 @@ static bool s_set_options (rp_http_exchange_t *self, s_headers_t *headers)
     return headers->fault[0] == '\0';
 }
 
+/*  Gives a call to the client. Returns as rp_client_submit.  */
+static int s_give (rp_http_exchange_t *self, rp_call_t **call_p)
+{
+    if (self->wants_parts) {
+        s_count_bytes (self, self->counted + RP_HTTP_PARTS_WINDOW);
+        return rp_http_parts_begin (self, call_p);
+    }
+    rp_call_set_tag (*call_p, self);
+    int rc = rp_client_submit (self->gateway->client, call_p, &self->id);
+    self->gateway->open += rc == RP_OK;
+    return rc;
+}
+
 /*  Submits the request, which suspends the exchange until it ends.  */
 static enum MHD_Result s_submit (rp_http_exchange_t *self, rp_call_t *call, rp_held_t *held)
 {
-    s_headers_t headers = {.call = call, .is_held = held != NULL};
+    s_headers_t headers = {.call = call, .is_held = held != NULL, .wants_parts = self->wants_parts};
     if (!call)
         return s_refuse_as (self, &rp_refusal_no_memory);
     free (self->body); // the call has a copy, which still counts
@@ -224,14 +256,14 @@ static enum MHD_Result s_submit (rp_http_exchange_t *self, rp_call_t *call, rp_h
         rp_call_destroy (&headers.call);
         return s_refuse (self, RP_INVALID, headers.fault);
     }
-    rp_call_set_tag (headers.call, self);
-    int rc = rp_client_submit (self->gateway->client, &headers.call, &self->id);
+    int rc = s_give (self, &headers.call);
     if (rc != RP_OK) {
         char why[256];
         rp_call_destroy (&headers.call);
+        if (self->wants_parts && rc == RP_BUSY)
+            return s_refuse (self, rc, "too many replies come in parts here (option --streams)");
         return s_refuse (self, rc, rp_client_last_error (self->gateway->client, why, sizeof why));
     }
-    self->gateway->open++;
     self->gateway->busy++;
     self->is_submitted = true;
     self->is_keyed = headers.has_key && self->resource.kind != RP_RESOURCE_JOB_SEND;
@@ -239,12 +271,13 @@ static enum MHD_Result s_submit (rp_http_exchange_t *self, rp_call_t *call, rp_h
         memcpy (self->held_id, held->id, sizeof self->held_id);
         rp_held_enter (&self->gateway->held, held);
     }
-    s_suspend (self);
+    rp_http_exchange_suspend (self);
     return MHD_YES;
 }
 
 static enum MHD_Result s_call (rp_http_exchange_t *self, const char *service)
 {
+    self->wants_parts = self->resource.kind == RP_RESOURCE_CALL && rp_http_parts_are_wanted (self);
     return s_submit (self, rp_call_new (service, self->body, self->size), NULL);
 }
 
@@ -289,6 +322,7 @@ static enum MHD_Result s_continue (rp_http_exchange_t *self)
     rp_held_t *held = s_find (self);
     if (!held)
         return s_refuse_unknown (self);
+    self->wants_parts = rp_http_parts_are_wanted (self);
     return s_submit (self, rp_call_new_in (held->conversation, self->body, self->size), held);
 }
 
@@ -413,6 +447,14 @@ static enum MHD_Result s_pass_on (rp_http_exchange_t *self)
         is_list ? "application/json" : "application/octet-stream"));
 }
 
+/*  Begins a response in parts, or waits until there is something to begin it with.  */
+static enum MHD_Result s_begin_parts (rp_http_exchange_t *self)
+{
+    unsigned code;
+    struct MHD_Response *response = rp_http_parts_answer (self, &code);
+    return code == MHD_HTTP_PROCESSING ? MHD_YES : s_queue (self, code, response);
+}
+
 static enum MHD_Result s_answer (rp_http_exchange_t *self)
 {
     if (self->is_submitted)
@@ -421,6 +463,8 @@ static enum MHD_Result s_answer (rp_http_exchange_t *self)
         return s_pass_on (self);
     if (self->gateway->ending)
         return s_refuse_as (self, &rp_refusal_draining);
+    if (self->parts)
+        return s_begin_parts (self);
     if (self->refusal)
         return s_refuse_as (self, self->refusal);
     if (self->peer->has_hung_up)

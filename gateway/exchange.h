@@ -31,6 +31,9 @@ void rp_http_exchange_on_completed (void *arg,
 /*  The request to the service has ended with this reply, which the exchange takes.  */
 void rp_http_exchange_take (rp_http_exchange_t *self, rp_reply_t *reply, int64_t now);
 
+/*  Has libmicrohttpd not look at the exchange's connection until it is resumed.  */
+void rp_http_exchange_suspend (rp_http_exchange_t *self);
+
 /*  Lets libmicrohttpd go on with a suspended exchange.  */
 void rp_http_exchange_resume (rp_http_exchange_t *self);
 

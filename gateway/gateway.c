@@ -15,6 +15,7 @@
 #include "common/http/daemon.h"
 #include "common/io/clock.h"
 #include "gateway/exchange.h"
+#include "gateway/parts.h"
 #include "gateway/peers.h"
 #include "gateway/state.h"
 
@@ -40,7 +41,7 @@ static void s_drain (rp_gateway_t *self)
         close (listening);
     if (!self->options->quiet)
         fprintf (stderr, "riposte-http: draining: %llu requests are open\n",
-          (unsigned long long) self->open);
+          (unsigned long long) (self->open + self->streams));
 }
 
 /*  Reads the file of tokens. False after an error line; the tokens are as they were.  */
@@ -86,6 +87,8 @@ int rp_gateway_run (rp_gateway_t *self, int signals)
         int64_t now = rp_clock_us ();
         int64_t due = rp_http_peers_close_late (self, now);
         int64_t idle = rp_held_expire (&self->held, self->options->conversation_idle, now);
+        int64_t silent = rp_http_parts_break_silence (self, now);
+        due = silent < due ? silent : due;
         int count = epoll_wait (self->epoll, events, S_EVENTS,
           rp_http_daemon_wait_ms (self->daemon, idle < due ? idle : due, now));
         // Peers before the daemon, which frees them.
@@ -93,6 +96,8 @@ int rp_gateway_run (rp_gateway_t *self, int signals)
             void *what = events[index].data.ptr;
             if (what == &self->signals)
                 s_read_signals (self);
+            else if (what == &self->news)
+                rp_http_parts_take_news (self);
             else if (what != self->daemon && what != self->client)
                 rp_http_peer_hang_up (self, what);
         }
@@ -197,7 +202,8 @@ static bool s_make (rp_gateway_t *self, const rp_http_address_t *address)
     if ((options->tokens && !s_load_tokens (self)) || !s_make_client (self))
         return false;
     self->epoll = epoll_create1 (EPOLL_CLOEXEC);
-    if (self->epoll >= 0 && (self->daemon = s_listen (self, address)) && s_watch (self))
+    if (self->epoll >= 0 && rp_http_parts_init (self) && (self->daemon = s_listen (self, address))
+        && s_watch (self))
         return true;
     fprintf (stderr, "riposte-http: cannot listen at %s: %s; give another address: --listen\n",
       options->listen, strerror (errno));
@@ -217,7 +223,7 @@ rp_gateway_t *rp_gateway_new (const rp_gateway_options_t *options)
         return NULL;
     self->options = options;
     self->idle_s = (unsigned) (options->idle / 1000000);
-    self->epoll = self->signals = -1;
+    self->epoll = self->news = self->signals = -1;
     self->loopback = rp_http_address_is_loopback (&address);
     rp_list_init (&self->awaited);
     rp_list_init (&self->suspended);
@@ -257,6 +263,8 @@ void rp_gateway_destroy (rp_gateway_t **self_p)
     rp_held_clear (&self->held);
     rp_client_destroy (&self->client);
     rp_tokens_destroy (&self->tokens);
+    if (self->news >= 0)
+        close (self->news);
     if (self->epoll >= 0)
         close (self->epoll);
     free (self);

@@ -28,6 +28,7 @@ typedef struct {
     uint64_t max_body;      /* bytes */
     uint64_t total_body;    /* of all requests and replies in memory, bytes */
     uint64_t connections;
+    uint64_t streams;          /* replies in parts at once */
     uint64_t per_address;      /* connections of one address; 0: no limit */
     uint64_t header_bytes;     /* request line and headers */
     int64_t idle;              /* a connection without a byte is closed after this, µs */

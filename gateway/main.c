@@ -134,6 +134,14 @@ static const rp_option_t s_table[] = {
     .smallest = 1,
     .largest = 1000000,
     .help = "connections at once (10000)"},
+  {.name = "streams",
+    .kind = RP_OPTION_COUNT,
+    .argument = "N",
+    .environment = "RIPOSTE_STREAMS",
+    .offset = offsetof (rp_gateway_options_t, streams),
+    .smallest = 1,
+    .largest = 1000000,
+    .help = "replies in parts at once; more draw 429 (1000)"},
   {.name = "per-address",
     .kind = RP_OPTION_COUNT,
     .argument = "N",
@@ -284,7 +292,7 @@ static int s_take_context (rp_gateway_options_t *options, const rp_arguments_t *
     return RP_OPTIONS_GO_ON;
 }
 
-/*  A connection takes a descriptor, and the usual soft limit is 1,024. Where the hard one is too low, there
+/*  A connection takes a descriptor, a reply in parts another one, and the usual soft limit is 1,024. Where the hard one is too low, there
     are fewer connections: without a descriptor left there would be none to the broker either.  */
 static void s_find_descriptors (rp_gateway_options_t *options)
 {
@@ -294,10 +302,14 @@ static void s_find_descriptors (rp_gateway_options_t *options)
     limit.rlim_cur = limit.rlim_max;
     (void) setrlimit (RLIMIT_NOFILE, &limit); // on failure, there is room for fewer connections
     if (getrlimit (RLIMIT_NOFILE, &limit) != 0
-        || limit.rlim_cur >= options->connections + S_OWN_DESCRIPTORS)
+        || limit.rlim_cur >= options->connections + options->streams + S_OWN_DESCRIPTORS)
         return;
-    options->connections =
-      limit.rlim_cur > S_OWN_DESCRIPTORS ? limit.rlim_cur - S_OWN_DESCRIPTORS : 1;
+    uint64_t room = limit.rlim_cur > S_OWN_DESCRIPTORS ? limit.rlim_cur - S_OWN_DESCRIPTORS : 1;
+    if (options->streams > room / 4)
+        options->streams = room / 4;
+    if (options->connections <= room - options->streams)
+        return;
+    options->connections = room - options->streams;
     if (!options->quiet)
         fprintf (stderr,
           "riposte-http: at most %llu connections, since %llu descriptors may be open; raise "
@@ -315,6 +327,7 @@ int main (int argc, char **argv)
       .max_body = 16777216,
       .total_body = 268435456,
       .connections = 10000,
+      .streams = 1000,
       .header_bytes = 32768,
       .idle = 60000000,
       .upload = 60000000,

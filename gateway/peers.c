@@ -8,6 +8,7 @@
 
 #include "common/base/heap.h"
 #include "common/io/clock.h"
+#include "gateway/parts.h"
 
 void rp_http_peer_rest (rp_http_peer_t *peer)
 {
@@ -59,6 +60,8 @@ void rp_http_peer_hang_up (rp_gateway_t *self, rp_http_peer_t *peer)
     rp_list_append (&self->gone, &peer->gone);
     if (peer->open && peer->open->id && !peer->open->is_keyed)
         (void) rp_client_cancel (self->client, peer->open->id);
+    else if (peer->open && peer->open->parts)
+        rp_http_parts_cancel (peer->open);
 }
 
 void rp_http_peers_end_gone (rp_gateway_t *self)

@@ -22,6 +22,7 @@
 #include "gateway/translate.h"
 
 typedef struct rp_http_exchange rp_http_exchange_t;
+typedef struct rp_http_parts rp_http_parts_t; /* gateway/parts.h */
 
 /*  While the peer has to act (send a request, read a response) it is in `awaited`.  */
 typedef struct {
@@ -54,7 +55,9 @@ struct rp_http_exchange {
     size_t counted;    /* bytes of bodies that count for its gateway */
     bool is_submitted; /* its request was given to the client */
     bool is_keyed; /* with an idempotency key: its peer may hang up, and ask for the reply again */
-    uint64_t id;   /* of the request to the service while it is open; 0: none */
+    bool wants_parts;       /* its reply is to come in parts */
+    rp_http_parts_t *parts; /* NULL: its request was not submitted as a stream */
+    uint64_t id; /* of the request to the service while it is open; 0: none, or it has parts */
     rp_reply_t *reply;                    /* has come, and is not sent yet */
     char held_id[RP_CONVERSATION_ID + 1]; /* of its conversation; "": none */
     bool is_waiting;                      /* it prefers to wait for the final of a job */
@@ -71,10 +74,13 @@ struct rp_gateway {
     rp_list_t awaited;   /* peers, the longest first */
     rp_list_t suspended; /* exchanges */
     rp_list_t gone;      /* peers */
+    rp_list_t silent;    /* parts whose peers have nothing to read, the longest first */
     unsigned idle_s;     /* option --idle in whole seconds, as libmicrohttpd has it */
     int epoll;
+    int news; /* an epoll: which streams have something */
     int signals;
-    uint64_t open;  /* requests to services */
+    uint64_t streams;
+    uint64_t open;  /* requests to services, but for streams */
     uint64_t busy;  /* exchanges that were submitted and have not ended */
     uint64_t bytes; /* of bodies in memory */
     unsigned signal_count;

@@ -290,6 +290,19 @@ bool rp_bearer_parse (const char *value, char token[RP_TOKEN_TEXT])
     return true;
 }
 
+bool rp_accept_has_events (const char *text)
+{
+    static const char type[] = "text/event-stream";
+    while (*text) {
+        text += strspn (text, " \t,");
+        const char *rest = text + sizeof type - 1;
+        if (s_begins (text, type) && (*rest == '\0' || strchr (" \t,;", *rest)))
+            return true;
+        text += strcspn (text, ",");
+    }
+    return false;
+}
+
 /*  Copies what a quoted string says (RFC 9651, 3.3.3). False if it is malformed.  */
 static bool s_unquote (const char *text, char *key, size_t size)
 {

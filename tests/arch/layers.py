@@ -62,7 +62,8 @@ PURE_FILES = [
     "broker/admin/span_batches*", "broker/admin/span_queue*",
     "broker/log_lines*", "broker/protocol/dialect*", "broker/protocol/envelopes*", "broker/protocol/titanic*",
     "client/client_core*", "client/exchange*", "client/slots*", "client/deadlines*",
-    "gateway/translate*", "worker/worker_core*", "worker/works*", "worker/window_control*", "worker/conversations*",
+    "gateway/event_text*", "gateway/translate*",
+    "worker/worker_core*", "worker/works*", "worker/window_control*", "worker/conversations*",
 ]
 PURE_HEADERS = {
     "errno.h", "getopt.h", "inttypes.h", "limits.h", "stdalign.h", "stdarg.h", "stdatomic.h",

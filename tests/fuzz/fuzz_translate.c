@@ -15,6 +15,7 @@
 #include "common/http/address.h"
 #include "common/wire/limits.h"
 #include "common/wire/name.h"
+#include "gateway/event_text.h"
 #include "gateway/translate.h"
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
@@ -69,6 +70,24 @@ static void s_try_values (const char *text)
     }
 }
 
+/*  What is written of an event does not depend on the room for it, and has no line but the body's.  */
+static void s_try_event (const uint8_t *data, size_t size, size_t room)
+{
+    char whole[64];
+    char pieces[64];
+    rp_event_text_t event;
+    size = size < 4 ? size : 4; // of each byte, "\ndata: "
+    rp_event_text_begin (&event, data, size, NULL);
+    size_t used = rp_event_text_write (&event, whole, sizeof whole);
+    RP_CHECK (used < sizeof whole && rp_event_text_write (&event, pieces, 1) == 0);
+    rp_event_text_begin (&event, data, size, NULL);
+    size_t sum = 0;
+    for (size_t count; (count = rp_event_text_write (&event, pieces + sum, 1 + room % 8)) > 0;)
+        sum += count;
+    RP_CHECK (sum == used && memcmp (pieces, whole, used) == 0);
+    RP_CHECK (memcmp (whole + used - 2, "\n\n", 2) == 0 && !memchr (whole, '\r', used));
+}
+
 static void s_try_addresses (const char *text)
 {
     rp_http_address_t address;
@@ -98,6 +117,8 @@ int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size)
     s_try_path (method, text);
     s_try_values (text);
     s_try_addresses (text);
+    s_try_event (data + 1, size - 1, data[0]);
+    (void) rp_accept_has_events (text);
     char token_reason[RP_TOKENS_REASON_MAX] = "";
     rp_tokens_t *tokens = rp_tokens_read (text, size - 1, token_reason);
     RP_CHECK (tokens || token_reason[0]);

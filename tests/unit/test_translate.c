@@ -273,6 +273,19 @@ static void a_bearer_token_is_64_digits_behind_its_scheme (void **state)
         assert_false (rp_bearer_parse (bad[index], token));
 }
 
+static void events_are_accepted_by_their_type (void **state)
+{
+    (void) state;
+    static const char *const good[] = {"text/event-stream", "TEXT/Event-Stream; q=0.5",
+      "application/json, text/event-stream", "a/b,text/event-stream,*/*"};
+    static const char *const bad[] = {
+      "", "*/*", "text/*", "text/event-streams", "text/event", "a/b; c=text/event-stream", ",,"};
+    for (size_t index = 0; index < sizeof good / sizeof *good; index++)
+        assert_true (rp_accept_has_events (good[index]));
+    for (size_t index = 0; index < sizeof bad / sizeof *bad; index++)
+        assert_false (rp_accept_has_events (bad[index]));
+}
+
 static void headers_that_travel_have_a_key_and_the_others_none (void **state)
 {
     (void) state;
@@ -318,6 +331,7 @@ int main (void)
       cmocka_unit_test (the_path_of_a_conversation_leads_back_to_it),
       cmocka_unit_test (the_status_map_is_that_of_the_document),
       cmocka_unit_test (timeouts_and_attempts_have_ranges),
+      cmocka_unit_test (events_are_accepted_by_their_type),
       cmocka_unit_test (a_bearer_token_is_64_digits_behind_its_scheme),
       cmocka_unit_test (headers_that_travel_have_a_key_and_the_others_none),
     };
