@@ -508,6 +508,11 @@ static void s_gauges (rp_exposition_t *out, const rp_snapshot_t *snapshot)
       snapshot->limits.total_queue_bytes);
     rp_exposition_single (out, "riposte_conversations_open", "gauge",
       "Conversations that are open.", snapshot->counts.conversations);
+    rp_exposition_single (out, "riposte_streams_open", "gauge",
+      "Open requests with a body in parts.", snapshot->counts.streams);
+    rp_exposition_single (out, "riposte_stream_granted_bytes", "gauge",
+      "Bytes that readers of open streams have granted, and no part has used.",
+      stats->granted_bytes);
     rp_exposition_single (
       out, "riposte_draining", "gauge", "1: it takes no new requests.", snapshot->draining);
     rp_exposition_single (out, "riposte_config_last_reload_success", "gauge",

@@ -518,7 +518,8 @@ rp_dispatch_counts_t rp_dispatch_counts (const rp_dispatch_t *self)
     return (rp_dispatch_counts_t){.clients = self->clients,
       .workers = self->workers,
       .services = self->services.count,
-      .conversations = self->conversations.count};
+      .conversations = self->conversations.count,
+      .streams = self->streams.count};
 }
 
 /*  Age of the oldest waiting request; the first of each client queue is looked at.  */

@@ -174,6 +174,7 @@ typedef struct {
     size_t workers;
     size_t services;
     size_t conversations;
+    size_t streams; /* open requests with a body in parts */
 } rp_dispatch_counts_t;
 
 rp_dispatch_counts_t rp_dispatch_counts (const rp_dispatch_t *self);

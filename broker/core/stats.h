@@ -67,6 +67,7 @@ typedef struct {
     uint64_t running;
     uint64_t abandoned; /* ended for the client, still with a worker */
     uint64_t open_bytes;
+    uint64_t granted_bytes; /* by readers of streams, and not used by a part yet */
     uint64_t backlog_bytes; /* what clients have not read yet, as the shell last reported */
 } rp_stats_t;
 

@@ -30,6 +30,12 @@ const char *rp_stream_refuse (rp_dispatch_t *self, const rp_head_t *head)
     return NULL;
 }
 
+/*  What was granted and not used yet. Foreign clients take parts without granting any.  */
+static uint64_t s_left (const rp_flow_t *flow)
+{
+    return flow->granted > flow->passed ? flow->granted - flow->passed : 0;
+}
+
 static rp_stream_t *s_make (rp_dispatch_t *self, rp_request_t *request)
 {
     if (!request->stream)
@@ -48,6 +54,7 @@ bool rp_stream_open (rp_dispatch_t *self, rp_request_t *request, const rp_head_t
     (void) rp_headers_number (head->headers, head->headers_size, RP_STREAM_IDLE, UINT32_MAX, &idle);
     stream->window = head->flags & RP_FLAG_STREAM ? (uint32_t) window : 0;
     stream->reply.granted = stream->window;
+    self->stats.granted_bytes += stream->window;
     stream->idle_ms = (uint32_t) idle;
     self->stats.streams++;
     return true;
@@ -91,6 +98,7 @@ const rp_head_t *rp_stream_close (
 {
     rp_stream_t *stream = request->stream;
     rp_actions_drop (self->actions, s_release (self, stream));
+    self->stats.granted_bytes -= s_left (&stream->reply) + s_left (&stream->body);
     bool failed = reply->status != RP_OK && reply->status != RP_APP_ERROR;
     const char *text = "";
     if (failed && request->flags & RP_FLAG_STREAM)
@@ -139,7 +147,9 @@ static void s_keep (rp_dispatch_t *self, rp_stream_t *stream, const rp_event_t *
 static void s_count (
   rp_dispatch_t *self, rp_stream_t *stream, rp_flow_t *flow, size_t size, uint64_t cost)
 {
+    self->stats.granted_bytes -= s_left (flow);
     flow->passed += cost;
+    self->stats.granted_bytes += s_left (flow);
     flow->total.parts++;
     flow->total.bytes += size;
     stream->moved = self->now;
@@ -349,6 +359,7 @@ static bool s_grant (
     }
     if (head->granted - flow->granted < RP_PART_COST)
         return false;
+    self->stats.granted_bytes += head->granted - flow->granted;
     flow->granted = head->granted;
     return true;
 }

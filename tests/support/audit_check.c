@@ -16,8 +16,16 @@ typedef struct {
     size_t waiting_bytes;
     size_t open_bytes;
     size_t abandoned;
+    size_t streams;
+    uint64_t granted_bytes;
     bool certain; /* no session is about to end, whose requests would end without a reply */
 } s_census_t;
+
+/*  What is left of a grant. A foreign client takes parts without one.  */
+static uint64_t s_left (const audit_flow_t *flow)
+{
+    return flow->granted > flow->passed ? flow->granted - flow->passed : 0;
+}
 
 static s_census_t s_take_census (const audit_t *self)
 {
@@ -33,6 +41,8 @@ static s_census_t s_take_census (const audit_t *self)
         const audit_request_t *request = RP_CONTAINER (node, audit_request_t, node);
         census.open++;
         census.open_bytes += request->size + (request->parts ? request->parts->body : 0);
+        census.streams += request->stream || request->more;
+        census.granted_bytes += s_left (&request->reply) + s_left (&request->body);
         if (request->delivery) {
             census.running++;
         }
@@ -72,6 +82,11 @@ static void s_check_counts (audit_t *self)
       stats->waiting_bytes == census.waiting_bytes && stats->open_bytes == census.open_bytes,
       "bytes of waiting or open requests are off");
     AUDIT_REQUIRE (self, stats->abandoned == census.abandoned, "abandoned deliveries are off");
+    // Parts of foreign workers make streams of requests that ask for none.
+    AUDIT_REQUIRE (self,
+      stats->granted_bytes == census.granted_bytes
+        && rp_dispatch_counts (self->core).streams >= census.streams,
+      "streams, or the bytes that their readers have granted, are off");
 }
 
 typedef struct {

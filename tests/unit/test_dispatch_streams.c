@@ -33,14 +33,18 @@ static void s_parts_come_in_order_and_the_last_one_ends_the_request (void **stat
     (void) state;
     s_begin ((with_t){.window = 1000});
     assert_int_equal (delivery_of ("r1")->flags, RP_FLAG_STREAM);
+    assert_int_equal (counts ().streams, 1);
     part ("w1", "r1", 10);
     expect ("c1<r1:part");
     assert_int_equal (answer_size ("r1"), 10);
+    assert_int_equal (stats ()->granted_bytes, 1000 - COST (10));
     part ("w1", "r1", 0);
     last_part ("w1", "r1", 500);
     expect ("c1<r1:part c1<r1:OK");
     assert_int_equal (answer_size ("r1"), 500);
     assert_int_equal (stats ()->open_bytes, 0);
+    assert_int_equal (stats ()->granted_bytes, 0);
+    assert_int_equal (counts ().streams, 0);
     assert_int_equal (stats ()->streams, 1);
     assert_int_equal (stats ()->parts, 2);
     assert_int_equal (stats ()->part_bytes, 10);
