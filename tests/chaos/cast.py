@@ -101,6 +101,8 @@ class Proxy:
 class Cast:
     #: Whether all processes write a history. In a run of hours these would fill a disk.
     keeps_histories = True
+    #: Whether the loads in C have streams, for which there must be workers.
+    has_streams = False
     worker_heartbeat_ms = WORKER_HEARTBEAT_MS
     client_heartbeat_ms = CLIENT_HEARTBEAT_MS
     #: Parts whose processes are those in Go, in Python.
@@ -187,6 +189,8 @@ class Cast:
         command = (*program, "--server", endpoint, "--name", name, "--history", self.history(name),
                    "--clients", clients, "--rate", rate, "--seconds", 1000000, "--seed", self.seed,
                    "--heartbeat", self.client_heartbeat_ms, *options)
+        if self.has_streams and program == (LOAD,):
+            command += ("--streams", 1)
         parties = tuple(f"client:{name}-{number}" for number in range(clients))
         return self._interpreted(self.start(name, command, parties, prefix, piped=True), part in self.in_python)
 

@@ -12,6 +12,7 @@ from cast import now_us
 WORKERS = (("echo-1", "echo", False), ("echo-2", "echo", False), ("echo-3", "echo", False),
            ("echo-4", "echo", False), ("echo-5", "echo", True), ("echo-6", "echo", True),
            ("visit-1", "visit", False), ("visit-2", "visit", False), ("visit-3", "visit", True),
+           ("stream-1", "stream", False), ("stream-2", "stream", True),
            ("mdp-1", "mdp01", False), ("mdp-2", "mdp02", False), ("mdp-3", "mdp02", True))
 #: Loads: name, clients, requests a second of each, whether through the clients' proxy, whether
 #: Majordomo. No fault ever hits the first load itself, so it shows the throughput.

@@ -3,12 +3,12 @@
     SPDX-License-Identifier: MPL-2.0
 
     chaos_load --server ENDPOINTS --name NAME --history FILE [--clients N] [--seconds N] [--rate N]
-    [--seed N] [--heartbeat MS]
+    [--seed N] [--heartbeat MS] [--streams 1]
 
     Each client is an rp_client_t and a thread. It sends requests of the kinds in the table below,
     at random times with a mean of --rate a second, unless too many are open, and continues
     conversations. Some requests have an idempotency key that other clients of the process use, too, a few of
-    them with another body. After --seconds, or at SIGTERM, it sends no more, waits until every request has
+    them with another body. With --streams, each has a stream open most of the time. After --seconds, or at SIGTERM, it sends no more, waits until every request has
     its final status, and writes "end". Then standard output gets a line of JSON: how many requests
     ended with each status.
 */
@@ -28,6 +28,7 @@
 #include "tests/chaos/history.h"
 #include "common/wire/limits.h"
 #include "tests/chaos/options.h"
+#include "tests/chaos/streams.h"
 
 #define S_NAME_MAX 96
 #define S_OPEN_MAX 24
@@ -89,6 +90,7 @@ typedef struct {
     unsigned number, sent, begun;
     uint64_t random;
     rp_client_t *client;
+    chaos_streams_t *streams; /* NULL: none */
     s_slot_t slots[S_OPEN_MAX];
     unsigned open;
     s_visit_t visits[S_VISITS];
@@ -100,7 +102,7 @@ typedef struct {
 
 static struct {
     const char *endpoints, *name, *history, *key_file, *server_key;
-    unsigned clients, seconds, rate, seed, heartbeat_ms;
+    unsigned clients, seconds, rate, seed, heartbeat_ms, streams;
 } s_options = {.key_file = "",
   .server_key = "",
   .clients = 4,
@@ -359,6 +361,23 @@ static void s_collect (s_client_t *self)
     nanosleep (&(struct timespec){.tv_nsec = 2000000}, NULL);
 }
 
+static unsigned s_draw_for_streams (void *arg, unsigned bound)
+{
+    return s_draw (arg, bound);
+}
+
+/*  Goes on with the client's stream. True if it is open.  */
+static bool s_stream (s_client_t *self, bool may_begin)
+{
+    int status;
+    if (!self->streams)
+        return false;
+    bool is_open = chaos_streams_turn (self->streams, may_begin, &status, &self->wrong);
+    if (status >= 0)
+        self->statuses[status]++;
+    return is_open;
+}
+
 static void *s_run (void *arg)
 {
     s_client_t *self = arg;
@@ -372,6 +391,9 @@ static void *s_run (void *arg)
             && rp_client_set_server_key (self->client, s_options.server_key) != RP_OK)
         || rp_client_set_heartbeat_ms (self->client, s_options.heartbeat_ms) != RP_OK)
         s_die ("no client", RP_SYSTEM);
+    if (s_options.streams)
+        self->streams =
+          chaos_streams_new (self->client, self->party, name, s_draw_for_streams, self);
 
     int64_t until = history_now () + (int64_t) s_options.seconds * 1000000;
     unsigned mean_us = 1000000 / s_options.rate;
@@ -383,14 +405,17 @@ static void *s_run (void *arg)
         for (; self->due <= now; self->due += s_draw (self, 2 * mean_us + 1))
             s_send (self);
         s_cancel_due (self, now);
+        (void) s_stream (self, true);
         s_collect (self);
     }
-    while (self->open > 0) {
+    while (s_stream (self, false) || self->open > 0) {
         s_cancel_due (self, history_now ());
         s_collect (self);
     }
     for (unsigned index = 0; index < S_VISITS; index++)
         rp_conversation_destroy (&self->visits[index].conversation);
+    if (self->streams)
+        chaos_streams_destroy (&self->streams);
     rp_client_destroy (&self->client);
     history_write (self->party, "end", NULL);
     return NULL;
@@ -420,6 +445,7 @@ static void s_parse (int argc, char **argv)
       {"rate", NULL, &s_options.rate},
       {"seed", NULL, &s_options.seed},
       {"heartbeat", NULL, &s_options.heartbeat_ms},
+      {"streams", NULL, &s_options.streams},
     };
     chaos_options (table, sizeof table / sizeof *table, argc, argv);
     if (s_options.rate == 0)

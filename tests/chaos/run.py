@@ -115,6 +115,7 @@ def main():
     security = Security(directory) if arguments.secure else None
     cast = Cast(directory, arguments.seed, security)
     cast.in_python = PYTHON_PARTS
+    cast.has_streams = True
     if IN_GO.exists():
         cast.in_go = GO_PARTS
     else:

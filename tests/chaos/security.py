@@ -10,7 +10,7 @@ from cast import BUILD, LOAD, WORKER, now_us
 from report import read
 
 CLI = BUILD / "riposte"
-SERVICES = ("echo", "visit", "mdp")
+SERVICES = ("echo", "visit", "mdp", "stream")
 #: The principal of each load; all other parts have the principal worker.
 PRINCIPALS = {"sampler": "observer", "steady": "client", "remote": "client", "foreign-remote": "client",
               "victim-1": "victim", "victim-2": "victim", "foreign": "victim"}

@@ -11,7 +11,8 @@
     to do then: "reply", "fail" (an APP_ERROR), or "abandon" (give the first attempt back as
     lost). The body of a reply is "REQUEST TASK CONVERSATION COUNT CRC", with the name that the
     conversation's first request stated, how many of its requests this worker has begun, and the CRC
-    of the request's body. So no two starts have the same reply, and a reply with another visitor's
+    of the request's body. With "stream" the body states how many parts to write first; it may come in parts
+    itself (tests/chaos/streams.h), and COUNT is the number of parts written. So no two starts have the same reply, and a reply with another visitor's
     state is noticed.
 */
 
@@ -31,7 +32,9 @@
 
 #define S_NAME_MAX 96
 #define S_BUCKETS 256
-#define S_STEP_US 5000 /* between two looks whether the request was cancelled */
+#define S_BODY_MAX 32768 /* of a request in parts */
+#define S_PART_MAX 1000  /* at most half of the smallest window (tests/chaos/streams.c) */
+#define S_STEP_US 5000   /* between two looks whether the request was cancelled */
 
 typedef struct s_visit {
     uint64_t conversation;
@@ -99,6 +102,7 @@ typedef struct {
     char task[S_NAME_MAX + 16];
     char conversation[S_NAME_MAX];
     unsigned work_us, count;
+    unsigned parts; /* to be written before the reply */
     uint32_t crc;
 } s_job_t;
 
@@ -109,7 +113,8 @@ static void s_read (const rp_task_t *task, s_job_t *job)
     size = size < sizeof line ? size : sizeof line - 1;
     memcpy (line, rp_task_body (task), size);
     line[size] = '\0';
-    if (sscanf (line, "%95s %u %15s", job->word, &job->work_us, job->what) != 3) {
+    job->parts = 0;
+    if (sscanf (line, "%95s %u %15s %u", job->word, &job->work_us, job->what, &job->parts) < 3) {
         fprintf (stderr, "chaos worker: a body of no meaning: %.60s\n", line);
         abort ();
     }
@@ -143,6 +148,46 @@ static bool s_work (const rp_task_t *task, unsigned work_us)
     return true;
 }
 
+/*  Reads the rest of a body that comes in parts. Returns false if the request is cancelled meanwhile.  */
+static bool s_read_parts (rp_task_t *task, s_job_t *job)
+{
+    char body[S_BODY_MAX];
+    const void *data = rp_task_body (task);
+    size_t size = rp_task_size (task);
+    size_t used = 0;
+    for (int rc = RP_OK; rc == RP_OK || rc == RP_TIMED_OUT;) {
+        if (size > sizeof body - used)
+            abort ();
+        memcpy (body + used, data, size);
+        used += size;
+        rc = rp_task_read (task, 100, &data, &size);
+        if (rc == RP_TIMED_OUT)
+            data = "";
+        if (rc != RP_OK && rc != RP_TIMED_OUT && rc != RP_CLOSED)
+            return false;
+    }
+    job->crc = history_crc (body, used);
+    return true;
+}
+
+/*  Writes the parts of a reply, and works before each. Returns false if the request is cancelled meanwhile.  */
+static bool s_write_parts (rp_task_t *task, s_job_t *job)
+{
+    char part[S_PART_MAX];
+    memset (part, '.', sizeof part);
+    for (; job->count < job->parts; job->count++) {
+        int size = snprintf (part, sizeof part, "%s %s %u ", job->word, job->task, job->count);
+        part[size] = '.';
+        size_t whole = (size_t) size + job->count * 37 % (S_PART_MAX - S_NAME_MAX * 3);
+        int rc = s_work (task, job->work_us / job->parts) ? RP_TIMED_OUT : RP_CANCELLED;
+        while (rc == RP_TIMED_OUT)
+            rc = rp_task_write (task, part, whole, 100, NULL);
+        if (rc != RP_OK)
+            return false;
+    }
+    return true;
+}
+
 static void s_handle (rp_task_t **task_p, void *arg)
 {
     (void) arg;
@@ -154,7 +199,8 @@ static void s_handle (rp_task_t **task_p, void *arg)
       job.request, rp_task_attempt (*task_p), stated ? stated : "-", seq ? seq : "-", job.task);
     uint64_t conversation = rp_task_conversation (*task_p);
     job.count = conversation ? s_count (conversation, job.conversation) : 0;
-    bool awaited = s_work (*task_p, job.work_us);
+    bool awaited = (!rp_task_more (*task_p) || s_read_parts (*task_p, &job))
+                   && (job.parts ? s_write_parts (*task_p, &job) : s_work (*task_p, job.work_us));
     if (awaited && strcmp (job.what, "abandon") == 0 && rp_task_attempt (*task_p) == 1) {
         (void) rp_task_abandon (task_p, "as it was told");
         return;
@@ -224,6 +270,7 @@ int main (int argc, char **argv)
             && rp_worker_set_server_key (s_worker, s_options.server_key) != RP_OK)
         || rp_worker_set_threads (s_worker, s_options.threads) != RP_OK
         || rp_worker_set_heartbeat_ms (s_worker, s_options.heartbeat_ms) != RP_OK
+        || rp_worker_set_streams (s_worker, true) != RP_OK
         || rp_worker_on_conversation_end (s_worker, s_forget, NULL) != RP_OK
         || rp_worker_on_notice (s_worker, s_notice, NULL) != RP_OK) {
         perror ("chaos worker: no worker");

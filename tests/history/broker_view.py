@@ -53,7 +53,7 @@ class Call:
     __slots__ = ("instance", "session", "request", "key", "time", "name", "service", "priority", "deadline",
                  "attempts", "untimed", "dispatched",
                  "accepted", "order", "token", "other", "delivered", "dispatches", "answered", "final",
-                 "final_time", "final_attempts", "places", "admin", "lost", "keyed", "hedge",
+                 "final_time", "final_attempts", "final_parts", "places", "admin", "lost", "keyed", "hedge",
                  "committed")
 
     def __init__(self, instance, session, request, key, time, place, keyed=False, hedge=False):
@@ -63,6 +63,7 @@ class Call:
         self.service = self.deadline = self.attempts = self.token = self.answered = None
         self.untimed, self.dispatched = False, None
         self.final = self.final_time = self.final_attempts = None
+        self.final_parts = 0, 0  # passed on of its reply, and their bytes
         self.accepted = self.admin = self.lost = False
         self.order = self.delivered = 0
         self.dispatches = []  # (attempt, time, worker's session), without those that were never sent
@@ -457,6 +458,7 @@ class Broker:
         cancelled = self.uncancelled.pop(key, None)
         status = call.final = fields["status"]
         call.final_time, call.final_attempts = time, int(fields["attempts"])
+        call.final_parts = int(fields.get("parts", 0)), int(fields.get("part_bytes", 0))
         if call.token:
             self.running -= 1
         else:

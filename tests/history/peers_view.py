@@ -3,7 +3,8 @@
 
 The lines that prove each invariant: 1 and 3 `submit` and `final` of the client; 2 its `final` and a
 worker's `reply`; 4 and 9 `submit`, `start`, and the brokers' `dispatch`; 5 `final` and `start`; 7
-`final` of client and broker; 12 `submit` and `start`.
+`final` of client and broker; 12 `submit` and `start`; 45 `final` of client and broker; 46 `final`, and `reply`
+of the worker.
 """
 
 from access import Access
@@ -33,7 +34,9 @@ class Submit:
 
 
 class Final:
-    __slots__ = ("time", "party", "status", "made", "body", "replayed", "place")
+    """parts: of its reply that the client has read, and their bytes; None if it does not say. task: of the start that
+    wrote them."""
+    __slots__ = ("time", "party", "status", "made", "body", "replayed", "place", "parts", "task")
 
 
 class Start:
@@ -106,6 +109,8 @@ class Peers:
         final.made = int(made) if made.isdigit() else None
         final.body, final.place = fields.get("body", "-"), place
         final.replayed = fields.get("replayed") == "1"
+        final.parts = (int(fields["parts"]), int(fields["part_bytes"])) if "parts" in fields else None
+        final.task = fields.get("task")
 
     def on_start(self, place, time, party, fields):
         request = self.request(fields["req"], place)
@@ -255,6 +260,8 @@ class Judge:
             mine = [reply for reply in request.replies if reply[2:] == (status, body)]
             if not mine:
                 self.problem(2, f"the body {body} is no worker's reply to it", request)
+            elif request.final.parts and request.final.parts[0] and request.final.task not in (one[1] for one in mine):
+                self.problem(46, f"the parts are of the start {request.final.task}, and the reply is not", request)
             elif self.brokers and request.submit.named:
                 self.judge_replier(request, request, mine)
         elif status in NEVER_GIVEN or status in LOCAL:
@@ -295,12 +302,21 @@ class Judge:
                              f"{said[-1].final_attempts}", request, *places)
             elif not self.is_client(said[-1], submit.party):
                 self.problem(7, "the request came from another client's session", request, *places)
+            elif final.parts is not None:
+                self.judge_parts(request, said[-1])
         elif final.status == "UNKNOWN":
             for call in told:
                 if self.was_heard(call, submit, final):
                     self.problem(7, f"the broker said {call.final}, and the client heard nothing",
                                  request, *places)
                     break
+
+    def judge_parts(self, request, call):
+        """45: of the parts of its reply the client has those that the broker passed on."""
+        got, told = request.final.parts, call.final_parts
+        if got != told if request.final.status in REPLIES else got > told:
+            self.problem(45, f"the client has {got[0]} parts of {got[1]} bytes, and the broker passed on {told[0]} of "
+                         f"{told[1]}", request, *call.places)
 
     def is_client(self, call, party):
         session = call.instance.sessions.get(call.session)

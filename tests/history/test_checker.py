@@ -268,6 +268,41 @@ def leave_a_replay_unmarked(one):
     one.change(one.peers, number, "replayed", "0")
 
 
+def come_in_parts(one, parts=3, told=3, task=None):
+    """Makes a reply one in parts, as the broker tells and the client has them; task: None: of the right start."""
+    for number in one.find(one.peers, "\tfinal\t.*status=OK"):
+        name = one.value(one.peers, number, "req")
+        requests = one.find(one.broker, f"\trequest\t.*req={name}\t")
+        if len(requests) == 1 and len(one.find(one.peers, f"\tstart\treq={name}\t")) == 1 \
+                and "\tkeyed=1" not in one.files[one.broker][requests[0]]:
+            break
+    session, key = (one.value(one.broker, requests[0], field) for field in ("session", "id"))
+    final = one.first(one.broker, f"\tfinal\tsession={session}\tid={key}\t")
+    task = task or one.value(one.peers, one.start_of(number), "task")
+    for file, line, more in ((one.broker, final, f"\tparts={told}\tpart_bytes=10"),
+                             (one.peers, number, f"\tparts={parts}\tpart_bytes=10\ttask={task}")):
+        one.files[file][line] = one.files[file][line].rstrip("\n") + more + "\n"
+
+
+def test_parts_that_the_broker_passed_on_are_those_of_the_client(world):
+    files, _ = world.run(3)
+    recording = Recording(files)
+    come_in_parts(recording)
+    assert not recording.check().problems.counts
+
+
+def lose_a_part(one):
+    come_in_parts(one, parts=2)
+
+
+def make_up_a_part(one):
+    come_in_parts(one, parts=4)
+
+
+def mix_the_parts_of_two_starts(one):
+    come_in_parts(one, task="another")
+
+
 CHANGES = [
     (lose_a_final, 1), (end_too_late, 1), (end_twice, 3), (change_a_body, 2),
     (take_the_body_of_another, 2), (start_twice, 9), (say_that_it_never_ran, 5),
@@ -277,6 +312,7 @@ CHANGES = [
     (dispatch_after_the_deadline, 8), (count_wrong, 10), (count_both_sides_wrong, 10),
     (leave_a_late_reply_out, 10), (forget_an_end_in_the_broker, 1),
     (redeliver_although_none_is_left, 9), (leave_a_replay_unmarked, 17),
+    (lose_a_part, 45), (make_up_a_part, 45), (mix_the_parts_of_two_starts, 46),
 ]
 
 
