@@ -6,7 +6,8 @@
     After every event all orders are taken and checked against what CONTRACT promises a client: each
     request ends exactly once and in time; a request with a status that proves that nothing ran was
     never left with a broker; attempts = 1 is sent once, and so is a durable one without a key; an id
-    is never used twice; nothing is sent without a session, and nothing durable to a broker without
+    is never used twice; a stream writes no more than it was granted and grants no more than its window beyond what
+    was taken; nothing is sent without a session, and nothing durable to a broker without
     jobs.
 */
 
@@ -36,6 +37,9 @@ typedef struct {
     bool elsewhere;      /* the latest reply was one of those */
     int64_t deadline;
     rp_exchange_stream_t stream; /* of one that has a stream */
+    uint64_t untaken; /* bytes of parts that came, and that the application has not taken */
+    unsigned parts;   /* that they are of */
+    uint64_t granted; /* as last said to the broker */
 } s_request_t;
 
 typedef struct {
@@ -72,6 +76,22 @@ static s_request_t *s_draw_open (s_world_t *self)
 
 /*  ---- Orders --------------------------------------------------------------------------------- */
 
+/*  A grant says more than the one before, and lets the window be written beyond what was taken.  */
+static void s_on_grant (s_world_t *self, const rp_head_t *head)
+{
+    for (unsigned index = 0; index < S_REQUESTS; index++) {
+        s_request_t *request = &self->requests[index];
+        const rp_flow_reader_t *reader = &request->stream.reader;
+        if (!request->open || !request->exchange.stream || request->exchange.wire_id != head->id)
+            continue;
+        bytes_require (head->granted > request->granted, "a grant that says nothing");
+        bytes_require (head->granted <= reader->taken + reader->window, "granted too much");
+        request->granted = head->granted;
+        return;
+    }
+    bytes_require (false, "a grant for what is no stream");
+}
+
 static void s_on_say (s_world_t *self, const rp_head_t *head)
 {
     bytes_require (self->connection, "something is said without a connection");
@@ -87,6 +107,8 @@ static void s_on_say (s_world_t *self, const rp_head_t *head)
     if (head->command == RP_COMMAND_CANCEL || head->command == RP_COMMAND_GRANT)
         bytes_require (
           head->id != 0 && head->id <= self->last_id, "a CANCEL or GRANT of what was never sent");
+    if (head->command == RP_COMMAND_GRANT)
+        s_on_grant (self, head);
 }
 
 static void s_check_conversation (
@@ -146,6 +168,8 @@ static void s_on_send (s_world_t *self, const rp_client_order_t *order)
     }
     bytes_require (
       head->id != request->exchange.id || request->sent == 0, "the same id for two attempts");
+    request->granted = request->stream.reader.granted;
+    request->untaken = request->parts = 0;
     request->sent++;
     request->unanswered++;
     request->attempts = head->attempts;
@@ -260,7 +284,7 @@ static void s_submit (s_world_t *self)
     *request =
       (s_request_t){.exchange = made, .deadline = self->now + (int64_t) made.timeout_ms * S_MS};
     request->stream = (rp_exchange_stream_t){.window = 300, .writes = made.size & 1};
-    if (kind == 3)
+    if (kind == 2 || kind == 3)
         request->exchange.stream = &request->stream;
     bool full = self->open >= self->core.config.max_open;
     int rc = rp_client_core_submit (&self->core, &request->exchange, self->now);
@@ -275,23 +299,66 @@ static void s_submit (s_world_t *self)
     }
 }
 
-/*  A part or a grant came: takes the part, and writes what the grant allows.  */
-static void s_flow (s_world_t *self, s_request_t *request, const rp_head_t *came)
+/*  The application takes what came of a stream, as one part or as all of them.  */
+static void s_take_parts (s_world_t *self, s_request_t *request)
+{
+    for (unsigned left = s_draw (self, 4) ? 1 : request->parts; left > 0 && request->parts > 0;
+         left--) {
+        uint64_t size = request->untaken / request->parts;
+        request->untaken -= size;
+        request->parts--;
+        rp_client_core_took (&self->core, &request->exchange, size);
+    }
+}
+
+/*  The application writes a stream, at any time.  */
+static void s_write (s_world_t *self, s_request_t *request)
 {
     rp_head_t head;
     const rp_flow_writer_t *writer = &request->stream.writer;
+    bool was_over = request->stream.written;
+    while (rp_client_core_write (
+      &self->core, &request->exchange, 1 + s_draw (self, 100), &head, self->now))
+        bytes_require (!was_over && request->exchange.state == RP_EXCHANGE_RUNNING
+                         && head.command == RP_COMMAND_PART && head.flags & RP_FLAG_MORE
+                         && head.id == request->exchange.wire_id
+                         && writer->written <= writer->granted,
+          "written too much, or to nobody");
+    if (s_draw (self, 4) == 3
+        && rp_client_core_write_end (&self->core, &request->exchange, &head, self->now))
+        bytes_require (!was_over && writer->granted > 0 && !(head.flags & RP_FLAG_MORE)
+                         && head.id == request->exchange.wire_id,
+          "a body that ends twice, or before a worker reads it");
+}
+
+/*  The application goes on with one of its streams.  */
+static void s_stream (s_world_t *self)
+{
+    s_request_t *request = s_draw_open (self);
+    if (!request->open || !request->exchange.stream)
+        return;
+    s_take_parts (self, request);
+    if (request->stream.writes)
+        s_write (self, request);
+}
+
+/*  A part or a grant came. A part that was not granted ends the request, as in the shell.  */
+static void s_flow (s_world_t *self, s_request_t *request, const rp_head_t *came)
+{
     bytes_require (request->open && request->exchange.stream, "a part for what is no stream");
     bytes_require (request->exchange.wire_id == came->id, "a part of another's body");
     if (came->command == RP_COMMAND_REPLY) {
-        rp_client_core_took (&self->core, &request->exchange, s_draw (self, 100));
+        uint64_t size = s_draw (self, 100);
+        if (!rp_flow_came (&request->stream.reader, size)) {
+            rp_client_core_cancel (&self->core, request->exchange.id, self->now);
+            return;
+        }
+        request->untaken += size;
+        request->parts++;
         return;
     }
     bytes_require (request->stream.writes, "a grant for what is not written");
-    while (rp_client_core_write (&self->core, &request->exchange, 10, &head, self->now))
-        bytes_require (
-          head.id == came->id && writer->written <= writer->granted, "written too much");
-    if (s_draw (self, 4) == 3)
-        (void) rp_client_core_write_end (&self->core, &request->exchange, &head, self->now);
+    s_write (self, request);
 }
 
 static void s_hear (s_world_t *self, rp_head_t head)
@@ -337,6 +404,8 @@ static void s_reply (s_world_t *self)
     s_request_t *request = s_draw_open (self);
     unsigned kind = s_draw (self, 8);
     unsigned status = s_draw (self, 20);
+    if (request->open && request->exchange.stream && status < 14)
+        status = 17 + status % 2; // a stream has many of these before its end
     bool accepts = status == 19;
     rp_head_t head = {.command = accepts ? RP_COMMAND_ACCEPTED : RP_COMMAND_REPLY,
       .id = kind < 6 ? request->exchange.wire_id : self->late[s_draw (self, 8)],
@@ -346,8 +415,10 @@ static void s_reply (s_world_t *self)
       .flags = s_draw (self, 8) == 7 ? RP_FLAG_LAST : 0};
     if (status == 18)
         head = (rp_head_t){.command = RP_COMMAND_GRANT, .id = head.id, .granted = 1 + kind * 40};
-    else if (status == 17)
+    else if (status == 17) {
         head.flags = RP_FLAG_MORE;
+        head.status = kind ? RP_OK : RP_BUSY;
+    }
     for (unsigned index = 0; index < S_REQUESTS; index++) {
         s_request_t *other = &self->requests[index];
         bool answered = other->open && other->exchange.state == RP_EXCHANGE_RUNNING
@@ -485,8 +556,10 @@ static void s_event (s_world_t *self)
     }
     else if (kind < 109)
         s_end_conversation (self);
-    else if (kind < 127)
+    else if (kind < 120)
         s_pass (self);
+    else if (kind < 127)
+        s_stream (self);
     else if (s_draw (self, 16) == 15) {
         rp_client_core_close (&self->core, self->now);
         self->closed = true;

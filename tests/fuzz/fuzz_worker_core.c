@@ -38,6 +38,9 @@ typedef struct {
     int64_t deadline;
     bool cancelled;
     rp_work_stream_t stream; /* of one with bodies in parts */
+    uint64_t untaken;        /* bytes of parts that came, and that the application has not taken */
+    unsigned parts;          /* that they are of */
+    uint64_t granted;        /* as last said to the broker */
 } s_item_t;
 
 typedef struct {
@@ -74,6 +77,23 @@ static s_item_t *s_draw_item (s_world_t *self, s_where_t where)
 
 /*  ---- Orders --------------------------------------------------------------------------------- */
 
+/*  A grant says more than the one before, and lets the window be written beyond what was taken.  */
+static void s_on_grant (s_world_t *self, uint32_t session, const rp_head_t *head)
+{
+    for (unsigned index = 0; index < S_WORKS; index++) {
+        s_item_t *item = &self->items[index];
+        const rp_flow_reader_t *reader = &item->stream.reader;
+        if (item->where == S_FREE || item->session != session || !item->work.stream
+            || item->work.token != head->id || item->life != self->life[session])
+            continue;
+        bytes_require (head->granted > item->granted, "a grant that says nothing");
+        bytes_require (head->granted <= reader->taken + reader->window, "granted too much");
+        item->granted = head->granted;
+        return;
+    }
+    bytes_require (false, "a grant for what is no stream");
+}
+
 static void s_on_send (s_world_t *self, uint32_t session, const rp_head_t *head)
 {
     bytes_require (self->connection[session], "something is said without a connection");
@@ -87,6 +107,8 @@ static void s_on_send (s_world_t *self, uint32_t session, const rp_head_t *head)
                      || head->command == RP_COMMAND_DRAIN || head->command == RP_COMMAND_CREDIT
                      || head->command == RP_COMMAND_GRANT,
       "a command that no worker says unasked");
+    if (head->command == RP_COMMAND_GRANT)
+        s_on_grant (self, session, head);
 }
 
 static void s_obey (s_world_t *self)
@@ -215,6 +237,8 @@ static void s_request (s_world_t *self, uint32_t session)
         rp_work_stream_begin (&item->stream, &head);
         item->work.stream = &item->stream;
     }
+    item->untaken = item->granted = 0;
+    item->parts = 0;
     item->where = S_HERE;
     item->session = session;
     item->life = self->life[session];
@@ -240,36 +264,76 @@ static void s_cancel (s_world_t *self, uint32_t session)
     rp_worker_core_message (&self->core, session, &head, self->now, S_RANDOM);
 }
 
-/*  A part or a grant comes, or the application writes and reads one of its streams.  */
-static void s_flow (s_world_t *self, uint32_t session)
+/*  ---- Streams -------------------------------------------------------------------------------- */
+
+/*  Draws a work in the application's hands with bodies in parts; any item if there is none.  */
+static s_item_t *s_draw_stream (s_world_t *self)
 {
-    s_item_t *item = &self->items[s_draw (self, S_WORKS)];
-    unsigned what = s_draw (self, 8);
-    rp_head_t head = {
-      .command = what & 1 ? RP_COMMAND_PART : RP_COMMAND_GRANT, .id = item->work.token};
-    if (what < 4 && head.id != 0) {
-        if (head.command == RP_COMMAND_PART)
-            head.flags = s_draw (self, 4) ? RP_FLAG_MORE : 0;
-        else
-            head.granted = 1 + s_draw (self, 200) * 4;
-        rp_work_t *work = rp_worker_core_part (&self->core, session, &head, 50, self->now);
-        s_item_t *found = (s_item_t *) work;
-        bytes_require (!work
-                         || (work->stream == &found->stream && found->where != S_FREE
-                             && found->session == session && work->token == head.id),
-          "a part of another's body");
-        return;
+    unsigned first = s_draw (self, S_WORKS);
+    for (unsigned step = 0; step < S_WORKS; step++) {
+        s_item_t *item = &self->items[(first + step) % S_WORKS];
+        if (item->where == S_OUT && item->work.stream)
+            return item;
     }
+    return &self->items[first];
+}
+
+/*  A part or a grant comes, mostly over the session of the work that it names.  */
+static void s_hear_stream (s_world_t *self, uint32_t session)
+{
+    s_item_t *item = s_draw_stream (self);
+    bool is_part = s_draw (self, 2);
+    rp_head_t head = {
+      .command = is_part ? RP_COMMAND_PART : RP_COMMAND_GRANT, .id = item->work.token};
+    uint64_t size = s_draw (self, 200);
+    if (head.id == 0)
+        return;
+    if (is_part)
+        head.flags = s_draw (self, 16) ? RP_FLAG_MORE : 0;
+    else
+        head.granted = s_draw (self, 4) ? item->stream.writer.granted + size : 1 + size;
+    if (s_draw (self, 8))
+        session = item->session;
+    bool was_over = item->stream.ended;
+    rp_work_t *work = rp_worker_core_part (&self->core, session, &head, size, self->now);
+    s_item_t *found = (s_item_t *) work;
+    bytes_require (!work
+                     || (work->stream == &found->stream && found->where != S_FREE
+                         && found->session == session && work->token == head.id),
+      "a part of another's body");
+    if (!work || !is_part)
+        return;
+    bytes_require (found != item || !was_over, "a part behind the end of a body");
+    const rp_flow_reader_t *reader = &found->stream.reader;
+    bytes_require (found->granted > 0 && reader->came <= found->granted, "a part without a grant");
+    if (head.flags & RP_FLAG_MORE) {
+        found->untaken += size;
+        found->parts++;
+    }
+}
+
+/*  The application writes and reads one of its streams.  */
+static void s_stream (s_world_t *self)
+{
+    s_item_t *item = s_draw_stream (self);
     if (item->where != S_OUT || !item->work.stream)
         return;
-    rp_flow_writer_t *writer = &item->stream.writer;
-    size_t size = rp_worker_core_write (&self->core, &item->work, what * 50, &head, self->now);
-    bytes_require (size == 0 || (!item->cancelled && item->life == self->life[item->session]),
+    rp_head_t head;
+    const rp_flow_writer_t *writer = &item->stream.writer;
+    size_t size =
+      rp_worker_core_write (&self->core, &item->work, 1 + s_draw (self, 250), &head, self->now);
+    bytes_require (size == 0
+                     || (!item->cancelled && item->life == self->life[item->session]
+                         && head.id == item->work.token && head.flags == RP_FLAG_MORE),
       "written for nobody");
     bytes_require (writer->written <= writer->granted, "written too much");
-    rp_worker_core_read (&self->core, &item->work, self->now);
-    if (item->stream.reader.taken < item->stream.reader.came)
-        rp_worker_core_took (&self->core, &item->work, 50, self->now);
+    if (s_draw (self, 2))
+        rp_worker_core_read (&self->core, &item->work, self->now);
+    for (unsigned left = s_draw (self, 3); left > 0 && item->parts > 0; left--) {
+        uint64_t part = item->untaken / item->parts--;
+        item->untaken -= part;
+        rp_worker_core_took (&self->core, &item->work, part, self->now);
+    }
 }
 
 /*  ---- Events --------------------------------------------------------------------------------- */
@@ -375,7 +439,13 @@ static void s_meet (s_world_t *self, uint32_t session)
         s_connect (self, session);
         s_obey (self);
     }
-    rp_head_t head = {.command = RP_COMMAND_WELCOME, .interval_ms = 500, .window = 4};
+    static const uint8_t limit[] = "\x0dstream-window\x00\x03"
+                                   "300";
+    rp_head_t head = {.command = RP_COMMAND_WELCOME,
+      .interval_ms = 500,
+      .window = 4,
+      .headers = limit,
+      .headers_size = sizeof limit - 1};
     rp_worker_core_message (&self->core, session, &head, self->now, S_RANDOM);
 }
 
@@ -393,18 +463,20 @@ static void s_event (s_world_t *self)
         s_meet (self, session);
     else if (kind < 74)
         s_take (self);
-    else if (kind < 92)
+    else if (kind < 88)
         s_application (self);
-    else if (kind < 95)
+    else if (kind < 94)
         s_cancel (self, session);
     else if (kind < 98)
-        s_flow (self, session);
+        s_hear_stream (self, session);
     else if (kind < 106)
         s_small (self, session);
     else if (kind < 109)
         rp_worker_core_failed (&self->core, session, "it broke", self->now, S_RANDOM);
-    else if (kind < 126)
+    else if (kind < 117)
         s_pass (self);
+    else if (kind < 126)
+        s_stream (self);
     else
         s_leave (self);
     s_obey (self);
