@@ -74,6 +74,30 @@ def test_a_stream_arrives_in_parts_or_as_one(stage, client, worker):
 
 
 @pytest.mark.parametrize("worker", STREAMING)
+def test_a_stream_of_a_native_client_gets_partials_as_they_come(stage, worker):
+    broker = stage.shared_broker()
+    serving = stage.offer(broker, worker)
+    call = stage.start_cli(broker, "call", "--stream", "svc", "count")
+    job = serving.job()
+    serving.partial(job, b"one")
+    assert call.popen.stdout.read(3) == b"one", "a part does not wait for the rest"
+    serving.partial(job, b"two", b"and a half")
+    serving.answer(job, b"end")
+    result = stage.finish(call)
+    assert (result.code, result.out) == (0, b"twoand a halfend")
+
+
+@pytest.mark.parametrize("client", ["mdp02", "packed", "dealer-mdp01"])
+def test_a_native_worker_that_writes_parts_answers_a_foreign_client_with_one(stage, client):
+    """It is told of no reader of parts, so its library joins them."""
+    broker = stage.shared_broker()
+    stage.worker(broker, "svc", "sh", "-c", "echo one; sleep 0.1; echo two", options=("--stream",))
+    asking = stage.client(broker, client)
+    asking.request(b"svc", b"x")
+    assert asking.whole() == [(b"one\ntwo\n",)]
+
+
+@pytest.mark.parametrize("worker", STREAMING)
 def test_streams_of_two_clients_do_not_mix(stage, worker):
     broker = stage.shared_broker()
     first, second = (stage.offer(broker, worker) for _ in range(2))
