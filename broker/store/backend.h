@@ -99,6 +99,7 @@ typedef struct {
 struct rp_backend {
     const rp_backend_class_t *functions;
     bool leaves; /* the broker is about to end: jobs of others are not taken over any more */
+    int64_t due; /* when tidy has something to do, by rp_clock_us; 0: now and then */
 };
 
 /*  Opens or makes a file of SQLite. NULL on failure, with text (RP_STORE_TEXT bytes).  */

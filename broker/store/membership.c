@@ -2,25 +2,49 @@
 
 #include "broker/store/membership.h"
 
-static bool s_had_ended (const rp_membership_t *self, const rp_member_t *member)
+#include "common/base/earlier.h"
+
+/*  Returns since when the lease of a member was seen to have ended; now: for the first time.  */
+static int64_t s_seen (const rp_membership_t *self, const rp_member_t *member, int64_t now)
 {
     size_t place = 0;
     while (place < self->count
            && (self->ended[place].id != member->id || self->ended[place].until != member->until))
         place++;
-    return place < self->count;
+    return place < self->count ? self->ended[place].seen : now;
 }
 
-void rp_membership_see (rp_membership_t *self, rp_member_t *members, size_t count)
+void rp_membership_begin_look (rp_membership_t *self, int64_t now)
 {
-    for (size_t place = 0; place < count; place++)
-        members[place].silent = !members[place].valid && s_had_ended (self, &members[place]);
+    self->looked = now;
+    self->next = now + RP_MEMBERSHIP_LOOK_US;
+}
+
+void rp_membership_see (
+  rp_membership_t *self, rp_member_t *members, size_t count, int64_t now, uint64_t chance)
+{
+    const rp_membership_t before = *self;
+    int64_t spread = (int64_t) (chance % RP_MEMBERSHIP_SPREAD_US);
     self->count = 0;
-    for (size_t place = 0; place < count && self->count < RP_MEMBERSHIP_MEMBERS; place++)
-        if (!members[place].valid && members[place].holder == members[place].id) {
-            self->ended[self->count].id = members[place].id;
-            self->ended[self->count++].until = members[place].until;
+    self->next = now + RP_MEMBERSHIP_LOOK_US;
+    for (size_t place = 0; place < count; place++) {
+        rp_member_t *member = &members[place];
+        int64_t seen = s_seen (&before, member, now);
+        int64_t due = now + member->left;
+        member->silent = member->left <= 0 && before.looked - seen >= RP_MEMBERSHIP_SILENT_US;
+        if (member->holder != member->id)
+            continue; // what it had taken over itself comes with its own holder
+        if (member->left <= 0) {
+            due = seen + RP_MEMBERSHIP_SILENT_US;
+            if (self->count < RP_MEMBERSHIP_MEMBERS) {
+                self->ended[self->count].id = member->id;
+                self->ended[self->count].until = member->until;
+                self->ended[self->count++].seen = seen;
+            }
         }
+        if (due > now)
+            self->next = rp_earlier (self->next, due + spread);
+    }
 }
 
 size_t rp_membership_choose (const rp_member_t *members, size_t count, size_t from, int64_t self)

@@ -26,18 +26,26 @@
 #define RP_MEMBERSHIP_LEASE_US 5000000
 #define RP_MEMBERSHIP_RENEW_US 1000000
 #define RP_MEMBERSHIP_LOOK_US 1000000
+/*  How long before a take-over the lease was seen to have ended, µs. When the database itself has stood still, all
+    leases have ended, of those too that are about to renew theirs: so long they have for it.  */
+#define RP_MEMBERSHIP_SILENT_US 1000000
+/*  Looks at a lease that ends are spread over so long, µs: brokers that all try to take over hinder each other.  */
+#define RP_MEMBERSHIP_SPREAD_US 250000
 
 /*  Brokers that are looked at at once; the others are when some of them are gone.  */
 #define RP_MEMBERSHIP_MEMBERS 256u
 
-/*  When this broker has last asked for its lease, and looked; and which leases had ended then.  */
+/*  When this broker has last asked for its lease, has begun to look, and looks again; and since when it has seen which
+    leases ended.  */
 typedef struct {
     int64_t renewed;
     int64_t looked;
+    int64_t next;
     size_t count;
     struct {
         int64_t id;
         int64_t until;
+        int64_t seen;
     } ended[RP_MEMBERSHIP_MEMBERS];
 } rp_membership_t;
 
@@ -48,7 +56,14 @@ static inline bool rp_membership_renews (const rp_membership_t *self, int64_t no
 
 static inline bool rp_membership_looks (const rp_membership_t *self, int64_t now)
 {
-    return now - self->looked >= RP_MEMBERSHIP_LOOK_US;
+    return now >= self->next;
+}
+
+/*  Returns when the next of the two is due.  */
+static inline int64_t rp_membership_due (const rp_membership_t *self)
+{
+    int64_t renews = self->renewed + RP_MEMBERSHIP_RENEW_US;
+    return renews < self->next ? renews : self->next;
 }
 
 /*  A broker as its row says.  */
@@ -57,15 +72,23 @@ typedef struct {
     int64_t epoch;
     int64_t holder; /* who has its jobs */
     int64_t until;  /* its lease, by the database's clock, µs */
-    bool valid;     /* that has not ended, by that clock */
-    bool silent;    /* it had ended already at the look before */
+    int64_t left;   /* of it, by that clock, µs; 0 or less: it has ended */
+    bool silent;    /* it was seen to have ended for long enough */
     bool ended;     /* so it said, or its process is known to have: no lease need be waited for */
 } rp_member_t;
 
-/*  Notes which leases have ended, and sets `silent` of those that had at the look before. One look is not enough: when
-    the database itself has stood still, all leases have ended, of those too that are about to renew theirs. Of
-    more than RP_MEMBERSHIP_MEMBERS, the rest are as if they were seen for the first time.  */
-void rp_membership_see (rp_membership_t *self, rp_member_t *members, size_t count);
+/*  Begins a look, before the database is asked.  */
+void rp_membership_begin_look (rp_membership_t *self, int64_t now);
+
+/*  Ends a look, with what the database has answered: sets `silent` of members, and when to look again. That is once a
+    second, but soon after a lease has ended, and soon after it has been silent. `chance` is drawn at random. Of more
+    than RP_MEMBERSHIP_MEMBERS that have ended, the rest are as if they were seen for the first time.
+
+    Between the answer in which a lease had ended, and the question whose answer says so again, lies the time in which
+    its broker would have renewed it. Two looks alone do not show that: the first may have waited for as long as the
+    database stood still.  */
+void rp_membership_see (
+  rp_membership_t *self, rp_member_t *members, size_t count, int64_t now, uint64_t chance);
 
 /*  Returns the place of the next broker whose jobs `self` should take over, from `from` on; count: none.  */
 size_t rp_membership_choose (const rp_member_t *members, size_t count, size_t from, int64_t self);

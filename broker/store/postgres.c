@@ -138,7 +138,6 @@ static rp_backend_result_t s_reach (s_postgres_t *self)
 /*  Takes over the jobs of brokers that are gone.  */
 static rp_backend_result_t s_adopt (s_postgres_t *self)
 {
-    self->membership.looked = rp_clock_us ();
     rp_postgres_answer_t answer =
       rp_postgres_lease_adopt (&self->postgres, &self->lease, &self->membership, self->taken);
     self->news = self->news || self->taken[0];
@@ -539,15 +538,14 @@ static rp_backend_result_t s_tidy (rp_backend_t *backend, bool idle, bool *did)
     int64_t now = rp_clock_us ();
     bool looks = !backend->leaves && rp_membership_looks (&self->membership, now);
     bool renews = !self->postgres.connection || rp_membership_renews (&self->membership, now);
-    if (!renews && !looks)
-        return RP_BACKEND_OK;
-    rp_backend_result_t rc = s_begin (backend);
+    rp_backend_result_t rc = renews || looks ? s_begin (backend) : RP_BACKEND_OK;
     if (rc == RP_BACKEND_OK && renews) {
         self->writes = true;
         rc = s_run_items (self);
     }
     if (rc == RP_BACKEND_OK && looks)
         rc = s_adopt (self);
+    backend->due = rp_membership_due (&self->membership);
     return rc == RP_BACKEND_UNKNOWN ? RP_BACKEND_AWAY : rc; // likewise
 }
 

@@ -270,7 +270,7 @@ static rp_postgres_answer_t s_look (
     const char *const values[] = {s_text (id, self->id)};
     PGresult *result;
     rp_postgres_answer_t answer = rp_postgres_run (postgres,
-      "SELECT id, epoch, holder, (CASE WHEN lease_until > now() THEN 1 ELSE 0 END)::bigint,"
+      "SELECT id, epoch, holder, (extract (epoch FROM lease_until - now()) * 1000000)::bigint,"
       " instance, process, endpoints, (extract (epoch FROM lease_until) * 1000000)::bigint"
       " FROM riposte.brokers WHERE holder = id AND id <> $1::bigint"
       " ORDER BY lease_until LIMIT 256",
@@ -284,7 +284,7 @@ static rp_postgres_answer_t s_look (
         *member = (rp_member_t){.id = rp_postgres_number (postgres, result, row, 0),
           .epoch = rp_postgres_number (postgres, result, row, 1),
           .holder = rp_postgres_number (postgres, result, row, 2),
-          .valid = rp_postgres_number (postgres, result, row, 3) != 0};
+          .left = rp_postgres_number (postgres, result, row, 3)};
         const char *instance = postgres->pq->PQgetvalue (result, row, 4);
         member->until = rp_postgres_number (postgres, result, row, 7);
         member->ended = !*instance || s_has_ended (process);
@@ -345,8 +345,11 @@ rp_postgres_answer_t rp_postgres_lease_adopt (rp_postgres_t *postgres,
     s_view_t *view = malloc (sizeof *view);
     if (!view)
         return RP_POSTGRES_DONE; // at the next look
+    rp_membership_begin_look (membership, rp_clock_us ());
     rp_postgres_answer_t answer = s_look (postgres, self, view);
-    rp_membership_see (membership, view->members, view->count);
+    if (answer == RP_POSTGRES_DONE)
+        rp_membership_see (
+          membership, view->members, view->count, rp_clock_us (), rp_clock_entropy ());
     size_t place = 0;
     for (; answer == RP_POSTGRES_DONE
            && (place = rp_membership_choose (view->members, view->count, place, self->id))

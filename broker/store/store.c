@@ -16,6 +16,7 @@
 
 #include "broker/store/rows.h"
 #include "common/base/check.h"
+#include "common/base/earlier.h"
 #include "common/base/heap.h"
 #include "common/base/list.h"
 #include "common/io/clock.h"
@@ -407,9 +408,10 @@ static void s_look_size (rp_store_t *self)
     s_unlock (self);
 }
 
-/*  When the thread looks for upkeep next; whether there is some at once.  */
+/*  When the thread looks for upkeep next, and when it only tidies; whether there is some at once.  */
 typedef struct {
     int64_t at;
+    int64_t tidies;
     bool more;
 } s_upkeep_t;
 
@@ -417,7 +419,7 @@ typedef struct {
 static void s_keep_up (rp_store_t *self, s_upkeep_t *upkeep, bool idle)
 {
     if (s_is_broken (self)) {
-        *upkeep = (s_upkeep_t){.at = INT64_MAX};
+        *upkeep = (s_upkeep_t){.at = INT64_MAX, .tidies = INT64_MAX};
         return;
     }
     bool look = rp_clock_us () >= upkeep->at;
@@ -428,6 +430,8 @@ static void s_keep_up (rp_store_t *self, s_upkeep_t *upkeep, bool idle)
         upkeep->at = rp_clock_us () + (rp_store_is_away (self) ? S_AGAIN_US : S_LOOK_US);
     }
     upkeep->more = more;
+    // What could not be done in time is tried again at the next look.
+    upkeep->tidies = self->backend->due > rp_clock_us () ? self->backend->due : INT64_MAX;
 }
 
 /*  Waits for operations until the time of the next upkeep. The lock is held.  */
@@ -435,11 +439,12 @@ static void s_wait (rp_store_t *self, const s_upkeep_t *upkeep)
 {
     while (
       (rp_list_is_empty (&self->queue) || s_is_ahead (self)) && !self->ending && !upkeep->more) {
-        if (upkeep->at == INT64_MAX) {
+        int64_t at = rp_earlier (upkeep->at, upkeep->tidies);
+        if (at == INT64_MAX) {
             pthread_cond_wait (&self->filled, &self->lock);
             continue;
         }
-        struct timespec until = rp_clock_timespec (upkeep->at);
+        struct timespec until = rp_clock_timespec (at);
         if (pthread_cond_timedwait (&self->filled, &self->lock, &until) == ETIMEDOUT)
             return;
     }
@@ -448,7 +453,7 @@ static void s_wait (rp_store_t *self, const s_upkeep_t *upkeep)
 static void *s_thread (void *arg)
 {
     rp_store_t *self = arg;
-    s_upkeep_t upkeep = {.at = rp_clock_us () + S_LOOK_US, .more = true};
+    s_upkeep_t upkeep = {.at = rp_clock_us () + S_LOOK_US, .tidies = INT64_MAX, .more = true};
     bool ended = false;
     while (!ended) {
         rp_list_t group;

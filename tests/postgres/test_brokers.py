@@ -10,7 +10,7 @@ from support.waiting import until
 from test_jobs import result, send
 
 #: How long after the end of its lease the jobs of a broker are another's, s.
-ADOPTED = 5
+ADOPTED = 3
 
 
 def brokers(world, server, database, count):
