@@ -51,7 +51,8 @@
         FIND      one job, with its attempts, and body and final unless they are left out
         LIST      jobs by id, without bodies
         SERVICES  services with open jobs. After the opening of a store, before the first LOAD. With `news`:
-                  only of jobs that were another broker's, and have been taken over since the last one
+                  only of jobs that were another broker's, and have been taken over since the last one; and the
+                  jobs of this broker that another one has ended
         KEY       whether the key of a job has one already: as PUT, but for another key ABSENT
         BROKERS   those that have the database, or had it of late; of a file none
 */
@@ -192,8 +193,11 @@ typedef struct {
     bool unbegun;
     uint8_t leaves; /* FIND: an rp_store_leave_t */
     union {
-        bool own;  /* LIST: only jobs of this broker; those that are overdue are always */
-        bool news; /* SERVICES */
+        /*  LIST of what is RUNNING: only jobs of this broker that ran when SERVICES told of them. Those that are OVERDUE
+            are always its own  */
+        bool own;
+        bool news;  /* SERVICES */
+        bool other; /* FINAL: whoever has the job is told as news that it has ended */
     };
     uint16_t rows; /* LOAD, LIST, PURGE: at most so many; 0: RP_STORE_ROWS_MAX */
     /*  the job; PURGE: 0 is all dead ones of the service. LIST, LOAD: after this id (and `after`)  */
@@ -274,6 +278,12 @@ typedef struct {
     int64_t due; /* of the first that LOAD gives; RP_STORE_NEVER: none */
 } rp_store_service_t;
 
+/*  A job of this broker that another one has ended, with FINAL and `other`. Each is told once.  */
+typedef struct {
+    uint64_t id;
+    rp_store_span_t service;
+} rp_store_ended_t;
+
 /*  A broker that has the database, as that tells: instants by the database's clock.  */
 typedef struct {
     uint64_t id;
@@ -297,6 +307,8 @@ typedef struct rp_store_rows {
     rp_store_service_t *services;
     size_t broker_count;
     rp_store_broker_t *brokers;
+    size_t ended_count; /* of SERVICES with `news` */
+    rp_store_ended_t *ended;
 } rp_store_rows_t;
 
 typedef struct {
@@ -306,6 +318,7 @@ typedef struct {
     uint64_t id;    /* of the job */
     uint64_t count; /* PURGE: jobs removed */
     uint32_t flags; /* SERVICES: of the last job that was put */
+    bool noted; /* ALREADY, ABSENT: news tells that the job has ended, or has told it */
     /*  LOAD, LIST, PURGE: there is more. LOAD: `due` of the first row that was left, and of the first
         after `before` otherwise; RP_STORE_NEVER if there is none. LIST: ask on after `id`  */
     bool more;

@@ -140,6 +140,7 @@ void rp_job_write_final (rp_jobs_t *self, rp_job_t *job)
     op->until = self->time.wall + (int64_t) keep * 1000;
     op->code = job->code;
     op->dead = job->dead;
+    op->other = job->other;
     op->headers = job->headers;
     op->headers_size = job->headers_size;
     job->payload = NULL;
@@ -298,7 +299,8 @@ bool rp_job_end_row (
         return false;
     }
     service->active++;
-    if (row->elsewhere || !self->begun) { // not counted, so it is as long as it is here
+    job->other = row->elsewhere || !self->begun;
+    if (job->other) {
         service->open++;
         self->figures.open++;
     }

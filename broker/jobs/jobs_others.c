@@ -31,6 +31,25 @@ void rp_jobs_hear_news (rp_jobs_t *self, rp_jobs_time_t time, rp_actions_t *acti
       ->news = true;
 }
 
+void rp_jobs_count_anew (rp_jobs_t *self)
+{
+    self->figures.open = 0;
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->services); slot++) {
+        rp_jobs_service_t *service = rp_pool_at (&self->services, slot);
+        if (!(service->pooled.generation & 1))
+            continue;
+        service->open = 0;
+        rp_jobs_look_at (self, service, self->clock);
+    }
+    for (uint32_t slot = 0; slot < rp_pool_slots (&self->jobs); slot++) {
+        const rp_job_t *job = rp_pool_at (&self->jobs, slot);
+        if (!(job->pooled.generation & 1) || (job->state != RP_STEP_PUTTING && !job->other))
+            continue;
+        job->service->open++;
+        self->figures.open++;
+    }
+}
+
 /*  Takes a job out of memory that is another broker's now.  */
 static void s_drop (rp_jobs_t *self, rp_job_t *job)
 {
@@ -44,6 +63,30 @@ static void s_drop (rp_jobs_t *self, rp_job_t *job)
     job->service->open--;
     self->figures.open--;
     rp_job_forget (self, job);
+}
+
+void rp_jobs_drop_ended (rp_jobs_t *self, const rp_store_rows_t *rows)
+{
+    for (size_t index = 0; rows && index < rows->ended_count; index++) {
+        const rp_store_ended_t *ended = &rows->ended[index];
+        rp_jobs_service_t *service =
+          rp_jobs_look_up (self, ended->service.data, ended->service.size);
+        rp_job_t *job = rp_job_find (self, ended->id);
+        if (!service || service->open == 0)
+            continue; // a broker of an older riposte has the jobs
+        if (!job || job->other) {
+            service->open--;
+            self->figures.open--;
+        }
+        else if (job->state == RP_STEP_WAITING || job->state == RP_STEP_RUNNING) {
+            rp_jobs_tell_waiters (self, job, NULL);
+            s_drop (self, job);
+        }
+        else {
+            job->other = true; // what is being written tells that it has ended
+        }
+        rp_jobs_look_at (self, service, self->clock);
+    }
 }
 
 void rp_jobs_lose (rp_jobs_t *self)

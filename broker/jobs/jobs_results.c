@@ -108,11 +108,19 @@ static void s_write_cancelled (rp_jobs_t *self, rp_job_t *job)
     rp_job_write_final (self, job);
 }
 
-/*  The job has ended, by whatever hand.  */
-static void s_leave_ended (rp_jobs_t *self, rp_job_t *job)
+/*  A job is not open any more, unless that comes as news.  */
+static void s_close (rp_jobs_t *self, const rp_job_t *job, const rp_stored_t *stored)
 {
+    if (stored->noted && !job->other)
+        return;
     job->service->open--;
     self->figures.open--;
+}
+
+/*  The job has ended, by whatever hand.  */
+static void s_leave_ended (rp_jobs_t *self, rp_job_t *job, const rp_stored_t *stored)
+{
+    s_close (self, job, stored);
     rp_jobs_tell_waiters (self, job, NULL);
     rp_job_leave (self, job);
 }
@@ -136,7 +144,7 @@ static void s_claimed (rp_jobs_t *self, rp_job_t *job, const rp_stored_t *stored
         return;
     }
     if (stored->outcome != RP_STORED_SAFE) {
-        s_leave_ended (self, job);
+        s_leave_ended (self, job, stored);
         return;
     }
     if (!job->cancelled) {
@@ -158,7 +166,7 @@ static void s_parked (rp_jobs_t *self, rp_job_t *job, const rp_stored_t *stored)
         return;
     }
     if (stored->outcome != RP_STORED_SAFE) {
-        s_leave_ended (self, job);
+        s_leave_ended (self, job, stored);
         return;
     }
     rp_jobs_leave_behind (self, job->service, (rp_job_key_t){job->due, job->id});
@@ -183,13 +191,12 @@ static void s_finished (rp_jobs_t *self, rp_job_t *job, const rp_stored_t *store
         rp_job_write_final (self, job);
         return;
     }
-    self->figures.open--;
+    s_close (self, job, stored);
     self->figures.done += !job->dead;
     self->figures.dead += job->dead;
     if (job->dead)
         rp_job_deaths_add (
           &self->deaths, job->service->name, job->service->name_size, self->time.now);
-    job->service->open--;
     rp_jobs_tell_waiters (self, job, stored->outcome == RP_STORED_SAFE ? job->payload : NULL);
     rp_job_leave (self, job);
 }
@@ -225,7 +232,6 @@ static void s_recover_later (rp_jobs_t *self, uint64_t after)
 /*  A page of the jobs that ran when the broker ended: their attempts are lost.  */
 static void s_recover (rp_jobs_t *self, const rp_jobs_pending_t *pending, const rp_stored_t *stored)
 {
-    self->listings--;
     // Before the beginning their services are not known, and it lists them again.
     if (!self->begun)
         return;
@@ -309,6 +315,7 @@ static void s_take_news (rp_jobs_t *self, const rp_stored_t *stored)
     if (!self->begun) // which is still to come, and tells of all
         return;
     s_take_services (self, stored);
+    rp_jobs_drop_ended (self, stored->rows);
     if (!stored->rows || stored->rows->service_count == 0)
         return;
     rp_jobs_list_running (self, 0);
@@ -320,6 +327,8 @@ static void s_listed (rp_jobs_t *self, const rp_jobs_pending_t *pending, const r
     switch (pending->purpose) {
         case RP_JOBS_FOR_BEGIN:
             self->lost = stored->outcome == RP_STORED_LOST;
+            if (stored->outcome == RP_STORED_SAFE)
+                rp_jobs_count_anew (self);
             s_take_services (self, stored);
             break;
         case RP_JOBS_FOR_NEWS:

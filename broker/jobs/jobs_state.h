@@ -140,6 +140,9 @@ typedef struct {
     uint8_t attempt; /* noted, the one that runs included */
     uint8_t attempts;
     bool cancelled;
+    /*  counted among the open jobs of its service for as long as it is here: it is another broker's, or has been ended
+        by one, or what is open is not known yet  */
+    bool other;
     /*  PARKING, FINISHING: what is written, in case that it has to be written again  */
     bool dead;
     bool unbegun;
@@ -236,7 +239,6 @@ struct rp_jobs {
     int64_t latest_due;      /* so that jobs without delay keep their order */
     bool begun;              /* it is known which services have jobs */
     bool lost;               /* what was there is another broker's, and it has not begun again */
-    uint32_t listings;       /* LISTs of jobs that ran, without a result so far */
     bool draining;
     bool away; /* the store is not reachable */
     rp_jobs_figures_t figures;
@@ -400,6 +402,13 @@ void rp_jobs_end_patience (rp_jobs_t *self);
 
 /*  What this broker had is another's: forgets it, and begins again. Questions that wait go on waiting.  */
 void rp_jobs_lose (rp_jobs_t *self);
+
+/*  The store is about to say how many jobs are open: what was accepted before is among them. What it has not written yet,
+    and what is counted for as long as it is here, is not.  */
+void rp_jobs_count_anew (rp_jobs_t *self);
+
+/*  News tells of jobs that another broker has ended: they are not open any more, and a worker that has one is stopped.  */
+void rp_jobs_drop_ended (rp_jobs_t *self, const rp_store_rows_t *rows);
 
 /*  Asks which services have jobs: at the beginning all that do, and for jobs that ran; then those that were another
     broker's.  */

@@ -15,7 +15,6 @@
 
 void rp_jobs_list_running (rp_jobs_t *self, uint64_t after)
 {
-    self->listings++;
     rp_store_op_t *op = rp_jobs_store (self, RP_STORE_LIST, NULL,
       (rp_jobs_pending_t){.purpose = RP_JOBS_FOR_RECOVER, .after = after});
     op->id = after;
@@ -84,16 +83,6 @@ static bool s_take_row (
     return true;
 }
 
-/*  Every open job is in memory, also those that ran. There may be fewer than there were: any broker of the store may cancel a job.  */
-static void s_count_again (rp_jobs_t *self, rp_jobs_service_t *service)
-{
-    uint64_t open = (uint64_t) service->loaded + service->coming + service->active;
-    if (open < service->open) {
-        self->figures.open -= service->open - open;
-        service->open = open;
-    }
-}
-
 void rp_jobs_loaded (rp_jobs_t *self,
   const rp_jobs_pending_t *pending,
   const rp_stored_t *stored,
@@ -131,8 +120,6 @@ void rp_jobs_loaded (rp_jobs_t *self,
     }
     if (service->passed.id != UINT64_MAX)
         rp_jobs_leave_behind (self, service, service->passed);
-    if (service->whole && self->listings == 0 && self->recovery == RP_JOBS_NEVER)
-        s_count_again (self, service);
     rp_jobs_look_at (self, service, self->clock);
     rp_jobs_leave_service (self, service);
 }

@@ -135,12 +135,15 @@ static rp_backend_result_t s_reach (s_postgres_t *self)
     return RP_BACKEND_OK;
 }
 
-/*  Takes over the jobs of brokers that are gone.  */
+/*  Takes over the jobs of brokers that are gone, and looks whether others have ended jobs of this one.  */
 static rp_backend_result_t s_adopt (s_postgres_t *self)
 {
     rp_postgres_answer_t answer =
       rp_postgres_lease_adopt (&self->postgres, &self->lease, &self->membership, self->taken);
-    self->news = self->news || self->taken[0];
+    bool ended = false;
+    if (answer == RP_POSTGRES_DONE)
+        answer = rp_postgres_lease_look_for_ended (&self->postgres, &self->lease, &ended);
+    self->news = self->news || self->taken[0] || ended;
     if (answer == RP_POSTGRES_DONE && rp_clock_us () - self->forgot >= S_FORGET_US) {
         self->forgot = rp_clock_us ();
         answer = rp_postgres_lease_forget (&self->postgres, &self->lease);

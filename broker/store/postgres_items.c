@@ -316,7 +316,7 @@ static bool s_send_final (rp_postgres_t *postgres, rp_postgres_item_t *item)
     s_span (&values, op->text, op->text_size);
     s_span (&values, op->headers, op->headers_size);
     s_body (&values, &body);
-    bool sent = s_send (postgres, item, "FINAL", &values);
+    bool sent = s_send (postgres, item, op->other ? "FINAL_OF_OTHER" : "FINAL", &values);
     free (body.joined);
     return sent;
 }
@@ -329,6 +329,8 @@ static bool s_read_change (
       RP_STORED_SAFE, RP_STORED_ALREADY, RP_STORED_ABSENT};
     int64_t came = rp_postgres_number (postgres, answers[0], 0, 0);
     item->result->outcome = outcomes[came >= 0 && came < 2 ? came : 2];
+    // Only another broker can have ended it.
+    item->result->noted = came != 0 && !(item->kind == RP_STORE_FINAL && item->work.op->other);
     return true;
 }
 
@@ -511,12 +513,15 @@ static bool s_send_list (rp_postgres_t *postgres, rp_postgres_item_t *item)
     rp_postgres_values_t behind = values;
     rp_postgres_add_bytes (&values, op->text, op->text_size);
     rp_postgres_add_number (&values, (int64_t) s_rows (op) + 1);
-    bool own = by_time || (op->own && op->state == RP_JOB_RUNNING);
-    if (own)
+    bool ran = op->own && op->state == RP_JOB_RUNNING;
+    if (by_time || ran)
         rp_postgres_add_number (&values, item->broker);
-    return s_send (postgres, item, own && !by_time ? "LIST_OWN_RUNNING" : by_state[op->state].page,
-             &values)
-           && (by_time || s_send (postgres, item, by_state[op->state].behind, &behind));
+    if (ran)
+        rp_postgres_add_number (&behind, item->broker);
+    return s_send (postgres, item, ran ? "LIST_OWN_RUNNING" : by_state[op->state].page, &values)
+           && (by_time
+               || s_send (
+                 postgres, item, ran ? "BEHIND_RAN" : by_state[op->state].behind, &behind));
 }
 
 static bool s_read_list (
@@ -548,7 +553,23 @@ static bool s_send_services (rp_postgres_t *postgres, rp_postgres_item_t *item)
     rp_postgres_values_t told = s_two ((uint64_t) item->broker, item->work.op->news);
     postgres->silent_us = RP_POSTGRES_SILENT_LONG_US;
     return s_send (postgres, item, "LOST", &told) && s_send (postgres, item, "LAST_FLAGS", &told)
-           && s_send (postgres, item, "SERVICES", &told) && s_send (postgres, item, "TOLD", &self);
+           && s_send (postgres, item, "SERVICES", &told) && s_send (postgres, item, "ENDED", &self)
+           && s_send (postgres, item, "TOLD", &self);
+}
+
+static bool s_read_ended (
+  rp_postgres_t *postgres, const rp_postgres_item_t *item, const PGresult *answer)
+{
+    rp_store_rows_t *rows = item->result->rows;
+    s_columns_t columns = s_columns (postgres, answer);
+    for (; columns.row < s_count (postgres, answer); columns.row++) {
+        rp_store_ended_t *ended = rp_rows_add_ended (rows);
+        rp_store_span_t service = s_bytes (&columns.columns, 1);
+        if (!ended || !rp_rows_copy (rows, service.data, service.size, &ended->service))
+            return s_no_memory (postgres);
+        ended->id = (uint64_t) s_number (&columns.columns, 0);
+    }
+    return true;
 }
 
 static bool s_read_services (
@@ -565,7 +586,7 @@ static bool s_read_services (
     for (; columns.row < s_count (postgres, services); columns.row++)
         if (!rp_columns_read_service (result->rows, &columns.columns))
             return s_no_memory (postgres);
-    return true;
+    return s_read_ended (postgres, item, answers[3]);
 }
 
 static bool s_send_brokers (rp_postgres_t *postgres, rp_postgres_item_t *item)

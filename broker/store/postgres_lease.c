@@ -371,6 +371,19 @@ rp_postgres_answer_t rp_postgres_lease_adopt (rp_postgres_t *postgres,
     return answer;
 }
 
+rp_postgres_answer_t rp_postgres_lease_look_for_ended (
+  rp_postgres_t *postgres, const rp_postgres_lease_t *self, bool *any)
+{
+    char id[S_NUMBER];
+    const char *const values[] = {s_text (id, self->id)};
+    rp_postgres_answer_t answer;
+    *any = s_finds (postgres,
+      "SELECT 1 FROM riposte.ended WHERE owner IN"
+      " (SELECT id FROM riposte.brokers WHERE listed AND holder = $1::bigint) LIMIT 1",
+      1, values, &answer);
+    return answer;
+}
+
 rp_postgres_answer_t rp_postgres_lease_forget (
   rp_postgres_t *postgres, const rp_postgres_lease_t *self)
 {

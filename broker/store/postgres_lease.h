@@ -49,6 +49,10 @@ rp_postgres_answer_t rp_postgres_lease_adopt (rp_postgres_t *postgres,
   rp_membership_t *membership,
   char *taken);
 
+/*  Looks whether others have ended jobs that are this broker's: SERVICES tells of them.  */
+rp_postgres_answer_t rp_postgres_lease_look_for_ended (
+  rp_postgres_t *postgres, const rp_postgres_lease_t *self, bool *any);
+
 /*  Removes what is known of brokers that are long gone, and whose jobs have all ended.  */
 rp_postgres_answer_t rp_postgres_lease_forget (
   rp_postgres_t *postgres, const rp_postgres_lease_t *self);

@@ -77,6 +77,12 @@
 #define RP_POSTGRES_OF_JOBS "SELECT id FROM riposte.jobs WHERE id > $1"
 #define RP_POSTGRES_OF_OPEN "SELECT id FROM riposte.open WHERE id > $1"
 #define RP_POSTGRES_OF_FINALS "SELECT id FROM riposte.finals WHERE id > $1"
+/*  Jobs of this broker that ran when SERVICES told of them: it says that they wait.  */
+#define RP_POSTGRES_OF_RAN(self)                                                                   \
+    "SELECT o.id FROM (" RP_POSTGRES_HELD (                                                        \
+      self) ") b CROSS JOIN LATERAL (SELECT id FROM riposte.open"                                  \
+            " WHERE listed AND started IS NOT NULL AND owner = b.id AND id > $1"                   \
+            " ORDER BY id LIMIT " RP_POSTGRES_LOOKS " + 1) o"
 #define RP_POSTGRES_OF_DEAD "SELECT id FROM riposte.finals WHERE dead AND id > $1"
 
 /*  Statements: name, types of the parameters (n: number, b: bytes), SQL.
@@ -141,6 +147,13 @@
       " started, worker, text, headers, frames, body) SELECT id, $2, $3, $4, $5, $6, $7 <> 0, 0,"  \
       " started, coalesce ($8, worker), $9, $10, $11, $12 FROM d RETURNING "                       \
       "id) " RP_POSTGRES_CAME ("d"))                                                               \
+    X (FINAL_OF_OTHER, "nnnnnnnbbbbb",                                                             \
+      "WITH d AS (DELETE FROM riposte.open WHERE id = $1 RETURNING id, started, worker, owner,"    \
+      " service), f AS (INSERT INTO riposte.finals (id, until, ended, status, code, attempt,"      \
+      " dead, child, started, worker, text, headers, frames, body) SELECT id, $2, $3, $4, $5, $6," \
+      " $7 <> 0, 0, started, coalesce ($8, worker), $9, $10, $11, $12 FROM d RETURNING id),"       \
+      " e AS (INSERT INTO riposte.ended (id, owner, service) SELECT id, owner, service FROM d"     \
+      " RETURNING id) " RP_POSTGRES_CAME ("d"))                                                    \
     X (RETRY_FINAL, "nn",                                                                          \
       "UPDATE riposte.finals SET dead = false, child = $2 WHERE id = $1 AND dead")                 \
     X (RETRY_JOB, "nnnnn",                                                                         \
@@ -205,8 +218,7 @@
     X (LIST_DONE, "nbn", RP_POSTGRES_PAGE (RP_POSTGRES_OF_FINALS, "NOT f.dead"))                   \
     X (LIST_DEAD, "nbn", RP_POSTGRES_PAGE (RP_POSTGRES_OF_DEAD, "f.dead"))                         \
     X (LIST_OWN_RUNNING, "nbnn",                                                                   \
-      RP_POSTGRES_PAGE (RP_POSTGRES_OF_OPEN,                                                       \
-        "o.started IS NOT NULL AND o.owner IN (" RP_POSTGRES_HELD ("$4") ")"))                     \
+      RP_POSTGRES_PAGE (RP_POSTGRES_OF_RAN ("$4"), "o.started IS NOT NULL"))                       \
     X (LIST_OVERDUE, "nbnn",                                                                       \
       "SELECT " RP_COLUMNS_JOB " FROM riposte.open o JOIN riposte.jobs j ON j.id = o.id"           \
       " LEFT JOIN riposte.finals f ON f.id = 0 WHERE o.deadline <= $1 AND o.started IS NULL"       \
@@ -214,6 +226,7 @@
         "$4") ") ORDER BY o.deadline LIMIT $3")                                                    \
     X (BEHIND_JOBS, "n", RP_POSTGRES_BEHIND (RP_POSTGRES_OF_JOBS))                                 \
     X (BEHIND_OPEN, "n", RP_POSTGRES_BEHIND (RP_POSTGRES_OF_OPEN))                                 \
+    X (BEHIND_RAN, "nn", RP_POSTGRES_BEHIND (RP_POSTGRES_OF_RAN ("$2")))                           \
     X (BEHIND_FINALS, "n", RP_POSTGRES_BEHIND (RP_POSTGRES_OF_FINALS))                             \
     X (BEHIND_DEAD, "n", RP_POSTGRES_BEHIND (RP_POSTGRES_OF_DEAD))                                 \
     X (LOST, "nn",                                                                                 \
@@ -222,9 +235,13 @@
     X (LAST_FLAGS, "nn",                                                                           \
       "SELECT flags FROM riposte.jobs WHERE id = (SELECT max (o.id)" RP_POSTGRES_OPEN_TOLD ")")    \
     X (SERVICES, "nn",                                                                             \
-      "SELECT service, count(*) FILTER (WHERE started IS NULL), count(*) FILTER (WHERE started"    \
-      " IS NOT NULL), min (listed_due)" RP_POSTGRES_OPEN_TOLD                                      \
+      "WITH gone AS (DELETE FROM riposte.ended WHERE owner IN (" RP_POSTGRES_TOLD                  \
+      ") RETURNING id) SELECT service, count(*) FILTER (WHERE started IS NULL), count(*) FILTER"   \
+      " (WHERE started IS NOT NULL), min (listed_due)" RP_POSTGRES_OPEN_TOLD                       \
       " GROUP BY service ORDER BY service")                                                        \
+    X (ENDED, "n",                                                                                 \
+      "DELETE FROM riposte.ended WHERE id IN (SELECT id FROM riposte.ended"                        \
+      " WHERE owner IN (" RP_POSTGRES_HELD ("$1") ") LIMIT 10000) RETURNING id, service")          \
     X (BROKERS, "",                                                                                \
       "SELECT id, epoch, holder, endpoints, process,"                                              \
       " (extract (epoch FROM joined) * 1000000)::bigint,"                                          \

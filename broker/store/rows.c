@@ -24,6 +24,7 @@ typedef struct {
     size_t job_room;
     size_t service_room;
     size_t broker_room;
+    size_t ended_room;
     size_t bytes;      /* of chunks */
     s_chunk_t *chunks; /* the first one has room */
 } s_rows_t;
@@ -52,6 +53,7 @@ void rp_rows_destroy (rp_store_rows_t **self_p)
     free (self->rows.jobs);
     free (self->rows.services);
     free (self->rows.brokers);
+    free (self->rows.ended);
     free (self);
     *self_p = NULL;
 }
@@ -99,6 +101,17 @@ rp_store_broker_t *rp_rows_add_broker (rp_store_rows_t *self)
     self->brokers = brokers;
     brokers[self->broker_count] = (rp_store_broker_t){.id = 0};
     return &brokers[self->broker_count++];
+}
+
+rp_store_ended_t *rp_rows_add_ended (rp_store_rows_t *self)
+{
+    rp_store_ended_t *ended =
+      s_grown (self->ended, self->ended_count, &s_of (self)->ended_room, sizeof *ended);
+    if (!ended)
+        return NULL;
+    self->ended = ended;
+    ended[self->ended_count] = (rp_store_ended_t){.id = 0};
+    return &ended[self->ended_count++];
 }
 
 static s_chunk_t *s_chunk_new (size_t size)

@@ -20,6 +20,7 @@ void rp_rows_destroy (rp_store_rows_t **self_p);
 rp_store_row_t *rp_rows_add_job (rp_store_rows_t *self);
 rp_store_service_t *rp_rows_add_service (rp_store_rows_t *self);
 rp_store_broker_t *rp_rows_add_broker (rp_store_rows_t *self);
+rp_store_ended_t *rp_rows_add_ended (rp_store_rows_t *self);
 
 /*  Takes zeroed memory that lives as long as the rows. NULL when out of memory.  */
 void *rp_rows_room (rp_store_rows_t *self, size_t size);

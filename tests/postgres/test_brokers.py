@@ -38,6 +38,10 @@ def states(world, broker):
     return {str(job["id"]): job["state"] for job in listed}
 
 
+def open_jobs(world, broker):
+    return world.cli(broker, "-o", "json", "status").json()["jobs"]["open"]
+
+
 def listed(world, broker):
     return json.loads(world.cli(broker, "-o", "json", "brokers").out)["brokers"]
 
@@ -83,11 +87,15 @@ def test_any_broker_ends_and_retries_all_jobs(world, server, database):
     after = send(world, one, "nobody", "y")
     assert result(world, two, after).out == b"never\n", "the broker that had the job goes on"
     assert states(world, one)[waiting] == "done"
-    world.worker(one, "slow", "sh", "-c", "sleep 2; echo late")
-    runs = send(world, one, "slow", "x")
+    world.worker(one, "slow", "sh", "-c", "read x; [ $x = short ] || sleep 60; echo $x")
+    runs = send(world, one, "slow", "long")
     until(lambda: states(world, two)[runs] == "running", 10, "it runs")
-    assert world.cli(two, "cancel", runs).code == 0
+    waits = [send(world, one, "none", "x", "--delay", "1h") for _ in range(3)]
+    for job in runs, *waits:
+        assert world.cli(two, "cancel", job).code == 0
     assert result(world, one, runs).code == 130
+    until(lambda: open_jobs(world, one) == 0, 10, "the broker that had them knows that they have ended")
+    assert result(world, one, send(world, one, "slow", "short")).out == b"short\n", "and has stopped the worker"
     world.worker(one, "fails", "sh", "-c", "exit 75")
     dead = send(world, one, "fails", "body", "--attempts", "1")
     assert result(world, two, dead).code not in (0, 5)

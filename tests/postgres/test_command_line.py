@@ -4,6 +4,7 @@
 import re
 
 from support import programs
+from support.waiting import until
 from test_jobs import result, send
 
 
@@ -19,7 +20,7 @@ def test_a_store_is_made_once_and_checked(world, server):
     assert "riposte store init URL" in store(world, "migrate", url, code=1)
     refused = world.run(programs.BROKER, "--store", url)
     assert refused.code == 1 and "riposte store init URL" in refused.error(), refused
-    assert "the store is made, of version 2" in store(world, "init", url)
+    assert "the store is made, of version 3" in store(world, "init", url)
     assert "nothing to do" in store(world, "init", url)
     assert "nothing to do" in store(world, "migrate", url)
     assert "the store is whole: 0 waiting" in store(world, "check", url)
@@ -93,6 +94,7 @@ UPDATE riposte.brokers SET last = (SELECT max (id) FROM riposte.jobs);
 ALTER TABLE riposte.open DROP COLUMN owner;
 CREATE INDEX open_due ON riposte.open (service, due, id) WHERE listed;
 DROP TABLE riposte.counters;
+DROP TABLE riposte.ended;
 UPDATE riposte.store SET version = 1;
 """
 
@@ -109,10 +111,41 @@ def test_what_version_1_kept_goes_on(world, server, database):
     server.sql("UPDATE riposte.brokers SET last = 0, lease_until = now() + interval '1 hour'", database)
     assert "a broker has the store; stop it" in store(world, "migrate", url, code=1)
     server.sql("UPDATE riposte.brokers SET lease_until = now()", database)
-    assert "the store is up to date, of version 2" in store(world, "migrate", url)
+    assert "the store is up to date, of version 3" in store(world, "migrate", url)
     broker = world.broker("--store", url)
     world.builtin(broker, "echo")
     other = send(world, broker, "echo", "other")
     assert result(world, broker, job).out == b"hello"
     assert result(world, broker, other).out == b"other"
     assert server.sql("SELECT count(*), min (id) FROM riposte.jobs", database) == "2|1"
+
+
+#: Jobs for nobody, as many as make an index take its time.
+MANY = """
+INSERT INTO riposte.jobs SELECT id, 'nobody', 'anonymous', 0, 0, 9223372036854775807, 5, 0, 1000, 1000, 0, 0
+  FROM generate_series (1000000, 1030000) id;
+INSERT INTO riposte.open SELECT id, 'nobody', 0, 0, true, NULL, NULL, NULL, 1 FROM generate_series (1000000, 1030000) id;
+"""
+
+
+def test_a_store_of_version_2_is_brought_up_to_date_beside_its_broker(world, server, database):
+    """As one whose index was left half made, since the first attempt was cut off."""
+    url = server.url(database)
+    broker = world.broker("--store", url)
+    world.worker(broker, "slow", "sh", "-c", "sleep 60")
+    send(world, broker, "slow", "runs")
+    server.sql(f"{MANY} UPDATE riposte.store SET version = 2; UPDATE pg_index SET indisvalid = false"
+               " WHERE indexrelid = 'riposte.open_ran'::regclass", database)
+    refused = world.run(programs.BROKER, "--store", url)
+    assert refused.code == 1 and "riposte store migrate" in refused.error(), refused
+    assert "the store is up to date, of version 3" in store(world, "migrate", url)
+    assert server.sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'riposte.open_ran'::regclass", database) == "t"
+    job = send(world, broker, "echo", "goes on")
+    broker.kill()
+    broker = world.restart(broker, "--store", url)
+    world.builtin(broker, "echo")
+    assert result(world, broker, job).out == b"goes on"
+    until(lambda: server.sql("SELECT count(*) FROM riposte.attempts", database) == "1", 10, "what ran is found")
+    until(lambda: int(server.sql("SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'open_ran'",
+                                 database)) > 0, 10, "by its index")
+    assert server.sql("SELECT count(*) FROM riposte.open WHERE listed AND started IS NOT NULL", database) == "0"

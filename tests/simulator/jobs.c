@@ -65,7 +65,9 @@
     X (PURGE_DONE, "purge-a-done-job")        /* a purge takes what is not dead */                 \
     X (NO_FENCE, "commit-without-epoch")      /* a broker that was not heard goes on writing */    \
     X (DEAF_TO_NEWS, "adopt-and-forget")      /* jobs that were taken over are not begun */        \
-    X (DEAF_TO_LOSS, "keep-what-was-lost")    /* a broker takes a loss for an outage */
+    X (DEAF_TO_LOSS, "keep-what-was-lost")    /* a broker takes a loss for an outage */            \
+    X (DEAF_TO_ENDS, "end-unheard")           /* what others have ended stays open */              \
+    X (COUNT_TWICE, "end-counted-twice")      /* or ends once as news, and once by itself */
 
 typedef enum {
 #define S_BUG_ENUM(name, text) S_##name,
@@ -212,6 +214,8 @@ static void s_see_start (jobs_world_t *world, const jobs_task_t *task)
     const s_job_t *job = s_job (task->content);
     if (!row || !job)
         s_fail ("a worker gets %" PRIu64 ", which is not on disk", task->content);
+    if (row->taken)
+        return; // since its attempt was noted
     if (s_ended (row))
         s_fail ("job %" PRIu64 " begins after its final", row->id);
     if (row->state != RP_JOB_RUNNING || row->attempt != task->attempt)
@@ -538,6 +542,11 @@ static void s_see_result (jobs_world_t *world, rp_stored_t *result)
         result->outcome = RP_STORED_AWAY;
     if (result->kind == RP_STORE_SERVICES && rows && result->number > 1 && s_bites (S_DEAF_TO_NEWS))
         rows->service_count = 0;
+    if (result->kind == RP_STORE_SERVICES && rows && rows->ended_count > 0
+        && s_bites (S_DEAF_TO_ENDS))
+        rows->ended_count = 0;
+    if (result->noted && s_bites (S_COUNT_TWICE))
+        result->noted = false;
     if (result->kind == RP_STORE_PUT && result->outcome == RP_STORED_KNOWN && result->id > 1
         && s_bites (S_REPLAY_OTHER))
         result->id--;
@@ -817,12 +826,30 @@ static void s_adopt (void)
     s_hear_news ();
 }
 
-/*  The broker loses its jobs to another one, or gets those of another one, once it has begun again.  */
+/*  Another broker cancels jobs of this one, which may hear of it at once, or later.  */
+static void s_end_jobs (void)
+{
+    jobs_world_t *world = &s_self.world;
+    for (uint64_t id = 1; id <= world->store.last; id++) {
+        const model_row_t *row = model_store_row (&world->store, id);
+        if (row && !s_ended (row) && !row->elsewhere && s_draw (4) == 0)
+            model_store_end (&world->store, id);
+    }
+    if (s_draw (2))
+        s_hear_news ();
+}
+
+/*  Another broker cancels jobs of this one; or takes all of them, which begins again; or gives it its own.  */
 static void s_share (void)
 {
+    uint64_t what = s_draw (4);
     if (s_self.world.store.lost)
         return;
-    if (s_draw (2)) {
+    if (what < 2) {
+        s_end_jobs ();
+        return;
+    }
+    if (what == 2) {
         s_adopt ();
         return;
     }
@@ -958,6 +985,7 @@ static void s_run (uint64_t seed, int bug)
       .answer = s_see_answer,
       .told = s_see_told,
       .commit = s_see_commit};
+    world->strict = true;
     world->store.outcome = s_outcome;
     world->store.keys_of_everybody = bug == S_SHARED_KEYS;
     world->store.unfenced = bug == S_NO_FENCE;

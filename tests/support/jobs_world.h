@@ -108,6 +108,7 @@ struct jobs_world {
     uint32_t page;
     uint64_t bytes;
     uint64_t services;
+    bool strict; /* no job of the store is ended or taken away without word to the broker */
     uint64_t most;
     uint64_t seed;
     size_t payloads;     /* that exist */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <riposte/error.h>
 #include "common/base/check.h"
 #include "common/base/heap.h"
 
@@ -68,6 +69,9 @@ static void s_clear_rows (rp_store_rows_t *rows)
     model_store_drop_rows (rows);
     for (size_t index = 0; index < rows->service_count; index++)
         free ((void *) (uintptr_t) rows->services[index].service.data);
+    for (size_t index = 0; index < rows->ended_count; index++)
+        free ((void *) (uintptr_t) rows->ended[index].service.data);
+    free (rows->ended);
     free (rows->jobs);
     free (rows->services);
     free (rows);
@@ -116,6 +120,9 @@ void model_store_clear (model_store_t *self)
     for (uint64_t id = 1; id <= self->last; id++)
         if (self->rows[id])
             s_clear_row (self->rows[id]);
+    for (size_t index = 0; index < self->note_count; index++)
+        free (self->notes[index].service.data);
+    free (self->notes);
     free (self->rows);
     memset (self, 0, sizeof *self);
 }
@@ -274,6 +281,43 @@ static void s_key (model_store_t *self, model_op_t *op)
     op->result.id = row->id;
 }
 
+/*  Open, and not another broker's.  */
+static bool s_is_own (const model_row_t *row)
+{
+    return s_is_open (row) && row->elsewhere == 0;
+}
+
+/*  The same, and the broker has been told of it.  */
+static bool s_is_told (const model_row_t *row)
+{
+    return s_is_own (row) && !row->news;
+}
+
+/*  An open job is about to end by the hand of one who may not have it. What SERVICES has not told of is not counted, so
+    that it ends is nothing to tell.  */
+static void s_note (model_store_t *self, const model_row_t *row)
+{
+    self->notes = realloc (self->notes, (self->note_count + 1) * sizeof *self->notes);
+    RP_CHECK (self->notes != NULL);
+    self->notes[self->note_count++] =
+      (model_note_t){row->id, s_blob (row->service.data, row->service.size), !s_is_told (row)};
+}
+
+static bool s_is_noted (const model_store_t *self, uint64_t id)
+{
+    size_t index = 0;
+    while (index < self->note_count && self->notes[index].id != id)
+        index++;
+    return index < self->note_count;
+}
+
+/*  Nothing that is noted so far is told any more.  */
+static void s_pass_notes (model_store_t *self)
+{
+    for (size_t index = 0; index < self->note_count; index++)
+        self->notes[index].told = true;
+}
+
 /*  The open job of an operation; NULL, with the outcome, if it is not.  */
 static model_row_t *s_open_row (model_store_t *self, model_op_t *op)
 {
@@ -282,6 +326,7 @@ static model_row_t *s_open_row (model_store_t *self, model_op_t *op)
     if (row && s_is_open (row))
         return row;
     op->result.outcome = row ? RP_STORED_ALREADY : RP_STORED_ABSENT;
+    op->result.noted = !op->op.other && s_is_noted (self, op->op.id);
     return NULL;
 }
 
@@ -320,6 +365,8 @@ static void s_final (model_store_t *self, model_op_t *op)
     model_row_t *row = s_open_row (self, op);
     if (!row)
         return;
+    if (op->op.other)
+        s_note (self, row);
     row->state = op->op.dead ? RP_JOB_DEAD : RP_JOB_DONE;
     free (row->text.data); // of a final that a bug forgot
     free (row->reply.data);
@@ -403,18 +450,6 @@ static int s_compare (const void *one, const void *other)
     return s_is_before (a->due, a->id, b->due, b->id) ? -1 : 1;
 }
 
-/*  Open, and not another broker's.  */
-static bool s_is_own (const model_row_t *row)
-{
-    return s_is_open (row) && row->elsewhere == 0;
-}
-
-/*  The same, and the broker has been told of it.  */
-static bool s_is_told (const model_row_t *row)
-{
-    return s_is_own (row) && !row->news;
-}
-
 static void s_load (model_store_t *self, model_op_t *op)
 {
     model_row_t **found = s_alloc ((self->last + 1) * sizeof (model_row_t *));
@@ -491,9 +526,26 @@ static void s_list (model_store_t *self, model_op_t *op)
     }
 }
 
+static void s_tell_notes (model_store_t *self, model_op_t *op)
+{
+    rp_store_rows_t *rows = op->result.rows;
+    rows->ended = s_alloc (self->note_count * sizeof *rows->ended);
+    for (size_t index = 0; index < self->note_count; index++) {
+        model_note_t *note = &self->notes[index];
+        if (note->told)
+            continue;
+        note->told = true;
+        rows->ended[rows->ended_count++] = (rp_store_ended_t){
+          .id = note->id, .service = s_span (s_blob (note->service.data, note->service.size))};
+    }
+}
+
 static void s_services (model_store_t *self, model_op_t *op)
 {
     rp_store_rows_t *rows = s_begin_rows (op);
+    if (!op->op.news)
+        s_pass_notes (self); // their jobs are not counted
+    s_tell_notes (self, op);
     for (uint64_t id = self->last; id > 0; id--)
         if (self->rows[id]) {
             op->result.flags = self->rows[id]->job.flags;
@@ -555,6 +607,7 @@ static void s_run (model_store_t *self, model_op_t *op)
 void model_store_lose (model_store_t *self, uint64_t to)
 {
     self->lost = true;
+    s_pass_notes (self); // it is told
     for (uint64_t id = 1; id <= self->last; id++)
         if (self->rows[id] && s_is_own (self->rows[id]))
             self->rows[id]->elsewhere = to;
@@ -569,6 +622,16 @@ void model_store_adopt (model_store_t *self)
             row->news = true;
         }
     }
+}
+
+void model_store_end (model_store_t *self, uint64_t id)
+{
+    model_row_t *row = model_store_row (self, id);
+    s_note (self, row);
+    row->state = RP_JOB_DONE;
+    row->status = RP_CANCELLED;
+    row->news = false;
+    row->taken = true;
 }
 
 /*  ---- In and out ----------------------------------------------------------------------------- */

@@ -42,7 +42,15 @@ typedef struct {
     uint64_t child;
     uint64_t elsewhere; /* the broker that has the job, while it is open; 0: the one of the test */
     bool news;          /* it was another one's, and SERVICES has not told of it */
+    bool taken;         /* another one has ended it */
 } model_row_t;
+
+/*  What is noted of a job that was ended for whoever has it.  */
+typedef struct {
+    uint64_t id;
+    model_blob_t service;
+    bool told; /* or is nobody's business any more */
+} model_note_t;
 
 /*  An operation that waits, with its result once it is committed.  */
 typedef struct {
@@ -81,7 +89,9 @@ struct model_store {
     bool keys_of_everybody; /* a bug: keys have no principal */
     bool lost;              /* what the broker had is another's, and it has not begun again */
     bool unfenced;          /* a bug: it goes on writing nevertheless */
-    uint64_t looks;         /* ids that a LIST of the broker's own jobs looks at, at most; 0: all */
+    model_note_t *notes;
+    size_t note_count;
+    uint64_t looks; /* ids that a LIST of the broker's own jobs looks at, at most; 0: all */
 };
 
 void model_store_init (model_store_t *self);
@@ -95,6 +105,9 @@ void model_store_order (
     become this one's, which is news.  */
 void model_store_lose (model_store_t *self, uint64_t to);
 void model_store_adopt (model_store_t *self);
+
+/*  Another broker cancels an open job of this one, of which that hears by news.  */
+void model_store_end (model_store_t *self, uint64_t id);
 
 /*  Everything is copied.  */
 void model_store_submit (model_store_t *self,

@@ -1665,10 +1665,17 @@ static void s_an_attempt_and_a_final_wait_for_the_store_to_come_back (void **sta
 
 /*  ---- Other brokers -------------------------------------------------------------------------- */
 
-static void s_hear_news (void)
+/*  Asks for news, which is not answered yet.  */
+static void s_ask_for_news (void)
 {
     rp_jobs_hear_news (
       s_world.jobs, (rp_jobs_time_t){.now = s_world.now, .wall = s_world.wall}, s_world.wanted);
+    jobs_world_turn (&s_world);
+}
+
+static void s_hear_news (void)
+{
+    s_ask_for_news ();
     jobs_world_settle (&s_world);
 }
 
@@ -1742,6 +1749,60 @@ static void s_jobs_of_brokers_that_end_in_turn_run (void **state)
     s_hear_news ();
     for (uint64_t id = 2; id <= 9; id++)
         assert_int_equal (model_store_row (&s_world.store, id)->attempt_count, 1);
+}
+
+static void s_what_another_broker_has_ended_is_not_open_any_more (void **state)
+{
+    (void) state;
+    s_begin ();
+    jobs_world_join (&s_world, "upper", 1);
+    uint64_t runs = s_accept (1, NULL);
+    (void) s_accept (2, NULL);
+    uint64_t waits = s_accept (3, NULL);
+    uint64_t row = s_accept (4, &(jobs_terms_t){.delay_ms = 60000});
+    assert_true (s_runs (1));
+    s_ask (RP_JOBS_RESULT, 50, runs, 60000);
+    jobs_world_settle (&s_world);
+    model_store_end (&s_world.store, runs);
+    model_store_end (&s_world.store, waits);
+    model_store_end (&s_world.store, row);
+    s_hear_news ();
+    assert_int_equal (jobs_world_figures (&s_world).open, 1);
+    assert_int_equal (s_told (50)->head.status, RP_OK); // how it ended, which is no reply
+    assert_int_equal (s_told (50)->state, RP_JOB_DONE);
+    assert_true (s_task (1).cancelled);
+    s_end (1, RP_OK, 1); // too late
+    jobs_world_pass (&s_world, S_SECOND);
+    assert_true (s_runs (2));
+    s_end (2, RP_OK, 2);
+    s_hear_news ();
+    assert_int_equal (jobs_world_figures (&s_world).open, 0);
+    assert_int_equal (s_world.jobs->services.count, 0);
+}
+
+static void s_what_another_broker_has_ended_is_counted_once (void **state)
+{
+    (void) state;
+    for (unsigned news_first = 0; news_first < 2; news_first++) {
+        s_begin ();
+        uint64_t job = s_accept (1, NULL);
+        (void) s_accept (2, &(jobs_terms_t){.delay_ms = 60000});
+        model_store_end (&s_world.store, job);
+        if (news_first)
+            s_ask_for_news ();
+        jobs_world_join (&s_world, "upper", 1);
+        jobs_world_slip (&s_world, S_SECOND);
+        jobs_world_turn (&s_world); // its attempt is asked for
+        assert_true (s_world.store.queued > 0);
+        jobs_world_settle (&s_world);
+        s_hear_news ();
+        jobs_world_pass (&s_world, S_SECOND);
+        assert_int_equal (jobs_world_figures (&s_world).open, 1);
+        assert_int_equal (s_world.task_count, 0);
+        assert_int_equal (s_world.jobs->jobs.count, 0);
+        jobs_world_clear (&s_world);
+        jobs_world_init (&s_world);
+    }
 }
 
 static void s_what_was_lost_is_dropped_and_what_is_new_goes_on (void **state)
@@ -1904,21 +1965,6 @@ static void s_a_crowd_that_waits_for_another_brokers_job_looks_once (void **stat
     for (uint64_t request = 149; request < 200; request++)
         assert_int_equal (s_told (request)->what, RP_JOBS_RESULT);
     assert_int_equal (s_world.jobs->waiters.count, 0);
-}
-
-static void s_a_job_that_another_broker_has_ended_is_counted_no_more (void **state)
-{
-    (void) state;
-    s_begin ();
-    uint64_t waits = s_accept (1, NULL);
-    uint64_t delayed = s_accept (2, &(jobs_terms_t){.delay_ms = 60000});
-    assert_int_equal (jobs_world_figures (&s_world).open, 2);
-    model_store_row (&s_world.store, waits)->state = RP_JOB_DONE;
-    model_store_row (&s_world.store, delayed)->state = RP_JOB_DONE;
-    jobs_world_join (&s_world, "upper", 1);
-    jobs_world_pass (&s_world, 90 * S_SECOND);
-    assert_int_equal (s_world.task_count, 0);
-    assert_int_equal (jobs_world_figures (&s_world).open, 0);
 }
 
 /*  ---- Rows at rest --------------------------------------------------------------------------- */
@@ -2251,13 +2297,14 @@ int main (void)
       S_TEST (s_an_attempt_and_a_final_wait_for_the_store_to_come_back),
       S_TEST (s_jobs_that_were_taken_over_run),
       S_TEST (s_jobs_of_brokers_that_end_in_turn_run),
+      S_TEST (s_what_another_broker_has_ended_is_not_open_any_more),
+      S_TEST (s_what_another_broker_has_ended_is_counted_once),
       S_TEST (s_what_was_lost_is_dropped_and_what_is_new_goes_on),
       S_TEST (s_what_was_accepted_before_the_beginning_is_lost_too),
       S_TEST (s_a_beginning_that_is_lost_too_is_made_again),
       S_TEST (s_nothing_of_what_was_lost_is_written),
       S_TEST (s_a_job_of_another_broker_is_looked_at_until_it_ends),
       S_TEST (s_a_crowd_that_waits_for_another_brokers_job_looks_once),
-      S_TEST (s_a_job_that_another_broker_has_ended_is_counted_no_more),
       S_TEST (s_a_dead_job_is_retried_as_another),
       S_TEST (s_a_dead_job_is_retried_within_the_limits_of_jobs),
       S_TEST (s_questions_about_rows_are_passed_on),
