@@ -25,12 +25,17 @@
 #define RP_MEMBERSHIP_LEASE "5 s"
 #define RP_MEMBERSHIP_LEASE_US 5000000
 #define RP_MEMBERSHIP_RENEW_US 1000000
+#define RP_MEMBERSHIP_LOOK "1 s"
 #define RP_MEMBERSHIP_LOOK_US 1000000
 /*  How long before a take-over the lease was seen to have ended, µs. When the database itself has stood still, all
     leases have ended, of those too that are about to renew theirs: so long they have for it.  */
 #define RP_MEMBERSHIP_SILENT_US 1000000
-/*  Looks at a lease that ends are spread over so long, µs: brokers that all try to take over hinder each other.  */
-#define RP_MEMBERSHIP_SPREAD_US 250000
+/*  Looks at a lease that ends are spread over so long, µs, for each other broker that is there, up to so many:
+    brokers that all try to take over hinder each other.  */
+#define RP_MEMBERSHIP_SPREAD_US 50000
+#define RP_MEMBERSHIP_OTHERS 20u
+/*  A look comes earlier by up to so long, µs: brokers that have all waited for the database go separate ways again.  */
+#define RP_MEMBERSHIP_SHIFT_US 125000
 
 /*  Brokers that are looked at at once; the others are when some of them are gone.  */
 #define RP_MEMBERSHIP_MEMBERS 256u
@@ -41,6 +46,8 @@ typedef struct {
     int64_t renewed;
     int64_t looked;
     int64_t next;
+    size_t first; /* the place of the one that is chosen first, of any number */
+    size_t tried; /* places that choose has passed since the latest look */
     size_t count;
     struct {
         int64_t id;
@@ -81,16 +88,28 @@ typedef struct {
 void rp_membership_begin_look (rp_membership_t *self, int64_t now);
 
 /*  Ends a look, with what the database has answered: sets `silent` of members, and when to look again. That is once a
-    second, but soon after a lease has ended, and soon after it has been silent. `chance` is drawn at random. Of more
-    than RP_MEMBERSHIP_MEMBERS that have ended, the rest are as if they were seen for the first time.
+    second, but soon after a lease has ended, and soon after it has been silent. `others`: how many hold jobs, up to
+    RP_MEMBERSHIP_OTHERS; `members` may leave out those whose lease is longer than RP_MEMBERSHIP_LOOK_US. `chance` is
+    drawn at random. Of more than RP_MEMBERSHIP_MEMBERS that have ended, the rest are as if they were seen for the
+    first time.
 
     Between the answer in which a lease had ended, and the question whose answer says so again, lies the time in which
     its broker would have renewed it. Two looks alone do not show that: the first may have waited for as long as the
     database stood still.  */
-void rp_membership_see (
-  rp_membership_t *self, rp_member_t *members, size_t count, int64_t now, uint64_t chance);
+void rp_membership_see (rp_membership_t *self,
+  rp_member_t *members,
+  size_t count,
+  size_t others,
+  int64_t now,
+  uint64_t chance);
 
-/*  Returns the place of the next broker whose jobs `self` should take over, from `from` on; count: none.  */
-size_t rp_membership_choose (const rp_member_t *members, size_t count, size_t from, int64_t self);
+/*  Returns the place of the next broker whose jobs this one, `id`, should take over, of those of the latest look; count:
+    none. Each broker begins at a place drawn at random: when many are gone, those that are left share them.  */
+size_t rp_membership_choose (
+  rp_membership_t *self, const rp_member_t *members, size_t count, int64_t id);
+
+/*  A take-over came to nothing, so others are at work, and what is known of the rest may be old: chooses none any more
+    until the next look.  */
+void rp_membership_give_way (rp_membership_t *self);
 
 #endif

@@ -249,6 +249,7 @@ void rp_postgres_lease_end (rp_postgres_t *postgres, const rp_postgres_lease_t *
 /*  What is known of those that were looked at.  */
 typedef struct {
     size_t count;
+    size_t others; /* that hold jobs, up to RP_MEMBERSHIP_OTHERS */
     rp_member_t members[RP_MEMBERSHIP_MEMBERS];
     char instances[RP_MEMBERSHIP_MEMBERS][RP_POSTGRES_INSTANCE];
     char names[RP_MEMBERSHIP_MEMBERS][RP_POSTGRES_NAME];
@@ -262,21 +263,31 @@ static void s_name (char *name, int64_t id, const char *endpoints, const char *p
       *endpoints ? endpoints : "an unknown endpoint", host ? host + 1 : "?");
 }
 
-/*  Looks at the brokers that hold jobs.  */
+/*  The end of a lease as a number, µs.  */
+#define S_UNTIL "(extract (epoch FROM lease_until) * 1000000)::bigint"
+
+/*  Looks at the brokers that hold jobs: those of this machine, and those whose lease ends before the next look. All of
+    a thousand, once a second, would be most of what a look costs.  */
 static rp_postgres_answer_t s_look (
   rp_postgres_t *postgres, const rp_postgres_lease_t *self, s_view_t *view)
 {
-    char id[S_NUMBER];
-    const char *const values[] = {s_text (id, self->id)};
+    char id[S_NUMBER], most[S_NUMBER];
+    char here[RP_POSTGRES_PROCESS / 2];
+    s_read_place (here, sizeof here);
+    const char *const values[] = {
+      s_text (id, self->id), here, s_text (most, RP_MEMBERSHIP_OTHERS + 1)};
     PGresult *result;
     rp_postgres_answer_t answer = rp_postgres_run (postgres,
       "SELECT id, epoch, holder, (extract (epoch FROM lease_until - now()) * 1000000)::bigint,"
-      " instance, process, endpoints, (extract (epoch FROM lease_until) * 1000000)::bigint"
-      " FROM riposte.brokers WHERE holder = id AND id <> $1::bigint"
-      " ORDER BY lease_until LIMIT 256",
-      1, values, &result);
+      " instance, process, endpoints, " S_UNTIL ", (SELECT count(*) FROM (SELECT 1 FROM"
+      " riposte.brokers WHERE holder = id LIMIT $3::bigint) c) FROM riposte.brokers"
+      " WHERE holder = id AND id <> $1::bigint"
+      " AND (lease_until <= now() + interval '" RP_MEMBERSHIP_LOOK "' OR (length ($2::text) > 0"
+      " AND substr (process, 1, length ($2::text)) = $2::text)) ORDER BY lease_until LIMIT 256",
+      3, values, &result);
     size_t count = answer == RP_POSTGRES_DONE ? (size_t) postgres->pq->PQntuples (result) : 0;
     view->count = count < RP_MEMBERSHIP_MEMBERS ? count : RP_MEMBERSHIP_MEMBERS;
+    view->others = count > 0 ? (size_t) rp_postgres_number (postgres, result, 0, 8) - 1 : 0;
     for (size_t place = 0; place < view->count; place++) {
         int row = (int) place;
         rp_member_t *member = &view->members[place];
@@ -301,9 +312,10 @@ static rp_postgres_answer_t s_look (
 static rp_postgres_answer_t s_adopt (
   rp_postgres_t *postgres, const rp_postgres_lease_t *self, const rp_member_t *member, bool *taken)
 {
-    char id[S_NUMBER], epoch[S_NUMBER], other[S_NUMBER], seen[S_NUMBER];
+    char id[S_NUMBER], epoch[S_NUMBER], other[S_NUMBER], seen[S_NUMBER], until[S_NUMBER];
     const char *const own[] = {s_text (id, self->id), s_text (epoch, self->epoch)};
-    const char *const both[] = {id, s_text (other, member->id), s_text (seen, member->epoch)};
+    const char *const both[] = {
+      id, s_text (other, member->id), s_text (seen, member->epoch), s_text (until, member->until)};
     rp_postgres_answer_t answer, last;
     *taken = false;
     (void) s_finds (postgres, "BEGIN", 0, NULL, &answer);
@@ -324,8 +336,8 @@ static rp_postgres_answer_t s_adopt (
             " AND holder = id RETURNING id"
           : "UPDATE riposte.brokers SET epoch = epoch + 1, holder = $1::bigint, listed = false,"
             " adopted = now() WHERE id = $2::bigint AND epoch = $3::bigint"
-            " AND holder = id AND lease_until <= now() RETURNING id",
-        3, both, &answer);
+            " AND holder = id AND lease_until <= now() AND " S_UNTIL " = $4::bigint RETURNING id",
+        member->ended ? 3 : 4, both, &answer);
     if (adopted)
         (void) s_finds (postgres,
           "UPDATE riposte.brokers SET holder = $1::bigint, listed = false WHERE holder = "
@@ -348,13 +360,12 @@ rp_postgres_answer_t rp_postgres_lease_adopt (rp_postgres_t *postgres,
     rp_membership_begin_look (membership, rp_clock_us ());
     rp_postgres_answer_t answer = s_look (postgres, self, view);
     if (answer == RP_POSTGRES_DONE)
-        rp_membership_see (
-          membership, view->members, view->count, rp_clock_us (), rp_clock_entropy ());
+        rp_membership_see (membership, view->members, view->count, view->others, rp_clock_us (),
+          rp_clock_entropy ());
     size_t place = 0;
-    for (; answer == RP_POSTGRES_DONE
-           && (place = rp_membership_choose (view->members, view->count, place, self->id))
-                < view->count;
-         place++) {
+    while (answer == RP_POSTGRES_DONE
+           && (place = rp_membership_choose (membership, view->members, view->count, self->id))
+                < view->count) {
         bool done;
         answer = s_adopt (postgres, self, &view->members[place], &done);
         if (answer == RP_POSTGRES_AGAIN) {
@@ -362,6 +373,8 @@ rp_postgres_answer_t rp_postgres_lease_adopt (rp_postgres_t *postgres,
             s_end_sessions (postgres, view->instances[place]);
             answer = RP_POSTGRES_DONE;
         }
+        if (!done)
+            rp_membership_give_way (membership);
         size_t size = strlen (taken);
         if (done)
             snprintf (
