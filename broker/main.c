@@ -396,8 +396,8 @@ static bool s_open_http (rp_server_t *server, const rp_config_t *config)
     return false;
 }
 
-/*  Binds in the order of --ports-file.  */
-static bool s_bind_all (rp_server_t *server, const rp_config_t *config)
+/*  Binds in the order of --ports-file. store: is told where; NULL: there is none.  */
+static bool s_bind_all (rp_server_t *server, const rp_config_t *config, rp_store_t *store)
 {
     bool bound = true;
     for (size_t index = 0; bound && index < config->bind_count; index++) {
@@ -417,6 +417,8 @@ static bool s_bind_all (rp_server_t *server, const rp_config_t *config)
         const char *endpoint = config->next_bind;
         bound = s_bound (rp_server_bind_next (server, endpoint), endpoint, "--next-bind");
     }
+    if (bound && store && config->bind_count)
+        rp_store_rename (store, rp_server_endpoint (server, 0));
     return bound;
 }
 
@@ -475,7 +477,7 @@ static int s_serve (rp_reload_t *reload, int signals, int64_t started)
         return EXIT_FAILURE;
     }
     int code = EXIT_FAILURE;
-    if (!s_bind_all (server, config) || !s_open_http (server, config))
+    if (!s_bind_all (server, config, store) || !s_open_http (server, config))
         goto out;
     if (config->ports_file && !s_write_ports (server, config->ports_file)) {
         s_complain ("cannot write %s: %s; give --ports-file another place", config->ports_file,

@@ -24,6 +24,7 @@ static const struct {
 } s_jobs[] = {
   {"jobs", "jobs", (const char *const[]){"service", "state", "id", "most", NULL}, false},
   {"jobs/", "job", (const char *const[]){"id", "body", NULL}, false},
+  {"brokers", "brokers", (const char *const[]){NULL}, false},
   {"dead", "dead.list", (const char *const[]){"service", "id", "most", NULL}, false},
   {"dead/retry", "dead.retry", (const char *const[]){"id", NULL}, true},
   {"dead/purge", "dead.purge", (const char *const[]){"id", "service", "all", NULL}, true},

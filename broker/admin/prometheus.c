@@ -443,6 +443,26 @@ static void s_replays (rp_exposition_t *out, const rp_snapshot_t *snapshot)
       "Results that were forgotten before their time, to make room.", replays->evicted);
 }
 
+/*  Brokers that share a store.  */
+static void s_members (rp_exposition_t *out, const rp_snapshot_t *snapshot)
+{
+    const rp_store_figures_t *store = &snapshot->store;
+    int64_t left = store->lease_until - snapshot->taken;
+    rp_exposition_single (out, "riposte_store_brokers", "gauge",
+      "Brokers that have the store, with this one, as far as it hears.", store->brokers);
+    rp_exposition_head (out, "riposte_store_lease_seconds", "gauge",
+      "What is left of this broker's lease on its jobs, at least; 0: others may take them over.");
+    rp_sheet_print (
+      &out->sheet, "riposte_store_lease_seconds %.3f\n", left > 0 ? (double) left / 1e6 : 0.0);
+    rp_exposition_single (out, "riposte_store_adoptions_total", "counter",
+      "Brokers whose jobs this one has taken over.", store->adopted);
+    rp_exposition_single (out, "riposte_store_fenced_total", "counter",
+      "How often another broker has taken this one's jobs over, so that it committed nothing more.",
+      store->fenced);
+    rp_exposition_single (out, "riposte_jobs_adopted_total", "counter",
+      "Open jobs that this broker has taken over.", snapshot->jobs.adopted);
+}
+
 /*  Jobs and their store, if there is one.  */
 static void s_jobs (rp_exposition_t *out, const rp_snapshot_t *snapshot)
 {
@@ -492,6 +512,8 @@ static void s_jobs (rp_exposition_t *out, const rp_snapshot_t *snapshot)
       "Size of the store, without its log.", store->file_bytes);
     rp_exposition_single (out, "riposte_store_cleaned_total", "counter",
       "Jobs that were kept long enough.", store->cleaned);
+    if (store->brokers > 0 || store->fenced > 0)
+        s_members (out, snapshot);
 }
 
 static void s_gauges (rp_exposition_t *out, const rp_snapshot_t *snapshot)

@@ -151,7 +151,8 @@ bool rp_jobs_is_writing (const rp_jobs_t *self);
     X (refused, "submissions that were refused")                                                   \
     X (done, "jobs that ended with an answer, or were cancelled, or expired")                      \
     X (dead, "jobs whose last attempt failed")                                                     \
-    X (retried, "attempts that failed and were not the last")
+    X (retried, "attempts that failed and were not the last")                                      \
+    X (adopted, "jobs that were another broker's, and were open when they were taken over")
 
 typedef struct {
 #define RP_JOBS_FIGURE_FIELD(name, text) uint64_t name;

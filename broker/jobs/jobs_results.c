@@ -314,7 +314,9 @@ static void s_take_news (rp_jobs_t *self, const rp_stored_t *stored)
 {
     if (!self->begun) // which is still to come, and tells of all
         return;
+    uint64_t before = self->figures.open;
     s_take_services (self, stored);
+    self->figures.adopted += self->figures.open - before;
     rp_jobs_drop_ended (self, stored->rows);
     if (!stored->rows || stored->rows->service_count == 0)
         return;

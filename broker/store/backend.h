@@ -47,10 +47,15 @@ typedef enum {
     RP_BACKEND_BROKEN, /* the database has failed: roll back, and use it no more */
 } rp_backend_result_t;
 
-/*  Figures that change with each transaction.  */
+/*  Figures that change while the backend is used.  */
 typedef struct {
     uint64_t file_bytes;
     uint64_t free_bytes;
+    /*  of a database that several brokers may have; otherwise 0  */
+    uint64_t brokers;    /* that have it, with itself; looked at each 10 s, as the size is */
+    uint64_t adopted;    /* others whose jobs it has taken over */
+    uint64_t fenced;     /* how often another one has taken over its own */
+    int64_t lease_until; /* by rp_clock_us; it may last longer; 0: it has none */
 } rp_backend_size_t;
 
 /*  An operation with its body.  */
@@ -99,6 +104,8 @@ typedef struct {
 struct rp_backend {
     const rp_backend_class_t *functions;
     bool leaves; /* the broker is about to end: jobs of others are not taken over any more */
+    char
+      *renamed;  /* where the broker is to be found, unless it is known; tidy takes and frees it */
     int64_t due; /* when tidy has something to do, by rp_clock_us; 0: now and then */
 };
 

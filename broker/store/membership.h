@@ -46,8 +46,9 @@ typedef struct {
     int64_t renewed;
     int64_t looked;
     int64_t next;
-    size_t first; /* the place of the one that is chosen first, of any number */
-    size_t tried; /* places that choose has passed since the latest look */
+    size_t first;     /* the place of the one that is chosen first, of any number */
+    size_t tried;     /* places that choose has passed since the latest look */
+    uint64_t adopted; /* others whose jobs it has taken over */
     size_t count;
     struct {
         int64_t id;

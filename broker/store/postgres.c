@@ -48,18 +48,19 @@ typedef struct {
     size_t count;
     size_t room;
     bool writes;
-    uint64_t last;  /* the last id that was given */
-    uint64_t end;   /* the last that may be given */
-    uint64_t begun; /* the same when the transaction began */
-    int64_t mark;   /* `commits` of the store after the latest transaction that was sent */
-    int64_t asked;  /* when the latest was: the lease is no younger */
-    bool sent;      /* the latest commit was sent, and not answered */
-    bool open;      /* BEGIN was sent */
-    size_t done;    /* items of the transaction that have a result */
-    size_t read;    /* items since then that may read a body, and what they count for */
-    size_t held;    /* bytes of rows that the transaction has read */
-    bool lost;      /* another broker has taken over; not rejoined yet */
-    bool news;      /* jobs of others have become this broker's */
+    uint64_t last;   /* the last id that was given */
+    uint64_t end;    /* the last that may be given */
+    uint64_t begun;  /* the same when the transaction began */
+    int64_t mark;    /* `commits` of the store after the latest transaction that was sent */
+    int64_t asked;   /* when the latest was: the lease is no younger */
+    bool sent;       /* the latest commit was sent, and not answered */
+    bool open;       /* BEGIN was sent */
+    size_t done;     /* items of the transaction that have a result */
+    size_t read;     /* items since then that may read a body, and what they count for */
+    size_t held;     /* bytes of rows that the transaction has read */
+    bool lost;       /* another broker has taken over; not rejoined yet */
+    uint64_t fenced; /* how often that was so */
+    bool news;       /* jobs of others have become this broker's */
     char taken[RP_STORE_TEXT]; /* of which brokers */
     char *endpoints;           /* NULL: not known */
     int64_t again;             /* when the database may be looked for again */
@@ -97,6 +98,7 @@ static rp_backend_result_t s_lose (s_postgres_t *self)
     snprintf (self->trouble, sizeof self->trouble,
       "another broker has taken over, because this one could not be heard");
     self->lost = true;
+    self->fenced++;
     return RP_BACKEND_LOST;
 }
 
@@ -532,6 +534,19 @@ static rp_backend_result_t s_clean (
     return rc == RP_BACKEND_UNKNOWN ? RP_BACKEND_AWAY : rc;
 }
 
+/*  Writes where this broker is to be found. Until it is written, it is written again.  */
+static rp_backend_result_t s_rename (s_postgres_t *self)
+{
+    char **name = &self->backend.renamed;
+    rp_postgres_answer_t answer = rp_postgres_lease_rename (&self->postgres, &self->lease, *name);
+    if (answer == RP_POSTGRES_DONE) {
+        free (self->endpoints);
+        self->endpoints = *name;
+        *name = NULL;
+    }
+    return answer == RP_POSTGRES_LOST ? s_leave (self, S_TRY_US) : RP_BACKEND_OK;
+}
+
 /*  Renews the lease, unless what was written has done so, and looks at the other brokers.  */
 static rp_backend_result_t s_tidy (rp_backend_t *backend, bool idle, bool *did)
 {
@@ -546,6 +561,8 @@ static rp_backend_result_t s_tidy (rp_backend_t *backend, bool idle, bool *did)
         self->writes = true;
         rc = s_run_items (self);
     }
+    if (rc == RP_BACKEND_OK && renews && backend->renamed)
+        rc = s_rename (self);
     if (rc == RP_BACKEND_OK && looks)
         rc = s_adopt (self);
     backend->due = rp_membership_due (&self->membership);
@@ -567,7 +584,15 @@ static void s_size (rp_backend_t *backend, rp_backend_size_t *size)
             == RP_POSTGRES_DONE) // not every engine knows it
             self->size.file_bytes = (uint64_t) rp_postgres_number (&self->postgres, result, 0, 0);
         s_clear (self, result);
+        if (rp_postgres_run (&self->postgres,
+              "SELECT count(*) FROM riposte.brokers WHERE lease_until > now()", 0, NULL, &result)
+            == RP_POSTGRES_DONE)
+            self->size.brokers = (uint64_t) rp_postgres_number (&self->postgres, result, 0, 0);
+        s_clear (self, result);
     }
+    self->size.adopted = self->membership.adopted;
+    self->size.fenced = self->fenced;
+    self->size.lease_until = self->lost ? 0 : self->membership.renewed + RP_MEMBERSHIP_LEASE_US;
     *size = self->size;
 }
 

@@ -376,11 +376,23 @@ rp_postgres_answer_t rp_postgres_lease_adopt (rp_postgres_t *postgres,
         if (!done)
             rp_membership_give_way (membership);
         size_t size = strlen (taken);
+        membership->adopted += done;
         if (done)
             snprintf (
               taken + size, RP_STORE_TEXT - size, "%s%s", size > 0 ? ", " : "", view->names[place]);
     }
     free (view);
+    return answer;
+}
+
+rp_postgres_answer_t rp_postgres_lease_rename (
+  rp_postgres_t *postgres, const rp_postgres_lease_t *self, const char *endpoints)
+{
+    char id[S_NUMBER];
+    const char *const values[] = {s_text (id, self->id), endpoints};
+    rp_postgres_answer_t answer;
+    (void) s_finds (postgres, "UPDATE riposte.brokers SET endpoints = $2 WHERE id = $1::bigint", 2,
+      values, &answer);
     return answer;
 }
 

@@ -49,6 +49,10 @@ rp_postgres_answer_t rp_postgres_lease_adopt (rp_postgres_t *postgres,
   rp_membership_t *membership,
   char *taken);
 
+/*  Writes where this broker is to be found, for people.  */
+rp_postgres_answer_t rp_postgres_lease_rename (
+  rp_postgres_t *postgres, const rp_postgres_lease_t *self, const char *endpoints);
+
 /*  Looks whether others have ended jobs that are this broker's: SERVICES tells of them.  */
 rp_postgres_answer_t rp_postgres_lease_look_for_ended (
   rp_postgres_t *postgres, const rp_postgres_lease_t *self, bool *any);

@@ -64,6 +64,7 @@ struct rp_store {
     rp_list_t done;    /* with result */
     size_t done_bytes; /* of their rows */
     bool ending;
+    char *renamed; /* where the broker is to be found, until the backend is told */
     rp_store_figures_t figures;
     char trouble[RP_STORE_TEXT];
     char trouble_copy[RP_STORE_TEXT]; /* the owner's */
@@ -385,6 +386,13 @@ static bool s_tidy (rp_store_t *self, bool idle)
     bool did = false;
     int64_t begun = rp_clock_us ();
     self->backend->leaves = atomic_load (&self->leaves);
+    s_lock (self);
+    if (self->renamed) {
+        free (self->backend->renamed);
+        self->backend->renamed = self->renamed;
+        self->renamed = NULL;
+    }
+    s_unlock (self);
     rp_backend_result_t rc = self->backend->functions->tidy (self->backend, idle, &did);
     if (rc != RP_BACKEND_OK || rp_store_is_away (self))
         s_note (self, rc);
@@ -398,13 +406,22 @@ static bool s_tidy (rp_store_t *self, bool idle)
     return did && rc == RP_BACKEND_OK;
 }
 
+static void s_note_size (rp_store_t *self, const rp_backend_size_t *size)
+{
+    self->figures.file_bytes = size->file_bytes;
+    self->figures.free_bytes = size->free_bytes;
+    self->figures.brokers = size->brokers;
+    self->figures.adopted = size->adopted;
+    self->figures.fenced = size->fenced;
+    self->figures.lease_until = size->lease_until;
+}
+
 static void s_look_size (rp_store_t *self)
 {
     rp_backend_size_t size = {0};
     self->backend->functions->size (self->backend, &size);
     s_lock (self);
-    self->figures.file_bytes = size.file_bytes;
-    self->figures.free_bytes = size.free_bytes;
+    s_note_size (self, &size);
     s_unlock (self);
 }
 
@@ -517,8 +534,7 @@ rp_store_t *rp_store_open (const rp_store_settings_t *settings, char *text)
     }
     rp_backend_size_t size = {0};
     self->backend->functions->size (self->backend, &size);
-    self->figures.file_bytes = size.file_bytes;
-    self->figures.free_bytes = size.free_bytes;
+    s_note_size (self, &size);
     if (!s_start (self)) {
         snprintf (
           text, RP_STORE_TEXT, "the store's thread cannot be started: %s", strerror (errno));
@@ -539,6 +555,7 @@ void rp_store_close (rp_store_t **self_p)
     pthread_cond_signal (&self->filled);
     s_unlock (self);
     RP_CHECK (pthread_join (self->thread, NULL) == 0);
+    free (self->backend->renamed);
     self->backend->functions->close (self->backend);
     rp_list_node_t *node;
     while ((node = rp_list_first (&self->done))) {
@@ -548,6 +565,7 @@ void rp_store_close (rp_store_t **self_p)
     pthread_cond_destroy (&self->filled);
     pthread_mutex_destroy (&self->lock);
     close (self->descriptor);
+    free (self->renamed);
     free (self);
     *self_p = NULL;
 }
@@ -566,6 +584,17 @@ bool rp_store_take_news (rp_store_t *self, char *taken)
     self->taken[0] = 0;
     s_unlock (self);
     return true;
+}
+
+void rp_store_rename (rp_store_t *self, const char *endpoints)
+{
+    char *copy = strdup (endpoints);
+    s_lock (self);
+    if (copy) {
+        free (self->renamed);
+        self->renamed = copy;
+    }
+    s_unlock (self);
 }
 
 void rp_store_leave (rp_store_t *self)

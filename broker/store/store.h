@@ -60,8 +60,12 @@ typedef struct {
     uint64_t queued_bytes; /* now */
     uint64_t file_bytes;   /* now, with free pages, without the write-ahead log */
     uint64_t free_bytes;   /* of these; they are used again first */
-    bool full;             /* the latest transaction found no space */
-    bool away;             /* the database is not reachable */
+    uint64_t brokers;    /* that have the store, with itself, counted each 10 s; 0: it is a file */
+    uint64_t adopted;    /* others whose jobs it has taken over */
+    uint64_t fenced;     /* how often another one has taken over its own */
+    int64_t lease_until; /* of this broker on its jobs, by rp_clock_us; 0: it has none */
+    bool full;           /* the latest transaction found no space */
+    bool away;           /* the database is not reachable */
     bool broken;
     rp_spread_t commit_us; /* of a transaction: from its first operation to the end of its sync */
     rp_spread_t checkpoint_us;
@@ -109,6 +113,10 @@ bool rp_store_is_away (const rp_store_t *self);
 /*  True once if there is news, of jobs that have been taken over or lost: SERVICES with `news` tells which. taken
     (RP_STORE_TEXT bytes): from which brokers, for people, or "". The descriptor becomes readable when there is.  */
 bool rp_store_take_news (rp_store_t *self, char *taken);
+
+/*  Says where this broker is to be found, for people who look for brokers: as its endpoints are once they are bound. Out of
+    memory, it stays as it was.  */
+void rp_store_rename (rp_store_t *self, const char *endpoints);
 
 /*  Takes over no jobs of other brokers from now on, since this one is about to end.  */
 void rp_store_leave (rp_store_t *self);

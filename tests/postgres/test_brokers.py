@@ -3,10 +3,12 @@
 killed or frozen go on with another."""
 
 import json
+import re
 
 from support import programs
 from support.programs import PATIENCE
 from support.waiting import until
+from support.web import broker_with_http, get
 from test_jobs import result, send
 
 #: How long after the end of its lease the jobs of a broker are another's, s.
@@ -14,7 +16,12 @@ ADOPTED = 3
 
 
 def brokers(world, server, database, count):
-    return [world.broker("--store", server.url(database)) for _ in range(count)]
+    return [broker_with_http(world, "--store", server.url(database)) for _ in range(count)]
+
+
+def metric(broker, name):
+    body = get(broker, "/metrics")[2].decode()
+    return float(re.search(f"^{name} (.*)$", body, re.MULTILINE).group(1))
 
 
 def forget_processes(server, database):
@@ -57,7 +64,9 @@ def test_any_broker_answers_for_all_jobs(world, server, database):
     there = listed(world, two)
     assert [(row["id"], row["holder"], row["epoch"], row["self"]) for row in there] \
         == [(2, 2, 1, True), (1, 1, 1, False)], there
-    assert there[0]["endpoints"].startswith("tcp://127.0.0.1:") and there[0]["host"], there
+    until(lambda: [row["endpoints"] for row in listed(world, one)] == [two.endpoint, one.endpoint], 10, "real ports")
+    assert there[0]["host"], there
+    assert [row["id"] for row in json.loads(get(one, "/api/brokers")[2])["brokers"]] == [2, 1]
     table = world.cli(two, "brokers")
     assert table.code == 0 and b"HOLDER" in table.out and table.out.count(b"alive") == 2, table
     job = send(world, one, "echo", "hello", "--key", "k")
@@ -120,6 +129,10 @@ def test_the_jobs_of_a_broker_that_was_killed_go_on_with_another(world, server, 
     killed = listed(world, three)[2]
     assert killed["state"] == "gone" and killed["holder"] in (2, 3) and killed["jobs"] == 21, killed
     assert killed["lease_until_us"] <= killed["adopted_us"], killed
+    until(lambda: [metric(one, "riposte_store_brokers") for one in (two, three)] == [2, 2], 30, "one is gone")
+    for name, count in ("riposte_store_adoptions_total", 1), ("riposte_jobs_adopted_total", 21):
+        until(lambda: metric(two, name) + metric(three, name) == count, 10, name)
+    assert 0 < metric(two, "riposte_store_lease_seconds") <= 5 and metric(two, "riposte_store_fenced_total") == 0
     for broker in two, three:
         world.builtin(broker, "echo")
         world.builtin(broker, "echo", service="slow")
@@ -163,6 +176,7 @@ def test_a_broker_that_was_frozen_commits_nothing_more_and_begins_again(world, s
     assert world.finish(asked[0]).out == b"other\n", "who waits at the broker gets the one result"
     assert world.finish(asked[1]).out == b"hello"
     assert result(world, one, ran).out == b"other\n"
+    until(lambda: metric(one, "riposte_store_fenced_total") == 1, 10, "it is counted")
     world.builtin(one, "echo", service="new")
     job = send(world, one, "new", "again")
     assert result(world, one, job).out == result(world, two, job).out == b"again"

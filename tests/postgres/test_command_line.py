@@ -124,7 +124,8 @@ def test_what_version_1_kept_goes_on(world, server, database):
 MANY = """
 INSERT INTO riposte.jobs SELECT id, 'nobody', 'anonymous', 0, 0, 9223372036854775807, 5, 0, 1000, 1000, 0, 0
   FROM generate_series (1000000, 1030000) id;
-INSERT INTO riposte.open SELECT id, 'nobody', 0, 0, true, NULL, NULL, NULL, 1 FROM generate_series (1000000, 1030000) id;
+INSERT INTO riposte.open SELECT id, 'nobody', 0, 0, true, NULL, NULL, NULL, 1
+  FROM generate_series (1000000, 1030000) id;
 """
 
 
@@ -139,7 +140,8 @@ def test_a_store_of_version_2_is_brought_up_to_date_beside_its_broker(world, ser
     refused = world.run(programs.BROKER, "--store", url)
     assert refused.code == 1 and "riposte store migrate" in refused.error(), refused
     assert "the store is up to date, of version 3" in store(world, "migrate", url)
-    assert server.sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'riposte.open_ran'::regclass", database) == "t"
+    assert server.sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'riposte.open_ran'::regclass",
+                      database) == "t"
     job = send(world, broker, "echo", "goes on")
     broker.kill()
     broker = world.restart(broker, "--store", url)
