@@ -199,6 +199,23 @@ static void s_print (const load_client_t *sum, double seconds)
       (unsigned long long) rp_histogram_percentile (times, 99900), (unsigned long long) times->max);
 }
 
+/*  Returns a list of endpoints that begins with another one for each client.  */
+static char *s_rotate (const char *list, int turns)
+{
+    char *rotated = strdup (list);
+    for (; rotated && turns > 0 && strchr (list, ','); turns--) {
+        const char *rest = strchr (rotated, ',') + 1;
+        char *next = malloc (strlen (list) + 1);
+        if (next)
+            sprintf (next, "%s,%.*s", rest, (int) (rest - rotated - 1), rotated);
+        free (rotated);
+        rotated = next;
+    }
+    if (!rotated)
+        load_die ("malloc");
+    return rotated;
+}
+
 static int s_run_clients (int argc, char **argv, const s_system_t *system)
 {
     int threads = atoi (argv[4]);
@@ -211,7 +228,7 @@ static int s_run_clients (int argc, char **argv, const s_system_t *system)
         load_die ("pthread_barrier_init");
     for (int index = 0; index < threads; index++) {
         load_client_t *client = &clients[index];
-        client->endpoint = argv[3];
+        client->endpoint = s_rotate (argv[3], index);
         client->inflight = atoi (argv[5]);
         client->size = (size_t) atol (argv[6]);
         client->services = argc > 8 ? atoi (argv[8]) : 0;

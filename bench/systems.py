@@ -138,7 +138,7 @@ class Stage:
 
     def broker(self, *limits, options=()):
         """Riposte's broker. Returns process and endpoint."""
-        ports = os.path.join(self.where, "ports")
+        ports = os.path.join(self.where, f"ports{len(self.started)}")
         words = [word for limit in limits for word in ("--limit", limit)]
         process = self.start("riposte-broker", "--bind", "tcp://127.0.0.1:*", "--ports-file", ports,
                              "--log-level", "error", *words, *options)
