@@ -77,8 +77,10 @@ type call struct {
 	done      chan struct{}
 	window    int           // of a stream; 0: the default
 	streamed  bool          // an option says that it is one
+	more      bool          // its body goes in parts
 	parts     []part        // of a stream, that came and were not taken
 	came      chan struct{} // has an element when parts came
+	room      chan struct{} // has one when there is more room to write
 
 	reply    wire.Head // of the broker, if that ended it
 	replied  bool
@@ -253,10 +255,13 @@ func (c *Client) prepare(k *call, options []CallOption) error {
 	}
 	k.exchange.Keyed = k.keyed
 	if k.streamed && k.exchange.Stream == nil {
-		return usage("WithWindow and WithIdleTimeout are for Stream")
+		return usage("WithWindow, WithIdleTimeout and WithMore are for Stream")
 	}
 	if k.keyed && k.exchange.Stream != nil {
 		return usage("a stream has no key")
+	}
+	if k.exchange.Hedged && k.exchange.Stream != nil {
+		return usage("a hedge of a stream; its parts are one worker's")
 	}
 	if k.keyed && k.exchange.Conversation != nil {
 		return usage("a request with a key is outside conversations")
@@ -505,7 +510,9 @@ func (c *Client) connReceived(from *conn, frames [][]byte) {
 		}
 		if x := c.core.Message(head, clock()); x != nil {
 			k := x.Owner.(*call)
-			if head.Flags&wire.More != 0 {
+			if head.Command == wire.Grant {
+				signal(k.room)
+			} else if head.Flags&wire.More != 0 {
 				c.part(k, head, body)
 			} else {
 				k.reply, k.replied, k.received = *head, true, body

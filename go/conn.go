@@ -258,7 +258,7 @@ func writeAll(stream *zmtp.Conn, messages [][][]byte, bundles bool) error {
 
 // messageFrames makes the frames of a message: a small body goes behind the head, a large one is not copied.
 func messageFrames(head *wire.Head, body []byte) [][]byte {
-	if head.Command != wire.Request && head.Command != wire.Reply {
+	if head.Command != wire.Request && head.Command != wire.Reply && head.Command != wire.Part {
 		return [][]byte{head.Append(nil)}
 	}
 	if len(body) <= wire.InlineMax {

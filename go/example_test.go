@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
+	"os"
 	"os/signal"
 	"syscall"
 	"time"
@@ -46,6 +48,57 @@ func ExampleNewWorker() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	if err := worker.Run(ctx); err != nil { // until a signal comes; then it drains
+		log.Fatal(err)
+	}
+}
+
+func ExampleStream() {
+	ctx := context.Background()
+	client, err := riposte.Dial(ctx, "tcp://127.0.0.1:5555")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	stream, err := client.Stream(ctx, "upper", nil, riposte.WithMore())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer stream.Close()
+	go func() {
+		if _, err := io.Copy(stream, os.Stdin); err == nil { // waits for room at the worker
+			_ = stream.CloseWrite() // how the stream ended is what Recv says
+		}
+	}()
+	for {
+		part, err := stream.Recv()
+		if err == io.EOF {
+			return
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		os.Stdout.Write(part)
+	}
+}
+
+func ExampleTask_Recv() {
+	worker, err := riposte.NewWorker("tcp://127.0.0.1:5555", "upper", func(task *riposte.Task) ([]byte, error) {
+		for part := task.Body; ; {
+			if _, err := task.Write(bytes.ToUpper(part)); err != nil { // waits for room at the client
+				return nil, err
+			}
+			var err error
+			if part, err = task.Recv(); err == io.EOF {
+				return nil, nil // the rest of the reply: nothing
+			} else if err != nil {
+				return nil, err
+			}
+		}
+	}, riposte.Streams(), riposte.Slots(4))
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := worker.Run(context.Background()); err != nil {
 		log.Fatal(err)
 	}
 }

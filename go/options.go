@@ -31,6 +31,7 @@ type config struct {
 
 	slots           uint32
 	drain           time.Duration
+	streams         bool
 	log             func(string)
 	conversationEnd func(uint64)
 }
@@ -232,6 +233,15 @@ func DrainLimit(limit time.Duration) WorkerOption {
 	})
 }
 
+// Streams says that the handler reads requests whose bodies come in parts (Task.Recv): without it the worker gets none. It may
+// write its replies in parts either way; with it, clients that read parts get them as they are written.
+func Streams() WorkerOption {
+	return workerOption(func(c *config) error {
+		c.streams = true
+		return nil
+	})
+}
+
 // Log takes what is to be said about the connections of a worker, a line at a time, without a newline. It must return
 // soon, and call nothing of the worker.
 func Log(line func(string)) WorkerOption {
@@ -299,7 +309,7 @@ func WithPriority(priority int) CallOption {
 
 // WithHedge gives the request to a second worker, too, when the first takes longer than this, 1 ms to a day. The first
 // answer is the reply; the other worker is cancelled. For requests that may run twice: it wants WithAttempts of 2 or more, and
-// goes with no key and no conversation. The broker bounds how many of a service's requests are hedged.
+// goes with no key, no conversation and no stream. The broker bounds how many of a service's requests are hedged.
 func WithHedge(after time.Duration) CallOption {
 	return func(c *call) error {
 		if err := inRange("a hedge", after, time.Millisecond, dayMost); err != nil {
@@ -391,6 +401,15 @@ func WithIdleTimeout(silence time.Duration) CallOption {
 		c.streamed = true
 		c.put("stream-idle", fmt.Sprint(silence.Milliseconds()))
 		return inRange("an idle timeout", silence, time.Millisecond, dayMost)
+	}
+}
+
+// WithMore says that more of a stream's body follows: the body given to Stream is its first part, Stream.Write sends the rest,
+// and Stream.CloseWrite its end. Only workers that read parts get it.
+func WithMore() CallOption {
+	return func(c *call) error {
+		c.more, c.streamed = true, true
+		return nil
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,6 +56,7 @@ func TestWrongArgumentsAreRefusedWithWhatWouldBeRight(t *testing.T) {
 		"timeout": WithTimeout(0), "deadline": WithDeadline(time.Now().Add(-time.Second)), "attempts": WithAttempts(0),
 		"wait": WithWorkerWait(25 * time.Hour), "header": WithHeaders(Header{"UPPER", ""}), "key": WithKey(""),
 		"keyed": WithKey("a\n"), "delay": WithDelay(-1), "keep": WithKeep(367 * 24 * time.Hour), "window": WithWindow(64), "no stream": WithWindow(1000),
+		"more":    WithMore(),
 		"silence": WithIdleTimeout(-1),
 		"backoff": WithBackoff(time.Hour), "attempt": WithAttemptTimeout(0), "instant": WithNotBefore(time.Time{}),
 	} {
@@ -68,6 +70,46 @@ func TestWrongArgumentsAreRefusedWithWhatWouldBeRight(t *testing.T) {
 	if client.Open() != 0 {
 		t.Error("a request is open")
 	}
+}
+
+func TestAStreamHasNeitherKeyNorHedgeAndIsWrittenOnlyWithMore(t *testing.T) {
+	client, err := NewClient("tcp://127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	for name, options := range map[string][]CallOption{
+		"key": {WithKey("a")}, "hedge": {WithHedge(time.Second), WithAttempts(2)},
+	} {
+		if _, err := client.Stream(ctx, "upper", nil, options...); !errors.Is(err, ErrUsage) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	whole, err := client.Stream(ctx, "upper", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := whole.Write([]byte("more")); !errors.Is(err, ErrUsage) {
+		t.Error(err)
+	}
+	if err := whole.CloseWrite(); !errors.Is(err, ErrUsage) {
+		t.Error(err)
+	}
+	more, err := client.Stream(ctx, "upper", nil, WithMore())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if _, err := more.Write([]byte("more")); err == nil {
+		t.Error("it wrote without a broker")
+	}
+	if _, err := more.Recv(); !errors.Is(err, ErrCancelled) {
+		t.Error(err)
+	}
+	if _, err := more.Write([]byte("more")); err != io.ErrClosedPipe {
+		t.Error(err)
+	}
+	client.Close()
 }
 
 func TestClientsThatSpreadBeginWithAnyBrokerOfTheList(t *testing.T) {

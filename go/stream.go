@@ -11,7 +11,8 @@ import (
 	"github.com/riposte-broker/riposte/go/internal/wire"
 )
 
-// Stream is a reply that comes in parts. It is for one goroutine at a time, but Close may be called by any.
+// Stream is a request whose reply comes in parts, and whose body may go in parts. One goroutine at a time may receive and
+// another write; Close may be called by any.
 type Stream struct {
 	client *Client
 	ctx    context.Context
@@ -19,6 +20,7 @@ type Stream struct {
 	reply  *Reply
 	err    error
 	ended  bool
+	closed bool // CloseWrite was called
 }
 
 // Stream sends a request whose reply comes in parts, as its worker writes them, and returns at once. body is copied. What
@@ -26,18 +28,21 @@ type Stream struct {
 // one.
 //
 // The deadline is that of ctx or WithTimeout, and otherwise a day; WithIdleTimeout ends it when nothing comes for so long.
-// When ctx is cancelled, the request is withdrawn. Once a part came, no other worker gets it. The error is ErrUsage (a
-// stream has no key), ErrFull or ErrClosed.
+// When ctx is cancelled, the request is withdrawn. Once a part came or went, no other worker gets it. The error is ErrUsage (a
+// stream has no key and no hedge), ErrFull or ErrClosed.
+//
+// With WithMore, body is the first part of the request's, and Write sends more.
 //
 // A client of several brokers leaves one that drains once nothing of it runs there, and what it sends until then waits in the
 // client. So give streams that last long a client of their own.
 func (c *Client) Stream(ctx context.Context, service string, body []byte, options ...CallOption) (*Stream, error) {
-	k := &call{service: service, body: append([]byte(nil), body...), came: make(chan struct{}, 1)}
+	k := &call{service: service, body: append([]byte(nil), body...), came: make(chan struct{}, 1),
+		room: make(chan struct{}, 1)}
 	k.exchange.Stream = &core.Stream{}
 	if err := c.prepare(k, options); err != nil {
 		return nil, err
 	}
-	k.exchange.Stream.Window = core.StreamWindow
+	k.exchange.Stream.Window, k.exchange.Stream.Writes = core.StreamWindow, k.more
 	if k.window > 0 {
 		k.exchange.Stream.Window = uint64(k.window)
 	}
@@ -69,8 +74,13 @@ func (c *Client) part(k *call, head *wire.Head, body []byte) {
 		return
 	}
 	k.parts = append(k.parts, part{body, weight})
+	signal(k.came)
+}
+
+// signal wakes who waits on a channel with room for one element.
+func signal(waiting chan<- struct{}) {
 	select {
-	case k.came <- struct{}{}:
+	case waiting <- struct{}{}:
 	default:
 	}
 }
@@ -128,6 +138,73 @@ func (s *Stream) end() ([]byte, error) {
 		return s.reply.Body, nil
 	}
 	return nil, s.err
+}
+
+// Write sends more of the request's body, in parts as the worker's window needs it, and waits until the worker has room. It is an
+// io.Writer: part is not kept. The error is io.ErrClosedPipe when the request has ended, of which Recv says how; that of ctx when
+// it is done, when some of part may have been sent; or ErrUsage, without WithMore and behind CloseWrite.
+func (s *Stream) Write(part []byte) (int, error) {
+	if !s.call.more || s.closed {
+		return 0, usage("the stream's body is whole: Write wants WithMore, and comes before CloseWrite")
+	}
+	sent := 0
+	err := s.whenRoom(func(c *Client) bool {
+		for sent < len(part) {
+			head, piece := c.core.Write(&s.call.exchange, len(part)-sent, clock())
+			if piece == 0 {
+				return false
+			}
+			c.conn.send(messageFrames(&head, append([]byte(nil), part[sent:sent+piece]...))...)
+			sent += piece
+		}
+		return true
+	})
+	return sent, err
+}
+
+// CloseWrite ends the request's body; the reply is still to be received. It waits until the worker has begun to read. The error
+// is as of Write; a second call does nothing.
+func (s *Stream) CloseWrite() error {
+	if !s.call.more {
+		return usage("the stream's body is whole: CloseWrite wants WithMore")
+	}
+	if s.closed {
+		return nil
+	}
+	err := s.whenRoom(func(c *Client) bool {
+		head, ends := c.core.WriteEnd(&s.call.exchange, clock())
+		if ends {
+			c.conn.send(messageFrames(&head, nil)...)
+		}
+		return ends
+	})
+	s.closed = err == nil
+	return err
+}
+
+// whenRoom calls write with c.mu held, and again whenever there is more room, until it says that it is done.
+func (s *Stream) whenRoom(write func(c *Client) bool) error {
+	c, k := s.client, s.call
+	for {
+		select {
+		case <-k.done:
+			return io.ErrClosedPipe
+		default:
+		}
+		c.mu.Lock()
+		done := write(c)
+		c.turn()
+		c.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-k.room:
+		case <-k.done:
+		case <-s.ctx.Done():
+			return s.ctx.Err()
+		}
+	}
 }
 
 // Reply is the reply that ended the stream, once Recv has returned an error; nil if there is none. Its body is the last part,

@@ -61,11 +61,20 @@ type Task struct {
 	Durable bool
 	// Conversation identifies the conversation at this worker; 0: none.
 	Conversation uint64
+	// Streams says that the client reads the reply in parts, as Write sends them.
+	Streams bool
+	// More says that more of the request's body follows, for Recv. Only a worker with the option Streams gets such a request.
+	More bool
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	work   core.Work
 	trace  bool
+	worker *Worker
+	parts  []part        // of the request, that came and were not taken
+	came   chan struct{} // has an element when parts came
+	room   chan struct{} // has one when there is more room to write
+	kept   []byte        // parts of the reply, for a client that reads none
 
 	mu    sync.Mutex
 	reply []wire.Header
@@ -158,7 +167,8 @@ func NewWorker(endpoints, service string, handler Handler, options ...WorkerOpti
 	w := &Worker{config: config, service: service, handler: handler, over: make(chan struct{}),
 		conns: make([]*conn, len(config.endpoints))}
 	w.core = core.NewWorker(core.WorkerConfig{Endpoints: config.endpoints, Service: service, Name: config.name,
-		Slots: config.slots, Heartbeat: config.heartbeat, Drain: config.drain, Seed: seed})
+		Slots: config.slots, Heartbeat: config.heartbeat, Drain: config.drain, Streams: config.streams,
+		Seed: seed})
 	return w, nil
 }
 
@@ -378,6 +388,9 @@ func (w *Worker) answer(task *Task, head wire.Head, body []byte) {
 
 	w.mu.Lock()
 	defer w.unlock()
+	if head.Status == wire.OK && len(task.kept) > 0 {
+		body = append(task.kept, body...)
+	}
 	if most := w.core.MaxBody(task.work.Session); most > 0 && uint64(len(body)) > most {
 		head.Status, head.Code = wire.AppError, 0
 		head.Text = fmt.Sprintf("the reply of %d bytes is over the broker's limit of %d", len(body), most)
@@ -463,9 +476,12 @@ func (w *Worker) connReceived(from *conn, frames [][]byte) {
 		if core.Bundles(head) {
 			from.allowBundles()
 		}
-		if head.Command == wire.Request {
+		switch head.Command {
+		case wire.Request:
 			w.take(i, head, body)
-		} else {
+		case wire.Part, wire.Grant:
+			w.flow(i, head, body)
+		default:
 			w.core.Message(i, head, clock())
 		}
 		for _, order := range w.core.TakeOrders() {
@@ -478,7 +494,8 @@ func (w *Worker) connReceived(from *conn, frames [][]byte) {
 // take makes a task of a REQUEST.
 func (w *Worker) take(session int, head *wire.Head, body []byte) {
 	task := &Task{Service: w.service, Body: body, Attempt: int(head.Attempt), Attempts: int(head.Attempts),
-		trace: head.Flags&wire.Trace != 0}
+		Streams: head.Flags&wire.Stream != 0, More: head.Flags&wire.More != 0,
+		trace: head.Flags&wire.Trace != 0, worker: w, came: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 	for _, header := range head.Headers {
 		task.Headers = append(task.Headers, Header(header))
 	}

@@ -19,6 +19,7 @@
 
 #define S_NAMES 256
 #define S_REFUSED 6 /* the exit status of a worker that every broker refuses */
+#define S_LONG_MS 60000
 #define S_STEP_MS 5 /* how often `sleep` looks whether it is cancelled */
 
 static pthread_mutex_t s_output = PTHREAD_MUTEX_INITIALIZER;
@@ -75,10 +76,10 @@ static json_t *s_encoded (const void *body, size_t size)
     return encoded;
 }
 
-/*  Returns the body of a command, for the caller to free.  */
-static unsigned char *s_body (json_t *command, size_t *size)
+/*  Returns the bytes of a text, for the caller to free.  */
+static unsigned char *s_decoded (const json_t *encoded, size_t *size)
 {
-    const char *text = json_string_value (json_object_get (command, "body"));
+    const char *text = json_string_value (encoded);
     unsigned char *bytes = malloc (strlen (text ? text : "") + 1);
     s_require (bytes != NULL, "no memory");
     *size = 0;
@@ -94,6 +95,12 @@ static unsigned char *s_body (json_t *command, size_t *size)
         }
     }
     return bytes;
+}
+
+/*  Returns the body of a command, for the caller to free.  */
+static unsigned char *s_body (json_t *command, size_t *size)
+{
+    return s_decoded (json_object_get (command, "body"), size);
 }
 
 /*  ---- The client ---------------------------------------------------------------------------- */
@@ -299,6 +306,61 @@ static bool s_on_part (const void *data, size_t size, void *arg)
     return true;
 }
 
+/*  What one thread writes of a stream while another reads it.  */
+typedef struct {
+    rp_stream_t *stream;
+    const json_t *more;
+    bool open;
+} s_writer_t;
+
+static void *s_write (void *arg)
+{
+    s_writer_t *self = arg;
+    size_t at, size, written;
+    json_t *part;
+    int rc = RP_OK;
+    json_array_foreach (self->more, at, part)
+    {
+        unsigned char *bytes = s_decoded (part, &size);
+        if (rc == RP_OK)
+            rc = rp_stream_write (self->stream, bytes, size, S_LONG_MS, &written);
+        free (bytes);
+    }
+    if (rc == RP_OK && !self->open)
+        rp_stream_write_end (self->stream, S_LONG_MS);
+    return NULL;
+}
+
+/*  Reads a stream while its body is written. Returns its status.  */
+static int s_dialogue (s_driver_t *self, rp_call_t *call, json_t *command, s_parts_t *parts)
+{
+    s_writer_t writer = {.more = json_object_get (command, "more"),
+      .open = json_is_true (json_object_get (command, "open"))};
+    rp_call_set_more (call, true);
+    s_require (rp_client_stream (self->client, &call, &writer.stream) == RP_OK, "no stream");
+    pthread_t thread;
+    s_require (pthread_create (&thread, NULL, s_write, &writer) == 0, "no thread");
+    const void *part;
+    size_t size;
+    int rc;
+    while ((rc = rp_stream_read (writer.stream, S_LONG_MS, &part, &size)) == RP_OK)
+        s_on_part (part, size, parts);
+    s_require (rc == RP_CLOSED && pthread_join (thread, NULL) == 0, "a stream without an end");
+    int status = (int) rp_reply_status (rp_stream_reply (writer.stream));
+    rp_stream_destroy (&writer.stream);
+    return status;
+}
+
+static int s_perform (s_driver_t *self, rp_call_t *call, s_parts_t *parts)
+{
+    rp_reply_t *reply;
+    s_require (rp_client_perform_parts (self->client, &call, s_on_part, parts, &reply) == RP_OK,
+      "a stream that was not performed");
+    int status = (int) rp_reply_status (reply);
+    rp_reply_destroy (&reply);
+    return status;
+}
+
 static void s_stream (s_driver_t *self, json_t *command, json_int_t n)
 {
     size_t size;
@@ -309,16 +371,15 @@ static void s_stream (s_driver_t *self, json_t *command, json_int_t n)
     int rc = rp_call_set_stream (
       call, s_number (command, "window"), s_number (command, "idle_timeout_ms"));
     rc |= rp_call_set_wait_worker_ms (call, s_number (command, "wait_worker_ms"));
+    if (s_number (command, "timeout_ms"))
+        rc |= rp_call_set_timeout_ms (call, s_number (command, "timeout_ms"));
     s_require (rc == RP_OK, "an option that cannot be");
     s_parts_t parts = {0};
-    rp_reply_t *reply;
-    rc = rp_client_perform_parts (self->client, &call, s_on_part, &parts, &reply);
-    s_require (rc == RP_OK, "a stream that was not performed");
-    s_say (json_pack ("{s:I, s:s, s:I, s:o}", "n", n, "status",
-      rp_status_name ((int) rp_reply_status (reply)), "parts", (json_int_t) parts.count, "body",
-      s_encoded (parts.bytes ? parts.bytes : "", parts.size)));
+    int status = json_object_get (command, "more") ? s_dialogue (self, call, command, &parts)
+                                                   : s_perform (self, call, &parts);
+    s_say (json_pack ("{s:I, s:s, s:I, s:o}", "n", n, "status", rp_status_name (status), "parts",
+      (json_int_t) parts.count, "body", s_encoded (parts.bytes ? parts.bytes : "", parts.size)));
     free (parts.bytes);
-    rp_reply_destroy (&reply);
 }
 
 static void s_cancel (s_driver_t *self, json_int_t of)
@@ -457,6 +518,32 @@ static void s_site (rp_task_t **task_p, const char *body)
     rp_task_reply (task_p, reply, strlen (reply));
 }
 
+static void s_upper (char *body, size_t size)
+{
+    for (size_t at = 0; at < size; at++)
+        if (body[at] >= 'a' && body[at] <= 'z')
+            body[at] = (char) (body[at] - 'a' + 'A');
+}
+
+/*  Answers each part of the body with one.  */
+static void s_answer_parts (rp_task_t **task_p, const void *part, size_t size)
+{
+    int rc = RP_OK;
+    while (rc == RP_OK) {
+        char *answer = malloc (size + 1);
+        s_require (answer != NULL, "no memory");
+        memcpy (answer, part, size);
+        s_upper (answer, size);
+        rc = rp_task_write (*task_p, answer, size, S_LONG_MS, NULL);
+        free (answer);
+        if (rc == RP_OK)
+            rc = rp_task_read (*task_p, S_LONG_MS, &part, &size);
+    }
+    if (rc != RP_CLOSED)
+        s_say (json_pack ("{s:s}", "event", "cancelled"));
+    rp_task_reply (task_p, NULL, 0);
+}
+
 static void s_handle (rp_task_t **task_p, void *arg)
 {
     (void) arg;
@@ -476,11 +563,11 @@ static void s_handle (rp_task_t **task_p, void *arg)
         rp_task_reply (task_p, body, size);
     }
     else if (strcmp (s_handler, "upper") == 0) {
-        for (size_t at = 0; at < size; at++)
-            if (body[at] >= 'a' && body[at] <= 'z')
-                body[at] = (char) (body[at] - 'a' + 'A');
+        s_upper (body, size);
         rp_task_reply (task_p, body, size);
     }
+    else if (strcmp (s_handler, "parts") == 0)
+        s_answer_parts (task_p, body, size);
     else if (strcmp (s_handler, "sleep") == 0)
         s_sleep (task_p, body);
     else if (strcmp (s_handler, "fail") == 0)
@@ -509,6 +596,7 @@ static int s_serve (const char *endpoints, const char *service, const char *hand
     s_require ((!key_file || rp_worker_set_key_file (s_worker, key_file) == RP_OK)
                  && (!server_key || rp_worker_set_server_key (s_worker, server_key) == RP_OK)
                  && rp_worker_set_slots (s_worker, slots) == RP_OK
+                 && rp_worker_set_streams (s_worker, strcmp (handler, "parts") == 0) == RP_OK
                  && rp_worker_set_threads (s_worker, slots) == RP_OK
                  && rp_worker_on_conversation_end (s_worker, s_on_end, NULL) == RP_OK,
       "a setting is wrong");

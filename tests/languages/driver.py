@@ -4,6 +4,7 @@
 
 import asyncio
 import base64
+import contextlib
 import functools
 import json
 import os
@@ -48,6 +49,10 @@ def body_of(command):
     return base64.b64decode(command.get("body", ""))
 
 
+def more_of(command):
+    return [base64.b64decode(part) for part in command.get("more", ())]
+
+
 CALL = ("timeout", "attempts", "wait_worker", "headers", "key", "priority", "hedge")
 STREAM = ("timeout", "attempts", "wait_worker", "idle_timeout", "window")
 SEND = ("key", "attempts", "delay", "timeout", "priority")
@@ -88,11 +93,23 @@ def client(servers):
     def stream(command):
         parts = []
         try:
-            for part in one.stream(command["service"], body_of(command), **options(command, *STREAM)):
+            stream = one.stream(command["service"], body_of(command), more="more" in command,
+                                **options(command, *STREAM))
+            if "more" in command:
+                threads.append(threading.Thread(target=write, args=(stream, command)))
+                threads[-1].start()
+            for part in stream:
                 parts.append(part)
             streamed(command["n"], parts)
         except riposte.Error as error:
             streamed(command["n"], parts, error)
+
+    def write(stream, command):
+        with contextlib.suppress(RuntimeError):  # it has ended, and says how
+            for part in more_of(command):
+                stream.write(part)
+            if not command.get("open"):
+                stream.end()
 
     say(ready=True)
     closing = None
@@ -157,8 +174,22 @@ def handle(name, task):
     raise AssertionError(f"no handler {name}")
 
 
+def parts_of(task):
+    begun(task)
+    try:
+        for part in task.parts():
+            yield part.upper()
+    except riposte.Cancelled:
+        say(event="cancelled")
+        raise
+
+
 def worker(servers, service, name, slots):
     one = riposte.Worker(servers, service, slots=slots)
+    if name == "parts":
+        one.handler(parts_of)
+        one.run()
+        return
 
     @one.handler
     def serve(task):
@@ -203,11 +234,22 @@ async def aio_client(servers):
     async def stream(command):
         parts = []
         try:
-            async for part in one.stream(command["service"], body_of(command), **options(command, *STREAM)):
+            stream = one.stream(command["service"], body_of(command), more="more" in command,
+                                **options(command, *STREAM))
+            if "more" in command:
+                calls[-command["n"]] = asyncio.create_task(write(stream, command))
+            async for part in stream:
                 parts.append(part)
             streamed(command["n"], parts)
         except riposte.Error as error:
             streamed(command["n"], parts, error)
+
+    async def write(stream, command):
+        with contextlib.suppress(RuntimeError):  # it has ended, and says how
+            for part in more_of(command):
+                await stream.write(part)
+            if not command.get("open"):
+                await stream.end()
 
     say(ready=True)
     async with one:
@@ -245,6 +287,15 @@ async def aio_client(servers):
 
 async def aio_worker(servers, service, name, slots):
     one = riposte.aio.Worker(servers, service, slots=slots)
+
+    async def parts(task):  # its body comes whole
+        begun(task)
+        yield task.body.upper()
+
+    if name == "parts":
+        one.handler(parts)
+        await one.run()
+        return
 
     @one.handler
     async def serve(task):

@@ -62,6 +62,8 @@ class Client:
         self._count += 1
         if isinstance(members.get("body"), str):
             members["body"] = members["body"].encode()
+        if "more" in members:
+            members["more"] = [base64.b64encode(part).decode() for part in members["more"]]
         if "body" in members:
             members["body"] = base64.b64encode(members["body"]).decode()
         self.process.popen.stdin.write(json.dumps({"n": self._count, "do": do, **members}).encode() + b"\n")

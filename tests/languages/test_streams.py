@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Clients of every language read replies that come in parts."""
+"""Bodies in parts, in every language."""
 
 from languages import Client
+from support.programs import PATIENCE
+from support.waiting import until
 
 
 def test_a_reply_in_parts_comes_whole_and_in_order(world, language):
@@ -43,3 +45,26 @@ def test_a_worker_that_writes_no_parts_answers_with_one(world, language):
     client = Client(world, language, broker.endpoint)
     answer = client.do("stream", service="upper", body="hello")
     assert (answer["status"], answer["body"], answer["parts"]) == ("OK", b"HELLO", 1)
+
+
+def test_a_body_and_its_reply_go_in_parts_at_once(stage):
+    """Both are several times their windows, so each side waits for the other."""
+    more = [bytes([97 + number]) * 300000 for number in range(3)]
+    stage.worker("parts")
+    answer = stage.client.do("stream", service="parts", body="head ", more=more)
+    assert (answer["status"], answer["body"]) == ("OK", b"HEAD " + b"".join(more).upper())
+
+
+def test_parts_of_a_reply_come_joined_to_a_client_that_reads_none(stage):
+    answer = stage.call("parts", b"one")
+    assert (answer["status"], answer["body"]) == ("OK", b"ONE")
+
+
+def test_a_handler_that_waits_for_parts_is_told_when_nobody_waits_for_it(stage):
+    worker = stage.worker("parts")
+    begun = len(worker.starts())
+    answer = stage.client.do("stream", service="parts", body="one", more=[], open=True, timeout_ms=1000 * PATIENCE)
+    assert answer["status"] == "DEADLINE"
+    if stage.language != "asyncio":  # it joins the body before its handler begins
+        worker.wait_for_start(begun + 1)
+        until(lambda: worker.events("cancelled"), 10, "its handler was told", worker.process)

@@ -385,7 +385,7 @@ func Bundles(head *wire.Head) bool {
 }
 
 // Message takes a message of the broker. It returns the request that ended with it, for ClientEnded to follow, or whose
-// part it is (a REPLY with More); otherwise nil.
+// part it is (a REPLY with More) or grant; otherwise nil.
 func (c *Client) Message(head *wire.Head, now time.Duration) *Exchange {
 	up, greeting := c.link.state == Up, c.link.state == Greeting
 	if !up && !greeting {
@@ -411,6 +411,12 @@ func (c *Client) Message(head *wire.Head, now time.Duration) *Exchange {
 			done = x
 		case c.replied(x, head, now):
 			done = x
+		}
+	case up && head.Command == wire.Grant:
+		if x := c.byID[head.ID]; x != nil && x.grants(head) {
+			done = x
+		} else {
+			c.Ignored++
 		}
 	case up && head.Command == wire.Heartbeat:
 		if c.link.beat(now) {

@@ -365,6 +365,9 @@ func (c *Client) send(x *Exchange, now time.Duration) bool {
 	if x.Stream != nil {
 		x.Stream.begin(c.streamWindow)
 		head.Flags |= wire.Stream
+		if x.Stream.Writes {
+			head.Flags |= wire.More
+		}
 	}
 	// A preference: a broker that makes no hedges gets the request without it, and so does its last attempt.
 	if x.Hedged && c.hedges && (x.attemptsLeft > 1 || x.attemptsLeft == x.Attempts) {

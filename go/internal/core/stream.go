@@ -8,47 +8,27 @@ import (
 	"github.com/riposte-broker/riposte/go/internal/wire"
 )
 
-// StreamWindow is the window of a reader that asks for none.
-const StreamWindow = 262144
-
-// Stream is a reply in parts (docs/PROTOCOL.md, 11). Both sides count costs, a part's bytes with its headers and
-// wire.PartCost. Its reader lets its window be written beyond what was taken, and grants again when half of it was.
+// Stream is a client's request whose reply comes in parts.
 type Stream struct {
 	Window uint64 // that is asked for; once sent, that which the broker allows
+	Writes bool   // the request's body goes in parts, too
 
-	granted, came, taken uint64
-	passed               bool // a part came: it is not sent again
-	lost                 bool // a part was not granted: the body has a hole
+	Reader
+	writer Writer
+	ended  bool // its body is whole
+	passed bool // a part came or went: it is not sent again
 }
 
 func (s *Stream) begin(limit uint64) {
-	if limit > 0 && limit < s.Window {
-		s.Window = limit
-	}
-	s.granted, s.came, s.taken = s.Window, 0, 0
+	s.Window = windowOf(s.Window, limit)
+	s.Reader.begin(s.Window)
+	s.writer = Writer{}
 }
-
-// Came takes note of a part; size: of its body and headers. False: it was not granted, and the body has a hole.
-func (s *Stream) Came(size int) bool {
-	s.came += uint64(size) + wire.PartCost
-	s.lost = s.lost || s.came > s.granted
-	return !s.lost
-}
-
-// Lost says whether parts are missing.
-func (s *Stream) Lost() bool { return s.lost }
 
 // Took: the application took a part; size: of its body and headers. More may be granted.
 func (c *Client) Took(x *Exchange, size int, now time.Duration) {
-	s := x.Stream
-	s.taken += uint64(size) + wire.PartCost
-	grant := s.taken + s.Window
-	if grant-s.granted < (s.Window+1)/2 {
-		return
-	}
-	s.granted = grant
-	if x.state == running {
-		c.say(wire.Head{Command: wire.Grant, ID: x.wireID, Conversation: grant}, now)
+	if x.Stream.took(size) && x.state == running {
+		c.say(wire.Head{Command: wire.Grant, ID: x.wireID, Conversation: x.Stream.granted}, now)
 	}
 }
 
@@ -59,4 +39,129 @@ func (x *Exchange) part(head *wire.Head) bool {
 	}
 	x.Stream.passed = true
 	return true
+}
+
+// grants takes a GRANT of its worker. False: it means nothing.
+func (x *Exchange) grants(head *wire.Head) bool {
+	return x.Stream != nil && x.Stream.Writes && x.Stream.writer.grant(head.Conversation)
+}
+
+// mayWrite says whether a PART may go now.
+func (x *Exchange) mayWrite() bool {
+	return x.state == running && !x.cancelled && !x.Stream.ended && x.Stream.writer.granted > 0
+}
+
+// Write makes the head of a PART with the first bytes of so many, and returns how many they are. 0: it has to wait, or it has
+// ended.
+func (c *Client) Write(x *Exchange, size int, now time.Duration) (wire.Head, int) {
+	piece := 0
+	if x.mayWrite() {
+		piece = x.Stream.writer.piece(size, c.maxBody)
+	}
+	if piece == 0 {
+		return wire.Head{}, 0
+	}
+	x.Stream.passed = true
+	c.said(now)
+	return wire.Head{Command: wire.Part, Flags: wire.More, ID: x.wireID}, piece
+}
+
+// WriteEnd makes the head of the PART that ends the body. False: it has to wait, or it has ended.
+func (c *Client) WriteEnd(x *Exchange, now time.Duration) (wire.Head, bool) {
+	if !x.mayWrite() {
+		return wire.Head{}, false
+	}
+	x.Stream.ended, x.Stream.passed = true, true
+	c.said(now)
+	return wire.Head{Command: wire.Part, ID: x.wireID}, true
+}
+
+// WorkStream is the bodies of a worker's request that come or go in parts.
+type WorkStream struct {
+	Reads bool // the client reads the reply in parts
+	More  bool // of the request's body follows, and has not come to its end
+
+	Reader
+	writer Writer
+}
+
+// newWorkStream is that of a REQUEST, nil if its bodies are whole.
+func newWorkStream(request *wire.Head) *WorkStream {
+	if request.Flags&(wire.Stream|wire.More) == 0 {
+		return nil
+	}
+	s := &WorkStream{Reads: request.Flags&wire.Stream != 0, More: request.Flags&wire.More != 0}
+	if s.Reads {
+		s.writer.grant(numberOf(request, "stream-window"))
+	}
+	return s
+}
+
+// takes says whether a part belongs to the body that was asked for. It may be one that was not granted: see Lost.
+func (s *WorkStream) takes(head *wire.Head, size int) bool {
+	if !s.More || s.window == 0 {
+		return false
+	}
+	s.More = head.Flags&wire.More != 0
+	if s.More {
+		s.Came(size)
+	}
+	return true
+}
+
+// Part takes a PART or a GRANT; size: of its body. It returns whose it is; nil: it was ignored.
+func (w *Worker) Part(session int, head *wire.Head, size int, now time.Duration) *Work {
+	s := &w.sessions[session]
+	if s.link.state == Up {
+		s.link.heard = now
+		work := s.held[head.ID]
+		switch {
+		case work == nil || work.Stream == nil:
+		case head.Command == wire.Grant && work.Stream.Reads && work.Stream.writer.grant(head.Conversation):
+			return work
+		case head.Command == wire.Part && work.Stream.takes(head, size):
+			return work
+		}
+	}
+	w.Ignored++ // its reply and this crossed
+	return nil
+}
+
+// wanted says whether the broker still waits for a work.
+func (w *Worker) wanted(work *Work) bool {
+	s := &w.sessions[work.Session]
+	return work.epoch == s.epoch && s.link.state == Up && s.held[work.Token] == work
+}
+
+// Write makes the head of a part of a reply with the first bytes of so many, and returns how many they are. 0: it has to wait,
+// or nobody wants it.
+func (w *Worker) Write(work *Work, size int, now time.Duration) (wire.Head, int) {
+	s := &w.sessions[work.Session]
+	piece := 0
+	if w.wanted(work) {
+		piece = work.Stream.writer.piece(size, s.maxBody)
+	}
+	if piece > 0 {
+		s.link.saidSomething(now)
+	}
+	return wire.Head{Command: wire.Reply, Flags: wire.More, ID: work.Token}, piece
+}
+
+// Read begins to read the parts of a request's body, unless that was done.
+func (w *Worker) Read(work *Work, now time.Duration) {
+	if work.Stream.window == 0 && w.wanted(work) {
+		work.Stream.begin(windowOf(StreamWindow, w.sessions[work.Session].streamWindow))
+		w.grant(work, now)
+	}
+}
+
+// Took: the application took a part; size: of its body. More may be granted.
+func (w *Worker) Took(work *Work, size int, now time.Duration) {
+	if work.Stream.took(size) && work.Stream.More && w.wanted(work) {
+		w.grant(work, now)
+	}
+}
+
+func (w *Worker) grant(work *Work, now time.Duration) {
+	w.say(work.Session, wire.Head{Command: wire.Grant, ID: work.Token, Conversation: work.Stream.granted}, now)
 }

@@ -21,6 +21,7 @@ type WorkerConfig struct {
 	Slots     uint32 // requests that are run at once, and the window at each broker
 	Heartbeat time.Duration
 	Drain     time.Duration // the limit of a drain
+	Streams   bool          // its handlers read requests whose bodies come in parts
 	Seed      uint64
 }
 
@@ -39,6 +40,7 @@ type Work struct {
 	Deadline     time.Duration
 	Conversation uint64 // this worker's number for it, 0: none
 	Owner        interface{}
+	Stream       *WorkStream // nil: its bodies are whole
 
 	state        workState
 	held         bool // it takes a place in the window
@@ -61,6 +63,7 @@ type workerSession struct {
 	epoch         uint64
 	slots         uint32 // what the broker granted
 	maxBody       uint64
+	streamWindow  uint64 // the largest that the broker allows; 0: not stated
 	held          map[uint64]*Work
 	conversations map[uint64]*workerConversation
 	refusal       wire.Status
@@ -274,9 +277,12 @@ func (w *Worker) Connected(session int, now time.Duration) {
 	if !s.link.connected(now) {
 		return
 	}
-	w.order(WorkerOrder{Kind: WorkerSay, Session: session, Head: wire.Head{Command: wire.Hello,
-		Flags: wire.Worker | wire.Bundles, Time: uint32(s.link.proposed / time.Millisecond),
-		Value: w.window, Name: w.config.Service, Key: w.config.Name}})
+	head := wire.Head{Command: wire.Hello, Flags: wire.Worker | wire.Bundles,
+		Time: uint32(s.link.proposed / time.Millisecond), Value: w.window, Name: w.config.Service, Key: w.config.Name}
+	if w.config.Streams {
+		head.Headers = []wire.Header{{Key: "streams", Value: "1"}}
+	}
+	w.order(WorkerOrder{Kind: WorkerSay, Session: session, Head: head})
 }
 
 func (w *Worker) closeSession(session int, now time.Duration) {
@@ -325,12 +331,13 @@ func (w *Worker) welcome(session int, head *wire.Head, now time.Duration) {
 		return
 	}
 	s.maxBody = numberOf(head, "max-body")
+	s.streamWindow = numberOf(head, "stream-window")
 	s.slots = head.Value
 	s.told = false
 	w.notice(session, "registered with %s, a window of %d", s.link.endpoint(), s.slots)
 }
 
-// Message takes a message other than REQUEST.
+// Message takes a message other than REQUEST, PART and GRANT.
 func (w *Worker) Message(session int, head *wire.Head, now time.Duration) {
 	s := &w.sessions[session]
 	up, greeting := s.link.state == Up, s.link.state == Greeting
@@ -408,6 +415,7 @@ func (w *Worker) Request(session int, head *wire.Head, work *Work, now time.Dura
 		return true
 	}
 	work.held = true
+	work.Stream = newWorkStream(head)
 	s.held[head.ID] = work
 	if head.Conversation != 0 {
 		c := s.conversations[head.Conversation]

@@ -62,6 +62,8 @@ type command struct {
 	Wait         int64       `json:"wait_ms"`
 	Idle         int64       `json:"idle_timeout_ms"`
 	Window       int         `json:"window"`
+	More         [][]byte    `json:"more"`
+	Open         bool        `json:"open"`
 }
 
 // answer is what a command drew.
@@ -197,9 +199,15 @@ func (d *driver) stream(c *command) {
 	if c.Window > 0 {
 		options = append(options, riposte.WithWindow(c.Window))
 	}
+	if c.More != nil {
+		options = append(options, riposte.WithMore())
+	}
 	stream, err := d.client.Stream(context.Background(), c.Service, c.Body, options...)
 	if err != nil {
 		fatal(err)
+	}
+	if c.More != nil {
+		go write(stream, c)
 	}
 	var joined []byte
 	parts := 0
@@ -217,6 +225,18 @@ func (d *driver) stream(c *command) {
 		}
 		joined = append(joined, part...)
 		parts++
+	}
+}
+
+// write sends the rest of a stream's body. What goes wrong shows in how the stream ends.
+func write(stream *riposte.Stream, c *command) {
+	for _, part := range c.More {
+		if _, err := stream.Write(part); err != nil {
+			return
+		}
+	}
+	if !c.Open {
+		_ = stream.CloseWrite()
 	}
 }
 
@@ -339,8 +359,26 @@ func sleep(task *riposte.Task) ([]byte, error) {
 	}
 }
 
+// parts answers each part of the body with one.
+func parts(task *riposte.Task) ([]byte, error) {
+	for part, err := task.Body, error(nil); ; part, err = task.Recv() {
+		if err == nil {
+			_, err = task.Write(bytes.ToUpper(part))
+		}
+		switch {
+		case err == io.EOF:
+			return nil, nil
+		case err != nil:
+			say(map[string]string{"event": "cancelled"})
+			return nil, err
+		}
+	}
+}
+
 func handler(name string, v *visits) riposte.Handler {
 	switch name {
+	case "parts":
+		return parts
 	case "echo":
 		return func(task *riposte.Task) ([]byte, error) {
 			for _, header := range task.Headers {
@@ -377,6 +415,9 @@ func runWorker(servers, service, name string, slots int) {
 	handle := handler(name, v)
 	options := []riposte.WorkerOption{riposte.Slots(slots), riposte.OnConversationEnd(v.ended),
 		riposte.Log(func(line string) { fmt.Fprintln(os.Stderr, line) })}
+	if name == "parts" {
+		options = append(options, riposte.Streams())
+	}
 	for _, option := range security() {
 		options = append(options, option)
 	}
