@@ -20,8 +20,6 @@
 #include "common/wire/limits.h"
 #include "common/wire/name.h"
 
-#define S_US_PER_MS INT64_C (1000)
-
 static bool s_has_large (const rp_call_t *self)
 {
     return self->exchange.size > RP_INLINE_MAX;
@@ -266,9 +264,9 @@ static int s_put_hedge (rp_call_t *self, const char *when)
     const char *reason;
     int64_t time;
     if (rp_duration_parse (when, &time, &reason))
-        return time < S_US_PER_MS || time > RP_DEADLINE_MAX_MS * S_US_PER_MS
+        return time < RP_US_PER_MS || time > RP_DEADLINE_MAX_MS * RP_US_PER_MS
                  ? RP_USAGE
-                 : rp_call_put_number (self, RP_REQUEST_HEDGE, (uint64_t) (time / S_US_PER_MS));
+                 : rp_call_put_number (self, RP_REQUEST_HEDGE, (uint64_t) (time / RP_US_PER_MS));
     if (!rp_hedge_read (&terms, when, strlen (when)) || terms.ms)
         return RP_USAGE;
     return rp_call_put_header (self, RP_REQUEST_HEDGE, when);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "client/client_state.h"
+#include "common/base/units.h"
 #include "common/io/clock.h"
 #include "common/io/context.h"
 #include "common/io/endpoint_list.h"
@@ -21,7 +22,6 @@
 #define S_MESSAGES_KEPT 1024u
 #define S_MAX_OPEN 1000000u
 #define S_RETRY_PERCENT_MAX 1000u
-#define S_US_PER_MS 1000
 
 /*  ---- Create, set, destroy ------------------------------------------------------------------- */
 
@@ -286,7 +286,7 @@ int rp_client_connect (rp_client_t *self, uint32_t timeout_ms)
     if (rp_pump_is_keeper (self->pump))
         return RP_USAGE;
     int64_t now = rp_clock_us ();
-    int64_t until = now + (int64_t) timeout_ms * S_US_PER_MS;
+    int64_t until = now + timeout_ms * RP_US_PER_MS;
     int rc = RP_OK;
     bool waited = false;
     if (!rp_pump_lock (self->pump))
@@ -482,7 +482,7 @@ int rp_client_collect (rp_client_t *self, uint32_t timeout_ms, rp_reply_t **repl
     if (!rp_pump_lock (self->pump))
         return RP_CLOSED;
     rp_call_t *call = s_take_ended (self);
-    int64_t until = call ? 0 : rp_clock_us () + (int64_t) timeout_ms * S_US_PER_MS;
+    int64_t until = call ? 0 : rp_clock_us () + timeout_ms * RP_US_PER_MS;
     int rc = RP_OK;
     for (bool waited = false; !call && rc == RP_OK; waited = true) {
         if (self->uncollected == 0)

@@ -4,11 +4,10 @@
 
 #include "common/base/backoff.h"
 #include "common/base/random.h"
+#include "common/base/units.h"
 
 /*  The cost of one retry; each request earns config.retry_percent of it.  */
 #define S_RETRY_COST INT64_C (100)
-
-#define S_US_PER_MS INT64_C (1000)
 
 uint64_t rp_client_core_random (rp_client_core_t *core)
 {
@@ -136,8 +135,8 @@ static bool s_pause (rp_client_core_t *core, rp_exchange_t *exchange, int64_t no
 {
     if (!rp_exchange_may_repeat (exchange) || exchange->cancelled)
         return false;
-    int64_t pause = rp_backoff_us (exchange->retries + 1u, RP_RETRY_FIRST_MS * S_US_PER_MS,
-      RP_RETRY_LARGEST_MS * S_US_PER_MS, rp_client_core_random (core));
+    int64_t pause = rp_backoff_us (exchange->retries + 1u, RP_RETRY_FIRST_MS * RP_US_PER_MS,
+      RP_RETRY_LARGEST_MS * RP_US_PER_MS, rp_client_core_random (core));
     if (now + pause >= exchange->deadline || !s_take_retry (core, exchange))
         return false;
     s_leave (exchange);
@@ -290,7 +289,7 @@ static void s_expire (rp_client_core_t *core, rp_exchange_t *exchange, int64_t n
 
 void rp_exchange_timed (rp_client_core_t *core, rp_exchange_t *exchange, int64_t now)
 {
-    int64_t last = exchange->deadline + (int64_t) RP_DEADLINE_GRACE_MS * S_US_PER_MS;
+    int64_t last = exchange->deadline + RP_DEADLINE_GRACE_MS * RP_US_PER_MS;
     switch (exchange->state) {
         case RP_EXCHANGE_WAITING:
             s_expire (core, exchange, now);
@@ -409,7 +408,7 @@ bool rp_exchange_send (
         rp_exchange_finish (core, exchange, RP_TOO_LARGE, RP_END_TOO_LARGE, now);
         return false;
     }
-    int64_t left = (exchange->deadline - now) / S_US_PER_MS;
+    int64_t left = (exchange->deadline - now) / RP_US_PER_MS;
     *head = (rp_head_t){
       .command = RP_COMMAND_REQUEST,
       .flags = exchange->trace ? RP_FLAG_TRACE : 0,
@@ -435,7 +434,7 @@ bool rp_exchange_send (
 static void s_prepare (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now)
 {
     exchange->submitted = now;
-    exchange->deadline = now + (int64_t) exchange->timeout_ms * S_US_PER_MS;
+    exchange->deadline = now + exchange->timeout_ms * RP_US_PER_MS;
     exchange->attempts_left = exchange->attempts;
     if (exchange->durable)
         exchange->attempts_left = exchange->keyed ? 2 : 1;

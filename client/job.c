@@ -11,11 +11,11 @@
 #include <string.h>
 
 #include "client/client_state.h"
+#include "common/base/units.h"
 #include "common/io/clock.h"
 #include "common/wire/head.h"
 #include "common/wire/limits.h"
 
-#define S_US_PER_MS INT64_C (1000)
 #define S_KEY_MAX 127u
 #define S_BACKOFF_MAX_MS 300000u
 /*  366 days.  */
@@ -180,9 +180,9 @@ int rp_client_result (rp_client_t *self, uint64_t id, uint32_t wait_ms, rp_reply
     *reply_p = NULL;
     if (id == 0)
         return RP_USAGE;
-    int64_t until = rp_clock_us () + wait_ms * S_US_PER_MS;
+    int64_t until = rp_clock_us () + wait_ms * RP_US_PER_MS;
     for (;;) {
-        int64_t left = (until - rp_clock_us ()) / S_US_PER_MS;
+        int64_t left = (until - rp_clock_us ()) / RP_US_PER_MS;
         uint32_t step = left <= 0 ? 0 : left < S_STEP_MS ? (uint32_t) left : S_STEP_MS;
         int rc = s_ask (self, id, step, reply_p);
         if (rc != RP_OK || rp_reply_job (*reply_p) == id)

@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 #include "client/client_state.h"
+#include "common/base/units.h"
 #include "common/io/clock.h"
 
 #define S_WINDOW_MAX 1073741824u
-#define S_US_PER_MS 1000
 
 /*  ---- The call ------------------------------------------------------------------------------- */
 
@@ -202,7 +202,7 @@ int rp_stream_read (rp_stream_t *self, uint32_t timeout_ms, const void **data, s
         return RP_CLOSED;
     rp_part_destroy (&client->messages, &self->reading);
     int rc = s_take (self, data, size);
-    int64_t until = rc == RP_TIMED_OUT ? rp_clock_us () + (int64_t) timeout_ms * S_US_PER_MS : 0;
+    int64_t until = rc == RP_TIMED_OUT ? rp_clock_us () + timeout_ms * RP_US_PER_MS : 0;
     for (bool waited = false; rc == RP_TIMED_OUT; waited = true) {
         eventfd_t count;
         if (waited && rp_clock_us () >= until) {
@@ -271,7 +271,7 @@ static int s_write_within (
         return RP_USAGE;
     if (!rp_pump_lock (client->pump))
         return RP_CLOSED;
-    int64_t until = rp_clock_us () + (int64_t) timeout_ms * S_US_PER_MS;
+    int64_t until = rp_clock_us () + timeout_ms * RP_US_PER_MS;
     int rc = self->flows.written ? RP_USAGE : s_write (self, data, size, written);
     for (bool waited = false; rc == RP_TIMED_OUT; waited = true) {
         if (waited && rp_clock_us () >= until)

@@ -11,9 +11,8 @@
 #include <string.h>
 
 #include "common/io/clock.h"
+#include "common/base/units.h"
 #include "worker/worker_state.h"
-
-#define S_US_PER_MS 1000
 
 bool rp_task_streams (const rp_task_t *self)
 {
@@ -43,7 +42,7 @@ static int s_repeat (s_step_t *step, int (*function) (s_step_t *step), uint32_t 
 {
     rp_task_t *task = step->task;
     rp_worker_t *worker = task->worker;
-    int64_t until = rp_clock_us () + (int64_t) timeout_ms * S_US_PER_MS;
+    int64_t until = rp_clock_us () + timeout_ms * RP_US_PER_MS;
     if (until > task->work.deadline)
         until = task->work.deadline;
     for (bool waited = false;; waited = true) {

@@ -17,9 +17,8 @@
 #include "client/cli/answers.h"
 #include "client/cli/cli.h"
 #include "client/cli/input.h"
+#include "common/base/units.h"
 #include "common/wire/limits.h"
-
-#define S_US_PER_MS 1000
 
 typedef struct {
     rp_cli_t *cli;
@@ -151,11 +150,11 @@ static int s_begin (s_talk_t *self, rp_call_t **call_p, size_t size)
 {
     rp_cli_options_t *options = &self->cli->options;
     if (!rp_options_given (self->cli->program, &self->cli->arguments, "timeout"))
-        options->timeout = (int64_t) RP_DEADLINE_MAX_MS * S_US_PER_MS;
-    int rc = rp_call_set_stream (*call_p, 0, (uint32_t) (options->idle_timeout / S_US_PER_MS));
+        options->timeout = RP_DEADLINE_MAX_MS * RP_US_PER_MS;
+    int rc = rp_call_set_stream (*call_p, 0, (uint32_t) (options->idle_timeout / RP_US_PER_MS));
     rp_call_set_more (*call_p, options->stream_body);
     if (rc == RP_OK)
-        rc = rp_call_set_timeout_ms (*call_p, (uint32_t) (options->timeout / S_US_PER_MS));
+        rc = rp_call_set_timeout_ms (*call_p, (uint32_t) (options->timeout / RP_US_PER_MS));
     if (rc == RP_OK)
         rc = rp_client_stream (self->cli->client, call_p, &self->stream);
     if (rc == RP_OK && rp_stream_fd (self->stream) < 0)

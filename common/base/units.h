@@ -25,6 +25,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*  Microseconds, in which times are, of a millisecond, in which the protocol states them.  */
+#define RP_US_PER_MS INT64_C (1000)
+
 /*  Large enough for every text that the functions below write.  */
 #define RP_UNITS_TEXT_MAX 32u
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
+#include "common/base/units.h"
 #include "common/base/zpl.h"
 #include "common/wire/name.h"
 
@@ -15,7 +16,6 @@
 /*  Bytes of a place in words: the name of a file (cut if it is long), line and column, a path.  */
 #define S_PLACE_MAX 1536u
 _Static_assert(RP_SETTING_TEXT_MAX == RP_ZPL_VALUE_MAX + 1, "a file can say what an option can");
-#define S_US_PER_MS 1000u
 /*  Most mistakes in typing are one or two letters.  */
 #define S_DISTANCE_MAX 2u
 
@@ -98,7 +98,7 @@ const char *rp_setting_write_number (
   const rp_setting_t *row, uint64_t value, char buffer[RP_UNITS_TEXT_MAX])
 {
     if (row->kind == RP_SETTING_TIME)
-        return rp_duration_write (buffer, (int64_t) (value * S_US_PER_MS));
+        return rp_duration_write (buffer, (int64_t) value * RP_US_PER_MS);
     if (row->kind == RP_SETTING_BYTES)
         return rp_size_write (buffer, value);
     if (row->kind == RP_SETTING_CHOICE)
@@ -167,8 +167,8 @@ static bool s_parse_number (
     bool parsed;
     if (row->kind == RP_SETTING_TIME) {
         parsed = rp_duration_parse (text, &duration, &why);
-        *value = (uint64_t) duration / S_US_PER_MS;
-        if (parsed && (uint64_t) duration % S_US_PER_MS != 0) {
+        *value = (uint64_t) (duration / RP_US_PER_MS);
+        if (parsed && duration % RP_US_PER_MS != 0) {
             parsed = false;
             why = "wants a duration in whole milliseconds";
         }

@@ -7,9 +7,8 @@
 
 #include "common/base/backoff.h"
 #include "common/base/check.h"
+#include "common/base/units.h"
 #include "common/wire/limits.h"
-
-#define S_US_PER_MS 1000
 
 /*  Allowed transitions: from row to column.  */
 static const bool s_allowed[RP_LINK_STATE_COUNT][RP_LINK_STATE_COUNT] = {
@@ -75,15 +74,15 @@ const char *rp_link_label (const rp_link_t *self, char *buffer)
 
 static int64_t s_backoff (uint32_t failures, uint64_t random)
 {
-    return rp_backoff_us (failures, (int64_t) RP_BACKOFF_FIRST_MS * S_US_PER_MS,
-      (int64_t) RP_BACKOFF_LARGEST_MS * S_US_PER_MS, random);
+    return rp_backoff_us (
+      failures, RP_BACKOFF_FIRST_MS * RP_US_PER_MS, RP_BACKOFF_LARGEST_MS * RP_US_PER_MS, random);
 }
 
 /*  The time for one endpoint when this many have not been tried: equal shares, with one share kept
     until all have been tried.  */
 static int64_t s_share (int64_t time, size_t untried)
 {
-    int64_t least = (int64_t) RP_CONNECT_LEAST_MS * S_US_PER_MS;
+    int64_t least = RP_CONNECT_LEAST_MS * RP_US_PER_MS;
     int64_t share = time / (int64_t) (untried + 1);
     return share > least ? share : least;
 }
@@ -95,14 +94,14 @@ static int64_t s_share (int64_t time, size_t untried)
     While a request waits for a session, the time left for it is shared too.  */
 static int64_t s_connect_patience (const rp_link_t *self, int64_t now)
 {
-    int64_t most = (int64_t) RP_CONNECT_MS * S_US_PER_MS;
+    int64_t most = RP_CONNECT_MS * RP_US_PER_MS;
     size_t more = self->found.count ? self->found.count - 1 : 0;
     size_t all = self->count + more;
     if (all < 2)
         return most;
     int64_t patience = most / (int64_t) all;
-    if (patience > (int64_t) RP_CONNECT_FIRST_MS * S_US_PER_MS)
-        patience = (int64_t) RP_CONNECT_FIRST_MS * S_US_PER_MS;
+    if (patience > RP_CONNECT_FIRST_MS * RP_US_PER_MS)
+        patience = RP_CONNECT_FIRST_MS * RP_US_PER_MS;
     if (self->within > 0 && patience > s_share (self->within, all))
         patience = s_share (self->within, all);
     for (uint32_t round = 0; round < self->failures && patience < most; round++)
@@ -205,7 +204,7 @@ bool rp_link_is_shut_out (const rp_link_t *self)
 /*  The interval that both sides use now.  */
 static int64_t s_interval (const rp_link_t *self)
 {
-    int64_t most = (int64_t) RP_HEARTBEAT_MAX_MS * S_US_PER_MS;
+    int64_t most = RP_HEARTBEAT_MAX_MS * RP_US_PER_MS;
     int64_t slow = (int64_t) self->idle_tenths * self->interval / 10;
     return !self->slow ? self->interval : slow < most ? slow : most;
 }
@@ -220,7 +219,7 @@ static int64_t s_patience (const rp_link_t *self)
 
 uint32_t rp_link_announced (const rp_link_t *self)
 {
-    return self->slow ? (uint32_t) (s_interval (self) / S_US_PER_MS) : 0;
+    return self->slow ? (uint32_t) (s_interval (self) / RP_US_PER_MS) : 0;
 }
 
 bool rp_link_beat (rp_link_t *self, int64_t now)
@@ -343,7 +342,7 @@ bool rp_link_welcomed (rp_link_t *self, const rp_head_t *welcome, int64_t now)
     rp_link_set_state (self, RP_LINK_UP);
     self->slow = self->prompted = false;
     self->woke = now;
-    self->interval = (int64_t) welcome->interval_ms * S_US_PER_MS;
+    self->interval = welcome->interval_ms * RP_US_PER_MS;
     self->failures = 0;
     self->tried = 0;
     self->denied = 0;
@@ -378,5 +377,5 @@ uint32_t rp_link_retry_ms (const rp_link_t *self, int64_t now)
 {
     if (self->state != RP_LINK_REST || self->due <= now)
         return 0;
-    return (uint32_t) ((self->due - now + S_US_PER_MS - 1) / S_US_PER_MS);
+    return (uint32_t) ((self->due - now + RP_US_PER_MS - 1) / RP_US_PER_MS);
 }
