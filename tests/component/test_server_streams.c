@@ -37,26 +37,6 @@ static int s_teardown (void **state)
 
 /*  ---- Vocabulary -------------------------------------------------------------------------- */
 
-static test_peer_t *s_worker (uint16_t flags)
-{
-    uint8_t headers[32];
-    size_t size = 0;
-    assert_true (rp_headers_append (headers, &size, sizeof headers, RP_HELLO_STREAMS, "1"));
-    test_peer_t *worker = test_peer_new (s_endpoint);
-    test_peer_send (worker,
-      &(rp_head_t){.command = RP_COMMAND_HELLO,
-        .flags = (uint16_t) (RP_FLAG_WORKER | flags),
-        .interval_ms = TEST_PEER_INTERVAL_MS,
-        .window = 10,
-        .name = "upper",
-        .name_size = 5,
-        .headers = headers,
-        .headers_size = (uint16_t) size},
-      NULL, 0);
-    test_peer_expect (worker, RP_COMMAND_WELCOME);
-    return worker;
-}
-
 /*  Sends request 1 with these flags and this window, and returns its token.  */
 static uint64_t s_begin (
   test_peer_t *client, test_peer_t *worker, uint16_t flags, const char *window)
@@ -106,7 +86,7 @@ static void s_grant (test_peer_t *peer, uint64_t id, uint64_t bytes)
 static void s_both_bodies_pass_byte_for_byte (void **state)
 {
     (void) state;
-    test_peer_t *worker = s_worker (0);
+    test_peer_t *worker = test_worker_new_with_streams (s_endpoint, 0);
     test_peer_t *client = test_client_new (s_endpoint);
     uint64_t token = s_begin (client, worker, RP_FLAG_STREAM | RP_FLAG_MORE, "1000");
     s_grant (worker, token, 1000);
@@ -133,7 +113,7 @@ static void s_frames_of_a_part_stay_as_they_are (void **state)
 {
     (void) state;
     enum { SIZE = 200000 };
-    test_peer_t *worker = s_worker (0);
+    test_peer_t *worker = test_worker_new_with_streams (s_endpoint, 0);
     test_peer_t *client = test_client_new (s_endpoint);
     uint64_t token = s_begin (client, worker, RP_FLAG_STREAM, "1048576");
     uint8_t head[RP_WIRE_HEAD_MAX];
@@ -168,7 +148,7 @@ static void s_many_small_parts_travel_in_bundles (void **state)
     enum { PARTS = 100 };
     static bundle_t bundle;
     bundle.size = 0;
-    test_peer_t *worker = s_worker (RP_FLAG_BUNDLES);
+    test_peer_t *worker = test_worker_new_with_streams (s_endpoint, RP_FLAG_BUNDLES);
     test_peer_t *client = test_client_new_with_bundles (s_endpoint);
     uint64_t token = s_begin (client, worker, RP_FLAG_STREAM, "1048576");
     for (unsigned count = 0; count < PARTS; count++)
@@ -185,7 +165,7 @@ static void s_many_small_parts_travel_in_bundles (void **state)
 static void s_who_stops_reading_delays_nobody_else (void **state)
 {
     (void) state;
-    test_peer_t *worker = s_worker (0);
+    test_peer_t *worker = test_worker_new_with_streams (s_endpoint, 0);
     test_peer_t *client = test_client_new (s_endpoint);
     test_peer_t *other = test_client_new (s_endpoint);
     uint64_t token = s_begin (client, worker, RP_FLAG_STREAM, "1000");
@@ -208,7 +188,7 @@ static void s_who_stops_reading_delays_nobody_else (void **state)
 static void s_a_client_that_is_gone_cancels_its_stream (void **state)
 {
     (void) state;
-    test_peer_t *worker = s_worker (0);
+    test_peer_t *worker = test_worker_new_with_streams (s_endpoint, 0);
     test_peer_t *client = test_client_new (s_endpoint);
     uint64_t token = s_begin (client, worker, RP_FLAG_STREAM, "1000");
     s_part (worker, token, "part");
@@ -221,7 +201,7 @@ static void s_a_client_that_is_gone_cancels_its_stream (void **state)
 static void s_a_worker_that_dies_in_a_stream_leaves_what_it_wrote (void **state)
 {
     (void) state;
-    test_peer_t *worker = s_worker (0);
+    test_peer_t *worker = test_worker_new_with_streams (s_endpoint, 0);
     test_peer_t *client = test_client_new (s_endpoint);
     uint64_t token = s_begin (client, worker, RP_FLAG_STREAM, "1000");
     s_part (worker, token, "part");

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "common/wire/headers.h"
+
 #include "tests/support/broker.h"
 
 /*  The id of the helpers' own requests, which differs from those that tests choose.  */
@@ -171,6 +173,19 @@ test_peer_t *test_worker_new_with_bundles (
   const char *endpoint, const char *service, uint32_t window)
 {
     return s_greet_worker (endpoint, service, window, RP_FLAG_BUNDLES);
+}
+
+test_peer_t *test_worker_new_with_streams (const char *endpoint, uint16_t flags)
+{
+    uint8_t headers[32];
+    size_t size = 0;
+    assert_true (rp_headers_append (headers, &size, sizeof headers, RP_HELLO_STREAMS, "1"));
+    return s_greet (endpoint, (rp_head_t){.flags = (uint16_t) (RP_FLAG_WORKER | flags),
+                                .name = "upper",
+                                .name_size = 5,
+                                .window = 10,
+                                .headers = headers,
+                                .headers_size = (uint16_t) size});
 }
 
 void test_client_request (test_peer_t *self, uint64_t id, const char *service, const char *body)

@@ -50,6 +50,9 @@ test_peer_t *test_client_new_with_bundles (const char *endpoint);
 test_peer_t *test_worker_new_with_bundles (
   const char *endpoint, const char *service, uint32_t window);
 
+/*  A worker of "upper" that reads and writes bodies in parts, with these flags beside WORKER.  */
+test_peer_t *test_worker_new_with_streams (const char *endpoint, uint16_t flags);
+
 /*  Sends a head, with a body (INLINE) if body is not NULL.  */
 void test_peer_send (test_peer_t *self, const rp_head_t *head, const void *body, size_t size);
 
