@@ -4,7 +4,6 @@ package riposte
 
 import (
 	"context"
-	"fmt"
 	"io"
 
 	"github.com/riposte-broker/riposte/go/internal/core"
@@ -127,8 +126,9 @@ func (s *Stream) end() ([]byte, error) {
 	}
 	s.ended = true
 	s.reply, s.err = s.call.result(s.client, s.ctx)
-	if s.err == nil && s.call.exchange.Stream.Lost() {
-		s.err = fmt.Errorf("riposte: the broker sent more than was granted, so a part is missing")
+	if s.call.exchange.Stream.Lost() { // however the broker ended it
+		s.err = &Error{Status: StatusUnknown, Service: s.call.service, ID: s.call.exchange.ID, Attempts: 1, MayHaveRun: true,
+			Text: "the broker sent more than was granted, so a part is missing"}
 	}
 	if s.err != nil {
 		return nil, s.err

@@ -359,8 +359,6 @@ const char *rp_hedge_refuse (const rp_head_t *head)
     rp_hedge_terms_t terms;
     if (head->flags & (RP_FLAG_DURABLE | RP_FLAG_KEYED))
         return "a job, or a request with an idempotency key, cannot be hedged";
-    if (head->flags & (RP_FLAG_STREAM | RP_FLAG_MORE))
-        return "a request with a body in parts cannot be hedged: each part goes to one worker";
     if (head->attempts < 2)
         return "a hedge may run twice, so it wants attempts of 2 or more";
     if (!s_read_terms (&terms, head))

@@ -70,8 +70,9 @@ static int s_check_stream (const rp_cli_t *self)
         return rp_cli_usage ("--idle-timeout goes with --stream");
     if (!options->stream)
         return 0;
-    if (options->lines || options->count > 0 || options->key)
-        return rp_cli_usage ("--stream is for one call, without --lines, --count or --key");
+    if (options->lines || options->count > 0 || options->key || options->hedge)
+        return rp_cli_usage (
+          "--stream is for one call, without --lines, --count, --key or --hedge");
     if (options->output == RP_OUTPUT_JSON || options->output == RP_OUTPUT_CSV)
         return rp_cli_usage ("--stream writes parts as they come: say -o jsonl, or leave -o out");
     if (options->stream_body && self->arguments.count > 1)

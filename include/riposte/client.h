@@ -235,7 +235,7 @@ RP_EXPORT int rp_call_set_priority (rp_call_t *self, uint8_t priority);
     in "20ms" (1 ms to 24 h), or a percentile, as in "95%" or "99.9%": longer than so many of a hundred
     requests of the service that asked for hedges took (none are made before a hundred of them were
     answered). A hedge is an attempt, so the call needs two at least, or it ends with RP_INVALID, as a
-    durable or keyed one does, and one with a body in parts. The broker makes hedges of a stated share of a service's requests at
+    durable or keyed one does; a stream has none. The broker makes hedges of a stated share of a service's requests at
     most (its hedge_share), and none while requests wait; one that makes none treats the request like any other. The
     value is a header, `hedge`, which the worker sees. RP_OK; RP_USAGE if when is neither, or the call is in
     a conversation; also what rp_call_add_header returns.  */
@@ -369,7 +369,7 @@ RP_EXPORT int rp_client_result (
     A worker that writes no parts answers with one reply, whose body is then the only part. Once a part
     has come or gone, the request is sent to no other worker or broker: when those it has are lost, it ends
     with RP_WORKER_LOST or RP_UNKNOWN, whatever its attempts. A broker that knows no streams is not asked:
-    the request ends with RP_INVALID. A stream is no job and has no idempotency key.
+    the request ends with RP_INVALID. A stream is no job, and has neither idempotency key nor hedge.
 
     A client of several brokers leaves one that drains once nothing of it runs there, and what it submits until
     then waits in the client. So give streams that last long a client of their own: their end may be far away.
@@ -397,8 +397,8 @@ RP_EXPORT void rp_call_set_more (rp_call_t *self, bool more);
     its own (rp_call_set_timeout_ms); it holds for the whole stream.
 
     RP_OK: *call_p is NULL, and the caller owns *stream_p. Otherwise *call_p is untouched and *stream_p is
-    NULL: RP_USAGE (it is NULL, belongs to another client's conversation, is durable, or has a key or a
-    callback), RP_FULL, RP_NO_MEMORY, RP_CLOSED.  */
+    NULL: RP_USAGE (it is NULL, belongs to another client's conversation, is durable, or has a key, a hedge or
+    a callback), RP_FULL, RP_NO_MEMORY, RP_CLOSED.  */
 RP_EXPORT int rp_client_stream (rp_client_t *self, rp_call_t **call_p, rp_stream_t **stream_p);
 
 /*  Performs a call as a stream: calls the function with each part, in the calling thread, and returns

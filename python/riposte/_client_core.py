@@ -219,7 +219,7 @@ class Terms:
 class StreamState:
     """The bodies of a request in parts. more: that of the request is not over with it."""
 
-    __slots__ = ("reader", "writer", "more", "passed", "lost", "terms")
+    __slots__ = ("reader", "writer", "more", "passed", "terms")
 
     def __init__(self, terms: Terms, window: Optional[int] = None, idle: Optional[float] = None,
                  more: bool = False) -> None:
@@ -228,7 +228,6 @@ class StreamState:
         self.writer = flow.Writer()
         self.more = more
         self.passed = False  # a part came or went: it is not sent again
-        self.lost = False    # a part was not granted
         self.terms = terms   # without the window
         if idle is not None:
             self.terms = terms.stating("stream-idle", int(1000 * max(0.0, check_seconds(idle, "idle_timeout"))))
@@ -628,10 +627,13 @@ class ClientCore:
             return
         stream.passed = True
         headers = len(wire.pack_headers(message.headers))
-        if not stream.lost and not stream.reader.add(b"".join(message.body), headers):
-            stream.lost = True  # the body has a hole
+        if not stream.reader.add(b"".join(message.body), headers):  # the body has a hole
             self.cancel(call, now)
-        if call.ended is not None:
+            del self._calls[call.id]
+            self._end(call, Status.UNKNOWN, explain.excess())
+            if self._waiting:
+                self._send_waiting(now)
+        elif call.ended is not None:
             call.ended(call)
 
     def _send(self, link: Link, call: CallState, now: float) -> bool:

@@ -81,6 +81,10 @@ def _loss(why: str) -> str:
     return f"the broker was lost before the reply came ({why})"
 
 
+def excess() -> str:
+    return "the broker sent more than was granted, so a part is missing"
+
+
 def lost(why: str) -> str:
     return f"{_loss(why)}; it may have run: find out, or allow more attempts if running it twice does no harm"
 

@@ -437,6 +437,10 @@ static void what_cannot_be_a_stream_is_refused_and_stays_a_call (void **state)
     assert_null (stream);
     assert_non_null (call);
     rp_call_destroy (&call);
+    call = rp_call_new ("log", "", 0);
+    assert_int_equal (rp_call_set_hedge (call, "20ms"), RP_OK);
+    assert_int_equal (rp_client_stream (pair.client, &call, &stream), RP_USAGE);
+    rp_call_destroy (&call);
     assert_int_equal (rp_client_stream (pair.client, &call, &stream), RP_USAGE);
     pair_end (&pair);
 }

@@ -148,7 +148,11 @@ def test_more_than_was_granted_cancels_the_request():
     up(client)
     call = client.stream(window=100)
     client.part(call, b"x" * 37)
-    assert client.one(wire.CANCEL).id == call.id and call.stream.lost
+    assert client.one(wire.CANCEL).id == call.id
+    assert (call.reply.status, call.reply.may_have_run) == (Status.UNKNOWN, True)
+    assert "more than was granted" in call.reply.text
+    client.say(wire.REPLY, id=call.id, status=Status.OK, body=[b"rest"])
+    assert call.reply.body == b""
 
 
 def test_after_a_part_a_request_is_not_sent_again():

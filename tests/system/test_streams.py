@@ -242,6 +242,7 @@ def test_wrong_command_lines_are_said(world):
     for arguments, word in ((("--idle-timeout", "1s"), "--idle-timeout goes with --stream"),
                             (("--stream-body",), "--stream-body goes with --stream"),
                             (("--stream", "--count", "2"), "--stream is for one call"),
+                            (("--stream", "--hedge", "20ms", "--attempts", "2"), "--stream is for one call"),
                             (("--stream", "-o", "csv"), "say -o jsonl"),
                             (("--stream", "--stream-body", "body"), "standard input")):
         result = world.cli("tcp://127.0.0.1:1", "call", "log", *arguments)

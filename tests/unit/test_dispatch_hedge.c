@@ -424,18 +424,6 @@ static void s_a_hedge_that_cannot_be_is_INVALID (void **state)
     expect ("c1<r1:INVALID");
 }
 
-static void s_a_request_in_parts_with_a_hedge_is_INVALID (void **state)
-{
-    (void) state;
-    hello_worker ("w1", "upper", 1);
-    hello_client ("c1");
-    request_with ("c1", "r1", "upper", (with_t){.attempts = 2, .hedge = "20", .window = 1000});
-    expect ("c1<r1:INVALID");
-    assert_true (answer_says ("r1", "in parts"));
-    request_with ("c1", "r2", "upper", (with_t){.attempts = 2, .hedge = "20", .more = true});
-    expect ("c1<r2:INVALID");
-}
-
 static void s_the_worker_is_not_told (void **state)
 {
     (void) state;
@@ -492,7 +480,6 @@ int main (void)
       S_TEST (s_hedges_are_a_share_of_the_requests),
       S_TEST (s_a_share_of_0_allows_none),
       S_TEST (s_a_hedge_that_cannot_be_is_INVALID),
-      S_TEST (s_a_request_in_parts_with_a_hedge_is_INVALID),
       S_TEST (s_the_worker_is_not_told),
       S_TEST (s_its_trace_says_so),
     };
