@@ -105,6 +105,7 @@ typedef struct {
 typedef struct {
     /*  Set by the shell, before submit.  */
     uint64_t window; /* that the reader asks for */
+    uint64_t most;   /* that it may grow to */
     bool writes;     /* more of the request's body follows */
 
     /*  Private to the core, but flows may be read.  */
@@ -278,7 +279,8 @@ bool rp_client_core_cancel (rp_client_core_t *self, uint64_t id, int64_t now);
 void rp_client_core_abandon (rp_client_core_t *self, rp_exchange_t *exchange, int64_t now);
 
 /*  The application took a part of the reply; size: of its body and headers. GRANT may follow.  */
-void rp_client_core_took (rp_client_core_t *self, rp_exchange_t *exchange, uint64_t size);
+void rp_client_core_took (
+  rp_client_core_t *self, rp_exchange_t *exchange, uint64_t size, int64_t now);
 
 /*  More of the request's body is to go, size bytes: fills in the head of a PART, which the shell sends with
     the first bytes. Returns how many; 0: it has to wait, or the request does not run.  */

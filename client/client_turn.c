@@ -93,7 +93,7 @@ static void s_state_window (rp_call_t *call)
     if (rp_call_put_number (call, RP_STREAM_WINDOW, reader->window) == RP_OK)
         stream->stated = reader->window;
     else
-        rp_flow_begin (reader, stream->stated);
+        rp_flow_begin (reader, stream->stated, reader->most);
 }
 
 static void s_send (rp_client_t *self, rp_client_order_t *order, int64_t now)
@@ -172,7 +172,7 @@ static void s_take_part (rp_client_t *self,
     if (head->command == RP_COMMAND_REPLY && !stream->lost && !stream->excess) {
         uint64_t weight =
           (message_p ? (*message_p)->bytes : size) - head->size + head->headers_size;
-        stream->excess = !rp_flow_came (&stream->flows.reader, weight);
+        stream->excess = !rp_flow_came (&stream->flows.reader, weight, now);
         stream->lost =
           !stream->excess && !rp_part_add (&stream->parts, frame, size, head, message_p);
         if (stream->excess || stream->lost)

@@ -231,10 +231,11 @@ bool rp_exchange_granted (rp_exchange_t *exchange, const rp_head_t *head)
            && rp_flow_granted (&exchange->stream->writer, head->granted);
 }
 
-void rp_client_core_took (rp_client_core_t *self, rp_exchange_t *exchange, uint64_t size)
+void rp_client_core_took (
+  rp_client_core_t *self, rp_exchange_t *exchange, uint64_t size, int64_t now)
 {
     rp_exchange_stream_t *stream = exchange->stream;
-    if (!rp_flow_took (&stream->reader, size) || exchange->state != RP_EXCHANGE_RUNNING)
+    if (!rp_flow_took (&stream->reader, size, now) || exchange->state != RP_EXCHANGE_RUNNING)
         return;
     stream->grants = true;
     if (!exchange->todo.next)
@@ -364,7 +365,8 @@ static bool s_make_stream (
         rp_exchange_finish (core, exchange, RP_INVALID, RP_END_NO_STREAMS, now);
         return false;
     }
-    rp_flow_begin (&stream->reader, rp_flow_window (stream->window, core->stream_window));
+    rp_flow_begin (&stream->reader, rp_flow_window (stream->window, core->stream_window),
+      rp_flow_window (stream->most, core->stream_window));
     stream->writer = (rp_flow_writer_t){0};
     head->flags |= (uint16_t) (RP_FLAG_STREAM | (stream->writes ? RP_FLAG_MORE : 0u));
     return true;

@@ -55,6 +55,7 @@ static rp_stream_t *s_new (rp_client_t *client, rp_call_t *call)
     if (!self)
         return NULL;
     self->flows.window = self->stated = call->window ? call->window : RP_FLOW_WINDOW;
+    self->flows.most = call->window ? call->window : RP_FLOW_WINDOW_MOST;
     self->flows.writes = call->more;
     self->client = client;
     self->call = call;
@@ -177,7 +178,8 @@ static int s_take (rp_stream_t *self, const void **data, size_t *size)
     if (part) {
         *data = part->body;
         *size = part->size;
-        rp_client_core_took (&self->client->core, &self->call->exchange, part->weight);
+        rp_client_core_took (
+          &self->client->core, &self->call->exchange, part->weight, rp_clock_us ());
         return RP_OK;
     }
     if (!self->call->done)

@@ -340,12 +340,12 @@ void rp_work_stream_begin (rp_work_stream_t *self, const rp_head_t *request)
 }
 
 /*  True if the part belongs to the body that this worker asked for.  */
-static bool s_takes (rp_work_stream_t *stream, const rp_head_t *part, uint64_t size)
+static bool s_takes (rp_work_stream_t *stream, const rp_head_t *part, uint64_t size, int64_t now)
 {
     if (!stream->more || stream->ended || stream->reader.window == 0)
         return false;
     stream->ended = !(part->flags & RP_FLAG_MORE);
-    return stream->ended || rp_flow_came (&stream->reader, size);
+    return stream->ended || rp_flow_came (&stream->reader, size, now);
 }
 
 rp_work_t *rp_worker_core_part (
@@ -359,7 +359,7 @@ rp_work_t *rp_worker_core_part (
     bool granted = head->command == RP_COMMAND_GRANT;
     if (stream
         && (granted ? stream->reads && rp_flow_granted (&stream->writer, head->granted)
-                    : s_takes (stream, head, size)))
+                    : s_takes (stream, head, size, now)))
         return work;
     self->ignored++; // our reply and this crossed
     return NULL;
@@ -400,14 +400,15 @@ void rp_worker_core_read (rp_worker_core_t *self, rp_work_t *work, int64_t now)
     if (reader->window || !s_is_wanted (self, work))
         return;
     uint64_t limit = self->sessions[work->session].stream_window;
-    rp_flow_begin (reader, rp_flow_window (RP_FLOW_WINDOW, limit));
+    rp_flow_begin (
+      reader, rp_flow_window (RP_FLOW_WINDOW, limit), rp_flow_window (RP_FLOW_WINDOW_MOST, limit));
     s_grant (self, work, now);
 }
 
 void rp_worker_core_took (rp_worker_core_t *self, rp_work_t *work, uint64_t size, int64_t now)
 {
     rp_work_stream_t *stream = work->stream;
-    if (rp_flow_took (&stream->reader, size) && !stream->ended && s_is_wanted (self, work))
+    if (rp_flow_took (&stream->reader, size, now) && !stream->ended && s_is_wanted (self, work))
         s_grant (self, work, now);
 }
 

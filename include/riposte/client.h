@@ -381,8 +381,9 @@ RP_EXPORT int rp_client_result (
 /*  Sets how a stream is read.
 
     window_bytes  what the worker may write before the application has read it; each part counts its
-                  bytes and 64 more: 65 to 1,073,741,824; 0: the default, 262,144. A broker with a
-                  smaller limit (stream_window) gets that
+                  bytes and 64 more: 65 to 1,073,741,824. 0, the default: 262,144, which the library
+                  lets grow up to 4,194,304 while the round trip is what holds the worker up. A
+                  broker with a smaller limit (stream_window) gets that
     idle_ms       ends the request with RP_DEADLINE when a worker has had it for so long and neither
                   side passed anything on: up to 86,400,000; 0 (the default): never
 

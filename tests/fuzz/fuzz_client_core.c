@@ -283,7 +283,7 @@ static void s_submit (s_world_t *self)
         return;
     *request =
       (s_request_t){.exchange = made, .deadline = self->now + (int64_t) made.timeout_ms * S_MS};
-    request->stream = (rp_exchange_stream_t){.window = 300, .writes = made.size & 1};
+    request->stream = (rp_exchange_stream_t){.window = 300, .most = 2000, .writes = made.size & 1};
     if (kind == 2 || kind == 3)
         request->exchange.stream = &request->stream;
     bool full = self->open >= self->core.config.max_open;
@@ -307,7 +307,7 @@ static void s_take_parts (s_world_t *self, s_request_t *request)
         uint64_t size = request->untaken / request->parts;
         request->untaken -= size;
         request->parts--;
-        rp_client_core_took (&self->core, &request->exchange, size);
+        rp_client_core_took (&self->core, &request->exchange, size, self->now);
     }
 }
 
@@ -349,7 +349,7 @@ static void s_flow (s_world_t *self, s_request_t *request, const rp_head_t *came
     bytes_require (request->exchange.wire_id == came->id, "a part of another's body");
     if (came->command == RP_COMMAND_REPLY) {
         uint64_t size = s_draw (self, 100);
-        if (!rp_flow_came (&request->stream.reader, size)) {
+        if (!rp_flow_came (&request->stream.reader, size, self->now)) {
             rp_client_core_cancel (&self->core, request->exchange.id, self->now);
             return;
         }

@@ -50,7 +50,7 @@ static void s_begin (s_fixture_t *self, size_t endpoints)
 static void s_submit (s_fixture_t *self, uint64_t window, bool writes, uint8_t attempts)
 {
     client_world_t *world = &self->world;
-    self->stream = (rp_exchange_stream_t){.window = window, .writes = writes};
+    self->stream = (rp_exchange_stream_t){.window = window, .most = window, .writes = writes};
     world->exchanges[1] = (rp_exchange_t){
       .stream = &self->stream, .size = 100, .timeout_ms = 60000, .attempts = attempts};
     assert_int_equal (
@@ -64,8 +64,8 @@ static bool s_part (s_fixture_t *self, uint64_t size)
     client_world_t *world = &self->world;
     if (!world_reply_with (world, 1, RP_OK, RP_FLAG_MORE))
         return false;
-    assert_true (rp_flow_came (&self->stream.reader, size));
-    rp_client_core_took (&world->core, &world->exchanges[1], size);
+    assert_true (rp_flow_came (&self->stream.reader, size, world->now));
+    rp_client_core_took (&world->core, &world->exchanges[1], size, world->now);
     world_take_orders (world);
     return true;
 }
@@ -173,7 +173,7 @@ static void a_part_that_is_taken_after_the_end_grants_nothing (void **state)
     s_submit (&self, 1000, false, 1);
     world_reply_with (&self.world, 1, RP_OK, RP_FLAG_MORE);
     world_reply (&self.world, 1, RP_OK);
-    rp_client_core_took (&self.world.core, &self.world.exchanges[1], 900);
+    rp_client_core_took (&self.world.core, &self.world.exchanges[1], 900, self.world.now);
     world_expect (&self.world, "r1~> r1=OK");
     world_end (&self.world);
 }
@@ -251,7 +251,7 @@ static void a_cancelled_stream_writes_no_more_and_ends_once (void **state)
     s_submit (&self, 1000, true, 1);
     s_grant (&self, 300);
     world_reply_with (&self.world, 1, RP_OK, RP_FLAG_MORE);
-    rp_client_core_took (&self.world.core, &self.world.exchanges[1], 900);
+    rp_client_core_took (&self.world.core, &self.world.exchanges[1], 900, self.world.now);
     assert_true (world_cancel (&self.world, 1)); // with a GRANT that has still to go
     assert_int_equal (s_write (&self, 10), 0);
     world_reply (&self.world, 1, RP_CANCELLED);
