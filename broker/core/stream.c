@@ -344,7 +344,8 @@ void rp_stream_part (rp_dispatch_t *self, rp_session_t *client, const rp_event_t
 /*  ---- Grants -------------------------------------------------------------------------------- */
 
 /*  Takes a grant. False if it means nothing, or is over the limit, which ends its sender's session. Without the
-    smallest step a reader could fill its writer's memory with grants of a byte.  */
+    smallest steps a reader could fill its writer's memory with grants of a byte; or the backlog of a writer that does not
+    read, which would cost it its session.  */
 static bool s_grant (
   rp_dispatch_t *self, rp_session_t *sender, rp_flow_t *flow, const rp_head_t *head)
 {
@@ -357,7 +358,8 @@ static bool s_grant (
             (unsigned long long) self->limits.stream_window));
         return false;
     }
-    if (head->granted - flow->granted < RP_PART_COST)
+    uint64_t more = head->granted - flow->granted;
+    if (more < RP_PART_COST || more < (flow->granted - flow->passed) / 4)
         return false;
     self->stats.granted_bytes += head->granted - flow->granted;
     flow->granted = head->granted;

@@ -175,7 +175,7 @@ static void s_who_stops_reading_delays_nobody_else (void **state)
         test_worker_reply (worker, test_peer_expect (worker, RP_COMMAND_REQUEST)->id, "X");
         test_peer_expect_reply (other, id, RP_OK);
     }
-    s_grant (client, 1, 1064);
+    s_grant (client, 1, 1500);
     test_peer_expect (worker, RP_COMMAND_GRANT);
     test_worker_reply (worker, token, "end");
     s_expect_text (client, RP_COMMAND_REPLY, true, "unread");

@@ -41,6 +41,7 @@ bool audit_stream_is_silent (const audit_t *self, const audit_request_t *request
 static bool s_grant (audit_t *self, audit_flow_t *flow, const rp_head_t *head)
 {
     if (head->granted <= flow->granted || head->granted - flow->granted < RP_PART_COST
+        || head->granted - flow->granted < (flow->granted - flow->passed) / 4
         || head->granted - flow->passed > rp_dispatch_limits (self->core)->stream_window)
         return false;
     flow->granted = head->granted;

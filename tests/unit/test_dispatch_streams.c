@@ -76,14 +76,43 @@ static void s_a_grant_lets_the_worker_write_more (void **state)
 static void s_a_grant_of_less_than_64_more_means_nothing (void **state)
 {
     (void) state;
-    s_begin ((with_t){.window = 500});
-    grant ("c1", "r1", 500);
+    s_begin ((with_t){.window = 100});
+    grant ("c1", "r1", 100);
     grant ("c1", "r1", 1);
-    grant ("c1", "r1", 563);
+    grant ("c1", "r1", 163);
     expect (NOTHING);
-    grant ("c1", "r1", 564);
-    part ("w1", "r1", 564 - RP_PART_COST);
-    expect ("w1<r1:grant=564 c1<r1:part");
+    grant ("c1", "r1", 164);
+    part ("w1", "r1", 164 - RP_PART_COST);
+    expect ("w1<r1:grant=164 c1<r1:part");
+}
+
+static void s_a_grant_of_less_than_a_quarter_of_what_is_unwritten_means_nothing (void **state)
+{
+    (void) state;
+    s_begin ((with_t){.window = 1000});
+    grant ("c1", "r1", 1249);
+    expect (NOTHING);
+    grant ("c1", "r1", 1250);
+    expect ("w1<r1:grant=1250");
+    part ("w1", "r1", 850 - RP_PART_COST); // 400 are unwritten
+    expect ("c1<r1:part");
+    grant ("c1", "r1", 1349);
+    expect (NOTHING);
+    grant ("c1", "r1", 1350);
+    expect ("w1<r1:grant=1350");
+}
+
+/*  The writer may be a worker that reads nothing.  */
+static void s_a_reader_cannot_fill_its_writers_backlog_with_grants (void **state)
+{
+    (void) state;
+    limits ()->stream_window = 2000;
+    s_begin ((with_t){.window = RP_STREAM_WINDOW_MIN});
+    for (uint64_t bytes = RP_STREAM_WINDOW_MIN; bytes <= 2000; bytes += RP_PART_COST)
+        grant ("c1", "r1", bytes);
+    expect ("w1<r1:grant=129 w1<r1:grant=193 w1<r1:grant=257 w1<r1:grant=321 w1<r1:grant=449 "
+            "w1<r1:grant=577 w1<r1:grant=769 w1<r1:grant=961 w1<r1:grant=1217 w1<r1:grant=1537 "
+            "w1<r1:grant=1921");
 }
 
 static void s_the_last_part_needs_no_grant (void **state)
@@ -110,10 +139,10 @@ static void s_a_grant_over_the_limit_ends_the_clients_session (void **state)
     (void) state;
     limits ()->stream_window = 1000;
     s_begin ((with_t){.window = 1000});
-    part ("w1", "r1", 36);
-    grant ("c1", "r1", 1100);
-    expect ("c1<r1:part w1<r1:grant=1100");
-    grant ("c1", "r1", 1101);
+    part ("w1", "r1", 300 - RP_PART_COST);
+    grant ("c1", "r1", 1300);
+    expect ("c1<r1:part w1<r1:grant=1300");
+    grant ("c1", "r1", 1301);
     expect ("c1<bye:INVALID w1<cancel:r1");
 }
 
@@ -228,10 +257,10 @@ static void s_a_request_is_redelivered_until_its_client_has_seen_a_part (void **
     hello_client ("c1");
     hello_streaming_worker ("w1", "upper", 1);
     request_with ("c1", "r1", "upper", (with_t){.window = 1000, .attempts = 3});
-    grant ("c1", "r1", 1064);
+    grant ("c1", "r1", 1250);
     hello_streaming_worker ("w2", "upper", 1);
     bye ("w1");
-    expect ("w1<r1 w1<r1:grant=1064 w2<r1#2 w2<r1:grant=1064");
+    expect ("w1<r1 w1<r1:grant=1250 w2<r1#2 w2<r1:grant=1250");
     part ("w2", "r1", 1000); // the grant holds anew
     hello_streaming_worker ("w3", "upper", 1);
     bye ("w2");
@@ -246,13 +275,13 @@ static void s_silence_ends_a_stream_and_whatever_is_passed_on_breaks_it (void **
     pass (99);
     part ("w1", "r1", 1);
     pass (99);
-    grant ("c1", "r1", 1064);
+    grant ("c1", "r1", 1250);
     pass (99);
     grant_body ("w1", "r1", 1000);
     pass (99);
     body_part ("c1", "r1", 1);
     pass (99);
-    expect ("c1<r1:part w1<r1:grant=1064 c1<r1:grant=1000 w1<r1:more");
+    expect ("c1<r1:part w1<r1:grant=1250 c1<r1:grant=1000 w1<r1:more");
     pass (1);
     expect ("c1<r1:DEADLINE w1<cancel:r1");
     assert_true (answer_says ("r1", "stream-idle"));
@@ -573,6 +602,8 @@ int main (void)
       S_TEST (s_a_worker_may_write_what_was_granted_and_no_byte_more),
       S_TEST (s_a_grant_lets_the_worker_write_more),
       S_TEST (s_a_grant_of_less_than_64_more_means_nothing),
+      S_TEST (s_a_grant_of_less_than_a_quarter_of_what_is_unwritten_means_nothing),
+      S_TEST (s_a_reader_cannot_fill_its_writers_backlog_with_grants),
       S_TEST (s_the_last_part_needs_no_grant),
       S_TEST (s_headers_of_a_part_count_in_its_cost),
       S_TEST (s_a_grant_over_the_limit_ends_the_clients_session),
