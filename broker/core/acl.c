@@ -94,7 +94,9 @@ static void s_set_ruled (const rp_dispatch_t *self, rp_session_t *session)
     bool trusted_client = session->role == RP_ROLE_CLIENT && session->traits & RP_TRAIT_TRUSTED;
     if (self->rules && !trusted_client)
         session->traits |= RP_TRAIT_RULED;
-    session->weight = trusted_client ? 1 : (uint8_t) session->principal->quota.weight;
+    session->weight = 1;
+    if (self->weighed && !trusted_client)
+        session->weight = rp_rules_weight (self->rules, session->principal->name, session->name);
     memset (session->may_call, 0, sizeof session->may_call);
 }
 

@@ -92,31 +92,33 @@ void rp_rules_destroy (rp_rules_t **self_p)
     *self_p = NULL;
 }
 
-static uint64_t s_hash_set (bool is_role, const char *name)
+static uint64_t s_hash_set (rp_set_kind_t kind, const char *name)
 {
-    return rp_hash_bytes (name, strlen (name), is_role ? S_SEED : ~S_SEED);
+    return rp_hash_bytes (name, strlen (name), S_SEED + kind);
 }
 
-rp_rule_set_t *rp_rules_find_set (const rp_rules_t *self, bool is_role, const char *name)
+rp_rule_set_t *rp_rules_find_set (const rp_rules_t *self, rp_set_kind_t kind, const char *name)
 {
-    uint64_t hash = s_hash_set (is_role, name);
+    uint64_t hash = s_hash_set (kind, name);
     rp_table_cursor_t cursor;
     rp_rule_set_t *set = rp_table_first (&self->named, hash, &cursor);
-    while (set && (set->is_role != is_role || strcmp (set->name, name) != 0))
+    while (set && (set->kind != kind || strcmp (set->name, name) != 0))
         set = rp_table_next (&self->named, hash, &cursor);
     return set;
 }
 
-rp_rule_set_t *rp_rules_add_set (rp_rules_t *self, bool is_role, const char *name, size_t line)
+rp_rule_set_t *rp_rules_add_set (
+  rp_rules_t *self, rp_set_kind_t kind, const char *name, size_t line)
 {
     size_t size = strlen (name) + 1;
     rp_rule_set_t *set = calloc (1, sizeof *set + size);
-    if (!set || !rp_table_insert (&self->named, s_hash_set (is_role, name), set)) {
+    if (!set || !rp_table_insert (&self->named, s_hash_set (kind, name), set)) {
         free (set);
         return NULL;
     }
     memcpy (set->name, name, size);
-    set->is_role = is_role;
+    set->kind = kind;
+    self->has_clients |= kind == RP_SET_CLIENT;
     set->line = line;
     set->number = self->set_count++;
     set->next = self->sets;
@@ -209,22 +211,22 @@ bool rp_rules_add_line (rp_rules_t *self,
 
 bool rp_rules_has_role (const rp_rules_t *self, const char *role)
 {
-    return rp_rules_find_set (self, true, role) != NULL;
+    return rp_rules_find_set (self, RP_SET_ROLE, role) != NULL;
 }
 
 bool rp_rules_has_principal (const rp_rules_t *self, const char *principal)
 {
-    return rp_rules_find_set (self, false, principal) != NULL;
+    return rp_rules_find_set (self, RP_SET_PRINCIPAL, principal) != NULL;
 }
 
 bool rp_rules_grant (rp_rules_t *self, const char *principal, const char *role)
 {
-    rp_rule_set_t *set = rp_rules_find_set (self, false, principal);
+    rp_rule_set_t *set = rp_rules_find_set (self, RP_SET_PRINCIPAL, principal);
     if (!set)
-        set = rp_rules_add_set (self, false, principal, 0);
+        set = rp_rules_add_set (self, RP_SET_PRINCIPAL, principal, 0);
     if (!set)
         return false;
-    const rp_rule_set_t *granted = rp_rules_find_set (self, true, role);
+    const rp_rule_set_t *granted = rp_rules_find_set (self, RP_SET_ROLE, role);
     return !granted || rp_rules_find_use (set, granted) || rp_rules_add_use (set, granted, 0);
 }
 
@@ -268,7 +270,7 @@ static const rp_rule_line_t *s_decide (const rp_rules_t *self,
 bool rp_rules_allow (
   const rp_rules_t *self, const char *principal, rp_rule_t rule, const char *name, size_t size)
 {
-    const rp_rule_set_t *set = rp_rules_find_set (self, false, principal);
+    const rp_rule_set_t *set = rp_rules_find_set (self, RP_SET_PRINCIPAL, principal);
     return set && s_decide (self, set, rule, name, size);
 }
 
@@ -305,13 +307,13 @@ bool rp_rules_explain (const rp_rules_t *self,
   char *text,
   size_t text_size)
 {
-    const rp_rule_set_t *set = rp_rules_find_set (self, false, principal);
+    const rp_rule_set_t *set = rp_rules_find_set (self, RP_SET_PRINCIPAL, principal);
     const rp_rule_line_t *line = set ? s_decide (self, set, rule, name, size) : NULL;
     if (!line) {
         s_explain_denial (set, principal, rule, name, size, text, text_size);
         return false;
     }
-    const char *kind = line->set->is_role ? "role" : "principal";
+    const char *kind = line->set->kind == RP_SET_ROLE ? "role" : "principal";
     if (rp_rule_has_pattern (rule))
         snprintf (text, text_size, "line %zu: %s \"%s\": %s = \"%s%s\"", line->line, kind,
           line->set->name, rp_rule_name (rule), line->text, line->is_prefix ? "*" : "");
@@ -328,7 +330,7 @@ static uint64_t s_smaller (uint64_t one, uint64_t other)
 
 rp_quota_t rp_rules_quota (const rp_rules_t *self, const char *principal)
 {
-    const rp_rule_set_t *set = rp_rules_find_set (self, false, principal);
+    const rp_rule_set_t *set = rp_rules_find_set (self, RP_SET_PRINCIPAL, principal);
     rp_quota_t quota = set ? set->quota : (rp_quota_t){0};
     for (size_t index = 0; set && index < set->use_count; index++) {
         const rp_quota_t *other = &set->uses[index].role->quota;
@@ -340,6 +342,32 @@ rp_quota_t rp_rules_quota (const rp_rules_t *self, const char *principal)
             quota.weight = other->weight;
     }
     return quota;
+}
+
+/*  Finds the section of a client by its name: its own, or that of the longest beginning. NULL if there is none.  */
+static const rp_rule_set_t *s_find_client (const rp_rules_t *self, const char *name)
+{
+    char pattern[RP_PRINCIPAL_MAX + 2];
+    size_t size = strlen (name);
+    const rp_rule_set_t *set = rp_rules_find_set (self, RP_SET_CLIENT, name);
+    if (size > RP_PRINCIPAL_MAX)
+        size = RP_PRINCIPAL_MAX;
+    memcpy (pattern, name, size);
+    for (size_t kept = size + 1; !set && kept-- > 0;) {
+        memcpy (pattern + kept, "*", 2);
+        set = rp_rules_find_set (self, RP_SET_CLIENT, pattern);
+    }
+    return set;
+}
+
+uint8_t rp_rules_weight (const rp_rules_t *self, const char *principal, const char *client)
+{
+    uint64_t weight = rp_rules_quota (self, principal).weight;
+    if (weight == 0 && self->has_clients) {
+        const rp_rule_set_t *set = s_find_client (self, client);
+        weight = set ? set->quota.weight : 0;
+    }
+    return weight ? (uint8_t) weight : 1;
 }
 
 bool rp_rules_has_weight (const rp_rules_t *self)
@@ -354,6 +382,7 @@ rp_rules_counts_t rp_rules_count (const rp_rules_t *self)
 {
     rp_rules_counts_t counts = {.rules = self->lines.count};
     for (const rp_rule_set_t *set = self->sets; set; set = set->next)
-        *(set->is_role ? &counts.roles : &counts.principals) += 1;
+        if (set->kind != RP_SET_CLIENT)
+            *(set->kind == RP_SET_ROLE ? &counts.roles : &counts.principals) += 1;
     return counts;
 }

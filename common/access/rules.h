@@ -22,7 +22,13 @@
     which matches "billing.x" and "billing.x.y", not "billing." itself), or "*". Rules: call, serve
     (patterns); observe, admin (1). The broker's own names (riposte.*, mmi.*) are in no pattern, not
     even in "*". Quotas, of all sessions of a principal together: sessions, open (requests),
-    open_bytes, rate (requests a second). weight (1 to 100): what the turns of each of its clients are worth.
+    open_bytes, rate (requests a second). weight (1 to 100): what the turns of each of its clients are worth. Of clients whose
+    principal states none, as where there are no keys, the name may:
+
+        client = "batch-*"
+            weight = 2
+
+    The name is what the client says of itself; with a "*" at its end, it is how the name begins.
 
     Thread-safety: rules that nobody changes any more may be read by any thread. Pure: no clock, no
     file.
@@ -107,6 +113,10 @@ bool rp_rules_explain (const rp_rules_t *self,
 /*  Returns a principal's quota; of its own and its roles' limits, the smallest of each. Its weight is its own, or
     without one the largest of its roles.  */
 rp_quota_t rp_rules_quota (const rp_rules_t *self, const char *principal);
+
+/*  Returns the weight of a principal's client of this name: the principal's; without one that of the name, if it has a
+    section, or else of its longest beginning that has one; otherwise 1.  */
+uint8_t rp_rules_weight (const rp_rules_t *self, const char *principal, const char *client);
 
 /*  True if a line states a weight.  */
 bool rp_rules_has_weight (const rp_rules_t *self);

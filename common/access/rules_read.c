@@ -96,9 +96,9 @@ static void s_take_role_name (const rp_zpl_item_t *item, void *arg)
     s_reader_t *self = arg;
     if (self->is_out_of_memory || strcmp (item->path, "role") != 0 || !item->value
         || !rp_principal_is_valid (item->value, strlen (item->value))
-        || rp_rules_find_set (self->rules, true, item->value))
+        || rp_rules_find_set (self->rules, RP_SET_ROLE, item->value))
         return;
-    if (!rp_rules_add_set (self->rules, true, item->value, item->name_at.line))
+    if (!rp_rules_add_set (self->rules, RP_SET_ROLE, item->value, item->name_at.line))
         s_complain_memory (self, item->value_at);
 }
 
@@ -110,33 +110,49 @@ static void s_complain_section (s_reader_t *self, const rp_zpl_item_t *item)
           "%s belongs to a role or principal: below its line, indented by four spaces", item->path);
     else
         s_complain (self, item->name_at,
-          "unknown word \"%s\"; wants role = \"NAME\" or principal = \"NAME\"", item->path);
+          "unknown word \"%s\"; wants role = \"NAME\", principal = \"NAME\" or client = \"NAME\"",
+          item->path);
 }
 
-/*  Begins a role or a principal. A wrong one gets a set of no name, so that its lines are checked
-    too.  */
+static bool s_find_kind (const char *word, rp_set_kind_t *kind)
+{
+    static const char *const words[] = {"principal", "role", "client"};
+    for (*kind = RP_SET_PRINCIPAL; *kind <= RP_SET_CLIENT; ++*kind)
+        if (strcmp (word, words[*kind]) == 0)
+            return true;
+    return false;
+}
+
+/*  True if a section may have this name. A "*" ends that of a client, where it is a beginning.  */
+static bool s_name_is_valid (rp_set_kind_t kind, const char *name)
+{
+    const char *star = kind == RP_SET_CLIENT && name ? strchr (name, '*') : NULL;
+    return name && rp_principal_is_valid (name, strlen (name)) && (!star || !star[1]);
+}
+
+/*  Begins a section. A wrong one gets a set of no name, so that its lines are checked too.  */
 static void s_take_section (s_reader_t *self, const rp_zpl_item_t *item)
 {
-    bool is_role = strcmp (item->path, "role") == 0;
+    rp_set_kind_t kind;
     self->set = NULL;
     memset (self->quota_lines, 0, sizeof self->quota_lines);
-    if (!is_role && strcmp (item->path, "principal") != 0) {
+    if (!s_find_kind (item->path, &kind)) {
         s_complain_section (self, item);
         return;
     }
-    bool is_valid = item->value && rp_principal_is_valid (item->value, strlen (item->value));
-    rp_rule_set_t *set = is_valid ? rp_rules_find_set (self->rules, is_role, item->value) : NULL;
+    bool is_valid = s_name_is_valid (kind, item->value);
+    rp_rule_set_t *set = is_valid ? rp_rules_find_set (self->rules, kind, item->value) : NULL;
     size_t line = item->name_at.line;
     if (!is_valid)
-        s_complain (self, item->value_at, "%s wants a name: " S_NAME_FORM, item->path);
+        s_complain (self, item->value_at, "%s wants a name: " S_NAME_FORM "%s", item->path,
+          kind == RP_SET_CLIENT ? ", with a \"*\" only at its end" : "");
     else if (set && set->line != line)
         s_complain (self, item->value_at, "%s \"%s\" was there before, in line %zu", item->path,
           item->value, set->line);
     if (set && set->line == line)
         self->set = set; // a role, which the first reading added
     else
-        self->set =
-          rp_rules_add_set (self->rules, is_role, is_valid && !set ? item->value : "", line);
+        self->set = rp_rules_add_set (self->rules, kind, is_valid && !set ? item->value : "", line);
     if (!self->set)
         s_complain_memory (self, item->value_at);
 }
@@ -221,11 +237,11 @@ static void s_take_quota (s_reader_t *self, const rp_zpl_item_t *item, size_t in
 
 static void s_take_role (s_reader_t *self, const rp_zpl_item_t *item)
 {
-    if (self->set->is_role) {
+    if (self->set->kind == RP_SET_ROLE) {
         s_complain (self, item->name_at, "a role has no roles; give both to the principal");
         return;
     }
-    const rp_rule_set_t *role = rp_rules_find_set (self->rules, true, item->value);
+    const rp_rule_set_t *role = rp_rules_find_set (self->rules, RP_SET_ROLE, item->value);
     const rp_role_use_t *before = role ? rp_rules_find_use (self->set, role) : NULL;
     if (!role)
         s_complain (self, item->value_at, "role \"%s\" is not defined in this file", item->value);
@@ -252,6 +268,9 @@ static void s_take_line (s_reader_t *self, const rp_zpl_item_t *item, const char
           word);
     else if (!item->value)
         s_complain (self, item->name_at, "%s wants a value", word);
+    else if (self->set->kind == RP_SET_CLIENT && strcmp (word, "weight") != 0)
+        s_complain (
+          self, item->name_at, "a client has a weight only; give %s to its principal", word);
     else if (is_rule)
         s_take_rule (self, item, rule);
     else if (is_role)

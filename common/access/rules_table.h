@@ -2,7 +2,7 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A set is what the lines below one "role = NAME" or "principal = NAME" say. The patterns of all
+    A set is what the lines below one "role = NAME", "principal = NAME" or "client = NAME" say. The patterns of all
     sets are in one hash table, under set, rule and text. A decision hashes the name, and each
     prefix of it that ends with a dot, and looks for them in the principal's sets. A prefix has its
     text without the "*"; "*" itself is the prefix "", and so is a rule that has no pattern.
@@ -39,9 +39,11 @@ typedef struct {
     size_t line;
 } rp_role_use_t;
 
+typedef enum { RP_SET_PRINCIPAL, RP_SET_ROLE, RP_SET_CLIENT } rp_set_kind_t;
+
 struct rp_rule_set {
     rp_rule_set_t *next; /* of the rules */
-    bool is_role;
+    rp_set_kind_t kind;
     uint32_t number; /* no two sets have the same */
     size_t line;     /* 0: not from the file */
     rp_quota_t quota;
@@ -57,13 +59,15 @@ struct rp_rules {
     rp_table_t lines; /* of all sets */
     size_t longest;   /* size of the longest prefix */
     uint32_t set_count;
+    bool has_clients;
 };
 
-/*  Finds a role or a principal. NULL if there is none.  */
-rp_rule_set_t *rp_rules_find_set (const rp_rules_t *self, bool is_role, const char *name);
+/*  Finds a set. NULL if there is none.  */
+rp_rule_set_t *rp_rules_find_set (const rp_rules_t *self, rp_set_kind_t kind, const char *name);
 
-/*  Adds a role or a principal that is not there yet. NULL when out of memory.  */
-rp_rule_set_t *rp_rules_add_set (rp_rules_t *self, bool is_role, const char *name, size_t line);
+/*  Adds a set that is not there yet. NULL when out of memory.  */
+rp_rule_set_t *rp_rules_add_set (
+  rp_rules_t *self, rp_set_kind_t kind, const char *name, size_t line);
 
 /*  Finds the role among the roles of a principal. NULL if it is not there.  */
 const rp_role_use_t *rp_rules_find_use (const rp_rule_set_t *principal, const rp_rule_set_t *role);

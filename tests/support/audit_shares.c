@@ -16,8 +16,7 @@ static double s_weight (const audit_t *self, const audit_peer_t *client)
 {
     if (client->traits & RP_TRAIT_TRUSTED)
         return 1;
-    uint64_t weight = rp_rules_quota (self->rules, client->principal).weight;
-    return weight ? (double) weight : 1;
+    return rp_rules_weight (self->rules, client->principal, client->name);
 }
 
 /*  Finds the core's client queue; NULL if it has none (any more).  */

@@ -102,6 +102,28 @@ static void s_ten_clients_get_shares_by_their_weights (void **state)
         s_assert_near (clients[client].worked, 8000.0 * client / 55, 0.05);
 }
 
+/*  Without keys all clients have one principal.  */
+static void s_clients_of_one_principal_get_shares_by_their_names (void **state)
+{
+    (void) state;
+    s_client_t clients[4] = {{0}, {.takes = 10, .waiting = 20}, {.takes = 10, .waiting = 20},
+      {.takes = 10, .waiting = 20}};
+    rules ("principal = anonymous\n    serve = upper\n    call = upper\n"
+           "client = c1\n    weight = 5\nclient = c2*\n    weight = 4\n");
+    as ("anonymous");
+    hello_worker ("w1", "upper", 0);
+    static const char *const names[] = {NULL, "c1", "c2", "c3"};
+    for (unsigned client = 1; client <= 3; client++) {
+        hello_client (names[client]);
+        for (unsigned waiting = 0; waiting < clients[client].waiting; waiting++)
+            s_ask (clients, client);
+    }
+    s_work (clients, 3, 8000);
+    s_assert_near (clients[1].worked, 4000, 0.05);
+    s_assert_near (clients[2].worked, 3200, 0.05);
+    s_assert_near (clients[3].worked, 800, 0.05);
+}
+
 static void s_long_requests_take_no_more_than_short_ones (void **state)
 {
     (void) state;
@@ -229,6 +251,7 @@ int main (void)
 #define T(name) cmocka_unit_test_setup_teardown (s_##name, trace_setup, trace_teardown)
     const struct CMUnitTest tests[] = {
       T (ten_clients_get_shares_by_their_weights),
+      T (clients_of_one_principal_get_shares_by_their_names),
       T (long_requests_take_no_more_than_short_ones),
       T (weights_and_work_hold_together),
       T (without_weights_clients_take_turns),

@@ -331,6 +331,40 @@ static void a_weight_is_the_principals_own_or_the_largest_of_its_roles (void **s
     rp_rules_destroy (&rules);
 }
 
+static void a_client_has_the_weight_of_its_name_if_its_principal_states_none (void **state)
+{
+    (void) state;
+    rp_rules_t *rules = s_read ("role = heavy\n    weight = 50\n"
+                                "principal = anonymous\n    call = *\n"
+                                "principal = ada\n    weight = 7\n"
+                                "principal = bob\n    role = heavy\n"
+                                "client = batch-*\n    weight = 2\n"
+                                "client = batch-night*\n    weight = 3\n"
+                                "client = batch-night\n    weight = 4\n"
+                                "client = desk\n    weight = 9\n");
+    static const struct {
+        const char *principal, *client;
+        unsigned weight;
+    } wanted[] = {{"anonymous", "desk", 9}, {"anonymous", "desk2", 1}, {"anonymous", "", 1},
+      {"anonymous", "batch-", 2}, {"anonymous", "batch-7", 2}, {"anonymous", "batch", 1},
+      {"anonymous", "batch-night", 4}, {"anonymous", "batch-night-7", 3}, {"ada", "desk", 7},
+      {"bob", "desk", 50}, {"nobody", "desk", 9}};
+    for (size_t index = 0; index < sizeof wanted / sizeof *wanted; index++)
+        assert_int_equal (rp_rules_weight (rules, wanted[index].principal, wanted[index].client),
+          wanted[index].weight);
+    assert_true (rp_rules_has_weight (rules));
+    assert_int_equal (rp_rules_count (rules).principals, 3);
+    rp_rules_destroy (&rules);
+    rules = s_read ("client = *\n    weight = 3\n");
+    assert_int_equal (rp_rules_weight (rules, "anonymous", "any"), 3);
+    rp_rules_destroy (&rules);
+    s_refuses ("client = a*b\n    weight = 3\n", "1:10: client wants a name: 1 to 63 printable "
+                                                 "characters without spaces, quotes and #, with a "
+                                                 "\"*\" only at its end\n");
+    s_refuses ("client = a\n    call = x\n",
+      "2:5: a client has a weight only; give call to its principal\n");
+}
+
 /*  ---- Explanations -------------------------------------------------------------------------- */
 
 static void an_explanation_names_the_line_that_decides (void **state)
@@ -420,9 +454,10 @@ static void unknown_words_are_mistakes (void **state)
 {
     (void) state;
     s_refuses ("rol = a\n    call = x\n    anything\n",
-      "1:1: unknown word \"rol\"; wants role = \"NAME\" or principal = \"NAME\"\n");
-    s_refuses ("limits\n    open = 1\n",
-      "1:1: unknown word \"limits\"; wants role = \"NAME\" or principal = \"NAME\"\n");
+      "1:1: unknown word \"rol\"; wants role = \"NAME\", "
+      "principal = \"NAME\" or client = \"NAME\"\n");
+    s_refuses ("limits\n    open = 1\n", "1:1: unknown word \"limits\"; wants role = \"NAME\", "
+                                         "principal = \"NAME\" or client = \"NAME\"\n");
     s_refuses ("call = x\nopen = 1\n",
       "1:1: call belongs to a role or principal: below its line, indented by four spaces\n"
       "2:1: open belongs to a role or principal: below its line, indented by four spaces\n");
@@ -573,6 +608,7 @@ int main (void)
       cmocka_unit_test (many_principals_and_patterns_stay_apart),
       cmocka_unit_test (quotas_are_the_smallest_of_the_principal_and_its_roles),
       cmocka_unit_test (a_weight_is_the_principals_own_or_the_largest_of_its_roles),
+      cmocka_unit_test (a_client_has_the_weight_of_its_name_if_its_principal_states_none),
       cmocka_unit_test (an_explanation_names_the_line_that_decides),
       cmocka_unit_test (patterns_of_other_forms_are_mistakes),
       cmocka_unit_test (names_of_the_broker_are_no_pattern),
