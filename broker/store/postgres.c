@@ -585,7 +585,8 @@ static void s_size (rp_backend_t *backend, rp_backend_size_t *size)
             self->size.file_bytes = (uint64_t) rp_postgres_number (&self->postgres, result, 0, 0);
         s_clear (self, result);
         if (rp_postgres_run (&self->postgres,
-              "SELECT count(*) FROM riposte.brokers WHERE lease_until > now()", 0, NULL, &result)
+              "SELECT count(*) FROM riposte.brokers WHERE holder = id AND lease_until > now()", 0,
+              NULL, &result)
             == RP_POSTGRES_DONE)
             self->size.brokers = (uint64_t) rp_postgres_number (&self->postgres, result, 0, 0);
         s_clear (self, result);
