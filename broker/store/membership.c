@@ -44,11 +44,11 @@ void rp_membership_see (rp_membership_t *self,
         rp_member_t *member = &members[place];
         int64_t seen = s_seen (&before, member, now);
         int64_t due = now + member->left;
-        member->silent = member->left <= 0 && before.looked - seen >= RP_MEMBERSHIP_SILENT_US;
+        member->silent = member->left <= 0 && before.looked - seen >= rp_membership_silence (self);
         if (member->holder != member->id)
             continue; // what it had taken over itself comes with its own holder
         if (member->left <= 0) {
-            due = seen + RP_MEMBERSHIP_SILENT_US;
+            due = seen + rp_membership_silence (self);
             if (self->count < RP_MEMBERSHIP_MEMBERS) {
                 self->ended[self->count].id = member->id;
                 self->ended[self->count].until = member->until;

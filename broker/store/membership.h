@@ -27,7 +27,7 @@
 #define RP_MEMBERSHIP_RENEW_US 1000000
 #define RP_MEMBERSHIP_LOOK "1 s"
 #define RP_MEMBERSHIP_LOOK_US 1000000
-/*  How long before a take-over the lease was seen to have ended, µs. When the database itself has stood still, all
+/*  How long before a take-over the lease was seen to have ended at least, µs. When the database itself has stood still, all
     leases have ended, of those too that are about to renew theirs: so long they have for it.  */
 #define RP_MEMBERSHIP_SILENT_US 1000000
 /*  Looks at a lease that ends are spread over so long, µs, for each other broker that is there, up to so many:
@@ -46,6 +46,7 @@ typedef struct {
     int64_t renewed;
     int64_t looked;
     int64_t next;
+    int64_t took;     /* how long the latest commit did */
     size_t first;     /* the place of the one that is chosen first, of any number */
     size_t tried;     /* places that choose has passed since the latest look */
     uint64_t adopted; /* others whose jobs it has taken over */
@@ -65,6 +66,13 @@ static inline bool rp_membership_renews (const rp_membership_t *self, int64_t no
 static inline bool rp_membership_looks (const rp_membership_t *self, int64_t now)
 {
     return now >= self->next;
+}
+
+/*  Returns for how long a lease must have been seen to have ended, µs. Where commits take long, those of others do too:
+    a lease that was asked for may be in the row only when it has ended, and the next one comes as much later.  */
+static inline int64_t rp_membership_silence (const rp_membership_t *self)
+{
+    return RP_MEMBERSHIP_SILENT_US + 2 * self->took;
 }
 
 /*  Returns when the next of the two is due.  */

@@ -350,8 +350,10 @@ static rp_backend_result_t s_result (s_postgres_t *self, rp_postgres_answer_t an
     switch (answer) {
         case RP_POSTGRES_DONE:
             self->lease.commits = self->mark;
-            if (self->writes)
+            if (self->writes) {
                 self->membership.renewed = self->asked;
+                self->membership.took = rp_clock_us () - self->asked;
+            }
             return RP_BACKEND_OK;
         case RP_POSTGRES_FULL:
             s_keep_trouble (self);
@@ -478,6 +480,7 @@ static rp_backend_result_t s_rejoin (rp_backend_t *backend)
         return s_leave (self, S_TRY_US);
     self->lost = false;
     self->membership.renewed = asked;
+    self->membership.took = rp_clock_us () - asked;
     if (!backend->leaves)
         (void) s_adopt (self); // it has joined, whatever comes of this; the next look is soon
     return self->lost ? RP_BACKEND_LOST : RP_BACKEND_OK;

@@ -192,14 +192,17 @@ rp_postgres_answer_t rp_postgres_lease_join (
     return answer;
 }
 
-/*  Reads what became of the commits of an epoch that is over.  */
+/*  Reads what became of the commits of an epoch that is over. It writes, since only a commit waits until the
+    standbys have what was read: another one may be seen on the primary alone when its session was ended while it waited
+    for them, and is lost with the primary.  */
 static rp_postgres_answer_t s_read_commits (rp_postgres_t *postgres, rp_postgres_lease_t *self)
 {
     char id[S_NUMBER];
     const char *const values[] = {s_text (id, self->id)};
     PGresult *result;
-    rp_postgres_answer_t answer = rp_postgres_run (
-      postgres, "SELECT commits FROM riposte.brokers WHERE id = $1::bigint", 1, values, &result);
+    rp_postgres_answer_t answer = rp_postgres_run (postgres,
+      "UPDATE riposte.brokers SET commits = commits WHERE id = $1::bigint RETURNING commits", 1,
+      values, &result);
     self->gone = answer == RP_POSTGRES_DONE && postgres->pq->PQntuples (result) == 0;
     if (answer == RP_POSTGRES_DONE && !self->gone)
         self->commits = rp_postgres_number (postgres, result, 0, 0);

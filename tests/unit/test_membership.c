@@ -97,6 +97,19 @@ static void s_the_time_that_an_answer_took_does_not_count (void **state)
     assert_true (member.silent);
 }
 
+static void s_where_commits_are_slow_a_lease_is_left_alone_for_longer (void **state)
+{
+    (void) state;
+    const int64_t took = RP_MEMBERSHIP_LEASE_US, silent = RP_MEMBERSHIP_SILENT_US + 2 * took;
+    rp_membership_t self = {.took = took};
+    rp_member_t member = {.id = 1, .holder = 1};
+    s_see (&self, &member, 1, 0);
+    s_see (&self, &member, 1, silent - 1);
+    assert_false (member.silent);
+    s_see (&self, &member, 1, silent);
+    assert_true (member.silent);
+}
+
 static void s_looks_are_where_a_lease_ends_and_has_been_silent (void **state)
 {
     (void) state;
@@ -147,6 +160,7 @@ int main (void)
       cmocka_unit_test (
         s_a_lease_is_over_for_others_when_it_was_seen_to_have_ended_for_long_enough),
       cmocka_unit_test (s_the_time_that_an_answer_took_does_not_count),
+      cmocka_unit_test (s_where_commits_are_slow_a_lease_is_left_alone_for_longer),
       cmocka_unit_test (s_looks_are_where_a_lease_ends_and_has_been_silent),
       cmocka_unit_test (s_a_lease_is_renewed_long_before_it_ends),
     };
