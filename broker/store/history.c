@@ -178,6 +178,10 @@ void rp_history_message (
         s_number (self, "conv", head->conversation);
         if (head->flags & RP_FLAG_KEYED)
             s_number (self, "keyed", 1);
+        if (head->flags & RP_FLAG_DURABLE)
+            s_number (self, "job", 1);
+        if (head->attempt)
+            s_number (self, "made", head->attempt);
         if (head->flags & RP_FLAG_HEDGE)
             s_number (self, "hedge", 1);
         if (head->priority)

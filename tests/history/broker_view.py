@@ -47,14 +47,15 @@ class Queue:
 
 
 class Call:
-    """A request as this broker knows it: one id of one session. keyed: it has an idempotency key, so it waits
-    for an execution, which is a request of the broker's own client. token, other: of its deliveries under way, of
+    """A request as this broker knows it: one id of one session. keyed: it has an idempotency key, or is to become a
+    job, so it waits for an execution, which is a request of the broker's own client. made: of a job, the attempts
+    before. token, other: of its deliveries under way, of
     which there are two if it was hedged; token is the later one."""
     __slots__ = ("instance", "session", "request", "key", "time", "name", "service", "priority", "deadline",
                  "attempts", "untimed", "dispatched",
                  "accepted", "order", "token", "other", "delivered", "dispatches", "answered", "final",
                  "final_time", "final_attempts", "final_parts", "places", "admin", "lost", "keyed", "hedge",
-                 "committed")
+                 "committed", "made")
 
     def __init__(self, instance, session, request, key, time, place, keyed=False, hedge=False):
         self.instance, self.session, self.request = instance, session, request
@@ -65,7 +66,7 @@ class Call:
         self.final = self.final_time = self.final_attempts = None
         self.final_parts = 0, 0  # passed on of its reply, and their bytes
         self.accepted = self.admin = self.lost = False
-        self.order = self.delivered = 0
+        self.order = self.delivered = self.made = 0
         self.dispatches = []  # (attempt, time, worker's session), without those that were never sent
         self.places = [place]
 
@@ -246,8 +247,9 @@ class Broker:
 
     def on_request(self, place, time, fields):
         key = fields["session"], fields["id"]
-        call = Call(self, fields["session"], fields["req"], fields["conv"], time, place, "keyed" in fields,
-                    "hedge" in fields)
+        call = Call(self, fields["session"], fields["req"], fields["conv"], time, place,
+                    "keyed" in fields or "job" in fields, "hedge" in fields)
+        call.made = call.delivered = int(fields.get("made", 0))
         call.name, call.priority = fields["service"], fields.get("priority", PRIORITY)
         call.admin = call.name.startswith(ADMIN)
         if call.request != "-":
@@ -473,9 +475,9 @@ class Broker:
             self.problem(6, f"{status} without a reply that was committed", call)
         if call.answered and status not in REPLIES:
             self.problem(6, f"a reply was committed, and the end is {status}", call)
-        if status in NEVER_GIVEN and call.delivered:
+        if status in NEVER_GIVEN and call.delivered > call.made:
             self.problem(5, f"{status}, and a worker was given it", call)
-        if status in GIVEN and not call.delivered:
+        if status in GIVEN and call.delivered == call.made:
             self.problem(5, f"{status}, and no worker was given it", call)
 
     def on_late(self, place, time, fields):

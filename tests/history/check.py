@@ -13,6 +13,7 @@ cannot be read.
 """
 
 import argparse
+import collections
 import json
 import sys
 
@@ -52,15 +53,18 @@ class Check:
         return not self.problems.counts
 
     def summary(self):
-        finals = {}
+        finals, outcomes = collections.Counter(), collections.Counter()
         for request in self.peers.requests.values():
-            status = request.final.status if request.final else "none"
-            finals[status] = finals.get(status, 0) + 1
+            if request.submit and request.submit.job:
+                outcomes[request.results[0].status if request.results else "none"] += bool(request.jobs)
+            else:
+                finals[request.final.status if request.final else "none"] += 1
         calls = [call for of_one in self.calls.values() for call in of_one]
         redelivered = sum(1 for call in calls for one in call.dispatches if one[0] > 1)
         return {
             "lines": self.files.count, "torn": self.files.torn,
-            "requests": len(self.peers.requests), "finals": dict(sorted(finals.items())),
+            "requests": finals.total(), "finals": dict(sorted(finals.items())),
+            "jobs": outcomes.total(), "outcomes": dict(sorted(outcomes.items())),
             "starts": self.peers.starts, "cancels": self.peers.cancels,
             "replays": sum(1 for one in self.peers.requests.values() if one.final and one.final.replayed),
             "killed": len(self.peers.killed), "brokers": len(self.brokers),
@@ -88,6 +92,9 @@ def tell(summary, out):
               .format(**summary))
     finals = ", ".join(f"{count} {status}" for status, count in summary["finals"].items())
     out.write(f"{summary['requests']} requests: {finals or 'none'}\n")
+    if summary["jobs"]:
+        outcomes = ", ".join(f"{count} {status}" for status, count in summary["outcomes"].items())
+        out.write(f"{summary['jobs']} jobs accepted: {outcomes}\n")
     out.write("{tries} tries, {starts} starts, {redeliveries} redeliveries, {late_replies} late "
               "replies, {replays} replays, {cancels} cancels, {scrapes} scrapes\n".format(**summary))
     if not summary["brokers"]:

@@ -9,6 +9,7 @@ of the worker.
 
 from access import Access
 from broker_view import GIVEN, NEVER_GIVEN, REPLIES
+from jobs_view import Jobs
 from keys import Keys
 
 GRACE = 1000000  # RP_DEADLINE_GRACE_MS of common/wire/limits.h, in us
@@ -17,7 +18,8 @@ LOST = frozenset(("WORKER_LOST", "CONVERSATION_LOST", "UNKNOWN", "NO_BROKER"))
 
 
 class Request:
-    __slots__ = ("name", "submit", "final", "starts", "replies", "finals", "ended", "places")
+    """jobs, results: of a job, its ids and what was told of its final outcome."""
+    __slots__ = ("name", "submit", "final", "starts", "replies", "finals", "ended", "places", "jobs", "results")
 
     def __init__(self, name):
         self.name = name
@@ -25,12 +27,14 @@ class Request:
         self.finals = 0
         self.ended = False  # its reply ended the conversation
         self.starts, self.replies, self.places = [], [], []
+        self.jobs, self.results = set(), []
 
 
 class Submit:
     """named: the broker knows the name; it does not if the protocol has no headers (MDP). key: stands for
-    principal, service and idempotency key; None: it has none."""
-    __slots__ = ("time", "party", "service", "deadline", "attempts", "talk", "seq", "named", "key")
+    principal, service and idempotency key; None: it has none. job: it is one, with results instead of a final
+    status."""
+    __slots__ = ("time", "party", "service", "deadline", "attempts", "talk", "seq", "named", "key", "job")
 
 
 class Final:
@@ -60,6 +64,7 @@ class Peers:
         self.handlers = {"submit": self.on_submit, "final": self.on_final, "start": self.on_start,
                          "reply": self.on_reply, "cancel": self.on_cancel, "kill": self.on_kill,
                          "fault": self.on_fault, "cancelled": self.on_nothing,
+                         "accepted": self.on_accepted, "result": self.on_result,
                          "rules": access.on_rules, "principal": access.on_principal,
                          "revoked": access.on_revoked, "end": self.on_nothing}
 
@@ -91,7 +96,7 @@ class Peers:
         submit.time, submit.party, submit.service = time, party, fields["service"]
         submit.deadline, submit.attempts = int(fields["deadline"]), int(fields["attempts"])
         submit.named = fields.get("named", "1") == "1"
-        submit.key = fields.get("key")
+        submit.key, submit.job = fields.get("key"), fields.get("job") == "1"
         talk = fields.get("conv", "-")
         submit.talk = None if talk in ("-", "0", "") else talk
         submit.seq = int(fields.get("seq") or 0) if submit.talk else 0
@@ -103,7 +108,17 @@ class Peers:
         if request.final:
             self.problem(3, "a second final status", request)
             return
-        final = request.final = Final()
+        request.final = self.final(place, time, party, fields)
+
+    def on_accepted(self, place, time, party, fields):
+        self.request(fields["req"], place).jobs.add(fields["id"])
+
+    def on_result(self, place, time, party, fields):
+        self.request(fields["req"], place).results.append(self.final(place, time, party, fields))
+
+    @staticmethod
+    def final(place, time, party, fields):
+        final = Final()
         final.time, final.party, final.status = time, party, fields["status"]
         made = fields.get("made", "-")
         final.made = int(made) if made.isdigit() else None
@@ -111,6 +126,7 @@ class Peers:
         final.replayed = fields.get("replayed") == "1"
         final.parts = (int(fields["parts"]), int(fields["part_bytes"])) if "parts" in fields else None
         final.task = fields.get("task")
+        return final
 
     def on_start(self, place, time, party, fields):
         request = self.request(fields["req"], place)
@@ -152,7 +168,7 @@ class Judge:
         self.problem = peers.problem
         self.brokers = brokers
         self.talks = {}
-        self.keys = Keys(self)
+        self.keys, self.jobs = Keys(self), Jobs(self)
         self.faults = sorted(peers.faults)
         self.latest = []  # the latest end of the faults so far
         for _, end, _ in self.faults:
@@ -163,6 +179,9 @@ class Judge:
             calls = self.calls.get(request.name, ())
             if not request.submit:
                 self.problem("format", "a request that no client submitted", request)
+                continue
+            if request.submit.job:
+                self.jobs.judge(request, calls)
                 continue
             self.judge_end(request)
             self.judge_starts(request, calls)
@@ -210,21 +229,26 @@ class Judge:
         submit, starts = request.submit, request.starts
         if submit.attempts == 1 and len(starts) > 1:
             self.problem(4, f"attempts = 1, and {len(starts)} starts", request)
-        # A slow link may delay a try, so that it comes in after the next one.
+        # A slow link may delay a try, so that it comes in after the next one. One of which the broker says that it
+        # never ran costs no attempt.
         accepted = sorted((call for call in calls if call.accepted), key=lambda call: -call.attempts)
-        for number, call in enumerate(accepted):
+        number = 0
+        for call in accepted:
             if call.attempts > submit.attempts - number:
                 self.problem(9, f"the broker was allowed {call.attempts} attempts by the "
                              f"{number + 1}. try of {submit.attempts}", request, *call.places)
+            number += call.final not in NEVER_GIVEN
         if not self.brokers or not submit.named:
             if len(starts) > submit.attempts:
                 self.problem(9, f"{len(starts)} starts of {submit.attempts} attempts", request)
             return
-        if not starts:
-            return
+        self.match_starts(request, calls)
+
+    def match_starts(self, request, calls):
+        """9: each start is one that a broker gave out."""
         left = [(attempt, time, call.instance.sessions.get(worker))
                 for call in calls for attempt, time, worker, _ in call.dispatches]
-        for start in sorted(starts, key=lambda start: start.time):
+        for start in sorted(request.starts, key=lambda start: start.time):
             for one in left:
                 if start.attempt in (0, one[0]) and one[1] <= start.time + self.slack \
                         and self.is_party(one[2], start.party):
