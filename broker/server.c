@@ -113,7 +113,8 @@ static bool s_make (rp_server_t *self, const rp_server_options_t *options, int64
       .history = options->history > 0,
       .exports = options->otlp != NULL,
       .jobs = options->store != NULL,
-      .replays = options->limits.replay_bytes > 0});
+      .replays = options->limits.replay_bytes > 0,
+      .surveys = true});
     errno = ENOMEM;
     if (!self->core
         || (options->history > 0
@@ -191,6 +192,8 @@ rp_server_t *rp_server_new (const rp_server_options_t *options)
     self->jobs.wanted = self->jobs.lists;
     rp_actions_init (&self->replays.wanted);
     rp_actions_init (&self->replays.told);
+    rp_actions_init (&self->surveys.wanted);
+    rp_actions_init (&self->surveys.told);
     rp_receive_init (&self->receive);
     rp_log_init (&self->log, options->log, options->log_level);
     rp_log_set_format (&self->log, options->log_format, RP_LOG_JOURNAL, now);
@@ -203,7 +206,7 @@ rp_server_t *rp_server_new (const rp_server_options_t *options)
     self->jobs.store = options->store;
     self->foreign.titanic = options->store != NULL;
     bool made = s_make (self, options, now) && rp_server_jobs_begin (self, now)
-                && rp_server_replays_begin (self, now);
+                && rp_server_replays_begin (self, now) && rp_server_surveys_begin (self, now);
     int error = errno;
     s_join (self, &options->settings, now);
     if (!made)
@@ -233,6 +236,7 @@ void rp_server_destroy (rp_server_t **self_p)
     rp_asking_clear (&self->asking);
     rp_server_jobs_clear (self);
     rp_server_replays_clear (self);
+    rp_server_surveys_clear (self);
     rp_dispatch_destroy (&self->core, &self->actions);
     rp_server_carry_out (self, &(rp_sender_t){0}, 0);
     rp_actions_clear (&self->actions);
@@ -521,6 +525,7 @@ static bool s_tick (rp_server_t *self, int64_t now)
 {
     bool any = rp_server_jobs_tick (self, now);
     any |= rp_server_replays_tick (self, now);
+    any |= rp_server_surveys_tick (self, now);
     int64_t next = rp_dispatch_tick (self->core, now, &self->actions);
     any |= self->actions.count > 0;
     rp_server_carry_out (self, &(rp_sender_t){0}, now);

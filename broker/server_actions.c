@@ -148,8 +148,22 @@ static void s_send (rp_server_t *self, const rp_action_t *action, rp_sender_t *s
         rp_server_jobs_hear (&self->jobs, action, NULL);
     else if (action->session.v == self->replays.client.v)
         rp_server_replays_answered (self, action, now);
+    else if (action->session.v == self->surveys.client.v)
+        rp_server_surveys_answered (self, action, now);
     else
         rp_outbox_post (&self->outbox, action);
+}
+
+/*  Gives a request to the part of the broker that is its client in the core.  */
+static void s_hand_over (rp_server_t *self, const rp_action_t *action, int64_t now)
+{
+    if (action->kind == RP_ACTION_JOB)
+        rp_server_jobs_hear (
+          &self->jobs, action, rp_routes_principal (&self->connections.routes, action->session));
+    else if (action->kind == RP_ACTION_REPLAY)
+        rp_server_replays_take (self, action, now);
+    else
+        rp_server_surveys_take (self, action, now);
 }
 
 static void s_carry_out_one (
@@ -167,6 +181,7 @@ static void s_carry_out_one (
             s_end_session (self, action, now);
             if (self->jobs.jobs)
                 rp_server_jobs_hear (&self->jobs, action, NULL);
+            rp_surveys_left (self->surveys.surveys, action->session, &self->surveys.wanted);
             break;
         case RP_ACTION_DROP:
             rp_outbox_drop (&self->outbox, action->payload);
@@ -178,11 +193,9 @@ static void s_carry_out_one (
             s_answer (self, action, now);
             break;
         case RP_ACTION_JOB:
-            rp_server_jobs_hear (&self->jobs, action,
-              rp_routes_principal (&self->connections.routes, action->session));
-            break;
         case RP_ACTION_REPLAY:
-            rp_server_replays_take (self, action, now);
+        case RP_ACTION_SURVEY:
+            s_hand_over (self, action, now);
             break;
         case RP_ACTION_LOG:
             s_log (self, action, sender, now);
@@ -197,7 +210,7 @@ static void s_carry_out_one (
         case RP_ACTION_STOP:
             self->ended = true;
             break;
-        case RP_ACTION_STORE: // of the jobs and replays (broker/server_jobs.c, server_replays.c)
+        case RP_ACTION_STORE: // of the jobs, replays and surveys (broker/server_jobs.c, …)
         case RP_ACTION_START:
         case RP_ACTION_WITHDRAW:
         case RP_ACTION_BAR:

@@ -50,12 +50,14 @@ void rp_server_set_credentials (rp_server_t *self, rp_credentials_t *credentials
     }
     (void) rp_server_replays_tick (
       self, now); // what was taken by the rules of before begins by them
+    (void) rp_server_surveys_tick (self, now);
     rp_admission_change (&self->admission, credentials);
     const rp_rules_t *rules = rp_credentials_rules (credentials);
     if (rp_history_is_kept (&self->history) && rules && rp_rules_has_weight (rules))
         rp_history_weights (&self->history, now);
     rp_server_tell (self, &(rp_event_t){.kind = RP_EVENT_RULES, .rules = rules}, now);
     rp_server_replays_recheck (self, now);
+    rp_server_surveys_recheck (self, now);
     rp_credentials_release (&before); // the core has asked its rules until now
     for (size_t index = 0; index < self->listeners.count; index++)
         if (lost_server[index]) // REP workers do not speak, so nobody asks who they are later

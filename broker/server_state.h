@@ -21,6 +21,7 @@
 #include "broker/server.h"
 #include "broker/server_jobs.h"
 #include "broker/server_replays.h"
+#include "broker/server_surveys.h"
 #include "broker/store/history.h"
 #include "broker/transport/connections.h"
 #include "broker/transport/listeners.h"
@@ -45,6 +46,7 @@ struct rp_server {
     rp_admin_t admin;
     rp_server_jobs_t jobs;
     rp_server_replays_t replays;
+    rp_server_surveys_t surveys;
     rp_publisher_t publisher;
     rp_compact_cache_t compact;
     rp_asking_t asking;

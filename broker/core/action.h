@@ -36,6 +36,8 @@ typedef enum {
     RP_ACTION_JOB, /* make a job of a durable request (head, payload), answer or CANCEL one about jobs */
     /*  a request with an idempotency key (head, payload), or CANCEL of one that the core does not have  */
     RP_ACTION_REPLAY,
+    /*  a request for all workers of a service (head, payload), or CANCEL of one that the core does not have  */
+    RP_ACTION_SURVEY,
     /*  log a line: level, topic, head's text; name and key: service and request-id, or NULL, each with
         a NUL behind it  */
     RP_ACTION_LOG,
@@ -44,12 +46,13 @@ typedef enum {
         there was no memory  */
     RP_ACTION_EXPORT,
     RP_ACTION_STOP, /* every session has its BYE: end the broker */
-    /*  of broker/jobs, START and WITHDRAW of broker/replay too:  */
+    /*  of broker/jobs, START and WITHDRAW of broker/replay and broker/survey too:  */
     RP_ACTION_STORE, /* submit op to the store; payload, its body, comes back with the result */
     RP_ACTION_START, /* give the core an attempt, as its trusted client: payload, and of head id, attempt,
-                        attempts and deadline_ms; for broker/replay only id and deadline_ms */
+                        attempts and deadline_ms; for broker/replay only id and deadline_ms; for broker/survey
+                        they and session, the worker; keep: there are more with this payload */
     RP_ACTION_WITHDRAW, /* cancel the attempt with head's id */
-    RP_ACTION_BAR, /* of broker/replay: tell the core that no rule allows the execution with head's id */
+    RP_ACTION_BAR,      /* … : tell the core that no rule allows the request with head's id */
     RP_ACTION_ROWS /* answer a question of session with the result of the store in hand: asked */
 } rp_action_kind_t;
 

@@ -7,6 +7,7 @@
 
 #include "broker/core/acl.h"
 #include "broker/core/conversation.h"
+#include "broker/core/copy.h"
 #include "broker/core/hedge.h"
 #include "broker/core/ingress.h"
 #include "broker/core/request.h"
@@ -29,8 +30,8 @@
 #define S_QUIET_US 150000
 #define S_QUIET_MOST_US 1000000
 
-/*  Clients of the broker's own: for jobs, and for requests with keys.  */
-#define S_OWN_CLIENTS 2u
+/*  Clients of the broker's own: for jobs, for requests with keys, and for those to all workers.  */
+#define S_OWN_CLIENTS 3u
 
 static void s_write_welcome (rp_dispatch_t *self, const char *version, uint64_t instance)
 {
@@ -55,6 +56,9 @@ static void s_write_welcome (rp_dispatch_t *self, const char *version, uint64_t 
     if (self->replays)
         (void) rp_headers_append (
           self->welcome, &self->welcome_size, capacity, RP_WELCOME_REPLAYS, "1");
+    if (self->surveys)
+        (void) rp_headers_append (
+          self->welcome, &self->welcome_size, capacity, RP_WELCOME_ALL, "1");
 }
 
 /*  True if weights or estimates are made of what requests take.  */
@@ -78,6 +82,7 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
     self->exports = options->exports;
     self->jobs = options->jobs;
     self->replays = options->replays;
+    self->surveys = options->surveys;
     self->rules = options->rules;
     self->weighed = self->rules && rp_rules_has_weight (self->rules);
     self->terms = options->terms;
@@ -575,6 +580,23 @@ static rp_service_info_t s_service_info (
         info.held += worker->held;
     }
     return info;
+}
+
+size_t rp_dispatch_each_taker (
+  const rp_dispatch_t *self, const char *name, size_t size, rp_taker_fn *function, void *arg)
+{
+    const rp_service_t *service = rp_service_find (self, name, size);
+    size_t count = 0;
+    for (rp_list_node_t *node = service ? rp_list_first (&service->workers) : NULL; node;
+         node = rp_list_next (&service->workers, node)) {
+        const rp_session_t *worker = RP_CONTAINER (node, rp_session_t, service_node);
+        if (!rp_copy_may_take (worker))
+            continue;
+        count++;
+        if (function)
+            function (&(rp_taker_t){.session = rp_session_id (worker), .name = worker->name}, arg);
+    }
+    return count;
 }
 
 bool rp_dispatch_find_service (

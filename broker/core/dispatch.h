@@ -75,7 +75,8 @@ typedef enum {
 #define RP_TRAIT_UNTIMED 0x20u
 /*  A session that the shell vouches for: it needs no rule, and no quota holds for it. A client is the
     broker's own, and has no place among the clients, nor the limit client_open. One is for executions of
-    requests with a key. The other is for the attempts of jobs; it has RP_TRAIT_UNTIMED too, so that others pay
+    requests with a key, one for the copies of requests for all workers, each of which is for one worker and
+    delivered once, if at all. The other is for the attempts of jobs; it has RP_TRAIT_UNTIMED too, so that others pay
     nothing for it, but its requests have deadlines. Its REQUEST says which attempt it is (`attempt` have been
     made, of `attempts`), and is delivered once; `key` of its REPLY is the name of the worker that had it
     (NULL: none), which is valid as long as the list.  */
@@ -96,7 +97,11 @@ typedef struct {
     uint8_t traits; /* HELLO: RP_TRAIT_… */
     rp_wire_error_t error;
     const char *why; /* BAD: the reason in words, if error does not give it */
-    rp_token_t token;
+    union {
+        rp_token_t token;
+        rp_session_id_t
+          worker; /* REQUEST with ALL of a trusted client: it is for this worker only */
+    };
     /*  MESSAGE without a session: the principal of its connection; valid during the call. NULL:
         "anonymous"  */
     const char *principal;
@@ -122,6 +127,7 @@ typedef struct {
       jobs; /* pass durable requests, and CANCELs of what is not open here, on with RP_ACTION_JOB */
     bool
       replays; /* the same for requests with a key, and RP_ACTION_REPLAY; if both are on, CANCELs too */
+    bool surveys; /* the same for requests for all workers, and RP_ACTION_SURVEY, before both */
 } rp_dispatch_options_t;
 
 /*  NULL when out of memory.  */
@@ -236,6 +242,19 @@ typedef struct {
     event.  */
 bool rp_dispatch_find_service (
   const rp_dispatch_t *self, int64_t now, const char *name, size_t size, rp_service_info_t *info);
+
+/*  A worker that takes requests.  */
+typedef struct {
+    rp_session_id_t session;
+    const char *name; /* NUL-terminated */
+} rp_taker_t;
+
+typedef void (rp_taker_fn) (const rp_taker_t *taker, void *arg);
+
+/*  Calls function for each worker of a service that takes requests, now or when it has room, and returns how many
+    there are. function: may be NULL. Pointers are valid until the next event.  */
+size_t rp_dispatch_each_taker (
+  const rp_dispatch_t *self, const char *name, size_t size, rp_taker_fn *function, void *arg);
 
 typedef void (rp_service_info_fn) (const rp_service_info_t *info, void *arg);
 typedef void (rp_worker_info_fn) (const rp_worker_info_t *info, void *arg);

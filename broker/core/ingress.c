@@ -6,6 +6,7 @@
 
 #include "broker/core/acl.h"
 #include "broker/core/conversation.h"
+#include "broker/core/copy.h"
 #include "broker/core/hedge.h"
 #include "broker/core/overload.h"
 #include "broker/core/record.h"
@@ -164,8 +165,8 @@ static const char *s_never_fits (
 }
 
 /*  Checks the limits that do not depend on the service. NULL if the request passes; otherwise the
-    reason, and *status.  */
-static const char *s_door (
+    reason, and *status. Inline, as each request comes here, and copies would make a call of it.  */
+static inline __attribute__ ((always_inline)) const char *s_door (
   rp_dispatch_t *self, const rp_session_t *client, const rp_event_t *event, rp_status_t *status)
 {
     size_t weight = rp_request_weight (event);
@@ -361,12 +362,48 @@ static bool s_conversation_is_gone (
            && !rp_conversation_find (self, client, head->conversation);
 }
 
+/*  Handles a request for all workers of its service: hands it over, and takes the copy that comes back for each.  */
+static void s_all (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
+{
+    if (!self->surveys) {
+        rp_request_refuse (
+          self, client, event, RP_INVALID, "this broker gives no request to all workers");
+        return;
+    }
+    if (!(client->traits & RP_TRAIT_TRUSTED)) {
+        self->stats.survey_requests++;
+        client->said = self->now;
+        rp_action_t *action =
+          rp_actions_add (self->actions, RP_ACTION_SURVEY, rp_session_id (client));
+        action->head = *event->head;
+        action->payload = event->payload;
+        return;
+    }
+    rp_status_t status = RP_NO_WORKER;
+    rp_session_t *worker = rp_session_find (self, event->worker);
+    const char *refusal = "the worker left before it was given the request";
+    if (worker && rp_copy_may_take (worker))
+        refusal = s_door (self, client, event, &status);
+    if (!refusal && !rp_copy_goes_at_once (worker)
+        && s_is_full (
+          self, client, worker->service, event, rp_service_most (self, worker->service))) {
+        status = RP_BUSY;
+        refusal = "the queue of the service is full (limits service_queue, service_queue_bytes)";
+    }
+    if (refusal)
+        rp_request_refuse (self, client, event, status, refusal);
+    else
+        rp_copy_submit (self, client, worker, event);
+}
+
 /*  Handles the flags that few requests have. True if that was the end of it: it was handed over, or refused.  */
 static __attribute__ ((noinline)) bool s_special (
   rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
 {
     unsigned flags = event->head->flags;
     const char *refusal = flags & RP_FLAG_HEDGE ? rp_hedge_refuse (event->head) : NULL;
+    if (!refusal && flags & RP_FLAG_ALL)
+        refusal = rp_copy_refuse (event->head);
     if (!refusal)
         refusal = rp_stream_refuse (self, event->head);
     if (refusal)
@@ -375,12 +412,15 @@ static __attribute__ ((noinline)) bool s_special (
         s_hand_over (self, client, event);
     else if (flags & RP_FLAG_KEYED)
         s_hand_over_keyed (self, client, event);
+    else if (flags & RP_FLAG_ALL)
+        s_all (self, client, event);
     else
         return false;
     return true;
 }
 
-#define S_SPECIAL (RP_FLAG_DURABLE | RP_FLAG_KEYED | RP_FLAG_STREAM | RP_FLAG_MORE | RP_FLAG_HEDGE)
+#define S_SPECIAL                                                                                  \
+    (RP_FLAG_DURABLE | RP_FLAG_KEYED | RP_FLAG_STREAM | RP_FLAG_MORE | RP_FLAG_HEDGE | RP_FLAG_ALL)
 #define S_IN_PARTS (RP_FLAG_STREAM | RP_FLAG_MORE)
 
 /*  Handles a request for a service. A denial comes before anything that would tell whether the
@@ -658,8 +698,10 @@ static void s_cancel (rp_dispatch_t *self, rp_session_t *client, const rp_event_
         self->stats.cancels++;
         rp_request_cancel (self, request);
     }
-    else if (self->replays || self->jobs) { // it may wait there, and the core knows nothing of it
-        rp_action_kind_t kind = self->replays ? RP_ACTION_REPLAY : RP_ACTION_JOB;
+    else if (self->surveys || self->replays || self->jobs) { // it may be there
+        rp_action_kind_t kind = self->surveys   ? RP_ACTION_SURVEY
+                                : self->replays ? RP_ACTION_REPLAY
+                                                : RP_ACTION_JOB;
         rp_actions_add (self->actions, kind, rp_session_id (client))->head = *event->head;
     }
     else {
@@ -709,6 +751,7 @@ static void s_drain (rp_dispatch_t *self, rp_session_t *worker, const rp_event_t
     rp_session_log (self, RP_LEVEL_INFO, RP_TOPIC_WORKER, worker,
       rp_actions_format (
         self->actions, "worker %s of \"%s\" drains", worker->name, worker->service->name));
+    rp_copy_end_waiting (self, worker, "the worker drains, and was not given the request before");
     rp_service_room_changed (self, worker);
     rp_session_check_drained (self, worker);
 }

@@ -701,7 +701,7 @@ void rp_request_unbegun (rp_dispatch_t *self, rp_request_t *request, const char 
     s_uncount (request);
     request->excluded = rp_session_mark (request->worker);
     bool bound = request->conversation && request->conversation->established;
-    bool waits = request->payload && !request->orphaned
+    bool waits = request->payload && !request->orphaned && !request->copy
                  && (bound || self->now < request->accepted + (int64_t) request->wait * 1000
                      || s_has_alternative (request->client_queue->service, request->worker));
     if (waits)
@@ -738,6 +738,9 @@ void rp_request_unsent (rp_dispatch_t *self, rp_request_t *request, rp_payload_t
         rp_request_finish (self, request,
           request->attempt > 0 ? RP_WORKER_LOST : RP_CONVERSATION_LOST,
           "the conversation ended before the request reached its worker");
+    else if (request->copy)
+        rp_request_finish (
+          self, request, RP_NO_WORKER, "the worker was lost before the request reached it");
     else
         s_requeue (self, request);
 }

@@ -7,6 +7,7 @@
 
 #include "broker/core/acl.h"
 #include "broker/core/conversation.h"
+#include "broker/core/copy.h"
 #include "broker/core/record.h"
 #include "broker/core/request.h"
 #include "broker/core/service.h"
@@ -371,6 +372,7 @@ static void s_end_worker (rp_dispatch_t *self, rp_session_t *worker)
         rp_conversation_end (self, RP_CONTAINER (node, rp_dispatch_conversation_t, worker_node),
           RP_CONVERSATION_LOST, "the worker that held the conversation is gone; begin it anew");
     }
+    rp_copy_end_waiting (self, worker, "the worker left before it was given the request");
     rp_service_leave (self, worker);
     self->workers--;
 }
@@ -456,6 +458,7 @@ void rp_session_bar (rp_dispatch_t *self, rp_session_t *worker)
         rp_conversation_end (self, RP_CONTAINER (node, rp_dispatch_conversation_t, worker_node),
           RP_CONVERSATION_LOST, "the worker that held the conversation may not serve any more");
     }
+    rp_copy_end_waiting (self, worker, "the worker may not serve any more");
     if (!worker->draining) {
         worker->draining = true;
         rp_record_session (self, RP_RECORD_DRAIN, worker);

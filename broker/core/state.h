@@ -196,7 +196,7 @@ struct rp_service {
 
         QUEUED      in its client queue
         HELD        behind another request of its conversation
-        PINNED      its conversation's worker has no room
+        PINNED      the worker that it is for, its conversation's mostly, has no room
         RUNNING     with a worker
         ABANDONED   ended for the client, but still with a worker
 */
@@ -248,6 +248,7 @@ struct rp_request {
     uint32_t noted : 1;  /* there is a note about it */
     uint32_t barred : 1; /* no rule allows another delivery of a request of a trusted client */
     uint32_t hedged : 1; /* there is a hedge of it (hedge.h) */
+    uint32_t copy : 1;   /* it is for one worker only (copy.h) */
     uint32_t bytes;
     uint32_t excluded; /* mark of the worker that lost it last */
 };
@@ -312,6 +313,7 @@ struct rp_dispatch {
     bool exports;
     bool jobs;
     bool replays;
+    bool surveys;
     bool draining;
     bool stopped;
     int64_t drained; /* when the drain began */

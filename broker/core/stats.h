@@ -36,6 +36,8 @@
     X (durable_requests, "requests passed on to be jobs, not in requests; their attempts are")     \
     X (keyed_requests,                                                                             \
       "requests with a key, not in requests; their executions are, one for each key")              \
+    X (survey_requests,                                                                            \
+      "requests for all workers of a service, not in requests; their copies are, one for each")    \
     X (clients_joined, "client sessions begun")                                                    \
     X (workers_joined, "worker sessions begun")                                                    \
     X (clients_lost, "client sessions that ended without BYE")                                     \

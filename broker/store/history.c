@@ -171,8 +171,9 @@ void rp_history_message (
     s_number (self, "session", session.v);
     s_number (self, "id", head->id);
     if (request) {
-        rp_header_t name = {.value_size = 0};
-        (void) rp_headers_find (head->headers, head->headers_size, RP_HISTORY_HEADER, &name);
+        rp_header_t name;
+        if (!rp_headers_find (head->headers, head->headers_size, RP_HISTORY_HEADER, &name))
+            name.value_size = 0; // it has been written nevertheless
         s_text (self, "req", name.value, name.value_size);
         s_text (self, "service", head->name, head->name_size);
         s_number (self, "conv", head->conversation);
@@ -184,6 +185,8 @@ void rp_history_message (
             s_number (self, "made", head->attempt);
         if (head->flags & RP_FLAG_HEDGE)
             s_number (self, "hedge", 1);
+        if (head->flags & RP_FLAG_ALL)
+            s_number (self, "all", 1);
         if (head->priority)
             s_number (self, "priority", rp_wire_priority (head));
     }

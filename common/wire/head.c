@@ -65,7 +65,7 @@ static const s_shape_t s_shapes[RP_COMMAND_COUNT] = {
   [RP_COMMAND_REQUEST] = {{S_ALWAYS, S_ID, S_CONVERSATION, S_TIME, S_VALUE, S_ATTEMPTS, S_PRIORITY,
                             S_NAME, S_HEADERS},
     RP_FLAG_INLINE | RP_FLAG_OPEN | RP_FLAG_TRACE | RP_FLAG_MORE | RP_FLAG_DURABLE | RP_FLAG_KEYED
-      | RP_FLAG_STREAM | RP_FLAG_HEDGE},
+      | RP_FLAG_STREAM | RP_FLAG_HEDGE | RP_FLAG_ALL},
   [RP_COMMAND_REPLY] = {{S_ALWAYS, S_ID, S_CONVERSATION, S_TIME, S_VALUE, S_STATUS, S_ATTEMPTS,
                           S_TEXT, S_HEADERS, S_CODE},
     RP_FLAG_INLINE | RP_FLAG_LAST | RP_FLAG_MORE | RP_FLAG_REPLAYED},
@@ -105,7 +105,7 @@ static bool s_text_is_clean (const char *text, size_t size)
 /*  True if the request's flags contradict each other, or its conversation.  */
 static bool s_flags_clash (const rp_head_t *head)
 {
-    unsigned kept = head->flags & (RP_FLAG_DURABLE | RP_FLAG_KEYED | RP_FLAG_HEDGE);
+    unsigned kept = head->flags & (RP_FLAG_DURABLE | RP_FLAG_KEYED | RP_FLAG_HEDGE | RP_FLAG_ALL);
     if (head->conversation == 0 ? head->flags & RP_FLAG_OPEN : kept)
         return true;
     return kept && head->flags & (RP_FLAG_STREAM | RP_FLAG_MORE);

@@ -77,6 +77,8 @@ typedef enum {
 #define RP_FLAG_STREAM 0x0400u
 /*  REQUEST of a client: it may be given to a second worker when the first takes long (docs/PROTOCOL.md, section 12).  */
 #define RP_FLAG_HEDGE 0x1000u
+/*  REQUEST of a client: all workers of the service are to get it (docs/PROTOCOL.md, section 13).  */
+#define RP_FLAG_ALL 0x0800u
 
 /*  The value of lost in a worker's REPLY with WORKER_LOST: the request never began at this
     worker.  */
@@ -116,6 +118,21 @@ typedef enum {
 #define RP_WELCOME_HEDGING "hedging"
 /*  The header of REQUEST that says when (common/wire/hedge.h).  */
 #define RP_REQUEST_HEDGE "hedge"
+
+/*  The same: REQUEST may be for all workers of a service.  */
+#define RP_WELCOME_ALL "all"
+/*  Headers of such a REQUEST: with how many OKs it ends, at most one of them; in decimal, 1 to RP_ALL_MOST. Without
+    either it ends when all have.  */
+#define RP_ALL_FIRST "all-first"
+#define RP_ALL_QUORUM "all-quorum"
+#define RP_ALL_MOST 65535u
+/*  Headers of the REPLY that ends it: how many workers were asked, how many answered (OK, APP_ERROR), and what the
+    requests to them ended with, as in "OK=2 WORKER_LOST=1".  */
+#define RP_ALL_WORKERS "all-workers"
+#define RP_ALL_ANSWERED "all-answered"
+#define RP_ALL_STATUSES "all-statuses"
+/*  The header of each answer that says whose it is.  */
+#define RP_REPLY_WORKER "worker"
 
 /*  The header of a worker's HELLO that says: this worker may send RP_LOST_UNBEGUN at any time.  */
 #define RP_HELLO_DECLINES "declines"

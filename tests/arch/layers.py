@@ -30,6 +30,7 @@ MAY_INCLUDE = {
     "broker/core": {"broker/core", "common/access", "common/wire", "common/base", "riposte"},
     "broker/jobs": {"broker/jobs", "broker/core", "common/wire", "common/base", "riposte"},
     "broker/replay": {"broker/replay", "broker/core", "common/wire", "common/base", "riposte"},
+    "broker/survey": {"broker/survey", "broker/core", "common/wire", "common/base", "riposte"},
     "broker/auth": {"broker/auth", "broker/core", "common/access", "common/wire", "common/base",
                     "common/io", "riposte"},
     "broker/protocol": {"broker/protocol", "broker/core", "common/wire", "common/base",
@@ -43,7 +44,7 @@ MAY_INCLUDE = {
                      "common/wire", "common/base",
                      "common/io", "common/tool", "riposte"},
     "broker": {"broker", "broker/admin", "broker/auth", "broker/core", "broker/jobs", "broker/protocol",
-               "broker/replay",
+               "broker/replay", "broker/survey",
                "broker/store", "broker/transport", "common/access", "common/wire", "common/base",
                "common/io", "common/tool", "riposte"},
     "client": {"client", "common/wire", "common/base", "common/io", "riposte"},
@@ -58,7 +59,7 @@ MAY_INCLUDE = {
 # Code without sockets, clocks, files, threads or randomness, whose results it gets as arguments.
 PURE_FILES = [
     "common/base/*", "common/wire/*", "common/tool/*", "common/access/rules*", "broker/core/*", "broker/jobs/*",
-    "broker/replay/*",
+    "broker/replay/*", "broker/survey/*",
     "broker/admin/span_batches*", "broker/admin/span_queue*",
     "broker/log_lines*", "broker/protocol/dialect*", "broker/protocol/envelopes*", "broker/protocol/titanic*",
     "client/client_core*", "client/exchange*", "client/slots*", "client/deadlines*",

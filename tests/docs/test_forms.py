@@ -47,7 +47,8 @@ def interop(words):
 
 @pytest.mark.parametrize("block", [
     architecture(" your program "), architecture("clients ── KEYED"), architecture("client ── DURABLE"),
-    architecture("REQ client of MDP 0.1"), protocol("REQUEST ───────► waiting")], ids=lambda block: str(block.line))
+    architecture("client ── ALL"), architecture("REQ client of MDP 0.1"), protocol("REQUEST ───────► waiting")],
+    ids=lambda block: str(block.line))
 def test_what_a_drawing_names_is_there(block):
     paths = re.findall(r"(?<![\w/])((?:broker|client|worker|common|protocol)/[\w/]+)", block.text)
     for path in paths:
@@ -99,6 +100,15 @@ def test_the_grammar_of_streams_is_whole_and_its_messages_are_the_codecs():
     words = {word for _, _, comment in rules.values() for word in re.findall(r"\b[A-Z]{3,}\b", comment)}
     assert words == {"STREAM", "REQUEST", "GRANT", "REPLY", "MORE", "PART"}
     assert all(hasattr(wire, word) for word in words)
+
+
+def test_the_grammar_of_requests_for_all_workers_is_whole():
+    text = protocol("all         = request").text
+    rules = dict(re.findall(r"^([a-z-]+)\s*= ([^;\n]*)", text, re.M))
+    used = {word for rule in rules.values() for word in re.findall(r"(?<![%\w])[a-z]+(?:-[a-z]+)*", rule)}
+    assert used - set(rules) == {"message"}
+    assert {word for word in ("REQUEST", "ALL", "REPLY", "MORE") if word in text and hasattr(wire, word)} == {
+        "REQUEST", "ALL", "REPLY", "MORE"}
 
 
 # ---- Programs in languages whose libraries are not here -------------------------------------------------

@@ -49,17 +49,18 @@ class Queue:
 class Call:
     """A request as this broker knows it: one id of one session. keyed: it has an idempotency key, or is to become a
     job, so it waits for an execution, which is a request of the broker's own client. made: of a job, the attempts
-    before. token, other: of its deliveries under way, of
-    which there are two if it was hedged; token is the later one."""
+    before. token, other: of its deliveries under way, of which there are two if it was hedged; token is the later
+    one. all: it is for all workers, and once accepted one of its copies, which the broker's own client has for each."""
     __slots__ = ("instance", "session", "request", "key", "time", "name", "service", "priority", "deadline",
                  "attempts", "untimed", "dispatched",
                  "accepted", "order", "token", "other", "delivered", "dispatches", "answered", "final",
                  "final_time", "final_attempts", "final_parts", "places", "admin", "lost", "keyed", "hedge",
-                 "committed", "made")
+                 "all", "committed", "made")
 
-    def __init__(self, instance, session, request, key, time, place, keyed=False, hedge=False):
+    def __init__(self, instance, session, request, key, time, place, keyed=False, hedge=False,
+                 for_all=False):
         self.instance, self.session, self.request = instance, session, request
-        self.key, self.time, self.keyed, self.hedge = key, time, keyed, hedge
+        self.key, self.time, self.keyed, self.hedge, self.all = key, time, keyed, hedge, for_all
         self.other = self.committed = None  # committed: of dispatches, that whose reply was taken
         self.service = self.deadline = self.attempts = self.token = self.answered = None
         self.untimed, self.dispatched = False, None
@@ -69,6 +70,11 @@ class Call:
         self.order = self.delivered = self.made = 0
         self.dispatches = []  # (attempt, time, worker's session), without those that were never sent
         self.places = [place]
+
+    @property
+    def bound(self):
+        """Whether it may wait for one worker only, where others with room do not matter."""
+        return self.key != "0" or self.all
 
 
 class Delivery:
@@ -129,7 +135,7 @@ class Broker:
             self.unsettled = set()
         if self.unanswered:
             for call in self.unanswered.values():
-                if not call.admin and not call.keyed and self.listens(call.session):
+                if not call.admin and not call.keyed and not call.all and self.listens(call.session):
                     self.problem(1, "a request came in, and was neither accepted nor refused", call)
             self.unanswered = {}
         if self.uncancelled:
@@ -248,7 +254,7 @@ class Broker:
     def on_request(self, place, time, fields):
         key = fields["session"], fields["id"]
         call = Call(self, fields["session"], fields["req"], fields["conv"], time, place,
-                    "keyed" in fields or "job" in fields, "hedge" in fields)
+                    "keyed" in fields or "job" in fields, "hedge" in fields, "all" in fields)
         call.made = call.delivered = int(fields.get("made", 0))
         call.name, call.priority = fields["service"], fields.get("priority", PRIORITY)
         call.admin = call.name.startswith(ADMIN)
@@ -291,7 +297,7 @@ class Broker:
             self.problem(5, f"a request is refused with {call.final}", call)
 
     def waits(self, call, change):
-        if call.key != "0":
+        if call.bound:
             return
         call.service.waiting += change
         call.service.example = call
@@ -313,10 +319,10 @@ class Broker:
     def takes_turn(self, call, time):
         queue = self.queue_of(call, time)
         ordered = not self.unordered and not call.service.unordered
-        if call.key == "0" and ordered and call.service.prioritised and self.age_step and not queue.returned:
+        if not call.bound and ordered and call.service.prioritised and self.age_step and not queue.returned:
             self.check_class(call, queue, time)
         queue.latest = time
-        if call.key == "0":  # otherwise it may have waited for its own worker
+        if not call.bound:  # otherwise it may have waited for its own worker
             queue.began, queue.returned = time, False
         self.leaves_queue(call)
 
@@ -328,7 +334,7 @@ class Broker:
         most = self.age(queue, queue.began, time)
         for other in call.service.queues.values():
             for waiting, queued in other.calls.items():
-                if waiting is call or waiting.key != "0" or waiting.deadline <= time \
+                if waiting is call or waiting.bound or waiting.deadline <= time \
                         or not self.listens(waiting.session):
                     continue
                 since = max(queued, other.latest)
@@ -369,6 +375,8 @@ class Broker:
             self.takes_turn(call, time)
             self.waits(call, -1)
             self.running += 1
+        if call.all and call.dispatches:
+            self.problem(43, "a copy of a request for all workers is given out twice", call)
         call.other = call.token
         call.token, call.delivered, call.dispatched = fields["token"], attempt, time
         call.dispatches.append((attempt, time, fields["worker"], place))

@@ -170,6 +170,9 @@ static void s_request (sequence_t *self)
         head.headers_size = s_draw (self, 32) ? sizeof hedge : 0;
         head.attempts = (uint8_t) (head.attempts + (s_draw (self, 4) > 0));
     }
+    if (head.id % 32 == 0 && head.conversation == 0
+        && !(head.flags & (RP_FLAG_STREAM | RP_FLAG_MORE | RP_FLAG_HEDGE)))
+        head.flags |= RP_FLAG_ALL;
     if (self->ruled && service >= 30)
         s_name (&head, s_own_names[s_draw (self, 4)]);
     else

@@ -272,6 +272,10 @@ static void s_observe (const rp_action_t *action, rp_payload_t *payload, void *a
         case RP_ACTION_JOB:
             s_print ("job:%.*s", action->head.name_size, action->head.name);
             break;
+        case RP_ACTION_SURVEY:
+            s_print ("survey:%s:%.*s", rp_command_name (action->head.command),
+              action->head.name_size, action->head.name);
+            break;
         case RP_ACTION_REPLAY:
             s_print ("replay:%s:%.*s", rp_command_name (action->head.command),
               action->head.name_size, action->head.name);

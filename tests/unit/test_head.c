@@ -339,15 +339,16 @@ static void s_a_flag_that_a_command_does_not_have_is_refused (void **state)
       [RP_COMMAND_HELLO] = RP_FLAG_WORKER | RP_FLAG_BUNDLES,
       [RP_COMMAND_WELCOME] = RP_FLAG_BUNDLES,
       [RP_COMMAND_REQUEST] = RP_FLAG_INLINE | RP_FLAG_OPEN | RP_FLAG_TRACE | RP_FLAG_MORE
-                             | RP_FLAG_DURABLE | RP_FLAG_KEYED | RP_FLAG_STREAM | RP_FLAG_HEDGE,
+                             | RP_FLAG_DURABLE | RP_FLAG_KEYED | RP_FLAG_STREAM | RP_FLAG_HEDGE
+                             | RP_FLAG_ALL,
       [RP_COMMAND_REPLY] = RP_FLAG_INLINE | RP_FLAG_LAST | RP_FLAG_MORE | RP_FLAG_REPLAYED,
       [RP_COMMAND_PART] = RP_FLAG_INLINE | RP_FLAG_MORE};
     for (unsigned command = 1; command < RP_COMMAND_COUNT; command++)
         for (unsigned bit = 0; bit < 16; bit++) {
             rp_head_t head = s_full (command);
             head.flags |= (uint16_t) (1u << bit);
-            if (head.flags
-                & (RP_FLAG_DURABLE | RP_FLAG_KEYED | RP_FLAG_HEDGE)) { // not in a conversation
+            // not in a conversation
+            if (head.flags & (RP_FLAG_DURABLE | RP_FLAG_KEYED | RP_FLAG_HEDGE | RP_FLAG_ALL)) {
                 head.conversation = 0;
                 head.flags &= (uint16_t) ~RP_FLAG_OPEN;
             }
