@@ -94,6 +94,30 @@ void rp_call_free (rp_call_t *self)
     free (self);
 }
 
+bool rp_answer_take (rp_call_t *call,
+  const uint8_t *frame,
+  size_t size,
+  const rp_head_t *head,
+  rp_message_t *message,
+  int64_t now)
+{
+    rp_call_t *answer = s_new ("", 0, NULL, 0);
+    if (!answer)
+        return false;
+    rp_reply_t *reply = &answer->reply;
+    if (!(message ? rp_reply_fill (reply, message, head)
+                  : rp_reply_copy (reply, frame, size, head))) {
+        rp_call_free (answer);
+        return false;
+    }
+    reply->status = (rp_status_t) head->status;
+    reply->id = call->exchange.id;
+    reply->tag = call->tag;
+    reply->total_us = (uint64_t) (now - call->exchange.submitted);
+    rp_list_append (&call->answers, &answer->node);
+    return true;
+}
+
 rp_reply_t *rp_call_become_reply (rp_call_t *self)
 {
     s_clear_request (self);

@@ -251,6 +251,7 @@ static void s_welcome (rp_client_core_t *self, const rp_head_t *welcome, int64_t
     self->streams = s_has (welcome, RP_WELCOME_STREAMS);
     self->stream_window = s_read (welcome, RP_WELCOME_STREAM_WINDOW);
     self->hedges = s_has (welcome, RP_WELCOME_HEDGING);
+    self->asks_all = s_has (welcome, RP_WELCOME_ALL);
     self->next = now;
 }
 

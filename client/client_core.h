@@ -87,6 +87,7 @@ typedef enum {
     RP_END_NO_JOBS,           /* INVALID: durable, and the broker keeps no jobs */
     RP_END_NO_REPLAYS,        /* INVALID: with a key, and the broker remembers no results */
     RP_END_NO_STREAMS,        /* INVALID: with a stream, and the broker knows none */
+    RP_END_NO_ALL,            /* INVALID: for all workers, and the broker cannot do that */
 } rp_exchange_end_t;
 
 typedef struct rp_exchange rp_exchange_t;
@@ -130,6 +131,7 @@ struct rp_exchange {
     bool durable; /* it asks for a job, and ends with ACCEPTED */
     bool keyed;   /* with an idempotency key: durable and sent twice, it is still one job */
     bool hedged;  /* it asks for a hedge; its header says when */
+    bool all;     /* it is for all workers; parts of its reply are whole answers */
 
     /*  Valid once the request has ended.  */
     uint64_t id;   /* for the application: its first id on the wire */
@@ -147,6 +149,7 @@ struct rp_exchange {
     uint8_t endpoint; /* durable: of the list, where it was sent last */
     uint8_t asked;    /* brokers of the list that were busy or had no worker */
     bool cancelled;
+    bool answered;             /* for all workers: an answer has come */
     uint64_t wire_id;          /* of this attempt */
     uint64_t cancel;           /* the id for a CANCEL that is to be sent; 0: none */
     uint64_t conversation_key; /* the key it was sent with or is meant for; 0: any */
@@ -218,6 +221,7 @@ typedef struct {
     bool prioritises;       /* … knows priorities */
     bool streams;           /* … knows bodies in parts */
     bool hedges;            /* … makes hedges */
+    bool asks_all;          /* … gives a request to all workers */
     uint64_t stream_window; /* the largest that it allows; 0: not stated */
     uint64_t sessions;      /* sessions so far */
     uint64_t denials; /* how often an attempt found that no broker accepts this client's key */

@@ -3,7 +3,8 @@
     SPDX-License-Identifier: MPL-2.0
 
     client.c creates, configures and serves a client; client_turn.c moves messages between core and
-    channel; call.c builds requests; stream.c has requests whose bodies come in parts; job.c sends durable ones and asks for their results; reply.c
+    channel; call.c builds requests; stream.c has requests whose bodies come in parts; all.c those for all
+    workers; job.c sends durable ones and asks for their results; reply.c
     reads replies; conversation.c holds conversations; explain.c writes messages for people.
 
     Thread-safety: the pump's lock guards rp_client_t, except where a comment says otherwise.
@@ -70,12 +71,14 @@ struct rp_call {
     uint8_t *headers; /* a block of headers; NULL: none */
     uint16_t headers_size;
     uint8_t name_size;
-    bool streams;    /* only to be submitted as a stream */
+    bool streams;    /* only to be submitted as a stream, or performed for all workers */
     bool more;       /* more of its body follows */
     uint32_t window; /* of a stream; 0: the default */
     bool awaited;    /* a thread waits for this call, or a stream has it */
     bool done;       /* that thread's wait is over */
     size_t capacity; /* bytes of data */
+    rp_list_t
+      answers; /* of all workers, that came and were not read: calls of which only the reply is in use */
     rp_reply_t reply;
     zmq_msg_t large; /* a body over RP_INLINE_MAX, while it may have to be sent; otherwise unused */
     /*  The service's name, then a body of up to RP_INLINE_MAX bytes; after the end, the frame of a
@@ -162,6 +165,14 @@ void rp_call_sent (rp_call_t *self);
 /*  Sets a header, in the place of one with the same key. Returns as rp_call_add_header.  */
 int rp_call_put_header (rp_call_t *self, const char *key, const char *value);
 int rp_call_put_number (rp_call_t *self, const char *key, uint64_t value);
+
+/*  With the lock held: takes an answer of a worker to a call for all. False when out of memory.  */
+bool rp_answer_take (rp_call_t *call,
+  const uint8_t *frame,
+  size_t size,
+  const rp_head_t *head,
+  rp_message_t *message,
+  int64_t now);
 
 /*  Frees a call that is not open.  */
 void rp_call_free (rp_call_t *self);

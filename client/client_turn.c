@@ -181,6 +181,22 @@ static void s_take_part (rp_client_t *self,
     s_notify (self, call);
 }
 
+/*  Takes an answer to a call for all workers. One that cannot be kept ends the request.  */
+static void s_take_answer (rp_client_t *self,
+  rp_call_t *call,
+  const uint8_t *frame,
+  size_t size,
+  const rp_head_t *head,
+  rp_message_t *message,
+  int64_t now)
+{
+    if (!rp_answer_take (call, frame, size, head, message, now)) {
+        call->reply.status = RP_UNKNOWN;
+        rp_client_core_cancel (&self->core, call->exchange.id, now);
+    }
+    s_notify (self, call);
+}
+
 /*  message_p is NULL if the frame lies in a bundle.  */
 static void s_take_frame (
   rp_client_t *self, const uint8_t *frame, size_t size, rp_message_t **message_p, int64_t now)
@@ -196,7 +212,10 @@ static void s_take_frame (
     if (!call)
         return;
     if (head.flags & RP_FLAG_MORE || head.command == RP_COMMAND_GRANT) {
-        s_take_part (self, call, frame, size, &head, message_p, now);
+        if (call->exchange.all)
+            s_take_answer (self, call, frame, size, &head, message_p ? *message_p : NULL, now);
+        else
+            s_take_part (self, call, frame, size, &head, message_p, now);
         return;
     }
     bool taken = message_p ? rp_reply_fill (&call->reply, *message_p, &head)

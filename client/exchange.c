@@ -104,11 +104,11 @@ static bool s_take_lost (rp_client_core_t *core, rp_exchange_t *exchange)
     return true;
 }
 
-/*  False if a worker may have state of the conversation, or parts came or went: sent again, the request would meet
-    another state, or another reply.  */
+/*  False if a worker may have state of the conversation, or parts or answers came or went: sent again, the request would
+    meet another state, or another reply.  */
 static bool s_may_move (const rp_exchange_t *exchange)
 {
-    if (exchange->stream && exchange->stream->passed)
+    if ((exchange->stream && exchange->stream->passed) || exchange->answered)
         return false;
     const rp_client_conversation_t *conversation = exchange->conversation;
     return !conversation
@@ -219,6 +219,8 @@ bool rp_exchange_accepted (rp_client_core_t *core, rp_exchange_t *exchange, int6
 
 bool rp_exchange_part (rp_exchange_t *exchange, const rp_head_t *head)
 {
+    if (exchange->all)
+        return exchange->answered = true;
     if (!exchange->stream || head->status != RP_OK)
         return false;
     exchange->stream->passed = true;
@@ -372,7 +374,20 @@ static bool s_make_stream (
     return true;
 }
 
-/*  The same of a durable request, one with a key or a stream, or one that asks for a hedge. That is a preference: a
+/*  The same of a request for all workers.  */
+static bool s_make_all (
+  rp_client_core_t *core, rp_exchange_t *exchange, rp_head_t *head, int64_t now)
+{
+    if (!core->asks_all) {
+        rp_exchange_finish (core, exchange, RP_INVALID, RP_END_NO_ALL, now);
+        return false;
+    }
+    head->flags |= RP_FLAG_ALL;
+    head->wait_ms = 0;
+    return true;
+}
+
+/*  The same of a durable request, one with a key or a stream, one for all workers, or one that asks for a hedge. That is a preference: a
     broker that makes none gets the request without it; so does one that has it as its last attempt, after another was
     lost.  */
 static bool s_make_special (
@@ -385,6 +400,8 @@ static bool s_make_special (
         head->flags |= RP_FLAG_HEDGE;
     if (exchange->durable)
         return s_make_durable (core, exchange, head, now);
+    if (exchange->all)
+        return s_make_all (core, exchange, head, now);
     if (!exchange->keyed)
         return true;
     if (!core->remembers) {
@@ -422,7 +439,8 @@ bool rp_exchange_send (
     };
     if (exchange->conversation)
         s_enter_conversation (core, exchange, head);
-    bool special = exchange->durable || exchange->keyed || exchange->stream || exchange->hedged;
+    bool special =
+      exchange->durable || exchange->keyed || exchange->stream || exchange->hedged || exchange->all;
     if (special && !s_make_special (core, exchange, head, now))
         return false;
     rp_list_remove (&exchange->node);
@@ -444,6 +462,7 @@ static void s_prepare (rp_client_core_t *self, rp_exchange_t *exchange, int64_t 
     exchange->retries = 0;
     exchange->asked = 0;
     exchange->cancelled = false;
+    exchange->answered = false;
     exchange->unseen = false;
     exchange->cancel = 0;
     exchange->todo = (rp_list_node_t){0};

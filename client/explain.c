@@ -100,6 +100,12 @@ static char *s_no_streams (const rp_client_core_t *core)
       core->config.endpoints[core->link.current]);
 }
 
+static char *s_no_all (const rp_client_core_t *core)
+{
+    return s_format ("the broker at %s gives no request to all workers; use a newer one",
+      core->config.endpoints[core->link.current]);
+}
+
 static char *s_too_large (const rp_client_core_t *core, size_t bytes)
 {
     char size[RP_UNITS_TEXT_MAX];
@@ -152,6 +158,8 @@ char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
             return s_no_replays (core);
         case RP_END_NO_STREAMS:
             return s_no_streams (core);
+        case RP_END_NO_ALL:
+            return s_no_all (core);
         case RP_END_NO_JOBS:
         case RP_END_REPLY:
             break;

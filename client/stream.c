@@ -77,7 +77,7 @@ int rp_client_stream (rp_client_t *self, rp_call_t **call_p, rp_stream_t **strea
     rp_call_t *call = *call_p;
     *stream_p = NULL;
     if (!call || call->callback || call->exchange.durable || call->exchange.keyed
-        || call->exchange.hedged)
+        || call->exchange.hedged || call->exchange.all)
         return RP_USAGE;
     int rc =
       rp_call_put_number (call, RP_STREAM_WINDOW, call->window ? call->window : RP_FLOW_WINDOW);

@@ -92,6 +92,9 @@ static int s_check_arguments (const rp_cli_t *self)
           "--lines takes its bodies from standard input, not from \"%s\"", arguments->items[1]);
     if (self->options.lines && self->options.count > 0)
         return rp_cli_usage ("--lines and --count do not go together");
+    int fault = self->sends ? 0 : rp_cli_check_all (self);
+    if (fault != 0)
+        return fault;
     if (self->options.exit_code_from_worker && (self->options.lines || self->options.count > 0))
         return rp_cli_usage ("--exit-code-from-worker is for one call, without --lines or --count");
     return s_check_stream (self);
@@ -116,7 +119,8 @@ int rp_cli_request (rp_cli_t *self)
     if (code == 0)
         code = self->options.count > 0 ? rp_cli_batch (self, service, body ? body : "", size)
                : self->options.stream  ? rp_cli_stream (self, service, body, size)
-                                       : s_call_once (self, service, body, size);
+               : rp_cli_asks_all (&self->options) ? rp_cli_ask_all (self, service, body, size)
+                                                  : s_call_once (self, service, body, size);
     rp_input_free (&input);
     return code;
 }

@@ -42,6 +42,8 @@ typedef struct {
     int64_t wait_broker;
     int64_t wait_worker;
     /*  call  */
+    uint64_t first; /* 0: not given, as quorum */
+    uint64_t quorum;
     rp_option_list_t headers;
     bool lines;
     bool exit_code_from_worker;
@@ -198,6 +200,13 @@ int rp_cli_prepare (rp_cli_t *self, rp_call_t *call);
 
 /*  The arguments of call and send: one request, --lines or --count. Returns the exit code.  */
 int rp_cli_request (rp_cli_t *self);
+
+/*  True for a call of --all, --first or --quorum.  */
+bool rp_cli_asks_all (const rp_cli_options_t *options);
+/*  Checks what goes with these. Returns 0, or the exit code after an error was written.  */
+int rp_cli_check_all (const rp_cli_t *self);
+/*  Performs it. Returns the exit code.  */
+int rp_cli_ask_all (rp_cli_t *cli, const char *service, const void *body, size_t size);
 
 /*  The call of --stream, with this body, or its beginning. Returns the exit code.  */
 int rp_cli_stream (rp_cli_t *cli, const char *service, const void *body, size_t size);

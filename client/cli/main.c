@@ -14,6 +14,7 @@
 #include "client/cli/cli.h"
 #include "common/io/writer.h"
 #include "common/tool/options_commands.h"
+#include "common/wire/head.h"
 #include "common/wire/limits.h"
 
 #define S_SECOND_US INT64_C (1000000)
@@ -135,11 +136,12 @@ static const rp_option_t s_options[] = {
             "broker that is only slow gets --timeout"},
   {.name = "all",
     .kind = RP_OPTION_FLAG,
-    .commands = "services workers status jobs dead-purge",
+    .commands = "call services workers status jobs dead-purge",
     S_AT (all),
     .help =
-      "ask every broker of the list, and every address of a name; numbers are added up. Of dead "
-      "purge: every dead job"},
+      "ask every broker of the list, and every address of a name; numbers are added up. Of call: "
+      "every worker of the service, and write what each answers as it comes. Of dead purge: every "
+      "dead job"},
   {.name = "no-color",
     .kind = RP_OPTION_FLAG,
     .environment = "RIPOSTE_NO_COLOR",
@@ -212,6 +214,22 @@ static const rp_option_t s_options[] = {
     S_AT (exit_code_from_worker),
     .help =
       "exit with the number of the worker's error, such as a command's exit status, instead of 1"},
+  {.name = "first",
+    .kind = RP_OPTION_COUNT,
+    .argument = "N",
+    .commands = "call",
+    .smallest = 1,
+    .largest = RP_ALL_MOST,
+    S_AT (first),
+    .help = "as --all, until N workers have answered OK; the others are cancelled"},
+  {.name = "quorum",
+    .kind = RP_OPTION_COUNT,
+    .argument = "N",
+    .commands = "call",
+    .smallest = 1,
+    .largest = RP_ALL_MOST,
+    S_AT (quorum),
+    .help = "as --first, and fail as soon as N workers cannot answer OK any more"},
   {.name = "stream",
     .kind = RP_OPTION_FLAG,
     .commands = "call",

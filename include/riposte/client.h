@@ -241,6 +241,23 @@ RP_EXPORT int rp_call_set_priority (rp_call_t *self, uint8_t priority);
     a conversation; also what rp_call_add_header returns.  */
 RP_EXPORT int rp_call_set_hedge (rp_call_t *self, const char *when);
 
+/*  For all workers of the service that take requests when the broker gets the call: each gets it once, or not at all,
+    and answers for itself. rp_client_perform_all has the answers, and is the only function that takes such a call.
+    Without a count it ends when all have ended: with RP_OK if all answered so.
+
+    first   ends when so many have answered with RP_OK, or all there are, if they are fewer
+    quorum  ends when so many have answered with RP_OK, or, with another status, as soon as they cannot any more; with
+            RP_NO_WORKER if there are fewer workers, and none of them gets it
+
+    The workers that have not answered then are cancelled. The call has one deadline; its attempts and its wait for a
+    worker do not count, and each worker counts as a request in the broker's limits and quotas. It cannot be durable,
+    keyed, hedged, a stream or in a conversation. Of first and quorum, only one may be set. count: 1 to 65,535.
+
+    RP_OK; RP_USAGE (out of the range, or in a conversation); also what rp_call_add_header returns.  */
+RP_EXPORT int rp_call_set_all (rp_call_t *self);
+RP_EXPORT int rp_call_set_first (rp_call_t *self, uint32_t count);
+RP_EXPORT int rp_call_set_quorum (rp_call_t *self, uint32_t count);
+
 /*  Sets how long the broker may hold the request while no worker offers the service: up to
     86,400,000 ms; 0 (the default) ends it with RP_NO_WORKER at once. RP_OK; RP_USAGE outside the
     range.  */
@@ -408,6 +425,23 @@ RP_EXPORT int rp_client_stream (rp_client_t *self, rp_call_t **call_p, rp_stream
 typedef bool (rp_part_fn) (const void *data, size_t size, void *arg);
 RP_EXPORT int rp_client_perform_parts (
   rp_client_t *self, rp_call_t **call_p, rp_part_fn *function, void *arg, rp_reply_t **reply_p);
+
+/*  Performs a call for all workers (rp_call_set_all): calls the function, in the calling thread, with what each worker
+    ended with, as it comes, and returns the reply that ends the call. An answer is a reply with a status, a body,
+    and the worker's name (rp_reply_worker); one that the broker gives for a worker that was lost, or never got the call,
+    has another status than RP_OK and RP_APP_ERROR. It is valid until the function returns. If the function returns
+    false, the call is cancelled, and the function is not called again.
+
+    The reply has no body, and these headers: `all-workers`, how many were asked, `all-answered`, how many answered
+    with RP_OK or RP_APP_ERROR, and `all-statuses`, as in "OK=2 WORKER_LOST=1". They are missing if no worker was asked.
+    If not as many as wanted answered RP_OK, its status is RP_APP_ERROR when no worker was lost, RP_DEADLINE when the
+    time was up, and otherwise RP_WORKER_LOST; or, when no worker was given the call, what kept it from all.
+
+    Returns as rp_client_perform; RP_USAGE also for a call that is not for all; on RP_INTERRUPTED, answers may have
+    come.  */
+typedef bool (rp_answer_fn) (const rp_reply_t *answer, void *arg);
+RP_EXPORT int rp_client_perform_all (
+  rp_client_t *self, rp_call_t **call_p, rp_answer_fn *function, void *arg, rp_reply_t **reply_p);
 
 /*  Takes the next part; waits up to timeout_ms. The body of a reply with RP_OK is the last part, if it is
     not empty.

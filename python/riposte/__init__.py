@@ -9,7 +9,7 @@
 raises a subclass of `riposte.Error`, one for each status of docs/CONTRACT.md. Times are seconds.
 """
 
-from riposte._client import Call, Client, Conversation, Stream
+from riposte._client import Answers, Call, Client, Conversation, Stream
 from riposte._client_core import Reply
 from riposte._status import (
     AppError, Busy, Cancelled, ConversationLost, Deadline, Denied, Draining, Error, Expired, Invalid, KeyMismatch,
@@ -17,6 +17,6 @@ from riposte._status import (
 from riposte._worker import Answer, Retry, Task, Worker
 
 __all__ = [
-    "Answer", "AppError", "Busy", "Call", "Cancelled", "Client", "Conversation", "ConversationLost", "Deadline",
-    "Denied", "Draining", "Error", "Expired", "Invalid", "KeyMismatch", "NoBroker", "NoWorker", "NotDone", "Reply",
-    "Retry", "Status", "Stream", "Task", "TooLarge", "Unknown", "Worker", "WorkerLost"]
+    "Answer", "Answers", "AppError", "Busy", "Call", "Cancelled", "Client", "Conversation", "ConversationLost",
+    "Deadline", "Denied", "Draining", "Error", "Expired", "Invalid", "KeyMismatch", "NoBroker", "NoWorker", "NotDone",
+    "Reply", "Retry", "Status", "Stream", "Task", "TooLarge", "Unknown", "Worker", "WorkerLost"]

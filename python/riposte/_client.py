@@ -17,7 +17,7 @@ from typing import Any, Callable, Deque, Dict, Generator, Iterable, Optional, Se
 from riposte import _link, _sockets
 from riposte._client_core import (
     DAY, FOREVER, CallState, ClientCore, ConversationState, Reply, StreamState, Terms, check_attempts, check_seconds,
-    check_whole, terms_for)
+    check_whole, goal_of, terms_for)
 from riposte._loop import Loop
 from riposte._status import MAY_PASS, NotDone
 
@@ -191,6 +191,52 @@ class Stream:
         return part
 
     def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if self._state.reply is None:
+            self._client._forget(self._state)
+
+
+class Answers:
+    """A request for all workers of a service. Made by Client.call_all. Iterate over it for the answers, each a Reply
+    with its worker's name in `worker`; leaving `with` withdraws the request, unless it has ended."""
+
+    def __init__(self, client: "Client", state: CallState) -> None:
+        self._client = client
+        self._state = state
+
+    @property
+    def id(self) -> int:
+        """Its number as traces show it; 0 until it is sent."""
+        return self._state.id
+
+    @property
+    def reply(self) -> Optional[Reply]:
+        """How it ended; None before. Its headers have the summary: all-workers, all-answered, all-statuses."""
+        return self._state.reply
+
+    def close(self) -> None:
+        """Withdraws the request, unless it has ended."""
+        self._client._cancel(self._state)
+
+    def __iter__(self) -> "Answers":
+        return self
+
+    def __next__(self) -> Reply:
+        """The next answer. Raises at the end what the status of the whole says (riposte.Error), unless it is OK."""
+        answers = cast(Deque[Reply], self._state.answers)
+        if not answers:
+            self._client._wait(self._state, None, lambda: bool(answers))
+        if answers:
+            return answers.popleft()
+        outcome(self._state)
+        raise StopIteration
+
+    def __enter__(self) -> "Answers":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -380,6 +426,23 @@ class Client:
             self._loop.turn()
         return Stream(self, call)
 
+    def call_all(self, service: str, body: Body = b"", *, first: Optional[int] = None, quorum: Optional[int] = None,
+                 timeout: Optional[float] = None, headers: Optional[HeaderList] = None,
+                 priority: Optional[int] = None) -> Answers:
+        """Asks every worker of a service: `for answer in client.call_all("cache", b"flush"): …`. Returns at once.
+
+        Each answer is a Reply with a status of its own: that of its worker, or what became of the request there. The
+        end comes when all have answered; with `first` when so many are OK, with `quorum` also as soon as they cannot be
+        any more; the others are cancelled then. It raises what the status of the whole says, unless as many as wanted
+        were OK (NoWorker if there are none, or fewer than the quorum). Each worker counts as a request in the broker's
+        limits. Other arguments as for `call`.
+        """
+        pairs = [*goal_of(first, quorum), *pairs_of(headers)]
+        with self._lock:
+            call = self._submit(service, body, timeout, 1, 0.0, pairs, False, None, priority=priority, every=True)
+            self._loop.turn()
+        return Answers(self, call)
+
     def conversation(self, service: str) -> Conversation:
         """A conversation with one worker of a service; the first call begins it. Leaving `with` ends it."""
         return Conversation(self, service)
@@ -458,7 +521,7 @@ class Client:
                 conversation: Optional[ConversationState], durable: bool = False,
                 key: Optional[str] = None, priority: Optional[int] = None,
                 hedge: Union[str, float, None] = None,
-                stream: Optional[Callable[[Terms], StreamState]] = None) -> CallState:
+                stream: Optional[Callable[[Terms], StreamState]] = None, every: bool = False) -> CallState:
         if self._loop.closed:
             raise RuntimeError("this client is closed")
         now = time.monotonic()
@@ -469,6 +532,8 @@ class Client:
                          self.timeout if timeout is None else timeout, now, conversation)
         if stream is not None:
             call.stream = stream(call.terms)
+        if every:
+            call.ask_all()
         self._core.submit(call, now)
         return call
 

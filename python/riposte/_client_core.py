@@ -98,6 +98,11 @@ class Reply:
         """The last header of that name."""
         return dict(self.headers).get(name, default)
 
+    @property
+    def worker(self) -> str:
+        """The name of the worker that replied, if it was asked for (trace) or all workers were; otherwise empty."""
+        return self.header("worker") or ""
+
     def error(self) -> Optional[Error]:
         """The exception that this is; None if it is OK."""
         status = self.status
@@ -167,6 +172,18 @@ def hedge_of(hedge: Union[str, float]) -> str:
     return str(ms)
 
 
+def goal_of(first: Optional[int], quorum: Optional[int]) -> List[Tuple[str, str]]:
+    """The headers that say with how many OKs a request for all workers ends."""
+    if first is not None and quorum is not None:
+        raise ValueError("a request for all workers ends with the first answers, or with a quorum: say one of them")
+    pairs = [(name, check_whole(count, f"{name[4:]} of all workers"))
+             for name, count in (("all-first", first), ("all-quorum", quorum)) if count is not None]
+    for name, count in pairs:
+        if not 1 <= count <= wire.ALL_MOST:
+            raise ValueError(f"{name[4:]} is 1 to {wire.ALL_MOST} workers, not {count}")
+    return [(name, str(count)) for name, count in pairs]
+
+
 class Terms:
     """What many requests may have in common: all but body and deadline, checked, with the bytes of their heads."""
 
@@ -207,11 +224,23 @@ class Terms:
                           headers=self.headers, priority=priority)
         return first[:_BETWEEN_AT], first[_BETWEEN_AT + _BETWEEN.size:]
 
-    def stating(self, name: str, value: int) -> "Terms":
-        """The same with one more header, before the others. Its begin and end are not made anew."""
+    def for_all(self) -> "Terms":
+        """The same of a request for all workers, each of which is asked once."""
+        terms = self._copy()
+        terms.flags |= wire.ALL
+        terms.attempts, terms.wait_ms = 1, 0
+        terms.begin, terms.end = terms.around(terms.flags | wire.INLINE, 1)
+        return terms
+
+    def _copy(self) -> "Terms":
         terms = Terms.__new__(Terms)
         for slot in Terms.__slots__:
             setattr(terms, slot, getattr(self, slot))
+        return terms
+
+    def stating(self, name: str, value: int) -> "Terms":
+        """The same with one more header, before the others. Its begin and end are not made anew."""
+        terms = self._copy()
         terms.headers = wire.pack_headers([(name, str(value))]) + self.headers
         return terms
 
@@ -273,6 +302,8 @@ class CallState:
     # What most requests leave as it is, is the class's.
     conversation: Optional[ConversationState] = None
     stream: Optional[StreamState] = None
+    answers: Optional[Deque[Reply]] = None  # of all workers: those that came and were not taken
+    answered = False    # … and whether one came
     id = 0
     number = 0          # of the conversation in which it was sent first
     link: Optional[Link] = None
@@ -282,7 +313,7 @@ class CallState:
     retries = 0
     spent = 0           # of the attempts: retries of this library
     reply: Optional[Reply] = None
-    #: the shell's, called when there is a reply; of a stream, also when a part or a grant came
+    #: the shell's, called when there is a reply; of a stream, also when a part or a grant came; and at each answer
     ended: Optional[Callable[["CallState"], None]] = None
     owner: Any = None   # the shell's
 
@@ -300,9 +331,29 @@ class CallState:
                 raise ValueError("a request with a key, or with a hedge, is outside conversations")
             self.conversation = conversation
 
+    def ask_all(self) -> None:
+        """It is for all workers. Raises ValueError for what may not be."""
+        if self.conversation is not None or self.terms.flags & (wire.KEYED | wire.HEDGE | wire.DURABLE):
+            raise ValueError("a request for all workers is outside conversations, without a key and a hedge")
+        self.terms = self.terms.for_all()
+        self.answers = deque()
+
     @property
     def is_keyed(self) -> bool:
         return b"\x0fidempotency-key" in self.terms.headers
+
+
+def _reply_of(call: CallState, message: wire.Message) -> Reply:
+    body = message.body
+    reply = Reply(call.terms.service, body[0] if len(body) == 1 else b"".join(body), (
+        message.id, message.conversation, message.time, message.value, message.status, message.attempt))
+    reply.headers = message.headers
+    reply.code = message.code
+    reply.text = message.text.decode(errors="surrogateescape") if message.text \
+        else explain.MEANINGS.get(reply.status, "")
+    reply.last = bool(message.flags & wire.LAST)
+    reply.replayed = bool(message.flags & wire.REPLAYED)
+    return reply
 
 
 class ClientCore:
@@ -608,20 +659,18 @@ class ClientCore:
                 conversation.answered = True
         if number > 1 and number in _MAY_BE_ASKED_AGAIN and self._ask_again(link, call, status, now):
             return
-        body = message.body
-        reply = Reply(call.terms.service, body[0] if len(body) == 1 else b"".join(body), (
-            message.id, message.conversation, message.time, message.value, number, message.attempt))
-        reply.headers = message.headers
-        reply.code = message.code
-        reply.text = message.text.decode(errors="surrogateescape") if message.text else explain.MEANINGS.get(status, "")
-        reply.last = bool(message.flags & wire.LAST)
-        reply.replayed = bool(message.flags & wire.REPLAYED)
-        self._finish(call, reply)
+        self._finish(call, _reply_of(call, message))
         if self._waiting:
             self._send_waiting(now)
 
     def _part(self, link: Link, call: CallState, message: wire.Message, now: float) -> None:
         stream = call.stream
+        if call.answers is not None:
+            call.answered = True
+            call.answers.append(_reply_of(call, message))
+            if call.ended is not None:
+                call.ended(call)
+            return
         if stream is None or message.status:
             link.ignored += 1
             return
@@ -663,6 +712,9 @@ class ClientCore:
                 return True
             terms = call.terms = call.stream.begin(link)
             flags |= wire.STREAM | (wire.MORE if call.stream.more else 0)
+        elif flags & wire.ALL and not link.asks_all:
+            self._end(call, Status.INVALID, explain.no_all(link.endpoint))
+            return True
         elif flags & wire.KEYED and not link.replays:
             self._end(call, Status.INVALID, explain.no_replays(link.endpoint))
             return True
@@ -727,7 +779,7 @@ class ClientCore:
     @staticmethod
     def _may_move(call: CallState) -> bool:
         """Whether it may be sent again elsewhere: no worker has state of its conversation, nor had a part of it."""
-        if call.stream is not None and call.stream.passed:
+        if call.answered or (call.stream is not None and call.stream.passed):
             return False
         conversation = call.conversation
         return conversation is None or (not conversation.answered and conversation.number == call.number)

@@ -135,6 +135,10 @@ def no_streams(endpoint: str) -> str:
     return f"the broker at {endpoint} knows no streams; use a newer one, or call without a stream"
 
 
+def no_all(endpoint: str) -> str:
+    return f"the broker at {endpoint} gives no request to all workers; use a newer one"
+
+
 GRACE_MS = 1000
 
 

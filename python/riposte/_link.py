@@ -84,6 +84,7 @@ class Link:
         self.streams = False
         self.stream_window = 0  #: the largest that the broker allows; 0: not stated
         self.hedging = False
+        self.asks_all = False
         self.max_body = 0
         self.window = 0
         self.endpoint = ""      #: of the list, in use or tried last
@@ -158,6 +159,7 @@ class Link:
         self.replays = headers.get("replays") == "1"
         self.priorities = headers.get("priorities") == "1"
         self.hedging = headers.get("hedging") == "1"
+        self.asks_all = headers.get("all") == "1"
         self.streams = headers.get("streams") == "1"
         self.stream_window = number_of(headers, "stream-window")
         self.max_body = number_of(headers, "max-body")

@@ -9,7 +9,7 @@ from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 HELLO, WELCOME, REQUEST, REPLY, CANCEL, CREDIT, HEARTBEAT, DRAIN, BYE, END, ACCEPTED, PART, GRANT = range(1, 14)
 
 INLINE, WORKER, OPEN, LAST, TRACE, MORE, BUNDLES, DURABLE, KEYED, REPLAYED, STREAM = (1 << bit for bit in range(11))
-HEDGE = 0x1000
+ALL, HEDGE = 0x0800, 0x1000
 
 HEAD_MIN = 48
 NAME_MAX = 127
@@ -24,6 +24,7 @@ FRAMES_MAX = 64
 BUNDLE_MAX = 65536
 ATTEMPTS_MAX = 10
 PRIORITY_MAX, PRIORITY_DEFAULT = 9, 4
+ALL_MOST = 65535  # workers that a request for all may want
 WINDOW_MAX = 4096
 PART_COST = 64  # what a part takes of a grant beside its bytes
 HEARTBEAT_MAX_MS = 60000
@@ -44,7 +45,7 @@ _CONTROL_BUT_TAB = _CONTROL.replace(b"\t", b"")
 _SHAPES: Dict[int, Tuple[int, Set[str]]] = {
     HELLO: (WORKER | BUNDLES, {"time", "value", "key", "name", "headers"}),
     WELCOME: (BUNDLES, {"time", "value", "key", "headers"}),
-    REQUEST: (INLINE | OPEN | TRACE | MORE | DURABLE | KEYED | STREAM | HEDGE,
+    REQUEST: (INLINE | OPEN | TRACE | MORE | DURABLE | KEYED | STREAM | HEDGE | ALL,
               {"id", "conversation", "time", "value", "attempt", "attempts", "priority", "name", "headers"}),
     REPLY: (INLINE | LAST | MORE | REPLAYED,
             {"id", "conversation", "time", "value", "status", "attempt", "text", "headers", "code"}),

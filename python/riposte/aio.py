@@ -31,7 +31,7 @@ from riposte._client import (
     question_of, terms_of, write_some)
 from riposte._client_core import (
     DAY, FOREVER, CallState, ClientCore, ConversationState, Reply, StreamState, Terms, check_attempts, check_seconds,
-    check_whole, terms_for)
+    check_whole, goal_of, terms_for)
 from riposte._status import Denied
 from riposte._worker import (
     SIGNALS, Answer, Outcome, Result, Retry, Task, answer, check_callable, check_ready,
@@ -39,7 +39,7 @@ from riposte._worker import (
 from riposte._status import AppError
 from riposte._worker_core import TaskState, WorkerCore
 
-__all__ = ["Answer", "Client", "Conversation", "Reply", "Retry", "Stream", "Task", "Worker"]
+__all__ = ["Answer", "Answers", "Client", "Conversation", "Reply", "Retry", "Stream", "Task", "Worker"]
 
 _log = logging.getLogger("riposte")
 
@@ -174,6 +174,50 @@ class Stream:
         self.close()
 
 
+class Answers:
+    """See riposte.Answers: `async for answer in client.call_all("cache"): …`. Made by Client.call_all."""
+
+    def __init__(self, client: "Client", state: CallState) -> None:
+        self._client = client
+        self._state = state
+
+    @property
+    def id(self) -> int:
+        """Its number as traces show it; 0 until it is sent."""
+        return self._state.id
+
+    @property
+    def reply(self) -> Optional[Reply]:
+        """How it ended; None before. Its headers have the summary: all-workers, all-answered, all-statuses."""
+        return self._state.reply
+
+    def close(self) -> None:
+        """Withdraws the request, unless it has ended."""
+        self._client._withdraw(self._state)
+
+    def __aiter__(self) -> "Answers":
+        return self
+
+    async def __anext__(self) -> Reply:
+        """The next answer. Raises at the end what the status of the whole says, unless it is OK."""
+        answers = cast(Deque[Reply], self._state.answers)
+        while not answers and self._state.reply is None:
+            await self._client._ended(self._state)
+        if answers:
+            return answers.popleft()
+        outcome(self._state)
+        raise StopAsyncIteration
+
+    async def __aenter__(self) -> "Answers":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Conversation:
     """See riposte.Conversation. Made by Client.conversation."""
 
@@ -274,6 +318,15 @@ class Client:
                             stream=lambda terms: StreamState(terms, window, idle_timeout, more))
         return Stream(self, call)
 
+    def call_all(self, service: str, body: Body = b"", *, first: Optional[int] = None, quorum: Optional[int] = None,
+                 timeout: Optional[float] = None, headers: Optional[HeaderList] = None,
+                 priority: Optional[int] = None) -> Answers:
+        """Asks every worker of a service; see riposte.Client.call_all. Leaving `async with` withdraws the request. One
+        task may read it."""
+        pairs = [*goal_of(first, quorum), *pairs_of(headers)]
+        return Answers(self, self._submit(self._start(), service, body, timeout, 1, 0.0, pairs, False, None, False,
+                                          None, priority, every=True))
+
     def conversation(self, service: str) -> Conversation:
         """A conversation with one worker of a service; leaving `async with` ends it."""
         return Conversation(self, service)
@@ -341,7 +394,7 @@ class Client:
                 wait_worker: Optional[float], headers: Optional[HeaderList], trace: bool,
                 conversation: Optional[ConversationState], durable: bool, key: Optional[str] = None,
                 priority: Optional[int] = None, hedge: Union[str, float, None] = None,
-                stream: Optional[Callable[[Terms], StreamState]] = None) -> CallState:
+                stream: Optional[Callable[[Terms], StreamState]] = None, every: bool = False) -> CallState:
         now = time.monotonic()
         call = CallState(terms_for(service, self.attempts if attempts is None else attempts,
                                    self.wait_worker if wait_worker is None else wait_worker,
@@ -350,6 +403,8 @@ class Client:
                          self.timeout if timeout is None else timeout, now, conversation)
         if stream is not None:
             call.stream = stream(call.terms)
+        if every:
+            call.ask_all()
         core.submit(call, now)
         assert self._driver is not None
         self._driver.soon()

@@ -352,6 +352,20 @@ def test_a_hedge_is_asked_of_a_broker_that_makes_hedges():
             client.call(hedge="95%", **more)
 
 
+def test_a_broker_that_gives_no_request_to_all_workers_is_not_asked():
+    for headers in ((), (("all", "1"),)):
+        client = Client()
+        client.up(headers=headers)
+        call = CallState(Terms("a", attempts=3, wait=2.0), b"x", 5.0, client.now)
+        call.ask_all()
+        client.core.submit(call, client.now)
+        if not headers:
+            assert call.reply.status == Status.INVALID and "to all workers" in call.reply.text
+            continue
+        request = client.one(wire.REQUEST)
+        assert (request.flags & wire.ALL, request.attempts, request.value) == (wire.ALL, 1, 0)
+
+
 def test_a_job_states_its_priority_in_a_header():
     client = Client()
     client.up(headers=(("priorities", "1"), ("jobs", "1")))

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MPL-2.0
+"""Requests for all workers of a service: each answers for itself, and a summary ends them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from support.programs import SOURCE
+from support.waiting import until
+from support.world import World
+
+#: Worker N answers at once, but waits, or fails, when it is told its own number.
+SCRIPT = ('read line; case $line in wait-{0}) sleep 60;; fail-{0}) echo broken >&2; exit 3;; esac; '
+          'echo "$line of {0}"')
+
+
+class Stage(World):
+    """A broker with a history, and three workers of the service who."""
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.history = directory / "history"
+        self.shared = self.broker("--history", self.history, limits={"client_open": 3})
+        self.third = [self.join(number) for number in range(3)][2]
+        self.wait_for_workers(3)
+
+    def join(self, number):
+        return self.worker(self.shared, "who", "sh", "-c", SCRIPT.format(number), options=("--name", f"w{number}"),
+                           ready=False)
+
+    def wait_for_workers(self, count):
+        until(lambda: len(self.workers(self.shared, "who")) == count, 20, f"{count} workers are there")
+
+    def call(self, *arguments):
+        return self.cli(self.shared, "call", *arguments)
+
+    def running(self):
+        return [worker["name"] for worker in self.workers(self.shared, "who") if worker["running"]]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory):
+    one = Stage(tmp_path_factory.mktemp("all"))
+    yield one
+    troubles = one.end()
+    assert not troubles, troubles
+
+
+def lines(result):
+    return [json.loads(line) for line in result.out.splitlines()]
+
+
+def test_every_worker_answers_with_its_name(stage):
+    result = stage.call("--all", "who", "hello\n")
+    assert result.code == 0, result
+    assert sorted(result.out.decode().splitlines()) == [f"w{number}: hello of {number}" for number in range(3)]
+    assert "3 of 3 workers answered: OK=3" in result.error()
+
+
+def test_the_first_ones_end_it_and_the_slow_worker_is_cancelled(stage):
+    result = stage.call("--first", "2", "who", "wait-0\n", "--timeout", "60s")
+    assert result.code == 0 and "2 of 3 workers answered: OK=2" in result.error(), result
+    until(lambda: all(worker["abandoned"] == 0 for worker in stage.workers(stage.shared, "who")), 20,
+          "the slow worker is free again")
+
+
+def test_a_quorum_fails_as_soon_as_it_cannot_be_reached(stage):
+    result = stage.call("--quorum", "3", "who", "fail-2\n", "--timeout", "60s")
+    assert result.code == 1 and b"there is no quorum" in result.err, result
+    result = stage.call("--quorum", "2", "who", "fail-2\n", "--timeout", "60s")
+    assert result.code == 0, result
+    result = stage.call("--quorum", "4", "who", "hello\n")
+    assert result.code == 4 and "a quorum of 4 cannot be reached" in result.error(), result
+    assert stage.call("--all", "nobody", "x").code == 4
+
+
+def test_the_deadline_is_one_for_all(stage):
+    result = stage.call("--all", "who", "wait-2\n", "-o", "jsonl", "--timeout", "2s")
+    assert result.code == 5, result
+    assert lines(result)[-1]["statuses"] == {"OK": 2, "DEADLINE": 1}, result
+
+
+def test_each_worker_counts_in_the_limit_of_open_requests(stage):
+    fourth = stage.join(3)
+    stage.wait_for_workers(4)
+    result = stage.call("--all", "who", "x")
+    assert result.code == 7 and "client_open" in result.error(), result
+    fourth.terminate()
+    stage.wait_for_workers(3)
+
+
+def test_a_worker_that_is_killed_counts_as_lost_and_the_others_have_answered(stage):
+    asked = stage.start_cli(stage.shared, "call", "--all", "who", "wait-2\n", "-o", "jsonl", "--timeout", "60s")
+    until(lambda: stage.status(stage.shared)["counters"]["survey_requests"] > 0 and stage.running() == ["w2"], 20,
+          "only the slow worker has it")
+    stage.third.kill()
+    result = stage.finish(asked)
+    assert result.code == 9, result
+    *answers, final = lines(result)
+    assert {answer["worker"]: answer["status"] for answer in answers} == {"w0": "OK", "w1": "OK", "w2": "WORKER_LOST"}
+    assert (final["workers"], final["answered"], final["status"]) == (3, 2, "WORKER_LOST"), final
+
+
+def test_the_history_of_all_that_holds_the_invariants(stage):
+    stage.shared.terminate()
+    assert stage.shared.wait() == 0
+    done = subprocess.run([sys.executable, SOURCE / "tests/history/check.py", stage.history], capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("options", [("--all", "--first", "2"), ("--first", "0"), ("--all", "--lines"),
+                                     ("--all", "--key", "k"), ("--quorum", "2", "--stream"), ("--all", "-o", "csv")])
+def test_options_that_do_not_go_together_are_wrong_usage(stage, options):
+    assert stage.call("who", *options).code == 2
