@@ -39,8 +39,8 @@ static const char *const s_outputs[] = {"table", "json", "jsonl", "csv", NULL};
 
 /*  The commands that connect to a broker.  */
 #define S_CONNECTING                                                                               \
-    "call send result jobs job cancel dead talk services workers status ping check top events "    \
-    "trace "                                                                                       \
+    "call send result jobs job cancel dead talk services workers brokers status ping check top "   \
+    "events trace "                                                                                \
     "slow explain bench config reload"
 
 /*  The commands that look into directories of keys.  */

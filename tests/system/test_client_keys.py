@@ -84,6 +84,14 @@ def test_every_command_that_connects_takes_keys(world, keys, command):
     assert "it does not accept this key" in result.error()
 
 
+def test_every_command_that_asks_a_broker_has_an_option_for_its_key(world):
+    listed = world.cli(None, "--help").out.decode().split("\nCommands:\n")[1].split("\n\n")[0]
+    commands = {line.split()[0] for line in listed.splitlines() if line[:3].strip()}
+    assert {"call", "brokers", "store"} <= commands
+    for command in commands - {"context", "keys", "rules", "store"}:
+        assert b"--key-file" in world.cli(None, command, "--help").out, command
+
+
 def test_bench_takes_keys(world, keys):
     broker = keys.secure()
     measure = ("bench", "upper", "--count", "100", "--clients", "2", "-o", "json")
