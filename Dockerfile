@@ -25,7 +25,7 @@ COPY --from=build /image /
 # and what is in /keys are its own, and so are the volumes that begin there.
 RUN ldconfig \
  && install -d -m 700 -o 65532 -g 65532 /etc/riposte /keys/broker /keys/site /keys/upper /keys/client /keys/http \
-        /keys/prometheus
+        /keys/prometheus /keys/database
 USER 65532:65532
 # Other containers reach that address, so the broker wants a key (RIPOSTE_SECURITY_KEY_FILE and _RULES).
 ENV RIPOSTE_BIND=tcp://0.0.0.0:5555

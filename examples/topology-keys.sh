@@ -44,5 +44,21 @@ token ()
 
 token http call /keys/http
 token prometheus watcher "$broker/authorized"
+# password ROLE FILE...: makes a password for a role of the database, known to who reads one of these files, as libpq does
+password ()
+{
+    role=$1
+    ! grep -q ":$role:" "$2" 2> /dev/null || return 0
+    shift
+    word=$(od -A n -N 16 -t x1 /dev/urandom | tr -d ' \n')
+    for file; do
+        (umask 077 && echo "*:*:*:$role:$word" >> "$file")
+    done
+}
+
+for role in postgres replicator riposte_owner; do
+    password "$role" /keys/database/pgpass
+done
+password riposte_broker /keys/database/pgpass "$broker/pgpass"
 [ -e "$broker/rules" ] || cp "$1" "$broker/rules"
 riposte rules check "$broker/rules" --quiet

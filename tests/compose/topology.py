@@ -3,6 +3,7 @@
 containers."""
 
 import fcntl
+import functools
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ from visits import Account
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("RIPOSTE_BUILD") or SOURCE / "build").resolve()
+FILES = ("docker-compose.yml",)
 KEYS = "keys"  # the service that makes the keys, and ends
 GRACE = 45  # seconds, stop_grace_period in docker-compose.yml
 BOUND = 60  # seconds; nothing waits for it to pass
@@ -46,6 +48,7 @@ def _works(*command):
         timeout=60, check=False).returncode == 0
 
 
+@functools.lru_cache
 def compose_command():
     """Returns docker-compose 1.x or the v2 plugin, whichever is there; RIPOSTE_COMPOSE names
     another."""
@@ -155,24 +158,26 @@ class Client:
 
 
 class Topology:
-    def __init__(self, directory, profile=None):
-        """profile: of docker-compose.yml; None: none."""
+    def __init__(self, directory, profile=None, files=FILES, **environment):
+        """profile: of these files; None: none. environment: of docker-compose."""
         self.name = f"riposte-test-{secrets.token_hex(4)}"
         self.clients = []
         self._directory = directory
         self._compose = compose_command()
         self._environment = {name: value for name, value in os.environ.items()
-                             if not name.startswith(("RIPOSTE_", "VISITS_", "COMPOSE_"))}
+                             if not name.startswith(("RIPOSTE_", "VISITS_", "ORDERS_", "COMPOSE_"))}
+        self._environment.update(environment)
         self._environment["PROMETHEUS_PORT"] = "0"  # any that is free
+        self._files = [word for file in files for word in ("-f", str(SOURCE / file))]
         self._profile = ["--profile", profile] if profile else []
         self._scales = {}
         self._broker = None
 
     # ---- The whole ------------------------------------------------------------------------------
 
-    def compose(self, *arguments, within=300):
-        return run(*self._compose, "-f", str(SOURCE / "docker-compose.yml"), "-p", self.name,
-                   *self._profile, *arguments, within=within, cwd=SOURCE, env=self._environment)
+    def compose(self, *arguments, within=600):
+        return run(*self._compose, *self._files, "-p", self.name, *self._profile, *arguments, within=within,
+                   cwd=SOURCE, env=self._environment)
 
     def build(self):
         """Another that builds at the same time is waited for: its image is this one."""
@@ -184,7 +189,7 @@ class Topology:
                 return
             self._build_image()
             if self._profile:
-                self.compose("build", "--force-rm", "prometheus", within=600)
+                self.compose("build", "--force-rm", "prometheus")
 
     def _build_image(self):
         """Makes the image as the Dockerfile does, but from the build that is tested: to compile all once more, in a

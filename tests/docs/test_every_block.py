@@ -19,6 +19,7 @@ ELSEWHERE = [
     ("README.md", "apt install ./riposte-", "packages/test_packages.py", "README.md"),
     ("docs/OPERATIONS.md", "riposte store init postgresql:", "postgres/test_command_line.py", "riposte store init"),
     ("docs/OPERATIONS.md", "CREATE ROLE riposte_broker LOGIN;", "postgres/test_command_line.py", "CREATE ROLE riposte"),
+    ("docs/OPERATIONS.md", "kill db1", "compose/test_cluster.py", '"docs/OPERATIONS.md", "kill db1"'),
     *(("docs/HTTP.md", words, "gateway/test_document.py", "examples(DOCUMENT)") for words in
       ("call/uper", "/conversations/upper", "/jobs/upper", "keys token")),
     *(("docs/INTEROP.md", words, "interop/test_snippets.py", name) for words, name in
