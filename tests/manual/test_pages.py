@@ -37,8 +37,8 @@ def test_every_section_has_its_pages(pages):
 def test_neither_man_nor_mandoc_has_an_objection(pages):
     own = [path for path in pages.values() if not path.read_text().startswith(".so ")]
     assert run("mandoc", "-T", "lint", "-W", "warning", *own) == ""
-    # The widest table of the protocol has twelve columns.
-    found = run("sh", "-c", 'man --warnings -l "$@" 2>&1 > /dev/null', "sh", *own, MANWIDTH="120")
+    # As man runs it, but once for all pages. The widest table of the protocol has twelve columns.
+    found = run("sh", "-c", 'groff -t -k -mandoc -Tutf8 -ww -rLL=120n "$@" 2>&1 > /dev/null', "sh", *own)
     assert found == ""
 
 
