@@ -463,13 +463,11 @@ static enum MHD_Result s_answer (rp_http_exchange_t *self)
         return s_pass_on (self);
     if (self->gateway->ending)
         return s_refuse_as (self, &rp_refusal_draining);
-    if (self->parts)
-        return s_begin_parts (self);
     if (self->refusal)
         return s_refuse_as (self, self->refusal);
-    if (self->peer->has_hung_up)
+    if (self->peer->has_hung_up) // perhaps just after news of its stream have resumed it
         return s_refuse (self, RP_CANCELLED, "the peer has closed its end of the connection");
-    return s_dispatch (self);
+    return self->parts ? s_begin_parts (self) : s_dispatch (self);
 }
 
 static rp_http_exchange_t *s_new (rp_gateway_t *gateway,

@@ -5,7 +5,9 @@ import base64
 import json
 import os
 import pathlib
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -179,6 +181,24 @@ def test_a_peer_that_leaves_while_nothing_comes_has_its_request_cancelled(house)
     for headers in ((EVENTS, ("Idempotency-Key", "k")), (("Riposte-Stream", "yes"),),
                     (EVENTS, ("Riposte-Idle-Timeout", "soon"))):
         assert post(http, b"fail\n", *headers).problem()["riposte_status"] == "INVALID"
+
+
+def test_peers_that_leave_at_once_have_their_requests_cancelled(house):
+    """The gateway stands still while they ask, so it submits all in one turn, in which some of them leave."""
+    http = house.start()
+    house.world.worker(house.broker, "silent", "sleep", "600")
+    for _ in range(5):
+        peers = [http.connect() for _ in range(40)]
+        http.signal(signal.SIGSTOP)
+        for peer in peers:
+            peer.call("silent", b"x", ": ".join(AS_THEY_ARE))
+        http.signal(signal.SIGCONT)
+        for peer in peers:
+            time.sleep(0.0001)
+            peer.socket.close()
+    assert http.call("nobody").status == 503  # so the broker has what was submitted before
+    house.world.wait_for_waiting(house.broker, 0)
+    house.running(0, "silent")
 
 
 @pytest.mark.skipif(not LONG, reason="it waits for 15 s; RIPOSTE_LONG=1")
