@@ -65,6 +65,8 @@ bool rp_http_parts_set_terms (
         snprintf (fault, size, "Riposte-Stream wants true or false");
     else if (idle && !rp_timeout_parse (idle, &ms, &reason))
         snprintf (fault, size, "Riposte-Idle-Timeout %s", reason);
+    else if (s_header (self, "Riposte-Hedge"))
+        snprintf (fault, size, "Riposte-Hedge is not for replies in parts, which are one worker's");
     else if (rp_call_set_stream (call, (uint32_t) RP_HTTP_PARTS_WINDOW, ms) != RP_OK)
         snprintf (fault, size, "Riposte-Idle-Timeout finds no room");
     return *fault == '\0';

@@ -179,6 +179,7 @@ def test_a_peer_that_leaves_while_nothing_comes_has_its_request_cancelled(house)
     events = parse(until(lambda: post(http, b"quiet\n", EVENTS, ("Riposte-Idle-Timeout", "300ms")).body, 5))
     assert parts_of(events)[1]["riposte_status"] == "DEADLINE"
     for headers in ((EVENTS, ("Idempotency-Key", "k")), (("Riposte-Stream", "yes"),),
+                    (EVENTS, ("Riposte-Hedge", "20ms"), ("Riposte-Attempts", "2")),
                     (EVENTS, ("Riposte-Idle-Timeout", "soon"))):
         assert post(http, b"fail\n", *headers).problem()["riposte_status"] == "INVALID"
 
