@@ -65,18 +65,24 @@ void rp_http_exchange_resume (rp_http_exchange_t *self)
         rp_http_daemon_resume (self->connection, self->gateway->idle_s);
 }
 
+bool rp_http_exchange_count (rp_http_exchange_t *self, size_t bytes)
+{
+    uint64_t others = self->gateway->bytes - self->counted;
+    if (bytes > self->counted && others > 0 && others + bytes > self->gateway->options->total_body)
+        return false;
+    s_count_bytes (self, bytes);
+    return true;
+}
+
 /*  Keeps a reply, or drops one for which no room is left: only requests are refused before they run.  */
 static void s_keep_reply (rp_http_exchange_t *self, rp_reply_t *reply)
 {
-    size_t size = rp_reply_size (reply);
-    uint64_t others = self->gateway->bytes - self->counted;
-    if (size > self->counted && others > 0 && others + size > self->gateway->options->total_body) {
+    if (!rp_http_exchange_count (self, rp_reply_size (reply))) {
         self->refusal = &rp_refusal_no_room;
         rp_reply_destroy (&reply);
-        size = 0;
+        s_count_bytes (self, 0);
     }
     self->reply = reply;
-    s_count_bytes (self, size);
 }
 
 /*  Asks for the final of a job once more. False if it cannot: what is known is the answer then.  */
@@ -234,10 +240,8 @@ static bool s_set_options (rp_http_exchange_t *self, s_headers_t *headers)
 /*  Gives a call to the client. Returns as rp_client_submit.  */
 static int s_give (rp_http_exchange_t *self, rp_call_t **call_p)
 {
-    if (self->wants_parts) {
-        s_count_bytes (self, self->counted + RP_HTTP_PARTS_WINDOW);
+    if (self->wants_parts)
         return rp_http_parts_begin (self, call_p);
-    }
     rp_call_set_tag (*call_p, self);
     int rc = rp_client_submit (self->gateway->client, call_p, &self->id);
     self->gateway->open += rc == RP_OK;
@@ -255,6 +259,10 @@ static enum MHD_Result s_submit (rp_http_exchange_t *self, rp_call_t *call, rp_h
     if (!s_set_options (self, &headers)) {
         rp_call_destroy (&headers.call);
         return s_refuse (self, RP_INVALID, headers.fault);
+    }
+    if (self->wants_parts && !rp_http_exchange_count (self, self->counted + RP_HTTP_PARTS_WINDOW)) {
+        rp_call_destroy (&headers.call);
+        return s_refuse_as (self, &rp_refusal_crowded);
     }
     int rc = s_give (self, &headers.call);
     if (rc != RP_OK) {

@@ -37,4 +37,8 @@ void rp_http_exchange_suspend (rp_http_exchange_t *self);
 /*  Lets libmicrohttpd go on with a suspended exchange.  */
 void rp_http_exchange_resume (rp_http_exchange_t *self);
 
+/*  Counts so many bytes of bodies for the exchange. False if others have bytes, and there is no room for more than
+    it has (option --total-body): then nothing is changed.  */
+bool rp_http_exchange_count (rp_http_exchange_t *self, size_t bytes);
+
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/io/clock.h"
+#include "gateway/admit.h"
 #include "gateway/answer.h"
 #include "gateway/event_text.h"
 #include "gateway/exchange.h"
@@ -24,7 +25,8 @@
 struct rp_http_parts {
     rp_list_node_t node; /* in `silent` while events are wanted and its exchange is suspended */
     rp_http_exchange_t *exchange;
-    rp_stream_t *stream;
+    rp_stream_t *stream;   /* NULL: there was no room for what it ended with */
+    bool is_counted;       /* the body of the reply that ended it is */
     int64_t since;         /* when its exchange was suspended, µs */
     bool as_events;        /* otherwise as they are */
     bool has_begun;        /* the response has */
@@ -197,7 +199,7 @@ static ssize_t s_read (void *arg, uint64_t position, char *buffer, size_t most)
     (void) position;
     rp_http_parts_t *self = arg;
     rp_http_exchange_t *exchange = self->exchange;
-    if (exchange->gateway->ending || exchange->peer->has_hung_up)
+    if (exchange->gateway->ending || exchange->peer->has_hung_up || exchange->refusal)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     rp_http_peer_await (exchange->gateway, exchange->peer); // it has taken something
     for (;;) {
@@ -288,6 +290,21 @@ struct MHD_Response *rp_http_parts_answer (rp_http_exchange_t *self, unsigned *c
 
 /*  ---- Turns ----------------------------------------------------------------------------------- */
 
+/*  Counts the body of the reply that ended the stream: its last part, which no window bounds. If no room is left, drops
+    the stream and refuses the exchange, whose response is broken off if it has begun.  */
+static void s_count (rp_http_parts_t *self)
+{
+    rp_http_exchange_t *exchange = self->exchange;
+    const rp_reply_t *reply = self->is_counted ? NULL : rp_stream_reply (self->stream);
+    if (!reply)
+        return;
+    self->is_counted = true;
+    if (rp_http_exchange_count (exchange, exchange->counted + rp_reply_size (reply)))
+        return;
+    exchange->refusal = &rp_refusal_no_room;
+    rp_stream_destroy (&self->stream);
+}
+
 static void s_wake (rp_http_parts_t *self)
 {
     s_be_heard (self);
@@ -299,8 +316,10 @@ void rp_http_parts_take_news (rp_gateway_t *gateway)
 {
     struct epoll_event events[S_NEWS];
     int count = epoll_wait (gateway->news, events, S_NEWS, 0); // the rest comes with the next turn
-    for (int index = 0; index < count; index++)
+    for (int index = 0; index < count; index++) {
+        s_count (events[index].data.ptr);
         s_wake (events[index].data.ptr);
+    }
 }
 
 int64_t rp_http_parts_break_silence (rp_gateway_t *gateway, int64_t now)

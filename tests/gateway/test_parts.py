@@ -202,6 +202,25 @@ def test_peers_that_leave_at_once_have_their_requests_cancelled(house):
     house.running(0, "silent")
 
 
+def test_replies_in_parts_count_for_the_limit_of_all_bodies(house):
+    """Their windows do, and a last part, which has no window."""
+    http = house.start("--total-body", "290000")
+    house.world.worker(house.broker, "silent", "sleep", "600")
+    house.world.worker(house.broker, "big", "head", "-c", "200000", "/dev/zero")
+    with http.connect() as peer:
+        peer.call("silent", b"x" * 100000)
+        house.running(1, "silent")
+        answer = post(http, b"", AS_THEY_ARE, path="/call/big")
+        assert (answer.status, answer["Riposte-Status"]) == (500, "NO_MEMORY")
+        with http.connect() as one, http.connect() as two:
+            for other in (one, two):
+                other.call("silent", b"x", ": ".join(AS_THEY_ARE))
+            house.world.wait_for_waiting(house.broker, 2)
+            answer = post(http, b"", AS_THEY_ARE, path="/call/big")
+            assert (answer.status, answer["Riposte-Status"]) == (429, "BUSY")
+    until(lambda: post(http, b"", AS_THEY_ARE, path="/call/big").body == bytes(200000), 10, "there is room again")
+
+
 @pytest.mark.skipif(not LONG, reason="it waits for 15 s; RIPOSTE_LONG=1")
 def test_a_silent_stream_of_events_has_comments(house):
     http = house.start()
