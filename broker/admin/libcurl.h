@@ -1,5 +1,5 @@
 /*  libcurl, loaded when spans are exported (broker/admin/otlp.h): with it come the libraries of a dozen protocols,
-    which were half of the time in which a broker starts.
+    which were a third of the time in which a broker starts.
 
     SPDX-License-Identifier: MPL-2.0
 
@@ -32,7 +32,8 @@
     X (url)                                                                                        \
     X (url_cleanup)                                                                                \
     X (url_get)                                                                                    \
-    X (url_set)
+    X (url_set)                                                                                    \
+    X (version_info)
 
 typedef struct {
 #define RP_LIBCURL_FIELD(name) __typeof__ (&(curl_##name)) name;

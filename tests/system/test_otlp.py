@@ -307,6 +307,15 @@ def test_a_wrong_url_is_refused_with_words(world, url, words):
     assert result.code == 2 and words in result.error() and "--otlp" in result.error()
 
 
+def test_without_its_library_spans_are_refused_with_words(world):
+    (world.directory / "libcurl.so.4").touch()
+    result = world.run("env", f"LD_LIBRARY_PATH={world.directory}", programs.BROKER, "--otlp", "http://h/v1/traces",
+                       "--check-config")
+    assert result.code == 2 and "apt-get install libcurl4" in result.error()
+    result = world.run("env", f"LD_LIBRARY_PATH={world.directory}", programs.BROKER, "--check-config")
+    assert result.code == 0, "whoever exports none needs none"
+
+
 def test_off_is_the_default_and_can_be_said(world, collector):
     for options in ((), ("--otlp", "off")):
         broker = world.broker(*options)
