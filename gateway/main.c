@@ -292,8 +292,8 @@ static int s_take_context (rp_gateway_options_t *options, const rp_arguments_t *
     return RP_OPTIONS_GO_ON;
 }
 
-/*  A connection takes a descriptor, a reply in parts another one, and the usual soft limit is 1,024. Where the hard one is too low, there
-    are fewer connections: without a descriptor left there would be none to the broker either.  */
+/*  A connection takes a descriptor, a reply in parts another one, and the usual soft limit is 1,024. Where the hard
+    one is too low, there are fewer of both: without a descriptor left there would be none to the broker either.  */
 static void s_find_descriptors (rp_gateway_options_t *options)
 {
     struct rlimit limit;
@@ -307,14 +307,14 @@ static void s_find_descriptors (rp_gateway_options_t *options)
     uint64_t room = limit.rlim_cur > S_OWN_DESCRIPTORS ? limit.rlim_cur - S_OWN_DESCRIPTORS : 1;
     if (options->streams > room / 4)
         options->streams = room / 4;
-    if (options->connections <= room - options->streams)
-        return;
-    options->connections = room - options->streams;
+    if (options->connections > room - options->streams)
+        options->connections = room - options->streams;
     if (!options->quiet)
         fprintf (stderr,
-          "riposte-http: at most %llu connections, since %llu descriptors may be open; raise "
-          "ulimit -n\n",
-          (unsigned long long) options->connections, (unsigned long long) limit.rlim_cur);
+          "riposte-http: at most %llu connections, and %llu replies in parts, since %llu "
+          "descriptors may be open; raise ulimit -n\n",
+          (unsigned long long) options->connections, (unsigned long long) options->streams,
+          (unsigned long long) limit.rlim_cur);
 }
 
 int main (int argc, char **argv)

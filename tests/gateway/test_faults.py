@@ -383,7 +383,11 @@ def test_connections_of_one_address_may_have_a_limit(house):
 
 def test_peers_leave_descriptors_for_the_broker(house):
     house.broker = house.world.broker()
-    http = house.gateway(prefix=("prlimit", "--nofile=64:64"))
+    few = ("prlimit", "--nofile=64:64")
+    fewer = house.gateway("--connections", "9", "--streams", "9", prefix=few, ready=False)
+    assert "at most 9 connections, and 4 replies in parts, since 64 descriptors may be open" in fewer.log()
+    fewer.terminate()
+    http = house.gateway(prefix=few)
     peers = [http.connect() for _ in range(80)]
     until(lambda: connections(http) > 10, 5, "some are connected")
     broker, house.broker = house.broker, None
