@@ -338,7 +338,7 @@ class Judge:
     def judge_parts(self, request, call):
         """45: of the parts of its reply the client has those that the broker passed on."""
         got, told = request.final.parts, call.final_parts
-        if got != told if request.final.status in REPLIES else got > told:
+        if got != told if request.final.status in REPLIES else got[0] > told[0] or got[1] > told[1]:
             self.problem(45, f"the client has {got[0]} parts of {got[1]} bytes, and the broker passed on {told[0]} of "
                          f"{told[1]}", request, *call.places)
 

@@ -268,9 +268,10 @@ def leave_a_replay_unmarked(one):
     one.change(one.peers, number, "replayed", "0")
 
 
-def come_in_parts(one, parts=3, told=3, task=None):
-    """Makes a reply one in parts, as the broker tells and the client has them; task: None: of the right start."""
-    for number in one.find(one.peers, "\tfinal\t.*status=OK"):
+def come_in_parts(one, parts=3, told=3, task=None, size=10, status="OK"):
+    """Makes a reply one in parts, as the broker tells and the client has them; task: None: of the right start. size: of
+    the client's parts."""
+    for number in one.find(one.peers, f"\tfinal\t.*status={status}"):
         name = one.value(one.peers, number, "req")
         requests = one.find(one.broker, f"\trequest\t.*req={name}\t")
         if len(requests) == 1 and len(one.find(one.peers, f"\tstart\treq={name}\t")) == 1 \
@@ -280,7 +281,7 @@ def come_in_parts(one, parts=3, told=3, task=None):
     final = one.first(one.broker, f"\tfinal\tsession={session}\tid={key}\t")
     task = task or one.value(one.peers, one.start_of(number), "task")
     for file, line, more in ((one.broker, final, f"\tparts={told}\tpart_bytes=10"),
-                             (one.peers, number, f"\tparts={parts}\tpart_bytes=10\ttask={task}")):
+                             (one.peers, number, f"\tparts={parts}\tpart_bytes={size}\ttask={task}")):
         one.files[file][line] = one.files[file][line].rstrip("\n") + more + "\n"
 
 
@@ -299,6 +300,10 @@ def make_up_a_part(one):
     come_in_parts(one, parts=4)
 
 
+def have_more_of_a_part_than_came(one):
+    come_in_parts(one, parts=2, size=11, status="DEADLINE")
+
+
 def mix_the_parts_of_two_starts(one):
     come_in_parts(one, task="another")
 
@@ -312,7 +317,7 @@ CHANGES = [
     (dispatch_after_the_deadline, 8), (count_wrong, 10), (count_both_sides_wrong, 10),
     (leave_a_late_reply_out, 10), (forget_an_end_in_the_broker, 1),
     (redeliver_although_none_is_left, 9), (leave_a_replay_unmarked, 17),
-    (lose_a_part, 45), (make_up_a_part, 45), (mix_the_parts_of_two_starts, 46),
+    (lose_a_part, 45), (make_up_a_part, 45), (have_more_of_a_part_than_came, 45), (mix_the_parts_of_two_starts, 46),
 ]
 
 
