@@ -423,7 +423,8 @@ rp_postgres_answer_t rp_postgres_lease_forget (
       " AND lease_until < now() - interval '" S_KEPT
       "' AND NOT EXISTS (SELECT 1 FROM riposte.brokers WHERE holder = b.id AND id <> b.id)"
       " AND NOT EXISTS (SELECT 1 FROM riposte.open WHERE listed AND owner = b.id)"
-      " AND NOT EXISTS (SELECT 1 FROM riposte.open WHERE NOT listed AND owner = b.id)",
+      " AND NOT EXISTS (SELECT 1 FROM riposte.open WHERE NOT listed AND owner = b.id)"
+      " AND NOT EXISTS (SELECT 1 FROM riposte.ended WHERE owner = b.id)",
       1, values, &answer);
     return answer;
 }

@@ -57,7 +57,7 @@ rp_postgres_answer_t rp_postgres_lease_rename (
 rp_postgres_answer_t rp_postgres_lease_look_for_ended (
   rp_postgres_t *postgres, const rp_postgres_lease_t *self, bool *any);
 
-/*  Removes what is known of brokers that are long gone, and whose jobs have all ended.  */
+/*  Removes what is known of brokers that are long gone, and whose jobs have all ended, as their holders know.  */
 rp_postgres_answer_t rp_postgres_lease_forget (
   rp_postgres_t *postgres, const rp_postgres_lease_t *self);
 

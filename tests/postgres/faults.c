@@ -634,7 +634,13 @@ static void test_brokers_that_are_long_gone_are_forgotten_once_their_jobs_have_e
     assert_int_equal (s_load (shelf), 1);
     s_sql ("DO $$ BEGIN ASSERT (SELECT string_agg (id::text, $d$ $d$ ORDER BY id)"
            " FROM riposte.brokers) = $d$1 3 4$d$; END $$");
-    test_shelf_want (shelf, RP_STORED_SAFE, test_final (id, RP_OK), NULL);
+    // Nor is one before whoever has its jobs knows that the last of them has ended.
+    rp_store_op_t end = test_final (id, RP_OK);
+    end.other = true;
+    test_shelf_want (shelf, RP_STORED_SAFE, end, NULL);
+    test_shelf_reopen (shelf);
+    s_sql ("DO $$ BEGIN ASSERT (SELECT min (id) FROM riposte.brokers) = 1; END $$");
+    test_shelf_want (shelf, RP_STORED_SAFE, s_begin, NULL);
     test_shelf_reopen (shelf);
     s_sql ("DO $$ BEGIN ASSERT (SELECT min (id) FROM riposte.brokers) = 3; END $$");
 }
