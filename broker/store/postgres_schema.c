@@ -69,8 +69,11 @@ static const struct {
    "CREATE INDEX open_due ON riposte.open (owner, service, due, id) WHERE listed;"
    "CREATE INDEX open_unlisted ON riposte.open (owner) WHERE NOT listed;",
     false},
-  // No job that goes its usual way is in open_ran, so it costs nothing. One that was not made to its end is made anew.
-  {"DROP INDEX IF EXISTS riposte.open_ran;"
+  // No job that goes its usual way is in open_ran, so it costs nothing. One that was not made to its end is made anew;
+  // whoever wants the table waits behind that DROP, which a long transaction holds up, so it waits for less than a lease.
+  {"SET lock_timeout = '2s';"
+   "DROP INDEX IF EXISTS riposte.open_ran;"
+   "SET lock_timeout = '1min';"
    "CREATE INDEX CONCURRENTLY open_ran ON riposte.open (owner, id)"
    " WHERE listed AND started IS NOT NULL;"
    "CREATE TABLE IF NOT EXISTS riposte.ended (id bigint PRIMARY KEY, owner bigint NOT NULL,"
@@ -233,7 +236,7 @@ bool rp_postgres_schema_migrate (rp_postgres_t *postgres, bool make, char *text)
         return true;
     }
     postgres->silent_us = S_MIGRATE_US;
-    // Autovacuum takes a while to yield.
+    // Autovacuum takes a second to yield.
     if (!s_do (postgres, "SET lock_timeout = '1min'", 0, NULL)) {
         snprintf (
           text, RP_STORE_TEXT, "the store cannot be brought up to date: %.300s", postgres->trouble);

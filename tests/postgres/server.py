@@ -2,6 +2,7 @@
 """A server of PostgreSQL in a folder of its own, reached over a socket there, and if it is told a port over loopback
 too. Nobody may run it as root, so then it runs as nobody."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -116,6 +117,19 @@ class Server:
     def sql(self, text, database):
         return self.run("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", self.directory, "-p",
                         self.number(), "-U", "postgres", "-d", database, "-c", text, prefix=()).strip()
+
+    @contextlib.contextmanager
+    def reader(self, table, database):
+        """A transaction that has read a table, as of a copy that takes long, goes on meanwhile."""
+        one = subprocess.Popen([self.bin / "psql", "-X", "-q", "-A", "-t", "-h", self.directory, "-p",
+                                self.number(), "-U", "postgres", "-d", database], cwd=self.directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        one.stdin.write(f"BEGIN; SELECT count(*) FROM {table};\n".encode())
+        one.stdin.flush()
+        one.stdout.readline()
+        try:
+            yield
+        finally:
+            one.communicate()
 
     def new(self, name=None, made=True):
         """Makes a database, with a store in it; returns its name."""

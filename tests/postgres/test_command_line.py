@@ -139,6 +139,10 @@ def test_a_store_of_version_2_is_brought_up_to_date_beside_its_broker(world, ser
                " WHERE indexrelid = 'riposte.open_ran'::regclass", database)
     refused = world.run(programs.BROKER, "--store", url)
     assert refused.code == 1 and "riposte store migrate" in refused.error(), refused
+    with server.reader("riposte.open", database):
+        migrates = world.start_cli(None, "store", "migrate", url)
+        send(world, broker, "echo", "meanwhile")
+        assert "brokers that have it go on; ask again" in world.finish(migrates).error()
     assert "the store is up to date, of version 3" in store(world, "migrate", url)
     assert server.sql("SELECT indisvalid FROM pg_index WHERE indexrelid = 'riposte.open_ran'::regclass",
                       database) == "t"
