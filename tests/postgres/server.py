@@ -122,7 +122,8 @@ class Server:
     def reader(self, table, database):
         """A transaction that has read a table, as of a copy that takes long, goes on meanwhile."""
         one = subprocess.Popen([self.bin / "psql", "-X", "-q", "-A", "-t", "-h", self.directory, "-p",
-                                self.number(), "-U", "postgres", "-d", database], cwd=self.directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                self.number(), "-U", "postgres", "-d", database], cwd=self.directory,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         one.stdin.write(f"BEGIN; SELECT count(*) FROM {table};\n".encode())
         one.stdin.flush()
         one.stdout.readline()
