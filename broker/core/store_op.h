@@ -319,6 +319,7 @@ typedef struct {
     uint64_t count; /* PURGE: jobs removed */
     uint32_t flags; /* SERVICES: of the last job that was put */
     bool noted;     /* ALREADY, ABSENT: news tells that the job has ended, or has told it */
+    bool adopted;   /* SERVICES: all jobs that it tells of were another broker's */
     /*  LOAD, LIST, PURGE: there is more. LOAD: `due` of the first row that was left, and of the first
         after `before` otherwise; RP_STORE_NEVER if there is none. LIST: ask on after `id`  */
     bool more;

@@ -294,6 +294,7 @@ static void s_take_services (rp_jobs_t *self, const rp_stored_t *stored)
         self->services_at = self->time.now + S_AGAIN_US;
         return;
     }
+    uint64_t before = self->figures.open;
     self->begun = true;
     rp_jobs_set_ahead (self, stored->flags);
     size_t count = stored->rows ? stored->rows->service_count : 0;
@@ -307,6 +308,8 @@ static void s_take_services (rp_jobs_t *self, const rp_stored_t *stored)
         if (row->due != RP_STORE_NEVER)
             rp_jobs_leave_behind (self, service, (rp_job_key_t){row->due, 1});
     }
+    if (stored->adopted)
+        self->figures.adopted += self->figures.open - before;
 }
 
 /*  Takes what was another broker's.  */
@@ -314,9 +317,7 @@ static void s_take_news (rp_jobs_t *self, const rp_stored_t *stored)
 {
     if (!self->begun) // which is still to come, and tells of all
         return;
-    uint64_t before = self->figures.open;
     s_take_services (self, stored);
-    self->figures.adopted += self->figures.open - before;
     rp_jobs_drop_ended (self, stored->rows);
     if (!stored->rows || stored->rows->service_count == 0)
         return;

@@ -580,6 +580,7 @@ static bool s_read_services (
     const PGresult *services = answers[2];
     if (!s_begin_rows (postgres, item))
         return false;
+    result->adopted = true; // a broker begins without jobs of its own
     if (s_count (postgres, flags) > 0)
         result->flags = (uint32_t) rp_postgres_number (postgres, flags, 0, 0);
     s_columns_t columns = s_columns (postgres, services);

@@ -153,6 +153,11 @@ def test_a_broker_that_ends_leaves_its_jobs_to_another_at_once(world, server, da
     world.builtin(two, "echo")
     assert result(world, two, job).out == b"hello"
     check_lease(server, database, 1)
+    send(world, two, "echo", "later", "--delay", "1h")
+    two.terminate()
+    assert two.wait() == 0
+    three, = brokers(world, server, database, 1)
+    until(lambda: metric(three, "riposte_jobs_adopted_total") == 1, 10, "what was there when it began counts too")
 
 
 def test_a_broker_that_was_frozen_commits_nothing_more_and_begins_again(world, server, database):
