@@ -425,6 +425,9 @@ static rp_backend_result_t s_run (
     s_postgres_t *self = s_of (backend);
     const rp_postgres_item_t item = {
       .kind = work->op->kind, .work = *work, .result = result, .broker = self->lease.id};
+    if (item.kind == RP_STORE_SERVICES && !self->open
+        && rp_postgres_lease_lengthen (&self->postgres, &self->lease) == RP_POSTGRES_LOST)
+        return s_leave (self, S_TRY_US);
     if (!s_add (self, &item))
         return RP_BACKEND_BROKEN;
     self->read += s_reads (work->op);

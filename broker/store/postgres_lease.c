@@ -18,6 +18,9 @@
 /*  How long what is known of a broker is kept that has left no open job. Longer than anybody may ask what became of its
     latest commit, and short enough for people to read the list.  */
 #define S_KEPT "1 hour"
+/*  A lease while jobs that were taken over are counted, which may take as long (RP_POSTGRES_SILENT_LONG_US).  */
+#define S_LONG "2 min"
+
 /*  ---- Processes ------------------------------------------------------------------------------- */
 
 /*  Reads the first line of a file; "" if there is none.  */
@@ -396,6 +399,20 @@ rp_postgres_answer_t rp_postgres_lease_rename (
     rp_postgres_answer_t answer;
     (void) s_finds (postgres, "UPDATE riposte.brokers SET endpoints = $2 WHERE id = $1::bigint", 2,
       values, &answer);
+    return answer;
+}
+
+rp_postgres_answer_t rp_postgres_lease_lengthen (
+  rp_postgres_t *postgres, const rp_postgres_lease_t *self)
+{
+    char id[S_NUMBER], epoch[S_NUMBER];
+    const char *const values[] = {s_text (id, self->id), s_text (epoch, self->epoch)};
+    rp_postgres_answer_t answer;
+    (void) s_finds (postgres,
+      "UPDATE riposte.brokers SET lease_until = clock_timestamp() + interval '" S_LONG "'"
+      " WHERE id = $1::bigint AND epoch = $2::bigint AND EXISTS"
+      " (SELECT 1 FROM riposte.brokers WHERE holder = $1::bigint AND NOT listed)",
+      2, values, &answer);
     return answer;
 }
 

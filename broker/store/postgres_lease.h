@@ -53,6 +53,11 @@ rp_postgres_answer_t rp_postgres_lease_adopt (rp_postgres_t *postgres,
 rp_postgres_answer_t rp_postgres_lease_rename (
   rp_postgres_t *postgres, const rp_postgres_lease_t *self, const char *endpoints);
 
+/*  Before SERVICES: has the lease last until that is answered, if it has jobs to tell of that were taken over. It looks at
+    each of them, and its transaction renews the lease only as it ends, to what it is otherwise.  */
+rp_postgres_answer_t rp_postgres_lease_lengthen (
+  rp_postgres_t *postgres, const rp_postgres_lease_t *self);
+
 /*  Looks whether others have ended jobs that are this broker's: SERVICES tells of them.  */
 rp_postgres_answer_t rp_postgres_lease_look_for_ended (
   rp_postgres_t *postgres, const rp_postgres_lease_t *self, bool *any);

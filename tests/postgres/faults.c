@@ -471,6 +471,26 @@ static void test_a_lease_begins_when_a_long_transaction_ends (void **state)
            " >= (SELECT at + interval $d$5 s$d$ FROM noted); END $$");
 }
 
+/*  Otherwise another one takes them over meanwhile, which takes as long, and so on.  */
+static void test_a_lease_lasts_while_many_jobs_that_were_taken_over_are_counted (void **state)
+{
+    (void) state;
+    rp_store_job_t job = test_job ();
+    test_shelf_open (shelf);
+    test_shelf_want (shelf, RP_STORED_SAFE, test_put (&job), "body");
+    s_sql (
+      "DROP TABLE IF EXISTS noted; CREATE TABLE noted (left_over interval);"
+      " CREATE FUNCTION fails () RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN INSERT INTO noted"
+      " SELECT max (lease_until) - clock_timestamp () FROM riposte.brokers; RETURN NULL; END $f$;"
+      " CREATE TRIGGER fails BEFORE DELETE ON riposte.ended FOR EACH STATEMENT EXECUTE FUNCTION"
+      " fails ()");
+    test_shelf_reopen (shelf);
+    test_shelf_want (shelf, RP_STORED_SAFE, s_begin, NULL);
+    s_sql ("DO $$ BEGIN ASSERT (SELECT min (left_over) > interval $d$1 min$d$ FROM noted); END $$");
+    s_sql ("DO $$ BEGIN ASSERT (SELECT max (lease_until) FROM riposte.brokers)"
+           " < now () + interval $d$6 s$d$; END $$");
+}
+
 /*  While one is frozen that has nearly committed a key, another is given the same; a third would see if the other
     stood still for it.  */
 static void test_a_frozen_broker_does_not_cost_another_one_its_lease (void **state)
@@ -758,6 +778,7 @@ int main (int argc, char **argv)
       S_TEST (test_each_broker_has_the_jobs_that_it_accepted),
       S_TEST (test_a_broker_that_is_not_heard_loses_its_jobs_to_one_other),
       S_TEST (test_a_lease_begins_when_a_long_transaction_ends),
+      S_TEST (test_a_lease_lasts_while_many_jobs_that_were_taken_over_are_counted),
       S_TEST (test_a_frozen_broker_does_not_cost_another_one_its_lease),
       S_TEST (test_a_broker_that_lost_its_jobs_commits_nothing),
       S_TEST (test_a_commit_without_a_look_at_the_epoch_is_noticed),
