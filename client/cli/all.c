@@ -148,6 +148,8 @@ int rp_cli_ask_all (rp_cli_t *cli, const char *service, const void *body, size_t
     else {
         rp_error_t error = {
           .status = rc, .service = service, .why = "", .server = cli->options.server};
+        if (rp_cli_writes_json (cli))
+            rp_output_list_end (&self.list);
         if (rc != RP_INTERRUPTED)
             rp_cli_tell_line (cli, "", &error);
         code = rp_cli_exit_code (rc);

@@ -2,6 +2,7 @@
 """Requests for all workers of a service: each answers for itself, and a summary ends them."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -89,6 +90,16 @@ def test_each_worker_counts_in_the_limit_of_open_requests(stage):
     assert result.code == 7 and "client_open" in result.error(), result
     fourth.terminate()
     stage.wait_for_workers(3)
+
+
+def test_after_an_interrupt_the_answers_so_far_are_a_whole_list(stage):
+    before = stage.status(stage.shared)["counters"]["survey_requests"]
+    asked = stage.start_cli(stage.shared, "call", "--all", "who", "wait-2\n", "-o", "json", "--timeout", "60s")
+    until(lambda: stage.status(stage.shared)["counters"]["survey_requests"] > before and stage.running() == ["w2"], 20,
+          "only the slow worker has it")
+    asked.signal(signal.SIGINT)
+    result = stage.finish(asked)
+    assert result.code == 130 and {answer["worker"] for answer in json.loads(result.out)} <= {"w0", "w1"}, result
 
 
 def test_a_worker_that_is_killed_counts_as_lost_and_the_others_have_answered(stage):
