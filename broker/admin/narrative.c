@@ -102,7 +102,7 @@ static void s_say_wait (s_words_t *words, const char *service, const rp_trace_ev
             s_say (words, ": another request of its conversation was before it");
             break;
         case RP_WAIT_PINNED:
-            s_say (words, ": the worker that holds its conversation had no room");
+            s_say (words, ": the one worker that may have it had no room");
             break;
         case RP_WAIT_NOT:
         default:
@@ -320,8 +320,8 @@ static void s_say_closed (s_words_t *words, const rp_cause_t *cause)
 static void s_say_pinned (s_words_t *words, const rp_cause_t *cause)
 {
     uint64_t count = cause->weight;
-    s_say (words, "%" PRIu64 " request%s wait%s for the worker that holds %s conversation, ", count,
-      s_plural (count), s_verb (count), count == 1 ? "its" : "their");
+    s_say (words, "%" PRIu64 " request%s wait%s for the one worker that may have %s, ", count,
+      s_plural (count), s_verb (count), count == 1 ? "it" : "each");
     s_say (words, "%s", count == 1 ? "" : "such as ");
     s_say_name (words, cause->worker, "one without a name");
 }

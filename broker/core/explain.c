@@ -103,7 +103,7 @@ size_t rp_explain (const rp_explain_facts_t *facts, rp_cause_t causes[RP_CAUSE_C
 
 /*  ---- Facts ---------------------------------------------------------------------------------- */
 
-/*  How many requests in the conversations of a worker wait for it, or behind each other.  */
+/*  How many requests that only this worker may have wait for it, or behind each other.  */
 static uint64_t s_pinned (const rp_session_t *worker)
 {
     uint64_t count = 0;

@@ -29,7 +29,7 @@ typedef struct {
     uint64_t waiting;          /* requests */
     bool throttled;            /* terms of the service say when a request may start */
     uint64_t shed;             /* by its terms: requests that ended with EXPIRED or BUSY, of late */
-    uint64_t pinned;           /* of these, in a conversation that a worker holds */
+    uint64_t pinned;           /* of these, for one worker only */
     int64_t oldest_us;         /* age of the oldest that waits */
     int64_t waiting_us;        /* how long there have been some without a pause */
     uint32_t p50_us;           /* of the time at the worker; 0: not known */

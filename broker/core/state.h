@@ -126,7 +126,7 @@ struct rp_session {
     rp_service_t *service; /* worker, as all members from here to replies */
     rp_list_node_t service_node;
     rp_list_t running; /* running and abandoned, oldest first */
-    rp_list_t pinned;  /* requests of its conversations that wait for room */
+    rp_list_t pinned;  /* requests of its conversations, and copies, that wait for room */
     rp_heap_node_t room_node;
     uint32_t window;
     uint32_t held;

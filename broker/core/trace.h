@@ -35,7 +35,7 @@ typedef enum {
     RP_WAIT_BUSY,      /* no worker had room, or others were before it */
     RP_WAIT_NO_WORKER, /* the service had no worker */
     RP_WAIT_LINE,      /* another request of its conversation was before it */
-    RP_WAIT_PINNED,    /* the worker that holds its conversation had no room */
+    RP_WAIT_PINNED,    /* the one worker that may have it had no room */
 } rp_wait_t;
 
 typedef enum {

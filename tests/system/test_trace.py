@@ -307,7 +307,7 @@ def test_conversations_that_wait_for_their_worker_are_explained(world):
         talker.request(b"chat", time_ms=60000, conversation=1)
         world.wait_for_waiting(broker, 1)
         assert _cause(world, broker, "chat", "pinned")["text"] == \
-            "1 request waits for the worker that holds its conversation, host-1"
+            "1 request waits for the one worker that may have it, host-1"
 
 
 def test_lost_workers_are_explained(world):
