@@ -516,7 +516,7 @@ RP_EXPORT uint32_t rp_reply_attempts (const rp_reply_t *self);
 RP_EXPORT uint32_t rp_reply_queue_us (const rp_reply_t *self);
 RP_EXPORT uint32_t rp_reply_work_us (const rp_reply_t *self);
 RP_EXPORT uint64_t rp_reply_total_us (const rp_reply_t *self);
-/*  Name of the worker that replied, if the call asked for it (rp_call_set_trace); otherwise "".  */
+/*  Name of the worker that replied, if the call asked for it (rp_call_set_trace) or was for all workers; otherwise "".  */
 RP_EXPORT const char *rp_reply_worker (const rp_reply_t *self);
 
 /*  The id of the job: of a durable call that was accepted, or whose final this is

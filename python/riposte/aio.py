@@ -183,7 +183,7 @@ class Answers:
 
     @property
     def id(self) -> int:
-        """Its number as traces show it; 0 until it is sent."""
+        """Its number at the broker; 0 until it is sent. In traces each worker's request has one of its own."""
         return self._state.id
 
     @property
