@@ -13,6 +13,7 @@
 #include "gateway/admit.h"
 #include "gateway/answer.h"
 #include "gateway/jobs.h"
+#include "gateway/open.h"
 #include "gateway/openapi.h"
 #include "gateway/parts.h"
 #include "gateway/peers.h"
@@ -40,47 +41,13 @@ static void s_free (rp_http_exchange_t *self)
     free (self);
 }
 
-static void s_count_bytes (rp_http_exchange_t *self, size_t bytes)
-{
-    self->gateway->bytes += bytes - self->counted;
-    self->counted = bytes;
-}
-
-void rp_http_exchange_suspend (rp_http_exchange_t *self)
-{
-    rp_http_peer_rest (self->peer);
-    self->peer->open = self;
-    rp_list_append (&self->gateway->suspended, &self->node);
-    MHD_suspend_connection (self->connection);
-}
-
-void rp_http_exchange_resume (rp_http_exchange_t *self)
-{
-    rp_list_remove (&self->node);
-    self->peer->open = NULL;
-    rp_http_peer_await (self->gateway, self->peer);
-    if (rp_http_parts_have_begun (self))
-        MHD_resume_connection (self->connection); // it is asked for the body, not called as handler
-    else
-        rp_http_daemon_resume (self->connection, self->gateway->idle_s);
-}
-
-bool rp_http_exchange_count (rp_http_exchange_t *self, size_t bytes)
-{
-    uint64_t others = self->gateway->bytes - self->counted;
-    if (bytes > self->counted && others > 0 && others + bytes > self->gateway->options->total_body)
-        return false;
-    s_count_bytes (self, bytes);
-    return true;
-}
-
 /*  Keeps a reply, or drops one for which no room is left: only requests are refused before they run.  */
 static void s_keep_reply (rp_http_exchange_t *self, rp_reply_t *reply)
 {
     if (!rp_http_exchange_count (self, rp_reply_size (reply))) {
         self->refusal = &rp_refusal_no_room;
         rp_reply_destroy (&reply);
-        s_count_bytes (self, 0);
+        rp_http_exchange_recount (self, 0);
     }
     self->reply = reply;
 }
@@ -98,7 +65,7 @@ static bool s_ask_again (rp_http_exchange_t *self)
     }
     self->gateway->open++;
     rp_reply_destroy (&self->reply);
-    s_count_bytes (self, 0);
+    rp_http_exchange_recount (self, 0);
     return true;
 }
 
@@ -395,7 +362,7 @@ static void s_drop_body (rp_http_exchange_t *self, const rp_refusal_t *refusal)
     free (self->body);
     self->body = NULL;
     self->size = self->capacity = 0;
-    s_count_bytes (self, 0);
+    rp_http_exchange_recount (self, 0);
 }
 
 /*  True if the body has room for so many bytes more. False with a refusal, and without a body.  */
@@ -434,7 +401,7 @@ static void s_keep (rp_http_exchange_t *self, const char *data, size_t size)
         return;
     memcpy (self->body + self->size, data, size);
     self->size += size;
-    s_count_bytes (self, self->size);
+    rp_http_exchange_recount (self, self->size);
 }
 
 static enum MHD_Result s_pass_on_job (rp_http_exchange_t *self)
@@ -461,6 +428,14 @@ static enum MHD_Result s_begin_parts (rp_http_exchange_t *self)
     unsigned code;
     struct MHD_Response *response = rp_http_parts_answer (self, &code);
     return code == MHD_HTTP_PROCESSING ? MHD_YES : s_queue (self, code, response);
+}
+
+void rp_http_exchange_cancel (rp_http_exchange_t *self)
+{
+    if (self->id && !self->is_keyed)
+        (void) rp_client_cancel (self->gateway->client, self->id);
+    else if (self->parts)
+        rp_http_parts_cancel (self);
 }
 
 static enum MHD_Result s_answer (rp_http_exchange_t *self)

@@ -31,14 +31,8 @@ void rp_http_exchange_on_completed (void *arg,
 /*  The request to the service has ended with this reply, which the exchange takes.  */
 void rp_http_exchange_take (rp_http_exchange_t *self, rp_reply_t *reply, int64_t now);
 
-/*  Has libmicrohttpd not look at the exchange's connection until it is resumed.  */
-void rp_http_exchange_suspend (rp_http_exchange_t *self);
-
-/*  Lets libmicrohttpd go on with a suspended exchange.  */
-void rp_http_exchange_resume (rp_http_exchange_t *self);
-
-/*  Counts so many bytes of bodies for the exchange. False if others have bytes, and there is no room for more than
-    it has (option --total-body): then nothing is changed.  */
-bool rp_http_exchange_count (rp_http_exchange_t *self, size_t bytes);
+/*  The peer has hung up: cancels the request to the service, unless that has an idempotency key, with which the peer may
+    ask again.  */
+void rp_http_exchange_cancel (rp_http_exchange_t *self);
 
 #endif

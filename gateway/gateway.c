@@ -15,6 +15,7 @@
 #include "common/http/daemon.h"
 #include "common/io/clock.h"
 #include "gateway/exchange.h"
+#include "gateway/open.h"
 #include "gateway/parts.h"
 #include "gateway/peers.h"
 #include "gateway/state.h"
@@ -58,6 +59,13 @@ static bool s_load_tokens (rp_gateway_t *self)
     return true;
 }
 
+static void s_hang_up (rp_gateway_t *self, rp_http_peer_t *peer)
+{
+    rp_http_exchange_t *open = rp_http_peer_hang_up (self, peer);
+    if (open)
+        rp_http_exchange_cancel (open);
+}
+
 static void s_read_signals (rp_gateway_t *self)
 {
     struct signalfd_siginfo info;
@@ -99,7 +107,7 @@ int rp_gateway_run (rp_gateway_t *self, int signals)
             else if (what == &self->news)
                 rp_http_parts_take_news (self);
             else if (what != self->daemon && what != self->client)
-                rp_http_peer_hang_up (self, what);
+                s_hang_up (self, what);
         }
         s_collect (self);
         (void) rp_client_hold (self->client);

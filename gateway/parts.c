@@ -13,7 +13,7 @@
 #include "gateway/admit.h"
 #include "gateway/answer.h"
 #include "gateway/event_text.h"
-#include "gateway/exchange.h"
+#include "gateway/open.h"
 #include "gateway/peers.h"
 
 /*  Bytes that libmicrohttpd asks for at once.  */
@@ -29,7 +29,6 @@ struct rp_http_parts {
     bool is_counted;       /* the body of the reply that ended it is */
     int64_t since;         /* when its exchange was suspended, µs */
     bool as_events;        /* otherwise as they are */
-    bool has_begun;        /* the response has */
     bool is_late;          /* it was silent for too long */
     rp_event_text_t event; /* as_events: what is being written */
     const char *piece;     /* otherwise */
@@ -138,11 +137,6 @@ void rp_http_parts_cancel (rp_http_exchange_t *self)
     (void) rp_stream_cancel (self->parts->stream); // fails if it has just ended
 }
 
-bool rp_http_parts_have_begun (const rp_http_exchange_t *self)
-{
-    return self->parts && self->parts->has_begun;
-}
-
 /*  ---- The body of the response ---------------------------------------------------------------- */
 
 static void s_wait (rp_http_parts_t *self)
@@ -241,7 +235,7 @@ static struct MHD_Response *s_begin (rp_http_parts_t *self, unsigned *code)
     (void) rp_answer_header (response, "X-Content-Type-Options", "nosniff");
     (void) rp_answer_header (
       response, "X-Accel-Buffering", "no"); // nginx collects bodies otherwise
-    self->has_begun = true;
+    self->exchange->has_begun = true;
     *code = MHD_HTTP_OK;
     return response;
 }

@@ -35,9 +35,6 @@ int rp_http_parts_begin (rp_http_exchange_t *self, rp_call_t **call_p);
     and *code is MHD_HTTP_PROCESSING: the exchange is suspended, and this is called again; or 0: out of memory.  */
 struct MHD_Response *rp_http_parts_answer (rp_http_exchange_t *self, unsigned *code);
 
-/*  True once the response has begun: libmicrohttpd asks for the body, and no more for a response.  */
-bool rp_http_parts_have_begun (const rp_http_exchange_t *self);
-
 /*  The peer has hung up: cancels the request.  */
 void rp_http_parts_cancel (rp_http_exchange_t *self);
 

@@ -8,7 +8,6 @@
 
 #include "common/base/heap.h"
 #include "common/io/clock.h"
-#include "gateway/parts.h"
 
 void rp_http_peer_rest (rp_http_peer_t *peer)
 {
@@ -52,16 +51,13 @@ void rp_http_peer_on_connection (void *arg,
     rp_http_peer_await (self, peer);
 }
 
-void rp_http_peer_hang_up (rp_gateway_t *self, rp_http_peer_t *peer)
+rp_http_exchange_t *rp_http_peer_hang_up (rp_gateway_t *self, rp_http_peer_t *peer)
 {
     if (peer->has_hung_up)
-        return;
+        return NULL;
     peer->has_hung_up = true; // perhaps before its request was read
     rp_list_append (&self->gone, &peer->gone);
-    if (peer->open && peer->open->id && !peer->open->is_keyed)
-        (void) rp_client_cancel (self->client, peer->open->id);
-    else if (peer->open && peer->open->parts)
-        rp_http_parts_cancel (peer->open);
+    return peer->open;
 }
 
 void rp_http_peers_end_gone (rp_gateway_t *self)

@@ -22,9 +22,9 @@ void rp_http_peer_await (rp_gateway_t *self, rp_http_peer_t *peer);
 /*  The peer need not act any more.  */
 void rp_http_peer_rest (rp_http_peer_t *peer);
 
-/*  The peer has closed the connection, or its sending half, which counts as that: cancels its open
-    request, unless that has an idempotency key, with which it may ask again.  */
-void rp_http_peer_hang_up (rp_gateway_t *self, rp_http_peer_t *peer);
+/*  The peer has closed the connection, or its sending half, which counts as that. Returns its open exchange, which is to be
+    cancelled; NULL: it has none.  */
+rp_http_exchange_t *rp_http_peer_hang_up (rp_gateway_t *self, rp_http_peer_t *peer);
 
 /*  Makes libmicrohttpd see the end of connections whose peers have hung up; to be called after it has
     read what came with it. It reads once for each edge of its epoll, and would otherwise keep a

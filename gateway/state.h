@@ -55,7 +55,9 @@ struct rp_http_exchange {
     size_t counted;    /* bytes of bodies that count for its gateway */
     bool is_submitted; /* its request was given to the client */
     bool is_keyed; /* with an idempotency key: its peer may hang up, and ask for the reply again */
-    bool wants_parts;       /* its reply is to come in parts */
+    bool wants_parts; /* its reply is to come in parts */
+    bool
+      has_begun; /* its response, of parts: libmicrohttpd asks for the body, and no more for a response */
     rp_http_parts_t *parts; /* NULL: its request was not submitted as a stream */
     uint64_t id; /* of the request to the service while it is open; 0: none, or it has parts */
     rp_reply_t *reply;                    /* has come, and is not sent yet */
