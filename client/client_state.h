@@ -201,6 +201,9 @@ const char *rp_explain_trouble (const rp_client_core_t *core);
     memory.  */
 char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call);
 
+/*  Says how a stream ended whose broker did not keep to its grant.  */
+const char *rp_explain_excess (void);
+
 /*  Returns the message for a status that came without a text from the broker. Static.  */
 const char *rp_explain_status (rp_status_t status);
 

@@ -65,7 +65,7 @@ static void s_end (rp_client_t *self, rp_call_t *call)
         reply->text = reply->own_text = rp_explain_end (&self->core, call);
     if (stream && stream->excess) { // however the broker ended it
         reply->status = RP_UNKNOWN;
-        reply->text = "the broker sent more than was granted, so a part is missing";
+        reply->text = rp_explain_excess ();
     }
     s_hand_over (self, call);
 }

@@ -167,6 +167,11 @@ char *rp_explain_end (const rp_client_core_t *core, const rp_call_t *call)
     return NULL;
 }
 
+const char *rp_explain_excess (void)
+{
+    return "the broker sent more than was granted, so a part is missing";
+}
+
 const char *rp_explain_status (rp_status_t status)
 {
     switch (status) {

@@ -88,6 +88,10 @@ func refused(why string) string {
 	return fmt.Sprintf("%s; %s", why, advice)
 }
 
+func excess() string {
+	return "the broker sent more than was granted, so a part is missing"
+}
+
 // explainJob is what is only said of durable requests; "" if there is nothing of the kind.
 func explainJob(x *core.Exchange, loss, endpoint string) string {
 	next := "find out, and give jobs a key, with which they may be sent again"

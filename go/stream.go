@@ -128,7 +128,7 @@ func (s *Stream) end() ([]byte, error) {
 	s.reply, s.err = s.call.result(s.client, s.ctx)
 	if s.call.exchange.Stream.Lost() { // however the broker ended it
 		s.err = &Error{Status: StatusUnknown, Service: s.call.service, ID: s.call.exchange.ID, Attempts: 1, MayHaveRun: true,
-			Text: "the broker sent more than was granted, so a part is missing"}
+			Text: excess()}
 	}
 	if s.err != nil {
 		return nil, s.err

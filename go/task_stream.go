@@ -94,7 +94,7 @@ func (t *Task) recv() (body []byte, found bool, err error) {
 		w.core.Took(&t.work, first.weight, clock())
 		body, found = first.body, true
 	} else if t.work.Stream.Lost() {
-		err = errors.New("riposte: the broker sent more than was granted, so a part is missing")
+		err = errors.New("riposte: " + excess())
 	} else if !t.work.Stream.More {
 		err = io.EOF
 	}
