@@ -25,7 +25,7 @@ BACK = 5.0      # seconds after which throughput must be back
 SLACK_US = 250_000 * PATIENCE
 
 #: Clients of the core that are the broker itself, and lose no link.
-BROKERS_OWN = ("jobs", "keyed")
+BROKERS_OWN = ("all", "jobs", "keyed")
 
 LINKS = [("workers", "unplugged", 1), ("workers", "silent", 1), ("clients", "silent", 1),
          ("workers", "unplugged", 5), ("workers", "down", 5), ("workers", "deaf", 5),
