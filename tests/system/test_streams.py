@@ -175,7 +175,7 @@ def test_a_slow_reader_costs_its_writer_only(world):
         time.sleep(1)
         rounds.append(_p99_us(world, broker))
     print(f"p99 {undisturbed} µs; beside a reader that has stopped {min(rounds)} µs")
-    assert _memory(broker) - stopped < MIB
+    assert programs.SANITIZED or _memory(broker) - stopped < MIB  # a sanitizer keeps what was freed
     # Beside other tests four rounds say nothing of a p99; of many, other programs disturb only some.
     assert len(rounds) < 10 or min(rounds) <= 1.2 * undisturbed + 1000, rounds
     _read_until(client.popen.stdout, bytes(4 * MIB))  # and it goes on
