@@ -260,7 +260,11 @@ static int64_t s_cpu_us (void)
 /*  Five times what a slice is to take, and less than half of the whole: this many services that all had requests. Time
     of the processor, since others may run meanwhile.  */
 #define S_MANY 400u
+#ifdef __SANITIZE_ADDRESS__
+#define S_LONGEST_US (20 * RP_PUBLISHER_SLICE_US) // whose pages are many
+#else
 #define S_LONGEST_US (5 * RP_PUBLISHER_SLICE_US)
+#endif
 
 /*  Takes a snapshot in slices, for the publisher's reader. Returns how many there were.  */
 static unsigned s_publish (rp_publisher_t *publisher)

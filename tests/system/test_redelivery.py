@@ -33,6 +33,7 @@ def test_with_attempts_left_another_worker_answers(world):
     broker = world.broker()
     gate, workers = _gate_and_workers(world, broker, 2)
     call = _start(world, broker, 3)
+    until(lambda: gate.starts() == ["1"], 5, "the first worker's command has begun")
     _kill_holder(world, broker, workers)
     until(lambda: gate.starts() == ["1", "2"], 5, "the other worker has it")
     gate.open()
