@@ -41,28 +41,51 @@ rp_head_t rp_server_head_to_start (const rp_action_t *action)
 
 void rp_server_start (rp_server_t *self,
   rp_session_id_t client,
+  rp_session_id_t worker,
   rp_payload_t *payload,
   const rp_head_t *head,
   int64_t now)
 {
     rp_event_t event = {.kind = RP_EVENT_MESSAGE,
       .session = client,
+      .worker = worker,
       .head = head,
       .payload = payload,
       .size = rp_outbox_message (payload)->bytes - head->size};
     rp_server_tell (self, &event, now);
 }
 
-void rp_server_withdraw (rp_server_t *self, rp_session_id_t client, uint64_t id, int64_t now)
+static void s_withdraw (rp_server_t *self, rp_session_id_t client, uint64_t id, int64_t now)
 {
     rp_head_t head = {.command = RP_COMMAND_CANCEL, .id = id};
     rp_event_t event = {.kind = RP_EVENT_MESSAGE, .session = client, .head = &head};
     rp_server_tell (self, &event, now);
 }
 
-void rp_server_bar (rp_server_t *self, rp_session_id_t client, uint64_t id, int64_t now)
+static void s_bar (rp_server_t *self, rp_session_id_t client, uint64_t id, int64_t now)
 {
     rp_head_t head = {.id = id};
     rp_event_t event = {.kind = RP_EVENT_BAR, .session = client, .head = &head};
     rp_server_tell (self, &event, now);
+}
+
+void rp_server_client_carry_out (
+  rp_server_t *self, rp_session_id_t client, const rp_action_t *action, int64_t now)
+{
+    switch (action->kind) {
+        case RP_ACTION_WITHDRAW:
+            s_withdraw (self, client, action->head.id, now);
+            break;
+        case RP_ACTION_BAR:
+            s_bar (self, client, action->head.id, now);
+            break;
+        case RP_ACTION_SEND:
+            rp_outbox_post (&self->outbox, action);
+            break;
+        case RP_ACTION_DROP:
+            rp_outbox_drop (&self->outbox, action->payload);
+            break;
+        default: // of the core only
+            break;
+    }
 }

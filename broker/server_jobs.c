@@ -580,7 +580,7 @@ static void s_start (rp_server_t *self, const rp_action_t *action, int64_t now)
     head.attempts = action->head.attempts;
     head.wait_ms = 0;
     head.priority = rp_job_terms_priority (&head);
-    rp_server_start (self, self->jobs.client, action->payload, &head, now);
+    rp_server_start (self, self->jobs.client, (rp_session_id_t){0}, action->payload, &head, now);
 }
 
 static void s_store (rp_server_t *self, const rp_action_t *action, int64_t now)
@@ -616,9 +616,6 @@ static void s_carry_out_one (rp_server_t *self, const rp_action_t *action, int64
         case RP_ACTION_START:
             s_start (self, action, now);
             break;
-        case RP_ACTION_WITHDRAW:
-            rp_server_withdraw (self, self->jobs.client, action->head.id, now);
-            break;
         case RP_ACTION_ROWS:
             s_answer_rows (self, action);
             break;
@@ -628,10 +625,8 @@ static void s_carry_out_one (rp_server_t *self, const rp_action_t *action, int64
             else
                 s_tell (self, action);
             break;
-        case RP_ACTION_DROP:
-            rp_outbox_drop (&self->outbox, action->payload);
-            break;
-        default: // of the core only
+        default:
+            rp_server_client_carry_out (self, self->jobs.client, action, now);
             break;
     }
 }

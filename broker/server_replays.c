@@ -9,27 +9,12 @@
 
 static void s_carry_out_one (rp_server_t *self, const rp_action_t *action, int64_t now)
 {
-    switch (action->kind) {
-        case RP_ACTION_START: { // the rest of its head is as its first client sent it
-            rp_head_t head = rp_server_head_to_start (action);
-            rp_server_start (self, self->replays.client, action->payload, &head, now);
-            break;
-        }
-        case RP_ACTION_WITHDRAW:
-            rp_server_withdraw (self, self->replays.client, action->head.id, now);
-            break;
-        case RP_ACTION_BAR:
-            rp_server_bar (self, self->replays.client, action->head.id, now);
-            break;
-        case RP_ACTION_SEND:
-            rp_outbox_post (&self->outbox, action);
-            break;
-        case RP_ACTION_DROP:
-            rp_outbox_drop (&self->outbox, action->payload);
-            break;
-        default: // of the core only
-            break;
+    if (action->kind != RP_ACTION_START) {
+        rp_server_client_carry_out (self, self->replays.client, action, now);
+        return;
     }
+    rp_head_t head = rp_server_head_to_start (action); // the rest is as its first client sent it
+    rp_server_start (self, self->replays.client, (rp_session_id_t){0}, action->payload, &head, now);
 }
 
 bool rp_server_replays_tick (rp_server_t *self, int64_t now)

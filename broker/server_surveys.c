@@ -17,14 +17,9 @@ static void s_start (rp_server_t *self, const rp_action_t *action, int64_t now)
     head.flags = (head.flags & RP_FLAG_INLINE) | RP_FLAG_ALL; // the broker names the workers itself
     head.attempts = 1;
     head.wait_ms = 0;
-    rp_event_t event = {.kind = RP_EVENT_MESSAGE,
-      .session = self->surveys.client,
-      .worker = action->session,
-      .head = &head,
-      .payload = rp_outbox_payload (message),
-      .size = message ? message->bytes - head.size : 0};
     if (message) {
-        rp_server_tell (self, &event, now);
+        rp_server_start (
+          self, self->surveys.client, action->session, rp_outbox_payload (message), &head, now);
         return;
     }
     static const char text[] = "the broker is out of memory";
@@ -38,29 +33,6 @@ static void s_start (rp_server_t *self, const rp_action_t *action, int64_t now)
     rp_server_surveys_answered (self, &refusal, now);
 }
 
-static void s_carry_out_one (rp_server_t *self, const rp_action_t *action, int64_t now)
-{
-    switch (action->kind) {
-        case RP_ACTION_START:
-            s_start (self, action, now);
-            break;
-        case RP_ACTION_WITHDRAW:
-            rp_server_withdraw (self, self->surveys.client, action->head.id, now);
-            break;
-        case RP_ACTION_BAR:
-            rp_server_bar (self, self->surveys.client, action->head.id, now);
-            break;
-        case RP_ACTION_SEND:
-            rp_outbox_post (&self->outbox, action);
-            break;
-        case RP_ACTION_DROP:
-            rp_outbox_drop (&self->outbox, action->payload);
-            break;
-        default: // of the core only
-            break;
-    }
-}
-
 bool rp_server_surveys_tick (rp_server_t *self, int64_t now)
 {
     if (self->surveys.wanted.count == 0)
@@ -68,7 +40,10 @@ bool rp_server_surveys_tick (rp_server_t *self, int64_t now)
     // What the core answers may want more withdrawn, which is appended and done in the same turn. The list may move.
     for (size_t index = 0; index < self->surveys.wanted.count; index++) {
         rp_action_t action = self->surveys.wanted.list[index];
-        s_carry_out_one (self, &action, now);
+        if (action.kind == RP_ACTION_START)
+            s_start (self, &action, now);
+        else
+            rp_server_client_carry_out (self, self->surveys.client, &action, now);
     }
     rp_actions_reset (&self->surveys.wanted);
     return true;
