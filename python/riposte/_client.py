@@ -12,7 +12,9 @@ import time
 import weakref
 from collections import deque
 from types import TracebackType
-from typing import Any, Callable, Deque, Dict, Generator, Iterable, Optional, Sequence, Tuple, Type, Union, cast
+from typing import (
+    Any, Callable, Deque, Dict, Generator, Iterable, Optional, Sequence, Tuple, Type, TypeVar, Union, cast,
+)
 
 from riposte import _link, _sockets
 from riposte._client_core import (
@@ -21,6 +23,7 @@ from riposte._client_core import (
 from riposte._loop import Loop
 from riposte._status import MAY_PASS, NotDone
 
+Held = TypeVar("Held", bound="_Open")
 Body = Union[bytes, bytearray, memoryview, str]
 HeaderList = Union[Sequence[Tuple[str, str]], Dict[str, str]]
 
@@ -139,14 +142,35 @@ def outcome(state: CallState) -> Reply:
     return reply
 
 
-class Stream:
+class _Open:
+    """A request that the application holds while it goes on; leaving `with` withdraws it, unless it has ended."""
+
+    def __init__(self, client: "Client", state: CallState) -> None:
+        self._client = client
+        self._state = state
+
+    def close(self) -> None:
+        """Withdraws the request, unless it has ended."""
+        self._client._cancel(self._state)
+
+    def __enter__(self: Held) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if self._state.reply is None:
+            self._client._forget(self._state)
+
+
+class Stream(_Open):
     """A request whose reply comes in parts, and whose body may go in parts. Made by Client.stream. Iterate over it for
     the parts; leaving `with` withdraws the request, unless it has ended. One thread may read it while another writes
     it."""
 
     def __init__(self, client: "Client", state: CallState) -> None:
-        self._client = client
-        self._state = state
+        super().__init__(client, state)
         self._said = False  # the reply's body was its last part
 
     @property
@@ -177,10 +201,6 @@ class Stream:
         """Ends the request's body. Raises as `write`."""
         self._client._write(self._state, None, timeout)
 
-    def close(self) -> None:
-        """Withdraws the request, unless it has ended."""
-        self._client._cancel(self._state)
-
     def __iter__(self) -> "Stream":
         return self
 
@@ -190,24 +210,10 @@ class Stream:
             raise StopIteration
         return part
 
-    def __enter__(self) -> "Stream":
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if self._state.reply is None:
-            self._client._forget(self._state)
-
-
-class Answers:
+class Answers(_Open):
     """A request for all workers of a service. Made by Client.call_all. Iterate over it for the answers, each a Reply
     with its worker's name in `worker`; leaving `with` withdraws the request, unless it has ended."""
-
-    def __init__(self, client: "Client", state: CallState) -> None:
-        self._client = client
-        self._state = state
 
     @property
     def id(self) -> int:
@@ -218,10 +224,6 @@ class Answers:
     def reply(self) -> Optional[Reply]:
         """How it ended; None before. Its headers have the summary: all-workers, all-answered, all-statuses."""
         return self._state.reply
-
-    def close(self) -> None:
-        """Withdraws the request, unless it has ended."""
-        self._client._cancel(self._state)
 
     def __iter__(self) -> "Answers":
         return self
@@ -235,16 +237,6 @@ class Answers:
             return answers.popleft()
         outcome(self._state)
         raise StopIteration
-
-    def __enter__(self) -> "Answers":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if self._state.reply is None:
-            self._client._forget(self._state)
 
 
 def write_some(core: ClientCore, call: CallState, data: memoryview) -> int:

@@ -108,12 +108,35 @@ class _Driver:
         self.turn()
 
 
-class Stream:
-    """See riposte.Stream: `async for part in client.stream("log"): …`. Made by Client.stream."""
+Held = TypeVar("Held", bound="_Open")
+
+
+class _Open:
+    """A request that the application holds while it goes on; leaving `async with` withdraws it, unless it has ended."""
 
     def __init__(self, client: "Client", state: CallState) -> None:
         self._client = client
         self._state = state
+
+    def close(self) -> None:
+        """Withdraws the request, unless it has ended."""
+        self._client._withdraw(self._state)
+
+    async def __aenter__(self: Held) -> Held:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Stream(_Open):
+    """See riposte.Stream: `async for part in client.stream("log"): …`. Made by Client.stream."""
+
+    def __init__(self, client: "Client", state: CallState) -> None:
+        super().__init__(client, state)
         self._said = False
 
     @property
@@ -151,10 +174,6 @@ class Stream:
         """Ends the request's body. Raises as `write`."""
         await self._client._write(self._state, None)
 
-    def close(self) -> None:
-        """Withdraws the request, unless it has ended."""
-        self._client._withdraw(self._state)
-
     def __aiter__(self) -> "Stream":
         return self
 
@@ -164,22 +183,9 @@ class Stream:
             raise StopAsyncIteration
         return part
 
-    async def __aenter__(self) -> "Stream":
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self.close()
-
-
-class Answers:
+class Answers(_Open):
     """See riposte.Answers: `async for answer in client.call_all("cache"): …`. Made by Client.call_all."""
-
-    def __init__(self, client: "Client", state: CallState) -> None:
-        self._client = client
-        self._state = state
 
     @property
     def id(self) -> int:
@@ -190,10 +196,6 @@ class Answers:
     def reply(self) -> Optional[Reply]:
         """How it ended; None before. Its headers have the summary: all-workers, all-answered, all-statuses."""
         return self._state.reply
-
-    def close(self) -> None:
-        """Withdraws the request, unless it has ended."""
-        self._client._withdraw(self._state)
 
     def __aiter__(self) -> "Answers":
         return self
@@ -207,15 +209,6 @@ class Answers:
             return answers.popleft()
         outcome(self._state)
         raise StopAsyncIteration
-
-    async def __aenter__(self) -> "Answers":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self.close()
 
 
 class Conversation:
