@@ -4,9 +4,12 @@
 A service for plain REQ and REP sockets has a listener pair, whose endpoints a Stage knows by the
 service's name; all other peers use the broker's one port."""
 
+import os
 import pathlib
 import sys
 import time
+
+import pytest
 
 import peers
 from support.programs import PATIENCE
@@ -20,6 +23,19 @@ MDP_WORKERS = ["mdp01", "mdp02", "libmdp", "packed"]
 MDP_CLIENTS = [name for name, kind in peers.CLIENTS.items() if kind.named]
 PIPELINING = [name for name, kind in peers.CLIENTS.items() if kind.pipelines]
 STREAMING = [name for name, kind in peers.WORKERS.items() if kind.streams]
+
+
+def couples(clients, workers):
+    """Parameters client and worker: with RIPOSTE_LONG each with each, otherwise two workers for each client, in turn,
+    so that each worker meets clients of several kinds. It is for rules that concern one side; that everyone reaches
+    everyone is in test_interop.py."""
+    if os.environ.get("RIPOSTE_LONG"):
+        each = [(client, worker) for client in clients for worker in workers]
+    else:
+        each = [(client, workers[(2 * at + step) % len(workers)])
+                for at, client in enumerate(clients) for step in range(2)]
+    return pytest.mark.parametrize("client,worker", each)
+
 
 #: Seconds between heartbeats, in tests of heartbeats, and the limit that sets it.
 INTERVAL = 0.4 * PATIENCE

@@ -6,7 +6,7 @@ import time
 import pytest
 import zmq
 
-from stage import ALIVE, CLIENTS, FAST, INTERVAL, MDP_WORKERS, STREAMING, WORKERS, pair
+from stage import ALIVE, CLIENTS, FAST, INTERVAL, MDP_WORKERS, STREAMING, WORKERS, couples, pair
 from support import peer as native
 from support.programs import PATIENCE
 from support.waiting import until
@@ -247,8 +247,7 @@ def test_22_after_a_restart_clients_go_on_with_the_socket_they_have(stage, clien
 # ---- 23: late and foreign replies ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("worker", [name for name in WORKERS if name != "native"])
-@pytest.mark.parametrize("client", [name for name in CLIENTS if name != "native"])
+@couples([name for name in CLIENTS if name != "native"], [name for name in WORKERS if name != "native"])
 def test_23_a_client_never_sees_a_late_reply(stage, client, worker):
     """The attempt's limit has passed and the client got an error; the worker's reply then reaches
     no client."""
@@ -352,8 +351,7 @@ def test_25_when_a_client_closes_its_running_request_is_cancelled(stage, client)
     until(lambda: stage.worker_of(broker, worker)["abandoned"] == 0, 5, "the worker is free")
 
 
-@pytest.mark.parametrize("worker", [name for name in WORKERS if name != "native"])
-@pytest.mark.parametrize("client", [name for name in CLIENTS if name != "native"])
+@couples([name for name in CLIENTS if name != "native"], [name for name in WORKERS if name != "native"])
 def test_25_a_client_that_closed_gets_nothing_more(stage, client, worker):
     """The worker cannot be told; its reply is dropped, and it serves the next request."""
     broker = stage.shared_broker(plain=pair(client, worker))

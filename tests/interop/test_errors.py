@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from stage import CLIENTS, MDP_WORKERS, WORKERS, pair
+from stage import CLIENTS, MDP_WORKERS, WORKERS, couples, pair
 from support import peer as native
 from support.waiting import until
 
@@ -108,8 +108,7 @@ def test_no_worker_has_room_before_the_deadline(stage, client, errors):
 # ---- A worker takes longer than that -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("worker", [name for name in WORKERS if name != "native"])
-@pytest.mark.parametrize("client", FOREIGN)
+@couples(FOREIGN, [name for name in WORKERS if name != "native"])
 def test_a_worker_that_lives_may_take_as_long_as_it_likes(stage, client, worker):
     """While a worker has the request, its time does not count."""
     broker = stage.shared_broker(plain=pair(client, worker), foreign_deadline="300ms")

@@ -12,13 +12,19 @@ import pytest
 from support.fixtures import (  # noqa: F401
     pytest_runtest_makereport, pytest_sessionstart, world)
 
-#: Tests that measure time, or keep processors busy. With --dist loadgroup these run one after the
-#: other, beside tests that mostly wait.
-BUSY = {f"test_{name}.py" for name in ("bench", "death", "drain", "endurance", "failover", "history",
-                                       "hundred_clients", "rolling")}
+#: Tests that measure time, or keep processors busy: script/test runs them when all others have ended (-m bounded).
+#: With --dist loadgroup they run one after the other, beside others that mostly wait.
+BOUNDED = {f"test_{name}.py" for name in ("bench", "death", "drain", "endurance", "failover", "history",
+                                          "hundred_clients", "rolling")}
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "bounded: measures time, or keeps processors busy")
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.name in BUSY:
-            item.add_marker(pytest.mark.xdist_group("busy"))
+        if item.path.name in BOUNDED:
+            item.add_marker(pytest.mark.bounded)
+        if item.get_closest_marker("bounded"):
+            item.add_marker(pytest.mark.xdist_group("bounded"))

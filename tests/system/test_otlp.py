@@ -246,7 +246,7 @@ def _p99(world, broker):
 
 
 @pytest.mark.skipif(SANITIZED, reason="it measures time")
-@pytest.mark.xdist_group("busy")
+@pytest.mark.bounded
 @pytest.mark.parametrize("kind", TROUBLES)
 def test_a_collector_in_trouble_slows_no_call(world, collector, kind):
     plain, exports = world.broker(), world.broker("--otlp", _trouble(collector, kind))
