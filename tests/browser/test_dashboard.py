@@ -64,7 +64,8 @@ def test_at_rest_it_shows_what_riposte_services_says(page):
     assert page.row("echo")["texts"]["p99_us"] == _duration(echo["p99_us"])
     assert page.row("echo")["texts"]["workers"].split()[0] == "2"
     assert page.text("#sentence").startswith("Healthy: 3 services, 4 workers, ")
-    assert page.js("return document.title") == page.text("#sentence") + " – Riposte"
+    title, sentence = page.js("return [document.title, document.querySelector('#sentence').innerText]")
+    assert title == sentence + " – Riposte"
 
 
 def test_a_killed_worker_is_seen_within_a_second(page):

@@ -117,7 +117,8 @@ class Container:
         self.attempt("sh", "-c", "kill -9 -1")
 
     def pause(self):
-        run("docker", "pause", self.id)
+        """The engine gives up, with an error, if not all processes stand still soon; it is asked again."""
+        until(lambda: _works("docker", "pause", self.id), f"{self.host} is paused")
 
     def unpause(self):
         run("docker", "unpause", self.id)
