@@ -76,8 +76,9 @@ RP_EXPORT void rp_worker_destroy (rp_worker_t **self_p);
                     any other
     drain_ms        limit of rp_worker_drain and rp_worker_stop: 0 to 86,400,000; default 30,000
     name            shown to people: up to 63 bytes; default HOST-PID
-    streams         true: the application reads requests whose bodies come in parts (rp_task_more), so
-                    brokers may give it such. Parts of a reply may be written in any case. Default false
+    streams         true: the application writes replies in parts (rp_task_write), which then go out as they
+                    are written, and reads requests whose bodies come in parts (rp_task_more), so brokers
+                    may give it such. Default false: what it writes in parts goes out as one reply
     declines        true: the application may call rp_task_decline at any time, so brokers keep each
                     request until this worker has answered it, for another worker. Default false: of
                     a last attempt, a broker may keep nothing once the worker has answered a request
@@ -229,7 +230,8 @@ RP_EXPORT void rp_task_end_conversation (rp_task_t *self);
 
 /*  Writes a part of the reply; waits up to timeout_ms until the client has room for it. The part goes out
     at once, and rp_task_reply ends the reply, with a last part. A client that reads no parts gets them
-    joined: they are kept here until rp_task_reply, and dropped by any other end. A write of at most half of
+    joined, and so does each client of a worker without rp_worker_set_streams (rp_task_streams): they are
+    kept here until rp_task_reply, and dropped by any other end. A write of at most half of
     the client's window is one part, if the broker takes such a body; a longer one becomes several. A write
     of nothing does nothing.
 
