@@ -325,10 +325,7 @@ func (c *Client) await(ctx context.Context, k *call) {
 		<-k.done
 		return
 	}
-	c.mu.Lock()
-	c.core.Cancel(&k.exchange, clock())
-	c.turn()
-	c.mu.Unlock()
+	c.withdraw(k)
 	grace := time.NewTimer(core.Grace)
 	defer grace.Stop()
 	select {
@@ -341,6 +338,14 @@ func (c *Client) await(ctx context.Context, k *call) {
 	c.turn()
 	c.mu.Unlock()
 	<-k.done
+}
+
+// withdraw cancels a request, unless it has ended.
+func (c *Client) withdraw(k *call) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.core.Cancel(&k.exchange, clock())
+	c.turn()
 }
 
 // result is what Call returns for a request that has ended.

@@ -384,7 +384,8 @@ func WithKey(key string) CallOption {
 }
 
 // WithWindow sets how many bytes the worker of a stream may write before they are read, where a part counts 64 more than
-// its own: 65 bytes to 1 GiB; 256 KiB if not set. A broker with a smaller limit gets that.
+// its own: 65 bytes to 1 GiB. If it is not set, it begins with 256 KiB, and grows up to 4 MiB while it is what the writer waits
+// for. A broker with a smaller limit gets that.
 func WithWindow(bytes int) CallOption {
 	return func(c *call) error {
 		c.window, c.streamed = bytes, true

@@ -41,9 +41,10 @@ func (c *Client) Stream(ctx context.Context, service string, body []byte, option
 	if err := c.prepare(k, options); err != nil {
 		return nil, err
 	}
-	k.exchange.Stream.Window, k.exchange.Stream.Writes = core.StreamWindow, k.more
+	s := k.exchange.Stream
+	s.Window, s.Grows, s.Writes = core.StreamWindow, true, k.more
 	if k.window > 0 {
-		k.exchange.Stream.Window = uint64(k.window)
+		s.Window, s.Grows = uint64(k.window), false
 	}
 	if !k.limited {
 		k.exchange.Timeout = dayMost
@@ -51,9 +52,8 @@ func (c *Client) Stream(ctx context.Context, service string, body []byte, option
 	if err := c.submit(ctx, k); err != nil {
 		return nil, err
 	}
-	s := &Stream{client: c, ctx: ctx, call: k}
 	go c.await(ctx, k)
-	return s, nil
+	return &Stream{client: c, ctx: ctx, call: k}, nil
 }
 
 // part is one of a reply in parts.
@@ -68,7 +68,7 @@ func (c *Client) part(k *call, head *wire.Head, body []byte) {
 		return
 	}
 	weight := len(body) + wire.HeadersSize(head.Headers)
-	if !k.exchange.Stream.Came(weight) {
+	if !k.exchange.Stream.Came(weight, clock()) {
 		c.core.Cancel(&k.exchange, clock())
 		return
 	}
@@ -87,36 +87,41 @@ func signal(waiting chan<- struct{}) {
 // Recv waits for the next part. The error is io.EOF at the end of a reply that a worker has given, and otherwise what Call
 // returns; it stays so.
 func (s *Stream) Recv() ([]byte, error) {
-	for {
-		part, found := s.take()
-		if found {
-			return part, nil
+	c, k := s.client, s.call
+	var body []byte
+	found := c.next(k, func() bool {
+		if len(k.parts) == 0 {
+			return false
 		}
-		select {
-		case <-s.call.came:
-			continue
-		case <-s.call.done:
-		}
-		if part, found = s.take(); found { // it came before the end
-			return part, nil
-		}
+		first := k.parts[0]
+		k.parts[0].body = nil
+		k.parts = k.parts[1:]
+		c.core.Took(&k.exchange, first.weight, clock())
+		body = first.body
+		return true
+	})
+	if !found {
 		return s.end()
 	}
+	return body, nil
 }
 
-func (s *Stream) take() ([]byte, bool) {
-	c, k := s.client, s.call
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(k.parts) == 0 {
-		return nil, false
+// next waits for what take takes of a request, with c.mu held. False: the request has ended, and nothing is left.
+func (c *Client) next(k *call, take func() bool) bool {
+	locked := func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		defer c.turn()
+		return take()
 	}
-	first := k.parts[0]
-	k.parts[0].body = nil
-	k.parts = k.parts[1:]
-	c.core.Took(&k.exchange, first.weight, clock())
-	c.turn()
-	return first.body, true
+	for !locked() {
+		select {
+		case <-k.came:
+		case <-k.done:
+			return locked() // it came before the end
+		}
+	}
+	return true
 }
 
 // end returns the last part, which is the body of the reply, and then how it ended.
@@ -214,10 +219,6 @@ func (s *Stream) Reply() *Reply { return s.reply }
 // Close withdraws the request, unless it has ended. A stream that is not received to its end must be closed, or its ctx
 // cancelled.
 func (s *Stream) Close() error {
-	c := s.client
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.core.Cancel(&s.call.exchange, clock())
-	c.turn()
+	s.client.withdraw(s.call)
 	return nil
 }

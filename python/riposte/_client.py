@@ -409,8 +409,9 @@ class Client:
 
         timeout: seconds for all of it. idle_timeout: it ends with DEADLINE when a worker has had it for so many seconds
         and nothing came or went. window: bytes that the worker may write before they are read, each part 64 more than
-        its own; by default 262144, or what the broker allows. more: Stream.write sends more of the body, and Stream.end
-        its end. Other arguments as for `call`. Once a part came or went, no other worker gets the request.
+        its own; by default 262144, which grows to 4 MiB while it is what the worker waits for; never more than the
+        broker allows. more: Stream.write sends more of the body, and Stream.end its end. Other arguments as for `call`.
+        Once a part came or went, no other worker gets the request.
         """
         with self._lock:
             call = self._submit(service, body, timeout, attempts, wait_worker, headers, trace, None, priority=priority,

@@ -248,12 +248,14 @@ class Terms:
 class StreamState:
     """The bodies of a request in parts. more: that of the request is not over with it."""
 
-    __slots__ = ("reader", "writer", "more", "passed", "terms")
+    __slots__ = ("reader", "writer", "more", "passed", "terms", "_wanted")
 
     def __init__(self, terms: Terms, window: Optional[int] = None, idle: Optional[float] = None,
                  more: bool = False) -> None:
         """Raises ValueError or TypeError for what may not be. idle: seconds."""
-        self.reader = flow.Reader(flow.WINDOW if window is None else flow.check_window(window))
+        stated = flow.WINDOW if window is None else flow.check_window(window)
+        self._wanted = stated, flow.WINDOW_MOST if window is None else stated
+        self.reader = flow.Reader(*self._wanted)
         self.writer = flow.Writer()
         self.more = more
         self.passed = False  # a part came or went: it is not sent again
@@ -263,10 +265,8 @@ class StreamState:
 
     def begin(self, link: Link) -> Terms:
         """It is sent. Returns the terms, with the window that the broker allows."""
-        window = self.reader.window
-        if 0 < link.stream_window < window:
-            window = link.stream_window
-        self.reader.begin(window)
+        window, most = (flow.allowed(one, link.stream_window) for one in self._wanted)
+        self.reader.begin(window, most)
         self.writer = flow.Writer()
         return self.terms.stating("stream-window", window)
 
@@ -415,7 +415,7 @@ class ClientCore:
         stream = call.stream
         if stream is None or not stream.reader.parts:
             return None
-        part, grants = stream.reader.take()
+        part, grants = stream.reader.take(now)
         if grants and call.state == _RUNNING and call.link is not None:
             call.link.send([wire.head(wire.GRANT, id=call.id, conversation=stream.reader.granted)], now)
         return part
@@ -676,7 +676,7 @@ class ClientCore:
             return
         stream.passed = True
         headers = len(wire.pack_headers(message.headers))
-        if not stream.reader.add(b"".join(message.body), headers):  # the body has a hole
+        if not stream.reader.add(b"".join(message.body), headers, now):  # the body has a hole
             self.cancel(call, now)
             del self._calls[call.id]
             self._end(call, Status.UNKNOWN, explain.excess())

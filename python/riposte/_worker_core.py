@@ -160,11 +160,12 @@ class WorkerCore:
         link = task.seat.link
         wanted = not task.cancelled and task.session == link.number
         if task.reader is None and task.more and wanted:
-            task.reader = flow.Reader(min(flow.WINDOW, link.stream_window or flow.WINDOW))
+            task.reader = flow.Reader(flow.allowed(flow.WINDOW, link.stream_window),
+                                      flow.allowed(flow.WINDOW_MOST, link.stream_window))
             link.send([wire.head(wire.GRANT, id=task.token, conversation=task.reader.granted)], now)
         if task.reader is None or not task.reader.parts:
             return None
-        part, grants = task.reader.take()
+        part, grants = task.reader.take(now)
         if grants and task.more and wanted:
             link.send([wire.head(wire.GRANT, id=task.token, conversation=task.reader.granted)], now)
         return part
@@ -302,7 +303,7 @@ class WorkerCore:
                 self.actions.append(("cancelled", held))
         elif command in (wire.PART, wire.GRANT):
             held = seat.tasks.get(message.id)
-            if held is not None and _flow(held, message):
+            if held is not None and _flow(held, message, now):
                 self.actions.append(("flowed", held))
             else:
                 link.ignored += 1
@@ -356,7 +357,7 @@ class WorkerCore:
             self.stop(now, reason)
 
 
-def _flow(task: TaskState, message: wire.Message) -> bool:
+def _flow(task: TaskState, message: wire.Message, now: float) -> bool:
     """Takes a PART or a GRANT. False if it makes no sense."""
     if message.command == wire.GRANT:
         return task.writer is not None and task.writer.grant(message.conversation)
@@ -364,7 +365,7 @@ def _flow(task: TaskState, message: wire.Message) -> bool:
         return False
     part = b"".join(message.body)
     if message.flags & wire.MORE:
-        return task.reader.add(part)
+        return task.reader.add(part, 0, now)
     task.more = False
     if part:  # the last has no cost
         task.reader.parts.append((part, 0))

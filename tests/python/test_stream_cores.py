@@ -54,30 +54,30 @@ def up(peer):
 # ---- Flow control -----------------------------------------------------------------------------------
 
 def test_a_reader_grants_when_half_of_its_window_was_taken():
-    reader = flow.Reader(1000)
-    assert all(reader.add(b"x" * 100) for _ in range(6))
-    assert [reader.take()[1] for _ in range(4)] == [False, False, False, True]
+    reader = flow.Reader(1000, 1000)
+    assert all(reader.add(b"x" * 100, 0, 0.0) for _ in range(6))
+    assert [reader.take(0.0)[1] for _ in range(4)] == [False, False, False, True]
     assert reader.granted == 1656
 
 
 def test_what_was_not_granted_is_noticed():
-    reader = flow.Reader(1000)
-    assert reader.add(b"x" * 936) and not reader.add(b"")
+    reader = flow.Reader(1000, 1000)
+    assert reader.add(b"x" * 936, 0, 0.0) and not reader.add(b"", 0, 0.0)
 
 
 @pytest.mark.parametrize("window", [65, 66, 100, 128, 191, 1000, 65536])
 def test_a_writer_and_a_reader_are_never_stuck(window):
-    reader, writer = flow.Reader(window), flow.Writer(window)
+    reader, writer = flow.Reader(window, window), flow.Writer(window)
     left = 2000
     while left:
         piece = writer.piece(left, 0)
         if piece:
             left -= piece
-            assert reader.add(bytes(piece))
+            assert reader.add(bytes(piece), 0, 0.0)
             continue
         assert reader.parts
         while reader.parts:
-            if reader.take()[1]:
+            if reader.take(0.0)[1]:
                 assert writer.grant(reader.granted)
 
 
@@ -85,6 +85,45 @@ def test_a_writer_and_a_reader_are_never_stuck(window):
 def test_a_window_is_a_number_of_bytes(window, error):
     with pytest.raises(error):
         flow.check_window(window)
+
+
+WINDOW, MOST, PIECE = 65536, 1048576, b"x" * 4000
+
+
+def window_after(delay, written, taken, taken_every, most):
+    """The window that a reader has after a second, where parts and grants take so many ms on their way, in a ms so many
+    parts are written, and in so many ms so many are taken."""
+    reader, writer = flow.Reader(WINDOW, most), flow.Writer(WINDOW)
+    parts, grants = [0] * 1100, [0] * 1100
+    for ms in range(1000):
+        now = ms / 1000
+        writer.grant(grants[ms])
+        for _ in range(written):
+            if not writer.piece(len(PIECE), 0):
+                break
+            parts[ms + delay] += 1
+        assert all(reader.add(PIECE, 0, now) for _ in range(parts[ms]))
+        for _ in range(taken if ms % taken_every == 0 else 0):
+            if not reader.parts:
+                break
+            if reader.take(now)[1]:
+                grants[ms + delay] = reader.granted
+        assert reader.window <= most and reader.granted <= reader.taken + most
+    return reader.window
+
+
+def test_a_window_that_is_too_small_for_the_way_grows_to_its_bound():
+    for most in (MOST, 100000, WINDOW):
+        assert window_after(10, 1000, 1000, 1, most) == most
+
+
+def test_it_grows_no_further_than_the_writer_needs():
+    assert 80000 <= window_after(10, 1, 1000, 1, MOST) <= 4 * WINDOW  # 4 MB a second over 20 ms need 80 kB
+    assert window_after(1, 1, 1000, 1, MOST) <= 2 * WINDOW
+
+
+def test_a_slow_reader_does_not_let_it_grow():
+    assert window_after(10, 1000, 1, 10, MOST) == WINDOW
 
 
 # ---- The client -------------------------------------------------------------------------------------
@@ -106,8 +145,19 @@ def test_a_stream_states_window_and_silence_and_reads_parts_to_its_reply():
 def test_the_window_is_at_most_what_the_broker_allows():
     client = Client()
     up(client)
-    client.stream(window=262144)
-    assert dict(client.one(wire.REQUEST).headers)["stream-window"] == "2000"
+    for window in (None, 262144):
+        call = client.stream(window)
+        assert dict(client.one(wire.REQUEST).headers)["stream-window"] == "2000"
+        assert call.stream.reader.most == 2000
+
+
+def test_only_a_window_that_is_not_stated_grows():
+    client = Client()
+    client.up(headers=(("streams", "1"), ("stream-window", "1000000")))
+    for window, begin, most in ((None, 262144, 1000000), (500000, 500000, 500000)):
+        call = client.stream(window)
+        assert dict(client.one(wire.REQUEST).headers)["stream-window"] == str(begin)
+        assert call.stream.reader.most == most
 
 
 def test_parts_are_granted_as_they_are_taken():

@@ -11,6 +11,7 @@ import (
 // Stream is a client's request whose reply comes in parts.
 type Stream struct {
 	Window uint64 // that is asked for; once sent, that which the broker allows
+	Grows  bool   // the window may grow
 	Writes bool   // the request's body goes in parts, too
 
 	Reader
@@ -21,18 +22,22 @@ type Stream struct {
 
 func (s *Stream) begin(limit uint64) {
 	s.Window = windowOf(s.Window, limit)
-	s.Reader.begin(s.Window)
+	most := s.Window
+	if s.Grows {
+		most = windowOf(streamWindowMost, limit)
+	}
+	s.Reader.begin(s.Window, most)
 	s.writer = Writer{}
 }
 
 // Took: the application took a part; size: of its body and headers. More may be granted.
 func (c *Client) Took(x *Exchange, size int, now time.Duration) {
-	if x.Stream.took(size) && x.state == running {
+	if x.Stream.took(size, now) && x.state == running {
 		c.say(wire.Head{Command: wire.Grant, ID: x.wireID, Conversation: x.Stream.granted}, now)
 	}
 }
 
-// part says whether a part of its reply makes sense.
+// part says whether a part of its reply, or an answer to a request for all workers, makes sense.
 func (x *Exchange) part(head *wire.Head) bool {
 	if x.Stream == nil || head.Status != wire.OK {
 		return false
@@ -98,13 +103,13 @@ func newWorkStream(request *wire.Head) *WorkStream {
 }
 
 // takes says whether a part belongs to the body that was asked for. It may be one that was not granted: see Lost.
-func (s *WorkStream) takes(head *wire.Head, size int) bool {
+func (s *WorkStream) takes(head *wire.Head, size int, now time.Duration) bool {
 	if !s.More || s.window == 0 {
 		return false
 	}
 	s.More = head.Flags&wire.More != 0
 	if s.More {
-		s.Came(size)
+		s.Came(size, now)
 	}
 	return true
 }
@@ -119,7 +124,7 @@ func (w *Worker) Part(session int, head *wire.Head, size int, now time.Duration)
 		case work == nil || work.Stream == nil:
 		case head.Command == wire.Grant && work.Stream.Reads && work.Stream.writer.grant(head.Conversation):
 			return work
-		case head.Command == wire.Part && work.Stream.takes(head, size):
+		case head.Command == wire.Part && work.Stream.takes(head, size, now):
 			return work
 		}
 	}
@@ -150,14 +155,15 @@ func (w *Worker) Write(work *Work, size int, now time.Duration) (wire.Head, int)
 // Read begins to read the parts of a request's body, unless that was done.
 func (w *Worker) Read(work *Work, now time.Duration) {
 	if work.Stream.window == 0 && w.wanted(work) {
-		work.Stream.begin(windowOf(StreamWindow, w.sessions[work.Session].streamWindow))
+		limit := w.sessions[work.Session].streamWindow
+		work.Stream.begin(windowOf(StreamWindow, limit), windowOf(streamWindowMost, limit))
 		w.grant(work, now)
 	}
 }
 
 // Took: the application took a part; size: of its body. More may be granted.
 func (w *Worker) Took(work *Work, size int, now time.Duration) {
-	if work.Stream.took(size) && work.Stream.More && w.wanted(work) {
+	if work.Stream.took(size, now) && work.Stream.More && w.wanted(work) {
 		w.grant(work, now)
 	}
 }

@@ -39,7 +39,7 @@ func TestAStreamGrantsWhenHalfOfItsWindowWasTaken(t *testing.T) {
 		t.Errorf("a window of %d", x.Stream.Window)
 	}
 	for range [2]int{} {
-		if s.part(x) != x || !x.Stream.Came(700) {
+		if s.part(x) != x || !x.Stream.Came(700, s.now) {
 			t.Error("a part was refused")
 		}
 	}
@@ -51,7 +51,7 @@ func TestAStreamGrantsWhenHalfOfItsWindowWasTaken(t *testing.T) {
 	if got := s.grants(); len(got) != 1 || got[0] != 3528 {
 		t.Errorf("granted %v after two parts", got)
 	}
-	if x.Stream.Came(2000) || !x.Stream.Lost() {
+	if x.Stream.Came(2000, s.now) || !x.Stream.Lost() {
 		t.Error("more than was granted was taken")
 	}
 }
