@@ -77,9 +77,11 @@ type call struct {
 	done      chan struct{}
 	window    int           // of a stream; 0: the default
 	streamed  bool          // an option says that it is one
+	toAll     bool          // … that it is for all workers
 	more      bool          // its body goes in parts
 	parts     []part        // of a stream, that came and were not taken
-	came      chan struct{} // has an element when parts came
+	answers   []*Answer     // of all workers, likewise
+	came      chan struct{} // has an element when parts or answers came
 	room      chan struct{} // has one when there is more room to write
 
 	reply    wire.Head // of the broker, if that ended it
@@ -257,6 +259,12 @@ func (c *Client) prepare(k *call, options []CallOption) error {
 	if k.streamed && k.exchange.Stream == nil {
 		return usage("WithWindow, WithIdleTimeout and WithMore are for Stream")
 	}
+	if k.toAll && !k.exchange.All {
+		return usage("WithFirst and WithQuorum are for CallAll")
+	}
+	if k.exchange.All && (k.keyed || k.exchange.Hedged) {
+		return usage("a request for all workers has neither key nor hedge")
+	}
 	if k.keyed && k.exchange.Stream != nil {
 		return usage("a stream has no key")
 	}
@@ -350,31 +358,33 @@ func (c *Client) withdraw(k *call) {
 
 // result is what Call returns for a request that has ended.
 func (k *call) result(c *Client, ctx context.Context) (*Reply, error) {
+	reply, failure := k.end(c, ctx)
+	switch {
+	case failure == nil:
+		return reply, nil
+	case failure.Status == StatusAppError || reply.Job != 0:
+		return reply, failure
+	}
+	return nil, failure
+}
+
+// end returns how a request has ended: what the broker said, whatever its status, and nil if that is OK.
+func (k *call) end(c *Client, ctx context.Context) (*Reply, *Error) {
 	x := &k.exchange
-	reply := &Reply{ID: x.ID, Body: k.received}
+	reply := &Reply{ID: x.ID}
 	if k.replied {
-		reply.Attempts = int(k.reply.Attempt)
-		reply.Queue = time.Duration(k.reply.Time) * time.Microsecond
-		reply.Work = time.Duration(k.reply.Value) * time.Microsecond
-		reply.Job = k.reply.Conversation
-		reply.Replayed = k.reply.Flags&wire.Replayed != 0
-		for _, header := range k.reply.Headers {
-			reply.Headers = append(reply.Headers, Header(header))
-		}
+		reply = k.replyOf(&k.reply, k.received)
 	}
 	if x.Status == wire.OK {
 		return reply, nil
 	}
-	err := &Error{Status: Status(x.Status), Service: k.service, ID: x.ID, Attempts: reply.Attempts, Code: k.reply.Code,
-		Text: k.reply.Text}
+	err := k.errorOf(x.Status, &k.reply)
 	if x.Unseen && err.Attempts == 0 {
 		err.Attempts = 1
 	}
 	err.MayHaveRun = x.Unseen || mayHaveRun(x.Status, err.Attempts)
 	if !k.replied {
 		err.Text = c.explain(x)
-	} else if err.Text == "" {
-		err.Text = meanings[err.Status]
 	}
 	switch {
 	case x.Status == wire.Cancelled && ctx.Err() == context.Canceled:
@@ -382,10 +392,35 @@ func (k *call) result(c *Client, ctx context.Context) (*Reply, error) {
 	case k.byContext && x.AtDeadline():
 		err.cause = context.DeadlineExceeded // whose own timer may be later than ours
 	}
-	if x.Status == wire.AppError || reply.Job != 0 {
-		return reply, err
+	return reply, err
+}
+
+// replyOf is what a REPLY to this request says.
+func (k *call) replyOf(head *wire.Head, body []byte) *Reply {
+	reply := &Reply{
+		ID:       k.exchange.ID,
+		Body:     body,
+		Attempts: int(head.Attempt),
+		Queue:    time.Duration(head.Time) * time.Microsecond,
+		Work:     time.Duration(head.Value) * time.Microsecond,
+		Job:      head.Conversation,
+		Replayed: head.Flags&wire.Replayed != 0,
 	}
-	return nil, err
+	for _, header := range head.Headers {
+		reply.Headers = append(reply.Headers, Header(header))
+	}
+	return reply
+}
+
+// errorOf is the error that a REPLY with this status is.
+func (k *call) errorOf(status wire.Status, head *wire.Head) *Error {
+	err := &Error{Status: Status(status), Service: k.service, ID: k.exchange.ID, Attempts: int(head.Attempt),
+		Code: head.Code, Text: head.Text}
+	if err.Text == "" {
+		err.Text = meanings[err.Status]
+	}
+	err.MayHaveRun = mayHaveRun(status, err.Attempts)
+	return err
 }
 
 // explain says why the library itself ended a request.
@@ -517,10 +552,12 @@ func (c *Client) connReceived(from *conn, frames [][]byte) {
 			k := x.Owner.(*call)
 			if head.Command == wire.Grant {
 				signal(k.room)
-			} else if head.Flags&wire.More != 0 {
-				c.part(k, head, body)
-			} else {
+			} else if head.Flags&wire.More == 0 {
 				k.reply, k.replied, k.received = *head, true, body
+			} else if x.All {
+				k.answer(head, body)
+			} else {
+				c.part(k, head, body)
 			}
 		}
 		for _, order := range c.core.TakeOrders() {

@@ -149,6 +149,8 @@ func explain(x *core.Exchange, why, endpoint string, open uint32, body uint64) s
 			"twice; use another broker (replay_bytes not 0), or no key", endpoint)
 	case core.EndNoStreams:
 		return fmt.Sprintf("the broker at %s knows no streams; use a newer one, or call without a stream", endpoint)
+	case core.EndNoAll:
+		return fmt.Sprintf("the broker at %s gives no request to all workers; use a newer one", endpoint)
 	}
 	return meanings[StatusCancelled]
 }

@@ -414,6 +414,28 @@ func WithMore() CallOption {
 	}
 }
 
+// WithFirst ends a request for all workers when so many, 1 to 65,535, have answered with StatusOK; or all there are, if they are
+// fewer. The others are cancelled.
+func WithFirst(count int) CallOption { return withGoal("all-first", count) }
+
+// WithQuorum ends a request for all workers when so many, 1 to 65,535, have answered with StatusOK, or, with another status, as soon
+// as they cannot any more; with ErrNoWorker if there are fewer workers, and none of them gets it.
+func WithQuorum(count int) CallOption { return withGoal("all-quorum", count) }
+
+func withGoal(header string, count int) CallOption {
+	return func(c *call) error {
+		if count < 1 || count > wire.AllMost {
+			return usage("%d answers of all workers; 1 to 65,535 are allowed", count)
+		}
+		if c.toAll {
+			return usage("one of WithFirst and WithQuorum is allowed, once")
+		}
+		c.toAll = true
+		c.put(header, fmt.Sprint(count))
+		return nil
+	}
+}
+
 func (c *call) put(key, value string) {
 	for i := range c.headers {
 		if c.headers[i].Key == key {

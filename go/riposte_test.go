@@ -56,7 +56,7 @@ func TestWrongArgumentsAreRefusedWithWhatWouldBeRight(t *testing.T) {
 		"timeout": WithTimeout(0), "deadline": WithDeadline(time.Now().Add(-time.Second)), "attempts": WithAttempts(0),
 		"wait": WithWorkerWait(25 * time.Hour), "header": WithHeaders(Header{"UPPER", ""}), "key": WithKey(""),
 		"keyed": WithKey("a\n"), "delay": WithDelay(-1), "keep": WithKeep(367 * 24 * time.Hour), "window": WithWindow(64), "no stream": WithWindow(1000),
-		"more":    WithMore(),
+		"more": WithMore(), "first": WithFirst(1), "quorum": WithQuorum(1),
 		"silence": WithIdleTimeout(-1),
 		"backoff": WithBackoff(time.Hour), "attempt": WithAttemptTimeout(0), "instant": WithNotBefore(time.Time{}),
 	} {
@@ -110,6 +110,51 @@ func TestAStreamHasNeitherKeyNorHedgeAndIsWrittenOnlyWithMore(t *testing.T) {
 		t.Error(err)
 	}
 	client.Close()
+}
+
+func TestARequestForAllWorkersHasOneGoalAndNeitherKeyNorHedgeNorStream(t *testing.T) {
+	client, err := NewClient("tcp://127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	for name, options := range map[string][]CallOption{
+		"key": {WithKey("a")}, "hedge": {WithHedge(time.Second), WithAttempts(2)}, "more": {WithMore()}, "window": {WithWindow(1000)},
+		"first": {WithFirst(0)}, "quorum": {WithQuorum(65536)}, "both": {WithFirst(1), WithQuorum(1)},
+	} {
+		if _, err := client.CallAll(ctx, "upper", nil, options...); !errors.Is(err, ErrUsage) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	answers, err := client.CallAll(ctx, "upper", nil, WithFirst(2), WithPriority(9))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	for range [2]int{} {
+		if _, err := answers.Recv(); !errors.Is(err, ErrCancelled) || !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	}
+	if answers.Reply() != nil {
+		t.Error("a summary without a broker")
+	}
+}
+
+func TestAnAnswerHasItsWorkerAndIsAReplyOrAnErrorOrBoth(t *testing.T) {
+	k := &call{service: "upper", came: make(chan struct{}, 1)}
+	for status, want := range map[wire.Status]string{
+		wire.OK: "w1 true <nil>", wire.AppError: "w1 true riposte: upper: APP_ERROR: ",
+		wire.WorkerLost: "w1 false riposte: upper: WORKER_LOST: ",
+	} {
+		k.answers = nil
+		k.answer(&wire.Head{Status: status, Headers: []wire.Header{{Key: "worker", Value: "w1"}}}, []byte("body"))
+		a := k.answers[0]
+		if got := fmt.Sprint(a.Worker, " ", a.Reply != nil, " ", a.Err); !strings.HasPrefix(got, want) || len(got) < len(want) {
+			t.Errorf("%v: %s", status, got)
+		}
+	}
 }
 
 func TestClientsThatSpreadBeginWithAnyBrokerOfTheList(t *testing.T) {

@@ -382,6 +382,39 @@ static void s_stream (s_driver_t *self, json_t *command, json_int_t n)
     free (parts.bytes);
 }
 
+static bool s_on_answer (const rp_reply_t *reply, void *arg)
+{
+    json_array_append_new (arg, json_pack ("[s, s, o]", rp_reply_worker (reply),
+                                  rp_status_name ((int) rp_reply_status (reply)),
+                                  s_encoded (rp_reply_body (reply), rp_reply_size (reply))));
+    return true;
+}
+
+static void s_all (s_driver_t *self, json_t *command, json_int_t n)
+{
+    size_t size;
+    unsigned char *body = s_body (command, &size);
+    rp_call_t *call = rp_call_new (s_text (command, "service"), body, size);
+    free (body);
+    s_require (call != NULL, "a call that cannot be");
+    uint32_t first = s_number (command, "first"), quorum = s_number (command, "quorum");
+    int rc = first    ? rp_call_set_first (call, first)
+             : quorum ? rp_call_set_quorum (call, quorum)
+                      : rp_call_set_all (call);
+    if (s_number (command, "timeout_ms"))
+        rc |= rp_call_set_timeout_ms (call, s_number (command, "timeout_ms"));
+    s_require (rc == RP_OK, "an option that cannot be");
+    json_t *answers = json_array ();
+    rp_reply_t *reply;
+    s_require (rp_client_perform_all (self->client, &call, s_on_answer, answers, &reply) == RP_OK,
+      "a call for all that was not performed");
+    const char *summary = rp_reply_header (reply, "all-statuses");
+    s_say (json_pack ("{s:I, s:s, s:o, s:s}", "n", n, "status",
+      rp_status_name ((int) rp_reply_status (reply)), "answers", answers, "summary",
+      summary ? summary : ""));
+    rp_reply_destroy (&reply);
+}
+
 static void s_cancel (s_driver_t *self, json_int_t of)
 {
     for (size_t at = 0; at < S_NAMES; at++)
@@ -412,6 +445,8 @@ static int s_client (const char *endpoints)
             s_submit (&self, command, n, what[0] == 's');
         else if (strcmp (what, "stream") == 0)
             s_stream (&self, command, n);
+        else if (strcmp (what, "all") == 0)
+            s_all (&self, command, n);
         else if (strcmp (what, "result") == 0)
             s_result (&self, command, n);
         else if (strcmp (what, "cancel") == 0) {

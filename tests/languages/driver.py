@@ -54,6 +54,7 @@ def more_of(command):
 
 
 CALL = ("timeout", "attempts", "wait_worker", "headers", "key", "priority", "hedge")
+ALL = ("timeout", "first", "quorum")
 STREAM = ("timeout", "attempts", "wait_worker", "idle_timeout", "window")
 SEND = ("key", "attempts", "delay", "timeout", "priority")
 
@@ -62,6 +63,17 @@ def streamed(number, parts, error=None):
     """The parts of a stream, and how it ended."""
     say(n=number, status=error.status.name if error else "OK", parts=len(parts),
         body=base64.b64encode(b"".join(parts)).decode())
+
+
+def all_answered(number, answers, summary, error=None):
+    """The answers of all workers, and how it ended."""
+    say(n=number, status=error.status.name if error else "OK", answers=[
+        [answer.worker, answer.status.name, base64.b64encode(answer.body).decode()] for answer in answers],
+        summary=summary)
+
+
+def summary_of(reply):
+    return reply.header("all-statuses", "")
 
 
 # ---- Threads -----------------------------------------------------------------------------------------
@@ -104,6 +116,15 @@ def client(servers):
         except riposte.Error as error:
             streamed(command["n"], parts, error)
 
+    def ask_all(command):
+        answers, came = one.call_all(command["service"], body_of(command), **options(command, *ALL)), []
+        try:
+            for answer in answers:
+                came.append(answer)
+            all_answered(command["n"], came, summary_of(answers.reply))
+        except riposte.Error as error:
+            all_answered(command["n"], came, summary_of(answers.reply), error)
+
     def write(stream, command):
         with contextlib.suppress(RuntimeError):  # it has ended, and says how
             for part in more_of(command):
@@ -111,6 +132,7 @@ def client(servers):
             if not command.get("open"):
                 stream.end()
 
+    aside_of = {"send": send, "stream": stream, "all": ask_all}
     say(ready=True)
     closing = None
     for line in sys.stdin:
@@ -132,8 +154,8 @@ def client(servers):
         elif what == "end":
             conversations.pop(command["conversation"]).end()
             say(n=number, status="OK")
-        elif what in ("send", "stream"):
-            threads.append(threading.Thread(target=send if what == "send" else stream, args=(command,)))
+        elif what in aside_of:
+            threads.append(threading.Thread(target=aside_of[what], args=(command,)))
             threads[-1].start()
         elif what == "result":
             aside(number, functools.partial(one.result, int(command["job"]), wait=command.get("wait_ms", 0) / 1000))
@@ -244,6 +266,15 @@ async def aio_client(servers):
         except riposte.Error as error:
             streamed(command["n"], parts, error)
 
+    async def ask_all(command):
+        answers, came = one.call_all(command["service"], body_of(command), **options(command, *ALL)), []
+        try:
+            async for answer in answers:
+                came.append(answer)
+            all_answered(command["n"], came, summary_of(answers.reply))
+        except riposte.Error as error:
+            all_answered(command["n"], came, summary_of(answers.reply), error)
+
     async def write(stream, command):
         with contextlib.suppress(RuntimeError):  # it has ended, and says how
             for part in more_of(command):
@@ -251,6 +282,7 @@ async def aio_client(servers):
             if not command.get("open"):
                 await stream.end()
 
+    aside_of = {"send": send, "stream": stream, "all": ask_all}
     say(ready=True)
     async with one:
         while line := await lines.readline():
@@ -271,8 +303,8 @@ async def aio_client(servers):
             elif what == "end":
                 await conversations.pop(command["conversation"]).end()
                 say(n=number, status="OK")
-            elif what in ("send", "stream"):
-                calls[number] = asyncio.create_task(send(command) if what == "send" else stream(command))
+            elif what in aside_of:
+                calls[number] = asyncio.create_task(aside_of[what](command))
             elif what == "result":
                 calls[number] = asyncio.create_task(finish(
                     number, one.result(int(command["job"]), wait=command.get("wait_ms", 0) / 1000)))

@@ -77,6 +77,7 @@ type Client struct {
 	remembers   bool // results of requests with a key
 	prioritises bool
 	hedges      bool
+	asksAll     bool // gives a request to all workers
 	streams     bool // it knows bodies in parts
 	// streamWindow is the largest that it allows; 0: not stated
 	streamWindow uint64
@@ -373,6 +374,8 @@ func (c *Client) welcome(welcome *wire.Head, now time.Duration) {
 	c.prioritises = priorities == "1"
 	hedging, _ := welcome.Find("hedging")
 	c.hedges = hedging == "1"
+	all, _ := welcome.Find("all")
+	c.asksAll = all == "1"
 	streams, _ := welcome.Find("streams")
 	c.streams = streams == "1"
 	c.streamWindow = numberOf(welcome, "stream-window")
@@ -385,7 +388,7 @@ func Bundles(head *wire.Head) bool {
 }
 
 // Message takes a message of the broker. It returns the request that ended with it, for ClientEnded to follow, or whose
-// part it is (a REPLY with More) or grant; otherwise nil.
+// part or answer it is (a REPLY with More) or grant; otherwise nil.
 func (c *Client) Message(head *wire.Head, now time.Duration) *Exchange {
 	up, greeting := c.link.state == Up, c.link.state == Greeting
 	if !up && !greeting {

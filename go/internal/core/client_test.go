@@ -392,6 +392,32 @@ func TestAHedgeIsAskedOfABrokerThatMakesHedges(t *testing.T) {
 	}
 }
 
+func TestARequestForAllWorkersIsNotSentAgainAfterAnAnswer(t *testing.T) {
+	for _, answered := range []bool{false, true} {
+		s := newStage(t, "tcp://127.0.0.1:1", "tcp://127.0.0.1:2")
+		s.up(wire.Header{Key: "all", Value: "1"})
+		x := s.submit(&Exchange{Timeout: 5 * time.Second, Attempts: 1, Wait: time.Second, All: true})
+		s.obey()
+		if head := s.heads[len(s.heads)-1]; head.Flags != wire.All || head.Value != 0 {
+			t.Errorf("%+v", head)
+		}
+		answer := wire.Head{Command: wire.Reply, Flags: wire.More, ID: x.wireID, Status: wire.WorkerLost}
+		if answered && s.client.Message(&answer, s.now) != x {
+			t.Error("an answer was ignored")
+		}
+		s.reply(x.wireID, wire.Busy)
+		if ended := s.ended[x]; ended != answered {
+			t.Errorf("with an answer %v, ended %v", answered, ended)
+		}
+	}
+}
+
+func TestARequestForAllWorkersNeedsABrokerThatCanDoThat(t *testing.T) {
+	s := newStage(t)
+	s.up()
+	s.check(s.submit(&Exchange{Timeout: 5 * time.Second, Attempts: 1, All: true}), wire.Invalid, EndNoAll)
+}
+
 func TestAJobForABrokerThatKeepsNoneIsINVALID(t *testing.T) {
 	s := newStage(t)
 	s.up()

@@ -40,6 +40,7 @@ const (
 	EndNoJobs                      // durable, and the broker keeps no jobs
 	EndNoReplays                   // keyed, not durable, and the broker remembers no results
 	EndNoStreams                   // with a stream, and the broker knows none
+	EndNoAll                       // for all workers, and the broker gives none to all
 )
 
 type exchangeState uint8
@@ -72,6 +73,7 @@ type Exchange struct {
 	Attempts     uint8
 	Priority     uint8 // as a head states it
 	Trace        bool
+	All          bool // it is for all workers, each of which is asked once; parts of its reply are whole answers
 	Hedged       bool // a second worker may get it; its header says when
 	Durable      bool // it asks for a job, and ends with ACCEPTED
 	Keyed        bool // it has an idempotency key: a durable one that is sent twice is still one job
@@ -90,6 +92,7 @@ type Exchange struct {
 	endpoint        int // durable: where it was sent last
 	asked           int // brokers of the list that were busy or had no worker
 	cancelled       bool
+	answered        bool   // for all workers: an answer has come
 	wireID          uint64 // of this attempt
 	conversationKey uint64 // that it was sent with or is meant for; 0: any
 	sessionsBefore  uint64 // at submit; more sessions now mean that a broker was reached
@@ -197,10 +200,10 @@ func (c *Client) renew(x *Exchange) {
 	x.wireID = c.newID()
 }
 
-// mayMove is false if a worker may have state of the conversation, or a part of the reply came: sent again, it would meet
+// mayMove is false if a worker may have state of the conversation, or parts or answers came or went: sent again, it would meet
 // another state, or another reply.
 func (x *Exchange) mayMove() bool {
-	if x.Stream != nil && x.Stream.passed {
+	if x.Stream != nil && x.Stream.passed || x.answered {
 		return false
 	}
 	t := x.Conversation
@@ -346,6 +349,9 @@ func (c *Client) send(x *Exchange, now time.Duration) bool {
 	case x.Stream != nil && !c.streams:
 		c.finish(x, wire.Invalid, EndNoStreams, now)
 		return false
+	case x.All && !c.asksAll:
+		c.finish(x, wire.Invalid, EndNoAll, now)
+		return false
 	case x.Keyed && !x.Durable && !c.remembers:
 		c.finish(x, wire.Invalid, EndNoReplays, now)
 		return false
@@ -368,6 +374,10 @@ func (c *Client) send(x *Exchange, now time.Duration) bool {
 		if x.Stream.Writes {
 			head.Flags |= wire.More
 		}
+	}
+	if x.All {
+		head.Flags |= wire.All
+		head.Value = 0
 	}
 	// A preference: a broker that makes no hedges gets the request without it, and so does its last attempt.
 	if x.Hedged && c.hedges && (x.attemptsLeft > 1 || x.attemptsLeft == x.Attempts) {

@@ -39,6 +39,10 @@ func (c *Client) Took(x *Exchange, size int, now time.Duration) {
 
 // part says whether a part of its reply, or an answer to a request for all workers, makes sense.
 func (x *Exchange) part(head *wire.Head) bool {
+	if x.All {
+		x.answered = true
+		return true
+	}
 	if x.Stream == nil || head.Status != wire.OK {
 		return false
 	}

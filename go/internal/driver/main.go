@@ -64,6 +64,8 @@ type command struct {
 	Window       int         `json:"window"`
 	More         [][]byte    `json:"more"`
 	Open         bool        `json:"open"`
+	First        int         `json:"first"`
+	Quorum       int         `json:"quorum"`
 }
 
 // answer is what a command drew.
@@ -80,6 +82,9 @@ type answer struct {
 	Job        string      `json:"job,omitempty"`
 	Replayed   bool        `json:"replayed"`
 	Parts      int         `json:"parts,omitempty"`
+	// Answers are worker, status and body of each.
+	Answers [][3]interface{} `json:"answers,omitempty"`
+	Summary string           `json:"summary,omitempty"`
 }
 
 func milliseconds(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
@@ -228,6 +233,40 @@ func (d *driver) stream(c *command) {
 	}
 }
 
+// all answers with the answers of all workers, and how it ended.
+func (d *driver) all(c *command) {
+	defer d.open.Done()
+	options := c.options()
+	if c.First > 0 {
+		options = append(options, riposte.WithFirst(c.First))
+	}
+	if c.Quorum > 0 {
+		options = append(options, riposte.WithQuorum(c.Quorum))
+	}
+	answers, err := d.client.CallAll(context.Background(), c.Service, c.Body, options...)
+	if err != nil {
+		fatal(err)
+	}
+	var came [][3]interface{}
+	for {
+		one, err := answers.Recv()
+		if err != nil {
+			if err == io.EOF {
+				err = nil
+			}
+			a := final(c.N, nil, err)
+			a.Answers = came
+			if reply := answers.Reply(); reply != nil {
+				a.Summary = reply.Header("all-statuses")
+			}
+			say(a)
+			return
+		}
+		a := final(0, one.Reply, one.Err)
+		came = append(came, [3]interface{}{one.Worker, a.Status, a.Body})
+	}
+}
+
 // write sends the rest of a stream's body. What goes wrong shows in how the stream ends.
 func write(stream *riposte.Stream, c *command) {
 	for _, part := range c.More {
@@ -302,6 +341,9 @@ func runClient(servers string) {
 		case "stream":
 			d.open.Add(1)
 			go d.stream(c)
+		case "all":
+			d.open.Add(1)
+			go d.all(c)
 		case "result":
 			d.open.Add(1)
 			go d.result(c)

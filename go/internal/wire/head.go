@@ -41,6 +41,8 @@ const (
 	PartCost = 64
 	// WindowMax is the most requests that a worker may hold.
 	WindowMax = 4096
+	// AllMost is the largest number of answers that a request for all workers may wait for.
+	AllMost = 65535
 )
 
 // Command is the kind of a message.
@@ -78,6 +80,8 @@ const (
 	Replayed = 0x0200
 	// Stream: the client reads the reply in parts.
 	Stream = 0x0400
+	// All: every worker of the service is to get it.
+	All = 0x0800
 	// Hedge: a second worker may get the request when the first takes long.
 	Hedge = 0x1000
 )
