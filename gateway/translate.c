@@ -290,13 +290,30 @@ bool rp_bearer_parse (const char *value, char token[RP_TOKEN_TEXT])
     return true;
 }
 
+/*  True if the parameters of a range, up to its comma, have the weight 0.  */
+static bool s_is_refused (const char *text)
+{
+    for (; *text && *text != ','; text++) {
+        if (*text != ';')
+            continue;
+        const char *weight = text + 1 + strspn (text + 1, " \t");
+        if (!s_begins (weight, "q=0"))
+            continue;
+        weight += strlen ("q=0");
+        weight += *weight == '.' ? 1 + strspn (weight + 1, "0") : 0;
+        return *weight == '\0' || strchr (" \t,;", *weight);
+    }
+    return false;
+}
+
 bool rp_accept_has_events (const char *text)
 {
     static const char type[] = "text/event-stream";
     while (*text) {
         text += strspn (text, " \t,");
         const char *rest = text + sizeof type - 1;
-        if (s_begins (text, type) && (*rest == '\0' || strchr (" \t,;", *rest)))
+        if (s_begins (text, type) && (*rest == '\0' || strchr (" \t,;", *rest))
+            && !s_is_refused (rest))
             return true;
         text += strcspn (text, ",");
     }

@@ -83,7 +83,7 @@ bool rp_priority_parse (const char *text, uint8_t *priority, const char **reason
 bool rp_idempotency_key_parse (
   const char *text, char key[RP_IDEMPOTENCY_KEY_TEXT], const char **reason);
 
-/*  True if a value of Accept has text/event-stream (RFC 9110, 12.5.1).  */
+/*  True if a value of Accept has text/event-stream with another weight than 0 (RFC 9110, 12.4.2 and 12.5.1).  */
 bool rp_accept_has_events (const char *text);
 
 /*  The longest that a peer may wait for the final of a job, seconds.  */

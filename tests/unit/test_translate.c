@@ -277,9 +277,12 @@ static void events_are_accepted_by_their_type (void **state)
 {
     (void) state;
     static const char *const good[] = {"text/event-stream", "TEXT/Event-Stream; q=0.5",
-      "application/json, text/event-stream", "a/b,text/event-stream,*/*"};
-    static const char *const bad[] = {
-      "", "*/*", "text/*", "text/event-streams", "text/event", "a/b; c=text/event-stream", ",,"};
+      "application/json, text/event-stream", "a/b,text/event-stream,*/*",
+      "text/event-stream;q=0.001", "text/event-stream, a/b;q=0",
+      "text/event-stream;q=0, text/event-stream", "text/event-stream;sq=0"};
+    static const char *const bad[] = {"", "*/*", "text/*", "text/event-streams", "text/event",
+      "a/b; c=text/event-stream", ",,", "text/event-stream;q=0", "text/event-stream ;\tQ=0.000",
+      "text/event-stream;q=0.;a=b, */*", "text/event-stream;level=1;q=0,a/b"};
     for (size_t index = 0; index < sizeof good / sizeof *good; index++)
         assert_true (rp_accept_has_events (good[index]));
     for (size_t index = 0; index < sizeof bad / sizeof *bad; index++)
