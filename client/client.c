@@ -345,7 +345,8 @@ int rp_client_accept (rp_client_t *self, rp_call_t *call, bool awaited, int64_t 
     if (rc != RP_OK)
         return rc;
     if (!call->exchange.timeout_ms)
-        call->exchange.timeout_ms = call->exchange.stream ? RP_DEADLINE_MAX_MS : self->timeout_ms;
+        call->exchange.timeout_ms =
+          call->exchange.stream && !call->exchange.all ? RP_DEADLINE_MAX_MS : self->timeout_ms;
     if (!call->exchange.attempts)
         call->exchange.attempts = call->exchange.durable ? RP_JOB_ATTEMPTS : self->attempts;
     call->awaited = awaited;

@@ -3,8 +3,8 @@
     SPDX-License-Identifier: MPL-2.0
 
     client.c creates, configures and serves a client; client_turn.c moves messages between core and
-    channel; call.c builds requests; stream.c has requests whose bodies come in parts; all.c those for all
-    workers; job.c sends durable ones and asks for their results; reply.c
+    channel; call.c builds requests; stream.c has requests whose bodies come in parts, or which all
+    workers answer; all.c says of requests that they are for all; job.c sends durable ones and asks for their results; reply.c
     reads replies; conversation.c holds conversations; explain.c writes messages for people.
 
     Thread-safety: the pump's lock guards rp_client_t, except where a comment says otherwise.
@@ -71,7 +71,7 @@ struct rp_call {
     uint8_t *headers; /* a block of headers; NULL: none */
     uint16_t headers_size;
     uint8_t name_size;
-    bool streams;    /* only to be submitted as a stream, or performed for all workers */
+    bool streams;    /* only to be submitted as a stream */
     bool more;       /* more of its body follows */
     uint32_t window; /* of a stream; 0: the default */
     bool awaited;    /* a thread waits for this call, or a stream has it */

@@ -393,6 +393,8 @@ static bool s_make_all (
 static bool s_make_special (
   rp_client_core_t *core, rp_exchange_t *exchange, rp_head_t *head, int64_t now)
 {
+    if (exchange->all)
+        return s_make_all (core, exchange, head, now);
     if (exchange->stream)
         return s_make_stream (core, exchange, head, now);
     bool again = exchange->attempts_left < exchange->attempts;
@@ -400,8 +402,6 @@ static bool s_make_special (
         head->flags |= RP_FLAG_HEDGE;
     if (exchange->durable)
         return s_make_durable (core, exchange, head, now);
-    if (exchange->all)
-        return s_make_all (core, exchange, head, now);
     if (!exchange->keyed)
         return true;
     if (!core->remembers) {

@@ -1,9 +1,10 @@
-/*  Streams: the public functions for requests whose bodies come in parts.
+/*  Streams: the public functions for requests whose bodies come in parts, or which all workers answer.
 
     SPDX-License-Identifier: MPL-2.0
 
     A stream has one call, which becomes its reply in place. Parts that come are put into its list by the client's
-    turn (client_turn.c); the application's read takes them out, and grants more.
+    turn (client_turn.c); the application's read takes them out, and grants more. An answer to a call for all workers is
+    kept in the list of the call, as the reply of a call of its own, which was never a request.
 */
 
 #include <errno.h>
@@ -54,8 +55,10 @@ static rp_stream_t *s_new (rp_client_t *client, rp_call_t *call)
     rp_stream_t *self = calloc (1, sizeof *self);
     if (!self)
         return NULL;
-    self->flows.window = self->stated = call->window ? call->window : RP_FLOW_WINDOW;
-    self->flows.most = call->window ? call->window : RP_FLOW_WINDOW_MOST;
+    if (!call->exchange.all) { // answers are not granted
+        self->flows.window = self->stated = call->window ? call->window : RP_FLOW_WINDOW;
+        self->flows.most = call->window ? call->window : RP_FLOW_WINDOW_MOST;
+    }
     self->flows.writes = call->more;
     self->client = client;
     self->call = call;
@@ -77,10 +80,14 @@ int rp_client_stream (rp_client_t *self, rp_call_t **call_p, rp_stream_t **strea
     rp_call_t *call = *call_p;
     *stream_p = NULL;
     if (!call || call->callback || call->exchange.durable || call->exchange.keyed
-        || call->exchange.hedged || call->exchange.all)
+        || call->exchange.hedged || (call->exchange.all && call->more))
         return RP_USAGE;
-    int rc =
-      rp_call_put_number (call, RP_STREAM_WINDOW, call->window ? call->window : RP_FLOW_WINDOW);
+    int rc = RP_OK;
+    if (call->exchange.all)
+        call->exchange.attempts = 1; // each worker is asked once
+    else
+        rc =
+          rp_call_put_number (call, RP_STREAM_WINDOW, call->window ? call->window : RP_FLOW_WINDOW);
     if (rc != RP_OK)
         return rc;
     if (!rp_pump_lock (self->pump))
@@ -97,12 +104,24 @@ int rp_client_stream (rp_client_t *self, rp_call_t **call_p, rp_stream_t **strea
     return rc;
 }
 
-/*  With the lock held: frees the parts, and ends the request if it is open. Its call is in nobody's hands then.  */
+/*  Takes the next answer of a worker. NULL: there is none now.  */
+static rp_reply_t *s_next_answer (rp_call_t *call)
+{
+    rp_list_node_t *node = call->exchange.all ? rp_list_first (&call->answers) : NULL;
+    if (!node)
+        return NULL;
+    rp_list_remove (node);
+    return &RP_CONTAINER (node, rp_call_t, node)->reply;
+}
+
+/*  With the lock held: frees parts and answers, and ends the request if it is open. Its call is in nobody's hands then.  */
 static void s_close (rp_stream_t *self)
 {
     rp_client_t *client = self->client;
     if (!self->call->done)
         rp_client_core_abandon (&client->core, &self->call->exchange, rp_clock_us ());
+    for (rp_reply_t *answer; (answer = s_next_answer (self->call));)
+        rp_reply_destroy (&answer);
     rp_part_clear (&client->messages, &self->parts);
     rp_part_destroy (&client->messages, &self->reading);
 }
@@ -170,14 +189,25 @@ int rp_stream_fd (rp_stream_t *self)
 
 /*  ---- Reading -------------------------------------------------------------------------------- */
 
+/*  What is read of a stream: a part, or an answer.  */
+typedef struct {
+    const void *data;
+    size_t size;
+    rp_reply_t *answer;
+} s_taken_t;
+
 /*  With the lock held: takes what is there. RP_TIMED_OUT if nothing is.  */
-static int s_take (rp_stream_t *self, const void **data, size_t *size)
+static int s_take (rp_stream_t *self, s_taken_t *taken)
 {
     const rp_reply_t *reply = &self->call->reply;
+    if (self->call->exchange.all) {
+        taken->answer = s_next_answer (self->call);
+        return taken->answer ? RP_OK : self->call->done ? RP_CLOSED : RP_TIMED_OUT;
+    }
     rp_part_t *part = self->reading = rp_part_take (&self->parts);
     if (part) {
-        *data = part->body;
-        *size = part->size;
+        taken->data = part->body;
+        taken->size = part->size;
         rp_client_core_took (
           &self->client->core, &self->call->exchange, part->weight, rp_clock_us ());
         return RP_OK;
@@ -189,22 +219,20 @@ static int s_take (rp_stream_t *self, const void **data, size_t *size)
     if (self->finished || reply->status != RP_OK || reply->size == 0)
         return RP_CLOSED;
     self->finished = true;
-    *data = reply->body;
-    *size = reply->size;
+    taken->data = reply->body;
+    taken->size = reply->size;
     return RP_OK;
 }
 
-int rp_stream_read (rp_stream_t *self, uint32_t timeout_ms, const void **data, size_t *size)
+static int s_read (rp_stream_t *self, uint32_t timeout_ms, s_taken_t *taken)
 {
     rp_client_t *client = self->client;
-    *data = NULL;
-    *size = 0;
     if (rp_pump_is_keeper (client->pump) && timeout_ms > 0)
         return RP_USAGE;
     if (!rp_pump_lock (client->pump))
         return RP_CLOSED;
     rp_part_destroy (&client->messages, &self->reading);
-    int rc = s_take (self, data, size);
+    int rc = s_take (self, taken);
     int64_t until = rc == RP_TIMED_OUT ? rp_clock_us () + timeout_ms * RP_US_PER_MS : 0;
     for (bool waited = false; rc == RP_TIMED_OUT; waited = true) {
         eventfd_t count;
@@ -217,12 +245,29 @@ int rp_stream_read (rp_stream_t *self, uint32_t timeout_ms, const void **data, s
             rc = RP_INTERRUPTED;
             break;
         }
-        rc = s_take (self, data, size);
+        rc = s_take (self, taken);
     }
     if (self->flows.grants)
         rp_pump_unlock (client->pump); // sends GRANT
     else
         rp_pump_unlock_idle (client->pump);
+    return rc;
+}
+
+int rp_stream_read (rp_stream_t *self, uint32_t timeout_ms, const void **data, size_t *size)
+{
+    s_taken_t taken = {0};
+    int rc = self->call->exchange.all ? RP_USAGE : s_read (self, timeout_ms, &taken);
+    *data = taken.data;
+    *size = taken.size;
+    return rc;
+}
+
+int rp_stream_read_answer (rp_stream_t *self, uint32_t timeout_ms, rp_reply_t **answer_p)
+{
+    s_taken_t taken = {0};
+    int rc = self->call->exchange.all ? s_read (self, timeout_ms, &taken) : RP_USAGE;
+    *answer_p = taken.answer;
     return rc;
 }
 
@@ -315,6 +360,26 @@ static void s_reset (rp_call_t *call)
     rp_reply_init (&call->reply);
 }
 
+/*  A stream was read until a read returned rc: its call becomes the reply, or is its caller's again.  */
+static int s_finish (rp_stream_t *stream, int rc, rp_call_t **call_p, rp_reply_t **reply_p)
+{
+    if (!rp_pump_lock (stream->client->pump)) {
+        rp_stream_destroy (&stream);
+        return RP_CLOSED; // the function forked, and this is the child
+    }
+    rp_call_t *call = stream->call;
+    s_close (stream);
+    rp_pump_unlock (stream->client->pump);
+    if (rc == RP_CLOSED) {
+        *reply_p = rp_call_become_reply (call);
+        rc = RP_OK;
+    }
+    else
+        s_reset (*call_p = call);
+    s_detach (stream);
+    return rc;
+}
+
 int rp_client_perform_parts (
   rp_client_t *self, rp_call_t **call_p, rp_part_fn *function, void *arg, rp_reply_t **reply_p)
 {
@@ -322,7 +387,8 @@ int rp_client_perform_parts (
     const void *data;
     size_t size;
     *reply_p = NULL;
-    if (!function || rp_pump_is_keeper (self->pump) || (*call_p && (*call_p)->more))
+    if (!function || rp_pump_is_keeper (self->pump)
+        || (*call_p && ((*call_p)->more || (*call_p)->exchange.all)))
         return RP_USAGE;
     int rc = rp_client_stream (self, call_p, &stream);
     if (rc != RP_OK)
@@ -335,19 +401,28 @@ int rp_client_perform_parts (
             (void) rp_stream_cancel (stream); // fails if it has just ended
         }
     } while (rc == RP_OK || rc == RP_TIMED_OUT);
-    if (!rp_pump_lock (self->pump)) {
-        rp_stream_destroy (&stream);
-        return RP_CLOSED;
-    }
-    rp_call_t *call = stream->call;
-    s_close (stream);
-    rp_pump_unlock (self->pump);
-    if (rc == RP_CLOSED) {
-        *reply_p = rp_call_become_reply (call);
-        rc = RP_OK;
-    }
-    else
-        s_reset (*call_p = call);
-    s_detach (stream);
-    return rc;
+    return s_finish (stream, rc, call_p, reply_p);
+}
+
+int rp_client_perform_all (
+  rp_client_t *self, rp_call_t **call_p, rp_answer_fn *function, void *arg, rp_reply_t **reply_p)
+{
+    rp_stream_t *stream;
+    rp_reply_t *answer;
+    *reply_p = NULL;
+    if (!function || rp_pump_is_keeper (self->pump) || !*call_p || !(*call_p)->exchange.all)
+        return RP_USAGE;
+    int rc = rp_client_stream (self, call_p, &stream);
+    if (rc != RP_OK)
+        return rc;
+    bool enough = false;
+    do {
+        rc = rp_stream_read_answer (stream, RP_DEADLINE_MAX_MS, &answer);
+        if (rc == RP_OK && !enough && !function (answer, arg)) {
+            enough = true;
+            (void) rp_stream_cancel (stream); // fails if it has just ended
+        }
+        rp_reply_destroy (&answer);
+    } while (rc == RP_OK || rc == RP_TIMED_OUT);
+    return s_finish (stream, rc, call_p, reply_p);
 }

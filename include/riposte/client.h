@@ -242,7 +242,8 @@ RP_EXPORT int rp_call_set_priority (rp_call_t *self, uint8_t priority);
 RP_EXPORT int rp_call_set_hedge (rp_call_t *self, const char *when);
 
 /*  For all workers of the service that take requests when the broker gets the call: each gets it once, or not at all,
-    and answers for itself. rp_client_perform_all has the answers, and is the only function that takes such a call.
+    and answers for itself. rp_client_perform_all, or rp_client_stream and rp_stream_read_answer, have the answers; no other
+    function takes such a call.
     Without a count it ends when all have ended: with RP_OK if all answered so.
 
     first   ends when so many have answered with RP_OK, or all there are, if they are fewer
@@ -412,7 +413,8 @@ RP_EXPORT int rp_call_set_stream (rp_call_t *self, uint32_t window_bytes, uint32
 RP_EXPORT void rp_call_set_more (rp_call_t *self, bool more);
 
 /*  Submits a call as a stream, and returns at once. Its deadline is a day away, if the call has none of
-    its own (rp_call_set_timeout_ms); it holds for the whole stream.
+    its own (rp_call_set_timeout_ms); it holds for the whole stream. So does that of a call for all workers
+    (rp_call_set_all), which has the client's.
 
     RP_OK: *call_p is NULL, and the caller owns *stream_p. Otherwise *call_p is untouched and *stream_p is
     NULL: RP_USAGE (it is NULL, belongs to another client's conversation, is durable, or has a key, a hedge or
@@ -452,6 +454,11 @@ RP_EXPORT int rp_client_perform_all (
 RP_EXPORT int rp_stream_read (
   rp_stream_t *self, uint32_t timeout_ms, const void **data, size_t *size);
 
+/*  The same of a call for all workers: takes the next answer, as rp_client_perform_all has them. RP_OK: the caller owns
+    *answer_p. Otherwise it is NULL; RP_USAGE also if the call is for one worker, as rp_stream_read returns it for one that
+    is for all. What was not taken is in memory.  */
+RP_EXPORT int rp_stream_read_answer (rp_stream_t *self, uint32_t timeout_ms, rp_reply_t **answer_p);
+
 /*  Writes more of the request's body; waits up to timeout_ms until the worker has room for it. A write of
     at most half of the worker's window is one part, if the broker takes such a body; a longer one becomes
     several. A write of nothing does nothing.
@@ -466,8 +473,8 @@ RP_EXPORT int rp_stream_write (
     rp_stream_write.  */
 RP_EXPORT int rp_stream_write_end (rp_stream_t *self, uint32_t timeout_ms);
 
-/*  Returns a descriptor that is readable when rp_stream_read (self, 0, …) has a result, or there is more
-    room to write; -1 with errno when none could be made. To clear it, call rp_stream_read until
+/*  Returns a descriptor that is readable when rp_stream_read (self, 0, …) or rp_stream_read_answer has a result, or there is
+    more room to write; -1 with errno when none could be made. To clear it, call that function until
     RP_TIMED_OUT. The descriptor is the stream's: only poll it. The first call moves all receiving of the
     client to its background thread.  */
 RP_EXPORT int rp_stream_fd (rp_stream_t *self);

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +40,12 @@ static bool s_hear (const rp_reply_t *answer, void *arg)
     return ++self->count != self->enough;
 }
 
+static bool s_part (const void *data, size_t size, void *arg)
+{
+    (void) data, (void) size, (void) arg;
+    return true;
+}
+
 static void *s_perform (void *arg)
 {
     s_asker_t *self = arg;
@@ -65,18 +72,19 @@ static void s_say (puppet_t *broker,
     puppet_send (broker, head, body, strlen (body));
 }
 
-/*  Begins a call, greets its client as a broker that has the header, and returns the id of the request; 0 if it has
-    not the header.  */
-static uint64_t s_begin (client_pair_t *pair, s_asker_t *asker, unsigned enough, bool able)
+static rp_call_t *s_call_for_all (void)
+{
+    rp_call_t *call = rp_call_new ("upper", "hello", 5);
+    assert_int_equal (rp_call_set_quorum (call, 2), RP_OK);
+    assert_int_equal (rp_call_set_attempts (call, 5), RP_OK);
+    return call;
+}
+
+/*  Greets the client as a broker that has the header, and returns the id of its request; 0 if it has not the header.  */
+static uint64_t s_greet (client_pair_t *pair, bool able)
 {
     uint8_t headers[64];
     size_t size = 0;
-    pair_begin (pair);
-    *asker = (s_asker_t){
-      .client = pair->client, .call = rp_call_new ("upper", "hello", 5), .enough = enough};
-    assert_int_equal (rp_call_set_quorum (asker->call, 2), RP_OK);
-    assert_int_equal (rp_call_set_attempts (asker->call, 5), RP_OK);
-    assert_int_equal (pthread_create (&asker->thread, NULL, s_perform, asker), 0);
     puppet_expect (pair->broker, RP_COMMAND_HELLO);
     assert_true (rp_headers_append (
       headers, &size, sizeof headers, able ? RP_WELCOME_ALL : "something-else", "1"));
@@ -97,6 +105,15 @@ static uint64_t s_begin (client_pair_t *pair, s_asker_t *asker, unsigned enough,
     assert_true (rp_headers_find (head->headers, head->headers_size, RP_ALL_QUORUM, &header));
     assert_int_equal (header.value_size, 1);
     return head->id;
+}
+
+/*  Begins a call, and greets its client. Returns as s_greet.  */
+static uint64_t s_begin (client_pair_t *pair, s_asker_t *asker, unsigned enough, bool able)
+{
+    pair_begin (pair);
+    *asker = (s_asker_t){.client = pair->client, .call = s_call_for_all (), .enough = enough};
+    assert_int_equal (pthread_create (&asker->thread, NULL, s_perform, asker), 0);
+    return s_greet (pair, able);
 }
 
 static rp_status_t s_end (client_pair_t *pair, s_asker_t *asker)
@@ -170,6 +187,56 @@ static void a_broker_that_cannot_is_not_asked (void **state)
     pair_end (&pair);
 }
 
+/*  Waits for the descriptor, and takes an answer with this status.  */
+static void s_expect_answer (rp_stream_t *stream, rp_status_t status)
+{
+    struct pollfd wait = {.fd = rp_stream_fd (stream), .events = POLLIN};
+    rp_reply_t *answer;
+    int rc;
+    while ((rc = rp_stream_read_answer (stream, 0, &answer)) == RP_TIMED_OUT)
+        assert_int_equal (poll (&wait, 1, PUPPET_PATIENCE_MS), 1);
+    assert_int_equal (rc, RP_OK);
+    assert_int_equal (rp_reply_status (answer), status);
+    rp_reply_destroy (&answer);
+}
+
+static void as_a_stream_it_has_its_answers_one_by_one_without_a_wait (void **state)
+{
+    (void) state;
+    client_pair_t pair;
+    rp_stream_t *stream, *dropped;
+    const void *data;
+    size_t size;
+    rp_reply_t *answer;
+    pair_begin (&pair);
+    rp_call_t *call = s_call_for_all ();
+    assert_int_equal (rp_client_stream (pair.client, &call, &stream), RP_OK);
+    assert_true (rp_stream_fd (stream) >= 0);
+    uint64_t id = s_greet (&pair, true);
+    assert_int_equal (rp_stream_read_answer (stream, 0, &answer), RP_TIMED_OUT);
+    assert_null (answer);
+    s_say (pair.broker, id, s_answer, RP_REPLY_WORKER, "w1", "HELLO");
+    s_expect_answer (stream, RP_OK);
+    s_say (pair.broker, id, (rp_head_t){.flags = RP_FLAG_MORE, .status = RP_WORKER_LOST},
+      RP_REPLY_WORKER, "w2", "");
+    s_say (pair.broker, id, (rp_head_t){.status = RP_APP_ERROR}, RP_ALL_WORKERS, "2", "");
+    s_expect_answer (stream, RP_WORKER_LOST);
+    assert_int_equal (rp_stream_read_answer (stream, PUPPET_PATIENCE_MS, &answer), RP_CLOSED);
+    assert_int_equal (rp_reply_status (rp_stream_reply (stream)), RP_APP_ERROR);
+    assert_int_equal (rp_stream_read (stream, 0, &data, &size), RP_USAGE);
+    rp_stream_destroy (&stream);
+
+    call = s_call_for_all ();
+    assert_int_equal (rp_client_stream (pair.client, &call, &dropped), RP_OK);
+    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
+    s_say (pair.broker, rp_stream_id (dropped), s_answer, RP_REPLY_WORKER, "w1", "unread");
+    struct pollfd wait = {.fd = rp_stream_fd (dropped), .events = POLLIN};
+    assert_int_equal (poll (&wait, 1, PUPPET_PATIENCE_MS), 1);
+    rp_stream_destroy (&dropped);
+    puppet_expect (pair.broker, RP_COMMAND_CANCEL);
+    pair_end (&pair);
+}
+
 static void what_cannot_be_is_wrong_usage (void **state)
 {
     (void) state;
@@ -187,6 +254,7 @@ static void what_cannot_be_is_wrong_usage (void **state)
     assert_int_equal (rp_client_submit (pair.client, &call, &id), RP_USAGE);
     assert_int_equal (rp_client_perform (pair.client, &call, &reply), RP_USAGE);
     assert_int_equal (rp_client_perform_all (pair.client, &call, NULL, NULL, &reply), RP_USAGE);
+    assert_int_equal (rp_client_perform_parts (pair.client, &call, s_part, NULL, &reply), RP_USAGE);
     assert_int_equal (rp_call_set_key (call, "k"), RP_OK);
     assert_int_equal (rp_client_perform_all (pair.client, &call, s_hear, &asker, &reply), RP_USAGE);
     rp_call_destroy (&call);
@@ -200,6 +268,7 @@ int main (void)
       cmocka_unit_test (who_has_enough_cancels_it_and_hears_no_more),
       cmocka_unit_test (once_answered_it_is_not_sent_again),
       cmocka_unit_test (a_broker_that_cannot_is_not_asked),
+      cmocka_unit_test (as_a_stream_it_has_its_answers_one_by_one_without_a_wait),
       cmocka_unit_test (what_cannot_be_is_wrong_usage),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
