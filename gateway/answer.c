@@ -238,26 +238,58 @@ static void s_set_header (const char *key, const char *value, void *arg)
     s_set_text (arg, key, value);
 }
 
-char *rp_answer_end (const rp_reply_t *reply, const char *service)
+/*  What an event says of a reply. worker: its name, which is no header then; NULL: not stated.  */
+static json_t *s_event (const rp_reply_t *reply, const char *service, const char *worker)
+{
+    json_t *event = s_of_reply (reply, service);
+    if (rp_reply_status (reply) == RP_OK) // which is no problem
+        (void) json_object_del (event, "type");
+    s_set_text (event, "riposte_status", rp_status_name ((int) rp_reply_status (reply)));
+    json_t *headers = json_object ();
+    rp_reply_each_header (reply, s_set_header, headers);
+    if (worker) {
+        (void) json_object_del (headers, RP_REPLY_WORKER);
+        s_set_text (event, "worker", worker);
+    }
+    if (json_object_size (headers) > 0)
+        (void) json_object_set (event, "headers", headers);
+    json_decref (headers);
+    return event;
+}
+
+static void s_set_body (json_t *event, const rp_reply_t *reply)
 {
     size_t size = rp_reply_size (reply);
     const void *body = rp_reply_body (reply);
-    json_t *end = s_of_reply (reply, service);
-    if (rp_reply_status (reply) == RP_OK) // which is no problem
-        (void) json_object_del (end, "type");
-    s_set_text (end, "riposte_status", rp_status_name ((int) rp_reply_status (reply)));
-    json_t *headers = json_object ();
-    rp_reply_each_header (reply, s_set_header, headers);
-    if (json_object_size (headers) > 0)
-        (void) json_object_set (end, "headers", headers);
-    json_decref (headers);
-    if (rp_reply_status (reply) == RP_APP_ERROR && rp_event_text_is_text (body, size))
-        (void) json_object_set_new (end, "body", json_stringn (body, size));
-    else if (rp_reply_status (reply) == RP_APP_ERROR)
-        s_set_base64 (end, "body_base64", body, size);
-    char *text = end ? json_dumps (end, JSON_COMPACT) : NULL;
-    json_decref (end);
+    if (rp_event_text_is_text (body, size))
+        (void) json_object_set_new (event, "body", json_stringn (body, size));
+    else
+        s_set_base64 (event, "body_base64", body, size);
+}
+
+/*  Takes the event.  */
+static char *s_dump (json_t *event)
+{
+    char *text = event ? json_dumps (event, JSON_COMPACT) : NULL;
+    json_decref (event);
     return text;
+}
+
+char *rp_answer_one (const rp_reply_t *answer, const char *service)
+{
+    json_t *event = s_event (answer, service, rp_reply_worker (answer));
+    rp_status_t status = rp_reply_status (answer);
+    if (status == RP_OK || status == RP_APP_ERROR)
+        s_set_body (event, answer);
+    return s_dump (event);
+}
+
+char *rp_answer_end (const rp_reply_t *reply, const char *service)
+{
+    json_t *event = s_event (reply, service, NULL);
+    if (rp_reply_status (reply) == RP_APP_ERROR)
+        s_set_body (event, reply);
+    return s_dump (event);
 }
 
 /*  ---- Jobs ----------------------------------------------------------------------------------- */

@@ -24,6 +24,10 @@ struct MHD_Response *rp_answer_reply (rp_reply_t **reply_p, const char *service,
 /*  The same of a reply that stays the caller's, which is copied.  */
 struct MHD_Response *rp_answer_copy (const rp_reply_t *reply, const char *service);
 
+/*  An answer of one of all workers: JSON as of rp_answer_end, with the worker's name, and the body of an OK, too. From
+    malloc.  */
+char *rp_answer_one (const rp_reply_t *answer, const char *service);
+
 /*  The last event of a reply in parts: JSON with the members of a problem, whatever the status; its
     headers; and the body of an APP_ERROR. From malloc.  */
 char *rp_answer_end (const rp_reply_t *reply, const char *service);

@@ -11,6 +11,7 @@
 #include "common/http/daemon.h"
 #include "common/io/clock.h"
 #include "gateway/admit.h"
+#include "gateway/all.h"
 #include "gateway/answer.h"
 #include "gateway/jobs.h"
 #include "gateway/open.h"
@@ -135,7 +136,7 @@ static void s_take_key (s_headers_t *headers, const char *value)
     else if (headers->is_held)
         reason = "is not for conversations, whose requests run once, in order";
     else if (headers->wants_parts)
-        reason = "is not for replies in parts, which nobody keeps";
+        reason = "is not for replies in parts, nor of all workers, which nobody keeps";
     else if (rp_idempotency_key_parse (value, key, &reason))
         reason = rp_call_set_key (headers->call, key) == RP_OK ? NULL : "cannot be passed on";
     headers->has_key = true;
@@ -185,13 +186,15 @@ static bool s_set_options (rp_http_exchange_t *self, s_headers_t *headers)
         snprintf (headers->fault, sizeof headers->fault, "Riposte-Attempts %s", reason);
     else if (priority && !rp_priority_parse (priority, &rank, &reason))
         snprintf (headers->fault, sizeof headers->fault, "Riposte-Priority %s", reason);
+    else if (self->wants_all)
+        (void) rp_http_all_set_terms (self, headers->call, headers->fault, sizeof headers->fault);
     else if (is_job)
         (void) rp_http_job_set_terms (self, headers->call, headers->fault, sizeof headers->fault);
     else if (self->wants_parts)
         (void) rp_http_parts_set_terms (self, headers->call, headers->fault, sizeof headers->fault);
     if (headers->fault[0])
         return false;
-    if (timeout || !self->wants_parts)                     // parts may come for a day
+    if (timeout || self->wants_all || !self->wants_parts)  // parts may come for a day
         (void) rp_call_set_timeout_ms (headers->call, ms); // in range
     if (priority && rp_call_set_priority (headers->call, rank) != RP_OK)
         snprintf (headers->fault, sizeof headers->fault, "Riposte-Priority finds no room");
@@ -252,7 +255,9 @@ static enum MHD_Result s_submit (rp_http_exchange_t *self, rp_call_t *call, rp_h
 
 static enum MHD_Result s_call (rp_http_exchange_t *self, const char *service)
 {
-    self->wants_parts = self->resource.kind == RP_RESOURCE_CALL && rp_http_parts_are_wanted (self);
+    self->wants_all = self->resource.kind != RP_RESOURCE_SERVICES && rp_http_all_is_wanted (self);
+    self->wants_parts = self->resource.kind == RP_RESOURCE_CALL
+                        && (self->wants_all || rp_http_parts_are_wanted (self));
     return s_submit (self, rp_call_new (service, self->body, self->size), NULL);
 }
 
@@ -297,6 +302,7 @@ static enum MHD_Result s_continue (rp_http_exchange_t *self)
     rp_held_t *held = s_find (self);
     if (!held)
         return s_refuse_unknown (self);
+    self->wants_all = rp_http_all_is_wanted (self);
     self->wants_parts = rp_http_parts_are_wanted (self);
     return s_submit (self, rp_call_new_in (held->conversation, self->body, self->size), held);
 }

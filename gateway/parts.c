@@ -11,6 +11,7 @@
 
 #include "common/io/clock.h"
 #include "gateway/admit.h"
+#include "gateway/all.h"
 #include "gateway/answer.h"
 #include "gateway/event_text.h"
 #include "gateway/open.h"
@@ -28,7 +29,9 @@ struct rp_http_parts {
     rp_stream_t *stream;   /* NULL: there was no room for what it ended with */
     bool is_counted;       /* the body of the reply that ended it is */
     int64_t since;         /* when its exchange was suspended, µs */
-    bool as_events;        /* otherwise as they are */
+    bool as_events;        /* otherwise as they are; answers of all workers as lines */
+    rp_http_all_t answers; /* of all workers */
+    char *line;            /* the one of them that is being written */
     bool is_late;          /* it was silent for too long */
     rp_event_text_t event; /* as_events: what is being written */
     const char *piece;     /* otherwise */
@@ -107,6 +110,7 @@ int rp_http_parts_begin (rp_http_exchange_t *self, rp_call_t **call_p)
         return rc;
     }
     parts->exchange = self;
+    rp_http_all_init (&parts->answers);
     parts->as_events = s_wants_events (self);
     self->parts = parts;
     gateway->streams++;
@@ -128,6 +132,8 @@ void rp_http_parts_destroy (rp_http_exchange_t *self)
     self->gateway->streams--;
     s_be_heard (parts);
     rp_stream_destroy (&parts->stream); // which also takes its descriptor out of the epoll
+    rp_http_all_clear (&parts->answers);
+    free (parts->line);
     free (parts->end);
     free (parts);
 }
@@ -148,12 +154,21 @@ static void s_wait (rp_http_parts_t *self)
     rp_http_exchange_suspend (self->exchange);
 }
 
-static void s_put (rp_http_parts_t *self, const void *data, size_t size)
+/*  Puts what is to be written next: a part, or with a name JSON, which ends with NUL.  */
+static void s_put (rp_http_parts_t *self, const void *data, size_t size, const char *name)
 {
     if (self->as_events)
-        rp_event_text_begin (&self->event, data, size, NULL);
+        rp_event_text_begin (&self->event, data, size, name);
     self->piece = data;
     self->left = size;
+}
+
+static void s_put_json (rp_http_parts_t *self, char *text, const char *name)
+{
+    size_t size = strlen (text);
+    if (!self->as_events)
+        text[size++] = '\n';
+    s_put (self, text, size, name);
 }
 
 /*  Writes what is left of the part, or of the last event. Returns how much; 0: nothing is left.  */
@@ -175,7 +190,7 @@ static size_t s_write (rp_http_parts_t *self, char *buffer, size_t most)
 static ssize_t s_end (rp_http_parts_t *self)
 {
     const rp_reply_t *reply = rp_stream_reply (self->stream);
-    if (!self->as_events)
+    if (!self->as_events && !self->exchange->wants_all)
         return rp_reply_status (reply) == RP_OK ? MHD_CONTENT_READER_END_OF_STREAM
                                                 : MHD_CONTENT_READER_END_WITH_ERROR;
     if (self->end)
@@ -183,8 +198,34 @@ static ssize_t s_end (rp_http_parts_t *self)
     self->end = rp_answer_end (reply, self->exchange->resource.service);
     if (!self->end)
         return MHD_CONTENT_READER_END_WITH_ERROR;
-    rp_event_text_begin (&self->event, self->end, strlen (self->end), "end");
+    s_put_json (self, self->end, "end");
     return 0;
+}
+
+/*  Puts the next answer of a worker. Returns as s_next.  */
+static int s_next_answer (rp_http_parts_t *self)
+{
+    int rc = rp_http_all_gather (&self->answers, self->exchange, self->stream);
+    if (rc == RP_NO_MEMORY)
+        return rc; // an answer is missing
+    free (self->line);
+    self->line = rp_http_all_take (&self->answers, self->exchange);
+    if (self->line)
+        s_put_json (self, self->line, "answer");
+    return self->line ? RP_OK : rc;
+}
+
+/*  Puts the next part. Returns as rp_stream_read.  */
+static int s_next (rp_http_parts_t *self)
+{
+    const void *data;
+    size_t size;
+    if (self->exchange->wants_all)
+        return s_next_answer (self);
+    int rc = rp_stream_read (self->stream, 0, &data, &size);
+    if (rc == RP_OK)
+        s_put (self, data, size, NULL);
+    return rc;
 }
 
 /*  A MHD_ContentReaderCallback.  */
@@ -197,15 +238,12 @@ static ssize_t s_read (void *arg, uint64_t position, char *buffer, size_t most)
         return MHD_CONTENT_READER_END_WITH_ERROR;
     rp_http_peer_await (exchange->gateway, exchange->peer); // it has taken something
     for (;;) {
-        const void *data;
         size_t size = s_write (self, buffer, most);
         if (size > 0)
             return (ssize_t) size;
-        int rc = rp_stream_read (self->stream, 0, &data, &size);
+        int rc = s_next (self);
         ssize_t end = rc == RP_CLOSED ? s_end (self) : 0;
-        if (rc == RP_OK)
-            s_put (self, data, size);
-        else if (rc == RP_TIMED_OUT && self->is_late) {
+        if (rc == RP_TIMED_OUT && self->is_late) {
             self->is_late = false;
             memcpy (buffer, ":\n\n", 3); // a block has more
             return 3;
@@ -214,7 +252,7 @@ static ssize_t s_read (void *arg, uint64_t position, char *buffer, size_t most)
             s_wait (self);
             return 0;
         }
-        else if (rc != RP_CLOSED)
+        else if (rc != RP_CLOSED && rc != RP_OK)
             return MHD_CONTENT_READER_END_WITH_ERROR;
         else if (end != 0)
             return end;
@@ -223,14 +261,20 @@ static ssize_t s_read (void *arg, uint64_t position, char *buffer, size_t most)
 
 /*  ---- The response ---------------------------------------------------------------------------- */
 
+static const char *s_type (const rp_http_parts_t *self)
+{
+    if (self->as_events)
+        return "text/event-stream";
+    return self->exchange->wants_all ? "application/x-ndjson" : "application/octet-stream";
+}
+
 static struct MHD_Response *s_begin (rp_http_parts_t *self, unsigned *code)
 {
     struct MHD_Response *response =
       MHD_create_response_from_callback (MHD_SIZE_UNKNOWN, S_BLOCK, s_read, self, NULL);
     if (!response)
         return NULL;
-    (void) rp_answer_header (
-      response, "Content-Type", self->as_events ? "text/event-stream" : "application/octet-stream");
+    (void) rp_answer_header (response, "Content-Type", s_type (self));
     (void) rp_answer_header (response, "Cache-Control", "no-store");
     (void) rp_answer_header (response, "X-Content-Type-Options", "nosniff");
     (void) rp_answer_header (
@@ -249,25 +293,19 @@ static struct MHD_Response *s_whole (rp_http_parts_t *self, unsigned *code)
 }
 
 /*  True if the reply's own body is the only part.  */
-static bool s_is_whole (rp_http_parts_t *self, const void *data)
+static bool s_is_whole (rp_http_parts_t *self)
 {
     const rp_reply_t *reply = rp_stream_reply (self->stream);
-    return reply && !self->as_events && data == rp_reply_body (reply);
+    return reply && !self->as_events && self->piece == rp_reply_body (reply);
 }
 
 struct MHD_Response *rp_http_parts_answer (rp_http_exchange_t *self, unsigned *code)
 {
     rp_http_parts_t *parts = self->parts;
-    const void *data;
-    size_t size;
-    int rc = rp_stream_read (parts->stream, 0, &data, &size);
+    int rc = s_next (parts);
     *code = 0;
-    if (rc == RP_OK && s_is_whole (parts, data))
-        return s_whole (parts, code);
-    if (rc == RP_OK) {
-        s_put (parts, data, size);
-        return s_begin (parts, code);
-    }
+    if (rc == RP_OK)
+        return s_is_whole (parts) ? s_whole (parts, code) : s_begin (parts, code);
     if (rc == RP_TIMED_OUT && !parts->is_late) {
         *code = MHD_HTTP_PROCESSING;
         s_wait (parts);
@@ -284,16 +322,27 @@ struct MHD_Response *rp_http_parts_answer (rp_http_exchange_t *self, unsigned *c
 
 /*  ---- Turns ----------------------------------------------------------------------------------- */
 
-/*  Counts the body of the reply that ended the stream: its last part, which no window bounds. If no room is left, drops
-    the stream and refuses the exchange, whose response is broken off if it has begun.  */
-static void s_count (rp_http_parts_t *self)
+/*  Counts the body of the reply that ended the stream: its last part, which no window bounds. False if no room is left.  */
+static bool s_count_last (rp_http_parts_t *self)
 {
     rp_http_exchange_t *exchange = self->exchange;
     const rp_reply_t *reply = self->is_counted ? NULL : rp_stream_reply (self->stream);
     if (!reply)
-        return;
+        return true;
     self->is_counted = true;
-    if (rp_http_exchange_count (exchange, exchange->counted + rp_reply_size (reply)))
+    return rp_http_exchange_count (exchange, exchange->counted + rp_reply_size (reply));
+}
+
+/*  Counts what no window bounds: answers of all workers, too. If no room is left, drops the stream and refuses the
+    exchange, whose response is broken off if it has begun.  */
+static void s_count (rp_http_parts_t *self)
+{
+    rp_http_exchange_t *exchange = self->exchange;
+    if (exchange->refusal)
+        return;
+    bool full = exchange->wants_all
+                && rp_http_all_gather (&self->answers, exchange, self->stream) == RP_NO_MEMORY;
+    if (!full && s_count_last (self))
         return;
     exchange->refusal = &rp_refusal_no_room;
     rp_stream_destroy (&self->stream);

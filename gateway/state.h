@@ -56,6 +56,7 @@ struct rp_http_exchange {
     bool is_submitted; /* its request was given to the client */
     bool is_keyed; /* with an idempotency key: its peer may hang up, and ask for the reply again */
     bool wants_parts; /* its reply is to come in parts */
+    bool wants_all;   /* … which are what all workers of the service answer */
     bool
       has_begun; /* its response, of parts: libmicrohttpd asks for the body, and no more for a response */
     rp_http_parts_t *parts; /* NULL: its request was not submitted as a stream */

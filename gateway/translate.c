@@ -276,6 +276,19 @@ bool rp_priority_parse (const char *text, uint8_t *priority, const char **reason
     return true;
 }
 
+bool rp_workers_parse (const char *text, uint32_t *count, const char **reason)
+{
+    uint64_t value;
+    if (!rp_count_parse (text, &value, reason))
+        return false;
+    if (value < 1 || value > RP_ALL_MOST) {
+        *reason = "wants 1 to 65535";
+        return false;
+    }
+    *count = (uint32_t) value;
+    return true;
+}
+
 bool rp_bearer_parse (const char *value, char token[RP_TOKEN_TEXT])
 {
     static const char scheme[] = "bearer ";

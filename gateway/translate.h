@@ -78,6 +78,9 @@ bool rp_priority_parse (const char *text, uint8_t *priority, const char **reason
 /*  Bytes of an idempotency key, and its NUL.  */
 #define RP_IDEMPOTENCY_KEY_TEXT 128u
 
+/*  Reads a number of workers, 1 to RP_ALL_MOST. False with a reason, a clause for people.  */
+bool rp_workers_parse (const char *text, uint32_t *count, const char **reason);
+
 /*  Reads the value of Idempotency-Key: a quoted string of RFC 9651, as its draft has it, or the key
     itself, as most programs send it. 1 to 127 bytes. False with a reason for people.  */
 bool rp_idempotency_key_parse (

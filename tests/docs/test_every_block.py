@@ -21,7 +21,7 @@ ELSEWHERE = [
     ("docs/OPERATIONS.md", "CREATE ROLE riposte_broker LOGIN;", "postgres/test_command_line.py", "CREATE ROLE riposte"),
     ("docs/OPERATIONS.md", "kill db1", "compose/test_cluster.py", '"docs/OPERATIONS.md", "kill db1"'),
     *(("docs/HTTP.md", words, "gateway/test_document.py", "examples(DOCUMENT)") for words in
-      ("call/uper", "/conversations/upper", "/jobs/upper", "keys token", "text/event-stream")),
+      ("call/uper", "/conversations/upper", "/jobs/upper", "keys token", "text/event-stream", "Riposte-All")),
     *(("docs/INTEROP.md", words, "interop/test_snippets.py", name) for words, name in
       (('principal = "ada"', "principal"), ("# secure_ask.py", "secure_ask.py"), ("/* secure_ask.c", "secure_ask.c"),
        ("# secure_upper.py", "secure_upper.py"), ("/* secure_upper.c", "secure_upper.c"))),

@@ -52,6 +52,9 @@ static void s_try_values (const char *text)
         RP_CHECK (reason);
     if (rp_attempts_parse (text, &attempts, &reason))
         RP_CHECK (attempts >= 1 && attempts <= RP_ATTEMPTS_MAX);
+    uint32_t workers = 0;
+    if (rp_workers_parse (text, &workers, &reason))
+        RP_CHECK (workers >= 1 && workers <= RP_ALL_MOST);
     char idempotency_key[RP_IDEMPOTENCY_KEY_TEXT];
     unsigned seconds = 0;
     if (rp_idempotency_key_parse (text, idempotency_key, &reason)) {

@@ -31,7 +31,7 @@ def test_the_examples_say_what_they_show(house):
     spare.terminate()
     spare.wait(5)
     blocks = list(examples(DOCUMENT))
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     for number, block in enumerate(blocks):
         script = "\n".join(f"{command}\necho; echo '@@'" for command, _ in block) + "\nkill $! 2> /dev/null; true\n"
         script = script.replace(":8080", f":{http.port}").replace(":8081", f":{spare.port}")

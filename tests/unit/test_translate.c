@@ -256,6 +256,18 @@ static void timeouts_and_attempts_have_ranges (void **state)
         assert_false (rp_attempts_parse (wrong[index], &attempts, &reason));
 }
 
+static void workers_are_1_to_65535 (void **state)
+{
+    (void) state;
+    uint32_t count;
+    const char *reason = NULL;
+    assert_true (rp_workers_parse ("1", &count, &reason) && count == 1);
+    assert_true (rp_workers_parse ("65535", &count, &reason) && count == 65535);
+    static const char *const wrong[] = {"", "0", "65536", "-1", "1.5", "true"};
+    for (size_t index = 0; index < sizeof wrong / sizeof *wrong; index++)
+        assert_false (rp_workers_parse (wrong[index], &count, &reason));
+}
+
 static void a_bearer_token_is_64_digits_behind_its_scheme (void **state)
 {
     (void) state;
@@ -334,6 +346,7 @@ int main (void)
       cmocka_unit_test (the_path_of_a_conversation_leads_back_to_it),
       cmocka_unit_test (the_status_map_is_that_of_the_document),
       cmocka_unit_test (timeouts_and_attempts_have_ranges),
+      cmocka_unit_test (workers_are_1_to_65535),
       cmocka_unit_test (events_are_accepted_by_their_type),
       cmocka_unit_test (a_bearer_token_is_64_digits_behind_its_scheme),
       cmocka_unit_test (headers_that_travel_have_a_key_and_the_others_none),

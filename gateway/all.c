@@ -1,0 +1,120 @@
+/*  SPDX-License-Identifier: MPL-2.0  */
+
+#include "gateway/all.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "gateway/answer.h"
+#include "gateway/open.h"
+
+typedef struct {
+    rp_list_node_t node;
+    char *text;
+} s_line_t;
+
+/*  ---- What is wanted -------------------------------------------------------------------------- */
+
+static const char *s_header (const rp_http_exchange_t *self, const char *name)
+{
+    return MHD_lookup_connection_value (self->connection, MHD_HEADER_KIND, name);
+}
+
+bool rp_http_all_is_wanted (const rp_http_exchange_t *self)
+{
+    const char *all = s_header (self, "Riposte-All");
+    return (all && strcasecmp (all, "false") != 0) || s_header (self, "Riposte-First")
+           || s_header (self, "Riposte-Quorum");
+}
+
+bool rp_http_all_set_terms (
+  const rp_http_exchange_t *self, rp_call_t *call, char *fault, size_t size)
+{
+    const char *reason = NULL;
+    const char *all = s_header (self, "Riposte-All");
+    const char *first = s_header (self, "Riposte-First");
+    const char *quorum = s_header (self, "Riposte-Quorum");
+    const char *goal = first ? first : quorum;
+    uint32_t count = 0;
+    if (self->resource.kind != RP_RESOURCE_CALL)
+        snprintf (fault, size, "a request for all workers goes to /call/SERVICE");
+    else if (all && strcasecmp (all, "true") != 0 && strcasecmp (all, "false") != 0)
+        snprintf (fault, size, "Riposte-All wants true or false");
+    else if (first && quorum)
+        snprintf (
+          fault, size, "Riposte-First and Riposte-Quorum do not go together: say one of them");
+    else if (s_header (self, "Riposte-Hedge"))
+        snprintf (fault, size, "Riposte-Hedge is not for all workers, who get the request once");
+    else if (goal && !rp_workers_parse (goal, &count, &reason))
+        snprintf (fault, size, "Riposte-%s %s", first ? "First" : "Quorum", reason);
+    else if ((first     ? rp_call_set_first (call, count)
+               : quorum ? rp_call_set_quorum (call, count)
+                        : rp_call_set_all (call))
+             != RP_OK)
+        snprintf (fault, size, "Riposte-%s finds no room", first ? "First" : "Quorum");
+    return *fault == '\0';
+}
+
+/*  ---- Answers --------------------------------------------------------------------------------- */
+
+void rp_http_all_init (rp_http_all_t *self)
+{
+    rp_list_init (&self->lines);
+}
+
+static char *s_take (rp_http_all_t *self)
+{
+    s_line_t *line = (s_line_t *) rp_list_first (&self->lines);
+    if (!line)
+        return NULL;
+    char *text = line->text;
+    rp_list_remove (&line->node);
+    free (line);
+    return text;
+}
+
+void rp_http_all_clear (rp_http_all_t *self)
+{
+    for (char *text; (text = s_take (self));)
+        free (text);
+}
+
+char *rp_http_all_take (rp_http_all_t *self, rp_http_exchange_t *exchange)
+{
+    char *text = s_take (self);
+    if (text)
+        rp_http_exchange_recount (exchange, exchange->counted - strlen (text));
+    return text;
+}
+
+static bool s_keep (rp_http_all_t *self, rp_http_exchange_t *exchange, const rp_reply_t *answer)
+{
+    s_line_t *line = calloc (1, sizeof *line);
+    if (line)
+        line->text = rp_answer_one (answer, exchange->resource.service);
+    size_t counted = exchange->counted + (line && line->text ? strlen (line->text) : 0);
+    if (!line || !line->text || counted > exchange->gateway->options->total_body
+        || !rp_http_exchange_count (exchange, counted)) {
+        if (line)
+            free (line->text);
+        free (line);
+        return false;
+    }
+    rp_list_append (&self->lines, &line->node);
+    return true;
+}
+
+int rp_http_all_gather (rp_http_all_t *self, rp_http_exchange_t *exchange, rp_stream_t *stream)
+{
+    rp_reply_t *answer;
+    int rc;
+    while ((rc = rp_stream_read_answer (stream, 0, &answer)) == RP_OK) {
+        bool kept = s_keep (self, exchange, answer);
+        rp_reply_destroy (&answer);
+        if (!kept)
+            return RP_NO_MEMORY;
+    }
+    return rc;
+}
