@@ -81,6 +81,31 @@ func ExampleStream() {
 	}
 }
 
+func ExampleClient_CallAll() {
+	ctx := context.Background()
+	client, err := riposte.Dial(ctx, "tcp://127.0.0.1:5555")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	answers, err := client.CallAll(ctx, "cache", []byte("flush"), riposte.WithQuorum(2))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer answers.Close()
+	for {
+		answer, err := answers.Recv()
+		if err == io.EOF { // two have answered with OK
+			fmt.Println(answers.Reply().Header("all-statuses"))
+			return
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(answer.Worker, answer.Err)
+	}
+}
+
 func ExampleTask_Recv() {
 	worker, err := riposte.NewWorker("tcp://127.0.0.1:5555", "upper", func(task *riposte.Task) ([]byte, error) {
 		for part := task.Body; ; {
