@@ -594,7 +594,8 @@ static const rp_option_command_t s_commands[] = {
   {.name = "rules check", .arguments = "[FILE]", .help = "show every mistake of a rules file"},
   {.name = "rules explain",
     .arguments = "PRINCIPAL RULE [SERVICE]",
-    .help = "say whether the rules allow something, and by which line"},
+    .help = "say whether the rules allow something, and by which line; of a client: PRINCIPAL "
+            "weight CLIENT"},
   {.name = "keys new",
     .arguments = "NAME",
     .help = "make a pair of keys: NAME.key, and NAME.key_secret, which is its owner's only"},

@@ -186,27 +186,24 @@ int rp_cli_rules_check (rp_cli_t *cli)
 
 typedef struct {
     const char *principal;
-    rp_rule_t rule;
-    const char *service; /* NULL: the rule has no pattern */
+    rp_rule_t rule;      /* RP_RULE_COUNT: the weight of a client */
+    const char *service; /* or the client's name; NULL: the rule has no pattern */
 } s_question_t;
 
-/*  Reads the arguments of explain. Returns 0, or the exit code after an error was written.  */
-static int s_read_question (const rp_cli_t *cli, s_question_t *question)
+/*  Reads the arguments of explain behind the principal. Returns 0, or the exit code after an error was written.  */
+static int s_read_rule (const rp_arguments_t *arguments, s_question_t *question)
 {
-    const rp_arguments_t *arguments = &cli->arguments;
-    if (arguments->count < 2)
-        return rp_cli_usage (
-          "rules explain wants PRINCIPAL RULE [SERVICE], such as: ada call upper");
     const char *rule = arguments->items[1];
-    *question = (s_question_t){
-      .principal = arguments->items[0], .service = arguments->items[2]}; // NULL behind the last
+    question->service = arguments->items[2]; // NULL behind the last
     size_t size = question->service ? strlen (question->service) : 0;
-    if (!rp_principal_is_valid (question->principal, strlen (question->principal)))
-        return rp_cli_usage ("\"%s\" is no principal: 1 to %u printable characters without spaces, "
-                             "quotes and #",
-          question->principal, RP_PRINCIPAL_MAX);
+    question->rule = RP_RULE_COUNT;
+    if (strcmp (rule, "weight") == 0)
+        return arguments->count == 3
+                 ? 0
+                 : rp_cli_usage ("weight wants the name of a client behind it, and no more");
     if (!rp_rule_find (rule, &question->rule))
-        return rp_cli_usage ("\"%s\" is no rule; wants call, serve, observe or admin", rule);
+        return rp_cli_usage (
+          "\"%s\" is no rule; wants call, serve, observe, admin or weight", rule);
     bool has_pattern = rp_rule_has_pattern (question->rule);
     if (has_pattern && !question->service)
         return rp_cli_usage ("%s wants the name of a service behind it", rule);
@@ -217,6 +214,21 @@ static int s_read_question (const rp_cli_t *cli, s_question_t *question)
     if (arguments->count > most)
         return rp_cli_usage ("\"%s\" is one argument too many", arguments->items[most]);
     return 0;
+}
+
+/*  Reads the arguments of explain; returns as s_read_rule.  */
+static int s_read_question (const rp_cli_t *cli, s_question_t *question)
+{
+    const rp_arguments_t *arguments = &cli->arguments;
+    if (arguments->count < 2)
+        return rp_cli_usage ("rules explain wants PRINCIPAL RULE [SERVICE], such as: ada call "
+                             "upper; or PRINCIPAL weight CLIENT");
+    question->principal = arguments->items[0];
+    if (!rp_principal_is_valid (question->principal, strlen (question->principal)))
+        return rp_cli_usage ("\"%s\" is no principal: 1 to %u printable characters without spaces, "
+                             "quotes and #",
+          question->principal, RP_PRINCIPAL_MAX);
+    return s_read_rule (arguments, question);
 }
 
 static void s_write_answer (
@@ -245,6 +257,44 @@ static void s_write_answer (
     }
 }
 
+static void s_write_weight (
+  const rp_cli_t *cli, const s_question_t *question, unsigned weight, const char *why)
+{
+    json_t *object;
+    switch (cli->options.output) {
+        case RP_OUTPUT_TABLE:
+            printf ("%u: %s%s\n", weight, why,
+              cli->options.from ? "" : "; with --from, the roles of keys count too");
+            break;
+        case RP_OUTPUT_CSV:
+            printf ("weight,why\n%u,", weight);
+            rp_text_csv (stdout, why, strlen (why));
+            putchar ('\n');
+            break;
+        default:
+            object = json_object ();
+            rp_output_set (object, "weight", json_integer ((json_int_t) weight));
+            rp_output_set (object, "principal", rp_output_text (question->principal));
+            rp_output_set (object, "client", rp_output_text (question->service));
+            rp_output_set (object, "why", rp_output_text (why));
+            rp_output_json ((rp_output_t) cli->options.output, object);
+    }
+}
+
+static int s_answer_weight (
+  const rp_cli_t *cli, const s_question_t *question, const rp_rules_t *rules)
+{
+    char why[S_TEXT_MAX];
+    unsigned weight =
+      rp_rules_explain_weight (rules, question->principal, question->service, why, sizeof why);
+    char *text = rp_text_visible (why, strlen (why));
+    if (!text)
+        rp_output_no_memory ();
+    s_write_weight (cli, question, weight, text);
+    free (text);
+    return 0;
+}
+
 static int s_answer (const rp_cli_t *cli, const s_question_t *question, const rp_rules_t *rules)
 {
     char why[S_TEXT_MAX];
@@ -270,7 +320,8 @@ int rp_cli_rules_explain (rp_cli_t *cli)
     if (rules)
         code = s_grant (cli, file, rules);
     if (rules && code == 0)
-        code = s_answer (cli, &question, rules);
+        code = question.rule == RP_RULE_COUNT ? s_answer_weight (cli, &question, rules)
+                                              : s_answer (cli, &question, rules);
     rp_rules_destroy (&rules);
     return code;
 }

@@ -360,14 +360,42 @@ static const rp_rule_set_t *s_find_client (const rp_rules_t *self, const char *n
     return set;
 }
 
+/*  Finds the section that states the weight of a client; NULL: none does.  */
+static const rp_rule_set_t *s_find_weight (
+  const rp_rules_t *self, const char *principal, const char *client)
+{
+    const rp_rule_set_t *set = rp_rules_find_set (self, RP_SET_PRINCIPAL, principal);
+    if (set && set->quota.weight > 0)
+        return set;
+    const rp_rule_set_t *most = NULL;
+    for (size_t index = 0; set && index < set->use_count; index++) {
+        const rp_rule_set_t *role = set->uses[index].role;
+        if (role->quota.weight > (most ? most->quota.weight : 0))
+            most = role;
+    }
+    if (!most && self->has_clients)
+        most = s_find_client (self, client);
+    return most && most->quota.weight > 0 ? most : NULL;
+}
+
 uint8_t rp_rules_weight (const rp_rules_t *self, const char *principal, const char *client)
 {
-    uint64_t weight = rp_rules_quota (self, principal).weight;
-    if (weight == 0 && self->has_clients) {
-        const rp_rule_set_t *set = s_find_client (self, client);
-        weight = set ? set->quota.weight : 0;
-    }
-    return weight ? (uint8_t) weight : 1;
+    const rp_rule_set_t *set = s_find_weight (self, principal, client);
+    return set ? (uint8_t) set->quota.weight : 1;
+}
+
+uint8_t rp_rules_explain_weight (
+  const rp_rules_t *self, const char *principal, const char *client, char *text, size_t text_size)
+{
+    static const char *const kinds[] = {
+      [RP_SET_PRINCIPAL] = "principal", [RP_SET_ROLE] = "role", [RP_SET_CLIENT] = "client"};
+    const rp_rule_set_t *set = s_find_weight (self, principal, client);
+    if (set)
+        snprintf (text, text_size, "line %zu: %s \"%s\"", set->line, kinds[set->kind], set->name);
+    else
+        snprintf (text, text_size, "neither principal \"%s\" nor the name \"%s\" has one",
+          principal, client);
+    return set ? (uint8_t) set->quota.weight : 1;
 }
 
 bool rp_rules_has_weight (const rp_rules_t *self)

@@ -118,6 +118,11 @@ rp_quota_t rp_rules_quota (const rp_rules_t *self, const char *principal);
     section, or else of its longest beginning that has one; otherwise 1.  */
 uint8_t rp_rules_weight (const rp_rules_t *self, const char *principal, const char *client);
 
+/*  As rp_rules_weight, and writes which section states it: `line 3: client "batch-*"`, or that none does. Cut to size,
+    NUL-terminated.  */
+uint8_t rp_rules_explain_weight (
+  const rp_rules_t *self, const char *principal, const char *client, char *text, size_t text_size);
+
 /*  True if a line states a weight.  */
 bool rp_rules_has_weight (const rp_rules_t *self);
 

@@ -152,6 +152,28 @@ def test_explain_says_yes_or_no_with_the_line_that_decides(rules, question, answ
     assert rows == [{"allowed": str(fields["allowed"]).lower(), "why": fields["why"]}]
 
 
+WEIGHTS = GOOD + """\
+    weight = 7
+client = "batch-*"
+    weight = 2
+"""
+
+
+@pytest.mark.parametrize("question, weight, why", (
+    ("ops weight batch-7", 7, 'line 8: principal "ops"'),
+    ("anonymous weight batch-7", 2, 'line 12: client "batch-*"'),
+    ("ada weight web", 1, 'neither principal "ada" nor the name "web" has one'),
+))
+def test_explain_says_what_weight_a_client_has_and_where_it_is_stated(rules, question, weight, why):
+    result = rules("explain", *question.split(), text=WEIGHTS)
+    assert result.code == 0 and result.out.decode().startswith(f"{weight}: {why}"), result
+    principal, _, client = question.split()
+    assert rules("explain", *question.split(), "-o", "json").json() == {
+        "weight": weight, "principal": principal, "client": client, "why": why}
+    table = rules("explain", *question.split(), "-o", "csv").out.decode()
+    assert list(csv.DictReader(io.StringIO(table))) == [{"weight": str(weight), "why": why}]
+
+
 def test_authorized_keys_bring_roles_with_from(rules, keys):
     directory = keys("caller")
     assert "--from" in rules("explain", "eve", "call", "upper").out.decode()
@@ -183,7 +205,9 @@ def test_what_is_wrong_with_the_keys_is_told(rules, keys, world):
     (("explain",), "PRINCIPAL RULE"),
     (("explain", "ada"), "PRINCIPAL RULE"),
     (("explain", "ada", "call"), "service"),
-    (("explain", "ada", "fly", "upper"), "call, serve, observe or admin"),
+    (("explain", "ada", "fly", "upper"), "call, serve, observe, admin or weight"),
+    (("explain", "ada", "weight"), "name of a client"),
+    (("explain", "ada", "weight", "web", "x"), "name of a client"),
     (("explain", "ada", "call", "up\nper"), "control"),
     (("explain", "ada", "call", "n" * 128), "127"),
     (("explain", "a b", "call", "upper"), "a b"),

@@ -353,6 +353,15 @@ static void a_client_has_the_weight_of_its_name_if_its_principal_states_none (vo
         assert_int_equal (rp_rules_weight (rules, wanted[index].principal, wanted[index].client),
           wanted[index].weight);
     assert_true (rp_rules_has_weight (rules));
+    char text[80];
+    assert_int_equal (rp_rules_explain_weight (rules, "ada", "desk", text, sizeof text), 7);
+    assert_string_equal (text, "line 5: principal \"ada\"");
+    assert_int_equal (rp_rules_explain_weight (rules, "bob", "desk", text, sizeof text), 50);
+    assert_string_equal (text, "line 1: role \"heavy\"");
+    assert_int_equal (rp_rules_explain_weight (rules, "x", "batch-7", text, sizeof text), 2);
+    assert_string_equal (text, "line 9: client \"batch-*\"");
+    assert_int_equal (rp_rules_explain_weight (rules, "x", "y", text, sizeof text), 1);
+    assert_string_equal (text, "neither principal \"x\" nor the name \"y\" has one");
     assert_int_equal (rp_rules_count (rules).principals, 3);
     rp_rules_destroy (&rules);
     rules = s_read ("client = *\n    weight = 3\n");
