@@ -260,7 +260,7 @@ static void s_handle (audit_t *self, const rp_event_t *event)
     if (self->before)
         self->before (event, self->arg);
     audit_bugs_spoil (self);
-    if (self->bug == AUDIT_BUG_IGNORE_WEIGHT)
+    if (self->bug == AUDIT_BUG_IGNORE_WEIGHT || self->bug == AUDIT_BUG_IGNORE_NAME)
         audit_shares_bend (self);
     rp_dispatch_handle (self->core, event, self->now, &self->actions);
     audit_take_actions (self);

@@ -187,6 +187,7 @@ typedef struct {
     X (IGNORE_CONCURRENCY, "ignore-concurrency") /* the terms say nothing of it */                 \
     X (IGNORE_RATE, "ignore-rate")               /* likewise */                                    \
     X (IGNORE_WEIGHT, "ignore-weight")           /* all have the same */                           \
+    X (IGNORE_NAME, "ignore-name")               /* … that only names of clients give */         \
     X (DROP_UNASKED, "drop-unasked")             /* drops the oldest, though no terms say so */    \
     X (EXPIRE_UNASKED, "expire-unasked")         /* asks for admission, though no terms say so */  \
     X (IGNORE_GRANT, "ignore-grant")             /* a client's is not passed on */                 \

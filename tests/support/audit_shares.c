@@ -163,6 +163,11 @@ void audit_check_shares (audit_t *self)
 void audit_shares_bend (const audit_t *self)
 {
     rp_dispatch_t *core = self->core;
-    for (uint32_t slot = 0; slot < rp_pool_slots (&core->sessions); slot++)
-        ((rp_session_t *) rp_pool_at (&core->sessions, slot))->weight = 1;
+    for (uint32_t slot = 0; slot < rp_pool_slots (&core->sessions); slot++) {
+        rp_session_t *session = rp_pool_at (&core->sessions, slot);
+        bool kept = self->bug == AUDIT_BUG_IGNORE_NAME && session->pooled.generation & 1
+                    && self->rules && rp_rules_quota (self->rules, session->principal->name).weight;
+        if (!kept)
+            session->weight = 1;
+    }
 }

@@ -87,6 +87,10 @@ static void s_choose_principal (sequence_t *self)
         self->audit.principal = s_principals[s_draw (self, 3)];
 }
 
+/*  Names that clients give themselves: of the rules below, the first has one of its own, the others a longest one.  */
+static const char *const s_client_names[] = {"web", "batch-1", "batch-22", "bat"};
+static const char *const s_client_rules[] = {"web", "batch-*", "batch-2*", "*"};
+
 static void s_hello (sequence_t *self, bool worker)
 {
     s_choose_principal (self);
@@ -97,6 +101,10 @@ static void s_hello (sequence_t *self, bool worker)
         head.flags = RP_FLAG_WORKER;
         head.window = s_draw (self, 64) == 63 ? 5000 : s_draw (self, 4);
         s_name (&head, s_services[self->weighed ? 0 : service < 14 ? service % 3 : service - 11]);
+    }
+    if (!worker && self->named) {
+        head.key = s_client_names[s_draw (self, 4)];
+        head.key_size = (uint8_t) strlen (head.key);
     }
     uint8_t headers[32];
     size_t size = 0;
@@ -467,8 +475,17 @@ static void s_draw_principal (sequence_t *self, char *text, const char *name)
         if (more >> 2 >> index & 1 && !self->weighed)
             s_append (text, "    %s = %u\n", quotas[index],
               1 + s_draw (self, most[index]) * (index == 2 ? 5 : 1));
-    if (self->weighed)
+    if (self->weighed && !(self->named && s_draw (self, 4)))
         s_append (text, "    weight = %u\n", 1 + s_draw (self, 10));
+}
+
+/*  Draws the weights of clients by their names; a name may have none.  */
+static void s_draw_names (sequence_t *self, char *text)
+{
+    for (unsigned index = 0; index < 4; index++)
+        if (s_draw (self, 4))
+            s_append (text, "client = \"%s\"\n    weight = %u\n", s_client_rules[index],
+              1 + s_draw (self, 10));
 }
 
 static rp_rules_t *s_draw_rules (sequence_t *self)
@@ -478,6 +495,8 @@ static rp_rules_t *s_draw_rules (sequence_t *self)
         if (s_draw (self, 16) < 15)
             s_draw_principal (
               self, text, s_principals[index] ? s_principals[index] : RP_PRINCIPAL_ANONYMOUS);
+    if (self->named)
+        s_draw_names (self, text);
     rp_rules_t *rules = rp_rules_read (text, strlen (text), s_mistake, self);
     if (!rules)
         abort ();
@@ -607,6 +626,7 @@ static rp_limits_t s_draw_limits (sequence_t *self)
     limits.drain_limit = last % 2 ? 1000 : 0;
     self->ruled = last / 2;
     self->weighed = self->ruled && s_draw (self, 2);
+    self->named = self->weighed && s_draw (self, 2);
     if (self->weighed) // otherwise no two clients have requests waiting for long
         limits.client_open = limits.service_queue = limits.total_queue =
           limits.service_queue_bytes = limits.total_queue_bytes = 4000;

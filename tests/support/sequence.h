@@ -32,6 +32,7 @@ typedef struct {
     bool ruled;       /* rules are in force and change, and keys are revoked */
     rp_terms_t terms; /* of a service, or none */
     bool weighed;     /* with rules: they state weights */
+    bool named;       /* … mostly of clients by their names */
     bool throttled;   /* it has some, which change */
     bool hedging;     /* many requests ask for hedges */
     bool prioritised; /* requests have priorities of all kinds */
