@@ -40,6 +40,8 @@ bool rp_server_surveys_tick (rp_server_t *self, int64_t now)
     // What the core answers may want more withdrawn, which is appended and done in the same turn. The list may move.
     for (size_t index = 0; index < self->surveys.wanted.count; index++) {
         rp_action_t action = self->surveys.wanted.list[index];
+        if (action.kind == RP_ACTION_SEND) // the final of a request that was refused
+            rp_dispatch_survey_over (self->core, action.session, action.head.id);
         if (action.kind == RP_ACTION_START)
             s_start (self, &action, now);
         else

@@ -9,6 +9,14 @@
 #include "broker/server_state.h"
 #include "common/wire/headers.h"
 
+/*  Tells a client an answer, or the final of its request.  */
+static void s_tell (rp_server_t *self, const rp_action_t *action)
+{
+    if (!(action->head.flags & RP_FLAG_MORE))
+        rp_dispatch_survey_over (self->core, action->session, action->head.id);
+    rp_outbox_post (&self->outbox, action);
+}
+
 static void s_submit (rp_server_t *self, const rp_action_t *action, int64_t now)
 {
     rp_message_t *message = rp_outbox_message (action->payload);
@@ -16,13 +24,13 @@ static void s_submit (rp_server_t *self, const rp_action_t *action, int64_t now)
     if (!rp_kept_read (&self->pool, message, &head)) {
         static const char text[] = "the broker is out of memory";
         rp_message_destroy (&self->pool, &message);
-        rp_outbox_post (&self->outbox, &(rp_action_t){.kind = RP_ACTION_SEND,
-                                         .session = action->session,
-                                         .head = {.command = RP_COMMAND_REPLY,
-                                           .status = RP_BUSY,
-                                           .id = action->head.id,
-                                           .text = text,
-                                           .text_size = sizeof text - 1}});
+        s_tell (self, &(rp_action_t){.kind = RP_ACTION_SEND,
+                        .session = action->session,
+                        .head = {.command = RP_COMMAND_REPLY,
+                          .status = RP_BUSY,
+                          .id = action->head.id,
+                          .text = text,
+                          .text_size = sizeof text - 1}});
         return;
     }
     const char *principal = rp_routes_principal (&self->connections.routes, action->session);
@@ -115,7 +123,7 @@ void rp_server_surveys_answered (rp_server_t *self, const rp_action_t *action, i
       self->surveys.surveys, &head, rp_outbox_payload (message), now, told, &self->surveys.wanted);
     for (size_t index = 0; index < told->count; index++) {
         if (told->list[index].kind == RP_ACTION_SEND)
-            rp_outbox_post (&self->outbox, &told->list[index]);
+            s_tell (self, &told->list[index]);
         else
             rp_outbox_drop (&self->outbox, told->list[index].payload);
     }

@@ -82,7 +82,7 @@ void rp_acl_mark_measured (rp_dispatch_t *self, rp_session_t *session)
 {
     if (session->role != RP_ROLE_CLIENT)
         return;
-    session->traits &= (uint8_t) ~RP_TRAIT_MEASURED;
+    session->traits &= (uint16_t) ~RP_TRAIT_MEASURED;
     if (self->measured)
         session->traits |= RP_TRAIT_MEASURED;
 }
@@ -90,7 +90,7 @@ void rp_acl_mark_measured (rp_dispatch_t *self, rp_session_t *session)
 /*  Marks a session if there are rules, takes its weight, and forgets what earlier rules allowed it.  */
 static void s_set_ruled (const rp_dispatch_t *self, rp_session_t *session)
 {
-    session->traits &= (uint8_t) ~RP_TRAIT_RULED;
+    session->traits &= (uint16_t) ~RP_TRAIT_RULED;
     bool trusted_client = session->role == RP_ROLE_CLIENT && session->traits & RP_TRAIT_TRUSTED;
     if (self->rules && !trusted_client)
         session->traits |= RP_TRAIT_RULED;

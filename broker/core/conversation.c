@@ -87,6 +87,7 @@ static void s_go (
     rp_request_set_wait (request, RP_WAIT_PINNED);
     rp_request_set_state (self, request, RP_REQUEST_PINNED);
     rp_list_append (&worker->pinned, &request->node);
+    worker->wanted = true;
 }
 
 void rp_conversation_add (

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "broker/core/acl.h"
+#include "broker/core/ask.h"
 #include "broker/core/conversation.h"
 #include "broker/core/copy.h"
 #include "broker/core/hedge.h"
@@ -102,6 +103,7 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
     rp_pool_init (&self->principals, sizeof (rp_principal_t),
       (uint32_t) (limits->max_clients + limits->max_workers + 1), seed);
     rp_hedge_init (self);
+    rp_ask_init (self);
     rp_table_init (&self->services_by_name);
     rp_table_init (&self->conversations_by_key);
     rp_table_init (&self->client_queues_by_user);
@@ -153,6 +155,7 @@ void rp_dispatch_destroy (rp_dispatch_t **self_p, rp_actions_t *actions)
     rp_pool_clear (&self->streams);
     rp_pool_clear (&self->principals);
     rp_hedge_clear (self);
+    rp_ask_clear (self);
     rp_table_clear (&self->services_by_name);
     rp_table_clear (&self->conversations_by_key);
     rp_table_clear (&self->client_queues_by_user);
@@ -511,6 +514,13 @@ void rp_dispatch_count_cancel (rp_dispatch_t *self, bool known)
 {
     self->stats.cancels += known;
     self->stats.unknown_cancels += !known;
+}
+
+void rp_dispatch_survey_over (rp_dispatch_t *self, rp_session_id_t session, uint64_t id)
+{
+    rp_session_t *client = rp_session_find (self, session);
+    if (client)
+        rp_ask_end (self, client, id);
 }
 
 const char *rp_dispatch_instance (const rp_dispatch_t *self)

@@ -165,6 +165,10 @@ bool rp_dispatch_is_draining (const rp_dispatch_t *self);
 /*  Counts a CANCEL that was passed on with RP_ACTION_JOB. known: what it names was open.  */
 void rp_dispatch_count_cancel (rp_dispatch_t *self, bool known);
 
+/*  A request that was passed on with RP_ACTION_SURVEY has ended: its client has the final, and may use its id
+    again.  */
+void rp_dispatch_survey_over (rp_dispatch_t *self, rp_session_id_t session, uint64_t id);
+
 /*  Returns the name of this run of the broker, as in WELCOME.  */
 const char *rp_dispatch_instance (const rp_dispatch_t *self);
 

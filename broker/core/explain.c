@@ -110,6 +110,9 @@ static uint64_t s_pinned (const rp_session_t *worker)
     for (rp_list_node_t *node = rp_list_first (&worker->pinned); node;
          node = rp_list_next (&worker->pinned, node))
         count++;
+    for (rp_list_node_t *node = rp_list_first (&worker->copies); node;
+         node = rp_list_next (&worker->copies, node))
+        count++;
     for (rp_list_node_t *node = rp_list_first (&worker->conversations); node;
          node = rp_list_next (&worker->conversations, node)) {
         const rp_dispatch_conversation_t *conversation =

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/core/acl.h"
+#include "broker/core/ask.h"
 #include "broker/core/conversation.h"
 #include "broker/core/copy.h"
 #include "broker/core/hedge.h"
@@ -164,6 +165,27 @@ static const char *s_never_fits (
       (unsigned long long) limit, name);
 }
 
+static const char s_client_open[] = "too many requests of this client are open (limit client_open)";
+static const char s_same_id[] = "a request with this id is open already; use a new id for each";
+
+/*  The part of s_door for clients with requests for all workers, or of foreign protocols.  */
+static __attribute__ ((noinline)) const char *s_door_special (const rp_dispatch_t *self,
+  const rp_session_t *client,
+  const rp_event_t *event,
+  rp_status_t *status)
+{
+    if (client->traits & RP_TRAIT_ASKS && rp_ask_is_open (self, client, event->head->id)) {
+        *status = RP_INVALID;
+        return s_same_id;
+    }
+    if (!(client->traits & RP_TRAIT_UNTIMED))
+        return client->open >= self->limits.client_open ? s_client_open : NULL;
+    uint64_t takes = client->open_bytes + rp_request_weight (event) + RP_REQUEST_COST;
+    if (client->open > 0 && takes > self->limits.foreign_open_bytes)
+        return "the open requests of this client take too many bytes (limit foreign_open_bytes)";
+    return NULL;
+}
+
 /*  Checks the limits that do not depend on the service. NULL if the request passes; otherwise the
     reason, and *status. Inline, as each request comes here, and copies would make a call of it.  */
 static inline __attribute__ ((always_inline)) const char *s_door (
@@ -174,14 +196,13 @@ static inline __attribute__ ((always_inline)) const char *s_door (
     if (weight > self->limits.total_queue_bytes)
         return s_never_fits (self, weight, self->limits.total_queue_bytes, "total_queue_bytes");
     *status = RP_BUSY;
-    if (client->traits & RP_TRAIT_UNTIMED) {
-        uint64_t takes = client->open_bytes + weight + RP_REQUEST_COST;
-        if (client->open > 0 && takes > self->limits.foreign_open_bytes)
-            return "the open requests of this client take too many bytes (limit "
-                   "foreign_open_bytes)";
+    if (client->traits & (RP_TRAIT_UNTIMED | RP_TRAIT_ASKS)) {
+        const char *refusal = s_door_special (self, client, event, status);
+        if (refusal)
+            return refusal;
     }
     else if (client->open >= self->limits.client_open && !(client->traits & RP_TRAIT_TRUSTED)) {
-        return "too many requests of this client are open (limit client_open)";
+        return s_client_open;
     }
     if (self->stats.waiting + self->stats.running >= self->limits.total_queue)
         return "too many requests are open in the broker (limit total_queue)";
@@ -191,7 +212,7 @@ static inline __attribute__ ((always_inline)) const char *s_door (
                "total_queue_bytes)";
     *status = RP_INVALID;
     if (rp_request_find (self, client, event->head->id))
-        return "a request with this id is open already; use a new id for each";
+        return s_same_id;
     *status = RP_EXPIRED;
     if (event->head->deadline_ms == 0)
         return "the deadline had passed when the request came";
@@ -362,6 +383,43 @@ static bool s_conversation_is_gone (
            && !rp_conversation_find (self, client, head->conversation);
 }
 
+/*  Hands over a request for all workers.  */
+static void s_hand_over_all (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
+{
+    uint64_t id = event->head->id;
+    if (rp_request_find (self, client, id) || rp_ask_is_open (self, client, id)) {
+        rp_request_refuse (self, client, event, RP_INVALID, s_same_id);
+        return;
+    }
+    if (!rp_ask_begin (self, client, id)) {
+        rp_request_refuse (self, client, event, RP_BUSY, "the broker is out of memory");
+        return;
+    }
+    self->stats.survey_requests++;
+    client->said = self->now;
+    rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_SURVEY, rp_session_id (client));
+    action->head = *event->head;
+    action->payload = event->payload;
+}
+
+/*  Returns why a copy may not wait for its worker; NULL if it may.  */
+static const char *s_refuse_wait (rp_dispatch_t *self,
+  const rp_session_t *client,
+  const rp_service_t *service,
+  const rp_event_t *event,
+  rp_status_t *status)
+{
+    size_t weight = rp_request_weight (event);
+    uint64_t most = self->limits.service_queue_bytes;
+    *status = RP_TOO_LARGE;
+    if (weight > most)
+        return s_never_fits (self, weight, most, "service_queue_bytes");
+    *status = RP_BUSY;
+    if (s_is_full (self, client, service, event, rp_service_most (self, service)))
+        return "the queue of the service is full (limits service_queue, service_queue_bytes)";
+    return NULL;
+}
+
 /*  Handles a request for all workers of its service: hands it over, and takes the copy that comes back for each.  */
 static void s_all (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *event)
 {
@@ -371,12 +429,7 @@ static void s_all (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *
         return;
     }
     if (!(client->traits & RP_TRAIT_TRUSTED)) {
-        self->stats.survey_requests++;
-        client->said = self->now;
-        rp_action_t *action =
-          rp_actions_add (self->actions, RP_ACTION_SURVEY, rp_session_id (client));
-        action->head = *event->head;
-        action->payload = event->payload;
+        s_hand_over_all (self, client, event);
         return;
     }
     rp_status_t status = RP_NO_WORKER;
@@ -384,12 +437,8 @@ static void s_all (rp_dispatch_t *self, rp_session_t *client, const rp_event_t *
     const char *refusal = "the worker left before it was given the request";
     if (worker && rp_copy_may_take (worker))
         refusal = s_door (self, client, event, &status);
-    if (!refusal && !rp_copy_goes_at_once (worker)
-        && s_is_full (
-          self, client, worker->service, event, rp_service_most (self, worker->service))) {
-        status = RP_BUSY;
-        refusal = "the queue of the service is full (limits service_queue, service_queue_bytes)";
-    }
+    if (!refusal && !rp_copy_goes_at_once (worker))
+        refusal = s_refuse_wait (self, client, worker->service, event, &status);
     if (refusal)
         rp_request_refuse (self, client, event, status, refusal);
     else

@@ -42,7 +42,7 @@ static uint64_t s_class (const rp_client_queue_t *client_queue, int64_t now, uin
 
 rp_client_queue_t *rp_queue_choose (const rp_queue_t *self, int64_t now, uint64_t age_step)
 {
-    unsigned rings = self->used & ~RP_QUEUE_SPECIAL;
+    unsigned rings = self->used & ~RP_QUEUE_MARKS;
     rp_client_queue_t *next = s_lowest (self, rings);
     uint64_t highest = s_class (next, now, age_step);
     while (rings &= rings - 1) {
@@ -67,6 +67,6 @@ rp_client_queue_t *rp_queue_after (const rp_queue_t *self, const rp_client_queue
       rp_list_next (&self->rings[client_queue->priority], &client_queue->node);
     if (node)
         return RP_CONTAINER (node, rp_client_queue_t, node);
-    unsigned rings = self->used & ~RP_QUEUE_SPECIAL & ~((2u << client_queue->priority) - 1);
+    unsigned rings = self->used & ~RP_QUEUE_MARKS & ~((2u << client_queue->priority) - 1);
     return rings ? s_lowest (self, rings) : NULL;
 }

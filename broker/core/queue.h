@@ -48,34 +48,48 @@ typedef struct {
 typedef struct {
     rp_list_t rings[RP_PRIORITY_MAX + 1];
     uint32_t sizes[RP_PRIORITY_MAX + 1]; /* client queues in each ring */
-    unsigned used; /* a bit for each ring that is not empty, and RP_QUEUE_SPECIAL */
+    unsigned used; /* a bit for each ring that is not empty, and RP_QUEUE_MARKS */
 } rp_queue_t;
 
 /*  Nothing may pass by the queue, not even while it is empty: terms of its service, or weights of clients,
     have a say in which request starts, and when.  */
 #define RP_QUEUE_SPECIAL (1u << 31)
+/*  Copies wait for workers of its service, whose places they and the queue get in turn (copy.h).  */
+#define RP_QUEUE_SHARED (1u << 30)
+#define RP_QUEUE_MARKS (RP_QUEUE_SPECIAL | RP_QUEUE_SHARED)
 
 void rp_queue_init (rp_queue_t *self);
 
 static inline bool rp_queue_is_empty (const rp_queue_t *self)
 {
-    return (self->used & ~RP_QUEUE_SPECIAL) == 0;
+    return (self->used & ~RP_QUEUE_MARKS) == 0;
 }
 
-/*  True if a request that can start need not wait for a turn.  */
+/*  True if a request that can start need not wait for a turn. (No copy waits for a worker that has room.)  */
 static inline bool rp_queue_is_open (const rp_queue_t *self)
 {
-    return self->used == 0;
+    return (self->used & ~RP_QUEUE_SHARED) == 0;
 }
 
+/*  True if its client queues do not simply take turns.  */
 static inline bool rp_queue_is_special (const rp_queue_t *self)
 {
-    return (self->used & RP_QUEUE_SPECIAL) != 0;
+    return (self->used & RP_QUEUE_MARKS) != 0;
+}
+
+static inline bool rp_queue_is_shared (const rp_queue_t *self)
+{
+    return (self->used & RP_QUEUE_SHARED) != 0;
 }
 
 static inline void rp_queue_set_special (rp_queue_t *self, bool special)
 {
     self->used = (self->used & ~RP_QUEUE_SPECIAL) | (special ? RP_QUEUE_SPECIAL : 0);
+}
+
+static inline void rp_queue_set_shared (rp_queue_t *self, bool shared)
+{
+    self->used = (self->used & ~RP_QUEUE_SHARED) | (shared ? RP_QUEUE_SHARED : 0);
 }
 
 /*  Puts a client queue behind the others of its priority, to wait from now on; or before them, to have
@@ -104,7 +118,7 @@ rp_client_queue_t *rp_queue_choose (const rp_queue_t *self, int64_t now, uint64_
 static inline rp_client_queue_t *rp_queue_next (
   const rp_queue_t *self, int64_t now, uint64_t age_step)
 {
-    unsigned rings = self->used & ~RP_QUEUE_SPECIAL;
+    unsigned rings = self->used & ~RP_QUEUE_MARKS;
     if (rings & (rings - 1))
         return rp_queue_choose (self, now, age_step);
     return RP_CONTAINER (self->rings[__builtin_ctz (rings)].ring.next, rp_client_queue_t, node);

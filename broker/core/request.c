@@ -7,6 +7,7 @@
 #include "broker/core/acl.h"
 #include "broker/core/client_queue.h"
 #include "broker/core/conversation.h"
+#include "broker/core/copy.h"
 #include "broker/core/hedge.h"
 #include "broker/core/record.h"
 #include "broker/core/service.h"
@@ -436,17 +437,30 @@ static __attribute__ ((noinline)) bool s_unpin (
         rp_request_due (self, request);
     else if (rp_terms_throttle (worker->service->terms) && !rp_service_pass (self, worker->service))
         return false;
+    else if (request->copy)
+        rp_copy_start (self, request, worker);
     else
         (void) rp_request_start (self, request, worker);
     return true;
 }
 
-void rp_request_refill (rp_dispatch_t *self, rp_session_t *worker)
+/*  Gives a worker's room to what waits for it only: its conversations first, then copies, whose turns they are.  */
+static __attribute__ ((noinline)) void s_give_room (rp_dispatch_t *self, rp_session_t *worker)
 {
     rp_list_node_t *node;
-    while (rp_worker_has_room (worker) && (node = rp_list_first (&worker->pinned)))
+    rp_copy_take_back (worker);
+    while (rp_worker_has_room (worker)
+           && ((node = rp_list_first (&worker->pinned)) || (node = rp_copy_next (worker))))
         if (!s_unpin (self, RP_CONTAINER (node, rp_request_t, node), worker))
             break;
+    rp_copy_settle (worker);
+    worker->wanted = worker->asked || !rp_list_is_empty (&worker->pinned);
+}
+
+void rp_request_refill (rp_dispatch_t *self, rp_session_t *worker)
+{
+    if (worker->wanted)
+        s_give_room (self, worker);
     rp_service_room_changed (self, worker);
     rp_session_check_drained (self, worker);
 }
@@ -634,6 +648,7 @@ static void s_requeue (rp_dispatch_t *self, rp_request_t *request)
         rp_request_set_wait (request, RP_WAIT_PINNED);
         rp_request_set_state (self, request, RP_REQUEST_PINNED);
         rp_list_prepend (&conversation->worker->pinned, &request->node);
+        conversation->worker->wanted = true;
         rp_request_watch (self, request);
         rp_service_touch (self, worker->service); // its terms may let another start
     }

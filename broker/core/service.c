@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/core/client_queue.h"
+#include "broker/core/copy.h"
 #include "broker/core/overload.h"
 #include "broker/core/request.h"
 #include "broker/core/share.h"
@@ -68,6 +69,7 @@ rp_service_t *rp_service_get (rp_dispatch_t *self, const char *name, size_t size
     rp_queue_init (&service->queue);
     rp_list_init (&service->workers);
     rp_heap_init (&service->room);
+    rp_list_init (&service->offered);
     service->unit_us = 1;
     s_linger (self, service, self->rejoin_until);
     service->name_size = (uint8_t) size;
@@ -192,7 +194,7 @@ void rp_service_refill (rp_dispatch_t *self, rp_service_t *service)
     for (rp_list_node_t *node = rp_list_first (&service->workers), *next; node; node = next) {
         next = rp_list_next (&service->workers, node);
         rp_session_t *worker = RP_CONTAINER (node, rp_session_t, service_node);
-        if (!rp_list_is_empty (&worker->pinned))
+        if (worker->wanted)
             rp_request_refill (self, worker);
     }
 }
@@ -225,8 +227,9 @@ static inline void s_serve (rp_dispatch_t *self, rp_service_t *service)
     rp_service_room_changed (self, worker);
 }
 
-/*  The same as s_serve, with weights and estimates. Returns false if the terms keep the request back.  */
-static bool s_serve_special (rp_dispatch_t *self, rp_service_t *service)
+/*  The same as s_serve, with weights, estimates and copies. Returns false if the terms keep the request back.  */
+static inline __attribute__ ((always_inline)) bool s_serve_special (
+  rp_dispatch_t *self, rp_service_t *service, bool shared)
 {
     rp_queue_t *queue = &service->queue;
     uint64_t age_step = self->limits.age_step;
@@ -252,8 +255,22 @@ static bool s_serve_special (rp_dispatch_t *self, rp_service_t *service)
         rp_client_queue_end_turn (client_queue, self->now);
     if (rp_terms_estimate (service->terms))
         rp_overload_started (service, self->now);
-    rp_service_room_changed (self, worker);
+    if (shared)
+        rp_copy_queue_had_turn (self, worker);
+    else
+        rp_service_room_changed (self, worker);
     return true;
+}
+
+/*  The same as s_schedule, of a service that has copies waiting for workers.  */
+static __attribute__ ((noinline)) void s_schedule_shared (
+  rp_dispatch_t *self, rp_service_t *service)
+{
+    do {
+        while (!rp_queue_is_empty (&service->queue) && rp_heap_first (&service->room, NULL))
+            if (!s_serve_special (self, service, true))
+                return;
+    } while (rp_copy_take_offer (self, service));
 }
 
 /*  The same as s_schedule, of a service whose queue is special.  */
@@ -263,8 +280,12 @@ static __attribute__ ((noinline)) void s_schedule_special (
     // The place that has become free may have been another worker's.
     if (rp_terms_throttle (service->terms))
         rp_service_refill (self, service);
+    if (rp_queue_is_shared (&service->queue)) {
+        s_schedule_shared (self, service);
+        return;
+    }
     while (!rp_queue_is_empty (&service->queue) && rp_heap_first (&service->room, NULL))
-        if (!s_serve_special (self, service))
+        if (!s_serve_special (self, service, false))
             return;
 }
 
@@ -355,6 +376,7 @@ void rp_service_leave (rp_dispatch_t *self, rp_session_t *worker)
     rp_heap_remove (&service->room, &worker->room_node);
     rp_list_remove (&worker->service_node);
     service->worker_count--;
+    rp_copy_leave (worker);
     service->counted = self->now;
     if (service->worker_count == 0) {
         int64_t until = self->now + (int64_t) self->limits.service_linger * 1000;

@@ -50,7 +50,7 @@ void rp_service_learn (rp_client_queue_t *client_queue, uint32_t work_us, bool f
 /*  True if the terms of a service that has some let a request start now, which is counted then.  */
 bool rp_service_pass (rp_dispatch_t *self, rp_service_t *service);
 
-/*  Starts what waits for workers that have its conversations, as far as the terms of the service let it.  */
+/*  Starts what waits for single workers, as far as it is its turn and the terms of the service let it.  */
 void rp_service_refill (rp_dispatch_t *self, rp_service_t *service);
 
 /*  The timer of a service: its rate lets another request start; or its linger has ended: ends waiting

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/core/acl.h"
+#include "broker/core/ask.h"
 #include "broker/core/conversation.h"
 #include "broker/core/copy.h"
 #include "broker/core/record.h"
@@ -154,6 +155,7 @@ static rp_session_t *s_admit (rp_dispatch_t *self, const rp_event_t *event, rp_r
     rp_index_init (&session->by_id);
     rp_list_init (&session->running);
     rp_list_init (&session->pinned);
+    rp_list_init (&session->copies);
     s_set_timer (self, session);
     return session;
 }
@@ -353,6 +355,7 @@ static void s_end_client (rp_dispatch_t *self, rp_session_t *client)
     while ((node = rp_list_first (&client->requests)))
         rp_request_cancel (self, RP_CONTAINER (node, rp_request_t, client_node));
     rp_index_clear (&client->by_id);
+    rp_ask_end_all (self, client);
     self->clients -= !(client->traits & RP_TRAIT_TRUSTED);
 }
 

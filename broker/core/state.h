@@ -10,8 +10,8 @@
 
     Every item with a time limit is in a heap of timers (requests have their own) from its birth to
     its end, so that setting a timer can never fail. A request is in exactly one list: its client
-    queue, its conversation's line, its worker's pinned line, or its worker's running list;
-    rp_request_set_state says which. A client queue is in its service's queue exactly while a
+    queue, its conversation's line, its worker's pinned line or line of copies, or its worker's running
+    list; rp_request_set_state says which. A client queue is in its service's queue exactly while a
     request waits in it.
 */
 
@@ -85,6 +85,8 @@ typedef enum { RP_ROLE_NONE, RP_ROLE_CLIENT, RP_ROLE_WORKER, RP_ROLE_COUNT } rp_
 /*  Likewise, of a client: what its requests take is measured, since there are weights, or terms that estimate
     how long a request waits. It has the bit of a trait that only workers have.  */
 #define RP_TRAIT_MEASURED RP_TRAIT_BUSY_MUTE
+/*  Likewise, of a client: it has requests for all workers open, whose ids no other request of it may have.  */
+#define RP_TRAIT_ASKS 0x100u
 
 struct rp_session {
     rp_pooled_t pooled;
@@ -99,9 +101,9 @@ struct rp_session {
     rp_role_t role;
     rp_principal_t *principal;
     uint8_t probes_left;
-    uint8_t weight; /* client: what its turns are worth, where weights hold */
-    uint8_t traits;
+    uint8_t weight;   /* client: what its turns are worth, where weights hold */
     bool slow;        /* it announced a longer interval */
+    uint16_t traits;  /* RP_TRAIT_…, with those of the core's own */
     uint32_t agreed;  /* the interval in WELCOME, ms */
     int64_t interval; /* of the broker's heartbeats to it */
     int64_t heard;
@@ -126,7 +128,15 @@ struct rp_session {
     rp_service_t *service; /* worker, as all members from here to replies */
     rp_list_node_t service_node;
     rp_list_t running; /* running and abandoned, oldest first */
-    rp_list_t pinned;  /* requests of its conversations, and copies, that wait for room */
+    rp_list_t pinned;  /* requests of its conversations that wait for room */
+    union {
+        rp_list_t copies; /* copies that wait for room */
+        rp_list_t asks;   /* client: its requests for all workers that are open (ask.h) */
+    };
+    rp_list_node_t offered_node; /* in its service's offered: room that copies leave to the queue */
+    bool wanted; /* there may be something in pinned or copies: looked at first, before both */
+    bool asked;  /* … in copies: it counts in its service's asked */
+    bool copied; /* of copies and the queue, a copy had its latest place: the next is the queue's */
     rp_heap_node_t room_node;
     uint32_t window;
     uint32_t held;
@@ -167,7 +177,10 @@ struct rp_service {
     uint32_t
       unit_us; /* the same as it was at the latest refresh, the unit of weights; 1: not known */
     rp_list_t workers;
-    rp_heap_t room; /* workers with room that take new work, by turn */
+    rp_heap_t room;    /* workers with room that take new work, by turn */
+    rp_list_t offered; /* workers with room that copies wait for, since it is the queue's turn */
+    uint32_t asked;    /* workers for which copies may wait */
+    bool copied;       /* as of a worker, of all places that its terms let it give */
     uint32_t worker_count;
     uint64_t conversations;
     uint64_t waiting;
@@ -196,7 +209,7 @@ struct rp_service {
 
         QUEUED      in its client queue
         HELD        behind another request of its conversation
-        PINNED      the worker that it is for, its conversation's mostly, has no room
+        PINNED      the one worker that it is for, its conversation's or a copy's, has no room
         RUNNING     with a worker
         ABANDONED   ended for the client, but still with a worker
 */
@@ -287,11 +300,13 @@ struct rp_dispatch {
     rp_pool_t streams;
     rp_pool_t principals;
     rp_pool_t hedges;
+    rp_pool_t asks;
     rp_table_t services_by_name;
     rp_table_t conversations_by_key;
     rp_table_t client_queues_by_user; /* client, service and priority */
     rp_table_t principals_by_name;
-    rp_table_t hedges_by_slot;        /* of both their deliveries */
+    rp_table_t hedges_by_slot; /* of both their deliveries */
+    rp_table_t asks_by_id;
     uint64_t denials[RP_ACL_DENIALS]; /* hashes of denials that are in the log */
     rp_heap_t timers;
     /*  deadlines of requests; a heap of their own saves each request a timer kind  */

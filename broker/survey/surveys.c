@@ -186,9 +186,6 @@ static const char *s_door (const rp_surveys_t *self,
     uint64_t quorum = 0;
     (void) rp_headers_number (
       head->headers, head->headers_size, RP_ALL_QUORUM, RP_ALL_MOST, &quorum);
-    *status = RP_INVALID;
-    if (s_find (self, request->session, head->id))
-        return "a request with this id is open already; use a new id for each";
     *status = RP_EXPIRED;
     if (head->deadline_ms == 0)
         return "the deadline had passed when the request came";

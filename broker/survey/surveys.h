@@ -37,7 +37,8 @@ typedef struct {
 rp_surveys_t *rp_surveys_new (const rp_surveys_options_t *options);
 void rp_surveys_destroy (rp_surveys_t **self_p);
 
-/*  A request with RP_FLAG_ALL, which the core has looked at (rp_copy_refuse).  */
+/*  A request with RP_FLAG_ALL, which the core has looked at (rp_copy_refuse). No other one of its session with its id is
+    open here.  */
 typedef struct {
     rp_session_id_t session;
     const rp_head_t *head;
@@ -47,7 +48,7 @@ typedef struct {
     const rp_quota_t *quota; /* of that principal; its copies are counted apart; NULL: none */
 } rp_surveys_request_t;
 
-/*  Appends a START for each worker, or the REPLY that refuses the request.  */
+/*  Appends a START for each worker, or the REPLY that refuses the request, its final.  */
 void rp_surveys_submit (
   rp_surveys_t *self, const rp_surveys_request_t *request, int64_t now, rp_actions_t *actions);
 

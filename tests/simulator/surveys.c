@@ -6,15 +6,17 @@
     simulator_surveys --bugs COUNT   runs seeds with each bug that it knows until one is caught; COUNT seeds at
                                      most
 
-    Clients ask all workers of a service, for all answers, the first ones or a quorum; they cancel, and go. Workers come,
-    answer, fail, drain and are lost; rules change. Invariants 42 to 44 of docs/CONTRACT.md are checked at each step; at
-    the end each request has its one final, and nothing is left.
+    Clients ask all workers of a service, for all answers, the first ones or a quorum; they cancel, and go. Others send
+    it ordinary requests. Workers come, answer, fail, drain and are lost; rules change; a service may have terms.
+    Invariants 42 to 44 and 47 of docs/CONTRACT.md are checked at each step; at the end each request has its one final,
+    and nothing is left.
 
     Exit code 0: no fault (--bugs: each was caught); 1: a fault; 2: wrong usage.
 */
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "broker/core/state.h"
 #include "broker/survey/surveys.h"
 #include "common/wire/headers.h"
 #include "common/wire/limits.h"
@@ -30,11 +33,13 @@
 #define S_MS INT64_C (1000)
 #define S_ASKS 60u
 #define S_CLIENTS 3u
-#define S_WORKERS 6u  /* at a time */
-#define S_JOINS 64u   /* in all: each has a bit */
-#define S_TASKS 1024u /* in all */
+#define S_WORKERS 6u           /* at a time */
+#define S_JOINS 64u            /* in all: each has a bit */
+#define S_TASKS 1024u          /* in all */
+#define S_CALLS 400u           /* ordinary requests, in all */
+#define S_CALL UINT64_C (1000) /* their ids are from here on */
 
-/*  name, what it does. Each is between the surveys and the world.  */
+/*  name, what it does. Each is between the surveys and the world, but for those of turns, which are in the core.  */
 #define S_BUG_MAP(X)                                                                               \
     X (ASTRAY, "copy-astray")          /* a copy goes to another worker */                         \
     X (NO_WITHDRAW, "ask-for-nobody")  /* what is open at the end goes on */                       \
@@ -45,7 +50,9 @@
     X (IGNORE_FIRST, "ignore-first")   /* … nor how many are enough */                           \
     X (OVER_LIMIT, "ignore-the-limit") /* client_open does not count copies */                     \
     X (NO_BAR, "ask-without-a-rule")   /* a rule that has gone keeps nothing back */               \
-    X (MISCOUNT, "ask-one-less")       /* a worker that is there is not asked */
+    X (MISCOUNT, "ask-one-less")       /* a worker that is there is not asked */                   \
+    X (COPIES_FIRST, "copies-first")   /* the queue has no turns */                                \
+    X (QUEUE_FIRST, "queue-first")     /* copies have none while it has something */
 
 typedef enum {
 #define S_BUG_ENUM(name, text) S_##name,
@@ -66,12 +73,19 @@ struct rp_payload {
     char worker[16]; /* an answer: whose, as its header says */
 };
 
+/*  Who had the latest place, of copies and the queue.  */
+typedef struct {
+    bool copy;
+    unsigned at; /* how many had been given out by then; 0: none */
+} s_turn_t;
+
 typedef struct {
     rp_session_id_t session; /* 0: not there */
     unsigned service;
     unsigned number; /* its bit */
     uint32_t window;
     bool draining;
+    s_turn_t turn;
 } s_worker_t;
 
 typedef struct {
@@ -82,10 +96,20 @@ typedef struct {
     bool cancelled;
 } s_task_t;
 
+/*  An ordinary request.  */
+typedef struct {
+    rp_session_id_t client;
+    unsigned service;
+    unsigned since; /* how many had been given out when it came */
+    bool given;
+    bool over;
+} s_call_t;
+
 /*  A request for all workers.  */
 typedef struct {
     rp_session_id_t client;
     unsigned service;
+    unsigned since; /* how many had been given out when its copies were made */
     unsigned first; /* 0: not stated, as quorum */
     unsigned quorum;
     int64_t deadline;
@@ -115,7 +139,12 @@ typedef struct {
     s_worker_t workers[S_WORKERS];
     unsigned joins;
     s_task_t tasks[S_TASKS];
-    unsigned task_count;
+    unsigned task_count; /* given out */
+    s_call_t calls[S_CALLS];
+    unsigned call_count;
+    rp_terms_t terms; /* of the second service */
+    bool throttled; /* … which has some: its places are given in turn, not those of each worker */
+    s_turn_t throttled_turn;
     s_ask_t asks[S_ASKS + 1]; /* by id, from 1 on */
     unsigned count;
     size_t payloads;
@@ -256,9 +285,21 @@ static void s_hear_final (s_ask_t *ask, const rp_action_t *action)
       "%s, though a worker was given it", rp_status_name ((int) status));
 }
 
+/*  The end of an ordinary request.  */
+static void s_hear_call (const rp_action_t *action)
+{
+    S_REQUIRE (action->head.id - S_CALL < s_self.call_count, "nobody asked");
+    s_call_t *call = &s_self.calls[action->head.id - S_CALL];
+    S_REQUIRE (call->client.v == action->session.v && !call->over, "an end that is no end");
+    call->over = true;
+}
+
 static void s_tell (const rp_action_t *action)
 {
-    if (action->head.command == RP_COMMAND_REPLY) {
+    if (action->head.command == RP_COMMAND_REPLY && action->head.id >= S_CALL) {
+        s_hear_call (action);
+    }
+    else if (action->head.command == RP_COMMAND_REPLY) {
         s_ask_t *ask = s_ask (action->head.id);
         S_REQUIRE (ask->client.v == action->session.v, "somebody else is told");
         S_REQUIRE (!ask->gone, "a client that has gone is told");
@@ -266,6 +307,8 @@ static void s_tell (const rp_action_t *action)
             s_hear_part (ask, action);
         else
             s_hear_final (ask, action);
+        if (!(action->head.flags & RP_FLAG_MORE))
+            rp_dispatch_survey_over (s_self.core, action->session, action->head.id);
     }
     if (!action->keep)
         s_free (action->payload);
@@ -300,16 +343,85 @@ static s_worker_t *s_find_worker (rp_session_id_t session)
     return NULL;
 }
 
+static bool s_has_room (const s_worker_t *worker)
+{
+    unsigned held = 0;
+    for (unsigned index = 0; index < s_self.task_count; index++)
+        held += s_self.tasks[index].token.v && s_self.tasks[index].worker.v == worker->session.v;
+    return held < worker->window;
+}
+
+/*  True if an ordinary request for a service has waited since before a turn.  */
+static bool s_call_waited (unsigned service, const s_turn_t *turn)
+{
+    for (unsigned index = 0; index < s_self.call_count; index++) {
+        const s_call_t *call = &s_self.calls[index];
+        if (call->service == service && !call->given && !call->over && call->client.v
+            && call->since < turn->at)
+            return true;
+    }
+    return false;
+}
+
+/*  True if a copy has waited for a worker since before a turn.  */
+static bool s_copy_waited (const s_worker_t *worker, const s_turn_t *turn)
+{
+    uint64_t who = UINT64_C (1) << worker->number;
+    for (unsigned index = 1; index <= s_self.count; index++) {
+        const s_ask_t *ask = &s_self.asks[index];
+        if (ask->asked & who && !((ask->got | ask->told) & who) && !ask->over && !ask->gone
+            && !ask->cancelled && ask->since < turn->at)
+            return true;
+    }
+    return false;
+}
+
+/*  47: of copies and the queue, none has two places while the other, which waited at the first of them, has none.  */
+static void s_check_turn (s_worker_t *worker, bool copy)
+{
+    bool throttled = s_self.throttled && worker->service == 1;
+    s_turn_t *turn = throttled ? &s_self.throttled_turn : &worker->turn;
+    bool again = turn->at > 0 && turn->copy == copy;
+    S_REQUIRE (!again || !copy || !s_call_waited (worker->service, turn),
+      "a second copy, while an ordinary request waits");
+    for (unsigned index = 0; again && !copy && index < S_WORKERS; index++) {
+        const s_worker_t *other = &s_self.workers[index];
+        if (throttled ? other->session.v && other->service == 1 && s_has_room (other)
+                      : other == worker)
+            S_REQUIRE (
+              !s_copy_waited (other, turn), "a second ordinary request, while a copy waits");
+    }
+    *turn = (s_turn_t){.copy = copy, .at = s_self.task_count + 1};
+}
+
+/*  A worker gets an ordinary request.  */
+static void s_give_call (const rp_action_t *action, s_worker_t *worker)
+{
+    s_call_t *call = &s_self.calls[action->payload->ask - S_CALL];
+    s_check_turn (worker, false);
+    call->given = true;
+    S_REQUIRE (s_self.task_count < S_TASKS, "too many tasks for this simulator");
+    s_self.tasks[s_self.task_count++] =
+      (s_task_t){.token = action->token, .worker = action->session, .ask = action->payload->ask};
+}
+
 /*  43: a worker gets a request once, and only if it was there when it came.  */
 static void s_give (const rp_action_t *action)
 {
-    const s_worker_t *worker = s_find_worker (action->session);
+    s_worker_t *worker = s_find_worker (action->session);
     S_REQUIRE (worker && !worker->draining, "a worker that takes nothing is asked");
+    if (action->payload->ask >= S_CALL) {
+        s_give_call (action, worker);
+        return;
+    }
     s_ask_t *ask = s_ask (action->payload->ask);
     uint64_t who = UINT64_C (1) << worker->number;
+    s_check_turn (worker, true);
     S_REQUIRE (ask->asked & who, "a worker is asked that was not there");
     S_REQUIRE (!(ask->got & who), "a worker is asked twice");
-    S_REQUIRE (!ask->over && !ask->gone, "a worker is asked for nobody");
+    // The place that an answer frees may be another worker's, by the terms; the withdrawal comes behind.
+    bool just_over = s_self.throttled && ask->service == 1;
+    S_REQUIRE (just_over || (!ask->over && !ask->gone), "a worker is asked for nobody");
     S_REQUIRE (!s_self.ruled, "a worker is asked that no rule allows");
     S_REQUIRE (!(action->head.flags & RP_FLAG_ALL), "a worker is told of ALL");
     ask->got |= who;
@@ -372,6 +484,9 @@ static void s_forget (rp_session_id_t session)
             s_self.clients[index].v = 0;
     for (unsigned index = 1; index <= s_self.count; index++)
         s_self.asks[index].gone |= s_self.asks[index].client.v == session.v;
+    for (unsigned index = 0; index < s_self.call_count; index++)
+        if (s_self.calls[index].client.v == session.v)
+            s_self.calls[index].client.v = 0;
 }
 
 /*  How many copies of a client are open.  */
@@ -433,8 +548,21 @@ static void s_carry_out_core (void)
     rp_actions_reset (&s_self.acts);
 }
 
+/*  Makes a bug of turns, inside the core: it forgets whose the next one is.  */
+static void s_spoil (void)
+{
+    if (s_self.bug != S_COPIES_FIRST && s_self.bug != S_QUEUE_FIRST)
+        return;
+    bool copied = s_self.bug == S_QUEUE_FIRST;
+    for (uint32_t slot = 0; slot < rp_pool_slots (&s_self.core->sessions); slot++)
+        ((rp_session_t *) rp_pool_at (&s_self.core->sessions, slot))->copied = copied;
+    for (uint32_t slot = 0; slot < rp_pool_slots (&s_self.core->services); slot++)
+        ((rp_service_t *) rp_pool_at (&s_self.core->services, slot))->copied = copied;
+}
+
 static void s_event (const rp_event_t *event)
 {
+    s_spoil ();
     rp_dispatch_handle (s_self.core, event, s_self.now, &s_self.acts);
     s_carry_out_core ();
 }
@@ -504,6 +632,8 @@ static void s_check (void)
 {
     for (unsigned index = 0; index < s_self.task_count; index++) {
         const s_task_t *task = &s_self.tasks[index];
+        if (task->ask >= S_CALL)
+            continue;
         const s_ask_t *ask = &s_self.asks[task->ask];
         S_REQUIRE (!task->token.v || task->cancelled || !(ask->over || ask->gone),
           "a worker goes on for nobody");
@@ -561,12 +691,14 @@ static void s_join_worker (void)
     worker->session = s_hello (&(rp_head_t){.command = RP_COMMAND_HELLO,
                                  .flags = RP_FLAG_WORKER,
                                  .interval_ms = RP_HEARTBEAT_MAX_MS,
-                                 .window = worker->window,
                                  .name = s_services[worker->service],
                                  .name_size = 1,
                                  .key = name,
                                  .key_size = (uint8_t) strlen (name)},
       0);
+    // Only now is it known here, when it may get what waits.
+    s_message (
+      worker->session, &(rp_head_t){.command = RP_COMMAND_CREDIT, .window = worker->window}, NULL);
 }
 
 /*  Something about a worker: it gets room, drains, goes.  */
@@ -590,12 +722,37 @@ static void s_disturb (void)
     }
 }
 
-static void s_submit (void)
+static unsigned s_draw_client (void)
 {
     unsigned client = s_draw (S_CLIENTS);
     if (!s_self.clients[client].v)
         s_self.clients[client] = s_hello (
           &(rp_head_t){.command = RP_COMMAND_HELLO, .interval_ms = RP_HEARTBEAT_MAX_MS}, 0);
+    return client;
+}
+
+/*  An ordinary request.  */
+static void s_call (void)
+{
+    rp_session_id_t client = s_self.clients[s_draw_client ()];
+    if (s_self.call_count == S_CALLS || !client.v)
+        return;
+    unsigned number = s_self.call_count++;
+    s_call_t *call = &s_self.calls[number];
+    *call = (s_call_t){.client = client, .service = s_draw (4) == 3, .since = s_self.task_count};
+    s_message (client,
+      &(rp_head_t){.command = RP_COMMAND_REQUEST,
+        .id = S_CALL + number,
+        .deadline_ms = 1 + s_draw (200),
+        .attempts = 1,
+        .name = s_services[call->service],
+        .name_size = 1},
+      s_payload ((unsigned) S_CALL + number));
+}
+
+static void s_submit (void)
+{
+    unsigned client = s_draw_client ();
     if (s_self.count == S_ASKS || !s_self.clients[client].v)
         return;
     s_turn (); // what waits begins before, so that who is there now is asked
@@ -607,6 +764,7 @@ static void s_submit (void)
     unsigned goal = s_draw (4);
     *ask = (s_ask_t){.client = s_self.clients[client],
       .service = s_draw (4) == 3,
+      .since = UINT_MAX, // until the core has its copies
       .first = goal == 1 ? 1 + s_draw (4) : 0,
       .quorum = goal == 2 ? 1 + s_draw (4) : 0,
       .deadline = s_self.now + timeout * S_MS};
@@ -639,6 +797,7 @@ static void s_submit (void)
         && s_self.wanted.list[0].kind == RP_ACTION_START)
         s_self.wanted.list[0].kind = RP_ACTION_LOG; // nothing is done
     s_turn ();
+    ask->since = s_self.task_count;
 }
 
 static void s_answer (void)
@@ -653,8 +812,9 @@ static void s_answer (void)
       .command = RP_COMMAND_REPLY, .id = task.token.v, .status = statuses[s_draw (5)]};
     if (head.status == RP_WORKER_LOST && s_draw (2)) {
         head.lost = RP_LOST_UNBEGUN;
-        s_ask_t *ask = &s_self.asks[task.ask];
-        ask->given &= ~(UINT64_C (1) << task.number);
+        s_find_worker (task.worker)->window = 0; // it gets nothing until its next CREDIT
+        if (task.ask < S_CALL)
+            s_self.asks[task.ask].given &= ~(UINT64_C (1) << task.number);
     }
     s_message (task.worker, &head, s_payload (task.ask));
 }
@@ -691,17 +851,19 @@ static void s_step (void)
     unsigned kind = s_draw (64);
     if (kind < 10)
         s_submit ();
-    else if (kind < 16)
-        s_join_worker ();
+    else if (kind < 18)
+        s_call ();
     else if (kind < 22)
+        s_join_worker ();
+    else if (kind < 27)
         s_disturb ();
-    else if (kind < 48)
-        s_answer ();
     else if (kind < 50)
-        s_cancel ();
-    else if (kind < 51)
-        s_leave ();
+        s_answer ();
     else if (kind < 52)
+        s_cancel ();
+    else if (kind < 53)
+        s_leave ();
+    else if (kind < 54)
         s_change_rules ();
     else
         s_pass ((int64_t) s_draw (20) * S_MS);
@@ -722,12 +884,15 @@ static void s_begin (void)
     s_self.bent = s_self.limits;
     if (s_self.bug == S_OVER_LIMIT)
         s_self.bent.client_open = 1000;
+    s_self.throttled = s_draw (2);
+    s_self.terms = (rp_terms_t){.concurrency = 1 + s_draw (3), .name = "b", .name_size = 1};
     s_self.core = rp_dispatch_new (&(rp_dispatch_options_t){.limits = s_self.limits,
       .seed = 31,
       .instance = 7,
       .version = "0",
       .now = s_self.now,
       .rules = s_rules[0],
+      .terms = {&s_self.terms, s_self.throttled},
       .surveys = true});
     s_self.surveys = rp_surveys_new (
       &(rp_surveys_options_t){.core = s_self.core, .limits = &s_self.bent, .seed = 77});

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from support.peer import ALL, REPLY, REQUEST
 from support.programs import SOURCE
 from support.waiting import until
 from support.world import World
@@ -112,6 +113,29 @@ def test_a_worker_that_is_killed_counts_as_lost_and_the_others_have_answered(sta
     *answers, final = lines(result)
     assert {answer["worker"]: answer["status"] for answer in answers} == {"w0": "OK", "w1": "OK", "w2": "WORKER_LOST"}
     assert (final["workers"], final["answered"], final["status"]) == (3, 2, "WORKER_LOST"), final
+
+
+def test_a_client_that_floods_all_workers_leaves_the_others_half_of_each(world):
+    """A worker that takes one at a time, beside a client that always has requests for all waiting there."""
+    broker = world.broker()
+    worker = world.peer(broker)
+    worker.register(b"who", heartbeat_ms=60000)
+    flooder, other = world.peer(broker), world.peer(broker)
+    flooder.hello(heartbeat_ms=60000)
+    other.hello(heartbeat_ms=60000)
+    for _ in range(100):
+        flooder.request(b"who", b"all", time_ms=60000, flags=ALL)
+    flooder.call(b"riposte.ping")
+    for _ in range(20):
+        other.request(b"who", b"one", time_ms=60000)
+    other.call(b"riposte.ping")  # all have come
+    given = []
+    for _ in range(42):
+        message = worker.expect(REQUEST)
+        given.append(message.body)
+        worker.reply(message.id)
+    assert given == [b"all"] + 20 * [b"one", b"all"] + [b"all"], given
+    assert [other.expect(REPLY).status_name() for _ in range(20)] == 20 * ["OK"]
 
 
 def test_the_history_of_all_that_holds_the_invariants(stage):
