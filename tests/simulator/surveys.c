@@ -8,7 +8,7 @@
 
     Clients ask all workers of a service, for all answers, the first ones or a quorum; they cancel, and go. Others send
     it ordinary requests. Workers come, answer, fail, drain and are lost; rules change; a service may have terms.
-    Invariants 42 to 44 and 47 of docs/CONTRACT.md are checked at each step; at the end each request has its one final,
+    Invariants 11, 42 to 44 and 47 of docs/CONTRACT.md are checked at each step; at the end each request has its one final,
     and nothing is left.
 
     Exit code 0: no fault (--bugs: each was caught); 1: a fault; 2: wrong usage.
@@ -351,6 +351,17 @@ static bool s_has_room (const s_worker_t *worker)
     return held < worker->window;
 }
 
+/*  How many requests the workers of a service hold.  */
+static unsigned s_held (unsigned service)
+{
+    unsigned held = 0;
+    for (unsigned index = 0; index < s_self.task_count; index++) {
+        const s_worker_t *worker = s_find_worker (s_self.tasks[index].worker);
+        held += s_self.tasks[index].token.v && worker && worker->service == service;
+    }
+    return held;
+}
+
 /*  True if an ordinary request for a service has waited since before a turn.  */
 static bool s_call_waited (unsigned service, const s_turn_t *turn)
 {
@@ -627,9 +638,26 @@ static void s_carry_out (const rp_action_t *action)
     }
 }
 
+/*  11: nothing waits for a worker that has room, unless terms keep it back.  */
+static void s_check_room (void)
+{
+    static const s_turn_t now = {.at = UINT_MAX};
+    for (unsigned index = 0; index < S_WORKERS; index++) {
+        const s_worker_t *worker = &s_self.workers[index];
+        bool full =
+          s_self.throttled && worker->service == 1 && s_held (1) >= s_self.terms.concurrency;
+        if (!worker->session.v || worker->draining || full || !s_has_room (worker))
+            continue;
+        S_REQUIRE (!s_copy_waited (worker, &now), "a copy waits while its worker has room");
+        S_REQUIRE (
+          !s_call_waited (worker->service, &now), "a request waits while a worker has room");
+    }
+}
+
 /*  43: no worker is left that is still asked for nobody.  */
 static void s_check (void)
 {
+    s_check_room ();
     for (unsigned index = 0; index < s_self.task_count; index++) {
         const s_task_t *task = &s_self.tasks[index];
         if (task->ask >= S_CALL)

@@ -138,6 +138,32 @@ def test_a_client_that_floods_all_workers_leaves_the_others_half_of_each(world):
     assert [other.expect(REPLY).status_name() for _ in range(20)] == 20 * ["OK"]
 
 
+def test_an_id_that_is_open_is_refused_for_one_worker_and_for_all(world):
+    broker = world.broker(limits={"service_queue_bytes": 1024})
+    worker, client = world.peer(broker), world.peer(broker)
+    worker.register(b"who", heartbeat_ms=60000)
+    client.hello(heartbeat_ms=60000)
+
+    def answers(count, *request, **fields):
+        if request:
+            client.request(*request, time_ms=60000, **fields)
+        return [client.expect(REPLY) for _ in range(count)]
+    assert answers(1, b"nobody", id=7, flags=ALL)[0].status_name() == "NO_WORKER"
+    client.request(b"who", b"all", id=7, flags=ALL, time_ms=60000)
+    given = worker.expect(REQUEST)
+    for flags in (0, ALL):
+        assert answers(1, b"who", id=7, flags=flags)[0].status_name() == "INVALID"
+    large, final = answers(2, b"who", bytes(2000), id=8, flags=ALL)
+    assert large.status_name() == final.status_name() == "TOO_LARGE" and b"service_queue_bytes" in large.text
+    worker.reply(given.id)
+    assert [answer.status_name() for answer in answers(2)] == ["OK", "OK"]
+    client.request(b"who", b"one", id=7, time_ms=60000)
+    given = worker.expect(REQUEST)
+    assert answers(1, b"who", id=7, flags=ALL)[0].status_name() == "INVALID"
+    worker.reply(given.id)
+    assert answers(1)[0].status_name() == "OK"
+
+
 def test_the_history_of_all_that_holds_the_invariants(stage):
     stage.shared.terminate()
     assert stage.shared.wait() == 0
