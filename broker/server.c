@@ -66,6 +66,7 @@ static bool s_open_poller (rp_server_t *self)
            && rp_poller_add_deadline (&self->poller, &self->tick, NULL, NULL)
            && rp_poller_add_deadline (&self->poller, &self->look, NULL, NULL)
            && rp_poller_add_deadline (&self->poller, &self->revive, s_count_rep, self)
+           && rp_poller_add_deadline (&self->poller, &self->grant, NULL, NULL)
            && rp_poller_add_deadline (&self->poller, &self->relieve, s_end_relief, self)
            && rp_poller_add_deadline (&self->poller, &self->publish, s_publish, self)
            && rp_poller_add_deadline (&self->poller, &self->answer, s_answer_asked, self);
@@ -203,6 +204,7 @@ rp_server_t *rp_server_new (const rp_server_options_t *options)
                             .pending = (int64_t) options->limits.pending_timeout * 1000,
                             .pending_free = options->limits.pending_connections});
     rp_foreign_init (&self->foreign, &self->pool, &self->limits, rp_clock_entropy ());
+    rp_grants_init (&self->grants, &self->foreign, &self->connections.routes);
     self->jobs.store = options->store;
     self->foreign.titanic = options->store != NULL;
     bool made = s_make (self, options, now) && rp_server_jobs_begin (self, now)
@@ -506,6 +508,23 @@ static void s_tell_lost (rp_server_t *self, int64_t now)
         rp_server_tell (self, &event, now);
 }
 
+/*  Grants in the place of foreign clients for what was written to them. True if there was such a thing.  */
+static bool s_grant (rp_server_t *self, int64_t now)
+{
+    if (!rp_grants_owed (&self->grants))
+        return false;
+    rp_event_t event;
+    rp_head_t head;
+    bool any = false;
+    rp_grants_look (&self->grants, now);
+    while (rp_grants_next (&self->grants, &event, &head)) {
+        rp_server_tell (self, &event, now);
+        any = true;
+    }
+    rp_poller_set_deadline (&self->poller, &self->grant, rp_grants_due (&self->grants, now));
+    return any;
+}
+
 /*  Sends waiting messages, and reports to the core what could not be sent. True if a socket was
     used: then it has to be asked again before the wait.  */
 static bool s_settle (rp_server_t *self, int64_t now)
@@ -517,6 +536,8 @@ static bool s_settle (rp_server_t *self, int64_t now)
         rp_outbox_flush (&self->outbox);
         any = true;
     }
+    if (s_grant (self, now))
+        any |= rp_outbox_flush (&self->outbox);
     return any || rp_connections_have_lost (&self->connections);
 }
 

@@ -101,6 +101,8 @@ static void s_admit (rp_server_t *self, rp_session_id_t session, rp_sender_t *se
         || !rp_connections_bind (&self->connections, session, sender->routing_id, sender->size,
           sender->connection, sender->bundles, now))
         return;
+    if (sender->foreign)
+        sender->foreign->session = session;
     rp_routes_set_foreign (&self->connections.routes, session, sender->foreign);
     sender->foreign = NULL;
 }

@@ -24,6 +24,7 @@
 #include "broker/server_surveys.h"
 #include "broker/store/history.h"
 #include "broker/transport/connections.h"
+#include "broker/transport/grants.h"
 #include "broker/transport/listeners.h"
 #include "broker/transport/outbox.h"
 #include "broker/watch.h"
@@ -43,6 +44,7 @@ struct rp_server {
     rp_message_pool_t pool;
     rp_receive_t receive;
     rp_outbox_t outbox;
+    rp_grants_t grants;
     rp_admin_t admin;
     rp_server_jobs_t jobs;
     rp_server_replays_t replays;
@@ -69,6 +71,7 @@ struct rp_server {
     rp_deadline_t tick;    /* when the core is due */
     rp_deadline_t look;    /* when connections are due for a look */
     rp_deadline_t revive;  /* when to count REP workers again */
+    rp_deadline_t grant;   /* when to look again whether foreign clients may be granted more */
     rp_deadline_t relieve; /* when to look again for clients that do not read */
     int commands;          /* an eventfd; -1: none */
     int signals;           /* a signalfd, not owned; -1: none */

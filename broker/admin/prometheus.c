@@ -531,7 +531,8 @@ static void s_gauges (rp_exposition_t *out, const rp_snapshot_t *snapshot)
     rp_exposition_single (out, "riposte_conversations_open", "gauge",
       "Conversations that are open.", snapshot->counts.conversations);
     rp_exposition_single (out, "riposte_streams_open", "gauge",
-      "Open requests with a body in parts.", snapshot->counts.streams);
+      "Open requests with a body in parts, or a reply that may come in parts.",
+      snapshot->counts.streams);
     rp_exposition_single (out, "riposte_stream_granted_bytes", "gauge",
       "Bytes that readers of open streams have granted, and no part has used.",
       stats->granted_bytes);

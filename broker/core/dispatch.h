@@ -65,7 +65,7 @@ typedef enum {
     HEARTBEATs correct it.  */
 #define RP_TRAIT_LEARN 0x04u
 /*  A client that takes a reply in parts (REPLYs with RP_FLAG_MORE, then one without), or a worker that
-    sends such; neither knows grants. See broker/core/stream.h.  */
+    sends such; neither knows grants. Those of the client are the shell's. See broker/core/stream.h.  */
 #define RP_TRAIT_PARTS 0x08u
 /*  A client whose protocol has no word for a failure.  */
 #define RP_TRAIT_WORDLESS 0x10u

@@ -24,7 +24,7 @@
     X (                                                                                            \
       hedges_withheld, "hedges that were not made because the share of their service was used up") \
     X (late_replies, "replies that nobody asked for, or not any more")                             \
-    X (streams, "requests accepted with a body in parts, one way or both")                         \
+    X (streams, "requests accepted with a body in parts, or a reply that may come in parts")       \
     X (parts, "parts of bodies passed on, either way")                                             \
     X (part_bytes, "bytes of these parts")                                                         \
     X (late_parts, "PARTs and GRANTs for a request that is over or unknown")                       \

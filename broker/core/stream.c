@@ -30,10 +30,10 @@ const char *rp_stream_refuse (rp_dispatch_t *self, const rp_head_t *head)
     return NULL;
 }
 
-/*  What was granted and not used yet. Foreign clients take parts without granting any.  */
+/*  What was granted and not used yet.  */
 static uint64_t s_left (const rp_flow_t *flow)
 {
-    return flow->granted > flow->passed ? flow->granted - flow->passed : 0;
+    return flow->granted - flow->passed;
 }
 
 static rp_stream_t *s_make (rp_dispatch_t *self, rp_request_t *request)
@@ -100,8 +100,9 @@ const rp_head_t *rp_stream_close (
     rp_actions_drop (self->actions, s_release (self, stream));
     self->stats.granted_bytes -= s_left (&stream->reply) + s_left (&stream->body);
     bool failed = reply->status != RP_OK && reply->status != RP_APP_ERROR;
+    bool asked = !(request->client_queue->client->traits & RP_TRAIT_PARTS);
     const char *text = "";
-    if (failed && request->flags & RP_FLAG_STREAM)
+    if (failed && request->flags & RP_FLAG_STREAM && (asked || stream->reply.total.parts))
         text = rp_actions_format (self->actions, "%.*s; %llu bytes of the reply had been passed on",
           (int) reply->text_size, reply->text_size ? reply->text : "",
           (unsigned long long) stream->reply.total.bytes);
@@ -143,12 +144,14 @@ static void s_keep (rp_dispatch_t *self, rp_stream_t *stream, const rp_event_t *
     self->stats.open_bytes += event->size;
 }
 
-/*  Counts a part that is passed on.  */
+/*  Counts a part that is passed on. One of a foreign worker may be more than was granted.  */
 static void s_count (
   rp_dispatch_t *self, rp_stream_t *stream, rp_flow_t *flow, size_t size, uint64_t cost)
 {
     self->stats.granted_bytes -= s_left (flow);
     flow->passed += cost;
+    if (flow->granted < flow->passed)
+        flow->granted = flow->passed;
     self->stats.granted_bytes += s_left (flow);
     flow->total.parts++;
     flow->total.bytes += size;
@@ -214,10 +217,8 @@ static void s_place (rp_dispatch_t *self, rp_request_t *request, const rp_event_
     if (foreign && !stream) {
         s_end (self, request, event, "the broker is out of memory for the parts of the reply");
     }
-    else if (foreign && unbounded) {
-        s_pass_on (self, request, event, 0);
-    }
-    else if (stream && !stream->kept && cost <= stream->reply.granted - stream->reply.passed) {
+    else if ((foreign && unbounded)
+             || (stream && !stream->kept && cost <= s_left (&stream->reply))) {
         s_pass_on (self, request, event, cost);
     }
     else if (!foreign) {

@@ -10,7 +10,8 @@
     Foreign workers send parts but know no grants (RP_TRAIT_PARTS). What was not granted of theirs,
     and all of it if the client asked for no parts, is kept and joined, up to max_body, and goes out
     with the last part as one reply. Kept bytes count in open_bytes, so that total_queue_bytes bounds
-    them. Foreign clients that take parts get each as it comes; they grant nothing.
+    them. In the place of foreign clients that take parts the shell grants (broker/transport/grants.h), so the
+    core sees a stream like any other; but parts of foreign workers they get as they come, granted or not.
 
     What its client has seen, or was granted by its worker, is not redelivered (rp_request_t,
     begun). Source: docs/PROTOCOL.md, section 11. Internal to the core.
@@ -21,7 +22,8 @@
 
 #include "broker/core/state.h"
 
-/*  A body in parts, one way. The costs of its parts, rp_wire_part_cost: passed <= granted.  */
+/*  A body in parts, one way. The costs of its parts, rp_wire_part_cost: passed <= granted. What a foreign worker sends
+    to a foreign client beyond that counts as granted.  */
 typedef struct {
     uint64_t granted;
     uint64_t passed;
@@ -95,7 +97,7 @@ static inline rp_trace_parts_t rp_stream_body_total (const rp_request_t *request
 }
 
 /*  The request has its final status: frees the stream. Returns the reply to send: if it is a failure, it
-    says in addition how much was passed on.  */
+    says in addition how much was passed on; to a foreign client, which did not ask for parts, only if it was something.  */
 const rp_head_t *rp_stream_close (
   rp_dispatch_t *self, rp_request_t *request, const rp_head_t *reply);
 

@@ -9,7 +9,8 @@
 
 void rp_envelopes_init (rp_envelopes_t *self, uint32_t limit, uint32_t seed)
 {
-    self->bytes = 0;
+    *self = (rp_envelopes_t){.bytes = 0};
+    rp_list_init (&self->owed);
     rp_pool_init (&self->pool, sizeof (rp_envelope_t), limit, seed);
 }
 
@@ -22,6 +23,8 @@ void rp_envelopes_clear (rp_envelopes_t *self)
     }
     rp_pool_clear (&self->pool);
     self->bytes = 0;
+    self->owed_count = 0;
+    rp_list_init (&self->owed);
 }
 
 static char *s_copy (char *at, const void *bytes, size_t size)
@@ -76,13 +79,29 @@ uint64_t rp_envelopes_add (rp_envelopes_t *self,
     return rp_pool_handle (&envelope->pooled);
 }
 
-const rp_envelope_t *rp_envelopes_find (const rp_envelopes_t *self, uint64_t id)
+rp_envelope_t *rp_envelopes_find (const rp_envelopes_t *self, uint64_t id)
 {
     return rp_pool_find (&self->pool, id);
 }
 
+void rp_envelopes_owe (rp_envelopes_t *self, rp_envelope_t *envelope)
+{
+    rp_envelopes_settle (self, envelope);
+    rp_list_append (&self->owed, &envelope->owed_node);
+    self->owed_count++;
+}
+
+void rp_envelopes_settle (rp_envelopes_t *self, rp_envelope_t *envelope)
+{
+    if (!envelope->owed_node.next)
+        return;
+    rp_list_remove (&envelope->owed_node);
+    self->owed_count--;
+}
+
 static void s_remove (rp_envelopes_t *self, rp_envelope_t *envelope)
 {
+    rp_envelopes_settle (self, envelope);
     rp_list_remove (&envelope->node);
     self->bytes -= envelope->size;
     free (envelope->frames);

@@ -9,6 +9,9 @@
 
     Each envelope is in the list of its session, so that they can be dropped together.
 
+    Here is also what a client would know of a reply in parts if its protocol had grants: how much was sent to it,
+    and of how much of that it is known that libzmq has written it. See broker/transport/grants.h.
+
     Cost: one allocation per envelope. Thread-safety: none.
 */
 
@@ -22,6 +25,7 @@
 #include "broker/protocol/dialect.h"
 #include "common/base/list.h"
 #include "common/base/pool.h"
+#include "common/wire/ids.h"
 
 typedef struct {
     rp_pooled_t pooled;
@@ -29,13 +33,20 @@ typedef struct {
     rp_frame_t *frames;  /* `count` frames; they, their bytes and the name are one allocation */
     uint32_t count;
     uint8_t name_size;
-    const char *name; /* the service, not NUL-terminated */
-    size_t size;      /* of the allocation */
+    const char *name;         /* the service, not NUL-terminated */
+    size_t size;              /* of the allocation */
+    rp_list_node_t owed_node; /* in the list `owed`; not linked: next is NULL */
+    rp_session_id_t session;  /* its client, once a part was sent */
+    uint64_t sent;            /* costs of the parts that were sent */
+    uint64_t written;         /* of these, for what a grant was made: they have left the broker */
 } rp_envelope_t;
 
 typedef struct {
     rp_pool_t pool;
     size_t bytes;
+    rp_list_t owed; /* those for which a grant is due, once what was sent is written */
+    uint32_t owed_count;
+    bool owed_anew; /* one was added; who looks at the list says that it has seen it */
 } rp_envelopes_t;
 
 /*  limit: number of envelopes. seed: see rp_pool_init.  */
@@ -54,7 +65,11 @@ uint64_t rp_envelopes_add (rp_envelopes_t *self,
   uint8_t name_size);
 
 /*  Finds an envelope by id; NULL if there is none.  */
-const rp_envelope_t *rp_envelopes_find (const rp_envelopes_t *self, uint64_t id);
+rp_envelope_t *rp_envelopes_find (const rp_envelopes_t *self, uint64_t id);
+
+/*  Puts an envelope at the end of the list `owed`, in which it is once; takes it out.  */
+void rp_envelopes_owe (rp_envelopes_t *self, rp_envelope_t *envelope);
+void rp_envelopes_settle (rp_envelopes_t *self, rp_envelope_t *envelope);
 
 /*  Removes an envelope by id; false if there is none.  */
 bool rp_envelopes_remove (rp_envelopes_t *self, uint64_t id);

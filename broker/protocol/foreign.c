@@ -3,6 +3,7 @@
 #include "broker/protocol/foreign.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,12 +12,22 @@
 #include "broker/core/dispatch.h"
 #include "broker/protocol/titanic.h"
 #include "common/base/uninitialized.h"
+#include "common/wire/flow.h"
+#include "common/wire/headers.h"
 #include "common/wire/name.h"
 
 void rp_foreign_init (
   rp_foreign_t *self, rp_message_pool_t *pool, const rp_limits_t *limits, uint64_t seed)
 {
-    *self = (rp_foreign_t){.pool = pool, .limits = limits};
+    *self = (rp_foreign_t){.pool = pool,
+      .limits = limits,
+      .window = rp_flow_window (RP_FLOW_WINDOW, limits->stream_window)};
+    // Small parts take several times what they cost, and a client that stops is to be within its backlog.
+    self->window = rp_flow_window (self->window, limits->connection_backlog_bytes / 8);
+    char window[24];
+    snprintf (window, sizeof window, "%llu", (unsigned long long) self->window);
+    (void) rp_headers_append (
+      self->streams, &self->streams_size, sizeof self->streams, RP_STREAM_WINDOW, window);
     rp_list_init (&self->sessions);
     // A refused request has an envelope too, until the refusal is sent.
     rp_envelopes_init (
@@ -37,8 +48,7 @@ rp_foreign_session_t *rp_foreign_begin (rp_foreign_t *self, rp_dialect_t dialect
     rp_foreign_session_t *foreign_session = malloc (sizeof *foreign_session);
     if (!foreign_session)
         return NULL;
-    foreign_session->dialect = dialect;
-    foreign_session->worker = worker;
+    *foreign_session = (rp_foreign_session_t){.dialect = dialect, .worker = worker};
     rp_list_init (&foreign_session->envelopes);
     rp_list_append (&self->sessions, &foreign_session->node);
     self->joined[dialect]++;
@@ -98,16 +108,21 @@ void rp_foreign_hello (
     head->name_size = foreign->name_size;
 }
 
+/*  True if a reply may come in parts there.  */
+static bool s_has_parts (rp_dialect_t dialect)
+{
+    return dialect != RP_DIALECT_MDP01 && dialect != RP_DIALECT_PLAIN;
+}
+
 uint8_t rp_foreign_traits (const rp_foreign_t *self, const rp_foreign_message_t *foreign)
 {
     bool plain = foreign->dialect == RP_DIALECT_PLAIN;
-    bool parts = foreign->dialect != RP_DIALECT_MDP01 && !plain;
     uint8_t traits = RP_TRAIT_MUTE | RP_TRAIT_UNTIMED;
     if (foreign->worker)
         traits = plain ? RP_TRAIT_MUTE : RP_TRAIT_BUSY_MUTE | RP_TRAIT_LEARN;
     else if (!self->limits->foreign_errors)
         traits |= RP_TRAIT_WORDLESS;
-    return parts ? traits | RP_TRAIT_PARTS : traits;
+    return s_has_parts (foreign->dialect) ? traits | RP_TRAIT_PARTS : traits;
 }
 
 /*  Fills the native head. A REQUEST gets the id of its envelope, by which its reply finds the
@@ -130,20 +145,28 @@ static bool s_fill_head (rp_foreign_t *self,
         head->name_size = foreign->name_size;
         head->deadline_ms = head->wait_ms = (uint32_t) self->limits->foreign_deadline;
         head->attempts = (uint8_t) self->limits->foreign_attempts;
+        if (s_has_parts (foreign->dialect)) {
+            head->flags = RP_FLAG_STREAM;
+            head->headers = self->streams;
+            head->headers_size = (uint16_t) self->streams_size;
+        }
         return head->id != 0;
     }
     return true;
 }
 
-/*  Makes a request for Titanic of one for its services, or leaves the request as it is.  */
+/*  Makes a request for Titanic of one for its services, or leaves the request as it is. A job's reply is one piece.  */
 static void s_read_titanic (const rp_foreign_message_t *foreign,
   const rp_frame_t *frames,
   uint32_t count,
   rp_titanic_request_t *titanic,
   rp_head_t *head)
 {
-    if (foreign->command == RP_COMMAND_REQUEST && rp_name_is_titanic (head->name, head->name_size))
-        rp_titanic_read (titanic, frames, count, foreign->body, head);
+    if (foreign->command != RP_COMMAND_REQUEST || !rp_name_is_titanic (head->name, head->name_size))
+        return;
+    head->flags = 0;
+    head->headers_size = 0;
+    rp_titanic_read (titanic, frames, count, foreign->body, head);
 }
 
 /*  Replaces the frames before the body by one with the head, and what is inlined behind it.  */
@@ -320,11 +343,28 @@ static rp_message_t *s_compose (rp_message_pool_t *pool, const s_parts_t *parts)
     return message;
 }
 
-static rp_message_t *s_to_client (
-  rp_foreign_t *self, rp_dialect_t dialect, rp_message_t *native, rp_head_t *head)
+/*  Counts a part that goes to a client. Once half of the window was sent, a grant is due.  */
+static void s_count_part (rp_foreign_t *self,
+  const rp_foreign_session_t *foreign_session,
+  rp_envelope_t *envelope,
+  const rp_message_t *native,
+  const rp_head_t *head)
+{
+    envelope->session = foreign_session->session;
+    envelope->sent += rp_wire_part_cost (native->bytes - head->size + head->headers_size);
+    if (envelope->owed_node.next || 2 * (envelope->sent - envelope->written) < self->window)
+        return;
+    rp_envelopes_owe (&self->envelopes, envelope);
+    self->envelopes.owed_anew = true;
+}
+
+static rp_message_t *s_to_client (rp_foreign_t *self,
+  const rp_foreign_session_t *foreign_session,
+  rp_message_t *native,
+  rp_head_t *head)
 {
     bool answers = head->command == RP_COMMAND_REPLY || head->command == RP_COMMAND_ACCEPTED;
-    const rp_envelope_t *envelope = answers ? rp_envelopes_find (&self->envelopes, head->id) : NULL;
+    rp_envelope_t *envelope = answers ? rp_envelopes_find (&self->envelopes, head->id) : NULL;
     errno = 0;
     if (!envelope)
         return NULL;
@@ -340,7 +380,7 @@ static rp_message_t *s_to_client (
     rp_message_t *message = NULL;
     bool told = true;
     s_add_frames (&parts, envelope->frames, envelope->count);
-    if (rp_dialect_write (&prefix, dialect, false, head)) {
+    if (rp_dialect_write (&prefix, foreign_session->dialect, false, head)) {
         s_add_frames (&parts, prefix.frames, prefix.count);
         if (is_titanic)
             s_add_titanic (self->pool, &parts, &titanic, native, head);
@@ -350,7 +390,9 @@ static rp_message_t *s_to_client (
             message = s_compose (self->pool, &parts);
     }
     int reason = message ? 0 : errno;
-    if (!(head->flags & RP_FLAG_MORE) && reason != ENOMEM)
+    if (head->flags & RP_FLAG_MORE)
+        s_count_part (self, foreign_session, envelope, native, head);
+    else if (reason != ENOMEM)
         rp_envelopes_remove (&self->envelopes, head->id);
     errno = reason;
     return message;
@@ -363,7 +405,7 @@ rp_message_t *rp_foreign_translate (
     // A REPLY with MORE is not valid in the native protocol, but decodes up to its flags.
     (void) rp_wire_decode (&head, rp_message_data (native), rp_message_size (native));
     if (!foreign_session->worker)
-        return s_to_client (self, foreign_session->dialect, native, &head);
+        return s_to_client (self, foreign_session, native, &head);
     rp_prefix_t prefix;
     errno = 0;
     if (!rp_dialect_write (&prefix, foreign_session->dialect, true, &head))

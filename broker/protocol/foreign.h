@@ -12,6 +12,9 @@
     A client's return envelope is kept here while its request is open; the id of the request is the
     id of the envelope. The client address that a worker sees is the core's token.
 
+    A client of MDP 0.2 takes a reply in parts, and its protocol has no grants. So its request becomes one with
+    RP_FLAG_STREAM, and the broker grants in its place (broker/transport/grants.h); counted here is what it was sent.
+
     Source: docs/INTEROP.md; broker/protocol/dialect.h.
     Thread-safety: none.
 */
@@ -33,6 +36,7 @@
 typedef struct {
     rp_list_node_t node;
     rp_list_t envelopes;
+    rp_session_id_t session; /* 0: the core has not admitted it yet */
     rp_dialect_t dialect;
     bool worker;
 } rp_foreign_session_t;
@@ -42,7 +46,10 @@ typedef struct {
     rp_list_t sessions;
     rp_message_pool_t *pool;   /* not owned */
     const rp_limits_t *limits; /* not owned; only the foreign_* limits */
-    bool titanic;              /* its services are the broker's own: it keeps jobs */
+    uint64_t window;           /* bytes of a reply that are granted beyond what was written */
+    size_t streams_size;
+    uint8_t streams[40]; /* the headers of a request whose client takes parts */
+    bool titanic;        /* its services are the broker's own: it keeps jobs */
     uint64_t bad[RP_DIALECT_ERROR_COUNT];
     uint64_t joined[RP_DIALECT_COUNT];  /* sessions so far */
     uint64_t there[RP_DIALECT_COUNT];   /* sessions now */

@@ -19,6 +19,7 @@
 #include <riposte/error.h>
 
 #include "broker/core/dispatch.h"
+#include "common/wire/headers.h"
 #include "tests/support/frames.h"
 
 /*  The number in the client address "c-3132333435363738", as bytes.  */
@@ -378,6 +379,42 @@ static void s_a_part_keeps_the_envelope_and_the_last_uses_it_up (void **state)
     s_say (session, &part, "4", NULL);
 }
 
+/*  Checks which window a request states; 0: it has no STREAM.  */
+static void s_expect_window (rp_dialect_t dialect, const char *text, uint64_t expected)
+{
+    rp_foreign_session_t *session = s_begin (dialect, false);
+    frames_t said = frames_of (text);
+    rp_foreign_message_t foreign;
+    rp_dialect_read (&foreign, said.frames, said.count);
+    rp_message_t *message = s_message (&said);
+    rp_head_t head;
+    uint64_t window = 0;
+    assert_true (rp_foreign_take (&s_foreign, session, &foreign, message, &head));
+    assert_true (rp_headers_number (
+      head.headers, head.headers_size, RP_STREAM_WINDOW, s_limits.stream_window, &window));
+    assert_int_equal (window, expected);
+    assert_int_equal (head.flags, window ? RP_FLAG_STREAM : 0);
+    rp_message_destroy (&s_pool, &message);
+    frames_free (&said);
+}
+
+static void s_a_client_that_takes_parts_reads_them_in_a_window_that_the_limits_allow (void **state)
+{
+    (void) state;
+    s_expect_window (RP_DIALECT_MDP01, "|MDPC01|echo|a", 0);
+    s_expect_window (RP_DIALECT_MDP02, "MDPC02|\1|echo|a", 262144);
+    s_expect_window (RP_DIALECT_PACKED, S_PACKED_CLIENT ("\1") "|a", 262144);
+    rp_foreign_clear (&s_foreign);
+    s_limits.stream_window = 1000;
+    rp_foreign_init (&s_foreign, &s_pool, &s_limits, 7);
+    s_expect_window (RP_DIALECT_MDP02, "MDPC02|\1|echo|a", 1000);
+    rp_foreign_clear (&s_foreign);
+    s_limits.stream_window = 1048576;
+    s_limits.connection_backlog_bytes = 65536;
+    rp_foreign_init (&s_foreign, &s_pool, &s_limits, 7);
+    s_expect_window (RP_DIALECT_MDP02, "MDPC02|\1|echo|a", 8192);
+}
+
 static void s_a_part_from_a_worker_says_so (void **state)
 {
     (void) state;
@@ -540,6 +577,7 @@ int main (void)
       S_TEST (s_an_error_is_told_only_to_who_wants_it),
       S_TEST (s_an_error_of_the_application_is_a_reply),
       S_TEST (s_a_part_keeps_the_envelope_and_the_last_uses_it_up),
+      S_TEST (s_a_client_that_takes_parts_reads_them_in_a_window_that_the_limits_allow),
       S_TEST (s_a_part_from_a_worker_says_so),
       S_TEST (s_an_address_that_is_no_token_names_no_request),
       S_TEST (s_requests_for_titanic_are_about_jobs_where_there_are_any),

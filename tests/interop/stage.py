@@ -45,7 +45,7 @@ ALIVE = INTERVAL / 4
 
 #: The counters of a healthy broker. All others in `riposte status` count something wrong.
 HEALTHY = {"requests", "deliveries", "admin_requests", "clients_joined", "workers_joined", "probes",
-           "conversations", "cancels", "clients_lost"}
+           "conversations", "cancels", "clients_lost", "streams", "parts", "part_bytes"}
 
 
 def pair(*protocols):

@@ -21,10 +21,10 @@ typedef struct {
     bool certain; /* no session is about to end, whose requests would end without a reply */
 } s_census_t;
 
-/*  What is left of a grant. A foreign client takes parts without one.  */
+/*  What is left of a grant.  */
 static uint64_t s_left (const audit_flow_t *flow)
 {
-    return flow->granted > flow->passed ? flow->granted - flow->passed : 0;
+    return flow->granted - flow->passed;
 }
 
 static s_census_t s_take_census (const audit_t *self)

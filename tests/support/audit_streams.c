@@ -119,9 +119,10 @@ void audit_stream_reply (
     unsigned traits = request->client->traits & request->delivery->worker->traits;
     bool unbounded = traits & RP_TRAIT_PARTS;
     AUDIT_REQUIRE (self, unbounded || request->stream, "a part for a client that takes none");
-    if (!unbounded)
-        request->reply.passed += rp_wire_part_cost (action->payload->body + head->headers_size);
-    AUDIT_REQUIRE (self, unbounded || request->reply.passed <= request->reply.granted,
+    request->reply.passed += rp_wire_part_cost (action->payload->body + head->headers_size);
+    if (unbounded && request->reply.granted < request->reply.passed)
+        request->reply.granted = request->reply.passed;
+    AUDIT_REQUIRE (self, request->reply.passed <= request->reply.granted,
       "more of a reply is passed on than its client has granted");
     request->streamed = true;
     request->moved = self->now;

@@ -139,6 +139,58 @@ static void s_a_part_over_the_limit_ends_the_request_with_an_error (void **state
     assert_int_equal (stats ()->too_large, 1);
 }
 
+/*  ---- To a foreign client, in whose place the shell grants --------------------------------------- */
+
+static void s_a_native_workers_parts_come_to_a_foreign_client_as_they_are_granted (void **state)
+{
+    (void) state;
+    hello_streaming_worker ("w1", "upper", 1);
+    s_hello_streaming_client ("c1");
+    request_with ("c1", "r1", "upper", (with_t){.window = 200});
+    assert_int_equal (delivery_of ("r1")->flags, RP_FLAG_STREAM);
+    part ("w1", "r1", 100);
+    grant ("c1", "r1", 500);
+    part ("w1", "r1", 200);
+    last_part ("w1", "r1", 30);
+    expect ("w1<r1 c1<r1:part w1<r1:grant=500 c1<r1:part c1<r1:OK");
+    assert_int_equal (stats ()->granted_bytes, 0);
+}
+
+static void s_a_foreign_worker_is_not_told_to_wait_and_what_it_sends_counts_as_granted (
+  void **state)
+{
+    (void) state;
+    limits ()->stream_window = 1000;
+    s_hello_parts_worker ("w1", "upper", 1);
+    s_hello_streaming_client ("c1");
+    request_with ("c1", "r1", "upper", (with_t){.window = 200});
+    part ("w1", "r1", 100);
+    part ("w1", "r1", 3000);
+    expect ("w1<r1 c1<r1:part c1<r1:part");
+    assert_int_equal (stats ()->granted_bytes, 0);
+    grant ("c1", "r1", 3228 + 200); // what both cost, and the window
+    assert_int_equal (stats ()->granted_bytes, 200);
+    part ("w1", "r1", 10);
+    last_part ("w1", "r1", 0);
+    expect ("c1<r1:part c1<r1:OK");
+    assert_int_equal (stats ()->granted_bytes, 0);
+}
+
+static void s_a_foreign_client_that_saw_no_part_is_told_of_none (void **state)
+{
+    (void) state;
+    hello_streaming_worker ("w1", "upper", 2);
+    s_hello_streaming_client ("c1");
+    request_with ("c1", "r1", "upper", (with_t){.window = 200});
+    request_with ("c1", "r2", "upper", (with_t){.window = 200});
+    part ("w1", "r2", 100);
+    reply ("w1", "r1", RP_WORKER_LOST);
+    assert_false (answer_says ("r1", "passed on"));
+    reply ("w1", "r2", RP_WORKER_LOST);
+    assert_true (answer_says ("r2", "100 bytes of the reply had been passed on"));
+    expect ("w1<r1 w1<r2 c1<r2:part c1<r1:WORKER_LOST c1<r2:WORKER_LOST");
+}
+
 /*  ---- To any other client -------------------------------------------------------------------- */
 
 static void s_parts_are_joined_for_a_client_that_takes_none (void **state)
@@ -415,6 +467,9 @@ int main (void)
       S_TEST (s_a_worker_that_gives_up_after_a_part_ends_the_request),
       S_TEST (s_a_limit_that_passes_after_a_part_ends_the_request),
       S_TEST (s_a_part_over_the_limit_ends_the_request_with_an_error),
+      S_TEST (s_a_native_workers_parts_come_to_a_foreign_client_as_they_are_granted),
+      S_TEST (s_a_foreign_worker_is_not_told_to_wait_and_what_it_sends_counts_as_granted),
+      S_TEST (s_a_foreign_client_that_saw_no_part_is_told_of_none),
       S_TEST (s_parts_are_joined_for_a_client_that_takes_none),
       S_TEST (s_where_the_first_part_begins_stays_as_it_is),
       S_TEST (s_an_empty_last_part_brings_what_came_before),
