@@ -117,11 +117,12 @@ copy ()
 join ()
 {
     until [ "$(other -c "SELECT 1 FROM pg_stat_replication WHERE application_name = '$NAME'
-                         AND state = 'streaming'" 2> /dev/null)" = 1 ]; do
+                         AND state = 'streaming'" 2> /dev/null)" = 1 ] &&
+        other -c "ALTER SYSTEM SET synchronous_standby_names = '$NAME'" -c "SELECT pg_reload_conf()" > /dev/null
+    do
         sleep 1
     done
-    other -c "ALTER SYSTEM SET synchronous_standby_names = '$NAME'" -c "SELECT pg_reload_conf()" > /dev/null &&
-        say "every commit of $OTHER is here, too, from now on"
+    say "every commit of $OTHER is here, too, from now on"
 }
 
 # Ends this one if it needs the word of a standby that has become a primary, such as after a pause.

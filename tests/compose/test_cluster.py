@@ -109,5 +109,20 @@ def test_a_primary_goes_on_alone_when_it_is_told_to(topology):
 
 
 @long
+def test_a_standby_that_is_refused_at_first_joins_later(topology):
+    primary, standby = topology.database("db1"), topology.database("db2")
+    right = "ALTER SYSTEM ON PARAMETER synchronous_standby_names"
+    ask = ("psql", "-XqAt", "-h", "/database", "-U", "postgres", "-d", "postgres", "-c")
+    standby.kill()
+    primary.execute("database", "alone")
+    primary.execute(*ask, f"REVOKE {right} FROM replicator")
+    standby.start()
+    until(lambda: "permission denied" in standby.logs(), "the standby was refused")
+    assert topology.state("db1") == "primary, alone"
+    primary.execute(*ask, f"GRANT {right} TO replicator")
+    topology.wait_until_whole()
+
+
+@long
 def test_all_that_was_accepted_is_fetched(topology):
     topology.assert_nothing_is_lost(CLIENTS)
