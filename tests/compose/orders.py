@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: MPL-2.0
 """The profile `cluster`, its databases, and what its clients (examples/orders.sh) say of their jobs."""
 
+import datetime
+import itertools
+import json
 import re
 import time
 
-from topology import Topology, until
+from topology import Topology, run, until
 
 PATRONI = ("docker-compose.yml", "docker-compose.patroni.yml")
 _LINE = re.compile(r"order (\d+): (.*?)(?:, after (\d+) commands.*)?$")
 _ACCEPTED = "accepted as job "
+TOGETHER = 500  # results that one process fetches: with one for each, thousands would take a quarter of an hour
 
 
 class Cluster(Topology):
@@ -47,6 +51,24 @@ class Cluster(Topology):
               f"orders go on after {what}", within)
         print(f"{what}: each client had a new job done after {time.monotonic() - begin:.1f} s")
 
+    def standstills(self, instants):
+        """Returns for how long after each of these instants, and before the next, no job was accepted from the client
+        for which that was longest."""
+        times = [accepted_at(run("docker", "logs", "--timestamps", one.id)) for one in self.containers("orders")]
+        return [max(_longest_gap(begin, [at for at in one if begin <= at < end]) for one in times)
+                for begin, end in itertools.pairwise([*instants, float("inf")])]
+
+    def fetch(self, identities):
+        """Returns the result of each of these jobs."""
+        asker = self.containers("orders")[0]
+        script = """printf '{"id":"%s","wait_ms":60000}\\n' "$@" | riposte call riposte.result -n -o jsonl"""
+        results = {}
+        for begin in range(0, len(identities), TOGETHER):
+            part = identities[begin:begin + TOGETHER]
+            lines = asker.execute("sh", "-c", script, "-", *part).splitlines()
+            results.update(zip(part, (json.loads(line)["body"] for line in lines), strict=True))
+        return results
+
     def assert_nothing_is_lost(self, clients):
         """Ends the clients, and asks for each result once more."""
         everything = {}
@@ -61,13 +83,8 @@ class Cluster(Topology):
                 assert result == f"{one.host}-{number}".upper()
             everything.update({identity: f"{one.host}-{number}".upper() for number, identity in jobs.items()})
         assert len(everything) > clients
-        script = 'for id; do riposte result "$id" --wait 60s || exit; echo; done'
-        self.up("orders", orders=clients)
-        asker = self.containers("orders")[0]
-        ids = list(everything)
-        again = [line for begin in range(0, len(ids), 50)  # each is a process, which takes a second under load
-                 for line in asker.execute("sh", "-c", script, "-", *ids[begin:begin + 50]).splitlines()]
-        assert again == list(everything.values())
+        self.containers("orders")[0].start()
+        assert self.fetch(list(everything)) == everything
         print(f"{len(everything)} jobs were accepted, and all have their result")
 
 
@@ -75,6 +92,16 @@ def _whole(lines):
     """True if an order begins and ends in these lines."""
     begun = {line.split(":")[0] for line in lines if _ACCEPTED in line}
     return any(line.split(":")[0] in begun and ", after " in line for line in lines)
+
+
+def _longest_gap(begin, times):
+    return max((later - earlier for earlier, later in itertools.pairwise([begin, *times])), default=float("inf"))
+
+
+def accepted_at(log):
+    """Returns when each job was accepted, in seconds since 1970, of a log with timestamps."""
+    return [datetime.datetime.strptime(line[:26], "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=datetime.timezone.utc)
+            .timestamp() for line in log.splitlines() if _ACCEPTED in line]
 
 
 def accepted(log):

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(not LONG, reason="of the long form")
 CLIENTS = 2
 KILLS = 10
 BATCH = 100  # jobs that are sent together, and again until all are accepted
+PAUSE = 0.5  # seconds between two batches
 
 
 @pytest.fixture(scope="module")
@@ -30,29 +31,34 @@ def topology(tmp_path_factory):
 
 
 class Load:
-    """Sends batches of jobs without end, each once the last of the one before is done, and keeps their ids."""
+    """Sends batches of jobs without end, each once the last of the one before is done. A batch that was not accepted
+    whole is sent again with the same idempotency keys."""
 
     def __init__(self, container):
-        self.accepted = set()
+        self.results = {}  # what each job that was accepted is to have as its result
         self.batches = 0
         self._container = container
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
+
+    def send(self):
+        """Sends the next batch. Returns True if it was accepted whole, and its last job is done."""
+        script = (f"ids=$(seq {BATCH} | riposte send upper -n --parallel 16 --key batch-{self.batches}); code=$?\n"
+                  'ids=$(echo $ids); echo "$ids"\n'
+                  '[ $code = 0 ] && riposte result "${ids##* }" --wait 60s > /dev/null')
+        done = subprocess.run(
+            ["docker", "exec", self._container.id, "sh", "-c", script], stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=600, check=False)
+        self.results.update({identity: f"{number}\n" for number, identity in enumerate(done.stdout.split(), 1)
+                             if identity != "-"})
+        self.batches += done.returncode == 0
+        return done.returncode == 0
 
     def _run(self):
         while not self._stop.is_set():
-            script = (f"ids=$(seq {BATCH} | riposte send upper -n --parallel 16 --key batch-{self.batches}); code=$?\n"
-                      'ids=$(echo $ids); echo "$ids"\n'
-                      '[ $code = 0 ] && riposte result "${ids##* }" --wait 60s > /dev/null')
-            done = subprocess.run(
-                ["docker", "exec", self._container.id, "sh", "-c", script], stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=600, check=False)
-            self.accepted.update(done.stdout.split())
-            if done.returncode == 0:
-                self.batches += 1
-            else:
-                time.sleep(0.5)
+            self.send()
+            self._stop.wait(PAUSE)
 
     def end(self):
         self._stop.set()
@@ -67,41 +73,52 @@ def members(topology):
                 "patronictl", "-c", "/etc/patroni.yml", "list", "-f", "json"))
         except (AssertionError, ValueError):
             continue
-        return {one["Member"]: one["Role"] for one in said if one["State"] == "running"}
+        return {one["Member"]: one["Role"] for one in said if one["State"] in ("running", "streaming")}
     return {}
 
 
-def whole(topology):
-    """Returns the leader's name once the other is its synchronous standby, otherwise None."""
-    roles = {role: name for name, role in members(topology).items()}
-    return roles.get("Leader") if "Sync Standby" in roles else None
+def leader_of(roles):
+    """Returns the leader's name; None: there is none."""
+    return next((name for name, role in roles.items() if role == "Leader"), None)
+
+
+def whole(roles):
+    """Returns the leader's name if each commit is on the other one, too."""
+    return leader_of(roles) if "Sync Standby" in roles.values() else None
+
+
+def wait_until_whole(topology):
+    return until(lambda: whole(members(topology)), "there is a leader with a synchronous standby", within=300)
+
+
+def kill_leader(topology, load):
+    """Kills the leader under load, and brings it back once jobs are done again. Returns when it was killed, and what
+    to print of it."""
+    name = wait_until_whole(topology)
+    before = load.batches
+    until(lambda: load.batches > before + 1, "jobs are done under load", within=180)
+    victim, instant, begin = topology.database(name), time.time(), time.monotonic()
+    victim.kill()
+    until(lambda: leader_of(members(topology)) not in (None, name), f"not {name} is the leader", within=180)
+    heir = time.monotonic() - begin
+    topology.goes_on(f"the death of {name}", within=180)
+    begin = time.monotonic()
+    victim.start()
+    wait_until_whole(topology)
+    return instant, (f"{name} killed: another leader after {heir:.1f} s, back as its standby in "
+                     f"{time.monotonic() - begin:.1f} s")
 
 
 def test_killing_the_leader_ten_times_loses_nothing(topology):
-    (sender, *_) = topology.containers("orders")
-    load = Load(sender)
-    took = []
+    load = Load(topology.containers("orders")[-1])
     try:
-        for number in range(KILLS):
-            leader = until(lambda: whole(topology), "there is a leader with a synchronous standby", within=180)
-            before = load.batches
-            until(lambda before=before: load.batches > before + 1, "jobs are accepted")
-            victim, begin = topology.database(leader), time.monotonic()
-            victim.kill()
-            until(lambda leader=leader: members(topology).get(leader) != "Leader" and "Leader" in
-                  members(topology).values(), "the other is the leader")
-            topology.goes_on(f"kill {number + 1}, of {leader}")
-            took.append(time.monotonic() - begin)
-            victim.start()
-        until(lambda: whole(topology), "there is a leader with a synchronous standby", within=180)
+        kills = [kill_leader(topology, load) for _ in range(KILLS)]
     finally:
         load.end()
-    print(f"{KILLS} leaders killed; until every client had a new job done: {min(took):.0f} to {max(took):.0f} s")
-    print(f"{len(load.accepted)} jobs accepted in {load.batches} batches")
-    (asker, *_) = topology.containers("orders")
-    script = 'for id; do riposte result "$id" --wait 60s > /dev/null || echo "$id"; done'
-    ids = sorted(load.accepted)
-    lost = [line for begin in range(0, len(ids), 100)
-            for line in asker.execute("sh", "-c", script, "-", *ids[begin:begin + 100]).splitlines()]
-    assert lost == []
+    for (_, words), still in zip(kills, topology.standstills([instant for instant, _ in kills])):
+        print(f"{words}; jobs stood still for {still:.1f} s")
+    until(load.send, "a batch is accepted whole", within=180)
+    assert len(load.results) == load.batches * BATCH, "a key has two jobs"
+    assert topology.fetch(list(load.results)) == load.results
+    print(f"{len(load.results)} jobs were accepted in {load.batches} batches, and all have their result")
     topology.assert_nothing_is_lost(CLIENTS)
