@@ -2,16 +2,27 @@
 
 #include "broker/store/membership.h"
 
-#include "common/base/earlier.h"
+#include <stddef.h>
+#include <string.h>
 
-/*  Returns since when the lease of a member was seen to have ended; now: for the first time.  */
-static int64_t s_seen (const rp_membership_t *self, const rp_member_t *member, int64_t now)
+#include "common/base/earlier.h"
+#include "common/base/uninitialized.h"
+
+/*  Returns what is known of the lease of a member: when it was seen first, and first to have ended.  */
+static rp_membership_lease_t s_lease (
+  const rp_membership_t *self, const rp_member_t *member, int64_t now)
 {
-    size_t place = 0;
-    while (place < self->count
-           && (self->ended[place].id != member->id || self->ended[place].until != member->until))
-        place++;
-    return place < self->count ? self->ended[place].seen : now;
+    rp_membership_lease_t lease = {
+      .id = member->id, .until = member->until, .seen = now, .ended = now};
+    for (size_t place = 0; place < self->count; place++) {
+        const rp_membership_lease_t *known = &self->leases[place];
+        if (known->id != member->id || known->until != member->until)
+            continue;
+        lease.seen = known->seen;
+        lease.ended = known->has_ended ? known->ended : now;
+    }
+    lease.has_ended = member->left <= 0;
+    return lease;
 }
 
 void rp_membership_begin_look (rp_membership_t *self, int64_t now)
@@ -34,7 +45,8 @@ void rp_membership_see (rp_membership_t *self,
   int64_t now,
   uint64_t chance)
 {
-    const rp_membership_t before = *self;
+    RP_UNINITIALIZED rp_membership_t before;
+    memcpy (&before, self, offsetof (rp_membership_t, leases) + self->count * sizeof *self->leases);
     int64_t spread = s_spread (others, chance);
     self->count = 0;
     self->next = now + RP_MEMBERSHIP_LOOK_US - (int64_t) ((chance >> 20) % RP_MEMBERSHIP_SHIFT_US);
@@ -42,19 +54,16 @@ void rp_membership_see (rp_membership_t *self,
     self->tried = 0;
     for (size_t place = 0; place < count; place++) {
         rp_member_t *member = &members[place];
-        int64_t seen = s_seen (&before, member, now);
-        int64_t due = now + member->left;
-        member->silent = member->left <= 0 && before.looked - seen >= rp_membership_silence (self);
+        rp_membership_lease_t lease = s_lease (&before, member, now);
+        int64_t silent =
+          rp_later (lease.seen + RP_MEMBERSHIP_SEEN_US, lease.ended + RP_MEMBERSHIP_SILENT_US)
+          + 2 * self->took;
+        int64_t due = lease.has_ended ? silent : now + member->left;
+        member->silent = lease.has_ended && before.looked >= silent;
         if (member->holder != member->id)
             continue; // what it had taken over itself comes with its own holder
-        if (member->left <= 0) {
-            due = seen + rp_membership_silence (self);
-            if (self->count < RP_MEMBERSHIP_MEMBERS) {
-                self->ended[self->count].id = member->id;
-                self->ended[self->count].until = member->until;
-                self->ended[self->count++].seen = seen;
-            }
-        }
+        if (self->count < RP_MEMBERSHIP_MEMBERS)
+            self->leases[self->count++] = lease;
         if (due > now)
             self->next = rp_earlier (self->next, due + spread);
     }

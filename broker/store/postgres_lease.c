@@ -272,7 +272,7 @@ static void s_name (char *name, int64_t id, const char *endpoints, const char *p
 /*  The end of a lease as a number, µs.  */
 #define S_UNTIL "(extract (epoch FROM lease_until) * 1000000)::bigint"
 
-/*  Looks at the brokers that hold jobs: those of this machine, and those whose lease ends before the next look. All of
+/*  Looks at the brokers that hold jobs: those of this machine, and those whose lease ends soon. All of
     a thousand, once a second, would be most of what a look costs.  */
 static rp_postgres_answer_t s_look (
   rp_postgres_t *postgres, const rp_postgres_lease_t *self, s_view_t *view)
@@ -288,8 +288,8 @@ static rp_postgres_answer_t s_look (
       " instance, process, endpoints, " S_UNTIL ", (SELECT count(*) FROM (SELECT 1 FROM"
       " riposte.brokers WHERE holder = id LIMIT $3::bigint) c) FROM riposte.brokers"
       " WHERE holder = id AND id <> $1::bigint"
-      " AND (lease_until <= now() + interval '" RP_MEMBERSHIP_LOOK "' OR (length ($2::text) > 0"
-      " AND substr (process, 1, length ($2::text)) = $2::text)) ORDER BY lease_until LIMIT 256",
+      " AND (lease_until <= now() + interval '" RP_MEMBERSHIP_NEAR "' OR (length ($2::text) > 0"
+      " AND substr (process, 1, length ($2::text)) = $2::text)) ORDER BY lease_until LIMIT 512",
       3, values, &result);
     size_t count = answer == RP_POSTGRES_DONE ? (size_t) postgres->pq->PQntuples (result) : 0;
     view->count = count < RP_MEMBERSHIP_MEMBERS ? count : RP_MEMBERSHIP_MEMBERS;

@@ -85,6 +85,17 @@ def test_any_broker_answers_for_all_jobs(world, server, database):
     assert every.code == 0 and sorted(row["id"] for row in every.json()["jobs"]) == sorted([job, other]), every
 
 
+def test_brokers_that_are_well_keep_their_jobs_when_the_database_s_clock_is_set_forward(world, server, database):
+    pair = brokers(world, server, database, 2)
+    forget_processes(server, database)
+    for _ in range(4):
+        server.sql("UPDATE riposte.brokers SET lease_until = lease_until - interval '1 hour'", database)
+        until(lambda: server.sql("SELECT count(*) FROM riposte.brokers WHERE lease_until > now()", database) == "2", 10,
+              "both have renewed their leases")
+    assert [adopted(server, database, number) for number in (1, 2)] == [1, 2]
+    assert [metric(one, "riposte_store_fenced_total") for one in pair] == [0, 0]
+
+
 def test_any_broker_ends_and_retries_all_jobs(world, server, database):
     one, two = brokers(world, server, database, 2)
     delayed = send(world, one, "echo", "later", "--delay", "1h")

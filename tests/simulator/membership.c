@@ -10,7 +10,8 @@
                                          how long the jobs of those that die wait for another broker
 
     Brokers renew their leases, look at each other, and take over, each with one transaction at a time, as
-    broker/store/postgres.c does. Some die, some are frozen and woken, and the database stands still. A transaction
+    broker/store/postgres.c does. Some die, some are frozen and woken, the database stands still, and its clock is set
+    forward. A transaction
     waits for a processor, for locks of rows, and for the sync of its commit; the costs are those that bench/brokers
     measures. Promised is: what ends has one heir; who is well keeps its jobs; no broker that dies waits for long; and
     that brokers do not all try to take over the same one.
@@ -61,7 +62,8 @@
     X (TWO_LOOKS, "adopt-at-the-next-look") /* … when another look says so, however soon */      \
     X (DEAF, "never-adopt")                 /* nobody takes over */                                \
     X (SAME_FIRST, "all-begin-at-one")      /* all brokers take over in one order */               \
-    X (GO_ON, "go-on-in-vain") /* a broker that finds others at work tries all the same */
+    X (GO_ON, "go-on-in-vain") /* a broker that finds others at work tries all the same */         \
+    X (HASTY, "adopt-before-a-renewal") /* what has ended by a clock that was set has no second */
 
 typedef enum {
 #define S_BUG_ENUM(name, text) S_##name,
@@ -112,11 +114,12 @@ typedef struct {
 
 typedef struct {
     int64_t epoch;
-    int64_t until;
-    int64_t died;   /* 0: its broker lives */
-    size_t holder;  /* a row */
-    size_t lock;    /* the broker that has it */
-    unsigned tries; /* brokers that try to take it over now */
+    int64_t until;   /* by the database's clock */
+    int64_t renewed; /* by the simulator's, as all other times */
+    int64_t died;    /* 0: its broker lives */
+    size_t holder;   /* a row */
+    size_t lock;     /* the broker that has it */
+    unsigned tries;  /* brokers that try to take it over now */
 } s_row_t;
 
 typedef struct {
@@ -130,6 +133,8 @@ typedef struct {
     unsigned processors;
     unsigned die;   /* at once; the seed decides if it is 0 */
     int64_t stands; /* so long the database stands still */
+    int64_t
+      late; /* brokers do what is due so late at most: their connection has other things to do */
 } s_plan_t;
 
 /*  What is counted.  */
@@ -149,8 +154,9 @@ typedef struct {
     uint64_t random;
     int bug; /* -1: none */
     s_plan_t plan;
-    int64_t now;   /* of the database */
-    int64_t stood; /* the effects of a standstill are over */
+    int64_t now;
+    int64_t jumped; /* the database's clock is so far ahead */
+    int64_t stood;  /* the effects of a standstill are over */
     uint64_t events;
     size_t waiting;
     s_event_t heap[16 * S_BROKERS];
@@ -244,6 +250,11 @@ static void s_work (s_broker_t *broker, s_step_t step, int64_t us, int64_t after
 
 /*  ---- The database ---------------------------------------------------------------------------- */
 
+static int64_t s_database_clock (void)
+{
+    return s_self.now + s_self.jumped;
+}
+
 static s_row_t *s_row (const s_broker_t *broker)
 {
     return &s_self.rows[broker->row];
@@ -264,12 +275,13 @@ static bool s_is_own (const s_broker_t *broker)
 static void s_renew (s_broker_t *broker)
 {
     s_row_t *row = s_row (broker);
-    int64_t left = row->until - s_self.now;
+    int64_t left = row->until - s_database_clock ();
     if (row->holder != broker->row)
         s_fail ("broker %zu commits, and has lost its jobs", broker->row + 1);
     if (broker->well && left < s_self.figures.least)
         s_self.figures.least = left;
-    row->until = s_self.now + RP_MEMBERSHIP_LEASE_US;
+    row->until = s_database_clock () + RP_MEMBERSHIP_LEASE_US;
+    row->renewed = s_self.now;
 }
 
 static void s_join (s_broker_t *broker)
@@ -281,7 +293,8 @@ static void s_join (s_broker_t *broker)
     broker->well = false;
     broker->membership.renewed = s_self.now + broker->ahead;
     s_self.rows[broker->row] = (s_row_t){.epoch = 1,
-      .until = s_self.now + RP_MEMBERSHIP_LEASE_US,
+      .until = s_database_clock () + RP_MEMBERSHIP_LEASE_US,
+      .renewed = s_self.now,
       .holder = broker->row,
       .lock = S_NONE};
 }
@@ -304,13 +317,14 @@ static void s_look (s_broker_t *broker)
         if (row->holder != place || place == broker->row)
             continue;
         broker->others += broker->others < RP_MEMBERSHIP_OTHERS;
-        if (row->until - s_self.now > RP_MEMBERSHIP_LOOK_US && s_self.bug != S_NO_LEASE)
+        int64_t left = row->until - s_database_clock ();
+        if (left > RP_MEMBERSHIP_NEAR_US && s_self.bug != S_NO_LEASE)
             continue;
         found[count++] = (rp_member_t){.id = (int64_t) place + 1,
           .epoch = row->epoch,
           .holder = (int64_t) place + 1,
           .until = row->until,
-          .left = s_self.bug == S_NO_LEASE ? 0 : row->until - s_self.now};
+          .left = s_self.bug == S_NO_LEASE ? 0 : left};
     }
     qsort (found, count, sizeof *found, s_by_until);
     broker->count = count < RP_MEMBERSHIP_MEMBERS ? count : RP_MEMBERSHIP_MEMBERS;
@@ -323,7 +337,7 @@ static bool s_finds (const s_broker_t *broker)
     const rp_member_t *member = &broker->members[broker->place];
     const s_row_t *row = &s_self.rows[member->id - 1];
     return row->epoch == member->epoch && row->holder == (size_t) member->id - 1
-           && ((row->until == member->until && row->until <= s_self.now)
+           && ((row->until == member->until && row->until <= s_database_clock ())
                || s_self.bug == S_NO_LEASE);
 }
 
@@ -345,13 +359,13 @@ static void s_adopt (const s_broker_t *broker)
     s_renew ((s_broker_t *) broker);
     if (s_is_well (place))
         s_fail ("broker %zu is well, and loses its jobs to %zu", place + 1, broker->row + 1);
-    if (s_self.now - row->until < RP_MEMBERSHIP_SILENT_US)
-        s_fail ("broker %zu loses its jobs too soon after its lease", place + 1);
+    if (s_self.now - row->renewed < RP_MEMBERSHIP_SEEN_US)
+        s_fail ("broker %zu loses its jobs too soon after a sign of life", place + 1);
     row->epoch++;
     for (size_t other = 0; other < s_self.count; other++)
         if (s_self.rows[other].holder == place)
             s_self.rows[other].holder = broker->row;
-    s_self.figures.waited[s_self.figures.taken++] = s_self.now - row->until;
+    s_self.figures.waited[s_self.figures.taken++] = s_database_clock () - row->until;
 }
 
 /*  ---- A broker -------------------------------------------------------------------------------- */
@@ -392,7 +406,8 @@ static void s_idle (s_broker_t *broker)
         s_work (broker, S_LOOK, S_LOOK_US, 0);
     }
     else {
-        s_wait (broker, S_IDLE, rp_membership_due (&broker->membership) - broker->ahead);
+        int64_t late = s_self.plan.late > 0 ? (int64_t) s_draw ((uint64_t) s_self.plan.late) : 0;
+        s_wait (broker, S_IDLE, rp_membership_due (&broker->membership) - broker->ahead + late);
     }
 }
 
@@ -458,6 +473,8 @@ static void s_end_try (s_broker_t *broker, bool done)
 static void s_see (s_broker_t *broker)
 {
     s_self.figures.transactions++;
+    if (s_self.bug == S_HASTY)
+        broker->membership.took = -RP_MEMBERSHIP_SEEN_US / 2;
     if (s_self.bug == S_TWO_LOOKS)
         broker->membership.looked = INT64_MAX / 2;
     rp_membership_see (&broker->membership, broker->members, broker->count, broker->others,
@@ -516,6 +533,7 @@ static void s_go_on (s_broker_t *broker)
             break;
         case S_RENEWED:
             s_self.figures.transactions++;
+            broker->membership.took = s_clock (broker) - broker->membership.renewed;
             s_idle (broker);
             break;
         case S_LOOK:
@@ -577,8 +595,8 @@ static void s_run_until (int64_t at)
     s_self.now = at;
 }
 
-/*  So long nothing is done by the database. If that comes again before all have renewed their leases, a broker may lose
-    its jobs that is well.  */
+/*  So long nothing is done by the database. If that comes again before all have renewed their leases, or just after its
+    clock was set, a broker may lose its jobs that is well.  */
 static void s_stand_still (int64_t us)
 {
     for (size_t index = 0; s_self.now < s_self.stood && index < s_self.plan.brokers; index++)
@@ -587,6 +605,14 @@ static void s_stand_still (int64_t us)
     for (size_t place = 0; place < s_self.plan.processors; place++)
         s_self.free_at[place] =
           (s_self.free_at[place] > s_self.now ? s_self.free_at[place] : s_self.now) + us;
+}
+
+/*  Sets the database's clock forward.  */
+static void s_set_clock (int64_t us)
+{
+    s_self.jumped += us;
+    if (s_self.stood < s_self.now + RP_MEMBERSHIP_SEEN_US)
+        s_self.stood = s_self.now + RP_MEMBERSHIP_SEEN_US;
 }
 
 static void s_begin (uint64_t seed, int bug, s_plan_t plan)
@@ -638,8 +664,10 @@ static void s_wake (s_broker_t *broker)
 static void s_disturb (void)
 {
     s_broker_t *broker = &s_self.brokers[s_draw (s_self.plan.brokers)];
-    uint64_t what = s_draw (10);
-    if (what == 0)
+    uint64_t what = s_draw (11);
+    if (what == 10)
+        s_set_clock ((int64_t) s_draw (3600 * S_SECOND));
+    else if (what == 0)
         s_stand_still ((int64_t) s_draw (2 * RP_MEMBERSHIP_LEASE_US));
     else if (broker->frozen)
         s_wake (broker);
@@ -655,8 +683,9 @@ static void s_disturb (void)
 static void s_run_troubled (uint64_t seed, int bug)
 {
     s_self.random = seed;
-    s_plan_t plan = {
-      .brokers = 2 + (unsigned) s_draw (12), .processors = 1 + (unsigned) s_draw (4)};
+    s_plan_t plan = {.brokers = 2 + (unsigned) s_draw (12),
+      .processors = 1 + (unsigned) s_draw (4),
+      .late = S_SECOND / 2};
     s_begin (seed, bug, plan);
     for (unsigned time = 40; time > 0; time--) {
         s_run_until (s_self.now + (int64_t) s_draw (3 * S_SECOND));

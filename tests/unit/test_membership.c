@@ -59,15 +59,26 @@ static void s_see (rp_membership_t *self, rp_member_t *members, size_t count, in
     rp_membership_see (self, members, count, 1, now, 0);
 }
 
+/*  What has seen the lease of a member for long enough, which had not ended.  */
+static rp_membership_t s_make_seen (rp_member_t member)
+{
+    rp_membership_t self = {.count = 0};
+    member.left = 1;
+    s_see (&self, &member, 1, -RP_MEMBERSHIP_SEEN_US);
+    return self;
+}
+
 static void s_a_lease_is_over_for_others_when_it_was_seen_to_have_ended_for_long_enough (
   void **state)
 {
     (void) state;
     const int64_t silent = RP_MEMBERSHIP_SILENT_US;
     rp_membership_t self = {.count = 0};
-    rp_member_t members[] = {{.id = 1, .holder = 1, .until = 10},
-      {.id = 2, .holder = 2, .until = 20}, {.id = 3, .holder = 3, .until = 30}};
-    members[2].left = silent;
+    rp_member_t members[] = {{.id = 1, .holder = 1, .until = 10, .left = 1},
+      {.id = 2, .holder = 2, .until = 20, .left = 1},
+      {.id = 3, .holder = 3, .until = 30, .left = 1}};
+    s_see (&self, members, 3, -RP_MEMBERSHIP_SEEN_US);
+    members[0].left = members[1].left = 0;
     s_see (&self, members, 3, 0);
     assert_false (members[0].silent || members[1].silent || members[2].silent);
     s_see (&self, members, 3, silent - 1);
@@ -83,12 +94,30 @@ static void s_a_lease_is_over_for_others_when_it_was_seen_to_have_ended_for_long
     assert_false (members[1].silent);
 }
 
+static void s_a_lease_that_a_clock_has_ended_is_left_alone_until_it_would_be_renewed (void **state)
+{
+    (void) state;
+    rp_membership_t self = {.count = 0};
+    rp_member_t member = {.id = 1, .holder = 1, .left = -100 * RP_MEMBERSHIP_LEASE_US};
+    s_see (&self, &member, 1, 0);
+    s_see (&self, &member, 1, RP_MEMBERSHIP_SEEN_US - 1);
+    assert_false (member.silent);
+    assert_int_equal (self.next, RP_MEMBERSHIP_SEEN_US);
+    s_see (&self, &member, 1, RP_MEMBERSHIP_SEEN_US);
+    assert_true (member.silent);
+    assert_true (RP_MEMBERSHIP_SEEN_US > 2 * RP_MEMBERSHIP_RENEW_US);
+    // A lease is seen soon enough before it ends.
+    assert_true (RP_MEMBERSHIP_SEEN_US <= RP_MEMBERSHIP_NEAR_US - RP_MEMBERSHIP_LOOK_US
+                                            + 3 * RP_MEMBERSHIP_SILENT_US / 2);
+    assert_true (RP_MEMBERSHIP_NEAR_US < RP_MEMBERSHIP_LEASE_US - 2 * RP_MEMBERSHIP_RENEW_US);
+}
+
 static void s_the_time_that_an_answer_took_does_not_count (void **state)
 {
     (void) state;
     const int64_t silent = RP_MEMBERSHIP_SILENT_US, stood = 8 * RP_MEMBERSHIP_LEASE_US;
-    rp_membership_t self = {.count = 0};
     rp_member_t member = {.id = 1, .holder = 1};
+    rp_membership_t self = s_make_seen (member);
     rp_membership_begin_look (&self, 0);
     rp_membership_see (&self, &member, 1, 1, stood, 0);
     s_see (&self, &member, 1, stood + silent - 1);
@@ -101,8 +130,9 @@ static void s_where_commits_are_slow_a_lease_is_left_alone_for_longer (void **st
 {
     (void) state;
     const int64_t took = RP_MEMBERSHIP_LEASE_US, silent = RP_MEMBERSHIP_SILENT_US + 2 * took;
-    rp_membership_t self = {.took = took};
     rp_member_t member = {.id = 1, .holder = 1};
+    rp_membership_t self = s_make_seen (member);
+    self.took = took;
     s_see (&self, &member, 1, 0);
     s_see (&self, &member, 1, silent - 1);
     assert_false (member.silent);
@@ -159,6 +189,7 @@ int main (void)
       cmocka_unit_test (s_brokers_share_those_that_are_gone),
       cmocka_unit_test (
         s_a_lease_is_over_for_others_when_it_was_seen_to_have_ended_for_long_enough),
+      cmocka_unit_test (s_a_lease_that_a_clock_has_ended_is_left_alone_until_it_would_be_renewed),
       cmocka_unit_test (s_the_time_that_an_answer_took_does_not_count),
       cmocka_unit_test (s_where_commits_are_slow_a_lease_is_left_alone_for_longer),
       cmocka_unit_test (s_looks_are_where_a_lease_ends_and_has_been_silent),
