@@ -53,30 +53,46 @@ type conn struct {
 	wake    chan struct{}
 }
 
-// openConn begins to connect, or to look the name of the endpoint up. Its owner hears what became of it.
-func openConn(owner connOwner, endpoint string, lookup bool, security *zmtp.Keys, made bool) *conn {
+func newConn(owner connOwner) *conn {
 	c := &conn{owner: owner, wake: make(chan struct{}, 1)}
 	c.ctx, c.end = context.WithCancel(context.Background())
+	return c
+}
+
+// openConn begins to connect, or to look the name of the endpoint up. Its owner hears what became of it.
+func openConn(owner connOwner, endpoint string, lookup bool, security *zmtp.Keys, made bool) *conn {
+	c := newConn(owner)
 	if lookup {
-		go c.lookUp(endpoint)
+		go c.lookUp(endpoint, false)
 	} else {
 		go c.run(endpoint, security, made)
 	}
 	return c
 }
 
-func (c *conn) lookUp(endpoint string) {
+// lookUpRecords begins to look up SRV records, but not their hosts. Its owner hears of tcp://HOST:PORT for each.
+func lookUpRecords(owner connOwner, endpoint string) *conn {
+	c := newConn(owner)
+	go c.lookUp(endpoint, true)
+	return c
+}
+
+func (c *conn) lookUp(endpoint string, records bool) {
 	hosts := []string{strings.TrimPrefix(endpoint, "tcp://")}
 	if strings.HasPrefix(endpoint, core.SRV) {
 		// In the order in which they are to be tried, by priority and weight. Of an error there may be records all the same.
 		_, records, _ := net.DefaultResolver.LookupSRV(c.ctx, "", "", strings.TrimPrefix(endpoint, core.SRV))
 		hosts = nil
 		for _, record := range records {
-			hosts = append(hosts, net.JoinHostPort(record.Target, fmt.Sprint(record.Port)))
+			hosts = append(hosts, net.JoinHostPort(strings.TrimSuffix(record.Target, "."), fmt.Sprint(record.Port)))
 		}
 	}
 	var found []string
 	for _, hostPort := range hosts {
+		if records {
+			found = append(found, "tcp://"+hostPort)
+			continue
+		}
 		host, port, _ := net.SplitHostPort(hostPort)
 		addresses, _ := net.DefaultResolver.LookupHost(c.ctx, host)
 		for _, address := range addresses {

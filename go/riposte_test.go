@@ -35,7 +35,6 @@ func TestWrongArgumentsAreRefusedWithWhatWouldBeRight(t *testing.T) {
 		"key file":       func() error { _, err := NewClient("ipc://a", KeyFile("/nowhere")); return err },
 		"server key":     func() error { _, err := NewClient("ipc://a", ServerKey("abc")); return err },
 		"no record":      func() error { _, err := NewClient("srv:a b"); return err },
-		"records":        func() error { _, err := NewWorker("srv:_riposte._tcp.example.org", "a", handler); return err },
 		"service":        func() error { _, err := NewWorker("ipc://a", "", handler); return err },
 		"handler":        func() error { _, err := NewWorker("ipc://a", "a", nil); return err },
 		"slots":          func() error { _, err := NewWorker("ipc://a", "a", handler, Slots(4097)); return err },

@@ -115,7 +115,8 @@ func (t *Task) EndConversation() {
 	t.mu.Unlock()
 }
 
-// Worker offers one service to every broker of a list, and registers again by itself when one was lost.
+// Worker offers one service to every broker of a list, or of SRV records, and registers again by itself when one was
+// lost.
 type Worker struct {
 	config  *config
 	service string
@@ -134,17 +135,14 @@ type Worker struct {
 	handlers sync.WaitGroup
 }
 
-// NewWorker makes a worker for a comma-separated list of endpoints, as in NewClient: each is a broker of its own. It
-// connects when Run is called. An error is ErrUsage.
+// NewWorker makes a worker for a comma-separated list of endpoints, as in NewClient: each is a broker of its own, and so
+// is each SRV record that srv:NAME stands for. The records are looked up again every ten seconds, and when one of these
+// brokers is lost; one that they name no more is left when it is lost. The worker connects when Run is called. An error
+// is ErrUsage.
 func NewWorker(endpoints, service string, handler Handler, options ...WorkerOption) (*Worker, error) {
 	config, err := newConfig(endpoints, time.Second)
 	if err != nil {
 		return nil, err
-	}
-	for _, endpoint := range config.endpoints {
-		if strings.HasPrefix(endpoint, core.SRV) {
-			return nil, usage("the endpoint %q: it is for clients, which use one broker; name each broker of a worker", endpoint)
-		}
 	}
 	if err := wire.CheckName(service); err != nil {
 		return nil, usage("%v", err)
@@ -301,8 +299,13 @@ func (w *Worker) tick() {
 }
 
 func (w *Worker) obey(order core.WorkerOrder) {
+	for len(w.conns) <= order.Session {
+		w.conns = append(w.conns, nil)
+	}
 	to := w.conns[order.Session]
 	switch order.Kind {
+	case core.WorkerLookUp:
+		w.conns[order.Session] = lookUpRecords(w, order.Endpoint)
 	case core.WorkerOpen:
 		w.conns[order.Session] = openConn(w, order.Endpoint, order.Lookup, w.config.security(order.Endpoint),
 			w.config.keys.made)

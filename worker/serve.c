@@ -12,6 +12,7 @@
 
 #include "common/io/clock.h"
 #include "common/io/context.h"
+#include "common/wire/address.h"
 #include "worker/worker_state.h"
 
 /*  ---- Serving -------------------------------------------------------------------------------- */
@@ -27,6 +28,8 @@ static int s_make_channels (rp_worker_t *self)
             self->channels[index] = rp_channel_new (self->context, &self->keys);
         if (!self->channels[index])
             return RP_NO_MEMORY;
+        if (self->endpoints[index] && rp_address_is_srv (self->endpoints[index]))
+            rp_channel_want_records (self->channels[index], &self->records);
     }
     return RP_OK;
 }

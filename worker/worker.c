@@ -62,8 +62,8 @@ rp_worker_t *rp_worker_new (const char *endpoints, const char *service)
       self->endpoint_text, self->endpoints, RP_WORKER_ENDPOINTS_MAX);
     int error = self->config.count ? 0 : EINVAL;
     for (uint32_t index = 0; index < self->config.count; index++)
-        if (rp_address_is_srv (self->endpoints[index]))
-            error = EINVAL; // it would register with one of the brokers only
+        if (self->endpoints[index] && rp_address_is_srv (self->endpoints[index]))
+            self->config.count = RP_WORKER_ENDPOINTS_MAX; // the rest is for brokers that are found
     if (!error) {
         self->pump = rp_pump_new (&s_owner, self);
         error = self->pump ? 0 : errno;

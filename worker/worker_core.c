@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
+#include "common/base/earlier.h"
 #include "common/wire/advice.h"
 #include "common/wire/headers.h"
 #include "common/wire/limits.h"
@@ -18,6 +19,17 @@
 /*  Bytes. No broker can be set to take a larger body, so a larger value in WELCOME is not
     believed.  */
 #define S_BODY_LARGEST 1073741824u
+
+static void s_begin_session (
+  rp_worker_core_t *self, uint32_t index, const char *endpoint, uint32_t finder)
+{
+    rp_worker_session_t *session = &self->sessions[index];
+    session->endpoint = endpoint;
+    session->finder = finder;
+    session->told = session->told_of_keys = false;
+    rp_link_init (
+      &session->link, &session->endpoint, 1, self->config.heartbeat_ms, RP_IDLE_TENTHS_WORKER);
+}
 
 bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *config)
 {
@@ -43,11 +55,11 @@ bool rp_worker_core_init (rp_worker_core_t *self, const rp_worker_config_t *conf
     rp_list_init (&self->ended);
     for (uint32_t index = 0; index < config->count; index++) {
         rp_worker_session_t *session = &self->sessions[index];
-        session->endpoint = config->endpoints[index];
-        rp_link_init (&session->link, &config->endpoints[index], 1, config->heartbeat_ms,
-          RP_IDLE_TENTHS_WORKER);
         rp_list_init (&session->held);
         rp_list_init (&session->conversations);
+        s_begin_session (self, index, config->endpoints[index], index);
+        if (!session->endpoint)
+            rp_link_close (&session->link);
     }
     return true;
 }
@@ -168,6 +180,80 @@ void rp_worker_core_found (
     rp_link_found (&self->sessions[index].link, found, now);
 }
 
+/*  Returns the session with an endpoint; config.count: there is none. NULL: the first that there is room for.  */
+static uint32_t s_find_session (const rp_worker_core_t *self, const char *endpoint)
+{
+    uint32_t index = 0;
+    for (; index < self->config.count; index++) {
+        const char *other = self->sessions[index].endpoint;
+        if (endpoint && other ? strcmp (endpoint, other) == 0 : endpoint == other)
+            break;
+    }
+    return index;
+}
+
+static void s_write_place (char place[RP_WORKER_PLACE_MAX], const rp_srv_record_t *record)
+{
+    snprintf (place, RP_WORKER_PLACE_MAX, "tcp://%s:%u", record->host, (unsigned) record->port);
+}
+
+static bool s_is_named (const rp_srv_t *records, const char *endpoint)
+{
+    char place[RP_WORKER_PLACE_MAX];
+    bool found = false;
+    for (size_t index = 0; index < records->count && !found; index++) {
+        s_write_place (place, &records->records[index]);
+        found = strcmp (place, endpoint) == 0;
+    }
+    return found;
+}
+
+/*  Ends the sessions that do not stand and whose record is gone.  */
+static void s_leave_records (rp_worker_core_t *self, uint32_t finder, const rp_srv_t *records)
+{
+    for (uint32_t index = 0; index < self->config.count; index++) {
+        rp_worker_session_t *session = &self->sessions[index];
+        bool stands = session->link.state == RP_LINK_GREETING || session->link.state == RP_LINK_UP;
+        if (!session->endpoint || index == finder || session->finder != finder || stands
+            || s_is_named (records, session->endpoint))
+            continue;
+        s_close (self, index);
+        session->endpoint = NULL;
+    }
+}
+
+void rp_worker_core_found_records (
+  rp_worker_core_t *self, uint32_t index, const rp_srv_t *records, int64_t now, uint64_t random)
+{
+    rp_worker_session_t *finder = &self->sessions[index];
+    if (!rp_link_looks_up (&finder->link))
+        return;
+    s_leave_records (self, index, records);
+    for (size_t number = 0; number < records->count; number++) {
+        char place[RP_WORKER_PLACE_MAX];
+        s_write_place (place, &records->records[number]);
+        uint32_t free = s_find_session (self, NULL);
+        if (s_find_session (self, place) < self->config.count || free == self->config.count)
+            continue;
+        rp_worker_session_t *session = &self->sessions[free];
+        memcpy (session->place, place, sizeof place);
+        s_begin_session (self, free, session->place, index);
+    }
+    finder->has_found = true;
+    finder->told = false;
+    rp_link_look_up_again (
+      &finder->link, now + RP_WORKER_RECORDS_US - (int64_t) (random % (RP_WORKER_RECORDS_US / 10)));
+}
+
+/*  A session of a record has failed: its broker may have another place, which the records tell.  */
+static void s_look_up_soon (rp_worker_core_t *self, uint32_t index, int64_t now)
+{
+    rp_link_t *link = &self->sessions[self->sessions[index].finder].link;
+    int64_t due = link->opened + RP_WORKER_RECORDS_LEAST_US;
+    if (self->sessions[index].finder != index && link->state == RP_LINK_REST)
+        link->due = rp_earlier (link->due, due > now ? due : now);
+}
+
 void rp_worker_core_connected (rp_worker_core_t *self, uint32_t index, int64_t now)
 {
     rp_worker_session_t *session = &self->sessions[index];
@@ -206,6 +292,7 @@ void rp_worker_core_failed (
         rp_link_close (&session->link);
     else
         rp_link_failed (&session->link, now, random);
+    s_look_up_soon (self, index, now);
     s_trouble (self, index, was_up ? "lost" : "cannot reach", where, reason, now);
 }
 
@@ -549,7 +636,7 @@ bool rp_worker_core_is_over (const rp_worker_core_t *self, int *status)
             if (!leaving)
                 *status = (int) session->refusal;
         }
-        else if (session->link.state != RP_LINK_CLOSED)
+        else if (session->link.state != RP_LINK_CLOSED && !session->has_found)
             return false;
     }
     return true;

@@ -13,6 +13,10 @@
                       │                      ▲
                       └──► returned ─────────┘           ended here: cancelled, expired, refused
 
+    An endpoint may name SRV records. Its session only looks them up, again and again: each broker that they name gets a
+    session of its own, as if the list had named it. One whose record is gone is kept while it stands, since
+    clients of its broker stay there as long; it is not made again.
+
     A session's epoch changes when the session is over. A work of an older epoch gets no reply, and
     finish says so: that alone keeps replies from a broker that did not ask.
 
@@ -36,6 +40,7 @@
 #include "common/wire/head.h"
 #include "common/wire/limits.h"
 #include "common/wire/link.h"
+#include "common/wire/srv.h"
 #include "worker/window_control.h"
 
 #define RP_WORKER_NOTICE_MAX 320u
@@ -43,6 +48,12 @@
     handlers that have not returned are given up: long enough for a handler that checks
     rp_task_cancelled.  */
 #define RP_WORKER_GRACE_US 1000000
+/*  How long after SRV records were found they are looked up again, since a broker may have been added, µs: up to a
+    tenth less, at random. Sooner if a session with one of their brokers has failed, but not sooner than the second.  */
+#define RP_WORKER_RECORDS_US 10000000
+#define RP_WORKER_RECORDS_LEAST_US 1000000
+/*  Bytes of tcp://HOST:PORT.  */
+#define RP_WORKER_PLACE_MAX (RP_SRV_HOST_MAX + 12u)
 
 /*  A conversation of which this worker has had a request.  */
 typedef struct {
@@ -94,8 +105,11 @@ typedef struct {
 
 typedef struct {
     rp_link_t link;
-    const char *endpoint;
+    const char *endpoint; /* NULL: there is no such session; for a record that is found */
     uint64_t epoch;
+    uint32_t finder; /* the session that looks up its records; itself, if it is of none */
+    bool has_found;  /* a finder: there are sessions for its records */
+    char place[RP_WORKER_PLACE_MAX]; /* the endpoint of a record */
     uint64_t max_body;
     uint64_t stream_window; /* the largest that it allows; 0: not stated */
     uint32_t slots; /* most that may be held: what the broker granted, even while window is lower */
@@ -123,7 +137,8 @@ typedef struct {
 } rp_worker_order_t;
 
 typedef struct {
-    const char *const *endpoints; /* outlive the core */
+    const char *const
+      *endpoints; /* outlive the core; NULL: room for the session of an SRV record */
     uint32_t count;
     const char *service;
     const char *name; /* for people */
@@ -173,6 +188,11 @@ void rp_worker_core_clear (rp_worker_core_t *self);
 /*  The name of a session's endpoint was looked up.  */
 void rp_worker_core_found (
   rp_worker_core_t *self, uint32_t index, const rp_addresses_t *found, int64_t now);
+
+/*  The same, of SRV records: begins a session for each new one that there is room for, and ends those whose record is gone
+    unless they stand.  */
+void rp_worker_core_found_records (
+  rp_worker_core_t *self, uint32_t index, const rp_srv_t *records, int64_t now, uint64_t random);
 
 /*  What happened to the connection of the session with this index. connected: it stands; failed: it
     could not be made, it broke, or the name does not resolve.  */

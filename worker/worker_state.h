@@ -23,7 +23,7 @@
 #include "common/io/pump.h"
 #include "worker/worker_core.h"
 
-/*  Brokers one worker serves at once; each takes two of the pump's descriptors.  */
+/*  Brokers one worker serves at once; each takes two of the pump's descriptors. A name of SRV records counts as one.  */
 #define RP_WORKER_ENDPOINTS_MAX 16u
 /*  How long a closing connection may take to pass on its last replies, ms.  */
 #define RP_WORKER_LINGER_MS 1000
@@ -123,6 +123,7 @@ struct rp_worker {
     int event_fd; /* -1 until asked for */
     void *context;
     rp_channel_t *channels[RP_WORKER_ENDPOINTS_MAX];
+    rp_srv_t records; /* that a channel has just found */
     rp_worker_core_t core;
     rp_message_pool_t messages;
     rp_task_t *free_tasks;

@@ -305,6 +305,19 @@ static bool s_has_events (const rp_worker_t *self, uint32_t session)
              self->pump, rp_channel_event_descriptor (self->channels[session]));
 }
 
+/*  A channel that looks up SRV records is never opened for anything else.  */
+static void s_found (rp_worker_t *self, uint32_t session)
+{
+    rp_channel_t *channel = self->channels[session];
+    if (!rp_address_is_srv (self->core.sessions[session].endpoint)) {
+        rp_worker_core_found (&self->core, session, rp_channel_found (channel), self->now);
+        return;
+    }
+    rp_channel_close (channel, 0);
+    rp_worker_core_found_records (
+      &self->core, session, &self->records, self->now, rp_random (&self->random));
+}
+
 static void s_take_events (rp_worker_t *self, uint32_t session)
 {
     const char *reason = NULL;
@@ -313,8 +326,7 @@ static void s_take_events (rp_worker_t *self, uint32_t session)
             case RP_CHANNEL_NOTHING:
                 return;
             case RP_CHANNEL_FOUND:
-                rp_worker_core_found (
-                  &self->core, session, rp_channel_found (self->channels[session]), self->now);
+                s_found (self, session);
                 break;
             case RP_CHANNEL_CONNECTED:
                 rp_worker_core_connected (&self->core, session, self->now);

@@ -133,6 +133,11 @@ static int s_connect (rp_channel_t *self, const char *endpoint)
     return -1;
 }
 
+void rp_channel_want_records (rp_channel_t *self, rp_srv_t *records)
+{
+    self->resolver.records = records;
+}
+
 int rp_channel_open (rp_channel_t *self, const char *endpoint, const char **reason)
 {
     rp_channel_close (self, 0);

@@ -44,6 +44,7 @@
 #include "common/io/message.h"
 #include "common/wire/address.h"
 #include "common/wire/head.h"
+#include "common/wire/srv.h"
 
 typedef struct rp_channel rp_channel_t;
 
@@ -62,6 +63,10 @@ void rp_channel_destroy (rp_channel_t **self_p);
 /*  In a child of fork(): frees the channel and leaves the sockets alone, which belong to the
     parent.  */
 void rp_channel_abandon (rp_channel_t **self_p);
+
+/*  Has the channel look up SRV records, but not their hosts: with FOUND they are in `records`, which is the owner's and
+    outlives the channel, and there are no addresses.  */
+void rp_channel_want_records (rp_channel_t *self, rp_srv_t *records);
 
 /*  Closes the channel first, then begins to connect, or to look up the endpoint's name. 0, or -1
     with errno (EINVAL: bad endpoint) and *reason, a static clause for people.  */

@@ -18,7 +18,6 @@
 
 #include "common/io/clock.h"
 #include "common/wire/advice.h"
-#include "common/wire/srv.h"
 
 /*  A result that nobody has taken for so long, µs, is dropped, and the name is looked up again.
     Longer than the pause between two attempts, so that the next attempt finds the result of a slow
@@ -38,7 +37,9 @@ struct rp_lookup {
     atomic_bool over; /* found and why have been written */
     bool done;
     int64_t ended;
+    bool is_of_records; /* they are wanted, not the addresses of their hosts */
     rp_addresses_t found;
+    rp_srv_t records;
     char why[RP_RESOLVER_TEXT_MAX];
     int descriptor; /* eventfd */
     char endpoint[];
@@ -114,18 +115,26 @@ static int s_ask_srv (const char *name, rp_srv_t *srv)
     return !read ? NO_RECOVERY : srv->count == 0 ? NO_DATA : 0;
 }
 
-/*  Finds the brokers that SRV records name.  */
-static bool s_look_up_srv (const char *endpoint, rp_addresses_t *found, char *why)
+/*  Finds the records of a name, and puts them in order.  */
+static bool s_find_records (const char *endpoint, rp_srv_t *srv, char *why)
 {
-    rp_srv_t srv;
     const char *name = endpoint + strlen (RP_ADDRESS_SRV);
-    int code = s_ask_srv (name, &srv);
+    int code = s_ask_srv (name, srv);
     if (code != 0) {
         snprintf (why, RP_RESOLVER_TEXT_MAX, "%.253s " RP_REASON_UNRESOLVED ": %s", name,
           s_srv_reason (code));
         return false;
     }
-    rp_srv_order (&srv, rp_clock_entropy ());
+    rp_srv_order (srv, rp_clock_entropy ());
+    return true;
+}
+
+/*  Finds the brokers that SRV records name.  */
+static bool s_look_up_srv (const char *endpoint, rp_addresses_t *found, char *why)
+{
+    rp_srv_t srv;
+    if (!s_find_records (endpoint, &srv, why))
+        return false;
     for (size_t index = 0; index < srv.count; index++) {
         char host[RP_SRV_HOST_MAX + sizeof "tcp://:65535"];
         const rp_srv_record_t *record = &srv.records[index];
@@ -153,7 +162,8 @@ static void s_release (rp_lookup_t *self)
 static void *s_look_up (void *argument)
 {
     rp_lookup_t *self = argument;
-    self->done = rp_resolver_wait (self->endpoint, &self->found, self->why);
+    self->done = self->is_of_records ? s_find_records (self->endpoint, &self->records, self->why)
+                                     : rp_resolver_wait (self->endpoint, &self->found, self->why);
     self->ended = rp_clock_us ();
     atomic_store (&self->over, true);
     (void) eventfd_write (self->descriptor, 1); // cannot fail: the counter was 0
@@ -217,6 +227,7 @@ rp_lookup_t *rp_resolver_begin (rp_resolver_t *self, const char *endpoint)
     if (!lookup)
         return NULL;
     memcpy (lookup->endpoint, endpoint, size);
+    lookup->is_of_records = self->records && rp_address_is_srv (endpoint);
     lookup->descriptor = eventfd (0, EFD_NONBLOCK | EFD_CLOEXEC);
     atomic_init (&lookup->references, 2);
     int error = lookup->descriptor >= 0 ? s_start (lookup) : errno;
@@ -249,6 +260,8 @@ bool rp_resolver_take (
     *lookup_p = NULL;
     bool done = lookup->done;
     *found = lookup->found;
+    if (lookup->is_of_records)
+        *self->records = lookup->records;
     memcpy (why, lookup->why, sizeof lookup->why);
     s_leave (self, lookup);
     return done;

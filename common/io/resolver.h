@@ -11,7 +11,8 @@
     longer than an attempt to connect is still found.
 
     Of SRV records, which glibc's resolver looks up as it does names (adr 0035), the hosts are looked up in
-    their turn, one after the other; their addresses come in the order in which the brokers are to be tried.
+    their turn, one after the other; their addresses come in the order in which the brokers are to be tried. Who wants
+    all of the brokers, and not one, has the records themselves.
 
     In a child of fork(), look-ups are left as they are: their threads are the parent's.
 
@@ -24,6 +25,7 @@
 #include <stdbool.h>
 
 #include "common/wire/address.h"
+#include "common/wire/srv.h"
 
 /*  Bytes for "host NAME does not resolve: why".  */
 #define RP_RESOLVER_TEXT_MAX 384u
@@ -33,6 +35,8 @@ typedef struct rp_lookup rp_lookup_t;
 /*  Zero it to begin with.  */
 typedef struct {
     rp_lookup_t *lookups; /* look-ups that go on, or whose result was not taken */
+    rp_srv_t *
+      records; /* the owner's: where SRV records go, whose hosts are not looked up then; NULL: they are */
 } rp_resolver_t;
 
 /*  Begins to look up the name of an endpoint. NULL with errno (ENOMEM, EMFILE, EAGAIN).  */

@@ -131,6 +131,12 @@ void rp_link_found (rp_link_t *self, const rp_addresses_t *found, int64_t now)
     self->due = now;
 }
 
+void rp_link_look_up_again (rp_link_t *self, int64_t due)
+{
+    self->tried = self->failures = 0;
+    s_rest (self, due);
+}
+
 /*  Goes to the next address of the endpoint in use, without a pause. False if there is none.  */
 static bool s_next_address (rp_link_t *self, int64_t now)
 {

@@ -113,6 +113,10 @@ const char *rp_link_where (const rp_link_t *self);
 /*  True while the owner has to look up a name.  */
 bool rp_link_looks_up (const rp_link_t *self);
 
+/*  Ends a look-up that has found what the owner wanted, which is not to connect to it; the next one comes when it is
+    due.  */
+void rp_link_look_up_again (rp_link_t *self, int64_t due);
+
 /*  Returns rp_link_where for people: "tcp://broker:5555 at 10.0.0.2" if the name has several
     addresses, "srv:_riposte._tcp.example.org at 10.0.0.2:5555". Writes to buffer, of RP_LINK_LABEL_MAX bytes.  */
 const char *rp_link_label (const rp_link_t *self, char *buffer);

@@ -49,11 +49,13 @@ typedef struct rp_task rp_task_t;
 
 /*  Creates a worker for one service and a comma-separated list of endpoints. The worker registers
     with every broker of the list at once. A host name stands for one broker: it is looked up for
-    each attempt to connect, and its IPv4 and IPv6 addresses are tried in turn. The worker connects
-    from the first run or receive on.
+    each attempt to connect, and its IPv4 and IPv6 addresses are tried in turn. "srv:_riposte._tcp.example.org"
+    names SRV records (RFC 2782): the worker registers with every broker that they name, and looks them up again
+    every ten seconds, and when one of these brokers is lost. One that they name no more is left when it is lost.
+    A worker has at most 16 brokers, of which such a name counts as one. The worker connects from the
+    first run or receive on.
 
-    Returns NULL with errno EINVAL (endpoint or service name; also SRV records, srv:NAME, which are for
-    clients), ENOMEM or EMFILE.  */
+    Returns NULL with errno EINVAL (endpoint or service name), ENOMEM or EMFILE.  */
 RP_EXPORT rp_worker_t *rp_worker_new (const char *endpoints, const char *service);
 
 /*  Ends the worker at once, with BYE to every broker. Open tasks must have been ended before. Nulls

@@ -360,6 +360,8 @@ class ClientCore:
     """`random` returns a number from 0 to 1. `name` is for people. spread: endpoints, and the addresses of
     a name, are tried in an order of its own."""
 
+    wants_records = False
+
     def __init__(self, endpoints: Sequence[str], name: str, random: Callable[[], float], now: float,
                  heartbeat: float = HEARTBEAT, spread: bool = False) -> None:
         self._heartbeat_ms = check_heartbeat(heartbeat)

@@ -100,7 +100,7 @@ class Loop:
 
     def _resolve(self, endpoint: str) -> None:
         """Looks a name up in a thread, since the system may take long."""
-        threading.Thread(target=_look_up, args=(weakref.ref(self), endpoint), daemon=True,
+        threading.Thread(target=_look_up, args=(weakref.ref(self), endpoint, self._core.wants_records), daemon=True,
                          name="riposte-lookup").start()
 
     def resolved(self, endpoint: str, addresses: List[str], trouble: str) -> None:
@@ -111,8 +111,8 @@ class Loop:
                 self.wake()
 
 
-def _look_up(reference: "weakref.ReferenceType[Loop]", endpoint: str) -> None:
-    addresses, trouble = _sockets.look_up(endpoint)
+def _look_up(reference: "weakref.ReferenceType[Loop]", endpoint: str, records: bool) -> None:
+    addresses, trouble = _sockets.look_up(endpoint, records)
     loop = reference()
     if loop is not None:
         loop.resolved(endpoint, addresses, trouble)

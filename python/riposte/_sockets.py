@@ -96,9 +96,9 @@ def addresses_of(infos: Iterable[Tuple[Any, ...]], port: object) -> List[str]:
     return [f"tcp://{host}:{port}" for host in hosts]
 
 
-def look_up(endpoint: str) -> Tuple[List[str], str]:
-    """The addresses of an endpoint's name, or of the hosts that its SRV records name, and why there are none. Waits for
-    the name servers."""
+def look_up(endpoint: str, records: bool = False) -> Tuple[List[str], str]:
+    """The addresses of an endpoint's name, or of the hosts that its SRV records name, and why there are none. records:
+    of SRV records, an endpoint for each host. Waits for the name servers."""
     addresses: List[str] = []
     trouble = ""
     _, name, number = _link.split_endpoint(endpoint)
@@ -108,6 +108,8 @@ def look_up(endpoint: str) -> Tuple[List[str], str]:
             hosts = [(one.host, one.port) for one in _srv.order(_srv.ask(name), random.random)]
         except OSError as error:
             return [], f"{name} {explain.UNRESOLVED}: {error.strerror}"
+        if records:
+            return [f"tcp://{host}:{port}" for host, port in hosts], ""
     for host, port in hosts:
         try:
             infos = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
@@ -259,6 +261,7 @@ class Core(Protocol):
     """What both cores offer to their sockets."""
 
     actions: List[_link.Action]
+    wants_records: bool  #: see look_up
 
     def receive(self, number: int, frames: Sequence[bytes], now: float) -> None: ...
     def connected(self, number: int, now: float) -> None: ...

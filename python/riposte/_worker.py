@@ -378,7 +378,7 @@ class Worker:
                 if self._swift:
                     wait = HOLD
                     self._swift = bool(self._ready)
-            if not self._stopped and poll.poll(max(1, min(int(wait * 1000), 500))):
+            if not self._stopped and poll.poll(max(1, int(min(wait, 0.5) * 1000))):
                 os.read(self._wake_out, 4096)
         with loop.lock:
             loop.close()

@@ -54,13 +54,34 @@ class TaskState:
                 self.writer = flow.Writer(number_of(dict(message.headers), "stream-window"))
 
 
+class _Finder:
+    """Looks a name of SRV records up, again and again. Each of them gets a seat; one whose record is gone is kept while
+    its session stands, since clients of its broker stay there as long."""
+
+    __slots__ = ("endpoint", "looked", "at", "round", "found", "trouble")
+
+    def __init__(self, endpoint: str, now: float) -> None:
+        self.endpoint = endpoint
+        self.looked = now         # when it was looked up last
+        self.at: float = now      # when to do so again; never while it is
+        self.round = 1            # of looking up in vain
+        self.found = False        # once there are seats for its records
+        self.trouble = ""
+
+    def soon(self, now: float) -> None:
+        """One of the brokers has failed, and may have another place."""
+        if self.at < float("inf"):
+            self.at = min(self.at, max(now, self.looked + 1.0))
+
+
 class _Seat:
-    """This worker at one broker of the list."""
+    """This worker at one broker of the list, or of SRV records."""
 
-    __slots__ = ("link", "tasks", "orphans", "stated", "conversations", "over")
+    __slots__ = ("link", "finder", "tasks", "orphans", "stated", "conversations", "over")
 
-    def __init__(self) -> None:
+    def __init__(self, finder: Optional[_Finder]) -> None:
         self.link: Link
+        self.finder = finder
         self.tasks: Dict[int, TaskState] = {}  # of this session, by token
         self.orphans = 0                       # tasks of earlier sessions whose handlers still run
         self.stated = 0                        # the window that the broker knows
@@ -71,14 +92,13 @@ class _Seat:
 class WorkerCore:
     """`slots`: how many requests it holds at once, of each broker. `random` returns a number from 0 to 1."""
 
+    wants_records = True
+
     def __init__(self, endpoints: Sequence[str], service: str, slots: int, name: str, random: Callable[[], float],
                  now: float, heartbeat: float = HEARTBEAT, streams: bool = False) -> None:
         """streams: its handlers read and write parts. Raises ValueError for a name or a number that may not travel."""
         if not 1 <= slots <= wire.WINDOW_MAX:
             raise ValueError(f"slots are 1 to {wire.WINDOW_MAX}, not {slots}")
-        for endpoint in endpoints:
-            if is_srv(endpoint):
-                raise ValueError(f"{endpoint!r} is for clients, which use one broker; name each broker of a worker")
         self._heartbeat_ms = check_heartbeat(heartbeat)
         self.actions: List[Action] = []
         self.draining = False
@@ -92,9 +112,12 @@ class WorkerCore:
         self._ready = slots  # how many the application can take
         self._numbers = 0
         self._refusal = ""
-        self._seats = [self._new_seat(endpoint, random) for endpoint in endpoints]
-        for seat in self._seats:
-            seat.link.start(now)
+        self._random = random
+        self._finders = [_Finder(endpoint, now) for endpoint in endpoints if is_srv(endpoint)]
+        self._seats: List[_Seat] = []
+        for endpoint in endpoints:
+            if not is_srv(endpoint):
+                self._begin(endpoint, None, now)
 
     @property
     def running(self) -> int:
@@ -103,7 +126,8 @@ class WorkerCore:
     @property
     def trouble(self) -> str:
         """Why there is no session with some of the brokers, for people; empty if there is one with each."""
-        return "; ".join(seat.link.trouble for seat in self._seats if seat.link.trouble)
+        troubles = [finder.trouble for finder in self._finders] + [seat.link.trouble for seat in self._seats]
+        return "; ".join(trouble for trouble in troubles if trouble)
 
     # ---- The handler's side ---------------------------------------------------------------------
 
@@ -185,6 +209,7 @@ class WorkerCore:
             if seat.link.state == UP:
                 seat.link.send([wire.head(wire.DRAIN)], now)
             self._leave_if_done(seat, now)
+        self._stop_if_over(now)
 
     def stop(self, now: float, reason: Optional[str] = None) -> None:
         """Leaves at once. What it holds is the brokers' to redeliver."""
@@ -220,22 +245,37 @@ class WorkerCore:
 
     def failed(self, number: int, why: str, now: float, status: Optional[Status] = None) -> None:
         seat = self._seat_of(number)
-        if seat is not None and seat.link.failed(number, why, now, status):
+        if seat is None:
+            return
+        if seat.link.failed(number, why, now, status):
             self._lost(seat, now)
+        elif seat.finder is not None:
+            seat.finder.soon(now)
 
     def resolved(self, endpoint: str, addresses: Sequence[str], trouble: str, now: float) -> None:
+        for finder in self._finders:
+            if finder.endpoint == endpoint and not self.draining and not self.stopped:
+                self._found(finder, addresses, trouble, now)
         for seat in self._seats:
             if seat.link.endpoint == endpoint:
                 seat.link.resolved(addresses, trouble, now)
 
     def tick(self, now: float) -> None:
         """What is due by now. Before it, all messages that wait must have been received."""
+        for finder in self._finders:
+            if now >= finder.at and not self.draining:
+                finder.looked, finder.at = now, float("inf")
+                self.actions.append(("resolve", finder.endpoint))
         for seat in self._seats:
             if not seat.over and seat.link.tick(now):
                 self._lost(seat, now)
 
     def due(self) -> float:
-        return min(seat.link.due() for seat in self._seats)
+        due = min((seat.link.due() for seat in self._seats), default=float("inf"))
+        for finder in self._finders:
+            if finder.at < due and not self.draining:
+                due = finder.at
+        return due
 
     def flush(self) -> None:
         for seat in self._seats:
@@ -243,10 +283,29 @@ class WorkerCore:
 
     # ---- Inside ---------------------------------------------------------------------------------
 
-    def _new_seat(self, endpoint: str, random: Callable[[], float]) -> _Seat:
-        seat = _Seat()
-        seat.link = Link([endpoint], random, lambda: self._hello(seat), self._next_number, self.actions)
-        return seat
+    def _begin(self, endpoint: str, finder: Optional[_Finder], now: float) -> None:
+        seat = _Seat(finder)
+        seat.link = Link([endpoint], self._random, lambda: self._hello(seat), self._next_number, self.actions)
+        self._seats.append(seat)
+        seat.link.start(now)
+
+    def _found(self, finder: _Finder, endpoints: Sequence[str], trouble: str, now: float) -> None:
+        """The brokers that SRV records name, or why there are none."""
+        if not endpoints:
+            finder.trouble = f"{finder.endpoint}: {trouble}"
+            finder.at = now + min(2.0, 0.05 * float(1 << min(finder.round - 1, 10))) * (0.5 + self._random() / 2)
+            finder.round += 1
+            return
+        finder.trouble, finder.round, finder.found = "", 1, True
+        finder.at = now + 9.0 + self._random()
+        for seat in self._seats[:]:
+            gone = seat.finder is finder and seat.link.endpoint not in endpoints
+            if gone and seat.link.state not in (GREETING, UP) and not seat.orphans:
+                seat.link.close(now)
+                self._seats.remove(seat)
+        for endpoint in endpoints:
+            if all(seat.link.endpoint != endpoint for seat in self._seats):
+                self._begin(endpoint, finder, now)
 
     def _next_number(self) -> int:
         self._numbers += 1
@@ -335,6 +394,8 @@ class WorkerCore:
         seat.tasks.clear()
         for number in list(seat.conversations):
             self._end(seat, number)
+        if seat.finder is not None:
+            seat.finder.soon(now)
         if self.draining:
             seat.link.close(now)  # it does not come again
         self._leave_if_done(seat, now)
@@ -353,7 +414,11 @@ class WorkerCore:
         if not seat.over:
             seat.over = True
             seat.link.close(now)
-        if all(one.over for one in self._seats):
+        self._stop_if_over(now, reason)
+
+    def _stop_if_over(self, now: float, reason: Optional[str] = None) -> None:
+        found = self.draining or all(finder.found for finder in self._finders)
+        if found and all(seat.over for seat in self._seats):
             self.stop(now, reason)
 
 

@@ -103,7 +103,8 @@ class _Driver:
         self._tasks.append(self._loop.create_task(self._look_up(endpoint)))
 
     async def _look_up(self, endpoint: str) -> None:
-        addresses, trouble = await self._loop.run_in_executor(None, _sockets.look_up, endpoint)
+        addresses, trouble = await self._loop.run_in_executor(None, _sockets.look_up, endpoint,
+                                                              self._core.wants_records)
         self._core.resolved(endpoint, addresses, trouble, time.monotonic())
         self.turn()
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
-"""Every client library finds its broker by SRV records, of a name server of the test's own."""
+"""Every client library finds its broker by SRV records, of a name server of the test's own, and every worker library
+all of them."""
 
 import base64
 import json
@@ -38,3 +39,16 @@ def test_the_broker_of_the_lowest_priority_that_answers_is_found(world, names, s
     assert ask(world, names, language) == first.pid
     first.kill()
     assert ask(world, names, language) == second.pid
+
+
+def test_a_worker_serves_every_broker_that_the_records_name_and_finds_another(world, names, server, language):
+    first, second, third = (world.broker() for _ in range(3))
+    server.records[NAME, SRV] = [(10, 0, int(port(first.endpoint)), "b1.example.org"),
+                                 (20, 0, int(port(second.endpoint)), "b2.example.org")]
+    worker = world.start("worker", *names.prefix, *DRIVERS[language], "worker", SERVER, "echo", "echo")
+    for broker in (first, second):
+        world.wait_for_worker(broker, worker, "echo", within=20)
+    server.records[NAME, SRV] = [(20, 0, int(port(third.endpoint)), "b2.example.org")]
+    first.kill()
+    world.wait_for_worker(third, worker, "echo", within=20)
+    assert world.cli(second, "call", "echo", "stays").out == b"stays"

@@ -27,9 +27,90 @@ class Worker(Puppet):
         return [kind for kind, _ in self.others if kind != "begin"]
 
 
-def test_SRV_records_are_refused_since_it_would_register_with_one_of_their_brokers():
-    with pytest.raises(ValueError, match="for clients"):
-        WorkerCore(["tcp://127.0.0.1:1", "srv:_riposte._tcp.example.org"], "echo", 1, "me", lambda: 1.0, 0.0)
+NAME = "srv:_riposte._tcp.example.org"
+A, B, C = ("tcp://10.0.0.1:1", "tcp://10.0.0.2:1", "tcp://10.0.0.3:1")
+
+
+class Found(Worker):
+    """A worker that is registered with A and B, which a name of SRV records names."""
+
+    def __init__(self):
+        super().__init__(endpoints=(NAME,))
+        self.numbers = {}
+        self.wait(0.01)
+        self.find(A, B)
+        for place in (A, B):
+            self.stand(place)
+
+    def find(self, *places):
+        """It looks the name up, and finds these."""
+        assert self.others == [("resolve", NAME)]
+        self.others.clear()
+        self.core.resolved(NAME, places, "" if places else "there is no such name", self.now)
+        self.look()
+        self.numbers.update({address: number for number, address in self.connects})
+
+    def stand(self, place):
+        self.core.connected(self.numbers[place], self.now)
+        self.say(wire.WELCOME, number=self.numbers[place], time=60000, value=2)
+
+    def fail(self, place):
+        self.lose(self.numbers[place])
+        self.connects.clear()
+
+
+def test_every_broker_of_SRV_records_is_registered_with_and_one_that_is_added_within_ten_seconds():
+    worker = Found()
+    assert [address for _, address in worker.connects] == [A, B]
+    worker.connects.clear()
+    worker.wait(8.9)
+    assert worker.others == []
+    worker.wait(1.2)
+    worker.find(C, B)
+    assert [address for _, address in worker.connects] == [C] and not worker.closed
+
+
+def test_one_whose_record_is_gone_is_kept_while_it_stands_and_not_come_back_to():
+    worker = Found()
+    worker.wait(10.1)
+    worker.find(B)
+    assert not worker.closed
+    worker.fail(A)
+    worker.wait(1.1)
+    worker.find(B)
+    worker.connects.clear()
+    worker.wait(5)
+    assert not worker.connects and worker.core.trouble == ""
+
+
+def test_a_broker_that_is_lost_has_the_records_looked_up():
+    worker = Found()
+    worker.fail(A)
+    worker.wait(0.5)
+    assert worker.others == []
+    worker.wait(0.6)
+    worker.find(C, B)
+    assert [address for _, address in worker.connects][-1] == C
+
+
+def test_a_name_without_records_is_told_and_looked_up_again():
+    worker = Worker(endpoints=(NAME,))
+    worker.wait(0.01)
+    worker.core.resolved(NAME, (), "there is no such name", worker.now)
+    assert worker.core.trouble == f"{NAME}: there is no such name"
+    worker.wait(0.1)
+    assert worker.others == [("resolve", NAME)] * 2
+    worker.core.drain(worker.now)
+    worker.look()
+    assert worker.others[-1] == ("stopped", None)
+
+
+def test_it_is_refused_only_by_all_brokers_of_the_records():
+    worker = Found()
+    for place in (A, B):
+        assert not worker.core.stopped
+        worker.say(wire.BYE, number=worker.numbers[place], status=Status.DENIED, text=b"no rule")
+    assert worker.core.stopped and "no rule" in worker.others[-1][1]
 
 
 def test_it_states_its_service_and_its_window():

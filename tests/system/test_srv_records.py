@@ -9,6 +9,7 @@ from support import programs
 from support.name_server import A, NAME, SERVER, SRV, fixture_server  # noqa: F401
 from support.names import SILENT, cli, fixture_names, port  # noqa: F401
 from support.programs import PATIENCE
+from support.waiting import until
 
 
 @pytest.fixture(name="brokers")
@@ -110,9 +111,32 @@ def test_a_name_that_no_record_has_is_refused(world, server):
     assert result.code == 2 and "--server wants endpoints" in result.error()
 
 
-def test_a_worker_is_to_name_each_broker(world):
-    result = world.run(programs.WORKER, "-s", f"tcp://127.0.0.1:1,{SERVER}", "echo", "--builtin", "echo")
-    assert result.code == 2 and f'endpoint "{SERVER}" is for clients' in result.error(), result
+def start_worker(world, names):
+    return world.start("worker", *names.prefix, programs.WORKER, "-s", SERVER, "echo", "--builtin", "echo")
+
+
+def test_a_worker_registers_with_every_broker_and_finds_another_when_one_is_lost(world, names, server):
+    first, second, third = (world.broker() for _ in range(3))
+    server.records[NAME, SRV] = [srv(first), srv(second, 20)]
+    worker = start_worker(world, names)
+    for broker in (first, second):
+        world.wait_for_worker(broker, worker, "echo")
+    assert world.workers(third) == []
+    server.records[NAME, SRV] = [srv(second, 20), srv(third)]
+    first.kill()
+    world.wait_for_worker(third, worker, "echo")
+    assert world.worker_of(second, worker)
+    worker.terminate()
+    assert worker.wait() == 0
+
+
+def test_a_worker_goes_on_looking_for_records_and_says_so(world, names, server):
+    broker = world.broker()
+    worker = start_worker(world, names)
+    why = f"cannot reach {SERVER}: {NAME} does not resolve: there is no such name"
+    until(lambda: why in worker.log(), 5, "it says so")
+    server.records[NAME, SRV] = [srv(broker)]
+    world.wait_for_worker(broker, worker, "echo")
 
 
 def test_nobody_binds_to_records(world):

@@ -91,7 +91,7 @@ struct rp_loop {
     bool broken; /* out of memory or descriptors: this process ends */
 };
 
-/*  Serves until drained, stopped or refused. brokers is how many endpoints the worker has. Returns
+/*  Serves until drained, stopped or refused. brokers is how many the worker can be registered with. Returns
     the program's exit code.  */
 int rp_loop_run (const rp_worker_options_t *settings,
   const rp_runner_t *runner,

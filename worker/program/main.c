@@ -31,6 +31,8 @@
 #include "worker/program/worker_options.h"
 
 #define S_DAY_US 86400000000
+/*  Brokers with which one worker is registered at once, at most.  */
+#define S_BROKERS_MAX 16u
 
 static const char *const s_builtins[] = {"echo", "upper", "sleep", "fail", NULL};
 
@@ -42,7 +44,9 @@ static const rp_option_t s_table[] = {
     .argument = "ENDPOINT[,ENDPOINT...]",
     .environment = "RIPOSTE_SERVER",
     .offset = offsetof (rp_worker_options_t, server),
-    .help = "brokers to register with, all at once (tcp://127.0.0.1:5555)"},
+    .help =
+      "brokers to register with, all at once, or srv:NAME, the name of SRV records in the DNS "
+      "(tcp://127.0.0.1:5555)"},
   {.name = "key-file",
     .kind = RP_OPTION_STRING,
     .argument = "FILE",
@@ -252,13 +256,6 @@ static int s_check_endpoints (const char *endpoints)
               (int) size, at, reason);
             return rp_status_exit_code (RP_USAGE);
         }
-        if (rp_address_is_srv (at)) {
-            fprintf (stderr,
-              "riposte-worker: endpoint \"%.*s\" is for clients, which use one broker; name each "
-              "broker, with which this worker is to register: tcp://HOST:PORT,…\n",
-              (int) size, at);
-            return rp_status_exit_code (RP_USAGE);
-        }
         if (at[size] == '\0')
             return RP_OPTIONS_GO_ON;
         at += size + 1;
@@ -366,11 +363,14 @@ static rp_worker_t *s_new_worker (const rp_worker_options_t *settings)
     return worker;
 }
 
-static size_t s_count_endpoints (const char *endpoints)
+/*  Returns how many brokers the worker can be registered with.  */
+static size_t s_count_brokers (const char *endpoints)
 {
     size_t count = 1;
-    for (; *endpoints; endpoints++)
-        count += *endpoints == ',';
+    for (const char *at = endpoints; at;
+         at = strchr (at, ','), at += at != NULL, count += at != NULL)
+        if (rp_address_is_srv (at))
+            return S_BROKERS_MAX;
     return count;
 }
 
@@ -378,7 +378,7 @@ static int s_run (const rp_worker_options_t *settings, rp_worker_t *worker, int 
 {
     if (settings->builtin != RP_BUILTIN_NONE)
         return rp_builtin_run (settings, worker, signal_fd);
-    size_t brokers = s_count_endpoints (settings->server);
+    size_t brokers = s_count_brokers (settings->server);
     if (!settings->persistent)
         return rp_loop_run (settings, &rp_exec_runner, NULL, worker, brokers, signal_fd);
     rp_persistent_t *state = rp_persistent_new ();

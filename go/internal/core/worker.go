@@ -5,6 +5,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/riposte-broker/riposte/go/internal/wire"
@@ -15,7 +16,7 @@ const WorkerGrace = time.Second
 
 // WorkerConfig is what does not change.
 type WorkerConfig struct {
-	Endpoints []string // each a broker
+	Endpoints []string // each a broker, or a name of SRV records, each of which is one
 	Service   string
 	Name      string
 	Slots     uint32 // requests that are run at once, and the window at each broker
@@ -58,8 +59,20 @@ type workerConversation struct {
 	over     bool
 }
 
+// How long after SRV records were found they are looked up again, since a broker may have been added: up to a tenth less,
+// at random. Sooner if a session with one of their brokers has failed, but not sooner than the second.
+const (
+	recordsAgain = 10 * time.Second
+	recordsLeast = time.Second
+)
+
+// workerSession is one with a broker. That of a name of SRV records only looks them up, again and again, and each of them
+// gets a session of its own. One whose record is gone is kept while it stands, since clients of its broker stay there as
+// long; it is not made again.
 type workerSession struct {
 	link          Link
+	finder        int  // the session that looks up its record; itself, if it is of none
+	found         bool // a finder: there are sessions for its records
 	epoch         uint64
 	slots         uint32 // what the broker granted
 	maxBody       uint64
@@ -76,6 +89,7 @@ type WorkerOrderKind uint8
 // The orders, to be carried out in the order in which they come.
 const (
 	WorkerOpen   WorkerOrderKind = iota // connect to Endpoint; if Lookup, look its name up
+	WorkerLookUp                        // look up the SRV records of Endpoint, but not their hosts
 	WorkerClose                         // close the connection, when what was sent before is out
 	WorkerSay                           // send Head
 	WorkerStart                         // run Work, and call Finish
@@ -122,14 +136,73 @@ type Worker struct {
 // NewWorker returns a worker whose first Tick connects it.
 func NewWorker(config WorkerConfig) *Worker {
 	w := &Worker{config: config, running: map[*Work]struct{}{}, random: config.Seed, window: config.Slots}
-	for i := range config.Endpoints {
-		w.sessions = append(w.sessions, workerSession{
-			link:          newLink(config.Endpoints[i:i+1], config.Heartbeat, IdleTenthsWorker),
-			held:          map[uint64]*Work{},
-			conversations: map[uint64]*workerConversation{},
-		})
+	for i, endpoint := range config.Endpoints {
+		w.begin(i, endpoint, i)
 	}
 	return w
+}
+
+// begin makes the session with this number, of one that is closed or the next.
+func (w *Worker) begin(session int, endpoint string, finder int) {
+	if session == len(w.sessions) {
+		w.sessions = append(w.sessions, workerSession{held: map[uint64]*Work{},
+			conversations: map[uint64]*workerConversation{}})
+	}
+	s := &w.sessions[session]
+	s.link = newLink([]string{endpoint}, w.config.Heartbeat, IdleTenthsWorker)
+	s.finder, s.told = finder, false
+}
+
+// find returns the session with an endpoint that is not closed; -1: there is none.
+func (w *Worker) find(endpoint string) int {
+	for i := range w.sessions {
+		if link := &w.sessions[i].link; link.state != Closed && link.endpoint() == endpoint {
+			return i
+		}
+	}
+	return -1
+}
+
+// free returns the number of a session that can be made.
+func (w *Worker) free() int {
+	for i := range w.sessions {
+		if s := &w.sessions[i]; s.link.state == Closed && s.finder != i {
+			return i
+		}
+	}
+	return len(w.sessions)
+}
+
+// foundRecords begins a session for each new broker of a name, and ends those that it names no more unless they stand.
+func (w *Worker) foundRecords(finder int, endpoints []string, now time.Duration) {
+	named := map[string]bool{}
+	for _, endpoint := range endpoints {
+		named[endpoint] = true
+	}
+	for i := range w.sessions {
+		s := &w.sessions[i]
+		stands := s.link.state == Greeting || s.link.state == Up || s.link.state == Closed
+		if s.finder == finder && i != finder && !stands && !named[s.link.endpoint()] {
+			w.closeSession(i, now)
+		}
+	}
+	for _, endpoint := range endpoints {
+		if w.find(endpoint) < 0 {
+			w.begin(w.free(), endpoint, finder)
+		}
+	}
+	s := &w.sessions[finder]
+	s.found, s.told = true, false
+	s.link.tried, s.link.failures = 0, 0
+	s.link.rest(now + recordsAgain - time.Duration(w.draw()%uint64(recordsAgain/10)))
+}
+
+// lookUpSoon: a session of a record has failed, and its broker may have another place, which the records tell.
+func (w *Worker) lookUpSoon(session int, now time.Duration) {
+	link := &w.sessions[w.sessions[session].finder].link
+	if w.sessions[session].finder != session && link.state == Rest {
+		link.due = least(link.due, most(now, link.opened+recordsLeast))
+	}
 }
 
 func (w *Worker) draw() uint64 {
@@ -262,13 +335,19 @@ func (w *Worker) Failed(session int, denied bool, reason string, now time.Durati
 	} else {
 		s.link.fail(denied, now, w.draw())
 	}
+	w.lookUpSoon(session, now)
 	w.trouble(session, what, reason, now)
 	w.sessionOver(session, now)
 }
 
-// Found takes the endpoints that a name stands for.
+// Found takes the endpoints that a name stands for, at least one.
 func (w *Worker) Found(session int, endpoints []string, now time.Duration) {
-	w.sessions[session].link.foundAddresses(endpoints, now)
+	link := &w.sessions[session].link
+	if !strings.HasPrefix(link.endpoint(), SRV) {
+		link.foundAddresses(endpoints, now)
+	} else if link.looksUp() {
+		w.foundRecords(session, endpoints, now)
+	}
 }
 
 // Connected: the handshake is done.
@@ -541,7 +620,11 @@ func (w *Worker) tickSession(session int, now time.Duration) time.Duration {
 		case linkNothing:
 			return next
 		case linkOpen:
-			w.order(WorkerOrder{Kind: WorkerOpen, Session: session, Endpoint: s.link.where(), Lookup: s.link.looksUp()})
+			order := WorkerOrder{Kind: WorkerOpen, Session: session, Endpoint: s.link.where(), Lookup: s.link.looksUp()}
+			if strings.HasPrefix(order.Endpoint, SRV) {
+				order.Kind = WorkerLookUp
+			}
+			w.order(order)
 		case linkLost:
 			w.Failed(session, false, w.silence(session), now)
 		case linkHeartbeat:
@@ -581,7 +664,9 @@ func (w *Worker) Over() (over bool, refused wire.Status, unanswered int) {
 			}
 		case Closed:
 		default:
-			return false, wire.OK, 0
+			if !w.sessions[i].found {
+				return false, wire.OK, 0
+			}
 		}
 	}
 	return true, refused, w.abandoned

@@ -41,6 +41,8 @@ func (b *bench) obey() {
 			switch order.Kind {
 			case WorkerOpen:
 				what = fmt.Sprint("open ", order.Session)
+			case WorkerLookUp:
+				what = fmt.Sprint("look up ", order.Session)
 			case WorkerClose:
 				what = fmt.Sprint("close ", order.Session)
 			case WorkerSay:
@@ -118,6 +120,57 @@ func TestAWorkerRegistersWithEveryBrokerAndAgainWhenOneIsLost(t *testing.T) {
 	b.expect("close 0")
 	b.now += 50 * ms
 	b.expect("open 0") // a key may be authorized at any time
+}
+
+func TestEveryBrokerOfSRVRecordsHasASessionAndTheyAreLookedUpAgain(t *testing.T) {
+	const a, b, c = "tcp://a:1", "tcp://b:1", "tcp://c:1"
+	w := newBench(t, 1, "srv:_riposte._tcp.a")
+	stand := func(session int) {
+		w.worker.Connected(session, w.now)
+		w.hear(session, wire.Head{Command: wire.Welcome, Time: 60000, Value: 1})
+		w.log = nil
+	}
+	w.expect("look up 0")
+	w.worker.Found(0, []string{a, b}, w.now)
+	w.expect("open 1", "open 2")
+	stand(1)
+	stand(2)
+
+	// One is added, and another is lost whose record is gone.
+	w.now += 8 * time.Second
+	w.expect()
+	w.now += 2 * time.Second
+	w.expect("look up 0")
+	w.worker.Found(0, []string{c, b}, w.now)
+	w.expect("open 3")
+	stand(3)
+	w.worker.Failed(1, false, "refused", w.now)
+	w.expect("close 1", "open 1")
+	w.now += time.Second
+	w.expect("look up 0")
+	w.worker.Found(0, []string{c, b}, w.now)
+	w.expect("close 1")
+
+	// A broker has another place.
+	w.worker.Failed(2, false, "refused", w.now)
+	w.expect("close 2", "open 2")
+	w.now += time.Second
+	w.expect("look up 0")
+	w.worker.Found(0, []string{c, a}, w.now)
+	w.expect("close 2", "open 1")
+	if over, _, _ := w.worker.Over(); over {
+		t.Error("it is over")
+	}
+	for _, session := range []int{1, 3} {
+		w.worker.Failed(session, false, "refused", w.now)
+		w.now += time.Second
+		w.obey()
+		w.worker.Connected(session, w.now)
+		w.hear(session, wire.Head{Command: wire.Bye, Status: wire.Denied})
+	}
+	if over, refused, _ := w.worker.Over(); !over || refused != wire.Denied {
+		t.Errorf("all brokers have refused it: %v %v", over, refused)
+	}
 }
 
 func TestNoMoreRunThanTheSlotsAndTheRestWaitsItsTurn(t *testing.T) {
