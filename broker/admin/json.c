@@ -182,6 +182,7 @@ json_t *rp_json_kept (const rp_snapshot_t *snapshot)
     s_set_number (object, "queued", snapshot->store.queued);
     s_set_number (object, "file_bytes", snapshot->store.file_bytes);
     s_set_bool (object, "full", snapshot->store.full);
+    s_set_bool (object, "reachable", !snapshot->store.away);
     return object;
 }
 

@@ -180,6 +180,7 @@ static json_t *s_brokers (const rp_store_rows_t *rows)
         s_set_number (object, "joined_us", broker->joined);
         s_set_number (object, "lease_until_us", broker->lease_until);
         s_set_number (object, "jobs", (int64_t) broker->jobs);
+        (void) json_object_set_new (object, "more", json_boolean (broker->more));
         s_set_number (object, "holder", (int64_t) broker->holder);
         if (broker->adopted)
             s_set_number (object, "adopted_us", broker->adopted);

@@ -218,7 +218,9 @@ static s_sums_t s_sum (const s_rows_t *rows)
 static void s_write_jobs (FILE *out, const rp_snapshot_t *snapshot)
 {
     const rp_jobs_figures_t *jobs = &snapshot->jobs;
-    if (!snapshot->keeps_jobs || jobs->open <= jobs->running)
+    if (snapshot->keeps_jobs && snapshot->store.away)
+        fputs (", the store of jobs is not reachable", out);
+    if (!snapshot->keeps_jobs || snapshot->store.away || jobs->open <= jobs->running)
         return;
     fputs (", ", out);
     s_count (out, jobs->open - jobs->running, "job");

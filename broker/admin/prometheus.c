@@ -448,8 +448,9 @@ static void s_members (rp_exposition_t *out, const rp_snapshot_t *snapshot)
 {
     const rp_store_figures_t *store = &snapshot->store;
     int64_t left = store->lease_until - snapshot->taken;
-    rp_exposition_single (out, "riposte_store_brokers", "gauge",
-      "Brokers that have the store, with this one, as far as it hears.", store->brokers);
+    if (!store->away)
+        rp_exposition_single (out, "riposte_store_brokers", "gauge",
+          "Brokers that have the store, with this one, as far as it hears.", store->brokers);
     rp_exposition_head (out, "riposte_store_lease_seconds", "gauge",
       "What is left of this broker's lease on its jobs, at least; 0: others may take them over.");
     rp_sheet_print (
@@ -463,17 +464,24 @@ static void s_members (rp_exposition_t *out, const rp_snapshot_t *snapshot)
       "Open jobs that this broker has taken over.", snapshot->jobs.adopted);
 }
 
-/*  Jobs and their store, if there is one.  */
+static void s_open_jobs (rp_exposition_t *out, const rp_jobs_figures_t *jobs)
+{
+    rp_exposition_head (out, "riposte_jobs", "gauge", "Jobs without a final, by where they are.");
+    rp_sheet_print (&out->sheet,
+      "riposte_jobs{state=\"waiting\"} %" PRIu64 "\nriposte_jobs{state=\"running\"} %" PRIu64 "\n",
+      jobs->open > jobs->running ? jobs->open - jobs->running : 0, jobs->running);
+}
+
+/*  Jobs and their store, if there is one. What only the database knows stands still while that is away, and another
+    broker may have changed it, so it is left out then.  */
 static void s_jobs (rp_exposition_t *out, const rp_snapshot_t *snapshot)
 {
     const rp_jobs_figures_t *jobs = &snapshot->jobs;
     const rp_store_figures_t *store = &snapshot->store;
     if (!snapshot->keeps_jobs)
         return;
-    rp_exposition_head (out, "riposte_jobs", "gauge", "Jobs without a final, by where they are.");
-    rp_sheet_print (&out->sheet,
-      "riposte_jobs{state=\"waiting\"} %" PRIu64 "\nriposte_jobs{state=\"running\"} %" PRIu64 "\n",
-      jobs->open > jobs->running ? jobs->open - jobs->running : 0, jobs->running);
+    if (!store->away)
+        s_open_jobs (out, jobs);
     rp_exposition_single (out, "riposte_jobs_loaded", "gauge", "Jobs in memory.", jobs->loaded);
     rp_exposition_head (
       out, "riposte_job_results_total", "counter", "Jobs, by what became of them.");
@@ -508,8 +516,9 @@ static void s_jobs (rp_exposition_t *out, const rp_snapshot_t *snapshot)
       store->outcomes[RP_STORED_BUSY]);
     rp_exposition_single (out, "riposte_store_reachable", "gauge",
       "1 if the store's database can be reached, as a file always can.", !store->away);
-    rp_exposition_single (out, "riposte_store_bytes", "gauge",
-      "Size of the store, without its log.", store->file_bytes);
+    if (!store->away)
+        rp_exposition_single (out, "riposte_store_bytes", "gauge",
+          "Size of the store, without its log.", store->file_bytes);
     rp_exposition_single (out, "riposte_store_cleaned_total", "counter",
       "Jobs that were kept long enough.", store->cleaned);
     if (store->brokers > 0 || store->fenced > 0)

@@ -289,12 +289,13 @@ typedef struct {
     uint64_t id;
     uint64_t epoch;
     uint64_t holder;           /* the broker that has its jobs */
-    uint64_t jobs;             /* that it accepted and that are open; counted up to some limit */
+    uint64_t jobs;             /* that it accepted and that are open */
     rp_store_span_t endpoints; /* of size 0: not known */
     rp_store_span_t host;
     int64_t joined;
     int64_t lease_until;
     int64_t adopted; /* when its jobs were taken over; 0: never */
+    bool more;       /* it has more jobs than were counted */
     bool alive;      /* its lease has not ended */
     bool self;       /* who was asked */
 } rp_store_broker_t;

@@ -628,7 +628,11 @@ static bool s_read_brokers (
         broker->lease_until = s_number (row, 6);
         broker->adopted = s_number (row, 7);
         broker->alive = s_number (row, 8) != 0;
-        broker->jobs = (uint64_t) s_number (row, 9);
+        for (int half = 9; half <= 10; half++) {
+            uint64_t jobs = (uint64_t) s_number (row, half);
+            broker->more = broker->more || jobs > RP_POSTGRES_COUNTED;
+            broker->jobs += jobs < RP_POSTGRES_COUNTED ? jobs : RP_POSTGRES_COUNTED;
+        }
         broker->self = broker->id == (uint64_t) item->broker;
     }
     return true;

@@ -43,10 +43,11 @@
     " WHERE listed AND owner = b.id UNION ALL SELECT id, service, started, NULL FROM riposte.open" \
     " WHERE NOT listed AND owner = b.id) o"
 
-/*  How many open jobs of a broker `b` there are, up to a number that takes no time to count.  */
+/*  How many open jobs of a broker `b` there are, up to a number that takes no time to count, and one more.  */
+#define RP_POSTGRES_COUNTED 10000
 #define RP_POSTGRES_OPEN_OF(which)                                                                 \
     "(SELECT count(*) FROM (SELECT 1 FROM riposte.open WHERE owner = b.id AND " which              \
-    " LIMIT 10000) c)"
+    " LIMIT 10001) c)"
 
 /*  What came of the statement that changes an open job: 0, it was one; 1, it has ended; 2, there is none.  */
 #define RP_POSTGRES_CAME(changed)                                                                  \
@@ -248,8 +249,8 @@
       " (extract (epoch FROM lease_until) * 1000000)::bigint,"                                     \
       " coalesce ((extract (epoch FROM adopted) * 1000000)::bigint, 0),"                           \
       " (CASE WHEN lease_until > now() THEN 1 ELSE 0 END)::bigint, " RP_POSTGRES_OPEN_OF (         \
-        "listed") " + " RP_POSTGRES_OPEN_OF ("NOT listed") " FROM riposte.brokers b"               \
-                                                           " ORDER BY id DESC LIMIT 1000")         \
+        "listed") ", " RP_POSTGRES_OPEN_OF ("NOT listed") " FROM riposte.brokers b"                \
+                                                          " ORDER BY id DESC LIMIT 1000")          \
     X (TOLD, "n", "UPDATE riposte.brokers SET listed = true WHERE holder = $1 AND NOT listed")
 
 #endif

@@ -15,7 +15,7 @@ int rp_cli_brokers (rp_cli_t *self)
       {"EPOCH", RP_CELL_COUNT, "epoch", NULL},
       {"JOINED", RP_CELL_INSTANT, "joined_us", NULL},
       {"LEASE", RP_CELL_INSTANT, "lease_until_us", NULL},
-      {"JOBS", RP_CELL_COUNT, "jobs", NULL},
+      {"JOBS", RP_CELL_COUNT, "jobs", "more"},
       {"HOLDER", RP_CELL_COUNT, "holder", NULL},
       {"ADOPTED", RP_CELL_INSTANT, "adopted_us", NULL},
     };

@@ -91,7 +91,8 @@ static void s_format_cell (const rp_column_t *column, const json_t *item, char *
     json_int_t number = rp_output_number (item, column->field);
     switch (column->cell) {
         case RP_CELL_COUNT:
-            snprintf (cell, S_CELL_MAX, "%" JSON_INTEGER_FORMAT, number);
+            snprintf (cell, S_CELL_MAX, "%" JSON_INTEGER_FORMAT "%s", number,
+              column->second && json_is_true (json_object_get (item, column->second)) ? "+" : "");
             break;
         case RP_CELL_SHARE:
             snprintf (cell, S_CELL_MAX, "%" JSON_INTEGER_FORMAT "/%" JSON_INTEGER_FORMAT, number,

@@ -25,8 +25,9 @@ typedef enum {
 typedef struct {
     const char *title;
     rp_cell_t cell;
-    const char *field;  /* member of the object, and name of the CSV column */
-    const char *second; /* with RP_CELL_SHARE */
+    const char *field; /* member of the object, and name of the CSV column */
+    const char *
+      second; /* with RP_CELL_SHARE; with RP_CELL_COUNT a flag, or NULL: the number is a least one, "20000+" */
 } rp_column_t;
 
 #define RP_LISTING_COLUMNS_MAX 16u

@@ -163,6 +163,9 @@ static void s_write_table (const rp_cli_t *self, json_t *status)
         bool now = strcmp (title, "gauges") == 0 || strcmp (title, "counts") == 0;
         if (json_is_object (group) && (all || strcmp (title, "limits") != 0))
             s_write_group (title, group, width, all || now);
+        if (json_is_false (json_object_get (group, "reachable")))
+            printf (
+              "%-*s  the store is not reachable: these figures are of before\n", S_TITLE_WIDTH, "");
     }
 }
 

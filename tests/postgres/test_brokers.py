@@ -85,6 +85,18 @@ def test_any_broker_answers_for_all_jobs(world, server, database):
     assert every.code == 0 and sorted(row["id"] for row in every.json()["jobs"]) == sorted([job, other]), every
 
 
+def test_of_a_broker_with_very_many_jobs_it_is_said_that_there_are_more(world, server, database):
+    one, = brokers(world, server, database, 1)
+    send(world, one, "echo", "x", "--delay", "1h")
+    assert listed(world, one)[0]["jobs"] == 1 and listed(world, one)[0]["more"] is False
+    server.sql("INSERT INTO riposte.brokers SELECT 77, 1, now() + interval '1 hour', '', 'x', '', 0, 77, true, now();"
+               "INSERT INTO riposte.open SELECT 1000000 + n, 'many'::bytea, 0, 0, true, NULL, NULL, NULL, 77"
+               " FROM generate_series (1, 10001) n", database)
+    assert [(row["id"], row["jobs"], row["more"]) for row in listed(world, one)] == [(77, 10000, True), (1, 1, False)]
+    assert b" 10000+ " in world.cli(one, "brokers").out
+    assert b",10000,true,77," in world.cli(one, "brokers", "-o", "csv").out
+
+
 def test_brokers_that_are_well_keep_their_jobs_when_the_database_s_clock_is_set_forward(world, server, database):
     pair = brokers(world, server, database, 2)
     forget_processes(server, database)

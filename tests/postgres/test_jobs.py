@@ -8,6 +8,7 @@ from run import LONG, Run
 from support import programs
 from support.programs import PATIENCE
 from support.waiting import until
+from support.web import broker_with_http, get
 
 SCALE = 20 if LONG else 1
 
@@ -96,12 +97,26 @@ def check_away(world, broker, job, come_back):
     assert "the store of jobs is reachable again" in broker.log()
 
 
+def figures(world, broker):
+    """Whether the metrics have what only the database knows, and whether status, its table and the page say so."""
+    metrics = get(broker, "/metrics")[2].decode()
+    names = ("riposte_jobs{", "riposte_store_bytes ", "riposte_store_brokers ")
+    told = b"the store is not reachable: these figures are of before" in world.cli(broker, "status").out
+    return all(f"\n{name}" in metrics for name in names), any(f"\n{name}" in metrics for name in names), \
+        world.cli(broker, "status", "-o", "json").json()["jobs"]["reachable"], not told, \
+        b"the store of jobs is not reachable" not in get(broker, "/")[2]
+
+
 def test_while_the_server_is_away_only_jobs_are_refused(world, server, database):
-    broker = keep(world, server, database)
+    broker = broker_with_http(world, "--store", server.url(database))
+    world.builtin(broker, "echo")
     job = send(world, broker, "echo", "before")
     assert result(world, broker, job).out == b"before"
+    until(lambda: all(figures(world, broker)), 15, "all figures are there")
     server.kill()
+    until(lambda: not any(figures(world, broker)), 10, "figures that stand still are not told as true")
     check_away(world, broker, job, server.start)
+    until(lambda: all(figures(world, broker)), 15, "all figures are there again")
 
 
 def test_a_server_that_lets_nobody_write_is_away(world, server, database):
