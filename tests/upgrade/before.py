@@ -13,6 +13,8 @@ from support.programs import BUILD, SOURCE
 
 #: What is upgraded from while there is no release: the last commit whose protocol knew no priorities.
 FIRST = "d35d449f472f9e78ead6932557e379a5ae276f44"
+#: The same of stores in PostgreSQL, of which it had none: the last one whose tables are of version 2.
+FIRST_SHARED = "4b3921b3e6ec605631fb0c0c6733f97b97be6849"
 TARGETS = ("riposte-broker", "riposte-worker", "riposte-cli")
 
 
@@ -21,11 +23,11 @@ def _git(*words):
     return done.stdout if done.returncode == 0 else None
 
 
-def commit():
-    """The last release before this commit, or FIRST. Skips where the repository does not have it: in a source archive,
-    and in a clone that has only the last commits."""
+def commit(first):
+    """The last release before this commit, or the first. Skips where the repository does not have it: in a source
+    archive, and in a clone that has only the last commits."""
     tag = _git("describe", "--tags", "--match", "v*", "--abbrev=0", "HEAD^")
-    found = _git("rev-parse", "--verify", "--quiet", (tag.decode().strip() if tag else FIRST) + "^{commit}")
+    found = _git("rev-parse", "--verify", "--quiet", (tag.decode().strip() if tag else first) + "^{commit}")
     if not found:
         pytest.skip("SKIPPED: the repository does not have the older riposte; git fetch --unshallow --tags")
     return found.decode().strip()
@@ -36,12 +38,12 @@ def _run(*words):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def build():
+def build(first=FIRST):
     """Returns the folder of the older programs, which are built once for a commit, in the build folder."""
-    wanted = commit()
-    folder = BUILD / "before"
+    wanted = commit(first)
+    folder = BUILD / "before" / wanted[:10]
     mark = folder / "commit"
-    if mark.exists() and mark.read_text() == wanted:
+    if mark.exists():
         return folder / "build"
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "source").mkdir(parents=True)
