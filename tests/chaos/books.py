@@ -15,8 +15,11 @@ import time
 
 #: A reading is of a snapshot that may be so old.
 SNAPSHOT_US = 250_000
-#: The loop's time, which lines have, may be behind the clock by the work of one turn.
-TURN_US = 50_000
+#: The loop's time, which lines have, may be behind the clock by the work of one turn; and by this much on a busy
+#: machine, which may let a thread stand still.
+TURN_US, STALL_US = 50_000, 10_000_000
+#: Seconds after the last request, in which whatever was to be counted is.
+REST = 2
 EACH = 1.0
 OTHER = "_other"
 LINE = re.compile(r'riposte_(\w+)\{(?:service="([^"]*)")?,?(?:status="(\w+)")?\} (\d+)$')
@@ -86,7 +89,7 @@ class Reader(threading.Thread):
         """Reads once more, when all is over. False if that fails."""
         self._over.set()
         self.join()
-        time.sleep((SNAPSHOT_US + TURN_US) / 1e6)
+        time.sleep(REST)
         return self.read()
 
 
@@ -125,14 +128,14 @@ class Life:
             self.leaves.append(at)
 
 
-def _bounds(reading, times):
-    """Returns the least and the most that the reading may say, by these lines."""
-    return (bisect.bisect_left(times, reading.begin - SNAPSHOT_US - TURN_US), bisect.bisect_right(times, reading.end))
-
-
-def compare(life, reading):
+def compare(life, reading, turn_us=TURN_US):
     """Returns what is wrong, as lines."""
     wrong = []
+
+    def _bounds(reading, times):
+        """Returns the least and the most that the reading may say, by these lines."""
+        return (bisect.bisect_left(times, reading.begin - SNAPSHOT_US - turn_us),
+                bisect.bisect_right(times, reading.end))
 
     def check(what, value, low, high):
         if not low <= value <= high:
@@ -160,14 +163,16 @@ def compare(life, reading):
     return wrong
 
 
-def wrongs(reader, cast):
-    """Compares all readings. Returns how many there were, how many final statuses the last one counts, and what is
-    wrong."""
-    wrong, count = [], 0
+def judge(reader, cast):
+    """Compares all readings. Returns what is wrong, what is wrong unless a thread stood still, and what was seen, as
+    text. The last reading is of a broker at rest, which nothing explains."""
+    wrong, late, count = [], [], 0
+    last = reader.readings[cast.broker.name][-1]
     for name, readings in reader.readings.items():
         life = Life(cast.history(name))
         for reading in readings:
             count += 1
-            wrong += [f"{name}: {line}" for line in compare(life, reading)]
-    last = reader.readings[cast.broker.name][-1]
-    return count, sum(last.of("requests_total").values()), wrong
+            if lines := [f"{name}: {line}" for line in compare(life, reading)]:
+                (wrong if reading is last or compare(life, reading, STALL_US) else late).extend(lines)
+    return wrong, late, (f"{count} readings of {len(reader.readings)} brokers; the last one counts "
+                         f"{sum(last.of('requests_total').values())} requests")

@@ -191,11 +191,25 @@ def _spread(values):
     return f"median {statistics.median(values) / 1000:.0f} ms, max {max(values) / 1000:.0f} ms"
 
 
+def before(histories, times):
+    """Returns the throughput before the first fault, by part."""
+    return {part: histories.rate(part, times["calm"], times["faults"]) for part in ("steady", "remote")}
+
+
+def at_the_end(histories, times):
+    """Returns the throughput and the troubles of the last four seconds."""
+    end = times["end"]
+    # Other programs of this machine may disturb one part of them, but not each.
+    return (max(histories.rate("steady", end - begin, end - begin + 2_000_000)
+                for begin in (4_000_000, 3_000_000, 2_000_000)),
+            collections.Counter(status for at, status in histories.trouble_at if end - 4_000_000 < at <= end))
+
+
 def figures(histories, injector, times):
     """Returns the figures as a dictionary for JSON. times: µs of calm, faults, quiet, end."""
     known, unnoticed = histories.detections()
-    baseline = {part: histories.rate(part, times["calm"], times["faults"])
-                for part in ("steady", "remote")}
+    baseline = before(histories, times)
+    quiet_per_s, quiet_troubles = at_the_end(histories, times)
     recoveries = collections.defaultdict(list)
     for at, kind, part in injector.healed:
         took = histories.recovery(part, at, baseline[part], times["end"])
@@ -214,12 +228,8 @@ def figures(histories, injector, times):
         "frozen_detection_us": histories.missed_while_frozen(),
         "baseline_per_s": baseline,
         "recovery_us": dict(recoveries),
-        # Other programs of this machine may disturb one part of the last four seconds, but not each of them.
-        "quiet_per_s": max(histories.rate("steady", times["end"] - begin, times["end"] - begin + 2_000_000)
-                           for begin in (4_000_000, 3_000_000, 2_000_000)),
-        "quiet_troubles": collections.Counter(
-            status for at, status in histories.trouble_at
-            if at > times["end"] - 4_000_000),
+        "quiet_per_s": quiet_per_s,
+        "quiet_troubles": quiet_troubles,
     }
 
 

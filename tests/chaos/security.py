@@ -2,9 +2,11 @@
 """The keys and rules of a chaos run with security: how they change while it runs, and the check
 that brokers accepted nothing which they had to refuse."""
 
+import datetime
 import os
 import signal
 import subprocess
+import time
 
 from cast import BUILD, LOAD, WORKER, now_us
 from report import read
@@ -16,6 +18,15 @@ PRINCIPALS = {"sampler": "observer", "steady": "client", "remote": "client", "fo
               "victim-1": "victim", "victim-2": "victim", "foreign": "victim"}
 #: µs within which a change must be in force.
 WITHIN_US = 1_000_000
+
+
+def _reloads(log):
+    """Returns when a broker has read its keys and rules again, as its log says, µs of the clock that histories have."""
+    since = time.time_ns() // 1000 - now_us()
+    words = [line.split()[0] for line in log.read_text(errors="replace").splitlines()
+             if "SIGHUP: reloaded settings" in line]
+    stamps = [datetime.datetime.fromisoformat(word.replace("Z", "+00:00")) for word in words]
+    return [int(stamp.timestamp() * 1e6) - since for stamp in stamps]
 
 
 class Security:
@@ -95,22 +106,25 @@ class Security:
 
     # ---- Afterwards -----------------------------------------------------------------------------
 
-    def wrongs(self, files, stood_still):
-        """Returns a line for each request that a broker accepted from the victim while it was shut
-        out, unless the broker stood still then; and a line if no request of the victim was ever
-        accepted, since the run then shows nothing."""
-        joined, wrongs, seen = {}, [], False
-        for at, party, event, fields in read(files):
-            if not party.startswith("broker:"):
-                continue
-            who = (party, fields.get("session"))
-            if event == "join":
-                joined[who] = fields.get("principal")
-            elif event == "accept" and joined.get(who) == "victim":
-                seen = True
-                if any(begin < at < end for begin, end in self.windows) \
-                        and not any(begin <= at <= end for begin, end in stood_still):
-                    wrongs.append(f"{at}: {party} accepted a request of the victim, which was out")
-        if not seen:
-            wrongs.append("no request of the victim was ever accepted")
-        return wrongs
+    def judge(self, cast, stood_still):
+        """Returns a line for each request that a broker accepted from the victim while it was shut out, unless the
+        broker stood still then: first of those that it accepted a second after it had read its files, then of those
+        before, where the machine may be to blame, if that happened most times. And among these one if no request of the
+        victim was ever accepted, since the run then shows nothing."""
+        wrong, late, seen = [], {}, False
+        for path in cast.histories.glob("broker*.hist"):
+            joined, known = {}, _reloads(cast.directory / f"{path.stem}.log")
+            for at, party, event, fields in read([path]):
+                if event == "begin":
+                    known.append(at)
+                elif event == "join":
+                    joined[fields["session"]] = fields.get("principal")
+                elif event == "accept" and joined.get(fields["session"]) == "victim":
+                    seen = True
+                    window = next((one for one in self.windows if one[0] < at < one[1]), None)
+                    if window and not any(begin <= at <= end for begin, end in stood_still):
+                        knew = any(window[0] - WITHIN_US <= time <= at - WITHIN_US for time in known)
+                        (wrong if knew else late.setdefault(window, [])).append(
+                            f"{at}: {party} accepted a request of the victim, which was out")
+        lines = sum(late.values(), []) if 2 * len(late) > len(self.windows) else []
+        return wrong, lines + ([] if seen else ["no request of the victim was ever accepted"])

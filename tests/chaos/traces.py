@@ -19,6 +19,9 @@ EVERY = 0.25
 TAIL = 1 << 16
 #: Fewer answers than these show nothing.
 ENOUGH = 20
+#: The loop's time, which lines have, may be so far behind the clock on a busy machine, which lets it stand still within
+#: a turn, µs.
+STALL_US = 10_000_000
 
 #: asked, answered: µs; broker: name of the process, whose history has the request; request: (session, id), of
 #: which there was an accept line before asking.
@@ -197,16 +200,19 @@ def compare(answer, life):
 
 
 def judge(sampler, history):
-    """Returns what is wrong, as lines, and what was seen, as text. history: the path of a broker's history by its
-    name."""
-    lives, wrong, seen = {}, list(sampler.troubles), collections.Counter()
+    """Returns what is wrong, and what is wrong unless something stood still, as lines, and what was seen, as text.
+    history: the path of a broker's history by its name."""
+    lives, wrong, late, seen = {}, list(sampler.troubles), [], collections.Counter()
     for answer in sampler.answers:
         if answer.broker not in lives:
             lives[answer.broker] = Life(history(answer.broker))
-        wrong += compare(answer, lives[answer.broker])
+        life = lives[answer.broker]
+        if lines := compare(answer, life):
+            (wrong if compare(answer._replace(asked=answer.asked - STALL_US), life) else late).extend(lines)
         seen.update("open" if trace["open"] else "ended" for trace in answer.traces)
         seen["lost"] += sum(any(event["kind"] == "lost" for event in trace["events"]) for trace in answer.traces)
     if len(sampler.answers) < ENOUGH or not seen["open"] or not seen["ended"]:
-        wrong.append(f"too few traces were asked for: {len(sampler.answers)} answers, {dict(seen)}")
-    return wrong, (f"{len(sampler.answers)} questions, {sampler.unanswered} to brokers that were down; of the traces "
-                   f"{seen['open']} open, {seen['ended']} ended, {seen['lost']} with lost workers")
+        late.append(f"too few traces were asked for: {len(sampler.answers)} answers, {dict(seen)}")
+    said = (f"{len(sampler.answers)} questions, {sampler.unanswered} to brokers that were down; of the traces "
+            f"{seen['open']} open, {seen['ended']} ended, {seen['lost']} with lost workers")
+    return wrong, late, said

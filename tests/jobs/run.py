@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from peers import DELAY_MS, SPAWN, Shared, is_cancelled, open_peer, run_client, run_worker, terms
-from support import programs
+from support import programs, verdict
 from support.peer import REPLY, STATUSES
 from support.process import Process
 from support.programs import PATIENCE
@@ -53,6 +53,7 @@ class Run:
         self.ready = []  # of each start: ms until an ordinary request was answered
         self.bare = []   # the same of a broker without a store, started just before it
         self.faults = []
+        self.late = []   # what a busy machine may be to blame for
         self.counts = {}
         self.workers = {}
         self.clients = []
@@ -158,7 +159,8 @@ class Run:
                 break
             goes_on = fault()
         if not goes_on:
-            self.faults.append(f"the broker is gone: {self.broker.log()[-300:]}")
+            gone = f"the broker is gone: {self.broker.log()[-300:]}"
+            (self.late if self.broker.alive() else self.faults).append(gone)
         for client in self.clients:
             while goes_on and client.is_alive() and time.monotonic() < end:
                 client.join(0.05)
@@ -185,7 +187,7 @@ class Run:
                 seen = pickle.load(file)
             self.faults += [f"client {number}: {fault}" for fault in seen["faults"]]
             if seen["left"] and left:
-                self.faults.append(f"client {number}: {seen['left']} unanswered at the end")
+                self.late.append(f"client {number}: {seen['left']} unanswered at the end")
             for at, (status, body) in seen["finals"].items():
                 service, sent, most = terms(number, at)
                 came = starts.get(sent, [])
@@ -216,6 +218,12 @@ class Run:
                 f"ready in {statistics.median(after):.0f} ms (median), {max(after):.0f} ms (longest); "
                 f"without a store {statistics.median(self.bare):.0f} ms (median), "
                 f"{max(self.bare):.0f} ms (longest); load {os.getloadavg()[0]:.1f}")
+
+    def check(self):
+        """Fails unless all jobs were accepted and done, and nothing was wrong."""
+        print(self.report())
+        verdict.hold(self.faults, self.late)
+        assert self.counts["accepted"] == self.counts["fetched"] == self.jobs
 
     def check_ready(self):
         """100 ms to the first ordinary request, or on a busy machine half as much again as without a store."""

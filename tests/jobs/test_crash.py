@@ -7,20 +7,13 @@ from support import programs
 
 FORGETFUL = programs.BUILD / "tests" / "jobs_broker"
 
-
 SCALE = 50 if LONG else 1
-
-
-def check(run):
-    print(run.report())
-    assert not run.faults, f"{len(run.faults)} faults: {run.faults[:10]}"
-    assert run.counts["accepted"] == run.counts["fetched"] == run.jobs
 
 
 def test_what_was_accepted_survives_kills_freezes_and_drains(world):
     run = Run(world, 20_000 * SCALE)
     run.go(kills=5 * SCALE, freezes=2 * SCALE, drains=2 * SCALE, workers=5 * SCALE, within=200 * SCALE)
-    check(run)
+    run.check()
     run.check_ready()
     assert run.counts["started more than once"] > 0, "nothing was interrupted"
 
@@ -28,7 +21,7 @@ def test_what_was_accepted_survives_kills_freezes_and_drains(world):
 def test_a_power_loss_loses_nothing(world):
     run = Run(world, 4_000 * SCALE, special=[FORGETFUL])
     run.go(kills=4 * SCALE, within=60 * SCALE)
-    check(run)
+    run.check()
 
 
 def test_without_syncs_a_power_loss_loses_jobs(world):

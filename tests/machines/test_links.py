@@ -5,15 +5,15 @@ all histories are checked against the contract."""
 
 import os
 import statistics
-import subprocess
 import time
 
 import pytest
 
-from cast import CLIENT_HEARTBEAT_MS, PYTHON, WORKER_HEARTBEAT_MS, Cast, now_us
+from cast import CLIENT_HEARTBEAT_MS, WORKER_HEARTBEAT_MS, Cast, now_us
 from network import Network
 from report import ENOUGH, WINDOW_US, Histories, read
-from run import CHECK
+from run import check
+from support import verdict
 from support.programs import PATIENCE
 from support.waiting import until
 
@@ -88,11 +88,6 @@ class World:
                 leaves[fields["session"]] = at
         return {name: leaves.get(session) for session, name in joins.items()
                 if leaves.get(session, since) >= since}
-
-    def check(self):
-        done = subprocess.run([PYTHON, CHECK, *self.cast.files()], capture_output=True, text=True,
-                              check=False)
-        return done.stdout + done.stderr if done.returncode else None
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +184,6 @@ def test_no_invariant_was_broken(world):
     world.cast.watch()
     world.cast.end_load()
     world.cast.end()
-    assert not world.cast.troubles
     assert world.histories().finals["OK"] > 0
-    wrong = world.check()
-    assert wrong is None, wrong
+    wrong, late, _ = check(world.cast.files())
+    verdict.hold(world.cast.troubles + wrong, world.cast.late + late)

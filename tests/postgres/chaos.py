@@ -20,6 +20,8 @@ TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "chaos"), str(TESTS / "system")]
 
 from cast import PYTHON, Cast, duration  # noqa: E402
+from run import check  # noqa: E402
+from support import verdict  # noqa: E402
 from support.programs import BROKER, CLI  # noqa: E402
 from support.waiting import until  # noqa: E402
 from support.web import free_port  # noqa: E402
@@ -28,7 +30,6 @@ from fault_proxy import FaultProxy  # noqa: E402
 from pair import Pair  # noqa: E402
 from server import programs_of_postgres  # noqa: E402
 
-CHECK = TESTS / "history" / "check.py"
 JOB_LOAD = pathlib.Path(__file__).with_name("job_load.py")
 BROKERS = 3
 #: Seconds before the first fault.
@@ -77,7 +78,7 @@ class Chaos:
         name = self.cast.life(f"broker-{number}")
         broker = self.cast.start(name, (BROKER, "--bind", self.endpoints[number], "--http", "off", "--store", self.url,
                                         "--history", self.cast.history(name)))
-        until(lambda: "ready in" in broker.log(), 20, "the broker is ready", broker)
+        until(lambda: "ready in" in broker.log(), 60, "the broker is ready", broker)
 
     def start_worker(self, part, service="echo"):
         self.cast.start_worker(part, service, ",".join(self.endpoints))
@@ -190,7 +191,7 @@ class Chaos:
                 self.pair.promote()
                 self.pair.follow()
             except (AssertionError, OSError, subprocess.TimeoutExpired) as error:
-                self.cast.troubles.append(f"the failover: {error}")
+                self.cast.late.append(f"the failover: {error}")
             self.rebuilding = None
         self.rebuilding = threading.Thread(target=run)
         self.rebuilding.start()
@@ -239,13 +240,6 @@ class Chaos:
         self.pair.end()
 
 
-def check(files):
-    """Returns whether the invariants hold, and the lines of the checker."""
-    done = subprocess.run([PYTHON, CHECK, "--slack", str(SLACK_MS), *files], capture_output=True, text=True,
-                          check=False)
-    return done.returncode == 0, (done.stdout + done.stderr).splitlines()
-
-
 def main():
     parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__)
     parser.add_argument("--duration", type=duration, default=60, help="of the faults, such as 60s or 10m")
@@ -257,24 +251,24 @@ def main():
         arguments.duration = arguments.long
     directory = arguments.keep or pathlib.Path(tempfile.mkdtemp(prefix="riposte-brokers-"))
     chaos = Chaos(directory, arguments.seed)
-    wrong = []
+    wrong, late = [], []
     try:
         chaos.run(arguments.duration)
         wrong += chaos.check_store()
     except Exception as error:  # all that it started is ended
         traceback.print_exc()
-        wrong.append(f"the run broke off: {error}")
+        late.append(f"the run broke off: {error}")
     except KeyboardInterrupt:
-        wrong.append("interrupted")
+        late.append("interrupted")
     chaos.end()
-    wrong += chaos.cast.troubles
-    holds, said = check(chaos.cast.files())
+    broken, slow, said = check(chaos.cast.files(), "--slack", str(SLACK_MS))
+    wrong += chaos.cast.troubles + broken
+    late += chaos.cast.late + slow
     print(f"faults        {', '.join(f'{name} {count}' for name, count in sorted(chaos.counts.items()))}; "
           f"{sum(proxy.done for proxy in chaos.proxies)} commits cut")
-    print("checked       " + "\n              ".join(said[-5:]))
-    wrong += [] if holds else said
-    if wrong:
-        print("\n".join(wrong[:60]))
+    print("checked       " + "\n              ".join(said))
+    if wrong or late:
+        print("\n".join(verdict.lines(wrong, late)[:60]))
         print(f"FAILED; seed {arguments.seed}; histories and logs are in {directory}")
         return 1
     if not arguments.keep:

@@ -32,9 +32,8 @@ def test_commits_whose_answers_are_cut_are_found_out(world, pair, proxy):
     run = Run(world, 1_000 * SCALE, store=pair.url(database, [proxy.host]),
               others=[lambda: proxy.cut_commits() or True] * cuts)
     run.go(kills=1, within=120 * SCALE)
-    print(run.report(), proxy.done, "commits cut")
-    assert not run.faults, f"{len(run.faults)} faults: {run.faults[:10]}"
-    assert run.counts["accepted"] == run.counts["fetched"] == run.jobs
+    print(proxy.done, "commits cut")
+    run.check()
     assert proxy.done > 0
     said = world.run(programs.CLI, "store", "check", pair.url(database))
     assert b"the store is whole" in said.out, said
