@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MPL-2.0
 """README.md names the tests that prove each point: they exist, and no cell is empty."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -40,7 +41,7 @@ def test_what_a_row_names_runs_with_its_protocol():
     told = dict(re.findall(r"^- \*\*(\w+)\*\*: `(test_\w+)`", README, re.M))
     listing = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", HERE],
-        capture_output=True, text=True, check=True).stdout
+        env={**os.environ, "PYTEST_ADDOPTS": ""}, capture_output=True, text=True, check=True).stdout
     cases = {}
     for name, case in re.findall(r"::(test_\w+)(?:\[(.*)\])?$", listing, re.M):
         cases.setdefault(name, []).append(case)
