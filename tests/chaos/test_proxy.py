@@ -12,6 +12,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from cast import Cast, Proxy  # noqa: E402
 
+PATIENCE = 60  # seconds that bytes may take which come
 BULK = bytes(range(256)) * 4096  # 1 MiB
 
 
@@ -28,7 +29,7 @@ class Link:
         near = socket.create_connection(("127.0.0.1", int(self.proxy.endpoint.rsplit(":", 1)[1])))
         far, _ = self.listener.accept()
         for one in (near, far):
-            one.settimeout(5)
+            one.settimeout(PATIENCE)
         return near, far
 
     def close(self):
@@ -62,7 +63,17 @@ def _hears(one, within=0.2):
     except TimeoutError:
         return False
     finally:
-        one.settimeout(5)
+        one.settimeout(PATIENCE)
+
+
+def in_time(took, least, most):
+    """Whether it takes less than that at some time, and never less than at least."""
+    for _ in range(20):
+        seconds = took()
+        assert seconds >= least
+        if seconds < most:
+            return True
+    return False
 
 
 def test_bytes_pass_in_both_directions_as_they_are(link):
@@ -98,15 +109,18 @@ def test_a_delay_holds_up_every_byte(link):
         return time.monotonic() - since
 
     link.proxy.tell("delay 150")
-    assert 0.15 <= min(took() for _ in range(3)) < 1
+    assert in_time(took, 0.15, 1), "on a busy machine, at some time"
 
 
 def test_a_throttle_limits_the_rate(link):
+    def took():
+        since = time.monotonic()
+        link.near.sendall(BULK[:100 * 1024])
+        _receive(link.far, 100 * 1024)
+        return time.monotonic() - since
+
     link.proxy.tell("throttle 200")
-    since = time.monotonic()
-    link.near.sendall(BULK[:100 * 1024])
-    _receive(link.far, 100 * 1024)
-    assert 0.3 < time.monotonic() - since < 3
+    assert in_time(took, 0.3, 3), "on a busy machine, at some time"
 
 
 def test_a_reset_ends_both_ends(link):
@@ -134,8 +148,8 @@ def test_a_blackhole_lets_nothing_pass_until_it_is_healed(link, which, up, down)
     link.proxy.tell(f"blackhole {which}")
     link.near.sendall(b"up")
     link.far.sendall(b"down")
-    assert _hears(link.far) == up
-    assert _hears(link.near) == down
+    assert _hears(link.far, PATIENCE if up else 0.2) == up
+    assert _hears(link.near, PATIENCE if down else 0.2) == down
     link.proxy.tell("heal")
     assert _receive(link.far, 2) == b"up"
     assert _receive(link.near, 4) == b"down"

@@ -10,15 +10,20 @@ import time
 
 from blocks import BUILD, SOURCE, Block, pattern, steps
 
-#: Seconds that a condition may take.
-PATIENCE = 20
+#: Seconds that a condition may take, and tries of one that costs a process. Nothing waits for them to pass.
+PATIENCE, TRIES = 120, 300
 #: Runs a command in namespaces of its own.
 ALONE = ("unshare", "--map-root-user", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 _FOREGROUND = re.compile(r"riposte-(broker|worker|http)\b")
 #: Programs that offer a service, which the reader sees to be there before the next command.
-_OFFERS = ((re.compile(r"riposte-worker (?:--\S+ \S+ )*([a-z]\w*)"), None),
+_OFFERS = ((re.compile(r"riposte-worker (?:--stream |--?\S+ \S+ )*([a-z]\w*)"), None),
            (re.compile(r"examples/site &"), "site"), (re.compile(r"upper\.py &"), "upper"),
            (re.compile(r"\./hwserver &"), "hello"))
+
+
+def services(command):
+    """Returns the services that a command begins to offer."""
+    return [service or found[1] for expression, service in _OFFERS for found in expression.finditer(command)]
 
 
 class Session:
@@ -82,7 +87,8 @@ class Session:
         self.until(f"riposte workers | grep -q ' {service} '")
 
     def until(self, condition):
-        code, _ = self.command(f"for i in $(seq 100); do {condition} && break; sleep 0.1; done; {condition}")
+        code, _ = self.command(f"for i in $(seq {TRIES}); do {condition} && break; sleep 0.1; done; {condition}",
+                               5 * PATIENCE)
         assert code == 0, f"never true: {condition}\n{self._text()}"
 
     def python(self, text):
@@ -117,9 +123,8 @@ class Session:
                 fails = bool(shown) and shown[0].startswith(("riposte: ", "no: "))
                 assert (code != 0) == fails, f"{where}exit status {code}\n{out}"
             keys = " ".join(re.findall(r"--(?:key-file|server-key) \S+", bare))
-            for expression, service in _OFFERS:
-                for found in expression.finditer(bare):
-                    self.offered(service or found[1], keys)
+            for service in services(bare):
+                self.offered(service, keys)
         return ids
 
     def _foreground(self, text, shown, where):

@@ -6,7 +6,8 @@ import pathlib
 
 import pytest
 
-from blocks import SOURCE, block_with, documents, every_block
+from blocks import SOURCE, block_with, documents, every_block, steps
+from session import services
 
 #: What tests call to read a block, and of which document.
 READERS = {"readme": "README.md", "interop": "docs/INTEROP.md", "operations": "docs/OPERATIONS.md",
@@ -40,6 +41,13 @@ def read_by_tests():
 def test_every_block_is_run_or_named_with_a_reason():
     known = {block_with(*found) for found in read_by_tests()} | {block_with(*entry[:2]) for entry in ELSEWHERE}
     assert not [str(block) for block in every_block() if block not in known]
+
+
+def test_each_worker_of_a_block_is_waited_for_before_it_is_asked():
+    commands = [text for block in every_block() for text, _ in steps(block) if "riposte-worker " in text]
+    assert len(commands) > 5
+    for text in commands:
+        assert len(services(text)) == text.count("riposte-worker "), text
 
 
 @pytest.mark.parametrize("document, words, test, by", ELSEWHERE)

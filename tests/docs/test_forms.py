@@ -214,7 +214,7 @@ def test_events_are_lines_of_json_with_the_same_members(session):
     session.play_text("riposte-broker")
     session.play_text("riposte-worker upper -- tr a-z A-Z")
     (command, shown), = steps(operations("riposte events --since"))
-    code, out = session.command(f"timeout 5 {command.replace('41', '0')} | grep -m 1 '\"topic\":\"worker\"'")
+    code, out = session.command(f"timeout 60 {command.replace('41', '0')} | grep -m 1 '\"topic\":\"worker\"'")
     assert code == 0 and list(json.loads(out)) == list(json.loads(shown[0])), out
 
 

@@ -112,7 +112,7 @@ def test_metrics(session):
     session.play_text("riposte-worker upper -- tr a-z A-Z")
     session.play(metrics("grep waiting"))
     (stream, _), = steps(metrics("curl -N"))
-    code, out = session.command(f"timeout 10 {stream} 2> /dev/null | grep -m 1 '^event: '")
+    code, out = session.command(f"timeout 60 {stream} 2> /dev/null | grep -m 1 '^event: '")
     assert (code, out.strip()) == (0, "event: overview")
 
 

@@ -151,3 +151,12 @@ class House:
     def ended(self, status):
         """Returns how many requests ended with this status, as the broker counts."""
         return self.world.status(self.broker)["finals"][status]
+
+
+def unread(http):
+    """Returns the bytes on connections of HTTP peers that neither end has read."""
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    mine = [words[4].split(":") for words in rows if words[3] == "01"  # established
+            and http.port in (int(words[1].split(":")[1], 16), int(words[2].split(":")[1], 16))]
+    return sum(int(sent, 16) + int(came, 16) for sent, came in mine)

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from support.peer import REQUEST, pack_headers
-from support.programs import BRIEFLY, CLI
+from support.programs import BRIEFLY, CLI, SLOW
 from support.waiting import until
 
 from house import HTTP
@@ -323,11 +323,11 @@ def test_a_conversation_is_of_its_service_and_nobody_guesses_it(house):
 
 
 def test_a_conversation_that_nobody_uses_ends_and_one_with_an_open_request_does_not(house):
-    http = house.start("--conversation-idle", "1s")
+    http = house.start("--conversation-idle", f"{SLOW}s")
     house.world.builtin(house.broker, "sleep", "--slots", "2")
     idle, used = begin(http, "sleep"), begin(http, "sleep")
     assert http.request("POST", idle, b"0s").status == 200
-    assert http.request("POST", used, b"2500ms").status == 200
+    assert http.request("POST", used, b"%dms" % (2500 * SLOW), [("Riposte-Timeout", "60s")]).status == 200
     assert http.request("POST", idle, b"0s").status == 410
     assert http.request("POST", used, b"0s").status == 200
 

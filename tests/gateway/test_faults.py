@@ -8,8 +8,10 @@ import threading
 
 import pytest
 
-from support.programs import PATIENCE, SANITIZED
+from support.programs import PATIENCE, SANITIZED, SLOW
 from support.waiting import until
+
+from house import unread
 
 LONG = os.environ.get("RIPOSTE_LONG") == "1"
 
@@ -183,16 +185,16 @@ def test_half_a_request_ends_after_the_time_for_it_and_the_others_go_on(house):
 
 def test_a_body_has_the_whole_time_though_the_connection_is_old(house):
     """The headers take most of the time for a request; the body may then take as long again."""
-    http = house.start("--upload", "2s")
+    http = house.start("--upload", f"{2 * SLOW}s")
     house.world.builtin(house.broker, "upper")
     with http.connect() as peer, http.connect() as clock:
         assert peer.call("upper", b"a").read().body == b"A"
         peer.send("POST /call/upper HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n")
         # A request of 1.2 s lets time pass, before the end of the headers and after it.
         house.world.builtin(house.broker, "sleep")
-        assert clock.call("sleep", b"1200ms").read().status == 200
+        assert clock.call("sleep", b"%dms" % (1200 * SLOW), "Riposte-Timeout: 60s").read().status == 200
         peer.send("\r\nb")
-        assert clock.call("sleep", b"1200ms").read().status == 200
+        assert clock.call("sleep", b"%dms" % (1200 * SLOW), "Riposte-Timeout: 60s").read().status == 200
         assert peer.send("c").read().body == b"BC"
 
 
@@ -224,15 +226,6 @@ def receive(peer):
         return peer.socket.recv(65536)
     except ConnectionResetError:
         return b""
-
-
-def unread(http):
-    """Returns the bytes on connections of HTTP peers that neither end has read."""
-    with open("/proc/net/tcp", encoding="ascii") as table:
-        rows = [line.split() for line in table.readlines()[1:]]
-    mine = [words[4].split(":") for words in rows if words[3] == "01"  # established
-            and http.port in (int(words[1].split(":")[1], 16), int(words[2].split(":")[1], 16))]
-    return sum(int(sent, 16) + int(came, 16) for sent, came in mine)
 
 
 def connections(http):

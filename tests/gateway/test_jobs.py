@@ -11,6 +11,8 @@ import pytest
 from support.programs import CLI, PATIENCE
 from support.waiting import until
 
+from house import unread
+
 
 @pytest.fixture(name="http")
 def _http(house):
@@ -189,7 +191,7 @@ def test_whoever_hangs_up_while_he_waits_leaves_nothing_open(house, http):
             wait_on(peer, place)
     with http.connect() as peer:
         wait_on(peer, place)
-        time.sleep(0.3)  # not read yet, it would be refused
+        until(lambda: unread(http) == 0, 10, "it is read; not read yet, it would be refused")
         peer.socket.settimeout(10 * PATIENCE)
         peer.socket.shutdown(1)
         assert peer.read().status in (202, 499)
@@ -202,7 +204,7 @@ def test_a_drain_ends_waits_and_not_jobs(house, http):
     spare = house.gateway()
     with http.connect() as peer:
         wait_on(peer, place)
-        time.sleep(0.3)  # not read yet, it would be refused
+        until(lambda: unread(http) == 0, 10, "it is read; not read yet, it would be refused")
         http.terminate()
         answer = peer.read()
         assert told(answer, 202)["state"] == "waiting" and answer["Retry-After"] == "1"
@@ -215,7 +217,7 @@ def test_a_second_signal_ends_it_while_peers_wait(http):
     place = accepted(send(http, "nobody"))
     with http.connect() as peer:
         wait_on(peer, place)
-        time.sleep(0.3)
+        until(lambda: unread(http) == 0, 10, "it is read")
         http.terminate()
         http.terminate()
         assert http.wait(10) in (0, 130)

@@ -199,22 +199,24 @@ def test_each_response_that_is_described_comes_and_no_other(house):
 
 def endings(walk, house, http):
     """The responses without a broker, and while the gateway drains."""
-    impatient = house.gateway("--timeout", "300ms")
-    house.world.builtin(house.broker, "sleep")
+    impatient = house.gateway("--timeout", "500ms")
+    gate = house.world.gate()
+    house.world.worker(house.broker, "held", *gate.command)
     house.broker.freeze()
     assert walk.note("get", "/services", impatient.get("/services")).status == 502
     for method, place in JOBS:
         assert walk.note(method.lower(), "/jobs/{name}", impatient.request(method, place)).status == 502
     house.broker.thaw()
-    until(lambda: impatient.get("/services").status == 200, 10, "it answers again")
+    until(lambda: impatient.get("/services").status == 200, 60, "it answers again")
     with http.connect() as running, http.connect() as resting:
         resting.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").read()
-        running.call("sleep", b"1500ms")
+        running.call("held", b"", "Riposte-Timeout: 60s")
         house.running(1)
         http.terminate()
         http.wait_for("draining: ")
         answer = resting.send("POST /conversations/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").read()
         assert walk.note("post", "/conversations/{service}", answer).status == 503
+        gate.open()
         assert running.read().status == 200
     house.broker.kill()
     until(lambda: walk.note("get", "/readyz", impatient.get("/readyz")).status == 503, 10, "it has no broker")

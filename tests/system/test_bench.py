@@ -10,6 +10,7 @@ import xml.etree.ElementTree
 import pytest
 
 from support import programs
+from support.programs import SLOW
 from support.waiting import until
 
 KEYS = ["service", "protocol", "loop", "clients", "inflight", "asked_rate", "workers", "size",
@@ -131,26 +132,30 @@ def test_people_get_three_lines(world):
 
 def test_an_open_loop_holds_its_rate(world):
     broker = world.broker()
-    said = bench(world, broker, "echo", "--workers", "1", "--clients", "3", "--rate", "500",
-                 "--duration", "1s", "--warmup", "0").json()
-    assert said["loop"] == "open" and said["asked_rate"] == 500
-    assert said["requests"] == 500 and said["unsent"] == 0
-    assert 450 <= said["rate"] <= 500, said
+
+    def holds():
+        said = bench(world, broker, "echo", "--workers", "1", "--clients", "3", "--rate", "500",
+                     "--duration", "1s", "--warmup", "0").json()
+        assert said["loop"] == "open" and said["asked_rate"] == 500
+        assert said["requests"] == 500 and said["unsent"] == 0
+        assert said["rate"] <= 500, said
+        return said["rate"] >= 450
+    assert any(holds() for _ in range(5)), "on a busy machine, at some time"
 
 
 def test_an_open_loop_does_not_hide_a_stall(world):
     broker = world.broker()
     cli = world.start_cli(broker, "bench", "echo", "--workers", "1", "--clients", "2",
-                          "--rate", "500", "--duration", "2s", "--warmup", "0", "-o", "json")
+                          "--rate", "500", "--duration", f"{2 * SLOW}s", "--warmup", "0", "-o", "json")
     until(lambda: accepted(world, broker) >= 200, 5, "the load runs", cli)
     broker.freeze()
     stalled = time.monotonic()
-    until(lambda: time.monotonic() - stalled >= 0.3, what="the stall is long enough")
+    until(lambda: time.monotonic() - stalled >= 0.3 * SLOW, what="the stall is long enough")
     broker.thaw()
     result = world.finish(cli)
     assert result.code == 0, result
     said = result.json()
-    assert said["requests"] == 1000, "what was due during the stall was asked for as well"
+    assert said["requests"] == 1000 * SLOW, "what was due during the stall was asked for as well"
     assert said["rate"] >= 400
     assert said["latency_us"]["max"] >= 250000
     # A closed loop would have sent almost nothing during the stall: one request in a thousand.

@@ -4,6 +4,7 @@
 import json
 import os
 import shutil
+import statistics
 import subprocess
 
 import pytest
@@ -15,9 +16,12 @@ from support.waiting import until
 
 def test_a_broker_is_ready_within_100_ms(world):
     broker = world.broker()
-    assert broker.ready_ms() < 100 * PATIENCE
-    broker.kill()
-    assert world.restart(broker).ready_ms() < 100 * PATIENCE
+    times = [broker.ready_ms()]
+    for _ in range(4):  # on a busy machine, most times
+        broker.kill()
+        broker = world.restart(broker)
+        times.append(broker.ready_ms())
+    assert statistics.median(times) < 100 * PATIENCE, times
 
 
 def test_a_worker_serves_every_broker_of_its_list(world):

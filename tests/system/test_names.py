@@ -8,7 +8,7 @@ import pytest
 
 from support import programs
 from support.names import HOSTS, SILENT, cli, fixture_names, port  # noqa: F401
-from support.programs import PATIENCE
+from support.programs import PATIENCE, SLOW
 from support.waiting import until
 
 
@@ -75,7 +75,7 @@ def test_of_a_name_that_is_down_each_address_is_named_with_its_cause(world, name
     gone = world.broker()
     gone.kill()
     name = f"tcp://two:{port(gone.endpoint)}"
-    error = cli(world, names, name, "ping", "--wait-broker", "300ms").error()
+    error = cli(world, names, name, "ping", "--wait-broker", f"{SLOW}s").error()
     for address in ("127.0.0.1", "127.0.0.2"):
         assert f"{name} at {address}: nothing listens there" in error
     assert error.endswith("; start one: riposte-broker")
@@ -83,7 +83,7 @@ def test_of_a_name_that_is_down_each_address_is_named_with_its_cause(world, name
 
 def test_a_name_that_does_not_resolve_is_told_as_such(world, names):
     told = "host nowhere does not resolve: "
-    result = cli(world, names, "tcp://nowhere:5555", "ping", "--wait-broker", "300ms")
+    result = cli(world, names, "tcp://nowhere:5555", "ping", "--wait-broker", f"{SLOW}s")
     assert result.code == 3
     assert result.error().startswith(f"riposte: no broker at tcp://nowhere:5555 ({told}")
     assert result.error().endswith("; check the name, or write an address in its place")

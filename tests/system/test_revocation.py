@@ -6,6 +6,7 @@ import json
 import time
 
 from support.keys import Keys
+from support.programs import SLOW
 from support.waiting import until
 
 RULES = """\
@@ -40,7 +41,7 @@ def _history(world):
 
 def _load(world, keys, broker, name):
     return world.start_cli(broker, "bench", "echo", "--rate", "200", "--clients", "2", "--duration", "4s",
-                           "-o", "json", "--wait-broker", "500ms", *keys.of(name))
+                           "-o", "json", "--wait-broker", f"{2 * SLOW}s", *keys.of(name))
 
 
 def test_a_revoked_client_is_cut_within_a_second_and_nobody_else_notices(world):

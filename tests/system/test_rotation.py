@@ -3,6 +3,7 @@
 
 from support import programs
 from support.keys import Keys
+from support.programs import SLOW
 from support.waiting import until
 
 RULES = """\
@@ -38,7 +39,7 @@ def test_both_keys_lead_to_the_same_services_each_at_its_own_endpoint(world):
     world.builtin(broker, "echo")  # it comes with the old key
     for endpoint, environment, code in ((broker.endpoint, old, 0), (later, new, 0), (broker.endpoint, new, 3),
                                         (later, old, 3)):
-        result = world.cli(endpoint, "call", "echo", "hi", "--wait-broker", "500ms", environment=environment)
+        result = world.cli(endpoint, "call", "echo", "hi", "--wait-broker", f"{SLOW}s", environment=environment)
         assert result.code == code, (endpoint, environment, result)
     world.environment.update(new)
     world.builtin(broker, "echo", endpoint=later, ready=False)

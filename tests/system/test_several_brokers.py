@@ -5,6 +5,8 @@ import json
 
 import pytest
 
+from support.programs import SLOW
+
 #: Clients that share the brokers.
 CLIENTS = 300
 
@@ -106,7 +108,7 @@ def test_a_broker_that_does_not_answer_is_named_and_the_others_are_shown(world, 
     brokers, servers = pair
     brokers[0].kill()
     for command in ("status", "services", "workers", "jobs"):
-        result = world.cli(servers, command, "--all", "-o", "json", "--wait-broker", "100ms")
+        result = world.cli(servers, command, "--all", "-o", "json", "--wait-broker", f"{SLOW}s")
         assert result.code == 3, result
         assert f"no broker at {brokers[0].endpoint} (nothing listens there" in result.error()
         assert json.loads(result.out), "of the other"

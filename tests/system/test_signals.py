@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from support import programs
+from support.programs import SLOW
 from support.waiting import until
 
 #: Signals that users, timers and limits send; the default action of each ends the process.
@@ -116,11 +117,12 @@ def test_what_a_worker_runs_under_nohup_ignores_sighup_too(world):
 @pytest.mark.parametrize("options", [("--builtin", "sleep"), ()], ids=["builtin", "command"])
 def test_sighup_drains_a_worker(world, options):
     broker = world.broker()
-    command = () if options else ("sh", "-c", "sleep 0.5; printf done")
-    worker = world.worker(broker, "work", *command, options=options)
-    call = world.start_cli(broker, "call", "work", "500ms", "--timeout", "30s")
+    gate = world.gate()
+    worker = world.worker(broker, "work", *() if options else gate.command, options=options)
+    call = world.start_cli(broker, "call", "work", f"{2 * SLOW}s", "--timeout", "30s")
     world.wait_for_running(broker, 1)
     worker.signal(signal.SIGHUP)
     worker.wait_for("drain")
+    gate.open()
     assert world.finish(call).code == 0
     assert worker.wait() == 0

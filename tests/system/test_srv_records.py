@@ -8,7 +8,7 @@ import pytest
 from support import programs
 from support.name_server import A, NAME, SERVER, SRV, fixture_server  # noqa: F401
 from support.names import SILENT, cli, fixture_names, port  # noqa: F401
-from support.programs import PATIENCE
+from support.programs import PATIENCE, SLOW
 from support.waiting import until
 
 
@@ -78,7 +78,7 @@ def test_the_records_are_looked_up_again_when_all_brokers_have_failed(world, nam
 def test_many_records_come_over_tcp_and_all_brokers_are_asked(world, names, server, brokers):
     gone = [(5, 0, 1, f"b{number}.example.org") for number in range(8)]
     server.records[NAME, SRV] = gone + [srv(broker, host="b7.example.org") for broker in brokers]
-    result = cli(world, names, SERVER, "services", "--all", "-o", "json", "--wait-broker", "100ms")
+    result = cli(world, names, SERVER, "services", "--all", "-o", "json", "--wait-broker", f"{SLOW}s")
     assert result.code == 3 and "no broker at tcp://127.0.0.1:1 " in result.error()
     assert [(one["name"], one["brokers"]) for one in result.json()["services"]] == [("echo", 3)]
 
@@ -92,7 +92,7 @@ def test_many_records_come_over_tcp_and_all_brokers_are_asked(world, names, serv
 def test_what_names_no_broker_is_told_as_such(world, names, server, records, told):
     if records is not None:
         server.records[NAME, SRV] = records
-    result = cli(world, names, SERVER, "ping", "--wait-broker", "300ms")
+    result = cli(world, names, SERVER, "ping", "--wait-broker", f"{SLOW}s")
     assert result.code == 3
     assert result.error().startswith(f"riposte: no broker at {SERVER} (") and told in result.error(), result
     assert result.error().endswith("; check the name, or write an address in its place")

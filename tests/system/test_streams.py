@@ -212,7 +212,7 @@ def test_before_its_first_part_a_stream_is_redelivered(world):
 def test_silence_ends_a_stream(world):
     broker = world.broker()
     _stream_worker(world, broker, "silent", "sh", "-c", "echo first; exec sleep 1000")
-    result = world.cli(broker, "call", "--stream", "--idle-timeout", "500ms", "silent")
+    result = world.cli(broker, "call", "--stream", "--idle-timeout", f"{2 * programs.SLOW}s", "silent")
     assert (result.code, result.out) == (5, b"first\n"), result
     world.wait_for_running(broker, 0, "silent")
 

@@ -6,7 +6,7 @@ import io
 import json
 
 from support.peer import CREDIT, head
-from support.programs import BRIEFLY
+from support.programs import BRIEFLY, SLOW
 from support.waiting import until
 from support.world import clean_words
 
@@ -101,7 +101,7 @@ def test_a_timeout_over_before_a_broker_could_answer_is_not_called_a_missing_bro
 
 
 def test_a_client_that_stood_still_says_so(world):
-    broker = world.broker(limits={"heartbeat_max": "100ms"})
+    broker = world.broker(limits={"heartbeat_max": f"{300 * SLOW}ms"})
     world.builtin(broker, "sleep")
     client = world.start_cli(broker, "call", "sleep", "30s", "--timeout", "60s")
     world.wait_for_running(broker, 1)

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 
-from support.programs import BRIEFLY, BUILD, EXAMPLES
+from support.programs import BRIEFLY, BUILD, EXAMPLES, SLOW
 from support.talk import Talk
 from support.waiting import until
 
@@ -128,7 +128,7 @@ def _loading(world, seconds, says=""):
 
 def test_a_persistent_program_that_loads_for_longer_than_its_callers_wait_comes_up(world):
     broker = world.broker()
-    worker = world.worker(broker, "slow", *_loading(world, 3), options=("--persistent",))
+    worker = world.worker(broker, "slow", *_loading(world, 3 * SLOW), options=("--persistent",))
     until(lambda: _window(world, broker, worker) == 1, 5, "it is offered once")
     children = worker.children()
     assert world.cli(broker, "call", "slow", "x", "--timeout", BRIEFLY).code == 5

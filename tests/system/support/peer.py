@@ -129,7 +129,7 @@ class Peer:
                        time=heartbeat_ms))
         return self.expect(WELCOME)
 
-    def request(self, service, body=b"", time_ms=5000, **fields):
+    def request(self, service, body=b"", time_ms=5000 * PATIENCE, **fields):
         """Sends a request and returns its id."""
         number = next(self.ids)
         fields = {"attempts": 1, "id": number, **fields}

@@ -46,7 +46,7 @@ class Process:
         """Sends SIGKILL; returns when the process has ended."""
         self.expected_to_die = True
         self.signal(signal.SIGKILL)
-        self.popen.wait(5)
+        self.popen.wait(60)
 
     def freeze(self):
         """Sends SIGSTOP; returns when the process is stopped."""
@@ -127,7 +127,7 @@ class Process:
             except subprocess.TimeoutExpired:
                 self.terminate()  # a second SIGTERM ends it at once
             try:
-                self.popen.wait(5 * PATIENCE)
+                self.popen.wait(30 * PATIENCE)
             except subprocess.TimeoutExpired:
                 trouble = f"{self.name} did not end at two SIGTERM"
                 self.kill()
