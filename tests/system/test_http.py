@@ -33,7 +33,7 @@ def _broker(world, *options, **more):
 
 def _get(broker, path, method="GET", **headers):
     """Returns status, headers and body."""
-    one = http.client.HTTPConnection("127.0.0.1", broker.http, timeout=10)
+    one = http.client.HTTPConnection("127.0.0.1", broker.http, timeout=60)
     try:
         one.request(method, path, headers=headers)
         response = one.getresponse()

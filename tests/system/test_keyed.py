@@ -5,7 +5,7 @@ import pytest
 
 from support.peer import (
     BYE, CANCEL, KEYED, REPLAYED, REPLY, REQUEST, WORKER_LOST, head, pack_headers)
-from support.programs import BRIEFLY
+from support.programs import SLOW
 from support.waiting import until
 
 
@@ -34,10 +34,13 @@ class Service:
 
     def begin(self, body="x", *options, key="k"):
         """Starts a call, and waits until the broker has it."""
-        before = self.figures()["waiting"]
+        before = self._asked()
         call = self.world.start_cli(self.broker, *self._arguments(body, options, key))
-        until(lambda: self.figures()["waiting"] == before + 1, 5, "it waits", call)
+        until(lambda: self._asked() > before, 5, "it waits", call)
         return call
+
+    def _asked(self):
+        return self.world.status(self.broker)["counters"]["keyed_requests"]
 
     def figures(self):
         return self.world.status(self.broker)["replays"]
@@ -116,7 +119,7 @@ def test_an_interrupt_withdraws_one_and_not_the_other(world, slow):
 
 
 def test_a_deadline_is_that_of_one(world, slow):
-    hasty = slow.begin("x", "--timeout", BRIEFLY)
+    hasty = slow.begin("x", "--timeout", f"{3 * SLOW}s")  # it is not over before the other has begun
     patient = slow.begin()
     assert world.finish(hasty).code == 5
     slow.open()

@@ -67,7 +67,7 @@ def denial(peer, service):
 # ---- Keys ------------------------------------------------------------------------------------------------------
 
 def test_a_key_is_its_principal(world, secure):
-    broker = world.broker(*secure.of_broker)
+    broker = world.broker(*secure.of_broker, limits={"rejoin_grace": "0s"})
     ada = peer_of(world, secure, "ada", broker)
     ada.hello()
     assert ada.call(b"upper").status == NO_WORKER

@@ -2,6 +2,7 @@
 """riposte top: on a terminal, and as tables."""
 
 import csv
+import datetime
 import fcntl
 import io
 import json
@@ -264,16 +265,26 @@ def test_the_same_as_json_lines_and_csv(world, broker):
     assert len(rows) == 6 and rows[0]["name"] == "slow" and float(rows[0]["requests_per_second"]) == 0
 
 
+def _rate(top):
+    """Returns when the next line was written, and the rate of its only service."""
+    line = json.loads(top.popen.stdout.readline())
+    return (datetime.datetime.fromisoformat(line["time"].replace("Z", "+00:00")),
+            line["services"][0]["requests_per_second"])
+
+
 def test_rates_are_those_of_the_interval(world):
     broker = world.broker()
     world.builtin(broker, "upper")
     top = world.start_cli(broker, "top", "--interval", "500ms", "-o", "jsonl")
-    assert json.loads(top.popen.stdout.readline())["services"][0]["requests_per_second"] == 0
+    last, rate = _rate(top)
+    assert rate == 0
     assert world.cli(broker, "call", "upper", "x", "--count", "100", "--parallel", "10").code == 0
     counted = 0
     for _ in range(20):
-        counted += json.loads(top.popen.stdout.readline())["services"][0]["requests_per_second"] / 2
-        if counted > 80:  # an interval is not exactly half a second
+        at, rate = _rate(top)
+        counted += rate * (at - last).total_seconds()  # an interval is not exactly half a second
+        last = at
+        if counted > 80:
             break
     assert 80 < counted < 125
     top.signal(signal.SIGINT)

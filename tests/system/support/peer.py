@@ -120,11 +120,11 @@ class Peer:
             f"command {message.command} instead of {command}: {vars(message)}"
         return message
 
-    def hello(self, name=b"peer", heartbeat_ms=1000):
+    def hello(self, name=b"peer", heartbeat_ms=10000):
         self.send(head(HELLO, key=name, time=heartbeat_ms))
         return self.expect(WELCOME)
 
-    def register(self, service, window=1, name=b"peer", heartbeat_ms=1000):
+    def register(self, service, window=1, name=b"peer", heartbeat_ms=10000):
         self.send(head(HELLO, flags=WORKER, name=service, key=name, value=window,
                        time=heartbeat_ms))
         return self.expect(WELCOME)
