@@ -293,10 +293,11 @@ def test_rates_are_those_of_the_interval(world):
 
 def test_a_broker_that_does_not_answer_is_a_line_for_each_table(world):
     broker = world.broker()
-    top = world.start_cli(broker, "top", "--interval", "100ms", "--timeout", "200ms", "--count", "20")
+    top = world.start_cli(broker, "top", "--interval", f"{500 * PATIENCE}ms", "--timeout", f"{PATIENCE}s",
+                          "--count", "4")
     assert b"Z\n" in top.popen.stdout.readline()
     broker.kill()
-    result = world.finish(top)
+    result = world.finish(top, within=60)
     assert result.code == 3 and b"no broker" in result.err
 
 
