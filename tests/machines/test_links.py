@@ -20,9 +20,8 @@ from support.waiting import until
 MACHINES = ("clients", "broker", "workers")
 CALM = 2.0      # seconds in which throughput is measured
 BACK = 5.0      # seconds after which throughput must be back
-#: How late a detection may be: the broker reads its clock at intervals, and the machine may be
-#: busy.
-SLACK_US = 250_000 * PATIENCE
+#: How late most detections may be, since the broker reads its clock at intervals; and each of them, on a busy machine.
+SLACK_US, STALL_US = 250_000 * PATIENCE, 2_000_000 * PATIENCE
 
 #: Clients of the core that are the broker itself, and lose no link.
 BROKERS_OWN = ("all", "jobs", "keyed")
@@ -136,10 +135,11 @@ def _detections(world, machine, how, since):
 
 
 def _noticed(times, since, limit):
-    for name, at in times.items():
-        assert at is not None, f"{name}: not noticed"
-        assert at - since <= limit, f"{name}: noticed after {(at - since) / 1000:.0f} ms"
-        yield at - since
+    assert None not in times.values(), f"not all are noticed: {times}"
+    took = {name: at - since for name, at in times.items()}
+    assert statistics.median(took.values()) <= limit, f"noticed after µs: {took}"
+    assert max(took.values()) <= limit + STALL_US, f"noticed after µs: {took}"
+    return took.values()
 
 
 def _gave_up(actor, since):
