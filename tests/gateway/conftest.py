@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MPL-2.0
 """The gateway: the real riposte-http between raw sockets and a real broker. The parts that these
-tests share with the system tests are in tests/system/support; RIPOSTE_BUILD, RIPOSTE_SLOW and
+tests share with the system tests are in tests/system/support; RIPOSTE_BUILD, RIPOSTE_SLOW, RIPOSTE_AGAIN and
 RIPOSTE_LONG have the same meaning there."""
 
 import pathlib

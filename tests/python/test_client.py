@@ -17,7 +17,7 @@ import pytest
 import riposte
 import riposte.aio
 from riposte import _sockets
-from support.programs import PATIENCE, SLOW, SOURCE
+from support.programs import PATIENCE, SOURCE
 from support.waiting import until
 
 
@@ -204,7 +204,7 @@ def test_a_wait_that_is_given_up_leaves_the_reading_to_another_thread(stage):
     with riposte.Client(stage.shared.endpoint) as one:
         one._tend = lambda: 60.0  # nobody else looks after the sockets
         call = one.submit("sleep", b"20s", timeout=30)
-        first, second = (threading.Thread(target=call.wait, args=(seconds,)) for seconds in (0.5 * SLOW, 30.0))
+        first, second = (threading.Thread(target=call.wait, args=(seconds,)) for seconds in (0.5 * PATIENCE, 30.0))
         first.start()
         until(lambda: one._loop.leader == first.ident, PATIENCE)
         second.start()

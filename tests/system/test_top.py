@@ -17,7 +17,7 @@ import threading
 
 import pytest
 
-from support.programs import PATIENCE
+from support.programs import PATIENCE, SLOW
 from support.waiting import until
 
 ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
@@ -293,7 +293,7 @@ def test_rates_are_those_of_the_interval(world):
 
 def test_a_broker_that_does_not_answer_is_a_line_for_each_table(world):
     broker = world.broker()
-    top = world.start_cli(broker, "top", "--interval", f"{500 * PATIENCE}ms", "--timeout", f"{PATIENCE}s",
+    top = world.start_cli(broker, "top", "--interval", f"{500 * SLOW}ms", "--timeout", f"{SLOW}s",
                           "--count", "4")
     assert b"Z\n" in top.popen.stdout.readline()
     broker.kill()

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from support import programs
-from support.programs import PATIENCE
+from support.programs import PATIENCE, SLOW
 from support.waiting import until
 
 SECOND = 1 * PATIENCE
@@ -115,7 +115,7 @@ ANSWERS = {
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_an_answer_that_nobody_reads_waits_and_sigterm_ends_the_client(world, start, unread, name):
-    broker = world.broker(limits={"heartbeat_max": "300ms"})
+    broker = world.broker(limits={"heartbeat_max": f"{300 * SLOW}ms"})
     world.builtin(broker, "echo")
     (world.directory / "body").write_bytes(b"x" * 1000000)
     (world.directory / "script").write_text("request\n" * 100000)
@@ -123,7 +123,7 @@ def test_an_answer_that_nobody_reads_waits_and_sigterm_ends_the_client(world, st
                    stderr=subprocess.PIPE)
     until(lambda: is_held_up(client), 10, "it waits for its reader")
     if name in ("call", "lines", "talk", "ping"):
-        time.sleep(3 * SECOND)  # ten heartbeats; three missed ones would end the session
+        time.sleep(3 * SLOW)  # ten heartbeats; three missed ones would end the session
         assert world.status(broker)["clients"] == 2, "it is held for alive, beside the one that asks"
     assert stops_on_sigterm(client) == 130
     assert client.stderr.read().count(b"\n") <= 1, "one line at most"
