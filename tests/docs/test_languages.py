@@ -64,7 +64,7 @@ def test_go(tmp_path):
                    "HOME": os.environ.get("HOME", "/tmp")}
 
     def run(*command):
-        return subprocess.run(command, cwd=program, env=environment, capture_output=True, text=True, timeout=60,
+        return subprocess.run(command, cwd=program, env=environment, capture_output=True, text=True, timeout=300,
                               check=False)
 
     for command, _ in steps(go("go mod edit")):

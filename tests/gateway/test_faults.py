@@ -157,7 +157,7 @@ def test_a_body_that_nothing_is_done_with_takes_no_room(house):
 
 
 def test_the_bodies_of_replies_that_nobody_reads_have_a_limit(house):
-    http = house.start("--total-body", "16MiB")
+    http = house.start("--total-body", "16MiB", "--upload", "10m")
     house.world.worker(house.broker, "big", "head", "-c", "4000000", "/dev/zero", options=("--slots", "4"))
     peers = [http.connect(receive_buffer=4096) for _ in range(12)]
     for peer in peers:
@@ -185,16 +185,16 @@ def test_half_a_request_ends_after_the_time_for_it_and_the_others_go_on(house):
 
 def test_a_body_has_the_whole_time_though_the_connection_is_old(house):
     """The headers take most of the time for a request; the body may then take as long again."""
-    http = house.start("--upload", f"{2 * SLOW}s")
+    http = house.start("--upload", f"{4 * SLOW}s")
     house.world.builtin(house.broker, "upper")
     with http.connect() as peer, http.connect() as clock:
         assert peer.call("upper", b"a").read().body == b"A"
         peer.send("POST /call/upper HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n")
-        # A request of 1.2 s lets time pass, before the end of the headers and after it.
+        # A request of 2.4 s lets time pass, before the end of the headers and after it.
         house.world.builtin(house.broker, "sleep")
-        assert clock.call("sleep", b"%dms" % (1200 * SLOW), "Riposte-Timeout: 60s").read().status == 200
+        assert clock.call("sleep", b"%dms" % (2400 * SLOW), "Riposte-Timeout: 60s").read().status == 200
         peer.send("\r\nb")
-        assert clock.call("sleep", b"%dms" % (1200 * SLOW), "Riposte-Timeout: 60s").read().status == 200
+        assert clock.call("sleep", b"%dms" % (2400 * SLOW), "Riposte-Timeout: 60s").read().status == 200
         assert peer.send("c").read().body == b"BC"
 
 
@@ -431,14 +431,14 @@ def test_each_call_ends_with_a_status_though_the_broker_is_killed(house):
 # ---- The end -------------------------------------------------------------------------------------------------------
 
 def test_sigterm_waits_for_open_requests_and_for_the_reading_of_their_responses(house):
-    http = house.start()
+    http = house.start("--upload", "10m", "--timeout", "10m")
     gate = house.world.gate()
     house.world.worker(house.broker, "held", *gate.command)
     house.world.builtin(house.broker, "echo")
     body = b"x" * (8 << 20)
     with http.connect() as peer, http.connect() as resting, http.connect(receive_buffer=4096) as slow:
         assert resting.call("echo", b"1").read()["Connection"] is None
-        peer.call("held", b"", "Riposte-Timeout: 30s")
+        peer.call("held")
         slow.call("echo", body)
         until(lambda: gate.starts() and house.ended("OK") == 2, 10, "one runs, one is answered")
         http.terminate()

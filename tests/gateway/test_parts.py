@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from support.programs import SLOW
 from support.waiting import until
 
 EVENTS = ("Accept", "text/event-stream")
@@ -142,7 +143,7 @@ def test_a_worker_that_writes_no_parts_answers_as_ever(house):
 
 def test_a_reader_that_stops_holds_up_its_worker_and_nobody_else(house):
     """Until it is gone; then the request is cancelled."""
-    http = house.start()
+    http = house.start("--timeout", "10m")
     place = obey(house)
     house.world.builtin(house.broker, "echo")
     with http.connect(receive_buffer=4096) as peer:
@@ -156,9 +157,9 @@ def test_a_reader_that_stops_holds_up_its_worker_and_nobody_else(house):
             sizes.append(written.stat().st_size)
             return len(sizes) > 20 and sizes[-20] == sizes[-1]
 
-        until(stands, 20, "the worker waits")
+        until(stands, 60, "the worker waits")
         assert sizes[-1] < 50, "each is 100 KB"
-        peer.socket.settimeout(20)
+        peer.socket.settimeout(60)
         taken = 0
         while written.stat().st_size < sizes[-1] + 10:  # and goes on when its reader does
             taken += len(peer.socket.recv(65536))
@@ -176,7 +177,7 @@ def test_a_peer_that_leaves_while_nothing_comes_has_its_request_cancelled(house)
         answer = post(http, b"fail\n", EVENTS)
         assert (answer.status, answer["Riposte-Status"]) == (429, "BUSY")
     until(lambda: house.ended("CANCELLED") == 1, 10, "the broker says CANCELLED")
-    events = parse(until(lambda: post(http, b"quiet\n", EVENTS, ("Riposte-Idle-Timeout", "300ms")).body, 5))
+    events = parse(until(lambda: post(http, b"quiet\n", EVENTS, ("Riposte-Idle-Timeout", f"{2 * SLOW}s")).body, 5))
     assert parts_of(events)[1]["riposte_status"] == "DEADLINE"
     for headers in ((EVENTS, ("Idempotency-Key", "k")), (("Riposte-Stream", "yes"),),
                     (EVENTS, ("Riposte-Hedge", "20ms"), ("Riposte-Attempts", "2")),
@@ -204,7 +205,7 @@ def test_peers_that_leave_at_once_have_their_requests_cancelled(house):
 
 def test_replies_in_parts_count_for_the_limit_of_all_bodies(house):
     """Their windows do, and a last part, which has no window."""
-    http = house.start("--total-body", "290000")
+    http = house.start("--total-body", "290000", "--timeout", "10m")
     house.world.worker(house.broker, "silent", "sleep", "600")
     house.world.worker(house.broker, "big", "head", "-c", "200000", "/dev/zero")
     with http.connect() as peer:
