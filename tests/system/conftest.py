@@ -17,7 +17,7 @@ from support.fixtures import (  # noqa: F401
 #: Tests that measure time, or keep processors busy: script/test runs them when all others have ended (-m bounded).
 #: With --dist loadgroup they run one after the other, beside others that mostly wait.
 BOUNDED = {f"test_{name}.py" for name in ("bench", "death", "drain", "endurance", "failover", "history",
-                                          "hundred_clients", "rolling")}
+                                          "hundred_clients", "rolling", "weights")}
 
 
 def pytest_configure(config):
