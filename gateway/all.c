@@ -62,59 +62,64 @@ bool rp_http_all_set_terms (
 void rp_http_all_init (rp_http_all_t *self)
 {
     rp_list_init (&self->lines);
+    self->rc = RP_TIMED_OUT;
 }
 
-static char *s_take (rp_http_all_t *self)
+/*  Frees the first line. False: there is none.  */
+static bool s_drop (rp_http_all_t *self)
 {
     s_line_t *line = (s_line_t *) rp_list_first (&self->lines);
     if (!line)
-        return NULL;
-    char *text = line->text;
+        return false;
     rp_list_remove (&line->node);
+    free (line->text);
     free (line);
-    return text;
+    return true;
 }
 
 void rp_http_all_clear (rp_http_all_t *self)
 {
-    for (char *text; (text = s_take (self));)
-        free (text);
+    while (s_drop (self))
+        ;
 }
 
-char *rp_http_all_take (rp_http_all_t *self, rp_http_exchange_t *exchange)
+int rp_http_all_next (rp_http_all_t *self, rp_http_exchange_t *exchange, char **text)
 {
-    char *text = s_take (self);
-    if (text)
-        rp_http_exchange_recount (exchange, exchange->counted - strlen (text));
-    return text;
+    if (self->given > 0) {
+        rp_http_exchange_recount (exchange, exchange->counted - self->given);
+        (void) s_drop (self);
+    }
+    const s_line_t *line = (s_line_t *) rp_list_first (&self->lines);
+    self->given = line ? strlen (line->text) : 0;
+    *text = line ? line->text : NULL;
+    return line ? RP_OK : self->rc;
 }
 
+/*  Keeps an answer. False if there is no room for it.  */
 static bool s_keep (rp_http_all_t *self, rp_http_exchange_t *exchange, const rp_reply_t *answer)
 {
-    s_line_t *line = calloc (1, sizeof *line);
-    if (line)
-        line->text = rp_answer_one (answer, exchange->resource.service);
-    size_t counted = exchange->counted + (line && line->text ? strlen (line->text) : 0);
-    if (!line || !line->text || counted > exchange->gateway->options->total_body
+    char *text = rp_answer_one (answer, exchange->resource.service);
+    s_line_t *line = text ? calloc (1, sizeof *line) : NULL;
+    size_t counted = exchange->counted + (text ? strlen (text) : 0);
+    if (!line || counted > exchange->gateway->options->total_body
         || !rp_http_exchange_count (exchange, counted)) {
-        if (line)
-            free (line->text);
         free (line);
+        free (text);
         return false;
     }
+    line->text = text;
     rp_list_append (&self->lines, &line->node);
     return true;
 }
 
-int rp_http_all_gather (rp_http_all_t *self, rp_http_exchange_t *exchange, rp_stream_t *stream)
+bool rp_http_all_gather (rp_http_all_t *self, rp_http_exchange_t *exchange, rp_stream_t *stream)
 {
     rp_reply_t *answer;
-    int rc;
-    while ((rc = rp_stream_read_answer (stream, 0, &answer)) == RP_OK) {
+    while ((self->rc = rp_stream_read_answer (stream, 0, &answer)) == RP_OK) {
         bool kept = s_keep (self, exchange, answer);
         rp_reply_destroy (&answer);
         if (!kept)
-            return RP_NO_MEMORY;
+            return false;
     }
-    return rc;
+    return true;
 }

@@ -11,9 +11,11 @@
 
 #include "gateway/state.h"
 
-/*  Answers that have come and were not taken.  */
+/*  Answers that have come and that the peer has not taken whole.  */
 typedef struct {
     rp_list_t lines;
+    size_t given; /* bytes of the first line, which is being written; 0: it is not */
+    int rc;       /* of the last rp_stream_read_answer */
 } rp_http_all_t;
 
 /*  True if a header says that all workers are to get the request (Riposte-All, Riposte-First, Riposte-Quorum).  */
@@ -28,11 +30,12 @@ void rp_http_all_init (rp_http_all_t *self);
 /*  Frees what was not taken; it counts no more with its exchange's other bytes.  */
 void rp_http_all_clear (rp_http_all_t *self);
 
-/*  Takes the answers that have come. Returns as the last rp_stream_read_answer: RP_TIMED_OUT or RP_CLOSED; or RP_NO_MEMORY,
-    also if no room is left (option --total-body).  */
-int rp_http_all_gather (rp_http_all_t *self, rp_http_exchange_t *exchange, rp_stream_t *stream);
+/*  Takes the answers that have come: to be called whenever the stream has news. False if there is no room for one
+    (option --total-body).  */
+bool rp_http_all_gather (rp_http_all_t *self, rp_http_exchange_t *exchange, rp_stream_t *stream);
 
-/*  Takes the first line, which ends with NUL, from malloc, and counts no more. NULL: there is none.  */
-char *rp_http_all_take (rp_http_all_t *self, rp_http_exchange_t *exchange);
+/*  Gives the next line, which ends with NUL, and is valid until the next call; the one before counts no more. Without
+    one returns as the last rp_stream_read_answer: RP_TIMED_OUT or RP_CLOSED.  */
+int rp_http_all_next (rp_http_all_t *self, rp_http_exchange_t *exchange, char **text);
 
 #endif

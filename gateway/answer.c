@@ -221,21 +221,24 @@ struct MHD_Response *rp_answer_copy (const rp_reply_t *reply, const char *servic
     return response;
 }
 
-static void s_set_base64 (json_t *object, const char *name, const uint8_t *data, size_t size)
+static bool s_set_base64 (json_t *object, const char *name, const uint8_t *data, size_t size)
 {
     size_t digits = (size + 2) / 3 * 4;
     char *text = malloc (digits + 1);
     if (!text)
-        return;
+        return false;
     for (size_t at = 0; at < size; at += 3)
         rp_event_text_base64 (data + at, size - at < 3 ? size - at : 3, text + at / 3 * 4);
-    (void) json_object_set_new (object, name, json_stringn (text, digits));
+    bool is_set = json_object_set_new (object, name, json_stringn (text, digits)) == 0;
     free (text);
+    return is_set;
 }
 
+/*  As it is, for programs; only what is no UTF-8 is shown as to people.  */
 static void s_set_header (const char *key, const char *value, void *arg)
 {
-    s_set_text (arg, key, value);
+    if (json_object_set_new (arg, key, json_string (value)) != 0)
+        s_set_text (arg, key, value);
 }
 
 /*  What an event says of a reply. worker: its name, which is no header then; NULL: not stated.  */
@@ -257,20 +260,21 @@ static json_t *s_event (const rp_reply_t *reply, const char *service, const char
     return event;
 }
 
-static void s_set_body (json_t *event, const rp_reply_t *reply)
+/*  False when out of memory.  */
+static bool s_set_body (json_t *event, const rp_reply_t *reply)
 {
     size_t size = rp_reply_size (reply);
     const void *body = rp_reply_body (reply);
     if (rp_event_text_is_text (body, size))
-        (void) json_object_set_new (event, "body", json_stringn (body, size));
-    else
-        s_set_base64 (event, "body_base64", body, size);
+        return json_object_set_new (event, "body", json_stringn (body, size)) == 0;
+    return s_set_base64 (event, "body_base64", body, size);
 }
 
-/*  Takes the event.  */
-static char *s_dump (json_t *event)
+/*  Makes the text of an event, which it takes, with the reply's body if it is to have that.  */
+static char *s_dump (json_t *event, const rp_reply_t *reply, bool has_body)
 {
-    char *text = event ? json_dumps (event, JSON_COMPACT) : NULL;
+    bool is_whole = event && (!has_body || s_set_body (event, reply));
+    char *text = is_whole ? json_dumps (event, JSON_COMPACT) : NULL;
     json_decref (event);
     return text;
 }
@@ -279,17 +283,12 @@ char *rp_answer_one (const rp_reply_t *answer, const char *service)
 {
     json_t *event = s_event (answer, service, rp_reply_worker (answer));
     rp_status_t status = rp_reply_status (answer);
-    if (status == RP_OK || status == RP_APP_ERROR)
-        s_set_body (event, answer);
-    return s_dump (event);
+    return s_dump (event, answer, status == RP_OK || status == RP_APP_ERROR);
 }
 
 char *rp_answer_end (const rp_reply_t *reply, const char *service)
 {
-    json_t *event = s_event (reply, service, NULL);
-    if (rp_reply_status (reply) == RP_APP_ERROR)
-        s_set_body (event, reply);
-    return s_dump (event);
+    return s_dump (s_event (reply, service, NULL), reply, rp_reply_status (reply) == RP_APP_ERROR);
 }
 
 /*  ---- Jobs ----------------------------------------------------------------------------------- */

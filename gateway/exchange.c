@@ -230,7 +230,8 @@ static enum MHD_Result s_submit (rp_http_exchange_t *self, rp_call_t *call, rp_h
         rp_call_destroy (&headers.call);
         return s_refuse (self, RP_INVALID, headers.fault);
     }
-    if (self->wants_parts && !rp_http_exchange_count (self, self->counted + RP_HTTP_PARTS_WINDOW)) {
+    size_t window = self->wants_all ? 0 : RP_HTTP_PARTS_WINDOW; // answers count as they come
+    if (self->wants_parts && !rp_http_exchange_count (self, self->counted + window)) {
         rp_call_destroy (&headers.call);
         return s_refuse_as (self, &rp_refusal_crowded);
     }

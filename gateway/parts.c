@@ -31,7 +31,6 @@ struct rp_http_parts {
     int64_t since;         /* when its exchange was suspended, µs */
     bool as_events;        /* otherwise as they are; answers of all workers as lines */
     rp_http_all_t answers; /* of all workers */
-    char *line;            /* the one of them that is being written */
     bool is_late;          /* it was silent for too long */
     rp_event_text_t event; /* as_events: what is being written */
     const char *piece;     /* otherwise */
@@ -133,7 +132,6 @@ void rp_http_parts_destroy (rp_http_exchange_t *self)
     s_be_heard (parts);
     rp_stream_destroy (&parts->stream); // which also takes its descriptor out of the epoll
     rp_http_all_clear (&parts->answers);
-    free (parts->line);
     free (parts->end);
     free (parts);
 }
@@ -205,14 +203,11 @@ static ssize_t s_end (rp_http_parts_t *self)
 /*  Puts the next answer of a worker. Returns as s_next.  */
 static int s_next_answer (rp_http_parts_t *self)
 {
-    int rc = rp_http_all_gather (&self->answers, self->exchange, self->stream);
-    if (rc == RP_NO_MEMORY)
-        return rc; // an answer is missing
-    free (self->line);
-    self->line = rp_http_all_take (&self->answers, self->exchange);
-    if (self->line)
-        s_put_json (self, self->line, "answer");
-    return self->line ? RP_OK : rc;
+    char *line;
+    int rc = rp_http_all_next (&self->answers, self->exchange, &line);
+    if (line)
+        s_put_json (self, line, "answer");
+    return rc;
 }
 
 /*  Puts the next part. Returns as rp_stream_read.  */
@@ -340,9 +335,9 @@ static void s_count (rp_http_parts_t *self)
     rp_http_exchange_t *exchange = self->exchange;
     if (exchange->refusal)
         return;
-    bool full = exchange->wants_all
-                && rp_http_all_gather (&self->answers, exchange, self->stream) == RP_NO_MEMORY;
-    if (!full && s_count_last (self))
+    bool is_room =
+      !exchange->wants_all || rp_http_all_gather (&self->answers, exchange, self->stream);
+    if (is_room && s_count_last (self))
         return;
     exchange->refusal = &rp_refusal_no_room;
     rp_stream_destroy (&self->stream);

@@ -7,6 +7,7 @@ import pytest
 
 from support.waiting import until
 
+from test_calls import own_worker
 from test_parts import EVENTS, parse, post
 
 ALL = ("Riposte-All", "true")
@@ -17,7 +18,7 @@ SCRIPT = ('read word; case $word in fail-{0}) exit 3;; wait-{0}) exec sleep 600;
 
 @pytest.fixture
 def http(house):
-    http = house.start("--total-body", "300kB")
+    http = house.start("--total-body", "60kB")  # less than the window of a reply in parts
     for number in range(2):
         house.world.worker(house.broker, "who", "sh", "-c", SCRIPT.format(number), ready=False,
                            options=("--name", f"w{number}"))
@@ -77,3 +78,23 @@ def test_a_peer_that_leaves_cancels_it_and_what_is_not_taken_is_bounded(house, h
     until(lambda: house.ended("CANCELLED") == 1, 10, "the broker says CANCELLED")
     answer = post(http, b"big\n", ALL, path="/call/who")  # 267 kB as base64
     assert (answer.status, answer["Riposte-Status"]) == (500, "NO_MEMORY")
+
+
+def test_an_answer_counts_until_the_peer_has_taken_all_of_it(house):
+    http = house.start("--total-body", "8MiB")
+    house.world.worker(house.broker, "big", "head", "-c", "4000000", "/dev/zero")  # 5.3 MB as base64
+    with http.connect(receive_buffer=4096) as peer:
+        peer.call("big", b"", ": ".join(ALL))
+        assert peer.socket.recv(1) == b"H"
+        answer = post(http, bytes(4000000), path="/call/nobody")
+        assert (answer.status, answer["Riposte-Status"]) == (429, "BUSY")
+    until(lambda: post(http, bytes(4000000), path="/call/nobody").status == 503, 10, "there is room again")
+
+
+def test_headers_of_an_answer_are_as_the_worker_gave_them(house):
+    http = house.start()
+    given = {"place": "C:\\temp", "sign": "\U0001f469\u200d\U0001f4bb", "long": "x" * 4096}
+    _, thread = own_worker(house, "mine", headers=[(key.encode(), value.encode()) for key, value in given.items()])
+    answer = post(http, b"", ALL, path="/call/mine")
+    thread.join()
+    assert json.loads(answer.body.splitlines()[0])["headers"] == given
