@@ -241,7 +241,7 @@ static int s_read (rp_stream_t *self, uint32_t timeout_ms, s_taken_t *taken)
                 (void) eventfd_read (self->event_fd, &count);
             break;
         }
-        if (rp_client_wait_on (client, self->call, until)) {
+        if (rp_client_wait_on (client, self->call, until) && !self->call->done) {
             rc = RP_INTERRUPTED;
             break;
         }
