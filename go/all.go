@@ -36,7 +36,7 @@ type Answers struct {
 // Deadline and ctx are as those of Call, and hold for all of them; attempts and a wait for a worker do not count. Each worker counts as
 // a request in the broker's limits. The error is ErrUsage (such a request has no key, no hedge and no stream), ErrFull or ErrClosed.
 func (c *Client) CallAll(ctx context.Context, service string, body []byte, options ...CallOption) (*Answers, error) {
-	k := &call{service: service, body: append([]byte(nil), body...), came: make(chan struct{}, 1)}
+	k := &call{service: service, body: body, came: make(chan struct{}, 1)}
 	k.exchange.All = true
 	if err := c.prepare(k, options); err != nil {
 		return nil, err

@@ -252,7 +252,8 @@ func (c *Client) prepare(k *call, options []CallOption) error {
 			return err
 		}
 	}
-	if len(k.body) > wire.InlineMax { // a small one is copied behind the head
+	// What outlives the function that got it; a small one of Call is copied behind the head meanwhile.
+	if len(k.body) > wire.InlineMax || k.exchange.Stream != nil || k.exchange.All {
 		k.body = append([]byte(nil), k.body...)
 	}
 	k.exchange.Keyed = k.keyed

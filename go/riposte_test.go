@@ -141,6 +141,27 @@ func TestARequestForAllWorkersHasOneGoalAndNeitherKeyNorHedgeNorStream(t *testin
 	}
 }
 
+func TestABodyIsTheCallersAgainWhenTheFunctionReturns(t *testing.T) {
+	client, err := NewClient("tcp://127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	body := []byte("a")
+	answers, err := client.CallAll(context.Background(), "upper", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := client.Stream(context.Background(), "upper", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body[0] = 'b'
+	if string(answers.call.body) != "a" || string(stream.call.body) != "a" {
+		t.Error("it is not copied")
+	}
+}
+
 func TestAnAnswerHasItsWorkerAndIsAReplyOrAnErrorOrBoth(t *testing.T) {
 	k := &call{service: "upper", came: make(chan struct{}, 1)}
 	for status, want := range map[wire.Status]string{

@@ -35,7 +35,7 @@ type Stream struct {
 // A client of several brokers leaves one that drains once nothing of it runs there, and what it sends until then waits in the
 // client. So give streams that last long a client of their own.
 func (c *Client) Stream(ctx context.Context, service string, body []byte, options ...CallOption) (*Stream, error) {
-	k := &call{service: service, body: append([]byte(nil), body...), came: make(chan struct{}, 1),
+	k := &call{service: service, body: body, came: make(chan struct{}, 1),
 		room: make(chan struct{}, 1)}
 	k.exchange.Stream = &core.Stream{}
 	if err := c.prepare(k, options); err != nil {
