@@ -12,8 +12,12 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "common/wire/headers.h"
 #include "tests/support/client_pair.h"
@@ -28,6 +32,7 @@ typedef struct {
     unsigned count;
     char heard[128];
     pthread_t thread;
+    atomic_bool over;
 } s_asker_t;
 
 static bool s_hear (const rp_reply_t *answer, void *arg)
@@ -50,6 +55,7 @@ static void *s_perform (void *arg)
 {
     s_asker_t *self = arg;
     self->rc = rp_client_perform_all (self->client, &self->call, s_hear, self, &self->reply);
+    self->over = true;
     return NULL;
 }
 
@@ -173,6 +179,82 @@ static void once_answered_it_is_not_sent_again (void **state)
     assert_int_equal (s_end (&pair, &asker), RP_BUSY);
 }
 
+static void s_on_signal (int number)
+{
+    (void) number;
+}
+
+static void a_signal_interrupts_it_and_it_may_be_performed_again (void **state)
+{
+    (void) state;
+    struct sigaction action = {.sa_handler = s_on_signal};
+    sigaction (SIGUSR1, &action, NULL);
+    client_pair_t pair;
+    pair_begin (&pair);
+    assert_int_equal (rp_client_set_interruptible (pair.client, true), RP_OK);
+    s_asker_t asker = {.client = pair.client, .call = s_call_for_all ()};
+    assert_int_equal (pthread_create (&asker.thread, NULL, s_perform, &asker), 0);
+    uint64_t id = s_greet (&pair, true);
+    s_say (pair.broker, id, s_answer, RP_REPLY_WORKER, "w1", "HELLO");
+    // A signal just before the wait has no effect, so it is sent again.
+    for (int tries = 0; tries < PUPPET_PATIENCE_MS && !asker.over; tries++) {
+        pthread_kill (asker.thread, SIGUSR1);
+        poll (NULL, 0, 1);
+    }
+    pthread_join (asker.thread, NULL);
+    assert_int_equal (asker.rc, RP_INTERRUPTED);
+    assert_null (asker.reply);
+    assert_non_null (asker.call);
+    puppet_expect (pair.broker, RP_COMMAND_CANCEL);
+    asker.heard[0] = '\0';
+    assert_int_equal (pthread_create (&asker.thread, NULL, s_perform, &asker), 0);
+    puppet_expect (pair.broker, RP_COMMAND_REQUEST);
+    id = pair.broker->head.id;
+    s_say (pair.broker, id, s_answer, RP_REPLY_WORKER, "w2", "Hello");
+    s_say (pair.broker, id, (rp_head_t){.status = RP_OK}, RP_ALL_WORKERS, "1", "");
+    assert_int_equal (s_end (&pair, &asker), RP_OK);
+    assert_string_equal (asker.heard, "w2:OK:Hello ");
+}
+
+/*  Forks, and returns in the child that it has heard enough.  */
+static bool s_hear_and_fork (const rp_reply_t *answer, void *arg)
+{
+    pid_t child = fork ();
+    if (child == 0)
+        return false;
+    int status = -1;
+    (void) s_hear (answer, arg);
+    return waitpid (child, &status, 0) == child && status == 0;
+}
+
+static void *s_perform_with_a_child (void *arg)
+{
+    s_asker_t *self = arg;
+    pid_t parent = getpid ();
+    self->rc =
+      rp_client_perform_all (self->client, &self->call, s_hear_and_fork, self, &self->reply);
+    if (getpid () != parent)
+        _exit (self->rc == RP_CLOSED && !self->call && !self->reply ? 0 : 1);
+    return NULL;
+}
+
+static void in_a_child_of_its_function_it_is_over (void **state)
+{
+    (void) state;
+    client_pair_t pair;
+    s_asker_t asker = {.count = 0};
+    pair_begin (&pair);
+    asker.client = pair.client;
+    asker.call = s_call_for_all ();
+    assert_int_equal (pthread_create (&asker.thread, NULL, s_perform_with_a_child, &asker), 0);
+    uint64_t id = s_greet (&pair, true);
+    s_say (pair.broker, id, s_answer, RP_REPLY_WORKER, "w1", "HELLO");
+    s_say (pair.broker, id, s_answer, RP_REPLY_WORKER, "w2", "Hello");
+    s_say (pair.broker, id, (rp_head_t){.status = RP_OK}, RP_ALL_WORKERS, "2", "");
+    assert_int_equal (s_end (&pair, &asker), RP_OK);
+    assert_string_equal (asker.heard, "w1:OK:HELLO w2:OK:Hello ");
+}
+
 static void a_broker_that_cannot_is_not_asked (void **state)
 {
     (void) state;
@@ -267,6 +349,8 @@ int main (void)
       cmocka_unit_test (answers_come_one_by_one_and_the_final_ends_them),
       cmocka_unit_test (who_has_enough_cancels_it_and_hears_no_more),
       cmocka_unit_test (once_answered_it_is_not_sent_again),
+      cmocka_unit_test (a_signal_interrupts_it_and_it_may_be_performed_again),
+      cmocka_unit_test (in_a_child_of_its_function_it_is_over),
       cmocka_unit_test (a_broker_that_cannot_is_not_asked),
       cmocka_unit_test (as_a_stream_it_has_its_answers_one_by_one_without_a_wait),
       cmocka_unit_test (what_cannot_be_is_wrong_usage),
