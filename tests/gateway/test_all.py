@@ -2,6 +2,7 @@
 """Requests for all workers of a service over HTTP."""
 
 import json
+import pathlib
 
 import pytest
 
@@ -11,16 +12,17 @@ from test_calls import own_worker
 from test_parts import EVENTS, parse, post
 
 ALL = ("Riposte-All", "true")
-# Worker N fails when it is told to, and waits when it is told so.
-SCRIPT = ('read word; case $word in fail-{0}) exit 3;; wait-{0}) exec sleep 600;; '
-          'bytes) printf "\\000";; big) head -c 200000 /dev/zero;; esac; echo "$word of {0}"')
+# Worker N fails when it is told to, and waits when it is told so: to the end, or for a file, and then writes much.
+SCRIPT = ('read word; case $word in fail-{0}) exit 3;; wait-{0}) exec sleep 600;; bytes) printf "\\000";; '
+          'big) head -c 200000 /dev/zero;; big-{0}) while test ! -e {1}/go; do sleep 0.02; done; '
+          'head -c 200000 /dev/zero;; esac; echo "$word of {0}"')
 
 
 @pytest.fixture
 def http(house):
     http = house.start("--total-body", "60kB")  # less than the window of a reply in parts
     for number in range(2):
-        house.world.worker(house.broker, "who", "sh", "-c", SCRIPT.format(number), ready=False,
+        house.world.worker(house.broker, "who", "sh", "-c", SCRIPT.format(number, house.world.directory), ready=False,
                            options=("--name", f"w{number}"))
     until(lambda: len(house.world.workers(house.broker, "who")) == 2, 20, "the workers are there")
     return http
@@ -78,6 +80,15 @@ def test_a_peer_that_leaves_cancels_it_and_what_is_not_taken_is_bounded(house, h
     until(lambda: house.ended("CANCELLED") == 1, 10, "the broker says CANCELLED")
     answer = post(http, b"big\n", ALL, path="/call/who")  # 267 kB as base64
     assert (answer.status, answer["Riposte-Status"]) == (500, "NO_MEMORY")
+    with http.connect() as peer:
+        peer.call("who", b"big-1\n", ": ".join(ALL))
+        data = b""
+        while b"big-1 of 0" not in data:
+            data += peer.socket.recv(4096)
+        (pathlib.Path(house.world.directory) / "go").touch()
+        while more := peer.socket.recv(4096):
+            data += more
+        assert b"200 OK" in data and data.count(b'"worker":') == 1 and not data.endswith(b"\r\n0\r\n\r\n"), data
 
 
 def test_an_answer_counts_until_the_peer_has_taken_all_of_it(house):
