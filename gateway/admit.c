@@ -35,11 +35,6 @@ const rp_refusal_t rp_refusal_no_room = {500, RP_NO_MEMORY, NULL,
   "the service has answered, but there is no room for its reply (option --total-body)"};
 const rp_refusal_t rp_refusal_no_memory = {500, RP_NO_MEMORY, NULL, ""};
 
-static const char *s_header (const rp_http_exchange_t *self, const char *name)
-{
-    return MHD_lookup_connection_value (self->connection, MHD_HEADER_KIND, name);
-}
-
 /*  ---- Framing -------------------------------------------------------------------------------  */
 
 /*  Headers of which a second one, or another reading, lets a proxy see another request than this
@@ -118,8 +113,8 @@ static bool s_is_framed_well (const rp_http_exchange_t *self, const char *versio
     a Host that is not this machine.  */
 static bool s_is_foreign_page (const rp_http_exchange_t *self)
 {
-    const char *host = s_header (self, "Host");
-    const char *origin = s_header (self, "Origin");
+    const char *host = rp_http_header (self, "Host");
+    const char *origin = rp_http_header (self, "Origin");
     if (self->gateway->loopback && (!host || !rp_http_host_is_local (host)))
         return true;
     const char *of_origin = origin ? strstr (origin, "://") : NULL;
@@ -133,7 +128,7 @@ static const rp_refusal_t *s_check_token (const rp_http_exchange_t *self)
     if (!self->gateway->tokens || kind == RP_RESOURCE_LIVE || kind == RP_RESOURCE_READY)
         return NULL;
     char token[RP_TOKEN_TEXT];
-    const char *value = s_header (self, "Authorization");
+    const char *value = rp_http_header (self, "Authorization");
     if (!value || !rp_bearer_parse (value, token))
         return &s_no_token;
     const rp_token_holder_t *holder = rp_tokens_find (self->gateway->tokens, token);
@@ -152,7 +147,7 @@ static bool s_is_reserved (const char *service)
 
 static bool s_is_too_large (const rp_http_exchange_t *self)
 {
-    const char *length = s_header (self, "Content-Length"); // digits
+    const char *length = rp_http_header (self, "Content-Length"); // digits
     return length
            && (strlen (length) > 19
                || strtoull (length, NULL, 10) > self->gateway->options->max_body);
@@ -189,6 +184,6 @@ const rp_refusal_t *rp_admit (const rp_http_exchange_t *self, const char *versio
 
 bool rp_admit_at_once (const rp_http_exchange_t *self)
 {
-    const char *expect = s_header (self, "Expect");
+    const char *expect = rp_http_header (self, "Expect");
     return self->refusal == &s_framing || (expect && strcasecmp (expect, "100-continue") == 0);
 }

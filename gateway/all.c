@@ -17,25 +17,20 @@ typedef struct {
 
 /*  ---- What is wanted -------------------------------------------------------------------------- */
 
-static const char *s_header (const rp_http_exchange_t *self, const char *name)
-{
-    return MHD_lookup_connection_value (self->connection, MHD_HEADER_KIND, name);
-}
-
 bool rp_http_all_is_wanted (const rp_http_exchange_t *self)
 {
-    const char *all = s_header (self, "Riposte-All");
-    return (all && strcasecmp (all, "false") != 0) || s_header (self, "Riposte-First")
-           || s_header (self, "Riposte-Quorum");
+    const char *all = rp_http_header (self, "Riposte-All");
+    return (all && strcasecmp (all, "false") != 0) || rp_http_header (self, "Riposte-First")
+           || rp_http_header (self, "Riposte-Quorum");
 }
 
 bool rp_http_all_set_terms (
   const rp_http_exchange_t *self, rp_call_t *call, char *fault, size_t size)
 {
     const char *reason = NULL;
-    const char *all = s_header (self, "Riposte-All");
-    const char *first = s_header (self, "Riposte-First");
-    const char *quorum = s_header (self, "Riposte-Quorum");
+    const char *all = rp_http_header (self, "Riposte-All");
+    const char *first = rp_http_header (self, "Riposte-First");
+    const char *quorum = rp_http_header (self, "Riposte-Quorum");
     const char *goal = first ? first : quorum;
     uint32_t count = 0;
     if (self->resource.kind != RP_RESOURCE_CALL)
@@ -45,7 +40,7 @@ bool rp_http_all_set_terms (
     else if (first && quorum)
         snprintf (
           fault, size, "Riposte-First and Riposte-Quorum do not go together: say one of them");
-    else if (s_header (self, "Riposte-Hedge"))
+    else if (rp_http_header (self, "Riposte-Hedge"))
         snprintf (fault, size, "Riposte-Hedge is not for all workers, who get the request once");
     else if (goal && !rp_workers_parse (goal, &count, &reason))
         snprintf (fault, size, "Riposte-%s %s", first ? "First" : "Quorum", reason);

@@ -161,11 +161,6 @@ static enum MHD_Result s_take_header (
     return headers->fault[0] ? MHD_NO : MHD_YES;
 }
 
-static const char *s_header (const rp_http_exchange_t *self, const char *name)
-{
-    return MHD_lookup_connection_value (self->connection, MHD_HEADER_KIND, name);
-}
-
 /*  Sets what the request's headers say. False with a fault.  */
 static bool s_set_options (rp_http_exchange_t *self, s_headers_t *headers)
 {
@@ -173,10 +168,10 @@ static bool s_set_options (rp_http_exchange_t *self, s_headers_t *headers)
     bool is_job = self->resource.kind == RP_RESOURCE_JOB_SEND;
     if (rp_http_job_is_question (self))
         return true; // it has all that it needs
-    const char *timeout = s_header (self, "Riposte-Timeout");
-    const char *attempts = s_header (self, "Riposte-Attempts");
-    const char *priority = s_header (self, "Riposte-Priority");
-    const char *hedge = is_job ? NULL : s_header (self, "Riposte-Hedge");
+    const char *timeout = rp_http_header (self, "Riposte-Timeout");
+    const char *attempts = rp_http_header (self, "Riposte-Attempts");
+    const char *priority = rp_http_header (self, "Riposte-Priority");
+    const char *hedge = is_job ? NULL : rp_http_header (self, "Riposte-Hedge");
     uint8_t rank = RP_PRIORITY_DEFAULT;
     uint32_t ms = (uint32_t) (self->gateway->options->timeout / 1000);
     uint8_t count = (uint8_t) self->gateway->options->attempts;

@@ -15,11 +15,6 @@
 /*  The longest that one question waits for a final.  */
 #define S_STEP_MS 1000
 
-static const char *s_header (const rp_http_exchange_t *self, const char *name)
-{
-    return MHD_lookup_connection_value (self->connection, MHD_HEADER_KIND, name);
-}
-
 /*  ---- Terms ---------------------------------------------------------------------------------- */
 
 static int s_set_backoff (rp_call_t *call, uint64_t ms)
@@ -94,12 +89,12 @@ bool rp_http_job_set_terms (
     const char *wrong =
       rp_call_set_durable (call, true) == RP_OK ? NULL : "finds no memory for its terms";
     for (size_t index = 0; !wrong && index < sizeof s_durations / sizeof *s_durations; index++) {
-        const char *value = s_header (self, s_durations[index].name);
+        const char *value = rp_http_header (self, s_durations[index].name);
         name = s_durations[index].name;
         wrong = value ? s_set_duration (call, index, value) : NULL;
     }
     for (size_t index = 0; !wrong && index < sizeof instants / sizeof *instants; index++) {
-        const char *value = s_header (self, instants[index].name);
+        const char *value = rp_http_header (self, instants[index].name);
         name = instants[index].name;
         wrong = value ? instants[index].set (call, value) : NULL;
     }
@@ -119,7 +114,7 @@ bool rp_http_job_is_question (const rp_http_exchange_t *self)
 void rp_http_job_prefer (rp_http_exchange_t *self)
 {
     const char *prefer =
-      self->resource.kind == RP_RESOURCE_JOB_RESULT ? s_header (self, "Prefer") : NULL;
+      self->resource.kind == RP_RESOURCE_JOB_RESULT ? rp_http_header (self, "Prefer") : NULL;
     self->is_waiting = prefer && rp_prefer_wait_parse (prefer, &self->wait);
     if (self->is_waiting)
         self->wait_until = rp_clock_us () + (int64_t) self->wait * 1000000;

@@ -40,20 +40,15 @@ struct rp_http_parts {
 
 /*  ---- What is wanted -------------------------------------------------------------------------- */
 
-static const char *s_header (const rp_http_exchange_t *self, const char *name)
-{
-    return MHD_lookup_connection_value (self->connection, MHD_HEADER_KIND, name);
-}
-
 static bool s_wants_events (const rp_http_exchange_t *self)
 {
-    const char *accept = s_header (self, "Accept");
+    const char *accept = rp_http_header (self, "Accept");
     return accept && rp_accept_has_events (accept);
 }
 
 bool rp_http_parts_are_wanted (const rp_http_exchange_t *self)
 {
-    const char *stream = s_header (self, "Riposte-Stream");
+    const char *stream = rp_http_header (self, "Riposte-Stream");
     return s_wants_events (self) || (stream && strcasecmp (stream, "false") != 0);
 }
 
@@ -61,14 +56,14 @@ bool rp_http_parts_set_terms (
   const rp_http_exchange_t *self, rp_call_t *call, char *fault, size_t size)
 {
     const char *reason = NULL;
-    const char *stream = s_header (self, "Riposte-Stream");
-    const char *idle = s_header (self, "Riposte-Idle-Timeout");
+    const char *stream = rp_http_header (self, "Riposte-Stream");
+    const char *idle = rp_http_header (self, "Riposte-Idle-Timeout");
     uint32_t ms = 0;
     if (stream && strcasecmp (stream, "true") != 0 && strcasecmp (stream, "false") != 0)
         snprintf (fault, size, "Riposte-Stream wants true or false");
     else if (idle && !rp_timeout_parse (idle, &ms, &reason))
         snprintf (fault, size, "Riposte-Idle-Timeout %s", reason);
-    else if (s_header (self, "Riposte-Hedge"))
+    else if (rp_http_header (self, "Riposte-Hedge"))
         snprintf (fault, size, "Riposte-Hedge is not for replies in parts, which are one worker's");
     else if (rp_call_set_stream (call, (uint32_t) RP_HTTP_PARTS_WINDOW, ms) != RP_OK)
         snprintf (fault, size, "Riposte-Idle-Timeout finds no room");

@@ -91,4 +91,10 @@ struct rp_gateway {
     bool ending;
 };
 
+/*  A header of the request; NULL: it has none of this name.  */
+static inline const char *rp_http_header (const rp_http_exchange_t *self, const char *name)
+{
+    return MHD_lookup_connection_value (self->connection, MHD_HEADER_KIND, name);
+}
+
 #endif
