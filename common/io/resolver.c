@@ -205,16 +205,20 @@ static void s_leave (rp_resolver_t *self, rp_lookup_t *lookup)
     s_release (lookup);
 }
 
-/*  Finds the look-up of an endpoint that goes on, or has ended recently.  */
+/*  Finds the look-up of an endpoint that goes on, or has ended recently. Drops those that have ended before, of names
+    too that nobody comes back to: brokers of SRV records come and go.  */
 static rp_lookup_t *s_find (rp_resolver_t *self, const char *endpoint)
 {
-    rp_lookup_t *lookup = self->lookups;
-    while (lookup && strcmp (lookup->endpoint, endpoint) != 0)
-        lookup = lookup->next;
-    if (!lookup || !rp_lookup_is_over (lookup) || rp_clock_us () - lookup->ended < S_FRESH_US)
-        return lookup;
-    s_leave (self, lookup);
-    return NULL;
+    rp_lookup_t *found = NULL;
+    int64_t now = rp_clock_us ();
+    for (rp_lookup_t *lookup = self->lookups, *next; lookup; lookup = next) {
+        next = lookup->next;
+        if (rp_lookup_is_over (lookup) && now - lookup->ended >= S_FRESH_US)
+            s_leave (self, lookup);
+        else if (strcmp (lookup->endpoint, endpoint) == 0)
+            found = lookup;
+    }
+    return found;
 }
 
 rp_lookup_t *rp_resolver_begin (rp_resolver_t *self, const char *endpoint)

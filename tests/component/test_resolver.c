@@ -7,6 +7,8 @@
         six.test      has ::1
         slow.test     has 127.0.0.1, and answers when the test lets it
         any other name does not resolve
+
+    and a clock_gettime of its own, so that time passes at once.
 */
 
 #include <setjmp.h>
@@ -17,15 +19,19 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <riposte/client.h>
@@ -128,6 +134,15 @@ void freeaddrinfo (struct addrinfo *list)
         free (list);
         list = next;
     }
+}
+
+static atomic_int s_later; /* seconds by which it is later than it is */
+
+int clock_gettime (clockid_t clock, struct timespec *time)
+{
+    long rc = syscall (SYS_clock_gettime, clock, time);
+    time->tv_sec += atomic_load (&s_later);
+    return (int) rc;
 }
 
 static void s_set_silent (bool silent)
@@ -250,6 +265,39 @@ static void who_comes_back_finds_the_look_up_going_on_or_its_result (void **stat
     assert_int_equal (atomic_load (&s_asked), 3);
     rp_resolver_clear (&resolver);
     assert_null (resolver.lookups);
+}
+
+/*  Returns how many descriptors this process has open.  */
+static int s_count_descriptors (void)
+{
+    int count = 0;
+    DIR *directory = opendir ("/proc/self/fd");
+    assert_non_null (directory);
+    while (readdir (directory))
+        count++;
+    closedir (directory);
+    return count;
+}
+
+/*  As when a worker was at many brokers of SRV records, one after the other.  */
+static void results_of_names_that_nobody_comes_back_to_are_dropped (void **state)
+{
+    (void) state;
+    rp_resolver_t resolver = {0};
+    int before = s_count_descriptors ();
+    for (int number = 0; number < 20; number++) {
+        char endpoint[64];
+        snprintf (endpoint, sizeof endpoint, "tcp://gone%d.test:5555", number);
+        s_await (rp_resolver_begin (&resolver, endpoint));
+    }
+    atomic_store (&s_later, 11);
+    rp_lookup_t *lookup = rp_resolver_begin (&resolver, "tcp://two.test:5555");
+    s_await (lookup);
+    int64_t limit = rp_clock_us () + PATIENCE_US; // a thread may not have left its look-up yet
+    while (s_count_descriptors () > before + 1 && rp_clock_us () < limit)
+        sched_yield ();
+    assert_int_equal (s_count_descriptors (), before + 1);
+    rp_resolver_clear (&resolver);
 }
 
 static void leaving_a_look_up_does_not_wait_for_it (void **state)
@@ -533,6 +581,7 @@ int main (void)
       S_TEST (the_addresses_of_a_name_come_in_the_system_s_order),
       S_TEST (what_does_not_resolve_is_told_with_the_system_s_reason),
       S_TEST (who_comes_back_finds_the_look_up_going_on_or_its_result),
+      S_TEST (results_of_names_that_nobody_comes_back_to_are_dropped),
       S_TEST (leaving_a_look_up_does_not_wait_for_it),
       S_TEST (a_channel_finds_addresses_and_opens_one),
       S_TEST (a_channel_whose_name_does_not_resolve_fails_once_and_stays_open),
