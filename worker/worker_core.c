@@ -180,13 +180,26 @@ void rp_worker_core_found (
     rp_link_found (&self->sessions[index].link, found, now);
 }
 
+static char s_small (char letter)
+{
+    return letter >= 'A' && letter <= 'Z' ? (char) (letter - 'A' + 'a') : letter;
+}
+
+/*  True if these name the same broker. Some caches answer with names in other letters each time.  */
+static bool s_is_same (const char *one, const char *other)
+{
+    for (; *one && s_small (*one) == s_small (*other); one++)
+        other++;
+    return s_small (*one) == s_small (*other);
+}
+
 /*  Returns the session with an endpoint; config.count: there is none. NULL: the first that there is room for.  */
 static uint32_t s_find_session (const rp_worker_core_t *self, const char *endpoint)
 {
     uint32_t index = 0;
     for (; index < self->config.count; index++) {
         const char *other = self->sessions[index].endpoint;
-        if (endpoint && other ? strcmp (endpoint, other) == 0 : endpoint == other)
+        if (endpoint && other ? s_is_same (endpoint, other) : endpoint == other)
             break;
     }
     return index;
@@ -203,7 +216,7 @@ static bool s_is_named (const rp_srv_t *records, const char *endpoint)
     bool found = false;
     for (size_t index = 0; index < records->count && !found; index++) {
         s_write_place (place, &records->records[index]);
-        found = strcmp (place, endpoint) == 0;
+        found = s_is_same (place, endpoint);
     }
     return found;
 }

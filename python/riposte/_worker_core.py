@@ -298,14 +298,17 @@ class WorkerCore:
             return
         finder.trouble, finder.round, finder.found = "", 1, True
         finder.at = now + 9.0 + self._random()
+        named = {endpoint.lower(): endpoint for endpoint in endpoints}  # some caches change the letters each time
         for seat in self._seats[:]:
-            gone = seat.finder is finder and seat.link.endpoint not in endpoints
+            gone = seat.finder is finder and seat.link.endpoint.lower() not in named
             if gone and seat.link.state not in (GREETING, UP) and not seat.orphans:
                 seat.link.close(now)
                 self._seats.remove(seat)
-        for endpoint in endpoints:
-            if all(seat.link.endpoint != endpoint for seat in self._seats):
+        there = {seat.link.endpoint.lower() for seat in self._seats}
+        for name, endpoint in named.items():
+            if name not in there:
                 self._begin(endpoint, finder, now)
+        self._stop_if_over(now, self._refusal)  # the brokers that are left may all have refused it
 
     def _next_number(self) -> int:
         self._numbers += 1

@@ -113,6 +113,24 @@ def test_it_is_refused_only_by_all_brokers_of_the_records():
     assert worker.core.stopped and "no rule" in worker.others[-1][1]
 
 
+def test_it_is_refused_when_the_records_name_only_brokers_that_refused_it():
+    worker = Found()
+    worker.say(wire.BYE, number=worker.numbers[A], status=Status.DENIED, text=b"no rule")
+    worker.fail(B)
+    worker.wait(1.1)
+    worker.find(A)
+    assert worker.core.stopped and "no rule" in worker.others[-1][1]
+
+
+def test_a_broker_whose_name_comes_in_other_letters_is_the_same():
+    worker = Worker(endpoints=(NAME,))
+    worker.wait(0.01)
+    worker.core.resolved(NAME, ("tcp://b1.example.org:1", "tcp://B1.example.org:1"), "", worker.now)
+    worker.core.resolved(NAME, ("tcp://B1.example.org:1",), "", worker.now)
+    worker.look()
+    assert worker.others == [("resolve", NAME), ("resolve", "tcp://B1.example.org:1")]
+
+
 def test_it_states_its_service_and_its_window():
     hello = Worker(slots=7).up()
     assert (hello.name, hello.key, hello.value) == (b"echo", b"me", 7) and hello.flags & wire.WORKER

@@ -234,6 +234,21 @@ static void a_broker_that_the_list_names_too_has_one_session (void **state)
     s_free (self);
 }
 
+static void a_broker_whose_name_comes_in_other_letters_is_the_same (void **state)
+{
+    (void) state;
+    s_fixture_t *self = s_make_found ();
+    s_pass (self, 10 * (int64_t) S_SECOND);
+    s_find (self, "AB");
+    s_expect (self, "1:open");
+    s_fail (self, 2);
+    s_pass (self, S_SECOND);
+    s_expect (self, "2:close 2!lost 2:open 1:open");
+    s_find (self, "Ab");
+    s_expect (self, "");
+    s_free (self);
+}
+
 static void a_name_that_is_not_found_is_told_and_the_brokers_that_were_stay (void **state)
 {
     (void) state;
@@ -293,6 +308,7 @@ int main (void)
       cmocka_unit_test (a_broker_that_is_lost_has_the_records_looked_up_but_not_all_the_time),
       cmocka_unit_test (records_that_there_is_no_room_for_are_left_out_until_there_is),
       cmocka_unit_test (a_broker_that_the_list_names_too_has_one_session),
+      cmocka_unit_test (a_broker_whose_name_comes_in_other_letters_is_the_same),
       cmocka_unit_test (a_name_that_is_not_found_is_told_and_the_brokers_that_were_stay),
       cmocka_unit_test (the_worker_is_over_when_all_brokers_refuse_it),
       cmocka_unit_test (a_drain_ends_the_looking_up),

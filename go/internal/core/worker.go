@@ -153,10 +153,11 @@ func (w *Worker) begin(session int, endpoint string, finder int) {
 	s.finder, s.told = finder, false
 }
 
-// find returns the session with an endpoint that is not closed; -1: there is none.
+// find returns the session with an endpoint that is not closed; -1: there is none. Some caches answer with names in other
+// letters each time.
 func (w *Worker) find(endpoint string) int {
 	for i := range w.sessions {
-		if link := &w.sessions[i].link; link.state != Closed && link.endpoint() == endpoint {
+		if link := &w.sessions[i].link; link.state != Closed && strings.EqualFold(link.endpoint(), endpoint) {
 			return i
 		}
 	}
@@ -177,12 +178,12 @@ func (w *Worker) free() int {
 func (w *Worker) foundRecords(finder int, endpoints []string, now time.Duration) {
 	named := map[string]bool{}
 	for _, endpoint := range endpoints {
-		named[endpoint] = true
+		named[strings.ToLower(endpoint)] = true
 	}
 	for i := range w.sessions {
 		s := &w.sessions[i]
 		stands := s.link.state == Greeting || s.link.state == Up || s.link.state == Closed
-		if s.finder == finder && i != finder && !stands && !named[s.link.endpoint()] {
+		if s.finder == finder && i != finder && !stands && !named[strings.ToLower(s.link.endpoint())] {
 			w.closeSession(i, now)
 		}
 	}

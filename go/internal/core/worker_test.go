@@ -173,6 +173,21 @@ func TestEveryBrokerOfSRVRecordsHasASessionAndTheyAreLookedUpAgain(t *testing.T)
 	}
 }
 
+func TestABrokerWhoseNameComesInOtherLettersIsTheSame(t *testing.T) {
+	w := newBench(t, 1, "srv:_riposte._tcp.a")
+	w.expect("look up 0")
+	w.worker.Found(0, []string{"tcp://a:1", "tcp://A:1"}, w.now)
+	w.expect("open 1")
+	w.now += 10 * time.Second
+	w.worker.Failed(1, false, "refused", w.now)
+	w.log = nil
+	w.now += 10 * time.Second
+	w.obey()
+	w.log = nil
+	w.worker.Found(0, []string{"tcp://A:1"}, w.now)
+	w.expect()
+}
+
 func TestNoMoreRunThanTheSlotsAndTheRestWaitsItsTurn(t *testing.T) {
 	b := newBench(t, 2, "tcp://127.0.0.1:1", "tcp://127.0.0.1:2")
 	b.up(2)
