@@ -77,15 +77,24 @@ func lookUpRecords(owner connOwner, endpoint string) *conn {
 	return c
 }
 
+// hostsOf returns HOST:PORT of each record that names a host and a port.
+func hostsOf(records []*net.SRV) []string {
+	var hosts []string
+	for _, record := range records {
+		if record.Target == "." || record.Port == 0 {
+			continue // RFC 2782: there is no such broker
+		}
+		hosts = append(hosts, net.JoinHostPort(strings.TrimSuffix(record.Target, "."), fmt.Sprint(record.Port)))
+	}
+	return hosts
+}
+
 func (c *conn) lookUp(endpoint string, records bool) {
 	hosts := []string{strings.TrimPrefix(endpoint, "tcp://")}
 	if strings.HasPrefix(endpoint, core.SRV) {
 		// In the order in which they are to be tried, by priority and weight. Of an error there may be records all the same.
 		_, records, _ := net.DefaultResolver.LookupSRV(c.ctx, "", "", strings.TrimPrefix(endpoint, core.SRV))
-		hosts = nil
-		for _, record := range records {
-			hosts = append(hosts, net.JoinHostPort(strings.TrimSuffix(record.Target, "."), fmt.Sprint(record.Port)))
-		}
+		hosts = hostsOf(records)
 	}
 	var found []string
 	for _, hostPort := range hosts {

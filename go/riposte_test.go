@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -376,6 +377,13 @@ func TestWhatTheApplicationIsToldMayUseTheWorker(t *testing.T) {
 	worker.unlock()
 	if got := strings.Join(told, " "); got != "one two three" {
 		t.Errorf("told %q", got)
+	}
+}
+
+func TestRecordsThatNameNoHostOrNoPortAreLeftOut(t *testing.T) {
+	hosts := hostsOf([]*net.SRV{{Target: ".", Port: 5555}, {Target: "a.example.org.", Port: 0}, {Target: "b.example.org.", Port: 5556}})
+	if got := strings.Join(hosts, " "); got != "b.example.org:5556" {
+		t.Error(got)
 	}
 }
 
