@@ -56,7 +56,6 @@ class _Driver:
         self._timer: Optional[asyncio.TimerHandle] = None
         self._timer_at = 0.0
         self._soon = False
-        self._tasks: List["asyncio.Task[None]"] = []
         self._hub = _sockets.Hub(core, keys, self._watch, lambda fd, _: self._loop.remove_reader(fd), self._resolve,
                                  other or (lambda action: None), time.monotonic)
         self.turn()
@@ -87,8 +86,6 @@ class _Driver:
         self.closed = True
         if self._timer is not None:
             self._timer.cancel()
-        for task in self._tasks:
-            task.cancel()
         self._hub.close(may_wait=False)
 
     def _on_timer(self) -> None:
@@ -99,14 +96,20 @@ class _Driver:
         self._loop.add_reader(fd, self.turn, is_monitor)
 
     def _resolve(self, endpoint: str) -> None:
-        self._tasks = [task for task in self._tasks if not task.done()]
-        self._tasks.append(self._loop.create_task(self._look_up(endpoint)))
+        # Not in the loop's executor: it is the application's, and asyncio.run waits for its threads.
+        threading.Thread(target=self._look_up, args=(endpoint,), daemon=True, name="riposte-lookup").start()
 
-    async def _look_up(self, endpoint: str) -> None:
-        addresses, trouble = await self._loop.run_in_executor(None, _sockets.look_up, endpoint,
-                                                              self._core.wants_records)
-        self._core.resolved(endpoint, addresses, trouble, time.monotonic())
-        self.turn()
+    def _look_up(self, endpoint: str) -> None:
+        found = _sockets.look_up(endpoint, self._core.wants_records)
+        try:
+            self._loop.call_soon_threadsafe(self._resolved, endpoint, *found)
+        except RuntimeError:
+            pass  # the loop is closed
+
+    def _resolved(self, endpoint: str, addresses: List[str], trouble: str) -> None:
+        if not self.closed:
+            self._core.resolved(endpoint, addresses, trouble, time.monotonic())
+            self.turn()
 
 
 Held = TypeVar("Held", bound="_Open")

@@ -417,3 +417,26 @@ def test_asyncio_runs_as_many_coroutines_as_slots_and_drains(stage, client):
             assert (await last).body == b"LAST"
         assert threading.active_count() <= before
     asyncio.run(run())
+
+
+def test_a_silent_name_server_keeps_no_event_loop_from_ending(monkeypatch):
+    asked, answers, answered = threading.Event(), threading.Event(), []
+
+    def look_up(endpoint, records):
+        asked.set()
+        answers.wait(10)
+        answered.append(endpoint)
+        return [], "no name server answered"
+    monkeypatch.setattr(riposte._sockets, "look_up", look_up)
+    worker = riposte.aio.Worker("srv:_riposte._tcp.example.org", "aio")
+    worker.handler(lambda task: b"")
+
+    async def run():
+        serving = asyncio.create_task(worker.run())
+        while not asked.is_set():
+            await asyncio.sleep(0.01)
+        worker.drain()
+        await serving
+    asyncio.run(run())
+    assert answered == []
+    answers.set()
