@@ -16,7 +16,7 @@
                   foreign { now { sessions by name of the dialect }, ever { likewise },
                   envelopes, envelope_bytes, bad { by name of the dialect error } },
                   limits { of RP_BROKER_LIMIT_MAP },
-                  jobs { of RP_JOBS_FIGURE_MAP, commits, cleaned, queued, file_bytes, full } or null,
+                  jobs { of RP_JOBS_FIGURE_MAP, commits, cleaned, queued, file_bytes, full, reachable } or null,
                   security { on, keys }, handshakes { accepted, refused },
                   principals [ { name, sessions, workers, open, open_bytes, denied, over_quota, weight } ],
                   reload { count, failed, ok, problems [ ], needs_restart [ ] }
