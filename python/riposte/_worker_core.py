@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from riposte import _flow as flow
 from riposte import _wire as wire
-from riposte._link import GREETING, HEARTBEAT, REFUSED, UP, Action, Link, check_heartbeat, number_of
+from riposte._link import GREETING, HEARTBEAT, REFUSED, REST, UP, Action, Link, check_heartbeat, number_of
 from riposte._srv import is_srv
 from riposte._status import Status
 
@@ -245,12 +245,8 @@ class WorkerCore:
 
     def failed(self, number: int, why: str, now: float, status: Optional[Status] = None) -> None:
         seat = self._seat_of(number)
-        if seat is None:
-            return
-        if seat.link.failed(number, why, now, status):
+        if seat is not None and seat.link.failed(number, why, now, status):
             self._lost(seat, now)
-        elif seat.finder is not None:
-            seat.finder.soon(now)
 
     def resolved(self, endpoint: str, addresses: Sequence[str], trouble: str, now: float) -> None:
         for finder in self._finders:
@@ -262,6 +258,9 @@ class WorkerCore:
 
     def tick(self, now: float) -> None:
         """What is due by now. Before it, all messages that wait must have been received."""
+        for seat in self._seats:
+            if seat.finder is not None and seat.link.state == REST:
+                seat.finder.soon(now)
         for finder in self._finders:
             if now >= finder.at and not self.draining:
                 finder.looked, finder.at = now, float("inf")
@@ -397,8 +396,6 @@ class WorkerCore:
         seat.tasks.clear()
         for number in list(seat.conversations):
             self._end(seat, number)
-        if seat.finder is not None:
-            seat.finder.soon(now)
         if self.draining:
             seat.link.close(now)  # it does not come again
         self._leave_if_done(seat, now)

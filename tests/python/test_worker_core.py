@@ -93,6 +93,19 @@ def test_a_broker_that_is_lost_has_the_records_looked_up():
     assert [address for _, address in worker.connects][-1] == C
 
 
+@pytest.mark.parametrize("silent", (False, True))
+def test_a_broker_whose_host_does_not_resolve_has_the_records_looked_up(silent):
+    host = "tcp://b1.example.org:1"
+    worker = Worker(endpoints=(NAME,))
+    worker.wait(0.01)
+    worker.core.resolved(NAME, (host,), "", worker.now)
+    worker.wait(0.1)
+    if not silent:
+        worker.core.resolved(host, (), "it does not resolve", worker.now)
+    worker.wait(3.1 if silent else 1.1)
+    assert worker.others.count(("resolve", NAME)) == 2
+
+
 def test_a_name_without_records_is_told_and_looked_up_again():
     worker = Worker(endpoints=(NAME,))
     worker.wait(0.01)
