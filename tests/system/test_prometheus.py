@@ -67,7 +67,7 @@ def test_alerts_and_dashboard_ask_for_metrics_that_are_there(broker):
     variables = _names(" ".join(one["query"]["query"] for one in BOARD["templating"]["list"] if one["type"] == "query"))
     assert len(wanted[0]) > 10 and len(wanted[1]) > 20 and len(variables) == 2
     missing = set.union(*wanted, variables) - there
-    assert missing == {"riposte_store_fenced_total", "riposte_store_lease_seconds"}, "see tests/postgres/test_brokers.py"
+    assert missing == {"riposte_store_fenced_total", "riposte_store_lease_seconds"}, "postgres/test_brokers.py"
 
 
 def test_metrics_of_alerts_and_dashboard_are_documented(world, broker):
