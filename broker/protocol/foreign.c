@@ -16,18 +16,25 @@
 #include "common/wire/headers.h"
 #include "common/wire/name.h"
 
+void rp_foreign_fit (rp_foreign_t *self)
+{
+    const rp_limits_t *limits = self->limits;
+    // A client that stops is to be within its backlog. Small parts take several times what they cost, each one message.
+    self->window = rp_flow_window (RP_FLOW_WINDOW, limits->stream_window);
+    self->window = rp_flow_window (self->window, limits->connection_backlog_bytes / 8);
+    self->window = rp_flow_window (self->window, limits->connection_backlog * RP_PART_COST / 2);
+    char window[24];
+    snprintf (window, sizeof window, "%llu", (unsigned long long) self->window);
+    self->streams_size = 0;
+    (void) rp_headers_append (
+      self->streams, &self->streams_size, sizeof self->streams, RP_STREAM_WINDOW, window);
+}
+
 void rp_foreign_init (
   rp_foreign_t *self, rp_message_pool_t *pool, const rp_limits_t *limits, uint64_t seed)
 {
-    *self = (rp_foreign_t){.pool = pool,
-      .limits = limits,
-      .window = rp_flow_window (RP_FLOW_WINDOW, limits->stream_window)};
-    // Small parts take several times what they cost, and a client that stops is to be within its backlog.
-    self->window = rp_flow_window (self->window, limits->connection_backlog_bytes / 8);
-    char window[24];
-    snprintf (window, sizeof window, "%llu", (unsigned long long) self->window);
-    (void) rp_headers_append (
-      self->streams, &self->streams_size, sizeof self->streams, RP_STREAM_WINDOW, window);
+    *self = (rp_foreign_t){.pool = pool, .limits = limits};
+    rp_foreign_fit (self);
     rp_list_init (&self->sessions);
     // A refused request has an envelope too, until the refusal is sent.
     rp_envelopes_init (

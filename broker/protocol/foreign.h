@@ -45,7 +45,7 @@ typedef struct {
     rp_envelopes_t envelopes;
     rp_list_t sessions;
     rp_message_pool_t *pool;   /* not owned */
-    const rp_limits_t *limits; /* not owned; only the foreign_* limits */
+    const rp_limits_t *limits; /* not owned */
     uint64_t window;           /* bytes of a reply that are granted beyond what was written */
     size_t streams_size;
     uint8_t streams[40]; /* the headers of a request whose client takes parts */
@@ -59,6 +59,9 @@ typedef struct {
 void rp_foreign_init (
   rp_foreign_t *self, rp_message_pool_t *pool, const rp_limits_t *limits, uint64_t seed);
 void rp_foreign_clear (rp_foreign_t *self);
+
+/*  The limits may have changed: the window follows them. A stream that is open is granted by the new one.  */
+void rp_foreign_fit (rp_foreign_t *self);
 
 /*  Begins a foreign session; NULL when out of memory.  */
 rp_foreign_session_t *rp_foreign_begin (rp_foreign_t *self, rp_dialect_t dialect, bool worker);

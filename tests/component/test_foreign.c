@@ -413,6 +413,21 @@ static void s_a_client_that_takes_parts_reads_them_in_a_window_that_the_limits_a
     s_limits.connection_backlog_bytes = 65536;
     rp_foreign_init (&s_foreign, &s_pool, &s_limits, 7);
     s_expect_window (RP_DIALECT_MDP02, "MDPC02|\1|echo|a", 8192);
+    rp_foreign_clear (&s_foreign);
+    s_limits.connection_backlog = 64;
+    rp_foreign_init (&s_foreign, &s_pool, &s_limits, 7);
+    s_expect_window (RP_DIALECT_MDP02, "MDPC02|\1|echo|a", 2048);
+}
+
+static void s_the_window_follows_limits_that_change (void **state)
+{
+    (void) state;
+    s_limits.connection_backlog_bytes = 65536;
+    rp_foreign_fit (&s_foreign);
+    s_expect_window (RP_DIALECT_MDP02, "MDPC02|\1|echo|a", 8192);
+    s_limits.connection_backlog_bytes = 67108864;
+    rp_foreign_fit (&s_foreign);
+    s_expect_window (RP_DIALECT_MDP02, "MDPC02|\1|echo|a", 262144);
 }
 
 static void s_a_part_from_a_worker_says_so (void **state)
@@ -578,6 +593,7 @@ int main (void)
       S_TEST (s_an_error_of_the_application_is_a_reply),
       S_TEST (s_a_part_keeps_the_envelope_and_the_last_uses_it_up),
       S_TEST (s_a_client_that_takes_parts_reads_them_in_a_window_that_the_limits_allow),
+      S_TEST (s_the_window_follows_limits_that_change),
       S_TEST (s_a_part_from_a_worker_says_so),
       S_TEST (s_an_address_that_is_no_token_names_no_request),
       S_TEST (s_requests_for_titanic_are_about_jobs_where_there_are_any),
