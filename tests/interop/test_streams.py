@@ -91,6 +91,33 @@ def test_a_client_that_stops_reading_stops_its_worker_and_nobody_else(stage, bac
     command.terminate()
 
 
+@pytest.mark.parametrize("limit", ["connection_backlog = 64", "connection_backlog_bytes = 64KiB"])
+def test_small_parts_stop_within_a_small_backlog_also_where_it_was_reloaded(stage, limit):
+    """Each part is a message of its own, several times as large as what it takes of a window."""
+    endpoint, file = f"ipc://{stage.directory}/broker", stage.directory / "settings"
+    reloaded = "bytes" in limit
+    file.write_text("" if reloaded else f"limits\n    {limit}\n")
+    broker = stage.broker("--config", file, "--bind", endpoint)
+    if reloaded:
+        file.write_text(f"limits\n    {limit}\n")
+        assert stage.cli(broker, "reload").code == 0
+    command = _stream(stage, broker, "while :; do echo x; sleep 0; done")
+    stopped = stage.own(peers.Mdp02Client(endpoint, rcvhwm=8))
+    stopped.request(b"svc", b"count")
+    seen = [0]
+
+    def stands():
+        seen.append(stage.status(broker)["counters"].get("parts", 0))
+        return seen[-1] > 100 and seen[-1] == seen[-2]
+    until(stands, 20, "the worker waits", broker)
+    assert stage.gauge(broker, "running") == 1, "it was not cut off"
+    lines = _read(stopped)
+    for _ in range(2 * seen[-1]):
+        assert next(lines) == b"x"
+    stopped.close()
+    command.terminate()
+
+
 def test_streams_of_a_client_that_come_at_once_all_get_on(stage):
     """They share a connection, and each has a window of its own."""
     broker = stage.shared_broker()
