@@ -22,6 +22,8 @@
 
 /*  The longest wait for a terminal, ms.  */
 #define S_TERMINAL_MS 10u
+/*  How often the last wait is repeated for a thread that has had no processor yet.  */
+#define S_LAST_ROUNDS 25
 /*  Pause between two checks that all is written, ns.  */
 #define S_LOOK_NS 50000
 
@@ -251,13 +253,25 @@ void rp_writer_flush (const rp_writer_t *self, unsigned wait_ms)
         nanosleep (&(struct timespec){.tv_nsec = S_LOOK_NS}, NULL);
 }
 
+/*  A reader that does not read is not waited for; but while a descriptor takes bytes, it is the thread that is late,
+    on a machine that is busy. Of datagrams that cannot be told.  */
+static void s_flush_last (const rp_writer_t *self)
+{
+    struct pollfd ready = {.fd = self->descriptor, .events = POLLOUT};
+    int round = 0;
+    do
+        rp_writer_flush (self, RP_WRITER_LAST_MS);
+    while (self->unwritten > 0 && !s_is_datagrams (self) && poll (&ready, 1, 0) == 1
+           && ++round < S_LAST_ROUNDS);
+}
+
 void rp_writer_destroy (rp_writer_t **self_p)
 {
     rp_writer_t *self = *self_p;
     if (!self)
         return;
     *self_p = NULL;
-    rp_writer_flush (self, RP_WRITER_LAST_MS);
+    s_flush_last (self);
     pthread_mutex_lock (&self->lock);
     bool started = self->started;
     self->ending = true;
@@ -291,7 +305,7 @@ static ssize_t s_put_stderr (void *cookie, const char *bytes, size_t size)
 void rp_writer_flush_stderr (void)
 {
     if (s_stderr)
-        rp_writer_flush (s_stderr, RP_WRITER_LAST_MS);
+        s_flush_last (s_stderr);
 }
 
 /*  At abort, the reason for it is still in the queue.  */

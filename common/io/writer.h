@@ -24,7 +24,8 @@
 /*  Bytes that may wait: some hundred lines at once.  */
 #define RP_WRITER_QUEUE 65536u
 
-/*  The longest wait at the end of a program for a reader that may not exist.  */
+/*  The longest wait at the end of a program for a reader that may not exist. While there is room for what it would read,
+    the wait is for a processor, and up to 25 times as long.  */
 #define RP_WRITER_LAST_MS 200u
 
 typedef struct rp_writer rp_writer_t;
