@@ -14,7 +14,8 @@ import pytest
 from support.fixtures import (  # noqa: F401
     pytest_runtest_makereport, pytest_sessionstart, world)
 
-#: Tests that measure time, or keep processors busy: script/test runs them when all others have ended (-m bounded).
+#: Tests that measure time, or keep processors busy: script/test runs them when all others have ended (-m bounded), and
+#: in the release build, too. So do single tests with this mark, as those that look at memory, which a sanitizer spoils.
 #: With --dist loadgroup they run one after the other, beside others that mostly wait.
 BOUNDED = {f"test_{name}.py" for name in ("bench", "death", "drain", "endurance", "failover", "history",
                                           "hundred_clients", "rolling", "weights")}

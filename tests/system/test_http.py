@@ -336,6 +336,7 @@ def test_readers_leave_descriptors_for_peers(world):
         one.close()
 
 
+@pytest.mark.bounded
 def test_answers_that_nobody_reads_take_bounded_memory(world):
     broker = _broker(world)
     for number in range(10):

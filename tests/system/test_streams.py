@@ -8,6 +8,8 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 from support import programs
 from support.waiting import until
 
@@ -145,6 +147,7 @@ def _p99_us(world, broker):
     return sorted(json.loads(line)["total_us"] for line in result.out.splitlines())[297]
 
 
+@pytest.mark.bounded
 def test_a_slow_reader_costs_its_writer_only(world):
     """While nobody reads, for 4 s or with RIPOSTE_LONG=1 for 10 minutes, the command stops, the broker's memory stays,
     and others are served as fast as before."""
