@@ -296,7 +296,8 @@ static void results_of_names_that_nobody_comes_back_to_are_dropped (void **state
     int64_t limit = rp_clock_us () + PATIENCE_US; // a thread may not have left its look-up yet
     while (s_count_descriptors () > before + 1 && rp_clock_us () < limit)
         sched_yield ();
-    assert_true (s_count_descriptors () <= before + 1); // less: a thread of a test before has ended meanwhile
+    assert_true (
+      s_count_descriptors () <= before + 1); // less: a thread of a test before has ended meanwhile
     rp_resolver_clear (&resolver);
 }
 

@@ -54,7 +54,7 @@ def _answer(one):
 
 
 def _is_well(world, broker):
-    assert world.cli(broker, "call", "echo", "x", "--count", "20", "-q").code == 0
+    assert world.cli(broker, "call", "echo", "x", "--count", "20", "-q", "--wait-broker", f"{3 * PATIENCE}s").code == 0
     assert _get(broker, "/livez")[0] == 200
 
 
