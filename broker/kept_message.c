@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include <riposte/error.h>
 #include <zmq.h>
 
 #include "common/access/digest.h"
@@ -22,6 +23,18 @@ bool rp_kept_read_reply (
         return false;
     rp_wire_patch (rp_message_data (message), said);
     return rp_kept_read (pool, message, head);
+}
+
+rp_action_t rp_kept_refusal (rp_session_id_t session, uint64_t id)
+{
+    static const char text[] = "the broker is out of memory";
+    return (rp_action_t){.kind = RP_ACTION_SEND,
+      .session = session,
+      .head = {.command = RP_COMMAND_REPLY,
+        .status = RP_BUSY,
+        .id = id,
+        .text = text,
+        .text_size = sizeof text - 1}};
 }
 
 size_t rp_kept_bytes (const rp_message_t *message)

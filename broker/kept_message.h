@@ -7,6 +7,7 @@
 #ifndef RP_KEPT_MESSAGE_H
 #define RP_KEPT_MESSAGE_H
 
+#include "broker/core/action.h"
 #include "broker/core/store_op.h"
 #include "common/io/message.h"
 #include "common/wire/head.h"
@@ -18,6 +19,9 @@ bool rp_kept_read (rp_message_pool_t *pool, rp_message_t *message, rp_head_t *he
     as to any client. A reply that came in parts has the head of the first, which is none.  */
 bool rp_kept_read_reply (
   rp_message_pool_t *pool, rp_message_t *message, const rp_head_t *said, rp_head_t *head);
+
+/*  Returns the action that answers a request which could not be kept, for want of memory.  */
+rp_action_t rp_kept_refusal (rp_session_id_t session, uint64_t id);
 
 /*  Returns what a message takes in memory: a body of many small frames takes more than their bytes.  */
 size_t rp_kept_bytes (const rp_message_t *message);

@@ -11,15 +11,9 @@ static void s_submit (rp_server_t *self, const rp_action_t *action, int64_t now)
     rp_message_t *message = rp_outbox_message (action->payload);
     rp_head_t head;
     if (!rp_kept_read (&self->pool, message, &head)) {
-        static const char text[] = "the broker is out of memory";
         rp_message_destroy (&self->pool, &message);
-        rp_outbox_post (&self->outbox, &(rp_action_t){.kind = RP_ACTION_SEND,
-                                         .session = action->session,
-                                         .head = {.command = RP_COMMAND_REPLY,
-                                           .status = RP_BUSY,
-                                           .id = action->head.id,
-                                           .text = text,
-                                           .text_size = sizeof text - 1}});
+        rp_action_t refusal = rp_kept_refusal (action->session, action->head.id);
+        rp_outbox_post (&self->outbox, &refusal);
         return;
     }
     uint8_t digest[RP_REPLAYS_DIGEST];

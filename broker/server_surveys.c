@@ -2,6 +2,7 @@
 
 #include "broker/server_surveys.h"
 
+#include "broker/kept_message.h"
 #include "broker/server_client.h"
 #include "common/io/clock.h"
 
@@ -22,14 +23,7 @@ static void s_start (rp_server_t *self, const rp_action_t *action, int64_t now)
           self, self->surveys.client, action->session, rp_outbox_payload (message), &head, now);
         return;
     }
-    static const char text[] = "the broker is out of memory";
-    rp_action_t refusal = {.kind = RP_ACTION_SEND,
-      .session = self->surveys.client,
-      .head = {.command = RP_COMMAND_REPLY,
-        .status = RP_BUSY,
-        .id = action->head.id,
-        .text = text,
-        .text_size = sizeof text - 1}};
+    rp_action_t refusal = rp_kept_refusal (self->surveys.client, action->head.id);
     rp_server_surveys_answered (self, &refusal, now);
 }
 

@@ -22,15 +22,9 @@ static void s_submit (rp_server_t *self, const rp_action_t *action, int64_t now)
     rp_message_t *message = rp_outbox_message (action->payload);
     rp_head_t head;
     if (!rp_kept_read (&self->pool, message, &head)) {
-        static const char text[] = "the broker is out of memory";
         rp_message_destroy (&self->pool, &message);
-        s_tell (self, &(rp_action_t){.kind = RP_ACTION_SEND,
-                        .session = action->session,
-                        .head = {.command = RP_COMMAND_REPLY,
-                          .status = RP_BUSY,
-                          .id = action->head.id,
-                          .text = text,
-                          .text_size = sizeof text - 1}});
+        rp_action_t refusal = rp_kept_refusal (action->session, action->head.id);
+        s_tell (self, &refusal);
         return;
     }
     const char *principal = rp_routes_principal (&self->connections.routes, action->session);
