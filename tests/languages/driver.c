@@ -361,13 +361,20 @@ static int s_perform (s_driver_t *self, rp_call_t *call, s_parts_t *parts)
     return status;
 }
 
-static void s_stream (s_driver_t *self, json_t *command, json_int_t n)
+/*  The call that a command names, without options.  */
+static rp_call_t *s_call (json_t *command)
 {
     size_t size;
     unsigned char *body = s_body (command, &size);
     rp_call_t *call = rp_call_new (s_text (command, "service"), body, size);
     free (body);
     s_require (call != NULL, "a call that cannot be");
+    return call;
+}
+
+static void s_stream (s_driver_t *self, json_t *command, json_int_t n)
+{
+    rp_call_t *call = s_call (command);
     int rc = rp_call_set_stream (
       call, s_number (command, "window"), s_number (command, "idle_timeout_ms"));
     rc |= rp_call_set_wait_worker_ms (call, s_number (command, "wait_worker_ms"));
@@ -392,11 +399,7 @@ static bool s_on_answer (const rp_reply_t *reply, void *arg)
 
 static void s_all (s_driver_t *self, json_t *command, json_int_t n)
 {
-    size_t size;
-    unsigned char *body = s_body (command, &size);
-    rp_call_t *call = rp_call_new (s_text (command, "service"), body, size);
-    free (body);
-    s_require (call != NULL, "a call that cannot be");
+    rp_call_t *call = s_call (command);
     uint32_t first = s_number (command, "first"), quorum = s_number (command, "quorum");
     int rc = first    ? rp_call_set_first (call, first)
              : quorum ? rp_call_set_quorum (call, quorum)
