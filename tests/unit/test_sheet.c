@@ -14,6 +14,13 @@
 
 #include "broker/admin/sheet.h"
 
+// A sanitizer's allocator ends the process where malloc has no memory, but for this.
+__attribute__ ((visibility ("default"))) const char *__asan_default_options (void);
+const char *__asan_default_options (void)
+{
+    return "allocator_may_return_null=1";
+}
+
 static void s_assert_finished (rp_sheet_t *sheet, const char *expected)
 {
     size_t size;
@@ -81,9 +88,6 @@ static void what_is_printed_is_there_at_any_size (void **state)
 static void nothing_is_left_of_a_sheet_that_has_failed (void **state)
 {
     (void) state;
-#ifdef __SANITIZE_ADDRESS__
-    skip (); // its allocator ends the process instead
-#endif
     rp_sheet_t sheet = {0};
     size_t size;
     rp_sheet_text (&sheet, "some");
