@@ -20,14 +20,23 @@ from support.fixtures import (  # noqa: F401
 BOUNDED = {f"test_{name}.py" for name in ("bench", "death", "drain", "endurance", "failover", "history",
                                           "hundred_clients", "rolling", "weights")}
 
+#: Tests of what a caller does and is told. Their processes are mostly riposte, which lives for milliseconds and would
+#: take four times as long with a sanitizer. Its parts are in unit tests that have one, and all other tests here
+#: start it, too: script/test runs these (-m client) in the release build, with --long in both.
+CLIENT = {f"test_{name}.py" for name in ("access_matrix", "check", "client_keys", "command_line", "config", "context",
+                                         "keys", "names", "rules", "several_brokers", "srv_records", "top", "truth")}
+
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "bounded: measures time, or keeps processors busy")
+    config.addinivalue_line("markers", "client: what a caller does and is told")
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.name in BOUNDED:
             item.add_marker(pytest.mark.bounded)
+        if item.path.name in CLIENT:
+            item.add_marker(pytest.mark.client)
         if item.get_closest_marker("bounded"):
             item.add_marker(pytest.mark.xdist_group("bounded"))
