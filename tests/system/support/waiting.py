@@ -12,6 +12,7 @@ def until(condition, within=5.0, what=None, process=None):
     begin = time.monotonic()
     while True:
         ended = process is not None and process.poll() is not None  # before the condition, which may be its end
+        asked = time.monotonic()
         value = condition()
         if value:
             return value
@@ -21,4 +22,5 @@ def until(condition, within=5.0, what=None, process=None):
             raise AssertionError(f"{process.name} ended ({process.poll()}) before: {what}")
         if passed > within * PATIENCE:
             raise AssertionError(f"not within {passed:.1f} s: {what}")
-        time.sleep(min(max(0.005, passed / 4), 0.1))  # most conditions cost a process, and others wait, too
+        # Most conditions cost a process, and others wait, too: no more than half of the time.
+        time.sleep(max(min(max(0.005, passed / 4), 0.1), min(time.monotonic() - asked, 0.5)))
