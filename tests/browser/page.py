@@ -5,6 +5,7 @@ import os
 import pathlib
 import socket
 
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
@@ -90,6 +91,19 @@ class Page:
     def find(self, selector):
         """The first element; None if there is none."""
         return self.js("return document.querySelector(arguments[0])", selector)
+
+    def click(self, selector, within=5.0):
+        """Waits for the first element. A page that is drawn anew may put another in its place before the click."""
+        until(lambda: self._clicked(selector), within, f"{selector} is clicked")
+
+    def _clicked(self, selector):
+        try:
+            element = self.find(selector)
+            if element:
+                element.click()
+            return bool(element)
+        except StaleElementReferenceException:
+            return False
 
     def text(self, selector):
         """What is to be read there; "" if it is not shown."""

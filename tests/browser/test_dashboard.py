@@ -114,7 +114,7 @@ def test_a_service_opens_with_its_workers_and_times(page):
     _call(page, "echo", "--count", "100", "-q")
     page.open()
     page.wait_for_rows("echo")
-    page.find("#rows tr[data-name=echo] button").click()
+    page.click("#rows tr[data-name=echo] button")
     until(lambda: page.js("return document.querySelectorAll('[data-worker]').length") == 2, 5, "its workers are shown")
     shown = page.js("return [...document.querySelectorAll('[data-worker]')].map(row => row.dataset.worker)")
     assert set(shown) == {worker["name"] for worker in page.world.workers(page.broker, "echo")}
@@ -122,7 +122,7 @@ def test_a_service_opens_with_its_workers_and_times(page):
     until(lambda: page.find(".chart .work"), 5, "its times are drawn")
     bars = page.js("return [...document.querySelectorAll('.chart .work title')].map(one => parseInt(one.textContent))")
     assert sum(bars) == 100
-    page.find("#rows tr[data-name=echo] button").click()
+    page.click("#rows tr[data-name=echo] button")
     until(lambda: not page.find("#detail"), 5, "it is closed")
 
 
@@ -134,7 +134,7 @@ def test_it_sorts(page):
     page.open()
     page.wait_for_rows("a", "b", "c")
     for order, sort in (("bca", "descending"), ("acb", "ascending"), ("abc", None)):
-        page.find("#services th[data-key=workers] button").click()
+        page.click("#services th[data-key=workers] button")
         assert "".join(row["name"] for row in page.rows()) == order
         assert page.find("#services th[data-key=workers]").get_attribute("aria-sort") == sort
 
@@ -218,7 +218,7 @@ def test_with_security_a_token_is_asked_for_and_kept_for_this_tab(page):
     page.wait_for_rows("secret-service")
     assert page.js("return [sessionStorage.length, localStorage.length, document.cookie]") == [1, 0, ""]
     assert not [one for one in page.browser.requests() if tokens["watcher"] in one], "it is in no address"
-    page.find("#forget").click()
+    page.click("#forget")
     page.wait_for("#door", "token")
 
 

@@ -49,7 +49,7 @@ def test_jobs_are_counted_listed_and_told(page):
     page.wait_for("#view-jobs", "2 waiting · 0 running · since the start 3 accepted · 1 done · 0 dead")
     page.wait_for("#view-jobs tbody", "no worker; 2 jobs wait")
     until(lambda: _listed(page) == [done, *waiting], 5, "all are listed")
-    page.find("#view-jobs button[aria-label='2 waiting of later']").click()
+    page.click("#view-jobs button[aria-label='2 waiting of later']")
     until(lambda: _listed(page) == waiting, 5, "those that wait are listed")
     page.go(f"#job/{done}")
     page.wait_for("#found-body", "replied OK")
@@ -72,9 +72,9 @@ def test_a_long_list_has_pages(page):
     sent = page.world.cli(page.broker, "send", "later", "-n", stdin=lines).out.decode().split()
     page.open("#jobs")
     until(lambda: _listed(page) == sent[:50], 5, "the first are listed")
-    page.find("#view-jobs .pages button:last-child").click()
+    page.click("#view-jobs .pages button:last-child")
     until(lambda: _listed(page) == sent[50:], 5, "the others are listed")
-    page.find("#view-jobs .pages button:first-child").click()
+    page.click("#view-jobs .pages button:first-child")
     until(lambda: _listed(page) == sent[:50], 5, "the first are listed again")
 
 
@@ -85,7 +85,7 @@ def test_a_dead_job_is_retried_by_its_button_and_runs(page):
     page.world.worker(page.broker, "later", *gate.command)
     page.open("#jobs")
     page.wait_for("#view-jobs", "1 job died in the last hour")
-    page.find(f"#view-jobs a[href='#job/{dead}']").click()
+    page.click(f"#view-jobs a[href='#job/{dead}']")
     page.wait_for("#found-body", "dead: that was its last attempt")
     page.find(".job-acts button").send_keys(Keys.ENTER)
     page.wait_for("#found-body", f"a new life of job {dead}")
@@ -133,12 +133,12 @@ def test_without_admin_nothing_is_changed_and_no_body_is_shown(page):
         else:
             page.wait_for(".job-acts", "Retry")
             assert "a secret" not in page.driver.page_source and "It is not shown" in page.text("#found-body")
-            page.find(".job-acts button").click()
+            page.click(".job-acts button")
         page.wait_for(".job-acts .said", reason)
         assert _state(page, dead) == "dead"
     page.driver.refresh()
     page.wait_for("#found-body", "It is not shown: who has this token may not do it; ask for: admin")
-    page.find(".job-acts button").click()
+    page.click(".job-acts button")
     page.wait_for(".job-acts .said", "ask for: admin")
     page.find(".other input").send_keys(tokens["chief"] + "\n")
     page.wait_for("#found-body", f"a new life of job {dead}")
@@ -172,7 +172,7 @@ def test_every_text_of_jobs_stands_out_from_its_ground(page):
     dead, _ = _dead(page, "import", "a body"), _send(page, "later")
     page.open(f"#job/{dead}")
     page.wait_for("#view-jobs tbody", "no worker; 1 job waits")
-    page.find(".job-acts .quiet").click()
+    page.click(".job-acts .quiet")
     for dark in (False, True):
         page.browser.set_dark(dark)
         assert page.low_contrasts() == []

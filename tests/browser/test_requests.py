@@ -18,7 +18,7 @@ def test_a_request_is_found_by_its_id(page):
     page.find("#wanted").clear()
     page.find("#wanted").send_keys("order-18" + Keys.ENTER)
     page.wait_for("#found-body", "No request with this id")
-    page.find("#found-close").click()
+    page.click("#found-close")
     until(lambda: not page.find("#found").is_displayed(), 5, "it is closed")
 
 
@@ -32,7 +32,7 @@ def test_a_failure_has_a_command_to_try_again_and_its_trace(page):
     assert command == f"riposte call -s {page.broker.endpoint} 'it'\\''s slow'"
     again = page.world.run("sh", "-c", command.replace("riposte", str(programs.CLI), 1), stdin=b"1ms")
     assert again.code == 0, again
-    page.find(".failed-part a").click()
+    page.click(".failed-part a")
     page.wait_for("#found-body", "DEADLINE")
 
 
@@ -57,7 +57,7 @@ def test_slow_requests_are_listed(page):
     page.open("#slow")
     statuses = "return [...document.querySelectorAll('#view-slow .status')].map(one => one.textContent)"
     until(lambda: page.js(statuses) == ["DEADLINE", "OK", "OK"], 5, "the slowest comes first")
-    page.find("#view-slow input").click()
+    page.click("#view-slow input")
     until(lambda: page.js(statuses) == ["DEADLINE"], 5, "only failed ones are listed")
 
 
@@ -65,7 +65,7 @@ def test_settings_are_shown_with_their_source(page):
     page.start(limits={"max_body": "2MiB"})
     page.open("#settings")
     page.wait_for("#view-settings", "max_body")
-    page.find("#view-settings input").click()
+    page.click("#view-settings input")
     row = page.js("""return [...document.querySelectorAll("#view-settings tbody tr")].map(row => row.innerText)
         .find(text => text.includes("max_body"))""")
     assert "2097152" in row.replace("2MiB", "2097152") and "config-1" in row, row
