@@ -363,17 +363,20 @@ class Judge:
         latest = {}
         home = None
         for request in requests:
+            status = request.final.status if request.final else None
+            lost = status is None or status in LOST
             for start in sorted(request.starts, key=lambda start: start.attempt):
-                before = latest.setdefault(start.party, start)
-                if before.order > start.order:
+                before, earlier = latest.get(start.party, (None, None))
+                if before and before.order > start.order:
                     self.problem(12, f"in the conversation {talk[1]} a later request started first",
-                                 request, before.place)
-                latest[start.party] = start
+                                 request, *earlier.places)
+                # One that was lost with a session may begin at any time: it is in the hands of a thread of the worker.
+                if not lost:
+                    latest[start.party] = start, request
                 if home and start.party != home:
                     self.problem(12, f"the conversation {talk[1]} moved from {home} to "
                                  f"{start.party}, and nothing was lost", request)
-            status = request.final.status if request.final else None
-            if status is None or status in LOST or request.ended:
+            if lost or request.ended:
                 home = None
             elif status in REPLIES and request.starts:
                 home = max(request.starts, key=lambda start: start.attempt).party

@@ -209,7 +209,7 @@ def swap_two_starts_of_a_conversation(one):
             other = seen[talk]
             lines = one.files[one.peers]
             lines[number], lines[other] = lines[other], line
-            return
+            return one.value(one.peers, number, "req")  # which begins late now
         seen[talk] = number
     raise AssertionError("no conversation has two starts")
 
@@ -354,6 +354,15 @@ def test_requests_without_a_header_are_held_to_what_is_known_of_them(world):
     line = recording.files[recording.peers][start]
     recording.files[recording.peers].insert(start, line.replace("task=", "task=x"))
     assert 4 in recording.check().problems.counts
+
+
+def test_a_lost_request_of_a_conversation_may_begin_after_a_later_one(world):
+    files, _ = world.run(3)
+    recording = Recording(files)
+    name = swap_two_starts_of_a_conversation(recording)
+    final = recording.first(recording.peers, f"\tfinal\treq={name}\t")
+    recording.change(recording.peers, final, "status", "UNKNOWN")
+    assert 12 not in recording.check().problems.counts
 
 
 # ---- The output ---------------------------------------------------------------------------------
