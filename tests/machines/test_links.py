@@ -5,7 +5,6 @@ all histories are checked against the contract."""
 
 import os
 import statistics
-import threading
 import time
 
 import pytest
@@ -36,32 +35,6 @@ if os.environ.get("RIPOSTE_LONG"):
               for how in ("unplugged", "deaf", "dumb", "silent")]
 
 
-class Stalls:
-    """How late a thread wakes up here: on a busy machine so do those of the programs, which is no fault of theirs."""
-
-    PAUSE_US = 20_000
-
-    def __init__(self):
-        self._late = []     # (µs, µs late)
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-
-    def _watch(self):
-        begin = now_us()
-        while not self._end.wait(self.PAUSE_US / 1e6):
-            now = now_us()
-            self._late.append((now, now - begin - self.PAUSE_US))
-            begin = now
-
-    def longest(self, since):
-        return max((late for at, late in self._late if at >= since), default=0)
-
-    def close(self):
-        self._end.set()
-        self._thread.join()
-
-
 class World:
     """A broker, six native workers and one of Majordomo, and native and Majordomo clients."""
 
@@ -69,7 +42,6 @@ class World:
         self.network = Network()
         self.cast = Cast(directory, 1)
         self.rates = []
-        self.stalls = Stalls()
         self._histories = Histories()
         self._sessions = []     # (µs, join or leave, fields), as the broker has written them
         self._taken = {}
@@ -126,7 +98,6 @@ def world(tmp_path_factory):
     finally:
         one.cast.end()
         one.network.close()
-        one.stalls.close()
 
 
 def _wait_for_calm(world):
@@ -154,18 +125,17 @@ def _detections(world, machine, how, since):
         limit = _limit(heartbeats[kind], hears=how == ("dumb" if machine == "broker" else "deaf"))
         lost = world.lost_sessions(since, kind)
         assert lost, f"no {kind} was there"
-        yield from _noticed(world, lost, since, limit)
+        yield from _noticed(lost, since, limit)
     if "worker" in kinds:
         limit = _limit(WORKER_HEARTBEAT_MS, hears=how == ("deaf" if machine == "broker" else "dumb"))
-        yield from _noticed(world, {actor.name: _gave_up(actor, since)
-                                    for actor in world.cast.actors.values()
-                                    if actor.parties[0].startswith(("worker:echo", "worker:visit"))},
+        yield from _noticed({actor.name: _gave_up(actor, since)
+                             for actor in world.cast.actors.values()
+                             if actor.parties[0].startswith(("worker:echo", "worker:visit"))},
                             since, limit)
 
 
-def _noticed(world, times, since, limit):
+def _noticed(times, since, limit):
     assert None not in times.values(), f"not all are noticed: {times}"
-    limit += 2 * world.stalls.longest(since)  # of who is late, and of who finds it
     took = {name: at - since for name, at in times.items()}
     assert statistics.median(took.values()) <= limit, f"noticed after µs: {took}"
     assert max(took.values()) <= limit + STALL_US, f"noticed after µs: {took}"
