@@ -12,7 +12,7 @@ import socket
 import pytest
 
 from support.keys import Keys
-from support.programs import PATIENCE
+from support.programs import PATIENCE, SANITIZED
 from support.waiting import until
 from support.web import Stream, broker_with_http, get
 
@@ -232,6 +232,7 @@ def test_streams_are_bounded_and_one_that_leaves_makes_room(broker, follow):
     until(lambda: follow().status == 200, 5, "its place is free")
 
 
+@pytest.mark.bounded  # so that the release build says what it costs
 def test_a_reader_that_reads_nothing_costs_nothing_much(world, broker):
     one = socket.create_connection(("127.0.0.1", broker.http))
     one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -241,7 +242,7 @@ def test_a_reader_that_reads_nothing_costs_nothing_much(world, broker):
         world.builtin(broker, "echo").kill()
     until(lambda: len(_events(world, broker)) == 10, 10, "they came and went")
     assert get(broker, "/livez")[0] == 200
-    assert broker.resident_bytes() - before < 16 << 20
+    assert SANITIZED or broker.resident_bytes() - before < 16 << 20  # a sanitizer keeps what was freed
     one.close()
 
 
