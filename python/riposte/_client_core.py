@@ -22,7 +22,7 @@ from riposte import _flow as flow
 from riposte import _wire as wire
 from riposte._link import CLOSED, GREETING, HEARTBEAT, REFUSED, REST, UP, Action, Link, check_heartbeat
 from riposte._srv import is_srv
-from riposte._status import CLASSES, AppError, Error, Status, ran
+from riposte._status import CLASSES, NEVER_RAN, AppError, Error, Status, ran
 
 GRACE = 1.0  #: seconds after its deadline at which a call ends though its broker is silent
 
@@ -309,6 +309,7 @@ class CallState:
     link: Optional[Link] = None
     state = _WAITING
     was_sent = False    # to a broker that may have given it to a worker
+    was_lost = False    # with a session that had it: it may have run there, whatever another broker says of it
     asked = 0           # brokers that proved that it did not run
     retries = 0
     spent = 0           # of the attempts: retries of this library
@@ -661,7 +662,10 @@ class ClientCore:
                 conversation.answered = True
         if number > 1 and number in _MAY_BE_ASKED_AGAIN and self._ask_again(link, call, status, now):
             return
-        self._finish(call, _reply_of(call, message))
+        if call.was_lost and status in NEVER_RAN:
+            self._end(call, Status.UNKNOWN, self._loss(call))
+        else:
+            self._finish(call, _reply_of(call, message))
         if self._waiting:
             self._send_waiting(now)
 
@@ -770,6 +774,7 @@ class ClientCore:
                 again = call.is_keyed and len(self._endpoints) == 1 and call.deadline > now
             else:
                 again = self._may_move(call) and self._take_retry(call, now)
+            call.was_lost = True
             if again:
                 self._wait(call, now)
             else:
@@ -801,7 +806,7 @@ class ClientCore:
         if call.terms.flags & wire.DURABLE or not self._may_move(call):
             return False
         if not call.retries:
-            call.was_sent = False  # nothing ran so far
+            call.was_sent = call.was_lost  # otherwise nothing ran so far
         others = len(self._endpoints) > 1
         if status == Status.DRAINING and others:
             self._wait(call, now)

@@ -130,6 +130,19 @@ def test_a_lost_call_with_attempts_goes_out_again_with_one_fewer_under_a_new_id(
     assert status(again) == Status.OK
 
 
+@pytest.mark.parametrize("answer", [Status.EXPIRED, Status.NO_WORKER, Status.DENIED])
+def test_that_a_lost_call_did_not_run_again_does_not_say_that_it_never_ran(answer):
+    client = Client()
+    client.up()
+    call = client.call(attempts=3)
+    client.one(wire.REQUEST)
+    client.lose()
+    client.wait(0.01)
+    client.up()
+    client.reply(client.one(wire.REQUEST).id, answer, attempt=0)
+    assert status(call) == Status.UNKNOWN and call.reply.may_have_run
+
+
 def test_the_retry_budget_bounds_what_goes_out_again():
     client = Client()
     client.up(window=1000)
