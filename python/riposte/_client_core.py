@@ -662,7 +662,7 @@ class ClientCore:
                 conversation.answered = True
         if number > 1 and number in _MAY_BE_ASKED_AGAIN and self._ask_again(link, call, status, now):
             return
-        if call.was_lost and status in NEVER_RAN:
+        if call.was_lost and status in NEVER_RAN and status != Status.CONVERSATION_LOST:  # which says so itself
             self._end(call, Status.UNKNOWN, self._loss(call))
         else:
             self._finish(call, _reply_of(call, message))
