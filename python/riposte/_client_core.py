@@ -806,7 +806,7 @@ class ClientCore:
         if call.terms.flags & wire.DURABLE or not self._may_move(call):
             return False
         if not call.retries:
-            call.was_sent = call.was_lost  # otherwise nothing ran so far
+            call.was_sent = False  # nothing ran so far
         others = len(self._endpoints) > 1
         if status == Status.DRAINING and others:
             self._wait(call, now)
