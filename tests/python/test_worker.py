@@ -230,16 +230,17 @@ def test_a_process_that_dies_leaves_the_others_alone_and_is_replaced_by_one_with
         assert later[1] == beside[1] == sockets
 
 
-def test_the_processes_end_with_the_worker_however_it_ended(stage, client):
+def test_the_processes_end_with_the_worker_however_it_ended(stage, client, tmp_path):
     lines = ("import sys, os, time", f"sys.path.insert(0, {str(pathlib.Path(riposte.__file__).parents[1])!r})",
              "import riposte", f"worker = riposte.Worker({stage.shared.endpoint!r}, 'orphans', pool='processes')",
-             "@worker.handler", "def orphans(task):", "    if task.body: time.sleep(60)", "    return str(os.getpid())",
+             "@worker.handler", "def orphans(task):", "    if task.body:", "        open(task.body, 'w').close()",
+             "        time.sleep(60)", "    return str(os.getpid())",
              "worker.run()")
     process = subprocess.Popen([sys.executable, "-c", "\n".join(lines)])
     try:
         pid = client.call("orphans").body.decode()
-        call = client.submit("orphans", b"sleep", timeout=60)
-        until(lambda: state_of(pid) == "S" and not call.done(), 5)
+        call = client.submit("orphans", f"{tmp_path}/started", timeout=60)
+        until((tmp_path / "started").exists, 5, "it is at work")
     finally:
         process.kill()
         process.wait()
