@@ -805,8 +805,7 @@ class ClientCore:
         one, so for a broker that only is busy it is done where nothing else runs there."""
         if call.terms.flags & wire.DURABLE or not self._may_move(call):
             return False
-        if not call.retries:
-            call.was_sent = False  # nothing ran so far
+        call.was_sent = call.was_lost  # nothing else ran so far
         others = len(self._endpoints) > 1
         if status == Status.DRAINING and others:
             self._wait(call, now)

@@ -293,6 +293,20 @@ def test_BUSY_with_attempts_left_is_asked_again_after_a_pause():
     assert status(call) == Status.BUSY
 
 
+def test_what_was_BUSY_twice_and_then_waits_in_vain_is_EXPIRED_and_never_ran():
+    client = Client()
+    client.up(window=1)
+    call = client.call(attempts=3, timeout=5.0)
+    client.reply(client.one(wire.REQUEST).id, Status.BUSY, attempt=0)
+    client.wait(0.2)
+    client.reply(client.one(wire.REQUEST).id, Status.BUSY, attempt=0)
+    client.call(timeout=60.0)  # has the window meanwhile
+    for _ in range(11):
+        client.wait(0.5)
+        client.say(wire.HEARTBEAT)
+    assert status(call) == Status.EXPIRED and not call.reply.may_have_run
+
+
 def test_a_job_ends_with_its_number_or_INVALID_where_none_are_kept():
     client = Client()
     client.up()
