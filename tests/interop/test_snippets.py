@@ -151,3 +151,4 @@ def test_the_programs_without_keys_get_nothing_from_a_broker_with_one(stage, sec
     until(lambda: stage.count(secure_broker, b"upper") == 1, 5, "it is registered")
     result = stage.run(*_program(stage, "ask.py", {PORT: secure_broker.endpoint}))
     assert (result.code, result.out) == (1, b""), result
+    assert "lost" not in secure_broker.log(), "a worker that only waits stays"
