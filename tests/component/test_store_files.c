@@ -6,6 +6,7 @@
     With RIPOSTE_LONG=1 many more bytes are changed.
 */
 
+#include <endian.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -628,6 +629,16 @@ static void test_a_backup_that_nobody_waits_for_is_not_made (void **state)
     assert_int_equal (access (copied, F_OK), -1);
 }
 
+/*  SQLite's file format, 1.3: the pages of the free list, big-endian at byte 36.  */
+static uint32_t s_free_pages (const s_content_t *file)
+{
+    uint32_t pages;
+    memcpy (&pages, file->bytes + 36, sizeof pages);
+    return be32toh (pages);
+}
+
+/*  A store that has nothing else to do frees space, too, a little at a time; so how much is left to free is a matter of
+    the machine.  */
 static void test_compacting_frees_space (void **state)
 {
     (void) state;
@@ -643,7 +654,8 @@ static void test_compacting_frees_space (void **state)
     s_content_t before = s_read_file (shelf->path);
     assert_true (rp_upkeep_compact (shelf->path, s_text));
     s_content_t after = s_read_file (shelf->path);
-    assert_true (after.size < before.size * 3 / 4);
+    assert_true (after.size < before.size || s_free_pages (&before) == 0);
+    assert_int_equal (s_free_pages (&after), 0);
     free (before.bytes);
     free (after.bytes);
     assert_true (rp_upkeep_check (shelf->path, s_text));
