@@ -413,6 +413,13 @@ static bool s_matches_plain (const rp_dispatch_t *self,
                && s_has_name (self, query, namesakes, cell->session));
 }
 
+/*  True if a record with its names may match, which is then read.  */
+static bool s_may_match (const rp_trace_query_t *query, const rp_trace_cell_t *cell)
+{
+    return query->token || query->request_id || query->trace_id
+           || s_is_client (query, cell->session, cell->client_id);
+}
+
 static size_t s_find_open (const rp_dispatch_t *self,
   int64_t now,
   const rp_trace_query_t *query,
@@ -456,7 +463,8 @@ static size_t s_find_ended (const rp_dispatch_t *self,
             s_meet (&namesakes, query, cell);
             continue;
         }
-        if (cell->kind == RP_TRACE_CELL_PLAIN && !s_matches_plain (self, query, &namesakes, cell))
+        bool plain = cell->kind == RP_TRACE_CELL_PLAIN;
+        if (plain ? !s_matches_plain (self, query, &namesakes, cell) : !s_may_match (query, cell))
             continue;
         s_read (self, cell, &story);
         if (!s_matches (query, &story))

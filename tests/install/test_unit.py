@@ -100,7 +100,7 @@ def until(condition, what, within=60):
     end = time.monotonic() + within
     while not (value := condition()):
         assert time.monotonic() < end, f"not within {within} s: {what}"
-        time.sleep(0.05)
+        time.sleep(0.2)  # most conditions cost some processes
     return value
 
 

@@ -323,6 +323,7 @@ void audit_turn_awaited (audit_t *self, const audit_request_t *request);
 void audit_turn_taken (audit_t *self, const audit_request_t *request);
 void audit_turn_lost (audit_t *self, audit_request_t *request);
 void audit_turns_forget (audit_t *self, rp_session_id_t client);
+bool audit_turn_is_of (const audit_served_t *served, const audit_request_t *request);
 audit_served_t *audit_turn_find (const audit_t *self, const audit_request_t *request);
 void audit_check_client_queues (audit_t *self);
 

@@ -152,8 +152,7 @@ void audit_check_shares (audit_t *self)
         for (rp_list_node_t *next = rp_list_first (&self->requests); next && !waits;
              next = rp_list_next (&self->requests, next)) {
             const audit_request_t *request = RP_CONTAINER (next, audit_request_t, node);
-            waits =
-              !request->delivery && !request->key && audit_turn_find (self, request) == served;
+            waits = !request->delivery && !request->key && audit_turn_is_of (served, request);
         }
         if (!waits)
             s_begin (self, served);

@@ -16,14 +16,18 @@
 
 /*  ---- From outside --------------------------------------------------------------------------- */
 
+bool audit_turn_is_of (const audit_served_t *served, const audit_request_t *request)
+{
+    return served->client.v == request->client->id.v && served->priority == request->priority
+           && strcmp (served->service, request->service) == 0;
+}
+
 audit_served_t *audit_turn_find (const audit_t *self, const audit_request_t *request)
 {
-    rp_session_id_t client = request->client->id;
     for (rp_list_node_t *node = rp_list_first (&self->served); node;
          node = rp_list_next (&self->served, node)) {
         audit_served_t *served = RP_CONTAINER (node, audit_served_t, node);
-        if (served->client.v == client.v && served->priority == request->priority
-            && strcmp (served->service, request->service) == 0)
+        if (audit_turn_is_of (served, request))
             return served;
     }
     return NULL;
@@ -50,7 +54,7 @@ void audit_turn_awaited (audit_t *self, const audit_request_t *request)
     for (rp_list_node_t *node = rp_list_first (&self->requests); node;
          node = rp_list_next (&self->requests, node)) {
         const audit_request_t *other = RP_CONTAINER (node, audit_request_t, node);
-        if (s_waits (other) && audit_turn_find (self, other) == served)
+        if (s_waits (other) && audit_turn_is_of (served, other))
             return;
     }
     served->began = self->now;

@@ -35,9 +35,10 @@ typedef struct {
     int64_t way;      /* us, from the broker to the worker */
     uint32_t at_once; /* requests that the application works on; 0: all there are */
     int64_t done_at[S_WORKS];
-    int64_t taken_at; /* when a slow application took the latest request */
-    int64_t taking;   /* us that a slow application needs to take a request */
-    uint32_t window;  /* as the broker knows it */
+    int64_t first_done; /* no slot is done before */
+    int64_t taken_at;   /* when a slow application took the latest request */
+    int64_t taking;     /* us that a slow application needs to take a request */
+    uint32_t window;    /* as the broker knows it */
     uint32_t time;
     uint32_t held; /* as the broker knows it */
     int64_t credit_at;
@@ -133,11 +134,24 @@ static void s_send (s_world_t *self)
     assert_int_equal (self->works[slot].state, RP_WORK_READY);
 }
 
+static void s_expect_done (s_world_t *self, int64_t at)
+{
+    if (at < self->first_done)
+        self->first_done = at;
+}
+
 static void s_finish (s_world_t *self)
 {
+    if (self->first_done > self->now)
+        return;
+    self->first_done = INT64_MAX;
     for (uint32_t slot = 0; slot < S_WORKS; slot++) {
-        if (!self->used[slot] || self->done_at[slot] > self->now)
+        if (!self->used[slot])
             continue;
+        if (self->done_at[slot] > self->now) {
+            s_expect_done (self, self->done_at[slot]);
+            continue;
+        }
         assert_true (rp_worker_core_finish (&self->core, &self->works[slot], RP_OK, self->now));
         self->used[slot] = false;
         self->held--;
@@ -156,6 +170,7 @@ static bool s_take (s_world_t *self)
             return true;
         self->taken_at = self->now;
         self->done_at[work - self->works] = self->now + self->job;
+        s_expect_done (self, self->now + self->job);
     }
     return false;
 }
