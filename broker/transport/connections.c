@@ -176,6 +176,34 @@ static void s_enter (rp_connections_t *self, rp_session_id_t session, rp_connect
     rp_routes_set_connection (&self->routes, session, connection);
 }
 
+/*  Returns the number that libzmq has given to the peer of a session of this listener; false if the peer chose its
+    routing id, or is another listener's.  */
+static bool s_number (
+  const rp_connections_t *self, rp_session_id_t session, uint8_t listener, uint32_t *number)
+{
+    size_t size;
+    const void *key = rp_routes_routing_id (&self->routes, session, &size);
+    if (!key || rp_listener_of_key (key, size) != listener)
+        return false;
+    const uint8_t *id = rp_listener_routing_id (key, &size);
+    if (!id || rp_listener_id_is_chosen (id, size))
+        return false;
+    *number = (uint32_t) id[1] << 24 | (uint32_t) id[2] << 16 | (uint32_t) id[3] << 8 | id[4];
+    return true;
+}
+
+/*  True if the session is that of a peer which had the connection's descriptor before: libzmq reads its peers in turn, so
+    the last message of one that is gone may come after the first of the next one. A connection has one routing id, and
+    libzmq numbers those that it makes (ROUTER), so the peer with the smaller number came first.  */
+static bool s_is_predecessor (
+  const rp_connections_t *self, rp_session_id_t session, const rp_connection_t *connection)
+{
+    uint32_t number, present;
+    return connection->session.v != 0 && s_number (self, session, connection->listener, &number)
+           && s_number (self, connection->session, connection->listener, &present)
+           && (int32_t) (number - present) < 0;
+}
+
 /*  Notes the length of a routing id that a peer chose.  */
 static void s_see_id (rp_connections_t *self, const void *key, size_t size)
 {
@@ -195,7 +223,11 @@ bool rp_connections_bind (rp_connections_t *self,
     if (!rp_routes_add (&self->routes, session, routing_id, size, bundles))
         return false;
     s_see_id (self, routing_id, size);
-    if (connection)
+    if (connection && s_is_predecessor (self, session, connection)) {
+        rp_routes_lose_connection (&self->routes, session);
+        s_add_lost (self, session);
+    }
+    else if (connection)
         s_enter (self, session, connection);
     else
         rp_handshakes_spoke (&self->handshakes, rp_listener_of_key (routing_id, size), now);
@@ -216,7 +248,7 @@ void rp_connections_unbind (
 void rp_connections_move (
   rp_connections_t *self, rp_session_id_t session, rp_connection_t *connection, int64_t now)
 {
-    if (connection->session.v == session.v)
+    if (connection->session.v == session.v || s_is_predecessor (self, session, connection))
         return;
     s_leave (self, session, now);
     s_enter (self, session, connection);
