@@ -10,6 +10,8 @@
 
 #include <sqlite3.h>
 
+#include "common/base/cursor.h"
+
 /*  Sizes of pages: SQLite's bounds. Smaller reads are parts of a header.  */
 #define S_PAGE_MIN 512
 #define S_PAGE_MAX 65536
@@ -90,9 +92,7 @@ static int s_read (sqlite3_file *file, void *buffer, int size, sqlite3_int64 off
         return rc;
     if (offset == 0 && size >= S_HEADER) {
         const uint8_t *id = (const uint8_t *) buffer + S_APPLICATION_AT;
-        self->ours =
-          ((uint32_t) id[0] << 24 | (uint32_t) id[1] << 16 | (uint32_t) id[2] << 8 | id[3])
-          == RP_STORE_APPLICATION_ID;
+        self->ours = rp_get_u32 (id) == RP_STORE_APPLICATION_ID;
     }
     if (self->ours && s_is_page (size, offset)) {
         uint64_t sum;

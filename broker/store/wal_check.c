@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/cursor.h"
+
 #define S_MAGIC 0x377f0682u /* and 1: words are big-endian */
 #define S_HEADER 32u
 #define S_FRAME 24u
@@ -31,8 +33,7 @@ typedef struct {
 
 static uint32_t s_number (const uint8_t *bytes, bool big)
 {
-    return big ? (uint32_t) bytes[0] << 24 | (uint32_t) bytes[1] << 16 | (uint32_t) bytes[2] << 8
-                   | bytes[3]
+    return big ? rp_get_u32 (bytes)
                : (uint32_t) bytes[3] << 24 | (uint32_t) bytes[2] << 16 | (uint32_t) bytes[1] << 8
                    | bytes[0];
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "broker/transport/listener.h"
+#include "common/base/cursor.h"
 #include "common/base/grow.h"
 
 void rp_connections_init (rp_connections_t *self, const rp_connections_options_t *options)
@@ -47,6 +48,12 @@ static void s_add_lost (rp_connections_t *self, rp_session_id_t session)
     lost[self->lost_count++] = session;
 }
 
+static void s_lose_connection (rp_connections_t *self, rp_session_id_t session)
+{
+    rp_routes_lose_connection (&self->routes, session);
+    s_add_lost (self, session);
+}
+
 bool rp_connections_next_lost (rp_connections_t *self, rp_session_id_t *session)
 {
     while (self->lost_count > 0) {
@@ -74,10 +81,8 @@ void rp_connections_close (rp_connections_t *self, rp_connection_t *connection)
 {
     self->by_descriptor[connection->descriptor] = NULL;
     s_stop_watching (self, connection);
-    if (connection->session.v) {
-        rp_routes_lose_connection (&self->routes, connection->session);
-        s_add_lost (self, connection->session);
-    }
+    if (connection->session.v)
+        s_lose_connection (self, connection->session);
     rp_connection_destroy (&connection);
 }
 
@@ -166,10 +171,8 @@ static void s_leave (rp_connections_t *self, rp_session_id_t session, int64_t no
 
 static void s_enter (rp_connections_t *self, rp_session_id_t session, rp_connection_t *connection)
 {
-    if (connection->session.v) { // that session has another routing id, so it lost its connection
-        rp_routes_lose_connection (&self->routes, connection->session);
-        s_add_lost (self, connection->session);
-    }
+    if (connection->session.v) // that session has another routing id, so it lost its connection
+        s_lose_connection (self, connection->session);
     connection->session = session;
     (void) rp_handshakes_remove (connection);
     rp_pending_remove (&self->pending, connection);
@@ -188,7 +191,7 @@ static bool s_number (
     const uint8_t *id = rp_listener_routing_id (key, &size);
     if (!id || rp_listener_id_is_chosen (id, size))
         return false;
-    *number = (uint32_t) id[1] << 24 | (uint32_t) id[2] << 16 | (uint32_t) id[3] << 8 | id[4];
+    *number = rp_get_u32 (id + 1);
     return true;
 }
 
@@ -223,10 +226,8 @@ bool rp_connections_bind (rp_connections_t *self,
     if (!rp_routes_add (&self->routes, session, routing_id, size, bundles))
         return false;
     s_see_id (self, routing_id, size);
-    if (connection && s_is_predecessor (self, session, connection)) {
-        rp_routes_lose_connection (&self->routes, session);
-        s_add_lost (self, session);
-    }
+    if (connection && s_is_predecessor (self, session, connection))
+        s_lose_connection (self, session);
     else if (connection)
         s_enter (self, session, connection);
     else

@@ -78,7 +78,8 @@ void rp_connections_close (rp_connections_t *self, rp_connection_t *connection);
 void rp_connections_disconnect (rp_connections_t *self, rp_connection_t *connection);
 
 /*  Begins a session that is reached by a routing id. connection: NULL if not known, as with peers
-    older than ZMTP 3.0. False when out of memory: nothing has changed then.  */
+    older than ZMTP 3.0. If the connection has the session of a peer that came later, this session's peer had only its
+    descriptor, and is gone: the session is lost. False when out of memory: nothing has changed then.  */
 bool rp_connections_bind (rp_connections_t *self,
   rp_session_id_t session,
   const void *routing_id,
@@ -99,7 +100,8 @@ typedef enum {
 void rp_connections_unbind (
   rp_connections_t *self, rp_session_id_t session, rp_unbind_t how, int64_t now);
 
-/*  Moves a session to another connection, because a peer that chose its routing id came back.  */
+/*  Moves a session to another connection, because a peer that chose its routing id came back. Does nothing if the
+    connection has the session of a peer that came later.  */
 void rp_connections_move (
   rp_connections_t *self, rp_session_id_t session, rp_connection_t *connection, int64_t now);
 

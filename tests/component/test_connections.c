@@ -443,7 +443,6 @@ static void s_who_was_on_the_descriptor_that_a_session_moves_to_is_told (void **
     }
 }
 
-/*  A routing id of 255 bytes, after the bytes that the broker puts before it.  */
 static void s_bind_number (rp_session_id_t peer, uint8_t number, int descriptor)
 {
     const uint8_t routing_id[] = {0, 0xff, 0xff, 0xff, number};
@@ -473,6 +472,7 @@ static void s_a_late_message_of_a_predecessor_takes_no_connection (void **state)
     close (pair[1]);
 }
 
+/*  A routing id of 255 bytes, after the bytes that the broker puts before it.  */
 static void s_the_longest_routing_id_is_found (void **state)
 {
     (void) state;

@@ -6,7 +6,6 @@
     With RIPOSTE_LONG=1 many more bytes are changed.
 */
 
-#include <endian.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -28,6 +27,7 @@
 
 #include "broker/store/store.h"
 #include "broker/store/upkeep.h"
+#include "common/base/cursor.h"
 #include "common/io/clock.h"
 #include "tests/support/disk.h"
 #include "tests/support/shelf.h"
@@ -632,9 +632,7 @@ static void test_a_backup_that_nobody_waits_for_is_not_made (void **state)
 /*  SQLite's file format, 1.3: the pages of the free list, big-endian at byte 36.  */
 static uint32_t s_free_pages (const s_content_t *file)
 {
-    uint32_t pages;
-    memcpy (&pages, file->bytes + 36, sizeof pages);
-    return be32toh (pages);
+    return rp_get_u32 (file->bytes + 36);
 }
 
 /*  A store that has nothing else to do frees space, too, a little at a time; so how much is left to free is a matter of
