@@ -519,6 +519,7 @@ static int s_main (
     if (options->print_config || options->check_config)
         return EXIT_SUCCESS;
     s_raise_descriptor_limit ();
+    rp_memory_reserve_little ();
     int signals = rp_signals_open (s_signals, sizeof s_signals / sizeof *s_signals);
     if (signals < 0) {
         s_complain ("cannot receive signals: %s", strerror (errno));

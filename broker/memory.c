@@ -2,6 +2,7 @@
 
 #include "broker/memory.h"
 
+#include <malloc.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,4 +69,10 @@ uint64_t rp_memory_allowed (void)
     if (file)
         fclose (file);
     return least;
+}
+
+void rp_memory_reserve_little (void)
+{
+    if (s_of_resource (RLIMIT_AS) != UINT64_MAX)
+        mallopt (M_ARENA_MAX, 1);
 }

@@ -680,7 +680,7 @@ static bool s_take (rp_server_t *self, int64_t now)
     size_t count = stored.kind == RP_STORE_LOAD && stored.rows ? stored.rows->count : 0;
     if (count > 0) {
         rows = calloc (count, sizeof *rows);
-        RP_CHECK (rows != NULL); // as in rp_actions_add
+        RP_CHECK_MEMORY (rows != NULL);
         for (size_t index = 0; index < count; index++)
             if (stored.rows->jobs[index].state == RP_JOB_WAITING)
                 rows[index] = s_request_of (self, &stored.rows->jobs[index]);

@@ -30,7 +30,7 @@ static __attribute__ ((noinline)) rp_action_t *s_add_growing (
 {
     size_t capacity = self->capacity ? self->capacity * 2 : 64;
     rp_action_t *list = realloc (self->list, capacity * sizeof *list);
-    RP_CHECK (list != NULL);
+    RP_CHECK_MEMORY (list != NULL);
     self->list = list;
     self->capacity = capacity;
     return rp_actions_add (self, kind, session);

@@ -47,7 +47,7 @@ static void s_put (
     job->put = NULL;
     service->coming -= job->attempt == 0;
     if (stored->outcome == RP_STORED_SAFE) {
-        RP_CHECK (rp_job_name (self, job, stored->id)); // as in rp_actions_add
+        RP_CHECK_MEMORY (rp_job_name (self, job, stored->id));
         rp_jobs_accept (self, pending->session, pending->request, job->id, false);
         if (job->attempt)
             rp_job_start (self, job);
@@ -246,9 +246,9 @@ static void s_recover (rp_jobs_t *self, const rp_jobs_pending_t *pending, const 
             continue; // it runs since then, or is being ended
         rp_jobs_service_t *service =
           rp_jobs_get_service (self, row->job.service.data, row->job.service.size);
-        RP_CHECK (service != NULL); // there is no memory to begin with
+        RP_CHECK_MEMORY (service != NULL);
         rp_job_t *job = rp_job_new (self, service);
-        RP_CHECK (job != NULL && rp_job_name (self, job, row->id));
+        RP_CHECK_MEMORY (job != NULL && rp_job_name (self, job, row->id));
         service->active++;
         job->attempt = row->attempt;
         job->attempts = row->job.attempts;
@@ -302,7 +302,7 @@ static void s_take_services (rp_jobs_t *self, const rp_stored_t *stored)
         const rp_store_service_t *row = &stored->rows->services[index];
         rp_jobs_service_t *service =
           rp_jobs_get_service (self, row->service.data, row->service.size);
-        RP_CHECK (service != NULL); // there is no memory to begin with
+        RP_CHECK_MEMORY (service != NULL);
         service->open += row->waiting + row->running;
         self->figures.open += row->waiting + row->running;
         if (row->due != RP_STORE_NEVER)

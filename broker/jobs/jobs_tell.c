@@ -14,7 +14,7 @@ rp_store_op_t *rp_jobs_store (
     if (self->pending_count == self->pending_capacity) {
         size_t capacity = self->pending_capacity ? self->pending_capacity * 2 : 64;
         rp_jobs_pending_t *ring = malloc (capacity * sizeof *ring);
-        RP_CHECK (ring != NULL);
+        RP_CHECK_MEMORY (ring != NULL);
         for (size_t index = 0; index < self->pending_count; index++)
             ring[index] =
               self->pending[(self->pending_first + index) & (self->pending_capacity - 1)];

@@ -74,7 +74,7 @@ static void s_add_event (rp_outbox_t *self, const rp_event_t *event)
     if (self->event_count == self->event_capacity) {
         size_t capacity = self->event_capacity ? self->event_capacity * 2 : 64;
         rp_event_t *events = realloc (self->events, capacity * sizeof *events);
-        RP_CHECK (events != NULL);
+        RP_CHECK_MEMORY (events != NULL);
         self->events = events;
         self->event_capacity = capacity;
     }
@@ -410,5 +410,5 @@ void rp_outbox_send (rp_outbox_t *self, rp_session_id_t session, rp_message_t **
 void rp_outbox_join (rp_outbox_t *self, rp_payload_t *payload, rp_payload_t *other)
 {
     rp_message_t *joined = rp_outbox_message (other);
-    RP_CHECK (rp_message_join (self->pool, rp_outbox_message (payload), &joined));
+    RP_CHECK_MEMORY (rp_message_join (self->pool, rp_outbox_message (payload), &joined));
 }

@@ -111,8 +111,12 @@ def test_a_timeout_of_more_than_a_day_is_refused_and_one_that_has_passed_says_so
             client.call("upper", timeout=wrong)
         with pytest.raises(ValueError, match="86400"):
             riposte.Client(stage.shared.endpoint, timeout=wrong)
-    with pytest.raises(riposte.Expired, match="had passed before the request was submitted"):
+    passed = "had passed before the request was submitted"
+    client.call("upper")  # it is connected
+    with pytest.raises(riposte.Expired, match=passed):
         client.call("upper", timeout=-1)
+    with riposte.Client("tcp://127.0.0.1:1") as nowhere, pytest.raises(riposte.NoBroker, match=passed):
+        nowhere.call("upper", timeout=-1)
 
 
 def test_an_error_says_what_to_do_next(stage):

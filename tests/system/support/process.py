@@ -83,6 +83,10 @@ class Process:
     def resident_bytes(self):
         return self._status("VmRSS") * 1024
 
+    def reserved_bytes(self):
+        """At most: its address space."""
+        return self._status("VmPeak") * 1024
+
     def threads(self):
         return self._status("Threads")
 
