@@ -201,13 +201,13 @@ def endings(walk, house, http):
     """The responses without a broker, and while the gateway drains."""
     impatient = house.gateway("--timeout", "500ms")
     gate = house.world.gate()
-    house.world.worker(house.broker, "held", *gate.command)
     house.broker.freeze()
     assert walk.note("get", "/services", impatient.get("/services")).status == 502
     for method, place in JOBS:
         assert walk.note(method.lower(), "/jobs/{name}", impatient.request(method, place)).status == 502
     house.broker.thaw()
     until(lambda: impatient.get("/services").status == 200, 60, "it answers again")
+    house.world.worker(house.broker, "held", *gate.command)  # only now: the others may have lost the broker
     with http.connect() as running, http.connect() as resting:
         resting.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").read()
         running.call("held", b"", "Riposte-Timeout: 60s")
