@@ -215,7 +215,7 @@ class Topology:
     def load(self, count):
         """Starts this many clients, which visit about once a second and report everything: each visit is six processes,
         and without a pause they would take all processors from other tests. Returns what they have seen so far."""
-        self._environment.update(RIPOSTE_OUTPUT="jsonl", VISITS_PAUSE="0.1" if LONG else "0.4")
+        self._environment.update(RIPOSTE_OUTPUT="jsonl", VISITS_PAUSE="0.1" if LONG else "0.7")
         self.up(client=count)
         self.clients = [Client(one, self._directory) for one in self.containers("client")]
         return self.after([0] * count)

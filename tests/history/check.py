@@ -14,6 +14,7 @@ cannot be read.
 
 import argparse
 import collections
+import gc
 import json
 import sys
 
@@ -34,6 +35,13 @@ class Check:
         self.brokers, self.calls = {}, {}
 
     def run(self):
+        gc.disable()  # nothing of what a line leaves is garbage, and looking for some takes a sixth of the time
+        try:
+            return self._run()
+        finally:
+            gc.enable()
+
+    def _run(self):
         brokers, peer_line = self.brokers, self.peers.line
         for place, time, party, event, fields in self.files.read():
             try:
