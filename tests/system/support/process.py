@@ -83,9 +83,9 @@ class Process:
     def resident_bytes(self):
         return self._status("VmRSS") * 1024
 
-    def reserved_bytes(self):
-        """At most: its address space."""
-        return self._status("VmPeak") * 1024
+    def peak_bytes(self):
+        """How much memory it has used at most, and how much address space."""
+        return self._status("VmHWM") * 1024, self._status("VmPeak") * 1024
 
     def threads(self):
         return self._status("Threads")
