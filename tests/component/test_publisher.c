@@ -258,7 +258,9 @@ static int64_t s_cpu_us (void)
 }
 
 /*  Five times what a slice is to take, and less than half of the whole: this many services that all had requests. Time
-    of the processor, since others may run meanwhile.  */
+    of the processor, since others may run meanwhile; the best of some rounds, since even that has outliers on a busy
+    machine.  */
+#define S_ROUNDS 5u
 #define S_MANY 400u
 #ifdef __SANITIZE_ADDRESS__
 #define S_LONGEST_US (20 * RP_PUBLISHER_SLICE_US) // whose pages are many
@@ -266,8 +268,8 @@ static int64_t s_cpu_us (void)
 #define S_LONGEST_US (5 * RP_PUBLISHER_SLICE_US)
 #endif
 
-/*  Takes a snapshot in slices, for the publisher's reader. Returns how many there were.  */
-static unsigned s_publish (rp_publisher_t *publisher)
+/*  Takes a snapshot in slices, for the publisher's reader. Returns how long the longest took, in us.  */
+static int64_t s_publish (rp_publisher_t *publisher, unsigned *slices_p)
 {
     unsigned slices = 0;
     int64_t longest = 0, all = 0;
@@ -282,8 +284,8 @@ static unsigned s_publish (rp_publisher_t *publisher)
         all += took;
     }
     print_message ("%u slices, the longest %d us, all %d us\n", slices, (int) longest, (int) all);
-    assert_true (longest < S_LONGEST_US);
-    return slices;
+    *slices_p = slices;
+    return longest;
 }
 
 static void s_many_services_hold_the_broker_for_a_slice_at_a_time (void **state)
@@ -293,16 +295,26 @@ static void s_many_services_hold_the_broker_for_a_slice_at_a_time (void **state)
     rp_publisher_t publisher;
     assert_true (rp_publisher_init (&publisher));
     s_begin (S_MANY);
-    for (unsigned index = 0; index < S_MANY; index++) {
-        snprintf (worker, sizeof worker, "w%u", index);
-        snprintf (service, sizeof service, "s%u", index);
-        s_request (service, worker);
-    }
-    assert_true (s_publish (&publisher) > 3);
-    (void) s_publish (&publisher); // nothing has changed
+    unsigned rounds = 0, slices;
+    int64_t changed = INT64_MAX, unchanged = INT64_MAX;
+    do {
+        rounds++;
+        for (unsigned index = 0; index < S_MANY; index++) {
+            snprintf (worker, sizeof worker, "w%u", index);
+            snprintf (service, sizeof service, "s%u", index);
+            s_request (service, worker);
+        }
+        int64_t longest = s_publish (&publisher, &slices);
+        changed = longest < changed ? longest : changed;
+        assert_true (slices > 3);
+        longest = s_publish (&publisher, &slices);
+        unchanged = longest < unchanged ? longest : unchanged;
+    } while (rounds < S_ROUNDS && (changed >= S_LONGEST_US || unchanged >= S_LONGEST_US));
+    assert_true (changed < S_LONGEST_US);
+    assert_true (unchanged < S_LONGEST_US);
     s_snapshot = rp_publisher_take (&publisher);
     assert_int_equal (s_snapshot->service_count, S_MANY);
-    assert_int_equal (s_snapshot->stats.final[RP_OK], S_MANY);
+    assert_int_equal (s_snapshot->stats.final[RP_OK], rounds * S_MANY);
     rp_publisher_clear (&publisher);
 }
 
