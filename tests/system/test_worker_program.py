@@ -156,6 +156,17 @@ def test_a_program_that_does_not_get_ready_is_ended_after_the_start_limit(world)
     worker.wait_for("did not get ready within --start-limit")
 
 
+def test_a_program_that_has_never_answered_ends_with_its_worker(world):
+    """Though it would outlive the request while the worker stays."""
+    broker = world.broker()
+    worker = world.worker(broker, "deaf", "sleep", "600", options=("--persistent", "--drain", "300ms"))
+    call = world.start_cli(broker, "call", "deaf", "x", "--timeout", "60s")
+    world.wait_for_running(broker, 1)
+    worker.terminate()
+    assert worker.wait(3) == 0
+    assert world.finish(call).code == 9, "it may have run"
+
+
 def test_a_worker_whose_stderr_nobody_reads_goes_on_and_ends_on_sigterm(world):
     broker = world.broker()
     program = subprocess.Popen(

@@ -219,7 +219,7 @@ static void s_tick_slot (rp_loop_t *loop, rp_slot_t *slot)
     }
     if (loop->runner->tick)
         loop->runner->tick (loop, slot);
-    bool lets_go = slot->task && loop->signals < 2 && rp_task_cancelled (slot->task);
+    bool lets_go = slot->task && !leaving && rp_task_cancelled (slot->task);
     if (lets_go && loop->runner->outlives && loop->runner->outlives (loop, slot))
         return;
     bool unwanted = slot->task ? loop->signals > 1 || rp_task_cancelled (slot->task) : leaving;
