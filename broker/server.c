@@ -168,6 +168,8 @@ static void s_join (rp_server_t *self, const rp_settings_t *settings, int64_t no
     rp_outbox_init (&self->outbox, self->listeners.list[0].socket, &self->connections.routes,
       &self->pool, rp_history_journal (&self->history),
       (size_t) self->limits.connection_backlog_bytes);
+    rp_outbox_set_backlog (&self->outbox, (size_t) self->limits.connection_backlog_bytes,
+      (size_t) self->limits.total_queue_bytes / 2);
     rp_outbox_serve_foreign (&self->outbox, &self->foreign, self->listeners.list);
 }
 
@@ -479,22 +481,25 @@ static void s_end_relief (void *arg, int64_t now)
     ((rp_server_t *) arg)->relieved = false;
 }
 
-/*  Messages that clients have not read take room from requests. When they take half of
-    total_queue_bytes, this cuts off, of the clients that do not read, the one with the largest
-    backlog.  */
+/*  Messages that clients have not read take room from requests. When those of a client take more than
+    connection_backlog_bytes, or those of all take half of total_queue_bytes, this cuts off, of the clients that do not
+    read, the one with the largest backlog.  */
 static void s_relieve (rp_server_t *self, int64_t now)
 {
     uint64_t most = self->limits.total_queue_bytes / 2;
-    if (rp_outbox_backlog (&self->outbox) <= most || self->relieved)
+    bool together = rp_outbox_backlog (&self->outbox) > most;
+    if (self->relieved || (!together && !rp_outbox_is_exceeded (&self->outbox)))
         return;
     self->relieved = true;
     rp_poller_set_deadline (&self->poller, &self->relieve, now + RP_READING_LOOK_US);
-    // of all sessions; the rest of the backlog belongs to ended ones and is freed soon
-    size_t total;
+    rp_routes_waits_t waits;
     rp_event_t event = {.kind = RP_EVENT_UNSENT,
       .full = true,
-      .session = rp_routes_find_stalled (&self->connections.routes, now, &total)};
-    if (total > most && event.session.v)
+      .session = rp_routes_find_stalled (&self->connections.routes,
+        together ? 0 : (size_t) self->limits.connection_backlog_bytes, now, &waits)};
+    rp_outbox_judged (&self->outbox, waits.largest);
+    // The rest of what waits for all belongs to sessions that have ended, and is freed soon.
+    if (event.session.v && (!together || waits.total > most))
         rp_server_tell (self, &event, now);
 }
 

@@ -178,7 +178,8 @@ static void s_unsent (rp_dispatch_t *self, const rp_event_t *event)
     // session was bound to it.
     if (session)
         rp_session_close_later (self, session,
-          event->full ? "it does not read what is sent to it" : "its connection broke",
+          event->full ? "it does not read what is sent to it, or too slowly"
+                      : "its connection broke",
           event->full);
     if (session && event->reply && event->full)
         rp_request_reply_unsent (self, session, event->status);

@@ -17,8 +17,12 @@ void rp_outbox_init (rp_outbox_t *self,
   rp_journal_t *journal,
   size_t backlog)
 {
-    *self = (rp_outbox_t){
-      .router = router, .routes = routes, .pool = pool, .journal = journal, .backlog_max = backlog};
+    *self = (rp_outbox_t){.router = router,
+      .routes = routes,
+      .pool = pool,
+      .journal = journal,
+      .backlog_max = backlog,
+      .backlog_most = backlog};
 }
 
 void rp_outbox_serve_foreign (rp_outbox_t *self, rp_foreign_t *foreign, rp_listener_t *listeners)
@@ -190,10 +194,11 @@ static bool s_count (
     if (!backlog)
         return false;
     size_t waits = rp_backlog_bytes (backlog);
-    if (waits > 0 && waits + bytes > self->backlog_max) {
+    if (waits > 0 && waits + bytes > self->backlog_most) {
         errno = EAGAIN;
         return false;
     }
+    self->backlog_is_exceeded |= waits + bytes > self->backlog_max;
     return rp_message_leave_bundle (self->pool, message)
            && rp_backlog_add (backlog, rp_message_frame (message, message->count - 1), bytes);
 }

@@ -83,7 +83,9 @@ typedef struct {
     rp_message_pool_t *pool;    /* not owned */
     rp_journal_t *journal;      /* not owned; NULL: no journal */
     rp_backlog_total_t backlog; /* of all sessions, bytes */
-    size_t backlog_max;         /* limit per session, bytes */
+    size_t backlog_max;         /* bytes that may wait for a session, if it does not read */
+    size_t backlog_most;        /* …, even if it reads */
+    bool backlog_is_exceeded;   /* by a session, which is to be looked at */
     rp_event_t *events;         /* from event_first to event_count */
     size_t event_first;
     size_t event_count;
@@ -94,7 +96,7 @@ typedef struct {
     rp_outbox_waiting_t waiting[RP_OUTBOX_OUTBOX];
 } rp_outbox_t;
 
-/*  backlog: bytes that may wait for one session; a single message may always.  */
+/*  backlog: bytes that may wait for one session, whether it reads or not; a single message may always.  */
 void rp_outbox_init (rp_outbox_t *self,
   void *router,
   rp_routes_t *routes,
@@ -103,10 +105,24 @@ void rp_outbox_init (rp_outbox_t *self,
   size_t backlog);
 void rp_outbox_clear (rp_outbox_t *self);
 
-/*  Changes how many bytes may wait for one session, for the next message.  */
-static inline void rp_outbox_set_backlog (rp_outbox_t *self, size_t backlog)
+/*  Changes how many bytes may wait for one session, for the next message; and how many at most, if whoever calls sees to
+    it that a session which exceeds the former and does not read ends (rp_outbox_is_exceeded).  */
+static inline void rp_outbox_set_backlog (rp_outbox_t *self, size_t backlog, size_t most)
 {
     self->backlog_max = backlog;
+    self->backlog_most = most;
+}
+
+/*  True from when more than its limit waits for a session until rp_outbox_judged says that for none does.  */
+static inline bool rp_outbox_is_exceeded (const rp_outbox_t *self)
+{
+    return self->backlog_is_exceeded;
+}
+
+/*  largest: of the backlogs of all sessions.  */
+static inline void rp_outbox_judged (rp_outbox_t *self, size_t largest)
+{
+    self->backlog_is_exceeded = largest > self->backlog_max;
 }
 
 /*  Sets where foreign sessions and their listeners are.  */

@@ -204,17 +204,19 @@ static bool s_is_stalled (rp_route_t *route, size_t waits, int64_t now)
     return rp_reading_is_stalled (&route->reading, waits, seen ? &traffic : NULL, now);
 }
 
-rp_session_id_t rp_routes_find_stalled (const rp_routes_t *self, int64_t now, size_t *total)
+rp_session_id_t rp_routes_find_stalled (
+  const rp_routes_t *self, size_t least, int64_t now, rp_routes_waits_t *waits)
 {
     rp_session_id_t found = {0};
-    size_t largest = 0;
-    *total = 0;
+    size_t most = 0;
+    *waits = (rp_routes_waits_t){0};
     for (size_t number = 0; number < self->count; number++) {
         rp_route_t *route = &self->list[number];
-        size_t waits = route->size && route->backlog ? rp_backlog_bytes (route->backlog) : 0;
-        *total += waits;
-        if (waits > 0 && s_is_stalled (route, waits, now) && waits > largest) {
-            largest = waits;
+        size_t bytes = route->size && route->backlog ? rp_backlog_bytes (route->backlog) : 0;
+        waits->total += bytes;
+        waits->largest = bytes > waits->largest ? bytes : waits->largest;
+        if (bytes > least && s_is_stalled (route, bytes, now) && bytes > most) {
+            most = bytes;
             found = route->session;
         }
     }

@@ -75,10 +75,17 @@ rp_backlog_t *rp_routes_backlog (
 /*  True if more than RP_ROUTES_LITTLE waits for a session to read it.  */
 bool rp_routes_is_unread (const rp_routes_t *self, rp_session_id_t session);
 
-/*  Finds, among the sessions that do not read (broker/transport/reading.h), the one with the
-    largest backlog; 0 if all read. *total: the backlogs of all sessions. Costs a system call or two
-    per session.  */
-rp_session_id_t rp_routes_find_stalled (const rp_routes_t *self, int64_t now, size_t *total);
+/*  What waits for all sessions, and for the one for which most does, in bytes.  */
+typedef struct {
+    size_t total;
+    size_t largest;
+} rp_routes_waits_t;
+
+/*  Finds, among the sessions that do not read (broker/transport/reading.h) and for which more than `least` bytes wait,
+    the one with the largest backlog; 0 if there is none. *waits: of all sessions. Costs a system call or two
+    for each session with more than `least`.  */
+rp_session_id_t rp_routes_find_stalled (
+  const rp_routes_t *self, size_t least, int64_t now, rp_routes_waits_t *waits);
 
 /*  The foreign session of a session; NULL at first, and without a route.  */
 void rp_routes_set_foreign (const rp_routes_t *self, rp_session_id_t session, void *foreign);

@@ -576,6 +576,30 @@ static void s_one_message_may_wait_whatever_its_size (void **state)
     rp_socket_close (one, NULL);
 }
 
+static void s_a_session_that_exceeds_its_limit_is_told_of_and_may_have_more (void **state)
+{
+    (void) state;
+    void *one = s_connect (s_one, "one", true);
+    rp_outbox_set_backlog (&s_outbox, BACKLOG / 2, BACKLOG);
+    s_large (1);
+    assert_false (rp_outbox_is_exceeded (&s_outbox));
+    s_large (2);
+    rp_outbox_flush (&s_outbox);
+    assert_true (rp_outbox_is_exceeded (&s_outbox));
+    rp_routes_waits_t waits;
+    assert_int_equal (
+      rp_routes_find_stalled (&s_peers.routes, BACKLOG / 2, 0, &waits).v, 0); // it has a second
+    assert_int_equal (waits.largest, rp_outbox_backlog (&s_outbox));
+    rp_outbox_judged (&s_outbox, waits.largest);
+    assert_true (rp_outbox_is_exceeded (&s_outbox));
+    rp_outbox_judged (&s_outbox, BACKLOG / 2);
+    assert_false (rp_outbox_is_exceeded (&s_outbox));
+    s_large (3);
+    s_large (4);
+    s_expect_full ();
+    rp_socket_close (one, NULL);
+}
+
 static void s_bundles_count_for_what_is_in_them (void **state)
 {
     (void) state;
@@ -674,6 +698,7 @@ int main (void)
       S_TEST (s_each_of_a_bundle_that_cannot_be_sent_is_reported_in_order),
       S_BOUND_TEST (s_who_has_too_many_bytes_waiting_is_full_until_it_reads),
       S_BOUND_TEST (s_one_message_may_wait_whatever_its_size),
+      S_BOUND_TEST (s_a_session_that_exceeds_its_limit_is_told_of_and_may_have_more),
       S_BOUND_TEST (s_bundles_count_for_what_is_in_them),
       S_BOUND_TEST (s_requests_to_a_worker_are_not_bounded_here),
       S_BOUND_TEST (s_what_waits_for_a_session_that_is_gone_goes_with_its_connection),

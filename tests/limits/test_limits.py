@@ -103,8 +103,9 @@ def test_more_connections_than_descriptors_harm_nobody(world):
 
 # ---- A client that does not read ------------------------------------------------------------------
 
-#: A rate of 5 MiB a second, which alone does not slow others; the client is cut off after 1.6 s.
-BIG, PAUSE, BACKLOG = MIB // 4, 0.05, 8 * MIB
+#: A rate of 5 MiB a second, which alone does not slow others; the client exceeds its limit after 0.4 s, and is cut off a
+#: second later.
+BIG, PAUSE, BACKLOG = MIB // 4, 0.05, 2 * MIB
 #: Turns of each kind, one after the other; seconds of a turn.
 ROUNDS, ROUND = (150, 4) if LONG else (4, 2)
 
@@ -114,9 +115,11 @@ SLACK = 24 * MIB
 
 
 def test_a_client_that_does_not_read_is_cut_off_before_it_fills_the_memory(world):
-    """The client asks for 1.6 GB."""
+    """The client asks for 1.6 GB. It has a second to read, in which it gets no more than half of what all may have."""
     size, backlog = 4 * MIB, 64 * MIB
-    broker = world.broker("--log-level", "debug")
+    broker = world.broker("--log-level", "debug", limits={
+        "max_body": "16MiB", "service_queue_bytes": "96MiB", "total_queue_bytes": "128MiB",
+        "connection_backlog_bytes": "32MiB"})
     big = BigWorker(broker.endpoint, b"big", size)
     big.start()
     before, most = broker.resident_bytes(), 0
@@ -158,7 +161,7 @@ def test_a_client_that_does_not_read_costs_others_nothing(world):
 
     def turn(reads):
         nonlocal lives
-        asker = Asker(broker.endpoint, b"big", 2 * BACKLOG // BIG, PAUSE, reads)
+        asker = Asker(broker.endpoint, b"big", 8 * BACKLOG // BIG, PAUSE, reads)
         asker.start()
         p99 = _p99(world, broker)
         memory.append(broker.resident_bytes() - before)
@@ -174,7 +177,7 @@ def test_a_client_that_does_not_read_costs_others_nothing(world):
           f"memory: up to {max(memory) >> 20} MiB more; {lives} connections, {cut} cut off")
     assert cut >= ROUNDS // 2
     assert little
-    assert max(memory) < BACKLOG + SLACK, memory
+    assert max(memory) < 4 * BACKLOG + SLACK, memory
     until(lambda: world.status(broker)["gauges"]["backlog_bytes"] == 0, 10, "nothing waits for it")
 
 
@@ -220,6 +223,25 @@ def test_clients_that_read_are_not_cut_off_however_much_waits_for_them(world):
         client.close()
     print(f"{most >> 20} MiB waited at once")
     assert "it does not read what is sent to it" not in broker.log()
+
+
+@pytest.mark.parametrize("rate", [None, 60 * MIB])
+def test_a_client_that_reads_may_have_more_waiting_than_its_limit(world, rate):
+    """Eight replies of 15 MiB at once, as fast as it can and over a link that takes 2 s for them; its limit is 64 MiB,
+    and half of the limit of all is 512."""
+    size = 15 * MIB
+    broker = world.broker("--log-level", "debug")
+    worker = world.peer(broker)
+    worker.register(b"big", window=8, heartbeat_ms=60000)
+    with Peer(world.proxy(broker, rate=rate).endpoint if rate else broker.endpoint) as client:
+        client.hello(heartbeat_ms=60000)
+        for _ in range(8):
+            client.request(b"big", time_ms=60000)
+        jobs = [worker.expect(REQUEST) for _ in range(8)]
+        for job in jobs:
+            worker.reply(job.id, b"b" * size)
+        for _ in range(8):
+            assert len(client.expect(REPLY, within=30).body) == size
 
 
 # ---- A flood from one client ----------------------------------------------------------------------
