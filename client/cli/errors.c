@@ -24,7 +24,7 @@ static const s_entry_t s_entries[] = {
   {RP_DRAINING, "%s was not taken", "try again later, or name more brokers: --server A,B"},
   {RP_DENIED, "%s is not allowed", "see what there is: riposte services"},
   {RP_INVALID, "the broker refused %s", "compare riposte --version with riposte status"},
-  {RP_TOO_LARGE, "%s was not taken", "send less, or raise max_body of the broker"},
+  {RP_TOO_LARGE, "%s was not taken", "send less, or raise that limit of the broker"},
   {RP_EXPIRED, "no worker took %s", "see: riposte workers, or wait longer: --timeout 30s"},
   {RP_WORKER_LOST, "no reply from %s", "it may have run; if twice is harmless: --attempts 3"},
   {RP_DEADLINE, "no reply from %s", "it may have run; wait longer: --timeout 30s"},

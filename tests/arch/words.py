@@ -109,7 +109,7 @@ def self_check():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__.splitlines()[0])
     parser.add_argument("--source", type=pathlib.Path)
     parser.add_argument("--self-check", action="store_true")
     arguments = parser.parse_args()

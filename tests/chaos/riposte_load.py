@@ -309,7 +309,8 @@ def worker(options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__,
+                                     formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("what", choices=("load", "worker"))
     for name in ("server", "name", "history", "service"):
         parser.add_argument(f"--{name}")

@@ -231,4 +231,4 @@ def test_a_rep_over_its_limit_is_told_with_service_and_limit(stage):
     until(lambda: stage.status(broker)["unanswered"] == {"WORKER_LOST": 1}, 10, "it ends")
     log = broker.log()
     assert 'a worker of "svc" did not answer attempt 1 of 2 within 300 ms' in log
-    assert 'a request for "svc" ended with WORKER_LOST' in log
+    assert 'a request for "svc" ended with WORKER_LOST' in log and "foreign_attempt" in log

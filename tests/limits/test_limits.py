@@ -103,8 +103,8 @@ def test_more_connections_than_descriptors_harm_nobody(world):
 
 # ---- A client that does not read ------------------------------------------------------------------
 
-#: A rate of 5 MiB a second, which alone does not slow others; the client exceeds its limit after 0.4 s, and is cut off a
-#: second later.
+#: A rate of 5 MiB a second, which alone does not slow others; the client exceeds its limit after 0.4 s, and is cut off
+#: a second later.
 BIG, PAUSE, BACKLOG = MIB // 4, 0.05, 2 * MIB
 #: Turns of each kind, one after the other; seconds of a turn.
 ROUNDS, ROUND = (150, 4) if LONG else (4, 2)
