@@ -15,7 +15,7 @@
 /*  Bytes of a header Authorization, with its NUL, above which no token is known.  */
 #define RP_HTTP_AUTHORIZATION_MAX 128u
 
-/*  Returns 0 if whoever has sent this header Authorization (NULL: none) may do what needs the rule, OBSERVE or
+/*  Returns 0 if the sender of this header Authorization (NULL: none) may do what needs the rule, OBSERVE or
     ADMIN; otherwise the status to answer with, and *why, a sentence.  */
 unsigned rp_http_access (
   const rp_snapshot_t *snapshot, const char *authorization, rp_rule_t rule, const char **why);
@@ -37,7 +37,7 @@ unsigned rp_http_access_admin (const rp_snapshot_t *snapshot,
   bool changes,
   const char **why);
 
-/*  Writes the principal of whoever has sent this header Authorization; anonymous if it is nobody's.  */
+/*  Writes the principal of the sender of this header Authorization; anonymous if it is nobody's.  */
 void rp_http_access_name (
   const rp_snapshot_t *snapshot, const char *authorization, char name[RP_PRINCIPAL_MAX + 1]);
 

@@ -107,8 +107,8 @@ rp_replay_owner_t *rp_replay_owner (rp_replays_t *self, const char *principal);
 /*  Frees an owner that has nothing here.  */
 void rp_replay_leave_owner (rp_replays_t *self, rp_replay_owner_t *owner);
 
-/*  Makes room for so many more bytes of an owner: results are forgotten, at first those of whom takes the most.
-    False if there is none that takes more than this owner would.  */
+/*  Makes room for so many more bytes of an owner: evicts results of the owner that takes the most, and then of the
+    next. False if no owner takes more than this one would.  */
 bool rp_replay_make_room (rp_replays_t *self, rp_replay_owner_t *owner, uint64_t bytes);
 
 /*  The execution takes more, or less.  */

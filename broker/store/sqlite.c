@@ -33,7 +33,7 @@
     in steps, while nothing waits.  */
 #define S_FREE_PAGES 4096
 #define S_FREE_STEP 256
-/*  How often it is looked whether somebody wants a copy of the file, µs.  */
+/*  How often the store looks for a request for a copy of the file, µs.  */
 #define S_COPY_US 500000
 
 typedef enum {

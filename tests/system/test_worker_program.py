@@ -350,3 +350,4 @@ def test_reply_headers_are_shown(world):
     (key, name), = told.json()["headers"]
     assert (key, name) == ("worker", told.json()["worker"])
     assert f"  worker: {name}\n" in told.err.decode()
+    assert f"  worker: {name}\n" in world.cli(broker, "talk", "cat", "-v", stdin=b"x\n").err.decode()
