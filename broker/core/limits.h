@@ -45,8 +45,8 @@
     X (COUNT, connection_backlog, 262144, 64, 1000000, RESTART,                                    \
       "messages that may wait for one peer to read them; a peer that falls behind is cut off")     \
     X (BYTES, connection_backlog_bytes, 67108864, 65536, 1099511627776, RELOAD,                    \
-      "bytes of replies and parts of bodies that may wait for one peer to read them; otherwise "   \
-      "as connection_backlog. One message may, of any size")                                       \
+      "bytes of replies and parts of bodies that may wait for one peer which does not read them; " \
+      "it is cut off then. One message may, of any size")                                          \
     X (                                                                                            \
       TIME, heartbeat_min, 50, 50, 60000, RELOAD, "shortest heartbeat interval granted to a peer") \
     X (TIME, heartbeat_max, 60000, 50, 60000, RELOAD,                                              \
