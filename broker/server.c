@@ -488,16 +488,16 @@ static void s_relieve (rp_server_t *self, int64_t now)
 {
     uint64_t most = self->limits.total_queue_bytes / 2;
     bool together = rp_outbox_backlog (&self->outbox) > most;
-    if (self->relieved || (!together && !rp_outbox_is_exceeded (&self->outbox)))
+    if (self->relieved || (!together && !self->outbox.exceeded))
         return;
     self->relieved = true;
     rp_poller_set_deadline (&self->poller, &self->relieve, now + RP_READING_LOOK_US);
     rp_routes_waits_t waits;
     rp_event_t event = {.kind = RP_EVENT_UNSENT,
       .full = true,
-      .session = rp_routes_find_stalled (&self->connections.routes,
-        together ? 0 : (size_t) self->limits.connection_backlog_bytes, now, &waits)};
-    rp_outbox_judged (&self->outbox, waits.largest);
+      .session = rp_routes_find_stalled (&self->connections.routes, together,
+        (size_t) self->limits.connection_backlog_bytes, now, &waits)};
+    self->outbox.exceeded = waits.exceeds;
     // The rest of what waits for all belongs to sessions that have ended, and is freed soon.
     if (event.session.v && (!together || waits.total > most))
         rp_server_tell (self, &event, now);

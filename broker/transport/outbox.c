@@ -198,7 +198,10 @@ static bool s_count (
         errno = EAGAIN;
         return false;
     }
-    self->backlog_is_exceeded |= waits + bytes > self->backlog_max;
+    if (waits > 0 && waits + bytes > self->backlog_max) {
+        rp_routes_exceeds (self->routes, session);
+        self->exceeded = true;
+    }
     return rp_message_leave_bundle (self->pool, message)
            && rp_backlog_add (backlog, rp_message_frame (message, message->count - 1), bytes);
 }

@@ -85,7 +85,7 @@ typedef struct {
     rp_backlog_total_t backlog; /* of all sessions, bytes */
     size_t backlog_max;         /* bytes that may wait for a session, if it does not read */
     size_t backlog_most;        /* …, even if it reads */
-    bool backlog_is_exceeded;   /* by a session, which is to be looked at */
+    bool exceeded;              /* the backlog of a session may exceed backlog_max */
     rp_event_t *events;         /* from event_first to event_count */
     size_t event_first;
     size_t event_count;
@@ -105,24 +105,12 @@ void rp_outbox_init (rp_outbox_t *self,
   size_t backlog);
 void rp_outbox_clear (rp_outbox_t *self);
 
-/*  Changes how many bytes may wait for one session, for the next message; and how many at most, if whoever calls sees to
-    it that a session which exceeds the former and does not read ends (rp_outbox_is_exceeded).  */
+/*  Changes how many bytes may wait for one session, for the next message; and how many at most, if the caller sees to it
+    that a session which exceeds the former and does not read ends.  */
 static inline void rp_outbox_set_backlog (rp_outbox_t *self, size_t backlog, size_t most)
 {
     self->backlog_max = backlog;
     self->backlog_most = most;
-}
-
-/*  True from when more than its limit waits for a session until rp_outbox_judged says that for none does.  */
-static inline bool rp_outbox_is_exceeded (const rp_outbox_t *self)
-{
-    return self->backlog_is_exceeded;
-}
-
-/*  largest: of the backlogs of all sessions.  */
-static inline void rp_outbox_judged (rp_outbox_t *self, size_t largest)
-{
-    self->backlog_is_exceeded = largest > self->backlog_max;
 }
 
 /*  Sets where foreign sessions and their listeners are.  */

@@ -31,7 +31,8 @@ struct rp_route {
     uint32_t small;
     uint16_t size; /* of the routing id; 0: the session is over */
     bool bundles;
-    bool lost; /* its connection is closed */
+    bool lost;    /* its connection is closed */
+    bool exceeds; /* its backlog exceeds its limit */
 };
 
 void rp_routes_init (rp_routes_t *self, uint64_t seed)
@@ -119,6 +120,7 @@ bool rp_routes_add (
     route->address = (rp_address_t){0};
     route->principal = NULL;
     route->reading = (rp_reading_t){0};
+    route->exceeds = false;
     route->lost = false;
     return true;
 }
@@ -196,6 +198,13 @@ bool rp_routes_is_unread (const rp_routes_t *self, rp_session_id_t session)
     return route && route->backlog && rp_backlog_bytes (route->backlog) > RP_ROUTES_LITTLE;
 }
 
+void rp_routes_exceeds (const rp_routes_t *self, rp_session_id_t session)
+{
+    rp_route_t *route = s_route (self, session);
+    if (route)
+        route->exceeds = true;
+}
+
 static bool s_is_stalled (rp_route_t *route, size_t waits, int64_t now)
 {
     rp_traffic_t traffic;
@@ -205,18 +214,20 @@ static bool s_is_stalled (rp_route_t *route, size_t waits, int64_t now)
 }
 
 rp_session_id_t rp_routes_find_stalled (
-  const rp_routes_t *self, size_t least, int64_t now, rp_routes_waits_t *waits)
+  const rp_routes_t *self, bool all, size_t limit, int64_t now, rp_routes_waits_t *waits)
 {
     rp_session_id_t found = {0};
-    size_t most = 0;
+    size_t largest = 0;
     *waits = (rp_routes_waits_t){0};
     for (size_t number = 0; number < self->count; number++) {
         rp_route_t *route = &self->list[number];
         size_t bytes = route->size && route->backlog ? rp_backlog_bytes (route->backlog) : 0;
         waits->total += bytes;
-        waits->largest = bytes > waits->largest ? bytes : waits->largest;
-        if (bytes > least && s_is_stalled (route, bytes, now) && bytes > most) {
-            most = bytes;
+        route->exceeds &= bytes > limit;
+        waits->exceeds |= route->exceeds;
+        if (bytes > 0 && (all || route->exceeds) && s_is_stalled (route, bytes, now)
+            && bytes > largest) {
+            largest = bytes;
             found = route->session;
         }
     }

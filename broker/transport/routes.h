@@ -75,17 +75,18 @@ rp_backlog_t *rp_routes_backlog (
 /*  True if more than RP_ROUTES_LITTLE waits for a session to read it.  */
 bool rp_routes_is_unread (const rp_routes_t *self, rp_session_id_t session);
 
-/*  What waits for all sessions, and for the one for which most does, in bytes.  */
+/*  Notes that the session's backlog exceeds its limit, until rp_routes_find_stalled sees that it does not any more.  */
+void rp_routes_exceeds (const rp_routes_t *self, rp_session_id_t session);
+
 typedef struct {
-    size_t total;
-    size_t largest;
+    size_t total; /* bytes that wait for all sessions */
+    bool exceeds; /* the backlog of a session still exceeds its limit */
 } rp_routes_waits_t;
 
-/*  Finds, among the sessions that do not read (broker/transport/reading.h) and for which more than `least` bytes wait,
-    the one with the largest backlog; 0 if there is none. *waits: of all sessions. Costs a system call or two
-    for each session with more than `least`.  */
+/*  Finds, among the sessions that do not read (broker/transport/reading.h), the one with the largest backlog; 0 if all
+    read. Looks at those that exceed their limit (bytes), or at all, which costs a system call or two for each.  */
 rp_session_id_t rp_routes_find_stalled (
-  const rp_routes_t *self, size_t least, int64_t now, rp_routes_waits_t *waits);
+  const rp_routes_t *self, bool all, size_t limit, int64_t now, rp_routes_waits_t *waits);
 
 /*  The foreign session of a session; NULL at first, and without a route.  */
 void rp_routes_set_foreign (const rp_routes_t *self, rp_session_id_t session, void *foreign);
