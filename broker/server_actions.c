@@ -6,6 +6,7 @@
 
 #include "broker/server_state.h"
 #include "common/base/table.h"
+#include "common/base/units.h"
 
 /*  Returns how often an error of a connection without a session has happened, or 0 if it is not to
     be logged: such a peer is not cut off, and may repeat its error for ever.  */
@@ -112,11 +113,14 @@ static void s_admit (rp_server_t *self, rp_session_id_t session, rp_sender_t *se
 static void s_log_unread (rp_server_t *self, rp_session_id_t session, int64_t now)
 {
     char buffer[RP_ADDRESS_TEXT_MAX];
+    char size[RP_UNITS_TEXT_MAX];
     if (rp_routes_is_unread (&self->connections.routes, session))
         rp_log_write (&self->log, RP_LEVEL_WARNING, RP_TOPIC_UNANSWERED, now,
           rp_routes_address (&self->connections.routes, session, buffer),
-          "replies that it had not read were dropped with its connection (not counted: it is not "
-          "known how many)");
+          "replies that it had not read, %s of them, were dropped with its connection (not "
+          "counted: it is not known "
+          "how many)",
+          rp_size_format (size, rp_routes_unread (&self->connections.routes, session)));
 }
 
 /*  Ends a session; messages that were sent to it before go out first.  */

@@ -192,10 +192,15 @@ rp_backlog_t *rp_routes_backlog (
     return route ? route->backlog : NULL;
 }
 
-bool rp_routes_is_unread (const rp_routes_t *self, rp_session_id_t session)
+size_t rp_routes_unread (const rp_routes_t *self, rp_session_id_t session)
 {
     const rp_route_t *route = s_route (self, session);
-    return route && route->backlog && rp_backlog_bytes (route->backlog) > RP_ROUTES_LITTLE;
+    return route && route->backlog ? rp_backlog_bytes (route->backlog) : 0;
+}
+
+bool rp_routes_is_unread (const rp_routes_t *self, rp_session_id_t session)
+{
+    return rp_routes_unread (self, session) > RP_ROUTES_LITTLE;
 }
 
 void rp_routes_exceeds (const rp_routes_t *self, rp_session_id_t session)

@@ -72,7 +72,10 @@ rp_backlog_t *rp_routes_backlog (
 /*  What may be on its way to any session: small messages that count together, BYE among them.  */
 #define RP_ROUTES_LITTLE 4096u
 
-/*  True if more than RP_ROUTES_LITTLE waits for a session to read it.  */
+/*  Bytes that wait for a session to read them.  */
+size_t rp_routes_unread (const rp_routes_t *self, rp_session_id_t session);
+
+/*  True if they are more than RP_ROUTES_LITTLE.  */
 bool rp_routes_is_unread (const rp_routes_t *self, rp_session_id_t session);
 
 /*  Notes that the session's backlog exceeds its limit, until rp_routes_find_stalled sees that it does not any more.  */
