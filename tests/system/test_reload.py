@@ -239,7 +239,7 @@ def test_a_storm_of_hangups_under_load_loses_nothing(world):
     assert stage.reload().code == 0
     status = stage.status()
     assert status["limits"]["client_open"] == 42
-    assert status["reload"]["count"] > 20 and status["reload"]["failed"] > 0
+    assert status["reload"]["count"] >= 10 and status["reload"]["failed"] > 0
 
 
 def test_a_request_with_a_key_that_lost_its_rule_goes_to_no_other_worker(world):
