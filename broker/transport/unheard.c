@@ -7,6 +7,10 @@
 /*  The most bytes that come from a peer which has said nothing, without its routing id: the
     greeting of ZMTP 3, and a READY with the longest socket type.  */
 #define S_SILENT 107u
+/*  What goes to a peer during its handshake, and the heartbeats of ZMTP: each PING is answered by a PONG.  */
+#define S_OWN 107u
+#define S_PING 9u
+#define S_PONG 7u
 /*  The assumed length of routing ids, until a peer has shown one that it chose.  */
 #define S_LONGEST 255u
 /*  A look may fall between a PING and its PONG; two do not.  */
@@ -24,13 +28,20 @@ void rp_unheard_saw_id (rp_unheard_t *self, size_t size)
         self->longest = size;
 }
 
+/*  The most bytes that may be heartbeats: those that were answered, and one that was not yet. libzmq sends them by itself,
+    and a slow broker has its first look after some have come.  */
+static uint64_t s_heartbeats (const rp_traffic_t *traffic)
+{
+    return traffic->sent > S_OWN ? ((traffic->sent - S_OWN) / S_PONG + 1) * S_PING : 0;
+}
+
 void rp_unheard_begin (
   const rp_unheard_t *self, rp_connection_t *connection, const rp_traffic_t *traffic, int64_t now)
 {
     uint64_t longest = self->longest ? self->longest : S_LONGEST;
     connection->traffic = *traffic;
     connection->quiet_since = now;
-    connection->spoke = traffic->received > S_SILENT + longest;
+    connection->spoke = traffic->received > S_SILENT + longest + s_heartbeats (traffic);
     connection->unanswered = 0;
 }
 

@@ -29,11 +29,16 @@ static int s_setup (void **state)
     return 0;
 }
 
-/*  Begins with a connection that has received so many bytes with its handshake.  */
+/*  Begins with a connection that has received and sent so many bytes with its handshake.  */
+static void s_begin_with (uint64_t received, uint64_t sent)
+{
+    rp_traffic_t traffic = {.counted = true, .sent = sent, .received = received};
+    rp_unheard_begin (&s_unheard, &s_connection, &traffic, 0);
+}
+
 static void s_begin (uint64_t received)
 {
-    rp_traffic_t traffic = {.counted = true, .sent = S_HANDSHAKE, .received = received};
-    rp_unheard_begin (&s_unheard, &s_connection, &traffic, 0);
+    s_begin_with (received, S_HANDSHAKE);
 }
 
 static bool s_judge (unsigned second, uint64_t received, uint64_t sent)
@@ -69,6 +74,21 @@ static void heartbeats_of_libzmq_are_answered_and_say_nothing (void **state)
     assert_false (s_judge (101, S_HANDSHAKE + S_ID + 101 * 9, S_HANDSHAKE + 101 * 7));
 }
 
+static void heartbeats_before_the_first_look_say_nothing_either (void **state)
+{
+    (void) state;
+    for (unsigned on_its_way = 0; on_its_way < 2; on_its_way++) {
+        s_begin_with (S_HANDSHAKE + S_ID + (3 + on_its_way) * 9, S_HANDSHAKE + 3 * 7);
+        for (unsigned second = 1; second < 100; second++)
+            assert_false (s_judge (
+              second, S_HANDSHAKE + S_ID + (3 + second) * 9, S_HANDSHAKE + (3 + second) * 7));
+    }
+    s_begin_with (
+      S_HANDSHAKE + S_ID + 4 * 9 + 1, S_HANDSHAKE + 3 * 7); // it said something beside them
+    assert_false (s_judge (1, S_HANDSHAKE + S_ID + 4 * 9 + 1, S_HANDSHAKE + 3 * 7));
+    assert_true (s_judge (2, S_HANDSHAKE + S_ID + 4 * 9 + 1, S_HANDSHAKE + 3 * 7));
+}
+
 static void what_is_not_answered_was_said_whatever_the_length_of_the_id (void **state)
 {
     (void) state;
@@ -98,6 +118,7 @@ int main (void)
       S_TEST (who_has_said_nothing_is_left_alone),
       S_TEST (who_said_something_at_once_is_to_go_when_it_was_quiet_for_two_seconds),
       S_TEST (heartbeats_of_libzmq_are_answered_and_say_nothing),
+      S_TEST (heartbeats_before_the_first_look_say_nothing_either),
       S_TEST (what_is_not_answered_was_said_whatever_the_length_of_the_id),
       S_TEST (a_large_first_message_that_still_comes_is_not_cut),
     };
