@@ -167,9 +167,8 @@ static void s_join (rp_server_t *self, const rp_settings_t *settings, int64_t no
         .started = now}};
     rp_outbox_init (&self->outbox, self->listeners.list[0].socket, &self->connections.routes,
       &self->pool, rp_history_journal (&self->history),
-      (size_t) self->limits.connection_backlog_bytes);
-    rp_outbox_set_backlog (&self->outbox, (size_t) self->limits.connection_backlog_bytes,
-      (size_t) self->limits.total_queue_bytes / 2);
+      (size_t) self->limits.connection_backlog_bytes,
+      (size_t) rp_limits_unread_most (&self->limits));
     rp_outbox_serve_foreign (&self->outbox, &self->foreign, self->listeners.list);
 }
 
@@ -486,7 +485,7 @@ static void s_end_relief (void *arg, int64_t now)
     read, the one with the largest backlog.  */
 static void s_relieve (rp_server_t *self, int64_t now)
 {
-    uint64_t most = self->limits.total_queue_bytes / 2;
+    uint64_t most = rp_limits_unread_most (&self->limits);
     bool together = rp_outbox_backlog (&self->outbox) > most;
     if (self->relieved || (!together && !self->outbox.exceeded))
         return;

@@ -118,8 +118,8 @@ static void s_log_unread (rp_server_t *self, rp_session_id_t session, int64_t no
         rp_log_write (&self->log, RP_LEVEL_WARNING, RP_TOPIC_UNANSWERED, now,
           rp_routes_address (&self->connections.routes, session, buffer),
           "replies that it had not read, %s of them, were dropped with its connection (not "
-          "counted: it is not known "
-          "how many)",
+          "counted: "
+          "it is not known how many)",
           rp_size_format (size, rp_routes_unread (&self->connections.routes, session)));
 }
 

@@ -103,7 +103,7 @@ static void s_apply (rp_server_t *self, const rp_reloaded_t *fresh, int64_t now)
     rp_pending_change (&self->connections.pending, (int64_t) self->limits.pending_timeout * 1000,
       self->limits.pending_connections, now);
     rp_outbox_set_backlog (&self->outbox, (size_t) self->limits.connection_backlog_bytes,
-      (size_t) self->limits.total_queue_bytes / 2);
+      (size_t) rp_limits_unread_most (&self->limits));
     rp_foreign_fit (&self->foreign);
     rp_log_set_level (&self->log, fresh->log_level);
     rp_log_set_format (&self->log, fresh->log_format, RP_LOG_JOURNAL, now);

@@ -119,6 +119,13 @@ static inline void rp_limits_take (rp_limits_t *self, const rp_limits_t *fresh)
 #undef RP_LIMITS_RELOAD
 }
 
+/*  Bytes of replies that may wait to be read: for all clients, before one that does not read is cut off; for one, even
+    if it reads.  */
+static inline uint64_t rp_limits_unread_most (const rp_limits_t *self)
+{
+    return self->total_queue_bytes / 2;
+}
+
 /*  An initializer with every default.  */
 #define RP_LIMITS_DEFAULT_FIELD(kind, name, value, smallest, largest, applies, why) .name = (value),
 #define RP_LIMITS_DEFAULT                                                                          \

@@ -15,14 +15,15 @@ void rp_outbox_init (rp_outbox_t *self,
   rp_routes_t *routes,
   rp_message_pool_t *pool,
   rp_journal_t *journal,
-  size_t backlog)
+  size_t backlog,
+  size_t most)
 {
     *self = (rp_outbox_t){.router = router,
       .routes = routes,
       .pool = pool,
       .journal = journal,
       .backlog_max = backlog,
-      .backlog_most = backlog};
+      .backlog_most = most};
 }
 
 void rp_outbox_serve_foreign (rp_outbox_t *self, rp_foreign_t *foreign, rp_listener_t *listeners)

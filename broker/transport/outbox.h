@@ -96,17 +96,18 @@ typedef struct {
     rp_outbox_waiting_t waiting[RP_OUTBOX_OUTBOX];
 } rp_outbox_t;
 
-/*  backlog: bytes that may wait for one session, whether it reads or not; a single message may always.  */
+/*  backlog, most: as rp_outbox_set_backlog.  */
 void rp_outbox_init (rp_outbox_t *self,
   void *router,
   rp_routes_t *routes,
   rp_message_pool_t *pool,
   rp_journal_t *journal,
-  size_t backlog);
+  size_t backlog,
+  size_t most);
 void rp_outbox_clear (rp_outbox_t *self);
 
-/*  Changes how many bytes may wait for one session, for the next message; and how many at most, if the caller sees to it
-    that a session which exceeds the former and does not read ends.  */
+/*  Changes, for the next message, how many bytes may wait for one session (backlog), and how many if it reads (most); a
+    single message may always. The caller ends a session that exceeds the former and does not read.  */
 static inline void rp_outbox_set_backlog (rp_outbox_t *self, size_t backlog, size_t most)
 {
     self->backlog_max = backlog;

@@ -132,7 +132,7 @@ static void s_the_outbox_takes_a_compact_for_the_message_that_it_was (void **sta
     rp_routes_t routes;
     rp_outbox_t outbox;
     rp_routes_init (&routes, 1);
-    rp_outbox_init (&outbox, NULL, &routes, &s_pool, NULL, SIZE_MAX);
+    rp_outbox_init (&outbox, NULL, &routes, &s_pool, NULL, SIZE_MAX, SIZE_MAX);
     rp_head_t head;
     rp_payload_t *payload = rp_outbox_payload (s_came (&head, "body", true));
     rp_outbox_keep (&outbox, &head, &payload);

@@ -49,7 +49,7 @@ static int s_setup (void **state)
     s_pool = (rp_message_pool_t){.largest = 10};
     rp_connections_init (&s_peers, &(rp_connections_options_t){.seed = 1});
     s_journal = (rp_journal_t){.write = s_write};
-    rp_outbox_init (&s_outbox, s_router, &s_peers.routes, &s_pool, &s_journal, BACKLOG);
+    rp_outbox_init (&s_outbox, s_router, &s_peers.routes, &s_pool, &s_journal, BACKLOG, BACKLOG);
     return 0;
 }
 

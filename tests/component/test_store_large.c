@@ -24,17 +24,14 @@
 #include "broker/store/page_sums.h"
 #include "common/io/clock.h"
 #include "tests/support/disk.h"
+#include "tests/support/patience.h"
 #include "tests/support/shelf.h"
 
 #define S_BATCH 2000
 #define S_SERVICES 50
 #define S_BODY "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-/*  The longest that anybody may wait for one put while others are cleaned up, µs; with a sanitizer, five times as long. */
-#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
-#define S_PAUSE_US 250000
-#else
-#define S_PAUSE_US 50000
-#endif
+/*  The longest that anybody may wait for one put while others are cleaned up, µs.  */
+#define S_PAUSE_US (50000 * TEST_PATIENCE)
 /*  The longest that it may take to open a store and list its services, and to load all jobs, µs.  */
 #define S_LIST_US 500000
 #define S_LOAD_US 4500000

@@ -83,8 +83,8 @@ static void heartbeats_before_the_first_look_say_nothing_either (void **state)
             assert_false (s_judge (
               second, S_HANDSHAKE + S_ID + (3 + second) * 9, S_HANDSHAKE + (3 + second) * 7));
     }
-    s_begin_with (
-      S_HANDSHAKE + S_ID + 4 * 9 + 1, S_HANDSHAKE + 3 * 7); // it said something beside them
+    // It said something beside them.
+    s_begin_with (S_HANDSHAKE + S_ID + 4 * 9 + 1, S_HANDSHAKE + 3 * 7);
     assert_false (s_judge (1, S_HANDSHAKE + S_ID + 4 * 9 + 1, S_HANDSHAKE + 3 * 7));
     assert_true (s_judge (2, S_HANDSHAKE + S_ID + 4 * 9 + 1, S_HANDSHAKE + 3 * 7));
 }

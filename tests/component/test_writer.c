@@ -21,10 +21,10 @@
 #include <cmocka.h>
 
 #include "common/io/clock.h"
+#include "tests/support/patience.h"
 
 #define S_SECOND_US 1000000
-/*  A writer that is held up is so for ever.  */
-#define S_HELD_UP_US (5 * S_SECOND_US)
+#define S_HELD_UP_US (S_SECOND_US * TEST_PATIENCE)
 #define S_FLUSH_MS 20
 
 static int s_pipe[2];

@@ -11,6 +11,7 @@ import pytest
 
 from support import programs
 from support.programs import SLOW
+from support.terminal import open_terminal
 from support.waiting import until
 
 KEYS = ["service", "protocol", "loop", "clients", "inflight", "asked_rate", "workers", "size",
@@ -288,10 +289,7 @@ def read_all(terminal):
 
 def test_progress_is_shown_on_a_terminal(world):
     broker = world.broker()
-    try:
-        master, slave = os.openpty()
-    except OSError as failure:
-        pytest.skip(f"there is no pseudo-terminal here ({failure}); mount devpts at /dev/pts")
+    master, slave = open_terminal()
     with open(master, "rb", buffering=0) as terminal:
         cli = subprocess.Popen(
             [str(word) for word in world.cli_command(

@@ -7,7 +7,6 @@ import fcntl
 import io
 import json
 import os
-import pty
 import re
 import signal
 import struct
@@ -18,6 +17,7 @@ import threading
 import pytest
 
 from support.programs import PATIENCE, SLOW
+from support.terminal import open_terminal
 from support.waiting import until
 
 ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
@@ -28,10 +28,7 @@ class Screen:
 
     def __init__(self, world, broker, *words, width=120, height=20, own_session=False,
                  **environment):
-        try:
-            self._terminal, other = pty.openpty()
-        except OSError as failure:
-            pytest.skip(f"there is no pseudo-terminal here ({failure}); mount devpts at /dev/pts")
+        self._terminal, other = open_terminal()
         self.before = termios.tcgetattr(other)
         self._other = other
         self.resize(width, height)

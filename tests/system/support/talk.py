@@ -2,10 +2,8 @@
 """`riposte talk` with a terminal as its standard input, as if it were typed by hand."""
 
 import os
-import pty
 
-import pytest
-
+from support.terminal import open_terminal
 from support.waiting import until
 
 
@@ -13,10 +11,7 @@ class Talk:
     def __init__(self, world, broker, service="site"):
         self._prompt = f"{service}> "
         self._answers = 0
-        try:
-            self._terminal, other = pty.openpty()
-        except OSError as failure:
-            pytest.skip(f"there is no pseudo-terminal here ({failure}); mount devpts at /dev/pts")
+        self._terminal, other = open_terminal()
         self._process = world.start("talk", *world.cli_command(broker, "talk", service),
                                     stdin=other)
         os.close(other)
