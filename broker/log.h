@@ -7,7 +7,7 @@
     escaped, and different names stay different (common/base/utf8.h).
 
     Logging never blocks, because the thread that logs serves all peers: another thread writes the
-    lines (common/io/writer.h). broker/log_lines.h has the formats. Those of the format journald go to
+    lines (common/program/writer.h). broker/log_lines.h has the formats. Those of the format journald go to
     the journal's socket, as datagrams; all others to the descriptor. A line of text for the systemd
     journal has its priority and no time, which that journal adds.
 
@@ -24,7 +24,7 @@
 #include "broker/admin/events.h"
 #include "broker/core/action.h"
 #include "broker/log_lines.h"
-#include "common/io/writer.h"
+#include "common/program/writer.h"
 #include "common/tool/log_limit.h"
 
 /*  The socket of the systemd journal (systemd.io/JOURNAL_NATIVE_PROTOCOL).  */

@@ -29,8 +29,8 @@
 #include "common/base/units.h"
 #include "common/base/version.h"
 #include "common/io/clock.h"
-#include "common/io/signals.h"
-#include "common/io/writer.h"
+#include "common/program/signals.h"
+#include "common/program/writer.h"
 #include "common/tool/options.h"
 
 #define S_NAME "riposte-broker"

@@ -16,7 +16,7 @@
 #include "broker/server_state.h"
 #include "broker/transport/reading.h"
 #include "common/base/version.h"
-#include "common/io/bell.h"
+#include "common/program/bell.h"
 #include "common/io/clock.h"
 #include "common/io/context.h"
 #include "common/io/socket.h"

@@ -108,19 +108,20 @@ static void s_admit (rp_server_t *self, rp_session_id_t session, rp_sender_t *se
     sender->foreign = NULL;
 }
 
-/*  Logs that a foreign client's connection ends with replies unread, since its protocol cannot tell
-    the client. libzmq does not tell how many replies they are.  */
-static void s_log_unread (rp_server_t *self, rp_session_id_t session, int64_t now)
+/*  Tells that a foreign client's connection ends with replies unread, since its protocol cannot tell the client. libzmq
+    does not tell how many replies they are, so the client is counted.  */
+static void s_tell_unread (rp_server_t *self, rp_session_id_t session, int64_t now)
 {
     char buffer[RP_ADDRESS_TEXT_MAX];
     char size[RP_UNITS_TEXT_MAX];
-    if (rp_routes_is_unread (&self->connections.routes, session))
-        rp_log_write (&self->log, RP_LEVEL_WARNING, RP_TOPIC_UNANSWERED, now,
-          rp_routes_address (&self->connections.routes, session, buffer),
-          "replies that it had not read, %s of them, were dropped with its connection (not "
-          "counted: "
-          "it is not known how many)",
-          rp_size_format (size, rp_routes_unread (&self->connections.routes, session)));
+    if (!rp_routes_is_unread (&self->connections.routes, session))
+        return;
+    rp_dispatch_count_unread (self->core);
+    rp_log_write (&self->log, RP_LEVEL_WARNING, RP_TOPIC_UNANSWERED, now,
+      rp_routes_address (&self->connections.routes, session, buffer),
+      "replies that it had not read, %s of them, were dropped with its connection (it is not known "
+      "how many)",
+      rp_size_format (size, rp_routes_unread (&self->connections.routes, session)));
 }
 
 /*  Ends a session; messages that were sent to it before go out first.  */
@@ -132,7 +133,7 @@ static void s_end_session (rp_server_t *self, const rp_action_t *action, int64_t
     rp_outbox_empty (&self->outbox);
     rp_foreign_session_t *foreign = rp_routes_foreign (&self->connections.routes, action->session);
     if (foreign && !foreign->worker)
-        s_log_unread (self, action->session, now);
+        s_tell_unread (self, action->session, now);
     rp_foreign_end (&self->foreign, &foreign);
     rp_connections_unbind (&self->connections, action->session, how, now);
 }

@@ -14,7 +14,7 @@
 #include "broker/jobs/jobs.h"
 #include "broker/store/store.h"
 #include "common/io/message.h"
-#include "common/io/poller.h"
+#include "common/program/poller.h"
 
 typedef struct rp_server rp_server_t;
 
@@ -50,7 +50,7 @@ typedef struct {
     uint64_t taken;     /* results */
     bool away;          /* the store is not reachable */
     bool lost;          /* another broker has the jobs that were here, and it has not begun again */
-    rp_deadline_t due;
+    rp_poller_deadline_t due;
 } rp_server_jobs_t;
 
 /*  Begins, once the core and the poller are made, if there is a store. False when out of memory.  */

@@ -9,7 +9,7 @@
 #define RP_SERVER_REPLAYS_H
 
 #include "broker/replay/replays.h"
-#include "common/io/poller.h"
+#include "common/program/poller.h"
 
 typedef struct rp_server rp_server_t;
 
@@ -18,7 +18,7 @@ typedef struct {
     rp_session_id_t client; /* in the core, of the executions; 0: off */
     rp_actions_t wanted;    /* what the replays want done at their next turn */
     rp_actions_t told;      /* what follows from an answer of the core, at once */
-    rp_deadline_t due;
+    rp_poller_deadline_t due;
 } rp_server_replays_t;
 
 /*  Begins, once the core and the poller are made, unless replay_bytes is 0. False when out of memory.  */

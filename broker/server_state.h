@@ -29,7 +29,7 @@
 #include "broker/transport/outbox.h"
 #include "broker/watch.h"
 #include "common/io/message.h"
-#include "common/io/poller.h"
+#include "common/program/poller.h"
 
 struct rp_server {
     void *context;
@@ -53,10 +53,10 @@ struct rp_server {
     rp_compact_cache_t compact;
     rp_asking_t asking;
     rp_http_options_t http_options;
-    rp_http_t *http;       /* NULL: off */
-    rp_otlp_t *otlp;       /* NULL: no spans are exported */
-    rp_deadline_t publish; /* when to go on with a snapshot */
-    rp_deadline_t answer;  /* when the next question may be answered */
+    rp_http_t *http;              /* NULL: off */
+    rp_otlp_t *otlp;              /* NULL: no spans are exported */
+    rp_poller_deadline_t publish; /* when to go on with a snapshot */
+    rp_poller_deadline_t answer;  /* when the next question may be answered */
     rp_log_t log;
     rp_history_t history;
     char *history_path;   /* NULL: SIGHUP does not open it again */
@@ -68,13 +68,13 @@ struct rp_server {
     rp_session_id_t asker; /* who asked for a reload with the event in hand; 0: nobody */
     uint64_t asked;        /* the id of that request */
     rp_poller_t poller;
-    rp_deadline_t tick;    /* when the core is due */
-    rp_deadline_t look;    /* when connections are due for a look */
-    rp_deadline_t revive;  /* when to count REP workers again */
-    rp_deadline_t grant;   /* when to look again whether foreign clients may be granted more */
-    rp_deadline_t relieve; /* when to look again for clients that do not read */
-    int commands;          /* an eventfd; -1: none */
-    int signals;           /* a signalfd, not owned; -1: none */
+    rp_poller_deadline_t tick;   /* when the core is due */
+    rp_poller_deadline_t look;   /* when connections are due for a look */
+    rp_poller_deadline_t revive; /* when to count REP workers again */
+    rp_poller_deadline_t grant; /* when to look again whether foreign clients may be granted more */
+    rp_poller_deadline_t relieve; /* when to look again for clients that do not read */
+    int commands;                 /* an eventfd; -1: none */
+    int signals;                  /* a signalfd, not owned; -1: none */
     rp_limits_t limits;
     unsigned signal_count;
     bool relieved; /* waits for the deadline relieve */

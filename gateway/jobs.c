@@ -8,7 +8,7 @@
 
 #include "common/base/units.h"
 #include "common/io/clock.h"
-#include "common/io/instant.h"
+#include "common/program/instant.h"
 #include "common/wire/limits.h"
 #include "gateway/answer.h"
 

@@ -16,9 +16,9 @@
 
 #include "common/base/units.h"
 #include "common/http/address.h"
-#include "common/io/contexts.h"
-#include "common/io/signals.h"
-#include "common/io/writer.h"
+#include "common/program/contexts.h"
+#include "common/program/signals.h"
+#include "common/program/writer.h"
 #include "common/tool/options.h"
 #include "gateway/gateway.h"
 

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "common/base/check.h"
-#include "common/io/bell.h"
+#include "common/program/bell.h"
 
 rp_asking_question_t *rp_asking_question_new (const char *name, size_t size, json_t *params)
 {

@@ -9,7 +9,7 @@
 
 #include "broker/admin/narrative.h"
 #include "broker/jobs/job_id.h"
-#include "common/io/instant.h"
+#include "common/program/instant.h"
 #include "common/wire/headers.h"
 
 static const char *s_text (rp_store_span_t span)

@@ -19,7 +19,7 @@
 #include "broker/admin/span_queue.h"
 #include "common/base/check.h"
 #include "common/base/version.h"
-#include "common/io/bell.h"
+#include "common/program/bell.h"
 #include "common/io/clock.h"
 
 /*  How long the collector may take for a batch, and for a connection, ms.  */

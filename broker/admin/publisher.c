@@ -4,7 +4,7 @@
 
 #include <unistd.h>
 
-#include "common/io/bell.h"
+#include "common/program/bell.h"
 #include "common/io/clock.h"
 
 /*  What the reader rings, which the eventfd adds up.  */

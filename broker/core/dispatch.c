@@ -95,7 +95,8 @@ rp_dispatch_t *rp_dispatch_new (const rp_dispatch_options_t *options)
     rp_pool_init (&self->requests, sizeof (rp_request_t),
       // Abandoned requests are not open, but have a place here too.
       (uint32_t) (limits->total_queue + limits->max_workers * 64), seed);
-    rp_pool_init (&self->streams, sizeof (rp_stream_t), (uint32_t) limits->total_queue, seed);
+    rp_pool_init (
+      &self->streams, sizeof (rp_request_stream_t), (uint32_t) limits->total_queue, seed);
     rp_pool_init (&self->conversations, sizeof (rp_dispatch_conversation_t),
       (uint32_t) limits->max_conversations, seed);
     rp_pool_init (
@@ -494,6 +495,11 @@ void rp_dispatch_set_limits (rp_dispatch_t *self, const rp_limits_t *limits)
 void rp_dispatch_set_backlog (rp_dispatch_t *self, uint64_t bytes)
 {
     self->stats.backlog_bytes = bytes;
+}
+
+void rp_dispatch_count_unread (rp_dispatch_t *self)
+{
+    self->stats.clients_unread++;
 }
 
 const rp_stats_t *rp_dispatch_stats (const rp_dispatch_t *self)

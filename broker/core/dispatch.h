@@ -156,6 +156,9 @@ void rp_dispatch_set_limits (rp_dispatch_t *self, const rp_limits_t *limits);
 /*  Sets the number of bytes that clients have not read yet; they count in total_queue_bytes.  */
 void rp_dispatch_set_backlog (rp_dispatch_t *self, uint64_t bytes);
 
+/*  Counts a foreign client whose connection ended with replies that it had not read.  */
+void rp_dispatch_count_unread (rp_dispatch_t *self);
+
 /*  ---- What people see ----------------------------------------------------------------------- */
 
 const rp_stats_t *rp_dispatch_stats (const rp_dispatch_t *self);

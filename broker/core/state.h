@@ -46,7 +46,7 @@ typedef struct rp_principal rp_principal_t;
 typedef struct rp_session rp_session_t;
 typedef struct rp_service rp_service_t;
 typedef struct rp_request rp_request_t;
-typedef struct rp_stream rp_stream_t;
+typedef struct rp_request_stream rp_request_stream_t;
 typedef struct rp_hedging rp_hedging_t;
 typedef struct rp_dispatch_conversation rp_dispatch_conversation_t;
 
@@ -250,8 +250,8 @@ struct rp_request {
     };
     rp_session_t *worker; /* RUNNING, ABANDONED */
     rp_dispatch_conversation_t *conversation;
-    rp_payload_t *payload; /* NULL while the only copy is on its way */
-    rp_stream_t *stream;   /* if one of its bodies comes in parts */
+    rp_payload_t *payload;       /* NULL while the only copy is on its way */
+    rp_request_stream_t *stream; /* if one of its bodies comes in parts */
     uint64_t client_id;
     int64_t accepted; /* untimed: moved on by the time for which workers had the request */
     int64_t dispatched;

@@ -36,7 +36,7 @@ static uint64_t s_left (const rp_flow_t *flow)
     return flow->granted - flow->passed;
 }
 
-static rp_stream_t *s_make (rp_dispatch_t *self, rp_request_t *request)
+static rp_request_stream_t *s_make (rp_dispatch_t *self, rp_request_t *request)
 {
     if (!request->stream)
         request->stream = rp_pool_take (&self->streams);
@@ -45,7 +45,7 @@ static rp_stream_t *s_make (rp_dispatch_t *self, rp_request_t *request)
 
 bool rp_stream_open (rp_dispatch_t *self, rp_request_t *request, const rp_head_t *head)
 {
-    rp_stream_t *stream = s_make (self, request);
+    rp_request_stream_t *stream = s_make (self, request);
     if (!stream)
         return false;
     uint64_t window = 0, idle = 0;
@@ -62,7 +62,7 @@ bool rp_stream_open (rp_dispatch_t *self, rp_request_t *request, const rp_head_t
 
 void rp_stream_start (rp_dispatch_t *self, rp_request_t *request)
 {
-    rp_stream_t *stream = request->stream;
+    rp_request_stream_t *stream = request->stream;
     stream->moved = self->now;
     if (request->worker->reads & RP_FLAG_STREAM && stream->reply.granted > stream->window)
         rp_session_tell (self, request->worker,
@@ -73,12 +73,12 @@ void rp_stream_start (rp_dispatch_t *self, rp_request_t *request)
 
 int64_t rp_stream_due (const rp_request_t *request)
 {
-    const rp_stream_t *stream = request->stream;
+    const rp_request_stream_t *stream = request->stream;
     return stream && stream->idle_ms ? stream->moved + (int64_t) stream->idle_ms * 1000 : RP_NEVER;
 }
 
 /*  Takes the kept parts from a stream.  */
-static rp_payload_t *s_release (rp_dispatch_t *self, rp_stream_t *stream)
+static rp_payload_t *s_release (rp_dispatch_t *self, rp_request_stream_t *stream)
 {
     rp_payload_t *kept = stream->kept;
     self->stats.open_bytes -= stream->kept_bytes;
@@ -96,7 +96,7 @@ void rp_stream_restart (rp_dispatch_t *self, rp_request_t *request)
 const rp_head_t *rp_stream_close (
   rp_dispatch_t *self, rp_request_t *request, const rp_head_t *reply)
 {
-    rp_stream_t *stream = request->stream;
+    rp_request_stream_t *stream = request->stream;
     rp_actions_drop (self->actions, s_release (self, stream));
     self->stats.granted_bytes -= s_left (&stream->reply) + s_left (&stream->body);
     bool failed = reply->status != RP_OK && reply->status != RP_APP_ERROR;
@@ -131,7 +131,7 @@ static void s_join (rp_dispatch_t *self, rp_payload_t *payload, rp_payload_t *ot
     action->other = other;
 }
 
-static void s_keep (rp_dispatch_t *self, rp_stream_t *stream, const rp_event_t *event)
+static void s_keep (rp_dispatch_t *self, rp_request_stream_t *stream, const rp_event_t *event)
 {
     if (stream->kept) {
         s_join (self, stream->kept, event->payload);
@@ -146,7 +146,7 @@ static void s_keep (rp_dispatch_t *self, rp_stream_t *stream, const rp_event_t *
 
 /*  Counts a part that is passed on. One of a foreign worker may be more than was granted.  */
 static void s_count (
-  rp_dispatch_t *self, rp_stream_t *stream, rp_flow_t *flow, size_t size, uint64_t cost)
+  rp_dispatch_t *self, rp_request_stream_t *stream, rp_flow_t *flow, size_t size, uint64_t cost)
 {
     self->stats.granted_bytes -= s_left (flow);
     flow->passed += cost;
@@ -163,7 +163,7 @@ static void s_count (
 static void s_pass_on (
   rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event, uint64_t cost)
 {
-    rp_stream_t *stream = request->stream;
+    rp_request_stream_t *stream = request->stream;
     rp_head_t head = *event->head;
     head.flags &= RP_FLAG_INLINE | RP_FLAG_MORE;
     rp_request_send_part (self, request, &head, event->payload);
@@ -210,7 +210,7 @@ static const char *s_fault (const rp_head_t *head)
 static void s_place (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
 {
     rp_session_t *worker = request->worker;
-    rp_stream_t *stream = s_make (self, request);
+    rp_request_stream_t *stream = s_make (self, request);
     bool foreign = worker->traits & RP_TRAIT_PARTS;
     uint64_t cost = rp_wire_part_cost (rp_request_weight (event));
     bool unbounded = request->client_queue->client->traits & RP_TRAIT_PARTS;
@@ -266,7 +266,7 @@ void rp_stream_take (rp_dispatch_t *self, rp_request_t *request, const rp_event_
 
 void rp_stream_answer (rp_dispatch_t *self, rp_request_t *request, const rp_event_t *event)
 {
-    rp_stream_t *stream = request->stream;
+    rp_request_stream_t *stream = request->stream;
     rp_octaves_t *bytes = &request->worker->service->figures->reply_bytes;
     bool alone = event->head->status != RP_OK || !stream->kept;
     rp_octaves_add (bytes, event->size + (alone ? 0 : stream->kept_bytes));
@@ -290,7 +290,7 @@ void rp_stream_answer (rp_dispatch_t *self, rp_request_t *request, const rp_even
 static const char *s_part_fault (
   const rp_request_t *request, const rp_event_t *event, uint64_t cost)
 {
-    const rp_stream_t *stream = request->stream;
+    const rp_request_stream_t *stream = request->stream;
     if (!(request->flags & RP_FLAG_MORE))
         return "a PART for a request whose body is whole";
     if (event->oversized)
@@ -327,7 +327,7 @@ void rp_stream_part (rp_dispatch_t *self, rp_session_t *client, const rp_event_t
         return;
     }
     rp_session_t *worker = request->worker; // that has granted it, so it has the request
-    rp_stream_t *stream = request->stream;
+    rp_request_stream_t *stream = request->stream;
     s_count (self, stream, &stream->body, event->size, cost);
     stream->body_ended = !more;
     if (worker->ending) {
@@ -378,7 +378,7 @@ void rp_stream_grant (rp_dispatch_t *self, rp_session_t *client, const rp_event_
         rp_session_close_invalid (self, client, "a GRANT for a request without STREAM");
         return;
     }
-    rp_stream_t *stream = request->stream;
+    rp_request_stream_t *stream = request->stream;
     if (!s_grant (self, client, &stream->reply, event->head))
         return;
     stream->moved = self->now;
@@ -401,7 +401,7 @@ void rp_stream_grant_body (rp_dispatch_t *self, rp_session_t *worker, const rp_e
         rp_session_close_invalid (self, worker, "a GRANT for a request whose body is whole");
         return;
     }
-    rp_stream_t *stream = request->stream;
+    rp_request_stream_t *stream = request->stream;
     if (stream->body_ended) {
         s_late (self, NULL);
         return;

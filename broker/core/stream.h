@@ -5,7 +5,7 @@
     A reply in parts is any number of REPLYs with RP_FLAG_MORE, then one without; a request in parts
     is a REQUEST with RP_FLAG_MORE, then PARTs, of which the last is without. Parts are passed on as
     they come, and nothing of them stays here: the reader has granted them. So a stream costs the
-    broker one rp_stream_t, whatever travels in it.
+    broker one rp_request_stream_t, whatever travels in it.
 
     Foreign workers send parts but know no grants (RP_TRAIT_PARTS). What was not granted of theirs,
     and all of it if the client asked for no parts, is kept and joined, up to max_body, and goes out
@@ -31,7 +31,7 @@ typedef struct {
 } rp_flow_t;
 
 /*  What a request has beside rp_request_t, if one of its bodies comes in parts.  */
-struct rp_stream {
+struct rp_request_stream {
     rp_pooled_t pooled;
     rp_flow_t reply;
     rp_flow_t body;

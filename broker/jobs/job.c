@@ -4,10 +4,27 @@
 
 #include "broker/jobs/job_terms.h"
 #include "broker/jobs/jobs_state.h"
+#include "common/base/check.h"
 #include "common/base/earlier.h"
 
 /*  How long a job waits whose attempt did not begin, µs: what refused it may go on refusing.  */
 #define S_RETURN_US 100000
+
+/*  The allowed transitions, from row to column. What is written a second time stays where it is.  */
+static const bool s_allowed[RP_STEP_COUNT][RP_STEP_COUNT] = {
+  [RP_STEP_NEW] = {[RP_STEP_PUTTING] = true,
+    [RP_STEP_WAITING] = true,
+    [RP_STEP_PARKING] = true,
+    [RP_STEP_FINISHING] = true},
+  [RP_STEP_PUTTING] = {[RP_STEP_WAITING] = true, [RP_STEP_RUNNING] = true},
+  [RP_STEP_WAITING] =
+    {[RP_STEP_CLAIMING] = true, [RP_STEP_PARKING] = true, [RP_STEP_FINISHING] = true},
+  [RP_STEP_CLAIMING] =
+    {[RP_STEP_WAITING] = true, [RP_STEP_RUNNING] = true, [RP_STEP_FINISHING] = true},
+  [RP_STEP_RUNNING] = {[RP_STEP_PARKING] = true, [RP_STEP_FINISHING] = true},
+  [RP_STEP_PARKING] = {[RP_STEP_PARKING] = true, [RP_STEP_FINISHING] = true},
+  [RP_STEP_FINISHING] = {[RP_STEP_FINISHING] = true},
+};
 
 /*  ---- Jobs in memory ------------------------------------------------------------------------- */
 
@@ -29,17 +46,36 @@ bool rp_job_name (rp_jobs_t *self, rp_job_t *job, uint64_t id)
     return true;
 }
 
-static void s_end_wait (rp_jobs_t *self, rp_job_t *job)
+/*  Undoes what is counted of a job for its state.  */
+static void s_leave_state (rp_jobs_t *self, rp_job_t *job)
 {
-    rp_heap_remove (&job->service->waiting, &job->turn);
-    job->service->loaded--;
-    self->bytes -= job->bytes;
+    if (job->state == RP_STEP_WAITING) {
+        rp_heap_remove (&job->service->waiting, &job->turn);
+        job->service->loaded--;
+        self->bytes -= job->bytes;
+    }
+    else if (job->state == RP_STEP_RUNNING) {
+        self->figures.running--;
+    }
+}
+
+void rp_job_set_state (rp_jobs_t *self, rp_job_t *job, rp_job_step_t state)
+{
+    RP_CHECK (s_allowed[job->state][state]);
+    s_leave_state (self, job);
+    job->state = (uint8_t) state;
+    if (state == RP_STEP_WAITING) {
+        job->service->loaded++;
+        self->bytes += job->bytes;
+    }
+    else if (state == RP_STEP_RUNNING) {
+        self->figures.running++;
+    }
 }
 
 void rp_job_forget (rp_jobs_t *self, rp_job_t *job)
 {
-    if (job->state == RP_STEP_WAITING)
-        s_end_wait (self, job);
+    s_leave_state (self, job);
     if (job->id)
         rp_table_remove (&self->jobs_by_id, rp_hash_pair (job->id, 0, self->options.seed), job);
     rp_actions_drop (self->actions, job->payload);
@@ -71,9 +107,7 @@ bool rp_job_keep (rp_jobs_t *self, rp_job_t *job)
     rp_jobs_service_t *service = job->service;
     if (!rp_heap_push (&service->waiting, &job->turn, (uint64_t) job->due))
         return false;
-    job->state = RP_STEP_WAITING;
-    service->loaded++;
-    self->bytes += job->bytes;
+    rp_job_set_state (self, job, RP_STEP_WAITING);
     rp_jobs_look_at (self, service, job->due);
     return true;
 }
@@ -95,8 +129,7 @@ void rp_job_wait (rp_jobs_t *self, rp_job_t *job)
 
 void rp_job_start (rp_jobs_t *self, rp_job_t *job)
 {
-    job->state = RP_STEP_RUNNING;
-    self->figures.running++;
+    rp_job_set_state (self, job, RP_STEP_RUNNING);
     rp_action_t *action = rp_actions_add (self->actions, RP_ACTION_START, (rp_session_id_t){0});
     action->payload = job->payload;
     action->head = (rp_head_t){.id = rp_job_handle (job),
@@ -132,7 +165,7 @@ static rp_store_op_t *s_write_end (
 
 void rp_job_write_final (rp_jobs_t *self, rp_job_t *job)
 {
-    job->state = RP_STEP_FINISHING;
+    rp_job_set_state (self, job, RP_STEP_FINISHING);
     uint64_t keep = job->keep_ms;
     if (job->dead && keep < RP_JOB_KEEP_DEAD_MS)
         keep = RP_JOB_KEEP_DEAD_MS;
@@ -154,7 +187,6 @@ void rp_job_set_text (rp_job_t *job, const char *text)
 
 void rp_job_end_waiting (rp_jobs_t *self, rp_job_t *job, rp_status_t status, const char *text)
 {
-    s_end_wait (self, job);
     job->service->active++;
     rp_actions_drop (self->actions, job->payload); // what is written with a final is a reply
     job->payload = NULL;
@@ -171,16 +203,15 @@ void rp_job_claim (rp_jobs_t *self, rp_job_t *job)
           self, job, RP_EXPIRED, "the job's deadline passed before a worker had it");
         return;
     }
-    s_end_wait (self, job);
     job->service->active++;
-    job->state = RP_STEP_CLAIMING;
+    rp_job_set_state (self, job, RP_STEP_CLAIMING);
     job->attempt++;
     (void) s_write (self, job, RP_STORE_ATTEMPT, NULL);
 }
 
 void rp_job_write_park (rp_jobs_t *self, rp_job_t *job)
 {
-    job->state = RP_STEP_PARKING;
+    rp_job_set_state (self, job, RP_STEP_PARKING);
     rp_store_op_t *op = s_write_end (self, job, RP_STORE_PARK, NULL);
     op->due = job->due;
     op->unbegun = job->unbegun;
@@ -188,7 +219,6 @@ void rp_job_write_park (rp_jobs_t *self, rp_job_t *job)
 
 void rp_job_put_off (rp_jobs_t *self, rp_job_t *job, int64_t due)
 {
-    s_end_wait (self, job);
     job->service->active++;
     job->unbegun = true;
     job->status = 0;
@@ -262,7 +292,6 @@ void rp_jobs_answered (rp_jobs_t *self,
         rp_actions_drop (actions, payload);
         return;
     }
-    self->figures.running--;
     bool answered = head->status == RP_OK || head->status == RP_APP_ERROR;
     s_read_reply (self, job, head, answered ? payload : NULL);
     if (answered)
@@ -293,7 +322,7 @@ bool rp_job_end_row (
     rp_job_t *job = service ? rp_job_new (self, service) : NULL;
     if (!job)
         return false;
-    job->state = RP_STEP_FINISHING;
+    rp_job_set_state (self, job, RP_STEP_FINISHING);
     if (!rp_job_name (self, job, row->id)) {
         rp_job_forget (self, job);
         return false;
@@ -403,7 +432,7 @@ static rp_job_t *s_make (rp_jobs_t *self, const rp_jobs_request_t *request, rp_j
             rp_jobs_leave_service (self, service);
         return NULL;
     }
-    job->state = RP_STEP_PUTTING;
+    rp_job_set_state (self, job, RP_STEP_PUTTING);
     job->put = put;
     return job;
 }

@@ -53,11 +53,9 @@ void rp_jobs_count_anew (rp_jobs_t *self)
 /*  Takes a job out of memory that is another broker's now.  */
 static void s_drop (rp_jobs_t *self, rp_job_t *job)
 {
-    if (job->state == RP_STEP_RUNNING) {
-        self->figures.running--;
+    if (job->state == RP_STEP_RUNNING)
         rp_actions_add (self->actions, RP_ACTION_WITHDRAW, (rp_session_id_t){0})->head.id =
           rp_job_handle (job);
-    }
     if (job->state != RP_STEP_WAITING)
         job->service->active--;
     job->service->open--;

@@ -43,8 +43,10 @@
 /*  Rows that are due within this time are loaded, µs.  */
 #define RP_JOBS_AHEAD_US 2000000
 
-/*  Where a job is on its way. One that a worker can have at once goes from PUTTING to RUNNING.
+/*  Where a job is on its way. One that a worker can have at once goes from PUTTING to RUNNING. rp_job_set_state is the
+    only function that changes it.
 
+        NEW         is in memory, and nothing has been done with it
         PUTTING     is written, and not accepted yet
         WAITING     for its time, or for room
         CLAIMING    its next attempt is written
@@ -53,12 +55,14 @@
         FINISHING   its final is written; then it is gone from here
 */
 typedef enum {
+    RP_STEP_NEW,
     RP_STEP_PUTTING,
     RP_STEP_WAITING,
     RP_STEP_CLAIMING,
     RP_STEP_RUNNING,
     RP_STEP_PARKING,
-    RP_STEP_FINISHING
+    RP_STEP_FINISHING,
+    RP_STEP_COUNT
 } rp_job_step_t;
 
 /*  When a job is due is a time of the jobs' own clock. It follows jumps of the wall clock forward but not back, and is
@@ -323,6 +327,10 @@ bool rp_job_name (rp_jobs_t *self, rp_job_t *job, uint64_t id);
 void rp_job_forget (rp_jobs_t *self, rp_job_t *job);
 
 rp_job_t *rp_job_new (rp_jobs_t *self, rp_jobs_service_t *service);
+
+/*  Changes the state, checks the transition, and keeps what is counted of jobs that wait and run. A job that begins to
+    wait is among those of its service already.  */
+void rp_job_set_state (rp_jobs_t *self, rp_job_t *job, rp_job_step_t state);
 
 /*  Takes an active job out of memory, and lets the service go on.  */
 void rp_job_leave (rp_jobs_t *self, rp_job_t *job);

@@ -67,10 +67,8 @@ static bool s_take_row (
             rp_job_forget (self, job);
         return false;
     }
-    job->state = RP_STEP_WAITING;
-    service->loaded++;
     job->bytes = s_bytes (row);
-    self->bytes += job->bytes;
+    rp_job_set_state (self, job, RP_STEP_WAITING);
     job->payload = payload;
     job->due = row->due;
     job->instant = row->job.flags & RP_JOB_FLAG_INSTANT ? row->job.not_before : 0;

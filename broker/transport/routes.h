@@ -21,7 +21,7 @@
 #include "broker/transport/connection.h"
 #include "broker/transport/reading.h"
 #include "common/base/index.h"
-#include "common/io/backlog.h"
+#include "broker/transport/backlog.h"
 #include "common/wire/ids.h"
 
 typedef struct rp_route rp_route_t;

@@ -18,7 +18,7 @@
 #include "client/cli/text.h"
 #include "common/base/units.h"
 #include "common/io/certificate.h"
-#include "common/io/contexts.h"
+#include "common/program/contexts.h"
 #include "common/io/curve.h"
 #include "common/wire/limits.h"
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/io/instant.h"
+#include "common/program/instant.h"
 #include "client/cli/job_question.h"
 #include "client/cli/text.h"
 #include "common/base/units.h"

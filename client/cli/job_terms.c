@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "client/cli/cli.h"
-#include "common/io/instant.h"
+#include "common/program/instant.h"
 #include "common/base/units.h"
 #include "common/io/clock.h"
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "client/cli/grid.h"
-#include "common/io/instant.h"
+#include "common/program/instant.h"
 #include "client/cli/text.h"
 #include "common/base/units.h"
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "client/cli/cli.h"
-#include "common/io/writer.h"
+#include "common/program/writer.h"
 #include "common/tool/options_commands.h"
 #include "common/wire/head.h"
 #include "common/wire/limits.h"

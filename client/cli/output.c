@@ -12,7 +12,7 @@
 
 #include "client/cli/terminal.h"
 #include "client/cli/text.h"
-#include "common/io/writer.h"
+#include "common/program/writer.h"
 
 /*  A narrower table is not readable.  */
 #define S_WIDTH_MIN 60u

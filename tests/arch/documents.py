@@ -119,7 +119,8 @@ def check_commands(complain):
 
 
 def check_states(complain):
-    parts = re.split(r"\(`([a-z_/]+\.c)`\):\n", read("docs/ARCHITECTURE.md").split("## States\n")[1].split("\n## ")[0])
+    states = read("docs/ARCHITECTURE.md").split("## States\n")[1].split("\n## ")[0]
+    parts = re.split(r"\(`([a-z_/]+\.c)`\)[^\n]*:\n", states)
     for file, text in zip(parts[1::2], parts[2::2]):
         documented = {row[0]: row[1].split(", ") for row in rows(text)[2:]}
         table = re.search(r"\w+_allowed\[\w+\]\[\w+\] = \{\n(.*?)\n\};", read(file), re.S).group(1)

@@ -3,7 +3,7 @@
     SPDX-License-Identifier: MPL-2.0
 */
 
-#include "common/io/poller.h"
+#include "common/program/poller.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -88,7 +88,7 @@ static void a_descriptor_without_a_function_ends_the_wait (void **state)
 static void a_deadline_is_called_once_when_it_has_come (void **state)
 {
     (void) state;
-    rp_deadline_t deadline;
+    rp_poller_deadline_t deadline;
     assert_true (rp_poller_add_deadline (&s_poller, &deadline, s_count, NULL));
     for (unsigned far = 0; far < 2; far++) {
         int64_t when = rp_clock_us () + (far ? 60 * MS : 5 * MS);
@@ -104,7 +104,7 @@ static void a_deadline_is_called_once_when_it_has_come (void **state)
 static void a_deadline_moves_and_is_taken_back (void **state)
 {
     (void) state;
-    rp_deadline_t first, second;
+    rp_poller_deadline_t first, second;
     unsigned ten = 10;
     assert_true (rp_poller_add_deadline (&s_poller, &first, s_count, &ten));
     assert_true (rp_poller_add_deadline (&s_poller, &second, s_count, NULL));
@@ -131,7 +131,7 @@ static void s_again (void *arg, int64_t now)
 static void a_deadline_may_set_itself_again (void **state)
 {
     (void) state;
-    rp_deadline_t deadline;
+    rp_poller_deadline_t deadline;
     assert_true (rp_poller_add_deadline (&s_poller, &deadline, s_again, &deadline));
     rp_poller_set_deadline (&s_poller, &deadline, 0);
     while (s_calls < 3)

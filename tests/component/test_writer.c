@@ -3,7 +3,7 @@
     SPDX-License-Identifier: MPL-2.0
 */
 
-#include "common/io/writer.h"
+#include "common/program/writer.h"
 
 #include <fcntl.h>
 #include <setjmp.h>

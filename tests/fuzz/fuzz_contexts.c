@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "common/base/check.h"
-#include "common/io/contexts.h"
+#include "common/program/contexts.h"
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
 

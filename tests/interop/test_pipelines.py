@@ -45,3 +45,4 @@ def test_how_much_a_client_that_was_cut_off_had_not_read_is_in_the_log(stage, cl
         asking.request(b"svc", b"x" * (1 << 20))
     until(lambda: re.search(r"replies that it had not read, [0-9.]+ MiB of them, were dropped", broker.log()), 20,
           "it is cut off")
+    assert stage.status(broker)["counters"]["clients_unread"] == 1

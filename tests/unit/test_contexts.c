@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/io/contexts.h"
+#include "common/program/contexts.h"
 
 static rp_contexts_t s_contexts;
 static char s_reason[RP_CONTEXTS_REASON_MAX];

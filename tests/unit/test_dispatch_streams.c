@@ -591,7 +591,7 @@ static void s_the_broker_itself_reads_no_request_in_parts (void **state)
 static void s_a_stream_takes_little (void **state)
 {
     (void) state;
-    assert_in_range (sizeof (rp_stream_t) + sizeof (rp_request_t), 1, 256);
+    assert_in_range (sizeof (rp_request_stream_t) + sizeof (rp_request_t), 1, 256);
 }
 
 int main (void)

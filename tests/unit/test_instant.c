@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "common/io/instant.h"
+#include "common/program/instant.h"
 
 static void rfc_3339_is_read (void **state)
 {

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "broker/jobs/jobs_state.h"
 #include "client/exchange.h"
 #include "common/wire/link.h"
 #include "worker/program/life.h"
@@ -54,6 +55,17 @@ static const char *const s_life_allowed[RP_LIFE_STATE_COUNT] = {
   [RP_LIFE_READY] = "x....",
 };
 
+/*  Columns: NEW PUTTING WAITING CLAIMING RUNNING PARKING FINISHING.  */
+static const char *const s_job_allowed[RP_STEP_COUNT] = {
+  [RP_STEP_NEW] = ".xx..xx",
+  [RP_STEP_PUTTING] = "..x.x..",
+  [RP_STEP_WAITING] = "...x.xx",
+  [RP_STEP_CLAIMING] = "..x.x.x",
+  [RP_STEP_RUNNING] = ".....xx",
+  [RP_STEP_PARKING] = ".....xx",
+  [RP_STEP_FINISHING] = "......x",
+};
+
 /*  Puts an object into one state, changes it to another with the setter, and returns the state that
     it has then. The counters must agree.  */
 typedef unsigned s_move_fn (unsigned from, unsigned to);
@@ -89,6 +101,27 @@ static unsigned s_move_life (unsigned from, unsigned to)
     rp_life_t life = {.state = (rp_life_state_t) from};
     rp_life_set_state (&life, (rp_life_state_t) to);
     return life.state;
+}
+
+static unsigned s_move_job (unsigned from, unsigned to)
+{
+    static rp_jobs_t jobs;
+    static rp_jobs_service_t service;
+    rp_job_t job = {.service = &service, .bytes = 100, .state = (uint8_t) from};
+    rp_heap_node_init (&job.turn);
+    bool waits = from == RP_STEP_WAITING || to == RP_STEP_WAITING;
+    if (waits)
+        assert_true (rp_heap_push (&service.waiting, &job.turn, 1));
+    service.loaded = from == RP_STEP_WAITING;
+    jobs.bytes = from == RP_STEP_WAITING ? 100 : 0;
+    jobs.figures.running = from == RP_STEP_RUNNING;
+    rp_job_set_state (&jobs, &job, (rp_job_step_t) to);
+    assert_int_equal (rp_heap_has (&job.turn), to == RP_STEP_WAITING);
+    assert_int_equal (service.loaded, to == RP_STEP_WAITING);
+    assert_int_equal (jobs.bytes, to == RP_STEP_WAITING ? 100 : 0);
+    assert_int_equal (jobs.figures.running, to == RP_STEP_RUNNING);
+    rp_heap_clear (&service.waiting);
+    return job.state;
 }
 
 /*  Runs the change in a child process, because a bug of our own ends the process.  */
@@ -142,6 +175,12 @@ static void every_transition_of_a_life_is_allowed_or_ends_the_process (void **st
     s_visit_every_cell (s_move_life, s_life_allowed, RP_LIFE_STATE_COUNT);
 }
 
+static void every_transition_of_a_job_is_allowed_or_ends_the_process (void **state)
+{
+    (void) state;
+    s_visit_every_cell (s_move_job, s_job_allowed, RP_STEP_COUNT);
+}
+
 int main (void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +188,7 @@ int main (void)
       cmocka_unit_test (every_transition_of_an_exchange_is_allowed_or_ends_the_process),
       cmocka_unit_test (every_transition_of_a_work_is_allowed_or_ends_the_process),
       cmocka_unit_test (every_transition_of_a_life_is_allowed_or_ends_the_process),
+      cmocka_unit_test (every_transition_of_a_job_is_allowed_or_ends_the_process),
     };
     return cmocka_run_group_tests (tests, NULL, NULL);
 }

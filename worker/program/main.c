@@ -15,10 +15,10 @@
 
 #include <riposte/worker.h>
 
-#include "common/io/contexts.h"
-#include "common/io/signals.h"
+#include "common/program/contexts.h"
+#include "common/program/signals.h"
 #include "common/io/socket.h"
-#include "common/io/writer.h"
+#include "common/program/writer.h"
 #include "common/tool/options.h"
 #include "common/wire/address.h"
 #include "common/wire/advice.h"

@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/io/instant.h"
+#include "common/program/instant.h"
 
 #include <inttypes.h>
 #include <stdio.h>

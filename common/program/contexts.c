@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/io/contexts.h"
+#include "common/program/contexts.h"
 
 #include <errno.h>
 #include <limits.h>

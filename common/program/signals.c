@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/io/signals.h"
+#include "common/program/signals.h"
 
 #include <signal.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/io/writer.h"
+#include "common/program/writer.h"
 
 #include <errno.h>
 #include <inttypes.h>

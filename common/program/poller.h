@@ -43,7 +43,7 @@ typedef struct {
 typedef struct {
     rp_heap_node_t node;
     rp_poller_callee_t callee;
-} rp_deadline_t;
+} rp_poller_deadline_t;
 
 /*  False with errno (EMFILE, ENFILE, ENOMEM); self may be cleared all the same.  */
 bool rp_poller_init (rp_poller_t *self);
@@ -57,10 +57,10 @@ bool rp_poller_add (rp_poller_t *self, int descriptor, rp_poller_fn *function, v
 /*  Adds a deadline, which is not set yet. When it has come, function is called; if function is
     NULL, the deadline only ends a wait. False when out of memory.  */
 bool rp_poller_add_deadline (
-  rp_poller_t *self, rp_deadline_t *deadline, rp_poller_fn *function, void *arg);
+  rp_poller_t *self, rp_poller_deadline_t *deadline, rp_poller_fn *function, void *arg);
 
 /*  Sets an added deadline. INT64_MAX: never. Once it has come, it is no longer set.  */
-void rp_poller_set_deadline (rp_poller_t *self, rp_deadline_t *deadline, int64_t when);
+void rp_poller_set_deadline (rp_poller_t *self, rp_poller_deadline_t *deadline, int64_t when);
 
 /*  Waits until something happens (if wait is false: only looks), then calls the functions of all
     that happened. Returns the time at which it began to call them; 0 if it had none to look at.  */

@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/io/backlog.h"
+#include "broker/transport/backlog.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/io/bell.h"
+#include "common/program/bell.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>

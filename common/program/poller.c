@@ -1,6 +1,6 @@
 /*  SPDX-License-Identifier: MPL-2.0  */
 
-#include "common/io/poller.h"
+#include "common/program/poller.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -52,9 +52,9 @@ bool rp_poller_add (rp_poller_t *self, int descriptor, rp_poller_fn *function, v
 }
 
 bool rp_poller_add_deadline (
-  rp_poller_t *self, rp_deadline_t *deadline, rp_poller_fn *function, void *arg)
+  rp_poller_t *self, rp_poller_deadline_t *deadline, rp_poller_fn *function, void *arg)
 {
-    *deadline = (rp_deadline_t){.callee = {.function = function, .arg = arg}};
+    *deadline = (rp_poller_deadline_t){.callee = {.function = function, .arg = arg}};
     rp_heap_node_init (&deadline->node);
     if (!rp_heap_reserve (&self->deadlines, self->deadline_count + 1))
         return false;
@@ -62,7 +62,7 @@ bool rp_poller_add_deadline (
     return true;
 }
 
-void rp_poller_set_deadline (rp_poller_t *self, rp_deadline_t *deadline, int64_t when)
+void rp_poller_set_deadline (rp_poller_t *self, rp_poller_deadline_t *deadline, int64_t when)
 {
     uint64_t key = when > 0 ? (uint64_t) when : 0;
     if (when == INT64_MAX)
@@ -102,7 +102,7 @@ int64_t rp_poller_wait (rp_poller_t *self, bool wait)
     while (s_next_deadline (self) <= now) {
         rp_heap_node_t *node = rp_heap_first (&self->deadlines, NULL);
         rp_heap_remove (&self->deadlines, node);
-        s_call (&RP_CONTAINER (node, rp_deadline_t, node)->callee, now);
+        s_call (&RP_CONTAINER (node, rp_poller_deadline_t, node)->callee, now);
     }
     return now;
 }
