@@ -16,10 +16,10 @@
 #include "broker/server_state.h"
 #include "broker/transport/reading.h"
 #include "common/base/version.h"
-#include "common/program/bell.h"
 #include "common/io/clock.h"
 #include "common/io/context.h"
 #include "common/io/socket.h"
+#include "common/program/bell.h"
 
 /*  Messages kept for reuse, at about 150 bytes each: enough for a burst.  */
 #define S_SPARE_MESSAGES 65536u

@@ -19,8 +19,8 @@
 #include "broker/admin/span_queue.h"
 #include "common/base/check.h"
 #include "common/base/version.h"
-#include "common/program/bell.h"
 #include "common/io/clock.h"
+#include "common/program/bell.h"
 
 /*  How long the collector may take for a batch, and for a connection, ms.  */
 #define S_TIMEOUT_MS 10000L

@@ -4,8 +4,8 @@
 
 #include <unistd.h>
 
-#include "common/program/bell.h"
 #include "common/io/clock.h"
+#include "common/program/bell.h"
 
 /*  What the reader rings, which the eventfd adds up.  */
 #define S_ASK ((uint64_t) 1)

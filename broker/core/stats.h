@@ -41,7 +41,7 @@
     X (clients_joined, "client sessions begun")                                                    \
     X (workers_joined, "worker sessions begun")                                                    \
     X (clients_lost, "client sessions that ended without BYE")                                     \
-    X (clients_unread, "clients cut off with replies unread that their protocol cannot tell of")   \
+    X (clients_unread, "foreign clients whose connection ended with replies unread")               \
     X (workers_lost, "worker sessions that ended without BYE")                                     \
     X (hellos_refused, "HELLOs answered with BYE")                                                 \
     X (denied, "requests and workers that no rule allows")                                         \

@@ -3,9 +3,9 @@
 
     SPDX-License-Identifier: MPL-2.0
 
-    A client that does not read fills the buffers of the two kernels, and its own; then what is sent to it waits in libzmq,
-    which the session's backlog shows (broker/transport/backlog.h). While more than a little waits, nothing is granted, so the
-    worker that writes to this client stops. What one stream may have here is one window.
+    A client that does not read fills the buffers of the two kernels, and its own; then what is sent to it waits in
+    libzmq, which the session's backlog shows (broker/transport/backlog.h). While more than a little waits, nothing is
+    granted, so the worker that writes to this client stops. What one stream may have here is one window.
 
     libzmq does not say when a backlog has become small, so this looks: soon after a part went out, and again and again
     while nothing was written, with pauses that grow. See docs/adr/0054.

@@ -31,10 +31,10 @@
 #include "broker/core/dispatch.h"
 #include "broker/protocol/foreign.h"
 #include "broker/store/journal.h"
+#include "broker/transport/backlog.h"
 #include "broker/transport/compact_body.h"
 #include "broker/transport/listener.h"
 #include "broker/transport/routes.h"
-#include "broker/transport/backlog.h"
 #include "common/io/message.h"
 
 /*  The sender of the event in hand. It gets the messages for session 0, and ADMIT binds its

@@ -18,10 +18,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "broker/transport/backlog.h"
 #include "broker/transport/connection.h"
 #include "broker/transport/reading.h"
 #include "common/base/index.h"
-#include "broker/transport/backlog.h"
 #include "common/wire/ids.h"
 
 typedef struct rp_route rp_route_t;

@@ -18,8 +18,8 @@
 #include "client/cli/text.h"
 #include "common/base/units.h"
 #include "common/io/certificate.h"
-#include "common/program/contexts.h"
 #include "common/io/curve.h"
+#include "common/program/contexts.h"
 #include "common/wire/limits.h"
 
 /*  Some 200 KiB; the values of the options point into it until the end of the program.  */

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/program/instant.h"
 #include "client/cli/job_question.h"
 #include "client/cli/text.h"
 #include "common/base/units.h"
+#include "common/program/instant.h"
 
 static const char *s_text (const json_t *job, const char *key)
 {

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "client/cli/cli.h"
-#include "common/program/instant.h"
 #include "common/base/units.h"
 #include "common/io/clock.h"
+#include "common/program/instant.h"
 
 #define S_KEY_MAX 127u
 

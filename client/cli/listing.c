@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "client/cli/grid.h"
-#include "common/program/instant.h"
 #include "client/cli/text.h"
 #include "common/base/units.h"
+#include "common/program/instant.h"
 
 /*  A name, or two numbers with a slash.  */
 #define S_CELL_MAX 256u

@@ -109,8 +109,7 @@ static unsigned s_move_job (unsigned from, unsigned to)
     static rp_jobs_service_t service;
     rp_job_t job = {.service = &service, .bytes = 100, .state = (uint8_t) from};
     rp_heap_node_init (&job.turn);
-    bool waits = from == RP_STEP_WAITING || to == RP_STEP_WAITING;
-    if (waits)
+    if (from == RP_STEP_WAITING || to == RP_STEP_WAITING)
         assert_true (rp_heap_push (&service.waiting, &job.turn, 1));
     service.loaded = from == RP_STEP_WAITING;
     jobs.bytes = from == RP_STEP_WAITING ? 100 : 0;

@@ -15,9 +15,9 @@
 
 #include <riposte/worker.h>
 
+#include "common/io/socket.h"
 #include "common/program/contexts.h"
 #include "common/program/signals.h"
-#include "common/io/socket.h"
 #include "common/program/writer.h"
 #include "common/tool/options.h"
 #include "common/wire/address.h"
